@@ -1,0 +1,52 @@
+"""The one exception tree; library errors are translated into it only at the seams.
+
+BridgeError
+├── InvalidInput          what a person or producer gave is wrong                  exit 3
+├── EnvironmentUnfit      the machine, a service or the schema is not as needed    exit 3
+├── SinkUnavailable       the operation failed, not the event: pause, try again
+├── RowRejected           Postgres refuses a row: bisect until it stands alone
+├── BatchRefused          the batch does not continue the stored offset: rewind
+└── Defect                an invariant is broken: stop the process, say so         exit 1
+"""
+
+
+class BridgeError(Exception):
+    """Says what happened, to what, and what to do; `exit_code` is what a command ends with."""
+
+    exit_code = 1
+
+
+class InvalidInput(BridgeError):
+    """An argument, setting or file is wrong; the message names it and the accepted form."""
+
+    exit_code = 3
+
+
+class EnvironmentUnfit(BridgeError):
+    """A needed program, service, port, disk or schema is missing or not as needed."""
+
+    exit_code = 3
+
+
+class SinkUnavailable(BridgeError):
+    """Kafka or Postgres can't take the batch now; nothing is wrong with the events in it."""
+
+    def __init__(self, message: str, *, sqlstate: str | None = None) -> None:
+        super().__init__(message)
+        self.sqlstate = sqlstate
+
+
+class RowRejected(BridgeError):
+    """Postgres refuses a row because of what is in it."""
+
+    def __init__(self, message: str, *, sqlstate: str) -> None:
+        super().__init__(message)
+        self.sqlstate = sqlstate
+
+
+class BatchRefused(BridgeError):
+    """The truth has moved since the batch was judged: its offset, or the ledger's state of one of its records."""
+
+
+class Defect(BridgeError):
+    """An invariant of the system is broken; going on could lose or double events."""

@@ -1,0 +1,58 @@
+"""Names and codecs of the record headers; values are UTF-8 text, and the last of equal names wins."""
+
+from collections.abc import Sequence
+from typing import Final
+
+PROVENANCE: Final = "bridge-provenance"
+ATTEMPT: Final = "bridge-attempt"
+DUE_AT: Final = "bridge-due-at"
+RECEIVED_AT: Final = "bridge-received-at"
+ERROR_CLASS: Final = "bridge-error-class"
+ERROR: Final = "bridge-error"
+FIRST_FAILED_AT: Final = "bridge-first-failed-at"
+DROPPED_REASON: Final = "bridge-dropped-reason"
+REPLAY_ID: Final = "bridge-replay-id"
+REPLAY_OF: Final = "bridge-replay-of"
+NULL: Final = "bridge-null"
+ORIGINAL_TOPIC: Final = "x-original-topic"
+
+SITE_ID: Final = "bridge-site-id"
+SCRIPT_ID: Final = "bridge-script-id"
+ORIGIN: Final = "bridge-origin"
+EVENT_ID: Final = "bridge-event-id"
+REQUEST_ID: Final = "x-request-id"
+TRACEPARENT: Final = "traceparent"
+
+STREAM_SETS: Final = frozenset(
+    {PROVENANCE, ATTEMPT, DUE_AT, ERROR_CLASS, ERROR, FIRST_FAILED_AT, DROPPED_REASON, NULL, ORIGINAL_TOPIC}
+)
+"""Headers that the stream appends to its own copies; on a raw record they are somebody's plain data."""
+
+ERROR_TEXT_BYTES: Final = 1024
+
+Headers = Sequence[tuple[str, bytes | None]]
+
+
+def last(headers: Headers, name: str) -> str | None:
+    """The text of the last header of this name; None if it is absent, null or not UTF-8."""
+    for header, value in reversed(headers):
+        if header == name:
+            try:
+                return None if value is None else value.decode()
+            except UnicodeDecodeError:
+                return None
+    return None
+
+
+def last_int(headers: Headers, name: str) -> int | None:
+    """The last header of this name as an integer of at most 19 ASCII digits; None if it is not one."""
+    text = last(headers, name)
+    if text is None or len(text) > 19 or not (text.isascii() and text.isdigit()):
+        return None
+    return int(text)
+
+
+def bounded_text(text: str, limit: int = ERROR_TEXT_BYTES) -> str:
+    """Text that Postgres and a header can hold: no NUL, no lone surrogate, at most `limit` bytes of UTF-8."""
+    clean = text.replace("\x00", "\ufffd").encode("utf-8", "replace")
+    return clean[:limit].decode("utf-8", "ignore")

@@ -1,0 +1,86 @@
+"""What became of each attempt in a batch: the pure processor's answer, and what settling writes."""
+
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import msgspec
+
+from schemas.bridge_event import BridgeEvent
+from schemas.reasons import DroppedReason, ErrorClass
+from schemas.record import Batch, Provenance, RawRecord
+
+
+class ReplayClaim(NamedTuple):
+    """What a raw record says of itself: it replays that dead letter, under that replay's id."""
+
+    replay_id: str
+    replay_of: Provenance
+
+
+class Candidate(msgspec.Struct, gc=False):
+    """A normalised event that awaits the key table's word on whether it is a duplicate.
+
+    `key` is the 16-byte digest of site and event id; `minute` the window's start in minutes since the epoch.
+    """
+
+    event: BridgeEvent
+    key: bytes
+    minute: int
+    record: RawRecord
+    replay: ReplayClaim | None = None
+
+
+@dataclass(slots=True)
+class Failure:
+    """An attempt that did not normalise. With `dropped_reason` it ends here, without it retries at `due_at_ms`.
+
+    `attempt` is the number of the attempt that failed, from 1. `received_at_ms` and `first_failed_at_ms` are in
+    milliseconds since the epoch.
+    """
+
+    record: RawRecord
+    provenance: Provenance
+    attempt: int
+    error_class: ErrorClass
+    error: str
+    minute: int
+    received_at_ms: int
+    first_failed_at_ms: int
+    site_id: int | None = None
+    script_id: str | None = None
+    event_id: str | None = None
+    dropped_reason: DroppedReason | None = None
+    retry_topic: str | None = None
+    due_at_ms: int | None = None
+    replay: ReplayClaim | None = None
+    published: bool = False
+
+    @property
+    def has_dead_letter(self) -> bool:
+        """Whether a copy goes to the DLQ: duplicates are noted in the ledger only."""
+        return self.dropped_reason is not None and self.error_class is not ErrorClass.DUPLICATE_EVENT_ID
+
+
+@dataclass(slots=True)
+class Outcomes:
+    """All outcomes of one batch: each record is a candidate, a failure, or stale.
+
+    `clamped` counts producers' record times that lay out of bounds.
+    """
+
+    batch: Batch
+    candidates: list[Candidate] = field(default_factory=list)
+    failures: list[Failure] = field(default_factory=list)
+    stale: int = 0
+    clamped: int = 0
+
+
+class Tally(NamedTuple):
+    """What one settlement added, for metrics, progress and the run summary."""
+
+    processed: int = 0
+    normalized: int = 0
+    retried: int = 0
+    dropped: int = 0
+    stale: int = 0
+    skipped: int = 0

@@ -1,0 +1,88 @@
+"""Every way an attempt can fail, what is then done, and what an operator should look at: the one table."""
+
+from enum import StrEnum
+from typing import NamedTuple
+
+
+class Action(StrEnum):
+    """What the stream does with an attempt that failed."""
+
+    DROP = "drop"  # dead-letter it, and note it in the ledger
+    LEDGER = "ledger"  # note it in the ledger only: there is nothing to replay
+    RETRY = "retry"  # publish it to the next retry tier
+    PAUSE = "pause"  # nothing is wrong with the event: hold the partition and try again
+
+
+class ErrorClass(StrEnum):
+    """Why one attempt failed."""
+
+    INVALID_PAYLOAD_JSON = "invalid_payload_json"
+    SCHEMA_VIOLATION = "schema_violation"
+    DUPLICATE_EVENT_ID = "duplicate_event_id"
+    UNKNOWN_SCRIPT = "unknown_script"
+    UNSUPPORTED_SCHEMA_VERSION = "unsupported_schema_version"
+    ENRICHMENT_TIMEOUT = "enrichment_timeout"
+    ENRICHMENT_UNAVAILABLE = "enrichment_unavailable"
+    ENRICHMENT_RATE_LIMITED = "enrichment_rate_limited"
+    SINK_REJECTED_ROW = "sink_rejected_row"
+    SINK_UNAVAILABLE = "sink_unavailable"
+
+
+class DroppedReason(StrEnum):
+    """Why an event was dropped for good; `gate_window` has one column for each."""
+
+    INVALID_PAYLOAD_JSON = "invalid_payload_json"
+    SCHEMA_VIOLATION = "schema_violation"
+    DUPLICATE_EVENT_ID = "duplicate_event_id"
+    SINK_REJECTED_ROW = "sink_rejected_row"
+    RETRY_EXHAUSTED = "retry_exhausted"
+
+
+class ErrorRule(NamedTuple):
+    """One row of the table: `meaning` and `look_at` are rendered into the docs."""
+
+    action: Action
+    meaning: str
+    look_at: str
+
+
+ERRORS: dict[ErrorClass, ErrorRule] = {
+    ErrorClass.INVALID_PAYLOAD_JSON: ErrorRule(
+        Action.DROP,
+        "not JSON, not an object, too deep, too large, NaN or Infinity, or not UTF-8",
+        "the producer's encoder; `last_error` names the place",
+    ),
+    ErrorClass.SCHEMA_VIOLATION: ErrorRule(
+        Action.DROP,
+        "valid JSON that breaks the contract",
+        "the field and the rule in `last_error`",
+    ),
+    ErrorClass.DUPLICATE_EVENT_ID: ErrorRule(
+        Action.LEDGER,
+        "the same site and event_id is persisted already",
+        "one id again and again: the client's id generation",
+    ),
+    ErrorClass.UNKNOWN_SCRIPT: ErrorRule(
+        Action.RETRY,
+        "the script is not registered, or is disabled",
+        "`bridge script list`; register it before the last retry and the event heals",
+    ),
+    ErrorClass.UNSUPPORTED_SCHEMA_VERSION: ErrorRule(
+        Action.RETRY,
+        "no upcaster for this schema_version in the running build",
+        "producers ahead of the workers: deploy the workers first",
+    ),
+    ErrorClass.ENRICHMENT_TIMEOUT: ErrorRule(Action.RETRY, "an enricher did not answer in time", "the enricher"),
+    ErrorClass.ENRICHMENT_UNAVAILABLE: ErrorRule(Action.RETRY, "an enricher is away", "the enricher"),
+    ErrorClass.ENRICHMENT_RATE_LIMITED: ErrorRule(Action.RETRY, "an enricher limits the rate", "its quota"),
+    ErrorClass.SINK_REJECTED_ROW: ErrorRule(
+        Action.DROP,
+        "Postgres refuses this row (a constraint, a value out of range)",
+        "the SQLSTATE and constraint in `last_error`",
+    ),
+    ErrorClass.SINK_UNAVAILABLE: ErrorRule(
+        Action.PAUSE,
+        "Postgres or Kafka is away, full, read-only, short of connections or of a partition, or the error is unknown",
+        "the service; nothing is dropped and nothing needs replaying",
+    ),
+}

@@ -1,0 +1,76 @@
+"""What the source hands on: raw records as the broker keeps them, their identity, and batches of them."""
+
+from collections.abc import Sequence
+from typing import NamedTuple, Protocol
+
+
+class TopicPartition(NamedTuple):
+    """One partition of one topic."""
+
+    topic: str
+    partition: int
+
+
+class Provenance(NamedTuple):
+    """Where a raw event stands on the raw topic: its identity through retries and in its dead letter."""
+
+    topic: str
+    partition: int
+    offset: int
+
+    def __str__(self) -> str:
+        return f"{self.topic}:{self.partition}:{self.offset}"
+
+    @classmethod
+    def parse(cls, text: str) -> "Provenance":
+        """Reads `topic:partition:offset`; raises ValueError on anything else."""
+        topic, partition, offset = text.rsplit(":", 2)
+        if not (topic and partition.isascii() and partition.isdigit() and offset.isascii() and offset.isdigit()):
+            raise ValueError(f"not a provenance: {text[:80]!r}")
+        parsed = cls(topic, int(partition), int(offset))
+        if parsed.partition >= 2**31 or parsed.offset >= 2**63:
+            raise ValueError(f"provenance out of range: {text[:80]!r}")
+        return parsed
+
+
+class RawRecord(Protocol):
+    """One Kafka record, structurally aiokafka's ConsumerRecord, so that the hot path copies nothing.
+
+    `timestamp` is in milliseconds since the epoch; `timestamp_type` says whose clock it is: 0 the producer's,
+    1 the broker's.
+    """
+
+    @property
+    def topic(self) -> str: ...
+    @property
+    def partition(self) -> int: ...
+    @property
+    def offset(self) -> int: ...
+    @property
+    def timestamp(self) -> int: ...
+    @property
+    def timestamp_type(self) -> int: ...
+    @property
+    def key(self) -> bytes | None: ...
+    @property
+    def value(self) -> bytes | None: ...
+    @property
+    def headers(self) -> Sequence[tuple[str, bytes | None]]: ...
+
+
+class Batch(NamedTuple):
+    """Consecutive records of one partition.
+
+    `prev` is the offset the batch continues from and `next` the one after it; offsets in between that hold
+    no record (transaction markers, aborted or compacted records) are skipped ones.
+    """
+
+    source: TopicPartition
+    prev: int
+    next: int
+    records: Sequence[RawRecord]
+
+    @property
+    def skipped(self) -> int:
+        """How many offsets inside hold no record."""
+        return self.next - self.prev - len(self.records)

@@ -1,0 +1,198 @@
+"""Every setting, its default and what it is for: read from `BRIDGE_*` once, by whoever starts a process."""
+
+import re
+import ssl
+from datetime import timedelta
+from typing import Annotated, Any, Literal
+
+from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from schemas.errors import InvalidInput
+from schemas.reasons import ErrorClass
+from schemas.topics import Topics
+
+_DURATION = re.compile(r"(\d{1,9})(ms|s|m|h)")
+_UNIT_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
+
+
+def duration_seconds(text: str) -> float:
+    """Seconds of `500ms`, `15s`, `5m` or `1h`; raises ValueError naming the accepted form."""
+    match = _DURATION.fullmatch(text.strip())
+    if match is None:
+        raise ValueError(f"{text!r} is not a duration such as 500ms, 15s, 5m or 1h")
+    return int(match[1]) * _UNIT_SECONDS[match[2]]
+
+
+class Settings(BaseSettings):
+    """Settings of every process; `docs/settings.md` is made from this class."""
+
+    model_config = SettingsConfigDict(env_prefix="BRIDGE_", env_file=None, extra="ignore", frozen=True)
+
+    env: Literal["development", "staging", "production"] = Field("development", description="which guards apply")
+    kafka_bootstrap_servers: str = Field("", description="host:port of one or more Kafka brokers, by commas")
+    kafka_security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = Field(
+        "PLAINTEXT", description="how to talk to Kafka"
+    )
+    kafka_sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = Field(
+        "SCRAM-SHA-512", description="SASL mechanism, with a SASL protocol"
+    )
+    kafka_sasl_username: str | None = Field(None, description="SASL user name")
+    kafka_sasl_password: SecretStr | None = Field(None, description="SASL password")
+    kafka_ssl_cafile: str | None = Field(None, description="file with the certificate authority's certificates")
+    database_url: SecretStr = Field(
+        SecretStr(""),
+        validation_alias=AliasChoices("BRIDGE_DATABASE_URL", "GHOSTLINK_DATABASE_URL", "database_url"),
+        description="postgresql://user:password@host:port/name; postgresql+asyncpg:// works too",
+    )
+    secret_key: SecretStr | None = Field(
+        None,
+        validation_alias=AliasChoices("BRIDGE_SECRET_KEY", "GHOSTLINK_SECRET_KEY", "secret_key"),
+        description="signs tokens; at least 32 characters in production",
+    )
+
+    topic_prefix: str = Field("bridge.", max_length=100, pattern=r"^[A-Za-z0-9._-]*$", description="before topic names")
+    topic_partitions: int = Field(12, ge=1, le=1000, description="partitions of raw, retry and DLQ topics")
+    topic_replication: int = Field(1, ge=1, le=9, description="replicas of each topic; production wants 3")
+    topic_min_insync: int = Field(1, ge=1, le=9, description="min.insync.replicas; production wants 2")
+    group: str = Field("ghostlink-bridge", min_length=1, max_length=200, description="the batch consumer's group id")
+
+    retry_delays: Annotated[tuple[str, ...], NoDecode] = Field(
+        ("15s", "30s", "60s"), min_length=1, max_length=16, description="one retry tier for each delay, by commas"
+    )
+    max_retries: int = Field(3, ge=0, le=100, description="retries before an event is dropped as retry_exhausted")
+    retry_delay_cap: str = Field("300s", description="no retry waits longer than this")
+    retry_tiers_by_class: dict[ErrorClass, tuple[str, ...]] = Field(
+        {}, description='JSON: other tiers for an error class, such as {"unknown_script": ["30s"]}'
+    )
+    retry_jitter_pct: int = Field(10, ge=0, le=10, description="up to this much is added to each delay, in per cent")
+
+    lanes: int = Field(2, ge=1, le=64, description="settling paths per worker, a database connection each")
+    batch_max_records: int = Field(5000, ge=1, le=100_000, description="most records that one settlement takes")
+    fetch_max_bytes: int = Field(8 * 1024 * 1024, ge=1024, description="most bytes that one fetch brings from a broker")
+    dedup_hints: int = Field(200_000, ge=0, le=20_000_000, description="keys remembered per worker to save look-ups")
+    revoke_budget: str = Field("8s", description="how long a rebalance waits for the batch in hand")
+    lock_timeout: str = Field("5s", description="how long a settlement waits for an offset's lock before it looks why")
+    watchdog_budget: str = Field("120s", description="a worker with lag and no progress for this long ends itself")
+
+    occurred_at_max_age: str = Field("168h", description="oldest occurred_at, before received_at")
+    occurred_at_max_ahead: str = Field("1h", description="latest occurred_at, after received_at")
+    registry_refresh: str = Field("30s", description="the registry is read again this often, besides notifications")
+    partitions_ahead: int = Field(2, ge=1, le=24, description="months of event partitions made ahead of need")
+
+    worker_default_limit: int = Field(250, ge=1, description="`bridge process`: most events a round")
+    worker_default_rounds: int = Field(1, ge=1, description="`bridge process`: rounds")
+    worker_max_dropped_total: int = Field(50, ge=0, description="the gate fails above this many drops")
+    worker_max_retry_ratio_pct: float = Field(20.0, ge=0, le=100, description="the gate fails above this retry ratio")
+    worker_alert_webhook: SecretStr | None = Field(None, description="called when the gate fails")
+
+    metrics_port: int = Field(0, ge=0, le=65535, description="port of /metrics on loopback; 0 chooses a free one")
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="least level that is logged")
+    log_format: Literal["auto", "json", "console"] = Field("auto", description="auto: JSON unless on a terminal")
+
+    @field_validator("retry_delays", mode="before")
+    @classmethod
+    def _split(cls, value: Any) -> Any:
+        return tuple(part.strip() for part in value.split(",")) if isinstance(value, str) else value
+
+    @field_validator("retry_delays")
+    @classmethod
+    def _delays(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for part in value:
+            duration_seconds(part)
+        if len(set(value)) != len(value):
+            raise ValueError("each delay names a topic, so no two may be equal")
+        return value
+
+    @field_validator(
+        "retry_delay_cap", "revoke_budget", "lock_timeout", "watchdog_budget",
+        "occurred_at_max_age", "occurred_at_max_ahead", "registry_refresh",
+    )  # fmt: skip
+    @classmethod
+    def _duration(cls, value: str) -> str:
+        duration_seconds(value)
+        return value
+
+    @field_validator("database_url")
+    @classmethod
+    def _database_url(cls, value: SecretStr) -> SecretStr:
+        url = value.get_secret_value()
+        if url.startswith("postgresql+asyncpg://"):
+            url = "postgresql://" + url.removeprefix("postgresql+asyncpg://")
+        if url and not url.startswith(("postgresql://", "postgres://")):
+            raise ValueError("must begin with postgresql:// or postgresql+asyncpg://")
+        return SecretStr(url)
+
+    @model_validator(mode="after")
+    def _sasl(self) -> "Settings":
+        if self.kafka_security_protocol.startswith("SASL") and not (
+            self.kafka_sasl_username and self.kafka_sasl_password
+        ):
+            raise ValueError("kafka_sasl_username and kafka_sasl_password are needed with a SASL protocol")
+        return self
+
+    @model_validator(mode="after")
+    def _tiers(self) -> "Settings":
+        for error_class, tiers in self.retry_tiers_by_class.items():
+            if not tiers or set(tiers) - set(self.retry_delays):
+                raise ValueError(f"retry_tiers_by_class: {error_class} may only name tiers of retry_delays")
+        return self
+
+    @property
+    def topics(self) -> Topics:
+        """Names of all topics under the prefix."""
+        return Topics(self.topic_prefix, self.retry_delays)
+
+    @property
+    def dsn(self) -> str:
+        """The database's URL; raises InvalidInput if it is not set."""
+        url = self.database_url.get_secret_value()
+        if not url:
+            raise InvalidInput("BRIDGE_DATABASE_URL is not set; expected postgresql://user:password@host:port/name")
+        return url
+
+    @property
+    def brokers(self) -> str:
+        """Kafka's bootstrap servers; raises InvalidInput if they are not set."""
+        if not self.kafka_bootstrap_servers:
+            raise InvalidInput("BRIDGE_KAFKA_BOOTSTRAP_SERVERS is not set; expected host:port, more by commas")
+        return self.kafka_bootstrap_servers
+
+    def seconds(self, name: str) -> float:
+        """A duration setting in seconds."""
+        return duration_seconds(getattr(self, name))
+
+    @property
+    def occurred_bounds(self) -> tuple[timedelta, timedelta]:
+        """How far occurred_at may lie before and after received_at."""
+        return (
+            timedelta(seconds=self.seconds("occurred_at_max_age")),
+            timedelta(seconds=self.seconds("occurred_at_max_ahead")),
+        )
+
+    def kafka_client(self) -> dict[str, Any]:
+        """Connection arguments that every aiokafka client takes."""
+        client: dict[str, Any] = {
+            "bootstrap_servers": self.brokers,
+            "security_protocol": self.kafka_security_protocol,
+        }
+        if "SSL" in self.kafka_security_protocol:
+            client["ssl_context"] = ssl.create_default_context(cafile=self.kafka_ssl_cafile)
+        if self.kafka_sasl_username and self.kafka_sasl_password:
+            client["sasl_mechanism"] = self.kafka_sasl_mechanism
+            client["sasl_plain_username"] = self.kafka_sasl_username
+            client["sasl_plain_password"] = self.kafka_sasl_password.get_secret_value()
+        return client
+
+
+def load_settings(**overrides: Any) -> Settings:
+    """Settings from the environment; raises InvalidInput with one line for each setting that is wrong."""
+    try:
+        return Settings(**overrides)
+    except ValidationError as error:
+        lines = []
+        for item in error.errors():
+            name = str(item["loc"][0]).upper().removeprefix("BRIDGE_") if item["loc"] else "settings"
+            message = item["msg"].removeprefix("Value error, ")
+            lines.append(f"BRIDGE_{name}: {message}" if item["loc"] else message)
+        raise InvalidInput("; ".join(lines)) from None

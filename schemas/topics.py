@@ -1,0 +1,48 @@
+"""Topics as data: names, partitions, retention and sizes, with a settable prefix; applied by `bridge topics apply`."""
+
+from typing import NamedTuple
+
+DAY_MS = 24 * 60 * 60 * 1000
+MIB = 1024 * 1024
+
+
+class TopicSpec(NamedTuple):
+    """One topic as it should be; `config` is what `topics check` compares."""
+
+    name: str
+    partitions: int
+    replication: int
+    config: dict[str, str]
+
+
+class Topics:
+    """The names of all topics under one prefix, for the given retry tiers (their labels, in order)."""
+
+    def __init__(self, prefix: str, tiers: tuple[str, ...]) -> None:
+        self.prefix = prefix
+        self.tiers = tiers
+        self.raw = f"{prefix}raw"
+        self.dlq = f"{prefix}dlq"
+        self.gate = f"{prefix}gate"
+        self.retries = tuple(f"{prefix}retry.{tier}" for tier in tiers)
+
+    def specs(self, *, partitions: int, replication: int, min_insync: int) -> list[TopicSpec]:
+        """What `bridge topics apply` makes. Stamped by the broker, so that no producer chooses its own time."""
+
+        def spec(name: str, count: int, days: int, size: int, cleanup: str = "delete") -> TopicSpec:
+            config = {
+                "message.timestamp.type": "LogAppendTime",
+                "max.message.bytes": str(size),
+                "cleanup.policy": cleanup,
+                "retention.ms": str(days * DAY_MS),
+                "min.insync.replicas": str(min_insync),
+                "unclean.leader.election.enable": "false",
+            }
+            return TopicSpec(name, count, replication, config)
+
+        return [
+            spec(self.raw, partitions, 7, MIB),
+            *(spec(name, partitions, 7, 2 * MIB) for name in self.retries),
+            spec(self.dlq, partitions, 30, 2 * MIB),
+            spec(self.gate, 1, 7, MIB, cleanup="compact"),
+        ]

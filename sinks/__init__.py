@@ -1,0 +1,1 @@
+"""Everything that writes: the settling transaction, Kafka publishing, migrations, audit and metrics."""

@@ -1,0 +1,103 @@
+"""Publishing to Kafka: retry records and dead letters, whole, to the partition of their provenance."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaError
+
+from schemas import headers as names
+from schemas.errors import SinkUnavailable
+from schemas.headers import Headers, bounded_text
+from schemas.outcome import Failure
+from schemas.settings import Settings
+
+MAX_REQUEST = 2 * 1024 * 1024
+
+
+def make_producer(settings: Settings, **overrides: Any) -> AIOKafkaProducer:
+    """An idempotent producer that waits for all replicas."""
+    options: dict[str, Any] = {
+        "acks": "all",
+        "enable_idempotence": True,
+        "compression_type": "lz4",
+        "linger_ms": 5,
+        "max_request_size": MAX_REQUEST,
+        "max_batch_size": 256 * 1024,
+        "request_timeout_ms": 30_000,
+    }
+    return AIOKafkaProducer(**settings.kafka_client(), **(options | overrides))
+
+
+def original_headers(failure: Failure) -> list[tuple[str, bytes | None]]:
+    """The raw event's own headers: on a retry record, what stands before the block that the stream appended."""
+    headers = list(failure.record.headers)
+    if failure.attempt > 1:
+        for index in range(len(headers) - 1, -1, -1):
+            if headers[index][0] == names.PROVENANCE:
+                return headers[:index]
+    return headers
+
+
+def copy_headers(failure: Failure) -> list[tuple[str, bytes | None]]:
+    """The original headers, byte for byte, then the stream's own: the provenance first, and the last one wins."""
+    own = {
+        names.PROVENANCE: str(failure.provenance),
+        names.ATTEMPT: str(failure.attempt + 1 if failure.dropped_reason is None else failure.attempt),
+        names.RECEIVED_AT: str(failure.received_at_ms),
+        names.ERROR_CLASS: failure.error_class.value,
+        names.ERROR: bounded_text(failure.error),
+        names.FIRST_FAILED_AT: str(failure.first_failed_at_ms),
+        names.ORIGINAL_TOPIC: failure.provenance.topic,
+    }
+    if failure.due_at_ms is not None:
+        own[names.DUE_AT] = str(failure.due_at_ms)
+    if failure.dropped_reason is not None:
+        own[names.DROPPED_REASON] = failure.dropped_reason.value
+    if failure.record.key is None and failure.record.value is None:
+        own[names.NULL] = "key,value"
+    return original_headers(failure) + [(name, text.encode()) for name, text in own.items()]
+
+
+class KafkaPublisher:
+    """Publishes copies with one producer that all lanes share."""
+
+    def __init__(self, producer: AIOKafkaProducer, dlq_topic: str) -> None:
+        self._producer = producer
+        self._dlq_topic = dlq_topic
+
+    async def publish(self, failures: Sequence[Failure]) -> None:
+        due = [one for one in failures if not one.published and (one.retry_topic or one.has_dead_letter)]
+        if not due:
+            return
+        try:
+            sent = [await self._send(failure) for failure in due]
+            results = await asyncio.gather(*sent, return_exceptions=True)
+        except (KafkaError, OSError) as error:
+            raise SinkUnavailable(f"publishing to Kafka: {type(error).__name__}: {error}") from error
+        problem: BaseException | None = None
+        for failure, result in zip(due, results, strict=True):
+            if isinstance(result, BaseException):
+                problem = result
+            else:
+                failure.published = True
+        if isinstance(problem, KafkaError | OSError):
+            raise SinkUnavailable(f"publishing to Kafka: {type(problem).__name__}: {problem}") from problem
+        if problem is not None:
+            raise problem
+
+    async def _send(self, failure: Failure) -> "asyncio.Future[Any]":
+        topic = failure.retry_topic or self._dlq_topic
+        record = failure.record
+        value = b"" if record.key is None and record.value is None else record.value
+        partitions: set[int] = await self._producer.partitions_for(topic)
+        headers: Headers = copy_headers(failure)
+        future: asyncio.Future[Any] = await self._producer.send(
+            topic,
+            value=value,
+            key=record.key,
+            headers=headers,
+            partition=failure.provenance.partition % len(partitions),
+        )
+        return future

@@ -1,0 +1,107 @@
+"""The ledger's rows as values: what an attempt may still change, and how headers are kept whole."""
+
+import base64
+from datetime import datetime
+from typing import Any, NamedTuple
+
+import asyncpg
+import msgspec
+
+from schemas.headers import Headers, bounded_text
+from schemas.outcome import Failure
+from schemas.reasons import DroppedReason
+from schemas.record import Provenance
+from sinks.postgres import instant
+
+
+class LedgerState(NamedTuple):
+    """What the ledger says of one raw event. It waits for attempt `retry_count + 1` unless it is finished."""
+
+    retry_count: int
+    finished: bool
+    received_at: datetime
+    first_failed_at: datetime
+    disposition: str | None
+    replay_id: str | None
+    replayed_as: str | None
+    replay_of: str | None
+
+    @classmethod
+    def from_row(cls, row: "asyncpg.Record") -> "LedgerState":
+        """From a row of `ledger_read` or `ledger_lock`."""
+        return cls(
+            row["retry_count"],
+            row["normalized"],
+            row["received_at"],
+            row["first_failed_at"],
+            row["disposition"],
+            row["replay_id"],
+            row["replayed_as"],
+            row["replay_of"],
+        )
+
+    def awaits(self, attempt: int) -> bool:
+        """Whether this attempt is the one that the ledger waits for: the token matches."""
+        return not self.finished and attempt == self.retry_count + 1
+
+    def claimed_by(self, replay_id: str) -> bool:
+        """Whether this dead letter is being replayed under that id and has no successor yet."""
+        return self.disposition == "claimed" and self.replay_id == replay_id and self.replayed_as is None
+
+
+def encode_headers(headers: Headers) -> bytes:
+    """Ordered headers, byte for byte, as JSON: a list of [name, base64 or null]."""
+    return msgspec.json.encode(
+        [[name, None if value is None else base64.b64encode(value).decode()] for name, value in headers]
+    )
+
+
+def decode_headers(stored: bytes) -> list[tuple[str, bytes | None]]:
+    """The headers that `encode_headers` kept."""
+    pairs: list[tuple[str, str | None]] = msgspec.json.decode(stored, type=list[tuple[str, str | None]])
+    return [(name, None if value is None else base64.b64decode(value)) for name, value in pairs]
+
+
+COLUMNS = (
+    "raw_topic", "raw_partition", "raw_offset", "site_id", "script_id", "event_id", "record_key", "payload",
+    "headers", "record_time", "received_at", "retry_count", "next_retry_at", "first_failed_at", "last_error",
+    "error_class", "normalized", "dropped_reason", "disposition", "replay_of",
+)  # fmt: skip
+
+
+def row(failure: Failure) -> tuple[Any, ...]:
+    """The ledger's row of a first attempt that failed, in the order of COLUMNS.
+
+    A duplicate keeps no payload: there is nothing to replay.
+    """
+    record, dropped = failure.record, failure.dropped_reason
+    whole = dropped is not DroppedReason.DUPLICATE_EVENT_ID
+    return (
+        *failure.provenance,
+        failure.site_id,
+        _text(failure.script_id),
+        _text(failure.event_id),
+        record.key if whole else None,
+        record.value if whole else None,
+        encode_headers(record.headers) if whole and record.headers else None,
+        instant(max(record.timestamp, 0)),
+        instant(failure.received_at_ms),
+        0 if dropped else 1,
+        None if failure.due_at_ms is None else instant(failure.due_at_ms),
+        instant(failure.first_failed_at_ms),
+        bounded_text(failure.error),
+        failure.error_class.value,
+        dropped is not None,
+        None if dropped is None else dropped.value,
+        "open" if failure.has_dead_letter else None,
+        None if failure.replay is None else str(failure.replay.replay_of),
+    )
+
+
+def _text(text: str | None) -> str | None:
+    return None if text is None else bounded_text(text)
+
+
+def provenance_columns(provenances: list[Provenance]) -> tuple[list[str], list[int], list[int]]:
+    """The three arrays that the ledger's statements take."""
+    return [p.topic for p in provenances], [p.partition for p in provenances], [p.offset for p in provenances]

@@ -1,0 +1,75 @@
+"""Migrations: plain SQL files in order, each in its own transaction, under one advisory lock."""
+
+import hashlib
+import re
+from importlib.resources import files
+from typing import NamedTuple
+
+from schemas.errors import EnvironmentUnfit
+from sinks.partitions import make_partitions
+from sinks.postgres import Connection, connection, sql
+
+LOCK_KEY = 0x6768_6F73_746C  # "ghostl": any number that nobody else in the database uses
+DEFAULT_MONTHS_AHEAD = 2
+_FILE = re.compile(r"(\d{4})_[a-z0-9_]+\.sql")
+
+
+class Migration(NamedTuple):
+    """One file; the checksum tells whether an applied file was changed afterwards."""
+
+    version: int
+    name: str
+    text: str
+    checksum: str
+
+
+def migrations() -> list[Migration]:
+    """All migrations that the wheel holds, in order."""
+    found = []
+    for entry in (files("sinks") / "migrations").iterdir():
+        match = _FILE.fullmatch(entry.name)
+        if match:
+            text = entry.read_text()
+            found.append(Migration(int(match[1]), entry.name, text, hashlib.sha256(text.encode()).hexdigest()))
+    return sorted(found)
+
+
+async def applied(conn: Connection) -> dict[str, str]:
+    """Names and checksums of the migrations that the database has; empty for a new one."""
+    if await conn.fetchval("SELECT to_regclass('schema_migration')") is None:
+        return {}
+    rows = await conn.fetch(sql("migrations_applied"))
+    return {row["name"]: row["checksum"] for row in rows}
+
+
+async def pending(database_url: str) -> list[str]:
+    """Names of migrations that the database does not have; raises EnvironmentUnfit if an applied one was changed."""
+    async with connection(database_url, "migrate") as conn:
+        return [one.name for one in _missing(await applied(conn))]
+
+
+def _missing(have: dict[str, str]) -> list[Migration]:
+    known = migrations()
+    for one in known:
+        if have.get(one.name, one.checksum) != one.checksum:
+            raise EnvironmentUnfit(
+                f"migration {one.name} was changed after it was applied; restore the file and add a new migration"
+            )
+    return [one for one in known if one.name not in have]
+
+
+async def migrate(database_url: str, *, months_ahead: int = DEFAULT_MONTHS_AHEAD) -> list[str]:
+    """Brings the schema to the newest version and makes the months; returns what was applied."""
+    async with connection(database_url, "migrate") as conn:
+        await conn.execute("SELECT pg_advisory_lock($1)", LOCK_KEY)
+        try:
+            await conn.execute(sql("migrations_table"))
+            missing = _missing(await applied(conn))
+            for one in missing:
+                async with conn.transaction():
+                    await conn.execute(one.text)
+                    await conn.execute(sql("migration_record"), one.version, one.name, one.checksum)
+            await make_partitions(conn, months_ahead)
+        finally:
+            await conn.execute("SELECT pg_advisory_unlock($1)", LOCK_KEY)
+        return [one.name for one in missing]

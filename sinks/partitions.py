@@ -1,0 +1,32 @@
+"""Months of `bridge_event`, made ahead of need."""
+
+from datetime import UTC, date, datetime
+
+from sinks.postgres import Connection, sql
+
+# received_at reaches back at most this far (a producer's clamped time), and retries and replays keep theirs.
+MONTHS_BACK = 1
+
+
+def month(first: date, shift: int) -> date:
+    """The first day of the month `shift` months from the month of `first`."""
+    index = first.year * 12 + first.month - 1 + shift
+    return date(index // 12, index % 12 + 1, 1)
+
+
+def needed(today: date, ahead: int) -> list[date]:
+    """First days of the months that must exist: the last one, this one, and `ahead` more."""
+    return [month(today, shift) for shift in range(-MONTHS_BACK, ahead + 1)]
+
+
+async def make_partitions(connection: Connection, ahead: int, today: date | None = None) -> list[str]:
+    """Makes the missing months; returns the names of all that are needed."""
+    names = []
+    for first in needed(today or datetime.now(UTC).date(), ahead):
+        name = f"bridge_event_{first:%Y_%m}"
+        bounds = {"name": name, "first": f"{first} 00:00:00+00", "after": f"{month(first, 1)} 00:00:00+00"}
+        exists = await connection.fetchval("SELECT to_regclass($1)", name)
+        if exists is None:
+            await connection.execute(sql("event_partition_create") % bounds)
+        names.append(name)
+    return names

@@ -1,0 +1,74 @@
+"""Connections to Postgres, SQL files by name, and times and headers in the forms its columns take."""
+
+import os
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from functools import lru_cache
+from importlib.resources import files
+
+import asyncpg
+
+from sinks.sqlstate import TRANSLATED, translate
+
+APPLICATION_PREFIX = "ghostlink-bridge"
+CONNECT_SECONDS = 10.0
+
+Connection = asyncpg.Connection
+
+
+@lru_cache
+def sql(name: str) -> str:
+    """The text of `sinks/sql/<name>.sql`."""
+    return (files("sinks") / "sql" / f"{name}.sql").read_text()
+
+
+def worker_name() -> str:
+    """This process as operators see it in `stream_offset` and `pg_stat_activity`."""
+    return f"{socket.gethostname()[:40]}:{os.getpid()}"
+
+
+async def connect(dsn: str, role: str) -> Connection:
+    """A connection that bears our application name; raises SinkUnavailable with the reason."""
+    try:
+        return await asyncpg.connect(
+            dsn,
+            timeout=CONNECT_SECONDS,
+            server_settings={"application_name": f"{APPLICATION_PREFIX} {role} {worker_name()}"[:63], "timezone": "UTC"},
+        )
+    except (*TRANSLATED, ValueError) as error:
+        raise translate(error, "connecting to Postgres") from error
+
+
+@asynccontextmanager
+async def connection(dsn: str, role: str) -> AsyncIterator[Connection]:
+    """A connection for a short piece of work, closed after it."""
+    opened = await connect(dsn, role)
+    try:
+        yield opened
+    except TRANSLATED as error:
+        raise translate(error, role) from error
+    finally:
+        await close(opened)
+
+
+async def close(opened: Connection) -> None:
+    """Closes a connection, also one that no longer answers."""
+    try:
+        await opened.close(timeout=2)
+    except TRANSLATED:
+        opened.terminate()
+
+
+@lru_cache(maxsize=65536)
+def instant(epoch_ms: int) -> datetime:
+    """The UTC datetime of milliseconds since the epoch; records of one broker batch share it."""
+    return datetime.fromtimestamp(epoch_ms / 1000, UTC)
+
+
+def epoch_ms(moment: datetime) -> int:
+    """Milliseconds since the epoch of an aware datetime, rounded to the nearest."""
+    return round(moment.timestamp() * 1000)
+
+

@@ -1,0 +1,143 @@
+"""The truth in Postgres: one connection per lane, opened when needed and thrown away after any failure."""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+
+import structlog
+
+from schemas.errors import BridgeError, RowRejected
+from schemas.outcome import Candidate, Outcomes
+from schemas.record import Provenance, TopicPartition
+from sinks.ledger import LedgerState, provenance_columns
+from sinks.postgres import APPLICATION_PREFIX, Connection, close, connect, connection, sql, worker_name
+from sinks.resolve import first_of_each_key
+from sinks.sink import Committed, Rejected
+from sinks.sqlstate import TRANSLATED, translate
+from sinks.transaction import settle_in_transaction, write_events
+
+log = structlog.get_logger(__name__)
+
+
+class PostgresSink:
+    """A lane's way to Postgres. `lock_timeout` is in seconds."""
+
+    def __init__(self, dsn: str, group: str, *, lock_timeout: float = 5.0) -> None:
+        self._dsn = dsn
+        self._group = group
+        self._lock_timeout = lock_timeout
+        self._opened: Connection | None = None
+
+    async def claim(self, beginnings: Mapping[TopicPartition, int]) -> dict[TopicPartition, int]:
+        topics, partitions = _columns(list(beginnings))
+        async with self._working("claiming partitions") as conn:
+            rows = await conn.fetch(
+                sql("offsets_claim"), self._group, topics, partitions, list(beginnings.values()), worker_name()
+            )
+        return {TopicPartition(row["topic"], row["partition"]): row["next_offset"] for row in rows}
+
+    async def lose(self, source: TopicPartition, beginning: int) -> int:
+        async with self._working("recording a loss") as conn, conn.transaction():
+            before = await conn.fetch(sql("offsets_lock"), self._group, *_columns([source]))
+            await conn.execute(sql("offsets_lose"), self._group, *source, beginning)
+        return max(0, beginning - int(before[0]["next_offset"])) if before else 0
+
+    async def stored(self, sources: Sequence[TopicPartition]) -> dict[TopicPartition, int]:
+        async with self._working("reading offsets") as conn:
+            rows = await conn.fetch(sql("offsets_peek"), self._group, *_columns(sources))
+        return {TopicPartition(row["topic"], row["partition"]): row["next_offset"] for row in rows}
+
+    async def ledger(self, provenances: Sequence[Provenance]) -> dict[Provenance, LedgerState]:
+        if not provenances:
+            return {}
+        async with self._working("reading the ledger") as conn:
+            rows = await conn.fetch(sql("ledger_read"), *provenance_columns(list(provenances)))
+        return {
+            Provenance(row["raw_topic"], row["raw_partition"], row["raw_offset"]): LedgerState.from_row(row)
+            for row in rows
+        }
+
+    async def commit(self, outcomes: Sequence[Outcomes]) -> Committed:
+        async with self._working("settling") as conn, self._blockers_watched(conn), conn.transaction():
+            return await settle_in_transaction(conn, self._group, outcomes)
+
+    async def rejected(self, outcomes: Sequence[Outcomes]) -> list[Rejected]:
+        winners, _ = first_of_each_key(outcomes)
+        found: list[Rejected] = []
+        async with self._working("looking for the refused row") as conn:
+            outer = conn.transaction()
+            await outer.start()
+            try:
+                await self._halve(conn, list(winners.values()), found)
+            finally:
+                await outer.rollback()
+        return found
+
+    async def _halve(self, conn: Connection, candidates: list[Candidate], found: list[Rejected]) -> None:
+        """Rows that pass stay until the rollback, so that a row refused because of another one is found too."""
+        try:
+            async with conn.transaction():
+                await write_events(conn, candidates)
+        except RowRejected as error:
+            if len(candidates) == 1:
+                found.append(Rejected(candidates[0], str(error)))
+                return
+            middle = len(candidates) // 2
+            await self._halve(conn, candidates[:middle], found)
+            await self._halve(conn, candidates[middle:], found)
+
+    async def close(self) -> None:
+        opened, self._opened = self._opened, None
+        if opened is not None:
+            await close(opened)
+
+    @asynccontextmanager
+    async def _working(self, doing: str) -> AsyncIterator[Connection]:
+        """The connection; errors leave in our own words, and whatever may have broken it closes it."""
+        try:
+            if self._opened is None or self._opened.is_closed():
+                self._opened = await connect(self._dsn, "lane")
+                await self._opened.execute(f"SET lock_timeout = {int(self._lock_timeout * 1000)}")
+            yield self._opened
+        except BridgeError as error:
+            if not isinstance(error, RowRejected):
+                await self.close()
+            raise
+        except TRANSLATED as error:
+            await self.close()
+            raise translate(error, doing) from error
+        except BaseException:
+            self._abandon()
+            raise
+
+    def _abandon(self) -> None:
+        """After a cancellation the protocol's state is unknown: the socket is cut without a word."""
+        opened, self._opened = self._opened, None
+        if opened is not None:
+            opened.terminate()
+
+    @asynccontextmanager
+    async def _blockers_watched(self, conn: Connection) -> AsyncIterator[None]:
+        watch = asyncio.create_task(self._end_blockers(conn.get_server_pid()))
+        try:
+            yield
+        finally:
+            watch.cancel()
+
+    async def _end_blockers(self, pid: int) -> None:
+        """While this settlement waits for a lock, ends what holds it if that is a worker's stalled session."""
+        patience = self._lock_timeout / 2
+        while True:
+            await asyncio.sleep(patience)
+            try:
+                async with connection(self._dsn, "watch") as conn:
+                    rows = await conn.fetch(sql("end_blockers"), pid, APPLICATION_PREFIX, patience)
+            except BridgeError as error:
+                log.warning("blockers_not_read", error=str(error))
+                continue
+            for row in rows:
+                log.warning("stalled_session_ended", pid=row["pid"], ended=row["ended"], waiting_pid=pid)
+
+
+def _columns(sources: Sequence[TopicPartition]) -> tuple[list[str], list[int]]:
+    return [source.topic for source in sources], [source.partition for source in sources]

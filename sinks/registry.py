@@ -1,0 +1,64 @@
+"""The registry's copy in memory: told of changes by Postgres, and read again on a timer behind that."""
+
+import asyncio
+
+import structlog
+
+from schemas.errors import BridgeError
+from schemas.registry import Registry, Script
+from sinks import metrics
+from sinks.postgres import Connection, connection, sql
+from sinks.sqlstate import TRANSLATED
+
+CHANNEL = "bridge_registry"
+RECONNECT_SECONDS = 2.0
+
+log = structlog.get_logger(__name__)
+
+
+class RegistryCache:
+    """Keeps the last registry that could be read; `refresh_seconds` is the timed refresh behind the notifications."""
+
+    def __init__(self, dsn: str, *, refresh_seconds: float) -> None:
+        self._dsn = dsn
+        self._refresh_seconds = refresh_seconds
+        self._registry: Registry = {}
+        self._changed = asyncio.Event()
+
+    @property
+    def current(self) -> Registry:
+        """The registry as last read."""
+        return self._registry
+
+    async def load(self) -> None:
+        """Reads the registry once; raises SinkUnavailable."""
+        async with connection(self._dsn, "registry") as conn:
+            await self._read(conn)
+
+    async def follow(self) -> None:
+        """Keeps it fresh until cancelled; an outage leaves the last copy in use."""
+        while True:
+            try:
+                async with connection(self._dsn, "registry") as conn:
+                    await conn.add_listener(CHANNEL, lambda *_: self._changed.set())
+                    conn.add_termination_listener(lambda *_: self._changed.set())
+                    await self._follow_on(conn)
+            except (BridgeError, *TRANSLATED) as error:
+                log.warning("registry_not_read", error=str(error))
+                await asyncio.sleep(RECONNECT_SECONDS)
+
+    async def _follow_on(self, conn: Connection) -> None:
+        while not conn.is_closed():
+            self._changed.clear()
+            await self._read(conn)
+            try:
+                await asyncio.wait_for(self._changed.wait(), self._refresh_seconds)
+            except TimeoutError:
+                continue
+
+    async def _read(self, conn: Connection) -> None:
+        rows = await conn.fetch(sql("registry_read"))
+        self._registry = {
+            row["script_id"]: Script(row["script_id"], row["site_id"], row["org_id"], row["enabled"]) for row in rows
+        }
+        metrics.REGISTRY_SCRIPTS.set(len(rows))

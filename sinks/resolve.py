@@ -1,0 +1,119 @@
+"""Who wins among equal keys of a batch, and what the losers become: pure, shared by every sink."""
+
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+from schemas.outcome import Candidate, Failure, Outcomes, Tally
+from schemas.reasons import DroppedReason, ErrorClass
+from schemas.record import Provenance, TopicPartition
+from sinks.postgres import epoch_ms
+
+
+def failure_of(candidate: Candidate, error_class: ErrorClass, reason: DroppedReason, error: str) -> Failure:
+    """The candidate as an attempt that is dropped after all."""
+    event = candidate.event
+    received = epoch_ms(event.received_at)
+    return Failure(
+        record=candidate.record,
+        provenance=event.provenance,
+        attempt=event.attempt,
+        error_class=error_class,
+        error=error,
+        minute=candidate.minute,
+        received_at_ms=received,
+        first_failed_at_ms=received,
+        site_id=event.site_id,
+        script_id=event.script_id,
+        event_id=event.event_id,
+        dropped_reason=reason,
+        replay=candidate.replay,
+    )
+
+
+def duplicate(candidate: Candidate) -> Failure:
+    """A candidate whose key is persisted already, or came earlier in the same settlement."""
+    event = candidate.event
+    message = f"site {event.site_id} has an event {event.event_id!r} already"
+    return failure_of(candidate, ErrorClass.DUPLICATE_EVENT_ID, DroppedReason.DUPLICATE_EVENT_ID, message)
+
+
+def first_of_each_key(outcomes: Iterable[Outcomes]) -> tuple[dict[bytes, Candidate], list[Candidate]]:
+    """The first candidate of each key, in the batch's order, and the copies that came after it."""
+    winners: dict[bytes, Candidate] = {}
+    copies = []
+    for one in outcomes:
+        for candidate in one.candidates:
+            if winners.setdefault(candidate.key, candidate) is not candidate:
+                copies.append(candidate)
+    return winners, copies
+
+
+class Progress(NamedTuple):
+    """What one partition's offset row moves to and adds."""
+
+    source: TopicPartition
+    next_offset: int
+    live: int
+    normalized: int
+    retried: int
+    dropped: int
+    stale: int
+    skipped: int
+
+
+def progress(outcomes: Sequence[Outcomes], duplicates: Sequence[Failure]) -> list[Progress]:
+    """Each partition's progress, in the order of the locks."""
+    late = dict.fromkeys((one.batch.source for one in outcomes), 0)
+    for failure in duplicates:
+        late[TopicPartition(failure.record.topic, failure.record.partition)] += 1
+    rows = []
+    for one in sorted(outcomes, key=lambda item: item.batch.source):
+        batch = one.batch
+        retried = sum(failure.dropped_reason is None for failure in one.failures)
+        duplicated = late[batch.source]
+        live = len(one.candidates) + len(one.failures)
+        rows.append(
+            Progress(
+                batch.source,
+                batch.next,
+                live,
+                len(one.candidates) - duplicated,
+                retried,
+                len(one.failures) - retried + duplicated,
+                one.stale,
+                batch.skipped,
+            )
+        )
+    return rows
+
+
+def tally(rows: Iterable[Progress]) -> Tally:
+    """The sum over all partitions."""
+    sums = [sum(column) for column in zip(*(row[2:] for row in rows), strict=True)] or [0] * 6
+    return Tally(*sums)
+
+
+def ledger_touched(outcomes: Iterable[Outcomes]) -> dict[Provenance, int]:
+    """Raw events whose ledger rows these outcomes change, with the attempt that their token must match."""
+    touched: dict[Provenance, int] = {}
+    for one in outcomes:
+        for candidate in one.candidates:
+            if candidate.event.attempt > 1:
+                touched[candidate.event.provenance] = candidate.event.attempt
+        for failure in one.failures:
+            if failure.attempt > 1:
+                touched[failure.provenance] = failure.attempt
+    return touched
+
+
+def replays(outcomes: Iterable[Outcomes]) -> dict[Provenance, tuple[str, Provenance]]:
+    """Dead letters that first attempts of these outcomes replay: which replay, and the new provenance."""
+    found: dict[Provenance, tuple[str, Provenance]] = {}
+    for one in outcomes:
+        for candidate in one.candidates:
+            if candidate.replay is not None and candidate.event.attempt == 1:
+                found[candidate.replay.replay_of] = (candidate.replay.replay_id, candidate.event.provenance)
+        for failure in one.failures:
+            if failure.replay is not None and failure.attempt == 1:
+                found[failure.replay.replay_of] = (failure.replay.replay_id, failure.provenance)
+    return found

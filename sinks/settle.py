@@ -1,0 +1,51 @@
+"""One settlement: look before publishing, publish before committing, and bisect when a row is refused."""
+
+from collections.abc import Sequence
+
+from schemas.errors import RowRejected, SinkUnavailable
+from schemas.outcome import Outcomes
+from schemas.reasons import DroppedReason, ErrorClass
+from sinks.resolve import failure_of
+from sinks.sink import Committed, Publisher, Rejected, Sink
+from sinks.transaction import check_offsets
+
+
+class Settler:
+    """Settles batches of one lane. Never awaits Kafka under a database lock."""
+
+    def __init__(self, sink: Sink, publisher: Publisher) -> None:
+        self._sink = sink
+        self._publisher = publisher
+
+    async def settle(self, outcomes: Sequence[Outcomes]) -> Committed:
+        """Publishes what must be published, then writes everything else in one transaction.
+
+        May be called again with the same outcomes after SinkUnavailable: what was published stays published, and
+        what was refused stays refused. Raises BatchRefused if the batch does not continue the stored offset.
+        """
+        while True:
+            check_offsets(dict(await self._sink.stored([one.batch.source for one in outcomes])), outcomes)
+            await self._publisher.publish([failure for one in outcomes for failure in one.failures])
+            try:
+                return await self._sink.commit(outcomes)
+            except RowRejected as error:
+                found = await self._sink.rejected(outcomes)
+                if not found:
+                    raise SinkUnavailable(f"a row was refused but none is when tried alone: {error}") from error
+                _drop(found, outcomes)
+
+
+def _drop(found: Sequence[Rejected], outcomes: Sequence[Outcomes]) -> None:
+    """Moves the refused candidates to the failures, in place: outcomes are frozen but for this."""
+    refused = {id(one.candidate): one.error for one in found}
+    for one in outcomes:
+        kept = []
+        for candidate in one.candidates:
+            error = refused.get(id(candidate))
+            if error is None:
+                kept.append(candidate)
+            else:
+                one.failures.append(
+                    failure_of(candidate, ErrorClass.SINK_REJECTED_ROW, DroppedReason.SINK_REJECTED_ROW, error)
+                )
+        one.candidates[:] = kept

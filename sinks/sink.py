@@ -1,0 +1,73 @@
+"""The seam of settling: what any store of truth must do, in the words of the rules of settling."""
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple, Protocol
+
+from schemas.outcome import Candidate, Failure, Outcomes, Tally
+from schemas.record import Provenance, TopicPartition
+from sinks.ledger import LedgerState
+
+
+class Committed(NamedTuple):
+    """What one commit wrote: its counts, the drops by reason, and the keys that are now persisted for certain."""
+
+    tally: Tally
+    failures: list[Failure]
+    keys: list[bytes]
+
+
+class Rejected(NamedTuple):
+    """A candidate that the store refuses because of what is in it, and why."""
+
+    candidate: Candidate
+    error: str
+
+
+class Sink(Protocol):
+    """The truth about offsets, ledger, keys, events and windows. One per lane; not shared between tasks.
+
+    Every method raises SinkUnavailable when the store, not an event, is the trouble.
+    """
+
+    async def claim(self, beginnings: Mapping[TopicPartition, int]) -> dict[TopicPartition, int]:
+        """Makes missing offset rows at the log's beginning, notes the worker, and returns the stored offsets."""
+        ...
+
+    async def lose(self, source: TopicPartition, beginning: int) -> int:
+        """Records as lost what lies between the stored offset and the log's beginning; returns how many."""
+        ...
+
+    async def stored(self, sources: Sequence[TopicPartition]) -> dict[TopicPartition, int]:
+        """The stored offsets, without a lock; a partition without a row is missing from the answer."""
+        ...
+
+    async def ledger(self, provenances: Sequence[Provenance]) -> dict[Provenance, LedgerState]:
+        """The ledger's rows of these raw events, without a lock."""
+        ...
+
+    async def commit(self, outcomes: Sequence[Outcomes]) -> Committed:
+        """Writes everything in one transaction.
+
+        Raises BatchRefused when a stored offset or a ledger state is not what the outcomes were judged by, and
+        RowRejected when a row is refused. In either case nothing is written.
+        """
+        ...
+
+    async def rejected(self, outcomes: Sequence[Outcomes]) -> list[Rejected]:
+        """Which candidates are refused, found by halving in a transaction that is always rolled back."""
+        ...
+
+    async def close(self) -> None:
+        """Lets go of the connection."""
+        ...
+
+
+class Publisher(Protocol):
+    """The way retry records and dead letters take."""
+
+    async def publish(self, failures: Sequence[Failure]) -> None:
+        """Publishes the copy of each failure that has one and is not yet published, and marks it so.
+
+        Returns when every copy is acknowledged; raises SinkUnavailable when one is not.
+        """
+        ...

@@ -1,0 +1,7 @@
+-- The stored offsets under their locks, in one order for all, so that two settlements can't deadlock.
+SELECT o.topic, o.partition, o.next_offset
+FROM stream_offset AS o
+JOIN unnest($2::text[], $3::int[]) AS n (topic, partition) USING (topic, partition)
+WHERE o.group_id = $1
+ORDER BY o.topic, o.partition
+FOR UPDATE OF o

@@ -1,0 +1,42 @@
+"""Whose fault a Postgres error is: the event's, the operation's, or ours. Everything unknown is the operation's."""
+
+import asyncio
+
+import asyncpg
+
+from schemas.errors import BridgeError, Defect, RowRejected, SinkUnavailable
+
+_OF_THE_EVENT = ("21", "22", "54")
+_OF_THE_EVENT_EXACT = frozenset({"23502", "23503", "23505"})
+_LEDGER_KEY = "bridge_event_raw_pkey"
+
+TIMED_OUT = "57014"
+LOCK_NOT_AVAILABLE = "55P03"
+
+
+def translate(error: Exception, doing: str) -> BridgeError:
+    """The error of our own tree for what asyncpg or the socket raised while `doing` something.
+
+    A lost connection or a bad character may carry no SQLSTATE, so class and SQLSTATE are looked at together.
+    """
+    sqlstate = getattr(error, "sqlstate", None)
+    constraint = getattr(error, "constraint_name", None)
+    text = f"{doing}: {type(error).__name__}: {str(error).strip() or 'no further text'}"
+    if sqlstate is not None:
+        text = f"{text} (SQLSTATE {sqlstate})"
+        if constraint == _LEDGER_KEY:
+            return Defect(f"a first attempt met a ledger row of its own provenance; {text}")
+        if _is_row(sqlstate, constraint):
+            return RowRejected(text, sqlstate=sqlstate)
+    return SinkUnavailable(text, sqlstate=sqlstate)
+
+
+def _is_row(sqlstate: str, constraint: str | None) -> bool:
+    if sqlstate.startswith(_OF_THE_EVENT) or sqlstate in _OF_THE_EVENT_EXACT:
+        return True
+    # Without a constraint's name it is a missing partition, and that is the operation's.
+    return sqlstate == "23514" and bool(constraint)
+
+
+TRANSLATED = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, asyncio.TimeoutError)
+"""What the driver raises for reasons outside this program."""

@@ -1,0 +1,146 @@
+"""The one transaction: locks, ledger, keys, events, windows and offsets, in the order of the rules."""
+
+import io
+from collections.abc import Sequence
+
+import asyncpg
+
+from schemas.errors import BatchRefused, RowRejected, SinkUnavailable
+from schemas.outcome import Candidate, Failure, Outcomes
+from schemas.record import Provenance
+from sinks import copy_text, ledger
+from sinks.ledger import LedgerState, provenance_columns
+from sinks.postgres import Connection, instant, sql
+from sinks.resolve import duplicate, first_of_each_key, ledger_touched, progress, replays, tally
+from sinks.sink import Committed
+from sinks.sqlstate import TRANSLATED, translate
+from sinks.windows import count_windows, window_columns
+
+
+async def settle_in_transaction(connection: Connection, group: str, outcomes: Sequence[Outcomes]) -> Committed:
+    """Writes all outcomes or nothing; the caller opens and ends the transaction."""
+    await _lock_offsets(connection, group, outcomes)
+    await _lock_ledger(connection, outcomes)
+    winners, copies = first_of_each_key(outcomes)
+    taken = await _claim_keys(connection, winners)
+    late = [duplicate(winners.pop(key)) for key in taken] + [duplicate(copy) for copy in copies]
+    normalized = list(winners.values())
+    failures = [failure for one in outcomes for failure in one.failures] + late
+    await _write_ledger(connection, normalized, failures)
+    await _settle_replays(connection, outcomes)
+    await write_events(connection, normalized)
+    await _add_windows(connection, normalized, failures)
+    rows = progress(outcomes, late)
+    columns = list(zip(*((*row.source, *row[1:]) for row in rows), strict=True))
+    await connection.execute(sql("offsets_advance"), group, *map(list, columns))
+    return Committed(tally(rows), failures, list(winners))
+
+
+async def _lock_offsets(connection: Connection, group: str, outcomes: Sequence[Outcomes]) -> None:
+    sources = [one.batch.source for one in outcomes]
+    rows = await connection.fetch(
+        sql("offsets_lock"), group, [source.topic for source in sources], [source.partition for source in sources]
+    )
+    check_offsets({(row["topic"], row["partition"]): row["next_offset"] for row in rows}, outcomes)
+
+
+def check_offsets(stored: dict[tuple[str, int], int], outcomes: Sequence[Outcomes]) -> None:
+    """Raises BatchRefused unless every batch begins where its stored offset stands."""
+    for one in outcomes:
+        batch = one.batch
+        found = stored.get(batch.source)
+        if found != batch.prev:
+            what = "has no stored offset" if found is None else f"stands at {found}"
+            raise BatchRefused(f"{batch.source.topic}-{batch.source.partition} {what}, the batch begins at {batch.prev}")
+
+
+async def _lock_ledger(connection: Connection, outcomes: Sequence[Outcomes]) -> None:
+    touched, replayed = ledger_touched(outcomes), replays(outcomes)
+    if not (touched or replayed):
+        return
+    rows = await connection.fetch(sql("ledger_lock"), *provenance_columns(sorted({*touched, *replayed})))
+    states = {
+        Provenance(row["raw_topic"], row["raw_partition"], row["raw_offset"]): LedgerState.from_row(row) for row in rows
+    }
+    check_tokens(states, touched, replayed)
+
+
+def check_tokens(
+    states: dict[Provenance, LedgerState],
+    touched: dict[Provenance, int],
+    replayed: dict[Provenance, tuple[str, Provenance]],
+) -> None:
+    """Raises BatchRefused if a ledger row has moved since the outcomes were judged."""
+    for provenance, attempt in touched.items():
+        state = states.get(provenance)
+        if state is None or not state.awaits(attempt):
+            raise BatchRefused(f"the ledger no longer awaits attempt {attempt} of {provenance}")
+    for provenance, (replay_id, _) in replayed.items():
+        state = states.get(provenance)
+        if state is None or not state.claimed_by(replay_id):
+            raise BatchRefused(f"the dead letter {provenance} is no longer claimed by the replay {replay_id}")
+
+
+async def _claim_keys(connection: Connection, winners: dict[bytes, Candidate]) -> list[bytes]:
+    """Inserts the keys in their order, so that two settlements can't deadlock; returns those already taken."""
+    if not winners:
+        return []
+    keys = sorted(winners)
+    rows = await connection.fetch(sql("keys_insert"), keys, [winners[key].event.received_at for key in keys])
+    return [row["event_key"] for row in rows]
+
+
+async def _write_ledger(connection: Connection, normalized: list[Candidate], failures: list[Failure]) -> None:
+    first = [failure for failure in failures if failure.attempt == 1]
+    later = [failure for failure in failures if failure.attempt > 1]
+    healed = [one.event.provenance for one in normalized if one.event.attempt > 1]
+    try:
+        if first:
+            records = list(map(ledger.row, first))
+            await connection.copy_records_to_table("bridge_event_raw", records=records, columns=ledger.COLUMNS)
+        if later:
+            await connection.execute(sql("ledger_advance"), *_advance_columns(later))
+        if healed:
+            await connection.execute(sql("ledger_heal"), *provenance_columns(healed))
+    except TRANSLATED as error:
+        # The ledger takes any event: a row it refuses is our fault or its table's, and must not become a loop.
+        problem = translate(error, "writing the ledger")
+        raise SinkUnavailable(str(problem)) if isinstance(problem, RowRejected) else problem from error
+
+
+def _advance_columns(failures: list[Failure]) -> tuple[list[object], ...]:
+    provenances = provenance_columns([failure.provenance for failure in failures])
+    return (
+        *(list(column) for column in provenances),
+        [failure.attempt if failure.dropped_reason is None else failure.attempt - 1 for failure in failures],
+        [None if failure.due_at_ms is None else instant(failure.due_at_ms) for failure in failures],
+        [ledger.bounded_text(failure.error) for failure in failures],
+        [failure.error_class.value for failure in failures],
+        [None if failure.dropped_reason is None else failure.dropped_reason.value for failure in failures],
+    )
+
+
+async def _settle_replays(connection: Connection, outcomes: Sequence[Outcomes]) -> None:
+    settled = replays(outcomes)
+    if settled:
+        successors = [str(successor) for _, successor in settled.values()]
+        await connection.execute(sql("replays_settle"), *provenance_columns(list(settled)), successors)
+
+
+async def write_events(connection: Connection, normalized: Sequence[Candidate]) -> None:
+    """COPYs the events; raises RowRejected when Postgres refuses one of them."""
+    if not normalized:
+        return
+    body = copy_text.payload(candidate.event for candidate in normalized)
+    try:
+        await connection.copy_to_table(
+            "bridge_event", source=io.BytesIO(body), columns=copy_text.COLUMNS, format="text", null=""
+        )
+    except asyncpg.PostgresError as error:
+        raise translate(error, "writing events") from error
+
+
+async def _add_windows(connection: Connection, normalized: list[Candidate], failures: list[Failure]) -> None:
+    windows = count_windows(normalized, failures)
+    if windows:
+        await connection.execute(sql("windows_add"), *window_columns(windows))

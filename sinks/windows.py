@@ -1,0 +1,53 @@
+"""Gate windows: the counts that one settlement adds, by minute, site, partition and replay."""
+
+from collections import Counter, defaultdict
+from typing import NamedTuple
+
+from schemas.outcome import Candidate, Failure
+from schemas.reasons import DroppedReason
+
+UNREADABLE_SITE = 0
+
+_NORMALIZED, _RETRIED = 0, 1
+_COLUMN = {
+    DroppedReason.INVALID_PAYLOAD_JSON: 2,
+    DroppedReason.SCHEMA_VIOLATION: 3,
+    DroppedReason.DUPLICATE_EVENT_ID: 4,
+    DroppedReason.SINK_REJECTED_ROW: 5,
+    DroppedReason.RETRY_EXHAUSTED: 6,
+}
+
+
+class WindowKey(NamedTuple):
+    """One window. `minute` counts from the epoch; topic and partition are of the record that carried the attempt."""
+
+    minute: int
+    site_id: int
+    topic: str
+    partition: int
+    replay: bool
+
+
+Windows = dict[WindowKey, list[int]]
+
+
+def count_windows(normalized: list[Candidate], failures: list[Failure]) -> Windows:
+    """Counts per window: normalized, retried, then drops in the order of the reasons' columns."""
+    quick = Counter(
+        (one.minute, one.event.site_id, one.record.topic, one.record.partition, one.replay is not None)
+        for one in normalized
+    )
+    windows: Windows = defaultdict(lambda: [0] * 7)
+    for key, count in quick.items():
+        windows[WindowKey(*key)][_NORMALIZED] = count
+    for failure in failures:
+        record = failure.record
+        site = failure.site_id or UNREADABLE_SITE
+        window = windows[WindowKey(failure.minute, site, record.topic, record.partition, failure.replay is not None)]
+        window[_RETRIED if failure.dropped_reason is None else _COLUMN[failure.dropped_reason]] += 1
+    return windows
+
+
+def window_columns(windows: Windows) -> list[list[object]]:
+    """The arrays that `windows_add` takes."""
+    return [list(column) for column in zip(*((*key, *counts) for key, counts in windows.items()), strict=True)]

@@ -1,0 +1,194 @@
+"""What is wrong with a raw value: the slow, exact reading behind every rejection."""
+
+import json
+import re
+from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
+from typing import Any, NoReturn
+
+import msgspec
+from pydantic import ValidationError
+
+from schemas.headers import EVENT_ID, SCRIPT_ID, SITE_ID, Headers, last, last_int
+from schemas.raw_event import ABSENT, MAX_BYTES, MAX_DEPTH, MAX_EVENT_ID, MAX_INTEGER, MAX_SCRIPT_ID, RawEvent, RawFields
+from schemas.reasons import ErrorClass
+from schemas.upcast import UPCASTERS, with_extra
+from streams.rejection import Rejection
+
+_STRING_OR_BRACKET = re.compile(r'"(?:[^"\\]|\\.)*"|[\[{]|[\]}]', re.DOTALL)
+_LARGEST_EXPONENT = 308  # of a double: beyond it most readers see Infinity
+_encode = msgspec.json.Encoder(decimal_format="number").encode
+
+
+@dataclass(slots=True)
+class PartialIdentity:
+    """Whose event it is, where the document says so in the right types."""
+
+    event_id: str | None = None
+    site_id: int | None = None
+    script_id: str | None = None
+
+
+def invalid(message: str) -> Rejection:
+    """A value that is not an acceptable JSON object."""
+    return Rejection(ErrorClass.INVALID_PAYLOAD_JSON, message)
+
+
+def readable_text(value: bytes | None) -> str:
+    """The value as text within the bounds of size and depth; raises Rejection."""
+    if not value:
+        raise invalid("the value is null" if value is None else "the value is empty")
+    if len(value) > MAX_BYTES:
+        raise invalid(f"{len(value)} bytes, more than {MAX_BYTES}")
+    try:
+        text = value.decode()
+    except UnicodeDecodeError as error:
+        raise invalid(f"not UTF-8 at byte {error.start}") from None
+    if text.count("{") + text.count("[") <= MAX_DEPTH:
+        return text
+    depth = 0
+    for token in _STRING_OR_BRACKET.finditer(text):
+        mark = token[0]
+        depth += (mark in "[{") - (mark in "]}") if len(mark) == 1 else 0
+        if depth > MAX_DEPTH:
+            raise invalid(f"nested deeper than {MAX_DEPTH} at character {token.start()}")
+    return text
+
+
+def judge(text: str, headers: Headers) -> RawFields:
+    """Reads the text by the contract itself; raises Rejection with the field and the rule."""
+    document = _parse(text)
+    whose = identity(document)
+    _check_text(document, "", whose)
+    version = document.get("schema_version", 1)
+    if isinstance(version, int) and not isinstance(version, bool) and 0 < version <= MAX_INTEGER:
+        if version not in UPCASTERS:
+            known = ", ".join(map(str, UPCASTERS))
+            message = f"schema_version {version} is not known here; known: {known}"
+            raise Rejection(ErrorClass.UNSUPPORTED_SCHEMA_VERSION, message, whose)
+        document = UPCASTERS[version](document)
+    document = _filled(with_extra(document), headers)
+    try:
+        event = RawEvent.model_validate(document)
+    except ValidationError as error:
+        raise Rejection(ErrorClass.SCHEMA_VIOLATION, _first_line(error), whose) from None
+    return _fields(event)
+
+
+def identity(document: dict[str, Any]) -> PartialIdentity:
+    """What the document says of whose it is, where type and length are right."""
+    event_id, site_id, script_id = (document.get(name) for name in ("event_id", "site_id", "script_id"))
+    return PartialIdentity(
+        event_id if isinstance(event_id, str) and 0 < len(event_id) <= MAX_EVENT_ID else None,
+        site_id if type(site_id) is int and 0 < site_id <= MAX_INTEGER else None,
+        script_id if isinstance(script_id, str) and 0 < len(script_id) <= MAX_SCRIPT_ID else None,
+    )
+
+
+def _parse(text: str) -> dict[str, Any]:
+    try:
+        document = json.loads(
+            text, parse_constant=_refuse_constant, parse_float=_bounded_decimal, parse_int=_bounded_integer
+        )
+    except json.JSONDecodeError as error:
+        raise invalid(f"{error.msg} at character {error.pos}") from None
+    if not isinstance(document, dict):
+        raise invalid(f"not an object but {_json_type(document)}")
+    return document
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise invalid(f"{name} is not JSON")
+
+
+def _bounded_decimal(text: str) -> Decimal:
+    try:
+        number = Decimal(text)
+    except InvalidOperation:
+        raise invalid(f"the number {text[:40]} is out of range") from None
+    if abs(number.adjusted()) > _LARGEST_EXPONENT and number != 0:
+        raise invalid(f"the number {text[:40]} is out of range")
+    if abs(int(number.as_tuple().exponent)) > 2 * _LARGEST_EXPONENT + len(text):
+        raise invalid(f"the number {text[:40]} is out of range")
+    return number
+
+
+def _bounded_integer(text: str) -> int:
+    if len(text) > _LARGEST_EXPONENT:
+        raise invalid(f"an integer of {len(text)} digits is out of range")
+    return int(text)
+
+
+def _json_type(value: Any) -> str:
+    names = {list: "an array", str: "a string", bool: "a boolean", type(None): "null"}
+    return names.get(type(value), "a number")
+
+
+def _check_text(value: Any, path: str, whose: PartialIdentity) -> None:
+    """Refuses NUL and lone surrogates in any text or key: Postgres cannot hold the one, nor UTF-8 the other."""
+    if isinstance(value, str):
+        if "\x00" in value:
+            raise Rejection(ErrorClass.SCHEMA_VIOLATION, f"{path or 'value'}: holds a NUL", _sound(whose))
+        if not value.isascii():
+            try:
+                value.encode()
+            except UnicodeEncodeError:
+                message = f"{path or 'value'}: holds a lone surrogate"
+                raise Rejection(ErrorClass.SCHEMA_VIOLATION, message, _sound(whose)) from None
+    elif isinstance(value, dict):
+        for name, item in value.items():
+            _check_text(name, f"{path}.(key)" if path else "(key)", whose)
+            _check_text(item, f"{path}.{name}" if path else name, whose)
+    elif isinstance(value, list):
+        for index, item in enumerate(value):
+            _check_text(item, f"{path}[{index}]", whose)
+
+
+def _sound(whose: PartialIdentity) -> PartialIdentity:
+    """The identity without texts that could not be stored."""
+    for name in ("event_id", "script_id"):
+        text = getattr(whose, name)
+        if text is not None and ("\x00" in text or not text.isascii() and text != text.encode("utf-8", "replace").decode()):
+            setattr(whose, name, None)
+    return whose
+
+
+def _filled(document: dict[str, Any], headers: Headers) -> dict[str, Any]:
+    """The document with what is absent or null filled from the gateway's headers, so that the contract can be asked."""
+    filled = dict(document)
+    for name, header in (("site_id", SITE_ID), ("script_id", SCRIPT_ID), ("event_id", EVENT_ID)):
+        if filled.get(name) is None:
+            value = last_int(headers, header) if name == "site_id" else last(headers, header)
+            if value is not None:
+                filled[name] = value
+            else:
+                filled.pop(name, None)
+    return filled
+
+
+def _first_line(error: ValidationError) -> str:
+    first = error.errors()[0]
+    place = ".".join(str(part) for part in first["loc"]) or "event"
+    more = error.error_count() - 1
+    message = first["msg"].removeprefix("Value error, ")
+    return f"{place}: {message}" + (f" (and {more} more)" if more else "")
+
+
+def _fields(event: RawEvent) -> RawFields:
+    return RawFields(
+        event_id=event.event_id,
+        site_id=event.site_id,
+        script_id=event.script_id,
+        event_type=event.event_type,
+        occurred_at=event.occurred_at,
+        sent_at=event.sent_at,
+        session_id=event.session_id,
+        visitor_id=event.visitor_id,
+        url=event.url,
+        referrer=event.referrer,
+        user_agent=event.user_agent,
+        value=ABSENT if event.value is None else msgspec.Raw(str(event.value).encode()),
+        currency=event.currency,
+        properties=ABSENT if event.properties is None else msgspec.Raw(_encode(event.properties)),
+        schema_version=event.schema_version,
+    )

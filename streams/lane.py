@@ -1,0 +1,240 @@
+"""A lane: the sequential path that reads some partitions, judges their batches and settles them."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+import structlog
+
+from schemas.errors import BatchRefused, Defect, SinkUnavailable
+from schemas.outcome import Outcomes
+from schemas.record import Batch, TopicPartition
+from schemas.registry import Registry
+from sinks import metrics
+from sinks.settle import Settler
+from sinks.sink import Committed, Publisher, Sink
+from sinks.sqlstate import TIMED_OUT
+from streams.dedup import DedupHints
+from streams.normalize import Bounds
+from streams.patience import Patience
+from streams.processor import Context, LedgerStates, process, replay_claim
+from streams.retry import RetryPolicy
+from streams.source import OffsetsGone, Source, SourceUnavailable
+
+POLL_MS = 200
+# An idle lane proves by Kafka's own end offsets that it is idle and not stuck, this often.
+PROOF_SECONDS = 10.0
+
+T = TypeVar("T")
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class LaneParts:
+    """What every lane of a worker shares; `now_ms` and `monotonic` are its clocks."""
+
+    source: Source
+    publisher: Publisher
+    make_sink: Callable[[], Sink]
+    registry: Callable[[], Registry]
+    policy: RetryPolicy
+    bounds: Bounds
+    raw_topic: str
+    max_records: int
+    dedup_hints: int
+    random: Callable[[], float]
+    now_ms: Callable[[], int]
+    monotonic: Callable[[], float] = time.monotonic
+
+
+class Lane:
+    """Settles the batches of its partitions one after another, with a database connection of its own."""
+
+    def __init__(self, name: str, sources: Sequence[TopicPartition], parts: LaneParts) -> None:
+        self.name = name
+        self.sources = sorted(sources)
+        self._parts = parts
+        self._source = parts.source
+        self._sink = parts.make_sink()
+        self._settler = Settler(self._sink, parts.publisher)
+        self._known = DedupHints(parts.dedup_hints)
+        self._patience = Patience(parts.random)
+        self._stopping = asyncio.Event()
+        self._max_records = parts.max_records
+        self.progressed_at = parts.monotonic()
+
+    @property
+    def waiting(self) -> bool:
+        """Whether the lane holds its partitions because a service is away."""
+        return self._patience.waiting
+
+    def stop(self) -> None:
+        """Asks the lane to end after the batch in hand; a lane that waits in place ends at once."""
+        self._stopping.set()
+
+    async def run(self) -> None:
+        """Runs until stopped; raises whatever is not an outage."""
+        try:
+            if await self._begin():
+                while not self._stopping.is_set():
+                    await self._once()
+        finally:
+            await self._sink.close()
+
+    async def _once(self) -> None:
+        try:
+            batches = await self._source.poll(self.sources, timeout_ms=POLL_MS, max_records=self._max_records)
+        except OffsetsGone as error:
+            log.warning("offsets_gone", lane=self.name, error=str(error))
+            await self._begin()
+            return
+        except SourceUnavailable as error:
+            await self._wait_in_place(error)
+            return
+        self._recovered()
+        ready = await self._prepare(batches)
+        if ready:
+            await self.settle(ready)
+        elif not batches:
+            await self._prove_idle()
+
+    async def _prepare(self, batches: list[Batch]) -> list[Batch]:
+        """The batches that can be judged now; a retry lane holds back what is not due."""
+        return batches
+
+    async def _ledger(self, batches: Sequence[Batch]) -> LedgerStates | None:
+        """Ledger states that the batches' records refer to; None when the lane is told to stop meanwhile."""
+        claims = [
+            claim.replay_of
+            for batch in batches
+            for record in batch.records
+            if record.headers and (claim := replay_claim(record)) is not None
+        ]
+        return {} if not claims else await self._patiently(lambda: self._sink.ledger(sorted(set(claims))))
+
+    async def settle(self, batches: Sequence[Batch]) -> None:
+        """Judges the batches once and settles them, for however long the services are away."""
+        ledger = await self._ledger(batches)
+        if ledger is None:
+            return self._rewind_to(batches)
+        context = Context(
+            self._parts.now_ms(),
+            self._parts.registry(),
+            self._known,
+            ledger,
+            self._parts.bounds,
+            self._parts.policy,
+            self._parts.raw_topic,
+        )
+        outcomes = [process(batch, context) for batch in batches]
+        started = self._parts.monotonic()
+        try:
+            committed = await self._patiently(lambda: self._settle_once(outcomes))
+        except BatchRefused as error:
+            metrics.BATCHES_REFUSED.inc()
+            log.warning("batch_refused", lane=self.name, error=str(error))
+            self._known.clear()
+            await self._begin()
+            return
+        if committed is None:
+            return self._rewind_to(batches)
+        metrics.settled(committed, outcomes, self._parts.monotonic() - started)
+        self._known.add(committed.keys)
+        self.progressed_at = self._parts.monotonic()
+        await self._source.commit({batch.source: batch.next for batch in batches})
+
+    async def _settle_once(self, outcomes: Sequence[Outcomes]) -> Committed:
+        try:
+            return await self._settler.settle(outcomes)
+        except SinkUnavailable as error:
+            if error.sqlstate == TIMED_OUT and self._max_records > 1:
+                # Too much for one statement: read the same records again in halves.
+                self._max_records = max(1, self._max_records // 2)
+                raise BatchRefused(f"{error}; now at most {self._max_records} records a batch") from error
+            raise
+
+    async def _begin(self) -> bool:
+        """Seeks every partition to the offset that Postgres holds; False when told to stop meanwhile."""
+        self._source.pause(self.sources)
+        begun = await self._patiently(self._claim)
+        if begun is None:
+            return False
+        self._source.resume(self.sources)
+        self.progressed_at = self._parts.monotonic()
+        return True
+
+    async def _claim(self) -> bool:
+        beginnings = await self._source.beginnings(self.sources)
+        ends = await self._source.ends(self.sources)
+        stored = await self._sink.claim(beginnings)
+        for source in self.sources:
+            offset, beginning = stored[source], beginnings[source]
+            if offset < beginning:
+                lost = await self._sink.lose(source, beginning)
+                metrics.LOST.labels(source.topic, str(source.partition)).inc(lost)
+                log.error("records_lost", topic=source.topic, partition=source.partition, lost=lost, beginning=beginning)
+                offset = beginning
+            if offset > ends[source]:
+                raise Defect(
+                    f"{source.topic}-{source.partition} ends at {ends[source]} but {offset} is stored: the topic was "
+                    "truncated or made anew; restore it, or name another group or topic prefix"
+                )
+            self._source.rewind(source, offset)
+        return True
+
+    async def _patiently(self, work: Callable[[], Awaitable[T]]) -> T | None:
+        """Tries until it is done; None when told to stop while a service is away."""
+        while True:
+            try:
+                done = await work()
+            except (SinkUnavailable, SourceUnavailable) as error:
+                await self._wait_in_place(error)
+                if self._stopping.is_set():
+                    return None
+            else:
+                self._recovered()
+                return done
+
+    async def _wait_in_place(self, error: Exception) -> None:
+        """Holds the partitions and keeps polling, so that the member stays in its group."""
+        seconds = self._patience.failed(self.name, error)
+        metrics.PAUSED.labels(self.name).set(len(self.sources))
+        self._source.pause(self.sources)
+        try:
+            await asyncio.wait_for(self._stopping.wait(), seconds)
+        except TimeoutError:
+            try:
+                # Paused partitions bring nothing; should a fetch have slipped through, it is read again later.
+                self._rewind_to(await self._source.poll(self.sources, timeout_ms=0, max_records=1))
+            except (SourceUnavailable, OffsetsGone):
+                return
+
+    def _recovered(self) -> None:
+        if self._patience.waiting:
+            self._patience.succeeded(self.name)
+            metrics.PAUSED.labels(self.name).set(0)
+            self._source.resume(self.sources)
+            self.progressed_at = self._parts.monotonic()
+
+    def _rewind_to(self, batches: Sequence[Batch]) -> None:
+        """The batches were not settled: whoever reads next begins where they began."""
+        for batch in batches:
+            self._source.rewind(batch.source, batch.prev)
+
+    def _expected(self) -> list[TopicPartition]:
+        """Partitions whose records, if there are any, should be coming in."""
+        return self.sources
+
+    async def _prove_idle(self) -> None:
+        """Without records only Kafka's end offsets prove that there are none; a stuck fetch proves nothing."""
+        if self._parts.monotonic() - self.progressed_at < PROOF_SECONDS:
+            return
+        try:
+            ends = await self._source.ends(self._expected())
+        except SourceUnavailable:
+            return
+        if all((self._source.position(source) or 0) >= end for source, end in ends.items()):
+            self.progressed_at = self._parts.monotonic()
+

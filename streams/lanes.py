@@ -1,0 +1,63 @@
+"""Which lane owns which partition, and how all lanes begin and end together at a rebalance."""
+
+import asyncio
+from collections.abc import Callable, Iterable
+
+import structlog
+
+from schemas.record import TopicPartition
+from sinks import metrics
+from streams.lane import Lane, LaneParts
+from streams.retry_lane import RetryLane
+
+log = structlog.get_logger(__name__)
+
+
+class Lanes:
+    """The lanes of one assignment. An assignment's lanes end before the next one's begin."""
+
+    def __init__(
+        self, parts: LaneParts, *, count: int, delays_ms: dict[str, int], on_failure: Callable[[BaseException], None]
+    ) -> None:
+        self._parts = parts
+        self._count = count
+        self._delays_ms = delays_ms
+        self._on_failure = on_failure
+        self._running: dict[Lane, asyncio.Task[None]] = {}
+
+    @property
+    def lanes(self) -> list[Lane]:
+        """The lanes of the present assignment."""
+        return list(self._running)
+
+    def begin(self, assigned: Iterable[TopicPartition]) -> None:
+        """Starts lanes for newly assigned partitions: raw ones are spread, retries have a lane of their own."""
+        shares: dict[str, list[TopicPartition]] = {}
+        for source in sorted(assigned):
+            retry = source.topic in self._delays_ms
+            shares.setdefault("retry" if retry else f"raw-{source.partition % self._count}", []).append(source)
+        for name, sources in shares.items():
+            lane = RetryLane(name, sources, self._parts, self._delays_ms) if name == "retry" else Lane(name, sources, self._parts)
+            task = asyncio.create_task(lane.run(), name=f"lane {name}")
+            task.add_done_callback(self._ended)
+            self._running[lane] = task
+        metrics.ASSIGNED.set(sum(len(lane.sources) for lane in self._running))
+
+    def _ended(self, task: "asyncio.Task[None]") -> None:
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._on_failure(error)
+
+    async def end(self, budget_seconds: float) -> None:
+        """Lets each lane finish the batch in hand, for at most the budget; what is not settled is read again."""
+        running, self._running = self._running, {}
+        if not running:
+            return
+        for lane in running:
+            lane.stop()
+        _, late = await asyncio.wait(running.values(), timeout=budget_seconds)
+        for task in late:
+            log.warning("batch_in_hand_given_up", lane=task.get_name(), budget_seconds=budget_seconds)
+            task.cancel()
+        if late:
+            await asyncio.wait(late)
+        metrics.ASSIGNED.set(0)

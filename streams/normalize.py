@@ -1,0 +1,184 @@
+"""From version 1's fields to a bridge event: one normaliser, pure, for every caller."""
+
+from datetime import datetime, timedelta
+from decimal import Decimal
+from functools import lru_cache
+from typing import NamedTuple
+from urllib.parse import parse_qsl
+
+import can_ada
+
+from schemas.bridge_event import BridgeEvent
+from schemas.currencies import CURRENCIES
+from schemas.raw_event import RawFields, instant_from_epoch_ms, parse_amount
+from schemas.reasons import ErrorClass
+from schemas.record import Provenance
+from schemas.registry import Registry
+from streams.rejection import Rejection
+
+_ALIASES = {
+    "page_view": "page_view", "pageview": "page_view", "page_viewed": "page_view", "view": "page_view",
+    "click": "click", "clicked": "click", "tap": "click",
+    "form_submit": "form_submit", "form_submitted": "form_submit", "formsubmit": "form_submit", "submit": "form_submit",
+    "purchase": "purchase", "purchased": "purchase", "order": "purchase", "order_completed": "purchase",
+    "checkout_completed": "purchase",
+}  # fmt: skip
+_UTM = ("utm_source", "utm_medium", "utm_campaign", "utm_term", "utm_content")
+_NO_UTM: tuple[None, ...] = (None,) * len(_UTM)
+
+
+class Bounds(NamedTuple):
+    """How far the corrected occurred_at may lie before and after received_at."""
+
+    max_age: timedelta
+    max_ahead: timedelta
+
+
+@lru_cache(maxsize=4096)
+def canonical_type(event_type: str) -> str:
+    """The canonical name of an event type: aliases resolved, else lower case with underscores."""
+    plain = "_".join(event_type.strip().lower().replace("-", " ").replace("_", " ").split())
+    return _ALIASES.get(plain, plain or event_type)
+
+
+def normalize(
+    fields: RawFields, *, received_at: datetime, provenance: Provenance, attempt: int, registry: Registry, bounds: Bounds
+) -> BridgeEvent:
+    """The bridge event; raises Rejection with the error class, the field and the rule."""
+    event_id, site_id, script_id = fields.event_id, fields.site_id, fields.script_id
+    if event_id is None or site_id is None or script_id is None:  # decode fills or refuses them
+        raise _violation("event_id, site_id and script_id are required", fields)
+    script = registry.get(script_id)
+    if script is None or not script.enabled:
+        state = "not registered" if script is None else "disabled"
+        raise Rejection(ErrorClass.UNKNOWN_SCRIPT, f"script {script_id!r} is {state}", fields)
+    if script.site_id != site_id:
+        raise _violation(f"site_id: script {script_id!r} belongs to site {script.site_id}, not {site_id}", fields)
+    occurred_at, sent_at = _times(fields, received_at, bounds)
+    url = url_host = url_path = None
+    utm: tuple[str | None, ...] = _NO_UTM
+    if fields.url:
+        url, url_host, url_path, utm = _page(fields)
+    referrer = fields.referrer or None
+    value, currency = _money(fields)
+    properties = str(fields.properties, "utf-8")
+    return BridgeEvent(
+        received_at,
+        occurred_at,
+        sent_at,
+        site_id,
+        script.org_id,
+        script_id,
+        event_id,
+        canonical_type(fields.event_type),
+        fields.session_id or None,
+        fields.visitor_id or None,
+        url,
+        url_host,
+        url_path,
+        utm[0],
+        utm[1],
+        utm[2],
+        utm[3],
+        utm[4],
+        referrer,
+        _referrer_host(referrer) if referrer else None,
+        fields.user_agent or None,
+        value,
+        currency,
+        "{}" if properties == "null" else properties,
+        fields.schema_version,
+        provenance.topic,
+        provenance.partition,
+        provenance.offset,
+        attempt,
+    )
+
+
+def _violation(message: str, fields: RawFields) -> Rejection:
+    return Rejection(ErrorClass.SCHEMA_VIOLATION, message, fields)
+
+
+def _times(fields: RawFields, received_at: datetime, bounds: Bounds) -> tuple[datetime, datetime | None]:
+    """occurred_at by the server's clock, and sent_at as the client said it."""
+    occurred, sent = fields.occurred_at, fields.sent_at
+    place = "occurred_at"
+    try:
+        if isinstance(occurred, int):
+            occurred = instant_from_epoch_ms(occurred)
+        if sent is not None:
+            place = "sent_at"
+            if isinstance(sent, int):
+                sent = instant_from_epoch_ms(sent)
+            occurred = received_at - (sent - occurred)
+        else:
+            occurred = occurred.astimezone(received_at.tzinfo)
+    except (ValueError, OverflowError):
+        raise _violation(f"{place}: out of range", fields) from None
+    age = received_at - occurred
+    if age > bounds.max_age or -age > bounds.max_ahead:
+        side = "before" if age > bounds.max_age else "after"
+        limit = bounds.max_age if side == "before" else bounds.max_ahead
+        raise _violation(f"occurred_at: more than {limit} {side} received_at", fields)
+    if sent is not None and not 1970 <= sent.year < 9999:
+        raise _violation("sent_at: out of range", fields)
+    return occurred, sent
+
+
+def _page(fields: RawFields) -> tuple[str, str | None, str | None, tuple[str | None, ...]]:
+    """The page's URL without its fragment, host, path, and campaign parameters."""
+    url = fields.url or ""
+    try:
+        parsed = can_ada.parse(url)
+    except (ValueError, TypeError):
+        raise _violation(f"url: not an absolute URL: {url[:120]!r}", fields) from None
+    search = parsed.search
+    href = parsed.href
+    if parsed.hash:
+        href = href[: -len(parsed.hash)]
+    utm = _campaign(search) if "utm_" in search else _NO_UTM
+    return href, parsed.hostname or None, parsed.pathname or None, utm
+
+
+def _campaign(search: str) -> tuple[str | None, ...]:
+    """The first value of each utm_* parameter; text that Postgres cannot hold is replaced."""
+    found: dict[str, str] = {}
+    for part in search[1:].split("&"):
+        if part.startswith("utm_"):
+            name, _, value = part.partition("=")
+            if "%" in value or "+" in value:
+                pairs = parse_qsl(f"x={value}")
+                value = pairs[0][1].replace("\x00", "\ufffd") if pairs else ""
+            if value:
+                found.setdefault(name, value)
+    return tuple(map(found.get, _UTM))
+
+
+@lru_cache(maxsize=8192)
+def _host(url: str) -> str | None:
+    try:
+        return can_ada.parse(url).hostname or None
+    except (ValueError, TypeError):
+        return None
+
+
+def _referrer_host(referrer: str) -> str | None:
+    """The referrer's host, from its part before path and query so that few texts serve many events."""
+    end = referrer.find("/", referrer.find("://") + 3)
+    return _host(referrer if end < 0 else referrer[: end + 1])
+
+
+def _money(fields: RawFields) -> tuple[Decimal | None, str | None]:
+    value: Decimal | None = None
+    text = str(fields.value, "utf-8")
+    if text != "null":
+        try:
+            value = parse_amount(text[1:-1] if text[0] == '"' else text)
+        except ValueError as error:
+            raise _violation(f"value: {error}", fields) from None
+    currency = fields.currency
+    if currency is not None:
+        currency = currency.upper()
+        if currency not in CURRENCIES:
+            raise _violation(f"currency: {fields.currency!r} is not an ISO 4217 code", fields)
+    return value, currency

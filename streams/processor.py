@@ -1,0 +1,203 @@
+"""From a batch to its outcomes: pure. Registry, hints, ledger states and clock come in; nothing goes out but the answer."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import NamedTuple, Protocol
+
+from schemas import headers as names
+from schemas.headers import last, last_int
+from schemas.outcome import Candidate, Failure, Outcomes, ReplayClaim
+from schemas.reasons import ERRORS, Action, DroppedReason
+from schemas.record import Batch, Provenance, RawRecord
+from schemas.registry import Registry
+from sinks.ledger import LedgerState
+from sinks.postgres import epoch_ms, instant
+from sinks.resolve import duplicate
+from streams.decode import decode
+from streams.dedup import event_key
+from streams.normalize import Bounds, normalize
+from streams.rejection import Rejection
+from streams.retry import RetryPolicy
+
+_MINUTE_MS = 60_000
+_CLAMP_PAST_MS = 7 * 24 * 60 * _MINUTE_MS
+_CLAMP_FUTURE_MS = 5 * _MINUTE_MS
+_GATEWAY_TRUST_MS = 5 * _MINUTE_MS
+_PRODUCER_TIME = 0
+
+LedgerStates = Mapping[Provenance, LedgerState]
+
+
+class KnownKeys(Protocol):
+    """The dedup state: whether a key is persisted for certain."""
+
+    def __contains__(self, key: bytes, /) -> bool: ...
+
+
+class Context(NamedTuple):
+    """What a batch is judged by. `now_ms` is in milliseconds since the epoch."""
+
+    now_ms: int
+    registry: Registry
+    known: KnownKeys
+    ledger: LedgerStates
+    bounds: Bounds
+    policy: RetryPolicy
+    raw_topic: str
+
+
+class Attempt(NamedTuple):
+    """One try at one raw event."""
+
+    record: RawRecord
+    provenance: Provenance
+    number: int
+    received_at: datetime
+    first_failed_at_ms: int
+    minute: int
+    replay: ReplayClaim | None
+
+
+def process(batch: Batch, context: Context) -> Outcomes:
+    """The outcome of every record of the batch, in order."""
+    outcomes = Outcomes(batch)
+    find = _first_attempt if batch.source.topic == context.raw_topic else _later_attempt
+    seen: set[Provenance] = set()
+    for record in batch.records:
+        attempt = find(record, context, outcomes, seen)
+        if attempt is None:
+            outcomes.stale += 1
+            continue
+        try:
+            event = normalize(
+                decode(record.value, record.headers),
+                received_at=attempt.received_at,
+                provenance=attempt.provenance,
+                attempt=attempt.number,
+                registry=context.registry,
+                bounds=context.bounds,
+            )
+        except Rejection as rejection:
+            outcomes.failures.append(_failure(attempt, rejection, context))
+            continue
+        candidate = Candidate(
+            event, event_key(event.site_id, event.event_id), attempt.minute, record, attempt.replay
+        )
+        if candidate.key in context.known:
+            outcomes.failures.append(duplicate(candidate))
+        else:
+            outcomes.candidates.append(candidate)
+    return outcomes
+
+
+def _record_time(record: RawRecord, context: Context, outcomes: Outcomes) -> int:
+    """The record's time in milliseconds; a producer's own is held near now, so that none can make a million windows."""
+    timestamp = record.timestamp
+    if record.timestamp_type != _PRODUCER_TIME:
+        return timestamp
+    held = min(max(timestamp, context.now_ms - _CLAMP_PAST_MS), context.now_ms + _CLAMP_FUTURE_MS)
+    outcomes.clamped += held != timestamp
+    return held
+
+
+def _first_attempt(record: RawRecord, context: Context, outcomes: Outcomes, seen: set[Provenance]) -> Attempt | None:
+    """The attempt that a raw record is; None for the second copy of a replayed item."""
+    time_ms = _record_time(record, context, outcomes)
+    replay: ReplayClaim | None = None
+    received_at = instant(time_ms)
+    if record.headers:
+        said = last_int(record.headers, names.RECEIVED_AT)
+        if said is not None and abs(said - time_ms) <= _GATEWAY_TRUST_MS:
+            received_at = instant(said)
+        replay = replay_claim(record)
+        if replay is not None:
+            state = context.ledger.get(replay.replay_of)
+            if state is None or state.replay_id != replay.replay_id:
+                replay = None
+            elif replay.replay_of in seen or not state.claimed_by(replay.replay_id):
+                return None
+            else:
+                seen.add(replay.replay_of)
+                received_at = state.received_at
+    return Attempt(
+        record,
+        Provenance(record.topic, record.partition, record.offset),
+        1,
+        received_at,
+        context.now_ms,
+        time_ms // _MINUTE_MS,
+        replay,
+    )
+
+
+def replay_claim(record: RawRecord) -> ReplayClaim | None:
+    """What a raw record says of itself: plain data unless the ledger bears it out."""
+    replay_id, replay_of = last(record.headers, names.REPLAY_ID), last(record.headers, names.REPLAY_OF)
+    if not replay_id or not replay_of:
+        return None
+    try:
+        return ReplayClaim(replay_id, Provenance.parse(replay_of))
+    except ValueError:
+        return None
+
+
+def retry_token(record: RawRecord) -> tuple[Provenance, int] | None:
+    """The provenance and attempt that a retry record bears; None if it bears none that can be read."""
+    provenance, attempt = last(record.headers, names.PROVENANCE), last_int(record.headers, names.ATTEMPT)
+    if provenance is None or attempt is None:
+        return None
+    try:
+        return Provenance.parse(provenance), attempt
+    except ValueError:
+        return None
+
+
+def _later_attempt(record: RawRecord, context: Context, outcomes: Outcomes, seen: set[Provenance]) -> Attempt | None:
+    """The attempt that a retry record is; None when the ledger does not await it."""
+    token = retry_token(record)
+    if token is None:
+        return None
+    provenance, number = token
+    state = context.ledger.get(provenance)
+    if state is None or provenance in seen or not state.awaits(number):
+        return None
+    seen.add(provenance)
+    return Attempt(
+        record,
+        provenance,
+        number,
+        state.received_at,
+        epoch_ms(state.first_failed_at),
+        _record_time(record, context, outcomes) // _MINUTE_MS,
+        None if state.replay_of is None else ReplayClaim("", Provenance.parse(state.replay_of)),
+    )
+
+
+def _failure(attempt: Attempt, rejection: Rejection, context: Context) -> Failure:
+    """What becomes of a rejected attempt, by the error table and the retry policy."""
+    error_class = rejection.error_class
+    whose = rejection.identity
+    failure = Failure(
+        record=attempt.record,
+        provenance=attempt.provenance,
+        attempt=attempt.number,
+        error_class=error_class,
+        error=rejection.message,
+        minute=attempt.minute,
+        received_at_ms=epoch_ms(attempt.received_at),
+        first_failed_at_ms=attempt.first_failed_at_ms,
+        site_id=whose.site_id if whose else None,
+        script_id=whose.script_id if whose else None,
+        event_id=whose.event_id if whose else None,
+        replay=attempt.replay,
+    )
+    if ERRORS[error_class].action is Action.RETRY:
+        retry = context.policy.decide(error_class, attempt.number, context.now_ms)
+        if retry is None:
+            failure.dropped_reason = DroppedReason.RETRY_EXHAUSTED
+        else:
+            failure.retry_topic, failure.due_at_ms = retry
+    else:
+        failure.dropped_reason = DroppedReason(error_class.value)
+    return failure
+

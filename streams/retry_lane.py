@@ -1,0 +1,128 @@
+"""The lane of the retry topics: holds each partition until its head is due, and until its ledger row exists."""
+
+from collections.abc import Mapping, Sequence
+
+from schemas import headers as names
+from schemas.headers import last_int
+from schemas.record import Batch, Provenance, RawRecord, TopicPartition
+from streams.lane import Lane, LaneParts
+from streams.processor import LedgerStates, retry_token
+from streams.retry import due_at_ms
+
+# How soon a partition whose ledger row is still missing is looked at again.
+LEDGER_SECONDS = 0.25
+
+
+class RetryLane(Lane):
+    """Never early by the header's word, never later than 1.1 times the delay by the monotonic clock."""
+
+    def __init__(
+        self, name: str, sources: Sequence[TopicPartition], parts: LaneParts, delays_ms: Mapping[str, int]
+    ) -> None:
+        super().__init__(name, sources, parts)
+        self._delays_ms = delays_ms
+        self._resume_at: dict[TopicPartition, float] = {}
+        self._due_heads: dict[TopicPartition, tuple[int, float]] = {}
+        self._states: LedgerStates = {}
+
+    async def _once(self) -> None:
+        self._wake()
+        await super()._once()
+
+    def _wake(self) -> None:
+        now = self._parts.monotonic()
+        due = [source for source, moment in self._resume_at.items() if moment <= now]
+        for source in due:
+            del self._resume_at[source]
+        if due:
+            self._source.resume(due)
+
+    def _recovered(self) -> None:
+        held = self.waiting
+        super()._recovered()
+        if held:
+            self._source.pause(self._resume_at)
+
+    def _expected(self) -> list[TopicPartition]:
+        return [source for source in self.sources if source not in self._resume_at]
+
+    async def _prepare(self, batches: list[Batch]) -> list[Batch]:
+        due = [part for batch in batches if (part := self._due_part(batch)) is not None]
+        if not due:
+            return []
+        known = await self._patiently(lambda: self._look_up(due))
+        if known is None:
+            self._rewind_to(due)
+            return []
+        self._states, ends, stored = known
+        return [part for batch in due if (part := self._known_part(batch, ends, stored)) is not None]
+
+    async def _ledger(self, batches: Sequence[Batch]) -> LedgerStates | None:
+        return self._states
+
+    def _due_part(self, batch: Batch) -> Batch | None:
+        """The batch up to its first record that is not due; the rest is held and read again when it is."""
+        now_ms = self._parts.now_ms()
+        for index, record in enumerate(batch.records):
+            wait = self._wait_seconds(batch.source, record, now_ms)
+            if wait > 0:
+                self._hold(batch.source, record.offset, wait)
+                return _cut(batch, index, record.offset)
+        return batch
+
+    def _wait_seconds(self, source: TopicPartition, record: RawRecord, now_ms: int) -> float:
+        """Seconds until the record is due. Once it was held, the monotonic clock alone decides."""
+        head = self._due_heads.get(source)
+        if head is not None and head[0] == record.offset:
+            return head[1] - self._parts.monotonic()
+        delay_ms = self._delays_ms[source.topic]
+        due = due_at_ms(last_int(record.headers, names.DUE_AT), record.timestamp, delay_ms)
+        wait = min(due - now_ms, round(1.1 * delay_ms)) / 1000
+        if wait > 0:
+            self._due_heads[source] = (record.offset, self._parts.monotonic() + wait)
+        return wait
+
+    def _hold(self, source: TopicPartition, offset: int, seconds: float) -> None:
+        self._source.rewind(source, offset)
+        self._source.pause([source])
+        self._resume_at[source] = self._parts.monotonic() + seconds
+
+    async def _look_up(
+        self, batches: Sequence[Batch]
+    ) -> tuple[LedgerStates, Mapping[TopicPartition, int], Mapping[TopicPartition, int]]:
+        """Stored offsets first, then the ledger: a row that is missing although its offset is stored never comes."""
+        tokens = [token for batch in batches for record in batch.records if (token := retry_token(record)) is not None]
+        provenances = sorted({provenance for provenance, _ in tokens if provenance.topic == self._parts.raw_topic})
+        raw = sorted({TopicPartition(provenance.topic, provenance.partition) for provenance in provenances})
+        stored = await self._sink.stored(raw) if raw else {}
+        states = await self._sink.ledger(provenances)
+        missing = [provenance for provenance in provenances if provenance not in states]
+        doubtful = {
+            TopicPartition(one.topic, one.partition) for one in missing
+        } & stored.keys()
+        ends = await self._source.ends(sorted(doubtful)) if doubtful else {}
+        return states, ends, stored
+
+    def _known_part(
+        self, batch: Batch, ends: Mapping[TopicPartition, int], stored: Mapping[TopicPartition, int]
+    ) -> Batch | None:
+        """The batch up to its first record whose ledger row is still to come."""
+        for index, record in enumerate(batch.records):
+            token = retry_token(record)
+            if token is not None and self._still_to_come(token[0], ends, stored):
+                self._hold(batch.source, record.offset, LEDGER_SECONDS)
+                return _cut(batch, index, record.offset)
+        return batch
+
+    def _still_to_come(
+        self, provenance: Provenance, ends: Mapping[TopicPartition, int], stored: Mapping[TopicPartition, int]
+    ) -> bool:
+        source = TopicPartition(provenance.topic, provenance.partition)
+        if provenance in self._states or source not in stored:
+            return False
+        return stored[source] <= provenance.offset < ends.get(source, 0)
+
+
+def _cut(batch: Batch, index: int, offset: int) -> Batch | None:
+    """The first `index` records of the batch, if that moves the offset at all."""
+    return Batch(batch.source, batch.prev, offset, batch.records[:index]) if offset > batch.prev else None

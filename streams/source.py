@@ -1,0 +1,144 @@
+"""The seam of reading: batches of consecutive records per partition, each continuing the one before it."""
+
+import asyncio
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Protocol
+
+from aiokafka import AIOKafkaConsumer
+from aiokafka import TopicPartition as KafkaPartition
+from aiokafka.errors import IllegalStateError, KafkaError, OffsetOutOfRangeError
+
+from schemas.errors import BridgeError
+from schemas.record import Batch, TopicPartition
+
+
+COMMIT_SECONDS = 5.0
+
+
+class SourceUnavailable(BridgeError):
+    """Kafka could not be read now; the chain stands where it stood."""
+
+
+class OffsetsGone(BridgeError):
+    """The log no longer holds the offset that was to be read next."""
+
+
+class Source(Protocol):
+    """Reads assigned partitions. After `rewind`, batches of a partition continue one another without a hole."""
+
+    async def beginnings(self, sources: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
+        """The first offset of each log."""
+        ...
+
+    async def ends(self, sources: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
+        """The offset after the last readable record of each log."""
+        ...
+
+    def rewind(self, source: TopicPartition, offset: int) -> None:
+        """Sets where the next batch of this partition begins."""
+        ...
+
+    def position(self, source: TopicPartition) -> int | None:
+        """Where the next batch begins; None before the first rewind."""
+        ...
+
+    def pause(self, sources: Iterable[TopicPartition]) -> None:
+        """Lets these partitions rest; polling goes on, so that the group keeps its member."""
+        ...
+
+    def resume(self, sources: Iterable[TopicPartition]) -> None:
+        """Reads these partitions again."""
+        ...
+
+    async def poll(self, sources: Sequence[TopicPartition], *, timeout_ms: int, max_records: int) -> list[Batch]:
+        """Batches of these partitions, as soon as any is there; [] when the time is over.
+
+        Raises SourceUnavailable or OffsetsGone; every chain then stands where it stood.
+        """
+        ...
+
+    async def commit(self, offsets: Mapping[TopicPartition, int]) -> None:
+        """Tells Kafka what is settled, for lag tools; never raises for Kafka's reasons."""
+        ...
+
+
+class KafkaSource:
+    """An aiokafka consumer as a source. Keeps the chain: what the next batch must begin at."""
+
+    def __init__(self, consumer: AIOKafkaConsumer) -> None:
+        self._consumer = consumer
+        self._chain: dict[TopicPartition, int] = {}
+
+    async def beginnings(self, sources: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
+        return await self._offsets(self._consumer.beginning_offsets, sources)
+
+    async def ends(self, sources: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
+        return await self._offsets(self._consumer.end_offsets, sources)
+
+    async def _offsets(self, look_up: object, sources: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
+        wanted = [KafkaPartition(*source) for source in sources]
+        try:
+            found = await look_up(wanted)  # type: ignore[operator]  # one of two bound methods of an untyped library
+        except (KafkaError, OSError) as error:
+            raise SourceUnavailable(f"reading offsets from Kafka: {type(error).__name__}: {error}") from error
+        return {TopicPartition(partition.topic, partition.partition): offset for partition, offset in found.items()}
+
+    def rewind(self, source: TopicPartition, offset: int) -> None:
+        self._chain[source] = offset
+        self._consumer.seek(KafkaPartition(*source), offset)
+
+    def position(self, source: TopicPartition) -> int | None:
+        return self._chain.get(source)
+
+    def pause(self, sources: Iterable[TopicPartition]) -> None:
+        self._if_assigned(self._consumer.pause, sources)
+
+    def resume(self, sources: Iterable[TopicPartition]) -> None:
+        self._if_assigned(self._consumer.resume, sources)
+
+    def _if_assigned(self, act: object, sources: Iterable[TopicPartition]) -> None:
+        assigned = self._consumer.assignment()
+        partitions = [KafkaPartition(*source) for source in sources]
+        wanted = [partition for partition in partitions if partition in assigned]
+        if wanted:
+            act(*wanted)  # type: ignore[operator]  # one of two bound methods of an untyped library
+
+    async def poll(self, sources: Sequence[TopicPartition], *, timeout_ms: int, max_records: int) -> list[Batch]:
+        partitions = [KafkaPartition(*source) for source in sources]
+        try:
+            for partition, source in zip(partitions, sources, strict=True):
+                if source in self._chain and await self._consumer.position(partition) != self._chain[source]:
+                    self._consumer.seek(partition, self._chain[source])
+            found = await self._consumer.getmany(*partitions, timeout_ms=timeout_ms, max_records=max_records)
+            batches = []
+            for partition, source in zip(partitions, sources, strict=True):
+                if source not in self._chain:
+                    continue
+                prev, following = self._chain[source], await self._consumer.position(partition)
+                if following > prev:
+                    batches.append(Batch(source, prev, following, found.get(partition, ())))
+        except OffsetOutOfRangeError as error:
+            self._seek_all(sources)
+            raise OffsetsGone(f"Kafka no longer holds the next offset: {error}") from error
+        except (KafkaError, IllegalStateError, OSError) as error:
+            self._seek_all(sources)
+            raise SourceUnavailable(f"reading from Kafka: {type(error).__name__}: {error}") from error
+        for batch in batches:
+            self._chain[batch.source] = batch.next
+        return batches
+
+    def _seek_all(self, sources: Iterable[TopicPartition]) -> None:
+        """A getmany that raised has thrown away what it drained from the other partitions."""
+        assigned = self._consumer.assignment()
+        for source in sources:
+            partition = KafkaPartition(*source)
+            if source in self._chain and partition in assigned:
+                self._consumer.seek(partition, self._chain[source])
+
+    async def commit(self, offsets: Mapping[TopicPartition, int]) -> None:
+        known = {KafkaPartition(*source): offset for source, offset in offsets.items()}
+        try:
+            await asyncio.wait_for(self._consumer.commit(known), COMMIT_SECONDS)
+        except (KafkaError, IllegalStateError, OSError):
+            # Postgres holds the true offset; the next commit tells Kafka again.
+            return

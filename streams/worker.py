@@ -1,0 +1,150 @@
+"""The batch worker: one consumer, its lanes, and everything they share. Knows nothing of Faust, which hosts it."""
+
+import asyncio
+import random
+import time
+from typing import Any
+
+import structlog
+from aiokafka import AIOKafkaConsumer
+from aiokafka import TopicPartition as KafkaPartition
+from aiokafka.abc import ConsumerRebalanceListener
+from aiokafka.errors import KafkaError
+
+from schemas.errors import BridgeError, Defect, EnvironmentUnfit
+from schemas.record import TopicPartition
+from schemas.settings import Settings
+from sinks import metrics
+from sinks.kafka import KafkaPublisher, make_producer
+from sinks.partitions import make_partitions
+from sinks.postgres import connection
+from sinks.postgres_sink import PostgresSink
+from sinks.registry import RegistryCache
+from streams.lane import LaneParts
+from streams.lanes import Lanes
+from streams.normalize import Bounds
+from streams.retry import retry_policy
+from streams.source import KafkaSource
+from streams.watchdog import Watchdog
+
+PARTITIONS_SECONDS = 3600.0
+
+log = structlog.get_logger(__name__)
+
+
+class Worker(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka's base class is untyped
+    """Reads, judges and settles until stopped. `failed` holds the error that must end the process."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._topics = settings.topics
+        self._consumer = _make_consumer(settings)
+        self._producer = make_producer(settings)
+        self._registry = RegistryCache(settings.dsn, refresh_seconds=settings.seconds("registry_refresh"))
+        self.failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        policy = retry_policy(settings, random.random)
+        delays = {tier.topic: tier.delay_ms for tier in policy.tiers}
+        self._lanes = Lanes(
+            LaneParts(
+                source=KafkaSource(self._consumer),
+                publisher=KafkaPublisher(self._producer, self._topics.dlq),
+                make_sink=lambda: PostgresSink(
+                    settings.dsn, settings.group, lock_timeout=settings.seconds("lock_timeout")
+                ),
+                registry=lambda: self._registry.current,
+                policy=policy,
+                bounds=Bounds(*settings.occurred_bounds),
+                raw_topic=self._topics.raw,
+                max_records=settings.batch_max_records,
+                dedup_hints=settings.dedup_hints // settings.lanes,
+                random=random.random,
+                now_ms=lambda: time.time_ns() // 1_000_000,
+            ),
+            count=settings.lanes,
+            delays_ms=delays,
+            on_failure=self._fail,
+        )
+        self._watchdog = Watchdog(lambda: self._lanes.lanes, settings.seconds("watchdog_budget"))
+        self._tasks: list[asyncio.Task[Any]] = []
+
+    async def start(self) -> None:
+        """Connects and joins the group; raises EnvironmentUnfit when a service is away."""
+        try:
+            await self._registry.load()
+            await self._producer.start()
+            await self._consumer.start()
+        except (BridgeError, KafkaError, OSError) as error:
+            await self._stop_clients()
+            raise EnvironmentUnfit(f"a service is away at start: {error}") from error
+        for work in (self._registry.follow(), self._keep_months(), self._watchdog.watch(self._fail)):
+            task = asyncio.create_task(work)
+            task.add_done_callback(self._ended)
+            self._tasks.append(task)
+        self._consumer.subscribe([self._topics.raw, *self._topics.retries], listener=self)
+        log.info("worker_started", group=self._settings.group, topics=[self._topics.raw, *self._topics.retries])
+
+    async def stop(self) -> None:
+        """Settles the batch in hand, commits, and leaves the group."""
+        log.info("worker_draining")
+        await self._lanes.end(self._settings.seconds("revoke_budget"))
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._watchdog.close()
+        await self._stop_clients()
+        log.info("worker_stopped")
+
+    async def _stop_clients(self) -> None:
+        for client in (self._consumer, self._producer):
+            try:
+                await client.stop()
+            except (KafkaError, OSError) as error:
+                log.warning("client_not_stopped_cleanly", error=str(error))
+
+    async def on_partitions_revoked(self, revoked: set[KafkaPartition]) -> None:
+        await self._lanes.end(self._settings.seconds("revoke_budget"))
+
+    async def on_partitions_assigned(self, assigned: set[KafkaPartition]) -> None:
+        # Only pauses and starts the lanes: a database outage must not block the rebalance.
+        if assigned:
+            self._consumer.pause(*assigned)
+        metrics.REBALANCES.inc()
+        sources = [TopicPartition(partition.topic, partition.partition) for partition in assigned]
+        log.info("assigned", partitions=len(sources))
+        self._lanes.begin(sources)
+
+    async def _keep_months(self) -> None:
+        while True:
+            try:
+                async with connection(self._settings.dsn, "partitions") as conn:
+                    await make_partitions(conn, self._settings.partitions_ahead)
+            except BridgeError as error:
+                log.warning("partitions_not_made", error=str(error))
+            await asyncio.sleep(PARTITIONS_SECONDS)
+
+    def _ended(self, task: "asyncio.Task[Any]") -> None:
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._fail(error)
+
+    def _fail(self, error: BaseException) -> None:
+        if not self.failed.done():
+            log.critical("worker_failed", error=str(error), kind=type(error).__name__)
+            self.failed.set_exception(error if isinstance(error, Exception) else Defect(repr(error)))
+
+
+def _make_consumer(settings: Settings) -> AIOKafkaConsumer:
+    return AIOKafkaConsumer(
+        **settings.kafka_client(),
+        group_id=settings.group,
+        enable_auto_commit=False,
+        auto_offset_reset="none",
+        isolation_level="read_committed",
+        fetch_max_wait_ms=50,
+        fetch_max_bytes=settings.fetch_max_bytes,
+        max_partition_fetch_bytes=min(1024 * 1024, settings.fetch_max_bytes),
+        session_timeout_ms=10_000,
+        heartbeat_interval_ms=2_000,
+        # Longer than the batch in hand may take, else the group gives up on a member that is settling.
+        rebalance_timeout_ms=int(settings.seconds("revoke_budget") * 1000) + 20_000,
+        max_poll_interval_ms=300_000,
+    )
