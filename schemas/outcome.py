@@ -6,6 +6,7 @@ from typing import NamedTuple
 import msgspec
 
 from schemas.bridge_event import BridgeEvent
+from schemas.instants import to_epoch_ms
 from schemas.reasons import DroppedReason, ErrorClass
 from schemas.record import Batch, Provenance, RawRecord
 
@@ -84,3 +85,31 @@ class Tally(NamedTuple):
     dropped: int = 0
     stale: int = 0
     skipped: int = 0
+
+
+def dropped(candidate: Candidate, error_class: ErrorClass, reason: DroppedReason, error: str) -> Failure:
+    """The candidate as an attempt that is dropped after all."""
+    event = candidate.event
+    received = to_epoch_ms(event.received_at)
+    return Failure(
+        record=candidate.record,
+        provenance=event.provenance,
+        attempt=event.attempt,
+        error_class=error_class,
+        error=error,
+        minute=candidate.minute,
+        received_at_ms=received,
+        first_failed_at_ms=received,
+        site_id=event.site_id,
+        script_id=event.script_id,
+        event_id=event.event_id,
+        dropped_reason=reason,
+        replay=candidate.replay,
+    )
+
+
+def duplicate(candidate: Candidate) -> Failure:
+    """A candidate whose key is persisted already, or came earlier in the same settlement."""
+    event = candidate.event
+    message = f"site {event.site_id} has an event {event.event_id!r} already"
+    return dropped(candidate, ErrorClass.DUPLICATE_EVENT_ID, DroppedReason.DUPLICATE_EVENT_ID, message)

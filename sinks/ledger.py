@@ -1,52 +1,31 @@
-"""The ledger's rows as values: what an attempt may still change, and how headers are kept whole."""
+"""The ledger's rows as values, and how headers are kept whole."""
 
 import base64
-from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any
 
 import asyncpg
 import msgspec
 
 from schemas.headers import Headers, bounded_text
+from schemas.instants import instant
+from schemas.ledger import LedgerState
 from schemas.outcome import Failure
 from schemas.reasons import DroppedReason
 from schemas.record import Provenance
-from sinks.postgres import instant
 
 
-class LedgerState(NamedTuple):
-    """What the ledger says of one raw event. It waits for attempt `retry_count + 1` unless it is finished."""
-
-    retry_count: int
-    finished: bool
-    received_at: datetime
-    first_failed_at: datetime
-    disposition: str | None
-    replay_id: str | None
-    replayed_as: str | None
-    replay_of: str | None
-
-    @classmethod
-    def from_row(cls, row: "asyncpg.Record") -> "LedgerState":
-        """From a row of `ledger_read` or `ledger_lock`."""
-        return cls(
-            row["retry_count"],
-            row["normalized"],
-            row["received_at"],
-            row["first_failed_at"],
-            row["disposition"],
-            row["replay_id"],
-            row["replayed_as"],
-            row["replay_of"],
-        )
-
-    def awaits(self, attempt: int) -> bool:
-        """Whether this attempt is the one that the ledger waits for: the token matches."""
-        return not self.finished and attempt == self.retry_count + 1
-
-    def claimed_by(self, replay_id: str) -> bool:
-        """Whether this dead letter is being replayed under that id and has no successor yet."""
-        return self.disposition == "claimed" and self.replay_id == replay_id and self.replayed_as is None
+def state_of(row: "asyncpg.Record") -> LedgerState:
+    """The state in a row of `ledger_read` or `ledger_lock`."""
+    return LedgerState(
+        row["retry_count"],
+        row["normalized"],
+        row["received_at"],
+        row["first_failed_at"],
+        row["disposition"],
+        row["replay_id"],
+        row["replayed_as"],
+        row["replay_of"],
+    )
 
 
 def encode_headers(headers: Headers) -> bytes:

@@ -14,12 +14,16 @@ DROPPED = Counter("bridge_dropped_events", "Events dropped for good, by reason."
 DEAD_LETTERS = Counter("bridge_dead_letters", "Dead letters that the ledger bears out.", ["reason"], registry=REGISTRY)
 RETRIES = Counter("bridge_retries", "Retries scheduled, by class of error.", ["error_class"], registry=REGISTRY)
 STALE = Counter("bridge_stale_records", "Records whose token the ledger no longer awaits.", registry=REGISTRY)
-SKIPPED = Counter("bridge_skipped_offsets", "Offsets that hold no record, such as transaction markers.", registry=REGISTRY)
+SKIPPED = Counter(
+    "bridge_skipped_offsets", "Offsets that hold no record, such as transaction markers.", registry=REGISTRY
+)
 CLAMPED = Counter("bridge_clamped_record_times", "Producers' record times that lay out of bounds.", registry=REGISTRY)
 LOST = Counter(
     "bridge_lost_records", "Records that retention deleted unread.", ["topic", "partition"], registry=REGISTRY
 )
-BATCHES_REFUSED = Counter("bridge_batches_refused", "Batches that did not continue the stored offset.", registry=REGISTRY)
+BATCHES_REFUSED = Counter(
+    "bridge_batches_refused", "Batches that did not continue the stored offset.", registry=REGISTRY
+)
 BATCH_RECORDS = Histogram(
     "bridge_batch_records",
     "Records in one settlement.",

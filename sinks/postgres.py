@@ -1,12 +1,12 @@
-"""Connections to Postgres, SQL files by name, and times and headers in the forms its columns take."""
+"""Connections to Postgres, and SQL files by name."""
 
 import os
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
 from functools import lru_cache
 from importlib.resources import files
+from typing import TypeAlias
 
 import asyncpg
 
@@ -15,7 +15,7 @@ from sinks.sqlstate import TRANSLATED, translate
 APPLICATION_PREFIX = "ghostlink-bridge"
 CONNECT_SECONDS = 10.0
 
-Connection = asyncpg.Connection
+Connection: TypeAlias = asyncpg.Connection
 
 
 @lru_cache
@@ -35,7 +35,10 @@ async def connect(dsn: str, role: str) -> Connection:
         return await asyncpg.connect(
             dsn,
             timeout=CONNECT_SECONDS,
-            server_settings={"application_name": f"{APPLICATION_PREFIX} {role} {worker_name()}"[:63], "timezone": "UTC"},
+            server_settings={
+                "application_name": f"{APPLICATION_PREFIX} {role} {worker_name()}"[:63],
+                "timezone": "UTC",
+            },
         )
     except (*TRANSLATED, ValueError) as error:
         raise translate(error, "connecting to Postgres") from error
@@ -59,16 +62,3 @@ async def close(opened: Connection) -> None:
         await opened.close(timeout=2)
     except TRANSLATED:
         opened.terminate()
-
-
-@lru_cache(maxsize=65536)
-def instant(epoch_ms: int) -> datetime:
-    """The UTC datetime of milliseconds since the epoch; records of one broker batch share it."""
-    return datetime.fromtimestamp(epoch_ms / 1000, UTC)
-
-
-def epoch_ms(moment: datetime) -> int:
-    """Milliseconds since the epoch of an aware datetime, rounded to the nearest."""
-    return round(moment.timestamp() * 1000)
-
-

@@ -7,9 +7,10 @@ from contextlib import asynccontextmanager
 import structlog
 
 from schemas.errors import BridgeError, RowRejected
+from schemas.ledger import LedgerState
 from schemas.outcome import Candidate, Outcomes
 from schemas.record import Provenance, TopicPartition
-from sinks.ledger import LedgerState, provenance_columns
+from sinks.ledger import provenance_columns, state_of
 from sinks.postgres import APPLICATION_PREFIX, Connection, close, connect, connection, sql, worker_name
 from sinks.resolve import first_of_each_key
 from sinks.sink import Committed, Rejected
@@ -52,10 +53,7 @@ class PostgresSink:
             return {}
         async with self._working("reading the ledger") as conn:
             rows = await conn.fetch(sql("ledger_read"), *provenance_columns(list(provenances)))
-        return {
-            Provenance(row["raw_topic"], row["raw_partition"], row["raw_offset"]): LedgerState.from_row(row)
-            for row in rows
-        }
+        return {Provenance(row["raw_topic"], row["raw_partition"], row["raw_offset"]): state_of(row) for row in rows}
 
     async def commit(self, outcomes: Sequence[Outcomes]) -> Committed:
         async with self._working("settling") as conn, self._blockers_watched(conn), conn.transaction():

@@ -4,37 +4,7 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from schemas.outcome import Candidate, Failure, Outcomes, Tally
-from schemas.reasons import DroppedReason, ErrorClass
 from schemas.record import Provenance, TopicPartition
-from sinks.postgres import epoch_ms
-
-
-def failure_of(candidate: Candidate, error_class: ErrorClass, reason: DroppedReason, error: str) -> Failure:
-    """The candidate as an attempt that is dropped after all."""
-    event = candidate.event
-    received = epoch_ms(event.received_at)
-    return Failure(
-        record=candidate.record,
-        provenance=event.provenance,
-        attempt=event.attempt,
-        error_class=error_class,
-        error=error,
-        minute=candidate.minute,
-        received_at_ms=received,
-        first_failed_at_ms=received,
-        site_id=event.site_id,
-        script_id=event.script_id,
-        event_id=event.event_id,
-        dropped_reason=reason,
-        replay=candidate.replay,
-    )
-
-
-def duplicate(candidate: Candidate) -> Failure:
-    """A candidate whose key is persisted already, or came earlier in the same settlement."""
-    event = candidate.event
-    message = f"site {event.site_id} has an event {event.event_id!r} already"
-    return failure_of(candidate, ErrorClass.DUPLICATE_EVENT_ID, DroppedReason.DUPLICATE_EVENT_ID, message)
 
 
 def first_of_each_key(outcomes: Iterable[Outcomes]) -> tuple[dict[bytes, Candidate], list[Candidate]]:
@@ -44,7 +14,7 @@ def first_of_each_key(outcomes: Iterable[Outcomes]) -> tuple[dict[bytes, Candida
     for one in outcomes:
         for candidate in one.candidates:
             if winners.setdefault(candidate.key, candidate) is not candidate:
-                copies.append(candidate)
+                copies.append(candidate)  # noqa: PERF401  # the condition fills the winners as it goes
     return winners, copies
 
 

@@ -3,9 +3,8 @@
 from collections.abc import Sequence
 
 from schemas.errors import RowRejected, SinkUnavailable
-from schemas.outcome import Outcomes
+from schemas.outcome import Outcomes, dropped
 from schemas.reasons import DroppedReason, ErrorClass
-from sinks.resolve import failure_of
 from sinks.sink import Committed, Publisher, Rejected, Sink
 from sinks.transaction import check_offsets
 
@@ -24,7 +23,7 @@ class Settler:
         what was refused stays refused. Raises BatchRefused if the batch does not continue the stored offset.
         """
         while True:
-            check_offsets(dict(await self._sink.stored([one.batch.source for one in outcomes])), outcomes)
+            check_offsets(await self._sink.stored([one.batch.source for one in outcomes]), outcomes)
             await self._publisher.publish([failure for one in outcomes for failure in one.failures])
             try:
                 return await self._sink.commit(outcomes)
@@ -46,6 +45,6 @@ def _drop(found: Sequence[Rejected], outcomes: Sequence[Outcomes]) -> None:
                 kept.append(candidate)
             else:
                 one.failures.append(
-                    failure_of(candidate, ErrorClass.SINK_REJECTED_ROW, DroppedReason.SINK_REJECTED_ROW, error)
+                    dropped(candidate, ErrorClass.SINK_REJECTED_ROW, DroppedReason.SINK_REJECTED_ROW, error)
                 )
         one.candidates[:] = kept

@@ -3,9 +3,9 @@
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple, Protocol
 
+from schemas.ledger import LedgerState
 from schemas.outcome import Candidate, Failure, Outcomes, Tally
 from schemas.record import Provenance, TopicPartition
-from sinks.ledger import LedgerState
 
 
 class Committed(NamedTuple):

@@ -1,17 +1,20 @@
 """The one transaction: locks, ledger, keys, events, windows and offsets, in the order of the rules."""
 
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import asyncpg
 
 from schemas.errors import BatchRefused, RowRejected, SinkUnavailable
-from schemas.outcome import Candidate, Failure, Outcomes
-from schemas.record import Provenance
+from schemas.headers import bounded_text
+from schemas.instants import instant
+from schemas.ledger import LedgerState
+from schemas.outcome import Candidate, Failure, Outcomes, duplicate
+from schemas.record import Provenance, TopicPartition
 from sinks import copy_text, ledger
-from sinks.ledger import LedgerState, provenance_columns
-from sinks.postgres import Connection, instant, sql
-from sinks.resolve import duplicate, first_of_each_key, ledger_touched, progress, replays, tally
+from sinks.ledger import provenance_columns, state_of
+from sinks.postgres import Connection, sql
+from sinks.resolve import first_of_each_key, ledger_touched, progress, replays, tally
 from sinks.sink import Committed
 from sinks.sqlstate import TRANSLATED, translate
 from sinks.windows import count_windows, window_columns
@@ -41,17 +44,19 @@ async def _lock_offsets(connection: Connection, group: str, outcomes: Sequence[O
     rows = await connection.fetch(
         sql("offsets_lock"), group, [source.topic for source in sources], [source.partition for source in sources]
     )
-    check_offsets({(row["topic"], row["partition"]): row["next_offset"] for row in rows}, outcomes)
+    check_offsets({TopicPartition(row["topic"], row["partition"]): row["next_offset"] for row in rows}, outcomes)
 
 
-def check_offsets(stored: dict[tuple[str, int], int], outcomes: Sequence[Outcomes]) -> None:
+def check_offsets(stored: Mapping[TopicPartition, int], outcomes: Sequence[Outcomes]) -> None:
     """Raises BatchRefused unless every batch begins where its stored offset stands."""
     for one in outcomes:
         batch = one.batch
         found = stored.get(batch.source)
         if found != batch.prev:
             what = "has no stored offset" if found is None else f"stands at {found}"
-            raise BatchRefused(f"{batch.source.topic}-{batch.source.partition} {what}, the batch begins at {batch.prev}")
+            raise BatchRefused(
+                f"{batch.source.topic}-{batch.source.partition} {what}, the batch begins at {batch.prev}"
+            )
 
 
 async def _lock_ledger(connection: Connection, outcomes: Sequence[Outcomes]) -> None:
@@ -59,9 +64,7 @@ async def _lock_ledger(connection: Connection, outcomes: Sequence[Outcomes]) -> 
     if not (touched or replayed):
         return
     rows = await connection.fetch(sql("ledger_lock"), *provenance_columns(sorted({*touched, *replayed})))
-    states = {
-        Provenance(row["raw_topic"], row["raw_partition"], row["raw_offset"]): LedgerState.from_row(row) for row in rows
-    }
+    states = {Provenance(row["raw_topic"], row["raw_partition"], row["raw_offset"]): state_of(row) for row in rows}
     check_tokens(states, touched, replayed)
 
 
@@ -114,7 +117,7 @@ def _advance_columns(failures: list[Failure]) -> tuple[list[object], ...]:
         *(list(column) for column in provenances),
         [failure.attempt if failure.dropped_reason is None else failure.attempt - 1 for failure in failures],
         [None if failure.due_at_ms is None else instant(failure.due_at_ms) for failure in failures],
-        [ledger.bounded_text(failure.error) for failure in failures],
+        [bounded_text(failure.error) for failure in failures],
         [failure.error_class.value for failure in failures],
         [None if failure.dropped_reason is None else failure.dropped_reason.value for failure in failures],
     )

@@ -10,7 +10,16 @@ import msgspec
 from pydantic import ValidationError
 
 from schemas.headers import EVENT_ID, SCRIPT_ID, SITE_ID, Headers, last, last_int
-from schemas.raw_event import ABSENT, MAX_BYTES, MAX_DEPTH, MAX_EVENT_ID, MAX_INTEGER, MAX_SCRIPT_ID, RawEvent, RawFields
+from schemas.raw_event import (
+    ABSENT,
+    MAX_BYTES,
+    MAX_DEPTH,
+    MAX_EVENT_ID,
+    MAX_INTEGER,
+    MAX_SCRIPT_ID,
+    RawEvent,
+    RawFields,
+)
 from schemas.reasons import ErrorClass
 from schemas.upcast import UPCASTERS, with_extra
 from streams.rejection import Rejection
@@ -148,7 +157,9 @@ def _sound(whose: PartialIdentity) -> PartialIdentity:
     """The identity without texts that could not be stored."""
     for name in ("event_id", "script_id"):
         text = getattr(whose, name)
-        if text is not None and ("\x00" in text or not text.isascii() and text != text.encode("utf-8", "replace").decode()):
+        if text is not None and (
+            "\x00" in text or (not text.isascii() and text != text.encode("utf-8", "replace").decode())
+        ):
             setattr(whose, name, None)
     return whose
 

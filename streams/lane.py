@@ -94,31 +94,29 @@ class Lane:
             await self._wait_in_place(error)
             return
         self._recovered()
-        ready = await self._prepare(batches)
-        if ready:
-            await self.settle(ready)
-        elif not batches:
+        if not batches:
             await self._prove_idle()
+        elif ready := await self._prepare(batches):
+            await self.settle(*ready)
 
-    async def _prepare(self, batches: list[Batch]) -> list[Batch]:
-        """The batches that can be judged now; a retry lane holds back what is not due."""
-        return batches
-
-    async def _ledger(self, batches: Sequence[Batch]) -> LedgerStates | None:
-        """Ledger states that the batches' records refer to; None when the lane is told to stop meanwhile."""
+    async def _prepare(self, batches: Sequence[Batch]) -> tuple[Sequence[Batch], LedgerStates] | None:
+        """What can be judged now, and the ledger's states of what its records refer to."""
         claims = [
             claim.replay_of
             for batch in batches
             for record in batch.records
             if record.headers and (claim := replay_claim(record)) is not None
         ]
-        return {} if not claims else await self._patiently(lambda: self._sink.ledger(sorted(set(claims))))
+        if not claims:
+            return batches, {}
+        states = await self._patiently(lambda: self._sink.ledger(sorted(set(claims))))
+        if states is None:
+            self._rewind_to(batches)
+            return None
+        return batches, states
 
-    async def settle(self, batches: Sequence[Batch]) -> None:
+    async def settle(self, batches: Sequence[Batch], ledger: LedgerStates) -> None:
         """Judges the batches once and settles them, for however long the services are away."""
-        ledger = await self._ledger(batches)
-        if ledger is None:
-            return self._rewind_to(batches)
         context = Context(
             self._parts.now_ms(),
             self._parts.registry(),
@@ -139,7 +137,8 @@ class Lane:
             await self._begin()
             return
         if committed is None:
-            return self._rewind_to(batches)
+            self._rewind_to(batches)
+            return
         metrics.settled(committed, outcomes, self._parts.monotonic() - started)
         self._known.add(committed.keys)
         self.progressed_at = self._parts.monotonic()
@@ -174,7 +173,9 @@ class Lane:
             if offset < beginning:
                 lost = await self._sink.lose(source, beginning)
                 metrics.LOST.labels(source.topic, str(source.partition)).inc(lost)
-                log.error("records_lost", topic=source.topic, partition=source.partition, lost=lost, beginning=beginning)
+                log.error(
+                    "records_lost", topic=source.topic, partition=source.partition, lost=lost, beginning=beginning
+                )
                 offset = beginning
             if offset > ends[source]:
                 raise Defect(
@@ -237,4 +238,3 @@ class Lane:
             return
         if all((self._source.position(source) or 0) >= end for source, end in ends.items()):
             self.progressed_at = self._parts.monotonic()
-

@@ -37,7 +37,11 @@ class Lanes:
             retry = source.topic in self._delays_ms
             shares.setdefault("retry" if retry else f"raw-{source.partition % self._count}", []).append(source)
         for name, sources in shares.items():
-            lane = RetryLane(name, sources, self._parts, self._delays_ms) if name == "retry" else Lane(name, sources, self._parts)
+            lane = (
+                RetryLane(name, sources, self._parts, self._delays_ms)
+                if name == "retry"
+                else Lane(name, sources, self._parts)
+            )
             task = asyncio.create_task(lane.run(), name=f"lane {name}")
             task.add_done_callback(self._ended)
             self._running[lane] = task

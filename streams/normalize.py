@@ -42,7 +42,13 @@ def canonical_type(event_type: str) -> str:
 
 
 def normalize(
-    fields: RawFields, *, received_at: datetime, provenance: Provenance, attempt: int, registry: Registry, bounds: Bounds
+    fields: RawFields,
+    *,
+    received_at: datetime,
+    provenance: Provenance,
+    attempt: int,
+    registry: Registry,
+    bounds: Bounds,
 ) -> BridgeEvent:
     """The bridge event; raises Rejection with the error class, the field and the rule."""
     event_id, site_id, script_id = fields.event_id, fields.site_id, fields.script_id

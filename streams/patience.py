@@ -35,7 +35,11 @@ class Patience:
         if self._failures <= _TOLD_EACH or self._waited - self._told_at >= 60:
             self._told_at = self._waited
             log.warning(
-                "paused_in_place", lane=lane, tries=self._failures, waited_seconds=round(self._waited, 1), error=str(error)
+                "paused_in_place",
+                lane=lane,
+                tries=self._failures,
+                waited_seconds=round(self._waited, 1),
+                error=str(error),
             )
         self._waited += seconds
         return seconds

@@ -6,13 +6,12 @@ from typing import NamedTuple, Protocol
 
 from schemas import headers as names
 from schemas.headers import last, last_int
-from schemas.outcome import Candidate, Failure, Outcomes, ReplayClaim
+from schemas.instants import instant, to_epoch_ms
+from schemas.ledger import LedgerState
+from schemas.outcome import Candidate, Failure, Outcomes, ReplayClaim, duplicate
 from schemas.reasons import ERRORS, Action, DroppedReason
 from schemas.record import Batch, Provenance, RawRecord
 from schemas.registry import Registry
-from sinks.ledger import LedgerState
-from sinks.postgres import epoch_ms, instant
-from sinks.resolve import duplicate
 from streams.decode import decode
 from streams.dedup import event_key
 from streams.normalize import Bounds, normalize
@@ -80,9 +79,7 @@ def process(batch: Batch, context: Context) -> Outcomes:
         except Rejection as rejection:
             outcomes.failures.append(_failure(attempt, rejection, context))
             continue
-        candidate = Candidate(
-            event, event_key(event.site_id, event.event_id), attempt.minute, record, attempt.replay
-        )
+        candidate = Candidate(event, event_key(event.site_id, event.event_id), attempt.minute, record, attempt.replay)
         if candidate.key in context.known:
             outcomes.failures.append(duplicate(candidate))
         else:
@@ -167,7 +164,7 @@ def _later_attempt(record: RawRecord, context: Context, outcomes: Outcomes, seen
         provenance,
         number,
         state.received_at,
-        epoch_ms(state.first_failed_at),
+        to_epoch_ms(state.first_failed_at),
         _record_time(record, context, outcomes) // _MINUTE_MS,
         None if state.replay_of is None else ReplayClaim("", Provenance.parse(state.replay_of)),
     )
@@ -184,7 +181,7 @@ def _failure(attempt: Attempt, rejection: Rejection, context: Context) -> Failur
         error_class=error_class,
         error=rejection.message,
         minute=attempt.minute,
-        received_at_ms=epoch_ms(attempt.received_at),
+        received_at_ms=to_epoch_ms(attempt.received_at),
         first_failed_at_ms=attempt.first_failed_at_ms,
         site_id=whose.site_id if whose else None,
         script_id=whose.script_id if whose else None,
@@ -200,4 +197,3 @@ def _failure(attempt: Attempt, rejection: Rejection, context: Context) -> Failur
     else:
         failure.dropped_reason = DroppedReason(error_class.value)
     return failure
-

@@ -53,9 +53,7 @@ def retry_policy(settings: Settings, random: Callable[[], float]) -> RetryPolicy
         error_class: tuple(named[label] for label in labels)
         for error_class, labels in settings.retry_tiers_by_class.items()
     }
-    return RetryPolicy(
-        tuple(named.values()), by_class, settings.max_retries, settings.retry_jitter_pct / 100, random
-    )
+    return RetryPolicy(tuple(named.values()), by_class, settings.max_retries, settings.retry_jitter_pct / 100, random)
 
 
 def due_at_ms(header_due_ms: int | None, record_time_ms: int, delay_ms: int) -> int:

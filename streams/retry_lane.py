@@ -1,6 +1,7 @@
 """The lane of the retry topics: holds each partition until its head is due, and until its ledger row exists."""
 
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 from schemas import headers as names
 from schemas.headers import last_int
@@ -23,7 +24,6 @@ class RetryLane(Lane):
         self._delays_ms = delays_ms
         self._resume_at: dict[TopicPartition, float] = {}
         self._due_heads: dict[TopicPartition, tuple[int, float]] = {}
-        self._states: LedgerStates = {}
 
     async def _once(self) -> None:
         self._wake()
@@ -46,19 +46,16 @@ class RetryLane(Lane):
     def _expected(self) -> list[TopicPartition]:
         return [source for source in self.sources if source not in self._resume_at]
 
-    async def _prepare(self, batches: list[Batch]) -> list[Batch]:
+    async def _prepare(self, batches: Sequence[Batch]) -> tuple[Sequence[Batch], LedgerStates] | None:
         due = [part for batch in batches if (part := self._due_part(batch)) is not None]
         if not due:
-            return []
-        known = await self._patiently(lambda: self._look_up(due))
-        if known is None:
+            return None
+        found = await self._patiently(lambda: self._look_up(due))
+        if found is None:
             self._rewind_to(due)
-            return []
-        self._states, ends, stored = known
-        return [part for batch in due if (part := self._known_part(batch, ends, stored)) is not None]
-
-    async def _ledger(self, batches: Sequence[Batch]) -> LedgerStates | None:
-        return self._states
+            return None
+        ready = [part for batch in due if (part := self._known_part(batch, found)) is not None]
+        return (ready, found.states) if ready else None
 
     def _due_part(self, batch: Batch) -> Batch | None:
         """The batch up to its first record that is not due; the rest is held and read again when it is."""
@@ -87,9 +84,7 @@ class RetryLane(Lane):
         self._source.pause([source])
         self._resume_at[source] = self._parts.monotonic() + seconds
 
-    async def _look_up(
-        self, batches: Sequence[Batch]
-    ) -> tuple[LedgerStates, Mapping[TopicPartition, int], Mapping[TopicPartition, int]]:
+    async def _look_up(self, batches: Sequence[Batch]) -> "_Found":
         """Stored offsets first, then the ledger: a row that is missing although its offset is stored never comes."""
         tokens = [token for batch in batches for record in batch.records if (token := retry_token(record)) is not None]
         provenances = sorted({provenance for provenance, _ in tokens if provenance.topic == self._parts.raw_topic})
@@ -97,30 +92,33 @@ class RetryLane(Lane):
         stored = await self._sink.stored(raw) if raw else {}
         states = await self._sink.ledger(provenances)
         missing = [provenance for provenance in provenances if provenance not in states]
-        doubtful = {
-            TopicPartition(one.topic, one.partition) for one in missing
-        } & stored.keys()
+        doubtful = {TopicPartition(one.topic, one.partition) for one in missing} & stored.keys()
         ends = await self._source.ends(sorted(doubtful)) if doubtful else {}
-        return states, ends, stored
+        return _Found(states, stored, ends)
 
-    def _known_part(
-        self, batch: Batch, ends: Mapping[TopicPartition, int], stored: Mapping[TopicPartition, int]
-    ) -> Batch | None:
+    def _known_part(self, batch: Batch, found: "_Found") -> Batch | None:
         """The batch up to its first record whose ledger row is still to come."""
         for index, record in enumerate(batch.records):
             token = retry_token(record)
-            if token is not None and self._still_to_come(token[0], ends, stored):
+            if token is not None and found.still_to_come(token[0]):
                 self._hold(batch.source, record.offset, LEDGER_SECONDS)
                 return _cut(batch, index, record.offset)
         return batch
 
-    def _still_to_come(
-        self, provenance: Provenance, ends: Mapping[TopicPartition, int], stored: Mapping[TopicPartition, int]
-    ) -> bool:
+
+class _Found(NamedTuple):
+    """What Postgres and Kafka say of the raw events that retry records point at."""
+
+    states: LedgerStates
+    stored: Mapping[TopicPartition, int]
+    ends: Mapping[TopicPartition, int]
+
+    def still_to_come(self, provenance: Provenance) -> bool:
+        """Whether its ledger row may yet be written: the raw record exists and is not settled."""
         source = TopicPartition(provenance.topic, provenance.partition)
-        if provenance in self._states or source not in stored:
+        if provenance in self.states or source not in self.stored:
             return False
-        return stored[source] <= provenance.offset < ends.get(source, 0)
+        return self.stored[source] <= provenance.offset < self.ends.get(source, 0)
 
 
 def _cut(batch: Batch, index: int, offset: int) -> Batch | None:

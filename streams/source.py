@@ -11,7 +11,6 @@ from aiokafka.errors import IllegalStateError, KafkaError, OffsetOutOfRangeError
 from schemas.errors import BridgeError
 from schemas.record import Batch, TopicPartition
 
-
 COMMIT_SECONDS = 5.0
 
 

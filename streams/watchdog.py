@@ -29,7 +29,9 @@ class Watchdog:
         while True:
             await asyncio.sleep(self._budget / 20)
             self._beat = time.monotonic()
-            stuck = [lane for lane in self._lanes() if not lane.waiting and self._beat - lane.progressed_at > self._budget]
+            stuck = [
+                lane for lane in self._lanes() if not lane.waiting and self._beat - lane.progressed_at > self._budget
+            ]
             if stuck:
                 names = ", ".join(lane.name for lane in stuck)
                 fail(Defect(f"no progress for {self._budget:.0f} s although records are waiting, in lane {names}"))
@@ -42,5 +44,6 @@ class Watchdog:
     def _watch_loop(self) -> None:
         while not self._closed.wait(self._budget / 10):
             if time.monotonic() - self._beat > 2 * self._budget:
-                print(f"the event loop has not turned for {2 * self._budget:.0f} s; ending", file=sys.stderr, flush=True)
+                sys.stderr.write(f"the event loop has not turned for {2 * self._budget:.0f} s; ending\n")
+                sys.stderr.flush()
                 os._exit(EXIT_CODE)

@@ -101,7 +101,7 @@ class Worker(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka's bas
             except (KafkaError, OSError) as error:
                 log.warning("client_not_stopped_cleanly", error=str(error))
 
-    async def on_partitions_revoked(self, revoked: set[KafkaPartition]) -> None:
+    async def on_partitions_revoked(self, _revoked: set[KafkaPartition]) -> None:
         await self._lanes.end(self._settings.seconds("revoke_budget"))
 
     async def on_partitions_assigned(self, assigned: set[KafkaPartition]) -> None:

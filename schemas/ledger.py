@@ -1,0 +1,25 @@
+"""What the ledger says of a raw event, and which attempt it awaits."""
+
+from datetime import datetime
+from typing import NamedTuple
+
+
+class LedgerState(NamedTuple):
+    """What the ledger says of one raw event. It waits for attempt `retry_count + 1` unless it is finished."""
+
+    retry_count: int
+    finished: bool
+    received_at: datetime
+    first_failed_at: datetime
+    disposition: str | None
+    replay_id: str | None
+    replayed_as: str | None
+    replay_of: str | None
+
+    def awaits(self, attempt: int) -> bool:
+        """Whether this attempt is the one that the ledger waits for: the token matches."""
+        return not self.finished and attempt == self.retry_count + 1
+
+    def claimed_by(self, replay_id: str) -> bool:
+        """Whether this dead letter is being replayed under that id and has no successor yet."""
+        return self.disposition == "claimed" and self.replay_id == replay_id and self.replayed_as is None

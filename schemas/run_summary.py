@@ -1,0 +1,53 @@
+"""The summary that every run of a command writes, under the names that operators' jobs read."""
+
+import secrets
+from datetime import UTC, datetime
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class TargetError(BaseModel):
+    """One target that failed: `site:3`, `org:31` or a file, and a short reason."""
+
+    target: str
+    reason: str
+
+
+class RunSummary(BaseModel):
+    """What one run did; each command adds counters of its own. Times are UTC with `Z`, in whole seconds."""
+
+    model_config = ConfigDict(extra="allow")
+
+    script: str
+    run_id: str
+    started_at: str
+    ended_at: str | None = None
+    duration_ms: int | None = None
+    dry_run: bool = False
+    targets_total: int = 0
+    processed_total: int = 0
+    succeeded_total: int = 0
+    failed_total: int = 0
+    warnings: list[str] = Field(default_factory=list)
+    errors: list[TargetError] = Field(default_factory=list)
+
+    def ended(self, now: datetime, **counters: Any) -> "RunSummary":
+        """The summary with its end, duration and counters filled in."""
+        started = datetime.strptime(self.started_at, _FORM).replace(tzinfo=UTC)
+        return self.model_copy(
+            update={
+                "ended_at": now.strftime(_FORM),
+                "duration_ms": max(0, round((now - started).total_seconds() * 1000)),
+                **counters,
+            }
+        )
+
+
+_FORM = "%Y-%m-%dT%H:%M:%SZ"
+
+
+def begin_summary(script: str, now: datetime, *, dry_run: bool = False) -> RunSummary:
+    """A summary at its beginning, with a run id such as 20260210T143001Z-8f1c."""
+    run_id = f"{now:%Y%m%dT%H%M%SZ}-{secrets.token_hex(2)}"
+    return RunSummary(script=script, run_id=run_id, started_at=now.strftime(_FORM), dry_run=dry_run)
