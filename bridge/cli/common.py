@@ -1,0 +1,59 @@
+"""What every command shares: settings, logs, an event loop, progress on standard error, results on standard output."""
+
+import asyncio
+import json
+import sys
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+import typer
+import uvloop
+
+from schemas.errors import EnvironmentUnfit
+from schemas.settings import Settings, load_settings
+from streams.logs import configure_logs
+
+T = TypeVar("T")
+
+JsonOutput = Annotated[
+    str | None, typer.Option("--json-output", metavar="PATH", help="Write the result as JSON; - is standard output.")
+]
+Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Log at DEBUG level.")]
+
+
+def command_settings(*, verbose: bool = False, **overrides: Any) -> Settings:
+    """Settings from the environment, with logs set up by them; raises InvalidInput."""
+    settings = load_settings(**{name: value for name, value in overrides.items() if value is not None})
+    configure_logs("DEBUG" if verbose else settings.log_level, settings.log_format)
+    return settings
+
+
+def run(work: Coroutine[Any, Any, T]) -> T:
+    """Runs one coroutine to its end."""
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(work)
+
+
+def say(message: str) -> None:
+    """Progress for people, on standard error."""
+    sys.stderr.write(f"{message}\n")
+    sys.stderr.flush()
+
+
+def result(text: str) -> None:
+    """A result, on standard output."""
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
+
+
+def write_json(document: Any, path: str) -> None:
+    """Writes a result as JSON, UTF-8, indented by 2; `-` is standard output. Raises EnvironmentUnfit."""
+    text = json.dumps(document, ensure_ascii=False, indent=2, default=str)
+    if path == "-":
+        result(text)
+        return
+    try:
+        Path(path).write_text(text + "\n", encoding="utf-8")
+    except OSError as error:
+        raise EnvironmentUnfit(f"cannot write {path}: {error.strerror}; choose another --json-output") from error

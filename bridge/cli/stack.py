@@ -1,0 +1,69 @@
+"""`bridge stack up|down|status`: the embedded Kafka and Postgres, detached from the terminal."""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from bridge.stack import Stack
+
+DEFAULT_DIRECTORY = Path(".ghostlink") / "stack"
+
+stack_app = typer.Typer(
+    name="stack", help="A real Kafka and a real Postgres on this machine, without Docker.", no_args_is_help=True
+)
+
+Directory = Annotated[Path, typer.Option("--dir", help="Where the stack keeps its data, logs and state.")]
+Json = Annotated[bool, typer.Option("--json", help="Write the result as one line of JSON.")]
+
+
+def _progress(message: str) -> None:
+    typer.echo(message, err=True)
+
+
+@stack_app.command()
+def up(
+    directory: Directory = DEFAULT_DIRECTORY,
+    as_json: Json = False,
+    kafka_port: Annotated[int | None, typer.Option(help="Kafka's port on 127.0.0.1; a free one if left out.")] = None,
+    postgres_port: Annotated[
+        int | None, typer.Option(help="Postgres's port on 127.0.0.1; a free one if left out.")
+    ] = None,
+) -> None:
+    """Start the stack and return; it runs until `down`, and resumes with its data."""
+    stack = Stack(directory, kafka_port=kafka_port, postgres_port=postgres_port, progress=_progress)
+    addresses = stack.start(owned=False)
+    if as_json:
+        typer.echo(json.dumps({"kafka": addresses.kafka, "database_url": addresses.database_url}))
+    else:
+        typer.echo(f"kafka     {addresses.kafka}\npostgres  {addresses.database_url}")
+
+
+@stack_app.command()
+def down(
+    directory: Directory = DEFAULT_DIRECTORY,
+    purge: Annotated[bool, typer.Option("--purge", help="Also delete the topics, rows and logs.")] = False,
+) -> None:
+    """Stop the stack; its data stays unless it is purged."""
+    stack = Stack(directory)
+    if purge:
+        stack.purge()
+    else:
+        stack.stop()
+    _progress(f"the stack in {stack.directory} is stopped" + (" and deleted" if purge else ""))
+
+
+@stack_app.command()
+def status(directory: Directory = DEFAULT_DIRECTORY, as_json: Json = False) -> None:
+    """Say whether the stack runs; the exit code is 0 if it does, else 1."""
+    found = Stack(directory).status()
+    if as_json:
+        typer.echo(json.dumps(asdict(found)))
+    elif found.running:
+        typer.echo(f"kafka     {found.kafka} (pid {found.kafka_pid})")
+        typer.echo(f"postgres  {found.database_url} (pid {found.postgres_pid})")
+    else:
+        typer.echo(f"no stack runs in {found.directory}")
+    raise typer.Exit(0 if found.running else 1)

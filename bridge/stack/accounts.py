@@ -1,0 +1,67 @@
+"""Which system account Postgres runs as, and which paths that account can reach."""
+
+import os
+import pwd
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+from schemas.errors import EnvironmentUnfit
+
+_UNPRIVILEGED = ("postgres", "nobody")
+
+
+@dataclass(frozen=True)
+class Account:
+    """The account for a server; `uid` is None if it is the one we run as already."""
+
+    uid: int | None
+    gid: int | None
+
+    def run(self, argv: list[str], *, cwd: Path, timeout: float) -> subprocess.CompletedProcess[str]:
+        """Runs a short command as this account."""
+        return subprocess.run(  # noqa: S603 - our own words, no shell
+            argv,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            cwd=cwd,
+            timeout=timeout,
+            check=False,
+            user=self.uid,
+            group=self.gid,
+            extra_groups=None if self.uid is None else [],
+            start_new_session=True,
+        )
+
+    def reaches(self, path: Path) -> bool:
+        """True if this account may pass into the directory; the system is asked, since it knows of more than modes."""
+        if self.uid is None:
+            return os.access(path, os.X_OK)
+        return self.run(["test", "-x", str(path)], cwd=Path("/"), timeout=30).returncode == 0
+
+    def own(self, path: Path) -> None:
+        """Gives the path to this account."""
+        if self.uid is not None and self.gid is not None:
+            os.chown(path, self.uid, self.gid)
+
+
+def postgres_account(data: Path) -> Account:
+    """Ourselves, or an unprivileged account if we are root, which Postgres refuses."""
+    owner = data.stat().st_uid if data.exists() else None
+    if os.geteuid() != 0:
+        if owner is not None and owner != os.geteuid():
+            raise EnvironmentUnfit(f"{data} belongs to user id {owner}: start the stack as that user")
+        return Account(uid=None, gid=None)
+    if owner:
+        return Account(uid=owner, gid=data.stat().st_gid)
+    for name in _UNPRIVILEGED:
+        try:
+            entry = pwd.getpwnam(name)
+        except KeyError:
+            continue
+        return Account(uid=entry.pw_uid, gid=entry.pw_gid)
+    raise EnvironmentUnfit(
+        f"Postgres refuses to run as root and there is no account {' or '.join(_UNPRIVILEGED)} to run it as: "
+        "create one, or start the stack as a plain user"
+    )

@@ -1,0 +1,42 @@
+"""Clears what a killed Postgres left behind, once nothing of it runs any more."""
+
+import time
+from pathlib import Path
+
+import psutil
+
+from schemas.errors import EnvironmentUnfit
+
+_ORPHANS_SECONDS = 15.0
+
+
+def forget_dead_postmaster(data: Path) -> None:
+    """Deletes the lock file of a dead Postgres.
+
+    Postgres itself believes in the lock as long as its pid exists: as a dead process that nobody has reaped,
+    or as a stranger after a container began to count its pids anew.
+    """
+    lock = data / "postmaster.pid"
+    deadline = time.monotonic() + _ORPHANS_SECONDS
+    while lock.exists():
+        alive = _processes_in(data)
+        if not alive:
+            lock.unlink(missing_ok=True)
+        elif time.monotonic() > deadline:
+            raise EnvironmentUnfit(
+                f"a Postgres that this stack did not start (pid {alive[0]}) runs on {data}: end it, then start again"
+            )
+        else:
+            time.sleep(0.05)
+
+
+def _processes_in(data: Path) -> list[int]:
+    """The living processes of a Postgres on the directory: each has it as its working directory."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            if process.status() != psutil.STATUS_ZOMBIE and Path(process.cwd()) == data:
+                found.append(process.pid)
+        except (psutil.NoSuchProcess, psutil.AccessDenied):
+            continue
+    return found

@@ -1,0 +1,43 @@
+"""Finds ports on the loopback address that nothing listens on."""
+
+import random
+import socket
+from collections.abc import Iterable
+
+from schemas.errors import EnvironmentUnfit, InvalidInput
+
+LOOPBACK = "127.0.0.1"
+# Below the range Linux hands to outgoing connections, so that no client takes the port before the server does.
+_CANDIDATES = range(20_000, 32_000)
+_ATTEMPTS = 200
+
+
+def is_free(port: int) -> bool:
+    """True if a server could listen on the port now."""
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        # As the servers do: a port in TIME_WAIT counts as free, one with a listener doesn't.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((LOOPBACK, port))
+        except OSError:
+            return False
+        return True
+
+
+def choose(*, asked: int | None, remembered: int | None, taken: Iterable[int], purpose: str) -> int:
+    """The asked port if it is free, else the remembered one, else any; an asked port that is busy is an error."""
+    avoid = set(taken)
+    if asked is not None:
+        if not 1 <= asked <= 65_535:
+            raise InvalidInput(f"{purpose} port {asked} is not a port: give a number from 1 to 65535")
+        if asked in avoid or not is_free(asked):
+            raise EnvironmentUnfit(
+                f"{purpose} port {asked} on {LOOPBACK} is in use: name another, or none for a free one"
+            )
+        return asked
+    if remembered is not None and remembered not in avoid and is_free(remembered):
+        return remembered
+    for port in random.sample(_CANDIDATES, _ATTEMPTS):
+        if port not in avoid and is_free(port):
+            return port
+    raise EnvironmentUnfit(f"no free port on {LOOPBACK} for {purpose}: {_ATTEMPTS} were tried")

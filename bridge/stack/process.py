@@ -1,0 +1,141 @@
+"""Server processes: what to launch, who it is, how it ends, and why it died."""
+
+import re
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import psutil
+
+from schemas.errors import EnvironmentUnfit
+
+# Creation times are compared across restarts of the clock's source, which rounds to a hundredth of a second.
+_CREATED_TOLERANCE_SECONDS = 1.0
+_LOG_TAIL_BYTES = 64 * 1024
+_LINE_LENGTH = 300
+_DECISIVE = re.compile(r"\b(FATAL|PANIC|ERROR|error:|\w*Error:|\w*Exception\b)", re.ASCII)
+# A stack frame or an exception's cause says less than the line it belongs to, and our own early questions say nothing.
+_NOISE = re.compile(r"^(\s+at |\s+\.\.\. |Caused by:|\s*$)|the database system is (starting up|shutting down)")
+
+
+@dataclass(frozen=True)
+class Launch:
+    """A server to launch: its words, where it runs and writes, and as whom."""
+
+    argv: list[str]
+    cwd: Path
+    log: Path
+    stop_signal: int
+    uid: int | None = None
+    gid: int | None = None
+    environment: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Identity:
+    """One process for certain: a pid alone may be given to a stranger after its death."""
+
+    pid: int
+    created: float
+
+    @classmethod
+    def of(cls, pid: int) -> "Identity | None":
+        """The identity of the process that has the pid now; None if there is none alive."""
+        try:
+            process = psutil.Process(pid)
+            if process.status() == psutil.STATUS_ZOMBIE:
+                return None
+            return cls(pid=pid, created=process.create_time())
+        except psutil.NoSuchProcess:
+            return None
+
+    def process(self) -> psutil.Process | None:
+        """The process if it is still alive and still the same one."""
+        try:
+            process = psutil.Process(self.pid)
+            if process.status() == psutil.STATUS_ZOMBIE:
+                return None
+            same = abs(process.create_time() - self.created) < _CREATED_TOLERANCE_SECONDS
+        except psutil.NoSuchProcess:
+            return None
+        return process if same else None
+
+    def alive(self) -> bool:
+        """True if the process runs."""
+        return self.process() is not None
+
+
+def end(identity: Identity, *, stop_signal: int, grace_seconds: float) -> None:
+    """Asks the process to stop, and kills it if it hasn't within the grace."""
+    process = identity.process()
+    if process is None:
+        return
+    try:
+        process.send_signal(stop_signal)
+        if not _gone(identity, grace_seconds):
+            process.kill()
+            _gone(identity, grace_seconds)
+    except psutil.NoSuchProcess:
+        return
+    except psutil.AccessDenied as error:
+        raise EnvironmentUnfit(
+            f"process {identity.pid} belongs to another user: stop the stack as that user"
+        ) from error
+
+
+def _gone(identity: Identity, seconds: float) -> bool:
+    deadline = time.monotonic() + seconds
+    # Polled, not waited for: the process is a child of someone else, and dead but unreaped counts as gone.
+    while identity.alive():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.02)
+    return True
+
+
+def wait_until_ready(
+    *,
+    name: str,
+    identity: Identity,
+    ready: Callable[[], bool],
+    cancelled: Callable[[], bool],
+    log: Path,
+    log_start: int,
+    timeout_seconds: float,
+) -> None:
+    """Returns when the server answers; raises if it dies, takes too long, or the start is called off."""
+    deadline = time.monotonic() + timeout_seconds
+    while not ready():
+        if not identity.alive():
+            raise EnvironmentUnfit(f"{name} died at start: {decisive_line(log, log_start)} (log: {log})")
+        if cancelled():
+            raise EnvironmentUnfit(f"the start of {name} was called off")
+        if time.monotonic() > deadline:
+            raise EnvironmentUnfit(
+                f"{name} did not answer within {timeout_seconds:g} s: {decisive_line(log, log_start)} (log: {log})"
+            )
+        time.sleep(0.03)
+
+
+def log_size(log: Path) -> int:
+    """Where the next line of the log will begin."""
+    return log.stat().st_size if log.exists() else 0
+
+
+def decisive_line(log: Path, start: int) -> str:
+    """The last line since `start` that tells of an error, else the last line at all."""
+    try:
+        with log.open("rb") as stream:
+            stream.seek(max(start, log_size(log) - _LOG_TAIL_BYTES))
+            lines = stream.read().decode("utf-8", "replace").splitlines()
+    except OSError:
+        return "it left no log"
+    return pick_decisive(lines)
+
+
+def pick_decisive(lines: list[str]) -> str:
+    """The last line that tells of an error, else the last line."""
+    told = [line.strip() for line in lines if not _NOISE.search(line)]
+    errors = [line for line in told if _DECISIVE.search(line)]
+    return (errors or told or ["it wrote no line"])[-1][:_LINE_LENGTH]

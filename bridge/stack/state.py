@@ -1,0 +1,110 @@
+"""What is remembered of a stack in its directory, and the lock that serialises changes to it."""
+
+import fcntl
+import json
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from bridge.stack.process import Identity
+from schemas.errors import EnvironmentUnfit
+
+FILE_NAME = "stack.json"
+LOCK_NAME = "stack.lock"
+
+
+@dataclass(frozen=True)
+class ServerState:
+    """A server's port, and its process if it was launched."""
+
+    port: int
+    pid: int | None = None
+    created: float = 0.0
+
+    def identity(self) -> Identity | None:
+        """The process as it was launched."""
+        return None if self.pid is None else Identity(pid=self.pid, created=self.created)
+
+    def alive(self) -> bool:
+        """True if the launched process still runs."""
+        identity = self.identity()
+        return identity is not None and identity.alive()
+
+
+@dataclass(frozen=True)
+class StackState:
+    """The content of stack.json."""
+
+    kafka: ServerState
+    postgres: ServerState
+    controller_port: int
+    owner: Identity | None = None
+    supervisor_pid: int | None = None
+    ready: bool = False
+
+    def running(self) -> bool:
+        """True if both servers were started to the end and still run, with no end in sight."""
+        # Servers whose owner is dead still answer while their supervisor is stopping them.
+        abandoned = self.owner is not None and not self.owner.alive()
+        return self.ready and self.kafka.alive() and self.postgres.alive() and not abandoned
+
+
+def read(directory: Path) -> StackState | None:
+    """The remembered state; None if there is none."""
+    path = directory / FILE_NAME
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        return StackState(
+            kafka=ServerState(**content["kafka"]),
+            postgres=ServerState(**content["postgres"]),
+            controller_port=content["controller_port"],
+            owner=Identity(**content["owner"]) if content["owner"] else None,
+            supervisor_pid=content["supervisor_pid"],
+            ready=content["ready"],
+        )
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise EnvironmentUnfit(f"can't read {path} ({error}): end the stack's processes, then delete it") from error
+
+
+def write(directory: Path, state: StackState) -> None:
+    """Replaces the remembered state in one step."""
+    path = directory / FILE_NAME
+    fresh = path.with_name(f".{FILE_NAME}.new")
+    fresh.write_text(json.dumps(asdict(state), indent=2) + "\n", encoding="utf-8")
+    fresh.replace(path)
+
+
+@contextmanager
+def locked(directory: Path, *, timeout_seconds: float) -> Iterator[None]:
+    """Holds the directory's lock; the system frees it if the holder dies."""
+    path = directory / LOCK_NAME
+    deadline = time.monotonic() + timeout_seconds
+    while (handle := _try_lock(path)) is None:
+        if time.monotonic() > deadline:
+            raise EnvironmentUnfit(f"another start or stop has held {path} for {timeout_seconds:g} s: wait for it")
+        time.sleep(0.05)
+    try:
+        yield
+    finally:
+        os.close(handle)
+
+
+def _try_lock(path: Path) -> int | None:
+    handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        # A purge may have deleted the file between our opening and locking it.
+        if os.fstat(handle).st_ino == path.stat().st_ino:
+            return handle
+    except (BlockingIOError, FileNotFoundError):
+        pass
+    except BaseException:
+        os.close(handle)
+        raise
+    os.close(handle)
+    return None

@@ -1,0 +1,105 @@
+"""A small process that launches the servers and takes them with it when its owner is gone.
+
+It is run by its path with nothing but the standard library. It reads one JSON request a line from its standard
+input and answers each on its standard output; the end of its input means that the owner is gone.
+"""
+
+import json
+import os
+import select
+import signal
+import subprocess
+import sys
+import time
+from typing import Any
+
+_POLL_SECONDS = 0.5
+_GRACE_SECONDS = 15.0
+
+
+class Supervisor:
+    """Holds the launched servers until the owner is gone."""
+
+    def __init__(self, owner_pid: int) -> None:
+        self._owner_pid = owner_pid
+        self._children: list[tuple[subprocess.Popen[bytes], int]] = []
+
+    def serve(self) -> None:
+        """Answers requests until the input ends or the owner is dead."""
+        pending = b""
+        while True:
+            readable, _, _ = select.select([0], [], [], _POLL_SECONDS)
+            for child, _ in self._children:
+                child.poll()
+            if readable:
+                read = os.read(0, 65_536)
+                if not read:
+                    return
+                *lines, pending = (pending + read).split(b"\n")
+                for line in lines:
+                    self._answer(json.loads(line))
+            # A fork of the owner may hold the pipe open after the owner's death.
+            elif os.getppid() != self._owner_pid:
+                return
+
+    def _answer(self, request: dict[str, Any]) -> None:
+        try:
+            reply: dict[str, Any] = {"pid": self._launch(request)}
+        except (OSError, ValueError) as error:
+            reply = {"error": str(error)}
+        os.write(1, json.dumps(reply).encode() + b"\n")
+
+    def _launch(self, request: dict[str, Any]) -> int:
+        log = os.open(request["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        try:
+            child = subprocess.Popen(  # noqa: S603 - our own words, no shell
+                request["argv"],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                cwd=request["cwd"],
+                env={**os.environ, **request["environment"]},
+                user=request["uid"],
+                group=request["gid"],
+                extra_groups=None if request["uid"] is None else [],
+                # Ctrl-C at the terminal is for the owner: it drains, then stops the servers.
+                start_new_session=True,
+            )
+        finally:
+            os.close(log)
+        self._children.append((child, int(request["stop_signal"])))
+        return child.pid
+
+    def end_all(self) -> None:
+        """Asks every server to stop, and kills those that don't."""
+        for child, stop_signal in self._children:
+            if child.poll() is None:
+                child.send_signal(stop_signal)
+        deadline = time.monotonic() + _GRACE_SECONDS
+        for child, _ in self._children:
+            try:
+                child.wait(max(0.0, deadline - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                child.kill()
+
+
+def _terminate(_number: int, _frame: object) -> None:
+    raise SystemExit(0)
+
+
+def main() -> None:
+    """`supervisor.py OWNER_PID owned|detached`."""
+    owner_pid, mode = int(sys.argv[1]), sys.argv[2]
+    signal.signal(signal.SIGTERM, _terminate)
+    supervisor = Supervisor(owner_pid)
+    try:
+        supervisor.serve()
+    except BrokenPipeError:
+        pass
+    finally:
+        if mode == "owned":
+            supervisor.end_all()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,42 @@
+"""Makes and drops test databases from code that may already run in an event loop."""
+
+import asyncio
+from collections.abc import Coroutine
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+from urllib.parse import urlsplit
+
+import asyncpg
+
+Result = TypeVar("Result")
+
+
+def run_apart(work: Coroutine[object, object, Result]) -> Result:
+    """Runs the coroutine in a thread with a loop of its own, so that the test's loop is left alone."""
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        return pool.submit(asyncio.run, work).result()
+
+
+def with_database(url: str, name: str) -> str:
+    """The same server's URL for another database."""
+    return urlsplit(url)._replace(path=f"/{name}").geturl()
+
+
+def create_database(server_url: str, name: str, *, template: str | None = None) -> str:
+    """Creates the database and returns its URL."""
+    copied = f' TEMPLATE "{template}"' if template else ""
+    run_apart(_execute(server_url, f'CREATE DATABASE "{name}"{copied}'))
+    return with_database(server_url, name)
+
+
+def drop_database(server_url: str, name: str) -> None:
+    """Drops the database with whoever is still connected to it."""
+    run_apart(_execute(server_url, f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)'))
+
+
+async def _execute(url: str, statement: str) -> None:
+    connection = await asyncpg.connect(url.replace("postgresql+asyncpg://", "postgresql://", 1), timeout=30)
+    try:
+        await connection.execute(statement)
+    finally:
+        await connection.close()

@@ -1,0 +1,107 @@
+"""The Kafka and Postgres that the tests run on: embedded, in containers, or given."""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import cast
+
+import pytest
+
+from bridge.stack import Stack, StackAddresses
+from bridge.stack.ports import LOOPBACK, choose
+
+KAFKA_VARIABLE = "BRIDGE_TEST_KAFKA"
+DATABASE_VARIABLE = "BRIDGE_TEST_DATABASE_URL"
+_KAFKA_IMAGE = "apache/kafka:4.3.1"
+_POSTGRES_IMAGE = "postgres:18"
+_CONTAINER_SECONDS = 120
+_HOST_LISTENER = 9092
+
+
+@contextmanager
+def stack_directory() -> Iterator[Path]:
+    """A temporary directory that the account Postgres runs as can pass into, which pytest's own are not."""
+    directory = Path(tempfile.mkdtemp(prefix="ghostlink-test-"))
+    try:
+        directory.chmod(0o755)
+        yield directory
+    finally:
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+@contextmanager
+def embedded() -> Iterator[StackAddresses]:
+    """The project's own stack, which dies with the test run."""
+    with stack_directory() as directory:
+        stack = Stack(directory / "stack")
+        try:
+            yield stack.start(owned=True)
+        finally:
+            stack.purge()
+
+
+def given_addresses() -> StackAddresses:
+    """The servers that environment variables name; a missing name is the caller's mistake."""
+    given = {name: os.environ.get(name, "") for name in (KAFKA_VARIABLE, DATABASE_VARIABLE)}
+    missing = [name for name, value in given.items() if not value]
+    if missing:
+        raise pytest.UsageError(
+            f"--stack external needs {' and '.join(missing)}: set {KAFKA_VARIABLE}=host:port and "
+            f"{DATABASE_VARIABLE}=postgresql://user:password@host:port/database (a user that may create databases)"
+        )
+    return StackAddresses(kafka=given[KAFKA_VARIABLE], database_url=given[DATABASE_VARIABLE])
+
+
+@contextmanager
+def external() -> Iterator[StackAddresses]:
+    """Servers that someone else runs."""
+    yield given_addresses()
+
+
+@contextmanager
+def containers() -> Iterator[StackAddresses]:
+    """Kafka and Postgres in containers; without Docker the tests fail, they are not skipped."""
+    from testcontainers.community.postgres import PostgresContainer
+    from testcontainers.core.container import DockerContainer
+    from testcontainers.core.waiting_utils import wait_for_logs
+
+    port = choose(asked=None, remembered=None, taken=(), purpose="Kafka")
+    with ExitStack() as running:
+        # Kafka tells its clients where to connect, so its port on this machine has to be known before it starts.
+        kafka = DockerContainer(_KAFKA_IMAGE)
+        # The library's own method can't bind to one address; the mapping it hands to Docker can.
+        cast("dict[str, object]", kafka.ports)[f"{_HOST_LISTENER}/tcp"] = (LOOPBACK, port)
+        for name, value in _kafka_environment(port).items():
+            kafka.with_env(name, value)
+        running.enter_context(kafka)
+        database = running.enter_context(PostgresContainer(_POSTGRES_IMAGE, dbname="ghostlink", driver=None))
+        wait_for_logs(kafka, r"Kafka Server started", timeout=_CONTAINER_SECONDS)
+        yield StackAddresses(kafka=f"{LOOPBACK}:{port}", database_url=database.get_connection_url())
+
+
+def _kafka_environment(port: int) -> dict[str, str]:
+    return {
+        "KAFKA_NODE_ID": "1",
+        "KAFKA_PROCESS_ROLES": "broker,controller",
+        "KAFKA_CONTROLLER_QUORUM_VOTERS": "1@localhost:9093",
+        "KAFKA_LISTENERS": f"CLIENT://:{_HOST_LISTENER},CONTROLLER://:9093,INSIDE://:9094",
+        "KAFKA_ADVERTISED_LISTENERS": f"CLIENT://{LOOPBACK}:{port},INSIDE://localhost:9094",
+        "KAFKA_LISTENER_SECURITY_PROTOCOL_MAP": "CLIENT:PLAINTEXT,CONTROLLER:PLAINTEXT,INSIDE:PLAINTEXT",
+        "KAFKA_CONTROLLER_LISTENER_NAMES": "CONTROLLER",
+        "KAFKA_INTER_BROKER_LISTENER_NAME": "INSIDE",
+        "KAFKA_AUTO_CREATE_TOPICS_ENABLE": "false",
+        "KAFKA_OFFSETS_TOPIC_NUM_PARTITIONS": "1",
+        "KAFKA_OFFSETS_TOPIC_REPLICATION_FACTOR": "1",
+        "KAFKA_TRANSACTION_STATE_LOG_NUM_PARTITIONS": "1",
+        "KAFKA_TRANSACTION_STATE_LOG_REPLICATION_FACTOR": "1",
+        "KAFKA_TRANSACTION_STATE_LOG_MIN_ISR": "1",
+        "KAFKA_SHARE_COORDINATOR_STATE_TOPIC_REPLICATION_FACTOR": "1",
+        "KAFKA_SHARE_COORDINATOR_STATE_TOPIC_MIN_ISR": "1",
+        "KAFKA_GROUP_INITIAL_REBALANCE_DELAY_MS": "0",
+    }
+
+
+SERVERS = {"embedded": embedded, "testcontainers": containers, "external": external}
