@@ -2,12 +2,13 @@
 
 import sys
 
-from bridge.cli.app import app
 from schemas.errors import BridgeError
 
 
 def main() -> None:
     """Runs the command line; every error of ours is one line on standard error and an exit code."""
+    from bridge.cli.app import app
+
     try:
         app()
     except BridgeError as error:

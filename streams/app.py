@@ -1,0 +1,135 @@
+"""The Faust app that hosts the batch worker, timers and control agents.
+
+`app` is made when it is first asked for, so that importing this module reads no environment:
+`faust -A streams.app worker` and `bridge worker` both start it.
+"""
+
+import asyncio
+import ssl
+from typing import Any
+
+import faust
+import structlog
+from mode import Service
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+
+from schemas.settings import Settings, load_settings
+from sinks import metrics
+from streams.gate_alerts import log_verdict
+from streams.logs import configure_logs
+from streams.start import ready
+from streams.worker import Worker
+
+APP_ID = "ghostlink-bridge-control"
+
+log = structlog.get_logger(__name__)
+
+
+def create_app(settings: Settings) -> faust.App:
+    """The app of these settings: the batch worker as a service, the alert agent on the gate's topic, and /metrics.
+
+    No event passes through Faust's own consumer: it commits past what an agent fails on.
+    """
+    app = faust.App(
+        f"{settings.group}-control",
+        broker=[f"kafka://{server}" for server in settings.brokers.split(",")],
+        broker_credentials=_credentials(settings),
+        store="memory://",
+        autodiscover=False,
+        topic_replication_factor=settings.topic_replication,
+        topic_partitions=1,
+        topic_allow_declare=False,
+        topic_disable_leader=True,
+        table_standby_replicas=0,
+        web_enabled=True,
+        web_bind="127.0.0.1",
+        web_host="127.0.0.1",
+        web_port=settings.metrics_port or _free_port(),
+        web_tables_enabled=False,
+        web_router_enabled=False,
+        loghandlers=[],
+        broker_session_timeout=10.0,
+        broker_heartbeat_interval=2.0,
+        broker_rebalance_timeout=30.0,
+    )
+    _add_worker(app, settings)
+    _add_alerts(app, settings)
+    _add_metrics_page(app)
+    return app
+
+
+def _add_worker(app: faust.App, settings: Settings) -> None:
+    class BatchWorker(Service):  # type: ignore[misc]  # mode ships no types
+        """The data path. Its failure is the process's failure: nothing is skipped, a restart goes on."""
+
+        worker: Worker | None = None
+
+        async def on_start(self) -> None:
+            await ready(settings)
+            self.worker = Worker(settings)
+            await self.worker.start()
+
+        @Service.task  # type: ignore[untyped-decorator]  # mode ships no types
+        async def watch(self) -> None:
+            if self.worker is not None:
+                await asyncio.shield(self.worker.failed)
+
+        async def on_stop(self) -> None:
+            if self.worker is not None:
+                await self.worker.stop()
+
+    app.service(BatchWorker)
+
+
+def _add_alerts(app: faust.App, settings: Settings) -> None:
+    topic = app.topic(
+        settings.topics.gate, key_type=bytes, key_serializer="raw", value_type=bytes, value_serializer="raw"
+    )
+
+    async def alerts(verdicts: Any) -> None:
+        async for verdict in verdicts:
+            log_verdict(verdict)
+
+    app.agent(topic, name="alerts")(alerts)
+
+
+def _add_metrics_page(app: faust.App) -> None:
+    async def serve(web: Any, _request: Any) -> Any:
+        return web.bytes(generate_latest(metrics.REGISTRY), content_type=CONTENT_TYPE_LATEST.split(";")[0])
+
+    app.page("/metrics")(serve)
+
+
+def _credentials(settings: Settings) -> Any:
+    """Faust's form of the Kafka credentials; the context is passed ready-made, since its own `cafile` is broken."""
+    protocol = settings.kafka_security_protocol
+    if protocol == "PLAINTEXT":
+        return None
+    context = ssl.create_default_context(cafile=settings.kafka_ssl_cafile) if "SSL" in protocol else None
+    if settings.kafka_sasl_username is None or settings.kafka_sasl_password is None:
+        return faust.SSLCredentials(context=context)
+    return faust.SASLCredentials(
+        username=settings.kafka_sasl_username,
+        password=settings.kafka_sasl_password.get_secret_value(),
+        mechanism=settings.kafka_sasl_mechanism,
+        ssl_context=context,
+    )
+
+
+def _free_port() -> int:
+    """A free port on loopback, so that two workers can run on one host."""
+    import socket
+
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def __getattr__(name: str) -> Any:
+    if name == "app":
+        settings = load_settings()
+        configure_logs(settings.log_level, settings.log_format)
+        globals()["app"] = made = create_app(settings)
+        return made
+    raise AttributeError(name)

@@ -1,0 +1,32 @@
+"""What must hold before a worker starts: services that answer, and a schema and topics that are not behind."""
+
+import structlog
+
+from schemas.errors import BridgeError, EnvironmentUnfit
+from schemas.settings import Settings
+from sinks.migrate import migrate, pending
+from sinks.topics_admin import apply_topics, check_topics
+
+log = structlog.get_logger(__name__)
+
+
+async def ready(settings: Settings) -> None:
+    """Development brings schema and topics up to date by itself; elsewhere what is behind is refused.
+
+    Raises EnvironmentUnfit.
+    """
+    try:
+        missing = await pending(settings.dsn)
+    except EnvironmentUnfit:
+        raise
+    except BridgeError as error:
+        raise EnvironmentUnfit(f"Postgres is away at start: {error}") from error
+    if settings.env == "development":
+        for name in await migrate(settings.dsn, months_ahead=settings.partitions_ahead):
+            log.info("migrated", migration=name)
+        await apply_topics(settings)
+        return
+    if missing:
+        raise EnvironmentUnfit(f"the schema is behind by {', '.join(missing)}; run `bridge db migrate`")
+    if differences := await check_topics(settings):
+        raise EnvironmentUnfit(f"topics are not as declared: {'; '.join(differences)}; run `bridge topics apply`")
