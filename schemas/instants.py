@@ -2,12 +2,18 @@
 
 from datetime import UTC, datetime
 from functools import lru_cache
+from typing import Final
+
+LAST_MS: Final = 253_402_300_799_000  # the last second of year 9999
 
 
 @lru_cache(maxsize=65536)
 def instant(epoch_ms: int) -> datetime:
-    """The UTC datetime of milliseconds since the epoch; records of one broker batch share it."""
-    return datetime.fromtimestamp(epoch_ms / 1000, UTC)
+    """The UTC datetime of milliseconds since the epoch; records of one broker batch share it.
+
+    A producer may stamp a record with any 64-bit number: what no datetime can hold is held at 1970 or year 9999.
+    """
+    return datetime.fromtimestamp(min(max(epoch_ms, 0), LAST_MS) / 1000, UTC)
 
 
 def to_epoch_ms(moment: datetime) -> int:

@@ -2,7 +2,7 @@
 
 import re
 from datetime import UTC, datetime, timedelta
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from typing import Annotated, Any, Final
 
 import msgspec
@@ -17,10 +17,13 @@ MAX_SCRIPT_ID: Final = 128
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MAX_EPOCH_MS = 253_402_300_799_999  # the last millisecond of year 9999
-_AMOUNT_LIMIT = Decimal(10) ** 15
+_AMOUNT_DIGITS = 15
 _AMOUNT_DECIMALS = 6
+_AMOUNT_TEXT = 64
+_ZERO = Decimal(0)
 _AMOUNT_FORM = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 _instant_type = Annotated[datetime, msgspec.Meta(tz=True)]
+_epoch_ms_type = Annotated[int, msgspec.Meta(ge=0, le=_MAX_EPOCH_MS)]
 
 
 def instant_from_epoch_ms(value: int) -> datetime:
@@ -43,11 +46,16 @@ def parse_instant(value: Any) -> datetime:
 
 
 def check_amount(amount: Decimal) -> Decimal:
-    """The amount itself; raises ValueError if the column could not hold it exactly."""
-    if not amount.is_finite() or abs(amount) >= _AMOUNT_LIMIT:
-        raise ValueError("must be a finite number of at most 15 digits before the point")
-    exponent = amount.as_tuple().exponent
-    if isinstance(exponent, int) and exponent < -_AMOUNT_DECIMALS and amount != round(amount, _AMOUNT_DECIMALS):
+    """The amount itself, any zero as a plain 0; raises ValueError if the column could not hold it exactly."""
+    # No arithmetic: with an exponent of a producer's choosing it overflows the decimal context. Nor may such an
+    # exponent go on to the driver, not even that of a zero.
+    if not amount:
+        return _ZERO
+    if not amount.is_finite() or amount.adjusted() >= _AMOUNT_DIGITS:
+        raise ValueError(f"must be a finite number of at most {_AMOUNT_DIGITS} digits before the point")
+    _, digits, exponent = amount.as_tuple()
+    excess = -int(exponent) - _AMOUNT_DECIMALS
+    if excess > 0 and any(digits[-excess:]):
         raise ValueError(f"must have at most {_AMOUNT_DECIMALS} digits after the point")
     return amount
 
@@ -56,8 +64,11 @@ def parse_amount(value: Any) -> Decimal | None:
     """A decimal from a JSON number or its text."""
     if value is None:
         return None
-    if isinstance(value, str) and _AMOUNT_FORM.fullmatch(value) and len(value) <= 64:
-        return check_amount(Decimal(value))
+    if isinstance(value, str) and len(value) <= _AMOUNT_TEXT and _AMOUNT_FORM.fullmatch(value):
+        try:
+            return check_amount(Decimal(value))
+        except InvalidOperation:
+            raise ValueError("its exponent is out of range") from None
     if isinstance(value, int | Decimal) and not isinstance(value, bool):
         return check_amount(Decimal(value))
     raise ValueError("must be a number, or a number as text")
@@ -143,12 +154,12 @@ class RawFields(msgspec.Struct, gc=False, forbid_unknown_fields=True):
     What the gateway's headers may fill is optional here; `value` and `properties` are the JSON text as it came.
     """
 
-    occurred_at: _instant_type | int
+    occurred_at: _instant_type | _epoch_ms_type
     event_type: Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_EVENT_TYPE)]
     event_id: Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_EVENT_ID)] | None = None
     site_id: Annotated[int, msgspec.Meta(gt=0, le=MAX_INTEGER)] | None = None
     script_id: Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_SCRIPT_ID)] | None = None
-    sent_at: _instant_type | int | None = None
+    sent_at: _instant_type | _epoch_ms_type | None = None
     session_id: str | None = None
     visitor_id: str | None = None
     url: str | None = None

@@ -1,7 +1,10 @@
 """What the source hands on: raw records as the broker keeps them, their identity, and batches of them."""
 
+import re
 from collections.abc import Sequence
 from typing import NamedTuple, Protocol
+
+_PROVENANCE = re.compile(r"([A-Za-z0-9._-]{1,249}):([0-9]{1,10}):([0-9]{1,19})")
 
 
 class TopicPartition(NamedTuple):
@@ -23,11 +26,11 @@ class Provenance(NamedTuple):
 
     @classmethod
     def parse(cls, text: str) -> "Provenance":
-        """Reads `topic:partition:offset`; raises ValueError on anything else."""
-        topic, partition, offset = text.rsplit(":", 2)
-        if not (topic and partition.isascii() and partition.isdigit() and offset.isascii() and offset.isdigit()):
+        """Reads `topic:partition:offset`; raises ValueError on anything else, such as a topic Kafka could not have."""
+        match = _PROVENANCE.fullmatch(text)
+        if match is None:
             raise ValueError(f"not a provenance: {text[:80]!r}")
-        parsed = cls(topic, int(partition), int(offset))
+        parsed = cls(match[1], int(match[2]), int(match[3]))
         if parsed.partition >= 2**31 or parsed.offset >= 2**63:
             raise ValueError(f"provenance out of range: {text[:80]!r}")
         return parsed

@@ -71,6 +71,7 @@ class Settings(BaseSettings):
     batch_max_records: int = Field(5000, ge=1, le=100_000, description="most records that one settlement takes")
     fetch_max_bytes: int = Field(8 * 1024 * 1024, ge=1024, description="most bytes that one fetch brings from a broker")
     dedup_hints: int = Field(200_000, ge=0, le=20_000_000, description="keys remembered per worker to save look-ups")
+    session_timeout: str = Field("10s", description="a worker not heard of for this long loses its partitions")
     revoke_budget: str = Field("8s", description="how long a rebalance waits for the batch in hand")
     lock_timeout: str = Field("5s", description="how long a settlement waits for an offset's lock before it looks why")
     watchdog_budget: str = Field("120s", description="a worker with lag and no progress for this long ends itself")
@@ -86,7 +87,8 @@ class Settings(BaseSettings):
     worker_max_retry_ratio_pct: float = Field(20.0, ge=0, le=100, description="the gate fails above this retry ratio")
     worker_alert_webhook: SecretStr | None = Field(None, description="called when the gate fails")
 
-    metrics_port: int = Field(0, ge=0, le=65535, description="port of /metrics on loopback; 0 chooses a free one")
+    metrics_host: str = Field("127.0.0.1", description="address that /metrics listens on; 0.0.0.0 for all")
+    metrics_port: int = Field(0, ge=0, le=65535, description="port of /metrics; 0 chooses a free one")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="least level that is logged")
     log_format: Literal["auto", "json", "console"] = Field("auto", description="auto: JSON unless on a terminal")
 
@@ -105,7 +107,7 @@ class Settings(BaseSettings):
         return value
 
     @field_validator(
-        "retry_delay_cap", "revoke_budget", "lock_timeout", "watchdog_budget",
+        "retry_delay_cap", "session_timeout", "revoke_budget", "lock_timeout", "watchdog_budget",
         "occurred_at_max_age", "occurred_at_max_ahead", "registry_refresh",
     )  # fmt: skip
     @classmethod

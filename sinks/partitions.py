@@ -6,6 +6,7 @@ from sinks.postgres import Connection, sql
 
 # received_at reaches back at most this far (a producer's clamped time), and retries and replays keep theirs.
 MONTHS_BACK = 1
+LOCK_KEY = 0x6768_6F73_746D  # "ghostm": beside the migrations' own, which is held around this one
 
 
 def month(first: date, shift: int) -> date:
@@ -27,6 +28,9 @@ async def make_partitions(connection: Connection, ahead: int, today: date | None
         bounds = {"name": name, "first": f"{first} 00:00:00+00", "after": f"{month(first, 1)} 00:00:00+00"}
         exists = await connection.fetchval("SELECT to_regclass($1)", name)
         if exists is None:
-            await connection.execute(sql("event_partition_create") % bounds)
+            # IF NOT EXISTS alone still fails when two sessions make the same table at once.
+            async with connection.transaction():
+                await connection.execute("SELECT pg_advisory_xact_lock($1)", LOCK_KEY)
+                await connection.execute(sql("event_partition_create") % bounds)
         names.append(name)
     return names

@@ -1,8 +1,10 @@
-"""Who wins among equal keys of a batch, and what the losers become: pure, shared by every sink."""
+"""What every sink decides alike: whether a batch still fits the truth, who wins among equal keys, what moves: pure."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
+from schemas.errors import BatchRefused
+from schemas.ledger import LedgerState
 from schemas.outcome import Candidate, Failure, Outcomes, Tally
 from schemas.record import Provenance, TopicPartition
 
@@ -87,3 +89,31 @@ def replays(outcomes: Iterable[Outcomes]) -> dict[Provenance, tuple[str, Provena
             if failure.replay is not None and failure.attempt == 1:
                 found[failure.replay.replay_of] = (failure.replay.replay_id, failure.provenance)
     return found
+
+
+def check_offsets(stored: Mapping[TopicPartition, int], outcomes: Sequence[Outcomes]) -> None:
+    """Raises BatchRefused unless every batch begins where its stored offset stands."""
+    for one in outcomes:
+        batch = one.batch
+        found = stored.get(batch.source)
+        if found != batch.prev:
+            what = "has no stored offset" if found is None else f"stands at {found}"
+            raise BatchRefused(
+                f"{batch.source.topic}-{batch.source.partition} {what}, the batch begins at {batch.prev}"
+            )
+
+
+def check_tokens(
+    states: Mapping[Provenance, LedgerState],
+    touched: Mapping[Provenance, int],
+    replayed: Mapping[Provenance, tuple[str, Provenance]],
+) -> None:
+    """Raises BatchRefused if a ledger row has moved since the outcomes were judged."""
+    for provenance, attempt in touched.items():
+        state = states.get(provenance)
+        if state is None or not state.awaits(attempt):
+            raise BatchRefused(f"the ledger no longer awaits attempt {attempt} of {provenance}")
+    for provenance, (replay_id, _) in replayed.items():
+        state = states.get(provenance)
+        if state is None or not state.claimed_by(replay_id):
+            raise BatchRefused(f"the dead letter {provenance} is no longer claimed by the replay {replay_id}")

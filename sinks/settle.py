@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from schemas.errors import RowRejected, SinkUnavailable
 from schemas.outcome import Outcomes, dropped
 from schemas.reasons import DroppedReason, ErrorClass
+from sinks.resolve import check_offsets
 from sinks.sink import Committed, Publisher, Rejected, Sink
-from sinks.transaction import check_offsets
 
 
 class Settler:

@@ -10,6 +10,7 @@ _OF_THE_EVENT = ("21", "22", "54")
 _OF_THE_EVENT_EXACT = frozenset({"23502", "23503", "23505"})
 _LEDGER_KEY = "bridge_event_raw_pkey"
 
+DATA_EXCEPTION = "22000"
 TIMED_OUT = "57014"
 LOCK_NOT_AVAILABLE = "55P03"
 
@@ -28,6 +29,9 @@ def translate(error: Exception, doing: str) -> BridgeError:
             return Defect(f"a first attempt met a ledger row of its own provenance; {text}")
         if _is_row(sqlstate, constraint):
             return RowRejected(text, sqlstate=sqlstate)
+    elif isinstance(error, asyncpg.DataError):
+        # The driver could not even encode a value: of the event, without a word from the server.
+        return RowRejected(text, sqlstate=DATA_EXCEPTION)
     return SinkUnavailable(text, sqlstate=sqlstate)
 
 

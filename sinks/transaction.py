@@ -1,23 +1,25 @@
 """The one transaction: locks, ledger, keys, events, windows and offsets, in the order of the rules."""
 
-import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import asyncpg
+import msgspec
 
-from schemas.errors import BatchRefused, RowRejected, SinkUnavailable
+from schemas.bridge_event import BridgeEvent
+from schemas.errors import RowRejected, SinkUnavailable
 from schemas.headers import bounded_text
 from schemas.instants import instant
-from schemas.ledger import LedgerState
 from schemas.outcome import Candidate, Failure, Outcomes, duplicate
 from schemas.record import Provenance, TopicPartition
-from sinks import copy_text, ledger
+from sinks import ledger
 from sinks.ledger import provenance_columns, state_of
 from sinks.postgres import Connection, sql
-from sinks.resolve import first_of_each_key, ledger_touched, progress, replays, tally
+from sinks.resolve import check_offsets, check_tokens, first_of_each_key, ledger_touched, progress, replays, tally
 from sinks.sink import Committed
 from sinks.sqlstate import TRANSLATED, translate
 from sinks.windows import count_windows, window_columns
+
+EVENT_COLUMNS = BridgeEvent.__struct_fields__
 
 
 async def settle_in_transaction(connection: Connection, group: str, outcomes: Sequence[Outcomes]) -> Committed:
@@ -47,18 +49,6 @@ async def _lock_offsets(connection: Connection, group: str, outcomes: Sequence[O
     check_offsets({TopicPartition(row["topic"], row["partition"]): row["next_offset"] for row in rows}, outcomes)
 
 
-def check_offsets(stored: Mapping[TopicPartition, int], outcomes: Sequence[Outcomes]) -> None:
-    """Raises BatchRefused unless every batch begins where its stored offset stands."""
-    for one in outcomes:
-        batch = one.batch
-        found = stored.get(batch.source)
-        if found != batch.prev:
-            what = "has no stored offset" if found is None else f"stands at {found}"
-            raise BatchRefused(
-                f"{batch.source.topic}-{batch.source.partition} {what}, the batch begins at {batch.prev}"
-            )
-
-
 async def _lock_ledger(connection: Connection, outcomes: Sequence[Outcomes]) -> None:
     touched, replayed = ledger_touched(outcomes), replays(outcomes)
     if not (touched or replayed):
@@ -66,22 +56,6 @@ async def _lock_ledger(connection: Connection, outcomes: Sequence[Outcomes]) -> 
     rows = await connection.fetch(sql("ledger_lock"), *provenance_columns(sorted({*touched, *replayed})))
     states = {Provenance(row["raw_topic"], row["raw_partition"], row["raw_offset"]): state_of(row) for row in rows}
     check_tokens(states, touched, replayed)
-
-
-def check_tokens(
-    states: dict[Provenance, LedgerState],
-    touched: dict[Provenance, int],
-    replayed: dict[Provenance, tuple[str, Provenance]],
-) -> None:
-    """Raises BatchRefused if a ledger row has moved since the outcomes were judged."""
-    for provenance, attempt in touched.items():
-        state = states.get(provenance)
-        if state is None or not state.awaits(attempt):
-            raise BatchRefused(f"the ledger no longer awaits attempt {attempt} of {provenance}")
-    for provenance, (replay_id, _) in replayed.items():
-        state = states.get(provenance)
-        if state is None or not state.claimed_by(replay_id):
-            raise BatchRefused(f"the dead letter {provenance} is no longer claimed by the replay {replay_id}")
 
 
 async def _claim_keys(connection: Connection, winners: dict[bytes, Candidate]) -> list[bytes]:
@@ -134,12 +108,10 @@ async def write_events(connection: Connection, normalized: Sequence[Candidate]) 
     """COPYs the events; raises RowRejected when Postgres refuses one of them."""
     if not normalized:
         return
-    body = copy_text.payload(candidate.event for candidate in normalized)
+    rows = [msgspec.structs.astuple(candidate.event) for candidate in normalized]
     try:
-        await connection.copy_to_table(
-            "bridge_event", source=io.BytesIO(body), columns=copy_text.COLUMNS, format="text", null=""
-        )
-    except asyncpg.PostgresError as error:
+        await connection.copy_records_to_table("bridge_event", records=rows, columns=EVENT_COLUMNS)
+    except (asyncpg.PostgresError, asyncpg.DataError) as error:
         raise translate(error, "writing events") from error
 
 

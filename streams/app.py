@@ -5,7 +5,10 @@
 """
 
 import asyncio
+import socket
 import ssl
+import tempfile
+from pathlib import Path
 from typing import Any
 
 import faust
@@ -20,8 +23,6 @@ from streams.logs import configure_logs
 from streams.start import ready
 from streams.worker import Worker
 
-APP_ID = "ghostlink-bridge-control"
-
 log = structlog.get_logger(__name__)
 
 
@@ -35,6 +36,7 @@ def create_app(settings: Settings) -> faust.App:
         broker=[f"kafka://{server}" for server in settings.brokers.split(",")],
         broker_credentials=_credentials(settings),
         store="memory://",
+        datadir=Path(tempfile.gettempdir()) / f"{settings.group}-control",
         autodiscover=False,
         topic_replication_factor=settings.topic_replication,
         topic_partitions=1,
@@ -42,14 +44,14 @@ def create_app(settings: Settings) -> faust.App:
         topic_disable_leader=True,
         table_standby_replicas=0,
         web_enabled=True,
-        web_bind="127.0.0.1",
-        web_host="127.0.0.1",
+        web_bind=settings.metrics_host,
+        web_host=settings.metrics_host,
         web_port=settings.metrics_port or _free_port(),
         web_tables_enabled=False,
         web_router_enabled=False,
         loghandlers=[],
-        broker_session_timeout=10.0,
-        broker_heartbeat_interval=2.0,
+        broker_session_timeout=settings.seconds("session_timeout"),
+        broker_heartbeat_interval=settings.seconds("session_timeout") / 5,
         broker_rebalance_timeout=30.0,
     )
     _add_worker(app, settings)
@@ -59,7 +61,7 @@ def create_app(settings: Settings) -> faust.App:
 
 
 def _add_worker(app: faust.App, settings: Settings) -> None:
-    class BatchWorker(Service):  # type: ignore[misc]  # mode ships no types
+    class BatchWorker(Service):
         """The data path. Its failure is the process's failure: nothing is skipped, a restart goes on."""
 
         worker: Worker | None = None
@@ -69,7 +71,7 @@ def _add_worker(app: faust.App, settings: Settings) -> None:
             self.worker = Worker(settings)
             await self.worker.start()
 
-        @Service.task  # type: ignore[untyped-decorator]  # mode ships no types
+        @Service.task
         async def watch(self) -> None:
             if self.worker is not None:
                 await asyncio.shield(self.worker.failed)
@@ -118,8 +120,6 @@ def _credentials(settings: Settings) -> Any:
 
 def _free_port() -> int:
     """A free port on loopback, so that two workers can run on one host."""
-    import socket
-
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]

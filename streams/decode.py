@@ -1,26 +1,32 @@
 """From a raw value's bytes to version 1's fields: quickly for what fits, with pydantic's last word on what doesn't."""
 
 import re
-from decimal import Decimal
 from typing import Any
 
 import msgspec
 
-from schemas.headers import EVENT_ID, SCRIPT_ID, SITE_ID, Headers, last, last_int
-from schemas.raw_event import MAX_BYTES, MAX_INTEGER, RawFields
+from schemas.headers import EVENT_ID, SCRIPT_ID, SITE_ID, Headers
+from schemas.raw_event import ABSENT, MAX_BYTES, MAX_INTEGER, RawFields
 from schemas.reasons import ErrorClass
 from schemas.upcast import UPCASTERS, with_extra
 from streams import diagnose
 from streams.rejection import Rejection
 
 _decode_fields = msgspec.json.Decoder(RawFields).decode
-_decode_document = msgspec.json.Decoder(dict[str, Any], float_hook=Decimal).decode
-_encode = msgspec.json.Encoder(decimal_format="number").encode
+# Numbers with a point or an exponent keep their text: as a Decimal 1e0 would come out as the integer 1.
+_decode_document = msgspec.json.Decoder(dict[str, Any], float_hook=msgspec.Raw).decode
+_encode = msgspec.json.encode
 
+# NUL and surrogates: the first Postgres cannot hold, the second may be lone.
+_DOUBTFUL_ESCAPE = re.compile(rb"\\u(?:0000|[dD])")
 _LARGE_EXPONENT = re.compile(rb"[0-9][eE][+-]?[0-9]{3}")
 # Python refuses to read integers longer than this; anything longer than it is looked at digit by digit.
 _LONG_TEXT = 4300
 _NESTING = 16
+# Together with an exponent of two digits still a number that a double can hold.
+_MANY_DIGITS = re.compile(rb"[0-9]{200}")
+_MANY = 200
+_PLAIN_AMOUNT = re.compile(rb'null|-?[0-9]{1,15}(?:\.[0-9]{1,6})?|"[+-]?[0-9]{1,15}(?:\.[0-9]{1,6})?"')
 
 
 def decode(value: bytes | None, headers: Headers) -> RawFields:
@@ -41,7 +47,7 @@ def decode(value: bytes | None, headers: Headers) -> RawFields:
 
 def _quick(value: bytes) -> RawFields | None:
     """The fields, or None when anything at all is unusual: the careful way then decides."""
-    if b"\\u0000" in value or b"\\ud" in value or b"\\uD" in value:
+    if b"\\" in value and _DOUBTFUL_ESCAPE.search(value):
         return None
     try:
         fields = _decode_fields(value)
@@ -49,7 +55,9 @@ def _quick(value: bytes) -> RawFields | None:
             return None
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return None
-    return fields if _plain(bytes(fields.properties)) else None
+    # Their JSON was skipped over, not read: not even that it is UTF-8 is known.
+    value_is_plain = fields.value is ABSENT or _PLAIN_AMOUNT.fullmatch(fields.value)
+    return fields if value_is_plain and _plain(bytes(fields.properties)) else None
 
 
 def _plain(properties: bytes) -> bool:
@@ -58,7 +66,7 @@ def _plain(properties: bytes) -> bool:
         return True
     if not properties.startswith(b"{") or len(properties) > _LONG_TEXT:
         return False
-    if properties.count(b"{") + properties.count(b"[") > _NESTING or _LARGE_EXPONENT.search(properties):
+    if properties.count(b"{") + properties.count(b"[") > _NESTING or _has_large_number(properties):
         return False
     if properties.isascii():
         return True
@@ -67,6 +75,11 @@ def _plain(properties: bytes) -> bool:
     except UnicodeDecodeError:
         return False
     return True
+
+
+def _has_large_number(text: bytes) -> bool:
+    """Whether a number in it may be beyond what a double holds: the careful way then decides."""
+    return bool(_LARGE_EXPONENT.search(text) or (len(text) >= _MANY and _MANY_DIGITS.search(text)))
 
 
 def _careful(value: bytes | None, headers: Headers) -> RawFields:
@@ -80,9 +93,8 @@ def _careful(value: bytes | None, headers: Headers) -> RawFields:
 
 def _upcasted(text: str) -> RawFields | None:
     """A sound document of another version or with unknown fields, by way of version 1's own JSON."""
-    if "\\u0000" in text or "\\ud" in text or "\\uD" in text or _LARGE_EXPONENT.search(text.encode()):
-        return None
-    if len(text) > _LONG_TEXT:
+    raw = text.encode()
+    if len(raw) > _LONG_TEXT or _DOUBTFUL_ESCAPE.search(raw) or _has_large_number(raw):
         return None
     try:
         document = _decode_document(text)
@@ -98,24 +110,20 @@ def _upcasted(text: str) -> RawFields | None:
         fields = _decode_fields(_encode(with_extra(UPCASTERS[version](document))))
     except (msgspec.MsgspecError, RecursionError, TypeError, OverflowError):
         return None
-    return fields if bytes(fields.properties)[:1] in (b"{", b"n") else None
+    sound = bytes(fields.properties)[:1] in (b"{", b"n") and _PLAIN_AMOUNT.fullmatch(fields.value)
+    return fields if sound else None
 
 
 def _fill(fields: RawFields, headers: Headers) -> None:
     """Fills what is absent from the gateway's headers; a conflict is a violation."""
-    site_id = last_int(headers, SITE_ID)
-    if site_id is not None and 0 < site_id <= MAX_INTEGER:
-        if fields.site_id is None:
-            fields.site_id = site_id
-        elif fields.site_id != site_id:
-            raise _conflict("site_id", SITE_ID, fields)
-    for name, header in (("script_id", SCRIPT_ID), ("event_id", EVENT_ID)):
-        text = last(headers, header)
-        if not text or len(text) > 128 or "\x00" in text:
+    said = diagnose.said_by_gateway(headers)
+    for name, header in (("site_id", SITE_ID), ("script_id", SCRIPT_ID), ("event_id", EVENT_ID)):
+        value = getattr(said, name)
+        if value is None:
             continue
         if getattr(fields, name) is None:
-            setattr(fields, name, text)
-        elif getattr(fields, name) != text:
+            setattr(fields, name, value)
+        elif getattr(fields, name) != value:
             raise _conflict(name, header, fields)
 
 

@@ -3,6 +3,7 @@
 from hashlib import blake2b
 
 _UUID_LENGTH = 36
+_TIME_BYTES = 6
 
 
 def event_key(site_id: int, event_id: str) -> bytes:
@@ -14,9 +15,11 @@ def event_key(site_id: int, event_id: str) -> bytes:
     text = f"{site_id}:{event_id}".encode()
     if len(event_id) == _UUID_LENGTH and event_id[14] == "7":
         try:
-            return bytes.fromhex(event_id[:8] + event_id[9:13]) + blake2b(text, digest_size=10).digest()
+            time = bytes.fromhex(event_id[:8] + event_id[9:13])
         except ValueError:
-            pass
+            time = b""
+        if len(time) == _TIME_BYTES:  # fromhex passes over spaces
+            return time + blake2b(text, digest_size=10).digest()
     return blake2b(text, digest_size=16).digest()
 
 

@@ -24,7 +24,8 @@ from schemas.reasons import ErrorClass
 from schemas.upcast import UPCASTERS, with_extra
 from streams.rejection import Rejection
 
-_STRING_OR_BRACKET = re.compile(r'"(?:[^"\\]|\\.)*"|[\[{]|[\]}]', re.DOTALL)
+# The closing quote is optional: a string without one must not be tried again from each of its escaped quotes.
+_STRING_OR_BRACKET = re.compile(r'"(?:[^"\\]++|\\.)*+"?|[\[{]|[\]}]', re.DOTALL)
 _LARGEST_EXPONENT = 308  # of a double: beyond it most readers see Infinity
 _encode = msgspec.json.Encoder(decimal_format="number").encode
 
@@ -91,6 +92,17 @@ def identity(document: dict[str, Any]) -> PartialIdentity:
         event_id if isinstance(event_id, str) and 0 < len(event_id) <= MAX_EVENT_ID else None,
         site_id if type(site_id) is int and 0 < site_id <= MAX_INTEGER else None,
         script_id if isinstance(script_id, str) and 0 < len(script_id) <= MAX_SCRIPT_ID else None,
+    )
+
+
+def said_by_gateway(headers: Headers) -> PartialIdentity:
+    """What the gateway's headers say of whose the event is, where the contract could take it."""
+    site_id = last_int(headers, SITE_ID)
+    event_id, script_id = last(headers, EVENT_ID), last(headers, SCRIPT_ID)
+    return PartialIdentity(
+        event_id if event_id and len(event_id) <= MAX_EVENT_ID and "\x00" not in event_id else None,
+        site_id if site_id is not None and 0 < site_id <= MAX_INTEGER else None,
+        script_id if script_id and len(script_id) <= MAX_SCRIPT_ID and "\x00" not in script_id else None,
     )
 
 
@@ -167,9 +179,10 @@ def _sound(whose: PartialIdentity) -> PartialIdentity:
 def _filled(document: dict[str, Any], headers: Headers) -> dict[str, Any]:
     """The document with what is absent or null filled from the gateway's headers, so that the contract can be asked."""
     filled = dict(document)
-    for name, header in (("site_id", SITE_ID), ("script_id", SCRIPT_ID), ("event_id", EVENT_ID)):
+    said = said_by_gateway(headers)
+    for name in ("site_id", "script_id", "event_id"):
         if filled.get(name) is None:
-            value = last_int(headers, header) if name == "site_id" else last(headers, header)
+            value = getattr(said, name)
             if value is not None:
                 filled[name] = value
             else:
@@ -185,6 +198,11 @@ def _first_line(error: ValidationError) -> str:
     return f"{place}: {message}" + (f" (and {more} more)" if more else "")
 
 
+def _shortened(amount: Decimal) -> str:
+    """The amount's text without the zeros that the column does not keep."""
+    return str(round(amount, 6) if int(amount.as_tuple().exponent) < -6 else amount)
+
+
 def _fields(event: RawEvent) -> RawFields:
     return RawFields(
         event_id=event.event_id,
@@ -198,7 +216,7 @@ def _fields(event: RawEvent) -> RawFields:
         url=event.url,
         referrer=event.referrer,
         user_agent=event.user_agent,
-        value=ABSENT if event.value is None else msgspec.Raw(str(event.value).encode()),
+        value=ABSENT if event.value is None else msgspec.Raw(_shortened(event.value).encode()),
         currency=event.currency,
         properties=ABSENT if event.properties is None else msgspec.Raw(_encode(event.properties)),
         schema_version=event.schema_version,

@@ -61,6 +61,7 @@ class Lane:
         self._settler = Settler(self._sink, parts.publisher)
         self._known = DedupHints(parts.dedup_hints)
         self._patience = Patience(parts.random)
+        self._untold: dict[TopicPartition, int] = {}
         self._stopping = asyncio.Event()
         self._max_records = parts.max_records
         self.progressed_at = parts.monotonic()
@@ -142,7 +143,13 @@ class Lane:
         metrics.settled(committed, outcomes, self._parts.monotonic() - started)
         self._known.add(committed.keys)
         self.progressed_at = self._parts.monotonic()
-        await self._source.commit({batch.source: batch.next for batch in batches})
+        self._untold |= {batch.source: batch.next for batch in batches}
+        await self._tell_kafka()
+
+    async def _tell_kafka(self) -> None:
+        """Postgres holds the true offsets; Kafka is told for lag tools, and again when it did not take them."""
+        if self._untold and await self._source.commit(self._untold):
+            self._untold = {}
 
     async def _settle_once(self, outcomes: Sequence[Outcomes]) -> Committed:
         try:
@@ -162,6 +169,8 @@ class Lane:
             return False
         self._source.resume(self.sources)
         self.progressed_at = self._parts.monotonic()
+        # A worker that died between its commit and Kafka's has left Kafka behind.
+        await self._tell_kafka()
         return True
 
     async def _claim(self) -> bool:
@@ -183,6 +192,7 @@ class Lane:
                     "truncated or made anew; restore it, or name another group or topic prefix"
                 )
             self._source.rewind(source, offset)
+            self._untold[source] = offset
         return True
 
     async def _patiently(self, work: Callable[[], Awaitable[T]]) -> T | None:
@@ -232,6 +242,7 @@ class Lane:
         """Without records only Kafka's end offsets prove that there are none; a stuck fetch proves nothing."""
         if self._parts.monotonic() - self.progressed_at < PROOF_SECONDS:
             return
+        await self._tell_kafka()
         try:
             ends = await self._source.ends(self._expected())
         except SourceUnavailable:

@@ -138,18 +138,16 @@ def _page(fields: RawFields) -> tuple[str, str | None, str | None, tuple[str | N
         parsed = can_ada.parse(url)
     except (ValueError, TypeError):
         raise _violation(f"url: not an absolute URL: {url[:120]!r}", fields) from None
-    search = parsed.search
-    href = parsed.href
-    if parsed.hash:
-        href = href[: -len(parsed.hash)]
-    utm = _campaign(search) if "utm_" in search else _NO_UTM
+    href, _, _ = parsed.href.partition("#")
+    _, _, query = href.partition("?")
+    utm = _campaign(query) if "utm_" in query else _NO_UTM
     return href, parsed.hostname or None, parsed.pathname or None, utm
 
 
-def _campaign(search: str) -> tuple[str | None, ...]:
+def _campaign(query: str) -> tuple[str | None, ...]:
     """The first value of each utm_* parameter; text that Postgres cannot hold is replaced."""
     found: dict[str, str] = {}
-    for part in search[1:].split("&"):
+    for part in query.split("&"):
         if part.startswith("utm_"):
             name, _, value = part.partition("=")
             if "%" in value or "+" in value:

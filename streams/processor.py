@@ -1,6 +1,7 @@
 """From a batch to its outcomes: pure. Registry, hints, ledger states and clock come in; nothing goes out but the answer."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import NamedTuple, Protocol
 
@@ -33,8 +34,13 @@ class KnownKeys(Protocol):
     def __contains__(self, key: bytes, /) -> bool: ...
 
 
-class Context(NamedTuple):
-    """What a batch is judged by. `now_ms` is in milliseconds since the epoch."""
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What the batches of one settlement are judged by. `now_ms` is in milliseconds since the epoch.
+
+    `seen` fills with the ledger rows that an attempt was found for: a second copy, also one in another batch of the
+    settlement, is stale.
+    """
 
     now_ms: int
     registry: Registry
@@ -43,6 +49,7 @@ class Context(NamedTuple):
     bounds: Bounds
     policy: RetryPolicy
     raw_topic: str
+    seen: set[Provenance] = field(default_factory=set)
 
 
 class Attempt(NamedTuple):
@@ -61,9 +68,8 @@ def process(batch: Batch, context: Context) -> Outcomes:
     """The outcome of every record of the batch, in order."""
     outcomes = Outcomes(batch)
     find = _first_attempt if batch.source.topic == context.raw_topic else _later_attempt
-    seen: set[Provenance] = set()
     for record in batch.records:
-        attempt = find(record, context, outcomes, seen)
+        attempt = find(record, context, outcomes)
         if attempt is None:
             outcomes.stale += 1
             continue
@@ -97,7 +103,7 @@ def _record_time(record: RawRecord, context: Context, outcomes: Outcomes) -> int
     return held
 
 
-def _first_attempt(record: RawRecord, context: Context, outcomes: Outcomes, seen: set[Provenance]) -> Attempt | None:
+def _first_attempt(record: RawRecord, context: Context, outcomes: Outcomes) -> Attempt | None:
     """The attempt that a raw record is; None for the second copy of a replayed item."""
     time_ms = _record_time(record, context, outcomes)
     replay: ReplayClaim | None = None
@@ -111,10 +117,10 @@ def _first_attempt(record: RawRecord, context: Context, outcomes: Outcomes, seen
             state = context.ledger.get(replay.replay_of)
             if state is None or state.replay_id != replay.replay_id:
                 replay = None
-            elif replay.replay_of in seen or not state.claimed_by(replay.replay_id):
+            elif replay.replay_of in context.seen or not state.claimed_by(replay.replay_id):
                 return None
             else:
-                seen.add(replay.replay_of)
+                context.seen.add(replay.replay_of)
                 received_at = state.received_at
     return Attempt(
         record,
@@ -149,16 +155,16 @@ def retry_token(record: RawRecord) -> tuple[Provenance, int] | None:
         return None
 
 
-def _later_attempt(record: RawRecord, context: Context, outcomes: Outcomes, seen: set[Provenance]) -> Attempt | None:
+def _later_attempt(record: RawRecord, context: Context, outcomes: Outcomes) -> Attempt | None:
     """The attempt that a retry record is; None when the ledger does not await it."""
     token = retry_token(record)
     if token is None:
         return None
     provenance, number = token
     state = context.ledger.get(provenance)
-    if state is None or provenance in seen or not state.awaits(number):
+    if state is None or provenance in context.seen or not state.awaits(number):
         return None
-    seen.add(provenance)
+    context.seen.add(provenance)
     return Attempt(
         record,
         provenance,

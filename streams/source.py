@@ -56,8 +56,8 @@ class Source(Protocol):
         """
         ...
 
-    async def commit(self, offsets: Mapping[TopicPartition, int]) -> None:
-        """Tells Kafka what is settled, for lag tools; never raises for Kafka's reasons."""
+    async def commit(self, offsets: Mapping[TopicPartition, int]) -> bool:
+        """Tells Kafka what is settled, for lag tools; False, never an exception, when Kafka doesn't take it now."""
         ...
 
 
@@ -134,10 +134,10 @@ class KafkaSource:
             if source in self._chain and partition in assigned:
                 self._consumer.seek(partition, self._chain[source])
 
-    async def commit(self, offsets: Mapping[TopicPartition, int]) -> None:
+    async def commit(self, offsets: Mapping[TopicPartition, int]) -> bool:
         known = {KafkaPartition(*source): offset for source, offset in offsets.items()}
         try:
             await asyncio.wait_for(self._consumer.commit(known), COMMIT_SECONDS)
         except (KafkaError, IllegalStateError, OSError):
-            # Postgres holds the true offset; the next commit tells Kafka again.
-            return
+            return False
+        return True

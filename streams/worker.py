@@ -142,8 +142,8 @@ def _make_consumer(settings: Settings) -> AIOKafkaConsumer:
         fetch_max_wait_ms=50,
         fetch_max_bytes=settings.fetch_max_bytes,
         max_partition_fetch_bytes=min(1024 * 1024, settings.fetch_max_bytes),
-        session_timeout_ms=10_000,
-        heartbeat_interval_ms=2_000,
+        session_timeout_ms=int(settings.seconds("session_timeout") * 1000),
+        heartbeat_interval_ms=int(settings.seconds("session_timeout") * 200),
         # Longer than the batch in hand may take, else the group gives up on a member that is settling.
         rebalance_timeout_ms=int(settings.seconds("revoke_budget") * 1000) + 20_000,
         max_poll_interval_ms=300_000,

@@ -1,8 +1,12 @@
-"""The `bridge` command line: one file per group of commands, each mounted here and imported when it is called."""
+"""The `bridge` command line: one file per group of commands, all mounted in `app`."""
 
 import sys
 
-from schemas.errors import BridgeError
+from typer.exceptions import Abort, TyperException
+
+from schemas.errors import BridgeError, InvalidInput
+
+INTERRUPTED = 130
 
 
 def main() -> None:
@@ -10,10 +14,23 @@ def main() -> None:
     from bridge.cli.app import app
 
     try:
-        app()
+        code = app(standalone_mode=False)
     except BridgeError as error:
         sys.stderr.write(f"error: {error}\n")
         sys.exit(error.exit_code)
-    except KeyboardInterrupt:
+    except TyperException as error:
+        sys.stderr.write(_usage(error))
+        sys.exit(InvalidInput.exit_code)
+    except (KeyboardInterrupt, Abort):
         sys.stderr.write("interrupted\n")
-        sys.exit(130)
+        sys.exit(INTERRUPTED)
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _usage(error: TyperException) -> str:
+    """What is wrong with the call, in one line; a call without a command is answered with the help instead."""
+    message = error.format_message().strip()
+    context = getattr(error, "ctx", None)
+    if "\n" in message or not message:
+        return f"{message}\n"
+    return f"error: {message}" + (f" Try: {context.command_path} --help\n" if context is not None else "\n")

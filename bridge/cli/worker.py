@@ -9,7 +9,7 @@ from bridge.cli.common import Verbose, command_settings, run
 
 
 def worker(
-    metrics_port: Annotated[int | None, typer.Option(help="Port of /metrics on loopback; 0 chooses a free one.")] = None,
+    metrics_port: Annotated[int | None, typer.Option(help="Port of /metrics; 0 chooses a free one.")] = None,
     lanes: Annotated[int | None, typer.Option(min=1, max=64, help="Settling paths, a connection each.")] = None,
     verbose: Verbose = False,
 ) -> None:

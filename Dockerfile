@@ -1,0 +1,38 @@
+# syntax=docker/dockerfile:1
+# The image holds an interpreter, the locked run-time dependencies and the wheel: no sources, no tests, no embedded stack.
+
+FROM python:3.11.14-slim-bookworm AS build
+ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PIP_NO_INPUT=1
+RUN python -m venv /opt/bridge
+WORKDIR /src
+COPY requirements-runtime.lock requirements-build.lock ./
+RUN /opt/bridge/bin/pip install --require-hashes -r requirements-runtime.lock \
+    && pip install --require-hashes -r requirements-build.lock
+
+COPY pyproject.toml ./
+COPY schemas schemas
+COPY sinks sinks
+COPY streams streams
+COPY bridge bridge
+# The metadata names the README, which is kept out of the build context.
+RUN touch README.md \
+    && pip wheel --no-deps --no-build-isolation --wheel-dir /dist . \
+    && /opt/bridge/bin/pip install --no-index --no-deps /dist/*.whl \
+    && /opt/bridge/bin/pip uninstall --yes pip setuptools
+
+
+FROM python:3.11.14-slim-bookworm
+RUN useradd --uid 10001 --user-group --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin bridge
+COPY --from=build /opt/bridge /opt/bridge
+ENV PATH=/opt/bridge/bin:$PATH \
+    PYTHONDONTWRITEBYTECODE=1 \
+    PYTHONUNBUFFERED=1 \
+    BRIDGE_METRICS_PORT=9464
+USER 10001:10001
+WORKDIR /tmp
+# SIGTERM drains: the batch in hand is settled, then the worker leaves its group.
+STOPSIGNAL SIGTERM
+HEALTHCHECK --interval=15s --timeout=5s --start-period=60s --retries=3 \
+    CMD ["python", "-c", "import urllib.request as u; u.urlopen('http://127.0.0.1:9464/metrics', timeout=4).read(1)"]
+ENTRYPOINT ["bridge"]
+CMD ["worker"]

@@ -1,0 +1,70 @@
+# Everything a person does with this checkout. `make` alone lists it.
+
+PYTHON ?= python3
+UV ?= uv
+ARGS ?=
+
+BIN := .venv/bin
+PYTHON_BIN := $(BIN)/python
+INSTALLED := .venv/.installed
+
+# One way to compile every lock file: for every platform, with hashes, without a word on where packages came from.
+COMPILE = $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	--no-emit-index-url --no-annotate --no-header
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo up test lint format bench wheel-test exactness lock
+
+help: ## List the targets
+	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-18s %s\n", $$1, $$2 }'
+	@echo
+	@echo "  PYTHON=python3.12 chooses the Python for .venv; ARGS='...' is passed on to the command."
+
+install: $(INSTALLED) ## Make .venv with the locked dependencies and the project, editable
+
+demo: install ## Send a known mix of events through a real Kafka and Postgres, and audit the result
+	@$(BIN)/bridge demo $(ARGS)
+
+up: install ## Run Kafka, Postgres and a worker on this machine until Ctrl-C
+	@$(BIN)/bridge up $(ARGS)
+
+test: install ## Run the tests (ARGS=tests/unit for some of them)
+	$(PYTHON_BIN) -m pytest --ignore=tests/campaign --ignore=tests/wheel $(ARGS)
+
+lint: install ## Check format, style, types and the rule of imports
+	$(PYTHON_BIN) -m ruff format --check .
+	$(PYTHON_BIN) -m ruff check .
+	$(PYTHON_BIN) -m mypy
+	$(BIN)/lint-imports
+
+format: install ## Format the code and mend what can be mended by itself
+	$(PYTHON_BIN) -m ruff check --fix .
+	$(PYTHON_BIN) -m ruff format .
+
+bench: install ## Measure the speed beside the unsafe limit, in one run
+	$(PYTHON_BIN) -m bench $(ARGS)
+
+wheel-test: install ## Build the wheel, and try it where no sources are
+	$(PYTHON_BIN) -m pytest tests/wheel -q $(ARGS)
+
+exactness: install ## Run the long campaign of kills and outages
+	$(PYTHON_BIN) -m pytest tests/campaign -q $(ARGS)
+
+lock: ## Compile the lock files anew: all, and what the image runs and is built with (needs uv)
+	$(COMPILE) pyproject.toml --extra stack --group dev -o requirements.lock
+	$(COMPILE) pyproject.toml --constraint requirements.lock -o requirements-runtime.lock
+	echo hatchling | $(COMPILE) - --constraint requirements.lock -o requirements-build.lock
+
+$(PYTHON_BIN):
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+		echo "error: Python 3.11 or newer is needed, and '$(PYTHON)' is: $$($(PYTHON) --version 2>&1);" \
+			"name another one, as in: make install PYTHON=python3.12" >&2; exit 1; }
+	@echo "making .venv with $$($(PYTHON) --version)"
+	@$(PYTHON) -m venv .venv
+
+$(INSTALLED): requirements.lock pyproject.toml | $(PYTHON_BIN)
+	@echo "installing $$(grep -c '^[a-z].*==' requirements.lock) locked packages into .venv (the first time takes a minute or two)"
+	@$(PYTHON_BIN) -m pip install --quiet --no-input --disable-pip-version-check --require-hashes -r requirements.lock
+	@echo "installing the project, editable"
+	@$(PYTHON_BIN) -m pip install --quiet --no-input --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@

@@ -1,0 +1,210 @@
+"""`python -m bench.choices`: what each way to write a batch costs the client and the database, one connection.
+
+The columnar way needs two packages that the product does not: pyarrow and pgpq. Without them it is left out.
+"""
+
+import argparse
+import io
+import random
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Awaitable, Callable
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import msgspec
+import psutil
+import uvloop
+from aiokafka.structs import ConsumerRecord
+from rich.console import Console
+from rich.table import Table
+
+from bench import copy_text
+from bench.load import SITES, records, script_of
+from bench.product import fresh_schema
+from bridge.stack.stack import Stack
+from schemas.outcome import Candidate
+from schemas.record import Batch, TopicPartition
+from schemas.registry import Script
+from schemas.settings import Settings
+from sinks.postgres import sql
+from sinks.resolve import first_of_each_key
+from streams.dedup import DedupHints
+from streams.normalize import Bounds
+from streams.processor import Context, process
+from streams.retry import retry_policy
+
+BATCH = 5000
+Write = Callable[[asyncpg.Connection, list[Candidate]], Awaitable[None]]
+
+
+def batches(count: int, seed: int) -> list[list[Candidate]]:
+    """Normalised candidates in batches, as the lane hands them on; near duplicates are taken out."""
+    now_ms = time.time_ns() // 1_000_000
+    settings = Settings()
+    registry = {script_of(site): Script(script_of(site), site, 1, True) for site in range(1, SITES + 1)}
+    policy = retry_policy(settings, random.random)
+    context = Context(now_ms, registry, DedupHints(0), {}, Bounds(*settings.occurred_bounds), policy, "bridge.raw")
+    rows = [
+        ConsumerRecord("bridge.raw", 0, offset, now_ms, 1, key, value, 0, len(key), len(value), ())
+        for offset, (key, value) in enumerate(records(count, seed))
+    ]
+    source = TopicPartition("bridge.raw", 0)
+    return [
+        list(first_of_each_key([process(Batch(source, at, at + BATCH, rows[at : at + BATCH]), context)])[0].values())
+        for at in range(0, count, BATCH)
+    ]
+
+
+async def claim(connection: asyncpg.Connection, candidates: list[Candidate]) -> list[Candidate]:
+    """The key table by unnest and ON CONFLICT; returns the winners."""
+    winners = {one.key: one for one in candidates}
+    keys = sorted(winners)
+    taken = await connection.fetch(sql("keys_insert"), keys, [winners[key].event.received_at for key in keys])
+    for row in taken:
+        del winners[row["event_key"]]
+    return list(winners.values())
+
+
+async def claim_by_copy(connection: asyncpg.Connection, candidates: list[Candidate]) -> list[Candidate]:
+    """Keys by COPY straight in, with the other way behind it when one collides."""
+    rows = sorted((one.key, one.event.received_at) for one in candidates)
+    try:
+        async with connection.transaction():
+            await connection.copy_records_to_table("bridge_event_key", records=rows)
+    except asyncpg.UniqueViolationError:
+        return await claim(connection, candidates)
+    return candidates
+
+
+async def text_lines(connection: asyncpg.Connection, candidates: list[Candidate]) -> None:
+    body = copy_text.payload(one.event for one in candidates)
+    await connection.copy_to_table(
+        "bridge_event", source=io.BytesIO(body), columns=copy_text.COLUMNS, format="text", null=""
+    )
+
+
+async def tuples(connection: asyncpg.Connection, candidates: list[Candidate]) -> None:
+    rows = [msgspec.structs.astuple(one.event) for one in candidates]
+    await connection.copy_records_to_table("bridge_event", records=rows, columns=copy_text.COLUMNS)
+
+
+async def staged(connection: asyncpg.Connection, candidates: list[Candidate]) -> None:
+    columns = ", ".join(copy_text.COLUMNS)
+    await connection.execute(
+        "CREATE TEMP TABLE IF NOT EXISTS stage (LIKE bridge_event INCLUDING DEFAULTS) ON COMMIT DELETE ROWS"
+    )
+    rows = [msgspec.structs.astuple(one.event) for one in candidates]
+    await connection.copy_records_to_table("stage", records=rows, columns=copy_text.COLUMNS)
+    await connection.execute(f"INSERT INTO bridge_event ({columns}) SELECT {columns} FROM stage")
+
+
+def columnar() -> Write | None:
+    """Structs to Arrow columns to binary COPY; without the normalising, which is the same work in any way."""
+    try:
+        import pyarrow as pa
+        from pgpq import ArrowToPostgresBinaryEncoder
+    except ImportError:
+        return None
+    special = dict.fromkeys(("received_at", "occurred_at", "sent_at"), pa.timestamp("us", "UTC"))
+    special |= dict.fromkeys(("site_id", "org_id", "schema_version", "raw_offset"), pa.int64())
+    special |= {"raw_partition": pa.int32(), "attempt": pa.int32(), "value": pa.float64()}
+    types = {name: special.get(name, pa.string()) for name in copy_text.COLUMNS}
+
+    async def write(connection: asyncpg.Connection, candidates: list[Candidate]) -> None:
+        columns = {name: [getattr(one.event, name) for one in candidates] for name in copy_text.COLUMNS}
+        columns["value"] = [None if value is None else float(value) for value in columns["value"]]
+        arrays = [pa.array(column, types[name]) for name, column in columns.items()]
+        batch = pa.RecordBatch.from_arrays(arrays, names=list(columns))
+        encoder = ArrowToPostgresBinaryEncoder(batch.schema)
+        body = b"".join((bytes(encoder.write_header()), bytes(encoder.write_batch(batch)), bytes(encoder.finish())))
+        await connection.copy_to_table("columnar", source=io.BytesIO(body), columns=copy_text.COLUMNS, format="binary")
+
+    return write
+
+
+async def cost(dsn: str, work: list[list[Candidate]], keys: Any, write: Write) -> tuple[float, float, float]:
+    """Wall, client CPU and database CPU in microseconds an event, one transaction a batch."""
+    connection = await asyncpg.connect(dsn)
+    backend, client = psutil.Process(connection.get_server_pid()), psutil.Process()
+    begun, ours, theirs = time.perf_counter(), client.cpu_times(), backend.cpu_times()
+    written = 0
+    for batch in work:
+        async with connection.transaction():
+            winners = await keys(connection, batch)
+            await write(connection, winners)
+        written += len(batch)
+    ours_after, theirs_after = client.cpu_times(), backend.cpu_times()
+    wall = time.perf_counter() - begun
+    await connection.close()
+    spent = [
+        wall,
+        ours_after.user + ours_after.system - ours.user - ours.system,
+        theirs_after.user + theirs_after.system - theirs.user - theirs.system,
+    ]
+    return tuple(one / written * 1e6 for one in spent)  # type: ignore[return-value]
+
+
+def with_digest(work: list[list[Candidate]]) -> list[list[Candidate]]:
+    """The same candidates under keys without time: 128 bits of digest."""
+    return [
+        [
+            Candidate(one.event, blake2b(one.key, digest_size=16).digest(), one.minute, one.record)
+            for one in batch
+        ]
+        for batch in work
+    ]  # fmt: skip
+
+
+async def measure(dsn: str, options: argparse.Namespace) -> None:
+    work = batches(options.events, options.seed)
+    ways: dict[str, tuple[list[list[Candidate]], Any, Write]] = {
+        "rows as tuples, key table (chosen)": (work, claim, tuples),
+        "rows as text lines, key table": (work, claim, text_lines),
+        "rows as tuples, staged first": (work, claim, staged),
+        "rows as tuples, keys by COPY with a fallback": (work, claim_by_copy, tuples),
+        "rows as tuples, digest keys": (with_digest(work), claim, tuples),
+    }
+    if (by_columns := columnar()) is not None:
+        ways["columns by Arrow and pgpq"] = (work, claim, by_columns)
+    table = Table(title=f"µs an event, median of {options.rounds}, {options.events} events, one connection")
+    for heading in ("way", "wall", "client CPU", "database CPU"):
+        table.add_column(heading, justify="left" if heading == "way" else "right")
+    figures: dict[str, list[tuple[float, float, float]]] = {name: [] for name in ways}
+    for _ in range(options.rounds):
+        for name, (rows, keys, write) in ways.items():
+            await fresh_schema(dsn)
+            await _columnar_table(dsn)
+            figures[name].append(await cost(dsn, rows, keys, write))
+    for name, runs in figures.items():
+        table.add_row(name, *(f"{statistics.median(column):.1f}" for column in zip(*runs, strict=True)))
+    Console().print(table)
+
+
+async def _columnar_table(dsn: str) -> None:
+    """The events' own columns and indexes, with the two types that pgpq cannot write made plain."""
+    connection = await asyncpg.connect(dsn)
+    await connection.execute(
+        "CREATE TABLE columnar (LIKE bridge_event INCLUDING DEFAULTS);"
+        "ALTER TABLE columnar ALTER value TYPE float8, ALTER properties TYPE text;"
+        "CREATE INDEX ON columnar USING brin (received_at); CREATE INDEX ON columnar (site_id, received_at)"
+    )
+    await connection.close()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m bench.choices", description=__doc__)
+    parser.add_argument("--events", type=int, default=200_000)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--seed", type=int, default=7)
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="bridge-bench-") as directory, Stack(Path(directory)) as addresses:
+        uvloop.run(measure(addresses.database_url, options))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,53 @@
+"""`bridge audit`: proves from Kafka's offsets and Postgres' rows that every raw event is accounted for."""
+
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from bridge.cli.common import JsonOutput, Verbose, command_settings, run, write_json
+from bridge.cli.tables import print_table, print_text
+from schemas.audit_report import AuditReport, PartitionAccount
+from sinks.audit import audit as audit_now
+
+Deep = Annotated[bool, typer.Option("--deep/--quick", help="Count the rows, or compare only the running totals.")]
+
+
+def audit(deep: Deep = True, json_output: JsonOutput = None, verbose: Verbose = False) -> None:
+    """Account for every raw offset; the exit code is 0 if all balances, else 1."""
+    settings = command_settings(verbose=verbose)
+    report = run(audit_now(settings, deep=deep))
+    if json_output is not None:
+        write_json(report.model_dump(mode="json"), json_output)
+    if json_output != "-":
+        show(report)
+    raise typer.Exit(0 if report.balanced else 1)
+
+
+def show(report: AuditReport) -> None:
+    """Prints the report for people, on standard output."""
+    columns = ("read", "persisted", "dropped", "waiting", "live", "stale", "skipped", "lost", "unread")
+    table = Table("partition", *columns, "balanced", title=None)
+    for column in table.columns[1:]:
+        column.justify = "right"
+    for one in report.partitions:
+        table.add_row(f"{one.topic}-{one.partition}", *(_figure(one, name) for name in columns), _yes(one.balanced))
+    print_table(table)
+    totals = report.totals
+    waiting = "" if totals.waiting is None else f", {totals.waiting} waiting"
+    print_text(
+        f"{totals.read} read: {totals.persisted} persisted, {totals.dropped} dropped{waiting}, "
+        f"{totals.lost} lost; {totals.unread} unread"
+    )
+    for problem in report.problems:
+        print_text(f"problem: {problem}")
+    print_text("balanced" if report.balanced else f"NOT balanced: {len(report.problems)} problems")
+
+
+def _figure(account: PartitionAccount, name: str) -> str:
+    figure = getattr(account, name)
+    return "" if figure is None else str(figure)
+
+
+def _yes(balanced: bool) -> str:
+    return "yes" if balanced else "NO"

@@ -1,0 +1,77 @@
+"""`bridge db migrate|status|check|snapshot`: the schema of the database, brought up to date and compared."""
+
+from collections.abc import Coroutine
+from typing import Any, TypeVar
+
+import typer
+from rich.table import Table
+
+from bridge.cli.common import JsonOutput, Verbose, command_settings, result, run, write_json
+from bridge.cli.tables import print_table
+from schemas.errors import EnvironmentUnfit, RowRejected, SinkUnavailable
+from sinks.db_check import check_database, migration_status
+from sinks.db_check import snapshot as print_snapshot
+from sinks.migrate import migrate as migrate_now
+
+db_app = typer.Typer(name="db", help="The schema of the database.", no_args_is_help=True)
+
+T = TypeVar("T")
+
+
+@db_app.command()
+def migrate(verbose: Verbose = False) -> None:
+    """Bring the schema to the newest version and make the months; safe to run twice, also at once."""
+    settings = command_settings(verbose=verbose)
+    applied = _run(migrate_now(settings.dsn, months_ahead=settings.partitions_ahead))
+    for name in applied:
+        result(f"applied: {name}")
+    if not applied:
+        result("up to date")
+
+
+@db_app.command()
+def status(json_output: JsonOutput = None, verbose: Verbose = False) -> None:
+    """List applied and pending migrations; the exit code is 0 if none is pending, else 1."""
+    settings = command_settings(verbose=verbose)
+    applied, pending = _run(migration_status(settings.dsn))
+    if json_output is not None:
+        times = [{"name": name, "applied_at": moment.isoformat()} for name, moment in applied]
+        write_json({"up_to_date": not pending, "applied": times, "pending": pending}, json_output)
+    if json_output != "-":
+        table = Table("migration", "state")
+        for name, moment in applied:
+            table.add_row(name, f"applied {moment:%Y-%m-%dT%H:%M:%SZ}")
+        for name in pending:
+            table.add_row(name, "pending")
+        print_table(table)
+    raise typer.Exit(1 if pending else 0)
+
+
+@db_app.command()
+def check(verbose: Verbose = False) -> None:
+    """Name each difference between the database and what the code needs; the exit code is 0 without any, else 1."""
+    settings = command_settings(verbose=verbose)
+    differences = _run(check_database(settings.dsn, months_ahead=settings.partitions_ahead))
+    for line in differences:
+        result(line)
+    if not differences:
+        result("as needed")
+    raise typer.Exit(1 if differences else 0)
+
+
+@db_app.command()
+def snapshot(verbose: Verbose = False) -> None:
+    """Print the catalogue that `check` compares with.
+
+    After a new migration: migrate a new database, then `bridge db snapshot > sinks/schema_snapshot.json`.
+    """
+    settings = command_settings(verbose=verbose)
+    result(_run(print_snapshot(settings.dsn)))
+
+
+def _run(work: Coroutine[Any, Any, T]) -> T:
+    """Runs it; a database that is away or refuses is the environment's trouble, not a fatal error of ours."""
+    try:
+        return run(work)
+    except (SinkUnavailable, RowRejected) as error:
+        raise EnvironmentUnfit(f"{error}; see that BRIDGE_DATABASE_URL is right and Postgres is up") from error

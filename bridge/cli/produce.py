@@ -1,0 +1,126 @@
+"""`bridge produce FILE|-`: publishes lines of JSON to the raw topic, byte for byte."""
+
+import logging
+import os
+import stat
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+import typer
+
+from bridge.cli.common import JsonOutput, Verbose, command_settings, result, run, say, write_json
+from bridge.publish.lines import ChunkReader
+from bridge.publish.publisher import RawPublisher
+from bridge.publish.session import Published, PublishSession
+from schemas.errors import InvalidInput
+from schemas.run_summary import RunSummary, begin_summary
+from schemas.settings import Settings
+
+_INTERRUPTED = 130
+
+
+def produce(
+    source: Annotated[
+        str, typer.Argument(metavar="FILE|-", help="Lines of JSON, one event each; - is standard input.")
+    ],
+    key_from_event: Annotated[
+        bool,
+        typer.Option(
+            "--key-from-event/--no-key",
+            help="Key each event by its site and id, so that duplicates meet in one partition; or not at all.",
+        ),
+    ] = True,
+    json_output: JsonOutput = None,
+    verbose: Verbose = False,
+) -> None:
+    """Publish lines of JSON to the raw topic, byte for byte, and wait until Kafka has acknowledged each.
+
+    Blank lines are skipped. Sending a file twice does no harm: what is persisted already counts as a duplicate.
+    Ends with 0 if every line was acknowledged, 2 if some were, 1 if none was, 3 on bad input or when Kafka is away.
+    """
+    settings = command_settings(verbose=verbose)
+    if not verbose:
+        # What Kafka's client says of each attempt to connect would bury the one line that counts.
+        logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
+    begun = begin_summary("produce", datetime.now(UTC))
+    with _opened(source) as (descriptor, name):
+        published = run(_publish(settings, descriptor, name, keyed=key_from_event))
+    _tell(published)
+    if json_output:
+        write_json(_summary(begun, published).model_dump(), json_output)
+    if json_output != "-":
+        result(
+            f"read {published.read}, acknowledged {published.acknowledged}, failed {published.failed}, "
+            f"blank {published.blank}"
+        )
+    raise typer.Exit(_exit_code(published))
+
+
+@contextmanager
+def _opened(source: str) -> Iterator[tuple[int, str]]:
+    """The source's file descriptor and its name for people; raises InvalidInput if it can't be opened."""
+    if source == "-":
+        yield sys.stdin.fileno(), "standard input"
+        return
+    try:
+        descriptor = os.open(source, os.O_RDONLY)
+    except OSError as error:
+        raise InvalidInput(f"cannot read {source}: {error.strerror}; give a file of JSON lines, or -") from error
+    try:
+        if stat.S_ISDIR(os.fstat(descriptor).st_mode):
+            raise InvalidInput(f"cannot read {source}: it is a directory; give a file of JSON lines, or -")
+        yield descriptor, source
+    finally:
+        os.close(descriptor)
+
+
+async def _publish(settings: Settings, descriptor: int, name: str, *, keyed: bool) -> Published:
+    publisher = RawPublisher(settings)
+    await publisher.start()
+    try:
+        session = PublishSession(publisher, ChunkReader(descriptor, name), keyed=keyed, progress=_progress)
+        return await session.run()
+    finally:
+        await publisher.close()
+
+
+def _progress(published: Published) -> None:
+    say(f"read {published.read}, acknowledged {published.acknowledged}, failed {published.failed}")
+
+
+def _tell(published: Published) -> None:
+    """Says on standard error what went wrong."""
+    for error in published.errors:
+        say(f"error: {error.target}: {error.reason}")
+    if published.interrupted:
+        say(f"interrupted: {published.acknowledged} of {published.read} lines read were acknowledged")
+    if published.failed and published.acknowledged:
+        say("send the whole input again when that is mended: what is persisted already counts as a duplicate only")
+
+
+def _summary(begun: RunSummary, published: Published) -> RunSummary:
+    counters: dict[str, Any] = {
+        "blank_total": published.blank,
+        "interrupted": published.interrupted,
+        "events_per_second": round(published.acknowledged / published.seconds) if published.seconds else 0,
+    }
+    return begun.ended(
+        datetime.now(UTC),
+        targets_total=1,
+        processed_total=published.read,
+        succeeded_total=published.acknowledged,
+        failed_total=published.failed,
+        errors=published.errors,
+        **counters,
+    )
+
+
+def _exit_code(published: Published) -> int:
+    if published.interrupted:
+        return _INTERRUPTED
+    if not published.failed:
+        return 0
+    return 2 if published.acknowledged else 1

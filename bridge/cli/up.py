@@ -1,0 +1,74 @@
+"""`bridge up`: Kafka, Postgres and a worker on this machine until Ctrl-C, with their data kept."""
+
+import asyncio
+import shlex
+from pathlib import Path
+
+from bridge.cli.common import command_settings, result, run, say
+from bridge.cli.stack import DEFAULT_DIRECTORY, Directory
+from bridge.demo.environment import own_settings, worker_environment
+from bridge.demo.interrupts import sigterm_interrupts
+from bridge.demo.worker_process import WorkerProcess
+from bridge.stack import Stack, StackAddresses
+from schemas.errors import InvalidInput
+from schemas.settings import Settings
+from sinks.migrate import migrate
+from sinks.registry_admin import add_script
+from sinks.topics_admin import apply_topics
+
+_SCRIPT, _SITE, _ORG = "demo", 1, 1
+_EVENT = (
+    '{"event_id":"first","site_id":1,"script_id":"demo","event_type":"page_view","occurred_at":\'$(date +%s000)\','
+    '"url":"https://shop.example.com/?utm_source=me"}'
+)
+
+
+def up(directory: Directory = DEFAULT_DIRECTORY) -> None:
+    """Run Kafka, Postgres and a worker until Ctrl-C or SIGTERM, then drain and stop; the data stays in --dir."""
+    command_settings()
+    stack = Stack(directory, progress=say)
+    if stack.status().running:
+        raise InvalidInput(f"a stack runs in {directory} already: stop it with `bridge stack down`, or choose another")
+    with sigterm_interrupts():
+        say("starting Kafka and Postgres")
+        with stack as addresses:
+            run(_serve(own_settings(addresses), addresses, stack.directory))
+    say("stopped; the data stays")
+
+
+async def _serve(settings: Settings, addresses: StackAddresses, directory: Path) -> None:
+    try:
+        await migrate(settings.dsn, months_ahead=settings.partitions_ahead)
+        await apply_topics(settings)
+        await add_script(settings.dsn, _SCRIPT, _SITE, org_id=_ORG)
+        worker = WorkerProcess(worker_environment(settings))
+        try:
+            await worker.start()
+            result(_welcome(addresses, directory))
+            await worker.ended()
+            worker.check()
+        finally:
+            say("draining the worker")
+            await worker.drain()
+    except asyncio.CancelledError:
+        # Ctrl-C and SIGTERM are how this command is meant to end.
+        return
+
+
+def _welcome(addresses: StackAddresses, directory: Path) -> str:
+    return f"""\
+kafka     {addresses.kafka}
+postgres  {addresses.database_url}
+logs      {directory / "logs"}
+
+In another terminal:
+
+export BRIDGE_KAFKA_BOOTSTRAP_SERVERS={shlex.quote(addresses.kafka)}
+export BRIDGE_DATABASE_URL={shlex.quote(addresses.database_url)}
+
+echo '{_EVENT}' | bridge produce -
+bridge audit
+bridge script add SCRIPT_ID --site-id N
+
+Ctrl-C drains the worker and stops everything; the data stays in {directory}.
+"""

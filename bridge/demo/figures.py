@@ -1,0 +1,93 @@
+"""What the demonstration reads from Postgres: progress while it runs, and the figures at its end."""
+
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import NamedTuple
+
+from schemas.settings import Settings
+from sinks.postgres import Connection, sql
+
+
+class Counts(NamedTuple):
+    """Running totals of all partitions; `read` is a sum of offsets."""
+
+    read: int
+    epochs: int
+    normalized: int
+    retried: int
+    dropped: int
+    waiting: int
+
+
+class Progress(NamedTuple):
+    """The state of a run: events acknowledged by Kafka, read from it, attempts by outcome, and events waiting."""
+
+    sent: int
+    read: int
+    normalized: int
+    retried: int
+    dropped: int
+    waiting: int
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What came out: rows, of which healed by a retry, drops by reason, and milliseconds from Kafka to the row."""
+
+    normalized: int
+    healed: int
+    dropped: dict[str, int] = field(default_factory=dict)
+    p50_ms: float | None = None
+    p99_ms: float | None = None
+
+
+class Figures:
+    """Reads the figures of one run: what was there before it began is left out."""
+
+    def __init__(self, conn: Connection, settings: Settings) -> None:
+        self._conn = conn
+        self._names = (settings.group, settings.topics.raw)
+        self._since: datetime | None = None
+        self._before = Counts(0, 0, 0, 0, 0, 0)
+
+    async def begin(self) -> None:
+        """Marks the beginning, by the database's clock."""
+        self._since = await self._conn.fetchval("SELECT now()")
+        self._before = await self._counts()
+
+    async def _counts(self) -> Counts:
+        return Counts(*await self._conn.fetchrow(sql("demo_counts"), *self._names, self._since))
+
+    async def claimed(self) -> int:
+        """How often a raw partition has been taken by a worker since the beginning."""
+        return (await self._counts()).epochs - self._before.epochs
+
+    async def progress(self, sent: int) -> Progress:
+        """The state now, when Kafka has acknowledged `sent` events."""
+        now, before = await self._counts(), self._before
+        return Progress(
+            sent,
+            now.read - before.read,
+            now.normalized - before.normalized,
+            now.retried - before.retried,
+            now.dropped - before.dropped,
+            now.waiting,
+        )
+
+    async def waiting_scripts(self, script_ids: list[str]) -> set[str]:
+        """Which of the scripts have events that wait for a retry."""
+        rows = await self._conn.fetch(sql("demo_waiting_scripts"), script_ids)
+        return {row["script_id"] for row in rows}
+
+    async def outcome(self) -> Outcome:
+        """The figures at the end."""
+        events = await self._conn.fetchrow(sql("demo_events"), self._since)
+        ledger = {
+            row["dropped_reason"]: row["events"] for row in await self._conn.fetch(sql("demo_ledger"), self._since)
+        }
+        healed = ledger.pop(None, 0)
+        return Outcome(events["normalized"], healed, ledger, _milliseconds(events["p50"]), _milliseconds(events["p99"]))
+
+
+def _milliseconds(duration: timedelta | None) -> float | None:
+    return None if duration is None else round(duration.total_seconds() * 1000, 1)

@@ -1,0 +1,15 @@
+"""SIGTERM does what Ctrl-C does, whatever handles that at the moment."""
+
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+@contextmanager
+def sigterm_interrupts() -> Iterator[None]:
+    """Within it a SIGTERM is delivered as SIGINT; must be entered in the main thread."""
+    before = signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

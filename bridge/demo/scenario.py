@@ -1,0 +1,134 @@
+"""The demonstration itself: a real worker, a known mix through real Kafka and Postgres, and what came of it."""
+
+import asyncio
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from bridge.demo.display import Display
+from bridge.demo.environment import worker_environment
+from bridge.demo.figures import Figures, Progress
+from bridge.demo.mix import Mix
+from bridge.demo.verdict import DemoResult, differences
+from bridge.demo.worker_process import WorkerDied, WorkerProcess
+from bridge.publish.publisher import RawPublisher
+from schemas.settings import Settings
+from sinks.audit import audit
+from sinks.migrate import migrate
+from sinks.postgres import connection
+from sinks.registry_admin import add_script
+from sinks.topics_admin import apply_topics
+
+_LOOK_SECONDS = 0.1
+_READY_SECONDS = 60.0
+_STANDSTILL_SECONDS = 60.0
+_RECORDS_A_TURN = 250
+
+
+class Scenario:
+    """One run; `say` tells what it is about to do. `log` is the worker's."""
+
+    def __init__(self, settings: Settings, mix: Mix, log: Path, say: Callable[[str], None]) -> None:
+        self._settings = settings
+        self._mix = mix
+        self._say = say
+        self._worker = WorkerProcess(worker_environment(settings), log)
+        self._publisher = RawPublisher(settings)
+        self._late = {script.script_id: script for script in mix.late_scripts}
+
+    async def run(self) -> DemoResult:
+        """Runs from the schema to the audit; raises WorkerDied, EnvironmentUnfit or SinkUnavailable."""
+        settings = self._settings
+        self._say("making schema, topics and scripts")
+        await migrate(settings.dsn, months_ahead=settings.partitions_ahead)
+        await apply_topics(settings)
+        for script in self._mix.scripts:
+            await add_script(settings.dsn, script.script_id, script.site_id, org_id=script.org_id)
+        async with connection(settings.dsn, "demo") as conn:
+            figures = Figures(conn, settings)
+            await figures.begin()
+            try:
+                seconds = await self._send_and_settle(figures)
+                self._say("draining the worker")
+                exit_code = await self._worker.drain()
+            finally:
+                await self._publisher.close()
+                await self._worker.drain()
+            self._say("auditing")
+            outcome = await figures.outcome()
+        report = await audit(settings)
+        return DemoResult(
+            events=self._mix.count,
+            seconds=seconds,
+            outcome=outcome,
+            balanced=report.balanced,
+            audit_problems=list(report.problems),
+            differences=differences(self._mix.expectation(), outcome),
+            worker_exit_code=exit_code,
+        )
+
+    async def _send_and_settle(self, figures: Figures) -> float:
+        """Starts the worker, sends the mix and waits for its end; returns the seconds until all was read."""
+        self._say("starting a worker")
+        await self._worker.start()
+        await self._until_ready(figures)
+        await self._publisher.start()
+        self._say(f"sending {self._mix.count} events (seed {self._mix.seed})")
+        started = time.monotonic()
+        sending = asyncio.create_task(self._send())
+        try:
+            with Display(self._mix.count) as display:
+                read_at = await self._until_settled(figures, sending, display)
+        finally:
+            sending.cancel()
+            await asyncio.gather(sending, return_exceptions=True)
+        return read_at - started
+
+    async def _until_ready(self, figures: Figures) -> None:
+        deadline = time.monotonic() + _READY_SECONDS
+        while await figures.claimed() < self._settings.topic_partitions:
+            self._worker.check()
+            if time.monotonic() > deadline:
+                raise WorkerDied(f"the worker has taken no partitions within {_READY_SECONDS:g} s")
+            await asyncio.sleep(_LOOK_SECONDS)
+
+    async def _send(self) -> None:
+        for number, record in enumerate(self._mix):
+            await self._publisher.add(record.key, record.value, record.headers)
+            if number % _RECORDS_A_TURN == 0:
+                await asyncio.sleep(0)
+        await self._publisher.settle()
+
+    async def _until_settled(self, figures: Figures, sending: "asyncio.Task[None]", display: Display) -> float:
+        """Returns the moment when all was read, once nothing waits any more either."""
+        last: Progress | None = None
+        moved_at = time.monotonic()
+        read_at: float | None = None
+        while True:
+            progress = await figures.progress(self._publisher.acknowledged)
+            now = time.monotonic()
+            display.show(progress)
+            if sending.done():
+                sending.result()
+                if read_at is None and progress.read >= self._mix.count:
+                    read_at = now
+                if read_at is not None and progress.waiting == 0:
+                    return read_at
+            self._worker.check()
+            if progress != last:
+                last, moved_at = progress, now
+            elif now - moved_at > _STANDSTILL_SECONDS:
+                raise WorkerDied(
+                    f"nothing has moved for {_STANDSTILL_SECONDS:g} s: {progress.read} of {self._mix.count} events "
+                    f"read, {progress.waiting} waiting"
+                )
+            await self._register_late(figures)
+            await asyncio.sleep(_LOOK_SECONDS)
+
+    async def _register_late(self, figures: Figures) -> None:
+        """Registers each late script as soon as one of its events waits, so that its retry heals it."""
+        if not self._late:
+            return
+        for script_id in await figures.waiting_scripts(list(self._late)):
+            script = self._late.pop(script_id)
+            await add_script(self._settings.dsn, script_id, script.site_id, org_id=script.org_id)

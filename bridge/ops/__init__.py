@@ -1,0 +1,1 @@
+"""What operators run: figures, replays, checks and the reference of contracts."""

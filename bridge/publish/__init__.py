@@ -1,0 +1,1 @@
+"""Publishing raw events: from lines of text to acknowledged records, in whole batches."""

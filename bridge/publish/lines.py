@@ -1,0 +1,97 @@
+"""Lines of a file or of standard input, read in a thread so that a slow writer holds nothing else up."""
+
+import asyncio
+import os
+import threading
+from collections.abc import Iterator
+from typing import Final, NamedTuple
+
+from schemas.errors import InvalidInput
+from schemas.topics import MIB
+
+MAX_LINE_BYTES: Final = MIB - 16 * 1024
+"""What the raw topic takes, with room for the key and the record's frame."""
+
+_CHUNK_BYTES = 256 * 1024
+_CHUNKS_AHEAD = 4
+
+
+class Line(NamedTuple):
+    """One line by its number, from 1, without its newline; `value` is None if it is over the limit."""
+
+    number: int
+    value: bytes | None
+
+
+class LineSplitter:
+    """Cuts chunks into lines and remembers no more than one line of the limit."""
+
+    def __init__(self, limit: int = MAX_LINE_BYTES) -> None:
+        self._limit = limit
+        self._rest = b""
+        self._overlong = False
+        self.number = 0
+
+    def feed(self, chunk: bytes) -> Iterator[Line]:
+        """The lines that this chunk completes."""
+        *complete, rest = (self._rest + chunk).split(b"\n")
+        for text in complete:
+            yield self._line(text)
+        self._rest = rest
+        if len(rest) > self._limit:
+            self._overlong = True
+            self._rest = b""
+
+    def end(self) -> Iterator[Line]:
+        """The last line, if no newline ends it."""
+        if self._rest or self._overlong:
+            yield self._line(self._rest)
+            self._rest = b""
+
+    def _line(self, text: bytes) -> Line:
+        self.number += 1
+        overlong = self._overlong or len(text) > self._limit
+        self._overlong = False
+        return Line(self.number, None if overlong else text)
+
+
+class ChunkReader:
+    """Reads a file descriptor in a thread that the process need not wait for, a few chunks ahead."""
+
+    def __init__(self, descriptor: int, name: str) -> None:
+        self._descriptor = descriptor
+        self._name = name
+        self._loop = asyncio.get_running_loop()
+        self._chunks: asyncio.Queue[bytes | OSError] = asyncio.Queue()
+        self._room = threading.Semaphore(_CHUNKS_AHEAD)
+        # A read from a terminal or an idle pipe can't be called off: the thread must not hold up the process's end.
+        threading.Thread(target=self._read, name="lines", daemon=True).start()
+
+    async def next(self, wait_seconds: float) -> bytes | None:
+        """The next chunk, empty at the end, None if none came in time; raises InvalidInput if it can't be read."""
+        try:
+            chunk = self._chunks.get_nowait()
+        except asyncio.QueueEmpty:
+            try:
+                chunk = await asyncio.wait_for(self._chunks.get(), wait_seconds)
+            except TimeoutError:
+                return None
+        self._room.release()
+        if isinstance(chunk, OSError):
+            raise InvalidInput(f"cannot read {self._name}: {chunk.strerror or chunk}")
+        return chunk
+
+    def _read(self) -> None:
+        while True:
+            self._room.acquire()
+            chunk: bytes | OSError
+            try:
+                chunk = os.read(self._descriptor, _CHUNK_BYTES)
+            except OSError as error:
+                chunk = error
+            try:
+                self._loop.call_soon_threadsafe(self._chunks.put_nowait, chunk)
+            except RuntimeError:  # the loop is closed: nobody reads on
+                return
+            if not isinstance(chunk, bytes) or not chunk:
+                return

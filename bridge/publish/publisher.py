@@ -1,0 +1,144 @@
+"""Publishes raw records in whole batches: a future for each batch, not for each record, is what makes it quick."""
+
+import asyncio
+import random
+import time
+from typing import Any, Final
+
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaError
+from aiokafka.partitioner import murmur2
+
+from schemas.errors import EnvironmentUnfit, SinkUnavailable
+from schemas.settings import Settings
+from sinks.kafka import make_producer
+from sinks.kafka_admin import unfit
+
+START_SECONDS: Final = 12.0
+STALL_SECONDS: Final = 15.0
+_REQUEST_MS = 12_000
+_OPEN_BATCHES = 64
+_SENT_BATCHES = 128
+
+HeaderList = list[tuple[str, bytes | None]]
+
+
+class RawPublisher:
+    """Adds records to the raw topic and counts what Kafka acknowledged (by all replicas) and what it refused.
+
+    At most some tens of MiB are in flight: `add` waits for room. A key picks the partition as every Kafka client does.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._topic = settings.topics.raw
+        self._producer: AIOKafkaProducer = make_producer(settings, linger_ms=0, request_timeout_ms=_REQUEST_MS)
+        self._partitions: list[int] = []
+        self._open: dict[int, Any] = {}
+        self._sent: set[asyncio.Future[Any]] = set()
+        self._keyless = 0
+        self._progress_at = time.monotonic()
+        self.acknowledged = 0
+        self.failed = 0
+        self.first_error = ""
+
+    async def start(self) -> None:
+        """Connects; raises EnvironmentUnfit within about 15 s if Kafka is away or lacks the topic."""
+        try:
+            async with asyncio.timeout(START_SECONDS):
+                await self._producer.start()
+                cluster = await self._producer.client.fetch_all_metadata()
+        except (KafkaError, OSError, TimeoutError) as error:
+            await self.close()
+            raise unfit(self._settings, error) from error
+        found = cluster.partitions_for_topic(self._topic)
+        if not found:
+            await self.close()
+            raise EnvironmentUnfit(
+                f"Kafka at {self._settings.brokers} has no topic {self._topic}: run `bridge topics apply`"
+            )
+        self._partitions = sorted(found)
+
+    @property
+    def in_flight(self) -> int:
+        """How many batches wait for their acknowledgement."""
+        return len(self._sent)
+
+    async def add(self, key: bytes | None, value: bytes | None, headers: HeaderList | None = None) -> None:
+        """Takes one record; key and value must not both be None. Raises SinkUnavailable if Kafka went away."""
+        headers = headers or []
+        partitions = self._partitions
+        if key is None:
+            partition = partitions[self._keyless]
+        else:
+            partition = partitions[(murmur2(key) & 0x7FFFFFFF) % len(partitions)]
+        batch = self._open.get(partition)
+        if batch is not None and batch.append(timestamp=None, key=key, value=value, headers=headers) is not None:
+            return
+        if batch is not None:
+            await self._submit(partition)
+        elif len(self._open) >= _OPEN_BATCHES:
+            await self.flush()
+        self._open[partition] = batch = self._producer.create_batch()
+        batch.append(timestamp=None, key=key, value=value, headers=headers)
+
+    async def flush(self) -> None:
+        """Sends what is collected, however little; raises SinkUnavailable if Kafka went away."""
+        for partition in list(self._open):
+            await self._submit(partition)
+
+    async def settle(self) -> None:
+        """Sends everything and waits until Kafka has answered for it; raises SinkUnavailable if it went away."""
+        await self.flush()
+        while self._sent:
+            await asyncio.wait(self._sent, timeout=1.0, return_when=asyncio.FIRST_COMPLETED)
+            self.check()
+
+    def check(self) -> None:
+        """Raises SinkUnavailable if Kafka has answered nothing for long while records are in flight."""
+        if self._sent and time.monotonic() - self._progress_at > STALL_SECONDS:
+            raise SinkUnavailable(f"Kafka at {self._settings.brokers} has answered nothing for {STALL_SECONDS:g} s")
+
+    async def close(self) -> None:
+        """Leaves Kafka, without waiting for a broker that is away; what it has not acknowledged may have arrived."""
+        self._open.clear()
+        for future in list(self._sent):
+            future.cancel()
+        try:
+            await asyncio.wait_for(self._producer.stop(), 2.0)
+        except (KafkaError, OSError, TimeoutError):
+            return
+
+    async def _submit(self, partition: int) -> None:
+        batch = self._open[partition]
+        while len(self._sent) >= _SENT_BATCHES:
+            await asyncio.wait(self._sent, timeout=1.0, return_when=asyncio.FIRST_COMPLETED)
+            self.check()
+        count = batch.record_count()
+        if not self._sent:
+            self._progress_at = time.monotonic()
+        self._keyless = random.randrange(len(self._partitions))  # noqa: S311 - spreads load, hides nothing
+        try:
+            future = await self._producer.send_batch(batch, self._topic, partition=partition)
+        except (KafkaError, OSError) as error:
+            raise SinkUnavailable(f"Kafka at {self._settings.brokers} takes no more: {_reason(error)}") from error
+        del self._open[partition]
+        self._sent.add(future)
+        future.add_done_callback(lambda done: self._answered(done, count))
+
+    def _answered(self, future: "asyncio.Future[Any]", count: int) -> None:
+        self._sent.discard(future)
+        self._progress_at = time.monotonic()
+        if future.cancelled():
+            return
+        if (error := future.exception()) is not None:
+            self.failed += count
+            self.first_error = self.first_error or _reason(error)
+        else:
+            self.acknowledged += count
+
+
+def _reason(error: BaseException) -> str:
+    text = " ".join(str(error).split())
+    name = type(error).__name__
+    return f"{name}: {text}"[:200] if text not in ("", name) else name

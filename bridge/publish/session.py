@@ -1,0 +1,138 @@
+"""One publishing of lines from beginning to end: read, keyed, published, counted."""
+
+import asyncio
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+
+import msgspec
+
+from bridge.publish.lines import MAX_LINE_BYTES, ChunkReader, Line, LineSplitter
+from bridge.publish.publisher import RawPublisher
+from schemas.errors import SinkUnavailable
+from schemas.run_summary import TargetError
+
+_LINGER_SECONDS = 0.05
+_LONGEST_LINGER_SECONDS = 0.2
+_IDLE_SECONDS = 1.0
+_REPORT_SECONDS = 1.0
+_LAST_WORDS_SECONDS = 5.0
+_MOST_ERRORS = 100
+
+
+class _Identity(msgspec.Struct, gc=False):
+    event_id: str
+    site_id: int
+
+
+_identity = msgspec.json.Decoder(_Identity).decode
+
+
+def key_of(value: bytes) -> bytes | None:
+    """`{site_id}:{event_id}` of a line that parses as an object with both, else None."""
+    try:
+        identity = _identity(value)
+        return f"{identity.site_id}:{identity.event_id}".encode()
+    except (msgspec.MsgspecError, UnicodeError, RecursionError):
+        return None
+
+
+@dataclass(slots=True)
+class Published:
+    """What became of the lines. `read` counts lines that are not blank."""
+
+    read: int = 0
+    blank: int = 0
+    acknowledged: int = 0
+    failed: int = 0
+    seconds: float = 0.0
+    interrupted: bool = False
+    errors: list[TargetError] = field(default_factory=list)
+
+    def fault(self, target: str, reason: str) -> None:
+        """Notes what went wrong, up to a hundred times."""
+        if len(self.errors) < _MOST_ERRORS:
+            self.errors.append(TargetError(target=target, reason=reason))
+
+
+class PublishSession:
+    """Publishes what a reader brings; `progress` is told of the state once a second."""
+
+    def __init__(
+        self,
+        publisher: RawPublisher,
+        reader: ChunkReader,
+        *,
+        keyed: bool,
+        progress: Callable[[Published], None],
+    ) -> None:
+        self._publisher = publisher
+        self._reader = reader
+        self._keyed = keyed
+        self._progress = progress
+        self._lines = LineSplitter()
+        self._overlong = 0
+        self._published = Published()
+
+    async def run(self) -> Published:
+        """Runs to the end of the input, to an interruption, or until Kafka is away for long."""
+        started = time.monotonic()
+        published = self._published
+        try:
+            await self._publish()
+            await self._publisher.settle()
+        except SinkUnavailable as error:
+            published.fault(f"line {self._lines.number}", f"stopped here: {error}")
+        except asyncio.CancelledError:
+            published.interrupted = True
+            await self._last_words()
+        published.seconds = time.monotonic() - started
+        published.acknowledged = self._publisher.acknowledged
+        published.failed = published.read - published.acknowledged
+        if self._publisher.first_error:
+            published.fault("kafka", self._publisher.first_error)
+        return published
+
+    async def _publish(self) -> None:
+        now = flushed_at = reported_at = time.monotonic()
+        waiting = False
+        while (chunk := await self._reader.next(_LINGER_SECONDS if waiting else _IDLE_SECONDS)) != b"":
+            if chunk:
+                await self._add(self._lines.feed(chunk))
+                waiting = True
+            now = time.monotonic()
+            if not chunk or now - flushed_at > _LONGEST_LINGER_SECONDS:
+                await self._publisher.flush()
+                self._publisher.check()
+                waiting, flushed_at = False, now
+            if now - reported_at > _REPORT_SECONDS:
+                self._count()
+                self._progress(self._published)
+                reported_at = now
+            # A file is always ready to be read: the sender needs its turn too.
+            await asyncio.sleep(0)
+        await self._add(self._lines.end())
+
+    async def _add(self, lines: Iterable[Line]) -> None:
+        published, add = self._published, self._publisher.add
+        for number, value in lines:
+            if value is None:
+                published.read += 1
+                self._overlong += 1
+                published.fault(f"line {number}", f"longer than {MAX_LINE_BYTES} bytes")
+            elif not value or value.isspace():
+                published.blank += 1
+            else:
+                published.read += 1
+                await add(key_of(value) if self._keyed else None, value)
+
+    async def _last_words(self) -> None:
+        """Gives what is on its way a moment to be acknowledged."""
+        try:
+            await asyncio.wait_for(self._publisher.settle(), _LAST_WORDS_SECONDS)
+        except (TimeoutError, SinkUnavailable):
+            return
+
+    def _count(self) -> None:
+        self._published.acknowledged = self._publisher.acknowledged
+        self._published.failed = self._publisher.failed + self._overlong

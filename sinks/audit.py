@@ -1,0 +1,57 @@
+"""The audit: reads one snapshot of Postgres, then Kafka's ends, and accounts for every raw offset."""
+
+from datetime import UTC, datetime, timedelta
+
+import asyncpg
+
+from schemas.audit_report import AuditReport
+from schemas.errors import EnvironmentUnfit, SinkUnavailable
+from schemas.record import TopicPartition
+from schemas.settings import Settings
+from sinks.audit_rules import Keys, Ledgers, Offsets, Snapshot, Windows, judge
+from sinks.kafka_admin import log_bounds
+from sinks.postgres import Connection, connection, sql
+
+# The raw topic's retention: within it a record may come again, so no horizon of the keys may be shorter.
+KEYS_KEPT = timedelta(days=7)
+
+
+async def audit(settings: Settings, *, deep: bool = True) -> AuditReport:
+    """Whether every raw offset is accounted for; a deep audit counts the rows, a quick one the running totals.
+
+    Right also while workers settle: the snapshot of Postgres comes first, so Kafka's ends, read after it, can only
+    lie at or beyond the stored offsets. Raises EnvironmentUnfit when Kafka or Postgres is away or lacks the schema.
+    """
+    snapshot = await read_snapshot(settings, deep=deep)
+    topics = settings.topics
+    bounds = await log_bounds(settings, [topics.raw, *topics.retries, *(one.topic for one in snapshot.offsets)])
+    return judge(snapshot, bounds, topics)
+
+
+async def read_snapshot(settings: Settings, *, deep: bool) -> Snapshot:
+    """Everything that the audit reads from Postgres, as of one moment; raises EnvironmentUnfit."""
+    try:
+        async with (
+            connection(settings.dsn, "audit") as conn,
+            conn.transaction(isolation="repeatable_read", readonly=True),
+        ):
+            return await _read(conn, settings.group, deep)
+    except SinkUnavailable as error:
+        hint = "run `bridge db migrate`" if error.sqlstate == "42P01" else "see `bridge db check`"
+        raise EnvironmentUnfit(f"the audit could not read Postgres: {error}; {hint}") from error
+
+
+async def _read(conn: Connection, group: str, deep: bool) -> Snapshot:
+    await conn.execute(sql("audit_memory"))
+    offsets = {_source(row): Offsets(*row.values()) for row in await conn.fetch(sql("audit_offsets"), group)}
+    windows = {_source(row): Windows(*row.values()) for row in await conn.fetch(sql("audit_windows"))}
+    if not deep:
+        return Snapshot(offsets, windows)
+    ledgers = {_source(row): Ledgers(*row.values()) for row in await conn.fetch(sql("audit_rows"))}
+    reasons = {row["dropped_reason"]: row["dropped"] for row in await conn.fetch(sql("audit_reasons"))}
+    row = await conn.fetchrow(sql("audit_keys"), datetime.now(UTC) - KEYS_KEPT)
+    return Snapshot(offsets, windows, ledgers, reasons, Keys(*row.values()))
+
+
+def _source(row: asyncpg.Record) -> TopicPartition:
+    return TopicPartition(row["topic"], row["partition"])

@@ -1,0 +1,134 @@
+"""Compares a database with what the code needs: schema, months, migrations and the current role's privileges."""
+
+import json
+import re
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from importlib.resources import files
+
+from schemas.errors import EnvironmentUnfit
+from sinks.migrate import applied, migrations
+from sinks.partitions import month, needed
+from sinks.postgres import Connection, connection, sql
+from sinks.privileges import needed_functions, needed_privileges
+
+SNAPSHOT = "schema_snapshot.json"
+"""The catalogue of a freshly migrated database; `bridge db snapshot` prints it anew."""
+
+Catalogue = dict[str, dict[str, str]]
+"""By relation, then by kind and name: the definition in one line."""
+
+_QUALIFIER = re.compile(r"\b[a-z_][a-z0-9_]*\.(?=[a-z_])")
+
+
+async def read_catalogue(conn: Connection) -> Catalogue:
+    """The catalogue of the current schema, in words that are the same on every version of Postgres."""
+    found: Catalogue = {}
+    for row in await conn.fetch(sql("catalogue")):
+        definition = " ".join(row["definition"].split())
+        if row["kind"] == "view":
+            # Postgres 16 and newer name a view's columns without their table where only one is read.
+            definition = _QUALIFIER.sub("", definition)
+        found.setdefault(row["relation"], {})[f"{row['kind']} {row['name']}"] = definition
+    return found
+
+
+def expected_catalogue() -> Catalogue:
+    """The catalogue that this build's migrations make."""
+    catalogue: Catalogue = json.loads((files("sinks") / SNAPSHOT).read_text())
+    return catalogue
+
+
+def render(catalogue: Catalogue) -> str:
+    """The snapshot's text."""
+    return json.dumps(catalogue, indent=2, sort_keys=True, ensure_ascii=False)
+
+
+async def snapshot(dsn: str) -> str:
+    """The snapshot's text for this database as it is."""
+    async with connection(dsn, "db snapshot") as conn:
+        return render(await read_catalogue(conn))
+
+
+async def check_database(dsn: str, *, months_ahead: int) -> list[str]:
+    """One line for each difference between the database and what the code needs; raises SinkUnavailable."""
+    expected = expected_catalogue()
+    async with connection(dsn, "db check") as conn:
+        return [
+            *_migrations(await applied(conn)),
+            *compare(expected, await read_catalogue(conn)),
+            *await _months(conn, months_ahead),
+            *await _privileges(conn, expected),
+        ]
+
+
+def compare(expected: Catalogue, found: Catalogue) -> list[str]:
+    """The differences between two catalogues; relations that only the database has are other people's."""
+    lines = []
+    for relation, wanted in sorted(expected.items()):
+        have = found.get(relation)
+        if have is None:
+            kind = next((name for name in wanted if name.endswith(f" {relation}")), f"relation {relation}")
+            lines.append(f"{kind}: missing")
+            continue
+        for name in sorted({*wanted, *have}):
+            if name not in have:
+                lines.append(f"{name}: missing; expected {wanted[name]}")
+            elif name not in wanted:
+                lines.append(f"{name}: not expected; found {have[name]}")
+            elif have[name] != wanted[name]:
+                lines.append(f"{name}: is {have[name]}; expected {wanted[name]}")
+    return lines
+
+
+def _migrations(have: dict[str, str]) -> Iterable[str]:
+    known = {one.name: one.checksum for one in migrations()}
+    for name, checksum in known.items():
+        if name not in have:
+            yield f"migration {name}: not applied; run `bridge db migrate`"
+        elif have[name] != checksum:
+            yield f"migration {name}: was changed after it was applied"
+    for name in sorted(set(have) - set(known)):
+        yield f"migration {name}: applied, but this build does not know it; the database is ahead of the code"
+
+
+async def _months(conn: Connection, ahead: int) -> list[str]:
+    attached = {row["name"]: row["bounds"] for row in await conn.fetch(sql("partitions_attached"))}
+    bounds = set(attached.values())
+    lines = []
+    for first in needed(datetime.now(UTC).date(), ahead):
+        wanted = f"FOR VALUES FROM ('{first} 00:00:00+00') TO ('{month(first, 1)} 00:00:00+00')"
+        if wanted not in bounds:
+            lines.append(f"partition bridge_event_{first:%Y_%m}: missing; expected {wanted}; run `bridge db migrate`")
+    return lines
+
+
+async def _privileges(conn: Connection, expected: Catalogue) -> list[str]:
+    wanted = sorted(needed_privileges(expected))
+    role = await conn.fetchval("SELECT current_user")
+    tables = await conn.fetch(
+        sql("privileges_missing"), [relation for relation, _ in wanted], [privilege for _, privilege in wanted]
+    )
+    functions = sorted(needed_functions() | {name.removesuffix("()") for name in expected if name.endswith("()")})
+    others = await conn.fetch(sql("execute_missing"), functions)
+    return [f"role {role}: lacks {row['privilege']} on {row['relation']}" for row in tables] + [
+        f"role {role}: lacks {row['missing']}" for row in others
+    ]
+
+
+async def migration_status(dsn: str) -> tuple[list[tuple[str, datetime]], list[str]]:
+    """The applied migrations with their times, and the names of the pending ones.
+
+    Raises EnvironmentUnfit if an applied migration was changed afterwards.
+    """
+    async with connection(dsn, "db status") as conn:
+        have = await applied(conn)
+        rows = await conn.fetch(sql("migrations_applied")) if have else []
+    changed = [one.name for one in migrations() if have.get(one.name, one.checksum) != one.checksum]
+    if changed:
+        raise EnvironmentUnfit(
+            f"migration {changed[0]} was changed after it was applied; restore the file and add a new migration"
+        )
+    return [(row["name"], row["applied_at"]) for row in rows], [
+        one.name for one in migrations() if one.name not in have
+    ]

@@ -1,0 +1,110 @@
+"""Asking Kafka about its topics: which there are, and from where to where their logs reach."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Iterable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from typing import Any, NamedTuple
+
+from aiokafka import AIOKafkaConsumer
+from aiokafka import TopicPartition as KafkaPartition
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import KafkaConnectionError, KafkaError, NodeNotReadyError
+
+from schemas.errors import EnvironmentUnfit
+from schemas.record import TopicPartition
+from schemas.settings import Settings
+
+ANSWER_SECONDS = 12.0
+"""How long Kafka may take over one answer before it counts as away."""
+
+
+class TopicFacts(NamedTuple):
+    """One topic as Kafka has it."""
+
+    partitions: int
+    replication: int
+
+
+class LogBounds(NamedTuple):
+    """From where to where a log reaches: its first offset, and the one after its last readable record."""
+
+    start: int
+    end: int
+
+
+def unfit(settings: Settings, error: BaseException) -> EnvironmentUnfit:
+    """The one line for what went wrong with Kafka: it does not answer, or it refuses."""
+    if isinstance(error, KafkaConnectionError | NodeNotReadyError | OSError):
+        # TimeoutError is an OSError, and one that says nothing.
+        reason = "" if isinstance(error, KafkaError | TimeoutError) else f": {error}"
+        return EnvironmentUnfit(
+            f"Kafka at {settings.brokers} does not answer{reason}; start it, or correct BRIDGE_KAFKA_BOOTSTRAP_SERVERS"
+        )
+    return EnvironmentUnfit(f"Kafka at {settings.brokers} refused: {str(error).strip() or type(error).__name__}")
+
+
+@contextmanager
+def _without_its_log() -> Iterator[None]:
+    """While connecting, aiokafka logs each try as an error; the one error that is raised says it all."""
+    logger = logging.getLogger("aiokafka")
+    before = logger.level
+    logger.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
+
+
+@asynccontextmanager
+async def kafka_admin(settings: Settings) -> AsyncIterator[AIOKafkaAdminClient]:
+    """An admin client for a short piece of work; raises EnvironmentUnfit when Kafka is away or refuses."""
+    client = AIOKafkaAdminClient(**settings.kafka_client(), request_timeout_ms=int(ANSWER_SECONDS * 1000))
+    try:
+        with _without_its_log():
+            async with asyncio.timeout(ANSWER_SECONDS):
+                await client.start()
+        yield client
+    except (KafkaError, OSError, TimeoutError) as error:
+        raise unfit(settings, error) from error
+    finally:
+        await client.close()
+
+
+async def topic_facts(client: AIOKafkaAdminClient) -> dict[str, TopicFacts]:
+    """All topics that Kafka has. Asking for topics by name would make them where a broker creates them unasked."""
+    found: dict[str, TopicFacts] = {}
+    for topic in await client.describe_topics():
+        partitions: list[dict[str, Any]] = topic["partitions"]
+        if topic["error_code"] == 0 and partitions:
+            found[topic["topic"]] = TopicFacts(len(partitions), min(len(one["replicas"]) for one in partitions))
+    return found
+
+
+async def log_bounds(settings: Settings, topics: Iterable[str]) -> dict[TopicPartition, LogBounds]:
+    """The bounds of all partitions of those topics that exist; raises EnvironmentUnfit when Kafka is away or refuses."""
+    async with kafka_admin(settings) as client:
+        facts = await topic_facts(client)
+    wanted = [
+        KafkaPartition(topic, partition)
+        for topic in sorted(set(topics) & facts.keys())
+        for partition in range(facts[topic].partitions)
+    ]
+    if not wanted:
+        return {}
+    consumer = AIOKafkaConsumer(
+        **settings.kafka_client(),
+        enable_auto_commit=False,
+        isolation_level="read_committed",
+        request_timeout_ms=int(ANSWER_SECONDS * 1000),
+    )
+    try:
+        async with asyncio.timeout(ANSWER_SECONDS):
+            await consumer.start()
+            starts = await consumer.beginning_offsets(wanted)
+            ends = await consumer.end_offsets(wanted)
+    except (KafkaError, OSError, TimeoutError) as error:
+        raise unfit(settings, error) from error
+    finally:
+        await consumer.stop()
+    return {TopicPartition(*one): LogBounds(starts[one], ends[one]) for one in wanted}

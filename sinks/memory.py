@@ -1,0 +1,304 @@
+"""The truth in memory: a store and a sink that keep the rules of settling, and a publisher that keeps what it is given."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from schemas.bridge_event import BridgeEvent
+from schemas.errors import Defect, RowRejected
+from schemas.headers import bounded_text
+from schemas.instants import instant
+from schemas.ledger import LedgerState
+from schemas.outcome import Candidate, Failure, Outcomes, duplicate
+from schemas.reasons import DroppedReason, ErrorClass
+from schemas.record import Provenance, TopicPartition
+from sinks.kafka import copy_headers
+from sinks.resolve import (
+    Progress,
+    check_offsets,
+    check_tokens,
+    first_of_each_key,
+    ledger_touched,
+    progress,
+    replays,
+    tally,
+)
+from sinks.sink import Committed, Rejected
+from sinks.windows import Windows, count_windows
+
+CHECK_VIOLATION = "23514"
+
+
+@dataclass(slots=True)
+class MemoryOffset:
+    """What has been read of one partition, and the running totals behind it."""
+
+    base_offset: int
+    next_offset: int
+    live: int = 0
+    normalized: int = 0
+    retried: int = 0
+    dropped: int = 0
+    stale: int = 0
+    skipped: int = 0
+    lost: int = 0
+    epoch: int = 1
+
+    def add(self, row: Progress) -> None:
+        """Moves to the end of a batch and adds its counts."""
+        self.next_offset = row.next_offset
+        for name in ("live", "normalized", "retried", "dropped", "stale", "skipped"):
+            setattr(self, name, getattr(self, name) + getattr(row, name))
+
+
+@dataclass(slots=True)
+class MemoryLedgerRow:
+    """One raw event that did not normalise at its first attempt; the columns of `bridge_event_raw`."""
+
+    site_id: int | None
+    script_id: str | None
+    event_id: str | None
+    record_key: bytes | None
+    payload: bytes | None
+    headers: tuple[tuple[str, bytes | None], ...]
+    received_at: datetime
+    first_failed_at: datetime
+    retry_count: int
+    next_retry_at: datetime | None
+    last_error: str
+    error_class: ErrorClass
+    normalized: bool
+    dropped_reason: DroppedReason | None
+    disposition: str | None
+    replay_id: str | None = None
+    replayed_as: str | None = None
+    replay_of: str | None = None
+
+    @property
+    def state(self) -> LedgerState:
+        """What an attempt is judged by."""
+        return LedgerState(
+            self.retry_count,
+            self.normalized,
+            self.received_at,
+            self.first_failed_at,
+            self.disposition,
+            self.replay_id,
+            self.replayed_as,
+            self.replay_of,
+        )
+
+
+@dataclass(slots=True)
+class MemoryStore:
+    """What a database would hold. Sinks that share a store are fenced against each other by its offsets.
+
+    `refuse` plays the constraints of a table: it returns why an event's row is refused, or None.
+    """
+
+    refuse: Callable[[BridgeEvent], str | None] = lambda _event: None
+    offsets: dict[TopicPartition, MemoryOffset] = field(default_factory=dict)
+    keys: set[bytes] = field(default_factory=set)
+    events: list[BridgeEvent] = field(default_factory=list)
+    ledger: dict[Provenance, MemoryLedgerRow] = field(default_factory=dict)
+    windows: Windows = field(default_factory=dict)
+
+
+class MemorySink:
+    """A lane's way to a store. `fail` is called first by each method, with its name, and may raise SinkUnavailable."""
+
+    def __init__(self, store: MemoryStore, *, fail: Callable[[str], None] | None = None) -> None:
+        self._store = store
+        self._fail = fail or (lambda _method: None)
+
+    async def claim(self, beginnings: Mapping[TopicPartition, int]) -> dict[TopicPartition, int]:
+        self._fail("claim")
+        rows = self._store.offsets
+        for source, beginning in beginnings.items():
+            if source in rows:
+                rows[source].epoch += 1
+            else:
+                rows[source] = MemoryOffset(beginning, beginning)
+        return {source: rows[source].next_offset for source in beginnings}
+
+    async def lose(self, source: TopicPartition, beginning: int) -> int:
+        self._fail("lose")
+        row = self._store.offsets.get(source)
+        lost = max(0, beginning - row.next_offset) if row is not None else 0
+        if row is not None and lost:
+            row.lost += lost
+            row.next_offset = beginning
+        return lost
+
+    async def stored(self, sources: Sequence[TopicPartition]) -> dict[TopicPartition, int]:
+        self._fail("stored")
+        return self._next_offsets(sources)
+
+    async def ledger(self, provenances: Sequence[Provenance]) -> dict[Provenance, LedgerState]:
+        self._fail("ledger")
+        return self._states(provenances)
+
+    async def commit(self, outcomes: Sequence[Outcomes]) -> Committed:
+        # Everything that can refuse comes first and nothing awaits in between: all is written, or nothing.
+        self._fail("commit")
+        store = self._store
+        check_offsets(self._next_offsets([one.batch.source for one in outcomes]), outcomes)
+        touched, replayed = ledger_touched(outcomes), replays(outcomes)
+        check_tokens(self._states([*touched, *replayed]), touched, replayed)
+        winners, copies = first_of_each_key(outcomes)
+        taken = [key for key in winners if key in store.keys]
+        late = [duplicate(winners.pop(key)) for key in taken] + [duplicate(copy) for copy in copies]
+        normalized = list(winners.values())
+        failures = [failure for one in outcomes for failure in one.failures] + late
+        self._check_first_attempts(failures)
+        self._check_rows(normalized)
+        self._write_ledger(normalized, failures, replayed)
+        store.keys.update(winners)
+        store.events.extend(candidate.event for candidate in normalized)
+        self._add_windows(count_windows(normalized, failures))
+        rows = progress(outcomes, late)
+        for row in rows:
+            store.offsets[row.source].add(row)
+        return Committed(tally(rows), failures, list(winners))
+
+    async def rejected(self, outcomes: Sequence[Outcomes]) -> list[Rejected]:
+        self._fail("rejected")
+        winners, _ = first_of_each_key(outcomes)
+        refused = ((candidate, self._store.refuse(candidate.event)) for candidate in winners.values())
+        return [Rejected(candidate, why) for candidate, why in refused if why is not None]
+
+    async def close(self) -> None:
+        """Nothing to let go of."""
+
+    def _next_offsets(self, sources: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
+        rows = self._store.offsets
+        return {source: rows[source].next_offset for source in sources if source in rows}
+
+    def _states(self, provenances: Iterable[Provenance]) -> dict[Provenance, LedgerState]:
+        rows = self._store.ledger
+        return {provenance: rows[provenance].state for provenance in provenances if provenance in rows}
+
+    def _check_first_attempts(self, failures: Iterable[Failure]) -> None:
+        for failure in failures:
+            if failure.attempt == 1 and failure.provenance in self._store.ledger:
+                raise Defect(f"a first attempt met a ledger row of its own provenance: {failure.provenance}")
+
+    def _check_rows(self, normalized: Iterable[Candidate]) -> None:
+        for candidate in normalized:
+            why = self._store.refuse(candidate.event)
+            if why is not None:
+                raise RowRejected(f"writing events: {why}", sqlstate=CHECK_VIOLATION)
+
+    def _write_ledger(
+        self,
+        normalized: Iterable[Candidate],
+        failures: Iterable[Failure],
+        replayed: Mapping[Provenance, tuple[str, Provenance]],
+    ) -> None:
+        ledger = self._store.ledger
+        for failure in failures:
+            if failure.attempt == 1:
+                ledger[failure.provenance] = _new_row(failure)
+            else:
+                _advance(ledger[failure.provenance], failure)
+        for candidate in normalized:
+            if candidate.event.attempt > 1:
+                row = ledger[candidate.event.provenance]
+                row.normalized, row.next_retry_at = True, None
+        for provenance, (_, successor) in replayed.items():
+            ledger[provenance].disposition, ledger[provenance].replayed_as = "replayed", str(successor)
+
+    def _add_windows(self, windows: Windows) -> None:
+        for key, counts in windows.items():
+            present = self._store.windows.setdefault(key, [0] * len(counts))
+            present[:] = [before + added for before, added in zip(present, counts, strict=True)]
+
+
+def _due(failure: Failure) -> datetime | None:
+    return None if failure.due_at_ms is None else instant(failure.due_at_ms)
+
+
+def _new_row(failure: Failure) -> MemoryLedgerRow:
+    record, reason = failure.record, failure.dropped_reason
+    # A duplicate keeps no payload: there is nothing to replay.
+    whole = reason is not DroppedReason.DUPLICATE_EVENT_ID
+    return MemoryLedgerRow(
+        site_id=failure.site_id,
+        script_id=failure.script_id,
+        event_id=failure.event_id,
+        record_key=record.key if whole else None,
+        payload=record.value if whole else None,
+        headers=tuple(record.headers) if whole else (),
+        received_at=instant(failure.received_at_ms),
+        first_failed_at=instant(failure.first_failed_at_ms),
+        retry_count=0 if reason else 1,
+        next_retry_at=_due(failure),
+        last_error=bounded_text(failure.error),
+        error_class=failure.error_class,
+        normalized=reason is not None,
+        dropped_reason=reason,
+        disposition="open" if failure.has_dead_letter else None,
+        replay_of=None if failure.replay is None else str(failure.replay.replay_of),
+    )
+
+
+def _advance(row: MemoryLedgerRow, failure: Failure) -> None:
+    reason = failure.dropped_reason
+    row.retry_count = failure.attempt if reason is None else failure.attempt - 1
+    row.next_retry_at = _due(failure)
+    row.last_error, row.error_class = bounded_text(failure.error), failure.error_class
+    row.normalized, row.dropped_reason = reason is not None, reason
+    row.disposition = "open" if failure.has_dead_letter else None
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """One record as Kafka would have got it; `due_at_ms` is the failure's, None for a dead letter."""
+
+    topic: str
+    partition: int
+    key: bytes | None
+    value: bytes | None
+    headers: tuple[tuple[str, bytes | None], ...]
+    due_at_ms: int | None
+
+
+class MemoryPublisher:
+    """Keeps what was published, in order.
+
+    `partitions` is every topic's count. `fail` is called before each record and may raise SinkUnavailable; `deliver`
+    is called with each record that is kept, so that a memory source can bring it back.
+    """
+
+    def __init__(
+        self,
+        dlq_topic: str,
+        *,
+        partitions: int = 1,
+        fail: Callable[[Failure], None] | None = None,
+        deliver: Callable[[Published], None] | None = None,
+    ) -> None:
+        self._dlq_topic = dlq_topic
+        self._partitions = partitions
+        self._fail = fail or (lambda _failure: None)
+        self._deliver = deliver or (lambda _published: None)
+        self.published: list[Published] = []
+
+    async def publish(self, failures: Sequence[Failure]) -> None:
+        for failure in failures:
+            if failure.published or not (failure.retry_topic or failure.has_dead_letter):
+                continue
+            self._fail(failure)
+            record = failure.record
+            nothing = record.key is None and record.value is None
+            sent = Published(
+                failure.retry_topic or self._dlq_topic,
+                failure.provenance.partition % self._partitions,
+                record.key,
+                b"" if nothing else record.value,
+                tuple(copy_headers(failure)),
+                failure.due_at_ms,
+            )
+            self.published.append(sent)
+            self._deliver(sent)
+            failure.published = True

@@ -1,0 +1,4 @@
+-- All keys, and keys and events received since $1, a time until which no key may have been pruned.
+SELECT (SELECT count(*) FROM bridge_event_key) AS keys,
+       (SELECT count(*) FROM bridge_event_key WHERE received_at >= $1) AS keys_since,
+       (SELECT count(*) FROM bridge_event WHERE received_at >= $1) AS events_since

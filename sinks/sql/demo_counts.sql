@@ -1,0 +1,9 @@
+-- How far group $1 has read raw topic $2, what it counted on all topics, and what of the time since $3 still waits.
+SELECT coalesce(sum(next_offset) FILTER (WHERE topic = $2), 0)::bigint AS read,
+       coalesce(sum(epoch) FILTER (WHERE topic = $2), 0)::bigint AS epochs,
+       coalesce(sum(normalized), 0)::bigint AS normalized,
+       coalesce(sum(retried), 0)::bigint AS retried,
+       coalesce(sum(dropped), 0)::bigint AS dropped,
+       (SELECT count(*) FROM bridge_event_raw WHERE NOT normalized AND created_at >= $3) AS waiting
+FROM stream_offset
+WHERE group_id = $1

@@ -1,0 +1,6 @@
+-- The ledger's rows made since $1: healed ones (no reason) and drops by reason.
+SELECT dropped_reason, count(*) AS events
+FROM bridge_event_raw
+WHERE normalized AND created_at >= $1
+GROUP BY dropped_reason
+ORDER BY dropped_reason

@@ -1,0 +1,2 @@
+-- A script, which then stays as it is until the transaction ends.
+SELECT site_id, enabled, origins FROM script WHERE script_id = $1 FOR UPDATE

@@ -1,0 +1,2 @@
+-- A site, if it is new.
+INSERT INTO site (site_id, org_id) VALUES ($1, $2) ON CONFLICT DO NOTHING

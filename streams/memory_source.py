@@ -1,0 +1,165 @@
+"""A source of records in memory, for tests and for trying the stream out without a broker."""
+
+import asyncio
+from bisect import bisect_left
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from schemas.record import Batch, RawRecord, TopicPartition
+from streams.source import OffsetsGone
+
+Headers = tuple[tuple[str, bytes | None], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryRecord:
+    """One record. `timestamp` is in milliseconds since the epoch; `timestamp_type` is 1 for the broker's clock."""
+
+    topic: str
+    partition: int
+    offset: int
+    value: bytes | None
+    key: bytes | None = None
+    timestamp: int = 0
+    timestamp_type: int = 1
+    headers: Headers = ()
+
+
+class _Log:
+    """One partition: its records in the order of their offsets, where it begins and where it ends."""
+
+    __slots__ = ("beginning", "end", "offsets", "records")
+
+    def __init__(self) -> None:
+        self.records: list[RawRecord] = []
+        self.offsets: list[int] = []
+        self.beginning = 0
+        self.end = 0
+
+
+class MemorySource:
+    """Partitions as lists of records, with the chain's semantics of a Kafka consumer.
+
+    `fail` is called before each poll and each look at offsets and may raise what a broker's trouble raises, such as
+    SourceUnavailable. `wait` is called with the seconds that a poll has left when nothing is there, and returns when
+    they are over or earlier; a virtual clock can stand in for it.
+    """
+
+    def __init__(
+        self,
+        partitions: Iterable[TopicPartition],
+        *,
+        fail: Callable[[], None] | None = None,
+        wait: Callable[[float], Awaitable[None]] | None = None,
+    ) -> None:
+        self._logs = {source: _Log() for source in partitions}
+        self._fail = fail or (lambda: None)
+        self._wait = wait or self._wait_for_change
+        self._changed = asyncio.Event()
+        self._chain: dict[TopicPartition, int] = {}
+        self._paused: set[TopicPartition] = set()
+        self.committed: dict[TopicPartition, int] = {}
+
+    def append(
+        self,
+        source: TopicPartition,
+        value: bytes | None,
+        *,
+        key: bytes | None = None,
+        timestamp: int = 0,
+        timestamp_type: int = 1,
+        headers: Iterable[tuple[str, bytes | None]] = (),
+    ) -> MemoryRecord:
+        """Writes a record at the log's end and returns it with its offset; `timestamp` is in milliseconds."""
+        log = self._logs[source]
+        record = MemoryRecord(*source, log.end, value, key, timestamp, timestamp_type, tuple(headers))
+        log.records.append(record)
+        log.offsets.append(record.offset)
+        log.end += 1
+        self._changed.set()
+        return record
+
+    def leave_hole(self, source: TopicPartition, offsets: int = 1) -> None:
+        """Lets the log's end pass over offsets that hold no record, as transaction markers do."""
+        self._logs[source].end += offsets
+        self._changed.set()
+
+    def delete_before(self, source: TopicPartition, offset: int) -> None:
+        """Lets the log begin at the offset, as retention does."""
+        log = self._logs[source]
+        first = bisect_left(log.offsets, offset)
+        del log.records[:first], log.offsets[:first]
+        log.beginning = max(log.beginning, offset)
+        log.end = max(log.end, offset)
+
+    async def beginnings(self, sources: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
+        self._fail()
+        return {source: self._logs[source].beginning for source in sources}
+
+    async def ends(self, sources: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
+        self._fail()
+        return {source: self._logs[source].end for source in sources}
+
+    def rewind(self, source: TopicPartition, offset: int) -> None:
+        self._chain[source] = offset
+        self._changed.set()
+
+    def position(self, source: TopicPartition) -> int | None:
+        return self._chain.get(source)
+
+    def pause(self, sources: Iterable[TopicPartition]) -> None:
+        self._paused.update(sources)
+
+    def resume(self, sources: Iterable[TopicPartition]) -> None:
+        self._paused.difference_update(sources)
+        self._changed.set()
+
+    @property
+    def paused(self) -> frozenset[TopicPartition]:
+        """The partitions that rest."""
+        return frozenset(self._paused)
+
+    async def poll(self, sources: Sequence[TopicPartition], *, timeout_ms: int, max_records: int) -> list[Batch]:
+        # A lane that finds records at every poll must not keep others from running.
+        await asyncio.sleep(0)
+        self._fail()
+        self._changed.clear()
+        batches = self._batches(sources, max_records)
+        if not batches:
+            await self._wait(timeout_ms / 1000)
+            batches = self._batches(sources, max_records)
+        for batch in batches:
+            self._chain[batch.source] = batch.next
+        return batches
+
+    async def commit(self, offsets: Mapping[TopicPartition, int]) -> bool:
+        self.committed.update(offsets)
+        return True
+
+    def _batches(self, sources: Sequence[TopicPartition], max_records: int) -> list[Batch]:
+        batches = []
+        for source in sources:
+            if source in self._paused or source not in self._chain or max_records <= 0:
+                continue
+            batch = self._batch(source, max_records)
+            max_records -= len(batch.records)
+            if batch.next > batch.prev:
+                batches.append(batch)
+        return batches
+
+    def _batch(self, source: TopicPartition, max_records: int) -> Batch:
+        log, prev = self._logs[source], self._chain[source]
+        if not log.beginning <= prev <= log.end:
+            raise OffsetsGone(
+                f"{source.topic}-{source.partition} holds {log.beginning} to {log.end}, {prev} was to be read next"
+            )
+        first = bisect_left(log.offsets, prev)
+        records = log.records[first : first + max_records]
+        whole = first + len(records) == len(log.records)
+        return Batch(source, prev, log.end if whole else records[-1].offset + 1, records)
+
+    async def _wait_for_change(self, seconds: float) -> None:
+        try:
+            await asyncio.wait_for(self._changed.wait(), seconds)
+        except TimeoutError:
+            return

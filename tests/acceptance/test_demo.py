@@ -1,0 +1,113 @@
+"""`bridge demo` and `bridge up`: their own stack, a real worker, and nothing left behind."""
+
+import json
+import signal
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+
+import psutil
+import pytest
+from support.command import bridge, start
+from support.servers import stack_directory
+
+from bridge.demo.mix import Mix
+from bridge.stack import Stack
+
+pytestmark = pytest.mark.timeout(240)
+
+
+@pytest.fixture
+def directory() -> Iterator[Path]:
+    """A directory for temporary files that Postgres' account can pass into."""
+    with stack_directory() as made:
+        yield made
+
+
+def left_over(directory: Path) -> list[list[str]]:
+    """The processes that name the directory in their words."""
+    found = []
+    for process in psutil.process_iter(["cmdline"]):
+        line = process.info["cmdline"] or []
+        if any(str(directory) in word for word in line):
+            found.append(line)
+    return found
+
+
+def test_a_small_demo_is_as_its_mix_says(directory: Path) -> None:
+    """The demo ends with 0, balanced and as expected, with the run summary's fields, whatever the environment names."""
+    elsewhere = {
+        "TMPDIR": str(directory),
+        "BRIDGE_KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:1",
+        "BRIDGE_DATABASE_URL": "postgresql://nobody@127.0.0.1:1/none",
+    }
+    done = bridge("demo", "--events", "600", "--seed", "3", "--json-output", "-", settings=elsewhere, timeout=180)
+    assert done.returncode == 0, done.stderr.decode()
+    found = json.loads(done.stdout)
+    expected = Mix(600, 3, 0).expectation()
+    assert found["script"] == "demo"
+    assert found["audit_balanced"]
+    assert found["as_expected"]
+    assert found["errors"] == []
+    assert found["normalized_total"] == expected.normalized
+    assert found["dropped_by_reason"] == {reason.value: count for reason, count in expected.dropped.items()}
+    assert 1 <= found["healed_total"] <= expected.late
+    assert 0 < found["produce_to_row_ms"]["p50"] <= found["produce_to_row_ms"]["p99"]
+    assert found["worker_exit_code"] == 0
+    assert left_over(directory) == []
+    assert not list(directory.glob("ghostlink-demo-*"))
+
+
+def test_ctrl_c_ends_up_cleanly(directory: Path) -> None:
+    """`bridge up` says where to connect; at Ctrl-C it drains and stops, ends with 0 and leaves only its data."""
+    home = directory / "stack"
+    with start("up", "--dir", str(home)) as process:
+        assert process.stdout is not None
+        lines = iter(process.stdout.readline, b"")
+        exports = list(islice((line for line in lines if line.startswith(b"export ")), 2))
+        process.send_signal(signal.SIGINT)
+        # Read to the end, so that a full pipe holds nothing up.
+        process.communicate(timeout=60)
+        assert process.returncode == 0
+    assert b"BRIDGE_KAFKA_BOOTSTRAP_SERVERS=127.0.0.1:" in exports[0]
+    assert b"BRIDGE_DATABASE_URL=postgresql://" in exports[1]
+    assert left_over(directory) == []
+    assert (home / "postgres").exists()
+
+
+@pytest.mark.parametrize(("number", "exit_code"), [(signal.SIGINT, 130), (signal.SIGTERM, 130), (signal.SIGKILL, -9)])
+def test_an_ended_demo_takes_everything_with_it(directory: Path, number: int, exit_code: int) -> None:
+    """Interrupted, told to stop, or killed in the middle: worker, Kafka and Postgres end with the demo."""
+    with start("demo", settings={"TMPDIR": str(directory)}) as process:
+        assert process.stderr is not None
+        assert any(line.startswith(b"in ") for line in iter(process.stderr.readline, b""))
+        others = psutil.Process(process.pid).children(recursive=True)
+        assert sum(other.cmdline()[-1:] == ["worker"] for other in others) == 2
+        process.send_signal(number)
+        process.communicate(timeout=90)
+        assert process.returncode == exit_code
+    _, alive = psutil.wait_procs(others, timeout=60)
+    assert alive == []
+    assert left_over(directory) == []
+    if number != signal.SIGKILL:
+        assert not list(directory.glob("ghostlink-demo-*"))
+
+
+def test_a_worker_that_dies_is_one_line_and_the_logs_are_kept(directory: Path) -> None:
+    """If the worker is killed the demo ends with 1 and one line that says so and names the logs, which are there."""
+    with start("demo", settings={"TMPDIR": str(directory)}) as process:
+        assert process.stderr is not None
+        assert any(line.startswith(b"in ") for line in iter(process.stderr.readline, b""))
+        workers = [
+            one for one in psutil.Process(process.pid).children(recursive=True) if one.cmdline()[-1:] == ["worker"]
+        ]
+        workers[-1].kill()
+        _, errors = process.communicate(timeout=90)
+    line = errors.decode().splitlines()[-1]
+    assert process.returncode == 1
+    assert line.startswith("error: the worker ended with exit code 137")
+    (home,) = directory.glob("ghostlink-demo-*")
+    assert f"(logs: {home / 'logs'})" in line
+    assert (home / "logs" / "worker.log").stat().st_size > 0
+    assert left_over(directory) == []
+    Stack(home).purge()

@@ -1,0 +1,200 @@
+"""The two stores of truth behind one face, so that the same suite runs on both."""
+
+import time
+from datetime import datetime
+from typing import NamedTuple, Protocol
+
+import asyncpg
+import pytest
+
+from schemas.bridge_event import BridgeEvent
+from schemas.record import Provenance, TopicPartition
+from sinks.memory import MemorySink, MemoryStore
+from sinks.postgres_sink import PostgresSink
+from sinks.sink import Sink
+from sinks.windows import WindowKey
+
+GROUP = "contract"
+REFUSED = "refused"
+"""An event of this type is one that the store refuses."""
+
+
+class Event(NamedTuple):
+    event_id: str
+    event_type: str
+    attempt: int
+    provenance: Provenance
+
+
+class Row(NamedTuple):
+    retry_count: int
+    waiting_until: datetime | None
+    finished: bool
+    error_class: str
+    dropped_reason: str | None
+    disposition: str | None
+    replay_id: str | None
+    replayed_as: str | None
+    replay_of: str | None
+    payload: bytes | None
+    key: bytes | None
+
+
+class Totals(NamedTuple):
+    base: int
+    next: int
+    live: int
+    normalized: int
+    retried: int
+    dropped: int
+    stale: int
+    skipped: int
+    lost: int
+
+
+class World(Protocol):
+    """A store of truth that can be looked into."""
+
+    now_ms: int
+
+    def sink(self) -> Sink: ...
+    async def events(self) -> list[Event]: ...
+    async def ledger(self) -> dict[Provenance, Row]: ...
+    async def windows(self) -> dict[WindowKey, list[int]]: ...
+    async def totals(self) -> dict[TopicPartition, Totals]: ...
+    async def keys(self) -> int: ...
+    async def claim_dead_letter(self, provenance: Provenance, replay_id: str) -> None: ...
+
+
+def _refused(event: BridgeEvent) -> str | None:
+    return "no such event type" if event.event_type == REFUSED else None
+
+
+class MemoryWorld:
+    def __init__(self) -> None:
+        self.now_ms = time.time_ns() // 1_000_000
+        self._store = MemoryStore(refuse=_refused)
+
+    def sink(self) -> Sink:
+        return MemorySink(self._store)
+
+    async def events(self) -> list[Event]:
+        return [Event(one.event_id, one.event_type, one.attempt, one.provenance) for one in self._store.events]
+
+    async def ledger(self) -> dict[Provenance, Row]:
+        return {
+            provenance: Row(
+                row.retry_count, row.next_retry_at, row.normalized, row.error_class.value,
+                None if row.dropped_reason is None else row.dropped_reason.value, row.disposition,
+                row.replay_id, row.replayed_as, row.replay_of, row.payload, row.record_key,
+            )
+            for provenance, row in self._store.ledger.items()
+        }  # fmt: skip
+
+    async def windows(self) -> dict[WindowKey, list[int]]:
+        return {key: list(counts) for key, counts in self._store.windows.items()}
+
+    async def totals(self) -> dict[TopicPartition, Totals]:
+        return {
+            source: Totals(
+                row.base_offset, row.next_offset, row.live, row.normalized, row.retried, row.dropped, row.stale,
+                row.skipped, row.lost,
+            )
+            for source, row in self._store.offsets.items()
+        }  # fmt: skip
+
+    async def keys(self) -> int:
+        return len(self._store.keys)
+
+    async def claim_dead_letter(self, provenance: Provenance, replay_id: str) -> None:
+        row = self._store.ledger[provenance]
+        row.disposition, row.replay_id = "claimed", replay_id
+
+
+class PostgresWorld:
+    def __init__(self, url: str) -> None:
+        self.now_ms = time.time_ns() // 1_000_000
+        self._url = url
+
+    def sink(self) -> Sink:
+        return PostgresSink(self._url, GROUP, lock_timeout=2)
+
+    async def prepare(self) -> None:
+        await self._fetch(f"ALTER TABLE bridge_event ADD CONSTRAINT no_refused CHECK (event_type <> '{REFUSED}')")
+
+    async def _fetch(self, statement: str, *arguments: object) -> list[asyncpg.Record]:
+        connection = await asyncpg.connect(self._url)
+        try:
+            found: list[asyncpg.Record] = await connection.fetch(statement, *arguments)
+            return found
+        finally:
+            await connection.close()
+
+    async def events(self) -> list[Event]:
+        rows = await self._fetch(
+            "SELECT * FROM bridge_event ORDER BY normalized_at, raw_topic, raw_partition, raw_offset"
+        )
+        return [Event(row["event_id"], row["event_type"], row["attempt"], _provenance(row)) for row in rows]
+
+    async def ledger(self) -> dict[Provenance, Row]:
+        rows = await self._fetch("SELECT * FROM bridge_event_raw")
+        return {
+            _provenance(row): Row(
+                row["retry_count"], row["next_retry_at"], row["normalized"], row["error_class"],
+                row["dropped_reason"], row["disposition"], None if row["replay_id"] is None else str(row["replay_id"]),
+                row["replayed_as"], row["replay_of"], row["payload"], row["record_key"],
+            )
+            for row in rows
+        }  # fmt: skip
+
+    async def windows(self) -> dict[WindowKey, list[int]]:
+        rows = await self._fetch("SELECT * FROM gate_window")
+        return {
+            WindowKey(
+                round(row["window_start"].timestamp() / 60),
+                row["site_id"],
+                row["topic"],
+                row["partition"],
+                row["replay"],
+            ): [
+                row["normalized"],
+                row["retried"],
+                *(count for name, count in row.items() if name.startswith("dropped_")),
+            ]
+            for row in rows
+        }
+
+    async def totals(self) -> dict[TopicPartition, Totals]:
+        rows = await self._fetch("SELECT * FROM stream_offset WHERE group_id = $1", GROUP)
+        return {
+            TopicPartition(row["topic"], row["partition"]): Totals(
+                row["base_offset"], row["next_offset"], row["live"], row["normalized"], row["retried"], row["dropped"],
+                row["stale"], row["skipped"], row["lost"],
+            )
+            for row in rows
+        }  # fmt: skip
+
+    async def keys(self) -> int:
+        return int((await self._fetch("SELECT count(*) FROM bridge_event_key"))[0][0])
+
+    async def claim_dead_letter(self, provenance: Provenance, replay_id: str) -> None:
+        await self._fetch(
+            "UPDATE bridge_event_raw SET disposition = 'claimed', replay_id = $4::uuid "
+            "WHERE raw_topic = $1 AND raw_partition = $2 AND raw_offset = $3",
+            *provenance,
+            replay_id,
+        )
+
+
+def _provenance(row: asyncpg.Record) -> Provenance:
+    return Provenance(row["raw_topic"], row["raw_partition"], row["raw_offset"])
+
+
+@pytest.fixture(params=["memory", "postgres"])
+async def world(request: pytest.FixtureRequest) -> World:
+    """A fresh store of each kind; Postgres starts only when it is asked for."""
+    if request.param == "memory":
+        return MemoryWorld()
+    made = PostgresWorld(request.getfixturevalue("database_url"))
+    await made.prepare()
+    return made

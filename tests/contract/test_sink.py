@@ -1,0 +1,491 @@
+"""What any store of truth must do: the same suite on memory and on Postgres."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+from support.making import DLQ, RAW, RETRY_1, SOURCE, batch, body, context, record
+
+from schemas.errors import BatchRefused, Defect, RowRejected
+from schemas.outcome import Outcomes
+from schemas.record import Batch, Provenance, RawRecord, TopicPartition
+from sinks.memory import MemoryPublisher
+from sinks.settle import Settler
+from sinks.sink import Committed, Sink
+from streams.memory_source import MemoryRecord
+from streams.processor import process
+
+from .conftest import REFUSED, Event, World
+
+OTHER = TopicPartition(RAW, 1)
+RETRY = TopicPartition(RETRY_1, 0)
+REPLAY_ID = "6f2d1e34-8a53-4a57-9d0b-0d5a3c0f8f11"
+
+
+class Bench:
+    """A sink with claimed partitions, and what a lane does with a batch."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.sink: Sink = world.sink()
+        self.publisher = MemoryPublisher(DLQ)
+
+    def record(self, offset: int, **given: Any) -> MemoryRecord:
+        given.setdefault("event_id", f"e-{offset}")
+        return record(offset, occurred_at=self.world.now_ms, timestamp=self.world.now_ms, **given)
+
+    async def judge(self, *batches: Batch) -> list[Outcomes]:
+        named = [Provenance(RAW, 0, offset) for offset in range(20)]
+        judged_by = context(now_ms=self.world.now_ms, ledger=await self.sink.ledger(named))
+        return [process(one, judged_by) for one in batches]
+
+    async def commit(self, *records: RawRecord, **given: Any) -> Committed:
+        return await self.sink.commit(await self.judge(batch(*records, **given)))
+
+    async def settle(self, *batches: Batch) -> Committed:
+        return await Settler(self.sink, self.publisher).settle(await self.judge(*batches))
+
+    def retry(self, offset: int, provenance: Provenance, attempt: int, **given: Any) -> MemoryRecord:
+        token = {"bridge-provenance": str(provenance), "bridge-attempt": str(attempt)}
+        return self.record(offset, source=RETRY, headers=token, **given)
+
+    async def everything(self) -> tuple[object, ...]:
+        world = self.world
+        return (
+            await world.events(),
+            await world.ledger(),
+            await world.windows(),
+            await world.totals(),
+            await world.keys(),
+        )
+
+
+@pytest.fixture
+async def bench(world: World) -> Any:
+    made = Bench(world)
+    await made.sink.claim({SOURCE: 0, OTHER: 0, RETRY: 0})
+    yield made
+    await made.sink.close()
+
+
+def named(events: Sequence[Event]) -> list[tuple[str, int]]:
+    return sorted((event.event_id, event.provenance.offset) for event in events)
+
+
+async def test_a_claim_makes_rows_at_the_beginning_and_keeps_those_that_stand(bench: Bench) -> None:
+    """The first owner's row begins where the log does; a later owner gets what is stored."""
+    new = TopicPartition(RAW, 7)
+    assert await bench.sink.claim({new: 40}) == {new: 40}
+    assert await bench.sink.claim({new: 90, SOURCE: 3}) == {new: 40, SOURCE: 0}
+    assert (await bench.world.totals())[new].base == 40
+
+
+async def test_stored_tells_the_offsets_and_leaves_out_what_has_no_row(bench: Bench) -> None:
+    """A partition that nobody claimed is missing from the answer."""
+    await bench.commit(bench.record(0))
+    assert await bench.sink.stored([SOURCE, TopicPartition("nobody", 3)]) == {SOURCE: 1}
+
+
+async def test_lose_records_the_gap_once(bench: Bench) -> None:
+    """What retention deleted unread is lost, and the offset moves over it; a log that begins earlier loses nothing."""
+    assert await bench.sink.lose(SOURCE, 5) == 5
+    assert await bench.sink.lose(SOURCE, 5) == 0
+    assert await bench.sink.lose(SOURCE, 2) == 0
+    totals = (await bench.world.totals())[SOURCE]
+    assert (totals.next, totals.lost) == (5, 5)
+
+
+async def test_a_commit_writes_everything(bench: Bench) -> None:
+    """One batch with each outcome: an event, a retry, a drop and two holes."""
+    committed = await bench.commit(
+        bench.record(0),
+        bench.record(1, script_id="nowhere"),
+        bench.record(4, value=b"{"),
+        following=5,
+    )
+    assert committed.tally == (3, 1, 1, 1, 0, 2)
+    assert len(committed.keys) == 1
+    assert await bench.world.events() == [Event("e-0", "click", 1, Provenance(RAW, 0, 0))]
+    ledger = await bench.world.ledger()
+    waiting, dropped = ledger[Provenance(RAW, 0, 1)], ledger[Provenance(RAW, 0, 4)]
+    assert (waiting.finished, waiting.retry_count, waiting.dropped_reason) == (False, 1, None)
+    assert waiting.waiting_until is not None
+    assert waiting.payload is not None
+    assert (dropped.finished, dropped.retry_count, dropped.dropped_reason) == (True, 0, "invalid_payload_json")
+    assert (dropped.payload, dropped.key, dropped.disposition) == (b"{", b"k", "open")
+    assert (await bench.world.totals())[SOURCE] == (0, 5, 3, 1, 1, 1, 0, 2, 0)
+    assert await bench.world.keys() == 1
+
+
+async def test_the_committed_states_are_read_back(bench: Bench) -> None:
+    """What `ledger` gives is what the next attempt is judged by; unknown provenances are left out."""
+    await bench.commit(bench.record(0, script_id="nowhere"), bench.record(1, value=b"["))
+    one, two, none = (Provenance(RAW, 0, offset) for offset in (0, 1, 9))
+    states = await bench.sink.ledger([one, two, none])
+    assert set(states) == {one, two}
+    assert states[one].awaits(2)
+    assert not states[one].awaits(1)
+    assert not states[two].awaits(1)
+    assert round(states[one].received_at.timestamp() * 1000) == bench.world.now_ms
+    assert round(states[one].first_failed_at.timestamp() * 1000) == bench.world.now_ms
+
+
+@pytest.mark.parametrize("prev", [0, 3])
+async def test_a_batch_that_does_not_continue_the_offset_changes_nothing(bench: Bench, prev: int) -> None:
+    """Behind the stored offset or beyond it: refused, whatever else is in the settlement."""
+    await bench.commit(bench.record(0), following=1)
+    judged = await bench.judge(
+        batch(bench.record(0, source=OTHER, event_id="other")), batch(bench.record(prev, event_id="again"))
+    )
+    before = await bench.everything()
+    with pytest.raises(BatchRefused, match=rf"stands at 1, the batch begins at {prev}"):
+        await bench.sink.commit(judged)
+    assert await bench.everything() == before
+
+
+async def test_a_missing_offset_row_is_a_refusal(bench: Bench) -> None:
+    """Two first owners would be unfenced otherwise."""
+    unclaimed = TopicPartition(RAW, 9)
+    before = await bench.everything()
+    with pytest.raises(BatchRefused, match="has no stored offset"):
+        await bench.commit(bench.record(0, source=unclaimed))
+    assert await bench.everything() == before
+
+
+async def test_of_two_owners_only_one_settles_a_batch(bench: Bench) -> None:
+    """A zombie with a sink of its own is refused after the other has moved the offset."""
+    zombie = bench.world.sink()
+    judged = await bench.judge(batch(bench.record(0)))
+    await bench.commit(bench.record(0))
+    before = await bench.everything()
+    with pytest.raises(BatchRefused):
+        await zombie.commit(judged)
+    await zombie.close()
+    assert await bench.everything() == before
+
+
+async def test_a_duplicate_in_the_same_batch_loses_to_the_first(bench: Bench) -> None:
+    """It is noted in the ledger without its payload, and no dead letter is published."""
+    committed = await bench.settle(batch(bench.record(0, event_id="x"), bench.record(1, event_id="x")))
+    assert committed.tally[:4] == (2, 1, 0, 1)
+    assert named(await bench.world.events()) == [("x", 0)]
+    row = (await bench.world.ledger())[Provenance(RAW, 0, 1)]
+    assert (row.finished, row.dropped_reason, row.payload, row.disposition) == (True, "duplicate_event_id", None, None)
+    assert bench.publisher.published == []
+
+
+async def test_a_duplicate_in_a_later_batch_or_partition_loses(bench: Bench) -> None:
+    """The key table knows it, whichever partition it comes from; the same id of another site is another event."""
+    await bench.commit(bench.record(0, event_id="x"))
+    committed = await bench.commit(bench.record(1, event_id="x"))
+    assert (committed.tally.dropped, committed.keys) == (1, [])
+    await bench.settle(
+        batch(
+            bench.record(0, source=OTHER, event_id="x"),
+            bench.record(1, source=OTHER, event_id="x", site_id=2, script_id="blog"),
+        )
+    )
+    provenances = [event.provenance for event in await bench.world.events()]
+    assert provenances == [Provenance(RAW, 0, 0), Provenance(RAW, 1, 1)]
+    assert set(await bench.world.ledger()) == {Provenance(RAW, 0, 1), Provenance(RAW, 1, 0)}
+
+
+async def test_duplicates_across_the_batches_of_one_settlement_are_counted_where_they_came(bench: Bench) -> None:
+    """The offset row of each partition gets its own share."""
+    committed = await bench.settle(
+        batch(bench.record(0, event_id="x")), batch(bench.record(0, source=OTHER, event_id="x"))
+    )
+    totals = await bench.world.totals()
+    assert (totals[SOURCE].normalized, totals[SOURCE].dropped) == (1, 0)
+    assert (totals[OTHER].normalized, totals[OTHER].dropped) == (0, 1)
+    assert committed.tally[:4] == (2, 1, 0, 1)
+
+
+async def test_a_redelivered_batch_changes_nothing(bench: Bench) -> None:
+    """Guarantee 2: events, ledger, windows, offsets and keys stand as they stood."""
+    records = [bench.record(0), bench.record(1, script_id="nowhere"), bench.record(2, value=b"x")]
+    await bench.settle(batch(*records))
+    before = await bench.everything()
+    with pytest.raises(BatchRefused):
+        await bench.settle(batch(*records))
+    assert await bench.everything() == before
+    assert len(bench.publisher.published) == 2, "what is refused is refused before anything is published"
+
+
+async def test_a_waiting_event_heals(bench: Bench) -> None:
+    """WAITING(1) and the right token that normalises: finished, no reason, one event of attempt 2."""
+    origin = Provenance(RAW, 0, 0)
+    await bench.commit(bench.record(0, script_id="nowhere"))
+    await bench.commit(bench.retry(0, origin, 2, event_id="e-0"))
+    row = (await bench.world.ledger())[origin]
+    assert (row.finished, row.dropped_reason, row.waiting_until, row.retry_count) == (True, None, None, 1)
+    assert await bench.world.events() == [Event("e-0", "click", 2, origin)]
+
+
+async def test_a_waiting_event_waits_again(bench: Bench) -> None:
+    """WAITING(1) and a retryable failure: WAITING(2), whose token is attempt 3."""
+    origin = Provenance(RAW, 0, 0)
+    await bench.commit(bench.record(0, script_id="nowhere"))
+    await bench.commit(bench.retry(0, origin, 2, script_id="nowhere"))
+    row = (await bench.world.ledger())[origin]
+    assert (row.finished, row.retry_count, row.waiting_until is None) == (False, 2, False)
+    assert (await bench.sink.ledger([origin]))[origin].awaits(3)
+
+
+async def test_tries_used_up_end_in_a_drop(bench: Bench) -> None:
+    """WAITING(max) and a failure: DROPPED as retry_exhausted with the last error's class beside it."""
+    origin = Provenance(RAW, 0, 0)
+    await bench.settle(batch(bench.record(0, script_id="nowhere")))
+    await bench.settle(batch(bench.retry(0, origin, 2, script_id="nowhere")))
+    await bench.settle(batch(bench.retry(1, origin, 3, script_id="nowhere")))
+    row = (await bench.world.ledger())[origin]
+    assert (row.finished, row.dropped_reason, row.error_class) == (True, "retry_exhausted", "unknown_script")
+    assert (row.retry_count, row.waiting_until, row.disposition) == (2, None, "open")
+    assert [one.topic for one in bench.publisher.published] == [RETRY_1, "t.retry.2s", DLQ]
+
+
+@pytest.mark.parametrize(("value", "reason"), [(b"{", "invalid_payload_json"), (None, "duplicate_event_id")])
+async def test_a_waiting_event_is_dropped(bench: Bench, value: bytes | None, reason: str) -> None:
+    """WAITING(1) and a fatal error or a duplicate: DROPPED; a duplicate has no dead letter."""
+    origin = Provenance(RAW, 0, 1)
+    await bench.commit(bench.record(0, event_id="x"), bench.record(1, event_id="x", script_id="nowhere"))
+    await bench.commit(bench.retry(0, origin, 2, value=value, event_id="x"))
+    row = (await bench.world.ledger())[origin]
+    assert (row.finished, row.dropped_reason, row.retry_count) == (True, reason, 1)
+    assert row.disposition == (None if reason == "duplicate_event_id" else "open")
+    assert named(await bench.world.events()) == [("x", 0)]
+
+
+@pytest.mark.parametrize("attempt", [1, 3])
+async def test_a_wrong_token_moves_the_offset_and_nothing_else(bench: Bench, attempt: int) -> None:
+    """Any other token is stale: nothing is written or published, and it is counted."""
+    origin = Provenance(RAW, 0, 0)
+    await bench.commit(bench.record(0, script_id="nowhere"))
+    before = await bench.everything()
+    committed = await bench.settle(batch(bench.retry(0, origin, attempt)))
+    after = await bench.everything()
+    assert committed.tally == (0, 0, 0, 0, 1, 0)
+    assert after[:3] == before[:3]
+    assert (await bench.world.totals())[RETRY] == (0, 1, 0, 0, 0, 0, 1, 0, 0)
+    assert bench.publisher.published == []
+
+
+async def test_a_second_copy_after_the_token_was_used_is_stale(bench: Bench) -> None:
+    """A crash between Kafka and Postgres leaves two copies of a retry record; the second changes nothing."""
+    origin = Provenance(RAW, 0, 0)
+    await bench.commit(bench.record(0, script_id="nowhere"))
+    committed = await bench.settle(batch(bench.retry(0, origin, 2, event_id="e-0"), bench.retry(1, origin, 2)))
+    assert committed.tally[:5] == (1, 1, 0, 0, 1)
+    again = await bench.settle(batch(bench.retry(2, origin, 2)))
+    assert again.tally.stale == 1
+    assert len(await bench.world.events()) == 1
+
+
+async def test_two_copies_in_two_partitions_of_one_settlement_are_one_attempt(bench: Bench) -> None:
+    """The second one is stale wherever it lies, and the ledger row heals without a reason."""
+    origin, elsewhere = Provenance(RAW, 0, 0), TopicPartition(RETRY_1, 1)
+    await bench.sink.claim({elsewhere: 0})
+    await bench.commit(bench.record(0, script_id="nowhere"))
+    copy = bench.retry(0, origin, 2, event_id="e-0")
+    moved = MemoryRecord(*elsewhere, 0, copy.value, copy.key, copy.timestamp, 1, copy.headers)
+    committed = await bench.settle(batch(copy), batch(moved))
+    assert committed.tally[:5] == (1, 1, 0, 0, 1)
+    row = (await bench.world.ledger())[origin]
+    assert (row.finished, row.dropped_reason) == (True, None)
+
+
+async def test_a_token_that_was_used_since_it_was_judged_is_refused(bench: Bench) -> None:
+    """The compare-and-set: another owner's settlement came in between."""
+    origin, elsewhere = Provenance(RAW, 0, 0), TopicPartition(RETRY_1, 1)
+    await bench.sink.claim({elsewhere: 0})
+    await bench.commit(bench.record(0, script_id="nowhere"))
+    copy = bench.retry(0, origin, 2, event_id="e-0")
+    late = await bench.judge(batch(MemoryRecord(*elsewhere, 0, copy.value, b"", copy.timestamp, 1, copy.headers)))
+    await bench.commit(copy)
+    before = await bench.everything()
+    with pytest.raises(BatchRefused, match="no longer awaits attempt 2"):
+        await bench.sink.commit(late)
+    assert await bench.everything() == before
+
+
+async def test_a_first_attempt_that_meets_its_own_ledger_row_is_a_defect(bench: Bench) -> None:
+    """It can't happen while offsets guard the batch, so it stops the process rather than doubling an event."""
+    await bench.commit(bench.record(0, value=b"{"))
+    judged = await bench.judge(batch(bench.record(0, value=b"{"), prev=1, following=2))
+    before = await bench.everything()
+    with pytest.raises(Defect, match="own provenance"):
+        await bench.sink.commit(judged)
+    assert await bench.everything() == before
+
+
+async def test_a_refused_row_writes_nothing_and_says_so(bench: Bench) -> None:
+    """RowRejected carries the SQLSTATE of a constraint."""
+    before = await bench.everything()
+    with pytest.raises(RowRejected) as caught:
+        await bench.commit(bench.record(0), bench.record(1, event_type=REFUSED), bench.record(2, value=b"{"))
+    assert caught.value.sqlstate == "23514"
+    assert await bench.everything() == before
+
+
+@pytest.mark.parametrize("bad", [{0}, {4}, {2, 3}, {0, 3, 6}, set(range(7))])
+async def test_bisecting_finds_exactly_the_bad_rows(bench: Bench, bad: set[int]) -> None:
+    """The neighbours of a bad row are written, whatever the pattern; the bad ones are dead letters."""
+    records = [bench.record(one, event_type=REFUSED if one in bad else "click") for one in range(7)]
+    (judged,) = await bench.judge(batch(*records))
+    assert {one.candidate.record.offset for one in await bench.sink.rejected([judged])} == bad
+    committed = await Settler(bench.sink, bench.publisher).settle([judged])
+    assert {event.provenance.offset for event in await bench.world.events()} == set(range(7)) - bad
+    ledger = await bench.world.ledger()
+    assert {provenance.offset for provenance in ledger} == bad
+    assert {(row.dropped_reason, row.disposition) for row in ledger.values()} == {("sink_rejected_row", "open")}
+    assert committed.tally[:4] == (7, 7 - len(bad), 0, len(bad))
+    assert [one.topic for one in bench.publisher.published] == [DLQ] * len(bad)
+
+
+async def test_the_copy_of_a_refused_first_still_counts(bench: Bench) -> None:
+    """The winner among equal keys is chosen after the bad row is gone."""
+    await bench.settle(
+        batch(
+            bench.record(0, event_id="x", event_type=REFUSED),
+            bench.record(1, event_id="x"),
+            bench.record(2, event_id="x"),
+        )
+    )
+    assert named(await bench.world.events()) == [("x", 1)]
+    reasons = {one.offset: row.dropped_reason for one, row in (await bench.world.ledger()).items()}
+    assert reasons == {0: "sink_rejected_row", 2: "duplicate_event_id"}
+
+
+async def test_a_bad_row_whose_copy_is_bad_too(bench: Bench) -> None:
+    """Each is tried alone in its turn, and both are dropped for the store's reason."""
+    await bench.settle(
+        batch(bench.record(0, event_id="x", event_type=REFUSED), bench.record(1, event_id="x", event_type=REFUSED))
+    )
+    assert {row.dropped_reason for row in (await bench.world.ledger()).values()} == {"sink_rejected_row"}
+    assert await bench.world.events() == []
+
+
+async def test_a_refused_retry_leaves_the_ledger_dropped(bench: Bench) -> None:
+    """The row that waits is finished by the refusal."""
+    origin = Provenance(RAW, 0, 0)
+    await bench.settle(batch(bench.record(0, script_id="nowhere", event_type=REFUSED)))
+    await bench.settle(batch(bench.retry(0, origin, 2, event_type=REFUSED)))
+    row = (await bench.world.ledger())[origin]
+    assert (row.finished, row.dropped_reason, row.retry_count) == (True, "sink_rejected_row", 1)
+
+
+def replaying(bench: Bench, offset: int, of: Provenance, **given: Any) -> MemoryRecord:
+    headers = {"bridge-replay-id": REPLAY_ID, "bridge-replay-of": str(of)}
+    return bench.record(offset, headers=headers, **given)
+
+
+async def test_a_claimed_replay_is_honoured_once(bench: Bench) -> None:
+    """The old row learns its successor, the reason stays, and a second copy is stale."""
+    old, new = Provenance(RAW, 0, 0), Provenance(RAW, 0, 1)
+    await bench.commit(bench.record(0, value=b"{"))
+    await bench.world.claim_dead_letter(old, REPLAY_ID)
+    await bench.settle(batch(replaying(bench, 1, old, event_id="x"), replaying(bench, 2, old, event_id="x")))
+    row = (await bench.world.ledger())[old]
+    assert (row.disposition, row.replayed_as, row.dropped_reason) == ("replayed", str(new), "invalid_payload_json")
+    assert await bench.world.events() == [Event("x", "click", 1, new)]
+    later = await bench.settle(batch(replaying(bench, 3, old, event_id="x")))
+    assert later.tally[:5] == (0, 0, 0, 0, 1)
+    assert [key.replay for key in await bench.world.windows()].count(True) == 1
+
+
+async def test_two_copies_of_a_replay_in_two_partitions_are_one(bench: Bench) -> None:
+    """In one settlement too: the old row has one successor."""
+    old = Provenance(RAW, 0, 0)
+    await bench.commit(bench.record(0, value=b"{"))
+    await bench.world.claim_dead_letter(old, REPLAY_ID)
+    copy = replaying(bench, 1, old, event_id="x")
+    moved = MemoryRecord(*OTHER, 0, copy.value, copy.key, copy.timestamp, 1, copy.headers)
+    committed = await bench.settle(batch(copy), batch(moved))
+    assert committed.tally[:5] == (1, 1, 0, 0, 1)
+
+
+async def test_a_replay_that_fails_again_is_a_dead_letter_of_its_own(bench: Bench) -> None:
+    """Its row names what it replays; the old one is replayed all the same."""
+    old, new = Provenance(RAW, 0, 0), Provenance(RAW, 0, 1)
+    await bench.commit(bench.record(0, value=b"{"))
+    await bench.world.claim_dead_letter(old, REPLAY_ID)
+    await bench.settle(batch(replaying(bench, 1, old, value=b"{")))
+    ledger = await bench.world.ledger()
+    assert (ledger[old].disposition, ledger[old].replayed_as) == ("replayed", str(new))
+    assert (ledger[new].disposition, ledger[new].replay_of) == ("open", str(old))
+
+
+async def test_a_replay_that_nobody_claimed_is_plain_data(bench: Bench) -> None:
+    """A producer can't touch another event's fate by naming it."""
+    old = Provenance(RAW, 0, 0)
+    await bench.commit(bench.record(0, value=b"{"))
+    before = (await bench.world.ledger())[old]
+    await bench.settle(batch(replaying(bench, 1, old, event_id="x")))
+    assert named(await bench.world.events()) == [("x", 1)]
+    assert (await bench.world.ledger())[old] == before
+    assert not any(key.replay for key in await bench.world.windows())
+
+
+async def test_a_claim_that_was_cancelled_since_is_refused(bench: Bench) -> None:
+    """Judged while it was claimed, settled when it no longer was: the batch is judged anew."""
+    old = Provenance(RAW, 0, 0)
+    await bench.commit(bench.record(0, value=b"{"))
+    await bench.world.claim_dead_letter(old, REPLAY_ID)
+    judged = await bench.judge(batch(replaying(bench, 1, old)))
+    await bench.world.claim_dead_letter(old, "00000000-0000-4000-8000-000000000000")
+    before = await bench.everything()
+    with pytest.raises(BatchRefused, match="no longer claimed"):
+        await bench.sink.commit(judged)
+    assert await bench.everything() == before
+
+
+async def test_windows_and_totals_sum_up(bench: Bench) -> None:
+    """Σ normalized of windows = events, Σ dropped = DROPPED rows, Σ retried = Σ retry_count; so do the totals."""
+    origin = Provenance(RAW, 0, 1)
+    await bench.settle(
+        batch(
+            bench.record(0),
+            bench.record(1, script_id="nowhere"),
+            bench.record(2, value=b"{"),
+            bench.record(3, event_id="e-0"),
+            bench.record(4, event_type=REFUSED),
+            following=7,
+        ),
+        batch(bench.record(0, source=OTHER, event_id="o", site_id=2, script_id="blog")),
+    )
+    await bench.settle(batch(bench.retry(0, origin, 2, event_id="e-1")))
+    windows, ledger, totals = (
+        await bench.world.windows(), await bench.world.ledger(), await bench.world.totals(),
+    )  # fmt: skip
+    sums = [sum(column) for column in zip(*windows.values(), strict=True)]
+    assert sums == [3, 1, 1, 0, 1, 1, 0]
+    assert sums[0] == len(await bench.world.events()) == sum(one.normalized for one in totals.values())
+    assert sums[1] == sum(row.retry_count for row in ledger.values()) == sum(one.retried for one in totals.values())
+    dropped = [row for row in ledger.values() if row.dropped_reason is not None]
+    assert sum(sums[2:]) == len(dropped) == sum(one.dropped for one in totals.values())
+    assert {(key.site_id, key.topic, key.partition) for key in windows} == {
+        (1, RAW, 0), (0, RAW, 0), (2, RAW, 1), (1, RETRY_1, 0),
+    }  # fmt: skip
+    assert {key.minute for key in windows} == {bench.world.now_ms // 60_000}
+    for source, one in totals.items():
+        assert one.next - one.base == one.live + one.stale + one.skipped + one.lost, source
+
+
+async def test_headers_and_null_bodies_are_kept(bench: Bench) -> None:
+    """A dead letter of nothing at all is published as empty bytes with a mark, and noted as null."""
+    empty = MemoryRecord(RAW, 0, 0, None, None, bench.world.now_ms, 1, (("a", None), ("a", b"\xff")))
+    await bench.settle(batch(empty))
+    row = (await bench.world.ledger())[Provenance(RAW, 0, 0)]
+    assert (row.payload, row.key, row.dropped_reason) == (None, None, "invalid_payload_json")
+    (letter,) = bench.publisher.published
+    assert (letter.key, letter.value) == (None, b"")
+    assert letter.headers[:2] == (("a", None), ("a", b"\xff"))
+    assert ("bridge-null", b"key,value") in letter.headers
+
+
+async def test_odd_texts_are_stored(bench: Bench) -> None:
+    """Tabs, newlines, backslashes and the marks of COPY in any text field."""
+    odd = 'a\tb\nc\\N\\.\r"d\\t'
+    value = body(occurred_at=bench.world.now_ms, event_id=odd, user_agent=odd, properties={odd: odd})
+    await bench.settle(batch(bench.record(0, value=value)))
+    assert [event.event_id for event in await bench.world.events()] == [odd]

@@ -1,0 +1,174 @@
+"""Contracts and reference pages are what the code says: a change shows in the diff of a file."""
+
+import json
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import jsonschema
+import pytest
+from support.making import body, record
+from support.programs import run
+
+from bridge.ops.reference import contracts, environment_names, pages
+from schemas import headers as names
+from schemas.dead_letter import DeadLetter
+from schemas.errors import InvalidInput
+from schemas.outcome import Failure
+from schemas.reasons import DroppedReason, ErrorClass
+from schemas.record import Provenance, RawRecord
+from schemas.settings import Settings
+from sinks.kafka import copy_headers
+from streams.memory_source import MemoryRecord
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+SNAPSHOTS = CHECKOUT / "schemas" / "snapshots"
+
+
+@pytest.mark.parametrize("name", sorted(contracts()))
+def test_a_contract_is_as_its_snapshot(name: str) -> None:
+    """Readers outside this repository build on it, so a change must be meant."""
+    path = SNAPSHOTS / f"{name}.json"
+    kept = json.loads(path.read_text()) if path.exists() else None
+
+    assert kept == json.loads(json.dumps(contracts()[name])), (
+        f"the contract {name} changed; if that is meant: bridge schema export --dir schemas/snapshots"
+    )
+
+
+def test_no_snapshot_outlives_its_contract() -> None:
+    """A contract that is gone takes its snapshot along."""
+    assert {path.stem for path in SNAPSHOTS.glob("*.json")} == set(contracts())
+
+
+@pytest.mark.parametrize("name", sorted(pages()))
+def test_a_page_is_as_the_code_says(name: str) -> None:
+    """The reference can't lag behind."""
+    kept = (CHECKOUT / "docs" / name).read_text()
+
+    assert kept == pages()[name], f"docs/{name} is not what the code says; renew it: bridge schema docs --dir docs"
+
+
+def test_every_setting_is_documented() -> None:
+    """With its names in the environment and what it is for; a secret shows no value."""
+    page = pages()["settings.md"]
+    for name, field in Settings.model_fields.items():
+        for variable in environment_names(name, field):
+            (line,) = [
+                row for row in page.splitlines() if row.startswith("| ") and f"`{variable}`" in row.split("|")[1]
+            ]
+            assert field.description
+            assert field.description.replace("|", "\\|") in line
+            assert ("(secret)" in line) == ("SecretStr" in str(field.annotation))
+
+
+def test_every_error_class_is_documented() -> None:
+    """Each has a row."""
+    page = pages()["errors.md"]
+    for error in ErrorClass:
+        assert f"| `{error.value}` |" in page
+
+
+def test_a_sound_event_fits_the_exported_contract() -> None:
+    """The schema takes what the stream takes, unknown fields too, and refuses what it refuses."""
+    schema = contracts()["raw_event_v1"]
+    jsonschema.validate(json.loads(body()) | {"something": "else"}, schema)
+
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate(json.loads(body(event_id="")), schema)
+
+
+def test_the_commands_write_all_of_it(tmp_path: Path) -> None:
+    """`schema export` and `schema docs` write what the tests compare, and name each file."""
+    for command, expected in (("export", {f"{name}.json" for name in contracts()}), ("docs", set(pages()))):
+        directory = tmp_path / command
+        done = run([sys.executable, "-m", "bridge", "schema", command, "--dir", str(directory)])
+
+        assert done.returncode == 0, done.stderr
+        assert {path.name for path in directory.iterdir()} == expected
+        assert sorted(done.stdout.split()) == sorted(str(directory / name) for name in expected)
+    assert json.loads((tmp_path / "export" / "topics.json").read_text()) == contracts()["topics"]
+
+
+def _failure(raw: RawRecord, **changed: object) -> Failure:
+    chosen: dict[str, object] = {
+        "record": raw,
+        "provenance": Provenance("t.raw", 3, 77),
+        "attempt": 1,
+        "error_class": ErrorClass.SCHEMA_VIOLATION,
+        "error": "site_id: must be greater than 0",
+        "minute": 0,
+        "received_at_ms": 1_760_000_000_123,
+        "first_failed_at_ms": 1_760_000_001_456,
+        "dropped_reason": DroppedReason.SCHEMA_VIOLATION,
+    }
+    return Failure(**(chosen | changed))  # type: ignore[arg-type]  # a table of arguments
+
+
+def _on_the_dlq(failure: Failure, value: bytes | None) -> MemoryRecord:
+    return MemoryRecord("t.dlq", 3, 5, value, failure.record.key, 1_760_000_002_789, 1, tuple(copy_headers(failure)))
+
+
+def test_a_dead_letter_is_read_whole() -> None:
+    """Key, value and the raw record's own headers come back byte for byte, with why and when."""
+    odd = [("a", b"\x00\xff"), ("a", None), ("", b"")]
+    raw = record(77, b"\xff\x00{bad", key=b"\xfe", headers=odd)
+
+    letter = DeadLetter.from_record(_on_the_dlq(_failure(raw), raw.value))
+
+    assert (letter.key_bytes(), letter.value_bytes()) == (b"\xfe", b"\xff\x00{bad")
+    assert [header.name for header in letter.headers] == ["a", "a", ""]
+    assert [header.value for header in letter.headers] == ["AP8=", None, ""]
+    assert (letter.provenance, letter.attempt, letter.offset) == ("t.raw:3:77", 1, 5)
+    assert (letter.dropped_reason, letter.error_class) == ("schema_violation", "schema_violation")
+    assert letter.error == "site_id: must be greater than 0"
+    assert letter.received_at.isoformat() == "2025-10-09T08:53:20.123000+00:00"
+    assert letter.first_failed_at.isoformat() == "2025-10-09T08:53:21.456000+00:00"
+    assert letter.dead_lettered_at.isoformat() == "2025-10-09T08:53:22.789000+00:00"
+    jsonschema.validate(letter.model_dump(mode="json"), contracts()["dead_letter"])
+
+
+def test_a_dead_letter_after_retries_holds_the_first_headers_only() -> None:
+    """What the retries appended is not taken for the producer's."""
+    raw = record(77, b"{}", headers=[("mine", b"1"), (names.PROVENANCE, b"not mine")])
+    retry = _failure(raw, dropped_reason=None, retry_topic="t.retry.1s", due_at_ms=1)
+    copied = record(4, b"{}", headers=copy_headers(retry))
+    last = _failure(copied, attempt=2, dropped_reason=DroppedReason.RETRY_EXHAUSTED)
+
+    letter = DeadLetter.from_record(_on_the_dlq(last, b"{}"))
+
+    assert [header.name for header in letter.headers] == ["mine", names.PROVENANCE]
+    assert (letter.attempt, letter.dropped_reason) == (2, "retry_exhausted")
+
+
+def test_a_record_of_nothing_comes_back_as_nothing() -> None:
+    """Key and value null can't be written as they are; the header says what they were."""
+    raw = replace(record(77, key=None), value=None)
+
+    letter = DeadLetter.from_record(_on_the_dlq(_failure(raw), b""))
+
+    assert (letter.key_bytes(), letter.value_bytes()) == (None, None)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        (names.PROVENANCE, b"nonsense"),
+        (names.ATTEMPT, b"x"),
+        (names.ATTEMPT, b"0"),
+        (names.DROPPED_REASON, b"mood"),
+        (names.ERROR_CLASS, b"\xff"),
+        (names.RECEIVED_AT, b"9999999999999999999"),
+        (names.FIRST_FAILED_AT, None),
+    ],
+)
+def test_what_is_no_dead_letter_is_refused(name: str, value: bytes | None) -> None:
+    """A record that somebody else wrote to the topic is named, not guessed at."""
+    good = _on_the_dlq(_failure(record(77, b"{}")), b"{}")
+    DeadLetter.from_record(good)
+    changed = tuple((known, value if known == name else text) for known, text in good.headers)
+
+    with pytest.raises(InvalidInput, match=r"t\.dlq:3:5 is no dead letter"):
+        DeadLetter.from_record(replace(good, headers=changed))
+    with pytest.raises(InvalidInput, match=f"no header {names.PROVENANCE}"):
+        DeadLetter.from_record(replace(good, headers=()))

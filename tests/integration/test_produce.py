@@ -1,0 +1,177 @@
+"""`bridge produce`: lines to records, byte for byte, and what it says when that can't be done."""
+
+import json
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+from aiokafka import AIOKafkaConsumer, ConsumerRecord
+from support.command import bridge, start
+from support.wait import wait_until
+
+from bridge.publish.lines import MAX_LINE_BYTES, LineSplitter
+from bridge.publish.session import key_of
+from bridge.stack import StackAddresses
+from schemas.settings import Settings, load_settings
+from sinks.topics_admin import apply_topics
+
+NOWHERE = "127.0.0.1:1"
+
+
+@pytest.fixture
+def given(stack: StackAddresses, topic_prefix: str) -> dict[str, str]:
+    """The environment of the command."""
+    return {
+        "BRIDGE_KAFKA_BOOTSTRAP_SERVERS": stack.kafka,
+        "BRIDGE_TOPIC_PREFIX": topic_prefix,
+        "BRIDGE_TOPIC_PARTITIONS": "3",
+    }
+
+
+@pytest.fixture
+async def settings(given: dict[str, str]) -> Settings:
+    """The same settings in this process, with the topics made."""
+    made = load_settings(
+        kafka_bootstrap_servers=given["BRIDGE_KAFKA_BOOTSTRAP_SERVERS"],
+        topic_prefix=given["BRIDGE_TOPIC_PREFIX"],
+        topic_partitions=3,
+    )
+    await apply_topics(made)
+    return made
+
+
+async def read_raw(settings: Settings, count: int) -> list[ConsumerRecord]:
+    """The first records of the raw topic."""
+    consumer = AIOKafkaConsumer(
+        settings.topics.raw, bootstrap_servers=settings.brokers, auto_offset_reset="earliest", enable_auto_commit=False
+    )
+    await consumer.start()
+    records: list[ConsumerRecord] = []
+
+    async def more() -> bool:
+        for batch in (await consumer.getmany(timeout_ms=100)).values():
+            records.extend(batch)
+        return len(records) >= count
+
+    try:
+        await wait_until(more, budget_seconds=20, describe=lambda: f"{count} records, have {len(records)}")
+    finally:
+        await consumer.stop()
+    return records
+
+
+async def test_lines_arrive_byte_for_byte_with_their_key(settings: Settings, given: dict[str, str]) -> None:
+    """Each line is one record with its own bytes; the key is site and id where the line has both, else none."""
+    lines = [
+        b'{"site_id": 7, "event_id":"caf\xc3\xa9",  "x":1}',
+        b'{"event_id":"a","site_id":7}\r',
+        b'{"event_id":"a"}',
+        b"[1,2]",
+        b"\xff not json",
+    ]
+    done = bridge("produce", "-", settings=given, stdin=b"\n".join(lines[:3]) + b"\n\n   \r\n" + b"\n".join(lines[3:]))
+    assert (done.returncode, done.stdout) == (0, b"read 5, acknowledged 5, failed 0, blank 2\n")
+    records = await read_raw(settings, 5)
+    assert sorted((record.value, record.key) for record in records) == sorted(
+        zip(lines, ["7:café".encode(), b"7:a", None, None, None], strict=True)
+    )
+
+
+async def test_no_key_leaves_every_record_without_one(settings: Settings, given: dict[str, str]) -> None:
+    """--no-key publishes no keys at all."""
+    done = bridge("produce", "-", "--no-key", settings=given, stdin=b'{"event_id":"a","site_id":7}\n')
+    assert done.returncode == 0
+    assert [record.key for record in await read_raw(settings, 1)] == [None]
+
+
+async def test_a_large_file_is_published_whole_and_summed_up(
+    settings: Settings, given: dict[str, str], tmp_path: Path
+) -> None:
+    """Every line of a file of many batches is acknowledged and is in the topic once; the summary says so."""
+    count = 30_000
+    file, summary = tmp_path / "events.ndjson", tmp_path / "summary.json"
+    file.write_text("".join(f'{{"event_id":"e{number}","site_id":1,"pad":"{"x" * 200}"}}\n' for number in range(count)))
+    done = bridge("produce", str(file), "--json-output", str(summary), settings=given)
+    found = json.loads(summary.read_text())
+    assert done.returncode == 0
+    assert (found["script"], found["processed_total"], found["succeeded_total"]) == ("produce", count, count)
+    assert found["failed_total"] == 0
+    assert found["events_per_second"] > 0
+    keys = [record.key for record in await read_raw(settings, count)]
+    assert len(keys) == len(set(keys)) == count
+
+
+async def test_a_line_over_the_limit_fails_alone(settings: Settings, given: dict[str, str]) -> None:
+    """A line that Kafka would refuse is named by its number and counted; the largest allowed one and others pass."""
+    stdin = b"\n".join([b'{"a":1}', b"y" * (MAX_LINE_BYTES + 1), b"x" * MAX_LINE_BYTES, b'{"a":2}'])
+    done = bridge("produce", "-", "--json-output", "-", settings=given, stdin=stdin)
+    found = json.loads(done.stdout)
+    assert done.returncode == 2
+    assert [error["target"] for error in found["errors"]] == ["line 2"]
+    assert (found["succeeded_total"], found["failed_total"]) == (3, 1)
+    assert {len(record.value or b"") for record in await read_raw(settings, 3)} == {7, MAX_LINE_BYTES}
+
+
+async def test_nothing_acknowledged_is_fatal(settings: Settings, given: dict[str, str]) -> None:
+    """When no line at all could be published the exit code is 1."""
+    assert bridge("produce", "-", settings=given, stdin=b"y" * (MAX_LINE_BYTES + 1)).returncode == 1
+
+
+@pytest.mark.parametrize(
+    ("changed", "source", "says"),
+    [
+        ({}, "missing.ndjson", "cannot read missing.ndjson"),
+        ({}, ".", "it is a directory"),
+        ({"BRIDGE_KAFKA_BOOTSTRAP_SERVERS": NOWHERE}, "-", NOWHERE),
+        ({"BRIDGE_TOPIC_PREFIX": "nobody.made."}, "-", "bridge topics apply"),
+    ],
+)
+def test_bad_input_and_a_missing_service_are_one_line(
+    given: dict[str, str], changed: dict[str, str], source: str, says: str
+) -> None:
+    """A missing file, a directory, Kafka away and a missing topic end with 3 and one line that says so, soon."""
+    started = time.monotonic()
+    done = bridge("produce", source, settings=given | changed, stdin=b'{"a":1}\n')
+    (line,) = done.stderr.decode().splitlines()
+    assert done.returncode == 3
+    assert line.startswith("error: ")
+    assert says in line
+    assert time.monotonic() - started < 20
+
+
+async def test_ctrl_c_says_what_was_acknowledged(settings: Settings, given: dict[str, str]) -> None:
+    """Interrupted while it waits for more lines, it says how many were acknowledged; a slow writer's line is out."""
+    with start("produce", "-", settings=given, stdin=subprocess.PIPE) as process:
+        assert process.stdin is not None
+        process.stdin.write(b'{"event_id":"a","site_id":7}\n')
+        process.stdin.flush()
+        assert len(await read_raw(settings, 1)) == 1
+        process.send_signal(signal.SIGINT)
+        # Not communicate(): that closes the input, which would be an end of its own.
+        assert process.wait(20) == 130
+        assert process.stderr is not None
+        assert b"1 of 1 lines read were acknowledged" in process.stderr.read()
+
+
+def test_lines_are_the_same_however_the_chunks_fall() -> None:
+    """The splitter's lines don't depend on where the input is cut, also around a line that is too long."""
+    text = b"one\n\n" + b"x" * 12 + b"\ntwo\r\n" + b"y" * 11
+    whole = LineSplitter(limit=10)
+    expected = [*whole.feed(text), *whole.end()]
+    assert [line.value for line in expected] == [b"one", b"", None, b"two\r", None]
+    for size in range(1, len(text)):
+        splitter = LineSplitter(limit=10)
+        found = [line for at in range(0, len(text), size) for line in splitter.feed(text[at : at + size])]
+        assert [*found, *splitter.end()] == expected
+
+
+@pytest.mark.parametrize(
+    "line",
+    [b"", b"null", b'{"event_id":1,"site_id":2}', b'{"event_id":"a","site_id":true}', b'{"event_id":"\\ud800","site_id":1}',
+     b"[" * 5000, b'{"event_id":"a","site_id":1'],
+)  # fmt: skip
+def test_a_line_without_an_identity_has_no_key(line: bytes) -> None:
+    """Whatever a line is, asking for its key gives None rather than an error."""
+    assert key_of(line) is None

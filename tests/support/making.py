@@ -1,0 +1,93 @@
+"""Makes raw events, records, batches and what they are judged by."""
+
+import json
+from collections.abc import Container, Mapping, Sequence
+from datetime import timedelta
+from typing import Any
+
+from schemas.ledger import LedgerState
+from schemas.outcome import Outcomes
+from schemas.reasons import ErrorClass
+from schemas.record import Batch, Provenance, RawRecord, TopicPartition
+from schemas.registry import Script
+from streams.memory_source import MemoryRecord
+from streams.normalize import Bounds
+from streams.processor import Context, process
+from streams.retry import RetryPolicy, Tier
+
+RAW = "t.raw"
+DLQ = "t.dlq"
+RETRY_1, RETRY_2 = "t.retry.1s", "t.retry.2s"
+DELAYS_MS = {RETRY_1: 1000, RETRY_2: 2000}
+SOURCE = TopicPartition(RAW, 0)
+NOW_MS = 1_760_000_000_000
+BOUNDS = Bounds(timedelta(days=7), timedelta(hours=1))
+REGISTRY = {
+    "shop": Script("shop", 1, 10, enabled=True),
+    "blog": Script("blog", 2, None, enabled=True),
+    "off": Script("off", 1, 10, enabled=False),
+}
+POLICY = RetryPolicy(tuple(Tier(topic, delay) for topic, delay in DELAYS_MS.items()), {}, 2, 0.0, lambda: 0.0)
+
+
+def document(**changed: Any) -> dict[str, Any]:
+    """A sound event of the script `shop`; a changed field of `...` is left out."""
+    sound = {
+        "event_id": "e-1", "site_id": 1, "script_id": "shop", "event_type": "click", "occurred_at": NOW_MS,
+    }  # fmt: skip
+    return {name: value for name, value in (sound | changed).items() if value is not ...}
+
+
+def body(**changed: Any) -> bytes:
+    """The same as JSON."""
+    return json.dumps(document(**changed)).encode()
+
+
+def record(
+    offset: int = 0,
+    value: bytes | None = None,
+    *,
+    source: TopicPartition = SOURCE,
+    headers: Mapping[str, str] | Sequence[tuple[str, bytes | None]] = (),
+    timestamp: int = NOW_MS,
+    timestamp_type: int = 1,
+    key: bytes | None = b"k",
+    **changed: Any,
+) -> MemoryRecord:
+    """A record of a sound event with the changed fields, or of the value that is given."""
+    pairs = [(name, text.encode()) for name, text in headers.items()] if isinstance(headers, Mapping) else headers
+    text = body(**changed) if value is None else value
+    return MemoryRecord(*source, offset, text, key, timestamp, timestamp_type, tuple(pairs))
+
+
+def batch(*records: RawRecord, prev: int | None = None, following: int | None = None) -> Batch:
+    """The records as one batch without a hole, unless told otherwise."""
+    first, last = records[0], records[-1]
+    return Batch(
+        TopicPartition(first.topic, first.partition),
+        first.offset if prev is None else prev,
+        last.offset + 1 if following is None else following,
+        records,
+    )
+
+
+def context(
+    *,
+    now_ms: int = NOW_MS,
+    ledger: Mapping[Provenance, LedgerState] | None = None,
+    known: Container[bytes] = frozenset(),
+    registry: Mapping[str, Script] = REGISTRY,
+    policy: RetryPolicy = POLICY,
+) -> Context:
+    """What a batch is judged by at `now_ms`."""
+    return Context(now_ms, registry, known, ledger or {}, BOUNDS, policy, RAW)
+
+
+def judged(*records: RawRecord, **given: Any) -> Outcomes:
+    """The outcomes of a batch of these records."""
+    return process(batch(*records), context(**given))
+
+
+def failed_as(outcomes: Outcomes) -> list[ErrorClass]:
+    """The error classes of the failures, in order."""
+    return [failure.error_class for failure in outcomes.failures]

@@ -1,0 +1,112 @@
+"""A small stream that has been settled: every kind of outcome, on two partitions."""
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import asyncpg
+
+from schemas.settings import Settings
+from sinks.kafka import make_producer
+from sinks.registry_admin import add_script
+from sinks.topics_admin import apply_topics
+from streams.worker import Worker
+from support.wait import wait_until
+
+SITES = (1, 2, 3)
+LATE_SCRIPT = "late"
+BUDGET_SECONDS = 60
+
+
+def settings_for(kafka: str, database_url: str, prefix: str, **changed: object) -> Settings:
+    """Settings of a test: two partitions, one lane, retries within half a second."""
+    chosen: dict[str, object] = {
+        "kafka_bootstrap_servers": kafka,
+        "database_url": database_url,
+        "topic_prefix": prefix,
+        "group": f"{prefix}group",
+        "topic_partitions": 2,
+        "retry_delays": ("100ms", "300ms"),
+        "max_retries": 2,
+        "lanes": 1,
+        "registry_refresh": "1s",
+    }
+    return Settings(**(chosen | changed))  # type: ignore[arg-type]  # the settings validate what they are given
+
+
+def event(number: int, **changed: object) -> bytes:
+    """A sound event of one of the sites."""
+    site = SITES[number % len(SITES)]
+    sound = {
+        "event_id": f"e-{number}", "site_id": site, "script_id": f"s{site}", "event_type": "click",
+        "occurred_at": time.time_ns() // 1_000_000,
+    }  # fmt: skip
+    return json.dumps(sound | changed).encode()
+
+
+async def prepare(settings: Settings) -> None:
+    """Topics, and a script for each site."""
+    await apply_topics(settings)
+    for site in SITES:
+        await add_script(settings.dsn, f"s{site}", site, org_id=1)
+
+
+@asynccontextmanager
+async def working(settings: Settings) -> AsyncIterator[Worker]:
+    """A worker in this process, stopped at the end."""
+    worker = Worker(settings)
+    await worker.start()
+    try:
+        yield worker
+    finally:
+        await worker.stop()
+        if worker.failed.done():
+            worker.failed.result()
+
+
+async def produce(settings: Settings, values: list[bytes], *, transactional: bool = False) -> None:
+    """Writes the values to the raw topic, over all partitions in turn."""
+    options = {"transactional_id": f"{settings.group}-tx", "enable_idempotence": True} if transactional else {}
+    async with make_producer(settings, **options) as producer:
+        if transactional:
+            await producer.begin_transaction()
+        sent = [
+            await producer.send(settings.topics.raw, value, partition=number % settings.topic_partitions)
+            for number, value in enumerate(values)
+        ]
+        await asyncio.gather(*sent)
+        if transactional:
+            await producer.commit_transaction()
+
+
+async def settle_everything(settings: Settings) -> None:
+    """Persisted, duplicate, broken, healed and given up: ends when nothing waits and nothing is unread."""
+    await prepare(settings)
+    await produce(settings, [event(number) for number in range(40)])
+    # A transaction's markers are offsets that hold no record.
+    await produce(settings, [event(number) for number in range(40, 46)], transactional=True)
+    odd = [event(38), event(39), b"{bad", event(50, event_type=""), event(51, script_id="nobody")]
+    healing = [event(60, script_id=LATE_SCRIPT, site_id=1), event(61, script_id=LATE_SCRIPT, site_id=1)]
+    await produce(settings, [*odd, *healing])
+    conn = await asyncpg.connect(settings.dsn)
+    try:
+        async with working(settings):
+            await wait_until(
+                lambda: conn.fetchval("SELECT count(*) >= 2 FROM bridge_event_raw WHERE script_id = 'late'"),
+                budget_seconds=BUDGET_SECONDS,
+                describe="the late script's events in the ledger",
+            )
+            await add_script(settings.dsn, LATE_SCRIPT, 1)
+            await wait_until(
+                lambda: conn.fetchval(
+                    "SELECT (SELECT sum(live + skipped) = 55 FROM stream_offset WHERE topic = $1)"
+                    " AND (SELECT bool_and(normalized) FROM bridge_event_raw)",
+                    settings.topics.raw,
+                ),
+                budget_seconds=BUDGET_SECONDS,
+                describe="everything settled",
+            )
+    finally:
+        await conn.close()

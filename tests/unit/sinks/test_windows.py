@@ -1,0 +1,61 @@
+"""Gate windows: what one settlement adds."""
+
+from support.making import NOW_MS, RAW, judged, record
+
+from schemas.outcome import Outcomes, ReplayClaim, duplicate
+from schemas.reasons import DroppedReason, ErrorClass
+from schemas.record import Provenance
+from sinks.windows import UNREADABLE_SITE, WindowKey, count_windows, window_columns
+
+MINUTE = NOW_MS // 60_000
+
+
+def counted(outcomes: Outcomes) -> dict[WindowKey, list[int]]:
+    return dict(count_windows(outcomes.candidates, outcomes.failures))
+
+
+def test_outcomes_fall_into_their_columns() -> None:
+    """normalized, retried, then drops by reason, per site; what has no readable site counts for site 0."""
+    outcomes = judged(
+        record(0), record(1, event_id="b"), record(2, script_id="nowhere"), record(3, value=b"{"), record(4, event_type=""),
+        record(5, site_id=2, script_id="blog"),
+    )  # fmt: skip
+    assert counted(outcomes) == {
+        WindowKey(MINUTE, 1, RAW, 0, False): [2, 1, 0, 1, 0, 0, 0],
+        WindowKey(MINUTE, UNREADABLE_SITE, RAW, 0, False): [0, 0, 1, 0, 0, 0, 0],
+        WindowKey(MINUTE, 2, RAW, 0, False): [1, 0, 0, 0, 0, 0, 0],
+    }
+
+
+def test_every_dropped_reason_has_its_column() -> None:
+    """A new reason must get one before it can be counted."""
+    (failure,) = judged(record(0, event_type="")).failures
+    columns = set()
+    for reason in DroppedReason:
+        failure.dropped_reason = reason
+        ((_, counts),) = count_windows([], [failure]).items()
+        columns.add(counts.index(1))
+    assert columns == set(range(2, 2 + len(DroppedReason)))
+
+
+def test_the_minute_is_the_records_and_replays_stand_apart() -> None:
+    """A record of the next minute is another window, and so is a replay of the same."""
+    outcomes = judged(record(0), record(1, timestamp=NOW_MS + 60_000), record(2))
+    outcomes.candidates[2].replay = ReplayClaim("id", Provenance(RAW, 0, 9))
+    assert set(counted(outcomes)) == {
+        WindowKey(MINUTE, 1, RAW, 0, False), WindowKey(MINUTE + 1, 1, RAW, 0, False), WindowKey(MINUTE, 1, RAW, 0, True),
+    }  # fmt: skip
+
+
+def test_a_late_duplicate_counts_as_one() -> None:
+    """A candidate that lost its key."""
+    (candidate,) = judged(record(0)).candidates
+    failure = duplicate(candidate)
+    assert failure.error_class is ErrorClass.DUPLICATE_EVENT_ID
+    assert count_windows([], [failure])[WindowKey(MINUTE, 1, RAW, 0, False)] == [0, 0, 0, 0, 1, 0, 0]
+
+
+def test_columns_for_the_statement() -> None:
+    """Key columns, then counts, one list each."""
+    columns = window_columns(count_windows(judged(record(0)).candidates, []))
+    assert columns == [[MINUTE], [1], [RAW], [0], [False], [1], [0], [0], [0], [0], [0], [0]]

@@ -1,0 +1,50 @@
+"""The slow, exact reading: bounds of size and depth, and what of a broken document can still be told."""
+
+import pytest
+from support.making import body, document
+
+from schemas.raw_event import MAX_DEPTH
+from streams.diagnose import identity, judge, readable_text, said_by_gateway
+from streams.rejection import Rejection
+
+
+@pytest.mark.parametrize("depth", [MAX_DEPTH, MAX_DEPTH + 1])
+@pytest.mark.parametrize("opening", [b"[", b'{"a":'])
+def test_the_bound_of_depth(depth: int, opening: bytes) -> None:
+    """32 levels are read, one more is not."""
+    closing = b"]" if opening == b"[" else b"}"
+    value = opening * depth + b"1" + closing * depth
+    if depth <= MAX_DEPTH:
+        assert readable_text(value) == value.decode()
+    else:
+        with pytest.raises(Rejection, match=f"nested deeper than {MAX_DEPTH}"):
+            readable_text(value)
+
+
+def test_brackets_in_texts_are_no_depth() -> None:
+    """Nor are those behind an escaped quote, or pairs side by side."""
+    value = b'{"a":"' + b"[" * 40 + b'\\"' + b"{" * 40 + b'","b":[' + b"[]," * 40 + b"[]]}"
+    assert readable_text(value) == value.decode()
+
+
+@pytest.mark.parametrize("name", ["event_id", "site_id", "script_id"])
+@pytest.mark.parametrize("value", [None, 1.5, True, "", "x" * 129, [1], 0, -1, 2**63])
+def test_identity_takes_only_what_fits(name: str, value: object) -> None:
+    """The ledger shows whose event it was, and never a guess."""
+    told = identity(document(**{name: value}))
+    assert getattr(told, name) is None
+
+
+def test_the_contract_is_asked_with_the_gateways_words() -> None:
+    """So that a rejection is about what is really wrong."""
+    text = body(site_id=..., event_id=...).decode()
+    fields = judge(text, [("bridge-site-id", b"7"), ("bridge-event-id", b"given")])
+    assert (fields.site_id, fields.event_id) == (7, "given")
+    with pytest.raises(Rejection, match="site_id: Field required"):
+        judge(text, [("bridge-event-id", b"given")])
+
+
+def test_the_gateways_words_within_the_contract() -> None:
+    """A number above zero, texts of 1 to 128 characters without NUL."""
+    told = said_by_gateway([("bridge-site-id", b"0"), ("bridge-script-id", b"a\x00"), ("bridge-event-id", b"x" * 129)])
+    assert (told.site_id, told.script_id, told.event_id) == (None, None, None)

@@ -1,0 +1,256 @@
+"""A lane on memory seams in virtual time: order, patience, refusals, loss and defects."""
+
+import asyncio
+
+import pytest
+from support.stream import Stream
+from support.virtual_time import run_virtually
+
+from schemas.errors import Defect, SinkUnavailable
+from schemas.record import Provenance, TopicPartition
+from sinks.memory import MemoryOffset, MemorySink
+from streams.lane import Lane
+
+
+def test_events_are_settled_and_kafka_is_told() -> None:
+    """Rows, offsets and, after them, the committed offset for lag tools."""
+
+    async def main() -> Stream:
+        stream = Stream(2)
+        for number in range(5):
+            stream.produce(number % 2, event_id=f"e-{number}")
+        stream.source.leave_hole(stream.raw[0], 2)
+        async with stream.running():
+            await stream.settled()
+        return stream
+
+    stream = run_virtually(main())
+    stream.assert_balanced()
+    assert len(stream.store.events) == 5
+    assert stream.store.offsets[stream.raw[0]].skipped == 2
+    assert {source: stream.source.committed[source] for source in stream.raw} == {stream.raw[0]: 5, stream.raw[1]: 2}
+
+
+@pytest.mark.parametrize("seam", ["source", "publisher", "commit", "stored", "claim"])
+def test_an_outage_is_waited_out_in_place_and_in_order(seam: str) -> None:
+    """Nothing is dropped, doubled or overtaken, however often the service fails; polling goes on meanwhile."""
+
+    async def main() -> tuple[Stream, int]:
+        stream = Stream()
+        for number in range(6):
+            stream.produce(value=b"{" if number == 3 else None, event_id=f"e-{number}")
+        stream.failing[seam] = 12
+        async with stream.running() as lanes:
+            await stream.until(lambda: stream.failing[seam] <= 4, "the outage under way")
+            raw = lanes[0]
+            if seam != "source":
+                assert raw.waiting
+                assert set(stream.raw) <= stream.source.paused
+            polled = stream.calls["source"]
+            await stream.settled()
+            assert not raw.waiting
+        return stream, stream.calls["source"] - polled
+
+    stream, polls = run_virtually(main())
+    stream.assert_balanced()
+    assert [event.event_id for event in stream.store.events] == [f"e-{number}" for number in (0, 1, 2, 4, 5)]
+    assert len(stream.dead_letters()) == 1, "what was acknowledged once is not published again"
+    assert polls >= 4
+
+
+def test_outcomes_are_frozen_while_the_store_is_away() -> None:
+    """A script that is registered during the outage does not change what was judged before it."""
+
+    async def main() -> Stream:
+        stream = Stream()
+        stream.produce(script_id="off")
+        stream.failing["commit"] = 3
+        async with stream.running():
+            await stream.until(lambda: stream.failing["commit"] < 3, "the first try")
+            stream.registry = {"off": stream.registry["off"]._replace(enabled=True)}
+            await stream.settled()
+        return stream
+
+    stream = run_virtually(main())
+    assert [event.attempt for event in stream.store.events] == [2]
+    stream.assert_balanced()
+
+
+def test_a_refused_batch_rewinds_to_what_is_stored() -> None:
+    """A batch that does not continue the offset writes nothing; reading goes on where the truth stands."""
+
+    async def main() -> Stream:
+        stream = Stream()
+        for number in range(4):
+            stream.produce(event_id=f"e-{number}")
+        async with stream.running():
+            await stream.settled()
+            claims = stream.calls["claim"]
+            stream.source.rewind(stream.raw[0], 1)
+            await stream.until(lambda: stream.calls["claim"] > claims, "the offsets to be read again")
+            stream.produce(event_id="e-4")
+            await stream.settled()
+        return stream
+
+    stream = run_virtually(main())
+    stream.assert_balanced()
+    assert len(stream.store.events) == 5
+    assert stream.source.position(stream.raw[0]) == 5
+
+
+def test_a_source_that_ran_ahead_leaves_no_hole() -> None:
+    """What was skipped over is read after the refusal."""
+
+    async def main() -> Stream:
+        stream = Stream()
+        async with stream.running():
+            await stream.until(lambda: stream.source.position(stream.raw[0]) == 0, "the claim")
+            for number in range(4):
+                stream.produce(event_id=f"e-{number}")
+            stream.source.rewind(stream.raw[0], 2)
+            await stream.settled()
+        return stream
+
+    stream = run_virtually(main())
+    stream.assert_balanced()
+    assert sorted(event.event_id for event in stream.store.events) == [f"e-{number}" for number in range(4)]
+
+
+def test_a_restored_store_is_filled_from_the_log() -> None:
+    """Offsets that moved back are followed back."""
+
+    async def main() -> Stream:
+        stream = Stream()
+        for number in range(4):
+            stream.produce(event_id=f"e-{number}")
+        async with stream.running():
+            await stream.settled()
+        stream.store.events.clear()
+        stream.store.keys.clear()
+        stream.store.windows.clear()
+        stream.store.offsets[stream.raw[0]] = MemoryOffset(0, 0)
+        async with stream.running():
+            await stream.settled()
+        return stream
+
+    stream = run_virtually(main())
+    stream.assert_balanced()
+    assert len(stream.store.events) == 4
+
+
+def test_records_that_retention_deleted_unread_are_loss() -> None:
+    """Recorded, not jumped over in silence; a deletion while reading is met the same way."""
+
+    async def main() -> Stream:
+        stream = Stream()
+        for number in range(6):
+            stream.produce(event_id=f"e-{number}")
+        stream.store.offsets[stream.raw[0]] = MemoryOffset(0, 0)
+        stream.source.delete_before(stream.raw[0], 2)
+        async with stream.running():
+            await stream.settled()
+            stream.source.rewind(stream.raw[0], 0)
+            stream.produce(event_id="e-6")
+            await stream.settled()
+        return stream
+
+    stream = run_virtually(main())
+    assert stream.store.offsets[stream.raw[0]].lost == 2
+    assert len(stream.store.events) == 5
+    stream.assert_balanced()
+
+
+def test_an_offset_beyond_the_log_stops_the_lane() -> None:
+    """The topic was truncated or made anew: an operator has to say what is right."""
+
+    async def main() -> None:
+        stream = Stream()
+        stream.produce()
+        stream.store.offsets[stream.raw[0]] = MemoryOffset(0, 40)
+        await Lane("raw", stream.raw, stream.parts).run()
+
+    with pytest.raises(Defect, match="ends at 1 but 40 is stored"):
+        run_virtually(main())
+
+
+def test_a_lane_that_waits_ends_at_once_and_leaves_the_batch_unread() -> None:
+    """A rebalance does not wait for an outage; whoever comes next begins where this one stood."""
+
+    async def main() -> Stream:
+        stream = Stream()
+        stream.produce()
+        stream.failing["commit"] = 10**6
+        async with stream.running():
+            await stream.until(lambda: stream.calls["commit"] > 3, "some tries")
+        assert stream.source.position(stream.raw[0]) == 0
+        stream.failing.clear()
+        async with stream.running():
+            await stream.settled()
+        return stream
+
+    run_virtually(main()).assert_balanced()
+
+
+def test_a_statement_that_timed_out_is_tried_with_half_the_records() -> None:
+    """57014: the same records in smaller batches, down to one."""
+    sizes: list[int] = []
+
+    class Slow(MemorySink):
+        async def commit(self, outcomes):  # type: ignore[no-untyped-def]
+            size = sum(len(one.batch.records) for one in outcomes)
+            sizes.append(size)
+            if size > 2:
+                raise SinkUnavailable("too slow", sqlstate="57014")
+            return await super().commit(outcomes)
+
+    async def main() -> Stream:
+        stream = Stream(max_records=8)
+        for number in range(8):
+            stream.produce(event_id=f"e-{number}")
+        object.__setattr__(stream.parts, "make_sink", lambda: Slow(stream.store))
+        async with stream.running():
+            await stream.settled()
+        return stream
+
+    stream = run_virtually(main())
+    stream.assert_balanced()
+    assert sizes == [8, 4, 2, 2, 2, 2]
+
+
+def test_an_idle_lane_proves_that_it_is_idle() -> None:
+    """Else the watchdog would end a worker that has nothing to do; a stuck fetch proves nothing."""
+
+    async def main() -> None:
+        stream = Stream()
+        loop = asyncio.get_running_loop()
+        async with stream.running() as lanes:
+            await stream.until(lambda: loop.time() > 60, "a minute without records")
+            assert loop.time() - lanes[0].progressed_at < 20
+            stream.source.pause(stream.raw)
+            stream.produce()
+            await stream.until(lambda: loop.time() > 120, "a minute with a stuck fetch")
+            assert loop.time() - lanes[0].progressed_at > 50
+            stream.source.resume(stream.raw)
+            await stream.settled()
+
+    run_virtually(main())
+
+
+def test_two_owners_of_a_partition_write_each_event_once() -> None:
+    """Both read the same records; the offset decides whose settlement counts."""
+
+    async def main() -> Stream:
+        stream, twin = Stream(), Stream()
+        twin.store = stream.store
+        for number in range(30):
+            for one in (stream, twin):
+                one.produce(event_id=f"e-{number}")
+        async with stream.running(), twin.running():
+            await stream.settled()
+            await twin.settled()
+        return stream
+
+    stream = run_virtually(main())
+    stream.assert_balanced()
+    assert [event.provenance for event in stream.store.events] == [Provenance("t.raw", 0, n) for n in range(30)]
+    assert stream.store.offsets[TopicPartition("t.raw", 0)].epoch > 1

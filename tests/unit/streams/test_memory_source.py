@@ -1,0 +1,58 @@
+"""What the memory source adds to the contract: trouble to order, and waiting in any clock."""
+
+import asyncio
+
+import pytest
+from support.virtual_time import run_virtually
+
+from schemas.record import TopicPartition
+from streams.memory_source import MemorySource
+from streams.source import SourceUnavailable
+
+PLACE = TopicPartition("t", 0)
+
+
+async def test_trouble_leaves_the_chain_where_it_stood() -> None:
+    """A poll that fails hands nothing on and loses nothing."""
+    troubles = [SourceUnavailable("away")]
+
+    def fail() -> None:
+        if troubles:
+            raise troubles.pop()
+
+    source = MemorySource([PLACE], fail=fail)
+    source.append(PLACE, b"v")
+    source.rewind(PLACE, 0)
+    with pytest.raises(SourceUnavailable):
+        await source.poll([PLACE], timeout_ms=0, max_records=1)
+    (batch,) = await source.poll([PLACE], timeout_ms=0, max_records=1)
+    assert [record.value for record in batch.records] == [b"v"]
+
+
+def test_a_poll_waits_for_its_time_or_for_a_record() -> None:
+    """All of the time when nothing comes, else until it comes."""
+
+    async def main() -> tuple[float, float]:
+        source, loop = MemorySource([PLACE]), asyncio.get_running_loop()
+        source.rewind(PLACE, 0)
+        assert await source.poll([PLACE], timeout_ms=500, max_records=1) == []
+        idle = loop.time()
+        loop.call_later(0.1, source.append, PLACE, b"v")
+        assert await source.poll([PLACE], timeout_ms=500, max_records=1) != []
+        return idle, loop.time() - idle
+
+    idle, woken = run_virtually(main())
+    assert (idle, round(woken, 3)) == (0.5, 0.1)
+
+
+async def test_another_clock_can_do_the_waiting() -> None:
+    """It is told the seconds that are left."""
+    waits: list[float] = []
+
+    async def wait(seconds: float) -> None:
+        waits.append(seconds)
+
+    source = MemorySource([PLACE], wait=wait)
+    source.rewind(PLACE, 0)
+    assert await source.poll([PLACE], timeout_ms=250, max_records=1) == []
+    assert waits == [0.25]

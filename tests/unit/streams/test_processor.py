@@ -1,0 +1,252 @@
+"""From a batch to its outcomes, by a clock that stands still."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from support.making import NOW_MS, POLICY, RAW, RETRY_1, RETRY_2, batch, context, failed_as, judged, record
+
+from schemas.instants import to_epoch_ms
+from schemas.ledger import LedgerState
+from schemas.reasons import DroppedReason, ErrorClass
+from schemas.record import Provenance, TopicPartition
+from streams.memory_source import MemoryRecord
+from streams.processor import process
+
+RETRY = TopicPartition(RETRY_1, 0)
+ORIGIN = Provenance(RAW, 0, 3)
+THEN = datetime.fromtimestamp(NOW_MS / 1000, UTC) - timedelta(hours=1)
+REPLAY_ID = "6f2d1e34-8a53-4a57-9d0b-0d5a3c0f8f11"
+DAY_MS = 24 * 60 * 60 * 1000
+
+
+def waiting(retries: int = 1, **changed: Any) -> LedgerState:
+    return LedgerState(retries, False, THEN, THEN, None, None, None, None)._replace(**changed)
+
+
+def claimed(**changed: Any) -> LedgerState:
+    return LedgerState(0, True, THEN, THEN, "claimed", REPLAY_ID, None, None)._replace(**changed)
+
+
+def retry(offset: int = 0, of: Provenance = ORIGIN, attempt: int = 2, **given: Any) -> MemoryRecord:
+    headers = {"bridge-provenance": str(of), "bridge-attempt": str(attempt)}
+    return record(offset, source=RETRY, headers=headers, **given)
+
+
+@pytest.mark.parametrize(
+    ("given", "error_class", "reason"),
+    [
+        ({"value": b"{"}, ErrorClass.INVALID_PAYLOAD_JSON, DroppedReason.INVALID_PAYLOAD_JSON),
+        ({"site_id": "x"}, ErrorClass.SCHEMA_VIOLATION, DroppedReason.SCHEMA_VIOLATION),
+        ({"site_id": 2}, ErrorClass.SCHEMA_VIOLATION, DroppedReason.SCHEMA_VIOLATION),
+        ({"script_id": "nowhere"}, ErrorClass.UNKNOWN_SCRIPT, None),
+        ({"schema_version": 9}, ErrorClass.UNSUPPORTED_SCHEMA_VERSION, None),
+    ],
+)
+def test_the_error_table(given: dict[str, Any], error_class: ErrorClass, reason: DroppedReason | None) -> None:
+    """What is dropped at once has its reason; what may heal has a topic and a time."""
+    (failure,) = judged(record(0, **given)).failures
+    assert (failure.error_class, failure.dropped_reason) == (error_class, reason)
+    retried = (RETRY_1, NOW_MS + 1000) if reason is None else (None, None)
+    assert (failure.retry_topic, failure.due_at_ms) == retried
+    assert failure.has_dead_letter == (reason is not None)
+    assert (failure.provenance, failure.attempt) == (Provenance(RAW, 0, 0), 1)
+    assert (failure.minute, failure.received_at_ms, failure.first_failed_at_ms) == (NOW_MS // 60_000, NOW_MS, NOW_MS)
+
+
+def test_each_record_has_one_outcome_in_order() -> None:
+    """Candidates and failures keep the order of their offsets."""
+    outcomes = judged(record(0), record(1, value=b"{"), record(2, event_id="b"), record(3, site_id=None))
+    assert [one.record.offset for one in outcomes.candidates] == [0, 2]
+    assert [one.record.offset for one in outcomes.failures] == [1, 3]
+    assert outcomes.stale == 0
+
+
+def test_a_key_that_is_known_is_a_duplicate_without_a_look_up() -> None:
+    """The hint alone decides, as it only holds what is persisted."""
+    (candidate,) = judged(record(0)).candidates
+    outcomes = judged(record(1), known={candidate.key})
+    assert failed_as(outcomes) == [ErrorClass.DUPLICATE_EVENT_ID]
+    assert not outcomes.failures[0].has_dead_letter
+
+
+def test_equal_keys_of_one_batch_are_both_candidates() -> None:
+    """Who wins is decided after any bisecting, not here."""
+    assert len(judged(record(0), record(1)).candidates) == 2
+
+
+def test_tries_used_up() -> None:
+    """The last failure is retry_exhausted, with the last error's class beside it."""
+    (failure,) = judged(retry(attempt=3, script_id="nowhere"), ledger={ORIGIN: waiting(2)}).failures
+    assert (failure.dropped_reason, failure.error_class) == (DroppedReason.RETRY_EXHAUSTED, ErrorClass.UNKNOWN_SCRIPT)
+    assert failure.retry_topic is None
+
+
+def test_a_retry_keeps_its_provenance_and_first_times() -> None:
+    """The bound on occurred_at is by the first received_at; the window is that of its own record."""
+    (candidate,) = judged(retry(occurred_at=to_epoch_ms(THEN)), ledger={ORIGIN: waiting()}).candidates
+    assert (candidate.event.provenance, candidate.event.attempt) == (ORIGIN, 2)
+    assert candidate.event.received_at == THEN
+    assert candidate.minute == NOW_MS // 60_000
+    again = judged(retry(script_id="nowhere"), ledger={ORIGIN: waiting()}, now_ms=NOW_MS + 500).failures[0]
+    assert (again.retry_topic, again.due_at_ms) == (RETRY_2, NOW_MS + 2500)
+    assert (again.received_at_ms, again.first_failed_at_ms) == (to_epoch_ms(THEN), to_epoch_ms(THEN))
+
+
+@pytest.mark.parametrize(
+    ("attempt", "state"),
+    [
+        (2, None),
+        (1, waiting()),
+        (3, waiting()),
+        (0, waiting()),
+        (2, waiting(finished=True)),
+        (1, waiting(0, finished=True)),
+    ],
+)
+def test_a_token_that_the_ledger_does_not_await_is_stale(attempt: int, state: LedgerState | None) -> None:
+    """No row, another attempt, or finished: neither candidate nor failure."""
+    ledger = {} if state is None else {ORIGIN: state}
+    outcomes = judged(retry(attempt=attempt), ledger=ledger)
+    assert (outcomes.stale, outcomes.candidates, outcomes.failures) == (1, [], [])
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [[], [("bridge-attempt", b"2")], [("bridge-provenance", b"rubbish"), ("bridge-attempt", b"2")],
+     [("bridge-provenance", b"\xff"), ("bridge-attempt", b"2")], [("bridge-provenance", b"t.raw:0:3"), ("bridge-attempt", b"x")],
+     [("bridge-provenance", b"t.raw:0:" + b"9" * 5000), ("bridge-attempt", b"2")]],
+)  # fmt: skip
+def test_a_retry_record_without_a_readable_token_is_stale(headers: list[tuple[str, bytes]]) -> None:
+    """Whatever is written straight to a retry topic does nothing."""
+    assert judged(record(0, source=RETRY, headers=headers), ledger={ORIGIN: waiting()}).stale == 1
+
+
+def test_a_second_copy_is_stale_in_the_batch_and_in_the_settlement() -> None:
+    """Also where it lies in another partition that is settled together."""
+    judged_by = context(ledger={ORIGIN: waiting()})
+    first = process(batch(retry(0), retry(1)), judged_by)
+    elsewhere = MemoryRecord(RETRY_2, 0, 0, retry().value, b"k", NOW_MS, 1, retry().headers)
+    second = process(batch(elsewhere), judged_by)
+    assert (len(first.candidates), first.stale, second.stale) == (1, 1, 1)
+
+
+def replaying(offset: int = 0, replay_id: str = REPLAY_ID, of: str = str(ORIGIN), **given: Any) -> MemoryRecord:
+    return record(offset, headers={"bridge-replay-id": replay_id, "bridge-replay-of": of}, **given)
+
+
+def test_a_claimed_replay_keeps_the_first_received_at() -> None:
+    """It is a new raw event with a provenance of its own, judged by the old one's time."""
+    (candidate,) = judged(replaying(occurred_at=to_epoch_ms(THEN)), ledger={ORIGIN: claimed()}).candidates
+    assert candidate.replay == (REPLAY_ID, ORIGIN)
+    assert candidate.event.provenance == Provenance(RAW, 0, 0)
+    assert candidate.event.received_at == THEN
+
+
+@pytest.mark.parametrize(
+    ("ledger", "given"),
+    [
+        ({}, {}),
+        ({ORIGIN: claimed(replay_id=None, disposition="open")}, {}),
+        ({ORIGIN: claimed()}, {"replay_id": "another"}),
+        ({ORIGIN: claimed()}, {"of": "rubbish"}),
+        ({ORIGIN: claimed()}, {"of": "a\x00b:0:0"}),
+        ({ORIGIN: claimed()}, {"of": ""}),
+    ],
+)
+def test_a_replay_that_the_ledger_does_not_bear_out_is_plain_data(ledger: Any, given: dict[str, str]) -> None:
+    """Forged or outdated: the event counts as any other."""
+    (candidate,) = judged(replaying(**given), ledger=ledger).candidates
+    assert candidate.replay is None
+    assert to_epoch_ms(candidate.event.received_at) == NOW_MS
+
+
+@pytest.mark.parametrize(
+    "changed", [{"replayed_as": "t.raw:0:9"}, {"disposition": "replayed"}, {"disposition": "open"}]
+)
+def test_the_second_copy_of_a_replayed_item_is_stale(changed: dict[str, str]) -> None:
+    """Under the right id, but the row has its successor, or its claim was cancelled."""
+    assert judged(replaying(), ledger={ORIGIN: claimed(**changed)}).stale == 1
+
+
+def test_two_copies_of_a_replay_in_one_settlement() -> None:
+    """The first counts, in whichever partition the second lies."""
+    judged_by = context(ledger={ORIGIN: claimed()})
+    first = process(batch(replaying(0), replaying(1)), judged_by)
+    copy = replaying()
+    other = process(batch(MemoryRecord(RAW, 1, 0, copy.value, b"k", NOW_MS, 1, copy.headers)), judged_by)
+    assert (len(first.candidates), first.stale, other.stale) == (1, 1, 1)
+
+
+def test_a_retry_of_a_replay_counts_as_replay() -> None:
+    """Its window is one of replays too."""
+    (candidate,) = judged(retry(), ledger={ORIGIN: waiting(replay_of="t.raw:0:1")}).candidates
+    assert candidate.replay is not None
+
+
+def test_forged_headers_on_raw_are_plain_data() -> None:
+    """Only the ledger knows attempts; the header can't make a first attempt anything else."""
+    forged = {
+        "bridge-provenance": "t.raw:0:99",
+        "bridge-attempt": "3",
+        "bridge-due-at": "1",
+        "bridge-dropped-reason": "x",
+    }
+    outcomes = judged(record(5, headers=forged), ledger={Provenance(RAW, 0, 99): waiting(2)})
+    assert outcomes.candidates[0].event.provenance == Provenance(RAW, 0, 5)
+    assert outcomes.candidates[0].event.attempt == 1
+
+
+@pytest.mark.parametrize(
+    ("said", "kept"),
+    [("-5", False), ("x", False), (str(NOW_MS - 5 * 60_000), True), (str(NOW_MS - 5 * 60_000 - 1), False),
+     (str(NOW_MS + 5 * 60_000), True), (str(NOW_MS + 5 * 60_000 + 1), False), ("9" * 19, False)],
+)  # fmt: skip
+def test_the_gateways_received_at_is_kept_near_the_records(said: str, kept: bool) -> None:
+    """Within 5 minutes; the window is the record's in any case."""
+    (candidate,) = judged(record(0, headers={"bridge-received-at": said})).candidates
+    assert to_epoch_ms(candidate.event.received_at) == (int(said) if kept else NOW_MS)
+    assert candidate.minute == NOW_MS // 60_000
+
+
+def test_the_gateway_fills_and_contradicts() -> None:
+    """Through the processor as through decode."""
+    filled = judged(record(0, event_id=..., headers={"bridge-event-id": "given"}))
+    assert filled.candidates[0].event.event_id == "given"
+    conflict = judged(record(0, headers={"bridge-script-id": "blog"}))
+    assert failed_as(conflict) == [ErrorClass.SCHEMA_VIOLATION]
+
+
+@pytest.mark.parametrize(
+    ("timestamp", "held"),
+    [(0, NOW_MS - 7 * DAY_MS), (-1, NOW_MS - 7 * DAY_MS), (NOW_MS - 7 * DAY_MS, None), (NOW_MS + 5 * 60_000, None),
+     (NOW_MS + 5 * 60_000 + 1, NOW_MS + 5 * 60_000), (2**63 - 1, NOW_MS + 5 * 60_000), (NOW_MS - 1000, None)],
+)  # fmt: skip
+def test_a_producers_time_is_held_near_now_and_counted(timestamp: int, held: int | None) -> None:
+    """Window and received_at use the held value; within the bounds it is kept and not counted."""
+    expected = timestamp if held is None else held
+    outcomes = judged(record(0, timestamp=timestamp, timestamp_type=0, occurred_at=expected))
+    (candidate,) = outcomes.candidates
+    assert to_epoch_ms(candidate.event.received_at) == expected
+    assert candidate.minute == expected // 60_000
+    assert outcomes.clamped == (held is not None)
+
+
+def test_the_brokers_time_is_taken_as_it_is() -> None:
+    """A batch that is settled late falls into the same window."""
+    late = judged(record(0), now_ms=NOW_MS + 30 * DAY_MS)
+    assert (late.candidates[0].minute, late.clamped) == (NOW_MS // 60_000, 0)
+
+
+def test_a_rejected_event_says_whose_it_was() -> None:
+    """In the failure, for the ledger and the windows."""
+    (failure,) = judged(record(0, event_type="")).failures
+    assert (failure.site_id, failure.script_id, failure.event_id) == (1, "shop", "e-1")
+    (nobody,) = judged(record(0, value=b"{")).failures
+    assert (nobody.site_id, nobody.script_id, nobody.event_id) == (None, None, None)
+
+
+def test_no_retries_declared_drops_at_once() -> None:
+    """max_retries 0."""
+    (failure,) = judged(record(0, script_id="off"), policy=POLICY._replace(max_retries=0)).failures
+    assert failure.dropped_reason is DroppedReason.RETRY_EXHAUSTED
