@@ -1,11 +1,12 @@
 """Topics as declared against topics as Kafka has them: comparing, creating and correcting."""
 
 import asyncio
+import time
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, NewTopic
-from aiokafka.errors import TopicAlreadyExistsError, for_code
+from aiokafka.errors import InvalidPartitionsError, TopicAlreadyExistsError, for_code
 
 from schemas.settings import Settings
 from schemas.topics import TopicSpec
@@ -60,16 +61,21 @@ async def apply_topics(settings: Settings, *, dry_run: bool = False) -> Applied:
     Safe to run again, and beside another one. Raises EnvironmentUnfit when Kafka is away or refuses.
     """
     specs = declared(settings)
+    done: list[str] = []
     async with kafka_admin(settings) as client:
         found = await _differences(client, specs)
-        todo = [one for one in found if not one.by_hand]
-        if todo and not dry_run:
-            await _create(client, [one.spec for one in todo if one.create])
-            await _add_partitions(client, [one.spec for one in todo if one.add_partitions])
-            await _set_configs(client, todo)
-            found = await _once_shown(client, specs)
-            return Applied([one.line for one in todo], [one.line for one in found])
-    return Applied([one.line for one in todo], [one.line for one in found if one.by_hand])
+        deadline = time.monotonic() + _SHOWN_SECONDS
+        while todo := [one for one in found if not one.by_hand]:
+            if dry_run:
+                return Applied([one.line for one in todo], [one.line for one in found if one.by_hand])
+            if time.monotonic() > deadline:
+                break
+            # What was corrected takes a while to show, and what somebody else made meanwhile shows only then.
+            await _correct(client, [one for one in todo if one.line not in done])
+            done += [one.line for one in todo if one.line not in done]
+            await asyncio.sleep(_LOOK_SECONDS)
+            found = await _differences(client, specs)
+    return Applied(done, [one.line for one in found])
 
 
 def compare(
@@ -107,6 +113,12 @@ async def _differences(client: AIOKafkaAdminClient, specs: Sequence[TopicSpec]) 
     return compare(specs, facts, configs)
 
 
+async def _correct(client: AIOKafkaAdminClient, todo: Sequence[Difference]) -> None:
+    await _create(client, [one.spec for one in todo if one.create])
+    await _add_partitions(client, [one.spec for one in todo if one.add_partitions])
+    await _set_configs(client, todo)
+
+
 async def _create(client: AIOKafkaAdminClient, specs: Sequence[TopicSpec]) -> None:
     if not specs:
         return
@@ -119,8 +131,12 @@ async def _create(client: AIOKafkaAdminClient, specs: Sequence[TopicSpec]) -> No
 
 
 async def _add_partitions(client: AIOKafkaAdminClient, specs: Sequence[TopicSpec]) -> None:
-    if specs:
-        await client.create_partitions({one.name: NewPartitions(total_count=one.partitions) for one in specs})
+    for one in specs:
+        try:
+            await client.create_partitions({one.name: NewPartitions(total_count=one.partitions)})
+        except InvalidPartitionsError:
+            # Somebody else was quicker here too.
+            continue
 
 
 async def _set_configs(client: AIOKafkaAdminClient, todo: Sequence[Difference]) -> None:
@@ -129,19 +145,3 @@ async def _set_configs(client: AIOKafkaAdminClient, todo: Sequence[Difference]) 
         if one.config is not None:
             wanted.setdefault(one.spec.name, {})[one.config[0]] = one.config[1]
     await set_configs(client, wanted)
-
-
-async def _once_shown(client: AIOKafkaAdminClient, specs: Sequence[TopicSpec]) -> list[Difference]:
-    """The differences as soon as only those are left that are to be done by hand, at the latest after a while."""
-
-    async def left() -> list[Difference]:
-        while True:
-            found = await _differences(client, specs)
-            if all(one.by_hand for one in found):
-                return found
-            await asyncio.sleep(_LOOK_SECONDS)
-
-    try:
-        return await asyncio.wait_for(left(), _SHOWN_SECONDS)
-    except TimeoutError:
-        return await _differences(client, specs)

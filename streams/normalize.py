@@ -10,7 +10,7 @@ import can_ada
 
 from schemas.bridge_event import BridgeEvent
 from schemas.currencies import CURRENCIES
-from schemas.raw_event import RawFields, instant_from_epoch_ms, parse_amount
+from schemas.raw_event import ABSENT, RawFields, instant_from_epoch_ms, parse_amount
 from schemas.reasons import ErrorClass
 from schemas.record import Provenance
 from schemas.registry import Registry
@@ -25,6 +25,8 @@ _ALIASES = {
 }  # fmt: skip
 _UTM = ("utm_source", "utm_medium", "utm_campaign", "utm_term", "utm_content")
 _NO_UTM: tuple[None, ...] = (None,) * len(_UTM)
+# Longer texts are read each time: a memory of them would be as large as a stranger likes.
+_REMEMBERED_LENGTH = 256
 
 
 class Bounds(NamedTuple):
@@ -145,17 +147,30 @@ def _page(fields: RawFields) -> tuple[str, str | None, str | None, tuple[str | N
 
 
 def _campaign(query: str) -> tuple[str | None, ...]:
-    """The first value of each utm_* parameter; text that Postgres cannot hold is replaced."""
+    """The utm_* parameters of a query. They are few and recur, so they are read once each."""
+    parameters = "&".join([part for part in query.split("&") if part.startswith("utm_")])
+    return _utm(parameters) if len(parameters) <= _REMEMBERED_LENGTH else _utm.__wrapped__(parameters)
+
+
+@lru_cache(maxsize=8192)
+def _utm(parameters: str) -> tuple[str | None, ...]:
+    """The first value of each; text that Postgres cannot hold is replaced."""
     found: dict[str, str] = {}
-    for part in query.split("&"):
-        if part.startswith("utm_"):
-            name, _, value = part.partition("=")
-            if "%" in value or "+" in value:
-                pairs = parse_qsl(f"x={value}")
-                value = pairs[0][1].replace("\x00", "\ufffd") if pairs else ""
-            if value:
-                found.setdefault(name, value)
+    for part in parameters.split("&"):
+        name, _, value = part.partition("=")
+        if "%" in value or "+" in value:
+            pairs = parse_qsl(f"x={value}")
+            value = pairs[0][1].replace("\x00", "\ufffd") if pairs else ""
+        if value:
+            found.setdefault(name, value)
     return tuple(map(found.get, _UTM))
+
+
+def _referrer_host(referrer: str) -> str | None:
+    """The referrer's host, from its part before path and query so that few texts serve many events."""
+    end = referrer.find("/", referrer.find("://") + 3)
+    origin = referrer if end < 0 else referrer[: end + 1]
+    return _host(origin) if len(origin) <= _REMEMBERED_LENGTH else _host.__wrapped__(origin)
 
 
 @lru_cache(maxsize=8192)
@@ -166,16 +181,9 @@ def _host(url: str) -> str | None:
         return None
 
 
-def _referrer_host(referrer: str) -> str | None:
-    """The referrer's host, from its part before path and query so that few texts serve many events."""
-    end = referrer.find("/", referrer.find("://") + 3)
-    return _host(referrer if end < 0 else referrer[: end + 1])
-
-
 def _money(fields: RawFields) -> tuple[Decimal | None, str | None]:
     value: Decimal | None = None
-    text = str(fields.value, "utf-8")
-    if text != "null":
+    if fields.value is not ABSENT and (text := str(fields.value, "utf-8")) != "null":
         try:
             value = parse_amount(text[1:-1] if text[0] == '"' else text)
         except ValueError as error:

@@ -33,4 +33,5 @@ def _usage(error: TyperException) -> str:
     context = getattr(error, "ctx", None)
     if "\n" in message or not message:
         return f"{message}\n"
-    return f"error: {message}" + (f" Try: {context.command_path} --help\n" if context is not None else "\n")
+    hint = f"; try: {context.command_path} --help" if context is not None else ""
+    return f"error: {message.removesuffix('.')}{hint}\n"

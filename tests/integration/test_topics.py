@@ -8,6 +8,7 @@ import time
 import pytest
 from aiokafka.admin import NewTopic
 from support.programs import run
+from support.wait import wait_until
 
 from bridge.stack import StackAddresses
 from schemas.errors import EnvironmentUnfit
@@ -86,13 +87,18 @@ async def test_apply_corrects_partitions_and_configs_and_nothing_else(stack: Sta
         )
     more = settings.model_copy(update={"topic_partitions": 3})
 
-    found = await check_topics(more)
+    expected = {
+        f"{raw}: retention.ms is 1000, declared is 604800000",
+        f"{dlq}: cleanup.policy is compact, declared is delete",
+        *(f"{spec.name}: has 2 partitions, declared are 3" for spec in declared(more)[:-1]),
+    }
 
-    assert f"{raw}: has 2 partitions, declared are 3" in found
-    assert f"{raw}: retention.ms is 1000, declared is 604800000" in found
-    assert f"{dlq}: cleanup.policy is compact, declared is delete" in found
+    async def all_named() -> bool:
+        return set(await check_topics(more)) == expected
+
+    await wait_until(all_named, budget_seconds=20, describe="the differences named")
     applied = await apply_topics(more)
-    assert (applied.done, applied.left) == (found, [])
+    assert (set(applied.done), applied.left) == (expected, [])
     assert await check_topics(more) == []
     async with kafka_admin(settings) as client:
         configs = await read_configs(client, {raw: {"retention.ms": "", "segment.ms": "", "max.message.bytes": ""}})

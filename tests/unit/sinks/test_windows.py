@@ -40,11 +40,14 @@ def test_every_dropped_reason_has_its_column() -> None:
 
 def test_the_minute_is_the_records_and_replays_stand_apart() -> None:
     """A record of the next minute is another window, and so is a replay of the same."""
-    outcomes = judged(record(0), record(1, timestamp=NOW_MS + 60_000), record(2))
-    outcomes.candidates[2].replay = ReplayClaim("id", Provenance(RAW, 0, 9))
-    assert set(counted(outcomes)) == {
-        WindowKey(MINUTE, 1, RAW, 0, False), WindowKey(MINUTE + 1, 1, RAW, 0, False), WindowKey(MINUTE, 1, RAW, 0, True),
-    }  # fmt: skip
+    outcomes = judged(record(0), record(1, timestamp=NOW_MS + 60_000), record(2), record(3, event_type=""))
+    outcomes.candidates[2].replay = outcomes.failures[0].replay = ReplayClaim("id", Provenance(RAW, 0, 9))
+    sums = {key: sum(counts) for key, counts in counted(outcomes).items()}
+    assert sums == {
+        WindowKey(MINUTE, 1, RAW, 0, False): 1,
+        WindowKey(MINUTE + 1, 1, RAW, 0, False): 1,
+        WindowKey(MINUTE, 1, RAW, 0, True): 2,
+    }
 
 
 def test_a_late_duplicate_counts_as_one() -> None:

@@ -254,3 +254,23 @@ def test_two_owners_of_a_partition_write_each_event_once() -> None:
     stream.assert_balanced()
     assert [event.provenance for event in stream.store.events] == [Provenance("t.raw", 0, n) for n in range(30)]
     assert stream.store.offsets[TopicPartition("t.raw", 0)].epoch > 1
+
+
+def test_a_fetch_that_slips_through_a_pause_is_read_again() -> None:
+    """What polling in place brings is not lost, and needs no refusal to be found again."""
+
+    async def main() -> Stream:
+        stream = Stream()
+        for number in range(5):
+            stream.produce(event_id=f"e-{number}")
+        stream.source.pause = lambda _sources: None  # type: ignore[method-assign]
+        object.__setattr__(stream.parts, "max_records", 2)
+        stream.failing["commit"] = 3
+        async with stream.running():
+            await stream.settled()
+        return stream
+
+    stream = run_virtually(main())
+    stream.assert_balanced()
+    assert [event.event_id for event in stream.store.events] == [f"e-{number}" for number in range(5)]
+    assert stream.calls["claim"] == 2, "one for each lane: nothing had to begin anew"

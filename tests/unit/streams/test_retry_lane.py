@@ -1,6 +1,6 @@
 """The lane of the retry topics in virtual time: never early, never late, and never ahead of its ledger row."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
@@ -191,6 +191,16 @@ def test_forged_records_are_stale_and_hold_nothing_up(headers: list[tuple[str, b
     stream.assert_balanced()
 
 
+def _noting(
+    rewind: Callable[[TopicPartition, int], None], noted: list[TopicPartition]
+) -> Callable[[TopicPartition, int], None]:
+    def rewound(source: TopicPartition, offset: int) -> None:
+        noted.append(source)
+        rewind(source, offset)
+
+    return rewound
+
+
 def test_after_an_outage_what_waits_for_its_time_still_waits() -> None:
     """Resuming after the store was away does not wake partitions whose head is not due."""
 
@@ -199,10 +209,13 @@ def test_after_an_outage_what_waits_for_its_time_still_waits() -> None:
         write(stream, token(Provenance("t.raw", 0, 99)), source=TopicPartition(RETRY_2, 0))
         async with stream.running():
             await stream.until(lambda: TopicPartition(RETRY_2, 0) in stream.source.paused, "the head to be held")
+            resumed: list[TopicPartition] = []
+            stream.source.rewind = _noting(stream.source.rewind, resumed)  # type: ignore[method-assign]
             stream.failing["commit"] = 2
             write(stream, token(Provenance("t.raw", 0, 99), **{"bridge-due-at": str(NOW_MS)}))
             quick = await stream.watch(TIER, 0)
             assert TopicPartition(RETRY_2, 0) in stream.source.paused
+            assert TopicPartition(RETRY_2, 0) not in resumed, "it was not even read"
             return quick, await stream.watch(TopicPartition(RETRY_2, 0), 0)
 
     quick, slow = run_virtually(main())
