@@ -1,20 +1,28 @@
 """The two stores of truth behind one face, so that the same suite runs on both."""
 
 import time
+from collections.abc import AsyncIterator
 from datetime import datetime
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import asyncpg
 import pytest
+from support.making import DLQ, RAW, RETRY_1, SOURCE, batch, context, record
 
 from schemas.bridge_event import BridgeEvent
-from schemas.record import Provenance, TopicPartition
-from sinks.memory import MemorySink, MemoryStore
+from schemas.outcome import Outcomes
+from schemas.record import Batch, Provenance, RawRecord, TopicPartition
+from sinks.memory import MemoryPublisher, MemorySink, MemoryStore
 from sinks.postgres_sink import PostgresSink
-from sinks.sink import Sink
+from sinks.settle import Settler
+from sinks.sink import Committed, Sink
 from sinks.windows import WindowKey
+from streams.memory_source import MemoryRecord
+from streams.processor import process
 
 GROUP = "contract"
+OTHER = TopicPartition(RAW, 1)
+RETRY = TopicPartition(RETRY_1, 0)
 REFUSED = "refused"
 """An event of this type is one that the store refuses."""
 
@@ -198,3 +206,50 @@ async def world(request: pytest.FixtureRequest) -> World:
     made = PostgresWorld(request.getfixturevalue("database_url"))
     await made.prepare()
     return made
+
+
+class Bench:
+    """A sink with claimed partitions, and what a lane does with a batch."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.sink: Sink = world.sink()
+        self.publisher = MemoryPublisher(DLQ)
+
+    def record(self, offset: int, **given: Any) -> MemoryRecord:
+        given.setdefault("event_id", f"e-{offset}")
+        return record(offset, occurred_at=self.world.now_ms, timestamp=self.world.now_ms, **given)
+
+    async def judge(self, *batches: Batch) -> list[Outcomes]:
+        named = [Provenance(RAW, 0, offset) for offset in range(20)]
+        judged_by = context(now_ms=self.world.now_ms, ledger=await self.sink.ledger(named))
+        return [process(one, judged_by) for one in batches]
+
+    async def commit(self, *records: RawRecord, **given: Any) -> Committed:
+        return await self.sink.commit(await self.judge(batch(*records, **given)))
+
+    async def settle(self, *batches: Batch) -> Committed:
+        return await Settler(self.sink, self.publisher).settle(await self.judge(*batches))
+
+    def retry(self, offset: int, provenance: Provenance, attempt: int, **given: Any) -> MemoryRecord:
+        token = {"bridge-provenance": str(provenance), "bridge-attempt": str(attempt)}
+        return self.record(offset, source=RETRY, headers=token, **given)
+
+    async def everything(self) -> tuple[object, ...]:
+        world = self.world
+        return (
+            await world.events(),
+            await world.ledger(),
+            await world.windows(),
+            await world.totals(),
+            await world.keys(),
+        )
+
+
+@pytest.fixture
+async def bench(world: World) -> AsyncIterator[Bench]:
+    """A bench on each kind of store."""
+    made = Bench(world)
+    await made.sink.claim({SOURCE: 0, OTHER: 0, RETRY: 0})
+    yield made
+    await made.sink.close()

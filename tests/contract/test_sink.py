@@ -1,71 +1,16 @@
-"""What any store of truth must do: the same suite on memory and on Postgres."""
+"""What any store of truth must do with offsets, keys, events and windows: the same suite on memory and Postgres."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import pytest
-from support.making import DLQ, RAW, RETRY_1, SOURCE, batch, body, context, record
+from support.making import DLQ, RAW, RETRY_1, SOURCE, batch, body
 
 from schemas.errors import BatchRefused, Defect, RowRejected
-from schemas.outcome import Outcomes
-from schemas.record import Batch, Provenance, RawRecord, TopicPartition
-from sinks.memory import MemoryPublisher
+from schemas.record import Provenance, TopicPartition
 from sinks.settle import Settler
-from sinks.sink import Committed, Sink
 from streams.memory_source import MemoryRecord
-from streams.processor import process
 
-from .conftest import REFUSED, Event, World
-
-OTHER = TopicPartition(RAW, 1)
-RETRY = TopicPartition(RETRY_1, 0)
-REPLAY_ID = "6f2d1e34-8a53-4a57-9d0b-0d5a3c0f8f11"
-
-
-class Bench:
-    """A sink with claimed partitions, and what a lane does with a batch."""
-
-    def __init__(self, world: World) -> None:
-        self.world = world
-        self.sink: Sink = world.sink()
-        self.publisher = MemoryPublisher(DLQ)
-
-    def record(self, offset: int, **given: Any) -> MemoryRecord:
-        given.setdefault("event_id", f"e-{offset}")
-        return record(offset, occurred_at=self.world.now_ms, timestamp=self.world.now_ms, **given)
-
-    async def judge(self, *batches: Batch) -> list[Outcomes]:
-        named = [Provenance(RAW, 0, offset) for offset in range(20)]
-        judged_by = context(now_ms=self.world.now_ms, ledger=await self.sink.ledger(named))
-        return [process(one, judged_by) for one in batches]
-
-    async def commit(self, *records: RawRecord, **given: Any) -> Committed:
-        return await self.sink.commit(await self.judge(batch(*records, **given)))
-
-    async def settle(self, *batches: Batch) -> Committed:
-        return await Settler(self.sink, self.publisher).settle(await self.judge(*batches))
-
-    def retry(self, offset: int, provenance: Provenance, attempt: int, **given: Any) -> MemoryRecord:
-        token = {"bridge-provenance": str(provenance), "bridge-attempt": str(attempt)}
-        return self.record(offset, source=RETRY, headers=token, **given)
-
-    async def everything(self) -> tuple[object, ...]:
-        world = self.world
-        return (
-            await world.events(),
-            await world.ledger(),
-            await world.windows(),
-            await world.totals(),
-            await world.keys(),
-        )
-
-
-@pytest.fixture
-async def bench(world: World) -> Any:
-    made = Bench(world)
-    await made.sink.claim({SOURCE: 0, OTHER: 0, RETRY: 0})
-    yield made
-    await made.sink.close()
+from .conftest import OTHER, REFUSED, Bench, Event
 
 
 def named(events: Sequence[Event]) -> list[tuple[str, int]]:
@@ -212,102 +157,6 @@ async def test_a_redelivered_batch_changes_nothing(bench: Bench) -> None:
     assert len(bench.publisher.published) == 2, "what is refused is refused before anything is published"
 
 
-async def test_a_waiting_event_heals(bench: Bench) -> None:
-    """WAITING(1) and the right token that normalises: finished, no reason, one event of attempt 2."""
-    origin = Provenance(RAW, 0, 0)
-    await bench.commit(bench.record(0, script_id="nowhere"))
-    await bench.commit(bench.retry(0, origin, 2, event_id="e-0"))
-    row = (await bench.world.ledger())[origin]
-    assert (row.finished, row.dropped_reason, row.waiting_until, row.retry_count) == (True, None, None, 1)
-    assert await bench.world.events() == [Event("e-0", "click", 2, origin)]
-
-
-async def test_a_waiting_event_waits_again(bench: Bench) -> None:
-    """WAITING(1) and a retryable failure: WAITING(2), whose token is attempt 3."""
-    origin = Provenance(RAW, 0, 0)
-    await bench.commit(bench.record(0, script_id="nowhere"))
-    await bench.commit(bench.retry(0, origin, 2, script_id="nowhere"))
-    row = (await bench.world.ledger())[origin]
-    assert (row.finished, row.retry_count, row.waiting_until is None) == (False, 2, False)
-    assert (await bench.sink.ledger([origin]))[origin].awaits(3)
-
-
-async def test_tries_used_up_end_in_a_drop(bench: Bench) -> None:
-    """WAITING(max) and a failure: DROPPED as retry_exhausted with the last error's class beside it."""
-    origin = Provenance(RAW, 0, 0)
-    await bench.settle(batch(bench.record(0, script_id="nowhere")))
-    await bench.settle(batch(bench.retry(0, origin, 2, script_id="nowhere")))
-    await bench.settle(batch(bench.retry(1, origin, 3, script_id="nowhere")))
-    row = (await bench.world.ledger())[origin]
-    assert (row.finished, row.dropped_reason, row.error_class) == (True, "retry_exhausted", "unknown_script")
-    assert (row.retry_count, row.waiting_until, row.disposition) == (2, None, "open")
-    assert [one.topic for one in bench.publisher.published] == [RETRY_1, "t.retry.2s", DLQ]
-
-
-@pytest.mark.parametrize(("value", "reason"), [(b"{", "invalid_payload_json"), (None, "duplicate_event_id")])
-async def test_a_waiting_event_is_dropped(bench: Bench, value: bytes | None, reason: str) -> None:
-    """WAITING(1) and a fatal error or a duplicate: DROPPED; a duplicate has no dead letter."""
-    origin = Provenance(RAW, 0, 1)
-    await bench.commit(bench.record(0, event_id="x"), bench.record(1, event_id="x", script_id="nowhere"))
-    await bench.commit(bench.retry(0, origin, 2, value=value, event_id="x"))
-    row = (await bench.world.ledger())[origin]
-    assert (row.finished, row.dropped_reason, row.retry_count) == (True, reason, 1)
-    assert row.disposition == (None if reason == "duplicate_event_id" else "open")
-    assert named(await bench.world.events()) == [("x", 0)]
-
-
-@pytest.mark.parametrize("attempt", [1, 3])
-async def test_a_wrong_token_moves_the_offset_and_nothing_else(bench: Bench, attempt: int) -> None:
-    """Any other token is stale: nothing is written or published, and it is counted."""
-    origin = Provenance(RAW, 0, 0)
-    await bench.commit(bench.record(0, script_id="nowhere"))
-    before = await bench.everything()
-    committed = await bench.settle(batch(bench.retry(0, origin, attempt)))
-    after = await bench.everything()
-    assert committed.tally == (0, 0, 0, 0, 1, 0)
-    assert after[:3] == before[:3]
-    assert (await bench.world.totals())[RETRY] == (0, 1, 0, 0, 0, 0, 1, 0, 0)
-    assert bench.publisher.published == []
-
-
-async def test_a_second_copy_after_the_token_was_used_is_stale(bench: Bench) -> None:
-    """A crash between Kafka and Postgres leaves two copies of a retry record; the second changes nothing."""
-    origin = Provenance(RAW, 0, 0)
-    await bench.commit(bench.record(0, script_id="nowhere"))
-    committed = await bench.settle(batch(bench.retry(0, origin, 2, event_id="e-0"), bench.retry(1, origin, 2)))
-    assert committed.tally[:5] == (1, 1, 0, 0, 1)
-    again = await bench.settle(batch(bench.retry(2, origin, 2)))
-    assert again.tally.stale == 1
-    assert len(await bench.world.events()) == 1
-
-
-async def test_two_copies_in_two_partitions_of_one_settlement_are_one_attempt(bench: Bench) -> None:
-    """The second one is stale wherever it lies, and the ledger row heals without a reason."""
-    origin, elsewhere = Provenance(RAW, 0, 0), TopicPartition(RETRY_1, 1)
-    await bench.sink.claim({elsewhere: 0})
-    await bench.commit(bench.record(0, script_id="nowhere"))
-    copy = bench.retry(0, origin, 2, event_id="e-0")
-    moved = MemoryRecord(*elsewhere, 0, copy.value, copy.key, copy.timestamp, 1, copy.headers)
-    committed = await bench.settle(batch(copy), batch(moved))
-    assert committed.tally[:5] == (1, 1, 0, 0, 1)
-    row = (await bench.world.ledger())[origin]
-    assert (row.finished, row.dropped_reason) == (True, None)
-
-
-async def test_a_token_that_was_used_since_it_was_judged_is_refused(bench: Bench) -> None:
-    """The compare-and-set: another owner's settlement came in between."""
-    origin, elsewhere = Provenance(RAW, 0, 0), TopicPartition(RETRY_1, 1)
-    await bench.sink.claim({elsewhere: 0})
-    await bench.commit(bench.record(0, script_id="nowhere"))
-    copy = bench.retry(0, origin, 2, event_id="e-0")
-    late = await bench.judge(batch(MemoryRecord(*elsewhere, 0, copy.value, b"", copy.timestamp, 1, copy.headers)))
-    await bench.commit(copy)
-    before = await bench.everything()
-    with pytest.raises(BatchRefused, match="no longer awaits attempt 2"):
-        await bench.sink.commit(late)
-    assert await bench.everything() == before
-
-
 async def test_a_first_attempt_that_meets_its_own_ledger_row_is_a_defect(bench: Bench) -> None:
     """It can't happen while offsets guard the batch, so it stops the process rather than doubling an event."""
     await bench.commit(bench.record(0, value=b"{"))
@@ -372,71 +221,6 @@ async def test_a_refused_retry_leaves_the_ledger_dropped(bench: Bench) -> None:
     await bench.settle(batch(bench.retry(0, origin, 2, event_type=REFUSED)))
     row = (await bench.world.ledger())[origin]
     assert (row.finished, row.dropped_reason, row.retry_count) == (True, "sink_rejected_row", 1)
-
-
-def replaying(bench: Bench, offset: int, of: Provenance, **given: Any) -> MemoryRecord:
-    headers = {"bridge-replay-id": REPLAY_ID, "bridge-replay-of": str(of)}
-    return bench.record(offset, headers=headers, **given)
-
-
-async def test_a_claimed_replay_is_honoured_once(bench: Bench) -> None:
-    """The old row learns its successor, the reason stays, and a second copy is stale."""
-    old, new = Provenance(RAW, 0, 0), Provenance(RAW, 0, 1)
-    await bench.commit(bench.record(0, value=b"{"))
-    await bench.world.claim_dead_letter(old, REPLAY_ID)
-    await bench.settle(batch(replaying(bench, 1, old, event_id="x"), replaying(bench, 2, old, event_id="x")))
-    row = (await bench.world.ledger())[old]
-    assert (row.disposition, row.replayed_as, row.dropped_reason) == ("replayed", str(new), "invalid_payload_json")
-    assert await bench.world.events() == [Event("x", "click", 1, new)]
-    later = await bench.settle(batch(replaying(bench, 3, old, event_id="x")))
-    assert later.tally[:5] == (0, 0, 0, 0, 1)
-    assert [key.replay for key in await bench.world.windows()].count(True) == 1
-
-
-async def test_two_copies_of_a_replay_in_two_partitions_are_one(bench: Bench) -> None:
-    """In one settlement too: the old row has one successor."""
-    old = Provenance(RAW, 0, 0)
-    await bench.commit(bench.record(0, value=b"{"))
-    await bench.world.claim_dead_letter(old, REPLAY_ID)
-    copy = replaying(bench, 1, old, event_id="x")
-    moved = MemoryRecord(*OTHER, 0, copy.value, copy.key, copy.timestamp, 1, copy.headers)
-    committed = await bench.settle(batch(copy), batch(moved))
-    assert committed.tally[:5] == (1, 1, 0, 0, 1)
-
-
-async def test_a_replay_that_fails_again_is_a_dead_letter_of_its_own(bench: Bench) -> None:
-    """Its row names what it replays; the old one is replayed all the same."""
-    old, new = Provenance(RAW, 0, 0), Provenance(RAW, 0, 1)
-    await bench.commit(bench.record(0, value=b"{"))
-    await bench.world.claim_dead_letter(old, REPLAY_ID)
-    await bench.settle(batch(replaying(bench, 1, old, value=b"{")))
-    ledger = await bench.world.ledger()
-    assert (ledger[old].disposition, ledger[old].replayed_as) == ("replayed", str(new))
-    assert (ledger[new].disposition, ledger[new].replay_of) == ("open", str(old))
-
-
-async def test_a_replay_that_nobody_claimed_is_plain_data(bench: Bench) -> None:
-    """A producer can't touch another event's fate by naming it."""
-    old = Provenance(RAW, 0, 0)
-    await bench.commit(bench.record(0, value=b"{"))
-    before = (await bench.world.ledger())[old]
-    await bench.settle(batch(replaying(bench, 1, old, event_id="x")))
-    assert named(await bench.world.events()) == [("x", 1)]
-    assert (await bench.world.ledger())[old] == before
-    assert not any(key.replay for key in await bench.world.windows())
-
-
-async def test_a_claim_that_was_cancelled_since_is_refused(bench: Bench) -> None:
-    """Judged while it was claimed, settled when it no longer was: the batch is judged anew."""
-    old = Provenance(RAW, 0, 0)
-    await bench.commit(bench.record(0, value=b"{"))
-    await bench.world.claim_dead_letter(old, REPLAY_ID)
-    judged = await bench.judge(batch(replaying(bench, 1, old)))
-    await bench.world.claim_dead_letter(old, "00000000-0000-4000-8000-000000000000")
-    before = await bench.everything()
-    with pytest.raises(BatchRefused, match="no longer claimed"):
-        await bench.sink.commit(judged)
-    assert await bench.everything() == before
 
 
 async def test_windows_and_totals_sum_up(bench: Bench) -> None:

@@ -1,0 +1,119 @@
+"""Fenced: of two workers that both believe they own a partition, the offset row's lock lets one write."""
+
+import asyncio
+import time
+from contextlib import asynccontextmanager
+
+import asyncpg
+from aiokafka.structs import ConsumerRecord
+from support.settled import SITES, event
+
+from schemas.errors import BatchRefused
+from schemas.outcome import Outcomes
+from schemas.record import Batch, TopicPartition
+from schemas.registry import Script
+from schemas.settings import Settings
+from sinks.postgres_sink import PostgresSink
+from streams.normalize import Bounds
+from streams.processor import Context, process
+from streams.retry import retry_policy
+
+SOURCE = TopicPartition("bridge.raw", 0)
+GROUP = "fenced"
+
+
+def outcomes(first: int, count: int) -> Outcomes:
+    """The outcomes of `count` sound events from offset `first`."""
+    now_ms = time.time_ns() // 1_000_000
+    settings = Settings()
+    values = [event(number) for number in range(first, first + count)]
+    records = [
+        ConsumerRecord(*SOURCE, first + index, now_ms, 1, None, value, 0, 0, len(value), ())
+        for index, value in enumerate(values)
+    ]
+    registry = {f"s{site}": Script(f"s{site}", site, 1, True) for site in SITES}
+    context = Context(
+        now_ms,
+        registry,
+        set(),
+        {},
+        Bounds(*settings.occurred_bounds),
+        retry_policy(settings, lambda: 0.0),
+        SOURCE.topic,
+    )
+    return process(Batch(SOURCE, first, first + count, records), context)
+
+
+@asynccontextmanager
+async def owner(database_url: str, lock_timeout: float = 5.0):
+    sink = PostgresSink(database_url, GROUP, lock_timeout=lock_timeout)
+    try:
+        yield sink
+    finally:
+        await sink.close()
+
+
+async def count_of(database_url: str, table: str) -> int:
+    conn = await asyncpg.connect(database_url)
+    try:
+        return await conn.fetchval(f"SELECT count(*) FROM {table}")
+    finally:
+        await conn.close()
+
+
+async def test_two_first_owners_write_a_batch_once(database_url: str) -> None:
+    """Two workers that claim a partition nobody had before settle the same batch at once: one is refused."""
+    async with owner(database_url) as one, owner(database_url) as other:
+        assert await asyncio.gather(one.claim({SOURCE: 0}), other.claim({SOURCE: 0})) == [{SOURCE: 0}, {SOURCE: 0}]
+
+        results = await asyncio.gather(
+            one.commit([outcomes(0, 500)]), other.commit([outcomes(0, 500)]), return_exceptions=True
+        )
+
+    assert [BatchRefused] == [type(one) for one in results if isinstance(one, Exception)]
+    assert await count_of(database_url, "bridge_event") == 500
+
+
+async def test_an_owner_that_wakes_up_late_is_refused(database_url: str) -> None:
+    """A worker that was stopped while another settled its batch writes nothing when it goes on."""
+    async with owner(database_url) as sleeper, owner(database_url) as heir:
+        await sleeper.claim({SOURCE: 0})
+        in_hand = outcomes(0, 100)
+        await heir.claim({SOURCE: 0})
+        await heir.commit([outcomes(0, 300)])
+
+        refused = await asyncio.gather(sleeper.commit([in_hand]), return_exceptions=True)
+
+    assert isinstance(refused[0], BatchRefused)
+    assert await count_of(database_url, "bridge_event") == 300
+
+
+async def test_a_stopped_workers_lock_is_broken(database_url: str) -> None:
+    """A worker stopped inside its transaction holds the offset's lock; who waits ends that session and settles."""
+    async with owner(database_url, lock_timeout=2.0) as heir:
+        await heir.claim({SOURCE: 0})
+        stopped = await asyncpg.connect(database_url, server_settings={"application_name": "ghostlink-bridge lane x"})
+        await stopped.execute("BEGIN")
+        await stopped.execute("SELECT * FROM stream_offset FOR UPDATE")
+
+        await heir.commit([outcomes(0, 100)])
+
+        stopped.terminate()
+    assert await count_of(database_url, "bridge_event") == 100
+
+
+async def test_a_strangers_lock_is_left_alone(database_url: str) -> None:
+    """A session that is not a worker's is never ended: the settlement gives up after the lock time-out."""
+    async with owner(database_url, lock_timeout=0.5) as waiting:
+        await waiting.claim({SOURCE: 0})
+        stranger = await asyncpg.connect(database_url, server_settings={"application_name": "psql"})
+        await stranger.execute("BEGIN")
+        await stranger.execute("SELECT * FROM stream_offset FOR UPDATE")
+
+        gave_up = await asyncio.gather(waiting.commit([outcomes(0, 100)]), return_exceptions=True)
+
+        assert getattr(gave_up[0], "sqlstate", None) == "55P03"
+        await stranger.execute("COMMIT")
+        await waiting.commit([outcomes(0, 100)])
+        await stranger.close()
+    assert await count_of(database_url, "bridge_event") == 100

@@ -1,0 +1,98 @@
+"""The worker as a process: how it starts, drains, and ends when something is wrong."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import asyncpg
+import pytest
+from support.settled import event, prepare, produce, settings_for
+from support.wait import wait_until
+
+from schemas.settings import Settings
+from sinks.audit import audit
+
+BIN = Path(sys.executable).parent
+COMMANDS = {
+    "bridge worker": [str(BIN / "bridge"), "worker"],
+    "faust": [str(BIN / "faust"), "-A", "streams.app", "worker", "-l", "info"],
+}
+
+
+def environment(settings: Settings, **more: str) -> dict[str, str]:
+    return os.environ | {
+        "BRIDGE_KAFKA_BOOTSTRAP_SERVERS": settings.brokers,
+        "BRIDGE_DATABASE_URL": settings.dsn,
+        "BRIDGE_TOPIC_PREFIX": settings.topic_prefix,
+        "BRIDGE_GROUP": settings.group,
+        "BRIDGE_TOPIC_PARTITIONS": "2",
+        "BRIDGE_RETRY_DELAYS": "100ms,300ms",
+        **more,
+    }
+
+
+async def test_both_commands_settle_and_drain(stack, database_url: str, topic_prefix: str, tmp_path: Path) -> None:
+    """`bridge worker`, then `faust -A streams.app worker`: each settles its events and ends with 0 on SIGTERM."""
+    settings = settings_for(stack.kafka, database_url, topic_prefix, retry_delays=("100ms", "300ms"))
+    await prepare(settings)
+    conn = await asyncpg.connect(database_url)
+    for turn, (name, command) in enumerate(COMMANDS.items(), start=1):
+        await produce(settings, [event(number) for number in range(turn * 1000, turn * 1000 + 50)])
+        with (tmp_path / f"{turn}.log").open("wb") as log:
+            worker = subprocess.Popen(command, env=environment(settings), stdout=log, stderr=log)
+        try:
+            await wait_until(
+                lambda turn=turn: conn.fetchval("SELECT count(*) = $1 FROM bridge_event", 50 * turn),
+                budget_seconds=60,
+                describe=lambda turn=turn: (tmp_path / f"{turn}.log").read_text()[-2000:],
+            )
+            worker.terminate()
+            assert worker.wait(30) == 0, f"{name}: {(tmp_path / f'{turn}.log').read_text()[-2000:]}"
+        finally:
+            worker.kill()
+            worker.wait(10)
+    await conn.close()
+    assert (await audit(settings)).balanced
+
+
+async def test_a_defect_ends_the_process_and_says_why(stack, database_url: str, topic_prefix: str) -> None:
+    """An offset beyond the log's end means a topic made anew: exit 1, the reason named, the offset untouched."""
+    settings = settings_for(stack.kafka, database_url, topic_prefix)
+    await prepare(settings)
+    conn = await asyncpg.connect(database_url)
+    await conn.execute(
+        "INSERT INTO stream_offset (group_id, topic, partition, base_offset, next_offset) VALUES ($1, $2, 0, 0, 77)",
+        settings.group, settings.topics.raw,
+    )  # fmt: skip
+
+    ended = subprocess.run(COMMANDS["bridge worker"], env=environment(settings), capture_output=True, timeout=60)
+
+    assert ended.returncode == 1
+    assert b"truncated or made anew" in ended.stderr
+    assert await conn.fetchval("SELECT next_offset FROM stream_offset WHERE partition = 0 AND topic LIKE '%raw'") == 77
+    await conn.close()
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        pytest.param({"BRIDGE_DATABASE_URL": "postgresql://nobody@127.0.0.1:1/none"}, b"Postgres", id="no Postgres"),
+        pytest.param({"BRIDGE_KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:1"}, b"Kafka", id="no Kafka"),
+        pytest.param({"BRIDGE_RETRY_DELAYS": "soon"}, b"BRIDGE_RETRY_DELAYS", id="a setting"),
+        pytest.param({"BRIDGE_ENV": "production"}, b"bridge topics apply", id="topics missing in production"),
+    ],
+)
+async def test_an_unfit_start_is_refused_in_one_line(
+    stack, database_url: str, topic_prefix: str, changed: dict[str, str], said: bytes
+) -> None:
+    """A service that is away, a wrong setting, topics that are missing: exit 3 and one line that says what to do."""
+    settings = settings_for(stack.kafka, database_url, topic_prefix)
+
+    ended = subprocess.run(
+        COMMANDS["bridge worker"], env=environment(settings, **changed), capture_output=True, timeout=60
+    )
+
+    assert ended.returncode == 3, ended.stderr
+    assert said in ended.stderr
+    assert b"Traceback" not in ended.stderr
