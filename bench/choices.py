@@ -153,7 +153,7 @@ def with_digest(work: list[list[Candidate]]) -> list[list[Candidate]]:
     """The same candidates under keys without time: 128 bits of digest."""
     return [
         [
-            Candidate(one.event, blake2b(one.key, digest_size=16).digest(), one.minute, one.record)
+            Candidate(one.event, blake2b(one.key, digest_size=16).digest(), one.minute, one.record, one.minute)
             for one in batch
         ]
         for batch in work

@@ -21,13 +21,15 @@ class ReplayClaim(NamedTuple):
 class Candidate(msgspec.Struct, gc=False):
     """A normalised event that awaits the key table's word on whether it is a duplicate.
 
-    `key` is the 16-byte digest of site and event id; `minute` the window's start in minutes since the epoch.
+    `key` is the 16-byte digest of site and event id; `minute` the window's start in minutes since the epoch;
+    `first_failed_at_ms` is when the first attempt failed or, for a first attempt, when this one would.
     """
 
     event: BridgeEvent
     key: bytes
     minute: int
     record: RawRecord
+    first_failed_at_ms: int
     replay: ReplayClaim | None = None
 
 
@@ -90,7 +92,6 @@ class Tally(NamedTuple):
 def dropped(candidate: Candidate, error_class: ErrorClass, reason: DroppedReason, error: str) -> Failure:
     """The candidate as an attempt that is dropped after all."""
     event = candidate.event
-    received = to_epoch_ms(event.received_at)
     return Failure(
         record=candidate.record,
         provenance=event.provenance,
@@ -98,8 +99,8 @@ def dropped(candidate: Candidate, error_class: ErrorClass, reason: DroppedReason
         error_class=error_class,
         error=error,
         minute=candidate.minute,
-        received_at_ms=received,
-        first_failed_at_ms=received,
+        received_at_ms=to_epoch_ms(event.received_at),
+        first_failed_at_ms=candidate.first_failed_at_ms,
         site_id=event.site_id,
         script_id=event.script_id,
         event_id=event.event_id,

@@ -11,11 +11,17 @@ from schemas.raw_event import RawEvent
 Document = dict[str, Any]
 
 _CONTRACT_FIELDS = frozenset(RawEvent.model_fields)
+_NOT_IN_2 = ("value", "url", "referrer")
 
 
-def _from_2(document: Document) -> Document:
+def _from_1(document: Document) -> tuple[Document, Document]:
+    return document, {}
+
+
+def _from_2(document: Document) -> tuple[Document, Document]:
     """`amount` was `value`; `page` holds `url` and `referrer`. What else stands in `page` stays there, as extra."""
     fields = dict(document)
+    extra = {name: fields.pop(name) for name in _NOT_IN_2 if name in fields}
     if "amount" in fields:
         fields["value"] = fields.pop("amount")
     page = fields.get("page")
@@ -30,24 +36,28 @@ def _from_2(document: Document) -> Document:
             del fields["page"]
     elif page is None:
         fields.pop("page", None)
-    return fields
+    return fields, extra
 
 
-UPCASTERS: dict[int, Callable[[Document], Document]] = {1: lambda document: document, 2: _from_2}
+UPCASTERS: dict[int, Callable[[Document], tuple[Document, Document]]] = {1: _from_1, 2: _from_2}
+"""For each version, its document in version 1's fields, and what bears one of their names without being it."""
 
 
-def with_extra(document: Document) -> Document:
-    """The document with its unknown fields moved to `properties._extra`; as it is if its properties are no object."""
-    extra = {name: field for name, field in document.items() if name not in _CONTRACT_FIELDS}
+def upcast(document: Document, version: int = 1) -> Document:
+    """The document in version 1's fields, its unknown ones moved to `properties._extra`; raises KeyError.
+
+    Where the properties are no object there is no place for the unknown ones, and the contract refuses it anyway.
+    """
+    fields, extra = UPCASTERS[version](document)
+    extra |= {name: field for name, field in fields.items() if name not in _CONTRACT_FIELDS}
     if not extra:
-        return document
-    properties = document.get("properties")
+        return fields
+    known = {name: field for name, field in fields.items() if name in _CONTRACT_FIELDS}
+    properties = known.get("properties")
     if properties is None:
         properties = {}
-    if not isinstance(properties, dict):
-        return {name: field for name, field in document.items() if name in _CONTRACT_FIELDS}
-    if "_extra" in properties:
-        extra["_extra"] = properties["_extra"]
-    known = {name: field for name, field in document.items() if name in _CONTRACT_FIELDS}
-    known["properties"] = {**properties, "_extra": extra}
+    if isinstance(properties, dict):
+        if "_extra" in properties:
+            extra["_extra"] = properties["_extra"]
+        known["properties"] = {**properties, "_extra": extra}
     return known

@@ -29,7 +29,7 @@ def translate(error: Exception, doing: str) -> BridgeError:
             return Defect(f"a first attempt met a ledger row of its own provenance; {text}")
         if _is_row(sqlstate, constraint):
             return RowRejected(text, sqlstate=sqlstate)
-    elif isinstance(error, asyncpg.DataError):
+    elif isinstance(error, UNENCODABLE):
         # The driver could not even encode a value: of the event, without a word from the server.
         return RowRejected(text, sqlstate=DATA_EXCEPTION)
     return SinkUnavailable(text, sqlstate=sqlstate)
@@ -41,6 +41,9 @@ def _is_row(sqlstate: str, constraint: str | None) -> bool:
     # Without a constraint's name it is a missing partition, and that is the operation's.
     return sqlstate == "23514" and bool(constraint)
 
+
+UNENCODABLE = (asyncpg.DataError, ValueError, OverflowError)
+"""What the driver raises for a value that it can't put on the wire; COPY lets the codecs' own errors through."""
 
 TRANSLATED = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, asyncio.TimeoutError)
 """What the driver raises for reasons outside this program."""

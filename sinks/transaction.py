@@ -16,7 +16,7 @@ from sinks.ledger import provenance_columns, state_of
 from sinks.postgres import Connection, sql
 from sinks.resolve import check_offsets, check_tokens, first_of_each_key, ledger_touched, progress, replays, tally
 from sinks.sink import Committed
-from sinks.sqlstate import TRANSLATED, translate
+from sinks.sqlstate import TRANSLATED, UNENCODABLE, translate
 from sinks.windows import count_windows, window_columns
 
 EVENT_COLUMNS = BridgeEvent.__struct_fields__
@@ -111,7 +111,7 @@ async def write_events(connection: Connection, normalized: Sequence[Candidate]) 
     rows = [msgspec.structs.astuple(candidate.event) for candidate in normalized]
     try:
         await connection.copy_records_to_table("bridge_event", records=rows, columns=EVENT_COLUMNS)
-    except (asyncpg.PostgresError, asyncpg.DataError) as error:
+    except (asyncpg.PostgresError, *UNENCODABLE) as error:
         raise translate(error, "writing events") from error
 
 

@@ -8,7 +8,7 @@ import msgspec
 from schemas.headers import EVENT_ID, SCRIPT_ID, SITE_ID, Headers
 from schemas.raw_event import ABSENT, MAX_BYTES, MAX_INTEGER, RawFields
 from schemas.reasons import ErrorClass
-from schemas.upcast import UPCASTERS, with_extra
+from schemas.upcast import UPCASTERS, upcast
 from streams import diagnose
 from streams.rejection import Rejection
 
@@ -107,7 +107,7 @@ def _upcasted(text: str) -> RawFields | None:
                 f"schema_version {version} is not known here; known: {', '.join(map(str, UPCASTERS))}",
                 diagnose.identity(document),
             )
-        fields = _decode_fields(_encode(with_extra(UPCASTERS[version](document))))
+        fields = _decode_fields(_encode(upcast(document, version)))
     except (msgspec.MsgspecError, RecursionError, TypeError, OverflowError):
         return None
     sound = bytes(fields.properties)[:1] in (b"{", b"n") and _PLAIN_AMOUNT.fullmatch(fields.value)

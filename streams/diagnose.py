@@ -21,7 +21,7 @@ from schemas.raw_event import (
     RawFields,
 )
 from schemas.reasons import ErrorClass
-from schemas.upcast import UPCASTERS, with_extra
+from schemas.upcast import UPCASTERS, upcast
 from streams.rejection import Rejection
 
 # The closing quote is optional: a string without one must not be tried again from each of its escaped quotes.
@@ -76,8 +76,10 @@ def judge(text: str, headers: Headers) -> RawFields:
             known = ", ".join(map(str, UPCASTERS))
             message = f"schema_version {version} is not known here; known: {known}"
             raise Rejection(ErrorClass.UNSUPPORTED_SCHEMA_VERSION, message, whose)
-        document = UPCASTERS[version](document)
-    document = _filled(with_extra(document), headers)
+        document = upcast(document, version)
+    else:
+        document = upcast(document)
+    document = _filled(document, headers)
     try:
         event = RawEvent.model_validate(document)
     except ValidationError as error:

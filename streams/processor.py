@@ -85,7 +85,14 @@ def process(batch: Batch, context: Context) -> Outcomes:
         except Rejection as rejection:
             outcomes.failures.append(_failure(attempt, rejection, context))
             continue
-        candidate = Candidate(event, event_key(event.site_id, event.event_id), attempt.minute, record, attempt.replay)
+        candidate = Candidate(
+            event=event,
+            key=event_key(event.site_id, event.event_id),
+            minute=attempt.minute,
+            record=record,
+            first_failed_at_ms=attempt.first_failed_at_ms,
+            replay=attempt.replay,
+        )
         if candidate.key in context.known:
             outcomes.failures.append(duplicate(candidate))
         else:

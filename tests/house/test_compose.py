@@ -10,6 +10,8 @@ import jsonschema
 import pytest
 from ruamel.yaml import YAML
 
+from bridge.stack.jars import KAFKA_VERSION
+
 CHECKOUT = Path(__file__).resolve().parents[2]
 SECRET = re.compile(r"PASSWORD|SECRET|KEY|TOKEN|WEBHOOK|DATABASE_URL")
 FROM_ENVIRONMENT = re.compile(r"\$\{(\w+):\?[^}]+\}")
@@ -42,6 +44,11 @@ def test_compose_file_keeps_the_specification(compose: Compose) -> None:
     schema = Path(found.origin).parent / "builtin_schemas" / "vendor" / "compose-spec.json"
 
     jsonschema.validate(compose, json.loads(schema.read_text()), cls=jsonschema.Draft202012Validator)
+
+
+def test_the_broker_is_the_one_that_is_tested(compose: Compose) -> None:
+    """The embedded stack's version, on which the tests run."""
+    assert compose["services"]["kafka"]["image"] == f"apache/kafka:{KAFKA_VERSION}"
 
 
 def test_no_secret_stands_in_the_compose_file(compose: Compose) -> None:

@@ -54,15 +54,16 @@ def _checked(value: Any, depth: int) -> None:
             _checked(item, depth + 1)
 
 
-def _from_version_2(fields: dict[str, Any]) -> dict[str, Any]:
-    fields = dict(fields)
+def _from_version_2(fields: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    strangers = {name: fields[name] for name in ("value", "url", "referrer") if name in fields}
+    fields = {name: item for name, item in fields.items() if name not in strangers}
     if "amount" in fields:
         fields["value"] = fields.pop("amount")
     page = fields.pop("page", None)
     if isinstance(page, dict):
         fields |= {name: page[name] for name in ("url", "referrer") if name in page}
         page = {name: item for name, item in page.items() if name not in ("url", "referrer")} or None
-    return fields if page is None else fields | {"page": page}
+    return fields, strangers if page is None else strangers | {"page": page}
 
 
 def oracle(value: bytes) -> RawEvent:
@@ -82,9 +83,11 @@ def oracle(value: bytes) -> RawEvent:
     if type(version) is int and version > 0:
         if version not in (1, 2):
             raise Refused
-        fields = _from_version_2(fields) if version == 2 else fields
+        fields, strangers = _from_version_2(fields) if version == 2 else (fields, {})
+    else:
+        strangers = {}
     known = {name: item for name, item in fields.items() if name in RawEvent.model_fields}
-    unknown = {name: item for name, item in fields.items() if name not in RawEvent.model_fields}
+    unknown = {name: item for name, item in fields.items() if name not in RawEvent.model_fields} | strangers
     properties = known.get("properties")
     if unknown and (properties is None or isinstance(properties, dict)):
         before = properties or {}

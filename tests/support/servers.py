@@ -11,11 +11,12 @@ from typing import cast
 import pytest
 
 from bridge.stack import Stack, StackAddresses
+from bridge.stack.jars import KAFKA_VERSION
 from bridge.stack.ports import LOOPBACK, choose
 
 KAFKA_VARIABLE = "BRIDGE_TEST_KAFKA"
 DATABASE_VARIABLE = "BRIDGE_TEST_DATABASE_URL"
-_KAFKA_IMAGE = "apache/kafka:4.3.1"
+_KAFKA_IMAGE = f"apache/kafka:{KAFKA_VERSION}"
 _POSTGRES_IMAGE = "postgres:18"
 _CONTAINER_SECONDS = 120
 _HOST_LISTENER = 9092

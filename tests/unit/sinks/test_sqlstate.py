@@ -65,6 +65,16 @@ def test_a_lost_connection_is_of_the_operation(error: Exception) -> None:
     assert isinstance(translate(error, "settling"), SinkUnavailable)
 
 
+@pytest.mark.parametrize(
+    "error",
+    [asyncpg.DataError("invalid input"), ValueError("out of range"), OverflowError("int too big"),
+     UnicodeEncodeError("utf-8", "\ud800", 0, 1, "surrogates not allowed")],
+)  # fmt: skip
+def test_what_cannot_be_put_on_the_wire_is_of_the_event(error: Exception) -> None:
+    """No word from the server: the codecs of COPY raise errors of their own."""
+    assert isinstance(translate(error, "writing events"), RowRejected)
+
+
 def test_the_message_says_what_was_being_done() -> None:
     """And something even where the driver says nothing."""
     assert str(translate(OSError(), "reading offsets")) == "reading offsets: OSError: no further text"
