@@ -23,7 +23,6 @@ from aiokafka.structs import ConsumerRecord
 from rich.console import Console
 from rich.table import Table
 
-from bench import copy_text
 from bench.load import SITES, records, script_of
 from bench.product import fresh_schema
 from bridge.stack.stack import Stack
@@ -31,14 +30,23 @@ from schemas.outcome import Candidate
 from schemas.record import Batch, TopicPartition
 from schemas.registry import Script
 from schemas.settings import Settings
-from sinks.postgres import sql
 from sinks.resolve import first_of_each_key
+from sinks.transaction import EVENT_COLUMNS, claim_keys, write_events
 from streams.dedup import DedupHints
 from streams.normalize import Bounds
 from streams.processor import Context, process
 from streams.retry import retry_policy
 
 BATCH = 5000
+BY_ARRAY = """
+WITH offered AS (
+    SELECT event_key, received_at FROM unnest($1::bytea[], $2::timestamptz[]) AS n (event_key, received_at)
+), claimed AS (
+    INSERT INTO bridge_event_key (event_key, received_at) SELECT event_key, received_at FROM offered
+    ON CONFLICT ON CONSTRAINT bridge_event_key_pkey DO NOTHING RETURNING event_key
+)
+SELECT event_key FROM offered WHERE event_key NOT IN (SELECT event_key FROM claimed)
+"""
 Write = Callable[[asyncpg.Connection, list[Candidate]], Awaitable[None]]
 
 
@@ -63,8 +71,16 @@ def batches(count: int, seed: int) -> list[list[Candidate]]:
 async def claim(connection: asyncpg.Connection, candidates: list[Candidate]) -> list[Candidate]:
     """The key table by unnest and ON CONFLICT; returns the winners."""
     winners = {one.key: one for one in candidates}
+    for key in await claim_keys(connection, winners):
+        del winners[key]
+    return list(winners.values())
+
+
+async def claim_by_array(connection: asyncpg.Connection, candidates: list[Candidate]) -> list[Candidate]:
+    """The key table by an array of keys and one of times."""
+    winners = {one.key: one for one in candidates}
     keys = sorted(winners)
-    taken = await connection.fetch(sql("keys_insert"), keys, [winners[key].event.received_at for key in keys])
+    taken = await connection.fetch(BY_ARRAY, keys, [winners[key].event.received_at for key in keys])
     for row in taken:
         del winners[row["event_key"]]
     return list(winners.values())
@@ -81,25 +97,18 @@ async def claim_by_copy(connection: asyncpg.Connection, candidates: list[Candida
     return candidates
 
 
-async def text_lines(connection: asyncpg.Connection, candidates: list[Candidate]) -> None:
-    body = copy_text.payload(one.event for one in candidates)
-    await connection.copy_to_table(
-        "bridge_event", source=io.BytesIO(body), columns=copy_text.COLUMNS, format="text", null=""
-    )
-
-
 async def tuples(connection: asyncpg.Connection, candidates: list[Candidate]) -> None:
     rows = [msgspec.structs.astuple(one.event) for one in candidates]
-    await connection.copy_records_to_table("bridge_event", records=rows, columns=copy_text.COLUMNS)
+    await connection.copy_records_to_table("bridge_event", records=rows, columns=EVENT_COLUMNS)
 
 
 async def staged(connection: asyncpg.Connection, candidates: list[Candidate]) -> None:
-    columns = ", ".join(copy_text.COLUMNS)
+    columns = ", ".join(EVENT_COLUMNS)
     await connection.execute(
         "CREATE TEMP TABLE IF NOT EXISTS stage (LIKE bridge_event INCLUDING DEFAULTS) ON COMMIT DELETE ROWS"
     )
     rows = [msgspec.structs.astuple(one.event) for one in candidates]
-    await connection.copy_records_to_table("stage", records=rows, columns=copy_text.COLUMNS)
+    await connection.copy_records_to_table("stage", records=rows, columns=EVENT_COLUMNS)
     await connection.execute(f"INSERT INTO bridge_event ({columns}) SELECT {columns} FROM stage")
 
 
@@ -113,16 +122,16 @@ def columnar() -> Write | None:
     special = dict.fromkeys(("received_at", "occurred_at", "sent_at"), pa.timestamp("us", "UTC"))
     special |= dict.fromkeys(("site_id", "org_id", "schema_version", "raw_offset"), pa.int64())
     special |= {"raw_partition": pa.int32(), "attempt": pa.int32(), "value": pa.float64()}
-    types = {name: special.get(name, pa.string()) for name in copy_text.COLUMNS}
+    types = {name: special.get(name, pa.string()) for name in EVENT_COLUMNS}
 
     async def write(connection: asyncpg.Connection, candidates: list[Candidate]) -> None:
-        columns = {name: [getattr(one.event, name) for one in candidates] for name in copy_text.COLUMNS}
+        columns = {name: [getattr(one.event, name) for one in candidates] for name in EVENT_COLUMNS}
         columns["value"] = [None if value is None else float(value) for value in columns["value"]]
         arrays = [pa.array(column, types[name]) for name, column in columns.items()]
         batch = pa.RecordBatch.from_arrays(arrays, names=list(columns))
         encoder = ArrowToPostgresBinaryEncoder(batch.schema)
         body = b"".join((bytes(encoder.write_header()), bytes(encoder.write_batch(batch)), bytes(encoder.finish())))
-        await connection.copy_to_table("columnar", source=io.BytesIO(body), columns=copy_text.COLUMNS, format="binary")
+        await connection.copy_to_table("columnar", source=io.BytesIO(body), columns=EVENT_COLUMNS, format="binary")
 
     return write
 
@@ -163,11 +172,12 @@ def with_digest(work: list[list[Candidate]]) -> list[list[Candidate]]:
 async def measure(dsn: str, options: argparse.Namespace) -> None:
     work = batches(options.events, options.seed)
     ways: dict[str, tuple[list[list[Candidate]], Any, Write]] = {
-        "rows as tuples, key table (chosen)": (work, claim, tuples),
-        "rows as text lines, key table": (work, claim, text_lines),
+        "rows as JSON lines, key table (chosen)": (work, claim, write_events),
+        "rows as tuples, key table": (work, claim, tuples),
         "rows as tuples, staged first": (work, claim, staged),
-        "rows as tuples, keys by COPY with a fallback": (work, claim_by_copy, tuples),
-        "rows as tuples, digest keys": (with_digest(work), claim, tuples),
+        "rows as JSON lines, keys by COPY with a fallback": (work, claim_by_copy, write_events),
+        "rows as JSON lines, keys as an array": (work, claim_by_array, write_events),
+        "rows as JSON lines, digest keys": (with_digest(work), claim, write_events),
     }
     if (by_columns := columnar()) is not None:
         ways["columns by Arrow and pgpq"] = (work, claim, by_columns)

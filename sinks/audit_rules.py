@@ -229,10 +229,13 @@ def _total_problems(
 
 
 def _key_problems(keys: Keys, events: int) -> Iterable[str]:
-    """The key table has no provenance, so only counts compare; only events older than any horizon may lack a key."""
+    """The key table has no provenance, so only counts compare; only events older than any horizon may lack a key.
+
+    A key bears the latest time of its settlement, so that some events' keys count as newer than the events.
+    """
     if keys.keys > events:
         yield f"bridge_event_key: {keys.keys} keys, but only {events} events"
-    elif keys.keys_since != keys.events_since:
+    elif keys.keys_since < keys.events_since:
         yield (
             f"bridge_event_key: {keys.keys_since} keys for the {keys.events_since} events of the last 7 days, "
             "in which none may be missing"

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 
 import asyncpg
-import msgspec
 
 from schemas.bridge_event import BridgeEvent
 from schemas.errors import RowRejected, SinkUnavailable
@@ -11,7 +10,7 @@ from schemas.headers import bounded_text
 from schemas.instants import instant
 from schemas.outcome import Candidate, Failure, Outcomes, duplicate
 from schemas.record import Provenance, TopicPartition
-from sinks import ledger
+from sinks import json_lines, ledger
 from sinks.ledger import provenance_columns, state_of
 from sinks.postgres import Connection, sql
 from sinks.resolve import check_offsets, check_tokens, first_of_each_key, ledger_touched, progress, replays, tally
@@ -27,7 +26,7 @@ async def settle_in_transaction(connection: Connection, group: str, outcomes: Se
     await _lock_offsets(connection, group, outcomes)
     await _lock_ledger(connection, outcomes)
     winners, copies = first_of_each_key(outcomes)
-    taken = await _claim_keys(connection, winners)
+    taken = await claim_keys(connection, winners)
     late = [duplicate(winners.pop(key)) for key in taken] + [duplicate(copy) for copy in copies]
     normalized = list(winners.values())
     failures = [failure for one in outcomes for failure in one.failures] + late
@@ -58,12 +57,12 @@ async def _lock_ledger(connection: Connection, outcomes: Sequence[Outcomes]) -> 
     check_tokens(states, touched, replayed)
 
 
-async def _claim_keys(connection: Connection, winners: dict[bytes, Candidate]) -> list[bytes]:
+async def claim_keys(connection: Connection, winners: dict[bytes, Candidate]) -> list[bytes]:
     """Inserts the keys in their order, so that two settlements can't deadlock; returns those already taken."""
     if not winners:
         return []
-    keys = sorted(winners)
-    rows = await connection.fetch(sql("keys_insert"), keys, [winners[key].event.received_at for key in keys])
+    latest = max(candidate.event.received_at for candidate in winners.values())
+    rows = await connection.fetch(sql("keys_insert"), b"".join(sorted(winners)), latest)
     return [row["event_key"] for row in rows]
 
 
@@ -108,9 +107,9 @@ async def write_events(connection: Connection, normalized: Sequence[Candidate]) 
     """COPYs the events; raises RowRejected when Postgres refuses one of them."""
     if not normalized:
         return
-    rows = [msgspec.structs.astuple(candidate.event) for candidate in normalized]
+    source = json_lines.parts([candidate.event for candidate in normalized])
     try:
-        await connection.copy_records_to_table("bridge_event", records=rows, columns=EVENT_COLUMNS)
+        await connection.copy_to_table("bridge_event", source=source, columns=EVENT_COLUMNS, **json_lines.OPTIONS)
     except (asyncpg.PostgresError, *UNENCODABLE) as error:
         raise translate(error, "writing events") from error
 

@@ -147,9 +147,13 @@ def _page(fields: RawFields) -> tuple[str, str | None, str | None, tuple[str | N
 
 
 def _campaign(query: str) -> tuple[str | None, ...]:
-    """The utm_* parameters of a query. They are few and recur, so they are read once each."""
-    parameters = "&".join([part for part in query.split("&") if part.startswith("utm_")])
-    return _utm(parameters) if len(parameters) <= _REMEMBERED_LENGTH else _utm.__wrapped__(parameters)
+    """The utm_* parameters of a query. They recur and stand together, so that one reading serves many events."""
+    start = query.find("utm_")
+    if start and query[start - 1] != "&":
+        start = 0
+    end = query.find("&", query.rfind("utm_"))
+    part = query[start:] if end < 0 else query[start:end]
+    return _utm(part) if len(part) <= _REMEMBERED_LENGTH else _utm.__wrapped__(part)
 
 
 @lru_cache(maxsize=8192)
@@ -158,6 +162,8 @@ def _utm(parameters: str) -> tuple[str | None, ...]:
     found: dict[str, str] = {}
     for part in parameters.split("&"):
         name, _, value = part.partition("=")
+        if name not in _UTM:
+            continue
         if "%" in value or "+" in value:
             pairs = parse_qsl(f"x={value}")
             value = pairs[0][1].replace("\x00", "\ufffd") if pairs else ""
