@@ -3,6 +3,7 @@
 import re
 import ssl
 from datetime import timedelta
+from decimal import Decimal
 from typing import Annotated, Any, Literal
 
 from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator, model_validator
@@ -84,8 +85,13 @@ class Settings(BaseSettings):
     worker_default_limit: int = Field(250, ge=1, description="`bridge process`: most events a round")
     worker_default_rounds: int = Field(1, ge=1, description="`bridge process`: rounds")
     worker_max_dropped_total: int = Field(50, ge=0, description="the gate fails above this many drops")
-    worker_max_retry_ratio_pct: float = Field(20.0, ge=0, le=100, description="the gate fails above this retry ratio")
-    worker_alert_webhook: SecretStr | None = Field(None, description="called when the gate fails")
+    worker_max_retry_ratio_pct: Decimal = Field(
+        Decimal(20), ge=0, le=100, description="the gate fails above this retry ratio"
+    )
+    worker_alert_webhook: SecretStr | None = Field(None, description="URL that is called when a run fails")
+    worker_alert_webhook_secret: SecretStr | None = Field(
+        None, description="signs those calls, whsec_ and base64; else BRIDGE_SECRET_KEY does"
+    )
 
     metrics_host: str = Field("127.0.0.1", description="address that /metrics listens on; 0.0.0.0 for all")
     metrics_port: int = Field(0, ge=0, le=65535, description="port of /metrics; 0 chooses a free one")

@@ -14,7 +14,7 @@ app = typer.Typer(
 )
 
 _GROUPS: Final = ("stack", "script", "topics", "db", "schema")
-_COMMANDS: Final = ("up", "demo", "worker", "produce", "audit")
+_COMMANDS: Final = ("up", "demo", "worker", "process", "produce", "audit")
 
 for _name in _GROUPS:
     app.add_typer(getattr(importlib.import_module(f"bridge.cli.{_name}"), f"{_name}_app"), name=_name)
