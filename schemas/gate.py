@@ -35,3 +35,60 @@ def judge_run(
             f"{retried} of {processed} retried, {ratio:.2f} %, at most {limits.max_retry_ratio_pct} % are allowed"
         )
     return Verdict(passed=not reasons, reasons=reasons)
+
+
+class WindowLimits(NamedTuple):
+    """What a sliding window may retry, and drop for reasons other than a duplicate, in per cent of what it processed.
+
+    Fewer than `min_processed` events are no ground for a verdict. A target that fails passes again only below
+    `recovery` of each limit, so that one at the limit does not call somebody every minute.
+    """
+
+    max_retry_ratio_pct: Decimal
+    max_drop_ratio_pct: Decimal
+    min_processed: int
+    recovery: Decimal = Decimal("0.8")
+
+
+class WindowSums(NamedTuple):
+    """Outcomes of one target, `site:3` or `total`, in one sliding window."""
+
+    target: str
+    processed: int
+    normalized: int
+    retried: int
+    dropped: int
+    duplicates: int
+
+
+def judge_window(sums: WindowSums, limits: WindowLimits, *, failing: bool = False) -> Verdict:
+    """The verdict over one window; `failing` says that the last one was a fail."""
+    if sums.processed < limits.min_processed:
+        return Verdict(passed=True)
+    reasons = []
+    lost = sums.dropped - sums.duplicates
+    for count, what, limit in (
+        (sums.retried, "retried", limits.max_retry_ratio_pct),
+        (lost, "dropped for reasons other than a duplicate", limits.max_drop_ratio_pct),
+    ):
+        bound = limit * limits.recovery if failing else limit
+        if count * 100 > bound * sums.processed:
+            ratio = count * 100 / sums.processed
+            reasons.append(
+                f"{count} of {sums.processed} {what}, {ratio:.2f} %, at most {bound.normalize():f} % are allowed"
+            )
+    return Verdict(passed=not reasons, reasons=reasons)
+
+
+class GateChange(BaseModel):
+    """A change of verdict, as it stands on the gate's topic under its target; `change_id` is the same in each copy."""
+
+    change_id: str
+    target: str
+    passed: bool
+    reasons: list[str]
+    changed_at: str
+    window_seconds: int
+    processed: int
+    retried: int
+    dropped: int

@@ -10,6 +10,7 @@ from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_vali
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from schemas.errors import InvalidInput
+from schemas.gate import WindowLimits
 from schemas.reasons import ErrorClass
 from schemas.topics import Topics
 
@@ -93,6 +94,14 @@ class Settings(BaseSettings):
         None, description="signs those calls, whsec_ and base64; else BRIDGE_SECRET_KEY does"
     )
 
+    gate_window: str = Field("30m", description="the live verdict looks back this far")
+    gate_max_retry_ratio_pct: Decimal = Field(Decimal(20), ge=0, le=100, description="it fails above this retry ratio")
+    gate_max_drop_ratio_pct: Decimal = Field(
+        Decimal(3), ge=0, le=100, description="it fails above this ratio of drops other than duplicates"
+    )
+    gate_min_processed: int = Field(100, ge=1, description="fewer events than this are no ground for a live verdict")
+    gate_interval: str = Field("10s", description="how often the live verdict is looked at again")
+
     metrics_host: str = Field("127.0.0.1", description="address that /metrics listens on; 0.0.0.0 for all")
     metrics_port: int = Field(0, ge=0, le=65535, description="port of /metrics; 0 chooses a free one")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="least level that is logged")
@@ -114,7 +123,7 @@ class Settings(BaseSettings):
 
     @field_validator(
         "retry_delay_cap", "session_timeout", "revoke_budget", "lock_timeout", "watchdog_budget",
-        "occurred_at_max_age", "occurred_at_max_ahead", "registry_refresh",
+        "occurred_at_max_age", "occurred_at_max_ahead", "registry_refresh", "gate_window", "gate_interval",
     )  # fmt: skip
     @classmethod
     def _duration(cls, value: str) -> str:
@@ -177,6 +186,17 @@ class Settings(BaseSettings):
             timedelta(seconds=self.seconds("occurred_at_max_age")),
             timedelta(seconds=self.seconds("occurred_at_max_ahead")),
         )
+
+    @property
+    def webhook_secret(self) -> str | None:
+        """What signs calls of the webhook, if anything does."""
+        secret = self.worker_alert_webhook_secret or self.secret_key
+        return None if secret is None else secret.get_secret_value()
+
+    @property
+    def gate_limits(self) -> WindowLimits:
+        """By what the live verdict judges."""
+        return WindowLimits(self.gate_max_retry_ratio_pct, self.gate_max_drop_ratio_pct, self.gate_min_processed)
 
     def kafka_client(self) -> dict[str, Any]:
         """Connection arguments that every aiokafka client takes."""

@@ -5,7 +5,6 @@ import base64
 import binascii
 import hashlib
 import hmac
-import secrets
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -47,10 +46,18 @@ def signed_headers(body: bytes, secret: str | None, *, message_id: str, timestam
 
 
 async def call_webhook(
-    url: str, secret: str | None, kind: str, data: Mapping[str, Any], *, budget_seconds: float = BUDGET_SECONDS
+    url: str,
+    secret: str | None,
+    kind: str,
+    data: Mapping[str, Any],
+    *,
+    message_id: str,
+    budget_seconds: float = BUDGET_SECONDS,
 ) -> bool:
-    """Posts `{"type", "timestamp", "data"}`; whether somebody took it. Failures are logged without the URL's secrets."""
-    message_id = f"msg_{secrets.token_hex(12)}"
+    """Posts `{"type", "timestamp", "data"}`; whether somebody took it. Failures are logged without the URL.
+
+    `message_id` is the same whenever the same thing is told, so that the other side can tell repetitions.
+    """
     now = int(time.time())
     moment = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(now))
     body = msgspec.json.encode({"type": kind, "timestamp": moment, "data": data})

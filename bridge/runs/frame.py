@@ -150,6 +150,7 @@ async def _told(settings: Settings, run: Run[S], code: int) -> None:
         "processed_total": summary.processed_total,
         "failed_total": summary.failed_total,
     }
-    secret = settings.worker_alert_webhook_secret or settings.secret_key
-    signed_by = None if secret is None else secret.get_secret_value()
-    await call_webhook(url.get_secret_value(), signed_by, "bridge.run.failed", data)
+    message_id = f"run_{summary.run_id}"
+    await call_webhook(
+        url.get_secret_value(), settings.webhook_secret, "bridge.run.failed", data, message_id=message_id
+    )
