@@ -29,7 +29,10 @@ def duration_seconds(text: str) -> float:
 class Settings(BaseSettings):
     """Settings of every process; `docs/settings.md` is made from this class."""
 
-    model_config = SettingsConfigDict(env_prefix="BRIDGE_", env_file=None, extra="ignore", frozen=True)
+    # A variable that is set to nothing is not set: schedulers pass what nobody gave as an empty text.
+    model_config = SettingsConfigDict(
+        env_prefix="BRIDGE_", env_file=None, env_ignore_empty=True, extra="ignore", frozen=True
+    )
 
     env: Literal["development", "staging", "production"] = Field("development", description="which guards apply")
     kafka_bootstrap_servers: str = Field("", description="host:port of one or more Kafka brokers, by commas")

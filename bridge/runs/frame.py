@@ -17,6 +17,7 @@ from schemas.run_summary import RunSummary, TargetError, begin_summary
 from schemas.settings import Settings
 from sinks.runs import note_begin, note_end, run_lock
 from sinks.webhook import call_webhook
+from streams.start import ready
 
 S = TypeVar("S", bound=RunSummary)
 log = structlog.get_logger(__name__)
@@ -78,6 +79,7 @@ async def perform(job: Job[S], settings: Settings, options: RunOptions) -> tuple
 
 
 async def _locked(job: Job[S], run: Run[S], settings: Settings, options: RunOptions, started: datetime) -> None:
+    await ready(settings, look_only=options.dry_run)
     # The hour is for people only: two runs must not pass each other at the turn of an hour.
     name = f"script:{job.name}:{options.scope}"
     async with run_lock(settings.dsn, name, f"{name}:{started:%Y-%m-%d-%H}") as run.lock:
