@@ -3,6 +3,7 @@
 BridgeError
 ├── InvalidInput          what a person or producer gave is wrong                  exit 3
 ├── EnvironmentUnfit      the machine, a service or the schema is not as needed    exit 3
+├── AnotherRun            the same script and scope are running already            exit 3
 ├── SinkUnavailable       the operation failed, not the event: pause, try again
 ├── RowRejected           Postgres refuses a row: bisect until it stands alone
 ├── BatchRefused          the batch does not continue the stored offset: rewind
@@ -24,6 +25,12 @@ class InvalidInput(BridgeError):
 
 class EnvironmentUnfit(BridgeError):
     """A needed program, service, port, disk or schema is missing or not as needed."""
+
+    exit_code = 3
+
+
+class AnotherRun(BridgeError):
+    """A duplicate run: nothing was done, the run that holds the lock goes on."""
 
     exit_code = 3
 

@@ -1,7 +1,28 @@
 """What the ledger says of a raw event, and which attempt it awaits."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import NamedTuple
+
+from schemas.record import Provenance
+
+
+class Scope(NamedTuple):
+    """Whose events: of these sites, of these organisations' sites; None is no bound."""
+
+    site_ids: tuple[int, ...] | None = None
+    org_ids: tuple[int, ...] | None = None
+
+
+class Waiting(NamedTuple):
+    """A raw event that waits in the ledger for its attempt number `attempt`, as it was read from the raw topic."""
+
+    provenance: Provenance
+    site_id: int | None
+    attempt: int
+    key: bytes | None
+    value: bytes | None
+    headers: Sequence[tuple[str, bytes | None]]
 
 
 class LedgerState(NamedTuple):

@@ -2,9 +2,13 @@
 
 import re
 from collections.abc import Sequence
-from typing import NamedTuple, Protocol
+from typing import Final, NamedTuple, Protocol
 
 _PROVENANCE = re.compile(r"([A-Za-z0-9._-]{1,249}):([0-9]{1,10}):([0-9]{1,19})")
+
+
+LEDGER_TOPIC: Final = "process"
+"""What stands for the topic of a batch that came straight from the ledger: it continues no offset."""
 
 
 class TopicPartition(NamedTuple):
@@ -72,6 +76,11 @@ class Batch(NamedTuple):
     prev: int
     next: int
     records: Sequence[RawRecord]
+
+    @property
+    def from_ledger(self) -> bool:
+        """Whether it was read from the ledger itself and not from a log."""
+        return self.source.topic == LEDGER_TOPIC
 
     @property
     def skipped(self) -> int:

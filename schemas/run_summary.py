@@ -2,9 +2,11 @@
 
 import secrets
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
+
+from schemas.gate import Verdict
 
 
 class TargetError(BaseModel):
@@ -32,7 +34,7 @@ class RunSummary(BaseModel):
     warnings: list[str] = Field(default_factory=list)
     errors: list[TargetError] = Field(default_factory=list)
 
-    def ended(self, now: datetime, **counters: Any) -> "RunSummary":
+    def ended(self, now: datetime, **counters: Any) -> Self:
         """The summary with its end, duration and counters filled in."""
         started = datetime.strptime(self.started_at, _FORM).replace(tzinfo=UTC)
         return self.model_copy(
@@ -44,10 +46,23 @@ class RunSummary(BaseModel):
         )
 
 
+class ProcessSummary(RunSummary):
+    """What one `bridge process` did: outcomes of attempts, drops by reason, and the gate's verdict over them."""
+
+    rounds_total: int = 0
+    normalized_total: int = 0
+    retried_total: int = 0
+    dropped_total: int = 0
+    stale_total: int = 0
+    dropped_by_reason: dict[str, int] = Field(default_factory=dict)
+    gate: Verdict = Field(default_factory=lambda: Verdict(passed=True))
+
+
+S = TypeVar("S", bound=RunSummary)
 _FORM = "%Y-%m-%dT%H:%M:%SZ"
 
 
-def begin_summary(script: str, now: datetime, *, dry_run: bool = False) -> RunSummary:
-    """A summary at its beginning, with a run id such as 20260210T143001Z-8f1c."""
+def begin_summary(script: str, now: datetime, kind: type[S], *, dry_run: bool = False) -> S:
+    """A summary of that kind at its beginning, with a run id such as 20260210T143001Z-8f1c."""
     run_id = f"{now:%Y%m%dT%H%M%SZ}-{secrets.token_hex(2)}"
-    return RunSummary(script=script, run_id=run_id, started_at=now.strftime(_FORM), dry_run=dry_run)
+    return kind(script=script, run_id=run_id, started_at=now.strftime(_FORM), dry_run=dry_run)

@@ -3,12 +3,14 @@
 import re
 import ssl
 from datetime import timedelta
+from decimal import Decimal
 from typing import Annotated, Any, Literal
 
 from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from schemas.errors import InvalidInput
+from schemas.gate import WindowLimits
 from schemas.reasons import ErrorClass
 from schemas.topics import Topics
 
@@ -27,7 +29,10 @@ def duration_seconds(text: str) -> float:
 class Settings(BaseSettings):
     """Settings of every process; `docs/settings.md` is made from this class."""
 
-    model_config = SettingsConfigDict(env_prefix="BRIDGE_", env_file=None, extra="ignore", frozen=True)
+    # A variable that is set to nothing is not set: schedulers pass what nobody gave as an empty text.
+    model_config = SettingsConfigDict(
+        env_prefix="BRIDGE_", env_file=None, env_ignore_empty=True, extra="ignore", frozen=True
+    )
 
     env: Literal["development", "staging", "production"] = Field("development", description="which guards apply")
     kafka_bootstrap_servers: str = Field("", description="host:port of one or more Kafka brokers, by commas")
@@ -84,8 +89,21 @@ class Settings(BaseSettings):
     worker_default_limit: int = Field(250, ge=1, description="`bridge process`: most events a round")
     worker_default_rounds: int = Field(1, ge=1, description="`bridge process`: rounds")
     worker_max_dropped_total: int = Field(50, ge=0, description="the gate fails above this many drops")
-    worker_max_retry_ratio_pct: float = Field(20.0, ge=0, le=100, description="the gate fails above this retry ratio")
-    worker_alert_webhook: SecretStr | None = Field(None, description="called when the gate fails")
+    worker_max_retry_ratio_pct: Decimal = Field(
+        Decimal(20), ge=0, le=100, description="the gate fails above this retry ratio"
+    )
+    worker_alert_webhook: SecretStr | None = Field(None, description="URL that is called when a run fails")
+    worker_alert_webhook_secret: SecretStr | None = Field(
+        None, description="signs those calls, whsec_ and base64; else BRIDGE_SECRET_KEY does"
+    )
+
+    gate_window: str = Field("30m", description="the live verdict looks back this far")
+    gate_max_retry_ratio_pct: Decimal = Field(Decimal(20), ge=0, le=100, description="it fails above this retry ratio")
+    gate_max_drop_ratio_pct: Decimal = Field(
+        Decimal(3), ge=0, le=100, description="it fails above this ratio of drops other than duplicates"
+    )
+    gate_min_processed: int = Field(100, ge=1, description="fewer events than this are no ground for a live verdict")
+    gate_interval: str = Field("10s", description="how often the live verdict is looked at again")
 
     metrics_host: str = Field("127.0.0.1", description="address that /metrics listens on; 0.0.0.0 for all")
     metrics_port: int = Field(0, ge=0, le=65535, description="port of /metrics; 0 chooses a free one")
@@ -108,7 +126,7 @@ class Settings(BaseSettings):
 
     @field_validator(
         "retry_delay_cap", "session_timeout", "revoke_budget", "lock_timeout", "watchdog_budget",
-        "occurred_at_max_age", "occurred_at_max_ahead", "registry_refresh",
+        "occurred_at_max_age", "occurred_at_max_ahead", "registry_refresh", "gate_window", "gate_interval",
     )  # fmt: skip
     @classmethod
     def _duration(cls, value: str) -> str:
@@ -171,6 +189,17 @@ class Settings(BaseSettings):
             timedelta(seconds=self.seconds("occurred_at_max_age")),
             timedelta(seconds=self.seconds("occurred_at_max_ahead")),
         )
+
+    @property
+    def webhook_secret(self) -> str | None:
+        """What signs calls of the webhook, if anything does."""
+        secret = self.worker_alert_webhook_secret or self.secret_key
+        return None if secret is None else secret.get_secret_value()
+
+    @property
+    def gate_limits(self) -> WindowLimits:
+        """By what the live verdict judges."""
+        return WindowLimits(self.gate_max_retry_ratio_pct, self.gate_max_drop_ratio_pct, self.gate_min_processed)
 
     def kafka_client(self) -> dict[str, Any]:
         """Connection arguments that every aiokafka client takes."""

@@ -5,12 +5,9 @@ from typing import NamedTuple
 
 from schemas.audit_report import AuditReport, AuditTotals, PartitionAccount
 from schemas.reasons import DroppedReason
-from schemas.record import TopicPartition
+from schemas.record import LEDGER_TOPIC, TopicPartition
 from schemas.topics import Topics
 from sinks.kafka_admin import LogBounds
-
-PROCESS_TOPIC = "process"
-"""The windows of `bridge process` bear this name instead of a topic's: they have no offsets of their own."""
 
 
 class Offsets(NamedTuple):
@@ -186,10 +183,10 @@ def _row_problems(source: TopicPartition, offsets: Offsets | None, ledger: Ledge
 def _window_problems(snapshot: Snapshot) -> Iterable[str]:
     """The windows of each partition against its running totals."""
     # What `bridge process` settled stands in windows of its own, so the partitions' windows may then hold less.
-    processed_apart = any(source.topic == PROCESS_TOPIC for source in snapshot.windows)
+    processed_apart = any(source.topic == LEDGER_TOPIC for source in snapshot.windows)
     empty = (0, 0, 0)
     for source in sorted({*snapshot.offsets, *snapshot.windows}):
-        if source.topic == PROCESS_TOPIC:
+        if source.topic == LEDGER_TOPIC:
             continue
         window, offsets = snapshot.windows.get(source), snapshot.offsets.get(source)
         counted = (window.normalized, window.retried, window.dropped) if window else empty
@@ -222,7 +219,7 @@ def _total_problems(
         yield f"the ledger drops for a reason that does not exist: {reason}"
     later = sum(one.later_attempts for one in ledgers.values())
     live = sum(one.live for source, one in snapshot.offsets.items() if source.topic not in raw_topics)
-    if live != later and not any(source.topic == PROCESS_TOPIC for source in snapshot.windows):
+    if live != later and not any(source.topic == LEDGER_TOPIC for source in snapshot.windows):
         yield f"the running totals count {live} later attempts, the ledger {later}"
     if snapshot.keys:
         yield from _key_problems(snapshot.keys, persisted)

@@ -1,7 +1,8 @@
 """Publishing to Kafka: retry records and dead letters, whole, to the partition of their provenance."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from typing import Any
 
 from aiokafka import AIOKafkaProducer
@@ -12,6 +13,7 @@ from schemas.errors import SinkUnavailable
 from schemas.headers import Headers, bounded_text
 from schemas.outcome import Failure
 from schemas.settings import Settings
+from sinks.kafka_admin import unfit
 
 MAX_REQUEST = 2 * 1024 * 1024
 
@@ -28,6 +30,21 @@ def make_producer(settings: Settings, **overrides: Any) -> AIOKafkaProducer:
         "request_timeout_ms": 30_000,
     }
     return AIOKafkaProducer(**settings.kafka_client(), **(options | overrides))
+
+
+@asynccontextmanager
+async def publishing(settings: Settings) -> AsyncIterator["KafkaPublisher"]:
+    """A publisher with a producer of its own for a short piece of work; raises EnvironmentUnfit if Kafka is away."""
+    producer = make_producer(settings)
+    try:
+        await producer.start()
+    except (KafkaError, OSError) as error:
+        await producer.stop()
+        raise unfit(settings, error) from error
+    try:
+        yield KafkaPublisher(producer, settings.topics.dlq)
+    finally:
+        await producer.stop()
 
 
 def original_headers(failure: Failure) -> list[tuple[str, bytes | None]]:

@@ -9,12 +9,21 @@ from typing import Any, NamedTuple
 from aiokafka import AIOKafkaConsumer
 from aiokafka import TopicPartition as KafkaPartition
 from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.errors import KafkaConnectionError, KafkaError, NodeNotReadyError
+from aiokafka.errors import (
+    GroupCoordinatorNotAvailableError,
+    GroupLoadInProgressError,
+    KafkaConnectionError,
+    KafkaError,
+    NodeNotReadyError,
+)
 
 from schemas.errors import EnvironmentUnfit
 from schemas.record import TopicPartition
 from schemas.settings import Settings
 
+# Where a group's members stand in the protocol's answer: after error, id, state, protocol type and protocol.
+_MEMBERS = 5
+_COORDINATOR_SECONDS = 0.2
 ANSWER_SECONDS = 12.0
 """How long Kafka may take over one answer before it counts as away."""
 
@@ -79,6 +88,19 @@ async def topic_facts(client: AIOKafkaAdminClient) -> dict[str, TopicFacts]:
         if topic["error_code"] == 0 and partitions:
             found[topic["topic"]] = TopicFacts(len(partitions), min(len(one["replicas"]) for one in partitions))
     return found
+
+
+async def group_has_members(settings: Settings) -> bool:
+    """Whether a worker is a member of the batch consumer's group now; raises EnvironmentUnfit when Kafka is away."""
+    async with kafka_admin(settings) as client, asyncio.timeout(ANSWER_SECONDS):
+        while True:
+            try:
+                described = await client.describe_consumer_groups([settings.group])
+                break
+            except (GroupCoordinatorNotAvailableError, GroupLoadInProgressError):
+                # A cluster in which no group has been yet makes its topic of groups first.
+                await asyncio.sleep(_COORDINATOR_SECONDS)
+    return any(group[_MEMBERS] for answer in described for group in answer.groups)
 
 
 async def log_bounds(settings: Settings, topics: Iterable[str]) -> dict[TopicPartition, LogBounds]:

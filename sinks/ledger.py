@@ -8,7 +8,7 @@ import msgspec
 
 from schemas.headers import Headers, bounded_text
 from schemas.instants import instant
-from schemas.ledger import LedgerState
+from schemas.ledger import LedgerState, Waiting
 from schemas.outcome import Failure
 from schemas.reasons import DroppedReason
 from schemas.record import Provenance
@@ -25,6 +25,18 @@ def state_of(row: "asyncpg.Record") -> LedgerState:
         row["replay_id"],
         row["replayed_as"],
         row["replay_of"],
+    )
+
+
+def waiting(row: "asyncpg.Record") -> Waiting:
+    """The waiting raw event in a row of `ledger_due`."""
+    return Waiting(
+        Provenance(row["raw_topic"], row["raw_partition"], row["raw_offset"]),
+        row["site_id"],
+        row["retry_count"] + 1,
+        row["record_key"],
+        row["payload"],
+        [] if row["headers"] is None else decode_headers(row["headers"]),
     )
 
 

@@ -8,10 +8,10 @@ from schemas.bridge_event import BridgeEvent
 from schemas.errors import Defect, RowRejected
 from schemas.headers import bounded_text
 from schemas.instants import instant
-from schemas.ledger import LedgerState
+from schemas.ledger import LedgerState, Scope, Waiting
 from schemas.outcome import Candidate, Failure, Outcomes, duplicate
 from schemas.reasons import DroppedReason, ErrorClass
-from schemas.record import Provenance, TopicPartition
+from schemas.record import LEDGER_TOPIC, Provenance, TopicPartition
 from sinks.kafka import copy_headers
 from sinks.resolve import (
     Progress,
@@ -19,6 +19,7 @@ from sinks.resolve import (
     check_tokens,
     first_of_each_key,
     ledger_touched,
+    logged,
     progress,
     replays,
     tally,
@@ -138,11 +139,26 @@ class MemorySink:
         self._fail("ledger")
         return self._states(provenances)
 
+    async def due(self, now_ms: int, scope: Scope, limit: int) -> list[Waiting]:
+        self._fail("due")
+        moment = instant(now_ms)
+        rows = (
+            (row.next_retry_at, provenance, row)
+            for provenance, row in self._store.ledger.items()
+            if row.next_retry_at is not None and row.next_retry_at <= moment
+            # There are no organisations here: an event's own is not in the ledger but in the registry.
+            if scope.site_ids is None or row.site_id in scope.site_ids
+        )
+        return [
+            Waiting(provenance, row.site_id, row.retry_count + 1, row.record_key, row.payload, row.headers)
+            for _, provenance, row in sorted(rows, key=lambda found: found[:2])[:limit]
+        ]
+
     async def commit(self, outcomes: Sequence[Outcomes]) -> Committed:
         # Everything that can refuse comes first and nothing awaits in between: all is written, or nothing.
         self._fail("commit")
         store = self._store
-        check_offsets(self._next_offsets([one.batch.source for one in outcomes]), outcomes)
+        check_offsets(self._next_offsets([batch.source for batch in logged(outcomes)]), outcomes)
         touched, replayed = ledger_touched(outcomes), replays(outcomes)
         check_tokens(self._states([*touched, *replayed]), touched, replayed)
         winners, copies = first_of_each_key(outcomes)
@@ -158,7 +174,8 @@ class MemorySink:
         self._add_windows(count_windows(normalized, failures))
         rows = progress(outcomes, late)
         for row in rows:
-            store.offsets[row.source].add(row)
+            if row.source.topic != LEDGER_TOPIC:
+                store.offsets[row.source].add(row)
         return Committed(tally(rows), failures, list(winners))
 
     async def rejected(self, outcomes: Sequence[Outcomes]) -> list[Rejected]:

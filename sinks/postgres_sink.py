@@ -7,10 +7,11 @@ from contextlib import asynccontextmanager
 import structlog
 
 from schemas.errors import BridgeError, RowRejected
-from schemas.ledger import LedgerState
+from schemas.instants import instant
+from schemas.ledger import LedgerState, Scope, Waiting
 from schemas.outcome import Candidate, Outcomes
 from schemas.record import Provenance, TopicPartition
-from sinks.ledger import provenance_columns, state_of
+from sinks.ledger import provenance_columns, state_of, waiting
 from sinks.postgres import APPLICATION_PREFIX, Connection, close, connect, connection, sql, worker_name
 from sinks.resolve import first_of_each_key
 from sinks.sink import Committed, Rejected
@@ -54,6 +55,11 @@ class PostgresSink:
         async with self._working("reading the ledger") as conn:
             rows = await conn.fetch(sql("ledger_read"), *provenance_columns(list(provenances)))
         return {Provenance(row["raw_topic"], row["raw_partition"], row["raw_offset"]): state_of(row) for row in rows}
+
+    async def due(self, now_ms: int, scope: Scope, limit: int) -> list[Waiting]:
+        async with self._working("reading what is due") as conn:
+            rows = await conn.fetch(sql("ledger_due"), instant(now_ms), scope.site_ids, scope.org_ids, limit)
+        return [waiting(row) for row in rows]
 
     async def commit(self, outcomes: Sequence[Outcomes]) -> Committed:
         async with self._working("settling") as conn, self._blockers_watched(conn), conn.transaction():

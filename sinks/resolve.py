@@ -6,7 +6,7 @@ from typing import NamedTuple
 from schemas.errors import BatchRefused
 from schemas.ledger import LedgerState
 from schemas.outcome import Candidate, Failure, Outcomes, Tally
-from schemas.record import Provenance, TopicPartition
+from schemas.record import Batch, Provenance, TopicPartition
 
 
 def first_of_each_key(outcomes: Iterable[Outcomes]) -> tuple[dict[bytes, Candidate], list[Candidate]]:
@@ -91,10 +91,14 @@ def replays(outcomes: Iterable[Outcomes]) -> dict[Provenance, tuple[str, Provena
     return found
 
 
+def logged(outcomes: Iterable[Outcomes]) -> list[Batch]:
+    """The batches that were read from a log, and so continue an offset."""
+    return [one.batch for one in outcomes if not one.batch.from_ledger]
+
+
 def check_offsets(stored: Mapping[TopicPartition, int], outcomes: Sequence[Outcomes]) -> None:
     """Raises BatchRefused unless every batch begins where its stored offset stands."""
-    for one in outcomes:
-        batch = one.batch
+    for batch in logged(outcomes):
         found = stored.get(batch.source)
         if found != batch.prev:
             what = "has no stored offset" if found is None else f"stands at {found}"

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from schemas.errors import RowRejected, SinkUnavailable
 from schemas.outcome import Outcomes, dropped
 from schemas.reasons import DroppedReason, ErrorClass
-from sinks.resolve import check_offsets
+from sinks.resolve import check_offsets, logged
 from sinks.sink import Committed, Publisher, Rejected, Sink
 
 
@@ -23,7 +23,7 @@ class Settler:
         what was refused stays refused. Raises BatchRefused if the batch does not continue the stored offset.
         """
         while True:
-            check_offsets(await self._sink.stored([one.batch.source for one in outcomes]), outcomes)
+            check_offsets(await self._sink.stored([batch.source for batch in logged(outcomes)]), outcomes)
             await self._publisher.publish([failure for one in outcomes for failure in one.failures])
             try:
                 return await self._sink.commit(outcomes)

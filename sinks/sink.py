@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple, Protocol
 
-from schemas.ledger import LedgerState
+from schemas.ledger import LedgerState, Scope, Waiting
 from schemas.outcome import Candidate, Failure, Outcomes, Tally
 from schemas.record import Provenance, TopicPartition
 
@@ -43,6 +43,10 @@ class Sink(Protocol):
 
     async def ledger(self, provenances: Sequence[Provenance]) -> dict[Provenance, LedgerState]:
         """The ledger's rows of these raw events, without a lock."""
+        ...
+
+    async def due(self, now_ms: int, scope: Scope, limit: int) -> list[Waiting]:
+        """At most `limit` waiting raw events whose next attempt is due, the longest due first, without a lock."""
         ...
 
     async def commit(self, outcomes: Sequence[Outcomes]) -> Committed:

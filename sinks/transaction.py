@@ -9,11 +9,20 @@ from schemas.errors import RowRejected, SinkUnavailable
 from schemas.headers import bounded_text
 from schemas.instants import instant
 from schemas.outcome import Candidate, Failure, Outcomes, duplicate
-from schemas.record import Provenance, TopicPartition
+from schemas.record import LEDGER_TOPIC, Provenance, TopicPartition
 from sinks import json_lines, ledger
 from sinks.ledger import provenance_columns, state_of
 from sinks.postgres import Connection, sql
-from sinks.resolve import check_offsets, check_tokens, first_of_each_key, ledger_touched, progress, replays, tally
+from sinks.resolve import (
+    check_offsets,
+    check_tokens,
+    first_of_each_key,
+    ledger_touched,
+    logged,
+    progress,
+    replays,
+    tally,
+)
 from sinks.sink import Committed
 from sinks.sqlstate import TRANSLATED, UNENCODABLE, translate
 from sinks.windows import count_windows, window_columns
@@ -35,13 +44,13 @@ async def settle_in_transaction(connection: Connection, group: str, outcomes: Se
     await write_events(connection, normalized)
     await _add_windows(connection, normalized, failures)
     rows = progress(outcomes, late)
-    columns = list(zip(*((*row.source, *row[1:]) for row in rows), strict=True))
-    await connection.execute(sql("offsets_advance"), group, *map(list, columns))
+    if read := [(*row.source, *row[1:]) for row in rows if row.source.topic != LEDGER_TOPIC]:
+        await connection.execute(sql("offsets_advance"), group, *map(list, zip(*read, strict=True)))
     return Committed(tally(rows), failures, list(winners))
 
 
 async def _lock_offsets(connection: Connection, group: str, outcomes: Sequence[Outcomes]) -> None:
-    sources = [one.batch.source for one in outcomes]
+    sources = [batch.source for batch in logged(outcomes)]
     rows = await connection.fetch(
         sql("offsets_lock"), group, [source.topic for source in sources], [source.partition for source in sources]
     )

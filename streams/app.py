@@ -16,11 +16,13 @@ import structlog
 from mode import Service
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
+from schemas.gate import GateChange
 from schemas.settings import Settings, load_settings
 from sinks import metrics
-from streams.gate_alerts import log_verdict
+from streams.gate_alerts import tell
 from streams.logs import configure_logs
 from streams.start import ready
+from streams.verdict import judge_and_publish
 from streams.worker import Worker
 
 log = structlog.get_logger(__name__)
@@ -55,7 +57,7 @@ def create_app(settings: Settings) -> faust.App:
         broker_rebalance_timeout=30.0,
     )
     _add_worker(app, settings)
-    _add_alerts(app, settings)
+    _add_gate(app, settings)
     _add_metrics_page(app)
     return app
 
@@ -83,16 +85,24 @@ def _add_worker(app: faust.App, settings: Settings) -> None:
     app.service(BatchWorker)
 
 
-def _add_alerts(app: faust.App, settings: Settings) -> None:
+def _add_gate(app: faust.App, settings: Settings) -> None:
     topic = app.topic(
         settings.topics.gate, key_type=bytes, key_serializer="raw", value_type=bytes, value_serializer="raw"
     )
 
     async def alerts(verdicts: Any) -> None:
         async for verdict in verdicts:
-            log_verdict(verdict)
+            await tell(settings, verdict)
+
+    async def judge() -> None:
+        await judge_and_publish(settings, publish)
+
+    async def publish(change: GateChange) -> None:
+        await topic.send(key=change.target.encode(), value=change.model_dump_json().encode())
 
     app.agent(topic, name="alerts")(alerts)
+    # On every worker: Postgres lets one judge at a time, where Faust's leader would need a topic of its own.
+    app.timer(interval=settings.seconds("gate_interval"))(judge)
 
 
 def _add_metrics_page(app: faust.App) -> None:

@@ -1,7 +1,8 @@
 """The seam of reading: batches of consecutive records per partition, each continuing the one before it."""
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from typing import Protocol
 
 from aiokafka import AIOKafkaConsumer
@@ -10,6 +11,8 @@ from aiokafka.errors import IllegalStateError, KafkaError, OffsetOutOfRangeError
 
 from schemas.errors import BridgeError
 from schemas.record import Batch, TopicPartition
+from schemas.settings import Settings
+from sinks.kafka_admin import unfit
 
 COMMIT_SECONDS = 5.0
 
@@ -59,6 +62,25 @@ class Source(Protocol):
     async def commit(self, offsets: Mapping[TopicPartition, int]) -> bool:
         """Tells Kafka what is settled, for lag tools; False, never an exception, when Kafka doesn't take it now."""
         ...
+
+
+def make_consumer(settings: Settings) -> AIOKafkaConsumer:
+    """A member of the batch consumer's group, or to be, that commits only what it is told to."""
+    return AIOKafkaConsumer(
+        **settings.kafka_client(),
+        group_id=settings.group,
+        enable_auto_commit=False,
+        auto_offset_reset="none",
+        isolation_level="read_committed",
+        fetch_max_wait_ms=50,
+        fetch_max_bytes=settings.fetch_max_bytes,
+        max_partition_fetch_bytes=min(1024 * 1024, settings.fetch_max_bytes),
+        session_timeout_ms=int(settings.seconds("session_timeout") * 1000),
+        heartbeat_interval_ms=int(settings.seconds("session_timeout") * 200),
+        # Longer than the batch in hand may take, else the group gives up on a member that is settling.
+        rebalance_timeout_ms=int(settings.seconds("revoke_budget") * 1000) + 20_000,
+        max_poll_interval_ms=300_000,
+    )
 
 
 class KafkaSource:
@@ -141,3 +163,19 @@ class KafkaSource:
         except (KafkaError, IllegalStateError, OSError):
             return False
         return True
+
+
+@asynccontextmanager
+async def taking(settings: Settings, partitions: Sequence[TopicPartition]) -> AsyncIterator[KafkaSource]:
+    """These partitions for a short piece of work, without joining the group; raises EnvironmentUnfit if Kafka is away."""
+    consumer = make_consumer(settings)
+    try:
+        await consumer.start()
+    except (KafkaError, OSError) as error:
+        await consumer.stop()
+        raise unfit(settings, error) from error
+    try:
+        consumer.assign([KafkaPartition(*one) for one in partitions])
+        yield KafkaSource(consumer)
+    finally:
+        await consumer.stop()

@@ -10,8 +10,8 @@ from sinks.topics_admin import apply_topics, check_topics
 log = structlog.get_logger(__name__)
 
 
-async def ready(settings: Settings) -> None:
-    """Development brings schema and topics up to date by itself; elsewhere what is behind is refused.
+async def ready(settings: Settings, *, look_only: bool = False) -> None:
+    """Development brings schema and topics up to date by itself; elsewhere, or to `look_only`, what is behind is refused.
 
     Raises EnvironmentUnfit.
     """
@@ -21,7 +21,7 @@ async def ready(settings: Settings) -> None:
         raise
     except BridgeError as error:
         raise EnvironmentUnfit(f"Postgres is away at start: {error}") from error
-    if settings.env == "development":
+    if settings.env == "development" and not look_only:
         for name in await migrate(settings.dsn, months_ahead=settings.partitions_ahead):
             log.info("migrated", migration=name)
         await apply_topics(settings)

@@ -6,7 +6,6 @@ import time
 from typing import Any
 
 import structlog
-from aiokafka import AIOKafkaConsumer
 from aiokafka import TopicPartition as KafkaPartition
 from aiokafka.abc import ConsumerRebalanceListener
 from aiokafka.errors import KafkaError
@@ -24,7 +23,7 @@ from streams.lane import LaneParts
 from streams.lanes import Lanes
 from streams.normalize import Bounds
 from streams.retry import retry_policy
-from streams.source import KafkaSource
+from streams.source import KafkaSource, make_consumer
 from streams.watchdog import Watchdog
 
 PARTITIONS_SECONDS = 3600.0
@@ -38,7 +37,7 @@ class Worker(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka's bas
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._topics = settings.topics
-        self._consumer = _make_consumer(settings)
+        self._consumer = make_consumer(settings)
         self._producer = make_producer(settings)
         self._registry = RegistryCache(settings.dsn, refresh_seconds=settings.seconds("registry_refresh"))
         self.failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -130,21 +129,3 @@ class Worker(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka's bas
         if not self.failed.done():
             log.critical("worker_failed", error=str(error), kind=type(error).__name__)
             self.failed.set_exception(error if isinstance(error, Exception) else Defect(repr(error)))
-
-
-def _make_consumer(settings: Settings) -> AIOKafkaConsumer:
-    return AIOKafkaConsumer(
-        **settings.kafka_client(),
-        group_id=settings.group,
-        enable_auto_commit=False,
-        auto_offset_reset="none",
-        isolation_level="read_committed",
-        fetch_max_wait_ms=50,
-        fetch_max_bytes=settings.fetch_max_bytes,
-        max_partition_fetch_bytes=min(1024 * 1024, settings.fetch_max_bytes),
-        session_timeout_ms=int(settings.seconds("session_timeout") * 1000),
-        heartbeat_interval_ms=int(settings.seconds("session_timeout") * 200),
-        # Longer than the batch in hand may take, else the group gives up on a member that is settling.
-        rebalance_timeout_ms=int(settings.seconds("revoke_budget") * 1000) + 20_000,
-        max_poll_interval_ms=300_000,
-    )

@@ -13,10 +13,11 @@ app = typer.Typer(
     add_completion=False,
 )
 
-_GROUPS: Final = ("stack", "script", "topics", "db", "schema")
-_COMMANDS: Final = ("up", "demo", "worker", "produce", "audit")
+_GROUPS: Final = ("stack", "script", "topics", "db", "gate", "runs", "schema")
+_COMMANDS: Final = ("up", "demo", "worker", "process", "produce", "audit")
 
 for _name in _GROUPS:
     app.add_typer(getattr(importlib.import_module(f"bridge.cli.{_name}"), f"{_name}_app"), name=_name)
 for _name in _COMMANDS:
     app.command(_name)(getattr(importlib.import_module(f"bridge.cli.{_name}"), _name))
+app.command("kpi")(importlib.import_module("bridge.cli.gate").kpi)

@@ -21,7 +21,7 @@ from bridge.demo.scenario import Scenario
 from bridge.demo.verdict import DemoResult, counters
 from bridge.stack import Stack
 from schemas.errors import BridgeError, InvalidInput
-from schemas.run_summary import begin_summary
+from schemas.run_summary import RunSummary, begin_summary
 from schemas.settings import Settings
 from streams.logs import configure_logs
 
@@ -42,7 +42,7 @@ def demo(
     Ends with 0 if the audit balances and every figure is as the mix says, 1 if not.
     """
     configure_logs("WARNING")
-    begun = begin_summary("demo", datetime.now(UTC))
+    begun = begin_summary("demo", datetime.now(UTC), RunSummary)
     with sigterm_interrupts(), _directory(directory) as home:
         found = _run(home, events, seed)
         if found.problems:

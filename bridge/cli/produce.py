@@ -45,7 +45,7 @@ def produce(
     if not verbose:
         # What Kafka's client says of each attempt to connect would bury the one line that counts.
         logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
-    begun = begin_summary("produce", datetime.now(UTC))
+    begun = begin_summary("produce", datetime.now(UTC), RunSummary)
     with _opened(source) as (descriptor, name):
         published = run(_publish(settings, descriptor, name, keyed=key_from_event))
     _tell(published)

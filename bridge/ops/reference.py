@@ -15,9 +15,10 @@ from schemas.audit_report import AuditReport
 from schemas.bridge_event import BridgeEvent
 from schemas.dead_letter import DeadLetter
 from schemas.errors import EnvironmentUnfit
+from schemas.gate import GateChange
 from schemas.raw_event import RawEvent, RawEventV2
 from schemas.reasons import ERRORS, DroppedReason
-from schemas.run_summary import RunSummary
+from schemas.run_summary import ProcessSummary, RunSummary
 from schemas.settings import Settings
 
 MADE_BY: Final = "made by `bridge schema docs`; edit the code, not this page"
@@ -26,6 +27,8 @@ _MODELS: Final[dict[str, type[BaseModel]]] = {
     "raw_event_v2": RawEventV2,
     "dead_letter": DeadLetter,
     "run_summary": RunSummary,
+    "process_summary": ProcessSummary,
+    "gate_change": GateChange,
     "audit_report": AuditReport,
     "settings": Settings,
 }

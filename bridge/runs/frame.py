@@ -1,0 +1,158 @@
+"""The frame around a job: lock, time-out, signals, history, summary, alert and exit code, whatever happens inside."""
+
+import asyncio
+import signal
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Generic, TypeVar
+
+import structlog
+
+from bridge.cli.common import say, write_json
+from bridge.runs.run import WHOLE, Run
+from schemas.errors import BridgeError, EnvironmentUnfit, InvalidInput, SinkUnavailable
+from schemas.run_summary import RunSummary, TargetError, begin_summary
+from schemas.settings import Settings
+from sinks.runs import note_begin, note_end, run_lock
+from sinks.webhook import call_webhook
+from streams.start import ready
+
+S = TypeVar("S", bound=RunSummary)
+log = structlog.get_logger(__name__)
+
+DONE, FATAL, PARTLY, UNFIT = 0, 1, 2, 3
+
+
+@dataclass(frozen=True)
+class Job(Generic[S]):
+    """What a command declares: its name, its summary, its work, and what is concluded even when the work was cut off."""
+
+    name: str
+    summary: type[S]
+    work: Callable[[Run[S]], Awaitable[None]]
+    conclude: Callable[[Run[S]], None] = lambda _run: None
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """What the caller of any job may ask for; `timeout_sec` None is no time-out."""
+
+    scope: str = "all"
+    dry_run: bool = False
+    fail_fast: bool = False
+    timeout_sec: float | None = None
+    json_output: str | None = None
+
+
+class _Stopped(BridgeError):
+    """The run was told to end before its work was done."""
+
+
+async def perform(job: Job[S], settings: Settings, options: RunOptions) -> tuple[S, int]:
+    """Runs the job; returns its summary and the exit code. The summary is written in every ending."""
+    started = datetime.now(UTC)
+    run = Run(begin_summary(job.name, started, job.summary, dry_run=options.dry_run), options.fail_fast)
+    structlog.contextvars.bind_contextvars(run_id=run.summary.run_id, script=job.name)
+    log.info("run_started", status="started", scope=options.scope, dry_run=options.dry_run)
+    fatal: BridgeError | None = None
+    try:
+        async with _within(options.timeout_sec):
+            await _locked(job, run, settings, options, started)
+    except BridgeError as error:
+        fatal = error
+        run.summary.errors.append(TargetError(target=WHOLE, reason=str(error)))
+    job.conclude(run)
+    code = _exit_code(run, fatal)
+    ended = datetime.now(UTC)
+    run.summary = run.summary.ended(ended)
+    if options.json_output is not None:
+        write_json(run.summary.model_dump(mode="json"), options.json_output)
+    elapsed = run.summary.duration_ms
+    log.info("run_ended", status="succeeded" if code == DONE else "failed", exit_code=code, elapsed_ms=elapsed)
+    if not options.dry_run:
+        await _noted(settings, run, (started, ended), code)
+        await _told(settings, run, code)
+    structlog.contextvars.unbind_contextvars("run_id", "script")
+    return run.summary, code
+
+
+async def _locked(job: Job[S], run: Run[S], settings: Settings, options: RunOptions, started: datetime) -> None:
+    await ready(settings, look_only=options.dry_run)
+    # The hour is for people only: two runs must not pass each other at the turn of an hour.
+    name = f"script:{job.name}:{options.scope}"
+    async with run_lock(settings.dsn, name, f"{name}:{started:%Y-%m-%d-%H}") as run.lock:
+        if not options.dry_run:
+            await note_begin(settings.dsn, run.summary.run_id, job.name, started)
+        await job.work(run)
+
+
+@asynccontextmanager
+async def _within(timeout_sec: float | None) -> AsyncIterator[None]:
+    """Ends what is inside after the time-out, at SIGTERM and at Ctrl-C, with an error that says which."""
+    loop, task = asyncio.get_running_loop(), asyncio.current_task()
+    told: list[str] = []
+
+    def stop(which: signal.Signals) -> None:
+        if task is not None and not told:
+            told.append(which.name)
+            task.cancel()
+
+    for which in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(which, stop, which)
+    try:
+        async with asyncio.timeout(timeout_sec):
+            yield
+    except TimeoutError:
+        raise _Stopped(f"stopped after --timeout-sec {timeout_sec:g}; what was committed stays") from None
+    except asyncio.CancelledError:
+        if not told or task is None:
+            raise
+        task.uncancel()
+        raise _Stopped(f"stopped by {told[0]}; what was committed stays") from None
+    finally:
+        for which in (signal.SIGTERM, signal.SIGINT):
+            loop.remove_signal_handler(which)
+
+
+def _exit_code(run: Run[S], fatal: BridgeError | None) -> int:
+    summary = run.summary
+    if isinstance(fatal, SinkUnavailable):
+        return UNFIT if not summary.processed_total else FATAL
+    if fatal is not None:
+        return fatal.exit_code
+    if run.alarm is not None:
+        return FATAL
+    if summary.failed_total:
+        return PARTLY if summary.succeeded_total else FATAL
+    return DONE
+
+
+async def _noted(settings: Settings, run: Run[S], times: tuple[datetime, datetime], code: int) -> None:
+    """A history that can't be written is said, and changes nothing of what the run did."""
+    summary = run.summary
+    try:
+        await note_end(settings.dsn, summary.run_id, summary.script, times, code, summary.model_dump_json())
+    except (BridgeError, EnvironmentUnfit, InvalidInput) as error:
+        say(f"warning: the run is not in the history: {error}")
+
+
+async def _told(settings: Settings, run: Run[S], code: int) -> None:
+    """Calls the webhook when the run failed; it comes last and within a budget, so that it fails nobody."""
+    url = settings.worker_alert_webhook
+    if url is None or code not in (FATAL, PARTLY):
+        return
+    summary = run.summary
+    data = {
+        "script": summary.script,
+        "run_id": summary.run_id,
+        "exit_code": code,
+        "reason": (run.alarm or "; ".join(f"{one.target}: {one.reason}" for one in summary.errors))[:500],
+        "processed_total": summary.processed_total,
+        "failed_total": summary.failed_total,
+    }
+    message_id = f"run_{summary.run_id}"
+    await call_webhook(
+        url.get_secret_value(), settings.webhook_secret, "bridge.run.failed", data, message_id=message_id
+    )

@@ -1,0 +1,85 @@
+"""The gate's windows and verdicts in Postgres: sums, the verdicts that stand, and their changes on the way to Kafka."""
+
+from datetime import UTC, date
+from typing import NamedTuple
+
+import asyncpg
+import msgspec
+
+from schemas.gate import GateChange, Verdict, WindowLimits, WindowSums, judge_window
+from sinks.postgres import Connection, connection, sql
+
+
+async def window_sums(dsn: str, window_seconds: float) -> list[WindowSums]:
+    """Each site's outcomes in the window, and those in total."""
+    async with connection(dsn, "gate") as conn:
+        return await _sums(conn, window_seconds)
+
+
+async def _sums(conn: Connection, window_seconds: float) -> list[WindowSums]:
+    return [WindowSums(**row) for row in await conn.fetch(sql("gate_sums"), window_seconds)]
+
+
+async def judge(dsn: str, window_seconds: float, limits: WindowLimits) -> list[GateChange]:
+    """Judges every target once and returns the changes of verdict that are still to be published.
+
+    A target whose events have left the window is judged by none. [] while another worker judges.
+    """
+    async with connection(dsn, "gate") as conn, conn.transaction():
+        if not await conn.fetchval(sql("gate_judge_lock")):
+            return []
+        stood = {row["target"]: bool(row["passed"]) for row in await conn.fetch(sql("gate_states"))}
+        sums = {one.target: one for one in await _sums(conn, window_seconds)}
+        for target in sorted(sums.keys() | stood.keys()):
+            found = sums.get(target, WindowSums(target, 0, 0, 0, 0, 0))
+            verdict = judge_window(found, limits, failing=not stood.get(target, True))
+            if verdict.passed != stood.get(target, True):
+                await _change(conn, found, verdict, window_seconds)
+        return [_read(row) for row in await conn.fetch(sql("gate_unpublished"))]
+
+
+async def _change(conn: Connection, sums: WindowSums, verdict: Verdict, window_seconds: float) -> None:
+    change = {
+        "reasons": verdict.reasons,
+        "window_seconds": round(window_seconds),
+        "processed": sums.processed,
+        "retried": sums.retried,
+        "dropped": sums.dropped,
+    }
+    await conn.execute(sql("gate_change"), sums.target, verdict.passed, msgspec.json.encode(change).decode())
+
+
+def _read(row: asyncpg.Record) -> GateChange:
+    moment = f"{row['changed_at'].astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
+    details = msgspec.json.decode(row["change"])
+    return GateChange(
+        target=row["target"], passed=row["passed"], change_id=row["change_id"], changed_at=moment, **details
+    )
+
+
+async def published(dsn: str, changes: list[GateChange]) -> None:
+    """Notes that these changes are on the gate's topic."""
+    async with connection(dsn, "gate") as conn:
+        for change in changes:
+            await conn.execute(sql("gate_published"), change.target, change.change_id)
+
+
+class Day(NamedTuple):
+    """What was finished on one day, UTC, and how."""
+
+    day: date
+    finished: int
+    normalized: int
+    retried: int
+    dropped: int
+    invalid_payload_json: int
+    schema_violation: int
+    duplicate_event_id: int
+    sink_rejected_row: int
+    retry_exhausted: int
+
+
+async def days(dsn: str, count: int, site_id: int | None) -> list[Day]:
+    """The last days that had any, the oldest first."""
+    async with connection(dsn, "gate") as conn:
+        return [Day(**row) for row in await conn.fetch(sql("kpi_days"), count, site_id)]

@@ -1,0 +1,88 @@
+"""Runs of commands in Postgres: the lock that lets one run at a time pass, and the history of who, when, what, result."""
+
+import getpass
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import datetime
+from typing import Any, NamedTuple
+
+import msgspec
+
+from schemas.errors import AnotherRun, SinkUnavailable
+from sinks.postgres import Connection, connection, sql
+
+
+class RunRecord(NamedTuple):
+    """One line of the history; `exit_code` is None while it runs, or if it was killed."""
+
+    run_id: str
+    script: str
+    started_by: str
+    started_at: datetime
+    ended_at: datetime | None
+    exit_code: int | None
+    summary: dict[str, Any] | None
+
+
+def started_by() -> str:
+    """Who runs this: the account and the host."""
+    try:
+        account = getpass.getuser()
+    except (OSError, KeyError):
+        account = "unknown"
+    return f"{account}@{socket.gethostname()}"
+
+
+class RunLock:
+    """The lock while it is held: by a session of its own, so that it ends with the process."""
+
+    def __init__(self, name: str, session: Connection) -> None:
+        self.name = name
+        self._session = session
+
+    def check(self) -> None:
+        """Raises SinkUnavailable once the session is gone, and with it the lock."""
+        if self._session.is_closed():
+            raise SinkUnavailable(f"the connection that holds {self.name} was lost; run it again")
+
+
+@asynccontextmanager
+async def run_lock(dsn: str, name: str, label: str) -> AsyncIterator[RunLock]:
+    """Holds the lock `name`; raises AnotherRun when somebody else does. `label` is what people are told."""
+    async with connection(dsn, "lock") as session:
+        if not await session.fetchval(sql("run_lock"), name):
+            raise AnotherRun(f"another run holds {label}; wait for it, or see `bridge runs list`")
+        yield RunLock(label, session)
+
+
+async def note_begin(dsn: str, run_id: str, script: str, at: datetime) -> None:
+    """Writes the run into the history."""
+    async with connection(dsn, "history") as conn:
+        await conn.execute(sql("run_begin"), run_id, script, started_by(), at)
+
+
+async def note_end(
+    dsn: str, run_id: str, script: str, times: tuple[datetime, datetime], code: int, summary: str
+) -> None:
+    """Writes its end: exit code and summary, JSON text."""
+    async with connection(dsn, "history") as conn:
+        await conn.execute(sql("run_end"), run_id, script, started_by(), *times, code, summary)
+
+
+async def list_runs(dsn: str, script: str | None, limit: int) -> list[RunRecord]:
+    """The newest runs first."""
+    async with connection(dsn, "history") as conn:
+        return [_record(row) for row in await conn.fetch(sql("runs_list"), script, limit)]
+
+
+async def show_run(dsn: str, run_id: str) -> RunRecord | None:
+    """One run; None if there is none of this id."""
+    async with connection(dsn, "history") as conn:
+        row = await conn.fetchrow(sql("run_show"), run_id)
+    return None if row is None else _record(row)
+
+
+def _record(row: Any) -> RunRecord:
+    read = None if row["summary"] is None else msgspec.json.decode(row["summary"])
+    return RunRecord(**{**row, "summary": read})

@@ -1,0 +1,2 @@
+-- The verdicts that stand.
+SELECT target, passed FROM gate_state

@@ -1,0 +1,10 @@
+-- Waiting raw events whose next attempt is due at $1, the longest due first: of the sites $2 and the organisations $3,
+-- where null is no bound.
+SELECT l.raw_topic, l.raw_partition, l.raw_offset, l.site_id, l.retry_count, l.record_key, l.payload, l.headers
+FROM bridge_event_raw AS l
+LEFT JOIN site AS s USING (site_id)
+WHERE NOT l.normalized AND l.next_retry_at <= $1
+  AND ($2::bigint[] IS NULL OR l.site_id = ANY ($2::bigint[]))
+  AND ($3::bigint[] IS NULL OR s.org_id = ANY ($3::bigint[]))
+ORDER BY l.next_retry_at, l.raw_topic, l.raw_partition, l.raw_offset
+LIMIT $4

@@ -1,0 +1,113 @@
+"""Settling without a worker: what waits in the ledger and is due, and what nobody else reads from the raw topic."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from schemas import headers as names
+from schemas.errors import BatchRefused, BridgeError
+from schemas.ledger import Waiting
+from schemas.record import LEDGER_TOPIC, Batch, Provenance, TopicPartition
+from schemas.registry import Registry
+from sinks.settle import Settler
+from sinks.sink import Committed, Publisher, Sink
+from streams.dedup import DedupHints
+from streams.normalize import Bounds
+from streams.processor import Context, process, replay_claim
+from streams.retry import RetryPolicy
+from streams.source import Source
+
+POLL_MS = 500
+# How often a settlement is judged anew because a worker was quicker with one of its events.
+TRIES = 3
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerRecord:
+    """A waiting raw event in the form of the retry record that carries it, as of now."""
+
+    topic: str
+    partition: int
+    offset: int
+    timestamp: int
+    timestamp_type: int
+    key: bytes | None
+    value: bytes | None
+    headers: Sequence[tuple[str, bytes | None]]
+
+
+def ledger_batch(waiting: Sequence[Waiting], now_ms: int) -> Batch:
+    """These events' next attempts as a batch that continues no offset."""
+    records = [
+        LedgerRecord(
+            LEDGER_TOPIC, 0, number, now_ms, 1, one.key, one.value,
+            [*one.headers, (names.PROVENANCE, str(one.provenance).encode()), (names.ATTEMPT, str(one.attempt).encode())],
+        )
+        for number, one in enumerate(waiting)
+    ]  # fmt: skip
+    return Batch(TopicPartition(LEDGER_TOPIC, 0), 0, len(records), records)
+
+
+@dataclass(frozen=True, slots=True)
+class OneShot:
+    """Judges and settles with one sink, by the rules of the lanes but without their patience: errors are raised."""
+
+    sink: Sink
+    publisher: Publisher
+    registry: Callable[[], Registry]
+    policy: RetryPolicy
+    bounds: Bounds
+    raw_topic: str
+    now_ms: Callable[[], int]
+
+    async def settle_waiting(self, waiting: Sequence[Waiting]) -> Committed:
+        """One settlement of these events' next attempts; what a worker settled meanwhile counts as stale."""
+        batch = ledger_batch(waiting, self.now_ms())
+        for _ in range(TRIES - 1):
+            try:
+                return await self._settle([batch], [one.provenance for one in waiting])
+            except BatchRefused:
+                continue
+        return await self._settle([batch], [one.provenance for one in waiting])
+
+    async def settle_raw(self, batches: Sequence[Batch]) -> Committed:
+        """One settlement of first attempts; raises BatchRefused when somebody else reads the topic."""
+        claims = [replay_claim(record) for batch in batches for record in batch.records if record.headers]
+        return await self._settle(batches, [claim.replay_of for claim in claims if claim is not None])
+
+    async def _settle(self, batches: Sequence[Batch], concerned: Sequence[Provenance]) -> Committed:
+        states = await self.sink.ledger(sorted(set(concerned)))
+        context = Context(
+            self.now_ms(), self.registry(), DedupHints(0), states, self.bounds, self.policy, self.raw_topic
+        )
+        outcomes = [process(batch, context) for batch in batches]
+        return await Settler(self.sink, self.publisher).settle(outcomes)
+
+
+class RawBacklog:
+    """The raw topic from where the group stands to its end, for a run while the group has no members."""
+
+    def __init__(self, source: Source, sink: Sink, partitions: Sequence[TopicPartition]) -> None:
+        self._source = source
+        self._sink = sink
+        self._partitions = sorted(partitions)
+        self._ends: dict[TopicPartition, int] = {}
+
+    async def begin(self) -> None:
+        """Seeks every partition to the stored offset; raises BridgeError where the log no longer holds it."""
+        beginnings = await self._source.beginnings(self._partitions)
+        self._ends = await self._source.ends(self._partitions)
+        stored = await self._sink.claim(beginnings)
+        for source, offset in stored.items():
+            if not beginnings[source] <= offset <= self._ends[source]:
+                raise BridgeError(
+                    f"{source.topic}-{source.partition} holds {beginnings[source]} to {self._ends[source]}, but "
+                    f"{offset} is next: a worker records the loss, or the topic was made anew; start `bridge worker`"
+                )
+            self._source.rewind(source, offset)
+
+    async def read(self, limit: int) -> list[Batch]:
+        """The next batches, of at most `limit` records together; [] at the end as it was at the beginning."""
+        while behind := [one for one in self._partitions if (self._source.position(one) or 0) < self._ends[one]]:
+            if batches := await self._source.poll(behind, timeout_ms=POLL_MS, max_records=limit):
+                return batches
+        return []

@@ -1,0 +1,128 @@
+"""The live verdict: every change is published once and told once, whoever judges, and survives a publisher that fails."""
+
+import asyncio
+import json
+from typing import Any
+
+import asyncpg
+import pytest
+from support.command import bridge
+from support.settled import settings_for
+
+from schemas.errors import SinkUnavailable
+from schemas.gate import GateChange
+from schemas.settings import Settings
+from streams.gate_alerts import tell
+from streams.verdict import judge_and_publish
+
+WINDOW = (
+    "INSERT INTO gate_window VALUES (date_trunc('minute', now()), $1, 'raw', $5, $6, $2::bigint + $3::bigint + $4::bigint,"
+    " $2, $3, $4, $4, 0, 0, 0, 0)"
+)
+
+
+async def add(settings: Settings, site: int, normalized: int, retried: int, dropped: int, **more: Any) -> None:
+    conn = await asyncpg.connect(settings.dsn)
+    number, replay = more.get("partition", 0), more.get("replay", False)
+    try:
+        await conn.execute(WINDOW, site, normalized, retried, dropped, number, replay)
+    finally:
+        await conn.close()
+
+
+async def changes(settings: Settings) -> list[GateChange]:
+    told: list[GateChange] = []
+
+    async def publish(change: GateChange) -> None:
+        told.append(change)
+
+    await judge_and_publish(settings, publish)
+    return told
+
+
+async def test_each_change_is_told_once(stack, database_url, topic_prefix) -> None:
+    """Fail, still fail, recovered: two changes for the site, and the total's own."""
+    settings = settings_for(stack.kafka, database_url, topic_prefix)
+    await add(settings, 1, 960, 0, 40)
+    await add(settings, 2, 9000, 0, 0)
+    (failed,) = await changes(settings)
+    assert (failed.target, failed.passed, failed.dropped) == ("site:1", False, 40)
+    assert "40 of 1000 dropped for reasons other than a duplicate" in failed.reasons[0]
+    assert await changes(settings) == []
+    await add(settings, 1, 400, 0, 0, partition=1)
+    assert await changes(settings) == [], "2.86 % is below the limit but not by enough to pass again"
+    await add(settings, 1, 9000, 0, 0, partition=2)
+    (passed,) = await changes(settings)
+    assert (passed.target, passed.passed) == ("site:1", True)
+    assert passed.change_id != failed.change_id
+
+
+async def test_replays_are_judged_apart(stack, database_url, topic_prefix) -> None:
+    """Dead letters that fail again are no news."""
+    settings = settings_for(stack.kafka, database_url, topic_prefix)
+    await add(settings, 1, 0, 0, 500, replay=True)
+    assert await changes(settings) == []
+
+
+async def test_a_target_without_events_passes_again(stack, database_url, topic_prefix) -> None:
+    """What failed left the window: nothing says that it still fails."""
+    settings = settings_for(stack.kafka, database_url, topic_prefix)
+    await add(settings, 1, 0, 0, 500)
+    assert {one.target for one in await changes(settings)} == {"site:1", "total"}
+    conn = await asyncpg.connect(database_url)
+    await conn.execute("UPDATE gate_window SET window_start = window_start - interval '31 minutes'")
+    await conn.close()
+    assert {(one.target, one.passed) for one in await changes(settings)} == {("site:1", True), ("total", True)}
+
+
+async def test_a_change_that_was_not_published_is_published_later(stack, database_url, topic_prefix) -> None:
+    """Under the same id."""
+    settings = settings_for(stack.kafka, database_url, topic_prefix)
+    await add(settings, 1, 0, 200, 0)
+    tried: list[str] = []
+
+    async def fails(change: GateChange) -> None:
+        tried.append(change.change_id)
+        raise SinkUnavailable("Kafka is away")
+
+    assert await judge_and_publish(settings, fails) == 0
+    found = {one.change_id for one in await changes(settings)}
+    assert set(tried) < found
+    assert await changes(settings) == []
+
+
+async def test_workers_that_judge_at_once_tell_a_change_once(stack, database_url, topic_prefix) -> None:
+    """One of them has the word; the others leave it to that one."""
+    settings = settings_for(stack.kafka, database_url, topic_prefix)
+    await add(settings, 1, 0, 200, 0)
+    found = await asyncio.gather(*(changes(settings) for _ in range(5)))
+    ids = {one.change_id for told in found for one in told}
+    assert len(ids) == 2
+    assert await changes(settings) == []
+
+
+@pytest.mark.parametrize("verdict", [None, b"", b"{", b'{"target": 1}', b"\xff"])
+async def test_an_odd_record_on_the_gates_topic_stops_nobody(verdict: bytes | None) -> None:
+    """Anybody may write there."""
+    await tell(Settings(), verdict)
+
+
+async def test_on_the_command_line(stack, database_url, topic_prefix) -> None:
+    """`gate check` exits by the verdict; `gate show` and `kpi` only show."""
+    settings = settings_for(stack.kafka, database_url, topic_prefix)
+    environment = {"BRIDGE_DATABASE_URL": database_url}
+    assert bridge("gate", "check", settings=environment).returncode == 0
+    await add(settings, 1, 800, 0, 200)
+    await add(settings, 2, 1000, 0, 0)
+    failed = bridge("gate", "check", settings=environment)
+    assert failed.returncode == 1
+    assert b"site:1: 200 of 1000 dropped" in failed.stdout
+    assert bridge("gate", "check", "--site-id", "2", settings=environment).returncode == 0
+    assert bridge("gate", "check", "--site-id", "9", settings=environment).returncode == 0
+    assert bridge("gate", "check", "--window", "30x", settings=environment).returncode == 3
+    assert b"less than 60s can't be judged" in bridge("gate", "show", "--window", "5s", settings=environment).stderr
+    shown = json.loads(bridge("gate", "show", "--json-output", "-", settings=environment).stdout)
+    assert [(one["target"], one["passed"]) for one in shown] == [("site:1", False), ("site:2", True), ("total", False)]
+    kpi = json.loads(bridge("kpi", "--json-output", "-", settings=environment).stdout)
+    assert (kpi["total"]["finished"], kpi["total"]["success_rate_pct"]) == (2000, 90.0)
+    assert b"90.000 %" in bridge("kpi", settings=environment).stdout

@@ -1,0 +1,92 @@
+"""The webhook: signed so that another implementation accepts it, retried, and never in anybody's way."""
+
+import base64
+import secrets
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+import pytest
+from aiohttp import web
+from standardwebhooks.webhooks import Webhook, WebhookVerificationError
+
+from sinks.webhook import call_webhook
+
+SECRET = f"whsec_{base64.b64encode(secrets.token_bytes(32)).decode()}"
+Call = tuple[dict[str, str], bytes]
+
+
+@asynccontextmanager
+async def listening(answer: Callable[[int], int | None]) -> AsyncIterator[tuple[str, list[Call]]]:
+    """A server whose n-th answer has that status; None hangs until the caller goes away."""
+    calls: list[Call] = []
+
+    async def handle(request: web.Request) -> web.Response:
+        import asyncio
+
+        calls.append(({name.lower(): value for name, value in request.headers.items()}, await request.read()))
+        status = answer(len(calls))
+        if status is None:
+            await asyncio.Event().wait()
+        return web.Response(status=status or 500)
+
+    application = web.Application()
+    application.router.add_post("/hook", handle)
+    runner = web.AppRunner(application, shutdown_timeout=0.1)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    try:
+        yield f"http://127.0.0.1:{runner.addresses[0][1]}/hook", calls
+    finally:
+        await runner.cleanup()
+
+
+async def test_the_schemes_own_implementation_accepts_the_signature() -> None:
+    """And refuses it once a byte differs."""
+    async with listening(lambda _: 204) as (url, calls):
+        assert await call_webhook(url, SECRET, "bridge.run.failed", {"reason": "51 dropped – é"}, message_id="run_1")
+    ((headers, body),) = calls
+    told = Webhook(SECRET).verify(body, headers)
+    assert (told["type"], told["data"]) == ("bridge.run.failed", {"reason": "51 dropped – é"})
+    assert headers["webhook-id"] == "run_1"
+    with pytest.raises(WebhookVerificationError):
+        Webhook(SECRET).verify(body + b" ", headers)
+
+
+async def test_a_plain_secret_signs_as_its_bytes() -> None:
+    """BRIDGE_SECRET_KEY has no form of its own."""
+    async with listening(lambda _: 200) as (url, calls):
+        assert await call_webhook(url, "a plain secret", "x", {}, message_id="1")
+    ((headers, body),) = calls
+    Webhook(base64.b64encode(b"a plain secret").decode()).verify(body, headers)
+
+
+async def test_without_a_secret_it_is_not_signed() -> None:
+    """The other side can tell."""
+    async with listening(lambda _: 200) as (url, calls):
+        assert await call_webhook(url, None, "x", {}, message_id="1")
+    assert "webhook-signature" not in calls[0][0]
+
+
+async def test_it_is_tried_again_under_the_same_id() -> None:
+    """So that the other side can tell repetitions."""
+    async with listening(lambda number: 503 if number == 1 else 200) as (url, calls):
+        assert await call_webhook(url, SECRET, "x", {}, message_id="same")
+    assert [headers["webhook-id"] for headers, _ in calls] == ["same", "same"]
+    for headers, body in calls:
+        Webhook(SECRET).verify(body, headers)
+
+
+async def test_a_server_that_hangs_costs_the_budget_and_no_more() -> None:
+    """It is given up, without an error."""
+    async with listening(lambda _: None) as (url, _):
+        started = time.monotonic()
+        assert not await call_webhook(url, SECRET, "x", {}, message_id="1", budget_seconds=0.3)
+        assert time.monotonic() - started < 2
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:1/", "not a url", "ftp://x/"])
+async def test_a_server_that_is_not_there(url: str) -> None:
+    """It is given up, without an error."""
+    assert not await call_webhook(url, SECRET, "x", {}, message_id="1", budget_seconds=0.5)
