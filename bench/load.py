@@ -72,7 +72,7 @@ def _uuid7(milliseconds: int, rng: random.Random) -> str:
 
 async def publish(settings: Settings, count: int, seed: int) -> None:
     """Publishes the load and waits until all of it is acknowledged."""
-    producer = make_producer(settings, linger_ms=50)
+    producer = make_producer(settings, enable_idempotence=True, linger_ms=50)
     await producer.start()
     pending: list[asyncio.Future[object]] = []
     try:

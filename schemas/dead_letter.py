@@ -49,6 +49,7 @@ class DeadLetter(BaseModel):
     key: Base64 | None = Field(description="the raw record's key")
     value: Base64 | None = Field(description="the raw record's value")
     headers: list[DeadLetterHeader]
+    value_omitted: bool = Field(False, description="the value was larger than the DLQ takes; the ledger holds it")
 
     @classmethod
     def from_record(cls, record: RawRecord) -> "DeadLetter":
@@ -78,6 +79,7 @@ class DeadLetter(BaseModel):
                 first_failed_at=instant(_number(own, names.FIRST_FAILED_AT)),
                 key=_encoded(record.key),
                 value=None if emptied else _encoded(record.value),
+                value_omitted=last(own, names.OMITTED) is not None,
                 headers=[DeadLetterHeader(name=name, value=_encoded(value)) for name, value in original],
             )
         except ValueError as error:

@@ -14,6 +14,7 @@ DROPPED_REASON: Final = "bridge-dropped-reason"
 REPLAY_ID: Final = "bridge-replay-id"
 REPLAY_OF: Final = "bridge-replay-of"
 NULL: Final = "bridge-null"
+OMITTED: Final = "bridge-omitted"
 ORIGINAL_TOPIC: Final = "x-original-topic"
 
 SITE_ID: Final = "bridge-site-id"
@@ -24,7 +25,7 @@ REQUEST_ID: Final = "x-request-id"
 TRACEPARENT: Final = "traceparent"
 
 STREAM_SETS: Final = frozenset(
-    {PROVENANCE, ATTEMPT, DUE_AT, ERROR_CLASS, ERROR, FIRST_FAILED_AT, DROPPED_REASON, NULL, ORIGINAL_TOPIC}
+    {PROVENANCE, ATTEMPT, DUE_AT, ERROR_CLASS, ERROR, FIRST_FAILED_AT, DROPPED_REASON, NULL, OMITTED, ORIGINAL_TOPIC}
 )
 """Headers that the stream appends to its own copies; on a raw record they are somebody's plain data."""
 

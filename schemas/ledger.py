@@ -1,10 +1,9 @@
 """What the ledger says of a raw event, and which attempt it awaits."""
 
-from collections.abc import Sequence
 from datetime import datetime
 from typing import NamedTuple
 
-from schemas.record import Provenance
+from schemas.record import Provenance, RawBody
 
 
 class Scope(NamedTuple):
@@ -20,13 +19,14 @@ class Waiting(NamedTuple):
     provenance: Provenance
     site_id: int | None
     attempt: int
-    key: bytes | None
-    value: bytes | None
-    headers: Sequence[tuple[str, bytes | None]]
+    body: RawBody
 
 
 class LedgerState(NamedTuple):
-    """What the ledger says of one raw event. It waits for attempt `retry_count + 1` unless it is finished."""
+    """What the ledger says of one raw event. It waits for attempt `retry_count + 1` unless it is finished.
+
+    `body` is there while it waits and was read without a lock.
+    """
 
     retry_count: int
     finished: bool
@@ -36,6 +36,7 @@ class LedgerState(NamedTuple):
     replay_id: str | None
     replayed_as: str | None
     replay_of: str | None
+    body: RawBody | None = None
 
     def awaits(self, attempt: int) -> bool:
         """Whether this attempt is the one that the ledger waits for: the token matches."""

@@ -10,6 +10,9 @@ from schemas.instants import to_epoch_ms
 from schemas.reasons import DroppedReason, ErrorClass
 from schemas.record import Batch, Provenance, RawRecord
 
+UNCONFIRMED_SITE = 0
+"""The site of windows of events whose site can't be read, or is not their script's."""
+
 
 class ReplayClaim(NamedTuple):
     """What a raw record says of itself: it replays that dead letter, under that replay's id."""
@@ -56,6 +59,7 @@ class Failure:
     retry_topic: str | None = None
     due_at_ms: int | None = None
     replay: ReplayClaim | None = None
+    window_site_id: int = UNCONFIRMED_SITE
     published: bool = False
 
     @property
@@ -105,6 +109,7 @@ def dropped(candidate: Candidate, error_class: ErrorClass, reason: DroppedReason
         script_id=event.script_id,
         event_id=event.event_id,
         dropped_reason=reason,
+        window_site_id=event.site_id,
         replay=candidate.replay,
     )
 

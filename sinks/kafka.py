@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from aiokafka import AIOKafkaProducer
-from aiokafka.errors import KafkaError
+from aiokafka.errors import KafkaError, MessageSizeTooLargeError
 
 from schemas import headers as names
 from schemas.errors import SinkUnavailable
@@ -15,14 +15,19 @@ from schemas.outcome import Failure
 from schemas.settings import Settings
 from sinks.kafka_admin import unfit
 
-MAX_REQUEST = 2 * 1024 * 1024
+MAX_REQUEST = 64 * 1024 * 1024
+"""Before compression, which is what the client counts; the broker counts after it, and has the last word."""
+PUBLISH_SECONDS = 60.0
 
 
 def make_producer(settings: Settings, **overrides: Any) -> AIOKafkaProducer:
-    """An idempotent producer that waits for all replicas."""
+    """A producer that waits for all replicas.
+
+    Not idempotent: after a batch that expired, aiokafka's idempotent producer is refused for ever (out of sequence) by
+    that partition. A second copy of a retry is stale by the ledger, and one of a dead letter is known by it too.
+    """
     options: dict[str, Any] = {
         "acks": "all",
-        "enable_idempotence": True,
         "compression_type": "lz4",
         "linger_ms": 5,
         "max_request_size": MAX_REQUEST,
@@ -86,30 +91,52 @@ class KafkaPublisher:
 
     async def publish(self, failures: Sequence[Failure]) -> None:
         due = [one for one in failures if not one.published and (one.retry_topic or one.has_dead_letter)]
-        if not due:
-            return
         try:
-            sent = [await self._send(failure) for failure in due]
-            results = await asyncio.gather(*sent, return_exceptions=True)
+            async with asyncio.timeout(PUBLISH_SECONDS):
+                problems = await self._publish(due)
+                too_large = [one for one, problem in problems if isinstance(problem, MessageSizeTooLargeError)]
+                again = await self._publish(too_large, whole=False)
         except (KafkaError, OSError) as error:
-            raise SinkUnavailable(f"publishing to Kafka: {type(error).__name__}: {error}") from error
-        problem: BaseException | None = None
-        for failure, result in zip(due, results, strict=True):
+            reason = str(error) or f"no answer within {PUBLISH_SECONDS:.0f} s"
+            raise SinkUnavailable(f"publishing to Kafka: {type(error).__name__}: {reason}") from error
+        for failure, problem in [*problems, *again]:
+            if not failure.published:
+                if isinstance(problem, KafkaError | OSError):
+                    raise SinkUnavailable(f"publishing to Kafka: {type(problem).__name__}: {problem}") from problem
+                raise problem
+
+    async def _publish(self, due: Sequence[Failure], *, whole: bool = True) -> list[tuple[Failure, BaseException]]:
+        """Marks what was acknowledged as published, and returns the others with what went wrong."""
+        sent: list[tuple[Failure, asyncio.Future[Any]]] = []
+        problems: list[tuple[Failure, BaseException]] = []
+        for failure in due:
+            try:
+                sent.append((failure, await self._send(failure, whole=whole)))
+            except MessageSizeTooLargeError as error:
+                problems.append((failure, error))
+            except (KafkaError, OSError) as error:
+                # Those behind it would only wait as long for the same.
+                problems.append((failure, error))
+                break
+        results = await asyncio.gather(*(future for _, future in sent), return_exceptions=True)
+        for (failure, _), result in zip(sent, results, strict=True):
             if isinstance(result, BaseException):
-                problem = result
+                problems.append((failure, result))
             else:
                 failure.published = True
-        if isinstance(problem, KafkaError | OSError):
-            raise SinkUnavailable(f"publishing to Kafka: {type(problem).__name__}: {problem}") from problem
-        if problem is not None:
-            raise problem
+        return problems
 
-    async def _send(self, failure: Failure) -> "asyncio.Future[Any]":
+    async def _send(self, failure: Failure, *, whole: bool) -> "asyncio.Future[Any]":
+        """Hands one copy to the producer; without its value if it is larger than the topic takes."""
         topic = failure.retry_topic or self._dlq_topic
         record = failure.record
         value = b"" if record.key is None and record.value is None else record.value
         partitions: set[int] = await self._producer.partitions_for(topic)
         headers: Headers = copy_headers(failure)
+        if not whole:
+            # The ledger keeps it.
+            headers = [*headers, (names.OMITTED, f"value,{len(value or b'')}".encode())]
+            value = b""
         future: asyncio.Future[Any] = await self._producer.send(
             topic,
             value=value,

@@ -11,11 +11,11 @@ from schemas.instants import instant
 from schemas.ledger import LedgerState, Waiting
 from schemas.outcome import Failure
 from schemas.reasons import DroppedReason
-from schemas.record import Provenance
+from schemas.record import Provenance, RawBody
 
 
 def state_of(row: "asyncpg.Record") -> LedgerState:
-    """The state in a row of `ledger_read` or `ledger_lock`."""
+    """The state in a row of `ledger_lock`."""
     return LedgerState(
         row["retry_count"],
         row["normalized"],
@@ -28,15 +28,24 @@ def state_of(row: "asyncpg.Record") -> LedgerState:
     )
 
 
+def state_and_body(row: "asyncpg.Record") -> LedgerState:
+    """The state in a row of `ledger_read`, with the body of what waits."""
+    state = state_of(row)
+    return state if state.finished else state._replace(body=_body(row))
+
+
+def _body(row: "asyncpg.Record") -> RawBody:
+    headers = row["headers"]
+    return RawBody(row["record_key"], row["payload"], () if headers is None else decode_headers(headers))
+
+
 def waiting(row: "asyncpg.Record") -> Waiting:
     """The waiting raw event in a row of `ledger_due`."""
     return Waiting(
         Provenance(row["raw_topic"], row["raw_partition"], row["raw_offset"]),
         row["site_id"],
         row["retry_count"] + 1,
-        row["record_key"],
-        row["payload"],
-        [] if row["headers"] is None else decode_headers(row["headers"]),
+        _body(row),
     )
 
 

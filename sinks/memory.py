@@ -11,7 +11,7 @@ from schemas.instants import instant
 from schemas.ledger import LedgerState, Scope, Waiting
 from schemas.outcome import Candidate, Failure, Outcomes, duplicate
 from schemas.reasons import DroppedReason, ErrorClass
-from schemas.record import LEDGER_TOPIC, Provenance, TopicPartition
+from schemas.record import LEDGER_TOPIC, Provenance, RawBody, TopicPartition
 from sinks.kafka import copy_headers
 from sinks.resolve import (
     Progress,
@@ -87,6 +87,7 @@ class MemoryLedgerRow:
             self.replay_id,
             self.replayed_as,
             self.replay_of,
+            None if self.normalized else RawBody(self.record_key, self.payload, self.headers),
         )
 
 
@@ -150,7 +151,7 @@ class MemorySink:
             if scope.site_ids is None or row.site_id in scope.site_ids
         )
         return [
-            Waiting(provenance, row.site_id, row.retry_count + 1, row.record_key, row.payload, row.headers)
+            Waiting(provenance, row.site_id, row.retry_count + 1, RawBody(row.record_key, row.payload, row.headers))
             for _, provenance, row in sorted(rows, key=lambda found: found[:2])[:limit]
         ]
 
@@ -186,6 +187,9 @@ class MemorySink:
 
     async def close(self) -> None:
         """Nothing to let go of."""
+
+    def abandon(self) -> None:
+        """Nothing to cut."""
 
     def _next_offsets(self, sources: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
         rows = self._store.offsets

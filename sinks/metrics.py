@@ -37,6 +37,12 @@ SETTLE_SECONDS = Histogram(
     registry=REGISTRY,
 )
 PAUSED = Gauge("bridge_paused_partitions", "Partitions held because a service is away.", ["lane"], registry=REGISTRY)
+UNREADABLE = Gauge(
+    "bridge_unreadable_partitions",
+    "1 for a partition held because its next record can't be read.",
+    ["topic", "partition"],
+    registry=REGISTRY,
+)
 ASSIGNED = Gauge("bridge_assigned_partitions", "Partitions that this worker owns.", registry=REGISTRY)
 REBALANCES = Counter("bridge_rebalances", "Assignments of partitions to this worker.", registry=REGISTRY)
 REGISTRY_SCRIPTS = Gauge("bridge_registry_scripts", "Scripts in the registry's copy in memory.", registry=REGISTRY)

@@ -6,17 +6,20 @@ from contextlib import asynccontextmanager
 
 import structlog
 
-from schemas.errors import BridgeError, RowRejected
+from schemas.errors import BridgeError, RowRejected, SinkUnavailable
 from schemas.instants import instant
 from schemas.ledger import LedgerState, Scope, Waiting
 from schemas.outcome import Candidate, Outcomes
 from schemas.record import Provenance, TopicPartition
-from sinks.ledger import provenance_columns, state_of, waiting
+from sinks.ledger import provenance_columns, state_and_body, waiting
 from sinks.postgres import APPLICATION_PREFIX, Connection, close, connect, connection, sql, worker_name
 from sinks.resolve import first_of_each_key
 from sinks.sink import Committed, Rejected
-from sinks.sqlstate import TRANSLATED, translate
+from sinks.sqlstate import TIMED_OUT, TRANSLATED, translate
 from sinks.transaction import settle_in_transaction, write_events
+
+OPERATION_SECONDS = 60.0
+"""No query has a time-out of its own, and a server that hangs says nothing: after so long the connection is cut."""
 
 log = structlog.get_logger(__name__)
 
@@ -32,14 +35,14 @@ class PostgresSink:
 
     async def claim(self, beginnings: Mapping[TopicPartition, int]) -> dict[TopicPartition, int]:
         topics, partitions = _columns(list(beginnings))
-        async with self._working("claiming partitions") as conn:
+        async with self._working("claiming partitions") as conn, self._blockers_watched(conn):
             rows = await conn.fetch(
                 sql("offsets_claim"), self._group, topics, partitions, list(beginnings.values()), worker_name()
             )
         return {TopicPartition(row["topic"], row["partition"]): row["next_offset"] for row in rows}
 
     async def lose(self, source: TopicPartition, beginning: int) -> int:
-        async with self._working("recording a loss") as conn, conn.transaction():
+        async with self._working("recording a loss") as conn, self._blockers_watched(conn), conn.transaction():
             before = await conn.fetch(sql("offsets_lock"), self._group, *_columns([source]))
             await conn.execute(sql("offsets_lose"), self._group, *source, beginning)
         return max(0, beginning - int(before[0]["next_offset"])) if before else 0
@@ -54,7 +57,9 @@ class PostgresSink:
             return {}
         async with self._working("reading the ledger") as conn:
             rows = await conn.fetch(sql("ledger_read"), *provenance_columns(list(provenances)))
-        return {Provenance(row["raw_topic"], row["raw_partition"], row["raw_offset"]): state_of(row) for row in rows}
+        return {
+            Provenance(row["raw_topic"], row["raw_partition"], row["raw_offset"]): state_and_body(row) for row in rows
+        }
 
     async def due(self, now_ms: int, scope: Scope, limit: int) -> list[Waiting]:
         async with self._working("reading what is due") as conn:
@@ -98,6 +103,8 @@ class PostgresSink:
     @asynccontextmanager
     async def _working(self, doing: str) -> AsyncIterator[Connection]:
         """The connection; errors leave in our own words, and whatever may have broken it closes it."""
+        cut: list[bool] = []
+        timer = asyncio.get_running_loop().call_later(OPERATION_SECONDS, self._cut, cut)
         try:
             if self._opened is None or self._opened.is_closed():
                 self._opened = await connect(self._dsn, "lane")
@@ -109,13 +116,24 @@ class PostgresSink:
             raise
         except TRANSLATED as error:
             await self.close()
+            if cut:
+                # As Postgres' own time-out: too much for one settlement is tried in halves.
+                problem = f"{doing}: no answer from Postgres within {OPERATION_SECONDS:.0f} s"
+                raise SinkUnavailable(problem, sqlstate=TIMED_OUT) from error
             raise translate(error, doing) from error
         except BaseException:
-            self._abandon()
+            self.abandon()
             raise
+        finally:
+            timer.cancel()
 
-    def _abandon(self) -> None:
-        """After a cancellation the protocol's state is unknown: the socket is cut without a word."""
+    def _cut(self, cut: list[bool]) -> None:
+        cut.append(True)
+        if self._opened is not None:
+            self._opened.terminate()
+
+    def abandon(self) -> None:
+        # After a cancellation the protocol's state is unknown, and a stopped server answers no rollback.
         opened, self._opened = self._opened, None
         if opened is not None:
             opened.terminate()
@@ -135,7 +153,7 @@ class PostgresSink:
             await asyncio.sleep(patience)
             try:
                 async with connection(self._dsn, "watch") as conn:
-                    rows = await conn.fetch(sql("end_blockers"), pid, APPLICATION_PREFIX, patience)
+                    rows = await conn.fetch(sql("end_blockers"), pid, f"{APPLICATION_PREFIX} lane ", patience)
             except BridgeError as error:
                 log.warning("blockers_not_read", error=str(error))
                 continue

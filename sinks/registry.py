@@ -12,6 +12,7 @@ from sinks.sqlstate import TRANSLATED
 
 CHANNEL = "bridge_registry"
 RECONNECT_SECONDS = 2.0
+READ_SECONDS = 10.0
 
 log = structlog.get_logger(__name__)
 
@@ -57,7 +58,7 @@ class RegistryCache:
                 continue
 
     async def _read(self, conn: Connection) -> None:
-        rows = await conn.fetch(sql("registry_read"))
+        rows = await conn.fetch(sql("registry_read"), timeout=READ_SECONDS)
         self._registry = {
             row["script_id"]: Script(row["script_id"], row["site_id"], row["org_id"], row["enabled"]) for row in rows
         }

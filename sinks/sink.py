@@ -65,6 +65,10 @@ class Sink(Protocol):
         """Lets go of the connection."""
         ...
 
+    def abandon(self) -> None:
+        """Cuts the connection without a word; whatever waits for it fails."""
+        ...
+
 
 class Publisher(Protocol):
     """The way retry records and dead letters take."""

@@ -6,8 +6,6 @@ from typing import NamedTuple
 from schemas.outcome import Candidate, Failure
 from schemas.reasons import DroppedReason
 
-UNREADABLE_SITE = 0
-
 _NORMALIZED, _RETRIED = 0, 1
 _COLUMN = {
     DroppedReason.INVALID_PAYLOAD_JSON: 2,
@@ -42,7 +40,7 @@ def count_windows(normalized: list[Candidate], failures: list[Failure]) -> Windo
         windows[WindowKey(*key)][_NORMALIZED] = count
     for failure in failures:
         record = failure.record
-        site = failure.site_id or UNREADABLE_SITE
+        site = failure.window_site_id
         window = windows[WindowKey(failure.minute, site, record.topic, record.partition, failure.replay is not None)]
         window[_RETRIED if failure.dropped_reason is None else _COLUMN[failure.dropped_reason]] += 1
     return windows

@@ -21,11 +21,13 @@ from streams.normalize import Bounds
 from streams.patience import Patience
 from streams.processor import Context, LedgerStates, process, replay_claim
 from streams.retry import RetryPolicy
-from streams.source import OffsetsGone, Source, SourceUnavailable
+from streams.source import OffsetsGone, Source, SourceStopped, SourceUnavailable
 
 POLL_MS = 200
 # An idle lane proves by Kafka's own end offsets that it is idle and not stuck, this often.
 PROOF_SECONDS = 10.0
+# Longer than any one call of Postgres or Kafka may take.
+TRY_SECONDS = 90.0
 
 T = TypeVar("T")
 log = structlog.get_logger(__name__)
@@ -64,16 +66,21 @@ class Lane:
         self._untold: dict[TopicPartition, int] = {}
         self._stopping = asyncio.Event()
         self._max_records = parts.max_records
+        self._held_until = 0.0
         self.progressed_at = parts.monotonic()
 
     @property
     def waiting(self) -> bool:
-        """Whether the lane holds its partitions because a service is away."""
-        return self._patience.waiting
+        """Whether the lane holds its partitions because a service is away: between two tries, or in one not too long."""
+        return self._patience.waiting and self._parts.monotonic() < self._held_until + TRY_SECONDS
 
     def stop(self) -> None:
         """Asks the lane to end after the batch in hand; a lane that waits in place ends at once."""
         self._stopping.set()
+
+    def abandon(self) -> None:
+        """Cuts the connection of a lane that is about to be cancelled: a rollback could wait for ever."""
+        self._sink.abandon()
 
     async def run(self) -> None:
         """Runs until stopped; raises whatever is not an outage."""
@@ -90,6 +97,9 @@ class Lane:
         except OffsetsGone as error:
             log.warning("offsets_gone", lane=self.name, error=str(error))
             await self._begin()
+            return
+        except SourceStopped:
+            self.stop()
             return
         except SourceUnavailable as error:
             await self._wait_in_place(error)
@@ -175,8 +185,9 @@ class Lane:
 
     async def _claim(self) -> bool:
         beginnings = await self._source.beginnings(self.sources)
-        ends = await self._source.ends(self.sources)
         stored = await self._sink.claim(beginnings)
+        # Only now: another owner may have settled what came while the claim waited.
+        ends = await self._source.ends(self.sources)
         for source in self.sources:
             offset, beginning = stored[source], beginnings[source]
             if offset < beginning:
@@ -211,6 +222,7 @@ class Lane:
     async def _wait_in_place(self, error: Exception) -> None:
         """Holds the partitions and keeps polling, so that the member stays in its group."""
         seconds = self._patience.failed(self.name, error)
+        self._held_until = self._parts.monotonic() + seconds
         metrics.PAUSED.labels(self.name).set(len(self.sources))
         self._source.pause(self.sources)
         try:
@@ -219,7 +231,7 @@ class Lane:
             try:
                 # Paused partitions bring nothing; should a fetch have slipped through, it is read again later.
                 self._rewind_to(await self._source.poll(self.sources, timeout_ms=0, max_records=1))
-            except (SourceUnavailable, OffsetsGone):
+            except (SourceUnavailable, SourceStopped, OffsetsGone):
                 return
 
     def _recovered(self) -> None:
@@ -243,9 +255,13 @@ class Lane:
         if self._parts.monotonic() - self.progressed_at < PROOF_SECONDS:
             return
         await self._tell_kafka()
+        held = self._source.unreadable()
         try:
-            ends = await self._source.ends(self._expected())
-        except SourceUnavailable:
+            ends = await self._source.ends([source for source in self._expected() if source not in held])
+        except SourceUnavailable as error:
+            # Kafka is away, which is no fault of this lane, and a restart would not bring it back.
+            log.warning("kafka_does_not_answer", lane=self.name, error=str(error))
+            self.progressed_at = self._parts.monotonic()
             return
         if all((self._source.position(source) or 0) >= end for source, end in ends.items()):
             self.progressed_at = self._parts.monotonic()

@@ -10,6 +10,8 @@ from sinks import metrics
 from streams.lane import Lane, LaneParts
 from streams.retry_lane import RetryLane
 
+CANCEL_SECONDS = 5.0
+
 log = structlog.get_logger(__name__)
 
 
@@ -24,6 +26,8 @@ class Lanes:
         self._delays_ms = delays_ms
         self._on_failure = on_failure
         self._running: dict[Lane, asyncio.Task[None]] = {}
+        self._ending = asyncio.Lock()
+        self._closed = False
 
     @property
     def lanes(self) -> list[Lane]:
@@ -32,6 +36,8 @@ class Lanes:
 
     def begin(self, assigned: Iterable[TopicPartition]) -> None:
         """Starts lanes for newly assigned partitions: raw ones are spread, retries have a lane of their own."""
+        if self._closed:
+            return
         shares: dict[str, list[TopicPartition]] = {}
         for source in sorted(assigned):
             retry = source.topic in self._delays_ms
@@ -51,17 +57,29 @@ class Lanes:
         if not task.cancelled() and (error := task.exception()) is not None:
             self._on_failure(error)
 
+    async def close(self, budget_seconds: float) -> None:
+        """Ends the lanes for good: an assignment that comes after it starts none."""
+        self._closed = True
+        await self.end(budget_seconds)
+
     async def end(self, budget_seconds: float) -> None:
-        """Lets each lane finish the batch in hand, for at most the budget; what is not settled is read again."""
-        running, self._running = self._running, {}
-        if not running:
-            return
-        for lane in running:
-            lane.stop()
-        _, late = await asyncio.wait(running.values(), timeout=budget_seconds)
-        for task in late:
-            log.warning("batch_in_hand_given_up", lane=task.get_name(), budget_seconds=budget_seconds)
-            task.cancel()
-        if late:
-            await asyncio.wait(late)
-        metrics.ASSIGNED.set(0)
+        """Lets each lane finish the batch in hand, for at most the budget; what is not settled is read again.
+
+        Whoever calls it while another call is at it waits for that one too.
+        """
+        async with self._ending:
+            running, self._running = self._running, {}
+            for lane in running:
+                lane.stop()
+            if running:
+                await asyncio.wait(running.values(), timeout=budget_seconds)
+            late = {lane: task for lane, task in running.items() if not task.done()}
+            for lane, task in late.items():
+                log.warning("batch_in_hand_given_up", lane=task.get_name(), budget_seconds=budget_seconds)
+                lane.abandon()
+                task.cancel()
+            if late:
+                _, lost = await asyncio.wait(late.values(), timeout=CANCEL_SECONDS)
+                for task in lost:
+                    log.error("lane_did_not_end", lane=task.get_name())
+            metrics.ASSIGNED.set(0)

@@ -60,6 +60,10 @@ class MemorySource:
         self._paused: set[TopicPartition] = set()
         self.committed: dict[TopicPartition, int] = {}
 
+    def unreadable(self) -> Mapping[TopicPartition, str]:
+        """None: records in memory can all be read."""
+        return {}
+
     def append(
         self,
         source: TopicPartition,

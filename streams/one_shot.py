@@ -3,16 +3,15 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from schemas import headers as names
 from schemas.errors import BatchRefused, BridgeError
 from schemas.ledger import Waiting
-from schemas.record import LEDGER_TOPIC, Batch, Provenance, TopicPartition
+from schemas.record import LEDGER_TOPIC, Batch, CarriedRecord, Provenance, TopicPartition
 from schemas.registry import Registry
 from sinks.settle import Settler
 from sinks.sink import Committed, Publisher, Sink
 from streams.dedup import DedupHints
 from streams.normalize import Bounds
-from streams.processor import Context, process, replay_claim
+from streams.processor import Context, process, replay_claim, with_token
 from streams.retry import RetryPolicy
 from streams.source import Source
 
@@ -21,26 +20,12 @@ POLL_MS = 500
 TRIES = 3
 
 
-@dataclass(frozen=True, slots=True)
-class LedgerRecord:
-    """A waiting raw event in the form of the retry record that carries it, as of now."""
-
-    topic: str
-    partition: int
-    offset: int
-    timestamp: int
-    timestamp_type: int
-    key: bytes | None
-    value: bytes | None
-    headers: Sequence[tuple[str, bytes | None]]
-
-
 def ledger_batch(waiting: Sequence[Waiting], now_ms: int) -> Batch:
     """These events' next attempts as a batch that continues no offset."""
     records = [
-        LedgerRecord(
-            LEDGER_TOPIC, 0, number, now_ms, 1, one.key, one.value,
-            [*one.headers, (names.PROVENANCE, str(one.provenance).encode()), (names.ATTEMPT, str(one.attempt).encode())],
+        CarriedRecord(
+            LEDGER_TOPIC, 0, number, now_ms, 1, one.body.key, one.body.value,
+            with_token(one.body.headers, one.provenance, one.attempt),
         )
         for number, one in enumerate(waiting)
     ]  # fmt: skip

@@ -6,12 +6,12 @@ from datetime import datetime
 from typing import NamedTuple, Protocol
 
 from schemas import headers as names
-from schemas.headers import last, last_int
+from schemas.headers import Headers, last, last_int
 from schemas.instants import instant, to_epoch_ms
 from schemas.ledger import LedgerState
-from schemas.outcome import Candidate, Failure, Outcomes, ReplayClaim, duplicate
+from schemas.outcome import UNCONFIRMED_SITE, Candidate, Failure, Outcomes, ReplayClaim, duplicate
 from schemas.reasons import ERRORS, Action, DroppedReason
-from schemas.record import Batch, Provenance, RawRecord
+from schemas.record import Batch, CarriedRecord, Provenance, RawRecord
 from schemas.registry import Registry
 from streams.decode import decode
 from streams.dedup import event_key
@@ -75,7 +75,7 @@ def process(batch: Batch, context: Context) -> Outcomes:
             continue
         try:
             event = normalize(
-                decode(record.value, record.headers),
+                decode(attempt.record.value, attempt.record.headers),
                 received_at=attempt.received_at,
                 provenance=attempt.provenance,
                 attempt=attempt.number,
@@ -89,7 +89,7 @@ def process(batch: Batch, context: Context) -> Outcomes:
             event=event,
             key=event_key(event.site_id, event.event_id),
             minute=attempt.minute,
-            record=record,
+            record=attempt.record,
             first_failed_at_ms=attempt.first_failed_at_ms,
             replay=attempt.replay,
         )
@@ -162,6 +162,22 @@ def retry_token(record: RawRecord) -> tuple[Provenance, int] | None:
         return None
 
 
+def with_token(headers: Headers, provenance: Provenance, attempt: int) -> Headers:
+    """A raw record's own headers, then the token of its next attempt."""
+    return [*headers, (names.PROVENANCE, str(provenance).encode()), (names.ATTEMPT, str(attempt).encode())]
+
+
+def _carried(record: RawRecord, state: LedgerState, provenance: Provenance, attempt: int) -> RawRecord:
+    """The record with the body that the ledger keeps: whoever writes a retry topic could forge another one's."""
+    body = state.body
+    if body is None:
+        return record
+    return CarriedRecord(
+        record.topic, record.partition, record.offset, record.timestamp, record.timestamp_type, body.key, body.value,
+        with_token(body.headers, provenance, attempt),
+    )  # fmt: skip
+
+
 def _later_attempt(record: RawRecord, context: Context, outcomes: Outcomes) -> Attempt | None:
     """The attempt that a retry record is; None when the ledger does not await it."""
     token = retry_token(record)
@@ -173,7 +189,7 @@ def _later_attempt(record: RawRecord, context: Context, outcomes: Outcomes) -> A
         return None
     context.seen.add(provenance)
     return Attempt(
-        record,
+        _carried(record, state, provenance, number),
         provenance,
         number,
         state.received_at,
@@ -187,6 +203,7 @@ def _failure(attempt: Attempt, rejection: Rejection, context: Context) -> Failur
     """What becomes of a rejected attempt, by the error table and the retry policy."""
     error_class = rejection.error_class
     whose = rejection.identity
+    script = context.registry.get(whose.script_id) if whose and whose.script_id else None
     failure = Failure(
         record=attempt.record,
         provenance=attempt.provenance,
@@ -199,6 +216,8 @@ def _failure(attempt: Attempt, rejection: Rejection, context: Context) -> Failur
         site_id=whose.site_id if whose else None,
         script_id=whose.script_id if whose else None,
         event_id=whose.event_id if whose else None,
+        # Anybody can claim a site: only the registry's word makes a window of it.
+        window_site_id=script.site_id if script and whose and script.site_id == whose.site_id else UNCONFIRMED_SITE,
         replay=attempt.replay,
     )
     if ERRORS[error_class].action is Action.RETRY:

@@ -25,13 +25,16 @@ class Retry(NamedTuple):
 
 
 class RetryPolicy(NamedTuple):
-    """Retry n uses the n-th tier of its error class, or the last one. `jitter` is a share, `random` gives 0..1."""
+    """Retry n uses the n-th tier of its error class, or the last one. `jitter` is the share added to each delay.
+
+    It is the same for all retries of a worker: a partition is let go in order, so that one of its own for each record
+    would make every record wait for the latest before it.
+    """
 
     tiers: tuple[Tier, ...]
     by_class: Mapping[ErrorClass, tuple[Tier, ...]]
     max_retries: int
     jitter: float
-    random: Callable[[], float]
 
     def decide(self, error_class: ErrorClass, failed_attempt: int, now_ms: int) -> Retry | None:
         """The retry after attempt number `failed_attempt` (from 1), or None when the tries are used up."""
@@ -39,11 +42,11 @@ class RetryPolicy(NamedTuple):
             return None
         tiers = self.by_class.get(error_class, self.tiers)
         tier = tiers[min(failed_attempt, len(tiers)) - 1]
-        return Retry(tier.topic, now_ms + round(tier.delay_ms * (1 + self.jitter * self.random())))
+        return Retry(tier.topic, now_ms + round(tier.delay_ms * (1 + self.jitter)))
 
 
 def retry_policy(settings: Settings, random: Callable[[], float]) -> RetryPolicy:
-    """The policy that the settings declare."""
+    """The policy that the settings declare; `random` gives 0..1 and is asked once."""
     cap = settings.seconds("retry_delay_cap")
     named = {
         label: Tier(topic, round(min(duration_seconds(label), cap) * 1000))
@@ -53,7 +56,8 @@ def retry_policy(settings: Settings, random: Callable[[], float]) -> RetryPolicy
         error_class: tuple(named[label] for label in labels)
         for error_class, labels in settings.retry_tiers_by_class.items()
     }
-    return RetryPolicy(tuple(named.values()), by_class, settings.max_retries, settings.retry_jitter_pct / 100, random)
+    jitter = settings.retry_jitter_pct / 100 * random()
+    return RetryPolicy(tuple(named.values()), by_class, settings.max_retries, jitter)
 
 
 def due_at_ms(header_due_ms: int | None, record_time_ms: int, delay_ms: int) -> int:

@@ -12,6 +12,8 @@ from streams.retry import due_at_ms
 
 # How soon a partition whose ledger row is still missing is looked at again.
 LEDGER_SECONDS = 0.25
+# How long a copy waits for the ledger to await it: its batch may have been published and not be committed yet.
+EARLY_SECONDS = 300.0
 
 
 class RetryLane(Lane):
@@ -23,6 +25,7 @@ class RetryLane(Lane):
         super().__init__(name, sources, parts)
         self._delays_ms = delays_ms
         self._resume_at: dict[TopicPartition, float] = {}
+        self._early: dict[TopicPartition, tuple[int, float]] = {}
         self._due_heads: dict[TopicPartition, tuple[int, float]] = {}
 
     async def _once(self) -> None:
@@ -84,6 +87,14 @@ class RetryLane(Lane):
         self._source.pause([source])
         self._resume_at[source] = self._parts.monotonic() + seconds
 
+    def _may_wait(self, source: TopicPartition, offset: int) -> bool:
+        """Whether an early copy may go on waiting: a forged one would otherwise hold its partition for ever."""
+        now = self._parts.monotonic()
+        seen = self._early.get(source)
+        if seen is None or seen[0] != offset:
+            self._early[source] = seen = (offset, now + EARLY_SECONDS)
+        return now < seen[1]
+
     async def _look_up(self, batches: Sequence[Batch]) -> "_Found":
         """Stored offsets first, then the ledger: a row that is missing although its offset is stored never comes."""
         tokens = [token for batch in batches for record in batch.records if (token := retry_token(record)) is not None]
@@ -100,7 +111,9 @@ class RetryLane(Lane):
         """The batch up to its first record whose ledger row is still to come."""
         for index, record in enumerate(batch.records):
             token = retry_token(record)
-            if token is not None and found.still_to_come(token[0]):
+            if token is None:
+                continue
+            if found.still_to_come(token[0]) or (found.early(*token) and self._may_wait(batch.source, record.offset)):
                 self._hold(batch.source, record.offset, LEDGER_SECONDS)
                 return _cut(batch, index, record.offset)
         return batch
@@ -112,6 +125,11 @@ class _Found(NamedTuple):
     states: LedgerStates
     stored: Mapping[TopicPartition, int]
     ends: Mapping[TopicPartition, int]
+
+    def early(self, provenance: Provenance, attempt: int) -> bool:
+        """Whether the ledger still awaits the attempt before this one."""
+        state = self.states.get(provenance)
+        return state is not None and state.awaits(attempt - 1)
 
     def still_to_come(self, provenance: Provenance) -> bool:
         """Whether its ledger row may yet be written: the raw record exists and is not settled."""

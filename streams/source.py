@@ -1,24 +1,44 @@
 """The seam of reading: batches of consecutive records per partition, each continuing the one before it."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Protocol
 
+import structlog
 from aiokafka import AIOKafkaConsumer
 from aiokafka import TopicPartition as KafkaPartition
-from aiokafka.errors import IllegalStateError, KafkaError, OffsetOutOfRangeError
+from aiokafka.errors import (
+    ConsumerStoppedError,
+    CorruptRecordException,
+    IllegalStateError,
+    KafkaError,
+    OffsetOutOfRangeError,
+    UnsupportedCodecError,
+)
 
 from schemas.errors import BridgeError
 from schemas.record import Batch, TopicPartition
 from schemas.settings import Settings
+from sinks import metrics
 from sinks.kafka_admin import unfit
 
 COMMIT_SECONDS = 5.0
+_APART_MS = 100
+_LOOK_AGAIN_SECONDS = 60.0
+# A batch whose checksum is wrong, whose codec is missing, or that is no Kafka batch; a header's name that is not UTF-8.
+_NOT_READABLE = (CorruptRecordException, UnsupportedCodecError, ValueError)
+
+log = structlog.get_logger(__name__)
 
 
 class SourceUnavailable(BridgeError):
     """Kafka could not be read now; the chain stands where it stood."""
+
+
+class SourceStopped(BridgeError):
+    """The client was stopped: whoever reads has been told to end, or is about to be."""
 
 
 class OffsetsGone(BridgeError):
@@ -55,8 +75,12 @@ class Source(Protocol):
     async def poll(self, sources: Sequence[TopicPartition], *, timeout_ms: int, max_records: int) -> list[Batch]:
         """Batches of these partitions, as soon as any is there; [] when the time is over.
 
-        Raises SourceUnavailable or OffsetsGone; every chain then stands where it stood.
+        Raises SourceUnavailable, SourceStopped or OffsetsGone; every chain then stands where it stood.
         """
+        ...
+
+    def unreadable(self) -> Mapping[TopicPartition, str]:
+        """Partitions held because their next record can't be read at all, and why; a rewind tries again."""
         ...
 
     async def commit(self, offsets: Mapping[TopicPartition, int]) -> bool:
@@ -79,7 +103,9 @@ def make_consumer(settings: Settings) -> AIOKafkaConsumer:
         heartbeat_interval_ms=int(settings.seconds("session_timeout") * 200),
         # Longer than the batch in hand may take, else the group gives up on a member that is settling.
         rebalance_timeout_ms=int(settings.seconds("revoke_budget") * 1000) + 20_000,
-        max_poll_interval_ms=300_000,
+        # While a rebalance is on nobody polls, and a member that has not for this long never joins again. Whether the
+        # lanes make progress is the watchdog's business.
+        max_poll_interval_ms=24 * 3600 * 1000,
     )
 
 
@@ -89,6 +115,9 @@ class KafkaSource:
     def __init__(self, consumer: AIOKafkaConsumer) -> None:
         self._consumer = consumer
         self._chain: dict[TopicPartition, int] = {}
+        self._unreadable: dict[TopicPartition, str] = {}
+        self._seen_unreadable: set[TopicPartition] = set()
+        self._look_again_at = 0.0
 
     async def beginnings(self, sources: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
         return await self._offsets(self._consumer.beginning_offsets, sources)
@@ -106,6 +135,7 @@ class KafkaSource:
 
     def rewind(self, source: TopicPartition, offset: int) -> None:
         self._chain[source] = offset
+        self._unreadable.pop(source, None)
         self._consumer.seek(KafkaPartition(*source), offset)
 
     def position(self, source: TopicPartition) -> int | None:
@@ -124,7 +154,54 @@ class KafkaSource:
         if wanted:
             act(*wanted)  # type: ignore[operator]  # one of two bound methods of an untyped library
 
+    def unreadable(self) -> Mapping[TopicPartition, str]:
+        return self._unreadable
+
     async def poll(self, sources: Sequence[TopicPartition], *, timeout_ms: int, max_records: int) -> list[Batch]:
+        if self._unreadable and time.monotonic() > self._look_again_at:
+            # What was damaged on its way may come whole the next time.
+            self._unreadable.clear()
+        readable = [source for source in sources if source not in self._unreadable]
+        if not readable:
+            await asyncio.sleep(timeout_ms / 1000)
+            return []
+        try:
+            batches = await self._fetch(readable, timeout_ms, max_records)
+        except _NOT_READABLE as error:
+            self._seek_all(readable)
+            if len(readable) == 1:
+                self._give_up(readable[0], error)
+                return []
+            return await self._poll_apart(readable, max_records)
+        for batch in batches:
+            self._chain[batch.source] = batch.next
+            if batch.source in self._seen_unreadable:
+                self._seen_unreadable.discard(batch.source)
+                metrics.UNREADABLE.labels(batch.source.topic, str(batch.source.partition)).set(0)
+        return batches
+
+    async def _poll_apart(self, sources: Sequence[TopicPartition], max_records: int) -> list[Batch]:
+        """One partition at a time, so that the one that can't be read is found and the others go on."""
+        for source in sources:
+            if batches := await self.poll([source], timeout_ms=_APART_MS, max_records=max_records):
+                return batches
+        return []
+
+    def _give_up(self, source: TopicPartition, error: Exception) -> None:
+        """Holds the partition: neither are its records passed over, nor do they stop the others."""
+        self._unreadable[source] = f"{type(error).__name__}: {error}"
+        self._seen_unreadable.add(source)
+        self._look_again_at = time.monotonic() + _LOOK_AGAIN_SECONDS
+        metrics.UNREADABLE.labels(source.topic, str(source.partition)).set(1)
+        log.error(
+            "record_unreadable",
+            topic=source.topic,
+            partition=source.partition,
+            offset=self._chain.get(source),
+            error=self._unreadable[source],
+        )
+
+    async def _fetch(self, sources: Sequence[TopicPartition], timeout_ms: int, max_records: int) -> list[Batch]:
         partitions = [KafkaPartition(*source) for source in sources]
         try:
             for partition, source in zip(partitions, sources, strict=True):
@@ -138,15 +215,17 @@ class KafkaSource:
                 prev, following = self._chain[source], await self._consumer.position(partition)
                 if following > prev:
                     batches.append(Batch(source, prev, following, found.get(partition, ())))
+            return batches
         except OffsetOutOfRangeError as error:
             self._seek_all(sources)
             raise OffsetsGone(f"Kafka no longer holds the next offset: {error}") from error
+        except ConsumerStoppedError as error:
+            raise SourceStopped("the consumer was stopped") from error
+        except _NOT_READABLE:
+            raise
         except (KafkaError, IllegalStateError, OSError) as error:
             self._seek_all(sources)
             raise SourceUnavailable(f"reading from Kafka: {type(error).__name__}: {error}") from error
-        for batch in batches:
-            self._chain[batch.source] = batch.next
-        return batches
 
     def _seek_all(self, sources: Iterable[TopicPartition]) -> None:
         """A getmany that raised has thrown away what it drained from the other partitions."""

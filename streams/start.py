@@ -2,7 +2,7 @@
 
 import structlog
 
-from schemas.errors import BridgeError, EnvironmentUnfit
+from schemas.errors import BridgeError, EnvironmentUnfit, InvalidInput
 from schemas.settings import Settings
 from sinks.migrate import migrate, pending
 from sinks.topics_admin import apply_topics, check_topics
@@ -17,7 +17,7 @@ async def ready(settings: Settings, *, look_only: bool = False) -> None:
     """
     try:
         missing = await pending(settings.dsn)
-    except EnvironmentUnfit:
+    except (EnvironmentUnfit, InvalidInput):
         raise
     except BridgeError as error:
         raise EnvironmentUnfit(f"Postgres is away at start: {error}") from error

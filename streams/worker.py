@@ -85,7 +85,7 @@ class Worker(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka's bas
     async def stop(self) -> None:
         """Settles the batch in hand, commits, and leaves the group."""
         log.info("worker_draining")
-        await self._lanes.end(self._settings.seconds("revoke_budget"))
+        await self._lanes.close(self._settings.seconds("revoke_budget"))
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)

@@ -4,6 +4,7 @@ import pytest
 from support.making import DLQ, RAW, RETRY_1, batch
 
 from schemas.errors import BatchRefused
+from schemas.ledger import Scope, Waiting
 from schemas.record import Provenance, TopicPartition
 from streams.memory_source import MemoryRecord
 
@@ -104,3 +105,17 @@ async def test_a_token_that_was_used_since_it_was_judged_is_refused(bench: Bench
     with pytest.raises(BatchRefused, match="no longer awaits attempt 2"):
         await bench.sink.commit(late)
     assert await bench.everything() == before
+
+
+async def test_the_body_of_what_waits_comes_from_the_ledger(bench: Bench) -> None:
+    """Key, value and headers as the raw topic had them, null ones too: a retry topic can be written by others."""
+    whole = bench.record(0, script_id="nowhere", key=None, headers=[("a", b"1"), ("a", None), ("b", b"\xff")])
+    await bench.commit(whole)
+    (state,) = (await bench.sink.ledger([Provenance(RAW, 0, 0)])).values()
+    assert state.body is not None
+    assert (state.body.key, state.body.value, tuple(state.body.headers)) == (None, whole.value, tuple(whole.headers))
+    (due,) = await bench.sink.due(bench.world.now_ms + 10**6, Scope(), 10)
+    assert due == Waiting(Provenance(RAW, 0, 0), 1, 2, due.body)
+    assert tuple(due.body.headers) == tuple(whole.headers)
+    assert await bench.sink.due(bench.world.now_ms, Scope(), 10) == []
+    assert await bench.sink.due(bench.world.now_ms + 10**6, Scope(site_ids=(2,)), 10) == []

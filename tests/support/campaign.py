@@ -153,7 +153,7 @@ class Campaign:
 
     async def publish(self, count: int, seed: int) -> None:
         """Publishes the load; only what Kafka acknowledged is written down."""
-        producer = make_producer(self.settings, linger_ms=20)
+        producer = make_producer(self.settings, enable_idempotence=True, linger_ms=20)
         await producer.start()
         pending: list[asyncio.Future[object]] = []
         try:

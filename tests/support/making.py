@@ -27,7 +27,7 @@ REGISTRY = {
     "blog": Script("blog", 2, None, enabled=True),
     "off": Script("off", 1, 10, enabled=False),
 }
-POLICY = RetryPolicy(tuple(Tier(topic, delay) for topic, delay in DELAYS_MS.items()), {}, 2, 0.0, lambda: 0.0)
+POLICY = RetryPolicy(tuple(Tier(topic, delay) for topic, delay in DELAYS_MS.items()), {}, 2, 0.0)
 
 
 def document(**changed: Any) -> dict[str, Any]:

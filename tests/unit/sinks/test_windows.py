@@ -2,10 +2,10 @@
 
 from support.making import NOW_MS, RAW, judged, record
 
-from schemas.outcome import Outcomes, ReplayClaim, duplicate
+from schemas.outcome import UNCONFIRMED_SITE, Outcomes, ReplayClaim, duplicate
 from schemas.reasons import DroppedReason, ErrorClass
 from schemas.record import Provenance
-from sinks.windows import UNREADABLE_SITE, WindowKey, count_windows, window_columns
+from sinks.windows import WindowKey, count_windows, window_columns
 
 MINUTE = NOW_MS // 60_000
 
@@ -15,14 +15,14 @@ def counted(outcomes: Outcomes) -> dict[WindowKey, list[int]]:
 
 
 def test_outcomes_fall_into_their_columns() -> None:
-    """normalized, retried, then drops by reason, per site; what has no readable site counts for site 0."""
+    """normalized, retried, then drops by reason, per site; what no script vouches for counts for site 0."""
     outcomes = judged(
         record(0), record(1, event_id="b"), record(2, script_id="nowhere"), record(3, value=b"{"), record(4, event_type=""),
         record(5, site_id=2, script_id="blog"),
     )  # fmt: skip
     assert counted(outcomes) == {
-        WindowKey(MINUTE, 1, RAW, 0, False): [2, 1, 0, 1, 0, 0, 0],
-        WindowKey(MINUTE, UNREADABLE_SITE, RAW, 0, False): [0, 0, 1, 0, 0, 0, 0],
+        WindowKey(MINUTE, 1, RAW, 0, False): [2, 0, 0, 1, 0, 0, 0],
+        WindowKey(MINUTE, UNCONFIRMED_SITE, RAW, 0, False): [0, 1, 1, 0, 0, 0, 0],
         WindowKey(MINUTE, 2, RAW, 0, False): [1, 0, 0, 0, 0, 0, 0],
     }
 

@@ -9,7 +9,8 @@ from support.making import NOW_MS, POLICY, RAW, RETRY_1, RETRY_2, batch, context
 from schemas.instants import to_epoch_ms
 from schemas.ledger import LedgerState
 from schemas.reasons import DroppedReason, ErrorClass
-from schemas.record import Provenance, TopicPartition
+from schemas.record import Provenance, RawBody, TopicPartition
+from sinks.kafka import original_headers
 from streams.memory_source import MemoryRecord
 from streams.processor import process
 
@@ -250,3 +251,22 @@ def test_no_retries_declared_drops_at_once() -> None:
     """max_retries 0."""
     (failure,) = judged(record(0, script_id="off"), policy=POLICY._replace(max_retries=0)).failures
     assert failure.dropped_reason is DroppedReason.RETRY_EXHAUSTED
+
+
+def test_a_forged_retry_record_cannot_change_what_is_tried() -> None:
+    """The ledger's body is judged, and goes on to the next tier; the record only says which attempt it is."""
+    kept = RawBody(b"own", record(0, event_id="own").value, [("theirs", b"1")])
+    forged = retry(event_id="forged")
+    (candidate,) = process(batch(forged), context(ledger={ORIGIN: waiting(body=kept)})).candidates
+    assert (candidate.event.event_id, candidate.record.key) == ("own", b"own")
+    dead = kept._replace(value=b"{")
+    (failure,) = process(batch(forged), context(ledger={ORIGIN: waiting(body=dead)})).failures
+    assert (failure.record.value, failure.dropped_reason) == (b"{", DroppedReason.INVALID_PAYLOAD_JSON)
+    assert original_headers(failure) == [("theirs", b"1")]
+
+
+def test_a_claimed_site_makes_no_window() -> None:
+    """Only its script's word does: anybody can invent a million sites."""
+    invented, borrowed = judged(record(0, site_id=77, script_id="nowhere"), record(1, site_id=2)).failures
+    (own,) = judged(record(0, event_type="")).failures
+    assert (invented.window_site_id, borrowed.window_site_id, own.window_site_id) == (0, 0, 1)
