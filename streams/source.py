@@ -25,6 +25,7 @@ from sinks import metrics
 from sinks.kafka_admin import unfit
 
 COMMIT_SECONDS = 5.0
+OFFSETS_SECONDS = 10.0
 _APART_MS = 100
 _LOOK_AGAIN_SECONDS = 60.0
 # A batch whose checksum is wrong, whose codec is missing, or that is no Kafka batch; a header's name that is not UTF-8.
@@ -128,9 +129,11 @@ class KafkaSource:
     async def _offsets(self, look_up: object, sources: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
         wanted = [KafkaPartition(*source) for source in sources]
         try:
-            found = await look_up(wanted)  # type: ignore[operator]  # one of two bound methods of an untyped library
+            async with asyncio.timeout(OFFSETS_SECONDS):
+                found = await look_up(wanted)  # type: ignore[operator]  # one of two bound methods of an untyped library
         except (KafkaError, OSError) as error:
-            raise SourceUnavailable(f"reading offsets from Kafka: {type(error).__name__}: {error}") from error
+            reason = str(error) or f"no answer within {OFFSETS_SECONDS:.0f} s"
+            raise SourceUnavailable(f"reading offsets from Kafka: {type(error).__name__}: {reason}") from error
         return {TopicPartition(partition.topic, partition.partition): offset for partition, offset in found.items()}
 
     def rewind(self, source: TopicPartition, offset: int) -> None:
