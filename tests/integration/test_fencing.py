@@ -5,14 +5,16 @@ import time
 from contextlib import asynccontextmanager
 
 import asyncpg
+import pytest
 from aiokafka.structs import ConsumerRecord
 from support.settled import SITES, event
 
-from schemas.errors import BatchRefused
+from schemas.errors import BatchRefused, SinkUnavailable
 from schemas.outcome import Outcomes
 from schemas.record import Batch, TopicPartition
 from schemas.registry import Script
 from schemas.settings import Settings
+from sinks import postgres_sink
 from sinks.postgres_sink import PostgresSink
 from streams.normalize import Bounds
 from streams.processor import Context, process
@@ -100,6 +102,50 @@ async def test_a_stopped_workers_lock_is_broken(database_url: str) -> None:
 
         stopped.terminate()
     assert await count_of(database_url, "bridge_event") == 100
+
+
+async def test_a_stopped_workers_lock_is_broken_before_the_heir_has_claimed(database_url: str) -> None:
+    """The heir's first act is to claim, and it waits for the same lock."""
+    async with owner(database_url) as first:
+        await first.claim({SOURCE: 0})
+    stopped = await asyncpg.connect(database_url, server_settings={"application_name": "ghostlink-bridge lane x"})
+    await stopped.execute("BEGIN")
+    await stopped.execute("SELECT * FROM stream_offset FOR UPDATE")
+    async with owner(database_url, lock_timeout=2.0) as heir:
+        assert await heir.claim({SOURCE: 0}) == {SOURCE: 0}
+    stopped.terminate()
+
+
+async def test_a_session_that_works_is_left_to_its_work(database_url: str) -> None:
+    """However slow it is: two lanes that end each other's sessions get nothing done."""
+    async with owner(database_url, lock_timeout=1.0) as waiting:
+        await waiting.claim({SOURCE: 0})
+        slow = await asyncpg.connect(database_url, server_settings={"application_name": "ghostlink-bridge lane y"})
+        transaction = slow.transaction()
+        await transaction.start()
+        await slow.execute("SELECT * FROM stream_offset FOR UPDATE")
+        working = asyncio.create_task(slow.execute("SELECT pg_sleep(2)"))
+        gave_up = await asyncio.gather(waiting.commit([outcomes(0, 100)]), return_exceptions=True)
+        assert getattr(gave_up[0], "sqlstate", None) == "55P03"
+        await working
+        await transaction.commit()
+        await slow.close()
+        await waiting.commit([outcomes(0, 100)])
+
+
+async def test_an_answer_that_never_comes_is_cut_off(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After the longest time that one operation may take, as if Postgres had said that it timed out."""
+    monkeypatch.setattr(postgres_sink, "OPERATION_SECONDS", 0.5)
+    async with owner(database_url, lock_timeout=30.0) as waiting:
+        await waiting.claim({SOURCE: 0})
+        stranger = await asyncpg.connect(database_url, server_settings={"application_name": "psql"})
+        await stranger.execute("BEGIN")
+        await stranger.execute("SELECT * FROM stream_offset FOR UPDATE")
+        with pytest.raises(SinkUnavailable, match="no answer from Postgres within") as caught:
+            await waiting.commit([outcomes(0, 100)])
+        assert caught.value.sqlstate == "57014"
+        await stranger.close()
+        await waiting.commit([outcomes(0, 100)])
 
 
 async def test_a_strangers_lock_is_left_alone(database_url: str) -> None:

@@ -40,6 +40,13 @@ def test_jitter_only_adds(random: float, expected: int) -> None:
     assert retry == Retry("bridge.retry.15s", expected)
 
 
+def test_jitter_is_the_same_for_all_retries_of_a_worker() -> None:
+    """A partition is let go in order: each record would wait for the latest before it."""
+    drawn = iter([0.3, 0.9])
+    policy = retry_policy(Settings(retry_jitter_pct=10), lambda: next(drawn))
+    assert {policy.decide(UNKNOWN, 1, 0) for _ in range(5)} == {Retry("bridge.retry.15s", 15_450)}
+
+
 def test_a_class_may_have_tiers_of_its_own() -> None:
     """Others keep the general ones."""
     policy = retry_policy(settings(retry_tiers_by_class={UNKNOWN: ("60s",)}), lambda: 0.0)

@@ -4,13 +4,15 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
-from support.making import NOW_MS, REGISTRY, RETRY_1, RETRY_2, body
+from support.making import NOW_MS, REGISTRY, RETRY_1, RETRY_2, body, judged, record
 from support.stream import Stream
 from support.virtual_time import run_virtually
 
+from schemas.instants import instant
 from schemas.record import Provenance, TopicPartition
 from schemas.registry import Script
-from sinks.memory import MemoryOffset, MemoryStore
+from sinks.memory import MemoryLedgerRow, MemoryOffset, MemoryStore
+from streams.retry_lane import EARLY_SECONDS
 
 TIER = TopicPartition(RETRY_1, 0)
 POLL_MS = 250
@@ -241,3 +243,51 @@ def test_a_restored_store_makes_the_copy_wait_for_its_raw_record() -> None:
     stream = run_virtually(main())
     assert stream.store.offsets[TIER].stale == 1, "the row was never written, as the event normalised this time"
     stream.assert_balanced()
+
+
+def test_a_copy_that_comes_before_its_token_waits_for_it() -> None:
+    """Its batch was published by a worker that has not committed yet: were it stale now, no copy would be left."""
+
+    async def main() -> Timed:
+        stream = Timed()
+        origin = stream.produce(script_id="late")
+        async with stream.running():
+            await stream.watch(stream.raw[0], 0)
+            row = stream.store.ledger[origin]
+            second = TopicPartition(RETRY_2, 0)
+            due = str(stream.now_ms())
+            write(stream, token(origin, 3, **{"bridge-due-at": due}), source=second)
+            await stream.watch(TIER, 0)
+            assert stream.store.offsets[second].next_offset == 0 or row.normalized
+            await stream.settled()
+        return stream
+
+    stream = run_virtually(main())
+    (row,) = stream.store.ledger.values()
+    assert (row.dropped_reason, row.retry_count) == ("retry_exhausted", 2)
+    stream.assert_balanced()
+
+
+def waiting_row() -> MemoryLedgerRow:
+    """A row that awaits attempt 2, and whose own copy is still far away."""
+    (failure,) = judged(record(7, script_id="nowhere")).failures
+    then = instant(NOW_MS)
+    return MemoryLedgerRow(
+        1, "nowhere", "e", None, failure.record.value, (), then, then, 1, then, "unknown",
+        failure.error_class, normalized=False, dropped_reason=None, disposition=None,
+    )  # fmt: skip
+
+
+def test_a_forged_token_of_the_future_does_not_hold_its_partition_for_ever() -> None:
+    """After a while it is stale, and what stands behind it goes on."""
+
+    async def main() -> int:
+        stream = Timed()
+        stream.registry = REGISTRY
+        origin = Provenance(stream.raw[0].topic, 0, 7)
+        stream.store.ledger[origin] = waiting_row()
+        write(stream, token(origin, 3, **{"bridge-due-at": "1"}))
+        async with stream.running():
+            return await stream.watch(TIER, 0)
+
+    assert EARLY_SECONDS * 1000 <= run_virtually(main()) <= EARLY_SECONDS * 1000 + 5000
