@@ -2,6 +2,7 @@
 
 import asyncio
 import shlex
+import sys
 from pathlib import Path
 
 from bridge.cli.common import command_settings, result, run, say
@@ -56,6 +57,8 @@ async def _serve(settings: Settings, addresses: StackAddresses, directory: Path)
 
 
 def _welcome(addresses: StackAddresses, directory: Path) -> str:
+    # By its path, since some systems have a `bridge` of their own.
+    program = shlex.quote(sys.argv[0]) if Path(sys.argv[0]).name == "bridge" else "bridge"
     return f"""\
 kafka     {addresses.kafka}
 postgres  {addresses.database_url}
@@ -66,9 +69,9 @@ In another terminal:
 export BRIDGE_KAFKA_BOOTSTRAP_SERVERS={shlex.quote(addresses.kafka)}
 export BRIDGE_DATABASE_URL={shlex.quote(addresses.database_url)}
 
-echo '{_EVENT}' | bridge produce -
-bridge audit
-bridge script add SCRIPT_ID --site-id N
+echo '{_EVENT}' | {program} produce -
+{program} audit
+{program} script add SCRIPT_ID --site-id N
 
 Ctrl-C drains the worker and stops everything; the data stays in {directory}.
 """
