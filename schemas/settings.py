@@ -72,7 +72,7 @@ class Settings(BaseSettings):
     )
     retry_jitter_pct: int = Field(10, ge=0, le=10, description="up to this much is added to each delay, in per cent")
 
-    lanes: int = Field(2, ge=1, le=64, description="settling paths per worker, a database connection each")
+    lanes: int = Field(4, ge=1, le=64, description="settling paths per worker, a database connection each")
     batch_max_records: int = Field(5000, ge=1, le=100_000, description="most records that one settlement takes")
     fetch_max_bytes: int = Field(8 * 1024 * 1024, ge=1024, description="most bytes that one fetch brings from a broker")
     dedup_hints: int = Field(200_000, ge=0, le=20_000_000, description="keys remembered per worker to save look-ups")
