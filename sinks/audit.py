@@ -28,6 +28,12 @@ async def audit(settings: Settings, *, deep: bool = True) -> AuditReport:
     return judge(snapshot, bounds, topics)
 
 
+async def acknowledge_lost(settings: Settings, source: TopicPartition) -> int:
+    """Notes that an operator knows of this partition's loss; how many records that were, 0 if there was no news."""
+    async with connection(settings.dsn, "audit") as conn:
+        return sum(row["news"] for row in await conn.fetch(sql("lost_acknowledge"), *source))
+
+
 async def read_snapshot(settings: Settings, *, deep: bool) -> Snapshot:
     """Everything that the audit reads from Postgres, as of one moment; raises EnvironmentUnfit."""
     try:

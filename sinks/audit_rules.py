@@ -129,7 +129,10 @@ def _offset_problems(source: TopicPartition, offsets: Offsets | None, log: LogBo
         yield f"{_name(source)}: Kafka deleted {gone} records from {offsets.next_offset} on before they were read"
     if offsets.lost > offsets.lost_acknowledged:
         gone = offsets.lost - offsets.lost_acknowledged
-        yield f"{_name(source)}: {gone} records are lost and nobody acknowledged it"
+        yield (
+            f"{_name(source)}: {gone} records are lost and nobody acknowledged it; once you know why: "
+            f"bridge audit --acknowledge-lost {source.topic}:{source.partition}"
+        )
 
 
 def _sum_problems(

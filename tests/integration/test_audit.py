@@ -15,7 +15,7 @@ from support.wait import wait_until
 from bridge.stack import StackAddresses
 from schemas.errors import EnvironmentUnfit
 from schemas.settings import Settings
-from sinks.audit import audit
+from sinks.audit import acknowledge_lost, audit, read_snapshot
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -185,8 +185,10 @@ async def test_the_quick_audit_finds_it_too(settings: Settings, tampering: str) 
 async def test_an_acknowledged_loss_is_balanced(settings: Settings) -> None:
     """Once an operator has acknowledged it, a loss is accounted for."""
     await _execute(settings, TAMPERINGS["a loss that nobody acknowledged"][0])
-    await _execute(settings, "UPDATE stream_offset SET lost_acknowledged = lost")
+    lost = [source for source, one in (await read_snapshot(settings, deep=False)).offsets.items() if one.lost]
 
+    assert [await acknowledge_lost(settings, source) for source in lost] == [1] * len(lost)
+    assert [await acknowledge_lost(settings, source) for source in lost] == [0] * len(lost)
     report = await audit(settings)
 
     assert report.balanced, report.problems
