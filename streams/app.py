@@ -5,6 +5,8 @@
 """
 
 import asyncio
+import atexit
+import shutil
 import socket
 import ssl
 import tempfile
@@ -38,7 +40,7 @@ def create_app(settings: Settings) -> faust.App:
         broker=[f"kafka://{server}" for server in settings.brokers.split(",")],
         broker_credentials=_credentials(settings),
         store="memory://",
-        datadir=Path(tempfile.gettempdir()) / f"{settings.group}-control",
+        datadir=_scratch(),
         autodiscover=False,
         topic_replication_factor=settings.topic_replication,
         topic_partitions=1,
@@ -126,6 +128,13 @@ def _credentials(settings: Settings) -> Any:
         mechanism=settings.kafka_sasl_mechanism,
         ssl_context=context,
     )
+
+
+def _scratch() -> Path:
+    """A directory for Faust, which keeps nothing there that outlives the process."""
+    made = tempfile.mkdtemp(prefix="ghostlink-bridge-")
+    atexit.register(shutil.rmtree, made, ignore_errors=True)
+    return Path(made)
 
 
 def _free_port() -> int:

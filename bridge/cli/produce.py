@@ -12,6 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from bridge.cli.common import JsonOutput, Verbose, command_settings, result, run, say, write_json
+from bridge.demo.interrupts import sigterm_interrupts
 from bridge.publish.lines import ChunkReader
 from bridge.publish.publisher import RawPublisher
 from bridge.publish.session import Published, PublishSession
@@ -46,7 +47,7 @@ def produce(
         # What Kafka's client says of each attempt to connect would bury the one line that counts.
         logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     begun = begin_summary("produce", datetime.now(UTC), RunSummary)
-    with _opened(source) as (descriptor, name):
+    with sigterm_interrupts(), _opened(source) as (descriptor, name):
         published = run(_publish(settings, descriptor, name, keyed=key_from_event))
     _tell(published)
     if json_output:

@@ -48,6 +48,9 @@ def down(
 ) -> None:
     """Stop the stack; its data stays unless it is purged."""
     stack = Stack(directory)
+    if not stack.directory.exists():
+        _progress(f"there is no stack in {stack.directory}")
+        return
     if purge:
         stack.purge()
     else:
