@@ -1,0 +1,132 @@
+"""`python -m bench.latency`: from send to a commit that another connection sees, at a steady rate."""
+
+import argparse
+import asyncio
+import itertools
+import tempfile
+import time
+from collections import defaultdict
+from pathlib import Path
+
+import asyncpg
+import uvloop
+from rich.console import Console
+from rich.table import Table
+
+from bench.load import records
+from bench.product import fresh_schema, start_worker
+from bridge.stack.stack import Stack, StackAddresses
+from schemas.settings import Settings
+from sinks.kafka import make_producer
+from sinks.topics_admin import apply_topics
+
+LOOK_SECONDS = 0.004
+TICK_SECONDS = 0.01
+DRAIN_SECONDS = 30.0
+Offsets = dict[int, list[tuple[float, int]]]
+
+
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m bench.latency", description=__doc__)
+    parser.add_argument("--rate", type=int, default=1000, help="events a second")
+    parser.add_argument("--seconds", type=int, default=60, help="how long is measured")
+    parser.add_argument("--warm-up", type=int, default=10, help="seconds before that")
+    parser.add_argument("--seed", type=int, default=7)
+    return parser.parse_args()
+
+
+async def send(settings: Settings, options: argparse.Namespace) -> list[tuple[float, int, int]]:
+    """Sends at the rate; for each event when it was handed to the producer, its partition and its offset."""
+    seconds = options.warm_up + options.seconds
+    events = records(options.rate * seconds, options.seed)
+    sent: list[tuple[float, asyncio.Future]] = []
+    async with make_producer(settings, enable_idempotence=True, linger_ms=5) as producer:
+        begun = time.perf_counter()
+        for tick in itertools.count():
+            due = begun + tick * TICK_SECONDS
+            if due >= begun + seconds:
+                break
+            await asyncio.sleep(max(0.0, due - time.perf_counter()))
+            for key, value in itertools.islice(events, round(options.rate * TICK_SECONDS)):
+                sent.append((time.perf_counter(), await producer.send(settings.topics.raw, value, key=key)))
+        acknowledged = await asyncio.gather(*(future for _, future in sent))
+    from_there = begun + options.warm_up
+    return [
+        (moment, one.partition, one.offset)
+        for (moment, _), one in zip(sent, acknowledged, strict=True)
+        if moment >= from_there
+    ]
+
+
+async def watch(dsn: str, topic: str, seen: Offsets, stop: asyncio.Event) -> None:
+    """Notes when each partition's stored offset, which commits with its rows, was first seen where."""
+    connection = await asyncpg.connect(dsn)
+    query = "SELECT partition, next_offset FROM stream_offset WHERE topic = $1"
+    while not stop.is_set():
+        rows = await connection.fetch(query, topic)
+        now = time.perf_counter()
+        for partition, offset in rows:
+            moments = seen[partition]
+            if not moments or moments[-1][1] < offset:
+                moments.append((now, offset))
+        await asyncio.sleep(LOOK_SECONDS)
+    await connection.close()
+
+
+def latencies(sent: list[tuple[float, int, int]], seen: Offsets) -> list[float]:
+    """Milliseconds for each event, sorted; raises IndexError if one was never seen."""
+    found = []
+    places = dict.fromkeys(seen, 0)
+    for moment, partition, offset in sorted(sent, key=lambda one: one[1:]):
+        moments = seen[partition]
+        while moments[places[partition]][1] <= offset:
+            places[partition] += 1
+        found.append((moments[places[partition]][0] - moment) * 1000)
+    return sorted(found)
+
+
+async def measure(addresses: StackAddresses, options: argparse.Namespace) -> list[float]:
+    settings = Settings(
+        kafka_bootstrap_servers=addresses.kafka, database_url=addresses.database_url, topic_prefix="bench."
+    )
+    await apply_topics(settings)
+    await fresh_schema(addresses.database_url)
+    environment = {
+        "BRIDGE_KAFKA_BOOTSTRAP_SERVERS": addresses.kafka,
+        "BRIDGE_DATABASE_URL": addresses.database_url,
+        "BRIDGE_TOPIC_PREFIX": "bench.",
+    }
+    seen: Offsets = defaultdict(list)
+    stop = asyncio.Event()
+    with tempfile.TemporaryFile() as log:
+        worker = start_worker(environment, log)
+        watching = asyncio.create_task(watch(addresses.database_url, settings.topics.raw, seen, stop))
+        try:
+            sent = await send(settings, options)
+            last = {partition: offset for _, partition, offset in sorted(sent, key=lambda one: one[2])}
+            async with asyncio.timeout(DRAIN_SECONDS):
+                # What is waited for happens in a database.
+                while any(not seen[one] or seen[one][-1][1] <= offset for one, offset in last.items()):  # noqa: ASYNC110
+                    await asyncio.sleep(TICK_SECONDS)
+        finally:
+            stop.set()
+            await watching
+            worker.terminate()
+            worker.wait(60)
+    return latencies(sent, seen)
+
+
+def main() -> None:
+    options = arguments()
+    with tempfile.TemporaryDirectory(prefix="bridge-bench-") as directory, Stack(Path(directory)) as addresses:
+        found = uvloop.run(measure(addresses, options))
+    table = Table(title=f"ms from send to row, {options.rate} events/s for {options.seconds} s, {len(found)} events")
+    for name in ("p50", "p90", "p99", "p99.9", "most"):
+        table.add_column(name, justify="right")
+    shares = (0.5, 0.9, 0.99, 0.999)
+    table.add_row(*(f"{found[int(len(found) * share)]:.0f}" for share in shares), f"{found[-1]:.0f}")
+    Console().print(table)
+
+
+if __name__ == "__main__":
+    main()
