@@ -15,9 +15,12 @@ from typing import Any
 
 import faust
 import structlog
+from aiokafka.errors import KafkaError
+from faust.exceptions import FaustError
 from mode import Service
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
+from schemas.errors import SinkUnavailable
 from schemas.gate import GateChange
 from schemas.settings import Settings, load_settings
 from sinks import metrics
@@ -26,6 +29,8 @@ from streams.logs import configure_logs
 from streams.start import ready
 from streams.verdict import judge_and_publish
 from streams.worker import Worker
+
+_ACKNOWLEDGED_SECONDS = 10.0
 
 log = structlog.get_logger(__name__)
 
@@ -100,7 +105,12 @@ def _add_gate(app: faust.App, settings: Settings) -> None:
         await judge_and_publish(settings, publish)
 
     async def publish(change: GateChange) -> None:
-        await topic.send(key=change.target.encode(), value=change.model_dump_json().encode())
+        # The first answer only says that it was handed over, the second that Kafka has it.
+        try:
+            async with asyncio.timeout(_ACKNOWLEDGED_SECONDS):
+                await (await topic.send(key=change.target.encode(), value=change.model_dump_json().encode()))
+        except (KafkaError, FaustError, OSError) as error:
+            raise SinkUnavailable(f"publishing a verdict: {type(error).__name__}: {error}") from error
 
     app.agent(topic, name="alerts")(alerts)
     # On every worker: Postgres lets one judge at a time, where Faust's leader would need a topic of its own.

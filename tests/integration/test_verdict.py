@@ -6,8 +6,10 @@ from typing import Any
 
 import asyncpg
 import pytest
-from support.command import bridge
+from aiokafka import AIOKafkaConsumer
+from support.command import bridge, start
 from support.settled import settings_for
+from support.wait import wait_until
 
 from schemas.errors import SinkUnavailable
 from schemas.gate import GateChange
@@ -126,3 +128,29 @@ async def test_on_the_command_line(stack, database_url, topic_prefix) -> None:
     kpi = json.loads(bridge("kpi", "--json-output", "-", settings=environment).stdout)
     assert (kpi["total"]["finished"], kpi["total"]["success_rate_pct"]) == (2000, 90.0)
     assert b"90.000 %" in bridge("kpi", settings=environment).stdout
+
+
+async def test_a_worker_judges_and_publishes(stack, database_url, topic_prefix) -> None:
+    """Once a change is marked as published, it is on the gate's topic under its target."""
+    settings = settings_for(stack.kafka, database_url, topic_prefix)
+    await add(settings, 1, 0, 200, 0)
+    environment = {
+        "BRIDGE_KAFKA_BOOTSTRAP_SERVERS": stack.kafka, "BRIDGE_DATABASE_URL": database_url, "BRIDGE_GROUP": settings.group,
+        "BRIDGE_TOPIC_PREFIX": topic_prefix, "BRIDGE_TOPIC_PARTITIONS": "2", "BRIDGE_GATE_INTERVAL": "500ms",
+    }  # fmt: skip
+    conn = await asyncpg.connect(database_url)
+    worker = start("worker", settings=environment, quiet=True)
+    try:
+        told = "SELECT count(*) = 2 FROM gate_state WHERE published AND NOT passed"
+        await wait_until(lambda: conn.fetchval(told), budget_seconds=40, describe="both changes published")
+        async with AIOKafkaConsumer(
+            settings.topics.gate, **settings.kafka_client(), auto_offset_reset="earliest"
+        ) as consumer:
+            records = [await asyncio.wait_for(consumer.getone(), 10) for _ in range(2)]
+    finally:
+        worker.terminate()
+        await asyncio.to_thread(worker.wait, 30)
+        await conn.close()
+    assert worker.returncode == 0
+    assert {record.key for record in records} == {b"site:1", b"total"}
+    assert {GateChange.model_validate_json(record.value).passed for record in records} == {False}
