@@ -147,8 +147,8 @@ class MemorySink:
             (row.next_retry_at, provenance, row)
             for provenance, row in self._store.ledger.items()
             if row.next_retry_at is not None and row.next_retry_at <= moment
-            # There are no organisations here: an event's own is not in the ledger but in the registry.
-            if scope.site_ids is None or row.site_id in scope.site_ids
+            # There are no organisations here, so none that is asked for has an event.
+            if scope.org_ids is None and (scope.site_ids is None or row.site_id in scope.site_ids)
         )
         return [
             Waiting(provenance, row.site_id, row.retry_count + 1, RawBody(row.record_key, row.payload, row.headers))
