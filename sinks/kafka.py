@@ -13,7 +13,7 @@ from schemas.errors import SinkUnavailable
 from schemas.headers import Headers, bounded_text
 from schemas.outcome import Failure
 from schemas.settings import Settings
-from sinks.kafka_admin import unfit
+from sinks.kafka_admin import started
 
 MAX_REQUEST = 64 * 1024 * 1024
 """Before compression, which is what the client counts; the broker counts after it, and has the last word."""
@@ -41,15 +41,8 @@ def make_producer(settings: Settings, **overrides: Any) -> AIOKafkaProducer:
 async def publishing(settings: Settings) -> AsyncIterator["KafkaPublisher"]:
     """A publisher with a producer of its own for a short piece of work; raises EnvironmentUnfit if Kafka is away."""
     producer = make_producer(settings)
-    try:
-        await producer.start()
-    except (KafkaError, OSError) as error:
-        await producer.stop()
-        raise unfit(settings, error) from error
-    try:
+    async with started(settings, producer):
         yield KafkaPublisher(producer, settings.topics.dlq)
-    finally:
-        await producer.stop()
 
 
 def original_headers(failure: Failure) -> list[tuple[str, bytes | None]]:
@@ -91,6 +84,8 @@ class KafkaPublisher:
 
     async def publish(self, failures: Sequence[Failure]) -> None:
         due = [one for one in failures if not one.published and (one.retry_topic or one.has_dead_letter)]
+        if not due:
+            return
         try:
             async with asyncio.timeout(PUBLISH_SECONDS):
                 problems = await self._publish(due)
@@ -112,12 +107,11 @@ class KafkaPublisher:
         for failure in due:
             try:
                 sent.append((failure, await self._send(failure, whole=whole)))
-            except MessageSizeTooLargeError as error:
-                problems.append((failure, error))
             except (KafkaError, OSError) as error:
-                # Those behind it would only wait as long for the same.
                 problems.append((failure, error))
-                break
+                if not isinstance(error, MessageSizeTooLargeError):
+                    # Those behind it would only wait as long for the same.
+                    break
         results = await asyncio.gather(*(future for _, future in sent), return_exceptions=True)
         for (failure, _), result in zip(sent, results, strict=True):
             if isinstance(result, BaseException):

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any, NamedTuple
 
-from aiokafka import AIOKafkaConsumer
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka import TopicPartition as KafkaPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import (
@@ -78,6 +78,19 @@ async def kafka_admin(settings: Settings) -> AsyncIterator[AIOKafkaAdminClient]:
         raise unfit(settings, error) from error
     finally:
         await client.close()
+
+
+@asynccontextmanager
+async def started(settings: Settings, client: AIOKafkaConsumer | AIOKafkaProducer) -> AsyncIterator[None]:
+    """The client, running for a short piece of work; raises EnvironmentUnfit when Kafka is away or refuses."""
+    try:
+        try:
+            await client.start()
+        except (KafkaError, OSError) as error:
+            raise unfit(settings, error) from error
+        yield
+    finally:
+        await client.stop()
 
 
 async def topic_facts(client: AIOKafkaAdminClient) -> dict[str, TopicFacts]:

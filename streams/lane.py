@@ -19,7 +19,7 @@ from sinks.sqlstate import TIMED_OUT
 from streams.dedup import DedupHints
 from streams.normalize import Bounds
 from streams.patience import Patience
-from streams.processor import Context, LedgerStates, process, replay_claim
+from streams.processor import Context, LedgerStates, process, replays_claimed
 from streams.retry import RetryPolicy
 from streams.source import OffsetsGone, Source, SourceStopped, SourceUnavailable
 
@@ -112,15 +112,10 @@ class Lane:
 
     async def _prepare(self, batches: Sequence[Batch]) -> tuple[Sequence[Batch], LedgerStates] | None:
         """What can be judged now, and the ledger's states of what its records refer to."""
-        claims = [
-            claim.replay_of
-            for batch in batches
-            for record in batch.records
-            if record.headers and (claim := replay_claim(record)) is not None
-        ]
+        claims = replays_claimed(batches)
         if not claims:
             return batches, {}
-        states = await self._patiently(lambda: self._sink.ledger(sorted(set(claims))))
+        states = await self._patiently(lambda: self._sink.ledger(claims))
         if states is None:
             self._rewind_to(batches)
             return None

@@ -11,7 +11,7 @@ from sinks.settle import Settler
 from sinks.sink import Committed, Publisher, Sink
 from streams.dedup import DedupHints
 from streams.normalize import Bounds
-from streams.processor import Context, process, replay_claim, with_token
+from streams.processor import Context, process, replays_claimed, with_token
 from streams.retry import RetryPolicy
 from streams.source import Source
 
@@ -47,20 +47,21 @@ class OneShot:
     async def settle_waiting(self, waiting: Sequence[Waiting]) -> Committed:
         """One settlement of these events' next attempts; what a worker settled meanwhile counts as stale."""
         batch = ledger_batch(waiting, self.now_ms())
-        for _ in range(TRIES - 1):
+        tries = 1
+        while True:
             try:
                 return await self._settle([batch], [one.provenance for one in waiting])
             except BatchRefused:
-                continue
-        return await self._settle([batch], [one.provenance for one in waiting])
+                if tries == TRIES:
+                    raise
+                tries += 1
 
     async def settle_raw(self, batches: Sequence[Batch]) -> Committed:
         """One settlement of first attempts; raises BatchRefused when somebody else reads the topic."""
-        claims = [replay_claim(record) for batch in batches for record in batch.records if record.headers]
-        return await self._settle(batches, [claim.replay_of for claim in claims if claim is not None])
+        return await self._settle(batches, replays_claimed(batches))
 
     async def _settle(self, batches: Sequence[Batch], concerned: Sequence[Provenance]) -> Committed:
-        states = await self.sink.ledger(sorted(set(concerned)))
+        states = await self.sink.ledger(concerned)
         context = Context(
             self.now_ms(), self.registry(), DedupHints(0), states, self.bounds, self.policy, self.raw_topic
         )
@@ -89,6 +90,10 @@ class RawBacklog:
                     f"{offset} is next: a worker records the loss, or the topic was made anew; start `bridge worker`"
                 )
             self._source.rewind(source, offset)
+
+    async def tell_kafka(self, batch: Batch) -> None:
+        """Where the group stands after this batch, for lag tools."""
+        await self._source.commit({batch.source: batch.next})
 
     async def read(self, limit: int) -> list[Batch]:
         """The next batches, of at most `limit` records together; [] at the end as it was at the beginning."""

@@ -1,6 +1,6 @@
 """From a batch to its outcomes: pure. Registry, hints, ledger states and clock come in; nothing goes out but the answer."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import NamedTuple, Protocol
@@ -149,6 +149,12 @@ def replay_claim(record: RawRecord) -> ReplayClaim | None:
         return ReplayClaim(replay_id, Provenance.parse(replay_of))
     except ValueError:
         return None
+
+
+def replays_claimed(batches: Iterable[Batch]) -> list[Provenance]:
+    """The dead letters that raw records of these batches say they replay, in order, each once."""
+    claims = (replay_claim(record) for batch in batches for record in batch.records if record.headers)
+    return sorted({claim.replay_of for claim in claims if claim is not None})
 
 
 def retry_token(record: RawRecord) -> tuple[Provenance, int] | None:

@@ -22,7 +22,7 @@ from schemas.errors import BridgeError
 from schemas.record import Batch, TopicPartition
 from schemas.settings import Settings
 from sinks import metrics
-from sinks.kafka_admin import unfit
+from sinks.kafka_admin import started
 
 COMMIT_SECONDS = 5.0
 OFFSETS_SECONDS = 10.0
@@ -170,12 +170,9 @@ class KafkaSource:
             return []
         try:
             batches = await self._fetch(readable, timeout_ms, max_records)
-        except _NOT_READABLE as error:
-            self._seek_all(readable)
-            if len(readable) == 1:
-                self._give_up(readable[0], error)
-                return []
-            return await self._poll_apart(readable, max_records)
+        except _NOT_READABLE:
+            await self._find_unreadable(readable, max_records)
+            return []
         for batch in batches:
             self._chain[batch.source] = batch.next
             if batch.source in self._seen_unreadable:
@@ -183,12 +180,14 @@ class KafkaSource:
                 metrics.UNREADABLE.labels(batch.source.topic, str(batch.source.partition)).set(0)
         return batches
 
-    async def _poll_apart(self, sources: Sequence[TopicPartition], max_records: int) -> list[Batch]:
-        """One partition at a time, so that the one that can't be read is found and the others go on."""
+    async def _find_unreadable(self, sources: Sequence[TopicPartition], max_records: int) -> None:
+        """Looks at each partition by itself, so that the one that can't be read is held and all others go on."""
         for source in sources:
-            if batches := await self.poll([source], timeout_ms=_APART_MS, max_records=max_records):
-                return batches
-        return []
+            try:
+                await self._fetch([source], _APART_MS, max_records)
+            except _NOT_READABLE as error:
+                self._give_up(source, error)
+        self._seek_all(sources)
 
     def _give_up(self, source: TopicPartition, error: Exception) -> None:
         """Holds the partition: neither are its records passed over, nor do they stop the others."""
@@ -251,13 +250,6 @@ class KafkaSource:
 async def taking(settings: Settings, partitions: Sequence[TopicPartition]) -> AsyncIterator[KafkaSource]:
     """These partitions for a short piece of work, without joining the group; raises EnvironmentUnfit if Kafka is away."""
     consumer = make_consumer(settings)
-    try:
-        await consumer.start()
-    except (KafkaError, OSError) as error:
-        await consumer.stop()
-        raise unfit(settings, error) from error
-    try:
+    async with started(settings, consumer):
         consumer.assign([KafkaPartition(*one) for one in partitions])
         yield KafkaSource(consumer)
-    finally:
-        await consumer.stop()

@@ -12,7 +12,7 @@ import structlog
 
 from bridge.cli.common import say, write_json
 from bridge.runs.run import WHOLE, Run
-from schemas.errors import BridgeError, EnvironmentUnfit, InvalidInput, SinkUnavailable
+from schemas.errors import BridgeError, SinkUnavailable
 from schemas.run_summary import RunSummary, TargetError, begin_summary
 from schemas.settings import Settings
 from sinks.runs import note_begin, note_end, run_lock
@@ -134,7 +134,7 @@ async def _noted(settings: Settings, run: Run[S], times: tuple[datetime, datetim
     summary = run.summary
     try:
         await note_end(settings.dsn, summary.run_id, summary.script, times, code, summary.model_dump_json())
-    except (BridgeError, EnvironmentUnfit, InvalidInput) as error:
+    except BridgeError as error:
         say(f"warning: the run is not in the history: {error}")
 
 

@@ -22,7 +22,7 @@ from sinks.sink import Committed, Publisher
 from streams.normalize import Bounds
 from streams.one_shot import OneShot, RawBacklog
 from streams.retry import retry_policy
-from streams.source import KafkaSource, taking
+from streams.source import taking
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,6 @@ class _Process:
     options: ProcessOptions
     run: Run[ProcessSummary]
     one_shot: OneShot
-    source: KafkaSource | None
     backlog: RawBacklog | None
 
     @classmethod
@@ -80,20 +79,20 @@ class _Process:
             publisher: Publisher = SilentPublisher()
             if not run.dry_run:
                 publisher = await stack.enter_async_context(publishing(settings))
-            source: KafkaSource | None = None
-            partitions = sorted(await log_bounds(settings, [settings.topics.raw]))
+            backlog: RawBacklog | None = None
             if options.scope != Scope():
                 run.summary.warnings.append("only waiting retries were looked at: Kafka can't be read by site")
             elif await group_has_members(settings):
                 run.summary.warnings.append("only waiting retries were looked at: a worker reads the raw topic")
             else:
+                partitions = sorted(await log_bounds(settings, [settings.topics.raw]))
                 source = await stack.enter_async_context(taking(settings, partitions))
+                backlog = RawBacklog(source, sink, partitions)
             one_shot = OneShot(
                 sink, publisher, lambda: registry.current, retry_policy(settings, random.random),
                 Bounds(*settings.occurred_bounds), settings.topics.raw, lambda: time.time_ns() // 1_000_000,
             )  # fmt: skip
-            backlog = None if source is None else RawBacklog(source, sink, partitions)
-            yield cls(options, run, one_shot, source, backlog)
+            yield cls(options, run, one_shot, backlog)
 
     async def rounds(self) -> None:
         """Rounds of at most `limit` events until none is left."""
@@ -119,7 +118,7 @@ class _Process:
         return len(due)
 
     async def _raw(self, limit: int) -> int:
-        if self.backlog is None or self.source is None:
+        if self.backlog is None:
             return 0
         taken = 0
         while taken < limit and (batches := await self.backlog.read(limit - taken)):
@@ -127,7 +126,7 @@ class _Process:
                 with self.run.target(f"{batch.source.topic}:{batch.source.partition}"):
                     self._count(await self.one_shot.settle_raw([batch]))
                     if not self.run.dry_run:
-                        await self.source.commit({batch.source: batch.next})
+                        await self.backlog.tell_kafka(batch)
             taken += sum(len(batch.records) for batch in batches)
         return taken
 

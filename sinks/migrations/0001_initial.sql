@@ -69,7 +69,8 @@ CREATE TABLE bridge_event (
 CREATE INDEX bridge_event_received_at ON bridge_event USING brin (received_at);
 CREATE INDEX bridge_event_site ON bridge_event (site_id, received_at);
 
--- The authority on duplicates; `received_at` is not before that of the key's event. The heap stands in order of time, so that old keys are found by a BRIN index.
+-- The authority on duplicates; `received_at` is not before that of the key's event. The heap stands in order of time,
+-- so that old keys are found by a BRIN index.
 CREATE TABLE bridge_event_key (
     event_key bytea NOT NULL,
     received_at timestamptz NOT NULL,
