@@ -4,6 +4,9 @@ from hashlib import blake2b
 
 _UUID_LENGTH = 36
 _TIME_BYTES = 6
+# Copies of these cost less than making each anew.
+_WHOLE_DIGEST = blake2b(digest_size=16)
+_SHORT_DIGEST = blake2b(digest_size=10)
 
 
 def event_key(site_id: int, event_id: str) -> bytes:
@@ -19,8 +22,12 @@ def event_key(site_id: int, event_id: str) -> bytes:
         except ValueError:
             time = b""
         if len(time) == _TIME_BYTES:  # fromhex passes over spaces
-            return time + blake2b(text, digest_size=10).digest()
-    return blake2b(text, digest_size=16).digest()
+            digest = _SHORT_DIGEST.copy()
+            digest.update(text)
+            return time + digest.digest()
+    digest = _WHOLE_DIGEST.copy()
+    digest.update(text)
+    return digest.digest()
 
 
 class DedupHints:
