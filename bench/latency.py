@@ -1,21 +1,19 @@
-"""`python -m bench.latency`: from send to a commit that another connection sees, at a steady rate."""
+"""`python -m bench latency`: from send to a commit that another connection sees, at a steady rate."""
 
 import argparse
 import asyncio
 import itertools
-import tempfile
 import time
 from collections import defaultdict
-from pathlib import Path
 
 import asyncpg
 import uvloop
 from rich.console import Console
 from rich.table import Table
 
+from bench import product, stand
 from bench.load import records
-from bench.product import fresh_schema, start_worker
-from bridge.stack.stack import Stack, StackAddresses
+from bridge.stack.stack import StackAddresses
 from schemas.settings import Settings
 from sinks.kafka import make_producer
 from sinks.topics_admin import apply_topics
@@ -23,16 +21,17 @@ from sinks.topics_admin import apply_topics
 LOOK_SECONDS = 0.004
 TICK_SECONDS = 0.01
 DRAIN_SECONDS = 30.0
+BAR_MS = 250
 Offsets = dict[int, list[tuple[float, int]]]
 
 
-def arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m bench.latency", description=__doc__)
+def arguments(words: list[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m bench latency", description=__doc__)
     parser.add_argument("--rate", type=int, default=1000, help="events a second")
     parser.add_argument("--seconds", type=int, default=60, help="how long is measured")
     parser.add_argument("--warm-up", type=int, default=10, help="seconds before that")
     parser.add_argument("--seed", type=int, default=7)
-    return parser.parse_args()
+    return parser.parse_args(words)
 
 
 async def send(settings: Settings, options: argparse.Namespace) -> list[tuple[float, int, int]]:
@@ -86,20 +85,12 @@ def latencies(sent: list[tuple[float, int, int]], seen: Offsets) -> list[float]:
 
 
 async def measure(addresses: StackAddresses, options: argparse.Namespace) -> list[float]:
-    settings = Settings(
-        kafka_bootstrap_servers=addresses.kafka, database_url=addresses.database_url, topic_prefix="bench."
-    )
+    settings = stand.settings_of(addresses)
     await apply_topics(settings)
-    await fresh_schema(addresses.database_url)
-    environment = {
-        "BRIDGE_KAFKA_BOOTSTRAP_SERVERS": addresses.kafka,
-        "BRIDGE_DATABASE_URL": addresses.database_url,
-        "BRIDGE_TOPIC_PREFIX": "bench.",
-    }
+    await product.fresh_schema(addresses.database_url)
     seen: Offsets = defaultdict(list)
     stop = asyncio.Event()
-    with tempfile.TemporaryFile() as log:
-        worker = start_worker(environment, log)
+    with product.started(stand.environment_of(addresses)):
         watching = asyncio.create_task(watch(addresses.database_url, settings.topics.raw, seen, stop))
         try:
             sent = await send(settings, options)
@@ -111,22 +102,19 @@ async def measure(addresses: StackAddresses, options: argparse.Namespace) -> lis
         finally:
             stop.set()
             await watching
-            worker.terminate()
-            worker.wait(60)
     return latencies(sent, seen)
 
 
-def main() -> None:
-    options = arguments()
-    with tempfile.TemporaryDirectory(prefix="bridge-bench-") as directory, Stack(Path(directory)) as addresses:
+def main(words: list[str]) -> int:
+    options = arguments(words)
+    with stand.servers() as addresses:
         found = uvloop.run(measure(addresses, options))
+    shares = {"p50": 0.5, "p90": 0.9, "p99": 0.99, "p99.9": 0.999}
+    milliseconds = {name: found[int(len(found) * share)] for name, share in shares.items()} | {"most": found[-1]}
     table = Table(title=f"ms from send to row, {options.rate} events/s for {options.seconds} s, {len(found)} events")
-    for name in ("p50", "p90", "p99", "p99.9", "most"):
+    for name in milliseconds:
         table.add_column(name, justify="right")
-    shares = (0.5, 0.9, 0.99, 0.999)
-    table.add_row(*(f"{found[int(len(found) * share)]:.0f}" for share in shares), f"{found[-1]:.0f}")
+    table.add_row(*(f"{one:.0f}" for one in milliseconds.values()))
     Console().print(table)
-
-
-if __name__ == "__main__":
-    main()
+    stand.keep("latency", {"rate": options.rate, "seconds": options.seconds, "milliseconds": milliseconds})
+    return 0 if milliseconds["p99"] <= BAR_MS else 1

@@ -1,38 +1,47 @@
-"""The unsafe limit: getmany, msgspec decode, COPY into a table without an index, one connection, no guarantee at all."""
+"""The unsafe limit: getmany, msgspec decode, COPY into a table without an index, no guarantee at all.
 
+With two connections each writes the records of half the partitions, both in one process.
+"""
+
+import asyncio
 import sys
 import time
+from dataclasses import dataclass
 
 import asyncpg
 import msgspec
 import uvloop
-from aiokafka import AIOKafkaConsumer
+from aiokafka import AIOKafkaConsumer, TopicPartition
 
+from bench.usage import Usage
 from schemas.raw_event import RawFields
 
 COLUMNS = ("event_id", "site_id", "script_id", "event_type", "occurred_at", "url", "referrer", "session_id",
            "user_agent", "payload")  # fmt: skip
 TABLE = """
-CREATE TABLE unsafe_limit (event_id text, site_id bigint, script_id text, event_type text, occurred_at timestamptz,
-url text, referrer text, session_id text, user_agent text, payload jsonb)
+CREATE TABLE unsafe_limit (event_id text, site_id bigint, script_id text, event_type text,
+occurred_at timestamptz, url text, referrer text, session_id text, user_agent text, payload jsonb)
 """
 
 
-async def main(servers: str, dsn: str, topic: str, count: int) -> None:
-    """Reads the topic once; prints events and seconds from the end of the first batch to the end of the last."""
+@dataclass
+class Count:
+    """Shared by the connections."""
+
+    wanted: int
+    usage: Usage
+    seen: int = 0
+    first: int = 0
+    started: float = 0.0
+
+
+async def pump(consumer: AIOKafkaConsumer, dsn: str, partitions: list[TopicPartition], count: Count) -> None:
     decode = msgspec.json.Decoder(RawFields).decode
     connection = await asyncpg.connect(dsn)
-    await connection.execute("DROP TABLE IF EXISTS unsafe_limit")
-    await connection.execute(TABLE)
-    consumer = AIOKafkaConsumer(
-        topic, bootstrap_servers=servers, group_id=None, auto_offset_reset="earliest", enable_auto_commit=False
-    )
-    await consumer.start()
-    seen = first = 0
-    started = 0.0
-    while seen < count:
-        found = await consumer.getmany(timeout_ms=500, max_records=5000)
+    while count.seen < count.wanted:
+        found = await consumer.getmany(*partitions, timeout_ms=500, max_records=5000)
         rows = []
+        seen = 0
         for records in found.values():
             seen += len(records)
             for record in records:
@@ -46,14 +55,37 @@ async def main(servers: str, dsn: str, topic: str, count: int) -> None:
                 )  # fmt: skip
         if rows:
             await connection.copy_records_to_table("unsafe_limit", records=rows, columns=COLUMNS)
-        if not started and seen:
-            started, first = time.perf_counter(), seen
-    seconds = time.perf_counter() - started
+        count.seen += seen
+        count.usage.look()
+        if not count.started and count.seen:
+            count.usage.begin()
+            count.started, count.first = time.perf_counter(), count.seen
+    await connection.close()
+
+
+async def main(servers: str, dsn: str, topic: str, wanted: int, connections: int) -> None:
+    """Reads the topic once; prints events and seconds from the end of the first batch to the end of the last."""
+    connection = await asyncpg.connect(dsn)
+    await connection.execute("DROP TABLE IF EXISTS unsafe_limit")
+    await connection.execute(TABLE)
+    consumer = AIOKafkaConsumer(
+        topic, bootstrap_servers=servers, group_id=None, auto_offset_reset="earliest", enable_auto_commit=False
+    )
+    await consumer.start()
+    partitions = sorted(consumer.assignment())
+    count = Count(wanted, Usage())
+    await asyncio.gather(
+        *(pump(consumer, dsn, partitions[number::connections], count) for number in range(connections))
+    )
+    count.usage.end()
+    seconds = time.perf_counter() - count.started
     await consumer.stop()
     await connection.execute("DROP TABLE unsafe_limit")
     await connection.close()
-    print(msgspec.json.encode({"events": seen - first, "seconds": seconds}).decode())
+    found = {"events": count.seen - count.first, "seconds": seconds,
+             "cpu_seconds": count.usage.cpu_seconds, "peak_mb": count.usage.peak_mb}  # fmt: skip
+    print(msgspec.json.encode(found).decode())
 
 
 if __name__ == "__main__":
-    uvloop.run(main(sys.argv[1], sys.argv[2], sys.argv[3], int(sys.argv[4])))
+    uvloop.run(main(*sys.argv[1:4], int(sys.argv[4]), int(sys.argv[5])))

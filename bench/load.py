@@ -70,13 +70,16 @@ def _uuid7(milliseconds: int, rng: random.Random) -> str:
     return f"{head[:8]}-{head[8:]}-7{tail[:3]}-8{tail[3:6]}-{tail[6:18]}"
 
 
-async def publish(settings: Settings, count: int, seed: int) -> None:
-    """Publishes the load and waits until all of it is acknowledged."""
+async def publish(settings: Settings, count: int, seed: int) -> int:
+    """Publishes the load, waits until all of it is acknowledged, and returns how many rows it must become."""
     producer = make_producer(settings, enable_idempotence=True, linger_ms=50)
     await producer.start()
     pending: list[asyncio.Future[object]] = []
+    keys: set[bytes] = set()
     try:
         for key, value in records(count, seed):
+            if value.endswith(b"}"):
+                keys.add(key)
             pending.append(await producer.send(settings.topics.raw, value, key=key))
             if len(pending) >= 20_000:
                 await asyncio.gather(*pending)
@@ -84,3 +87,4 @@ async def publish(settings: Settings, count: int, seed: int) -> None:
         await asyncio.gather(*pending)
     finally:
         await producer.stop()
+    return len(keys)

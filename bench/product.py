@@ -6,22 +6,24 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
 
 import asyncpg
-import psutil
 
 from bench.load import SITES, script_of
+from bench.usage import Usage
 from sinks.migrate import migrate
 
 BUDGET_SECONDS = 300.0
+LOOK_SECONDS = 0.05
 
 
-@dataclass
+@dataclass(frozen=True)
 class Run:
-    """One run: events and seconds between the first settled batch and the last, and the worker's own costs."""
+    """One run: events and seconds between the first settled batch and the last, and the workers' own costs."""
 
     events: int
     seconds: float
@@ -29,34 +31,46 @@ class Run:
     peak_mb: float
 
 
-async def run(dsn: str, environment: dict[str, str], topic: str, count: int) -> Run:
-    """Settles the whole topic once with a new group."""
+async def run(dsn: str, environment: dict[str, str], topic: str, count: int, *, workers: int = 1) -> Run:
+    """Settles the whole topic once with a new group, in an empty schema."""
     await fresh_schema(dsn)
+    return await settle(dsn, environment, topic, count, workers=workers)
+
+
+async def settle(dsn: str, environment: dict[str, str], topic: str, count: int, *, workers: int = 1) -> Run:
+    """Settles the whole topic once with a new group."""
     connection = await asyncpg.connect(dsn)
+    try:
+        with started(environment, workers) as processes:
+            return await _watch(connection, [Usage(process.pid) for process in processes], topic, count)
+    finally:
+        await connection.close()
+
+
+@contextmanager
+def started(environment: dict[str, str], workers: int = 1) -> Iterator[list[subprocess.Popen[bytes]]]:
+    """`bridge worker` as a user starts it, so many times; their logs are shown if something fails."""
+    command = [str(Path(sys.executable).with_name("bridge")), "worker"]
+    whole = os.environ | environment
     with tempfile.TemporaryFile() as log:
-        worker = start_worker(environment, log)
+        processes = [subprocess.Popen(command, env=whole, stdout=log, stderr=log) for _ in range(workers)]
         try:
-            return await _watch(connection, psutil.Process(worker.pid), topic, count)
+            yield processes
         except BaseException:
             log.seek(0)
             sys.stderr.write(log.read().decode()[-4000:])
             raise
         finally:
-            worker.terminate()
-            worker.wait(60)
-            await connection.close()
-
-
-def start_worker(environment: dict[str, str], log: IO[bytes]) -> subprocess.Popen[bytes]:
-    """`bridge worker` as a user starts it."""
-    command = [str(Path(sys.executable).with_name("bridge")), "worker"]
-    return subprocess.Popen(command, env=os.environ | environment, stdout=log, stderr=log)
+            for process in processes:
+                process.terminate()
+            for process in processes:
+                process.wait(60)
 
 
 async def fresh_schema(dsn: str) -> None:
     """An empty schema of the newest version with the load's scripts registered."""
     connection = await asyncpg.connect(dsn)
-    await connection.execute("DROP SCHEMA public CASCADE; CREATE SCHEMA public")
+    await clear(connection)
     await migrate(dsn)
     await connection.execute("INSERT INTO org (org_id) VALUES (1)")
     for site in range(1, SITES + 1):
@@ -66,18 +80,33 @@ async def fresh_schema(dsn: str) -> None:
     await connection.close()
 
 
-async def _watch(connection: asyncpg.Connection, worker: psutil.Process, topic: str, count: int) -> Run:
+async def clear(connection: asyncpg.Connection) -> None:
+    await connection.execute("DROP SCHEMA public CASCADE; CREATE SCHEMA public")
+
+
+async def _watch(connection: asyncpg.Connection, usages: list[Usage], topic: str, count: int) -> Run:
     first = settled = 0
-    started, cpu, peak = 0.0, 0.0, 0.0
+    began = 0.0
     deadline = time.perf_counter() + BUDGET_SECONDS
-    query = "SELECT coalesce(sum(next_offset), 0)::bigint FROM stream_offset WHERE topic = $1"
+    query = """
+    SELECT coalesce(sum(next_offset), 0)::bigint, count(DISTINCT worker) FROM stream_offset WHERE topic = $1
+    """
     while settled < count:
-        if time.perf_counter() > deadline or not worker.is_running() or worker.status() == psutil.STATUS_ZOMBIE:
-            raise RuntimeError(f"the worker settled {settled} of {count}")
-        settled = await connection.fetchval(query, topic)
-        now, usage = time.perf_counter(), worker.cpu_times()
-        peak = max(peak, worker.memory_info().rss / 2**20)
-        if settled and not started:
-            started, first, cpu = now, settled, usage.user + usage.system
-        await asyncio.sleep(0.02)
-    return Run(settled - first, now - started, usage.user + usage.system - cpu, peak)
+        if time.perf_counter() > deadline or not all(usage.alive() for usage in usages):
+            raise RuntimeError(f"the workers settled {settled} of {count}")
+        settled, owners = await connection.fetchrow(query, topic)
+        now = time.perf_counter()
+        for usage in usages:
+            usage.look()
+        # While workers still join, partitions change hands.
+        if not began and settled and owners == len(usages):
+            began, first = now, settled
+            for usage in usages:
+                usage.begin()
+        await asyncio.sleep(LOOK_SECONDS)
+    if not began:
+        raise RuntimeError("the topic was settled before every worker had partitions: take more events")
+    for usage in usages:
+        usage.end()
+    cpu_seconds = sum(usage.cpu_seconds for usage in usages)
+    return Run(settled - first, now - began, cpu_seconds, sum(usage.peak_mb for usage in usages))

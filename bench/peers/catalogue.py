@@ -1,0 +1,38 @@
+"""The peers by name, and the command that starts each."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from bench.peers import connect, flink
+from bench.peers.place import Place
+
+
+@dataclass(frozen=True)
+class Peer:
+    """`command` prepares its files in the place and returns one foreground process's words.
+
+    `bar`: so many times faster we mean to be, `against` naming which of ours: one worker for what has one thread, two
+    for what keeps both cores busy.
+    """
+
+    title: str
+    command: Callable[[Place], list[str]]
+    bar: float
+    against: str = "product"
+
+
+def _python(module: str, *words: str) -> Callable[[Place], list[str]]:
+    def command(place: Place) -> list[str]:
+        return [str(place.python), "-m", f"bench.peers.{module}", *words, place.kafka, place.database_url, place.topic]
+
+    return command
+
+
+PEERS = {
+    "faust-agent": Peer("plain Faust agent, a row at a time", _python("faust_agent", "agent"), 30.0),
+    "faust-take": Peer("Faust take(500), executemany", _python("faust_agent", "take"), 5.0),
+    "quix": Peer("Quix Streams, its PostgreSQL sink", _python("quix"), 3.0),
+    "aiokafka": Peer("aiokafka, pydantic, executemany", _python("aiokafka_loop"), 1.0),
+    "connect": Peer("Kafka Connect, Debezium JDBC sink, 4 tasks", connect.command, 1.0, "product-2"),
+    "flink": Peer("Flink SQL, ROW_NUMBER, JDBC sink", flink.command, 1.0, "product-2"),
+}

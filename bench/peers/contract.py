@@ -1,0 +1,64 @@
+"""What the Python peers share: the raw event's contract in pydantic, the row, and how a batch of rows is written."""
+
+import json
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+import asyncpg
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+
+COLUMNS = (
+    "occurred_at", "sent_at", "site_id", "script_id", "event_id", "event_type", "session_id", "visitor_id", "url",
+    "referrer", "user_agent", "value", "currency", "properties",
+)  # fmt: skip
+INSERT = (
+    f"INSERT INTO peer_event ({', '.join(COLUMNS)})"
+    f" VALUES ({', '.join(f'${number}' for number in range(1, len(COLUMNS) + 1))}) ON CONFLICT DO NOTHING"
+)
+Row = tuple[datetime | str | int | Decimal | None, ...]
+
+
+class RawEvent(BaseModel):
+    """The contract of schemas/raw_event.py by pydantic's own types, which are quicker than validators in Python."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    event_id: str = Field(min_length=1, max_length=128)
+    site_id: int = Field(gt=0)
+    script_id: str = Field(min_length=1, max_length=128)
+    event_type: str = Field(min_length=1, max_length=64)
+    occurred_at: AwareDatetime
+    sent_at: AwareDatetime | None = None
+    session_id: str | None = None
+    visitor_id: str | None = None
+    url: str | None = None
+    referrer: str | None = None
+    user_agent: str | None = None
+    value: Decimal | None = None
+    currency: str | None = Field(None, min_length=3, max_length=3)
+    properties: dict[str, Any] = {}
+    schema_version: int = Field(1, ge=1)
+
+
+def row(value: bytes) -> Row | None:
+    """A record's row; None if it breaks the contract (it is dropped: no peer here has a ledger or a DLQ)."""
+    try:
+        event = RawEvent.model_validate_json(value)
+    except ValueError:
+        return None
+    return (
+        event.occurred_at, event.sent_at, event.site_id, event.script_id, event.event_id, event.event_type,
+        event.session_id, event.visitor_id, event.url, event.referrer, event.user_agent, event.value, event.currency,
+        json.dumps(event.properties),
+    )  # fmt: skip
+
+
+def rows(values: list[bytes]) -> list[Row]:
+    """The rows of a batch."""
+    return [found for value in values if (found := row(value)) is not None]
+
+
+async def open_pool(dsn: str) -> asyncpg.Pool:
+    """One connection, prepared statements kept."""
+    return await asyncpg.create_pool(dsn, min_size=1, max_size=1)

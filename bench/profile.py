@@ -1,0 +1,124 @@
+"""`python -m bench profile`: where the CPU seconds of 100 000 events go, by stage of the worker and by server."""
+
+import argparse
+import asyncio
+import signal
+import subprocess
+import tempfile
+from collections import Counter
+from pathlib import Path
+
+import asyncpg
+from rich.console import Console
+from rich.table import Table
+
+from bench import load, product, stand
+from bench.peers.environment import peers_python
+from bench.usage import APART_SECONDS, Usage
+from sinks.topics_admin import apply_topics
+
+RATE = 200
+# The first that a stack names, from its innermost frame outwards, is the sample's stage.
+STAGES = (
+    ("read from Kafka (aiokafka, lz4)", ("aiokafka/", "streams/source.py")),
+    ("decode and check", ("streams/decode.py", "streams/diagnose.py", "schemas/raw_event.py")),
+    ("normalise", ("streams/normalize.py", "schemas/instants.py")),
+    ("key", ("streams/dedup.py",)),
+    ("judge: attempts, outcomes", ("streams/processor.py", "streams/lane.py", "schemas/")),
+    ("rows as JSON lines", ("sinks/json_lines.py",)),
+    ("asyncpg", ("asyncpg/",)),
+    ("settle: keys, ledger, windows, offsets", ("sinks/",)),
+)
+REST = "event loop, Faust, metrics"
+
+
+def arguments(words: list[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m bench profile", description=__doc__)
+    parser.add_argument("--events", type=int, default=1_000_000)
+    parser.add_argument("--seed", type=int, default=7)
+    return parser.parse_args(words)
+
+
+async def measure(servers: stand.Servers, options: argparse.Namespace) -> dict[str, float]:
+    """CPU seconds per 100 000 events: the worker's stages, then the servers."""
+    addresses = servers.addresses
+    settings = stand.settings_of(addresses)
+    await apply_topics(settings)
+    await load.publish(settings, options.events, options.seed)
+    await product.fresh_schema(addresses.database_url)
+    topic, environment = settings.topics.raw, stand.environment_of(addresses)
+    usages = {"Postgres": Usage(servers.postgres_pid), "Kafka's broker": Usage(servers.kafka_pid)}
+    looking = asyncio.create_task(look(list(usages.values())))
+    # First without the profiler, which costs something itself; then to see where its samples lie.
+    run = await product.settle(addresses.database_url, environment, topic, options.events)
+    looking.cancel()
+    await product.fresh_schema(addresses.database_url)
+    samples = await sample(addresses.database_url, environment | {"BRIDGE_GROUP": "profiled"}, topic, options.events)
+    worker, total = run.cpu_seconds / run.events * 1e5, sum(samples.values())
+    stages = {name: worker * samples[name] / total for name in (*(name for name, _ in STAGES), REST)}
+    return stages | {name: usage.cpu_seconds / options.events * 1e5 for name, usage in usages.items()}
+
+
+async def look(usages: list[Usage]) -> None:
+    """Often enough to see what a process used that ends meanwhile."""
+    for usage in usages:
+        usage.begin()
+    while True:
+        for usage in usages:
+            usage.look()
+        await asyncio.sleep(APART_SECONDS)
+
+
+async def sample(dsn: str, environment: dict[str, str], topic: str, count: int) -> Counter[str]:
+    """How many samples of a worker that settles the topic fell into which stage."""
+    with tempfile.TemporaryDirectory() as directory, product.started(environment) as workers:
+        output = Path(directory) / "samples"
+        py_spy = [str(peers_python().with_name("py-spy")), "record", "--pid", str(workers[0].pid)]
+        await until(dsn, topic, 1)
+        profiler = subprocess.Popen([*py_spy, "--rate", str(RATE), "--format", "raw", "--output", str(output), "--nonblocking"],
+                                    stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)  # fmt: skip
+        await until(dsn, topic, count)
+        profiler.send_signal(signal.SIGINT)
+        profiler.wait(60)
+        return staged(output.read_text())
+
+
+async def until(dsn: str, topic: str, count: int) -> None:
+    """Until so much of the topic is settled."""
+    connection = await asyncpg.connect(dsn)
+    query = "SELECT coalesce(sum(next_offset), 0)::bigint FROM stream_offset WHERE topic = $1"
+    async with asyncio.timeout(product.BUDGET_SECONDS):
+        while await connection.fetchval(query, topic) < count:  # noqa: ASYNC110 - it happens in a database
+            await asyncio.sleep(0.1)
+    await connection.close()
+
+
+def staged(samples: str) -> Counter[str]:
+    """Samples by stage, of lines of frames from the outermost inwards with a count behind."""
+    found: Counter[str] = Counter()
+    for line in samples.splitlines():
+        stack, _, count = line.rpartition(" ")
+        found[stage(stack.split(";"))] += int(count)
+    return found
+
+
+def stage(frames: list[str]) -> str:
+    for frame in reversed(frames):
+        for name, places in STAGES:
+            if any(f"({place}" in frame or f"/{place}" in frame for place in places):
+                return name
+    return REST
+
+
+def main(words: list[str]) -> int:
+    options = arguments(words)
+    with stand.processes() as servers:
+        found = asyncio.run(measure(servers, options))
+    table = Table(title="CPU seconds per 100 000 events")
+    table.add_column("stage")
+    table.add_column("seconds", justify="right")
+    for name, seconds in found.items():
+        table.add_row(name, f"{seconds:.2f}")
+    Console().print(table)
+    stand.keep("profile", {"events": options.events, "seconds": found})
+    return 0

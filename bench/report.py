@@ -1,0 +1,125 @@
+"""`python -m bench report`: puts the results kept by the other parts into docs/performance.md, as tables and a plot."""
+
+import json
+import re
+import statistics
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from bench import stand
+from bench.contest import TITLES
+from bench.peers.catalogue import PEERS
+from bench.peers.environment import peers_python
+
+PAGE = Path(__file__).parents[1] / "docs" / "performance.md"
+PLOT = PAGE.with_suffix(".svg")
+Result = dict[str, Any]
+
+
+def main(_words: list[str]) -> int:
+    """Parts without a result keep what the page says of them."""
+    page = PAGE.read_text(encoding="utf-8")
+    PAGE.write_text(filled(page, results()), encoding="utf-8")
+    if (stand.RESULTS / "contest.json").exists():
+        words = [peers_python(), Path(__file__).with_name("plot.py"), stand.RESULTS / "contest.json", PLOT]
+        subprocess.run(words, check=True)
+    return 0
+
+
+def results() -> dict[str, Result]:
+    """What the parts kept, by their names."""
+    return {path.stem: json.loads(path.read_text()) for path in sorted(stand.RESULTS.glob("*.json"))}
+
+
+def filled(page: str, found: dict[str, Result]) -> str:
+    """The page with the text between each part's marks made anew."""
+    for name, render in SECTIONS.items():
+        if name in found:
+            body = "\n".join([f"`{found[name]['command']}`", "", *render(found[name])])
+            marks = re.compile(rf"(<!-- {name} -->\n).*?(<!-- /{name} -->)", re.DOTALL)
+            page = marks.sub(lambda marked, body=body: f"{marked[1]}\n{body}\n\n{marked[2]}", page)
+    return page
+
+
+def rows(*lines: tuple[object, ...]) -> list[str]:
+    """A table, its first line the headings; columns after the first stand to the right."""
+    heading, *others = ["| " + " | ".join(map(str, line)) + " |" for line in lines]
+    return [heading, "| --- |" + " ---: |" * (len(lines[0]) - 1), *others]
+
+
+def contest(result: Result) -> list[str]:
+    runs: dict[str, list[dict[str, Any]]] = result["runs"]
+
+    def median(name: str, figure: str) -> float:
+        return statistics.median(run[figure] for run in runs[name])
+
+    lines: list[tuple[object, ...]] = [
+        (
+            "contestant",
+            "events/s, median",
+            "range",
+            "one worker is … times",
+            "two are",
+            "CPU s per 100k",
+            "peak MB",
+            "rows",
+        )
+    ]
+    for name, found in runs.items():
+        speeds = [run["events_per_second"] for run in found]
+        times = [_ratio(runs, ours, name) for ours in ("product", "product-2")]
+        whole = {run["whole"] for run in found}
+        state = (
+            "wrong" if False in whole else "exact" if True in whole else "cut short" if name in PEERS else "not kept"
+        )
+        lines.append(
+            (TITLES[name], f"{statistics.median(speeds):,.0f}", f"{min(speeds):,.0f} to {max(speeds):,.0f}", *times,
+             f"{median(name, 'cpu_per_100k'):.1f}", f"{median(name, 'peak_mb'):,.0f}", state)
+        )  # fmt: skip
+    return rows(*lines)
+
+
+def _ratio(runs: dict[str, list[dict[str, Any]]], ours: str, theirs: str) -> str:
+    if ours not in runs:
+        return ""
+    pairs = zip(runs[ours], runs[theirs], strict=True)
+    return f"{statistics.median(a['events_per_second'] / b['events_per_second'] for a, b in pairs):.2f}"
+
+
+def latency(result: Result) -> list[str]:
+    milliseconds = result["milliseconds"]
+    return rows(tuple(milliseconds), tuple(f"{one:.0f} ms" for one in milliseconds.values()))
+
+
+def stored(result: Result) -> list[str]:
+    rounds = result["rounds"]
+    ratios = [one["full"] / one["empty"] for one in rounds]
+    lines = [(number, f"{one['empty']:,.0f}", f"{one['full']:,.0f}", f"{one['full'] / one['empty']:.2f}")
+             for number, one in enumerate(rounds, 1)]  # fmt: skip
+    table = rows(("round", "events/s, empty", f"events/s, {result['rows']:,} rows", "ratio"), *lines)
+    return [*table, "", f"Median ratio {statistics.median(ratios):.2f}."]
+
+
+def scaling(result: Result) -> list[str]:
+    lines = [(workers, f"{statistics.median(found):,.0f}", f"{min(found):,.0f} to {max(found):,.0f}")
+             for workers, found in result["rates"].items()]  # fmt: skip
+    return rows(("workers", "events/s, median", "range"), *lines)
+
+
+def profile(result: Result) -> list[str]:
+    return rows(("stage", "CPU s per 100k"), *((name, f"{one:.2f}") for name, one in result["seconds"].items()))
+
+
+def machine(result: Result) -> list[str]:
+    return rows(("machine and versions", ""), *result["machine"].items())
+
+
+SECTIONS: dict[str, Callable[[Result], list[str]]] = {
+    "contest": lambda result: [*contest(result), "", *machine(result)],
+    "latency": latency,
+    "stored": stored,
+    "scaling": scaling,
+    "profile": profile,
+}

@@ -1,0 +1,88 @@
+"""What every measurement stands on: fresh servers, settings, topics, and the machine's description."""
+
+import json
+import os
+import platform
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+from bridge.stack.jars import KAFKA_VERSION
+from bridge.stack.kafka import JavaTuning
+from bridge.stack.stack import Stack, StackAddresses
+from schemas.settings import Settings
+
+RESULTS = Path(__file__).with_name("results")
+PREFIX = "bench."
+
+
+@dataclass(frozen=True)
+class Servers:
+    """Where they are, and as which processes."""
+
+    addresses: StackAddresses
+    kafka_pid: int
+    postgres_pid: int
+
+
+@contextmanager
+def processes() -> Iterator[Servers]:
+    """Kafka and Postgres of this run alone, Kafka's Java as in production and not as for a quick start."""
+    tuning = JavaTuning(heap="1g", first_tier_only=False)
+    with tempfile.TemporaryDirectory(prefix="bridge-bench-") as directory:
+        stack = Stack(Path(directory), tuning=tuning)
+        with stack as addresses:
+            status = stack.status()
+            yield Servers(addresses, status.kafka_pid or 0, status.postgres_pid or 0)
+
+
+@contextmanager
+def servers() -> Iterator[StackAddresses]:
+    """As `processes`, for whom the addresses are enough."""
+    with processes() as started:
+        yield started.addresses
+
+
+def settings_of(addresses: StackAddresses, prefix: str = PREFIX) -> Settings:
+    return Settings(kafka_bootstrap_servers=addresses.kafka, database_url=addresses.database_url, topic_prefix=prefix)
+
+
+def environment_of(addresses: StackAddresses, prefix: str = PREFIX, **settings: object) -> dict[str, str]:
+    """The environment of a worker with these settings."""
+    return {
+        "BRIDGE_KAFKA_BOOTSTRAP_SERVERS": addresses.kafka,
+        "BRIDGE_DATABASE_URL": addresses.database_url,
+        "BRIDGE_TOPIC_PREFIX": prefix,
+    } | {f"BRIDGE_{name.upper()}": str(value) for name, value in settings.items()}
+
+
+def machine() -> dict[str, str]:
+    """What the figures were measured on, as the results keep it."""
+    cpu = next(
+        (
+            line.split(":", 1)[1].strip()
+            for line in Path("/proc/cpuinfo").read_text().splitlines()
+            if "model name" in line
+        ),
+        platform.machine(),
+    )
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    return {
+        "CPU": f"{os.cpu_count()} x {cpu}",
+        "memory": f"{memory:.0f} GiB",
+        "kernel": platform.release(),
+        "Python": platform.python_version(),
+        "Kafka": KAFKA_VERSION,
+        **{name: version(name) for name in ("aiokafka", "asyncpg", "msgspec", "faust-streaming")},
+    }
+
+
+def keep(part: str, result: dict[str, object]) -> None:
+    """Keeps a part's result for the page on performance."""
+    RESULTS.mkdir(exist_ok=True)
+    whole = {"command": "python -m " + " ".join(["bench", *sys.argv[1:]]), "machine": machine(), **result}
+    (RESULTS / f"{part}.json").write_text(json.dumps(whole, indent=2) + "\n")
