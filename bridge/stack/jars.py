@@ -1,4 +1,4 @@
-"""Brings Kafka's jars to this machine once, and checks every one against the lock file each time."""
+"""Brings a program's jars to this machine once, and checks every one against its lock file each time."""
 
 import hashlib
 import os
@@ -10,12 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from schemas.errors import Defect, EnvironmentUnfit
-
-KAFKA_VERSION = "4.3.1"
-# Kafka's own dependencies leave the logging back end to the one who runs it; without one its errors are lost.
-# Resolved one by one: together, the back end's managed versions would replace some of Kafka's own jars by older ones.
-COORDINATES = (f"org.apache.kafka:kafka_2.13:{KAFKA_VERSION}", "org.apache.logging.log4j:log4j-slf4j-impl:2.25.4")
-_LOCK = Path(__file__).with_name("kafka.lock")
 
 
 @dataclass(frozen=True)
@@ -37,55 +31,95 @@ class LockedJar:
             return False
 
 
-def read_lock() -> list[LockedJar]:
-    """The jars of the lock file, in its order."""
-    jars = []
-    for line in _LOCK.read_text(encoding="ascii").splitlines():
-        if line and not line.startswith("#"):
-            sha256, size, name = line.split()
-            jars.append(LockedJar(sha256=sha256, size=int(size), name=name))
-    if not jars:
-        raise Defect(f"{_LOCK.name} names no jar")
-    return jars
+@dataclass(frozen=True)
+class Jars:
+    """The jars of one program: where they come from, and the lock file that says how each must be.
 
+    The coordinates are resolved one by one and a jar's file name stands for it: of two with the same name the later one wins.
+    """
 
-def cache_directory() -> Path:
-    """Where the checked jars are kept for every stack of this user."""
-    base = os.environ.get("XDG_CACHE_HOME")
-    root = Path(base) if base and Path(base).is_absolute() else Path.home() / ".cache"
-    return root / "ghostlink-bridge" / f"kafka-{KAFKA_VERSION}"
+    program: str
+    version: str
+    coordinates: tuple[str, ...]
+    lock: Path
 
+    @property
+    def directory(self) -> Path:
+        """Where the checked jars are kept for every stack of this user."""
+        base = os.environ.get("XDG_CACHE_HOME")
+        root = Path(base) if base and Path(base).is_absolute() else Path.home() / ".cache"
+        return root / "ghostlink-bridge" / f"{self.lock.stem}-{self.version}"
 
-def class_path(progress: Callable[[str], None]) -> list[Path]:
-    """The checked jars, fetched if they aren't all in the cache."""
-    locked = read_lock()
-    cache = cache_directory()
-    with ThreadPoolExecutor(max_workers=4) as pool:
-        good = list(pool.map(lambda jar: jar.matches(cache / jar.name), locked))
-    missing = [jar for jar, is_good in zip(locked, good, strict=True) if not is_good]
-    if missing:
-        megabytes = sum(jar.size for jar in missing) / 1e6
-        progress(f"fetching {len(missing)} jars of Kafka {KAFKA_VERSION} ({megabytes:.0f} MB, only this once)")
-        _fill(cache, missing)
-    return [cache / jar.name for jar in locked]
+    def read_lock(self) -> list[LockedJar]:
+        """The jars of the lock file, in its order."""
+        jars = []
+        for line in self.lock.read_text(encoding="ascii").splitlines():
+            if line and not line.startswith("#"):
+                sha256, size, name = line.split()
+                jars.append(LockedJar(sha256=sha256, size=int(size), name=name))
+        if not jars:
+            raise Defect(f"{self.lock.name} names no jar")
+        return jars
 
+    def class_path(self, progress: Callable[[str], None]) -> list[Path]:
+        """The checked jars, fetched if they aren't all in the cache."""
+        locked, cache = self.read_lock(), self.directory
+        with ThreadPoolExecutor(max_workers=4) as pool:
+            good = list(pool.map(lambda jar: jar.matches(cache / jar.name), locked))
+        missing = [jar for jar, is_good in zip(locked, good, strict=True) if not is_good]
+        if missing:
+            megabytes = sum(jar.size for jar in missing) / 1e6
+            progress(
+                f"fetching {len(missing)} jars of {self.program} {self.version} ({megabytes:.0f} MB, only this once)"
+            )
+            self._fill(missing)
+        return [cache / jar.name for jar in locked]
 
-def _fill(cache: Path, missing: list[LockedJar]) -> None:
-    try:
-        cache.mkdir(parents=True, exist_ok=True)
-        wrong = _take(cache, missing, _resolve(cache, scratch=None))
+    def resolve(self, *, scratch: Path | None = None) -> dict[str, Path]:
+        """Where the resolver has put each jar: where it always does, or anew under `scratch`."""
+        try:
+            import jgo
+            from jgo.env import EnvironmentBuilder
+            from jgo.maven import MavenContext
+        except ImportError:
+            raise EnvironmentUnfit(
+                f"{self.program}'s jars are not here and jgo, which fetches them, is not installed: "
+                "install the project with its 'stack' extra"
+            ) from None
+        try:
+            if scratch is None:
+                environments = [jgo.build(coordinate) for coordinate in self.coordinates]
+            else:
+                context = MavenContext(repo_cache=scratch / "repository")
+                builder = EnvironmentBuilder(context=context, cache_dir=scratch / "environments")
+                environments = [builder.from_endpoint(coordinate) for coordinate in self.coordinates]
+            return {jar.name: Path(jar) for environment in environments for jar in environment.all_jars}
+        # The resolver lets through whatever its HTTP library, its XML parser and the file system raise.
+        except Exception as error:
+            reason = (str(error).splitlines() or [""])[0][:200]
+            raise EnvironmentUnfit(
+                f"can't fetch {self.program}'s jars ({type(error).__name__}: {reason}): "
+                "check the network and the proxy settings, "
+                f"or put the files that {self.lock.name} names into {self.directory}"
+            ) from error
+
+    def _fill(self, missing: list[LockedJar]) -> None:
+        cache = self.directory
+        try:
+            cache.mkdir(parents=True, exist_ok=True)
+            wrong = _take(cache, missing, self.resolve())
+            if wrong:
+                # The resolver keeps what it once fetched and never looks at it again: ask it as if for the first time.
+                with tempfile.TemporaryDirectory(dir=cache, prefix=".fetch-") as scratch:
+                    wrong = _take(cache, wrong, self.resolve(scratch=Path(scratch)))
+        except OSError as error:
+            raise EnvironmentUnfit(f"can't keep {self.program}'s jars in {cache}: {error.strerror or error}") from error
         if wrong:
-            # The resolver keeps what it once fetched and never looks at it again: ask it as if for the first time.
-            with tempfile.TemporaryDirectory(dir=cache, prefix=".fetch-") as scratch:
-                wrong = _take(cache, wrong, _resolve(cache, scratch=Path(scratch)))
-    except OSError as error:
-        raise EnvironmentUnfit(f"can't keep Kafka's jars in {cache}: {error.strerror or error}") from error
-    if wrong:
-        names = ", ".join(jar.name for jar in wrong[:3])
-        raise EnvironmentUnfit(
-            f"{len(wrong)} fetched jars are missing or do not have the checksum in {_LOCK.name} ({names}): "
-            "don't trust where they come from; check the proxy or mirror in between"
-        )
+            names = ", ".join(jar.name for jar in wrong[:3])
+            raise EnvironmentUnfit(
+                f"{len(wrong)} fetched jars are missing or do not have the checksum in {self.lock.name} ({names}): "
+                "don't trust where they come from; check the proxy or mirror in between"
+            )
 
 
 def _take(cache: Path, wanted: list[LockedJar], resolved: dict[str, Path]) -> list[LockedJar]:
@@ -100,34 +134,6 @@ def _take(cache: Path, wanted: list[LockedJar], resolved: dict[str, Path]) -> li
     return wrong
 
 
-def _resolve(cache: Path, *, scratch: Path | None) -> dict[str, Path]:
-    """Where the resolver has put each jar: where it always does, or anew under `scratch`."""
-    try:
-        import jgo
-        from jgo.env import EnvironmentBuilder
-        from jgo.maven import MavenContext
-    except ImportError:
-        raise EnvironmentUnfit(
-            "Kafka's jars are not here and jgo, which fetches them, is not installed: "
-            "install the project with its 'stack' extra"
-        ) from None
-    try:
-        if scratch is None:
-            environments = [jgo.build(coordinate) for coordinate in COORDINATES]
-        else:
-            context = MavenContext(repo_cache=scratch / "repository")
-            builder = EnvironmentBuilder(context=context, cache_dir=scratch / "environments")
-            environments = [builder.from_endpoint(coordinate) for coordinate in COORDINATES]
-        return {jar.name: Path(jar) for environment in environments for jar in environment.all_jars}
-    # The resolver lets through whatever its HTTP library, its XML parser and the file system raise.
-    except Exception as error:
-        reason = (str(error).splitlines() or [""])[0][:200]
-        raise EnvironmentUnfit(
-            f"can't fetch Kafka's jars ({type(error).__name__}: {reason}): check the network and the proxy settings, "
-            f"or put the files that {_LOCK.name} names into {cache}"
-        ) from error
-
-
 def _copy_atomically(source: Path, target: Path) -> None:
     # Two stacks may fill the cache at once; each replaces a whole file by an equal one.
     handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
@@ -140,3 +146,14 @@ def _copy_atomically(source: Path, target: Path) -> None:
     except BaseException:
         fresh.unlink(missing_ok=True)
         raise
+
+
+KAFKA_VERSION = "4.3.1"
+# Kafka's own dependencies leave the logging back end to the one who runs it; without one its errors are lost.
+# Resolved one by one: together, the back end's managed versions would replace some of Kafka's own jars by older ones.
+KAFKA = Jars(
+    program="Kafka",
+    version=KAFKA_VERSION,
+    coordinates=(f"org.apache.kafka:kafka_2.13:{KAFKA_VERSION}", "org.apache.logging.log4j:log4j-slf4j-impl:2.25.4"),
+    lock=Path(__file__).with_name("kafka.lock"),
+)

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from bridge.stack.jars import class_path
+from bridge.stack.jars import KAFKA
 from bridge.stack.java import find_java
 from bridge.stack.ports import LOOPBACK
 from bridge.stack.process import Launch, pick_decisive
@@ -80,7 +80,7 @@ class KafkaNode:
 
     def prepare(self, progress: Callable[[str], None]) -> Launch:
         """Writes the configuration, formats the storage if it is new, and says what to launch."""
-        java, jars = find_java(), class_path(progress)
+        java, jars = find_java(), KAFKA.class_path(progress)
         scratch = self.home / "tmp"
         for directory in (self.home, scratch, self.log.parent):
             directory.mkdir(parents=True, exist_ok=True)

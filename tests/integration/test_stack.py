@@ -20,7 +20,7 @@ from support.wait import wait_until
 
 from bridge.stack import Stack, StackAddresses
 from bridge.stack.accounts import Account
-from bridge.stack.jars import cache_directory, class_path, read_lock
+from bridge.stack.jars import KAFKA
 from bridge.stack.ports import LOOPBACK
 from bridge.stack.process import Identity
 from schemas.errors import EnvironmentUnfit, InvalidInput
@@ -227,16 +227,16 @@ def test_a_start_that_takes_too_long_is_called_off(directory: Path) -> None:
 
 
 def test_a_jar_is_checked_each_time_and_brought_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = cache_directory()
-    class_path(lambda _message: None)
+    whole = KAFKA.directory
+    KAFKA.class_path(lambda _message: None)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    shutil.copytree(whole, cache_directory())
-    jar = read_lock()[0]
-    (cache_directory() / jar.name).write_bytes(b"\0" * jar.size)
+    shutil.copytree(whole, KAFKA.directory)
+    jar = KAFKA.read_lock()[0]
+    (KAFKA.directory / jar.name).write_bytes(b"\0" * jar.size)
     told: list[str] = []
-    class_path(told.append)
+    KAFKA.class_path(told.append)
     assert [message.split(" (")[0] for message in told] == ["fetching 1 jars of Kafka 4.3.1"]
-    assert jar.matches(cache_directory() / jar.name)
+    assert jar.matches(KAFKA.directory / jar.name)
 
 
 async def test_a_stack_dies_with_its_killed_owner(directory: Path) -> None:
@@ -292,7 +292,7 @@ async def test_stack_up_returns_through_a_pipe(directory: Path) -> None:
 
 async def test_a_plain_user_can_run_it() -> None:
     with stack_directory() as home:
-        shutil.copytree(cache_directory(), home / ".cache" / "ghostlink-bridge" / cache_directory().name)
+        shutil.copytree(KAFKA.directory, home / ".cache" / "ghostlink-bridge" / KAFKA.directory.name)
         before = _as_nobody(home) if os.geteuid() == 0 else []
         changed = {"HOME": str(home), "XDG_CACHE_HOME": None}
         place = ("--dir", str(home / "stack"))

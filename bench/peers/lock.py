@@ -1,0 +1,33 @@
+"""`python -m bench.peers.lock [NAME...]`: makes the lock files of jars anew from their coordinates, all or those named."""
+
+import hashlib
+import re
+import sys
+from pathlib import Path
+
+from bench.peers import connect, flink
+from bridge.stack.jars import KAFKA, Jars
+
+
+def lines(jars: Jars) -> list[str]:
+    """The lock file's lines; the first coordinate that brings an artifact says in which version."""
+    chosen: dict[str, tuple[str, Path]] = {}
+    for name, path in jars.resolve().items():
+        chosen.setdefault(re.sub(r"-\d.*", "", name), (name, path))
+    return [
+        f"# {jars.program} {jars.version} and all it needs to run: sha256, size in bytes, file name.",
+        *(
+            f"{hashlib.sha256(path.read_bytes()).hexdigest()} {path.stat().st_size} {name}"
+            for name, path in sorted(chosen.values())
+        ),
+    ]
+
+
+def main() -> None:
+    for jars in (KAFKA, connect.JARS, flink.JARS):
+        if jars.lock.stem in (sys.argv[1:] or [jars.lock.stem]):
+            jars.lock.write_text("\n".join(lines(jars)) + "\n", encoding="ascii")
+
+
+if __name__ == "__main__":
+    main()
