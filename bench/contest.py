@@ -42,7 +42,7 @@ CONTESTANTS = tuple(TITLES)
 TABLE = Path(__file__).with_name("peers") / "peer_event.sql"
 LOOK_SECONDS = 0.05
 START_SECONDS = 90.0
-STILL_SECONDS = 1.5
+STILL_SECONDS = 4.0
 
 
 @dataclass(frozen=True)
@@ -92,6 +92,10 @@ def main(words: list[str]) -> int:
     return 0 if all(bars(found).values()) else 1
 
 
+class PeerFailed(Exception):
+    """A peer did not do its work; its last words are on standard error."""
+
+
 async def hold(addresses: StackAddresses, names: list[str], options: argparse.Namespace) -> dict[str, list[Figures]]:
     """One run of each in every round; each round begins with another one."""
     settings = stand.settings_of(addresses)
@@ -102,8 +106,15 @@ async def hold(addresses: StackAddresses, names: list[str], options: argparse.Na
     found: dict[str, list[Figures]] = defaultdict(list)
     for number in range(options.rounds):
         turn = number % len(names)
-        for name in names[turn:] + names[:turn]:
-            figures = await _run(ring, name, number)
+        for name in [*names[turn:], *names[:turn]]:
+            try:
+                figures = await _run(ring, name, number)
+            except PeerFailed as error:
+                # Its row would be of fewer rounds than the others': it goes, and the contest goes on.
+                sys.stderr.write(f"round {number + 1}, {name}: {error}; it is left out\n")
+                names.remove(name)
+                found.pop(name, None)
+                continue
             sys.stderr.write(f"round {number + 1}, {name}: {json.dumps(asdict(figures))}\n")
             found[name].append(figures)
     return {name: found[name] for name in names}
@@ -181,10 +192,10 @@ async def _watch_peer(connection: asyncpg.Connection, usage: Usage, ring: Ring) 
         if now > deadline or (started and now > grown + STILL_SECONDS):
             break
         if not usage.alive():
-            raise RuntimeError("the peer ended by itself")
+            raise PeerFailed("ended by itself")
         await asyncio.sleep(LOOK_SECONDS)
     if not started:
-        raise RuntimeError(f"the peer wrote nothing within {START_SECONDS:.0f} s")
+        raise PeerFailed(f"wrote nothing within {START_SECONDS:.0f} s")
     usage.end()
     rows = await connection.fetchval("SELECT count(*) FROM peer_event")
     cut = now > deadline
