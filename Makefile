@@ -13,7 +13,7 @@ COMPILE = $(UV) pip compile --quiet --universal --python-version 3.11 --generate
 	--no-emit-index-url --no-annotate --no-header
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo up test lint format bench latency wheel-test exactness lock
+.PHONY: help install demo up test lint format bench wheel-test exactness lock
 
 help: ## List the targets
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-18s %s\n", $$1, $$2 }'
@@ -41,11 +41,8 @@ format: install ## Format the code and mend what can be mended by itself
 	$(PYTHON_BIN) -m ruff check --fix .
 	$(PYTHON_BIN) -m ruff format .
 
-bench: install ## Measure the speed beside the unsafe limit, in one run
+bench: install ## Measure beside the peers and the limit, an hour (ARGS='contest --without flink', latency, ... for a part)
 	$(PYTHON_BIN) -m bench $(ARGS)
-
-latency: install ## Measure the time from send to row at 1 000 events/s
-	$(PYTHON_BIN) -m bench.latency $(ARGS)
 
 wheel-test: install ## Build the wheel, and try it where no sources are
 	$(PYTHON_BIN) -m pytest tests/wheel -q $(ARGS)
