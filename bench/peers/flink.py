@@ -14,6 +14,7 @@ JARS = Jars(
     coordinates=(
         f"org.apache.flink:flink-sql-gateway:{VERSION}",
         f"org.apache.flink:flink-table-planner-loader:{VERSION}",
+        f"org.apache.flink:flink-table-runtime:{VERSION}",
         f"org.apache.flink:flink-connector-base:{VERSION}",
         f"org.apache.flink:flink-json:{VERSION}",
         "org.apache.flink:flink-sql-connector-kafka:5.0.0-2.2",
