@@ -8,7 +8,6 @@ import asyncio
 import atexit
 import shutil
 import socket
-import ssl
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -129,7 +128,7 @@ def _credentials(settings: Settings) -> Any:
     protocol = settings.kafka_security_protocol
     if protocol == "PLAINTEXT":
         return None
-    context = ssl.create_default_context(cafile=settings.kafka_ssl_cafile) if "SSL" in protocol else None
+    context = settings.kafka_ssl_context()
     if settings.kafka_sasl_username is None or settings.kafka_sasl_password is None:
         return faust.SSLCredentials(context=context)
     return faust.SASLCredentials(
