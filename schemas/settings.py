@@ -100,6 +100,8 @@ class Settings(BaseSettings):
     occurred_at_max_ahead: str = Field("1h", description="latest occurred_at, after received_at")
     registry_refresh: str = Field("30s", description="the registry is read again this often, besides notifications")
     partitions_ahead: int = Field(2, ge=1, le=24, description="months of event partitions made ahead of need")
+    backup_max_age: str = Field("48h", description="age of the oldest backup that might be restored")
+    restore_time: str = Field("8h", description="how long restoring it takes; `bridge doctor` holds retention to both")
 
     worker_default_limit: int = Field(250, ge=1, description="`bridge process`: most events a round")
     worker_default_rounds: int = Field(1, ge=1, description="`bridge process`: rounds")
@@ -142,6 +144,7 @@ class Settings(BaseSettings):
     @field_validator(
         "start_timeout", "retry_delay_cap", "session_timeout", "revoke_budget", "lock_timeout", "watchdog_budget",
         "occurred_at_max_age", "occurred_at_max_ahead", "registry_refresh", "gate_window", "gate_interval",
+        "backup_max_age", "restore_time",
     )  # fmt: skip
     @classmethod
     def _duration(cls, value: str) -> str:

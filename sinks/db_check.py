@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from importlib.resources import files
+from typing import NamedTuple
 
 from schemas.errors import EnvironmentUnfit
 from sinks.migrate import applied, migrations
@@ -50,16 +51,31 @@ async def snapshot(dsn: str) -> str:
         return render(await read_catalogue(conn))
 
 
-async def check_database(dsn: str, *, months_ahead: int) -> list[str]:
-    """One line for each difference between the database and what the code needs; raises SinkUnavailable."""
+class Differences(NamedTuple):
+    """Lines by what they are about; `ahead` are migrations that only a newer release knows."""
+
+    schema: list[str]
+    ahead: list[str]
+    months: list[str]
+    privileges: list[str]
+
+
+async def database_differences(dsn: str, *, months_ahead: int) -> Differences:
+    """Each difference between the database and what the code needs; raises SinkUnavailable."""
     expected = expected_catalogue()
     async with connection(dsn, "db check") as conn:
-        return [
-            *_migrations(await applied(conn)),
-            *compare(expected, await read_catalogue(conn)),
-            *await _months(conn, months_ahead),
-            *await _privileges(conn, expected),
-        ]
+        have = await applied(conn)
+        return Differences(
+            [*_behind(have), *compare(expected, await read_catalogue(conn))],
+            _ahead(have),
+            await _months(conn, months_ahead),
+            await _privileges(conn, expected),
+        )
+
+
+async def check_database(dsn: str, *, months_ahead: int) -> list[str]:
+    """One line for each difference between the database and what the code needs; raises SinkUnavailable."""
+    return [line for lines in await database_differences(dsn, months_ahead=months_ahead) for line in lines]
 
 
 async def blocking_differences(dsn: str) -> list[str]:
@@ -70,8 +86,7 @@ async def blocking_differences(dsn: str) -> list[str]:
     """
     expected = expected_catalogue()
     async with connection(dsn, "start") as conn:
-        ahead = (await applied(conn)).keys() - {one.name for one in migrations()}
-        catalogue = expected if ahead else await read_catalogue(conn)
+        catalogue = expected if _ahead(await applied(conn)) else await read_catalogue(conn)
         return [
             *compare(expected, catalogue, extra_indexes=False),
             *await _months(conn, 0),
@@ -100,15 +115,19 @@ def compare(expected: Catalogue, found: Catalogue, *, extra_indexes: bool = True
     return lines
 
 
-def _migrations(have: dict[str, str]) -> Iterable[str]:
-    known = {one.name: one.checksum for one in migrations()}
-    for name, checksum in known.items():
-        if name not in have:
-            yield f"migration {name}: not applied; run `bridge db migrate`"
-        elif have[name] != checksum:
-            yield f"migration {name}: was changed after it was applied"
-    for name in sorted(set(have) - set(known)):
-        yield f"migration {name}: applied, but this build does not know it; the database is ahead of the code"
+def _behind(have: dict[str, str]) -> Iterable[str]:
+    for one in migrations():
+        if one.name not in have:
+            yield f"migration {one.name}: not applied; run `bridge db migrate`"
+        elif have[one.name] != one.checksum:
+            yield f"migration {one.name}: was changed after it was applied"
+
+
+def _ahead(have: dict[str, str]) -> list[str]:
+    return [
+        f"migration {name}: applied, but this build does not know it; the database is ahead of the code"
+        for name in sorted(have.keys() - {one.name for one in migrations()})
+    ]
 
 
 async def _months(conn: Connection, ahead: int) -> list[str]:

@@ -14,6 +14,7 @@ from schemas import headers
 from schemas.audit_report import AuditReport
 from schemas.bridge_event import BridgeEvent
 from schemas.dead_letter import DeadLetter
+from schemas.doctor_report import DoctorReport
 from schemas.environment import environment_names
 from schemas.errors import EnvironmentUnfit
 from schemas.gate import GateChange
@@ -31,6 +32,7 @@ _MODELS: Final[dict[str, type[BaseModel]]] = {
     "process_summary": ProcessSummary,
     "gate_change": GateChange,
     "audit_report": AuditReport,
+    "doctor_report": DoctorReport,
     "settings": Settings,
 }
 
