@@ -32,8 +32,7 @@ async def ready(settings: Settings, *, look_only: bool = False) -> None:
     Production's settings are judged before anybody is asked: nothing connects by settings that are refused.
     Raises StartRefused with all refusals, or EnvironmentUnfit.
     """
-    if settings.env == "production":
-        _refuse(refusals(settings))
+    judge_settings(settings)
     await _answering(settings)
     try:
         if settings.env == "development" and not look_only:
@@ -44,6 +43,12 @@ async def ready(settings: Settings, *, look_only: bool = False) -> None:
         _refuse([*await _schema(settings), *await _topics(settings)])
     except SinkUnavailable as error:
         raise EnvironmentUnfit(f"Postgres went away at start: {error}") from error
+
+
+def judge_settings(settings: Settings) -> None:
+    """What production refuses of the settings alone; raises StartRefused."""
+    if settings.env == "production":
+        _refuse(refusals(settings))
 
 
 def _refuse(lines: Iterable[str]) -> None:

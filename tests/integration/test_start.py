@@ -4,6 +4,7 @@ import asyncio
 import json
 import secrets
 import subprocess
+import sys
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
@@ -16,6 +17,7 @@ import pytest
 from support.command import bridge, words
 from support.databases import run_apart
 from support.programs import environment as environment_of
+from support.programs import run
 from support.settled import settings_for
 from support.wait import wait_until
 
@@ -80,7 +82,7 @@ def environment(settings: Settings, **more: str) -> dict[str, str]:
 
 
 def test_a_local_stack_is_refused_with_every_line(production: Settings, tmp_path: Path) -> None:
-    """Worker and process: exit code 3 and one line for each thing that is wrong, a misspelt variable among them."""
+    """Worker, under Faust's command too, and process: exit code 3 and one line for each thing that is wrong, a misspelt variable among them."""
     wrong = environment(
         production, BRIDGE_PRODUCTION_ALLOW="", BRIDGE_SECRET_KEY="short", BRIDGE_LOG_LEVEL="DEBUG", BRIDGE_LANE="2"
     )
@@ -92,13 +94,15 @@ def test_a_local_stack_is_refused_with_every_line(production: Settings, tmp_path
     ]  # fmt: skip
 
     worker = bridge("worker", settings=wrong)
+    faust = run([str(Path(sys.executable).parent / "faust"), "-A", "streams.app", "worker"], changed=wrong)
     process = bridge("process", "--json-output", str(tmp_path / "s.json"), settings=wrong)
 
     lines = worker.stderr.decode().splitlines()
-    assert worker.returncode == process.returncode == 3
+    assert worker.returncode == process.returncode == faust.returncode == 3
     assert len(lines) == len(names), lines
     for line, name in zip(lines, names, strict=True):
         assert line.startswith(f"error: {name}")
+    assert faust.stderr.splitlines() == lines
     reasons = [error["reason"] for error in json.loads((tmp_path / "s.json").read_text())["errors"]]
     assert [f"error: {reason}" for reason in reasons] == lines
 
