@@ -1,8 +1,10 @@
-"""An authority of our own, certificates that it signs, and a Kafka node that talks SASL over TLS only."""
+"""An authority of our own, certificates that it signs, and what talks TLS by them: a Kafka node, a front for Postgres."""
 
+import asyncio
+import ssl
 import subprocess
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -78,3 +80,41 @@ def secured_kafka(directory: Path, made: Certificates, user: str, password: str)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait(10)
+
+
+_SSL_REQUEST = (80877103).to_bytes(4, "big")
+
+
+@asynccontextmanager
+async def secured_postgres(host: str, port: int, made: Certificates) -> AsyncIterator[int]:
+    """The port of a front that talks TLS as a Postgres server does; the embedded one is built without it.
+
+    Whoever does not ask for TLS is hung up on.
+    """
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(made.certificate, made.key)
+
+    async def pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            while data := await reader.read(65536):
+                writer.write(data)
+                await writer.drain()
+        finally:
+            writer.close()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if (await reader.readexactly(8))[4:] != _SSL_REQUEST:
+            writer.close()
+            return
+        writer.write(b"S")
+        try:
+            await writer.start_tls(context)
+        except (OSError, ssl.SSLError):
+            writer.close()
+            return
+        inner_reader, inner_writer = await asyncio.open_connection(host, port)
+        await asyncio.gather(pump(reader, inner_writer), pump(inner_reader, writer), return_exceptions=True)
+
+    server = await asyncio.start_server(serve, LOOPBACK, 0)
+    async with server:
+        yield server.sockets[0].getsockname()[1]
