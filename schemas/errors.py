@@ -3,12 +3,15 @@
 BridgeError
 ├── InvalidInput          what a person or producer gave is wrong                  exit 3
 ├── EnvironmentUnfit      the machine, a service or the schema is not as needed    exit 3
+│   └── StartRefused      the start guards refuse, a line for each reason
 ├── AnotherRun            the same script and scope are running already            exit 3
 ├── SinkUnavailable       the operation failed, not the event: pause, try again
 ├── RowRejected           Postgres refuses a row: bisect until it stands alone
 ├── BatchRefused          the batch does not continue the stored offset: rewind
 └── Defect                an invariant is broken: stop the process, say so         exit 1
 """
+
+from collections.abc import Sequence
 
 
 class BridgeError(Exception):
@@ -27,6 +30,14 @@ class EnvironmentUnfit(BridgeError):
     """A needed program, service, port, disk or schema is missing or not as needed."""
 
     exit_code = 3
+
+
+class StartRefused(EnvironmentUnfit):
+    """The start guards refuse; each of `lines` says what is wrong and what to change."""
+
+    def __init__(self, lines: Sequence[str]) -> None:
+        super().__init__("\n".join(lines))
+        self.lines = tuple(lines)
 
 
 class AnotherRun(BridgeError):

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from schemas.addresses import broker_hosts, database_address
 from schemas.errors import InvalidInput
 from schemas.gate import WindowLimits
 from schemas.reasons import ErrorClass
@@ -16,6 +17,9 @@ from schemas.topics import Topics
 
 _DURATION = re.compile(r"(\d{1,9})(ms|s|m|h)")
 _UNIT_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
+
+Allowance = Literal["loopback", "plaintext_kafka", "plaintext_postgres", "few_replicas", "debug"]
+"""What production refuses unless it is allowed by this name."""
 
 
 def duration_seconds(text: str) -> float:
@@ -35,6 +39,15 @@ class Settings(BaseSettings):
     )
 
     env: Literal["development", "staging", "production"] = Field("development", description="which guards apply")
+    production_allow: Annotated[tuple[Allowance, ...], NoDecode] = Field(
+        (), description="what production refuses and you allow, by commas; see docs/production.md"
+    )
+    start_timeout: str = Field("15s", description="Kafka or Postgres away for this long at start ends the process")
+    startup_without_postgres: bool = Field(False, description="at start wait for Postgres for as long as it takes")
+    startup_without_kafka: bool = Field(False, description="at start wait for Kafka for as long as it takes")
+    strict_db_mode: bool = Field(
+        False, description="start only on the schema and privileges that the code needs; always so in production"
+    )
     kafka_bootstrap_servers: str = Field("", description="host:port of one or more Kafka brokers, by commas")
     kafka_security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = Field(
         "PLAINTEXT", description="how to talk to Kafka"
@@ -45,6 +58,8 @@ class Settings(BaseSettings):
     kafka_sasl_username: str | None = Field(None, description="SASL user name")
     kafka_sasl_password: SecretStr | None = Field(None, description="SASL password")
     kafka_ssl_cafile: str | None = Field(None, description="file with the certificate authority's certificates")
+    kafka_ssl_certfile: str | None = Field(None, description="file with this client's certificate, if Kafka asks")
+    kafka_ssl_keyfile: str | None = Field(None, description="file with that certificate's key, if it is another one")
     database_url: SecretStr = Field(
         SecretStr(""),
         validation_alias=AliasChoices("BRIDGE_DATABASE_URL", "GHOSTLINK_DATABASE_URL", "database_url"),
@@ -85,6 +100,8 @@ class Settings(BaseSettings):
     occurred_at_max_ahead: str = Field("1h", description="latest occurred_at, after received_at")
     registry_refresh: str = Field("30s", description="the registry is read again this often, besides notifications")
     partitions_ahead: int = Field(2, ge=1, le=24, description="months of event partitions made ahead of need")
+    backup_max_age: str = Field("48h", description="age of the oldest backup that might be restored")
+    restore_time: str = Field("8h", description="how long restoring it takes; `bridge doctor` holds retention to both")
 
     worker_default_limit: int = Field(250, ge=1, description="`bridge process`: most events a round")
     worker_default_rounds: int = Field(1, ge=1, description="`bridge process`: rounds")
@@ -110,7 +127,7 @@ class Settings(BaseSettings):
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="least level that is logged")
     log_format: Literal["auto", "json", "console"] = Field("auto", description="auto: JSON unless on a terminal")
 
-    @field_validator("retry_delays", mode="before")
+    @field_validator("retry_delays", "production_allow", mode="before")
     @classmethod
     def _split(cls, value: Any) -> Any:
         return tuple(part.strip() for part in value.split(",")) if isinstance(value, str) else value
@@ -125,8 +142,9 @@ class Settings(BaseSettings):
         return value
 
     @field_validator(
-        "retry_delay_cap", "session_timeout", "revoke_budget", "lock_timeout", "watchdog_budget",
+        "start_timeout", "retry_delay_cap", "session_timeout", "revoke_budget", "lock_timeout", "watchdog_budget",
         "occurred_at_max_age", "occurred_at_max_ahead", "registry_refresh", "gate_window", "gate_interval",
+        "backup_max_age", "restore_time",
     )  # fmt: skip
     @classmethod
     def _duration(cls, value: str) -> str:
@@ -139,9 +157,17 @@ class Settings(BaseSettings):
         url = value.get_secret_value()
         if url.startswith("postgresql+asyncpg://"):
             url = "postgresql://" + url.removeprefix("postgresql+asyncpg://")
-        if url and not url.startswith(("postgresql://", "postgres://")):
-            raise ValueError("must begin with postgresql:// or postgresql+asyncpg://")
+        if url:
+            database_address(url)
         return SecretStr(url)
+
+    @field_validator("kafka_bootstrap_servers")
+    @classmethod
+    def _brokers(cls, value: str) -> str:
+        servers = ",".join(part.strip() for part in value.split(","))
+        if servers:
+            broker_hosts(servers)
+        return servers
 
     @model_validator(mode="after")
     def _sasl(self) -> "Settings":
@@ -201,14 +227,34 @@ class Settings(BaseSettings):
         """By what the live verdict judges."""
         return WindowLimits(self.gate_max_retry_ratio_pct, self.gate_max_drop_ratio_pct, self.gate_min_processed)
 
+    def kafka_ssl_context(self) -> ssl.SSLContext | None:
+        """How Kafka's certificate is verified and our own shown, None without TLS; raises InvalidInput."""
+        if "SSL" not in self.kafka_security_protocol:
+            return None
+        try:
+            context = ssl.create_default_context(cafile=self.kafka_ssl_cafile)
+        except OSError as error:
+            raise InvalidInput(
+                f"BRIDGE_KAFKA_SSL_CAFILE: no certificates in {self.kafka_ssl_cafile}: {error}"
+            ) from None
+        if self.kafka_ssl_certfile is not None:
+            try:
+                # A key that asks for a passphrase fails here instead of asking a terminal that nobody looks at.
+                context.load_cert_chain(self.kafka_ssl_certfile, self.kafka_ssl_keyfile, password=lambda: "")
+            except OSError as error:
+                raise InvalidInput(
+                    f"BRIDGE_KAFKA_SSL_CERTFILE: no certificate and key in {self.kafka_ssl_certfile}: {error}"
+                ) from None
+        return context
+
     def kafka_client(self) -> dict[str, Any]:
         """Connection arguments that every aiokafka client takes."""
         client: dict[str, Any] = {
             "bootstrap_servers": self.brokers,
             "security_protocol": self.kafka_security_protocol,
         }
-        if "SSL" in self.kafka_security_protocol:
-            client["ssl_context"] = ssl.create_default_context(cafile=self.kafka_ssl_cafile)
+        if (context := self.kafka_ssl_context()) is not None:
+            client["ssl_context"] = context
         if self.kafka_sasl_username and self.kafka_sasl_password:
             client["sasl_mechanism"] = self.kafka_sasl_mechanism
             client["sasl_plain_username"] = self.kafka_sasl_username

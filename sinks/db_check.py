@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from importlib.resources import files
+from typing import NamedTuple
 
 from schemas.errors import EnvironmentUnfit
 from sinks.migrate import applied, migrations
@@ -50,19 +51,50 @@ async def snapshot(dsn: str) -> str:
         return render(await read_catalogue(conn))
 
 
-async def check_database(dsn: str, *, months_ahead: int) -> list[str]:
-    """One line for each difference between the database and what the code needs; raises SinkUnavailable."""
+class Differences(NamedTuple):
+    """Lines by what they are about; `ahead` are migrations that only a newer release knows."""
+
+    schema: list[str]
+    ahead: list[str]
+    months: list[str]
+    privileges: list[str]
+
+
+async def database_differences(dsn: str, *, months_ahead: int) -> Differences:
+    """Each difference between the database and what the code needs; raises SinkUnavailable."""
     expected = expected_catalogue()
     async with connection(dsn, "db check") as conn:
+        have = await applied(conn)
+        return Differences(
+            [*_behind(have), *compare(expected, await read_catalogue(conn))],
+            _ahead(have),
+            await _months(conn, months_ahead),
+            await _privileges(conn, expected),
+        )
+
+
+async def check_database(dsn: str, *, months_ahead: int) -> list[str]:
+    """One line for each difference between the database and what the code needs; raises SinkUnavailable."""
+    return [line for lines in await database_differences(dsn, months_ahead=months_ahead) for line in lines]
+
+
+async def blocking_differences(dsn: str) -> list[str]:
+    """The differences on which this build must not run; raises SinkUnavailable.
+
+    An index more is an administrator's business, and months ahead can still be made. A database that a newer release
+    has migrated is that release's: it keeps the one before running, so the catalogue is not compared.
+    """
+    expected = expected_catalogue()
+    async with connection(dsn, "start") as conn:
+        catalogue = expected if _ahead(await applied(conn)) else await read_catalogue(conn)
         return [
-            *_migrations(await applied(conn)),
-            *compare(expected, await read_catalogue(conn)),
-            *await _months(conn, months_ahead),
+            *compare(expected, catalogue, extra_indexes=False),
+            *await _months(conn, 0),
             *await _privileges(conn, expected),
         ]
 
 
-def compare(expected: Catalogue, found: Catalogue) -> list[str]:
+def compare(expected: Catalogue, found: Catalogue, *, extra_indexes: bool = True) -> list[str]:
     """The differences between two catalogues; relations that only the database has are other people's."""
     lines = []
     for relation, wanted in sorted(expected.items()):
@@ -75,21 +107,27 @@ def compare(expected: Catalogue, found: Catalogue) -> list[str]:
             if name not in have:
                 lines.append(f"{name}: missing; expected {wanted[name]}")
             elif name not in wanted:
+                if name.startswith("index ") and not extra_indexes:
+                    continue
                 lines.append(f"{name}: not expected; found {have[name]}")
             elif have[name] != wanted[name]:
                 lines.append(f"{name}: is {have[name]}; expected {wanted[name]}")
     return lines
 
 
-def _migrations(have: dict[str, str]) -> Iterable[str]:
-    known = {one.name: one.checksum for one in migrations()}
-    for name, checksum in known.items():
-        if name not in have:
-            yield f"migration {name}: not applied; run `bridge db migrate`"
-        elif have[name] != checksum:
-            yield f"migration {name}: was changed after it was applied"
-    for name in sorted(set(have) - set(known)):
-        yield f"migration {name}: applied, but this build does not know it; the database is ahead of the code"
+def _behind(have: dict[str, str]) -> Iterable[str]:
+    for one in migrations():
+        if one.name not in have:
+            yield f"migration {one.name}: not applied; run `bridge db migrate`"
+        elif have[one.name] != one.checksum:
+            yield f"migration {one.name}: was changed after it was applied"
+
+
+def _ahead(have: dict[str, str]) -> list[str]:
+    return [
+        f"migration {name}: applied, but this build does not know it; the database is ahead of the code"
+        for name in sorted(have.keys() - {one.name for one in migrations()})
+    ]
 
 
 async def _months(conn: Connection, ahead: int) -> list[str]:

@@ -2,7 +2,8 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Iterable, Iterator
+import time
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any, NamedTuple
 
@@ -29,10 +30,27 @@ ANSWER_SECONDS = 12.0
 
 
 class TopicFacts(NamedTuple):
-    """One topic as Kafka has it."""
+    """One topic as Kafka has it; `in_sync` is how many replicas of each partition are, 0 without a leader."""
 
     partitions: int
     replication: int
+    in_sync: Mapping[int, int]
+
+
+class Broker(NamedTuple):
+    """One broker, and where it tells its clients to connect."""
+
+    node_id: int
+    host: str
+    port: int
+
+
+class ClusterFacts(NamedTuple):
+    """The cluster as its metadata show it."""
+
+    cluster_id: str
+    brokers: list[Broker]
+    has_controller: bool
 
 
 class LogBounds(NamedTuple):
@@ -99,8 +117,17 @@ async def topic_facts(client: AIOKafkaAdminClient) -> dict[str, TopicFacts]:
     for topic in await client.describe_topics():
         partitions: list[dict[str, Any]] = topic["partitions"]
         if topic["error_code"] == 0 and partitions:
-            found[topic["topic"]] = TopicFacts(len(partitions), min(len(one["replicas"]) for one in partitions))
+            in_sync = {one["partition"]: len(one["isr"]) if one["leader"] >= 0 else 0 for one in partitions}
+            replication = min(len(one["replicas"]) for one in partitions)
+            found[topic["topic"]] = TopicFacts(len(partitions), replication, in_sync)
     return found
+
+
+async def cluster_facts(client: AIOKafkaAdminClient) -> ClusterFacts:
+    """The cluster's id and brokers."""
+    told = await client.describe_cluster()
+    brokers = [Broker(one["node_id"], one["host"], one["port"]) for one in told["brokers"]]
+    return ClusterFacts(told["cluster_id"] or "without an id", sorted(brokers), told["controller_id"] >= 0)
 
 
 async def group_has_members(settings: Settings) -> bool:
@@ -118,15 +145,53 @@ async def group_has_members(settings: Settings) -> bool:
 
 async def log_bounds(settings: Settings, topics: Iterable[str]) -> dict[TopicPartition, LogBounds]:
     """The bounds of all partitions of those topics that exist; raises EnvironmentUnfit when Kafka is away or refuses."""
+    wanted = await _partitions(settings, topics)
+    if not wanted:
+        return {}
+    async with _asking(settings) as consumer:
+        starts = await consumer.beginning_offsets(wanted)
+        ends = await consumer.end_offsets(wanted)
+    return {TopicPartition(*one): LogBounds(starts[one], ends[one]) for one in wanted}
+
+
+async def offsets_since(
+    settings: Settings, sources: Iterable[TopicPartition], moment_ms: int
+) -> dict[TopicPartition, int]:
+    """The first offset of each partition whose record is not older than the moment, or its end; raises EnvironmentUnfit."""
+    wanted = [KafkaPartition(*source) for source in sources]
+    async with _asking(settings) as consumer:
+        ends = await consumer.end_offsets(wanted)
+        found = await consumer.offsets_for_times(dict.fromkeys(wanted, moment_ms))
+    return {TopicPartition(*one): ends[one] if found[one] is None else found[one].offset for one in wanted}
+
+
+async def newest_after(settings: Settings, topics: Iterable[str], *, seconds: float) -> float | None:
+    """How many seconds ahead of this machine's clock a record is stamped, None if none is by as much as `seconds`.
+
+    Raises EnvironmentUnfit.
+    """
+    wanted = await _partitions(settings, topics)
+    if not wanted:
+        return None
+    async with _asking(settings) as consumer:
+        now_ms = time.time_ns() // 1_000_000
+        found = await consumer.offsets_for_times(dict.fromkeys(wanted, now_ms + round(seconds * 1000)))
+    return max(((one.timestamp - now_ms) / 1000 for one in found.values() if one is not None), default=None)
+
+
+async def _partitions(settings: Settings, topics: Iterable[str]) -> list[KafkaPartition]:
     async with kafka_admin(settings) as client:
         facts = await topic_facts(client)
-    wanted = [
+    return [
         KafkaPartition(topic, partition)
         for topic in sorted(set(topics) & facts.keys())
         for partition in range(facts[topic].partitions)
     ]
-    if not wanted:
-        return {}
+
+
+@asynccontextmanager
+async def _asking(settings: Settings) -> AsyncIterator[AIOKafkaConsumer]:
+    """A consumer without a group, to ask for offsets with; raises EnvironmentUnfit when Kafka is away or refuses."""
     consumer = AIOKafkaConsumer(
         **settings.kafka_client(),
         enable_auto_commit=False,
@@ -136,10 +201,8 @@ async def log_bounds(settings: Settings, topics: Iterable[str]) -> dict[TopicPar
     try:
         async with asyncio.timeout(ANSWER_SECONDS):
             await consumer.start()
-            starts = await consumer.beginning_offsets(wanted)
-            ends = await consumer.end_offsets(wanted)
+            yield consumer
     except (KafkaError, OSError, TimeoutError) as error:
         raise unfit(settings, error) from error
     finally:
         await consumer.stop()
-    return {TopicPartition(*one): LogBounds(starts[one], ends[one]) for one in wanted}

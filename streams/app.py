@@ -8,7 +8,7 @@ import asyncio
 import atexit
 import shutil
 import socket
-import ssl
+import sys
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -20,13 +20,13 @@ from faust.exceptions import FaustError
 from mode import Service
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
-from schemas.errors import SinkUnavailable
+from schemas.errors import BridgeError, SinkUnavailable
 from schemas.gate import GateChange
 from schemas.settings import Settings, load_settings
 from sinks import metrics
 from streams.gate_alerts import tell
 from streams.logs import configure_logs
-from streams.start import ready
+from streams.start import judge_settings, ready
 from streams.verdict import judge_and_publish
 from streams.worker import Worker
 
@@ -129,7 +129,7 @@ def _credentials(settings: Settings) -> Any:
     protocol = settings.kafka_security_protocol
     if protocol == "PLAINTEXT":
         return None
-    context = ssl.create_default_context(cafile=settings.kafka_ssl_cafile) if "SSL" in protocol else None
+    context = settings.kafka_ssl_context()
     if settings.kafka_sasl_username is None or settings.kafka_sasl_password is None:
         return faust.SSLCredentials(context=context)
     return faust.SASLCredentials(
@@ -155,10 +155,21 @@ def _free_port() -> int:
         return port
 
 
+def _guarded_settings() -> Settings:
+    """For `faust -A streams.app`, whose own clients connect before any service of ours is started: refused ones end it."""
+    try:
+        settings = load_settings()
+        judge_settings(settings)
+    except BridgeError as error:
+        sys.stderr.writelines(f"error: {line}\n" for line in str(error).splitlines())
+        raise SystemExit(error.exit_code) from None
+    configure_logs(settings.log_level, settings.log_format)
+    return settings
+
+
 def __getattr__(name: str) -> Any:
     if name == "app":
-        settings = load_settings()
-        configure_logs(settings.log_level, settings.log_format)
+        settings = _guarded_settings()
         globals()["app"] = made = create_app(settings)
         return made
     raise AttributeError(name)

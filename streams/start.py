@@ -1,11 +1,27 @@
-"""What must hold before a worker starts: services that answer, and a schema and topics that are not behind."""
+"""What must hold before anything starts: settings fit for production, services that answer, schema and topics not behind.
+
+Whatever settles events calls `ready` first: `bridge worker` and the app that Faust hosts, and every job of bridge/runs.
+"""
+
+import asyncio
+import random
+import time
+from collections.abc import Awaitable, Callable, Iterable
 
 import structlog
 
-from schemas.errors import BridgeError, EnvironmentUnfit, InvalidInput
+from schemas.errors import BridgeError, EnvironmentUnfit, SinkUnavailable, StartRefused
+from schemas.production import refusals
 from schemas.settings import Settings
+from sinks.db_check import blocking_differences
+from sinks.kafka_admin import kafka_admin
 from sinks.migrate import migrate, pending
+from sinks.postgres import connection
 from sinks.topics_admin import apply_topics, check_topics
+from streams.patience import Patience
+
+# A wrong password, database or option does not heal by waiting.
+_HOPELESS = ("22", "28", "3D")
 
 log = structlog.get_logger(__name__)
 
@@ -13,20 +29,83 @@ log = structlog.get_logger(__name__)
 async def ready(settings: Settings, *, look_only: bool = False) -> None:
     """Development brings schema and topics up to date by itself; elsewhere, or to `look_only`, what is behind is refused.
 
-    Raises EnvironmentUnfit.
+    Production's settings are judged before anybody is asked: nothing connects by settings that are refused.
+    Raises StartRefused with all refusals, or EnvironmentUnfit.
     """
+    judge_settings(settings)
+    await _answering(settings)
     try:
-        missing = await pending(settings.dsn)
-    except (EnvironmentUnfit, InvalidInput):
-        raise
-    except BridgeError as error:
-        raise EnvironmentUnfit(f"Postgres is away at start: {error}") from error
-    if settings.env == "development" and not look_only:
-        for name in await migrate(settings.dsn, months_ahead=settings.partitions_ahead):
-            log.info("migrated", migration=name)
-        await apply_topics(settings)
-        return
-    if missing:
-        raise EnvironmentUnfit(f"the schema is behind by {', '.join(missing)}; run `bridge db migrate`")
-    if differences := await check_topics(settings):
-        raise EnvironmentUnfit(f"topics are not as declared: {'; '.join(differences)}; run `bridge topics apply`")
+        if settings.env == "development" and not look_only:
+            for name in await migrate(settings.dsn, months_ahead=settings.partitions_ahead):
+                log.info("migrated", migration=name)
+            await apply_topics(settings)
+            return
+        _refuse([*await _schema(settings), *await _topics(settings)])
+    except SinkUnavailable as error:
+        raise EnvironmentUnfit(f"Postgres went away at start: {error}") from error
+
+
+def judge_settings(settings: Settings) -> None:
+    """What production refuses of the settings alone; raises StartRefused."""
+    if settings.env == "production":
+        _refuse(refusals(settings))
+
+
+def _refuse(lines: Iterable[str]) -> None:
+    if told := list(lines):
+        raise StartRefused(told)
+
+
+async def _answering(settings: Settings) -> None:
+    """Waits until both services answer, each for the start time-out or, if so set, for ever."""
+
+    async def ask_postgres() -> None:
+        async with connection(settings.dsn, "start") as conn:
+            await conn.execute("SELECT 1")
+
+    async def ask_kafka() -> None:
+        async with kafka_admin(settings):
+            pass
+
+    def budget(for_ever: bool) -> float:
+        return float("inf") if for_ever else settings.seconds("start_timeout")
+
+    # What is not set, or names a file that can't be read, is not waited for.
+    _ = settings.dsn, settings.kafka_client()
+    problems = await asyncio.gather(
+        _problem(ask_postgres, budget(settings.startup_without_postgres)),
+        _problem(ask_kafka, budget(settings.startup_without_kafka)),
+    )
+    told = zip(("Postgres is away at start: {}; start it, or correct BRIDGE_DATABASE_URL", "{}"), problems, strict=True)
+    _refuse(words.format(problem) for words, problem in told if problem)
+
+
+async def _problem(ask: Callable[[], Awaitable[None]], seconds: float) -> str:
+    """Why a service does not answer after so many seconds of asking; nothing once it does."""
+    patience, deadline = Patience(random.random), time.monotonic() + seconds
+    while True:
+        try:
+            await ask()
+        except BridgeError as error:
+            left = deadline - time.monotonic()
+            if left <= 0 or (getattr(error, "sqlstate", None) or "").startswith(_HOPELESS):
+                return str(error)
+            await asyncio.sleep(min(patience.failed("start", error), left))
+        else:
+            patience.succeeded("start")
+            return ""
+
+
+async def _schema(settings: Settings) -> list[str]:
+    if missing := await pending(settings.dsn):
+        return [f"the schema is behind by {', '.join(missing)}: run `bridge db migrate`"]
+    if settings.env != "production" and not settings.strict_db_mode:
+        return []
+    return [f"the database is not as needed: {line}" for line in await blocking_differences(settings.dsn)]
+
+
+async def _topics(settings: Settings) -> list[str]:
+    lines = await check_topics(settings)
+    return [
+        f"topics are not as declared: {line}; `bridge topics apply` corrects what Kafka can change" for line in lines
+    ]

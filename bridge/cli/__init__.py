@@ -16,7 +16,7 @@ def main() -> None:
     try:
         code = app(standalone_mode=False)
     except BridgeError as error:
-        sys.stderr.write(f"error: {error}\n")
+        sys.stderr.writelines(f"error: {line}\n" for line in str(error).splitlines() or [type(error).__name__])
         sys.exit(error.exit_code)
     except TyperException as error:
         sys.stderr.write(_usage(error))

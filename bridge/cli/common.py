@@ -10,6 +10,7 @@ from typing import Annotated, Any, TypeVar
 import typer
 import uvloop
 
+from schemas.environment import unknown_variables
 from schemas.errors import EnvironmentUnfit
 from schemas.settings import Settings, load_settings
 from streams.logs import configure_logs
@@ -22,10 +23,17 @@ JsonOutput = Annotated[
 Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Log at DEBUG level.")]
 
 
-def command_settings(*, verbose: bool = False, **overrides: Any) -> Settings:
-    """Settings from the environment, with logs set up by them; raises InvalidInput."""
+def command_settings(*, verbose: bool = False, guarded: bool = False, **overrides: Any) -> Settings:
+    """Settings from the environment, with logs set up by them; raises InvalidInput.
+
+    A variable that is no setting is said, since its effect is missed silently. A `guarded` command leaves that to the
+    start guards in production, which refuse it.
+    """
     settings = load_settings(**{name: value for name, value in overrides.items() if value is not None})
     configure_logs("DEBUG" if verbose else settings.log_level, settings.log_format)
+    if not (guarded and settings.env == "production"):
+        for line in unknown_variables():
+            say(f"warning: {line}")
     return settings
 
 

@@ -40,6 +40,7 @@ def process(
     """Settle what is pending once; exit 0 if all is well, 1 if the gate fails, 2 if some targets did, 3 if it can't run."""
     settings = command_settings(
         verbose=verbose,
+        guarded=True,
         worker_default_limit=limit,
         worker_default_rounds=rounds,
         worker_max_dropped_total=max_dropped_total,

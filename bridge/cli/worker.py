@@ -15,9 +15,9 @@ def worker(
 ) -> None:
     """Settles raw events until SIGTERM or Ctrl-C, then finishes the batch in hand and leaves the group.
 
-    Ends with 0 after a drain, 3 when a service is away or behind at start, and 1 with the reason on any defect.
+    Ends with 0 after a drain, 3 with what to change when the start guards refuse, and 1 with the reason on any defect.
     """
-    settings = command_settings(verbose=verbose, metrics_port=metrics_port, lanes=lanes)
+    settings = command_settings(verbose=verbose, guarded=True, metrics_port=metrics_port, lanes=lanes)
     from mode.loop import use
 
     use("uvloop")

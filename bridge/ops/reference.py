@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any, Final, get_args, get_origin
 
 import msgspec
-from pydantic import AliasChoices, BaseModel, SecretStr
+from pydantic import BaseModel, SecretStr
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
@@ -14,6 +14,8 @@ from schemas import headers
 from schemas.audit_report import AuditReport
 from schemas.bridge_event import BridgeEvent
 from schemas.dead_letter import DeadLetter
+from schemas.doctor_report import DoctorReport
+from schemas.environment import environment_names
 from schemas.errors import EnvironmentUnfit
 from schemas.gate import GateChange
 from schemas.raw_event import RawEvent, RawEventV2
@@ -30,6 +32,7 @@ _MODELS: Final[dict[str, type[BaseModel]]] = {
     "process_summary": ProcessSummary,
     "gate_change": GateChange,
     "audit_report": AuditReport,
+    "doctor_report": DoctorReport,
     "settings": Settings,
 }
 
@@ -157,13 +160,6 @@ def settings_page() -> str:
             "",
         ]
     )
-
-
-def environment_names(name: str, field: FieldInfo) -> list[str]:
-    """The environment variables that a setting is read from."""
-    if isinstance(field.validation_alias, AliasChoices):
-        return [choice for choice in field.validation_alias.choices if isinstance(choice, str) and choice.isupper()]
-    return [f"BRIDGE_{name.upper()}"]
 
 
 def _default(field: FieldInfo) -> str:

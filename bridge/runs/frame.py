@@ -62,7 +62,7 @@ async def perform(job: Job[S], settings: Settings, options: RunOptions) -> tuple
             await _locked(job, run, settings, options, started)
     except BridgeError as error:
         fatal = error
-        run.summary.errors.append(TargetError(target=WHOLE, reason=str(error)))
+        run.summary.errors += [TargetError(target=WHOLE, reason=line) for line in str(error).splitlines()]
     job.conclude(run)
     code = _exit_code(run, fatal)
     ended = datetime.now(UTC)

@@ -10,9 +10,10 @@ import pytest
 from support.making import body, record
 from support.programs import run
 
-from bridge.ops.reference import contracts, environment_names, pages
+from bridge.ops.reference import contracts, pages
 from schemas import headers as names
 from schemas.dead_letter import DeadLetter
+from schemas.environment import environment_names
 from schemas.errors import InvalidInput
 from schemas.outcome import Failure
 from schemas.reasons import DroppedReason, ErrorClass

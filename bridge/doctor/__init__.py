@@ -1,0 +1,1 @@
+"""`bridge doctor`: one file for each group of checks, and `examine` that makes them all within a bounded time."""

@@ -1,0 +1,54 @@
+"""Makes every check at once, each within the time-out, and puts what they found into one report."""
+
+import asyncio
+import time
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Final
+
+from bridge.doctor import backups, kafka, machine, postgres, settings, stream
+from bridge.doctor.check import Check, Finding, fail
+from schemas.doctor_report import Diagnosis, DoctorReport, Health
+from schemas.errors import BridgeError
+from schemas.settings import Settings
+
+CHECKS: Final[Sequence[Check]] = (
+    *settings.CHECKS,
+    *kafka.CHECKS,
+    *backups.CHECKS,
+    *postgres.CHECKS,
+    *machine.CHECKS,
+    *stream.CHECKS,
+)
+"""In the order in which they are told."""
+
+
+async def examine(given: Settings, *, timeout_sec: float, checks: Sequence[Check] = CHECKS) -> DoctorReport:
+    """The report. A check that can't be made fails by itself and the others go on; none takes longer than the time-out."""
+    begun, started = datetime.now(UTC), time.monotonic()
+    made = await asyncio.gather(*(_made(check, given, timeout_sec) for check in checks))
+    diagnoses = [
+        Diagnosis(group=check.group, check=one.check, health=one.health, found=one.found, mend=one.mend)
+        for check, findings in zip(checks, made, strict=True)
+        for one in findings
+    ]
+    return DoctorReport(
+        health=max((one.health for one in diagnoses), key=list(Health).index, default=Health.OK),
+        environment=given.env,
+        checked_at=f"{begun:%Y-%m-%dT%H:%M:%SZ}",
+        duration_ms=round((time.monotonic() - started) * 1000),
+        diagnoses=diagnoses,
+    )
+
+
+async def _made(check: Check, given: Settings, timeout_sec: float) -> list[Finding]:
+    found: list[Finding] = []
+    try:
+        async with asyncio.timeout(timeout_sec):
+            async for one in check.look(given):
+                found.append(one)  # noqa: PERF401  # what was found before an error counts
+    except TimeoutError:
+        found.append(fail(check.name, f"no answer within {timeout_sec:g} s", "see that the service is up and near"))
+    except BridgeError as error:
+        found.append(fail(check.name, " ".join(str(error).split()), "this can be looked at once that is mended"))
+    return found

@@ -1,0 +1,100 @@
+"""The doctor on Kafka: a cluster that answers at the addresses it advertises, and topics as declared and replicated."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable, Mapping
+from typing import Final
+
+from bridge.doctor.check import Check, Finding, each, fail, ok, warn
+from schemas.settings import Settings
+from sinks.kafka_admin import Broker, ClusterFacts, TopicFacts, cluster_facts, kafka_admin, topic_facts
+from sinks.topics_admin import check_topics, declared
+
+_CONNECT_SECONDS = 3.0
+
+
+async def _cluster(settings: Settings) -> AsyncIterator[Finding]:
+    async with kafka_admin(settings) as client:
+        cluster = await cluster_facts(client)
+    for finding in judge_cluster(cluster, settings.topic_replication):
+        yield finding
+    answers = await asyncio.gather(*(_answers(broker) for broker in cluster.brokers))
+    silent = [broker for broker, answer in zip(cluster.brokers, answers, strict=True) if not answer]
+    for broker in silent:
+        found = f"broker {broker.node_id} advertises {broker.host}:{broker.port}, which can't be reached from here"
+        yield fail("brokers", found, "correct its advertised.listeners, or the way to it")
+    if not silent:
+        yield ok("brokers", "each answers at the address that it advertises")
+
+
+def judge_cluster(cluster: ClusterFacts, replication: int) -> Iterable[Finding]:
+    """Whether the cluster has a controller, and brokers enough for the declared replicas."""
+    count = len(cluster.brokers)
+    told = f"cluster {cluster.cluster_id}, {count} {'broker' if count == 1 else 'brokers'}"
+    if count < replication:
+        mend = "start the missing brokers, or lower BRIDGE_TOPIC_REPLICATION"
+        yield fail("cluster", f"{told}, but topics are declared with {replication} replicas", mend)
+    elif not cluster.has_controller:
+        yield fail("cluster", f"{told}, and no controller", "see the controllers' logs: topics can't be changed")
+    else:
+        yield ok("cluster", told)
+
+
+async def _answers(broker: Broker) -> bool:
+    try:
+        async with asyncio.timeout(_CONNECT_SECONDS):
+            _, writer = await asyncio.open_connection(broker.host, broker.port)
+    except OSError:
+        return False
+    writer.close()
+    return True
+
+
+async def _declared(settings: Settings) -> AsyncIterator[Finding]:
+    lines = await check_topics(settings)
+    for finding in each(fail, "topics", lines, "run `bridge topics apply`, which corrects what Kafka can change"):
+        yield finding
+    if not lines:
+        count = len(declared(settings))
+        yield ok("topics", f"{count} topics as declared: partitions, replicas, LogAppendTime, sizes and retention")
+
+
+async def _replicas(settings: Settings) -> AsyncIterator[Finding]:
+    names = {spec.name for spec in declared(settings)}
+    async with kafka_admin(settings) as client:
+        facts = {name: fact for name, fact in (await topic_facts(client)).items() if name in names}
+    for finding in judge_replicas(facts, settings.topic_min_insync):
+        yield finding
+
+
+def judge_replicas(facts: Mapping[str, TopicFacts], in_sync: int) -> Iterable[Finding]:
+    """Whether every partition has a leader, and replicas enough in sync to be written and to lose a broker."""
+    if not facts:
+        yield fail("in sync", "none of the declared topics exists", "run `bridge topics apply`")
+        return
+    troubled = False
+    for name, fact in sorted(facts.items()):
+        stuck = [number for number, synced in fact.in_sync.items() if synced < in_sync]
+        lagging = [number for number, synced in fact.in_sync.items() if in_sync <= synced < fact.replication]
+        if stuck:
+            found = (
+                f"{name}: partitions {_listed(stuck)} have fewer than {in_sync} replicas in sync, so no write succeeds"
+            )
+            yield fail("in sync", found, "bring the brokers that hold them back")
+        if lagging:
+            found = f"{name}: partitions {_listed(lagging)} lack a replica in sync"
+            yield warn("in sync", found, "see which broker is away or slow")
+        troubled = troubled or bool(stuck or lagging)
+    if not troubled:
+        yield ok("in sync", f"all replicas of {len(facts)} topics")
+
+
+def _listed(numbers: list[int]) -> str:
+    most = 10
+    return ", ".join(map(str, numbers[:most])) + (f" and {len(numbers) - most} more" if len(numbers) > most else "")
+
+
+CHECKS: Final = (
+    Check("kafka", "cluster", _cluster),
+    Check("kafka", "topics", _declared),
+    Check("kafka", "in sync", _replicas),
+)

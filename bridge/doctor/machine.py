@@ -1,0 +1,99 @@
+"""The doctor on clocks and disks: this machine's beside those of Postgres and Kafka, as far as they show from here."""
+
+import asyncio
+import shutil
+import tempfile
+from collections.abc import AsyncIterator, Iterable
+from pathlib import Path
+from typing import Final
+
+from bridge.doctor.check import Check, Finding, fail, ok, warn
+from schemas.addresses import database_address, is_local
+from schemas.settings import Settings
+from sinks.kafka_admin import newest_after
+from sinks.vitals import clock_skew, server
+
+SKEW_WARN, SKEW_FAIL = 1.0, 30.0
+"""Seconds. Windows, months and due times are told by three clocks; minutes apart, verdicts and retries go wrong."""
+USED_WARN, USED_FAIL = 0.8, 0.9
+
+
+async def _postgres_clock(settings: Settings) -> AsyncIterator[Finding]:
+    skew = await clock_skew(settings.dsn)
+    for finding in judge_clock("Postgres", skew.seconds, skew.uncertainty):
+        yield finding
+
+
+async def _kafka_clock(settings: Settings) -> AsyncIterator[Finding]:
+    # Kafka tells its time only by what it stamps, so one that is behind shows nowhere without writing.
+    ahead = await newest_after(settings, [settings.topics.raw], seconds=SKEW_WARN)
+    if ahead is None:
+        yield ok("Kafka's clock", "nothing on the raw topic is stamped ahead of this machine's time")
+    else:
+        for finding in judge_clock("Kafka", ahead, 0.0):
+            yield finding
+
+
+def judge_clock(whose: str, seconds: float, uncertainty: float) -> Iterable[Finding]:
+    """Whether another clock is far from this machine's; `seconds` is how far it is ahead."""
+    off = max(0.0, abs(seconds) - uncertainty)
+    name, found = f"{whose}'s clock", f"{abs(seconds):.2f} s {'ahead of' if seconds > 0 else 'behind'} this machine's"
+    mend = "see that NTP runs on both machines"
+    if off >= SKEW_FAIL:
+        yield fail(name, found, mend)
+    elif off >= SKEW_WARN:
+        yield warn(name, found, mend)
+    else:
+        yield ok(name, found)
+
+
+async def _database_disk(settings: Settings) -> AsyncIterator[Finding]:
+    facts = await server(settings.dsn)
+    here = all(map(is_local, database_address(settings.dsn).hosts))
+    directory = Path(facts.data_directory) if here and facts.data_directory else None
+    usage = None if directory is None else await asyncio.to_thread(_usage, directory)
+    if usage is None:
+        yield ok("database's disk", f"can't be seen from here; the database takes {facts.size}")
+        return
+    for finding in judge_disk("database's disk", *usage):
+        yield finding
+
+
+async def _own_disk(_settings: Settings) -> AsyncIterator[Finding]:
+    directory = Path(tempfile.gettempdir())
+    usage = await asyncio.to_thread(_usage, directory)
+    if usage is None:
+        yield fail("own disk", f"{directory} can't be looked at", "set TMPDIR to a directory that can be written")
+        return
+    for finding in judge_disk("own disk", *usage):
+        yield finding
+
+
+def _usage(directory: Path) -> tuple[int, int] | None:
+    """Bytes in all and free, None for a directory that is not visible here."""
+    try:
+        usage = shutil.disk_usage(directory)
+    except OSError:
+        return None
+    return usage.total, usage.free
+
+
+def judge_disk(name: str, total: int, free: int) -> Iterable[Finding]:
+    """By how much of the volume is used."""
+    used = 1 - free / total if total else 1.0
+    found = f"{used:.0%} used, {free / 2**30:.1f} GiB free"
+    mend = "make room, or enlarge the volume"
+    if used > USED_FAIL:
+        yield fail(name, found, mend)
+    elif used > USED_WARN:
+        yield warn(name, found, mend)
+    else:
+        yield ok(name, found)
+
+
+CHECKS: Final = (
+    Check("clock", "Postgres's clock", _postgres_clock),
+    Check("clock", "Kafka's clock", _kafka_clock),
+    Check("disk", "database's disk", _database_disk),
+    Check("disk", "own disk", _own_disk),
+)

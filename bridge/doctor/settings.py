@@ -1,0 +1,75 @@
+"""The doctor on settings: fit for their environment, spelt right, and names that lead somewhere."""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator, Iterable
+from typing import Final
+
+from bridge.doctor.check import Check, Finding, fail, ok, warn
+from schemas.addresses import broker_hosts, database_address, is_local
+from schemas.environment import unknown_variables
+from schemas.production import refusals
+from schemas.settings import Settings
+
+
+async def _environment(settings: Settings) -> AsyncIterator[Finding]:
+    lines = refusals(settings, unknown=()) if settings.env == "production" else []
+    for line in lines:
+        found, _, mend = line.partition(": ")
+        yield fail("environment", found, mend)
+    if not lines:
+        guarded = "its guards hold" if settings.env == "production" else "the guards of production don't apply"
+        yield ok("environment", f"{settings.env}: {guarded}")
+
+
+async def _variables(settings: Settings) -> AsyncIterator[Finding]:
+    lines = unknown_variables()
+    for line in lines:
+        found, _, mend = line.partition(": ")
+        yield (fail if settings.env == "production" else warn)("variables", found, mend)
+    if not lines:
+        yield ok("variables", "every BRIDGE_* variable is a setting")
+
+
+async def _durability(settings: Settings) -> AsyncIterator[Finding]:
+    for one in judge_replicas(settings.topic_replication, settings.topic_min_insync):
+        yield one
+
+
+def judge_replicas(replication: int, in_sync: int) -> Iterable[Finding]:
+    """Whether a broker can be away without the topics refusing writes."""
+    if in_sync > replication:
+        mend = "set BRIDGE_TOPIC_MIN_INSYNC to one less than BRIDGE_TOPIC_REPLICATION"
+        yield fail("replicas", f"{in_sync} replicas must be in sync, of {replication}: nothing can be written", mend)
+    elif in_sync == replication > 1:
+        mend = "set BRIDGE_TOPIC_MIN_INSYNC to one less than BRIDGE_TOPIC_REPLICATION"
+        yield warn("replicas", f"all {replication} replicas must be in sync: one broker away stops every write", mend)
+    else:
+        yield ok("replicas", f"{replication} of each topic, {in_sync} in sync for a write")
+
+
+async def _names(settings: Settings) -> AsyncIterator[Finding]:
+    places = {"BRIDGE_KAFKA_BOOTSTRAP_SERVERS": broker_hosts(settings.brokers)}
+    places["BRIDGE_DATABASE_URL"] = database_address(settings.dsn).hosts
+    for name, hosts in places.items():
+        wrong = [host for host in hosts if not host.startswith("/") and not await _resolves(host)]
+        if wrong:
+            yield fail("names", f"{name}: {', '.join(wrong)} does not resolve", "correct the name, or the resolver")
+        else:
+            here = " (this machine)" if all(map(is_local, hosts)) else ""
+            yield ok("names", f"{name}: {', '.join(hosts) or 'a Unix socket'}{here}")
+
+
+async def _resolves(host: str) -> bool:
+    try:
+        return bool(await asyncio.get_running_loop().getaddrinfo(host, None))
+    except socket.gaierror:
+        return False
+
+
+CHECKS: Final = (
+    Check("settings", "environment", _environment),
+    Check("settings", "variables", _variables),
+    Check("settings", "replicas", _durability),
+    Check("settings", "names", _names),
+)

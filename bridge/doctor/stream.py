@@ -1,0 +1,95 @@
+"""The doctor on the stream itself: workers, lag, retries past their time, loss that nobody acknowledged, the books."""
+
+import time
+from collections.abc import AsyncIterator, Iterable, Mapping
+from typing import Final
+
+from bridge.doctor.check import Check, Finding, fail, ok, warn
+from schemas.audit_report import AuditReport, PartitionAccount
+from schemas.record import TopicPartition
+from schemas.settings import Settings
+from sinks.audit import audit
+from sinks.kafka_admin import group_has_members, offsets_since
+from sinks.vitals import Retries, retries
+
+LAG_WARN, LAG_FAIL = 60.0, 600.0
+"""Seconds that the oldest unread record may have waited."""
+OVERDUE_WARN, OVERDUE_FAIL = 60.0, 300.0
+"""Seconds past a retry's due time."""
+WAITING_WARN = 1000
+
+
+async def _workers(settings: Settings) -> AsyncIterator[Finding]:
+    if await group_has_members(settings):
+        yield ok("workers", f"the group {settings.group} has members")
+    else:
+        yield warn("workers", f"nobody is a member of the group {settings.group}", "start `bridge worker`")
+
+
+async def _lag(settings: Settings) -> AsyncIterator[Finding]:
+    report = await audit(settings, deep=False)
+    behind = {TopicPartition(one.topic, one.partition): one for one in report.partitions if one.unread}
+    now_ms = time.time_ns() // 1_000_000
+    since = {
+        seconds: await offsets_since(settings, behind, now_ms - round(seconds * 1000)) if behind else {}
+        for seconds in (LAG_WARN, LAG_FAIL)
+    }
+    for finding in (judge_lag(behind, since), *judge_books(report)):
+        yield finding
+
+
+def judge_lag(
+    behind: Mapping[TopicPartition, PartitionAccount], since: Mapping[float, Mapping[TopicPartition, int]]
+) -> Finding:
+    """By the age of the oldest unread record: `since` holds each partition's first offset that is younger than so long."""
+    unread = sum(one.unread or 0 for one in behind.values())
+    mend = "see that workers run and what they log; more of them share the partitions"
+    for seconds, verdict in ((LAG_FAIL, fail), (LAG_WARN, warn)):
+        old = [source for source, one in behind.items() if _next(one) < since[seconds][source]]
+        if old:
+            found = f"{unread} unread, and {len(old)} partitions have records older than {seconds:g} s among them"
+            return verdict("lag", found, mend)
+    return ok("lag", f"{unread} unread, none older than {LAG_WARN:g} s")
+
+
+def _next(account: PartitionAccount) -> int:
+    """Where reading goes on; a partition that nobody has read begins where its log does."""
+    return account.next_offset if account.next_offset is not None else account.log_start or 0
+
+
+def judge_books(report: AuditReport) -> Iterable[Finding]:
+    """What was lost and not acknowledged, and whether the running totals balance."""
+    lost = [one for one in report.partitions if one.lost > one.lost_acknowledged]
+    for one in lost:
+        found = f"{one.topic}:{one.partition}: {one.lost - one.lost_acknowledged} records were deleted before they were read"
+        yield fail("loss", found, f"once you know why: `bridge audit --acknowledge-lost {one.topic}:{one.partition}`")
+    if not lost:
+        yield ok("loss", f"none unacknowledged, {report.totals.lost} in all")
+    if report.balanced:
+        yield ok("audit", "the running totals balance")
+    else:
+        yield fail("audit", f"{len(report.problems)} problems, first: {report.problems[0]}", "`bridge audit` names all")
+
+
+async def _retries(settings: Settings) -> AsyncIterator[Finding]:
+    yield judge_retries(await retries(settings.dsn))
+
+
+def judge_retries(found: Retries) -> Finding:
+    """Waiting is in order, waiting past the due time is not."""
+    told = f"{found.waiting} waiting"
+    mend = "see that workers read the retry topics; `bridge process` settles what is due"
+    if found.overdue and found.longest_overdue_seconds > OVERDUE_WARN:
+        verdict = fail if found.longest_overdue_seconds > OVERDUE_FAIL else warn
+        late = f"{found.overdue} past their time, the longest by {found.longest_overdue_seconds:.0f} s"
+        return verdict("retries", f"{told}, {late}", mend)
+    if found.waiting > WAITING_WARN:
+        return warn("retries", f"{told}, more than {WAITING_WARN}", "see `bridge gate show` and what fails")
+    return ok("retries", f"{told}, none past its time")
+
+
+CHECKS: Final = (
+    Check("stream", "workers", _workers),
+    Check("stream", "lag", _lag),
+    Check("stream", "retries", _retries),
+)

@@ -1,0 +1,111 @@
+"""What stands in the addresses of backing services: hosts, user, password and TLS, read without asking anybody."""
+
+import ipaddress
+import re
+import socket
+from typing import Final, NamedTuple
+from urllib.parse import SplitResult, parse_qs, unquote, urlsplit
+
+SSL_MODES: Final = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
+# A name, an IPv4 address, or an IPv6 address in brackets; then perhaps a port.
+_HOST_PORT = re.compile(r"(?P<host>[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.%\w]+\])(?::(?P<port>\d{1,5}))?")
+_HIGHEST_PORT = 65535
+_LOCAL_NAME = re.compile(r"(.+\.)?localhost(\.localdomain)?|ip6-(localhost|loopback)")
+
+
+class DatabaseAddress(NamedTuple):
+    """A Postgres URL taken apart; no host at all, or a path, is a Unix socket on this machine."""
+
+    hosts: tuple[str, ...]
+    user: str
+    password: str
+    database: str
+    sslmode: str
+
+
+def database_address(url: str) -> DatabaseAddress:
+    """The parts of a Postgres URL as the driver reads them; raises ValueError, which never repeats the URL's text."""
+    parts = _split(url)
+    if parts.scheme not in ("postgresql", "postgres"):
+        raise ValueError("must begin with postgresql:// or postgresql+asyncpg://")
+    try:
+        options = {name: values[-1] for name, values in parse_qs(parts.query, strict_parsing=True).items()}
+    except ValueError:
+        if parts.query:
+            raise ValueError("what follows the ? must be name=value, joined by &") from None
+        options = {}
+    sslmode = options.get("sslmode", "prefer")
+    if sslmode not in SSL_MODES:
+        raise ValueError(f"sslmode must be one of {', '.join(SSL_MODES)}")
+    account, at, places = parts.netloc.partition("@")
+    if not at:
+        account, places = "", parts.netloc
+    user, _, password = account.partition(":")
+    return DatabaseAddress(
+        hosts=tuple(_host(unquote(one)) for one in (places or options.get("host", "")).split(",") if one),
+        user=unquote(user) or options.get("user", ""),
+        password=unquote(password) or options.get("password", ""),
+        database=unquote(parts.path.removeprefix("/")) or options.get("dbname", options.get("database", "")),
+        sslmode=sslmode,
+    )
+
+
+def broker_hosts(servers: str) -> tuple[str, ...]:
+    """The hosts of Kafka's bootstrap servers; raises ValueError."""
+    try:
+        return tuple(_host(one) for one in servers.split(","))
+    except ValueError:
+        raise ValueError("must be host:port, more by commas") from None
+
+
+def web_host(url: str) -> str:
+    """The host of an http or https URL; raises ValueError, which never repeats the URL's text."""
+    parts = _split(url)
+    if parts.scheme not in ("http", "https") or not parts.netloc:
+        raise ValueError("must be a URL that begins with https:// or http://")
+    return _host(parts.netloc.rpartition("@")[2])
+
+
+def is_local(host: str) -> bool:
+    """Whether the host is this very machine: loopback, the unspecified address, a Unix socket, or none at all."""
+    if not host or host.startswith(("/", "@")):
+        return True
+    name = host.lower().removesuffix(".")
+    if _LOCAL_NAME.fullmatch(name):
+        return True
+    address = _address(name)
+    if address is None:
+        return False
+    mapped = getattr(address, "ipv4_mapped", None) or address
+    return bool(mapped.is_loopback or mapped.is_unspecified)
+
+
+def _split(url: str) -> SplitResult:
+    try:
+        return urlsplit(url)
+    except ValueError:
+        # Its own words may quote the part that holds the password.
+        raise ValueError("is not a URL") from None
+
+
+def _host(place: str) -> str:
+    if place.startswith("/"):
+        return place
+    match = _HOST_PORT.fullmatch(place)
+    if match is None or not 0 < int(match["port"] or 1) <= _HIGHEST_PORT:
+        raise ValueError(
+            "host or port can't be read; a special character in a user name or password is written as % and its code"
+        )
+    return match["host"].strip("[]")
+
+
+def _address(name: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    try:
+        return ipaddress.ip_address(name.partition("%")[0])
+    except ValueError:
+        pass
+    try:
+        # Short and numeric forms, such as 127.1 and 2130706433, which the resolver takes as well.
+        return ipaddress.IPv4Address(socket.inet_aton(name))
+    except (OSError, ValueError):
+        return None

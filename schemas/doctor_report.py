@@ -1,0 +1,37 @@
+"""What `bridge doctor` found: a line for each thing that was looked at, and the verdict over all."""
+
+from enum import StrEnum
+
+from pydantic import BaseModel, ConfigDict
+
+
+class Health(StrEnum):
+    """In order of weight: as it should be, worth a look, broken or not to be looked at."""
+
+    OK = "ok"
+    WARN = "warn"
+    FAIL = "fail"
+
+
+class Diagnosis(BaseModel):
+    """One thing that was looked at: what was found, and how to mend it (empty when it is ok)."""
+
+    model_config = ConfigDict(frozen=True)
+
+    group: str
+    check: str
+    health: Health
+    found: str
+    mend: str = ""
+
+
+class DoctorReport(BaseModel):
+    """All of it; `health` is the worst of them, `duration_ms` how long the looking took."""
+
+    model_config = ConfigDict(frozen=True)
+
+    health: Health
+    environment: str
+    checked_at: str
+    duration_ms: int
+    diagnoses: list[Diagnosis]

@@ -1,0 +1,182 @@
+"""The start guards of production: what its settings must not be, each with the one line that says what to change."""
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Final, NamedTuple
+
+from pydantic import SecretStr
+
+from schemas.addresses import broker_hosts, database_address, is_local, web_host
+from schemas.environment import unknown_variables
+from schemas.settings import Allowance, Settings
+
+SECRET_LENGTH: Final = 32
+REPLICAS: Final = 3
+IN_SYNC: Final = 2
+# Fewer different characters than this in so long a text were typed by somebody, not drawn at random.
+_SECRET_ALPHABET = 8
+_ENCRYPTED = ("require", "verify-ca", "verify-full")
+_WELL_KNOWN = frozenset(
+    [
+        "admin",
+        "bridge",
+        "default",
+        "example",
+        "ghostlink",
+        "guest",
+        "kafka",
+        "password",
+        "postgres",
+        "root",
+        "secret",
+        "test",
+        "user",
+        "123456",
+        "12345678",
+    ]
+)
+_PLACEHOLDER = ("change", "replace", "your", "xxx", "<", "todo")
+
+
+class Guard(NamedTuple):
+    """One rule; `allowed_by` is the name in BRIDGE_PRODUCTION_ALLOW that lifts it, None if nothing does."""
+
+    check: Callable[[Settings], Iterable[str]]
+    allowed_by: Allowance | None = None
+
+
+def refusals(settings: Settings, unknown: Iterable[str] | None = None) -> list[str]:
+    """One line for each thing that production refuses, all of them at once; [] when the settings may run there.
+
+    `unknown` are the lines about variables that are no settings, by default those of this process's environment.
+    """
+    lines = list(unknown_variables() if unknown is None else unknown)
+    for guard in GUARDS:
+        if guard.allowed_by is None:
+            lines += guard.check(settings)
+        elif guard.allowed_by not in settings.production_allow:
+            lines += [
+                f"{line}, or allow it: BRIDGE_PRODUCTION_ALLOW={guard.allowed_by}" for line in guard.check(settings)
+            ]
+    return lines
+
+
+def _missing(settings: Settings) -> Iterator[str]:
+    if not settings.database_url.get_secret_value():
+        yield "BRIDGE_DATABASE_URL is not set: give postgresql://user:password@host:port/name?sslmode=verify-full"
+    if not settings.kafka_bootstrap_servers:
+        yield "BRIDGE_KAFKA_BOOTSTRAP_SERVERS is not set: give host:port, more by commas"
+
+
+def _loopback(settings: Settings) -> Iterator[str]:
+    for name, hosts in _places(settings):
+        local = sorted({one or "a Unix socket" for one in hosts if is_local(one)})
+        if local:
+            yield f"{name} leads to this very machine ({', '.join(local)}): name the service's own host"
+
+
+def _places(settings: Settings) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """Each backing service's setting and the hosts that it names."""
+    if url := settings.database_url.get_secret_value():
+        yield "BRIDGE_DATABASE_URL", database_address(url).hosts or ("",)
+    if servers := settings.kafka_bootstrap_servers:
+        yield "BRIDGE_KAFKA_BOOTSTRAP_SERVERS", broker_hosts(servers)
+    if settings.worker_alert_webhook is not None:
+        try:
+            yield "BRIDGE_WORKER_ALERT_WEBHOOK", (web_host(settings.worker_alert_webhook.get_secret_value()),)
+        except ValueError:
+            # Named by the rule for malformed ones.
+            return
+
+
+def _malformed(settings: Settings) -> Iterator[str]:
+    if url := settings.database_url.get_secret_value():
+        address = database_address(url)
+        lacking = [name for name in ("user", "database") if not getattr(address, name)]
+        if lacking:
+            yield f"BRIDGE_DATABASE_URL names no {' and no '.join(lacking)}: write it out, nothing is guessed"
+    if settings.worker_alert_webhook is not None:
+        try:
+            web_host(settings.worker_alert_webhook.get_secret_value())
+        except ValueError as error:
+            yield f"BRIDGE_WORKER_ALERT_WEBHOOK {error}: correct it, or unset it"
+
+
+def _credentials(settings: Settings) -> Iterator[str]:
+    url = settings.database_url.get_secret_value()
+    if url:
+        address = database_address(url)
+        if _is_default(address.password, address.user):
+            yield "BRIDGE_DATABASE_URL has a default password: give the account one of its own"
+    if _is_default(_text(settings.kafka_sasl_password), settings.kafka_sasl_username or ""):
+        yield "BRIDGE_KAFKA_SASL_PASSWORD is a default password: give the account one of its own"
+    if _is_default(_text(settings.worker_alert_webhook_secret), ""):
+        yield "BRIDGE_WORKER_ALERT_WEBHOOK_SECRET is a default one: make one, e.g. `openssl rand -base64 32`"
+
+
+def _secret_key(settings: Settings) -> Iterator[str]:
+    secret = _text(settings.secret_key)
+    remedy = "make one, e.g. `openssl rand -hex 32`"
+    if not secret:
+        yield f"BRIDGE_SECRET_KEY is not set: {remedy}"
+    elif len(secret) < SECRET_LENGTH:
+        yield f"BRIDGE_SECRET_KEY has {len(secret)} characters, at least {SECRET_LENGTH} are needed: {remedy}"
+    elif len(set(secret)) < _SECRET_ALPHABET or _is_default(secret, ""):
+        yield f"BRIDGE_SECRET_KEY is not random: {remedy}"
+
+
+def _text(secret: SecretStr | None) -> str:
+    return "" if secret is None else secret.get_secret_value()
+
+
+def _is_default(password: str, user: str) -> bool:
+    """Whether anybody would guess it; no password at all is no default, since certificates do without."""
+    plain = password.lower()
+    return bool(plain) and (plain in _WELL_KNOWN or plain == user.lower() or plain.startswith(_PLACEHOLDER))
+
+
+def _plaintext_kafka(settings: Settings) -> Iterator[str]:
+    if "SSL" not in settings.kafka_security_protocol:
+        yield (
+            f"BRIDGE_KAFKA_SECURITY_PROTOCOL is {settings.kafka_security_protocol}, which encrypts nothing: "
+            "set SASL_SSL or SSL"
+        )
+
+
+def _plaintext_postgres(settings: Settings) -> Iterator[str]:
+    if url := settings.database_url.get_secret_value():
+        mode = database_address(url).sslmode
+        if mode not in _ENCRYPTED:
+            yield f"BRIDGE_DATABASE_URL may talk without TLS (sslmode={mode}): add ?sslmode=verify-full, or require"
+
+
+def _few_replicas(settings: Settings) -> Iterator[str]:
+    if settings.topic_replication < REPLICAS:
+        yield f"BRIDGE_TOPIC_REPLICATION is {settings.topic_replication}: set {REPLICAS}"
+    if settings.topic_min_insync < IN_SYNC:
+        yield f"BRIDGE_TOPIC_MIN_INSYNC is {settings.topic_min_insync}: set {IN_SYNC}"
+
+
+def _debug(settings: Settings) -> Iterator[str]:
+    if settings.log_level == "DEBUG":
+        yield "BRIDGE_LOG_LEVEL is DEBUG: set INFO"
+
+
+def _without_a_service(settings: Settings) -> Iterator[str]:
+    for name in ("startup_without_postgres", "startup_without_kafka"):
+        if getattr(settings, name):
+            yield f"BRIDGE_{name.upper()} is true: unset it, production starts with its services or not at all"
+
+
+GUARDS: Final = (
+    Guard(_missing),
+    Guard(_malformed),
+    Guard(_loopback, "loopback"),
+    Guard(_credentials),
+    Guard(_secret_key),
+    Guard(_plaintext_kafka, "plaintext_kafka"),
+    Guard(_plaintext_postgres, "plaintext_postgres"),
+    Guard(_few_replicas, "few_replicas"),
+    Guard(_debug, "debug"),
+    Guard(_without_a_service),
+)
+"""In the order in which they are told."""

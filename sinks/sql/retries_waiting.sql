@@ -1,0 +1,7 @@
+-- Raw events that wait for their next attempt: all, those past its time, and by how many seconds at most.
+SELECT count(*) AS waiting,
+       count(*) FILTER (WHERE next_retry_at < now()) AS overdue,
+       coalesce(extract(epoch FROM now() - min(next_retry_at) FILTER (WHERE next_retry_at < now())), 0)::float8
+           AS longest_overdue_seconds
+FROM bridge_event_raw
+WHERE NOT normalized

@@ -1,0 +1,235 @@
+"""The doctor's verdicts: each by a table of facts, each with something to do when it is not ok."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import pytest
+
+from bridge.doctor.backups import judge_retention
+from bridge.doctor.check import Check, Finding, each, fail, ok
+from bridge.doctor.examine import examine
+from bridge.doctor.kafka import _answers, judge_cluster
+from bridge.doctor.kafka import judge_replicas as judge_in_sync
+from bridge.doctor.machine import judge_clock, judge_disk
+from bridge.doctor.postgres import judge_account, judge_connections, judge_schema, judge_server, judge_transactions
+from bridge.doctor.settings import judge_replicas
+from bridge.doctor.stream import judge_books, judge_lag, judge_retries
+from schemas.audit_report import AuditReport, AuditTotals, PartitionAccount
+from schemas.doctor_report import Health
+from schemas.errors import SinkUnavailable
+from schemas.record import TopicPartition
+from schemas.settings import Settings
+from sinks.db_check import Differences
+from sinks.kafka_admin import Broker, ClusterFacts, TopicFacts
+from sinks.vitals import LongTransaction, Retries, Server
+
+HOUR = 3_600_000
+SERVER = Server(
+    major=18, version="18.3", size="8 MB", in_recovery=False, read_only=False, fsync=True, full_page_writes=True,
+    synchronous_commit=True, encrypted=True, role="bridge", superuser=False, connections_left=90, data_directory=None,
+)  # fmt: skip
+SETTINGS = Settings(env="staging", database_url="postgresql://u@db/d?sslmode=verify-full", lanes=4)
+SOURCE = TopicPartition("t.raw", 0)
+
+
+def healths(found: Iterable[Finding]) -> list[str]:
+    """The verdicts in order; whatever is not ok says how to mend it."""
+    findings = list(found)
+    assert all(one.mend for one in findings if one.health is not Health.OK)
+    return [one.health.value for one in findings]
+
+
+@pytest.mark.parametrize(
+    ("replication", "in_sync", "health"), [(3, 2, "ok"), (1, 1, "ok"), (3, 3, "warn"), (2, 2, "warn"), (1, 2, "fail")]
+)
+def test_declared_replicas(replication: int, in_sync: int, health: str) -> None:
+    """One broker may be away, where there is more than one replica."""
+    assert healths(judge_replicas(replication, in_sync)) == [health]
+
+
+@pytest.mark.parametrize(
+    ("brokers", "controller", "replication", "health"),
+    [(3, True, 3, "ok"), (1, True, 1, "ok"), (2, True, 3, "fail"), (3, False, 3, "fail")],
+)
+def test_the_cluster(brokers: int, controller: bool, replication: int, health: str) -> None:
+    """Brokers for the replicas, and a controller."""
+    cluster = ClusterFacts("id", [Broker(number, "h", 1) for number in range(brokers)], controller)
+    assert healths(judge_cluster(cluster, replication)) == [health]
+
+
+async def test_a_broker_that_advertises_what_leads_nowhere() -> None:
+    """Nobody listens there."""
+    assert not await _answers(Broker(1, "127.0.0.1", 1))
+
+
+@pytest.mark.parametrize(
+    ("in_sync", "health"),
+    [({0: 3, 1: 3}, ["ok"]), ({0: 3, 1: 2}, ["warn"]), ({0: 1, 1: 3}, ["fail"]), ({0: 0, 1: 2}, ["fail", "warn"])],
+)
+def test_replicas_in_sync(in_sync: dict[int, int], health: list[str]) -> None:
+    """Fewer than a write needs is broken, fewer than there should be is worth a look."""
+    assert healths(judge_in_sync({"t.raw": TopicFacts(2, 3, in_sync)}, 2)) == health
+
+
+def test_no_topic_is_no_health() -> None:
+    """Nothing to look at is not fine."""
+    assert healths(judge_in_sync({}, 1)) == healths(judge_retention({}, 1)) == ["fail"]
+
+
+@pytest.mark.parametrize(
+    ("kept", "size", "health"),
+    [
+        (57 * HOUR, "-1", ["ok"]),
+        (-1, "-1", ["ok"]),
+        (56 * HOUR, "-1", ["fail"]),
+        (0, "-1", ["fail"]),
+        (168 * HOUR, "1000", ["warn"]),
+        (1, "1000", ["fail", "warn"]),
+    ],
+)
+def test_retention_against_backups(kept: int, size: str, health: list[str]) -> None:
+    """More than the oldest backup's age and the time to restore it, and by time alone."""
+    configs = {"t.raw": {"retention.ms": str(kept), "retention.bytes": size}}
+    assert healths(judge_retention(configs, 56 * HOUR)) == health
+
+
+@pytest.mark.parametrize(
+    ("changed", "health"),
+    [
+        ({}, ["ok", "ok", "ok"]),
+        ({"major": 14}, ["fail", "ok", "ok"]),
+        ({"in_recovery": True, "read_only": True}, ["ok", "fail", "ok"]),
+        ({"read_only": True}, ["ok", "fail", "ok"]),
+        ({"fsync": False}, ["ok", "ok", "fail"]),
+        ({"full_page_writes": False}, ["ok", "ok", "fail"]),
+        ({"synchronous_commit": False}, ["ok", "ok", "warn"]),
+    ],
+)
+def test_the_server(changed: dict[str, Any], health: list[str]) -> None:
+    """Version, writable, durable."""
+    assert healths(judge_server(SERVER._replace(**changed))) == health
+
+
+def test_the_account() -> None:
+    """Outside of development: no superuser, and a certificate that is looked at."""
+    powerful = SERVER._replace(superuser=True)
+    trusting = SETTINGS.model_copy(update={"database_url": Settings(database_url="postgresql://u@h/d").database_url})
+    assert healths(judge_account(SETTINGS, SERVER)) == []
+    assert healths(judge_account(trusting, powerful)) == ["warn", "warn"]
+    assert healths(judge_account(trusting.model_copy(update={"env": "development"}), powerful)) == []
+
+
+@pytest.mark.parametrize(("left", "health"), [(10, "ok"), (9, "warn"), (0, "warn"), (-1, "warn")])
+def test_connections_left(left: int, health: str) -> None:
+    """Enough for one more worker: its lanes, and six besides."""
+    assert healths(judge_connections(SETTINGS, SERVER._replace(connections_left=left))) == [health]
+
+
+def test_long_transactions() -> None:
+    """Each by itself."""
+    assert healths(judge_transactions([])) == ["ok"]
+    assert healths(judge_transactions([LongTransaction("a", 400, "idle", "end it")] * 2)) == ["warn", "warn"]
+
+
+def test_the_schema_behind_says_only_that() -> None:
+    """Tables that a pending migration makes are no news; of many lines the first few are told."""
+    missing = [f"table {number}: missing" for number in range(20)]
+    behind = Differences(["migration 1: not applied; run `bridge db migrate`", *missing], [], [], [])
+    assert [one.found for one in judge_schema(behind)] == ["migration 1: not applied", "as needed", "as needed"]
+    assert healths(judge_schema(Differences(missing, ["migration 9"], ["m"], ["p"]))) == [
+        "fail", "fail", "fail", "fail", "fail", "fail", "warn", "fail", "fail",
+    ]  # fmt: skip
+    assert [one.found for one in each(fail, "x", missing, "y")][-1] == "and 15 more"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "uncertainty", "health"),
+    [(0.5, 0, "ok"), (-0.9, 0, "ok"), (1.5, 0.6, "ok"), (1.5, 0, "warn"), (-2, 0, "warn"), (31, 0, "fail"), (-90, 5, "fail")],
+)  # fmt: skip
+def test_clocks(seconds: float, uncertainty: float, health: str) -> None:
+    """A second apart is worth a look, half a minute is wrong; what the way there took does not count."""
+    assert healths(judge_clock("Postgres", seconds, uncertainty)) == [health]
+
+
+@pytest.mark.parametrize(
+    ("free", "health"), [(50, "ok"), (20, "ok"), (19, "warn"), (10, "warn"), (9, "fail"), (0, "fail")]
+)
+def test_disks(free: int, health: str) -> None:
+    """Above 80 and above 90 per cent."""
+    assert healths(judge_disk("disk", 100 * 2**30, free * 2**30)) == [health]
+
+
+def account(**changed: Any) -> PartitionAccount:
+    """A raw partition with five unread records."""
+    sound: dict[str, Any] = {
+        "topic": "t.raw", "partition": 0, "kind": "raw", "base_offset": 0, "next_offset": 10, "log_start": 0,
+        "log_end": 15, "read": 10, "live": 10, "persisted": None, "dropped": None, "waiting": None, "stale": 0,
+        "skipped": 0, "lost": 0, "lost_acknowledged": 0, "unread": 5, "balanced": True,
+    }  # fmt: skip
+    return PartitionAccount(**(sound | changed))
+
+
+@pytest.mark.parametrize(
+    ("minute", "ten_minutes", "next_offset", "health"),
+    [(10, 8, 10, "ok"), (11, 10, 10, "warn"), (15, 11, 10, "fail"), (0, 0, None, "ok"), (3, 0, None, "warn")],
+)
+def test_lag(minute: int, ten_minutes: int, next_offset: int | None, health: str) -> None:
+    """By the age of the oldest unread record, not by how many there are."""
+    since = {60.0: {SOURCE: minute}, 600.0: {SOURCE: ten_minutes}}
+    assert healths([judge_lag({SOURCE: account(next_offset=next_offset)}, since)]) == [health]
+
+
+def test_the_books() -> None:
+    """Loss counts until it is acknowledged, and an imbalance is told with the first of its problems."""
+
+    def report(problems: list[str], *partitions: PartitionAccount) -> AuditReport:
+        totals = AuditTotals(
+            read=10, persisted=10, dropped=0, dropped_by_reason={}, retried=0, waiting=None, healed=None, stale=0,
+            skipped=0, lost=3, unread=5, keys=None, keys_pruned=None,
+        )  # fmt: skip
+        return AuditReport(
+            balanced=not problems, deep=False, problems=problems, totals=totals, partitions=[*partitions]
+        )
+
+    assert healths(judge_books(report([], account(lost=3, lost_acknowledged=3)))) == ["ok", "ok"]
+    lost, books = judge_books(report(["first", "second"], account(lost=3, lost_acknowledged=1)))
+    assert (lost.health, lost.found) == (Health.FAIL, "t.raw:0: 2 records were deleted before they were read")
+    assert "--acknowledge-lost t.raw:0" in lost.mend
+    assert (books.health, books.found) == (Health.FAIL, "2 problems, first: first")
+
+
+@pytest.mark.parametrize(
+    ("waiting", "overdue", "seconds", "health"),
+    [(5, 0, 0, "ok"), (5, 2, 60, "ok"), (5, 2, 61, "warn"), (5, 2, 301, "fail"), (1001, 0, 0, "warn")],
+)
+def test_waiting_retries(waiting: int, overdue: int, seconds: float, health: str) -> None:
+    """A minute late is worth a look, five are wrong."""
+    assert healths([judge_retries(Retries(waiting, overdue, seconds))]) == [health]
+
+
+async def test_a_check_that_fails_leaves_the_others_alone() -> None:
+    """An error is a finding, what was found before it counts, a hanging one is cut off, and the worst is the verdict."""
+    import asyncio
+
+    async def sound(_settings: Settings) -> Any:
+        yield ok("sound", "fine")
+
+    async def breaking(_settings: Settings) -> Any:
+        yield ok("breaking", "half of it")
+        raise SinkUnavailable("the service\nis away")
+
+    async def hanging(_settings: Settings) -> Any:
+        await asyncio.Event().wait()
+        yield ok("hanging", "never")
+
+    checks = [Check("g", "breaking", breaking), Check("g", "hanging", hanging), Check("g", "sound", sound)]
+    report = await examine(SETTINGS, timeout_sec=0.05, checks=checks)
+
+    assert [(one.check, one.health.value, one.found) for one in report.diagnoses] == [
+        ("breaking", "ok", "half of it"),
+        ("breaking", "fail", "the service is away"),
+        ("hanging", "fail", "no answer within 0.05 s"),
+        ("sound", "ok", "fine"),
+    ]
+    assert report.health is Health.FAIL
+    assert (await examine(SETTINGS, timeout_sec=1, checks=checks[2:])).health is Health.OK

@@ -1,0 +1,124 @@
+"""The guards of production: each refusal by itself, all of them at once, and what may be allowed by name."""
+
+import secrets
+from typing import Any, get_args
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from schemas.production import GUARDS, refusals
+from schemas.settings import Allowance, Settings
+
+FIT: dict[str, Any] = {
+    "env": "production",
+    "kafka_bootstrap_servers": "kafka-1:9093,kafka-2:9093",
+    "kafka_security_protocol": "SASL_SSL",
+    "kafka_sasl_username": "bridge",
+    "kafka_sasl_password": "r9f2bq81xk",
+    "database_url": "postgresql://bridge:r9f2bq81xk@db.internal:5432/ghostlink?sslmode=verify-full",
+    "secret_key": "0123456789abcdef0123456789abcdef",
+    "topic_replication": 3,
+    "topic_min_insync": 2,
+}
+
+# What is changed, and what the one refusal must begin with; None where the change is allowed.
+CHANGES: list[tuple[dict[str, Any], str | None]] = [
+    ({"database_url": ""}, "BRIDGE_DATABASE_URL is not set"),
+    ({"kafka_bootstrap_servers": ""}, "BRIDGE_KAFKA_BOOTSTRAP_SERVERS is not set"),
+    ({"database_url": "postgresql://u:p9f2@db/?sslmode=require"}, "BRIDGE_DATABASE_URL names no database"),
+    ({"database_url": "postgresql://db/d?sslmode=require"}, "BRIDGE_DATABASE_URL names no user"),
+    ({"database_url": "postgresql://u:p9f2@127.0.0.1/d?sslmode=require"}, "BRIDGE_DATABASE_URL leads to this very"),
+    ({"database_url": "postgresql://u:p9f2@db,[::1]:1/d?sslmode=require"}, "BRIDGE_DATABASE_URL leads to this very"),
+    ({"database_url": "postgresql://u:p9f2@/d?sslmode=require"}, "BRIDGE_DATABASE_URL leads to this very"),
+    ({"database_url": "postgresql://u@/d?host=/run/pg&sslmode=require"}, "BRIDGE_DATABASE_URL leads to this very"),
+    ({"kafka_bootstrap_servers": "kafka-1:9093,localhost:9093"}, "BRIDGE_KAFKA_BOOTSTRAP_SERVERS leads to this"),
+    ({"worker_alert_webhook": "https://0.0.0.0/hook"}, "BRIDGE_WORKER_ALERT_WEBHOOK leads to this very"),
+    ({"worker_alert_webhook": "ftp://alerts/hook"}, "BRIDGE_WORKER_ALERT_WEBHOOK must be a URL"),
+    ({"worker_alert_webhook": "https://alerts.internal/hook"}, None),
+    ({"database_url": "postgresql://u:change_me_in_env@db/d?sslmode=require"}, "BRIDGE_DATABASE_URL has a default"),
+    ({"database_url": "postgresql://app:app@db/d?sslmode=require"}, "BRIDGE_DATABASE_URL has a default password"),
+    ({"database_url": "postgresql://u:Postgres@db/d?sslmode=require"}, "BRIDGE_DATABASE_URL has a default password"),
+    ({"database_url": "postgresql://u@db/d?sslmode=verify-ca"}, None),
+    ({"kafka_sasl_password": "bridge"}, "BRIDGE_KAFKA_SASL_PASSWORD is a default"),
+    ({"worker_alert_webhook_secret": "changeme"}, "BRIDGE_WORKER_ALERT_WEBHOOK_SECRET is a default"),
+    ({"secret_key": None}, "BRIDGE_SECRET_KEY is not set"),
+    ({"secret_key": ""}, "BRIDGE_SECRET_KEY is not set"),
+    ({"secret_key": "0123456789abcdef0123456789abcde"}, "BRIDGE_SECRET_KEY has 31 characters"),
+    ({"secret_key": "a" * 64}, "BRIDGE_SECRET_KEY is not random"),
+    ({"secret_key": "change_me_in_env_0123456789abcdef"}, "BRIDGE_SECRET_KEY is not random"),
+    ({"kafka_security_protocol": "PLAINTEXT"}, "BRIDGE_KAFKA_SECURITY_PROTOCOL is PLAINTEXT"),
+    ({"kafka_security_protocol": "SASL_PLAINTEXT"}, "BRIDGE_KAFKA_SECURITY_PROTOCOL is SASL_PLAINTEXT"),
+    ({"kafka_security_protocol": "SSL"}, None),
+    *(
+        ({"database_url": f"postgresql://u:p9f2@db/d{mode}"}, "BRIDGE_DATABASE_URL may talk without TLS")
+        for mode in ("", "?sslmode=disable", "?sslmode=allow", "?sslmode=prefer")
+    ),
+    ({"topic_replication": 2}, "BRIDGE_TOPIC_REPLICATION is 2"),
+    ({"topic_min_insync": 1}, "BRIDGE_TOPIC_MIN_INSYNC is 1"),
+    ({"log_level": "DEBUG"}, "BRIDGE_LOG_LEVEL is DEBUG"),
+    ({"startup_without_postgres": True}, "BRIDGE_STARTUP_WITHOUT_POSTGRES is true"),
+    ({"startup_without_kafka": True}, "BRIDGE_STARTUP_WITHOUT_KAFKA is true"),
+]
+
+
+def told(**changed: Any) -> list[str]:
+    """The refusals of fit settings with these changes."""
+    return refusals(Settings(**(FIT | changed)), unknown=[])
+
+
+def test_fit_settings_are_not_refused() -> None:
+    """What docs/production.md asks for is enough."""
+    assert told() == []
+
+
+@pytest.mark.parametrize(("changed", "says"), CHANGES, ids=lambda one: str(one)[:60])
+def test_each_refusal(changed: dict[str, Any], says: str | None) -> None:
+    """One line that names the setting and what to change, without a secret in it."""
+    lines = told(**changed)
+    assert [line[: len(says)] for line in lines] == [says] if says else lines == [], lines
+    for line in lines:
+        assert ": " in line
+        assert not any(secret in line for secret in ("p9f2", "change_me", "r9f2bq81xk", "0123456789abcde"))
+
+
+def test_all_refusals_are_told_at_once() -> None:
+    """Nobody mends them one by one; variables that nobody reads stand among them."""
+    worst = Settings(env="production", database_url="postgresql://u:u@localhost/d", log_level="DEBUG")
+    lines = refusals(worst, unknown=["BRIDGE_X is not a setting"])
+    assert lines[0] == "BRIDGE_X is not a setting"
+    assert len(lines) == 10, lines
+    assert not any("\n" in line for line in lines)
+
+
+def test_what_may_be_allowed_is_allowed_by_its_name_alone() -> None:
+    """Each name lifts its own guard, which names it; what has no name can't be allowed."""
+    local: dict[str, Any] = {
+        "kafka_bootstrap_servers": "127.0.0.1:9092",
+        "kafka_security_protocol": "PLAINTEXT",
+        "database_url": "postgresql://u:p9f2@127.0.0.1/d",
+        "topic_replication": 1,
+        "topic_min_insync": 1,
+        "log_level": "DEBUG",
+    }
+    names = set(get_args(Allowance))
+    assert {guard.allowed_by for guard in GUARDS} - {None} == names
+    assert told(**local, production_allow=tuple(names)) == []
+    for name in names:
+        lines = told(**local, production_allow=tuple(names - {name}))
+        assert lines
+        assert all(line.endswith(f"BRIDGE_PRODUCTION_ALLOW={name}") for line in lines)
+    assert len(told(secret_key=None, startup_without_kafka=True, production_allow=tuple(names))) == 2
+
+
+@given(st.integers(0, 2**24 - 1), st.sampled_from(["database_url", "kafka_bootstrap_servers"]))
+def test_no_loopback_address_passes(rest: int, name: str) -> None:
+    """All of 127/8."""
+    host = f"127.{rest >> 16}.{rest >> 8 & 255}.{rest & 255}"
+    value = f"postgresql://u:p9f2@{host}/d?sslmode=require" if name == "database_url" else f"{host}:9092"
+    assert [line.split(" ")[0] for line in told(**{name: value})] == [f"BRIDGE_{name.upper()}"]
+
+
+def test_random_keys_pass() -> None:
+    """What the remedy makes is never refused."""
+    assert all(told(secret_key=made) == [] for made in (secrets.token_hex(32) for _ in range(500)))
