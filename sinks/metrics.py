@@ -43,6 +43,12 @@ UNREADABLE = Gauge(
     ["topic", "partition"],
     registry=REGISTRY,
 )
+FOREIGN = Gauge(
+    "bridge_foreign_partitions",
+    "1 for a partition held because its log is not the one that was read.",
+    ["topic", "partition"],
+    registry=REGISTRY,
+)
 ASSIGNED = Gauge("bridge_assigned_partitions", "Partitions that this worker owns.", registry=REGISTRY)
 REBALANCES = Counter("bridge_rebalances", "Assignments of partitions to this worker.", registry=REGISTRY)
 REGISTRY_SCRIPTS = Gauge("bridge_registry_scripts", "Scripts in the registry's copy in memory.", registry=REGISTRY)

@@ -17,6 +17,7 @@ from aiokafka.errors import (
     OffsetOutOfRangeError,
     UnsupportedCodecError,
 )
+from aiokafka.protocol.metadata import MetadataRequest
 
 from schemas.errors import BridgeError
 from schemas.record import Batch, TopicPartition
@@ -47,7 +48,14 @@ class OffsetsGone(BridgeError):
 
 
 class Source(Protocol):
-    """Reads assigned partitions. After `rewind`, batches of a partition continue one another without a hole."""
+    """Reads assigned partitions. After `rewind`, batches of a partition continue one another without a hole.
+
+    A partition may go by the name of any of its logs; Kafka has only the present one.
+    """
+
+    async def cluster(self) -> str:
+        """The id of the cluster that answers now."""
+        ...
 
     async def beginnings(self, sources: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
         """The first offset of each log."""
@@ -120,6 +128,16 @@ class KafkaSource:
         self._seen_unreadable: set[TopicPartition] = set()
         self._look_again_at = 0.0
 
+    async def cluster(self) -> str:
+        # The consumer's own connection, so that it is the cluster that is read; no method of its own tells.
+        client = self._consumer._client  # noqa: SLF001
+        try:
+            async with asyncio.timeout(OFFSETS_SECONDS):
+                answer = await client.send(client.get_random_node(), MetadataRequest([]))
+        except (KafkaError, OSError) as error:
+            raise SourceUnavailable(f"asking Kafka which cluster it is: {type(error).__name__}: {error}") from error
+        return str(answer.cluster_id)
+
     async def beginnings(self, sources: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
         return await self._offsets(self._consumer.beginning_offsets, sources)
 
@@ -127,19 +145,21 @@ class KafkaSource:
         return await self._offsets(self._consumer.end_offsets, sources)
 
     async def _offsets(self, look_up: object, sources: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
-        wanted = [KafkaPartition(*source) for source in sources]
+        wanted = {source: _kafka(source) for source in sources}
+        if not wanted:
+            return {}
         try:
             async with asyncio.timeout(OFFSETS_SECONDS):
-                found = await look_up(wanted)  # type: ignore[operator]  # one of two bound methods of an untyped library
+                found = await look_up([*wanted.values()])  # type: ignore[operator]  # one of two bound methods of an untyped library
         except (KafkaError, OSError) as error:
             reason = str(error) or f"no answer within {OFFSETS_SECONDS:.0f} s"
             raise SourceUnavailable(f"reading offsets from Kafka: {type(error).__name__}: {reason}") from error
-        return {TopicPartition(partition.topic, partition.partition): offset for partition, offset in found.items()}
+        return {source: found[partition] for source, partition in wanted.items()}
 
     def rewind(self, source: TopicPartition, offset: int) -> None:
         self._chain[source] = offset
         self._unreadable.pop(source, None)
-        self._consumer.seek(KafkaPartition(*source), offset)
+        self._consumer.seek(_kafka(source), offset)
 
     def position(self, source: TopicPartition) -> int | None:
         return self._chain.get(source)
@@ -152,7 +172,7 @@ class KafkaSource:
 
     def _if_assigned(self, act: object, sources: Iterable[TopicPartition]) -> None:
         assigned = self._consumer.assignment()
-        partitions = [KafkaPartition(*source) for source in sources]
+        partitions = [_kafka(source) for source in sources]
         wanted = [partition for partition in partitions if partition in assigned]
         if wanted:
             act(*wanted)  # type: ignore[operator]  # one of two bound methods of an untyped library
@@ -204,7 +224,7 @@ class KafkaSource:
         )
 
     async def _fetch(self, sources: Sequence[TopicPartition], timeout_ms: int, max_records: int) -> list[Batch]:
-        partitions = [KafkaPartition(*source) for source in sources]
+        partitions = [_kafka(source) for source in sources]
         try:
             for partition, source in zip(partitions, sources, strict=True):
                 if source in self._chain and await self._consumer.position(partition) != self._chain[source]:
@@ -233,12 +253,12 @@ class KafkaSource:
         """A getmany that raised has thrown away what it drained from the other partitions."""
         assigned = self._consumer.assignment()
         for source in sources:
-            partition = KafkaPartition(*source)
+            partition = _kafka(source)
             if source in self._chain and partition in assigned:
                 self._consumer.seek(partition, self._chain[source])
 
     async def commit(self, offsets: Mapping[TopicPartition, int]) -> bool:
-        known = {KafkaPartition(*source): offset for source, offset in offsets.items()}
+        known = {_kafka(source): offset for source, offset in offsets.items()}
         try:
             await asyncio.wait_for(self._consumer.commit(known), COMMIT_SECONDS)
         except (KafkaError, IllegalStateError, OSError):
@@ -246,10 +266,14 @@ class KafkaSource:
         return True
 
 
+def _kafka(source: TopicPartition) -> KafkaPartition:
+    return KafkaPartition(*source.in_kafka)
+
+
 @asynccontextmanager
 async def taking(settings: Settings, partitions: Sequence[TopicPartition]) -> AsyncIterator[KafkaSource]:
     """These partitions for a short piece of work, without joining the group; raises EnvironmentUnfit if Kafka is away."""
     consumer = make_consumer(settings)
     async with started(settings, consumer):
-        consumer.assign([KafkaPartition(*one) for one in partitions])
+        consumer.assign([_kafka(one) for one in partitions])
         yield KafkaSource(consumer)
