@@ -1,4 +1,4 @@
-"""What operators see of the stored offsets, and how they adopt a log."""
+"""What operators see of the stored offsets, and the two things they may do to one: adopt a log, pass a record."""
 
 from datetime import datetime
 from typing import NamedTuple
@@ -9,6 +9,9 @@ from schemas.record import TopicPartition, incarnation_of, log_name, topic_of
 from schemas.settings import Settings
 from sinks.kafka_admin import log_bounds
 from sinks.postgres import connection, sql
+
+# A settlement holds the row for milliseconds; a stopped worker's session is ended by the next worker that waits.
+_LOCK_TIMEOUT = "SET lock_timeout = '10s'"
 
 
 class StoredOffset(NamedTuple):
@@ -69,3 +72,11 @@ async def adopt_log(settings: Settings, old: TopicPartition, beginning: int, clu
         if await conn.fetchval(sql("offsets_adopt"), settings.group, *new, beginning, cluster) is None:
             raise InvalidInput(f"{new} is adopted already; see `bridge offsets show`")
     return new
+
+
+async def skip_record(settings: Settings, source: TopicPartition, offset: int) -> None:
+    """Passes the record; raises InvalidInput if the partition does not stand there."""
+    async with connection(settings.dsn, "offsets") as conn:
+        await conn.execute(_LOCK_TIMEOUT)
+        if await conn.fetchval(sql("offsets_skip"), settings.group, *source, offset) is None:
+            raise InvalidInput(f"{source} no longer stands at {offset}; see `bridge offsets show`")

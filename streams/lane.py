@@ -189,6 +189,7 @@ class Lane:
     async def _begin(self) -> bool:
         """Seeks every partition to the offset that Postgres holds; False when told to stop meanwhile."""
         self._known.clear()
+        self._unreadable = set()
         self._source.pause(self.sources)
         examination = await self._patiently(self._claim)
         if examination is None:

@@ -20,7 +20,7 @@ from aiokafka.errors import (
 from aiokafka.protocol.metadata import MetadataRequest
 
 from schemas.errors import BridgeError
-from schemas.record import Batch, TopicPartition
+from schemas.record import Batch, RawRecord, TopicPartition
 from schemas.settings import Settings
 from sinks import metrics
 from sinks.kafka_admin import started
@@ -191,8 +191,7 @@ class KafkaSource:
         try:
             batches = await self._fetch(readable, timeout_ms, max_records)
         except _NOT_READABLE:
-            await self._find_unreadable(readable, max_records)
-            return []
+            batches = await self._find_unreadable(readable, max_records)
         for batch in batches:
             self._chain[batch.source] = batch.next
             if batch.source in self._seen_unreadable:
@@ -200,14 +199,34 @@ class KafkaSource:
                 metrics.UNREADABLE.labels(batch.source.topic, str(batch.source.partition)).set(0)
         return batches
 
-    async def _find_unreadable(self, sources: Sequence[TopicPartition], max_records: int) -> None:
-        """Looks at each partition by itself, so that the one that can't be read is held and all others go on."""
+    async def _find_unreadable(self, sources: Sequence[TopicPartition], max_records: int) -> list[Batch]:
+        """Looks at each partition by itself, so that the one that can't be read is held and all others go on.
+
+        Hands on only what stands before such a record: whoever is to pass it must find the partition standing at it.
+        """
+        found = []
         for source in sources:
             try:
                 await self._fetch([source], _APART_MS, max_records)
-            except _NOT_READABLE as error:
-                self._give_up(source, error)
+            except _NOT_READABLE:
+                found += await self._up_to_unreadable(source, max_records)
         self._seek_all(sources)
+        return found
+
+    async def _up_to_unreadable(self, source: TopicPartition, max_records: int) -> list[Batch]:
+        """Reads one record at a time: a read of more throws away what it has when it meets the bad one."""
+        start = self._chain[source]
+        records: list[RawRecord] = []
+        try:
+            while len(records) < max_records and (found := await self._fetch([source], _APART_MS, 1)):
+                records += found[0].records
+                self._chain[source] = found[0].next
+        except _NOT_READABLE as error:
+            if self._chain[source] == start:
+                self._give_up(source, error)
+        finally:
+            following, self._chain[source] = self._chain[source], start
+        return [Batch(source, start, following, records)] if following > start else []
 
     def _give_up(self, source: TopicPartition, error: Exception) -> None:
         """Holds the partition: neither are its records passed over, nor do they stop the others."""

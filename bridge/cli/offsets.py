@@ -1,12 +1,14 @@
-"""`bridge offsets show`: where the group stands in each log."""
+"""`bridge offsets show|skip`: where the group stands in each log, and the way past a record that can't be read."""
 
 from typing import Annotated, Any
 
 import typer
 from rich.table import Table
 
-from bridge.cli.common import JsonOutput, Verbose, command_settings, run, write_json
+from bridge.cli.common import JsonOutput, Verbose, command_settings, partition, run, write_json
 from bridge.cli.tables import print_table, print_text
+from bridge.runs.frame import RunOptions, perform
+from bridge.runs.skip import skip_job
 from schemas.run_summary import OffsetsSummary
 from sinks.offsets_admin import StoredOffset, stored_offsets
 
@@ -27,6 +29,24 @@ def show(json_output: JsonOutput = None, verbose: Verbose = False) -> None:
         write_json([_document(one) for one in found], json_output)
     if json_output != "-":
         _print(found)
+
+
+@offsets_app.command()
+def skip(
+    source: Annotated[str, typer.Argument(metavar="TOPIC:PARTITION")],
+    offset: Annotated[int, typer.Option("--offset", min=0, help="The record's, where the partition stands.")],
+    reason: Reason,
+    dry_run: DryRun = False,
+    json_output: JsonOutput = None,
+    verbose: Verbose = False,
+) -> None:
+    """Pass exactly one record that can't be read and holds its partition; its event is given up."""
+    settings = command_settings(verbose=verbose)
+    job = skip_job(settings, partition(source, "TOPIC:PARTITION"), offset, reason)
+    summary, code = run(perform(job, settings, RunOptions(source, dry_run, json_output=json_output)))
+    if json_output != "-":
+        show_changes(summary)
+    raise typer.Exit(code)
 
 
 def show_changes(summary: OffsetsSummary) -> None:
