@@ -118,6 +118,28 @@ async def group_has_members(settings: Settings) -> bool:
 
 async def log_bounds(settings: Settings, topics: Iterable[str]) -> dict[TopicPartition, LogBounds]:
     """The bounds of all partitions of those topics that exist; raises EnvironmentUnfit when Kafka is away or refuses."""
+    async with _looking(settings, topics) as (consumer, wanted):
+        starts = await consumer.beginning_offsets(wanted)
+        ends = await consumer.end_offsets(wanted)
+        return {TopicPartition(*one): LogBounds(starts[one], ends[one]) for one in wanted}
+
+
+async def offsets_at(settings: Settings, topics: Iterable[str], at_ms: int) -> dict[TopicPartition, int]:
+    """By partition the first record of that time or later, in milliseconds since the epoch; the end if there is none.
+
+    Raises EnvironmentUnfit when Kafka is away or refuses.
+    """
+    async with _looking(settings, topics) as (consumer, wanted):
+        ends = await consumer.end_offsets(wanted)
+        found = await consumer.offsets_for_times(dict.fromkeys(wanted, at_ms))
+        return {TopicPartition(*one): found[one].offset if found.get(one) else ends[one] for one in wanted}
+
+
+@asynccontextmanager
+async def _looking(
+    settings: Settings, topics: Iterable[str]
+) -> AsyncIterator[tuple[AIOKafkaConsumer, list[KafkaPartition]]]:
+    """A client that only looks, and all partitions of those topics that exist."""
     async with kafka_admin(settings) as client:
         facts = await topic_facts(client)
     wanted = [
@@ -125,8 +147,6 @@ async def log_bounds(settings: Settings, topics: Iterable[str]) -> dict[TopicPar
         for topic in sorted(set(topics) & facts.keys())
         for partition in range(facts[topic].partitions)
     ]
-    if not wanted:
-        return {}
     consumer = AIOKafkaConsumer(
         **settings.kafka_client(),
         enable_auto_commit=False,
@@ -136,10 +156,8 @@ async def log_bounds(settings: Settings, topics: Iterable[str]) -> dict[TopicPar
     try:
         async with asyncio.timeout(ANSWER_SECONDS):
             await consumer.start()
-            starts = await consumer.beginning_offsets(wanted)
-            ends = await consumer.end_offsets(wanted)
+            yield consumer, wanted
     except (KafkaError, OSError, TimeoutError) as error:
         raise unfit(settings, error) from error
     finally:
         await consumer.stop()
-    return {TopicPartition(*one): LogBounds(starts[one], ends[one]) for one in wanted}

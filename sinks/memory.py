@@ -169,10 +169,21 @@ class MemorySink:
             for provenance, row in self._store.ledger.items()
             if row.next_retry_at is not None and row.next_retry_at <= moment
             # There are no organisations here, so none that is asked for has an event.
-            if scope.org_ids is None and (scope.site_ids is None or row.site_id in scope.site_ids)
+            if scope.org_ids is None
+            and (scope.site_ids is None or row.site_id in scope.site_ids)
+            and (scope.partitions is None or provenance.partition in scope.partitions)
         )
         return [
-            Waiting(provenance, row.site_id, row.retry_count + 1, RawBody(row.record_key, row.payload, row.headers))
+            Waiting(
+                provenance,
+                row.site_id,
+                row.retry_count + 1,
+                RawBody(row.record_key, row.payload, row.headers),
+                row.received_at,
+                row.first_failed_at,
+                row.error_class.value,
+                row.last_error,
+            )
             for _, provenance, row in sorted(rows, key=lambda found: found[:2])[:limit]
         ]
 

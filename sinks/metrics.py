@@ -13,6 +13,7 @@ EVENTS = Counter("bridge_events", "Attempts by how they ended.", ["outcome"], re
 DROPPED = Counter("bridge_dropped_events", "Events dropped for good, by reason.", ["reason"], registry=REGISTRY)
 DEAD_LETTERS = Counter("bridge_dead_letters", "Dead letters that the ledger bears out.", ["reason"], registry=REGISTRY)
 RETRIES = Counter("bridge_retries", "Retries scheduled, by class of error.", ["error_class"], registry=REGISTRY)
+SWEPT = Counter("bridge_swept_retries", "Retry copies that were gone and published again.", registry=REGISTRY)
 STALE = Counter("bridge_stale_records", "Records whose token the ledger no longer awaits.", registry=REGISTRY)
 SKIPPED = Counter(
     "bridge_skipped_offsets", "Offsets that hold no record, such as transaction markers.", registry=REGISTRY

@@ -74,7 +74,7 @@ class PostgresSink:
 
     async def due(self, now_ms: int, scope: Scope, limit: int) -> list[Waiting]:
         async with self._working("reading what is due") as conn:
-            rows = await conn.fetch(sql("ledger_due"), instant(now_ms), scope.site_ids, scope.org_ids, limit)
+            rows = await conn.fetch(sql("ledger_due"), instant(now_ms), *scope, limit)
         return [waiting(row) for row in rows]
 
     async def commit(self, outcomes: Sequence[Outcomes]) -> Committed:
