@@ -258,6 +258,9 @@ class Lane:
         while True:
             try:
                 done = await work()
+            except SourceStopped:
+                self.stop()
+                return None
             except (SinkUnavailable, SourceUnavailable) as error:
                 await self._wait_in_place(error)
                 if self._stopping.is_set():
