@@ -7,19 +7,27 @@ from schemas.record import Provenance, RawBody
 
 
 class Scope(NamedTuple):
-    """Whose events: of these sites, of these organisations' sites; None is no bound."""
+    """Whose events: of these sites, of these organisations' sites, of these raw partitions; None is no bound."""
 
     site_ids: tuple[int, ...] | None = None
     org_ids: tuple[int, ...] | None = None
+    partitions: tuple[int, ...] | None = None
 
 
 class Waiting(NamedTuple):
-    """A raw event that waits in the ledger for its attempt number `attempt`, as it was read from the raw topic."""
+    """A raw event that waits in the ledger for its attempt number `attempt`, as it was read from the raw topic.
+
+    `error_class` and `error` are of the attempt before.
+    """
 
     provenance: Provenance
     site_id: int | None
     attempt: int
     body: RawBody
+    received_at: datetime
+    first_failed_at: datetime
+    error_class: str
+    error: str
 
 
 class LedgerState(NamedTuple):

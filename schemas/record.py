@@ -5,22 +5,50 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple, Protocol
 
-_PROVENANCE = re.compile(r"([A-Za-z0-9._-]{1,249}):([0-9]{1,10}):([0-9]{1,19})")
+# Kafka allows no `#` in a topic's name, so what stands behind it can't be part of one.
+_INCARNATION = "#"
+_PROVENANCE = re.compile(r"([A-Za-z0-9._-]{1,249}(?:#(?:[2-9]|[1-9][0-9]{1,8}))?):([0-9]{1,10}):([0-9]{1,19})")
 
 
 LEDGER_TOPIC: Final = "process"
 """What stands for the topic of a batch that came straight from the ledger: it continues no offset."""
 
 
+def topic_of(log: str) -> str:
+    """The topic's name in Kafka, for the name of one of its logs: `bridge.raw` for `bridge.raw#2`."""
+    return log.partition(_INCARNATION)[0]
+
+
+def incarnation_of(log: str) -> int:
+    """Which log of its topic it is, from 1: the one that replaced the first under the topic's name is 2."""
+    return int(log.partition(_INCARNATION)[2] or 1)
+
+
+def log_name(topic: str, incarnation: int) -> str:
+    """The name of that log of the topic; the first one's is the topic's own."""
+    return topic if incarnation == 1 else f"{topic}{_INCARNATION}{incarnation}"
+
+
 class TopicPartition(NamedTuple):
-    """One partition of one topic."""
+    """One partition of one topic. What was read of it goes by its log's name, which tells incarnations apart."""
 
     topic: str
     partition: int
 
+    @property
+    def in_kafka(self) -> "TopicPartition":
+        """The same partition as Kafka knows it."""
+        return TopicPartition(topic_of(self.topic), self.partition)
+
+    def __str__(self) -> str:
+        return f"{self.topic}-{self.partition}"
+
 
 class Provenance(NamedTuple):
-    """Where a raw event stands on the raw topic: its identity through retries and in its dead letter."""
+    """Where a raw event stands on the raw topic: its identity through retries and in its dead letter.
+
+    `topic` is the log's name: should the topic be made anew, its offsets begin again and are not the old ones.
+    """
 
     topic: str
     partition: int

@@ -58,6 +58,13 @@ class ProcessSummary(RunSummary):
     gate: Verdict = Field(default_factory=lambda: Verdict(passed=True))
 
 
+class OffsetsSummary(RunSummary):
+    """What an operator did to stored offsets, and why; one line for each change."""
+
+    reason: str = ""
+    changes: list[str] = Field(default_factory=list)
+
+
 S = TypeVar("S", bound=RunSummary)
 _FORM = "%Y-%m-%dT%H:%M:%SZ"
 

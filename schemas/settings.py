@@ -87,6 +87,10 @@ class Settings(BaseSettings):
     )
     retry_jitter_pct: int = Field(10, ge=0, le=10, description="up to this much is added to each delay, in per cent")
 
+    sweep_interval: str = Field("30s", description="how often waiting events whose retry copy is gone are looked for")
+    sweep_after: str = Field("5m", description="a retry is looked for once it is overdue by this much")
+    sweep_limit: int = Field(1000, ge=1, le=100_000, description="most copies that one round publishes again")
+
     lanes: int = Field(4, ge=1, le=64, description="settling paths per worker, a database connection each")
     batch_max_records: int = Field(5000, ge=1, le=100_000, description="most records that one settlement takes")
     fetch_max_bytes: int = Field(8 * 1024 * 1024, ge=1024, description="most bytes that one fetch brings from a broker")
@@ -145,6 +149,7 @@ class Settings(BaseSettings):
         "start_timeout", "retry_delay_cap", "session_timeout", "revoke_budget", "lock_timeout", "watchdog_budget",
         "occurred_at_max_age", "occurred_at_max_ahead", "registry_refresh", "gate_window", "gate_interval",
         "backup_max_age", "restore_time",
+        "sweep_interval", "sweep_after",
     )  # fmt: skip
     @classmethod
     def _duration(cls, value: str) -> str:

@@ -6,7 +6,7 @@ import asyncpg
 
 from schemas.audit_report import AuditReport
 from schemas.errors import EnvironmentUnfit, SinkUnavailable
-from schemas.record import TopicPartition
+from schemas.record import TopicPartition, topic_of
 from schemas.settings import Settings
 from sinks.audit_rules import Keys, Ledgers, Offsets, Snapshot, Windows, judge
 from sinks.kafka_admin import log_bounds
@@ -24,7 +24,9 @@ async def audit(settings: Settings, *, deep: bool = True) -> AuditReport:
     """
     snapshot = await read_snapshot(settings, deep=deep)
     topics = settings.topics
-    bounds = await log_bounds(settings, [topics.raw, *topics.retries, *(one.topic for one in snapshot.offsets)])
+    bounds = await log_bounds(
+        settings, [topics.raw, *topics.retries, *(topic_of(one.topic) for one in snapshot.offsets)]
+    )
     return judge(snapshot, bounds, topics)
 
 

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from schemas.audit_report import AuditReport, AuditTotals, PartitionAccount
 from schemas.reasons import DroppedReason
-from schemas.record import LEDGER_TOPIC, TopicPartition
+from schemas.record import LEDGER_TOPIC, TopicPartition, incarnation_of, topic_of
 from schemas.topics import Topics
 from sinks.kafka_admin import LogBounds
 
@@ -93,14 +93,17 @@ class Snapshot(NamedTuple):
 def judge(snapshot: Snapshot, bounds: Mapping[TopicPartition, LogBounds], topics: Topics) -> AuditReport:
     """The report over the whole database; `topics` are those that the settings name."""
     ledgers = snapshot.ledgers
-    raw_topics = {topics.raw} | {source.topic for source in ledgers or {}}
+    present = _present_logs(snapshot, bounds)
+    bounds = {log: bounds[source] for source, log in present.items() if source in bounds}
+    raw = {topics.raw} | {topic_of(source.topic) for source in ledgers or {}}
+    raw_topics = raw | {source.topic for source in snapshot.offsets if topic_of(source.topic) in raw}
     problems: list[str] = []
     accounts = []
     for source in sorted({*snapshot.offsets, *(ledgers or {}), *bounds}):
         ledger = None if ledgers is None else ledgers.get(source)
         is_raw = source.topic in raw_topics
         found = [
-            *_offset_problems(source, snapshot.offsets.get(source), bounds.get(source)),
+            *_offset_problems(source, snapshot.offsets.get(source), bounds.get(source), present),
             *_sum_problems(source, snapshot.offsets.get(source), ledger, rows=is_raw and ledgers is not None),
             *(_row_problems(source, snapshot.offsets.get(source), ledger) if ledger else ()),
         ]
@@ -115,22 +118,36 @@ def judge(snapshot: Snapshot, bounds: Mapping[TopicPartition, LogBounds], topics
     )
 
 
-def _offset_problems(source: TopicPartition, offsets: Offsets | None, log: LogBounds | None) -> Iterable[str]:
+def _present_logs(
+    snapshot: Snapshot, bounds: Mapping[TopicPartition, LogBounds]
+) -> dict[TopicPartition, TopicPartition]:
+    """By partition of Kafka the log that it holds: the last that was adopted; those before it are gone."""
+    logs = sorted({*snapshot.offsets, *bounds}, key=lambda source: incarnation_of(source.topic))
+    return {log.in_kafka: log for log in logs}
+
+
+def _offset_problems(
+    source: TopicPartition,
+    offsets: Offsets | None,
+    log: LogBounds | None,
+    present: Mapping[TopicPartition, TopicPartition],
+) -> Iterable[str]:
     """A stored offset that Kafka's log does not bear out, and losses that nobody acknowledged."""
     if offsets is None:
         return
-    if log is None:
+    gone = present[source.in_kafka] != source
+    if log is None and not gone:
         if offsets.own and offsets.read:
             yield f"{_name(source)}: offset {offsets.next_offset} is stored, but Kafka has no such partition"
-    elif offsets.furthest > log.end:
+    elif log is not None and offsets.furthest > log.end:
         yield f"{_name(source)}: an offset moved: {offsets.furthest} is stored, beyond Kafka's end {log.end}"
-    elif offsets.own and log.start > offsets.next_offset:
-        gone = log.start - offsets.next_offset
-        yield f"{_name(source)}: Kafka deleted {gone} records from {offsets.next_offset} on before they were read"
+    elif log is not None and offsets.own and log.start > offsets.next_offset:
+        lost = log.start - offsets.next_offset
+        yield f"{_name(source)}: Kafka deleted {lost} records from {offsets.next_offset} on before they were read"
     if offsets.lost > offsets.lost_acknowledged:
-        gone = offsets.lost - offsets.lost_acknowledged
+        lost = offsets.lost - offsets.lost_acknowledged
         yield (
-            f"{_name(source)}: {gone} records are lost and nobody acknowledged it; once you know why: "
+            f"{_name(source)}: {lost} records are lost and nobody acknowledged it; once you know why: "
             f"bridge audit --acknowledge-lost {source.topic}:{source.partition}"
         )
 
@@ -188,12 +205,21 @@ def _window_problems(snapshot: Snapshot) -> Iterable[str]:
     # What `bridge process` settled stands in windows of its own, so the partitions' windows may then hold less.
     processed_apart = any(source.topic == LEDGER_TOPIC for source in snapshot.windows)
     empty = (0, 0, 0)
-    for source in sorted({*snapshot.offsets, *snapshot.windows}):
+    totals: dict[TopicPartition, tuple[int, int, int]] = {}
+    for source, offsets in snapshot.offsets.items():
+        # A window knows the partition only, so that all its logs' totals stand together.
+        before = totals.get(source.in_kafka, empty)
+        totals[source.in_kafka] = (
+            before[0] + offsets.normalized,
+            before[1] + offsets.retried,
+            before[2] + offsets.dropped,
+        )
+    for source in sorted({*totals, *snapshot.windows}):
         if source.topic == LEDGER_TOPIC:
             continue
-        window, offsets = snapshot.windows.get(source), snapshot.offsets.get(source)
+        window = snapshot.windows.get(source)
         counted = (window.normalized, window.retried, window.dropped) if window else empty
-        settled = (offsets.normalized, offsets.retried, offsets.dropped) if offsets else empty
+        settled = totals.get(source, empty)
         too_few = any(have < want for have, want in zip(counted, settled, strict=True)) and not processed_apart
         if too_few or any(have > want for have, want in zip(counted, settled, strict=True)):
             yield (

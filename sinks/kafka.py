@@ -12,6 +12,7 @@ from schemas import headers as names
 from schemas.errors import SinkUnavailable
 from schemas.headers import Headers, bounded_text
 from schemas.outcome import Failure
+from schemas.record import topic_of
 from schemas.settings import Settings
 from sinks.kafka_admin import started
 
@@ -64,7 +65,7 @@ def copy_headers(failure: Failure) -> list[tuple[str, bytes | None]]:
         names.ERROR_CLASS: failure.error_class.value,
         names.ERROR: bounded_text(failure.error),
         names.FIRST_FAILED_AT: str(failure.first_failed_at_ms),
-        names.ORIGINAL_TOPIC: failure.provenance.topic,
+        names.ORIGINAL_TOPIC: topic_of(failure.provenance.topic),
     }
     if failure.due_at_ms is not None:
         own[names.DUE_AT] = str(failure.due_at_ms)

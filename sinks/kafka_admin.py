@@ -145,7 +145,7 @@ async def group_has_members(settings: Settings) -> bool:
 
 async def log_bounds(settings: Settings, topics: Iterable[str]) -> dict[TopicPartition, LogBounds]:
     """The bounds of all partitions of those topics that exist; raises EnvironmentUnfit when Kafka is away or refuses."""
-    wanted = await _partitions(settings, topics)
+    wanted = await partitions_of(settings, topics)
     if not wanted:
         return {}
     async with _asking(settings) as consumer:
@@ -155,10 +155,12 @@ async def log_bounds(settings: Settings, topics: Iterable[str]) -> dict[TopicPar
 
 
 async def offsets_since(
-    settings: Settings, sources: Iterable[TopicPartition], moment_ms: int
+    settings: Settings, sources: Iterable[tuple[str, int]], moment_ms: int
 ) -> dict[TopicPartition, int]:
     """The first offset of each partition whose record is not older than the moment, or its end; raises EnvironmentUnfit."""
     wanted = [KafkaPartition(*source) for source in sources]
+    if not wanted:
+        return {}
     async with _asking(settings) as consumer:
         ends = await consumer.end_offsets(wanted)
         found = await consumer.offsets_for_times(dict.fromkeys(wanted, moment_ms))
@@ -170,7 +172,7 @@ async def newest_after(settings: Settings, topics: Iterable[str], *, seconds: fl
 
     Raises EnvironmentUnfit.
     """
-    wanted = await _partitions(settings, topics)
+    wanted = await partitions_of(settings, topics)
     if not wanted:
         return None
     async with _asking(settings) as consumer:
@@ -179,7 +181,8 @@ async def newest_after(settings: Settings, topics: Iterable[str], *, seconds: fl
     return max(((one.timestamp - now_ms) / 1000 for one in found.values() if one is not None), default=None)
 
 
-async def _partitions(settings: Settings, topics: Iterable[str]) -> list[KafkaPartition]:
+async def partitions_of(settings: Settings, topics: Iterable[str]) -> list[KafkaPartition]:
+    """All partitions of those topics that exist; raises EnvironmentUnfit when Kafka is away or refuses."""
     async with kafka_admin(settings) as client:
         facts = await topic_facts(client)
     return [

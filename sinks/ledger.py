@@ -46,6 +46,10 @@ def waiting(row: "asyncpg.Record") -> Waiting:
         row["site_id"],
         row["retry_count"] + 1,
         _body(row),
+        row["received_at"],
+        row["first_failed_at"],
+        row["error_class"],
+        row["last_error"],
     )
 
 

@@ -9,9 +9,10 @@ from schemas.errors import Defect, RowRejected
 from schemas.headers import bounded_text
 from schemas.instants import instant
 from schemas.ledger import LedgerState, Scope, Waiting
+from schemas.log_identity import KnownLog, LogMark
 from schemas.outcome import Candidate, Failure, Outcomes, duplicate
 from schemas.reasons import DroppedReason, ErrorClass
-from schemas.record import LEDGER_TOPIC, Provenance, RawBody, TopicPartition
+from schemas.record import LEDGER_TOPIC, Provenance, RawBody, TopicPartition, incarnation_of
 from sinks.kafka import copy_headers
 from sinks.resolve import (
     Progress,
@@ -44,10 +45,13 @@ class MemoryOffset:
     skipped: int = 0
     lost: int = 0
     epoch: int = 1
+    cluster: str | None = None
+    mark: LogMark | None = None
+    held: str | None = None
 
     def add(self, row: Progress) -> None:
         """Moves to the end of a batch and adds its counts."""
-        self.next_offset = row.next_offset
+        self.next_offset, self.mark, self.held = row.next_offset, row.mark or self.mark, None
         for name in ("live", "normalized", "retried", "dropped", "stale", "skipped"):
             setattr(self, name, getattr(self, name) + getattr(row, name))
 
@@ -113,7 +117,17 @@ class MemorySink:
         self._store = store
         self._fail = fail or (lambda _method: None)
 
-    async def claim(self, beginnings: Mapping[TopicPartition, int]) -> dict[TopicPartition, int]:
+    async def logs(self, partitions: Sequence[TopicPartition]) -> dict[TopicPartition, KnownLog]:
+        self._fail("logs")
+        found: dict[TopicPartition, KnownLog] = {}
+        for log, row in sorted(self._store.offsets.items(), key=lambda item: incarnation_of(item[0].topic)):
+            if log.in_kafka in partitions:
+                found[log.in_kafka] = KnownLog(log, row.next_offset, row.mark, row.cluster)
+        return found
+
+    async def claim(
+        self, beginnings: Mapping[TopicPartition, int], cluster: str | None = None
+    ) -> dict[TopicPartition, int]:
         self._fail("claim")
         rows = self._store.offsets
         for source, beginning in beginnings.items():
@@ -121,7 +135,14 @@ class MemorySink:
                 rows[source].epoch += 1
             else:
                 rows[source] = MemoryOffset(beginning, beginning)
+            rows[source].cluster = rows[source].cluster or cluster
+            rows[source].held = None
         return {source: rows[source].next_offset for source in beginnings}
+
+    async def hold(self, source: TopicPartition, why: str) -> None:
+        self._fail("hold")
+        if source in self._store.offsets:
+            self._store.offsets[source].held = why
 
     async def lose(self, source: TopicPartition, beginning: int) -> int:
         self._fail("lose")
@@ -148,10 +169,21 @@ class MemorySink:
             for provenance, row in self._store.ledger.items()
             if row.next_retry_at is not None and row.next_retry_at <= moment
             # There are no organisations here, so none that is asked for has an event.
-            if scope.org_ids is None and (scope.site_ids is None or row.site_id in scope.site_ids)
+            if scope.org_ids is None
+            and (scope.site_ids is None or row.site_id in scope.site_ids)
+            and (scope.partitions is None or provenance.partition in scope.partitions)
         )
         return [
-            Waiting(provenance, row.site_id, row.retry_count + 1, RawBody(row.record_key, row.payload, row.headers))
+            Waiting(
+                provenance,
+                row.site_id,
+                row.retry_count + 1,
+                RawBody(row.record_key, row.payload, row.headers),
+                row.received_at,
+                row.first_failed_at,
+                row.error_class.value,
+                row.last_error,
+            )
             for _, provenance, row in sorted(rows, key=lambda found: found[:2])[:limit]
         ]
 

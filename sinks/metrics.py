@@ -13,6 +13,7 @@ EVENTS = Counter("bridge_events", "Attempts by how they ended.", ["outcome"], re
 DROPPED = Counter("bridge_dropped_events", "Events dropped for good, by reason.", ["reason"], registry=REGISTRY)
 DEAD_LETTERS = Counter("bridge_dead_letters", "Dead letters that the ledger bears out.", ["reason"], registry=REGISTRY)
 RETRIES = Counter("bridge_retries", "Retries scheduled, by class of error.", ["error_class"], registry=REGISTRY)
+SWEPT = Counter("bridge_swept_retries", "Retry copies that were gone and published again.", registry=REGISTRY)
 STALE = Counter("bridge_stale_records", "Records whose token the ledger no longer awaits.", registry=REGISTRY)
 SKIPPED = Counter(
     "bridge_skipped_offsets", "Offsets that hold no record, such as transaction markers.", registry=REGISTRY
@@ -40,6 +41,12 @@ PAUSED = Gauge("bridge_paused_partitions", "Partitions held because a service is
 UNREADABLE = Gauge(
     "bridge_unreadable_partitions",
     "1 for a partition held because its next record can't be read.",
+    ["topic", "partition"],
+    registry=REGISTRY,
+)
+FOREIGN = Gauge(
+    "bridge_foreign_partitions",
+    "1 for a partition held because its log is not the one that was read.",
     ["topic", "partition"],
     registry=REGISTRY,
 )

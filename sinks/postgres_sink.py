@@ -4,11 +4,13 @@ import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 
+import asyncpg
 import structlog
 
 from schemas.errors import BridgeError, RowRejected, SinkUnavailable
 from schemas.instants import instant
 from schemas.ledger import LedgerState, Scope, Waiting
+from schemas.log_identity import KnownLog, LogMark
 from schemas.outcome import Candidate, Outcomes
 from schemas.record import Provenance, TopicPartition
 from sinks.ledger import provenance_columns, state_and_body, waiting
@@ -33,13 +35,22 @@ class PostgresSink:
         self._lock_timeout = lock_timeout
         self._opened: Connection | None = None
 
-    async def claim(self, beginnings: Mapping[TopicPartition, int]) -> dict[TopicPartition, int]:
-        topics, partitions = _columns(list(beginnings))
+    async def logs(self, partitions: Sequence[TopicPartition]) -> dict[TopicPartition, KnownLog]:
+        async with self._working("reading what is known of the logs") as conn:
+            found = [known_log(row) for row in await conn.fetch(sql("offsets_logs"), *_columns(partitions))]
+        return {known.log.in_kafka: known for known in found}
+
+    async def claim(
+        self, beginnings: Mapping[TopicPartition, int], cluster: str | None = None
+    ) -> dict[TopicPartition, int]:
+        columns = (*_columns(list(beginnings)), list(beginnings.values()))
         async with self._working("claiming partitions") as conn, self._blockers_watched(conn):
-            rows = await conn.fetch(
-                sql("offsets_claim"), self._group, topics, partitions, list(beginnings.values()), worker_name()
-            )
+            rows = await conn.fetch(sql("offsets_claim"), self._group, *columns, worker_name(), cluster)
         return {TopicPartition(row["topic"], row["partition"]): row["next_offset"] for row in rows}
+
+    async def hold(self, source: TopicPartition, why: str) -> None:
+        async with self._working("noting a held partition") as conn:
+            await conn.execute(sql("offsets_hold"), self._group, *source, why)
 
     async def lose(self, source: TopicPartition, beginning: int) -> int:
         async with self._working("recording a loss") as conn, self._blockers_watched(conn), conn.transaction():
@@ -63,7 +74,7 @@ class PostgresSink:
 
     async def due(self, now_ms: int, scope: Scope, limit: int) -> list[Waiting]:
         async with self._working("reading what is due") as conn:
-            rows = await conn.fetch(sql("ledger_due"), instant(now_ms), scope.site_ids, scope.org_ids, limit)
+            rows = await conn.fetch(sql("ledger_due"), instant(now_ms), *scope, limit)
         return [waiting(row) for row in rows]
 
     async def commit(self, outcomes: Sequence[Outcomes]) -> Committed:
@@ -159,6 +170,14 @@ class PostgresSink:
                 continue
             for row in rows:
                 log.warning("stalled_session_ended", pid=row["pid"], ended=row["ended"], waiting_pid=pid)
+
+
+def known_log(row: "asyncpg.Record") -> KnownLog:
+    """What a row of `offsets_logs` says."""
+    mark = None
+    if row["last_offset"] is not None:
+        mark = LogMark(row["last_offset"], row["last_digest"], row["last_timestamp"])
+    return KnownLog(TopicPartition(row["topic"], row["partition"]), row["next_offset"], mark, row["cluster_id"])
 
 
 def _columns(sources: Sequence[TopicPartition]) -> tuple[list[str], list[int]]:

@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from schemas.errors import BatchRefused
 from schemas.ledger import LedgerState
+from schemas.log_identity import LogMark, mark_of
 from schemas.outcome import Candidate, Failure, Outcomes, Tally
 from schemas.record import Batch, Provenance, TopicPartition
 
@@ -21,7 +22,7 @@ def first_of_each_key(outcomes: Iterable[Outcomes]) -> tuple[dict[bytes, Candida
 
 
 class Progress(NamedTuple):
-    """What one partition's offset row moves to and adds."""
+    """What one partition's offset row moves to and adds; `mark` is the last record, if there was any."""
 
     source: TopicPartition
     next_offset: int
@@ -31,18 +32,19 @@ class Progress(NamedTuple):
     dropped: int
     stale: int
     skipped: int
+    mark: LogMark | None
 
 
 def progress(outcomes: Sequence[Outcomes], duplicates: Sequence[Failure]) -> list[Progress]:
     """Each partition's progress, in the order of the locks."""
-    late = dict.fromkeys((one.batch.source for one in outcomes), 0)
+    late = dict.fromkeys((one.batch.source.in_kafka for one in outcomes), 0)
     for failure in duplicates:
         late[TopicPartition(failure.record.topic, failure.record.partition)] += 1
     rows = []
     for one in sorted(outcomes, key=lambda item: item.batch.source):
         batch = one.batch
         retried = sum(failure.dropped_reason is None for failure in one.failures)
-        duplicated = late[batch.source]
+        duplicated = late[batch.source.in_kafka]
         live = len(one.candidates) + len(one.failures)
         rows.append(
             Progress(
@@ -54,6 +56,7 @@ def progress(outcomes: Sequence[Outcomes], duplicates: Sequence[Failure]) -> lis
                 len(one.failures) - retried + duplicated,
                 one.stale,
                 batch.skipped,
+                mark_of(batch.records[-1]) if batch.records else None,
             )
         )
     return rows
@@ -61,7 +64,7 @@ def progress(outcomes: Sequence[Outcomes], duplicates: Sequence[Failure]) -> lis
 
 def tally(rows: Iterable[Progress]) -> Tally:
     """The sum over all partitions."""
-    sums = [sum(column) for column in zip(*(row[2:] for row in rows), strict=True)] or [0] * 6
+    sums = [sum(column) for column in zip(*(row[2:-1] for row in rows), strict=True)] or [0] * 6
     return Tally(*sums)
 
 
@@ -102,9 +105,14 @@ def check_offsets(stored: Mapping[TopicPartition, int], outcomes: Sequence[Outco
         found = stored.get(batch.source)
         if found != batch.prev:
             what = "has no stored offset" if found is None else f"stands at {found}"
-            raise BatchRefused(
-                f"{batch.source.topic}-{batch.source.partition} {what}, the batch begins at {batch.prev}"
-            )
+            raise BatchRefused(f"{batch.source} {what}, the batch begins at {batch.prev}")
+
+
+def check_stands(stored: Mapping[TopicPartition, int], stands: Mapping[TopicPartition, int]) -> None:
+    """Raises BatchRefused if a partition no longer stands where its owner left it."""
+    for source, offset in stands.items():
+        if stored.get(source) != offset:
+            raise BatchRefused(f"{source} stands at {stored.get(source)}, its owner left it at {offset}")
 
 
 def check_tokens(

@@ -1,12 +1,16 @@
 """One settlement: look before publishing, publish before committing, and bisect when a row is refused."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 from schemas.errors import RowRejected, SinkUnavailable
 from schemas.outcome import Outcomes, dropped
 from schemas.reasons import DroppedReason, ErrorClass
-from sinks.resolve import check_offsets, logged
+from schemas.record import TopicPartition
+from sinks.resolve import check_offsets, check_stands, logged
 from sinks.sink import Committed, Publisher, Rejected, Sink
+
+_NOWHERE: Mapping[TopicPartition, int] = MappingProxyType({})
 
 
 class Settler:
@@ -16,14 +20,19 @@ class Settler:
         self._sink = sink
         self._publisher = publisher
 
-    async def settle(self, outcomes: Sequence[Outcomes]) -> Committed:
+    async def settle(self, outcomes: Sequence[Outcomes], stands: Mapping[TopicPartition, int] = _NOWHERE) -> Committed:
         """Publishes what must be published, then writes everything else in one transaction.
+
+        `stands` is where the owner's partitions stood when it last looked; if one of them does not, the truth was
+        restored or somebody else moved it, and the batch is refused too.
 
         May be called again with the same outcomes after SinkUnavailable: what was published stays published, and
         what was refused stays refused. Raises BatchRefused if the batch does not continue the stored offset.
         """
         while True:
-            check_offsets(await self._sink.stored([batch.source for batch in logged(outcomes)]), outcomes)
+            stored = await self._sink.stored(sorted({*stands, *(batch.source for batch in logged(outcomes))}))
+            check_offsets(stored, outcomes)
+            check_stands(stored, stands)
             await self._publisher.publish([failure for one in outcomes for failure in one.failures])
             try:
                 return await self._sink.commit(outcomes)

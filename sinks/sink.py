@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 from schemas.ledger import LedgerState, Scope, Waiting
+from schemas.log_identity import KnownLog
 from schemas.outcome import Candidate, Failure, Outcomes, Tally
 from schemas.record import Provenance, TopicPartition
 
@@ -29,8 +30,21 @@ class Sink(Protocol):
     Every method raises SinkUnavailable when the store, not an event, is the trouble.
     """
 
-    async def claim(self, beginnings: Mapping[TopicPartition, int]) -> dict[TopicPartition, int]:
-        """Makes missing offset rows at the log's beginning, notes the worker, and returns the stored offsets."""
+    async def logs(self, partitions: Sequence[TopicPartition]) -> dict[TopicPartition, KnownLog]:
+        """The present log of each of Kafka's partitions, over all groups; one that nobody has read is missing."""
+        ...
+
+    async def claim(
+        self, beginnings: Mapping[TopicPartition, int], cluster: str | None = None
+    ) -> dict[TopicPartition, int]:
+        """Makes missing offset rows at the log's beginning, notes the worker, and returns the stored offsets.
+
+        A log whose cluster is not known yet is of this `cluster` from then on.
+        """
+        ...
+
+    async def hold(self, source: TopicPartition, why: str) -> None:
+        """Notes for operators that this worker does not read the partition, until it is claimed or settled again."""
         ...
 
     async def lose(self, source: TopicPartition, beginning: int) -> int:

@@ -28,6 +28,7 @@ from sinks.sqlstate import TRANSLATED, UNENCODABLE, translate
 from sinks.windows import count_windows, window_columns
 
 EVENT_COLUMNS = BridgeEvent.__struct_fields__
+_NO_MARK = (None, None, None)
 
 
 async def settle_in_transaction(connection: Connection, group: str, outcomes: Sequence[Outcomes]) -> Committed:
@@ -44,7 +45,7 @@ async def settle_in_transaction(connection: Connection, group: str, outcomes: Se
     await write_events(connection, normalized)
     await _add_windows(connection, normalized, failures)
     rows = progress(outcomes, late)
-    if read := [(*row.source, *row[1:]) for row in rows if row.source.topic != LEDGER_TOPIC]:
+    if read := [(*row.source, *row[1:-1], *(row.mark or _NO_MARK)) for row in rows if row.source.topic != LEDGER_TOPIC]:
         await connection.execute(sql("offsets_advance"), group, *map(list, zip(*read, strict=True)))
     return Committed(tally(rows), failures, list(winners))
 

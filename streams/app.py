@@ -27,6 +27,7 @@ from sinks import metrics
 from streams.gate_alerts import tell
 from streams.logs import configure_logs
 from streams.start import judge_settings, ready
+from streams.sweeper import sweep
 from streams.verdict import judge_and_publish
 from streams.worker import Worker
 
@@ -65,6 +66,7 @@ def create_app(settings: Settings) -> faust.App:
     )
     _add_worker(app, settings)
     _add_gate(app, settings)
+    _add_sweeper(app, settings)
     _add_metrics_page(app)
     return app
 
@@ -115,6 +117,14 @@ def _add_gate(app: faust.App, settings: Settings) -> None:
     app.agent(topic, name="alerts")(alerts)
     # On every worker: Postgres lets one judge at a time, where Faust's leader would need a topic of its own.
     app.timer(interval=settings.seconds("gate_interval"))(judge)
+
+
+def _add_sweeper(app: faust.App, settings: Settings) -> None:
+    async def sweep_round() -> None:
+        await sweep(settings)
+
+    # On every worker, as the judge is: a lock in Postgres lets one at a time.
+    app.timer(interval=settings.seconds("sweep_interval"))(sweep_round)
 
 
 def _add_metrics_page(app: faust.App) -> None:

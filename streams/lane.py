@@ -4,11 +4,12 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TypeVar
 
 import structlog
 
-from schemas.errors import BatchRefused, Defect, SinkUnavailable
+from schemas.errors import BatchRefused, SinkUnavailable
 from schemas.outcome import Outcomes
 from schemas.record import Batch, TopicPartition
 from schemas.registry import Registry
@@ -17,6 +18,7 @@ from sinks.settle import Settler
 from sinks.sink import Committed, Publisher, Sink
 from sinks.sqlstate import TIMED_OUT
 from streams.dedup import DedupHints
+from streams.log_identity import Examination, examine
 from streams.normalize import Bounds
 from streams.patience import Patience
 from streams.processor import Context, LedgerStates, process, replays_claimed
@@ -26,6 +28,8 @@ from streams.source import OffsetsGone, Source, SourceStopped, SourceUnavailable
 POLL_MS = 200
 # An idle lane proves by Kafka's own end offsets that it is idle and not stuck, this often.
 PROOF_SECONDS = 10.0
+# A partition whose log is foreign is looked at again this often: somebody may have adopted it, or brought the old back.
+LOOK_AGAIN_SECONDS = 5.0
 # Longer than any one call of Postgres or Kafka may take.
 TRY_SECONDS = 90.0
 
@@ -64,6 +68,10 @@ class Lane:
         self._known = DedupHints(parts.dedup_hints)
         self._patience = Patience(parts.random)
         self._untold: dict[TopicPartition, int] = {}
+        self._stands: dict[TopicPartition, int] = {}
+        self._foreign: dict[TopicPartition, str] = {}
+        self._look_again_at = 0.0
+        self._unreadable: set[TopicPartition] = set()
         self._stopping = asyncio.Event()
         self._max_records = parts.max_records
         self._held_until = 0.0
@@ -89,11 +97,14 @@ class Lane:
                 while not self._stopping.is_set():
                     await self._once()
         finally:
+            self._let_go()
             await self._sink.close()
 
     async def _once(self) -> None:
+        if self._foreign and self._parts.monotonic() >= self._look_again_at:
+            await self._look_again()
         try:
-            batches = await self._source.poll(self.sources, timeout_ms=POLL_MS, max_records=self._max_records)
+            batches = await self._source.poll(self._reading(), timeout_ms=POLL_MS, max_records=self._max_records)
         except OffsetsGone as error:
             log.warning("offsets_gone", lane=self.name, error=str(error))
             await self._begin()
@@ -105,10 +116,18 @@ class Lane:
             await self._wait_in_place(error)
             return
         self._recovered()
+        await self._note_unreadable()
         if not batches:
             await self._prove_idle()
         elif ready := await self._prepare(batches):
             await self.settle(*ready)
+
+    async def _note_unreadable(self) -> None:
+        """Operators see in Postgres what holds a partition, and where."""
+        held = {source: why for source, why in self._source.unreadable().items() if source in self._stands}
+        for source in held.keys() - self._unreadable:
+            await self._patiently(partial(self._sink.hold, source, held[source]))
+        self._unreadable = set(held)
 
     async def _prepare(self, batches: Sequence[Batch]) -> tuple[Sequence[Batch], LedgerStates] | None:
         """What can be judged now, and the ledger's states of what its records refer to."""
@@ -139,7 +158,6 @@ class Lane:
         except BatchRefused as error:
             metrics.BATCHES_REFUSED.inc()
             log.warning("batch_refused", lane=self.name, error=str(error))
-            self._known.clear()
             await self._begin()
             return
         if committed is None:
@@ -148,7 +166,9 @@ class Lane:
         metrics.settled(committed, outcomes, self._parts.monotonic() - started)
         self._known.add(committed.keys)
         self.progressed_at = self._parts.monotonic()
-        self._untold |= {batch.source: batch.next for batch in batches}
+        moved = {batch.source: batch.next for batch in batches}
+        self._stands |= moved
+        self._untold |= moved
         await self._tell_kafka()
 
     async def _tell_kafka(self) -> None:
@@ -158,7 +178,7 @@ class Lane:
 
     async def _settle_once(self, outcomes: Sequence[Outcomes]) -> Committed:
         try:
-            return await self._settler.settle(outcomes)
+            return await self._settler.settle(outcomes, self._stands)
         except SinkUnavailable as error:
             if error.sqlstate == TIMED_OUT and self._max_records > 1:
                 # Too much for one statement: read the same records again in halves.
@@ -168,44 +188,79 @@ class Lane:
 
     async def _begin(self) -> bool:
         """Seeks every partition to the offset that Postgres holds; False when told to stop meanwhile."""
+        self._known.clear()
+        self._unreadable = set()
         self._source.pause(self.sources)
-        begun = await self._patiently(self._claim)
-        if begun is None:
+        examination = await self._patiently(self._claim)
+        if examination is None:
             return False
-        self._source.resume(self.sources)
+        self._tell_foreign(examination)
+        self._source.resume(self._reading())
         self.progressed_at = self._parts.monotonic()
         # A worker that died between its commit and Kafka's has left Kafka behind.
         await self._tell_kafka()
         return True
 
-    async def _claim(self) -> bool:
-        beginnings = await self._source.beginnings(self.sources)
-        stored = await self._sink.claim(beginnings)
-        # Only now: another owner may have settled what came while the claim waited.
-        ends = await self._source.ends(self.sources)
-        for source in self.sources:
-            offset, beginning = stored[source], beginnings[source]
-            if offset < beginning:
-                lost = await self._sink.lose(source, beginning)
-                metrics.LOST.labels(source.topic, str(source.partition)).inc(lost)
+    async def _claim(self) -> Examination:
+        """Takes up the logs that are those that were read before; the others rest."""
+        found = await examine(self._source, self._sink, self.sources)
+        self.sources = sorted(one.log for one in found.logs)
+        beginnings = {one.log: one.beginning for one in found.logs if one.foreign is None}
+        stored = await self._sink.claim(beginnings, found.cluster)
+        for source, beginning in beginnings.items():
+            if stored[source] < beginning:
+                stored[source] = await self._lose(source, beginning)
+            self._source.rewind(source, stored[source])
+        self._stands, self._untold = dict(stored), dict(stored)
+        for one in found.logs:
+            if one.foreign is not None:
+                await self._sink.hold(one.log, one.foreign)
+        return found
+
+    async def _lose(self, source: TopicPartition, beginning: int) -> int:
+        lost = await self._sink.lose(source, beginning)
+        metrics.LOST.labels(source.topic, str(source.partition)).inc(lost)
+        log.error("records_lost", topic=source.topic, partition=source.partition, lost=lost, beginning=beginning)
+        return beginning
+
+    def _tell_foreign(self, found: Examination) -> None:
+        before, self._foreign = self._foreign, {one.log: one.foreign for one in found.logs if one.foreign is not None}
+        self._look_again_at = self._parts.monotonic() + LOOK_AGAIN_SECONDS
+        for source in {*before, *self._foreign}:
+            held = source in self._foreign
+            metrics.FOREIGN.labels(source.in_kafka.topic, str(source.partition)).set(held)
+            if held and before.get(source) != self._foreign[source]:
                 log.error(
-                    "records_lost", topic=source.topic, partition=source.partition, lost=lost, beginning=beginning
+                    "foreign_log",
+                    topic=source.topic,
+                    partition=source.partition,
+                    why=self._foreign[source],
+                    do="bring the old log back, or run `bridge topics adopt`",
                 )
-                offset = beginning
-            if offset > ends[source]:
-                raise Defect(
-                    f"{source.topic}-{source.partition} ends at {ends[source]} but {offset} is stored: the topic was "
-                    "truncated or made anew; restore it, or name another group or topic prefix"
-                )
-            self._source.rewind(source, offset)
-            self._untold[source] = offset
-        return True
+
+    def _let_go(self) -> None:
+        for source in self._foreign:
+            metrics.FOREIGN.labels(source.in_kafka.topic, str(source.partition)).set(0)
+
+    async def _look_again(self) -> None:
+        """What was adopted meanwhile, or is the old log after all, is read without a restart."""
+        self._look_again_at = self._parts.monotonic() + LOOK_AGAIN_SECONDS
+        found = await self._patiently(lambda: examine(self._source, self._sink, self._foreign))
+        if found is not None and any(one.foreign is None for one in found.logs):
+            await self._begin()
+
+    def _reading(self) -> list[TopicPartition]:
+        """All partitions but those whose log is foreign."""
+        return [source for source in self.sources if source not in self._foreign]
 
     async def _patiently(self, work: Callable[[], Awaitable[T]]) -> T | None:
         """Tries until it is done; None when told to stop while a service is away."""
         while True:
             try:
                 done = await work()
+            except SourceStopped:
+                self.stop()
+                return None
             except (SinkUnavailable, SourceUnavailable) as error:
                 await self._wait_in_place(error)
                 if self._stopping.is_set():
@@ -216,6 +271,8 @@ class Lane:
 
     async def _wait_in_place(self, error: Exception) -> None:
         """Holds the partitions and keeps polling, so that the member stays in its group."""
+        # What comes back may be a restored copy, which does not hold all that was committed.
+        self._known.clear()
         seconds = self._patience.failed(self.name, error)
         self._held_until = self._parts.monotonic() + seconds
         metrics.PAUSED.labels(self.name).set(len(self.sources))
@@ -225,7 +282,7 @@ class Lane:
         except TimeoutError:
             try:
                 # Paused partitions bring nothing; should a fetch have slipped through, it is read again later.
-                self._rewind_to(await self._source.poll(self.sources, timeout_ms=0, max_records=1))
+                self._rewind_to(await self._source.poll(self._reading(), timeout_ms=0, max_records=1))
             except (SourceUnavailable, SourceStopped, OffsetsGone):
                 return
 
@@ -233,7 +290,7 @@ class Lane:
         if self._patience.waiting:
             self._patience.succeeded(self.name)
             metrics.PAUSED.labels(self.name).set(0)
-            self._source.resume(self.sources)
+            self._source.resume(self._reading())
             self.progressed_at = self._parts.monotonic()
 
     def _rewind_to(self, batches: Sequence[Batch]) -> None:
@@ -243,11 +300,19 @@ class Lane:
 
     def _expected(self) -> list[TopicPartition]:
         """Partitions whose records, if there are any, should be coming in."""
-        return self.sources
+        return self._reading()
 
     async def _prove_idle(self) -> None:
         """Without records only Kafka's end offsets prove that there are none; a stuck fetch proves nothing."""
         if self._parts.monotonic() - self.progressed_at < PROOF_SECONDS:
+            return
+        stored = await self._patiently(lambda: self._sink.stored(list(self._stands)))
+        if stored is None:
+            return
+        if stored != self._stands:
+            # Postgres was restored, or an operator passed a record: nobody else moves an owner's offsets.
+            log.warning("offsets_moved", lane=self.name)
+            await self._begin()
             return
         await self._tell_kafka()
         held = self._source.unreadable()

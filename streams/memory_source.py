@@ -59,6 +59,11 @@ class MemorySource:
         self._chain: dict[TopicPartition, int] = {}
         self._paused: set[TopicPartition] = set()
         self.committed: dict[TopicPartition, int] = {}
+        self.cluster_id = "memory"
+
+    async def cluster(self) -> str:
+        self._fail()
+        return self.cluster_id
 
     def unreadable(self) -> Mapping[TopicPartition, str]:
         """None: records in memory can all be read."""
@@ -96,13 +101,17 @@ class MemorySource:
         log.beginning = max(log.beginning, offset)
         log.end = max(log.end, offset)
 
+    def make_anew(self, source: TopicPartition) -> None:
+        """Lets an empty log take the place of this one, as a topic that was deleted and created again does."""
+        self._logs[source] = _Log()
+
     async def beginnings(self, sources: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
         self._fail()
-        return {source: self._logs[source].beginning for source in sources}
+        return {source: self._logs[source.in_kafka].beginning for source in sources}
 
     async def ends(self, sources: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
         self._fail()
-        return {source: self._logs[source].end for source in sources}
+        return {source: self._logs[source.in_kafka].end for source in sources}
 
     def rewind(self, source: TopicPartition, offset: int) -> None:
         self._chain[source] = offset
@@ -112,10 +121,10 @@ class MemorySource:
         return self._chain.get(source)
 
     def pause(self, sources: Iterable[TopicPartition]) -> None:
-        self._paused.update(sources)
+        self._paused.update(source.in_kafka for source in sources)
 
     def resume(self, sources: Iterable[TopicPartition]) -> None:
-        self._paused.difference_update(sources)
+        self._paused.difference_update(source.in_kafka for source in sources)
         self._changed.set()
 
     @property
@@ -143,7 +152,7 @@ class MemorySource:
     def _batches(self, sources: Sequence[TopicPartition], max_records: int) -> list[Batch]:
         batches = []
         for source in sources:
-            if source in self._paused or source not in self._chain or max_records <= 0:
+            if source.in_kafka in self._paused or source not in self._chain or max_records <= 0:
                 continue
             batch = self._batch(source, max_records)
             max_records -= len(batch.records)
@@ -152,7 +161,7 @@ class MemorySource:
         return batches
 
     def _batch(self, source: TopicPartition, max_records: int) -> Batch:
-        log, prev = self._logs[source], self._chain[source]
+        log, prev = self._logs[source.in_kafka], self._chain[source]
         if not log.beginning <= prev <= log.end:
             raise OffsetsGone(
                 f"{source.topic}-{source.partition} holds {log.beginning} to {log.end}, {prev} was to be read next"

@@ -10,6 +10,7 @@ from schemas.registry import Registry
 from sinks.settle import Settler
 from sinks.sink import Committed, Publisher, Sink
 from streams.dedup import DedupHints
+from streams.log_identity import examine
 from streams.normalize import Bounds
 from streams.processor import Context, process, replays_claimed, with_token
 from streams.retry import RetryPolicy
@@ -80,16 +81,21 @@ class RawBacklog:
 
     async def begin(self) -> None:
         """Seeks every partition to the stored offset; raises BridgeError where the log no longer holds it."""
-        beginnings = await self._source.beginnings(self._partitions)
-        self._ends = await self._source.ends(self._partitions)
-        stored = await self._sink.claim(beginnings)
-        for source, offset in stored.items():
-            if not beginnings[source] <= offset <= self._ends[source]:
+        found = await examine(self._source, self._sink, self._partitions)
+        for one in found.logs:
+            if one.foreign is not None:
+                raise BridgeError(f"{one.log}: {one.foreign}; bring the old log back, or run `bridge topics adopt`")
+        self._partitions = [one.log for one in found.logs]
+        self._ends = {one.log: one.end for one in found.logs}
+        beginnings = {one.log: one.beginning for one in found.logs}
+        for source, offset in (await self._sink.claim(beginnings, found.cluster)).items():
+            if offset < beginnings[source]:
                 raise BridgeError(
-                    f"{source.topic}-{source.partition} holds {beginnings[source]} to {self._ends[source]}, but "
-                    f"{offset} is next: a worker records the loss, or the topic was made anew; start `bridge worker`"
+                    f"{source} begins at {beginnings[source]}, but {offset} is next; start `bridge worker`, which "
+                    "records the loss"
                 )
             self._source.rewind(source, offset)
+        self._source.resume(self._partitions)
 
     async def tell_kafka(self, batch: Batch) -> None:
         """Where the group stands after this batch, for lag tools."""

@@ -11,7 +11,7 @@ from schemas.instants import instant, to_epoch_ms
 from schemas.ledger import LedgerState
 from schemas.outcome import UNCONFIRMED_SITE, Candidate, Failure, Outcomes, ReplayClaim, duplicate
 from schemas.reasons import ERRORS, Action, DroppedReason
-from schemas.record import Batch, CarriedRecord, Provenance, RawRecord
+from schemas.record import Batch, CarriedRecord, Provenance, RawRecord, topic_of
 from schemas.registry import Registry
 from streams.decode import decode
 from streams.dedup import event_key
@@ -67,7 +67,7 @@ class Attempt(NamedTuple):
 def process(batch: Batch, context: Context) -> Outcomes:
     """The outcome of every record of the batch, in order."""
     outcomes = Outcomes(batch)
-    find = _first_attempt if batch.source.topic == context.raw_topic else _later_attempt
+    find = _first_attempt if topic_of(batch.source.topic) == context.raw_topic else _later_attempt
     for record in batch.records:
         attempt = find(record, context, outcomes)
         if attempt is None:
@@ -131,7 +131,7 @@ def _first_attempt(record: RawRecord, context: Context, outcomes: Outcomes) -> A
                 received_at = state.received_at
     return Attempt(
         record,
-        Provenance(record.topic, record.partition, record.offset),
+        Provenance(*outcomes.batch.source, record.offset),
         1,
         received_at,
         context.now_ms,

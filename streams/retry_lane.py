@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from schemas import headers as names
 from schemas.headers import last_int
-from schemas.record import Batch, Provenance, RawRecord, TopicPartition
+from schemas.record import Batch, Provenance, RawRecord, TopicPartition, topic_of
 from streams.lane import Lane, LaneParts
 from streams.processor import LedgerStates, retry_token
 from streams.retry import due_at_ms
@@ -47,7 +47,7 @@ class RetryLane(Lane):
             self._source.pause(self._resume_at)
 
     def _expected(self) -> list[TopicPartition]:
-        return [source for source in self.sources if source not in self._resume_at]
+        return [source for source in self._reading() if source not in self._resume_at]
 
     async def _prepare(self, batches: Sequence[Batch]) -> tuple[Sequence[Batch], LedgerStates] | None:
         due = [part for batch in batches if (part := self._due_part(batch)) is not None]
@@ -75,7 +75,7 @@ class RetryLane(Lane):
         head = self._due_heads.get(source)
         if head is not None and head[0] == record.offset:
             return head[1] - self._parts.monotonic()
-        delay_ms = self._delays_ms[source.topic]
+        delay_ms = self._delays_ms[source.in_kafka.topic]
         due = due_at_ms(last_int(record.headers, names.DUE_AT), record.timestamp, delay_ms)
         wait = min(due - now_ms, round(1.1 * delay_ms)) / 1000
         if wait > 0:
@@ -98,13 +98,16 @@ class RetryLane(Lane):
     async def _look_up(self, batches: Sequence[Batch]) -> "_Found":
         """Stored offsets first, then the ledger: a row that is missing although its offset is stored never comes."""
         tokens = [token for batch in batches for record in batch.records if (token := retry_token(record)) is not None]
-        provenances = sorted({provenance for provenance, _ in tokens if provenance.topic == self._parts.raw_topic})
+        named = {provenance for provenance, _ in tokens if topic_of(provenance.topic) == self._parts.raw_topic}
+        provenances = sorted(named)
         raw = sorted({TopicPartition(provenance.topic, provenance.partition) for provenance in provenances})
         stored = await self._sink.stored(raw) if raw else {}
         states = await self._sink.ledger(provenances)
         missing = [provenance for provenance in provenances if provenance not in states]
         doubtful = {TopicPartition(one.topic, one.partition) for one in missing} & stored.keys()
-        ends = await self._source.ends(sorted(doubtful)) if doubtful else {}
+        # Nothing more comes from a log whose place another one has taken.
+        present = await self._sink.logs(sorted({one.in_kafka for one in doubtful})) if doubtful else {}
+        ends = await self._source.ends(sorted(doubtful & {known.log for known in present.values()}))
         return _Found(states, stored, ends)
 
     def _known_part(self, batch: Batch, found: "_Found") -> Batch | None:

@@ -17,9 +17,10 @@ from aiokafka.errors import (
     OffsetOutOfRangeError,
     UnsupportedCodecError,
 )
+from aiokafka.protocol.metadata import MetadataRequest
 
 from schemas.errors import BridgeError
-from schemas.record import Batch, TopicPartition
+from schemas.record import Batch, RawRecord, TopicPartition
 from schemas.settings import Settings
 from sinks import metrics
 from sinks.kafka_admin import started
@@ -47,7 +48,14 @@ class OffsetsGone(BridgeError):
 
 
 class Source(Protocol):
-    """Reads assigned partitions. After `rewind`, batches of a partition continue one another without a hole."""
+    """Reads assigned partitions. After `rewind`, batches of a partition continue one another without a hole.
+
+    A partition may go by the name of any of its logs; Kafka has only the present one.
+    """
+
+    async def cluster(self) -> str:
+        """The id of the cluster that answers now."""
+        ...
 
     async def beginnings(self, sources: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
         """The first offset of each log."""
@@ -120,6 +128,16 @@ class KafkaSource:
         self._seen_unreadable: set[TopicPartition] = set()
         self._look_again_at = 0.0
 
+    async def cluster(self) -> str:
+        # The consumer's own connection, so that it is the cluster that is read; no method of its own tells.
+        client = self._consumer._client  # noqa: SLF001
+        try:
+            async with asyncio.timeout(OFFSETS_SECONDS):
+                answer = await client.send(client.get_random_node(), MetadataRequest([]))
+        except (KafkaError, OSError) as error:
+            raise SourceUnavailable(f"asking Kafka which cluster it is: {type(error).__name__}: {error}") from error
+        return str(answer.cluster_id)
+
     async def beginnings(self, sources: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
         return await self._offsets(self._consumer.beginning_offsets, sources)
 
@@ -127,19 +145,21 @@ class KafkaSource:
         return await self._offsets(self._consumer.end_offsets, sources)
 
     async def _offsets(self, look_up: object, sources: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
-        wanted = [KafkaPartition(*source) for source in sources]
+        wanted = {source: _kafka(source) for source in sources}
+        if not wanted:
+            return {}
         try:
             async with asyncio.timeout(OFFSETS_SECONDS):
-                found = await look_up(wanted)  # type: ignore[operator]  # one of two bound methods of an untyped library
+                found = await look_up([*wanted.values()])  # type: ignore[operator]  # one of two bound methods of an untyped library
         except (KafkaError, OSError) as error:
             reason = str(error) or f"no answer within {OFFSETS_SECONDS:.0f} s"
             raise SourceUnavailable(f"reading offsets from Kafka: {type(error).__name__}: {reason}") from error
-        return {TopicPartition(partition.topic, partition.partition): offset for partition, offset in found.items()}
+        return {source: found[partition] for source, partition in wanted.items()}
 
     def rewind(self, source: TopicPartition, offset: int) -> None:
         self._chain[source] = offset
         self._unreadable.pop(source, None)
-        self._consumer.seek(KafkaPartition(*source), offset)
+        self._consumer.seek(_kafka(source), offset)
 
     def position(self, source: TopicPartition) -> int | None:
         return self._chain.get(source)
@@ -152,7 +172,7 @@ class KafkaSource:
 
     def _if_assigned(self, act: object, sources: Iterable[TopicPartition]) -> None:
         assigned = self._consumer.assignment()
-        partitions = [KafkaPartition(*source) for source in sources]
+        partitions = [_kafka(source) for source in sources]
         wanted = [partition for partition in partitions if partition in assigned]
         if wanted:
             act(*wanted)  # type: ignore[operator]  # one of two bound methods of an untyped library
@@ -171,8 +191,7 @@ class KafkaSource:
         try:
             batches = await self._fetch(readable, timeout_ms, max_records)
         except _NOT_READABLE:
-            await self._find_unreadable(readable, max_records)
-            return []
+            batches = await self._find_unreadable(readable, max_records)
         for batch in batches:
             self._chain[batch.source] = batch.next
             if batch.source in self._seen_unreadable:
@@ -180,14 +199,34 @@ class KafkaSource:
                 metrics.UNREADABLE.labels(batch.source.topic, str(batch.source.partition)).set(0)
         return batches
 
-    async def _find_unreadable(self, sources: Sequence[TopicPartition], max_records: int) -> None:
-        """Looks at each partition by itself, so that the one that can't be read is held and all others go on."""
+    async def _find_unreadable(self, sources: Sequence[TopicPartition], max_records: int) -> list[Batch]:
+        """Looks at each partition by itself, so that the one that can't be read is held and all others go on.
+
+        Hands on only what stands before such a record: whoever is to pass it must find the partition standing at it.
+        """
+        found = []
         for source in sources:
             try:
                 await self._fetch([source], _APART_MS, max_records)
-            except _NOT_READABLE as error:
-                self._give_up(source, error)
+            except _NOT_READABLE:
+                found += await self._up_to_unreadable(source, max_records)
         self._seek_all(sources)
+        return found
+
+    async def _up_to_unreadable(self, source: TopicPartition, max_records: int) -> list[Batch]:
+        """Reads one record at a time: a read of more throws away what it has when it meets the bad one."""
+        start = self._chain[source]
+        records: list[RawRecord] = []
+        try:
+            while len(records) < max_records and (found := await self._fetch([source], _APART_MS, 1)):
+                records += found[0].records
+                self._chain[source] = found[0].next
+        except _NOT_READABLE as error:
+            if self._chain[source] == start:
+                self._give_up(source, error)
+        finally:
+            following, self._chain[source] = self._chain[source], start
+        return [Batch(source, start, following, records)] if following > start else []
 
     def _give_up(self, source: TopicPartition, error: Exception) -> None:
         """Holds the partition: neither are its records passed over, nor do they stop the others."""
@@ -204,7 +243,7 @@ class KafkaSource:
         )
 
     async def _fetch(self, sources: Sequence[TopicPartition], timeout_ms: int, max_records: int) -> list[Batch]:
-        partitions = [KafkaPartition(*source) for source in sources]
+        partitions = [_kafka(source) for source in sources]
         try:
             for partition, source in zip(partitions, sources, strict=True):
                 if source in self._chain and await self._consumer.position(partition) != self._chain[source]:
@@ -233,12 +272,12 @@ class KafkaSource:
         """A getmany that raised has thrown away what it drained from the other partitions."""
         assigned = self._consumer.assignment()
         for source in sources:
-            partition = KafkaPartition(*source)
+            partition = _kafka(source)
             if source in self._chain and partition in assigned:
                 self._consumer.seek(partition, self._chain[source])
 
     async def commit(self, offsets: Mapping[TopicPartition, int]) -> bool:
-        known = {KafkaPartition(*source): offset for source, offset in offsets.items()}
+        known = {_kafka(source): offset for source, offset in offsets.items()}
         try:
             await asyncio.wait_for(self._consumer.commit(known), COMMIT_SECONDS)
         except (KafkaError, IllegalStateError, OSError):
@@ -246,10 +285,14 @@ class KafkaSource:
         return True
 
 
+def _kafka(source: TopicPartition) -> KafkaPartition:
+    return KafkaPartition(*source.in_kafka)
+
+
 @asynccontextmanager
 async def taking(settings: Settings, partitions: Sequence[TopicPartition]) -> AsyncIterator[KafkaSource]:
     """These partitions for a short piece of work, without joining the group; raises EnvironmentUnfit if Kafka is away."""
     consumer = make_consumer(settings)
     async with started(settings, consumer):
-        consumer.assign([KafkaPartition(*one) for one in partitions])
+        consumer.assign([_kafka(one) for one in partitions])
         yield KafkaSource(consumer)

@@ -5,15 +5,11 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from bridge.cli.common import JsonOutput, Verbose, command_settings, run, say, write_json
+from bridge.cli.common import JsonOutput, Verbose, command_settings, partition, run, say, write_json
 from bridge.cli.tables import print_table, print_text
 from schemas.audit_report import AuditReport, PartitionAccount
-from schemas.errors import InvalidInput
-from schemas.record import TopicPartition
 from sinks.audit import acknowledge_lost as acknowledge
 from sinks.audit import audit as audit_now
-
-_DIGITS = 9
 
 Deep = Annotated[bool, typer.Option("--deep/--quick", help="Count the rows, or compare only the running totals.")]
 
@@ -29,7 +25,7 @@ def audit(
 ) -> None:
     """Account for every raw offset; the exit code is 0 if all balances, else 1."""
     settings = command_settings(verbose=verbose)
-    for source in [_partition(text) for text in acknowledge_lost or ()]:
+    for source in [partition(text, "--acknowledge-lost") for text in acknowledge_lost or ()]:
         say(f"{source.topic}-{source.partition}: {run(acknowledge(settings, source))} lost records acknowledged")
     report = run(audit_now(settings, deep=deep))
     if json_output is not None:
@@ -37,13 +33,6 @@ def audit(
     if json_output != "-":
         show(report)
     raise typer.Exit(0 if report.balanced else 1)
-
-
-def _partition(text: str) -> TopicPartition:
-    topic, _, partition = text.rpartition(":")
-    if not topic or not (partition.isascii() and partition.isdigit()) or len(partition) > _DIGITS:
-        raise InvalidInput(f"--acknowledge-lost: {text!r} is not TOPIC:PARTITION, such as bridge.raw:3")
-    return TopicPartition(topic, int(partition))
 
 
 def show(report: AuditReport) -> None:

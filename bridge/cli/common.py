@@ -11,11 +11,13 @@ import typer
 import uvloop
 
 from schemas.environment import unknown_variables
-from schemas.errors import EnvironmentUnfit
+from schemas.errors import EnvironmentUnfit, InvalidInput
+from schemas.record import TopicPartition
 from schemas.settings import Settings, load_settings
 from streams.logs import configure_logs
 
 T = TypeVar("T")
+_DIGITS = 9
 
 JsonOutput = Annotated[
     str | None, typer.Option("--json-output", metavar="PATH", help="Write the result as JSON; - is standard output.")
@@ -41,6 +43,14 @@ def run(work: Coroutine[Any, Any, T]) -> T:
     """Runs one coroutine to its end."""
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(work)
+
+
+def partition(text: str, what: str) -> TopicPartition:
+    """Reads `topic:partition`; raises InvalidInput that names `what` was given."""
+    topic, _, number = text.rpartition(":")
+    if not topic or not (number.isascii() and number.isdigit()) or len(number) > _DIGITS:
+        raise InvalidInput(f"{what}: {text!r} is not TOPIC:PARTITION, such as bridge.raw:3")
+    return TopicPartition(topic, int(number))
 
 
 def say(message: str) -> None:

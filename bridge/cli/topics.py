@@ -1,15 +1,16 @@
-"""`bridge topics apply|check`: makes and compares the topics that the settings declare."""
+"""`bridge topics apply|check|adopt`: makes and compares the topics that the settings declare, and adopts new logs."""
 
 from typing import Annotated
 
 import typer
 
-from bridge.cli.common import Verbose, command_settings, result, run, say
+from bridge.cli.common import JsonOutput, Verbose, command_settings, result, run, say
+from bridge.cli.offsets import DryRun, Reason, show_changes
+from bridge.runs.adopt import adopt_job
+from bridge.runs.frame import RunOptions, perform
 from sinks.topics_admin import apply_topics, check_topics
 
 topics_app = typer.Typer(name="topics", help="Kafka's topics as the settings declare them.", no_args_is_help=True)
-
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")]
 
 
 @topics_app.command()
@@ -36,3 +37,21 @@ def check(dry_run: DryRun = False, verbose: Verbose = False) -> None:  # noqa: A
     if not differences:
         result("as declared")
     raise typer.Exit(1 if differences else 0)
+
+
+@topics_app.command()
+def adopt(
+    topic: Annotated[str, typer.Argument(metavar="TOPIC")],
+    reason: Reason,
+    partition: Annotated[int | None, typer.Option("--partition", min=0, help="Only this partition.")] = None,
+    dry_run: DryRun = False,
+    json_output: JsonOutput = None,
+    verbose: Verbose = False,
+) -> None:
+    """Read on in a log that was truncated, made anew or moved, from its beginning, beside what was read of the old one."""
+    settings = command_settings(verbose=verbose)
+    job = adopt_job(settings, topic, partition, reason)
+    summary, code = run(perform(job, settings, RunOptions(topic, dry_run, json_output=json_output)))
+    if json_output != "-":
+        show_changes(summary)
+    raise typer.Exit(code)

@@ -31,7 +31,7 @@ async def _lag(settings: Settings) -> AsyncIterator[Finding]:
     behind = {TopicPartition(one.topic, one.partition): one for one in report.partitions if one.unread}
     now_ms = time.time_ns() // 1_000_000
     since = {
-        seconds: await offsets_since(settings, behind, now_ms - round(seconds * 1000)) if behind else {}
+        seconds: await offsets_since(settings, behind, now_ms - round(seconds * 1000))
         for seconds in (LAG_WARN, LAG_FAIL)
     }
     for finding in (judge_lag(behind, since), *judge_books(report)):

@@ -1,9 +1,12 @@
--- Moves the offsets to the end of the batches and adds to the running totals.
+-- Moves the offsets to the end of the batches, adds to the running totals, and notes the last record.
 UPDATE stream_offset AS o
 SET next_offset = n.next_offset, live = o.live + n.live, normalized = o.normalized + n.normalized,
     retried = o.retried + n.retried, dropped = o.dropped + n.dropped, stale = o.stale + n.stale,
-    skipped = o.skipped + n.skipped, updated_at = now()
+    skipped = o.skipped + n.skipped, last_offset = coalesce(n.last_offset, o.last_offset),
+    last_digest = coalesce(n.last_digest, o.last_digest),
+    last_timestamp = coalesce(n.last_timestamp, o.last_timestamp), held = NULL, updated_at = now()
 FROM unnest($2::text[], $3::int[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[], $8::bigint[],
-            $9::bigint[], $10::bigint[])
-     AS n (topic, partition, next_offset, live, normalized, retried, dropped, stale, skipped)
+            $9::bigint[], $10::bigint[], $11::bigint[], $12::bytea[], $13::bigint[])
+     AS n (topic, partition, next_offset, live, normalized, retried, dropped, stale, skipped,
+           last_offset, last_digest, last_timestamp)
 WHERE o.group_id = $1 AND o.topic = n.topic AND o.partition = n.partition

@@ -4,7 +4,7 @@ import pytest
 from support.making import DLQ, RAW, RETRY_1, batch
 
 from schemas.errors import BatchRefused
-from schemas.ledger import Scope, Waiting
+from schemas.ledger import Scope
 from schemas.record import Provenance, TopicPartition
 from streams.memory_source import MemoryRecord
 
@@ -115,7 +115,13 @@ async def test_the_body_of_what_waits_comes_from_the_ledger(bench: Bench) -> Non
     assert state.body is not None
     assert (state.body.key, state.body.value, tuple(state.body.headers)) == (None, whole.value, tuple(whole.headers))
     (due,) = await bench.sink.due(bench.world.now_ms + 10**6, Scope(), 10)
-    assert due == Waiting(Provenance(RAW, 0, 0), 1, 2, due.body)
+    assert due[:4] == (Provenance(RAW, 0, 0), 1, 2, due.body)
+    assert due.error_class == "unknown_script"
+    assert "nowhere" in due.error
+    assert due.received_at == state.received_at
+    assert due.first_failed_at == state.first_failed_at
     assert tuple(due.body.headers) == tuple(whole.headers)
     assert await bench.sink.due(bench.world.now_ms, Scope(), 10) == []
     assert await bench.sink.due(bench.world.now_ms + 10**6, Scope(site_ids=(2,)), 10) == []
+    assert await bench.sink.due(bench.world.now_ms + 10**6, Scope(partitions=(1, 2)), 10) == []
+    assert len(await bench.sink.due(bench.world.now_ms + 10**6, Scope(partitions=(0,)), 10)) == 1

@@ -58,20 +58,22 @@ async def test_both_commands_settle_and_drain(stack, database_url: str, topic_pr
 
 
 async def test_a_defect_ends_the_process_and_says_why(stack, database_url: str, topic_prefix: str) -> None:
-    """An offset beyond the log's end means a topic made anew: exit 1, the reason named, the offset untouched."""
+    """A first attempt that meets a ledger row of its own provenance: exit 1, the reason named, the offset untouched."""
     settings = settings_for(stack.kafka, database_url, topic_prefix)
     await prepare(settings)
     conn = await asyncpg.connect(database_url)
     await conn.execute(
-        "INSERT INTO stream_offset (group_id, topic, partition, base_offset, next_offset) VALUES ($1, $2, 0, 0, 77)",
-        settings.group, settings.topics.raw,
-    )  # fmt: skip
+        "INSERT INTO bridge_event_raw (raw_topic, raw_partition, raw_offset, record_time, received_at, first_failed_at,"
+        " last_error, error_class, normalized) VALUES ($1, 0, 0, now(), now(), now(), '', '', true)",
+        settings.topics.raw,
+    )
+    await produce(settings, [b"{"])
 
     ended = subprocess.run(COMMANDS["bridge worker"], env=environment(settings), capture_output=True, timeout=60)
 
     assert ended.returncode == 1
-    assert b"truncated or made anew" in ended.stderr
-    assert await conn.fetchval("SELECT next_offset FROM stream_offset WHERE partition = 0 AND topic LIKE '%raw'") == 77
+    assert b"a first attempt met a ledger row of its own provenance" in ended.stderr
+    assert await conn.fetchval("SELECT next_offset FROM stream_offset WHERE partition = 0 AND topic LIKE '%raw'") == 0
     await conn.close()
 
 

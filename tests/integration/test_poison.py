@@ -1,12 +1,14 @@
 """Records that no worker can read or dead-letter whole: they stop neither the worker nor their neighbours."""
 
 import asyncio
+import json
 
 import asyncpg
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from support.command import bridge
 from support.programs import python, run
-from support.settled import event, prepare, produce, settings_for, working
+from support.settled import environment_of, event, fetch, prepare, produce, settings_for, working
 from support.wait import wait_until
 
 from schemas.dead_letter import DeadLetter
@@ -26,10 +28,23 @@ class NotUtf8(str):
     def encode(self, *_):
         return bytes([255, 254])
 async def main():
-    async with AIOKafkaProducer(bootstrap_servers=sys.argv[1]) as producer:
-        await producer.send_and_wait(sys.argv[2], b"{}", partition=0, headers=[(NotUtf8("x"), b"x")])
+    async with AIOKafkaProducer(bootstrap_servers=sys.argv[1], linger_ms=500) as producer:
+        names = [NotUtf8("x") if kind == "bad" else "x" for kind in sys.argv[3:]]
+        values = [b"{%d" % number for number in range(len(names))]
+        sent = [
+            await producer.send(sys.argv[2], value, partition=0, headers=[(name, b"x")])
+            for name, value in zip(names, values)
+        ]
+        await asyncio.gather(*sent)
 asyncio.run(main())
 """
+
+
+async def send_unreadable(settings: Settings, *kinds: str) -> None:
+    """One batch to partition 0 of records that are `good` or `bad`, neither of them JSON."""
+    client = python(FOREIGN_CLIENT, settings.brokers, settings.topics.raw, *kinds)
+    sent = await asyncio.to_thread(run, client, changed={"AIOKAFKA_NO_EXTENSIONS": "1"})
+    assert sent.returncode == 0, sent.stderr
 
 
 async def send_raw(settings: Settings, value: bytes) -> None:
@@ -78,9 +93,7 @@ async def test_a_record_that_cannot_be_read_holds_its_partition_only(stack, data
     """The worker lives, the other partition goes on, and the metric says which one is held."""
     settings = settings_for(stack.kafka, database_url, topic_prefix)
     await prepare(settings)
-    client = python(FOREIGN_CLIENT, settings.brokers, settings.topics.raw)
-    sent = await asyncio.to_thread(run, client, changed={"AIOKAFKA_NO_EXTENSIONS": "1"})
-    assert sent.returncode == 0, sent.stderr
+    await send_unreadable(settings, "bad")
     await produce(settings, [event(number) for number in range(10, 30)])
     gauge = metrics.UNREADABLE.labels(settings.topics.raw, "0")
     async with working(settings) as worker:
@@ -88,3 +101,78 @@ async def test_a_record_that_cannot_be_read_holds_its_partition_only(stack, data
         await wait_until(lambda: gauge._value.get() == 1, budget_seconds=30, describe="the held partition's metric")
         assert not worker.failed.done()
     assert not await _settled(settings, 0, 1)
+
+
+async def skip(settings: Settings, partition: int, offset: int, *more: str) -> tuple[int, str]:
+    words = ("offsets", "skip", f"{settings.topics.raw}:{partition}", "--offset", str(offset), "--reason", "not ours")
+    done = await asyncio.to_thread(bridge, *words, *more, settings=environment_of(settings))
+    assert b"Traceback" not in done.stderr, done.stderr
+    return done.returncode, done.stdout.decode()
+
+
+async def _held_at(settings: Settings, offset: int) -> bool:
+    rows = await fetch(settings, "SELECT next_offset FROM stream_offset WHERE held LIKE 'UnicodeDecodeError%'")
+    return [row["next_offset"] for row in rows] == [offset]
+
+
+async def test_an_operator_passes_one_record_that_cannot_be_read(stack, database_url, topic_prefix) -> None:
+    """Exactly that one, and only where the partition stands; the worker goes on without a restart, the audit balances."""
+    settings = settings_for(stack.kafka, database_url, topic_prefix)
+    await prepare(settings)
+    await produce(settings, [event(number) for number in range(4)])
+    await send_unreadable(settings, "bad")
+    await produce(settings, [event(number) for number in range(10, 30)])
+    async with working(settings):
+        await wait_until(lambda: _held_at(settings, 2), budget_seconds=30, describe="the partition held and noted")
+        await wait_until(lambda: _settled(settings, 1, 12), budget_seconds=30, describe="the other partition")
+        for partition, offset, why in (
+            (0, 1, "stands at 2, not at 1"),
+            (0, 3, "stands at 2, not at 3"),
+            (1, 12, "there is no record at 12 yet"),
+            (7, 0, "Kafka has no"),
+        ):
+            code, said = await skip(settings, partition, offset)
+            assert (code, why in said) == (3, True), said
+        code, said = await skip(settings, 0, 2, "--dry-run")
+        assert code == 0, said
+        assert await _held_at(settings, 2)
+        code, said = await skip(settings, 0, 2)
+        assert code == 0, said
+        assert "UnicodeDecodeError" in said
+        await wait_until(lambda: _settled(settings, 0, 13), budget_seconds=30, describe="what stands behind it")
+    report = await audit(settings)
+    assert report.balanced, report.problems
+    assert (report.totals.persisted, report.totals.skipped, report.totals.unread) == (24, 1, 0)
+    rows = await fetch(settings, "SELECT started_by, summary FROM script_run WHERE exit_code = 0")
+    assert [json.loads(row["summary"])["reason"] for row in rows] == ["not ours"]
+    assert rows[0]["started_by"]
+
+
+async def test_a_record_that_can_be_read_is_not_passed(stack, database_url, topic_prefix) -> None:
+    """A worker settles it: as a dead letter, if it is good for nothing else."""
+    settings = settings_for(stack.kafka, database_url, topic_prefix)
+    await prepare(settings)
+    async with working(settings):
+        await wait_until(lambda: _settled(settings, 0, 0), budget_seconds=30, describe="the claim")
+    await send_unreadable(settings, "good")
+    code, said = await skip(settings, 0, 0)
+    assert code == 3
+    assert "can be read" in said
+    assert not await _settled(settings, 0, 1)
+
+
+async def test_what_stands_before_it_in_its_batch_is_settled(stack, database_url, topic_prefix) -> None:
+    """The partition stands at the record itself, so that an operator passes none that is sound."""
+    settings = settings_for(stack.kafka, database_url, topic_prefix)
+    await prepare(settings)
+    await send_unreadable(settings, "good", "good", "bad", "good")
+    async with working(settings):
+        await wait_until(lambda: _held_at(settings, 2), budget_seconds=30, describe="the partition held at the third")
+        # The client can't read on in such a batch, so that what stands behind it has to be passed as well.
+        for offset in (2, 3):
+            code, said = await skip(settings, 0, offset)
+            assert code == 0, said
+        await produce(settings, [event(1)])
+        await wait_until(lambda: _settled(settings, 0, 5), budget_seconds=30, describe="the next batch")
+    assert (await fetch(settings, "SELECT count(*) FROM bridge_event_raw"))[0][0] == 2
+    assert (await audit(settings)).balanced

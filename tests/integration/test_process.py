@@ -12,7 +12,7 @@ import asyncpg
 import jsonschema
 import pytest
 from support.command import bridge, start
-from support.settled import event, prepare, produce, settings_for, working
+from support.settled import environment_of, event, prepare, produce, settings_for, working
 from support.wait import wait_until
 
 from schemas.run_summary import ProcessSummary
@@ -23,19 +23,6 @@ from sinks.runs import run_lock
 
 pytestmark = pytest.mark.timeout(120)
 COUNTS = ("processed_total", "normalized_total", "retried_total", "dropped_total", "dropped_by_reason", "gate")
-
-
-def environment_of(settings: Settings, **more: str) -> dict[str, str]:
-    return {
-        "BRIDGE_KAFKA_BOOTSTRAP_SERVERS": settings.brokers,
-        "BRIDGE_DATABASE_URL": settings.dsn,
-        "BRIDGE_TOPIC_PREFIX": settings.topic_prefix,
-        "BRIDGE_TOPIC_PARTITIONS": str(settings.topic_partitions),
-        "BRIDGE_GROUP": settings.group,
-        "BRIDGE_RETRY_DELAYS": ",".join(settings.retry_delays),
-        "BRIDGE_START_TIMEOUT": "1s",
-        **more,
-    }
 
 
 def checked(path: Path) -> dict[str, Any]:

@@ -36,6 +36,20 @@ def settings_for(kafka: str, database_url: str, prefix: str, **changed: object) 
     return Settings(**(chosen | changed))  # type: ignore[arg-type]  # the settings validate what they are given
 
 
+def environment_of(settings: Settings, **more: str) -> dict[str, str]:
+    """The same settings for a command in a process of its own, and more."""
+    return {
+        "BRIDGE_KAFKA_BOOTSTRAP_SERVERS": settings.brokers,
+        "BRIDGE_DATABASE_URL": settings.dsn,
+        "BRIDGE_TOPIC_PREFIX": settings.topic_prefix,
+        "BRIDGE_TOPIC_PARTITIONS": str(settings.topic_partitions),
+        "BRIDGE_GROUP": settings.group,
+        "BRIDGE_RETRY_DELAYS": ",".join(settings.retry_delays),
+        "BRIDGE_START_TIMEOUT": "1s",
+        **more,
+    }
+
+
 def event(number: int, **changed: object) -> bytes:
     """A sound event of one of the sites."""
     site = SITES[number % len(SITES)]
@@ -64,6 +78,15 @@ async def working(settings: Settings) -> AsyncIterator[Worker]:
         await worker.stop()
         if worker.failed.done():
             worker.failed.result()
+
+
+async def fetch(settings: Settings, statement: str, *arguments: object) -> list[asyncpg.Record]:
+    """What a statement finds, or [] for one that finds nothing."""
+    conn = await asyncpg.connect(settings.dsn)
+    try:
+        return list(await conn.fetch(statement, *arguments))
+    finally:
+        await conn.close()
 
 
 async def produce(settings: Settings, values: list[bytes], *, transactional: bool = False) -> None:

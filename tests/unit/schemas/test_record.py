@@ -6,13 +6,14 @@ import pytest
 from support.making import batch, record
 
 from schemas.instants import instant, to_epoch_ms
-from schemas.record import Provenance
+from schemas.record import Provenance, TopicPartition, incarnation_of, log_name, topic_of
 
 
 @pytest.mark.parametrize(
     "text",
     ["", ":", "a:0", "a:0:", ":0:0", "a:-1:0", "a:0:-1", "a:x:0", "a\x00b:0:0", "a b:0:0", "a:b:0:0", "a:٠:0", "a:0:0\n",
-     "a:2147483648:0", "a:0:9223372036854775808", "a:0:" + "9" * 5000, "é:0:0"],
+     "a:2147483648:0", "a:0:9223372036854775808", "a:0:" + "9" * 5000, "é:0:0",
+     "a#:0:0", "a#1:0:0", "a#02:0:0", "#2:0:0", "a#2#3:0:0"],
 )  # fmt: skip
 def test_what_is_no_provenance_is_refused(text: str) -> None:
     """A header's text goes to Postgres, so what Kafka could not have named never does."""
@@ -24,6 +25,16 @@ def test_a_provenance_reads_its_own_text() -> None:
     """Up to the largest partition and offset."""
     made = Provenance("bridge.raw-1_A", 2**31 - 1, 2**63 - 1)
     assert Provenance.parse(str(made)) == made
+
+
+def test_an_incarnation_is_part_of_a_provenance() -> None:
+    """The first log's name is the topic's own, so that what was written before there was another still reads."""
+    made = Provenance(log_name("bridge.raw", 12), 3, 4)
+    assert str(made) == "bridge.raw#12:3:4"
+    assert Provenance.parse(str(made)) == made
+    assert (topic_of(made.topic), incarnation_of(made.topic)) == ("bridge.raw", 12)
+    assert (log_name("bridge.raw", 1), incarnation_of("bridge.raw")) == ("bridge.raw", 1)
+    assert TopicPartition(made.topic, 3).in_kafka == ("bridge.raw", 3)
 
 
 def test_offsets_without_a_record_are_skipped() -> None:

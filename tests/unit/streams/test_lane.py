@@ -1,15 +1,16 @@
 """A lane on memory seams in virtual time: order, patience, refusals, loss and defects."""
 
 import asyncio
+from collections.abc import Callable
 
 import pytest
+from support.making import RAW
 from support.stream import Stream
 from support.virtual_time import run_virtually
 
-from schemas.errors import Defect, SinkUnavailable
+from schemas.errors import SinkUnavailable
 from schemas.record import Provenance, TopicPartition
 from sinks.memory import MemoryOffset, MemorySink
-from streams.lane import Lane
 
 
 def test_events_are_settled_and_kafka_is_told() -> None:
@@ -160,17 +161,122 @@ def test_records_that_retention_deleted_unread_are_loss() -> None:
     stream.assert_balanced()
 
 
-def test_an_offset_beyond_the_log_stops_the_lane() -> None:
-    """The topic was truncated or made anew: an operator has to say what is right."""
+def _shorter(stream: Stream) -> str:
+    stream.source.make_anew(stream.raw[0])
+    return "it ends at 1, but was read up to 3"
 
-    async def main() -> None:
+
+def _other_records(stream: Stream) -> str:
+    stream.source.make_anew(stream.raw[0])
+    for number in range(4):
+        stream.produce(event_id=f"other-{number}")
+    return "it holds another record at offset 2"
+
+
+def _other_cluster(stream: Stream) -> str:
+    stream.source.cluster_id = "elsewhere"
+    return "it belongs to the cluster elsewhere"
+
+
+@pytest.mark.parametrize("change", [_shorter, _other_records, _other_cluster])
+def test_a_foreign_log_holds_its_partition_until_it_is_adopted(change: Callable[[Stream], str]) -> None:
+    """Nothing of it is read and the others go on; adopted, it is read from its beginning under a name of its own."""
+
+    async def main() -> Stream:
+        stream = Stream(2)
+        old, other = stream.raw
+        for number in range(3):
+            stream.produce(event_id=f"e-{number}")
+        async with stream.running():
+            await stream.settled()
+        why = change(stream)
+        stream.produce(event_id="new")
+        if change is not _other_cluster:
+            stream.produce(1, event_id="of the other partition")
+        async with stream.running():
+            held = stream.store.offsets[old]
+            await stream.until(lambda: held.held is not None, "the partition held")
+            assert why in (held.held or "")
+            if change is not _other_cluster:
+                await stream.until(lambda: stream.store.offsets[other].next_offset == 1, "the other partition")
+            assert held.next_offset == 3
+            for source in [*stream.raw, *stream.retries]:
+                if stream.store.offsets[source].held:
+                    adopted = TopicPartition(f"{source.topic}#2", source.partition)
+                    stream.store.offsets[adopted] = MemoryOffset(0, 0, cluster=stream.source.cluster_id)
+            new = stream.store.offsets[TopicPartition(f"{RAW}#2", 0)]
+            end = (await stream.source.ends([old]))[old]
+            await stream.until(lambda: new.next_offset == end, "the adopted log")
+        return stream
+
+    stream = run_virtually(main())
+    provenances = {event.event_id: event.provenance for event in stream.store.events}
+    assert provenances["e-2"] == Provenance(RAW, 0, 2)
+    assert provenances["new"].topic == f"{RAW}#2"
+    # What is in both logs is told by its key.
+    assert len(stream.store.events) == len(stream.store.keys)
+    for source, row in stream.store.offsets.items():
+        assert row.next_offset - row.base_offset == row.live + row.stale + row.skipped + row.lost, source
+
+
+def test_a_log_whose_last_record_retention_deleted_is_not_foreign() -> None:
+    """It can't be compared any more; what was not read of it is loss, as ever."""
+
+    async def main() -> Stream:
+        stream = Stream()
+        for number in range(3):
+            stream.produce(event_id=f"e-{number}")
+        async with stream.running():
+            await stream.settled()
+        stream.produce(event_id="lost")
+        stream.produce(event_id="left")
+        stream.source.delete_before(stream.raw[0], 4)
+        async with stream.running():
+            await stream.settled()
+        return stream
+
+    stream = run_virtually(main())
+    assert stream.store.offsets[stream.raw[0]].lost == 1
+    assert [event.event_id for event in stream.store.events] == ["e-0", "e-1", "e-2", "left"]
+
+
+def test_an_idle_lane_follows_offsets_that_moved() -> None:
+    """Postgres was restored, or an operator passed a record: seen without a new record and without a restart."""
+
+    async def main() -> Stream:
         stream = Stream()
         stream.produce()
-        stream.store.offsets[stream.raw[0]] = MemoryOffset(0, 40)
-        await Lane("raw", stream.raw, stream.parts).run()
+        async with stream.running():
+            await stream.settled()
+            stream.store.events.clear()
+            stream.store.keys.clear()
+            stream.store.windows.clear()
+            stream.store.offsets[stream.raw[0]] = MemoryOffset(0, 0)
+            await stream.until(lambda: stream.store.events, "the event read again")
+        return stream
 
-    with pytest.raises(Defect, match="ends at 1 but 40 is stored"):
-        run_virtually(main())
+    run_virtually(main()).assert_balanced()
+
+
+def test_a_busy_lane_follows_a_partition_that_moved() -> None:
+    """The settlement of one partition notices that another one of the lane was moved back."""
+
+    async def main() -> Stream:
+        stream = Stream(2)
+        stream.produce(0, event_id="first")
+        async with stream.running():
+            await stream.settled()
+            stream.store.offsets[stream.raw[0]] = MemoryOffset(0, 0)
+            stream.store.events.clear()
+            stream.store.keys.clear()
+            stream.store.windows.clear()
+            before = stream.now_ms()
+            stream.produce(1, event_id="second")
+            await stream.until(lambda: len(stream.store.events) == 2, "both events")
+            assert stream.now_ms() - before < 5_000, "by the settlement, not by the look of an idle lane"
+        return stream
+
+    run_virtually(main()).assert_balanced()
 
 
 def test_a_lane_that_waits_ends_at_once_and_leaves_the_batch_unread() -> None:

@@ -1,0 +1,2 @@
+-- Notes why a worker does not read the partition; the next settlement or claim takes it back.
+UPDATE stream_offset SET held = $4 WHERE group_id = $1 AND topic = $2 AND partition = $3

@@ -1,0 +1,114 @@
+"""Restore heals: a worker that lives through a restore of Postgres goes back and fills the gap from Kafka."""
+
+import asyncio
+from collections import Counter
+
+import pytest
+from support.databases import create_database, drop_database
+from support.settled import LATE_SCRIPT, event, fetch, prepare, produce, settings_for, working
+from support.wait import wait_until
+
+from schemas.settings import Settings
+from sinks.audit import audit
+from sinks.registry_admin import add_script
+
+pytestmark = pytest.mark.timeout(180)
+
+OTHER_LATE_SCRIPT = "late-too"
+BEFORE = [
+    *(event(number) for number in range(30)),
+    *(event(number) for number in range(5)),
+    *(event(100 + number, script_id=LATE_SCRIPT, site_id=1) for number in range(6)),
+    b"{broken",
+]
+AFTER = [
+    *(event(number) for number in range(200, 240)),
+    *(event(number) for number in range(203, 211)),
+    *(event(number) for number in range(3)),
+    *(event(300 + number, script_id=OTHER_LATE_SCRIPT, site_id=1) for number in range(6)),
+    *(event(400 + number, script_id="nobody") for number in range(4)),
+    b"{broken too",
+]
+LATER = [*(event(number) for number in range(500, 520)), *(event(number) for number in range(204, 209))]
+
+
+async def waiting(settings: Settings, script: str) -> bool:
+    statement = "SELECT count(*) = 6 FROM bridge_event_raw WHERE script_id = $1 AND NOT normalized"
+    return bool((await fetch(settings, statement, script))[0][0])
+
+
+async def finished(settings: Settings, raw_events: int) -> bool:
+    """Whether all have been read and none waits; False while Postgres is away."""
+    try:
+        report = await audit(settings)
+    except Exception:  # noqa: BLE001  # while the database is being put back, asking fails in many ways
+        return False
+    totals = report.totals
+    return report.balanced and (totals.read, totals.unread, totals.waiting) == (raw_events, 0, 0)
+
+
+async def rows(settings: Settings) -> set[tuple[object, ...]]:
+    """The events without what says how and when they were read."""
+    own = {"raw_partition", "raw_offset", "attempt", "normalized_at", "received_at"}
+    found = await fetch(settings, "SELECT * FROM bridge_event")
+    made = [tuple(value for name, value in row.items() if name not in own) for row in found]
+    assert len(set(made)) == len(made)
+    return set(made)
+
+
+async def drops(settings: Settings) -> Counter[str]:
+    found = await fetch(settings, "SELECT dropped_reason FROM bridge_event_raw WHERE dropped_reason IS NOT NULL")
+    return Counter(row["dropped_reason"] for row in found)
+
+
+async def put_back(settings: Settings, backup: str) -> None:
+    """Puts the backup in the database's place while workers are connected to it."""
+    server, name = settings.dsn.rsplit("/", 1)
+    await asyncio.to_thread(drop_database, f"{server}/postgres", name)
+    await asyncio.to_thread(create_database, f"{server}/postgres", name, template=backup)
+
+
+@pytest.mark.parametrize("later", [[], LATER], ids=["idle", "under load"])
+async def test_a_restored_database_is_filled_from_kafka(stack, database_url, topic_prefix, later: list[bytes]) -> None:
+    """Rows and drops are those of a run without the restore; retries and duplicates in between change nothing."""
+    settings = settings_for(
+        stack.kafka, database_url, topic_prefix, retry_delays=("1s", "2s"), lanes=2, topic_partitions=3
+    )
+    server, name = settings.dsn.rsplit("/", 1)
+    backup = f"{name}_backup"
+    await prepare(settings)
+    await produce(settings, BEFORE)
+    async with working(settings):
+        await wait_until(lambda: waiting(settings, LATE_SCRIPT), budget_seconds=30, describe="some in the ledger")
+        await wait_until(lambda: read(settings, len(BEFORE)), budget_seconds=30, describe="the first events")
+    await add_script(settings.dsn, LATE_SCRIPT, 1)
+    await asyncio.to_thread(create_database, f"{server}/postgres", backup, template=name)
+    try:
+        # The registry is not in Kafka: whoever restores it has to enter what is missing.
+        await add_script(f"{server}/{backup}", OTHER_LATE_SCRIPT, 1)
+        async with working(settings) as worker:
+            await produce(settings, AFTER)
+            await wait_until(lambda: waiting(settings, OTHER_LATE_SCRIPT), budget_seconds=30, describe="some waiting")
+            await add_script(settings.dsn, OTHER_LATE_SCRIPT, 1)
+            sent = len(BEFORE) + len(AFTER)
+            await wait_until(lambda: finished(settings, sent), budget_seconds=60, describe="everything settled")
+            without_restore, dropped = await rows(settings), await drops(settings)
+
+            await put_back(settings, backup)
+            assert await rows(settings) < without_restore, "the backup is older"
+            await produce(settings, later)
+            sent += len(later)
+            await wait_until(lambda: finished(settings, sent), budget_seconds=90, describe="healed from Kafka")
+            assert not worker.failed.done()
+        healed = await rows(settings)
+        assert without_restore <= healed
+        assert len(healed) == len(without_restore) + (20 if later else 0)
+        assert await drops(settings) - dropped == Counter({"duplicate_event_id": 5} if later else {})
+        assert not dropped - await drops(settings)
+    finally:
+        await asyncio.to_thread(drop_database, f"{server}/postgres", backup)
+
+
+async def read(settings: Settings, raw_events: int) -> bool:
+    report = await audit(settings, deep=False)
+    return report.totals.unread == 0 and report.totals.read == raw_events

@@ -1,0 +1,141 @@
+"""What waits for a copy that is gone is published again: once, a bounded number at a time, and never because of lag."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import pytest
+from aiokafka import TopicPartition as KafkaPartition
+from aiokafka.admin import RecordsToDelete
+from support.command import start
+from support.settled import LATE_SCRIPT, environment_of, event, fetch, prepare, produce, settings_for, working
+from support.wait import wait_until
+
+from schemas.settings import Settings
+from sinks import metrics
+from sinks.audit import acknowledge_lost, audit, read_snapshot
+from sinks.kafka_admin import kafka_admin, log_bounds
+from sinks.registry_admin import add_script
+from sinks.topics_admin import apply_topics
+from streams.sweeper import sweep
+
+pytestmark = pytest.mark.timeout(120)
+
+WAITING = 20
+Lose = Callable[[Settings], Awaitable[Settings]]
+
+
+async def empty_the_retry_topics(settings: Settings) -> Settings:
+    ends = await log_bounds(settings, settings.topics.retries)
+    async with kafka_admin(settings) as client:
+        await client.delete_records(
+            {KafkaPartition(*place): RecordsToDelete(before_offset=log.end) for place, log in ends.items() if log.end}
+        )
+    return settings
+
+
+async def take_the_tier_out_of_use(settings: Settings) -> Settings:
+    changed = settings.model_copy(update={"retry_delays": ("300ms",)})
+    await apply_topics(changed)
+    return changed
+
+
+async def waiting(settings: Settings) -> int:
+    return int((await fetch(settings, "SELECT count(*) FROM bridge_event_raw WHERE NOT normalized"))[0][0])
+
+
+async def overdue(settings: Settings, count: int) -> bool:
+    statement = "SELECT count(*) FROM bridge_event_raw WHERE NOT normalized AND next_retry_at < now() - interval '1 s'"
+    return bool((await fetch(settings, statement))[0][0] == count)
+
+
+async def wait_for_copies(stack: object, database_url: str, prefix: str) -> Settings:
+    """Events that wait for a script which was registered meanwhile; their copies are due, unread, and nobody reads."""
+    settings = settings_for(
+        stack.kafka, database_url, prefix, retry_delays=("2s",), sweep_after="1s"  # type: ignore[attr-defined]
+    )  # fmt: skip
+    await prepare(settings)
+    await produce(settings, [event(number, script_id=LATE_SCRIPT, site_id=1) for number in range(WAITING)])
+
+    async def all_wait() -> bool:
+        return await waiting(settings) == WAITING
+
+    async with working(settings):
+        await wait_until(all_wait, budget_seconds=30, describe="all events in the ledger")
+    await add_script(settings.dsn, LATE_SCRIPT, 1)
+    await wait_until(lambda: overdue(settings, WAITING), budget_seconds=30, describe="all events overdue")
+    return settings
+
+
+async def retries_read(settings: Settings) -> bool:
+    ends = await log_bounds(settings, settings.topics.retries)
+    rows = await fetch(settings, "SELECT topic, partition, next_offset FROM stream_offset WHERE group_id = $1",
+                       settings.group)  # fmt: skip
+    stands = {(row["topic"], row["partition"]): row["next_offset"] for row in rows}
+    return all(stands.get(place, -1) >= log.end for place, log in ends.items())
+
+
+@pytest.mark.parametrize("lose", [empty_the_retry_topics, take_the_tier_out_of_use])
+async def test_copies_that_are_gone_are_published_again(stack, database_url, topic_prefix, lose: Lose) -> None:
+    """Not while they may still be read; then each once, by one of several sweepers, so many a round; all heal."""
+    settings = await wait_for_copies(stack, database_url, topic_prefix)
+    assert await sweep(settings) == 0, "the copies are there, and only lag"
+
+    settings = await lose(settings)
+    assert await sweep(settings) == 0, "nobody has looked yet whether there is a copy"
+    before = metrics.SWEPT._value.get()
+    few = settings.model_copy(update={"sweep_limit": 8})
+    async with working(settings):
+        await wait_until(lambda: retries_read(settings), budget_seconds=30, describe="the retry topics read")
+        assert await waiting(settings) == WAITING
+        assert sorted(await asyncio.gather(*(sweep(few) for _ in range(3)))) == [0, 0, 8]
+        assert await sweep(settings) == WAITING - 8
+        assert await sweep(settings) == 0, "what was published again is on its way"
+        await wait_until(lambda: none_waits(settings), budget_seconds=30, describe="all healed")
+        await wait_until(lambda: retries_read(settings), budget_seconds=30, describe="the retry topics read")
+    assert metrics.SWEPT._value.get() - before == WAITING
+    await proven(settings)
+
+
+async def none_waits(settings: Settings) -> bool:
+    return await waiting(settings) == 0
+
+
+async def proven(settings: Settings) -> None:
+    """Every event healed at its second attempt, and the audit balances once the lost copies are acknowledged."""
+    rows = await fetch(settings, "SELECT attempt, event_id FROM bridge_event")
+    assert sorted(row["event_id"] for row in rows) == sorted(f"e-{number}" for number in range(WAITING))
+    assert {row["attempt"] for row in rows} == {2}
+    for source, one in (await read_snapshot(settings, deep=False)).offsets.items():
+        if one.lost:
+            await acknowledge_lost(settings, source)
+    report = await audit(settings)
+    assert report.balanced, report.problems
+
+
+async def test_a_copy_that_turns_up_after_all_is_stale(stack, database_url, topic_prefix) -> None:
+    """Two copies with one token: the event is settled once."""
+    settings = await wait_for_copies(stack, database_url, topic_prefix)
+    # As if the first round had gone by a clock that was wrong: the rows' due time says that no copy can be unread.
+    await fetch(settings, "UPDATE stream_offset SET next_offset = next_offset + 1000 WHERE topic LIKE '%retry%'")
+    assert await sweep(settings) == WAITING
+    await fetch(settings, "UPDATE stream_offset SET next_offset = next_offset - 1000 WHERE topic LIKE '%retry%'")
+    async with working(settings):
+        await wait_until(lambda: retries_read(settings), budget_seconds=30, describe="both copies of each read")
+    assert (await fetch(settings, "SELECT sum(stale)::int AS stale FROM stream_offset"))[0]["stale"] == WAITING
+    await proven(settings)
+
+
+async def test_a_worker_sweeps_by_itself(stack, database_url, topic_prefix) -> None:
+    """Its timer does, without a command."""
+    settings = await empty_the_retry_topics(await wait_for_copies(stack, database_url, topic_prefix))
+    worker = start(
+        "worker",
+        settings=environment_of(settings, BRIDGE_SWEEP_AFTER="1s", BRIDGE_SWEEP_INTERVAL="1s"),
+        quiet=True,
+    )
+    try:
+        await wait_until(lambda: none_waits(settings), budget_seconds=60, describe="all healed")
+    finally:
+        worker.terminate()
+        assert worker.wait(30) == 0
+    await proven(settings)
