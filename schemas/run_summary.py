@@ -58,6 +58,14 @@ class ProcessSummary(RunSummary):
     gate: Verdict = Field(default_factory=lambda: Verdict(passed=True))
 
 
+class BrakeSummary(RunSummary):
+    """What a `bridge brake release` or `engage` left behind."""
+
+    reason: str = ""
+    engaged: bool = False
+    released_until: str | None = None
+
+
 S = TypeVar("S", bound=RunSummary)
 _FORM = "%Y-%m-%dT%H:%M:%SZ"
 

@@ -2,28 +2,36 @@
 
 from collections.abc import Sequence
 
-from schemas.errors import RowRejected, SinkUnavailable
+import structlog
+
+from schemas.brake import BrakeJudge
+from schemas.errors import Braked, RowRejected, SinkUnavailable
 from schemas.outcome import Outcomes, dropped
 from schemas.reasons import DroppedReason, ErrorClass
 from sinks.resolve import check_offsets, logged
 from sinks.sink import Committed, Publisher, Rejected, Sink
 
+log = structlog.get_logger(__name__)
+
 
 class Settler:
     """Settles batches of one lane. Never awaits Kafka under a database lock."""
 
-    def __init__(self, sink: Sink, publisher: Publisher) -> None:
+    def __init__(self, sink: Sink, publisher: Publisher, judge: BrakeJudge) -> None:
         self._sink = sink
         self._publisher = publisher
+        self._judge = judge
 
     async def settle(self, outcomes: Sequence[Outcomes]) -> Committed:
         """Publishes what must be published, then writes everything else in one transaction.
 
         May be called again with the same outcomes after SinkUnavailable: what was published stays published, and
-        what was refused stays refused. Raises BatchRefused if the batch does not continue the stored offset.
+        what was refused stays refused. Raises BatchRefused if the batch does not continue the stored offset,
+        and Braked, with nothing published or written, if the brake holds its dead letters.
         """
         while True:
             check_offsets(await self._sink.stored([batch.source for batch in logged(outcomes)]), outcomes)
+            await self._check_brake(outcomes)
             await self._publisher.publish([failure for one in outcomes for failure in one.failures])
             try:
                 return await self._sink.commit(outcomes)
@@ -32,6 +40,26 @@ class Settler:
                 if not found:
                     raise SinkUnavailable(f"a row was refused but none is when tried alone: {error}") from error
                 _drop(found, outcomes)
+
+    async def _check_brake(self, outcomes: Sequence[Outcomes]) -> None:
+        """Without a dead letter that is still to be published it only counts."""
+        if all(failure.published for one in outcomes for failure in one.dead_letters()):
+            self._judge.weigh(outcomes)
+            return
+        state = await self._sink.brake()
+        if state.released:
+            return
+        if not state.engaged:
+            cause = self._judge.weigh(outcomes)
+            if cause is None:
+                return
+            state = await self._sink.engage(cause)
+            if not state.engaged:
+                return
+            log.error("brake_engaged", reason=state.reason, **state.details)
+        # What is held is judged anew, and by figures that begin anew.
+        self._judge.clear()
+        raise Braked(f"the brake on dead-lettering is on: {state.reason}; see `bridge brake status`")
 
 
 def _drop(found: Sequence[Rejected], outcomes: Sequence[Outcomes]) -> None:

@@ -13,7 +13,7 @@ app = typer.Typer(
     add_completion=False,
 )
 
-_GROUPS: Final = ("stack", "script", "topics", "db", "gate", "runs", "schema")
+_GROUPS: Final = ("stack", "script", "topics", "db", "gate", "brake", "runs", "schema")
 _COMMANDS: Final = ("up", "demo", "worker", "process", "produce", "audit")
 
 for _name in _GROUPS:

@@ -7,8 +7,9 @@ from typing import Any, NamedTuple, Protocol
 
 import asyncpg
 import pytest
-from support.making import DLQ, RAW, RETRY_1, SOURCE, batch, context, record
+from support.making import BRAKE_LIMITS, DLQ, RAW, RETRY_1, SOURCE, batch, context, record
 
+from schemas.brake import BrakeJudge
 from schemas.bridge_event import BridgeEvent
 from schemas.outcome import Outcomes
 from schemas.record import Batch, Provenance, RawRecord, TopicPartition
@@ -215,6 +216,7 @@ class Bench:
         self.world = world
         self.sink: Sink = world.sink()
         self.publisher = MemoryPublisher(DLQ)
+        self.settler = Settler(self.sink, self.publisher, BrakeJudge(BRAKE_LIMITS, time.monotonic))
 
     def record(self, offset: int, **given: Any) -> MemoryRecord:
         given.setdefault("event_id", f"e-{offset}")
@@ -231,7 +233,7 @@ class Bench:
         return await self.sink.commit(await self.judge(batch(*records, **given)))
 
     async def settle(self, *batches: Batch) -> Committed:
-        return await Settler(self.sink, self.publisher).settle(await self.judge(*batches))
+        return await self.settler.settle(await self.judge(*batches))
 
     def retry(self, offset: int, provenance: Provenance, attempt: int, **given: Any) -> MemoryRecord:
         token = {"bridge-provenance": str(provenance), "bridge-attempt": str(attempt)}
