@@ -70,6 +70,11 @@ S = TypeVar("S", bound=RunSummary)
 _FORM = "%Y-%m-%dT%H:%M:%SZ"
 
 
+def rfc3339(moment: datetime) -> str:
+    """The moment in UTC with `Z`, in whole seconds, as summaries write it."""
+    return moment.astimezone(UTC).strftime(_FORM)
+
+
 def begin_summary(script: str, now: datetime, kind: type[S], *, dry_run: bool = False) -> S:
     """A summary of that kind at its beginning, with a run id such as 20260210T143001Z-8f1c."""
     run_id = f"{now:%Y%m%dT%H%M%SZ}-{secrets.token_hex(2)}"

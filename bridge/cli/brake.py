@@ -1,6 +1,6 @@
 """`bridge brake status|release|engage`: the pause put on dead-lettering when nearly everything fails."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Annotated, Any
 
 import typer
@@ -12,7 +12,7 @@ from bridge.runs.brake import engage_job, release_job
 from bridge.runs.frame import DONE, Job, RunOptions, perform
 from schemas.brake import BrakeState
 from schemas.errors import EnvironmentUnfit, InvalidInput
-from schemas.run_summary import BrakeSummary
+from schemas.run_summary import BrakeSummary, rfc3339
 from schemas.settings import Settings, duration_seconds
 from sinks.audit import audit
 from sinks.brake import brake_state
@@ -20,6 +20,8 @@ from sinks.brake import brake_state
 brake_app = typer.Typer(
     name="brake", help="The pause put on dead-lettering when nearly everything fails.", no_args_is_help=True
 )
+
+LONGEST_SECONDS = 24 * 3600
 
 Reason = Annotated[str, typer.Option("--reason", help="Why, for those who read the history.")]
 
@@ -40,15 +42,17 @@ def status(json_output: JsonOutput = None, verbose: Verbose = False) -> None:
 @brake_app.command()
 def release(
     reason: Reason,
-    for_: Annotated[str, typer.Option("--for", metavar="10m", help="How long dead letters may pass.")] = "10m",
+    for_: Annotated[str, typer.Option("--for", metavar="10m", help="How long they may pass, at most 24h.")] = "10m",
     json_output: JsonOutput = None,
     verbose: Verbose = False,
 ) -> None:
-    """Let dead letters pass, whatever their share: these events really are bad. Bounded in time."""
+    """Let dead letters pass for a while, whatever their share: these events really are bad."""
     try:
         seconds = duration_seconds(for_)
     except ValueError as error:
         raise InvalidInput(f"--for: {error}") from None
+    if seconds > LONGEST_SECONDS:
+        raise InvalidInput("--for: at most 24h; release it again when that is over")
     settings = command_settings(verbose=verbose)
     _perform(settings, release_job(settings, seconds, _said(reason)), json_output)
 
@@ -106,7 +110,7 @@ def _document(state: BrakeState, waiting: dict[str, int] | None, probe_seconds: 
 
 
 def _moment(at: datetime | None) -> str | None:
-    return None if at is None else f"{at.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
+    return None if at is None else rfc3339(at)
 
 
 def _print(document: dict[str, Any]) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 from bridge.runs.frame import Job
 from bridge.runs.run import Run
 from schemas.brake import BrakeState
-from schemas.run_summary import BrakeSummary
+from schemas.run_summary import BrakeSummary, rfc3339
 from schemas.settings import Settings
 from sinks.brake import engage_by_hand, release_brake
 
@@ -26,6 +26,6 @@ def _job(name: str, settings: Settings, reason: str, act: Callable[[], Awaitable
         with run.target(f"group:{settings.group}"):
             state = await act()
         run.summary.engaged = state.engaged
-        run.summary.released_until = None if state.released_until is None else state.released_until.isoformat()
+        run.summary.released_until = None if state.released_until is None else rfc3339(state.released_until)
 
     return Job(name, BrakeSummary, work)
