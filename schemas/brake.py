@@ -18,12 +18,17 @@ _TOLD_SITES: Final = 5
 
 
 class BrakeLimits(NamedTuple):
-    """`ratio_pct` of `min_events` or more within `window_seconds`, or `run_length` in a row on one partition."""
+    """`ratio_pct` of `min_events` or more within `window_seconds`, or `run_length` in a row on one raw partition.
+
+    `retry_seconds` is how long an event may have been on the retry topics: those that are given up are compared with
+    what came in when they did.
+    """
 
     ratio_pct: Decimal
     min_events: int
     run_length: int
     window_seconds: float
+    retry_seconds: float = 0.0
 
 
 class BrakeCause(NamedTuple):
@@ -72,11 +77,39 @@ class _Entry(NamedTuple):
     bad: Sites
 
 
+class _Window:
+    """Sums of the last `seconds`, each batch under a key of its own."""
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+        self.good: Counter[int] = Counter()
+        self.bad: Counter[int] = Counter()
+        self._entries: OrderedDict[object, _Entry] = OrderedDict()
+
+    def add(self, key: object, entry: _Entry) -> None:
+        """Counts a batch, in the place of what the same key stood for; forgets what is too old."""
+        while self._entries and next(iter(self._entries.values())).at <= entry.at - self.seconds:
+            self._subtract(self._entries.popitem(last=False)[1])
+        if key in self._entries:
+            self._subtract(self._entries.pop(key))
+        self._entries[key] = entry
+        self.good.update(entry.good)
+        self.bad.update(entry.bad)
+
+    def _subtract(self, entry: _Entry) -> None:
+        for total, part in ((self.good, entry.good), (self.bad, entry.bad)):
+            for site, count in part.items():
+                total[site] -= count
+                if not total[site]:
+                    del total[site]
+
+
 class BrakeJudge:
     """Weighs the outcomes of all batches of one process before any of their dead letters is published.
 
     Only decided events count: those that would become a row and those that would be dead-lettered; duplicates and
     retries say nothing. No site alone can engage the brake while others do well. `now` is in seconds and only grows.
+    What first attempts come to is compared with first attempts, what retries come to with everything.
     """
 
     def __init__(self, limits: BrakeLimits, now: Callable[[], float]) -> None:
@@ -88,38 +121,24 @@ class BrakeJudge:
 
     def clear(self) -> None:
         """Begins anew, as after a brake that was let go."""
-        self._entries: OrderedDict[object, _Entry] = OrderedDict()
-        self._good: Counter[int] = Counter()
-        self._bad: Counter[int] = Counter()
+        self._first = _Window(self._limits.window_seconds)
+        self._all = _Window(self._limits.window_seconds + self._limits.retry_seconds)
         self._runs: dict[TopicPartition, _Run] = {}
 
     def weigh(self, outcomes: Sequence[Outcomes]) -> BrakeCause | None:
         """Counts these outcomes, the same batch once however often it comes; the cause if the brake must go on."""
         now = self._now()
-        self._forget(now)
-        streaks = []
-        failing = None
+        failing = []
         for one in outcomes:
             dead = one.dead_letters()
-            good, bad = self._add(one, dead, now)
-            streak = self._follow(one, dead, good, bad, now)
+            entry = self._add(one, dead, now)
+            streak = self._follow(one, dead, entry) if _first_attempts(one) else None
             if dead:
-                failing = failing or dead[0]
-                streaks.append((streak, dead[-1]))
-        if failing is None:
-            return None
-        if nearly_all(self._good, self._bad, self._limits.min_events, self._limits.ratio_pct):
-            return self._cause(
-                f"{self._bad.total()} of {self._good.total() + self._bad.total()} events decided within "
-                f"{self._limits.window_seconds:g} s would be dead-lettered",
-                self._bad,
-                failing,
-            )
-        for streak, last in streaks:
-            if self._too_long(streak):
-                place = f"{last.record.topic}-{last.record.partition}"
-                length = sum(streak.sites.values())
-                return self._cause(f"{length} events in a row on {place} would be dead-lettered", streak.sites, last)
+                failing.append((dead[0], streak))
+        for failure, streak in failing:
+            cause = self._by_share(failure) or self._by_run(failure, streak)
+            if cause is not None:
+                return cause
         return None
 
     def passes(self, outcomes: Sequence[Outcomes]) -> bool:
@@ -132,32 +151,32 @@ class BrakeJudge:
     def _good_sites(one: Outcomes) -> Counter[int]:
         return Counter([candidate.event.site_id for candidate in one.candidates])
 
-    def _add(self, one: Outcomes, dead: Sequence[Failure], now: float) -> tuple[Sites, Sites]:
+    def _add(self, one: Outcomes, dead: Sequence[Failure], now: float) -> _Entry:
         good = self._good_sites(one)
         for site in good:
             self._passed[site] = now
-        bad = Counter(map(self._site_of, dead)) if dead else Counter[int]()
+        entry = _Entry(now, good, Counter(map(self._site_of, dead)))
         # What came from the ledger stands at no offset of its own.
         key = object() if one.batch.from_ledger else (one.batch.source, one.batch.prev)
-        self._subtract(self._entries.pop(key, None))
-        self._entries[key] = _Entry(now, good, bad)
-        self._good.update(good)
-        self._bad.update(bad)
-        return good, bad
+        self._all.add(key, entry)
+        if _first_attempts(one):
+            self._first.add(key, entry)
+        return entry
 
-    def _subtract(self, entry: _Entry | None) -> None:
-        if entry is None:
-            return
-        for total, part in ((self._good, entry.good), (self._bad, entry.bad)):
-            for site, count in part.items():
-                total[site] -= count
-                if not total[site]:
-                    del total[site]
+    def _by_share(self, failure: Failure) -> BrakeCause | None:
+        window = self._first if failure.attempt == 1 else self._all
+        if not nearly_all(window.good, window.bad, self._limits.min_events, self._limits.ratio_pct):
+            return None
+        bad, total = window.bad.total(), window.bad.total() + window.good.total()
+        return _cause(
+            f"{bad} of {total} events decided within {window.seconds:g} s would be dead-lettered", window.bad, failure
+        )
 
-    def _forget(self, now: float) -> None:
-        oldest = now - self._limits.window_seconds
-        while self._entries and next(iter(self._entries.values())).at <= oldest:
-            self._subtract(self._entries.popitem(last=False)[1])
+    def _by_run(self, failure: Failure, streak: _Streak | None) -> BrakeCause | None:
+        if streak is None or not self._too_long(streak):
+            return None
+        place = f"{failure.record.topic}-{failure.record.partition}"
+        return _cause(f"{_length(streak)} events in a row on {place} would be dead-lettered", streak.sites, failure)
 
     def _site_of(self, failure: Failure) -> int:
         """Whose trouble it is: by the gateway's word, else the registry's, the event's, or its key's.
@@ -173,18 +192,18 @@ class BrakeJudge:
         site = int(digits) if digits.isdigit() and len(digits) <= _KEY_DIGITS else UNCONFIRMED_SITE
         return site if site in self._passed else UNCONFIRMED_SITE
 
-    def _follow(self, one: Outcomes, dead: Sequence[Failure], good: Sites, bad: Sites, now: float) -> _Streak:
+    def _follow(self, one: Outcomes, dead: Sequence[Failure], entry: _Entry) -> _Streak:
         """Carries the partition's streak on through the batch; returns the longest that the batch had a part in."""
-        batch = one.batch
+        batch, now = one.batch, entry.at
         known = self._runs.get(batch.source)
         before = _Streak({}, now)
         if known is not None and batch.prev == known.next:
             before = known.after
         elif known is not None and batch.prev == known.prev:
             before = known.before
-        if not good:
-            after = longest = before.followed_by(bad, now)
-        elif sum(before.sites.values()) + len(dead) < self._limits.run_length:
+        if not entry.good:
+            after = longest = before.followed_by(entry.bad, now)
+        elif _length(before) + len(dead) < self._limits.run_length:
             last_good = one.candidates[-1].record.offset
             trailing = [failure for failure in dead if failure.record.offset > last_good]
             after = longest = _Streak(Counter(map(self._site_of, trailing)), now)
@@ -217,18 +236,25 @@ class BrakeJudge:
         worst = _worst(streak.sites, about)
         return not about - {worst} or 2 * _of_others(streak.sites, worst) >= length
 
-    def _cause(self, reason: str, sites: Sites, failure: Failure) -> BrakeCause:
-        most = Counter(sites).most_common(_TOLD_SITES)
-        details = {
-            "topic": failure.record.topic,
-            "partition": failure.record.partition,
-            "offset": failure.record.offset,
-            "error_class": failure.error_class.value,
-            "error": failure.error[:300],
-            "sites": {str(site): count for site, count in most},
-            "sites_total": len(sites),
-        }
-        return BrakeCause(reason, details)
+
+def _first_attempts(one: Outcomes) -> bool:
+    """Whether a batch is one of first attempts; on the retry topics nearly everything may fail for good reasons."""
+    if one.candidates:
+        return one.candidates[0].event.attempt == 1
+    return not one.failures or one.failures[0].attempt == 1
+
+
+def _cause(reason: str, sites: Sites, failure: Failure) -> BrakeCause:
+    details = {
+        "topic": failure.record.topic,
+        "partition": failure.record.partition,
+        "offset": failure.record.offset,
+        "error_class": failure.error_class.value,
+        "error": failure.error[:300],
+        "sites": {str(site): count for site, count in Counter(sites).most_common(_TOLD_SITES)},
+        "sites_total": len(sites),
+    }
+    return BrakeCause(reason, details)
 
 
 def _length(streak: _Streak) -> int:

@@ -216,8 +216,14 @@ class Settings(BaseSettings):
     @property
     def brake_limits(self) -> BrakeLimits:
         """By what dead-lettering is braked."""
+        cap = self.seconds("retry_delay_cap")
+        longest = max(min(duration_seconds(label), cap) for label in self.retry_delays)
         return BrakeLimits(
-            self.brake_ratio_pct, self.brake_min_events, self.brake_run_length, self.seconds("brake_window")
+            self.brake_ratio_pct,
+            self.brake_min_events,
+            self.brake_run_length,
+            self.seconds("brake_window"),
+            retry_seconds=longest * self.max_retries,
         )
 
     def kafka_client(self) -> dict[str, Any]:

@@ -19,6 +19,7 @@ class BrakeHold:
     def __init__(self, probe_seconds: float) -> None:
         self._probe_seconds = probe_seconds
         self._held: dict[TopicPartition, int] = {}
+        self._told: dict[TopicPartition, int] = {}
         self._probed: set[TopicPartition] = set()
         self._probe_at = 0.0
         self._look_at = 0.0
@@ -36,12 +37,16 @@ class BrakeHold:
         self._probed = {cause} & set(sources) if state.engaged else set()
         self._probe_at = 0.0
 
-    def keep(self, first: Mapping[TopicPartition, int], now: float) -> None:
-        """Holds each partition at the offset of its first would-be dead letter."""
+    def keep(self, first: Mapping[TopicPartition, int], now: float) -> Mapping[TopicPartition, int]:
+        """Holds each partition at the offset of its first would-be dead letter; returns those that are news."""
         if not self._held:
             self._look_at = now + LOOK_SECONDS
             self._probe_at = now + self._probe_seconds
         self._held.update(first)
+        # A probe that fails holds the same again, every time.
+        news = {source: offset for source, offset in first.items() if self._told.get(source) != offset}
+        self._told |= news
+        return news
 
     def to_look(self, now: float) -> bool:
         """Whether it is time to look at the brake's state."""

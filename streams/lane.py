@@ -188,12 +188,12 @@ class Lane:
         }
         for source, offset in first.items():
             self._source.rewind(source, offset)
+        self._source.pause(first)
+        for source, offset in self._brake.keep(first, self._parts.monotonic()).items():
             log.warning(
                 "held_by_brake", lane=self.name, topic=source.topic, partition=source.partition, offset=offset,
                 reason=str(error),
             )  # fmt: skip
-        self._source.pause(first)
-        self._brake.keep(first, self._parts.monotonic())
         self._show_held()
         parts = (batch.before(first[batch.source]) if batch.source in first else batch for batch in batches)
         if ready := [part for part in parts if part is not None]:

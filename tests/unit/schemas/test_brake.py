@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from decimal import Decimal
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -43,6 +44,15 @@ class Bench:
         self.next[partition] = first + len(records)
         context = Context(records[0].timestamp, REGISTRY, known, {}, BOUNDS, POLICY, RAW)
         return process(batch(*records, prev=first), context)
+
+    def given_up(self, kinds: Iterable[tuple[int, str]], partition: int = 0) -> Outcomes:
+        """The same, as last attempts from a retry topic."""
+        one = self.outcomes(kinds, partition + 100)
+        for failure in one.failures:
+            failure.attempt = 4
+        for candidate in one.candidates:
+            candidate.event = msgspec.structs.replace(candidate.event, attempt=4)
+        return one
 
     @staticmethod
     def _record(source: TopicPartition, offset: int, site: int, kind: str) -> MemoryRecord:
@@ -164,6 +174,27 @@ def test_one_sites_run_does_not_stop_sites_that_do_well() -> None:
     alone = Bench(limits)
     assert not alone.weigh([(7, GOOD)], partition=1)
     assert alone.weigh([(7, BAD)] * 100)
+
+
+def test_retries_that_are_used_up_are_compared_with_what_came_in_when_they_did() -> None:
+    """A thousand of a million that nobody will ever heal come due when the raw topic has long been quiet."""
+    limits = LIMITS._replace(retry_seconds=180.0)
+    bench = Bench(limits)
+    for number in range(10):
+        assert not bench.weigh(mixed(40, 0), partition=number)
+    bench.clock.now += 200
+    for number in range(7):
+        assert bench.judge.weigh([bench.given_up(mixed(0, 50), number)]) is None, "in a row, and quite all right"
+    bench.clock.now += 40
+    assert bench.judge.weigh([bench.given_up(mixed(0, 100))]) is not None, "nothing has become a row in all the time"
+
+
+def test_first_attempts_are_not_excused_by_retries_that_heal() -> None:
+    """A hundred healed say nothing of what is decided now."""
+    bench = Bench(LIMITS._replace(retry_seconds=180.0))
+    for number in range(10):
+        assert bench.judge.weigh([bench.given_up(mixed(100, 0), number)]) is None
+    assert bench.weigh(mixed(0, 100))
 
 
 def test_a_batch_that_comes_again_counts_once() -> None:
