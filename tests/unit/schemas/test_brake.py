@@ -20,6 +20,8 @@ from streams.processor import Context, process
 LIMITS = BrakeLimits(Decimal(50), 100, 100, 60.0)
 REGISTRY = {f"s{site}": Script(f"s{site}", site, None, enabled=True) for site in range(1, 30)}
 GOOD, BAD, UNREADABLE, RETRIED = "good", "bad", "unreadable", "retried"
+BY_GATEWAY, BY_ITSELF = "unreadable, by a gateway", "a stranger's script"
+NO_RETRIES = POLICY._replace(max_retries=0)
 
 
 class Clock:
@@ -37,12 +39,14 @@ class Bench:
         self.judge = BrakeJudge(limits, self.clock)
         self.next: dict[int, int] = {}
 
-    def outcomes(self, kinds: Iterable[tuple[int, str]], partition: int = 0, known: Any = frozenset()) -> Outcomes:
+    def outcomes(
+        self, kinds: Iterable[tuple[int, str]], partition: int = 0, known: Any = frozenset(), policy: Any = POLICY
+    ) -> Outcomes:
         source = TopicPartition(RAW, partition)
         first = self.next.get(partition, 0)
         records = [self._record(source, first + index, *one) for index, one in enumerate(kinds)]
         self.next[partition] = first + len(records)
-        context = Context(records[0].timestamp, REGISTRY, known, {}, BOUNDS, POLICY, RAW)
+        context = Context(records[0].timestamp, REGISTRY, known, {}, BOUNDS, policy, RAW)
         return process(batch(*records, prev=first), context)
 
     def given_up(self, kinds: Iterable[tuple[int, str]], partition: int = 0) -> Outcomes:
@@ -59,10 +63,12 @@ class Bench:
         event: dict[str, Any] = {"site_id": site, "script_id": f"s{site}", "event_id": f"e-{source.partition}-{offset}"}
         if kind == BAD:
             event["event_type"] = ""
-        if kind == RETRIED:
+        if kind in (RETRIED, BY_ITSELF):
             event["script_id"] = "nobody"
-        value = b"{" if kind == UNREADABLE else None
-        return record(offset, value, source=source, key=f"{site}:e".encode() if site else None, **event)
+        value = b"{" if kind in (UNREADABLE, BY_GATEWAY) else None
+        key = f"{site}:e".encode() if site and kind not in (BY_GATEWAY, BY_ITSELF) else None
+        headers = {"bridge-site-id": str(site)} if kind == BY_GATEWAY else {}
+        return record(offset, value, source=source, key=key, headers=headers, **event)
 
     def weigh(self, kinds: Iterable[tuple[int, str]], partition: int = 0) -> bool:
         return self.judge.weigh([self.outcomes(kinds, partition)]) is not None
@@ -129,6 +135,14 @@ def test_nearly_everything_fails_although_one_site_sends_most_of_it() -> None:
     assert Bench().weigh([(7, BAD)] * 990 + [(number, BAD) for number in range(1, 6)])
 
 
+@pytest.mark.parametrize("kind", [BAD, UNREADABLE, BY_GATEWAY, BY_ITSELF])
+def test_whose_an_event_is_can_be_told_although_it_is_broken(kind: str) -> None:
+    """By its script, its key, the gateway or its own word: three fifths of each site's events fail."""
+    kinds = [(site, GOOD) for site in range(1, 11)] * 40 + [(site, kind) for site in range(1, 11)] * 60
+    bench = Bench(LIMITS._replace(run_length=10**6))
+    assert bench.judge.weigh([bench.outcomes(kinds, policy=NO_RETRIES)]) is not None
+
+
 def test_what_is_nobodys_is_no_vote() -> None:
     """One site's garbage without a readable owner, beside garbage that is its own, leaves the others alone."""
     bench = Bench()
@@ -162,6 +176,9 @@ def test_a_run_within_a_batch() -> None:
     bench = Bench(limits)
     assert not bench.weigh(mixed(5, 60))
     assert bench.weigh([*mixed(0, 40), (1, GOOD)])
+    bench = Bench(limits)
+    assert not bench.weigh([*mixed(0, 60), (1, GOOD)])
+    assert not bench.weigh(mixed(0, 60)), "the good one came in between"
 
 
 def test_one_sites_run_does_not_stop_sites_that_do_well() -> None:
@@ -173,7 +190,9 @@ def test_one_sites_run_does_not_stop_sites_that_do_well() -> None:
         assert not bench.weigh([(7, BAD)] * 50), number
     alone = Bench(limits)
     assert not alone.weigh([(7, GOOD)], partition=1)
-    assert alone.weigh([(7, BAD)] * 100)
+    assert not alone.weigh([(2, GOOD)])
+    alone.clock.now += 1000
+    assert alone.weigh([(7, BAD)] * 100), "nobody else has done well since it began"
 
 
 def test_retries_that_are_used_up_are_compared_with_what_came_in_when_they_did() -> None:
@@ -183,15 +202,15 @@ def test_retries_that_are_used_up_are_compared_with_what_came_in_when_they_did()
     for number in range(10):
         assert not bench.weigh(mixed(40, 0), partition=number)
     bench.clock.now += 200
-    for number in range(7):
-        assert bench.judge.weigh([bench.given_up(mixed(0, 50), number)]) is None, "in a row, and quite all right"
+    for _ in range(7):
+        assert bench.judge.weigh([bench.given_up(mixed(0, 50))]) is None, "in a row, and quite all right"
     bench.clock.now += 40
     assert bench.judge.weigh([bench.given_up(mixed(0, 100))]) is not None, "nothing has become a row in all the time"
 
 
 def test_first_attempts_are_not_excused_by_retries_that_heal() -> None:
     """A hundred healed say nothing of what is decided now."""
-    bench = Bench(LIMITS._replace(retry_seconds=180.0))
+    bench = Bench(LIMITS._replace(retry_seconds=180.0, run_length=10**6))
     for number in range(10):
         assert bench.judge.weigh([bench.given_up(mixed(100, 0), number)]) is None
     assert bench.weigh(mixed(0, 100))
@@ -204,6 +223,12 @@ def test_a_batch_that_comes_again_counts_once() -> None:
     for _ in range(5):
         assert bench.judge.weigh([held]) is None
     assert bench.weigh(mixed(0, 1))
+    bench = Bench(LIMITS._replace(min_events=10**6))
+    assert not bench.weigh(mixed(0, 60))
+    again = bench.outcomes(mixed(0, 39))
+    for _ in range(5):
+        assert bench.judge.weigh([again]) is None
+    assert bench.weigh(mixed(0, 1)), "nor does it end the row that it is part of"
 
 
 def test_the_ledgers_batches_are_all_different() -> None:

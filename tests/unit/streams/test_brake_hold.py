@@ -126,8 +126,32 @@ def test_a_probe_that_fails_changes_nothing() -> None:
     assert (stream.dead_letters(), waiting(stream, stream.raw)) == ([], [40])
 
 
+def test_let_go_it_begins_anew() -> None:
+    """What was counted before says nothing of what comes after."""
+
+    async def main() -> Stream:
+        stream = Stream(max_records=7, limits=LIMITS)
+        sound = stream.registry
+        stream.produce(event_id="first")
+        async with stream.running():
+            await stream.settled()
+            moved(stream)
+            storm(stream, 21)
+            await braked(stream)
+            stream.registry = sound
+            await stream.settled()
+            for _ in range(5):
+                stream.produce(value=b"{")
+            await stream.settled()
+        return stream
+
+    stream = run_virtually(main())
+    stream.assert_balanced()
+    assert (len(stream.dead_letters()), stream.store.brake.engaged, stream.calls["engage"]) == (19, False, 1)
+
+
 def test_released_by_an_operator() -> None:
-    """These really are bad: they are dead-lettered, and the lane learns of it within a second or two."""
+    """They are dead-lettered within seconds, and when the release is over what passed under it does not count."""
 
     async def main() -> tuple[Stream, float]:
         stream = Stream(limits=LIMITS)
@@ -138,11 +162,15 @@ def test_released_by_an_operator() -> None:
             stream.store.brake = BrakeState(released=True)
             began = stream.now_ms()
             await stream.settled()
-            return stream, (stream.now_ms() - began) / 1000
+            seconds = (stream.now_ms() - began) / 1000
+            stream.store.brake = BrakeState()
+            stream.produce(value=b"{")
+            await stream.settled()
+            return stream, seconds
 
     stream, seconds = run_virtually(main())
     stream.assert_balanced()
-    assert (len(stream.dead_letters()), stream.store.brake.engaged) == (40, False)
+    assert (len(stream.dead_letters()), stream.store.brake.engaged) == (41, False)
     assert seconds < 3
 
 
@@ -237,10 +265,14 @@ def test_an_outage_while_partitions_are_held() -> None:
         stream = Stream(2, limits=LIMITS)
         moved(stream)
         storm(stream)
-        async with stream.running():
+        async with stream.running() as lanes:
             await braked(stream)
+            settlements = stream.calls["stored"]
             stream.failing["brake"] = 6
             await stream.until(lambda: stream.failing["brake"] == 0, "the outage to be over")
+            assert stream.calls["probed"] == 0
+            await stream.until(lambda: not lanes[0].waiting and stream.calls["brake"] > 12, "some looks after it")
+            assert (stream.calls["stored"], stream.calls["probed"]) == (settlements, 0), "nothing held was read"
             await stream.until(lambda: stream.calls["probed"] == 1, "a probe")
             stream.store.brake = BrakeState(released=True)
             await stream.settled()
