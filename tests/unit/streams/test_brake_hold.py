@@ -110,15 +110,16 @@ def test_a_probe_lets_go_once_the_cause_is_gone() -> None:
 
 
 def test_a_probe_that_fails_changes_nothing() -> None:
-    """However often it is tried."""
+    """However often it is tried; and a lane that holds all it has is not stuck."""
 
     async def main() -> Stream:
         stream = Stream(limits=LIMITS)
         moved(stream)
         storm(stream)
-        async with stream.running():
+        async with stream.running() as lanes:
             await braked(stream)
             await stream.until(lambda: stream.calls["probed"] == 5, "five probes")
+            assert stream.parts.monotonic() - lanes[0].progressed_at < PROBE_SECONDS
         return stream
 
     stream = run_virtually(main())
