@@ -37,9 +37,8 @@ class RetryLane(Lane):
         due = [source for source, moment in self._resume_at.items() if moment <= now]
         for source in due:
             del self._resume_at[source]
-        held = self._brake.held
-        if ready := [source for source in due if source not in held]:
-            self._source.resume(ready)
+        if due:
+            self._source.resume(due)
 
     def _recovered(self) -> None:
         held = self.waiting
