@@ -8,6 +8,7 @@ BridgeError
 ├── SinkUnavailable       the operation failed, not the event: pause, try again
 ├── RowRejected           Postgres refuses a row: bisect until it stands alone
 ├── BatchRefused          the batch does not continue the stored offset: rewind
+├── Braked                nearly everything would be dead-lettered: hold, probe
 └── Defect                an invariant is broken: stop the process, say so         exit 1
 """
 
@@ -64,6 +65,10 @@ class RowRejected(BridgeError):
 
 class BatchRefused(BridgeError):
     """The truth has moved since the batch was judged: its offset, or the ledger's state of one of its records."""
+
+
+class Braked(BridgeError):
+    """The brake on dead-lettering is on: what would be dead-lettered stays unread, and nothing of it is published."""
 
 
 class Defect(BridgeError):

@@ -81,6 +81,10 @@ class Outcomes:
     stale: int = 0
     clamped: int = 0
 
+    def dead_letters(self) -> list[Failure]:
+        """The failures that go to the DLQ."""
+        return [failure for failure in self.failures if failure.has_dead_letter]
+
 
 class Tally(NamedTuple):
     """What one settlement added, for metrics, progress and the run summary."""

@@ -1,6 +1,7 @@
 """What the source hands on: raw records as the broker keeps them, their identity, and batches of them."""
 
 import re
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple, Protocol
@@ -132,6 +133,13 @@ class Batch(NamedTuple):
     def from_ledger(self) -> bool:
         """Whether it was read from the ledger itself and not from a log."""
         return self.source.topic == LEDGER_TOPIC
+
+    def before(self, offset: int) -> "Batch | None":
+        """Its part before the record at `offset`, one of its own; None if nothing comes before it."""
+        if offset <= self.prev:
+            return None
+        count = bisect_left(self.records, offset, key=lambda record: record.offset)
+        return Batch(self.source, self.prev, offset, self.records[:count])
 
     @property
     def skipped(self) -> int:

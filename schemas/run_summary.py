@@ -65,8 +65,21 @@ class OffsetsSummary(RunSummary):
     changes: list[str] = Field(default_factory=list)
 
 
+class BrakeSummary(RunSummary):
+    """What a `bridge brake release` or `engage` left behind."""
+
+    reason: str = ""
+    engaged: bool = False
+    released_until: str | None = None
+
+
 S = TypeVar("S", bound=RunSummary)
 _FORM = "%Y-%m-%dT%H:%M:%SZ"
+
+
+def rfc3339(moment: datetime) -> str:
+    """The moment in UTC with `Z`, in whole seconds, as summaries write it."""
+    return moment.astimezone(UTC).strftime(_FORM)
 
 
 def begin_summary(script: str, now: datetime, kind: type[S], *, dry_run: bool = False) -> S:

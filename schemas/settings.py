@@ -10,6 +10,7 @@ from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_vali
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from schemas.addresses import broker_hosts, database_address
+from schemas.brake import BrakeLimits
 from schemas.errors import InvalidInput
 from schemas.gate import WindowLimits
 from schemas.reasons import ErrorClass
@@ -126,6 +127,16 @@ class Settings(BaseSettings):
     gate_min_processed: int = Field(100, ge=1, description="fewer events than this are no ground for a live verdict")
     gate_interval: str = Field("10s", description="how often the live verdict is looked at again")
 
+    brake_ratio_pct: Decimal = Field(
+        Decimal(50), gt=0, le=100, description="dead-lettering is braked at this ratio of would-be dead letters"
+    )
+    brake_min_events: int = Field(1000, ge=1, description="fewer events than this are no ground for the brake")
+    brake_window: str = Field("60s", description="the brake looks back this far")
+    brake_run_length: int = Field(
+        1000, ge=1, description="so many would-be dead letters in a row on one partition brake too"
+    )
+    brake_probe_interval: str = Field("30s", description="how often a braked partition's events are judged again")
+
     metrics_host: str = Field("127.0.0.1", description="address that /metrics listens on; 0.0.0.0 for all")
     metrics_port: int = Field(0, ge=0, le=65535, description="port of /metrics; 0 chooses a free one")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="least level that is logged")
@@ -148,8 +159,7 @@ class Settings(BaseSettings):
     @field_validator(
         "start_timeout", "retry_delay_cap", "session_timeout", "revoke_budget", "lock_timeout", "watchdog_budget",
         "occurred_at_max_age", "occurred_at_max_ahead", "registry_refresh", "gate_window", "gate_interval",
-        "backup_max_age", "restore_time",
-        "sweep_interval", "sweep_after",
+        "backup_max_age", "restore_time", "sweep_interval", "sweep_after", "brake_window", "brake_probe_interval",
     )  # fmt: skip
     @classmethod
     def _duration(cls, value: str) -> str:
@@ -231,6 +241,19 @@ class Settings(BaseSettings):
     def gate_limits(self) -> WindowLimits:
         """By what the live verdict judges."""
         return WindowLimits(self.gate_max_retry_ratio_pct, self.gate_max_drop_ratio_pct, self.gate_min_processed)
+
+    @property
+    def brake_limits(self) -> BrakeLimits:
+        """By what dead-lettering is braked."""
+        cap = self.seconds("retry_delay_cap")
+        longest = max(min(duration_seconds(label), cap) for label in self.retry_delays)
+        return BrakeLimits(
+            self.brake_ratio_pct,
+            self.brake_min_events,
+            self.brake_run_length,
+            self.seconds("brake_window"),
+            retry_seconds=longest * self.max_retries,
+        )
 
     def kafka_ssl_context(self) -> ssl.SSLContext | None:
         """How Kafka's certificate is verified and our own shown, None without TLS; raises InvalidInput."""

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from schemas.brake import BrakeCause, BrakeState
 from schemas.bridge_event import BridgeEvent
 from schemas.errors import Defect, RowRejected
 from schemas.headers import bounded_text
@@ -108,6 +109,7 @@ class MemoryStore:
     events: list[BridgeEvent] = field(default_factory=list)
     ledger: dict[Provenance, MemoryLedgerRow] = field(default_factory=dict)
     windows: Windows = field(default_factory=dict)
+    brake: BrakeState = field(default_factory=BrakeState)
 
 
 class MemorySink:
@@ -216,6 +218,23 @@ class MemorySink:
         winners, _ = first_of_each_key(outcomes)
         refused = ((candidate, self._store.refuse(candidate.event)) for candidate in winners.values())
         return [Rejected(candidate, why) for candidate, why in refused if why is not None]
+
+    async def brake(self) -> BrakeState:
+        self._fail("brake")
+        return self._store.brake
+
+    async def engage(self, cause: BrakeCause) -> BrakeState:
+        self._fail("engage")
+        if not (self._store.brake.engaged or self._store.brake.released):
+            self._store.brake = BrakeState(engaged=True, reason=cause.reason, details=cause.details)
+        return self._store.brake
+
+    async def probed(self, *, passed: bool) -> bool:
+        self._fail("probed")
+        lets_go = passed and self._store.brake.engaged and not self._store.brake.by_hand
+        if lets_go:
+            self._store.brake = self._store.brake._replace(engaged=False)
+        return lets_go
 
     async def close(self) -> None:
         """Nothing to let go of."""

@@ -38,6 +38,9 @@ SETTLE_SECONDS = Histogram(
     registry=REGISTRY,
 )
 PAUSED = Gauge("bridge_paused_partitions", "Partitions held because a service is away.", ["lane"], registry=REGISTRY)
+BRAKED = Gauge(
+    "bridge_braked_partitions", "Partitions held by the brake on dead-lettering.", ["lane"], registry=REGISTRY
+)
 UNREADABLE = Gauge(
     "bridge_unreadable_partitions",
     "1 for a partition held because its next record can't be read.",

@@ -7,12 +7,14 @@ from contextlib import asynccontextmanager
 import asyncpg
 import structlog
 
+from schemas.brake import BrakeCause, BrakeState
 from schemas.errors import BridgeError, RowRejected, SinkUnavailable
 from schemas.instants import instant
 from schemas.ledger import LedgerState, Scope, Waiting
 from schemas.log_identity import KnownLog, LogMark
 from schemas.outcome import Candidate, Outcomes
 from schemas.record import Provenance, TopicPartition
+from sinks.brake import engage_brake, read_brake
 from sinks.ledger import provenance_columns, state_and_body, waiting
 from sinks.postgres import APPLICATION_PREFIX, Connection, close, connect, connection, sql, worker_name
 from sinks.resolve import first_of_each_key
@@ -105,6 +107,19 @@ class PostgresSink:
             middle = len(candidates) // 2
             await self._halve(conn, candidates[:middle], found)
             await self._halve(conn, candidates[middle:], found)
+
+    async def brake(self) -> BrakeState:
+        async with self._working("reading the brake") as conn:
+            return await read_brake(conn, self._group)
+
+    async def engage(self, cause: BrakeCause) -> BrakeState:
+        async with self._working("engaging the brake") as conn:
+            return await engage_brake(conn, self._group, worker_name(), cause, by_hand=False)
+
+    async def probed(self, *, passed: bool) -> bool:
+        async with self._working("noting a probe of the brake") as conn:
+            await conn.execute(sql("brake_probed"), self._group)
+            return passed and bool(await conn.fetchval(sql("brake_let_go"), self._group, worker_name()))
 
     async def close(self) -> None:
         opened, self._opened = self._opened, None

@@ -3,7 +3,10 @@
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
-from schemas.errors import RowRejected, SinkUnavailable
+import structlog
+
+from schemas.brake import BrakeJudge
+from schemas.errors import Braked, RowRejected, SinkUnavailable
 from schemas.outcome import Outcomes, dropped
 from schemas.reasons import DroppedReason, ErrorClass
 from schemas.record import TopicPartition
@@ -11,14 +14,16 @@ from sinks.resolve import check_offsets, check_stands, logged
 from sinks.sink import Committed, Publisher, Rejected, Sink
 
 _NOWHERE: Mapping[TopicPartition, int] = MappingProxyType({})
+log = structlog.get_logger(__name__)
 
 
 class Settler:
     """Settles batches of one lane. Never awaits Kafka under a database lock."""
 
-    def __init__(self, sink: Sink, publisher: Publisher) -> None:
+    def __init__(self, sink: Sink, publisher: Publisher, judge: BrakeJudge) -> None:
         self._sink = sink
         self._publisher = publisher
+        self._judge = judge
 
     async def settle(self, outcomes: Sequence[Outcomes], stands: Mapping[TopicPartition, int] = _NOWHERE) -> Committed:
         """Publishes what must be published, then writes everything else in one transaction.
@@ -27,12 +32,14 @@ class Settler:
         restored or somebody else moved it, and the batch is refused too.
 
         May be called again with the same outcomes after SinkUnavailable: what was published stays published, and
-        what was refused stays refused. Raises BatchRefused if the batch does not continue the stored offset.
+        what was refused stays refused. Raises BatchRefused if the batch does not continue the stored offset,
+        and Braked, with nothing published or written, if the brake holds its dead letters.
         """
         while True:
             stored = await self._sink.stored(sorted({*stands, *(batch.source for batch in logged(outcomes))}))
             check_offsets(stored, outcomes)
             check_stands(stored, stands)
+            await self._check_brake(outcomes)
             await self._publisher.publish([failure for one in outcomes for failure in one.failures])
             try:
                 return await self._sink.commit(outcomes)
@@ -41,6 +48,26 @@ class Settler:
                 if not found:
                     raise SinkUnavailable(f"a row was refused but none is when tried alone: {error}") from error
                 _drop(found, outcomes)
+
+    async def _check_brake(self, outcomes: Sequence[Outcomes]) -> None:
+        """Without a dead letter that is still to be published it only counts."""
+        if all(failure.published for one in outcomes for failure in one.dead_letters()):
+            self._judge.weigh(outcomes)
+            return
+        state = await self._sink.brake()
+        if state.released:
+            return
+        if not state.engaged:
+            cause = self._judge.weigh(outcomes)
+            if cause is None:
+                return
+            state = await self._sink.engage(cause)
+            if not state.engaged:
+                return
+            log.error("brake_engaged", reason=state.reason, **state.details)
+        # What is held is judged anew, and by figures that begin anew.
+        self._judge.clear()
+        raise Braked(f"the brake on dead-lettering is on: {state.reason}; see `bridge brake status`")
 
 
 def _drop(found: Sequence[Rejected], outcomes: Sequence[Outcomes]) -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple, Protocol
 
+from schemas.brake import BrakeCause, BrakeState
 from schemas.ledger import LedgerState, Scope, Waiting
 from schemas.log_identity import KnownLog
 from schemas.outcome import Candidate, Failure, Outcomes, Tally
@@ -73,6 +74,21 @@ class Sink(Protocol):
 
     async def rejected(self, outcomes: Sequence[Outcomes]) -> list[Rejected]:
         """Which candidates are refused, found by halving in a transaction that is always rolled back."""
+        ...
+
+    async def brake(self) -> BrakeState:
+        """The brake on dead-lettering, without a lock."""
+        ...
+
+    async def engage(self, cause: BrakeCause) -> BrakeState:
+        """Puts the brake on, unless it is on or an operator has released it; returns the state that now stands."""
+        ...
+
+    async def probed(self, *, passed: bool) -> bool:
+        """Notes that a few events were judged again, and lets the brake go if they passed; whether it did.
+
+        A brake that an operator put on stays.
+        """
         ...
 
     async def close(self) -> None:

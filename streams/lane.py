@@ -9,7 +9,8 @@ from typing import TypeVar
 
 import structlog
 
-from schemas.errors import BatchRefused, SinkUnavailable
+from schemas.brake import BrakeJudge
+from schemas.errors import BatchRefused, Braked, SinkUnavailable
 from schemas.outcome import Outcomes
 from schemas.record import Batch, TopicPartition
 from schemas.registry import Registry
@@ -17,6 +18,7 @@ from sinks import metrics
 from sinks.settle import Settler
 from sinks.sink import Committed, Publisher, Sink
 from sinks.sqlstate import TIMED_OUT
+from streams.brake_hold import BrakeHold
 from streams.dedup import DedupHints
 from streams.log_identity import Examination, examine
 from streams.normalize import Bounds
@@ -50,6 +52,8 @@ class LaneParts:
     raw_topic: str
     max_records: int
     dedup_hints: int
+    brake: BrakeJudge
+    brake_probe_seconds: float
     random: Callable[[], float]
     now_ms: Callable[[], int]
     monotonic: Callable[[], float] = time.monotonic
@@ -64,7 +68,8 @@ class Lane:
         self._parts = parts
         self._source = parts.source
         self._sink = parts.make_sink()
-        self._settler = Settler(self._sink, parts.publisher)
+        self._settler = Settler(self._sink, parts.publisher, parts.brake)
+        self._brake = BrakeHold(parts.brake_probe_seconds)
         self._known = DedupHints(parts.dedup_hints)
         self._patience = Patience(parts.random)
         self._untold: dict[TopicPartition, int] = {}
@@ -103,6 +108,7 @@ class Lane:
     async def _once(self) -> None:
         if self._foreign and self._parts.monotonic() >= self._look_again_at:
             await self._look_again()
+        await self._mind_the_brake()
         try:
             batches = await self._source.poll(self._reading(), timeout_ms=POLL_MS, max_records=self._max_records)
         except OffsetsGone as error:
@@ -141,7 +147,10 @@ class Lane:
         return batches, states
 
     async def settle(self, batches: Sequence[Batch], ledger: LedgerStates) -> None:
-        """Judges the batches once and settles them, for however long the services are away."""
+        """Judges the batches once and settles them, for however long the services are away.
+
+        What the brake holds of them is left unread.
+        """
         context = Context(
             self._parts.now_ms(),
             self._parts.registry(),
@@ -151,7 +160,11 @@ class Lane:
             self._parts.policy,
             self._parts.raw_topic,
         )
-        outcomes = [process(batch, context) for batch in batches]
+        await self._settle_judged(batches, [process(batch, context) for batch in batches], ledger)
+
+    async def _settle_judged(
+        self, batches: Sequence[Batch], outcomes: Sequence[Outcomes], ledger: LedgerStates
+    ) -> None:
         started = self._parts.monotonic()
         try:
             committed = await self._patiently(lambda: self._settle_once(outcomes))
@@ -159,6 +172,9 @@ class Lane:
             metrics.BATCHES_REFUSED.inc()
             log.warning("batch_refused", lane=self.name, error=str(error))
             await self._begin()
+            return
+        except Braked as error:
+            await self._held_by_brake(batches, outcomes, ledger, error)
             return
         if committed is None:
             self._rewind_to(batches)
@@ -170,6 +186,58 @@ class Lane:
         self._stands |= moved
         self._untold |= moved
         await self._tell_kafka()
+        if any(self._brake.probes(batch) for batch in batches):
+            await self._end_probe(passed=True)
+
+    async def _held_by_brake(
+        self, batches: Sequence[Batch], outcomes: Sequence[Outcomes], ledger: LedgerStates, error: Braked
+    ) -> None:
+        """Lets the brake go if this was a probe that passed; else settles what comes before the first dead letters."""
+        if sample := [one for one in outcomes if self._brake.probes(one.batch)]:
+            passed = self._parts.brake.passes(sample)
+            if not await self._end_probe(passed=passed):
+                self._rewind_to(batches)
+                return
+            if passed:
+                await self._settle_judged(batches, outcomes, ledger)
+                return
+        first = {
+            one.batch.source: min(failure.record.offset for failure in dead)
+            for one in outcomes
+            if (dead := one.dead_letters())
+        }
+        for source, offset in first.items():
+            self._source.rewind(source, offset)
+        self._source.pause(first)
+        for source, offset in self._brake.keep(first, self._parts.monotonic()).items():
+            log.warning(
+                "held_by_brake", lane=self.name, topic=source.topic, partition=source.partition, offset=offset,
+                reason=str(error),
+            )  # fmt: skip
+        self._show_held()
+        parts = (batch.before(first[batch.source]) if batch.source in first else batch for batch in batches)
+        if ready := [part for part in parts if part is not None]:
+            await self.settle(ready, ledger)
+
+    async def _mind_the_brake(self) -> None:
+        """Reads held partitions again once the brake is off, or a few events of theirs when a probe is due."""
+        if not self._brake.to_look(self._parts.monotonic()):
+            return
+        state = await self._patiently(self._sink.brake)
+        if state is not None and (freed := self._brake.looked(state, self._parts.monotonic())):
+            self._source.resume(freed)
+            self._show_held()
+
+    async def _end_probe(self, *, passed: bool) -> bool:
+        """Notes the probe's answer; False when told to stop meanwhile."""
+        self._brake.end_probe()
+        let_go = await self._patiently(lambda: self._sink.probed(passed=passed))
+        if let_go:
+            log.warning("brake_let_go", lane=self.name, reason="a probe passed")
+        return let_go is not None
+
+    def _show_held(self) -> None:
+        metrics.BRAKED.labels(self.name).set(len(self._brake.held))
 
     async def _tell_kafka(self) -> None:
         """Postgres holds the true offsets; Kafka is told for lag tools, and again when it did not take them."""
@@ -195,6 +263,7 @@ class Lane:
         if examination is None:
             return False
         self._tell_foreign(examination)
+        self._show_held()
         self._source.resume(self._reading())
         self.progressed_at = self._parts.monotonic()
         # A worker that died between its commit and Kafka's has left Kafka behind.
@@ -215,6 +284,7 @@ class Lane:
         for one in found.logs:
             if one.foreign is not None:
                 await self._sink.hold(one.log, one.foreign)
+        self._brake.begin(self.sources, await self._sink.brake())
         return found
 
     async def _lose(self, source: TopicPartition, beginning: int) -> int:
@@ -291,6 +361,7 @@ class Lane:
             self._patience.succeeded(self.name)
             metrics.PAUSED.labels(self.name).set(0)
             self._source.resume(self._reading())
+            self._source.pause(self._brake.held)
             self.progressed_at = self._parts.monotonic()
 
     def _rewind_to(self, batches: Sequence[Batch]) -> None:
@@ -300,7 +371,8 @@ class Lane:
 
     def _expected(self) -> list[TopicPartition]:
         """Partitions whose records, if there are any, should be coming in."""
-        return self._reading()
+        held = self._brake.held
+        return [source for source in self._reading() if source not in held]
 
     async def _prove_idle(self) -> None:
         """Without records only Kafka's end offsets prove that there are none; a stuck fetch proves nothing."""

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from schemas.brake import BrakeJudge
 from schemas.errors import BatchRefused, BridgeError
 from schemas.ledger import Waiting
 from schemas.record import LEDGER_TOPIC, Batch, CarriedRecord, Provenance, TopicPartition
@@ -44,6 +45,7 @@ class OneShot:
     bounds: Bounds
     raw_topic: str
     now_ms: Callable[[], int]
+    brake: BrakeJudge
 
     async def settle_waiting(self, waiting: Sequence[Waiting]) -> Committed:
         """One settlement of these events' next attempts; what a worker settled meanwhile counts as stale."""
@@ -67,7 +69,7 @@ class OneShot:
             self.now_ms(), self.registry(), DedupHints(0), states, self.bounds, self.policy, self.raw_topic
         )
         outcomes = [process(batch, context) for batch in batches]
-        return await Settler(self.sink, self.publisher).settle(outcomes)
+        return await Settler(self.sink, self.publisher, self.brake).settle(outcomes)
 
 
 class RawBacklog:
@@ -96,6 +98,10 @@ class RawBacklog:
                 )
             self._source.rewind(source, offset)
         self._source.resume(self._partitions)
+
+    def leave(self, source: TopicPartition) -> None:
+        """Reads no more of this partition: what comes next would not continue what was settled."""
+        self._partitions.remove(source)
 
     async def tell_kafka(self, batch: Batch) -> None:
         """Where the group stands after this batch, for lag tools."""

@@ -47,7 +47,7 @@ class RetryLane(Lane):
             self._source.pause(self._resume_at)
 
     def _expected(self) -> list[TopicPartition]:
-        return [source for source in self._reading() if source not in self._resume_at]
+        return [source for source in super()._expected() if source not in self._resume_at]
 
     async def _prepare(self, batches: Sequence[Batch]) -> tuple[Sequence[Batch], LedgerStates] | None:
         due = [part for batch in batches if (part := self._due_part(batch)) is not None]
@@ -63,11 +63,11 @@ class RetryLane(Lane):
     def _due_part(self, batch: Batch) -> Batch | None:
         """The batch up to its first record that is not due; the rest is held and read again when it is."""
         now_ms = self._parts.now_ms()
-        for index, record in enumerate(batch.records):
+        for record in batch.records:
             wait = self._wait_seconds(batch.source, record, now_ms)
             if wait > 0:
                 self._hold(batch.source, record.offset, wait)
-                return _cut(batch, index, record.offset)
+                return batch.before(record.offset)
         return batch
 
     def _wait_seconds(self, source: TopicPartition, record: RawRecord, now_ms: int) -> float:
@@ -112,13 +112,13 @@ class RetryLane(Lane):
 
     def _known_part(self, batch: Batch, found: "_Found") -> Batch | None:
         """The batch up to its first record whose ledger row is still to come."""
-        for index, record in enumerate(batch.records):
+        for record in batch.records:
             token = retry_token(record)
             if token is None:
                 continue
             if found.still_to_come(token[0]) or (found.early(*token) and self._may_wait(batch.source, record.offset)):
                 self._hold(batch.source, record.offset, LEDGER_SECONDS)
-                return _cut(batch, index, record.offset)
+                return batch.before(record.offset)
         return batch
 
 
@@ -140,8 +140,3 @@ class _Found(NamedTuple):
         if provenance in self.states or source not in self.stored:
             return False
         return self.stored[source] <= provenance.offset < self.ends.get(source, 0)
-
-
-def _cut(batch: Batch, index: int, offset: int) -> Batch | None:
-    """The first `index` records of the batch, if that moves the offset at all."""
-    return Batch(batch.source, batch.prev, offset, batch.records[:index]) if offset > batch.prev else None

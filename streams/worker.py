@@ -10,6 +10,7 @@ from aiokafka import TopicPartition as KafkaPartition
 from aiokafka.abc import ConsumerRebalanceListener
 from aiokafka.errors import KafkaError
 
+from schemas.brake import BrakeJudge
 from schemas.errors import BridgeError, Defect, EnvironmentUnfit
 from schemas.record import TopicPartition
 from schemas.settings import Settings
@@ -56,6 +57,8 @@ class Worker(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka's bas
                 raw_topic=self._topics.raw,
                 max_records=settings.batch_max_records,
                 dedup_hints=settings.dedup_hints // settings.lanes,
+                brake=BrakeJudge(settings.brake_limits, time.monotonic),
+                brake_probe_seconds=settings.seconds("brake_probe_interval"),
                 random=random.random,
                 now_ms=lambda: time.time_ns() // 1_000_000,
             ),

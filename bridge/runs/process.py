@@ -9,6 +9,8 @@ from dataclasses import dataclass
 
 from bridge.runs.frame import Job
 from bridge.runs.run import Run
+from schemas.brake import BrakeJudge
+from schemas.errors import BridgeError
 from schemas.gate import RunLimits, judge_run
 from schemas.ledger import Scope, Waiting
 from schemas.run_summary import ProcessSummary
@@ -91,6 +93,7 @@ class _Process:
             one_shot = OneShot(
                 sink, publisher, lambda: registry.current, retry_policy(settings, random.random),
                 Bounds(*settings.occurred_bounds), settings.topics.raw, lambda: time.time_ns() // 1_000_000,
+                BrakeJudge(settings.brake_limits, time.monotonic),
             )  # fmt: skip
             yield cls(options, run, one_shot, backlog)
 
@@ -124,7 +127,11 @@ class _Process:
         while taken < limit and (batches := await self.backlog.read(limit - taken)):
             for batch in batches:
                 with self.run.target(f"{batch.source.topic}:{batch.source.partition}"):
-                    self._count(await self.one_shot.settle_raw([batch]))
+                    try:
+                        self._count(await self.one_shot.settle_raw([batch]))
+                    except BridgeError:
+                        self.backlog.leave(batch.source)
+                        raise
                     if not self.run.dry_run:
                         await self.backlog.tell_kafka(batch)
             taken += sum(len(batch.records) for batch in batches)

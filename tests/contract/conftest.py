@@ -7,11 +7,13 @@ from typing import Any, NamedTuple, Protocol
 
 import asyncpg
 import pytest
-from support.making import DLQ, RAW, RETRY_1, SOURCE, batch, context, record
+from support.making import BRAKE_LIMITS, DLQ, RAW, RETRY_1, SOURCE, batch, context, record
 
+from schemas.brake import BrakeJudge, BrakeState
 from schemas.bridge_event import BridgeEvent
 from schemas.outcome import Outcomes
 from schemas.record import Batch, Provenance, RawRecord, TopicPartition
+from sinks.brake import engage_by_hand, release_brake
 from sinks.memory import MemoryPublisher, MemorySink, MemoryStore
 from sinks.postgres_sink import PostgresSink
 from sinks.settle import Settler
@@ -72,6 +74,8 @@ class World(Protocol):
     async def totals(self) -> dict[TopicPartition, Totals]: ...
     async def keys(self) -> int: ...
     async def claim_dead_letter(self, provenance: Provenance, replay_id: str) -> None: ...
+    async def release_brake(self, seconds: float) -> None: ...
+    async def engage_brake_by_hand(self) -> None: ...
 
 
 def _refused(event: BridgeEvent) -> str | None:
@@ -117,6 +121,12 @@ class MemoryWorld:
     async def claim_dead_letter(self, provenance: Provenance, replay_id: str) -> None:
         row = self._store.ledger[provenance]
         row.disposition, row.replay_id = "claimed", replay_id
+
+    async def release_brake(self, seconds: float) -> None:
+        self._store.brake = BrakeState(released=seconds > 0)
+
+    async def engage_brake_by_hand(self) -> None:
+        self._store.brake = BrakeState(engaged=True, by_hand=True)
 
 
 class PostgresWorld:
@@ -193,6 +203,12 @@ class PostgresWorld:
             replay_id,
         )
 
+    async def release_brake(self, seconds: float) -> None:
+        await release_brake(self._url, GROUP, seconds, "they really are bad")
+
+    async def engage_brake_by_hand(self) -> None:
+        await engage_by_hand(self._url, GROUP, "to be safe")
+
 
 def _provenance(row: asyncpg.Record) -> Provenance:
     return Provenance(row["raw_topic"], row["raw_partition"], row["raw_offset"])
@@ -215,6 +231,7 @@ class Bench:
         self.world = world
         self.sink: Sink = world.sink()
         self.publisher = MemoryPublisher(DLQ)
+        self.settler = Settler(self.sink, self.publisher, BrakeJudge(BRAKE_LIMITS, time.monotonic))
 
     def record(self, offset: int, **given: Any) -> MemoryRecord:
         given.setdefault("event_id", f"e-{offset}")
@@ -231,7 +248,7 @@ class Bench:
         return await self.sink.commit(await self.judge(batch(*records, **given)))
 
     async def settle(self, *batches: Batch) -> Committed:
-        return await Settler(self.sink, self.publisher).settle(await self.judge(*batches))
+        return await self.settler.settle(await self.judge(*batches))
 
     def retry(self, offset: int, provenance: Provenance, attempt: int, **given: Any) -> MemoryRecord:
         token = {"bridge-provenance": str(provenance), "bridge-attempt": str(attempt)}

@@ -7,7 +7,6 @@ from support.making import DLQ, RAW, RETRY_1, SOURCE, batch, body
 
 from schemas.errors import BatchRefused, Defect, RowRejected
 from schemas.record import Provenance, TopicPartition
-from sinks.settle import Settler
 from streams.memory_source import MemoryRecord
 
 from .conftest import OTHER, REFUSED, Bench, Event
@@ -182,7 +181,7 @@ async def test_bisecting_finds_exactly_the_bad_rows(bench: Bench, bad: set[int])
     records = [bench.record(one, event_type=REFUSED if one in bad else "click") for one in range(7)]
     (judged,) = await bench.judge(batch(*records))
     assert {one.candidate.record.offset for one in await bench.sink.rejected([judged])} == bad
-    committed = await Settler(bench.sink, bench.publisher).settle([judged])
+    committed = await bench.settler.settle([judged])
     assert {event.provenance.offset for event in await bench.world.events()} == set(range(7)) - bad
     ledger = await bench.world.ledger()
     assert {provenance.offset for provenance in ledger} == bad

@@ -6,10 +6,11 @@ from decimal import Decimal
 import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.making import DLQ, NOW_MS, RAW, RETRY_1, batch, body, context
+from support.making import BRAKE_LIMITS, DLQ, NOW_MS, RAW, RETRY_1, batch, body, context
 from support.virtual_time import run_virtually
 
 from schemas import headers as names
+from schemas.brake import BrakeJudge
 from schemas.ledger import LedgerState
 from schemas.outcome import Outcomes
 from schemas.record import Provenance, TopicPartition
@@ -122,7 +123,7 @@ async def _settle(outcomes: Outcomes) -> None:
     for one in (*first.failures, *dead.failures):
         await _seed(store, one.provenance, one)
     store.ledger[DEAD].disposition, store.ledger[DEAD].replay_id = "claimed", REPLAY_ID
-    committed = await Settler(sink, MemoryPublisher(DLQ)).settle([outcomes])
+    committed = await Settler(sink, MemoryPublisher(DLQ), BrakeJudge(BRAKE_LIMITS, lambda: 0.0)).settle([outcomes])
     assert committed.tally.processed + committed.tally.stale == len(outcomes.batch.records)
 
 

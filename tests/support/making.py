@@ -3,8 +3,10 @@
 import json
 from collections.abc import Container, Mapping, Sequence
 from datetime import timedelta
+from decimal import Decimal
 from typing import Any
 
+from schemas.brake import BrakeLimits
 from schemas.ledger import LedgerState
 from schemas.outcome import Outcomes
 from schemas.reasons import ErrorClass
@@ -27,6 +29,7 @@ REGISTRY = {
     "blog": Script("blog", 2, None, enabled=True),
     "off": Script("off", 1, 10, enabled=False),
 }
+BRAKE_LIMITS = BrakeLimits(Decimal(50), 1000, 1000, 60.0)
 POLICY = RetryPolicy(tuple(Tier(topic, delay) for topic, delay in DELAYS_MS.items()), {}, 2, 0.0)
 
 

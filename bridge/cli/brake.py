@@ -1,0 +1,142 @@
+"""`bridge brake status|release|engage`: the pause put on dead-lettering when nearly everything fails."""
+
+from datetime import datetime, timedelta
+from typing import Annotated, Any
+
+import typer
+from rich.table import Table
+
+from bridge.cli.common import JsonOutput, Verbose, command_settings, run, say, write_json
+from bridge.cli.tables import print_table, print_text
+from bridge.runs.brake import engage_job, release_job
+from bridge.runs.frame import DONE, Job, RunOptions, perform
+from schemas.brake import BrakeState
+from schemas.errors import EnvironmentUnfit, InvalidInput
+from schemas.run_summary import BrakeSummary, rfc3339
+from schemas.settings import Settings, duration_seconds
+from sinks.audit import audit
+from sinks.brake import brake_state
+
+brake_app = typer.Typer(
+    name="brake", help="The pause put on dead-lettering when nearly everything fails.", no_args_is_help=True
+)
+
+LONGEST_SECONDS = 24 * 3600
+
+Reason = Annotated[str, typer.Option("--reason", help="Why, for those who read the history.")]
+
+
+@brake_app.command()
+def status(json_output: JsonOutput = None, verbose: Verbose = False) -> None:
+    """Say whether it is on, why, what waits and when it is probed; the exit code is 1 while it is on, else 0."""
+    settings = command_settings(verbose=verbose)
+    state, waiting = run(_look(settings))
+    document = _document(state, waiting, settings.seconds("brake_probe_interval"))
+    if json_output is not None:
+        write_json(document, json_output)
+    if json_output != "-":
+        _print(document)
+    raise typer.Exit(1 if state.engaged else 0)
+
+
+@brake_app.command()
+def release(
+    reason: Reason,
+    for_: Annotated[str, typer.Option("--for", metavar="10m", help="How long they may pass, at most 24h.")] = "10m",
+    json_output: JsonOutput = None,
+    verbose: Verbose = False,
+) -> None:
+    """Let dead letters pass for a while, whatever their share: these events really are bad."""
+    try:
+        seconds = duration_seconds(for_)
+    except ValueError as error:
+        raise InvalidInput(f"--for: {error}") from None
+    if seconds > LONGEST_SECONDS:
+        raise InvalidInput("--for: at most 24h; release it again when that is over")
+    settings = command_settings(verbose=verbose)
+    _perform(settings, release_job(settings, seconds, _said(reason)), json_output)
+
+
+@brake_app.command()
+def engage(reason: Reason, json_output: JsonOutput = None, verbose: Verbose = False) -> None:
+    """Hold every would-be dead letter until somebody releases the brake; no probe lets it go."""
+    settings = command_settings(verbose=verbose)
+    _perform(settings, engage_job(settings, _said(reason)), json_output)
+
+
+def _said(reason: str) -> str:
+    if not reason.strip() or len(reason) > 500:
+        raise InvalidInput("--reason: 1 to 500 characters that say why")
+    return reason.strip()
+
+
+def _perform(settings: Settings, job: Job[BrakeSummary], json_output: str | None) -> None:
+    summary, code = run(perform(job, settings, RunOptions(settings.group, json_output=json_output)))
+    for error in summary.errors:
+        say(f"failed: {error.target}: {error.reason}")
+    if code == DONE and json_output != "-":
+        print_text("on" if summary.engaged else f"released until {summary.released_until}")
+    raise typer.Exit(code)
+
+
+async def _look(settings: Settings) -> tuple[BrakeState, dict[str, int] | None]:
+    """The state, and what is unread by partition; None where Kafka doesn't say."""
+    state = await brake_state(settings.dsn, settings.group)
+    try:
+        report = await audit(settings, deep=False)
+    except EnvironmentUnfit as error:
+        say(f"warning: how many wait is not known: {error}")
+        return state, None
+    return state, {f"{one.topic}-{one.partition}": one.unread for one in report.partitions if one.unread}
+
+
+def _document(state: BrakeState, waiting: dict[str, int] | None, probe_seconds: float) -> dict[str, Any]:
+    probes = state.engaged and not state.by_hand
+    last = state.probed_at or state.changed_at
+    following = None if last is None or not probes else last + timedelta(seconds=probe_seconds)
+    return {
+        "engaged": state.engaged,
+        "by_hand": state.by_hand,
+        "since": _moment(state.changed_at),
+        "by": state.changed_by,
+        "reason": state.reason,
+        "details": dict(state.details) if state.engaged else {},
+        "probed_at": _moment(state.probed_at),
+        "next_probe_at": _moment(following),
+        "released_until": _moment(state.released_until) if state.released else None,
+        "waiting_total": None if waiting is None else sum(waiting.values()),
+        "waiting": waiting,
+    }
+
+
+def _moment(at: datetime | None) -> str | None:
+    return None if at is None else rfc3339(at)
+
+
+def _print(document: dict[str, Any]) -> None:
+    word = "ON" if document["engaged"] else "off"
+    released = document["released_until"]
+    print_text(f"brake: {word}" + (f", released until {released}" if released else ""))
+    table = Table("", "", show_header=False)
+    rows = {"since": document["since"], "by": document["by"], "why": document["reason"]}
+    if document["engaged"]:
+        details = document["details"]
+        if details:
+            sites = ", ".join(f"{site}: {count}" for site, count in details["sites"].items())
+            rows["place"] = f"{details['topic']}:{details['partition']}:{details['offset']}"
+            rows["error"] = f"{details['error_class']}: {details['error']}"
+            rows["sites"] = f"{sites} ({details['sites_total']} in all; 0 is nobody's)"
+        unknown = document["waiting"] is None
+        rows["waiting"] = "not known" if unknown else f"{document['waiting_total']} unread"
+        rows["next probe"] = document["next_probe_at"] or "none: it was engaged by hand"
+    for name, text in rows.items():
+        if text:
+            table.add_row(name, text)
+    if table.rows:
+        print_table(table)
+    if document["engaged"] and document["waiting"]:
+        places = Table("partition", "unread")
+        places.columns[1].justify = "right"
+        for place, count in document["waiting"].items():
+            places.add_row(place, str(count))
+        print_table(places)

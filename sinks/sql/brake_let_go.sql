@@ -1,0 +1,5 @@
+-- Lets the brake of group $1 go because a probe passed; one that an operator put on stays.
+UPDATE brake
+SET engaged = false, changed_at = now(), changed_by = $2, reason = 'a probe passed'
+WHERE group_id = $1 AND engaged AND NOT by_hand
+RETURNING true

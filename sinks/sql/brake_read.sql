@@ -1,0 +1,5 @@
+-- The brake of group $1; no row is one that was never touched.
+SELECT engaged, coalesce(released_until > now(), false) AS released, by_hand, changed_at, changed_by, reason, details,
+       probed_at, released_until
+FROM brake
+WHERE group_id = $1

@@ -1,0 +1,65 @@
+"""The brake's state in any store: all see it, it outlives whoever engaged it, and only some may let it go."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from schemas.brake import BrakeCause, BrakeState
+from sinks.sink import Sink
+
+from .conftest import World
+
+CAUSE = BrakeCause("too many", {"topic": "t.raw", "partition": 3, "sites": {"1": 5}})
+OTHER = BrakeCause("something else", {})
+
+
+@pytest.fixture
+async def sinks(world: World) -> AsyncIterator[list[Sink]]:
+    """Two workers' ways to one store."""
+    made = [world.sink(), world.sink()]
+    yield made
+    for one in made:
+        await one.close()
+
+
+async def test_it_is_off_until_somebody_engages_it(sinks: list[Sink]) -> None:
+    """The other worker sees it, and can't change why it is on."""
+    one, other = sinks
+    assert await one.brake() == BrakeState()
+    engaged = await one.engage(CAUSE)
+    assert (engaged.engaged, engaged.released, engaged.by_hand) == (True, False, False)
+    assert (engaged.reason, dict(engaged.details)) == CAUSE
+    assert await other.engage(OTHER) == engaged
+    assert await other.brake() == engaged
+
+
+async def test_a_probe_that_passes_lets_go(sinks: list[Sink]) -> None:
+    """Once; one that fails leaves it on; after that it can go on again."""
+    one, other = sinks
+    assert not await one.probed(passed=True)
+    await one.engage(CAUSE)
+    assert not await other.probed(passed=False)
+    assert (await one.brake()).engaged
+    assert await other.probed(passed=True)
+    assert not (await one.brake()).engaged
+    assert not await other.probed(passed=True)
+    assert (await one.engage(OTHER)).reason == OTHER.reason
+
+
+async def test_released_it_stays_off(world: World, sinks: list[Sink]) -> None:
+    """For as long as the operator said."""
+    await sinks[0].engage(CAUSE)
+    await world.release_brake(600)
+    assert (await sinks[1].brake())[:2] == (False, True)
+    assert not (await sinks[0].engage(CAUSE)).engaged
+    await world.release_brake(0)
+    assert (await sinks[0].engage(CAUSE)).engaged
+
+
+async def test_engaged_by_hand_it_stays_on(world: World, sinks: list[Sink]) -> None:
+    """Whatever a probe says, and also where it was released a moment ago."""
+    await world.release_brake(600)
+    await world.engage_brake_by_hand()
+    assert not await sinks[0].probed(passed=True)
+    state = await sinks[1].brake()
+    assert (state.engaged, state.by_hand, state.released) == (True, True, False)

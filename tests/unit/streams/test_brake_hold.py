@@ -1,0 +1,284 @@
+"""The brake on a lane, in virtual time: what is held, what goes on, and how it lets go."""
+
+from collections.abc import Sequence
+
+from support.making import BRAKE_LIMITS
+from support.stream import Stream
+from support.virtual_time import run_virtually
+
+from schemas.brake import BrakeState
+from schemas.record import TopicPartition
+from schemas.registry import Script
+
+LIMITS = BRAKE_LIMITS._replace(min_events=20, run_length=20)
+PROBE_SECONDS = 30.0
+
+
+def storm(stream: Stream, count: int = 40, partition: int = 0) -> None:
+    """Events that break the contract as long as the registry has the script on another site."""
+    for number in range(count):
+        stream.produce(partition, event_id=f"s-{partition}-{number}")
+
+
+def moved(stream: Stream) -> None:
+    """Both scripts now belong to other sites: every event is a violation."""
+    stream.registry = {
+        "shop": Script("shop", 7, 10, enabled=True),
+        "blog": Script("blog", 8, None, enabled=True),
+    }
+
+
+def held(stream: Stream) -> set[TopicPartition]:
+    return set(stream.source.paused) & set(stream.raw)
+
+
+async def braked(stream: Stream) -> None:
+    await stream.until(lambda: stream.store.brake.engaged and held(stream), "the brake on and a partition held")
+
+
+def waiting(stream: Stream, sources: Sequence[TopicPartition]) -> list[int]:
+    return [stream.source._logs[one].end - stream.store.offsets[one].next_offset for one in sources]
+
+
+def test_a_storm_is_held_before_it_is_published() -> None:
+    """Nothing of the batch that reaches the limit is dead-lettered, and what came before it is as it was."""
+
+    async def main() -> Stream:
+        stream = Stream(max_records=7, limits=LIMITS)
+        stream.produce(event_id="first")
+        async with stream.running():
+            await stream.settled()
+            moved(stream)
+            storm(stream)
+            await braked(stream)
+            before = stream.calls["source"]
+            await stream.until(lambda: stream.now_ms() > 1_760_000_010_000, "some time to pass")
+            assert stream.calls["source"] > before + 10, "it keeps polling"
+        return stream
+
+    stream = run_virtually(main())
+    stream.assert_balanced_so_far()
+    assert len(stream.dead_letters()) == 14
+    assert waiting(stream, stream.raw) == [26]
+    assert stream.store.brake.details["topic"] == stream.raw[0].topic
+
+
+def test_good_events_go_on_up_to_the_first_dead_letter() -> None:
+    """Of each partition, while the brake is on: what comes before it is settled, the other partitions are not held."""
+
+    async def main() -> Stream:
+        stream = Stream(3, limits=LIMITS)
+        stream.store.brake = BrakeState(engaged=True, reason="so it is", details={"topic": "other"})
+        for number in range(5):
+            stream.produce(0, event_id=f"a-{number}")
+            stream.produce(1, event_id=f"b-{number}")
+        stream.produce(0, value=b"{")
+        stream.produce(0, event_id="behind")
+        async with stream.running():
+            await stream.until(lambda: len(stream.store.events) == 10 and held(stream), "what is good to be settled")
+            stream.produce(1, event_id="later")
+            await stream.until(lambda: len(stream.store.events) == 11, "another partition's event")
+        return stream
+
+    stream = run_virtually(main())
+    stream.assert_balanced_so_far()
+    assert waiting(stream, stream.raw) == [2, 0, 0]
+    assert stream.dead_letters() == []
+
+
+def test_a_probe_lets_go_once_the_cause_is_gone() -> None:
+    """By itself, within one interval; nothing was dead-lettered that passes now."""
+
+    async def main() -> tuple[Stream, float]:
+        stream = Stream(2, limits=LIMITS)
+        sound = stream.registry
+        moved(stream)
+        storm(stream)
+        storm(stream, partition=1)
+        async with stream.running():
+            await braked(stream)
+            stream.registry = sound
+            began = stream.now_ms()
+            await stream.settled()
+            assert not stream.store.brake.engaged
+            return stream, (stream.now_ms() - began) / 1000
+
+    stream, seconds = run_virtually(main())
+    stream.assert_balanced()
+    assert (len(stream.store.events), len(stream.dead_letters())) == (80, 0)
+    assert seconds < PROBE_SECONDS + 2
+
+
+def test_a_probe_that_fails_changes_nothing() -> None:
+    """However often it is tried; and a lane that holds all it has is not stuck."""
+
+    async def main() -> Stream:
+        stream = Stream(limits=LIMITS)
+        moved(stream)
+        storm(stream)
+        async with stream.running() as lanes:
+            await braked(stream)
+            await stream.until(lambda: stream.calls["probed"] == 5, "five probes")
+            assert stream.parts.monotonic() - lanes[0].progressed_at < PROBE_SECONDS
+        return stream
+
+    stream = run_virtually(main())
+    assert stream.store.brake.engaged
+    assert (stream.dead_letters(), waiting(stream, stream.raw)) == ([], [40])
+
+
+def test_let_go_it_begins_anew() -> None:
+    """What was counted before says nothing of what comes after."""
+
+    async def main() -> Stream:
+        stream = Stream(max_records=7, limits=LIMITS)
+        sound = stream.registry
+        stream.produce(event_id="first")
+        async with stream.running():
+            await stream.settled()
+            moved(stream)
+            storm(stream, 21)
+            await braked(stream)
+            stream.registry = sound
+            await stream.settled()
+            for _ in range(5):
+                stream.produce(value=b"{")
+            await stream.settled()
+        return stream
+
+    stream = run_virtually(main())
+    stream.assert_balanced()
+    assert (len(stream.dead_letters()), stream.store.brake.engaged, stream.calls["engage"]) == (19, False, 1)
+
+
+def test_released_by_an_operator() -> None:
+    """They are dead-lettered within seconds, and when the release is over what passed under it does not count."""
+
+    async def main() -> tuple[Stream, float]:
+        stream = Stream(limits=LIMITS)
+        moved(stream)
+        storm(stream)
+        async with stream.running():
+            await braked(stream)
+            stream.store.brake = BrakeState(released=True)
+            began = stream.now_ms()
+            await stream.settled()
+            seconds = (stream.now_ms() - began) / 1000
+            stream.store.brake = BrakeState()
+            stream.produce(value=b"{")
+            await stream.settled()
+            return stream, seconds
+
+    stream, seconds = run_virtually(main())
+    stream.assert_balanced()
+    assert (len(stream.dead_letters()), stream.store.brake.engaged) == (41, False)
+    assert seconds < 3
+
+
+def test_engaged_by_hand_no_probe_lets_go() -> None:
+    """Only the one who knows why it is on."""
+
+    async def main() -> Stream:
+        stream = Stream(limits=LIMITS)
+        stream.store.brake = BrakeState(engaged=True, by_hand=True)
+        stream.produce(value=b"{")
+        for number in range(30):
+            stream.produce(event_id=f"e-{number}")
+        async with stream.running():
+            await stream.until(lambda: stream.calls["probed"] == 3, "three probes")
+        return stream
+
+    stream = run_virtually(main())
+    assert stream.store.brake.engaged
+    assert (stream.dead_letters(), stream.store.events) == ([], [])
+
+
+def test_a_lane_that_begins_while_the_brake_is_on_probes_at_once() -> None:
+    """A new deployment lets go by itself, one as bad as the last does not."""
+
+    async def main(heals: bool) -> Stream:
+        stream = Stream(limits=LIMITS)
+        sound = stream.registry
+        moved(stream)
+        storm(stream)
+        async with stream.running():
+            await braked(stream)
+        if heals:
+            stream.registry = sound
+        began = stream.now_ms()
+        async with stream.running():
+            await stream.until(lambda: stream.calls["probed"] == 1, "the probe")
+            assert stream.now_ms() - began < 1000
+            if heals:
+                await stream.settled()
+        return stream
+
+    healed = run_virtually(main(heals=True))
+    healed.assert_balanced()
+    assert (len(healed.store.events), healed.store.brake.engaged) == (40, False)
+    still = run_virtually(main(heals=False))
+    assert (waiting(still, still.raw), still.store.brake.engaged, still.dead_letters()) == ([40], True, [])
+
+
+def test_rows_that_the_store_refuses_brake_too() -> None:
+    """A constraint that no row meets: found by trying, held like the rest, and the probe tries again."""
+
+    async def main() -> Stream:
+        stream = Stream(limits=LIMITS)
+        stream.store.refuse = lambda _event: "no row is wanted"
+        storm(stream)
+        async with stream.running():
+            await braked(stream)
+            await stream.until(lambda: stream.calls["probed"] == 2, "two probes")
+            assert stream.dead_letters() == []
+            stream.store.refuse = lambda _event: None
+            await stream.settled()
+        return stream
+
+    stream = run_virtually(main())
+    stream.assert_balanced()
+    assert (len(stream.store.events), stream.store.brake.engaged) == (40, False)
+
+
+def test_retries_that_are_used_up_are_held_on_their_topic() -> None:
+    """A registry that was lost: the last retry's partition waits, and heals with the registry."""
+
+    async def main() -> Stream:
+        stream = Stream(limits=LIMITS)
+        sound = stream.registry
+        stream.registry = {}
+        storm(stream)
+        async with stream.running():
+            await stream.until(lambda: stream.store.brake.engaged, "the brake on")
+            stream.registry = sound
+            await stream.settled()
+        return stream
+
+    stream = run_virtually(main())
+    stream.assert_balanced()
+    assert (len(stream.store.events), stream.dead_letters()) == (40, [])
+
+
+def test_an_outage_while_partitions_are_held() -> None:
+    """Waited out in place; what is held stays held."""
+
+    async def main() -> Stream:
+        stream = Stream(2, limits=LIMITS)
+        moved(stream)
+        storm(stream)
+        async with stream.running() as lanes:
+            await braked(stream)
+            settlements = stream.calls["stored"]
+            stream.failing["brake"] = 6
+            await stream.until(lambda: stream.failing["brake"] == 0, "the outage to be over")
+            assert stream.calls["probed"] == 0
+            await stream.until(lambda: not lanes[0].waiting and stream.calls["brake"] > 12, "some looks after it")
+            assert (stream.calls["stored"], stream.calls["probed"]) == (settlements, 0), "nothing held was read"
+            await stream.until(lambda: stream.calls["probed"] == 1, "a probe")
+            stream.store.brake = BrakeState(released=True)
+            await stream.settled()
+        return stream
+
+    stream = run_virtually(main())
+    stream.assert_balanced()
+    assert len(stream.dead_letters()) == 40
