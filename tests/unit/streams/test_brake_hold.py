@@ -273,7 +273,9 @@ def test_an_outage_while_partitions_are_held() -> None:
             await stream.until(lambda: stream.failing["brake"] == 0, "the outage to be over")
             assert stream.calls["probed"] == 0
             await stream.until(lambda: not lanes[0].waiting and stream.calls["brake"] > 12, "some looks after it")
-            assert (stream.calls["stored"], stream.calls["probed"]) == (settlements, 0), "nothing held was read"
+            # One look at the offsets proves the lane idle; a settlement of what is held would look at each try.
+            assert stream.calls["stored"] <= settlements + 1, "nothing held was read"
+            assert stream.calls["probed"] == 0
             await stream.until(lambda: stream.calls["probed"] == 1, "a probe")
             stream.store.brake = BrakeState(released=True)
             await stream.settled()
