@@ -32,8 +32,8 @@ _REQUIRED: dict[str, Kind] = {
     "occurred_at": _TIMESTAMP,
 }
 # Without `properties`, which spares this peer some work: an object of mixed values can't be brought into a jsonb column.
-# The converter makes null of an object that the schema calls a string, the sink has no type for a struct, and no
-# published jar holds a transformation of one field into JSON text.
+# The converter makes null of an object that the schema calls a string, the sink fails on a struct and takes a map for
+# an hstore, and the transformations that write one field as JSON text aren't where jars are fetched from.
 _OPTIONAL: dict[str, Kind] = {
     "sent_at": _TIMESTAMP,
     "session_id": _TEXT,
@@ -82,12 +82,11 @@ def command(place: Place) -> list[str]:
         "errors.deadletterqueue.topic.name": f"{name}-dead-letters",
         "errors.deadletterqueue.topic.replication.factor": 1,
     }
+    words = java(place, JARS)
     files = {"worker.properties": worker, "sink.properties": sink}
-    place.directory.mkdir(parents=True, exist_ok=True)
     for file, properties in files.items():
         lines = [f"{key}={value}\n" for key, value in properties.items()]
         (place.directory / file).write_text("".join(lines), encoding="utf-8")
-    words = java(place, JARS)
     return [*words, "org.apache.kafka.connect.cli.ConnectStandalone", *(str(place.directory / file) for file in files)]
 
 

@@ -24,9 +24,11 @@ def lines(jars: Jars) -> list[str]:
 
 
 def main() -> None:
-    for jars in (KAFKA, connect.JARS, flink.JARS):
-        if jars.lock.stem in (sys.argv[1:] or [jars.lock.stem]):
-            jars.lock.write_text("\n".join(lines(jars)) + "\n", encoding="ascii")
+    known = {jars.lock.stem: jars for jars in (KAFKA, connect.JARS, flink.JARS)}
+    for name in sys.argv[1:] or known:
+        if name not in known:
+            sys.exit(f"error: no jars are called {name}: name some of {', '.join(known)}, or none for all")
+        known[name].lock.write_text("\n".join(lines(known[name])) + "\n", encoding="ascii")
 
 
 if __name__ == "__main__":

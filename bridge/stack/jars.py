@@ -35,7 +35,7 @@ class LockedJar:
 class Jars:
     """The jars of one program: where they come from, and the lock file that says how each must be.
 
-    The coordinates are resolved one by one and a jar's file name stands for it: of two with the same name the later one wins.
+    The coordinates are resolved one by one; what they bring and the lock file doesn't name is left aside.
     """
 
     program: str
@@ -151,6 +151,7 @@ def _copy_atomically(source: Path, target: Path) -> None:
 KAFKA_VERSION = "4.3.1"
 # Kafka's own dependencies leave the logging back end to the one who runs it; without one its errors are lost.
 # Resolved one by one: together, the back end's managed versions would replace some of Kafka's own jars by older ones.
+# `python -m bench.peers.lock kafka` makes the lock file anew.
 KAFKA = Jars(
     program="Kafka",
     version=KAFKA_VERSION,
