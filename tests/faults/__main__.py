@@ -25,10 +25,12 @@ def say(line: str) -> None:
     print(line, flush=True)  # noqa: T201  # this is what a command line is for
 
 
-def chosen(only: str | None, quick: bool) -> list[str]:
+def chosen(only: str, without: str, quick: bool) -> list[str]:
     """The names of the faults to take; what this machine can't do is told and left out."""
+    left_out = [name for name in without.split(",") if name]
     names = only.split(",") if only else [name for name, fault in CATALOGUE.items() if fault.quick or not quick]
-    if unknown := [name for name in names if name not in CATALOGUE]:
+    names = [name for name in names if name not in left_out]
+    if unknown := [name for name in (*names, *left_out) if name not in CATALOGUE]:
         raise SystemExit(f"error: no such fault: {', '.join(unknown)}; there are: {', '.join(CATALOGUE)}")
     for name in names:
         if why := CATALOGUE[name].unfit():
@@ -62,14 +64,15 @@ def main(words: list[str]) -> int:
     parser.add_argument("--events", type=int, default=100_000)
     parser.add_argument("--seconds", type=float, default=60.0, help="how long the load lasts")
     parser.add_argument("--workers", type=int, default=3)
-    parser.add_argument("--only", help="names of faults by commas")
+    parser.add_argument("--only", default="", help="names of faults by commas")
+    parser.add_argument("--without", default="", help="names of faults by commas")
     parser.add_argument("--quick", action="store_true", help="without the faults that take minutes")
     parser.add_argument("--plan", action="store_true", help="print the plans and end")
     parser.add_argument("--keep", type=Path, help="a directory that keeps servers' and workers' files")
     given = parser.parse_args(words)
     # What it has to say of a broker that we have taken away is no news.
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
-    kinds = [CATALOGUE[name].kind() for name in chosen(given.only, given.quick)]
+    kinds = [CATALOGUE[name].kind() for name in chosen(given.only, given.without, given.quick)]
     worst = 0
     for seed in range(given.seed, given.seed + given.seeds):
         try:

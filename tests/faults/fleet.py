@@ -1,7 +1,6 @@
 """The workers of a run: real `bridge worker` processes, started again when they end, as an orchestrator would."""
 
 import asyncio
-import ctypes
 import os
 import signal
 import subprocess
@@ -17,18 +16,11 @@ import psutil
 from schemas.errors import EnvironmentUnfit
 
 UNFIT = EnvironmentUnfit.exit_code
-ARMED_WORKER = Path(__file__).with_name("armed_worker.py")
-_PR_SET_PDEATHSIG = 1
+WORKER = Path(__file__).with_name("worker.py")
 _STARTED = "worker_started"
 _LOOK_SECONDS = 0.2
 _RESTART_SECONDS = 1.0
 _DRAIN_SECONDS = 60.0
-
-
-def _die_with_owner() -> None:
-    """Has the system kill the worker when the campaign is gone, however it went: nobody else would."""
-    with suppress(OSError, AttributeError):
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 class Exit(NamedTuple):
@@ -70,9 +62,7 @@ class Fleet:
         """Starts one more, or one that ends itself with SIGKILL at a point in the code; its name."""
         self._count += 1
         name = f"worker-{self._count}"
-        words = [str(Path(sys.executable).with_name("bridge")), "worker"]
-        if armed is not None:
-            words = [sys.executable, str(ARMED_WORKER), armed]
+        words = [sys.executable, str(WORKER), *([] if armed is None else [armed])]
         with (self._directory / f"{name}.log").open("wb") as log:
             process = subprocess.Popen(
                 words,
@@ -81,7 +71,6 @@ class Fleet:
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
-                preexec_fn=_die_with_owner,
             )
         self._running[name] = process
         self.started += 1

@@ -28,8 +28,6 @@ class Journal:
         self.unanswered = 0
         """Sends without an answer: each may stand in the log, or not; the record was sent again."""
         self.aborted: set[int] = set()
-        self.maybe: set[int] = set()
-        """Records of transactions whose end had no answer: they may count, or not."""
 
     def __len__(self) -> int:
         return len(self._flaws)
@@ -66,6 +64,10 @@ class Journal:
 
     def flaw(self, index: int) -> Flaw:
         return Flaw(self._flaws[index])
+
+    def break_(self, index: int) -> None:
+        """Makes it a broken one, before it is sent."""
+        self._flaws[index] = Flaw.BROKEN
 
     def origin(self, index: int) -> int | None:
         return None if self._origins[index] == _NONE else self._origins[index]

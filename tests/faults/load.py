@@ -35,6 +35,8 @@ class Load:
         self._registered = 0
         self.steady = 0
         self.shares = SHARES
+        self._poisoned: int | None = None
+        self.poison_left = 0
         self.ended_at: float | None = None
 
     @property
@@ -68,24 +70,47 @@ class Load:
             last = now
             await self._send_again()
             while self.steady < allowed and len(self._pending) < _PENDING:
-                index = self.journal.draw(self.shares)
+                index = self._next()
                 self.steady += 1
                 await self.send(index)
                 if self.journal.flaw(index) is Flaw.REFUSED and index % 2 == 0:
                     await self.send(self.journal.add(Flaw.COPY, index))
 
+    def _next(self) -> int:
+        index = self.journal.draw(self.shares)
+        poisoned = self.poison_left and self.journal.record(index).partition == self._poisoned
+        if poisoned and self.journal.flaw(index) is Flaw.NONE:
+            self.journal.break_(index)
+            self.poison_left -= 1
+        return index
+
+    def poison(self, partition: int | None, events: int) -> None:
+        """From now on the sound events of this partition are broken ones, so many of them."""
+        self._poisoned, self.poison_left = partition, events
+
+    async def use_partitions(self, count: int) -> None:
+        """From now on events go to so many partitions."""
+        assert self._producer is not None, "run() comes first"
+        await self._producer.client.force_metadata_update()
+        self.journal.partitions = count
+
+    async def hand_to(self, producer: AIOKafkaProducer, index: int) -> "asyncio.Future[Any]":
+        """Hands the record of this entry to a producer."""
+        record = self.journal.record(index)
+        handed: asyncio.Future[Any] = await producer.send(
+            self._settings.topics.raw,
+            record.value,
+            key=record.key,
+            partition=record.partition,
+            headers=list(record.headers),
+        )
+        return handed
+
     async def send(self, index: int) -> None:
         """Sends the record of this entry; it is sent again until Kafka acknowledges it."""
         assert self._producer is not None, "run() comes first"
-        record = self.journal.record(index)
         try:
-            future = await self._producer.send(
-                self._settings.topics.raw,
-                record.value,
-                key=record.key,
-                partition=record.partition,
-                headers=list(record.headers),
-            )
+            future = await self.hand_to(self._producer, index)
         except KafkaError:
             self.journal.unanswered += 1
             self._again.append(index)

@@ -108,7 +108,10 @@ class Run:
                 f":{servers.postgres_port}/", f":{servers.postgres_proxy_port}/"
             ),
         }
+        for name in {act.fault for act in self._plan.acts}:
+            proxied |= CATALOGUE[name].environment(self._directory)
         fleet = Fleet(STREAM | proxied, logs, size=self._workers, say=self._tell)
+        afterwards: list[Callable[[], object]] = []
         try:
             await servers.start()
             await asyncio.gather(kafka_link.start(), postgres_link.start())
@@ -117,13 +120,17 @@ class Run:
             journal = Journal(self._plan.seed, partitions=PARTITIONS, began_ms=time.time_ns() // 1_000_000)
             load = Load(settings, journal, events=self._events, seconds=self._plan.seconds)
             fleet.fill()
-            world = World(self._directory, servers, kafka_link, postgres_link, fleet, load, settings, self._tell)
+            world = World(
+                self._directory, servers, kafka_link, postgres_link, fleet, load, settings, self._tell, afterwards
+            )
             await wait_until(lambda: _claimed(world), budget_seconds=60, describe="the workers have their partitions")
             yield world
         finally:
             fleet.end()
             await asyncio.gather(kafka_link.stop(), postgres_link.stop())
             await asyncio.to_thread(servers.stop)
+            for clean in afterwards:
+                clean()
 
     async def _under_load(self, world: World) -> None:
         keeper = asyncio.create_task(world.fleet.keep())

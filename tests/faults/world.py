@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -27,6 +27,8 @@ class World:
     load: Load
     settings: Settings
     say: Callable[[str], None]
+    afterwards: list[Callable[[], object]] = field(default_factory=list)
+    """What is to be done when the servers have stopped."""
 
     @property
     def database(self) -> str:

@@ -1,5 +1,6 @@
 """What every fault is: a name, what it occupies, how long it may last, and two acts."""
 
+from pathlib import Path
 from typing import ClassVar
 
 from faults.plan import Kind
@@ -37,6 +38,11 @@ class Fault:
     def unfit(cls) -> str:
         """Why this machine can't do it; empty if it can."""
         return cls.skipped
+
+    @classmethod
+    def environment(cls, _directory: Path) -> dict[str, str]:
+        """What the workers' environment needs from their start on."""
+        return {}
 
     @classmethod
     def kind(cls) -> Kind:

@@ -5,8 +5,8 @@ import signal
 
 from support.wait import wait_until
 
-from faults.armed_worker import POINTS
 from faults.catalogue.base import Fault
+from faults.worker import POINTS
 
 WORKERS = frozenset({"workers"})
 _POINT_SECONDS = 40.0

@@ -1,9 +1,11 @@
-"""A real worker that ends itself with SIGKILL at a named point of settling: run as a process of its own."""
+"""A `bridge worker` that dies with the campaign, and by SIGKILL at a point of settling if one is named."""
 
+import ctypes
 import os
 import signal
 import sys
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from schemas.outcome import Outcomes
@@ -20,6 +22,7 @@ BEFORE_COMMIT = "before-commit"
 BEFORE_KAFKA_COMMIT = "before-kafka-commit"
 POINTS = (AFTER_PUBLISHING, BETWEEN_STATEMENTS, MID_COPY, BEFORE_COMMIT, BEFORE_KAFKA_COMMIT)
 
+_PR_SET_PDEATHSIG = 1
 Kill = Callable[[], None]
 
 
@@ -101,8 +104,17 @@ _ARMS = {
     BEFORE_KAFKA_COMMIT: _before_kafka_commit,
 }
 
+
+def die_with_owner() -> None:
+    """Has the system kill us when the campaign is gone, however it went: nobody else would."""
+    with suppress(OSError, AttributeError):
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
 if __name__ == "__main__":
-    arm(sys.argv[1])
+    die_with_owner()
+    if sys.argv[1:]:
+        arm(sys.argv[1])
     sys.argv = ["bridge", "worker"]
     from bridge.cli import main
 
