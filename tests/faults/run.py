@@ -120,9 +120,7 @@ class Run:
             journal = Journal(self._plan.seed, partitions=PARTITIONS, began_ms=time.time_ns() // 1_000_000)
             load = Load(settings, journal, events=self._events, seconds=self._plan.seconds)
             fleet.fill()
-            world = World(
-                self._directory, servers, kafka_link, postgres_link, fleet, load, settings, self._tell, afterwards
-            )
+            world = World(self._directory, servers, kafka_link, postgres_link, fleet, load, settings, afterwards)
             await wait_until(lambda: _claimed(world), budget_seconds=60, describe="the workers have their partitions")
             yield world
         finally:

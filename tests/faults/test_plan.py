@@ -1,5 +1,7 @@
 """The plan: the same seed makes the same one, and every plan can be carried out and proves something."""
 
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -7,6 +9,7 @@ from hypothesis import strategies as st
 from faults.catalogue import CATALOGUE
 from faults.plan import AT_LEAST, LAST, LEAD, Kind, make_plan
 
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "faults.md"
 KINDS = [fault.kind() for fault in CATALOGUE.values() if fault.quick]
 seeds = st.integers(min_value=0, max_value=2**32)
 
@@ -54,8 +57,10 @@ def test_a_run_that_is_too_short_is_refused() -> None:
 
 
 def test_the_catalogue_is_whole() -> None:
-    """Each fault says what it does, what it occupies, and lasts for some time."""
+    """Each fault says what it does, what it occupies, lasts for some time, and stands on its page."""
+    page = PAGE.read_text()
     for name, fault in CATALOGUE.items():
         assert fault.__doc__, name
         assert fault.occupies, name
+        assert f"`{name}`" in page, name
         assert 0 < fault.seconds[0] <= fault.seconds[1], name

@@ -20,7 +20,6 @@ BETWEEN_STATEMENTS = "between-statements"
 MID_COPY = "mid-copy"
 BEFORE_COMMIT = "before-commit"
 BEFORE_KAFKA_COMMIT = "before-kafka-commit"
-POINTS = (AFTER_PUBLISHING, BETWEEN_STATEMENTS, MID_COPY, BEFORE_COMMIT, BEFORE_KAFKA_COMMIT)
 
 _PR_SET_PDEATHSIG = 1
 Kill = Callable[[], None]

@@ -26,7 +26,6 @@ class World:
     fleet: Fleet
     load: Load
     settings: Settings
-    say: Callable[[str], None]
     afterwards: list[Callable[[], object]] = field(default_factory=list)
     """What is to be done when the servers have stopped."""
 

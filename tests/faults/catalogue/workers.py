@@ -6,7 +6,7 @@ import signal
 from support.wait import wait_until
 
 from faults.catalogue.base import Fault
-from faults.worker import POINTS
+from faults.worker import AFTER_PUBLISHING, BEFORE_COMMIT, BEFORE_KAFKA_COMMIT, BETWEEN_STATEMENTS, MID_COPY
 
 WORKERS = frozenset({"workers"})
 _POINT_SECONDS = 40.0
@@ -118,16 +118,23 @@ class WorkerKilledAtAPoint(Fault):
         self.bites = int(await self.world.fleet.kill_at(self.point, _POINT_SECONDS))
 
 
+_POINTS = {
+    AFTER_PUBLISHING: "when retry records are published and its transaction has not begun",
+    BETWEEN_STATEMENTS: "between two statements of its transaction",
+    MID_COPY: "in the middle of a COPY",
+    BEFORE_COMMIT: "when everything is written and nothing committed",
+    BEFORE_KAFKA_COMMIT: "when Postgres has committed and Kafka was not told",
+}
 KILLED_AT_POINTS = [
     type(
         f"Killed{point.title().replace('-', '')}",
         (WorkerKilledAtAPoint,),
         {
-            "__doc__": f"One more worker, which ends itself with SIGKILL {point.replace('-', ' ')} of a settlement.",
+            "__doc__": f"One more worker, which ends itself with SIGKILL {when}, in its third settlement.",
             "name": f"killed-{point}",
             "point": point,
         },
     )
-    for point in POINTS
+    for point, when in _POINTS.items()
 ]
 FAULTS = [WorkerKilled, AllWorkersKilled, WorkerStopped, WorkerTerminated, WorkersJoining, *KILLED_AT_POINTS]
