@@ -2,7 +2,7 @@
 
 import structlog
 
-from schemas.errors import BridgeError, EnvironmentUnfit, InvalidInput
+from schemas.errors import BridgeError, EnvironmentUnfit, InvalidInput, SinkUnavailable
 from schemas.settings import Settings
 from sinks.migrate import migrate, pending
 from sinks.topics_admin import apply_topics, check_topics
@@ -22,7 +22,11 @@ async def ready(settings: Settings, *, look_only: bool = False) -> None:
     except BridgeError as error:
         raise EnvironmentUnfit(f"Postgres is away at start: {error}") from error
     if settings.env == "development" and not look_only:
-        for name in await migrate(settings.dsn, months_ahead=settings.partitions_ahead):
+        try:
+            made = await migrate(settings.dsn, months_ahead=settings.partitions_ahead)
+        except SinkUnavailable as error:
+            raise EnvironmentUnfit(f"Postgres can't be brought up to date at start: {error}") from error
+        for name in made:
             log.info("migrated", migration=name)
         await apply_topics(settings)
         return

@@ -122,3 +122,17 @@ async def test_a_service_that_goes_away_while_the_host_starts(stack, database_ur
     ended = subprocess.run(python(AWAY_IN_BETWEEN), env=environment(settings), capture_output=True, timeout=60)
 
     assert ended.returncode == 3, ended.stderr[-3000:]
+
+
+async def test_a_database_that_is_read_only_at_start(stack, database_url: str, topic_prefix: str) -> None:
+    """As after a failover to a replica: in development, where a start writes, it is refused with 3, too."""
+    settings = settings_for(stack.kafka, database_url, topic_prefix)
+    conn = await asyncpg.connect(database_url)
+    name = await conn.fetchval("SELECT current_database()")
+    await conn.execute(f"ALTER DATABASE {name} SET default_transaction_read_only = on")
+    await conn.close()
+
+    ended = subprocess.run(COMMANDS["bridge worker"], env=environment(settings), capture_output=True, timeout=60)
+
+    assert ended.returncode == 3, ended.stderr[-3000:]
+    assert b"Traceback" not in ended.stderr
