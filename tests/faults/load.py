@@ -37,11 +37,8 @@ class Load:
         self.shares = SHARES
         self._poisoned: int | None = None
         self.poison_left = 0
-        self.ended_at: float | None = None
-
-    @property
-    def done(self) -> bool:
-        return self.ended_at is not None
+        self.faults_over = False
+        """Until then the load goes on, beyond its events if it must, and up to twice as many."""
 
     async def run(self) -> None:
         """Sends everything; returns when Kafka has acknowledged it."""
@@ -54,7 +51,6 @@ class Load:
                 await self._send_again()
                 if self._pending:
                     await asyncio.wait(set(self._pending), timeout=1)
-            self.ended_at = time.monotonic()
             await self._register_up_to(len(self.journal) // LATE_BLOCK + 1)
         finally:
             registrar.cancel()
@@ -63,10 +59,10 @@ class Load:
     async def _steadily(self) -> None:
         began = last = time.monotonic()
         allowed = 0.0
-        while self.steady < self._events:
+        while self.steady < self._events or (not self.faults_over and self.steady < 2 * self._events):
             await asyncio.sleep(_TICK_SECONDS)
             now = time.monotonic()
-            allowed = min(self._rate * (now - began), allowed + self._rate * _BURST * (now - last), self._events)
+            allowed = min(self._rate * (now - began), allowed + self._rate * _BURST * (now - last))
             last = now
             await self._send_again()
             while self.steady < allowed and len(self._pending) < _PENDING:

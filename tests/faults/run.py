@@ -135,6 +135,7 @@ class Run:
         load = asyncio.create_task(world.load.run())
         try:
             await asyncio.gather(*self._acts(world))
+            world.load.faults_over = True
             settled = await _settled(world)
             if load.done() and not load.cancelled():
                 load.result()
