@@ -1,12 +1,17 @@
 """Faults of the workers' clock, by libfaketime: steps ahead and back. Monotonic clocks go on as ever."""
 
+from contextlib import suppress
 from pathlib import Path
+
+import asyncpg
+from support.wait import wait_until
 
 from faults.catalogue.base import Fault
 from faults.world import World
 
 _LIBRARY = next(iter(sorted(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"))), None)
 _FILE = "clock"
+_SEEN_SECONDS = 30.0
 
 
 class _ClockStep(Fault):
@@ -32,10 +37,19 @@ class _ClockStep(Fault):
 
     async def strike(self) -> None:
         (self.world.directory / _FILE).write_text(f"{self.step:+d}s\n")
+        before = await _seen(self.world, self.step)
+        with suppress(AssertionError):
+            # Another fault may be holding everything up.
+            await wait_until(
+                lambda: self._more_than(before), budget_seconds=_SEEN_SECONDS, describe="an event by the stepped clock"
+            )
+
+    async def _more_than(self, before: int) -> bool:
+        self.bites = await _seen(self.world, self.step) - before
+        return self.bites > 0
 
     async def mend(self) -> None:
         (self.world.directory / _FILE).write_text("+0s\n")
-        self.bites = await _seen(self.world, self.step)
 
 
 class ClockAhead(_ClockStep):
@@ -53,14 +67,16 @@ class ClockBack(_ClockStep):
 
 
 async def _seen(world: World, step: int) -> int:
-    """How many ledger rows bear a time of the stepped clock."""
-    async with world.session() as conn:
-        seen: int = await conn.fetchval(
-            "SELECT count(*) FROM bridge_event_raw "
-            "WHERE abs(extract(epoch FROM first_failed_at - record_time) - $1::int) < 1800",
-            step,
-        )
+    """How many ledger rows bear a time of the stepped clock; 0 while nobody may look."""
+    try:
+        async with world.session() as conn:
+            seen: int = await conn.fetchval(_STEPPED, step)
+    except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError):
+        return 0
     return seen
 
+
+_STEPPED = """SELECT count(*) FROM bridge_event_raw
+    WHERE abs(extract(epoch FROM first_failed_at - record_time) - $1::int) < 1800"""
 
 FAULTS = [ClockAhead, ClockBack]

@@ -18,6 +18,11 @@ class _OnLink(Fault):
     def proxy(self) -> Proxy:
         return self.world.kafka_link if self.link == "kafka" else self.world.postgres_link
 
+    async def links(self) -> None:
+        """Waits for connections to strike at: the server itself may just be away."""
+        with suppress(AssertionError):
+            await wait_until(lambda: self.proxy.links, budget_seconds=30, describe="a connection")
+
 
 class Late(_OnLink):
     """Every chunk is 50 to 250 ms late, both ways."""
@@ -26,6 +31,7 @@ class Late(_OnLink):
     seconds = (3.0, 8.0)
 
     async def strike(self) -> None:
+        await self.links()
         self.proxy.latency = 0.05 + self.aim % 200 / 1000
         self.bites = self.proxy.links
 
@@ -40,6 +46,7 @@ class Slow(_OnLink):
     seconds = (3.0, 8.0)
 
     async def strike(self) -> None:
+        await self.links()
         self.proxy.bytes_per_second = 100_000
         self.bites = self.proxy.links
 
@@ -54,6 +61,7 @@ class Cut(_OnLink):
     seconds = (1.0, 7.0)
 
     async def strike(self) -> None:
+        await self.links()
         self.bites = self.proxy.cut()
 
     async def mend(self) -> None:
@@ -67,6 +75,7 @@ class Reset(_OnLink):
     seconds = (1.0, 4.0)
 
     async def strike(self) -> None:
+        await self.links()
         for _ in range(round(self.seconds_long * 2)):
             self.bites += self.proxy.reset()
             await asyncio.sleep(0.5)
@@ -79,6 +88,7 @@ class Stalled(_OnLink):
     seconds = (2.0, 9.0)
 
     async def strike(self) -> None:
+        await self.links()
         self.bites = self.proxy.stall()
 
     async def mend(self) -> None:
@@ -94,6 +104,7 @@ class HalfOpen(_OnLink):
     quick = False
 
     async def strike(self) -> None:
+        await self.links()
         self.bites = self.proxy.half_open()
 
 
