@@ -3,6 +3,10 @@
 PYTHON ?= python3
 UV ?= uv
 ARGS ?=
+SEED ?= 1
+SEEDS ?= 1
+EVENTS ?= 100000
+SECONDS ?= 60
 
 BIN := .venv/bin
 PYTHON_BIN := $(BIN)/python
@@ -13,7 +17,7 @@ COMPILE = $(UV) pip compile --quiet --universal --python-version 3.11 --generate
 	--no-emit-index-url --no-annotate --no-header
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo up test lint format bench wheel-test exactness lock
+.PHONY: help install demo up test lint format bench wheel-test faults lock
 
 help: ## List the targets
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-18s %s\n", $$1, $$2 }'
@@ -29,7 +33,7 @@ up: install ## Run Kafka, Postgres and a worker on this machine until Ctrl-C
 	@$(BIN)/bridge up $(ARGS)
 
 test: install ## Run the tests (ARGS=tests/unit for some of them)
-	$(PYTHON_BIN) -m pytest --ignore=tests/campaign --ignore=tests/wheel $(ARGS)
+	$(PYTHON_BIN) -m pytest --ignore=tests/wheel $(ARGS)
 
 lint: install ## Check format, style, types and the rule of imports
 	$(PYTHON_BIN) -m ruff format --check .
@@ -47,8 +51,8 @@ bench: install ## Measure beside the peers and the limit, an hour (ARGS='contest
 wheel-test: install ## Build the wheel, and try it where no sources are
 	$(PYTHON_BIN) -m pytest tests/wheel -q $(ARGS)
 
-exactness: install ## Run the long campaign of kills and outages
-	$(PYTHON_BIN) -m pytest tests/campaign -q $(ARGS)
+faults: install ## Break everything under load by a seeded plan, and prove that nothing is lost or counts twice
+	@PYTHONPATH=tests:. $(PYTHON_BIN) -m faults --seed $(SEED) --seeds $(SEEDS) --events $(EVENTS) --seconds $(SECONDS) $(ARGS)
 
 lock: ## Compile the lock files anew: all, and what the image runs and is built with (needs uv)
 	$(COMPILE) pyproject.toml --extra stack --group dev -o requirements.lock

@@ -45,5 +45,12 @@ def _is_row(sqlstate: str, constraint: str | None) -> bool:
 UNENCODABLE = (asyncpg.DataError, ValueError, OverflowError)
 """What the driver raises for a value that it can't put on the wire; COPY lets the codecs' own errors through."""
 
-TRANSLATED = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, asyncio.TimeoutError)
+TRANSLATED = (
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    # Postgres ended an idle session and its connection is not closed yet: the driver trips over its own state.
+    asyncpg.InternalClientError,
+    OSError,
+    asyncio.TimeoutError,
+)
 """What the driver raises for reasons outside this program."""

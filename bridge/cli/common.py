@@ -41,6 +41,9 @@ def command_settings(*, verbose: bool = False, guarded: bool = False, **override
 
 def run(work: Coroutine[Any, Any, T]) -> T:
     """Runs one coroutine to its end."""
+    from sinks.kafka_connection import name_closed_connections
+
+    name_closed_connections()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(work)
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import asyncpg
 import pytest
+from support.programs import python
 from support.settled import event, prepare, produce, settings_for
 from support.wait import wait_until
 
@@ -98,4 +99,43 @@ async def test_an_unfit_start_is_refused_in_one_line(
 
     assert ended.returncode == 3, ended.stderr
     assert said in ended.stderr
+    assert b"Traceback" not in ended.stderr
+
+
+AWAY_IN_BETWEEN = """
+import sys
+from mode.loop import use
+use("uvloop")
+import streams.app
+from schemas.errors import EnvironmentUnfit
+from schemas.settings import load_settings
+from streams.host import host
+async def away(_settings):
+    raise EnvironmentUnfit("Postgres is away at start")
+streams.app.ready = away
+settings = load_settings()
+sys.exit(host(streams.app.create_app(settings), settings))
+"""
+
+
+async def test_a_service_that_goes_away_while_the_host_starts(stack, database_url: str, topic_prefix: str) -> None:
+    """The command has looked already, and the worker looks again: also then the exit code is 3."""
+    settings = settings_for(stack.kafka, database_url, topic_prefix)
+
+    ended = subprocess.run(python(AWAY_IN_BETWEEN), env=environment(settings), capture_output=True, timeout=60)
+
+    assert ended.returncode == 3, ended.stderr[-3000:]
+
+
+async def test_a_database_that_is_read_only_at_start(stack, database_url: str, topic_prefix: str) -> None:
+    """As after a failover to a replica: in development, where a start writes, it is refused with 3, too."""
+    settings = settings_for(stack.kafka, database_url, topic_prefix)
+    conn = await asyncpg.connect(database_url)
+    name = await conn.fetchval("SELECT current_database()")
+    await conn.execute(f"ALTER DATABASE {name} SET default_transaction_read_only = on")
+    await conn.close()
+
+    ended = subprocess.run(COMMANDS["bridge worker"], env=environment(settings), capture_output=True, timeout=60)
+
+    assert ended.returncode == 3, ended.stderr[-3000:]
     assert b"Traceback" not in ended.stderr

@@ -1,5 +1,6 @@
 """An outage is not poison: whatever ails Postgres, the partition waits in place and nothing is dropped for it."""
 
+import struct
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from urllib.parse import urlsplit
@@ -9,10 +10,13 @@ import pytest
 from support.settled import event, prepare, produce, settings_for, working
 from support.wait import wait_until
 
+from schemas.errors import SinkUnavailable
+from schemas.record import TopicPartition
 from schemas.settings import Settings
 from sinks import metrics
 from sinks.audit import audit
 from sinks.partitions import make_partitions
+from sinks.postgres_sink import PostgresSink
 
 BEFORE, DURING = 20, 30
 PAUSED = metrics.PAUSED.labels("raw-0")
@@ -139,3 +143,20 @@ async def test_one_refused_row_leaves_its_neighbours(stack, database_url: str, t
     assert [(row["event_id"], row["dropped_reason"]) for row in dropped] == [("e-13", "sink_rejected_row")]
     assert "no_thirteen" in dropped[0]["last_error"]
     assert (await audit(settings)).balanced
+
+
+FATAL = b"SFATAL\x00VFATAL\x00C57P01\x00Mterminating connection due to administrator command\x00\x00"
+
+
+async def test_an_idle_session_that_is_ended_is_an_outage(database_url: str) -> None:
+    """Postgres' last word has come and the end of the connection has not: the driver trips, and the lane waits."""
+    sink = PostgresSink(database_url, "idle")
+    source = TopicPartition("bridge.raw", 0)
+    assert await sink.claim({source: 0}) == {source: 0}
+    sink._opened._protocol.data_received(b"E" + struct.pack(">i", len(FATAL) + 4) + FATAL)
+
+    with pytest.raises(SinkUnavailable):
+        await sink.stored([source])
+
+    assert await sink.stored([source]) == {source: 0}
+    await sink.close()

@@ -1,0 +1,113 @@
+"""Kafka and Postgres of one run, from the product's own launcher, each to be killed and started by itself."""
+
+import asyncio
+import os
+import signal
+from dataclasses import dataclass
+from pathlib import Path
+
+from bridge.stack.kafka import JavaTuning, KafkaNode
+from bridge.stack.owner import Owner
+from bridge.stack.ports import LOOPBACK, choose
+from bridge.stack.postgres import PostgresServer
+from bridge.stack.process import Identity, log_size, wait_until_ready
+
+START_SECONDS = 60.0
+
+
+@dataclass(frozen=True)
+class ProxiedKafka(KafkaNode):
+    """A node with a second listener whose advertised port is a proxy's: who bootstraps there stays there."""
+
+    behind_proxy_port: int
+    proxy_port: int
+
+    def _properties(self) -> str:
+        own = super()._properties()
+        for name, address in (("listeners", self.behind_proxy_port), ("advertised.listeners", self.proxy_port)):
+            own = own.replace(f"\n{name}=CLIENT:", f"\n{name}=PROXIED://{LOOPBACK}:{address},CLIENT:")
+        return own.replace("CLIENT:PLAINTEXT,", "PROXIED:PLAINTEXT,CLIENT:PLAINTEXT,")
+
+
+class Servers:
+    """Both servers, owned: they die with this process."""
+
+    def __init__(self, directory: Path) -> None:
+        ports: list[int] = []
+        for purpose in ("Kafka", "Postgres", "the controller", "Kafka behind its proxy", "a proxy", "a proxy"):
+            ports.append(choose(asked=None, remembered=None, taken=ports, purpose=purpose))
+        self.kafka_port, self.postgres_port, controller, self.behind_proxy_port, *proxies = ports
+        self.kafka_proxy_port, self.postgres_proxy_port = proxies
+        logs = directory / "logs"
+        logs.mkdir(parents=True)
+        self._kafka = ProxiedKafka(
+            directory / "kafka",
+            logs / "kafka.log",
+            self.kafka_port,
+            controller,
+            JavaTuning(),
+            self.behind_proxy_port,
+            self.kafka_proxy_port,
+        )
+        self._postgres = PostgresServer(directory, logs / "postgres.log", self.postgres_port)
+        self._owner: Owner | None = None
+        self._running: dict[str, Identity] = {}
+
+    @property
+    def kafka(self) -> str:
+        """Kafka's address without a proxy."""
+        return self._kafka.address
+
+    @property
+    def database_url(self) -> str:
+        """The database's URL without a proxy."""
+        return self._postgres.url
+
+    @property
+    def data_directory(self) -> Path:
+        """Where Postgres keeps its files."""
+        return (self._postgres.directory / "postgres").resolve() / "data"
+
+    async def start(self) -> None:
+        self._owner = Owner(owned=True)
+        await asyncio.gather(self.start_kafka(), self.start_postgres())
+        await asyncio.to_thread(self._postgres.ensure_database)
+
+    async def start_kafka(self) -> None:
+        await asyncio.to_thread(self._start, "kafka", self._kafka)
+
+    async def start_postgres(self) -> None:
+        await asyncio.to_thread(self._start, "postgres", self._postgres)
+
+    def _start(self, name: str, server: KafkaNode | PostgresServer) -> None:
+        assert self._owner is not None, "start() comes first"
+        launch = server.prepare(lambda _message: None)
+        begin = log_size(launch.log)
+        identity = self._running[name] = self._owner.launch(launch)
+        wait_until_ready(
+            name=name,
+            identity=identity,
+            ready=server.ready,
+            cancelled=lambda: False,
+            log=launch.log,
+            log_start=begin,
+            timeout_seconds=START_SECONDS,
+        )
+
+    def signal(self, name: str, number: signal.Signals) -> int:
+        """Sends the server a signal; its pid."""
+        pid = self._running[name].pid
+        os.kill(pid, number)
+        return pid
+
+    async def ended(self, name: str) -> None:
+        """Returns when the server's process is gone."""
+        while self._running[name].alive():  # noqa: ASYNC110  # a child of the supervisor: nothing tells us
+            await asyncio.sleep(0.02)
+
+    def stop(self) -> None:
+        for identity in self._running.values():
+            if process := identity.process():
+                process.send_signal(signal.SIGCONT)
+        if self._owner is not None:
+            self._owner.let_go()

@@ -1,0 +1,47 @@
+"""The quick form of the campaign: one seed, under a minute of load, nine kinds of faults, and nothing is off by one."""
+
+import logging
+from collections.abc import Iterator
+
+import pytest
+from support.servers import stack_directory
+
+from faults.catalogue import CATALOGUE
+from faults.plan import make_plan
+from faults.run import Run
+
+SEED, SECONDS, EVENTS = 1, 50.0, 30_000
+# One of each place where it may break; the long form has them all.
+FAULTS = (
+    "worker-killed",
+    "worker-stopped",
+    "killed-before-kafka-commit",
+    "broker-killed",
+    "kafka-reset",
+    "postgres-killed",
+    "read-only",
+    "commit-unanswered",
+    "refused-rows",
+)
+
+
+@pytest.fixture
+def quiet_client() -> Iterator[None]:
+    """What the client has to say of a broker that we have taken away is no news."""
+    logger = logging.getLogger("aiokafka")
+    before = logger.level
+    logger.setLevel(logging.CRITICAL)
+    yield
+    logger.setLevel(before)
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.usefixtures("quiet_client")
+async def test_nothing_is_lost_and_nothing_counts_twice() -> None:
+    plan = make_plan(SEED, SECONDS, [CATALOGUE[name].kind() for name in FAULTS], at_least=len(FAULTS))
+    with stack_directory() as directory:
+        result = await Run(plan, directory, events=EVENTS, workers=2).carry_out()
+
+    assert (result.problems, result.invalid) == ([], [])
+    assert set(result.bites) == set(FAULTS)
+    assert result.figures["accepted"] >= EVENTS
