@@ -20,7 +20,7 @@ def arguments(words: list[str]) -> argparse.Namespace:
     parser.add_argument("--events", type=int, default=1_000_000)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--workers", type=int, nargs="+", default=[1, 2, 4])
-    parser.add_argument("--lanes", type=int, default=4, help="of each worker")
+    parser.add_argument("--lanes", type=int, default=8, help="of each worker")
     parser.add_argument("--seed", type=int, default=7)
     return parser.parse_args(words)
 

@@ -92,7 +92,7 @@ class Settings(BaseSettings):
     sweep_after: str = Field("5m", description="a retry is looked for once it is overdue by this much")
     sweep_limit: int = Field(1000, ge=1, le=100_000, description="most copies that one round publishes again")
 
-    lanes: int = Field(4, ge=1, le=64, description="settling paths per worker, a database connection each")
+    lanes: int = Field(8, ge=1, le=64, description="settling paths per worker, a database connection each")
     batch_max_records: int = Field(5000, ge=1, le=100_000, description="most records that one settlement takes")
     fetch_max_bytes: int = Field(8 * 1024 * 1024, ge=1024, description="most bytes that one fetch brings from a broker")
     dedup_hints: int = Field(200_000, ge=0, le=20_000_000, description="keys remembered per worker to save look-ups")
