@@ -10,6 +10,7 @@ import shutil
 import socket
 import sys
 import tempfile
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from schemas.gate import GateChange
 from schemas.settings import Settings, load_settings
 from sinks import metrics
 from streams.gate_alerts import tell
+from streams.host import end_without_rest
 from streams.logs import configure_logs
 from streams.start import judge_settings, ready
 from streams.sweeper import sweep
@@ -90,6 +92,8 @@ def _add_worker(app: faust.App, settings: Settings) -> None:
         async def on_stop(self) -> None:
             if self.worker is not None:
                 await self.worker.stop()
+                failed = self.worker.failed.done() and self.worker.failed.exception() is not None
+                end_without_rest(1 if failed else 0, partial(shutil.rmtree, app.conf.datadir, ignore_errors=True))
 
     app.service(BatchWorker)
 

@@ -139,3 +139,44 @@ async def test_a_database_that_is_read_only_at_start(stack, database_url: str, t
 
     assert ended.returncode == 3, ended.stderr[-3000:]
     assert b"Traceback" not in ended.stderr
+
+
+DYING_THREAD = """
+import asyncio
+import sys
+from mode.loop import use
+use("uvloop")
+from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread
+import streams.app
+import streams.host
+from schemas.settings import load_settings
+async def die(_thread):
+    raise asyncio.CancelledError
+AIOKafkaConsumerThread.on_thread_stop = die
+streams.host.REST_SECONDS = 1.0
+settings = load_settings()
+sys.exit(streams.host.host(streams.app.create_app(settings), settings))
+"""
+
+
+async def test_a_stop_that_faust_does_not_survive(stack, database_url: str, topic_prefix: str, tmp_path: Path) -> None:
+    """Faust's consumer dies in its stop when Kafka is away, and waits for itself for ever: the drained worker ends with 0."""
+    settings = settings_for(stack.kafka, database_url, topic_prefix)
+    await prepare(settings)
+    conn = await asyncpg.connect(database_url)
+    await produce(settings, [event(1)])
+    with (tmp_path / "log").open("wb") as log:
+        worker = subprocess.Popen(python(DYING_THREAD), env=environment(settings), stdout=log, stderr=log)
+    try:
+        await wait_until(
+            lambda: conn.fetchval("SELECT count(*) = 1 FROM bridge_event"),
+            budget_seconds=60,
+            describe=(tmp_path / "log").read_text,
+        )
+        worker.terminate()
+        assert worker.wait(30) == 0, (tmp_path / "log").read_text()[-3000:]
+    finally:
+        worker.kill()
+        worker.wait(10)
+        await conn.close()
+    assert "Faust has not stopped" in (tmp_path / "log").read_text()
