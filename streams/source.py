@@ -28,6 +28,7 @@ from sinks.kafka_admin import started
 COMMIT_SECONDS = 5.0
 OFFSETS_SECONDS = 10.0
 _APART_MS = 100
+_UP_TO_SECONDS = 5.0
 _LOOK_AGAIN_SECONDS = 60.0
 # A batch whose checksum is wrong, whose codec is missing, or that is no Kafka batch; a header's name that is not UTF-8.
 _NOT_READABLE = (CorruptRecordException, UnsupportedCodecError, ValueError)
@@ -208,25 +209,30 @@ class KafkaSource:
         for source in sources:
             try:
                 await self._fetch([source], _APART_MS, max_records)
-            except _NOT_READABLE:
-                found += await self._up_to_unreadable(source, max_records)
+            except _NOT_READABLE as error:
+                found += await self._up_to_unreadable(source, max_records, error)
         self._seek_all(sources)
         return found
 
-    async def _up_to_unreadable(self, source: TopicPartition, max_records: int) -> list[Batch]:
+    async def _up_to_unreadable(self, source: TopicPartition, max_records: int, error: Exception) -> list[Batch]:
         """Reads one record at a time: a read of more throws away what it has when it meets the bad one."""
         start = self._chain[source]
         records: list[RawRecord] = []
+        deadline = time.monotonic() + _UP_TO_SECONDS
         try:
-            while len(records) < max_records and (found := await self._fetch([source], _APART_MS, 1)):
-                records += found[0].records
-                self._chain[source] = found[0].next
-        except _NOT_READABLE as error:
-            if self._chain[source] == start:
-                self._give_up(source, error)
+            # What was thrown away is fetched again, which takes its time: nothing yet is not nothing more.
+            while len(records) < max_records and time.monotonic() < deadline:
+                for batch in await self._fetch([source], _APART_MS, 1):
+                    records += batch.records
+                    self._chain[source] = batch.next
+        except _NOT_READABLE as again:
+            error = again
         finally:
             following, self._chain[source] = self._chain[source], start
-        return [Batch(source, start, following, records)] if following > start else []
+        if following > start:
+            return [Batch(source, start, following, records)]
+        self._give_up(source, error)
+        return []
 
     def _give_up(self, source: TopicPartition, error: Exception) -> None:
         """Holds the partition: neither are its records passed over, nor do they stop the others."""
