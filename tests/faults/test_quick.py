@@ -21,7 +21,6 @@ FAULTS = (
     "postgres-killed",
     "read-only",
     "commit-unanswered",
-    "refused-rows",
 )
 
 
