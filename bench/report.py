@@ -103,9 +103,20 @@ def stored(result: Result) -> list[str]:
 
 
 def scaling(result: Result) -> list[str]:
-    lines = [(workers, f"{statistics.median(found):,.0f}", f"{min(found):,.0f} to {max(found):,.0f}")
-             for workers, found in result["rates"].items()]  # fmt: skip
-    return rows(("workers", "events/s, median", "range"), *lines)
+    lines = [
+        (
+            workers,
+            f"{statistics.median(found):,.0f}",
+            f"{min(found):,.0f} to {max(found):,.0f}",
+            f"{result['peak_mb'][workers]:,.0f}",
+        )
+        for workers, found in result["rates"].items()
+    ]
+    return [
+        f"`python -m bench scaling --events {result['events']}`",
+        "",
+        *rows(("workers", "events/s, median", "range", "peak MB of all"), *lines),
+    ]
 
 
 def profile(result: Result) -> list[str]:

@@ -1,4 +1,4 @@
-"""`python -m bench scaling`: the same topic settled by one, two and four worker processes."""
+"""`python -m bench scaling`: the same topic settled by one, two and four worker processes: rates, and their memory."""
 
 import argparse
 import asyncio
@@ -12,7 +12,7 @@ from bench import load, product, stand
 from bridge.stack.stack import StackAddresses
 from sinks.topics_admin import apply_topics
 
-Rates = dict[int, list[float]]
+Runs = dict[int, list[product.Run]]
 
 
 def arguments(words: list[str]) -> argparse.Namespace:
@@ -25,32 +25,36 @@ def arguments(words: list[str]) -> argparse.Namespace:
     return parser.parse_args(words)
 
 
-async def measure(addresses: StackAddresses, options: argparse.Namespace) -> Rates:
-    """Events a second by the number of workers, from when each has partitions."""
+async def measure(addresses: StackAddresses, options: argparse.Namespace) -> Runs:
+    """Runs by the number of workers, each measured from when every worker has partitions."""
     settings = stand.settings_of(addresses)
     await apply_topics(settings)
     await load.publish(settings, options.events, options.seed)
-    rates: Rates = {workers: [] for workers in options.workers}
+    runs: Runs = {workers: [] for workers in options.workers}
     for number in range(options.rounds):
         for workers in options.workers:
             environment = stand.environment_of(addresses, lanes=options.lanes, group=f"bench-{number}-{workers}")
             run = await product.run(
                 addresses.database_url, environment, settings.topics.raw, options.events, workers=workers
             )
-            rates[workers].append(run.events / run.seconds)
-            sys.stderr.write(f"round {number + 1}, {workers} workers: {rates[workers][-1]:,.0f} events/s\n")
-    return rates
+            runs[workers].append(run)
+            rate = run.events / run.seconds
+            sys.stderr.write(f"round {number + 1}, {workers} workers: {rate:,.0f} events/s, {run.peak_mb:,.0f} MB\n")
+    return runs
 
 
 def main(words: list[str]) -> int:
     options = arguments(words)
     with stand.servers() as addresses:
-        rates = asyncio.run(measure(addresses, options))
-    table = Table(title="events/s by worker processes")
-    for heading in ("workers", "median", "least", "most"):
+        runs = asyncio.run(measure(addresses, options))
+    rates = {workers: [run.events / run.seconds for run in found] for workers, found in runs.items()}
+    peak_mb = {workers: max(run.peak_mb for run in found) for workers, found in runs.items()}
+    table = Table(title=f"by worker processes, behind a backlog of {options.events:,} events")
+    for heading in ("workers", "events/s, median", "least", "most", "peak MB of all"):
         table.add_column(heading, justify="right")
     for workers, found in rates.items():
-        table.add_row(str(workers), *(f"{one:,.0f}" for one in (statistics.median(found), min(found), max(found))))
+        figures = (statistics.median(found), min(found), max(found), peak_mb[workers])
+        table.add_row(str(workers), *(f"{one:,.0f}" for one in figures))
     Console().print(table)
-    stand.keep("scaling", {"events": options.events, "lanes": options.lanes, "rates": rates})
+    stand.keep("scaling", {"events": options.events, "lanes": options.lanes, "rates": rates, "peak_mb": peak_mb})
     return 0
