@@ -96,6 +96,9 @@ def _carry_out(plan: Plan, given: argparse.Namespace) -> int:
         except BridgeError as error:
             say(f"error: {error}")
             return 3
+        except (KeyboardInterrupt, asyncio.CancelledError):
+            say("told to stop: servers and workers are gone, and this run proves nothing")
+            raise SystemExit(3) from None
         say(summary(result))
         for line in result.invalid:
             say(f"INVALID: {line}")

@@ -148,6 +148,10 @@ class Fleet:
     def last_words(self, name: str, characters: int = 1500) -> str:
         return (self._directory / f"{name}.log").read_text(errors="replace")[-characters:]
 
+    def logged(self, text: str) -> int:
+        """How often the workers' logs hold the text."""
+        return sum(log.read_text(errors="replace").count(text) for log in self._directory.glob("worker-*.log"))
+
     def end(self) -> None:
         """Ends whatever is left, also what is stopped."""
         for process in self._running.values():

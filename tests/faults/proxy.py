@@ -8,6 +8,7 @@ from contextlib import suppress
 from bridge.stack.ports import LOOPBACK
 
 CHUNK = 64 * 1024
+_STOP_SECONDS = 5.0
 _COMMIT = b"COMMIT;\x00"
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 
@@ -60,10 +61,11 @@ class Proxy:
     async def stop(self) -> None:
         if self._server is not None:
             self._server.close()
+        self.flow()
         self.reset()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._tasks:
+            # They end with their connections.
+            await asyncio.wait(self._tasks, timeout=_STOP_SECONDS)
 
     @property
     def links(self) -> int:

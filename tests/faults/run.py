@@ -28,6 +28,7 @@ from sinks.migrate import migrate
 from sinks.topics_admin import apply_topics
 
 PARTITIONS = 6
+_MEND_TRIES = 5
 STREAM = {
     "BRIDGE_TOPIC_PARTITIONS": str(PARTITIONS),
     "BRIDGE_RETRY_DELAYS": "1s,2s",
@@ -170,8 +171,10 @@ class Run:
             await asyncio.sleep(max(0.0, until - time.monotonic()))
         except AssertionError as error:
             self.result.problems.append(f"{act.fault}: {error}")
+        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
+            self.result.invalid.append(f"{act.fault} could not strike: {error}")
         finally:
-            await fault.mend()
+            await _mend(fault)
             for lock in locks:
                 lock.release()
         self._ended(fault)
@@ -220,6 +223,18 @@ class Run:
         for one in fleet.exits:
             if one.code != UNFIT:
                 self.result.problems.append(f"{one.name} ended by itself with {one.code}: {one.last_words}")
+
+
+async def _mend(fault: Fault) -> None:
+    """Undoes it; a database that is under fire may refuse at first, such as by a deadlock."""
+    for left in reversed(range(_MEND_TRIES)):
+        try:
+            await fault.mend()
+            return
+        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
+            if not left:
+                raise
+            await asyncio.sleep(1)
 
 
 def _settings(servers: Servers) -> Settings:

@@ -82,6 +82,7 @@ class MonthMissing(Fault):
 
     async def strike(self) -> None:
         self.away: list[tuple[str, str]] = []
+        detached = []
         async with self.world.session() as conn, conn.transaction():
             months = await conn.fetch(
                 "SELECT c.relname, pg_get_expr(c.relpartbound, c.oid) AS bounds FROM pg_inherits i "
@@ -90,12 +91,14 @@ class MonthMissing(Fault):
             for name, bounds in months:
                 await conn.execute(f"ALTER TABLE bridge_event DETACH PARTITION {name}")
                 await conn.execute(f"ALTER TABLE {name} RENAME TO away_{name}")
-                self.away.append((name, bounds))
-        self.bites = len(self.away)
+                detached.append((name, bounds))
+        self.away = detached
+        self.bites = len(detached)
 
     async def mend(self) -> None:
         async with self.world.session() as conn:
-            for name, bounds in self.away:
+            while self.away:
+                name, bounds = self.away[-1]
                 async with conn.transaction():
                     # As the workers' own keeper of months does: it may be making the same one now.
                     await conn.execute("LOCK TABLE bridge_event IN ACCESS EXCLUSIVE MODE")
@@ -105,6 +108,7 @@ class MonthMissing(Fault):
                     else:
                         await conn.execute(f"INSERT INTO bridge_event SELECT * FROM away_{name}")
                         await conn.execute(f"DROP TABLE away_{name}")
+                self.away.pop()
 
 
 class _Locked(Fault):
