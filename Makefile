@@ -55,8 +55,8 @@ faults: install ## Break everything under load by a seeded plan, and prove that 
 	@PYTHONPATH=tests:. $(PYTHON_BIN) -m faults --seed $(SEED) --seeds $(SEEDS) --events $(EVENTS) --seconds $(SECONDS) $(ARGS)
 
 lock: ## Compile the lock files anew: all, and what the image runs and is built with (needs uv)
-	$(COMPILE) pyproject.toml --extra stack --group dev -o requirements.lock
-	$(COMPILE) pyproject.toml --constraint requirements.lock -o requirements-runtime.lock
+	$(COMPILE) pyproject.toml --extra stack --extra traces --group dev -o requirements.lock
+	$(COMPILE) pyproject.toml --extra traces --constraint requirements.lock -o requirements-runtime.lock
 	echo hatchling | $(COMPILE) - --constraint requirements.lock -o requirements-build.lock
 
 $(PYTHON_BIN):
