@@ -1,13 +1,20 @@
 """Partitions that the brake holds, each at its first would-be dead letter, and when they are judged again."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
+import structlog
+
 from schemas.brake import BrakeState
+from schemas.errors import Braked
+from schemas.outcome import Outcomes
 from schemas.record import Batch, TopicPartition
+from sinks import metrics
 
 LOOK_SECONDS: Final = 1.0
 """How soon a lane learns that the brake was let go elsewhere."""
+
+log = structlog.get_logger(__name__)
 
 
 class BrakeHold:
@@ -16,7 +23,8 @@ class BrakeHold:
     A held partition is read again when the brake is off, and as a probe every `probe_seconds` while it is on.
     """
 
-    def __init__(self, probe_seconds: float) -> None:
+    def __init__(self, lane: str, probe_seconds: float) -> None:
+        self._lane = lane
         self._probe_seconds = probe_seconds
         self._held: dict[TopicPartition, int] = {}
         self._told: dict[TopicPartition, int] = {}
@@ -36,17 +44,23 @@ class BrakeHold:
         cause = TopicPartition(details.get("topic", ""), details.get("partition", 0))
         self._probed = {cause} & set(sources) if state.engaged else set()
         self._probe_at = 0.0
+        self._show()
 
-    def keep(self, first: Mapping[TopicPartition, int], now: float) -> Mapping[TopicPartition, int]:
-        """Holds each partition at the offset of its first would-be dead letter; returns those that are news."""
+    def keep(self, first: Mapping[TopicPartition, int], now: float, why: Braked) -> None:
+        """Holds each partition at the offset of its first would-be dead letter, and says so where that is news."""
         if not self._held:
             self._look_at = now + LOOK_SECONDS
             self._probe_at = now + self._probe_seconds
         self._held.update(first)
-        # A probe that fails holds the same again, every time.
-        news = {source: offset for source, offset in first.items() if self._told.get(source) != offset}
-        self._told |= news
-        return news
+        self._show()
+        for source, offset in first.items():
+            # A probe that fails holds the same again, every time.
+            if self._told.get(source) != offset:
+                self._told[source] = offset
+                log.warning(
+                    "held_by_brake", lane=self._lane, topic=source.topic, partition=source.partition, offset=offset,
+                    reason=str(why),
+                )  # fmt: skip
 
     def to_look(self, now: float) -> bool:
         """Whether it is time to look at the brake's state."""
@@ -59,6 +73,7 @@ class BrakeHold:
             return []
         freed = self.held
         self._held.clear()
+        self._show()
         self._probed = set(freed) if state.engaged else set()
         return freed
 
@@ -69,3 +84,21 @@ class BrakeHold:
     def end_probe(self) -> None:
         """The probe has its answer."""
         self._probed = set()
+
+    def _show(self) -> None:
+        metrics.BRAKED.labels(self._lane).set(len(self._held))
+
+
+def first_dead_letters(outcomes: Iterable[Outcomes]) -> dict[TopicPartition, int]:
+    """The offset of each partition's first record that would be dead-lettered; partitions without one are left out."""
+    return {
+        one.batch.source: min(failure.record.offset for failure in dead)
+        for one in outcomes
+        if (dead := one.dead_letters())
+    }
+
+
+def parts_before(batches: Sequence[Batch], first: Mapping[TopicPartition, int]) -> list[Batch]:
+    """What of the batches may be settled all the same."""
+    parts = (batch.before(first[batch.source]) if batch.source in first else batch for batch in batches)
+    return [part for part in parts if part is not None]

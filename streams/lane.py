@@ -18,8 +18,9 @@ from sinks import metrics
 from sinks.settle import Settler
 from sinks.sink import Committed, Publisher, Sink
 from sinks.sqlstate import TIMED_OUT
-from streams.brake_hold import BrakeHold
+from streams.brake_hold import BrakeHold, first_dead_letters, parts_before
 from streams.dedup import DedupHints
+from streams.foreign_logs import ForeignLogs
 from streams.log_identity import Examination, examine
 from streams.normalize import Bounds
 from streams.patience import Patience
@@ -30,8 +31,6 @@ from streams.source import OffsetsGone, Source, SourceStopped, SourceUnavailable
 POLL_MS = 200
 # An idle lane proves by Kafka's own end offsets that it is idle and not stuck, this often.
 PROOF_SECONDS = 10.0
-# A partition whose log is foreign is looked at again this often: somebody may have adopted it, or brought the old back.
-LOOK_AGAIN_SECONDS = 5.0
 # Longer than any one call of Postgres or Kafka may take.
 TRY_SECONDS = 90.0
 
@@ -69,13 +68,12 @@ class Lane:
         self._source = parts.source
         self._sink = parts.make_sink()
         self._settler = Settler(self._sink, parts.publisher, parts.brake)
-        self._brake = BrakeHold(parts.brake_probe_seconds)
+        self._brake = BrakeHold(name, parts.brake_probe_seconds)
         self._known = DedupHints(parts.dedup_hints)
         self._patience = Patience(parts.random)
         self._untold: dict[TopicPartition, int] = {}
         self._stands: dict[TopicPartition, int] = {}
-        self._foreign: dict[TopicPartition, str] = {}
-        self._look_again_at = 0.0
+        self._foreign = ForeignLogs()
         self._unreadable: set[TopicPartition] = set()
         self._stopping = asyncio.Event()
         self._max_records = parts.max_records
@@ -102,12 +100,11 @@ class Lane:
                 while not self._stopping.is_set():
                     await self._once()
         finally:
-            self._let_go()
+            self._foreign.let_go()
             await self._sink.close()
 
     async def _once(self) -> None:
-        if self._foreign and self._parts.monotonic() >= self._look_again_at:
-            await self._look_again()
+        await self._mind_foreign_logs()
         await self._mind_the_brake()
         try:
             batches = await self._source.poll(self._reading(), timeout_ms=POLL_MS, max_records=self._max_records)
@@ -201,22 +198,12 @@ class Lane:
             if passed:
                 await self._settle_judged(batches, outcomes, ledger)
                 return
-        first = {
-            one.batch.source: min(failure.record.offset for failure in dead)
-            for one in outcomes
-            if (dead := one.dead_letters())
-        }
+        first = first_dead_letters(outcomes)
         for source, offset in first.items():
             self._source.rewind(source, offset)
         self._source.pause(first)
-        for source, offset in self._brake.keep(first, self._parts.monotonic()).items():
-            log.warning(
-                "held_by_brake", lane=self.name, topic=source.topic, partition=source.partition, offset=offset,
-                reason=str(error),
-            )  # fmt: skip
-        self._show_held()
-        parts = (batch.before(first[batch.source]) if batch.source in first else batch for batch in batches)
-        if ready := [part for part in parts if part is not None]:
+        self._brake.keep(first, self._parts.monotonic(), error)
+        if ready := parts_before(batches, first):
             await self.settle(ready, ledger)
 
     async def _mind_the_brake(self) -> None:
@@ -226,7 +213,6 @@ class Lane:
         state = await self._patiently(self._sink.brake)
         if state is not None and (freed := self._brake.looked(state, self._parts.monotonic())):
             self._source.resume(freed)
-            self._show_held()
 
     async def _end_probe(self, *, passed: bool) -> bool:
         """Notes the probe's answer; False when told to stop meanwhile."""
@@ -235,9 +221,6 @@ class Lane:
         if let_go:
             log.warning("brake_let_go", lane=self.name, reason="a probe passed")
         return let_go is not None
-
-    def _show_held(self) -> None:
-        metrics.BRAKED.labels(self.name).set(len(self._brake.held))
 
     async def _tell_kafka(self) -> None:
         """Postgres holds the true offsets; Kafka is told for lag tools, and again when it did not take them."""
@@ -262,8 +245,7 @@ class Lane:
         examination = await self._patiently(self._claim)
         if examination is None:
             return False
-        self._tell_foreign(examination)
-        self._show_held()
+        self._foreign.found(examination.logs, self._parts.monotonic())
         self._source.resume(self._reading())
         self.progressed_at = self._parts.monotonic()
         # A worker that died between its commit and Kafka's has left Kafka behind.
@@ -293,28 +275,11 @@ class Lane:
         log.error("records_lost", topic=source.topic, partition=source.partition, lost=lost, beginning=beginning)
         return beginning
 
-    def _tell_foreign(self, found: Examination) -> None:
-        before, self._foreign = self._foreign, {one.log: one.foreign for one in found.logs if one.foreign is not None}
-        self._look_again_at = self._parts.monotonic() + LOOK_AGAIN_SECONDS
-        for source in {*before, *self._foreign}:
-            held = source in self._foreign
-            metrics.FOREIGN.labels(source.in_kafka.topic, str(source.partition)).set(held)
-            if held and before.get(source) != self._foreign[source]:
-                log.error(
-                    "foreign_log",
-                    topic=source.topic,
-                    partition=source.partition,
-                    why=self._foreign[source],
-                    do="bring the old log back, or run `bridge topics adopt`",
-                )
-
-    def _let_go(self) -> None:
-        for source in self._foreign:
-            metrics.FOREIGN.labels(source.in_kafka.topic, str(source.partition)).set(0)
-
-    async def _look_again(self) -> None:
+    async def _mind_foreign_logs(self) -> None:
         """What was adopted meanwhile, or is the old log after all, is read without a restart."""
-        self._look_again_at = self._parts.monotonic() + LOOK_AGAIN_SECONDS
+        if not self._foreign.to_look(self._parts.monotonic()):
+            return
+        self._foreign.looked(self._parts.monotonic())
         found = await self._patiently(lambda: examine(self._source, self._sink, self._foreign))
         if found is not None and any(one.foreign is None for one in found.logs):
             await self._begin()
