@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from bridge.cli.common import JsonOutput, Verbose, command_settings, result, run, say, write_json
-from bridge.demo.interrupts import sigterm_interrupts
+from bridge.cli.interrupts import sigterm_interrupts
 from bridge.publish.lines import ChunkReader
 from bridge.publish.publisher import RawPublisher
 from bridge.publish.session import Published, PublishSession

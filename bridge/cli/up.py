@@ -6,9 +6,9 @@ import sys
 from pathlib import Path
 
 from bridge.cli.common import command_settings, result, run, say
+from bridge.cli.interrupts import sigterm_interrupts
 from bridge.cli.stack import DEFAULT_DIRECTORY, Directory
 from bridge.demo.environment import own_settings, worker_environment
-from bridge.demo.interrupts import sigterm_interrupts
 from bridge.demo.worker_process import WorkerProcess
 from bridge.stack import Stack, StackAddresses
 from schemas.errors import InvalidInput

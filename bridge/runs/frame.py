@@ -67,8 +67,7 @@ async def perform(job: Job[S], settings: Settings, options: RunOptions) -> tuple
     code = _exit_code(run, fatal)
     ended = datetime.now(UTC)
     run.summary = run.summary.ended(ended)
-    if options.json_output is not None:
-        write_json(run.summary.model_dump(mode="json"), options.json_output)
+    code = _written(run, options.json_output, code)
     elapsed = run.summary.duration_ms
     log.info("run_ended", status="succeeded" if code == DONE else "failed", exit_code=code, elapsed_ms=elapsed)
     if not options.dry_run:
@@ -127,6 +126,17 @@ def _exit_code(run: Run[S], fatal: BridgeError | None) -> int:
     if summary.failed_total:
         return PARTLY if summary.succeeded_total else FATAL
     return DONE
+
+
+def _written(run: Run[S], path: str | None, code: int) -> int:
+    """Writes the summary; one that can't be written is said, and fails a run that had gone well."""
+    if path is not None:
+        try:
+            write_json(run.summary.model_dump(mode="json"), path)
+        except BridgeError as error:
+            say(f"error: {error}")
+            return code or error.exit_code
+    return code
 
 
 async def _noted(settings: Settings, run: Run[S], times: tuple[datetime, datetime], code: int) -> None:

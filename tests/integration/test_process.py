@@ -70,6 +70,20 @@ async def test_a_dry_run_tells_what_the_real_one_does(stack, database_url, topic
     await conn.close()
 
 
+async def test_a_summary_that_cannot_be_written_costs_neither_the_work_nor_its_place_in_the_history(
+    stack, database_url, topic_prefix, tmp_path
+) -> None:
+    settings = await fresh(stack, database_url, topic_prefix, mix())
+    path = tmp_path / "missing" / "s.json"
+    done = await asyncio.to_thread(bridge, "process", "--json-output", str(path), settings=environment_of(settings))
+    assert done.returncode == 3
+    assert f"error: cannot write {path}: No such file or directory".encode() in done.stderr
+    conn = await asyncpg.connect(database_url)
+    assert await conn.fetchval("SELECT exit_code FROM script_run") == 3
+    assert await conn.fetchval("SELECT count(*) FROM bridge_event") == 100
+    await conn.close()
+
+
 async def test_waiting_retries_heal_or_wait_on_and_the_sweep_is_by_site(
     stack, database_url, topic_prefix, tmp_path
 ) -> None:
