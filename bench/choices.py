@@ -8,11 +8,9 @@ import io
 import random
 import statistics
 import sys
-import tempfile
 import time
 from collections.abc import Awaitable, Callable
 from hashlib import blake2b
-from pathlib import Path
 from typing import Any
 
 import asyncpg
@@ -23,9 +21,9 @@ from aiokafka.structs import ConsumerRecord
 from rich.console import Console
 from rich.table import Table
 
+from bench import stand
 from bench.load import SITES, records, script_of
 from bench.product import fresh_schema
-from bridge.stack.stack import Stack
 from schemas.outcome import Candidate
 from schemas.record import Batch, TopicPartition
 from schemas.registry import Script
@@ -212,7 +210,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seed", type=int, default=7)
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="bridge-bench-") as directory, Stack(Path(directory)) as addresses:
+    with stand.servers() as addresses:
         uvloop.run(measure(addresses.database_url, options))
 
 
