@@ -24,13 +24,15 @@ from schemas.record import Batch, RawRecord, TopicPartition
 from schemas.settings import Settings
 from sinks import metrics
 from sinks.kafka_admin import started
+from sinks.kafka_codecs import bound_inflation
 
 COMMIT_SECONDS = 5.0
 OFFSETS_SECONDS = 10.0
 _APART_MS = 100
 _UP_TO_SECONDS = 5.0
 _LOOK_AGAIN_SECONDS = 60.0
-# A batch whose checksum is wrong, whose codec is missing, or that is no Kafka batch; a header's name that is not UTF-8.
+# A batch whose checksum is wrong, whose codec is missing, that inflates to too much, or that is no Kafka batch; a
+# header's name that is not UTF-8.
 _NOT_READABLE = (CorruptRecordException, UnsupportedCodecError, ValueError)
 
 log = structlog.get_logger(__name__)
@@ -100,6 +102,7 @@ class Source(Protocol):
 
 def make_consumer(settings: Settings) -> AIOKafkaConsumer:
     """A member of the batch consumer's group, or to be, that commits only what it is told to."""
+    bound_inflation(settings.inflate_max_bytes)
     return AIOKafkaConsumer(
         **settings.kafka_client(),
         group_id=settings.group,
