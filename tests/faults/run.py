@@ -28,6 +28,7 @@ from sinks.migrate import migrate
 from sinks.topics_admin import apply_topics
 
 PARTITIONS = 6
+MOST_LINES_A_MINUTE = 400
 _MEND_TRIES = 5
 STREAM = {
     "BRIDGE_TOPIC_PARTITIONS": str(PARTITIONS),
@@ -41,6 +42,9 @@ STREAM = {
     "BRIDGE_REVOKE_BUDGET": "4s",
     "BRIDGE_LOCK_TIMEOUT": "2s",
     "BRIDGE_REGISTRY_REFRESH": "1s",
+    # Waiting events whose copy is gone have to be found within the drain.
+    "BRIDGE_SWEEP_AFTER": "5s",
+    "BRIDGE_SWEEP_INTERVAL": "2s",
 }
 
 
@@ -80,6 +84,7 @@ class Run:
         self._drain_seconds = drain_seconds
         self._began = time.monotonic()
         self._say = say
+        self._struck: list[Fault] = []
         self.result = Result(plan)
 
     def _tell(self, line: str) -> None:
@@ -91,6 +96,8 @@ class Run:
             self._began = time.monotonic()
             await self._under_load(world)
             if await self._drained(world):
+                for fault in self._struck:
+                    await fault.after_drain()
                 await self._judge(world)
             self._exits(world.fleet)
             if not self.result.green:
@@ -164,6 +171,7 @@ class Run:
         for lock in locks:
             await lock.acquire()
         fault = kind(world, act.aim, act.seconds)
+        self._struck.append(fault)
         until = time.monotonic() + act.seconds
         self._tell(f"{act.fault} strikes for {act.seconds:.1f} s")
         try:
@@ -219,7 +227,10 @@ class Run:
             "workers started": fleet.started,
             "workers that found a service away at start": sum(one.code == UNFIT for one in fleet.exits),
             "largest worker MiB": fleet.largest_rss >> 20,
+            "most log lines of a worker's minute": (most := fleet.most_lines_a_minute()),
         }
+        if most > MOST_LINES_A_MINUTE:
+            self.result.problems.append(f"a worker's log was flooded: {most} lines in a minute")
         for one in fleet.exits:
             if one.code != UNFIT:
                 self.result.problems.append(f"{one.name} ended by itself with {one.code}: {one.last_words}")

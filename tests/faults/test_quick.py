@@ -20,6 +20,7 @@ FAULTS = (
     "kafka-reset",
     "postgres-killed",
     "read-only",
+    "refused-rows",
     "commit-unanswered",
 )
 
