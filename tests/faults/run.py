@@ -3,7 +3,7 @@
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -47,6 +47,8 @@ STREAM = {
     "BRIDGE_SWEEP_INTERVAL": "2s",
 }
 
+Watch = Callable[[World], Awaitable[None]]
+
 
 @dataclass
 class Result:
@@ -65,7 +67,10 @@ class Result:
 
 
 class Run:
-    """One plan, carried out in `directory`."""
+    """One plan, carried out in `directory`.
+
+    `watch` runs beside the load until the last fault is over, `when_ended` once all workers have drained and ended.
+    """
 
     def __init__(
         self,
@@ -76,6 +81,8 @@ class Run:
         workers: int = 3,
         drain_seconds: float = 240.0,
         say: Callable[[str], None] = print,
+        watch: Watch | None = None,
+        when_ended: Watch | None = None,
     ) -> None:
         self._plan = plan
         self._directory = directory
@@ -84,6 +91,8 @@ class Run:
         self._drain_seconds = drain_seconds
         self._began = time.monotonic()
         self._say = say
+        self._watch = watch
+        self._when_ended = when_ended
         self._struck: list[Fault] = []
         self.result = Result(plan)
 
@@ -96,6 +105,8 @@ class Run:
             self._began = time.monotonic()
             await self._under_load(world)
             if await self._drained(world):
+                if self._when_ended is not None:
+                    await self._when_ended(world)
                 for fault in self._struck:
                     await fault.after_drain()
                 await self._judge(world)
@@ -141,6 +152,7 @@ class Run:
     async def _under_load(self, world: World) -> None:
         keeper = asyncio.create_task(world.fleet.keep())
         load = asyncio.create_task(world.load.run())
+        beside = [keeper] if self._watch is None else [keeper, asyncio.ensure_future(self._watch(world))]
         try:
             await asyncio.gather(*self._acts(world))
             world.load.faults_over = True
@@ -154,9 +166,9 @@ class Run:
                 self.result.invalid.append("everything was settled before the last fault was over")
             self._tell(f"the load is over: {world.load.journal.acknowledged} acknowledged")
         finally:
-            for task in (load, keeper):
+            for task in (load, *beside):
                 task.cancel()
-            await asyncio.gather(load, keeper, return_exceptions=True)
+            await asyncio.gather(load, *beside, return_exceptions=True)
 
     def _acts(self, world: World) -> Sequence["asyncio.Future[None]"]:
         things = {thing for fault in CATALOGUE.values() for thing in fault.occupies}
