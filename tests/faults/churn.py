@@ -18,6 +18,7 @@ from typing import NamedTuple
 import asyncpg
 import psutil
 from support.servers import stack_directory
+from support.wait import wait_until
 
 from faults.catalogue import CATALOGUE
 from faults.plan import Plan, make_plan
@@ -118,14 +119,20 @@ async def churn(plan: Plan, directory: Path, events: int, say: Callable[[str], N
     watcher = Watcher()
     left: list[int] = []
 
-    async def count_left(world: World) -> None:
+    async def none_left(world: World) -> bool:
         left.append(await sessions(world))
+        return not left[-1]
+
+    async def count_left(world: World) -> None:
+        with suppress(AssertionError):
+            # Postgres notices a moment later.
+            await wait_until(lambda: none_left(world), budget_seconds=10, describe="no session")
 
     run = Run(
         plan, directory, events=events, workers=WORKERS, say=say, watch=watcher.watch, when_ended=count_left
     )  # fmt: skip
     result = await run.carry_out()
-    held = Held(watcher.by_worker, watcher.sessions, left[0] if left else 0)
+    held = Held(watcher.by_worker, watcher.sessions, left[-1] if left else 0)
     # Two more join at a time.
     result.problems += grown(held, WORKERS + 2)
     everything = [sample for samples in held.by_worker.values() for sample in samples]

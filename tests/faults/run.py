@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import asyncpg
+from aiokafka.errors import KafkaError
 from support.wait import wait_until
 
 from faults.catalogue import CATALOGUE
@@ -23,6 +24,7 @@ from faults.proxy import Proxy
 from faults.records import REFUSED_TYPE
 from faults.servers import Servers
 from faults.world import World
+from schemas.errors import BridgeError
 from schemas.settings import Settings
 from sinks.migrate import migrate
 from sinks.topics_admin import apply_topics
@@ -191,7 +193,7 @@ class Run:
             await asyncio.sleep(max(0.0, until - time.monotonic()))
         except AssertionError as error:
             self.result.problems.append(f"{act.fault}: {error}")
-        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
+        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, KafkaError, BridgeError) as error:
             self.result.invalid.append(f"{act.fault} could not strike: {error}")
         finally:
             await _mend(fault)

@@ -12,6 +12,7 @@ from support.wait import wait_until
 from faults.catalogue.base import Fault
 from faults.records import Flaw
 from faults.segments import flip_last_byte
+from schemas.errors import BridgeError
 from schemas.record import TopicPartition
 from sinks.audit import acknowledge_lost
 from sinks.kafka import make_producer
@@ -100,7 +101,7 @@ class RetryTopicEmptied(Fault):
     async def _emptied(self) -> bool:
         """Sends events that have to wait, and deletes their copies once some are there that nobody has read."""
         await self.world.load.burst(Flaw.UNKNOWN, self.events)
-        with suppress(AssertionError, asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
+        with suppress(AssertionError, asyncpg.PostgresError, asyncpg.InterfaceError, OSError, BridgeError):
             await wait_until(self._delete, budget_seconds=5.0, describe="retries that nobody has read")
         return self.bites > 0
 
