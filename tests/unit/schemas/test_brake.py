@@ -156,7 +156,7 @@ def test_a_run_on_a_partition() -> None:
         assert not bench.weigh(mixed(0, 11)), number
         bench.clock.now += 100
     assert bench.weigh([(1, BAD)])
-    bench.judge.clear()
+    bench = Bench()
     assert not bench.weigh(mixed(0, 99))
     bench.clock.now += 100
     assert not bench.weigh([(1, GOOD)])
