@@ -23,6 +23,7 @@ pytestmark = pytest.mark.timeout(400)
 MEBIBYTE = 1024 * 1024
 PARTITIONS = 200
 LARGE_BYTES = 1_000_000
+REQUEST_BYTES = 30 * MEBIBYTE
 RETRIES = 100_000
 IDLE_BYTES = 250 * MEBIBYTE
 """What a worker may take before it has read anything."""
@@ -65,12 +66,15 @@ async def worker(settings: Settings, **more: str) -> AsyncIterator[Measured]:
 
 
 async def send(settings: Settings, values: Iterable[bytes]) -> None:
-    """Over all partitions in turn."""
+    """Over all partitions in turn, and never so much at once that the broker refuses the request."""
     async with make_producer(settings) as producer:
-        sent = [
-            await producer.send(settings.topics.raw, value, partition=number % settings.topic_partitions)
-            for number, value in enumerate(values)
-        ]
+        sent, size = [], 0
+        for number, value in enumerate(values):
+            sent.append(await producer.send(settings.topics.raw, value, partition=number % settings.topic_partitions))
+            size += len(value)
+            if size > REQUEST_BYTES:
+                await asyncio.gather(*sent)
+                sent, size = [], 0
         await asyncio.gather(*sent)
 
 
