@@ -1,9 +1,12 @@
 """What a compressed batch may inflate to: aiokafka inflates whatever comes, and a megabyte can hold gigabytes."""
 
+import asyncio
 import sys
 import zlib
 from collections.abc import Callable
 from types import ModuleType
+from typing import Any
+from weakref import WeakKeyDictionary
 
 import cramjam
 from aiokafka import codec
@@ -15,6 +18,18 @@ _NAMES = ("gzip_decode", "snappy_decode", "lz4_decode", "zstd_decode")
 _COMPILED = ("aiokafka.record._crecords.default_records", "aiokafka.record._crecords.legacy_records")
 
 Inflate = Callable[[bytes], bytes]
+
+_used: "WeakKeyDictionary[asyncio.Task[Any], int]" = WeakKeyDictionary()
+
+
+class TooMuchAtOnce(Exception):
+    """One read inflated several batches to more than one may; fewer records at once will do."""
+
+
+def count_anew() -> None:
+    """Has what this task reads from now on raise TooMuchAtOnce once its batches come to more than one batch may."""
+    if (task := asyncio.current_task()) is not None:
+        _used[task] = 0
 
 
 def bound_inflation(most_bytes: int) -> None:
@@ -37,21 +52,36 @@ def _modules() -> list[ModuleType]:
 
 def _bounded(most: int) -> dict[str, Inflate]:
     return {
-        "gzip_decode": _named("gzip", lambda payload: _gzip(payload, most)),
-        "snappy_decode": _named("snappy", lambda payload: _snappy(payload, most)),
-        "lz4_decode": _named("lz4", lambda payload: _growing(cramjam.lz4.decompress_into, payload, most)),
-        "zstd_decode": _named("zstd", lambda payload: _growing(cramjam.zstd.decompress_into, payload, most)),
+        "gzip_decode": _named("gzip", most, lambda payload: _gzip(payload, most)),
+        "snappy_decode": _named("snappy", most, lambda payload: _snappy(payload, most)),
+        "lz4_decode": _named("lz4", most, lambda payload: _growing(cramjam.lz4.decompress_into, payload, most)),
+        "zstd_decode": _named("zstd", most, lambda payload: _growing(cramjam.zstd.decompress_into, payload, most)),
     }
 
 
-def _named(name: str, inflate: Inflate) -> Inflate:
+def _named(name: str, most: int, inflate: Inflate) -> Inflate:
     def inflate_or_say(payload: bytes) -> bytes:
         try:
-            return inflate(payload)
+            inflated = inflate(payload)
         except (cramjam.DecompressionError, zlib.error, OSError, EOFError) as error:
             raise ValueError(f"a batch that is no sound {name}: {error}") from error
+        _count(len(inflated), most)
+        return inflated
 
     return inflate_or_say
+
+
+def _count(size: int, most: int) -> None:
+    try:
+        task = asyncio.current_task()
+    except RuntimeError:
+        return
+    if task is not None and task in _used:
+        used = _used[task]
+        # One alone may always be read.
+        if used and used + size > most:
+            raise TooMuchAtOnce(f"batches that come to more than {most} bytes")
+        _used[task] = used + size
 
 
 def _too_large(most: int) -> ValueError:

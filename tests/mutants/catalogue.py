@@ -308,7 +308,7 @@ MUTANTS = [
         "the hold of a partition whose next record can't be read",
         (
             (
-                "        except _NOT_READABLE:\n            batches = await self._find_unreadable(readable, max_records)\n",
+                "        except _NOT_READABLE:\n            batches = await self._find_unreadable(readable, at_once)\n",
                 "        except _NOT_READABLE as error:\n            raise SourceUnavailable(str(error)) from error\n",
             ),
         ),

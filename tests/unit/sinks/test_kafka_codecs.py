@@ -1,5 +1,6 @@
 """Compressed batches inflate as ever up to the bound; beyond it, and when they are no sound compression, they don't."""
 
+import asyncio
 import gzip
 import os
 import tracemalloc
@@ -11,7 +12,7 @@ from aiokafka import codec
 from aiokafka.record import default_records
 
 from sinks import kafka_codecs
-from sinks.kafka_codecs import bound_inflation
+from sinks.kafka_codecs import TooMuchAtOnce, bound_inflation, count_anew
 
 MOST = 1024 * 1024
 CODECS = ("gzip", "snappy", "lz4", "zstd")
@@ -77,6 +78,26 @@ def test_forms_that_other_clients_write() -> None:
     assert inflate("gzip", gzip.compress(b"one") + gzip.compress(b"two")) == b"onetwo"
     with pytest.raises(ValueError, match="inflates to more than"):
         inflate("gzip", gzip.compress(bytes(MOST)) + gzip.compress(b"x"))
+
+
+async def test_several_batches_of_one_read_are_bounded_together() -> None:
+    """One alone may take it all; another task's reading, and the next read, count by themselves."""
+    half, whole = deflate("zstd", bytes(MOST // 2)), deflate("zstd", bytes(MOST))
+    count_anew()
+    inflate("zstd", whole)
+    with pytest.raises(TooMuchAtOnce, match=f"more than {MOST} bytes"):
+        inflate("zstd", deflate("zstd", b"x"))
+    await asyncio.create_task(_read(whole))
+    count_anew()
+    inflate("zstd", half)
+    inflate("zstd", half)
+    with pytest.raises(TooMuchAtOnce):
+        inflate("gzip", deflate("gzip", b"x"))
+
+
+async def _read(payload: bytes) -> None:
+    count_anew()
+    inflate("zstd", payload)
 
 
 def test_the_compiled_readers_are_bounded_too() -> None:

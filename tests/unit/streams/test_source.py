@@ -7,6 +7,7 @@ from aiokafka import TopicPartition as KafkaPartition
 from aiokafka.errors import CorruptRecordException, KafkaConnectionError
 
 from schemas.record import TopicPartition
+from sinks.kafka_codecs import TooMuchAtOnce
 from streams.memory_source import MemoryRecord
 from streams.source import KafkaSource, SourceUnavailable
 
@@ -21,6 +22,8 @@ class Client:
         self.positions: dict[KafkaPartition, int] = {}
         self.away = 0
         self.unreadable: dict[KafkaPartition, int] = {}
+        self.too_much = 10**6
+        self.asked: list[int] = []
 
     def assignment(self) -> set[KafkaPartition]:
         return {KafkaPartition(*ONE), KafkaPartition(*TWO)}
@@ -35,11 +38,14 @@ class Client:
         self, *partitions: KafkaPartition, timeout_ms: int, max_records: int
     ) -> dict[KafkaPartition, list[MemoryRecord]]:
         found: dict[KafkaPartition, list[MemoryRecord]] = {}
+        self.asked.append(max_records)
         for partition in partitions:
             found[partition] = self._drain(partition, max_records - sum(map(len, found.values())))
         if self.away:
             self.away -= 1
             raise KafkaConnectionError("reset")
+        if sum(map(len, found.values())) > self.too_much:
+            raise TooMuchAtOnce
         return found
 
     def _drain(self, partition: KafkaPartition, most: int) -> list[MemoryRecord]:
@@ -96,3 +102,13 @@ async def test_a_record_that_cannot_be_read_holds_its_own_partition(
     (why,) = source.unreadable().values()
     assert (set(source.unreadable()), why.partition(":")[0]) == ({TWO}, "CorruptRecordException")
     assert source.position(TWO) == first
+
+
+async def test_what_is_too_much_at_once_is_read_in_smaller_parts(client: Client, source: KafkaSource) -> None:
+    """Down to one record, nothing is passed over, and once it is over more are read again."""
+    client.too_much = 1
+    assert await read(source, polls=20) == {ONE: list(range(COUNT)), TWO: list(range(COUNT))}
+    assert 1 in client.asked
+    client.too_much = 10**6
+    await read(source, polls=6)
+    assert client.asked[-1] == 4
