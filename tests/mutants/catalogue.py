@@ -88,7 +88,7 @@ MUTANTS = [
         "ledgers-body",
         "the ledger's body of what waits: a retry is judged by what its record says",
         (("    if body is None:\n        return record\n", "    if body is None or record:\n        return record\n"),),
-        (f"{CONTRACT}/test_sink_ledger.py::test_the_body_of_what_waits_comes_from_the_ledger",),
+        ("tests/unit/streams/test_processor.py::test_a_forged_retry_record_cannot_change_what_is_tried",),
     ),
     Mutant(
         "publish-before-commit",
@@ -145,7 +145,7 @@ MUTANTS = [
                 ),
             ),
         ),
-        (f"{LANE}::test_an_outage_is_waited_out_in_place_and_in_order", "tests/property/test_stream.py"),
+        (f"{LANE}::test_a_sound_copy_of_a_refused_event_counts",),
     ),
     Mutant(
         "stands",
@@ -243,7 +243,12 @@ MUTANTS = [
     Mutant(
         "halving",
         "the smaller batches after a statement that timed out",
-        (("self._max_records = max(1, self._max_records // 2)", "self._max_records = max(1, self._max_records)"),),
+        (
+            (
+                "error.sqlstate == TIMED_OUT and self._max_records > 1",
+                "error.sqlstate == TIMED_OUT and not self._max_records",
+            ),
+        ),
         (f"{LANE}::test_a_statement_that_timed_out_is_tried_with_half_the_records",),
     ),
     Mutant(
