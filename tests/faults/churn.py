@@ -167,6 +167,9 @@ def main(words: list[str]) -> int:
     except ValueError as error:
         say(f"error: {error}")
         return 2
+    if given.keep and given.keep.exists():
+        say(f"error: {given.keep} is there from an earlier run: remove it, or name another with --keep")
+        return 2
     began = time.monotonic()
     with ExitStack() as stack:
         directory = given.keep or stack.enter_context(stack_directory())
