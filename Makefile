@@ -17,7 +17,7 @@ COMPILE = $(UV) pip compile --quiet --universal --python-version 3.11 --generate
 	--no-emit-index-url --no-annotate --no-header
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo up test lint format bench wheel-test faults lock
+.PHONY: help install demo up test lint format bench wheel-test faults mutants churn lock
 
 help: ## List the targets
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-18s %s\n", $$1, $$2 }'
@@ -53,6 +53,12 @@ wheel-test: install ## Build the wheel, and try it where no sources are
 
 faults: install ## Break everything under load by a seeded plan, and prove that nothing is lost or counts twice
 	@PYTHONPATH=tests:. $(PYTHON_BIN) -m faults --seed $(SEED) --seeds $(SEEDS) --events $(EVENTS) --seconds $(SECONDS) $(ARGS)
+
+mutants: install ## Take each mechanism out of a copy, one by one: the tests must notice (ARGS='--only token,chain')
+	@PYTHONPATH=tests:. $(PYTHON_BIN) -m mutants $(ARGS)
+
+churn: install ## Workers come, go and are killed for SECONDS under load: memory, file descriptors and sessions stay bounded
+	@PYTHONPATH=tests:. $(PYTHON_BIN) -m faults.churn --seconds $(SECONDS) --events $(EVENTS) $(ARGS)
 
 lock: ## Compile the lock files anew: all, and what the image runs and is built with (needs uv)
 	$(COMPILE) pyproject.toml --extra stack --extra traces --group dev -o requirements.lock

@@ -14,6 +14,9 @@ Sites = Mapping[int, int]
 """Events by site; UNCONFIRMED_SITE holds those that can't be laid to anybody's door."""
 
 _KEY_DIGITS: Final = 18
+_WARY_SHARE: Final = 50
+"""Who has braked is wary: so many times fewer events are enough to brake again, but not fewer than these."""
+_WARY_EVENTS: Final = 5
 _TOLD_SITES: Final = 5
 
 
@@ -117,10 +120,19 @@ class BrakeJudge:
         self._now = now
         # Grows with the registry only: no event becomes a row whose site the registry does not know.
         self._passed: dict[int, float] = {}
-        self.clear()
+        self._wary = False
+        self._begin()
 
     def clear(self) -> None:
-        """Begins anew, as after a brake that was let go."""
+        """Begins anew, warily, as after a brake that was let go: perhaps by another worker, which finds nothing wrong.
+
+        Else each of its probes would cost as many dead letters as the brake allows. The wariness is over when so much
+        has been decided as the brake needs, and was no cause.
+        """
+        self._wary = True
+        self._begin()
+
+    def _begin(self) -> None:
         self._first = _Window(self._limits.window_seconds)
         self._all = _Window(self._limits.window_seconds + self._limits.retry_seconds)
         self._runs: dict[TopicPartition, _Run] = {}
@@ -139,7 +151,13 @@ class BrakeJudge:
             cause = self._by_share(failure) or self._by_run(failure, streak)
             if cause is not None:
                 return cause
+        if self._all.good.total() + self._all.bad.total() >= self._limits.min_events:
+            self._wary = False
         return None
+
+    def _needed(self, events: int) -> int:
+        """How many events are ground enough now, where so many are by the settings."""
+        return min(events, max(_WARY_EVENTS, events // _WARY_SHARE)) if self._wary else events
 
     def passes(self, outcomes: Sequence[Outcomes]) -> bool:
         """Whether these few events, judged again, are no reason to keep the brake on."""
@@ -165,7 +183,7 @@ class BrakeJudge:
 
     def _by_share(self, failure: Failure) -> BrakeCause | None:
         window = self._first if failure.attempt == 1 else self._all
-        if not nearly_all(window.good, window.bad, self._limits.min_events, self._limits.ratio_pct):
+        if not nearly_all(window.good, window.bad, self._needed(self._limits.min_events), self._limits.ratio_pct):
             return None
         bad, total = window.bad.total(), window.bad.total() + window.good.total()
         return _cause(
@@ -203,7 +221,7 @@ class BrakeJudge:
             before = known.before
         if not entry.good:
             after = longest = before.followed_by(entry.bad, now)
-        elif _length(before) + len(dead) < self._limits.run_length:
+        elif _length(before) + len(dead) < self._needed(self._limits.run_length):
             last_good = one.candidates[-1].record.offset
             trailing = [failure for failure in dead if failure.record.offset > last_good]
             after = longest = _Streak(Counter(map(self._site_of, trailing)), now)
@@ -229,7 +247,7 @@ class BrakeJudge:
 
     def _too_long(self, streak: _Streak) -> bool:
         """Of one site's dead letters only with nobody else about; else half of the length must be others'."""
-        length = self._limits.run_length
+        length = self._needed(self._limits.run_length)
         if _length(streak) < length:
             return False
         about = {site for site, at in self._passed.items() if at >= streak.since}

@@ -6,6 +6,8 @@ import sys
 import structlog
 from structlog.typing import Processor
 
+from streams.log_limit import LimitedHandler
+
 _QUIET = ("aiokafka", "mode", "faust", "kafka", "asyncio")
 
 
@@ -34,7 +36,7 @@ def configure_logs(level: str = "INFO", form: str = "auto") -> None:
         wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=True,
     )
-    handler = logging.StreamHandler(sys.stderr)
+    handler = LimitedHandler(sys.stderr)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=[*shared, structlog.processors.format_exc_info],

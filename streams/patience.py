@@ -6,7 +6,8 @@ from typing import Final
 import structlog
 
 FIRST_SECONDS: Final = 0.2
-LONGEST_SECONDS: Final = 10.0
+# With what is added by chance: work goes on within ten seconds of a service's return.
+LONGEST_SECONDS: Final = 6.0
 # The first tries are told each; then one line a minute, so that an outage does not flood the log.
 _TOLD_EACH = 3
 

@@ -24,13 +24,16 @@ from schemas.record import Batch, RawRecord, TopicPartition
 from schemas.settings import Settings
 from sinks import metrics
 from sinks.kafka_admin import started
+from sinks.kafka_codecs import TooMuchAtOnce, bound_inflation, count_anew
 
 COMMIT_SECONDS = 5.0
 OFFSETS_SECONDS = 10.0
 _APART_MS = 100
 _UP_TO_SECONDS = 5.0
 _LOOK_AGAIN_SECONDS = 60.0
-# A batch whose checksum is wrong, whose codec is missing, or that is no Kafka batch; a header's name that is not UTF-8.
+_MOST_AT_ONCE = 1_000_000
+# A batch whose checksum is wrong, whose codec is missing, that inflates to too much, or that is no Kafka batch; a
+# header's name that is not UTF-8.
 _NOT_READABLE = (CorruptRecordException, UnsupportedCodecError, ValueError)
 
 log = structlog.get_logger(__name__)
@@ -100,6 +103,7 @@ class Source(Protocol):
 
 def make_consumer(settings: Settings) -> AIOKafkaConsumer:
     """A member of the batch consumer's group, or to be, that commits only what it is told to."""
+    bound_inflation(settings.inflate_max_bytes)
     return AIOKafkaConsumer(
         **settings.kafka_client(),
         group_id=settings.group,
@@ -128,6 +132,7 @@ class KafkaSource:
         self._unreadable: dict[TopicPartition, str] = {}
         self._seen_unreadable: set[TopicPartition] = set()
         self._look_again_at = 0.0
+        self._at_once = _MOST_AT_ONCE
 
     async def cluster(self) -> str:
         # The consumer's own connection, so that it is the cluster that is read; no method of its own tells.
@@ -189,10 +194,17 @@ class KafkaSource:
         if not readable:
             await asyncio.sleep(timeout_ms / 1000)
             return []
+        at_once = min(max_records, self._at_once)
         try:
-            batches = await self._fetch(readable, timeout_ms, max_records)
+            batches = await self._fetch(readable, timeout_ms, at_once)
         except _NOT_READABLE:
-            batches = await self._find_unreadable(readable, max_records)
+            batches = await self._find_unreadable(readable, at_once)
+        except TooMuchAtOnce:
+            # Batches that inflate manifold: read again, fewer at once, down to one.
+            self._at_once = max(1, at_once // 8)
+            self._seek_all(readable)
+            return []
+        self._at_once = min(_MOST_AT_ONCE, 2 * self._at_once)
         for batch in batches:
             self._chain[batch.source] = batch.next
             if batch.source in self._seen_unreadable:
@@ -211,6 +223,8 @@ class KafkaSource:
                 await self._fetch([source], _APART_MS, max_records)
             except _NOT_READABLE as error:
                 found += await self._up_to_unreadable(source, max_records, error)
+            except TooMuchAtOnce:
+                continue
         self._seek_all(sources)
         return found
 
@@ -250,6 +264,7 @@ class KafkaSource:
 
     async def _fetch(self, sources: Sequence[TopicPartition], timeout_ms: int, max_records: int) -> list[Batch]:
         partitions = [_kafka(source) for source in sources]
+        count_anew()
         try:
             for partition, source in zip(partitions, sources, strict=True):
                 if source in self._chain and await self._consumer.position(partition) != self._chain[source]:

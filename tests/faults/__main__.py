@@ -89,6 +89,9 @@ def main(words: list[str]) -> int:
 def _carry_out(plan: Plan, given: argparse.Namespace) -> int:
     with ExitStack() as stack:
         directory = given.keep / f"seed-{plan.seed}" if given.keep else stack.enter_context(stack_directory())
+        if given.keep and directory.exists():
+            say(f"error: {directory} is there from an earlier run: remove it, or name another with --keep")
+            return 2
         directory.mkdir(parents=True, exist_ok=True)
         began = time.monotonic()
         try:

@@ -2,10 +2,12 @@
 
 import asyncio
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -18,6 +20,7 @@ from schemas.errors import EnvironmentUnfit
 UNFIT = EnvironmentUnfit.exit_code
 WORKER = Path(__file__).with_name("worker.py")
 _STARTED = "worker_started"
+_MINUTE = re.compile(r'"timestamp": ?"(\d{4}-\d\d-\d\dT\d\d:\d\d)')
 _LOOK_SECONDS = 0.2
 _RESTART_SECONDS = 1.0
 _DRAIN_SECONDS = 60.0
@@ -151,6 +154,14 @@ class Fleet:
     def logged(self, text: str) -> int:
         """How often the workers' logs hold the text."""
         return sum(log.read_text(errors="replace").count(text) for log in self._directory.glob("worker-*.log"))
+
+    def most_lines_a_minute(self) -> int:
+        """The most lines that one worker has logged in one minute of the clock."""
+        most = 0
+        for log in self._directory.glob("worker-*.log"):
+            minutes = Counter(_MINUTE.findall(log.read_text(errors="replace")))
+            most = max([most, *minutes.values()])
+        return most
 
     def end(self) -> None:
         """Ends whatever is left, also what is stopped."""

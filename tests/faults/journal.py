@@ -91,6 +91,12 @@ class Journal:
         """Where Kafka said that it stands."""
         return None if self._offsets[index] == _NONE else (self._partitions[index], self._offsets[index])
 
+    def placed(self, flaw: Flaw, *, since: int) -> int:
+        """How many of the entries from this index on have the flaw and were acknowledged."""
+        return sum(
+            self._flaws[index] == flaw and self._offsets[index] != _NONE for index in range(since, len(self._flaws))
+        )
+
     @property
     def acknowledged(self) -> int:
         return sum(offset != _NONE for offset in self._offsets)

@@ -3,12 +3,13 @@
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import asyncpg
+from aiokafka.errors import KafkaError
 from support.wait import wait_until
 
 from faults.catalogue import CATALOGUE
@@ -23,11 +24,13 @@ from faults.proxy import Proxy
 from faults.records import REFUSED_TYPE
 from faults.servers import Servers
 from faults.world import World
+from schemas.errors import BridgeError
 from schemas.settings import Settings
 from sinks.migrate import migrate
 from sinks.topics_admin import apply_topics
 
 PARTITIONS = 6
+MOST_LINES_A_MINUTE = 400
 _MEND_TRIES = 5
 STREAM = {
     "BRIDGE_TOPIC_PARTITIONS": str(PARTITIONS),
@@ -41,7 +44,12 @@ STREAM = {
     "BRIDGE_REVOKE_BUDGET": "4s",
     "BRIDGE_LOCK_TIMEOUT": "2s",
     "BRIDGE_REGISTRY_REFRESH": "1s",
+    # Waiting events whose copy is gone have to be found within the drain.
+    "BRIDGE_SWEEP_AFTER": "5s",
+    "BRIDGE_SWEEP_INTERVAL": "2s",
 }
+
+Watch = Callable[[World], Awaitable[None]]
 
 
 @dataclass
@@ -61,7 +69,10 @@ class Result:
 
 
 class Run:
-    """One plan, carried out in `directory`."""
+    """One plan, carried out in `directory`.
+
+    `watch` runs beside the load until the last fault is over, `when_ended` once all workers have drained and ended.
+    """
 
     def __init__(
         self,
@@ -72,6 +83,8 @@ class Run:
         workers: int = 3,
         drain_seconds: float = 240.0,
         say: Callable[[str], None] = print,
+        watch: Watch | None = None,
+        when_ended: Watch | None = None,
     ) -> None:
         self._plan = plan
         self._directory = directory
@@ -80,6 +93,9 @@ class Run:
         self._drain_seconds = drain_seconds
         self._began = time.monotonic()
         self._say = say
+        self._watch = watch
+        self._when_ended = when_ended
+        self._struck: list[Fault] = []
         self.result = Result(plan)
 
     def _tell(self, line: str) -> None:
@@ -91,6 +107,10 @@ class Run:
             self._began = time.monotonic()
             await self._under_load(world)
             if await self._drained(world):
+                if self._when_ended is not None:
+                    await self._when_ended(world)
+                for fault in self._struck:
+                    await fault.after_drain()
                 await self._judge(world)
             self._exits(world.fleet)
             if not self.result.green:
@@ -134,6 +154,7 @@ class Run:
     async def _under_load(self, world: World) -> None:
         keeper = asyncio.create_task(world.fleet.keep())
         load = asyncio.create_task(world.load.run())
+        beside = [keeper] if self._watch is None else [keeper, asyncio.ensure_future(self._watch(world))]
         try:
             await asyncio.gather(*self._acts(world))
             world.load.faults_over = True
@@ -147,9 +168,9 @@ class Run:
                 self.result.invalid.append("everything was settled before the last fault was over")
             self._tell(f"the load is over: {world.load.journal.acknowledged} acknowledged")
         finally:
-            for task in (load, keeper):
+            for task in (load, *beside):
                 task.cancel()
-            await asyncio.gather(load, keeper, return_exceptions=True)
+            await asyncio.gather(load, *beside, return_exceptions=True)
 
     def _acts(self, world: World) -> Sequence["asyncio.Future[None]"]:
         things = {thing for fault in CATALOGUE.values() for thing in fault.occupies}
@@ -164,6 +185,7 @@ class Run:
         for lock in locks:
             await lock.acquire()
         fault = kind(world, act.aim, act.seconds)
+        self._struck.append(fault)
         until = time.monotonic() + act.seconds
         self._tell(f"{act.fault} strikes for {act.seconds:.1f} s")
         try:
@@ -171,7 +193,7 @@ class Run:
             await asyncio.sleep(max(0.0, until - time.monotonic()))
         except AssertionError as error:
             self.result.problems.append(f"{act.fault}: {error}")
-        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
+        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, KafkaError, BridgeError) as error:
             self.result.invalid.append(f"{act.fault} could not strike: {error}")
         finally:
             await _mend(fault)
@@ -219,7 +241,10 @@ class Run:
             "workers started": fleet.started,
             "workers that found a service away at start": sum(one.code == UNFIT for one in fleet.exits),
             "largest worker MiB": fleet.largest_rss >> 20,
+            "most log lines of a worker's minute": (most := fleet.most_lines_a_minute()),
         }
+        if most > MOST_LINES_A_MINUTE:
+            self.result.problems.append(f"a worker's log was flooded: {most} lines in a minute")
         for one in fleet.exits:
             if one.code != UNFIT:
                 self.result.problems.append(f"{one.name} ended by itself with {one.code}: {one.last_words}")

@@ -68,6 +68,11 @@ class Servers:
         """Where Postgres keeps its files."""
         return (self._postgres.directory / "postgres").resolve() / "data"
 
+    @property
+    def kafka_logs(self) -> Path:
+        """Where Kafka keeps a directory for each partition."""
+        return self._kafka.home / "logs"
+
     async def start(self) -> None:
         self._owner = Owner(owned=True)
         await asyncio.gather(self.start_kafka(), self.start_postgres())

@@ -1,8 +1,5 @@
 """The quick form of the campaign: one seed, under a minute of load, nine kinds of faults, and nothing is off by one."""
 
-import logging
-from collections.abc import Iterator
-
 import pytest
 from support.servers import stack_directory
 
@@ -20,18 +17,9 @@ FAULTS = (
     "kafka-reset",
     "postgres-killed",
     "read-only",
+    "refused-rows",
     "commit-unanswered",
 )
-
-
-@pytest.fixture
-def quiet_client() -> Iterator[None]:
-    """What the client has to say of a broker that we have taken away is no news."""
-    logger = logging.getLogger("aiokafka")
-    before = logger.level
-    logger.setLevel(logging.CRITICAL)
-    yield
-    logger.setLevel(before)
 
 
 @pytest.mark.timeout(300)

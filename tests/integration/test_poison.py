@@ -55,6 +55,32 @@ async def send_raw(settings: Settings, value: bytes) -> None:
         await producer.send_and_wait(settings.topics.raw, value, partition=0)
 
 
+async def test_a_batch_that_inflates_to_too_much_holds_its_partition_only(stack, database_url, topic_prefix) -> None:
+    """It is never inflated, the other partition goes on, and an operator passes it."""
+    settings = settings_for(stack.kafka, database_url, topic_prefix, inflate_max_bytes=1024 * 1024)
+    await prepare(settings)
+    await send_raw(settings, LARGE)
+    await produce(settings, [event(number) for number in range(20)])
+
+    async def held() -> bool:
+        rows = await fetch(settings, "SELECT next_offset FROM stream_offset WHERE held LIKE '%inflates to more than%'")
+        return [row["next_offset"] for row in rows] == [0]
+
+    async with working(settings) as worker:
+        await wait_until(lambda: _settled(settings, 1, 10), budget_seconds=30, describe="the other partition")
+        await wait_until(held, budget_seconds=30, describe="the partition held and noted")
+        assert not worker.failed.done()
+        done = await asyncio.to_thread(
+            bridge, "offsets", "skip", f"{settings.topics.raw}:0", "--offset", "0", "--reason", "a bomb",
+            settings=environment_of(settings, BRIDGE_INFLATE_MAX_BYTES="1048576"),
+        )  # fmt: skip
+        assert done.returncode == 0, done.stdout + done.stderr
+        await wait_until(lambda: _settled(settings, 0, 11), budget_seconds=30, describe="what stands behind it")
+    report = await audit(settings)
+    assert report.balanced, report.problems
+    assert (report.totals.persisted, report.totals.skipped) == (20, 1)
+
+
 async def _settled(settings: Settings, partition: int, offset: int) -> bool:
     conn = await asyncpg.connect(settings.dsn)
     try:

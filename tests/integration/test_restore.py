@@ -1,6 +1,7 @@
 """Restore heals: a worker that lives through a restore of Postgres goes back and fills the gap from Kafka."""
 
 import asyncio
+import uuid
 from collections import Counter
 
 import pytest
@@ -8,8 +9,11 @@ from support.databases import create_database, drop_database
 from support.settled import LATE_SCRIPT, event, fetch, prepare, produce, settings_for, working
 from support.wait import wait_until
 
+from schemas import headers as names
+from schemas.record import Provenance
 from schemas.settings import Settings
 from sinks.audit import audit
+from sinks.kafka import make_producer
 from sinks.registry_admin import add_script
 
 pytestmark = pytest.mark.timeout(180)
@@ -29,6 +33,7 @@ AFTER = [
     *(event(400 + number, script_id="nobody") for number in range(4)),
     b"{broken too",
 ]
+REPLAYED = event(600)
 LATER = [*(event(number) for number in range(500, 520)), *(event(number) for number in range(204, 209))]
 
 
@@ -61,6 +66,26 @@ async def drops(settings: Settings) -> Counter[str]:
     return Counter(row["dropped_reason"] for row in found)
 
 
+async def replay_the_first_letter(settings: Settings) -> None:
+    """Claims it and publishes what it should have been, as a replay does."""
+    replay_id = str(uuid.uuid4())
+    (row,) = await fetch(
+        settings,
+        "UPDATE bridge_event_raw SET disposition = 'claimed', replay_id = $1 WHERE payload = $2 "
+        "RETURNING raw_topic, raw_partition, raw_offset",
+        replay_id,
+        BEFORE[-1],
+    )
+    headers = [(names.REPLAY_ID, replay_id.encode()), (names.REPLAY_OF, str(Provenance(*row)).encode())]
+    async with make_producer(settings) as producer:
+        await producer.send_and_wait(settings.topics.raw, REPLAYED, partition=0, headers=headers)
+
+
+async def disposition(settings: Settings) -> str:
+    found = await fetch(settings, "SELECT disposition FROM bridge_event_raw WHERE payload = $1", BEFORE[-1])
+    return str(found[0]["disposition"])
+
+
 async def put_back(settings: Settings, backup: str) -> None:
     """Puts the backup in the database's place while workers are connected to it."""
     server, name = settings.dsn.rsplit("/", 1)
@@ -70,7 +95,7 @@ async def put_back(settings: Settings, backup: str) -> None:
 
 @pytest.mark.parametrize("later", [[], LATER], ids=["idle", "under load"])
 async def test_a_restored_database_is_filled_from_kafka(stack, database_url, topic_prefix, later: list[bytes]) -> None:
-    """Rows and drops are those of a run without the restore; retries and duplicates in between change nothing."""
+    """Rows and drops are those of a run without the restore; retries, duplicates and a replay in between change nothing."""
     settings = settings_for(
         stack.kafka, database_url, topic_prefix, retry_delays=("1s", "2s"), lanes=2, topic_partitions=3
     )
@@ -90,9 +115,11 @@ async def test_a_restored_database_is_filled_from_kafka(stack, database_url, top
             await produce(settings, AFTER)
             await wait_until(lambda: waiting(settings, OTHER_LATE_SCRIPT), budget_seconds=30, describe="some waiting")
             await add_script(settings.dsn, OTHER_LATE_SCRIPT, 1)
-            sent = len(BEFORE) + len(AFTER)
+            await replay_the_first_letter(settings)
+            sent = len(BEFORE) + len(AFTER) + 1
             await wait_until(lambda: finished(settings, sent), budget_seconds=60, describe="everything settled")
             without_restore, dropped = await rows(settings), await drops(settings)
+            assert await disposition(settings) == "replayed"
 
             await put_back(settings, backup)
             assert await rows(settings) < without_restore, "the backup is older"
@@ -100,11 +127,17 @@ async def test_a_restored_database_is_filled_from_kafka(stack, database_url, top
             sent += len(later)
             await wait_until(lambda: finished(settings, sent), budget_seconds=90, describe="healed from Kafka")
             assert not worker.failed.done()
-        healed = await rows(settings)
+            # The claim is as old as the backup; whoever replays the letter once more makes no second row.
+            assert await disposition(settings) == "open"
+            healed, after = await rows(settings), await drops(settings)
+            await replay_the_first_letter(settings)
+            await wait_until(lambda: finished(settings, sent + 1), budget_seconds=60, describe="the second replay")
+            assert await rows(settings) == healed
+            assert await drops(settings) - after == Counter({"duplicate_event_id": 1})
         assert without_restore <= healed
         assert len(healed) == len(without_restore) + (20 if later else 0)
-        assert await drops(settings) - dropped == Counter({"duplicate_event_id": 5} if later else {})
-        assert not dropped - await drops(settings)
+        assert after - dropped == Counter({"duplicate_event_id": 5} if later else {})
+        assert not dropped - after
     finally:
         await asyncio.to_thread(drop_database, f"{server}/postgres", backup)
 

@@ -8,8 +8,10 @@ from contextlib import asynccontextmanager
 
 import asyncpg
 
+from schemas.record import TopicPartition
 from schemas.settings import Settings
 from sinks.kafka import make_producer
+from sinks.kafka_admin import log_bounds
 from sinks.registry_admin import add_script
 from sinks.topics_admin import apply_topics
 from streams.worker import Worker
@@ -99,9 +101,20 @@ async def produce(settings: Settings, values: list[bytes], *, transactional: boo
             await producer.send(settings.topics.raw, value, partition=number % settings.topic_partitions)
             for number, value in enumerate(values)
         ]
-        await asyncio.gather(*sent)
+        placed = await asyncio.gather(*sent)
         if transactional:
             await producer.commit_transaction()
+            # The broker answers before its markers are written, and what is sent next may overtake them.
+            last = {TopicPartition(one.topic, one.partition): one.offset for one in placed}
+            await wait_until(
+                lambda: _ended(settings, last), budget_seconds=BUDGET_SECONDS, describe="the transaction's markers"
+            )
+
+
+async def _ended(settings: Settings, last: dict[TopicPartition, int]) -> bool:
+    """Whether each log goes on behind these offsets."""
+    bounds = await log_bounds(settings, [settings.topics.raw])
+    return all(bounds[source].end > offset + 1 for source, offset in last.items())
 
 
 async def settle_everything(settings: Settings) -> None:

@@ -1,10 +1,10 @@
 """All faults by name."""
 
-from faults.catalogue import broker, clock, database, network, postgres, producers, workers
+from faults.catalogue import broker, clock, database, network, postgres, producers, topics, workers
 from faults.catalogue.base import Fault
 
 CATALOGUE: dict[str, type[Fault]] = {
     fault.name: fault
-    for part in (workers, broker, postgres, database, network, producers, clock)
+    for part in (workers, broker, postgres, database, network, producers, topics, clock)
     for fault in part.FAULTS
 }

@@ -18,8 +18,6 @@ class Fault:
     seconds: ClassVar[tuple[float, float]]
     quick: ClassVar[bool] = True
     """Whether what it does heals soon enough for the quick form."""
-    skipped: ClassVar[str] = ""
-    """Why it can't be done, if it can't."""
 
     def __init__(self, world: World, aim: int, seconds: float) -> None:
         self.world = world
@@ -34,10 +32,13 @@ class Fault:
     async def mend(self) -> None:
         """Undoes it, also after a strike that failed halfway."""
 
+    async def after_drain(self) -> None:
+        """What an operator has to do when all is settled, before the judge looks."""
+
     @classmethod
     def unfit(cls) -> str:
         """Why this machine can't do it; empty if it can."""
-        return cls.skipped
+        return ""
 
     @classmethod
     def environment(cls, _directory: Path) -> dict[str, str]:

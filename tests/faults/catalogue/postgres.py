@@ -3,9 +3,12 @@
 import asyncio
 import signal
 
+from support.wait import wait_until
+
 from faults.catalogue.base import Fault
 
 POSTGRES = frozenset({"postgres"})
+_RESUME_SECONDS = 10.0
 
 
 class PostgresKilled(Fault):
@@ -39,6 +42,30 @@ class PostgresAway(PostgresKilled):
     name = "postgres-away"
     seconds = (301.0, 301.0)
     quick = False
+    back = False
+
+    async def strike(self) -> None:
+        await super().strike()
+        await asyncio.sleep(self.seconds_long)
+        await super().mend()
+        self.back = True
+        before = await self._settled()
+        # No longer than this after its return; the load has gone on all the while.
+        await wait_until(
+            lambda: self._more_than(before), budget_seconds=_RESUME_SECONDS, describe="work resumed on Postgres' return"
+        )
+
+    async def mend(self) -> None:
+        if not self.back:
+            await super().mend()
+
+    async def _settled(self) -> int:
+        async with self.world.session() as conn:
+            settled: int = await conn.fetchval("SELECT sum(next_offset)::bigint FROM stream_offset")
+        return settled
+
+    async def _more_than(self, before: int) -> bool:
+        return await self._settled() > before
 
 
 class PostgresAwayDuringAssignment(PostgresKilled):

@@ -1,78 +1,104 @@
-"""Faults of producers and topics: storms of bad events, transactions left open or aborted, backlogs, new partitions."""
+"""Faults of producers: storms of bad events, rows that Postgres refuses, transactions left open or aborted, backlogs."""
 
 import asyncio
+import time
+from contextlib import suppress
 
-from aiokafka.admin import NewPartitions
 from support.wait import wait_until
 
 from faults.catalogue.base import Fault
 from faults.records import SHARES, Flaw
 from sinks.kafka import make_producer
-from sinks.kafka_admin import kafka_admin
 
 MIX = frozenset({"mix"})
 TRANSACTION_RECORDS = 200
+_BUDGET_SECONDS = 60.0
+"""A broker that is away keeps the load waiting for about so long."""
 
 
-class PoisonStorm(Fault):
+class _InTheMix(Fault):
+    """What the load sends is changed for a time, which goes on until something of it was sent: the broker may be away."""
+
+    occupies = MIX
+    least = 1
+    """So many events make it a fault."""
+
+    def sent(self) -> int:
+        """How many of the fault's own events were sent."""
+        raise NotImplementedError
+
+    async def until_sent(self) -> None:
+        with suppress(AssertionError):
+            await wait_until(
+                lambda: self.sent() >= self.least, budget_seconds=_BUDGET_SECONDS, describe="the fault's events"
+            )
+
+    async def mend(self) -> None:
+        self.world.load.shares = SHARES
+        self.bites = self.sent()
+
+
+class PoisonStorm(_InTheMix):
     """Every event is bad, for as long as `events` of them; then the mix is as before."""
 
     name = "poison-storm"
-    occupies = MIX
     seconds = (1.0, 6.0)
     events = 4000
     """Below the brake: fewer than 1 000 in a row on each partition."""
+    least = 100
+    before = 0
 
-    async def strike(self) -> None:
-        load = self.world.load
-        before = load.steady
-        load.shares = {Flaw.BROKEN: 0.6, Flaw.VIOLATION: 0.4}
-        await asyncio.sleep(0)
-        ended = asyncio.create_task(asyncio.sleep(self.seconds_long))
-        await wait_until(
-            lambda: ended.done() or load.steady - before >= self.events,
-            budget_seconds=self.seconds_long + 5,
-            describe="the storm is over",
-        )
-        ended.cancel()
-        load.shares = SHARES
-        self.bites = load.steady - before
-
-    async def mend(self) -> None:
-        self.world.load.shares = SHARES
-
-
-class RefusedRows(Fault):
-    """In a hundred events there are two whose rows Postgres refuses, half of them with a sound copy behind them."""
-
-    name = "refused-rows"
-    occupies = MIX
-    seconds = (2.0, 5.0)
+    def sent(self) -> int:
+        return self.world.load.steady - self.before
 
     async def strike(self) -> None:
         self.before = self.world.load.steady
-        self.world.load.shares = SHARES | {Flaw.REFUSED: 0.02}
-
-    async def mend(self) -> None:
-        self.bites = self.world.load.steady - self.before
+        self.world.load.shares = {Flaw.BROKEN: 0.6, Flaw.VIOLATION: 0.4}
+        until = time.monotonic() + self.seconds_long
+        await wait_until(
+            lambda: time.monotonic() >= until or self.sent() >= self.events,
+            budget_seconds=self.seconds_long + 5,
+            describe="the storm is over",
+        )
+        await self.until_sent()
         self.world.load.shares = SHARES
 
 
-class PoisonOnePartition(Fault):
+class RefusedRows(_InTheMix):
+    """In a hundred events there are two whose rows Postgres refuses, half of them with a sound copy behind them."""
+
+    name = "refused-rows"
+    seconds = (2.0, 5.0)
+    least = 20
+
+    def sent(self) -> int:
+        return self.world.load.journal.placed(Flaw.REFUSED, since=self.begin)
+
+    async def strike(self) -> None:
+        self.begin = len(self.world.load.journal)
+        self.world.load.shares = SHARES | {Flaw.REFUSED: 0.02}
+        await self.until_sent()
+
+
+class PoisonOnePartition(_InTheMix):
     """Every event on one partition is bad, up to `events`; its neighbours are as before."""
 
     name = "poison-one-partition"
-    occupies = MIX
     seconds = (2.0, 5.0)
     events = 600
     """Below the brake, which counts a partition's dead letters in a row."""
+    least = 100
+
+    def sent(self) -> int:
+        return self.events - self.world.load.poison_left
 
     async def strike(self) -> None:
         load = self.world.load
         load.poison(self.aim % load.journal.partitions, self.events)
+        await self.until_sent()
 
     async def mend(self) -> None:
-        self.bites = self.events - self.world.load.poison_left
+        await super().mend()
         self.world.load.poison(None, 0)
 
 
@@ -130,43 +156,6 @@ class RetryBacklog(Fault):
         self.bites = self.events
 
 
-class PartitionsAdded(Fault):
-    """Raw, retry and DLQ topics get two more partitions, and the load uses them at once."""
-
-    name = "partitions-added"
-    occupies = frozenset({"partitions", "kafka"})
-    # Consumers look for new partitions every five minutes.
-    seconds = (310.0, 310.0)
-    quick = False
-
-    async def strike(self) -> None:
-        load, topics = self.world.load, self.world.settings.topics
-        count = load.journal.partitions + 2
-        async with kafka_admin(self.world.settings) as client:
-            for topic in (topics.dlq, *topics.retries, topics.raw):
-                await client.create_partitions({topic: NewPartitions(total_count=count)})
-        await load.use_partitions(count)
-        self.bites = 2
-
-
-class CorruptBatch(Fault):
-    """A batch whose checksum is wrong, in the log itself."""
-
-    name = "corrupt-batch"
-    occupies = frozenset({"kafka"})
-    seconds = (1.0, 1.0)
-    skipped = "it holds its partition until an operator passes it, for which there is no command yet"
-
-
-class RetryTopicEmptied(Fault):
-    """All records of the retry topics are deleted while events wait for them."""
-
-    name = "retry-topic-emptied"
-    occupies = frozenset({"kafka"})
-    seconds = (1.0, 1.0)
-    skipped = "nothing publishes waiting events again yet"
-
-
 FAULTS = [
     PoisonStorm,
     RefusedRows,
@@ -174,7 +163,4 @@ FAULTS = [
     OpenTransaction,
     AbortedTransaction,
     RetryBacklog,
-    PartitionsAdded,
-    CorruptBatch,
-    RetryTopicEmptied,
 ]

@@ -156,7 +156,7 @@ def test_a_run_on_a_partition() -> None:
         assert not bench.weigh(mixed(0, 11)), number
         bench.clock.now += 100
     assert bench.weigh([(1, BAD)])
-    bench.judge.clear()
+    bench = Bench()
     assert not bench.weigh(mixed(0, 99))
     bench.clock.now += 100
     assert not bench.weigh([(1, GOOD)])
@@ -247,6 +247,37 @@ def test_a_probe_passes_when_fewer_than_the_share_fail() -> None:
     assert not bench.judge.passes([bench.outcomes(mixed(5, 5))])
     assert bench.judge.passes([bench.outcomes([(7, BAD)] * 50 + [(1, GOOD), (2, GOOD)])])
     assert bench.judge.passes([bench.outcomes([(1, RETRIED)])])
+
+
+def test_who_braked_once_brakes_again_at_the_first_signs() -> None:
+    """In a rolling deployment a good worker's probe lets go for all, again and again; the bad one must not pay each."""
+    bench = Bench()
+    assert bench.weigh(mixed(0, 100))
+    for _ in range(20):
+        bench.judge.clear()
+        bench.clock.now += 30
+        assert not bench.weigh(mixed(0, 4))
+        assert bench.weigh(mixed(0, 1))
+
+
+def test_who_braked_once_brakes_a_run_again_at_its_first_signs() -> None:
+    """One partition's run is a small share of everything."""
+    bench = Bench()
+    bench.judge.clear()
+    assert not bench.weigh(mixed(60, 0), partition=1)
+    assert not bench.weigh(mixed(0, 4))
+    assert bench.weigh(mixed(0, 2))
+
+
+def test_the_wariness_is_over_when_enough_went_well() -> None:
+    """Some bad events among good ones are no storm; after as many as the brake needs its limits are those of the settings."""
+    bench = Bench()
+    bench.judge.clear()
+    assert not bench.weigh(mixed(60, 1))
+    assert not bench.weigh([*mixed(39, 0), (1, BAD)])
+    bench.clock.now += 61
+    assert not bench.weigh(mixed(0, 99), partition=3)
+    assert bench.weigh(mixed(0, 1), partition=3)
 
 
 def test_the_cause_says_what_and_where() -> None:

@@ -380,3 +380,21 @@ def test_a_fetch_that_slips_through_a_pause_is_read_again() -> None:
     stream.assert_balanced()
     assert [event.event_id for event in stream.store.events] == [f"e-{number}" for number in range(5)]
     assert stream.calls["claim"] == 2, "one for each lane: nothing had to begin anew"
+
+
+def test_a_sound_copy_of_a_refused_event_counts() -> None:
+    """What was only judged is not yet persisted: the copy is no duplicate of a row that there never was."""
+
+    async def main() -> Stream:
+        stream = Stream()
+        stream.store.refuse = lambda event: "no purchases" if event.event_type == "purchase" else None
+        stream.produce(event_id="e", event_type="purchase")
+        stream.produce(event_id="e")
+        async with stream.running():
+            await stream.settled()
+        return stream
+
+    stream = run_virtually(main())
+    stream.assert_balanced()
+    assert [event.event_type for event in stream.store.events] == ["click"]
+    assert len(stream.dead_letters()) == 1

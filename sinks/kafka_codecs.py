@@ -1,0 +1,139 @@
+"""What a compressed batch may inflate to: aiokafka inflates whatever comes, and a megabyte can hold gigabytes."""
+
+import asyncio
+import sys
+import zlib
+from collections.abc import Callable
+from types import ModuleType
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import cramjam
+from aiokafka import codec
+from aiokafka.record import default_records, legacy_records
+
+_FIRST_BYTES: int = 64 * 1024
+_STEP: int = 8
+_NAMES = ("gzip_decode", "snappy_decode", "lz4_decode", "zstd_decode")
+_COMPILED = ("aiokafka.record._crecords.default_records", "aiokafka.record._crecords.legacy_records")
+
+Inflate = Callable[[bytes], bytes]
+
+_used: "WeakKeyDictionary[asyncio.Task[Any], int]" = WeakKeyDictionary()
+
+
+class TooMuchAtOnce(Exception):
+    """One read inflated several batches to more than one may; fewer records at once will do."""
+
+
+def count_anew() -> None:
+    """Has what this task reads from now on raise TooMuchAtOnce once its batches come to more than one batch may."""
+    if (task := asyncio.current_task()) is not None:
+        _used[task] = 0
+
+
+def bound_inflation(most_bytes: int) -> None:
+    """Has every consumer of this process refuse a batch that inflates to more.
+
+    A refused batch, like one that is no sound compression, raises ValueError where its records are read, as other
+    records do that can't be read at all.
+    """
+    bounded = _bounded(most_bytes)
+    for module in _modules():
+        for name in _NAMES:
+            if hasattr(module, name):
+                setattr(module, name, bounded[name])
+
+
+def _modules() -> list[ModuleType]:
+    """Each module that has the functions under names of its own: aiokafka's compiled ones are there or not."""
+    return [default_records, legacy_records, *(sys.modules[name] for name in _COMPILED if name in sys.modules)]
+
+
+def _bounded(most: int) -> dict[str, Inflate]:
+    return {
+        "gzip_decode": _named("gzip", most, lambda payload: _gzip(payload, most)),
+        "snappy_decode": _named("snappy", most, lambda payload: _snappy(payload, most)),
+        "lz4_decode": _named("lz4", most, lambda payload: _growing(cramjam.lz4.decompress_into, payload, most)),
+        "zstd_decode": _named("zstd", most, lambda payload: _growing(cramjam.zstd.decompress_into, payload, most)),
+    }
+
+
+def _named(name: str, most: int, inflate: Inflate) -> Inflate:
+    def inflate_or_say(payload: bytes) -> bytes:
+        try:
+            inflated = inflate(payload)
+        except (cramjam.DecompressionError, zlib.error, OSError, EOFError) as error:
+            raise ValueError(f"a batch that is no sound {name}: {error}") from error
+        _count(len(inflated), most)
+        return inflated
+
+    return inflate_or_say
+
+
+def _count(size: int, most: int) -> None:
+    try:
+        task = asyncio.current_task()
+    except RuntimeError:
+        return
+    if task is not None and task in _used:
+        used = _used[task]
+        # One alone may always be read.
+        if used and used + size > most:
+            raise TooMuchAtOnce(f"batches that come to more than {most} bytes")
+        _used[task] = used + size
+
+
+def _too_large(most: int) -> ValueError:
+    return ValueError(f"a batch that inflates to more than {most} bytes; see BRIDGE_INFLATE_MAX_BYTES")
+
+
+def _gzip(payload: bytes, most: int) -> bytes:
+    """One member after another, as other clients read them."""
+    rest, inflated = bytes(payload), b""
+    while True:
+        inflater = zlib.decompressobj(wbits=31)
+        inflated += inflater.decompress(rest, most + 1 - len(inflated))
+        if len(inflated) > most:
+            raise _too_large(most)
+        if not inflater.eof:
+            raise EOFError("it ends too early")
+        rest = inflater.unused_data
+        if not rest:
+            return inflated
+
+
+def _growing(inflate_into: Callable[[bytes, bytearray], int], payload: bytes, most: int) -> bytes:
+    """Into a buffer that grows up to the bound: what a batch claims of its own size is not to be trusted."""
+    size = min(most, max(_FIRST_BYTES, _STEP * len(payload)))
+    while True:
+        buffer = bytearray(size)
+        try:
+            return bytes(memoryview(buffer)[: inflate_into(payload, buffer)])
+        except cramjam.DecompressionError as error:
+            if "whole buffer" not in str(error):
+                raise
+            if size >= most:
+                raise _too_large(most) from None
+        size = min(most, size * _STEP)
+
+
+def _snappy(payload: bytes, most: int) -> bytes:
+    """Plain, or in the blocks of Java's library; each block says how large it is, and can't lie."""
+    if not codec._detect_xerial_stream(payload):  # noqa: SLF001  # the library's own way to tell them apart
+        return _snappy_block(payload, most, most)
+    parts: list[bytes] = []
+    position, left = 16, most
+    while position < len(payload):
+        size = int.from_bytes(payload[position : position + 4], "big")
+        position += 4
+        parts.append(_snappy_block(payload[position : position + size], left, most))
+        left -= len(parts[-1])
+        position += size
+    return b"".join(parts)
+
+
+def _snappy_block(block: bytes, left: int, most: int) -> bytes:
+    if cramjam.snappy.decompress_raw_len(block) > left:
+        raise _too_large(most)
+    return bytes(cramjam.snappy.decompress_raw(block))

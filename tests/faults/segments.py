@@ -1,0 +1,37 @@
+"""Damages one batch in Kafka's own files, and mends it again: brokers don't look at checksums when they hand out."""
+
+import struct
+from pathlib import Path
+
+_HEAD = struct.Struct(">qi")
+"""A batch begins with its first offset and the length of what follows."""
+
+
+def flip_last_byte(directory: Path, offset: int) -> int:
+    """Turns the bits of the last byte of the batch that holds this offset in a partition's directory; where it stands.
+
+    Doing so twice leaves the batch as it was. Raises LookupError if no batch holds the offset.
+    """
+    segments = [one for one in sorted(directory.glob("*.log")) if int(one.stem) <= offset]
+    if not segments:
+        raise LookupError(f"no segment in {directory} holds offset {offset}")
+    with segments[-1].open("r+b") as log:
+        place = _end_of_batch(log.read(), offset) - 1
+        log.seek(place)
+        (byte,) = log.read(1)
+        log.seek(place)
+        log.write(bytes([byte ^ 0xFF]))
+    return place
+
+
+def _end_of_batch(content: bytes, offset: int) -> int:
+    """The position after the last batch that begins at the offset or before it."""
+    position, end = 0, 0
+    while position + _HEAD.size <= len(content):
+        first, length = _HEAD.unpack_from(content, position)
+        if length <= 0 or first > offset:
+            break
+        position = end = position + _HEAD.size + length
+    if not end:
+        raise LookupError(f"no batch holds offset {offset}")
+    return end

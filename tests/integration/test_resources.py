@@ -1,0 +1,130 @@
+"""A worker's memory stays bounded behind any backlog: of large events on many partitions, and on the retry topics."""
+
+import asyncio
+import json
+import random
+import subprocess
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+
+import psutil
+import pytest
+from support.command import start
+from support.settled import LATE_SCRIPT, environment_of, event, fetch, prepare, settings_for
+from support.wait import wait_until
+
+from schemas.settings import Settings
+from sinks.audit import audit
+from sinks.kafka import make_producer
+from sinks.registry_admin import add_script
+
+pytestmark = pytest.mark.timeout(400)
+
+MEBIBYTE = 1024 * 1024
+PARTITIONS = 200
+LARGE_BYTES = 1_000_000
+REQUEST_BYTES = 30 * MEBIBYTE
+RETRIES = 100_000
+IDLE_BYTES = 250 * MEBIBYTE
+"""What a worker may take before it has read anything."""
+PER_PARTITION_BYTES = MEBIBYTE
+"""The client reads ahead so much of each partition, whatever the lanes do meanwhile."""
+IN_HAND_BYTES = 250 * MEBIBYTE
+"""One settlement of each lane, and its copies on their way to Kafka and Postgres."""
+
+
+class Measured:
+    """A worker of its own and the most memory it had, in bytes."""
+
+    def __init__(self, process: subprocess.Popen[bytes]) -> None:
+        self.process = process
+        self.peak = 0
+
+    async def look(self) -> None:
+        """Until cancelled, or the worker is gone."""
+        while self.process.poll() is None:
+            try:
+                self.peak = max(self.peak, psutil.Process(self.process.pid).memory_info().rss)
+            except psutil.Error:
+                return
+            await asyncio.sleep(0.05)
+
+
+@asynccontextmanager
+async def worker(settings: Settings, **more: str) -> AsyncIterator[Measured]:
+    """A worker that has to drain and end with 0."""
+    measured = Measured(start("worker", settings=environment_of(settings, **more), quiet=True))
+    looking = asyncio.create_task(measured.look())
+    try:
+        yield measured
+        measured.process.terminate()
+        assert await asyncio.to_thread(measured.process.wait, 60) == 0
+    finally:
+        measured.process.kill()
+        measured.process.wait(30)
+        looking.cancel()
+
+
+async def send(settings: Settings, values: Iterable[bytes]) -> None:
+    """Over all partitions in turn, and never so much at once that the broker refuses the request."""
+    async with make_producer(settings) as producer:
+        sent, size = [], 0
+        for number, value in enumerate(values):
+            sent.append(await producer.send(settings.topics.raw, value, partition=number % settings.topic_partitions))
+            size += len(value)
+            if size > REQUEST_BYTES:
+                await asyncio.gather(*sent)
+                sent, size = [], 0
+        await asyncio.gather(*sent)
+
+
+async def count(settings: Settings, condition: str) -> int:
+    return int((await fetch(settings, f"SELECT count(*) FROM bridge_event_raw WHERE {condition}"))[0][0])
+
+
+async def test_large_events_on_many_partitions(stack, database_url, topic_prefix) -> None:
+    """Events of a megabyte are dead-lettered whole and the small ones between them settled, within bounded memory."""
+    settings = settings_for(stack.kafka, database_url, topic_prefix, topic_partitions=PARTITIONS, lanes=4)
+    await prepare(settings)
+    filler = random.Random(1).randbytes(LARGE_BYTES // 2).hex()[: LARGE_BYTES - 400]
+    large = (event(number, properties={"filler": filler[number:]}) for number in range(PARTITIONS))
+    await send(settings, large)
+    await send(settings, (event(1000 + number) for number in range(10 * PARTITIONS)))
+
+    async def settled() -> bool:
+        done = await fetch(settings, "SELECT sum(live) FROM stream_offset WHERE topic = $1", settings.topics.raw)
+        return done[0][0] == 11 * PARTITIONS
+
+    async with worker(settings, BRIDGE_LANES="4") as measured:
+        await wait_until(settled, budget_seconds=240, describe="everything settled")
+
+    report = await audit(settings)
+    assert report.balanced, report.problems
+    assert (report.totals.persisted, report.totals.dropped) == (10 * PARTITIONS, PARTITIONS)
+    assert measured.peak < IDLE_BYTES + PARTITIONS * PER_PARTITION_BYTES + IN_HAND_BYTES, measured.peak / MEBIBYTE
+
+
+async def test_a_hundred_thousand_on_the_retry_topics(stack, database_url, topic_prefix) -> None:
+    """All wait for a script that is registered late; then all heal, and the copies never were in memory together."""
+    settings = settings_for(
+        stack.kafka, database_url, topic_prefix, topic_partitions=4, retry_delays=("30s",), max_retries=3, lanes=2
+    )
+    await prepare(settings)
+    sound = json.loads(event(0, script_id=LATE_SCRIPT, site_id=1, properties={"filler": "x" * 300}))
+    await send(settings, (json.dumps(sound | {"event_id": f"e-{number}"}).encode() for number in range(RETRIES)))
+
+    async def all_wait() -> bool:
+        return await count(settings, "NOT normalized") == RETRIES
+
+    async def all_healed() -> bool:
+        return await count(settings, "normalized AND dropped_reason IS NULL") == RETRIES
+
+    async with worker(settings, BRIDGE_LANES="2", BRIDGE_MAX_RETRIES="3") as measured:
+        await wait_until(all_wait, budget_seconds=120, describe="the whole backlog in the ledger")
+        await add_script(settings.dsn, LATE_SCRIPT, 1)
+        await wait_until(all_healed, budget_seconds=200, describe="the whole backlog healed")
+
+    report = await audit(settings)
+    assert report.balanced, report.problems
+    assert (report.totals.persisted, report.totals.dropped, report.totals.waiting) == (RETRIES, 0, 0)
+    assert measured.peak < IDLE_BYTES + IN_HAND_BYTES, measured.peak / MEBIBYTE

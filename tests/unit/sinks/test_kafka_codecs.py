@@ -1,0 +1,107 @@
+"""Compressed batches inflate as ever up to the bound; beyond it, and when they are no sound compression, they don't."""
+
+import asyncio
+import gzip
+import os
+import tracemalloc
+from collections.abc import Iterator
+
+import cramjam
+import pytest
+from aiokafka import codec
+from aiokafka.record import default_records
+
+from sinks import kafka_codecs
+from sinks.kafka_codecs import TooMuchAtOnce, bound_inflation, count_anew
+
+MOST = 1024 * 1024
+CODECS = ("gzip", "snappy", "lz4", "zstd")
+SOUND = [b"x", b"abc" * 100_000, os.urandom(1000), os.urandom(MOST), bytes(MOST)]
+
+
+@pytest.fixture(autouse=True)
+def bounded() -> Iterator[None]:
+    before = {
+        (module, name): getattr(module, name)
+        for module in kafka_codecs._modules()
+        for name in kafka_codecs._NAMES
+        if hasattr(module, name)
+    }
+    bound_inflation(MOST)
+    yield
+    for (module, name), function in before.items():
+        setattr(module, name, function)
+
+
+def inflate(name: str, payload: bytes) -> bytes:
+    """As whoever reads a batch does."""
+    return bytes(getattr(default_records, f"{name}_decode")(payload))
+
+
+def deflate(name: str, content: bytes) -> bytes:
+    return bytes(getattr(codec, f"{name}_encode")(content))
+
+
+@pytest.mark.parametrize("name", CODECS)
+def test_what_the_library_deflates_comes_back(name: str) -> None:
+    for content in SOUND:
+        assert inflate(name, deflate(name, content)) == content
+
+
+@pytest.mark.parametrize("name", CODECS)
+def test_a_bomb_is_refused_and_never_inflated(name: str) -> None:
+    """By a byte or a hundredfold; what is allocated meanwhile is bounded too."""
+    bomb = deflate(name, bytes(100 * MOST))
+    tracemalloc.start()
+    try:
+        for payload in (deflate(name, bytes(MOST + 1)), bomb):
+            with pytest.raises(ValueError, match=f"inflates to more than {MOST} bytes"):
+                inflate(name, payload)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 8 * MOST
+
+
+@pytest.mark.parametrize("name", CODECS)
+@pytest.mark.parametrize("junk", [b"", b"junk", bytes(50)])
+def test_what_is_no_compression_is_said_so(name: str, junk: bytes) -> None:
+    """Not by an error that would pass for Kafka being away, nor by one that would end the worker."""
+    for payload in (junk, deflate(name, os.urandom(5000))[:-30]):
+        with pytest.raises(ValueError, match=f"no sound {name}"):
+            inflate(name, payload)
+
+
+def test_forms_that_other_clients_write() -> None:
+    """Snappy without Java's blocks, and gzip of several members."""
+    assert inflate("snappy", bytes(cramjam.snappy.compress_raw(b"plain" * 99))) == b"plain" * 99
+    assert inflate("gzip", gzip.compress(b"one") + gzip.compress(b"two")) == b"onetwo"
+    with pytest.raises(ValueError, match="inflates to more than"):
+        inflate("gzip", gzip.compress(bytes(MOST)) + gzip.compress(b"x"))
+
+
+async def test_several_batches_of_one_read_are_bounded_together() -> None:
+    """One alone may take it all; another task's reading, and the next read, count by themselves."""
+    half, whole = deflate("zstd", bytes(MOST // 2)), deflate("zstd", bytes(MOST))
+    count_anew()
+    inflate("zstd", whole)
+    with pytest.raises(TooMuchAtOnce, match=f"more than {MOST} bytes"):
+        inflate("zstd", deflate("zstd", b"x"))
+    await asyncio.create_task(_read(whole))
+    count_anew()
+    inflate("zstd", half)
+    inflate("zstd", half)
+    with pytest.raises(TooMuchAtOnce):
+        inflate("gzip", deflate("gzip", b"x"))
+
+
+async def _read(payload: bytes) -> None:
+    count_anew()
+    inflate("zstd", payload)
+
+
+def test_the_compiled_readers_are_bounded_too() -> None:
+    """They have names of their own, and are what really reads."""
+    compiled = pytest.importorskip("aiokafka.record._crecords.default_records")
+    with pytest.raises(ValueError, match="inflates to more than"):
+        compiled.zstd_decode(deflate("zstd", bytes(2 * MOST)))

@@ -1,0 +1,114 @@
+"""What Kafka's source makes of a client that raises: nothing is passed over, and one partition's trouble stays its own."""
+
+from collections.abc import Sequence
+
+import pytest
+from aiokafka import TopicPartition as KafkaPartition
+from aiokafka.errors import CorruptRecordException, KafkaConnectionError
+
+from schemas.record import TopicPartition
+from sinks.kafka_codecs import TooMuchAtOnce
+from streams.memory_source import MemoryRecord
+from streams.source import KafkaSource, SourceUnavailable
+
+ONE, TWO = TopicPartition("t", 0), TopicPartition("t", 1)
+COUNT = 6
+
+
+class Client:
+    """aiokafka's consumer as far as a source sees it: what it has drained when it raises is gone, positions moved."""
+
+    def __init__(self) -> None:
+        self.positions: dict[KafkaPartition, int] = {}
+        self.away = 0
+        self.unreadable: dict[KafkaPartition, int] = {}
+        self.too_much = 10**6
+        self.asked: list[int] = []
+
+    def assignment(self) -> set[KafkaPartition]:
+        return {KafkaPartition(*ONE), KafkaPartition(*TWO)}
+
+    def seek(self, partition: KafkaPartition, offset: int) -> None:
+        self.positions[partition] = offset
+
+    async def position(self, partition: KafkaPartition) -> int:
+        return self.positions[partition]
+
+    async def getmany(
+        self, *partitions: KafkaPartition, timeout_ms: int, max_records: int
+    ) -> dict[KafkaPartition, list[MemoryRecord]]:
+        found: dict[KafkaPartition, list[MemoryRecord]] = {}
+        self.asked.append(max_records)
+        for partition in partitions:
+            found[partition] = self._drain(partition, max_records - sum(map(len, found.values())))
+        if self.away:
+            self.away -= 1
+            raise KafkaConnectionError("reset")
+        if sum(map(len, found.values())) > self.too_much:
+            raise TooMuchAtOnce
+        return found
+
+    def _drain(self, partition: KafkaPartition, most: int) -> list[MemoryRecord]:
+        records = []
+        while len(records) < most and (offset := self.positions[partition]) < COUNT:
+            if self.unreadable.get(partition) == offset:
+                raise CorruptRecordException(f"Invalid CRC - {partition}")
+            records.append(MemoryRecord(*partition, offset, b"v", b"k", 0, 1, ()))
+            self.positions[partition] = offset + 1
+        return records
+
+
+@pytest.fixture
+def client() -> Client:
+    return Client()
+
+
+@pytest.fixture
+def source(client: Client) -> KafkaSource:
+    source = KafkaSource(client)
+    for place in (ONE, TWO):
+        source.rewind(place, 0)
+    return source
+
+
+async def read(source: KafkaSource, polls: int = 6) -> dict[TopicPartition, list[int]]:
+    """The offsets that come, each partition's batches continuing one another without a hole."""
+    offsets: dict[TopicPartition, list[int]] = {ONE: [], TWO: []}
+    following = {ONE: 0, TWO: 0}
+    for _ in range(polls):
+        for batch in await source.poll([ONE, TWO], timeout_ms=0, max_records=4):
+            assert batch.prev == following[batch.source]
+            following[batch.source] = batch.next
+            offsets[batch.source] += [record.offset for record in batch.records]
+    return offsets
+
+
+async def test_what_a_fetch_that_raised_had_drained_is_read_again(client: Client, source: KafkaSource) -> None:
+    """Else it would pass for a hole without records, and be skipped."""
+    client.away = 2
+    for _ in range(2):
+        with pytest.raises(SourceUnavailable, match="KafkaConnectionError: reset"):
+            await source.poll([ONE, TWO], timeout_ms=0, max_records=4)
+    assert await read(source) == {ONE: list(range(COUNT)), TWO: list(range(COUNT))}
+
+
+@pytest.mark.parametrize(("first", "before"), [(0, []), (3, [0, 1, 2])])
+async def test_a_record_that_cannot_be_read_holds_its_own_partition(
+    client: Client, source: KafkaSource, first: int, before: Sequence[int]
+) -> None:
+    """What stands before it is handed on, the other partition is read to its end, and neither is it passed over."""
+    client.unreadable[KafkaPartition(*TWO)] = first
+    assert await read(source) == {ONE: list(range(COUNT)), TWO: before}
+    (why,) = source.unreadable().values()
+    assert (set(source.unreadable()), why.partition(":")[0]) == ({TWO}, "CorruptRecordException")
+    assert source.position(TWO) == first
+
+
+async def test_what_is_too_much_at_once_is_read_in_smaller_parts(client: Client, source: KafkaSource) -> None:
+    """Down to one record, nothing is passed over, and once it is over more are read again."""
+    client.too_much = 1
+    assert await read(source, polls=20) == {ONE: list(range(COUNT)), TWO: list(range(COUNT))}
+    assert 1 in client.asked
+    client.too_much = 10**6
+    await read(source, polls=6)
+    assert client.asked[-1] == 4
