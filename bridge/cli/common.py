@@ -56,6 +56,18 @@ def partition(text: str, what: str) -> TopicPartition:
     return TopicPartition(topic, int(number))
 
 
+def asked_org_ids(org_id: int | None, several: str | None) -> tuple[int, ...] | None:
+    """The organisations of `--org-id` or `--org-ids`, None if neither is given; raises InvalidInput."""
+    if several is None:
+        return None if org_id is None else (org_id,)
+    if org_id is not None:
+        raise InvalidInput("give --org-id or --org-ids, not both")
+    try:
+        return tuple(sorted({int(part) for part in several.split(",")}))
+    except ValueError:
+        raise InvalidInput(f"--org-ids: {several!r} is not a list of numbers such as 3,14") from None
+
+
 def say(message: str) -> None:
     """Progress for people, on standard error."""
     sys.stderr.write(f"{message}\n")
