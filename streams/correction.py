@@ -79,7 +79,9 @@ class Diff(NamedTuple):
 
 def diff(provenance: str, before: bytes | None, after: bytes | None) -> Diff:
     """The two values as indented JSON, compared line by line."""
-    lines = difflib.unified_diff(_lines(before), _lines(after), "as it was sent", "as it would be sent", lineterm="", n=1)
+    lines = difflib.unified_diff(
+        _lines(before), _lines(after), "as it was sent", "as it would be sent", lineterm="", n=1
+    )
     return Diff(provenance, list(lines))
 
 

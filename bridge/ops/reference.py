@@ -20,6 +20,7 @@ from schemas.errors import EnvironmentUnfit
 from schemas.gate import GateChange
 from schemas.raw_event import RawEvent, RawEventV2
 from schemas.reasons import ERRORS, DroppedReason
+from schemas.replay import PlanSummary, ReplaySummary
 from schemas.run_summary import ProcessSummary, RunSummary
 from schemas.settings import Settings
 
@@ -30,6 +31,8 @@ _MODELS: Final[dict[str, type[BaseModel]]] = {
     "dead_letter": DeadLetter,
     "run_summary": RunSummary,
     "process_summary": ProcessSummary,
+    "plan_summary": PlanSummary,
+    "replay_summary": ReplaySummary,
     "gate_change": GateChange,
     "audit_report": AuditReport,
     "doctor_report": DoctorReport,

@@ -112,9 +112,7 @@ def _candidate(judged: Judgement) -> Candidate:
     return Candidate(judged.event, judged.key, 0, record, 0)
 
 
-async def forecast_plan(
-    dry_run: DryRun, replay_id: str, last_position: int
-) -> tuple[PlanReport, dict[int, Forecast]]:
+async def forecast_plan(dry_run: DryRun, replay_id: str, last_position: int) -> tuple[PlanReport, dict[int, Forecast]]:
     """The report of a whole plan, and the forecast of each item that does not pass, by position."""
     counts = _Counts(dry_run.now)
     not_passing: dict[int, Forecast] = {}

@@ -61,7 +61,7 @@ def rehearsal_job(settings: Settings, replay_id: str, *, force: bool) -> Job[Pla
             report, _ = await forecast_plan(dry_run, plan.replay_id, plan.last_position)
         _summed(run, plan.replay_id, report)
 
-    return Job("dlq-replay", PlanSummary, work)
+    return Job("dlq-rehearse", PlanSummary, work)
 
 
 def _names_replayed(options: PlanOptions) -> bool:

@@ -32,10 +32,10 @@ SELECT i.replay_id, i.position, i.raw_topic, i.raw_partition, i.raw_offset, i.fo
        CASE WHEN old.raw_topic IS NULL THEN 'the ledger no longer holds it' ELSE i.skipped END AS skipped,
        s.replayed_as, new.dropped_reason, new.error_class, new.last_error,
        CASE
-           WHEN old.raw_topic IS NULL OR i.skipped IS NOT NULL THEN 'skipped'
            WHEN s.replayed_as IS NULL AND old.replay_id = i.replay_id AND old.disposition = 'claimed'
                THEN CASE WHEN i.position <= r.sent_to THEN 'unsettled' ELSE 'in_doubt' END
-           WHEN s.replayed_as IS NULL THEN 'open'
+           WHEN s.replayed_as IS NULL
+               THEN CASE WHEN old.raw_topic IS NULL OR i.skipped IS NOT NULL THEN 'skipped' ELSE 'open' END
            WHEN NOT new.normalized THEN 'waiting'
            WHEN new.dropped_reason = 'duplicate_event_id' THEN 'duplicate'
            WHEN new.dropped_reason IS NOT NULL THEN 'dropped'
