@@ -136,9 +136,17 @@ def cancel(
 ) -> None:
     """Stop a replay for good, within seconds; what was not sent is open again."""
     settings = command_settings(verbose=verbose)
+    said, seconds = _said(reason), _seconds("--wait", wait)
     found = run(_found(settings, plan_id))
-    job = cancel_job(settings, found.replay_id, _said(reason), _seconds("--wait", wait))
-    _perform(job, settings, found.replay_id, False, None, json_output, _print_result)
+    _perform(
+        cancel_job(settings, found.replay_id, said, seconds),
+        settings,
+        found.replay_id,
+        False,
+        None,
+        json_output,
+        _print_result,
+    )
 
 
 def plans(

@@ -117,6 +117,7 @@ class _Replay:
             await self._canary_passed(canary)
         while self._is_left():
             await self._batch(BATCH)
+        await end(self.conn, self.plan.replay_id, PlanState.SENT, "")
         self._tell(at_once=True)
 
     async def wait(self) -> None:
@@ -142,7 +143,8 @@ class _Replay:
             await asyncio.shield(batch)
         except asyncio.CancelledError:
             await asyncio.wait({batch}, timeout=FINISH_SECONDS)
-            batch.cancel()
+            if not batch.cancel() and not batch.cancelled():
+                batch.exception()
             raise
         self._tell()
 

@@ -17,7 +17,6 @@ from schemas.replay import PlanSummary, ReplaySummary
 from sinks.registry_admin import add_script
 
 pytestmark = pytest.mark.timeout(150)
-OUTCOME = "SELECT outcome, count(*) AS items FROM replay_outcome WHERE replay_id = $1::text::uuid GROUP BY 1"
 
 
 async def test_a_plan_says_what_today_s_code_says_and_changes_nothing(stack, database_url, topic_prefix) -> None:

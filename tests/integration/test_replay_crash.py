@@ -41,7 +41,7 @@ async def test_killed_five_times(stack, database_url, topic_prefix) -> None:
     random_ = random.Random(6)
     async with working(settings):
         for kill in range(1, KILLS + 1):
-            running = start("dlq", "replay", plan_id, "--rate", "1500/s", settings=environment_of(settings), quiet=True)
+            running = start("dlq", "replay", plan_id, "--rate", "600/s", settings=environment_of(settings), quiet=True)
             try:
                 sent = kill * ITEMS // (KILLS + 1)
                 await until(settings, "SELECT published >= $1 FROM replay", sent)
