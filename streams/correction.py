@@ -105,6 +105,7 @@ def read_correction(settings: Iterable[str], patch: bytes | None) -> Correction:
 
 def _set(text: str) -> dict[str, Any]:
     field, equals, value = text.partition("=")
+    decoded: Any = value
     if not equals or not _FIELD.fullmatch(field):
         raise InvalidInput(f"--set: {text!r} is not FIELD=VALUE, such as currency=EUR or properties.plan=pro")
     try:
@@ -112,7 +113,7 @@ def _set(text: str) -> dict[str, Any]:
     except UnicodeEncodeError:
         raise InvalidInput(f"--set: {field}: its value is not UTF-8") from None
     except (msgspec.MsgspecError, RecursionError):
-        decoded = value
+        pass
     return {"op": "add", "path": "/" + field.replace(".", "/"), "value": decoded}
 
 

@@ -158,7 +158,7 @@ class _Counts:
 
     def report(self) -> PlanReport:
         found = {name: dict(counter.most_common(50)) for name, counter in self._counters.items()}
-        return PlanReport(items=self._items, examples=self._examples, samples=self._samples, **found)  # type: ignore[arg-type]  # pydantic makes the keys forecasts
+        return PlanReport(items=self._items, examples=self._examples, samples=self._samples, **found)
 
 
 def _reason(item: DeadLetterItem) -> str:
