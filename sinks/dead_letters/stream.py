@@ -1,0 +1,33 @@
+"""Any number of dead letters, in pieces that fit into memory: one snapshot, read by a cursor of the server's."""
+
+from collections.abc import AsyncIterator
+from typing import Any, Final
+
+from schemas.dead_letter_filter import DeadLetterFilter
+from schemas.record import Provenance
+from sinks.dead_letters.filter import conditions
+from sinks.dead_letters.letter import WholeDeadLetter, whole_of
+from sinks.postgres import connection, sql
+
+_WHOLE_ROWS: Final = 200
+_PLACES: Final = 5000
+
+
+async def whole_letters(dsn: str, chosen: DeadLetterFilter) -> AsyncIterator[list[WholeDeadLetter]]:
+    """Dead letters whole, the earliest first, some at a time; raises SinkUnavailable. To be closed by its caller."""
+    async for rows in _pieces(dsn, sql("dead_letters_export"), chosen, _WHOLE_ROWS):
+        yield [whole_of(row) for row in rows]
+
+
+async def places(dsn: str, chosen: DeadLetterFilter) -> AsyncIterator[list[Provenance]]:
+    """Where they stand, in no order, some thousands at a time; raises SinkUnavailable. To be closed by its caller."""
+    async for rows in _pieces(dsn, sql("dead_letters_places"), chosen, _PLACES):
+        yield [Provenance(row["raw_topic"], row["raw_partition"], row["raw_offset"]) for row in rows]
+
+
+async def _pieces(dsn: str, statement: str, chosen: DeadLetterFilter, size: int) -> AsyncIterator[list[Any]]:
+    found = conditions(chosen)
+    async with connection(dsn, "dead letters") as conn, conn.transaction(isolation="repeatable_read", readonly=True):
+        cursor = await conn.cursor(found.within(statement), *found.parameters)
+        while rows := await cursor.fetch(size):
+            yield rows
