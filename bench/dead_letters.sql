@@ -18,7 +18,7 @@ WITH template (cause, reason, error_class, retries, message) AS (
            (n * 7919::bigint) % 997 AS anything
     FROM generate_series(1, ($1 * 1.15)::int) AS n
 ), settled AS (
-    SELECT d.*, t.*, format(t.message, VARIADIC array_fill(d.anything::text, ARRAY[2])) AS error,
+    SELECT d.n, d.site, d.anything, t.*, format(t.message, VARIADIC array_fill(d.anything::text, ARRAY[2])) AS error,
            now() - interval '30 days' * (n - n % (CASE WHEN n / 1000 % 4 = 0 THEN 1 ELSE 40 END)) / ($1 * 1.15) AS at,
            n > $1 * 1.05 AS doubled, n > $1 AND n <= $1 * 1.05 AS closed
     FROM drawn AS d JOIN template AS t USING (cause)

@@ -5,10 +5,9 @@ CREATE FUNCTION normalized_message(message text) RETURNS text LANGUAGE sql IMMUT
     SELECT regexp_replace(
         -- What Postgres adds of a row it refuses is that row.
         split_part(message, E'\nDETAIL:', 1),
-        -- In single quotes; in double quotes unless it is an identifier, such as a constraint's; hexadecimal; numbers and
-        -- times, but not the digits of a word such as UTF-8.
-        '''[^'']*''|"[^"]*[^"a-z0-9_][^"]*"|[0-9a-f]{8,}(-[0-9a-f]{4,})*|(^|[^A-Za-z0-9-])[0-9]+([.,:T+-]+[0-9]+)*Z?',
-        '\2…', 'g'
+        -- In quotes; hexadecimal; numbers and times, but not the digits of a word such as UTF-8.
+        '''[^'']*''|(^|[^A-Za-z0-9-])([0-9a-f]{8,}(-[0-9a-f]{4,})*|[0-9]+([.,:T+-]+[0-9]+)*Z?)',
+        '\1…', 'g'
     )
 $$;
 
