@@ -5,8 +5,10 @@ CREATE FUNCTION normalized_message(message text) RETURNS text LANGUAGE sql IMMUT
     SELECT regexp_replace(
         -- What Postgres adds of a row it refuses is that row.
         split_part(message, E'\nDETAIL:', 1),
-        -- In quotes; hexadecimal; numbers and times, but not the digits of a word such as UTF-8.
-        '''[^'']*''|(^|[^A-Za-z0-9-])([0-9a-f]{8,}(-[0-9a-f]{4,})*|[0-9]+([.,:T+-]+[0-9]+)*Z?)',
+        -- In quotes; hexadecimal; whatever begins with a digit, such as numbers, times and ids; not the 8 of UTF-8.
+        '''[^'']*'''
+        '|((?:^|[^A-Za-z0-9-])-?)'
+        '([0-9a-f]{8,}(-[0-9a-f]{4,})*|[0-9][0-9A-Za-z]*(-[0-9A-Za-z]+|[.,:+][0-9][0-9A-Za-z]*)*)',
         '\1…', 'g'
     )
 $$;
