@@ -8,7 +8,8 @@ from schemas.reasons import DroppedReason
 from sinks.dead_letters.filter import cause_name, conditions
 from sinks.dead_letters.letter import DeadLetterLine
 from sinks.dead_letters.pages import read_lines
-from sinks.postgres import Connection, connection, sql
+from sinks.dead_letters.reading import reading
+from sinks.postgres import Connection, sql
 
 _TICK = timedelta(microseconds=1)
 
@@ -51,7 +52,7 @@ class Groups(NamedTuple):
 async def read_groups(dsn: str, chosen: DeadLetterFilter, *, now: datetime, hours: int, limit: int) -> Groups:
     """At most `limit` groups, and as many repeated events, of what the filter means; raises SinkUnavailable."""
     found = conditions(chosen, after=3)
-    async with connection(dsn, "dead letters") as conn, conn.transaction(isolation="repeatable_read", readonly=True):
+    async with reading(dsn) as conn:
         rows = await conn.fetch(found.within(sql("dead_letters_groups")), now, hours, limit, *found.parameters)
         groups = [await _group(conn, chosen, row) for row in rows]
         repeated = await _repeated(conn, chosen, limit)

@@ -6,7 +6,8 @@ from typing import Any, NamedTuple
 
 from schemas.record import Provenance
 from sinks.dead_letters.letter import WholeDeadLetter, whole_of
-from sinks.postgres import Connection, connection, sql
+from sinks.dead_letters.reading import reading
+from sinks.postgres import Connection, sql
 
 MOST_LIVES = 1000
 """No chain of replays is followed further."""
@@ -46,7 +47,7 @@ class Shown(NamedTuple):
 
 async def show(dsn: str, provenance: Provenance) -> Shown | None:
     """The dropped event; None if the ledger knows no drop of it. Raises SinkUnavailable."""
-    async with connection(dsn, "dead letters") as conn, conn.transaction(isolation="repeatable_read", readonly=True):
+    async with reading(dsn) as conn:
         row = await _row(conn, provenance)
         if row is None or row["dropped_reason"] is None:
             return None

@@ -10,7 +10,8 @@ from schemas.raw_event import parse_instant
 from schemas.record import Provenance
 from sinks.dead_letters.filter import conditions
 from sinks.dead_letters.letter import DeadLetterLine, line_of
-from sinks.postgres import Connection, connection, sql
+from sinks.dead_letters.reading import reading
+from sinks.postgres import Connection, sql
 
 _PLACE: Final = re.compile(r"([^/]{1,40})/(.+)", re.DOTALL)
 _LATEST: Final = datetime.max.replace(tzinfo=UTC)
@@ -47,7 +48,7 @@ class Page(NamedTuple):
 
 async def page(dsn: str, chosen: DeadLetterFilter, *, limit: int, after: Place | None = None) -> Page:
     """A page of what the filter means; raises SinkUnavailable."""
-    async with connection(dsn, "dead letters") as conn:
+    async with reading(dsn) as conn:
         lines = await read_lines(conn, chosen, limit=limit + 1, after=after)
         # A first page that is not full is all there is.
         total = len(lines) if after is None and len(lines) <= limit else sum((await counted(conn, chosen)).values())
@@ -79,5 +80,5 @@ async def counted(conn: Connection, chosen: DeadLetterFilter) -> dict[str | None
 
 async def count(dsn: str, chosen: DeadLetterFilter) -> dict[str | None, int]:
     """The same on a connection of its own; raises SinkUnavailable."""
-    async with connection(dsn, "dead letters") as conn:
+    async with reading(dsn) as conn:
         return await counted(conn, chosen)

@@ -7,7 +7,8 @@ from schemas.dead_letter_filter import DeadLetterFilter
 from schemas.record import Provenance
 from sinks.dead_letters.filter import conditions
 from sinks.dead_letters.letter import WholeDeadLetter, whole_of
-from sinks.postgres import connection, sql
+from sinks.dead_letters.reading import reading
+from sinks.postgres import sql
 
 _WHOLE_ROWS: Final = 200
 _PLACES: Final = 5000
@@ -27,7 +28,7 @@ async def places(dsn: str, chosen: DeadLetterFilter) -> AsyncIterator[list[Prove
 
 async def _pieces(dsn: str, statement: str, chosen: DeadLetterFilter, size: int) -> AsyncIterator[list[Any]]:
     found = conditions(chosen)
-    async with connection(dsn, "dead letters") as conn, conn.transaction(isolation="repeatable_read", readonly=True):
+    async with reading(dsn) as conn:
         cursor = await conn.cursor(found.within(statement), *found.parameters)
         while rows := await cursor.fetch(size):
             yield rows

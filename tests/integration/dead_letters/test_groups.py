@@ -66,7 +66,13 @@ async def test_other_reasons_classes_and_words_are_other_causes(database_url: st
 
 async def test_a_group_tells_when_how_often_lately_and_an_example(database_url: str) -> None:
     """The example is the latest that the filter means."""
-    ages = [timedelta(minutes=5), timedelta(minutes=50), timedelta(minutes=70), timedelta(hours=2), timedelta(days=2)]
+    ages = [
+        timedelta(minutes=5),
+        timedelta(minutes=50),
+        timedelta(minutes=70),
+        timedelta(minutes=150),
+        timedelta(days=2),
+    ]
     rows = [dropped(number, dropped_at=NOW - age) for number, age in enumerate(ages)]
     await add_dropped(database_url, [*rows, dropped(9, dropped_at=NOW - timedelta(minutes=1), site_id=2)])
     (group,) = (await grouped(database_url, site_id=[1])).groups
