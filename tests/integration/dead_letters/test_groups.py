@@ -74,7 +74,9 @@ async def test_a_group_tells_when_how_often_lately_and_an_example(database_url: 
         timedelta(days=2),
     ]
     rows = [dropped(number, dropped_at=NOW - age) for number, age in enumerate(ages)]
-    await add_dropped(database_url, [*rows, dropped(9, dropped_at=NOW - timedelta(minutes=1), site_id=2)])
+    elsewhere = (dropped(9, dropped_at=NOW - age, site_id=2) for age in (ages[0], timedelta(minutes=1)))
+    others = [one._replace(provenance=Provenance("bridge.raw", 1, number)) for number, one in enumerate(elsewhere)]
+    await add_dropped(database_url, [*rows, *others])
     (group,) = (await grouped(database_url, site_id=[1])).groups
     assert (group.first_at, group.last_at) == (NOW - ages[-1], NOW - ages[0])
     assert group.hours == [2, 1, 1]
