@@ -11,9 +11,10 @@ from sinks.ledger import body
 
 
 class DeadLetterLine(NamedTuple):
-    """What a list shows of a dropped event; a filter can be asked about it. `attempt` failed last, from 1; `disposition` is None for a duplicate.
+    """What a list shows of a dropped event; a filter can be asked about it.
 
-    `replay_of` is the dead letter that this one was a replay of, `replayed_as` what its own replay became.
+    `attempt` failed last, from 1; `disposition` is None for a duplicate. `replay_of` is the dead letter that this one was
+    a replay of, `replayed_as` what its own replay became.
     """
 
     provenance: Provenance
