@@ -18,6 +18,7 @@ from streams.logs import configure_logs
 
 T = TypeVar("T")
 _DIGITS = 9
+_LONGEST_REASON = 500
 
 JsonOutput = Annotated[
     str | None, typer.Option("--json-output", metavar="PATH", help="Write the result as JSON; - is standard output.")
@@ -66,6 +67,13 @@ def asked_org_ids(org_id: int | None, several: str | None) -> tuple[int, ...] | 
         return tuple(sorted({int(part) for part in several.split(",")}))
     except ValueError:
         raise InvalidInput(f"--org-ids: {several!r} is not a list of numbers such as 3,14") from None
+
+
+def given_reason(text: str) -> str:
+    """What `--reason` says; raises InvalidInput unless it says something."""
+    if not text.strip() or len(text) > _LONGEST_REASON:
+        raise InvalidInput(f"--reason: 1 to {_LONGEST_REASON} characters that say why")
+    return text.strip()
 
 
 def say(message: str) -> None:

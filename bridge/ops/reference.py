@@ -14,6 +14,7 @@ from schemas import headers
 from schemas.audit_report import AuditReport
 from schemas.bridge_event import BridgeEvent
 from schemas.dead_letter import DeadLetter
+from schemas.dead_letter_filter import DeadLetterFilter
 from schemas.doctor_report import DoctorReport
 from schemas.environment import environment_names
 from schemas.errors import EnvironmentUnfit
@@ -29,6 +30,7 @@ _MODELS: Final[dict[str, type[BaseModel]]] = {
     "raw_event_v1": RawEvent,
     "raw_event_v2": RawEventV2,
     "dead_letter": DeadLetter,
+    "dead_letter_filter": DeadLetterFilter,
     "run_summary": RunSummary,
     "process_summary": ProcessSummary,
     "plan_summary": PlanSummary,

@@ -5,6 +5,7 @@ from typing import Any, Final, NamedTuple
 
 from schemas.dead_letter_filter import UNREADABLE_SITE, DeadLetterFilter, ascii_lower
 from schemas.errors import Defect
+from schemas.reasons import DroppedReason
 from schemas.record import Provenance
 from sinks.ledger import provenance_columns
 
@@ -29,13 +30,14 @@ class Conditions(NamedTuple):
 def conditions(chosen: DeadLetterFilter, *, after: int = 0) -> Conditions:
     """The filter compiled; the statement's own parameters are `$1` to `$after`."""
     found = _Compilation(after)
+    if set(chosen.dropped_reason or ()) != set(DroppedReason):
+        found.one_of("l.dropped_reason", "text", chosen.dropped_reason)
     for column, values in (
-        ("l.dropped_reason", chosen.dropped_reason),
         ("l.error_class", chosen.error_class),
         ("l.script_id", chosen.script_id),
         ("l.event_id", chosen.event_id),
     ):
-        found.one_of(column, "text", None if values is None else [str(value) for value in values])
+        found.one_of(column, "text", values)
     found.one_of("l.cause", "bigint", None if chosen.cause is None else [cause_key(one) for one in chosen.cause])
     found.one_of("l.retry_count", "int", None if chosen.attempt is None else [one - 1 for one in chosen.attempt])
     if chosen.site_id is not None:
@@ -94,10 +96,11 @@ class _Compilation:
         self.add(f"(l.raw_topic, l.raw_partition, l.raw_offset) IN (SELECT * FROM unnest({rows}))")  # noqa: S608  # places only
 
     def disposition(self, chosen: DeadLetterFilter) -> None:
-        fits = "l.disposition IS NOT NULL"
         if chosen.disposition is not None:
-            fits = self.equal("l.disposition", "text", [one.value for one in chosen.disposition])
-        self.add(f"({fits} OR l.disposition IS NULL)" if chosen.asks_for_duplicates else fits)
+            fits = self.equal("l.disposition", "text", chosen.disposition)
+            self.add(f"({fits} OR l.disposition IS NULL)" if chosen.asks_for_duplicates else fits)
+        elif not chosen.asks_for_duplicates:
+            self.add("l.disposition IS NOT NULL")
 
 
 def cause_key(cause: str) -> int:

@@ -6,7 +6,7 @@ from typing import Any
 
 from schemas.record import Provenance
 from schemas.replay import DeadLetterItem
-from sinks.ledger import body_of, provenance_columns
+from sinks.ledger import body, provenance_columns
 from sinks.postgres import Connection, sql
 
 
@@ -23,7 +23,7 @@ async def read_items(
     lives = await _lives(conn, replayed, max_lives) if replayed else {}
     items = [
         DeadLetterItem(
-            row["position"], _provenance(row), row["site_id"], body_of(row), row["received_at"], row["error_class"],
+            row["position"], _provenance(row), row["site_id"], body(row), row["received_at"], row["error_class"],
             row["last_error"], row["dropped_reason"], row["disposition"], row["replay_id"], row["replayed_as"],
             row["replay_of"], lives.get(_provenance(row), 1),
         )
