@@ -3,7 +3,7 @@
 import argparse
 import sys
 
-from bench import contest, latency, profile, report, scaling, stored
+from bench import contest, dead_letters, latency, profile, replay, report, scaling, stored
 
 PARTS = {
     "contest": contest.main,
@@ -11,6 +11,8 @@ PARTS = {
     "stored": stored.main,
     "scaling": scaling.main,
     "profile": profile.main,
+    "dead_letters": dead_letters.main,
+    "replay": replay.main,
     "report": report.main,
 }
 

@@ -73,6 +73,17 @@ class BrakeSummary(RunSummary):
     released_until: str | None = None
 
 
+class DiscardSummary(RunSummary):
+    """What `bridge dlq discard` closed, and why. `processed_total` counts dead letters.
+
+    `left` counts those that the filter means but for their disposition: they were closed, claimed or replayed before.
+    """
+
+    reason: str = ""
+    filter: dict[str, Any] = Field(default_factory=dict)
+    left: dict[str, int] = Field(default_factory=dict)
+
+
 S = TypeVar("S", bound=RunSummary)
 _FORM = "%Y-%m-%dT%H:%M:%SZ"
 

@@ -111,6 +111,10 @@ class Settings(BaseSettings):
     backup_max_age: str = Field("48h", description="age of the oldest backup that might be restored")
     restore_time: str = Field("8h", description="how long restoring it takes; `bridge doctor` holds retention to both")
 
+    replay_max_lives: int = Field(
+        5, ge=1, le=100, description="a dead letter that was replayed so often, itself counted, is not replayed again"
+    )
+
     worker_default_limit: int = Field(250, ge=1, description="`bridge process`: most events a round")
     worker_default_rounds: int = Field(1, ge=1, description="`bridge process`: rounds")
     worker_max_dropped_total: int = Field(50, ge=0, description="the gate fails above this many drops")

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from schemas.errors import EnvironmentUnfit
 from sinks.migrate import applied, migrations
-from sinks.partitions import month, needed
+from sinks.partitions import bounds_of, months_attached, needed
 from sinks.postgres import Connection, connection, sql
 from sinks.privileges import needed_functions, needed_privileges
 
@@ -131,12 +131,11 @@ def _ahead(have: dict[str, str]) -> list[str]:
 
 
 async def _months(conn: Connection, ahead: int) -> list[str]:
-    attached = {row["name"]: row["bounds"] for row in await conn.fetch(sql("partitions_attached"))}
-    bounds = set(attached.values())
+    is_attached = await months_attached(conn)
     lines = []
     for first in needed(datetime.now(UTC).date(), ahead):
-        wanted = f"FOR VALUES FROM ('{first} 00:00:00+00') TO ('{month(first, 1)} 00:00:00+00')"
-        if wanted not in bounds:
+        wanted = bounds_of(first)
+        if not is_attached(first):
             lines.append(f"partition bridge_event_{first:%Y_%m}: missing; expected {wanted}; run `bridge db migrate`")
     return lines
 

@@ -31,10 +31,11 @@ def state_of(row: "asyncpg.Record") -> LedgerState:
 def state_and_body(row: "asyncpg.Record") -> LedgerState:
     """The state in a row of `ledger_read`, with the body of what waits."""
     state = state_of(row)
-    return state if state.finished else state._replace(body=_body(row))
+    return state if state.finished else state._replace(body=body(row))
 
 
-def _body(row: "asyncpg.Record") -> RawBody:
+def body(row: "asyncpg.Record") -> RawBody:
+    """The body in a row that has its three columns."""
     headers = row["headers"]
     return RawBody(row["record_key"], row["payload"], () if headers is None else decode_headers(headers))
 
@@ -45,7 +46,7 @@ def waiting(row: "asyncpg.Record") -> Waiting:
         Provenance(row["raw_topic"], row["raw_partition"], row["raw_offset"]),
         row["site_id"],
         row["retry_count"] + 1,
-        _body(row),
+        body(row),
         row["received_at"],
         row["first_failed_at"],
         row["error_class"],

@@ -1,5 +1,6 @@
 """Months of `bridge_event`, made ahead of need."""
 
+from collections.abc import Callable
 from datetime import UTC, date, datetime
 
 from sinks.postgres import Connection, sql
@@ -34,3 +35,14 @@ async def make_partitions(connection: Connection, ahead: int, today: date | None
                 await connection.execute(sql("event_partition_create") % bounds)
         names.append(name)
     return names
+
+
+def bounds_of(first: date) -> str:
+    """What Postgres says of the partition of the month that begins then, in UTC."""
+    return f"FOR VALUES FROM ('{first} 00:00:00+00') TO ('{month(first, 1)} 00:00:00+00')"
+
+
+async def months_attached(connection: Connection) -> Callable[[date], bool]:
+    """Says of a day, or a time in UTC, whether events that were received then can be written."""
+    attached = {row["bounds"] for row in await connection.fetch(sql("partitions_attached"))}
+    return lambda moment: bounds_of(date(moment.year, moment.month, 1)) in attached

@@ -56,6 +56,11 @@ async def run_lock(dsn: str, name: str, label: str) -> AsyncIterator[RunLock]:
         yield RunLock(label, session)
 
 
+async def is_locked(conn: Connection, name: str) -> bool:
+    """Whether a run holds the lock `name` now."""
+    return bool(await conn.fetchval(sql("run_lock_held"), name))
+
+
 async def note_begin(dsn: str, run_id: str, script: str, at: datetime) -> None:
     """Writes the run into the history."""
     async with connection(dsn, "history") as conn:

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
-from bridge.cli.common import JsonOutput, Verbose, command_settings, run, say, write_json
+from bridge.cli.common import JsonOutput, Verbose, command_settings, given_reason, run, say, write_json
 from bridge.cli.tables import print_table, print_text
 from bridge.runs.brake import engage_job, release_job
 from bridge.runs.frame import DONE, Job, RunOptions, perform
@@ -54,20 +54,14 @@ def release(
     if seconds > LONGEST_SECONDS:
         raise InvalidInput("--for: at most 24h; release it again when that is over")
     settings = command_settings(verbose=verbose)
-    _perform(settings, release_job(settings, seconds, _said(reason)), json_output)
+    _perform(settings, release_job(settings, seconds, given_reason(reason)), json_output)
 
 
 @brake_app.command()
 def engage(reason: Reason, json_output: JsonOutput = None, verbose: Verbose = False) -> None:
     """Hold every would-be dead letter until somebody releases the brake; no probe lets it go."""
     settings = command_settings(verbose=verbose)
-    _perform(settings, engage_job(settings, _said(reason)), json_output)
-
-
-def _said(reason: str) -> str:
-    if not reason.strip() or len(reason) > 500:
-        raise InvalidInput("--reason: 1 to 500 characters that say why")
-    return reason.strip()
+    _perform(settings, engage_job(settings, given_reason(reason)), json_output)
 
 
 def _perform(settings: Settings, job: Job[BrakeSummary], json_output: str | None) -> None:

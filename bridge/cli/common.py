@@ -18,6 +18,7 @@ from streams.logs import configure_logs
 
 T = TypeVar("T")
 _DIGITS = 9
+_LONGEST_REASON = 500
 
 JsonOutput = Annotated[
     str | None, typer.Option("--json-output", metavar="PATH", help="Write the result as JSON; - is standard output.")
@@ -54,6 +55,25 @@ def partition(text: str, what: str) -> TopicPartition:
     if not topic or not (number.isascii() and number.isdigit()) or len(number) > _DIGITS:
         raise InvalidInput(f"{what}: {text!r} is not TOPIC:PARTITION, such as bridge.raw:3")
     return TopicPartition(topic, int(number))
+
+
+def asked_org_ids(org_id: int | None, several: str | None) -> tuple[int, ...] | None:
+    """The organisations of `--org-id` or `--org-ids`, None if neither is given; raises InvalidInput."""
+    if several is None:
+        return None if org_id is None else (org_id,)
+    if org_id is not None:
+        raise InvalidInput("give --org-id or --org-ids, not both")
+    try:
+        return tuple(sorted({int(part) for part in several.split(",")}))
+    except ValueError:
+        raise InvalidInput(f"--org-ids: {several!r} is not a list of numbers such as 3,14") from None
+
+
+def given_reason(text: str) -> str:
+    """What `--reason` says; raises InvalidInput unless it says something."""
+    if not text.strip() or len(text) > _LONGEST_REASON:
+        raise InvalidInput(f"--reason: 1 to {_LONGEST_REASON} characters that say why")
+    return text.strip()
 
 
 def say(message: str) -> None:

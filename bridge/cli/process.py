@@ -5,11 +5,10 @@ from typing import Annotated
 
 import typer
 
-from bridge.cli.common import Verbose, command_settings, run
+from bridge.cli.common import Verbose, asked_org_ids, command_settings, run
 from bridge.cli.tables import print_text
 from bridge.runs.frame import RunOptions, perform
 from bridge.runs.process import ProcessOptions, process_job
-from schemas.errors import InvalidInput
 from schemas.gate import RunLimits
 from schemas.ledger import Scope
 from schemas.run_summary import ProcessSummary
@@ -60,16 +59,8 @@ def process(
     raise typer.Exit(code)
 
 
-def _scope(site_id: int | None, org_id: int | None, org_ids: str | None) -> Scope:
-    if org_id is not None and org_ids is not None:
-        raise InvalidInput("give --org-id or --org-ids, not both")
-    wanted: tuple[int, ...] | None = None if org_id is None else (org_id,)
-    if org_ids is not None:
-        try:
-            wanted = tuple(sorted({int(part) for part in org_ids.split(",")}))
-        except ValueError:
-            raise InvalidInput(f"--org-ids: {org_ids!r} is not a list of numbers such as 3,14") from None
-    return Scope(None if site_id is None else (site_id,), wanted)
+def _scope(site_id: int | None, org_id: int | None, several: str | None) -> Scope:
+    return Scope(None if site_id is None else (site_id,), asked_org_ids(org_id, several))
 
 
 def _name(scope: Scope) -> str:

@@ -14,6 +14,13 @@ def _console() -> Console:
     return Console(file=sys.stdout, width=None if sys.stdout.isatty() else _PIPE_WIDTH, highlight=False, markup=False)
 
 
+def printable(text: str) -> str:
+    """The text with whatever would move a terminal's cursor, or change its colours, written out."""
+    if text.isprintable():
+        return text
+    return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in text)
+
+
 def print_table(table: Table) -> None:
     """Prints the table, plain enough to be cut and grepped; no cell's text is read as markup."""
     table.box = box.SIMPLE_HEAD if sys.stdout.isatty() else None

@@ -14,12 +14,14 @@ from schemas import headers
 from schemas.audit_report import AuditReport
 from schemas.bridge_event import BridgeEvent
 from schemas.dead_letter import DeadLetter
+from schemas.dead_letter_filter import DeadLetterFilter
 from schemas.doctor_report import DoctorReport
 from schemas.environment import environment_names
 from schemas.errors import EnvironmentUnfit
 from schemas.gate import GateChange
 from schemas.raw_event import RawEvent, RawEventV2
 from schemas.reasons import ERRORS, DroppedReason
+from schemas.replay import PlanSummary, ReplaySummary
 from schemas.run_summary import ProcessSummary, RunSummary
 from schemas.settings import Settings
 
@@ -28,8 +30,11 @@ _MODELS: Final[dict[str, type[BaseModel]]] = {
     "raw_event_v1": RawEvent,
     "raw_event_v2": RawEventV2,
     "dead_letter": DeadLetter,
+    "dead_letter_filter": DeadLetterFilter,
     "run_summary": RunSummary,
     "process_summary": ProcessSummary,
+    "plan_summary": PlanSummary,
+    "replay_summary": ReplaySummary,
     "gate_change": GateChange,
     "audit_report": AuditReport,
     "doctor_report": DoctorReport,

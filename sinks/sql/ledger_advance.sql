@@ -3,7 +3,7 @@ UPDATE bridge_event_raw AS l
 SET retry_count = n.retry_count, next_retry_at = n.next_retry_at, last_error = n.last_error,
     error_class = n.error_class, normalized = n.dropped_reason IS NOT NULL, dropped_reason = n.dropped_reason,
     disposition = CASE WHEN n.dropped_reason IS NOT NULL AND n.dropped_reason <> 'duplicate_event_id' THEN 'open' END,
-    updated_at = now()
+    outcome_at = now(), updated_at = now()
 FROM unnest($1::text[], $2::int[], $3::bigint[], $4::int[], $5::timestamptz[], $6::text[], $7::text[], $8::text[])
      AS n (raw_topic, raw_partition, raw_offset, retry_count, next_retry_at, last_error, error_class, dropped_reason)
 WHERE l.raw_topic = n.raw_topic AND l.raw_partition = n.raw_partition AND l.raw_offset = n.raw_offset

@@ -1,5 +1,5 @@
 -- WAITING -> HEALED: the retry normalised, its event row is in this transaction.
 UPDATE bridge_event_raw AS l
-SET normalized = true, next_retry_at = NULL, updated_at = now()
+SET normalized = true, next_retry_at = NULL, outcome_at = now(), updated_at = now()
 FROM unnest($1::text[], $2::int[], $3::bigint[]) AS n (raw_topic, raw_partition, raw_offset)
 WHERE l.raw_topic = n.raw_topic AND l.raw_partition = n.raw_partition AND l.raw_offset = n.raw_offset

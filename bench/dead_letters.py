@@ -1,0 +1,122 @@
+"""`python -m bench dead_letters`: how long operators wait for groups and pages of a million dead letters."""
+
+import argparse
+import asyncio
+import statistics
+import sys
+import time
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+
+from bench import stand
+from bench.product import fresh_schema
+from schemas.dead_letter_filter import DeadLetterFilter
+from sinks.dead_letters.groups import read_groups
+from sinks.dead_letters.pages import page
+from sinks.registry_admin import add_script
+
+FILL = Path(__file__).with_suffix(".sql")
+SITES = 40
+PAGE = 50
+GROUPS_BAR_MS, PAGE_BAR_MS = 1000, 200
+
+
+def arguments(words: list[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m bench dead_letters", description=__doc__)
+    parser.add_argument("--rows", type=int, default=1_000_000, help="open dead letters")
+    parser.add_argument("--rounds", type=int, default=20, help="times that each question is asked")
+    parser.add_argument("--database-url", help="fill and ask this empty database instead of one of its own")
+    return parser.parse_args(words)
+
+
+def questions(now: datetime) -> dict[str, dict[str, Any]]:
+    """What pages are asked for, by name: frequent and rare, one thing and several."""
+    return {
+        "everything open": {},
+        "a reason": {"dropped_reason": ["retry_exhausted"]},
+        "a rare reason": {"dropped_reason": ["sink_rejected_row"]},
+        "an error class": {"error_class": ["enrichment_timeout"]},
+        "a site": {"site_id": [1]},
+        "a rare site": {"site_id": [SITES]},
+        "no readable site": {"site_id": [0]},
+        "an organisation": {"org_ids": [3]},
+        "a script": {"script_id": ["script-20-1"]},
+        "no such script": {"script_id": ["nobody"]},
+        "an event id": {"event_id": ["again-100"]},
+        "a day": {"since": now - timedelta(days=9), "until": now - timedelta(days=8)},
+        "an attempt": {"attempt": [4]},
+        "a site and a reason": {"site_id": [3], "dropped_reason": ["schema_violation"]},
+        "two sites, a class and a week": {"site_id": [3, 4], "error_class": ["unknown_script"], "since": now - timedelta(days=7)},
+        "discarded": {"disposition": ["discarded"]},
+        "duplicates": {"dropped_reason": ["duplicate_event_id"]},
+        "a text": {"text": "widget-17'"},
+        "a text within a day": {"text": "amount_sane", "since": now - timedelta(days=1)},
+    }  # fmt: skip
+
+
+async def fill(dsn: str, rows: int) -> None:
+    await fresh_schema(dsn)
+    for site in range(1, SITES + 1):
+        await add_script(dsn, f"script-{site}-1", site, org_id=1 + site % 5, move=True)
+    connection = await asyncpg.connect(dsn)
+    await connection.execute(FILL.read_text().replace("$1", str(rows)))
+    # As autovacuum leaves it, some minutes later.
+    await connection.execute("VACUUM ANALYZE bridge_event_raw")
+    sizes = await connection.fetch(
+        "SELECT relname, pg_size_pretty(pg_relation_size(oid)) FROM pg_class WHERE relname LIKE 'bridge_event_raw%'"
+    )
+    sys.stderr.write(", ".join(f"{name} {size}" for name, size in sizes) + "\n")
+    await connection.close()
+
+
+async def timed(rounds: int, ask: Callable[[], Awaitable[Any]]) -> list[float]:
+    """Milliseconds of each round, the connection included."""
+    taken = []
+    for _ in range(rounds):
+        started = time.perf_counter()
+        await ask()
+        taken.append(1000 * (time.perf_counter() - started))
+    return taken
+
+
+async def measure(dsn: str, options: argparse.Namespace) -> dict[str, list[float]]:
+    await fill(dsn, options.rows)
+    now = datetime.now(UTC)
+    found = {}
+    for name, fields in questions(now).items():
+        chosen = DeadLetterFilter.model_validate(fields)
+        found[f"page: {name}"] = await timed(options.rounds, lambda chosen=chosen: page(dsn, chosen, limit=PAGE))
+        sys.stderr.write(f"{name}: {statistics.median(found[f'page: {name}']):.0f} ms\n")
+    first = await page(dsn, DeadLetterFilter(), limit=1000)
+    found["page: deep"] = await timed(
+        options.rounds, lambda: page(dsn, DeadLetterFilter(), limit=PAGE, after=first.following)
+    )
+    for name, fields in {
+        "everything open": {},
+        "a site": {"site_id": [3]},
+        "a day": {"since": now - timedelta(days=1)},
+    }.items():
+        chosen = DeadLetterFilter.model_validate(fields)
+        found[f"groups: {name}"] = await timed(
+            options.rounds, lambda chosen=chosen: read_groups(dsn, chosen, now=now, hours=6, limit=20)
+        )
+    return found
+
+
+def main(words: list[str]) -> int:
+    options = arguments(words)
+    if options.database_url:
+        found = asyncio.run(measure(options.database_url, options))
+    else:
+        with stand.servers() as addresses:
+            found = asyncio.run(measure(addresses.database_url, options))
+    print(f"{options.rows:,} open dead letters, {options.rounds} rounds, ms: median, worst")
+    for name, taken in found.items():
+        print(f"{name:40} {statistics.median(taken):8.1f} {max(taken):8.1f}")
+    stand.keep("dead_letters", {"rows": options.rows, "rounds": options.rounds, "milliseconds": found})
+    bars = (GROUPS_BAR_MS if name.startswith("groups") else PAGE_BAR_MS for name in found)
+    return 0 if all(statistics.median(taken) <= bar for taken, bar in zip(found.values(), bars, strict=True)) else 1

@@ -1,0 +1,112 @@
+"""The options that every verb on dead letters takes, and the filter that they make."""
+
+import inspect
+from collections.abc import Callable
+from datetime import UTC, datetime
+from functools import wraps
+from typing import Annotated, Any, Concatenate, ParamSpec, TypeVar
+
+import typer
+from pydantic import ValidationError
+
+from bridge.cli.common import asked_org_ids
+from schemas.dead_letter_filter import DeadLetterFilter, Disposition, moment
+from schemas.errors import InvalidInput
+from schemas.reasons import DroppedReason, ErrorClass
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+ANY = "any"
+_TIME = "AGE|TIME"
+
+
+def filter_of(
+    dropped_reason: Annotated[
+        list[DroppedReason] | None,
+        typer.Option("--dropped-reason", help="Dropped for this; duplicates count only if they are named. Repeatable."),
+    ] = None,
+    error_class: Annotated[
+        list[ErrorClass] | None, typer.Option("--error-class", help="The last error was of this class. Repeatable.")
+    ] = None,
+    cause: Annotated[
+        list[str] | None, typer.Option("--cause", metavar="KEY", help="Of this group of `dlq groups`. Repeatable.")
+    ] = None,
+    site_id: Annotated[
+        list[int] | None, typer.Option("--site-id", min=0, help="Of this site; 0 where it can't be read. Repeatable.")
+    ] = None,
+    org_id: Annotated[int | None, typer.Option("--org-id", min=1, help="Of this organisation's sites.")] = None,
+    org_ids: Annotated[
+        str | None, typer.Option("--org-ids", metavar="A,B", help="Of these organisations' sites.")
+    ] = None,
+    script_id: Annotated[list[str] | None, typer.Option("--script-id", help="Of this script. Repeatable.")] = None,
+    event_id: Annotated[
+        list[str] | None, typer.Option("--event-id", help="With this id, as its producer gave it. Repeatable.")
+    ] = None,
+    provenance: Annotated[
+        list[str] | None,
+        typer.Option("--provenance", metavar="TOPIC:PARTITION:OFFSET", help="Exactly this one. Repeatable."),
+    ] = None,
+    attempt: Annotated[
+        list[int] | None, typer.Option("--attempt", min=1, help="Failed last at this attempt. Repeatable.")
+    ] = None,
+    since: Annotated[str | None, typer.Option("--since", metavar=_TIME, help="Dropped then or later: 2h ago.")] = None,
+    until: Annotated[str | None, typer.Option("--until", metavar=_TIME, help="Dropped before that.")] = None,
+    text: Annotated[str | None, typer.Option("--text", help="These words stand in the error, in any case.")] = None,
+    disposition: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--disposition",
+            metavar="|".join([*Disposition, ANY]),
+            help="What was done with it [open]. Repeatable.",
+        ),
+    ] = None,
+) -> DeadLetterFilter:
+    """The filter; raises InvalidInput that names the option."""
+    now = datetime.now(UTC)
+    given: dict[str, Any] = {
+        "dropped_reason": dropped_reason, "error_class": error_class, "cause": cause, "site_id": site_id,
+        "script_id": script_id, "event_id": event_id, "provenance": provenance, "attempt": attempt,
+        "since": _moment("--since", since, now), "until": _moment("--until", until, now), "text": text,
+    }  # fmt: skip
+    chosen = {name: value for name, value in given.items() if value not in (None, [])}
+    if (wanted := asked_org_ids(org_id, org_ids)) is not None:
+        chosen["org_ids"] = wanted
+    if disposition:
+        chosen["disposition"] = None if ANY in disposition else [_disposition(one) for one in disposition]
+    try:
+        return DeadLetterFilter(**chosen)
+    except ValidationError as error:
+        first = error.errors()[0]
+        option = "--" + str(first["loc"][0]).replace("_", "-") if first["loc"] else "--until"
+        raise InvalidInput(f"{option}: {first['msg'].removeprefix('Value error, ')}") from None
+
+
+def _disposition(text: str) -> Disposition:
+    try:
+        return Disposition(text)
+    except ValueError:
+        raise InvalidInput(f"--disposition: {text!r} is not one of {', '.join([*Disposition, ANY])}") from None
+
+
+def _moment(option: str, text: str | None, now: datetime) -> datetime | None:
+    try:
+        return None if text is None else moment(text, now)
+    except ValueError as error:
+        raise InvalidInput(f"{option}: {error}") from None
+
+
+def with_filter(command: Callable[Concatenate[DeadLetterFilter, P], R]) -> Callable[..., R]:
+    """The command with the filter's options behind its own; its first argument is the filter they make."""
+    shared = inspect.signature(filter_of, eval_str=True).parameters
+    own = list(inspect.signature(command, eval_str=True).parameters.values())[1:]
+
+    @wraps(command)
+    def filtered(**given: Any) -> R:
+        chosen = filter_of(**{name: given.pop(name) for name in shared})
+        return command(chosen, **given)
+
+    parameters = [one.replace(kind=inspect.Parameter.KEYWORD_ONLY) for one in (*own, *shared.values())]
+    filtered.__annotations__ = {one.name: one.annotation for one in parameters}
+    filtered.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]  # typer reads the options from it
+    return filtered

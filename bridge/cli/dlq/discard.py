@@ -1,0 +1,74 @@
+"""`bridge dlq discard`: closes dead letters that nobody will replay."""
+
+import sys
+from datetime import UTC, datetime
+from typing import Annotated
+
+import typer
+
+from bridge.cli.common import JsonOutput, Verbose, command_settings, given_reason, run, say
+from bridge.cli.dead_letter_options import with_filter
+from bridge.cli.offsets import DryRun, Reason
+from bridge.cli.tables import print_text
+from bridge.runs.discard import discard_job
+from bridge.runs.frame import FATAL, RunOptions, perform
+from schemas.dead_letter_filter import DeadLetterFilter, Disposition
+from schemas.errors import InvalidInput
+from schemas.run_summary import DiscardSummary
+from schemas.settings import Settings
+from sinks.dead_letters.pages import count
+
+
+@with_filter
+def discard(
+    chosen: DeadLetterFilter,
+    reason: Reason,
+    everything: Annotated[
+        bool, typer.Option("--all", help="Everything that is open, if nothing else is named.")
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Don't ask.")] = False,
+    dry_run: DryRun = False,
+    json_output: JsonOutput = None,
+    verbose: Verbose = False,
+) -> None:
+    """Close open dead letters, with a reason; what is claimed or replayed is left as it is.
+
+    They stay in the ledger, and `--disposition discarded` finds them.
+    """
+    why = given_reason(reason)
+    if chosen.names_nothing and not everything:
+        raise InvalidInput(
+            "say which: --cause KEY of `bridge dlq groups`, another option, or --all for all that are open"
+        )
+    if chosen.disposition is not None and Disposition.OPEN not in chosen.disposition:
+        raise InvalidInput("--disposition: only open ones can be discarded")
+    if chosen.until is None:
+        # What is dropped from now on was not counted, and nobody agreed to it.
+        chosen = chosen.model_copy(update={"until": datetime.now(UTC)})
+    settings = command_settings(verbose=verbose)
+    if not (dry_run or yes or _agreed(settings, chosen)):
+        say("nothing was discarded")
+        raise typer.Exit(FATAL)
+    job = discard_job(settings, chosen, why)
+    summary, code = run(perform(job, settings, RunOptions("dead-letters", dry_run, json_output=json_output)))
+    if json_output != "-":
+        _print(summary)
+    raise typer.Exit(code)
+
+
+def _agreed(settings: Settings, chosen: DeadLetterFilter) -> bool:
+    if not sys.stdin.isatty():
+        raise InvalidInput("nobody is there to ask: give --yes, or --dry-run to see how many they are")
+    found = run(count(settings.dsn, chosen))
+    return typer.confirm(f"discard {found.get(Disposition.OPEN, 0)} dead letters?", err=True)
+
+
+def _print(summary: DiscardSummary) -> None:
+    for error in summary.errors:
+        print_text(f"failed: {error.target}: {error.reason}")
+    for warning in summary.warnings:
+        print_text(f"warning: {warning}")
+    if not summary.errors:
+        left = ", ".join(f"{number} {disposition}" for disposition, number in summary.left.items())
+        would = "would be " if summary.dry_run else ""
+        print_text(f"{summary.processed_total} {would}discarded; left as they are: {left or 'none'}")

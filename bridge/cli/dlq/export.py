@@ -1,0 +1,113 @@
+"""`bridge dlq export`: dead letters whole, as lines of JSON or as CSV, however many they are."""
+
+import csv
+import json
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import aclosing, contextmanager
+from enum import StrEnum
+from io import TextIOWrapper
+from pathlib import Path
+from typing import Annotated, Any, TextIO
+
+import typer
+
+from bridge.cli.common import Verbose, command_settings, run, say
+from bridge.cli.dead_letter_options import with_filter
+from bridge.cli.dlq.documents import letter_document
+from schemas.dead_letter_filter import DeadLetterFilter
+from schemas.errors import EnvironmentUnfit
+from sinks.dead_letters.letter import WholeDeadLetter
+from sinks.dead_letters.stream import whole_letters
+
+_PARTLY = 2
+_PROGRESS_EVERY = 50_000
+
+Write = Callable[[WholeDeadLetter], None]
+
+
+class Form(StrEnum):
+    """How dead letters are written."""
+
+    NDJSON = "ndjson"
+    CSV = "csv"
+
+
+@with_filter
+def export(
+    chosen: DeadLetterFilter,
+    output: Annotated[str, typer.Option("--output", metavar="PATH", help="Where to; - is standard output.")] = "-",
+    form: Annotated[Form, typer.Option("--format", help="Lines of JSON, or CSV with a header.")] = Form.NDJSON,
+    verbose: Verbose = False,
+) -> None:
+    """Write dead letters whole, the earliest first, with keys, payloads and headers byte for byte.
+
+    A file is there when all of it is written, and not before.
+    """
+    settings = command_settings(verbose=verbose)
+    try:
+        with _opened(output) as stream:
+            written = run(_export(settings.dsn, chosen, _writer(stream, form)))
+    except BrokenPipeError:
+        # Whoever reads has seen enough. Nothing may be written when Python flushes at the end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise typer.Exit(_PARTLY) from None
+    except OSError as error:
+        raise EnvironmentUnfit(f"cannot write {output}: {error.strerror}; choose another --output") from error
+    say(f"exported {written} dead letters")
+
+
+async def _export(dsn: str, chosen: DeadLetterFilter, write: Write) -> int:
+    written = 0
+    async with aclosing(whole_letters(dsn, chosen)) as pieces:
+        async for piece in pieces:
+            for letter in piece:
+                write(letter)
+            if (written + len(piece)) // _PROGRESS_EVERY > written // _PROGRESS_EVERY:
+                say(f"{written + len(piece)} written")
+            written += len(piece)
+    return written
+
+
+@contextmanager
+def _opened(output: str) -> Iterator[TextIO]:
+    """The text stream, always UTF-8; a file takes its name when it is whole."""
+    if output == "-":
+        stream = TextIOWrapper(sys.stdout.buffer, encoding="utf-8", newline="", write_through=False)
+        try:
+            yield stream
+            stream.flush()
+        finally:
+            stream.detach()
+        return
+    unfinished = Path(f"{output}.unfinished")
+    try:
+        with unfinished.open("w", encoding="utf-8", newline="") as stream:
+            yield stream
+        unfinished.replace(output)
+    except BaseException:
+        unfinished.unlink(missing_ok=True)
+        raise
+
+
+def _writer(stream: TextIO, form: Form) -> Write:
+    if form is Form.NDJSON:
+        return lambda letter: _line(stream, letter_document(letter))
+    table = csv.writer(stream)
+    begun: list[bool] = []
+
+    def write(letter: WholeDeadLetter) -> None:
+        document = letter_document(letter)
+        if not begun:
+            begun.append(True)
+            table.writerow(document)
+        headers = json.dumps(document["headers"], ensure_ascii=False) if document["headers"] else None
+        table.writerow((document | {"headers": headers}).values())
+
+    return write
+
+
+def _line(stream: TextIO, document: dict[str, Any]) -> None:
+    stream.write(json.dumps(document, ensure_ascii=False))
+    stream.write("\n")

@@ -1,0 +1,101 @@
+"""`bridge dlq groups`: dead letters by cause, and events that are dropped again and again."""
+
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+import typer
+from rich.table import Table
+
+from bridge.cli.common import JsonOutput, Verbose, command_settings, run, write_json
+from bridge.cli.dead_letter_options import with_filter
+from bridge.cli.dlq.documents import line_document, moment_text
+from bridge.cli.dlq.list import why
+from bridge.cli.tables import print_table, print_text, printable
+from schemas.dead_letter_filter import DeadLetterFilter
+from sinks.dead_letters.groups import Groups, Repeated, read_groups
+
+
+@with_filter
+def groups(
+    chosen: DeadLetterFilter,
+    limit: Annotated[int, typer.Option("--limit", min=1, max=1000, help="Most groups, and most repeated events.")] = 20,
+    hours: Annotated[int, typer.Option("--hours", min=1, max=72, help="Count each of so many last hours.")] = 6,
+    json_output: JsonOutput = None,
+    verbose: Verbose = False,
+) -> None:
+    """Group dead letters by reason and message, whatever numbers, ids and quoted values stand in it.
+
+    Then name the events that were dropped more than once, duplicates among them.
+    """
+    settings = command_settings(verbose=verbose)
+    found = run(read_groups(settings.dsn, chosen, now=datetime.now(UTC), hours=hours, limit=limit))
+    if json_output is not None:
+        write_json(_document(found), json_output)
+    if json_output != "-":
+        _print(found, hours)
+
+
+def _share(count: int, total: int) -> float:
+    return round(100 * count / total, 2)
+
+
+def _document(found: Groups) -> dict[str, Any]:
+    return {
+        "total": found.total,
+        "causes": found.causes,
+        "groups": [
+            one._asdict()
+            | {
+                "share_pct": _share(one.dead_letters, found.total),
+                "dropped_reason": one.example.dropped_reason,
+                "error_class": one.example.error_class,
+                "first_at": moment_text(one.first_at),
+                "last_at": moment_text(one.last_at),
+                "example": line_document(one.example),
+            }
+            for one in found.groups
+        ],
+        "repeated": [
+            one._asdict() | {"first_at": moment_text(one.first_at), "last_at": moment_text(one.last_at)}
+            for one in found.repeated
+        ],
+    }
+
+
+def _print(found: Groups, hours: int) -> None:
+    columns = ("dead letters", "share", f"last {hours} h", "first", "last", "reason", "message", "example", "cause")
+    table = Table(*columns)
+    for column in table.columns:
+        column.no_wrap = column.header != "message"
+    for column in table.columns[:3]:
+        column.justify = "right"
+    for one in found.groups:
+        table.add_row(
+            str(one.dead_letters), f"{_share(one.dead_letters, found.total):.1f} %",
+            " ".join(map(str, reversed(one.hours))), _short(one.first_at), _short(one.last_at), why(one.example),
+            printable(one.message), str(one.example.provenance), one.cause,
+        )  # fmt: skip
+    if found.groups:
+        print_table(table)
+    more = found.causes - len(found.groups)
+    print_text(
+        f"{found.total} dead letters, {found.causes} causes" + (f"; {more} rarer ones not shown" if more else "")
+    )
+    if found.repeated:
+        _print_repeated(found.repeated)
+
+
+def _print_repeated(repeated: list[Repeated]) -> None:
+    table = Table("script", "site", "event", "drops", "first", "last")
+    for column in table.columns:
+        column.no_wrap = True
+    print_text("\ndropped again and again, as duplicates too:")
+    for one in sorted(repeated, key=lambda one: (one.script_id or "", -one.drops)):
+        site = "" if one.site_id is None else str(one.site_id)
+        names = (printable(one.script_id or ""), site, printable(one.event_id))
+        table.add_row(*names, str(one.drops), _short(one.first_at), _short(one.last_at))
+    print_table(table)
+
+
+def _short(at: datetime) -> str:
+    return f"{at:%Y-%m-%dT%H:%M:%SZ}"

@@ -1,0 +1,59 @@
+"""`bridge dlq list`: dead letters line by line, the latest first."""
+
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from bridge.cli.common import JsonOutput, Verbose, command_settings, run, write_json
+from bridge.cli.dead_letter_options import with_filter
+from bridge.cli.dlq.documents import line_document
+from bridge.cli.tables import print_table, print_text, printable
+from schemas.dead_letter_filter import DeadLetterFilter
+from sinks.dead_letters.letter import DeadLetterLine
+from sinks.dead_letters.pages import Page, Place, page
+
+
+@with_filter
+def list_(
+    chosen: DeadLetterFilter,
+    limit: Annotated[int, typer.Option("--limit", min=1, max=1000, help="Most lines of a page.")] = 50,
+    after: Annotated[
+        str | None, typer.Option("--after", metavar="PLACE", help="Go on where a page ended: its `next`.")
+    ] = None,
+    json_output: JsonOutput = None,
+    verbose: Verbose = False,
+) -> None:
+    """List dead letters, the latest first, and say how many there are in all."""
+    settings = command_settings(verbose=verbose)
+    found = run(page(settings.dsn, chosen, limit=limit, after=None if after is None else Place.parse(after)))
+    if json_output is not None:
+        document = {
+            "total": found.total,
+            "next": None if found.following is None else str(found.following),
+            "dead_letters": [line_document(line) for line in found.lines],
+        }
+        write_json(document, json_output)
+    if json_output != "-":
+        _print(found)
+
+
+def _print(found: Page) -> None:
+    table = Table("dropped", "provenance", "reason", "site", "script", "event", "error")
+    for column in table.columns:
+        column.no_wrap = column.header != "error"
+    for line in found.lines:
+        ids = (printable(one or "") for one in (line.script_id, line.event_id))
+        site = "" if line.site_id is None else str(line.site_id)
+        dropped = f"{line.dropped_at:%Y-%m-%dT%H:%M:%SZ}"
+        table.add_row(dropped, str(line.provenance), why(line), site, *ids, printable(line.error))
+    if found.lines:
+        print_table(table)
+    following = "" if found.following is None else f"; next page: --after {found.following}"
+    print_text(f"{len(found.lines)} of {found.total}{following}")
+
+
+def why(line: DeadLetterLine) -> str:
+    """The reason, and the class of the last error where it is another."""
+    same = line.dropped_reason == line.error_class
+    return line.dropped_reason if same else f"{line.dropped_reason} ({line.error_class})"

@@ -1,0 +1,79 @@
+"""`bridge dlq plan`: freezes the exact set of a replay, and says what today's code would make of it."""
+
+import sys
+import uuid
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from bridge.cli.common import JsonOutput, Verbose, command_settings, given_reason
+from bridge.cli.dead_letter_options import with_filter
+from bridge.cli.dlq.replays import TimeoutSec, perform_or_exit, print_report
+from bridge.cli.offsets import DryRun
+from bridge.cli.tables import print_text
+from bridge.runs.plan import PlanOptions, plan_job
+from schemas.dead_letter_filter import DeadLetterFilter
+from schemas.errors import EnvironmentUnfit, InvalidInput
+from streams.correction import read_correction
+
+_LONGEST_PATCH = 1024 * 1024
+
+
+@with_filter
+def plan(
+    chosen: DeadLetterFilter,
+    all_: Annotated[bool, typer.Option("--all", help="All open dead letters: without it a filter is needed.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Don't ask.")] = False,
+    limit: Annotated[int | None, typer.Option("--limit", min=1, help="At most so many, the oldest first.")] = None,
+    passing: Annotated[bool, typer.Option("--passing", help="Leave out what would not pass today.")] = False,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="FIELD=VALUE", help="Correct this field of each event. Repeatable."),
+    ] = None,
+    patch: Annotated[
+        Path | None, typer.Option("--patch", metavar="FILE", help="Correct each event by this JSON Patch (RFC 6902).")
+    ] = None,
+    reason: Annotated[str, typer.Option("--reason", help="Why; needed for a correction.")] = "",
+    dry_run: DryRun = False,
+    timeout_sec: TimeoutSec = None,
+    json_output: JsonOutput = None,
+    verbose: Verbose = False,
+) -> None:
+    """Freeze the exact set of a replay, and say what today's code would make of it; nothing is sent or changed."""
+    settings = command_settings(verbose=verbose)
+    if chosen.names_nothing:
+        _confirm_all(given=all_, yes=yes or dry_run)
+    correction = read_correction(set_ or (), None if patch is None else _read(patch))
+    if correction or reason:
+        reason = given_reason(reason)
+    replay_id = uuid.uuid4()
+    options = PlanOptions(chosen, correction, reason, limit, passing)
+    summary = perform_or_exit(
+        plan_job(settings, options, replay_id), settings, str(replay_id), dry_run, timeout_sec, json_output
+    )
+    if json_output != "-" and not summary.errors:
+        print_report(summary.report)
+        shown = f"plan {replay_id}" if not dry_run else "dry run: no plan was made"
+        print_text(shown)
+
+
+def _confirm_all(*, given: bool, yes: bool) -> None:
+    if not given:
+        raise InvalidInput("no filter was given: name what is meant, or give --all for every open dead letter")
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        raise InvalidInput("--all: nobody can be asked here; give --yes as well")
+    typer.confirm("Plan a replay of all open dead letters?", abort=True, err=True)
+
+
+def _read(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            text = file.read(_LONGEST_PATCH + 1)
+    except OSError as error:
+        raise EnvironmentUnfit(f"--patch: cannot read {path}: {error.strerror}") from error
+    if len(text) > _LONGEST_PATCH:
+        raise InvalidInput(f"--patch: {path} is larger than {_LONGEST_PATCH} bytes")
+    return text

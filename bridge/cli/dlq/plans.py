@@ -1,0 +1,71 @@
+"""`bridge dlq plans|status`: which replays were planned, how far each is, and what became of its items."""
+
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from bridge.cli.common import JsonOutput, Verbose, command_settings, run, write_json
+from bridge.cli.dlq.replays import PlanId, print_outcomes, print_pairs
+from bridge.cli.tables import print_table, print_text
+from bridge.runs.cancel import lock_of
+from schemas.replay import Outcome, Plan, PlanState
+from schemas.run_summary import rfc3339
+from schemas.settings import Settings
+from sinks.postgres import connection
+from sinks.replays.plans import Became, find_plan, list_plans, outcomes, summed
+from sinks.runs import is_locked
+
+
+def plans(
+    limit: Annotated[int, typer.Option("--limit", min=1, max=1000, help="Most plans to show.")] = 20,
+    json_output: JsonOutput = None,
+    verbose: Verbose = False,
+) -> None:
+    """List the newest plans."""
+    settings = command_settings(verbose=verbose)
+    found = run(list_plans(settings.dsn, limit))
+    if json_output is not None:
+        write_json([one._asdict() for one in found], json_output)
+    if json_output != "-":
+        table = Table("plan", "made", "by", "state", "items", "sent", "corrected", "reason")
+        for one in found:
+            counts = (str(one.planned), str(one.published), "yes" if one.corrections else "")
+            table.add_row(
+                one.replay_id, rfc3339(one.created_at), one.requested_by, one.state.value, *counts, one.reason
+            )
+        print_table(table)
+
+
+def status(plan_id: PlanId, json_output: JsonOutput = None, verbose: Verbose = False) -> None:
+    """Show one plan: what it holds, how far it is, and what became of its items."""
+    settings = command_settings(verbose=verbose)
+    found, became, running = run(_looked(settings, plan_id))
+    counts = summed(became)
+    if json_output is not None:
+        details = {"running": running, "outcomes": counts}
+        reasons = {one.value: summed(became, one) for one in (Outcome.DROPPED, Outcome.SKIPPED)}
+        write_json(found._asdict() | details | reasons, json_output)
+    if json_output == "-":
+        return
+    state = found.state.value
+    if found.state is PlanState.RUNNING and not running:
+        state = "stopped: its run was killed; the same `bridge dlq replay` goes on"
+    print_text(f"plan {found.replay_id}: {state}")
+    rows = {
+        "made": f"{rfc3339(found.created_at)} by {found.requested_by}",
+        "why": found.reason,
+        "filter": str(found.filter),
+        "corrections": str(found.corrections) if found.corrections else "",
+        "ended": f"by {found.ended_by}: {found.ended_because}" if found.ended_because else "",
+        "sent": f"{found.published} of {found.planned}",
+    }
+    print_pairs(rows)
+    print_outcomes(counts, summed(became, Outcome.DROPPED), summed(became, Outcome.SKIPPED))
+
+
+async def _looked(settings: Settings, plan_id: str) -> tuple[Plan, list[Became], bool]:
+    async with connection(settings.dsn, "replay") as conn:
+        found = await find_plan(conn, plan_id)
+        became = await outcomes(conn, found.replay_id)
+        return found, became, await is_locked(conn, lock_of(found.replay_id))

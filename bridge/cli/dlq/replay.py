@@ -1,0 +1,86 @@
+"""`bridge dlq replay`: sends a plan's dead letters to the raw topic again, and tells what became of them."""
+
+from typing import Annotated
+
+import typer
+
+from bridge.cli.common import JsonOutput, Verbose, command_settings, run, say
+from bridge.cli.dlq.replays import (
+    PlanId,
+    TimeoutSec,
+    found_plan,
+    perform_or_exit,
+    print_report,
+    print_result,
+    seconds_of,
+)
+from bridge.cli.offsets import DryRun
+from bridge.runs.plan import rehearsal_job
+from bridge.runs.replay import ReplayOptions, replay_job
+from schemas.errors import InvalidInput
+from schemas.replay import Plan, PlanReport
+
+_RATE_UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0}
+
+
+def replay(
+    plan_id: PlanId,
+    rate: Annotated[
+        str | None, typer.Option("--rate", metavar="N/s", help="Send at most so many: 500/s, 30/m.")
+    ] = None,
+    canary: Annotated[
+        int, typer.Option("--canary", min=0, help="Send so many first, and the rest once they are settled well.")
+    ] = 0,
+    canary_max_failures: Annotated[
+        int, typer.Option("--canary-max-failures", min=0, help="So many of the canary may be dropped again.")
+    ] = 0,
+    wait: Annotated[
+        str, typer.Option("--wait", metavar="5m", help="How long to wait until all is settled, also for the canary.")
+    ] = "5m",
+    force: Annotated[
+        bool, typer.Option("--force", help="Also what was replayed before; never what is claimed.")
+    ] = False,
+    dry_run: DryRun = False,
+    timeout_sec: TimeoutSec = None,
+    json_output: JsonOutput = None,
+    verbose: Verbose = False,
+) -> None:
+    """Send a plan's dead letters to the raw topic again; the same command goes on where one was stopped or killed."""
+    settings = command_settings(verbose=verbose)
+    seconds = seconds_of("--wait", wait)
+    if canary and not seconds:
+        raise InvalidInput("--canary: it is waited for, so that --wait must be more than 0s")
+    chosen_rate = _rate(rate)
+    found = run(found_plan(settings, plan_id))
+    if dry_run:
+        job = rehearsal_job(settings, found.replay_id, force=force)
+        rehearsed = perform_or_exit(job, settings, found.replay_id, True, timeout_sec, json_output)
+        if json_output != "-" and not rehearsed.errors:
+            print_report(rehearsed.report)
+        return
+    options = ReplayOptions(found.replay_id, chosen_rate, canary, canary_max_failures, seconds, force)
+    _show_corrections(found)
+    perform_or_exit(
+        replay_job(settings, options), settings, found.replay_id, False, timeout_sec, json_output, print_result
+    )
+
+
+def _rate(text: str | None) -> float:
+    if text is None:
+        return 0.0
+    number, _, unit = text.partition("/")
+    try:
+        rate = float(number) / _RATE_UNITS[unit or "s"]
+    except (ValueError, KeyError):
+        rate = 0.0
+    if not 0 < rate < float("inf"):
+        raise InvalidInput(f"--rate: {text!r} is no rate such as 500/s, 30/m or 10/h")
+    return rate
+
+
+def _show_corrections(plan: Plan) -> None:
+    """What is going to be changed, before anything is sent."""
+    if plan.corrections:
+        say(f"corrections, because: {plan.reason}")
+    for sample in PlanReport.model_validate(plan.report).samples:
+        say("\n".join([f"corrected {sample.provenance}:", *sample.diff]))

@@ -1,0 +1,121 @@
+"""What the verbs on replays share: the plan that is meant, how a job ends, and how reports and results are shown."""
+
+from typing import Annotated, Any
+
+import typer
+from rich.table import Table
+
+from bridge.cli.common import run, say
+from bridge.cli.tables import print_table, print_text
+from bridge.runs.frame import Job, RunOptions, S, perform
+from schemas.errors import InvalidInput
+from schemas.replay import Forecast, Outcome, Plan, PlanReport, ReplaySummary
+from schemas.settings import Settings, duration_seconds
+from sinks.postgres import connection
+from sinks.replays.plans import find_plan
+
+PlanId = Annotated[str, typer.Argument(metavar="PLAN", help="The plan's id, or how it begins.")]
+TimeoutSec = Annotated[float | None, typer.Option("--timeout-sec", min=0.001, help="End after so long.")]
+
+_WORDS = {
+    Forecast.PASSES: "would pass",
+    Forecast.FAILS_THE_SAME: "would fail the same way",
+    Forecast.FAILS_OTHERWISE: "would fail otherwise",
+    Forecast.PERSISTED: "persisted meanwhile",
+    Forecast.COPY: "copies of others in the plan",
+    Forecast.REFUSED: "can't be replayed",
+}
+
+
+def perform_or_exit(
+    job: Job[S],
+    settings: Settings,
+    scope: str,
+    dry_run: bool,
+    timeout_sec: float | None,
+    json_output: str | None,
+    show: Any = None,
+) -> S:
+    """Runs the job; ends the command here unless all went well."""
+    options = RunOptions(scope, dry_run, timeout_sec=timeout_sec, json_output=json_output)
+    summary, code = run(perform(job, settings, options))
+    if show is not None and json_output != "-":
+        show(summary)
+    for error in summary.errors:
+        say(f"failed: {error.target}: {error.reason}")
+    if code:
+        raise typer.Exit(code)
+    return summary
+
+
+async def found_plan(settings: Settings, plan_id: str) -> Plan:
+    """The plan whose id begins so; raises InvalidInput."""
+    async with connection(settings.dsn, "replay") as conn:
+        return await find_plan(conn, plan_id)
+
+
+def seconds_of(option: str, text: str) -> float:
+    """Reads a duration; raises InvalidInput that names the option."""
+    try:
+        return duration_seconds(text)
+    except ValueError as error:
+        raise InvalidInput(f"{option}: {error}") from None
+
+
+def print_report(report: PlanReport) -> None:
+    """What a plan holds, and what today's code says of it."""
+    table = Table("today", "items", "share")
+    for forecast, count in sorted(report.by_forecast.items(), key=lambda pair: list(Forecast).index(pair[0])):
+        table.add_row(_WORDS[forecast], str(count), f"{100 * count / report.items:.1f} %")
+    table.add_row("in all", str(report.items), "")
+    print_table(table)
+    for title, counts in (
+        ("dropped for", report.by_reason),
+        ("site", report.by_site),
+        ("age", report.by_age),
+        ("would fail with", report.failures),
+        ("can't be replayed", report.refusals),
+    ):
+        print_counts(title, counts)
+    for example in report.examples:
+        print_text(f"for example {example.provenance}: {example.why}")
+    for sample in report.samples:
+        print_text(f"corrected {sample.provenance}:")
+        for line in sample.diff:
+            print_text(line)
+
+
+def print_result(summary: ReplaySummary) -> None:
+    """What became of a plan's items."""
+    if summary.replay_id:
+        print_text(f"plan {summary.replay_id}: {summary.state.value}")
+        outcomes = {one.value: count for one, count in summary.outcomes.items()}
+        print_outcomes(outcomes, summary.dropped_by_reason, summary.skipped_by_reason)
+
+
+def print_outcomes(counts: dict[str, int], dropped: dict[str, int], skipped: dict[str, int]) -> None:
+    """Items by outcome, and why of those that were dropped again or skipped."""
+    print_counts("became", counts)
+    print_counts("dropped again for", dropped)
+    print_counts("skipped because", skipped)
+    if counts.get(Outcome.DUPLICATE):
+        print_text("duplicates changed nothing: their events were persisted already")
+
+
+def print_counts(title: str, counts: dict[str, int]) -> None:
+    """One table of counts, if there are any."""
+    if counts:
+        table = Table(title, "items")
+        table.columns[1].justify = "right"
+        for name, count in counts.items():
+            table.add_row(name, str(count))
+        print_table(table)
+
+
+def print_pairs(rows: dict[str, str]) -> None:
+    """Names and texts, without those that are empty."""
+    table = Table("", "", show_header=False)
+    for name, text in rows.items():
+        if text:
+            table.add_row(name, text)
+    print_table(table)

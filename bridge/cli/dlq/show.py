@@ -1,0 +1,94 @@
+"""`bridge dlq show`: one dead letter whole, and its lives."""
+
+from typing import Annotated, Any
+
+import msgspec
+import typer
+from rich.table import Table
+
+from bridge.cli.common import JsonOutput, Verbose, command_settings, run, write_json
+from bridge.cli.dlq.documents import BASE64, encoded, letter_document, moment_text
+from bridge.cli.tables import print_table, print_text, printable
+from schemas.errors import InvalidInput
+from schemas.record import Provenance
+from sinks.dead_letters.lives import Life, Shown
+from sinks.dead_letters.lives import show as look
+
+_SHOWN = (
+    "dropped_at", "dropped_reason", "error_class", "error", "cause", "attempt", "disposition", "discarded_by",
+    "replay_id", "site_id", "org_id", "script_id", "event_id", "received_at", "record_time", "first_failed_at",
+)  # fmt: skip
+
+
+def show(
+    provenance: Annotated[str, typer.Argument(metavar="TOPIC:PARTITION:OFFSET", help="Of the raw event.")],
+    json_output: JsonOutput = None,
+    verbose: Verbose = False,
+) -> None:
+    """Show one dead letter whole: its record, why it was dropped, what it replays and what it became."""
+    settings = command_settings(verbose=verbose)
+    try:
+        place = Provenance.parse(provenance)
+    except ValueError as error:
+        raise InvalidInput(f"{error}; expected TOPIC:PARTITION:OFFSET, such as bridge.raw:3:4711") from None
+    found = run(look(settings.dsn, place))
+    if found is None:
+        raise InvalidInput(f"no dead letter in the ledger: {place}; see `bridge dlq list`")
+    if json_output is not None:
+        write_json(_document(found), json_output)
+    if json_output != "-":
+        _print(found)
+
+
+def _document(found: Shown) -> dict[str, Any]:
+    return letter_document(found.letter) | {"lives": [_life(one) for one in found.lives]}
+
+
+def _life(one: Life) -> dict[str, Any]:
+    times = {"first_failed_at": one.first_failed_at, "settled_at": one.settled_at}
+    moments = {name: None if at is None else moment_text(at) for name, at in times.items()}
+    return one._asdict() | {"provenance": str(one.provenance)} | moments
+
+
+def _print(found: Shown) -> None:
+    document = letter_document(found.letter)
+    facts = Table("", "", show_header=False)
+    facts.add_row("provenance", str(found.letter.line.provenance))
+    for name in _SHOWN:
+        if document[name] is not None:
+            facts.add_row(name, printable(str(document[name])))
+    facts.add_row("key", _text(found.letter.body.key))
+    for header, value in found.letter.body.headers:
+        facts.add_row(f"header {printable(header)}", _text(value))
+    print_table(facts)
+    _print_payload(found.letter.body.value)
+    lives = Table("life", "state", "attempt", "settled", "reason", "disposition")
+    for number, one in enumerate(found.lives, start=1):
+        mark = "*" if one.provenance == found.letter.line.provenance else ""
+        settled = "" if one.settled_at is None else f"{one.settled_at:%Y-%m-%dT%H:%M:%SZ}"
+        attempt = "" if one.attempt is None else str(one.attempt)
+        name = f"{number} {one.provenance}{mark}"
+        lives.add_row(name, one.state, attempt, settled, one.dropped_reason or "", one.disposition or "")
+    print_text("")
+    print_table(lives)
+
+
+def _print_payload(value: bytes | None) -> None:
+    if value is None:
+        print_text("payload: none")
+        return
+    print_text(f"payload: {len(value)} bytes")
+    try:
+        # Laid out without being read, so that each number and name stands as it was sent.
+        lines = msgspec.json.format(value, indent=2).decode().split("\n")
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        lines = (_text(value)).split("\\n")
+    for line in lines:
+        print_text(printable(line))
+
+
+def _text(raw: bytes | None) -> str:
+    text, encoding = encoded(raw)
+    if text is None:
+        return "null"
+    return f"{BASE64}:{text}" if encoding == BASE64 else printable(text)

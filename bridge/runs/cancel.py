@@ -1,0 +1,82 @@
+"""`bridge dlq cancel` as a job: stops a replay for good, and opens again what was never sent."""
+
+import asyncio
+import time
+from typing import Final
+
+from bridge.runs.frame import Job
+from bridge.runs.replay import count_outcomes
+from bridge.runs.run import Run
+from schemas.errors import BridgeError, InvalidInput
+from schemas.record import TopicPartition
+from schemas.replay import Outcome, PlanState, ReplaySummary
+from schemas.settings import Settings
+from sinks.kafka_admin import log_bounds
+from sinks.offsets_admin import stored_offsets
+from sinks.postgres import Connection, connection
+from sinks.replays.items import let_go
+from sinks.replays.plans import cancel, find_plan, in_doubt, outcomes
+from sinks.runs import is_locked
+
+LOOK_SECONDS: Final = 0.2
+
+
+def lock_of(replay_id: str) -> str:
+    """The lock that a run of this plan holds."""
+    return f"script:dlq-replay:{replay_id}"
+
+
+def cancel_job(settings: Settings, replay_id: str, reason: str, wait: float) -> Job[ReplaySummary]:
+    """The job for one plan; `wait` is how many seconds it may take until its run has stopped and all is known."""
+
+    async def work(run: Run[ReplaySummary]) -> None:
+        summary, deadline = run.summary, time.monotonic() + wait
+        summary.reason = reason
+        async with connection(settings.dsn, "replay") as conn:
+            plan = await find_plan(conn, replay_id)
+            summary.replay_id, summary.planned_total = plan.replay_id, plan.planned
+            if not await cancel(conn, plan.replay_id, reason) and plan.state is PlanState.SENT:
+                raise InvalidInput(f"all of the plan {plan.replay_id} was sent: nothing is left to cancel")
+            summary.state = PlanState.CANCELLED
+            with run.target(f"replay:{plan.replay_id}"):
+                await _stopped(conn, plan.replay_id, deadline)
+                await _open_again(settings, conn, plan.replay_id, deadline)
+            found = await outcomes(conn, plan.replay_id)
+        count_outcomes(summary, found)
+        summary.processed_total = summary.outcomes.get(Outcome.OPEN, 0)
+
+    return Job("dlq-cancel", ReplaySummary, work)
+
+
+async def _stopped(conn: Connection, replay_id: str, deadline: float) -> None:
+    while await is_locked(conn, lock_of(replay_id)):
+        if time.monotonic() > deadline:
+            raise BridgeError("its run has not stopped yet; look whether it hangs, then cancel the plan again")
+        await asyncio.sleep(LOOK_SECONDS)
+
+
+async def _open_again(settings: Settings, conn: Connection, replay_id: str, deadline: float) -> None:
+    """Claims of a run that was killed are let go once it is sure that nothing of them was sent.
+
+    It is, when all that stood on the raw topic after the run's end is settled and they are still claimed.
+    """
+    if not (doubtful := await in_doubt(conn, replay_id)):
+        return
+    ends = {source: log.end for source, log in (await log_bounds(settings, [settings.topics.raw])).items()}
+    while not await _read_up_to(settings, ends):
+        if time.monotonic() > deadline:
+            raise BridgeError(
+                f"its run was killed, and of {len(doubtful)} items nobody knows yet whether they were sent; once the "
+                "workers have read the raw topic up to now, cancel the plan again"
+            )
+        await asyncio.sleep(LOOK_SECONDS)
+    await let_go(conn, replay_id, doubtful)
+
+
+async def _read_up_to(settings: Settings, ends: dict[TopicPartition, int]) -> bool:
+    stands = {
+        TopicPartition(one.topic, one.partition): one.next_offset
+        for one in await stored_offsets(settings)
+        if one.log_end is not None
+    }
+    return all(stands.get(source, 0) >= end for source, end in ends.items())

@@ -1,0 +1,53 @@
+"""`bridge dlq discard` as a job: dead letters that nobody will replay are closed, with who did it, when and why."""
+
+from contextlib import aclosing
+
+from bridge.runs.frame import Job
+from bridge.runs.run import Run
+from schemas.dead_letter_filter import DeadLetterFilter, Disposition
+from schemas.errors import InvalidInput
+from schemas.record import Provenance
+from schemas.run_summary import DiscardSummary
+from schemas.settings import Settings
+from sinks.dead_letters.discard import discard, not_dropped
+from sinks.dead_letters.pages import count
+from sinks.dead_letters.stream import places
+
+
+def discard_job(settings: Settings, chosen: DeadLetterFilter, reason: str) -> Job[DiscardSummary]:
+    """The job for the open ones of what the filter means.
+
+    Interrupted, it has closed a part; the same again closes the rest.
+    """
+
+    async def work(run: Run[DiscardSummary]) -> None:
+        run.summary.reason = reason
+        run.summary.filter = chosen.model_dump(mode="json", exclude_none=True)
+        await _check_places(settings, chosen)
+        found = await count(settings.dsn, chosen.model_copy(update={"disposition": None}))
+        run.summary.left = {
+            one.value: found[one] for one in Disposition if one is not Disposition.OPEN and one in found
+        }
+        with run.target("dead letters"):
+            if run.dry_run:
+                run.summary.processed_total = found.get(Disposition.OPEN, 0)
+                return
+            only_open = chosen.model_copy(update={"disposition": (Disposition.OPEN,)})
+            async with aclosing(places(settings.dsn, only_open)) as pieces:
+                async for piece in pieces:
+                    if run.lock is not None:
+                        run.lock.check()
+                    done = await discard(settings.dsn, piece, run.summary.run_id)
+                    run.summary.processed_total += done
+                    if missed := len(piece) - done:
+                        run.summary.warnings.append(f"{missed} were claimed or discarded by somebody else meanwhile")
+
+    return Job("dlq-discard", DiscardSummary, work)
+
+
+async def _check_places(settings: Settings, chosen: DeadLetterFilter) -> None:
+    """Whoever names dead letters one by one means each of them: raises InvalidInput for those that are none."""
+    named = [Provenance.parse(one) for one in chosen.provenance or ()]
+    if missing := await not_dropped(settings.dsn, named):
+        more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
+        raise InvalidInput(f"no dead letter in the ledger: {missing[0]}{more}; see `bridge dlq list`")

@@ -1,0 +1,171 @@
+"""A dry run of dead letters through today's code: what would become of each, and the report of a whole plan."""
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+from schemas.outcome import Candidate, Outcomes
+from schemas.reasons import DroppedReason, ErrorClass
+from schemas.record import LEDGER_TOPIC, Batch, CarriedRecord, TopicPartition
+from schemas.replay import DeadLetterItem, Example, Forecast, PlanReport, Sample
+from schemas.settings import Settings
+from sinks.audit import KEYS_KEPT
+from sinks.partitions import months_attached
+from sinks.postgres import Connection
+from sinks.postgres_sink import PostgresSink
+from sinks.registry import RegistryCache
+from sinks.replays.items import persisted_events, persisted_keys, read_items
+from streams.correction import Correction, diff
+from streams.forecast import Judgement, Terms, judge, known_to_the_store
+from streams.normalize import Bounds
+
+PAGE: Final = 2000
+SAMPLES: Final = 3
+EXAMPLES: Final = 10
+MOST_TRIED: Final = 1000
+"""How many rows that Postgres refused once are tried again; each that it still refuses costs a search by halves."""
+
+_AGES: Final = (("under 1 hour", 1 / 24), ("under 1 day", 1), ("under 7 days", 7), ("under 30 days", 30))
+# What differs between errors of one kind: quoted text and numbers.
+_VARIES = re.compile(r"'[^']*'|\"[^\"]*\"|\b\d+\b")
+
+
+@dataclass
+class DryRun:
+    """Judges items in the order of a plan; nothing is changed. `now` is aware."""
+
+    settings: Settings
+    conn: Connection
+    correction: Correction
+    terms: Terms
+    registry: RegistryCache
+    now: datetime
+    _seen: set[bytes] = field(default_factory=set)
+    _tried: int = 0
+
+    @classmethod
+    async def prepared(
+        cls, settings: Settings, conn: Connection, correction: Correction, replay_id: str, *, force: bool = False
+    ) -> "DryRun":
+        """With the registry and the months as they stand now."""
+        registry = RegistryCache(settings.dsn, refresh_seconds=settings.seconds("registry_refresh"))
+        await registry.load()
+        terms = Terms(replay_id, force, settings.replay_max_lives, await months_attached(conn))
+        return cls(settings, conn, correction, terms, registry, datetime.now(UTC))
+
+    async def judge(self, items: Sequence[DeadLetterItem]) -> list[Judgement]:
+        """What would become of these items, after those that were judged before."""
+        bounds = Bounds(*self.settings.occurred_bounds)
+        judged = [judge(item, self.correction, self.terms, self.registry.current, bounds) for item in items]
+        keys = await persisted_keys(self.conn, {one.key for one in judged if one.key})
+        beyond = await self._beyond_horizon([one for one in judged if one.key and one.key not in keys])
+        return await self._tried_again([known_to_the_store(one, keys, beyond, self._seen) for one in judged])
+
+    def is_beyond_horizon(self, item: DeadLetterItem) -> bool:
+        """Whether keys of its time may have been pruned, so that a duplicate is found among the events only."""
+        return item.received_at < self.now - KEYS_KEPT
+
+    async def _beyond_horizon(self, judged: Sequence[Judgement]) -> set[tuple[int, str]]:
+        """Which of those without a key are persisted all the same.
+
+        As far back as keys are kept at least before the oldest: what is farther apart was never told for a duplicate.
+        """
+        old = [one for one in judged if self.is_beyond_horizon(one.item) and one.event is not None]
+        if not old:
+            return set()
+        since = min(one.item.received_at for one in old) - KEYS_KEPT
+        events = [(one.event.site_id, one.event.event_id) for one in old if one.event is not None]
+        return await persisted_events(self.conn, events, since, self.now)
+
+    async def _tried_again(self, judged: list[Judgement]) -> list[Judgement]:
+        """Rows that Postgres refused once are offered to it again, in a transaction that always rolls back."""
+        refused_once = [
+            one
+            for one in judged
+            if one.forecast is Forecast.PASSES and one.item.error_class == ErrorClass.SINK_REJECTED_ROW
+        ][: MOST_TRIED - self._tried]
+        if not refused_once:
+            return judged
+        self._tried += len(refused_once)
+        sink = PostgresSink(self.settings.dsn, self.settings.group)
+        try:
+            found = await sink.rejected([Outcomes(_NO_BATCH, [_candidate(one) for one in refused_once])])
+        finally:
+            await sink.close()
+        errors = {one.candidate.key: one.error for one in found}
+        same = Forecast.FAILS_THE_SAME
+        return [
+            one.instead(same, f"sink_rejected_row: {errors[one.key]}") if one.key in errors else one for one in judged
+        ]
+
+
+_NO_BATCH: Final = Batch(TopicPartition(LEDGER_TOPIC, 0), 0, 0, ())
+
+
+def _candidate(judged: Judgement) -> Candidate:
+    assert judged.event is not None  # noqa: S101  # only what normalised is offered
+    body = judged.body
+    record = CarriedRecord(LEDGER_TOPIC, 0, 0, 0, 1, body.key, body.value, body.headers)
+    return Candidate(judged.event, judged.key, 0, record, 0)
+
+
+async def forecast_plan(dry_run: DryRun, replay_id: str, last_position: int) -> tuple[PlanReport, dict[int, Forecast]]:
+    """The report of a whole plan, and the forecast of each item that does not pass, by position."""
+    counts = _Counts(dry_run.now)
+    not_passing: dict[int, Forecast] = {}
+    for after in range(0, last_position, PAGE):
+        items = await read_items(
+            dry_run.conn, replay_id, after, after + PAGE, max_lives=dry_run.settings.replay_max_lives
+        )
+        for one in await dry_run.judge(items):
+            counts.add(one)
+            if one.forecast is not Forecast.PASSES:
+                not_passing[one.item.position] = one.forecast
+    return counts.report(), not_passing
+
+
+class _Counts:
+    """What a report is made of, as it grows."""
+
+    def __init__(self, now: datetime) -> None:
+        self._now = now
+        self._counters: dict[str, Counter[str]] = {
+            name: Counter() for name in ("by_forecast", "by_reason", "by_site", "by_age", "failures", "refusals")
+        }
+        self._examples: list[Example] = []
+        self._samples: list[Sample] = []
+        self._items = 0
+
+    def add(self, one: Judgement) -> None:
+        item, count = one.item, self._counters
+        self._items += 1
+        count["by_forecast"][one.forecast.value] += 1
+        count["by_reason"][_reason(item)] += 1
+        count["by_site"]["unknown" if item.site_id is None else str(item.site_id)] += 1
+        count["by_age"][_age(self._now - item.received_at)] += 1
+        if one.forecast in (Forecast.FAILS_THE_SAME, Forecast.FAILS_OTHERWISE):
+            count["failures"][_VARIES.sub("…", one.why)] += 1
+        if one.forecast is Forecast.REFUSED:
+            count["refusals"][one.why] += 1
+        if one.forecast in (Forecast.FAILS_OTHERWISE, Forecast.REFUSED) and len(self._examples) < EXAMPLES:
+            self._examples.append(Example(provenance=str(item.provenance), why=one.why))
+        if len(self._samples) < SAMPLES and one.body is not item.body:
+            shown = diff(str(item.provenance), item.body.value, one.body.value)
+            self._samples.append(Sample(provenance=shown.provenance, diff=list(shown.lines)))
+
+    def report(self) -> PlanReport:
+        found = {name: dict(counter.most_common(50)) for name, counter in self._counters.items()}
+        return PlanReport(items=self._items, examples=self._examples, samples=self._samples, **found)
+
+
+def _reason(item: DeadLetterItem) -> str:
+    if item.dropped_reason == DroppedReason.RETRY_EXHAUSTED:
+        return f"{item.dropped_reason} ({item.error_class})"
+    return item.dropped_reason or "none"
+
+
+def _age(age: timedelta) -> str:
+    return next((name for name, days in _AGES if age < timedelta(days=days)), "older")

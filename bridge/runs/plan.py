@@ -1,0 +1,82 @@
+"""`bridge dlq plan` as a job: freezes the exact set of a replay, and says what today's code would make of it."""
+
+import uuid
+from dataclasses import dataclass
+
+from bridge.runs.dry_run import DryRun, forecast_plan
+from bridge.runs.frame import Job
+from bridge.runs.run import Run
+from schemas.dead_letter_filter import DeadLetterFilter
+from schemas.errors import InvalidInput
+from schemas.replay import Forecast, PlanReport, PlanSummary
+from schemas.settings import Settings
+from sinks.postgres import connection
+from sinks.replays.items import keep_passing, note_forecasts
+from sinks.replays.plans import complete, find_plan, freeze, planning
+from streams.correction import Correction
+
+
+@dataclass(frozen=True)
+class PlanOptions:
+    """What is meant, at most how many, why, and what is corrected; `passing` leaves out what would not pass."""
+
+    chosen: DeadLetterFilter
+    correction: Correction
+    reason: str
+    limit: int | None
+    passing: bool
+
+
+def plan_job(settings: Settings, options: PlanOptions, replay_id: uuid.UUID) -> Job[PlanSummary]:
+    """The job of these options; a dry run keeps no plan."""
+    name = str(replay_id)
+
+    async def work(run: Run[PlanSummary]) -> None:
+        async with planning(settings.dsn, keep=not run.dry_run) as conn:
+            last = await freeze(
+                conn, name, options.chosen, reason=options.reason, corrections=options.correction.operations,
+                limit=options.limit,
+            )  # fmt: skip
+            if not last:
+                raise InvalidInput("no dead letter fits the filter; see `bridge dlq list` with the same options")
+            dry_run = await DryRun.prepared(settings, conn, options.correction, name, force=_names_replayed(options))
+            report, not_passing = await forecast_plan(dry_run, name, last)
+            await note_forecasts(conn, name, {position: one.value for position, one in not_passing.items()})
+            if options.passing:
+                await keep_passing(conn, name)
+                _check_some_pass(report)
+            await complete(conn, name, report)
+        _summed(run, name, report)
+
+    return Job("dlq-plan", PlanSummary, work)
+
+
+def rehearsal_job(settings: Settings, replay_id: str, *, force: bool) -> Job[PlanSummary]:
+    """What `bridge dlq replay` would meet now; it is only ever run dry."""
+
+    async def work(run: Run[PlanSummary]) -> None:
+        async with connection(settings.dsn, "replay") as conn:
+            plan = await find_plan(conn, replay_id)
+            dry_run = await DryRun.prepared(settings, conn, Correction(plan.corrections), plan.replay_id, force=force)
+            report, _ = await forecast_plan(dry_run, plan.replay_id, plan.last_position)
+        _summed(run, plan.replay_id, report)
+
+    return Job("dlq-rehearse", PlanSummary, work)
+
+
+def _names_replayed(options: PlanOptions) -> bool:
+    """Whoever plans what was replayed already is going to force it, or it is refused when its turn comes."""
+    return options.chosen.disposition is None or "replayed" in options.chosen.disposition
+
+
+def _check_some_pass(report: PlanReport) -> None:
+    if not report.by_forecast.get(Forecast.PASSES):
+        raise InvalidInput(f"none of the {report.items} dead letters would pass today; plan them without --passing")
+
+
+def _summed(run: Run[PlanSummary], replay_id: str, report: PlanReport) -> None:
+    run.summary.replay_id = replay_id
+    run.summary.report = report
+    run.summary.processed_total = report.items
+    with run.target(f"replay:{replay_id}"):
+        pass

@@ -1,0 +1,300 @@
+"""`bridge dlq replay` as a job: claims, publishes, waits, and tells the result from what became of the items."""
+
+import asyncio
+import time
+from collections import defaultdict
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Final
+
+from bridge.cli.common import say
+from bridge.runs.dry_run import DryRun
+from bridge.runs.frame import Job
+from bridge.runs.pace import Pace
+from bridge.runs.run import Run
+from schemas.errors import BridgeError
+from schemas.replay import DeadLetterItem, Forecast, Outcome, Plan, PlanState, ReplaySummary
+from schemas.settings import Settings
+from sinks.brake import read_brake
+from sinks.kafka_admin import group_has_members
+from sinks.postgres import Connection, connection
+from sinks.replays.items import claim, let_go, note_sent, read_items, skip
+from sinks.replays.plans import Became, begin, canary_outcomes, end, find_plan, outcomes, state_of, summed
+from sinks.replays.publisher import Replayed, ReplayPublisher, publishing_replays
+from streams.correction import Correction, CorrectionFailed
+from streams.forecast import refusal
+
+BATCH: Final = 1000
+LOOK_SECONDS: Final = 1.0
+"""How often a run looks whether it was cancelled, and what became of what it waits for."""
+FINISH_SECONDS: Final = 15.0
+"""How long a run that is told to stop may take to end the batch in hand."""
+
+# A settlement holds the rows for milliseconds.
+_LOCK_TIMEOUT: Final = "SET lock_timeout = '10s'"
+_UNFINISHED: Final = (Outcome.UNSETTLED, Outcome.WAITING)
+
+
+@dataclass(frozen=True)
+class ReplayOptions:
+    """`rate` is in items a second, `wait` in seconds; `canary` items go first, and 0 is none of either."""
+
+    replay_id: str
+    rate: float = 0.0
+    canary: int = 0
+    canary_max_failures: int = 0
+    wait: float = 0.0
+    force: bool = False
+
+
+def replay_job(settings: Settings, options: ReplayOptions) -> Job[ReplaySummary]:
+    """The job of these options; the same again goes on where a stopped or killed one ended."""
+
+    async def work(run: Run[ReplaySummary]) -> None:
+        async with _Replay.opened(settings, options, run) as replay:
+            await replay.send()
+            await replay.wait()
+        _judge(run, await _became(settings, run, options.replay_id), waited=options.wait > 0)
+
+    return Job("dlq-replay", ReplaySummary, work)
+
+
+@dataclass
+class _Replay:
+    settings: Settings
+    options: ReplayOptions
+    run: Run[ReplaySummary]
+    conn: Connection
+    publisher: ReplayPublisher
+    plan: Plan
+    correction: Correction
+    dry_run: DryRun
+    pace: Pace
+    sent_to: int
+    published: int
+    told_at: float = field(default_factory=time.monotonic)
+
+    @classmethod
+    @asynccontextmanager
+    async def opened(
+        cls, settings: Settings, options: ReplayOptions, run: Run[ReplaySummary]
+    ) -> AsyncIterator["_Replay"]:
+        """The plan, taken up; however it ends, that is noted in it and counted in the summary."""
+        state, because = PlanState.STOPPED, "it was cut off"
+        async with connection(settings.dsn, "replay") as conn, publishing_replays(settings) as publisher:
+            await conn.execute(_LOCK_TIMEOUT)
+            plan = await find_plan(conn, options.replay_id)
+            correction = Correction(plan.corrections)
+            dry_run = await DryRun.prepared(settings, conn, correction, plan.replay_id, force=options.force)
+            await begin(conn, plan)
+            if not await group_has_members(settings):
+                run.summary.warnings.append("no worker reads the raw topic now: nothing is settled until one does")
+                say(f"warning: {run.summary.warnings[-1]}")
+            replay = cls(
+                settings, options, run, conn, publisher, plan, correction, dry_run,
+                Pace(options.rate, time.monotonic), plan.sent_to, plan.published,
+            )  # fmt: skip
+            try:
+                yield replay
+                state, because = PlanState.SENT, ""
+            except asyncio.CancelledError:
+                because = "it was told to stop"
+                raise
+            except BridgeError as error:
+                because = str(error)
+                raise
+            finally:
+                if replay.sent_to >= plan.last_position:
+                    state, because = PlanState.SENT, ""
+                await _note_end(settings, run, plan, state, because)
+
+    async def send(self) -> None:
+        """Sends what is left, the canary first."""
+        if canary := min(self.options.canary, self.plan.planned):
+            while self.published < canary and self._is_left():
+                await self._batch(canary - self.published)
+            await self._canary_passed(canary)
+        while self._is_left():
+            await self._batch(BATCH)
+        await end(self.conn, self.plan.replay_id, PlanState.SENT, "")
+        self._tell(at_once=True)
+
+    async def wait(self) -> None:
+        """Until everything that was sent is settled, or the time is up."""
+        deadline = time.monotonic() + self.options.wait
+        while time.monotonic() < deadline:
+            counts = summed(await outcomes(self.conn, self.plan.replay_id))
+            left = sum(counts.get(one, 0) for one in _UNFINISHED)
+            if not left:
+                return
+            self._say(f"all sent; {left} not settled yet: {_words(counts)}")
+            await asyncio.sleep(LOOK_SECONDS)
+
+    def _is_left(self) -> bool:
+        return self.sent_to < self.plan.last_position
+
+    async def _batch(self, most: int) -> None:
+        """The next items; told to stop, the batch in hand is brought to its end first."""
+        await self._look()
+        await self._paced()
+        batch = asyncio.create_task(self._send_batch(min(most, self.pace.batch(BATCH))))
+        try:
+            await asyncio.shield(batch)
+        except asyncio.CancelledError:
+            await asyncio.wait({batch}, timeout=FINISH_SECONDS)
+            if not batch.cancel() and not batch.cancelled():
+                batch.exception()
+            raise
+        self._tell()
+
+    async def _send_batch(self, size: int) -> None:
+        up_to = min(self.sent_to + size, self.plan.last_position)
+        replay_id = self.plan.replay_id
+        async with self.conn.transaction():
+            items = await read_items(
+                self.conn, replay_id, self.sent_to, up_to, max_lives=self.settings.replay_max_lives, lock=True
+            )
+            # Sent by a run that was killed before it could note so.
+            known = [one for one in items if one.replay_id == replay_id and one.disposition == "replayed"]
+            ready, why = await self._sorted_out([one for one in items if one not in known])
+            await claim(self.conn, replay_id, [one for one in ready if one.replay_id != replay_id])
+            await skip(self.conn, replay_id, why)
+        records = [self._record(item) for item in ready]
+        refused = await self.publisher.publish(replay_id, records)
+        await self._give_up(refused, {item.provenance: item.position for item in ready})
+        sent = len(records) - len(refused)
+        await note_sent(self.conn, replay_id, up_to, sent + len(known))
+        self.sent_to = up_to
+        self.published += sent + len(known)
+        self.run.summary.sent_total += sent
+        self.run.summary.processed_total += sent
+        self.pace.sent(sent)
+
+    async def _sorted_out(self, items: Sequence[DeadLetterItem]) -> tuple[list[DeadLetterItem], dict[int, str]]:
+        """Those that may go, and why the others may not, by position."""
+        why: dict[int, str] = {}
+        for item in items:
+            problem = refusal(item, self.dry_run.terms)
+            if problem is None:
+                try:
+                    self.correction.apply(item.body)
+                except CorrectionFailed as error:
+                    problem = str(error)
+            if problem is not None:
+                why[item.position] = problem
+        # Where the key table can't tell a duplicate any more, the events are asked before the item goes.
+        old = [one for one in items if one.position not in why and self.dry_run.is_beyond_horizon(one)]
+        for judged in await self.dry_run.judge(old):
+            if judged.forecast is Forecast.REFUSED:
+                why[judged.item.position] = judged.why
+        return [one for one in items if one.position not in why], why
+
+    def _record(self, item: DeadLetterItem) -> Replayed:
+        return Replayed(item.provenance, self.correction.apply(item.body), item.replay_of is not None)
+
+    async def _give_up(self, refused: Sequence[Replayed], positions: dict[object, int]) -> None:
+        if refused:
+            provenances = [one.provenance for one in refused]
+            await let_go(self.conn, self.plan.replay_id, provenances)
+            why = "larger than the raw topic takes"
+            await skip(self.conn, self.plan.replay_id, {positions[one]: why for one in provenances})
+
+    async def _look(self) -> None:
+        """Raises BridgeError when the run must not go on: cancelled, braked, or no longer the only one."""
+        if self.run.lock is not None:
+            self.run.lock.check()
+        if await state_of(self.conn, self.plan.replay_id) is PlanState.CANCELLED:
+            raise BridgeError("the plan was cancelled meanwhile; what was not sent stays open")
+        brake = await read_brake(self.conn, self.settings.group)
+        if brake.engaged:
+            raise BridgeError(
+                f"the brake on dead-lettering is on: {brake.reason}; see `bridge brake status`, then run the same again"
+            )
+
+    async def _paced(self) -> None:
+        while (seconds := self.pace.seconds_to_wait()) > 0:
+            await asyncio.sleep(min(seconds, LOOK_SECONDS))
+            await self._look()
+
+    async def _canary_passed(self, canary: int) -> None:
+        """Waits until the first items are settled; raises BridgeError if too many failed, or the time is up."""
+        deadline = time.monotonic() + self.options.wait
+        while True:
+            found = await canary_outcomes(self.conn, self.plan.replay_id, canary)
+            counts, reasons = summed(found), summed(found, Outcome.DROPPED)
+            rest = f"the other {max(0, self.plan.planned - self.published)} stay open"
+            if counts.get(Outcome.DROPPED, 0) > self.options.canary_max_failures:
+                told = ", ".join(f"{reason} {count}" for reason, count in reasons.items())
+                raise BridgeError(
+                    f"the canary failed: of {canary} {counts[Outcome.DROPPED]} dropped again ({told}); {rest}"
+                )
+            if not any(counts.get(one) for one in _UNFINISHED):
+                say(f"the canary of {canary} passed: {_words(counts)}")
+                return
+            if time.monotonic() > deadline:
+                raise BridgeError(
+                    f"the canary was not settled within {self.options.wait:g} s: {_words(counts)}; {rest}"
+                )
+            self._say(f"waiting for the canary of {canary}: {_words(counts)}")
+            await asyncio.sleep(LOOK_SECONDS)
+            await self._look()
+
+    def _tell(self, *, at_once: bool = False) -> None:
+        """Progress for people: how far, how fast, how long still."""
+        left = self.plan.last_position - self.sent_to
+        rate = self.pace.per_second()
+        eta = f", about {left / rate:.0f} s left" if rate and left else ""
+        share = 100 * self.sent_to / (self.plan.last_position or 1)
+        self._say(f"{self.published} of {self.plan.planned} sent ({share:.1f} %), {rate:.0f}/s{eta}", at_once=at_once)
+
+    def _say(self, message: str, *, at_once: bool = False) -> None:
+        if at_once or time.monotonic() - self.told_at >= 2 * LOOK_SECONDS:
+            self.told_at = time.monotonic()
+            say(message)
+
+
+async def _note_end(settings: Settings, run: Run[ReplaySummary], plan: Plan, state: PlanState, because: str) -> None:
+    """On a connection of its own: the run's may be what broke."""
+    summary = run.summary
+    summary.replay_id, summary.reason, summary.planned_total = plan.replay_id, plan.reason, plan.planned
+    try:
+        async with connection(settings.dsn, "replay") as conn:
+            await end(conn, plan.replay_id, state, because)
+            summary.state = await state_of(conn, plan.replay_id)
+        await _became(settings, run, plan.replay_id)
+    except BridgeError as error:
+        say(f"warning: how the run ended is not noted in the plan: {error}")
+
+
+async def _became(settings: Settings, run: Run[ReplaySummary], replay_id: str) -> list[Became]:
+    async with connection(settings.dsn, "replay") as conn:
+        found = await outcomes(conn, replay_id)
+    count_outcomes(run.summary, found)
+    return found
+
+
+def count_outcomes(summary: ReplaySummary, found: Sequence[Became]) -> None:
+    """Fills in what became of the plan's items."""
+    summary.outcomes = {Outcome(name): count for name, count in summed(found).items()}
+    summary.dropped_by_reason = summed(found, Outcome.DROPPED)
+    summary.skipped_by_reason = summed(found, Outcome.SKIPPED)
+
+
+def _judge(run: Run[ReplaySummary], found: Sequence[Became], *, waited: bool) -> None:
+    """A site failed if something of it was dropped again or, after waiting, is not decided yet."""
+    by_site: dict[int | None, list[Became]] = defaultdict(list)
+    for one in found:
+        by_site[one.site_id].append(one)
+    for site_id, became in by_site.items():
+        counts = summed(became)
+        problems = [f"{count} dropped again: {reason}" for reason, count in summed(became, Outcome.DROPPED).items()]
+        if waited:
+            problems += [f"{counts[one]} {one.value}" for one in _UNFINISHED if counts.get(one)]
+        with run.target("site:unknown" if site_id is None else f"site:{site_id}"):
+            if problems:
+                raise BridgeError("; ".join(problems))
+
+
+def _words(counts: dict[str, int]) -> str:
+    return ", ".join(f"{count} {name}" for name, count in counts.items()) or "nothing"

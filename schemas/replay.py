@@ -1,0 +1,130 @@
+"""Replays as data: what is known of a dead letter, what a plan says of its items, and what became of them."""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, NamedTuple
+
+from pydantic import BaseModel, Field
+
+from schemas.record import Provenance, RawBody
+from schemas.run_summary import RunSummary
+
+
+class Forecast(StrEnum):
+    """What today's code says of a dead letter, by a dry run that changes nothing."""
+
+    PASSES = "passes"
+    FAILS_THE_SAME = "fails_the_same"
+    FAILS_OTHERWISE = "fails_otherwise"
+    PERSISTED = "persisted"  # its event came in by another way meanwhile: a replay would be noted as a duplicate
+    COPY = "copy"  # of an item that comes before it in the same plan
+    REFUSED = "refused"  # it can't be replayed
+
+
+class Outcome(StrEnum):
+    """What became of an item of a plan."""
+
+    OPEN = "open"  # not sent, and free for any replay
+    IN_DOUBT = "in_doubt"  # claimed by a run that was killed: perhaps sent
+    UNSETTLED = "unsettled"  # sent, and not read by a worker yet
+    WAITING = "waiting"  # failed, and waits for its retry
+    PERSISTED = "persisted"
+    DUPLICATE = "duplicate"
+    DROPPED = "dropped"  # a dead letter again, which names this one
+    SKIPPED = "skipped"  # not sent, for a reason that is kept
+
+
+class PlanState(StrEnum):
+    """How far a plan is."""
+
+    PLANNED = "planned"
+    RUNNING = "running"  # or its run was killed
+    STOPPED = "stopped"  # to be gone on with
+    CANCELLED = "cancelled"  # for good
+    SENT = "sent"
+
+
+class DeadLetterItem(NamedTuple):
+    """One dead letter as the ledger keeps it, at its place in a plan. `lives` counts it and those that it replays."""
+
+    position: int
+    provenance: Provenance
+    site_id: int | None
+    body: RawBody
+    received_at: datetime
+    error_class: str
+    last_error: str
+    dropped_reason: str | None
+    disposition: str | None
+    replay_id: str | None
+    replayed_as: str | None
+    replay_of: str | None
+    lives: int = 1
+
+
+class Plan(NamedTuple):
+    """A plan as it stands; `corrections` are operations of a JSON Patch, `published` counts what went out."""
+
+    replay_id: str
+    requested_by: str
+    reason: str
+    filter: dict[str, Any]
+    corrections: list[dict[str, Any]]
+    report: dict[str, Any]
+    planned: int
+    published: int
+    sent_to: int
+    last_position: int
+    state: PlanState
+    ended_by: str
+    ended_because: str
+    created_at: datetime
+    updated_at: datetime
+
+
+class Example(BaseModel):
+    """One item of those that fail otherwise, or are refused."""
+
+    provenance: str
+    why: str
+
+
+class Sample(BaseModel):
+    """What the plan's correction changes in one of its items, as lines of a unified diff."""
+
+    provenance: str
+    diff: list[str]
+
+
+class PlanReport(BaseModel):
+    """What a plan holds, and what a dry run through today's code says of it."""
+
+    items: int = 0
+    by_forecast: dict[Forecast, int] = Field(default_factory=dict)
+    by_reason: dict[str, int] = Field(default_factory=dict, description="by dropped_reason and class of the last error")
+    by_site: dict[str, int] = Field(default_factory=dict, description="by site; `unknown` where none could be read")
+    by_age: dict[str, int] = Field(default_factory=dict, description="by the time since the raw event was received")
+    failures: dict[str, int] = Field(default_factory=dict, description="the most frequent errors of today's code")
+    refusals: dict[str, int] = Field(default_factory=dict, description="why items can't be replayed")
+    examples: list[Example] = Field(default_factory=list)
+    samples: list[Sample] = Field(default_factory=list)
+
+
+class PlanSummary(RunSummary):
+    """What one `bridge dlq plan`, or a dry run of `bridge dlq replay`, says."""
+
+    replay_id: str | None = None
+    report: PlanReport = Field(default_factory=PlanReport)
+
+
+class ReplaySummary(RunSummary):
+    """What one `bridge dlq replay` or `cancel` did, and what became of the plan's items by then."""
+
+    replay_id: str = ""
+    reason: str = ""
+    state: PlanState = PlanState.PLANNED
+    planned_total: int = 0
+    sent_total: int = Field(0, description="by this run")
+    outcomes: dict[Outcome, int] = Field(default_factory=dict, description="of all items of the plan")
+    dropped_by_reason: dict[str, int] = Field(default_factory=dict, description="of those that were dropped again")
+    skipped_by_reason: dict[str, int] = Field(default_factory=dict)

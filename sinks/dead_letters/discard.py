@@ -1,0 +1,26 @@
+"""Discarding dead letters: open -> discarded; whatever a replay has claimed or finished stays as it is."""
+
+from collections.abc import Sequence
+
+from schemas.record import Provenance
+from sinks.ledger import provenance_columns
+from sinks.postgres import connection, sql
+
+# A settlement holds such rows for milliseconds; a stopped one must not hold an operator for ever.
+_LOCK_TIMEOUT = "SET lock_timeout = '10s'"
+
+
+async def discard(dsn: str, places: Sequence[Provenance], run_id: str) -> int:
+    """Discards those of them that are open; returns how many were. Raises SinkUnavailable."""
+    async with connection(dsn, "discard") as conn:
+        await conn.execute(_LOCK_TIMEOUT)
+        # In the order in which settlements lock the ledger.
+        done = await conn.execute(sql("dead_letters_discard"), *provenance_columns(sorted(places)), run_id)
+    return int(done.rpartition(" ")[2])
+
+
+async def not_dropped(dsn: str, places: Sequence[Provenance]) -> list[Provenance]:
+    """Those of them that the ledger does not say are dropped; raises SinkUnavailable."""
+    async with connection(dsn, "dead letters") as conn:
+        rows = await conn.fetch(sql("ledger_missing"), *provenance_columns(list(places)))
+    return [Provenance(row["raw_topic"], row["raw_partition"], row["raw_offset"]) for row in rows]

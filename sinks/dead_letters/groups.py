@@ -1,0 +1,77 @@
+"""Dead letters by cause: how many, since when, with an example; and events that are dropped again and again."""
+
+from datetime import datetime, timedelta
+from typing import Any, NamedTuple
+
+from schemas.dead_letter_filter import DeadLetterFilter
+from schemas.reasons import DroppedReason
+from sinks.dead_letters.filter import cause_name, conditions
+from sinks.dead_letters.letter import DeadLetterLine
+from sinks.dead_letters.pages import read_lines
+from sinks.dead_letters.reading import reading
+from sinks.postgres import Connection, sql
+
+_TICK = timedelta(microseconds=1)
+
+
+class Group(NamedTuple):
+    """Dead letters of one cause. `hours` counts those of the last hour first, then of the hours before it.
+
+    `message` is the error without numbers, ids and quoted values, `example` the latest of them.
+    """
+
+    cause: str
+    message: str
+    dead_letters: int
+    first_at: datetime
+    last_at: datetime
+    hours: list[int]
+    example: DeadLetterLine
+
+
+class Repeated(NamedTuple):
+    """An event that was dropped more than once, copies and replays of it included."""
+
+    script_id: str | None
+    site_id: int | None
+    event_id: str
+    drops: int
+    first_at: datetime
+    last_at: datetime
+
+
+class Groups(NamedTuple):
+    """The most frequent causes, and how many causes and dead letters there are in all."""
+
+    groups: list[Group]
+    causes: int
+    total: int
+    repeated: list[Repeated]
+
+
+async def read_groups(dsn: str, chosen: DeadLetterFilter, *, now: datetime, hours: int, limit: int) -> Groups:
+    """At most `limit` groups, and as many repeated events, of what the filter means; raises SinkUnavailable."""
+    found = conditions(chosen, after=3)
+    async with reading(dsn) as conn:
+        rows = await conn.fetch(found.within(sql("dead_letters_groups")), now, hours, limit, *found.parameters)
+        groups = [await _group(conn, chosen, row) for row in rows]
+        repeated = await _repeated(conn, chosen, limit)
+    causes, total = (rows[0]["causes"], rows[0]["total"]) if rows else (0, 0)
+    return Groups(groups, causes, total, repeated)
+
+
+async def _group(conn: Connection, chosen: DeadLetterFilter, row: dict[str, Any]) -> Group:
+    cause, last_at = cause_name(row["cause"]), row["last_at"]
+    # By its time it is found at once, whatever else the filter asks for.
+    only = {"cause": (cause,), "since": last_at, "until": last_at + _TICK}
+    (example,) = await read_lines(conn, chosen.model_copy(update=only), limit=1)
+    message = await conn.fetchval("SELECT normalized_message($1)", example.error)
+    return Group(cause, message, row["dead_letters"], row["first_at"], last_at, row["hours"], example)
+
+
+async def _repeated(conn: Connection, chosen: DeadLetterFilter, limit: int) -> list[Repeated]:
+    """Whatever was done with them, and duplicates too unless a reason is named: an id that comes again is one."""
+    everything = {"disposition": None, "dropped_reason": chosen.dropped_reason or tuple(DroppedReason)}
+    found = conditions(chosen.model_copy(update=everything), after=1)
+    rows = await conn.fetch(found.within(sql("dead_letters_repeated")), limit, *found.parameters)
+    return [Repeated(**row) for row in rows]

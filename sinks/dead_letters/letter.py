@@ -1,0 +1,83 @@
+"""Dropped events as values: a line of a list, and whole."""
+
+from datetime import datetime
+from typing import NamedTuple
+
+import asyncpg
+
+from schemas.record import Provenance, RawBody
+from sinks.dead_letters.filter import cause_name
+from sinks.ledger import body
+
+
+class DeadLetterLine(NamedTuple):
+    """What a list shows of a dropped event; a filter can be asked about it.
+
+    `attempt` failed last, from 1; `disposition` is None for a duplicate. `replay_of` is the dead letter that this one was
+    a replay of, `replayed_as` what its own replay became.
+    """
+
+    provenance: Provenance
+    dropped_at: datetime
+    dropped_reason: str
+    error_class: str
+    error: str
+    cause: str
+    attempt: int
+    site_id: int | None
+    org_id: int | None
+    script_id: str | None
+    event_id: str | None
+    disposition: str | None
+    replay_of: str | None
+    replayed_as: str | None
+
+
+class WholeDeadLetter(NamedTuple):
+    """A dropped event with its raw record's body, byte for byte, and its times.
+
+    `discarded_by` is the run that discarded it, `changed_at` when anything of it changed last.
+    """
+
+    line: DeadLetterLine
+    body: RawBody
+    record_time: datetime
+    received_at: datetime
+    first_failed_at: datetime
+    changed_at: datetime
+    replay_id: str | None
+    discarded_by: str | None
+
+
+def line_of(row: "asyncpg.Record") -> DeadLetterLine:
+    """The line in a row that has its columns."""
+    return DeadLetterLine(
+        Provenance(row["raw_topic"], row["raw_partition"], row["raw_offset"]),
+        row["outcome_at"],
+        row["dropped_reason"],
+        row["error_class"],
+        row["last_error"],
+        cause_name(row["cause"]),
+        row["retry_count"] + 1,
+        row["site_id"],
+        row["org_id"],
+        row["script_id"],
+        row["event_id"],
+        row["disposition"],
+        row["replay_of"],
+        row["replayed_as"],
+    )
+
+
+def whole_of(row: "asyncpg.Record") -> WholeDeadLetter:
+    """The whole dead letter in a row that has all columns."""
+    return WholeDeadLetter(
+        line_of(row),
+        body(row),
+        row["record_time"],
+        row["received_at"],
+        row["first_failed_at"],
+        row["updated_at"],
+        row["replay_id"],
+        row["discarded_by"],
+    )

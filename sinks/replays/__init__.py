@@ -1,0 +1,1 @@
+"""Plans of replays in Postgres, and the way of their items to the raw topic."""

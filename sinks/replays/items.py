@@ -1,0 +1,92 @@
+"""The items of a plan: read, claimed by compare-and-set, passed over, let go."""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from schemas.record import Provenance
+from schemas.replay import DeadLetterItem
+from sinks.ledger import body, provenance_columns
+from sinks.postgres import Connection, sql
+
+
+async def read_items(
+    conn: Connection, replay_id: str, after: int, up_to: int, *, max_lives: int, lock: bool = False
+) -> list[DeadLetterItem]:
+    """The items behind position `after` up to `up_to` that the ledger still holds, in the order of their positions.
+
+    To `lock` them keeps their dispositions until the transaction ends.
+    """
+    statement = sql("replay_items_lock") if lock else sql("replay_items")
+    rows = await conn.fetch(statement, replay_id, after, up_to)
+    replayed = [_provenance(row) for row in rows if row["replay_of"] is not None]
+    lives = await _lives(conn, replayed, max_lives) if replayed else {}
+    items = [
+        DeadLetterItem(
+            row["position"], _provenance(row), row["site_id"], body(row), row["received_at"], row["error_class"],
+            row["last_error"], row["dropped_reason"], row["disposition"], row["replay_id"], row["replayed_as"],
+            row["replay_of"], lives.get(_provenance(row), 1),
+        )
+        for row in rows
+    ]  # fmt: skip
+    return sorted(items, key=lambda item: item.position)
+
+
+async def claim(conn: Connection, replay_id: str, items: Sequence[DeadLetterItem]) -> None:
+    """Claims locked items that were found to be free; must be committed before anything is published."""
+    if again := [item.provenance for item in items if item.disposition == "replayed"]:
+        await conn.execute(sql("replay_keep_successors"), *provenance_columns(again))
+    await conn.execute(sql("replay_claim"), replay_id, *provenance_columns([item.provenance for item in items]))
+
+
+async def let_go(conn: Connection, replay_id: str, provenances: Sequence[Provenance]) -> int:
+    """Opens claims of which nothing was published, for certain; returns how many still were claims."""
+    done: str = await conn.execute(sql("replay_let_go"), replay_id, *provenance_columns(list(provenances)))
+    return int(done.rsplit(" ", 1)[1])
+
+
+async def skip(conn: Connection, replay_id: str, why: Mapping[int, str]) -> None:
+    """Notes why items were passed over, by position."""
+    if why:
+        await conn.execute(sql("replay_skip"), replay_id, list(why), list(why.values()))
+
+
+async def note_sent(conn: Connection, replay_id: str, up_to: int, sent: int) -> None:
+    """Everything up to this position is done with; so many of it went out."""
+    await conn.execute(sql("replay_sent"), replay_id, up_to, sent)
+
+
+async def note_forecasts(conn: Connection, replay_id: str, forecasts: Mapping[int, str]) -> None:
+    """What the dry run says of items, by position; an item that it says nothing of passes."""
+    if forecasts:
+        await conn.execute(sql("replay_forecast"), replay_id, list(forecasts), list(forecasts.values()))
+
+
+async def keep_passing(conn: Connection, replay_id: str) -> None:
+    """Leaves out what would not pass."""
+    await conn.execute(sql("replay_keep_passing"), replay_id)
+
+
+async def persisted_keys(conn: Connection, keys: Collection[bytes]) -> set[bytes]:
+    """Which of the keys are persisted."""
+    return {row["event_key"] for row in await conn.fetch(sql("keys_present"), list(keys))} if keys else set()
+
+
+async def persisted_events(
+    conn: Connection, events: Iterable[tuple[int, str]], since: datetime, until: datetime
+) -> set[tuple[int, str]]:
+    """Which events (site and event id) are persisted and were received in that time: no index helps to find them."""
+    columns: list[list[Any]] = [list(column) for column in zip(*events, strict=True)]
+    if not columns:
+        return set()
+    rows = await conn.fetch(sql("events_present"), *columns, since, until)
+    return {(row["site_id"], row["event_id"]) for row in rows}
+
+
+async def _lives(conn: Connection, provenances: list[Provenance], most: int) -> dict[Provenance, int]:
+    rows = await conn.fetch(sql("replay_lives"), *provenance_columns(provenances), most)
+    return {_provenance(row): row["lives"] for row in rows}
+
+
+def _provenance(row: Any) -> Provenance:
+    return Provenance(row["raw_topic"], row["raw_partition"], row["raw_offset"])

@@ -1,0 +1,136 @@
+"""Plans: made, found, taken up, cancelled, ended, and what became of their items."""
+
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, NamedTuple
+
+import msgspec
+
+from schemas.dead_letter_filter import DeadLetterFilter
+from schemas.errors import InvalidInput
+from schemas.record import Provenance
+from schemas.replay import Outcome, Plan, PlanReport, PlanState
+from sinks.dead_letters.filter import conditions
+from sinks.postgres import Connection, connection, sql
+from sinks.runs import started_by
+
+_JSON = ("filter", "corrections", "report")
+_SHORTEST_ID = 4
+
+
+class Became(NamedTuple):
+    """How many items of a site became what; `why` is there for what was dropped again or skipped."""
+
+    site_id: int | None
+    outcome: Outcome
+    why: str | None
+    items: int
+
+
+@asynccontextmanager
+async def planning(dsn: str, *, keep: bool) -> AsyncIterator[Connection]:
+    """A transaction in which a plan is made; it ends in nothing unless the plan is to be kept."""
+    async with connection(dsn, "replay") as conn:
+        made = conn.transaction()
+        await made.start()
+        try:
+            yield conn
+        except BaseException:
+            if not conn.is_closed():
+                await made.rollback()
+            raise
+        await (made.commit() if keep else made.rollback())
+
+
+async def freeze(
+    conn: Connection,
+    replay_id: str,
+    chosen: DeadLetterFilter,
+    *,
+    reason: str,
+    corrections: Sequence[dict[str, Any]],
+    limit: int | None,
+) -> int:
+    """Freezes what fits the filter now as the items of a new plan; returns the last position."""
+    asked = chosen.model_dump_json(exclude_none=True)
+    operations = msgspec.json.encode(corrections).decode()
+    await conn.execute(sql("replay_create"), replay_id, started_by(), reason, asked, operations)
+    where = conditions(chosen, after=2)
+    done: str = await conn.execute(where.within(sql("replay_freeze")), replay_id, limit, *where.parameters)
+    return int(done.rsplit(" ", 1)[1])
+
+
+async def complete(conn: Connection, replay_id: str, report: PlanReport) -> None:
+    """Notes what the dry run said, and how large the plan is now."""
+    await conn.execute(sql("replay_planned"), replay_id, report.model_dump_json())
+
+
+async def find_plan(conn: Connection, asked: str) -> Plan:
+    """The plan whose id begins so; raises InvalidInput unless there is exactly one."""
+    wanted = asked.strip().lower()
+    rows = await conn.fetch(sql("replay_find"), wanted) if len(wanted) >= _SHORTEST_ID else []
+    if len(rows) != 1:
+        problem = f"more than one plan begins with {asked!r}" if rows else f"there is no plan {asked!r}"
+        raise InvalidInput(f"{problem}; see `bridge dlq plans`")
+    return _plan(rows[0])
+
+
+async def list_plans(dsn: str, limit: int) -> list[Plan]:
+    """The newest plans first."""
+    async with connection(dsn, "replay") as conn:
+        return [_plan(row) for row in await conn.fetch(sql("replay_list"), limit)]
+
+
+async def begin(conn: Connection, plan: Plan) -> None:
+    """Takes the plan up; raises InvalidInput if it was cancelled."""
+    if await conn.fetchval(sql("replay_begin"), plan.replay_id) is None:
+        raise InvalidInput(f"the plan {plan.replay_id} was cancelled by {plan.ended_by}; make a new one")
+
+
+async def state_of(conn: Connection, replay_id: str) -> PlanState:
+    """How far the plan is said to be."""
+    return PlanState(await conn.fetchval(sql("replay_state"), replay_id))
+
+
+async def end(conn: Connection, replay_id: str, state: PlanState, because: str) -> None:
+    """Notes how its run ended; a plan that was cancelled stays so."""
+    await conn.execute(sql("replay_end"), replay_id, state.value, started_by(), because)
+
+
+async def cancel(conn: Connection, replay_id: str, reason: str) -> bool:
+    """Tells whoever runs it to stop; False if it is over already."""
+    return await conn.fetchval(sql("replay_cancel"), replay_id, started_by(), reason) is not None
+
+
+async def outcomes(conn: Connection, replay_id: str) -> list[Became]:
+    """What became of all items of a plan."""
+    return _became(await conn.fetch(sql("replay_outcomes"), replay_id))
+
+
+async def canary_outcomes(conn: Connection, replay_id: str, first: int) -> list[Became]:
+    """What became of the first items that were sent."""
+    return _became(await conn.fetch(sql("replay_canary"), replay_id, first))
+
+
+async def in_doubt(conn: Connection, replay_id: str) -> list[Provenance]:
+    """What a killed run had claimed and perhaps sent."""
+    return [Provenance(*row) for row in await conn.fetch(sql("replay_in_doubt"), replay_id)]
+
+
+def summed(found: Iterable[Became], outcome: Outcome | None = None) -> dict[str, int]:
+    """Items by outcome or, for one outcome, by why."""
+    sums: dict[str, int] = {}
+    for one in found:
+        if outcome is None or one.outcome is outcome:
+            name = one.outcome.value if outcome is None else one.why or ""
+            sums[name] = sums.get(name, 0) + one.items
+    return sums
+
+
+def _became(rows: Sequence[Any]) -> list[Became]:
+    return [Became(row["site_id"], Outcome(row["outcome"]), row["why"], row["items"]) for row in rows]
+
+
+def _plan(row: Any) -> Plan:
+    read = {name: msgspec.json.decode(row[name]) for name in _JSON}
+    return Plan(**{**row, **read, "state": PlanState(row["state"])})

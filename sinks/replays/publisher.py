@@ -1,0 +1,101 @@
+"""Publishing replays: the dead letter's own bytes to the raw topic, with what it replays behind its headers."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, NamedTuple
+
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaError, MessageSizeTooLargeError
+
+from schemas import headers as names
+from schemas.errors import SinkUnavailable
+from schemas.record import Provenance, RawBody
+from schemas.settings import Settings
+from sinks.kafka import PUBLISH_SECONDS, make_producer
+from sinks.kafka_admin import started
+
+
+class Replayed(NamedTuple):
+    """One record to be sent: the body, corrected or not, of the dead letter of that provenance.
+
+    `is_replay` says that the dead letter was a replay itself: its last two headers are those of its own replay.
+    """
+
+    provenance: Provenance
+    body: RawBody
+    is_replay: bool = False
+
+
+def replay_headers(one: Replayed, replay_id: str) -> list[tuple[str, bytes | None]]:
+    """The raw event's own headers, byte for byte, then the replay's: the last one wins."""
+    headers = list(one.body.headers)
+    if one.is_replay:
+        # Those of its own replay go; whatever a producer put there first is the producer's.
+        for name in (names.REPLAY_ID, names.REPLAY_OF):
+            places = [place for place, (header, _) in enumerate(headers) if header == name]
+            if places:
+                del headers[places[-1]]
+    if one.body.key is None and one.body.value is None:
+        headers.append((names.NULL, b"key,value"))
+    return [*headers, (names.REPLAY_ID, replay_id.encode()), (names.REPLAY_OF, str(one.provenance).encode())]
+
+
+class ReplayPublisher:
+    """Publishes to the raw topic, to the partition of the provenance modulo the count."""
+
+    def __init__(self, producer: AIOKafkaProducer, raw_topic: str, partitions: int) -> None:
+        self._producer = producer
+        self._raw_topic = raw_topic
+        self._partitions = partitions
+
+    async def publish(self, replay_id: str, records: Sequence[Replayed]) -> list[Replayed]:
+        """Returns when all are acknowledged, with those that are larger than the topic takes and were not written.
+
+        Raises SinkUnavailable when one is not acknowledged: nobody knows which were written.
+        """
+        try:
+            async with asyncio.timeout(PUBLISH_SECONDS):
+                suspects = await self._sent(replay_id, records)
+                # One that is too large takes those along that stood in one request with it.
+                return [one for suspect in suspects for one in await self._sent(replay_id, [suspect])]
+        except (KafkaError, OSError) as error:
+            reason = str(error) or f"no answer within {PUBLISH_SECONDS:.0f} s"
+            raise SinkUnavailable(f"publishing replays to Kafka: {type(error).__name__}: {reason}") from error
+
+    async def _sent(self, replay_id: str, records: Sequence[Replayed]) -> list[Replayed]:
+        """Sends all and waits; returns those that were refused for their size."""
+        waiting: list[tuple[Replayed, asyncio.Future[Any]]] = []
+        refused = []
+        for one in records:
+            try:
+                waiting.append((one, await self._send(replay_id, one)))
+            except MessageSizeTooLargeError:
+                refused.append(one)
+        results = await asyncio.gather(*(future for _, future in waiting), return_exceptions=True)
+        for (one, _), result in zip(waiting, results, strict=True):
+            if isinstance(result, MessageSizeTooLargeError):
+                refused.append(one)
+            elif isinstance(result, BaseException):
+                raise result
+        return refused
+
+    async def _send(self, replay_id: str, one: Replayed) -> "asyncio.Future[Any]":
+        body = one.body
+        future: asyncio.Future[Any] = await self._producer.send(
+            self._raw_topic,
+            value=b"" if body.key is None and body.value is None else body.value,
+            key=body.key,
+            headers=replay_headers(one, replay_id),
+            partition=one.provenance.partition % self._partitions,
+        )
+        return future
+
+
+@asynccontextmanager
+async def publishing_replays(settings: Settings) -> AsyncIterator[ReplayPublisher]:
+    """A publisher with a producer of its own; raises EnvironmentUnfit if Kafka is away."""
+    producer = make_producer(settings)
+    async with started(settings, producer):
+        partitions: set[int] = await producer.partitions_for(settings.topics.raw)
+        yield ReplayPublisher(producer, settings.topics.raw, len(partitions))

@@ -1,0 +1,8 @@
+-- Freezes the set of the plan $1: the dead letters that fit, at most $2, what was received first going out first.
+INSERT INTO replay_item (replay_id, position, raw_topic, raw_partition, raw_offset, forecast)
+SELECT $1::uuid, row_number() OVER (ORDER BY l.received_at, l.raw_topic, l.raw_partition, l.raw_offset),
+       l.raw_topic, l.raw_partition, l.raw_offset, 'passes'
+FROM bridge_event_raw AS l
+WHERE /* conditions */ true
+ORDER BY l.received_at, l.raw_topic, l.raw_partition, l.raw_offset
+LIMIT $2

@@ -1,0 +1,7 @@
+-- The newest plans.
+SELECT r.replay_id::text AS replay_id, r.requested_by, r.reason, r.filter, r.corrections, r.report, r.planned, r.published,
+       r.sent_to, coalesce((SELECT max(position) FROM replay_item WHERE replay_id = r.replay_id), 0) AS last_position,
+       r.state, r.ended_by, r.ended_because, r.created_at, r.updated_at
+FROM replay AS r
+ORDER BY r.created_at DESC, r.replay_id
+LIMIT $1

@@ -1,0 +1,16 @@
+-- How many lives these dead letters have had, themselves and those that they replay; it is not counted beyond $4.
+WITH RECURSIVE life (raw_topic, raw_partition, raw_offset, replay_of, lives) AS (
+    SELECT l.raw_topic, l.raw_partition, l.raw_offset, l.replay_of, 1
+    FROM bridge_event_raw AS l
+    JOIN unnest($1::text[], $2::int[], $3::bigint[]) AS n (raw_topic, raw_partition, raw_offset)
+         USING (raw_topic, raw_partition, raw_offset)
+    UNION ALL
+    SELECT life.raw_topic, life.raw_partition, life.raw_offset, l.replay_of, life.lives + 1
+    FROM life
+    JOIN bridge_event_raw AS l
+        ON l.raw_topic = split_part(life.replay_of, ':', 1)
+        AND l.raw_partition = split_part(life.replay_of, ':', 2)::int
+        AND l.raw_offset = split_part(life.replay_of, ':', 3)::bigint
+    WHERE life.lives < $4
+)
+SELECT raw_topic, raw_partition, raw_offset, max(lives) AS lives FROM life GROUP BY raw_topic, raw_partition, raw_offset

@@ -1,0 +1,106 @@
+"""What today's code says of a dead letter, and whether it may be replayed at all: pure."""
+
+from collections.abc import Callable, Collection
+from datetime import date
+from typing import NamedTuple
+
+from schemas.bridge_event import BridgeEvent
+from schemas.reasons import DroppedReason
+from schemas.record import RawBody
+from schemas.registry import Registry
+from schemas.replay import DeadLetterItem, Forecast
+from streams.correction import Correction, CorrectionFailed
+from streams.decode import decode
+from streams.dedup import event_key
+from streams.normalize import Bounds, normalize
+from streams.rejection import Rejection
+
+
+class Terms(NamedTuple):
+    """By what a dead letter is refused or not. `month_exists` says whether events of that time can be written."""
+
+    replay_id: str
+    force: bool
+    max_lives: int
+    month_exists: Callable[[date], bool]
+
+
+class Judgement(NamedTuple):
+    """What was found of one item, with its corrected body; key and event are there if it normalises."""
+
+    item: DeadLetterItem
+    forecast: Forecast
+    why: str
+    body: RawBody
+    key: bytes = b""
+    event: BridgeEvent | None = None
+
+    def instead(self, forecast: Forecast, why: str) -> "Judgement":
+        """The same item, judged otherwise by what only the store knows."""
+        return self._replace(forecast=forecast, why=why)
+
+
+def refusal(item: DeadLetterItem, terms: Terms) -> str | None:
+    """Why this dead letter can't be replayed under these terms; None if it can."""
+    if item.dropped_reason is None:
+        return "it is no dead letter"
+    if item.dropped_reason == DroppedReason.DUPLICATE_EVENT_ID:
+        return "a duplicate: its event is persisted, and no payload was kept"
+    if item.replay_id != terms.replay_id:
+        if item.disposition == "claimed":
+            return f"claimed by the replay {item.replay_id}"
+        if item.disposition == "replayed" and not terms.force:
+            return f"replayed already, by {item.replay_id}"
+    if item.disposition == "discarded":
+        return "discarded"
+    if item.lives >= terms.max_lives:
+        return f"it has had {item.lives} lives, and BRIDGE_REPLAY_MAX_LIVES is {terms.max_lives}"
+    if not terms.month_exists(item.received_at):
+        return f"the month {item.received_at:%Y-%m} of its event was removed"
+    return None
+
+
+def judge(item: DeadLetterItem, correction: Correction, terms: Terms, registry: Registry, bounds: Bounds) -> Judgement:
+    """Normalises the corrected value as a worker of today would; what is persisted is for the store to say."""
+    why = refusal(item, terms)
+    if why is not None:
+        return Judgement(item, Forecast.REFUSED, why, item.body)
+    try:
+        body = correction.apply(item.body)
+    except CorrectionFailed as error:
+        return Judgement(item, Forecast.REFUSED, str(error), item.body)
+    try:
+        event = normalize(
+            decode(body.value, body.headers),
+            received_at=item.received_at,
+            provenance=item.provenance,
+            attempt=1,
+            registry=registry,
+            bounds=bounds,
+        )
+    except Rejection as rejection:
+        same = rejection.error_class.value == item.error_class
+        forecast = Forecast.FAILS_THE_SAME if same else Forecast.FAILS_OTHERWISE
+        return Judgement(item, forecast, f"{rejection.error_class.value}: {rejection.message}", body)
+    return Judgement(item, Forecast.PASSES, "", body, event_key(event.site_id, event.event_id), event)
+
+
+def known_to_the_store(
+    judged: Judgement, keys: Collection[bytes], beyond_horizon: Collection[tuple[int, str]], seen: set[bytes]
+) -> Judgement:
+    """The judgement with the store's word: `keys` are persisted, and so are `beyond_horizon`, whose keys are gone.
+
+    A replay of the first would be noted as a duplicate; one of the second would be written twice, so it is refused.
+    `seen` are the keys of earlier items of the same plan; it grows.
+    """
+    event = judged.event
+    if event is None:
+        return judged
+    if judged.key in keys:
+        return judged.instead(Forecast.PERSISTED, "its event is persisted already")
+    if (event.site_id, event.event_id) in beyond_horizon:
+        return judged.instead(Forecast.REFUSED, "its event is persisted, and its key was pruned")
+    if judged.key in seen:
+        return judged.instead(Forecast.COPY, "an item before it has the same event id")
+    seen.add(judged.key)
+    return judged

@@ -1,0 +1,54 @@
+"""open -> discarded is a compare-and-set: what a replay took in the meantime stays the replay's."""
+
+import asyncio
+
+import asyncpg
+from support.dead_letters import add_dropped, dropped
+from support.wait import wait_until
+
+from schemas.dead_letter_filter import DeadLetterFilter, Disposition
+from schemas.record import Provenance
+from sinks.dead_letters.discard import discard, not_dropped
+from sinks.dead_letters.pages import page
+
+ALL = DeadLetterFilter(disposition=None)
+RUN = "20261121T140000Z-beef"
+
+
+def place(offset: int) -> Provenance:
+    return Provenance("bridge.raw", 0, offset)
+
+
+async def test_only_what_is_still_open_is_discarded(database_url: str) -> None:
+    """Claimed, replayed and discarded before, duplicates and strangers: untouched and not counted."""
+    others = ["claimed", "replayed", "discarded", None]
+    rows = [dropped(0), *(dropped(1 + number, disposition=one) for number, one in enumerate(others)), dropped(9)]
+    await add_dropped(database_url, rows)
+    assert await discard(database_url, [place(number) for number in (*range(5), 77)], RUN) == 1
+    found = {line.provenance.offset: line.disposition for line in (await page(database_url, ALL, limit=10)).lines}
+    assert found == {0: "discarded", 1: "claimed", 2: "replayed", 3: "discarded", 9: "open"}
+    assert await discard(database_url, [place(0)], RUN) == 0
+
+
+async def test_one_that_is_being_claimed_is_waited_for_and_left(database_url: str) -> None:
+    """A claim that commits while the discard waits for its lock has won."""
+    await add_dropped(database_url, [dropped(0), dropped(1)])
+    claiming = await asyncpg.connect(database_url)
+    try:
+        async with claiming.transaction():
+            await claiming.execute("UPDATE bridge_event_raw SET disposition = 'claimed' WHERE raw_offset = 1")
+            discarding = asyncio.create_task(discard(database_url, [place(0), place(1)], RUN))
+            waiting = "SELECT count(*) > 0 FROM pg_locks WHERE NOT granted"
+            await wait_until(lambda: claiming.fetchval(waiting), budget_seconds=9, describe="the discard to wait")
+    finally:
+        await claiming.close()
+    assert await discarding == 1
+    (line,) = (await page(database_url, DeadLetterFilter(disposition=(Disposition.CLAIMED,)), limit=9)).lines
+    assert line.provenance == place(1)
+
+
+async def test_what_is_no_dead_letter_is_named(database_url: str) -> None:
+    """Those that the ledger does not know to be dropped."""
+    await add_dropped(database_url, [dropped(0)])
+    assert await not_dropped(database_url, [place(0), place(1)]) == [place(1)]
+    assert await not_dropped(database_url, []) == []

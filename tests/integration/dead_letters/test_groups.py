@@ -1,0 +1,110 @@
+"""Groups by cause: what is one cause, how it is counted, and which events come again and again."""
+
+from datetime import timedelta
+
+import pytest
+from support.dead_letters import DROPPED_AT, add_dropped, dropped
+
+from schemas.dead_letter_filter import DeadLetterFilter
+from schemas.reasons import DroppedReason, ErrorClass
+from schemas.record import Provenance
+from sinks.dead_letters.groups import Groups, read_groups
+
+NOW = DROPPED_AT + timedelta(minutes=30)
+
+
+async def grouped(database_url: str, **fields: object) -> Groups:
+    return await read_groups(database_url, DeadLetterFilter.model_validate(fields), now=NOW, hours=3, limit=10)
+
+
+@pytest.mark.parametrize(
+    ("messages", "message"),
+    [
+        (["script 'a' is not registered", "script 'b c' is not registered"], "script … is not registered"),
+        (["not UTF-8 at byte 3", "not UTF-8 at byte 4711"], "not UTF-8 at byte …"),
+        (["65537 bytes, more than 65536", "70,000 bytes, more than 65536"], "… bytes, more than …"),
+        (["no answer to 018f3c1e-7a5b-7cc3-98c4-dc0c0c07398f in 1.5 s", "no answer to deadbeef01 in 12 s"],
+         "no answer to … in … s"),
+        (["at 2026-11-21T10:00:00Z", "at 2025-01-02T03:04:05.678Z", "at 2025-01-02T03:04:05+01:00"], "at …"),
+        (["request 7f3a-103 took 2.5 s", "request 1-x took 10 s"], "request … took … s"),
+        (["-5 is less than 0", "-17.5 is less than 1e3"], "-… is less than …"),
+        (['violates check constraint "amount_sane" of "event_2026_11"', 'violates check constraint "amount_sane" of "event_2026_12"'],
+         'violates check constraint "amount_sane" of "event_…_…"'),
+        (["refused\nDETAIL:  Failing row contains (1, x).", "refused\nDETAIL:  Failing row contains (y)."], "refused"),
+        (["properties.items.3.x: too long", "properties.items.17.x: too long"], "properties.items.….x: too long"),
+    ],
+)  # fmt: skip
+async def test_messages_that_differ_by_values_are_one_cause(
+    database_url: str, messages: list[str], message: str
+) -> None:
+    """Numbers, ids, times and quoted values are left out; words and names of constraints are not."""
+    await add_dropped(database_url, [dropped(number, error=text) for number, text in enumerate(messages)])
+    found = await grouped(database_url)
+    assert [(one.message, one.dead_letters) for one in found.groups] == [(message, len(messages))]
+
+
+async def test_other_reasons_classes_and_words_are_other_causes(database_url: str) -> None:
+    """The most frequent comes first; what is not open or is a duplicate does not count."""
+    exhausted = {"dropped_reason": DroppedReason.RETRY_EXHAUSTED, "error": "same"}
+    rows = [
+        *(dropped(number, error="same") for number in range(3)),
+        dropped(3, error_class=ErrorClass.UNKNOWN_SCRIPT, **exhausted),
+        dropped(4, error_class=ErrorClass.ENRICHMENT_TIMEOUT, **exhausted),
+        dropped(5, error="another"),
+        dropped(6, error="another"),
+        dropped(7, error="same", disposition="discarded"),
+        dropped(8, error="same", disposition=None, dropped_reason=DroppedReason.DUPLICATE_EVENT_ID),
+    ]
+    await add_dropped(database_url, rows)
+    found = await grouped(database_url)
+    assert (found.total, found.causes) == (7, 4)
+    assert [one.dead_letters for one in found.groups] == [3, 2, 1, 1]
+    assert (await grouped(database_url, cause=[found.groups[0].cause])).total == 3
+    everything = await grouped(database_url, disposition=None)
+    assert everything.groups[0].dead_letters == 4
+
+
+async def test_a_group_tells_when_how_often_lately_and_an_example(database_url: str) -> None:
+    """The example is the latest that the filter means."""
+    ages = [
+        timedelta(minutes=5),
+        timedelta(minutes=50),
+        timedelta(minutes=70),
+        timedelta(minutes=150),
+        timedelta(days=2),
+    ]
+    rows = [dropped(number, dropped_at=NOW - age) for number, age in enumerate(ages)]
+    elsewhere = (dropped(9, dropped_at=NOW - age, site_id=2) for age in (ages[0], timedelta(minutes=1)))
+    others = [one._replace(provenance=Provenance("bridge.raw", 1, number)) for number, one in enumerate(elsewhere)]
+    await add_dropped(database_url, [*rows, *others])
+    (group,) = (await grouped(database_url, site_id=[1])).groups
+    assert (group.first_at, group.last_at) == (NOW - ages[-1], NOW - ages[0])
+    assert group.hours == [2, 1, 1]
+    assert group.example.provenance == Provenance("bridge.raw", 0, 0)
+    assert (group.message, group.dead_letters) == ("event_type: String should have at least … character", 5)
+
+
+async def test_events_that_come_again_and_again_are_named(database_url: str) -> None:
+    """Duplicates and former lives count, other sites' events of the same id do not."""
+    copy = {"dropped_reason": DroppedReason.DUPLICATE_EVENT_ID, "disposition": None, "event_id": "again"}
+    rows = [
+        *(dropped(number, dropped_at=DROPPED_AT + timedelta(seconds=number), **copy) for number in range(3)),
+        dropped(10, event_id="again", site_id=2, script_id="s2"),
+        dropped(11, event_id="twice", site_id=2, script_id="s2", disposition="replayed"),
+        dropped(12, event_id="twice", site_id=2, script_id="s2"),
+        dropped(13, event_id=None),
+        dropped(14, event_id=None),
+    ]
+    await add_dropped(database_url, rows)
+    found = await grouped(database_url)
+    assert [(one.script_id, one.site_id, one.event_id, one.drops) for one in found.repeated] == [
+        ("s1", 1, "again", 3),
+        ("s2", 2, "twice", 2),
+    ]
+    assert (found.repeated[0].first_at, found.repeated[0].last_at) == (DROPPED_AT, DROPPED_AT + timedelta(seconds=2))
+    assert [one.event_id for one in (await grouped(database_url, site_id=[2])).repeated] == ["twice"]
+
+
+async def test_nothing_dropped_is_no_group(database_url: str) -> None:
+    """And no error."""
+    assert await grouped(database_url) == Groups([], 0, 0, [])

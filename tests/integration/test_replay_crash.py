@@ -1,0 +1,150 @@
+"""A replay that is killed, and what is in doubt after it: nothing is lost, nothing counts twice."""
+
+import asyncio
+import os
+import random
+import signal
+from typing import Any
+
+import pytest
+from support.command import start
+from support.replays import assert_balanced, dead_letters, dlq, late, plan, replay_settings, status, until
+from support.settled import environment_of, fetch, working
+
+from bridge.runs import replay as replay_run
+from bridge.runs.cancel import cancel_job
+from bridge.runs.frame import RunOptions, perform
+from bridge.runs.replay import ReplayOptions, replay_job
+from schemas.errors import SinkUnavailable
+from schemas.settings import Settings
+from sinks.registry_admin import add_script
+from sinks.replays.publisher import ReplayPublisher
+
+pytestmark = pytest.mark.timeout(180)
+ITEMS = 3000
+KILLS = 5
+
+
+async def prepared(stack: Any, database_url: str, topic_prefix: str, items: int) -> tuple[Settings, str]:
+    """Dead letters that pass by now, and a plan of them."""
+    settings = replay_settings(stack, database_url, topic_prefix)
+    await dead_letters(settings, late(items))
+    await add_script(database_url, "late", 1)
+    plan_id, report = await plan(settings, "--all", "--yes")
+    assert report["by_forecast"] == {"passes": items}
+    return settings, plan_id
+
+
+async def test_killed_five_times(stack, database_url, topic_prefix) -> None:
+    """With SIGKILL at any point: every item ends replayed exactly once in effect, and the audit balances."""
+    settings, plan_id = await prepared(stack, database_url, topic_prefix, ITEMS)
+    random_ = random.Random(6)
+    async with working(settings):
+        for kill in range(1, KILLS + 1):
+            running = start("dlq", "replay", plan_id, "--rate", "600/s", settings=environment_of(settings), quiet=True)
+            try:
+                sent = kill * ITEMS // (KILLS + 1)
+                await until(settings, "SELECT published >= $1 FROM replay", sent)
+                await asyncio.sleep(random_.uniform(0, 0.2))  # anywhere within a batch
+                os.kill(running.pid, signal.SIGKILL)
+                await asyncio.to_thread(running.wait, 10)
+            finally:
+                running.kill()
+            out, _ = await dlq(settings, "status", plan_id)
+            assert "its run was killed" in out
+        await dlq(settings, "replay", plan_id)
+    found = await status(settings, plan_id)
+    assert (found["state"], found["published"], found["outcomes"]) == ("sent", ITEMS, {"persisted": ITEMS})
+    (row,) = await fetch(settings, "SELECT count(*) AS rows, count(DISTINCT event_id) AS events FROM bridge_event")
+    assert tuple(row) == (ITEMS, ITEMS)
+    await assert_balanced(settings)
+
+
+async def crashed(settings: Settings, plan_id: str) -> None:
+    """A run of two batches that ends as if it had been killed: nothing is tidied up."""
+    _, code = await perform(replay_job(settings, ReplayOptions(plan_id)), settings, RunOptions(plan_id))
+    assert code != 0
+
+
+async def stale(settings: Settings) -> int:
+    return int((await fetch(settings, "SELECT sum(stale) FROM stream_offset"))[0][0])
+
+
+async def test_killed_between_publication_and_its_note(stack, database_url, topic_prefix, monkeypatch) -> None:
+    """The next run publishes the batch again under the same claim, and the second copies are stale."""
+    settings, plan_id = await prepared(stack, database_url, topic_prefix, 200)
+
+    async def killed(*_: object) -> None:
+        raise SinkUnavailable("killed before the note")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(replay_run, "note_sent", killed)
+        await crashed(settings, plan_id)
+    found = await status(settings, plan_id)
+    assert (found["published"], found["outcomes"]) == (0, {"in_doubt": 200})
+    _, report = await plan(settings, "--all", "--yes", "--disposition", "claimed")
+    assert report["refusals"] == {f"claimed by the replay {plan_id}": 200}
+    _, code = await perform(replay_job(settings, ReplayOptions(plan_id)), settings, RunOptions(plan_id))
+    assert code == 0
+    async with working(settings):
+        await dlq(settings, "replay", plan_id)
+        await until(settings, "SELECT sum(stale) = 200 FROM stream_offset")
+    assert (await status(settings, plan_id))["outcomes"] == {"persisted": 200}
+    await assert_balanced(settings)
+
+
+async def test_settled_before_the_next_run(stack, database_url, topic_prefix, monkeypatch) -> None:
+    """What a worker settled meanwhile is not published again, and counts as sent."""
+    settings, plan_id = await prepared(stack, database_url, topic_prefix, 200)
+
+    async def killed(*_: object) -> None:
+        raise SinkUnavailable("killed before the note")
+
+    async with working(settings):
+        with monkeypatch.context() as patch:
+            patch.setattr(replay_run, "note_sent", killed)
+            await crashed(settings, plan_id)
+        await until(settings, "SELECT bool_and(outcome = 'persisted') FROM replay_outcome")
+        await dlq(settings, "replay", plan_id)
+    found = await status(settings, plan_id)
+    assert (found["published"], found["outcomes"], await stale(settings)) == (200, {"persisted": 200}, 0)
+    await assert_balanced(settings)
+
+
+@pytest.mark.parametrize("published", [True, False])
+async def test_cancelled_after_it_was_killed(stack, database_url, topic_prefix, monkeypatch, published: bool) -> None:
+    """What is in doubt is opened again only once the workers have read all that may have been sent."""
+    settings, plan_id = await prepared(stack, database_url, topic_prefix, 200)
+    publish = ReplayPublisher.publish
+
+    async def killed(self: ReplayPublisher, *arguments: Any) -> Any:
+        if published:
+            await publish(self, *arguments)
+        raise SinkUnavailable("killed")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ReplayPublisher, "publish", killed)
+        await crashed(settings, plan_id)
+    assert (await status(settings, plan_id))["outcomes"] == {"in_doubt": 200}
+    if published:
+        _, err = await dlq(settings, "cancel", plan_id, "--reason", "enough", "--wait", "1s", code=1)
+        assert "nobody knows yet whether they were sent" in err
+    async with working(settings):
+        summary, code = await perform(cancel_job(settings, plan_id, "enough", 60), settings, RunOptions(plan_id))
+    assert (code, summary.outcomes) == (0, {"persisted": 200} if published else {"open": 200})
+    rows = await fetch(settings, "SELECT DISTINCT disposition, replay_id IS NULL FROM bridge_event_raw")
+    assert [tuple(row) for row in rows] == ([("replayed", False)] if published else [("open", True)])
+    await assert_balanced(settings)
+
+
+async def test_only_one_run_of_a_plan_at_a_time(stack, database_url, topic_prefix) -> None:
+    """The second says who holds the lock; exit code 3."""
+    settings, plan_id = await prepared(stack, database_url, topic_prefix, 200)
+    running = start("dlq", "replay", plan_id, "--rate", "10/s", settings=environment_of(settings), quiet=True)
+    try:
+        await until(settings, "SELECT published > 2 FROM replay")
+        _, err = await dlq(settings, "replay", plan_id[:6], code=3)
+        assert "another run holds script:dlq-replay:" in err
+    finally:
+        running.kill()
+        await asyncio.to_thread(running.wait, 10)

@@ -1,0 +1,104 @@
+"""Corrections: what is asked for, what it makes of a value, and how it is shown."""
+
+import json
+
+import pytest
+
+from schemas.errors import InvalidInput
+from schemas.record import RawBody
+from streams.correction import CorrectionFailed, diff, read_correction
+
+VALUE = b'{"event_id":"e-1","site_id":2,"value":1.10,"big":12345678901234567890123,"properties":{"a":2e3}}'
+BODY = RawBody(b"2:e-1", VALUE, [("bridge-site-id", b"2"), ("mine", None)])
+
+
+def test_without_operations_a_body_is_left_byte_for_byte() -> None:
+    """Also one that is no JSON."""
+    nothing = read_correction([], None)
+    broken = RawBody(None, b"{", ())
+    assert not nothing
+    assert nothing.apply(broken) is broken
+
+
+def test_what_is_not_corrected_comes_out_as_it_came_in() -> None:
+    """Numbers keep their digits, the key and the headers stay."""
+    corrected = read_correction(["currency=EUR", "properties.plan=pro"], None).apply(BODY)
+    assert corrected.value == VALUE.replace(b"2e3}}", b'2e3,"plan":"pro"},"currency":"EUR"}')
+    assert (corrected.key, corrected.headers) == (BODY.key, BODY.headers)
+    assert BODY.value == VALUE
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [("3", 3), ("1.50", 1.5), ("true", True), ("null", None), ('"3"', "3"), ("pro", "pro"), ("a=b", "a=b"), ("", "")],
+)
+def test_a_value_is_json_if_it_can_be_read_as_such(text: str, value: object) -> None:
+    """Else it is text."""
+    corrected = read_correction([f"field={text}"], None).apply(BODY)
+    assert json.loads(corrected.value or b"")["field"] == value
+
+
+def test_a_patch_comes_before_what_is_set() -> None:
+    """Its numbers are compared as they are written."""
+    patch = (
+        b'[{"op":"test","path":"/value","value":1.10},{"op":"remove","path":"/big"},{"op":"add","path":"/x","value":1}]'
+    )
+    corrected = json.loads(read_correction(["x=2"], patch).apply(BODY).value or b"")
+    assert ("big" in corrected, corrected["x"]) == (False, 2)
+
+
+def test_what_the_gateway_said_of_a_corrected_field_is_said_anew_behind_it() -> None:
+    """The last header wins, and the raw event's own stay."""
+    corrected = read_correction(["site_id=3", "script_id=s3"], None).apply(BODY)
+    assert corrected.headers == [("bridge-site-id", b"2"), ("mine", None), ("bridge-site-id", b"3")]
+
+
+@pytest.mark.parametrize(
+    ("value", "settings", "patch", "says"),
+    [
+        (b"{", ["a=1"], None, "not JSON"),
+        (None, ["a=1"], None, "not JSON"),
+        (b"\xff", ["a=1"], None, "not JSON"),
+        (b"[1]", ["a=1"], None, "no JSON object"),
+        (VALUE, ["nowhere.a=1"], None, "the patch does not fit"),
+        (VALUE, [], b'[{"op":"test","path":"/site_id","value":3}]', "a test of the patch does not hold"),
+        (VALUE, [], b'[{"op":"replace","path":"","value":3}]', "no JSON object"),
+    ],
+)
+def test_a_correction_that_does_not_fit(
+    value: bytes | None, settings: list[str], patch: bytes | None, says: str
+) -> None:
+    """The reason quotes nothing of the event."""
+    with pytest.raises(CorrectionFailed, match=says) as raised:
+        read_correction(settings, patch).apply(RawBody(None, value, ()))
+    assert "e-1" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("settings", "patch", "says"),
+    [
+        (["currency"], None, "--set: 'currency' is not FIELD=VALUE"),
+        (["/a=1"], None, "is not FIELD=VALUE"),
+        (["a..b=1"], None, "is not FIELD=VALUE"),
+        (["a=\udcff"], None, "not UTF-8"),
+        ([], b"{", "--patch: not JSON"),
+        ([], b"{}", "a list of operations is expected"),
+        ([], b'[{"op":"zz","path":"/a"}]', "not a JSON Patch"),
+        ([], b"[1]", "not a JSON Patch"),
+        ([], b'[{"op":"add","path":"a","value":1}]', "not a JSON Patch"),
+    ],
+)
+def test_what_is_no_correction_is_refused_before_anything(settings: list[str], patch: bytes | None, says: str) -> None:
+    """In one line that names the option."""
+    with pytest.raises(InvalidInput, match=says):
+        read_correction(settings, patch)
+
+
+def test_a_diff_shows_the_lines_that_change() -> None:
+    """Indented, with a line around them."""
+    after = read_correction(["site_id=3"], None).apply(BODY).value
+    lines = diff("r:0:1", VALUE, after).lines
+    assert [line for line in lines if line.startswith(("-", "+")) and "sent" not in line] == [
+        '-  "site_id": 2,',
+        '+  "site_id": 3,',
+    ]
