@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import os
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -33,6 +32,10 @@ def client(gateway: ScriptedGateway | str, **options: Any) -> BridgeClient:
 
 async def track(to: BridgeClient, count: int) -> list[str]:
     return [await to.track("view", {"number": number}) for number in range(count)]
+
+
+def names(directory: Path) -> list[str]:
+    return [path.name for path in directory.iterdir()]
 
 
 async def test_batches_go_by_size_and_by_time(gateway: ScriptedGateway) -> None:
@@ -227,7 +230,7 @@ async def test_a_spool_outlives_an_outage_and_a_crash(gateway: ScriptedGateway, 
         await sending.flush()
 
     assert gateway.taken == dict.fromkeys(ids, 1)
-    assert os.listdir(tmp_path) == ["lock"]
+    assert names(tmp_path) == ["lock"]
 
 
 @pytest.mark.parametrize("policy", ["always", "interval", "never"])
