@@ -1,0 +1,28 @@
+"""An answer as ASGI sends it."""
+
+from collections.abc import Awaitable, Callable, MutableMapping
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+Scope: TypeAlias = MutableMapping[str, Any]
+Receive: TypeAlias = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send: TypeAlias = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+HeaderPairs: TypeAlias = list[tuple[bytes, bytes]]
+
+JSON_TYPE = (b"content-type", b"application/json")
+
+
+@dataclass(slots=True)
+class Answer:
+    """Status, body and headers; `error_code` is set on a refusal."""
+
+    status: int
+    body: bytes
+    headers: HeaderPairs = field(default_factory=list)
+    error_code: str = ""
+
+    async def send(self, send: Send, more: HeaderPairs) -> None:
+        """Sends it with more headers."""
+        length = (b"content-length", str(len(self.body)).encode())
+        await send({"type": "http.response.start", "status": self.status, "headers": [*self.headers, length, *more]})
+        await send({"type": "http.response.body", "body": self.body})
