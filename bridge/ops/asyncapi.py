@@ -38,10 +38,11 @@ _HEADERS: Final[Mapping[str, Document]] = {
     names.ORIGIN: {"description": "the browser's origin, by the gateway"},
     names.EVENT_ID: {"description": "the id that the gateway assigned"},
     names.REQUEST_ID: {"description": "the request that brought it"},
+    names.TRACE_ID: {"description": "the trace that the request belongs to"},
     names.TRACEPARENT: {"description": "W3C trace context"},
 }
 _GATEWAY: Final = (names.SITE_ID, names.SCRIPT_ID, names.ORIGIN, names.EVENT_ID, names.RECEIVED_AT)
-_PASSED_ON: Final = (names.REQUEST_ID, names.TRACEPARENT)
+_PASSED_ON: Final = (names.REQUEST_ID, names.TRACE_ID, names.TRACEPARENT)
 _REPLAY: Final = (names.REPLAY_ID, names.REPLAY_OF)
 _COPY: Final = (
     names.PROVENANCE, names.ATTEMPT, names.RECEIVED_AT, names.ERROR_CLASS, names.ERROR, names.FIRST_FAILED_AT,
