@@ -13,7 +13,7 @@ from support.scripted_gateway import ScriptedGateway, problem, scripted_gateway
 from support.wait import wait_until
 
 from bridge.client import BlockingBridgeClient, BridgeClient, BufferFull, NotDelivered, Options
-from schemas.errors import InvalidInput
+from schemas.errors import EnvironmentUnfit, InvalidInput
 
 NOWHERE = "http://127.0.0.1:1"
 KEY = "sk_secret"
@@ -267,10 +267,13 @@ async def test_a_spool_that_fails_is_said(tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.setattr("bridge.client.spool.SpoolQueue._read", broken)
     sending = client(NOWHERE, spool=tmp_path)
     await sending.track("view")
-    with pytest.raises(Exception, match="can't be read: Input/output error"):
+    said = "can't be read: Input/output error"
+    with pytest.raises(EnvironmentUnfit, match=said):
         await asyncio.wait_for(sending.flush(), 5)
-    with pytest.raises(Exception, match="can't be read: Input/output error"):
+    with pytest.raises(EnvironmentUnfit, match=said):
         await sending.track("view")
+    with pytest.raises(EnvironmentUnfit, match=said):
+        await sending.close()
 
 
 @pytest.mark.parametrize(
