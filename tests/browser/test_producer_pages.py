@@ -95,7 +95,7 @@ async def test_python(ground: Ground, gateway: GatewayProcess, connection: async
     shell("python.md", ground, gateway, tmp_path)
 
     await arrived(connection, {"signup_async": 1, "purchase_async": 1, "order_spooled": 3})
-    assert [path.name for path in (tmp_path / "bridge-spool").iterdir()] == ["lock"]  # noqa: ASYNC240 - a local look
+    assert [path.name for path in (tmp_path / "bridge-spool").iterdir()] == ["lock"]
 
 
 async def test_browser(ground: Ground, connection: asyncpg.Connection, context: BrowserContext, tmp_path: Path) -> None:

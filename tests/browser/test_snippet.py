@@ -15,7 +15,15 @@ pytestmark = pytest.mark.timeout(240)
 
 MOST_BYTES = 4096
 TRACK_MANY = "count => Array.from({length: count}, (_, number) => bridge('track', 'click', {number}))"
-LEAVE = "() => { const id = bridge('track', 'leave'); location.href = 'about:blank'; return id; }"
+LEAVE = "() => { setTimeout(() => { location.href = 'about:blank'; }); return bridge('track', 'leave'); }"
+HIDE = """() => {
+  const before = window.fetch, seen = window.seen = [];
+  window.fetch = (url, options) => { seen.push(options.keepalive); return before(url, options); };
+  Object.defineProperty(document, 'visibilityState', {get: () => 'hidden'});
+  const id = bridge('track', 'hide');
+  document.dispatchEvent(new Event('visibilitychange'));
+  return [id, seen.length || new Promise((done) => setTimeout(() => done(seen.length), 100))];
+}"""
 KEEP_TOKEN = "([key, kept]) => { localStorage[key] = JSON.stringify({...kept, until: Date.now() + 1e7}) }"
 
 
@@ -179,7 +187,7 @@ async def test_a_page_that_is_left_sends_by_beacon(open_shop: OpenShop) -> None:
     ids = await track(page)
     await shop.arrived(ids)
     await emptied(page)
-    # The click that leads away: tracked and gone in the same task.
+    # The click that leads away: tracked, and gone long before the next batch is due.
     ids.append(await page.evaluate(LEAVE))
     await page.wait_for_url("about:blank")
 
@@ -187,7 +195,33 @@ async def test_a_page_that_is_left_sends_by_beacon(open_shop: OpenShop) -> None:
     assert await shop.doubles() == 0
     page = await shop.open()
     await emptied(page)
+    await counted(shop, 1)
     await shop.arrived(ids)
+
+
+async def counted(shop: Shop, copies: int) -> None:
+    """Returns when so many copies were taken out as duplicates."""
+
+    async def all_of_them() -> bool:
+        return await shop.doubles() == copies
+
+    await wait_until(all_of_them, budget_seconds=40, describe=f"{copies} copies to be counted as duplicates")
+
+
+async def test_a_page_that_is_hidden_sends_at_once(open_shop: OpenShop) -> None:
+    """It may never be shown again: what it has goes, by requests that outlive it."""
+    shop = await open_shop()
+    page = await shop.open()
+    ids = await track(page)
+    await shop.arrived(ids)
+    await emptied(page)
+    hidden, requests = await page.evaluate(f"async () => Promise.all(({HIDE})())")
+
+    assert requests == 1
+    assert await page.evaluate("seen") == [True]
+    await shop.arrived([*ids, hidden])
+    await emptied(page)
+    assert await shop.doubles() == 0
 
 
 async def test_a_closed_tab_is_no_loss(open_shop: OpenShop) -> None:
@@ -246,8 +280,4 @@ async def test_a_lost_answer_is_no_second_event(open_shop: OpenShop) -> None:
     await emptied(page)
     await shop.arrived(ids)
     assert cut == [202]
-
-    async def counted() -> bool:
-        return await shop.doubles() == 3
-
-    await wait_until(counted, budget_seconds=40, describe="the copies to be counted as duplicates")
+    await counted(shop, 3)

@@ -175,7 +175,7 @@
   const listen = (target, name, handler) => target.addEventListener(name, () => attempt(handler));
   listen(window, 'pagehide', () => { leaving = true; beacon(); });
   listen(window, 'pageshow', () => { leaving = false; schedule(0); });
-  listen(window, 'online', () => schedule(0));
+  listen(window, 'online', () => { failures = 0; schedule(0); });
   listen(document, 'visibilitychange', () => { if (document.visibilityState == 'hidden') flush(); });
 
   bridge.loaded = true;
