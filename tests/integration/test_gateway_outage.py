@@ -2,20 +2,19 @@
 
 import asyncio
 import json
-import os
 import signal
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import httpx
 import pytest
+from faults.servers import Servers
 from support.gateway import bearer, gateway, raw_records
 from support.servers import stack_directory
 from support.settled import prepare, settings_for
 from support.wait import wait_until
 
-from bridge.stack import Stack
 from schemas.settings import Settings
 from sinks.migrate import migrate
 from sinks.script_tokens import create_token
@@ -25,18 +24,18 @@ PAD = "x" * 500
 
 
 @pytest.fixture
-async def own() -> AsyncIterator[tuple[Stack, Settings, str]]:
+async def own() -> AsyncIterator[tuple[Servers, Settings, str]]:
     """Servers of this test alone, which it may kill; settings, and an API key."""
     with stack_directory() as directory:
-        stack = Stack(directory / "stack")
+        servers = Servers(directory)
         try:
-            addresses = stack.start(owned=True)
-            settings = settings_for(addresses.kafka, addresses.database_url, "outage.")
+            await servers.start()
+            settings = settings_for(servers.kafka, servers.database_url, "outage.")
             await migrate(settings.dsn)
             await prepare(settings)
-            yield stack, settings, (await create_token(settings.dsn, "s1")).text
+            yield servers, settings, (await create_token(settings.dsn, "s1")).text
         finally:
-            stack.purge()
+            servers.stop()
 
 
 class Sender:
@@ -67,30 +66,23 @@ class Sender:
                     await asyncio.sleep(0.02)
 
 
-async def test_no_accepted_event_is_lost_when_kafka_is_killed(own: tuple[Stack, Settings, str], tmp_path: Path) -> None:
+async def test_no_accepted_event_is_lost_when_kafka_is_killed(
+    own: tuple[Servers, Settings, str], tmp_path: Path
+) -> None:
     """Killed twice under load and back: refusals come within two seconds, and every 202 has its events."""
-    stack, settings, key = own
+    servers, settings, key = own
     with gateway(settings, tmp_path / "log", gateway_script_events_per_second=0) as running:
         senders = [Sender(running.url, key, f"s{number}") for number in range(6)]
         tasks = [asyncio.create_task(one.run()) for one in senders]
         try:
             for _ in range(2):
-                before = _total(senders)
-                await wait_until(lambda: _total(senders) > before + 500, budget_seconds=30, describe="events accepted")
-                pid = stack.status().kafka_pid
-                assert pid is not None
-                os.kill(pid, signal.SIGKILL)
-                refused = len(_refusals(senders))
-                await wait_until(
-                    lambda: len(_refusals(senders)) > refused + 50,
-                    budget_seconds=30,
-                    describe="refusals while it is away",
-                )
+                await _more(senders, _total, 500, "events accepted")
+                servers.signal("kafka", signal.SIGKILL)
+                await _more(senders, _refused, 50, "refusals while Kafka is away")
                 assert (await _ready(running.url))[0] == 503
-                await asyncio.to_thread(stack.start, owned=True)
+                await servers.start_kafka()
                 await wait_until(lambda: _ready_now(running.url), budget_seconds=60, describe="ready again")
-            after = _total(senders)
-            await wait_until(lambda: _total(senders) > after + 500, budget_seconds=40, describe="events accepted again")
+            await _more(senders, _total, 500, "events accepted again")
         finally:
             for one in senders:
                 one.stopping = True
@@ -103,6 +95,16 @@ async def test_no_accepted_event_is_lost_when_kafka_is_killed(own: tuple[Stack, 
     accepted = set().union(*(one.accepted for one in senders))
     assert len(accepted) > 1500
     assert accepted <= written
+
+
+async def _more(senders: list[Sender], count: Callable[[list[Sender]], int], by: int, what: str) -> None:
+    """Waits until the count has grown by so much."""
+    before = count(senders)
+    await wait_until(lambda: count(senders) > before + by, budget_seconds=40, describe=what)
+
+
+def _refused(senders: list[Sender]) -> int:
+    return len(_refusals(senders))
 
 
 def _total(senders: list[Sender]) -> int:
@@ -123,13 +125,11 @@ async def _ready_now(url: str) -> bool:
     return (await _ready(url))[0] == 200
 
 
-async def test_the_registry_away_degrades_only(own: tuple[Stack, Settings, str], tmp_path: Path) -> None:
+async def test_the_registry_away_degrades_only(own: tuple[Servers, Settings, str], tmp_path: Path) -> None:
     """Postgres killed: events are taken by the copy in memory, and /ready says degraded."""
-    stack, settings, key = own
+    servers, settings, key = own
     with gateway(settings, tmp_path / "log") as running:
-        pid = stack.status().postgres_pid
-        assert pid is not None
-        os.kill(pid, signal.SIGKILL)
+        servers.signal("postgres", signal.SIGKILL)
 
         async def degraded() -> bool:
             status, told = await _ready(running.url)
@@ -141,7 +141,7 @@ async def test_the_registry_away_degrades_only(own: tuple[Stack, Settings, str],
         assert running.stop() == 0
 
 
-async def test_sigterm_answers_what_was_begun(own: tuple[Stack, Settings, str], tmp_path: Path) -> None:
+async def test_sigterm_answers_what_was_begun(own: tuple[Servers, Settings, str], tmp_path: Path) -> None:
     """Under load: no request in hand is cut off, and what was accepted is in Kafka."""
     _, settings, key = own
     with gateway(settings, tmp_path / "log", gateway_script_events_per_second=0) as running:
