@@ -3,11 +3,12 @@
 import argparse
 import sys
 
-from bench import contest, latency, profile, report, scaling, stored
+from bench import contest, gateway, latency, profile, report, scaling, stored
 
 PARTS = {
     "contest": contest.main,
     "latency": latency.main,
+    "gateway": gateway.main,
     "stored": stored.main,
     "scaling": scaling.main,
     "profile": profile.main,

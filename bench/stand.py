@@ -35,9 +35,13 @@ def processes() -> Iterator[Servers]:
     tuning = JavaTuning(heap="1g", first_tier_only=False)
     with tempfile.TemporaryDirectory(prefix="bridge-bench-") as directory:
         stack = Stack(Path(directory), tuning=tuning)
-        with stack as addresses:
-            status = stack.status()
-            yield Servers(addresses, status.kafka_pid or 0, status.postgres_pid or 0)
+        try:
+            with stack as addresses:
+                status = stack.status()
+                yield Servers(addresses, status.kafka_pid or 0, status.postgres_pid or 0)
+        finally:
+            # Postgres' files may lie elsewhere, where the account that it runs as can reach them.
+            stack.purge()
 
 
 @contextmanager

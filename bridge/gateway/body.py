@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Final
 
-from bridge.gateway.answer import Receive
+from bridge.gateway.answer import Message, Receive
 from bridge.gateway.problems import Code, Problem
 
 _GZIP: Final = 31  # zlib's word for a window of 32 KiB in gzip's wrapping
@@ -77,7 +77,7 @@ class BodyLimits:
                 raise Problem(Code.BODY_TOO_LARGE, f"at most {self.most_bytes} bytes")
         return b"".join(parts)
 
-    async def _next(self, receive: Receive, deadline: float | None) -> dict[str, object]:
+    async def _next(self, receive: Receive, deadline: float | None) -> Message:
         try:
             async with asyncio.timeout_at(deadline or asyncio.get_running_loop().time() + self.seconds):
                 message = await receive()

@@ -7,7 +7,7 @@ from typing import Final
 
 import psutil
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
-from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead  # type: ignore[attr-defined]
+from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 
 from sinks import metrics
 
@@ -25,7 +25,7 @@ def exposition() -> tuple[bytes, str]:
     for entry in Path(directory).iterdir():
         match = _GAUGE_FILE.fullmatch(entry.name)
         if match and not psutil.pid_exists(int(match[1])):
-            mark_process_dead(int(match[1]), directory)
+            mark_process_dead(int(match[1]), directory)  # type: ignore[no-untyped-call]
     registry = CollectorRegistry()
     MultiProcessCollector(registry, directory)  # type: ignore[no-untyped-call]
     return generate_latest(registry), CONTENT_TYPE_LATEST

@@ -200,12 +200,11 @@ class Publisher:
             return
         now = self._loop.time()
         for partition in self._partitions:
-            if partition.in_flight is not None or not (partition.waiting or partition.open):
+            if partition.in_flight is not None:
                 continue
-            if partition.waiting:
-                batch = partition.waiting.popleft()
-            else:
-                batch, partition.open = partition.open, None
+            batch = partition.waiting.popleft() if partition.waiting else partition.open
+            if batch is partition.open:
+                partition.open = None
             if batch is not None:
                 batch.builder.close()
                 batch.sent_at = now
