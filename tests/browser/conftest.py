@@ -9,37 +9,30 @@ import asyncpg
 import pytest
 from aiohttp import web
 from playwright.async_api import BrowserContext, async_playwright
-from support.command import bridge, start
-from support.databases import create_database, drop_database
-from support.gateway_process import GatewayProcess
-from support.shop import Ground, OpenShop, Shop, program
+from support.command import start
+from support.databases import create_database, drop_database, run_apart
+from support.restarts import RestartedGateway
+from support.settled import environment_of, prepare, settings_for
+from support.shop import OpenShop, Shop, program
 
 from bridge.stack import StackAddresses
+from schemas.settings import Settings
 from sinks.registry_admin import add_script
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 
 
 @pytest.fixture(scope="session")
-def ground(stack: StackAddresses, template_database: str) -> Iterator[Ground]:
-    """One worker for all: each test has a script and a site of its own."""
+def ground(stack: StackAddresses, template_database: str) -> Iterator[Settings]:
+    """Topics, a database, and a worker that fills it, for all: each test has a script and a site of its own."""
     name = f"browser_{secrets.token_hex(4)}"
-    prefix = f"b{secrets.token_hex(3)}."
     url = create_database(stack.database_url, name, template=template_database)
-    settings = {
-        "BRIDGE_KAFKA_BOOTSTRAP_SERVERS": stack.kafka,
-        "BRIDGE_DATABASE_URL": url,
-        "BRIDGE_TOPIC_PREFIX": prefix,
-        "BRIDGE_TOPIC_PARTITIONS": "3",
-        "BRIDGE_GROUP": f"{prefix}group",
-        "BRIDGE_SECRET_KEY": secrets.token_hex(32),
-    }
+    settings = settings_for(stack.kafka, url, f"b{secrets.token_hex(3)}.")
     try:
-        done = bridge("topics", "apply", settings=settings)
-        assert done.returncode == 0, done.stderr
-        with start("worker", settings=settings, quiet=True) as worker:
+        run_apart(prepare(settings))
+        with start("worker", settings=environment_of(settings), quiet=True) as worker:
             try:
-                yield Ground(settings, url)
+                yield settings
             finally:
                 worker.terminate()
                 try:
@@ -51,9 +44,9 @@ def ground(stack: StackAddresses, template_database: str) -> Iterator[Ground]:
 
 
 @pytest.fixture
-async def connection(ground: Ground) -> AsyncIterator[asyncpg.Connection]:
+async def connection(ground: Settings) -> AsyncIterator[asyncpg.Connection]:
     """To look into the database."""
-    made = await asyncpg.connect(ground.database_url)
+    made = await asyncpg.connect(ground.dsn)
     yield made
     await made.close()
 
@@ -71,13 +64,15 @@ async def context() -> AsyncIterator[BrowserContext]:
 
 
 @pytest.fixture
-async def open_shop(ground: Ground, connection: asyncpg.Connection, context: BrowserContext) -> AsyncIterator[OpenShop]:
+async def open_shop(
+    ground: Settings, connection: asyncpg.Connection, context: BrowserContext
+) -> AsyncIterator[OpenShop]:
     """Opens a shop, with attributes of its script tag and settings of its gateway."""
     opened: list[tuple[Shop, web.AppRunner]] = []
 
     async def make(attributes: str = "", **settings: Any) -> Shop:
-        given = {f"BRIDGE_GATEWAY_{name.upper()}": str(value) for name, value in settings.items()}
-        gateway = GatewayProcess(ground.settings | given)
+        given = {f"gateway_{name}": value for name, value in settings.items()}
+        gateway = RestartedGateway(ground, tmp_path, **given)
         shop = Shop(f"shop-{secrets.token_hex(4)}", gateway, connection, context, attributes)
 
         async def page(_request: web.Request) -> web.Response:
@@ -91,8 +86,8 @@ async def open_shop(ground: Ground, connection: asyncpg.Connection, context: Bro
         await web.TCPSite(runner, "127.0.0.1", 0).start()
         shop.origin = f"http://127.0.0.1:{runner.addresses[0][1]}"
         site_id = secrets.randbelow(2**31) + 1
-        await add_script(ground.database_url, shop.script_id, site_id, org_id=1, origins=[shop.origin])
-        await gateway.start()
+        await add_script(ground.dsn, shop.script_id, site_id, org_id=1, origins=[shop.origin])
+        gateway.start()
         return shop
 
     yield make

@@ -3,17 +3,20 @@
 import re
 import subprocess
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import asyncpg
 import pytest
 from aiohttp import web
 from playwright.async_api import BrowserContext
-from support.gateway_process import GatewayProcess
 from support.programs import CHECKOUT, environment
-from support.shop import Ground, program
+from support.restarts import RestartedGateway
+from support.settled import environment_of
+from support.shop import program
 from support.wait import wait_until
+
+from schemas.settings import Settings
 
 pytestmark = pytest.mark.timeout(240)
 
@@ -28,17 +31,17 @@ def blocks(page: str, *languages: str) -> list[tuple[str, str]]:
 
 
 @pytest.fixture
-async def gateway(ground: Ground) -> AsyncIterator[GatewayProcess]:
+def gateway(ground: Settings, tmp_path: Path) -> Iterator[RestartedGateway]:
     """What the pages mean by http://127.0.0.1:8000."""
-    process = GatewayProcess(ground.settings)
-    await process.start()
+    process = RestartedGateway(ground, tmp_path)
+    process.start()
     yield process
     process.stop()
 
 
-def shell(page: str, ground: Ground, gateway: GatewayProcess, directory: Path) -> str:
+def shell(page: str, ground: Settings, gateway: RestartedGateway, directory: Path) -> str:
     """Runs the page's blocks as one script, as somebody does who pastes one after the other; what they wrote."""
-    topic = ground.settings["BRIDGE_TOPIC_PREFIX"] + "raw"
+    topic = ground.topics.raw
     script = ["set -euo pipefail"]
     for number, (language, text) in enumerate(blocks(page, "sh", "python")):
         pasted = text.replace(GATEWAY, gateway.url).replace("bridge.raw", topic)
@@ -50,7 +53,7 @@ def shell(page: str, ground: Ground, gateway: GatewayProcess, directory: Path) -
     done = subprocess.run(
         ["bash", "-c", "\n".join(script)],
         cwd=directory,
-        env=environment({**ground.settings, "PATH": path}),
+        env=environment(environment_of(ground, PATH=path)),
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
@@ -72,7 +75,9 @@ async def arrived(connection: asyncpg.Connection, kinds: dict[str, int]) -> None
     await wait_until(all_there, budget_seconds=40, describe=f"{kinds} in Postgres")
 
 
-async def test_curl(ground: Ground, gateway: GatewayProcess, connection: asyncpg.Connection, tmp_path: Path) -> None:
+async def test_curl(
+    ground: Settings, gateway: RestartedGateway, connection: asyncpg.Connection, tmp_path: Path
+) -> None:
     """One event, lines, a rehearsal, a new key in place of the old."""
     program("curl")
     said = shell("curl.md", ground, gateway, tmp_path)
@@ -82,7 +87,9 @@ async def test_curl(ground: Ground, gateway: GatewayProcess, connection: asyncpg
     assert said.rstrip().endswith("revoked")
 
 
-async def test_kafka(ground: Ground, gateway: GatewayProcess, connection: asyncpg.Connection, tmp_path: Path) -> None:
+async def test_kafka(
+    ground: Settings, gateway: RestartedGateway, connection: asyncpg.Connection, tmp_path: Path
+) -> None:
     """By kcat and by the product's own command, with the key that the contract wants."""
     program("kcat")
     shell("kafka.md", ground, gateway, tmp_path)
@@ -90,7 +97,9 @@ async def test_kafka(ground: Ground, gateway: GatewayProcess, connection: asyncp
     await arrived(connection, {"import": 1, "imported": 1})
 
 
-async def test_python(ground: Ground, gateway: GatewayProcess, connection: asyncpg.Connection, tmp_path: Path) -> None:
+async def test_python(
+    ground: Settings, gateway: RestartedGateway, connection: asyncpg.Connection, tmp_path: Path
+) -> None:
     """With asyncio and without, and the spool is empty afterwards."""
     shell("python.md", ground, gateway, tmp_path)
 
@@ -98,11 +107,13 @@ async def test_python(ground: Ground, gateway: GatewayProcess, connection: async
     assert [path.name for path in (tmp_path / "bridge-spool").iterdir()] == ["lock"]
 
 
-async def test_browser(ground: Ground, connection: asyncpg.Connection, context: BrowserContext, tmp_path: Path) -> None:
+async def test_browser(
+    ground: Settings, connection: asyncpg.Connection, context: BrowserContext, tmp_path: Path
+) -> None:
     """The page as it stands, on an origin of its own, under the policy that it recommends."""
     ((_, html),) = blocks("browser.md", "html")
     (policy,) = re.findall(r"^```\n(script-src .*)\n```$", (PAGES / "browser.md").read_text(), re.MULTILINE)
-    process = GatewayProcess(ground.settings)
+    process = RestartedGateway(ground, tmp_path)
 
     async def page(_request: web.Request) -> web.Response:
         # The example's inline scripts and handler are what the page says needs a nonce.
@@ -123,8 +134,8 @@ async def test_browser(ground: Ground, connection: asyncpg.Connection, context: 
         ((_, register),) = blocks("browser.md", "sh")
         path = f"{Path(sys.executable).parent}:{environment()['PATH']}"
         words = ["bash", "-ec", register.replace(SHOP, origin)]
-        subprocess.run(words, env=environment({**ground.settings, "PATH": path}), check=True, timeout=60)
-        await process.start()
+        subprocess.run(words, env=environment(environment_of(ground, PATH=path)), check=True, timeout=60)
+        process.start()
         tab = await context.new_page()
         await tab.goto(origin)
         await tab.get_by_role("button", name="buy").click()

@@ -110,7 +110,7 @@ async def test_an_outage_and_a_reload_lose_nothing(open_shop: OpenShop) -> None:
     await shop.reload(page)
     ids += await track(page, 2)
     assert len(await queue_of(page)) == 5
-    await shop.gateway.start()
+    shop.gateway.start()
 
     await shop.arrived(ids)
     await emptied(page)
@@ -251,7 +251,7 @@ async def test_tabs_share_one_queue(open_shop: OpenShop) -> None:
     for some in await asyncio.gather(*(track(page, 60) for page in pages)):
         ids += some
     assert len(await queue_of(pages[0])) == 240
-    await shop.gateway.start()
+    shop.gateway.start()
     for some in await asyncio.gather(*(track(page, 10) for page in pages)):
         ids += some
 

@@ -2,12 +2,11 @@
 
 import shutil
 from collections.abc import Awaitable, Callable, Sequence
-from typing import NamedTuple
 
 import asyncpg
 from playwright.async_api import BrowserContext, Page
 
-from support.gateway_process import GatewayProcess
+from support.restarts import RestartedGateway
 from support.wait import wait_until
 
 ARRIVAL_SECONDS = 40
@@ -21,20 +20,13 @@ def program(*names: str) -> str:
     return found
 
 
-class Ground(NamedTuple):
-    """What all tests of the browser stand on: topics, a database, and a worker that fills it."""
-
-    settings: dict[str, str]
-    database_url: str
-
-
 class Shop:
     """One script's page; `faults` is what scripts threw into it."""
 
     def __init__(
         self,
         script_id: str,
-        gateway: GatewayProcess,
+        gateway: RestartedGateway,
         connection: asyncpg.Connection,
         context: BrowserContext,
         attributes: str,
