@@ -65,7 +65,7 @@ async def context() -> AsyncIterator[BrowserContext]:
 
 @pytest.fixture
 async def open_shop(
-    ground: Settings, connection: asyncpg.Connection, context: BrowserContext
+    ground: Settings, connection: asyncpg.Connection, context: BrowserContext, tmp_path: Path
 ) -> AsyncIterator[OpenShop]:
     """Opens a shop, with attributes of its script tag and settings of its gateway."""
     opened: list[tuple[Shop, web.AppRunner]] = []
