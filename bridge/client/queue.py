@@ -22,8 +22,6 @@ class EventQueue(Protocol):
 
     appended: int
     taken: int
-    stuck: int
-    """How many places are held by what was given up and not yet handed over."""
 
     def append(self, event: Event) -> None:
         """Takes one event; raises BufferFull."""
@@ -60,15 +58,10 @@ class MemoryQueue:
         self.appended = 0
         self.taken = 0
 
-    @property
-    def stuck(self) -> int:
-        """How many places are held by what was given up and not yet handed over."""
-        return len(self._undelivered)
-
     def append(self, event: Event) -> None:
-        """Takes one event; raises BufferFull."""
         if self._events >= self._most_events or self._bytes + len(event.body) > self._most_bytes:
-            held = f", {self.stuck} of them given up: `flush` hands those over" if self.stuck else ""
+            stuck = len(self._undelivered)
+            held = f", {stuck} of them given up: `flush` hands those over" if stuck else ""
             raise BufferFull(f"the buffer is full: {self._events} events, {self._bytes} bytes{held}")
         self._waiting.append(event)
         self._events += 1

@@ -40,7 +40,7 @@ class Sender:
     async def deliver(self, batch: Sequence[Event]) -> list[Undelivered]:
         """Tries until each event is taken or given up; returns those given up. With a spool only what is refused is."""
         give_up_at = time.monotonic() + self._options.retry_for
-        parts, undelivered = [list(batch)], []
+        parts, undelivered = [list(batch)], list[Undelivered]()
         while parts:
             part = parts.pop()
             await self._pace()

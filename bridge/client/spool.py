@@ -73,18 +73,13 @@ class SpoolQueue:
         except OSError as error:
             self._lock.close()
             raise InvalidInput(f"the spool {directory} is in use by another client; each needs its own") from error
-        self._segments = sorted(int(path.stem) for path in directory.glob(f"*{_SUFFIX}"))
+        self._segments = sorted(int(path.stem) for path in directory.glob(f"*{_SUFFIX}") if path.stem.isdecimal())
         self._position = self._marked()
         self._writing: IO[bytes] | None = None
         self._reading: IO[bytes] | None = None
         self._bytes = sum(map(_size, [self._refused, *map(self._path, self._segments)]))
         self.taken = 0
         self.appended = self._left()
-
-    @property
-    def stuck(self) -> int:
-        """Nothing that was given up holds a place: it is on disk."""
-        return 0
 
     def append(self, event: Event) -> None:
         """Writes one event; raises BufferFull if the spool is at its bound or the disk is full."""
