@@ -45,13 +45,14 @@ class BodyLimits:
 
     def announced(self, headers: Mapping[bytes, bytes]) -> int:
         """How many bytes the body may come to; raises Problem if that is too many by its own word."""
+        _encoding(headers)
         length = headers.get(b"content-length")
         if length is None:
             return self.most_bytes
         # The parser has refused what is not a number. So many digits are none that anybody sends.
         if len(length) > 15 or int(length) > self.most_bytes:
             raise Problem(Code.BODY_TOO_LARGE, f"at most {self.most_bytes} bytes")
-        return int(length) if _encoding(headers) == b"" else self.most_bytes
+        return int(length)
 
     async def read(self, receive: Receive, headers: Mapping[bytes, bytes]) -> bytes:
         """The whole body, inflated; raises Problem, or ClientGone."""
