@@ -10,6 +10,7 @@ Receive: TypeAlias = Callable[[], Awaitable[Message]]
 Send: TypeAlias = Callable[[Message], Awaitable[None]]
 HeaderPairs: TypeAlias = list[tuple[bytes, bytes]]
 
+_BODILESS = (204, 304)
 JSON_TYPE = (b"content-type", b"application/json")
 
 
@@ -24,6 +25,8 @@ class Answer:
 
     async def send(self, send: Send, more: HeaderPairs) -> None:
         """Sends it with more headers."""
-        length = (b"content-length", str(len(self.body)).encode())
-        await send({"type": "http.response.start", "status": self.status, "headers": [*self.headers, length, *more]})
+        headers = [*self.headers, *more]
+        if self.status not in _BODILESS:
+            headers.append((b"content-length", str(len(self.body)).encode()))
+        await send({"type": "http.response.start", "status": self.status, "headers": headers})
         await send({"type": "http.response.body", "body": self.body})

@@ -11,6 +11,8 @@ from bridge.gateway.problems import Code, Problem
 
 _GZIP: Final = 31  # zlib's word for a window of 32 KiB in gzip's wrapping
 _MOST_MEMBERS = 16
+_DISCARDED_BODIES = 8
+_DISCARD_SECONDS = 2.0
 
 
 class ClientGone(Exception):
@@ -45,13 +47,14 @@ class BodyLimits:
 
     def announced(self, headers: Mapping[bytes, bytes]) -> int:
         """How many bytes the body may come to; raises Problem if that is too many by its own word."""
+        _encoding(headers)
         length = headers.get(b"content-length")
         if length is None:
             return self.most_bytes
         # The parser has refused what is not a number. So many digits are none that anybody sends.
         if len(length) > 15 or int(length) > self.most_bytes:
             raise Problem(Code.BODY_TOO_LARGE, f"at most {self.most_bytes} bytes")
-        return int(length) if _encoding(headers) == b"" else self.most_bytes
+        return int(length)
 
     async def read(self, receive: Receive, headers: Mapping[bytes, bytes]) -> bytes:
         """The whole body, inflated; raises Problem, or ClientGone."""
@@ -63,6 +66,18 @@ class BodyLimits:
         if len(body) > self.most_bytes:
             raise Problem(Code.BODY_TOO_LARGE, f"at most {self.most_bytes} bytes")
         return self._inflated(body) if gzipped else body
+
+    async def discard(self, receive: Receive) -> None:
+        """Reads some more of a body that was refused: who is cut off while sending may never see the answer."""
+        most, deadline = _DISCARDED_BODIES * self.most_bytes, asyncio.get_running_loop().time() + _DISCARD_SECONDS
+        size, more = 0, True
+        try:
+            while more and size <= most:
+                message = await self._next(receive, deadline)
+                size += len(message.get("body", b""))
+                more = message.get("more_body", False)
+        except (Problem, ClientGone):
+            return
 
     async def _rest(self, receive: Receive, first: bytes) -> bytes:
         parts, size = [first], len(first)

@@ -49,17 +49,21 @@ _encode = msgspec.json.Encoder().encode
 
 async def post_events(services: Services, request: Request) -> Answer:
     """Answers 202 once Kafka has acknowledged all events that it takes; raises Problem."""
-    grant, body, elements = await receive_events(services, request)
-    key = idempotency_key(request.headers)
-    if key is None:
-        return await _publish(services, request, grant, elements, _assigned(elements)[0])
-    found = services.idempotency.find(request.script_id, key, body)
-    async with found.turn:
+    with services.room.holding(services.body.announced(request.headers)):
+        grant, body, elements = await receive_events(services, request)
+        key = idempotency_key(request.headers)
+        if key is None:
+            return await _publish(services, request, grant, elements, _assigned(elements)[0])
+        found = services.idempotency.find(request.script_id, key, body)
         if found.answer is not None:
             return Answer(found.answer.status, found.answer.body, [*found.answer.headers, _REPLAYED])
         whose, ids = _assigned(elements, found.ids)
         services.idempotency.keep(found, ids, None)
-        answer = await _publish(services, request, grant, elements, whose)
+        found.in_hand = True
+        try:
+            answer = await _publish(services, request, grant, elements, whose)
+        finally:
+            found.in_hand = False
         services.idempotency.keep(found, ids, answer)
         return answer
 
@@ -68,10 +72,9 @@ async def receive_events(services: Services, request: Request) -> tuple[Grant, b
     """Who sends, the inflated body, and its events, within all limits; raises Problem."""
     headers = request.headers
     grant = admit(services.producers, services.tokens, request.script_id, headers, request.query)
-    with services.room.holding(services.body.announced(headers)):
-        body = await services.body.read(request.receive, headers)
-        media_type = headers.get(b"content-type", b"").partition(b";")[0].strip().lower()
-        elements = split(body, lines=media_type in LINES_TYPES)
+    body = await services.body.read(request.receive, headers)
+    media_type = headers.get(b"content-type", b"").partition(b";")[0].strip().lower()
+    elements = split(body, lines=media_type in LINES_TYPES)
     count = len(elements.values)
     if count > services.settings.gateway_max_events:
         raise Problem(Code.TOO_MANY_EVENTS, f"{count} events, at most {services.settings.gateway_max_events}")

@@ -1,11 +1,10 @@
 """Idempotency-Key: the answer that a batch got, kept for a while, for whoever asks again."""
 
-import asyncio
 import hashlib
 import re
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from bridge.gateway.answer import Answer
 from bridge.gateway.problems import Code, Problem
@@ -30,7 +29,7 @@ class Remembered:
 
     digest: bytes
     expires_at: float
-    turn: asyncio.Lock = field(default_factory=asyncio.Lock)
+    in_hand: bool = False
     ids: list[str] | None = None
     answer: Answer | None = None
     size: int = _FRAME_BYTES
@@ -48,9 +47,9 @@ class Idempotency:
         self._bytes = 0
 
     def find(self, script_id: str, key: bytes, body: bytes) -> Remembered:
-        """What is known of the key, or a new note of it; raises Problem if it came with another body.
+        """What is known of the key, or a new note of it; raises Problem if it came with another body, or is in hand.
 
-        Whoever answers does so under `turn`: the second of two at once then finds the answer of the first.
+        A second request does not wait for the first: its body would wait in memory with it.
         """
         now = self._now()
         while self._known and next(iter(self._known.values())).expires_at <= now:
@@ -62,6 +61,8 @@ class Idempotency:
             self._grown(found.size)
         elif found.digest != digest:
             raise Problem(Code.IDEMPOTENCY_KEY_REUSED)
+        elif found.in_hand:
+            raise Problem(Code.OVERLOADED, "another request with this Idempotency-Key is in hand")
         return found
 
     def keep(self, found: Remembered, ids: list[str], answer: Answer | None) -> None:

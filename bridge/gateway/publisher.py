@@ -127,7 +127,7 @@ class Publisher:
         try:
             async with asyncio.timeout(_START_SECONDS):
                 await self._producer.start()
-                await self._producer.client._wait_on_metadata(self._topic)  # noqa: SLF001 - what send_batch calls too
+                await self._producer.partitions_for(self._topic)
         except (KafkaError, OSError, TimeoutError) as error:
             await self._stop(self._producer)
             raise unfit(self._settings, error) from error

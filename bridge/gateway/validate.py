@@ -28,6 +28,11 @@ _NOT_FROM_AN_EVENT = ("raw_topic", "raw_partition", "raw_offset", "attempt")
 
 async def post_validate(services: Services, request: Request) -> Answer:
     """Runs the stream's own normaliser; duplicates, and what only Postgres knows, it can't tell. Raises Problem."""
+    with services.room.holding(services.body.announced(request.headers)):
+        return await _judge_all(services, request)
+
+
+async def _judge_all(services: Services, request: Request) -> Answer:
     grant, _, elements = await receive_events(services, request)
     now_ms = time.time_ns() // 1_000_000
     shared = record_headers(request, grant, now_ms)

@@ -15,6 +15,7 @@ import httpx
 from aiokafka import AIOKafkaConsumer, ConsumerRecord
 
 from schemas.settings import Settings
+from sinks.kafka_admin import partitions_of
 from support.command import words
 from support.programs import CHECKOUT, environment
 from support.settled import environment_of
@@ -96,13 +97,13 @@ def body(*events: object) -> bytes:
 
 async def raw_records(settings: Settings) -> list[ConsumerRecord]:
     """All records of the raw topic now, by partition and offset."""
-    consumer = AIOKafkaConsumer(bootstrap_servers=settings.brokers, enable_auto_commit=False, group_id=None)
+    partitions = await partitions_of(settings, [settings.topics.raw])
+    consumer = AIOKafkaConsumer(
+        bootstrap_servers=settings.brokers, enable_auto_commit=False, group_id=None, auto_offset_reset="earliest"
+    )
     await consumer.start()
     try:
-        consumer.subscribe([settings.topics.raw])
-        await wait_until(lambda: bool(consumer.assignment()), budget_seconds=20, describe="the raw topic's partitions")
-        partitions = list(consumer.assignment())
-        await consumer.seek_to_beginning(*partitions)
+        consumer.assign(partitions)
         ends = await consumer.end_offsets(partitions)
         found: list[ConsumerRecord] = []
 

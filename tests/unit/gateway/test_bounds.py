@@ -56,7 +56,7 @@ async def test_a_large_body_is_refused_before_it_is_whole() -> None:
     with pytest.raises(Problem):
         LIMITS.announced({b"content-length": b"9" * 5000})
     assert LIMITS.announced({b"content-length": b"5"}) == 5
-    assert LIMITS.announced({b"content-length": b"5"} | GZIP) == LIMITS.announced({}) == 10_000
+    assert LIMITS.announced({}) == 10_000
     endless = receiving(*[b"x" * 1000] * 12, gone=True)
     assert await refused(LIMITS.read(endless, {})) is Code.BODY_TOO_LARGE
     bomb = gzip.compress(b"\0" * 50_000_000)
