@@ -17,7 +17,7 @@ COMPILE = $(UV) pip compile --quiet --universal --python-version 3.11 --generate
 	--no-emit-index-url --no-annotate --no-header
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo up test lint format bench wheel-test faults mutants churn lock
+.PHONY: help install demo up test test-browser lint format bench wheel-test faults mutants churn lock
 
 help: ## List the targets
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-18s %s\n", $$1, $$2 }'
@@ -33,7 +33,7 @@ up: install ## Run Kafka, Postgres and a worker on this machine until Ctrl-C
 	@$(BIN)/bridge up $(ARGS)
 
 test: install ## Run the tests (ARGS=tests/unit for some of them)
-	$(PYTHON_BIN) -m pytest --ignore=tests/wheel $(ARGS)
+	$(PYTHON_BIN) -m pytest --ignore=tests/wheel --ignore=tests/browser $(ARGS)
 
 lint: install ## Check format, style, types and the rule of imports
 	$(PYTHON_BIN) -m ruff format --check .
@@ -50,6 +50,9 @@ bench: install ## Measure beside the peers and the limit, an hour (ARGS='contest
 
 wheel-test: install ## Build the wheel, and try it where no sources are
 	$(PYTHON_BIN) -m pytest tests/wheel -q $(ARGS)
+
+test-browser: install ## Try the browser snippet and the producers' pages, with Debian's chromium, curl and kcat (.ci/packages)
+	$(PYTHON_BIN) -m pytest tests/browser -q $(ARGS)
 
 faults: install ## Break everything under load by a seeded plan, and prove that nothing is lost or counts twice
 	@PYTHONPATH=tests:. $(PYTHON_BIN) -m faults --seed $(SEED) --seeds $(SEEDS) --events $(EVENTS) --seconds $(SECONDS) $(ARGS)

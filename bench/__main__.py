@@ -3,11 +3,12 @@
 import argparse
 import sys
 
-from bench import contest, dead_letters, latency, profile, replay, report, scaling, stored
+from bench import contest, dead_letters, gateway, latency, profile, replay, report, scaling, stored
 
 PARTS = {
     "contest": contest.main,
     "latency": latency.main,
+    "gateway": gateway.main,
     "stored": stored.main,
     "scaling": scaling.main,
     "profile": profile.main,

@@ -102,6 +102,24 @@ def stored(result: Result) -> list[str]:
     return [*table, "", f"Median ratio {statistics.median(ratios):.2f}."]
 
 
+def gateway(result: Result) -> list[str]:
+    lines: list[tuple[object, ...]] = [("what", "the gateway, median", "beside it, median", "ratio, median of rounds")]
+    for name, ours, theirs in (
+        ("single posts, requests/s; a bare Starlette endpoint", "single", "bare"),
+        ("batches of 100, events/s; a bare aiokafka producer", "batches", "producer"),
+    ):
+        found = [(one[ours], one[theirs]) for one in result["rounds"]]
+        medians = [statistics.median(column) for column in zip(*found, strict=True)]
+        ratio = statistics.median(a / b for a, b in found)
+        lines.append((name, *(f"{one:,.0f}" for one in medians), f"{ratio:.2f}"))
+    half = result["half_load"]
+    figures = (
+        f"{half['rate']:,.0f} requests/s",
+        *(f"{half[name]:.1f} ms" for name in ("p50_ms", "p99_ms", "longest_ms")),
+    )
+    return [*rows(*lines), "", *rows(("single posts at half that load", "p50", "p99", "longest"), figures)]
+
+
 def scaling(result: Result) -> list[str]:
     lines = [
         (
@@ -130,6 +148,7 @@ def machine(result: Result) -> list[str]:
 SECTIONS: dict[str, Callable[[Result], list[str]]] = {
     "contest": lambda result: [*contest(result), "", *machine(result)],
     "latency": latency,
+    "gateway": gateway,
     "stored": stored,
     "scaling": scaling,
     "profile": profile,

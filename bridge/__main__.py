@@ -2,4 +2,6 @@
 
 from bridge.cli import main
 
-main()
+# The gateway's processes import this module again.
+if __name__ == "__main__":
+    main()

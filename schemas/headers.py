@@ -22,6 +22,7 @@ SCRIPT_ID: Final = "bridge-script-id"
 ORIGIN: Final = "bridge-origin"
 EVENT_ID: Final = "bridge-event-id"
 REQUEST_ID: Final = "x-request-id"
+TRACE_ID: Final = "x-trace-id"
 TRACEPARENT: Final = "traceparent"
 
 STREAM_SETS: Final = frozenset(

@@ -144,6 +144,42 @@ class Settings(BaseSettings):
     )
     brake_probe_interval: str = Field("30s", description="how often a braked partition's events are judged again")
 
+    gateway_host: str = Field("127.0.0.1", description="address that the gateway listens on; 0.0.0.0 for all")
+    gateway_port: int = Field(8000, ge=0, le=65535, description="the gateway's port; 0 chooses a free one")
+    gateway_processes: int = Field(1, ge=1, le=64, description="processes that serve the gateway's port")
+    gateway_max_events: int = Field(500, ge=1, le=10_000, description="most events in one request")
+    gateway_max_body_bytes: int = Field(
+        1024 * 1024, ge=1024, le=16 * 1024 * 1024, description="most bytes of a request's body, also after inflating"
+    )
+    gateway_max_header_bytes: int = Field(32 * 1024, ge=4096, description="most bytes of a request's line and headers")
+    gateway_max_connections: int = Field(4000, ge=1, description="most open connections of one gateway process")
+    gateway_max_requests: int = Field(1000, ge=1, description="most requests that one process works on at once")
+    gateway_max_bytes_in_flight: int = Field(
+        64 * 1024 * 1024,
+        ge=1024 * 1024,
+        description="most bytes read, and as many unacknowledged by Kafka, per process",
+    )
+    gateway_header_timeout: str = Field("10s", description="how long a client may take to send a request's headers")
+    gateway_body_timeout: str = Field("10s", description="how long it may take to send the body")
+    gateway_keep_alive: str = Field("65s", description="an idle connection is closed after this long")
+    gateway_publish_timeout: str = Field(
+        "1800ms", description="Kafka's acknowledgement is waited for this long: then 503"
+    )
+    gateway_drain_timeout: str = Field("15s", description="how long SIGTERM waits for the requests in hand")
+    gateway_linger: str = Field("2ms", description="records are gathered this long before they go to Kafka together")
+    gateway_token_ttl: str = Field("15m", description="a browser's token is good for this long")
+    gateway_script_events_per_second: int = Field(5000, ge=0, description="each script's rate per process; 0: no limit")
+    gateway_address_requests_per_second: int = Field(
+        500, ge=0, description="each address's rate of requests per process; 0: no limit"
+    )
+    gateway_forwarded_hops: int = Field(
+        0, ge=0, le=10, description="proxies of yours in front, whose X-Forwarded-For is believed; 0: none"
+    )
+    gateway_idempotency_ttl: str = Field("10m", description="an Idempotency-Key is remembered for this long")
+    gateway_access_log: bool = Field(False, description="log every request of the gateway, not only failed ones")
+    health_postgres_timeout_ms: int = Field(500, ge=1, description="/ready waits this long for Postgres")
+    health_kafka_timeout_ms: int = Field(700, ge=1, description="/ready waits this long for Kafka")
+
     metrics_host: str = Field("127.0.0.1", description="address that /metrics listens on; 0.0.0.0 for all")
     metrics_port: int = Field(0, ge=0, le=65535, description="port of /metrics; 0 chooses a free one")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="least level that is logged")
@@ -167,6 +203,8 @@ class Settings(BaseSettings):
         "start_timeout", "retry_delay_cap", "session_timeout", "revoke_budget", "lock_timeout", "watchdog_budget",
         "occurred_at_max_age", "occurred_at_max_ahead", "registry_refresh", "gate_window", "gate_interval",
         "backup_max_age", "restore_time", "sweep_interval", "sweep_after", "brake_window", "brake_probe_interval",
+        "gateway_header_timeout", "gateway_body_timeout", "gateway_keep_alive", "gateway_publish_timeout",
+        "gateway_drain_timeout", "gateway_linger", "gateway_token_ttl", "gateway_idempotency_ttl",
     )  # fmt: skip
     @classmethod
     def _duration(cls, value: str) -> str:

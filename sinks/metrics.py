@@ -57,6 +57,42 @@ ASSIGNED = Gauge("bridge_assigned_partitions", "Partitions that this worker owns
 REBALANCES = Counter("bridge_rebalances", "Assignments of partitions to this worker.", registry=REGISTRY)
 REGISTRY_SCRIPTS = Gauge("bridge_registry_scripts", "Scripts in the registry's copy in memory.", registry=REGISTRY)
 
+GATEWAY_REQUESTS = Counter(
+    "bridge_gateway_requests", "Requests that the gateway answered.", ["route", "status"], registry=REGISTRY
+)
+GATEWAY_SECONDS = Histogram(
+    "bridge_gateway_request_seconds",
+    "From a request's headers to its answer, in seconds.",
+    ["route"],
+    buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
+    registry=REGISTRY,
+)
+GATEWAY_EVENTS = Counter(
+    "bridge_gateway_events", "Events by what the gateway answered for them.", ["outcome"], registry=REGISTRY
+)
+GATEWAY_REJECTED = Counter(
+    "bridge_gateway_rejected", "Requests refused, by reason and script.", ["error_code", "script"], registry=REGISTRY
+)
+GATEWAY_CONNECTIONS = Gauge(
+    "bridge_gateway_connections", "Open connections.", multiprocess_mode="livesum", registry=REGISTRY
+)
+GATEWAY_REQUESTS_IN_FLIGHT = Gauge(
+    "bridge_gateway_requests_in_flight", "Requests in hand.", multiprocess_mode="livesum", registry=REGISTRY
+)
+GATEWAY_BYTES_IN_FLIGHT = Gauge(
+    "bridge_gateway_bytes_in_flight",
+    "Bytes of bodies in hand, and of records that Kafka has not acknowledged.",
+    ["what"],
+    multiprocess_mode="livesum",
+    registry=REGISTRY,
+)
+GATEWAY_BYTES_BOUND = Gauge(
+    "bridge_gateway_bytes_in_flight_bound",
+    "What each of bridge_gateway_bytes_in_flight may reach before requests are refused.",
+    multiprocess_mode="livesum",
+    registry=REGISTRY,
+)
+
 
 def settled(committed: Committed, outcomes: Sequence[Outcomes], seconds: float) -> None:
     """Counts one committed settlement."""

@@ -84,7 +84,7 @@ async def add_script(
     """
     _check(script_id, site_id=site_id, org_id=org_id)
     wanted = None if origins is None else sorted({check_origin(one) for one in origins})
-    async with _changing(dsn, "adding a script") as conn:
+    async with changing(dsn, "adding a script") as conn:
         site_changed = await _place_site(conn, site_id, org_id, move=move)
         if await conn.fetchval(sql("script_add"), script_id, site_id, wanted or []) is not None:
             return Change.ADDED
@@ -120,7 +120,7 @@ async def _place_site(conn: Connection, site_id: int, org_id: int | None, *, mov
 async def set_enabled(dsn: str, script_id: str, *, enabled: bool) -> Change:
     """Enables or disables a script; raises InvalidInput if it is not registered."""
     _check(script_id)
-    async with _changing(dsn, "changing a script") as conn:
+    async with changing(dsn, "changing a script") as conn:
         row = await conn.fetchrow(sql("script_lock"), script_id)
         if row is None:
             raise InvalidInput(f"script {script_id!r} is not registered; see `bridge script list`")
@@ -134,12 +134,12 @@ async def list_scripts(dsn: str, *, site_id: int | None = None) -> list[ScriptRo
     """The registry by site and script, of one site or of all."""
     if site_id is not None:
         _check("any", site_id=site_id)
-    async with _changing(dsn, "reading the registry") as conn:
+    async with changing(dsn, "reading the registry") as conn:
         return [ScriptRow(*row.values()) for row in await conn.fetch(sql("scripts_list"), site_id)]
 
 
 @asynccontextmanager
-async def _changing(dsn: str, doing: str) -> AsyncIterator[Connection]:
+async def changing(dsn: str, doing: str) -> AsyncIterator[Connection]:
     """One transaction; what Postgres says leaves as the environment's trouble."""
     try:
         async with connection(dsn, "registry admin") as conn, conn.transaction():

@@ -6,10 +6,12 @@ import typer
 from rich.table import Table
 
 from bridge.cli.common import JsonOutput, Verbose, command_settings, result, run, write_json
+from bridge.cli.script_token import token_app
 from bridge.cli.tables import print_table
 from sinks.registry_admin import Change, ScriptRow, add_script, list_scripts, set_enabled
 
 script_app = typer.Typer(name="script", help="The registry of scripts, sites and organisations.", no_args_is_help=True)
+script_app.add_typer(token_app, name="token")
 
 ScriptId = Annotated[str, typer.Argument(metavar="SCRIPT_ID", help="The script's id, as events name it.")]
 

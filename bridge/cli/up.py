@@ -1,4 +1,4 @@
-"""`bridge up`: Kafka, Postgres and a worker on this machine until Ctrl-C, with their data kept."""
+"""`bridge up`: Kafka, Postgres, a worker and the gateway on this machine until Ctrl-C, with their data kept."""
 
 import asyncio
 import shlex
@@ -11,6 +11,7 @@ from bridge.cli.stack import DEFAULT_DIRECTORY, Directory
 from bridge.demo.environment import own_settings, worker_environment
 from bridge.demo.worker_process import WorkerProcess
 from bridge.stack import Stack, StackAddresses
+from bridge.stack.ports import LOOPBACK, choose
 from schemas.errors import InvalidInput
 from schemas.settings import Settings
 from sinks.migrate import migrate
@@ -25,7 +26,7 @@ _EVENT = (
 
 
 def up(directory: Directory = DEFAULT_DIRECTORY) -> None:
-    """Run Kafka, Postgres and a worker until Ctrl-C or SIGTERM, then drain and stop; the data stays in --dir."""
+    """Run Kafka, Postgres, a worker and the gateway until Ctrl-C or SIGTERM, then drain and stop; the data stays in --dir."""
     command_settings()
     stack = Stack(directory, progress=say)
     if stack.status().running:
@@ -42,26 +43,32 @@ async def _serve(settings: Settings, addresses: StackAddresses, directory: Path)
         await migrate(settings.dsn, months_ahead=settings.partitions_ahead)
         await apply_topics(settings)
         await add_script(settings.dsn, _SCRIPT, _SITE, org_id=_ORG)
-        worker = WorkerProcess(worker_environment(settings))
+        port = choose(asked=None, remembered=settings.gateway_port or None, taken=(), purpose="the gateway's")
+        environment = worker_environment(settings)
+        listening = ("gateway", "--host", LOOPBACK, "--port", str(port))
+        processes = [WorkerProcess(environment), WorkerProcess(environment, command=listening)]
         try:
-            await worker.start()
-            result(_welcome(addresses, directory))
-            await worker.ended()
-            worker.check()
+            await asyncio.gather(*(one.start() for one in processes))
+            result(_welcome(addresses, directory, port))
+            endings = [asyncio.create_task(one.ended()) for one in processes]
+            await asyncio.wait(endings, return_when=asyncio.FIRST_COMPLETED)
+            for one in processes:
+                one.check()
         finally:
-            say("draining the worker")
-            await worker.drain()
+            say("draining the gateway and the worker")
+            await asyncio.gather(*(one.drain() for one in processes))
     except asyncio.CancelledError:
         # Ctrl-C and SIGTERM are how this command is meant to end.
         return
 
 
-def _welcome(addresses: StackAddresses, directory: Path) -> str:
+def _welcome(addresses: StackAddresses, directory: Path, port: int) -> str:
     # By its path, since some systems have a `bridge` of their own.
     program = shlex.quote(sys.argv[0]) if Path(sys.argv[0]).name == "bridge" else "bridge"
     return f"""\
 kafka     {addresses.kafka}
 postgres  {addresses.database_url}
+gateway   http://{LOOPBACK}:{port} (its reference: /docs)
 logs      {directory / "logs"}
 
 In another terminal:
@@ -70,8 +77,10 @@ export BRIDGE_KAFKA_BOOTSTRAP_SERVERS={shlex.quote(addresses.kafka)}
 export BRIDGE_DATABASE_URL={shlex.quote(addresses.database_url)}
 
 echo '{_EVENT}' | {program} produce -
+KEY=$({program} script token create {_SCRIPT})
+curl -H "Authorization: Bearer $KEY" http://{LOOPBACK}:{port}/api/bridge/{_SCRIPT}/events -d '{{"event_type":"click","occurred_at":'$(date +%s000)'}}'
 {program} audit
 {program} script add SCRIPT_ID --site-id N
 
-Ctrl-C drains the worker and stops everything; the data stays in {directory}.
+Ctrl-C drains the gateway and the worker and stops everything; the data stays in {directory}.
 """

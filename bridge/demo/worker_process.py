@@ -1,10 +1,10 @@
-"""A real worker in a process of its own, which never outlives its owner."""
+"""A real worker, or gateway, in a process of its own, which never outlives its owner."""
 
 import asyncio
 import os
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from bridge.stack.process import decisive_line
@@ -20,17 +20,20 @@ class WorkerDied(BridgeError):
 
 
 class WorkerProcess:
-    """One `bridge worker`. `log` takes what it writes; without one it writes to our standard error."""
+    """One `bridge worker`, or another `command`. `log` takes what it writes; without one our standard error does."""
 
-    def __init__(self, environment: Mapping[str, str], log: Path | None = None) -> None:
+    def __init__(
+        self, environment: Mapping[str, str], log: Path | None = None, command: Sequence[str] = ("worker",)
+    ) -> None:
         self._environment = environment
         self._log = log
+        self._command = command
         self._process: asyncio.subprocess.Process | None = None
 
     async def start(self) -> None:
         """Launches it; returns at once."""
         words = [sys.executable, "-I", "-S", str(_KEEPER), str(os.getpid())]
-        words += [sys.executable, "-P", "-m", "bridge", "worker"]
+        words += [sys.executable, "-P", "-m", "bridge", *self._command]
         output = None if self._log is None else os.open(self._log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         try:
             self._process = await asyncio.create_subprocess_exec(
@@ -49,7 +52,7 @@ class WorkerProcess:
     def check(self) -> None:
         """Raises WorkerDied with the reason if it has ended."""
         if self._process is not None and (code := self._process.returncode) is not None:
-            raise WorkerDied(f"the worker ended with exit code {code}{self._last_words()}")
+            raise WorkerDied(f"the {self._command[0]} ended with exit code {code}{self._last_words()}")
 
     async def ended(self) -> None:
         """Waits until it has ended."""
@@ -67,7 +70,9 @@ class WorkerProcess:
             return await asyncio.wait_for(process.wait(), _DRAIN_SECONDS)
         except TimeoutError:
             process.kill()
-            raise WorkerDied(f"the worker did not end within {_DRAIN_SECONDS:g} s{self._last_words()}") from None
+            raise WorkerDied(
+                f"the {self._command[0]} did not end within {_DRAIN_SECONDS:g} s{self._last_words()}"
+            ) from None
 
     def _last_words(self) -> str:
         """The line of its log that tells why, if there is one."""

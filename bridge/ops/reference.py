@@ -1,4 +1,4 @@
-"""The contracts as JSON Schemas, and the reference pages that are made from code."""
+"""The contracts as JSON Schemas and AsyncAPI, and the reference pages that are made from code."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -10,6 +10,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from bridge.cli.common import write_json
+from bridge.ops.asyncapi import asyncapi
 from schemas import headers
 from schemas.audit_report import AuditReport
 from schemas.bridge_event import BridgeEvent
@@ -24,6 +25,7 @@ from schemas.reasons import ERRORS, DroppedReason
 from schemas.replay import PlanSummary, ReplaySummary
 from schemas.run_summary import ProcessSummary, RunSummary
 from schemas.settings import Settings
+from schemas.topics import TopicSpec
 
 MADE_BY: Final = "made by `bridge schema docs`; edit the code, not this page"
 _MODELS: Final[dict[str, type[BaseModel]]] = {
@@ -47,11 +49,14 @@ def contracts() -> dict[str, Any]:
     models = {name: model.model_json_schema() for name, model in _MODELS.items()}
     # The model forbids what the upcaster has moved to `properties._extra` by then; producers may send it.
     models["raw_event_v1"]["additionalProperties"] = True
+    settings = Settings.model_construct()
+    specs = _topics(settings)
     return models | {
         "bridge_event": msgspec.json.schema(BridgeEvent),
         "headers": _header_names(),
         "errors": _errors(),
-        "topics": _topics(),
+        "topics": [spec._asdict() for spec in specs],
+        "asyncapi": asyncapi(models, specs, settings),
     }
 
 
@@ -74,15 +79,13 @@ def _errors() -> dict[str, Any]:
     }
 
 
-def _topics() -> list[dict[str, Any]]:
+def _topics(settings: Settings) -> list[TopicSpec]:
     """The topics as the settings' defaults declare them, whatever this process's environment says."""
-    settings = Settings.model_construct()
-    specs = settings.topics.specs(
+    return settings.topics.specs(
         partitions=settings.topic_partitions,
         replication=settings.topic_replication,
         min_insync=settings.topic_min_insync,
     )
-    return [spec._asdict() for spec in specs]
 
 
 def export_contracts(directory: Path) -> list[Path]:

@@ -151,3 +151,28 @@ def test_the_commands(database_url: str) -> None:
     assert "s[b]1" in table
     (row,) = json.loads(bridge("list", "--site-id", "3", "--json-output", "-")[1])
     assert (row["script_id"], row["enabled"], row["origins"]) == ("s[b]1", False, ["https://a.com"])
+
+
+def test_the_commands_of_api_keys(database_url: str) -> None:
+    """Two may be active; the key is shown once, its secret is nowhere, and a revoked one makes room."""
+
+    def bridge(*words: str) -> tuple[int, str, str]:
+        done = run([sys.executable, "-m", "bridge", "script", *words], changed={"BRIDGE_DATABASE_URL": database_url})
+        return done.returncode, done.stdout, done.stderr
+
+    assert bridge("token", "create", "s1")[0] == 3
+    bridge("add", "s1", "--site-id", "3")
+    code, first, told = bridge("token", "create", "s1", "--note", "the shop's backend")
+    assert (code, first[:3], first.strip() in told) == (0, "sk_", False)
+    bridge("token", "create", "s1")
+    code, _, error = bridge("token", "create", "s1")
+    assert (code, "has 2 active keys already" in error) == (3, True)
+    key_id, secret = first.strip().split("_")[1:]
+    listed = bridge("token", "list", "s1", "--json-output", "-")[1]
+    assert secret not in listed
+    assert {row["key_id"]: row["state"] for row in json.loads(listed)}[key_id] == "active"
+    assert bridge("token", "revoke", "s1", key_id) == (0, f"{key_id}: revoked\n", "")
+    assert "was revoked already" in bridge("token", "revoke", "s1", key_id)[1]
+    assert bridge("token", "revoke", "s1", "nonsense")[0] == 3
+    assert bridge("token", "create", "s1")[0] == 0
+    assert "the shop's backend" in bridge("token", "list", "s1")[1]

@@ -1,0 +1,147 @@
+"""`python -m bench gateway`: requests and events a second over HTTP, beside a bare endpoint and a bare producer."""
+
+import argparse
+import asyncio
+import json
+import os
+import random
+import signal
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import httpx
+
+from bench import http_load, stand
+from bench.load import records, script_of
+from bridge.stack.stack import StackAddresses
+from schemas.settings import Settings
+from sinks.kafka import make_producer
+from sinks.migrate import migrate
+from sinks.registry_admin import add_script
+from sinks.script_tokens import create_token
+from sinks.topics_admin import apply_topics
+
+BAR = 0.5
+BAR_P99_MS = 50
+BATCH = 100
+SITE = 1
+
+
+def arguments(words: list[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m bench gateway", description=__doc__)
+    parser.add_argument("--seconds", type=float, default=8, help="how long each figure is measured")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--connections", type=int, default=64)
+    return parser.parse_args(words)
+
+
+def events(count: int) -> list[bytes]:
+    """Sound and broken events of one script, as the load has them."""
+    rng = random.Random(3)
+    found = [value for _, value in records(count * 2, 3) if value.endswith(b"}")][:count]
+    rng.shuffle(found)
+    mine = f'"site_id":{SITE},"script_id":"{script_of(SITE)}"'.encode()
+    return [mine.join(_cut(value)) for value in found]
+
+
+def _cut(value: bytes) -> tuple[bytes, bytes]:
+    before, _, rest = value.partition(b'"site_id":')
+    return before, rest[rest.index(b',"event_type"') :]
+
+
+@contextmanager
+def server(words: list[str], environment: dict[str, str]) -> Iterator[str]:
+    """The URL of a server that tells it in its first line; ended with SIGTERM."""
+    process = subprocess.Popen(
+        [sys.executable, *words], env=os.environ | environment, stdout=subprocess.PIPE, start_new_session=True
+    )
+    try:
+        assert process.stdout is not None
+        url = process.stdout.readline().decode().split()[1]
+        deadline = time.monotonic() + 30
+        while True:
+            try:
+                httpx.get(url, timeout=1)
+                break
+            except httpx.HTTPError:
+                if time.monotonic() > deadline:
+                    raise
+        yield url
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.wait(30)
+
+
+async def prepared(settings: Settings) -> str:
+    """Topics, schema, the script, and a key of it."""
+    await migrate(settings.dsn)
+    await apply_topics(settings)
+    await add_script(settings.dsn, script_of(SITE), SITE)
+    return (await create_token(settings.dsn, script_of(SITE))).text
+
+
+async def produce(settings: Settings, found: list[bytes], seconds: float) -> float:
+    """Events a second of a producer that is handed them as quickly as it takes them."""
+    pairs = [(f"{SITE}:{json.loads(value)['event_id']}".encode(), value) for value in found[: BATCH * 10]]
+    async with make_producer(settings, enable_idempotence=True) as producer:
+        begun = time.perf_counter()
+        sent: set[asyncio.Future[object]] = set()
+        count = 0
+        while time.perf_counter() - begun < seconds:
+            for key, value in pairs:
+                sent.add(await producer.send(settings.topics.raw, value, key=key))
+            count += len(pairs)
+            if len(sent) > 20_000:
+                await asyncio.gather(*sent)
+                sent.clear()
+        await asyncio.gather(*sent)
+        return count / (time.perf_counter() - begun)
+
+
+def main(words: list[str]) -> int:
+    options = arguments(words)
+    found = events(5000)
+    path = f"/api/bridge/{script_of(SITE)}/events"
+    batches = [b"[" + b",".join(found[start : start + BATCH]) + b"]" for start in range(0, len(found), BATCH)]
+    with stand.servers() as addresses:
+        settings = stand.settings_of(addresses)
+        key = asyncio.run(prepared(settings))
+        environment = _environment(addresses)
+
+        def load(url: str, bodies: list[bytes], rate: float = 0) -> http_load.Load:
+            return http_load.run(url + path, key, bodies, options.connections, options.seconds, rate)
+
+        rounds = []
+        for number in range(options.rounds):
+            with server(["-m", "bench.bare_endpoint"], {}) as url:
+                bare = load(url, found).per_second
+            with server(["-m", "bridge", "gateway", "--port", "0"], environment) as url:
+                single = load(url, found).per_second
+                many = load(url, batches).per_second * BATCH
+            producer = asyncio.run(produce(settings, found, options.seconds))
+            rounds.append({"bare": bare, "single": single, "batches": many, "producer": producer})
+            sys.stderr.write(
+                f"round {number + 1}: {json.dumps({name: round(one) for name, one in rounds[-1].items()})}\n"
+            )
+        rate = statistics.median(one["single"] for one in rounds) / 2
+        with server(["-m", "bridge", "gateway", "--port", "0"], environment) as url:
+            load(url, found, rate)
+            half = load(url, found, rate)
+    result = {"rate": half.per_second} | half.milliseconds()
+    ratios = {
+        name: statistics.median(one[ours] / one[theirs] for one in rounds)
+        for name, ours, theirs in (("single", "single", "bare"), ("batches", "batches", "producer"))
+    }
+    print(f"single posts: {ratios['single']:.2f} of a bare endpoint; batches: {ratios['batches']:.2f} of a bare producer; "
+          f"at half load p99 {result['p99_ms']:.1f} ms")  # fmt: skip
+    stand.keep("gateway", {"rounds": rounds, "half_load": result})
+    return 0 if min(ratios.values()) >= BAR and result["p99_ms"] < BAR_P99_MS else 1
+
+
+def _environment(addresses: StackAddresses) -> dict[str, str]:
+    limits = {"gateway_script_events_per_second": 0, "gateway_address_requests_per_second": 0, "log_level": "WARNING"}
+    return stand.environment_of(addresses, secret_key="0123456789abcdef0123456789abcdef", **limits)

@@ -1,0 +1,40 @@
+"""`bridge gateway`: takes events over HTTP until it is told to stop."""
+
+import os
+import secrets
+from typing import Annotated
+
+import typer
+
+from bridge.cli.common import Verbose, command_settings, result, run, say
+
+
+def gateway(
+    host: Annotated[str | None, typer.Option(help="Address to listen on; 0.0.0.0 for all.")] = None,
+    port: Annotated[int | None, typer.Option(min=0, max=65535, help="Port; 0 chooses a free one.")] = None,
+    processes: Annotated[int | None, typer.Option(min=1, max=64, help="Processes that serve the port.")] = None,
+    verbose: Verbose = False,
+) -> None:
+    """Takes events over HTTP until SIGTERM or Ctrl-C, then finishes the requests in hand.
+
+    Ends with 0 after a drain and 3 with what to change when the start guards refuse or the port is taken.
+    """
+    given = {"gateway_host": host, "gateway_port": port, "gateway_processes": processes}
+    if verbose:
+        os.environ["BRIDGE_LOG_LEVEL"] = "DEBUG"
+    settings = command_settings(verbose=verbose, guarded=True, **given)
+    if settings.secret_key is None and settings.env != "production":
+        say("warning: BRIDGE_SECRET_KEY is not set: browsers' tokens are good until this gateway ends")
+        # Its processes read their settings from the environment.
+        os.environ["BRIDGE_SECRET_KEY"] = secrets.token_hex(32)
+        settings = command_settings(verbose=verbose, guarded=True, **given)
+    from bridge.gateway.server import address_of, listening_socket, serve, serve_with_processes
+    from streams.start import ready
+
+    run(ready(settings))
+    with listening_socket(settings.gateway_host, settings.gateway_port) as bound:
+        result(f"gateway {address_of(bound)}")
+        if settings.gateway_processes == 1:
+            run(serve(settings, bound))
+        else:
+            serve_with_processes(settings, bound)

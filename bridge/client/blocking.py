@@ -1,0 +1,69 @@
+"""The same client for programs without an event loop: it runs one in a thread of its own."""
+
+import asyncio
+import threading
+from collections.abc import Coroutine, Mapping
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+from bridge.client.client import FLUSH_SECONDS, BridgeClient
+from bridge.client.errors import NotDelivered
+from bridge.client.options import Options
+from schemas.errors import InvalidInput
+
+T = TypeVar("T")
+
+
+class BlockingBridgeClient:
+    """BridgeClient with plain methods, which any thread may call; after a fork the child needs a client of its own."""
+
+    def __init__(self, url: str, script_id: str, api_key: str, options: Options | None = None) -> None:
+        self._client = BridgeClient(url, script_id, api_key, options)
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="bridge-client", daemon=True)
+        self._ending = threading.Lock()
+        self._thread.start()
+
+    def track(self, event_type: str, properties: Mapping[str, Any] | None = None, **fields: Any) -> str:
+        """As BridgeClient.track."""
+        return self._run(self._client.track(event_type, properties, **fields))
+
+    def send(self, event: Mapping[str, Any]) -> str:
+        """As BridgeClient.send."""
+        return self._run(self._client.send(event))
+
+    def flush(self, timeout: float = FLUSH_SECONDS) -> None:
+        """As BridgeClient.flush."""
+        self._run(self._client.flush(timeout))
+
+    def close(self, timeout: float = FLUSH_SECONDS) -> None:
+        """As BridgeClient.close; the thread ends with it."""
+        with self._ending:
+            if self._loop.is_closed():
+                return
+            try:
+                self._run(self._client.close(timeout))
+            finally:
+                self._loop.call_soon_threadsafe(self._loop.stop)
+                self._thread.join()
+                self._loop.close()
+
+    def __enter__(self) -> Self:
+        self._run(self._client.__aenter__())
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            self.close()
+        except NotDelivered as lost:
+            if error is None:
+                raise
+            error.add_note(f"besides, {lost}")
+
+    def _run(self, work: Coroutine[Any, Any, T]) -> T:
+        if self._loop.is_closed():
+            work.close()
+            raise InvalidInput("the client is closed")
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result()

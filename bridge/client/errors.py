@@ -1,0 +1,48 @@
+"""What the client raises: a full buffer, and what could not be delivered."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from schemas.errors import BridgeError
+
+_NAMED = 3
+
+
+class Undelivered(NamedTuple):
+    """An event that will not be tried again, byte for byte as it was sent, and why; the id is what makes it safe to send anew."""
+
+    event_id: str
+    body: bytes
+    error_code: str
+    reason: str
+
+
+class BufferFull(BridgeError):
+    """The buffer or the spool is at its bound: the event was not taken."""
+
+
+class NotDelivered(BridgeError):
+    """What `flush` or `close` could not deliver.
+
+    `undelivered` are given up and handed over with this error, once; `waiting` counts those that are still to be
+    tried, in memory or, if `spooled`, on disk, where the next client with the same spool finds them.
+    """
+
+    def __init__(
+        self, undelivered: Sequence[Undelivered], *, waiting: int = 0, spooled: bool = False, reason: str = ""
+    ) -> None:
+        self.undelivered = tuple(undelivered)
+        self.waiting = waiting
+        self.spooled = spooled
+        super().__init__(self._said(reason))
+
+    def _said(self, reason: str) -> str:
+        said = []
+        if self.undelivered:
+            named = ", ".join(f"{one.event_id} ({one.error_code}: {one.reason})" for one in self.undelivered[:_NAMED])
+            more = len(self.undelivered) - _NAMED
+            said.append(f"{len(self.undelivered)} not delivered: {named}" + (f" and {more} more" if more > 0 else ""))
+        if self.waiting:
+            place = "in the spool" if self.spooled else "in memory"
+            said.append(f"{self.waiting} still wait {place}" + (f" ({reason})" if reason else ""))
+        return "; ".join(said)

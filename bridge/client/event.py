@@ -1,0 +1,63 @@
+"""From a mapping to the bytes of one event: an id and a time of its own, within the bounds that the stream keeps."""
+
+import json
+import os
+import time
+import uuid
+from collections.abc import Mapping
+from datetime import datetime
+from decimal import Decimal
+from typing import Any, Final, NamedTuple
+
+from schemas.errors import InvalidInput
+
+MAX_EVENT_BYTES: Final = 64 * 1024
+MAX_EVENT_ID: Final = 128
+MAX_EVENT_TYPE: Final = 64
+
+
+class Event(NamedTuple):
+    """One event on its way: its id, and the JSON that is sent, without a newline."""
+
+    event_id: str
+    body: bytes
+
+
+def uuid7(epoch_ms: int) -> str:
+    """A UUIDv7: the time in milliseconds, then 74 random bits."""
+    bits = int.from_bytes(os.urandom(10), "big")
+    high = (epoch_ms & (1 << 48) - 1) << 80 | 7 << 76 | (bits >> 62 & 0xFFF) << 64
+    return str(uuid.UUID(int=high | 2 << 62 | bits & (1 << 62) - 1))
+
+
+def make_event(fields: Mapping[str, Any]) -> Event:
+    """The event with `event_id` and `occurred_at` filled in; raises InvalidInput that names what no stream would take."""
+    now_ms = time.time_ns() // 1_000_000
+    document = {name: value for name, value in fields.items() if value is not None}
+    event_id = document.setdefault("event_id", uuid7(now_ms))
+    document.setdefault("occurred_at", now_ms)
+    _check_text("event_id", event_id, MAX_EVENT_ID)
+    _check_text("event_type", document.get("event_type"), MAX_EVENT_TYPE)
+    try:
+        body = json.dumps(document, ensure_ascii=False, allow_nan=False, separators=(",", ":"), default=_plain).encode()
+    except (TypeError, ValueError, RecursionError) as error:
+        raise InvalidInput(f"event {event_id!r} is no JSON: {error or type(error).__name__}") from error
+    if len(body) > MAX_EVENT_BYTES:
+        raise InvalidInput(f"event {event_id!r} has {len(body)} bytes of JSON; at most {MAX_EVENT_BYTES} are taken")
+    return Event(event_id, body)
+
+
+def _check_text(name: str, value: Any, longest: int) -> None:
+    if not isinstance(value, str) or not 0 < len(value) <= longest:
+        raise InvalidInput(f"{name}: {value!r} is not a text of 1 to {longest} characters")
+
+
+def _plain(value: Any) -> str:
+    """What JSON lacks and the contract has a text for."""
+    if isinstance(value, datetime):
+        if value.tzinfo is None:
+            raise TypeError(f"the time {value} has no offset")
+        return value.isoformat()
+    if isinstance(value, Decimal | uuid.UUID):
+        return str(value)
+    raise TypeError(f"a {type(value).__name__} has no form in JSON")

@@ -1,0 +1,55 @@
+"""What a client may be told: sizes, times, and where the spool lies."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from schemas.errors import InvalidInput
+
+MIB = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """Times in seconds, sizes in bytes; raises InvalidInput that names what is out of range.
+
+    `when_full` is what `send` does at the bound of the buffer: wait for room, or raise BufferFull. `retry_for` bounds
+    the tries of a batch without a spool; with one a batch is tried until it is delivered. `spool_sync` is when the
+    spool is forced to disk: `always` before `send` returns, `interval` once a second and at `flush` and `close`,
+    `never` by the system. A process that crashes loses nothing in any of them; a machine that does, up to a second
+    or more.
+    """
+
+    batch_events: int = 100
+    batch_bytes: int = MIB // 2
+    linger: float = 0.1
+    concurrency: int = 4
+    buffer_events: int = 10_000
+    buffer_bytes: int = 64 * MIB
+    when_full: Literal["block", "error"] = "block"
+    retry_for: float = 60.0
+    request_timeout: float = 15.0
+    compress: bool = True
+    spool: Path | str | None = None
+    spool_bytes: int = 1024 * MIB
+    spool_sync: Literal["always", "interval", "never"] = "interval"
+
+    def __post_init__(self) -> None:
+        for name, low, high in (
+            ("batch_events", 1, 500),
+            ("batch_bytes", 128 * 1024, MIB),
+            ("linger", 0, 3600),
+            ("concurrency", 1, 64),
+            ("buffer_events", 1, None),
+            ("buffer_bytes", 128 * 1024, None),
+            ("retry_for", 0, None),
+            ("request_timeout", 0.001, 3600),
+            ("spool_bytes", MIB, None),
+        ):
+            value = getattr(self, name)
+            if value < low or (high is not None and value > high):
+                to = "" if high is None else f" and at most {high}"
+                raise InvalidInput(f"{name}: {value} is out of range; it has to be at least {low}{to}")
+        for name, allowed in (("when_full", ("block", "error")), ("spool_sync", ("always", "interval", "never"))):
+            if getattr(self, name) not in allowed:
+                raise InvalidInput(f"{name}: {getattr(self, name)!r} is not one of {', '.join(allowed)}")

@@ -1,0 +1,102 @@
+"""Events between `send` and their delivery: what any queue does, and the one in memory."""
+
+import asyncio
+from collections import deque
+from collections.abc import Sequence
+from typing import Protocol
+
+from bridge.client.errors import BufferFull, Undelivered
+from bridge.client.event import Event
+
+
+class Batch(list[Event]):
+    """Events that are tried together; `first` is the number of the first among all that were taken from the queue."""
+
+    def __init__(self, events: Sequence[Event], first: int) -> None:
+        super().__init__(events)
+        self.first = first
+
+
+class EventQueue(Protocol):
+    """First in, first tried. `appended` and `taken` count events from the queue's beginning."""
+
+    appended: int
+    taken: int
+
+    def append(self, event: Event) -> None:
+        """Takes one event; raises BufferFull."""
+
+    def take(self, most: int, size: int) -> Batch:
+        """The next events, at least one, at most `most`, of at most `size` bytes unless a single one is larger."""
+
+    def settle(self, batch: Batch, undelivered: Sequence[Undelivered]) -> None:
+        """The batch is done with, but for what is named."""
+
+    def abandon(self, batches: Sequence[Batch], reason: str) -> int:
+        """At the end: gives up whatever isn't settled, or keeps it for the next client and says how many."""
+
+    def hand_over(self) -> list[Undelivered]:
+        """What was given up since the last call; its places are free then."""
+
+    async def sync(self, number: int) -> None:
+        """Forces the first `number` events to disk, where there is one."""
+
+    def close(self) -> None:
+        """Lets go of files."""
+
+
+class MemoryQueue:
+    """At most so many events and bytes, from `append` until they are settled or handed over."""
+
+    def __init__(self, events: int, size: int) -> None:
+        self._most_events = events
+        self._most_bytes = size
+        self._waiting: deque[Event] = deque()
+        self._undelivered: list[Undelivered] = []
+        self._events = 0
+        self._bytes = 0
+        self.appended = 0
+        self.taken = 0
+
+    def append(self, event: Event) -> None:
+        if self._events >= self._most_events or self._bytes + len(event.body) > self._most_bytes:
+            stuck = len(self._undelivered)
+            held = f", {stuck} of them given up: `flush` hands those over" if stuck else ""
+            raise BufferFull(f"the buffer is full: {self._events} events, {self._bytes} bytes{held}")
+        self._waiting.append(event)
+        self._events += 1
+        self._bytes += len(event.body)
+        self.appended += 1
+
+    def take(self, most: int, size: int) -> Batch:
+        batch = Batch([], self.taken)
+        while self._waiting and len(batch) < most:
+            size -= len(self._waiting[0].body)
+            if batch and size < 0:
+                break
+            batch.append(self._waiting.popleft())
+        self.taken += len(batch)
+        return batch
+
+    def settle(self, batch: Batch, undelivered: Sequence[Undelivered]) -> None:
+        self._events -= len(batch) - len(undelivered)
+        self._bytes -= sum(len(event.body) for event in batch) - sum(len(one.body) for one in undelivered)
+        self._undelivered += undelivered
+
+    def abandon(self, batches: Sequence[Batch], reason: str) -> int:
+        for batch in [*batches, list(self._waiting)]:
+            self._undelivered += [Undelivered(*event, "closed", reason) for event in batch]
+        self._waiting.clear()
+        return 0
+
+    def hand_over(self) -> list[Undelivered]:
+        handed, self._undelivered = self._undelivered, []
+        self._events -= len(handed)
+        self._bytes -= sum(len(one.body) for one in handed)
+        return handed
+
+    async def sync(self, number: int) -> None:  # noqa: ARG002 - memory has no disk
+        await asyncio.sleep(0)
+
+    def close(self) -> None:
+        return

@@ -1,0 +1,280 @@
+"""A queue on disk that outlives its process: append-only segments, a mark of how far they are delivered, a lock.
+
+A line is `<crc32> <event_id as JSON> <event>`, so that a torn one is told from a whole one and its neighbours can be read.
+"""
+
+import asyncio
+import errno
+import fcntl
+import json
+import logging
+import os
+import time
+import zlib
+from collections import deque
+from collections.abc import Sequence
+from pathlib import Path
+from typing import IO, Final
+
+from bridge.client.errors import BufferFull, Undelivered
+from bridge.client.event import Event
+from bridge.client.queue import Batch
+from schemas.errors import EnvironmentUnfit, InvalidInput
+
+SEGMENT_BYTES: Final = 8 * 1024 * 1024
+_CHUNK_BYTES: Final = 1024 * 1024
+_REMEMBERED: Final = 1000
+_SUFFIX: Final = ".events"
+
+log = logging.getLogger(__name__)
+
+
+def line_of(event: Event) -> bytes:
+    """The event as a line of a segment."""
+    rest = json.dumps(event.event_id).encode() + b" " + event.body
+    return b"%08x %b\n" % (zlib.crc32(rest), rest)
+
+
+def event_of(line: bytes) -> Event | None:
+    """The event of a line, None if the line is not whole."""
+    checksum, _, rest = line.removesuffix(b"\n").partition(b" ")
+    if not line.endswith(b"\n") or checksum != b"%08x" % zlib.crc32(rest):
+        return None
+    text = rest.decode()
+    event_id, end = json.JSONDecoder().raw_decode(text)
+    return Event(event_id, text[end + 1 :].encode())
+
+
+class SpoolQueue:
+    """Keeps what is appended under `directory` until it is delivered; at most `size` bytes lie there.
+
+    Raises InvalidInput if another client uses the directory, EnvironmentUnfit if it can't be written. What the gateway
+    refuses for good is written to `refused.jsonl` there. After a crash the last batches are delivered again under the
+    same ids. Its file operations block, for the time of a write to the page cache; forcing to disk is done in a thread.
+    """
+
+    def __init__(self, directory: Path, size: int) -> None:
+        self._directory = directory
+        self._most_bytes = size
+        self._segment_bytes = min(SEGMENT_BYTES, size // 4)
+        self._undelivered: deque[Undelivered] = deque(maxlen=_REMEMBERED)
+        self._out: list[tuple[Batch, int, int]] = []
+        self._done: set[int] = set()
+        self._syncing = asyncio.Lock()
+        self._synced = 0
+        self._refused = directory / "refused.jsonl"
+        try:
+            directory.mkdir(parents=True, exist_ok=True)
+            self._lock = (directory / "lock").open("wb")
+        except OSError as error:
+            raise EnvironmentUnfit(f"the spool {directory} can't be written: {error.strerror}") from error
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            self._lock.close()
+            raise InvalidInput(f"the spool {directory} is in use by another client; each needs its own") from error
+        self._segments = sorted(int(path.stem) for path in directory.glob(f"*{_SUFFIX}") if path.stem.isdecimal())
+        self._position = self._marked()
+        self._writing: IO[bytes] | None = None
+        self._reading: IO[bytes] | None = None
+        self._bytes = sum(map(_size, [self._refused, *map(self._path, self._segments)]))
+        self.taken = 0
+        self.appended = self._left()
+
+    def append(self, event: Event) -> None:
+        """Writes one event; raises BufferFull if the spool is at its bound or the disk is full."""
+        line = line_of(event)
+        if self._bytes + len(line) > self._most_bytes:
+            raise BufferFull(f"the spool {self._directory} is full: {self._bytes} bytes")
+        try:
+            self._write(line)
+        except OSError as error:
+            raise BufferFull(f"the spool {self._directory} takes no more: {error.strerror}") from error
+        self._bytes += len(line)
+        self.appended += 1
+
+    def take(self, most: int, size: int) -> Batch:
+        """The next events; what can't be read is passed over, and reported unless it is a crash's torn last line."""
+        batch = Batch([], self.taken)
+        while len(batch) < most and self.taken + len(batch) < self.appended:
+            segment, start = self._position
+            try:
+                line = self._read()
+            except OSError as error:
+                raise EnvironmentUnfit(f"the spool {self._directory} can't be read: {error.strerror}") from error
+            if line is None:
+                self.taken = self.appended - len(batch)
+                break
+            event = event_of(line)
+            if event is None:
+                self._pass_over(line)
+                continue
+            size -= len(event.body)
+            if batch and size < 0:
+                self._position = (segment, start)
+                break
+            batch.append(event)
+        self.taken += len(batch)
+        self._out.append((batch, *self._position))
+        return batch
+
+    def settle(self, batch: Batch, undelivered: Sequence[Undelivered]) -> None:
+        self._refuse(undelivered)
+        self._done.add(id(batch))
+        moved = None
+        while self._out and id(self._out[0][0]) in self._done:
+            settled, *place = self._out.pop(0)
+            self._done.discard(id(settled))
+            moved = place
+        if moved:
+            self._mark(*moved)
+
+    def abandon(self, batches: Sequence[Batch], reason: str) -> int:  # noqa: ARG002 - the next client says why, if need be
+        return self.appended - self.taken + sum(map(len, batches))
+
+    def hand_over(self) -> list[Undelivered]:
+        handed = list(self._undelivered)
+        self._undelivered.clear()
+        return handed
+
+    async def sync(self, number: int) -> None:
+        """One sync at a time, for all who wait; raises EnvironmentUnfit."""
+        async with self._syncing:
+            if self._synced >= number or self._writing is None:
+                return
+            written = self.appended
+            # A descriptor of its own: the segment may be closed for the next one meanwhile.
+            descriptor = os.dup(self._writing.fileno())
+            try:
+                await asyncio.to_thread(os.fsync, descriptor)
+            except OSError as error:
+                raise EnvironmentUnfit(f"the spool {self._directory} can't be synced: {error.strerror}") from error
+            finally:
+                os.close(descriptor)
+            self._synced = written
+
+    def close(self) -> None:
+        """Lets go of the files; where all is delivered none but those of refused events are left."""
+        if self.taken == self.appended and not self._out:
+            # The mark goes last: without it a segment that is left would be delivered again.
+            for path in [*map(self._path, self._segments), self._directory / "mark"]:
+                path.unlink(missing_ok=True)
+        for file in (self._writing, self._reading, self._lock):
+            if file is not None:
+                file.close()
+
+    def _path(self, number: int) -> Path:
+        return self._directory / f"{number:012d}{_SUFFIX}"
+
+    def _write(self, line: bytes) -> None:
+        file = self._writing
+        if file is None or file.tell() >= self._segment_bytes:
+            file = self._next_segment()
+        before = file.tell()
+        try:
+            if file.write(line) != len(line):
+                raise OSError(errno.ENOSPC, "a write was cut short, the disk is full")
+        except OSError:
+            os.ftruncate(file.fileno(), before)
+            file.seek(before)
+            raise
+
+    def _next_segment(self) -> IO[bytes]:
+        # A segment that an earlier process began may end in a torn line: it is never written on.
+        number = max([self._position[0], *self._segments]) + 1
+        opened = self._path(number).open("xb", buffering=0)
+        if self._writing is not None:
+            os.fsync(self._writing.fileno())
+            self._writing.close()
+        self._writing = opened
+        self._segments.append(number)
+        descriptor = os.open(self._directory, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+        return opened
+
+    def _read(self) -> bytes | None:
+        """The next line and the position behind it; None at the end of all segments."""
+        while self._segments:
+            segment, offset = self._position
+            if segment in self._segments:
+                if self._reading is None or self._reading.name != str(self._path(segment)):
+                    if self._reading is not None:
+                        self._reading.close()
+                    self._reading = self._path(segment).open("rb")
+                self._reading.seek(offset)
+                if line := self._reading.readline():
+                    self._position = (segment, offset + len(line))
+                    return line
+            later = [number for number in self._segments if number > segment]
+            if not later:
+                return None
+            self._position = (later[0], 0)
+        return None
+
+    def _pass_over(self, line: bytes) -> None:
+        self.taken += 1
+        if not line.endswith(b"\n"):
+            log.warning(
+                "the spool %s: passed over the torn end of a segment, of which `send` never returned", self._directory
+            )
+            return
+        text = line.decode(errors="replace").rstrip("\n")
+        self._refuse([Undelivered("", line, "spool_damaged", f"the spool held a damaged line: {text[:200]}")])
+
+    def _refuse(self, undelivered: Sequence[Undelivered]) -> None:
+        self._undelivered += undelivered
+        lines = "".join(
+            json.dumps({**one._asdict(), "body": one.body.decode(errors="replace"), "at": int(time.time())}) + "\n"
+            for one in undelivered
+        )
+        if lines:
+            try:
+                with self._refused.open("a", encoding="utf-8") as file:
+                    file.write(lines)
+                self._bytes += len(lines)
+            except OSError as error:
+                log.error("the spool %s: refused events can't be written down: %s", self._directory, error.strerror)
+
+    def _marked(self) -> tuple[int, int]:
+        """Segment and offset up to which everything was delivered; from the start if that is not known: twice does no harm."""
+        try:
+            segment, offset = (self._directory / "mark").read_text().split()
+            return int(segment), int(offset)
+        except (OSError, ValueError):
+            return 0, 0
+
+    def _mark(self, segment: int, offset: int) -> None:
+        new = self._directory / "mark.new"
+        try:
+            new.write_text(f"{segment} {offset}\n")
+            new.replace(self._directory / "mark")
+            while self._segments and self._segments[0] < segment:
+                path = self._path(self._segments[0])
+                self._bytes -= path.stat().st_size
+                path.unlink()
+                self._segments.pop(0)
+        except OSError as error:
+            # What is not marked is delivered again, under the same ids.
+            log.warning("the spool %s: can't mark what is delivered: %s", self._directory, error.strerror)
+
+    def _left(self) -> int:
+        """How many lines stand behind the mark."""
+        marked, offset = self._position
+        lines = 0
+        for number in self._segments:
+            if number >= marked:
+                with self._path(number).open("rb") as file:
+                    file.seek(offset if number == marked else 0)
+                    last = b"\n"
+                    while chunk := file.read(_CHUNK_BYTES):
+                        lines += chunk.count(b"\n")
+                        last = chunk[-1:]
+                lines += last != b"\n"
+        return lines
+
+
+def _size(path: Path) -> int:
+    return path.stat().st_size if path.exists() else 0

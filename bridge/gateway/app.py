@@ -1,0 +1,157 @@
+"""One gateway process: its services, started and stopped with the server, and the routes that are not a script's."""
+
+import asyncio
+import logging
+import multiprocessing
+import os
+import signal
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import structlog
+from fastapi import FastAPI, Request, Response
+from fastapi.responses import HTMLResponse, JSONResponse
+from starlette.exceptions import HTTPException
+
+from bridge.gateway.docs_page import docs_page
+from bridge.gateway.exposition import exposition
+from bridge.gateway.front import Front
+from bridge.gateway.health import product_version
+from bridge.gateway.openapi import completed
+from bridge.gateway.problems import Code, Problem
+from bridge.gateway.protocol import BoundedProtocol
+from bridge.gateway.services import Services
+from schemas.settings import Settings, load_settings
+from sinks import metrics
+from sinks.kafka_connection import name_closed_connections
+from streams.logs import configure_logs
+
+_GAUGES_SECONDS = 1.0
+_POLICY = "default-src 'none'; style-src 'unsafe-inline'"
+_NOT_FOUND, _METHOD_NOT_ALLOWED = 404, 405
+
+log = structlog.get_logger(__name__)
+
+
+def process_app() -> Front:
+    """The application of a process that uvicorn starts, by the settings of its environment."""
+    settings = load_settings()
+    configure_logs(settings.log_level, settings.log_format)
+    quiet_server()
+    name_closed_connections()
+    BoundedProtocol.bound(settings)
+    return create_app(settings)
+
+
+def quiet_server() -> None:
+    """What a client sends is no news for uvicorn's log; that it was refused is counted."""
+    logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
+
+
+def create_app(settings: Settings) -> Front:
+    """The ASGI application; its services live as long as its lifespan."""
+    rest = FastAPI(
+        title="Ghostlink Bridge gateway", version=product_version(), docs_url=None, redoc_url=None, openapi_url=None
+    )
+    front = Front(rest, settings, lambda front: _running(settings, front))
+    _add_routes(rest, front, settings)
+    return front
+
+
+@asynccontextmanager
+async def _running(settings: Settings, front: Front) -> AsyncIterator[Services]:
+    services = Services(settings)
+    await services.producers.load()
+    await services.publisher.start()
+    tasks = [
+        asyncio.create_task(services.producers.follow()),
+        asyncio.create_task(_keep_gauges(services, front)),
+    ]
+    _end_with_parent()
+    try:
+        yield services
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await services.publisher.close()
+
+
+def _end_with_parent() -> None:
+    """One process of several is told to end when the one that started it is gone, however that ended."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        loop = asyncio.get_running_loop()
+
+        def end() -> None:
+            loop.remove_reader(parent.sentinel)
+            os.kill(os.getpid(), signal.SIGTERM)
+
+        loop.add_reader(parent.sentinel, end)
+
+
+async def _keep_gauges(services: Services, front: Front) -> None:
+    bodies = metrics.GATEWAY_BYTES_IN_FLIGHT.labels("bodies")
+    records = metrics.GATEWAY_BYTES_IN_FLIGHT.labels("records")
+    metrics.GATEWAY_BYTES_BOUND.set(services.settings.gateway_max_bytes_in_flight)
+    while True:
+        bodies.set(services.room.taken)
+        records.set(services.publisher.bytes_in_flight)
+        metrics.GATEWAY_REQUESTS_IN_FLIGHT.set(front.in_hand)
+        await asyncio.sleep(_GAUGES_SECONDS)
+
+
+def _add_routes(app: FastAPI, front: Front, settings: Settings) -> None:
+    @app.get("/", tags=["health"], summary="That it is here")
+    async def root() -> dict[str, str]:
+        return {"status": "ok"}
+
+    @app.get("/health", tags=["health"], summary="Liveness: asks nobody")
+    async def health() -> dict[str, str]:
+        return {"status": "healthy"}
+
+    @app.get("/ready", tags=["health"], summary="Whether it can take events, and how its services are")
+    async def ready() -> JSONResponse:
+        if front.services is None:
+            raise HTTPException(503)
+        status, body = await front.services.health.ready()
+        return JSONResponse(body, status)
+
+    @app.get("/metrics", tags=["health"], summary="Figures for Prometheus")
+    async def figures() -> Response:
+        text, media_type = exposition()
+        return Response(text, headers={"content-type": media_type})
+
+    @app.get("/openapi.json", include_in_schema=False)
+    async def openapi() -> JSONResponse:
+        return JSONResponse(_openapi(app, settings))
+
+    @app.get("/docs", include_in_schema=False)
+    async def docs() -> HTMLResponse:
+        return HTMLResponse(
+            docs_page(_openapi(app, settings)),
+            headers={"content-security-policy": "default-src 'none'; style-src 'unsafe-inline'"},
+        )
+
+    @app.exception_handler(HTTPException)
+    async def refused(request: Request, error: HTTPException) -> Response:
+        codes = {_NOT_FOUND: Code.NOT_FOUND, _METHOD_NOT_ALLOWED: Code.METHOD_NOT_ALLOWED}
+        return _problem(request, codes.get(error.status_code, Code.INTERNAL_ERROR), dict(error.headers or {}))
+
+    @app.exception_handler(Exception)
+    async def failed(request: Request, _error: Exception) -> Response:
+        return _problem(request, Code.INTERNAL_ERROR, {})
+
+
+def _problem(request: Request, code: Code, headers: dict[str, str]) -> Response:
+    answer = Problem(code).answer(request.scope["bridge_ids"])
+    told = {name.decode(): value.decode() for name, value in answer.headers}
+    return Response(answer.body, answer.status, headers | told)
+
+
+def _openapi(app: FastAPI, settings: Settings) -> dict[str, Any]:
+    if not getattr(app.state, "document", None):
+        app.state.document = completed(app.openapi(), settings)
+    document: dict[str, Any] = app.state.document
+    return document

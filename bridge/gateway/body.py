@@ -1,0 +1,132 @@
+"""Reading a request's body: within a bound of bytes, a bound of time and a bound of memory, and inflated within it."""
+
+import asyncio
+import zlib
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Final
+
+from bridge.gateway.answer import Message, Receive
+from bridge.gateway.problems import Code, Problem
+
+_GZIP: Final = 31  # zlib's word for a window of 32 KiB in gzip's wrapping
+_MOST_MEMBERS = 16
+_DISCARDED_BODIES = 8
+_DISCARD_SECONDS = 2.0
+
+
+class ClientGone(Exception):
+    """The client hung up before its body was whole."""
+
+
+class Room:
+    """The bytes of all bodies in hand; a request that finds no room is refused instead of waiting in memory."""
+
+    def __init__(self, most_bytes: int) -> None:
+        self._most = most_bytes
+        self.taken = 0
+
+    @contextmanager
+    def holding(self, size: int) -> Iterator[None]:
+        """Holds so many bytes; raises Problem if there is no room for them."""
+        if self.taken + size > self._most:
+            raise Problem(Code.OVERLOADED, "too many bytes of other requests are in hand")
+        self.taken += size
+        try:
+            yield
+        finally:
+            self.taken -= size
+
+
+class BodyLimits:
+    """How large a body may be, and how long it may take."""
+
+    def __init__(self, most_bytes: int, seconds: float) -> None:
+        self.most_bytes = most_bytes
+        self.seconds = seconds
+
+    def announced(self, headers: Mapping[bytes, bytes]) -> int:
+        """How many bytes the body may come to; raises Problem if that is too many by its own word."""
+        _encoding(headers)
+        length = headers.get(b"content-length")
+        if length is None:
+            return self.most_bytes
+        # The parser has refused what is not a number. So many digits are none that anybody sends.
+        if len(length) > 15 or int(length) > self.most_bytes:
+            raise Problem(Code.BODY_TOO_LARGE, f"at most {self.most_bytes} bytes")
+        return int(length)
+
+    async def read(self, receive: Receive, headers: Mapping[bytes, bytes]) -> bytes:
+        """The whole body, inflated; raises Problem, or ClientGone."""
+        gzipped = _encoding(headers) == b"gzip"
+        message = await self._next(receive, None)
+        body: bytes = message.get("body", b"")
+        if message.get("more_body", False):
+            body = await self._rest(receive, body)
+        if len(body) > self.most_bytes:
+            raise Problem(Code.BODY_TOO_LARGE, f"at most {self.most_bytes} bytes")
+        return self._inflated(body) if gzipped else body
+
+    async def discard(self, receive: Receive) -> None:
+        """Reads some more of a body that was refused: who is cut off while sending may never see the answer."""
+        most, deadline = _DISCARDED_BODIES * self.most_bytes, asyncio.get_running_loop().time() + _DISCARD_SECONDS
+        size, more = 0, True
+        try:
+            while more and size <= most:
+                message = await self._next(receive, deadline)
+                size += len(message.get("body", b""))
+                more = message.get("more_body", False)
+        except (Problem, ClientGone):
+            return
+
+    async def _rest(self, receive: Receive, first: bytes) -> bytes:
+        parts, size = [first], len(first)
+        deadline = asyncio.get_running_loop().time() + self.seconds
+        more = True
+        while more:
+            message = await self._next(receive, deadline)
+            parts.append(message.get("body", b""))
+            size += len(parts[-1])
+            more = message.get("more_body", False)
+            if size > self.most_bytes:
+                raise Problem(Code.BODY_TOO_LARGE, f"at most {self.most_bytes} bytes")
+        return b"".join(parts)
+
+    async def _next(self, receive: Receive, deadline: float | None) -> Message:
+        try:
+            async with asyncio.timeout_at(deadline or asyncio.get_running_loop().time() + self.seconds):
+                message = await receive()
+        except TimeoutError:
+            raise Problem(Code.BODY_TIMEOUT, f"the body must arrive within {self.seconds:g} s") from None
+        if message["type"] == "http.disconnect":
+            raise ClientGone
+        return message
+
+    def _inflated(self, body: bytes) -> bytes:
+        parts: list[bytes] = []
+        left = self.most_bytes
+        for _ in range(_MOST_MEMBERS):
+            inflater = zlib.decompressobj(wbits=_GZIP)
+            try:
+                parts.append(inflater.decompress(body, left + 1))
+            except zlib.error as error:
+                raise Problem(Code.INVALID_PAYLOAD_JSON, f"the body is not gzip: {error}") from None
+            left -= len(parts[-1])
+            if left < 0:
+                raise Problem(Code.BODY_TOO_LARGE, f"at most {self.most_bytes} bytes when inflated")
+            if not inflater.eof:
+                raise Problem(Code.INVALID_PAYLOAD_JSON, "the gzip stream is cut off")
+            body = inflater.unused_data
+            if not body:
+                return b"".join(parts)
+        raise Problem(Code.INVALID_PAYLOAD_JSON, f"more than {_MOST_MEMBERS} gzip members")
+
+
+def _encoding(headers: Mapping[bytes, bytes]) -> bytes:
+    """`gzip` or nothing; raises Problem."""
+    encoding = headers.get(b"content-encoding", b"").strip().lower()
+    if encoding in (b"", b"identity"):
+        return b""
+    if encoding in (b"gzip", b"x-gzip"):
+        return b"gzip"
+    raise Problem(Code.UNSUPPORTED_ENCODING)

@@ -1,0 +1,179 @@
+"""The outermost layer: ids, limits, cross-origin headers, refusals, figures and logs of every request."""
+
+import time
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from typing import Any, Final
+
+import structlog
+from fastapi import FastAPI
+
+from bridge.gateway.answer import Answer, HeaderPairs, Receive, Scope, Send
+from bridge.gateway.body import ClientGone
+from bridge.gateway.cors import cors_headers, preflight
+from bridge.gateway.events import post_events
+from bridge.gateway.ids import RequestIds, request_ids
+from bridge.gateway.problems import Code, Problem
+from bridge.gateway.request import Request, address_of, script_route
+from bridge.gateway.services import Services
+from bridge.gateway.snippet import get_snippet
+from bridge.gateway.token import post_token
+from bridge.gateway.validate import post_validate
+from schemas.errors import BridgeError
+from schemas.settings import Settings
+from sinks import metrics
+
+Running = Callable[["Front"], AbstractAsyncContextManager[Services]]
+Handler = Callable[[Services, Request], Awaitable[Answer]]
+
+_ROUTES: Final[dict[str, tuple[str, Handler]]] = {
+    "events": ("POST", post_events),
+    "validate": ("POST", post_validate),
+    "token": ("POST", post_token),
+    "snippet": ("GET", get_snippet),
+}
+_SERVER_ERROR = 500
+_MOST_SCRIPTS = 500
+"""More scripts than this share one label, so that the number of series is bounded."""
+
+_NOSNIFF = (b"x-content-type-options", b"nosniff")
+
+log = structlog.get_logger(__name__)
+
+
+class Front:
+    """The ASGI application: a script's routes by itself, without a framework in between, all others by FastAPI."""
+
+    def __init__(self, rest: FastAPI, settings: Settings, running: Running) -> None:
+        self._rest = rest
+        self._running = running
+        self._hops = settings.gateway_forwarded_hops
+        self._most_requests = settings.gateway_max_requests
+        self._logs_all = settings.gateway_access_log
+        self._in_hand = 0
+        self._scripts: set[str] = set()
+        self._seconds = {name: metrics.GATEWAY_SECONDS.labels(name) for name in (*_ROUTES, "other")}
+        self._counts: dict[tuple[str, int], Any] = {}
+        self.services: Services | None = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await self._live(receive, send)
+            return
+        began = time.perf_counter()
+        headers = dict(scope["headers"])
+        ids = request_ids(headers)
+        found = script_route(scope["raw_path"])
+        if found is None or self.services is None:
+            status = await self._others(scope, receive, send, ids)
+            self._tell("other", status, "", scope, ids, began)
+            return
+        route, script_id = found
+        request = Request(scope, receive, headers, ids, script_id)
+        self._in_hand += 1
+        try:
+            answer = await self._answer(self.services, route, request)
+        except ClientGone:
+            self._tell(route, 499, "", scope, ids, began)
+            return
+        finally:
+            self._in_hand -= 1
+        more = [*ids.headers(), _NOSNIFF]
+        if route != "snippet":
+            more += cors_headers(self.services.producers, script_id, headers)
+        await answer.send(send, more)
+        if answer.error_code:
+            metrics.GATEWAY_REJECTED.labels(answer.error_code, self._label(script_id)).inc()
+        self._tell(route, answer.status, answer.error_code, scope, ids, began)
+
+    async def _live(self, receive: Receive, send: Send) -> None:
+        """Starts the services when the server starts, and stops them when it has drained."""
+        await receive()
+        async with AsyncExitStack() as running:
+            try:
+                self.services = await running.enter_async_context(self._running(self))
+            except BridgeError as error:
+                await send({"type": "lifespan.startup.failed", "message": str(error)})
+                return
+            await send({"type": "lifespan.startup.complete"})
+            await receive()
+        await send({"type": "lifespan.shutdown.complete"})
+
+    async def _answer(self, services: Services, route: str, request: Request) -> Answer:
+        method, handler = _ROUTES[route]
+        try:
+            if self._in_hand > self._most_requests:
+                raise Problem(Code.OVERLOADED, "too many requests are in hand")
+            services.addresses.take(address_of(request.scope, self._hops), 1)
+            if request.method != method:
+                if request.method == "OPTIONS" and method == "POST":
+                    return preflight(services.producers, request.script_id, request.headers)
+                raise Problem(Code.METHOD_NOT_ALLOWED, f"{method} is taken here")
+            return await handler(services, request)
+        except Problem as problem:
+            answer = problem.answer(request.ids)
+            if problem.code is Code.BODY_TOO_LARGE:
+                await services.body.discard(request.receive)
+            if problem.code is Code.METHOD_NOT_ALLOWED:
+                answer.headers.append((b"allow", method.encode()))
+            return answer
+        except ClientGone:
+            raise
+        except Exception:
+            log.exception("request_failed", route=route, request_id=request.ids.request_id.decode())
+            return Problem(Code.INTERNAL_ERROR).answer(request.ids)
+
+    async def _others(self, scope: Scope, receive: Receive, send: Send, ids: RequestIds) -> int:
+        """Lets FastAPI answer, adds what every answer bears, and returns the status."""
+        scope["bridge_ids"] = ids
+        more: HeaderPairs = [*ids.headers(), _NOSNIFF]
+        status = _SERVER_ERROR
+
+        async def send_with_ids(message: Any) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                message["headers"] = [*message.get("headers", ()), *more]
+            await send(message)
+
+        try:
+            await self._rest(scope, receive, send_with_ids)
+        except Exception:
+            # It has answered 500 before it raises.
+            log.exception("request_failed", route="other", request_id=ids.request_id.decode())
+        return status
+
+    def _label(self, script_id: str) -> str:
+        known = self.services is not None and script_id in self.services.producers.current
+        if not known:
+            return "unknown"
+        if script_id not in self._scripts:
+            if len(self._scripts) >= _MOST_SCRIPTS:
+                return "other"
+            self._scripts.add(script_id)
+        return script_id
+
+    def _tell(self, route: str, status: int, code: str, scope: Scope, ids: RequestIds, began: float) -> None:
+        seconds = time.perf_counter() - began
+        self._seconds[route].observe(seconds)
+        count = self._counts.get((route, status))
+        if count is None:
+            count = self._counts[(route, status)] = metrics.GATEWAY_REQUESTS.labels(route, str(status))
+        count.inc()
+        if self._logs_all or status >= _SERVER_ERROR:
+            # The path only: a browser's token may stand in the query.
+            (log.warning if status >= _SERVER_ERROR else log.info)(
+                "request",
+                method=scope["method"],
+                path=scope["raw_path"].decode("latin-1")[:300],
+                status_code=status,
+                error_code=code or None,
+                duration_ms=round(seconds * 1000, 1),
+                request_id=ids.request_id.decode(),
+                trace_id=ids.trace_id.decode(),
+            )
+
+    @property
+    def in_hand(self) -> int:
+        """How many requests of scripts' routes are in hand."""
+        return self._in_hand

@@ -1,0 +1,83 @@
+"""Idempotency-Key: the answer that a batch got, kept for a while, for whoever asks again."""
+
+import hashlib
+import re
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from bridge.gateway.answer import Answer
+from bridge.gateway.problems import Code, Problem
+
+_FORM = re.compile(rb"[\x21-\x7e]{1,255}")
+_MOST_BYTES = 16 * 1024 * 1024
+# What an entry takes besides its answer and its ids.
+_FRAME_BYTES = 600
+
+
+def idempotency_key(headers: Mapping[bytes, bytes]) -> bytes | None:
+    """The request's key; raises Problem if it has no acceptable form."""
+    key = headers.get(b"idempotency-key")
+    if key is not None and not _FORM.fullmatch(key):
+        raise Problem(Code.INVALID_HEADER, "Idempotency-Key must be 1 to 255 visible ASCII characters")
+    return key
+
+
+@dataclass(slots=True)
+class Remembered:
+    """One key: the body it came with, the ids that were assigned, and the answer once there is one."""
+
+    digest: bytes
+    expires_at: float
+    in_hand: bool = False
+    ids: list[str] | None = None
+    answer: Answer | None = None
+    size: int = _FRAME_BYTES
+    forgotten: bool = False
+
+
+class Idempotency:
+    """What this process remembers of keys, by script, in bounded memory; `now` is a monotonic clock in seconds."""
+
+    def __init__(self, ttl_seconds: float, now: Callable[[], float], most_bytes: int = _MOST_BYTES) -> None:
+        self._ttl = ttl_seconds
+        self._now = now
+        self._most = most_bytes
+        self._known: OrderedDict[tuple[str, bytes], Remembered] = OrderedDict()
+        self._bytes = 0
+
+    def find(self, script_id: str, key: bytes, body: bytes) -> Remembered:
+        """What is known of the key, or a new note of it; raises Problem if it came with another body, or is in hand.
+
+        A second request does not wait for the first: its body would wait in memory with it.
+        """
+        now = self._now()
+        while self._known and next(iter(self._known.values())).expires_at <= now:
+            self._forget()
+        digest = hashlib.sha256(body).digest()
+        found = self._known.get((script_id, key))
+        if found is None:
+            found = self._known[(script_id, key)] = Remembered(digest, now + self._ttl)
+            self._grown(found.size)
+        elif found.digest != digest:
+            raise Problem(Code.IDEMPOTENCY_KEY_REUSED)
+        elif found.in_hand:
+            raise Problem(Code.OVERLOADED, "another request with this Idempotency-Key is in hand")
+        return found
+
+    def keep(self, found: Remembered, ids: list[str], answer: Answer | None) -> None:
+        """Keeps the assigned ids, so that another try assigns the same, and the answer if it is one of success."""
+        found.ids, found.answer = ids, answer
+        before, found.size = found.size, _FRAME_BYTES + sum(map(len, ids)) + (0 if answer is None else len(answer.body))
+        if not found.forgotten:
+            self._grown(found.size - before)
+
+    def _grown(self, size: int) -> None:
+        self._bytes += size
+        while self._bytes > self._most and len(self._known) > 1:
+            self._forget()
+
+    def _forget(self) -> None:
+        _, gone = self._known.popitem(last=False)
+        self._bytes -= gone.size
+        gone.forgotten = True

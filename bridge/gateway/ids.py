@@ -1,0 +1,54 @@
+"""Ids: of the request and its trace, taken or made, and UUIDv7 for events that have none."""
+
+import re
+from collections.abc import Mapping
+from os import urandom
+from typing import NamedTuple
+
+_ID = re.compile(rb"[A-Za-z0-9._:/+=@-]{1,128}")
+_TRACEPARENT = re.compile(rb"00-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
+_TRACE_ID = re.compile(rb"(?:trace-)?(?!0{32})([0-9a-f]{32})")
+
+
+class RequestIds(NamedTuple):
+    """What a request goes by, in the answer's headers and in those of its records."""
+
+    request_id: bytes
+    trace_id: bytes
+    traceparent: bytes
+
+    def headers(self) -> list[tuple[bytes, bytes]]:
+        """As the answer bears them."""
+        return [
+            (b"x-request-id", self.request_id),
+            (b"x-trace-id", self.trace_id),
+            (b"traceparent", self.traceparent),
+        ]
+
+
+def request_ids(headers: Mapping[bytes, bytes]) -> RequestIds:
+    """What the client gave, where it has an acceptable form; what is missing is made."""
+    request_id = headers.get(b"x-request-id")
+    trace_id = headers.get(b"x-trace-id")
+    traceparent = headers.get(b"traceparent")
+    if request_id is None or not _ID.fullmatch(request_id):
+        request_id = b"req-" + urandom(8).hex().encode()
+    if trace_id is not None and not _ID.fullmatch(trace_id):
+        trace_id = None
+    parent = None if traceparent is None else _TRACEPARENT.fullmatch(traceparent)
+    if parent is not None and traceparent is not None:
+        return RequestIds(request_id, trace_id or b"trace-" + parent[1], traceparent)
+    known = None if trace_id is None else _TRACE_ID.fullmatch(trace_id)
+    trace, span = (urandom(16).hex().encode() if known is None else known[1]), urandom(8).hex().encode()
+    return RequestIds(request_id, trace_id or b"trace-" + trace, b"00-" + trace + b"-" + span + b"-01")
+
+
+def uuid7s(count: int, now_ms: int) -> list[str]:
+    """So many UUIDs of version 7 of this millisecond since the epoch."""
+    head = f"{now_ms:012x}"
+    head = f"{head[:8]}-{head[8:]}-7"
+    tail = urandom(10 * count).hex()
+    return [
+        f"{head}{one[:3]}-{'89ab'[int(one[3], 16) & 3]}{one[4:7]}-{one[7:19]}"
+        for one in (tail[start : start + 20] for start in range(0, len(tail), 20))
+    ]

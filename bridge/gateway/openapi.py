@@ -1,0 +1,216 @@
+"""The OpenAPI document: what FastAPI knows of its routes, and by hand those of scripts, which it never sees."""
+
+from typing import Any, Final
+
+from bridge.gateway.elements import LINES_TYPES
+from bridge.gateway.problems import MEDIA_TYPE, REFUSALS, Code
+from schemas.raw_event import MAX_EVENT_ID, RawEvent
+from schemas.settings import Settings
+
+_EVERYWHERE: Final = (
+    Code.UNKNOWN_SCRIPT,
+    Code.RATE_LIMITED,
+    Code.OVERLOADED,
+    Code.INTERNAL_ERROR,
+    Code.HEADERS_TOO_LARGE,
+)
+_CREDENTIALS: Final = (
+    Code.TOKEN_MISSING, Code.TOKEN_EXPIRED, Code.TOKEN_FORGED, Code.TOKEN_REVOKED, Code.TOKEN_WRONG_SCRIPT,
+    Code.TOKEN_WRONG_ORIGIN, Code.ORIGIN_MISSING, Code.ORIGIN_NOT_ALLOWED, Code.SCRIPT_DISABLED,
+)  # fmt: skip
+_BODIES: Final = (
+    Code.INVALID_PAYLOAD_JSON, Code.BODY_TIMEOUT, Code.BODY_TOO_LARGE, Code.TOO_MANY_EVENTS,
+    Code.UNSUPPORTED_ENCODING, Code.NO_EVENTS,
+)  # fmt: skip
+_PUBLISHING: Final = (
+    Code.INVALID_HEADER, Code.EVENT_TOO_LARGE, Code.IDEMPOTENCY_KEY_REUSED, Code.KAFKA_UNAVAILABLE
+)  # fmt: skip
+_ORIGINS: Final = (Code.ORIGIN_MISSING, Code.ORIGIN_NOT_ALLOWED, Code.SCRIPT_DISABLED)
+
+_ID_HEADERS: Final = {
+    "x-request-id": {"schema": {"type": "string"}},
+    "x-trace-id": {"schema": {"type": "string"}},
+    "traceparent": {"schema": {"type": "string"}},
+}
+_SCRIPT: Final = {
+    "name": "script_id",
+    "in": "path",
+    "required": True,
+    "description": "the script's id, percent-encoded, one segment of the path",
+    "schema": {"type": "string", "minLength": 1, "maxLength": 128},
+}
+_TOKEN: Final = {
+    "name": "token",
+    "in": "query",
+    "required": False,
+    "description": "an ingest token, for navigator.sendBeacon, which can send no headers",
+    "schema": {"type": "string"},
+}
+_KEY: Final = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "required": False,
+    "description": "the same key with the same body gets the same answer, and nothing is published again",
+    "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[\\x21-\\x7e]+$"},
+}
+
+
+def completed(document: dict[str, Any], settings: Settings) -> dict[str, Any]:
+    """FastAPI's document with the routes of scripts, their schemas and every refusal."""
+    for path in document["paths"].values():
+        for operation in path.values():
+            for answer in operation["responses"].values():
+                answer["headers"] = _ID_HEADERS
+    ready = document["paths"]["/ready"]["get"]["responses"]
+    ready["503"] = {"description": "Kafka is away, or the registry was never read", "headers": _ID_HEADERS}
+    ready["503"]["content"] = {"application/json": {"schema": {"type": "object"}}}
+    document["paths"]["/metrics"]["get"]["responses"]["200"]["content"] = {"text/plain": {"schema": {"type": "string"}}}
+    document["paths"] |= {
+        "/api/bridge/{script_id}/events": {"post": _events(settings)},
+        "/api/bridge/{script_id}/events:validate": {"post": _validate()},
+        "/bridge/{script_id}/token": {"post": _token()},
+        "/bridge/{script_id}.js": {"get": _snippet()},
+    }
+    components = document.setdefault("components", {})
+    components.setdefault("schemas", {}).update(_schemas(settings))
+    components["securitySchemes"] = {
+        "bearer": {"type": "http", "scheme": "bearer", "description": "an API key (sk_…) or an ingest token (eyJ…)"},
+        "token": {"type": "apiKey", "in": "query", "name": "token", "description": "an ingest token"},
+    }
+    return document
+
+
+def _refusals(*codes: Code) -> dict[str, Any]:
+    """The answers by status, each with the codes that it can bear."""
+    by_status: dict[int, list[Code]] = {}
+    for code in codes:
+        by_status.setdefault(REFUSALS[code].status.value, []).append(code)
+    answers: dict[str, Any] = {}
+    for status, found in sorted(by_status.items()):
+        headers: dict[str, Any] = dict(_ID_HEADERS)
+        if any(REFUSALS[code].retry_after for code in found):
+            headers["retry-after"] = {"schema": {"type": "integer"}, "description": "seconds"}
+        answers[str(status)] = {
+            "description": "; ".join(f"`{code}`: {REFUSALS[code].message}" for code in found),
+            "headers": headers,
+            "content": {MEDIA_TYPE.decode(): {"schema": {"$ref": "#/components/schemas/Problem"}}},
+        }
+    return answers
+
+
+def _answer(description: str, schema: str) -> dict[str, Any]:
+    return {
+        "description": description,
+        "headers": _ID_HEADERS,
+        "content": {"application/json": {"schema": {"$ref": f"#/components/schemas/{schema}"}}},
+    }
+
+
+def _body() -> dict[str, Any]:
+    one = {"$ref": "#/components/schemas/Events"}
+    lines = {kind.decode(): {"schema": {"type": "string"}} for kind in LINES_TYPES}
+    return {
+        "required": True,
+        "content": {"application/json": {"schema": one}, "text/plain": {"schema": {"type": "string"}}} | lines,
+    }
+
+
+def _events(settings: Settings) -> dict[str, Any]:
+    most = f"{settings.gateway_max_events} events and {settings.gateway_max_body_bytes} bytes after inflating"
+    return {
+        "tags": ["events"],
+        "operationId": "post_events",
+        "summary": "Send events",
+        "description": 'One event, an array, `{"events": [...]}`, or NDJSON by its Content-Type; gzip is fine; at most '
+        f"{most}. 202 once Kafka has acknowledged. What is in an event, the stream judges: see `events:validate`.",
+        "parameters": [_SCRIPT, _TOKEN, _KEY],
+        "security": [{"bearer": []}, {"token": []}],
+        "requestBody": _body(),
+        "responses": {"202": _answer("Kafka has acknowledged each accepted event", "Receipt")}
+        | _refusals(*_EVERYWHERE, *_CREDENTIALS, *_BODIES, *_PUBLISHING),
+    }
+
+
+def _validate() -> dict[str, Any]:
+    return {
+        "tags": ["events"],
+        "operationId": "validate_events",
+        "summary": "What the stream would make of events; publishes nothing",
+        "parameters": [_SCRIPT, _TOKEN],
+        "security": [{"bearer": []}, {"token": []}],
+        "requestBody": _body(),
+        "responses": {"200": _answer("the verdict on each event", "Verdicts")}
+        | _refusals(*_EVERYWHERE, *_CREDENTIALS, *_BODIES),
+    }
+
+
+def _token() -> dict[str, Any]:
+    origin = {"name": "Origin", "in": "header", "required": False, "schema": {"type": "string"}}
+    return {
+        "tags": ["browsers"],
+        "operationId": "post_token",
+        "summary": "An ingest token for a page of an allowed origin",
+        "parameters": [_SCRIPT, origin],
+        "responses": {"200": _answer("a token for this script and origin", "Token")}
+        | _refusals(*_EVERYWHERE, *_ORIGINS),
+    }
+
+
+def _snippet() -> dict[str, Any]:
+    return {
+        "tags": ["browsers"],
+        "operationId": "get_snippet",
+        "summary": "The browser's snippet",
+        "parameters": [_SCRIPT],
+        "responses": {
+            "200": {
+                "description": "JavaScript, the same for every script",
+                "headers": _ID_HEADERS,
+                "content": {"text/javascript": {"schema": {"type": "string"}}},
+            },
+            "304": {"description": "as the client has it", "headers": _ID_HEADERS},
+        }
+        | _refusals(*_EVERYWHERE, Code.SNIPPET_MISSING),
+    }
+
+
+def _schemas(settings: Settings) -> dict[str, Any]:
+    event = RawEvent.model_json_schema()
+    event["additionalProperties"] = True
+    # The gateway fills these three if they are absent.
+    event["required"] = ["event_type", "occurred_at"]
+    text, number = {"type": "string"}, {"type": "integer", "minimum": 0}
+    # As the stream wants it; the gateway takes anything, and the stream has the last word.
+    one: dict[str, Any] = {"$ref": "#/components/schemas/RawEvent"}
+    many = {"type": "array", "items": one, "minItems": 1, "maxItems": settings.gateway_max_events}
+    result = {
+        "index": number,
+        "event_id": {"type": ["string", "null"], "maxLength": MAX_EVENT_ID},
+        "status": {"enum": ["accepted", "rejected"]},
+        "error_code": {"enum": [Code.EVENT_TOO_LARGE.value]},
+        "id_assigned": {"type": "boolean"},
+    }
+    verdict = {"index": number, "status": {"enum": ["valid", "invalid"]}, "error_code": text, "message": text,
+               "action": text, "event": {"type": "object"}}  # fmt: skip
+    ids = {"request_id": text, "trace_id": text}
+    return {
+        "RawEvent": event,
+        "Events": {"anyOf": [one, many, _object({"events": many})]},
+        "Receipt": _object({"accepted": number, "rejected": number, "results": _list(result, 3)} | ids),
+        "Verdicts": _object({"valid": number, "invalid": number, "results": _list(verdict, 2)} | ids),
+        "Token": _object({"token": text, "expires_at": {"type": "string", "format": "date-time"}, "expires_in": number}),
+        "Problem": _object(
+            {"type": text, "title": text, "status": {"type": "integer"}, "error_code": {"enum": [*Code]},
+             "message": text, "detail": text} | ids
+        ),
+    }  # fmt: skip
+
+
+def _object(properties: dict[str, Any]) -> dict[str, Any]:
+    return {"type": "object", "properties": properties, "required": list(properties)}
+
+
+def _list(properties: dict[str, Any], required: int) -> dict[str, Any]:
+    """An array of objects whose first so many properties are always there."""
+    item = {"type": "object", "properties": properties, "required": list(properties)[:required]}
+    return {"type": "array", "items": item}

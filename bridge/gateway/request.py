@@ -1,0 +1,73 @@
+"""A request as the routes see it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from ipaddress import IPv6Address
+from typing import Final
+from urllib.parse import unquote_to_bytes
+
+from bridge.gateway.answer import Receive, Scope
+from bridge.gateway.ids import RequestIds
+
+_NETWORK_BITS: Final = 64
+
+
+@dataclass(slots=True)
+class Request:
+    """One request of a script's route; of equal headers the last one counts."""
+
+    scope: Scope
+    receive: Receive
+    headers: Mapping[bytes, bytes]
+    ids: RequestIds
+    script_id: str
+
+    @property
+    def method(self) -> str:
+        """GET, POST or another."""
+        method: str = self.scope["method"]
+        return method
+
+    @property
+    def query(self) -> bytes:
+        """What stands behind the question mark."""
+        query: bytes = self.scope["query_string"]
+        return query
+
+
+def script_route(path: bytes) -> tuple[str, str] | None:
+    """The name of a script's route and the script's id, which is one segment of the path; None for other paths."""
+    parts = path.split(b"/")
+    name = ""
+    if len(parts) == 5 and parts[1] == b"api" and parts[2] == b"bridge":
+        name = {b"events": "events", b"events:validate": "validate", b"events%3Avalidate": "validate"}.get(parts[4], "")
+        given = parts[3]
+    elif len(parts) == 4 and parts[1] == b"bridge" and parts[3] == b"token":
+        name, given = "token", parts[2]
+    elif len(parts) == 3 and parts[1] == b"bridge" and parts[2].endswith(b".js"):
+        name, given = "snippet", parts[2].removesuffix(b".js")
+    if not name or not given:
+        return None
+    try:
+        return name, (unquote_to_bytes(given) if b"%" in given else given).decode()
+    except UnicodeDecodeError:
+        return None
+
+
+def address_of(scope: Scope, hops: int) -> str:
+    """Whose request it is, for limits: the connection's other end, or what the last of so many own proxies saw.
+
+    Of an IPv6 address its network, since whoever has one has all of that.
+    """
+    client = scope.get("client")
+    address = client[0] if client else ""
+    if hops:
+        seen = b",".join(value for name, value in scope["headers"] if name == b"x-forwarded-for").split(b",")
+        if len(seen) >= hops and (told := seen[-hops].strip().decode("latin-1")):
+            address = told[:64]
+    if ":" in address:
+        try:
+            return str(int(IPv6Address(address.partition("%")[0])) >> (128 - _NETWORK_BITS))
+        except ValueError:
+            return address
+    return address

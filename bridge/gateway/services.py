@@ -1,0 +1,36 @@
+"""What all routes of one gateway process share."""
+
+import time
+
+from bridge.gateway.body import BodyLimits, Room
+from bridge.gateway.health import Health
+from bridge.gateway.idempotency import Idempotency
+from bridge.gateway.limits import Buckets
+from bridge.gateway.publisher import Publisher
+from bridge.gateway.tokens import Tokens
+from schemas.errors import InvalidInput
+from schemas.settings import Settings
+from sinks.producer_registry import ProducerRegistry
+from streams.normalize import Bounds
+
+
+class Services:
+    """Made within the running loop of the process that serves."""
+
+    def __init__(self, settings: Settings) -> None:
+        if settings.secret_key is None:
+            raise InvalidInput("BRIDGE_SECRET_KEY is not set: the gateway signs tokens with it")
+        self.settings = settings
+        self.producers = ProducerRegistry(settings.dsn, refresh_seconds=settings.seconds("registry_refresh"))
+        self.publisher = Publisher(settings)
+        self.tokens = Tokens(settings.secret_key.get_secret_value(), settings.seconds("gateway_token_ttl"), time.time)
+        self.body = BodyLimits(settings.gateway_max_body_bytes, settings.seconds("gateway_body_timeout"))
+        self.room = Room(settings.gateway_max_bytes_in_flight)
+        self.idempotency = Idempotency(settings.seconds("gateway_idempotency_ttl"), time.monotonic)
+        self.scripts = Buckets("events of one script", settings.gateway_script_events_per_second, time.monotonic)
+        self.addresses = Buckets(
+            "requests of one address", settings.gateway_address_requests_per_second, time.monotonic
+        )
+        self.health = Health(settings, self.producers, self.publisher)
+        self.bounds = Bounds(*settings.occurred_bounds)
+        self.publish_seconds = settings.seconds("gateway_publish_timeout")

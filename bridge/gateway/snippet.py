@@ -1,0 +1,50 @@
+"""`GET /bridge/{script_id}.js`: the browser's snippet, the same packaged file for every script."""
+
+import gzip
+import hashlib
+from functools import lru_cache
+from importlib.resources import files
+from typing import NamedTuple
+
+from bridge.gateway.answer import Answer, HeaderPairs
+from bridge.gateway.problems import Code, Problem
+from bridge.gateway.request import Request
+from bridge.gateway.services import Services
+
+
+class _Snippet(NamedTuple):
+    plain: bytes
+    gzipped: bytes
+    etag: bytes
+
+
+@lru_cache
+def _snippet() -> _Snippet:
+    entry = files("bridge.gateway") / "static" / "bridge.js"
+    try:
+        plain = entry.read_bytes()
+    except OSError:
+        raise Problem(Code.SNIPPET_MISSING) from None
+    return _Snippet(
+        plain, gzip.compress(plain, 9, mtime=0), b'"' + hashlib.sha256(plain).hexdigest()[:24].encode() + b'"'
+    )
+
+
+async def get_snippet(services: Services, request: Request) -> Answer:
+    """The file, if the script is registered; a script that is disabled may have been enabled before its page asks."""
+    if request.script_id not in services.producers.current:
+        raise Problem(Code.UNKNOWN_SCRIPT)
+    snippet = _snippet()
+    headers: HeaderPairs = [
+        (b"content-type", b"text/javascript; charset=utf-8"),
+        (b"cache-control", b"public, max-age=300"),
+        (b"etag", snippet.etag),
+        (b"vary", b"Accept-Encoding"),
+        (b"access-control-allow-origin", b"*"),
+        (b"cross-origin-resource-policy", b"cross-origin"),
+    ]
+    if snippet.etag in request.headers.get(b"if-none-match", b""):
+        return Answer(304, b"", headers)
+    if b"gzip" in request.headers.get(b"accept-encoding", b""):
+        return Answer(200, snippet.gzipped, [*headers, (b"content-encoding", b"gzip")])
+    return Answer(200, snippet.plain, headers)

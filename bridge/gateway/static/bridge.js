@@ -1,0 +1,185 @@
+/* Ghostlink Bridge: bridge('track', type, properties, fields), bridge('optout'), bridge('optin'). */
+((window, document) => {
+  'use strict';
+  const script = document.currentScript || document.querySelector('script[src*="/bridge/"]');
+  const place = script && /^(.*)\/bridge\/([^/?#]+)\.js/.exec(script.src);
+  const before = window.bridge;
+  if (!place || before?.loaded) return;
+
+  const MOST_EVENTS = 1000, MOST_CHARACTERS = 1e6, LONGEST_EVENT = 65000;
+  const BATCH_EVENTS = 50, BATCH_BYTES = 5e4, KEEPALIVE_BYTES = 6e4;
+  const LINGER = 500, LONGEST_PAUSE = 6e4, LONGEST_ASKED = 36e5, POST_TIMEOUT = 15e3;
+  const prefix = `bridge:${place[2]}:`, QUEUE = prefix + 'event:';
+  const TOKEN = prefix + 'token', CHOICE = prefix + 'choice', WAIT = prefix + 'wait';
+  const postUrl = `${place[1]}/api/bridge/${place[2]}/events`;
+  const tokenUrl = `${place[1]}/bridge/${place[2]}/token`;
+  const memory = {};  // what localStorage does not take: all, where the page forbids it
+  const mine = new Set();  // what this page tracked and nobody acknowledged: a beacon takes it along
+  let mostEvents = BATCH_EVENTS, failures = 0, timer = 0, due = 0, busy = false, leaving = false;
+
+  const attempt = (work, otherwise) => { try { return work(); } catch (error) { return otherwise?.(error); } };
+  const size = (text) => new Blob([text]).size;
+  const read = (key) => memory[key] ?? attempt(() => localStorage.getItem(key)) ?? '';
+  const remove = (key) => { delete memory[key]; attempt(() => localStorage.removeItem(key)); };
+  const write = (key, text) => {
+    remove(key);
+    attempt(() => localStorage.setItem(key, text), () => { memory[key] = text; });
+  };
+  const drop = (key) => { mine.delete(key); remove(key); };
+  // A key for each event, so that no tab writes over another's; ids are in the order of time, and so are the keys.
+  const queued = () => Object.keys(memory).concat(attempt(() => Object.keys(localStorage)) || [])
+    .filter((key) => key.startsWith(QUEUE)).sort();
+
+  const uuid7 = () => {
+    const bytes = crypto.getRandomValues(new Uint8Array(16));
+    for (let i = 5, now = Date.now(); i >= 0; i--, now = Math.floor(now / 256)) bytes[i] = now % 256;
+    bytes[6] = bytes[6] & 15 | 112;
+    bytes[8] = bytes[8] & 63 | 128;
+    return Array.from(bytes, (byte) => (byte + 256).toString(16).slice(1)).join('')
+      .replace(/(.{8})(.{4})(.{4})(.{4})/, '$1-$2-$3-$4-');
+  };
+  const optedOut = () => {
+    const choice = read(CHOICE), respected = script.dataset.respect || '';
+    return choice ? choice == 'out' : respected.includes('gpc') && navigator.globalPrivacyControl === true ||
+      respected.includes('dnt') && navigator.doNotTrack == '1';
+  };
+
+  const commands = {
+    track(type, properties, fields) {
+      if (optedOut()) return;
+      const id = uuid7(), keys = queued(), text = JSON.stringify({
+        event_id: id, event_type: type, occurred_at: Date.now(), url: location.href,
+        referrer: document.referrer || undefined, user_agent: navigator.userAgent, properties, ...fields
+      });
+      if (size(text) > LONGEST_EVENT) throw 'the event is too large';
+      let total = keys.reduce((sum, key) => sum + read(key).length, text.length);
+      // The oldest goes, so that a page that is never heard can't fill the site's storage.
+      for (let count = keys.length; count >= MOST_EVENTS || count && total > MOST_CHARACTERS; count--) {
+        total -= read(keys[0]).length;
+        drop(keys.shift());
+      }
+      mine.add(QUEUE + id);
+      write(QUEUE + id, text);
+      leaving ? beacon() : schedule(LINGER);
+      return id;
+    },
+    optout() {
+      write(CHOICE, 'out');
+      queued().forEach(drop);
+      remove(TOKEN);
+    },
+    optin() { write(CHOICE, 'in'); }
+  };
+  const bridge = (command, ...words) => attempt(() => commands[command](...words), (error) => {
+    attempt(() => console.warn(`bridge: ${command} was ignored:`, error));
+  });
+
+  const schedule = (ms) => {
+    if (timer && due <= Date.now() + ms) return;
+    clearTimeout(timer);
+    due = Date.now() + ms;
+    timer = setTimeout(flush, ms);
+  };
+  const flush = () => {
+    timer = 0;
+    if (busy || leaving || optedOut() || !queued().length) return;
+    busy = true;
+    // One tab sends at a time, else each would send what all have queued. The lock is let go of between tries.
+    const sent = navigator.locks ? navigator.locks.request(prefix + 'send', sendAll) : sendAll();
+    sent.catch(() => pause()).then((ms) => {
+      busy = false;
+      if (queued().length) schedule(ms || LINGER);
+    });
+  };
+  // Resolves to the milliseconds until the next try, or to nothing when all is sent.
+  const sendAll = async () => {
+    for (let batch; (batch = next()).keys.length;) {
+      const left = Math.min(read(WAIT) - Date.now(), LONGEST_ASKED);
+      const ms = left > 0 ? left : await send(batch);
+      if (ms) return ms;
+      failures = 0;
+      remove(WAIT);
+    }
+  };
+  // The next events, each with the time of sending: by it the stream corrects this machine's clock.
+  const next = (only) => {
+    const keys = [], texts = [];
+    let bytes = 20;
+    for (const key of queued()) {
+      const text = read(key);
+      if (only && !only.has(key)) continue;
+      if (text[0] != '{') { drop(key); continue; }
+      texts.push(`${text.slice(0, -1)},"sent_at":${Date.now()}}`);
+      bytes += size(texts[keys.length]) + 1;
+      if (keys.length && (keys.length >= mostEvents || bytes > BATCH_BYTES)) { texts.pop(); break; }
+      keys.push(key);
+    }
+    return { keys, events: `"events":[${texts}]}` };
+  };
+  const send = async (batch, again) => {
+    const token = keptToken() || await newToken();
+    if (!token.value) return token.pause || pause();
+    const answer = await post(postUrl, '{' + batch.events, token.value);
+    const refused = [400, 413, 422].includes(answer.status);
+    if (answer.status == 401) {
+      remove(TOKEN);
+      return again ? pause(answer) : send(batch, true);
+    }
+    if (refused && batch.keys.length > 1) {
+      mostEvents = batch.keys.length >> 1;
+      return;
+    }
+    if (!answer.ok && !refused) return pause(answer);
+    batch.keys.forEach(drop);
+    mostEvents = BATCH_EVENTS;
+  };
+  const keptToken = () => {
+    const kept = attempt(() => JSON.parse(read(TOKEN)));
+    return kept?.until > Date.now() && kept;
+  };
+  const newToken = async () => {
+    const answer = await post(tokenUrl);
+    if (!answer.ok) return { pause: pause(answer) };
+    const given = await answer.json();
+    // A tenth of its time is kept for the way.
+    const kept = { value: given.token, until: Date.now() + given.expires_in * 900 };
+    write(TOKEN, JSON.stringify(kept));
+    return kept;
+  };
+  const post = (url, body = '', token) => {
+    const aborter = new AbortController(), headers = {};
+    setTimeout(() => aborter.abort(), POST_TIMEOUT);
+    if (token) Object.assign(headers, { 'Content-Type': 'application/json', Authorization: 'Bearer ' + token });
+    const keepalive = document.visibilityState == 'hidden' && size(body) < KEEPALIVE_BYTES;
+    return fetch(url, { method: 'POST', body, headers, keepalive, credentials: 'omit', signal: aborter.signal });
+  };
+  // What the gateway asks for holds for all tabs, and outlives a reload.
+  const pause = (answer) => {
+    const header = answer?.headers.get('Retry-After') || 0;
+    const asked = Math.min(header >= 0 ? header * 1e3 : Date.parse(header) - Date.now() || 0, LONGEST_ASKED);
+    const own = Math.min(LONGEST_PAUSE, 1e3 * 2 ** failures++) * (1 + Math.random()) / 2;
+    const ms = Math.max(own, asked * (1 + Math.random() / 10));
+    if (asked > 0) write(WAIT, '' + (Date.now() + ms));
+    return ms;
+  };
+  // A beacon brings no answer: its events stay queued and are sent again by the next page, under the same ids.
+  const beacon = () => {
+    const token = keptToken();
+    if (optedOut() || !token || read(WAIT) > Date.now()) return;
+    for (let batch; (batch = next(mine)).keys.length;) {
+      batch.keys.forEach((key) => mine.delete(key));
+      if (!navigator.sendBeacon(`${postUrl}?token=${token.value}`, '{' + batch.events)) return;
+    }
+  };
+
+  const listen = (target, name, handler) => target.addEventListener(name, () => attempt(handler));
+  listen(window, 'pagehide', () => { leaving = true; beacon(); });
+  listen(window, 'pageshow', () => { leaving = false; schedule(0); });
+  listen(window, 'online', () => { failures = 0; schedule(0); });
+  listen(document, 'visibilitychange', () => { if (document.visibilityState == 'hidden') flush(); });
+
+  bridge.loaded = true;
+  window.bridge = bridge;
+  attempt(() => before.q.forEach((call) => bridge(...call)));
+  schedule(0);
+})(window, document);

@@ -1,0 +1,76 @@
+"""Ingest tokens of browsers: short-lived, signed, and good for one script from one origin."""
+
+import base64
+import binascii
+import hmac
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import NamedTuple
+
+import msgspec
+
+from bridge.gateway.problems import Code, Problem
+
+_PURPOSE = b"ghostlink bridge ingest token 1"
+_LONGEST = 2048
+
+
+class IngestToken(NamedTuple):
+    """A token that was just issued, and when it ends."""
+
+    text: str
+    expires_at: datetime
+
+
+class _Claims(msgspec.Struct):
+    script: str
+    origin: str
+    expires: int
+
+
+_claims = msgspec.json.Decoder(_Claims).decode
+
+
+class Tokens:
+    """Issues and checks tokens; `now` is in seconds since the epoch. All processes that share the secret agree."""
+
+    def __init__(self, secret: str, ttl_seconds: float, now: Callable[[], float]) -> None:
+        # A key of its own: what else the secret signs can't be taken for a token.
+        self._key = hmac.digest(secret.encode(), _PURPOSE, "sha256")
+        self.ttl_seconds = int(ttl_seconds)
+        self._now = now
+
+    def issue(self, script_id: str, origin: str) -> IngestToken:
+        """A token for this script from this origin."""
+        expires = int(self._now()) + self.ttl_seconds
+        claims = _encoded(msgspec.json.encode(_Claims(script_id, origin, expires)))
+        signature = _encoded(hmac.digest(self._key, claims, "sha256"))
+        return IngestToken((claims + b"." + signature).decode(), datetime.fromtimestamp(expires, UTC))
+
+    def check(self, token: bytes, script_id: str, origin: str | None) -> str:
+        """The origin that the token is good for; raises Problem with the one reason why it is none."""
+        claims, _, signature = token.partition(b".")
+        expected = _encoded(hmac.digest(self._key, claims, "sha256"))
+        if len(token) > _LONGEST or not hmac.compare_digest(signature, expected):
+            raise Problem(Code.TOKEN_FORGED)
+        try:
+            read = _claims(_decoded(claims))
+        except (msgspec.MsgspecError, binascii.Error, UnicodeDecodeError):
+            raise Problem(Code.TOKEN_FORGED) from None
+        if read.expires <= self._now():
+            raise Problem(Code.TOKEN_EXPIRED)
+        if read.script != script_id:
+            raise Problem(Code.TOKEN_WRONG_SCRIPT)
+        if origin is None:
+            raise Problem(Code.ORIGIN_MISSING)
+        if read.origin != origin:
+            raise Problem(Code.TOKEN_WRONG_ORIGIN)
+        return origin
+
+
+def _encoded(text: bytes) -> bytes:
+    return base64.urlsafe_b64encode(text).rstrip(b"=")
+
+
+def _decoded(text: bytes) -> bytes:
+    return base64.urlsafe_b64decode(text + b"=" * (-len(text) % 4))

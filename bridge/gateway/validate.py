@@ -1,0 +1,79 @@
+"""`POST /api/bridge/{script_id}/events:validate`: what the stream would make of events, without sending any."""
+
+import asyncio
+import time
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+
+from bridge.gateway.answer import JSON_TYPE, Answer
+from bridge.gateway.elements import identify
+from bridge.gateway.events import receive_events, record_headers
+from bridge.gateway.ids import uuid7s
+from bridge.gateway.publisher import HeaderList
+from bridge.gateway.request import Request
+from bridge.gateway.services import Services
+from schemas import headers as names
+from schemas.reasons import ERRORS
+from schemas.record import Provenance
+from streams.decode import decode
+from streams.normalize import normalize
+from streams.rejection import Rejection
+
+_EVENTS_A_TURN = 50
+# Where the event would stand is not known before it is published.
+_NOT_FROM_AN_EVENT = ("raw_topic", "raw_partition", "raw_offset", "attempt")
+
+
+async def post_validate(services: Services, request: Request) -> Answer:
+    """Runs the stream's own normaliser; duplicates, and what only Postgres knows, it can't tell. Raises Problem."""
+    with services.room.holding(services.body.announced(request.headers)):
+        return await _judge_all(services, request)
+
+
+async def _judge_all(services: Services, request: Request) -> Answer:
+    grant, _, elements = await receive_events(services, request)
+    now_ms = time.time_ns() // 1_000_000
+    shared = record_headers(request, grant, now_ms)
+    results: list[dict[str, Any]] = []
+    for index, value in enumerate(elements.values):
+        headers = shared
+        if identify(value).missing:
+            headers = [*shared, (names.EVENT_ID, uuid7s(1, now_ms)[0].encode())]
+        results.append({"index": index} | _judged(services, value, headers, now_ms))
+        if index % _EVENTS_A_TURN == _EVENTS_A_TURN - 1:
+            await asyncio.sleep(0)
+    valid = sum(one["status"] == "valid" for one in results)
+    body = {
+        "valid": valid,
+        "invalid": len(results) - valid,
+        "results": results,
+        "request_id": request.ids.request_id.decode(),
+        "trace_id": request.ids.trace_id.decode(),
+    }
+    return Answer(200, msgspec.json.encode(body), [JSON_TYPE])
+
+
+def _judged(services: Services, value: bytes, headers: HeaderList, now_ms: int) -> dict[str, Any]:
+    try:
+        event = normalize(
+            decode(value, headers),
+            received_at=datetime.fromtimestamp(now_ms / 1000, UTC),
+            provenance=Provenance(services.settings.topics.raw, 0, 0),
+            attempt=1,
+            registry=services.producers.current,
+            bounds=services.bounds,
+        )
+    except Rejection as rejection:
+        return {
+            "status": "invalid",
+            "error_code": rejection.error_class.value,
+            "message": rejection.message,
+            "action": ERRORS[rejection.error_class].action.value,
+        }
+    fields: dict[str, Any] = msgspec.to_builtins(event)
+    for name in _NOT_FROM_AN_EVENT:
+        fields.pop(name, None)
+    fields["properties"] = msgspec.Raw(event.properties.encode())
+    return {"status": "valid", "event": fields}

@@ -1,0 +1,172 @@
+"""The topics as an AsyncAPI 3 document: what may be written to them, what is read from them, and under which headers."""
+
+import copy
+from collections.abc import Mapping
+from importlib.metadata import version
+from typing import Any, Final
+
+from schemas import headers as names
+from schemas.reasons import DroppedReason, ErrorClass
+from schemas.settings import Settings
+from schemas.topics import TopicSpec
+
+VERSION: Final = "3.0.0"
+_BINDING: Final = "0.5.0"
+_SCHEMAS: Final = "#/components/schemas/"
+_KEY: Final = (
+    "site_id and event_id, joined by a colon, so that duplicates meet in one partition; another or none is taken"
+)
+
+Document = dict[str, Any]
+
+_HEADERS: Final[Mapping[str, Document]] = {
+    names.PROVENANCE: {"description": "topic:partition:offset of the raw event"},
+    names.ATTEMPT: {"description": "which attempt this record is for, or which was the last", "pattern": "^[0-9]+$"},
+    names.DUE_AT: {"description": "when it is due, in milliseconds since the epoch", "pattern": "^[0-9]+$"},
+    names.RECEIVED_AT: {"description": "when it was received, in milliseconds since the epoch", "pattern": "^[0-9]+$"},
+    names.ERROR_CLASS: {"enum": [error.value for error in ErrorClass]},
+    names.ERROR: {"description": f"what went wrong, at most {names.ERROR_TEXT_BYTES} bytes"},
+    names.FIRST_FAILED_AT: {"description": "in milliseconds since the epoch", "pattern": "^[0-9]+$"},
+    names.DROPPED_REASON: {"enum": [reason.value for reason in DroppedReason]},
+    names.ORIGINAL_TOPIC: {"description": "the topic that the raw event was written to"},
+    names.NULL: {"description": "which of key and value were null, where Kafka could not take both as null"},
+    names.OMITTED: {"description": "what was left out since the topic would not take it; the ledger holds it"},
+    names.REPLAY_ID: {"description": "the replay that wrote it"},
+    names.REPLAY_OF: {"description": "provenance of the dead letter that is replayed"},
+    names.SITE_ID: {"description": "the script's site, by the gateway", "pattern": "^[0-9]+$"},
+    names.SCRIPT_ID: {"description": "the script whose address was posted to, by the gateway"},
+    names.ORIGIN: {"description": "the browser's origin, by the gateway"},
+    names.EVENT_ID: {"description": "the id that the gateway assigned"},
+    names.REQUEST_ID: {"description": "the request that brought it"},
+    names.TRACE_ID: {"description": "the trace that the request belongs to"},
+    names.TRACEPARENT: {"description": "W3C trace context"},
+}
+_GATEWAY: Final = (names.SITE_ID, names.SCRIPT_ID, names.ORIGIN, names.EVENT_ID, names.RECEIVED_AT)
+_PASSED_ON: Final = (names.REQUEST_ID, names.TRACE_ID, names.TRACEPARENT)
+_REPLAY: Final = (names.REPLAY_ID, names.REPLAY_OF)
+_COPY: Final = (
+    names.PROVENANCE, names.ATTEMPT, names.RECEIVED_AT, names.ERROR_CLASS, names.ERROR, names.FIRST_FAILED_AT,
+    names.ORIGINAL_TOPIC,
+)  # fmt: skip
+_COPY_MAYBE: Final = (names.NULL, names.OMITTED)
+
+
+def asyncapi(contracts: Mapping[str, Document], specs: list[TopicSpec], settings: Settings) -> Document:
+    """The document, from the JSON Schemas by name and the declared topics."""
+    topics = settings.topics
+    carried = {
+        topics.raw: ["rawEvent", "rawEventV2"],
+        topics.dlq: ["deadLetter"],
+        topics.gate: ["gateChange"],
+        **{topic: ["retry"] for topic in topics.retries},
+    }
+    return {
+        "asyncapi": VERSION,
+        "info": {
+            "title": "Ghostlink Bridge",
+            "version": version("ghostlink-bridge"),
+            "description": "Raw bridge events in, clean rows in Postgres out; what fails on the way, and the gate's verdicts.",
+        },
+        "defaultContentType": "application/json",
+        "channels": {spec.name: _channel(spec, carried[spec.name]) for spec in specs},
+        "operations": {
+            "takeRawEvents": _operation("receive", topics.raw, "Raw events, as producers and the gateway write them."),
+            "replayRawEvents": _operation("send", topics.raw, "Dead letters that an operator replays."),
+            "deadLetter": _operation("send", topics.dlq, "Raw events that can't be normalised."),
+            "judge": _operation("send", topics.gate, "Changes of the gate's verdict."),
+            **{
+                f"{verb}{topic.removeprefix(topics.prefix).title().replace('.', '')}": _operation(
+                    action, topic, "Attempts that wait for their time."
+                )
+                for topic in topics.retries
+                for verb, action in (("put", "send"), ("take", "receive"))
+            },
+        },
+        "components": {"messages": _messages(), "schemas": _schemas(contracts)},
+    }
+
+
+def _channel(spec: TopicSpec, messages: list[str]) -> Document:
+    return {
+        "address": spec.name,
+        "messages": {name: {"$ref": f"#/components/messages/{name}"} for name in messages},
+        "bindings": {
+            "kafka": {
+                "topic": spec.name,
+                "partitions": spec.partitions,
+                "replicas": spec.replication,
+                "topicConfiguration": {
+                    "cleanup.policy": spec.config["cleanup.policy"].split(","),
+                    "retention.ms": int(spec.config["retention.ms"]),
+                    "max.message.bytes": int(spec.config["max.message.bytes"]),
+                },
+                "bindingVersion": _BINDING,
+            }
+        },
+    }
+
+
+def _operation(action: str, topic: str, summary: str) -> Document:
+    # A reference is a JSON pointer; a topic's name holds neither of the two characters that would have to be escaped.
+    return {"action": action, "channel": {"$ref": f"#/channels/{topic}"}, "summary": summary}
+
+
+def _messages() -> Document:
+    raw_headers = _header_schema(optional=(*_GATEWAY, *_PASSED_ON, *_REPLAY))
+    bytes_of_raw = {"description": "the raw event's value, byte for byte; it need not be JSON"}
+    # A dead letter of the last retry keeps nothing of the retry's own but what is repeated.
+    passed_on = (*_PASSED_ON, *_GATEWAY[:-1], *_REPLAY, *_COPY_MAYBE)
+    return {
+        "rawEvent": _message("A raw event, schema_version 1", {"$ref": _SCHEMAS + "raw_event_v1"}, raw_headers, _KEY),
+        "rawEventV2": _message("A raw event, schema_version 2", {"$ref": _SCHEMAS + "raw_event_v2"}, raw_headers, _KEY),
+        "retry": _message(
+            "A raw event that waits for its next attempt",
+            bytes_of_raw,
+            _header_schema(required=(*_COPY, names.DUE_AT), optional=passed_on),
+            "the raw event's key",
+        ),
+        "deadLetter": _message(
+            "A raw event that was dropped, and why; it counts if the ledger says the same of its provenance",
+            bytes_of_raw,
+            _header_schema(required=(*_COPY, names.DROPPED_REASON), optional=passed_on),
+            "the raw event's key",
+        ),
+        "gateChange": _message(
+            "A change of verdict", {"$ref": _SCHEMAS + "gate_change"}, None, "the target, such as site:7"
+        ),
+    }
+
+
+def _message(title: str, payload: Document, headers: Document | None, key: str) -> Document:
+    message: Document = {
+        "title": title,
+        "payload": payload,
+        "bindings": {"kafka": {"key": {"type": "string", "description": key}, "bindingVersion": _BINDING}},
+    }
+    return message if headers is None else {**message, "headers": headers}
+
+
+def _header_schema(*, required: tuple[str, ...] = (), optional: tuple[str, ...] = ()) -> Document:
+    properties = {name: {"type": "string", **_HEADERS[name]} for name in (*required, *optional)}
+    schema: Document = {"type": "object", "properties": properties}
+    return schema | ({"required": list(required)} if required else {})
+
+
+def _schemas(contracts: Mapping[str, Document]) -> Document:
+    """The payloads' schemas, with what they define inside themselves moved beside them."""
+    schemas: Document = {}
+    for name in ("raw_event_v1", "raw_event_v2", "gate_change"):
+        schema = copy.deepcopy(contracts[name])
+        schemas.update(schema.pop("$defs", {}))
+        schemas[name] = schema
+    moved: Document = _with_references(schemas)
+    return moved
+
+
+def _with_references(part: Any) -> Any:
+    if isinstance(part, dict):
+        return {
+            name: value.replace("#/$defs/", _SCHEMAS) if name == "$ref" else _with_references(value)
+            for name, value in part.items()
+        }
+    return [_with_references(one) for one in part] if isinstance(part, list) else part

@@ -1,0 +1,105 @@
+"""How the snippet behaves towards the page and its visitor: it obeys, it stays within bounds, it never throws."""
+
+import pytest
+from support.shop import OpenShop, emptied, queue_of
+
+pytestmark = pytest.mark.timeout(240)
+
+NONSENSE = """() => {
+  const ring = {}; ring.ring = ring;
+  bridge(); bridge('dance'); bridge('track', 'x', ring); bridge('track', 'x', {n: 1n});
+  bridge('track', 'x', {get a() { throw 'no'; }}); bridge('track', 'x', {pad: 'y'.repeat(70000)});
+}"""
+
+
+async def test_opting_out_ends_it(open_shop: OpenShop) -> None:
+    """What is queued is forgotten, nothing is tracked, also after a reload, until somebody opts in again."""
+    shop = await open_shop()
+    page = await shop.open()
+    await shop.context.set_offline(True)
+    await page.evaluate("for (let i = 0; i < 3; i++) bridge('track', 'click')")
+    assert len(await queue_of(page)) == 3
+    await page.evaluate("bridge('optout')")
+    assert await queue_of(page) == []
+    await shop.context.set_offline(False)
+    await shop.reload(page)
+    assert await page.evaluate("bridge('track', 'click') === undefined")
+    assert await queue_of(page) == []
+    await page.evaluate("bridge('optin')")
+
+    await shop.arrived([await page.evaluate("bridge('track', 'click')")])
+
+
+@pytest.mark.parametrize(
+    ("attributes", "signal", "tracked"),
+    [
+        ('data-respect="gpc dnt"', "globalPrivacyControl", False),
+        ('data-respect="gpc dnt"', "doNotTrack", False),
+        ('data-respect="dnt"', "globalPrivacyControl", True),
+        ("", "doNotTrack", True),
+    ],
+)
+async def test_the_browsers_wish_is_respected_where_the_page_says_so(
+    open_shop: OpenShop, attributes: str, signal: str, tracked: bool
+) -> None:
+    """By option, and never over the visitor's own word."""
+    shop = await open_shop(attributes)
+    value = "true" if signal == "globalPrivacyControl" else "'1'"
+    await shop.context.add_init_script(f"Object.defineProperty(navigator, '{signal}', {{get: () => {value}}})")
+    page = await shop.open()
+
+    assert await page.evaluate("bridge('track', 'click') !== undefined") == tracked
+    await page.evaluate("bridge('optin')")
+    assert await page.evaluate("bridge('track', 'click') !== undefined")
+
+
+@pytest.mark.parametrize(
+    "spoilt",
+    [
+        "Object.defineProperty(window, 'localStorage', {get() { throw new DOMException('no', 'SecurityError') }})",
+        "Storage.prototype.setItem = () => { throw new DOMException('full', 'QuotaExceededError') }",
+        "Object.defineProperty(navigator, 'locks', {get: () => undefined})",
+        "for (let i = 0; i < 9; i++) localStorage['bridge:x:event:' + i] = 'nonsense'",
+    ],
+    ids=["storage forbidden", "storage full", "no locks", "others' keys"],
+)
+async def test_a_poor_browser_still_sends(open_shop: OpenShop, spoilt: str) -> None:
+    """With less to stand on: it keeps events in memory, or sends without asking other tabs."""
+    shop = await open_shop()
+    await shop.context.add_init_script(f"try {{ {spoilt} }} catch (e) {{}}")
+    page = await shop.open()
+    ids = await page.evaluate("[1, 2, 3].map((number) => bridge('track', 'click', {number}))")
+
+    await shop.arrived(ids)
+
+
+async def test_nothing_is_thrown_into_the_page(open_shop: OpenShop) -> None:
+    """Nonsense is ignored with a word on the console, and what is sound still goes."""
+    shop = await open_shop()
+    page = await shop.open()
+    await page.evaluate(NONSENSE)
+    await page.evaluate(f"localStorage['bridge:{shop.script_id}:token'] = 'not json'")
+    await page.evaluate(f"localStorage['bridge:{shop.script_id}:event:0'] = 'not an event'")
+    sound = await page.evaluate("bridge('track', 'click')")
+
+    await shop.arrived([sound])
+    await emptied(page)
+
+
+async def test_the_queue_is_bounded(open_shop: OpenShop) -> None:
+    """By number and by size: the oldest go, and what is left arrives."""
+    shop = await open_shop()
+    page = await shop.open()
+    await shop.context.set_offline(True)
+    many = await page.evaluate("Array.from({length: 1100}, () => bridge('track', 'click'))")
+    assert len(await queue_of(page)) == 1000
+    big = await page.evaluate("Array.from({length: 20}, () => bridge('track', 'big', {pad: 'y'.repeat(60000)}))")
+    stored = await page.evaluate("Object.values(localStorage).reduce((sum, text) => sum + text.length, 0)")
+    assert stored <= 1_001_000
+    kept = {key.rpartition(":")[2] for key in await queue_of(page)}
+    assert kept < {*many, *big}
+    assert set(big[-10:]) <= kept
+    await shop.context.set_offline(False)
+
+    await emptied(page)
+    await shop.arrived(sorted(kept))

@@ -1,0 +1,158 @@
+"""The gateway while its services fail: no accepted event is lost, no false 202, and the memory is bounded."""
+
+import asyncio
+import json
+import signal
+import time
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+import httpx
+import pytest
+from faults.servers import Servers
+from support.gateway import bearer, gateway, raw_records
+from support.servers import stack_directory
+from support.settled import prepare, settings_for
+from support.wait import wait_until
+
+from schemas.settings import Settings
+from sinks.migrate import migrate
+from sinks.script_tokens import create_token
+
+EVENTS = "/api/bridge/s1/events"
+PAD = "x" * 500
+
+
+@pytest.fixture
+async def own() -> AsyncIterator[tuple[Servers, Settings, str]]:
+    """Servers of this test alone, which it may kill; settings, and an API key."""
+    with stack_directory() as directory:
+        servers = Servers(directory)
+        try:
+            await servers.start()
+            settings = settings_for(servers.kafka, servers.database_url, "outage.")
+            await migrate(settings.dsn)
+            await prepare(settings)
+            yield servers, settings, (await create_token(settings.dsn, "s1")).text
+        finally:
+            servers.stop()
+
+
+class Sender:
+    """Posts batches without a pause; notes what was accepted, and how long every refusal took."""
+
+    def __init__(self, url: str, key: str, name: str) -> None:
+        self.url = url
+        self.key = key
+        self.name = name
+        self.accepted: set[str] = set()
+        self.refusals: list[tuple[int, float]] = []
+        self.stopping = False
+
+    async def run(self) -> None:
+        number = 0
+        async with httpx.AsyncClient(base_url=self.url, timeout=30) as client:
+            while not self.stopping:
+                ids = [f"{self.name}-{number}-{index}" for index in range(20)]
+                number += 1
+                content = json.dumps([{"event_id": one, "pad": PAD} for one in ids]).encode()
+                began = time.monotonic()
+                answer = await client.post(EVENTS, content=content, headers=bearer(self.key))
+                if answer.status_code == 202:
+                    self.accepted.update(ids)
+                else:
+                    self.refusals.append((answer.status_code, time.monotonic() - began))
+                    assert "retry-after" in answer.headers, answer.text
+                    await asyncio.sleep(0.02)
+
+
+async def test_no_accepted_event_is_lost_when_kafka_is_killed(
+    own: tuple[Servers, Settings, str], tmp_path: Path
+) -> None:
+    """Killed twice under load and back: refusals come within two seconds, and every 202 has its events."""
+    servers, settings, key = own
+    with gateway(settings, tmp_path / "log", gateway_script_events_per_second=0) as running:
+        senders = [Sender(running.url, key, f"s{number}") for number in range(6)]
+        tasks = [asyncio.create_task(one.run()) for one in senders]
+        try:
+            for _ in range(2):
+                await _more(senders, _total, 500, "events accepted")
+                servers.signal("kafka", signal.SIGKILL)
+                await _more(senders, _refused, 50, "refusals while Kafka is away")
+                assert (await _ready(running.url))[0] == 503
+                await servers.start_kafka()
+                await wait_until(lambda: _ready_now(running.url), budget_seconds=60, describe="ready again")
+            await _more(senders, _total, 500, "events accepted again")
+        finally:
+            for one in senders:
+                one.stopping = True
+            await asyncio.gather(*tasks)
+        assert {status for status, _ in _refusals(senders)} == {503}
+        assert max(seconds for _, seconds in _refusals(senders)) < 2.5
+        assert running.memory_mb() < 300
+        assert running.stop() == 0
+    written = {json.loads(record.value)["event_id"] for record in await raw_records(settings)}
+    accepted = set().union(*(one.accepted for one in senders))
+    assert len(accepted) > 1500
+    assert accepted <= written
+
+
+async def _more(senders: list[Sender], count: Callable[[list[Sender]], int], by: int, what: str) -> None:
+    """Waits until the count has grown by so much."""
+    before = count(senders)
+    await wait_until(lambda: count(senders) > before + by, budget_seconds=40, describe=what)
+
+
+def _refused(senders: list[Sender]) -> int:
+    return len(_refusals(senders))
+
+
+def _total(senders: list[Sender]) -> int:
+    return sum(len(one.accepted) for one in senders)
+
+
+def _refusals(senders: list[Sender]) -> list[tuple[int, float]]:
+    return [refusal for one in senders for refusal in one.refusals]
+
+
+async def _ready(url: str) -> tuple[int, dict[str, object]]:
+    async with httpx.AsyncClient() as client:
+        answer = await client.get(f"{url}/ready", timeout=5)
+        return answer.status_code, answer.json()
+
+
+async def _ready_now(url: str) -> bool:
+    return (await _ready(url))[0] == 200
+
+
+async def test_the_registry_away_degrades_only(own: tuple[Servers, Settings, str], tmp_path: Path) -> None:
+    """Postgres killed: events are taken by the copy in memory, and /ready says degraded."""
+    servers, settings, key = own
+    with gateway(settings, tmp_path / "log") as running:
+        servers.signal("postgres", signal.SIGKILL)
+
+        async def degraded() -> bool:
+            status, told = await _ready(running.url)
+            return (status, told["status"], told["state"]) == (200, "ready", "degraded")
+
+        await wait_until(degraded, budget_seconds=20, describe="degraded")
+        async with httpx.AsyncClient(base_url=running.url) as client:
+            assert (await client.post(EVENTS, content=b"{}", headers=bearer(key))).status_code == 202
+        assert running.stop() == 0
+
+
+async def test_sigterm_answers_what_was_begun(own: tuple[Servers, Settings, str], tmp_path: Path) -> None:
+    """Under load: no request in hand is cut off, and what was accepted is in Kafka."""
+    _, settings, key = own
+    with gateway(settings, tmp_path / "log", gateway_script_events_per_second=0) as running:
+        senders = [Sender(running.url, key, f"d{number}") for number in range(6)]
+        tasks = [asyncio.create_task(one.run()) for one in senders]
+        await wait_until(lambda: _total(senders) > 300, budget_seconds=30, describe="events accepted")
+        assert await asyncio.to_thread(running.stop) == 0
+        ended = await asyncio.gather(*tasks, return_exceptions=True)
+    # Whoever comes after the end finds nobody; nobody was cut off in the middle of an answer.
+    assert {type(one) for one in ended} <= {httpx.ConnectError, httpx.RemoteProtocolError, httpx.ReadError}
+    written = {json.loads(record.value)["event_id"] for record in await raw_records(settings)}
+    accepted = set().union(*(one.accepted for one in senders))
+    assert accepted <= written
+    assert len(written - accepted) <= 20 * len(senders)

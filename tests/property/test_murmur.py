@@ -1,0 +1,13 @@
+"""The quick hash puts every key where aiokafka's own would."""
+
+from aiokafka.partitioner import murmur2
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sinks.murmur import partition_of
+
+
+@given(st.binary(max_size=600), st.integers(1, 1000))
+def test_a_key_goes_where_every_client_puts_it(key: bytes, partitions: int) -> None:
+    """Duplicates from different producers meet in one partition."""
+    assert partition_of(key, partitions) == (murmur2(key) & 0x7FFFFFFF) % partitions

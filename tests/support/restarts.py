@@ -1,0 +1,43 @@
+"""A gateway that goes away and comes back at the same address, as a producer sees a deployment or a crash."""
+
+import secrets
+from contextlib import ExitStack
+from pathlib import Path
+from signal import SIGKILL
+
+from bridge.stack.ports import choose
+from schemas.settings import Settings
+from support.gateway import Gateway, gateway
+
+
+class RestartedGateway:
+    """Started, killed and stopped as a test needs it; `more` are settings of its own."""
+
+    def __init__(self, settings: Settings, directory: Path, **more: object) -> None:
+        port = choose(asked=None, remembered=None, taken=(), purpose="the gateway")
+        self._settings = settings
+        self._log = directory / f"gateway-{secrets.token_hex(3)}.log"
+        self._more = {"gateway_port": port, **more}
+        self._running = ExitStack()
+        self._gateway: Gateway | None = None
+        self.url = f"http://127.0.0.1:{port}"
+
+    def start(self) -> None:
+        """Returns when it answers."""
+        self._gateway = self._running.enter_context(gateway(self._settings, self._log, **self._more))
+
+    def kill(self) -> None:
+        """Without a chance to drain."""
+        self._end(SIGKILL)
+
+    def stop(self) -> None:
+        """Drains."""
+        self._end(None)
+
+    def _end(self, signal: int | None) -> None:
+        if self._gateway is not None:
+            try:
+                self._gateway.stop(*(() if signal is None else (signal,)))
+            finally:
+                self._gateway = None
+                self._running.close()

@@ -1,0 +1,54 @@
+"""What each answer means for the batch."""
+
+import json
+from typing import Any
+
+import pytest
+
+from bridge.client.answers import Again, Denied, Divide, Taken, judge
+from bridge.client.event import Event
+
+BATCH = [Event("a", b"{1}"), Event("b", b"{2}")]
+
+
+def body(*results: dict[str, Any]) -> bytes:
+    return json.dumps({"results": results}).encode()
+
+
+def test_what_is_refused_alone_is_named() -> None:
+    """An accepted neighbour is not taken along."""
+    answer = body(
+        {"event_id": "a", "status": "accepted"},
+        {"event_id": "b", "status": "rejected", "error_code": "event_too_large"},
+    )
+    verdict = judge(202, {}, answer, BATCH)
+
+    assert isinstance(verdict, Taken)
+    assert [(one.event_id, one.body, one.error_code) for one in verdict.refused] == [("b", b"{2}", "event_too_large")]
+
+
+@pytest.mark.parametrize("answer", [b"<html>", b"[]", b"{}", b'{"results": [1]}', b"\xff", b"[" * 100_000])
+def test_a_2xx_that_is_not_the_gateways_proves_nothing(answer: bytes) -> None:
+    """A proxy's or a portal's page is no acknowledgement of Kafka's."""
+    assert isinstance(judge(200, {}, answer, BATCH), Again)
+
+
+@pytest.mark.parametrize("status", [408, 409, 429, 500, 502, 503, 504])
+def test_what_heals_is_tried_again(status: int) -> None:
+    """No sooner than the gateway asks for."""
+    assert judge(status, {"Retry-After": "3"}, b"", BATCH) == Again(str(status), 3.0)
+    assert judge(status, {}, b'{"detail": "full"}', BATCH) == Again(f"{status} full", None)
+
+
+@pytest.mark.parametrize("status", [400, 413, 422])
+def test_what_may_be_one_events_fault_is_divided(status: int) -> None:
+    """The neighbours of a bad event go their way."""
+    assert judge(status, {}, b'{"error_code": "no_events", "message": "m"}', BATCH) == Divide(
+        "no_events", f"{status} m"
+    )
+
+
+@pytest.mark.parametrize("status", [301, 401, 403, 404, 405, 415])
+def test_what_is_the_clients_own_fault_is_denied(status: int) -> None:
+    """No other batch would fare better."""
+    assert judge(status, {}, b"", BATCH) == Denied(f"http_{status}", str(status))

@@ -1,0 +1,18 @@
+"""The client is light: a program that only sends events pays for no broker, no database and no framework."""
+
+import json
+
+from support.programs import python, run
+
+HEAVY = ("faust", "aiokafka", "asyncpg", "pydantic", "msgspec", "structlog", "uvicorn", "fastapi", "prometheus_client")
+
+
+def test_importing_it_brings_nothing_heavy_along() -> None:
+    """In a fresh interpreter; what HTTP needs is all there is."""
+    done = run(python("import bridge.client, json, sys; print(json.dumps(sorted(sys.modules)))"))
+    loaded = {name.partition(".")[0] for name in json.loads(done.stdout)}
+
+    assert done.returncode == 0, done.stderr
+    assert loaded & set(HEAVY) == set()
+    assert {name for name in loaded if name in ("streams", "sinks")} == set()
+    assert "aiohttp" in loaded

@@ -1,0 +1,231 @@
+"""Events on disk: what a crash leaves, and what the next client makes of it."""
+
+import errno
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bridge.client.errors import BufferFull, Undelivered
+from bridge.client.event import Event
+from bridge.client.spool import SpoolQueue, event_of, line_of
+from schemas.errors import EnvironmentUnfit, InvalidInput
+
+MIB = 1024 * 1024
+
+
+@pytest.fixture
+def opened(tmp_path: Path) -> Iterator[Callable[..., SpoolQueue]]:
+    """Opens the same spool again and again; the one before is dropped as a crash drops it: unclosed but unlocked."""
+    made: list[SpoolQueue] = []
+
+    def open_again(size: int = 64 * MIB) -> SpoolQueue:
+        for before in made:
+            before._lock.close()
+        made.append(SpoolQueue(tmp_path / "spool", size))
+        return made[-1]
+
+    yield open_again
+    for one in made:
+        for file in (one._writing, one._reading, one._lock):
+            if file is not None:
+                file.close()
+
+
+def events(*names: object) -> list[Event]:
+    return [Event(str(name), json.dumps({"event_id": str(name)}).encode()) for name in names]
+
+
+def fill(queue: SpoolQueue, *names: object) -> None:
+    for event in events(*names):
+        queue.append(event)
+
+
+def fill_for_ever(queue: SpoolQueue, event: Event) -> None:
+    for _ in range(1000):
+        queue.append(event)
+
+
+@given(
+    st.text(st.characters(exclude_categories=["Cs"]), min_size=1), st.binary().filter(lambda some: b"\n" not in some)
+)
+def test_a_line_gives_its_event_back(event_id: str, body: bytes) -> None:
+    """Whatever the id holds; and a line that lost or changed anything gives none."""
+    body = json.dumps(body.hex()).encode()
+    line = line_of(Event(event_id, body))
+
+    assert event_of(line) == Event(event_id, body)
+    assert event_of(line[:-1]) is None
+    assert event_of(line[:12] + bytes([line[12] ^ 1]) + line[13:]) is None
+    assert line.count(b"\n") == 1
+
+
+def test_first_in_is_first_out_within_the_bounds(opened: Callable[..., SpoolQueue]) -> None:
+    """By count and by size, at least one."""
+    queue = opened()
+    fill(queue, *range(5))
+
+    assert queue.take(2, MIB) == events(0, 1)
+    assert queue.take(9, 1) == events(2)
+    assert queue.take(9, MIB) == events(3, 4)
+    assert queue.take(9, MIB) == []
+
+
+def test_what_was_not_settled_comes_again_after_a_crash(opened: Callable[..., SpoolQueue]) -> None:
+    """In order, and nothing of what was settled before it."""
+    queue = opened()
+    fill(queue, *range(6))
+    first, second, third = (queue.take(2, MIB) for _ in range(3))
+    queue.settle(third, [])
+    queue.settle(first, [])
+
+    again = opened()
+    # The third was delivered as well, but the mark can't pass the second: it is delivered twice, under the same ids.
+    assert (again.appended, again.taken) == (4, 0)
+    assert again.take(9, MIB) == second + third
+
+
+def test_new_events_come_after_old_ones(opened: Callable[..., SpoolQueue]) -> None:
+    """A segment that another process began is not written on."""
+    fill(opened(), "old")
+    queue = opened()
+    fill(queue, "new")
+
+    assert queue.take(9, MIB) == events("old", "new")
+
+
+@pytest.mark.parametrize("tail", [b"0badc0de", b'00000000 "x" {"event', b"\x00" * 500])
+def test_a_torn_tail_is_passed_over(opened: Callable[..., SpoolQueue], tmp_path: Path, tail: bytes) -> None:
+    """What a crash cut off was never taken: it is no loss, and those before and after it are whole."""
+    fill(opened(), "a", "b")
+    with (tmp_path / "spool" / "000000000001.events").open("ab") as file:
+        file.write(tail)
+    queue = opened()
+    fill(queue, "c")
+    batches = [queue.take(2, MIB), queue.take(2, MIB)]
+
+    assert batches == [events("a", "b"), events("c")]
+    assert queue.hand_over() == []
+    assert queue.taken == queue.appended
+
+
+def test_a_damaged_line_is_told_and_its_neighbours_pass(opened: Callable[..., SpoolQueue], tmp_path: Path) -> None:
+    """One bad sector is one event, written down for whoever looks into it."""
+    fill(opened(), "a", "b", "c")
+    path = tmp_path / "spool" / "000000000001.events"
+    path.write_bytes(path.read_bytes().replace(b'{"event_id": "b"}', b'{"event_id": "B"}'))
+    queue = opened()
+
+    assert queue.take(9, MIB) == events("a", "c")
+    assert [one.error_code for one in queue.hand_over()] == ["spool_damaged"]
+    assert "spool_damaged" in (tmp_path / "spool" / "refused.jsonl").read_text()
+
+
+def test_refused_events_are_written_down(opened: Callable[..., SpoolQueue], tmp_path: Path) -> None:
+    """They are not tried again, also not after a crash, and not forgotten."""
+    queue = opened()
+    fill(queue, "a", "b")
+    batch = queue.take(9, MIB)
+    queue.settle(batch, [Undelivered(*batch[1], "event_too_large", "no")])
+
+    (line,) = (tmp_path / "spool" / "refused.jsonl").read_text().splitlines()
+    assert json.loads(line)["event_id"] == "b"
+    assert [one.event_id for one in queue.hand_over()] == ["b"]
+    assert queue.hand_over() == []
+    assert opened().appended == 0
+
+
+def test_delivered_segments_are_removed(opened: Callable[..., SpoolQueue], tmp_path: Path) -> None:
+    """The bound is of what waits: a spool that is emptied takes more, for ever, in files of its own."""
+    queue = opened(MIB)
+    for round_ in range(40):
+        pad = [Event(f"{round_}-{number}", b'"' + b"x" * 10_000 + b'"') for number in range(20)]
+        for event in pad:
+            queue.append(event)
+        batch = queue.take(99, 64 * MIB)
+        assert batch == pad
+        queue.settle(batch, [])
+
+    assert sum(path.stat().st_size for path in (tmp_path / "spool").iterdir()) < MIB
+
+
+def test_a_full_spool_takes_no_more(opened: Callable[..., SpoolQueue]) -> None:
+    """It says so, and has lost nothing."""
+    queue = opened(MIB)
+    big = Event("big", b'"' + b"x" * 60_000 + b'"')
+    for _ in range(10):
+        queue.append(big)
+    with pytest.raises(BufferFull, match="is full"):
+        fill_for_ever(queue, big)
+
+    assert 10 < queue.appended < 18
+    assert len(queue.take(99, 64 * MIB)) == queue.appended
+
+
+def test_a_full_disk_leaves_no_half_line(opened: Callable[..., SpoolQueue], monkeypatch: pytest.MonkeyPatch) -> None:
+    """A write that is cut short is taken back; when there is room again, the next is whole."""
+    queue = opened()
+    fill(queue, "a")
+    real = queue._writing
+
+    class Full:
+        """The segment's file on a disk that takes ten more bytes."""
+
+        def write(self, text: bytes) -> int:
+            assert real is not None
+            real.write(text[:10])
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(real, name)
+
+    with monkeypatch.context() as full:
+        full.setattr(queue, "_writing", Full())
+        with pytest.raises(BufferFull, match="No space left"):
+            fill(queue, "b")
+    fill(queue, "c")
+
+    assert queue.take(9, MIB) == events("a", "c")
+    assert queue.appended == queue.taken
+
+
+def test_one_client_at_a_time(opened: Callable[..., SpoolQueue], tmp_path: Path) -> None:
+    """Two on one directory would both deliver and both mark; the second is told."""
+    opened()
+    with pytest.raises(InvalidInput, match="in use by another client"):
+        SpoolQueue(tmp_path / "spool", MIB)
+
+
+def test_a_place_that_is_none_is_named(tmp_path: Path) -> None:
+    """A file in the way is one line, not a traceback."""
+    (tmp_path / "spool").write_text("")
+    with pytest.raises(EnvironmentUnfit, match="can't be written"):
+        SpoolQueue(tmp_path / "spool", MIB)
+
+
+@pytest.mark.parametrize("mark", ["", "x y", "1", "1 2 3"])
+def test_a_spoilt_mark_means_from_the_start(opened: Callable[..., SpoolQueue], tmp_path: Path, mark: str) -> None:
+    """Twice does no harm, not at all does."""
+    queue = opened()
+    fill(queue, "a", "b")
+    queue.settle(queue.take(1, MIB), [])
+    (tmp_path / "spool" / "mark").write_text(mark)
+
+    assert opened().take(9, MIB) == events("a", "b")
+
+
+def test_an_emptied_spool_leaves_nothing_to_deliver(opened: Callable[..., SpoolQueue], tmp_path: Path) -> None:
+    """Its files are gone once it is closed, and the next client starts anew."""
+    queue = opened()
+    fill(queue, "a")
+    queue.settle(queue.take(9, MIB), [])
+    queue.close()
+
+    assert [path.name for path in (tmp_path / "spool").iterdir()] == ["lock"]
+    again = opened()
+    fill(again, "b")
+    assert again.take(9, MIB) == events("b")

@@ -1,0 +1,211 @@
+"""Bounds of time and memory: bodies, inflating, rates, remembered keys."""
+
+import asyncio
+import gzip
+import zlib
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+
+import pytest
+
+from bridge.gateway.answer import Answer
+from bridge.gateway.body import BodyLimits, ClientGone, Room
+from bridge.gateway.idempotency import Idempotency, idempotency_key
+from bridge.gateway.limits import Buckets
+from bridge.gateway.problems import Code, Problem
+from bridge.gateway.request import address_of, script_route
+
+LIMITS = BodyLimits(10_000, 5.0)
+GZIP = {b"content-encoding": b"gzip"}
+
+
+def receiving(*parts: bytes, gone: bool = False) -> Callable[[], Awaitable[MutableMapping[str, Any]]]:
+    """What ASGI gives for a body in these parts; without an end if the client has `gone`."""
+    messages = [{"type": "http.request", "body": part, "more_body": True} for part in parts]
+    if gone:
+        messages.append({"type": "http.disconnect"})
+    else:
+        messages[-1]["more_body"] = False
+
+    async def receive() -> MutableMapping[str, Any]:
+        return messages.pop(0)
+
+    return receive
+
+
+async def refused(work: Awaitable[object]) -> Code:
+    with pytest.raises(Problem) as caught:
+        await work
+    return caught.value.code
+
+
+async def test_a_body_comes_whole() -> None:
+    """In parts, inflated, and of several gzip members."""
+    assert await LIMITS.read(receiving(b"ab", b"", b"cd"), {}) == b"abcd"
+    assert await LIMITS.read(receiving(gzip.compress(b"abcd")), GZIP) == b"abcd"
+    assert await LIMITS.read(receiving(gzip.compress(b"ab") + gzip.compress(b"cd")), GZIP) == b"abcd"
+    with pytest.raises(ClientGone):
+        await LIMITS.read(receiving(b"ab", gone=True), {})
+
+
+async def test_a_large_body_is_refused_before_it_is_whole() -> None:
+    """By what it announces, by what came, and by what it would inflate to."""
+    with pytest.raises(Problem) as caught:
+        LIMITS.announced({b"content-length": b"10001"})
+    assert caught.value.code is Code.BODY_TOO_LARGE
+    with pytest.raises(Problem):
+        LIMITS.announced({b"content-length": b"9" * 5000})
+    assert LIMITS.announced({b"content-length": b"5"}) == 5
+    assert LIMITS.announced({}) == 10_000
+    endless = receiving(*[b"x" * 1000] * 12, gone=True)
+    assert await refused(LIMITS.read(endless, {})) is Code.BODY_TOO_LARGE
+    bomb = gzip.compress(b"\0" * 50_000_000)
+    assert await refused(BodyLimits(100_000, 5.0).read(receiving(bomb), GZIP)) is Code.BODY_TOO_LARGE
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"plain",
+        gzip.compress(b"x" * 500)[:-6],
+        zlib.compress(b"x"),
+        gzip.compress(b"") * 40,
+        gzip.compress(b"a") + b"?",
+    ],
+)
+async def test_what_is_no_gzip_is_refused(body: bytes) -> None:
+    """Also what is cut off, and members without end."""
+    assert await refused(LIMITS.read(receiving(body), GZIP)) is Code.INVALID_PAYLOAD_JSON
+
+
+async def test_other_encodings_are_refused() -> None:
+    """By name, before a byte is read."""
+    with pytest.raises(Problem) as caught:
+        LIMITS.announced({b"content-encoding": b"br", b"content-length": b"5"})
+    assert caught.value.code is Code.UNSUPPORTED_ENCODING
+
+
+async def test_a_slow_body_is_not_waited_for() -> None:
+    """However it trickles in: the time is the whole body's."""
+
+    async def trickle() -> MutableMapping[str, Any]:
+        await asyncio.sleep(0.02)
+        return {"type": "http.request", "body": b"x", "more_body": True}
+
+    assert await refused(BodyLimits(10_000, 0.1).read(trickle, {})) is Code.BODY_TIMEOUT
+
+
+def test_bodies_in_hand_are_bounded() -> None:
+    """A request beyond the bound is refused; room comes back also when one fails."""
+    room = Room(100)
+    with room.holding(60):
+        with pytest.raises(Problem), room.holding(60):
+            pass
+        with pytest.raises(KeyError), room.holding(40):
+            raise KeyError
+    assert room.taken == 0
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def test_a_bucket_fills_by_its_rate() -> None:
+    """Twice the rate at once, then the rate; the refusal says when to come back, and takes nothing."""
+    clock = Clock()
+    buckets = Buckets("x", 10, clock)
+    buckets.take("a", 20)
+    for _ in range(3):
+        with pytest.raises(Problem) as caught:
+            buckets.take("a", 15)
+        assert (caught.value.code, caught.value.retry_after) == (Code.RATE_LIMITED, 2)
+    buckets.take("b", 20)
+    clock.now += 1.5
+    buckets.take("a", 15)
+    clock.now += 1000
+    # More than it holds passes once it is full, and is paid off after that.
+    buckets.take("a", 50)
+    clock.now += 3
+    with pytest.raises(Problem):
+        buckets.take("a", 1)
+    clock.now += 0.2
+    buckets.take("a", 1)
+    Buckets("x", 0, clock).take("a", 10**9)
+
+
+def test_buckets_are_bounded_in_number() -> None:
+    """As many names as a stranger likes take no more memory; the one in use is kept."""
+    buckets = Buckets("x", 10, Clock(), most=3)
+    buckets.take("mine", 20)
+    for number in range(10):
+        buckets.take(number, 1)
+        with pytest.raises(Problem):
+            buckets.take("mine", 1)
+    assert len(buckets._levels) == 3
+
+
+def test_keys_are_remembered_for_a_while() -> None:
+    """With their body, their ids and their answer, and within a bound of bytes."""
+    clock = Clock()
+    known = Idempotency(10, clock, most_bytes=5000)
+    first = known.find("s", b"k", b"body")
+    known.keep(first, ["id"], Answer(202, b"x" * 100))
+
+    assert known.find("s", b"k", b"body") is first
+    assert known.find("other", b"k", b"body").answer is None
+    with pytest.raises(Problem) as caught:
+        known.find("s", b"k", b"another body")
+    assert caught.value.code is Code.IDEMPOTENCY_KEY_REUSED
+    for number in range(100):
+        known.keep(known.find("s", b"%d" % number, b""), [], Answer(202, b"y" * 500))
+        assert known._bytes <= 5000
+    assert first.forgotten
+    clock.now += 11
+    known.find("s", b"later", b"")
+    assert len(known._known) == 1
+
+
+@pytest.mark.parametrize("key", [b"", b"a b", b"\xff", b"x" * 256, b"a\x00"])
+def test_a_malformed_idempotency_key_is_refused(key: bytes) -> None:
+    """It would be kept."""
+    with pytest.raises(Problem) as caught:
+        idempotency_key({b"idempotency-key": key})
+    assert caught.value.code is Code.INVALID_HEADER
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        (b"/api/bridge/shop/events", ("events", "shop")),
+        (b"/api/bridge/shop/events:validate", ("validate", "shop")),
+        (b"/api/bridge/a%2Fb%20%C3%A9/events", ("events", "a/b é")),
+        (b"/bridge/shop/token", ("token", "shop")),
+        (b"/bridge/shop.js", ("snippet", "shop")),
+        (b"/bridge/.js", None),
+        (b"/api/bridge//events", None),
+        (b"/api/bridge/a/b/events", None),
+        (b"/api/bridge/%FF/events", None),
+        (b"/api/bridge/shop/events/", None),
+        (b"/health", None),
+        (b"", None),
+    ],
+)
+def test_paths_of_scripts(path: bytes, expected: tuple[str, str] | None) -> None:
+    """The script is one segment, percent-encoded."""
+    assert script_route(path) == expected
+
+
+def test_whose_request_it_is() -> None:
+    """A forwarded address counts only behind own proxies, and only what the outermost of them saw."""
+    scope = {
+        "client": ("10.0.0.1", 1),
+        "headers": [(b"x-forwarded-for", b"1.1.1.1, 2.2.2.2"), (b"x-forwarded-for", b"3.3.3.3")],
+    }
+
+    assert [address_of(scope, hops) for hops in (0, 1, 2, 9)] == ["10.0.0.1", "3.3.3.3", "2.2.2.2", "10.0.0.1"]
+    near, far = ({"client": (one, 1), "headers": []} for one in ("2001:db8::1", "2001:db8:0:1::1"))
+    assert address_of(near, 0) == address_of({"client": ("2001:db8::ffff", 1), "headers": []}, 0) != address_of(far, 0)

@@ -1,0 +1,66 @@
+"""Ids of requests and events: what a client gives is taken only where it can do no harm."""
+
+import re
+import uuid
+
+import pytest
+
+from bridge.gateway.ids import request_ids, uuid7s
+
+TRACE = b"0af7651916cd43dd8448eb211c80319c"
+PARENT = b"00-" + TRACE + b"-b7ad6b7169203331-01"
+
+
+def test_what_is_missing_is_made() -> None:
+    """In the forms that operators know, the trace's in both headers alike."""
+    made = request_ids({})
+
+    assert re.fullmatch(rb"req-[0-9a-f]{16}", made.request_id)
+    assert re.fullmatch(rb"trace-[0-9a-f]{32}", made.trace_id)
+    assert made.traceparent.split(b"-")[1] == made.trace_id.removeprefix(b"trace-")
+    assert request_ids({}) != made
+
+
+def test_what_is_given_is_kept() -> None:
+    """Also when only one of the two names the trace."""
+    given = {b"x-request-id": b"abc", b"x-trace-id": b"t-1", b"traceparent": PARENT}
+
+    assert request_ids(given) == (b"abc", b"t-1", PARENT)
+    assert request_ids({b"traceparent": PARENT}).trace_id == b"trace-" + TRACE
+    assert request_ids({b"x-trace-id": b"trace-" + TRACE}).traceparent.split(b"-")[1] == TRACE
+
+
+@pytest.mark.parametrize("bad", [b"", b"a b", b"a\nb", b"a\r\nx: y", b"\xff", b"x" * 129, b'"', b"<b>"])
+def test_what_could_harm_is_replaced(bad: bytes) -> None:
+    """It would stand in an answer's headers, in records and in logs."""
+    made = request_ids({b"x-request-id": bad, b"x-trace-id": bad, b"traceparent": bad})
+
+    assert made.request_id.startswith(b"req-")
+    assert made.trace_id.startswith(b"trace-")
+    assert made.traceparent.startswith(b"00-")
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        PARENT.upper(),
+        b"01" + PARENT[2:],
+        b"00-" + b"0" * 32 + PARENT[35:],
+        PARENT[:36] + b"0" * 16 + b"-01",
+        PARENT + b"-x",
+    ],
+)
+def test_a_malformed_traceparent_is_replaced(bad: bytes) -> None:
+    """As the W3C's recommendation asks."""
+    assert request_ids({b"traceparent": bad}).traceparent != bad
+
+
+def test_uuids_are_of_version_7() -> None:
+    """Of their millisecond, and all different."""
+    found = uuid7s(1000, 1_760_000_000_123)
+
+    assert len(set(found)) == 1000
+    for text in found:
+        one = uuid.UUID(text)
+        assert (str(one), one.version, one.variant) == (text, 7, uuid.RFC_4122)
+        assert one.int >> 80 == 1_760_000_000_123
