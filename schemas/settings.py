@@ -139,6 +139,8 @@ class Settings(BaseSettings):
 
     metrics_host: str = Field("127.0.0.1", description="address that /metrics listens on; 0.0.0.0 for all")
     metrics_port: int = Field(0, ge=0, le=65535, description="port of /metrics; 0 chooses a free one")
+    lag_interval: str = Field("5s", description="how often Kafka is asked where its logs end, for the lag")
+    backlog_interval: str = Field("15s", description="how often Postgres is asked what waits, for the metrics")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="least level that is logged")
     log_format: Literal["auto", "json", "console"] = Field("auto", description="auto: JSON unless on a terminal")
 
@@ -160,6 +162,7 @@ class Settings(BaseSettings):
         "start_timeout", "retry_delay_cap", "session_timeout", "revoke_budget", "lock_timeout", "watchdog_budget",
         "occurred_at_max_age", "occurred_at_max_ahead", "registry_refresh", "gate_window", "gate_interval",
         "backup_max_age", "restore_time", "sweep_interval", "sweep_after", "brake_window", "brake_probe_interval",
+        "lag_interval", "backlog_interval",
     )  # fmt: skip
     @classmethod
     def _duration(cls, value: str) -> str:

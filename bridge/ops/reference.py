@@ -22,6 +22,7 @@ from schemas.raw_event import RawEvent, RawEventV2
 from schemas.reasons import ERRORS, DroppedReason
 from schemas.run_summary import ProcessSummary, RunSummary
 from schemas.settings import Settings
+from sinks import metrics
 
 MADE_BY: Final = "made by `bridge schema docs`; edit the code, not this page"
 _MODELS: Final[dict[str, type[BaseModel]]] = {
@@ -114,7 +115,7 @@ def _make(directory: Path) -> None:
 
 def pages() -> dict[str, str]:
     """Each generated page's file name and its text."""
-    return {"errors.md": errors_page(), "settings.md": settings_page()}
+    return {"errors.md": errors_page(), "metrics.md": metrics_page(), "settings.md": settings_page()}
 
 
 def errors_page() -> str:
@@ -157,6 +158,26 @@ def settings_page() -> str:
             "names it. Durations are written as `500ms`, `15s`, `5m` or `1h`. Where two names stand, the first one wins.",
             "",
             *_table(("setting", "default", "what for"), rows),
+            "",
+        ]
+    )
+
+
+def metrics_page() -> str:
+    """The table of metrics as Markdown, by their names in a query."""
+    rows = [(f"`{one.name}`", one.kind, ", ".join(f"`{label}`" for label in one.labels), one.documentation)
+            for one in metrics.defined()]  # fmt: skip
+    return "\n".join(
+        [
+            "# Metrics",
+            "",
+            f"<!-- {MADE_BY} -->",
+            "",
+            "Every process shows its own at `/metrics`. Histograms have `_bucket`, `_sum` and `_count`. What stands in Postgres",
+            "(retries that wait, open dead letters, gate, brake, runs) every worker shows alike: take the `max`. Beside these",
+            "there are the usual `process_*` of the client library.",
+            "",
+            *_table(("metric", "kind", "labels", "what it is"), rows),
             "",
         ]
     )
