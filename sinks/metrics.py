@@ -4,7 +4,7 @@ from bisect import bisect_left
 from collections import Counter as Tally
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from typing import Final, NamedTuple
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, ProcessCollector
@@ -71,7 +71,10 @@ REGISTRY = CollectorRegistry(auto_describe=True)
 ProcessCollector(registry=REGISTRY)
 
 BUILD = Info("bridge_build", "The version that runs.", registry=REGISTRY)
-BUILD.info({"version": version("ghostlink-bridge")})
+try:
+    BUILD.info({"version": version("ghostlink-bridge")})
+except PackageNotFoundError:
+    BUILD.info({"version": "unknown"})
 
 EVENTS = Counter("bridge_events", "Attempts by how they ended.", ["outcome"], registry=REGISTRY)
 SITE_EVENTS = Counter(
@@ -240,6 +243,15 @@ def defined() -> list[Definition]:
                 Definition(family.name + suffixes.get(kind, ""), kind.__name__.lower(), labels, family.documentation)
             )
     return found
+
+
+# A series that begins at its first count hides that count from `increase`.
+for _reason in DroppedReason:
+    DROPPED.labels(_reason.value)
+    if _reason is not DroppedReason.DUPLICATE_EVENT_ID:
+        DEAD_LETTERS.labels(_reason.value)
+for _outcome in ("normalized", "retried", "dropped"):
+    EVENTS.labels(_outcome)
 
 
 def phase(name: str) -> AbstractContextManager[object]:
