@@ -139,6 +139,9 @@ class Settings(BaseSettings):
 
     metrics_host: str = Field("127.0.0.1", description="address that /metrics listens on; 0.0.0.0 for all")
     metrics_port: int = Field(0, ge=0, le=65535, description="port of /metrics; 0 chooses a free one")
+    health_postgres_timeout_ms: int = Field(500, ge=1, description="/ready waits this long for Postgres")
+    health_kafka_timeout_ms: int = Field(700, ge=1, description="/ready waits this long for Kafka")
+
     lag_interval: str = Field("5s", description="how often Kafka is asked where its logs end, for the lag")
     backlog_interval: str = Field("15s", description="how often Postgres is asked what waits, for the metrics")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="least level that is logged")

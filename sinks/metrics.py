@@ -66,15 +66,20 @@ class Replaced:
         self._shown = {one for one in values if one[1]}
 
 
+def product_version() -> str:
+    """The installed version."""
+    try:
+        return version("ghostlink-bridge")
+    except PackageNotFoundError:
+        return "unknown"
+
+
 REGISTRY = CollectorRegistry(auto_describe=True)
 # Memory, processor time, open files and start time of the process.
 ProcessCollector(registry=REGISTRY)
 
 BUILD = Info("bridge_build", "The version that runs.", registry=REGISTRY)
-try:
-    BUILD.info({"version": version("ghostlink-bridge")})
-except PackageNotFoundError:
-    BUILD.info({"version": "unknown"})
+BUILD.info({"version": product_version()})
 
 EVENTS = Counter("bridge_events", "Attempts by how they ended.", ["outcome"], registry=REGISTRY)
 SITE_EVENTS = Counter(

@@ -20,6 +20,7 @@ from sinks.partitions import make_partitions
 from sinks.postgres import connection
 from sinks.postgres_sink import PostgresSink
 from sinks.registry import RegistryCache
+from streams.health import Health
 from streams.lane import LaneParts
 from streams.lanes import Lanes
 from streams.normalize import Bounds
@@ -70,6 +71,7 @@ class Worker(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka's bas
         )
         self._watchdog = Watchdog(lambda: self._lanes.lanes, settings.seconds("watchdog_budget"))
         self._observation = Observation(settings, source, lambda: self._lanes.lanes)
+        self.health = Health(settings, source, lambda: self._lanes.lanes)
         self._tasks: list[asyncio.Task[Any]] = []
 
     async def start(self) -> None:
