@@ -144,6 +144,9 @@ class Settings(BaseSettings):
 
     lag_interval: str = Field("5s", description="how often Kafka is asked where its logs end, for the lag")
     backlog_interval: str = Field("15s", description="how often Postgres is asked what waits, for the metrics")
+    traces: bool = Field(
+        False, description="spans of settlements and attempts, to where OTEL_EXPORTER_OTLP_ENDPOINT says"
+    )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="least level that is logged")
     log_format: Literal["auto", "json", "console"] = Field("auto", description="auto: JSON unless on a terminal")
 

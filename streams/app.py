@@ -32,6 +32,7 @@ from streams.host import end_without_rest
 from streams.logs import configure_logs
 from streams.start import judge_settings, ready
 from streams.sweeper import sweep
+from streams.traces import configure_traces
 from streams.verdict import judge_and_publish
 from streams.worker import Worker
 
@@ -86,6 +87,7 @@ def _add_worker(app: faust.App, settings: Settings) -> Callable[[], Worker | Non
 
         async def on_start(self) -> None:
             await ready(settings)
+            configure_traces(settings, "bridge-worker")
             self.worker = Worker(settings)
             await self.worker.start()
             started.append(self.worker)
@@ -201,7 +203,7 @@ def _guarded_settings() -> Settings:
     except BridgeError as error:
         sys.stderr.writelines(f"error: {line}\n" for line in str(error).splitlines())
         raise SystemExit(error.exit_code) from None
-    configure_logs(settings.log_level, settings.log_format)
+    configure_logs(settings.log_level, settings.log_format, "bridge-worker")
     return settings
 
 

@@ -18,6 +18,7 @@ from sinks import metrics
 from sinks.settle import Settler
 from sinks.sink import Committed, Publisher, Sink
 from sinks.sqlstate import TIMED_OUT
+from streams import traces
 from streams.brake_hold import BrakeHold
 from streams.dedup import DedupHints
 from streams.log_identity import Examination, examine
@@ -167,6 +168,7 @@ class Lane:
     async def _settle_judged(
         self, batches: Sequence[Batch], outcomes: Sequence[Outcomes], ledger: LedgerStates
     ) -> None:
+        began_ms = self._parts.now_ms()
         try:
             committed = await self._patiently(lambda: self._settle_once(outcomes))
         except BatchRefused as error:
@@ -181,6 +183,8 @@ class Lane:
             self._rewind_to(batches)
             return
         metrics.settled(committed, outcomes, self._parts.now_ms(), self._parts.raw_topic)
+        traces.settled(committed, outcomes, began_ms, self._parts.now_ms())
+        log.debug("batch_settled", lane=self.name, **committed.tally._asdict())
         self._known.add(committed.keys)
         metrics.DEDUP_HINTS.labels(self.name).set(len(self._known))
         self.progressed_at = self._parts.monotonic()
@@ -216,7 +220,7 @@ class Lane:
                 "held_by_brake", lane=self.name, topic=source.topic, partition=source.partition, offset=offset,
                 reason=str(error),
             )  # fmt: skip
-        self._show_held()
+        metrics.BRAKED.labels(self.name).set(len(self._brake.held))
         parts = (batch.before(first[batch.source]) if batch.source in first else batch for batch in batches)
         if ready := [part for part in parts if part is not None]:
             await self.settle(ready, ledger)
@@ -228,7 +232,7 @@ class Lane:
         state = await self._patiently(self._sink.brake)
         if state is not None and (freed := self._brake.looked(state, self._parts.monotonic())):
             self._source.resume(freed)
-            self._show_held()
+            metrics.BRAKED.labels(self.name).set(len(self._brake.held))
 
     async def _end_probe(self, *, passed: bool) -> bool:
         """Notes the probe's answer; False when told to stop meanwhile."""
@@ -237,9 +241,6 @@ class Lane:
         if let_go:
             log.warning("brake_let_go", lane=self.name, reason="a probe passed")
         return let_go is not None
-
-    def _show_held(self) -> None:
-        metrics.BRAKED.labels(self.name).set(len(self._brake.held))
 
     async def _tell_kafka(self) -> None:
         """Postgres holds the true offsets; Kafka is told for lag tools, and again when it did not take them."""
@@ -266,7 +267,7 @@ class Lane:
         if examination is None:
             return False
         self._tell_foreign(examination)
-        self._show_held()
+        metrics.BRAKED.labels(self.name).set(len(self._brake.held))
         self._source.resume(self._reading())
         self.progressed_at = self._parts.monotonic()
         # A worker that died between its commit and Kafka's has left Kafka behind.
