@@ -1,4 +1,4 @@
-"""`python -m deploy`: writes the alert rules and the dashboards that are made from code."""
+"""`python -m deploy`: writes the alert rules, their page and the dashboards, all made from code."""
 
 import argparse
 
@@ -10,6 +10,7 @@ parser.add_argument("--dashboards", default=rules.DASHBOARDS, help="where dashbo
 given = parser.parse_args()
 
 rules.RULES.write_text(rules.render(runbooks=given.runbooks, dashboards=given.dashboards))
+rules.PAGE.write_text(rules.page())
 for path, text in dashboards.files().items():
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text)

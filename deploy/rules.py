@@ -4,6 +4,8 @@ import re
 from pathlib import Path
 from typing import Final
 
+from ruamel.yaml import YAML
+
 HERE: Final = Path(__file__).parent
 TEMPLATE: Final = HERE / "prometheus" / "bridge.rules.template"
 RULES: Final = HERE / "prometheus" / "bridge.rules.yml"
@@ -12,6 +14,37 @@ DASHBOARDS: Final = "http://127.0.0.1:3000/d/"
 
 _TIME = re.compile(r"\$\{(\d+)([smhd])(:s)?\}")
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+
+
+PAGE: Final = HERE.parent / "docs" / "alerts.md"
+
+
+def page() -> str:
+    """The table of alerts as Markdown, the most urgent first."""
+    rules = [rule for group in YAML(typ="safe", pure=True).load(render())["groups"] for rule in group["rules"]]
+    alerts = sorted((rule for rule in rules if "alert" in rule), key=lambda rule: rule["labels"]["priority"])
+    rows = [
+        (rule["labels"]["priority"], rule["alert"], f"`{rule['expr']}`", rule.get("for", ""), _silenced(rule["labels"]))
+        for rule in alerts
+    ]
+    lines = [("priority", "alert", "fires when", "for", "silent during"), ("---",) * 5, *rows]
+    return "\n".join(
+        [
+            "# Alerts",
+            "",
+            "<!-- made by `python -m deploy`; edit deploy/prometheus/bridge.rules.template, not this page -->",
+            "",
+            "P0 is answered at once, P1 within half an hour, P2 in working hours. Ratios are recorded by the rules' first group.",
+            "What an alert is silent during is the alert that it would only follow from; of one symptom only the worst is told.",
+            "",
+            *("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines),
+            "",
+        ]
+    )
+
+
+def _silenced(labels: dict[str, str]) -> str:
+    return ", ".join(labels.get("follows", "").split())
 
 
 def render(divisor: int = 1, *, runbooks: str = RUNBOOKS, dashboards: str = DASHBOARDS) -> str:

@@ -44,6 +44,7 @@ def unit_test(series: dict[str, str], questions: list[dict[str, Any]]) -> dict[s
 def test_the_rules_are_as_their_template_says() -> None:
     """Whoever edits one renews the other."""
     assert RULES.read_text() == render(), "renew it: python -m deploy"
+    assert rules.PAGE.read_text() == rules.page(), "renew it: python -m deploy"
 
 
 def test_promtool_takes_the_rules_and_the_configuration() -> None:
