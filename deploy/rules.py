@@ -24,7 +24,13 @@ def page() -> str:
     rules = [rule for group in YAML(typ="safe", pure=True).load(render())["groups"] for rule in group["rules"]]
     alerts = sorted((rule for rule in rules if "alert" in rule), key=lambda rule: rule["labels"]["priority"])
     rows = [
-        (rule["labels"]["priority"], rule["alert"], f"`{rule['expr']}`", rule.get("for", ""), _silenced(rule["labels"]))
+        (
+            rule["labels"]["priority"],
+            rule["alert"],
+            f"`{' '.join(rule['expr'].split())}`",
+            rule.get("for", ""),
+            _silenced(rule["labels"]),
+        )
         for rule in alerts
     ]
     lines = [("priority", "alert", "fires when", "for", "silent during"), ("---",) * 5, *rows]
