@@ -4,8 +4,6 @@ import time
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from prometheus_client import Gauge
-
 from schemas.reasons import ErrorClass
 from sinks import metrics
 from sinks.brake import read_brake
@@ -79,9 +77,9 @@ async def read_backlog(dsn: str, group: str) -> Backlog:
         )
 
 
-def shown(found: Backlog, tier_of: Callable[[ErrorClass, int], str]) -> dict[tuple[Gauge, tuple[str, ...]], float]:
+def shown(found: Backlog, tier_of: Callable[[ErrorClass, int], str]) -> metrics.Values:
     """The series that tell it; `tier_of` names the retry tier after so many failures of a class."""
-    series: dict[tuple[Gauge, tuple[str, ...]], float] = {
+    series: metrics.Values = {
         (metrics.RETRIES_OVERDUE, ()): sum(one.overdue for one in found.retries),
         (metrics.RETRY_OVERDUE_SECONDS, ()): max((one.overdue_seconds for one in found.retries), default=0.0),
         (metrics.OLDEST_RETRY_SECONDS, ()): max((one.age_seconds for one in found.retries), default=0.0),

@@ -5,7 +5,7 @@ from collections import Counter as Tally
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from importlib.metadata import PackageNotFoundError, version
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeAlias
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, ProcessCollector
 from prometheus_client.core import HistogramMetricFamily, Metric
@@ -51,13 +51,18 @@ class BatchHistogram(Collector):
         )
 
 
+Series: TypeAlias = tuple[Gauge, tuple[str, ...]]
+"""A gauge, and the values of its labels."""
+Values: TypeAlias = dict[Series, float]
+
+
 class Replaced:
     """Gauges of which all series are written anew at each look: what is no longer there vanishes."""
 
     def __init__(self) -> None:
-        self._shown: set[tuple[Gauge, tuple[str, ...]]] = set()
+        self._shown: set[Series] = set()
 
-    def show(self, values: Mapping[tuple[Gauge, tuple[str, ...]], float]) -> None:
+    def show(self, values: Mapping[Series, float]) -> None:
         """Sets these series, and takes away those that were shown before and are not among them."""
         for gauge, labels in self._shown - values.keys():
             gauge.remove(*labels)

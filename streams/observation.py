@@ -50,7 +50,7 @@ class Observation:
     def show_lag(self) -> None:
         """Writes the lag of every partition that is read; series of the others vanish."""
         now, now_ms = time.monotonic(), time.time_ns() // 1_000_000
-        values = {}
+        values: metrics.Values = {}
         for source, stands in self._stands().items():
             place = (source.in_kafka.topic, str(source.partition))
             values[metrics.SETTLED_OFFSET, place] = float(stands)

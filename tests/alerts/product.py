@@ -106,7 +106,7 @@ async def running(
             loading = asyncio.create_task(product.load())
         for target in product.targets:
             await wait_until(
-                lambda target=target: _serves(target),  # type: ignore[misc]  # mypy knows no default of a lambda's argument
+                lambda target=target: _serves(target),
                 budget_seconds=60,
                 describe=product.logs,
             )

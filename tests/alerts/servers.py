@@ -95,7 +95,7 @@ async def watching(directory: Path, targets: Sequence[str]) -> AsyncIterator[Wat
         found = Watching(f"http://{prometheus}", f"http://{alertmanager}")
         for url in (found.prometheus, found.alertmanager):
             await wait_until(
-                lambda url=url: _ready(url),  # type: ignore[misc]  # mypy knows no default of a lambda's argument
+                lambda url=url: _ready(url),
                 budget_seconds=30,
                 describe=lambda: "\n".join(log.read_text()[-1000:] for log in directory.glob("*.log")),
             )
