@@ -33,6 +33,6 @@ WORKDIR /tmp
 # SIGTERM drains: the batch in hand is settled, then the worker leaves its group.
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=15s --timeout=5s --start-period=60s --retries=3 \
-    CMD ["python", "-c", "import urllib.request as u; u.urlopen('http://127.0.0.1:9464/metrics', timeout=4).read(1)"]
+    CMD ["python", "-c", "import urllib.request as u; u.urlopen('http://127.0.0.1:9464/health', timeout=4).read(1)"]
 ENTRYPOINT ["bridge"]
 CMD ["worker"]

@@ -17,7 +17,7 @@ COMPILE = $(UV) pip compile --quiet --universal --python-version 3.11 --generate
 	--no-emit-index-url --no-annotate --no-header
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo up test test-browser lint format bench wheel-test faults mutants churn lock
+.PHONY: help install demo up test test-alerts test-browser lint format bench wheel-test faults mutants churn lock
 
 help: ## List the targets
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-18s %s\n", $$1, $$2 }'
@@ -33,7 +33,10 @@ up: install ## Run Kafka, Postgres and a worker on this machine until Ctrl-C
 	@$(BIN)/bridge up $(ARGS)
 
 test: install ## Run the tests (ARGS=tests/unit for some of them)
-	$(PYTHON_BIN) -m pytest --ignore=tests/wheel --ignore=tests/browser $(ARGS)
+	$(PYTHON_BIN) -m pytest --ignore=tests/wheel --ignore=tests/browser --ignore=tests/alerts/test_live.py $(ARGS)
+
+test-alerts: install ## Hold the alerts against the running product, ten minutes of health and real faults (SHORT=1: three)
+	$(PYTHON_BIN) -m pytest tests/alerts/test_live.py $(if $(SHORT),-k 'well or refuses or tenth') $(ARGS)
 
 lint: install ## Check format, style, types and the rule of imports
 	$(PYTHON_BIN) -m ruff format --check .

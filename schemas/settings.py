@@ -177,11 +177,17 @@ class Settings(BaseSettings):
     )
     gateway_idempotency_ttl: str = Field("10m", description="an Idempotency-Key is remembered for this long")
     gateway_access_log: bool = Field(False, description="log every request of the gateway, not only failed ones")
-    health_postgres_timeout_ms: int = Field(500, ge=1, description="/ready waits this long for Postgres")
-    health_kafka_timeout_ms: int = Field(700, ge=1, description="/ready waits this long for Kafka")
 
     metrics_host: str = Field("127.0.0.1", description="address that /metrics listens on; 0.0.0.0 for all")
     metrics_port: int = Field(0, ge=0, le=65535, description="port of /metrics; 0 chooses a free one")
+    health_postgres_timeout_ms: int = Field(500, ge=1, description="/ready waits this long for Postgres")
+    health_kafka_timeout_ms: int = Field(700, ge=1, description="/ready waits this long for Kafka")
+
+    lag_interval: str = Field("5s", description="how often Kafka is asked where its logs end, for the lag")
+    backlog_interval: str = Field("15s", description="how often Postgres is asked what waits, for the metrics")
+    traces: bool = Field(
+        False, description="spans of settlements and attempts, to where OTEL_EXPORTER_OTLP_ENDPOINT says"
+    )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="least level that is logged")
     log_format: Literal["auto", "json", "console"] = Field("auto", description="auto: JSON unless on a terminal")
 
@@ -205,6 +211,7 @@ class Settings(BaseSettings):
         "backup_max_age", "restore_time", "sweep_interval", "sweep_after", "brake_window", "brake_probe_interval",
         "gateway_header_timeout", "gateway_body_timeout", "gateway_keep_alive", "gateway_publish_timeout",
         "gateway_drain_timeout", "gateway_linger", "gateway_token_ttl", "gateway_idempotency_ttl",
+        "lag_interval", "backlog_interval",
     )  # fmt: skip
     @classmethod
     def _duration(cls, value: str) -> str:

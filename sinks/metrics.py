@@ -1,18 +1,109 @@
 """Every metric of the product, defined once; docs and alert rules are checked against this file."""
 
-from collections.abc import Sequence
+from bisect import bisect_left
+from collections import Counter as Tally
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from importlib.metadata import PackageNotFoundError, version
+from typing import Final, NamedTuple, TypeAlias
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, ProcessCollector
+from prometheus_client.core import HistogramMetricFamily, Metric
+from prometheus_client.metrics import MetricWrapperBase
+from prometheus_client.registry import Collector
 
 from schemas.outcome import Outcomes
+from schemas.reasons import DroppedReason
+from schemas.record import TopicPartition
 from sinks.sink import Committed
 
+MOST_SITES: Final = 100
+"""So many sites have series of their own, those that come first; the others share `other`."""
+OTHER_SITES: Final = "other"
+
+
+class BatchHistogram(Collector):
+    """A histogram that takes a batch at once: thousands of single observations would cost as much as judging them.
+
+    `buckets` are upper bounds in seconds, ascending, without infinity.
+    """
+
+    def __init__(self, name: str, documentation: str, buckets: Sequence[float], registry: CollectorRegistry) -> None:
+        self.name, self.documentation = name, documentation
+        self._buckets = buckets
+        self._within = [0] * len(buckets)
+        self._count, self._sum = 0, 0.0
+        registry.register(self)
+
+    def observe_ages(self, times_ms: Sequence[int], now_ms: int) -> None:
+        """Counts how long ago each of these times was; one of a clock that is ahead counts as now."""
+        ordered = sorted(times_ms)
+        count = len(ordered)
+        for index, bound in enumerate(self._buckets):
+            self._within[index] += count - bisect_left(ordered, now_ms - bound * 1000)
+        self._count += count
+        self._sum += max(0, count * now_ms - sum(ordered)) / 1000
+
+    def collect(self) -> Iterable[Metric]:
+        found = [(str(float(bound)), float(count)) for bound, count in zip(self._buckets, self._within, strict=True)]
+        yield HistogramMetricFamily(
+            self.name, self.documentation, buckets=[*found, ("+Inf", float(self._count))], sum_value=self._sum
+        )
+
+
+Series: TypeAlias = tuple[Gauge, tuple[str, ...]]
+"""A gauge, and the values of its labels."""
+Values: TypeAlias = dict[Series, float]
+
+
+class Replaced:
+    """Gauges of which all series are written anew at each look: what is no longer there vanishes."""
+
+    def __init__(self) -> None:
+        self._shown: set[Series] = set()
+
+    def show(self, values: Mapping[Series, float]) -> None:
+        """Sets these series, and takes away those that were shown before and are not among them."""
+        for gauge, labels in self._shown - values.keys():
+            gauge.remove(*labels)
+        for (gauge, labels), value in values.items():
+            (gauge.labels(*labels) if labels else gauge).set(value)
+        self._shown = {one for one in values if one[1]}
+
+
+def product_version() -> str:
+    """The installed version."""
+    try:
+        return version("ghostlink-bridge")
+    except PackageNotFoundError:
+        return "unknown"
+
+
 REGISTRY = CollectorRegistry(auto_describe=True)
+# Memory, processor time, open files and start time of the process.
+ProcessCollector(registry=REGISTRY)
+
+BUILD = Info("bridge_build", "The version that runs.", registry=REGISTRY)
+BUILD.info({"version": product_version()})
 
 EVENTS = Counter("bridge_events", "Attempts by how they ended.", ["outcome"], registry=REGISTRY)
+SITE_EVENTS = Counter(
+    "bridge_site_events",
+    f"Attempts by site and how they ended; sites beyond the first {MOST_SITES} share `{OTHER_SITES}`.",
+    ["site", "outcome"],
+    registry=REGISTRY,
+)
+FRESHNESS = BatchHistogram(
+    "bridge_event_freshness_seconds",
+    "From a raw record's time to the commit of its first attempt's outcome, in seconds.",
+    (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1800, 3600),
+    REGISTRY,
+)
 DROPPED = Counter("bridge_dropped_events", "Events dropped for good, by reason.", ["reason"], registry=REGISTRY)
 DEAD_LETTERS = Counter("bridge_dead_letters", "Dead letters that the ledger bears out.", ["reason"], registry=REGISTRY)
 RETRIES = Counter("bridge_retries", "Retries scheduled, by class of error.", ["error_class"], registry=REGISTRY)
+DEDUP_HITS = Counter("bridge_dedup_hint_hits", "Duplicates told from memory, without a look-up.", registry=REGISTRY)
+DEDUP_HINTS = Gauge("bridge_dedup_hints", "Keys in memory that tell duplicates.", ["lane"], registry=REGISTRY)
 SWEPT = Counter("bridge_swept_retries", "Retry copies that were gone and published again.", registry=REGISTRY)
 STALE = Counter("bridge_stale_records", "Records whose token the ledger no longer awaits.", registry=REGISTRY)
 SKIPPED = Counter(
@@ -33,9 +124,27 @@ BATCH_RECORDS = Histogram(
 )
 SETTLE_SECONDS = Histogram(
     "bridge_settle_seconds",
-    "From judged outcomes to their commit, in seconds.",
-    buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 60),
+    "One settlement by phase, in seconds: judge, check (stored offsets and brake), publish, commit.",
+    ["phase"],
+    buckets=(0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 60),
     registry=REGISTRY,
+)
+LANES = Gauge("bridge_lanes", "Settling paths that run.", registry=REGISTRY)
+BATCHES_IN_FLIGHT = Gauge("bridge_batches_in_flight", "Settlements that are under way.", registry=REGISTRY)
+LAG_RECORDS = Gauge(
+    "bridge_lag_records", "Records that are not settled yet.", ["topic", "partition"], registry=REGISTRY
+)
+LAG_SECONDS = Gauge(
+    "bridge_lag_seconds",
+    "How long the oldest record that is not settled has waited, in seconds; 0 when all are. Raw partitions only.",
+    ["topic", "partition"],
+    registry=REGISTRY,
+)
+SETTLED_OFFSET = Gauge(
+    "bridge_settled_offset", "The offset after the last settled one.", ["topic", "partition"], registry=REGISTRY
+)
+EVENT_LOOP_LAG = Gauge(
+    "bridge_event_loop_lag_seconds", "How much later than asked the event loop turned, in seconds.", registry=REGISTRY
 )
 PAUSED = Gauge("bridge_paused_partitions", "Partitions held because a service is away.", ["lane"], registry=REGISTRY)
 BRAKED = Gauge(
@@ -55,6 +164,12 @@ FOREIGN = Gauge(
 )
 ASSIGNED = Gauge("bridge_assigned_partitions", "Partitions that this worker owns.", registry=REGISTRY)
 REBALANCES = Counter("bridge_rebalances", "Assignments of partitions to this worker.", registry=REGISTRY)
+CONNECTIONS_OPENED = Counter(
+    "bridge_database_connections_opened", "Connections to Postgres, by what for.", ["role"], registry=REGISTRY
+)
+CONNECTIONS_FAILED = Counter(
+    "bridge_database_connections_failed", "Connections to Postgres that were refused.", ["role"], registry=REGISTRY
+)
 REGISTRY_SCRIPTS = Gauge("bridge_registry_scripts", "Scripts in the registry's copy in memory.", registry=REGISTRY)
 
 GATEWAY_REQUESTS = Counter(
@@ -94,8 +209,104 @@ GATEWAY_BYTES_BOUND = Gauge(
 )
 
 
-def settled(committed: Committed, outcomes: Sequence[Outcomes], seconds: float) -> None:
-    """Counts one committed settlement."""
+RETRIES_WAITING = Gauge(
+    "bridge_retries_waiting", "Events that wait for a retry, by its tier.", ["tier"], registry=REGISTRY
+)
+RETRIES_OVERDUE = Gauge("bridge_retries_overdue", "Events that wait past their retry's due time.", registry=REGISTRY)
+RETRY_OVERDUE_SECONDS = Gauge(
+    "bridge_retry_overdue_seconds", "How long the longest overdue retry is overdue, in seconds.", registry=REGISTRY
+)
+OLDEST_RETRY_SECONDS = Gauge(
+    "bridge_oldest_waiting_retry_age_seconds",
+    "How long ago the oldest waiting event first failed, in seconds.",
+    registry=REGISTRY,
+)
+DEAD_LETTERS_OPEN = Gauge(
+    "bridge_dead_letters_open", "Dead letters that nobody has dealt with, by reason.", ["reason"], registry=REGISTRY
+)
+OLDEST_DEAD_LETTER_SECONDS = Gauge(
+    "bridge_oldest_open_dead_letter_age_seconds",
+    "How long ago the oldest open dead letter was dropped, in seconds.",
+    registry=REGISTRY,
+)
+LOST_UNACKNOWLEDGED = Gauge(
+    "bridge_unacknowledged_lost_records", "Lost records that no operator has acknowledged.", registry=REGISTRY
+)
+UNBALANCED = Gauge(
+    "bridge_unbalanced_partitions", "Partitions whose running totals do not add up to what was read.", registry=REGISTRY
+)
+BRAKE_ENGAGED = Gauge("bridge_brake_engaged", "1 while the brake on dead-lettering is on.", registry=REGISTRY)
+GATE_FAILING = Gauge("bridge_gate_failing", "1 while the gate's verdict over all sites is fail.", registry=REGISTRY)
+GATE_FAILING_SITES = Gauge("bridge_gate_failing_sites", "Sites whose own verdict is fail.", registry=REGISTRY)
+RUNS_RECENT = Gauge(
+    "bridge_recent_runs",
+    "Runs of commands that ended within the last hour, by result.",
+    ["script", "result"],
+    registry=REGISTRY,
+)
+RUN_LAST_SUCCESS = Gauge(
+    "bridge_run_last_success_timestamp_seconds", "When the last run succeeded.", ["script"], registry=REGISTRY
+)
+PARTITIONS_END = Gauge(
+    "bridge_event_partitions_end_timestamp_seconds",
+    "Up to when Postgres has partitions for events.",
+    registry=REGISTRY,
+)
+CONNECTIONS_LEFT = Gauge(
+    "bridge_database_connections_left", "Connections that Postgres still has to give.", registry=REGISTRY
+)
+DATABASE_BYTES = Gauge("bridge_database_size_bytes", "Size of the database.", registry=REGISTRY)
+BACKLOG_READ = Gauge(
+    "bridge_backlog_read_timestamp_seconds",
+    "When waiting retries, dead letters, runs, gate and brake were last read from Postgres.",
+    registry=REGISTRY,
+)
+
+_named_sites: dict[int, str] = {}
+
+
+class Definition(NamedTuple):
+    """A metric as it is documented, by its name in a query."""
+
+    name: str
+    kind: str
+    labels: tuple[str, ...]
+    documentation: str
+
+
+def defined() -> list[Definition]:
+    """Every metric of this file, in its order."""
+    suffixes = {Counter: "_total", Info: "_info"}
+    found = []
+    for one in globals().values():
+        if isinstance(one, BatchHistogram):
+            found.append(Definition(one.name, "histogram", (), one.documentation))
+        elif isinstance(one, MetricWrapperBase):
+            kind = type(one)
+            (family,) = one.describe()
+            labels = ("version",) if kind is Info else one._labelnames  # noqa: SLF001  # no method tells them
+            found.append(
+                Definition(family.name + suffixes.get(kind, ""), kind.__name__.lower(), labels, family.documentation)
+            )
+    return found
+
+
+# A series that begins at its first count hides that count from `increase`.
+for _reason in DroppedReason:
+    DROPPED.labels(_reason.value)
+    if _reason is not DroppedReason.DUPLICATE_EVENT_ID:
+        DEAD_LETTERS.labels(_reason.value)
+for _outcome in ("normalized", "retried", "dropped"):
+    EVENTS.labels(_outcome)
+
+
+def phase(name: str) -> AbstractContextManager[object]:
+    """Times one phase of a settlement."""
+    return SETTLE_SECONDS.labels(name).time()
+
+
+def settled(committed: Committed, outcomes: Sequence[Outcomes], now_ms: int, raw_topic: str) -> None:
+    """Counts one committed settlement; `now_ms` is the time of its commit, in milliseconds since the epoch."""
     tally = committed.tally
     EVENTS.labels("normalized").inc(tally.normalized)
     EVENTS.labels("retried").inc(tally.retried)
@@ -104,11 +315,59 @@ def settled(committed: Committed, outcomes: Sequence[Outcomes], seconds: float) 
     SKIPPED.inc(tally.skipped)
     CLAMPED.inc(sum(one.clamped for one in outcomes))
     BATCH_RECORDS.observe(tally.processed)
-    SETTLE_SECONDS.observe(seconds)
-    for failure in committed.failures:
-        if failure.dropped_reason is None:
-            RETRIES.labels(failure.error_class.value).inc()
+    for one in outcomes:
+        if one.batch.source.in_kafka.topic == raw_topic:
+            FRESHNESS.observe_ages([record.timestamp for record in one.batch.records], now_ms)
+    _count_failures(committed)
+    _count_sites(committed, outcomes)
+
+
+def _count_failures(committed: Committed) -> None:
+    counts = Tally((one.dropped_reason, one.error_class, one.has_dead_letter) for one in committed.failures)
+    for (reason, error_class, dead_letter), count in counts.items():
+        if reason is None:
+            RETRIES.labels(error_class.value).inc(count)
             continue
-        DROPPED.labels(failure.dropped_reason.value).inc()
-        if failure.has_dead_letter:
-            DEAD_LETTERS.labels(failure.dropped_reason.value).inc()
+        DROPPED.labels(reason.value).inc(count)
+        if dead_letter:
+            DEAD_LETTERS.labels(reason.value).inc(count)
+
+
+def _count_sites(committed: Committed, outcomes: Sequence[Outcomes]) -> None:
+    """Candidates normalised, but for those that the key table knew: these came as failures only with the commit."""
+    judged = {id(failure) for one in outcomes for failure in one.failures}
+    normalized = Tally([candidate.event.site_id for one in outcomes for candidate in one.candidates])
+    counts: dict[str, Tally[int]] = {"normalized": normalized, "retried": Tally(), "dropped": Tally()}
+    hits = 0
+    for failure in committed.failures:
+        site = failure.window_site_id
+        counts["retried" if failure.dropped_reason is None else "dropped"][site] += 1
+        if id(failure) not in judged:
+            normalized[site] -= 1
+        elif failure.dropped_reason is DroppedReason.DUPLICATE_EVENT_ID:
+            hits += 1
+    DEDUP_HITS.inc(hits)
+    for outcome, sites in counts.items():
+        named: Tally[str] = Tally()
+        for site, count in sites.items():
+            named[_site(site)] += count
+        for label, count in named.items():
+            SITE_EVENTS.labels(label, outcome).inc(count)
+
+
+def _site(site_id: int) -> str:
+    label = _named_sites.get(site_id)
+    if label is None:
+        if len(_named_sites) >= MOST_SITES:
+            return OTHER_SITES
+        label = _named_sites[site_id] = str(site_id)
+    return label
+
+
+def forget_lane(lane: str, sources: Iterable[TopicPartition]) -> None:
+    """Takes away the series of a lane that has ended and of the partitions it held."""
+    for gauge in (PAUSED, BRAKED, DEDUP_HINTS):
+        gauge.remove(lane)
+    for source in sources:
+        for metric in (UNREADABLE, FOREIGN, LOST):
+            metric.remove(source.in_kafka.topic, str(source.partition))

@@ -10,6 +10,7 @@ from typing import TypeAlias
 
 import asyncpg
 
+from sinks import metrics
 from sinks.sqlstate import TRANSLATED, translate
 
 APPLICATION_PREFIX = "ghostlink-bridge"
@@ -32,7 +33,7 @@ def worker_name() -> str:
 async def connect(dsn: str, role: str) -> Connection:
     """A connection that bears our application name; raises SinkUnavailable with the reason."""
     try:
-        return await asyncpg.connect(
+        opened = await asyncpg.connect(
             dsn,
             timeout=CONNECT_SECONDS,
             server_settings={
@@ -40,7 +41,10 @@ async def connect(dsn: str, role: str) -> Connection:
                 "timezone": "UTC",
             },
         )
+        metrics.CONNECTIONS_OPENED.labels(role).inc()
+        return opened
     except (*TRANSLATED, ValueError) as error:
+        metrics.CONNECTIONS_FAILED.labels(role).inc()
         raise translate(error, "connecting to Postgres") from error
 
 

@@ -10,6 +10,7 @@ from schemas.errors import Braked, RowRejected, SinkUnavailable
 from schemas.outcome import Outcomes, dropped
 from schemas.reasons import DroppedReason, ErrorClass
 from schemas.record import TopicPartition
+from sinks import metrics
 from sinks.resolve import check_offsets, check_stands, logged
 from sinks.sink import Committed, Publisher, Rejected, Sink
 
@@ -36,13 +37,16 @@ class Settler:
         and Braked, with nothing published or written, if the brake holds its dead letters.
         """
         while True:
-            stored = await self._sink.stored(sorted({*stands, *(batch.source for batch in logged(outcomes))}))
-            check_offsets(stored, outcomes)
-            check_stands(stored, stands)
-            await self._check_brake(outcomes)
-            await self._publisher.publish([failure for one in outcomes for failure in one.failures])
+            with metrics.phase("check"):
+                stored = await self._sink.stored(sorted({*stands, *(batch.source for batch in logged(outcomes))}))
+                check_offsets(stored, outcomes)
+                check_stands(stored, stands)
+                await self._check_brake(outcomes)
+            with metrics.phase("publish"):
+                await self._publisher.publish([failure for one in outcomes for failure in one.failures])
             try:
-                return await self._sink.commit(outcomes)
+                with metrics.phase("commit"):
+                    return await self._sink.commit(outcomes)
             except RowRejected as error:
                 found = await self._sink.rejected(outcomes)
                 if not found:

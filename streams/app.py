@@ -10,6 +10,7 @@ import shutil
 import socket
 import sys
 import tempfile
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -26,10 +27,12 @@ from schemas.gate import GateChange
 from schemas.settings import Settings, load_settings
 from sinks import metrics
 from streams.gate_alerts import tell
+from streams.health import ALIVE
 from streams.host import end_without_rest
 from streams.logs import configure_logs
 from streams.start import judge_settings, ready
 from streams.sweeper import sweep
+from streams.traces import configure_traces
 from streams.verdict import judge_and_publish
 from streams.worker import Worker
 
@@ -66,14 +69,17 @@ def create_app(settings: Settings) -> faust.App:
         broker_heartbeat_interval=settings.seconds("session_timeout") / 5,
         broker_rebalance_timeout=30.0,
     )
-    _add_worker(app, settings)
+    worker = _add_worker(app, settings)
     _add_gate(app, settings)
     _add_sweeper(app, settings)
     _add_metrics_page(app)
+    _add_health_pages(app, worker)
     return app
 
 
-def _add_worker(app: faust.App, settings: Settings) -> None:
+def _add_worker(app: faust.App, settings: Settings) -> Callable[[], Worker | None]:
+    started: list[Worker] = []
+
     class BatchWorker(Service):
         """The data path. Its failure is the process's failure: nothing is skipped, a restart goes on."""
 
@@ -81,8 +87,10 @@ def _add_worker(app: faust.App, settings: Settings) -> None:
 
         async def on_start(self) -> None:
             await ready(settings)
+            configure_traces(settings, "bridge-worker")
             self.worker = Worker(settings)
             await self.worker.start()
+            started.append(self.worker)
 
         @Service.task
         async def watch(self) -> None:
@@ -96,6 +104,7 @@ def _add_worker(app: faust.App, settings: Settings) -> None:
                 end_without_rest(1 if failed else 0, partial(shutil.rmtree, app.conf.datadir, ignore_errors=True))
 
     app.service(BatchWorker)
+    return lambda: started[0] if started else None
 
 
 def _add_gate(app: faust.App, settings: Settings) -> None:
@@ -138,6 +147,23 @@ def _add_metrics_page(app: faust.App) -> None:
     app.page("/metrics")(serve)
 
 
+def _add_health_pages(app: faust.App, worker: Callable[[], Worker | None]) -> None:
+    """Without a worker yet, or with one that has failed, it lives and is not ready."""
+
+    async def health(web: Any, _request: Any) -> Any:
+        return web.json(ALIVE)
+
+    async def ready_page(web: Any, _request: Any) -> Any:
+        working = worker()
+        if working is None or working.failed.done():
+            return web.json({"status": "not_ready", "state": "unhealthy"}, status=503)
+        status, body = await working.health.ready()
+        return web.json(body, status=status)
+
+    app.page("/health")(health)
+    app.page("/ready")(ready_page)
+
+
 def _credentials(settings: Settings) -> Any:
     """Faust's form of the Kafka credentials; the context is passed ready-made, since its own `cafile` is broken."""
     protocol = settings.kafka_security_protocol
@@ -177,7 +203,7 @@ def _guarded_settings() -> Settings:
     except BridgeError as error:
         sys.stderr.writelines(f"error: {line}\n" for line in str(error).splitlines())
         raise SystemExit(error.exit_code) from None
-    configure_logs(settings.log_level, settings.log_format)
+    configure_logs(settings.log_level, settings.log_format, "bridge-worker")
     return settings
 
 

@@ -52,11 +52,6 @@ class ForeignLogs:
         """Notes that they were looked at."""
         self._look_at = now + LOOK_SECONDS
 
-    def let_go(self) -> None:
-        """The lane ends: whoever owns the partitions next speaks for them."""
-        for source in self._why:
-            _show(source, False)
-
 
 def _show(source: TopicPartition, held: bool) -> None:
     metrics.FOREIGN.labels(source.in_kafka.topic, str(source.partition)).set(held)

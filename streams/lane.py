@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar
@@ -18,6 +18,7 @@ from sinks import metrics
 from sinks.settle import Settler
 from sinks.sink import Committed, Publisher, Sink
 from sinks.sqlstate import TIMED_OUT
+from streams import traces
 from streams.brake_hold import BrakeHold, first_dead_letters, parts_before
 from streams.dedup import DedupHints
 from streams.foreign_logs import ForeignLogs
@@ -85,6 +86,11 @@ class Lane:
         """Whether the lane holds its partitions because a service is away: between two tries, or in one not too long."""
         return self._patience.waiting and self._parts.monotonic() < self._held_until + TRY_SECONDS
 
+    @property
+    def stands(self) -> Mapping[TopicPartition, int]:
+        """Where each partition that it reads stands in Postgres, as far as it knows."""
+        return self._stands
+
     def stop(self) -> None:
         """Asks the lane to end after the batch in hand; a lane that waits in place ends at once."""
         self._stopping.set()
@@ -100,7 +106,7 @@ class Lane:
                 while not self._stopping.is_set():
                     await self._once()
         finally:
-            self._foreign.let_go()
+            metrics.forget_lane(self.name, self.sources)
             await self._sink.close()
 
     async def _once(self) -> None:
@@ -148,21 +154,18 @@ class Lane:
 
         What the brake holds of them is left unread.
         """
+        parts = self._parts
         context = Context(
-            self._parts.now_ms(),
-            self._parts.registry(),
-            self._known,
-            ledger,
-            self._parts.bounds,
-            self._parts.policy,
-            self._parts.raw_topic,
+            parts.now_ms(), parts.registry(), self._known, ledger, parts.bounds, parts.policy, parts.raw_topic
         )
-        await self._settle_judged(batches, [process(batch, context) for batch in batches], ledger)
+        with metrics.phase("judge"):
+            outcomes = [process(batch, context) for batch in batches]
+        await self._settle_judged(batches, outcomes, ledger)
 
     async def _settle_judged(
         self, batches: Sequence[Batch], outcomes: Sequence[Outcomes], ledger: LedgerStates
     ) -> None:
-        started = self._parts.monotonic()
+        began_ms = self._parts.now_ms()
         try:
             committed = await self._patiently(lambda: self._settle_once(outcomes))
         except BatchRefused as error:
@@ -176,8 +179,11 @@ class Lane:
         if committed is None:
             self._rewind_to(batches)
             return
-        metrics.settled(committed, outcomes, self._parts.monotonic() - started)
+        metrics.settled(committed, outcomes, self._parts.now_ms(), self._parts.raw_topic)
+        traces.settled(committed, outcomes, began_ms, self._parts.now_ms())
+        log.debug("batch_settled", lane=self.name, **committed.tally._asdict())
         self._known.add(committed.keys)
+        metrics.DEDUP_HINTS.labels(self.name).set(len(self._known))
         self.progressed_at = self._parts.monotonic()
         moved = {batch.source: batch.next for batch in batches}
         self._stands |= moved
@@ -229,7 +235,8 @@ class Lane:
 
     async def _settle_once(self, outcomes: Sequence[Outcomes]) -> Committed:
         try:
-            return await self._settler.settle(outcomes, self._stands)
+            with metrics.BATCHES_IN_FLIGHT.track_inprogress():
+                return await self._settler.settle(outcomes, self._stands)
         except SinkUnavailable as error:
             if error.sqlstate == TIMED_OUT and self._max_records > 1:
                 # Too much for one statement: read the same records again in halves.

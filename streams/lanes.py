@@ -52,6 +52,7 @@ class Lanes:
             task.add_done_callback(self._ended)
             self._running[lane] = task
         metrics.ASSIGNED.set(sum(len(lane.sources) for lane in self._running))
+        metrics.LANES.set(len(self._running))
 
     def _ended(self, task: "asyncio.Task[None]") -> None:
         if not task.cancelled() and (error := task.exception()) is not None:
@@ -83,3 +84,4 @@ class Lanes:
                 for task in lost:
                     log.error("lane_did_not_end", lane=task.get_name())
             metrics.ASSIGNED.set(0)
+            metrics.LANES.set(0)

@@ -4,21 +4,35 @@ import logging
 import sys
 
 import structlog
-from structlog.typing import Processor
+from structlog.typing import EventDict, Processor, WrappedLogger
 
+from schemas.masking import masked
 from streams.log_limit import LimitedHandler
 
 _QUIET = ("aiokafka", "mode", "faust", "kafka", "asyncio")
 
 
-def configure_logs(level: str = "INFO", form: str = "auto") -> None:
-    """Sets up logging for this process; `form` is auto, json or console."""
+def mask(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """The last thing before a line is written: nothing that must not be told is in it, whoever logged it."""
+    return {name: masked(value, name) for name, value in event.items()}
+
+
+def configure_logs(level: str = "INFO", form: str = "auto", service: str = "bridge") -> None:
+    """Sets up logging for this process; `form` is auto, json or console, `service` stands in every line."""
     as_json = form == "json" or (form == "auto" and not sys.stderr.isatty())
+
+    def named(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+        event.setdefault("service", service)
+        return event
+
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_logger_name,
         structlog.stdlib.add_log_level,
         structlog.stdlib.ExtraAdder(),
         structlog.processors.TimeStamper(fmt="iso", utc=True, key="timestamp"),
+        named,
+        structlog.processors.format_exc_info,
     ]
     renderer: Processor = (
         structlog.processors.JSONRenderer(ensure_ascii=False)
@@ -29,7 +43,6 @@ def configure_logs(level: str = "INFO", form: str = "auto") -> None:
         processors=[
             structlog.stdlib.filter_by_level,
             *shared,
-            structlog.processors.format_exc_info,
             structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
         ],
         logger_factory=structlog.stdlib.LoggerFactory(),
@@ -39,8 +52,8 @@ def configure_logs(level: str = "INFO", form: str = "auto") -> None:
     handler = LimitedHandler(sys.stderr)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=[*shared, structlog.processors.format_exc_info],
-            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
+            foreign_pre_chain=shared,
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, mask, renderer],
         )
     )
     root = logging.getLogger()

@@ -25,6 +25,7 @@ from schemas.settings import Settings
 from sinks import metrics
 from sinks.kafka_admin import started
 from sinks.kafka_codecs import TooMuchAtOnce, bound_inflation, count_anew
+from streams.lag import Head
 
 COMMIT_SECONDS = 5.0
 OFFSETS_SECONDS = 10.0
@@ -124,7 +125,10 @@ def make_consumer(settings: Settings) -> AIOKafkaConsumer:
 
 
 class KafkaSource:
-    """An aiokafka consumer as a source. Keeps the chain: what the next batch must begin at."""
+    """An aiokafka consumer as a source. Keeps the chain: what the next batch must begin at.
+
+    `heads` holds the first record of the batch that was read last, for each partition.
+    """
 
     def __init__(self, consumer: AIOKafkaConsumer) -> None:
         self._consumer = consumer
@@ -133,6 +137,7 @@ class KafkaSource:
         self._seen_unreadable: set[TopicPartition] = set()
         self._look_again_at = 0.0
         self._at_once = _MOST_AT_ONCE
+        self.heads: dict[TopicPartition, Head] = {}
 
     async def cluster(self) -> str:
         # The consumer's own connection, so that it is the cluster that is read; no method of its own tells.
@@ -207,6 +212,8 @@ class KafkaSource:
         self._at_once = min(_MOST_AT_ONCE, 2 * self._at_once)
         for batch in batches:
             self._chain[batch.source] = batch.next
+            if batch.records:
+                self.heads[batch.source] = Head(batch.prev, batch.records[0].offset, batch.records[0].timestamp)
             if batch.source in self._seen_unreadable:
                 self._seen_unreadable.discard(batch.source)
                 metrics.UNREADABLE.labels(batch.source.topic, str(batch.source.partition)).set(0)

@@ -20,9 +20,11 @@ from sinks.partitions import make_partitions
 from sinks.postgres import connection
 from sinks.postgres_sink import PostgresSink
 from sinks.registry import RegistryCache
+from streams.health import Health
 from streams.lane import LaneParts
 from streams.lanes import Lanes
 from streams.normalize import Bounds
+from streams.observation import Observation
 from streams.retry import retry_policy
 from streams.source import KafkaSource, make_consumer
 from streams.watchdog import Watchdog
@@ -44,9 +46,10 @@ class Worker(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka's bas
         self.failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         policy = retry_policy(settings, random.random)
         delays = {tier.topic: tier.delay_ms for tier in policy.tiers}
+        source = KafkaSource(self._consumer)
         self._lanes = Lanes(
             LaneParts(
-                source=KafkaSource(self._consumer),
+                source=source,
                 publisher=KafkaPublisher(self._producer, self._topics.dlq),
                 make_sink=lambda: PostgresSink(
                     settings.dsn, settings.group, lock_timeout=settings.seconds("lock_timeout")
@@ -67,6 +70,8 @@ class Worker(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka's bas
             on_failure=self._fail,
         )
         self._watchdog = Watchdog(lambda: self._lanes.lanes, settings.seconds("watchdog_budget"))
+        self._observation = Observation(settings, source, lambda: self._lanes.lanes)
+        self.health = Health(settings, source, lambda: self._lanes.lanes)
         self._tasks: list[asyncio.Task[Any]] = []
 
     async def start(self) -> None:
@@ -78,7 +83,8 @@ class Worker(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka's bas
         except (BridgeError, KafkaError, OSError) as error:
             await self._stop_clients()
             raise EnvironmentUnfit(f"a service is away at start: {error}") from error
-        for work in (self._registry.follow(), self._keep_months(), self._watchdog.watch(self._fail)):
+        beside = (self._registry.follow(), self._keep_months(), self._watchdog.watch(self._fail))
+        for work in (*beside, *self._observation.work()):
             task = asyncio.create_task(work)
             task.add_done_callback(self._ended)
             self._tasks.append(task)

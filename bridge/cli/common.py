@@ -26,14 +26,16 @@ JsonOutput = Annotated[
 Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Log at DEBUG level.")]
 
 
-def command_settings(*, verbose: bool = False, guarded: bool = False, **overrides: Any) -> Settings:
+def command_settings(
+    *, verbose: bool = False, guarded: bool = False, service: str = "bridge", **overrides: Any
+) -> Settings:
     """Settings from the environment, with logs set up by them; raises InvalidInput.
 
     A variable that is no setting is said, since its effect is missed silently. A `guarded` command leaves that to the
-    start guards in production, which refuse it.
+    start guards in production, which refuse it. `service` stands in every line of the log.
     """
     settings = load_settings(**{name: value for name, value in overrides.items() if value is not None})
-    configure_logs("DEBUG" if verbose else settings.log_level, settings.log_format)
+    configure_logs("DEBUG" if verbose else settings.log_level, settings.log_format, service)
     if not (guarded and settings.env == "production"):
         for line in unknown_variables():
             say(f"warning: {line}")

@@ -16,6 +16,10 @@ def doctor(
     timeout_sec: Annotated[
         float, typer.Option("--timeout-sec", min=0.1, help="Most seconds for a check; all are made at once.")
     ] = SECONDS,
+    urls: Annotated[
+        list[str] | None,
+        typer.Option("--url", help="A worker or gateway to ask, as http://host:port; may be repeated."),
+    ] = None,
     json_output: JsonOutput = None,
     verbose: Verbose = False,
 ) -> None:
@@ -27,9 +31,11 @@ def doctor(
     if not verbose:
         # What Kafka's client says of each attempt to connect is in the findings.
         logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
-    from bridge.doctor.examine import examine
+    from bridge.doctor.examine import CHECKS, examine
+    from bridge.doctor.health import ready_check
 
-    report = run(examine(settings, timeout_sec=timeout_sec))
+    checks = (*CHECKS, *(ready_check(url) for url in urls or ()))
+    report = run(examine(settings, timeout_sec=timeout_sec, checks=checks))
     if json_output is not None:
         write_json(report.model_dump(mode="json"), json_output)
     if json_output != "-":

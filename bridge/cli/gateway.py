@@ -2,7 +2,7 @@
 
 import os
 import secrets
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -19,15 +19,15 @@ def gateway(
 
     Ends with 0 after a drain and 3 with what to change when the start guards refuse or the port is taken.
     """
-    given = {"gateway_host": host, "gateway_port": port, "gateway_processes": processes}
+    given: dict[str, Any] = {"gateway_host": host, "gateway_port": port, "gateway_processes": processes}
     if verbose:
         os.environ["BRIDGE_LOG_LEVEL"] = "DEBUG"
-    settings = command_settings(verbose=verbose, guarded=True, **given)
+    settings = command_settings(verbose=verbose, guarded=True, service="gateway", **given)
     if settings.secret_key is None and settings.env != "production":
         say("warning: BRIDGE_SECRET_KEY is not set: browsers' tokens are good until this gateway ends")
         # Its processes read their settings from the environment.
         os.environ["BRIDGE_SECRET_KEY"] = secrets.token_hex(32)
-        settings = command_settings(verbose=verbose, guarded=True, **given)
+        settings = command_settings(verbose=verbose, guarded=True, service="gateway", **given)
     from bridge.gateway.server import address_of, listening_socket, serve, serve_with_processes
     from streams.start import ready
 

@@ -17,7 +17,9 @@ def worker(
 
     Ends with 0 after a drain, 3 with what to change when the start guards refuse, and 1 with the reason on any defect.
     """
-    settings = command_settings(verbose=verbose, guarded=True, metrics_port=metrics_port, lanes=lanes)
+    settings = command_settings(
+        verbose=verbose, guarded=True, service="bridge-worker", metrics_port=metrics_port, lanes=lanes
+    )
     from mode.loop import use
 
     use("uvloop")

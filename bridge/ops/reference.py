@@ -26,6 +26,7 @@ from schemas.replay import PlanSummary, ReplaySummary
 from schemas.run_summary import ProcessSummary, RunSummary
 from schemas.settings import Settings
 from schemas.topics import TopicSpec
+from sinks import metrics
 
 MADE_BY: Final = "made by `bridge schema docs`; edit the code, not this page"
 _MODELS: Final[dict[str, type[BaseModel]]] = {
@@ -122,7 +123,7 @@ def _make(directory: Path) -> None:
 
 def pages() -> dict[str, str]:
     """Each generated page's file name and its text."""
-    return {"errors.md": errors_page(), "settings.md": settings_page()}
+    return {"errors.md": errors_page(), "metrics.md": metrics_page(), "settings.md": settings_page()}
 
 
 def errors_page() -> str:
@@ -165,6 +166,26 @@ def settings_page() -> str:
             "names it. Durations are written as `500ms`, `15s`, `5m` or `1h`. Where two names stand, the first one wins.",
             "",
             *_table(("setting", "default", "what for"), rows),
+            "",
+        ]
+    )
+
+
+def metrics_page() -> str:
+    """The table of metrics as Markdown, by their names in a query."""
+    rows = [(f"`{one.name}`", one.kind, ", ".join(f"`{label}`" for label in one.labels), one.documentation)
+            for one in metrics.defined()]  # fmt: skip
+    return "\n".join(
+        [
+            "# Metrics",
+            "",
+            f"<!-- {MADE_BY} -->",
+            "",
+            "Every process shows its own at `/metrics`. Histograms have `_bucket`, `_sum` and `_count`. What stands in Postgres",
+            "(retries that wait, open dead letters, gate, brake, runs) every worker shows alike: take the `max`. Beside these",
+            "there are the usual `process_*` of the client library.",
+            "",
+            *_table(("metric", "kind", "labels", "what it is"), rows),
             "",
         ]
     )

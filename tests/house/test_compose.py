@@ -77,7 +77,7 @@ def test_every_foreign_image_is_pinned_to_a_minor_version(compose: Compose) -> N
 
     assert len(images) >= 4
     for image in images:
-        assert re.search(r":\d+\.\d+", image), image
+        assert re.search(r":v?\d+\.\d+", image), image
 
 
 def test_template_names_every_variable_and_no_secret(compose: Compose) -> None:
@@ -88,6 +88,7 @@ def test_template_names_every_variable_and_no_secret(compose: Compose) -> None:
     wanted |= {
         name for one in compose["services"].values() for port in one.get("ports", []) for name in VARIABLE.findall(port)
     }
+    wanted |= {one["environment"] for one in compose["secrets"].values()}
 
     assert set(template) == wanted
     for name, value in template.items():
@@ -151,3 +152,13 @@ def test_templates_hold_settings_and_no_secret(env: str) -> None:
     settings = Settings(**filled)  # type: ignore[arg-type]  # the settings validate what they are given
     assert settings.env == env
     assert env != "production" or refusals(settings, unknown=[]) == []
+
+
+def test_what_is_mounted_exists(compose: Compose) -> None:
+    """Docker makes an empty directory of a path that is not there."""
+    mounted = [volume for one in compose["services"].values() for volume in one.get("volumes", []) if volume[0] == "."]
+
+    assert mounted
+    for volume in mounted:
+        assert (CHECKOUT / volume.split(":")[0]).is_dir(), volume
+        assert volume.endswith(":ro"), volume

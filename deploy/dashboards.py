@@ -1,0 +1,240 @@
+"""The dashboards, made from what each panel asks Prometheus."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+DIRECTORY: Final = Path(__file__).parent / "grafana" / "dashboards"
+WIDTH: Final = 24
+HEIGHT: Final = 8
+DATASOURCE: Final = {"type": "prometheus", "uid": "${datasource}"}
+GREEN, YELLOW, RED = "green", "yellow", "red"
+RATE: Final = "$__rate_interval"
+DUPLICATES: Final = f'sum(rate(bridge_dropped_events_total{{reason="duplicate_event_id"}}[{RATE}]))'
+
+
+class Panel(NamedTuple):
+    """One panel: `queries` are pairs of legend and expression, `limits` where yellow and red begin.
+
+    `falling` is for figures of which less is worse; `columns` of 24 is its width.
+    """
+
+    title: str
+    description: str
+    unit: str
+    queries: Sequence[tuple[str, str]]
+    limits: tuple[float, float] | None = None
+    falling: bool = False
+    kind: str = "timeseries"
+    columns: int = 8
+
+
+def quantiles(metric: str, by: str = "") -> list[tuple[str, str]]:
+    """The usual three of a histogram."""
+    label = f" {{{{{by}}}}}" if by else ""
+    grouped = f"le, {by}" if by else "le"
+    return [
+        (f"p{share:g}{label}", f"histogram_quantile({share / 100}, sum by ({grouped}) (rate({metric}_bucket[{RATE}])))")
+        for share in (50, 95, 99)
+    ]
+
+
+OVERVIEW: Final = [
+    Panel("Verdict", "0 is well: gate, brake, books, loss", "none", [
+        ("gate fails", "max(bridge_gate_failing)"),
+        ("brake is on", "max(bridge_brake_engaged)"),
+        ("partitions that don't balance", "max(bridge_unbalanced_partitions)"),
+        ("lost, not acknowledged", "max(bridge_unacknowledged_lost_records)"),
+    ], (1, 1), kind="stat", columns=12),
+    Panel("Success", "Rows among all that was decided; duplicates count as decided", "percentunit", [
+        ("success", "bridge:success:ratio5m"),
+    ], (0.85, 0.70), falling=True, kind="stat", columns=6),
+    Panel("Lag", "How long the oldest unsettled record has waited", "s", [
+        ("oldest", "max(bridge_lag_seconds)"),
+    ], (60, 300), kind="stat", columns=6),
+    Panel("Events by outcome", "Attempts a second, by how they ended", "ops", [
+        ("{{outcome}}", f"sum by (outcome) (rate(bridge_events_total[{RATE}]))"),
+    ]),
+    Panel("Freshness", "From a record's time in Kafka to the commit of its outcome", "s",
+          quantiles("bridge_event_freshness_seconds"), (30, 60)),
+    Panel("Failures", "Drops other than duplicates, among all attempts", "percentunit", [
+        ("failed", "bridge:failures:ratio5m"),
+    ], (0.01, 0.03)),
+    Panel("Drops by reason", "Events dropped a second", "ops", [
+        ("{{reason}}", f"sum by (reason) (rate(bridge_dropped_events_total[{RATE}]))"),
+    ]),
+    Panel("Lag in seconds", "By partition", "s", [
+        ("{{topic}}:{{partition}}", "max by (topic, partition) (bridge_lag_seconds)"),
+    ], (60, 300)),
+    Panel("Lag in records", "By topic; retry topics hold what is not due yet", "short", [
+        ("{{topic}}", "sum by (topic) (max by (topic, partition) (bridge_lag_records))"),
+    ]),
+    Panel("Retries waiting", "Events that wait, by their tier", "short", [
+        ("{{tier}}", "max by (tier) (bridge_retries_waiting)"),
+    ], (2000, 5000)),
+    Panel("Retries past their time", "0 while workers keep up", "short", [
+        ("overdue", "max(bridge_retries_overdue)"),
+    ], (10, 50)),
+    Panel("Retries scheduled", "A second, by the error that may heal", "ops", [
+        ("{{error_class}}", f"sum by (error_class) (rate(bridge_retries_total[{RATE}]))"),
+    ]),
+    Panel("Dead letters", "Written a second, by reason", "ops", [
+        ("{{reason}}", f"sum by (reason) (rate(bridge_dead_letters_total[{RATE}]))"),
+    ]),
+    Panel("Open dead letters", "Those that nobody has dealt with", "short", [
+        ("{{reason}}", "max by (reason) (bridge_dead_letters_open)"),
+    ], (10, 50)),
+    Panel("Oldest", "Age of the oldest open dead letter and the oldest waiting retry", "s", [
+        ("dead letter", "max(bridge_oldest_open_dead_letter_age_seconds)"),
+        ("retry", "max(bridge_oldest_waiting_retry_age_seconds)"),
+    ], (86400, 604800)),
+    Panel("Partitions held", "By why they are not read", "short", [
+        ("service away", "sum(bridge_paused_partitions) or vector(0)"),
+        ("brake", "sum(bridge_braked_partitions) or vector(0)"),
+        ("unreadable", "sum(bridge_unreadable_partitions) or vector(0)"),
+        ("foreign log", "sum(bridge_foreign_partitions) or vector(0)"),
+    ], (1, 1)),
+    Panel("Busiest sites", "Attempts a second of the ten busiest", "ops", [
+        ("site {{site}}", f"topk(10, sum by (site) (rate(bridge_site_events_total[{RATE}])))"),
+    ]),
+    Panel("Runs within the hour", "Of commands, by result", "short", [
+        ("{{script}} {{result}}", "max by (script, result) (bridge_recent_runs)"),
+    ]),
+]  # fmt: skip
+
+INFRASTRUCTURE: Final = [
+    Panel("Workers", "That answer Prometheus", "none", [
+        ("up", 'sum(up{job="bridge-worker"})'),
+    ], (1, 0), falling=True, kind="stat", columns=6),
+    Panel("Versions", "That run", "none", [
+        ("{{version}}", "count by (version) (bridge_build_info)"),
+    ], kind="stat", columns=6),
+    Panel("Room for events", "How long Postgres has partitions for them", "s", [
+        ("left", "max(bridge_event_partitions_end_timestamp_seconds) - time()"),
+    ], (1209600, 604800), falling=True, kind="stat", columns=6),
+    Panel("Connections left", "That Postgres still has to give", "none", [
+        ("left", 'min(bridge_database_connections_left{job="bridge-worker"})'),
+    ], (20, 5), falling=True, kind="stat", columns=6),
+    Panel("Partitions", "Owned by each worker", "short", [
+        ("{{instance}}", "bridge_assigned_partitions"),
+    ]),
+    Panel("Rebalances", "Assignments a minute", "short", [
+        ("{{instance}}", f"60 * rate(bridge_rebalances_total[{RATE}])"),
+    ]),
+    Panel("Processor", "Cores in use", "short", [
+        ("{{instance}}", f'rate(process_cpu_seconds_total{{job=~"bridge-.+"}}[{RATE}])'),
+    ], (0.7, 0.9)),
+    Panel("Memory", "Resident; a worker may have 4 GiB", "bytes", [
+        ("{{instance}}", 'process_resident_memory_bytes{job=~"bridge-.+"}'),
+    ], (3650722201, 4080218931)),
+    Panel("Event loop", "How much later than asked it turned", "s", [
+        ("{{instance}}", "bridge_event_loop_lag_seconds"),
+    ], (0.25, 1)),
+    Panel("Open files", "Of each process", "short", [
+        ("{{instance}}", 'process_open_fds{job=~"bridge-.+"}'),
+    ]),
+    Panel("Settling, by phase", "95 % of the settlements took less", "s", [
+        ("{{phase}}", f"histogram_quantile(0.95, sum by (le, phase) (rate(bridge_settle_seconds_bucket[{RATE}])))"),
+    ], (1, 5)),
+    Panel("Batch size", "Records in one settlement", "short", quantiles("bridge_batch_records")),
+    Panel("Lanes", "Settling paths, and those that are settling", "short", [
+        ("lanes", "sum(bridge_lanes)"),
+        ("settling", "sum(bridge_batches_in_flight)"),
+    ]),
+    Panel("Duplicates told from memory", "Among all duplicates", "percentunit", [
+        ("hit rate", f"sum(rate(bridge_dedup_hint_hits_total[{RATE}])) / {DUPLICATES}"),
+    ]),
+    Panel("Keys in memory", "That tell duplicates", "short", [
+        ("{{instance}}", "sum by (instance) (bridge_dedup_hints)"),
+    ]),
+    Panel("Connections to Postgres", "Opened a minute, by what for", "short", [
+        ("{{role}}", f"60 * sum by (role) (rate(bridge_database_connections_opened_total[{RATE}]))"),
+    ]),
+    Panel("Connections refused", "A minute", "short", [
+        ("refused", f"60 * (sum(rate(bridge_database_connections_failed_total[{RATE}])) or vector(0))"),
+    ], (1, 10)),
+    Panel("Database", "Its size", "bytes", [
+        ("size", "max(bridge_database_size_bytes)"),
+    ], (80e9, 100e9)),
+    Panel("Unusual offsets", "Stale copies, offsets without a record, batches refused: a second", "ops", [
+        ("stale", f"sum(rate(bridge_stale_records_total[{RATE}]))"),
+        ("skipped", f"sum(rate(bridge_skipped_offsets_total[{RATE}]))"),
+        ("refused batches", f"sum(rate(bridge_batches_refused_total[{RATE}]))"),
+    ]),
+    Panel("Age of the figures from Postgres", "Alerts on retries, dead letters, gate and brake are as old", "s", [
+        ("{{instance}}", 'time() - bridge_backlog_read_timestamp_seconds{job="bridge-worker"}'),
+    ], (60, 300)),
+]  # fmt: skip
+
+DASHBOARDS: Final = {
+    "bridge-overview": ("Bridge: overview", OVERVIEW),
+    "bridge-infrastructure": ("Bridge: infrastructure", INFRASTRUCTURE),
+}
+
+
+def dashboard(uid: str) -> dict[str, Any]:
+    """The dashboard as Grafana reads it: an hour, renewed every half a minute."""
+    title, panels = DASHBOARDS[uid]
+    return {
+        "uid": uid,
+        "title": title,
+        "tags": ["bridge"],
+        "timezone": "browser",
+        "editable": False,
+        "graphTooltip": 1,
+        "refresh": "30s",
+        "schemaVersion": 39,
+        "time": {"from": "now-1h", "to": "now"},
+        "templating": {
+            "list": [{"name": "datasource", "label": "Prometheus", "type": "datasource", "query": "prometheus"}]
+        },
+        "panels": _placed(panels),
+    }
+
+
+def _placed(panels: Sequence[Panel]) -> list[dict[str, Any]]:
+    """From left to right, and on when a row is full."""
+    placed, x, y = [], 0, 0
+    for number, panel in enumerate(panels, start=1):
+        if x + panel.columns > WIDTH:
+            x, y = 0, y + HEIGHT
+        placed.append(_panel(number, panel, {"x": x, "y": y, "w": panel.columns, "h": HEIGHT}))
+        x += panel.columns
+    return placed
+
+
+def _panel(number: int, panel: Panel, place: dict[str, int]) -> dict[str, Any]:
+    defaults: dict[str, Any] = {"unit": panel.unit, "thresholds": {"mode": "absolute", "steps": _steps(panel)}}
+    if panel.limits is not None and panel.kind == "timeseries":
+        defaults["custom"] = {"thresholdsStyle": {"mode": "line"}}
+    return {
+        "id": number,
+        "type": panel.kind,
+        "title": panel.title,
+        "description": panel.description,
+        "datasource": DATASOURCE,
+        "gridPos": place,
+        "fieldConfig": {"defaults": defaults, "overrides": []},
+        "targets": [
+            {"refId": chr(ord("A") + index), "expr": query, "legendFormat": legend, "datasource": DATASOURCE}
+            for index, (legend, query) in enumerate(panel.queries)
+        ],
+    }
+
+
+def _steps(panel: Panel) -> list[dict[str, Any]]:
+    if panel.limits is None:
+        return [{"value": None, "color": GREEN}]
+    yellow, red = panel.limits
+    if panel.falling:
+        return [{"value": None, "color": RED}, {"value": red, "color": YELLOW}, {"value": yellow, "color": GREEN}]
+    steps = [{"value": None, "color": GREEN}, {"value": yellow, "color": YELLOW}, {"value": red, "color": RED}]
+    return steps if red > yellow else [steps[0], steps[2]]
+
+
+def files() -> dict[Path, str]:
+    """Each dashboard's file and its text."""
+    return {
+        DIRECTORY / f"{uid}.json": json.dumps(dashboard(uid), indent=2, ensure_ascii=False) + "\n" for uid in DASHBOARDS
+    }

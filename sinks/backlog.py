@@ -1,0 +1,106 @@
+"""What Postgres knows of the backlog, as metrics: waiting retries, open dead letters, loss, gate, brake, runs, space."""
+
+import time
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+from schemas.reasons import ErrorClass
+from sinks import metrics
+from sinks.brake import read_brake
+from sinks.postgres import connection, sql
+
+_RESULTS = {0: "succeeded", 1: "failed", 2: "partly", 3: "unfit"}
+
+
+class WaitingRetries(NamedTuple):
+    """Events that failed `retry_count` times, last by `error_class`, and wait; ages in seconds."""
+
+    retry_count: int
+    error_class: str
+    waiting: int
+    overdue: int
+    overdue_seconds: float
+    age_seconds: float
+
+
+class OpenDeadLetters(NamedTuple):
+    """Open dead letters of one reason; the age of the oldest is in seconds."""
+
+    dropped_reason: str
+    open: int
+    age_seconds: float
+
+
+class Runs(NamedTuple):
+    """Runs of one script that ended so: within the last hour, and when the last one did, in seconds since the epoch."""
+
+    script: str
+    exit_code: int
+    recent: int
+    last_ended: float
+
+
+class State(NamedTuple):
+    """One row of `backlog_state`; `partitions_end` is in seconds since the epoch."""
+
+    lost_unacknowledged: int
+    unbalanced_partitions: int
+    gate_failing: bool
+    gate_failing_sites: int
+    partitions_end: float | None
+    database_bytes: int
+
+
+class Backlog(NamedTuple):
+    """Everything, as of about one moment; `read_at` is in seconds since the epoch."""
+
+    retries: Sequence[WaitingRetries]
+    dead_letters: Sequence[OpenDeadLetters]
+    runs: Sequence[Runs]
+    state: State
+    brake_engaged: bool
+    connections_left: int
+    read_at: float
+
+
+async def read_backlog(dsn: str, group: str) -> Backlog:
+    """Asks Postgres; raises SinkUnavailable."""
+    async with connection(dsn, "metrics") as conn:
+        return Backlog(
+            [WaitingRetries(*row.values()) for row in await conn.fetch(sql("backlog_retries"))],
+            [OpenDeadLetters(*row.values()) for row in await conn.fetch(sql("backlog_dead_letters"))],
+            [Runs(*row.values()) for row in await conn.fetch(sql("backlog_runs"))],
+            State(*(await conn.fetchrow(sql("backlog_state"))).values()),
+            (await read_brake(conn, group)).engaged,
+            (await conn.fetchrow(sql("server_state")))["connections_left"],
+            time.time(),
+        )
+
+
+def shown(found: Backlog, tier_of: Callable[[ErrorClass, int], str]) -> metrics.Values:
+    """The series that tell it; `tier_of` names the retry tier after so many failures of a class."""
+    series: metrics.Values = {
+        (metrics.RETRIES_OVERDUE, ()): sum(one.overdue for one in found.retries),
+        (metrics.RETRY_OVERDUE_SECONDS, ()): max((one.overdue_seconds for one in found.retries), default=0.0),
+        (metrics.OLDEST_RETRY_SECONDS, ()): max((one.age_seconds for one in found.retries), default=0.0),
+        (metrics.OLDEST_DEAD_LETTER_SECONDS, ()): max((one.age_seconds for one in found.dead_letters), default=0.0),
+        (metrics.LOST_UNACKNOWLEDGED, ()): found.state.lost_unacknowledged,
+        (metrics.UNBALANCED, ()): found.state.unbalanced_partitions,
+        (metrics.GATE_FAILING, ()): found.state.gate_failing,
+        (metrics.GATE_FAILING_SITES, ()): found.state.gate_failing_sites,
+        (metrics.BRAKE_ENGAGED, ()): found.brake_engaged,
+        (metrics.PARTITIONS_END, ()): found.state.partitions_end or 0.0,
+        (metrics.CONNECTIONS_LEFT, ()): found.connections_left,
+        (metrics.DATABASE_BYTES, ()): found.state.database_bytes,
+        (metrics.BACKLOG_READ, ()): found.read_at,
+    }
+    for waiting in found.retries:
+        place = (metrics.RETRIES_WAITING, (tier_of(ErrorClass(waiting.error_class), waiting.retry_count),))
+        series[place] = series.get(place, 0.0) + waiting.waiting
+    for letters in found.dead_letters:
+        series[metrics.DEAD_LETTERS_OPEN, (letters.dropped_reason,)] = letters.open
+    for runs in found.runs:
+        series[metrics.RUNS_RECENT, (runs.script, _RESULTS.get(runs.exit_code, "failed"))] = runs.recent
+        if runs.exit_code == 0:
+            series[metrics.RUN_LAST_SUCCESS, (runs.script,)] = runs.last_ended
+    return series

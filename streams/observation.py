@@ -1,0 +1,95 @@
+"""Keeps the gauges that no settlement moves: lag, the event loop, and what Postgres knows of the backlog."""
+
+import asyncio
+import random
+import time
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any, Final
+
+import structlog
+
+from schemas.errors import BridgeError
+from schemas.reasons import ErrorClass
+from schemas.record import TopicPartition
+from schemas.settings import Settings
+from sinks import metrics
+from sinks.backlog import read_backlog, shown
+from streams.lag import Lag
+from streams.lane import Lane
+from streams.retry import retry_policy
+from streams.source import KafkaSource
+
+TICK_SECONDS: Final = 1.0
+
+log = structlog.get_logger(__name__)
+
+
+class Observation:
+    """Looks at the lanes' partitions from outside of them, so that a lane that waits or is stuck is seen to lag."""
+
+    def __init__(self, settings: Settings, source: KafkaSource, lanes: Callable[[], Sequence[Lane]]) -> None:
+        self._settings = settings
+        self._source = source
+        self._lanes = lanes
+        self._lag = Lag()
+        self._lag_series = metrics.Replaced()
+        self._backlog_series = metrics.Replaced()
+
+    def work(self) -> list[Coroutine[Any, Any, None]]:
+        """What is to run beside the lanes, until cancelled."""
+        return [self._tick(), self._see_ends(), self._read_backlog()]
+
+    async def _tick(self) -> None:
+        """Shows the lag each second, also while Kafka does not answer: it grows."""
+        while True:
+            asked = time.monotonic()
+            await asyncio.sleep(TICK_SECONDS)
+            metrics.EVENT_LOOP_LAG.set(max(0.0, time.monotonic() - asked - TICK_SECONDS))
+            self.show_lag()
+
+    def show_lag(self) -> None:
+        """Writes the lag of every partition that is read; series of the others vanish."""
+        now, now_ms = time.monotonic(), time.time_ns() // 1_000_000
+        values: metrics.Values = {}
+        for source, stands in self._stands().items():
+            place = (source.in_kafka.topic, str(source.partition))
+            values[metrics.SETTLED_OFFSET, place] = float(stands)
+            records = self._lag.records(source, stands)
+            if records is None:
+                continue
+            values[metrics.LAG_RECORDS, place] = float(records)
+            if place[0] == self._settings.topics.raw:
+                seconds = self._lag.seconds(source, stands, self._source.heads.get(source), now, now_ms)
+                values[metrics.LAG_SECONDS, place] = seconds or 0.0
+        self._lag_series.show(values)
+
+    def _stands(self) -> dict[TopicPartition, int]:
+        return {source: offset for lane in self._lanes() for source, offset in lane.stands.items()}
+
+    async def _see_ends(self) -> None:
+        while True:
+            try:
+                asked = time.monotonic()
+                self._lag.see(await self._source.ends(self._stands()), asked)
+            except BridgeError as error:
+                log.debug("ends_not_read", error=str(error))
+            await asyncio.sleep(self._settings.seconds("lag_interval"))
+
+    async def _read_backlog(self) -> None:
+        settings, policy = self._settings, retry_policy(self._settings, random.random)
+        labels = dict(zip(settings.topics.retries, settings.retry_delays, strict=True))
+
+        def tier_of(error_class: ErrorClass, failures: int) -> str:
+            # The limit may have been lowered while they wait.
+            retry = policy.decide(error_class, min(failures, policy.max_retries), 0)
+            return labels[(retry or policy.tiers[-1]).topic]
+
+        while True:
+            try:
+                found = await read_backlog(self._settings.dsn, self._settings.group)
+            except BridgeError as error:
+                # The series stay as they were; that of the reading's time tells how old they are.
+                log.debug("backlog_not_read", error=str(error))
+            else:
+                self._backlog_series.show(shown(found, tier_of))
+            await asyncio.sleep(self._settings.seconds("backlog_interval"))

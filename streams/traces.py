@@ -1,0 +1,38 @@
+"""Whether settlements are traced: off unless asked for, and then not more than one comparison for each of them."""
+
+from collections.abc import Callable, Sequence
+from importlib.util import find_spec
+
+from schemas.errors import InvalidInput
+from schemas.outcome import Outcomes
+from schemas.settings import Settings
+from sinks.sink import Committed
+
+Tell = Callable[[Committed, Sequence[Outcomes], int, int], None]
+
+_tell: list[Tell] = []
+
+
+def settled(committed: Committed, outcomes: Sequence[Outcomes], began_ms: int, ended_ms: int) -> None:
+    """Tells whoever traces of one committed settlement; its times are in milliseconds since the epoch."""
+    if _tell:
+        _tell[0](committed, outcomes, began_ms, ended_ms)
+
+
+def trace_by(tell: Tell | None) -> None:
+    """From now on settlements are told to this one, or to nobody."""
+    _tell[:] = [] if tell is None else [tell]
+
+
+def configure_traces(settings: Settings, service: str) -> None:
+    """Turns traces on if the settings ask for them; raises InvalidInput if what they need is not installed.
+
+    Where they go is said by OpenTelemetry's own variables, such as OTEL_EXPORTER_OTLP_ENDPOINT.
+    """
+    if not settings.traces:
+        return
+    if find_spec("opentelemetry.sdk") is None:
+        raise InvalidInput("BRIDGE_TRACES is on, but OpenTelemetry's SDK is missing: install ghostlink-bridge[traces]")
+    from streams.spans import SettlementSpans, exporting_provider
+
+    trace_by(SettlementSpans(exporting_provider(service), settings.group).tell)

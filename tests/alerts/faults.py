@@ -1,0 +1,143 @@
+"""Faults that are really injected, each with the alert that has to tell of it."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from urllib.parse import urlsplit
+
+import asyncpg
+from aiokafka import TopicPartition as KafkaPartition
+from aiokafka.admin import RecordsToDelete
+from support.command import bridge
+from support.settled import event, fetch, produce
+from support.wait import wait_until
+
+from alerts.product import Product
+from schemas.settings import Settings
+from sinks.kafka_admin import kafka_admin, log_bounds
+
+Act = Callable[[Product], Awaitable[None]]
+
+
+@dataclass(frozen=True)
+class Fault:
+    """What is done to a healthy product, and which alert tells; `more` are settings of its workers."""
+
+    alert: str
+    strike: Act
+    workers: int = 1
+    more: dict[str, str] = field(default_factory=dict)
+
+
+@asynccontextmanager
+async def _elsewhere(settings: Settings) -> AsyncIterator[tuple[asyncpg.Connection, str]]:
+    """A session in the maintenance database, and the name of the product's."""
+    name = urlsplit(settings.dsn).path.removeprefix("/")
+    conn = await asyncpg.connect(urlsplit(settings.dsn)._replace(path="/postgres").geturl())
+    try:
+        yield conn, name
+    finally:
+        await conn.close()
+
+
+async def kill_all(product: Product) -> None:
+    for worker in product.workers:
+        worker.kill()
+
+
+async def kill_one(product: Product) -> None:
+    product.workers[0].kill()
+
+
+async def refuse_connections(product: Product) -> None:
+    async with _elsewhere(product.settings) as (conn, name):
+        await conn.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS false")
+        await conn.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1", name)
+
+
+async def some_break_the_contract(product: Product) -> None:
+    product.make = lambda number: event(number, event_type="") if number % 10 == 0 else event(number)
+
+
+async def a_few_break_the_contract(product: Product) -> None:
+    await produce(product.settings, [event(number, event_type="") for number in range(10)])
+
+
+async def all_break_the_contract(product: Product) -> None:
+    product.make = lambda number: event(number, event_type="")
+
+
+async def nobody_knows_the_script(product: Product) -> None:
+    product.make = lambda number: event(number, script_id="nobody")
+
+
+async def spoil_a_total(product: Product) -> None:
+    await fetch(product.settings, "UPDATE stream_offset SET live = live + 1 WHERE partition = 0")
+
+
+async def age_a_dead_letter(product: Product) -> None:
+    await produce(product.settings, [event(1, event_type="")])
+
+    async def aged() -> bool:
+        statement = (
+            "UPDATE bridge_event_raw SET updated_at = now() - interval '8 days' WHERE disposition = 'open' RETURNING 1"
+        )
+        return bool(await fetch(product.settings, statement))
+
+    await wait_until(aged, budget_seconds=20, describe="a dead letter in the ledger")
+
+
+async def runs_that_are_cut_off(product: Product) -> None:
+    for _ in range(2):
+        words = ("process", "--timeout-sec", "0.001", "--json-output", "-")
+        done = await asyncio.to_thread(bridge, *words, settings=product.environment)
+        assert done.returncode == 1, done.stderr
+
+
+async def more_than_it_can_take(product: Product) -> None:
+    product.rate = 1500
+
+
+async def delete_what_is_unread(product: Product) -> None:
+    """With nobody reading; then a worker comes back."""
+    for worker in product.workers:
+        worker.terminate()
+    for worker in product.workers:
+        await asyncio.to_thread(worker.wait, 30)
+    await produce(product.settings, [event(number) for number in range(10_000, 10_020)])
+    bounds = await log_bounds(product.settings, [product.settings.topics.raw])
+    async with kafka_admin(product.settings) as client:
+        await client.delete_records(
+            {KafkaPartition(*source): RecordsToDelete(before_offset=one.end) for source, one in bounds.items()}
+        )
+    product.start_again()
+
+
+async def lock_the_events(product: Product) -> None:
+    """By a session that is none of ours, so that no worker ends it."""
+    conn = await asyncpg.connect(product.settings.dsn)
+    await conn.execute("BEGIN")
+    await conn.execute("LOCK TABLE bridge_event IN ACCESS EXCLUSIVE MODE")
+    product.kept.append(conn)
+
+
+FAULTS = {
+    "every worker is gone": Fault("BridgeWorkersDown", kill_all),
+    "one of two workers is gone": Fault("BridgeWorkerDown", kill_one, workers=2),
+    "Postgres refuses connections": Fault("BridgeServiceAway", refuse_connections),
+    "a lane is stuck": Fault("BridgeConsumerStuck", lock_the_events, more={"BRIDGE_LOCK_TIMEOUT": "10m"}),
+    "more comes than is settled": Fault(
+        "BridgeLagging", more_than_it_can_take, more={"BRIDGE_BATCH_MAX_RECORDS": "2", "BRIDGE_LANES": "1"}
+    ),
+    "a tenth breaks the contract": Fault("BridgeFailureRateHigh", some_break_the_contract),
+    "a few break the contract": Fault("BridgeDeadLettersIncreasing", a_few_break_the_contract),
+    "all break the contract": Fault("BridgeBrakeEngaged", all_break_the_contract),
+    "nobody knows the script": Fault(
+        "BridgeRetriesWithoutSuccess", nobody_knows_the_script, more={"BRIDGE_RETRY_DELAYS": "60s,120s"}
+    ),
+    "records are deleted unread": Fault("BridgeLostRecords", delete_what_is_unread),
+    "a running total is wrong": Fault("BridgeAuditImbalance", spoil_a_total),
+    "a dead letter lies for a week": Fault("BridgeDeadLetterOld", age_a_dead_letter),
+    "runs fail": Fault("BridgeRunsFailing", runs_that_are_cut_off),
+}

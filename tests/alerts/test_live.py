@@ -1,0 +1,92 @@
+"""The rules against the running product: silent while all is well, and each fault told by its alert and no other."""
+
+import asyncio
+import os
+import re
+import time
+from pathlib import Path
+
+import pytest
+from support.settled import prepare, settings_for
+from support.wait import wait_until
+
+from alerts.faults import FAULTS
+from alerts.product import running
+from alerts.servers import DIVISOR, STEP_MS, Watching, watching
+from deploy.dashboards import DASHBOARDS, RATE, dashboard
+
+HEALTHY_SECONDS = float(os.environ.get("ALERTS_HEALTHY_MINUTES", "10")) * 60 / DIVISOR
+"""Ten minutes in the rules' time."""
+TELL_SECONDS = 60
+# What no healthy product has to show.
+MAY_BE_EMPTY = {"Runs within the hour", "Retries waiting", "Retries scheduled", "Open dead letters"}
+
+pytestmark = pytest.mark.timeout(240)
+
+
+async def silent(watched: Watching, seconds: float) -> None:
+    """Nobody is told of anything, and nothing fires, for so long."""
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        told = await watched.told()
+        assert told == {}, {name: one["annotations"]["summary"] for name, one in told.items()}
+        await asyncio.sleep(STEP_MS / 1000)
+
+
+async def test_nothing_fires_while_all_is_well(stack, database_url: str, topic_prefix: str, tmp_path: Path) -> None:
+    """Ten minutes, in the rules' time, of load with a twentieth of duplicates; then every panel has something to show."""
+    settings = settings_for(stack.kafka, database_url, topic_prefix)
+    await prepare(settings)
+    async with running(settings, tmp_path) as product, watching(tmp_path, product.targets) as watched:
+        await silent(watched, HEALTHY_SECONDS)
+
+        assert await watched.query('ALERTS{alertstate="firing"}') == []
+        (duplicates,) = await watched.query(
+            'sum(increase(bridge_dropped_events_total{reason="duplicate_event_id"}[20s]))'
+        )
+        assert float(duplicates["value"][1]) > 20
+        await every_panel_shows_something(watched)
+
+
+async def every_panel_shows_something(watched: Watching) -> None:
+    for uid in DASHBOARDS:
+        for panel in dashboard(uid)["panels"]:
+            for target in panel["targets"]:
+                found = await watched.query(target["expr"].replace(RATE, "10s"))
+                assert found or panel["title"] in MAY_BE_EMPTY, f"{uid}: {panel['title']}: {target['expr']}"
+
+
+@pytest.mark.parametrize("name", FAULTS)
+async def test_a_fault_is_told_by_its_alert(
+    stack, database_url: str, topic_prefix: str, tmp_path: Path, name: str
+) -> None:
+    """Nothing before it; then its alert, with numbers in its summary, and no other of the same priority."""
+    fault = FAULTS[name]
+    settings = settings_for(stack.kafka, database_url, topic_prefix)
+    await prepare(settings)
+    async with (
+        running(settings, tmp_path, workers=fault.workers, **fault.more) as product,
+        watching(tmp_path, product.targets) as watched,
+    ):
+        await silent(watched, 5)
+
+        await fault.strike(product)
+        seen: dict[str, str] = {}
+
+        async def told() -> bool:
+            for alert, one in (await watched.told()).items():
+                seen[alert] = one["labels"]["priority"]
+            return fault.alert in seen
+
+        await wait_until(
+            told, budget_seconds=TELL_SECONDS, describe=lambda: f"{fault.alert}, told: {seen}; {product.logs()}"
+        )
+        # What else the same fault sets off comes with it or shortly after.
+        for _ in range(6):
+            await asyncio.sleep(STEP_MS / 1000)
+            await told()
+        summary = (await watched.told())[fault.alert]["annotations"]["summary"]
+
+    assert [one for one, priority in seen.items() if priority == seen[fault.alert]] == [fault.alert]
+    assert re.search(r"\d", summary)
+    assert "<" not in summary

@@ -1,0 +1,126 @@
+"""Every alert fires just when it should and is silent just before, by promtool; and tells people what they need."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from alerts.tools import ALERTS, load, ran
+from deploy import rules
+from deploy.rules import RULES, render
+from sinks import metrics
+
+HERE = Path(__file__).parent
+MINUTE = 60
+STEP = 15
+
+
+CASES: dict[str, dict[str, Any]] = load(HERE / "cases.yml")
+
+
+def seconds(text: str) -> int:
+    units = {"h": 3600, "m": 60, "s": 1}
+    return sum(int(number) * units[unit] for number, unit in re.findall(r"(\d+)([hms])", text))
+
+
+def firing(alert: str, at: int, *, expected: bool) -> dict[str, Any]:
+    return {
+        "expr": f'count(ALERTS{{alertname="{alert}",alertstate="firing"}})',
+        "eval_time": f"{at}s",
+        "exp_samples": [{"labels": "{}", "value": 1}] if expected else [],
+    }
+
+
+def unit_test(series: dict[str, str], questions: list[dict[str, Any]]) -> dict[str, Any]:
+    return {
+        "interval": f"{STEP}s",
+        "input_series": [{"series": name, "values": values} for name, values in series.items()],
+        "promql_expr_test": questions,
+    }
+
+
+def test_the_rules_are_as_their_template_says() -> None:
+    """Whoever edits one renews the other."""
+    assert RULES.read_text() == render(), "renew it: python -m deploy"
+    assert rules.PAGE.read_text() == rules.page(), "renew it: python -m deploy"
+
+
+def test_promtool_takes_the_rules_and_the_configuration() -> None:
+    """Rules in their own times and scaled ones, and the configuration that loads them."""
+    for words in (("check", "rules", str(RULES)), ("check", "config", str(RULES.parent / "prometheus.yml"))):
+        checked = ran("promtool", *words)
+        assert checked.returncode == 0, checked.stdout + checked.stderr
+
+
+def test_scaled_rules_differ_in_their_times_only(tmp_path: Path) -> None:
+    """A thirtieth of each time, and promtool takes them."""
+    scaled = tmp_path / "scaled.rules.yml"
+    scaled.write_text(render(30))
+    checked = ran("promtool", "check", "rules", str(scaled))
+    assert checked.returncode == 0, checked.stdout + checked.stderr
+
+    own = {rule["alert"]: rule for group in load(scaled)["groups"] for rule in group["rules"] if "alert" in rule}
+    assert own.keys() == ALERTS.keys()
+    assert own["BridgeLagging"]["for"] == "4000ms"
+    assert own["BridgeLagging"]["expr"].endswith("> 10")
+    assert ALERTS["BridgeLagging"]["expr"].endswith("> 300")
+
+
+def test_every_alert_has_its_cases() -> None:
+    """And no case outlives its alert."""
+    assert CASES.keys() == ALERTS.keys()
+
+
+@pytest.mark.parametrize("alert", sorted(CASES))
+def test_an_alert_fires_when_it_should_and_is_silent_just_before(alert: str, tmp_path: Path) -> None:
+    """Over the limit it fires at the given moment and not one evaluation earlier; at the limit it never does."""
+    case = CASES[alert]
+    fires = seconds(case["fires"])
+    over = [firing(alert, fires, expected=True)]
+    if fires >= STEP:
+        over.insert(0, firing(alert, fires - STEP, expected=False))
+    never = [firing(alert, at, expected=False) for at in range(0, fires + 20 * MINUTE, MINUTE)]
+    (tmp_path / RULES.name).write_text(RULES.read_text())
+    (tmp_path / "test.yml").write_text(
+        json.dumps(
+            {
+                "rule_files": [RULES.name],
+                "evaluation_interval": f"{STEP}s",
+                # As Prometheus would within one round; else ratios may come after the alerts on them.
+                "group_eval_order": [group["name"] for group in load(RULES)["groups"]],
+                "tests": [unit_test(case["over"], over), unit_test(case["under"], never)],
+            }
+        )
+    )
+
+    tested = ran("promtool", "test", "rules", "test.yml", cwd=tmp_path)
+
+    assert tested.returncode == 0, tested.stdout + tested.stderr
+
+
+@pytest.mark.parametrize("alert", sorted(ALERTS))
+def test_an_alert_says_what_is_wrong_and_what_to_do(alert: str) -> None:
+    """Its priority, a number, a runbook and a dashboard."""
+    rule = ALERTS[alert]
+
+    assert rule["labels"]["priority"] in {"P0", "P1", "P2"}
+    assert re.search(r"\{\{.*\$value|with query", rule["annotations"]["summary"])
+    assert re.fullmatch(re.escape(rules.RUNBOOKS) + r"[a-z-]+\.md", rule["annotations"]["runbook_url"])
+    assert re.fullmatch(re.escape(rules.DASHBOARDS) + r"bridge-[a-z]+", rule["annotations"]["dashboard_url"])
+
+
+# What others' processes and the gateway show.
+FOREIGN_METRICS = re.compile(r"up|process_\w+|node_\w+|bridge_gateway_\w+")
+
+
+def test_the_rules_ask_for_metrics_that_exist() -> None:
+    """A misspelt name never fires."""
+    known = {one.name for one in metrics.defined()}
+    known |= {f"{name}{suffix}" for name in known for suffix in ("_bucket", "_count", "_sum")}
+    for group in load(RULES)["groups"]:
+        for rule in group["rules"]:
+            expression = re.sub(r'"[^"]*"|\[[^\]]*\]|\b(by|on) \([^)]*\)|\{[^}]*\}', " ", rule["expr"])
+            for name in re.findall(r"(?<![\w:])(?:bridge|process|node)_\w+|\bup\b", expression):
+                assert name in known or FOREIGN_METRICS.fullmatch(name), f"{name} in {rule}"

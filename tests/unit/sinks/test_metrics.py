@@ -1,0 +1,131 @@
+"""Counting: bounded, complete, and gone with what it told of."""
+
+import msgspec
+import pytest
+from prometheus_client import CollectorRegistry, Gauge, generate_latest
+from support.making import RAW, judged, record
+
+from schemas.outcome import Outcomes, Tally, duplicate
+from schemas.reasons import DroppedReason
+from schemas.record import TopicPartition
+from sinks import metrics
+from sinks.sink import Committed
+
+NOW_MS = 1_760_000_000_000
+
+
+def sample(name: str, **labels: str) -> float:
+    return metrics.REGISTRY.get_sample_value(name, labels) or 0.0
+
+
+def sites(count: int) -> list[Outcomes]:
+    """A batch with one event of each of so many sites."""
+    one = judged(record())
+    (candidate,) = one.candidates
+    one.candidates = [
+        msgspec.structs.replace(candidate, event=msgspec.structs.replace(candidate.event, site_id=site + 1000))
+        for site in range(count)
+    ]
+    return [one]
+
+
+def committed(outcomes: list[Outcomes], **counts: int) -> Committed:
+    return Committed(Tally(**counts), [failure for one in outcomes for failure in one.failures], [])
+
+
+def test_ten_thousand_sites_are_a_bounded_number_of_series() -> None:
+    """Those beyond the first hundred share one, and none is lost."""
+    before = sum(one.value for one in _site_series())
+    metrics.settled(committed(sites(10_000), processed=10_000, normalized=10_000), sites(10_000), NOW_MS, RAW)
+    metrics.settled(committed(sites(10_000), processed=10_000, normalized=10_000), sites(10_000), NOW_MS, RAW)
+
+    series = _site_series()
+    assert len({one.labels["site"] for one in series}) <= metrics.MOST_SITES + 1
+    assert sum(one.value for one in series) - before == 20_000
+
+
+def _site_series() -> list[object]:
+    (family,) = [one for one in metrics.REGISTRY.collect() if one.name == "bridge_site_events"]
+    return [one for one in family.samples if one.name.endswith("_total")]
+
+
+def test_each_event_counts_for_its_site_once() -> None:
+    """A duplicate that only the key table knew was a candidate: it is dropped, and not normalised too."""
+    outcomes = [judged(record(0), record(1, event_id="e-2"), record(2, event_type=""))]
+    late = duplicate(outcomes[0].candidates[1])
+    before = {name: sample("bridge_site_events_total", site="1", outcome=name) for name in ("normalized", "dropped")}
+    lost = sample("bridge_site_events_total", site="0", outcome="dropped")
+
+    given = Committed(Tally(processed=3, normalized=1, dropped=2), [*outcomes[0].failures, late], [])
+    metrics.settled(given, outcomes, NOW_MS, RAW)
+
+    assert sample("bridge_site_events_total", site="1", outcome="normalized") - before["normalized"] == 1
+    dropped = sample("bridge_site_events_total", site="1", outcome="dropped") - before["dropped"]
+    assert dropped + sample("bridge_site_events_total", site="0", outcome="dropped") - lost == 2
+
+
+def test_freshness_counts_a_batch_as_single_observations_would() -> None:
+    """Each record's age, in the buckets that hold it."""
+    registry = CollectorRegistry()
+    histogram = metrics.BatchHistogram("ages", "", (1, 10), registry)
+    histogram.observe_ages([NOW_MS - 10_001, NOW_MS - 1000, NOW_MS - 500, NOW_MS - 10_000, NOW_MS + 5], NOW_MS)
+
+    counts = {bound: registry.get_sample_value("ages_bucket", {"le": bound}) for bound in ("1.0", "10.0", "+Inf")}
+    assert counts == {"1.0": 3, "10.0": 4, "+Inf": 5}
+    assert registry.get_sample_value("ages_count") == 5
+    assert registry.get_sample_value("ages_sum") == pytest.approx(21.496)
+
+
+def test_only_raw_records_tell_freshness() -> None:
+    """A retry waits on purpose."""
+    before = sample("bridge_event_freshness_seconds_count")
+    outcomes = [judged(record(source=TopicPartition("t.other", 0)))]
+    metrics.settled(committed(outcomes, processed=1, normalized=1), outcomes, NOW_MS, RAW)
+    assert sample("bridge_event_freshness_seconds_count") == before
+
+    outcomes = [judged(record(source=TopicPartition(f"{RAW}#2", 0)))]
+    metrics.settled(committed(outcomes, processed=1, normalized=1), outcomes, NOW_MS, RAW)
+    assert sample("bridge_event_freshness_seconds_count") == before + 1
+
+
+def test_series_that_are_not_shown_again_vanish() -> None:
+    """A partition that was revoked has no lag any more."""
+    registry = CollectorRegistry()
+    gauge, single = Gauge("lag", "", ["partition"], registry=registry), Gauge("age", "", registry=registry)
+    shown = metrics.Replaced()
+    shown.show({(gauge, ("0",)): 1.0, (gauge, ("1",)): 2.0, (single, ()): 3.0})
+    shown.show({(gauge, ("1",)): 4.0, (single, ()): 5.0})
+
+    assert registry.get_sample_value("lag", {"partition": "0"}) is None
+    assert registry.get_sample_value("lag", {"partition": "1"}) == 4.0
+    assert registry.get_sample_value("age") == 5.0
+
+
+def test_a_lane_that_ends_takes_its_series_along() -> None:
+    """And those of the partitions that it held."""
+    source = TopicPartition("gone.raw#2", 3)
+    metrics.PAUSED.labels("gone").set(1)
+    metrics.FOREIGN.labels("gone.raw", "3").set(1)
+    assert b'lane="gone"' in generate_latest(metrics.REGISTRY)
+
+    metrics.forget_lane("gone", [source])
+
+    page = generate_latest(metrics.REGISTRY)
+    assert b'lane="gone"' not in page
+    assert b'topic="gone.raw"' not in page
+
+
+def test_every_reason_has_its_series_from_the_beginning() -> None:
+    """`increase` does not see the first count of a series that begins with it."""
+    page = generate_latest(metrics.REGISTRY).decode()
+    for reason in DroppedReason:
+        assert f'bridge_dropped_events_total{{reason="{reason}"}}' in page
+
+
+def test_names_follow_the_convention() -> None:
+    """One prefix, base units, a documented meaning."""
+    for one in metrics.defined():
+        assert one.name.startswith("bridge_")
+        assert one.documentation.endswith(".")
+        assert not one.name.endswith(("_ms", "_minutes", "_kb", "_mb", "_count", "_sum"))
+        assert (one.kind == "counter") == one.name.endswith("_total")

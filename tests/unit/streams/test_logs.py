@@ -1,0 +1,68 @@
+"""Lines of the log: one JSON object each, whoever wrote it, with what was bound, and nothing that must not be told."""
+
+import json
+import logging
+
+import pytest
+import structlog
+
+from streams.logs import configure_logs
+
+
+@pytest.fixture(autouse=True)
+def _restored():
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    structlog.reset_defaults()
+
+
+def lines(capsys: pytest.CaptureFixture[str]) -> list[dict[str, object]]:
+    return [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+
+
+def test_a_line_has_its_fields(capsys: pytest.CaptureFixture[str]) -> None:
+    """Time, level, logger, service, and what the context binds."""
+    configure_logs("INFO", "json", service="bridge-test")
+    with structlog.contextvars.bound_contextvars(run_id="20260210T143001Z-8f1c"):
+        structlog.get_logger("some.module").warning("something", elapsed_ms=12)
+
+    (line,) = lines(capsys)
+    assert line.pop("timestamp")
+    assert line == {
+        "event": "something", "level": "warning", "logger": "some.module", "service": "bridge-test",
+        "run_id": "20260210T143001Z-8f1c", "elapsed_ms": 12,
+    }  # fmt: skip
+
+
+def test_other_libraries_take_the_same_pipe(capsys: pytest.CaptureFixture[str]) -> None:
+    """Their arguments and tracebacks are masked as well."""
+    configure_logs("INFO", "json")
+    other = logging.getLogger("aiokafka.conn")
+    try:
+        raise OSError("postgresql://user:hunter22@db/x refused")
+    except OSError:
+        other.exception("connecting with %s", "password=hunter22")
+
+    (line,) = lines(capsys)
+    assert line["event"] == "connecting with password=***"
+    assert line["logger"] == "aiokafka.conn"
+    assert "hunter22" not in str(line)
+    assert "postgresql://user:***@db/x refused" in str(line["exception"])
+
+
+def test_a_secret_is_masked_in_ours(capsys: pytest.CaptureFixture[str]) -> None:
+    """By its name, in a text, in a traceback, on a terminal's form too."""
+    for form in ("json", "console"):
+        configure_logs("INFO", form)
+        log = structlog.get_logger("ours")
+        try:
+            raise ValueError("Authorization: Bearer abcdefgh12345678")
+        except ValueError:
+            log.exception("failed", secret_key="abcdefgh12345678", error="sk_live_abcdefgh12345678")
+
+        said = capsys.readouterr().err
+        assert "failed" in said
+        assert "abcdefgh12345678" not in said
