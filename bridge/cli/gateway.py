@@ -22,12 +22,12 @@ def gateway(
     given: dict[str, Any] = {"gateway_host": host, "gateway_port": port, "gateway_processes": processes}
     if verbose:
         os.environ["BRIDGE_LOG_LEVEL"] = "DEBUG"
-    settings = command_settings(verbose=verbose, guarded=True, service="gateway", **given)
+    settings = command_settings(verbose=verbose, guarded=True, service="bridge-gateway", **given)
     if settings.secret_key is None and settings.env != "production":
         say("warning: BRIDGE_SECRET_KEY is not set: browsers' tokens are good until this gateway ends")
         # Its processes read their settings from the environment.
         os.environ["BRIDGE_SECRET_KEY"] = secrets.token_hex(32)
-        settings = command_settings(verbose=verbose, guarded=True, service="gateway", **given)
+        settings = command_settings(verbose=verbose, guarded=True, service="bridge-gateway", **given)
     from bridge.gateway.server import address_of, listening_socket, serve, serve_with_processes
     from streams.start import ready
 
