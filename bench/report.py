@@ -130,11 +130,7 @@ def scaling(result: Result) -> list[str]:
         )
         for workers, found in result["rates"].items()
     ]
-    return [
-        f"`python -m bench scaling --events {result['events']}`",
-        "",
-        *rows(("workers", "events/s, median", "range", "peak MB of all"), *lines),
-    ]
+    return rows(("workers", "events/s, median", "range", "peak MB of all"), *lines)
 
 
 def profile(result: Result) -> list[str]:

@@ -19,9 +19,9 @@ _encode = msgspec.json.encode
 
 # NUL and surrogates: the first Postgres cannot hold, the second may be lone.
 _DOUBTFUL_ESCAPE = re.compile(rb"\\u(?:0000|[dD])")
-# Led by a literal, which the search then skips to.
-_LARGE_EXPONENT = re.compile(rb"e(?<=[0-9]e)[+-]?[0-9]{3}").search
-_LARGE_EXPONENT_CAPITAL = re.compile(rb"E(?<=[0-9]E)[+-]?[0-9]{3}").search
+_LARGE_EXPONENT = re.compile(rb"[0-9][eE][+-]?[0-9]{3}").search
+# Any digit as 0, any E as e: a search for two bytes then tells most texts without an exponent, in a quarter of the time.
+_DIGIT_OR_E = bytes.maketrans(b"123456789E", b"000000000e")
 # Python refuses to read integers longer than this; anything longer than it is looked at digit by digit.
 _LONG_TEXT = 4300
 _NESTING = 16
@@ -82,8 +82,7 @@ def _plain(properties: bytes) -> bool:
 def _has_large_number(text: bytes) -> bool:
     """Whether a number in it may be beyond what a double holds: the careful way then decides."""
     return bool(
-        _LARGE_EXPONENT(text)
-        or (b"E" in text and _LARGE_EXPONENT_CAPITAL(text))
+        (b"0e" in text.translate(_DIGIT_OR_E) and _LARGE_EXPONENT(text))
         or (len(text) >= _MANY and _MANY_DIGITS.search(text))
     )
 

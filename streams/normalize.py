@@ -119,8 +119,9 @@ def _times(fields: RawFields, received_at: datetime, bounds: Bounds) -> tuple[da
             if isinstance(sent, int):
                 sent = instant_from_epoch_ms(sent)
             occurred = received_at - (sent - occurred)
-            # Postgres knows no offset of 16 hours and more.
-            sent = sent.astimezone(received_at.tzinfo)
+            if sent.tzinfo is not received_at.tzinfo:
+                # Postgres knows no offset of 16 hours and more.
+                sent = sent.astimezone(received_at.tzinfo)
         else:
             occurred = occurred.astimezone(received_at.tzinfo)
     except (ValueError, OverflowError):

@@ -3,7 +3,9 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import NamedTuple, Protocol
+from typing import Protocol
+
+import msgspec
 
 from schemas import headers as names
 from schemas.headers import Headers, last, last_int
@@ -52,7 +54,7 @@ class Context:
     seen: set[Provenance] = field(default_factory=set)
 
 
-class Attempt(NamedTuple):
+class Attempt(msgspec.Struct, gc=False):
     """One try at one raw event."""
 
     record: RawRecord
