@@ -12,6 +12,8 @@ import cramjam
 from aiokafka import codec
 from aiokafka.record import default_records, legacy_records
 
+from schemas.errors import BridgeError
+
 _FIRST_BYTES: int = 64 * 1024
 _STEP: int = 8
 _NAMES = ("gzip_decode", "snappy_decode", "lz4_decode", "zstd_decode")
@@ -22,7 +24,7 @@ Inflate = Callable[[bytes], bytes]
 _used: "WeakKeyDictionary[asyncio.Task[Any], int]" = WeakKeyDictionary()
 
 
-class TooMuchAtOnce(Exception):
+class TooMuchAtOnce(BridgeError):
     """One read inflated several batches to more than one may; fewer records at once will do."""
 
 

@@ -107,7 +107,7 @@ async def test_a_record_that_cannot_be_read_holds_its_own_partition(
 async def test_what_is_too_much_at_once_is_read_in_smaller_parts(client: Client, source: KafkaSource) -> None:
     """Down to one record, nothing is passed over, and once it is over more are read again."""
     client.too_much = 1
-    assert await read(source, polls=20) == {ONE: list(range(COUNT)), TWO: list(range(COUNT))}
+    assert await read(source, polls=40) == {ONE: list(range(COUNT)), TWO: list(range(COUNT))}
     assert 1 in client.asked
     client.too_much = 10**6
     await read(source, polls=6)
