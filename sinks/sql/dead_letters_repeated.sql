@@ -10,7 +10,7 @@ WITH meant AS NOT MATERIALIZED (
     GROUP BY event_hash
     HAVING count(*) > 1
     ORDER BY drops DESC
-    LIMIT $1::int + 500
+    LIMIT 2 * $1::int + 100
 )
 SELECT max(m.script_id) AS script_id, m.site_id, m.event_id, count(*) AS drops,
        min(m.outcome_at) AS first_at, max(m.outcome_at) AS last_at
