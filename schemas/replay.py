@@ -128,3 +128,16 @@ class ReplaySummary(RunSummary):
     outcomes: dict[Outcome, int] = Field(default_factory=dict, description="of all items of the plan")
     dropped_by_reason: dict[str, int] = Field(default_factory=dict, description="of those that were dropped again")
     skipped_by_reason: dict[str, int] = Field(default_factory=dict)
+
+
+class TopicReplaySummary(RunSummary):
+    """What one `bridge dlq replay --from-topic` did. `processed_total` counts what was read.
+
+    What is in the ledger is not sent: it is planned and replayed as such.
+    """
+
+    topic: str = ""
+    sent_total: int = 0
+    in_the_ledger: int = 0
+    without_value: int = Field(0, description="not sent: their value was too large for a dead letter")
+    forecast: dict[str, int] = Field(default_factory=dict, description="`passes`, or the class of today's error")

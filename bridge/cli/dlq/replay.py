@@ -6,25 +6,31 @@ import typer
 
 from bridge.cli.common import JsonOutput, Verbose, command_settings, run, say
 from bridge.cli.dlq.replays import (
-    PlanId,
     TimeoutSec,
     found_plan,
     perform_or_exit,
+    print_counts,
     print_report,
     print_result,
     seconds_of,
 )
 from bridge.cli.offsets import DryRun
+from bridge.cli.tables import print_text
 from bridge.runs.plan import rehearsal_job
 from bridge.runs.replay import ReplayOptions, replay_job
+from bridge.runs.replay_topic import replay_topic_job
 from schemas.errors import InvalidInput
-from schemas.replay import Plan, PlanReport
+from schemas.replay import Plan, PlanReport, TopicReplaySummary
 
 _RATE_UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0}
 
 
 def replay(
-    plan_id: PlanId,
+    plan_id: Annotated[str | None, typer.Argument(metavar="PLAN", help="The plan's id, or how it begins.")] = None,
+    from_topic: Annotated[
+        str | None,
+        typer.Option("--from-topic", metavar="TOPIC", help="Dead letters of other programs, instead of a plan's."),
+    ] = None,
     rate: Annotated[
         str | None, typer.Option("--rate", metavar="N/s", help="Send at most so many: 500/s, 30/m.")
     ] = None,
@@ -51,7 +57,15 @@ def replay(
     if canary and not seconds:
         raise InvalidInput("--canary: it is waited for, so that --wait must be more than 0s")
     chosen_rate = _rate(rate)
-    found = run(found_plan(settings, plan_id))
+    if (plan_id is None) == (from_topic is None):
+        raise InvalidInput("give a PLAN, or --from-topic TOPIC for dead letters of other programs")
+    if from_topic is not None:
+        if canary or force:
+            raise InvalidInput("--from-topic: it knows no --canary and no --force; try --dry-run first")
+        topic_job = replay_topic_job(settings, from_topic, chosen_rate)
+        perform_or_exit(topic_job, settings, from_topic, dry_run, timeout_sec, json_output, _print_topic)
+        return
+    found = run(found_plan(settings, plan_id or ""))
     if dry_run:
         job = rehearsal_job(settings, found.replay_id, force=force)
         rehearsed = perform_or_exit(job, settings, found.replay_id, True, timeout_sec, json_output)
@@ -84,3 +98,14 @@ def _show_corrections(plan: Plan) -> None:
         say(f"corrections, because: {plan.reason}")
     for sample in PlanReport.model_validate(plan.report).samples:
         say("\n".join([f"corrected {sample.provenance}:", *sample.diff]))
+
+
+def _print_topic(summary: TopicReplaySummary) -> None:
+    would = "would be " if summary.dry_run else ""
+    count = sum(summary.forecast.values()) if summary.dry_run else summary.sent_total
+    print_text(f"{summary.topic}: {summary.processed_total} read, {count} {would}sent")
+    if summary.in_the_ledger:
+        print_text(f"{summary.in_the_ledger} are in the ledger and were left: `bridge dlq plan` replays them")
+    if summary.without_value:
+        print_text(f"{summary.without_value} were left: their value was too large for a dead letter")
+    print_counts("today's code says", summary.forecast)

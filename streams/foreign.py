@@ -1,0 +1,57 @@
+"""Dead letters that other programs wrote: where they came from, and the raw record without what was added: pure."""
+
+from typing import Final, NamedTuple
+
+from schemas import headers as names
+from schemas.headers import Headers, last
+from schemas.record import Provenance, RawRecord
+
+_SPRING: Final = "kafka_dlt-"
+_CONNECT: Final = "__connect.errors."
+_ADDED: Final = (_SPRING, _CONNECT)
+
+
+class Foreign(NamedTuple):
+    """A raw record as it was before it was dead-lettered; the partition is None where nobody says which it was.
+
+    `provenance` is there if this product wrote the dead letter: the ledger may know it. `is_whole` is False if its value
+    was larger than the DLQ takes, so that only the ledger has it.
+    """
+
+    key: bytes | None
+    value: bytes | None
+    headers: Headers
+    partition: int | None
+    provenance: Provenance | None = None
+    is_whole: bool = True
+
+
+def original(record: RawRecord) -> Foreign:
+    """The raw record of a dead letter of this product, Spring's, Kafka Connect's, or of one without any such header."""
+    headers = record.headers
+    for place in range(len(headers) - 1, -1, -1):
+        if headers[place][0] == names.PROVENANCE:
+            provenance = _provenance(headers)
+            if provenance is not None:
+                own = headers[place:]
+                value = None if last(own, names.NULL) is not None else record.value
+                whole = last(own, names.OMITTED) is None
+                return Foreign(record.key, value, headers[:place], provenance.partition, provenance, whole)
+    kept = [(name, value) for name, value in headers if not name.startswith(_ADDED)]
+    return Foreign(record.key, record.value, kept, _partition(headers))
+
+
+def _provenance(headers: Headers) -> Provenance | None:
+    try:
+        return Provenance.parse(last(headers, names.PROVENANCE) or "")
+    except ValueError:
+        return None
+
+
+def _partition(headers: Headers) -> int | None:
+    """Connect writes it as text, Spring as four bytes."""
+    text = last(headers, f"{_CONNECT}partition")
+    if text is not None and text.isascii() and text.isdigit():
+        return int(text)
+    number = next((value for name, value in reversed(headers) if name == f"{_SPRING}original-partition"), None)
+    return int.from_bytes(number) if number is not None and len(number) == 4 else None
