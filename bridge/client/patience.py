@@ -13,7 +13,7 @@ LONGEST_ASKED_SECONDS: Final = 3600.0
 
 def pause(failures: int, asked: float | None, chance: Callable[[], float] = random.random) -> float:
     """Seconds before the next try after so many failures in a row; `asked` is what Retry-After said."""
-    longest = min(LONGEST_SECONDS, FIRST_SECONDS * 2 ** min(failures, 16))
+    longest = min(LONGEST_SECONDS, FIRST_SECONDS * 2.0 ** min(failures, 16))
     spread = longest * (0.5 + chance() / 2)
     # A little more than was asked for, so that clients that were turned away together don't come back together.
     return spread if asked is None else max(spread, asked * (1 + chance() / 10))
