@@ -37,7 +37,7 @@ async def track(page: Page, count: int = 1) -> list[str]:
 async def failed_request(page: Page) -> None:
     """Returns when the next request of the page has failed."""
     failed: list[object] = []
-    page.on("requestfailed", lambda request: failed.append(request))
+    page.on("requestfailed", lambda request: failed.append(request))  # noqa: PLW0108 - Playwright takes no built-in
     await wait_until(lambda: failed, budget_seconds=20, describe="a failed request")
 
 
