@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import httpx
+import psutil
 import pytest
 from support.gateway import ORIGIN, SECRET, Gateway, bearer, body, gateway, raw_records
 from support.settled import fetch, prepare, settings_for, working
@@ -334,4 +335,18 @@ async def test_several_processes_serve_one_port(settings: Settings, key: str, tm
         async with httpx.AsyncClient(base_url=found.url) as one:
             figures = (await one.get("/metrics")).text
         assert 'bridge_gateway_events_total{outcome="accepted"} 20.0' in figures
+        # The one that keeps track of resources is none of them.
+        serving = [
+            one for one in psutil.Process(found.process.pid).children() if "spawn_main" in " ".join(one.cmdline())
+        ]
+        assert len(serving) == 2
+        serving[0].kill()
+        await wait_until(
+            lambda: sum("spawn_main" in " ".join(one.cmdline()) for one in psutil.Process(found.process.pid).children()) == 2
+            and serving[0].pid not in psutil.pids(),
+            budget_seconds=20,
+            describe="another process for the one that was killed",
+        )  # fmt: skip
+        async with httpx.AsyncClient(base_url=found.url) as one:
+            assert (await one.post(EVENTS, content=b"{}", headers=bearer(key))).status_code == 202
         assert found.stop() == 0
