@@ -120,8 +120,8 @@ def main(words: list[str]) -> int:
             with server(["-m", "bench.bare_endpoint"], {}) as url:
                 bare = load(url, found).per_second
             with server(["-m", "bridge", "gateway", "--port", "0"], environment) as url:
-                single = load(url, found).per_second
                 many = load(url, batches).per_second * BATCH
+                single = load(url, found).per_second
             producer = asyncio.run(produce(settings, found, options.seconds))
             rounds.append({"bare": bare, "single": single, "batches": many, "producer": producer})
             sys.stderr.write(

@@ -166,7 +166,7 @@ class Settings(BaseSettings):
         "1800ms", description="Kafka's acknowledgement is waited for this long: then 503"
     )
     gateway_drain_timeout: str = Field("15s", description="how long SIGTERM waits for the requests in hand")
-    gateway_linger: str = Field("2ms", description="records are gathered this long before they go to Kafka together")
+    gateway_linger: str = Field("5ms", description="records are gathered this long before they go to Kafka together")
     gateway_token_ttl: str = Field("15m", description="a browser's token is good for this long")
     gateway_script_events_per_second: int = Field(5000, ge=0, description="each script's rate per process; 0: no limit")
     gateway_address_requests_per_second: int = Field(

@@ -75,7 +75,7 @@ class Sender:
         # The same part is the same request, however often and by whichever process it is posted.
         headers = {**self._headers, "Idempotency-Key": hashlib.blake2b(body, digest_size=16).hexdigest()}
         if self._options.compress and len(body) >= _WORTH_COMPRESSING:
-            body = gzip.compress(body, 1, mtime=0)
+            body = gzip.compress(body, 1)
             headers["Content-Encoding"] = "gzip"
         begun = time.monotonic()
         try:

@@ -22,12 +22,14 @@ from bridge.gateway.openapi import completed
 from bridge.gateway.problems import Code, Problem
 from bridge.gateway.protocol import BoundedProtocol
 from bridge.gateway.services import Services
+from schemas.errors import BridgeError
 from schemas.settings import Settings, load_settings
 from sinks import metrics
 from sinks.kafka_connection import name_closed_connections
 from streams.logs import configure_logs
 
 _GAUGES_SECONDS = 1.0
+_RESTART_SECONDS = 1.0
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'"
 _NOT_FOUND, _METHOD_NOT_ALLOWED = 404, 405
 
@@ -61,9 +63,17 @@ def create_app(settings: Settings) -> Front:
 
 @asynccontextmanager
 async def _running(settings: Settings, front: Front) -> AsyncIterator[Services]:
-    services = Services(settings)
-    await services.producers.load()
-    await services.publisher.start()
+    try:
+        services = Services(settings)
+        await services.producers.load()
+        await services.publisher.start()
+    except BridgeError as error:
+        if multiprocessing.parent_process() is None:
+            raise
+        # One of several is started again; by uvicorn's own way out its failure would end the others too.
+        log.error("process_not_started", error=str(error))
+        await asyncio.sleep(_RESTART_SECONDS)
+        os._exit(1)
     tasks = [
         asyncio.create_task(services.producers.follow()),
         asyncio.create_task(_keep_gauges(services, front)),

@@ -1,5 +1,6 @@
 """Ids: of the request and its trace, taken or made, and UUIDv7 for events that have none."""
 
+import random
 import re
 from collections.abc import Mapping
 from os import urandom
@@ -7,6 +8,8 @@ from typing import NamedTuple
 
 _ID = re.compile(rb"[A-Za-z0-9._:/+=@-]{1,128}")
 _TRACEPARENT = re.compile(rb"00-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
+# Seeded by the system. Ids of requests have to differ, not to be secret, and a system call for each costs.
+_bits = random.Random().getrandbits  # noqa: S311
 _TRACE_ID = re.compile(rb"(?:trace-)?(?!0{32})([0-9a-f]{32})")
 
 
@@ -32,15 +35,16 @@ def request_ids(headers: Mapping[bytes, bytes]) -> RequestIds:
     trace_id = headers.get(b"x-trace-id")
     traceparent = headers.get(b"traceparent")
     if request_id is None or not _ID.fullmatch(request_id):
-        request_id = b"req-" + urandom(8).hex().encode()
+        request_id = b"req-%016x" % _bits(64)
     if trace_id is not None and not _ID.fullmatch(trace_id):
         trace_id = None
     parent = None if traceparent is None else _TRACEPARENT.fullmatch(traceparent)
     if parent is not None and traceparent is not None:
         return RequestIds(request_id, trace_id or b"trace-" + parent[1], traceparent)
     known = None if trace_id is None else _TRACE_ID.fullmatch(trace_id)
-    trace, span = (urandom(16).hex().encode() if known is None else known[1]), urandom(8).hex().encode()
-    return RequestIds(request_id, trace_id or b"trace-" + trace, b"00-" + trace + b"-" + span + b"-01")
+    # Neither may be all zeros.
+    trace = b"%032x" % (_bits(128) or 1) if known is None else known[1]
+    return RequestIds(request_id, trace_id or b"trace-" + trace, b"00-%b-%016x-01" % (trace, _bits(64) or 1))
 
 
 def uuid7s(count: int, now_ms: int) -> list[str]:

@@ -37,7 +37,7 @@ async def track(page: Page, count: int = 1) -> list[str]:
 async def failed_request(page: Page) -> None:
     """Returns when the next request of the page has failed."""
     failed: list[object] = []
-    page.on("requestfailed", failed.append)
+    page.on("requestfailed", lambda request: failed.append(request))  # noqa: PLW0108 - Playwright takes no built-in
     await wait_until(lambda: failed, budget_seconds=20, describe="a failed request")
 
 
@@ -73,7 +73,7 @@ async def test_events_arrive_with_what_the_page_knows(open_shop: OpenShop) -> No
     await wait_until(both, budget_seconds=40, describe="both events")
     await emptied(page)
     view, purchase = await shop.rows()
-    assert (view["event_type"], view["url_path"], view["utm_source"]) == ("pageview", "/products", "mail")
+    assert (view["event_type"], view["url_path"], view["utm_source"]) == ("page_view", "/products", "mail")
     assert (purchase["event_id"], str(purchase["value"]), purchase["currency"]) == (bought, "19.900000", "EUR")
     assert (purchase["visitor_id"], purchase["user_agent"][:11]) == ("v-1", "Mozilla/5.0")
     assert 'ä\u2028\\"' in purchase["properties"]

@@ -113,7 +113,7 @@ async def test_what_was_taken_outlives_client_and_gateway(
         while len(taken) < 3000:
             taken.append((await asyncio.to_thread(first.stdout.readline)).decode().strip())
         os.killpg(first.pid, signal.SIGKILL)
-        rest, _ = first.communicate()
+        rest = await asyncio.to_thread(first.stdout.read)
         # The last word may have been cut off by the kill: what is whole was said.
         taken += [line.decode() for line in rest.splitlines(keepends=True) if line.endswith(b"\n")]
     taken = [one.strip() for one in taken]
@@ -124,6 +124,8 @@ async def test_what_was_taken_outlives_client_and_gateway(
     taken += said.decode().split()
     assert not list(spool.glob("*.events"))
 
+    published = {json.loads(record.value)["event_id"] for record in await raw_records(settings)}
+    assert set(taken) - published == set()
     async with working(settings):
         await wait_until(lambda: rows(settings, taken), budget_seconds=60, describe=f"{len(taken)} rows")
     found = Counter(row["event_id"] for row in await fetch(settings, "SELECT event_id FROM bridge_event"))

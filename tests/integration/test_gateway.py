@@ -2,12 +2,16 @@
 
 import gzip
 import json
+import os
 import re
+import signal
 import uuid
 from collections.abc import AsyncIterator, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import httpx
+import psutil
 import pytest
 from support.gateway import ORIGIN, SECRET, Gateway, bearer, body, gateway, raw_records
 from support.settled import fetch, prepare, settings_for, working
@@ -334,4 +338,24 @@ async def test_several_processes_serve_one_port(settings: Settings, key: str, tm
         async with httpx.AsyncClient(base_url=found.url) as one:
             figures = (await one.get("/metrics")).text
         assert 'bridge_gateway_events_total{outcome="accepted"} 20.0' in figures
+        before = serving(found)
+        assert len(before) == 2
+        os.kill(before[0], signal.SIGKILL)
+        await wait_until(
+            lambda: len(serving(found)) == 2 and before[0] not in serving(found),
+            budget_seconds=20,
+            describe="another process for the one that was killed",
+        )
+        async with httpx.AsyncClient(base_url=found.url) as one:
+            assert (await one.post(EVENTS, content=b"{}", headers=bearer(key))).status_code == 202
         assert found.stop() == 0
+
+
+def serving(found: Gateway) -> list[int]:
+    """The pids of its processes, without the one that keeps track of resources."""
+    pids = []
+    for child in psutil.Process(found.process.pid).children():
+        with suppress(psutil.NoSuchProcess):
+            if "spawn_main" in " ".join(child.cmdline()):
+                pids.append(child.pid)
+    return sorted(pids)

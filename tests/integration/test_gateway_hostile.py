@@ -2,6 +2,7 @@
 
 import asyncio
 import gzip
+import resource
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -68,6 +69,8 @@ async def answer_of(reader: asyncio.StreamReader) -> bytes:
 
 async def test_thousands_of_idle_connections(running: Gateway, key: str) -> None:
     """They say nothing, or begin and stop; others are served meanwhile, and they are hung up on."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     opened = await asyncio.gather(*(asyncio.open_connection(*running.address) for _ in range(IDLE)))
     try:
         for number, (_, writer) in enumerate(opened):

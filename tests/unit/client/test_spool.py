@@ -229,3 +229,13 @@ def test_an_emptied_spool_leaves_nothing_to_deliver(opened: Callable[..., SpoolQ
     again = opened()
     fill(again, "b")
     assert again.take(9, MIB) == events("b")
+
+
+def test_a_mark_without_its_segment_hides_nothing_new(opened: Callable[..., SpoolQueue], tmp_path: Path) -> None:
+    """A crash between the removal of the delivered segments and of the mark: what comes then lies behind the mark."""
+    (tmp_path / "spool").mkdir()
+    (tmp_path / "spool" / "mark").write_text("1 5000\n")
+    queue = opened()
+    fill(queue, "a")
+
+    assert queue.take(9, MIB) == events("a")

@@ -1,0 +1,168 @@
+"""What the publisher makes of Kafka's answers: gathered batches, time-outs, a full memory, and a producer that is refused."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from aiokafka.errors import KafkaError, MessageSizeTooLargeError, OutOfOrderSequenceNumber
+from aiokafka.producer.message_accumulator import BatchBuilder
+from support.wait import wait_until
+
+from bridge.gateway import publisher as module
+from bridge.gateway.problems import Code, Problem
+from bridge.gateway.publisher import Delivery, Publisher
+from schemas.settings import Settings
+
+PARTITIONS = 3
+
+
+class Producer:
+    """Stands where aiokafka's producer does; the test says what becomes of each batch."""
+
+    def __init__(self) -> None:
+        cluster = SimpleNamespace(partitions_for_topic=lambda _topic: set(range(PARTITIONS)))
+        self.client = SimpleNamespace(cluster=cluster, close=self.stop)
+        self._sender = SimpleNamespace(close=self.stop)
+        self.sent: list[tuple[int, int, asyncio.Future[None]]] = []
+        self.stopped = False
+
+    async def start(self) -> None:
+        return
+
+    async def stop(self) -> None:
+        self.stopped = True
+
+    async def partitions_for(self, _topic: str) -> set[int]:
+        return set(range(PARTITIONS))
+
+    def create_batch(self) -> BatchBuilder:
+        return BatchBuilder(2000, 0)
+
+    async def send_batch(self, builder: BatchBuilder, _topic: str, *, partition: int) -> "asyncio.Future[None]":
+        assert builder.closed()
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.sent.append((partition, builder.record_count(), future))
+        return future
+
+
+@pytest.fixture
+async def made(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[tuple[Publisher, list[Producer]]]:
+    producers: list[Producer] = []
+
+    def make(*_: object, **__: object) -> Producer:
+        producers.append(Producer())
+        return producers[-1]
+
+    monkeypatch.setattr(module, "make_producer", make)
+    settings = Settings(
+        kafka_bootstrap_servers="nowhere:1", gateway_publish_timeout="200ms", gateway_max_bytes_in_flight=1024 * 1024
+    )  # type: ignore[call-arg]  # the other settings have defaults
+    found = Publisher(settings)
+    await found.start()
+    yield found, producers
+    for producer in producers:
+        for _, _, future in producer.sent:
+            if not future.done():
+                future.set_result(None)
+    await found.close()
+
+
+async def sent(producer: Producer, count: int) -> list[tuple[int, int, Any]]:
+    await wait_until(lambda: len(producer.sent) >= count, budget_seconds=5, describe=f"{count} batches")
+    return producer.sent
+
+
+def add(publisher: Publisher, count: int, key: Callable[[int], bytes | None]) -> Delivery:
+    delivery = Delivery()
+    for number in range(count):
+        publisher.add(delivery, key(number), b"x" * 100, [])
+    return delivery
+
+
+async def test_all_batches_of_a_request_are_waited_for(made: tuple[Publisher, list[Producer]]) -> None:
+    """One for each partition; the answer comes with the last."""
+    publisher, (producer,) = made
+    delivery = add(publisher, 6, lambda _: None)
+    batches = await sent(producer, PARTITIONS)
+    assert [(partition, count) for partition, count, _ in batches] == [(0, 2), (1, 2), (2, 2)]
+    for _, _, future in batches[:-1]:
+        future.set_result(None)
+    assert not await delivery.acknowledged(0.02)
+    batches[-1][2].set_result(None)
+    assert await delivery.acknowledged(5)
+    assert publisher.bytes_in_flight == 0
+
+
+async def test_one_batch_of_a_partition_is_in_flight(made: tuple[Publisher, list[Producer]]) -> None:
+    """What comes meanwhile is gathered and goes after it, in order, however much it is."""
+    publisher, (producer,) = made
+    first = add(publisher, 1, lambda _: b"same")
+    await sent(producer, 1)
+    rest = add(publisher, 40, lambda _: b"same")
+    await asyncio.sleep(0.02)
+    assert len(producer.sent) == 1
+    producer.sent[0][2].set_result(None)
+    assert await first.acknowledged(5)
+    for number in range(2, 6):
+        (await sent(producer, number))[-1][2].set_result(None)
+        if sum(count for _, count, _ in producer.sent) == 41:
+            break
+    assert await rest.acknowledged(5)
+    assert sum(count for _, count, _ in producer.sent) == 41
+    assert len({partition for partition, _, _ in producer.sent}) == 1
+
+
+async def test_a_partition_that_does_not_answer_is_refused_at_once(made: tuple[Publisher, list[Producer]]) -> None:
+    """After one request's patience; the others go on, and it is taken again when it has answered."""
+    publisher, (producer,) = made
+    stuck = add(publisher, 1, lambda _: b"same")
+    await sent(producer, 1)
+    assert not await stuck.acknowledged(0.25)
+    assert publisher.stuck
+    with pytest.raises(Problem) as caught:
+        add(publisher, 1, lambda _: b"same")
+    assert caught.value.code is Code.KAFKA_UNAVAILABLE
+    producer.sent[0][2].set_result(None)
+    await wait_until(lambda: not publisher.stuck, budget_seconds=5, describe="no longer stuck")
+    add(publisher, 1, lambda _: b"same")
+
+
+async def test_memory_is_bounded(made: tuple[Publisher, list[Producer]]) -> None:
+    """What Kafka has not acknowledged counts, also when nobody waits for it any more."""
+    publisher, (producer,) = made
+    add(publisher, 3000, lambda _: None)
+    with pytest.raises(Problem) as caught:
+        publisher.room(1000, 1000 * 100)
+    assert caught.value.code is Code.OVERLOADED
+    publisher.room(100, 10_000)
+    assert producer.sent == []
+
+
+async def test_a_refused_producer_is_replaced(made: tuple[Publisher, list[Producer]]) -> None:
+    """Its batch was promised to nobody; what waited for its turn goes with the next one."""
+    publisher, producers = made
+    lost = add(publisher, 1, lambda _: b"same")
+    await sent(producers[0], 1)
+    waiting = add(publisher, 1, lambda _: b"same")
+    producers[0].sent[0][2].set_exception(OutOfOrderSequenceNumber())
+    assert not await lost.acknowledged(5)
+    await wait_until(lambda: len(producers) == 2, budget_seconds=5, describe="another producer")
+    (await sent(producers[1], 1))[0][2].set_result(None)
+    assert await waiting.acknowledged(5)
+    assert producers[0].stopped
+
+
+async def test_a_record_that_the_topic_refuses_is_told_apart(made: tuple[Publisher, list[Producer]]) -> None:
+    """Alone in its batch it is to blame; among others nobody is."""
+    publisher, producers = made
+    alone = add(publisher, 1, lambda _: b"same")
+    (await sent(producers[0], 1))[0][2].set_exception(MessageSizeTooLargeError())
+    assert not await alone.acknowledged(5)
+    assert isinstance(alone.error, MessageSizeTooLargeError)
+    await wait_until(lambda: len(producers) == 2 and not publisher.stuck, budget_seconds=5, describe="another producer")
+    among = add(publisher, 2, lambda _: b"same")
+    (await sent(producers[1], 1))[0][2].set_exception(MessageSizeTooLargeError())
+    assert not await among.acknowledged(5)
+    assert type(among.error) is KafkaError
