@@ -99,11 +99,22 @@ async def watching(directory: Path, targets: Sequence[str]) -> AsyncIterator[Wat
                 budget_seconds=30,
                 describe=lambda: "\n".join(log.read_text()[-1000:] for log in directory.glob("*.log")),
             )
+        # Before its first scrape, seconds after the start, no worker is up.
+        await wait_until(lambda: _settled(found, len(targets)), budget_seconds=60, describe="every target scraped")
         yield found
     finally:
         for process in running:
             process.kill()
             process.wait(10)
+
+
+async def _settled(watched: Watching, targets: int) -> bool:
+    up = await watched.query("sum(up)")
+    return (
+        bool(up and float(up[0]["value"][1]) == targets)
+        and not await watched.query("ALERTS")
+        and not await watched.told()
+    )
 
 
 async def _ready(url: str) -> bool:
