@@ -37,6 +37,13 @@ class Watching:
         result: list[dict[str, Any]] = found["data"]["result"]
         return result
 
+    async def query_range(self, expression: str, began: float, ended: float) -> list[dict[str, Any]]:
+        """What Prometheus answers for a span of time, in seconds since the epoch, a value each step."""
+        asked = urllib.parse.urlencode({"query": expression, "start": began, "end": ended, "step": STEP_MS / 1000})
+        found = await _get(f"{self.prometheus}/api/v1/query_range?{asked}")
+        result: list[dict[str, Any]] = found["data"]["result"]
+        return result
+
     async def told(self) -> dict[str, dict[str, Any]]:
         """The alerts that people are told of, by name: those that are not inhibited."""
         found = await _get(f"{self.alertmanager}/api/v2/alerts?active=true&inhibited=false&silenced=false")
