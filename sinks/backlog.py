@@ -4,7 +4,6 @@ import time
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from schemas.reasons import ErrorClass
 from sinks import metrics
 from sinks.brake import read_brake
 from sinks.postgres import connection, sql
@@ -77,7 +76,7 @@ async def read_backlog(dsn: str, group: str) -> Backlog:
         )
 
 
-def shown(found: Backlog, tier_of: Callable[[ErrorClass, int], str]) -> metrics.Values:
+def shown(found: Backlog, tier_of: Callable[[str, int], str]) -> metrics.Values:
     """The series that tell it; `tier_of` names the retry tier after so many failures of a class."""
     series: metrics.Values = {
         (metrics.RETRIES_OVERDUE, ()): sum(one.overdue for one in found.retries),
@@ -95,7 +94,7 @@ def shown(found: Backlog, tier_of: Callable[[ErrorClass, int], str]) -> metrics.
         (metrics.BACKLOG_READ, ()): found.read_at,
     }
     for waiting in found.retries:
-        place = (metrics.RETRIES_WAITING, (tier_of(ErrorClass(waiting.error_class), waiting.retry_count),))
+        place = (metrics.RETRIES_WAITING, (tier_of(waiting.error_class, waiting.retry_count),))
         series[place] = series.get(place, 0.0) + waiting.waiting
     for letters in found.dead_letters:
         series[metrics.DEAD_LETTERS_OPEN, (letters.dropped_reason,)] = letters.open

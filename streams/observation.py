@@ -9,7 +9,6 @@ from typing import Any, Final
 import structlog
 
 from schemas.errors import BridgeError
-from schemas.reasons import ErrorClass
 from schemas.record import TopicPartition
 from schemas.settings import Settings
 from sinks import metrics
@@ -22,6 +21,14 @@ from streams.source import KafkaSource
 TICK_SECONDS: Final = 1.0
 
 log = structlog.get_logger(__name__)
+
+
+async def _harmless(work: Coroutine[Any, Any, None]) -> None:
+    """Figures are worth no worker: a defect in their making is said, and seen by their age."""
+    try:
+        await work
+    except Exception:
+        log.exception("observation_ended")
 
 
 class Observation:
@@ -37,7 +44,7 @@ class Observation:
 
     def work(self) -> list[Coroutine[Any, Any, None]]:
         """What is to run beside the lanes, until cancelled."""
-        return [self._tick(), self._see_ends(), self._read_backlog()]
+        return [_harmless(one) for one in (self._tick(), self._see_ends(), self._read_backlog())]
 
     async def _tick(self) -> None:
         """Shows the lag each second, also while Kafka does not answer: it grows."""
@@ -79,10 +86,11 @@ class Observation:
         settings, policy = self._settings, retry_policy(self._settings, random.random)
         labels = dict(zip(settings.topics.retries, settings.retry_delays, strict=True))
 
-        def tier_of(error_class: ErrorClass, failures: int) -> str:
-            # The limit may have been lowered while they wait.
-            retry = policy.decide(error_class, min(failures, policy.max_retries), 0)
-            return labels[(retry or policy.tiers[-1]).topic]
+        def tier_of(error_class: str, failures: int) -> str:
+            # A release that knows more classes may have run before, and the limit may have been lowered.
+            known = {one.value: tiers for one, tiers in policy.by_class.items()}
+            tiers = known.get(error_class, policy.tiers)
+            return labels[tiers[min(failures, len(tiers)) - 1].topic]
 
         while True:
             try:

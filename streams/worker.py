@@ -83,11 +83,11 @@ class Worker(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka's bas
         except (BridgeError, KafkaError, OSError) as error:
             await self._stop_clients()
             raise EnvironmentUnfit(f"a service is away at start: {error}") from error
-        beside = (self._registry.follow(), self._keep_months(), self._watchdog.watch(self._fail))
-        for work in (*beside, *self._observation.work()):
+        for work in (self._registry.follow(), self._keep_months(), self._watchdog.watch(self._fail)):
             task = asyncio.create_task(work)
             task.add_done_callback(self._ended)
             self._tasks.append(task)
+        self._tasks += [asyncio.create_task(work) for work in self._observation.work()]
         self._consumer.subscribe([self._topics.raw, *self._topics.retries], listener=self)
         log.info("worker_started", group=self._settings.group, topics=[self._topics.raw, *self._topics.retries])
 

@@ -31,7 +31,7 @@ class Fault:
 
 
 @asynccontextmanager
-async def _elsewhere(settings: Settings) -> AsyncIterator[tuple[asyncpg.Connection, str]]:
+async def elsewhere(settings: Settings) -> AsyncIterator[tuple[asyncpg.Connection, str]]:
     """A session in the maintenance database, and the name of the product's."""
     name = urlsplit(settings.dsn).path.removeprefix("/")
     conn = await asyncpg.connect(urlsplit(settings.dsn)._replace(path="/postgres").geturl())
@@ -51,7 +51,7 @@ async def kill_one(product: Product) -> None:
 
 
 async def refuse_connections(product: Product) -> None:
-    async with _elsewhere(product.settings) as (conn, name):
+    async with elsewhere(product.settings) as (conn, name):
         await conn.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS false")
         await conn.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1", name)
 

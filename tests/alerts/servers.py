@@ -37,6 +37,13 @@ class Watching:
         result: list[dict[str, Any]] = found["data"]["result"]
         return result
 
+    async def query_range(self, expression: str, began: float, ended: float) -> list[dict[str, Any]]:
+        """What Prometheus answers for a span of time, in seconds since the epoch, a value each step."""
+        asked = urllib.parse.urlencode({"query": expression, "start": began, "end": ended, "step": STEP_MS / 1000})
+        found = await _get(f"{self.prometheus}/api/v1/query_range?{asked}")
+        result: list[dict[str, Any]] = found["data"]["result"]
+        return result
+
     async def told(self) -> dict[str, dict[str, Any]]:
         """The alerts that people are told of, by name: those that are not inhibited."""
         found = await _get(f"{self.alertmanager}/api/v2/alerts?active=true&inhibited=false&silenced=false")
@@ -99,11 +106,22 @@ async def watching(directory: Path, targets: Sequence[str]) -> AsyncIterator[Wat
                 budget_seconds=30,
                 describe=lambda: "\n".join(log.read_text()[-1000:] for log in directory.glob("*.log")),
             )
+        # Before its first scrape, seconds after the start, no worker is up.
+        await wait_until(lambda: _settled(found, len(targets)), budget_seconds=60, describe="every target scraped")
         yield found
     finally:
         for process in running:
             process.kill()
             process.wait(10)
+
+
+async def _settled(watched: Watching, targets: int) -> bool:
+    up = await watched.query("sum(up)")
+    return (
+        bool(up and float(up[0]["value"][1]) == targets)
+        and not await watched.query("ALERTS")
+        and not await watched.told()
+    )
 
 
 async def _ready(url: str) -> bool:

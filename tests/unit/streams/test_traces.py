@@ -88,6 +88,7 @@ def test_only_what_is_sampled_is_told_apart(spans: InMemorySpanExporter) -> None
     run_virtually(story())
 
     assert {span.name for span in spans.get_finished_spans()} == {f"settle {RAW}"}
+    assert [span.links for span in spans.get_finished_spans() if span.links] == []
 
 
 def test_off_is_off() -> None:

@@ -1,0 +1,82 @@
+"""`python -m alerts RESULT`: a minute and a half of real figures for the dashboards' pictures: load, flaws, an outage."""
+
+import asyncio
+import json
+import secrets
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from support.databases import create_database
+from support.servers import embedded
+from support.settled import event, prepare, settings_for
+
+from alerts.faults import elsewhere
+from alerts.product import Product, running
+from alerts.servers import Watching, watching
+from deploy.dashboards import DASHBOARDS, RATE, dashboard
+from sinks.migrate import migrate
+
+RETRY_DELAYS = ("2s", "4s")
+
+
+async def story(product: Product) -> None:
+    """Sound events; a tenth broken; a fifth of a script that nobody knows; Postgres away; and well again."""
+    await asyncio.sleep(20)
+    product.make = lambda number: event(number, event_type="") if number % 10 == 0 else event(number)
+    await asyncio.sleep(12)
+    product.make = lambda number: event(number, script_id="nobody") if number % 5 == 0 else event(number)
+    await asyncio.sleep(12)
+    product.make = event
+    await asyncio.sleep(8)
+    async with elsewhere(product.settings) as (conn, name):
+        await conn.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS false")
+        await conn.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1", name)
+        await asyncio.sleep(12)
+        await conn.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS true")
+    await asyncio.sleep(20)
+
+
+async def figures(watched: Watching, began: float) -> dict[str, Any]:
+    """What each panel of each dashboard would draw, a value each half a second."""
+    ended = time.time()
+    found: dict[str, Any] = {}
+    for uid in DASHBOARDS:
+        panels = []
+        for panel in dashboard(uid)["panels"]:
+            series = []
+            for target in panel["targets"]:
+                expression = target["expr"].replace(RATE, "5s")
+                for one in await watched.query_range(expression, began, ended):
+                    legend = target["legendFormat"]
+                    for name, value in one["metric"].items():
+                        legend = legend.replace("{{" + name + "}}", value)
+                    points = [[round(at - began, 1), float(value)] for at, value in one["values"]]
+                    series.append({"legend": legend, "points": points})
+            limits = [step["value"] for step in panel["fieldConfig"]["defaults"]["thresholds"]["steps"][1:]]
+            panels.append({"title": panel["title"], "unit": panel["fieldConfig"]["defaults"]["unit"],
+                           "limits": limits, "series": series})  # fmt: skip
+        found[uid] = {"title": dashboard(uid)["title"], "panels": panels}
+    return found
+
+
+async def collect(kafka: str, database_url: str, directory: Path) -> dict[str, Any]:
+    await migrate(database_url)
+    settings = settings_for(kafka, database_url, f"p{secrets.token_hex(3)}.", retry_delays=RETRY_DELAYS)
+    await prepare(settings)
+    async with running(settings, directory) as product, watching(directory, product.targets) as watched:
+        began = time.time()
+        await story(product)
+        return await figures(watched, began)
+
+
+def main(result: Path) -> None:
+    with embedded() as addresses, tempfile.TemporaryDirectory() as directory:
+        database_url = create_database(addresses.database_url, "pictures")
+        result.write_text(json.dumps(asyncio.run(collect(addresses.kafka, database_url, Path(directory)))))
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
