@@ -14,7 +14,7 @@ from typing import Any
 from ruamel.yaml import YAML
 from support.wait import wait_until
 
-from alerts.tools import load
+from alerts.tools import load, program
 from bridge.stack.ports import LOOPBACK, choose
 from deploy.rules import render
 
@@ -98,7 +98,11 @@ async def watching(directory: Path, targets: Sequence[str]) -> AsyncIterator[Wat
     try:
         for command in commands:
             with (directory / f"{command[0]}.log").open("wb") as log:
-                running.append(subprocess.Popen(command, stdout=log, stderr=log, stdin=subprocess.DEVNULL))
+                running.append(
+                    subprocess.Popen(
+                        [program(command[0]), *command[1:]], stdout=log, stderr=log, stdin=subprocess.DEVNULL
+                    )
+                )
         found = Watching(f"http://{prometheus}", f"http://{alertmanager}")
         for url in (found.prometheus, found.alertmanager):
             await wait_until(
