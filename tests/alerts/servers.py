@@ -69,9 +69,7 @@ def _configure(directory: Path, targets: Sequence[str], alertmanager: str) -> No
     configuration["global"] = {"scrape_interval": f"{STEP_MS}ms", "evaluation_interval": f"{STEP_MS}ms",
                                "scrape_timeout": f"{STEP_MS}ms"}  # fmt: skip
     configuration["alerting"]["alertmanagers"] = [{"static_configs": [{"targets": [alertmanager]}]}]
-    (job,) = configuration["scrape_configs"]
-    del job["dns_sd_configs"]
-    job["static_configs"] = [{"targets": list(targets)}]
+    configuration["scrape_configs"] = [{"job_name": "bridge-worker", "static_configs": [{"targets": list(targets)}]}]
     _dump(configuration, directory / "prometheus.yml")
     (directory / "bridge.rules.yml").write_text(render(DIVISOR))
     routes = load(DEPLOYED / "alertmanager" / "alertmanager.yml")
