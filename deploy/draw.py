@@ -14,6 +14,7 @@ from matplotlib import pyplot as plt  # noqa: E402 - the backend is chosen befor
 
 COLUMNS = 3
 MOST_IN_LEGEND = 6
+COLOURS = {"yellow": "#c9a227", "red": "#b3261e"}
 UNITS = {"percentunit": "share", "ops": "per second", "s": "seconds", "bytes": "bytes"}
 
 
@@ -35,9 +36,9 @@ def _panel(place: Any, panel: dict[str, Any]) -> None:
     highest = max((value for one in panel["series"] for _, value in one["points"]), default=0.0)
     for one in panel["series"]:
         place.plot(*zip(*one["points"], strict=True), linewidth=1, label=one["legend"][:28])
-    for limit, colour in zip(panel["limits"], ("#c9a227", "#b3261e"), strict=False):
+    for limit, colour in panel["limits"]:
         if limit <= 1.5 * highest:
-            place.axhline(limit, color=colour, linewidth=0.7, linestyle="--")
+            place.axhline(limit, color=COLOURS[colour], linewidth=0.7, linestyle="--")
     place.set_title(panel["title"], loc="left", fontsize=8, fontweight="bold")
     place.set_ylabel(UNITS.get(panel["unit"], ""))
     place.set_ylim(bottom=0)

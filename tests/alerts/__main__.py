@@ -1,6 +1,7 @@
 """`python -m alerts RESULT`: a minute and a half of real figures for the dashboards' pictures: load, flaws, an outage."""
 
 import asyncio
+import itertools
 import json
 import secrets
 import sys
@@ -16,9 +17,10 @@ from support.settled import event, prepare, settings_for
 from alerts.faults import elsewhere
 from alerts.product import Product, running
 from alerts.servers import Watching, watching
-from deploy.dashboards import DASHBOARDS, RATE, dashboard
+from deploy.dashboards import DASHBOARDS, GREEN, RATE, RED, YELLOW, dashboard
 from sinks.migrate import migrate
 
+WORSE = (GREEN, YELLOW, RED)
 RETRY_DELAYS = ("2s", "4s")
 
 
@@ -55,11 +57,19 @@ async def figures(watched: Watching, began: float) -> dict[str, Any]:
                         legend = legend.replace("{{" + name + "}}", value)
                     points = [[round(at - began, 1), float(value)] for at, value in one["values"]]
                     series.append({"legend": legend, "points": points})
-            limits = [step["value"] for step in panel["fieldConfig"]["defaults"]["thresholds"]["steps"][1:]]
+            limits = limits_of(panel["fieldConfig"]["defaults"]["thresholds"]["steps"])
             panels.append({"title": panel["title"], "unit": panel["fieldConfig"]["defaults"]["unit"],
                            "limits": limits, "series": series})  # fmt: skip
         found[uid] = {"title": dashboard(uid)["title"], "panels": panels}
     return found
+
+
+def limits_of(steps: list[dict[str, Any]]) -> list[list[Any]]:
+    """Each limit with the colour of its worse side."""
+    return [
+        [step["value"], max(before["color"], step["color"], key=WORSE.index)]
+        for before, step in itertools.pairwise(steps)
+    ]
 
 
 async def collect(kafka: str, database_url: str, directory: Path) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from typing import Any
 from ruamel.yaml import YAML
 from support.wait import wait_until
 
-from alerts.tools import load
+from alerts.tools import load, program
 from bridge.stack.ports import LOOPBACK, choose
 from deploy.rules import render
 
@@ -69,9 +69,7 @@ def _configure(directory: Path, targets: Sequence[str], alertmanager: str) -> No
     configuration["global"] = {"scrape_interval": f"{STEP_MS}ms", "evaluation_interval": f"{STEP_MS}ms",
                                "scrape_timeout": f"{STEP_MS}ms"}  # fmt: skip
     configuration["alerting"]["alertmanagers"] = [{"static_configs": [{"targets": [alertmanager]}]}]
-    (job,) = configuration["scrape_configs"]
-    del job["dns_sd_configs"]
-    job["static_configs"] = [{"targets": list(targets)}]
+    configuration["scrape_configs"] = [{"job_name": "bridge-worker", "static_configs": [{"targets": list(targets)}]}]
     _dump(configuration, directory / "prometheus.yml")
     (directory / "bridge.rules.yml").write_text(render(DIVISOR))
     routes = load(DEPLOYED / "alertmanager" / "alertmanager.yml")
@@ -98,7 +96,11 @@ async def watching(directory: Path, targets: Sequence[str]) -> AsyncIterator[Wat
     try:
         for command in commands:
             with (directory / f"{command[0]}.log").open("wb") as log:
-                running.append(subprocess.Popen(command, stdout=log, stderr=log, stdin=subprocess.DEVNULL))
+                running.append(
+                    subprocess.Popen(
+                        [program(command[0]), *command[1:]], stdout=log, stderr=log, stdin=subprocess.DEVNULL
+                    )
+                )
         found = Watching(f"http://{prometheus}", f"http://{alertmanager}")
         for url in (found.prometheus, found.alertmanager):
             await wait_until(

@@ -1,5 +1,6 @@
 """Debian's Prometheus tools, and the rules as they are deployed."""
 
+import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,13 @@ ALERTS: dict[str, dict[str, Any]] = {
 }
 
 
-def ran(*words: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
-    """A tool's run to its end; one that is missing fails the test: `.ci/packages alerts` brings them."""
-    return subprocess.run(words, cwd=cwd, capture_output=True, text=True, timeout=120)
+def program(name: str) -> str:
+    """Where it is; a test fails without it, it is not skipped."""
+    found = shutil.which(name)
+    assert found, f"{name} is missing: install it as Debian's package does, by `.ci/packages alerts`"
+    return found
+
+
+def ran(name: str, *arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    """A tool's run to its end."""
+    return subprocess.run([program(name), *arguments], cwd=cwd, capture_output=True, text=True, timeout=120)
