@@ -26,8 +26,8 @@ from schemas.errors import BridgeError, SinkUnavailable
 from schemas.gate import GateChange
 from schemas.settings import Settings, load_settings
 from sinks import metrics
+from sinks.readiness import ALIVE
 from streams.gate_alerts import tell
-from streams.health import ALIVE
 from streams.host import end_without_rest
 from streams.logs import configure_logs
 from streams.start import judge_settings, ready
@@ -157,7 +157,7 @@ def _add_health_pages(app: faust.App, worker: Callable[[], Worker | None]) -> No
         working = worker()
         if working is None or working.failed.done():
             return web.json({"status": "not_ready", "state": "unhealthy"}, status=503)
-        status, body = await working.health.ready()
+        status, body = await working.readiness.ready()
         return web.json(body, status=status)
 
     app.page("/health")(health)

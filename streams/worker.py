@@ -19,8 +19,9 @@ from sinks.kafka import KafkaPublisher, make_producer
 from sinks.partitions import make_partitions
 from sinks.postgres import connection
 from sinks.postgres_sink import PostgresSink
+from sinks.readiness import Readiness
 from sinks.registry import RegistryCache
-from streams.health import Health
+from streams.health import needs_of_worker
 from streams.lane import LaneParts
 from streams.lanes import Lanes
 from streams.normalize import Bounds
@@ -71,7 +72,7 @@ class Worker(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka's bas
         )
         self._watchdog = Watchdog(lambda: self._lanes.lanes, settings.seconds("watchdog_budget"))
         self._observation = Observation(settings, source, lambda: self._lanes.lanes)
-        self.health = Health(settings, source, lambda: self._lanes.lanes)
+        self.readiness = Readiness(settings, needs_of_worker(source, lambda: self._lanes.lanes))
         self._tasks: list[asyncio.Task[Any]] = []
 
     async def start(self) -> None:

@@ -17,7 +17,6 @@ from starlette.exceptions import HTTPException
 from bridge.gateway.docs_page import docs_page
 from bridge.gateway.exposition import exposition
 from bridge.gateway.front import Front
-from bridge.gateway.health import product_version
 from bridge.gateway.openapi import completed
 from bridge.gateway.problems import Code, Problem
 from bridge.gateway.protocol import BoundedProtocol
@@ -26,6 +25,8 @@ from schemas.errors import BridgeError
 from schemas.settings import Settings, load_settings
 from sinks import metrics
 from sinks.kafka_connection import name_closed_connections
+from sinks.metrics import product_version
+from sinks.readiness import ALIVE
 from streams.logs import configure_logs
 
 _GAUGES_SECONDS = 1.0
@@ -119,13 +120,13 @@ def _add_routes(app: FastAPI, front: Front, settings: Settings) -> None:
 
     @app.get("/health", tags=["health"], summary="Liveness: asks nobody")
     async def health() -> dict[str, str]:
-        return {"status": "healthy"}
+        return ALIVE
 
     @app.get("/ready", tags=["health"], summary="Whether it can take events, and how its services are")
     async def ready() -> JSONResponse:
         if front.services is None:
             raise HTTPException(503)
-        status, body = await front.services.health.ready()
+        status, body = await front.services.readiness.ready()
         return JSONResponse(body, status)
 
     @app.get("/metrics", tags=["health"], summary="Figures for Prometheus")

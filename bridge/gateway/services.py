@@ -3,7 +3,7 @@
 import time
 
 from bridge.gateway.body import BodyLimits, Room
-from bridge.gateway.health import Health
+from bridge.gateway.health import needs_of_gateway
 from bridge.gateway.idempotency import Idempotency
 from bridge.gateway.limits import Buckets
 from bridge.gateway.publisher import Publisher
@@ -11,6 +11,7 @@ from bridge.gateway.tokens import Tokens
 from schemas.errors import InvalidInput
 from schemas.settings import Settings
 from sinks.producer_registry import ProducerRegistry
+from sinks.readiness import Readiness
 from streams.normalize import Bounds
 
 
@@ -31,6 +32,6 @@ class Services:
         self.addresses = Buckets(
             "requests of one address", settings.gateway_address_requests_per_second, time.monotonic
         )
-        self.health = Health(settings, self.producers, self.publisher)
+        self.readiness = Readiness(settings, needs_of_gateway(self.producers, self.publisher))
         self.bounds = Bounds(*settings.occurred_bounds)
         self.publish_seconds = settings.seconds("gateway_publish_timeout")

@@ -62,7 +62,7 @@ async def test_the_lag_grows_while_nothing_is_settled_and_vanishes_with_its_part
             await wait_until(lambda: (lag(settings, 0) or 0) > 3, budget_seconds=30, describe="a lag of three seconds")
             assert (lag(settings, 0) or 0) <= time.monotonic() - began + 1.5
             assert lag(settings, 1) == 0
-            status, body = await worker.health.ready()
+            status, body = await worker.readiness.ready()
             assert (status, body["state"], body["components"]["postgres"]) == (503, "unhealthy", "error")
             assert body["components"]["kafka"] == "ok"
         await wait_until(lambda: lag(settings, 0) == 0, budget_seconds=30, describe="the lag gone")
@@ -74,7 +74,7 @@ async def test_the_lag_grows_while_nothing_is_settled_and_vanishes_with_its_part
 
 
 async def _is_healthy(worker) -> bool:
-    status, body = await worker.health.ready()
+    status, body = await worker.readiness.ready()
     return (status, body["state"], body["components"]) == (
         200, "healthy", {"kafka": "ok", "postgres": "ok", "lanes": "ok"},
     )  # fmt: skip
