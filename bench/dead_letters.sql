@@ -19,8 +19,8 @@ WITH template (cause, reason, error_class, retries, message) AS (
     FROM generate_series(1, ($1 * 1.15)::int) AS n
 ), settled AS (
     SELECT d.n, d.site, d.anything, t.*, format(t.message, VARIADIC array_fill(d.anything::text, ARRAY[2])) AS error,
-           now() - interval '30 days' * (n - n % (CASE WHEN n / 1000 % 4 = 0 THEN 1 ELSE 40 END)) / ($1 * 1.15) AS at,
-           n > $1 * 1.05 AS doubled, n > $1 AND n <= $1 * 1.05 AS closed
+           now() - interval '30 days' * (1 - (n - n % (CASE WHEN n / 1000 % 4 = 0 THEN 1 ELSE 40 END)) / ($1 * 1.15)) AS at,
+           n % 23 < 2 AS doubled, n % 23 = 2 AS closed
     FROM drawn AS d JOIN template AS t USING (cause)
 )
 INSERT INTO bridge_event_raw (
@@ -37,3 +37,4 @@ SELECT 'bridge.raw', n % 12, n / 12, CASE WHEN cause <> 6 THEN site END, 'script
        CASE WHEN doubled THEN 'duplicate_event_id' ELSE reason END,
        CASE WHEN doubled THEN NULL WHEN closed THEN 'discarded' ELSE 'open' END, at, at, at
 FROM settled
+ORDER BY n

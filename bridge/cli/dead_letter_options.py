@@ -4,7 +4,7 @@ import inspect
 from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import wraps
-from typing import Annotated, Any, Concatenate, ParamSpec, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import typer
 from pydantic import ValidationError
@@ -14,7 +14,6 @@ from schemas.dead_letter_filter import DeadLetterFilter, Disposition, moment
 from schemas.errors import InvalidInput
 from schemas.reasons import DroppedReason, ErrorClass
 
-P = ParamSpec("P")
 R = TypeVar("R")
 
 ANY = "any"
@@ -96,7 +95,7 @@ def _moment(option: str, text: str | None, now: datetime) -> datetime | None:
         raise InvalidInput(f"{option}: {error}") from None
 
 
-def with_filter(command: Callable[Concatenate[DeadLetterFilter, P], R]) -> Callable[..., R]:
+def with_filter(command: Callable[..., R]) -> Callable[..., R]:
     """The command with the filter's options behind its own; its first argument is the filter they make."""
     shared = inspect.signature(filter_of, eval_str=True).parameters
     own = list(inspect.signature(command, eval_str=True).parameters.values())[1:]

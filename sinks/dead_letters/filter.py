@@ -32,12 +32,8 @@ def conditions(chosen: DeadLetterFilter, *, after: int = 0) -> Conditions:
     found = _Compilation(after)
     if set(chosen.dropped_reason or ()) != set(DroppedReason):
         found.one_of("l.dropped_reason", "text", chosen.dropped_reason)
-    for column, values in (
-        ("l.error_class", chosen.error_class),
-        ("l.script_id", chosen.script_id),
-        ("l.event_id", chosen.event_id),
-    ):
-        found.one_of(column, "text", values)
+    found.one_of("l.error_class", "text", chosen.error_class)
+    found.one_of("l.script_id", "text", chosen.script_id)
     found.one_of("l.cause", "bigint", None if chosen.cause is None else [cause_key(one) for one in chosen.cause])
     found.one_of("l.retry_count", "int", None if chosen.attempt is None else [one - 1 for one in chosen.attempt])
     if chosen.site_id is not None:
@@ -45,6 +41,10 @@ def conditions(chosen: DeadLetterFilter, *, after: int = 0) -> Conditions:
     if chosen.org_ids is not None:
         orgs = found.bind("bigint[]", list(chosen.org_ids))
         found.add(f"l.site_id IN (SELECT s.site_id FROM site AS s WHERE s.org_id = ANY ({orgs}))")  # noqa: S608  # a place only
+    if chosen.event_id is not None:
+        ids = found.bind("text[]", list(chosen.event_id))
+        found.add(f"l.event_hash IN (SELECT hashtext(one) FROM unnest({ids}) AS one)")  # noqa: S608  # a place only
+        found.add(f"l.event_id = ANY ({ids})")
     if chosen.provenance is not None:
         found.provenance([Provenance.parse(one) for one in chosen.provenance])
     if chosen.since is not None:
@@ -96,6 +96,8 @@ class _Compilation:
         self.add(f"(l.raw_topic, l.raw_partition, l.raw_offset) IN (SELECT * FROM unnest({rows}))")  # noqa: S608  # places only
 
     def disposition(self, chosen: DeadLetterFilter) -> None:
+        if set(chosen.dropped_reason or ()) == {DroppedReason.DUPLICATE_EVENT_ID}:
+            return
         if chosen.disposition is not None:
             fits = self.equal("l.disposition", "text", chosen.disposition)
             self.add(f"({fits} OR l.disposition IS NULL)" if chosen.asks_for_duplicates else fits)

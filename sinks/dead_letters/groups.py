@@ -1,5 +1,6 @@
 """Dead letters by cause: how many, since when, with an example; and events that are dropped again and again."""
 
+import asyncio
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
@@ -51,13 +52,17 @@ class Groups(NamedTuple):
 
 async def read_groups(dsn: str, chosen: DeadLetterFilter, *, now: datetime, hours: int, limit: int) -> Groups:
     """At most `limit` groups, and as many repeated events, of what the filter means; raises SinkUnavailable."""
+    # Each looks at every dead letter: side by side, on a connection each, they take half as long.
+    found, repeated = await asyncio.gather(_groups(dsn, chosen, now, hours, limit), _repeated(dsn, chosen, limit))
+    return found._replace(repeated=repeated)
+
+
+async def _groups(dsn: str, chosen: DeadLetterFilter, now: datetime, hours: int, limit: int) -> Groups:
     found = conditions(chosen, after=3)
     async with reading(dsn) as conn:
         rows = await conn.fetch(found.within(sql("dead_letters_groups")), now, hours, limit, *found.parameters)
         groups = [await _group(conn, chosen, row) for row in rows]
-        repeated = await _repeated(conn, chosen, limit)
-    causes, total = (rows[0]["causes"], rows[0]["total"]) if rows else (0, 0)
-    return Groups(groups, causes, total, repeated)
+    return Groups(groups, rows[0]["causes"] if rows else 0, rows[0]["total"] if rows else 0, [])
 
 
 async def _group(conn: Connection, chosen: DeadLetterFilter, row: dict[str, Any]) -> Group:
@@ -69,9 +74,10 @@ async def _group(conn: Connection, chosen: DeadLetterFilter, row: dict[str, Any]
     return Group(cause, message, row["dead_letters"], row["first_at"], last_at, row["hours"], example)
 
 
-async def _repeated(conn: Connection, chosen: DeadLetterFilter, limit: int) -> list[Repeated]:
+async def _repeated(dsn: str, chosen: DeadLetterFilter, limit: int) -> list[Repeated]:
     """Whatever was done with them, and duplicates too unless a reason is named: an id that comes again is one."""
     everything = {"disposition": None, "dropped_reason": chosen.dropped_reason or tuple(DroppedReason)}
     found = conditions(chosen.model_copy(update=everything), after=1)
-    rows = await conn.fetch(found.within(sql("dead_letters_repeated")), limit, *found.parameters)
+    async with reading(dsn) as conn:
+        rows = await conn.fetch(found.within(sql("dead_letters_repeated")), limit, *found.parameters)
     return [Repeated(**row) for row in rows]

@@ -51,7 +51,7 @@ async def page(dsn: str, chosen: DeadLetterFilter, *, limit: int, after: Place |
     async with reading(dsn) as conn:
         lines = await read_lines(conn, chosen, limit=limit + 1, after=after)
         # A first page that is not full is all there is.
-        total = len(lines) if after is None and len(lines) <= limit else sum((await counted(conn, chosen)).values())
+        total = len(lines) if after is None and len(lines) <= limit else await _total(conn, chosen)
     following = Place(lines[limit - 1].dropped_at, lines[limit - 1].provenance) if len(lines) > limit else None
     return Page(lines[:limit], total, following)
 
@@ -71,14 +71,15 @@ async def read_lines(
     return [line_of(row) for row in await conn.fetch(statement, *parameters)]
 
 
-async def counted(conn: Connection, chosen: DeadLetterFilter) -> dict[str | None, int]:
-    """How many the filter means, by disposition; None is that of duplicates."""
+async def _total(conn: Connection, chosen: DeadLetterFilter) -> int:
     found = conditions(chosen)
-    rows = await conn.fetch(found.within(sql("dead_letters_count")), *found.parameters)
-    return {row["disposition"]: row["dead_letters"] for row in rows}
+    total: int = await conn.fetchval(found.within(sql("dead_letters_total")), *found.parameters)
+    return total
 
 
 async def count(dsn: str, chosen: DeadLetterFilter) -> dict[str | None, int]:
-    """The same on a connection of its own; raises SinkUnavailable."""
+    """How many the filter means, by disposition; None is that of duplicates. Raises SinkUnavailable."""
+    found = conditions(chosen)
     async with reading(dsn) as conn:
-        return await counted(conn, chosen)
+        rows = await conn.fetch(found.within(sql("dead_letters_count")), *found.parameters)
+    return {row["disposition"]: row["dead_letters"] for row in rows}

@@ -1,17 +1,16 @@
 -- Dead letters by cause, the most frequent first, in all and in each of the $2 hours before $1; the first entry of
 -- `hours` is the last hour. At most $3 of them, each with how many causes and dead letters there are in all.
-WITH hourly AS MATERIALIZED (
-    SELECT l.cause, date_bin('1 hour', l.outcome_at, $1::timestamptz) AS since,
-           count(*) AS dead_letters, min(l.outcome_at) AS first_at, max(l.outcome_at) AS last_at
-    FROM bridge_event_raw AS l
-    WHERE /* conditions */ true
-    GROUP BY 1, 2
+WITH meant AS NOT MATERIALIZED (
+    SELECT l.cause, l.outcome_at FROM bridge_event_raw AS l WHERE /* conditions */ true
 ), lately AS MATERIALIZED (
-    SELECT cause, since, dead_letters FROM hourly WHERE since >= $1::timestamptz - $2::int * interval '1 hour'
+    SELECT cause, date_bin('1 hour', outcome_at, $1::timestamptz) AS since, count(*) AS dead_letters
+    FROM meant
+    WHERE outcome_at >= $1::timestamptz - $2::int * interval '1 hour'
+    GROUP BY 1, 2
 ), total AS (
-    SELECT cause, sum(dead_letters)::bigint AS dead_letters, min(first_at) AS first_at, max(last_at) AS last_at,
-           count(*) OVER () AS causes, (sum(sum(dead_letters)) OVER ())::bigint AS total
-    FROM hourly
+    SELECT cause, count(*) AS dead_letters, min(outcome_at) AS first_at, max(outcome_at) AS last_at,
+           count(*) OVER () AS causes, (sum(count(*)) OVER ())::bigint AS total
+    FROM meant
     GROUP BY cause
     ORDER BY dead_letters DESC, cause
     LIMIT $3

@@ -1,20 +1,21 @@
--- Events that were dropped more than once, the most often first, at most $1, and the script that the last drop names.
-WITH often AS (
-    SELECT l.site_id, l.event_id, count(*) AS drops, min(l.outcome_at) AS first_at, max(l.outcome_at) AS last_at
+-- Events that were dropped more than once, the most often first, at most $1, and a script that they name. Their hashes
+-- are counted first, in the index alone; two ids that share one are told apart in the rows.
+WITH meant AS NOT MATERIALIZED (
+    SELECT l.event_hash, l.event_id, l.site_id, l.script_id, l.outcome_at
     FROM bridge_event_raw AS l
-    WHERE /* conditions */ true AND l.event_id IS NOT NULL
-    GROUP BY l.event_id, l.site_id
+    WHERE /* conditions */ true AND l.event_hash IS NOT NULL
+), often AS MATERIALIZED (
+    SELECT event_hash, count(*) AS drops
+    FROM meant
+    GROUP BY event_hash
     HAVING count(*) > 1
-    ORDER BY drops DESC, last_at DESC
-    LIMIT $1
+    ORDER BY drops DESC
+    LIMIT 2 * $1::int + 100
 )
-SELECT script.script_id, o.site_id, o.event_id, o.drops, o.first_at, o.last_at
-FROM often AS o
-LEFT JOIN LATERAL (
-    SELECT d.script_id
-    FROM bridge_event_raw AS d
-    WHERE d.dropped_reason IS NOT NULL AND d.event_id = o.event_id AND d.outcome_at = o.last_at
-      AND d.site_id IS NOT DISTINCT FROM o.site_id
-    LIMIT 1
-) AS script ON true
-ORDER BY o.drops DESC, o.last_at DESC
+SELECT max(m.script_id) AS script_id, m.site_id, m.event_id, count(*) AS drops,
+       min(m.outcome_at) AS first_at, max(m.outcome_at) AS last_at
+FROM often AS o JOIN meant AS m USING (event_hash)
+GROUP BY m.event_id, m.site_id
+HAVING count(*) > 1
+ORDER BY drops DESC, last_at DESC
+LIMIT $1

@@ -13,6 +13,7 @@ from support.settled import environment_of, settings_for
 
 from schemas.reasons import DroppedReason, ErrorClass
 from schemas.record import Provenance
+from sinks.topics_admin import apply_topics
 
 PAGE = "dead-letters.md"
 CAUSE = "5f0c1d8f6a2e9b47"
@@ -36,6 +37,7 @@ async def test_the_page_s_commands(stack, database_url: str, topic_prefix: str, 
     rows = [unregistered._replace(provenance=EXAMPLE._replace(offset=5116 + number)) for number in range(UNREGISTERED)]
     rows += [copy._replace(provenance=Provenance("bridge.raw", 1, number)) for number in range(3)]
     await add_dropped(settings.dsn, rows, orgs={7: 3})
+    await apply_topics(settings)
     ran = {}
     key = await asyncio.to_thread(bridge, "dlq", "groups", "--json-output", "-", settings=environment_of(settings))
     cause = json.loads(key.stdout)["groups"][0]["cause"]

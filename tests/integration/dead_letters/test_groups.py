@@ -21,7 +21,7 @@ async def grouped(database_url: str, **fields: object) -> Groups:
     ("messages", "message"),
     [
         (["script 'a' is not registered", "script 'b c' is not registered"], "script … is not registered"),
-        (["not UTF-8 at byte 3", "not UTF-8 at byte 4711"], "not UTF-8 at byte …"),
+        (["not UTF-8 at byte 3", "not UTF-8 at byte 4711"], "not UTF-… at byte …"),
         (["65537 bytes, more than 65536", "70,000 bytes, more than 65536"], "… bytes, more than …"),
         (["no answer to 018f3c1e-7a5b-7cc3-98c4-dc0c0c07398f in 1.5 s", "no answer to deadbeef01 in 12 s"],
          "no answer to … in … s"),
@@ -29,7 +29,7 @@ async def grouped(database_url: str, **fields: object) -> Groups:
         (["request 7f3a-103 took 2.5 s", "request 1-x took 10 s"], "request … took … s"),
         (["-5 is less than 0", "-17.5 is less than 1e3"], "-… is less than …"),
         (['violates check constraint "amount_sane" of "event_2026_11"', 'violates check constraint "amount_sane" of "event_2026_12"'],
-         'violates check constraint "amount_sane" of "event_…_…"'),
+         'violates check constraint "amount_sane" of "event……"'),
         (["refused\nDETAIL:  Failing row contains (1, x).", "refused\nDETAIL:  Failing row contains (y)."], "refused"),
         (["properties.items.3.x: too long", "properties.items.17.x: too long"], "properties.items.….x: too long"),
     ],
