@@ -4,6 +4,7 @@ import argparse
 import asyncio
 import json
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -90,6 +91,7 @@ class Bench:
     async def killed(self, plan: str, sent: int) -> None:
         running = self.command("replay", plan)
         await self.until("SELECT published >= $2 FROM replay WHERE replay_id = $1::text::uuid", plan, sent)
+        await asyncio.sleep(random.uniform(0, 0.3))  # anywhere within a batch
         running.send_signal(signal.SIGKILL)
         await asyncio.to_thread(running.communicate)
 

@@ -123,13 +123,15 @@ class _Replay:
     async def wait(self) -> None:
         """Until everything that was sent is settled, or the time is up."""
         deadline = time.monotonic() + self.options.wait
-        while time.monotonic() < deadline:
+        while (asked := time.monotonic()) < deadline:
             counts = summed(await outcomes(self.conn, self.plan.replay_id))
+            took = time.monotonic() - asked
             left = sum(counts.get(one, 0) for one in _UNFINISHED)
             if not left:
                 return
             self._say(f"all sent; {left} not settled yet: {_words(counts)}")
-            await asyncio.sleep(LOOK_SECONDS)
+            # To count a large plan takes time that the workers need to settle it.
+            await asyncio.sleep(max(LOOK_SECONDS, 3 * took))
 
     def _is_left(self) -> bool:
         return self.sent_to < self.plan.last_position

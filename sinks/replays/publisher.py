@@ -9,7 +9,7 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError, MessageSizeTooLargeError
 
 from schemas import headers as names
-from schemas.errors import SinkUnavailable
+from schemas.errors import Defect, SinkUnavailable
 from schemas.record import Provenance, RawBody
 from schemas.settings import Settings
 from sinks.kafka import PUBLISH_SECONDS, make_producer
@@ -65,31 +65,51 @@ class ReplayPublisher:
 
     async def _sent(self, replay_id: str, records: Sequence[Replayed]) -> list[Replayed]:
         """Sends all and waits; returns those that were refused for their size."""
-        waiting: list[tuple[Replayed, asyncio.Future[Any]]] = []
-        refused = []
-        for one in records:
-            try:
-                waiting.append((one, await self._send(replay_id, one)))
-            except MessageSizeTooLargeError:
-                refused.append(one)
-        results = await asyncio.gather(*(future for _, future in waiting), return_exceptions=True)
-        for (one, _), result in zip(waiting, results, strict=True):
+        batches = self._batches(replay_id, records)
+        results = await asyncio.gather(*map(self._delivered, batches), return_exceptions=True)
+        refused: list[Replayed] = []
+        for batch, result in zip(batches, results, strict=True):
             if isinstance(result, MessageSizeTooLargeError):
-                refused.append(one)
-            elif isinstance(result, BaseException):
+                refused += batch.carried
+            elif result is not None:
                 raise result
         return refused
 
-    async def _send(self, replay_id: str, one: Replayed) -> "asyncio.Future[Any]":
+    async def _delivered(self, batch: "_Batch") -> None:
+        future = await self._producer.send_batch(batch.builder, self._raw_topic, partition=batch.partition)
+        await future
+
+    def _batches(self, replay_id: str, records: Sequence[Replayed]) -> list["_Batch"]:
+        """The records in whole batches of one partition each: handed over one by one, each costs several times as much."""
+        full: list[_Batch] = []
+        filling: dict[int, _Batch] = {}
+        for one in records:
+            partition = one.provenance.partition % self._partitions
+            batch = filling.get(partition)
+            if batch is None or not batch.take(one, replay_id):
+                batch = filling[partition] = _Batch(partition, self._producer.create_batch(), [])
+                full.append(batch)
+                if not batch.take(one, replay_id):
+                    raise Defect(f"{one.provenance} does not fit into an empty batch")
+        return full
+
+
+class _Batch(NamedTuple):
+    """Records on their way to one partition."""
+
+    partition: int
+    builder: Any
+    carried: list[Replayed]
+
+    def take(self, one: Replayed, replay_id: str) -> bool:
+        """Adds the record; False if there is no room for it."""
         body = one.body
-        future: asyncio.Future[Any] = await self._producer.send(
-            self._raw_topic,
-            value=b"" if body.key is None and body.value is None else body.value,
-            key=body.key,
-            headers=replay_headers(one, replay_id),
-            partition=one.provenance.partition % self._partitions,
-        )
-        return future
+        value = b"" if body.key is None and body.value is None else body.value
+        headers = replay_headers(one, replay_id)
+        if self.builder.append(timestamp=None, key=body.key, value=value, headers=headers) is None:
+            return False
+        self.carried.append(one)
+        return True
 
 
 @asynccontextmanager

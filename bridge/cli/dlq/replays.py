@@ -1,6 +1,7 @@
 """What the verbs on replays share: the plan that is meant, how a job ends, and how reports and results are shown."""
 
-from typing import Annotated, Any
+import gc
+from typing import Annotated, Any, Final
 
 import typer
 from rich.table import Table
@@ -17,6 +18,7 @@ from sinks.replays.plans import find_plan
 PlanId = Annotated[str, typer.Argument(metavar="PLAN", help="The plan's id, or how it begins.")]
 TimeoutSec = Annotated[float | None, typer.Option("--timeout-sec", min=0.001, help="End after so long.")]
 
+_GC_THRESHOLDS: Final = (100_000, 20, 100)
 _WORDS = {
     Forecast.PASSES: "would pass",
     Forecast.FAILS_THE_SAME: "would fail the same way",
@@ -37,6 +39,9 @@ def perform_or_exit(
     show: Any = None,
 ) -> S:
     """Runs the job; ends the command here unless all went well."""
+    # In thousands of items at a time, the collector would cost as much as the work.
+    gc.freeze()
+    gc.set_threshold(*_GC_THRESHOLDS)
     options = RunOptions(scope, dry_run, timeout_sec=timeout_sec, json_output=json_output)
     summary, code = run(perform(job, settings, options))
     if show is not None and json_output != "-":
