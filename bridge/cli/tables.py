@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.table import Table
 
 # Where there is no terminal to fit into, a line must not be folded: somebody greps it.
-_PIPE_WIDTH = 240
+_PIPE_WIDTH = 4000
 
 
 def _console() -> Console:

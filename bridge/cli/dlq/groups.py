@@ -78,9 +78,8 @@ def _print(found: Groups, hours: int) -> None:
     if found.groups:
         print_table(table)
     more = found.causes - len(found.groups)
-    print_text(
-        f"{found.total} dead letters, {found.causes} causes" + (f"; {more} rarer ones not shown" if more else "")
-    )
+    causes = "1 cause" if found.causes == 1 else f"{found.causes} causes"
+    print_text(f"{found.total} dead letters, {causes}" + (f"; {more} rarer ones not shown" if more else ""))
     if found.repeated:
         _print_repeated(found.repeated)
 
