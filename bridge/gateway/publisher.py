@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import structlog
 from aiokafka import AIOKafkaProducer
+from aiokafka import TopicPartition as KafkaPartition
 from aiokafka.errors import KafkaError, MessageSizeTooLargeError
 
 from bridge.gateway.problems import Code, Problem
@@ -27,6 +28,8 @@ _REQUEST_MS: Final = 10_000
 _REPLACE_SECONDS: Final = 1.0
 _LOOK_SECONDS: Final = 1.0
 _CLOSE_SECONDS: Final = 2.0
+# A broker that takes longer over one request gets the next all the same: perhaps one partition alone holds it up.
+_TOGETHER_SECONDS: Final = 0.1
 # What a record takes in memory besides key, value and headers.
 _FRAME_BYTES = 200
 
@@ -91,13 +94,14 @@ class _Batch:
 class _Partition:
     """What waits for one partition, oldest first, and what is in flight."""
 
-    __slots__ = ("in_flight", "number", "open", "task", "waiting")
+    __slots__ = ("in_flight", "leader", "number", "open", "task", "waiting")
 
     def __init__(self, number: int) -> None:
         self.number = number
         self.open: _Batch | None = None
         self.waiting: deque[_Batch] = deque()
         self.in_flight: _Batch | None = None
+        self.leader: int | None = None
         self.task: asyncio.Task[None] | None = None
 
 
@@ -185,8 +189,7 @@ class Publisher:
                 partition.waiting.append(batch)
             batch = partition.open = _Batch(self._producer.create_batch())
             batch.builder.append(timestamp=None, key=key, value=value, headers=headers)
-            if self._tick is None:
-                self._tick = self._loop.call_later(self._linger, self._send_all)
+            self._send_soon()
         if not batch.deliveries or batch.deliveries[-1] is not delivery:
             batch.deliveries.append(delivery)
             delivery.joins()
@@ -194,13 +197,27 @@ class Publisher:
         batch.size += size
         self.bytes_in_flight += size
 
+    def _send_soon(self) -> None:
+        if self._tick is None:
+            self._tick = self._loop.call_later(self._linger, self._send_all)
+
     def _send_all(self) -> None:
         self._tick = None
         if self._replacing:
             return
-        now = self._loop.time()
+        now, cluster = self._loop.time(), self._producer.client.cluster
+        busy = {
+            one.leader
+            for one in self._partitions
+            if one.in_flight is not None and now - one.in_flight.sent_at < _TOGETHER_SECONDS
+        }
         for partition in self._partitions:
-            if partition.in_flight is not None:
+            if partition.in_flight is not None or not (partition.waiting or partition.open):
+                continue
+            partition.leader = cluster.leader_for_partition(KafkaPartition(self._topic, partition.number))
+            if partition.leader in busy:
+                # What goes to one broker goes in one request: many with little in each cost it, and us, far more.
+                self._send_soon()
                 continue
             batch = partition.waiting.popleft() if partition.waiting else partition.open
             if batch is partition.open:
@@ -223,9 +240,8 @@ class Publisher:
         self.bytes_in_flight -= batch.size
         batch.settle(error)
         if error is None:
-            if self._tick is None and (partition.open or partition.waiting):
-                # Few requests with much in each cost Kafka, and this process, far less than many with little.
-                self._tick = self._loop.call_later(self._linger, self._send_all)
+            if partition.open or partition.waiting:
+                self._send_soon()
         elif isinstance(error, asyncio.CancelledError):
             raise error
         elif producer is self._producer and not self._replacing:

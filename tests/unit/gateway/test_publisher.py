@@ -16,13 +16,17 @@ from bridge.gateway.publisher import Delivery, Publisher
 from schemas.settings import Settings
 
 PARTITIONS = 3
+LEADERS = (0, 0, 1)
 
 
 class Producer:
     """Stands where aiokafka's producer does; the test says what becomes of each batch."""
 
     def __init__(self) -> None:
-        cluster = SimpleNamespace(partitions_for_topic=lambda _topic: set(range(PARTITIONS)))
+        cluster = SimpleNamespace(
+            partitions_for_topic=lambda _topic: set(range(PARTITIONS)),
+            leader_for_partition=lambda one: LEADERS[one.partition],
+        )
         self.client = SimpleNamespace(cluster=cluster, close=self.stop)
         self._sender = SimpleNamespace(close=self.stop)
         self.sent: list[tuple[int, int, asyncio.Future[None]]] = []
@@ -112,6 +116,20 @@ async def test_one_batch_of_a_partition_is_in_flight(made: tuple[Publisher, list
     assert await rest.acknowledged(5)
     assert sum(count for _, count, _ in producer.sent) == 41
     assert len({partition for partition, _, _ in producer.sent}) == 1
+
+
+async def test_what_goes_to_one_broker_goes_together(made: tuple[Publisher, list[Producer]]) -> None:
+    """While it has something in hand more is gathered, unless it takes long; another broker is not waited for."""
+    publisher, (producer,) = made
+    add(publisher, 1, lambda _: None)
+    ((partition, _, _),) = await sent(producer, 1)
+    assert partition == 1
+    add(publisher, 2, lambda _: None)
+    await sent(producer, 2)
+    await asyncio.sleep(0.03)
+    assert [one[0] for one in producer.sent] == [1, 2]
+    await sent(producer, 3)
+    assert producer.sent[2][0] == 0
 
 
 async def test_a_partition_that_does_not_answer_is_refused_at_once(made: tuple[Publisher, list[Producer]]) -> None:
