@@ -18,8 +18,8 @@ from sinks.audit import acknowledge_lost
 from sinks.kafka import make_producer
 from sinks.kafka_admin import kafka_admin, log_bounds
 
-_BUDGET_SECONDS = 60.0
-"""Another fault may be holding everything up."""
+_BUDGET_SECONDS = 90.0
+"""Another fault may be holding everything up: a link that is half open takes a minute to be noticed."""
 
 
 class PartitionsAdded(Fault):

@@ -9,7 +9,7 @@ from faults.catalogue.base import Fault
 from faults.worker import AFTER_PUBLISHING, BEFORE_COMMIT, BEFORE_KAFKA_COMMIT, BETWEEN_STATEMENTS, MID_COPY
 
 WORKERS = frozenset({"workers"})
-_POINT_SECONDS = 40.0
+_POINT_SECONDS = 90.0
 """A point may take long to come when other faults hold everything up."""
 
 
