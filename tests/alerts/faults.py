@@ -81,7 +81,7 @@ async def age_a_dead_letter(product: Product) -> None:
 
     async def aged() -> bool:
         statement = (
-            "UPDATE bridge_event_raw SET updated_at = now() - interval '8 days' WHERE disposition = 'open' RETURNING 1"
+            "UPDATE bridge_event_raw SET outcome_at = now() - interval '8 days' WHERE disposition = 'open' RETURNING 1"
         )
         return bool(await fetch(product.settings, statement))
 

@@ -112,7 +112,7 @@ def test_an_alert_says_what_is_wrong_and_what_to_do(alert: str) -> None:
 
 
 # What others' processes and the gateway show.
-FOREIGN_METRICS = re.compile(r"up|process_\w+|node_\w+|bridge_gateway_\w+")
+FOREIGN_METRICS = re.compile(r"up|process_\w+|node_\w+")
 
 
 def test_the_rules_ask_for_metrics_that_exist() -> None:

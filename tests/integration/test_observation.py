@@ -98,7 +98,7 @@ async def test_the_backlog_is_told(stack, database_url: str, topic_prefix: str) 
             lambda: value("bridge_retries_waiting", tier="60s") == 1, budget_seconds=10, describe="a retry"
         )
         assert value("bridge_retries_overdue") == 0
-        await fetch(settings, "UPDATE bridge_event_raw SET updated_at = now() - interval '1 hour' WHERE raw_offset = 0"
+        await fetch(settings, "UPDATE bridge_event_raw SET outcome_at = now() - interval '1 hour' WHERE raw_offset = 0"
                     " AND disposition = 'open'")  # fmt: skip
         await fetch(settings, "UPDATE bridge_event_raw SET disposition = 'discarded' WHERE disposition = 'open'")
         await wait_until(lambda: value("bridge_dead_letters_open", reason="schema_violation") is None,
