@@ -5,6 +5,7 @@ import base64
 import csv
 import json
 from collections.abc import Callable
+from datetime import datetime, timedelta
 from pathlib import Path
 from subprocess import CompletedProcess
 from typing import Any
@@ -17,6 +18,7 @@ from support.settled import environment_of, fetch, settings_for, settle_everythi
 from schemas.settings import Settings
 
 pytestmark = pytest.mark.timeout(180)
+RETRIES = timedelta(milliseconds=400)  # the delays of `settings_for`
 Dlq = Callable[..., CompletedProcess[bytes]]
 
 
@@ -69,6 +71,8 @@ async def test_from_groups_to_one_dead_letter_to_its_end(settings: Settings, tmp
     shown = document(await asyncio.to_thread(dlq, "show", line["provenance"], *ask))
     assert json.loads(shown["payload"])["script_id"] == "nobody"
     assert [(one["provenance"], one["state"]) for one in shown["lives"]] == [(line["provenance"], "dropped")]
+    times = [datetime.fromisoformat(shown[name]) for name in ("first_failed_at", "dropped_at")]
+    assert times[1] - times[0] >= RETRIES, "it was dropped after its retries, not when it first failed"
     told = (await asyncio.to_thread(dlq, "show", line["provenance"])).stdout.decode()
     assert '"script_id": "nobody"' in told
 
