@@ -30,8 +30,8 @@ CHANGES = {
     "column": ("ALTER TABLE bridge_event DROP COLUMN currency", "column bridge_event.currency: missing; expected text"),
     "new column": ("ALTER TABLE org ADD COLUMN extra int", "column org.extra: not expected; found integer"),
     "type": (
-        "ALTER TABLE bridge_event_raw ALTER COLUMN site_id TYPE integer",
-        "column bridge_event_raw.site_id: is integer; expected bigint",
+        "ALTER TABLE stream_offset ALTER COLUMN lost TYPE integer",
+        "column stream_offset.lost: is integer; expected bigint",
     ),
     "nullability": (
         "ALTER TABLE bridge_event ALTER COLUMN event_id DROP NOT NULL",
