@@ -31,7 +31,7 @@ CHANGES = {
     "new column": ("ALTER TABLE org ADD COLUMN extra int", "column org.extra: not expected; found integer"),
     "type": (
         "ALTER TABLE stream_offset ALTER COLUMN lost TYPE integer",
-        "column stream_offset.lost: is integer; expected bigint",
+        "column stream_offset.lost: is integer not null default 0; expected bigint not null default 0",
     ),
     "nullability": (
         "ALTER TABLE bridge_event ALTER COLUMN event_id DROP NOT NULL",
