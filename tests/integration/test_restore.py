@@ -53,8 +53,8 @@ async def finished(settings: Settings, raw_events: int) -> bool:
 
 
 async def rows(settings: Settings) -> set[tuple[object, ...]]:
-    """The events without what says how and when they were read."""
-    own = {"raw_partition", "raw_offset", "attempt", "normalized_at", "received_at"}
+    """The events without what says how and when they were read, and when the copy was made that was read first."""
+    own = {"raw_partition", "raw_offset", "attempt", "normalized_at", "received_at", "occurred_at"}
     found = await fetch(settings, "SELECT * FROM bridge_event")
     made = [tuple(value for name, value in row.items() if name not in own) for row in found]
     assert len(set(made)) == len(made)

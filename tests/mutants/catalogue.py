@@ -150,7 +150,7 @@ MUTANTS = [
     Mutant(
         "stands",
         "the look whether all of a lane's partitions stand where it left them",
-        (("            check_stands(stored, stands)\n", ""),),
+        (("                check_stands(stored, stands)\n", ""),),
         (f"{LANE}::test_a_busy_lane_follows_a_partition_that_moved",),
     ),
     Mutant(
