@@ -3,6 +3,7 @@
 PYTHON ?= python3
 UV ?= uv
 ARGS ?=
+PROCESSES ?= 3
 SEED ?= 1
 SEEDS ?= 1
 EVENTS ?= 100000
@@ -32,8 +33,9 @@ demo: install ## Send a known mix of events through a real Kafka and Postgres, a
 up: install ## Run Kafka, Postgres and a worker on this machine until Ctrl-C
 	@$(BIN)/bridge up $(ARGS)
 
-test: install ## Run the tests (ARGS=tests/unit for some of them)
-	$(PYTHON_BIN) -m pytest --ignore=tests/wheel --ignore=tests/browser --ignore=tests/alerts/test_live.py $(ARGS)
+test: install ## Run the tests (ARGS=tests/unit for some of them, PROCESSES=0 for one after another)
+	$(PYTHON_BIN) -m pytest -n $(PROCESSES) --dist worksteal --ignore=tests/wheel --ignore=tests/browser \
+		--ignore=tests/alerts/test_live.py $(ARGS)
 
 test-alerts: install ## Hold the alerts against the running product, ten minutes of health and real faults (SHORT=1: three)
 	$(PYTHON_BIN) -m pytest tests/alerts/test_live.py $(if $(SHORT),-k 'well or refuses or tenth') $(ARGS)

@@ -95,15 +95,15 @@ MUTANTS = [
         "the order: what is to be published is published once Postgres has committed",
         (
             (
-                "            await self._publisher.publish([failure for one in outcomes for failure in one.failures])\n",
-                "",
+                "await self._publisher.publish([failure for one in outcomes for failure in one.failures])\n",
+                "pass\n",
             ),
             (
-                "                return await self._sink.commit(outcomes)\n",
+                "                    return await self._sink.commit(outcomes)\n",
                 (
-                    "                committed = await self._sink.commit(outcomes)\n"
-                    "                await self._publisher.publish([one for each in outcomes for one in each.failures])\n"
-                    "                return committed\n"
+                    "                    committed = await self._sink.commit(outcomes)\n"
+                    "                    await self._publisher.publish([one for each in outcomes for one in each.failures])\n"
+                    "                    return committed\n"
                 ),
             ),
         ),
