@@ -14,13 +14,11 @@ import pytest
 from support.gateway import raw_records
 from support.programs import CHECKOUT, environment
 from support.restarts import RestartedGateway
-from support.settled import fetch, prepare, settings_for, working
+from support.settled import fetch, working
 from support.wait import wait_until
 
 from bridge.client import BridgeClient, NotDelivered, Options
-from bridge.stack import StackAddresses
 from schemas.settings import Settings
-from sinks.script_tokens import create_token
 
 pytestmark = pytest.mark.timeout(240)
 
@@ -34,18 +32,6 @@ with BlockingBridgeClient(url, "s1", key, Options(spool=spool, batch_events=50))
         print(client.track("click", {"number": number}), flush=True)
     client.close(120)
 """
-
-
-@pytest.fixture
-async def settings(stack: StackAddresses, database_url: str, topic_prefix: str) -> Settings:
-    made = settings_for(stack.kafka, database_url, topic_prefix)
-    await prepare(made)
-    return made
-
-
-@pytest.fixture
-async def key(settings: Settings) -> str:
-    return (await create_token(settings.dsn, "s1")).text
 
 
 @pytest.fixture

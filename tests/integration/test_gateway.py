@@ -14,10 +14,9 @@ import httpx
 import psutil
 import pytest
 from support.gateway import ORIGIN, SECRET, Gateway, bearer, body, gateway, raw_records
-from support.settled import fetch, prepare, settings_for, working
+from support.settled import fetch, working
 from support.wait import wait_until
 
-from bridge.stack import StackAddresses
 from schemas.settings import Settings
 from sinks.registry_admin import add_script, set_enabled
 from sinks.script_tokens import create_token, revoke_token
@@ -27,18 +26,10 @@ EVENTS = "/api/bridge/s1/events"
 
 
 @pytest.fixture
-async def settings(stack: StackAddresses, database_url: str, topic_prefix: str) -> Settings:
-    """Topics, scripts s1 to s3, and an origin of the first."""
-    made = settings_for(stack.kafka, database_url, topic_prefix)
-    await prepare(made)
-    await add_script(made.dsn, "s1", 1, origins=[ORIGIN])
-    return made
-
-
-@pytest.fixture
-async def key(settings: Settings) -> str:
-    """An API key of s1."""
-    return (await create_token(settings.dsn, "s1")).text
+async def settings(settings: Settings) -> Settings:
+    """The first script has an origin too."""
+    await add_script(settings.dsn, "s1", 1, origins=[ORIGIN])
+    return settings
 
 
 @pytest.fixture

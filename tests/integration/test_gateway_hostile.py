@@ -10,28 +10,13 @@ from pathlib import Path
 import httpx
 import pytest
 from support.gateway import Gateway, bearer, gateway, raw_connection, raw_records
-from support.settled import prepare, settings_for
 from support.wait import wait_until
 
-from bridge.stack import StackAddresses
 from schemas.settings import Settings
-from sinks.script_tokens import create_token
 
 EVENTS = "/api/bridge/s1/events"
 MEGABYTE = 1024 * 1024
 IDLE = 2000
-
-
-@pytest.fixture
-async def settings(stack: StackAddresses, database_url: str, topic_prefix: str) -> Settings:
-    made = settings_for(stack.kafka, database_url, topic_prefix)
-    await prepare(made)
-    return made
-
-
-@pytest.fixture
-async def key(settings: Settings) -> str:
-    return (await create_token(settings.dsn, "s1")).text
 
 
 @pytest.fixture

@@ -1,0 +1,22 @@
+"""Fixtures of the tests that go through a gateway: its settings, with everything prepared, and an API key."""
+
+import pytest
+from support.settled import prepare, settings_for
+
+from bridge.stack import StackAddresses
+from schemas.settings import Settings
+from sinks.script_tokens import create_token
+
+
+@pytest.fixture
+async def settings(stack: StackAddresses, database_url: str, topic_prefix: str) -> Settings:
+    """Topics, and scripts s1 to s3."""
+    made = settings_for(stack.kafka, database_url, topic_prefix)
+    await prepare(made)
+    return made
+
+
+@pytest.fixture
+async def key(settings: Settings) -> str:
+    """An API key of s1."""
+    return (await create_token(settings.dsn, "s1")).text
