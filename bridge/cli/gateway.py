@@ -5,6 +5,7 @@ import secrets
 from typing import Annotated, Any
 
 import typer
+from pydantic import SecretStr
 
 from bridge.cli.common import Verbose, command_settings, result, run, say
 
@@ -25,9 +26,10 @@ def gateway(
     settings = command_settings(verbose=verbose, guarded=True, service="bridge-gateway", **given)
     if settings.secret_key is None and settings.env != "production":
         say("warning: BRIDGE_SECRET_KEY is not set: browsers' tokens are good until this gateway ends")
+        secret = secrets.token_hex(32)
         # Its processes read their settings from the environment.
-        os.environ["BRIDGE_SECRET_KEY"] = secrets.token_hex(32)
-        settings = command_settings(verbose=verbose, guarded=True, service="bridge-gateway", **given)
+        os.environ["BRIDGE_SECRET_KEY"] = secret
+        settings = settings.model_copy(update={"secret_key": SecretStr(secret)})
     from bridge.gateway.server import address_of, listening_socket, serve, serve_with_processes
     from streams.start import ready
 
