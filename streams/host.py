@@ -1,18 +1,16 @@
 """Runs the Faust worker in this process, from its start to its exit code."""
 
-import gc
 import os
 import sys
 import threading
 from collections.abc import Callable
 
 import faust
+from aiokafka.errors import KafkaConnectionError
 
-from schemas.errors import BridgeError
+from schemas.errors import BridgeError, EnvironmentUnfit
 from schemas.settings import Settings
-
-# Batches are thousands of young objects that die together; looking for cycles among them cost a fifth of the time.
-GC_THRESHOLDS = (100_000, 50, 50)
+from streams.garbage import search_rarely
 
 # Faust stops its own clients within seconds, or never: its consumer's thread can die on a Kafka that is away.
 REST_SECONDS = 15.0
@@ -34,9 +32,7 @@ def end_without_rest(code: int, cleanup: Callable[[], None]) -> None:
 
 def host(app: faust.App, settings: Settings) -> int:
     """Runs until stopped; 0 after a clean stop, 3 if a service was away at start, 1 after any other failure."""
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(*GC_THRESHOLDS)
+    search_rarely()
     worker = faust.Worker(app, loglevel=settings.log_level, redirect_stdouts=False, override_logging=False, quiet=True)
     try:
         worker.execute_from_commandline()
@@ -50,6 +46,9 @@ def _exit_code(end: SystemExit) -> int:
     if not end.code:
         return 0
     error = end.__context__
-    while error is not None and not isinstance(error, BridgeError):
+    while error is not None and not isinstance(error, BridgeError | KafkaConnectionError):
         error = error.__cause__ or error.__context__
-    return 1 if error is None else error.exit_code
+    if error is None:
+        return 1
+    # Faust's own clients know no other way to say at start that Kafka is away; later they wait for it.
+    return error.exit_code if isinstance(error, BridgeError) else EnvironmentUnfit.exit_code

@@ -27,6 +27,7 @@ from sinks import metrics
 from sinks.kafka_connection import name_closed_connections
 from sinks.metrics import product_version
 from sinks.readiness import ALIVE
+from streams.garbage import search_rarely
 from streams.logs import configure_logs
 
 _GAUGES_SECONDS = 1.0
@@ -44,7 +45,9 @@ def process_app() -> Front:
     quiet_server()
     name_closed_connections()
     BoundedProtocol.bound(settings)
-    return create_app(settings)
+    app = create_app(settings)
+    search_rarely()
+    return app
 
 
 def quiet_server() -> None:

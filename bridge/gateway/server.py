@@ -18,6 +18,7 @@ from bridge.gateway.exposition import DIRECTORY
 from bridge.gateway.protocol import BoundedProtocol
 from schemas.errors import EnvironmentUnfit
 from schemas.settings import Settings
+from streams.garbage import search_rarely
 
 _BACKLOG = 2048
 
@@ -85,6 +86,7 @@ async def serve(settings: Settings, bound: socket.socket) -> None:
     _allow_files()
     quiet_server()
     BoundedProtocol.bound(settings)
+    search_rarely()
     await Server(_config(settings, create_app(settings))).serve(sockets=[bound])
 
 

@@ -1,7 +1,6 @@
 """What the verbs on replays share: the plan that is meant, how a job ends, and how reports and results are shown."""
 
-import gc
-from typing import Annotated, Any, Final
+from typing import Annotated, Any
 
 import typer
 from rich.table import Table
@@ -14,11 +13,11 @@ from schemas.replay import Forecast, Outcome, Plan, PlanReport, ReplaySummary
 from schemas.settings import Settings, duration_seconds
 from sinks.postgres import connection
 from sinks.replays.plans import find_plan
+from streams.garbage import search_rarely
 
 PlanId = Annotated[str, typer.Argument(metavar="PLAN", help="The plan's id, or how it begins.")]
 TimeoutSec = Annotated[float | None, typer.Option("--timeout-sec", min=0.001, help="End after so long.")]
 
-_GC_THRESHOLDS: Final = (100_000, 20, 100)
 _WORDS = {
     Forecast.PASSES: "would pass",
     Forecast.FAILS_THE_SAME: "would fail the same way",
@@ -39,9 +38,7 @@ def perform_or_exit(
     show: Any = None,
 ) -> S:
     """Runs the job; ends the command here unless all went well."""
-    # In thousands of items at a time, the collector would cost as much as the work.
-    gc.freeze()
-    gc.set_threshold(*_GC_THRESHOLDS)
+    search_rarely()
     options = RunOptions(scope, dry_run, timeout_sec=timeout_sec, json_output=json_output)
     summary, code = run(perform(job, settings, options))
     if show is not None and json_output != "-":
