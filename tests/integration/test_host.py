@@ -127,6 +127,35 @@ async def test_a_service_that_goes_away_while_the_host_starts(stack, database_ur
     assert ended.returncode == 3, ended.stderr[-3000:]
 
 
+KAFKA_WENT = """
+import sys
+from mode.loop import use
+use("uvloop")
+import streams.app
+from schemas.settings import load_settings
+from streams.host import host
+async def answered(_settings):
+    pass
+async def started(_worker):
+    pass
+streams.app.ready = answered
+streams.app.Worker.start = started
+settings = load_settings()
+sys.exit(host(streams.app.create_app(settings), settings))
+"""
+
+
+async def test_kafka_that_goes_away_before_faust_connects(stack, database_url: str, topic_prefix: str) -> None:
+    """It answered the command and the worker, and is gone when Faust's own clients connect: exit code 3 as for any service."""
+    settings = settings_for(stack.kafka, database_url, topic_prefix)
+    gone = environment(settings, BRIDGE_KAFKA_BOOTSTRAP_SERVERS="127.0.0.1:1")
+
+    ended = subprocess.run(python(KAFKA_WENT), env=gone, capture_output=True, timeout=60)
+
+    assert b"Unable connect" in ended.stderr
+    assert ended.returncode == 3, ended.stderr[-3000:]
+
+
 async def test_a_database_that_is_read_only_at_start(stack, database_url: str, topic_prefix: str) -> None:
     """As after a failover to a replica: in development, where a start writes, it is refused with 3, too."""
     settings = settings_for(stack.kafka, database_url, topic_prefix)
