@@ -78,6 +78,7 @@ async def test_nothing_is_thrown_into_the_page(open_shop: OpenShop) -> None:
     shop = await open_shop()
     page = await shop.open()
     await page.evaluate(NONSENSE)
+    assert await queue_of(page) == []
     await page.evaluate(f"localStorage['bridge:{shop.script_id}:token'] = 'not json'")
     await page.evaluate(f"localStorage['bridge:{shop.script_id}:event:0'] = 'not an event'")
     sound = await page.evaluate("bridge('track', 'click')")

@@ -1,15 +1,20 @@
 """A shop that has the snippet on its page: its tabs, its gateway, and what became of its events."""
 
+import json
 import shutil
-from collections.abc import Awaitable, Callable, Sequence
+from collections import Counter
+from collections.abc import Awaitable, Callable, Collection, Sequence
+from dataclasses import dataclass
 
 import asyncpg
-from playwright.async_api import BrowserContext, Page
+from playwright.async_api import BrowserContext, Page, Request, Response
 
 from support.restarts import RestartedGateway
 from support.wait import wait_until
 
 ARRIVAL_SECONDS = 40
+TAKEN = 202
+NEVER_SENT = ("net::ERR_CONNECTION_REFUSED", "net::ERR_INTERNET_DISCONNECTED")
 STUB = "<script>window.bridge=window.bridge||function(){(bridge.q=bridge.q||[]).push(arguments)}</script>"
 
 
@@ -20,8 +25,34 @@ def program(*names: str) -> str:
     return found
 
 
+@dataclass
+class Post:
+    """One request with events: how it was answered (0: not), and when it went and was answered, by the browser's clock."""
+
+    request: Request
+    ids: list[str]
+    status: int = 0
+    asked: str = ""
+    never_sent: bool = False
+
+    @property
+    def sent_at(self) -> float:
+        """Seconds since the epoch."""
+        return self.request.timing["startTime"] / 1000
+
+    @property
+    def answered_at(self) -> float:
+        """Seconds since the epoch."""
+        return self.sent_at + self.request.timing["responseStart"] / 1000
+
+    @property
+    def unsure(self) -> bool:
+        """Whether Kafka may have the events although the page was not told so."""
+        return not self.never_sent and (self.status == 0 or self.status >= 500)
+
+
 class Shop:
-    """One script's page; `faults` is what scripts threw into it."""
+    """One script's page; `faults` is what scripts threw into it, `posts` what all its pages sent."""
 
     def __init__(
         self,
@@ -36,6 +67,10 @@ class Shop:
         self.context = context
         self.origin = ""
         self.faults: list[str] = []
+        self.posts: list[Post] = []
+        context.on("request", self._sent)
+        context.on("response", self._answered)
+        context.on("requestfailed", self._failed)
         self._attributes = attributes
         self._connection = connection
 
@@ -64,6 +99,42 @@ class Shop:
             "SELECT * FROM bridge_event WHERE script_id = $1 ORDER BY occurred_at, event_id", self.script_id
         )
         return found
+
+    def _sent(self, request: Request) -> None:
+        if request.method == "POST" and f"/{self.script_id}/events" in request.url:
+            self.posts.append(Post(request, [one["event_id"] for one in json.loads(request.post_data or "")["events"]]))
+
+    def _answered(self, response: Response) -> None:
+        for post in self.posts:
+            if post.request == response.request:
+                post.status = response.status
+                post.asked = response.headers.get("retry-after", "")
+
+    def _failed(self, request: Request) -> None:
+        for post in self.posts:
+            if post.request == request:
+                post.never_sent = request.failure in NEVER_SENT
+
+    async def settled_once(self, by_beacon: int = 0) -> None:
+        """Returns when all that was taken is settled: no event was sent again after its 202, by whichever page.
+
+        A beacon of a page that is gone is no request that the browser's driver tells of.
+        """
+        taken = Counter(one for post in self.posts if post.status == TAKEN for one in post.ids)
+        again = {one for one, count in taken.items() if count > 1}
+        assert not again, f"{len(again)} events were sent again after their 202: {self._told(again)}"
+
+        async def settled() -> bool:
+            return len(await self.rows()) + await self.doubles() >= taken.total()
+
+        await wait_until(settled, budget_seconds=ARRIVAL_SECONDS, describe=f"{taken.total()} events settled")
+        unsure = by_beacon + sum(len(post.ids) for post in self.posts if post.unsure)
+        assert (doubles := await self.doubles()) <= unsure, f"{doubles} copies, {unsure} unsure: {self._told()}"
+
+    def _told(self, ids: Collection[str] = ()) -> list[tuple[str, int, int]]:
+        """Of posts that bear one of these events, or of all: when by the browser's clock, how many events, what status."""
+        posts = [post for post in self.posts if not ids or set(ids) & set(post.ids)]
+        return [(f"{post.sent_at:.3f} to {post.answered_at:.3f}", len(post.ids), post.status) for post in posts]
 
     async def doubles(self) -> int:
         """How many copies of the script's events were taken out as duplicates."""

@@ -8,13 +8,14 @@
 
   const MOST_EVENTS = 1000, MOST_CHARACTERS = 1e6, LONGEST_EVENT = 65000;
   const BATCH_EVENTS = 50, BATCH_BYTES = 5e4, KEEPALIVE_BYTES = 6e4;
-  const LINGER = 500, LONGEST_PAUSE = 6e4, LONGEST_ASKED = 36e5, POST_TIMEOUT = 15e3;
-  const prefix = `bridge:${place[2]}:`, QUEUE = prefix + 'event:';
+  const LINGER = 500, LONGEST_PAUSE = 6e4, LONGEST_ASKED = 36e5, POST_TIMEOUT = 15e3, STORAGE_LAG = 5e3;
+  const prefix = `bridge:${place[2]}:`, QUEUE = prefix + 'event:', SENT = prefix + 'sent:';
   const TOKEN = prefix + 'token', CHOICE = prefix + 'choice', WAIT = prefix + 'wait';
   const postUrl = `${place[1]}/api/bridge/${place[2]}/events`;
   const tokenUrl = `${place[1]}/bridge/${place[2]}/token`;
   const memory = {};  // what localStorage does not take: all, where the page forbids it
   const mine = new Set();  // what this page tracked and nobody acknowledged: a beacon takes it along
+  const held = new Set();  // lets go of a lock
   let mostEvents = BATCH_EVENTS, failures = 0, timer = 0, due = 0, busy = false, leaving = false;
 
   const attempt = (work, otherwise) => { try { return work(); } catch (error) { return otherwise?.(error); } };
@@ -93,6 +94,7 @@
   };
   // Resolves to the milliseconds until the next try, or to nothing when all is sent.
   const sendAll = async () => {
+    await forgetOthers();
     for (let batch; (batch = next()).keys.length;) {
       const left = Math.min(read(WAIT) - Date.now(), LONGEST_ASKED);
       const ms = left > 0 ? left : await send(batch);
@@ -101,6 +103,21 @@
       remove(WAIT);
     }
   };
+  // What another tab removes is seen here only a little later: till then its locks say what it has sent.
+  const forgetOthers = async () => {
+    const locks = await navigator.locks?.query();
+    locks?.held.forEach(({ name }) => {
+      if (name.startsWith(SENT)) name.slice(SENT.length).split(' ').forEach((id) => drop(QUEUE + id));
+    });
+  };
+  const tellOthers = (keys) => navigator.locks && new Promise((told) => {
+    const name = SENT + keys.map((key) => key.slice(QUEUE.length)).join(' ');
+    navigator.locks.request(name, () => new Promise((release) => {
+      held.add(release);
+      setTimeout(() => { held.delete(release); release(); }, STORAGE_LAG);
+      told();
+    })).then(told, told);
+  });
   // The next events, each with the time of sending: by it the stream corrects this machine's clock.
   const next = (only) => {
     const keys = [], texts = [];
@@ -132,6 +149,7 @@
     if (!answer.ok && !refused) return pause(answer);
     batch.keys.forEach(drop);
     mostEvents = BATCH_EVENTS;
+    await tellOthers(batch.keys);
   };
   const keptToken = () => {
     const kept = attempt(() => JSON.parse(read(TOKEN)));
@@ -173,7 +191,12 @@
   };
 
   const listen = (target, name, handler) => target.addEventListener(name, () => attempt(handler));
-  listen(window, 'pagehide', () => { leaving = true; beacon(); });
+  listen(window, 'pagehide', () => {
+    leaving = true;
+    beacon();
+    // A page that holds locks can't be kept for the way back.
+    held.forEach((release) => release());
+  });
   listen(window, 'pageshow', () => { leaving = false; schedule(0); });
   listen(window, 'online', () => { failures = 0; schedule(0); });
   listen(document, 'visibilitychange', () => { if (document.visibilityState == 'hidden') flush(); });
