@@ -2,8 +2,7 @@
 
 import asyncio
 import zlib
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from typing import Final
 
 from bridge.gateway.answer import Message, Receive
@@ -26,16 +25,30 @@ class Room:
         self._most = most_bytes
         self.taken = 0
 
-    @contextmanager
-    def holding(self, size: int) -> Iterator[None]:
-        """Holds so many bytes; raises Problem if there is no room for them."""
+    def holding(self, size: int) -> "_Held":
+        """Holds so many bytes while its block runs, which raises Problem if there is no room for them."""
+        return _Held(self, size)
+
+    def take(self, size: int) -> None:
         if self.taken + size > self._most:
             raise Problem(Code.OVERLOADED, "too many bytes of other requests are in hand")
         self.taken += size
-        try:
-            yield
-        finally:
-            self.taken -= size
+
+
+class _Held:
+    """A generator's context would cost more than all that it guards."""
+
+    __slots__ = ("_room", "_size")
+
+    def __init__(self, room: Room, size: int) -> None:
+        self._room = room
+        self._size = size
+
+    def __enter__(self) -> None:
+        self._room.take(self._size)
+
+    def __exit__(self, *_: object) -> None:
+        self._room.taken -= self._size
 
 
 class BodyLimits:
@@ -56,10 +69,12 @@ class BodyLimits:
             raise Problem(Code.BODY_TOO_LARGE, f"at most {self.most_bytes} bytes")
         return int(length)
 
-    async def read(self, receive: Receive, headers: Mapping[bytes, bytes]) -> bytes:
-        """The whole body, inflated; raises Problem, or ClientGone."""
+    async def read(self, receive: Receive, headers: Mapping[bytes, bytes], *, whole: bool = False) -> bytes:
+        """The whole body, inflated; raises Problem, or ClientGone. What has arrived `whole` needs no clock."""
         gzipped = _encoding(headers) == b"gzip"
-        message = await self._next(receive, None)
+        message = await (receive() if whole else self._next(receive, None))
+        if message["type"] == "http.disconnect":
+            raise ClientGone
         body: bytes = message.get("body", b"")
         if message.get("more_body", False):
             body = await self._rest(receive, body)

@@ -13,7 +13,7 @@ from bridge.gateway.idempotency import idempotency_key
 from bridge.gateway.ids import uuid7s
 from bridge.gateway.problems import Code, Problem
 from bridge.gateway.publisher import Delivery, HeaderList
-from bridge.gateway.request import Request
+from bridge.gateway.request import WHOLE_BODY, Request
 from bridge.gateway.services import Services
 from bridge.publish.lines import MAX_LINE_BYTES
 from schemas import headers as names
@@ -72,7 +72,7 @@ async def receive_events(services: Services, request: Request) -> tuple[Grant, b
     """Who sends, the inflated body, and its events, within all limits; raises Problem."""
     headers = request.headers
     grant = admit(services.producers, services.tokens, request.script_id, headers, request.query)
-    body = await services.body.read(request.receive, headers)
+    body = await services.body.read(request.receive, headers, whole=WHOLE_BODY in request.scope)
     media_type = headers.get(b"content-type", b"").partition(b";")[0].strip().lower()
     elements = split(body, lines=media_type in LINES_TYPES)
     count = len(elements.values)

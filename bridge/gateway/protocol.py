@@ -9,6 +9,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from bridge.gateway.ids import request_ids
 from bridge.gateway.problems import Code, Problem
+from bridge.gateway.request import WHOLE_BODY
 from schemas.settings import Settings
 from sinks import metrics
 
@@ -88,6 +89,10 @@ class BoundedProtocol(HttpToolsProtocol):
         self._in_headers = False
         self._unwatch()
         super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        self.scope[WHOLE_BODY] = True  # type: ignore[typeddict-unknown-key]  # ASGI lets servers add to it
+        super().on_message_complete()
 
     def _count(self, size: int) -> None:
         self._said_bytes += size

@@ -78,10 +78,11 @@ def _give_up(waiter: "asyncio.Future[None]") -> None:
 class _Batch:
     """Records of one partition that go together."""
 
-    __slots__ = ("builder", "deliveries", "sent_at", "size")
+    __slots__ = ("builder", "deliveries", "due", "sent_at", "size")
 
-    def __init__(self, builder: Any) -> None:
+    def __init__(self, builder: Any, due: float) -> None:
         self.builder = builder
+        self.due = due
         self.deliveries: list[Delivery] = []
         self.size = 0
         self.sent_at = 0.0
@@ -118,6 +119,7 @@ class Publisher:
         self._producer = self._make()
         self._partitions: list[_Partition] = []
         self._tick: asyncio.TimerHandle | None = None
+        self._tick_at = 0.0
         self._tasks: set[asyncio.Task[None]] = set()
         self._replacing = False
         self._keyless = 0
@@ -187,7 +189,7 @@ class Publisher:
         if batch is None or batch.builder.append(timestamp=None, key=key, value=value, headers=headers) is None:
             if batch is not None:
                 partition.waiting.append(batch)
-            batch = partition.open = _Batch(self._producer.create_batch())
+            batch = partition.open = _Batch(self._producer.create_batch(), self._loop.time() + self._linger)
             batch.builder.append(timestamp=None, key=key, value=value, headers=headers)
             self._send_soon()
         if not batch.deliveries or batch.deliveries[-1] is not delivery:
@@ -199,7 +201,18 @@ class Publisher:
 
     def _send_soon(self) -> None:
         if self._tick is None:
-            self._tick = self._loop.call_later(self._linger, self._send_all)
+            self._send_at(self._loop.time() + self._linger)
+
+    def _send_by(self, due: float) -> None:
+        """What has waited for a broker's answer has been gathered for as long, and goes at once."""
+        if self._tick is None or due < self._tick_at:
+            self._send_at(due)
+
+    def _send_at(self, due: float) -> None:
+        if self._tick is not None:
+            self._tick.cancel()
+        self._tick_at = due
+        self._tick = self._loop.call_at(due, self._send_all)
 
     def _send_all(self) -> None:
         self._tick = None
@@ -240,8 +253,8 @@ class Publisher:
         self.bytes_in_flight -= batch.size
         batch.settle(error)
         if error is None:
-            if partition.open or partition.waiting:
-                self._send_soon()
+            if next_one := partition.waiting[0] if partition.waiting else partition.open:
+                self._send_by(next_one.due)
         elif isinstance(error, asyncio.CancelledError):
             raise error
         elif producer is self._producer and not self._replacing:

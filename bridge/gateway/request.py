@@ -11,6 +11,9 @@ from bridge.gateway.ids import RequestIds
 
 _NETWORK_BITS: Final = 64
 
+WHOLE_BODY: Final = "bridge.whole_body"
+"""In the scope of a request whose body has arrived whole: its receive has it at once."""
+
 
 @dataclass(slots=True)
 class Request:
