@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from typing import Final, NamedTuple, Protocol
 from urllib.parse import parse_qs
 
-from bridge.gateway.problems import Code, Problem
 from bridge.gateway.tokens import Tokens
+from bridge.http.problems import Code, Problem
 from schemas.api_key import PREFIX, ApiKey, read_key
 from schemas.registry import Registry, Script
 

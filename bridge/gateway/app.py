@@ -1,7 +1,6 @@
 """One gateway process: its services, started and stopped with the server, and the routes that are not a script's."""
 
 import asyncio
-import logging
 import multiprocessing
 import os
 import signal
@@ -14,13 +13,14 @@ from fastapi import FastAPI, Request, Response
 from fastapi.responses import HTMLResponse, JSONResponse
 from starlette.exceptions import HTTPException
 
-from bridge.gateway.docs_page import docs_page
-from bridge.gateway.exposition import exposition
 from bridge.gateway.front import Front
 from bridge.gateway.openapi import completed
-from bridge.gateway.problems import Code, Problem
-from bridge.gateway.protocol import BoundedProtocol
 from bridge.gateway.services import Services
+from bridge.http.docs_page import docs_page
+from bridge.http.exposition import exposition
+from bridge.http.problems import Code, Problem
+from bridge.http.protocol import BoundedProtocol
+from bridge.http.server import quiet_server
 from schemas.errors import BridgeError
 from schemas.settings import Settings, load_settings
 from sinks import metrics
@@ -45,11 +45,6 @@ def process_app() -> Front:
     name_closed_connections()
     BoundedProtocol.bound(settings)
     return create_app(settings)
-
-
-def quiet_server() -> None:
-    """What a client sends is no news for uvicorn's log; that it was refused is counted."""
-    logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
 
 
 def create_app(settings: Settings) -> Front:

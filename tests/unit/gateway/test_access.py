@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 import pytest
 
 from bridge.gateway.access import admit, allowed_origin, origin_of
-from bridge.gateway.problems import Code, Problem
 from bridge.gateway.tokens import Tokens
+from bridge.http.problems import Code, Problem
 from schemas.api_key import ApiKey, make_key
 from schemas.registry import Registry, Script
 

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Final
 
-from bridge.gateway.answer import Message, Receive
-from bridge.gateway.problems import Code, Problem
+from bridge.http.answer import Message, Receive
+from bridge.http.problems import Code, Problem
 
 _GZIP: Final = 31  # zlib's word for a window of 32 KiB in gzip's wrapping
 _MOST_MEMBERS = 16
