@@ -16,7 +16,7 @@ from starlette.exceptions import HTTPException
 from bridge.gateway.front import Front
 from bridge.gateway.openapi import completed
 from bridge.gateway.services import Services
-from bridge.http.docs_page import docs_page
+from bridge.http.docs_page import POLICY, docs_page
 from bridge.http.exposition import exposition
 from bridge.http.problems import Code, Problem
 from bridge.http.protocol import BoundedProtocol
@@ -31,7 +31,6 @@ from streams.logs import configure_logs
 
 _GAUGES_SECONDS = 1.0
 _RESTART_SECONDS = 1.0
-_POLICY = "default-src 'none'; style-src 'unsafe-inline'"
 _NOT_FOUND, _METHOD_NOT_ALLOWED = 404, 405
 
 log = structlog.get_logger(__name__)
@@ -137,7 +136,7 @@ def _add_routes(app: FastAPI, front: Front, settings: Settings) -> None:
     async def docs() -> HTMLResponse:
         return HTMLResponse(
             docs_page(_openapi(app, settings)),
-            headers={"content-security-policy": "default-src 'none'; style-src 'unsafe-inline'"},
+            headers={"content-security-policy": POLICY},
         )
 
     @app.exception_handler(HTTPException)

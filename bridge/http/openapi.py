@@ -12,12 +12,12 @@ ID_HEADERS: Final = {
 }
 
 
-def refusals(*codes: Code) -> dict[str, Any]:
+def refusals(*codes: Code) -> dict[int | str, Any]:
     """The answers by status, each with the codes that it can bear."""
     by_status: dict[int, list[Code]] = {}
     for code in codes:
         by_status.setdefault(REFUSALS[code].status.value, []).append(code)
-    answers: dict[str, Any] = {}
+    answers: dict[int | str, Any] = {}
     for status, found in sorted(by_status.items()):
         headers: dict[str, Any] = dict(ID_HEADERS)
         if any(REFUSALS[code].retry_after for code in found):
