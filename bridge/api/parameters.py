@@ -22,7 +22,11 @@ _LONGEST_CANCEL: Final = 60.0
 
 
 def _moment(value: Any) -> Any:
-    return moment(value, datetime.now(UTC)) if isinstance(value, str) else value
+    if value is None or isinstance(value, datetime):
+        return value
+    if not isinstance(value, str):
+        raise ValueError("give an age such as 2h, or RFC 3339 text such as 2026-11-21T14:00:00Z")  # noqa: TRY004  # pydantic's
+    return moment(value, datetime.now(UTC))
 
 
 def _any(value: Any) -> Any:
