@@ -50,7 +50,7 @@ async def alive() -> dict[str, str]:
 @health.get("/ready", summary="Whether it can answer, and how its services are",
             responses={503: {"description": "Postgres is away", "content": {"application/json": {"schema": {"type": "object"}}}}})  # fmt: skip
 async def ready(request: Request) -> Response:
-    """503 without Postgres or tokens, 200 but `degraded` without Kafka: everything but replays goes on."""
+    """503 without Postgres or tokens, 200 but `degraded` without Kafka: reading goes on."""
     status, body = await request.app.state.services.readiness.ready()
     return JSONResponse(body, status)
 

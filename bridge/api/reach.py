@@ -144,7 +144,9 @@ class Reach:
 
     def _check_named(self, chosen: DeadLetterFilter, *, everything: bool) -> None:
         """Whoever names nothing has to say that everything is meant, and to be an admin."""
-        if chosen.names_nothing:
+        # One's own organisation is no name to who has no other.
+        of_mine = chosen if self.caller.org_id is None else chosen.model_copy(update={"org_ids": None})
+        if of_mine.names_nothing:
             if not everything:
                 raise Problem(Code.FILTER_NEEDED, "name what is meant in `filter`, or give `all` for everything open")
             self.caller.must_be(Role.ADMIN)

@@ -106,16 +106,20 @@ class Runs:
 
 def problem_of(error: BridgeError, run_id: str) -> Problem:
     """What a request is told of an error that ended its run."""
-    text = f"{error} (run {run_id})"
     match error:
         case AnotherRun():
             return Problem(Code.ANOTHER_RUN, str(error))
-        case InvalidInput() | RowRejected():
+        case InvalidInput():
             return Problem(Code.INVALID_REQUEST, str(error))
-        case SinkUnavailable() | EnvironmentUnfit() | Stopped():
-            return Problem(Code.SERVICES_AWAY, text)
+        case RowRejected():
+            return Problem(Code.INVALID_REQUEST, f"Postgres can't take one of the values (run {run_id})")
+        case Stopped():
+            return Problem(Code.SERVICES_AWAY, f"{error} (run {run_id})")
+        case SinkUnavailable() | EnvironmentUnfit():
+            # Their text names hosts and accounts: it is in the log and on the run's record.
+            return Problem(Code.SERVICES_AWAY, f"run {run_id}")
         case _:
-            return Problem(Code.RUN_FAILED, text)
+            return Problem(Code.RUN_FAILED, f"run {run_id}")
 
 
 def _on_record(work: Callable[[Run[S]], Awaitable[None]]) -> Callable[[Run[S]], Awaitable[None]]:

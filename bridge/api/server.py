@@ -4,7 +4,7 @@ import socket
 
 from bridge.api.app import create_app
 from bridge.api.services import running
-from bridge.http.problems import Code
+from bridge.http.problems import REFUSALS, Code
 from bridge.http.protocol import BoundedProtocol
 from bridge.http.server import Server, allow_files, quiet_server, server_config
 from schemas.settings import Settings
@@ -20,7 +20,7 @@ class ApiProtocol(BoundedProtocol):
     open_connections = metrics.API_CONNECTIONS
 
     def _count_refusal(self, code: Code) -> None:
-        metrics.API_REQUESTS.labels("unread", code.value).inc()
+        metrics.API_REQUESTS.labels("unread", str(REFUSALS[code].status.value)).inc()
 
 
 async def serve(settings: Settings, bound: socket.socket) -> None:

@@ -79,7 +79,7 @@ async def _note_used(services: Services) -> None:
 
 
 def _needs(settings: Settings, tokens: ApiTokenCache) -> Needs:
-    """Kafka's outage only degrades: everything but replays goes on."""
+    """Kafka's outage only degrades: reading goes on."""
 
     async def ask_kafka() -> None:
         async with kafka_admin(settings):

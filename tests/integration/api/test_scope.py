@@ -95,6 +95,8 @@ async def test_a_discard_stops_at_the_organisation_s_edge(bound: httpx.AsyncClie
     mixed = {"filter": {"provenance": [OWN, FOREIGN]}, "reason": "both"}
     refused(await bound.post("/v1/dead-letters/discard", json=mixed), 404, "unknown_dead_letter")
     assert set((await dispositions(two_orgs)).values()) == {"open"}
+    own_org = {"filter": {"org_ids": [10]}, "reason": "names nothing"}
+    refused(await bound.post("/v1/dead-letters/discard", json=own_org), 422, "filter_needed")
     done = ok(await bound.post("/v1/dead-letters/discard", json={"all": True, "reason": "all of mine"}))
     assert (done["processed_total"], done["filter"]["org_ids"]) == (10, [10])
     assert {offset for offset, one in (await dispositions(two_orgs)).items() if one == "discarded"} == set(range(10))

@@ -131,6 +131,8 @@ async def test_roles(running: Api, two_orgs: Settings) -> None:
         for path in ("/v1/dead-letters/discard", "/v1/plans"):
             refused(await operator.post(path, json=everything), 403, "role_too_low")
             refused(await operator.post(path, json={"reason": "no filter"}), 422, "filter_needed")
+            nothing = {"filter": {"disposition": ["open"]}, "reason": "no filter"}
+            refused(await operator.post(path, json=nothing), 422, "filter_needed")
         plan_id = ok(await operator.post("/v1/plans", json={"filter": {"site_id": [1]}}), 201)["replay_id"]
         refused(await operator.post(f"/v1/plans/{plan_id}/replay", json={"force": True}), 403, "role_too_low")
         for one in (viewer, operator):
