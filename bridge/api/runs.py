@@ -75,8 +75,13 @@ class Runs:
     def _started(self, work: Coroutine[Any, Any, Performed[S]]) -> asyncio.Task[Performed[S]]:
         task = asyncio.create_task(work)
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(self._done)
         return task
+
+    def _done(self, task: asyncio.Task[Any]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.error("run_not_recorded", exc_info=error)
 
     async def _performed(
         self, job: Job[S], caller: Caller, options: RunOptions, begun: Callable[[str], None]
