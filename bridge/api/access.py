@@ -29,7 +29,7 @@ class Caller(NamedTuple):
     def must_be(self, least: Role) -> None:
         """Raises Problem unless the role is that one or a greater one."""
         if self.role.rank < least.rank:
-            raise Problem(Code.ROLE_TOO_LOW, f"this needs the role {least}; the token {self.name} is {self.role}'s")
+            raise Problem(Code.ROLE_TOO_LOW, f"the role of the token {self.name} is {self.role}; this needs {least}")
 
 
 class KnownTokens(Protocol):

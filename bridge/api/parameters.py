@@ -1,5 +1,6 @@
 """What requests may say: the filter with times as people write them, pages, and the bodies of changes."""
 
+import json
 from datetime import UTC, datetime
 from typing import Annotated, Any, Final
 
@@ -131,10 +132,12 @@ class PlanBody(Body):
             raise InvalidInput(f"a patch may copy at most {_MOST_COPIES} times")
         operations = [*self.patch, *(setting(field, value) for field, value in self.set.items())]
         try:
+            # The one refuses NaN and infinity, the other what is no Unicode.
+            json.dumps(operations, allow_nan=False)
             text = msgspec.json.encode(operations)
         except (msgspec.MsgspecError, ValueError, OverflowError, RecursionError):
             raise InvalidInput(
-                "the corrections hold what no JSON text can: a lone surrogate or a number too large"
+                "the corrections hold what no JSON text can: a lone surrogate, or a number that is none"
             ) from None
         if b"\\u0000" in text:
             raise InvalidInput("the corrections hold a NUL, which no stored text can")

@@ -7,7 +7,7 @@ import httpx
 import pytest
 from support.api import made_plan, ok, refused
 from support.dead_letters import add_dropped, dropped
-from support.replays import dead_letters, late, replay_settings
+from support.replays import LATE, dead_letters, replay_settings
 from support.settled import event, fetch, working
 
 from schemas.api_token import Role
@@ -164,9 +164,7 @@ async def test_a_correction_writes_into_no_other_organisation(
     from support.api import api, client, token, when
 
     settings = replay_settings(stack, database_url, topic_prefix)
-    await dead_letters(
-        settings, [event(number, **(json.loads(late(1)[0]) | {"properties": {"x": 7}})) for number in range(3)]
-    )
+    await dead_letters(settings, [event(number, **LATE, properties={"x": 7}) for number in range(3)])
     await add_script(database_url, "late", 1)
     await add_script(database_url, "victim", 7, org_id=70)
     with api(settings, tmp_path / "log") as found:

@@ -110,7 +110,7 @@ async def test_no_token_no_answer(running: Api, two_orgs: Settings) -> None:
             assert (await one.get(path)).status_code == 200
         refused(await one.get("/nothing"), 404, "not_found")
         for near in ("//v1/plans", "/v1/../v1/plans", "/%76%31/plans", "/V1/plans", "/v1//plans", "/v1/plans/"):
-            assert (await one.get(near)).status_code in (401, 404), near
+            assert (await one.get(running.url + near)).status_code in (401, 404), near
 
 
 async def test_roles(running: Api, two_orgs: Settings) -> None:
@@ -125,7 +125,7 @@ async def test_roles(running: Api, two_orgs: Settings) -> None:
                 refused(await operator.post(path, json=body), 404, "unknown_plan")
             else:
                 told = refused(await viewer.post(path, json=body), 403, "role_too_low")
-                assert told == "this needs the role operator; the token viewer is viewer's"
+                assert told == "the role of the token viewer is viewer; this needs operator"
                 assert (await operator.post(path, json=body | {"dry_run": True})).status_code == 200
         everything = {"all": True, "reason": "all of it"}
         for path in ("/v1/dead-letters/discard", "/v1/plans"):
