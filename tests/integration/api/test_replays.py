@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from support.api import api, client, made_plan, ok, refused, token, when
 from support.replays import assert_balanced, dead_letters, late, replay_settings
@@ -34,6 +35,15 @@ async def runs(settings: Settings) -> list[tuple[object, ...]]:
         settings, "SELECT script, split_part(started_by, '@', 1) AS by, exit_code FROM script_run ORDER BY started_at"
     )
     return [tuple(row) for row in found]
+
+
+async def sent(one: httpx.AsyncClient, plan_id: str, items: int) -> None:
+    """Waits until so many went out."""
+
+    async def gone() -> bool:
+        return bool(ok(await one.get(f"/v1/plans/{plan_id}"))["published"] >= items)
+
+    await wait_until(gone, budget_seconds=30, describe="a first part sent")
 
 
 async def test_from_plan_to_persisted(stack, database_url, topic_prefix, tmp_path: Path) -> None:
@@ -72,11 +82,7 @@ async def test_killed_service_goes_on_where_it_was(stack, database_url, topic_pr
             async with client(found, text) as one:
                 plan_id = await made_plan(one, filter=LATE)
                 ok(await one.post(f"/v1/plans/{plan_id}/replay", json={"rate_per_second": 200}), 202)
-
-                async def on_its_way() -> bool:
-                    return bool(ok(await one.get(f"/v1/plans/{plan_id}"))["published"] >= 50)
-
-                await wait_until(on_its_way, budget_seconds=30, describe="a first part sent")
+                await sent(one, plan_id, 50)
                 found.stop(signal.SIGKILL)
         with api(settings, tmp_path / "log") as found:
             async with client(found, text) as one:
@@ -105,6 +111,7 @@ async def test_drained_service_leaves_a_plan_to_be_gone_on_with(
                 plan_id = await made_plan(one, filter=LATE)
                 ok(await one.post(f"/v1/plans/{plan_id}/replay", json={"rate_per_second": 20}), 202)
                 refused(await one.post(f"/v1/plans/{plan_id}/replay", json={}), 409, "plan_running")
+                await sent(one, plan_id, 1)
             assert await asyncio.to_thread(found.stop) == 0
         (run,) = await fetch(settings, "SELECT exit_code, summary::text FROM script_run WHERE script = 'dlq-replay'")
         assert (run["exit_code"], "stopped by the end of the service" in run["summary"]) == (1, True)
