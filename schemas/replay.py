@@ -45,7 +45,10 @@ class PlanState(StrEnum):
 
 
 class DeadLetterItem(NamedTuple):
-    """One dead letter as the ledger keeps it, at its place in a plan. `lives` counts it and those that it replays."""
+    """One dead letter as the ledger keeps it, at its place in a plan. `lives` counts it and those that it replays.
+
+    `org_id` is what its site belongs to now.
+    """
 
     position: int
     provenance: Provenance
@@ -60,10 +63,14 @@ class DeadLetterItem(NamedTuple):
     replayed_as: str | None
     replay_of: str | None
     lives: int = 1
+    org_id: int | None = None
 
 
 class Plan(NamedTuple):
-    """A plan as it stands; `corrections` are operations of a JSON Patch, `published` counts what went out."""
+    """A plan as it stands; `corrections` are operations of a JSON Patch, `published` counts what went out.
+
+    `org_id` is the organisation that it is bound to; None is none.
+    """
 
     replay_id: str
     requested_by: str
@@ -80,6 +87,7 @@ class Plan(NamedTuple):
     ended_because: str
     created_at: datetime
     updated_at: datetime
+    org_id: int | None = None
 
 
 class Example(BaseModel):

@@ -178,6 +178,18 @@ class Settings(BaseSettings):
     gateway_idempotency_ttl: str = Field("10m", description="an Idempotency-Key is remembered for this long")
     gateway_access_log: bool = Field(False, description="log every request of the gateway, not only failed ones")
 
+    api_host: str = Field("127.0.0.1", description="address that the operators' API listens on; 0.0.0.0 for all")
+    api_port: int = Field(8001, ge=0, le=65535, description="the API's port; 0 chooses a free one")
+    api_max_requests: int = Field(
+        32, ge=1, le=1000, description="most requests that the API works on at once; each takes a database connection"
+    )
+    api_max_replays: int = Field(4, ge=1, le=100, description="most replays that one API process runs at once")
+    api_requests_per_second: int = Field(
+        50, ge=0, description="each token's and each address's rate of API requests; 0: no limit"
+    )
+    api_query_timeout: str = Field("30s", description="the API gives up a question to Postgres after this long")
+    api_drain_timeout: str = Field("15s", description="how long SIGTERM waits for the API's requests in hand")
+
     metrics_host: str = Field("127.0.0.1", description="address that /metrics listens on; 0.0.0.0 for all")
     metrics_port: int = Field(0, ge=0, le=65535, description="port of /metrics; 0 chooses a free one")
     health_postgres_timeout_ms: int = Field(500, ge=1, description="/ready waits this long for Postgres")
@@ -211,7 +223,7 @@ class Settings(BaseSettings):
         "backup_max_age", "restore_time", "sweep_interval", "sweep_after", "brake_window", "brake_probe_interval",
         "gateway_header_timeout", "gateway_body_timeout", "gateway_keep_alive", "gateway_publish_timeout",
         "gateway_drain_timeout", "gateway_linger", "gateway_token_ttl", "gateway_idempotency_ttl",
-        "lag_interval", "backlog_interval",
+        "api_query_timeout", "api_drain_timeout", "lag_interval", "backlog_interval",
     )  # fmt: skip
     @classmethod
     def _duration(cls, value: str) -> str:

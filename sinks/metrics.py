@@ -208,6 +208,18 @@ GATEWAY_BYTES_BOUND = Gauge(
     registry=REGISTRY,
 )
 
+API_REQUESTS = Counter(
+    "bridge_api_requests", "Requests that the operators' API answered.", ["route", "status"], registry=REGISTRY
+)
+API_SECONDS = Histogram(
+    "bridge_api_request_seconds",
+    "From a request to the operators' API to the end of its answer, in seconds.",
+    ["route"],
+    buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60),
+    registry=REGISTRY,
+)
+API_CONNECTIONS = Gauge("bridge_api_connections", "Open connections to the operators' API.", registry=REGISTRY)
+API_REPLAYS = Gauge("bridge_api_replays_running", "Replays that this API process runs now.", registry=REGISTRY)
 
 RETRIES_WAITING = Gauge(
     "bridge_retries_waiting", "Events that wait for a retry, by its tier.", ["tier"], registry=REGISTRY

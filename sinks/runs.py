@@ -2,8 +2,9 @@
 
 import getpass
 import socket
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from contextvars import ContextVar
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -25,13 +26,28 @@ class RunRecord(NamedTuple):
     summary: dict[str, Any] | None
 
 
-def started_by() -> str:
-    """Who runs this: the account and the host."""
+_acting_as: ContextVar[str | None] = ContextVar("acting_as", default=None)
+
+
+@contextmanager
+def acting_as(who: str) -> Iterator[None]:
+    """What is begun within it is done for somebody else than this process's account, and the history says so."""
+    before = _acting_as.set(who)
     try:
-        account = getpass.getuser()
-    except (OSError, KeyError):
-        account = "unknown"
-    return f"{account}@{socket.gethostname()}"
+        yield
+    finally:
+        _acting_as.reset(before)
+
+
+def started_by() -> str:
+    """Who runs this: the account, or whom it acts for, and the host."""
+    who = _acting_as.get()
+    if who is None:
+        try:
+            who = getpass.getuser()
+        except (OSError, KeyError):
+            who = "unknown"
+    return f"{who}@{socket.gethostname()}"
 
 
 class RunLock:

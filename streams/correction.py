@@ -103,6 +103,13 @@ def read_correction(settings: Iterable[str], patch: bytes | None) -> Correction:
     return Correction(operations)
 
 
+def setting(field: str, value: Any) -> dict[str, Any]:
+    """The operation that sets a field, with points to reach into objects; raises InvalidInput."""
+    if not _FIELD.fullmatch(field):
+        raise InvalidInput(f"{field[:80]!r} is not a field such as currency or properties.plan")
+    return {"op": "add", "path": "/" + field.replace(".", "/"), "value": value}
+
+
 def _set(text: str) -> dict[str, Any]:
     field, equals, value = text.partition("=")
     decoded: Any = value
@@ -114,7 +121,7 @@ def _set(text: str) -> dict[str, Any]:
         raise InvalidInput(f"--set: {field}: its value is not UTF-8") from None
     except (msgspec.MsgspecError, RecursionError):
         pass
-    return {"op": "add", "path": "/" + field.replace(".", "/"), "value": decoded}
+    return setting(field, decoded)
 
 
 def _document(value: bytes | None) -> dict[str, Any]:

@@ -17,12 +17,16 @@ from streams.rejection import Rejection
 
 
 class Terms(NamedTuple):
-    """By what a dead letter is refused or not. `month_exists` says whether events of that time can be written."""
+    """By what a dead letter is refused or not. `month_exists` says whether events of that time can be written.
+
+    `org_id` is the organisation that the plan is bound to, if it is.
+    """
 
     replay_id: str
     force: bool
     max_lives: int
     month_exists: Callable[[date], bool]
+    org_id: int | None = None
 
 
 class Judgement(NamedTuple):
@@ -44,6 +48,8 @@ def refusal(item: DeadLetterItem, terms: Terms) -> str | None:
     """Why this dead letter can't be replayed under these terms; None if it can."""
     if item.dropped_reason is None:
         return "it is no dead letter"
+    if terms.org_id is not None and item.org_id != terms.org_id:
+        return f"its site is not of organisation {terms.org_id} any longer"
     if item.dropped_reason == DroppedReason.DUPLICATE_EVENT_ID:
         return "a duplicate: its event is persisted, and no payload was kept"
     if item.replay_id != terms.replay_id:
@@ -60,13 +66,31 @@ def refusal(item: DeadLetterItem, terms: Terms) -> str | None:
     return None
 
 
+def corrected(item: DeadLetterItem, correction: Correction, terms: Terms) -> RawBody:
+    """The corrected body; raises CorrectionFailed.
+
+    A plan that is bound to an organisation writes into no other one: a correction leaves the site as it is.
+    """
+    body = correction.apply(item.body)
+    if correction and terms.org_id is not None:
+        try:
+            site_id = decode(body.value, body.headers).site_id
+        except Rejection as rejection:
+            raise CorrectionFailed(f"corrected, it can't be read, nor whose it is: {rejection.message}") from None
+        if site_id != item.site_id:
+            raise CorrectionFailed(
+                f"the correction moves it to site {site_id}, and the plan is bound to its organisation"
+            )
+    return body
+
+
 def judge(item: DeadLetterItem, correction: Correction, terms: Terms, registry: Registry, bounds: Bounds) -> Judgement:
     """Normalises the corrected value as a worker of today would; what is persisted is for the store to say."""
     why = refusal(item, terms)
     if why is not None:
         return Judgement(item, Forecast.REFUSED, why, item.body)
     try:
-        body = correction.apply(item.body)
+        body = corrected(item, correction, terms)
     except CorrectionFailed as error:
         return Judgement(item, Forecast.REFUSED, str(error), item.body)
     try:

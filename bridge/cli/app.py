@@ -13,7 +13,7 @@ app = typer.Typer(
     add_completion=False,
 )
 
-_GROUPS: Final = ("stack", "script", "topics", "offsets", "db", "gate", "brake", "dlq", "runs", "schema")
+_GROUPS: Final = ("stack", "script", "topics", "offsets", "db", "gate", "brake", "dlq", "api", "runs", "schema")
 _COMMANDS: Final = ("up", "demo", "worker", "gateway", "process", "produce", "audit", "doctor")
 
 for _name in _GROUPS:

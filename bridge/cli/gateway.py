@@ -30,7 +30,8 @@ def gateway(
         # Its processes read their settings from the environment.
         os.environ["BRIDGE_SECRET_KEY"] = secret
         settings = settings.model_copy(update={"secret_key": SecretStr(secret)})
-    from bridge.gateway.server import address_of, listening_socket, serve, serve_with_processes
+    from bridge.gateway.server import serve, serve_with_processes
+    from bridge.http.server import address_of, listening_socket
     from streams.start import ready
 
     run(ready(settings))

@@ -6,7 +6,7 @@ from typing import Final, NamedTuple, Protocol
 from urllib.parse import parse_qs
 
 from bridge.gateway.ingest_tokens import Tokens
-from bridge.gateway.problems import Code, Problem
+from bridge.http.problems import Code, Problem
 from schemas.api_key import PREFIX, ApiKey, read_key
 from schemas.registry import Registry, Script
 

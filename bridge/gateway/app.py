@@ -1,7 +1,6 @@
 """One gateway process: its services, started and stopped with the server, and the routes that are not a script's."""
 
 import asyncio
-import logging
 import multiprocessing
 import os
 import signal
@@ -14,13 +13,14 @@ from fastapi import FastAPI, Request, Response
 from fastapi.responses import HTMLResponse, JSONResponse
 from starlette.exceptions import HTTPException
 
-from bridge.gateway.docs_page import docs_page
-from bridge.gateway.exposition import exposition
 from bridge.gateway.front import Front
 from bridge.gateway.openapi import completed
-from bridge.gateway.problems import Code, Problem
-from bridge.gateway.protocol import BoundedProtocol
 from bridge.gateway.services import Services
+from bridge.http.docs_page import POLICY, docs_page
+from bridge.http.exposition import exposition
+from bridge.http.problems import Code, Problem
+from bridge.http.protocol import BoundedProtocol
+from bridge.http.server import quiet_server
 from schemas.errors import BridgeError
 from schemas.settings import Settings, load_settings
 from sinks import metrics
@@ -32,7 +32,6 @@ from streams.logs import configure_logs
 
 _GAUGES_SECONDS = 1.0
 _RESTART_SECONDS = 1.0
-_POLICY = "default-src 'none'; style-src 'unsafe-inline'"
 _NOT_FOUND, _METHOD_NOT_ALLOWED = 404, 405
 
 log = structlog.get_logger(__name__)
@@ -48,11 +47,6 @@ def process_app() -> Front:
     app = create_app(settings)
     search_rarely()
     return app
-
-
-def quiet_server() -> None:
-    """What a client sends is no news for uvicorn's log; that it was refused is counted."""
-    logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
 
 
 def create_app(settings: Settings) -> Front:
@@ -145,7 +139,7 @@ def _add_routes(app: FastAPI, front: Front, settings: Settings) -> None:
     async def docs() -> HTMLResponse:
         return HTMLResponse(
             docs_page(_openapi(app, settings)),
-            headers={"content-security-policy": "default-src 'none'; style-src 'unsafe-inline'"},
+            headers={"content-security-policy": POLICY},
         )
 
     @app.exception_handler(HTTPException)

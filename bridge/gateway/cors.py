@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from typing import Final
 
 from bridge.gateway.access import Producers
-from bridge.gateway.answer import Answer, HeaderPairs
-from bridge.gateway.problems import Code, Problem
+from bridge.http.answer import Answer, HeaderPairs
+from bridge.http.problems import Code, Problem
 
 _VARY: Final = (b"vary", b"Origin")
 _EXPOSED: Final = (b"access-control-expose-headers", b"x-request-id, x-trace-id, retry-after")

@@ -5,7 +5,7 @@ from typing import Annotated, Final, NamedTuple
 
 import msgspec
 
-from bridge.gateway.problems import Code, Problem
+from bridge.http.problems import Code, Problem
 from schemas.raw_event import MAX_EVENT_ID
 
 LINES_TYPES: Final = (b"application/x-ndjson", b"application/ndjson", b"application/jsonl", b"application/x-jsonlines")

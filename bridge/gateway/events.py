@@ -7,14 +7,15 @@ import msgspec
 from aiokafka.errors import MessageSizeTooLargeError
 
 from bridge.gateway.access import Grant, admit
-from bridge.gateway.answer import JSON_TYPE, Answer
 from bridge.gateway.elements import LINES_TYPES, Element, Elements, identify, split
 from bridge.gateway.idempotency import idempotency_key
-from bridge.gateway.ids import uuid7s
-from bridge.gateway.problems import Code, Problem
 from bridge.gateway.publisher import Delivery, HeaderList
-from bridge.gateway.request import WHOLE_BODY, Request
+from bridge.gateway.request import Request
 from bridge.gateway.services import Services
+from bridge.http.answer import JSON_TYPE, Answer
+from bridge.http.body import WHOLE_BODY
+from bridge.http.ids import uuid7s
+from bridge.http.problems import Code, Problem
 from bridge.publish.lines import MAX_LINE_BYTES
 from schemas import headers as names
 from sinks import metrics

@@ -8,17 +8,18 @@ from typing import Any, Final
 import structlog
 from fastapi import FastAPI
 
-from bridge.gateway.answer import Answer, HeaderPairs, Receive, Scope, Send
-from bridge.gateway.body import ClientGone
 from bridge.gateway.cors import cors_headers, preflight
 from bridge.gateway.events import post_events
-from bridge.gateway.ids import RequestIds, request_ids
 from bridge.gateway.issue_token import post_token
-from bridge.gateway.problems import Code, Problem
-from bridge.gateway.request import Request, address_of, script_route
+from bridge.gateway.request import Request, script_route
 from bridge.gateway.services import Services
 from bridge.gateway.snippet import get_snippet
 from bridge.gateway.validate import post_validate
+from bridge.http.answer import Answer, HeaderPairs, Receive, Scope, Send
+from bridge.http.body import ClientGone
+from bridge.http.client_address import address_of
+from bridge.http.ids import RequestIds, request_ids
+from bridge.http.problems import Code, Problem
 from schemas.errors import BridgeError
 from schemas.settings import Settings
 from sinks import metrics

@@ -6,8 +6,8 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from bridge.gateway.answer import Answer
-from bridge.gateway.problems import Code, Problem
+from bridge.http.answer import Answer
+from bridge.http.problems import Code, Problem
 
 _FORM = re.compile(rb"[\x21-\x7e]{1,255}")
 _MOST_BYTES = 16 * 1024 * 1024

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from bridge.gateway.problems import Code, Problem
+from bridge.http.problems import Code, Problem
 
 _PURPOSE = b"ghostlink bridge ingest token 1"
 _LONGEST = 2048

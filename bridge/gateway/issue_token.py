@@ -3,9 +3,9 @@
 import msgspec
 
 from bridge.gateway.access import allowed_origin, known_script
-from bridge.gateway.answer import JSON_TYPE, Answer
 from bridge.gateway.request import Request
 from bridge.gateway.services import Services
+from bridge.http.answer import JSON_TYPE, Answer
 
 
 async def post_token(services: Services, request: Request) -> Answer:

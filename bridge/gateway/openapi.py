@@ -3,7 +3,8 @@
 from typing import Any, Final
 
 from bridge.gateway.elements import LINES_TYPES
-from bridge.gateway.problems import MEDIA_TYPE, REFUSALS, Code
+from bridge.http.openapi import ID_HEADERS, object_of, problem_schema, refusals
+from bridge.http.problems import Code
 from schemas.raw_event import MAX_EVENT_ID, RawEvent
 from schemas.settings import Settings
 
@@ -25,13 +26,11 @@ _BODIES: Final = (
 _PUBLISHING: Final = (
     Code.INVALID_HEADER, Code.EVENT_TOO_LARGE, Code.IDEMPOTENCY_KEY_REUSED, Code.KAFKA_UNAVAILABLE
 )  # fmt: skip
+_CODES: Final = (
+    *_EVERYWHERE, *_CREDENTIALS, *_BODIES, *_PUBLISHING, Code.SNIPPET_MISSING, Code.NOT_FOUND, Code.METHOD_NOT_ALLOWED
+)  # fmt: skip
 _ORIGINS: Final = (Code.ORIGIN_MISSING, Code.ORIGIN_NOT_ALLOWED, Code.SCRIPT_DISABLED)
 
-_ID_HEADERS: Final = {
-    "x-request-id": {"schema": {"type": "string"}},
-    "x-trace-id": {"schema": {"type": "string"}},
-    "traceparent": {"schema": {"type": "string"}},
-}
 _SCRIPT: Final = {
     "name": "script_id",
     "in": "path",
@@ -60,9 +59,9 @@ def completed(document: dict[str, Any], settings: Settings) -> dict[str, Any]:
     for path in document["paths"].values():
         for operation in path.values():
             for answer in operation["responses"].values():
-                answer["headers"] = _ID_HEADERS
+                answer["headers"] = ID_HEADERS
     ready = document["paths"]["/ready"]["get"]["responses"]
-    ready["503"] = {"description": "Kafka is away, or the registry was never read", "headers": _ID_HEADERS}
+    ready["503"] = {"description": "Kafka is away, or the registry was never read", "headers": ID_HEADERS}
     ready["503"]["content"] = {"application/json": {"schema": {"type": "object"}}}
     document["paths"]["/metrics"]["get"]["responses"]["200"]["content"] = {"text/plain": {"schema": {"type": "string"}}}
     document["paths"] |= {
@@ -80,28 +79,10 @@ def completed(document: dict[str, Any], settings: Settings) -> dict[str, Any]:
     return document
 
 
-def _refusals(*codes: Code) -> dict[str, Any]:
-    """The answers by status, each with the codes that it can bear."""
-    by_status: dict[int, list[Code]] = {}
-    for code in codes:
-        by_status.setdefault(REFUSALS[code].status.value, []).append(code)
-    answers: dict[str, Any] = {}
-    for status, found in sorted(by_status.items()):
-        headers: dict[str, Any] = dict(_ID_HEADERS)
-        if any(REFUSALS[code].retry_after for code in found):
-            headers["retry-after"] = {"schema": {"type": "integer"}, "description": "seconds"}
-        answers[str(status)] = {
-            "description": "; ".join(f"`{code}`: {REFUSALS[code].message}" for code in found),
-            "headers": headers,
-            "content": {MEDIA_TYPE.decode(): {"schema": {"$ref": "#/components/schemas/Problem"}}},
-        }
-    return answers
-
-
 def _answer(description: str, schema: str) -> dict[str, Any]:
     return {
         "description": description,
-        "headers": _ID_HEADERS,
+        "headers": ID_HEADERS,
         "content": {"application/json": {"schema": {"$ref": f"#/components/schemas/{schema}"}}},
     }
 
@@ -127,7 +108,7 @@ def _events(settings: Settings) -> dict[str, Any]:
         "security": [{"bearer": []}, {"token": []}],
         "requestBody": _body(),
         "responses": {"202": _answer("Kafka has acknowledged each accepted event", "Receipt")}
-        | _refusals(*_EVERYWHERE, *_CREDENTIALS, *_BODIES, *_PUBLISHING),
+        | refusals(*_EVERYWHERE, *_CREDENTIALS, *_BODIES, *_PUBLISHING),
     }
 
 
@@ -140,7 +121,7 @@ def _validate() -> dict[str, Any]:
         "security": [{"bearer": []}, {"token": []}],
         "requestBody": _body(),
         "responses": {"200": _answer("the verdict on each event", "Verdicts")}
-        | _refusals(*_EVERYWHERE, *_CREDENTIALS, *_BODIES),
+        | refusals(*_EVERYWHERE, *_CREDENTIALS, *_BODIES),
     }
 
 
@@ -152,7 +133,7 @@ def _token() -> dict[str, Any]:
         "summary": "An ingest token for a page of an allowed origin",
         "parameters": [_SCRIPT, origin],
         "responses": {"200": _answer("a token for this script and origin", "Token")}
-        | _refusals(*_EVERYWHERE, *_ORIGINS),
+        | refusals(*_EVERYWHERE, *_ORIGINS),
     }
 
 
@@ -165,12 +146,12 @@ def _snippet() -> dict[str, Any]:
         "responses": {
             "200": {
                 "description": "JavaScript, the same for every script",
-                "headers": _ID_HEADERS,
+                "headers": ID_HEADERS,
                 "content": {"text/javascript": {"schema": {"type": "string"}}},
             },
-            "304": {"description": "as the client has it", "headers": _ID_HEADERS},
+            "304": {"description": "as the client has it", "headers": ID_HEADERS},
         }
-        | _refusals(*_EVERYWHERE, Code.SNIPPET_MISSING),
+        | refusals(*_EVERYWHERE, Code.SNIPPET_MISSING),
     }
 
 
@@ -195,19 +176,12 @@ def _schemas(settings: Settings) -> dict[str, Any]:
     ids = {"request_id": text, "trace_id": text}
     return {
         "RawEvent": event,
-        "Events": {"anyOf": [one, many, _object({"events": many})]},
-        "Receipt": _object({"accepted": number, "rejected": number, "results": _list(result, 3)} | ids),
-        "Verdicts": _object({"valid": number, "invalid": number, "results": _list(verdict, 2)} | ids),
-        "Token": _object({"token": text, "expires_at": {"type": "string", "format": "date-time"}, "expires_in": number}),
-        "Problem": _object(
-            {"type": text, "title": text, "status": {"type": "integer"}, "error_code": {"enum": [*Code]},
-             "message": text, "detail": text} | ids
-        ),
+        "Events": {"anyOf": [one, many, object_of({"events": many})]},
+        "Receipt": object_of({"accepted": number, "rejected": number, "results": _list(result, 3)} | ids),
+        "Verdicts": object_of({"valid": number, "invalid": number, "results": _list(verdict, 2)} | ids),
+        "Token": object_of({"token": text, "expires_at": {"type": "string", "format": "date-time"}, "expires_in": number}),
+        "Problem": problem_schema(_CODES),
     }  # fmt: skip
-
-
-def _object(properties: dict[str, Any]) -> dict[str, Any]:
-    return {"type": "object", "properties": properties, "required": list(properties)}
 
 
 def _list(properties: dict[str, Any], required: int) -> dict[str, Any]:

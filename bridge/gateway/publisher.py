@@ -14,7 +14,7 @@ from aiokafka import AIOKafkaProducer
 from aiokafka import TopicPartition as KafkaPartition
 from aiokafka.errors import KafkaError, MessageSizeTooLargeError
 
-from bridge.gateway.problems import Code, Problem
+from bridge.http.problems import Code, Problem
 from schemas.errors import EnvironmentUnfit
 from schemas.settings import Settings
 from sinks.kafka import make_producer

@@ -2,17 +2,10 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from ipaddress import IPv6Address
-from typing import Final
 from urllib.parse import unquote_to_bytes
 
-from bridge.gateway.answer import Receive, Scope
-from bridge.gateway.ids import RequestIds
-
-_NETWORK_BITS: Final = 64
-
-WHOLE_BODY: Final = "bridge.whole_body"
-"""In the scope of a request whose body has arrived whole: its receive has it at once."""
+from bridge.http.answer import Receive, Scope
+from bridge.http.ids import RequestIds
 
 
 @dataclass(slots=True)
@@ -55,22 +48,3 @@ def script_route(path: bytes) -> tuple[str, str] | None:
         return name, (unquote_to_bytes(given) if b"%" in given else given).decode()
     except UnicodeDecodeError:
         return None
-
-
-def address_of(scope: Scope, hops: int) -> str:
-    """Whose request it is, for limits: the connection's other end, or what the last of so many own proxies saw.
-
-    Of an IPv6 address its network, since whoever has one has all of that.
-    """
-    client = scope.get("client")
-    address = client[0] if client else ""
-    if hops:
-        seen = b",".join(value for name, value in scope["headers"] if name == b"x-forwarded-for").split(b",")
-        if len(seen) >= hops and (told := seen[-hops].strip().decode("latin-1")):
-            address = told[:64]
-    if ":" in address:
-        try:
-            return str(int(IPv6Address(address.partition("%")[0])) >> (128 - _NETWORK_BITS))
-        except ValueError:
-            return address
-    return address

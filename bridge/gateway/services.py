@@ -2,12 +2,12 @@
 
 import time
 
-from bridge.gateway.body import BodyLimits, Room
 from bridge.gateway.health import needs_of_gateway
 from bridge.gateway.idempotency import Idempotency
 from bridge.gateway.ingest_tokens import Tokens
-from bridge.gateway.limits import Buckets
 from bridge.gateway.publisher import Publisher
+from bridge.http.body import BodyLimits, Room
+from bridge.http.limits import Buckets
 from schemas.errors import InvalidInput
 from schemas.settings import Settings
 from sinks.producer_registry import ProducerRegistry

@@ -6,10 +6,10 @@ from functools import lru_cache
 from importlib.resources import files
 from typing import NamedTuple
 
-from bridge.gateway.answer import Answer, HeaderPairs
-from bridge.gateway.problems import Code, Problem
 from bridge.gateway.request import Request
 from bridge.gateway.services import Services
+from bridge.http.answer import Answer, HeaderPairs
+from bridge.http.problems import Code, Problem
 
 
 class _Snippet(NamedTuple):

@@ -7,13 +7,13 @@ from typing import Any
 
 import msgspec
 
-from bridge.gateway.answer import JSON_TYPE, Answer
 from bridge.gateway.elements import identify
 from bridge.gateway.events import receive_events, record_headers
-from bridge.gateway.ids import uuid7s
 from bridge.gateway.publisher import HeaderList
 from bridge.gateway.request import Request
 from bridge.gateway.services import Services
+from bridge.http.answer import JSON_TYPE, Answer
+from bridge.http.ids import uuid7s
 from schemas import headers as names
 from schemas.reasons import ERRORS
 from schemas.record import Provenance

@@ -48,12 +48,19 @@ class DryRun:
 
     @classmethod
     async def prepared(
-        cls, settings: Settings, conn: Connection, correction: Correction, replay_id: str, *, force: bool = False
+        cls,
+        settings: Settings,
+        conn: Connection,
+        correction: Correction,
+        replay_id: str,
+        *,
+        force: bool = False,
+        org_id: int | None = None,
     ) -> "DryRun":
-        """With the registry and the months as they stand now."""
+        """With the registry and the months as they stand now; `org_id` is what the plan is bound to, if it is."""
         registry = RegistryCache(settings.dsn, refresh_seconds=settings.seconds("registry_refresh"))
         await registry.load()
-        terms = Terms(replay_id, force, settings.replay_max_lives, await months_attached(conn))
+        terms = Terms(replay_id, force, settings.replay_max_lives, await months_attached(conn), org_id)
         return cls(settings, conn, correction, terms, registry, datetime.now(UTC))
 
     async def judge(self, items: Sequence[DeadLetterItem]) -> list[Judgement]:

@@ -2,11 +2,11 @@
 
 import asyncio
 import signal
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Generic, TypeVar
+from typing import Final, Generic, NamedTuple, TypeVar
 
 import structlog
 
@@ -46,20 +46,67 @@ class RunOptions:
     json_output: str | None = None
 
 
-class _Stopped(BridgeError):
+Stop = Callable[[str], None]
+"""Tells a run to end; what tells it so is named in its record."""
+
+
+@contextmanager
+def _signals(stop: Stop) -> Iterator[None]:
+    loop, both = asyncio.get_running_loop(), (signal.SIGTERM, signal.SIGINT)
+    for which in both:
+        loop.add_signal_handler(which, stop, which.name)
+    try:
+        yield
+    finally:
+        for which in both:
+            loop.remove_signal_handler(which)
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """Where a job runs: what may stop it, whom it tells of its progress, and who wants to know that it has begun.
+
+    `begun` is called with the run's id once it holds its lock.
+    """
+
+    stoppable: Callable[[Stop], AbstractContextManager[None]] = _signals
+    tell: Callable[[str], None] = say
+    begun: Callable[[str], None] = lambda _run_id: None
+
+
+A_COMMAND: Final = Surroundings()
+"""A process that runs nothing else."""
+
+
+class Performed(NamedTuple, Generic[S]):
+    """How a run ended; `fatal` is what ended it before its work was done."""
+
+    summary: S
+    code: int
+    fatal: BridgeError | None
+
+
+class Stopped(BridgeError):
     """The run was told to end before its work was done."""
 
 
 async def perform(job: Job[S], settings: Settings, options: RunOptions) -> tuple[S, int]:
-    """Runs the job; returns its summary and the exit code. The summary is written in every ending."""
+    """Runs the job as a command; returns its summary and the exit code. The summary is written in every ending."""
+    done = await perform_within(A_COMMAND, job, settings, options)
+    return done.summary, done.code
+
+
+async def perform_within(around: Surroundings, job: Job[S], settings: Settings, options: RunOptions) -> Performed[S]:
+    """Runs the job in these surroundings."""
     started = datetime.now(UTC)
-    run = Run(begin_summary(job.name, started, job.summary, dry_run=options.dry_run), options.fail_fast)
+    summary = begin_summary(job.name, started, job.summary, dry_run=options.dry_run)
+    run = Run(summary, options.fail_fast, tell=around.tell)
     structlog.contextvars.bind_contextvars(run_id=run.summary.run_id, script=job.name)
     log.info("run_started", status="started", scope=options.scope, dry_run=options.dry_run)
     fatal: BridgeError | None = None
     try:
-        async with _within(options.timeout_sec):
-            await _locked(job, run, settings, options, started)
+        async with _within(options.timeout_sec, around):
+            await _locked(around, job, run, settings, options, started)
     except BridgeError as error:
         fatal = error
         run.summary.errors += [TargetError(target=WHOLE, reason=line) for line in str(error).splitlines()]
@@ -74,45 +121,44 @@ async def perform(job: Job[S], settings: Settings, options: RunOptions) -> tuple
         await _noted(settings, run, (started, ended), code)
         await _told(settings, run, code)
     structlog.contextvars.unbind_contextvars("run_id", "script")
-    return run.summary, code
+    return Performed(run.summary, code, fatal)
 
 
-async def _locked(job: Job[S], run: Run[S], settings: Settings, options: RunOptions, started: datetime) -> None:
+async def _locked(
+    around: Surroundings, job: Job[S], run: Run[S], settings: Settings, options: RunOptions, started: datetime
+) -> None:
     await ready(settings, look_only=options.dry_run)
     # The hour is for people only: two runs must not pass each other at the turn of an hour.
     name = f"script:{job.name}:{options.scope}"
     async with run_lock(settings.dsn, name, f"{name}:{started:%Y-%m-%d-%H}") as run.lock:
         if not options.dry_run:
             await note_begin(settings.dsn, run.summary.run_id, job.name, started)
+        around.begun(run.summary.run_id)
         await job.work(run)
 
 
 @asynccontextmanager
-async def _within(timeout_sec: float | None) -> AsyncIterator[None]:
-    """Ends what is inside after the time-out, at SIGTERM and at Ctrl-C, with an error that says which."""
-    loop, task = asyncio.get_running_loop(), asyncio.current_task()
+async def _within(timeout_sec: float | None, around: Surroundings) -> AsyncIterator[None]:
+    """Ends what is inside after the time-out, and when the surroundings say so, with an error that says which."""
+    task = asyncio.current_task()
     told: list[str] = []
 
-    def stop(which: signal.Signals) -> None:
+    def stop(by: str) -> None:
         if task is not None and not told:
-            told.append(which.name)
+            told.append(by)
             task.cancel()
 
-    for which in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(which, stop, which)
     try:
-        async with asyncio.timeout(timeout_sec):
-            yield
+        with around.stoppable(stop):
+            async with asyncio.timeout(timeout_sec):
+                yield
     except TimeoutError:
-        raise _Stopped(f"stopped after --timeout-sec {timeout_sec:g}; what was committed stays") from None
+        raise Stopped(f"stopped after --timeout-sec {timeout_sec:g}; what was committed stays") from None
     except asyncio.CancelledError:
         if not told or task is None:
             raise
         task.uncancel()
-        raise _Stopped(f"stopped by {told[0]}; what was committed stays") from None
-    finally:
-        for which in (signal.SIGTERM, signal.SIGINT):
-            loop.remove_signal_handler(which)
+        raise Stopped(f"stopped by {told[0]}; what was committed stays") from None
 
 
 def _exit_code(run: Run[S], fatal: BridgeError | None) -> int:
@@ -134,7 +180,7 @@ def _written(run: Run[S], path: str | None, code: int) -> int:
         try:
             write_json(run.summary.model_dump(mode="json"), path)
         except BridgeError as error:
-            say(f"error: {error}")
+            run.tell(f"error: {error}")
             return code or error.exit_code
     return code
 
@@ -145,7 +191,7 @@ async def _noted(settings: Settings, run: Run[S], times: tuple[datetime, datetim
     try:
         await note_end(settings.dsn, summary.run_id, summary.script, times, code, summary.model_dump_json())
     except BridgeError as error:
-        say(f"warning: the run is not in the history: {error}")
+        run.tell(f"warning: the run is not in the history: {error}")
 
 
 async def _told(settings: Settings, run: Run[S], code: int) -> None:

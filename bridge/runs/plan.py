@@ -18,13 +18,17 @@ from streams.correction import Correction
 
 @dataclass(frozen=True)
 class PlanOptions:
-    """What is meant, at most how many, why, and what is corrected; `passing` leaves out what would not pass."""
+    """What is meant, at most how many, why, and what is corrected; `passing` leaves out what would not pass.
+
+    A plan of an `org_id` replays nothing into another organisation, and is seen by that one's tokens.
+    """
 
     chosen: DeadLetterFilter
     correction: Correction
     reason: str
     limit: int | None
     passing: bool
+    org_id: int | None = None
 
 
 def plan_job(settings: Settings, options: PlanOptions, replay_id: uuid.UUID) -> Job[PlanSummary]:
@@ -35,11 +39,13 @@ def plan_job(settings: Settings, options: PlanOptions, replay_id: uuid.UUID) -> 
         async with planning(settings.dsn, keep=not run.dry_run) as conn:
             last = await freeze(
                 conn, name, options.chosen, reason=options.reason, corrections=options.correction.operations,
-                limit=options.limit,
+                limit=options.limit, org_id=options.org_id,
             )  # fmt: skip
             if not last:
                 raise InvalidInput("no dead letter fits the filter; see `bridge dlq list` with the same options")
-            dry_run = await DryRun.prepared(settings, conn, options.correction, name, force=_names_replayed(options))
+            dry_run = await DryRun.prepared(
+                settings, conn, options.correction, name, force=_names_replayed(options), org_id=options.org_id
+            )
             report, not_passing = await forecast_plan(dry_run, name, last)
             await note_forecasts(conn, name, {position: one.value for position, one in not_passing.items()})
             if options.passing:
@@ -57,7 +63,9 @@ def rehearsal_job(settings: Settings, replay_id: str, *, force: bool) -> Job[Pla
     async def work(run: Run[PlanSummary]) -> None:
         async with connection(settings.dsn, "replay") as conn:
             plan = await find_plan(conn, replay_id)
-            dry_run = await DryRun.prepared(settings, conn, Correction(plan.corrections), plan.replay_id, force=force)
+            dry_run = await DryRun.prepared(
+                settings, conn, Correction(plan.corrections), plan.replay_id, force=force, org_id=plan.org_id
+            )
             report, _ = await forecast_plan(dry_run, plan.replay_id, plan.last_position)
         _summed(run, plan.replay_id, report)
 

@@ -8,7 +8,6 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Final
 
-from bridge.cli.common import say
 from bridge.runs.dry_run import DryRun
 from bridge.runs.frame import Job
 from bridge.runs.pace import Pace
@@ -23,7 +22,7 @@ from sinks.replays.items import claim, let_go, note_sent, read_items, skip
 from sinks.replays.plans import Became, begin, canary_outcomes, end, find_plan, outcomes, state_of, summed
 from sinks.replays.publisher import Replayed, ReplayPublisher, publishing_replays
 from streams.correction import Correction, CorrectionFailed
-from streams.forecast import refusal
+from streams.forecast import corrected, refusal
 
 BATCH: Final = 1000
 LOOK_SECONDS: Final = 1.0
@@ -86,11 +85,13 @@ class _Replay:
             await conn.execute(_LOCK_TIMEOUT)
             plan = await find_plan(conn, options.replay_id)
             correction = Correction(plan.corrections)
-            dry_run = await DryRun.prepared(settings, conn, correction, plan.replay_id, force=options.force)
+            dry_run = await DryRun.prepared(
+                settings, conn, correction, plan.replay_id, force=options.force, org_id=plan.org_id
+            )
             await begin(conn, plan)
             if not await group_has_members(settings):
                 run.summary.warnings.append("no worker reads the raw topic now: nothing is settled until one does")
-                say(f"warning: {run.summary.warnings[-1]}")
+                run.tell(f"warning: {run.summary.warnings[-1]}")
             replay = cls(
                 settings, options, run, conn, publisher, plan, correction, dry_run,
                 Pace(options.rate, time.monotonic), plan.sent_to, plan.published,
@@ -180,7 +181,7 @@ class _Replay:
             problem = refusal(item, self.dry_run.terms)
             if problem is None:
                 try:
-                    self.correction.apply(item.body)
+                    corrected(item, self.correction, self.dry_run.terms)
                 except CorrectionFailed as error:
                     problem = str(error)
             if problem is not None:
@@ -232,7 +233,7 @@ class _Replay:
                     f"the canary failed: of {canary} {counts[Outcome.DROPPED]} dropped again ({told}); {rest}"
                 )
             if not any(counts.get(one) for one in _UNFINISHED):
-                say(f"the canary of {canary} passed: {_words(counts)}")
+                self.run.tell(f"the canary of {canary} passed: {_words(counts)}")
                 return
             if time.monotonic() > deadline:
                 raise BridgeError(
@@ -253,7 +254,7 @@ class _Replay:
     def _say(self, message: str, *, at_once: bool = False) -> None:
         if at_once or time.monotonic() - self.told_at >= 2 * LOOK_SECONDS:
             self.told_at = time.monotonic()
-            say(message)
+            self.run.tell(message)
 
 
 async def _note_end(settings: Settings, run: Run[ReplaySummary], plan: Plan, state: PlanState, because: str) -> None:
@@ -266,7 +267,7 @@ async def _note_end(settings: Settings, run: Run[ReplaySummary], plan: Plan, sta
             summary.state = await state_of(conn, plan.replay_id)
         await _became(settings, run, plan.replay_id)
     except BridgeError as error:
-        say(f"warning: how the run ended is not noted in the plan: {error}")
+        run.tell(f"warning: how the run ended is not noted in the plan: {error}")
 
 
 async def _became(settings: Settings, run: Run[ReplaySummary], replay_id: str) -> list[Became]:

@@ -1,13 +1,14 @@
 """One run of a job: its summary as it grows, and targets that fail by themselves."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
 import structlog
 
+from bridge.cli.common import say
 from schemas.errors import BridgeError, SinkUnavailable
 from schemas.run_summary import RunSummary, TargetError
 from sinks.runs import RunLock
@@ -25,12 +26,16 @@ class FailedFast(BridgeError):
 
 @dataclass
 class Run(Generic[S]):
-    """What the work of a job is given. `alarm` is why somebody has to be told though the work was done."""
+    """What the work of a job is given. `alarm` is why somebody has to be told though the work was done.
+
+    `tell` takes lines of progress and warnings, for people.
+    """
 
     summary: S
     fail_fast: bool = False
     lock: RunLock | None = None
     alarm: str | None = None
+    tell: Callable[[str], None] = say
     _targets: dict[str, bool] = field(default_factory=dict)
 
     @property

@@ -25,7 +25,8 @@ class State(StrEnum):
 class Life(NamedTuple):
     """One passage of an event through the stream: its raw record, and how far its attempts got.
 
-    `attempt` is the last one that was made. `settled_at` is when it was settled.
+    `attempt` is the last one that was made. `settled_at` is when it was settled. A correction may have moved a life to
+    another site than those before it.
     """
 
     provenance: Provenance
@@ -36,6 +37,8 @@ class Life(NamedTuple):
     dropped_reason: str | None = None
     error: str | None = None
     disposition: str | None = None
+    site_id: int | None = None
+    org_id: int | None = None
 
 
 class Shown(NamedTuple):
@@ -83,7 +86,7 @@ def _life(provenance: Provenance, row: Any) -> Life:
     error = None if state is State.NORMALIZED else row["last_error"]
     return Life(
         provenance, state, tried, row["first_failed_at"], row["outcome_at"], row["dropped_reason"], error,
-        row["disposition"],
+        row["disposition"], row["site_id"], row["org_id"],
     )  # fmt: skip
 
 
@@ -92,4 +95,7 @@ async def _event(conn: Connection, provenance: Provenance, received_at: datetime
     event = await conn.fetchrow(sql("event_normalized"), received_at, *provenance)
     if event is None:
         return Life(provenance, State.UNKNOWN, None, None, None)
-    return Life(provenance, State.NORMALIZED, event["attempt"], None, event["normalized_at"])
+    return Life(
+        provenance, State.NORMALIZED, event["attempt"], None, event["normalized_at"],
+        site_id=event["site_id"], org_id=event["org_id"],
+    )  # fmt: skip

@@ -25,7 +25,7 @@ async def read_items(
         DeadLetterItem(
             row["position"], _provenance(row), row["site_id"], body(row), row["received_at"], row["error_class"],
             row["last_error"], row["dropped_reason"], row["disposition"], row["replay_id"], row["replayed_as"],
-            row["replay_of"], lives.get(_provenance(row), 1),
+            row["replay_of"], lives.get(_provenance(row), 1), row["org_id"],
         )
         for row in rows
     ]  # fmt: skip

@@ -50,11 +50,15 @@ async def freeze(
     reason: str,
     corrections: Sequence[dict[str, Any]],
     limit: int | None,
+    org_id: int | None = None,
 ) -> int:
-    """Freezes what fits the filter now as the items of a new plan; returns the last position."""
+    """Freezes what fits the filter now as the items of a new plan; returns the last position.
+
+    `org_id` is the organisation that the plan is bound to: the filter must be, too.
+    """
     asked = chosen.model_dump_json(exclude_none=True)
     operations = msgspec.json.encode(corrections).decode()
-    await conn.execute(sql("replay_create"), replay_id, started_by(), reason, asked, operations)
+    await conn.execute(sql("replay_create"), replay_id, started_by(), reason, asked, operations, org_id)
     where = conditions(chosen, after=2)
     done: str = await conn.execute(where.within(sql("replay_freeze")), replay_id, limit, *where.parameters)
     return int(done.rsplit(" ", 1)[1])
@@ -65,20 +69,20 @@ async def complete(conn: Connection, replay_id: str, report: PlanReport) -> None
     await conn.execute(sql("replay_planned"), replay_id, report.model_dump_json())
 
 
-async def find_plan(conn: Connection, asked: str) -> Plan:
-    """The plan whose id begins so; raises InvalidInput unless there is exactly one."""
+async def find_plan(conn: Connection, asked: str, *, org_id: int | None = None) -> Plan:
+    """The plan whose id begins so, of one organisation or of all; raises InvalidInput unless there is exactly one."""
     wanted = asked.strip().lower()
-    rows = await conn.fetch(sql("replay_find"), wanted) if len(wanted) >= _SHORTEST_ID else []
+    rows = await conn.fetch(sql("replay_find"), wanted, org_id) if len(wanted) >= _SHORTEST_ID else []
     if len(rows) != 1:
         problem = f"more than one plan begins with {asked!r}" if rows else f"there is no plan {asked!r}"
         raise InvalidInput(f"{problem}; see `bridge dlq plans`")
     return _plan(rows[0])
 
 
-async def list_plans(dsn: str, limit: int) -> list[Plan]:
-    """The newest plans first."""
+async def list_plans(dsn: str, limit: int, *, org_id: int | None = None) -> list[Plan]:
+    """The newest plans first, of one organisation or of all."""
     async with connection(dsn, "replay") as conn:
-        return [_plan(row) for row in await conn.fetch(sql("replay_list"), limit)]
+        return [_plan(row) for row in await conn.fetch(sql("replay_list"), limit, org_id)]
 
 
 async def begin(conn: Connection, plan: Plan) -> None:

@@ -55,18 +55,25 @@ class Gateway:
 @contextmanager
 def gateway(settings: Settings, log: Path, **more: object) -> Iterator[Gateway]:
     """Runs it on a free port with these settings and more; killed at the end if the test has not ended it."""
-    given = {f"BRIDGE_{name.upper()}": str(value) for name, value in more.items()}
-    port = given.setdefault("BRIDGE_GATEWAY_PORT", "0")
+    with service("gateway", ("gateway",), settings, log, **more) as found:
+        yield found
+
+
+@contextmanager
+def service(name: str, command: tuple[str, ...], settings: Settings, log: Path, **more: object) -> Iterator[Gateway]:
+    """The same for another service that listens."""
+    given = {f"BRIDGE_{one.upper()}": str(value) for one, value in more.items()}
+    port = given.setdefault(f"BRIDGE_{name.upper()}_PORT", "0")
     own = environment_of(settings, BRIDGE_SECRET_KEY=SECRET, BRIDGE_LOG_FORMAT="json", **given)
     with log.open("ab") as output:
         process = subprocess.Popen(
-            words("gateway"), env=environment(own), cwd=CHECKOUT, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+            words(*command), env=environment(own), cwd=CHECKOUT, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
             stderr=output, start_new_session=True,
         )  # fmt: skip
     try:
         assert process.stdout is not None
         line = process.stdout.readline().decode()
-        assert line.startswith("gateway http://"), f"port {port}: {log.read_text()[-2000:]}"
+        assert line.startswith(f"{name} http://"), f"port {port}: {log.read_text()[-2000:]}"
         found = Gateway(process, line.split()[1], log)
         deadline = time.monotonic() + _START_SECONDS
         while True:
@@ -75,7 +82,7 @@ def gateway(settings: Settings, log: Path, **more: object) -> Iterator[Gateway]:
                 break
             except httpx.HTTPError:
                 assert process.poll() is None, log.read_text()[-2000:]
-                assert time.monotonic() < deadline, "the gateway does not answer"
+                assert time.monotonic() < deadline, f"the {name} does not answer"
         yield found
     finally:
         if process.poll() is None:

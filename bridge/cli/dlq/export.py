@@ -1,37 +1,24 @@
 """`bridge dlq export`: dead letters whole, as lines of JSON or as CSV, however many they are."""
 
-import csv
-import json
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import aclosing, contextmanager
-from enum import StrEnum
 from io import TextIOWrapper
 from pathlib import Path
-from typing import Annotated, Any, TextIO
+from typing import Annotated, TextIO
 
 import typer
 
 from bridge.cli.common import Verbose, command_settings, run, say
 from bridge.cli.dead_letter_options import with_filter
-from bridge.cli.dlq.documents import letter_document
+from bridge.dead_letters.export import Form, Write, writer
 from schemas.dead_letter_filter import DeadLetterFilter
 from schemas.errors import EnvironmentUnfit
-from sinks.dead_letters.letter import WholeDeadLetter
 from sinks.dead_letters.stream import whole_letters
 
 _PARTLY = 2
 _PROGRESS_EVERY = 50_000
-
-Write = Callable[[WholeDeadLetter], None]
-
-
-class Form(StrEnum):
-    """How dead letters are written."""
-
-    NDJSON = "ndjson"
-    CSV = "csv"
 
 
 @with_filter
@@ -48,7 +35,7 @@ def export(
     settings = command_settings(verbose=verbose)
     try:
         with _opened(output) as stream:
-            written = run(_export(settings.dsn, chosen, _writer(stream, form)))
+            written = run(_export(settings.dsn, chosen, writer(stream, form)))
     except BrokenPipeError:
         # Whoever reads has seen enough. Nothing may be written when Python flushes at the end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -89,25 +76,3 @@ def _opened(output: str) -> Iterator[TextIO]:
     except BaseException:
         unfinished.unlink(missing_ok=True)
         raise
-
-
-def _writer(stream: TextIO, form: Form) -> Write:
-    if form is Form.NDJSON:
-        return lambda letter: _line(stream, letter_document(letter))
-    table = csv.writer(stream)
-    begun: list[bool] = []
-
-    def write(letter: WholeDeadLetter) -> None:
-        document = letter_document(letter)
-        if not begun:
-            begun.append(True)
-            table.writerow(document)
-        headers = json.dumps(document["headers"], ensure_ascii=False) if document["headers"] else None
-        table.writerow((document | {"headers": headers}).values())
-
-    return write
-
-
-def _line(stream: TextIO, document: dict[str, Any]) -> None:
-    stream.write(json.dumps(document, ensure_ascii=False))
-    stream.write("\n")

@@ -1,16 +1,16 @@
 """`bridge dlq groups`: dead letters by cause, and events that are dropped again and again."""
 
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.table import Table
 
 from bridge.cli.common import JsonOutput, Verbose, command_settings, run, write_json
 from bridge.cli.dead_letter_options import with_filter
-from bridge.cli.dlq.documents import line_document, moment_text
 from bridge.cli.dlq.list import why
 from bridge.cli.tables import print_table, print_text, printable
+from bridge.dead_letters.documents import groups_document, share
 from schemas.dead_letter_filter import DeadLetterFilter
 from sinks.dead_letters.groups import Groups, Repeated, read_groups
 
@@ -30,36 +30,9 @@ def groups(
     settings = command_settings(verbose=verbose)
     found = run(read_groups(settings.dsn, chosen, now=datetime.now(UTC), hours=hours, limit=limit))
     if json_output is not None:
-        write_json(_document(found), json_output)
+        write_json(groups_document(found), json_output)
     if json_output != "-":
         _print(found, hours)
-
-
-def _share(count: int, total: int) -> float:
-    return round(100 * count / total, 2)
-
-
-def _document(found: Groups) -> dict[str, Any]:
-    return {
-        "total": found.total,
-        "causes": found.causes,
-        "groups": [
-            one._asdict()
-            | {
-                "share_pct": _share(one.dead_letters, found.total),
-                "dropped_reason": one.example.dropped_reason,
-                "error_class": one.example.error_class,
-                "first_at": moment_text(one.first_at),
-                "last_at": moment_text(one.last_at),
-                "example": line_document(one.example),
-            }
-            for one in found.groups
-        ],
-        "repeated": [
-            one._asdict() | {"first_at": moment_text(one.first_at), "last_at": moment_text(one.last_at)}
-            for one in found.repeated
-        ],
-    }
 
 
 def _print(found: Groups, hours: int) -> None:
@@ -71,7 +44,7 @@ def _print(found: Groups, hours: int) -> None:
         column.justify = "right"
     for one in found.groups:
         table.add_row(
-            str(one.dead_letters), f"{_share(one.dead_letters, found.total):.1f} %",
+            str(one.dead_letters), f"{share(one.dead_letters, found.total):.1f} %",
             " ".join(map(str, reversed(one.hours))), _short(one.first_at), _short(one.last_at), why(one.example),
             printable(one.message), str(one.example.provenance), one.cause,
         )  # fmt: skip

@@ -7,8 +7,8 @@ from rich.table import Table
 
 from bridge.cli.common import JsonOutput, Verbose, command_settings, run, write_json
 from bridge.cli.dead_letter_options import with_filter
-from bridge.cli.dlq.documents import line_document
 from bridge.cli.tables import print_table, print_text, printable
+from bridge.dead_letters.documents import page_document
 from schemas.dead_letter_filter import DeadLetterFilter
 from sinks.dead_letters.letter import DeadLetterLine
 from sinks.dead_letters.pages import Page, Place, page
@@ -28,12 +28,7 @@ def list_(
     settings = command_settings(verbose=verbose)
     found = run(page(settings.dsn, chosen, limit=limit, after=None if after is None else Place.parse(after)))
     if json_output is not None:
-        document = {
-            "total": found.total,
-            "next": None if found.following is None else str(found.following),
-            "dead_letters": [line_document(line) for line in found.lines],
-        }
-        write_json(document, json_output)
+        write_json(page_document(found), json_output)
     if json_output != "-":
         _print(found)
 

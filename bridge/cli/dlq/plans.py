@@ -8,6 +8,7 @@ from rich.table import Table
 from bridge.cli.common import JsonOutput, Verbose, command_settings, run, write_json
 from bridge.cli.dlq.replays import PlanId, print_outcomes, print_pairs
 from bridge.cli.tables import print_table, print_text
+from bridge.dead_letters.documents import status_document
 from bridge.runs.cancel import lock_of
 from schemas.replay import Outcome, Plan, PlanState
 from schemas.run_summary import rfc3339
@@ -43,9 +44,7 @@ def status(plan_id: PlanId, json_output: JsonOutput = None, verbose: Verbose = F
     found, became, running = run(_looked(settings, plan_id))
     counts = summed(became)
     if json_output is not None:
-        details = {"running": running, "outcomes": counts}
-        reasons = {one.value: summed(became, one) for one in (Outcome.DROPPED, Outcome.SKIPPED)}
-        write_json(found._asdict() | details | reasons, json_output)
+        write_json(status_document(found, became, running=running), json_output)
     if json_output == "-":
         return
     state = found.state.value

@@ -1,17 +1,17 @@
 """`bridge dlq show`: one dead letter whole, and its lives."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
 import msgspec
 import typer
 from rich.table import Table
 
 from bridge.cli.common import JsonOutput, Verbose, command_settings, run, write_json
-from bridge.cli.dlq.documents import BASE64, encoded, letter_document, moment_text
 from bridge.cli.tables import print_table, print_text, printable
+from bridge.dead_letters.documents import BASE64, encoded, letter_document, shown_document
 from schemas.errors import InvalidInput
 from schemas.record import Provenance
-from sinks.dead_letters.lives import Life, Shown
+from sinks.dead_letters.lives import Shown
 from sinks.dead_letters.lives import show as look
 
 _SHOWN = (
@@ -35,19 +35,9 @@ def show(
     if found is None:
         raise InvalidInput(f"no dead letter in the ledger: {place}; see `bridge dlq list`")
     if json_output is not None:
-        write_json(_document(found), json_output)
+        write_json(shown_document(found), json_output)
     if json_output != "-":
         _print(found)
-
-
-def _document(found: Shown) -> dict[str, Any]:
-    return letter_document(found.letter) | {"lives": [_life(one) for one in found.lives]}
-
-
-def _life(one: Life) -> dict[str, Any]:
-    times = {"first_failed_at": one.first_failed_at, "settled_at": one.settled_at}
-    moments = {name: None if at is None else moment_text(at) for name, at in times.items()}
-    return one._asdict() | {"provenance": str(one.provenance)} | moments
 
 
 def _print(found: Shown) -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from bridge.gateway.access import admit, allowed_origin, origin_of
 from bridge.gateway.ingest_tokens import Tokens
-from bridge.gateway.problems import Code, Problem
+from bridge.http.problems import Code, Problem
 from schemas.api_key import ApiKey, make_key
 from schemas.registry import Registry, Script
 

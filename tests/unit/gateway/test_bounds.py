@@ -8,12 +8,13 @@ from typing import Any
 
 import pytest
 
-from bridge.gateway.answer import Answer
-from bridge.gateway.body import BodyLimits, ClientGone, Room
 from bridge.gateway.idempotency import Idempotency, idempotency_key
-from bridge.gateway.limits import Buckets
-from bridge.gateway.problems import Code, Problem
-from bridge.gateway.request import address_of, script_route
+from bridge.gateway.request import script_route
+from bridge.http.answer import Answer
+from bridge.http.body import BodyLimits, ClientGone, Room
+from bridge.http.client_address import address_of
+from bridge.http.limits import Buckets
+from bridge.http.problems import Code, Problem
 
 LIMITS = BodyLimits(10_000, 5.0)
 GZIP = {b"content-encoding": b"gzip"}

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bridge.gateway.elements import Element, identify, split
-from bridge.gateway.problems import Code, Problem
+from bridge.http.problems import Code, Problem
 
 values = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**63), 2**63) | st.text(max_size=8),

@@ -5,7 +5,7 @@ import uuid
 
 import pytest
 
-from bridge.gateway.ids import request_ids, uuid7s
+from bridge.http.ids import request_ids, uuid7s
 
 TRACE = b"0af7651916cd43dd8448eb211c80319c"
 PARENT = b"00-" + TRACE + b"-b7ad6b7169203331-01"

@@ -11,8 +11,8 @@ from aiokafka.producer.message_accumulator import BatchBuilder
 from support.wait import wait_until
 
 from bridge.gateway import publisher as module
-from bridge.gateway.problems import Code, Problem
 from bridge.gateway.publisher import Delivery, Publisher
+from bridge.http.problems import Code, Problem
 from schemas.settings import Settings
 
 PARTITIONS = 3

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from support.making import BOUNDS, NOW_MS, RAW, REGISTRY, body
 
+from schemas.headers import SITE_ID
 from schemas.instants import instant
 from schemas.record import Provenance, RawBody
 from schemas.replay import DeadLetterItem, Forecast
@@ -105,3 +106,39 @@ def test_the_store_has_the_last_word_on_what_passes() -> None:
     assert known_to_the_store(copy, set(), set(), seen).forecast is Forecast.COPY
     broken = judged(item(value=b"{"))
     assert known_to_the_store(broken, {one.key}, set(), seen) is broken
+
+
+BOUND = TERMS._replace(org_id=10)
+
+
+@pytest.mark.parametrize("org_id", [None, 20])
+def test_a_plan_of_an_organisation_replays_no_other_s(org_id: int | None) -> None:
+    """The site may have changed hands since the plan was frozen."""
+    assert "not of organisation 10 any longer" in (refusal(item(org_id=org_id), BOUND) or "")
+    assert refusal(item(org_id=10), BOUND) is None
+    assert refusal(item(org_id=org_id), TERMS) is None
+
+
+@pytest.mark.parametrize(
+    ("settings", "headers", "said"),
+    [
+        (["site_id=2"], (), "moves it to site 2"),
+        (["site_id=2"], ((SITE_ID, b"1"),), "moves it to site 2"),
+        (["site_id=x"], (), "can't be read"),
+        (["event_type="], (), "can't be read"),
+        (["currency=EUR"], (), None),
+        (["site_id=1"], (), None),
+        ([], (), None),
+    ],
+)
+def test_a_correction_leaves_the_site_where_it_is(settings: list[str], headers: Any, said: str | None) -> None:
+    """If the plan is bound to an organisation; without one it may move events."""
+    one = item(org_id=10)
+    one = one._replace(body=one.body._replace(headers=headers))
+    correction = read_correction(settings, None)
+    found = judge(one, correction, BOUND, REGISTRY, BOUNDS)
+    assert (found.forecast is Forecast.REFUSED, said or "") == (
+        said is not None,
+        said if said and said in found.why else "",
+    )
+    assert judge(one, correction, TERMS, REGISTRY, BOUNDS).forecast is not Forecast.REFUSED

@@ -5,8 +5,11 @@ import zlib
 from collections.abc import Mapping
 from typing import Final
 
-from bridge.gateway.answer import Message, Receive
-from bridge.gateway.problems import Code, Problem
+from bridge.http.answer import Message, Receive
+from bridge.http.problems import Code, Problem
+
+WHOLE_BODY: Final = "bridge.whole_body"
+"""In the scope of a request whose body has arrived whole: its receive has it at once."""
 
 _GZIP: Final = 31  # zlib's word for a window of 32 KiB in gzip's wrapping
 _MOST_MEMBERS = 16

@@ -1,4 +1,4 @@
-"""Every way the gateway refuses a request, and what it then says: one table, rendered into OpenAPI."""
+"""Every way an HTTP service refuses a request, and what it then says: one table, rendered into OpenAPI."""
 
 from enum import StrEnum
 from http import HTTPStatus
@@ -6,8 +6,8 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from bridge.gateway.answer import Answer
-from bridge.gateway.ids import RequestIds
+from bridge.http.answer import Answer
+from bridge.http.ids import RequestIds
 
 MEDIA_TYPE: Final = b"application/problem+json"
 
@@ -51,15 +51,30 @@ class Code(StrEnum):
     INTERNAL_ERROR = "internal_error"
     KAFKA_UNAVAILABLE = "kafka_unavailable"
     OVERLOADED = "overloaded"
+    # Those of the API alone.
+    INVALID_JSON = "invalid_json"
+    INVALID_REQUEST = "invalid_request"
+    FILTER_NEEDED = "filter_needed"
+    ROLE_TOO_LOW = "role_too_low"
+    UNKNOWN_DEAD_LETTER = "unknown_dead_letter"
+    UNKNOWN_PLAN = "unknown_plan"
+    PLAN_CANCELLED = "plan_cancelled"
+    PLAN_SENT = "plan_sent"
+    PLAN_RUNNING = "plan_running"
+    ANOTHER_RUN = "another_run"
+    TOO_MANY_RUNS = "too_many_runs"
+    RUN_FAILED = "run_failed"
+    SERVICES_AWAY = "services_away"
+    QUERY_TIMEOUT = "query_timeout"
 
 
 REFUSALS: Final[dict[Code, Refusal]] = {
     Code.INVALID_PAYLOAD_JSON: Refusal(HTTPStatus.BAD_REQUEST, "the body can't be taken apart into events"),
     Code.INVALID_HEADER: Refusal(HTTPStatus.BAD_REQUEST, "a header has a form that is not accepted"),
-    Code.TOKEN_MISSING: Refusal(HTTPStatus.UNAUTHORIZED, "an API key or an ingest token is needed"),
-    Code.TOKEN_EXPIRED: Refusal(HTTPStatus.UNAUTHORIZED, "the ingest token has expired; fetch another"),
-    Code.TOKEN_FORGED: Refusal(HTTPStatus.UNAUTHORIZED, "the API key or ingest token was not issued here"),
-    Code.TOKEN_REVOKED: Refusal(HTTPStatus.UNAUTHORIZED, "the API key was revoked"),
+    Code.TOKEN_MISSING: Refusal(HTTPStatus.UNAUTHORIZED, "an API key or a token is needed"),
+    Code.TOKEN_EXPIRED: Refusal(HTTPStatus.UNAUTHORIZED, "the token has expired; get another"),
+    Code.TOKEN_FORGED: Refusal(HTTPStatus.UNAUTHORIZED, "the API key or token was not issued here"),
+    Code.TOKEN_REVOKED: Refusal(HTTPStatus.UNAUTHORIZED, "the API key or token was revoked"),
     Code.TOKEN_WRONG_SCRIPT: Refusal(HTTPStatus.FORBIDDEN, "the API key or ingest token is another script's"),
     Code.TOKEN_WRONG_ORIGIN: Refusal(HTTPStatus.FORBIDDEN, "the ingest token was issued to another origin"),
     Code.ORIGIN_MISSING: Refusal(HTTPStatus.FORBIDDEN, "neither Origin nor Referer says where the request comes from"),
@@ -82,11 +97,27 @@ REFUSALS: Final[dict[Code, Refusal]] = {
     Code.HEADERS_TOO_LARGE: Refusal(
         HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, "the headers are too large", closes=True
     ),
-    Code.INTERNAL_ERROR: Refusal(HTTPStatus.INTERNAL_SERVER_ERROR, "a defect of the gateway"),
+    Code.INTERNAL_ERROR: Refusal(HTTPStatus.INTERNAL_SERVER_ERROR, "a defect of the service"),
     Code.KAFKA_UNAVAILABLE: Refusal(
         HTTPStatus.SERVICE_UNAVAILABLE, "Kafka has not acknowledged; send the same events again", 2
     ),
     Code.OVERLOADED: Refusal(HTTPStatus.SERVICE_UNAVAILABLE, "too much in hand; try again", 1),
+    Code.INVALID_JSON: Refusal(HTTPStatus.BAD_REQUEST, "the body is not JSON"),
+    Code.INVALID_REQUEST: Refusal(HTTPStatus.UNPROCESSABLE_ENTITY, "a parameter or a field is wrong"),
+    Code.FILTER_NEEDED: Refusal(HTTPStatus.UNPROCESSABLE_ENTITY, "say which dead letters are meant"),
+    Code.ROLE_TOO_LOW: Refusal(HTTPStatus.FORBIDDEN, "the token's role may not do that"),
+    Code.UNKNOWN_DEAD_LETTER: Refusal(HTTPStatus.NOT_FOUND, "there is no such dead letter, or it is not yours"),
+    Code.UNKNOWN_PLAN: Refusal(HTTPStatus.NOT_FOUND, "there is no such plan, or it is not yours"),
+    Code.PLAN_CANCELLED: Refusal(HTTPStatus.CONFLICT, "the plan was cancelled; make a new one"),
+    Code.PLAN_SENT: Refusal(HTTPStatus.CONFLICT, "all of the plan was sent"),
+    Code.PLAN_RUNNING: Refusal(HTTPStatus.CONFLICT, "a run of this plan is in hand"),
+    Code.ANOTHER_RUN: Refusal(HTTPStatus.CONFLICT, "another run of this kind is in hand; wait for it"),
+    Code.TOO_MANY_RUNS: Refusal(HTTPStatus.TOO_MANY_REQUESTS, "as many runs as may be are in hand", 10),
+    Code.RUN_FAILED: Refusal(HTTPStatus.INTERNAL_SERVER_ERROR, "the run failed; its record says why"),
+    Code.SERVICES_AWAY: Refusal(
+        HTTPStatus.SERVICE_UNAVAILABLE, "Postgres or Kafka does not answer, or is not as needed", 2
+    ),
+    Code.QUERY_TIMEOUT: Refusal(HTTPStatus.GATEWAY_TIMEOUT, "the answer takes too long; narrow the filter"),
 }
 
 

@@ -2,7 +2,10 @@
 
 import json
 from html import escape
-from typing import Any
+from typing import Any, Final
+
+POLICY: Final = "default-src 'none'; style-src 'unsafe-inline'"
+"""What the page may load: nothing."""
 
 _STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; color: #1b1b1f }

@@ -7,9 +7,9 @@ from typing import Any
 import httptools
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
-from bridge.gateway.ids import request_ids
-from bridge.gateway.problems import Code, Problem
-from bridge.gateway.request import WHOLE_BODY
+from bridge.http.body import WHOLE_BODY
+from bridge.http.ids import request_ids
+from bridge.http.problems import Code, Problem
 from schemas.settings import Settings
 from sinks import metrics
 
@@ -22,6 +22,7 @@ class BoundedProtocol(HttpToolsProtocol):
     most_header_bytes = 32 * 1024
     most_connections = 4000
     header_seconds = 10.0
+    open_connections = metrics.GATEWAY_CONNECTIONS
 
     @classmethod
     def bound(cls, settings: Settings) -> None:
@@ -42,7 +43,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
         super().connection_made(transport)
-        metrics.GATEWAY_CONNECTIONS.inc()
+        self.open_connections.inc()
         self._counted = True
         if len(self.connections) > self.most_connections:
             self._refuse(Code.OVERLOADED)
@@ -53,7 +54,7 @@ class BoundedProtocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._unwatch()
         if self._counted:
-            metrics.GATEWAY_CONNECTIONS.dec()
+            self.open_connections.dec()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -118,6 +119,9 @@ class BoundedProtocol(HttpToolsProtocol):
         lines += [b"x-request-id: ", document["request_id"].encode(), b"\r\n"]
         self.transport.write(b"".join([*lines, b"connection: close\r\n\r\n", answer.body]))
         self.transport.close()
+        self._count_refusal(code)
+
+    def _count_refusal(self, code: Code) -> None:
         metrics.GATEWAY_REJECTED.labels(code.value, "unknown").inc()
 
     def _watch(self) -> None:

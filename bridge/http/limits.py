@@ -4,7 +4,7 @@ import math
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
 
-from bridge.gateway.problems import Code, Problem
+from bridge.http.problems import Code, Problem
 
 _MOST_BUCKETS = 20_000
 

@@ -1,0 +1,63 @@
+"""`/v1/me` and `/v1/tokens`: whose token it is, and which there are; and what stands outside of all tokens: health."""
+
+from datetime import UTC, datetime
+from typing import Final
+
+from fastapi import APIRouter, Request
+from starlette.responses import JSONResponse, Response
+
+from bridge.api.answers import documented, json_answer
+from bridge.api.callers import Mine
+from bridge.http.exposition import exposition
+from bridge.http.problems import Code
+from sinks.readiness import ALIVE
+
+about: Final = APIRouter(prefix="/v1", tags=["tokens"])
+health: Final = APIRouter(tags=["health"])
+
+
+@about.get("/me", summary="Whose token this is, and what it may do", responses=documented("Me"))
+async def me(reach: Mine) -> Response:
+    """Name, role, organisation and end of the token."""
+    caller = reach.caller
+    return json_answer(
+        {
+            "name": caller.name, "role": caller.role, "may": caller.role.meaning, "org_id": caller.org_id,
+            "expires_at": caller.expires_at,
+        }
+    )  # fmt: skip
+
+
+@about.get("/tokens", summary="The tokens, without their secrets", responses=documented("Tokens", Code.ROLE_TOO_LOW))
+async def tokens(reach: Mine) -> Response:
+    """Those of the caller's organisation, or all. For admins. They are made and revoked by `bridge api token`."""
+    now = datetime.now(UTC)
+    return json_answer({"tokens": [one._asdict() | {"state": one.state(now)} for one in await reach.tokens()]})
+
+
+@health.get("/", summary="That it is here")
+async def root() -> dict[str, str]:
+    """For whoever looks what listens here."""
+    return {"status": "ok"}
+
+
+@health.get("/health", summary="Liveness: asks nobody")
+async def alive() -> dict[str, str]:
+    """Whoever can answer is alive."""
+    return ALIVE
+
+
+@health.get("/ready", summary="Whether it can answer, and how its services are",
+            responses={503: {"description": "Postgres is away", "content": {"application/json": {"schema": {"type": "object"}}}}})  # fmt: skip
+async def ready(request: Request) -> Response:
+    """503 without Postgres or tokens, 200 but `degraded` without Kafka: reading goes on."""
+    status, body = await request.app.state.services.readiness.ready()
+    return JSONResponse(body, status)
+
+
+@health.get("/metrics", summary="Figures for Prometheus",
+            responses={200: {"description": "figures", "content": {"text/plain": {"schema": {"type": "string"}}}}})  # fmt: skip
+async def figures() -> Response:
+    """In Prometheus' text form."""
+    text, media_type = exposition()
+    return Response(text, headers={"content-type": media_type})

@@ -1,0 +1,56 @@
+"""Who asks: the token that a request shows, its role, and the organisation that it is bound to."""
+
+import hmac
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Final, NamedTuple, Protocol
+
+from bridge.http.problems import Code, Problem
+from schemas.api_key import read_key
+from schemas.api_token import ApiToken, Role
+
+_BEARER: Final = b"bearer "
+
+
+class Caller(NamedTuple):
+    """Whom a request is done for. Without `org_id` it is every organisation's."""
+
+    name: str
+    key_id: str
+    role: Role
+    org_id: int | None
+    expires_at: datetime | None
+
+    @property
+    def in_history(self) -> str:
+        """As the history of runs names it."""
+        return f"token:{self.name}"
+
+    def must_be(self, least: Role) -> None:
+        """Raises Problem unless the role is that one or a greater one."""
+        if self.role.rank < least.rank:
+            raise Problem(Code.ROLE_TOO_LOW, f"the role of the token {self.name} is {self.role}; this needs {least}")
+
+
+class KnownTokens(Protocol):
+    """The tokens that are known, by key id: see ApiTokenCache."""
+
+    tokens: Mapping[str, ApiToken]
+
+
+def admit(known: KnownTokens, headers: Mapping[bytes, bytes], now: Callable[[], datetime]) -> Caller:
+    """The caller whose token the request shows; raises Problem with the one reason why there is none."""
+    given = headers.get(b"authorization")
+    if given is None:
+        raise Problem(Code.TOKEN_MISSING, "send `Authorization: Bearer` and a token of `bridge api token create`")
+    if given[: len(_BEARER)].lower() != _BEARER:
+        raise Problem(Code.TOKEN_FORGED, "Authorization must be `Bearer` and a token of `bridge api token create`")
+    read = read_key(given[len(_BEARER) :].strip().decode("latin-1"))
+    token = None if read is None else known.tokens.get(read[0])
+    if read is None or token is None or not hmac.compare_digest(token.digest, read[1]):
+        raise Problem(Code.TOKEN_FORGED)
+    if token.revoked:
+        raise Problem(Code.TOKEN_REVOKED)
+    if token.expires_at is not None and token.expires_at <= now():
+        raise Problem(Code.TOKEN_EXPIRED)
+    return Caller(token.name, token.key_id, token.role, token.org_id, token.expires_at)

@@ -1,0 +1,51 @@
+"""Answers of the API: JSON as it is sent, and as the OpenAPI document describes it."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+import msgspec
+from pydantic import BaseModel
+from starlette.responses import Response
+
+from bridge.dead_letters.export import Form
+from bridge.http.openapi import ID_HEADERS, refusals
+from bridge.http.problems import Code
+
+ALWAYS: Final = (
+    Code.TOKEN_MISSING, Code.TOKEN_EXPIRED, Code.TOKEN_FORGED, Code.TOKEN_REVOKED, Code.RATE_LIMITED, Code.OVERLOADED,
+    Code.SERVICES_AWAY, Code.QUERY_TIMEOUT, Code.INTERNAL_ERROR, Code.HEADERS_TOO_LARGE,
+)  # fmt: skip
+WITH_A_BODY: Final = (
+    Code.INVALID_JSON, Code.BODY_TIMEOUT, Code.BODY_TOO_LARGE, Code.UNSUPPORTED_ENCODING, Code.INVALID_PAYLOAD_JSON,
+)  # fmt: skip
+
+
+def json_answer(document: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+    """The document, or the model, as JSON; times are RFC 3339 in UTC."""
+    if isinstance(document, BaseModel):
+        document = document.model_dump(mode="json")
+    return Response(msgspec.json.encode(document), status, headers, "application/json")
+
+
+def documented(
+    what: str | type[BaseModel] | Mapping[Form, str],
+    *codes: Code,
+    status: int = 200,
+    changes: bool = False,
+    told: str = "as asked",
+) -> dict[int | str, dict[str, Any]]:
+    """The answer of a route: the name of a schema of ours, a model, or media types; and the codes that refuse it.
+
+    A second one of the same route only says what another status means.
+    """
+    answer: dict[str, Any] = {"description": told, "headers": ID_HEADERS}
+    if isinstance(what, str):
+        answer["content"] = {"application/json": {"schema": {"$ref": f"#/components/schemas/{what}"}}}
+    elif isinstance(what, Mapping):
+        answer["content"] = {kind.partition(";")[0]: {"schema": {"type": "string"}} for kind in what.values()}
+    else:
+        answer["model"] = what
+    answers: dict[int | str, dict[str, Any]] = {}
+    if told == "as asked":
+        answers |= refusals(*ALWAYS, *(WITH_A_BODY if changes else ()), *codes)
+    return answers | {str(status): answer}

@@ -1,0 +1,90 @@
+"""The API's application: its routes, its documents, and how FastAPI's refusals are told."""
+
+from typing import Any, Final
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.routing import APIRoute
+from starlette.exceptions import HTTPException
+from starlette.responses import HTMLResponse, JSONResponse, Response
+
+from bridge.api.about import about, health
+from bridge.api.dead_letters import dead_letters
+from bridge.api.front import Front
+from bridge.api.openapi import document_of
+from bridge.api.plans import plans
+from bridge.api.services import Services
+from bridge.http.docs_page import POLICY, docs_page
+from bridge.http.problems import Code, Problem
+from sinks.metrics import product_version
+
+_CODES: Final = {400: Code.INVALID_JSON, 404: Code.NOT_FOUND, 405: Code.METHOD_NOT_ALLOWED}
+_MOST_TOLD: Final = 5
+
+
+def create_app(services: Services) -> Front:
+    """The ASGI application over services that live as long as it is served."""
+    app = FastAPI(
+        title="Ghostlink Bridge API", version=product_version(), docs_url=None, redoc_url=None, openapi_url=None,
+        redirect_slashes=False, generate_unique_id_function=_operation,
+    )  # fmt: skip
+    app.state.services = services
+    for router in (health, about, dead_letters, plans):
+        app.include_router(router)
+    _add_documents(app)
+    _add_refusals(app)
+    return Front(app, services)
+
+
+def _operation(route: APIRoute) -> str:
+    """An operation's id: `list_plans`, `show_dead_letters`."""
+    return "_".join([route.name.strip("_"), *map(str, route.tags)]).replace(" ", "_")
+
+
+def _add_documents(app: FastAPI) -> None:
+    @app.get("/openapi.json", include_in_schema=False)
+    async def openapi() -> Response:
+        return JSONResponse(document_of(app))
+
+    @app.get("/docs", include_in_schema=False)
+    async def docs() -> Response:
+        return HTMLResponse(docs_page(document_of(app)), headers={"content-security-policy": POLICY})
+
+
+def _add_refusals(app: FastAPI) -> None:
+    @app.exception_handler(Problem)
+    async def refused(request: Request, problem: Problem) -> Response:
+        return _told(request, problem, {})
+
+    @app.exception_handler(HTTPException)
+    async def not_served(request: Request, error: HTTPException) -> Response:
+        return _told(request, Problem(_CODES.get(error.status_code, Code.INTERNAL_ERROR)), dict(error.headers or {}))
+
+    @app.exception_handler(RequestValidationError)
+    async def not_valid(request: Request, error: RequestValidationError) -> Response:
+        return _told(request, _of_validation(error), {})
+
+    @app.exception_handler(Exception)
+    async def failed(request: Request, _error: Exception) -> Response:
+        return _told(request, Problem(Code.INTERNAL_ERROR), {})
+
+
+def _of_validation(error: RequestValidationError) -> Problem:
+    found = error.errors()
+    if any(one["type"] == "json_invalid" for one in found):
+        return Problem(Code.INVALID_JSON)
+    lines = [f"{_place(one['loc'])}: {str(one['msg']).removeprefix('Value error, ')}" for one in found[:_MOST_TOLD]]
+    return Problem(Code.INVALID_REQUEST, "; ".join(lines))
+
+
+def _place(location: Any) -> str:
+    """What is wrong by its name; where it stands (body, query) goes without saying."""
+    names = [str(one)[:80] for one in location[1:]] or [str(location[0])]
+    return ".".join(names)
+
+
+def _told(request: Request, problem: Problem, headers: dict[str, str]) -> Response:
+    request.scope["bridge_error_code"] = problem.code
+    answer = problem.answer(request.scope["bridge_ids"])
+    told = {name.decode(): value.decode() for name, value in answer.headers}
+    return Response(answer.body, answer.status, headers | told)

@@ -1,0 +1,100 @@
+"""`/v1/dead-letters`: groups, lists, whole dead letters, exports, and their disposal."""
+
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from io import StringIO
+from typing import Annotated, Any, Final
+
+from fastapi import APIRouter, Path, Query
+from starlette.responses import Response, StreamingResponse
+from starlette.types import Send
+
+from bridge.api.answers import documented, json_answer
+from bridge.api.callers import Mine
+from bridge.api.parameters import DiscardBody, ExportQuery, GroupsQuery, ListQuery
+from bridge.dead_letters.documents import groups_document, page_document, shown_document
+from bridge.dead_letters.export import Form, writer
+from bridge.http.problems import Code, Problem
+from schemas.record import Provenance
+from schemas.run_summary import DiscardSummary
+from sinks.dead_letters.letter import WholeDeadLetter
+
+dead_letters: Final = APIRouter(prefix="/v1/dead-letters", tags=["dead letters"])
+
+_TYPES: Final = {Form.NDJSON: "application/x-ndjson", Form.CSV: "text/csv; charset=utf-8"}
+
+
+@dead_letters.get("/groups", summary="By cause; and events that were dropped again and again",
+                  responses=documented("Groups", Code.INVALID_REQUEST))  # fmt: skip
+async def groups(reach: Mine, query: Annotated[GroupsQuery, Query()]) -> Response:
+    """By reason and message, whatever numbers, ids and quoted values stand in it."""
+    return json_answer(groups_document(await reach.groups(query)))
+
+
+@dead_letters.get("/export", response_class=Response, summary="Whole, the earliest first, however many they are",
+                  responses=documented(_TYPES, Code.INVALID_REQUEST))  # fmt: skip
+async def export(reach: Mine, query: Annotated[ExportQuery, Query()]) -> Response:
+    """Streamed from one snapshot; an answer that was cut off lacks the end that HTTP gives to a whole one."""
+    pieces = reach.whole(query.chosen)
+    async with reach.asking():
+        first: list[WholeDeadLetter] = await anext(pieces, [])
+    return _Export(_written(pieces, first, query.format), query.format)
+
+
+@dead_letters.get("", summary="A page, the latest first, and how many there are in all",
+                  responses=documented("Page", Code.INVALID_REQUEST))  # fmt: skip
+async def list_(reach: Mine, query: Annotated[ListQuery, Query()]) -> Response:
+    """Pages don't shift: what comes in meanwhile stands on none of those that follow."""
+    return json_answer(page_document(await reach.page(query)))
+
+
+@dead_letters.get("/{provenance}", summary="One, whole, with its lives",
+                  responses=documented("DeadLetter", Code.INVALID_REQUEST, Code.UNKNOWN_DEAD_LETTER))  # fmt: skip
+async def show(reach: Mine, provenance: Annotated[str, Path(description="topic:partition:offset")]) -> Response:
+    """Its record as it was sent, why it was dropped, what it is a replay of, and what became of its own replays."""
+    try:
+        place = Provenance.parse(provenance)
+    except ValueError as error:
+        raise Problem(Code.INVALID_REQUEST, f"{error}; expected topic:partition:offset") from None
+    return json_answer(shown_document(await reach.letter(place)))
+
+
+@dead_letters.post("/discard", summary="Close open ones, with a reason",
+                   responses=documented(DiscardSummary, Code.INVALID_REQUEST, Code.FILTER_NEEDED, Code.ROLE_TOO_LOW,
+                                        Code.UNKNOWN_DEAD_LETTER, Code.ANOTHER_RUN, Code.RUN_FAILED, changes=True))  # fmt: skip
+async def discard(reach: Mine, body: DiscardBody) -> Response:
+    """What a replay has claimed or finished is left as it is; nothing is deleted. For operators."""
+    return json_answer(await reach.discard(body))
+
+
+class _Export(StreamingResponse):
+    def __init__(self, text: AsyncGenerator[bytes, None], form: Form) -> None:
+        name = f'attachment; filename="dead-letters.{form}"'
+        super().__init__(text, media_type=_TYPES[form], headers={"content-disposition": name})
+        self._text = text
+
+    async def stream_response(self, send: Send) -> None:
+        # Whatever ends it, the database's snapshot is let go at once.
+        async with aclosing(self._text):
+            await super().stream_response(send)
+
+
+async def _written(
+    pieces: AsyncGenerator[list[WholeDeadLetter], None], first: list[WholeDeadLetter], form: Form
+) -> AsyncGenerator[bytes, None]:
+    page = StringIO()
+    write = writer(page, form)
+
+    def text(letters: list[WholeDeadLetter]) -> Any:
+        for one in letters:
+            write(one)
+        written = page.getvalue().encode()
+        page.seek(0)
+        page.truncate()
+        return written
+
+    async with aclosing(pieces):
+        if first:
+            yield text(first)
+        async for piece in pieces:
+            yield text(piece)

@@ -1,0 +1,139 @@
+"""The outermost layer: ids, who asks, limits, bodies, refusals, figures and logs of every request."""
+
+import asyncio
+import time
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import structlog
+from starlette.types import ASGIApp
+
+from bridge.api.access import Caller, admit
+from bridge.api.services import Services
+from bridge.http.answer import HeaderPairs, Message, Receive, Scope, Send
+from bridge.http.body import ClientGone
+from bridge.http.client_address import address_of
+from bridge.http.ids import RequestIds, request_ids
+from bridge.http.problems import Code, Problem
+from schemas.errors import BridgeError
+from sinks import metrics
+
+GUARDED: Final = "/v1/"
+"""Whatever stands below it asks for a token."""
+
+_BODIES: Final = ("POST", "PUT", "PATCH", "DELETE")
+_SEND_SECONDS: Final = 60.0
+_SERVER_ERROR: Final = 500
+_HEADERS: Final = [(b"x-content-type-options", b"nosniff"), (b"cache-control", b"no-store")]
+
+log = structlog.get_logger(__name__)
+
+
+class _StoppedReading(Exception):
+    """The client has stopped reading its answer."""
+
+
+class Front:
+    """The ASGI application. What FastAPI answers passes through it; what it refuses never gets so far."""
+
+    def __init__(self, rest: ASGIApp, services: Services) -> None:
+        self._rest = rest
+        self._services = services
+        self._most = services.settings.api_max_requests
+        self._in_hand = 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        headers = dict(scope["headers"])
+        ids = scope["bridge_ids"] = request_ids(headers)
+        answer = _Answer(send, ids)
+        began = time.perf_counter()
+        self._in_hand += 1
+        try:
+            await self._admitted(scope, headers, receive, answer)
+        except Problem as problem:
+            await problem.answer(ids).send(answer.send, [])
+            answer.error_code = problem.code
+            if problem.code is Code.BODY_TOO_LARGE:
+                await self._services.body.discard(receive)
+        except ClientGone:
+            answer.status = answer.status or 499
+        except _StoppedReading:
+            log.warning("answer_not_read", path=scope["path"][:300])
+        except BridgeError as error:
+            # An export that was cut off: without its end the client knows.
+            log.warning("answer_cut_off", path=scope["path"][:300], error=str(error))
+        except Exception:
+            # It was answered with 500 before it got here.
+            log.exception("request_failed", request_id=ids.request_id.decode())
+        finally:
+            self._in_hand -= 1
+            _tell(scope, answer, ids, time.perf_counter() - began)
+
+    async def _admitted(self, scope: Scope, headers: dict[bytes, bytes], receive: Receive, answer: "_Answer") -> None:
+        services = self._services
+        guarded = scope["path"].startswith(GUARDED)
+        if guarded:
+            services.addresses.take(address_of(scope, 0), 1)
+            caller = scope["bridge_caller"] = admit(services.tokens, headers, lambda: datetime.now(UTC))
+            services.callers.take(caller.key_id, 1)
+            services.use(caller.key_id)
+            if self._in_hand > self._most:
+                raise Problem(Code.OVERLOADED, "too many requests are in hand")
+        if scope["method"] not in _BODIES or not guarded:
+            await self._rest(scope, receive, answer.send)
+            return
+        with services.room.holding(services.body.announced(headers)):
+            body = await services.body.read(receive, headers)
+            await self._rest(scope, _replayed(body, receive), answer.send)
+
+
+class _Answer:
+    """What is sent: with what every answer bears, and within a bound of time for each part."""
+
+    def __init__(self, send: Send, ids: RequestIds) -> None:
+        self._send = send
+        self._more: HeaderPairs = [*ids.headers(), *_HEADERS]
+        self.status = 0
+        self.error_code: Code | None = None
+
+    async def send(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            message["headers"] = [*message.get("headers", ()), *self._more]
+        try:
+            async with asyncio.timeout(_SEND_SECONDS):
+                await self._send(message)
+        except TimeoutError:
+            # Whoever does not read would hold a snapshot of the database open.
+            raise _StoppedReading from None
+
+
+def _replayed(body: bytes, receive: Receive) -> Receive:
+    """The body that was read already, then what the client does."""
+    left: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
+
+    async def receive_next() -> Message:
+        return left.pop() if left else await receive()
+
+    return receive_next
+
+
+def _tell(scope: Scope, answer: _Answer, ids: RequestIds, seconds: float) -> None:
+    route = getattr(scope.get("route"), "path", "other")
+    metrics.API_REQUESTS.labels(route, str(answer.status)).inc()
+    metrics.API_SECONDS.labels(route).observe(seconds)
+    caller: Caller | None = scope.get("bridge_caller")
+    if caller is None and answer.status < _SERVER_ERROR and not answer.error_code:
+        return
+    told: dict[str, Any] = {
+        "method": scope["method"],
+        "path": scope["path"][:300],
+        "status_code": answer.status,
+        "error_code": answer.error_code or scope.get("bridge_error_code"),
+        "caller": None if caller is None else caller.name,
+        "org_id": None if caller is None else caller.org_id,
+        "duration_ms": round(seconds * 1000, 1),
+        "request_id": ids.request_id.decode(),
+        "trace_id": ids.trace_id.decode(),
+    }
+    (log.warning if answer.status >= _SERVER_ERROR else log.info)("request", **told)

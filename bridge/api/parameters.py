@@ -1,0 +1,167 @@
+"""What requests may say: the filter with times as people write them, pages, and the bodies of changes."""
+
+import json
+from datetime import UTC, datetime
+from typing import Annotated, Any, Final
+
+import msgspec
+from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
+
+from bridge.dead_letters.export import Form
+from schemas.dead_letter_filter import DeadLetterFilter, Disposition, moment
+from schemas.errors import InvalidInput
+from schemas.raw_event import MAX_INTEGER
+from streams.correction import Correction, setting
+
+ANY: Final = "any"
+_LONGEST_REASON: Final = 500
+_MOST_OPERATIONS: Final = 100
+# Each may double a document: what they make has to fit into memory before it can be found too large.
+_MOST_COPIES: Final = 8
+_LONGEST_WAIT: Final = 24 * 3600.0
+_LONGEST_CANCEL: Final = 60.0
+
+
+def _moment(value: Any) -> Any:
+    if value is None or isinstance(value, datetime):
+        return value
+    if not isinstance(value, str):
+        raise ValueError("give an age such as 2h, or RFC 3339 text such as 2026-11-21T14:00:00Z")  # noqa: TRY004  # pydantic's
+    return moment(value, datetime.now(UTC))
+
+
+def _any(value: Any) -> Any:
+    return None if value == ANY or (isinstance(value, list | tuple) and ANY in value) else value
+
+
+def _storable(text: str) -> str:
+    if "\x00" in text:
+        raise ValueError("holds a NUL, which no stored text can")
+    return text
+
+
+_Moment = Annotated[
+    AwareDatetime,
+    BeforeValidator(_moment, json_schema_input_type=str),
+    Field(examples=["2h", "2026-11-21T14:00:00Z"]),
+]
+_Dispositions = Annotated[
+    tuple[Disposition, ...] | None,
+    BeforeValidator(_any, json_schema_input_type=list[str] | str | None),
+]
+_Reason = Annotated[
+    str,
+    StringConstraints(strip_whitespace=True, max_length=_LONGEST_REASON),
+    AfterValidator(_storable),
+]
+Given = Annotated[_Reason, Field(min_length=1, description="why, for those who read the history")]
+Count = Annotated[int, Field(ge=0, le=MAX_INTEGER)]
+
+
+class Filter(DeadLetterFilter):
+    """The filter of every verb; a time is RFC 3339 or an age such as `2h`, and the disposition may be `any`."""
+
+    since: _Moment | None = Field(None, description="dropped at or after: RFC 3339, or an age such as 2h")
+    until: _Moment | None = Field(None, description="dropped before: RFC 3339, or an age such as 2h")
+    disposition: _Dispositions = Field(
+        (Disposition.OPEN,), description=f"what operators did with it: {', '.join(Disposition)}, or {ANY}"
+    )
+
+    @property
+    def chosen(self) -> DeadLetterFilter:
+        """The filter alone, without what a query asks besides."""
+        return DeadLetterFilter(**{name: getattr(self, name) for name in DeadLetterFilter.model_fields})
+
+
+class ListQuery(Filter):
+    """A page of dead letters."""
+
+    limit: int = Field(50, ge=1, le=1000, description="most lines of the page")
+    after: str | None = Field(None, max_length=400, description="go on where a page ended: its `next`")
+
+
+class GroupsQuery(Filter):
+    """Groups of dead letters."""
+
+    limit: int = Field(20, ge=1, le=1000, description="most groups, and most repeated events")
+    hours: int = Field(6, ge=1, le=72, description="count each of so many last hours")
+
+
+class ExportQuery(Filter):
+    """Dead letters whole."""
+
+    format: Form = Field(Form.NDJSON, description="lines of JSON, or CSV with a header")
+
+
+class Body(BaseModel):
+    """The body of a request; what it does not know it refuses."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class DiscardBody(Body):
+    """Which dead letters are closed, and why."""
+
+    reason: Given
+    filter: Filter = Field(default_factory=Filter)
+    all: bool = Field(False, description="everything that is open, if the filter names nothing; for admins")
+    dry_run: bool = Field(False, description="count only")
+
+
+class PlanBody(Body):
+    """What a replay is to hold, and what is corrected in it."""
+
+    filter: Filter = Field(default_factory=Filter)
+    all: bool = Field(False, description="everything that is open, if the filter names nothing; for admins")
+    limit: int | None = Field(None, ge=1, le=MAX_INTEGER, description="at most so many, the oldest first")
+    passing: bool = Field(False, description="leave out what would not pass today")
+    set: dict[str, Any] = Field(default_factory=dict, description="fields to be corrected, with their values")
+    patch: list[dict[str, Any]] = Field(
+        default_factory=list,
+        max_length=_MOST_OPERATIONS,
+        description="a JSON Patch (RFC 6902) to correct each event by",
+    )
+    reason: _Reason = Field("", description="why; needed for a correction")
+    dry_run: bool = Field(False, description="keep no plan")
+
+    def correction(self) -> Correction:
+        """What is corrected, the patch first; raises InvalidInput."""
+        if len(self.set) + len(self.patch) > _MOST_OPERATIONS:
+            raise InvalidInput(f"at most {_MOST_OPERATIONS} corrections")
+        if sum(one.get("op") == "copy" for one in self.patch) > _MOST_COPIES:
+            raise InvalidInput(f"a patch may copy at most {_MOST_COPIES} times")
+        operations = [*self.patch, *(setting(field, value) for field, value in self.set.items())]
+        try:
+            # The one refuses NaN and infinity, the other what is no Unicode.
+            json.dumps(operations, allow_nan=False)
+            text = msgspec.json.encode(operations)
+        except (msgspec.MsgspecError, ValueError, OverflowError, RecursionError):
+            raise InvalidInput(
+                "the corrections hold what no JSON text can: a lone surrogate, or a number that is none"
+            ) from None
+        if b"\\u0000" in text:
+            raise InvalidInput("the corrections hold a NUL, which no stored text can")
+        correction = Correction(operations)
+        if correction and not self.reason:
+            raise InvalidInput("reason: a correction needs one")
+        return correction
+
+
+class ReplayBody(Body):
+    """How a plan's dead letters are sent."""
+
+    rate_per_second: float | None = Field(None, gt=0, le=1_000_000, description="send at most so many; null: no limit")
+    canary: Count = Field(0, description="send so many first, and the rest once they are settled well")
+    canary_max_failures: Count = Field(0, description="so many of the canary may be dropped again")
+    wait_seconds: float = Field(
+        300, ge=0, le=_LONGEST_WAIT, description="how long the run waits until all is settled, also for the canary"
+    )
+    force: bool = Field(False, description="also what was replayed before, never what is claimed; for admins")
+    dry_run: bool = Field(False, description="send nothing: say what today's code makes of them now")
+
+
+class CancelBody(Body):
+    """Why a replay is stopped for good."""
+
+    reason: Given
+    wait_seconds: float = Field(10, ge=0, le=_LONGEST_CANCEL, description="how long its run may take to stop")

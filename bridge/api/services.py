@@ -1,0 +1,95 @@
+"""What all requests of the API share; made within the running loop of the process that serves."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from typing import Final
+
+import structlog
+
+from bridge.api.runs import Runs
+from bridge.http.body import BodyLimits, Room
+from bridge.http.limits import Buckets
+from schemas.errors import BridgeError
+from schemas.settings import Settings
+from sinks.api_token_cache import ApiTokenCache
+from sinks.api_tokens import note_used
+from sinks.kafka_admin import kafka_admin
+from sinks.readiness import Needs, Readiness
+
+_MOST_BODY_BYTES: Final = 1024 * 1024
+_BODY_SECONDS: Final = 10.0
+_NOTE_USED_SECONDS: Final = 5.0
+
+log = structlog.get_logger(__name__)
+
+
+class Services:
+    """Tokens, runs, limits and health."""
+
+    def __init__(self, settings: Settings) -> None:
+        rate = settings.api_requests_per_second
+        self.settings = settings
+        self.tokens = ApiTokenCache(settings.dsn, refresh_seconds=settings.seconds("registry_refresh"))
+        self.runs = Runs(settings, settings.api_max_replays)
+        self.body = BodyLimits(_MOST_BODY_BYTES, _BODY_SECONDS)
+        self.room = Room(settings.api_max_requests * _MOST_BODY_BYTES)
+        self.callers = Buckets("requests of one token", rate, time.monotonic)
+        self.addresses = Buckets("requests of one address", rate, time.monotonic)
+        self.readiness = Readiness(settings, _needs(settings, self.tokens))
+        self.used: dict[str, datetime] = {}
+        """When tokens were used last, by key id, until that is noted."""
+
+    def use(self, key_id: str) -> None:
+        """Remembers that the token was used."""
+        self.used[key_id] = datetime.now(UTC)
+
+
+@asynccontextmanager
+async def running(settings: Settings) -> AsyncIterator[Services]:
+    """The services while they live; at the end every run in hand has noted how it ended. Raises BridgeError."""
+    services = Services(settings)
+    await services.tokens.load()
+    tasks = [asyncio.create_task(services.tokens.follow()), asyncio.create_task(_note_uses(services))]
+    try:
+        yield services
+    finally:
+        await services.runs.ended()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await _note_used(services)
+
+
+async def _note_uses(services: Services) -> None:
+    while True:
+        await asyncio.sleep(_NOTE_USED_SECONDS)
+        await _note_used(services)
+
+
+async def _note_used(services: Services) -> None:
+    used, services.used = services.used, {}
+    if used:
+        try:
+            await note_used(services.settings.dsn, used)
+        except BridgeError as error:
+            log.warning("use_of_tokens_not_noted", error=str(error))
+
+
+def _needs(settings: Settings, tokens: ApiTokenCache) -> Needs:
+    """Kafka's outage only degrades: reading goes on."""
+
+    async def ask_kafka() -> None:
+        async with kafka_admin(settings):
+            pass
+
+    def own() -> Mapping[str, bool]:
+        return {"tokens": tokens.read_at is not None}
+
+    def figures() -> Mapping[str, float | None]:
+        read_at = tokens.read_at
+        return {"tokens_age_seconds": None if read_at is None else round(time.monotonic() - read_at, 1)}
+
+    return Needs(ask_kafka, own, figures, frozenset({"postgres", "tokens"}))

@@ -1,0 +1,111 @@
+"""Dead letters and plans as JSON documents, byte for byte where it is a producer's."""
+
+import base64
+from datetime import datetime
+from typing import Any
+
+from schemas.replay import Outcome, Plan
+from sinks.dead_letters.groups import Groups
+from sinks.dead_letters.letter import DeadLetterLine, WholeDeadLetter
+from sinks.dead_letters.lives import Life, Shown
+from sinks.dead_letters.pages import Page
+from sinks.replays.plans import Became, summed
+
+UTF_8, BASE64 = "utf-8", "base64"
+
+
+def line_document(line: DeadLetterLine) -> dict[str, Any]:
+    """What a list knows of a dead letter."""
+    return line._asdict() | {"provenance": str(line.provenance), "dropped_at": moment_text(line.dropped_at)}
+
+
+def letter_document(letter: WholeDeadLetter) -> dict[str, Any]:
+    """All of it. Each of key, payload and header values stands beside the encoding in which it is written."""
+    key, key_encoding = encoded(letter.body.key)
+    payload, payload_encoding = encoded(letter.body.value)
+    return line_document(letter.line) | {
+        "received_at": moment_text(letter.received_at),
+        "record_time": moment_text(letter.record_time),
+        "first_failed_at": moment_text(letter.first_failed_at),
+        "changed_at": moment_text(letter.changed_at),
+        "replay_id": letter.replay_id,
+        "discarded_by": letter.discarded_by,
+        "key": key,
+        "key_encoding": key_encoding,
+        "payload": payload,
+        "payload_encoding": payload_encoding,
+        "headers": [dict(zip(("name", "value", "encoding"), (name, *encoded(value)), strict=True))
+                    for name, value in letter.body.headers],
+    }  # fmt: skip
+
+
+def moment_text(at: datetime) -> str:
+    """RFC 3339 in UTC, as exact as Postgres keeps it."""
+    return at.isoformat()
+
+
+def encoded(raw: bytes | None) -> tuple[str | None, str | None]:
+    """Bytes as text, and how: as they are where they are UTF-8 without a NUL, else in base64; nothing is lost."""
+    if raw is None:
+        return None, None
+    if b"\x00" not in raw:
+        try:
+            return raw.decode(), UTF_8
+        except UnicodeDecodeError:
+            pass
+    return base64.b64encode(raw).decode(), BASE64
+
+
+def page_document(found: Page) -> dict[str, Any]:
+    """A page of a list."""
+    return {
+        "total": found.total,
+        "next": None if found.following is None else str(found.following),
+        "dead_letters": [line_document(line) for line in found.lines],
+    }
+
+
+def groups_document(found: Groups) -> dict[str, Any]:
+    """Groups by cause, and events that were dropped again and again."""
+    return {
+        "total": found.total,
+        "causes": found.causes,
+        "groups": [
+            one._asdict()
+            | {
+                "share_pct": share(one.dead_letters, found.total),
+                "dropped_reason": one.example.dropped_reason,
+                "error_class": one.example.error_class,
+                "first_at": moment_text(one.first_at),
+                "last_at": moment_text(one.last_at),
+                "example": line_document(one.example),
+            }
+            for one in found.groups
+        ],
+        "repeated": [
+            one._asdict() | {"first_at": moment_text(one.first_at), "last_at": moment_text(one.last_at)}
+            for one in found.repeated
+        ],
+    }
+
+
+def share(count: int, total: int) -> float:
+    """In per cent."""
+    return round(100 * count / total, 2)
+
+
+def shown_document(found: Shown) -> dict[str, Any]:
+    """A dead letter whole, among its lives."""
+    return letter_document(found.letter) | {"lives": [_life(one) for one in found.lives]}
+
+
+def _life(one: Life) -> dict[str, Any]:
+    times = {"first_failed_at": one.first_failed_at, "settled_at": one.settled_at}
+    moments = {name: None if at is None else moment_text(at) for name, at in times.items()}
+    return one._asdict() | {"provenance": str(one.provenance)} | moments
+
+
+def status_document(plan: Plan, became: list[Became], *, running: bool) -> dict[str, Any]:
+    """A plan, how far it is, and what became of its items."""
+    reasons = {one.value: summed(became, one) for one in (Outcome.DROPPED, Outcome.SKIPPED)}
+    return plan._asdict() | {"running": running, "outcomes": summed(became)} | reasons

@@ -1,0 +1,42 @@
+"""Dead letters whole, as lines of JSON or as CSV."""
+
+import csv
+import json
+from collections.abc import Callable
+from enum import StrEnum
+from typing import Any, TextIO
+
+from bridge.dead_letters.documents import letter_document
+from sinks.dead_letters.letter import WholeDeadLetter
+
+Write = Callable[[WholeDeadLetter], None]
+
+
+class Form(StrEnum):
+    """How dead letters are written."""
+
+    NDJSON = "ndjson"
+    CSV = "csv"
+
+
+def writer(stream: TextIO, form: Form) -> Write:
+    """Writes dead letters to the stream one by one; a CSV's first line names its columns."""
+    if form is Form.NDJSON:
+        return lambda letter: _line(stream, letter_document(letter))
+    table = csv.writer(stream)
+    begun: list[bool] = []
+
+    def write(letter: WholeDeadLetter) -> None:
+        document = letter_document(letter)
+        if not begun:
+            begun.append(True)
+            table.writerow(document)
+        headers = json.dumps(document["headers"], ensure_ascii=False) if document["headers"] else None
+        table.writerow((document | {"headers": headers}).values())
+
+    return write
+
+
+def _line(stream: TextIO, document: dict[str, Any]) -> None:
+    stream.write(json.dumps(document, ensure_ascii=False))
+    stream.write("\n")

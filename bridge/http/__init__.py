@@ -1,0 +1,1 @@
+"""What the HTTP services share: how they listen, refuse, bound, name and show themselves."""

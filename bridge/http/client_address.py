@@ -1,0 +1,27 @@
+"""Whose request it is, as limits count it."""
+
+from ipaddress import IPv6Address
+from typing import Final
+
+from bridge.http.answer import Scope
+
+_NETWORK_BITS: Final = 64
+
+
+def address_of(scope: Scope, hops: int) -> str:
+    """Whose request it is, for limits: the connection's other end, or what the last of so many own proxies saw.
+
+    Of an IPv6 address its network, since whoever has one has all of that.
+    """
+    client = scope.get("client")
+    address = client[0] if client else ""
+    if hops:
+        seen = b",".join(value for name, value in scope["headers"] if name == b"x-forwarded-for").split(b",")
+        if len(seen) >= hops and (told := seen[-hops].strip().decode("latin-1")):
+            address = told[:64]
+    if ":" in address:
+        try:
+            return str(int(IPv6Address(address.partition("%")[0])) >> (128 - _NETWORK_BITS))
+        except ValueError:
+            return address
+    return address

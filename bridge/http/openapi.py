@@ -1,0 +1,46 @@
+"""Parts of an OpenAPI document that every HTTP service has: its refusals, and the ids that each answer bears."""
+
+from collections.abc import Iterable
+from typing import Any, Final
+
+from bridge.http.problems import MEDIA_TYPE, REFUSALS, Code
+
+ID_HEADERS: Final = {
+    "x-request-id": {"schema": {"type": "string"}},
+    "x-trace-id": {"schema": {"type": "string"}},
+    "traceparent": {"schema": {"type": "string"}},
+}
+
+
+def refusals(*codes: Code) -> dict[int | str, Any]:
+    """The answers by status, each with the codes that it can bear."""
+    by_status: dict[int, list[Code]] = {}
+    for code in codes:
+        by_status.setdefault(REFUSALS[code].status.value, []).append(code)
+    answers: dict[int | str, Any] = {}
+    for status, found in sorted(by_status.items()):
+        headers: dict[str, Any] = dict(ID_HEADERS)
+        if any(REFUSALS[code].retry_after for code in found):
+            headers["retry-after"] = {"schema": {"type": "integer"}, "description": "seconds"}
+        answers[str(status)] = {
+            "description": "; ".join(f"`{code}`: {REFUSALS[code].message}" for code in found),
+            "headers": headers,
+            "content": {MEDIA_TYPE.decode(): {"schema": {"$ref": "#/components/schemas/Problem"}}},
+        }
+    return answers
+
+
+def problem_schema(codes: Iterable[Code]) -> dict[str, Any]:
+    """The body of a refusal by one of these codes."""
+    text = {"type": "string"}
+    return object_of(
+        {
+            "type": text, "title": text, "status": {"type": "integer"}, "error_code": {"enum": sorted(codes)},
+            "message": text, "detail": text, "request_id": text, "trace_id": text,
+        }
+    )  # fmt: skip
+
+
+def object_of(properties: dict[str, Any]) -> dict[str, Any]:
+    """An object that always has these properties."""
+    return {"type": "object", "properties": properties, "required": list(properties)}

@@ -1,0 +1,93 @@
+"""How an HTTP service listens and ends: a bound socket, uvicorn's settings, and a drain at SIGTERM."""
+
+import asyncio
+import logging
+import resource
+import signal
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any
+
+import uvicorn
+
+from schemas.errors import EnvironmentUnfit
+
+BACKLOG = 2048
+
+
+class Server(uvicorn.Server):
+    """uvicorn's server, which ends with exit code 0 once it has drained after a signal; `leaving` is called at the signal."""
+
+    def __init__(self, config: uvicorn.Config, leaving: Callable[[], None] = lambda: None) -> None:
+        super().__init__(config)
+        self._leaving = leaving
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        loop = asyncio.get_running_loop()
+        for one in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(one, self.handle_exit, one, None)
+        try:
+            yield
+        finally:
+            for one in (signal.SIGTERM, signal.SIGINT):
+                loop.remove_signal_handler(one)
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        self._leaving()
+        super().handle_exit(sig, frame)
+
+
+def listening_socket(host: str, port: int) -> socket.socket:
+    """A bound socket; raises EnvironmentUnfit if the address can't be had."""
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        family, kind, protocol, _, address = found[0]
+        bound = socket.socket(family, kind, protocol)
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        bound.bind(address)
+        bound.listen(BACKLOG)
+    except OSError as error:
+        raise EnvironmentUnfit(
+            f"cannot listen on {host}:{port}: {error.strerror or error}; choose another --host or --port"
+        ) from error
+    bound.setblocking(False)
+    bound.set_inheritable(True)
+    return bound
+
+
+def address_of(bound: socket.socket) -> str:
+    """The socket's address as a URL."""
+    host, port = bound.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def server_config(application: object, *, keep_alive: float, drain: float, **more: Any) -> uvicorn.Config:
+    """uvicorn's settings for an ASGI application, or for the name of what makes one; times are in seconds."""
+    return uvicorn.Config(
+        application,  # type: ignore[arg-type]  # our fronts take what ASGI gives, by wider types
+        factory=isinstance(application, str),
+        loop="uvloop",
+        ws="none",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        backlog=BACKLOG,
+        timeout_keep_alive=int(keep_alive),
+        timeout_graceful_shutdown=int(drain),
+        **more,
+    )
+
+
+def allow_files() -> None:
+    """As many open connections as the system lets this account have."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+
+
+def quiet_server() -> None:
+    """What a client sends is no news for uvicorn's log; that it was refused is counted."""
+    logging.getLogger("uvicorn.error").setLevel(logging.ERROR)

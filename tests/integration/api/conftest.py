@@ -1,0 +1,58 @@
+"""A service over the dead letters of two organisations, written to the ledger as a settlement leaves them."""
+
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+from support.api import Api, api, client, token
+from support.dead_letters import add_dropped, dropped
+from support.settled import settings_for
+
+from bridge.stack import StackAddresses
+from schemas.api_token import Role
+from schemas.reasons import DroppedReason, ErrorClass
+from schemas.settings import Settings
+from sinks.topics_admin import apply_topics
+
+ORGS = {1: 10, 2: 10, 3: 20}
+"""By site."""
+
+
+@pytest.fixture
+async def two_orgs(stack: StackAddresses, database_url: str, topic_prefix: str) -> Settings:
+    """Ten dead letters of organisation 10 (offsets 0 to 9), five of 20 (10 to 14), one of no site (15)."""
+    settings = settings_for(stack.kafka, database_url, topic_prefix)
+    await apply_topics(settings)
+    rows = [dropped(offset, site_id=1 + offset % 2, event_id=f"e-{offset}") for offset in range(10)]
+    rows += [
+        dropped(
+            offset, site_id=3, script_id="theirs", event_id=f"e-{offset}", error="their secret",
+            dropped_reason=DroppedReason.INVALID_PAYLOAD_JSON, error_class=ErrorClass.INVALID_PAYLOAD_JSON,
+        )
+        for offset in range(10, 15)
+    ]  # fmt: skip
+    rows.append(dropped(15, site_id=None, script_id=None, event_id=None))
+    await add_dropped(settings.dsn, rows, orgs=ORGS)
+    return settings
+
+
+@pytest.fixture
+def running(two_orgs: Settings, tmp_path: Path) -> Iterator[Api]:
+    """A service over them."""
+    with api(two_orgs, tmp_path / "api.log") as found:
+        yield found
+
+
+@pytest.fixture
+async def bound(running: Api, two_orgs: Settings) -> AsyncIterator[httpx.AsyncClient]:
+    """An admin of organisation 10."""
+    async with client(running, await token(two_orgs, "bound", Role.ADMIN, 10)) as made:
+        yield made
+
+
+@pytest.fixture
+async def unbound(running: Api, two_orgs: Settings) -> AsyncIterator[httpx.AsyncClient]:
+    """An admin of everything."""
+    async with client(running, await token(two_orgs, "unbound", Role.ADMIN)) as made:
+        yield made

@@ -1,0 +1,189 @@
+"""Replays over HTTP: begun and left to the service, seen by GET, resumed, cancelled, and audited by the token's name."""
+
+import asyncio
+import signal
+import time
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from support.api import api, client, made_plan, ok, refused, token, when
+from support.replays import assert_balanced, dead_letters, late, replay_settings
+from support.settled import fetch, working
+from support.wait import wait_until
+
+from schemas.api_token import Role
+from schemas.settings import Settings
+from sinks.registry_admin import add_script
+
+pytestmark = pytest.mark.timeout(240)
+LATE = {"script_id": ["late"]}
+
+
+async def prepared(stack: Any, database_url: str, prefix: str, items: int) -> Settings:
+    """Dead letters that pass by now."""
+    settings = replay_settings(stack, database_url, prefix)
+    await dead_letters(settings, late(items))
+    await add_script(database_url, "late", 1)
+    return settings
+
+
+async def runs(settings: Settings) -> list[tuple[object, ...]]:
+    """Job, who began it and its exit code, by time."""
+    found = await fetch(
+        settings, "SELECT script, split_part(started_by, '@', 1) AS by, exit_code FROM script_run ORDER BY started_at"
+    )
+    return [tuple(row) for row in found]
+
+
+async def sent(one: httpx.AsyncClient, plan_id: str, items: int) -> None:
+    """Waits until so many went out."""
+
+    async def gone() -> bool:
+        return bool(ok(await one.get(f"/v1/plans/{plan_id}"))["published"] >= items)
+
+    await wait_until(gone, budget_seconds=30, describe="a first part sent")
+
+
+async def test_from_plan_to_persisted(stack, database_url, topic_prefix, tmp_path: Path) -> None:
+    """A canary, the rest, and what became of all; every step stands in the history under the token's name."""
+    settings = await prepared(stack, database_url, topic_prefix, 60)
+    text = await token(settings, "alice", org_id=1)
+    with api(settings, tmp_path / "log") as found:
+        async with client(found, text) as one, working(settings):
+            planned = await one.post("/v1/plans", json={"filter": LATE, "reason": "the script is registered now"})
+            summary = ok(planned, 201)
+            assert summary["report"]["by_forecast"] == {"passes": 60}
+            assert planned.headers["location"] == f"/v1/plans/{summary['replay_id']}"
+            plan_id = summary["replay_id"]
+            begun = ok(await one.post(f"/v1/plans/{plan_id}/replay", json={"canary": 10, "rate_per_second": 500}), 202)
+            done = await when(one, plan_id, state="sent", running=False)
+            assert (done["outcomes"], done["published"], done["org_id"]) == ({"persisted": 60}, 60, 1)
+            assert done["requested_by"].startswith("token:alice@")
+            refused(await one.post(f"/v1/plans/{plan_id}/replay", json={}), 409, "plan_sent")
+            refused(await one.post(f"/v1/plans/{plan_id}/cancel", json={"reason": "x"}), 409, "plan_sent")
+            (run,) = await fetch(
+                settings, "SELECT exit_code, summary::text FROM script_run WHERE run_id = $1", begun["run_id"]
+            )
+            assert run["exit_code"] == 0
+            assert '"sent_total": 60' in run["summary"]
+    assert await runs(settings) == [("dlq-plan", "token:alice", 0), ("dlq-replay", "token:alice", 0)]
+    await assert_balanced(settings)
+
+
+async def test_killed_service_goes_on_where_it_was(stack, database_url, topic_prefix, tmp_path: Path) -> None:
+    """After SIGKILL another service takes the same plan up: each item ends replayed once in effect."""
+    items = 400
+    settings = await prepared(stack, database_url, topic_prefix, items)
+    text = await token(settings, "alice", org_id=1)
+    async with working(settings):
+        with api(settings, tmp_path / "log") as found:
+            async with client(found, text) as one:
+                plan_id = await made_plan(one, filter=LATE)
+                ok(await one.post(f"/v1/plans/{plan_id}/replay", json={"rate_per_second": 200}), 202)
+                await sent(one, plan_id, 50)
+                found.stop(signal.SIGKILL)
+        with api(settings, tmp_path / "log") as found:
+            async with client(found, text) as one:
+                seen = await when(one, plan_id, running=False, resumable=True)
+                assert (seen["state"], 50 <= seen["published"] < items) == ("running", True)
+                ok(await one.post(f"/v1/plans/{plan_id}/replay", json={}), 202)
+                done = await when(one, plan_id, state="sent", running=False)
+                assert done["outcomes"] == {"persisted": items}
+    (row,) = await fetch(settings, "SELECT count(*), count(DISTINCT event_id) FROM bridge_event")
+    assert tuple(row) == (items, items)
+    assert await runs(settings) == [
+        ("dlq-plan", "token:alice", 0), ("dlq-replay", "token:alice", None), ("dlq-replay", "token:alice", 0)
+    ]  # fmt: skip
+    await assert_balanced(settings)
+
+
+async def test_drained_service_leaves_a_plan_to_be_gone_on_with(
+    stack, database_url, topic_prefix, tmp_path: Path
+) -> None:
+    """SIGTERM ends the run after its batch, says so on its record, and the service ends with 0."""
+    settings = await prepared(stack, database_url, topic_prefix, 200)
+    text = await token(settings, "alice")
+    async with working(settings):
+        with api(settings, tmp_path / "log") as found:
+            async with client(found, text) as one:
+                plan_id = await made_plan(one, filter=LATE)
+                ok(await one.post(f"/v1/plans/{plan_id}/replay", json={"rate_per_second": 20}), 202)
+                refused(await one.post(f"/v1/plans/{plan_id}/replay", json={}), 409, "plan_running")
+                await sent(one, plan_id, 1)
+            assert await asyncio.to_thread(found.stop) == 0
+        (run,) = await fetch(settings, "SELECT exit_code, summary::text FROM script_run WHERE script = 'dlq-replay'")
+        assert (run["exit_code"], "stopped by the end of the service" in run["summary"]) == (1, True)
+        (plan,) = await fetch(settings, "SELECT state, ended_because FROM replay")
+        assert tuple(plan) == ("stopped", "it was told to stop")
+        with api(settings, tmp_path / "log") as found:
+            async with client(found, text) as one:
+                ok(await one.post(f"/v1/plans/{plan_id}/replay", json={}), 202)
+                assert (await when(one, plan_id, state="sent", running=False))["outcomes"] == {"persisted": 200}
+    await assert_balanced(settings)
+
+
+async def test_cancel_is_seen_within_five_seconds(stack, database_url, topic_prefix, tmp_path: Path) -> None:
+    """What was not sent is open again, and the plan is over for good."""
+    settings = await prepared(stack, database_url, topic_prefix, 200)
+    text = await token(settings, "alice", org_id=1)
+    with api(settings, tmp_path / "log") as found:
+        async with client(found, text) as one, working(settings):
+            plan_id = await made_plan(one, filter=LATE)
+            ok(await one.post(f"/v1/plans/{plan_id}/replay", json={"rate_per_second": 10}), 202)
+            began = time.monotonic()
+            summary = ok(await one.post(f"/v1/plans/{plan_id}/cancel", json={"reason": "the wrong ones"}))
+            assert time.monotonic() - began < 5
+            assert (summary["state"], summary["reason"]) == ("cancelled", "the wrong ones")
+            seen = await when(one, plan_id, running=False)
+            assert (seen["state"], seen["ended_because"], seen["resumable"]) == ("cancelled", "the wrong ones", False)
+            assert seen["ended_by"].startswith("token:alice@")
+            assert seen["outcomes"]["open"] > 150
+            refused(await one.post(f"/v1/plans/{plan_id}/replay", json={}), 409, "plan_cancelled")
+    assert ("dlq-cancel", "token:alice", 0) in await runs(settings)
+    await assert_balanced(settings)
+
+
+async def test_at_most_so_many_at_once(stack, database_url, topic_prefix, tmp_path: Path) -> None:
+    """The same plan twice at once is 409 for all but one; more plans than places are 429 with when to come back."""
+    settings = await prepared(stack, database_url, topic_prefix, 90)
+    text = await token(settings, "alice", Role.ADMIN)
+    slow = {"rate_per_second": 2, "wait_seconds": 0}
+    with api(settings, tmp_path / "log", api_max_replays=2) as found:
+        async with client(found, text) as one:
+            first, second, third = [await made_plan(one, filter=LATE, limit=30) for _ in range(3)]
+            both = await asyncio.gather(*(one.post(f"/v1/plans/{first}/replay", json=slow) for _ in range(2)))
+            assert sorted(answer.status_code for answer in both) == [202, 409]
+            refused(next(answer for answer in both if answer.status_code == 409), 409, "plan_running")
+            ok(await one.post(f"/v1/plans/{second}/replay", json=slow), 202)
+            late_one = await one.post(f"/v1/plans/{third}/replay", json=slow)
+            refused(late_one, 429, "too_many_runs")
+            assert int(late_one.headers["retry-after"]) > 0
+            assert "bridge_api_replays_running 2.0" in (await one.get("/metrics")).text
+            ok(await one.post(f"/v1/plans/{first}/cancel", json={"reason": "enough"}))
+            ok(await one.post(f"/v1/plans/{second}/cancel", json={"reason": "enough"}))
+            ok(await one.post(f"/v1/plans/{third}/replay", json={"wait_seconds": 0}), 202)
+            await when(one, third, state="sent", running=False)
+
+
+async def test_overlapping_plans_send_nothing_twice(stack, database_url, topic_prefix, tmp_path: Path) -> None:
+    """Two services, two plans of the same dead letters, at once: each item goes out with the one that takes it first."""
+    settings = await prepared(stack, database_url, topic_prefix, 300)
+    text = await token(settings, "alice")
+    with api(settings, tmp_path / "log") as here, api(settings, tmp_path / "log2") as there:
+        async with client(here, text) as one, client(there, text) as other, working(settings):
+            plans = [await made_plan(one, filter=LATE), await made_plan(other, filter=LATE)]
+            await asyncio.gather(
+                *(
+                    who.post(f"/v1/plans/{plan}/replay", json={"rate_per_second": 400})
+                    for who, plan in zip((one, other), plans, strict=True)
+                )
+            )
+            ended = [await when(one, plan, state="sent", running=False) for plan in plans]
+    sums = [plan["outcomes"] for plan in ended]
+    assert sum(one.get("persisted", 0) for one in sums) == 300
+    assert sum(one.get("skipped", 0) for one in sums) == 300
+    (row,) = await fetch(settings, "SELECT count(*), count(DISTINCT event_id) FROM bridge_event")
+    assert tuple(row) == (300, 300)
+    await assert_balanced(settings)

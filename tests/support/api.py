@@ -1,0 +1,78 @@
+"""A real `bridge api serve` in a process of its own, its tokens, and clients that show them."""
+
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from schemas.api_token import Role
+from schemas.settings import Settings
+from sinks.api_tokens import create_api_token
+from support.gateway import Gateway, bearer, service
+from support.wait import wait_until
+
+Api = Gateway
+_WAIT_SECONDS = 60
+
+
+@contextmanager
+def api(settings: Settings, log: Path, **more: object) -> Iterator[Api]:
+    """Runs it on a free port; what it wrote never holds a token's secret."""
+    more = {"api_requests_per_second": 0, "max_retries": settings.max_retries} | more
+    with service("api", ("api", "serve"), settings, log, **more) as found:
+        yield found
+    assert "sk_" not in log.read_text()
+
+
+async def token(settings: Settings, name: str, role: Role = Role.OPERATOR, org_id: int | None = None) -> str:
+    """A new token's text."""
+    return (await create_api_token(settings.dsn, name, role, org_id=org_id)).text
+
+
+@asynccontextmanager
+async def client(found: Api, text: str) -> AsyncIterator[httpx.AsyncClient]:
+    """A client that shows the token, once the service knows it."""
+    async with httpx.AsyncClient(base_url=found.url, headers=bearer(text), timeout=60) as made:
+
+        async def known() -> bool:
+            return (await made.get("/v1/me")).status_code == 200
+
+        await wait_until(known, budget_seconds=10, describe="the service to know the token")
+        yield made
+
+
+def ok(answer: httpx.Response, status: int = 200) -> Any:
+    """The document of an answer that has to be this one."""
+    assert answer.status_code == status, (answer.status_code, answer.text)
+    return answer.json()
+
+
+def refused(answer: httpx.Response, status: int, code: str) -> str:
+    """The detail of a refusal that has to be this one, in the one form that all have."""
+    assert (answer.status_code, answer.headers["content-type"]) == (status, "application/problem+json"), answer.text
+    told = answer.json()
+    assert told["error_code"] == code, told
+    assert told["status"] == status
+    assert told["request_id"] == answer.headers["x-request-id"]
+    detail: str = told["detail"]
+    return detail
+
+
+async def made_plan(one: httpx.AsyncClient, **body: object) -> str:
+    """The id of a new plan."""
+    planned: str = ok(await one.post("/v1/plans", json=body), 201)["replay_id"]
+    return planned
+
+
+async def when(one: httpx.AsyncClient, plan_id: str, **wanted: object) -> dict[str, Any]:
+    """The plan, once it is so."""
+    found: dict[str, Any] = {}
+
+    async def so() -> bool:
+        found.update(ok(await one.get(f"/v1/plans/{plan_id}")))
+        return all(found[name] == value for name, value in wanted.items())
+
+    await wait_until(so, budget_seconds=_WAIT_SECONDS, describe=lambda: f"{wanted}, have {found}")
+    return found

@@ -1,0 +1,76 @@
+"""What requests may say."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from pydantic import ValidationError
+
+from bridge.api.parameters import DiscardBody, Filter, ListQuery, PlanBody, ReplayBody
+from schemas.dead_letter_filter import DeadLetterFilter, Disposition
+from schemas.errors import InvalidInput
+
+
+def test_times_are_ages_too() -> None:
+    """As on the command line."""
+    age = Filter.model_validate({"since": "2h"}).chosen.since
+    assert age is not None
+    assert timedelta(hours=2) <= datetime.now(UTC) - age < timedelta(hours=2, seconds=10)
+    assert Filter.model_validate({"until": "2026-11-21T14:00:00Z"}).until == datetime(2026, 11, 21, 14, tzinfo=UTC)
+    for wrong in ("yesterday", "2026-11-21", "", 5.5, []):
+        with pytest.raises(ValidationError):
+            Filter.model_validate({"since": wrong})
+
+
+def test_the_filter_alone() -> None:
+    """What a query asks besides is no part of it, so that nothing but a filter names something."""
+    query = ListQuery.model_validate({"limit": "10", "after": "x", "site_id": ["3"]})
+    assert query.chosen == DeadLetterFilter(site_id=(3,))
+    assert ListQuery.model_validate({"limit": "10"}).chosen.names_nothing
+    assert Filter().chosen == DeadLetterFilter()
+    for whatever in ("any", ["any"], ["open", "any"], None):
+        assert Filter.model_validate({"disposition": whatever}).disposition is None
+    assert Filter.model_validate({"disposition": ["open"]}).disposition == (Disposition.OPEN,)
+    with pytest.raises(ValidationError):
+        ListQuery.model_validate({"site": 3})
+
+
+def test_reasons() -> None:
+    """Needed for what changes something, and storable."""
+    assert DiscardBody.model_validate({"reason": "  a test "}).reason == "a test"
+    for wrong in (
+        {},
+        {"reason": ""},
+        {"reason": "  "},
+        {"reason": "\x00"},
+        {"reason": "x" * 501},
+        {"reason": "\ud800"},
+    ):
+        with pytest.raises(ValidationError):
+            DiscardBody.model_validate(wrong)
+
+
+def test_corrections() -> None:
+    """The patch first, then the fields; with a reason, and no more than can be stored."""
+    patch = [{"op": "remove", "path": "/a"}]
+    body = PlanBody.model_validate({"set": {"properties.plan": "pro"}, "patch": patch, "reason": "plugin 3.2"})
+    assert body.correction().operations == [*patch, {"op": "add", "path": "/properties/plan", "value": "pro"}]
+    assert not PlanBody().correction()
+    copies = [{"op": "copy", "from": "", "path": "/a"}] * 9
+    for wrong, said in (
+        ({"set": {"a": 1}}, "needs one"),
+        ({"set": {"a/b": 1}, "reason": "x"}, "is not a field"),
+        ({"set": {"a": "\ud800"}, "reason": "x"}, "no JSON text"),
+        ({"set": {"a": float("nan")}, "reason": "x"}, "no JSON text"),
+        ({"set": {"a": "\x00"}, "reason": "x"}, "NUL"),
+        ({"patch": copies, "reason": "x"}, "at most 8 times"),
+        ({"patch": [{"op": "fly", "path": "/a"}], "reason": "x"}, "not a JSON Patch"),
+    ):
+        with pytest.raises(InvalidInput, match=said):
+            PlanBody.model_validate(wrong).correction()
+
+
+def test_replays() -> None:
+    """Bounds of what is asked."""
+    for wrong in ({"rate_per_second": 0}, {"canary": -1}, {"wait_seconds": -1}, {"wait_seconds": 10**6}, {"rate": 5}):
+        with pytest.raises(ValidationError):
+            ReplayBody.model_validate(wrong)
