@@ -1,14 +1,13 @@
 """Runs a page's commands and queries as an operator would, from top to bottom, and compares what they answer with the page."""
 
-import asyncio
 import re
 from collections.abc import Callable
 
 import asyncpg
 
-from support.command import bridge
 from support.pages import Step, missing, steps, words
 from support.situations import Trouble
+from support.warm_command import bridge
 
 # What a word in capitals stands for is what an earlier command of the page has shown.
 SHOWN_BY = {
@@ -21,6 +20,7 @@ SHOWN_BY = {
 }
 RUN = frozenset({"sh", "sql"})
 """The languages of blocks that are run here."""
+COMMAND_SECONDS = 120
 Tell = Callable[[str], None]
 
 
@@ -59,11 +59,10 @@ async def _command(step: Step, text: str, trouble: Trouble) -> str:
     prefix = trouble.settings.topic_prefix
     given = [re.sub(r"^bridge\.(?=\w)", prefix, word) for word in words(text)]
     assert given[0] == "bridge", f"only `bridge` can be run here: {text}"
-    done = await asyncio.to_thread(bridge, *given[1:], settings=trouble.environment, timeout=120)
-    out, err = done.stdout.decode(), done.stderr.decode()
-    assert "Traceback" not in err, err
-    assert done.returncode in step.codes, f"`{text}` ended with {done.returncode}:\n{out}\n{err}"
-    return out.replace(prefix, "bridge.")
+    done = await bridge(*given[1:], settings=trouble.environment, timeout_seconds=COMMAND_SECONDS)
+    assert "Traceback" not in done.stderr, done.stderr
+    assert done.returncode in step.codes, f"`{text}` ended with {done.returncode}:\n{done.stdout}\n{done.stderr}"
+    return done.stdout.replace(prefix, "bridge.")
 
 
 async def _query(_step: Step, text: str, trouble: Trouble) -> str:

@@ -94,5 +94,5 @@ def missing(shown: tuple[str, ...], answer: str) -> list[str]:
 
 
 def _pattern(line: str) -> str:
-    parts = re.split(r"(…|\d+)", line)
-    return "".join(".*" if part == "…" else r"\d+" if part.isdigit() else re.escape(part) for part in parts)
+    parts = re.split(r"( ?…|\d+)", line)
+    return "".join(".*" if part.endswith("…") else r"\d+" if part.isdigit() else re.escape(part) for part in parts)

@@ -132,7 +132,7 @@ async def a_lock_is_held(place: Place) -> AsyncIterator[Trouble]:
     settings = place.settings(lock_timeout="10m")
     await prepare(settings)
     await settle(settings, [event(number) for number in range(20)])
-    holder = await asyncpg.connect(settings.dsn)
+    holder = await asyncpg.connect(settings.dsn, server_settings={"application_name": "psql"})
     try:
         await holder.execute("BEGIN")
         await holder.execute("LOCK TABLE bridge_event IN ACCESS EXCLUSIVE MODE")
@@ -181,7 +181,6 @@ async def retries_wait(place: Place) -> AsyncIterator[Trouble]:
     await settle(
         settings, [event(number) for number in range(10)] + [event(number, **LATE) for number in range(30, 60)]
     )
-    await asyncio.to_thread(bridge, "script", "add", "late", "--site-id", "1", settings=environment_of(settings))
     async with working(settings):
         yield Trouble(settings, {"SCRIPT": "late", "SITE": "1"})
 
