@@ -174,6 +174,17 @@ async def dropped_for_a_script(place: Place) -> AsyncIterator[Trouble]:
 
 
 @asynccontextmanager
+async def a_plugin_writes_a_wrong_currency(place: Place, wrong: int) -> AsyncIterator[Trouble]:
+    """One script's events name a currency that there is not, among sound ones of all; workers run."""
+    settings = place.settings()
+    await prepare(settings)
+    broken = [event(number, site_id=2, script_id="s2", value="9.90", currency="EURO") for number in range(wrong)]
+    await settle(settings, [*broken, *(event(number) for number in range(wrong, 5 * wrong))])
+    async with working(settings):
+        yield Trouble(settings)
+
+
+@asynccontextmanager
 async def retries_wait(place: Place) -> AsyncIterator[Trouble]:
     """Events of a script that nobody knows wait for their next attempt, which is minutes away."""
     settings = place.settings(retry_delays=("4m", "5m"))
