@@ -12,6 +12,7 @@ from support.wait import wait_until
 
 from alerts.faults import FAULTS
 from alerts.product import running
+from alerts.queries import QUERIES
 from alerts.servers import DIVISOR, STEP_MS, Watching, watching
 from deploy.dashboards import DASHBOARDS, RATE, dashboard
 
@@ -46,6 +47,7 @@ async def test_nothing_fires_while_all_is_well(stack, database_url: str, topic_p
         )
         assert float(duplicates["value"][1]) > 20
         await every_panel_shows_something(watched)
+        await every_runbook_is_answered(watched)
 
 
 async def every_panel_shows_something(watched: Watching) -> None:
@@ -54,6 +56,12 @@ async def every_panel_shows_something(watched: Watching) -> None:
             for target in panel["targets"]:
                 found = await watched.query(target["expr"].replace(RATE, "10s"))
                 assert found or panel["title"] in MAY_BE_EMPTY, f"{uid}: {panel['title']}: {target['expr']}"
+
+
+async def every_runbook_is_answered(watched: Watching) -> None:
+    """Whether with figures or without: what is well has nothing to show to some."""
+    answered = [query for _, query in QUERIES if await watched.query(query)]
+    assert len(answered) > len(QUERIES) / 2, answered
 
 
 @pytest.mark.parametrize("name", FAULTS)

@@ -5,14 +5,12 @@ import re
 from pathlib import Path
 
 import pytest
-from support.pages import steps
 
+from alerts.queries import QUERIES
 from alerts.test_rules import FOREIGN_METRICS
 from alerts.tools import ran
-from deploy.runbooks import callers
 from sinks import metrics
 
-QUERIES = [(name, step.text) for name in callers() for step in steps(f"runbooks/{name}") if step.language == "promql"]
 # Those of the scrape, of histograms, and of processes.
 FOREIGN_LABELS = {"instance", "job", "le"}
 
