@@ -1,8 +1,8 @@
-"""`python -m deploy`: writes the alert rules, their page and the dashboards, all made from code."""
+"""`python -m deploy`: writes the alert rules, their page, the runbooks' index and the dashboards, all made from code."""
 
 import argparse
 
-from deploy import dashboards, rules
+from deploy import dashboards, rules, runbooks
 
 parser = argparse.ArgumentParser(prog="python -m deploy", description=__doc__)
 parser.add_argument("--runbooks", default=rules.RUNBOOKS, help="where runbook_url leads (default: %(default)s)")
@@ -11,6 +11,7 @@ given = parser.parse_args()
 
 rules.RULES.write_text(rules.render(runbooks=given.runbooks, dashboards=given.dashboards))
 rules.PAGE.write_text(rules.page())
+runbooks.INDEX.write_text(runbooks.index())
 for path, text in dashboards.files().items():
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text)

@@ -2,7 +2,7 @@
 
 import re
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from ruamel.yaml import YAML
 
@@ -19,10 +19,14 @@ _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 PAGE: Final = HERE.parent / "docs" / "alerts.md"
 
 
+def alerts() -> list[dict[str, Any]]:
+    """The alerts among the rules, in the template's order."""
+    rules = [rule for group in YAML(typ="safe", pure=True).load(render())["groups"] for rule in group["rules"]]
+    return [rule for rule in rules if "alert" in rule]
+
+
 def page() -> str:
     """The table of alerts as Markdown, the most urgent first."""
-    rules = [rule for group in YAML(typ="safe", pure=True).load(render())["groups"] for rule in group["rules"]]
-    alerts = sorted((rule for rule in rules if "alert" in rule), key=lambda rule: rule["labels"]["priority"])
     rows = [
         (
             rule["labels"]["priority"],
@@ -30,10 +34,11 @@ def page() -> str:
             f"`{' '.join(rule['expr'].split())}`",
             rule.get("for", ""),
             _silenced(rule["labels"]),
+            _link(rule["annotations"]["runbook_url"].removeprefix(RUNBOOKS)),
         )
-        for rule in alerts
+        for rule in sorted(alerts(), key=lambda rule: rule["labels"]["priority"])
     ]
-    lines = [("priority", "alert", "fires when", "for", "silent during"), ("---",) * 5, *rows]
+    lines = [("priority", "alert", "fires when", "for", "silent during", "runbook"), ("---",) * 6, *rows]
     return "\n".join(
         [
             "# Alerts",
@@ -47,6 +52,10 @@ def page() -> str:
             "",
         ]
     )
+
+
+def _link(runbook: str) -> str:
+    return f"[{runbook.removesuffix('.md')}](runbooks/{runbook})"
 
 
 def _silenced(labels: dict[str, str]) -> str:

@@ -114,6 +114,9 @@ class Settings(BaseSettings):
     replay_max_lives: int = Field(
         5, ge=1, le=100, description="a dead letter that was replayed so often, itself counted, is not replayed again"
     )
+    replay_keep: str = Field(
+        "2160h", description="a replay's plan that nothing has touched for this long is removed; 0s: never"
+    )
 
     worker_default_limit: int = Field(250, ge=1, description="`bridge process`: most events a round")
     worker_default_rounds: int = Field(1, ge=1, description="`bridge process`: rounds")
@@ -223,7 +226,7 @@ class Settings(BaseSettings):
         "backup_max_age", "restore_time", "sweep_interval", "sweep_after", "brake_window", "brake_probe_interval",
         "gateway_header_timeout", "gateway_body_timeout", "gateway_keep_alive", "gateway_publish_timeout",
         "gateway_drain_timeout", "gateway_linger", "gateway_token_ttl", "gateway_idempotency_ttl",
-        "api_query_timeout", "api_drain_timeout", "lag_interval", "backlog_interval",
+        "api_query_timeout", "api_drain_timeout", "lag_interval", "backlog_interval", "replay_keep",
     )  # fmt: skip
     @classmethod
     def _duration(cls, value: str) -> str:

@@ -21,6 +21,7 @@ from sinks.postgres import connection
 from sinks.postgres_sink import PostgresSink
 from sinks.readiness import Readiness
 from sinks.registry import RegistryCache
+from sinks.replays.plans import prune
 from streams.health import needs_of_worker
 from streams.lane import LaneParts
 from streams.lanes import Lanes
@@ -30,7 +31,7 @@ from streams.retry import retry_policy
 from streams.source import KafkaSource, make_consumer
 from streams.watchdog import Watchdog
 
-PARTITIONS_SECONDS = 3600.0
+HOUSE_SECONDS = 3600.0
 
 log = structlog.get_logger(__name__)
 
@@ -84,7 +85,7 @@ class Worker(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka's bas
         except (BridgeError, KafkaError, OSError) as error:
             await self._stop_clients()
             raise EnvironmentUnfit(f"a service is away at start: {error}") from error
-        for work in (self._registry.follow(), self._keep_months(), self._watchdog.watch(self._fail)):
+        for work in (self._registry.follow(), self._keep_house(), self._watchdog.watch(self._fail)):
             task = asyncio.create_task(work)
             task.add_done_callback(self._ended)
             self._tasks.append(task)
@@ -122,14 +123,26 @@ class Worker(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka's bas
         log.info("assigned", partitions=len(sources))
         self._lanes.begin(sources)
 
-    async def _keep_months(self) -> None:
+    async def _keep_house(self) -> None:
         while True:
-            try:
-                async with connection(self._settings.dsn, "partitions") as conn:
-                    await make_partitions(conn, self._settings.partitions_ahead)
-            except BridgeError as error:
-                log.warning("partitions_not_made", error=str(error))
-            await asyncio.sleep(PARTITIONS_SECONDS)
+            for complaint, work in (
+                ("partitions_not_made", self._make_months),
+                ("plans_not_pruned", self._prune_plans),
+            ):
+                try:
+                    await work()
+                except BridgeError as error:
+                    log.warning(complaint, error=str(error))
+            await asyncio.sleep(HOUSE_SECONDS)
+
+    async def _make_months(self) -> None:
+        async with connection(self._settings.dsn, "partitions") as conn:
+            await make_partitions(conn, self._settings.partitions_ahead)
+
+    async def _prune_plans(self) -> None:
+        keep = self._settings.seconds("replay_keep")
+        if keep and (pruned := await prune(self._settings.dsn, keep)):
+            log.info("plans_pruned", plans=pruned)
 
     def _ended(self, task: "asyncio.Task[Any]") -> None:
         if not task.cancelled() and (error := task.exception()) is not None:

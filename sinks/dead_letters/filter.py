@@ -59,6 +59,11 @@ def conditions(chosen: DeadLetterFilter, *, after: int = 0) -> Conditions:
     return Conditions(" AND ".join(found.parts), tuple(found.values))
 
 
+def exactly(provenance: Provenance) -> Conditions:
+    """One raw event of the ledger, whatever became of it."""
+    return Conditions("(l.raw_topic, l.raw_partition, l.raw_offset) = ($1, $2, $3)", tuple(provenance))
+
+
 class _Compilation:
     def __init__(self, after: int) -> None:
         self.parts = ["l.dropped_reason IS NOT NULL"]

@@ -5,6 +5,7 @@ from enum import StrEnum
 from typing import Any, NamedTuple
 
 from schemas.record import Provenance
+from sinks.dead_letters.filter import exactly
 from sinks.dead_letters.letter import WholeDeadLetter, whole_of
 from sinks.dead_letters.reading import reading
 from sinks.postgres import Connection, sql
@@ -77,7 +78,8 @@ async def _lives(conn: Connection, provenance: Provenance, row: Any) -> list[Lif
 
 
 async def _row(conn: Connection, provenance: Provenance) -> Any:
-    return await conn.fetchrow(sql("ledger_show"), *provenance)
+    found = exactly(provenance)
+    return await conn.fetchrow(found.within(sql("dead_letters_export")), *found.parameters)
 
 
 def _life(provenance: Provenance, row: Any) -> Life:

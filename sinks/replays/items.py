@@ -17,11 +17,12 @@ async def read_items(
 
     To `lock` them keeps their dispositions until the transaction ends.
     """
-    statement = sql("replay_items_lock") if lock else sql("replay_items")
-    rows = await conn.fetch(statement, replay_id, after, up_to)
+    if lock:
+        await conn.execute(sql("replay_items_lock"), replay_id, after, up_to)
+    rows = await conn.fetch(sql("replay_items"), replay_id, after, up_to)
     replayed = [_provenance(row) for row in rows if row["replay_of"] is not None]
     lives = await _lives(conn, replayed, max_lives) if replayed else {}
-    items = [
+    return [
         DeadLetterItem(
             row["position"], _provenance(row), row["site_id"], body(row), row["received_at"], row["error_class"],
             row["last_error"], row["dropped_reason"], row["disposition"], row["replay_id"], row["replayed_as"],
@@ -29,7 +30,6 @@ async def read_items(
         )
         for row in rows
     ]  # fmt: skip
-    return sorted(items, key=lambda item: item.position)
 
 
 async def claim(conn: Connection, replay_id: str, items: Sequence[DeadLetterItem]) -> None:

@@ -85,6 +85,13 @@ async def list_plans(dsn: str, limit: int, *, org_id: int | None = None) -> list
         return [_plan(row) for row in await conn.fetch(sql("replay_list"), limit, org_id)]
 
 
+async def prune(dsn: str, seconds: float) -> int:
+    """Removes plans that nothing has touched for so long; how many. Raises SinkUnavailable."""
+    async with connection(dsn, "prune") as conn:
+        done: str = await conn.execute(sql("replays_prune"), seconds)
+    return int(done.rsplit(" ", 1)[1])
+
+
 async def begin(conn: Connection, plan: Plan) -> None:
     """Takes the plan up; raises InvalidInput if it was cancelled."""
     if await conn.fetchval(sql("replay_begin"), plan.replay_id) is None:

@@ -1,10 +1,7 @@
--- The same under the ledger's row locks, in one order for all.
-SELECT i.position, l.raw_topic, l.raw_partition, l.raw_offset, l.site_id, l.record_key, l.payload, l.headers, l.received_at,
-       l.error_class, l.last_error, l.dropped_reason, l.disposition, l.replay_id::text AS replay_id, l.replayed_as,
-       l.replay_of, s.org_id
+-- Locks the ledger's rows of the items of the plan $1 behind position $2 up to $3, in one order for all.
+SELECT
 FROM replay_item AS i
 JOIN bridge_event_raw AS l USING (raw_topic, raw_partition, raw_offset)
-LEFT JOIN site AS s USING (site_id)
 WHERE i.replay_id = $1 AND i.position > $2 AND i.position <= $3
 ORDER BY l.raw_topic, l.raw_partition, l.raw_offset
 FOR UPDATE OF l

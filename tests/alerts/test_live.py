@@ -12,6 +12,7 @@ from support.wait import wait_until
 
 from alerts.faults import FAULTS
 from alerts.product import running
+from alerts.queries import QUERIES
 from alerts.servers import DIVISOR, STEP_MS, Watching, watching
 from deploy.dashboards import DASHBOARDS, RATE, dashboard
 
@@ -20,6 +21,7 @@ HEALTHY_SECONDS = float(os.environ.get("ALERTS_HEALTHY_MINUTES", "10")) * 60 / D
 TELL_SECONDS = 60
 # What no healthy product has to show.
 MAY_BE_EMPTY = {"Runs within the hour", "Retries waiting", "Retries scheduled", "Open dead letters"}
+SHOWN_IN_TROUBLE = ("gateway", "bridge_retries_total", "bridge_database_connections_failed_total")
 
 pytestmark = pytest.mark.timeout(240)
 
@@ -46,6 +48,7 @@ async def test_nothing_fires_while_all_is_well(stack, database_url: str, topic_p
         )
         assert float(duplicates["value"][1]) > 20
         await every_panel_shows_something(watched)
+        await every_runbook_is_answered(watched)
 
 
 async def every_panel_shows_something(watched: Watching) -> None:
@@ -54,6 +57,13 @@ async def every_panel_shows_something(watched: Watching) -> None:
             for target in panel["targets"]:
                 found = await watched.query(target["expr"].replace(RATE, "10s"))
                 assert found or panel["title"] in MAY_BE_EMPTY, f"{uid}: {panel['title']}: {target['expr']}"
+
+
+async def every_runbook_is_answered(watched: Watching) -> None:
+    """With figures, but for what only a trouble or a gateway has to show."""
+    for name, query in QUERIES:
+        found = await watched.query(query)
+        assert found or any(part in query for part in SHOWN_IN_TROUBLE), f"{name}: {query}"
 
 
 @pytest.mark.parametrize("name", FAULTS)

@@ -3,7 +3,7 @@
 import asyncio
 import json
 import subprocess
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
 import pytest
@@ -11,30 +11,18 @@ from aiokafka import TopicPartition as KafkaPartition
 from aiokafka.admin import RecordsToDelete
 from support.command import bridge
 from support.settled import environment_of, event, fetch, prepare, produce, settings_for, working
+from support.topics import make_anew
 from support.wait import wait_until
 
 from schemas.settings import Settings
 from sinks import metrics
 from sinks.audit import audit
-from sinks.kafka_admin import kafka_admin, topic_facts
-from sinks.topics_admin import apply_topics
+from sinks.kafka_admin import kafka_admin
 
 pytestmark = pytest.mark.timeout(120)
 
 FIRST, SECOND = 40, 12
 Change = Callable[[Settings], Awaitable[str]]
-
-
-async def make_anew(settings: Settings, topics: Sequence[str]) -> None:
-    """Deletes the topics and makes them again."""
-    async with kafka_admin(settings) as client:
-        await client.delete_topics(list(topics))
-
-        async def gone() -> bool:
-            return not set(topics) & (await topic_facts(client)).keys()
-
-        await wait_until(gone, budget_seconds=30, describe="the topics gone")
-    await apply_topics(settings)
 
 
 async def held(settings: Settings) -> dict[tuple[str, int], str]:

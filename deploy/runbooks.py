@@ -1,0 +1,61 @@
+"""The runbooks by the alerts that lead to them: what each has to say of that, and their index."""
+
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from deploy import rules
+
+DIRECTORY: Final = rules.HERE.parent / "docs" / "runbooks"
+INDEX: Final = DIRECTORY / "README.md"
+
+
+class Caller(NamedTuple):
+    """An alert that leads to a runbook; in the order in which people are called."""
+
+    priority: str
+    alert: str
+
+
+def callers() -> dict[str, list[Caller]]:
+    """By the runbook's file name, without a place."""
+    found: dict[str, list[Caller]] = {}
+    for rule in rules.alerts():
+        name = Path(rule["annotations"]["runbook_url"]).name
+        found.setdefault(name, []).append(Caller(rule["labels"]["priority"], rule["alert"]))
+    return {name: sorted(found[name]) for name in sorted(found)}
+
+
+def told(alerts: list[Caller]) -> str:
+    """The line of a runbook that says which alerts lead to it."""
+    return "**Alerts:** " + ", ".join(f"`{one.alert}` ({one.priority})" for one in alerts)
+
+
+def title(name: str) -> str:
+    """The runbook's heading."""
+    return (DIRECTORY / name).read_text().partition("\n")[0].removeprefix("# ")
+
+
+def index() -> str:
+    """The page that leads from an alert's name to its runbook."""
+    rows = sorted((one.alert, one.priority, name) for name, alerts in callers().items() for one in alerts)
+    return "\n".join(
+        [
+            "# Runbooks",
+            "",
+            "<!-- made by `python -m deploy`; edit deploy/runbooks.py, not this page -->",
+            "",
+            "What to do when an alert calls. Each begins with what it means and what it costs, then what to run first, what the",
+            "answer looks like, and what to conclude from it.",
+            "",
+            "- `bridge` commands take their settings from the environment, as a worker does; in a container, run them there. Words in",
+            "  capitals, such as `CAUSE` or `PLAN`, stand for what an earlier command has shown.",
+            "- SQL goes to the product's database: `psql` with its URL (`postgresql://…`, without `+asyncpg`).",
+            "- Queries go to Prometheus.",
+            "- `bridge doctor` looks at everything at once; when you don't know where to begin, begin there.",
+            "",
+            "| alert | priority | runbook |",
+            "| --- | --- | --- |",
+            *(f"| {alert} | {priority} | [{title(name)}]({name}) |" for alert, priority, name in rows),
+            "",
+        ]
+    )

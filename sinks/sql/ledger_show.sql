@@ -1,8 +1,0 @@
--- One raw event as the ledger keeps it, whatever became of it.
-SELECT l.raw_topic, l.raw_partition, l.raw_offset, l.outcome_at, l.dropped_reason, l.error_class, l.last_error, l.cause,
-       l.retry_count, l.site_id, s.org_id, l.script_id, l.event_id, l.disposition, l.replay_of, l.replayed_as,
-       l.record_key, l.payload, l.headers, l.record_time, l.received_at, l.first_failed_at, l.next_retry_at, l.normalized,
-       l.replay_id::text AS replay_id, l.discarded_by, l.updated_at
-FROM bridge_event_raw AS l
-LEFT JOIN site AS s USING (site_id)
-WHERE l.raw_topic = $1 AND l.raw_partition = $2 AND l.raw_offset = $3

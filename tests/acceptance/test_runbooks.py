@@ -1,0 +1,91 @@
+"""Every command and query of every runbook runs, in the trouble that the runbook is for, and answers as the page shows."""
+
+from pathlib import Path
+
+import pytest
+from support.page_runner import RUN, run_page
+from support.pages import steps
+from support.programs import CHECKOUT
+from support.situations import (
+    Place,
+    Situation,
+    a_gateway_serves,
+    a_lock_is_held,
+    a_record_is_unreadable,
+    a_tenth_is_dropped,
+    a_topic_was_made_anew,
+    a_total_is_wrong,
+    database_away,
+    dropped_for_a_script,
+    months_are_missing,
+    nobody_reads,
+    records_lost,
+    retries_overdue,
+    retries_wait,
+    runs_fail,
+    sessions_are_left_over,
+    the_brake_is_on,
+    well,
+)
+
+SITUATIONS: dict[str, Situation] = {
+    "audit-imbalance": a_total_is_wrong,
+    "auth-failures": a_gateway_serves,
+    "brake": the_brake_is_on,
+    "connections-short": sessions_are_left_over,
+    "consumer-stuck": a_lock_is_held,
+    "dead-letters-open": dropped_for_a_script,
+    "disk-full": well,
+    "drops-up": a_tenth_is_dropped,
+    "event-partitions": months_are_missing,
+    "foreign-log": a_topic_was_made_anew,
+    "gate-failing": a_tenth_is_dropped,
+    "gateway-failing": a_gateway_serves,
+    "gateway-slow": a_gateway_serves,
+    "lagging": nobody_reads,
+    "lost-records": records_lost,
+    "memory": well,
+    "partition-unreadable": a_record_is_unreadable,
+    "rate-limiting": a_gateway_serves,
+    "retries-overdue": retries_overdue,
+    "retries-up": retries_wait,
+    "runs-failing": runs_fail,
+    "service-away": database_away,
+    "workers-down": nobody_reads,
+}
+# Commands that need a cluster of Kubernetes or another machine: all there are, so that none slips by unseen.
+ELSEWHERE = {
+    "df -h",
+    "kubectl get pods -l app=bridge-worker",
+    "kubectl logs -l app=bridge-gateway --previous --tail=20",
+    "kubectl logs -l app=bridge-worker --previous --tail=20",
+    "kubectl rollout restart deployment/bridge-worker",
+    "kubectl rollout undo deployment/bridge-worker",
+    "kubectl scale deployment/bridge-worker --replicas=6",
+}
+LANGUAGES = RUN | {"promql", "console"}
+
+pytestmark = pytest.mark.timeout(240)
+
+
+def test_every_runbook_has_its_trouble() -> None:
+    """None is left untried, and no trouble outlives its runbook."""
+    pages = {path.stem for path in (CHECKOUT / "docs" / "runbooks").glob("*.md")} - {"README"}
+
+    assert pages == SITUATIONS.keys()
+
+
+def test_what_can_t_be_run_here_is_known() -> None:
+    """Blocks are run (`sh`, `sql`), asked of Prometheus (`promql`, see tests/alerts), or stand in the list above."""
+    found = [step for name in SITUATIONS for step in steps(f"runbooks/{name}.md")]
+
+    assert {step.language for step in found} == LANGUAGES
+    assert {step.text for step in found if step.language == "console"} == ELSEWHERE
+
+
+@pytest.mark.parametrize("name", sorted(SITUATIONS))
+async def test_a_runbook_s_commands(stack, database_url: str, topic_prefix: str, tmp_path: Path, name: str) -> None:  # type: ignore[no-untyped-def]  # the stack's own
+    """From top to bottom, as somebody who is paged would."""
+    async with SITUATIONS[name](Place(stack, database_url, topic_prefix, tmp_path)) as trouble:
+        trouble.words["audit.json"] = str(tmp_path / "audit.json")
+        await run_page(f"runbooks/{name}.md", trouble, print)

@@ -1,0 +1,7 @@
+"""What the runbooks ask Prometheus: pairs of runbook and query."""
+
+from support.pages import steps
+
+from deploy.runbooks import callers
+
+QUERIES = [(name, step.text) for name in callers() for step in steps(f"runbooks/{name}") if step.language == "promql"]

@@ -1,0 +1,45 @@
+"""What the runbooks ask Prometheus: promtool takes each query, and its metrics and labels are ones that there are."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from alerts.queries import QUERIES
+from alerts.test_rules import FOREIGN_METRICS
+from alerts.tools import ran
+from sinks import metrics
+
+# Those of the scrape, of histograms, and of processes.
+FOREIGN_LABELS = {"instance", "job", "le"}
+
+
+def test_promtool_takes_every_query(tmp_path: Path) -> None:
+    """As rules that record them, since it checks nothing else."""
+    rules = [{"record": f"runbook:{number}", "expr": query} for number, (_, query) in enumerate(QUERIES)]
+    place = tmp_path / "queries.rules.yml"
+    place.write_text(json.dumps({"groups": [{"name": "runbooks", "rules": rules}]}))
+
+    checked = ran("promtool", "check", "rules", str(place))
+
+    assert checked.returncode == 0, checked.stdout + checked.stderr
+
+
+@pytest.mark.parametrize(("name", "query"), QUERIES)
+def test_a_query_asks_for_what_there_is(name: str, query: str) -> None:
+    """A misspelt metric or label answers nothing, which looks like health."""
+    known = {one.name: set(one.labels) for one in metrics.defined()}
+    known |= {
+        f"{metric}{suffix}": labels for metric, labels in known.items() for suffix in ("_bucket", "_count", "_sum")
+    }
+    bare = re.sub(r'"[^"]*"', "", query)
+    asked = set(re.findall(r"\b(?:bridge|process)_\w+", bare))
+    unknown = {metric for metric in asked if metric not in known and not FOREIGN_METRICS.fullmatch(metric)}
+    by = {label.strip() for group in re.findall(r"\b(?:by|on) \(([^)]*)\)", bare) for label in group.split(",")}
+    selected = set(re.findall(r"[{,]\s*(\w+)(?==|!)", bare))
+
+    assert asked, f"{name}: {query}"
+    assert not unknown, f"{name}: {query}"
+    labels = {label for metric in asked for label in known.get(metric, ())} | FOREIGN_LABELS
+    assert by | selected <= labels, f"{name}: {query}"

@@ -1,0 +1,330 @@
+"""Real troubles as the runbooks are called to, each on real servers: what an operator's commands then have something to say of."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TypeAlias
+from urllib.parse import urlsplit
+
+import asyncpg
+from aiokafka import AIOKafkaProducer
+from aiokafka import TopicPartition as KafkaPartition
+from aiokafka.admin import RecordsToDelete
+
+from bridge.stack import StackAddresses
+from schemas.settings import Settings
+from sinks.kafka_admin import kafka_admin, log_bounds
+from sinks.script_tokens import create_token
+from support.command import bridge
+from support.databases import with_database
+from support.gateway import gateway
+from support.settled import environment_of, event, fetch, prepare, produce, settings_for, working
+from support.topics import make_anew
+from support.wait import wait_until
+
+BUDGET_SECONDS = 60
+LATE = {"script_id": "late", "site_id": 1}
+UNREADABLE_MOST_BYTES = 1024 * 1024
+
+
+@dataclass
+class Trouble:
+    """A trouble that is there; `mend` is done before the page's Mitigation is tried, where it is not a command's doing.
+
+    `words` are what the page's words in capitals stand for, beside those that its own commands show; `more` are settings
+    of the operator's commands.
+    """
+
+    settings: Settings
+    words: dict[str, str] = field(default_factory=dict)
+    more: dict[str, str] = field(default_factory=dict)
+    mend: Callable[[], Awaitable[None]] | None = None
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What the operator's commands find in their environment."""
+        return environment_of(self.settings, **self.more)
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a trouble may be made: servers, a database and a prefix of its own, and a directory."""
+
+    stack: StackAddresses
+    database_url: str
+    prefix: str
+    directory: Path
+
+    def settings(self, **changed: object) -> Settings:
+        """Settings for it."""
+        return settings_for(self.stack.kafka, self.database_url, self.prefix, **changed)
+
+
+Situation: TypeAlias = Callable[[Place], AbstractAsyncContextManager[Trouble]]
+
+
+async def until(settings: Settings, statement: str, *arguments: object) -> None:
+    """Waits until the statement's one value is true."""
+
+    async def holds() -> bool:
+        return bool((await fetch(settings, statement, *arguments))[0][0])
+
+    await wait_until(holds, budget_seconds=BUDGET_SECONDS, describe=statement)
+
+
+async def settle(settings: Settings, values: list[bytes]) -> None:
+    """Has a worker read these events, each as its first attempt, and ends it."""
+    before = (await fetch(settings, "SELECT coalesce(sum(live), 0) FROM stream_offset"))[0][0]
+    await produce(settings, values)
+    async with working(settings):
+        await until(settings, "SELECT coalesce(sum(live), 0) >= $1 FROM stream_offset", before + len(values))
+
+
+@asynccontextmanager
+async def well(place: Place) -> AsyncIterator[Trouble]:
+    """A worker that has settled what there was."""
+    settings = place.settings()
+    await prepare(settings)
+    await produce(settings, [event(number) for number in range(20)])
+    async with working(settings):
+        await until(settings, "SELECT count(*) = 20 FROM bridge_event")
+        yield Trouble(settings)
+
+
+@asynccontextmanager
+async def nobody_reads(place: Place) -> AsyncIterator[Trouble]:
+    """The workers are gone, and events come in."""
+    settings = place.settings()
+    await prepare(settings)
+    await settle(settings, [event(number) for number in range(20)])
+    await produce(settings, [event(number) for number in range(20, 50)])
+    yield Trouble(settings)
+
+
+@asynccontextmanager
+async def database_away(place: Place) -> AsyncIterator[Trouble]:
+    """Postgres refuses connections under a running worker."""
+    async with well(place) as trouble:
+        name = urlsplit(trouble.settings.dsn).path.removeprefix("/")
+        conn = await asyncpg.connect(with_database(trouble.settings.dsn, "postgres"))
+
+        async def back() -> None:
+            await conn.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS true")
+            await until(trouble.settings, "SELECT sum(live) = 25 FROM stream_offset")
+
+        try:
+            await conn.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS false")
+            await conn.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1", name)
+            await produce(trouble.settings, [event(number) for number in range(20, 25)])
+            trouble.mend = back
+            yield trouble
+        finally:
+            await conn.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS true")
+            await conn.close()
+
+
+@asynccontextmanager
+async def a_lock_is_held(place: Place) -> AsyncIterator[Trouble]:
+    """A session that is none of ours keeps a settlement waiting."""
+    settings = place.settings(lock_timeout="10m")
+    await prepare(settings)
+    await settle(settings, [event(number) for number in range(20)])
+    holder = await asyncpg.connect(settings.dsn, server_settings={"application_name": "psql"})
+    try:
+        await holder.execute("BEGIN")
+        await holder.execute("LOCK TABLE bridge_event IN ACCESS EXCLUSIVE MODE")
+        await produce(settings, [event(number) for number in range(20, 50)])
+        async with working(settings):
+            await until(
+                settings,
+                "SELECT count(*) > 0 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'",
+            )
+            yield Trouble(settings)
+            await until(settings, "SELECT sum(live) = 50 FROM stream_offset")
+    finally:
+        holder.terminate()
+
+
+@asynccontextmanager
+async def a_tenth_is_dropped(place: Place) -> AsyncIterator[Trouble]:
+    """Of 120 events of three sites 12 break the contract, and it goes on being read."""
+    settings = place.settings(max_retries=0)
+    await prepare(settings)
+    values = [event(number, event_type="") if number % 10 == 0 else event(number) for number in range(120)]
+    await settle(settings, values)
+    async with working(settings):
+        yield Trouble(settings, more={"BRIDGE_MAX_RETRIES": "0"})
+
+
+@asynccontextmanager
+async def dropped_for_a_script(place: Place) -> AsyncIterator[Trouble]:
+    """Events were dropped because their script was registered too late; now it is."""
+    settings = place.settings(max_retries=0)
+    await prepare(settings)
+    await settle(settings, [event(number, **LATE) for number in range(12)])
+    registered = await asyncio.to_thread(
+        bridge, "script", "add", "late", "--site-id", "1", settings=environment_of(settings)
+    )
+    assert registered.returncode == 0, registered.stderr
+    async with working(settings):
+        yield Trouble(settings, more={"BRIDGE_MAX_RETRIES": "0"})
+
+
+@asynccontextmanager
+async def a_plugin_writes_a_wrong_currency(place: Place, wrong: int) -> AsyncIterator[Trouble]:
+    """One script's events name a currency that there is not, among sound ones of all; workers run."""
+    settings = place.settings()
+    await prepare(settings)
+    broken = [event(number, site_id=2, script_id="s2", value="9.90", currency="EURO") for number in range(wrong)]
+    await settle(settings, [*broken, *(event(number) for number in range(wrong, 5 * wrong))])
+    async with working(settings):
+        yield Trouble(settings)
+
+
+@asynccontextmanager
+async def retries_wait(place: Place) -> AsyncIterator[Trouble]:
+    """Events of a script that nobody knows wait for their next attempt, which is minutes away."""
+    settings = place.settings(retry_delays=("4m", "5m"))
+    await prepare(settings)
+    await settle(
+        settings, [event(number) for number in range(10)] + [event(number, **LATE) for number in range(30, 60)]
+    )
+    async with working(settings):
+        yield Trouble(settings, {"SCRIPT": "late", "SITE": "1"})
+
+
+@asynccontextmanager
+async def retries_overdue(place: Place) -> AsyncIterator[Trouble]:
+    """The workers ended before the waiting events' next attempt was due, which it now is."""
+    settings = place.settings(retry_delays=("3s",), max_retries=1)
+    await prepare(settings)
+    await settle(settings, [event(number, **LATE) for number in range(8)])
+    await until(settings, "SELECT count(*) = 8 FROM bridge_event_raw WHERE NOT normalized AND next_retry_at < now()")
+    yield Trouble(settings)
+
+
+@asynccontextmanager
+async def records_lost(place: Place) -> AsyncIterator[Trouble]:
+    """What nobody had read was deleted from one partition; then a worker came back."""
+    settings = place.settings()
+    await prepare(settings)
+    await settle(settings, [event(number) for number in range(20)])
+    await produce(settings, [event(number) for number in range(20, 40)])
+    bounds = await log_bounds(settings, [settings.topics.raw])
+    async with kafka_admin(settings) as client:
+        await client.delete_records(
+            {
+                KafkaPartition(*source): RecordsToDelete(before_offset=one.end)
+                for source, one in bounds.items()
+                if source.partition == 0
+            }
+        )
+    async with working(settings):
+        await until(settings, "SELECT sum(lost) = 10 AND sum(live) = 30 FROM stream_offset")
+    yield Trouble(settings)
+
+
+@asynccontextmanager
+async def a_total_is_wrong(place: Place) -> AsyncIterator[Trouble]:
+    """Somebody wrote into the running totals."""
+    settings = place.settings()
+    await prepare(settings)
+    await settle(settings, [event(number) for number in range(20)])
+    await fetch(settings, "UPDATE stream_offset SET live = live + 1 WHERE partition = 0")
+    yield Trouble(settings)
+
+
+@asynccontextmanager
+async def a_record_is_unreadable(place: Place) -> AsyncIterator[Trouble]:
+    """A compressed batch would inflate to more than it may; records stand behind it."""
+    settings = place.settings(inflate_max_bytes=UNREADABLE_MOST_BYTES)
+    await prepare(settings)
+    await settle(settings, [event(number) for number in range(20)])
+    async with AIOKafkaProducer(
+        **settings.kafka_client(), compression_type="gzip", max_request_size=16 * UNREADABLE_MOST_BYTES
+    ) as producer:
+        await producer.send_and_wait(settings.topics.raw, b" " * (3 * UNREADABLE_MOST_BYTES), partition=0)
+    await produce(settings, [event(number) for number in range(20, 40)])
+    async with working(settings):
+        await until(settings, "SELECT count(*) = 1 FROM stream_offset WHERE held LIKE '%inflates to more than%'")
+        yield Trouble(settings, more={"BRIDGE_INFLATE_MAX_BYTES": str(UNREADABLE_MOST_BYTES)})
+        await until(settings, "SELECT sum(live) = 40 FROM stream_offset")
+
+
+@asynccontextmanager
+async def a_topic_was_made_anew(place: Place) -> AsyncIterator[Trouble]:
+    """Shorter than what was read of it."""
+    settings = place.settings()
+    await prepare(settings)
+    await settle(settings, [event(number) for number in range(20)])
+    await make_anew(settings, [settings.topics.raw])
+    await produce(settings, [event(number) for number in range(20, 26)])
+    async with working(settings):
+        await until(settings, "SELECT count(*) = 2 FROM stream_offset WHERE held IS NOT NULL")
+        yield Trouble(settings)
+        await until(settings, "SELECT sum(live) = 26 FROM stream_offset")
+
+
+@asynccontextmanager
+async def the_brake_is_on(place: Place) -> AsyncIterator[Trouble]:
+    """Every event of every site breaks the contract."""
+    settings = place.settings(brake_min_events=20, batch_max_records=20)
+    await prepare(settings)
+    await produce(settings, [event(number, event_type="") for number in range(200)])
+    async with working(settings):
+        await until(settings, "SELECT count(*) = 1 FROM brake WHERE engaged")
+        yield Trouble(settings)
+
+
+@asynccontextmanager
+async def runs_fail(place: Place) -> AsyncIterator[Trouble]:
+    """Two runs were cut off by their time-out."""
+    async with well(place) as trouble:
+        for _ in range(2):
+            words = ("process", "--timeout-sec", "0.001", "--json-output", "-")
+            done = await asyncio.to_thread(bridge, *words, settings=trouble.environment)
+            assert done.returncode == 1, done.stderr
+        yield trouble
+
+
+@asynccontextmanager
+async def months_are_missing(place: Place) -> AsyncIterator[Trouble]:
+    """The next months have no partitions."""
+    settings = place.settings()
+    await prepare(settings)
+    this_month = f"bridge_event_{datetime.now(UTC):%Y_%m}"
+    later = await fetch(
+        settings,
+        "SELECT inhrelid::regclass::text AS name FROM pg_inherits"
+        " WHERE inhparent = 'bridge_event'::regclass AND inhrelid::regclass::text > $1",
+        this_month,
+    )
+    assert later
+    for row in later:
+        await fetch(settings, f"DROP TABLE {row['name']}")
+    yield Trouble(settings)
+
+
+@asynccontextmanager
+async def sessions_are_left_over(place: Place) -> AsyncIterator[Trouble]:
+    """Another application keeps sessions that it does not use, beside a worker."""
+    async with well(place) as trouble:
+        settings = {"application_name": "reports"}
+        idle = [await asyncpg.connect(trouble.settings.dsn, server_settings=settings) for _ in range(3)]
+        try:
+            yield trouble
+        finally:
+            for session in idle:
+                session.terminate()
+
+
+@asynccontextmanager
+async def a_gateway_serves(place: Place) -> AsyncIterator[Trouble]:
+    """A gateway, and a script with an origin and a key."""
+    async with well(place) as trouble:
+        await create_token(trouble.settings.dsn, "s1", "shop's server")
+        with gateway(trouble.settings, place.directory / "gateway.log") as running:
+            yield Trouble(trouble.settings, {"http://127.0.0.1:8000": running.url, "SCRIPT": "s1", "SITE": "1"})

@@ -1,0 +1,20 @@
+"""Topics that are deleted and made again, as an operator's accident does."""
+
+from collections.abc import Sequence
+
+from schemas.settings import Settings
+from sinks.kafka_admin import kafka_admin, topic_facts
+from sinks.topics_admin import apply_topics
+from support.wait import wait_until
+
+
+async def make_anew(settings: Settings, topics: Sequence[str]) -> None:
+    """Deletes the topics and makes them again."""
+    async with kafka_admin(settings) as client:
+        await client.delete_topics(list(topics))
+
+        async def gone() -> bool:
+            return not set(topics) & (await topic_facts(client)).keys()
+
+        await wait_until(gone, budget_seconds=30, describe="the topics gone")
+    await apply_topics(settings)

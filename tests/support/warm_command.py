@@ -1,0 +1,52 @@
+"""Runs `bridge` commands in processes that are forked from one that has loaded the program already.
+
+Each has its environment, its standard streams and its main thread to itself, as a user's has; what is saved is the second
+that Python takes to load everything, a hundred times.
+"""
+
+import asyncio
+import multiprocessing
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+from support.programs import CHECKOUT, environment
+
+_LOADED = ("bridge.cli.app", "bridge.doctor.examine", "bridge.doctor.health", "support.warm_command")
+
+
+async def bridge(
+    *arguments: str, settings: Mapping[str, str], timeout_seconds: float
+) -> subprocess.CompletedProcess[str]:
+    """Runs the command to its end, as `support.command.bridge` does."""
+    with tempfile.TemporaryDirectory() as directory:
+        places = [Path(directory, name) for name in ("out", "err")]
+        context = multiprocessing.get_context("forkserver")
+        context.set_forkserver_preload(list(_LOADED))
+        process = context.Process(
+            target=_run, args=(["bridge", *arguments], environment(settings), [str(one) for one in places])
+        )
+        process.start()
+        try:
+            await asyncio.to_thread(process.join, timeout_seconds)
+            assert process.exitcode is not None, f"{arguments} has not ended within {timeout_seconds:g} s"
+        finally:
+            process.kill()
+        return subprocess.CompletedProcess(arguments, process.exitcode, *(one.read_text() for one in places))
+
+
+def _run(arguments: list[str], variables: dict[str, str], places: list[str]) -> None:
+    os.environ.clear()
+    os.environ.update(variables)
+    os.chdir(CHECKOUT)
+    for number, place in zip((0, 1, 2), (os.devnull, *places), strict=True):
+        opened = os.open(place, os.O_RDWR | os.O_CREAT)
+        os.dup2(opened, number)
+        os.close(opened)
+    sys.argv = arguments
+    from bridge.cli import main
+
+    main()
