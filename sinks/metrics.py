@@ -7,7 +7,15 @@ from contextlib import AbstractContextManager
 from importlib.metadata import PackageNotFoundError, version
 from typing import Final, NamedTuple, TypeAlias
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, ProcessCollector
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    Info,
+    ProcessCollector,
+    disable_created_metrics,
+)
 from prometheus_client.core import HistogramMetricFamily, Metric
 from prometheus_client.metrics import MetricWrapperBase
 from prometheus_client.registry import Collector
@@ -17,9 +25,29 @@ from schemas.reasons import DroppedReason
 from schemas.record import TopicPartition
 from sinks.sink import Committed
 
-MOST_SITES: Final = 100
-"""So many sites have series of their own, those that come first; the others share `other`."""
-OTHER_SITES: Final = "other"
+MOST_NAMED: Final = 100
+"""So many sites have series of their own, and so many scripts; the others share one."""
+OTHERS: Final = "other"
+
+# When a counter began tells nobody anything, and takes as many series again.
+disable_created_metrics()
+
+
+class FirstComers:
+    """Labels whose number is bounded: those that come first have their own, all others share `other`."""
+
+    def __init__(self, most: int = MOST_NAMED) -> None:
+        self._most = most
+        self._own: dict[object, str] = {}
+
+    def label(self, name: object) -> str:
+        """What the series of this one is called."""
+        label = self._own.get(name)
+        if label is None:
+            if len(self._own) >= self._most:
+                return OTHERS
+            label = self._own[name] = str(name)
+        return label
 
 
 class BatchHistogram(Collector):
@@ -89,7 +117,7 @@ BUILD.info({"version": product_version()})
 EVENTS = Counter("bridge_events", "Attempts by how they ended.", ["outcome"], registry=REGISTRY)
 SITE_EVENTS = Counter(
     "bridge_site_events",
-    f"Attempts by site and how they ended; sites beyond the first {MOST_SITES} share `{OTHER_SITES}`.",
+    f"Attempts by site and how they ended; sites beyond the first {MOST_NAMED} share `{OTHERS}`.",
     ["site", "outcome"],
     registry=REGISTRY,
 )
@@ -143,8 +171,17 @@ LAG_SECONDS = Gauge(
 SETTLED_OFFSET = Gauge(
     "bridge_settled_offset", "The offset after the last settled one.", ["topic", "partition"], registry=REGISTRY
 )
+OPEN_TRANSACTION_SECONDS = Gauge(
+    "bridge_open_transaction_seconds",
+    "How long a producer's open transaction has held back what stands behind it, in seconds; 0 when none does.",
+    ["topic", "partition"],
+    registry=REGISTRY,
+)
 EVENT_LOOP_LAG = Gauge(
-    "bridge_event_loop_lag_seconds", "How much later than asked the event loop turned, in seconds.", registry=REGISTRY
+    "bridge_event_loop_lag_seconds",
+    "How much later than asked the event loop turned, in seconds.",
+    multiprocess_mode="livemax",
+    registry=REGISTRY,
 )
 PAUSED = Gauge("bridge_paused_partitions", "Partitions held because a service is away.", ["lane"], registry=REGISTRY)
 BRAKED = Gauge(
@@ -172,6 +209,10 @@ CONNECTIONS_FAILED = Counter(
 )
 REGISTRY_SCRIPTS = Gauge("bridge_registry_scripts", "Scripts in the registry's copy in memory.", registry=REGISTRY)
 
+VERDICTS_UNREADABLE = Counter(
+    "bridge_verdicts_unreadable", "Records of verdicts that no client could read, passed over.", registry=REGISTRY
+)
+
 GATEWAY_REQUESTS = Counter(
     "bridge_gateway_requests", "Requests that the gateway answered.", ["route", "status"], registry=REGISTRY
 )
@@ -186,7 +227,11 @@ GATEWAY_EVENTS = Counter(
     "bridge_gateway_events", "Events by what the gateway answered for them.", ["outcome"], registry=REGISTRY
 )
 GATEWAY_REJECTED = Counter(
-    "bridge_gateway_rejected", "Requests refused, by reason and script.", ["error_code", "script"], registry=REGISTRY
+    "bridge_gateway_rejected",
+    f"Requests refused, by reason and script; scripts beyond the first {MOST_NAMED} share `{OTHERS}`, and those that are"
+    " not registered `unknown`.",
+    ["error_code", "script"],
+    registry=REGISTRY,
 )
 GATEWAY_CONNECTIONS = Gauge(
     "bridge_gateway_connections", "Open connections.", multiprocess_mode="livesum", registry=REGISTRY
@@ -207,7 +252,13 @@ GATEWAY_BYTES_BOUND = Gauge(
     multiprocess_mode="livesum",
     registry=REGISTRY,
 )
-
+GATEWAY_RATE_LIMIT_USED = Gauge(
+    "bridge_gateway_rate_limit_used_ratio",
+    "Share of its rate limit that the script or address used within a second that comes nearest to it, from 0 to 1.",
+    ["what"],
+    multiprocess_mode="livemax",
+    registry=REGISTRY,
+)
 
 RETRIES_WAITING = Gauge(
     "bridge_retries_waiting", "Events that wait for a retry, by its tier.", ["tier"], registry=REGISTRY
@@ -238,6 +289,13 @@ UNBALANCED = Gauge(
 BRAKE_ENGAGED = Gauge("bridge_brake_engaged", "1 while the brake on dead-lettering is on.", registry=REGISTRY)
 GATE_FAILING = Gauge("bridge_gate_failing", "1 while the gate's verdict over all sites is fail.", registry=REGISTRY)
 GATE_FAILING_SITES = Gauge("bridge_gate_failing_sites", "Sites whose own verdict is fail.", registry=REGISTRY)
+REPLAYS = Gauge("bridge_replays", "Replays that are not done, by state.", ["state"], registry=REGISTRY)
+REPLAY_ITEMS = Gauge(
+    "bridge_replay_items",
+    "Dead letters of the replays that run: planned, and sent so far.",
+    ["what"],
+    registry=REGISTRY,
+)
 RUNS_RECENT = Gauge(
     "bridge_recent_runs",
     "Runs of commands that ended within the last hour, by result.",
@@ -262,7 +320,8 @@ BACKLOG_READ = Gauge(
     registry=REGISTRY,
 )
 
-_named_sites: dict[int, str] = {}
+_sites = FirstComers()
+_scripts = FirstComers()
 
 
 class Definition(NamedTuple):
@@ -350,18 +409,15 @@ def _count_sites(committed: Committed, outcomes: Sequence[Outcomes]) -> None:
     for outcome, sites in counts.items():
         named: Tally[str] = Tally()
         for site, count in sites.items():
-            named[_site(site)] += count
+            named[_sites.label(site)] += count
         for label, count in named.items():
             SITE_EVENTS.labels(label, outcome).inc(count)
 
 
-def _site(site_id: int) -> str:
-    label = _named_sites.get(site_id)
-    if label is None:
-        if len(_named_sites) >= MOST_SITES:
-            return OTHER_SITES
-        label = _named_sites[site_id] = str(site_id)
-    return label
+def rejected(error_code: str, script_id: str | None) -> None:
+    """Counts one refused request of the gateway; None is a script that is not registered."""
+    script = "unknown" if script_id is None else _scripts.label(script_id)
+    GATEWAY_REJECTED.labels(error_code, script).inc()
 
 
 def forget_lane(lane: str, sources: Iterable[TopicPartition]) -> None:

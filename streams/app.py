@@ -28,6 +28,7 @@ from schemas.settings import Settings, load_settings
 from sinks import metrics
 from sinks.readiness import ALIVE
 from streams.gate_alerts import tell
+from streams.gate_consumer import pass_unreadable
 from streams.host import end_without_rest
 from streams.logs import configure_logs
 from streams.start import judge_settings, ready
@@ -69,6 +70,7 @@ def create_app(settings: Settings) -> faust.App:
         broker_heartbeat_interval=settings.seconds("session_timeout") / 5,
         broker_rebalance_timeout=30.0,
     )
+    pass_unreadable(app)
     worker = _add_worker(app, settings)
     _add_gate(app, settings)
     _add_sweeper(app, settings)

@@ -15,6 +15,7 @@ from sinks import metrics
 from sinks.backlog import read_backlog, shown
 from streams.lag import Lag
 from streams.lane import Lane
+from streams.open_transactions import OpenTransactions
 from streams.retry import retry_policy
 from streams.source import KafkaSource
 
@@ -39,6 +40,7 @@ class Observation:
         self._source = source
         self._lanes = lanes
         self._lag = Lag()
+        self._transactions = OpenTransactions()
         self._lag_series = metrics.Replaced()
         self._backlog_series = metrics.Replaced()
 
@@ -65,10 +67,19 @@ class Observation:
             if records is None:
                 continue
             values[metrics.LAG_RECORDS, place] = float(records)
+            values |= self._held_back(source, place, now)
             if place[0] == self._settings.topics.raw:
                 seconds = self._lag.seconds(source, stands, self._source.heads.get(source), now, now_ms)
                 values[metrics.LAG_SECONDS, place] = seconds or 0.0
         self._lag_series.show(values)
+
+    def _held_back(self, source: TopicPartition, place: tuple[str, str], now: float) -> metrics.Values:
+        """No series of a log that is not fetched from: what is in its way is another matter."""
+        sight = self._source.sight(source)
+        if sight is None:
+            self._transactions.forget(source)
+            return {}
+        return {(metrics.OPEN_TRANSACTION_SECONDS, place): self._transactions.seconds(source, sight, now)}
 
     def _stands(self) -> dict[TopicPartition, int]:
         return {source: offset for lane in self._lanes() for source, offset in lane.stands.items()}

@@ -22,6 +22,7 @@ class Buckets:
         self._now = now
         self._most = most
         self._levels: OrderedDict[Hashable, tuple[float, float]] = OrderedDict()
+        self._most_used = 0.0
 
     def take(self, name: Hashable, count: int) -> None:
         """Takes so many; raises Problem that says after how many seconds they will be there.
@@ -37,6 +38,9 @@ class Buckets:
         if lacking <= 0:
             level -= count
         self._levels[name] = (level, now)
+        used = 1 - level / self._burst
+        if used > self._most_used:
+            self._most_used = used
         if len(self._levels) > self._most:
             self._levels.popitem(last=False)
         if lacking > 0:
@@ -45,3 +49,8 @@ class Buckets:
                 f"{self._what}: {self._rate:g} a second",
                 retry_after=max(1, math.ceil(lacking / self._rate)),
             )
+
+    def most_used(self) -> float:
+        """The largest share of one bucket that was in use since this was asked last, from 0 to 1."""
+        used, self._most_used = min(1.0, self._most_used), 0.0
+        return used

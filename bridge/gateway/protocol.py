@@ -113,7 +113,7 @@ class BoundedProtocol(HttpToolsProtocol):
         lines += [b"x-request-id: ", document["request_id"].encode(), b"\r\n"]
         self.transport.write(b"".join([*lines, b"connection: close\r\n\r\n", answer.body]))
         self.transport.close()
-        metrics.GATEWAY_REJECTED.labels(code.value, "unknown").inc()
+        metrics.rejected(code.value, None)
 
     def _watch(self) -> None:
         if self._header_timer is None:

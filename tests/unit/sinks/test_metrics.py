@@ -17,7 +17,7 @@ NOW_MS = 1_760_000_000_000
 @pytest.fixture(autouse=True)
 def _no_site_is_named_yet(monkeypatch: pytest.MonkeyPatch) -> None:
     """The first hundred sites of a process have names; which they are depends on who counted before."""
-    monkeypatch.setattr(metrics, "_named_sites", {})
+    monkeypatch.setattr(metrics, "_sites", metrics.FirstComers())
 
 
 def sample(name: str, **labels: str) -> float:
@@ -46,8 +46,8 @@ def test_ten_thousand_sites_are_a_bounded_number_of_series() -> None:
     metrics.settled(committed(sites(10_000), processed=10_000, normalized=10_000), sites(10_000), NOW_MS, RAW)
 
     series = _site_series()
-    assert len(metrics._named_sites) == metrics.MOST_SITES
-    assert len({one.labels["site"] for one in series} - set(metrics._named_sites.values())) <= 3
+    assert len(metrics._sites._own) == metrics.MOST_NAMED
+    assert len({one.labels["site"] for one in series} - set(metrics._sites._own.values())) <= 3
     assert sum(one.value for one in series) - before == 20_000
 
 
