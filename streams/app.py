@@ -31,6 +31,7 @@ from streams.gate_alerts import tell
 from streams.gate_consumer import pass_unreadable
 from streams.host import end_without_rest
 from streams.logs import configure_logs
+from streams.reports import reporter
 from streams.start import judge_settings, ready
 from streams.sweeper import sweep
 from streams.traces import configure_traces
@@ -205,7 +206,8 @@ def _guarded_settings() -> Settings:
     except BridgeError as error:
         sys.stderr.writelines(f"error: {line}\n" for line in str(error).splitlines())
         raise SystemExit(error.exit_code) from None
-    configure_logs(settings.log_level, settings.log_format, "bridge-worker")
+    service = "bridge-worker"
+    configure_logs(settings.log_level, settings.log_format, service, report=reporter(settings, service))
     return settings
 
 

@@ -1,7 +1,6 @@
 """Keeps the gauges that no settlement moves: lag, the event loop, and what Postgres knows of the backlog."""
 
 import asyncio
-import random
 import time
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, Final
@@ -16,7 +15,7 @@ from sinks.backlog import read_backlog, shown
 from streams.lag import Lag
 from streams.lane import Lane
 from streams.open_transactions import OpenTransactions
-from streams.retry import retry_policy
+from streams.retry import tier_labels
 from streams.source import KafkaSource
 
 TICK_SECONDS: Final = 1.0
@@ -94,15 +93,7 @@ class Observation:
             await asyncio.sleep(self._settings.seconds("lag_interval"))
 
     async def _read_backlog(self) -> None:
-        settings, policy = self._settings, retry_policy(self._settings, random.random)
-        labels = dict(zip(settings.topics.retries, settings.retry_delays, strict=True))
-
-        def tier_of(error_class: str, failures: int) -> str:
-            # A release that knows more classes may have run before, and the limit may have been lowered.
-            known = {one.value: tiers for one, tiers in policy.by_class.items()}
-            tiers = known.get(error_class, policy.tiers)
-            return labels[tiers[min(failures, len(tiers)) - 1].topic]
-
+        tier_of = tier_labels(self._settings)
         while True:
             try:
                 found = await read_backlog(self._settings.dsn, self._settings.group)

@@ -29,6 +29,7 @@ from sinks.kafka_connection import name_closed_connections
 from sinks.metrics import product_version
 from sinks.readiness import ALIVE
 from streams.logs import configure_logs
+from streams.reports import reporter
 from streams.traces import provider_of_traces
 
 if TYPE_CHECKING:
@@ -45,7 +46,8 @@ log = structlog.get_logger(__name__)
 def process_app() -> Front:
     """The application of a process that uvicorn starts, by the settings of its environment."""
     settings = load_settings()
-    configure_logs(settings.log_level, settings.log_format)
+    service = "bridge-gateway"
+    configure_logs(settings.log_level, settings.log_format, service, report=reporter(settings, service))
     quiet_server()
     name_closed_connections()
     BoundedProtocol.bound(settings)

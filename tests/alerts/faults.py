@@ -15,6 +15,7 @@ from support.wait import wait_until
 
 from alerts.product import Product
 from schemas.settings import Settings
+from sinks.kafka import make_producer
 from sinks.kafka_admin import kafka_admin, log_bounds
 
 Act = Callable[[Product], Awaitable[None]]
@@ -22,11 +23,12 @@ Act = Callable[[Product], Awaitable[None]]
 
 @dataclass(frozen=True)
 class Fault:
-    """What is done to a healthy product, and which alert tells; `more` are settings of its workers."""
+    """What is done to a healthy product, and which alert tells; `more` are settings of its processes."""
 
     alert: str
     strike: Act
     workers: int = 1
+    gateways: int = 0
     more: dict[str, str] = field(default_factory=dict)
 
 
@@ -119,7 +121,31 @@ async def lock_the_events(product: Product) -> None:
     conn = await asyncpg.connect(product.settings.dsn)
     await conn.execute("BEGIN")
     await conn.execute("LOCK TABLE bridge_event IN ACCESS EXCLUSIVE MODE")
-    product.kept.append(conn)
+    product.leave.push_async_callback(conn.close)
+
+
+async def kill_the_gateways(product: Product) -> None:
+    for gateway in product.gateways:
+        gateway.kill()
+
+
+async def forget_the_key(product: Product) -> None:
+    product.key, product.requests = "sk_nobody", 30
+
+
+async def ask_too_much(product: Product) -> None:
+    product.requests = 30
+
+
+async def leave_a_transaction_open(product: Product) -> None:
+    """By a producer that goes on living; Kafka would end it after a quarter of an hour."""
+    producer = make_producer(
+        product.settings, transactional_id="forgetful", enable_idempotence=True, transaction_timeout_ms=900_000
+    )
+    await producer.start()
+    product.leave.push_async_callback(producer.stop)
+    await producer.begin_transaction()
+    await producer.send_and_wait(product.settings.topics.raw, event(1), partition=0)
 
 
 FAULTS = {
@@ -139,5 +165,11 @@ FAULTS = {
     "records are deleted unread": Fault("BridgeLostRecords", delete_what_is_unread),
     "a running total is wrong": Fault("BridgeAuditImbalance", spoil_a_total),
     "a dead letter lies for a week": Fault("BridgeDeadLetterOld", age_a_dead_letter),
+    "a transaction is never ended": Fault("BridgeTransactionOpen", leave_a_transaction_open),
+    "every gateway is gone": Fault("BridgeGatewaysDown", kill_the_gateways, gateways=1),
+    "a key is wrong": Fault("BridgeAuthFailuresSpike", forget_the_key, gateways=1),
+    "a script asks too much": Fault(
+        "BridgeRateLimitingSpike", ask_too_much, gateways=1, more={"BRIDGE_GATEWAY_SCRIPT_EVENTS_PER_SECOND": "15"}
+    ),
     "runs fail": Fault("BridgeRunsFailing", runs_that_are_cut_off),
 }
