@@ -1,6 +1,7 @@
 """`bridge top`: what a running stream does, once as text or JSON and live on a terminal; and a line when all is away."""
 
 import asyncio
+import contextlib
 import json
 import os
 import pty
@@ -101,10 +102,8 @@ async def test_it_is_live_on_a_terminal(settings: Settings, load: None) -> None:
 
     def read(pattern: str) -> list[str]:
         nonlocal seen
-        try:
+        with contextlib.suppress(BlockingIOError):
             seen += os.read(ours, 1 << 16).decode("utf-8", "replace")
-        except BlockingIOError:
-            pass
         return re.findall(pattern, seen)
 
     try:
