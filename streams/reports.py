@@ -35,8 +35,6 @@ def reporter(settings: Settings, service: str) -> Processor | None:
             release=product_version(),
             default_integrations=False,
             auto_enabling_integrations=False,
-            send_default_pii=False,
-            include_local_variables=False,
             max_breadcrumbs=0,
             shutdown_timeout=_FLUSH_SECONDS,
         )

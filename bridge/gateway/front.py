@@ -66,10 +66,12 @@ class Front:
         began = time.perf_counter()
         headers = dict(scope["headers"])
         ids = request_ids(headers)
+        # Each request is a task, so that this is its own and needs no taking back.
+        structlog.contextvars.bind_contextvars(request_id=ids.request_id.decode(), trace_id=ids.trace_id.decode())
         found = script_route(scope["raw_path"])
         if found is None or self.services is None:
             status = await self._others(scope, receive, send, ids)
-            self._tell("other", status, "", scope, ids, began)
+            self._tell("other", status, "", scope, began)
             return
         route, script_id = found
         if self.spans is None:
@@ -89,7 +91,7 @@ class Front:
         try:
             answer = await self._answer(services, route, request)
         except ClientGone:
-            self._tell(route, _CLIENT_GONE, "", scope, ids, began)
+            self._tell(route, _CLIENT_GONE, "", scope, began)
             return _CLIENT_GONE, ""
         finally:
             self._in_hand -= 1
@@ -100,7 +102,7 @@ class Front:
         if answer.error_code:
             known = request.script_id in services.producers.current
             metrics.rejected(answer.error_code, request.script_id if known else None)
-        self._tell(route, answer.status, answer.error_code, scope, ids, began)
+        self._tell(route, answer.status, answer.error_code, scope, began)
         return answer.status, answer.error_code
 
     async def _live(self, receive: Receive, send: Send) -> None:
@@ -137,7 +139,7 @@ class Front:
         except ClientGone:
             raise
         except Exception:
-            log.exception("request_failed", route=route, request_id=request.ids.request_id.decode())
+            log.exception("request_failed", route=route)
             return Problem(Code.INTERNAL_ERROR).answer(request.ids)
 
     async def _others(self, scope: Scope, receive: Receive, send: Send, ids: RequestIds) -> int:
@@ -157,10 +159,10 @@ class Front:
             await self._rest(scope, receive, send_with_ids)
         except Exception:
             # It has answered 500 before it raises.
-            log.exception("request_failed", route="other", request_id=ids.request_id.decode())
+            log.exception("request_failed", route="other")
         return status
 
-    def _tell(self, route: str, status: int, code: str, scope: Scope, ids: RequestIds, began: float) -> None:
+    def _tell(self, route: str, status: int, code: str, scope: Scope, began: float) -> None:
         seconds = time.perf_counter() - began
         self._seconds[route].observe(seconds)
         count = self._counts.get((route, status))
@@ -176,8 +178,6 @@ class Front:
                 status_code=status,
                 error_code=code or None,
                 duration_ms=round(seconds * 1000, 1),
-                request_id=ids.request_id.decode(),
-                trace_id=ids.trace_id.decode(),
             )
 
     @property
