@@ -18,6 +18,7 @@ from schemas.reasons import DroppedReason, ErrorClass
 from schemas.registry import Registry, Script
 from sinks import metrics
 from sinks.backlog import Backlog, OpenDeadLetters, Replays, Runs, State, WaitingRetries, shown
+from sinks.metric_kinds import MOST_NAMED, FirstComers
 from sinks.sink import Committed
 from streams.processor import process
 
@@ -33,8 +34,8 @@ REGISTRY: Registry = {f"script-{site}": Script(f"script-{site}", site, 1, enable
 @pytest.fixture(autouse=True)
 def _nobody_is_named_yet(monkeypatch: pytest.MonkeyPatch) -> None:
     """The first of a process have series of their own; which they are depends on who counted before."""
-    monkeypatch.setattr(metrics, "_sites", metrics.FirstComers())
-    monkeypatch.setattr(metrics, "_scripts", metrics.FirstComers())
+    monkeypatch.setattr(metrics, "_sites", FirstComers())
+    monkeypatch.setattr(metrics, "_scripts", FirstComers())
 
 
 def series() -> set[str]:
@@ -63,7 +64,7 @@ def test_ten_thousand_sites_of_a_worker() -> None:
         settle(first)
 
     added = series() - before
-    assert len(added) <= (metrics.MOST_NAMED + SHARED) * OUTCOMES + len(ErrorClass) + 2 * len(DroppedReason)
+    assert len(added) <= (MOST_NAMED + SHARED) * OUTCOMES + len(ErrorClass) + 2 * len(DroppedReason)
     assert not any("nobody-" in one or "script-" in one or "e-" in one for one in added)
     assert len(series()) < 1500
 
@@ -109,12 +110,10 @@ async def test_ten_thousand_scripts_and_strangers_of_a_gateway() -> None:
 
     added = series() - before
     assert not any("own" in one.casefold() for one in added if "unknown" not in one)
-    assert len([one for one in added if one.startswith("bridge_gateway_rejected_total")]) <= (
-        (metrics.MOST_NAMED + SHARED) * 4
-    )
+    assert len([one for one in added if one.startswith("bridge_gateway_rejected_total")]) <= ((MOST_NAMED + SHARED) * 4)
     assert len(added) < 600
     # All codes together, were every script refused for each of them.
-    assert (metrics.MOST_NAMED + SHARED) * len(Code) < 3000
+    assert (MOST_NAMED + SHARED) * len(Code) < 3000
 
 
 def test_what_postgres_knows() -> None:
