@@ -182,7 +182,7 @@ GATEWAY_BYTES_BOUND = Gauge(
 )
 GATEWAY_RATE_LIMIT_USED = Gauge(
     "bridge_gateway_rate_limit_used_ratio",
-    "Share of its rate limit that the script or address used within a second that comes nearest to it, from 0 to 1.",
+    "Share of its rate that the busiest script or address asked for within a second; above 1 the rest was refused.",
     ["what"],
     multiprocess_mode="livemax",
     registry=REGISTRY,

@@ -22,7 +22,8 @@ class Buckets:
         self._now = now
         self._most = most
         self._levels: OrderedDict[Hashable, tuple[float, float]] = OrderedDict()
-        self._most_used = 0.0
+        self._asked: dict[Hashable, int] = {}
+        self._asked_since = now()
 
     def take(self, name: Hashable, count: int) -> None:
         """Takes so many; raises Problem that says after how many seconds they will be there.
@@ -38,9 +39,7 @@ class Buckets:
         if lacking <= 0:
             level -= count
         self._levels[name] = (level, now)
-        used = 1 - level / self._burst
-        if used > self._most_used:
-            self._most_used = used
+        self._asked[name] = self._asked.get(name, 0) + count
         if len(self._levels) > self._most:
             self._levels.popitem(last=False)
         if lacking > 0:
@@ -51,6 +50,8 @@ class Buckets:
             )
 
     def most_used(self) -> float:
-        """The largest share of one bucket that was in use since this was asked last, from 0 to 1."""
-        used, self._most_used = min(1.0, self._most_used), 0.0
-        return used
+        """The share of the rate that was asked of one bucket since this was asked last; above 1 the rest was refused."""
+        now, asked = self._now(), max(self._asked.values(), default=0)
+        seconds, self._asked_since = now - self._asked_since, now
+        self._asked.clear()
+        return asked / (self._rate * seconds) if asked and seconds > 0 else 0.0
