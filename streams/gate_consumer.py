@@ -12,7 +12,7 @@ from streams.source import NOT_READABLE
 log = structlog.get_logger(__name__)
 
 
-class _PassingThread(AIOKafkaConsumerThread):  # type: ignore[misc]  # Faust's classes are untyped here
+class _PassingThread(AIOKafkaConsumerThread):
     """A verdict is told once and then history; to hold the topic, as raw ones are held, would silence those behind it."""
 
     _tried: int | None = None
@@ -45,7 +45,7 @@ class _PassingThread(AIOKafkaConsumerThread):  # type: ignore[misc]  # Faust's c
         )
 
 
-class PassingConsumer(Consumer):  # type: ignore[misc]  # as above
+class PassingConsumer(Consumer):
     """One topic of one partition, so that the partition that can't be read is the one that is read."""
 
     def _new_consumer_thread(self) -> AIOKafkaConsumerThread:
@@ -54,4 +54,4 @@ class PassingConsumer(Consumer):  # type: ignore[misc]  # as above
 
 def pass_unreadable(app: faust.App) -> None:
     """From its start on, the app's consumer passes over what can't be read, says so and counts it."""
-    app.transport.Consumer = PassingConsumer
+    app.transport.Consumer = PassingConsumer  # type: ignore[misc]  # declared for the class, read from the instance

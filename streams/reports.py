@@ -48,7 +48,7 @@ def reporter(settings: Settings, service: str) -> Processor | None:
                 {
                     "message": str(event.get("event")),
                     "level": "fatal" if event["level"] == "critical" else "error",
-                    "logger": event.get("logger"),
+                    "logger": str(event.get("logger")),
                     "tags": {"service": service},
                     # Lines that say the same of other records, partitions or moments are one issue.
                     "fingerprint": [str(event.get("logger")), str(event.get("event"))],
