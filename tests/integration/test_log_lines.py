@@ -31,7 +31,7 @@ async def test_a_run_is_in_each_of_its_lines(settings: Settings, tmp_path: Path)
         assert line | {"run_id": run_id, "script": "process", "service": "bridge"} == line
         assert {"timestamp", "level", "logger", "event"} <= line.keys()
     targets = [line for line in found if line["event"] == "target_done"]
-    assert {line["target"] for line in targets} == {"site:1", "site:2", "site:3"}
+    assert {line["target"] for line in targets} == {f"{settings.topics.raw}:0", f"{settings.topics.raw}:1"}
     for line in [*targets, found[-1]]:
         assert line["status"] == "succeeded"
         assert isinstance(line["elapsed_ms"], int)

@@ -35,7 +35,7 @@ async def main():
         names = [NotUtf8("x") if kind == "bad" else "x" for kind in sys.argv[3:]]
         values = [b"{%d" % number for number in range(len(names))]
         sent = [
-            await producer.send(sys.argv[2], value, partition=0, headers=[(name, b"x")])
+            await producer.send(sys.argv[2], value, key=b"total", partition=0, headers=[(name, b"x")])
             for name, value in zip(names, values)
         ]
         await asyncio.gather(*sent)
