@@ -1,10 +1,10 @@
-"""What the client library lacks: labels of a bounded number, batches in a histogram, gauges that vanish."""
+"""What the client library lacks: labels of a bounded number, and a histogram that takes batches."""
 
 from bisect import bisect_left
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Final, TypeAlias
+from collections.abc import Iterable, Sequence
+from typing import Final
 
-from prometheus_client import CollectorRegistry, Gauge
+from prometheus_client import CollectorRegistry
 from prometheus_client.core import HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
@@ -57,23 +57,3 @@ class BatchHistogram(Collector):
         yield HistogramMetricFamily(
             self.name, self.documentation, buckets=[*found, ("+Inf", float(self._count))], sum_value=self._sum
         )
-
-
-Series: TypeAlias = tuple[Gauge, tuple[str, ...]]
-"""A gauge, and the values of its labels."""
-Values: TypeAlias = dict[Series, float]
-
-
-class Replaced:
-    """Gauges of which all series are written anew at each look: what is no longer there vanishes."""
-
-    def __init__(self) -> None:
-        self._shown: set[Series] = set()
-
-    def show(self, values: Mapping[Series, float]) -> None:
-        """Sets these series, and takes away those that were shown before and are not among them."""
-        for gauge, labels in self._shown - values.keys():
-            gauge.remove(*labels)
-        for (gauge, labels), value in values.items():
-            (gauge.labels(*labels) if labels else gauge).set(value)
-        self._shown = {one for one in values if one[1]}

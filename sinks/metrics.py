@@ -1,10 +1,10 @@
 """Every metric of the product, defined once; docs and alert rules are checked against this file."""
 
 from collections import Counter as Tally
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from importlib.metadata import PackageNotFoundError, version
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 from prometheus_client import (
     CollectorRegistry,
@@ -25,6 +25,26 @@ from sinks.sink import Committed
 
 # When a counter began tells nobody anything, and takes as many series again.
 disable_created_metrics()  # type: ignore[no-untyped-call]  # it says nothing of what it returns
+
+
+Series: TypeAlias = tuple[Gauge, tuple[str, ...]]
+"""A gauge, and the values of its labels."""
+Values: TypeAlias = dict[Series, float]
+
+
+class Replaced:
+    """Gauges of which all series are written anew at each look: what is no longer there vanishes."""
+
+    def __init__(self) -> None:
+        self._shown: set[Series] = set()
+
+    def show(self, values: Mapping[Series, float]) -> None:
+        """Sets these series, and takes away those that were shown before and are not among them."""
+        for gauge, labels in self._shown - values.keys():
+            gauge.remove(*labels)
+        for (gauge, labels), value in values.items():
+            (gauge.labels(*labels) if labels else gauge).set(value)
+        self._shown = {one for one in values if one[1]}
 
 
 def product_version() -> str:

@@ -9,7 +9,7 @@ from schemas.outcome import Outcomes, Tally, duplicate
 from schemas.reasons import DroppedReason
 from schemas.record import TopicPartition
 from sinks import metrics
-from sinks.metric_kinds import MOST_NAMED, BatchHistogram, FirstComers, Replaced
+from sinks.metric_kinds import MOST_NAMED, BatchHistogram, FirstComers
 from sinks.sink import Committed
 
 NOW_MS = 1_760_000_000_000
@@ -100,7 +100,7 @@ def test_series_that_are_not_shown_again_vanish() -> None:
     """A partition that was revoked has no lag any more."""
     registry = CollectorRegistry()
     gauge, single = Gauge("lag", "", ["partition"], registry=registry), Gauge("age", "", registry=registry)
-    shown = Replaced()
+    shown = metrics.Replaced()
     shown.show({(gauge, ("0",)): 1.0, (gauge, ("1",)): 2.0, (single, ()): 3.0})
     shown.show({(gauge, ("1",)): 4.0, (single, ()): 5.0})
 
