@@ -11,9 +11,11 @@ from aiokafka import TopicPartition as KafkaPartition
 from aiokafka.admin import RecordsToDelete
 from support.command import bridge
 from support.settled import event, fetch, produce
+from support.unreadable import send_unreadable
 from support.wait import wait_until
 
 from alerts.product import Product
+from schemas.record import TopicPartition
 from schemas.settings import Settings
 from sinks.kafka import make_producer
 from sinks.kafka_admin import kafka_admin, log_bounds
@@ -102,18 +104,17 @@ async def more_than_it_can_take(product: Product) -> None:
 
 
 async def delete_what_is_unread(product: Product) -> None:
-    """With nobody reading; then a worker comes back."""
-    for worker in product.workers:
-        worker.terminate()
-    for worker in product.workers:
-        await asyncio.to_thread(worker.wait, 30)
-    await produce(product.settings, [event(number) for number in range(10_000, 10_020)])
-    bounds = await log_bounds(product.settings, [product.settings.topics.raw])
-    async with kafka_admin(product.settings) as client:
-        await client.delete_records(
-            {KafkaPartition(*source): RecordsToDelete(before_offset=one.end) for source, one in bounds.items()}
-        )
-    product.start_again()
+    """What stands in a partition that an unreadable record holds; a second worker comes, and sees that it is gone."""
+    settings = product.settings
+    await send_unreadable(settings, "bad")
+    held = "SELECT 1 FROM stream_offset WHERE held IS NOT NULL"
+    await wait_until(lambda: fetch(settings, held), budget_seconds=60, describe="a partition that is held")
+    await produce(settings, [event(number) for number in range(10_000, 10_020)])
+    source = TopicPartition(settings.topics.raw, 0)
+    bounds = await log_bounds(settings, [source.topic])
+    async with kafka_admin(settings) as client:
+        await client.delete_records({KafkaPartition(*source): RecordsToDelete(before_offset=bounds[source].end)})
+    product.start_worker()
 
 
 async def lock_the_events(product: Product) -> None:

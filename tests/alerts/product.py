@@ -99,10 +99,6 @@ class Product:
                 stderr=log,
             )
 
-    def start_again(self) -> None:
-        """A worker in the place of the first, on its port."""
-        self.workers[0] = self._launch("worker", int(self.targets[0].split(":")[1]))
-
     def logs(self) -> str:
         """What workers and gateways said last."""
         return "\n".join(path.read_text()[-2000:] for path in self.directory.glob("bridge-*.log"))

@@ -8,8 +8,9 @@ import asyncpg
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from support.command import bridge, words
-from support.programs import environment, python, run
+from support.programs import environment
 from support.settled import environment_of, event, fetch, prepare, produce, settings_for, working
+from support.unreadable import send_unreadable
 from support.wait import wait_until
 
 from bridge.stack.ports import choose
@@ -21,33 +22,6 @@ from sinks.audit import audit
 
 pytestmark = pytest.mark.timeout(120)
 LARGE = b" " * (3 * 1024 * 1024)
-
-
-# aiokafka's compiled records take no names but text; its Python ones take whatever encodes itself.
-FOREIGN_CLIENT = """
-import asyncio, sys
-from aiokafka import AIOKafkaProducer
-class NotUtf8(str):
-    def encode(self, *_):
-        return bytes([255, 254])
-async def main():
-    async with AIOKafkaProducer(bootstrap_servers=sys.argv[1], linger_ms=500) as producer:
-        names = [NotUtf8("x") if kind == "bad" else "x" for kind in sys.argv[3:]]
-        values = [b"{%d" % number for number in range(len(names))]
-        sent = [
-            await producer.send(sys.argv[2], value, key=b"total", partition=0, headers=[(name, b"x")])
-            for name, value in zip(names, values)
-        ]
-        await asyncio.gather(*sent)
-asyncio.run(main())
-"""
-
-
-async def send_unreadable(settings: Settings, *kinds: str, topic: str = "") -> None:
-    """One batch to partition 0 of the raw topic, or another, of records that are `good` or `bad`, neither of them JSON."""
-    client = python(FOREIGN_CLIENT, settings.brokers, topic or settings.topics.raw, *kinds)
-    sent = await asyncio.to_thread(run, client, changed={"AIOKAFKA_NO_EXTENSIONS": "1"})
-    assert sent.returncode == 0, sent.stderr
 
 
 async def send_raw(settings: Settings, value: bytes) -> None:

@@ -28,7 +28,8 @@ listener.name.client.sasl.enabled.mechanisms={mechanism}
 listener.name.client.{name}.sasl.jaas.config=org.apache.kafka.common.security.{module} required \
 username="{user}" password="{password}"{users};
 """
-_CLIENTS_TOO = "ssl.client.auth=required\n"
+# By the listener's own name: without it Kafka asks nobody for a certificate who shows a password.
+_CLIENTS_TOO = "listener.name.client.ssl.client.auth=required\n"
 
 
 @dataclass(frozen=True)
