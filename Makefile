@@ -69,8 +69,8 @@ churn: install ## Workers come, go and are killed for SECONDS under load: memory
 	@PYTHONPATH=tests:. $(PYTHON_BIN) -m faults.churn --seconds $(SECONDS) --events $(EVENTS) $(ARGS)
 
 lock: ## Compile the lock files anew: all, and what the image runs and is built with (needs uv)
-	$(COMPILE) pyproject.toml --extra stack --extra traces --group dev -o requirements.lock
-	$(COMPILE) pyproject.toml --extra traces --constraint requirements.lock -o requirements-runtime.lock
+	$(COMPILE) pyproject.toml --extra stack --extra traces --extra sentry --group dev -o requirements.lock
+	$(COMPILE) pyproject.toml --extra traces --extra sentry --constraint requirements.lock -o requirements-runtime.lock
 	echo hatchling | $(COMPILE) - --constraint requirements.lock -o requirements-build.lock
 
 $(PYTHON_BIN):

@@ -3,7 +3,7 @@
 import argparse
 import sys
 
-from bench import contest, dead_letters, gateway, latency, profile, replay, report, scaling, stored
+from bench import contest, dead_letters, gateway, instrumentation, latency, profile, replay, report, scaling, stored
 
 PARTS = {
     "contest": contest.main,
@@ -12,6 +12,7 @@ PARTS = {
     "stored": stored.main,
     "scaling": scaling.main,
     "profile": profile.main,
+    "instrumentation": instrumentation.main,
     "dead_letters": dead_letters.main,
     "replay": replay.main,
     "report": report.main,

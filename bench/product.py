@@ -6,7 +6,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +17,7 @@ from bench.load import SITES, script_of
 from bench.usage import Usage
 from sinks.migrate import migrate
 
+WORKER = [str(Path(sys.executable).with_name("bridge")), "worker"]
 BUDGET_SECONDS = 300.0
 LOOK_SECONDS = 0.05
 
@@ -31,26 +32,43 @@ class Run:
     peak_mb: float
 
 
-async def run(dsn: str, environment: dict[str, str], topic: str, count: int, *, workers: int = 1) -> Run:
+async def run(
+    dsn: str,
+    environment: dict[str, str],
+    topic: str,
+    count: int,
+    *,
+    workers: int = 1,
+    command: Sequence[str] = WORKER,
+) -> Run:
     """Settles the whole topic once with a new group, in an empty schema."""
     await fresh_schema(dsn)
-    return await settle(dsn, environment, topic, count, workers=workers)
+    return await settle(dsn, environment, topic, count, workers=workers, command=command)
 
 
-async def settle(dsn: str, environment: dict[str, str], topic: str, count: int, *, workers: int = 1) -> Run:
+async def settle(
+    dsn: str,
+    environment: dict[str, str],
+    topic: str,
+    count: int,
+    *,
+    workers: int = 1,
+    command: Sequence[str] = WORKER,
+) -> Run:
     """Settles the whole topic once with a new group."""
     connection = await asyncpg.connect(dsn)
     try:
-        with started(environment, workers) as processes:
+        with started(environment, workers, command) as processes:
             return await _watch(connection, [Usage(process.pid) for process in processes], topic, count)
     finally:
         await connection.close()
 
 
 @contextmanager
-def started(environment: dict[str, str], workers: int = 1) -> Iterator[list[subprocess.Popen[bytes]]]:
-    """`bridge worker` as a user starts it, so many times; their logs are shown if something fails."""
-    command = [str(Path(sys.executable).with_name("bridge")), "worker"]
+def started(
+    environment: dict[str, str], workers: int = 1, command: Sequence[str] = WORKER
+) -> Iterator[list[subprocess.Popen[bytes]]]:
+    """`bridge worker` as a user starts it, or another command, so many times; their logs are shown if something fails."""
     whole = os.environ | environment
     with tempfile.TemporaryFile() as log:
         processes = [subprocess.Popen(command, env=whole, stdout=log, stderr=log) for _ in range(workers)]

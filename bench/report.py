@@ -137,6 +137,19 @@ def profile(result: Result) -> list[str]:
     return rows(("stage", "CPU s per 100k"), *((name, f"{one:.2f}") for name, one in result["seconds"].items()))
 
 
+def instrumentation(result: Result) -> list[str]:
+    with_metrics, without = (statistics.median(column) for column in zip(*result["pairs_us"], strict=True))
+    costs = result["cost_pct"]
+    figures = (
+        f"{len(costs)} pairs of {result['events']:,} events",
+        *(f"{one:.2f}" for one in (with_metrics, without)),
+        f"{result['median_pct']:+.2f} %",
+        f"{min(costs):+.2f} to {max(costs):+.2f} %",
+    )
+    headings = ("runs", "CPU us an event, with metrics", "without", "cost, median of pairs", "range")
+    return rows(headings, figures)
+
+
 def machine(result: Result) -> list[str]:
     return rows(("machine and versions", ""), *result["machine"].items())
 
@@ -148,4 +161,5 @@ SECTIONS: dict[str, Callable[[Result], list[str]]] = {
     "stored": stored,
     "scaling": scaling,
     "profile": profile,
+    "instrumentation": instrumentation,
 }

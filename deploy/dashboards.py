@@ -40,6 +40,13 @@ def quantiles(metric: str, by: str = "") -> list[tuple[str, str]]:
     ]
 
 
+REQUESTS: Final = Panel("Requests", "Of the gateway, a second, by status", "ops", [
+    ("{{status}}", f"sum by (status) (rate(bridge_gateway_requests_total[{RATE}]))"),
+])  # fmt: skip
+RESPONSE_TIME: Final = Panel(
+    "Response time", "Of the gateway", "s", quantiles("bridge_gateway_request_seconds"), (1, 3)
+)
+
 OVERVIEW: Final = [
     Panel("Verdict", "0 is well: gate, brake, books, loss", "none", [
         ("gate fails", "max(bridge_gate_failing)"),
@@ -100,6 +107,54 @@ OVERVIEW: Final = [
     ]),
     Panel("Runs within the hour", "Of commands, by result", "short", [
         ("{{script}} {{result}}", "max by (script, result) (bridge_recent_runs)"),
+    ]),
+    Panel("Replays", "That are not done, by state; of those that run, dead letters planned and sent", "short", [
+        ("{{state}}", "max by (state) (bridge_replays)"),
+        ("{{what}}", "max by (what) (bridge_replay_items)"),
+    ]),
+    REQUESTS,
+    RESPONSE_TIME,
+]  # fmt: skip
+
+GATEWAY: Final = [
+    Panel("Gateways", "That answer Prometheus", "none", [
+        ("up", 'sum(up{job="bridge-gateway"})'),
+    ], (1, 0), falling=True, kind="stat", columns=6),
+    Panel("Errors of its own", "Answers 5xx among all", "percentunit", [
+        ("errors", "bridge:gateway_errors:ratio5m"),
+    ], (0.01, 0.05), kind="stat", columns=6),
+    Panel("Events taken", "A second; Kafka has acknowledged them", "ops", [
+        ("accepted", f'sum(rate(bridge_gateway_events_total{{outcome="accepted"}}[{RATE}]))'),
+    ], kind="stat", columns=6),
+    Panel("Rate limit used", "Of the script or address that comes nearest to its own", "percentunit", [
+        ("{{what}}", "max by (what) (bridge_gateway_rate_limit_used_ratio)"),
+    ], (0.75, 0.9), kind="stat", columns=6),
+    REQUESTS,
+    RESPONSE_TIME,
+    Panel("Slow routes", "95 % of the requests took less", "s", [
+        ("{{route}}", ("histogram_quantile(0.95, sum by (le, route)"
+         f" (rate(bridge_gateway_request_seconds_bucket[{RATE}])))")),
+    ], (1, 3)),
+    Panel("Refused, by reason", "Requests a second", "ops", [
+        ("{{error_code}}", f"sum by (error_code) (rate(bridge_gateway_rejected_total[{RATE}]))"),
+    ]),
+    Panel("Refused, by script", "Requests a second of the ten that are refused most", "ops", [
+        ("{{script}}", f"topk(10, sum by (script) (rate(bridge_gateway_rejected_total[{RATE}])))"),
+    ]),
+    Panel("Turned away", "Within 5 minutes: too much at once, and a wrong key, token or origin", "short", [
+        ("429", 'sum(increase(bridge_gateway_requests_total{status="429"}[5m])) or vector(0)'),
+        ("401 and 403", 'sum(increase(bridge_gateway_requests_total{status=~"401|403"}[5m])) or vector(0)'),
+    ], (20, 50)),
+    Panel("Bytes in flight", "Of what may be held before requests are refused", "percentunit", [
+        ("{{instance}} {{what}}", ("max by (instance, what) (bridge_gateway_bytes_in_flight"
+         " / on (instance) group_left () bridge_gateway_bytes_in_flight_bound)")),
+    ], (0.2, 0.35)),
+    Panel("Connections", "Open, and requests in hand", "short", [
+        ("connections", "sum(bridge_gateway_connections)"),
+        ("requests", "sum(bridge_gateway_requests_in_flight)"),
+    ]),
+    Panel("Scripts it knows", "In each gateway's copy of the registry", "short", [
+        ("{{instance}}", 'bridge_registry_scripts{job="bridge-gateway"}'),
     ]),
 ]  # fmt: skip
 
@@ -162,6 +217,9 @@ INFRASTRUCTURE: Final = [
         ("skipped", f"sum(rate(bridge_skipped_offsets_total[{RATE}]))"),
         ("refused batches", f"sum(rate(bridge_batches_refused_total[{RATE}]))"),
     ]),
+    Panel("Open transactions", "How long a producer's has held back what stands behind it", "s", [
+        ("{{topic}}:{{partition}}", "max by (topic, partition) (bridge_open_transaction_seconds)"),
+    ], (60, 300)),
     Panel("Age of the figures from Postgres", "Alerts on retries, dead letters, gate and brake are as old", "s", [
         ("{{instance}}", 'time() - bridge_backlog_read_timestamp_seconds{job="bridge-worker"}'),
     ], (60, 300)),
@@ -169,6 +227,7 @@ INFRASTRUCTURE: Final = [
 
 DASHBOARDS: Final = {
     "bridge-overview": ("Bridge: overview", OVERVIEW),
+    "bridge-gateway": ("Bridge: gateway", GATEWAY),
     "bridge-infrastructure": ("Bridge: infrastructure", INFRASTRUCTURE),
 }
 

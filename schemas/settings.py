@@ -203,6 +203,7 @@ class Settings(BaseSettings):
     traces: bool = Field(
         False, description="spans of settlements and attempts, to where OTEL_EXPORTER_OTLP_ENDPOINT says"
     )
+    sentry_dsn: SecretStr | None = Field(None, description="errors that are logged are told to Sentry at this address")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="least level that is logged")
     log_format: Literal["auto", "json", "console"] = Field("auto", description="auto: JSON unless on a terminal")
 

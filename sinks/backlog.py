@@ -39,6 +39,15 @@ class Runs(NamedTuple):
     last_ended: float
 
 
+class Replays(NamedTuple):
+    """Replays in one state, and how many dead letters they plan to send and have sent."""
+
+    state: str
+    replays: int
+    planned: int
+    sent: int
+
+
 class State(NamedTuple):
     """One row of `backlog_state`; `partitions_end` is in seconds since the epoch."""
 
@@ -56,6 +65,7 @@ class Backlog(NamedTuple):
     retries: Sequence[WaitingRetries]
     dead_letters: Sequence[OpenDeadLetters]
     runs: Sequence[Runs]
+    replays: Sequence[Replays]
     state: State
     brake_engaged: bool
     connections_left: int
@@ -69,6 +79,7 @@ async def read_backlog(dsn: str, group: str) -> Backlog:
             [WaitingRetries(*row.values()) for row in await conn.fetch(sql("backlog_retries"))],
             [OpenDeadLetters(*row.values()) for row in await conn.fetch(sql("backlog_dead_letters"))],
             [Runs(*row.values()) for row in await conn.fetch(sql("backlog_runs"))],
+            [Replays(*row.values()) for row in await conn.fetch(sql("backlog_replays"))],
             State(*(await conn.fetchrow(sql("backlog_state"))).values()),
             (await read_brake(conn, group)).engaged,
             (await conn.fetchrow(sql("server_state")))["connections_left"],
@@ -98,6 +109,11 @@ def shown(found: Backlog, tier_of: Callable[[str, int], str]) -> metrics.Values:
         series[place] = series.get(place, 0.0) + waiting.waiting
     for letters in found.dead_letters:
         series[metrics.DEAD_LETTERS_OPEN, (letters.dropped_reason,)] = letters.open
+    for replays in found.replays:
+        series[metrics.REPLAYS, (replays.state,)] = replays.replays
+        if replays.state == "running":
+            series[metrics.REPLAY_ITEMS, ("planned",)] = replays.planned
+            series[metrics.REPLAY_ITEMS, ("sent",)] = replays.sent
     for runs in found.runs:
         series[metrics.RUNS_RECENT, (runs.script, _RESULTS.get(runs.exit_code, "failed"))] = runs.recent
         if runs.exit_code == 0:

@@ -1,54 +1,30 @@
 """Every metric of the product, defined once; docs and alert rules are checked against this file."""
 
-from bisect import bisect_left
 from collections import Counter as Tally
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from importlib.metadata import PackageNotFoundError, version
-from typing import Final, NamedTuple, TypeAlias
+from typing import NamedTuple, TypeAlias
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, ProcessCollector
-from prometheus_client.core import HistogramMetricFamily, Metric
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    Info,
+    ProcessCollector,
+    disable_created_metrics,
+)
 from prometheus_client.metrics import MetricWrapperBase
-from prometheus_client.registry import Collector
 
 from schemas.outcome import Outcomes
 from schemas.reasons import DroppedReason
 from schemas.record import TopicPartition
+from sinks.metric_kinds import MOST_NAMED, OTHERS, BatchHistogram, FirstComers
 from sinks.sink import Committed
 
-MOST_SITES: Final = 100
-"""So many sites have series of their own, those that come first; the others share `other`."""
-OTHER_SITES: Final = "other"
-
-
-class BatchHistogram(Collector):
-    """A histogram that takes a batch at once: thousands of single observations would cost as much as judging them.
-
-    `buckets` are upper bounds in seconds, ascending, without infinity.
-    """
-
-    def __init__(self, name: str, documentation: str, buckets: Sequence[float], registry: CollectorRegistry) -> None:
-        self.name, self.documentation = name, documentation
-        self._buckets = buckets
-        self._within = [0] * len(buckets)
-        self._count, self._sum = 0, 0.0
-        registry.register(self)
-
-    def observe_ages(self, times_ms: Sequence[int], now_ms: int) -> None:
-        """Counts how long ago each of these times was; one of a clock that is ahead counts as now."""
-        ordered = sorted(times_ms)
-        count = len(ordered)
-        for index, bound in enumerate(self._buckets):
-            self._within[index] += count - bisect_left(ordered, now_ms - bound * 1000)
-        self._count += count
-        self._sum += max(0, count * now_ms - sum(ordered)) / 1000
-
-    def collect(self) -> Iterable[Metric]:
-        found = [(str(float(bound)), float(count)) for bound, count in zip(self._buckets, self._within, strict=True)]
-        yield HistogramMetricFamily(
-            self.name, self.documentation, buckets=[*found, ("+Inf", float(self._count))], sum_value=self._sum
-        )
+# When a counter began tells nobody anything, and takes as many series again.
+disable_created_metrics()  # type: ignore[no-untyped-call]  # it says nothing of what it returns
 
 
 Series: TypeAlias = tuple[Gauge, tuple[str, ...]]
@@ -89,7 +65,7 @@ BUILD.info({"version": product_version()})
 EVENTS = Counter("bridge_events", "Attempts by how they ended.", ["outcome"], registry=REGISTRY)
 SITE_EVENTS = Counter(
     "bridge_site_events",
-    f"Attempts by site and how they ended; sites beyond the first {MOST_SITES} share `{OTHER_SITES}`.",
+    f"Attempts by site and how they ended; sites beyond the first {MOST_NAMED} share `{OTHERS}`.",
     ["site", "outcome"],
     registry=REGISTRY,
 )
@@ -143,8 +119,17 @@ LAG_SECONDS = Gauge(
 SETTLED_OFFSET = Gauge(
     "bridge_settled_offset", "The offset after the last settled one.", ["topic", "partition"], registry=REGISTRY
 )
+OPEN_TRANSACTION_SECONDS = Gauge(
+    "bridge_open_transaction_seconds",
+    "How long a producer's open transaction has held back what stands behind it, in seconds; 0 when none does.",
+    ["topic", "partition"],
+    registry=REGISTRY,
+)
 EVENT_LOOP_LAG = Gauge(
-    "bridge_event_loop_lag_seconds", "How much later than asked the event loop turned, in seconds.", registry=REGISTRY
+    "bridge_event_loop_lag_seconds",
+    "How much later than asked the event loop turned, in seconds.",
+    multiprocess_mode="livemax",
+    registry=REGISTRY,
 )
 PAUSED = Gauge("bridge_paused_partitions", "Partitions held because a service is away.", ["lane"], registry=REGISTRY)
 BRAKED = Gauge(
@@ -172,6 +157,10 @@ CONNECTIONS_FAILED = Counter(
 )
 REGISTRY_SCRIPTS = Gauge("bridge_registry_scripts", "Scripts in the registry's copy in memory.", registry=REGISTRY)
 
+VERDICTS_UNREADABLE = Counter(
+    "bridge_verdicts_unreadable", "Records of verdicts that no client could read, passed over.", registry=REGISTRY
+)
+
 GATEWAY_REQUESTS = Counter(
     "bridge_gateway_requests", "Requests that the gateway answered.", ["route", "status"], registry=REGISTRY
 )
@@ -186,7 +175,11 @@ GATEWAY_EVENTS = Counter(
     "bridge_gateway_events", "Events by what the gateway answered for them.", ["outcome"], registry=REGISTRY
 )
 GATEWAY_REJECTED = Counter(
-    "bridge_gateway_rejected", "Requests refused, by reason and script.", ["error_code", "script"], registry=REGISTRY
+    "bridge_gateway_rejected",
+    f"Requests refused, by reason and script; scripts beyond the first {MOST_NAMED} share `{OTHERS}`, and those that are"
+    " not registered `unknown`.",
+    ["error_code", "script"],
+    registry=REGISTRY,
 )
 GATEWAY_CONNECTIONS = Gauge(
     "bridge_gateway_connections", "Open connections.", multiprocess_mode="livesum", registry=REGISTRY
@@ -220,6 +213,13 @@ API_SECONDS = Histogram(
 )
 API_CONNECTIONS = Gauge("bridge_api_connections", "Open connections to the operators' API.", registry=REGISTRY)
 API_REPLAYS = Gauge("bridge_api_replays_running", "Replays that this API process runs now.", registry=REGISTRY)
+GATEWAY_RATE_LIMIT_USED = Gauge(
+    "bridge_gateway_rate_limit_used_ratio",
+    "Share of its rate that the busiest script or address asked for within a second; above 1 the rest was refused.",
+    ["what"],
+    multiprocess_mode="livemax",
+    registry=REGISTRY,
+)
 
 RETRIES_WAITING = Gauge(
     "bridge_retries_waiting", "Events that wait for a retry, by its tier.", ["tier"], registry=REGISTRY
@@ -250,6 +250,13 @@ UNBALANCED = Gauge(
 BRAKE_ENGAGED = Gauge("bridge_brake_engaged", "1 while the brake on dead-lettering is on.", registry=REGISTRY)
 GATE_FAILING = Gauge("bridge_gate_failing", "1 while the gate's verdict over all sites is fail.", registry=REGISTRY)
 GATE_FAILING_SITES = Gauge("bridge_gate_failing_sites", "Sites whose own verdict is fail.", registry=REGISTRY)
+REPLAYS = Gauge("bridge_replays", "Replays that are not done, by state.", ["state"], registry=REGISTRY)
+REPLAY_ITEMS = Gauge(
+    "bridge_replay_items",
+    "Dead letters of the replays that run: planned, and sent so far.",
+    ["what"],
+    registry=REGISTRY,
+)
 RUNS_RECENT = Gauge(
     "bridge_recent_runs",
     "Runs of commands that ended within the last hour, by result.",
@@ -274,7 +281,8 @@ BACKLOG_READ = Gauge(
     registry=REGISTRY,
 )
 
-_named_sites: dict[int, str] = {}
+_sites = FirstComers()
+_scripts = FirstComers()
 
 
 class Definition(NamedTuple):
@@ -362,18 +370,15 @@ def _count_sites(committed: Committed, outcomes: Sequence[Outcomes]) -> None:
     for outcome, sites in counts.items():
         named: Tally[str] = Tally()
         for site, count in sites.items():
-            named[_site(site)] += count
+            named[_sites.label(site)] += count
         for label, count in named.items():
             SITE_EVENTS.labels(label, outcome).inc(count)
 
 
-def _site(site_id: int) -> str:
-    label = _named_sites.get(site_id)
-    if label is None:
-        if len(_named_sites) >= MOST_SITES:
-            return OTHER_SITES
-        label = _named_sites[site_id] = str(site_id)
-    return label
+def rejected(error_code: str, script_id: str | None) -> None:
+    """Counts one refused request of the gateway; None is a script that is not registered."""
+    script = "unknown" if script_id is None else _scripts.label(script_id)
+    GATEWAY_REJECTED.labels(error_code, script).inc()
 
 
 def forget_lane(lane: str, sources: Iterable[TopicPartition]) -> None:

@@ -28,8 +28,10 @@ from schemas.settings import Settings, load_settings
 from sinks import metrics
 from sinks.readiness import ALIVE
 from streams.gate_alerts import tell
+from streams.gate_consumer import pass_unreadable
 from streams.host import end_without_rest
 from streams.logs import configure_logs
+from streams.reports import reporter
 from streams.start import judge_settings, ready
 from streams.sweeper import sweep
 from streams.traces import configure_traces
@@ -69,6 +71,7 @@ def create_app(settings: Settings) -> faust.App:
         broker_heartbeat_interval=settings.seconds("session_timeout") / 5,
         broker_rebalance_timeout=30.0,
     )
+    pass_unreadable(app)
     worker = _add_worker(app, settings)
     _add_gate(app, settings)
     _add_sweeper(app, settings)
@@ -203,7 +206,8 @@ def _guarded_settings() -> Settings:
     except BridgeError as error:
         sys.stderr.writelines(f"error: {line}\n" for line in str(error).splitlines())
         raise SystemExit(error.exit_code) from None
-    configure_logs(settings.log_level, settings.log_format, "bridge-worker")
+    service = "bridge-worker"
+    configure_logs(settings.log_level, settings.log_format, service, report=reporter(settings, service))
     return settings
 
 

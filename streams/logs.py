@@ -17,8 +17,13 @@ def mask(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
     return {name: masked(value, name) for name, value in event.items()}
 
 
-def configure_logs(level: str = "INFO", form: str = "auto", service: str = "bridge") -> None:
-    """Sets up logging for this process; `form` is auto, json or console, `service` stands in every line."""
+def configure_logs(
+    level: str = "INFO", form: str = "auto", service: str = "bridge", *, report: Processor | None = None
+) -> None:
+    """Sets up logging for this process; `form` is auto, json or console, `service` stands in every line.
+
+    `report` sees each line that is written as it is written: masked.
+    """
     as_json = form == "json" or (form == "auto" and not sys.stderr.isatty())
 
     def named(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
@@ -53,7 +58,12 @@ def configure_logs(level: str = "INFO", form: str = "auto", service: str = "brid
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared,
-            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, mask, renderer],
+            processors=[
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                mask,
+                *([] if report is None else [report]),
+                renderer,
+            ],
         )
     )
     root = logging.getLogger()

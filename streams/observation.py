@@ -1,7 +1,6 @@
 """Keeps the gauges that no settlement moves: lag, the event loop, and what Postgres knows of the backlog."""
 
 import asyncio
-import random
 import time
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, Final
@@ -15,7 +14,8 @@ from sinks import metrics
 from sinks.backlog import read_backlog, shown
 from streams.lag import Lag
 from streams.lane import Lane
-from streams.retry import retry_policy
+from streams.open_transactions import OpenTransactions
+from streams.retry import tier_labels
 from streams.source import KafkaSource
 
 TICK_SECONDS: Final = 1.0
@@ -39,6 +39,7 @@ class Observation:
         self._source = source
         self._lanes = lanes
         self._lag = Lag()
+        self._transactions = OpenTransactions()
         self._lag_series = metrics.Replaced()
         self._backlog_series = metrics.Replaced()
 
@@ -65,10 +66,19 @@ class Observation:
             if records is None:
                 continue
             values[metrics.LAG_RECORDS, place] = float(records)
+            values |= self._held_back(source, place, now)
             if place[0] == self._settings.topics.raw:
                 seconds = self._lag.seconds(source, stands, self._source.heads.get(source), now, now_ms)
                 values[metrics.LAG_SECONDS, place] = seconds or 0.0
         self._lag_series.show(values)
+
+    def _held_back(self, source: TopicPartition, place: tuple[str, str], now: float) -> metrics.Values:
+        """No series of a log that is not fetched from: what is in its way is another matter."""
+        sight = self._source.sight(source)
+        if sight is None:
+            self._transactions.forget(source)
+            return {}
+        return {(metrics.OPEN_TRANSACTION_SECONDS, place): self._transactions.seconds(source, sight, now)}
 
     def _stands(self) -> dict[TopicPartition, int]:
         return {source: offset for lane in self._lanes() for source, offset in lane.stands.items()}
@@ -83,15 +93,7 @@ class Observation:
             await asyncio.sleep(self._settings.seconds("lag_interval"))
 
     async def _read_backlog(self) -> None:
-        settings, policy = self._settings, retry_policy(self._settings, random.random)
-        labels = dict(zip(settings.topics.retries, settings.retry_delays, strict=True))
-
-        def tier_of(error_class: str, failures: int) -> str:
-            # A release that knows more classes may have run before, and the limit may have been lowered.
-            known = {one.value: tiers for one, tiers in policy.by_class.items()}
-            tiers = known.get(error_class, policy.tiers)
-            return labels[tiers[min(failures, len(tiers)) - 1].topic]
-
+        tier_of = tier_labels(self._settings)
         while True:
             try:
                 found = await read_backlog(self._settings.dsn, self._settings.group)

@@ -60,6 +60,20 @@ def retry_policy(settings: Settings, random: Callable[[], float]) -> RetryPolicy
     return RetryPolicy(tuple(named.values()), by_class, settings.max_retries, jitter)
 
 
+def tier_labels(settings: Settings) -> Callable[[str, int], str]:
+    """The name of the tier in which an event waits, by its last error's class and how often it failed."""
+    policy = retry_policy(settings, lambda: 0.0)
+    labels = dict(zip(settings.topics.retries, settings.retry_delays, strict=True))
+    known = {one.value: tiers for one, tiers in policy.by_class.items()}
+
+    def label(error_class: str, failures: int) -> str:
+        # A release that knows more classes may have run before, and the limit may have been lowered.
+        tiers = known.get(error_class, policy.tiers)
+        return labels[tiers[min(failures, len(tiers)) - 1].topic]
+
+    return label
+
+
 def due_at_ms(header_due_ms: int | None, record_time_ms: int, delay_ms: int) -> int:
     """When a retry record is due: its header's word, but never later than 1.1 times the delay after its own time."""
     latest = record_time_ms + round(delay_ms * LATEST_FACTOR)

@@ -26,16 +26,19 @@ from sinks import metrics
 from sinks.kafka_admin import started
 from sinks.kafka_codecs import TooMuchAtOnce, bound_inflation, count_anew
 from streams.lag import Head
+from streams.open_transactions import Sight
 
 COMMIT_SECONDS = 5.0
 OFFSETS_SECONDS = 10.0
 _APART_MS = 100
 _UP_TO_SECONDS = 5.0
 _LOOK_AGAIN_SECONDS = 60.0
+_SIGHT_SECONDS = 10.0
 _MOST_AT_ONCE = 1_000_000
 # A batch whose checksum is wrong, whose codec is missing, that inflates to too much, or that is no Kafka batch; a
 # header's name that is not UTF-8.
-_NOT_READABLE = (CorruptRecordException, UnsupportedCodecError, ValueError)
+NOT_READABLE = (CorruptRecordException, UnsupportedCodecError, ValueError)
+"""What a fetch raises on a record that can't be read at all."""
 
 log = structlog.get_logger(__name__)
 
@@ -202,7 +205,7 @@ class KafkaSource:
         at_once = min(max_records, self._at_once)
         try:
             batches = await self._fetch(readable, timeout_ms, at_once)
-        except _NOT_READABLE:
+        except NOT_READABLE:
             batches = await self._find_unreadable(readable, at_once)
         except TooMuchAtOnce:
             # Batches that inflate manifold: read again, fewer at once, down to one.
@@ -228,7 +231,7 @@ class KafkaSource:
         for source in sources:
             try:
                 await self._fetch([source], _APART_MS, max_records)
-            except _NOT_READABLE as error:
+            except NOT_READABLE as error:
                 found += await self._up_to_unreadable(source, max_records, error)
             except TooMuchAtOnce:
                 continue
@@ -246,7 +249,7 @@ class KafkaSource:
                 for batch in await self._fetch([source], _APART_MS, 1):
                     records += batch.records
                     self._chain[source] = batch.next
-        except _NOT_READABLE as again:
+        except NOT_READABLE as again:
             error = again
         finally:
             following, self._chain[source] = self._chain[source], start
@@ -290,11 +293,23 @@ class KafkaSource:
             raise OffsetsGone(f"Kafka no longer holds the next offset: {error}") from error
         except ConsumerStoppedError as error:
             raise SourceStopped("the consumer was stopped") from error
-        except _NOT_READABLE:
+        except NOT_READABLE:
             raise
         except (KafkaError, IllegalStateError, OSError) as error:
             self._seek_all(sources)
             raise SourceUnavailable(f"reading from Kafka: {type(error).__name__}: {error}") from error
+
+    def sight(self, source: TopicPartition) -> Sight | None:
+        """Where the log ended at the last fetch; None if it has not been fetched from lately."""
+        partition = _kafka(source)
+        if partition not in self._consumer.assignment():
+            return None
+        seen_ms = self._consumer.last_poll_timestamp(partition)
+        end, stable = self._consumer.highwater(partition), self._consumer.last_stable_offset(partition)
+        if not seen_ms or end is None or stable is None or stable < 0:
+            return None
+        fresh = time.time() - seen_ms / 1000 < _SIGHT_SECONDS
+        return Sight(stable, end) if fresh else None
 
     def _seek_all(self, sources: Iterable[TopicPartition]) -> None:
         """A getmany that raised has thrown away what it drained from the other partitions."""

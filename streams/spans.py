@@ -1,7 +1,7 @@
 """OpenTelemetry's spans of settlements and attempts, by its conventions for messaging."""
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
 from opentelemetry.context import Context
 from opentelemetry.sdk.resources import Resource
@@ -20,7 +20,7 @@ from opentelemetry.trace import (
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from schemas.headers import TRACEPARENT, last
-from schemas.outcome import Failure, Outcomes
+from schemas.outcome import Failure, Outcomes, ReplayClaim
 from schemas.record import Provenance, RawRecord
 from sinks.metrics import product_version
 from sinks.sink import Committed
@@ -40,6 +40,16 @@ def exporting_provider(service: str) -> TracerProvider:
     return provider
 
 
+class _Attempt(NamedTuple):
+    """One try at an event, how it failed if it did, and which dead letter it replays if it does."""
+
+    record: RawRecord
+    failure: Failure | None
+    provenance: Provenance
+    number: int
+    replay: ReplayClaim | None
+
+
 class SettlementSpans:
     """One span for each settlement, and one for each attempt whose record brought a sampled trace along.
 
@@ -54,9 +64,9 @@ class SettlementSpans:
     def tell(self, committed: Committed, outcomes: Sequence[Outcomes], began_ms: int, ended_ms: int) -> None:
         """Spans of one committed settlement."""
         traced = [
-            (context, failure, provenance, attempt, record)
-            for record, failure, provenance, attempt in _attempts(committed, outcomes)
-            if (context := _sampled(record)) is not None
+            (context, attempt)
+            for attempt in _attempts(committed, outcomes)
+            if (context := _sampled(attempt.record)) is not None
         ]
         topics = sorted({one.batch.source.in_kafka.topic for one in outcomes})
         settlement = self._tracer.start_span(
@@ -72,25 +82,17 @@ class SettlementSpans:
                 "messaging.batch.message_count": sum(len(one.batch.records) for one in outcomes),
                 **{f"bridge.{name}": count for name, count in committed.tally._asdict().items()},
             },
-            [Link(context) for context, *_ in traced[:MOST_LINKS]],
+            [Link(context) for context, _ in traced[:MOST_LINKS]],
             began_ms * _NS,
         )
         settlement.end(ended_ms * _NS)
-        for context, failure, provenance, attempt, record in traced:
-            self._tell_attempt(
-                context, failure, (provenance, attempt), record, settlement.get_span_context(), (began_ms, ended_ms)
-            )
+        for context, attempt in traced:
+            self._tell_attempt(context, attempt, settlement.get_span_context(), (began_ms, ended_ms))
 
     def _tell_attempt(
-        self,
-        context: SpanContext,
-        failure: Failure | None,
-        token: tuple[Provenance, int],
-        record: RawRecord,
-        settlement: SpanContext,
-        times_ms: tuple[int, int],
+        self, context: SpanContext, attempt: _Attempt, settlement: SpanContext, times_ms: tuple[int, int]
     ) -> None:
-        provenance, attempt = token
+        record, failure, replay = attempt.record, attempt.failure, attempt.replay
         span = self._tracer.start_span(
             f"attempt {record.topic}",
             set_span_in_context(NonRecordingSpan(context), Context()),
@@ -103,13 +105,15 @@ class SettlementSpans:
                 "messaging.destination.partition.id": str(record.partition),
                 "messaging.kafka.offset": record.offset,
                 "messaging.consumer.group.name": self._group,
-                "bridge.provenance": str(provenance),
-                "bridge.attempt": attempt,
+                "bridge.provenance": str(attempt.provenance),
+                "bridge.attempt": attempt.number,
                 "bridge.outcome": _outcome(failure),
             },
             [Link(settlement)],
             times_ms[0] * _NS,
         )
+        if replay is not None:
+            span.set_attribute("bridge.replay_of", str(replay.replay_of))
         if failure is not None:
             span.set_attribute("error.type", failure.error_class.value)
             if failure.dropped_reason is not None:
@@ -125,14 +129,12 @@ def _outcome(failure: Failure | None) -> str:
     return "retried" if failure.dropped_reason is None else "dropped"
 
 
-def _attempts(
-    committed: Committed, outcomes: Sequence[Outcomes]
-) -> list[tuple[RawRecord, Failure | None, Provenance, int]]:
-    """Each attempt's record and how it failed, if it did; a candidate that came out as a duplicate is a failure."""
-    failed = [(one.record, one, one.provenance, one.attempt) for one in committed.failures]
+def _attempts(committed: Committed, outcomes: Sequence[Outcomes]) -> list[_Attempt]:
+    """Each attempt, failed ones first; a candidate that came out as a duplicate is a failure."""
+    failed = [_Attempt(one.record, one, one.provenance, one.attempt, one.replay) for one in committed.failures]
     late = {id(one.record) for one in committed.failures}
     return failed + [
-        (one.record, None, one.event.provenance, one.event.attempt)
+        _Attempt(one.record, None, one.event.provenance, one.event.attempt, one.replay)
         for batch in outcomes
         for one in batch.candidates
         if id(one.record) not in late

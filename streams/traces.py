@@ -2,11 +2,15 @@
 
 from collections.abc import Callable, Sequence
 from importlib.util import find_spec
+from typing import TYPE_CHECKING
 
 from schemas.errors import InvalidInput
 from schemas.outcome import Outcomes
 from schemas.settings import Settings
 from sinks.sink import Committed
+
+if TYPE_CHECKING:
+    from opentelemetry.sdk.trace import TracerProvider
 
 Tell = Callable[[Committed, Sequence[Outcomes], int, int], None]
 
@@ -24,15 +28,24 @@ def trace_by(tell: Tell | None) -> None:
     _tell[:] = [] if tell is None else [tell]
 
 
-def configure_traces(settings: Settings, service: str) -> None:
-    """Turns traces on if the settings ask for them; raises InvalidInput if what they need is not installed.
+def provider_of_traces(settings: Settings, service: str) -> "TracerProvider | None":
+    """Where a process's spans go, None unless the settings ask for traces; raises InvalidInput without the extra.
 
-    Where they go is said by OpenTelemetry's own variables, such as OTEL_EXPORTER_OTLP_ENDPOINT.
+    Where they are sent, and which, is said by OpenTelemetry's own variables, such as OTEL_EXPORTER_OTLP_ENDPOINT.
     """
     if not settings.traces:
-        return
+        return None
     if find_spec("opentelemetry.sdk") is None:
         raise InvalidInput("BRIDGE_TRACES is on, but OpenTelemetry's SDK is missing: install ghostlink-bridge[traces]")
-    from streams.spans import SettlementSpans, exporting_provider
+    from streams.spans import exporting_provider
 
-    trace_by(SettlementSpans(exporting_provider(service), settings.group).tell)
+    return exporting_provider(service)
+
+
+def configure_traces(settings: Settings, service: str) -> None:
+    """Turns traces of settlements on if the settings ask for them; raises InvalidInput without what they need."""
+    provider = provider_of_traces(settings, service)
+    if provider is not None:
+        from streams.spans import SettlementSpans
+
+        trace_by(SettlementSpans(provider, settings.group).tell)

@@ -14,7 +14,7 @@ app = typer.Typer(
 )
 
 _GROUPS: Final = ("stack", "script", "topics", "offsets", "db", "gate", "brake", "dlq", "api", "runs", "schema")
-_COMMANDS: Final = ("up", "demo", "worker", "gateway", "process", "produce", "audit", "doctor")
+_COMMANDS: Final = ("up", "demo", "worker", "gateway", "process", "produce", "audit", "doctor", "top")
 
 for _name in _GROUPS:
     app.add_typer(getattr(importlib.import_module(f"bridge.cli.{_name}"), f"{_name}_app"), name=_name)

@@ -15,6 +15,7 @@ from schemas.errors import EnvironmentUnfit, InvalidInput
 from schemas.record import TopicPartition
 from schemas.settings import Settings, load_settings
 from streams.logs import configure_logs
+from streams.reports import reporter
 
 T = TypeVar("T")
 _DIGITS = 9
@@ -35,7 +36,8 @@ def command_settings(
     start guards in production, which refuse it. `service` stands in every line of the log.
     """
     settings = load_settings(**{name: value for name, value in overrides.items() if value is not None})
-    configure_logs("DEBUG" if verbose else settings.log_level, settings.log_format, service)
+    level = "DEBUG" if verbose else settings.log_level
+    configure_logs(level, settings.log_format, service, report=reporter(settings, service))
     if not (guarded and settings.env == "production"):
         for line in unknown_variables():
             say(f"warning: {line}")

@@ -3,7 +3,7 @@
 import sys
 
 from rich import box
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.table import Table
 
 # Where there is no terminal to fit into, a line must not be folded: somebody greps it.
@@ -26,6 +26,11 @@ def print_table(table: Table) -> None:
     table.box = box.SIMPLE_HEAD if sys.stdout.isatty() else None
     table.pad_edge = False
     _console().print(table, markup=False)
+
+
+def print_renderable(whole: RenderableType) -> None:
+    """Prints tables and lines that belong together."""
+    _console().print(whole)
 
 
 def print_text(line: str) -> None:

@@ -14,6 +14,7 @@ from bridge.client.errors import Undelivered
 from bridge.client.event import Event
 from bridge.client.options import Options
 from bridge.client.patience import LONGEST_SECONDS, pause
+from bridge.client.tracing import post_span
 
 _WORTH_COMPRESSING = 1024
 
@@ -78,11 +79,16 @@ class Sender:
             body = gzip.compress(body, 1)
             headers["Content-Encoding"] = "gzip"
         begun = time.monotonic()
-        try:
-            async with self._opened().post(self._url, data=body, headers=headers, allow_redirects=False) as answer:
-                verdict = judge(answer.status, answer.headers, await answer.read(), part)
-        except (aiohttp.ClientError, OSError, TimeoutError) as error:
-            verdict = Again(f"{type(error).__name__}: {error}".rstrip(": "))
+        with post_span(self._url, len(part), headers) as span:
+            try:
+                async with self._opened().post(self._url, data=body, headers=headers, allow_redirects=False) as answer:
+                    verdict = judge(answer.status, answer.headers, await answer.read(), part)
+                if span is not None:
+                    span.set_attribute("http.response.status_code", answer.status)
+            except (aiohttp.ClientError, OSError, TimeoutError) as error:
+                verdict = Again(f"{type(error).__name__}: {error}".rstrip(": "))
+                if span is not None:
+                    span.set_attribute("error.type", type(error).__name__)
         self._note(verdict, begun)
         return verdict
 

@@ -4,9 +4,10 @@ import asyncio
 import multiprocessing
 import os
 import signal
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import structlog
 from fastapi import FastAPI, Request, Response
@@ -29,6 +30,11 @@ from sinks.metrics import product_version
 from sinks.readiness import ALIVE
 from streams.garbage import search_rarely
 from streams.logs import configure_logs
+from streams.reports import reporter
+from streams.traces import provider_of_traces
+
+if TYPE_CHECKING:
+    from bridge.gateway.spans import RequestSpans
 
 _GAUGES_SECONDS = 1.0
 _RESTART_SECONDS = 1.0
@@ -40,7 +46,8 @@ log = structlog.get_logger(__name__)
 def process_app() -> Front:
     """The application of a process that uvicorn starts, by the settings of its environment."""
     settings = load_settings()
-    configure_logs(settings.log_level, settings.log_format)
+    service = "bridge-gateway"
+    configure_logs(settings.log_level, settings.log_format, service, report=reporter(settings, service))
     quiet_server()
     name_closed_connections()
     BoundedProtocol.bound(settings)
@@ -63,6 +70,7 @@ def create_app(settings: Settings) -> Front:
 async def _running(settings: Settings, front: Front) -> AsyncIterator[Services]:
     try:
         services = Services(settings)
+        front.spans = _request_spans(settings)
         await services.producers.load()
         await services.publisher.start()
     except BridgeError as error:
@@ -86,6 +94,15 @@ async def _running(settings: Settings, front: Front) -> AsyncIterator[Services]:
         await services.publisher.close()
 
 
+def _request_spans(settings: Settings) -> "RequestSpans | None":
+    provider = provider_of_traces(settings, "bridge-gateway")
+    if provider is None:
+        return None
+    from bridge.gateway.spans import RequestSpans
+
+    return RequestSpans(provider)
+
+
 def _end_with_parent() -> None:
     """One process of several is told to end when the one that started it is gone, however that ended."""
     parent = multiprocessing.parent_process()
@@ -107,7 +124,11 @@ async def _keep_gauges(services: Services, front: Front) -> None:
         bodies.set(services.room.taken)
         records.set(services.publisher.bytes_in_flight)
         metrics.GATEWAY_REQUESTS_IN_FLIGHT.set(front.in_hand)
+        metrics.GATEWAY_RATE_LIMIT_USED.labels("script").set(services.scripts.most_used())
+        metrics.GATEWAY_RATE_LIMIT_USED.labels("address").set(services.addresses.most_used())
+        asked = time.monotonic()
         await asyncio.sleep(_GAUGES_SECONDS)
+        metrics.EVENT_LOOP_LAG.set(max(0.0, time.monotonic() - asked - _GAUGES_SECONDS))
 
 
 def _add_routes(app: FastAPI, front: Front, settings: Settings) -> None:

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 from fastapi import FastAPI
@@ -24,6 +24,9 @@ from schemas.errors import BridgeError
 from schemas.settings import Settings
 from sinks import metrics
 
+if TYPE_CHECKING:
+    from bridge.gateway.spans import RequestSpans
+
 Running = Callable[["Front"], AbstractAsyncContextManager[Services]]
 Handler = Callable[[Services, Request], Awaitable[Answer]]
 
@@ -34,8 +37,7 @@ _ROUTES: Final[dict[str, tuple[str, Handler]]] = {
     "snippet": ("GET", get_snippet),
 }
 _SERVER_ERROR = 500
-_MOST_SCRIPTS = 500
-"""More scripts than this share one label, so that the number of series is bounded."""
+_CLIENT_GONE = 499
 
 _NOSNIFF = (b"x-content-type-options", b"nosniff")
 
@@ -52,10 +54,11 @@ class Front:
         self._most_requests = settings.gateway_max_requests
         self._logs_all = settings.gateway_access_log
         self._in_hand = 0
-        self._scripts: set[str] = set()
         self._seconds = {name: metrics.GATEWAY_SECONDS.labels(name) for name in (*_ROUTES, "other")}
         self._counts: dict[tuple[str, int], Any] = {}
         self.services: Services | None = None
+        self.spans: RequestSpans | None = None
+        """Whoever traces the requests."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -64,28 +67,44 @@ class Front:
         began = time.perf_counter()
         headers = dict(scope["headers"])
         ids = request_ids(headers)
+        # Each request is a task, so that this is its own and needs no taking back.
+        structlog.contextvars.bind_contextvars(request_id=ids.request_id.decode(), trace_id=ids.trace_id.decode())
         found = script_route(scope["raw_path"])
         if found is None or self.services is None:
             status = await self._others(scope, receive, send, ids)
-            self._tell("other", status, "", scope, ids, began)
+            self._tell("other", status, "", scope, began)
             return
         route, script_id = found
-        request = Request(scope, receive, headers, ids, script_id)
+        if self.spans is None:
+            request = Request(scope, receive, headers, ids, script_id)
+            await self._scripts_route(self.services, route, request, send, began)
+            return
+        traced = self.spans.begin(scope["method"], route, script_id, headers, ids)
+        request = Request(scope, receive, headers, traced.ids, script_id)
+        traced.end(*await self._scripts_route(self.services, route, request, send, began))
+
+    async def _scripts_route(
+        self, services: Services, route: str, request: Request, send: Send, began: float
+    ) -> tuple[int, str]:
+        """Answers a request of a script's route; returns the status and, on a refusal, its code."""
+        scope, ids = request.scope, request.ids
         self._in_hand += 1
         try:
-            answer = await self._answer(self.services, route, request)
+            answer = await self._answer(services, route, request)
         except ClientGone:
-            self._tell(route, 499, "", scope, ids, began)
-            return
+            self._tell(route, _CLIENT_GONE, "", scope, began)
+            return _CLIENT_GONE, ""
         finally:
             self._in_hand -= 1
         more = [*ids.headers(), _NOSNIFF]
         if route != "snippet":
-            more += cors_headers(self.services.producers, script_id, headers)
+            more += cors_headers(services.producers, request.script_id, request.headers)
         await answer.send(send, more)
         if answer.error_code:
-            metrics.GATEWAY_REJECTED.labels(answer.error_code, self._label(script_id)).inc()
-        self._tell(route, answer.status, answer.error_code, scope, ids, began)
+            known = request.script_id in services.producers.current
+            metrics.rejected(answer.error_code, request.script_id if known else None)
+        self._tell(route, answer.status, answer.error_code, scope, began)
+        return answer.status, answer.error_code
 
     async def _live(self, receive: Receive, send: Send) -> None:
         """Starts the services when the server starts, and stops them when it has drained."""
@@ -121,7 +140,7 @@ class Front:
         except ClientGone:
             raise
         except Exception:
-            log.exception("request_failed", route=route, request_id=request.ids.request_id.decode())
+            log.exception("request_failed", route=route)
             return Problem(Code.INTERNAL_ERROR).answer(request.ids)
 
     async def _others(self, scope: Scope, receive: Receive, send: Send, ids: RequestIds) -> int:
@@ -141,20 +160,10 @@ class Front:
             await self._rest(scope, receive, send_with_ids)
         except Exception:
             # It has answered 500 before it raises.
-            log.exception("request_failed", route="other", request_id=ids.request_id.decode())
+            log.exception("request_failed", route="other")
         return status
 
-    def _label(self, script_id: str) -> str:
-        known = self.services is not None and script_id in self.services.producers.current
-        if not known:
-            return "unknown"
-        if script_id not in self._scripts:
-            if len(self._scripts) >= _MOST_SCRIPTS:
-                return "other"
-            self._scripts.add(script_id)
-        return script_id
-
-    def _tell(self, route: str, status: int, code: str, scope: Scope, ids: RequestIds, began: float) -> None:
+    def _tell(self, route: str, status: int, code: str, scope: Scope, began: float) -> None:
         seconds = time.perf_counter() - began
         self._seconds[route].observe(seconds)
         count = self._counts.get((route, status))
@@ -170,8 +179,6 @@ class Front:
                 status_code=status,
                 error_code=code or None,
                 duration_ms=round(seconds * 1000, 1),
-                request_id=ids.request_id.decode(),
-                trace_id=ids.trace_id.decode(),
             )
 
     @property

@@ -22,6 +22,8 @@ class Buckets:
         self._now = now
         self._most = most
         self._levels: OrderedDict[Hashable, tuple[float, float]] = OrderedDict()
+        self._asked: dict[Hashable, int] = {}
+        self._asked_since = now()
 
     def take(self, name: Hashable, count: int) -> None:
         """Takes so many; raises Problem that says after how many seconds they will be there.
@@ -37,6 +39,7 @@ class Buckets:
         if lacking <= 0:
             level -= count
         self._levels[name] = (level, now)
+        self._asked[name] = self._asked.get(name, 0) + count
         if len(self._levels) > self._most:
             self._levels.popitem(last=False)
         if lacking > 0:
@@ -45,3 +48,10 @@ class Buckets:
                 f"{self._what}: {self._rate:g} a second",
                 retry_after=max(1, math.ceil(lacking / self._rate)),
             )
+
+    def most_used(self) -> float:
+        """The share of the rate that was asked of one bucket since this was asked last; above 1 the rest was refused."""
+        now, asked = self._now(), max(self._asked.values(), default=0)
+        seconds, self._asked_since = now - self._asked_since, now
+        self._asked.clear()
+        return asked / (self._rate * seconds) if asked and seconds > 0 else 0.0

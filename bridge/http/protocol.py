@@ -122,7 +122,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._count_refusal(code)
 
     def _count_refusal(self, code: Code) -> None:
-        metrics.GATEWAY_REJECTED.labels(code.value, "unknown").inc()
+        metrics.rejected(code.value, None)
 
     def _watch(self) -> None:
         if self._header_timer is None:

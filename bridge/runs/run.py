@@ -50,7 +50,8 @@ class Run(Generic[S]):
             self.lock.check()
         started = time.monotonic()
         try:
-            yield
+            with structlog.contextvars.bound_contextvars(target=name):
+                yield
         except SinkUnavailable:
             # Not this target's fault, and the next one's store is the same.
             self._done(name, started, ok=False)

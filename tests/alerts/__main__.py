@@ -76,7 +76,7 @@ async def collect(kafka: str, database_url: str, directory: Path) -> dict[str, A
     await migrate(database_url)
     settings = settings_for(kafka, database_url, f"p{secrets.token_hex(3)}.", retry_delays=RETRY_DELAYS)
     await prepare(settings)
-    async with running(settings, directory) as product, watching(directory, product.targets) as watched:
+    async with running(settings, directory, gateways=1) as product, watching(directory, product.scraped) as watched:
         began = time.time()
         await story(product)
         return await figures(watched, began)

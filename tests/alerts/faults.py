@@ -11,10 +11,13 @@ from aiokafka import TopicPartition as KafkaPartition
 from aiokafka.admin import RecordsToDelete
 from support.command import bridge
 from support.settled import event, fetch, produce
+from support.unreadable import send_unreadable
 from support.wait import wait_until
 
 from alerts.product import Product
+from schemas.record import TopicPartition
 from schemas.settings import Settings
+from sinks.kafka import make_producer
 from sinks.kafka_admin import kafka_admin, log_bounds
 
 Act = Callable[[Product], Awaitable[None]]
@@ -22,11 +25,12 @@ Act = Callable[[Product], Awaitable[None]]
 
 @dataclass(frozen=True)
 class Fault:
-    """What is done to a healthy product, and which alert tells; `more` are settings of its workers."""
+    """What is done to a healthy product, and which alert tells; `more` are settings of its processes."""
 
     alert: str
     strike: Act
     workers: int = 1
+    gateways: int = 0
     more: dict[str, str] = field(default_factory=dict)
 
 
@@ -100,18 +104,17 @@ async def more_than_it_can_take(product: Product) -> None:
 
 
 async def delete_what_is_unread(product: Product) -> None:
-    """With nobody reading; then a worker comes back."""
-    for worker in product.workers:
-        worker.terminate()
-    for worker in product.workers:
-        await asyncio.to_thread(worker.wait, 30)
-    await produce(product.settings, [event(number) for number in range(10_000, 10_020)])
-    bounds = await log_bounds(product.settings, [product.settings.topics.raw])
-    async with kafka_admin(product.settings) as client:
-        await client.delete_records(
-            {KafkaPartition(*source): RecordsToDelete(before_offset=one.end) for source, one in bounds.items()}
-        )
-    product.start_again()
+    """What stands in a partition that an unreadable record holds; a second worker comes, and sees that it is gone."""
+    settings = product.settings
+    await send_unreadable(settings, "bad")
+    held = "SELECT 1 FROM stream_offset WHERE held IS NOT NULL"
+    await wait_until(lambda: fetch(settings, held), budget_seconds=60, describe="a partition that is held")
+    await produce(settings, [event(number) for number in range(10_000, 10_020)])
+    source = TopicPartition(settings.topics.raw, 0)
+    bounds = await log_bounds(settings, [source.topic])
+    async with kafka_admin(settings) as client:
+        await client.delete_records({KafkaPartition(*source): RecordsToDelete(before_offset=bounds[source].end)})
+    product.start_worker()
 
 
 async def lock_the_events(product: Product) -> None:
@@ -119,7 +122,31 @@ async def lock_the_events(product: Product) -> None:
     conn = await asyncpg.connect(product.settings.dsn)
     await conn.execute("BEGIN")
     await conn.execute("LOCK TABLE bridge_event IN ACCESS EXCLUSIVE MODE")
-    product.kept.append(conn)
+    product.leave.push_async_callback(conn.close)
+
+
+async def kill_the_gateways(product: Product) -> None:
+    for gateway in product.gateways:
+        gateway.kill()
+
+
+async def forget_the_key(product: Product) -> None:
+    product.key, product.requests = "sk_nobody", 30
+
+
+async def ask_too_much(product: Product) -> None:
+    product.requests = 30
+
+
+async def leave_a_transaction_open(product: Product) -> None:
+    """By a producer that goes on living; Kafka would end it after a quarter of an hour."""
+    producer = make_producer(
+        product.settings, transactional_id="forgetful", enable_idempotence=True, transaction_timeout_ms=900_000
+    )
+    await producer.start()
+    product.leave.push_async_callback(producer.stop)
+    await producer.begin_transaction()
+    await producer.send_and_wait(product.settings.topics.raw, event(1), partition=0)
 
 
 FAULTS = {
@@ -139,5 +166,11 @@ FAULTS = {
     "records are deleted unread": Fault("BridgeLostRecords", delete_what_is_unread),
     "a running total is wrong": Fault("BridgeAuditImbalance", spoil_a_total),
     "a dead letter lies for a week": Fault("BridgeDeadLetterOld", age_a_dead_letter),
+    "a transaction is never ended": Fault("BridgeTransactionOpen", leave_a_transaction_open),
+    "every gateway is gone": Fault("BridgeGatewaysDown", kill_the_gateways, gateways=1),
+    "a key is wrong": Fault("BridgeAuthFailuresSpike", forget_the_key, gateways=1),
+    "a script asks too much": Fault(
+        "BridgeRateLimitingSpike", ask_too_much, gateways=1, more={"BRIDGE_GATEWAY_SCRIPT_EVENTS_PER_SECOND": "15"}
+    ),
     "runs fail": Fault("BridgeRunsFailing", runs_that_are_cut_off),
 }

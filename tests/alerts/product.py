@@ -1,16 +1,17 @@
-"""The running product of a live test: workers as processes, and a steady load with duplicates among it."""
+"""The running product of a live test: workers and gateways as processes, and a steady load with duplicates among it."""
 
 import asyncio
 import subprocess
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import asyncpg
+import httpx
 from aiokafka.errors import KafkaError
 from support.command import words
+from support.gateway import SECRET, bearer, body
 from support.programs import environment
 from support.settled import environment_of, event
 from support.wait import wait_until
@@ -18,10 +19,15 @@ from support.wait import wait_until
 from bridge.stack.ports import LOOPBACK, choose
 from schemas.settings import Settings
 from sinks.kafka import make_producer
+from sinks.script_tokens import create_token
 
 RATE = 100
 """Events a second."""
 DUPLICATES_EVERY = 20
+REQUESTS = 10
+"""Requests a second, where there is a gateway."""
+STRANGERS_EVERY = 50
+"""One request of so many shows no key."""
 
 Make = Callable[[int], bytes]
 
@@ -39,7 +45,10 @@ QUICK = {
 
 @dataclass
 class Product:
-    """`make` makes the events from now on; it may be exchanged while the load goes on, as may `rate`."""
+    """`make` makes the events from now on; it may be exchanged while the load goes on, as may `rate` and `requests`.
+
+    `key` is what requests of the gateways show.
+    """
 
     settings: Settings
     directory: Path
@@ -48,32 +57,51 @@ class Product:
     rate: float = RATE
     workers: list[subprocess.Popen[bytes]] = field(default_factory=list)
     targets: list[str] = field(default_factory=list)
+    gateways: list[subprocess.Popen[bytes]] = field(default_factory=list)
+    gateway_targets: list[str] = field(default_factory=list)
+    requests: float = REQUESTS
+    key: str = ""
     sent: int = 0
-    kept: list[asyncpg.Connection] = field(default_factory=list)
+    leave: AsyncExitStack = field(default_factory=AsyncExitStack)
+    """What is done at the end, by whoever began something."""
+
+    @property
+    def scraped(self) -> dict[str, list[str]]:
+        """What Prometheus is to scrape, by the names that its jobs have."""
+        jobs = {"bridge-worker": self.targets, "bridge-gateway": self.gateway_targets}
+        return {job: targets for job, targets in jobs.items() if targets}
 
     def start_worker(self) -> None:
         """One more worker, on a port of its own."""
-        port = str(choose(asked=None, remembered=None, taken=[], purpose="metrics"))
-        self.workers.append(self._launch(port))
+        port = self._port()
+        self.workers.append(self._launch("worker", port))
         self.targets.append(f"{LOOPBACK}:{port}")
 
-    def _launch(self, port: str) -> subprocess.Popen[bytes]:
-        with (self.directory / f"worker-{port}.log").open("ab") as log:
+    async def start_gateway(self) -> None:
+        """One more gateway, and a key of the first script if there is none yet."""
+        self.key = self.key or (await create_token(self.settings.dsn, "s1")).text
+        port = self._port()
+        self.gateways.append(self._launch("gateway", port))
+        self.gateway_targets.append(f"{LOOPBACK}:{port}")
+
+    def _port(self) -> int:
+        taken = [int(target.split(":")[1]) for target in (*self.targets, *self.gateway_targets)]
+        return choose(asked=None, remembered=None, taken=taken, purpose="metrics")
+
+    def _launch(self, command: str, port: int) -> subprocess.Popen[bytes]:
+        own = {f"BRIDGE_{name}_PORT": str(port) for name in ("METRICS", "GATEWAY")} | {"BRIDGE_SECRET_KEY": SECRET}
+        with (self.directory / f"bridge-{command}-{port}.log").open("ab") as log:
             return subprocess.Popen(
-                words("worker"),
-                env=environment(self.environment | {"BRIDGE_METRICS_PORT": port}),
+                words(command),
+                env=environment(self.environment | own),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
             )
 
-    def start_again(self) -> None:
-        """A worker in the place of the first, on its port."""
-        self.workers[0] = self._launch(self.targets[0].split(":")[1])
-
     def logs(self) -> str:
-        """What the workers said last."""
-        return "\n".join(path.read_text()[-2000:] for path in self.directory.glob("worker-*.log"))
+        """What workers and gateways said last."""
+        return "\n".join(path.read_text()[-2000:] for path in self.directory.glob("bridge-*.log"))
 
     async def load(self) -> None:
         """Sends events at the rate until cancelled; every twentieth is sent twice."""
@@ -91,40 +119,58 @@ class Product:
                         )
                 self.sent += 1
 
+    async def ask(self) -> None:
+        """Sends requests to the first gateway until cancelled, a few of them without a key; whatever it answers."""
+        url = f"http://{self.gateway_targets[0]}/api/bridge/s1/events"
+        number, due = 0, time.monotonic()
+        async with httpx.AsyncClient(timeout=5) as client:
+            while True:
+                due = max(due + 1 / self.requests, time.monotonic() - 1)
+                await asyncio.sleep(max(0.0, due - time.monotonic()))
+                number += 1
+                now = time.time_ns() // 1_000_000
+                sent = {"event_id": f"r-{number}", "event_type": "click", "occurred_at": now}
+                shown = {} if number % STRANGERS_EVERY == 0 else bearer(self.key)
+                with suppress(httpx.HTTPError):
+                    await client.post(url, content=body(sent), headers=shown)
+
 
 @asynccontextmanager
 async def running(
-    settings: Settings, directory: Path, *, workers: int = 1, load: bool = True, **more: str
+    settings: Settings, directory: Path, *, workers: int = 1, gateways: int = 0, **more: str
 ) -> AsyncIterator[Product]:
-    """Workers that settle, and the load, until the block ends; the scripts and topics are there already."""
+    """Workers that settle, gateways, and the load, until the block ends; the scripts and topics are there already."""
     product = Product(settings, directory, environment_of(settings, **(QUICK | more)))
-    loading: asyncio.Task[None] | None = None
+    loading: list[asyncio.Task[None]] = []
     try:
         for _ in range(workers):
             product.start_worker()
-        if load:
-            loading = asyncio.create_task(product.load())
-        for target in product.targets:
+        for _ in range(gateways):
+            await product.start_gateway()
+        loading.append(asyncio.create_task(product.load()))
+        shown = [(target, b"bridge_lag_seconds{") for target in product.targets]
+        shown += [(target, b"bridge_gateway_bytes_in_flight{") for target in product.gateway_targets]
+        for target, series in shown:
             await wait_until(
-                lambda target=target: _serves(target),
+                lambda target=target, series=series: _serves(target, series),
                 budget_seconds=60,
                 describe=product.logs,
             )
+        if gateways:
+            loading.append(asyncio.create_task(product.ask()))
         yield product
     finally:
-        if loading is not None:
-            loading.cancel()
-            with suppress(asyncio.CancelledError):
-                await loading
-        for worker in product.workers:
-            worker.kill()
-            worker.wait(10)
-        for conn in product.kept:
-            await conn.close()
+        for task in loading:
+            task.cancel()
+        await asyncio.gather(*loading, return_exceptions=True)
+        for process in (*product.workers, *product.gateways):
+            process.kill()
+            process.wait(10)
+        await product.leave.aclose()
 
 
-async def _serves(target: str) -> bool:
-    """Whether the worker's page shows an event that was settled."""
+async def _serves(target: str, series: bytes) -> bool:
+    """Whether the page shows such a series."""
     host, port = target.split(":")
     try:
         reader, writer = await asyncio.open_connection(host, int(port))
@@ -132,7 +178,7 @@ async def _serves(target: str) -> bool:
         return False
     try:
         writer.write(b"GET /metrics HTTP/1.0\r\nHost: localhost\r\n\r\n")
-        return b"bridge_lag_seconds{" in await reader.read(-1)
+        return series in await reader.read(-1)
     except OSError:
         return False
     finally:

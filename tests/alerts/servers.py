@@ -2,10 +2,11 @@
 
 import asyncio
 import json
+import os
 import subprocess
 import urllib.parse
 import urllib.request
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +19,8 @@ from alerts.tools import load, program
 from bridge.stack.ports import LOOPBACK, choose
 from deploy.rules import render
 
-DIVISOR = 30
+DIVISOR = int(os.environ.get("ALERTS_DIVISOR", "30"))
+"""How much quicker the rules are here; a machine that is too slow for a scrape each half a second takes a smaller one."""
 STEP_MS = 15_000 // DIVISOR
 DEPLOYED = Path(__file__).resolve().parents[2] / "deploy"
 
@@ -63,13 +65,15 @@ def _dump(document: Any, path: Path) -> None:
         YAML(typ="safe", pure=True).dump(document, file)
 
 
-def _configure(directory: Path, targets: Sequence[str], alertmanager: str) -> None:
+def _configure(directory: Path, scraped: Mapping[str, Sequence[str]], alertmanager: str) -> None:
     """The deployed configuration, but for where the targets are and how often all is looked at."""
     configuration = load(DEPLOYED / "prometheus" / "prometheus.yml")
     configuration["global"] = {"scrape_interval": f"{STEP_MS}ms", "evaluation_interval": f"{STEP_MS}ms",
                                "scrape_timeout": f"{STEP_MS}ms"}  # fmt: skip
     configuration["alerting"]["alertmanagers"] = [{"static_configs": [{"targets": [alertmanager]}]}]
-    configuration["scrape_configs"] = [{"job_name": "bridge-worker", "static_configs": [{"targets": list(targets)}]}]
+    configuration["scrape_configs"] = [
+        {"job_name": job, "static_configs": [{"targets": list(targets)}]} for job, targets in scraped.items()
+    ]
     _dump(configuration, directory / "prometheus.yml")
     (directory / "bridge.rules.yml").write_text(render(DIVISOR))
     routes = load(DEPLOYED / "alertmanager" / "alertmanager.yml")
@@ -79,13 +83,13 @@ def _configure(directory: Path, targets: Sequence[str], alertmanager: str) -> No
 
 
 @asynccontextmanager
-async def watching(directory: Path, targets: Sequence[str]) -> AsyncIterator[Watching]:
-    """Both, scraping these targets, until the block ends."""
+async def watching(directory: Path, scraped: Mapping[str, Sequence[str]]) -> AsyncIterator[Watching]:
+    """Both, scraping the targets of these jobs, until the block ends."""
     ports: list[int] = []
     for purpose in ("Prometheus", "Alertmanager"):
         ports.append(choose(asked=None, remembered=None, taken=ports, purpose=purpose))
     prometheus, alertmanager = (f"{LOOPBACK}:{port}" for port in ports)
-    _configure(directory, targets, alertmanager)
+    _configure(directory, scraped, alertmanager)
     commands = (
         ["prometheus-alertmanager", f"--config.file={directory}/alertmanager.yml", f"--web.listen-address={alertmanager}",
          f"--storage.path={directory}/alertmanager", "--cluster.listen-address="],
@@ -109,7 +113,8 @@ async def watching(directory: Path, targets: Sequence[str]) -> AsyncIterator[Wat
                 describe=lambda: "\n".join(log.read_text()[-1000:] for log in directory.glob("*.log")),
             )
         # Before its first scrape, seconds after the start, no worker is up.
-        await wait_until(lambda: _settled(found, len(targets)), budget_seconds=60, describe="every target scraped")
+        count = sum(map(len, scraped.values()))
+        await wait_until(lambda: _settled(found, count), budget_seconds=60, describe="every target scraped")
         yield found
     finally:
         for process in running:

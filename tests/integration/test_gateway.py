@@ -329,6 +329,7 @@ async def test_several_processes_serve_one_port(settings: Settings, key: str, tm
         async with httpx.AsyncClient(base_url=found.url) as one:
             figures = (await one.get("/metrics")).text
         assert 'bridge_gateway_events_total{outcome="accepted"} 20.0' in figures
+        assert "pid=" not in figures
         before = serving(found)
         assert len(before) == 2
         os.kill(before[0], signal.SIGKILL)

@@ -22,6 +22,7 @@ from bridge.stack.ports import choose
 from schemas.settings import Settings
 from sinks import metrics
 from sinks.backlog import read_backlog
+from sinks.kafka import make_producer
 
 pytestmark = pytest.mark.timeout(120)
 QUICK = {"lag_interval": "200ms", "backlog_interval": "200ms"}
@@ -80,6 +81,33 @@ async def _is_healthy(worker) -> bool:
     )  # fmt: skip
 
 
+async def test_an_open_transaction_is_told(stack, database_url: str, topic_prefix: str) -> None:
+    """What stands behind it is not read and does not count as lag; the figure grows until it is ended, and is 0 then."""
+    settings = settings_for(stack.kafka, database_url, topic_prefix, **QUICK)
+    await prepare(settings)
+    place = {"topic": settings.topics.raw, "partition": "0"}
+
+    def held_back() -> float | None:
+        return metrics.REGISTRY.get_sample_value("bridge_open_transaction_seconds", place)
+
+    async def rows(count: int) -> bool:
+        return (await fetch(settings, "SELECT count(*) FROM bridge_event"))[0][0] == count
+
+    options = {"transactional_id": f"{settings.group}-open", "enable_idempotence": True}
+    async with working(settings), make_producer(settings, **options) as producer:
+        await produce(settings, [event(1)])
+        await wait_until(lambda: rows(1), budget_seconds=30, describe="the first event")
+        await producer.begin_transaction()
+        await producer.send_and_wait(settings.topics.raw, event(2), partition=0)
+        await produce(settings, [event(3)])
+        await wait_until(lambda: (held_back() or 0) > 2, budget_seconds=30, describe="an open transaction")
+        assert lag(settings, 0) == 0
+        assert await rows(1)
+        await producer.commit_transaction()
+        await wait_until(lambda: held_back() == 0, budget_seconds=30, describe="none open")
+        await wait_until(lambda: rows(3), budget_seconds=30, describe="what stood behind it")
+
+
 async def test_the_backlog_is_told(stack, database_url: str, topic_prefix: str) -> None:
     """Waiting retries by tier, open dead letters by reason and age, loss, totals, runs, the gate and the brake."""
     settings = settings_for(
@@ -107,6 +135,12 @@ async def test_the_backlog_is_told(stack, database_url: str, topic_prefix: str) 
                     " AND topic = $1", settings.topics.raw)  # fmt: skip
         await fetch(
             settings,
+            "INSERT INTO replay (replay_id, requested_by, filter, planned, published, state) VALUES"
+            " (gen_random_uuid(), 'x', '{}', 10, 4, 'running'), (gen_random_uuid(), 'x', '{}', 5, 5, 'sent'),"
+            " (gen_random_uuid(), 'x', '{}', 3, 0, 'planned')",
+        )
+        await fetch(
+            settings,
             "INSERT INTO script_run (run_id, script, started_by, started_at, ended_at, exit_code) VALUES"
             " ('a', 'process', 'x', now(), now(), 1), ('b', 'process', 'x', now(), now(), 0),"
             " ('c', 'process', 'x', now(), now() - interval '2 hours', 1), ('d', 'process', 'x', now(), NULL, NULL)",
@@ -116,6 +150,9 @@ async def test_the_backlog_is_told(stack, database_url: str, topic_prefix: str) 
         await wait_until(lambda: value("bridge_recent_runs", script="process", result="failed") == 1,
                          budget_seconds=10, describe="a run that failed")  # fmt: skip
         assert value("bridge_recent_runs", script="process", result="succeeded") == 1
+        assert (value("bridge_replays", state="running"), value("bridge_replays", state="planned")) == (1, 1)
+        assert value("bridge_replays", state="sent") is None
+        assert (value("bridge_replay_items", what="planned"), value("bridge_replay_items", what="sent")) == (10, 4)
     found = await read_backlog(settings.dsn, settings.group)
     assert found.connections_left > 0
     assert (found.state.partitions_end or 0) > time.time() + 30 * 86400

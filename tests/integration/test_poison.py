@@ -2,49 +2,26 @@
 
 import asyncio
 import json
+import subprocess
 
 import asyncpg
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
-from support.command import bridge
-from support.programs import python, run
+from support.command import bridge, words
+from support.programs import environment
 from support.settled import environment_of, event, fetch, prepare, produce, settings_for, working
+from support.unreadable import send_unreadable
 from support.wait import wait_until
 
+from bridge.stack.ports import choose
 from schemas.dead_letter import DeadLetter
+from schemas.gate import GateChange
 from schemas.settings import Settings
 from sinks import metrics
 from sinks.audit import audit
 
 pytestmark = pytest.mark.timeout(120)
 LARGE = b" " * (3 * 1024 * 1024)
-
-
-# aiokafka's compiled records take no names but text; its Python ones take whatever encodes itself.
-FOREIGN_CLIENT = """
-import asyncio, sys
-from aiokafka import AIOKafkaProducer
-class NotUtf8(str):
-    def encode(self, *_):
-        return bytes([255, 254])
-async def main():
-    async with AIOKafkaProducer(bootstrap_servers=sys.argv[1], linger_ms=500) as producer:
-        names = [NotUtf8("x") if kind == "bad" else "x" for kind in sys.argv[3:]]
-        values = [b"{%d" % number for number in range(len(names))]
-        sent = [
-            await producer.send(sys.argv[2], value, partition=0, headers=[(name, b"x")])
-            for name, value in zip(names, values)
-        ]
-        await asyncio.gather(*sent)
-asyncio.run(main())
-"""
-
-
-async def send_unreadable(settings: Settings, *kinds: str) -> None:
-    """One batch to partition 0 of records that are `good` or `bad`, neither of them JSON."""
-    client = python(FOREIGN_CLIENT, settings.brokers, settings.topics.raw, *kinds)
-    sent = await asyncio.to_thread(run, client, changed={"AIOKAFKA_NO_EXTENSIONS": "1"})
-    assert sent.returncode == 0, sent.stderr
 
 
 async def send_raw(settings: Settings, value: bytes) -> None:
@@ -202,3 +179,30 @@ async def test_what_stands_before_it_in_its_batch_is_settled(stack, database_url
         await wait_until(lambda: _settled(settings, 0, 5), budget_seconds=30, describe="the next batch")
     assert (await fetch(settings, "SELECT count(*) FROM bridge_event_raw"))[0][0] == 2
     assert (await audit(settings)).balanced
+
+
+async def test_a_verdict_that_cannot_be_read_is_passed_over(stack, database_url, topic_prefix, tmp_path) -> None:
+    """The worker that hosts the alert agent lives and tells the verdict behind it; the log and a metric say so."""
+    settings = settings_for(stack.kafka, database_url, topic_prefix)
+    await prepare(settings)
+    port = str(choose(asked=None, remembered=None, taken=[], purpose="metrics"))
+    own = environment_of(settings, BRIDGE_METRICS_PORT=port, BRIDGE_LOG_FORMAT="json")
+    log = tmp_path / "log"
+    with log.open("wb") as output:
+        worker = subprocess.Popen(words("worker"), env=environment(own), stdout=output, stderr=output)
+    try:
+        await wait_until(lambda: "assigned" in log.read_text(), budget_seconds=60, describe=log.read_text)
+        await send_unreadable(settings, "bad", "bad", topic=settings.topics.gate)
+        change = GateChange(
+            change_id="1", target="total", passed=False, reasons=["too many"], changed_at="2026-01-01T00:00:00Z",
+            window_seconds=60, processed=1, retried=0, dropped=1,
+        )  # fmt: skip
+        async with AIOKafkaProducer(**settings.kafka_client()) as producer:
+            await producer.send_and_wait(settings.topics.gate, change.model_dump_json().encode(), key=b"total")
+        await wait_until(lambda: '"too many"' in log.read_text(), budget_seconds=60, describe=log.read_text)
+        lines = [json.loads(line) for line in log.read_text().splitlines() if '"verdict_unreadable"' in line]
+        assert [line["offset"] for line in lines] == [0, 1]
+        assert worker.poll() is None
+    finally:
+        worker.kill()
+        worker.wait(10)

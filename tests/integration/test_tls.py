@@ -9,10 +9,11 @@ from urllib.parse import urlsplit
 
 import asyncpg
 import pytest
+from pydantic import SecretStr
 from support.command import words
 from support.programs import environment
-from support.settled import event, prepare, produce, settings_for
-from support.tls import Certificates, certificates, secured_kafka, secured_postgres
+from support.settled import environment_of, event, prepare, produce, settings_for
+from support.tls import Certificates, Way, certificates, secured_kafka, secured_postgres
 from support.wait import wait_until
 
 from bridge.doctor.examine import examine
@@ -25,6 +26,7 @@ from streams.start import ready
 
 pytestmark = pytest.mark.timeout(170)
 USER, PASSWORD = "bridge", secrets.token_hex(8)
+GIVEN = {"env", "secret_key"} | {name for name in Settings.model_fields if name.startswith("kafka_s")}
 
 
 @pytest.fixture(scope="module")
@@ -50,16 +52,26 @@ async def secured_url(database_url: str, made: Certificates) -> AsyncIterator[st
         await conn.close()
 
 
+@pytest.mark.parametrize(
+    "way",
+    [
+        pytest.param(Way(), id="a password"),
+        pytest.param(Way("SCRAM-SHA-512", certificate=True), id="a salted password and a certificate"),
+        pytest.param(Way(None, certificate=True), id="a certificate alone"),
+    ],
+)
 async def test_production_without_plaintext(
-    secured_url: str, topic_prefix: str, made: Certificates, tmp_path: Path
+    secured_url: str, topic_prefix: str, made: Certificates, tmp_path: Path, way: Way
 ) -> None:
-    """An event comes through; the doctor finds it sound; a wrong password, authority or protocol is refused."""
-    with secured_kafka(tmp_path, made, USER, PASSWORD) as kafka:
+    """An event comes through; the doctor finds it sound; a wrong password, authority, certificate or protocol is refused."""
+    with secured_kafka(tmp_path, made, USER, PASSWORD, way) as kafka:
+        sasl = {"kafka_sasl_mechanism": way.mechanism, "kafka_sasl_username": USER, "kafka_sasl_password": PASSWORD}
+        shown = {"kafka_ssl_certfile": str(made.certificate), "kafka_ssl_keyfile": str(made.key)}
         settings = settings_for(
             kafka, secured_url, topic_prefix,
             env="production", production_allow=("loopback", "few_replicas"), secret_key=secrets.token_hex(32),
-            kafka_security_protocol="SASL_SSL", kafka_sasl_mechanism="PLAIN", kafka_sasl_username=USER,
-            kafka_sasl_password=PASSWORD, kafka_ssl_cafile=str(made.authority), start_timeout="1s",
+            kafka_security_protocol=way.protocol, kafka_ssl_cafile=str(made.authority), start_timeout="1s",
+            **(sasl if way.mechanism else {}), **(shown if way.certificate else {}),
         )  # fmt: skip
 
         async def up() -> bool:
@@ -75,36 +87,33 @@ async def test_production_without_plaintext(
         report = await examine(settings, timeout_sec=30)
         bad = [one for one in report.diagnoses if one.health is Health.FAIL and one.group != "disk"]
         assert bad == []
-        for wrong in (
-            {"kafka_sasl_password": "wrong-" + PASSWORD},
-            {"kafka_ssl_cafile": None},
-            {"kafka_security_protocol": "SSL"},
-            {"database_url": secured_url.partition("&sslrootcert")[0].replace("verify-full", "verify-ca")},
-        ):
+        for wrong in _wrong(settings, way):
+            unfit = Settings(**(settings.model_dump() | wrong))
             with pytest.raises(StartRefused, match="Postgres is away" if "database_url" in wrong else "Kafka"):
-                await ready(Settings(**(settings.model_dump() | wrong)))
+                await ready(unfit)
+            told = [one for one in (await examine(unfit, timeout_sec=15)).diagnoses if one.health is Health.FAIL]
+            assert {one.group for one in told} >= {"postgres" if "database_url" in wrong else "kafka"}, told
+            assert not any(PASSWORD in f"{one.found}{one.mend}" for one in told)
+
+
+def _wrong(settings: Settings, way: Way) -> list[dict[str, object]]:
+    """Settings that must not get in, each with one thing that is not as the server wants it."""
+    url = settings.dsn.partition("&sslrootcert")[0].replace("verify-full", "verify-ca")
+    wrong: list[dict[str, object]] = [{"kafka_ssl_cafile": None}, {"database_url": url}]
+    if way.mechanism:
+        wrong += [{"kafka_sasl_password": "wrong-" + PASSWORD}, {"kafka_security_protocol": "SSL"}]
+    if way.certificate:
+        wrong.append({"kafka_ssl_certfile": None, "kafka_ssl_keyfile": None})
+    return wrong
 
 
 async def _settled_by_a_worker(settings: Settings, told: Path) -> None:
-    secret, sasl = settings.secret_key, settings.kafka_sasl_password
-    assert secret is not None
-    assert sasl is not None
     given = {
-        "BRIDGE_ENV": "production",
-        "BRIDGE_PRODUCTION_ALLOW": "loopback,few_replicas",
-        "BRIDGE_SECRET_KEY": secret.get_secret_value(),
-        "BRIDGE_KAFKA_BOOTSTRAP_SERVERS": settings.brokers,
-        "BRIDGE_KAFKA_SECURITY_PROTOCOL": "SASL_SSL",
-        "BRIDGE_KAFKA_SASL_MECHANISM": "PLAIN",
-        "BRIDGE_KAFKA_SASL_USERNAME": USER,
-        "BRIDGE_KAFKA_SASL_PASSWORD": sasl.get_secret_value(),
-        "BRIDGE_KAFKA_SSL_CAFILE": settings.kafka_ssl_cafile or "",
-        "BRIDGE_DATABASE_URL": settings.dsn,
-        "BRIDGE_TOPIC_PREFIX": settings.topic_prefix,
-        "BRIDGE_GROUP": settings.group,
-        "BRIDGE_TOPIC_PARTITIONS": "2",
-        "BRIDGE_RETRY_DELAYS": "100ms,300ms",
+        f"BRIDGE_{name.upper()}": value.get_secret_value() if isinstance(value, SecretStr) else str(value)
+        for name, value in settings.model_dump(include=GIVEN).items()
+        if value is not None
     }
+    given |= environment_of(settings, BRIDGE_PRODUCTION_ALLOW=",".join(settings.production_allow))
     conn = await asyncpg.connect(settings.dsn)
     with told.open("wb") as log:
         worker = subprocess.Popen(words("worker"), env=environment(given), stdout=log, stderr=log)

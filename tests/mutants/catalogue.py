@@ -313,8 +313,8 @@ MUTANTS = [
         "the hold of a partition whose next record can't be read",
         (
             (
-                "        except _NOT_READABLE:\n            batches = await self._find_unreadable(readable, at_once)\n",
-                "        except _NOT_READABLE as error:\n            raise SourceUnavailable(str(error)) from error\n",
+                "        except NOT_READABLE:\n            batches = await self._find_unreadable(readable, at_once)\n",
+                "        except NOT_READABLE as error:\n            raise SourceUnavailable(str(error)) from error\n",
             ),
         ),
         ("tests/unit/streams/test_source.py",),
@@ -330,6 +330,18 @@ MUTANTS = [
         "the limit of equal log lines",
         (("            if minute.written >= MOST_A_MINUTE:\n", "            if minute.written < 0:\n"),),
         ("tests/unit/streams/test_log_limit.py",),
+    ),
+    Mutant(
+        "masking",
+        "the masking of what is logged, and of the errors that are told to Sentry",
+        (("                mask,\n", ""),),
+        ("tests/unit/streams/test_reports.py::test_no_secret_leaves", "tests/unit/streams/test_logs.py"),
+    ),
+    Mutant(
+        "named-series",
+        "the bound of how many sites and scripts have series of their own",
+        (("            if len(self._own) >= self._most:\n", "            if len(self._own) < 0:\n"),),
+        ("tests/unit/test_cardinality.py",),
     ),
     Mutant(
         "kafka-told",

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,16 +16,46 @@ from bridge.stack.ports import LOOPBACK, choose
 
 _PLAIN = "listener.security.protocol.map=CLIENT:PLAINTEXT,CONTROLLER:PLAINTEXT\n"
 _SECURED = """\
-listener.security.protocol.map=CLIENT:SASL_SSL,CONTROLLER:PLAINTEXT
-sasl.mechanism.inter.broker.protocol=PLAIN
-listener.name.client.sasl.enabled.mechanisms=PLAIN
-listener.name.client.plain.sasl.jaas.config=org.apache.kafka.common.security.plain.PlainLoginModule required \
-username="{user}" password="{password}" user_{user}="{password}";
+listener.security.protocol.map=CLIENT:{protocol},CONTROLLER:PLAINTEXT
 ssl.keystore.type=PEM
 ssl.keystore.location={keystore}
 ssl.truststore.type=PEM
 ssl.truststore.location={authority}
 """
+_SASL = """\
+sasl.mechanism.inter.broker.protocol={mechanism}
+listener.name.client.sasl.enabled.mechanisms={mechanism}
+listener.name.client.{name}.sasl.jaas.config=org.apache.kafka.common.security.{module} required \
+username="{user}" password="{password}"{users};
+"""
+# By the listener's own name: without it Kafka asks nobody for a certificate who shows a password.
+_CLIENTS_TOO = "listener.name.client.ssl.client.auth=required\n"
+
+
+@dataclass(frozen=True)
+class Way:
+    """How clients show who they are: by SASL, unless there is no mechanism, and by a certificate."""
+
+    mechanism: str | None = "PLAIN"
+    certificate: bool = False
+
+    @property
+    def protocol(self) -> str:
+        """Kafka's name of it."""
+        return "SASL_SSL" if self.mechanism else "SSL"
+
+    def properties(self, user: str, password: str) -> str:
+        """What a node's configuration says of it beyond the protocol."""
+        lines = _CLIENTS_TOO if self.certificate else ""
+        if self.mechanism:
+            plain = self.mechanism == "PLAIN"
+            module = "plain.PlainLoginModule" if plain else "scram.ScramLoginModule"
+            users = f' user_{user}="{password}"' if plain else ""
+            lines += _SASL.format(
+                mechanism=self.mechanism, name=self.mechanism.lower(), module=module, user=user, password=password,
+                users=users,
+            )  # fmt: skip
+        return lines
 
 
 @dataclass(frozen=True)
@@ -58,15 +89,25 @@ def _openssl(*words: str) -> None:
 
 
 @contextmanager
-def secured_kafka(directory: Path, made: Certificates, user: str, password: str) -> Iterator[str]:
-    """The address of a running node; whoever connects shows user and password, and talks TLS."""
+def secured_kafka(directory: Path, made: Certificates, user: str, password: str, way: Way) -> Iterator[str]:
+    """The address of a running node; whoever connects talks TLS and shows who it is."""
     keystore = directory / "keystore.pem"
     keystore.write_text(made.key.read_text() + made.certificate.read_text() + made.authority.read_text())
-    secured = _SECURED.format(user=user, password=password, keystore=keystore, authority=made.authority)
+    secured = _SECURED.format(protocol=way.protocol, keystore=keystore, authority=made.authority)
+    secured += way.properties(user, password)
     port = choose(asked=None, remembered=None, taken=(), purpose="Kafka")
     controller = choose(asked=None, remembered=None, taken=(port,), purpose="Kafka's controller")
+    run = subprocess.run
+
+    def run_with_user(argv: list[str], **options: Any) -> "subprocess.CompletedProcess[str]":
+        # Such users stand in the log of metadata, from its first record on.
+        scram = way.mechanism is not None and way.mechanism.startswith("SCRAM")
+        more = ["--add-scram", f"{way.mechanism}=[name={user},password={password}]"] if scram else []
+        return run([*argv, *more], **options)
+
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(kafka, "_PROPERTIES", kafka._PROPERTIES.replace(_PLAIN, secured.replace("{", "{{")))
+        patched.setattr(kafka.subprocess, "run", run_with_user)
         node = kafka.KafkaNode(directory / "kafka", directory / "kafka.log", port, controller, kafka.JavaTuning())
         launch = node.prepare(lambda _line: None)
     with launch.log.open("wb") as log:

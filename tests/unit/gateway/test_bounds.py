@@ -4,6 +4,7 @@ import asyncio
 import gzip
 import zlib
 from collections.abc import Awaitable, Callable, MutableMapping
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -136,6 +137,25 @@ def test_a_bucket_fills_by_its_rate() -> None:
     clock.now += 0.2
     buckets.take("a", 1)
     Buckets("x", 0, clock).take("a", 10**9)
+
+
+def test_a_bucket_tells_how_much_of_its_rate_is_asked_for() -> None:
+    """By the busiest name, also what was refused, since it was asked last."""
+    clock = Clock()
+    buckets = Buckets("x", 10, clock)
+    assert buckets.most_used() == 0.0
+    for name, counts in {"a": (4, 5), "b": (8,)}.items():
+        for count in counts:
+            buckets.take(name, count)
+    clock.now += 1
+    assert buckets.most_used() == pytest.approx(0.9)
+    clock.now += 1
+    assert buckets.most_used() == 0.0
+    for _ in range(4):
+        with suppress(Problem):
+            buckets.take("a", 10)
+    clock.now += 2
+    assert buckets.most_used() == pytest.approx(2.0)
 
 
 def test_buckets_are_bounded_in_number() -> None:

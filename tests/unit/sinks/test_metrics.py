@@ -9,6 +9,7 @@ from schemas.outcome import Outcomes, Tally, duplicate
 from schemas.reasons import DroppedReason
 from schemas.record import TopicPartition
 from sinks import metrics
+from sinks.metric_kinds import MOST_NAMED, BatchHistogram, FirstComers
 from sinks.sink import Committed
 
 NOW_MS = 1_760_000_000_000
@@ -17,7 +18,7 @@ NOW_MS = 1_760_000_000_000
 @pytest.fixture(autouse=True)
 def _no_site_is_named_yet(monkeypatch: pytest.MonkeyPatch) -> None:
     """The first hundred sites of a process have names; which they are depends on who counted before."""
-    monkeypatch.setattr(metrics, "_named_sites", {})
+    monkeypatch.setattr(metrics, "_sites", FirstComers())
 
 
 def sample(name: str, **labels: str) -> float:
@@ -46,8 +47,8 @@ def test_ten_thousand_sites_are_a_bounded_number_of_series() -> None:
     metrics.settled(committed(sites(10_000), processed=10_000, normalized=10_000), sites(10_000), NOW_MS, RAW)
 
     series = _site_series()
-    assert len(metrics._named_sites) == metrics.MOST_SITES
-    assert len({one.labels["site"] for one in series} - set(metrics._named_sites.values())) <= 3
+    assert len(metrics._sites._own) == MOST_NAMED
+    assert len({one.labels["site"] for one in series} - set(metrics._sites._own.values())) <= 3
     assert sum(one.value for one in series) - before == 20_000
 
 
@@ -74,7 +75,7 @@ def test_each_event_counts_for_its_site_once() -> None:
 def test_freshness_counts_a_batch_as_single_observations_would() -> None:
     """Each record's age, in the buckets that hold it."""
     registry = CollectorRegistry()
-    histogram = metrics.BatchHistogram("ages", "", (1, 10), registry)
+    histogram = BatchHistogram("ages", "", (1, 10), registry)
     histogram.observe_ages([NOW_MS - 10_001, NOW_MS - 1000, NOW_MS - 500, NOW_MS - 10_000, NOW_MS + 5], NOW_MS)
 
     counts = {bound: registry.get_sample_value("ages_bucket", {"le": bound}) for bound in ("1.0", "10.0", "+Inf")}

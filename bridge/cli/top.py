@@ -1,0 +1,78 @@
+"""`bridge top`: rates, lag, lanes, retries, windows and the brake, live on a terminal."""
+
+import asyncio
+import logging
+import sys
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.live import Live
+
+from bridge.cli.common import JsonOutput, Verbose, command_settings, run, write_json
+from bridge.cli.interrupts import sigterm_interrupts
+from bridge.cli.tables import print_renderable
+from bridge.top.figures import Figures, document, figures, look
+from bridge.top.screen import screen
+from schemas.errors import BridgeError, InvalidInput
+from schemas.settings import Settings, duration_seconds
+
+SHORTEST_SECONDS = 0.2
+
+
+def top(
+    interval: Annotated[str, typer.Option("--interval", metavar="2s", help="How often to look.")] = "2s",
+    once: Annotated[bool, typer.Option("--once", help="Show it once, also on a terminal.")] = False,
+    json_output: JsonOutput = None,
+    verbose: Verbose = False,
+) -> None:
+    """Show rates, lag, lanes, retries that are due, the window's verdict and the brake, until Ctrl-C; nothing is written.
+
+    Without a terminal, with --once or --json-output it is shown once, with the rates of one interval.
+    """
+    try:
+        seconds = duration_seconds(interval)
+    except ValueError as error:
+        raise InvalidInput(f"--interval: {error}") from None
+    if seconds < SHORTEST_SECONDS:
+        raise InvalidInput(f"--interval: at least {SHORTEST_SECONDS * 1000:.0f}ms")
+    settings = command_settings(verbose=verbose)
+    if not verbose:
+        # What Kafka's client says of each attempt to connect would stand across the tables.
+        logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
+    if once or json_output is not None or not sys.stdout.isatty():
+        found = run(_twice(settings, seconds))
+        if json_output is not None:
+            write_json(document(found), json_output)
+        if json_output != "-":
+            print_renderable(screen(found, window=settings.gate_window))
+        return
+    with sigterm_interrupts():
+        run(_live(settings, seconds))
+
+
+async def _twice(settings: Settings, seconds: float) -> Figures:
+    before = await look(settings)
+    await asyncio.sleep(seconds)
+    return figures(before, await look(settings), settings)
+
+
+async def _live(settings: Settings, seconds: float) -> None:
+    """Renews the screen; while a service is away it keeps the last figures and says so."""
+    before = await look(settings)
+    found = figures(before, before, settings)
+    window = settings.gate_window
+    with Live(screen(found, window=window), console=Console(highlight=False), screen=True, auto_refresh=False) as live:
+        try:
+            while True:
+                await asyncio.sleep(seconds)
+                trouble = ""
+                try:
+                    now = await look(settings)
+                    found, before = figures(before, now, settings), now
+                except BridgeError as error:
+                    trouble = str(error)
+                live.update(screen(found, window=window, trouble=trouble), refresh=True)
+        except asyncio.CancelledError:
+            # Ctrl-C and SIGTERM are how this command is meant to end.
+            return

@@ -1,0 +1,87 @@
+"""OpenTelemetry's span of each request; its context goes along with the request's records."""
+
+from collections.abc import Mapping
+from typing import Final, NamedTuple
+
+from opentelemetry.context import Context
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
+from opentelemetry.trace import Span, SpanKind, Status, StatusCode, format_span_id, format_trace_id
+from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+
+from bridge.http.ids import RequestIds
+from schemas.headers import TRACEPARENT
+from sinks.metrics import product_version
+
+_PATHS: Final = {
+    "events": "/api/bridge/{script_id}/events",
+    "validate": "/api/bridge/{script_id}/events:validate",
+    "token": "/bridge/{script_id}/token",
+    "snippet": "/bridge/{script_id}.js",
+}
+_SERVER_ERROR: Final = 500
+_propagator = TraceContextTextMapPropagator()
+
+
+class _TraceIds(RandomIdGenerator):
+    """A trace that begins here goes by the id that the request's answer names."""
+
+    chosen = 0
+
+    def generate_trace_id(self) -> int:
+        return self.chosen
+
+    def is_trace_id_random(self) -> bool:
+        return False
+
+
+class RequestSpan(NamedTuple):
+    """A request's span, and the ids that name it."""
+
+    span: Span
+    ids: RequestIds
+
+    def end(self, status: int, error_code: str) -> None:
+        """Ends it with what was answered."""
+        self.span.set_attribute("http.response.status_code", status)
+        if error_code:
+            self.span.set_attribute("bridge.error_code", error_code)
+        if status >= _SERVER_ERROR:
+            # What the client did wrong is no error of this side.
+            self.span.set_attribute("error.type", error_code or str(status))
+            self.span.set_status(Status(StatusCode.ERROR))
+        self.span.end()
+
+
+class RequestSpans:
+    """Makes the spans: under the client's own span if it sent one, else where OTEL_TRACES_SAMPLER says so."""
+
+    def __init__(self, provider: TracerProvider) -> None:
+        self._trace_ids = provider.id_generator = _TraceIds()
+        self._tracer = provider.get_tracer("ghostlink-bridge", product_version())
+
+    def begin(
+        self, method: str, route: str, script_id: str, headers: Mapping[bytes, bytes], ids: RequestIds
+    ) -> RequestSpan:
+        """The span of a request that has just come in; the ids are then those of the span."""
+        theirs = headers.get(TRACEPARENT.encode()) == ids.traceparent
+        parent = Context()
+        if theirs:
+            parent = _propagator.extract({TRACEPARENT: ids.traceparent.decode()}, parent)
+        else:
+            self._trace_ids.chosen = int(ids.traceparent.split(b"-")[1], 16)
+        path = _PATHS[route]
+        span = self._tracer.start_span(
+            f"{method} {path}",
+            parent,
+            SpanKind.SERVER,
+            {
+                "http.request.method": method,
+                "http.route": path,
+                "bridge.script_id": script_id,
+                "bridge.request_id": ids.request_id.decode(),
+            },
+        )
+        context = span.get_span_context()
+        named = f"00-{format_trace_id(context.trace_id)}-{format_span_id(context.span_id)}-{context.trace_flags:02x}"
+        return RequestSpan(span, ids._replace(traceparent=named.encode()))

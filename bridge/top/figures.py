@@ -1,0 +1,147 @@
+"""The figures of one look at Postgres and Kafka, and the rates between two."""
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from schemas.brake import BrakeState
+from schemas.errors import EnvironmentUnfit, SinkUnavailable
+from schemas.gate import Verdict, WindowSums, judge_window
+from schemas.settings import Settings
+from sinks.activity import Activity, read_activity
+from sinks.backlog import Backlog, read_backlog
+from sinks.brake import brake_state
+from sinks.gate import window_sums
+from sinks.offsets_admin import StoredOffset, stored_offsets
+from streams.retry import tier_labels
+
+
+class Look(NamedTuple):
+    """What was found at a moment of the monotonic clock, in seconds."""
+
+    at: float
+    activity: Activity
+    offsets: list[StoredOffset]
+    backlog: Backlog
+    windows: list[WindowSums]
+    brake: BrakeState
+
+
+class WorkerFigures(NamedTuple):
+    """One worker: its partitions, its lanes and those at work, and how many attempts a second it settles."""
+
+    worker: str
+    partitions: int
+    lanes: int
+    busy: int
+    per_second: float
+
+
+class TierFigures(NamedTuple):
+    """One retry tier: what waits, what of it is past its time, and by how many seconds at most."""
+
+    tier: str
+    waiting: int
+    due: int
+    longest_due_seconds: float
+
+
+class Figures(NamedTuple):
+    """What is shown; rates are a second's. `lag` is in records by topic, `held` says why partitions are not read."""
+
+    per_second: dict[str, float]
+    lag: dict[str, int]
+    held: dict[str, str]
+    workers: list[WorkerFigures]
+    tiers: list[TierFigures]
+    dead_letters: dict[str, int]
+    replays: dict[str, int]
+    windows: list[tuple[WindowSums, Verdict]]
+    brake: BrakeState
+
+
+async def look(settings: Settings) -> Look:
+    """Looks once; raises EnvironmentUnfit that says which service is away."""
+    try:
+        activity, offsets, backlog, windows, brake = await asyncio.gather(
+            read_activity(settings.dsn, settings.group),
+            stored_offsets(settings),
+            read_backlog(settings.dsn, settings.group),
+            window_sums(settings.dsn, settings.seconds("gate_window")),
+            brake_state(settings.dsn, settings.group),
+        )
+    except SinkUnavailable as error:
+        raise EnvironmentUnfit(
+            f"Postgres does not answer: {error}; start it, or correct BRIDGE_DATABASE_URL"
+        ) from error
+    return Look(time.monotonic(), activity, offsets, backlog, windows, brake)
+
+
+def figures(before: Look, now: Look, settings: Settings) -> Figures:
+    """The figures of the second look, with the rates since the first."""
+    seconds = max(now.at - before.at, 1e-3)
+    settled: Counter[str] = Counter()
+    by_worker: Counter[str] = Counter()
+    for source, counts in now.activity.counts.items():
+        # A partition that was not there before has settled nothing that is known of.
+        then = before.activity.counts.get(source, counts)
+        for name in ("normalized", "retried", "dropped"):
+            grown = max(0, getattr(counts, name) - getattr(then, name))
+            settled[name] += grown
+            by_worker[counts.worker] += grown
+    lag: Counter[str] = Counter()
+    for one in now.offsets:
+        lag[one.topic] += one.lag or 0
+    return Figures(
+        per_second={name: count / seconds for name, count in settled.items()},
+        lag=dict(lag),
+        held={f"{one.topic}:{one.partition}": one.held for one in now.offsets if one.held},
+        workers=_workers(now, {worker: count / seconds for worker, count in by_worker.items()}),
+        tiers=_tiers(now.backlog, tier_labels(settings), settings.retry_delays),
+        dead_letters={one.dropped_reason: one.open for one in now.backlog.dead_letters},
+        replays={one.state: one.replays for one in now.backlog.replays},
+        windows=[(sums, judge_window(sums, settings.gate_limits)) for sums in now.windows],
+        brake=now.brake,
+    )
+
+
+def _workers(now: Look, per_second: dict[str, float]) -> list[WorkerFigures]:
+    partitions = Counter(counts.worker for counts in now.activity.counts.values())
+    lanes = now.activity.lanes
+    found = []
+    for worker in sorted(partitions):
+        # A worker that has ended leaves its name on its partitions until another takes them, and no session.
+        own = next((one for one in lanes if worker and worker.startswith(one.worker)), None)
+        of_lanes = (own.lanes, own.busy) if own else (0, 0)
+        found.append(WorkerFigures(worker or "nobody", partitions[worker], *of_lanes, per_second.get(worker, 0.0)))
+    return found
+
+
+def _tiers(backlog: Backlog, tier_of: Callable[[str, int], str], labels: tuple[str, ...]) -> list[TierFigures]:
+    tiers = {label: TierFigures(label, 0, 0, 0.0) for label in labels}
+    for one in backlog.retries:
+        tier = tiers[tier_of(one.error_class, one.retry_count)]
+        tiers[tier.tier] = TierFigures(
+            tier.tier,
+            tier.waiting + one.waiting,
+            tier.due + one.overdue,
+            max(tier.longest_due_seconds, one.overdue_seconds if one.overdue else 0.0),
+        )
+    return list(tiers.values())
+
+
+def document(found: Figures) -> dict[str, Any]:
+    """The same for programs."""
+    return {
+        "per_second": {name: round(rate, 1) for name, rate in found.per_second.items()},
+        "lag": found.lag,
+        "held": found.held,
+        "workers": [one._asdict() for one in found.workers],
+        "retry_tiers": [one._asdict() for one in found.tiers],
+        "dead_letters_open": found.dead_letters,
+        "replays": found.replays,
+        "windows": [sums._asdict() | verdict.model_dump() for sums, verdict in found.windows],
+        "brake": {"engaged": found.brake.engaged, "released": found.brake.released, "reason": found.brake.reason},
+    }

@@ -1,0 +1,78 @@
+"""The figures as tables: those that need somebody first, and no more rows than people read."""
+
+from typing import Any
+
+from rich import box
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from bridge.cli.tables import printable
+from bridge.top.figures import Figures
+
+MOST_ROWS = 8
+
+
+def screen(found: Figures, *, window: str, trouble: str = "") -> RenderableType:
+    """All of it; `trouble` says why the figures are not new."""
+    parts: list[RenderableType] = []
+    if trouble:
+        parts.append(Text(f"not renewed: {printable(trouble)}", style="bold red"))
+    parts += [Text(line, style=style) for line, style in _headlines(found)]
+    parts += [_workers(found), _retries(found), _windows(found, window)]
+    return Group(*parts)
+
+
+def _headlines(found: Figures) -> list[tuple[str, str]]:
+    rates = "  ".join(f"{name} {found.per_second.get(name, 0.0):,.1f}" for name in ("normalized", "retried", "dropped"))
+    lag = "  ".join(f"{topic} {count:,}" for topic, count in found.lag.items() if count) or "none"
+    letters = "  ".join(f"{reason} {count:,}" for reason, count in found.dead_letters.items()) or "none"
+    brake = found.brake
+    word = f"ON: {printable(brake.reason)}" if brake.engaged else "released" if brake.released else "off"
+    lines = [
+        (f"a second: {rates}", ""),
+        (f"lag in records: {lag}", ""),
+        (f"dead letters open: {letters}", ""),
+        (f"brake: {word}", "bold red" if brake.engaged else "yellow" if brake.released else ""),
+    ]
+    if found.replays:
+        lines.append(("replays: " + "  ".join(f"{state} {count}" for state, count in found.replays.items()), ""))
+    lines += [(f"held: {place}: {printable(why)}", "red") for place, why in sorted(found.held.items())[:MOST_ROWS]]
+    return lines
+
+
+def _table(title: str, *columns: str) -> Table:
+    table = Table(*columns, title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+    for column in table.columns[1:]:
+        column.justify = "right"
+    return table
+
+
+def _workers(found: Figures) -> Table:
+    table = _table("workers", "worker", "partitions", "lanes", "at work", "attempts/s")
+    for one in sorted(found.workers, key=lambda one: -one.per_second)[:MOST_ROWS]:
+        table.add_row(printable(one.worker), *_numbers(one.partitions, one.lanes, one.busy), f"{one.per_second:,.1f}")
+    return table
+
+
+def _retries(found: Figures) -> Table:
+    table = _table("retries", "tier", "waiting", "due", "longest due")
+    for one in found.tiers:
+        longest = f"{one.longest_due_seconds:,.0f} s" if one.due else ""
+        table.add_row(one.tier, *_numbers(one.waiting, one.due), longest)
+    return table
+
+
+def _windows(found: Figures, window: str) -> Table:
+    columns = ("target", "processed", "normalized", "retried", "dropped", "duplicates", "verdict")
+    table = _table(f"the last {window}", *columns)
+    # The total, then what fails, then what is busiest.
+    rows = sorted(found.windows, key=lambda one: (one[0].target != "total", one[1].passed, -one[0].processed))
+    for sums, verdict in rows[:MOST_ROWS]:
+        word = Text("pass") if verdict.passed else Text("FAIL", style="bold red")
+        table.add_row(sums.target, *_numbers(*sums[1:]), word)
+    return table
+
+
+def _numbers(*numbers: Any) -> list[str]:
+    return [f"{number:,}" for number in numbers]
