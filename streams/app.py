@@ -10,7 +10,7 @@ import shutil
 import socket
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -43,12 +43,24 @@ _ACKNOWLEDGED_SECONDS = 10.0
 log = structlog.get_logger(__name__)
 
 
+class App(faust.App):
+    """Faust's app, which drains before it stops: its own clients may wait long for a Kafka that does not answer."""
+
+    drain: Callable[[], Awaitable[None]] | None = None
+
+    async def on_stop(self) -> None:
+        """Called first when the app is told to stop."""
+        if self.drain is not None:
+            await self.drain()
+        await super().on_stop()
+
+
 def create_app(settings: Settings) -> faust.App:
     """The app of these settings: the batch worker as a service, the alert agent on the gate's topic, and /metrics.
 
     No event passes through Faust's own consumer: it commits past what an agent fails on.
     """
-    app = faust.App(
+    app = App(
         f"{settings.group}-control",
         broker=[f"kafka://{server}" for server in settings.brokers.split(",")],
         broker_credentials=_credentials(settings),
@@ -80,8 +92,20 @@ def create_app(settings: Settings) -> faust.App:
     return app
 
 
-def _add_worker(app: faust.App, settings: Settings) -> Callable[[], Worker | None]:
+def _add_worker(app: App, settings: Settings) -> Callable[[], Worker | None]:
     started: list[Worker] = []
+    drained: list[Worker] = []
+
+    async def drain() -> None:
+        if drained == started:
+            return
+        drained.extend(started)
+        failed = True
+        try:
+            await started[0].stop()
+            failed = started[0].failed.done() and started[0].failed.exception() is not None
+        finally:
+            end_without_rest(1 if failed else 0, partial(shutil.rmtree, app.conf.datadir, ignore_errors=True))
 
     class BatchWorker(Service):
         """The data path. Its failure is the process's failure: nothing is skipped, a restart goes on."""
@@ -101,12 +125,10 @@ def _add_worker(app: faust.App, settings: Settings) -> Callable[[], Worker | Non
                 await asyncio.shield(self.worker.failed)
 
         async def on_stop(self) -> None:
-            if self.worker is not None:
-                await self.worker.stop()
-                failed = self.worker.failed.done() and self.worker.failed.exception() is not None
-                end_without_rest(1 if failed else 0, partial(shutil.rmtree, app.conf.datadir, ignore_errors=True))
+            await drain()
 
     app.service(BatchWorker)
+    app.drain = drain
     return lambda: started[0] if started else None
 
 

@@ -13,7 +13,7 @@ from schemas.settings import Settings
 from streams.garbage import search_rarely
 
 # Faust stops its own clients within seconds, or never: its consumer's thread can die on a Kafka that is away.
-REST_SECONDS = 15.0
+REST_SECONDS = 10.0
 
 
 def end_without_rest(code: int, cleanup: Callable[[], None]) -> None:

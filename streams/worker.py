@@ -32,6 +32,7 @@ from streams.source import KafkaSource, make_consumer
 from streams.watchdog import Watchdog
 
 HOUSE_SECONDS = 3600.0
+_CLIENT_SECONDS = 5.0
 
 log = structlog.get_logger(__name__)
 
@@ -106,10 +107,14 @@ class Worker(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka's bas
 
     async def _stop_clients(self) -> None:
         for client in (self._consumer, self._producer):
-            try:
-                await client.stop()
-            except (KafkaError, OSError) as error:
+            stopping = asyncio.ensure_future(client.stop())
+            # To cancel it would take as long: its stop swallows that.
+            done, _ = await asyncio.wait([stopping], timeout=_CLIENT_SECONDS)
+            error = stopping.exception() if done else TimeoutError(f"Kafka took longer than {_CLIENT_SECONDS:g} s")
+            if isinstance(error, KafkaError | OSError):
                 log.warning("client_not_stopped_cleanly", error=str(error))
+            elif error is not None:
+                raise error
 
     async def on_partitions_revoked(self, _revoked: set[KafkaPartition]) -> None:
         await self._lanes.end(self._settings.seconds("revoke_budget"))

@@ -1,0 +1,49 @@
+"""Told to end while Kafka does not answer: the worker drains what it can and ends within the grace that it is given."""
+
+import asyncio
+import signal
+import time
+
+from faults.servers import Servers
+from support.command import start
+from support.servers import stack_directory
+from support.settled import environment_of, prepare, produce, settings_for
+from support.wait import wait_until
+
+from schemas.settings import Settings
+from sinks.migrate import migrate
+from sinks.postgres import connection
+
+MOST_SECONDS = 45.0
+"""Kubernetes and the compose file give a minute, after which it is killed."""
+
+
+async def settled(settings: Settings) -> bool:
+    async with connection(settings.dsn, "test") as conn:
+        return bool(await conn.fetchval("SELECT count(*) FROM bridge_event_raw"))
+
+
+async def test_a_worker_is_told_to_end_while_kafka_is_frozen() -> None:
+    """Kafka takes connections and answers nothing: Faust's own clients would wait for their time-outs first."""
+    with stack_directory() as directory:
+        servers = Servers(directory)
+        try:
+            await servers.start()
+            settings = settings_for(servers.kafka, servers.database_url, "drain.")
+            await migrate(settings.dsn)
+            await prepare(settings)
+            await produce(settings, [b"{"])
+            with start("worker", settings=environment_of(settings), quiet=True) as worker:
+                await wait_until(lambda: settled(settings), budget_seconds=60, describe="an event settled")
+                servers.signal("kafka", signal.SIGSTOP)
+                try:
+                    began = time.monotonic()
+                    worker.terminate()
+                    code = await asyncio.to_thread(worker.wait, 120)
+                    seconds = time.monotonic() - began
+                finally:
+                    servers.signal("kafka", signal.SIGCONT)
+        finally:
+            servers.stop()
+    assert code == 0
+    assert seconds < MOST_SECONDS, seconds
