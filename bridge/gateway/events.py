@@ -10,13 +10,13 @@ from bridge.gateway.access import Grant, admit
 from bridge.gateway.answer import JSON_TYPE, Answer
 from bridge.gateway.elements import LINES_TYPES, Element, Elements, identify, split
 from bridge.gateway.idempotency import idempotency_key
-from bridge.gateway.ids import uuid7s
 from bridge.gateway.problems import Code, Problem
 from bridge.gateway.publisher import Delivery, HeaderList
 from bridge.gateway.request import Request
 from bridge.gateway.services import Services
 from bridge.publish.lines import MAX_LINE_BYTES
 from schemas import headers as names
+from schemas.uuid7 import uuid7s
 from sinks import metrics
 
 _ACCEPTED: Final = metrics.GATEWAY_EVENTS.labels("accepted")

@@ -13,11 +13,11 @@ from bridge.gateway.body import ClientGone
 from bridge.gateway.cors import cors_headers, preflight
 from bridge.gateway.events import post_events
 from bridge.gateway.ids import RequestIds, request_ids
+from bridge.gateway.issue_token import post_token
 from bridge.gateway.problems import Code, Problem
 from bridge.gateway.request import Request, address_of, script_route
 from bridge.gateway.services import Services
 from bridge.gateway.snippet import get_snippet
-from bridge.gateway.token import post_token
 from bridge.gateway.validate import post_validate
 from schemas.errors import BridgeError
 from schemas.settings import Settings
