@@ -9,6 +9,7 @@ import asyncio
 import json
 import logging
 import signal
+import subprocess
 import sys
 import time
 from collections import Counter
@@ -103,7 +104,8 @@ class Producing:
     async def carry_out(self, seconds: float, say: Callable[[str], None]) -> None:
         """Sends everything within so many seconds, with the faults in between, and judges."""
         await asyncio.to_thread(self._gateway.start)
-        worker = start("worker", settings=environment_of(self._settings), quiet=True)
+        # It may start while the broker is away.
+        worker = start("worker", settings=environment_of(self._settings, BRIDGE_START_TIMEOUT="60s"), quiet=True)
         try:
             began = time.monotonic()
             try:
@@ -117,7 +119,7 @@ class Producing:
                 return
             self.figures["sent within s"] = round(time.monotonic() - began, 1)
             say("all is sent; the worker drains")
-            await self._judge()
+            await self._judge(worker)
         finally:
             worker.terminate()
             await asyncio.to_thread(worker.wait, 60)
@@ -173,7 +175,7 @@ class Producing:
         await self._until(lambda: self._unanswered >= before + POSTERS)
         await asyncio.to_thread(self._gateway.start)
 
-    async def _judge(self) -> None:
+    async def _judge(self, worker: "subprocess.Popen[bytes]") -> None:
         """Reads Kafka and Postgres by itself."""
         accepted = set[str]().union(*(poster.accepted for poster in self._posters))
         taken = set(self._taken)
@@ -181,7 +183,7 @@ class Producing:
         copies = Counter(records)
         self._found("accepted with 202, and not in Kafka", accepted - copies.keys())
         self._found("taken by the client, and not in Kafka", taken - copies.keys())
-        rows = await self._settled(copies.total())
+        rows = await self._settled(copies.total(), worker)
         self._found("in Kafka, and without a row", copies.keys() - rows.keys())
         self._found("with more than one row", {one for one, count in rows.items() if count > 1})
         self._found("with a row, and never sent", rows.keys() - copies.keys())
@@ -205,12 +207,13 @@ class Producing:
         if ids:
             self.problems.append(f"{len(ids)} {what}, such as {sorted(ids)[:3]}")
 
-    async def _settled(self, records: int) -> Counter[str]:
+    async def _settled(self, records: int, worker: "subprocess.Popen[bytes]") -> Counter[str]:
         """The rows by event, once the worker has settled so many records."""
         conn = await asyncpg.connect(self._settings.dsn)
         try:
 
             async def all_settled() -> bool:
+                assert worker.poll() is None, f"the worker ended with {worker.returncode}"
                 query = "SELECT (SELECT count(*) FROM bridge_event) + (SELECT count(*) FROM bridge_event_raw)"
                 return bool(await conn.fetchval(query) >= records)
 

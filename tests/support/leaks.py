@@ -70,7 +70,8 @@ class Watch:
         """Notes the secrets in it, so far as to be found."""
         for match in self._secret.finditer(said):
             line = said[said.rfind(b"\n", 0, match.start()) + 1 : match.start()][-200:]
-            self._found.append(f"{where}: {line.decode(errors='replace')}{match[0][:6].decode(errors='replace')}…")
+            told = self._secret.sub(b"***", where.encode() + b": " + line) + match[0][:6] + "…".encode()
+            self._found.append(told.decode(errors="replace"))
 
     def follow(self, where: str, file: BinaryIO, process: "subprocess.Popen[Any]") -> None:
         """Reads the file as it grows."""
