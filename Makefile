@@ -18,7 +18,7 @@ COMPILE = $(UV) pip compile --quiet --universal --python-version 3.11 --generate
 	--no-emit-index-url --no-annotate --no-header
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo up test test-alerts test-browser lint format bench wheel-test faults mutants churn lock
+.PHONY: help install demo up test test-alerts test-browser test-openapi lint format bench wheel-test faults gateway-faults mutants churn lock
 
 help: ## List the targets
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-18s %s\n", $$1, $$2 }'
@@ -35,7 +35,10 @@ up: install ## Run Kafka, Postgres and a worker on this machine until Ctrl-C
 
 test: install ## Run the tests (ARGS=tests/unit for some of them, PROCESSES=0 for one after another)
 	$(PYTHON_BIN) -m pytest -n $(PROCESSES) --dist worksteal --ignore=tests/wheel --ignore=tests/browser \
-		--ignore=tests/alerts/test_live.py $(ARGS)
+		--ignore=tests/alerts/test_live.py --ignore=tests/integration/test_gateway_openapi.py $(ARGS)
+
+test-openapi: install ## Hold the gateway against its own OpenAPI document, by schemathesis, a minute or two
+	$(PYTHON_BIN) -m pytest tests/integration/test_gateway_openapi.py -q $(ARGS)
 
 test-alerts: install ## Hold the alerts against the running product, ten minutes of health and real faults (SHORT=1: three)
 	$(PYTHON_BIN) -m pytest tests/alerts/test_live.py $(if $(SHORT),-k 'well or refuses or tenth') $(ARGS)
@@ -61,6 +64,9 @@ test-browser: install ## Try the browser snippet and the producers' pages, with 
 
 faults: install ## Break everything under load by a seeded plan, and prove that nothing is lost or counts twice
 	@PYTHONPATH=tests:. $(PYTHON_BIN) -m faults --seed $(SEED) --seeds $(SEEDS) --events $(EVENTS) --seconds $(SECONDS) $(ARGS)
+
+gateway-faults: install ## Kill broker and gateway while EVENTS are posted and sent by the Python client: no 202 was false
+	@PYTHONPATH=tests:. $(PYTHON_BIN) -m faults.producers --events $(EVENTS) $(ARGS)
 
 mutants: install ## Take each mechanism out of a copy, one by one: the tests must notice (ARGS='--only token,chain')
 	@PYTHONPATH=tests:. $(PYTHON_BIN) -m mutants $(ARGS)

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import msgspec
 
 from schemas.settings import Settings
+from schemas.uuid7 import uuid7
 from sinks.kafka import make_producer
 
 SITES = 50
@@ -31,7 +32,7 @@ def records(count: int, seed: int) -> Iterator[tuple[bytes, bytes]]:
         if recent and rng.random() < DUPLICATES:
             site, event_id = recent[rng.randrange(len(recent))]
         else:
-            site, event_id = rng.randint(1, SITES), _uuid7(start_ms + index // 50, rng)
+            site, event_id = rng.randint(1, SITES), uuid7(start_ms + index // 50, rng.randbytes)
             if len(recent) < 10_000:
                 recent.append((site, event_id))
             else:
@@ -63,11 +64,6 @@ def _event(site: int, event_id: str, start_ms: int, index: int, rng: random.Rand
     if kind == "purchase":
         event |= {"value": round(rng.random() * 100, 2), "currency": "eur"}
     return event
-
-
-def _uuid7(milliseconds: int, rng: random.Random) -> str:
-    head, tail = f"{milliseconds:012x}", f"{rng.getrandbits(76):019x}"
-    return f"{head[:8]}-{head[8:]}-7{tail[:3]}-8{tail[3:6]}-{tail[6:18]}"
 
 
 async def publish(settings: Settings, count: int, seed: int) -> int:

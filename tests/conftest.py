@@ -1,13 +1,16 @@
-"""Fixtures of every suite: the servers, a migrated database and a topic prefix for each test."""
+"""What every suite has: servers, a migrated database and a topic prefix for each test; and no secret gets out."""
 
 import secrets
 from collections.abc import Iterator
 
 import pytest
 from support.databases import create_database, drop_database, run_apart
+from support.leaks import hear_everything, pytest_runtest_makereport
 from support.servers import SERVERS, given_addresses
 
 from bridge.stack import StackAddresses
+
+__all__ = ["pytest_runtest_makereport"]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -21,7 +24,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Refuses a run that lacks the addresses of given servers before it collects anything."""
+    """Listens to all that is said; refuses a run that lacks the addresses of given servers before it collects anything."""
+    if hasattr(config, "workerinput") or not config.getoption("numprocesses", None):
+        hear_everything()
     if config.getoption("--stack") == "external":
         given_addresses()
 

@@ -36,7 +36,7 @@ def demo(
         Path | None, typer.Option("--dir", help="Keep the stack's data here; a temporary directory if left out.")
     ] = None,
 ) -> None:
-    """Send a known mix of events through a real Kafka, worker and Postgres, and compare what comes out.
+    """Send a known mix of events through a real gateway, Kafka, worker and Postgres, and compare what comes out.
 
     Good events, duplicates, broken JSON, violations, scripts that are registered too late and scripts that never are.
     Ends with 0 if the audit balances and every figure is as the mix says, 1 if not.
@@ -64,11 +64,11 @@ def _run(home: Path, events: int, seed: int) -> DemoResult:
     with stack as addresses:
         settings = own_settings(addresses, retry_delays=_RETRY_DELAYS, max_retries=len(_RETRY_DELAYS), metrics_port=0)
         mix = Mix(events, seed, time.time_ns() // 1_000_000)
-        return run(_play(settings, mix, home / "logs" / "worker.log"))
+        return run(_play(settings, mix, home / "logs"))
 
 
-async def _play(settings: Settings, mix: Mix, log: Path) -> DemoResult:
-    return await Scenario(settings, mix, log, say).run()
+async def _play(settings: Settings, mix: Mix, logs: Path) -> DemoResult:
+    return await Scenario(settings, mix, logs, say).run()
 
 
 @contextmanager
@@ -101,6 +101,7 @@ def _show(found: DemoResult) -> None:
     table = Table("what", "result")
     table.columns[1].justify = "right"
     table.add_row("in", f"{found.events:,}")
+    table.add_row("  of these through the gateway", f"{found.by_http:,}")
     table.add_row("normalised", f"{outcome.normalized:,}")
     table.add_row("  of these healed by a retry", f"{outcome.healed:,}")
     for reason, count in outcome.dropped.items():

@@ -20,7 +20,7 @@ from sinks.topics_admin import apply_topics
 
 _SCRIPT, _SITE, _ORG = "demo", 1, 1
 _EVENT = (
-    '{"event_id":"first","site_id":1,"script_id":"demo","event_type":"page_view","occurred_at":\'$(date +%s000)\','
+    '{"event_id":"first","event_type":"page_view","occurred_at":\'$(date +%s000)\','
     '"url":"https://shop.example.com/?utm_source=me"}'
 )
 
@@ -49,6 +49,7 @@ async def _serve(settings: Settings, addresses: StackAddresses, directory: Path)
         processes = [WorkerProcess(environment), WorkerProcess(environment, command=listening)]
         try:
             await asyncio.gather(*(one.start() for one in processes))
+            await processes[-1].listening(port)
             result(_welcome(addresses, directory, port))
             endings = [asyncio.create_task(one.ended()) for one in processes]
             await asyncio.wait(endings, return_when=asyncio.FIRST_COMPLETED)
@@ -76,9 +77,8 @@ In another terminal:
 export BRIDGE_KAFKA_BOOTSTRAP_SERVERS={shlex.quote(addresses.kafka)}
 export BRIDGE_DATABASE_URL={shlex.quote(addresses.database_url)}
 
-echo '{_EVENT}' | {program} produce -
 KEY=$({program} script token create {_SCRIPT})
-curl -H "Authorization: Bearer $KEY" http://{LOOPBACK}:{port}/api/bridge/{_SCRIPT}/events -d '{{"event_type":"click","occurred_at":'$(date +%s000)'}}'
+curl -H "Authorization: Bearer $KEY" http://{LOOPBACK}:{port}/api/bridge/{_SCRIPT}/events -d '{_EVENT}'
 {program} audit
 {program} script add SCRIPT_ID --site-id N
 

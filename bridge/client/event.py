@@ -1,7 +1,6 @@
 """From a mapping to the bytes of one event: an id and a time of its own, within the bounds that the stream keeps."""
 
 import json
-import os
 import time
 import uuid
 from collections.abc import Mapping
@@ -10,6 +9,7 @@ from decimal import Decimal
 from typing import Any, Final, NamedTuple
 
 from schemas.errors import InvalidInput
+from schemas.uuid7 import uuid7
 
 MAX_EVENT_BYTES: Final = 64 * 1024
 MAX_EVENT_ID: Final = 128
@@ -21,13 +21,6 @@ class Event(NamedTuple):
 
     event_id: str
     body: bytes
-
-
-def uuid7(epoch_ms: int) -> str:
-    """A UUIDv7: the time in milliseconds, then 74 random bits."""
-    bits = int.from_bytes(os.urandom(10), "big")
-    high = (epoch_ms & (1 << 48) - 1) << 80 | 7 << 76 | (bits >> 62 & 0xFFF) << 64
-    return str(uuid.UUID(int=high | 2 << 62 | bits & (1 << 62) - 1))
 
 
 def make_event(fields: Mapping[str, Any]) -> Event:

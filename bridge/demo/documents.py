@@ -1,9 +1,10 @@
 """Documents of events as web sites send them: pages, clicks, forms and purchases, in both schema versions."""
 
-import uuid
 from datetime import UTC, datetime, timedelta, timezone
 from random import Random
 from typing import Any, Final, NamedTuple
+
+from schemas.uuid7 import uuid7
 
 Document = dict[str, Any]
 
@@ -51,12 +52,6 @@ def org_of(site_id: int) -> int:
     return (site_id - 1) // _SITES_PER_ORG + 1
 
 
-def uuid7(epoch_ms: int, random: Random) -> str:
-    """A UUIDv7 of that time in milliseconds since the epoch, its random bits from the given source."""
-    bits = (epoch_ms << 80) | (7 << 76) | (random.getrandbits(12) << 64) | (2 << 62) | random.getrandbits(62)
-    return str(uuid.UUID(int=bits))
-
-
 def written_time(epoch_ms: int, random: Random) -> str | int:
     """The instant as producers write it: milliseconds since the epoch, or RFC 3339 in some time zone."""
     if random.random() < 0.5:
@@ -69,7 +64,7 @@ def make_document(script: DemoScript, occurred_ms: int, random: Random) -> Docum
     """A sound event of that script, which occurred at that time in milliseconds since the epoch."""
     names = random.choice(_TYPES)
     document: Document = {
-        "event_id": uuid7(occurred_ms, random),
+        "event_id": uuid7(occurred_ms, random.randbytes),
         "site_id": script.site_id,
         "script_id": script.script_id,
         "event_type": random.choice(names),

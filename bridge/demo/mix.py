@@ -7,11 +7,12 @@ from enum import StrEnum
 from random import Random
 from typing import Any, Final, NamedTuple
 
-from bridge.demo.documents import SITES, DemoScript, Document, make_document, org_of, uuid7
+from bridge.demo.documents import SITES, DemoScript, Document, make_document, org_of
 from bridge.demo.flaws import encode, pick_invalid, pick_violation
 from schemas.errors import InvalidInput
 from schemas.headers import EVENT_ID, REQUEST_ID, SCRIPT_ID, SITE_ID, TRACEPARENT
 from schemas.reasons import DroppedReason
+from schemas.uuid7 import uuid7
 
 SPREAD_MS: Final = 60_000
 """The events occurred within this long before the start time."""
@@ -45,6 +46,9 @@ SHARES: Final[Mapping[Kind, float]] = {
 """How much of the mix is of each kind; the rest is good."""
 
 
+_FROM_PAGES: Final = (Kind.GOOD, Kind.DUPLICATE, Kind.INVALID)
+
+
 class MixRecord(NamedTuple):
     """One record to be published, and what it was made to be."""
 
@@ -52,6 +56,13 @@ class MixRecord(NamedTuple):
     value: bytes | None
     headers: Headers
     kind: Kind
+    script_id: str
+
+    @property
+    def from_a_page(self) -> bool:
+        """Whether a page sends it, through the gateway: the rest are programs that write to Kafka themselves."""
+        # What the gateway would fill in, or refuse with its script, would not be what the record was made to be.
+        return self.kind in _FROM_PAGES and bool(self.value) and not self.headers
 
 
 class Expectation(NamedTuple):
@@ -136,7 +147,8 @@ class Mix:
 
     def _record(self, kind: Kind, occurred_ms: int, random: Random) -> MixRecord:
         scripts = {Kind.LATE: self.late_scripts, Kind.UNKNOWN: self.unknown_scripts}.get(kind, self.scripts)
-        document = make_document(random.choice(scripts), occurred_ms, random)
+        script = random.choice(scripts)
+        document = make_document(script, occurred_ms, random)
         key: bytes | None = f"{document['site_id']}:{document['event_id']}".encode()
         headers = _headers(random)
         if kind is Kind.INVALID:
@@ -149,7 +161,7 @@ class Mix:
             value = encode(document)
             if random.random() < 0.02:
                 key = None
-        return MixRecord(key, value, headers, kind)
+        return MixRecord(key, value, headers, kind, script.script_id)
 
 
 def _headers(random: Random) -> Headers:
@@ -178,6 +190,6 @@ def _duplicate(near: deque[MixRecord], far: list[MixRecord], random: Random) -> 
         value += b" "
     headers = record.headers
     if random.random() < 0.2:
-        headers = [*headers, (REQUEST_ID, uuid7(0, random).encode())]
+        headers = [*headers, (REQUEST_ID, uuid7(0, random.randbytes).encode())]
     key = None if random.random() < 0.1 else record.key
-    return MixRecord(key, value, headers, Kind.DUPLICATE)
+    return MixRecord(key, value, headers, Kind.DUPLICATE, record.script_id)

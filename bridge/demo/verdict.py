@@ -14,10 +14,12 @@ class DemoResult:
     events: int
     seconds: float
     outcome: Outcome
+    by_http: int
     balanced: bool
     audit_problems: list[str] = field(default_factory=list)
     differences: list[str] = field(default_factory=list)
     worker_exit_code: int = 0
+    gateway_exit_code: int = 0
 
     @property
     def events_per_second(self) -> int:
@@ -31,8 +33,9 @@ class DemoResult:
         found += [TargetError(target="audit", reason=line) for line in self.audit_problems]
         if not self.balanced and not self.audit_problems:
             found.append(TargetError(target="audit", reason="not balanced"))
-        if self.worker_exit_code:
-            found.append(TargetError(target="worker", reason=f"drained with exit code {self.worker_exit_code}, not 0"))
+        for target, code in (("worker", self.worker_exit_code), ("gateway", self.gateway_exit_code)):
+            if code:
+                found.append(TargetError(target=target, reason=f"drained with exit code {code}, not 0"))
         return found
 
 
@@ -62,6 +65,7 @@ def counters(result: DemoResult) -> dict[str, object]:
         "failed_total": len(problems),
         "errors": problems,
         "events_total": result.events,
+        "through_gateway_total": result.by_http,
         "normalized_total": outcome.normalized,
         "healed_total": outcome.healed,
         "dropped_total": sum(outcome.dropped.values()),

@@ -4,14 +4,18 @@ import asyncio
 import os
 import re
 import sys
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from bridge.stack.ports import LOOPBACK
 from bridge.stack.process import decisive_line
 from schemas.errors import BridgeError
 
 _KEEPER = Path(__file__).with_name("keeper.py")
 _DRAIN_SECONDS = 45.0
+_START_SECONDS = 60.0
+_LOOK_SECONDS = 0.1
 _TELLING = re.compile(r"error|critical", re.IGNORECASE)
 
 
@@ -53,6 +57,23 @@ class WorkerProcess:
         """Raises WorkerDied with the reason if it has ended."""
         if self._process is not None and (code := self._process.returncode) is not None:
             raise WorkerDied(f"the {self._command[0]} ended with exit code {code}{self._last_words()}")
+
+    async def listening(self, port: int) -> None:
+        """Waits until it takes connections on this port of loopback; raises WorkerDied if it ends, or never does."""
+        deadline = time.monotonic() + _START_SECONDS
+        while True:
+            self.check()
+            try:
+                _, writer = await asyncio.open_connection(LOOPBACK, port)
+            except OSError:
+                if time.monotonic() > deadline:
+                    raise WorkerDied(
+                        f"the {self._command[0]} does not listen after {_START_SECONDS:g} s{self._last_words()}"
+                    ) from None
+                await asyncio.sleep(_LOOK_SECONDS)
+            else:
+                writer.close()
+                return
 
     async def ended(self) -> None:
         """Waits until it has ended."""

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Final, NamedTuple, Protocol
 from urllib.parse import parse_qs
 
-from bridge.gateway.ingest_tokens import Tokens
+from bridge.gateway.ingest_tokens import IngestTokens
 from bridge.http.problems import Code, Problem
 from schemas.api_key import PREFIX, ApiKey, read_key
 from schemas.registry import Registry, Script
@@ -66,7 +66,9 @@ def allowed_origin(producers: Producers, script_id: str, headers: Mapping[bytes,
     return origin
 
 
-def admit(producers: Producers, tokens: Tokens, script_id: str, headers: Mapping[bytes, bytes], query: bytes) -> Grant:
+def admit(
+    producers: Producers, tokens: IngestTokens, script_id: str, headers: Mapping[bytes, bytes], query: bytes
+) -> Grant:
     """Whether the request may send events of this script; raises Problem."""
     script = known_script(producers, script_id)
     given = headers.get(b"authorization")

@@ -14,10 +14,10 @@ from bridge.gateway.request import Request
 from bridge.gateway.services import Services
 from bridge.http.answer import JSON_TYPE, Answer
 from bridge.http.body import WHOLE_BODY
-from bridge.http.ids import uuid7s
 from bridge.http.problems import Code, Problem
 from bridge.publish.lines import MAX_LINE_BYTES
 from schemas import headers as names
+from schemas.uuid7 import uuid7s
 from sinks import metrics
 
 _ACCEPTED: Final = metrics.GATEWAY_EVENTS.labels("accepted")

@@ -1,4 +1,4 @@
-"""Ingest tokens of browsers: short-lived, signed, and good for one script from one origin."""
+"""Ingest tokens of browsers, signed and checked: short-lived, and good for one script from one origin."""
 
 import base64
 import binascii
@@ -31,7 +31,7 @@ class _Claims(msgspec.Struct):
 _claims = msgspec.json.Decoder(_Claims).decode
 
 
-class Tokens:
+class IngestTokens:
     """Issues and checks tokens; `now` is in seconds since the epoch. All processes that share the secret agree."""
 
     def __init__(self, secret: str, ttl_seconds: float, now: Callable[[], float]) -> None:

@@ -4,7 +4,7 @@ import time
 
 from bridge.gateway.health import needs_of_gateway
 from bridge.gateway.idempotency import Idempotency
-from bridge.gateway.ingest_tokens import Tokens
+from bridge.gateway.ingest_tokens import IngestTokens
 from bridge.gateway.publisher import Publisher
 from bridge.http.body import BodyLimits, Room
 from bridge.http.limits import Buckets
@@ -24,7 +24,9 @@ class Services:
         self.settings = settings
         self.producers = ProducerRegistry(settings.dsn, refresh_seconds=settings.seconds("registry_refresh"))
         self.publisher = Publisher(settings)
-        self.tokens = Tokens(settings.secret_key.get_secret_value(), settings.seconds("gateway_token_ttl"), time.time)
+        self.tokens = IngestTokens(
+            settings.secret_key.get_secret_value(), settings.seconds("gateway_token_ttl"), time.time
+        )
         self.body = BodyLimits(settings.gateway_max_body_bytes, settings.seconds("gateway_body_timeout"))
         self.room = Room(settings.gateway_max_bytes_in_flight)
         self.idempotency = Idempotency(settings.seconds("gateway_idempotency_ttl"), time.monotonic)

@@ -13,10 +13,10 @@ from bridge.gateway.publisher import HeaderList
 from bridge.gateway.request import Request
 from bridge.gateway.services import Services
 from bridge.http.answer import JSON_TYPE, Answer
-from bridge.http.ids import uuid7s
 from schemas import headers as names
 from schemas.reasons import ERRORS
 from schemas.record import Provenance
+from schemas.uuid7 import uuid7
 from streams.decode import decode
 from streams.normalize import normalize
 from streams.rejection import Rejection
@@ -40,7 +40,7 @@ async def _judge_all(services: Services, request: Request) -> Answer:
     for index, value in enumerate(elements.values):
         headers = shared
         if identify(value).missing:
-            headers = [*shared, (names.EVENT_ID, uuid7s(1, now_ms)[0].encode())]
+            headers = [*shared, (names.EVENT_ID, uuid7(now_ms).encode())]
         results.append({"index": index} | _judged(services, value, headers, now_ms))
         if index % _EVENTS_A_TURN == _EVENTS_A_TURN - 1:
             await asyncio.sleep(0)

@@ -1,9 +1,8 @@
-"""Ids: of the request and its trace, taken or made, and UUIDv7 for events that have none."""
+"""Ids of the request and its trace, taken or made."""
 
 import random
 import re
 from collections.abc import Mapping
-from os import urandom
 from typing import NamedTuple
 
 _ID = re.compile(rb"[A-Za-z0-9._:/+=@-]{1,128}")
@@ -45,14 +44,3 @@ def request_ids(headers: Mapping[bytes, bytes]) -> RequestIds:
     # Neither may be all zeros.
     trace = b"%032x" % (_bits(128) or 1) if known is None else known[1]
     return RequestIds(request_id, trace_id or b"trace-" + trace, b"00-%b-%016x-01" % (trace, _bits(64) or 1))
-
-
-def uuid7s(count: int, now_ms: int) -> list[str]:
-    """So many UUIDs of version 7 of this millisecond since the epoch."""
-    head = f"{now_ms:012x}"
-    head = f"{head[:8]}-{head[8:]}-7"
-    tail = urandom(10 * count).hex()
-    return [
-        f"{head}{one[:3]}-{'89ab'[int(one[3], 16) & 3]}{one[4:7]}-{one[7:19]}"
-        for one in (tail[start : start + 20] for start in range(0, len(tail), 20))
-    ]

@@ -2,9 +2,10 @@
 
 import asyncio
 import gzip
+import re
 import resource
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
 import httpx
@@ -17,6 +18,9 @@ from schemas.settings import Settings
 EVENTS = "/api/bridge/s1/events"
 MEGABYTE = 1024 * 1024
 IDLE = 2000
+AT_ONCE = 40
+MOST_MORE_MB = 100
+BOMB = gzip.compress(b"\0" * (100 * MEGABYTE), mtime=0)
 
 
 @pytest.fixture
@@ -29,7 +33,7 @@ async def running(settings: Settings, key: str, tmp_path: Path) -> AsyncIterator
         before = found.memory_mb()
         yield found
         await served(found, key)
-        assert found.memory_mb() < before + 100
+        assert found.memory_mb(most=True) < before + MOST_MORE_MB
 
 
 async def served(found: Gateway, key: str) -> None:
@@ -93,6 +97,15 @@ async def test_large_headers_are_refused(running: Gateway, key: str, lines: byte
         answer = await answer_of(reader)
         # Whoever goes on sending may not get to read it.
         assert answer == b"" or b"headers_too_large" in answer or b"invalid_header" in answer
+    assert await refused(running, "headers_too_large", "invalid_header") == 1
+
+
+async def refused(found: Gateway, *codes: str) -> int:
+    """How many requests were refused so, whoever sent them."""
+    async with httpx.AsyncClient(base_url=found.url) as client:
+        figures = (await client.get("/metrics")).text
+    counts = re.findall(r'bridge_gateway_rejected_total\{error_code="(\w+)",script="\w+"\} (\d+)', figures)
+    return sum(int(count) for code, count in counts if code in codes)
 
 
 async def test_a_slow_body_gets_408(running: Gateway, key: str) -> None:
@@ -115,16 +128,110 @@ async def test_a_hundred_megabytes_are_not_read(running: Gateway, key: str, anno
         writer.write(head(key, length) + b"\r\n")
         chunk = b"x" * 65536 if announced else b"10000\r\n" + b"x" * 65536 + b"\r\n"
         ending = asyncio.create_task(answer_of(reader))
-        for _ in range(1600):
-            if ending.done() or writer.is_closing():
-                break
-            writer.write(chunk)
-            try:
-                await asyncio.wait_for(writer.drain(), 5)
-            except (ConnectionError, TimeoutError):
-                break
+        written = await pour(writer, chunk, ending)
         answer = await ending
         assert answer == b"" or b"body_too_large" in answer
+        # What it reads of it so that the answer is seen, and what the system holds on the way.
+        assert written < 25 * MEGABYTE
+
+
+async def pour(writer: asyncio.StreamWriter, chunk: bytes, ending: "asyncio.Task[bytes]") -> int:
+    """Writes a hundred megabytes of such chunks, or as much as is taken; how much that was."""
+    for number in range(1600):
+        if ending.done() or writer.is_closing():
+            return number * len(chunk)
+        writer.write(chunk)
+        try:
+            await asyncio.wait_for(writer.drain(), 5)
+        except (ConnectionError, TimeoutError):
+            return number * len(chunk)
+    return 1600 * len(chunk)
+
+
+async def one_slow_body(found: Gateway, key: str) -> None:
+    async with raw_connection(found.address) as (reader, writer):
+        writer.write(head(key, "content-length: 900000") + b"\r\n" + b"x" * 100_000)
+        assert b" 408 " in await answer_of(reader)
+
+
+async def one_endless_body(found: Gateway, key: str) -> None:
+    async with raw_connection(found.address) as (reader, writer):
+        writer.write(head(key, "transfer-encoding: chunked") + b"\r\n")
+        ending = asyncio.create_task(answer_of(reader))
+        await pour(writer, b"10000\r\n" + b"x" * 65536 + b"\r\n", ending)
+        await ending
+
+
+async def one_bomb(found: Gateway, key: str) -> None:
+    async with httpx.AsyncClient(base_url=found.url, timeout=30) as client:
+        answer = await client.post(EVENTS, content=BOMB, headers=bearer(key) | {"content-encoding": "gzip"})
+        assert answer.json()["error_code"] in ("body_too_large", "overloaded")
+
+
+async def one_large_header(found: Gateway, key: str) -> None:
+    async with raw_connection(found.address) as (reader, writer):
+        writer.write(head(key) + b"x-large: " + b"x" * MEGABYTE)
+        await answer_of(reader)
+
+
+@pytest.mark.parametrize("one", [one_slow_body, one_endless_body, one_bomb, one_large_header])
+async def test_many_at_once_keep_nobody_out(
+    running: Gateway, key: str, one: Callable[[Gateway, str], Awaitable[None]]
+) -> None:
+    """Memory stays bounded at its peak, and while they try another client is served."""
+    attack = asyncio.gather(*(one(running, key) for _ in range(AT_ONCE)))
+    while not attack.done():
+        await served(running, key)
+        await asyncio.wait([attack], timeout=0.1)
+    await attack
+
+
+async def test_connections_and_requests_are_bounded(settings: Settings, key: str, tmp_path: Path) -> None:
+    """What is beyond is turned away at once, and told to come again."""
+    bounds = {"gateway_max_connections": 8, "gateway_max_requests": 2}
+    with gateway(settings, tmp_path / "log", **bounds) as found:
+        idle = await asyncio.gather(*(asyncio.open_connection(*found.address) for _ in range(8)))
+        async with raw_connection(found.address) as (reader, _):
+            assert b"overloaded" in await answer_of(reader)
+        for _, writer in idle[2:]:
+            writer.close()
+        # Two requests that are in hand for as long as their bodies are not whole.
+        for _, writer in idle[:2]:
+            writer.write(head(key, "content-length: 1000") + b"\r\n")
+        async with httpx.AsyncClient(base_url=found.url, timeout=5) as client:
+
+            async def third() -> httpx.Response | None:
+                answer = await client.post(EVENTS, content=b"{}", headers=bearer(key))
+                return answer if answer.status_code == 503 else None
+
+            answer = await wait_until(third, budget_seconds=8, describe="the third request to be turned away")
+        assert isinstance(answer, httpx.Response)
+        assert answer.json()["error_code"] == "overloaded"
+        assert answer.headers["retry-after"] == "1"
+        for _, writer in idle[:2]:
+            writer.close()
+
+
+async def test_bodies_are_held_within_their_bound(settings: Settings, key: str, tmp_path: Path) -> None:
+    """By what they announce: no byte of the one too many is waited for."""
+    with gateway(settings, tmp_path / "log", gateway_max_bytes_in_flight=1024 * 1024) as found:
+        async with raw_connection(found.address) as (_, first), raw_connection(found.address) as (reader, second):
+            first.write(head(key, "content-length: 600000") + b"\r\n")
+            await wait_until(
+                lambda: in_hand(found, 600_000), budget_seconds=8, describe="the first body's bytes to be counted"
+            )
+            second.write(head(key, "content-length: 600000") + b"\r\n")
+            assert b"overloaded" in await asyncio.wait_for(reader.readuntil(b"}"), 5)
+        async with raw_connection(found.address) as (reader, third):
+            third.write(head(key, f"content-length: {2 * MEGABYTE}") + b"\r\n")
+            assert b"body_too_large" in await asyncio.wait_for(reader.readuntil(b"}"), 5)
+
+
+async def in_hand(found: Gateway, size: int) -> bool:
+    """Whether bodies of so many bytes are."""
+    async with httpx.AsyncClient(base_url=found.url) as client:
+        figures = (await client.get("/metrics")).text
+    return f'bridge_gateway_bytes_in_flight{{what="bodies"}} {size}.0' in figures
 
 
 @pytest.mark.parametrize("length", ["9" * 400, "-1", "1e3", "5, 5", "0x10"])
@@ -144,10 +251,9 @@ async def test_two_lengths_smuggle_nothing(running: Gateway, key: str) -> None:
 
 async def test_bombs_and_nesting(running: Gateway, settings: Settings, key: str) -> None:
     """What inflates beyond the bound is refused; what nests too deep is the stream's to refuse."""
-    bomb = gzip.compress(b"\0" * (100 * MEGABYTE), mtime=0)
     deep = b'[{"event_id":"deep","properties":' + b"[" * 1100 + b"]" * 1100 + b'},{"event_id":"b"}]'
     async with httpx.AsyncClient(base_url=running.url, timeout=20) as client:
-        refused = await client.post(EVENTS, content=bomb, headers=bearer(key) | {"content-encoding": "gzip"})
+        refused = await client.post(EVENTS, content=BOMB, headers=bearer(key) | {"content-encoding": "gzip"})
         assert (refused.status_code, refused.json()["error_code"]) == (413, "body_too_large")
         taken = await client.post(EVENTS, content=deep, headers=bearer(key))
         assert (taken.status_code, taken.json()["accepted"]) == (202, 2)
@@ -181,9 +287,4 @@ async def test_a_client_that_hangs_up_leaves_nothing_behind(running: Gateway, ke
             writer.write(head(key, "content-length: 900000") + b"\r\n" + b"x" * 1000)
             await writer.drain()
 
-    async def nothing_left() -> bool:
-        async with httpx.AsyncClient(base_url=running.url) as client:
-            figures = (await client.get("/metrics")).text
-        return 'bridge_gateway_bytes_in_flight{what="bodies"} 0.0' in figures
-
-    await wait_until(nothing_left, budget_seconds=20, describe="no bytes in hand")
+    await wait_until(lambda: in_hand(running, 0), budget_seconds=20, describe="no bytes in hand")

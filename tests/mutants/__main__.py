@@ -14,7 +14,8 @@ from pathlib import Path
 from support.servers import DATABASE_VARIABLE, KAFKA_VARIABLE, embedded
 
 from bridge.stack import StackAddresses
-from mutants.catalogue import MUTANTS, Mutant
+from mutants.catalogue import MUTANTS
+from mutants.mutant import Mutant
 from mutants.workshop import Workshop
 
 FAILED, PASSED = 1, 0

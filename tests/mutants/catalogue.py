@@ -1,6 +1,7 @@
 """Each mechanism that a guarantee stands on, how it is taken out, and the tests that notice."""
 
-from typing import NamedTuple
+from mutants import producers
+from mutants.mutant import Mutant
 
 CONTRACT = "tests/contract"
 FENCING = "tests/integration/test_fencing.py"
@@ -8,16 +9,6 @@ LANE = "tests/unit/streams/test_lane.py"
 RETRY_LANE = "tests/unit/streams/test_retry_lane.py"
 SETTLING = f"{CONTRACT}/test_sink.py"
 SWEEPER = "tests/integration/test_sweeper.py"
-
-
-class Mutant(NamedTuple):
-    """The product without one mechanism: each text of `edits` stands in exactly one place of it and is replaced."""
-
-    name: str
-    without: str
-    edits: tuple[tuple[str, str], ...]
-    tests: tuple[str, ...]
-
 
 MUTANTS = [
     Mutant(
@@ -355,4 +346,5 @@ MUTANTS = [
         (("for one in hosts if is_local(one)})", "for one in hosts if not one})"),),
         ("tests/unit/schemas/test_production.py",),
     ),
+    *producers.MUTANTS,
 ]

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from mutants.catalogue import MUTANTS, Mutant
+from mutants.catalogue import MUTANTS
+from mutants.mutant import Mutant
 from mutants.workshop import ROOT, mutated, sources
 
 PAGE = ROOT / "docs" / "faults.md"

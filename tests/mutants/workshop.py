@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from mutants.catalogue import Mutant
+from mutants.mutant import Mutant
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ("schemas", "sinks", "streams", "bridge")
@@ -13,12 +13,12 @@ _NEEDED = (*PACKAGES, "tests", "docs", "pyproject.toml")
 
 
 def sources(root: Path = ROOT) -> dict[Path, str]:
-    """The product's own files, by path: Python and SQL."""
+    """The product's own files, by path: Python, SQL and the browser snippet."""
     return {
         path: path.read_text()
         for package in PACKAGES
         for path in sorted((root / package).rglob("*"))
-        if path.suffix in (".py", ".sql")
+        if path.suffix in (".py", ".sql", ".js")
     }
 
 

@@ -7,9 +7,10 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
+from typing import Any
 
 import httpx
 from aiokafka import AIOKafkaConsumer, ConsumerRecord
@@ -46,10 +47,10 @@ class Gateway:
             self.process.send_signal(number)
         return self.process.wait(seconds)
 
-    def memory_mb(self) -> float:
-        """Its resident memory."""
+    def memory_mb(self, *, most: bool = False) -> float:
+        """Its resident memory, or the most that it ever had."""
         status = Path(f"/proc/{self.process.pid}/status").read_text()
-        return int(status.partition("VmRSS:")[2].split()[0]) / 1024
+        return int(status.partition("VmHWM:" if most else "VmRSS:")[2].split()[0]) / 1024
 
 
 @contextmanager
@@ -102,8 +103,8 @@ def body(*events: object) -> bytes:
     return json.dumps(list(events)).encode()
 
 
-async def raw_records(settings: Settings) -> list[ConsumerRecord]:
-    """All records of the raw topic now, by partition and offset."""
+async def raw_records(settings: Settings, kept: Callable[[ConsumerRecord], Any] = lambda record: record) -> list[Any]:
+    """All records of the raw topic now, by partition and offset, or what is kept of each."""
     partitions = await partitions_of(settings, [settings.topics.raw])
     consumer = AIOKafkaConsumer(
         bootstrap_servers=settings.brokers, enable_auto_commit=False, group_id=None, auto_offset_reset="earliest"
@@ -112,15 +113,15 @@ async def raw_records(settings: Settings) -> list[ConsumerRecord]:
     try:
         consumer.assign(partitions)
         ends = await consumer.end_offsets(partitions)
-        found: list[ConsumerRecord] = []
+        found: list[tuple[int, int, Any]] = []
 
         async def whole() -> bool:
             for batch in (await consumer.getmany(timeout_ms=200)).values():
-                found.extend(batch)
+                found.extend((record.partition, record.offset, kept(record)) for record in batch)
             return all([await consumer.position(one) >= end for one, end in ends.items()])
 
         await wait_until(whole, budget_seconds=60, describe=lambda: f"the raw topic, have {len(found)}")
-        return sorted(found, key=lambda one: (one.partition, one.offset))
+        return [one for *_, one in sorted(found, key=lambda one: one[:2])]
     finally:
         await consumer.stop()
 

@@ -34,6 +34,11 @@ class RestartedGateway:
         """Drains."""
         self._end(None)
 
+    def memory_mb(self) -> float:
+        """Of the one that runs."""
+        assert self._gateway is not None, "start() comes first"
+        return self._gateway.memory_mb()
+
     def _end(self, signal: int | None) -> None:
         if self._gateway is not None:
             try:

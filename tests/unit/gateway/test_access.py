@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from bridge.gateway.access import admit, allowed_origin, origin_of
-from bridge.gateway.ingest_tokens import Tokens
+from bridge.gateway.ingest_tokens import IngestTokens
 from bridge.http.problems import Code, Problem
 from schemas.api_key import ApiKey, make_key
 from schemas.registry import Registry, Script
@@ -55,15 +55,15 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def tokens(clock: Clock) -> Tokens:
-    return Tokens("a secret of some length", 900, clock)
+def tokens(clock: Clock) -> IngestTokens:
+    return IngestTokens("a secret of some length", 900, clock)
 
 
 def bearer(credential: str) -> dict[bytes, bytes]:
     return {b"authorization": b"Bearer " + credential.encode()}
 
 
-def code_of(tokens: Tokens, headers: dict[bytes, bytes], script: str = "shop", query: bytes = b"") -> Code:
+def code_of(tokens: IngestTokens, headers: dict[bytes, bytes], script: str = "shop", query: bytes = b"") -> Code:
     with pytest.raises(Problem) as caught:
         admit(Known(), tokens, script, headers, query)
     told = f"{caught.value} {caught.value.detail}"
@@ -71,14 +71,14 @@ def code_of(tokens: Tokens, headers: dict[bytes, bytes], script: str = "shop", q
     return caught.value.code
 
 
-def test_a_key_of_the_script_may_send(tokens: Tokens) -> None:
+def test_a_key_of_the_script_may_send(tokens: IngestTokens) -> None:
     """From anywhere; its origin is nobody's word."""
     granted = admit(Known(), tokens, "shop", bearer(GOOD.text) | {b"origin": b"https://evil.example"}, b"")
 
     assert (granted.script.site_id, granted.origin) == (1, None)
 
 
-def test_a_token_of_the_script_and_origin_may_send(tokens: Tokens) -> None:
+def test_a_token_of_the_script_and_origin_may_send(tokens: IngestTokens) -> None:
     """In the header, or in the query for a beacon."""
     token = tokens.issue("shop", SHOP).text
     origin = {b"origin": SHOP.encode()}
@@ -88,12 +88,12 @@ def test_a_token_of_the_script_and_origin_may_send(tokens: Tokens) -> None:
     assert admit(Known(), tokens, "shop", {b"referer": SHOP.encode() + b"/page?x"} | bearer(token), b"").origin == SHOP
 
 
-def test_each_refusal_has_its_code(tokens: Tokens, clock: Clock) -> None:
+def test_each_refusal_has_its_code(tokens: IngestTokens, clock: Clock) -> None:
     """One reason, one code: that is what operators count by."""
     token = tokens.issue("shop", SHOP).text
     from_shop = {b"origin": SHOP.encode()}
     claims, _, signature = token.partition(".")
-    other_key = Tokens("another secret", 900, clock).issue("shop", SHOP).text
+    other_key = IngestTokens("another secret", 900, clock).issue("shop", SHOP).text
     forged = [
         token[:-1] + ("A" if token[-1] != "A" else "B"), claims, f"{claims}.", f".{signature}", other_key, "nonsense", "e30.e30",
         GOOD.text[:-1] + "0", "sk_x", f"sk_{'0' * 12}_{'0' * 64}", "x" * 100_000,
@@ -118,7 +118,7 @@ def test_each_refusal_has_its_code(tokens: Tokens, clock: Clock) -> None:
     assert code_of(tokens, bearer(token) | from_shop) is Code.TOKEN_EXPIRED
 
 
-def test_an_origin_that_left_the_list_takes_its_tokens_along(tokens: Tokens) -> None:
+def test_an_origin_that_left_the_list_takes_its_tokens_along(tokens: IngestTokens) -> None:
     """They are refused at once, not when they expire."""
     token = tokens.issue("shop", BLOG).text
 

@@ -1,11 +1,10 @@
 """Ids of requests and events: what a client gives is taken only where it can do no harm."""
 
 import re
-import uuid
 
 import pytest
 
-from bridge.http.ids import request_ids, uuid7s
+from bridge.http.ids import request_ids
 
 TRACE = b"0af7651916cd43dd8448eb211c80319c"
 PARENT = b"00-" + TRACE + b"-b7ad6b7169203331-01"
@@ -53,14 +52,3 @@ def test_what_could_harm_is_replaced(bad: bytes) -> None:
 def test_a_malformed_traceparent_is_replaced(bad: bytes) -> None:
     """As the W3C's recommendation asks."""
     assert request_ids({b"traceparent": bad}).traceparent != bad
-
-
-def test_uuids_are_of_version_7() -> None:
-    """Of their millisecond, and all different."""
-    found = uuid7s(1000, 1_760_000_000_123)
-
-    assert len(set(found)) == 1000
-    for text in found:
-        one = uuid.UUID(text)
-        assert (str(one), one.version, one.variant) == (text, 7, uuid.RFC_4122)
-        assert one.int >> 80 == 1_760_000_000_123

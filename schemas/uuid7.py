@@ -1,0 +1,20 @@
+"""UUIDv7 as RFC 9562 has it: ids in the order of time, for events and requests that bear none."""
+
+from collections.abc import Callable
+from os import urandom
+
+
+def uuid7s(count: int, epoch_ms: int, random_bytes: Callable[[int], bytes] = urandom) -> list[str]:
+    """So many, all of that millisecond since the epoch."""
+    head = f"{epoch_ms:012x}"
+    head = f"{head[:8]}-{head[8:]}-7"
+    tail = random_bytes(10 * count).hex()
+    return [
+        f"{head}{one[:3]}-{'89ab'[int(one[3], 16) & 3]}{one[4:7]}-{one[7:19]}"
+        for one in (tail[start : start + 20] for start in range(0, len(tail), 20))
+    ]
+
+
+def uuid7(epoch_ms: int, random_bytes: Callable[[int], bytes] = urandom) -> str:
+    """One."""
+    return uuid7s(1, epoch_ms, random_bytes)[0]

@@ -1,0 +1,65 @@
+"""The gateway held against its own OpenAPI document by a stranger: no server error, and no answer that it doesn't name."""
+
+import asyncio
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import httpx
+import pytest
+from support.gateway import ORIGIN, gateway
+from support.programs import environment
+
+from schemas.settings import Settings
+from sinks.registry_admin import add_script
+
+EXAMPLES = 40
+# Most requests are for a script that exists, with its key; the rest of the world is made up.
+CONFIGURATION = """
+seed = 20
+headers = {{ Authorization = "Bearer {key}", Origin = "{origin}" }}
+parameters = {{ script_id = {{ dictionary = "scripts", probability = 0.9 }} }}
+[dictionaries.scripts]
+values = ["s1"]
+[generation]
+max-examples = {examples}
+database = "none"
+[checks]
+# The stream is the judge of events: what breaks the document's schema of one is accepted, and dead-lettered.
+negative_data_rejection.enabled = false
+# What is not there, or another script's, is refused although it fits the schema.
+positive_data_acceptance.enabled = false
+# Kafka may be slow on a slow machine; this is the one refusal of the server's that says so.
+not_a_server_error.expected-statuses = ["2xx", "3xx", "4xx", "503"]
+"""
+
+
+@pytest.mark.timeout(300)
+async def test_no_answer_is_undocumented(settings: Settings, key: str, tmp_path: Path) -> None:
+    """By schemathesis: sound and broken requests of every route, examples, limits of each parameter, and chance."""
+    await add_script(settings.dsn, "s1", 1, origins=[ORIGIN])
+    configuration = tmp_path / "schemathesis.toml"
+    configuration.write_text(CONFIGURATION.format(key=key, origin=ORIGIN, examples=EXAMPLES))
+    unlimited = {"gateway_script_events_per_second": 0, "gateway_address_requests_per_second": 0}
+    with gateway(settings, tmp_path / "log", **unlimited) as running:
+        words = ["--config-file", str(configuration), "--no-color", "run", f"{running.url}/openapi.json"]
+        done = await asyncio.to_thread(
+            subprocess.run,
+            [Path(sys.executable).with_name("schemathesis"), *words],
+            cwd=tmp_path,
+            env=environment(),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=280,
+        )
+        async with httpx.AsyncClient(base_url=running.url) as client:
+            figures = (await client.get("/metrics")).text
+
+    assert done.returncode == 0, f"{done.stdout[-20_000:]}\n{done.stderr[-2_000:]}"
+    # It was not turned away at the door: of every route something was taken, or it proves little.
+    for route, status in (("events", 202), ("validate", 200), ("token", 200), ("snippet", 200)):
+        found = re.search(rf'bridge_gateway_requests_total{{route="{route}",status="{status}"}} (\d+)', figures)
+        assert found, figures
+        assert int(found[1]) >= 5

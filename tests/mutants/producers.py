@@ -1,0 +1,350 @@
+"""The mechanisms on the way of events into Kafka: the browser snippet's, the gateway's bounds, the Python client's spool."""
+
+from mutants.mutant import Mutant
+
+SNIPPET = "tests/browser/test_snippet.py"
+MANNERS = "tests/browser/test_snippet_manners.py"
+RETRY = "tests/browser/test_snippet_retry.py"
+HOSTILE = "tests/integration/test_gateway_hostile.py"
+BOUNDS = "tests/unit/gateway/test_bounds.py"
+PUBLISHER = "tests/unit/gateway/test_publisher.py"
+SPOOL = "tests/unit/client/test_spool.py"
+CLIENT = "tests/unit/client/test_client.py"
+
+SNIPPETS = [
+    Mutant(
+        "snippet-lock",
+        "the lock by which one tab at a time sends",
+        (("navigator.locks ? navigator.locks.request(prefix + 'send', sendAll) : sendAll()", "sendAll()"),),
+        (f"{SNIPPET}::test_tabs_share_one_queue",),
+    ),
+    Mutant(
+        "snippet-sent",
+        "the word to other tabs of what was sent",
+        (("    await forgetOthers();\n", ""),),
+        (f"{SNIPPET}::test_what_another_tab_has_sent_is_known_at_once",),
+    ),
+    Mutant(
+        "snippet-lets-go",
+        "the end of its locks when a page is left",
+        (("    held.forEach((release) => release());\n", ""),),
+        (f"{RETRY}::test_a_page_that_comes_back_sends_as_before",),
+    ),
+    Mutant(
+        "snippet-wait",
+        "the note of what Retry-After asks for, which holds for all tabs",
+        (("    if (asked > 0) write(WAIT, '' + (Date.now() + ms));\n", ""),),
+        (f"{SNIPPET}::test_too_much_is_sent_when_the_gateway_says",),
+    ),
+    Mutant(
+        "snippet-asked-bound",
+        "the bound of what Retry-After may ask for",
+        ((" || 0, LONGEST_ASKED);", " || 0, 1e15);"), ("Date.now(), LONGEST_ASKED);", "Date.now(), 1e15);")),
+        (f"{RETRY}::test_what_is_asked_for_is_kept_within_reason",),
+    ),
+    Mutant(
+        "snippet-backoff",
+        "the growth of its pauses",
+        (("2 ** failures++", "2"),),
+        (f"{RETRY}::test_it_tries_later_each_time",),
+    ),
+    Mutant(
+        "snippet-jitter",
+        "chance in its pauses",
+        ((" * (1 + Math.random()) / 2;", ";"),),
+        (f"{RETRY}::test_it_tries_later_each_time",),
+    ),
+    Mutant(
+        "snippet-time-out",
+        "the end of a post that is not answered",
+        (("    setTimeout(() => aborter.abort(), POST_TIMEOUT);\n", ""),),
+        (f"{RETRY}::test_an_answer_that_never_comes_is_not_waited_for",),
+    ),
+    Mutant(
+        "snippet-online",
+        "the try when the browser is online again",
+        (("  listen(window, 'online', () => { failures = 0; schedule(0); });\n", ""),),
+        (f"{SNIPPET}::test_offline_events_wait",),
+    ),
+    Mutant(
+        "snippet-opt-out",
+        "the look at the visitor's choice before something is tracked",
+        (("      if (optedOut()) return;\n", ""),),
+        (f"{MANNERS}::test_opting_out_ends_it",),
+    ),
+    Mutant(
+        "snippet-forgets",
+        "the end of the queue when a visitor opts out",
+        (("      queued().forEach(drop);\n", ""),),
+        (f"{MANNERS}::test_opting_out_ends_it",),
+    ),
+    Mutant(
+        "snippet-wish",
+        "the page's word on whether the browser's wish is respected",
+        (("respected.includes('dnt') && navigator", "navigator"),),
+        (f"{MANNERS}::test_the_browsers_wish_is_respected_where_the_page_says_so",),
+    ),
+    Mutant(
+        "snippet-token-time",
+        "the look at a token's own end",
+        (("return kept?.until > Date.now() && kept;", "return kept;"),),
+        (f"{SNIPPET}::test_an_expired_token_is_renewed",),
+    ),
+    Mutant(
+        "snippet-token-refused",
+        "another token for one that the gateway refuses",
+        (("      remove(TOKEN);\n      return again", "      return again"),),
+        (f"{SNIPPET}::test_an_expired_token_is_renewed",),
+    ),
+    Mutant(
+        "snippet-number-bound",
+        "the bound of how many events are queued",
+        (("count >= MOST_EVENTS || ", ""),),
+        (f"{MANNERS}::test_the_queue_is_bounded",),
+    ),
+    Mutant(
+        "snippet-size-bound",
+        "the bound of how much is queued",
+        ((" || count && total > MOST_CHARACTERS", ""),),
+        (f"{MANNERS}::test_the_queue_is_bounded",),
+    ),
+    Mutant(
+        "snippet-event-bound",
+        "the bound of one event",
+        (("      if (size(text) > LONGEST_EVENT) throw 'the event is too large';\n", ""),),
+        (f"{MANNERS}::test_nothing_is_thrown_into_the_page",),
+    ),
+    Mutant(
+        "snippet-full-storage",
+        "memory in the place of a storage that takes nothing",
+        (("() => { memory[key] = text; }", "() => {}"),),
+        (f"{MANNERS}::test_a_poor_browser_still_sends",),
+    ),
+    Mutant(
+        "snippet-nonsense",
+        "the look whether what is queued is an event",
+        (("      if (text[0] != '{') { drop(key); continue; }\n", ""),),
+        (f"{MANNERS}::test_nothing_is_thrown_into_the_page",),
+    ),
+    Mutant(
+        "snippet-beacon",
+        "the beacon of a page that is left",
+        (("    leaving = true;\n    beacon();\n", "    leaving = true;\n"),),
+        (f"{SNIPPET}::test_a_page_that_is_left_sends_by_beacon",),
+    ),
+    Mutant(
+        "snippet-beacon-kept",
+        "the place in the queue of what a beacon took along",
+        (("batch.keys.forEach((key) => mine.delete(key));", "batch.keys.forEach(drop);"),),
+        (f"{SNIPPET}::test_a_page_that_is_left_sends_by_beacon",),
+    ),
+    Mutant(
+        "snippet-shown-again",
+        "the way back from a page that was left",
+        (("  listen(window, 'pageshow', () => { leaving = false; schedule(0); });\n", ""),),
+        (f"{RETRY}::test_a_page_that_comes_back_sends_as_before",),
+    ),
+    Mutant(
+        "snippet-hidden",
+        "the sending when a page is hidden",
+        (("() => { if (document.visibilityState == 'hidden') flush(); }", "() => {}"),),
+        (f"{SNIPPET}::test_a_page_that_is_hidden_sends_at_once",),
+    ),
+    Mutant(
+        "snippet-keepalive",
+        "requests that outlive a hidden page",
+        (("document.visibilityState == 'hidden' && size(body) < KEEPALIVE_BYTES", "false"),),
+        (f"{SNIPPET}::test_a_page_that_is_hidden_sends_at_once",),
+    ),
+    Mutant(
+        "snippet-cut",
+        "the halving of a refused batch",
+        (("      mostEvents = batch.keys.length >> 1;\n", ""),),
+        (f"{RETRY}::test_a_batch_that_is_too_large_is_cut",),
+    ),
+    Mutant(
+        "snippet-refused-alone",
+        "the end of an event that is refused alone",
+        (("if (!answer.ok && !refused) return pause(answer);", "if (!answer.ok) return pause(answer);"),),
+        (f"{RETRY}::test_an_event_that_nobody_takes_holds_up_no_other",),
+    ),
+]
+
+GATEWAY = [
+    Mutant(
+        "gateway-body-time",
+        "the time that a body may take",
+        (
+            (
+                "asyncio.timeout_at(deadline or asyncio.get_running_loop().time() + self.seconds)",
+                "asyncio.timeout_at(None)",
+            ),
+        ),
+        (f"{HOSTILE}::test_a_slow_body_gets_408",),
+    ),
+    Mutant(
+        "gateway-announced",
+        "the refusal of a body by its own word",
+        (("if len(length) > 15 or int(length) > self.most_bytes:", "if len(length) > 15:"),),
+        (f"{HOSTILE}::test_bodies_are_held_within_their_bound",),
+    ),
+    Mutant(
+        "gateway-inflate",
+        "the bound of what is inflated",
+        (("inflater.decompress(body, left + 1)", "inflater.decompress(body)"),),
+        (f"{HOSTILE}::test_bombs_and_nesting",),
+    ),
+    Mutant(
+        "gateway-header-bytes",
+        "the bound of headers",
+        (
+            ("        if self._said_bytes > self.most_header_bytes:", "        if self._said_bytes < 0:"),
+            ("            if self._header_bytes > self.most_header_bytes:", "            if self._header_bytes < 0:"),
+            ("        if len(self.headers) > _MOST_HEADERS:", "        if len(self.headers) < 0:"),
+        ),
+        (f"{HOSTILE}::test_large_headers_are_refused",),
+    ),
+    Mutant(
+        "gateway-header-time",
+        "the time that headers may take",
+        (
+            (
+                "        if self._in_headers and not self.transport.is_closing():\n            self.transport.close()",
+                "        return",
+            ),
+        ),
+        (f"{HOSTILE}::test_headers_that_trickle_are_not_waited_for",),
+    ),
+    Mutant(
+        "gateway-connections",
+        "the bound of connections",
+        (("        if len(self.connections) > self.most_connections:", "        if len(self.connections) < 0:"),),
+        (f"{HOSTILE}::test_connections_and_requests_are_bounded",),
+    ),
+    Mutant(
+        "gateway-requests",
+        "the bound of requests in hand",
+        (("            if self._in_hand > self._most_requests:", "            if self._in_hand < 0:"),),
+        (f"{HOSTILE}::test_connections_and_requests_are_bounded",),
+    ),
+    Mutant(
+        "gateway-bodies",
+        "the bound of all bodies in hand",
+        (("        if self.taken + size > self._most:", "        if self.taken + size < 0:"),),
+        (f"{BOUNDS}::test_bodies_in_hand_are_bounded",),
+    ),
+    Mutant(
+        "gateway-records",
+        "the bound of what waits for Kafka",
+        (
+            (
+                "        if self.bytes_in_flight + size + count * _FRAME_BYTES > self._most_bytes:",
+                "        if size < 0:",
+            ),
+        ),
+        (f"{PUBLISHER}::test_memory_is_bounded",),
+    ),
+    Mutant(
+        "gateway-buckets",
+        "the token buckets",
+        (
+            (
+                "        if lacking > 0:\n            raise Problem(",
+                "        if lacking < 0:\n            raise Problem(",
+            ),
+        ),
+        (f"{BOUNDS}::test_a_bucket_fills_by_its_rate",),
+    ),
+    Mutant(
+        "gateway-stuck-partition",
+        "the refusal at once of what is for a partition that does not answer",
+        (
+            (
+                "        if flying is not None and self._loop.time() - flying.sent_at > self._seconds:",
+                "        if flying is not None and flying.sent_at < 0:",
+            ),
+        ),
+        (f"{PUBLISHER}::test_a_partition_that_does_not_answer_is_refused_at_once",),
+    ),
+    Mutant(
+        "gateway-all-batches",
+        "the wait for every batch that holds an event of the request",
+        (("        return self._left == 0 and self.error is None", "        return self.error is None"),),
+        (f"{PUBLISHER}::test_all_batches_of_a_request_are_waited_for",),
+    ),
+]
+
+CLIENTS = [
+    Mutant(
+        "spool-checksum",
+        "the checksum of a line",
+        (('    if not line.endswith(b"\\n") or checksum != b"%08x" % zlib.crc32(rest):', "    if not checksum:"),),
+        (SPOOL,),
+    ),
+    Mutant(
+        "spool-lock",
+        "the lock on a spool's directory",
+        (("            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)\n", "            pass\n"),),
+        (f"{SPOOL}::test_one_client_at_a_time",),
+    ),
+    Mutant(
+        "spool-bound",
+        "the bound of a spool",
+        (("        if self._bytes + len(line) > self._most_bytes:", "        if self._bytes < 0:"),),
+        (f"{SPOOL}::test_a_full_spool_takes_no_more",),
+    ),
+    Mutant(
+        "spool-half-line",
+        "the removal of a line that a full disk cut short",
+        (("            os.ftruncate(file.fileno(), before)\n            file.seek(before)\n", ""),),
+        (f"{SPOOL}::test_a_full_disk_leaves_no_half_line",),
+    ),
+    Mutant(
+        "spool-order",
+        "the rule that the mark passes over no batch that is still out",
+        (
+            (
+                "        while self._out and id(self._out[0][0]) in self._done:\n            settled, *place = self._out.pop(0)",
+                "        while self._out and self._done:\n            settled, *place = self._out.pop(0)",
+            ),
+        ),
+        (f"{SPOOL}::test_what_was_not_settled_comes_again_after_a_crash",),
+    ),
+    Mutant(
+        "spool-own-segment",
+        "the new segment of each process, behind a torn line",
+        (
+            (
+                'opened = self._path(number).open("xb", buffering=0)',
+                'opened = self._path(max(number - 1, 1)).open("ab", buffering=0)',
+            ),
+        ),
+        (f"{SPOOL}::test_a_torn_tail_is_passed_over",),
+    ),
+    Mutant(
+        "spool-refused",
+        "the note of what the gateway refused",
+        (("                    file.write(lines)\n", "                    assert file\n"),),
+        (f"{SPOOL}::test_refused_events_are_written_down",),
+    ),
+    Mutant(
+        "client-same-batch",
+        "the wait of all batches for what Retry-After asks of one",
+        (("        self._not_before = max(self._not_before, time.monotonic() + wait)\n", ""),),
+        (f"{CLIENT}::test_retry_after_holds_every_batch_back",),
+    ),
+    Mutant(
+        "client-divides",
+        "the halving of a batch that is refused whole",
+        (("_DIVISIBLE: Final = frozenset({400, 413, 422})", "_DIVISIBLE: Final = frozenset({1})"),),
+        (f"{CLIENT}::test_a_bad_event_does_not_take_its_neighbours_along",),
+    ),
+    Mutant(
+        "client-whole-answer",
+        "the look whether a 2xx is the gateway's own",
+        (("        if not isinstance(results, list) or len(results) != len(batch):", "        if results == 7:"),),
+        ("tests/unit/client/test_answers.py::test_a_2xx_that_is_not_the_gateways_proves_nothing",),
+    ),
+]
+
+MUTANTS = [*SNIPPETS, *GATEWAY, *CLIENTS]

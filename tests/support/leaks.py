@@ -1,0 +1,239 @@
+"""Reads whatever processes, logs and answers say while tests run: a secret in it fails the test.
+
+A secret is told by its form (API keys and ingest tokens), or by its value: what Settings or a process is given as one.
+"""
+
+import io
+import os
+import re
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, BinaryIO, NamedTuple
+from urllib.parse import urlsplit
+
+import aiohttp
+import httpx
+import pytest
+from pydantic import SecretStr
+
+from schemas.api_key import PREFIX
+from schemas.settings import Settings
+
+FORMS = rb"%b[0-9a-f]{12}_[0-9a-f]{64}|eyJ[\w-]{20,}\.[\w-]{20,}" % PREFIX.encode()
+LONGEST = 1024
+"""Bytes that are read again with what follows, so that a secret that comes in two pieces is seen."""
+SHORTEST = 12
+"""A value that is shorter, or always the same few letters, may stand anywhere by chance."""
+SECRET_VARIABLES = {
+    f"{prefix}{name.upper()}"
+    for name, field in Settings.model_fields.items()
+    if "SecretStr" in str(field.annotation) or name == "database_url"
+    for prefix in ("BRIDGE_", "GHOSTLINK_")
+}
+
+
+class Followed(NamedTuple):
+    """A file that a process writes to."""
+
+    where: str
+    file: BinaryIO
+    process: "subprocess.Popen[Any]"
+
+
+class Watch:
+    """What is a secret, what is read, and where one was found."""
+
+    def __init__(self) -> None:
+        self._known: set[bytes] = set()
+        self._secret = re.compile(FORMS)
+        self._followed: list[Followed] = []
+        self._found: list[str] = []
+
+    def know(self, secret: str) -> None:
+        """This value, and the password in it if it is a URL, is told to nobody."""
+        with suppress(ValueError):
+            secret = urlsplit(secret).password or ("" if "://" in secret else secret)
+        value = secret.encode()
+        if len(value) >= SHORTEST and len(set(value)) > SHORTEST // 2 and value not in self._known:
+            self._known.add(value)
+            self._secret = re.compile(b"|".join([FORMS, *map(re.escape, self._known)]))
+
+    def know_environment(self, variables: Mapping[str, str]) -> None:
+        """What a process is given."""
+        for name in SECRET_VARIABLES & variables.keys():
+            self.know(variables[name])
+
+    def look(self, where: str, said: bytes) -> None:
+        """Notes the secrets in it, so far as to be found."""
+        for match in self._secret.finditer(said):
+            line = said[said.rfind(b"\n", 0, match.start()) + 1 : match.start()][-200:]
+            told = self._secret.sub(b"***", where.encode() + b": " + line) + match[0][:6] + "…".encode()
+            self._found.append(told.decode(errors="replace"))
+
+    def follow(self, where: str, file: BinaryIO, process: "subprocess.Popen[Any]") -> None:
+        """Reads the file as it grows."""
+        self._followed.append(Followed(where, file, process))
+
+    def look_at_files(self) -> None:
+        """Reads what was written since the last time."""
+        going_on = []
+        for one in self._followed:
+            # Whoever waits for the process says so; to ask here would take its end away from them.
+            ended = one.process.returncode is not None
+            said = one.file.read()
+            self.look(one.where, said)
+            if ended:
+                one.file.close()
+            else:
+                one.file.seek(-min(LONGEST, len(said)), os.SEEK_CUR)
+                going_on.append(one)
+        self._followed = going_on
+
+    def take(self) -> list[str]:
+        """What was found since the last time."""
+        found, self._found = self._found, []
+        return list(dict.fromkeys(found))
+
+
+WATCH = Watch()
+
+
+class HeardPipe(io.RawIOBase):
+    """A process's pipe that is read along."""
+
+    def __init__(self, where: str, raw: io.RawIOBase) -> None:
+        self._where = where
+        self._raw = raw
+        self._tail = b""
+
+    def readable(self) -> bool:
+        return True
+
+    def fileno(self) -> int:
+        return self._raw.fileno()
+
+    def readinto(self, buffer: Any) -> int | None:
+        count = self._raw.readinto(buffer)
+        if count:
+            said = self._tail + bytes(memoryview(buffer)[:count])
+            WATCH.look(self._where, said)
+            self._tail = said[-LONGEST:]
+        return count
+
+    def close(self) -> None:
+        self._raw.close()
+        super().close()
+
+
+class HeardProcess(subprocess.Popen):  # type: ignore[type-arg]  # whether bytes or text is the caller's to say
+    """A process whose output is read along, wherever it goes; what would go nowhere goes to a file."""
+
+    def __init__(self, args: Any, *more: Any, **options: Any) -> None:
+        words = (
+            [str(word) for word in args] if isinstance(args, Sequence) and not isinstance(args, str) else [str(args)]
+        )
+        WATCH.know_environment(options.get("env") or os.environ)
+        self._where = f"output of `{' '.join(words)[:300]}`"
+        # A key is shown once, when it is made.
+        self._heard = not {"token", "create"} <= set(words)
+        instead: dict[str, Any] = {}
+        files: list[BinaryIO] = []
+        if self._heard:
+            for name in ("stdout", "stderr"):
+                target = options.get(name)
+                if target == subprocess.DEVNULL:
+                    target = instead[name] = tempfile.TemporaryFile()  # noqa: SIM115 - closed below
+                files += _opened(target)
+        super().__init__(args, *more, **options | instead)
+        for file in instead.values():
+            file.close()
+        for file in files:
+            WATCH.follow(self._where, file, self)
+        if self._heard:
+            for name in ("stdout", "stderr"):
+                if options.get(name) == subprocess.PIPE:
+                    setattr(self, name, self._read_along(getattr(self, name)))
+
+    def _read_along(self, pipe: Any) -> Any:
+        if not isinstance(pipe, io.TextIOWrapper):
+            if not isinstance(pipe, io.BufferedReader):
+                return HeardPipe(self._where, pipe)
+            return io.BufferedReader(HeardPipe(self._where, pipe.detach()))
+        encoding, errors = pipe.encoding, pipe.errors
+        return io.TextIOWrapper(self._read_along(pipe.detach()), encoding=encoding, errors=errors)
+
+    def communicate(self, input: Any = None, timeout: float | None = None) -> Any:  # noqa: A002 - as the original has it
+        said = super().communicate(input, timeout)
+        for one in said:
+            if one and self._heard:
+                WATCH.look(self._where, one if isinstance(one, bytes) else one.encode(errors="replace"))
+        return said
+
+
+def _opened(target: Any) -> list[BinaryIO]:
+    """The file that a process writes to, opened once more to be read; nothing if it is none."""
+    if target in (None, subprocess.PIPE, subprocess.STDOUT):
+        return []
+    path = f"/proc/self/fd/{target if isinstance(target, int) else target.fileno()}"
+    # Who opened a pipe would take away what others are to read.
+    return [open(path, "rb")] if Path(path).is_file() else []  # noqa: PTH123 - closed when the process has ended
+
+
+def _hear_answer(url: str, status: int, headers: Mapping[str, str], body: bytes) -> None:
+    """What any server says: problems, figures, receipts; but a token is what its route is for."""
+    if status != 200 or not urlsplit(url).path.endswith("/token"):
+        said = "\n".join([*headers.values(), ""]).encode(errors="replace") + body
+        WATCH.look(f"answer {status} of {urlsplit(url).path}", said)
+
+
+def hear_everything() -> None:
+    """From now on, in this process and in all that it starts."""
+    subprocess.Popen = HeardProcess  # type: ignore[misc]
+    made, read, read_later, read_other = (
+        Settings.__init__, httpx.Response.read, httpx.Response.aread, aiohttp.ClientResponse.read,
+    )  # fmt: skip
+
+    def make(self: Settings, *arguments: Any, **given: Any) -> None:
+        made(self, *arguments, **given)
+        for value in dict(self).values():
+            if isinstance(value, SecretStr):
+                WATCH.know(value.get_secret_value())
+
+    def hear(self: httpx.Response) -> bytes:
+        body = read(self)
+        _hear_answer(str(self.url), self.status_code, self.headers, body)
+        return body
+
+    async def hear_later(self: httpx.Response) -> bytes:
+        body = await read_later(self)
+        _hear_answer(str(self.url), self.status_code, self.headers, body)
+        return body
+
+    async def hear_other(self: aiohttp.ClientResponse) -> bytes:
+        body = await read_other(self)
+        _hear_answer(str(self.url), self.status, self.headers, body)
+        return body
+
+    changed: list[tuple[type, str, Callable[..., Any]]] = [
+        (Settings, "__init__", make), (httpx.Response, "read", hear), (httpx.Response, "aread", hear_later),
+        (aiohttp.ClientResponse, "read", hear_other),
+    ]  # fmt: skip
+    for kind, name, method in changed:
+        setattr(kind, name, method)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Iterator[Any]:
+    """Fails the test in whose course a secret was said."""
+    report = yield
+    for name, said in report.sections:
+        WATCH.look(name, said.encode(errors="replace"))
+    if report.when == "teardown":
+        WATCH.look_at_files()
+    if found := WATCH.take():
+        report.outcome = "failed"
+        report.longrepr = f"{item.nodeid} let out a secret:\n" + "\n".join(found[:20])
+    return report
