@@ -47,7 +47,7 @@ QUICK = {
 class Product:
     """`make` makes the events from now on; it may be exchanged while the load goes on, as may `rate` and `requests`.
 
-    `key` is what requests of the gateways show.
+    `key` is what requests of the gateways show, `batch` how many events each of them holds.
     """
 
     settings: Settings
@@ -60,6 +60,7 @@ class Product:
     gateways: list[subprocess.Popen[bytes]] = field(default_factory=list)
     gateway_targets: list[str] = field(default_factory=list)
     requests: float = REQUESTS
+    batch: int = 1
     key: str = ""
     sent: int = 0
     leave: AsyncExitStack = field(default_factory=AsyncExitStack)
@@ -129,10 +130,13 @@ class Product:
                 await asyncio.sleep(max(0.0, due - time.monotonic()))
                 number += 1
                 now = time.time_ns() // 1_000_000
-                sent = {"event_id": f"r-{number}", "event_type": "click", "occurred_at": now}
+                sent = [
+                    {"event_id": f"r-{number}-{one}", "event_type": "click", "occurred_at": now}
+                    for one in range(self.batch)
+                ]
                 shown = {} if number % STRANGERS_EVERY == 0 else bearer(self.key)
                 with suppress(httpx.HTTPError):
-                    await client.post(url, content=body(sent), headers=shown)
+                    await client.post(url, content=body(*sent), headers=shown)
 
 
 @asynccontextmanager
