@@ -10,6 +10,7 @@ import asyncpg
 from schemas.api_key import NewKey, make_key
 from schemas.api_token import Role, is_token_name
 from schemas.errors import InvalidInput
+from schemas.raw_event import MAX_INTEGER
 from sinks.postgres import connection, sql
 from sinks.registry_admin import changing
 from sinks.runs import started_by
@@ -42,22 +43,25 @@ async def create_api_token(
     """A new token; raises InvalidInput if the name was given before, or the organisation is not registered."""
     if not is_token_name(name):
         raise InvalidInput(f"token name {name!r}: 1 to 63 of a-z, 0-9, '.', '_' and '-', first a letter or digit")
+    if org_id is not None and not 1 <= org_id <= MAX_INTEGER:
+        raise _not_registered(org_id)
     made = make_key(secrets.token_bytes)
-    try:
-        async with changing(dsn, "making a token") as conn:
-            if org_id is not None and await conn.fetchval(sql("org_show"), org_id) is None:
-                raise InvalidInput(f"organisation {org_id} is not registered; see `bridge script list`")
-            try:
-                await conn.execute(
-                    sql("api_token_add"), made.key_id, name, made.digest, role.value, org_id, started_by(), expires_at
-                )
-            except asyncpg.UniqueViolationError:
-                raise InvalidInput(
-                    f"the name {name!r} was given to a token before, and stands for it in the history; choose another"
-                ) from None
-    except OverflowError:
-        raise InvalidInput(f"organisation {org_id} is not registered; see `bridge script list`") from None
+    async with changing(dsn, "making a token") as conn:
+        if org_id is not None and await conn.fetchval(sql("org_show"), org_id) is None:
+            raise _not_registered(org_id)
+        try:
+            await conn.execute(
+                sql("api_token_add"), made.key_id, name, made.digest, role.value, org_id, started_by(), expires_at
+            )
+        except asyncpg.UniqueViolationError:
+            raise InvalidInput(
+                f"the name {name!r} was given to a token before, and stands for it in the history; choose another"
+            ) from None
     return made
+
+
+def _not_registered(org_id: int) -> InvalidInput:
+    return InvalidInput(f"organisation {org_id} is not registered; see `bridge script list`")
 
 
 async def revoke_api_token(dsn: str, name: str) -> bool:

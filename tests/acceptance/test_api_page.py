@@ -83,8 +83,8 @@ async def _requests(one: httpx.AsyncClient, names: dict[str, str], place: Path) 
         if "-o" in words:
             continue
         answers.append(json.loads(done.stdout))
-        if "replay_id" in answers[-1]:
-            names["PLAN"] = answers[-1]["replay_id"]
+        if answers[-1].get("replay_id"):
+            names["PLAN"] = str(answers[-1]["replay_id"])
     return answers
 
 

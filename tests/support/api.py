@@ -76,3 +76,12 @@ async def when(one: httpx.AsyncClient, plan_id: str, **wanted: object) -> dict[s
 
     await wait_until(so, budget_seconds=_WAIT_SECONDS, describe=lambda: f"{wanted}, have {found}")
     return found
+
+
+async def sent(one: httpx.AsyncClient, plan_id: str, items: int) -> None:
+    """Waits until so many went out."""
+
+    async def gone() -> bool:
+        return bool(ok(await one.get(f"/v1/plans/{plan_id}"))["published"] >= items)
+
+    await wait_until(gone, budget_seconds=30, describe="a first part sent")

@@ -7,7 +7,7 @@ import httpx
 import pytest
 from support.api import Api, api, client, token
 from support.dead_letters import add_dropped, dropped
-from support.settled import settings_for
+from support.settled import event, settings_for
 
 from bridge.stack import StackAddresses
 from schemas.api_token import Role
@@ -24,7 +24,10 @@ async def two_orgs(stack: StackAddresses, database_url: str, topic_prefix: str) 
     """Ten dead letters of organisation 10 (offsets 0 to 9), five of 20 (10 to 14), one of no site (15)."""
     settings = settings_for(stack.kafka, database_url, topic_prefix)
     await apply_topics(settings)
-    rows = [dropped(offset, site_id=1 + offset % 2, event_id=f"e-{offset}") for offset in range(10)]
+    rows = [
+        dropped(offset, site_id=1 + offset % 2, event_id=f"e-{offset}", payload=event(offset, site_id=1 + offset % 2))
+        for offset in range(10)
+    ]
     rows += [
         dropped(
             offset, site_id=3, script_id="theirs", event_id=f"e-{offset}", error="their secret",

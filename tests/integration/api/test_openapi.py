@@ -152,17 +152,13 @@ async def test_the_documents(asking: tuple[httpx.Client, Document, str]) -> None
         assert path in page.text
         for operation in methods.values():
             if path.startswith("/v1"):
-                assert {"200", "401", "429", "503"} <= set(operation["responses"]) | (
-                    {"200"} if path.endswith("replay") else set()
-                )
+                assert {"401", "429", "503"} <= set(operation["responses"]), path
                 assert operation["security"] == [{"token": []}]
             if "requestBody" in operation:
                 assert {"400", "403", "422"} <= set(operation["responses"])
     assert not re.search(r"(src|href)=[\"']?(https?:)?//|<script|@import|url\(", page.text)
-    assert (
-        len({operation["operationId"] for methods in document["paths"].values() for operation in methods.values()})
-        == 15
-    )
+    named = [operation["operationId"] for methods in document["paths"].values() for operation in methods.values()]
+    assert len(set(named)) == len(named) > 10
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from pathlib import Path
 import httpx
 import pytest
 from faults.servers import Servers
-from support.api import api, client, made_plan, ok, refused, token, when
+from support.api import api, client, made_plan, ok, refused, sent, token, when
 from support.replays import dead_letters, late, replay_settings
 from support.servers import stack_directory
 from support.settled import working
@@ -44,6 +44,7 @@ async def test_postgres_is_killed_under_a_replay(own: tuple[Servers, Settings], 
         async with client(found, text) as one:
             plan_id = await made_plan(one, filter={"script_id": ["late"]})
             ok(await one.post(f"/v1/plans/{plan_id}/replay", json={"rate_per_second": 5}), 202)
+            await sent(one, plan_id, 1)
             servers.signal("postgres", signal.SIGKILL)
             for path in ("/v1/dead-letters", "/v1/dead-letters/export", "/v1/plans", f"/v1/plans/{plan_id}"):
                 await _told(one, await one.get(path))

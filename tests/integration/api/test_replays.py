@@ -6,12 +6,10 @@ import time
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
-from support.api import api, client, made_plan, ok, refused, token, when
+from support.api import api, client, made_plan, ok, refused, sent, token, when
 from support.replays import assert_balanced, dead_letters, late, replay_settings
 from support.settled import fetch, working
-from support.wait import wait_until
 
 from schemas.api_token import Role
 from schemas.settings import Settings
@@ -35,15 +33,6 @@ async def runs(settings: Settings) -> list[tuple[object, ...]]:
         settings, "SELECT script, split_part(started_by, '@', 1) AS by, exit_code FROM script_run ORDER BY started_at"
     )
     return [tuple(row) for row in found]
-
-
-async def sent(one: httpx.AsyncClient, plan_id: str, items: int) -> None:
-    """Waits until so many went out."""
-
-    async def gone() -> bool:
-        return bool(ok(await one.get(f"/v1/plans/{plan_id}"))["published"] >= items)
-
-    await wait_until(gone, budget_seconds=30, describe="a first part sent")
 
 
 async def test_from_plan_to_persisted(stack, database_url, topic_prefix, tmp_path: Path) -> None:
