@@ -22,6 +22,7 @@ from sinks.postgres_sink import PostgresSink
 from sinks.readiness import Readiness
 from sinks.registry import RegistryCache
 from sinks.replays.plans import prune
+from streams.garbage import search_now_and_then
 from streams.health import needs_of_worker
 from streams.lane import LaneParts
 from streams.lanes import Lanes
@@ -86,7 +87,12 @@ class Worker(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka's bas
         except (BridgeError, KafkaError, OSError) as error:
             await self._stop_clients()
             raise EnvironmentUnfit(f"a service is away at start: {error}") from error
-        for work in (self._registry.follow(), self._keep_house(), self._watchdog.watch(self._fail)):
+        for work in (
+            self._registry.follow(),
+            self._keep_house(),
+            self._watchdog.watch(self._fail),
+            search_now_and_then(),
+        ):
             task = asyncio.create_task(work)
             task.add_done_callback(self._ended)
             self._tasks.append(task)

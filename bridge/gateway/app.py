@@ -28,7 +28,7 @@ from sinks import metrics
 from sinks.kafka_connection import name_closed_connections
 from sinks.metrics import product_version
 from sinks.readiness import ALIVE
-from streams.garbage import search_rarely
+from streams.garbage import search_now_and_then, search_rarely
 from streams.logs import configure_logs
 from streams.reports import reporter
 from streams.traces import provider_of_traces
@@ -83,6 +83,7 @@ async def _running(settings: Settings, front: Front) -> AsyncIterator[Services]:
     tasks = [
         asyncio.create_task(services.producers.follow()),
         asyncio.create_task(_keep_gauges(services, front)),
+        asyncio.create_task(search_now_and_then()),
     ]
     _end_with_parent()
     try:
