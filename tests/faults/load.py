@@ -15,6 +15,8 @@ from schemas.settings import Settings
 from sinks.kafka import make_producer
 
 _TICK_SECONDS = 0.02
+_MOST_TIMES = 4
+"""On a busy machine faults wait long for something to strike; the load has to outlast them, but not for ever."""
 _BURST = 4.0
 """After a broker's absence the load catches up at no more than so many times its rate."""
 _PENDING = 20_000
@@ -38,7 +40,7 @@ class Load:
         self._poisoned: int | None = None
         self.poison_left = 0
         self.faults_over = False
-        """Until then the load goes on, beyond its events if it must, and up to twice as many."""
+        """Until then the load goes on, beyond its events if it must, and up to four times as many."""
 
     async def run(self) -> None:
         """Sends everything; returns when Kafka has acknowledged it."""
@@ -59,7 +61,7 @@ class Load:
     async def _steadily(self) -> None:
         began = last = time.monotonic()
         allowed = 0.0
-        while self.steady < self._events or (not self.faults_over and self.steady < 2 * self._events):
+        while self.steady < self._events or (not self.faults_over and self.steady < _MOST_TIMES * self._events):
             await asyncio.sleep(_TICK_SECONDS)
             now = time.monotonic()
             allowed = min(self._rate * (now - began), allowed + self._rate * _BURST * (now - last))
