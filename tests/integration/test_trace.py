@@ -18,7 +18,8 @@ from support.wait import wait_until
 
 from bridge.client import BridgeClient
 from bridge.gateway import app as gateway_app
-from bridge.gateway.server import Server, _config, address_of, listening_socket
+from bridge.gateway.server import _config
+from bridge.http.server import Server, address_of, listening_socket
 from schemas.settings import Settings
 from streams import traces
 from streams.spans import SettlementSpans

@@ -255,6 +255,20 @@ async def a_record_is_unreadable(place: Place) -> AsyncIterator[Trouble]:
 
 
 @asynccontextmanager
+async def a_transaction_is_open(place: Place) -> AsyncIterator[Trouble]:
+    """A producer began a transaction, wrote into it, and has done nothing since; a record stands behind it."""
+    async with well(place) as trouble:
+        settings = trouble.settings
+        options = {"transactional_id": f"{settings.group}-open", "enable_idempotence": True}
+        async with AIOKafkaProducer(**settings.kafka_client(), **options) as producer:
+            await producer.begin_transaction()
+            await producer.send_and_wait(settings.topics.raw, event(100), partition=0)
+            await produce(settings, [event(101)])
+            yield trouble
+            await producer.abort_transaction()
+
+
+@asynccontextmanager
 async def a_topic_was_made_anew(place: Place) -> AsyncIterator[Trouble]:
     """Shorter than what was read of it."""
     settings = place.settings()
