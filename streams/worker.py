@@ -33,7 +33,7 @@ from streams.source import KafkaSource, make_consumer
 from streams.watchdog import Watchdog
 
 HOUSE_SECONDS = 3600.0
-_CLIENT_SECONDS = 5.0
+_CLIENT_SECONDS = 10.0
 
 log = structlog.get_logger(__name__)
 
@@ -112,11 +112,12 @@ class Worker(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka's bas
         log.info("worker_stopped")
 
     async def _stop_clients(self) -> None:
-        for client in (self._consumer, self._producer):
-            stopping = asyncio.ensure_future(client.stop())
-            # To cancel it would take as long: its stop swallows that.
-            done, _ = await asyncio.wait([stopping], timeout=_CLIENT_SECONDS)
-            error = stopping.exception() if done else TimeoutError(f"Kafka took longer than {_CLIENT_SECONDS:g} s")
+        stopping = [asyncio.ensure_future(client.stop()) for client in (self._consumer, self._producer)]
+        # To cancel them would take as long as Kafka's time-outs: their stop swallows that.
+        done, late = await asyncio.wait(stopping, timeout=_CLIENT_SECONDS)
+        errors: list[BaseException | None] = [one.exception() for one in done]
+        errors += [TimeoutError(f"Kafka took longer than {_CLIENT_SECONDS:g} s")] * len(late)
+        for error in errors:
             if isinstance(error, KafkaError | OSError):
                 log.warning("client_not_stopped_cleanly", error=str(error))
             elif error is not None:
