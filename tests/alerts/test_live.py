@@ -24,6 +24,7 @@ MAY_BE_EMPTY = {"Runs within the hour", "Retries waiting", "Retries scheduled", 
 SHOWN_IN_TROUBLE = (
     "gateway",
     "bridge_open_transaction_seconds",
+    "bridge_paused_partitions",
     "bridge_retries_total",
     "bridge_database_connections_failed_total",
 )
@@ -66,9 +67,9 @@ async def every_panel_shows_something(watched: Watching) -> None:
 
 async def every_runbook_is_answered(watched: Watching) -> None:
     """With figures, but for what only a trouble or a gateway has to show."""
-    for name, query in QUERIES:
-        found = await watched.query(query)
-        assert found or any(part in query for part in SHOWN_IN_TROUBLE), f"{name}: {query}"
+    asked = [(name, query) for name, query in QUERIES if not any(part in query for part in SHOWN_IN_TROUBLE)]
+    silent = [f"{name}: {query}" for name, query in asked if not await watched.query(query)]
+    assert silent == []
 
 
 @pytest.mark.parametrize("name", FAULTS)
