@@ -35,7 +35,7 @@ def arguments(words: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench gateway", description=__doc__)
     parser.add_argument("--seconds", type=float, default=3, help="how long each figure is measured")
     parser.add_argument("--rounds", type=int, default=9)
-    parser.add_argument("--connections", type=int, default=64)
+    parser.add_argument("--connections", type=int, default=256)
     return parser.parse_args(words)
 
 
