@@ -24,14 +24,13 @@ from support.command import start
 from support.gateway import bearer, raw_records
 from support.restarts import RestartedGateway
 from support.servers import stack_directory
-from support.settled import environment_of, prepare, settings_for
+from support.settled import environment_of
 from support.wait import wait_until
 
 from bridge.client import BridgeClient, NotDelivered, Options
-from faults.servers import Servers
+from faults.servers import Servers, prepared_servers
 from schemas.errors import BridgeError
 from schemas.settings import Settings
-from sinks.migrate import migrate
 from sinks.script_tokens import create_token
 
 PATH = "/api/bridge/s1/events"
@@ -226,15 +225,8 @@ class Producing:
 @asynccontextmanager
 async def world(directory: Path) -> AsyncIterator[tuple[Servers, Settings, str]]:
     """Servers that may be killed, a prepared database with topics, and an API key."""
-    servers = Servers(directory)
-    try:
-        await servers.start()
-        settings = settings_for(servers.kafka, servers.database_url, "producers.")
-        await migrate(settings.dsn)
-        await prepare(settings)
+    async with prepared_servers(directory, "producers.") as (servers, settings):
         yield servers, settings, (await create_token(settings.dsn, "s1")).text
-    finally:
-        servers.stop()
 
 
 async def produce(events: int, seconds: float, say: Callable[[str], None]) -> Producing:

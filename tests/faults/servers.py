@@ -3,14 +3,20 @@
 import asyncio
 import os
 import signal
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+
+from support.settled import prepare, settings_for
 
 from bridge.stack.kafka import JavaTuning, KafkaNode
 from bridge.stack.owner import Owner
 from bridge.stack.ports import LOOPBACK, choose
 from bridge.stack.postgres import PostgresServer
 from bridge.stack.process import Identity, log_size, wait_until_ready
+from schemas.settings import Settings
+from sinks.migrate import migrate
 
 START_SECONDS = 60.0
 
@@ -116,3 +122,17 @@ class Servers:
                 process.send_signal(signal.SIGCONT)
         if self._owner is not None:
             self._owner.let_go()
+
+
+@asynccontextmanager
+async def prepared_servers(directory: Path, prefix: str) -> AsyncIterator[tuple[Servers, Settings]]:
+    """Servers that may be killed, with schema, scripts and topics of this prefix."""
+    servers = Servers(directory)
+    try:
+        await servers.start()
+        settings = settings_for(servers.kafka, servers.database_url, prefix)
+        await migrate(settings.dsn)
+        await prepare(settings)
+        yield servers, settings
+    finally:
+        servers.stop()

@@ -4,14 +4,13 @@ import asyncio
 import signal
 import time
 
-from faults.servers import Servers
+from faults.servers import prepared_servers
 from support.command import start
 from support.servers import stack_directory
-from support.settled import environment_of, prepare, produce, settings_for
+from support.settled import environment_of, produce
 from support.wait import wait_until
 
 from schemas.settings import Settings
-from sinks.migrate import migrate
 from sinks.postgres import connection
 
 MOST_SECONDS = 45.0
@@ -26,12 +25,7 @@ async def settled(settings: Settings) -> bool:
 async def test_a_worker_is_told_to_end_while_kafka_is_frozen() -> None:
     """Kafka takes connections and answers nothing: Faust's own clients would wait for their time-outs first."""
     with stack_directory() as directory:
-        servers = Servers(directory)
-        try:
-            await servers.start()
-            settings = settings_for(servers.kafka, servers.database_url, "drain.")
-            await migrate(settings.dsn)
-            await prepare(settings)
+        async with prepared_servers(directory, "drain.") as (servers, settings):
             await produce(settings, [b"{"])
             with start("worker", settings=environment_of(settings), quiet=True) as worker:
                 await wait_until(lambda: settled(settings), budget_seconds=60, describe="an event settled")
@@ -43,7 +37,5 @@ async def test_a_worker_is_told_to_end_while_kafka_is_frozen() -> None:
                     seconds = time.monotonic() - began
                 finally:
                     servers.signal("kafka", signal.SIGCONT)
-        finally:
-            servers.stop()
     assert code == 0
     assert seconds < MOST_SECONDS, seconds

@@ -9,14 +9,12 @@ from pathlib import Path
 
 import httpx
 import pytest
-from faults.servers import Servers
+from faults.servers import Servers, prepared_servers
 from support.gateway import bearer, gateway, raw_records
 from support.servers import stack_directory
-from support.settled import prepare, settings_for
 from support.wait import wait_until
 
 from schemas.settings import Settings
-from sinks.migrate import migrate
 from sinks.script_tokens import create_token
 
 EVENTS = "/api/bridge/s1/events"
@@ -27,15 +25,8 @@ PAD = "x" * 500
 async def own() -> AsyncIterator[tuple[Servers, Settings, str]]:
     """Servers of this test alone, which it may kill; settings, and an API key."""
     with stack_directory() as directory:
-        servers = Servers(directory)
-        try:
-            await servers.start()
-            settings = settings_for(servers.kafka, servers.database_url, "outage.")
-            await migrate(settings.dsn)
-            await prepare(settings)
+        async with prepared_servers(directory, "outage.") as (servers, settings):
             yield servers, settings, (await create_token(settings.dsn, "s1")).text
-        finally:
-            servers.stop()
 
 
 class Sender:
