@@ -18,6 +18,8 @@ EXAMPLES = 40
 # Most requests are for a script that exists, with its key; the rest of the world is made up.
 CONFIGURATION = """
 seed = 20
+# Of the requests drawn at random many are thrown away, by chance too many; what is left is counted below.
+suppress-health-check = ["filter_too_much"]
 headers = {{ Authorization = "Bearer {key}", Origin = "{origin}" }}
 parameters = {{ script_id = {{ dictionary = "scripts", probability = 0.9 }} }}
 [dictionaries.scripts]
