@@ -206,12 +206,13 @@ class MemorySink:
         self._write_ledger(normalized, failures, replayed)
         store.keys.update(winners)
         store.events.extend(candidate.event for candidate in normalized)
-        self._add_windows(count_windows(normalized, failures))
+        windows = count_windows(normalized, failures)
+        self._add_windows(windows)
         rows = progress(outcomes, late)
         for row in rows:
             if row.source.topic != LEDGER_TOPIC:
                 store.offsets[row.source].add(row)
-        return Committed(tally(rows), failures, list(winners))
+        return Committed(tally(rows), failures, list(winners), windows)
 
     async def rejected(self, outcomes: Sequence[Outcomes]) -> list[Rejected]:
         self._fail("rejected")

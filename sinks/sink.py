@@ -8,14 +8,16 @@ from schemas.ledger import LedgerState, Scope, Waiting
 from schemas.log_identity import KnownLog
 from schemas.outcome import Candidate, Failure, Outcomes, Tally
 from schemas.record import Provenance, TopicPartition
+from sinks.windows import Windows
 
 
 class Committed(NamedTuple):
-    """What one commit wrote: its counts, the drops by reason, and the keys that are now persisted for certain."""
+    """What one commit wrote: its counts, what failed, the keys that are now persisted for certain, and its windows."""
 
     tally: Tally
     failures: list[Failure]
     keys: list[bytes]
+    windows: Windows
 
 
 class Rejected(NamedTuple):

@@ -25,7 +25,7 @@ from sinks.resolve import (
 )
 from sinks.sink import Committed
 from sinks.sqlstate import TRANSLATED, UNENCODABLE, translate
-from sinks.windows import count_windows, window_columns
+from sinks.windows import Windows, count_windows, window_columns
 
 EVENT_COLUMNS = BridgeEvent.__struct_fields__
 _NO_MARK = (None, None, None)
@@ -43,11 +43,12 @@ async def settle_in_transaction(connection: Connection, group: str, outcomes: Se
     await _write_ledger(connection, normalized, failures)
     await _settle_replays(connection, outcomes)
     await write_events(connection, normalized)
-    await _add_windows(connection, normalized, failures)
+    windows = count_windows(normalized, failures)
+    await _add_windows(connection, windows)
     rows = progress(outcomes, late)
     if read := [(*row.source, *row[1:-1], *(row.mark or _NO_MARK)) for row in rows if row.source.topic != LEDGER_TOPIC]:
         await connection.execute(sql("offsets_advance"), group, *map(list, zip(*read, strict=True)))
-    return Committed(tally(rows), failures, list(winners))
+    return Committed(tally(rows), failures, list(winners), windows)
 
 
 async def _lock_offsets(connection: Connection, group: str, outcomes: Sequence[Outcomes]) -> None:
@@ -124,7 +125,6 @@ async def write_events(connection: Connection, normalized: Sequence[Candidate]) 
         raise translate(error, "writing events") from error
 
 
-async def _add_windows(connection: Connection, normalized: list[Candidate], failures: list[Failure]) -> None:
-    windows = count_windows(normalized, failures)
+async def _add_windows(connection: Connection, windows: Windows) -> None:
     if windows:
         await connection.execute(sql("windows_add"), *window_columns(windows))

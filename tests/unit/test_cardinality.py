@@ -20,6 +20,7 @@ from sinks import metrics
 from sinks.backlog import Backlog, OpenDeadLetters, Replays, Runs, State, WaitingRetries, shown
 from sinks.metric_kinds import MOST_NAMED, FirstComers
 from sinks.sink import Committed
+from sinks.windows import count_windows
 from streams.processor import process
 
 NOW_MS = 1_760_000_000_000
@@ -54,7 +55,8 @@ def settle(first: int) -> None:
     outcomes = process(batch(*records), context(registry=REGISTRY))
     assert (len(outcomes.candidates), len(outcomes.failures)) == (AT_ONCE, 2 * AT_ONCE)
     tally = Tally(processed=len(records), normalized=AT_ONCE, retried=AT_ONCE, dropped=AT_ONCE)
-    metrics.settled(Committed(tally, outcomes.failures, []), [outcomes], NOW_MS, RAW)
+    windows = count_windows(outcomes.candidates, outcomes.failures)
+    metrics.settled(Committed(tally, outcomes.failures, [], windows), [outcomes], NOW_MS, RAW)
 
 
 def test_ten_thousand_sites_of_a_worker() -> None:

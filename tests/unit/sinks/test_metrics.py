@@ -9,8 +9,9 @@ from schemas.outcome import Outcomes, Tally, duplicate
 from schemas.reasons import DroppedReason
 from schemas.record import TopicPartition
 from sinks import metrics
-from sinks.metric_kinds import MOST_NAMED, BatchHistogram, FirstComers
+from sinks.metric_kinds import MOST_NAMED, OTHERS, BatchHistogram, FirstComers
 from sinks.sink import Committed
+from sinks.windows import count_windows
 
 NOW_MS = 1_760_000_000_000
 
@@ -37,18 +38,22 @@ def sites(count: int) -> list[Outcomes]:
 
 
 def committed(outcomes: list[Outcomes], **counts: int) -> Committed:
-    return Committed(Tally(**counts), [failure for one in outcomes for failure in one.failures], [])
+    """What a commit says that found no further duplicate."""
+    failures = [failure for one in outcomes for failure in one.failures]
+    candidates = [candidate for one in outcomes for candidate in one.candidates]
+    return Committed(Tally(**counts), failures, [], count_windows(candidates, failures))
 
 
 def test_ten_thousand_sites_are_a_bounded_number_of_series() -> None:
     """Those beyond the first hundred share one, and none is lost."""
+    others = {one.labels["site"] for one in _site_series()}
     before = sum(one.value for one in _site_series())
     metrics.settled(committed(sites(10_000), processed=10_000, normalized=10_000), sites(10_000), NOW_MS, RAW)
     metrics.settled(committed(sites(10_000), processed=10_000, normalized=10_000), sites(10_000), NOW_MS, RAW)
 
     series = _site_series()
     assert len(metrics._sites._own) == MOST_NAMED
-    assert len({one.labels["site"] for one in series} - set(metrics._sites._own.values())) <= 3
+    assert {one.labels["site"] for one in series} <= {*others, *metrics._sites._own.values(), OTHERS}
     assert sum(one.value for one in series) - before == 20_000
 
 
@@ -64,7 +69,9 @@ def test_each_event_counts_for_its_site_once() -> None:
     before = {name: sample("bridge_site_events_total", site="1", outcome=name) for name in ("normalized", "dropped")}
     lost = sample("bridge_site_events_total", site="0", outcome="dropped")
 
-    given = Committed(Tally(processed=3, normalized=1, dropped=2), [*outcomes[0].failures, late], [])
+    failures = [*outcomes[0].failures, late]
+    windows = count_windows(outcomes[0].candidates[:1], failures)
+    given = Committed(Tally(processed=3, normalized=1, dropped=2), failures, [], windows)
     metrics.settled(given, outcomes, NOW_MS, RAW)
 
     assert sample("bridge_site_events_total", site="1", outcome="normalized") - before["normalized"] == 1
