@@ -2,6 +2,7 @@
 
 import asyncio
 import signal
+import time
 
 from support.wait import wait_until
 
@@ -9,6 +10,8 @@ from faults.catalogue.base import Fault
 
 POSTGRES = frozenset({"postgres"})
 _RESUME_SECONDS = 10.0
+_RETURN_SECONDS = 20.0
+"""Longer than a worker pauses between two attempts (streams/patience.py)."""
 
 
 class PostgresKilled(Fault):
@@ -94,10 +97,15 @@ class SessionsEnded(Fault):
     seconds = (1.0, 5.0)
 
     async def strike(self) -> None:
+        # Right behind a cut the workers have no session until they try again: the fault waits for one to end.
+        deadline = time.monotonic() + self.seconds_long + _RETURN_SECONDS
         async with self.world.session() as conn:
             for _ in range(max(1, round(self.seconds_long / 0.5))):
                 self.bites += await self.world.end_sessions(conn)
                 await asyncio.sleep(0.5)
+            while not self.bites and time.monotonic() < deadline:
+                self.bites += await self.world.end_sessions(conn)
+                await asyncio.sleep(0.1)
 
 
 FAULTS = [PostgresKilled, PostgresRestarted, PostgresAway, PostgresAwayDuringAssignment, SessionsEnded]
