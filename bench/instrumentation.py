@@ -1,99 +1,108 @@
-"""`python -m bench instrumentation`: what counting costs: CPU seconds an event with all metrics and without any, in pairs."""
+"""`python -m bench instrumentation`: what counting costs: CPU seconds an event with all metrics and without, in turn."""
 
 import argparse
 import asyncio
+import itertools
+import json
+import os
 import statistics
+import subprocess
 import sys
-import urllib.request
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+import tempfile
+from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple
 
 from rich.console import Console
 from rich.table import Table
 
 from bench import load, product, stand
-from bridge.stack.ports import LOOPBACK, choose
+from bench.alternating_worker import PORT, SLICE
+from bridge.stack.ports import choose
 from bridge.stack.stack import StackAddresses
 from sinks.topics_admin import apply_topics
 
-BARE = [sys.executable, "-m", "bench.bare_worker"]
-SCRAPE_SECONDS = 5.0
-"""A third of the usual, so that a short run is not scraped too seldom."""
+WORKER = [sys.executable, "-m", "bench.alternating_worker"]
+SLICE_SECONDS = 5.0
+"""A third of the time between two looks of Prometheus, and between two of the worker at its backlog: in a slice there is one
+of each, which is more than there would be."""
+WARM_UP = 4
+"""So many slices belong to nobody."""
 MOST_PCT = 3.0
+
+
+class Slice(NamedTuple):
+    """Some seconds of the worker's life: whether it was instrumented, and microseconds of CPU an event."""
+
+    there: bool
+    cost_us: float
 
 
 def arguments(words: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench instrumentation", description=__doc__)
-    parser.add_argument("--events", type=int, default=1_000_000)
+    parser.add_argument("--events", type=int, default=6_000_000, help="to settle meanwhile; more than enough")
     parser.add_argument("--pairs", type=int, default=10)
     parser.add_argument("--seed", type=int, default=7)
     return parser.parse_args(words)
 
 
-@asynccontextmanager
-async def scraped(port: int) -> AsyncIterator[None]:
-    """While the block runs, somebody reads /metrics as Prometheus would."""
-
-    def read() -> None:
-        with suppress(OSError), urllib.request.urlopen(f"http://{LOOPBACK}:{port}/metrics", timeout=5) as page:
-            page.read()
-
-    async def often() -> None:
-        while True:
-            await asyncio.to_thread(read)
-            await asyncio.sleep(SCRAPE_SECONDS)
-
-    reading = asyncio.create_task(often())
-    try:
-        yield
-    finally:
-        reading.cancel()
-        await asyncio.gather(reading, return_exceptions=True)
-
-
-async def measure(addresses: StackAddresses, options: argparse.Namespace) -> list[tuple[float, float]]:
-    """Microseconds an event, with and without, pair by pair; which of the two comes first alternates."""
+async def prepare(addresses: StackAddresses, options: argparse.Namespace) -> None:
+    """The events, and a database for them."""
     settings = stand.settings_of(addresses)
     await apply_topics(settings)
     await load.publish(settings, options.events, options.seed)
-    port = choose(asked=None, remembered=None, taken=(), purpose="metrics")
+    await product.fresh_schema(addresses.database_url)
 
-    async def run(number: int, *, bare: bool) -> float:
-        group = f"bench-{number}-{'bare' if bare else 'counted'}"
-        environment = stand.environment_of(addresses, group=group, metrics_port=port)
-        command = BARE if bare else product.WORKER
-        async with scraped(port):
-            found = await product.run(
-                addresses.database_url, environment, settings.topics.raw, options.events, command=command
-            )
-        return found.cpu_seconds / found.events * 1e6
 
-    # The first run of all is slower than any other, and belongs to neither.
-    await run(0, bare=True)
-    pairs = []
-    for number in range(1, options.pairs + 1):
-        first = await run(number, bare=number % 2 == 0)
-        second = await run(number, bare=number % 2 == 1)
-        counted, bare = (second, first) if number % 2 == 0 else (first, second)
-        pairs.append((counted, bare))
-        sys.stderr.write(
-            f"pair {number}: {counted:.2f} us with, {bare:.2f} us without: {cost_pct(counted, bare):+.2f} %\n"
-        )
-    return pairs
+def slices(environment: dict[str, str]) -> Iterator[Slice]:
+    """What a worker tells of itself, from its first events on, for as long as somebody asks.
+
+    Raises RuntimeError when there is nothing left to settle, or the worker has ended.
+    """
+    with tempfile.TemporaryFile() as log:
+        worker = subprocess.Popen(WORKER, env=os.environ | environment, stdout=subprocess.PIPE, stderr=log)
+        try:
+            begun = False
+            for line in worker.stdout or ():
+                # The worker's log is there too.
+                told = json.loads(line) if line.startswith(b'{"there"') else None
+                if told is None or not (begun or told["events"]):
+                    continue
+                begun = True
+                if not told["events"]:
+                    raise RuntimeError("nothing was left to settle: take more --events")
+                yield Slice(told["there"], told["cpu_seconds"] / told["events"] * 1e6)
+            log.seek(0)
+            raise RuntimeError(f"the worker has ended: {log.read().decode()[-4000:]}")
+        finally:
+            worker.terminate()
+            worker.wait(60)
+
+
+def paired(found: Sequence[Slice]) -> list[tuple[float, float]]:
+    """Each instrumented slice with the mean of the two bare ones around it, so that a slow drift cancels out."""
+    triples = zip(found, found[1:], found[2:], strict=False)
+    return [(two.cost_us, (one.cost_us + three.cost_us) / 2) for one, two, three in triples if two.there]
 
 
 def cost_pct(counted: float, bare: float) -> float:
     return 100 * (counted / bare - 1)
 
 
-def main(words: list[str]) -> int:
-    """Ends with 1 if counting costs more than it may."""
-    options = arguments(words)
-    with stand.servers() as addresses:
-        pairs = asyncio.run(measure(addresses, options))
-    costs = [cost_pct(*pair) for pair in pairs]
-    median = statistics.median(costs)
-    table = Table(title=f"microseconds of CPU an event, {options.events:,} events")
+def measure(addresses: StackAddresses, options: argparse.Namespace) -> list[tuple[float, float]]:
+    """Microseconds an event, with and without, pair by pair."""
+    asyncio.run(prepare(addresses, options))
+    port = choose(asked=None, remembered=None, taken=(), purpose="metrics")
+    environment = stand.environment_of(addresses) | {PORT: str(port), SLICE: str(SLICE_SECONDS)}
+    found: list[Slice] = []
+    for number, one in enumerate(itertools.islice(slices(environment), WARM_UP + 2 * options.pairs + 2)):
+        sys.stderr.write(f"{'with' if one.there else 'without'}: {one.cost_us:.2f} us an event\n")
+        if number >= WARM_UP:
+            found.append(one)
+    return paired(found)[: options.pairs]
+
+
+def show(pairs: Iterable[tuple[float, float]], costs: Sequence[float], median: float) -> None:
+    table = Table(title=f"microseconds of CPU an event, slices of {SLICE_SECONDS:g} s")
     for heading in ("pair", "with metrics", "without", "cost"):
         table.add_column(heading, justify="right")
     for number, ((counted, bare), cost) in enumerate(zip(pairs, costs, strict=True), start=1):
@@ -103,7 +112,16 @@ def main(words: list[str]) -> int:
     console.print(
         f"median {median:+.2f} %, from {min(costs):+.2f} to {max(costs):+.2f} %; at most {MOST_PCT:g} % is allowed"
     )
-    stand.keep(
-        "instrumentation", {"events": options.events, "pairs_us": pairs, "cost_pct": costs, "median_pct": median}
-    )
+
+
+def main(words: list[str]) -> int:
+    """Ends with 1 if counting costs more than it may."""
+    options = arguments(words)
+    with stand.servers() as addresses:
+        pairs = measure(addresses, options)
+    costs = [cost_pct(*pair) for pair in pairs]
+    median = statistics.median(costs)
+    show(pairs, costs, median)
+    kept = {"slice_seconds": SLICE_SECONDS, "pairs_us": pairs, "cost_pct": costs, "median_pct": median}
+    stand.keep("instrumentation", kept)
     return 0 if median < MOST_PCT else 1

@@ -141,7 +141,7 @@ def instrumentation(result: Result) -> list[str]:
     with_metrics, without = (statistics.median(column) for column in zip(*result["pairs_us"], strict=True))
     costs = result["cost_pct"]
     figures = (
-        f"{len(costs)} pairs of {result['events']:,} events",
+        f"{len(costs)} pairs of {result['slice_seconds']:g} s each",
         *(f"{one:.2f}" for one in (with_metrics, without)),
         f"{result['median_pct']:+.2f} %",
         f"{min(costs):+.2f} to {max(costs):+.2f} %",

@@ -1,0 +1,121 @@
+"""`python -m bench.alternating_worker`: `bridge worker` that takes its instrumentation out and puts it back, in turn.
+
+Two processes differ by more than what is compared: their memory lies elsewhere, and the machine's mood has changed by the
+time of the second. So one process does both, and tells on standard output what each slice of time cost. The product
+has no switch for this: what it counts by is replaced; every place that counts asks `sinks.metrics` by name.
+"""
+
+import asyncio
+import json
+import os
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Coroutine, Sequence
+from contextlib import nullcontext, suppress
+from typing import Any, Final
+
+from prometheus_client.metrics import MetricWrapperBase
+
+from bridge.stack.ports import LOOPBACK
+from schemas.outcome import Outcomes
+from sinks import metrics
+from sinks.sink import Committed
+from streams.observation import Observation
+
+SLICE: Final = "BENCH_SLICE_SECONDS"
+PORT: Final = "BRIDGE_METRICS_PORT"
+
+
+class Nothing:
+    """Takes whatever a metric is told, and keeps nothing of it."""
+
+    def labels(self, *_: object, **__: object) -> "Nothing":
+        return self
+
+    def inc(self, *_: object) -> None: ...
+
+    def dec(self, *_: object) -> None: ...
+
+    def set(self, *_: object) -> None: ...
+
+    def observe(self, *_: object) -> None: ...
+
+    def remove(self, *_: object) -> None: ...
+
+    def time(self) -> "nullcontext[None]":
+        return nullcontext()
+
+    def track_inprogress(self) -> "nullcontext[None]":
+        return nullcontext()
+
+
+class Instrumentation:
+    """All that counts, taken out of the product and put back; the count of events goes on either way."""
+
+    def __init__(self) -> None:
+        self.events = 0
+        nothing = Nothing()
+        counting = {name: one for name, one in vars(metrics).items() if isinstance(one, MetricWrapperBase)}
+        self._there: dict[str, object] = counting | {
+            "settled": self._counting(metrics.settled),
+            "phase": metrics.phase,
+            "forget_lane": metrics.forget_lane,
+        }
+        self._gone: dict[str, object] = dict.fromkeys(counting, nothing) | {
+            "settled": self._counting(lambda *_: None),
+            "phase": lambda _name: nullcontext(),
+            "forget_lane": lambda *_: None,
+        }
+
+    def _counting(self, told: Callable[..., None]) -> Callable[..., None]:
+        def settled(committed: Committed, outcomes: Sequence[Outcomes], now_ms: int, raw_topic: str) -> None:
+            self.events += committed.tally.processed
+            told(committed, outcomes, now_ms, raw_topic)
+
+        return settled
+
+    def set(self, *, there: bool) -> None:
+        """Puts everything in its place, or nothing."""
+        for name, one in (self._there if there else self._gone).items():
+            setattr(metrics, name, one)
+
+
+async def _read_page() -> None:
+    """What Prometheus does four times a minute, once a slice; its client's cost is counted too."""
+
+    def read() -> None:
+        with (
+            suppress(OSError),
+            urllib.request.urlopen(f"http://{LOOPBACK}:{os.environ[PORT]}/metrics", timeout=5) as page,
+        ):
+            page.read()
+
+    await asyncio.to_thread(read)
+
+
+async def alternate(work: Callable[[], list[Coroutine[Any, Any, None]]]) -> None:
+    """Until cancelled; `work` is what runs beside the lanes while they are instrumented."""
+    instrumentation, seconds = Instrumentation(), float(os.environ[SLICE])
+    there = True
+    while True:
+        instrumentation.set(there=there)
+        tasks = [asyncio.create_task(one) for one in (*work(), _read_page())] if there else []
+        events, cpu = instrumentation.events, time.process_time()
+        await asyncio.sleep(seconds)
+        events, cpu = instrumentation.events - events, time.process_time() - cpu
+        sys.stdout.write(json.dumps({"there": there, "events": events, "cpu_seconds": cpu}) + "\n")
+        sys.stdout.flush()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        there = not there
+
+
+if __name__ == "__main__":
+    whole = Observation.work
+    Observation.work = lambda self: [alternate(lambda: whole(self))]  # type: ignore[method-assign]  # for this process
+    from bridge.cli import main
+
+    sys.argv[1:] = ["worker"]
+    main()
