@@ -6,7 +6,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,46 +32,28 @@ class Run:
     peak_mb: float
 
 
-async def run(
-    dsn: str,
-    environment: dict[str, str],
-    topic: str,
-    count: int,
-    *,
-    workers: int = 1,
-    command: Sequence[str] = WORKER,
-) -> Run:
+async def run(dsn: str, environment: dict[str, str], topic: str, count: int, *, workers: int = 1) -> Run:
     """Settles the whole topic once with a new group, in an empty schema."""
     await fresh_schema(dsn)
-    return await settle(dsn, environment, topic, count, workers=workers, command=command)
+    return await settle(dsn, environment, topic, count, workers=workers)
 
 
-async def settle(
-    dsn: str,
-    environment: dict[str, str],
-    topic: str,
-    count: int,
-    *,
-    workers: int = 1,
-    command: Sequence[str] = WORKER,
-) -> Run:
+async def settle(dsn: str, environment: dict[str, str], topic: str, count: int, *, workers: int = 1) -> Run:
     """Settles the whole topic once with a new group."""
     connection = await asyncpg.connect(dsn)
     try:
-        with started(environment, workers, command) as processes:
+        with started(environment, workers) as processes:
             return await _watch(connection, [Usage(process.pid) for process in processes], topic, count)
     finally:
         await connection.close()
 
 
 @contextmanager
-def started(
-    environment: dict[str, str], workers: int = 1, command: Sequence[str] = WORKER
-) -> Iterator[list[subprocess.Popen[bytes]]]:
-    """`bridge worker` as a user starts it, or another command, so many times; their logs are shown if something fails."""
+def started(environment: dict[str, str], workers: int = 1) -> Iterator[list[subprocess.Popen[bytes]]]:
+    """`bridge worker` as a user starts it, so many times; their logs are shown if something fails."""
     whole = os.environ | environment
     with tempfile.TemporaryFile() as log:
-        processes = [subprocess.Popen(command, env=whole, stdout=log, stderr=log) for _ in range(workers)]
+        processes = [subprocess.Popen(WORKER, env=whole, stdout=log, stderr=log) for _ in range(workers)]
         try:
             yield processes
         except BaseException:
