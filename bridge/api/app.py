@@ -1,5 +1,6 @@
 """The API's application: its routes, its documents, and how FastAPI's refusals are told."""
 
+from http import HTTPStatus
 from typing import Any, Final
 
 from fastapi import FastAPI, Request
@@ -7,6 +8,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 from starlette.responses import HTMLResponse, JSONResponse, Response
+from starlette.routing import Match, Route
 
 from bridge.api.about import about, health
 from bridge.api.dead_letters import dead_letters
@@ -58,7 +60,11 @@ def _add_refusals(app: FastAPI) -> None:
 
     @app.exception_handler(HTTPException)
     async def not_served(request: Request, error: HTTPException) -> Response:
-        return _told(request, Problem(_CODES.get(error.status_code, Code.INTERNAL_ERROR)), dict(error.headers or {}))
+        headers = dict(error.headers or {})
+        if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+            # The router names those of one route; a path may have several.
+            headers["allow"] = ", ".join(sorted(_methods(app, request)))
+        return _told(request, Problem(_CODES.get(error.status_code, Code.INTERNAL_ERROR)), headers)
 
     @app.exception_handler(RequestValidationError)
     async def not_valid(request: Request, error: RequestValidationError) -> Response:
@@ -67,6 +73,13 @@ def _add_refusals(app: FastAPI) -> None:
     @app.exception_handler(Exception)
     async def failed(request: Request, _error: Exception) -> Response:
         return _told(request, Problem(Code.INTERNAL_ERROR), {})
+
+
+def _methods(app: FastAPI, request: Request) -> set[str]:
+    routes = [
+        route for route in app.routes if isinstance(route, Route) and route.matches(request.scope)[0] is not Match.NONE
+    ]
+    return {method for route in routes for method in route.methods or ()}
 
 
 def _of_validation(error: RequestValidationError) -> Problem:
