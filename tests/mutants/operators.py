@@ -132,7 +132,12 @@ REPLAYS = [
     Mutant(
         "items-lock",
         "the lock between the look at an item and its claim",
-        (("l.raw_partition, l.raw_offset\nFOR UPDATE OF l\n", "l.raw_partition, l.raw_offset\n"),),
+        (
+            (
+                '    if lock:\n        await conn.execute(sql("replay_items_lock")',
+                '    if lock is None:\n        await conn.execute(sql("replay_items_lock")',
+            ),
+        ),
         (f"{BOUNDS}::test_what_another_is_claiming_is_waited_for_and_left",),
     ),
     Mutant(
