@@ -20,6 +20,7 @@ from sinks import metrics
 from sinks.runs import acting_as
 
 _LEAVING: Final = "the end of the service"
+_NOT_WAITING: Final = {"start_timeout": "2s", "startup_without_postgres": False, "startup_without_kafka": False}
 # After the batch in hand: to write down how it ended.
 _NOTE_SECONDS: Final = 10.0
 
@@ -30,7 +31,8 @@ class Runs:
     """The jobs in hand. Whoever asked may go away: they go on, and their end stands in the history of runs."""
 
     def __init__(self, settings: Settings, most_replays: int, most_of_one_org: int) -> None:
-        self._settings = settings
+        # A command waits for services that are away; who asks over HTTP is told of them.
+        self._settings = settings.model_copy(update=_NOT_WAITING)
         self._most_replays = most_replays
         self._most_of_one_org = most_of_one_org
         self._replays_of: Counter[int | None] = Counter()

@@ -10,6 +10,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from support.gateway import free_port
 from support.settled import fetch
 from support.wait import wait_until
 
@@ -94,6 +95,18 @@ async def test_one_organisation_does_not_take_all_places(two_orgs: Settings) -> 
         await runs.begin_replay(hanging(), other, "six")
     await runs.ended()
     assert runs.replays == 0
+
+
+async def test_a_service_that_is_away_is_told_and_not_waited_for(two_orgs: Settings) -> None:
+    """Also where the process itself may wait for it for ever."""
+    away = two_orgs.model_copy(
+        update={"kafka_bootstrap_servers": f"127.0.0.1:{free_port()}", "startup_without_kafka": True}
+    )
+    async with asyncio.timeout(15):
+        with pytest.raises(Problem) as caught:
+            await Runs(away, 1, 1).finish(hanging(), ALICE, "a plan")
+    assert caught.value.code is Code.SERVICES_AWAY
+    assert "127.0.0.1" not in caught.value.detail
 
 
 async def planned(settings: Settings) -> str:
