@@ -22,6 +22,7 @@ from sinks.metrics import product_version
 
 _CODES: Final = {400: Code.INVALID_JSON, 404: Code.NOT_FOUND, 405: Code.METHOD_NOT_ALLOWED}
 _MOST_TOLD: Final = 5
+_ROUTERS: Final = (health, about, dead_letters, plans)
 
 
 def create_app(services: Services) -> Front:
@@ -31,7 +32,7 @@ def create_app(services: Services) -> Front:
         redirect_slashes=False, generate_unique_id_function=_operation,
     )  # fmt: skip
     app.state.services = services
-    for router in (health, about, dead_letters, plans):
+    for router in _ROUTERS:
         app.include_router(router)
     _add_documents(app)
     _add_refusals(app)
@@ -63,7 +64,7 @@ def _add_refusals(app: FastAPI) -> None:
         headers = dict(error.headers or {})
         if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
             # The router names those of one route; a path may have several.
-            headers["allow"] = ", ".join(sorted(_methods(app, request)))
+            headers = {"allow": ", ".join(sorted(_methods(request.scope)))}
         return _told(request, Problem(_CODES.get(error.status_code, Code.INTERNAL_ERROR)), headers)
 
     @app.exception_handler(RequestValidationError)
@@ -75,11 +76,9 @@ def _add_refusals(app: FastAPI) -> None:
         return _told(request, Problem(Code.INTERNAL_ERROR), {})
 
 
-def _methods(app: FastAPI, request: Request) -> set[str]:
-    routes = [
-        route for route in app.routes if isinstance(route, Route) and route.matches(request.scope)[0] is not Match.NONE
-    ]
-    return {method for route in routes for method in route.methods or ()}
+def _methods(scope: Any) -> set[str]:
+    routes = [route for router in _ROUTERS for route in router.routes if isinstance(route, Route)]
+    return {method for one in routes if one.matches(scope)[0] is not Match.NONE for method in one.methods or ()}
 
 
 def _of_validation(error: RequestValidationError) -> Problem:

@@ -117,7 +117,7 @@ async def perform_within(around: Surroundings, job: Job[S], settings: Settings, 
     job.conclude(run)
     code = _exit_code(run, fatal)
     ended = datetime.now(UTC)
-    run.summary = run.summary.ended(ended)
+    run.summary = run.summary.ended(ended, started)
     code = _written(run, options.json_output, code)
     elapsed = run.summary.duration_ms
     log.info("run_ended", status="succeeded" if code == DONE else "failed", exit_code=code, elapsed_ms=elapsed)
