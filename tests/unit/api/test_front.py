@@ -13,6 +13,7 @@ from schemas.api_token import ApiToken, Role
 
 KEYS = [make_key(lambda count, number=number: bytes([number]) * count) for number in range(4)]
 ORGS = [10, 10, 20, None]
+_BUDGET_SECONDS = 5
 FORGED = make_key(lambda count: bytes([99]) * count)
 
 
@@ -52,7 +53,8 @@ class Served:
 
         headers = [(b"authorization", b"Bearer " + key.text.encode()), (b"content-length", b"2")]
         scope = {"type": "http", "method": method, "path": path, "headers": headers, "client": ("10.0.0.1", 1)}
-        await self.front(scope, receive, send)
+        async with asyncio.timeout(_BUDGET_SECONDS):
+            await self.front(scope, receive, send)
         return told[0]
 
     async def hold(self, key: NewKey, **more: str) -> asyncio.Task[int]:

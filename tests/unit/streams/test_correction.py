@@ -9,7 +9,7 @@ from schemas.record import RawBody
 from streams.correction import CorrectionFailed, diff, read_correction
 
 VALUE = b'{"event_id":"e-1","site_id":2,"value":1.10,"big":12345678901234567890123,"properties":{"a":2e3}}'
-DOUBLED = json.dumps([{"op": "copy", "from": "", "path": f"/again_{number}"} for number in range(20)]).encode()
+DOUBLED = json.dumps([{"op": "copy", "from": "", "path": f"/again_{number}"} for number in range(12)]).encode()
 BODY = RawBody(b"2:e-1", VALUE, [("bridge-site-id", b"2"), ("mine", None)])
 
 
