@@ -158,7 +158,6 @@ async def test_what_a_producer_wrote_does_not_reach_the_terminal_as_it_is(filled
         ["show", "bridge.raw:0:0"],
         ["show", "bridge.raw:0:3"],
         ["show", "bridge.raw:0:1"],
-        ["plan", "--provenance", "bridge.raw:0:0", "--set", "a=1", "--reason", "x", "--dry-run"],
     ):
         done = await asyncio.to_thread(filled, *words)
         assert done.returncode == 0
