@@ -11,13 +11,19 @@ from pathlib import Path
 from typing import Any
 
 import asyncpg
+import httpx
 
 from bench import stand
+from bench.gateway import server
 from bench.product import fresh_schema
+from bridge.stack.stack import StackAddresses
+from schemas.api_token import Role
 from schemas.dead_letter_filter import DeadLetterFilter
+from sinks.api_tokens import create_api_token
 from sinks.dead_letters.groups import read_groups
 from sinks.dead_letters.pages import page
 from sinks.registry_admin import add_script
+from sinks.topics_admin import apply_topics
 
 FILL = Path(__file__).with_suffix(".sql")
 SITES = 40
@@ -108,17 +114,57 @@ async def measure(dsn: str, options: argparse.Namespace) -> dict[str, list[float
     return found
 
 
+async def over_http(addresses: StackAddresses, rounds: int) -> dict[str, dict[str, list[float]]]:
+    """The same two questions asked by the command line's code and through the API, in turns: milliseconds of each."""
+    dsn, now = addresses.database_url, datetime.now(UTC)
+    await apply_topics(stand.settings_of(addresses))
+    token = await create_api_token(dsn, "bench", Role.VIEWER)
+    site = DeadLetterFilter(site_id=(3,))
+    asked: dict[str, tuple[str, Callable[[], Awaitable[Any]]]] = {
+        "page: a site": (f"?site_id=3&limit={PAGE}", lambda: page(dsn, site, limit=PAGE)),
+        "groups: everything open": (
+            "/groups",
+            lambda: read_groups(dsn, DeadLetterFilter(), now=now, hours=6, limit=20),
+        ),
+    }
+    environment = stand.environment_of(addresses, api_requests_per_second=0)
+    found = {}
+    with server(["-m", "bridge", "api", "serve", "--port", "0"], environment) as url:
+        headers = {"authorization": f"Bearer {token.text}"}
+        async with httpx.AsyncClient(base_url=url, headers=headers, timeout=60) as client:
+
+            async def get(path: str) -> None:
+                (await client.get(f"/v1/dead-letters{path}")).raise_for_status()
+
+            for name, (path, direct) in asked.items():
+                await get(path)
+                taken: dict[str, list[float]] = {"direct": [], "http": []}
+                for _ in range(rounds):
+                    taken["direct"] += await timed(1, direct)
+                    taken["http"] += await timed(1, lambda path=path: get(path))  # type: ignore[misc]  # bound at once
+                found[name] = taken
+    return found
+
+
 def main(words: list[str]) -> int:
     options = arguments(words)
+    http: dict[str, dict[str, list[float]]] = {}
     if options.database_url:
         found = asyncio.run(measure(options.database_url, options))
     else:
         with stand.servers() as addresses:
             found = asyncio.run(measure(addresses.database_url, options))
+            http = asyncio.run(over_http(addresses, options.rounds))
     print(f"{options.rows:,} open dead letters, {options.rounds} rounds, ms: median, worst")
     for name, taken in found.items():
         print(f"{name:40} {statistics.median(taken):8.1f} {max(taken):8.1f}")
-    stand.keep("dead_letters", {"rows": options.rows, "rounds": options.rounds, "milliseconds": found})
+    ratios = {name: statistics.median(one["http"]) / statistics.median(one["direct"]) for name, one in http.items()}
+    for name, ratio in ratios.items():
+        print(
+            f"over HTTP: {name:29} {statistics.median(http[name]['http']):8.1f} ms, {ratio:.2f} of the same asked directly"
+        )
+    kept = {"rows": options.rows, "rounds": options.rounds, "milliseconds": found}
+    stand.keep("dead_letters", kept | {"http": {"milliseconds": http, "ratios": ratios}})
     late = [name for name, taken in found.items() if name != NO_BAR and statistics.median(taken) > bar_of(name)]
     return 1 if late else 0
 

@@ -5,7 +5,7 @@ WITH template (cause, reason, error_class, retries, message) AS (
            (1, 'invalid_payload_json', 'invalid_payload_json', 0, 'Expecting value at character %s'),
            (2, 'retry_exhausted', 'unknown_script', 3, 'script ''widget-%s'' is not registered'),
            (3, 'schema_violation', 'schema_violation', 0, 'occurred_at: %s days before it was received, more than 7'),
-           (4, 'schema_violation', 'schema_violation', 0, 'site_id: script ''shop-%s'' belongs to site %s, not 7'),
+           (4, 'schema_violation', 'schema_violation', 0, 'site_id: script ''shop-%s'' is not of site %s'),
            (5, 'retry_exhausted', 'unsupported_schema_version', 3, 'schema_version %s is not known here; known: 1, 2'),
            (6, 'invalid_payload_json', 'invalid_payload_json', 0, 'not UTF-8 at byte %s'),
            (7, 'schema_violation', 'schema_violation', 0, 'currency: String should match pattern ''^[A-Z]{3}$'' (and %s more)'),

@@ -32,10 +32,10 @@ def _card(found: re.Match[str]) -> str:
     return found[0]
 
 
-# In this order: what is wider comes first.
+# In this order: what is wider comes first. What a pattern begins with is bounded: else a long word takes minutes.
 _PATTERNS: Final[tuple[tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]], ...]] = (
     # The password of a URL, up to the last @ before its path.
-    (re.compile(r"(\w+://[^\s:/@]*:)[^\s/]+(?=@)"), rf"\1{MASK}"),
+    (re.compile(r"(\w{1,40}://[^\s:/@]*:)[^\s/]+(?=@)"), rf"\1{MASK}"),
     (re.compile(r"(authorization[\"']?\s*[:=]\s*[\"']?)(?:(?:bearer|basic|digest|token)\s+)?[^\s\"',;]+", re.IGNORECASE), rf"\1{MASK}"),
     (re.compile(r"\b(bearer|basic)\s+[\w.~+/\-]{6,}=*", re.IGNORECASE), rf"\1 {MASK}"),
     # name=value, name: value, and the same in JSON; a quoted value may hold blanks.
@@ -49,7 +49,7 @@ _PATTERNS: Final[tuple[tuple[re.Pattern[str], str | Callable[[re.Match[str]], st
     ),
     (re.compile(r"eyJ[\w\-]{4,}(?:\.[\w\-]*){0,4}"), MASK),
     (re.compile(r"(?<![A-Za-z0-9])(?:sk[-_]|whsec_)[\w\-+/=]{6,}"), MASK),
-    (re.compile(r"[\w.!#$%&'+\-/=?^`{|}~]*\w@[A-Za-z0-9](?:[A-Za-z0-9\-]*[A-Za-z0-9])?(?:\.[A-Za-z0-9\-]+)+"), MASK),
+    (re.compile(r"[\w.!#$%&'+\-/=?^`{|}~]{0,80}\w@[A-Za-z0-9](?:[A-Za-z0-9\-]*[A-Za-z0-9])?(?:\.[A-Za-z0-9\-]+)+"), MASK),
     (re.compile(r"(?<![\w.])[3-6](?:[ -]?\d){12,18}(?![ -]?\d|\w)"), _card),
 )  # fmt: skip
 

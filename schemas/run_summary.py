@@ -34,9 +34,9 @@ class RunSummary(BaseModel):
     warnings: list[str] = Field(default_factory=list)
     errors: list[TargetError] = Field(default_factory=list)
 
-    def ended(self, now: datetime, **counters: Any) -> Self:
-        """The summary with its end, duration and counters filled in."""
-        started = datetime.strptime(self.started_at, _FORM).replace(tzinfo=UTC)
+    def ended(self, now: datetime, started: datetime | None = None, **counters: Any) -> Self:
+        """The summary with its end, duration and counters filled in; without `started` the duration is to the second."""
+        started = started or datetime.strptime(self.started_at, _FORM).replace(tzinfo=UTC)
         return self.model_copy(
             update={
                 "ended_at": now.strftime(_FORM),

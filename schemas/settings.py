@@ -184,9 +184,16 @@ class Settings(BaseSettings):
     api_host: str = Field("127.0.0.1", description="address that the operators' API listens on; 0.0.0.0 for all")
     api_port: int = Field(8001, ge=0, le=65535, description="the API's port; 0 chooses a free one")
     api_max_requests: int = Field(
-        32, ge=1, le=1000, description="most requests that the API works on at once; each takes a database connection"
+        32,
+        ge=1,
+        le=1000,
+        description="most requests that the API works on at once; each takes 1 to 3 database connections",
+    )
+    api_max_requests_per_org: int = Field(
+        8, ge=1, le=1000, description="most of them of one organisation, or of one token of none"
     )
     api_max_replays: int = Field(4, ge=1, le=100, description="most replays that one API process runs at once")
+    api_max_replays_per_org: int = Field(2, ge=1, le=100, description="most of them of one organisation")
     api_requests_per_second: int = Field(
         50, ge=0, description="each token's and each address's rate of API requests; 0: no limit"
     )

@@ -11,6 +11,7 @@ import msgspec
 
 from schemas.errors import InvalidInput
 from schemas.headers import EVENT_ID, SCRIPT_ID, SITE_ID
+from schemas.raw_event import MAX_BYTES
 from schemas.record import RawBody
 
 # Numbers with a point or an exponent keep their text: what is not corrected must come out as it came in.
@@ -18,6 +19,11 @@ _decode = msgspec.json.Decoder(Any, float_hook=msgspec.Raw).decode
 _encode = msgspec.json.encode
 _FIELD = re.compile(r"[^.=/~]+(\.[^.=/~]+)*")
 _STATED_BY_THE_GATEWAY = {"site_id": SITE_ID, "script_id": SCRIPT_ID, "event_id": EVENT_ID}
+
+# What stands in a plan for people to look at. Lines of two long documents can take minutes to be compared.
+_MOST_COMPARED = 2000
+_MOST_SHOWN = 200
+_LONGEST_LINE = 500
 
 Operations = list[dict[str, Any]]
 
@@ -31,7 +37,7 @@ class Correction:
 
     def __init__(self, operations: Operations) -> None:
         try:
-            self._patch = jsonpatch.JsonPatch(operations)
+            self._steps = [(jsonpatch.JsonPatch([one]), one.get("op") == "copy") for one in operations]
         except (jsonpatch.JsonPatchException, jsonpointer.JsonPointerException, TypeError) as error:
             raise InvalidInput(f"not a JSON Patch (RFC 6902): {error}") from None
         self.operations = operations
@@ -58,8 +64,15 @@ class Correction:
         return RawBody(body.key, _encode(document), [*body.headers, *restated])
 
     def _applied(self, document: dict[str, Any]) -> dict[str, Any]:
+        corrected: Any = document
         try:
-            corrected = self._patch.apply(document)
+            for step, copies in self._steps:
+                corrected = step.apply(corrected, in_place=True)
+                # Each copy may double it.
+                if copies and len(_encode(corrected)) > MAX_BYTES:
+                    raise CorrectionFailed(f"a copy makes it larger than {MAX_BYTES} bytes")
+        except RecursionError:
+            raise CorrectionFailed("it is nested too deep to be corrected") from None
         except jsonpatch.JsonPatchTestFailed:
             raise CorrectionFailed("a test of the patch does not hold") from None
         except (jsonpatch.JsonPatchException, jsonpointer.JsonPointerException, TypeError) as error:
@@ -78,11 +91,16 @@ class Diff(NamedTuple):
 
 
 def diff(provenance: str, before: bytes | None, after: bytes | None) -> Diff:
-    """The two values as indented JSON, compared line by line."""
-    lines = difflib.unified_diff(
-        _lines(before), _lines(after), "as it was sent", "as it would be sent", lineterm="", n=1
+    """The two values as indented JSON, compared line by line; of a long one only the beginning."""
+    old, new = _lines(before), _lines(after)
+    lines = list(
+        difflib.unified_diff(
+            old[:_MOST_COMPARED], new[:_MOST_COMPARED], "as it was sent", "as it would be sent", lineterm="", n=1
+        )
     )
-    return Diff(provenance, list(lines))
+    if len(lines) > _MOST_SHOWN or max(len(old), len(new)) > _MOST_COMPARED:
+        lines = [*lines[:_MOST_SHOWN], "… there is more of it than is compared here"]
+    return Diff(provenance, lines)
 
 
 def read_correction(settings: Iterable[str], patch: bytes | None) -> Correction:
@@ -136,6 +154,7 @@ def _document(value: bytes | None) -> dict[str, Any]:
 
 def _lines(value: bytes | None) -> list[str]:
     try:
-        return msgspec.json.format(value or b"", indent=2).decode("utf-8", "replace").splitlines()
-    except msgspec.MsgspecError:
-        return repr(value).splitlines()
+        text = msgspec.json.format(value or b"", indent=2).decode("utf-8", "replace")
+    except (msgspec.MsgspecError, RecursionError):
+        text = repr(value)
+    return [one if len(one) <= _LONGEST_LINE else f"{one[:_LONGEST_LINE]}…" for one in text.splitlines()]

@@ -17,6 +17,17 @@ def mask(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
     return {name: masked(value, name) for name, value in event.items()}
 
 
+def harmless(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """Texts of strangers for a terminal: what would move its cursor or change its colours is written out."""
+    return {name: _written_out(value) if isinstance(value, str) else value for name, value in event.items()}
+
+
+def _written_out(text: str) -> str:
+    if text.isprintable():
+        return text
+    return "".join(one if one.isprintable() or one == "\n" else one.encode("unicode_escape").decode() for one in text)
+
+
 def configure_logs(
     level: str = "INFO", form: str = "auto", service: str = "bridge", *, report: Processor | None = None
 ) -> None:
@@ -62,6 +73,7 @@ def configure_logs(
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
                 mask,
                 *([] if report is None else [report]),
+                *([] if as_json else [harmless]),
                 renderer,
             ],
         )

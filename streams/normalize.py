@@ -61,7 +61,8 @@ def normalize(
         state = "not registered" if script is None else "disabled"
         raise Rejection(ErrorClass.UNKNOWN_SCRIPT, f"script {script_id!r} is {state}", fields)
     if script.site_id != site_id:
-        raise _violation(f"site_id: script {script_id!r} belongs to site {script.site_id}, not {site_id}", fields)
+        # Whose it is, is not this site's affair.
+        raise _violation(f"site_id: script {script_id!r} is not of site {site_id}", fields)
     occurred_at, sent_at = _times(fields, received_at, bounds)
     url = url_host = url_path = None
     utm: tuple[str | None, ...] = _NO_UTM

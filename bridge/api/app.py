@@ -1,5 +1,6 @@
 """The API's application: its routes, its documents, and how FastAPI's refusals are told."""
 
+from http import HTTPStatus
 from typing import Any, Final
 
 from fastapi import FastAPI, Request
@@ -7,6 +8,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 from starlette.responses import HTMLResponse, JSONResponse, Response
+from starlette.routing import Match, Route
 
 from bridge.api.about import about, health
 from bridge.api.dead_letters import dead_letters
@@ -20,6 +22,7 @@ from sinks.metrics import product_version
 
 _CODES: Final = {400: Code.INVALID_JSON, 404: Code.NOT_FOUND, 405: Code.METHOD_NOT_ALLOWED}
 _MOST_TOLD: Final = 5
+_ROUTERS: Final = (health, about, dead_letters, plans)
 
 
 def create_app(services: Services) -> Front:
@@ -29,7 +32,7 @@ def create_app(services: Services) -> Front:
         redirect_slashes=False, generate_unique_id_function=_operation,
     )  # fmt: skip
     app.state.services = services
-    for router in (health, about, dead_letters, plans):
+    for router in _ROUTERS:
         app.include_router(router)
     _add_documents(app)
     _add_refusals(app)
@@ -58,7 +61,11 @@ def _add_refusals(app: FastAPI) -> None:
 
     @app.exception_handler(HTTPException)
     async def not_served(request: Request, error: HTTPException) -> Response:
-        return _told(request, Problem(_CODES.get(error.status_code, Code.INTERNAL_ERROR)), dict(error.headers or {}))
+        headers = dict(error.headers or {})
+        if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+            # The router names those of one route; a path may have several.
+            headers = {"allow": ", ".join(sorted(_methods(request.scope)))}
+        return _told(request, Problem(_CODES.get(error.status_code, Code.INTERNAL_ERROR)), headers)
 
     @app.exception_handler(RequestValidationError)
     async def not_valid(request: Request, error: RequestValidationError) -> Response:
@@ -67,6 +74,11 @@ def _add_refusals(app: FastAPI) -> None:
     @app.exception_handler(Exception)
     async def failed(request: Request, _error: Exception) -> Response:
         return _told(request, Problem(Code.INTERNAL_ERROR), {})
+
+
+def _methods(scope: Any) -> set[str]:
+    routes = [route for router in _ROUTERS for route in router.routes if isinstance(route, Route)]
+    return {method for one in routes if one.matches(scope)[0] is not Match.NONE for method in one.methods or ()}
 
 
 def _of_validation(error: RequestValidationError) -> Problem:

@@ -3,7 +3,7 @@
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from io import StringIO
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
 from fastapi import APIRouter, Path, Query
 from starlette.responses import Response, StreamingResponse
@@ -21,6 +21,7 @@ from sinks.dead_letters.letter import WholeDeadLetter
 
 dead_letters: Final = APIRouter(prefix="/v1/dead-letters", tags=["dead letters"])
 
+_PART_CHARACTERS: Final = 64 * 1024
 _TYPES: Final = {Form.NDJSON: "application/x-ndjson", Form.CSV: "text/csv; charset=utf-8"}
 
 
@@ -85,16 +86,18 @@ async def _written(
     page = StringIO()
     write = writer(page, form)
 
-    def text(letters: list[WholeDeadLetter]) -> Any:
-        for one in letters:
-            write(one)
+    def text() -> bytes:
         written = page.getvalue().encode()
         page.seek(0)
         page.truncate()
         return written
 
     async with aclosing(pieces):
-        if first:
-            yield text(first)
-        async for piece in pieces:
-            yield text(piece)
+        piece = first
+        while piece:
+            for one in piece:
+                write(one)
+                if page.tell() > _PART_CHARACTERS:
+                    yield text()
+            piece = await anext(pieces, [])
+        yield text()

@@ -2,6 +2,9 @@
 
 import asyncio
 import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -23,6 +26,7 @@ GUARDED: Final = "/v1/"
 
 _BODIES: Final = ("POST", "PUT", "PATCH", "DELETE")
 _SEND_SECONDS: Final = 60.0
+_ANSWER_SECONDS: Final = 3600.0
 _SERVER_ERROR: Final = 500
 _HEADERS: Final = [(b"x-content-type-options", b"nosniff"), (b"cache-control", b"no-store")]
 
@@ -40,14 +44,14 @@ class Front:
         self._rest = rest
         self._services = services
         self._most = services.settings.api_max_requests
-        self._in_hand = 0
+        self._most_of_one = services.settings.api_max_requests_per_org
+        self._in_hand_of: Counter[int | str] = Counter()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = dict(scope["headers"])
         ids = scope["bridge_ids"] = request_ids(headers)
         answer = _Answer(send, ids)
         began = time.perf_counter()
-        self._in_hand += 1
         try:
             await self._admitted(scope, headers, receive, answer)
         except Problem as problem:
@@ -66,33 +70,57 @@ class Front:
             # It was answered with 500 before it got here.
             log.exception("request_failed", request_id=ids.request_id.decode())
         finally:
-            self._in_hand -= 1
             _tell(scope, answer, ids, time.perf_counter() - began)
 
     async def _admitted(self, scope: Scope, headers: dict[bytes, bytes], receive: Receive, answer: "_Answer") -> None:
-        services = self._services
-        guarded = scope["path"].startswith(GUARDED)
-        if guarded:
-            services.addresses.take(address_of(scope, 0), 1)
-            caller = scope["bridge_caller"] = admit(services.tokens, headers, lambda: datetime.now(UTC))
-            services.callers.take(caller.key_id, 1)
-            services.use(caller.key_id)
-            if self._in_hand > self._most:
-                raise Problem(Code.OVERLOADED, "too many requests are in hand")
-        if scope["method"] not in _BODIES or not guarded:
+        if not scope["path"].startswith(GUARDED):
             await self._rest(scope, receive, answer.send)
             return
-        with services.room.holding(services.body.announced(headers)):
-            body = await services.body.read(receive, headers)
-            await self._rest(scope, _replayed(body, receive), answer.send)
+        caller = scope["bridge_caller"] = self._caller(scope, headers)
+        self._services.use(caller.key_id)
+        with self._place(caller):
+            if scope["method"] not in _BODIES:
+                await self._rest(scope, receive, answer.send)
+                return
+            with self._services.room.holding(self._services.body.announced(headers)):
+                body = await self._services.body.read(receive, headers)
+                await self._rest(scope, _replayed(body, receive), answer.send)
+
+    def _caller(self, scope: Scope, headers: dict[bytes, bytes]) -> Caller:
+        """Who asks; raises Problem. An address is held back for tokens that are none: behind one proxy all share it."""
+        services = self._services
+        try:
+            caller = admit(services.tokens, headers, lambda: datetime.now(UTC))
+        except Problem:
+            services.addresses.take(address_of(scope, 0), 1)
+            raise
+        services.callers.take(caller.key_id, 1)
+        return caller
+
+    @contextmanager
+    def _place(self, caller: Caller) -> Iterator[None]:
+        """A place among the requests in hand; raises Problem. However slowly one organisation reads, others find room."""
+        if self._in_hand_of.total() >= self._most:
+            raise Problem(Code.OVERLOADED, "too many requests are in hand")
+        whose = caller.key_id if caller.org_id is None else caller.org_id
+        if self._in_hand_of[whose] >= self._most_of_one:
+            raise Problem(Code.RATE_LIMITED, f"{self._most_of_one} requests of yours are in hand")
+        self._in_hand_of[whose] += 1
+        try:
+            yield
+        finally:
+            self._in_hand_of[whose] -= 1
+            if not self._in_hand_of[whose]:
+                del self._in_hand_of[whose]
 
 
 class _Answer:
-    """What is sent: with what every answer bears, and within a bound of time for each part."""
+    """What is sent: with what every answer bears, and within a bound of time for each part and for all."""
 
     def __init__(self, send: Send, ids: RequestIds) -> None:
         self._send = send
         self._more: HeaderPairs = [*ids.headers(), *_HEADERS]
+        self._until = asyncio.get_running_loop().time() + _ANSWER_SECONDS
         self.status = 0
         self.error_code: Code | None = None
 
@@ -101,7 +129,7 @@ class _Answer:
             self.status = message["status"]
             message["headers"] = [*message.get("headers", ()), *self._more]
         try:
-            async with asyncio.timeout(_SEND_SECONDS):
+            async with asyncio.timeout_at(min(asyncio.get_running_loop().time() + _SEND_SECONDS, self._until)):
                 await self._send(message)
         except TimeoutError:
             # Whoever does not read would hold a snapshot of the database open.

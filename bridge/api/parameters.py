@@ -10,13 +10,13 @@ from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, 
 from bridge.dead_letters.export import Form
 from schemas.dead_letter_filter import DeadLetterFilter, Disposition, moment
 from schemas.errors import InvalidInput
-from schemas.raw_event import MAX_INTEGER
+from schemas.raw_event import MAX_BYTES, MAX_INTEGER
 from streams.correction import Correction, setting
 
 ANY: Final = "any"
 _LONGEST_REASON: Final = 500
 _MOST_OPERATIONS: Final = 100
-# Each may double a document: what they make has to fit into memory before it can be found too large.
+# Each may double a document, which takes time for each dead letter before it is found too large.
 _MOST_COPIES: Final = 8
 _LONGEST_WAIT: Final = 24 * 3600.0
 _LONGEST_CANCEL: Final = 60.0
@@ -141,6 +141,8 @@ class PlanBody(Body):
             ) from None
         if b"\\u0000" in text:
             raise InvalidInput("the corrections hold a NUL, which no stored text can")
+        if len(text) > MAX_BYTES:
+            raise InvalidInput(f"the corrections come to more than {MAX_BYTES} bytes, which no event may have")
         correction = Correction(operations)
         if correction and not self.reason:
             raise InvalidInput("reason: a correction needs one")

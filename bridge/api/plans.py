@@ -32,7 +32,7 @@ async def plan(reach: Mine, body: PlanBody) -> Response:
 
 @plans.get("", summary="The newest plans", responses=documented("Plans", Code.INVALID_REQUEST))
 async def list_(
-    reach: Mine, limit: Annotated[int, Query(ge=1, le=1000, description="most plans to show")] = 20
+    reach: Mine, limit: Annotated[int, Query(ge=1, le=100, description="most plans to show")] = 20
 ) -> Response:
     """Without what became of their items; ask for one of them for that."""
     return json_answer({"plans": [one._asdict() for one in await reach.plans(limit)]})

@@ -109,8 +109,8 @@ class Reach:
     async def letter(self, provenance: Provenance) -> Shown:
         """One dead letter whole; of lives that a correction moved to somebody else's site it says no more than where."""
         async with self.asking():
-            found = await show(self._settings.dsn, provenance)
-        if found is None or not self._is_mine(found.letter.line.org_id):
+            found = await show(self._settings.dsn, provenance, org_id=self.caller.org_id)
+        if found is None:
             raise Problem(Code.UNKNOWN_DEAD_LETTER)
         return found._replace(lives=[self._known(one) for one in found.lives])
 

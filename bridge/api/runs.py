@@ -1,6 +1,7 @@
 """Jobs that the service runs: short ones that a request waits for, and replays that go on behind it, a bounded number."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -19,6 +20,7 @@ from sinks import metrics
 from sinks.runs import acting_as
 
 _LEAVING: Final = "the end of the service"
+_NOT_WAITING: Final = {"start_timeout": "2s", "startup_without_postgres": False, "startup_without_kafka": False}
 # After the batch in hand: to write down how it ended.
 _NOTE_SECONDS: Final = 10.0
 
@@ -28,14 +30,20 @@ log = structlog.get_logger(__name__)
 class Runs:
     """The jobs in hand. Whoever asked may go away: they go on, and their end stands in the history of runs."""
 
-    def __init__(self, settings: Settings, most_replays: int) -> None:
-        self._settings = settings
+    def __init__(self, settings: Settings, most_replays: int, most_of_one_org: int) -> None:
+        # A command waits for services that are away; who asks over HTTP is told of them.
+        self._settings = settings.model_copy(update=_NOT_WAITING)
         self._most_replays = most_replays
+        self._most_of_one_org = most_of_one_org
+        self._replays_of: Counter[int | None] = Counter()
         self._tasks: set[asyncio.Task[Any]] = set()
         self._stops: set[Stop] = set()
         self._leaving = False
-        self.replays = 0
+
+    @property
+    def replays(self) -> int:
         """How many replays are in hand."""
+        return self._replays_of.total()
 
     async def finish(self, job: Job[S], caller: Caller, scope: str, *, dry_run: bool = False) -> Performed[S]:
         """Runs the job to its end; raises Problem if something ended it before its work was done."""
@@ -47,18 +55,28 @@ class Runs:
 
     async def begin_replay(self, job: Job[S], caller: Caller, scope: str) -> str:
         """The id of the run, which holds its lock and goes on; raises Problem if it could not begin."""
-        if self.replays >= self._most_replays:
-            raise Problem(Code.TOO_MANY_RUNS, f"{self.replays} replays are in hand; wait for one, or cancel it")
+        self._check_room(caller)
         begun: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-        self._count(1)
+        self._count(caller, 1)
         task = self._started(self._performed(job, caller, RunOptions(scope), _tell_once(begun)))
-        task.add_done_callback(lambda _task: self._count(-1))
+        task.add_done_callback(lambda _task: self._count(caller, -1))
         both: set[asyncio.Future[Any]] = {task, begun}
         await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
         if begun.done():
             return begun.result()
         done = task.result()
         raise problem_of(done.fatal or BridgeError("it did not begin"), done.summary.run_id)
+
+    def _check_room(self, caller: Caller) -> None:
+        """Raises Problem if as many are in hand as may be, in all or of the caller's organisation: none takes all places."""
+        own = 0 if caller.org_id is None else self._replays_of[caller.org_id]
+        if own >= self._most_of_one_org:
+            raise Problem(
+                Code.TOO_MANY_RUNS,
+                f"{own} replays of organisation {caller.org_id} are in hand; wait for one, or cancel it",
+            )
+        if self.replays >= self._most_replays:
+            raise Problem(Code.TOO_MANY_RUNS, f"{self.replays} replays are in hand; wait for one, or cancel it")
 
     def leave(self) -> None:
         """Tells all that is in hand to end; nothing begins any more."""
@@ -104,8 +122,8 @@ class Runs:
         finally:
             self._stops.discard(stop)
 
-    def _count(self, change: int) -> None:
-        self.replays += change
+    def _count(self, caller: Caller, change: int) -> None:
+        self._replays_of[caller.org_id] += change
         metrics.API_REPLAYS.set(self.replays)
 
 

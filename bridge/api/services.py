@@ -19,7 +19,8 @@ from sinks.api_tokens import note_used
 from sinks.kafka_admin import kafka_admin
 from sinks.readiness import Needs, Readiness
 
-_MOST_BODY_BYTES: Final = 1024 * 1024
+# A filter of thousands of events, and corrections, which no event can be larger than.
+_MOST_BODY_BYTES: Final = 256 * 1024
 _BODY_SECONDS: Final = 10.0
 _NOTE_USED_SECONDS: Final = 5.0
 
@@ -33,7 +34,7 @@ class Services:
         rate = settings.api_requests_per_second
         self.settings = settings
         self.tokens = ApiTokenCache(settings.dsn, refresh_seconds=settings.seconds("registry_refresh"))
-        self.runs = Runs(settings, settings.api_max_replays)
+        self.runs = Runs(settings, settings.api_max_replays, settings.api_max_replays_per_org)
         self.body = BodyLimits(_MOST_BODY_BYTES, _BODY_SECONDS)
         self.room = Room(settings.api_max_requests * _MOST_BODY_BYTES)
         self.callers = Buckets("requests of one token", rate, time.monotonic)

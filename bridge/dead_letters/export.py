@@ -4,10 +4,12 @@ import csv
 import json
 from collections.abc import Callable
 from enum import StrEnum
-from typing import Any, TextIO
+from typing import Any, Final, TextIO
 
 from bridge.dead_letters.documents import letter_document
 from sinks.dead_letters.letter import WholeDeadLetter
+
+_FORMULAS: Final = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 Write = Callable[[WholeDeadLetter], None]
 
@@ -32,9 +34,14 @@ def writer(stream: TextIO, form: Form) -> Write:
             begun.append(True)
             table.writerow(document)
         headers = json.dumps(document["headers"], ensure_ascii=False) if document["headers"] else None
-        table.writerow((document | {"headers": headers}).values())
+        table.writerow(map(_cell, (document | {"headers": headers}).values()))
 
     return write
+
+
+def _cell(value: Any) -> Any:
+    """A producer's text that a spreadsheet would take for a formula, marked as text."""
+    return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULAS) else value
 
 
 def _line(stream: TextIO, document: dict[str, Any]) -> None:

@@ -7,7 +7,7 @@ from typing import Final
 from bridge.runs.frame import Job
 from bridge.runs.replay import count_outcomes
 from bridge.runs.run import Run
-from schemas.errors import BridgeError, InvalidInput
+from schemas.errors import BridgeError, EnvironmentUnfit, InvalidInput, SinkUnavailable
 from schemas.record import TopicPartition
 from schemas.replay import Outcome, PlanState, ReplaySummary
 from schemas.settings import Settings
@@ -62,7 +62,11 @@ async def _open_again(settings: Settings, conn: Connection, replay_id: str, dead
     """
     if not (doubtful := await in_doubt(conn, replay_id)):
         return
-    ends = {source: log.end for source, log in (await log_bounds(settings, [settings.topics.raw])).items()}
+    try:
+        ends = {source: log.end for source, log in (await log_bounds(settings, [settings.topics.raw])).items()}
+    except EnvironmentUnfit as error:
+        # No fault of this plan: it would be told as one, with the names of hosts.
+        raise SinkUnavailable(str(error)) from error
     while not await _read_up_to(settings, ends):
         if time.monotonic() > deadline:
             raise BridgeError(

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
+from bridge.runs.turn import Turn
 from schemas.outcome import Candidate, Outcomes
 from schemas.reasons import DroppedReason, ErrorClass
 from schemas.record import LEDGER_TOPIC, Batch, CarriedRecord, TopicPartition
@@ -17,7 +18,7 @@ from sinks.partitions import months_attached
 from sinks.postgres import Connection
 from sinks.postgres_sink import PostgresSink
 from sinks.registry import RegistryCache
-from sinks.replays.items import persisted_events, persisted_keys, read_items
+from sinks.replays.items import persisted_events, persisted_keys, reach, read_items
 from streams.correction import Correction, diff
 from streams.forecast import Judgement, Terms, judge, known_to_the_store
 from streams.normalize import Bounds
@@ -66,7 +67,11 @@ class DryRun:
     async def judge(self, items: Sequence[DeadLetterItem]) -> list[Judgement]:
         """What would become of these items, after those that were judged before."""
         bounds = Bounds(*self.settings.occurred_bounds)
-        judged = [judge(item, self.correction, self.terms, self.registry.current, bounds) for item in items]
+        judged: list[Judgement] = []
+        turn = Turn()
+        for item in items:
+            judged.append(judge(item, self.correction, self.terms, self.registry.current, bounds))
+            await turn.let_others()
         keys = await persisted_keys(self.conn, {one.key for one in judged if one.key})
         beyond = await self._beyond_horizon([one for one in judged if one.key and one.key not in keys])
         return await self._tried_again([known_to_the_store(one, keys, beyond, self._seen) for one in judged])
@@ -123,14 +128,15 @@ async def forecast_plan(dry_run: DryRun, replay_id: str, last_position: int) -> 
     """The report of a whole plan, and the forecast of each item that does not pass, by position."""
     counts = _Counts(dry_run.now)
     not_passing: dict[int, Forecast] = {}
-    for after in range(0, last_position, PAGE):
-        items = await read_items(
-            dry_run.conn, replay_id, after, after + PAGE, max_lives=dry_run.settings.replay_max_lives
-        )
+    after = 0
+    while after < last_position:
+        up_to = await reach(dry_run.conn, replay_id, after, after + PAGE)
+        items = await read_items(dry_run.conn, replay_id, after, up_to, max_lives=dry_run.settings.replay_max_lives)
         for one in await dry_run.judge(items):
             counts.add(one)
             if one.forecast is not Forecast.PASSES:
                 not_passing[one.item.position] = one.forecast
+        after = up_to
     return counts.report(), not_passing
 
 

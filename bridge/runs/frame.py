@@ -27,12 +27,16 @@ DONE, FATAL, PARTLY, UNFIT = 0, 1, 2, 3
 
 @dataclass(frozen=True)
 class Job(Generic[S]):
-    """What a command declares: its name, its summary, its work, and what is concluded even when the work was cut off."""
+    """What a command declares: its name, its summary, its work, and what is concluded even when the work was cut off.
+
+    `begin` is done before anybody is told that the run has begun: what it leaves is there even if the next moment kills it.
+    """
 
     name: str
     summary: type[S]
     work: Callable[[Run[S]], Awaitable[None]]
     conclude: Callable[[Run[S]], None] = lambda _run: None
+    begin: Callable[[], Awaitable[None]] | None = None
 
 
 @dataclass(frozen=True)
@@ -66,7 +70,7 @@ def _signals(stop: Stop) -> Iterator[None]:
 class Surroundings:
     """Where a job runs: what may stop it, whom it tells of its progress, and who wants to know that it has begun.
 
-    `begun` is called with the run's id once it holds its lock.
+    `begun` is called with the run's id once it holds its lock and the job has begun.
     """
 
     stoppable: Callable[[Stop], AbstractContextManager[None]] = _signals
@@ -113,7 +117,7 @@ async def perform_within(around: Surroundings, job: Job[S], settings: Settings, 
     job.conclude(run)
     code = _exit_code(run, fatal)
     ended = datetime.now(UTC)
-    run.summary = run.summary.ended(ended)
+    run.summary = run.summary.ended(ended, started)
     code = _written(run, options.json_output, code)
     elapsed = run.summary.duration_ms
     log.info("run_ended", status="succeeded" if code == DONE else "failed", exit_code=code, elapsed_ms=elapsed)
@@ -133,6 +137,8 @@ async def _locked(
     async with run_lock(settings.dsn, name, f"{name}:{started:%Y-%m-%d-%H}") as run.lock:
         if not options.dry_run:
             await note_begin(settings.dsn, run.summary.run_id, job.name, started)
+        if job.begin is not None:
+            await job.begin()
         around.begun(run.summary.run_id)
         await job.work(run)
 

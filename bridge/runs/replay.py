@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections import defaultdict
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -12,13 +12,15 @@ from bridge.runs.dry_run import DryRun
 from bridge.runs.frame import Job
 from bridge.runs.pace import Pace
 from bridge.runs.run import Run
-from schemas.errors import BridgeError
+from bridge.runs.turn import Turn
+from schemas.errors import Braked, BridgeError, EnvironmentUnfit, SinkUnavailable
+from schemas.record import RawBody
 from schemas.replay import DeadLetterItem, Forecast, Outcome, Plan, PlanState, ReplaySummary
 from schemas.settings import Settings
 from sinks.brake import read_brake
 from sinks.kafka_admin import group_has_members
 from sinks.postgres import Connection, connection
-from sinks.replays.items import claim, let_go, note_sent, read_items, skip
+from sinks.replays.items import claim, let_go, note_sent, reach, read_items, skip
 from sinks.replays.plans import Became, begin, canary_outcomes, end, find_plan, outcomes, state_of, summed
 from sinks.replays.publisher import Replayed, ReplayPublisher, publishing_replays
 from streams.correction import Correction, CorrectionFailed
@@ -32,6 +34,10 @@ FINISH_SECONDS: Final = 15.0
 
 # A settlement holds the rows for milliseconds.
 _LOCK_TIMEOUT: Final = "SET lock_timeout = '10s'"
+_KINDS: Final = {
+    SinkUnavailable: "Postgres or Kafka did not answer",
+    EnvironmentUnfit: "Postgres or Kafka is away, or not as needed",
+}
 _UNFINISHED: Final = (Outcome.UNSETTLED, Outcome.WAITING)
 
 
@@ -50,13 +56,17 @@ class ReplayOptions:
 def replay_job(settings: Settings, options: ReplayOptions) -> Job[ReplaySummary]:
     """The job of these options; the same again goes on where a stopped or killed one ended."""
 
+    async def take_up() -> None:
+        async with connection(settings.dsn, "replay") as conn:
+            await begin(conn, await find_plan(conn, options.replay_id))
+
     async def work(run: Run[ReplaySummary]) -> None:
         async with _Replay.opened(settings, options, run) as replay:
             await replay.send()
             await replay.wait()
         _judge(run, await _became(settings, run, options.replay_id), waited=options.wait > 0)
 
-    return Job("dlq-replay", ReplaySummary, work)
+    return Job("dlq-replay", ReplaySummary, work, begin=take_up)
 
 
 @dataclass
@@ -79,36 +89,49 @@ class _Replay:
     async def opened(
         cls, settings: Settings, options: ReplayOptions, run: Run[ReplaySummary]
     ) -> AsyncIterator["_Replay"]:
-        """The plan, taken up; however it ends, that is noted in it and counted in the summary."""
+        """The plan that was taken up; however it ends, that is noted in it and counted in the summary."""
         state, because = PlanState.STOPPED, "it was cut off"
-        async with connection(settings.dsn, "replay") as conn, publishing_replays(settings) as publisher:
+        async with connection(settings.dsn, "replay") as conn, AsyncExitStack() as clients:
             await conn.execute(_LOCK_TIMEOUT)
             plan = await find_plan(conn, options.replay_id)
-            correction = Correction(plan.corrections)
-            dry_run = await DryRun.prepared(
-                settings, conn, correction, plan.replay_id, force=options.force, org_id=plan.org_id
-            )
-            await begin(conn, plan)
-            if not await group_has_members(settings):
-                run.summary.warnings.append("no worker reads the raw topic now: nothing is settled until one does")
-                run.tell(f"warning: {run.summary.warnings[-1]}")
-            replay = cls(
-                settings, options, run, conn, publisher, plan, correction, dry_run,
-                Pace(options.rate, time.monotonic), plan.sent_to, plan.published,
-            )  # fmt: skip
+            replay: _Replay | None = None
             try:
+                publisher = await clients.enter_async_context(publishing_replays(settings))
+                replay = await cls._prepared(settings, options, run, conn, publisher, plan)
                 yield replay
                 state, because = PlanState.SENT, ""
             except asyncio.CancelledError:
                 because = "it was told to stop"
                 raise
             except BridgeError as error:
-                because = str(error)
+                because = _told_to_all(error, run)
                 raise
             finally:
-                if replay.sent_to >= plan.last_position:
+                if replay is not None and replay.sent_to >= plan.last_position:
                     state, because = PlanState.SENT, ""
                 await _note_end(settings, run, plan, state, because)
+
+    @classmethod
+    async def _prepared(
+        cls,
+        settings: Settings,
+        options: ReplayOptions,
+        run: Run[ReplaySummary],
+        conn: Connection,
+        publisher: ReplayPublisher,
+        plan: Plan,
+    ) -> "_Replay":
+        correction = Correction(plan.corrections)
+        dry_run = await DryRun.prepared(
+            settings, conn, correction, plan.replay_id, force=options.force, org_id=plan.org_id
+        )
+        if not await group_has_members(settings):
+            run.summary.warnings.append("no worker reads the raw topic now: nothing is settled until one does")
+            run.tell(f"warning: {run.summary.warnings[-1]}")
+        return cls(
+            settings, options, run, conn, publisher, plan, correction, dry_run,
+            Pace(options.rate, time.monotonic), plan.sent_to, plan.published,
+        )  # fmt: skip
 
     async def send(self) -> None:
         """Sends what is left, the canary first."""
@@ -152,8 +175,9 @@ class _Replay:
         self._tell()
 
     async def _send_batch(self, size: int) -> None:
-        up_to = min(self.sent_to + size, self.plan.last_position)
         replay_id = self.plan.replay_id
+        most = min(self.sent_to + size, self.plan.last_position)
+        up_to = await reach(self.conn, replay_id, self.sent_to, most)
         async with self.conn.transaction():
             items = await read_items(
                 self.conn, replay_id, self.sent_to, up_to, max_lives=self.settings.replay_max_lives, lock=True
@@ -161,11 +185,11 @@ class _Replay:
             # Sent by a run that was killed before it could note so.
             known = [one for one in items if one.replay_id == replay_id and one.disposition == "replayed"]
             ready, why = await self._sorted_out([one for one in items if one not in known])
-            await claim(self.conn, replay_id, [one for one in ready if one.replay_id != replay_id])
+            await claim(self.conn, replay_id, [one for one, _ in ready if one.replay_id != replay_id])
             await skip(self.conn, replay_id, why)
-        records = [self._record(item) for item in ready]
+        records = [Replayed(item.provenance, body, item.replay_of is not None) for item, body in ready]
         refused = await self.publisher.publish(replay_id, records)
-        await self._give_up(refused, {item.provenance: item.position for item in ready})
+        await self._give_up(refused, {item.provenance: item.position for item, _ in ready})
         sent = len(records) - len(refused)
         await note_sent(self.conn, replay_id, up_to, sent + len(known))
         self.sent_to = up_to
@@ -174,27 +198,29 @@ class _Replay:
         self.run.summary.processed_total += sent
         self.pace.sent(sent)
 
-    async def _sorted_out(self, items: Sequence[DeadLetterItem]) -> tuple[list[DeadLetterItem], dict[int, str]]:
-        """Those that may go, and why the others may not, by position."""
+    async def _sorted_out(
+        self, items: Sequence[DeadLetterItem]
+    ) -> tuple[list[tuple[DeadLetterItem, RawBody]], dict[int, str]]:
+        """Those that may go, with what is sent of them, and why the others may not, by position."""
         why: dict[int, str] = {}
+        bodies: dict[int, RawBody] = {}
+        turn = Turn()
         for item in items:
             problem = refusal(item, self.dry_run.terms)
             if problem is None:
                 try:
-                    corrected(item, self.correction, self.dry_run.terms)
+                    bodies[item.position] = corrected(item, self.correction, self.dry_run.terms)
                 except CorrectionFailed as error:
                     problem = str(error)
             if problem is not None:
                 why[item.position] = problem
+            await turn.let_others()
         # Where the key table can't tell a duplicate any more, the events are asked before the item goes.
         old = [one for one in items if one.position not in why and self.dry_run.is_beyond_horizon(one)]
         for judged in await self.dry_run.judge(old):
             if judged.forecast is Forecast.REFUSED:
                 why[judged.item.position] = judged.why
-        return [one for one in items if one.position not in why], why
-
-    def _record(self, item: DeadLetterItem) -> Replayed:
-        return Replayed(item.provenance, self.correction.apply(item.body), item.replay_of is not None)
+        return [(one, bodies[one.position]) for one in items if one.position not in why], why
 
     async def _give_up(self, refused: Sequence[Replayed], positions: dict[object, int]) -> None:
         if refused:
@@ -211,7 +237,7 @@ class _Replay:
             raise BridgeError("the plan was cancelled meanwhile; what was not sent stays open")
         brake = await read_brake(self.conn, self.settings.group)
         if brake.engaged:
-            raise BridgeError(
+            raise Braked(
                 f"the brake on dead-lettering is on: {brake.reason}; see `bridge brake status`, then run the same again"
             )
 
@@ -255,6 +281,18 @@ class _Replay:
         if at_once or time.monotonic() - self.told_at >= 2 * LOOK_SECONDS:
             self.told_at = time.monotonic()
             self.run.tell(message)
+
+
+def _told_to_all(error: BridgeError, run: Run[ReplaySummary]) -> str:
+    """Why a run ended, for whoever may see its plan: without hosts, accounts and what is other sites' affair.
+
+    All of it stands on the run's record.
+    """
+    if type(error) is BridgeError:
+        return str(error)
+    if isinstance(error, Braked):
+        return "the brake on dead-lettering is on; run the same again when it is off"
+    return f"{_KINDS.get(type(error), 'it failed')}; see `bridge runs show {run.summary.run_id}`"
 
 
 async def _note_end(settings: Settings, run: Run[ReplaySummary], plan: Plan, state: PlanState, because: str) -> None:

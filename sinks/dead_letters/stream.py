@@ -11,7 +11,8 @@ from sinks.dead_letters.letter import WholeDeadLetter, whole_of
 from sinks.dead_letters.reading import reading
 from sinks.postgres import sql
 
-_WHOLE_ROWS: Final = 200
+# Each may be as large as the raw topic's largest message.
+_WHOLE_ROWS: Final = 50
 _PLACES: Final = 5000
 
 

@@ -2,12 +2,20 @@
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 from schemas.record import Provenance
 from schemas.replay import DeadLetterItem
 from sinks.ledger import body, provenance_columns
 from sinks.postgres import Connection, sql
+
+_MOST_BYTES: Final = 16 * 1024 * 1024
+
+
+async def reach(conn: Connection, replay_id: str, after: int, up_to: int) -> int:
+    """The position, at most `up_to`, until which the items behind `after` fit into memory together."""
+    position: int = await conn.fetchval(sql("replay_reach"), replay_id, after, up_to, _MOST_BYTES)
+    return position
 
 
 async def read_items(

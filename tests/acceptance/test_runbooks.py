@@ -17,6 +17,7 @@ from support.situations import (
     a_topic_was_made_anew,
     a_total_is_wrong,
     a_transaction_is_open,
+    an_api_serves,
     database_away,
     dropped_for_a_script,
     months_are_missing,
@@ -33,6 +34,7 @@ from support.situations import (
 from schemas.masking import masked_text
 
 SITUATIONS: dict[str, Situation] = {
+    "api-failing": an_api_serves,
     "audit-imbalance": a_total_is_wrong,
     "auth-failures": a_gateway_serves,
     "brake": the_brake_is_on,
@@ -65,6 +67,7 @@ ELSEWHERE = {
     "kafka-transactions.sh --bootstrap-server $BROKERS find-hanging --topic bridge.raw",
     "kafka-transactions.sh --bootstrap-server $BROKERS list",
     "kubectl get pods -l app=bridge-worker",
+    "kubectl logs -l app=bridge-api --previous --tail=20",
     "kubectl logs -l app=bridge-gateway --previous --tail=20",
     "kubectl logs -l app=bridge-worker --previous --tail=20",
     "kubectl rollout restart deployment/bridge-worker",

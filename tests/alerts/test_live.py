@@ -23,6 +23,7 @@ TELL_SECONDS = 90 * 30 / DIVISOR
 MAY_BE_EMPTY = {"Runs within the hour", "Retries waiting", "Retries scheduled", "Open dead letters", "Replays"}
 SHOWN_IN_TROUBLE = (
     "gateway",
+    "bridge_api_",
     "bridge_open_transaction_seconds",
     "bridge_paused_partitions",
     "bridge_retries_total",

@@ -9,7 +9,8 @@ from ruamel.yaml import YAML
 from schemas.environment import unknown_variables
 
 MANIFESTS = Path(__file__).resolve().parents[2] / "deploy" / "kubernetes"
-PORTS = {"worker": "BRIDGE_METRICS_PORT", "gateway": "BRIDGE_GATEWAY_PORT"}
+PORTS = {"worker": "BRIDGE_METRICS_PORT", "gateway": "BRIDGE_GATEWAY_PORT", "api": "BRIDGE_API_PORT"}
+COMMANDS = {"worker": ["worker"], "gateway": ["gateway"], "api": ["api", "serve"]}
 
 
 def documents(kind: str) -> list[dict[str, Any]]:
@@ -40,7 +41,7 @@ def test_probes_ask_for_the_pages_that_there_are(kind: str) -> None:
     assert {named[one["port"]] for one in probes.values()} == {int(variables[PORTS[kind]])}
     annotations = documents(kind)[0]["spec"]["template"]["metadata"]["annotations"]
     assert annotations["prometheus.io/port"] == variables[PORTS[kind]]
-    assert found["args"] == [kind]
+    assert found["args"] == COMMANDS[kind]
 
 
 @pytest.mark.parametrize("kind", PORTS)
@@ -49,10 +50,11 @@ def test_its_variables_are_settings(kind: str) -> None:
     assert unknown_variables({one["name"]: one["value"] for one in container(kind)["env"]}) == []
 
 
-def test_the_service_finds_the_gateways() -> None:
+@pytest.mark.parametrize("kind", ["gateway", "api"])
+def test_the_service_finds_its_pods(kind: str) -> None:
     """By their label, at the port that they name."""
-    deployment, service = documents("gateway")
+    deployment, service = documents(kind)
 
     assert service["spec"]["selector"] == deployment["spec"]["template"]["metadata"]["labels"]
     (port,) = service["spec"]["ports"]
-    assert port["targetPort"] in {one["name"] for one in container("gateway")["ports"]}
+    assert port["targetPort"] in {one["name"] for one in container(kind)["ports"]}

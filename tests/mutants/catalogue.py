@@ -1,6 +1,6 @@
 """Each mechanism that a guarantee stands on, how it is taken out, and the tests that notice."""
 
-from mutants import producers
+from mutants import operators, producers
 from mutants.mutant import Mutant
 
 CONTRACT = "tests/contract"
@@ -347,4 +347,5 @@ MUTANTS = [
         ("tests/unit/schemas/test_production.py",),
     ),
     *producers.MUTANTS,
+    *operators.MUTANTS,
 ]

@@ -15,9 +15,12 @@ from aiokafka import TopicPartition as KafkaPartition
 from aiokafka.admin import RecordsToDelete
 
 from bridge.stack import StackAddresses
+from schemas.api_token import Role
 from schemas.settings import Settings
+from sinks.api_tokens import create_api_token
 from sinks.kafka_admin import kafka_admin, log_bounds
 from sinks.script_tokens import create_token
+from support.api import api
 from support.command import bridge
 from support.databases import with_database
 from support.gateway import gateway
@@ -342,3 +345,12 @@ async def a_gateway_serves(place: Place) -> AsyncIterator[Trouble]:
         await create_token(trouble.settings.dsn, "s1", "shop's server")
         with gateway(trouble.settings, place.directory / "gateway.log") as running:
             yield Trouble(trouble.settings, {"http://127.0.0.1:8000": running.url, "SCRIPT": "s1", "SITE": "1"})
+
+
+@asynccontextmanager
+async def an_api_serves(place: Place) -> AsyncIterator[Trouble]:
+    """An operators' API, and a token."""
+    async with well(place) as trouble:
+        await create_api_token(trouble.settings.dsn, "alice", Role.VIEWER)
+        with api(trouble.settings, place.directory / "api.log") as running:
+            yield Trouble(trouble.settings, {"http://127.0.0.1:8001": running.url})

@@ -30,7 +30,7 @@ def export(
 ) -> None:
     """Write dead letters whole, the earliest first, with keys, payloads and headers byte for byte.
 
-    A file is there when all of it is written, and not before.
+    In CSV an apostrophe stands before what a spreadsheet would take for a formula. A file is there when all of it is written, and not before.
     """
     settings = command_settings(verbose=verbose)
     try:

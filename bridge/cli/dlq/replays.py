@@ -6,7 +6,7 @@ import typer
 from rich.table import Table
 
 from bridge.cli.common import run, say
-from bridge.cli.tables import print_table, print_text
+from bridge.cli.tables import print_table, print_text, printable
 from bridge.runs.frame import Job, RunOptions, S, perform
 from schemas.errors import InvalidInput
 from schemas.replay import Forecast, Outcome, Plan, PlanReport, ReplaySummary
@@ -80,11 +80,11 @@ def print_report(report: PlanReport) -> None:
     ):
         print_counts(title, counts)
     for example in report.examples:
-        print_text(f"for example {example.provenance}: {example.why}")
+        print_text(f"for example {example.provenance}: {printable(example.why)}")
     for sample in report.samples:
         print_text(f"corrected {sample.provenance}:")
         for line in sample.diff:
-            print_text(line)
+            print_text(printable(line))
 
 
 def print_result(summary: ReplaySummary) -> None:
@@ -110,7 +110,7 @@ def print_counts(title: str, counts: dict[str, int]) -> None:
         table = Table(title, "items")
         table.columns[1].justify = "right"
         for name, count in counts.items():
-            table.add_row(name, str(count))
+            table.add_row(printable(name), str(count))
         print_table(table)
 
 

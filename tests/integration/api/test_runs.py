@@ -4,21 +4,30 @@ import asyncio
 import json
 import os
 import signal
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
+from uuid import uuid4
 
 import pytest
+from support.gateway import free_port
 from support.settled import fetch
 from support.wait import wait_until
 
 from bridge.api.access import Caller
 from bridge.api.runs import Runs
 from bridge.http.problems import Code, Problem
-from bridge.runs.frame import Job
+from bridge.runs import replay
+from bridge.runs.frame import Job, RunOptions, perform
+from bridge.runs.plan import PlanOptions, plan_job
+from bridge.runs.replay import ReplayOptions, replay_job
 from bridge.runs.run import Run
 from schemas.api_token import Role
-from schemas.errors import BridgeError, InvalidInput
+from schemas.dead_letter_filter import DeadLetterFilter
+from schemas.errors import Braked, BridgeError, EnvironmentUnfit, InvalidInput, SinkUnavailable
 from schemas.replay import ReplaySummary
 from schemas.settings import Settings
+from streams.correction import Correction
 
 ALICE = Caller("alice", "k", Role.OPERATOR, None, None)
 pytestmark = pytest.mark.timeout(120)
@@ -61,7 +70,7 @@ async def test_what_goes_wrong_behind_a_request_is_on_record(
     two_orgs: Settings, error: Exception, code: int, said: str
 ) -> None:
     """By whom, with its reason, whatever it was; and the place is free again."""
-    runs = Runs(two_orgs, 1)
+    runs = Runs(two_orgs, 1, 1)
     for _ in range(2):
         run_id = await runs.begin_replay(failing(error), ALICE, "a plan")
         assert await record(two_orgs, run_id) == (code, "token:alice", [{"target": "run", "reason": said}])
@@ -71,9 +80,106 @@ async def test_what_goes_wrong_behind_a_request_is_on_record(
     assert caught.value.code is (Code.INVALID_REQUEST if code == 3 else Code.RUN_FAILED)
 
 
+async def test_one_organisation_does_not_take_all_places(two_orgs: Settings) -> None:
+    """Its third replay is refused, the other organisation's and one of no organisation find room."""
+    runs = Runs(two_orgs, 4, 2)
+    own, other = (ALICE._replace(org_id=org_id) for org_id in (10, 20))
+    for scope in ("one", "two"):
+        await runs.begin_replay(hanging(), own, scope)
+    with pytest.raises(Problem, match="2 replays of organisation 10 are in hand") as caught:
+        await runs.begin_replay(hanging(), own, "three")
+    assert caught.value.code is Code.TOO_MANY_RUNS
+    await runs.begin_replay(hanging(), other, "four")
+    await runs.begin_replay(hanging(), ALICE, "five")
+    with pytest.raises(Problem, match="4 replays are in hand"):
+        await runs.begin_replay(hanging(), other, "six")
+    await runs.ended()
+    assert runs.replays == 0
+
+
+async def test_a_service_that_is_away_is_told_and_not_waited_for(two_orgs: Settings) -> None:
+    """Also where the process itself may wait for it for ever."""
+    away = two_orgs.model_copy(
+        update={"kafka_bootstrap_servers": f"127.0.0.1:{free_port()}", "startup_without_kafka": True}
+    )
+    async with asyncio.timeout(15):
+        with pytest.raises(Problem) as caught:
+            await Runs(away, 1, 1).finish(hanging(), ALICE, "a plan")
+    assert caught.value.code is Code.SERVICES_AWAY
+    assert "127.0.0.1" not in caught.value.detail
+
+
+async def planned(settings: Settings) -> str:
+    """The id of a plan of all of site 1."""
+    replay_id = uuid4()
+    options = PlanOptions(DeadLetterFilter(site_id=(1,)), Correction([]), "", None, passing=False)
+    summary, code = await perform(plan_job(settings, options, replay_id), settings, RunOptions(str(replay_id)))
+    assert code == 0, summary.errors
+    return str(replay_id)
+
+
+async def plan_of(settings: Settings, replay_id: str) -> tuple[str, str]:
+    """State of the plan, and why it ended."""
+    (row,) = await fetch(settings, "SELECT state, ended_because FROM replay WHERE replay_id = $1", replay_id)
+    return row[0], row[1]
+
+
+async def test_what_was_promised_is_on_record_before_it_is_told(
+    two_orgs: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A service that is killed behind its 202, before anything was sent, leaves a plan that is seen to have begun."""
+
+    @asynccontextmanager
+    async def stuck(_settings: Settings) -> AsyncIterator[None]:
+        await asyncio.Event().wait()
+        yield
+
+    monkeypatch.setattr(replay, "publishing_replays", stuck)
+    replay_id, runs = await planned(two_orgs), Runs(two_orgs, 1, 1)
+    await runs.begin_replay(replay_job(two_orgs, ReplayOptions(replay_id)), ALICE, replay_id)
+    assert await plan_of(two_orgs, replay_id) == ("running", "")
+    await runs.ended()
+    assert await plan_of(two_orgs, replay_id) == ("stopped", "it was told to stop")
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (
+            EnvironmentUnfit("Kafka at 10.0.0.7:9092 does not answer"),
+            "Postgres or Kafka is away, or not as needed; see ",
+        ),
+        (SinkUnavailable("connecting to Postgres as owner"), "Postgres or Kafka did not answer; see "),
+        (
+            Braked("the brake on dead-lettering is on: site 3 storms"),
+            "the brake on dead-lettering is on; run the same ",
+        ),
+        (BridgeError("the canary failed"), "the canary failed"),
+    ],
+)
+async def test_why_a_replay_ended_tells_nothing_of_others(
+    two_orgs: Settings, monkeypatch: pytest.MonkeyPatch, error: BridgeError, said: str
+) -> None:
+    """Its plan says it without hosts, accounts and other sites; the run's record has all of it."""
+
+    @asynccontextmanager
+    async def failing_clients(_settings: Settings) -> AsyncIterator[None]:
+        raise error
+        yield
+
+    monkeypatch.setattr(replay, "publishing_replays", failing_clients)
+    replay_id, runs = await planned(two_orgs), Runs(two_orgs, 1, 1)
+    run_id = await runs.begin_replay(replay_job(two_orgs, ReplayOptions(replay_id)), ALICE, replay_id)
+    assert (await record(two_orgs, run_id))[2][0]["reason"] == str(error)
+    state, because = await plan_of(two_orgs, replay_id)
+    assert state == "stopped"
+    assert because.startswith(said)
+    assert ("bridge runs show" in because) == (type(error) in (EnvironmentUnfit, SinkUnavailable))
+
+
 async def test_its_end_stops_what_is_in_hand(two_orgs: Settings) -> None:
     """And notes so; what was to begin after that ends at once."""
-    runs = Runs(two_orgs, 2)
+    runs = Runs(two_orgs, 2, 2)
     run_id = await runs.begin_replay(hanging(), ALICE, "one")
     with pytest.raises(Problem) as caught:
         await runs.begin_replay(hanging(), ALICE, "one")
@@ -93,7 +199,7 @@ async def test_signals_stay_the_service_s(two_orgs: Settings) -> None:
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGTERM, told.append, "TERM")
     try:
-        runs = Runs(two_orgs, 1)
+        runs = Runs(two_orgs, 1, 1)
         await runs.begin_replay(hanging(), ALICE, "one")
         os.kill(os.getpid(), signal.SIGTERM)
         await wait_until(lambda: told, budget_seconds=5, describe="the service's own handler")

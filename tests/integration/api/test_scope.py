@@ -126,6 +126,15 @@ async def test_tokens_of_others_are_not_listed(bound: httpx.AsyncClient, unbound
     assert {one["name"] for one in ok(await unbound.get("/v1/tokens"))["tokens"]} == {"bound", "unbound"}
 
 
+async def test_whose_a_foreign_script_is_is_not_told(bound: httpx.AsyncClient, two_orgs: Settings) -> None:
+    """A correction that names one by one what others may have registered learns neither their sites nor organisations."""
+    await add_script(two_orgs.dsn, "victim", 3, org_id=20)
+    body = {"filter": {"provenance": [OWN]}, "set": {"script_id": "victim"}, "reason": "whose?", "dry_run": True}
+    report = ok(await bound.post("/v1/plans", json=body))["report"]
+    assert report["examples"] == []
+    assert list(report["failures"]) == ["schema_violation: site_id: script … is not of site …"]
+
+
 async def test_lives_elsewhere_are_not_told(
     bound: httpx.AsyncClient, unbound: httpx.AsyncClient, two_orgs: Settings
 ) -> None:

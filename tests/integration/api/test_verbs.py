@@ -103,6 +103,19 @@ async def test_plans(bound: httpx.AsyncClient, two_orgs: Settings) -> None:
         refused(await bound.post("/v1/plans", json=wrong), 422, "invalid_request")
 
 
+async def test_what_a_path_takes(unbound: httpx.AsyncClient) -> None:
+    """A method that it does not take is answered with all that it does, and a list of plans has an end."""
+    for path, methods in (
+        ("/v1/plans", "GET, POST"),
+        ("/v1/dead-letters", "GET"),
+        ("/v1/dead-letters/discard", "GET, POST"),
+    ):
+        answer = await unbound.delete(path)
+        refused(answer, 405, "method_not_allowed")
+        assert answer.headers["allow"] == methods
+    refused(await unbound.get("/v1/plans", params={"limit": 101}), 422, "invalid_request")
+
+
 async def test_two_discards_of_one_reach_take_turns(running: Api, two_orgs: Settings) -> None:
     """Each of an organisation's own; the other organisation's does not wait for it."""
     made = [await token(two_orgs, f"org-{org}", Role.ADMIN, org) for org in (10, 20)]

@@ -63,6 +63,7 @@ def test_corrections() -> None:
         ({"set": {"a": float("nan")}, "reason": "x"}, "no JSON text"),
         ({"set": {"a": "\x00"}, "reason": "x"}, "NUL"),
         ({"patch": copies, "reason": "x"}, "at most 8 times"),
+        ({"set": {"a": "x" * 70_000}, "reason": "x"}, "more than 65536 bytes"),
         ({"patch": [{"op": "fly", "path": "/a"}], "reason": "x"}, "not a JSON Patch"),
     ):
         with pytest.raises(InvalidInput, match=said):

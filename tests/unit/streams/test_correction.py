@@ -9,6 +9,7 @@ from schemas.record import RawBody
 from streams.correction import CorrectionFailed, diff, read_correction
 
 VALUE = b'{"event_id":"e-1","site_id":2,"value":1.10,"big":12345678901234567890123,"properties":{"a":2e3}}'
+DOUBLED = json.dumps([{"op": "copy", "from": "", "path": f"/again_{number}"} for number in range(12)]).encode()
 BODY = RawBody(b"2:e-1", VALUE, [("bridge-site-id", b"2"), ("mine", None)])
 
 
@@ -63,6 +64,8 @@ def test_what_the_gateway_said_of_a_corrected_field_is_said_anew_behind_it() -> 
         (VALUE, ["nowhere.a=1"], None, "the patch does not fit"),
         (VALUE, [], b'[{"op":"test","path":"/site_id","value":3}]', "a test of the patch does not hold"),
         (VALUE, [], b'[{"op":"replace","path":"","value":3}]', "no JSON object"),
+        (VALUE, [f"a={'[' * 900}{']' * 900}"], None, "nested too deep"),
+        (VALUE, [], DOUBLED, "a copy makes it larger than 65536 bytes"),
     ],
 )
 def test_a_correction_that_does_not_fit(
@@ -72,6 +75,23 @@ def test_a_correction_that_does_not_fit(
     with pytest.raises(CorrectionFailed, match=says) as raised:
         read_correction(settings, patch).apply(RawBody(None, value, ()))
     assert "e-1" not in str(raised.value)
+
+
+def test_a_deep_event_is_corrected_like_others() -> None:
+    """Anybody can send one: it must not keep all others of a plan from being corrected."""
+    value = b'{"a":' + b"[" * 900 + b"]" * 900 + b"}"
+    corrected = read_correction(["b=1"], None).apply(RawBody(None, value, ()))
+    assert corrected.value == value[:-1] + b',"b":1}'
+
+
+def test_nothing_of_one_event_gets_into_the_next() -> None:
+    """What a patch adds and then fills is made anew for each."""
+    patch = b'[{"op":"add","path":"/seen","value":[]},{"op":"copy","from":"/event_id","path":"/seen/-"}]'
+    correction = read_correction([], patch)
+    for name in ("e-1", "e-2", "e-3"):
+        value = json.dumps({"event_id": name}).encode()
+        assert json.loads(correction.apply(RawBody(None, value, ())).value or b"")["seen"] == [name]
+    assert correction.operations[0]["value"] == []
 
 
 @pytest.mark.parametrize(
@@ -102,3 +122,13 @@ def test_a_diff_shows_the_lines_that_change() -> None:
         '-  "site_id": 2,',
         '+  "site_id": 3,',
     ]
+
+
+def test_a_long_diff_is_cut() -> None:
+    """It stands in the plan for people to look at, and to compare all of it could take minutes."""
+    before, after = (json.dumps([f"{word}{number}" for number in range(40_000)]).encode() for word in "ab")
+    lines = diff("r:0:1", before, after).lines
+    assert len(lines) == 201
+    assert lines[-1].startswith("… there is more")
+    (cut,) = [line for line in diff("r:0:1", b'"a"', b'"' + b"b" * 70_000 + b'"').lines if line.startswith('+"')]
+    assert len(cut) < 600

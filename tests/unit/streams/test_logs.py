@@ -66,3 +66,14 @@ def test_a_secret_is_masked_in_ours(capsys: pytest.CaptureFixture[str]) -> None:
         said = capsys.readouterr().err
         assert "failed" in said
         assert "abcdefgh12345678" not in said
+
+
+def test_a_terminal_is_told_nothing_by_strangers(capsys: pytest.CaptureFixture[str]) -> None:
+    """Escape sequences of a path or an error are written out; a line break ends no line of the log."""
+    configure_logs("INFO", "console")
+    structlog.get_logger("ours").info("request", path="/v1/\x1b[31mred\x9b", error="a\nb\x1b")
+
+    (line,) = capsys.readouterr().err.splitlines()
+    assert not {"\x1b", "\x9b"} & set(line)
+    assert "/v1/" in line
+    assert "red" in line

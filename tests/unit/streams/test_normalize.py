@@ -206,6 +206,6 @@ def test_a_script_of_another_site_is_a_violation() -> None:
     """Nobody writes into a site that is not theirs."""
     caught = rejection(site_id=2)
     assert caught.error_class is ErrorClass.SCHEMA_VIOLATION
-    assert caught.message == "site_id: script 'shop' belongs to site 1, not 2"
+    assert caught.message == "site_id: script 'shop' is not of site 2"
     assert caught.identity is not None
     assert (caught.identity.site_id, caught.identity.event_id) == (2, "e-1")

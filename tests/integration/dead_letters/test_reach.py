@@ -1,0 +1,22 @@
+"""How many items of a plan are taken into memory at once."""
+
+from uuid import uuid4
+
+from support.dead_letters import add_dropped, dropped
+
+from schemas.dead_letter_filter import DeadLetterFilter
+from sinks.replays.items import reach
+from sinks.replays.plans import freeze, planning
+
+MIB = 1024 * 1024
+
+
+async def test_large_ones_are_taken_some_at_a_time(database_url: str) -> None:
+    """As many as come to 16 MiB, and one at least, however large; of small ones as many as were asked for."""
+    sizes = [0, 9, 7, 1, 20, 1, 1, 1]
+    await add_dropped(database_url, [dropped(offset, payload=b"x" * size * MIB) for offset, size in enumerate(sizes)])
+    async with planning(database_url, keep=False) as conn:
+        replay_id = str(uuid4())
+        assert await freeze(conn, replay_id, DeadLetterFilter(), reason="", corrections=[], limit=None) == len(sizes)
+        assert [await reach(conn, replay_id, after, after + 100) for after in (0, 3, 4, 5)] == [3, 4, 5, 105]
+        assert await reach(conn, replay_id, 0, 2) == 2

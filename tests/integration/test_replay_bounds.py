@@ -1,0 +1,75 @@
+"""What a replay never sends: what was dropped after its plan, what another is claiming, and anything while the brake is on."""
+
+import asyncio
+import json
+
+import asyncpg
+import pytest
+from support.command import bridge
+from support.replays import assert_balanced, dead_letters, dlq, late, plan, replay_settings, status, until
+from support.settled import environment_of, fetch, produce, working
+
+from schemas.replay import ReplaySummary
+from sinks.registry_admin import add_script
+from sinks.replays.items import claim, read_items
+
+pytestmark = pytest.mark.timeout(180)
+
+
+async def test_a_plan_holds_what_it_held(stack, database_url, topic_prefix) -> None:  # type: ignore[no-untyped-def]  # the stack's own
+    """What fits its filter and was dropped later stays open: what was looked at is what is sent."""
+    settings = replay_settings(stack, database_url, topic_prefix)
+    await dead_letters(settings, late(5))
+    frozen, _ = await plan(settings, "--script-id", "late")
+    await produce(settings, late(4, first=5))
+    async with working(settings):
+        await until(settings, "SELECT count(*) = 9 FROM bridge_event_raw WHERE normalized")
+        await add_script(database_url, "late", 1)
+        out, _ = await dlq(settings, "replay", frozen, "--json-output", "-")
+    assert ReplaySummary.model_validate_json(out).outcomes == {"persisted": 5}
+    rows = await fetch(settings, "SELECT disposition, count(*) FROM bridge_event_raw GROUP BY 1 ORDER BY 1")
+    assert [tuple(row) for row in rows] == [("open", 4), ("replayed", 5)]
+    await assert_balanced(settings)
+
+
+async def test_what_another_is_claiming_is_waited_for_and_left(stack, database_url, topic_prefix) -> None:  # type: ignore[no-untyped-def]  # as above
+    """Between the look at an item and its claim nobody gets in: else both would send it."""
+    settings = replay_settings(stack, database_url, topic_prefix)
+    await dead_letters(settings, late(3))
+    first, _ = await plan(settings, "--script-id", "late")
+    second, _ = await plan(settings, "--script-id", "late")
+    conn = await asyncpg.connect(settings.dsn)
+    try:
+        async with conn.transaction():
+            items = await read_items(conn, first, 0, 3, max_lives=5, lock=True)
+            words = ("dlq", "replay", second, "--wait", "0s", "--json-output", "-")
+            running = asyncio.create_task(asyncio.to_thread(bridge, *words, settings=environment_of(settings)))
+            await until(settings, "SELECT count(*) > 0 FROM pg_locks WHERE NOT granted AND locktype <> 'advisory'")
+            await claim(conn, first, items)
+        done = await running
+    finally:
+        await conn.close()
+    summary = ReplaySummary.model_validate(json.loads(done.stdout))
+    assert (summary.sent_total, summary.skipped_by_reason) == (0, {f"claimed by the replay {first}": 3})
+
+
+async def test_nothing_is_sent_while_the_brake_is_on(stack, database_url, topic_prefix) -> None:  # type: ignore[no-untyped-def]  # as above
+    """It says so and ends; off again, the same goes on."""
+    settings = replay_settings(stack, database_url, topic_prefix)
+    await dead_letters(settings, late(5))
+    await add_script(database_url, "late", 1)
+    plan_id, _ = await plan(settings, "--script-id", "late")
+    own = environment_of(settings)
+    engaged = await asyncio.to_thread(bridge, "brake", "engage", "--reason", "acme's deploy", settings=own)
+    assert engaged.returncode == 0, engaged.stderr
+    _, err = await dlq(settings, "replay", plan_id, code=1)
+    assert "the brake on dead-lettering is on: acme's deploy" in err
+    found = await status(settings, plan_id)
+    assert (found["state"], found["outcomes"]) == ("stopped", {"open": 5})
+    assert "acme" not in found["ended_because"]
+    released = await asyncio.to_thread(bridge, "brake", "release", "--reason", "mended", settings=own)
+    assert released.returncode == 0, released.stderr
+    async with working(settings):
+        out, _ = await dlq(settings, "replay", plan_id, "--json-output", "-")
+    assert ReplaySummary.model_validate_json(out).outcomes == {"persisted": 5}
+    await assert_balanced(settings)

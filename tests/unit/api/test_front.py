@@ -1,0 +1,103 @@
+"""The outermost layer: who finds a place among the requests in hand, and whom the limits hold back."""
+
+import asyncio
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
+
+from bridge.api.front import Front
+from bridge.http.body import BodyLimits, Room
+from bridge.http.limits import Buckets
+from schemas.api_key import NewKey, make_key
+from schemas.api_token import ApiToken, Role
+
+KEYS = [make_key(lambda count, number=number: bytes([number]) * count) for number in range(4)]
+ORGS = [10, 10, 20, None]
+_BUDGET_SECONDS = 5
+FORGED = make_key(lambda count: bytes([99]) * count)
+
+
+class Served:
+    """A front over routes that do not end before they are told to."""
+
+    def __init__(self, rate: float = 0.0, most: int = 4, most_of_one: int = 2) -> None:
+        tokens = {
+            key.key_id: ApiToken(key.key_id, f"t{number}", key.digest, Role.VIEWER, ORGS[number], None, revoked=False)
+            for number, key in enumerate(KEYS)
+        }
+        services: Any = SimpleNamespace(
+            settings=SimpleNamespace(api_max_requests=most, api_max_requests_per_org=most_of_one),
+            tokens=SimpleNamespace(tokens=tokens), callers=Buckets("token", rate, lambda: 0.0),
+            addresses=Buckets("address", rate, lambda: 0.0), body=BodyLimits(1000, 1.0), room=Room(10_000),
+            use=lambda _key_id: None,
+        )  # fmt: skip
+        self.front = Front(self._route, services)
+        self.ended = asyncio.Event()
+        self.tasks: list[asyncio.Task[int]] = []
+
+    async def _route(self, _scope: Any, _receive: Any, send: Callable[[Any], Any]) -> None:
+        await self.ended.wait()
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b""})
+
+    async def ask(self, key: NewKey, method: str = "GET", path: str = "/v1/plans") -> int:
+        """The status of the answer; from one address, as behind a proxy."""
+        told: list[int] = []
+
+        async def send(message: Any) -> None:
+            if message["type"] == "http.response.start":
+                told.append(message["status"])
+
+        async def receive() -> Any:
+            return {"type": "http.request", "body": b"{}", "more_body": False}
+
+        headers = [(b"authorization", b"Bearer " + key.text.encode()), (b"content-length", b"2")]
+        scope = {"type": "http", "method": method, "path": path, "headers": headers, "client": ("10.0.0.1", 1)}
+        async with asyncio.timeout(_BUDGET_SECONDS):
+            await self.front(scope, receive, send)
+        return told[0]
+
+    async def hold(self, key: NewKey, **more: str) -> asyncio.Task[int]:
+        """A request that is in hand, or was refused."""
+        task = asyncio.create_task(self.ask(key, **more))
+        self.tasks.append(task)
+        for _ in range(5):
+            await asyncio.sleep(0)
+        return task
+
+    async def end(self) -> list[int]:
+        """Lets all end; their statuses."""
+        self.ended.set()
+        return await asyncio.gather(*self.tasks)
+
+
+async def test_one_organisation_does_not_take_all_places() -> None:
+    """However many tokens it has and however slow they are; whoever is of none has places of its own."""
+    served = Served()
+    for key in (KEYS[0], KEYS[1]):
+        await served.hold(key)
+    assert await served.ask(KEYS[0]) == 429
+    assert await served.ask(KEYS[1], method="POST") == 429
+    for key in (KEYS[2], KEYS[3]):
+        await served.hold(key)
+    assert await served.ask(KEYS[3]) == 503
+    assert await served.end() == [200] * 4
+    assert await served.ask(KEYS[0]) == 200
+
+
+async def test_what_asks_for_no_token_takes_no_place() -> None:
+    """Whoever floods the health page leaves the operators theirs."""
+    served = Served(most=1)
+    for _ in range(3):
+        await served.hold(KEYS[0], path="/health")
+    await served.hold(KEYS[0])
+    assert await served.end() == [200] * 4
+
+
+async def test_whoever_tries_tokens_holds_nobody_else_back() -> None:
+    """Behind one proxy all have one address: what is limited by it is tries of tokens that are none."""
+    served = Served(rate=5)
+    served.ended.set()
+    assert [await served.ask(FORGED) for _ in range(12)] == [401] * 10 + [429] * 2
+    assert [await served.ask(KEYS[0]) for _ in range(12)] == [200] * 10 + [429] * 2
+    assert await served.ask(KEYS[2]) == 200
