@@ -175,18 +175,20 @@ class SpoolQueue:
 
     def _cleared(self) -> bool:
         """Removes what is delivered, if that is all that was appended; whether there was anything."""
-        if self.taken != self.appended or self._out or not self._segments:
+        if self.taken != self.appended or self._out:
             return False
+        count = len(self._segments)
         for file in (self._writing, self._reading):
             if file is not None:
                 file.close()
         self._writing = self._reading = None
         # The mark goes last: without it a segment that is left would be delivered again.
-        for path in [*map(self._path, self._segments), self._directory / "mark"]:
-            path.unlink(missing_ok=True)
-        self._segments = []
+        while self._segments:
+            self._path(self._segments[0]).unlink(missing_ok=True)
+            self._segments.pop(0)
+        (self._directory / "mark").unlink(missing_ok=True)
         self._bytes = _size(self._refused)
-        return True
+        return count > 0
 
     def _path(self, number: int) -> Path:
         return self._directory / f"{number:012d}{_SUFFIX}"
