@@ -1,6 +1,7 @@
 """The same client for programs without an event loop: it runs one in a thread of its own."""
 
 import asyncio
+import os
 import threading
 from collections.abc import Coroutine, Mapping
 from types import TracebackType
@@ -22,6 +23,7 @@ class BlockingBridgeClient:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="bridge-client", daemon=True)
         self._ending = threading.Lock()
+        self._process = os.getpid()
         self._thread.start()
 
     def track(self, event_type: str, properties: Mapping[str, Any] | None = None, **fields: Any) -> str:
@@ -38,6 +40,7 @@ class BlockingBridgeClient:
 
     def close(self, timeout: float = FLUSH_SECONDS) -> None:
         """As BridgeClient.close; the thread ends with it."""
+        self._check_process()
         with self._ending:
             if self._loop.is_closed():
                 return
@@ -62,8 +65,17 @@ class BlockingBridgeClient:
                 raise
             error.add_note(f"besides, {lost}")
 
+    def _check_process(self) -> None:
+        # A fork takes no thread along: nobody would answer, and to close the loop here would close the parent's.
+        if os.getpid() != self._process:
+            raise InvalidInput("the client was made before a fork, by the parent; make another one in this process")
+
     def _run(self, work: Coroutine[Any, Any, T]) -> T:
-        if self._loop.is_closed():
+        try:
+            self._check_process()
+            if self._loop.is_closed():
+                raise InvalidInput("the client is closed")
+        except InvalidInput:
             work.close()
-            raise InvalidInput("the client is closed")
+            raise
         return asyncio.run_coroutine_threadsafe(work, self._loop).result()

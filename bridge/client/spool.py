@@ -79,7 +79,11 @@ class SpoolQueue:
         self._reading: IO[bytes] | None = None
         self._bytes = sum(map(_size, [self._refused, *map(self._path, self._segments)]))
         self.taken = 0
-        self.appended = self._left()
+        try:
+            self.appended = self._left()
+        except OSError as error:
+            self._lock.close()
+            raise EnvironmentUnfit(f"the spool {directory} can't be read: {error.strerror}") from error
 
     def append(self, event: Event) -> None:
         """Writes one event; raises BufferFull if the spool is at its bound or the disk is full."""
@@ -87,7 +91,13 @@ class SpoolQueue:
         if self._bytes + len(line) > self._most_bytes:
             raise BufferFull(f"the spool {self._directory} is full: {self._bytes} bytes")
         try:
-            self._write(line)
+            try:
+                self._write(line)
+            except OSError:
+                # What is delivered may be all that fills the disk.
+                if not self._cleared():
+                    raise
+                self._write(line)
         except OSError as error:
             raise BufferFull(f"the spool {self._directory} takes no more: {error.strerror}") from error
         self._bytes += len(line)
@@ -155,13 +165,30 @@ class SpoolQueue:
 
     def close(self) -> None:
         """Lets go of the files; where all is delivered none but those of refused events are left."""
-        if self.taken == self.appended and not self._out:
-            # The mark goes last: without it a segment that is left would be delivered again.
-            for path in [*map(self._path, self._segments), self._directory / "mark"]:
-                path.unlink(missing_ok=True)
+        try:
+            self._cleared()
+        except OSError as error:
+            log.warning("the spool %s: can't remove what is delivered: %s", self._directory, error.strerror)
         for file in (self._writing, self._reading, self._lock):
             if file is not None:
                 file.close()
+
+    def _cleared(self) -> bool:
+        """Removes what is delivered, if that is all that was appended; whether there was anything."""
+        if self.taken != self.appended or self._out:
+            return False
+        count = len(self._segments)
+        for file in (self._writing, self._reading):
+            if file is not None:
+                file.close()
+        self._writing = self._reading = None
+        # The mark goes last: without it a segment that is left would be delivered again.
+        while self._segments:
+            self._path(self._segments[0]).unlink(missing_ok=True)
+            self._segments.pop(0)
+        (self._directory / "mark").unlink(missing_ok=True)
+        self._bytes = _size(self._refused)
+        return count > 0
 
     def _path(self, number: int) -> Path:
         return self._directory / f"{number:012d}{_SUFFIX}"
@@ -182,12 +209,13 @@ class SpoolQueue:
     def _next_segment(self) -> IO[bytes]:
         # A segment that an earlier process began may end in a torn line: it is never written on.
         number = max([self._position[0], *self._segments]) + 1
-        opened = self._path(number).open("xb", buffering=0)
-        if self._writing is not None:
-            os.fsync(self._writing.fileno())
-            self._writing.close()
-        self._writing = opened
+        before = self._writing
+        if before is not None:
+            os.fsync(before.fileno())
+        self._writing = opened = self._path(number).open("xb", buffering=0)
         self._segments.append(number)
+        if before is not None:
+            before.close()
         descriptor = os.open(self._directory, os.O_RDONLY)
         try:
             os.fsync(descriptor)
@@ -241,21 +269,22 @@ class SpoolQueue:
     def _marked(self) -> tuple[int, int]:
         """Segment and offset up to which everything was delivered; from the start if that is not known: twice does no harm."""
         try:
-            segment, offset = (self._directory / "mark").read_text().split()
-            return int(segment), int(offset)
+            segment, offset = map(int, (self._directory / "mark").read_text().split())
         except (OSError, ValueError):
             return 0, 0
+        return (segment, offset) if min(segment, offset) >= 0 else (0, 0)
 
     def _mark(self, segment: int, offset: int) -> None:
         new = self._directory / "mark.new"
         try:
-            new.write_text(f"{segment} {offset}\n")
-            new.replace(self._directory / "mark")
+            # On a full disk the mark itself may need their room; a mark whose segment is gone means the next one.
             while self._segments and self._segments[0] < segment:
                 path = self._path(self._segments[0])
                 self._bytes -= path.stat().st_size
                 path.unlink()
                 self._segments.pop(0)
+            new.write_text(f"{segment} {offset}\n")
+            new.replace(self._directory / "mark")
         except OSError as error:
             # What is not marked is delivered again, under the same ids.
             log.warning("the spool %s: can't mark what is delivered: %s", self._directory, error.strerror)

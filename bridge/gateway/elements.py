@@ -1,6 +1,7 @@
 """A body taken apart into its events, byte for byte: a sound one by a parser in C, an odd one by its brackets."""
 
 import re
+from codecs import BOM_UTF8
 from typing import Annotated, Final, NamedTuple
 
 import msgspec
@@ -51,6 +52,8 @@ class Element(NamedTuple):
 
 def split(body: bytes, *, lines: bool) -> Elements:
     """The events of a body; raises Problem if it holds none, or can't be taken apart."""
+    # Before JSON it means nothing, and is no event's.
+    body = body.removeprefix(BOM_UTF8)
     if lines:
         found = Elements([line for line in body.split(b"\n") if line and not line.isspace()], batch=True)
     else:

@@ -55,7 +55,8 @@ async def post_events(services: Services, request: Request) -> Answer:
         key = idempotency_key(request.headers)
         if key is None:
             return await _publish(services, request, grant, elements, _assigned(elements)[0])
-        found = services.idempotency.find(request.script_id, key, body)
+        # Anybody gets a browser's token: what is sent by one must not take a key from a server, or from another origin.
+        found = services.idempotency.find((request.script_id, grant.origin), key, body)
         if found.answer is not None:
             return Answer(found.answer.status, found.answer.body, [*found.answer.headers, _REPLAYED])
         whose, ids = _assigned(elements, found.ids)

@@ -3,7 +3,7 @@
 import hashlib
 import re
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
 
 from bridge.http.answer import Answer
@@ -37,16 +37,16 @@ class Remembered:
 
 
 class Idempotency:
-    """What this process remembers of keys, by script, in bounded memory; `now` is a monotonic clock in seconds."""
+    """What this process remembers of keys, by sender, in bounded memory; `now` is a monotonic clock in seconds."""
 
     def __init__(self, ttl_seconds: float, now: Callable[[], float], most_bytes: int = _MOST_BYTES) -> None:
         self._ttl = ttl_seconds
         self._now = now
         self._most = most_bytes
-        self._known: OrderedDict[tuple[str, bytes], Remembered] = OrderedDict()
+        self._known: OrderedDict[tuple[Hashable, bytes], Remembered] = OrderedDict()
         self._bytes = 0
 
-    def find(self, script_id: str, key: bytes, body: bytes) -> Remembered:
+    def find(self, sender: Hashable, key: bytes, body: bytes) -> Remembered:
         """What is known of the key, or a new note of it; raises Problem if it came with another body, or is in hand.
 
         A second request does not wait for the first: its body would wait in memory with it.
@@ -55,9 +55,9 @@ class Idempotency:
         while self._known and next(iter(self._known.values())).expires_at <= now:
             self._forget()
         digest = hashlib.sha256(body).digest()
-        found = self._known.get((script_id, key))
+        found = self._known.get((sender, key))
         if found is None:
-            found = self._known[(script_id, key)] = Remembered(digest, now + self._ttl)
+            found = self._known[(sender, key)] = Remembered(digest, now + self._ttl)
             self._grown(found.size)
         elif found.digest != digest:
             raise Problem(Code.IDEMPOTENCY_KEY_REUSED)

@@ -30,7 +30,7 @@ _LOOK_SECONDS: Final = 1.0
 _CLOSE_SECONDS: Final = 2.0
 # A broker that takes longer over one request gets the next all the same: perhaps one partition alone holds it up.
 _TOGETHER_SECONDS: Final = 0.1
-# What a record takes in memory besides key, value and headers.
+# What a record takes in memory besides its bytes.
 _FRAME_BYTES = 200
 
 log = structlog.get_logger(__name__)
@@ -186,16 +186,18 @@ class Publisher:
         if flying is not None and self._loop.time() - flying.sent_at > self._seconds:
             raise Problem(Code.KAFKA_UNAVAILABLE)
         batch = partition.open
-        if batch is None or batch.builder.append(timestamp=None, key=key, value=value, headers=headers) is None:
+        written = batch and batch.builder.append(timestamp=None, key=key, value=value, headers=headers)
+        if batch is None or written is None:
             if batch is not None:
                 partition.waiting.append(batch)
             batch = partition.open = _Batch(self._producer.create_batch(), self._loop.time() + self._linger)
-            batch.builder.append(timestamp=None, key=key, value=value, headers=headers)
+            written = batch.builder.append(timestamp=None, key=key, value=value, headers=headers)
             self._send_soon()
         if not batch.deliveries or batch.deliveries[-1] is not delivery:
             batch.deliveries.append(delivery)
             delivery.joins()
-        size = len(value) + _FRAME_BYTES
+        # Key and headers included, which may be many times a small event.
+        size = written.size + _FRAME_BYTES
         batch.size += size
         self.bytes_in_flight += size
 

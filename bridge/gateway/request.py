@@ -36,7 +36,12 @@ def script_route(path: bytes) -> tuple[str, str] | None:
     parts = path.split(b"/")
     name = ""
     if len(parts) == 5 and parts[1] == b"api" and parts[2] == b"bridge":
-        name = {b"events": "events", b"events:validate": "validate", b"events%3Avalidate": "validate"}.get(parts[4], "")
+        name = {
+            b"events": "events",
+            b"events:validate": "validate",
+            b"events%3Avalidate": "validate",
+            b"events%3avalidate": "validate",
+        }.get(parts[4], "")
         given = parts[3]
     elif len(parts) == 4 and parts[1] == b"bridge" and parts[3] == b"token":
         name, given = "token", parts[2]

@@ -11,17 +11,26 @@ _NETWORK_BITS: Final = 64
 def address_of(scope: Scope, hops: int) -> str:
     """Whose request it is, for limits: the connection's other end, or what the last of so many own proxies saw.
 
-    Of an IPv6 address its network, since whoever has one has all of that.
+    Of an IPv6 address its network, since whoever has one has all of that; an IPv4 address written as one stays its own.
     """
     client = scope.get("client")
     address = client[0] if client else ""
     if hops:
         seen = b",".join(value for name, value in scope["headers"] if name == b"x-forwarded-for").split(b",")
         if len(seen) >= hops and (told := seen[-hops].strip().decode("latin-1")):
-            address = told[:64]
+            address = _without_port(told[:64])
     if ":" in address:
         try:
-            return str(int(IPv6Address(address.partition("%")[0])) >> (128 - _NETWORK_BITS))
+            read = IPv6Address(address.partition("%")[0])
         except ValueError:
             return address
+        mapped = read.ipv4_mapped
+        return str(int(read) >> (128 - _NETWORK_BITS)) if mapped is None else str(mapped)
     return address
+
+
+def _without_port(told: str) -> str:
+    """Some proxies add the port, which is another one for each connection."""
+    if told.startswith("["):
+        return told[1:].partition("]")[0]
+    return told.partition(":")[0] if told.count(":") == 1 else told

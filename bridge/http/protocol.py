@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 from typing import Any
 
 import httptools
@@ -14,6 +15,8 @@ from schemas.settings import Settings
 from sinks import metrics
 
 _MOST_HEADERS = 100
+_MOST_PIPELINED = 16
+_UPGRADE = re.compile(rb"\r\nupgrade(?=[ \t]*:)", re.IGNORECASE)
 
 
 class BoundedProtocol(HttpToolsProtocol):
@@ -37,9 +40,11 @@ class BoundedProtocol(HttpToolsProtocol):
         self._said_bytes = 0
         self._messages = 0
         self._in_headers = True
+        self._in_body = False
         self._header_timer: asyncio.TimerHandle | None = None
         self._refusal: Code | None = None
         self._counted = False
+        self._hangs_up = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
         super().connection_made(transport)
@@ -53,6 +58,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._unwatch()
+        super()._unset_keepalive_if_required()
         if self._counted:
             self.open_connections.dec()
         super().connection_lost(exc)
@@ -61,7 +67,7 @@ class BoundedProtocol(HttpToolsProtocol):
         if self.transport.is_closing():
             return
         before = (self._in_headers, self._messages)
-        super().data_received(data)
+        super().data_received(data if self._in_body else _without_upgrade(data))
         if self._in_headers and self.parser is not None and not self.transport.is_closing():
             # A header that never ends is told to nobody before it has ended.
             self._header_bytes += len(data) if before == (True, self._messages) else 0
@@ -70,7 +76,11 @@ class BoundedProtocol(HttpToolsProtocol):
             else:
                 self._watch()
 
+    def _unset_keepalive_if_required(self) -> None:
+        """Only a request ends an idle time. To uvicorn any byte does; but the rest of a refused body holds none up."""
+
     def on_message_begin(self) -> None:
+        super()._unset_keepalive_if_required()
         super().on_message_begin()
         self._messages += 1
         self._in_headers = True
@@ -81,17 +91,27 @@ class BoundedProtocol(HttpToolsProtocol):
         self._count(len(url))
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        super().on_header(name, value)
         self._count(len(name) + len(value) + 4)
+        if not self._in_headers:
+            # A trailer, which no proxy has looked at, must not stand where the last of equal headers counts.
+            return
+        super().on_header(name, value)
         if len(self.headers) > _MOST_HEADERS:
             self._stop_parsing(Code.HEADERS_TOO_LARGE)
 
     def on_headers_complete(self) -> None:
         self._in_headers = False
+        self._in_body = True
         self._unwatch()
+        super()._unset_keepalive_if_required()
         super().on_headers_complete()
+        if len(self.pipeline) > _MOST_PIPELINED:
+            # Each request that is read lets uvicorn read more of them than are answered meanwhile.
+            self._hangs_up = True
+            raise httptools.HttpParserError("too many requests at once")
 
     def on_message_complete(self) -> None:
+        self._in_body = False
         self.scope[WHOLE_BODY] = True  # type: ignore[typeddict-unknown-key]  # ASGI lets servers add to it
         super().on_message_complete()
 
@@ -105,7 +125,11 @@ class BoundedProtocol(HttpToolsProtocol):
         raise httptools.HttpParserError(code.value)
 
     def send_400_response(self, msg: str) -> None:
-        self._refuse(self._refusal or Code.INVALID_HEADER, msg)
+        if self._hangs_up:
+            # An answer now would be taken for that of the request in hand.
+            self.transport.close()
+        else:
+            self._refuse(self._refusal or Code.INVALID_HEADER, msg)
 
     def _refuse(self, code: Code, detail: str = "") -> None:
         """Answers without an application, and hangs up."""
@@ -138,3 +162,12 @@ class BoundedProtocol(HttpToolsProtocol):
         self._header_timer = None
         if self._in_headers and not self.transport.is_closing():
             self.transport.close()
+
+
+def _without_upgrade(data: bytes) -> bytes:
+    """The same without the offer of another protocol, with which Java's client comes: the parser would drop the body."""
+    end = data.find(b"\r\n\r\n")
+    if _UPGRADE.search(data, 0, len(data) if end < 0 else end) is None:
+        return data
+    head = data if end < 0 else data[:end]
+    return _UPGRADE.sub(b"\r\nx-asked", head) + data[len(head) :]

@@ -7,7 +7,8 @@ pytestmark = pytest.mark.timeout(240)
 
 NONSENSE = """() => {
   const ring = {}; ring.ring = ring;
-  bridge(); bridge('dance'); bridge('track', 'x', ring); bridge('track', 'x', {n: 1n});
+  bridge(); bridge('dance'); bridge('track'); bridge('track', {type: 'x'});
+  bridge('track', 'x', ring); bridge('track', 'x', {n: 1n});
   bridge('track', 'x', {get a() { throw 'no'; }}); bridge('track', 'x', {pad: 'y'.repeat(70000)});
 }"""
 

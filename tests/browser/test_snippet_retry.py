@@ -85,6 +85,17 @@ async def test_what_is_asked_for_is_kept_within_reason(open_shop: OpenShop, aske
         assert await page.evaluate(f"localStorage['bridge:{shop.script_id}:wait'] === undefined")
 
 
+async def test_a_clock_that_was_set_back_is_not_waited_for(open_shop: OpenShop) -> None:
+    """What was asked for by another time: nobody may ask for so long."""
+    shop = await open_shop()
+    page = await shop.open()
+    ids = await warm(page)
+    await page.evaluate(f"localStorage['bridge:{shop.script_id}:wait'] = Date.now() + 86400e3")
+    ids.append(await page.evaluate("bridge('track', 'click')"))
+
+    await shop.arrived(ids)
+
+
 async def test_an_answer_that_never_comes_is_not_waited_for(open_shop: OpenShop) -> None:
     """The post is cut off and sent again."""
     shop = await open_shop()
@@ -135,6 +146,10 @@ async def test_a_page_that_comes_back_sends_as_before(open_shop: OpenShop) -> No
     """Left: by beacon and at once, and without a lock that would keep it from being shown again; then in batches."""
     shop = await open_shop()
     page = await shop.open()
+    # Their own time to end never comes.
+    await page.evaluate(
+        "() => { const timer = setTimeout; setTimeout = (work, ms) => ms == 5000 ? 0 : timer(work, ms) }"
+    )
     ids = await warm(page)
     sent = "(await navigator.locks.query()).held.filter(({name}) => name.includes(':sent:')).length"
     assert await page.evaluate(f"async () => {sent}") == 1

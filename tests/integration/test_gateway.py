@@ -247,6 +247,20 @@ async def test_an_idempotency_key_publishes_once(client: httpx.AsyncClient, sett
     assert len(await raw_records(settings)) == 2
 
 
+async def test_a_browser_takes_no_idempotency_key_from_a_server(
+    client: httpx.AsyncClient, settings: Settings, key: str
+) -> None:
+    """Its token is anybody's, and a server's keys may be guessed: each sender's keys are its own."""
+    token = (await client.post("/bridge/s1/token", headers={"origin": ORIGIN})).json()["token"]
+    same = {"idempotency-key": "orders-of-today"}
+    first = await client.post(EVENTS, content=body(event()), headers=bearer(token) | same | {"origin": ORIGIN})
+    second = await client.post(EVENTS, content=body(event(event_id="order")), headers=bearer(key) | same)
+
+    assert (first.status_code, second.status_code) == (202, 202), second.text
+    assert "idempotency-replayed" not in second.headers
+    assert len(await raw_records(settings)) == 2
+
+
 async def test_a_revoked_key_is_refused_at_once(client: httpx.AsyncClient, settings: Settings, key: str) -> None:
     """The gateway is told; the other key goes on."""
     other = (await create_token(settings.dsn, "s1")).text
@@ -332,6 +346,11 @@ async def test_several_processes_serve_one_port(settings: Settings, key: str, tm
         assert "pid=" not in figures
         before = serving(found)
         assert len(before) == 2
+        told = {name: float(value) for name, value in re.findall(r"^(process_\w+) (\S+)$", figures, re.MULTILINE)}
+        assert told["process_start_time_seconds"] == psutil.Process(found.process.pid).create_time()
+        assert told["process_resident_memory_bytes"] > sum(psutil.Process(one).memory_info().rss for one in before)
+        assert told["process_cpu_seconds_total"] > 0
+        assert told["process_open_fds"] > 0
         os.kill(before[0], signal.SIGKILL)
         await wait_until(
             lambda: len(serving(found)) == 2 and before[0] not in serving(found),

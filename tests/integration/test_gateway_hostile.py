@@ -120,6 +120,36 @@ async def test_a_slow_body_gets_408(running: Gateway, key: str) -> None:
         assert b"body_timeout" in ending.result()
 
 
+@pytest.mark.parametrize("rest", [b"\r\n", b"x" * 10], ids=["line breaks", "the rest of a refused body"])
+async def test_bytes_of_no_request_hold_no_connection(running: Gateway, rest: bytes) -> None:
+    """After an answer a connection is kept for another request, not for what trickles in."""
+    length = 0 if rest.isspace() else 900_000
+    async with raw_connection(running.address) as (reader, writer):
+        writer.write(f"POST {EVENTS} HTTP/1.1\r\nhost: x\r\ncontent-length: {length}\r\n\r\n".encode())
+        assert b" 401 " in await asyncio.wait_for(reader.readuntil(b"}"), 5)
+        began = time.monotonic()
+        ending = asyncio.create_task(answer_of(reader))
+        while not ending.done():
+            writer.write(rest)
+            await asyncio.wait([ending], timeout=0.2)
+        assert ending.result() == b""
+        assert time.monotonic() - began < 10
+
+
+async def test_requests_that_outrun_their_answers_are_not_queued_without_end(running: Gateway, key: str) -> None:
+    """A client that sends more before it has read is hung up on; a few at once are all answered."""
+    one = head(key, "content-length: 16") + b"\r\n" + b'{"event_id":"a"}'
+    async with raw_connection(running.address) as (reader, writer):
+        writer.write(one * 10)
+        for _ in range(10):
+            assert b" 202 " in await asyncio.wait_for(reader.readuntil(b"}]"), 5)
+            await reader.readuntil(b"}")
+    async with raw_connection(running.address) as (reader, writer):
+        ending = asyncio.create_task(answer_of(reader))
+        assert await pour(writer, one * 400, ending) < 25 * MEGABYTE
+        await ending
+
+
 @pytest.mark.parametrize("announced", [True, False])
 async def test_a_hundred_megabytes_are_not_read(running: Gateway, key: str, announced: bool) -> None:
     """Refused by what it announces, or by what has come."""
@@ -247,6 +277,40 @@ async def test_two_lengths_smuggle_nothing(running: Gateway, key: str) -> None:
     async with raw_connection(running.address) as (reader, writer):
         writer.write(head(key, "content-length: 5", "transfer-encoding: chunked") + b"\r\n0\r\n\r\n")
         assert b" 400 " in await answer_of(reader)
+
+
+@pytest.mark.parametrize("apart", [False, True])
+async def test_the_offer_of_another_protocol_loses_no_body(
+    running: Gateway, settings: Settings, key: str, apart: bool
+) -> None:
+    """Java's client and curl --http2 make it with every first request; what an event says of it is data."""
+    body = b'{"event_id":"h2c","properties":{"x":"\r\nUpgrade: no"}}'
+    offer = ("Connection: Upgrade, HTTP2-Settings", "Upgrade: h2c", "HTTP2-Settings: AAMAAABkAAQAAP__")
+    async with raw_connection(running.address) as (reader, writer):
+        writer.write(head(key, *offer, f"content-length: {len(body)}") + b"\r\n" + (b"" if apart else body))
+        if apart:
+            await writer.drain()
+            await wait_until(lambda: in_hand(running, len(body)), budget_seconds=8, describe="the request in hand")
+            writer.write(body)
+        assert b" 202 " in await asyncio.wait_for(reader.readuntil(b"}]"), 5)
+        await reader.readuntil(b"}")
+        writer.write(head(key, "content-length: 2") + b"\r\n{}")
+        assert b" 202 " in await asyncio.wait_for(reader.readuntil(b"}]"), 5)
+    assert body in [record.value for record in await raw_records(settings)]
+
+
+async def test_trailers_are_no_headers(running: Gateway, key: str) -> None:
+    """What stands behind a body can't show a credential, nor say whose request it is."""
+    chunked = f"POST {EVENTS} HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n2\r\n{{}}\r\n0\r\n"
+    async with raw_connection(running.address) as (reader, writer):
+        writer.write(f"{chunked}authorization: Bearer {key}\r\nx-request-id: mine\r\n\r\n".encode())
+        answer = await asyncio.wait_for(reader.readuntil(b"}"), 5)
+        assert b" 401 " in answer
+        assert b"token_missing" in answer
+        assert b"mine" not in answer
+    async with raw_connection(running.address) as (reader, writer):
+        writer.write(chunked.encode() + b"x-large: " + b"x" * MEGABYTE)
+        await answer_of(reader)
 
 
 async def test_bombs_and_nesting(running: Gateway, settings: Settings, key: str) -> None:

@@ -132,10 +132,14 @@ async def test_the_registry_away_degrades_only(own: tuple[Servers, Settings, str
         assert running.stop() == 0
 
 
-async def test_sigterm_answers_what_was_begun(own: tuple[Servers, Settings, str], tmp_path: Path) -> None:
+@pytest.mark.parametrize("processes", [1, 2])
+async def test_sigterm_answers_what_was_begun(
+    own: tuple[Servers, Settings, str], tmp_path: Path, processes: int
+) -> None:
     """Under load: no request in hand is cut off, and what was accepted is in Kafka."""
     _, settings, key = own
-    with gateway(settings, tmp_path / "log", gateway_script_events_per_second=0) as running:
+    unlimited = {"gateway_script_events_per_second": 0, "gateway_processes": processes}
+    with gateway(settings, tmp_path / "log", **unlimited) as running:
         senders = [Sender(running.url, key, f"d{number}") for number in range(6)]
         tasks = [asyncio.create_task(one.run()) for one in senders]
         await wait_until(lambda: _total(senders) > 300, budget_seconds=30, describe="events accepted")

@@ -6,6 +6,7 @@ SNIPPET = "tests/browser/test_snippet.py"
 MANNERS = "tests/browser/test_snippet_manners.py"
 RETRY = "tests/browser/test_snippet_retry.py"
 HOSTILE = "tests/integration/test_gateway_hostile.py"
+ROUTES = "tests/integration/test_gateway.py"
 BOUNDS = "tests/unit/gateway/test_bounds.py"
 PUBLISHER = "tests/unit/gateway/test_publisher.py"
 SPOOL = "tests/unit/client/test_spool.py"
@@ -39,8 +40,14 @@ SNIPPETS = [
     Mutant(
         "snippet-asked-bound",
         "the bound of what Retry-After may ask for",
-        ((" || 0, LONGEST_ASKED);", " || 0, 1e15);"), ("Date.now(), LONGEST_ASKED);", "Date.now(), 1e15);")),
+        ((" || 0, LONGEST_ASKED);", " || 0, 1e15);"),),
         (f"{RETRY}::test_what_is_asked_for_is_kept_within_reason",),
+    ),
+    Mutant(
+        "snippet-clock",
+        "the look whether what is waited for was asked by a clock that went wrong",
+        (("left < 2 * LONGEST_ASKED && left", "left"),),
+        (f"{RETRY}::test_a_clock_that_was_set_back_is_not_waited_for",),
     ),
     Mutant(
         "snippet-backoff",
@@ -216,6 +223,35 @@ GATEWAY = [
         (f"{HOSTILE}::test_headers_that_trickle_are_not_waited_for",),
     ),
     Mutant(
+        "gateway-idle",
+        "the end of a connection that is idle but for what belongs to no request",
+        (
+            (
+                'holds none up."""\n',
+                'holds none up."""\n        super()._unset_keepalive_if_required()\n',
+            ),
+        ),
+        (f"{HOSTILE}::test_bytes_of_no_request_hold_no_connection",),
+    ),
+    Mutant(
+        "gateway-trailers",
+        "the rule that trailers are no headers",
+        (("        if not self._in_headers:\n", "        if self.parser is None:\n"),),
+        (f"{HOSTILE}::test_trailers_are_no_headers",),
+    ),
+    Mutant(
+        "gateway-upgrade",
+        "the deafness for the offer of another protocol",
+        (("super().data_received(data if self._in_body else _without_upgrade(data))", "super().data_received(data)"),),
+        (f"{HOSTILE}::test_the_offer_of_another_protocol_loses_no_body",),
+    ),
+    Mutant(
+        "gateway-pipeline",
+        "the bound of requests that wait for the one before them",
+        (("        if len(self.pipeline) > _MOST_PIPELINED:", "        if len(self.pipeline) < 0:"),),
+        (f"{HOSTILE}::test_requests_that_outrun_their_answers_are_not_queued_without_end",),
+    ),
+    Mutant(
         "gateway-connections",
         "the bound of connections",
         (("        if len(self.connections) > self.most_connections:", "        if len(self.connections) < 0:"),),
@@ -243,6 +279,24 @@ GATEWAY = [
             ),
         ),
         (f"{PUBLISHER}::test_memory_is_bounded",),
+    ),
+    Mutant(
+        "gateway-headers-count",
+        "the headers in what waits for Kafka",
+        (("        size = written.size + _FRAME_BYTES", "        size = len(value) + _FRAME_BYTES"),),
+        (f"{PUBLISHER}::test_headers_count_as_memory",),
+    ),
+    Mutant(
+        "gateway-sender",
+        "the sender's part in an Idempotency-Key",
+        (("find((request.script_id, grant.origin), key, body)", "find(request.script_id, key, body)"),),
+        (f"{ROUTES}::test_a_browser_takes_no_idempotency_key_from_a_server",),
+    ),
+    Mutant(
+        "gateway-document",
+        "an answer of the OpenAPI document: the refusal of a body that can't be taken apart",
+        (("    Code.INVALID_PAYLOAD_JSON, Code.BODY_TIMEOUT,", "    Code.BODY_TIMEOUT,"),),
+        ("tests/integration/test_gateway_openapi.py::test_no_answer_is_undocumented",),
     ),
     Mutant(
         "gateway-buckets",
@@ -298,6 +352,12 @@ CLIENTS = [
         "the removal of a line that a full disk cut short",
         (("            os.ftruncate(file.fileno(), before)\n            file.seek(before)\n", ""),),
         (f"{SPOOL}::test_a_full_disk_leaves_no_half_line",),
+    ),
+    Mutant(
+        "spool-clears",
+        "the removal of what is delivered from a full disk",
+        (("                if not self._cleared():\n", "                if not self._segments:\n"),),
+        (f"{SPOOL}::test_a_disk_that_the_spool_has_filled_takes_more_once_all_is_delivered",),
     ),
     Mutant(
         "spool-order",

@@ -48,6 +48,7 @@
   const commands = {
     track(type, properties, fields) {
       if (optedOut()) return;
+      if (!type || typeof type != 'string') throw 'an event has a type';
       const id = uuid7(), keys = queued(), text = JSON.stringify({
         event_id: id, event_type: type, occurred_at: Date.now(), url: location.href,
         referrer: document.referrer || undefined, user_agent: navigator.userAgent, properties, ...fields
@@ -96,12 +97,16 @@
   const sendAll = async () => {
     await forgetOthers();
     for (let batch; (batch = next()).keys.length;) {
-      const left = Math.min(read(WAIT) - Date.now(), LONGEST_ASKED);
-      const ms = left > 0 ? left : await send(batch);
+      const ms = toWait() || await send(batch);
       if (ms) return ms;
       failures = 0;
       remove(WAIT);
     }
+  };
+  // The milliseconds that the gateway has asked for; more than that may be is a clock that was set back meanwhile.
+  const toWait = () => {
+    const left = read(WAIT) - Date.now();
+    return left > 0 && left < 2 * LONGEST_ASKED && left;
   };
   // What another tab removes is seen here only a little later: till then its locks say what it has sent.
   const forgetOthers = async () => {
@@ -183,7 +188,7 @@
   // A beacon brings no answer: its events stay queued and are sent again by the next page, under the same ids.
   const beacon = () => {
     const token = keptToken();
-    if (optedOut() || !token || read(WAIT) > Date.now()) return;
+    if (optedOut() || !token || toWait()) return;
     for (let batch; (batch = next(mine)).keys.length;) {
       batch.keys.forEach((key) => mine.delete(key));
       if (!navigator.sendBeacon(`${postUrl}?token=${token.value}`, '{' + batch.events)) return;

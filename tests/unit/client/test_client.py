@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import os
+import signal
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -322,3 +324,30 @@ def test_the_blocking_client_does_the_same() -> None:
         BlockingBridgeClient(NOWHERE, "shop", KEY, Options(retry_for=0)) as sending,
     ):
         sending.track("view")
+
+
+async def test_after_a_fork_the_child_is_told(gateway: ScriptedGateway) -> None:
+    """It has no thread that would deliver: every call says so instead of waiting for ever, and the parent's goes on."""
+    sending = BlockingBridgeClient(gateway.url, "shop", KEY)
+    reading, writing = os.pipe()
+    child = os.fork()
+    if child == 0:
+        told = []
+        for call in (lambda: sending.track("view"), sending.flush, sending.close):
+            try:
+                call()
+            except InvalidInput as error:
+                told.append(str(error))
+        os.write(writing, "\n".join(told).encode())
+        os._exit(0)
+    os.close(writing)
+    try:
+        told = await asyncio.wait_for(asyncio.to_thread(os.read, reading, 4096), 10)
+        assert told.decode().count("before a fork") == 3
+        await asyncio.to_thread(sending.track, "view")
+        await asyncio.to_thread(sending.close)
+        assert len(gateway.taken) == 1
+    finally:
+        os.close(reading)
+        os.kill(child, signal.SIGKILL)
+        await asyncio.to_thread(os.waitpid, child, 0)

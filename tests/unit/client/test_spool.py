@@ -16,6 +16,7 @@ from bridge.client.spool import SpoolQueue, event_of, line_of
 from schemas.errors import EnvironmentUnfit, InvalidInput
 
 MIB = 1024 * 1024
+BLOCK_BYTES = 4096
 
 
 @pytest.fixture
@@ -46,7 +47,7 @@ def fill(queue: SpoolQueue, *names: object) -> None:
 
 
 def fill_for_ever(queue: SpoolQueue, event: Event) -> None:
-    for _ in range(1000):
+    for _ in range(10_000):
         queue.append(event)
 
 
@@ -193,6 +194,80 @@ def test_a_full_disk_leaves_no_half_line(opened: Callable[..., SpoolQueue], monk
     assert queue.appended == queue.taken
 
 
+class SmallDisk:
+    """The files of a directory on a disk that is full once so many bytes are on it."""
+
+    def __init__(self, directory: Path, size: int, monkeypatch: pytest.MonkeyPatch) -> None:
+        self._directory = directory
+        self._size = size
+        real = Path.write_text
+
+        def write_text(path: Path, text: str, *more: Any, **options: Any) -> int:
+            self.demand(max(len(text), BLOCK_BYTES))
+            return real(path, text, *more, **options)
+
+        monkeypatch.setattr(Path, "write_text", write_text)
+        write = SpoolQueue._write
+
+        def written(queue: SpoolQueue, line: bytes) -> None:
+            self.demand(len(line))
+            write(queue, line)
+
+        monkeypatch.setattr(SpoolQueue, "_write", written)
+
+    def demand(self, size: int) -> None:
+        if sum(path.stat().st_size for path in self._directory.iterdir()) + size > self._size:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+
+@pytest.mark.parametrize("segments", [1, 3])
+def test_a_disk_that_the_spool_has_filled_takes_more_once_all_is_delivered(
+    opened: Callable[..., SpoolQueue], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, segments: int
+) -> None:
+    """Also where the mark itself finds no room."""
+    queue = opened(4 * MIB)
+    SmallDisk(tmp_path / "spool", segments * MIB - 100_000, monkeypatch)
+    big = Event("big", b'"' + b"x" * 60_000 + b'"')
+    for event in (big, *events("small")):
+        with pytest.raises(BufferFull, match="No space left"):
+            fill_for_ever(queue, event)
+    while queue.taken < queue.appended:
+        queue.settle(queue.take(100, 64 * MIB), [])
+
+    fill(queue, "more")
+    assert queue.take(9, MIB) == events("more")
+    assert opened(4 * MIB).take(9, MIB) == events("more")
+
+
+def test_a_disk_that_fails_once_is_not_given_up(
+    opened: Callable[..., SpoolQueue], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between two segments: the next try makes the new one."""
+    queue = opened(MIB)
+    big = Event("big", b'"' + b"x" * 60_000 + b'"')
+
+    def fails(_descriptor: int) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    with monkeypatch.context() as failing:
+        queue.append(big)
+        failing.setattr("os.fsync", fails)
+        with pytest.raises(BufferFull, match="Input/output"):
+            fill_for_ever(queue, big)
+    count = queue.appended
+    queue.append(big)
+
+    assert len(queue.take(99, 64 * MIB)) == count + 1
+
+
+def test_what_can_not_be_read_is_named(opened: Callable[..., SpoolQueue], tmp_path: Path) -> None:
+    """One line, not a traceback; and the directory is not held."""
+    (tmp_path / "spool" / "000000000001.events").mkdir(parents=True)
+    for _ in range(2):
+        with pytest.raises(EnvironmentUnfit, match="can't be read"):
+            opened()
+
+
 def test_one_client_at_a_time(opened: Callable[..., SpoolQueue], tmp_path: Path) -> None:
     """Two on one directory would both deliver and both mark; the second is told."""
     opened()
@@ -207,7 +282,7 @@ def test_a_place_that_is_none_is_named(tmp_path: Path) -> None:
         SpoolQueue(tmp_path / "spool", MIB)
 
 
-@pytest.mark.parametrize("mark", ["", "x y", "1", "1 2 3"])
+@pytest.mark.parametrize("mark", ["", "x y", "1", "1 2 3", "1 -5", "-1 0"])
 def test_a_spoilt_mark_means_from_the_start(opened: Callable[..., SpoolQueue], tmp_path: Path, mark: str) -> None:
     """Twice does no harm, not at all does."""
     queue = opened()

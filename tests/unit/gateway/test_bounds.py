@@ -203,6 +203,7 @@ def test_a_malformed_idempotency_key_is_refused(key: bytes) -> None:
     [
         (b"/api/bridge/shop/events", ("events", "shop")),
         (b"/api/bridge/shop/events:validate", ("validate", "shop")),
+        (b"/api/bridge/shop/events%3avalidate", ("validate", "shop")),
         (b"/api/bridge/a%2Fb%20%C3%A9/events", ("events", "a/b é")),
         (b"/bridge/shop/token", ("token", "shop")),
         (b"/bridge/shop.js", ("snippet", "shop")),
@@ -230,3 +231,17 @@ def test_whose_request_it_is() -> None:
     assert [address_of(scope, hops) for hops in (0, 1, 2, 9)] == ["10.0.0.1", "3.3.3.3", "2.2.2.2", "10.0.0.1"]
     near, far = ({"client": (one, 1), "headers": []} for one in ("2001:db8::1", "2001:db8:0:1::1"))
     assert address_of(near, 0) == address_of({"client": ("2001:db8::ffff", 1), "headers": []}, 0) != address_of(far, 0)
+    # What a socket that listens on `::` makes of IPv4 clients: one network, and many clients.
+    assert address_of({"client": ("::ffff:10.0.0.1", 1), "headers": []}, 0) == "10.0.0.1"
+
+
+@pytest.mark.parametrize("told", ["192.0.2.1:{}", "[2001:db8::1]:{}"])
+def test_a_port_makes_no_other_client(told: str) -> None:
+    """Some proxies write it beside the address, another one for each connection."""
+    scopes = [
+        {"client": ("10.0.0.1", 1), "headers": [(b"x-forwarded-for", told.format(port).encode())]}
+        for port in (1024, 1025)
+    ]
+
+    assert address_of(scopes[0], 1) == address_of(scopes[1], 1)
+    assert "102" not in address_of(scopes[0], 1)

@@ -53,6 +53,12 @@ def test_lines_are_taken_without_their_newline() -> None:
     assert split(b'{"a":1}\n\n  \r\n{bad\r\n[1]', lines=True).values == [b'{"a":1}', b"{bad\r", b"[1]"]
 
 
+@pytest.mark.parametrize(("body", "lines"), [(b'[{"a":1}]', False), (b'{"a":1}', False), (b'{"a":1}\n', True)])
+def test_a_byte_order_mark_belongs_to_no_event(body: bytes, lines: bool) -> None:
+    """Some editors and shells write one before everything."""
+    assert split(b"\xef\xbb\xbf" + body, lines=lines).values == [b'{"a":1}']
+
+
 def test_deep_nesting_is_cut_at_its_brackets() -> None:
     """It would take the parser's stack; the stream dead-letters it."""
     deep = b"[" * 5000 + b"]" * 5000

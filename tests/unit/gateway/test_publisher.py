@@ -158,6 +158,17 @@ async def test_memory_is_bounded(made: tuple[Publisher, list[Producer]]) -> None
     assert producer.sent == []
 
 
+async def test_headers_count_as_memory(made: tuple[Publisher, list[Producer]]) -> None:
+    """A small event may bear many times its own size."""
+    publisher, (producer,) = made
+    delivery = Delivery()
+    publisher.add(delivery, b"same", b"1", [("x-request-id", b"x" * 128), ("x-trace-id", b"x" * 128)])
+    assert publisher.bytes_in_flight > 2 * 128
+    (await sent(producer, 1))[0][2].set_result(None)
+    assert await delivery.acknowledged(5)
+    assert publisher.bytes_in_flight == 0
+
+
 async def test_a_refused_producer_is_replaced(made: tuple[Publisher, list[Producer]]) -> None:
     """Its batch was promised to nobody; what waited for its turn goes with the next one."""
     publisher, producers = made
