@@ -328,6 +328,7 @@ async def test_several_processes_serve_one_port(settings: Settings, key: str, tm
                 answer = await one.post(EVENTS, content=b"{}", headers=bearer(key))
                 assert answer.status_code == 202, answer.text
         async with httpx.AsyncClient(base_url=found.url) as one:
+            assert (await one.post(EVENTS, content=b"{}")).status_code == 401
             figures = (await one.get("/metrics")).text
         assert 'bridge_gateway_events_total{outcome="accepted"} 20.0' in figures
         assert "pid=" not in figures
