@@ -41,8 +41,8 @@ def quantiles(metric: str, by: str = "") -> list[tuple[str, str]]:
 
 
 REQUESTS: Final = Panel("Requests", "Of the gateway, a second, by status", "ops", [
-    ("{{status}}", f"sum by (status) (rate(bridge_gateway_requests_total[{RATE}]))"),
-])  # fmt: skip
+    ("{{status}}", f"sum by (status) (rate(bridge_gateway_requests_total[{RATE}])) > 0"),
+], (500, 1000))  # fmt: skip
 RESPONSE_TIME: Final = Panel(
     "Response time", "Of the gateway", "s", quantiles("bridge_gateway_request_seconds"), (1, 3)
 )
@@ -56,7 +56,7 @@ OVERVIEW: Final = [
     ], (1, 1), kind="stat", columns=12),
     Panel("Success", "Rows among all that was decided; duplicates count as decided", "percentunit", [
         ("success", "bridge:success:ratio5m"),
-    ], (0.85, 0.70), falling=True, kind="stat", columns=6),
+    ], (0.85, 0.80), falling=True, kind="stat", columns=6),
     Panel("Lag", "How long the oldest unsettled record has waited", "s", [
         ("oldest", "max(bridge_lag_seconds)"),
     ], (60, 300), kind="stat", columns=6),
@@ -118,7 +118,7 @@ OVERVIEW: Final = [
 
 GATEWAY: Final = [
     Panel("Gateways", "That answer Prometheus", "none", [
-        ("up", 'sum(up{job="bridge-gateway"})'),
+        ("up", 'sum(up{job="bridge-gateway"}) or vector(0)'),
     ], (1, 0), falling=True, kind="stat", columns=6),
     Panel("Errors of its own", "Answers 5xx among all", "percentunit", [
         ("errors", "bridge:gateway_errors:ratio5m"),
@@ -160,16 +160,16 @@ GATEWAY: Final = [
 
 INFRASTRUCTURE: Final = [
     Panel("Workers", "That answer Prometheus", "none", [
-        ("up", 'sum(up{job="bridge-worker"})'),
+        ("up", 'sum(up{job="bridge-worker"}) or vector(0)'),
     ], (1, 0), falling=True, kind="stat", columns=6),
     Panel("Versions", "That run", "none", [
         ("{{version}}", "count by (version) (bridge_build_info)"),
     ], kind="stat", columns=6),
     Panel("Room for events", "How long Postgres has partitions for them", "s", [
-        ("left", "max(bridge_event_partitions_end_timestamp_seconds) - time()"),
+        ("left", "max(bridge_event_partitions_end_timestamp_seconds > 0) - time()"),
     ], (1209600, 604800), falling=True, kind="stat", columns=6),
     Panel("Connections left", "That Postgres still has to give", "none", [
-        ("left", 'min(bridge_database_connections_left{job="bridge-worker"})'),
+        ("left", "min(bridge_database_connections_left and on (instance) (bridge_backlog_read_timestamp_seconds > 0))"),
     ], (20, 5), falling=True, kind="stat", columns=6),
     Panel("Partitions", "Owned by each worker", "short", [
         ("{{instance}}", "bridge_assigned_partitions"),
@@ -183,6 +183,10 @@ INFRASTRUCTURE: Final = [
     Panel("Memory", "Resident; a worker may have 4 GiB", "bytes", [
         ("{{instance}}", 'process_resident_memory_bytes{job=~"bridge-.+"}'),
     ], (3650722201, 4080218931)),
+    Panel("Network", "Bytes a second that each process's machine or container takes in and sends", "Bps", [
+        ("{{instance}} in", f'rate(process_network_receive_bytes_total{{job=~"bridge-.+"}}[{RATE}])'),
+        ("{{instance}} out", f'rate(process_network_transmit_bytes_total{{job=~"bridge-.+"}}[{RATE}])'),
+    ]),
     Panel("Event loop", "How much later than asked it turned", "s", [
         ("{{instance}}", "bridge_event_loop_lag_seconds"),
     ], (0.25, 1)),
@@ -221,8 +225,11 @@ INFRASTRUCTURE: Final = [
         ("{{topic}}:{{partition}}", "max by (topic, partition) (bridge_open_transaction_seconds)"),
     ], (60, 300)),
     Panel("Age of the figures from Postgres", "Alerts on retries, dead letters, gate and brake are as old", "s", [
-        ("{{instance}}", 'time() - bridge_backlog_read_timestamp_seconds{job="bridge-worker"}'),
+        ("{{instance}}", 'time() - (bridge_backlog_read_timestamp_seconds{job="bridge-worker"} > 0)'),
     ], (60, 300)),
+    Panel("Age of the figures from Kafka", "The lag is as old", "s", [
+        ("{{instance}}", 'time() - (bridge_log_ends_read_timestamp_seconds{job="bridge-worker"} > 0)'),
+    ], (30, 60)),
 ]  # fmt: skip
 
 DASHBOARDS: Final = {

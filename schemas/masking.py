@@ -2,18 +2,25 @@
 
 import re
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from typing import Any, Final
 
 MASK: Final = "***"
 _DEEPEST: Final = 20
 
+_NAMES: Final = (
+    r"(?:passwd|password|passphrase|pwd|secret|token|credential|cookie"
+    r"|(?:api|access|private|secret|signing|routing)[_\-]?key)s?"
+)
 _SECRET_NAME = re.compile(
-    r"(?:^|[_\-.])(?:authorization|cookie|passwd|password|pwd|secret|token|credentials?)s?$"
+    r"(?:^|[_\-.])(?:authorization|cookie|passwd|password|passphrase|pwd|secret|token|credential)s?$"
     r"|(?:api|access|private|secret|signing|routing)[_\-]?keys?$",
     re.IGNORECASE,
 )
+_CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 _GAP = re.compile(r"[ -]")
 _SHORTEST_CARD: Final = 13
+_LEAST_CARD: Final = 10 ** (_SHORTEST_CARD - 1)
 
 
 def _card(found: re.Match[str]) -> str:
@@ -32,24 +39,44 @@ def _card(found: re.Match[str]) -> str:
     return found[0]
 
 
-# In this order: what is wider comes first. What a pattern begins with is bounded: else a long word takes minutes.
+# A value in quotes ends at its own kind of quote, as often escaped as the one it began with; one that is cut off, at the
+# end of its line. What is bare ends at a blank, a quote or the next parameter, without the brackets that close behind it.
+_QUOTED: Final = r"""(?:\w+\()?[bru]?(\\*["'])(?:(?:(?!(?<!\\)\{q})[\s\S])*(?<!\\)\{q}|[^\n]*)"""
+_BARE: Final = r"""[^\s"'&]+?(?=[;)\]}>,]{0,3}(?:[\s"'&]|$))"""
+_SEPARATOR: Final = r"""(?:\\*["']?\s*(?:=>|[:=>]|%3[AD])|\\*["']\s*,)\s*"""
+
+
+def _quoted(number: int) -> str:
+    return _QUOTED.replace("{q}", str(number))
+
+
+# In this order: what is wider comes first. What may begin anywhere is bounded, else a long text takes its length's square.
 _PATTERNS: Final[tuple[tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]], ...]] = (
-    # The password of a URL, up to the last @ before its path.
-    (re.compile(r"(\w{1,40}://[^\s:/@]*:)[^\s/]+(?=@)"), rf"\1{MASK}"),
-    (re.compile(r"(authorization[\"']?\s*[:=]\s*[\"']?)(?:(?:bearer|basic|digest|token)\s+)?[^\s\"',;]+", re.IGNORECASE), rf"\1{MASK}"),
-    (re.compile(r"\b(bearer|basic)\s+[\w.~+/\-]{6,}=*", re.IGNORECASE), rf"\1 {MASK}"),
-    # name=value, name: value, and the same in JSON; a quoted value may hold blanks.
+    (re.compile(r"(-----BEGIN [A-Z ]*PRIVATE KEY-----)[\s\S]*?(?=-----END|$(?![\s\S]))"), rf"\1{MASK}"),
+    # The password of a URL, up to the last @ before its path; one that holds a slash as it stands, up to the last @.
+    (re.compile(r"(\b\w+://[^\s:/@]*:)[^\s/]{1,1000}(?=@)"), rf"\1{MASK}"),
+    (re.compile(r"(\b\w+://[^\s:/@]*:)(?!\d+/)[^\s/]+/\S{0,1000}(?=@)"), rf"\1{MASK}"),
+    (re.compile(r"(%3A%2F%2F[^\s%:/@]*(?::|%3A))\S{1,1000}?(?=@|%40)", re.IGNORECASE), rf"\1{MASK}"),
+    # With the parameters of schemes that have some, and whatever the scheme is called.
     (
         re.compile(
-            r"((?:passwd|password|pwd|secret|token|(?:api|access|private|secret|signing|routing)[_\-]?key)[\"']?\s*[:=]\s*)"
-            r"(?:\"[^\"]*\"|'[^']*'|[^\s\"',;&)\]}]+)",
+            rf"(authorization{_SEPARATOR})(?:{_quoted(2)}|(?:[\w\-]+ +)?[^\s\"',;]+(?:\"[^\"]*\")?"
+            r"(?:, *[\w\-]+=(?:\"[^\"]*\"|[^\s,;\"']+))*)",
             re.IGNORECASE,
         ),
         rf"\1{MASK}",
     ),
+    (re.compile(r"\b(bearer|basic)(?:\s+|%20)[\w.~+/\-]{6,}=*", re.IGNORECASE), rf"\1 {MASK}"),
+    (re.compile(rf"(cookie{_SEPARATOR})(?:{_quoted(2)}|[^\r\n\"']+)", re.IGNORECASE), rf"\1{MASK}"),
+    # name=value, name: value, the same in JSON, perhaps in a string of another JSON, and in pairs that were printed.
+    (
+        re.compile(rf"({_NAMES}{_SEPARATOR})(?:{_quoted(2)}|\[[^\]]*\]?|\{{[^}}]*\}}?|{_BARE})", re.IGNORECASE),
+        rf"\1{MASK}",
+    ),
+    (re.compile(rf"(?<!\S)(--?[\w\-]*{_NAMES} +)(?!-)\S+", re.IGNORECASE), rf"\1{MASK}"),
     (re.compile(r"eyJ[\w\-]{4,}(?:\.[\w\-]*){0,4}"), MASK),
-    (re.compile(r"(?<![A-Za-z0-9])(?:sk[-_]|whsec_)[\w\-+/=]{6,}"), MASK),
-    (re.compile(r"[\w.!#$%&'+\-/=?^`{|}~]{0,80}\w@[A-Za-z0-9](?:[A-Za-z0-9\-]*[A-Za-z0-9])?(?:\.[A-Za-z0-9\-]+)+"), MASK),
+    (re.compile(r"(?:(?<![A-Za-z0-9])|(?<=%[0-9A-Fa-f]{2}))(?:sk[-_]|whsec_)[\w\-+/=]{6,}"), MASK),
+    (re.compile(r"[\w.!#$%&'+\-/=?^`{|}~]{0,200}\w(?:@|%40)[^\W_](?:[\w\-]*[^\W_])?(?:\.[\w\-]+)+"), MASK),
     (re.compile(r"(?<![\w.])[3-6](?:[ -]?\d){12,18}(?![ -]?\d|\w)"), _card),
 )  # fmt: skip
 
@@ -61,23 +88,46 @@ def masked_text(text: str) -> str:
     return text
 
 
+@lru_cache(maxsize=4096)
+def _is_secret(name: str) -> bool:
+    """Whether what goes by this name is not to be told; `accessToken` is one as `access_token` is."""
+    return _SECRET_NAME.search(_CAMEL.sub("_", name)) is not None
+
+
 def masked(value: Any, name: str = "", depth: int = 0) -> Any:
     """The value, however it is nested, without what must not be told; `name` is what it goes by."""
-    if name and _SECRET_NAME.search(name) and value is not None and not isinstance(value, bool):
+    if name and _is_secret(name) and value is not None and not isinstance(value, bool):
         return MASK
     if depth > _DEEPEST:
         return MASK
-    if isinstance(value, str):
-        return masked_text(value)
-    if isinstance(value, bytes | bytearray | memoryview):
-        return masked_text(bytes(value).decode("utf-8", "replace"))
     if isinstance(value, Mapping):
-        return {
-            masked_text(key) if isinstance(key, str) else key: masked(one, str(key), depth + 1)
-            for key, one in value.items()
-        }
+        return {_key(key): masked(one, _plain(key), depth + 1) for key, one in value.items()}
     if isinstance(value, list | tuple | set | frozenset):
-        return [masked(one, "", depth + 1) for one in value]
-    if value is None or isinstance(value, bool | int | float):
+        return _sequence(list(value), depth)
+    if value is None or isinstance(value, bool):
         return value
-    return masked_text(str(value))
+    if isinstance(value, int | float):
+        return value if abs(value) < _LEAST_CARD or (text := str(value)) == masked_text(text) else MASK
+    return masked_text(_plain(value))
+
+
+def _sequence(values: list[Any], depth: int) -> list[Any]:
+    """Headers often come as pairs of a name and a value."""
+    if len(values) == 2 and isinstance(values[0], str | bytes):
+        return [masked_text(_plain(values[0])), masked(values[1], _plain(values[0]), depth + 1)]
+    return [masked(one, "", depth + 1) for one in values]
+
+
+def _key(key: object) -> object:
+    """As JSON takes it."""
+    return masked(key) if key is None or isinstance(key, int | float) else masked_text(_plain(key))
+
+
+def _plain(value: object) -> str:
+    """What a value prints, and of one that can't, what it is."""
+    if isinstance(value, bytes | bytearray | memoryview):
+        return bytes(value).decode("utf-8", "replace")
+    try:
+        return str(value)
+    except Exception:  # noqa: BLE001  # whatever it raises, the line is to be written
+        return f"<{type(value).__name__}>"

@@ -20,7 +20,7 @@ from prometheus_client.metrics import MetricWrapperBase
 from schemas.outcome import Outcomes
 from schemas.reasons import DroppedReason
 from schemas.record import TopicPartition
-from sinks.metric_kinds import MOST_NAMED, OTHERS, BatchHistogram, FirstComers
+from sinks.metric_kinds import MOST_NAMED, OTHERS, BatchHistogram, FirstComers, NetworkCollector
 from sinks.sink import Committed
 from sinks.windows import Windows
 
@@ -57,8 +57,9 @@ def product_version() -> str:
 
 
 REGISTRY = CollectorRegistry(auto_describe=True)
-# Memory, processor time, open files and start time of the process.
+# Memory, processor time, open files and start time of the process, and the network.
 ProcessCollector(registry=REGISTRY)
+NETWORK = NetworkCollector(REGISTRY)
 
 BUILD = Info("bridge_build", "The version that runs.", registry=REGISTRY)
 BUILD.info({"version": product_version()})
@@ -156,7 +157,9 @@ CONNECTIONS_OPENED = Counter(
 CONNECTIONS_FAILED = Counter(
     "bridge_database_connections_failed", "Connections to Postgres that were refused.", ["role"], registry=REGISTRY
 )
-REGISTRY_SCRIPTS = Gauge("bridge_registry_scripts", "Scripts in the registry's copy in memory.", registry=REGISTRY)
+REGISTRY_SCRIPTS = Gauge(
+    "bridge_registry_scripts", "Scripts in the registry's copy.", multiprocess_mode="livemax", registry=REGISTRY
+)
 
 VERDICTS_UNREADABLE = Counter(
     "bridge_verdicts_unreadable", "Records of verdicts that no client could read, passed over.", registry=REGISTRY
@@ -268,14 +271,17 @@ RUN_LAST_SUCCESS = Gauge(
     "bridge_run_last_success_timestamp_seconds", "When the last run succeeded.", ["script"], registry=REGISTRY
 )
 PARTITIONS_END = Gauge(
-    "bridge_event_partitions_end_timestamp_seconds",
-    "Up to when Postgres has partitions for events.",
-    registry=REGISTRY,
+    "bridge_event_partitions_end_timestamp_seconds", "Up to when Postgres has partitions for events.", registry=REGISTRY
 )
 CONNECTIONS_LEFT = Gauge(
     "bridge_database_connections_left", "Connections that Postgres still has to give.", registry=REGISTRY
 )
 DATABASE_BYTES = Gauge("bridge_database_size_bytes", "Size of the database.", registry=REGISTRY)
+LOG_ENDS_READ = Gauge(
+    "bridge_log_ends_read_timestamp_seconds",
+    "When Kafka last told where the logs end; lag is as old.",
+    registry=REGISTRY,
+)
 BACKLOG_READ = Gauge(
     "bridge_backlog_read_timestamp_seconds",
     "When waiting retries, dead letters, runs, gate and brake were last read from Postgres.",

@@ -1,6 +1,7 @@
 """Keeps an outage from flooding the log: of equal lines so many a minute, then their count."""
 
 import logging
+import sys
 import time
 from collections.abc import Callable
 from typing import Final, NamedTuple, TextIO
@@ -9,6 +10,8 @@ MOST_A_MINUTE: Final = 30
 _MINUTE_SECONDS: Final = 60.0
 # More kinds of lines than this are no longer told apart: whoever puts a value into a message makes a kind of each.
 _MOST_KINDS: Final = 500
+_KEPT_BACK: Final = "lines_kept_back"
+_NOT_WRITTEN: Final = "line_not_written"
 
 
 class _Kind(NamedTuple):
@@ -54,6 +57,14 @@ class LimitedHandler(logging.StreamHandler[TextIO]):
             minute.written += 1
         super().emit(record)
 
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802  # as logging calls it
+        """Tells that a line could not be made; logging itself would print its arguments as they are, secrets and all."""
+        error = sys.exception()
+        # Nothing can be told to a stream that is gone.
+        if not isinstance(error, OSError) and not self.stream.closed and record.msg != _NOT_WRITTEN:
+            kind = _kind(record)
+            self._say(_NOT_WRITTEN, kind._replace(level=logging.ERROR), error=type(error).__name__)
+
     def close(self) -> None:
         """Tells what is still to be told."""
         self._tell_counts(float("inf"))
@@ -65,18 +76,17 @@ class LimitedHandler(logging.StreamHandler[TextIO]):
         for kind in over:
             minute = self._minutes.pop(kind)
             if minute.kept_back:
-                super().emit(
-                    logging.makeLogRecord(
-                        {
-                            "name": kind.logger,
-                            "levelno": kind.level,
-                            "levelname": logging.getLevelName(kind.level),
-                            "msg": "lines_kept_back",
-                            "of": kind.message,
-                            "count": minute.kept_back,
-                        }
-                    )
-                )
+                self._say(_KEPT_BACK, kind, count=minute.kept_back)
+
+    def _say(self, message: str, kind: _Kind, **more: object) -> None:
+        """A line of our own about lines of that kind."""
+        line = {
+            "name": kind.logger,
+            "levelno": kind.level,
+            "levelname": logging.getLevelName(kind.level),
+            "msg": message,
+        }
+        super().emit(logging.makeLogRecord(line | {"of": kind.message} | more))
 
 
 def _kind(record: logging.LogRecord) -> _Kind:

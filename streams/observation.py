@@ -39,6 +39,7 @@ class Observation:
         self._source = source
         self._lanes = lanes
         self._lag = Lag()
+        self._ends_read = 0.0
         self._transactions = OpenTransactions()
         self._lag_series = metrics.Replaced()
         self._backlog_series = metrics.Replaced()
@@ -71,6 +72,8 @@ class Observation:
                 seconds = self._lag.seconds(source, stands, self._source.heads.get(source), now, now_ms)
                 values[metrics.LAG_SECONDS, place] = seconds or 0.0
         self._lag_series.show(values)
+        # Here, so that it tells of a figure that is no longer made as well as of a Kafka that does not answer.
+        metrics.LOG_ENDS_READ.set(self._ends_read)
 
     def _held_back(self, source: TopicPartition, place: tuple[str, str], now: float) -> metrics.Values:
         """No series of a log that is not fetched from: what is in its way is another matter."""
@@ -88,6 +91,7 @@ class Observation:
             try:
                 asked = time.monotonic()
                 self._lag.see(await self._source.ends(self._stands()), asked)
+                self._ends_read = time.time()
             except BridgeError as error:
                 log.debug("ends_not_read", error=str(error))
             await asyncio.sleep(self._settings.seconds("lag_interval"))

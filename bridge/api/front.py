@@ -50,6 +50,8 @@ class Front:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = dict(scope["headers"])
         ids = scope["bridge_ids"] = request_ids(headers)
+        # Each request is a task, so that this is its own and needs no taking back.
+        structlog.contextvars.bind_contextvars(request_id=ids.request_id.decode(), trace_id=ids.trace_id.decode())
         answer = _Answer(send, ids)
         began = time.perf_counter()
         try:
@@ -68,9 +70,9 @@ class Front:
             log.warning("answer_cut_off", path=scope["path"][:300], error=str(error))
         except Exception:
             # It was answered with 500 before it got here.
-            log.exception("request_failed", request_id=ids.request_id.decode())
+            log.exception("request_failed")
         finally:
-            _tell(scope, answer, ids, time.perf_counter() - began)
+            _tell(scope, answer, time.perf_counter() - began)
 
     async def _admitted(self, scope: Scope, headers: dict[bytes, bytes], receive: Receive, answer: "_Answer") -> None:
         if not scope["path"].startswith(GUARDED):
@@ -94,6 +96,7 @@ class Front:
         except Problem:
             services.addresses.take(address_of(scope, 0), 1)
             raise
+        structlog.contextvars.bind_contextvars(user_id=caller.name, org_id=caller.org_id)
         services.callers.take(caller.key_id, 1)
         return caller
 
@@ -146,7 +149,7 @@ def _replayed(body: bytes, receive: Receive) -> Receive:
     return receive_next
 
 
-def _tell(scope: Scope, answer: _Answer, ids: RequestIds, seconds: float) -> None:
+def _tell(scope: Scope, answer: _Answer, seconds: float) -> None:
     route = getattr(scope.get("route"), "path", "other")
     metrics.API_REQUESTS.labels(route, str(answer.status)).inc()
     metrics.API_SECONDS.labels(route).observe(seconds)
@@ -158,10 +161,6 @@ def _tell(scope: Scope, answer: _Answer, ids: RequestIds, seconds: float) -> Non
         "path": scope["path"][:300],
         "status_code": answer.status,
         "error_code": answer.error_code or scope.get("bridge_error_code"),
-        "caller": None if caller is None else caller.name,
-        "org_id": None if caller is None else caller.org_id,
         "duration_ms": round(seconds * 1000, 1),
-        "request_id": ids.request_id.decode(),
-        "trace_id": ids.trace_id.decode(),
     }
     (log.warning if answer.status >= _SERVER_ERROR else log.info)("request", **told)

@@ -19,7 +19,7 @@ from bridge.http.answer import Answer, HeaderPairs, Receive, Scope, Send
 from bridge.http.body import ClientGone
 from bridge.http.client_address import address_of
 from bridge.http.ids import RequestIds, request_ids
-from bridge.http.problems import Code, Problem
+from bridge.http.problems import REFUSALS, Code, Problem
 from schemas.errors import BridgeError
 from schemas.settings import Settings
 from sinks import metrics
@@ -36,6 +36,7 @@ _ROUTES: Final[dict[str, tuple[str, Handler]]] = {
     "token": ("POST", post_token),
     "snippet": ("GET", get_snippet),
 }
+_TOLD: Final = sorted({refusal.status.value for refusal in REFUSALS.values()} | {200, 202, 204})
 _SERVER_ERROR = 500
 _CLIENT_GONE = 499
 
@@ -56,6 +57,10 @@ class Front:
         self._in_hand = 0
         self._seconds = {name: metrics.GATEWAY_SECONDS.labels(name) for name in (*_ROUTES, "other")}
         self._counts: dict[tuple[str, int], Any] = {}
+        # A series that begins at its first count hides that count from `increase`: a spike would have to come twice.
+        for route in self._seconds:
+            for status in _TOLD:
+                self._count(route, status)
         self.services: Services | None = None
         self.spans: RequestSpans | None = None
         """Whoever traces the requests."""
@@ -166,10 +171,7 @@ class Front:
     def _tell(self, route: str, status: int, code: str, scope: Scope, began: float) -> None:
         seconds = time.perf_counter() - began
         self._seconds[route].observe(seconds)
-        count = self._counts.get((route, status))
-        if count is None:
-            count = self._counts[(route, status)] = metrics.GATEWAY_REQUESTS.labels(route, str(status))
-        count.inc()
+        self._count(route, status).inc()
         if self._logs_all or status >= _SERVER_ERROR:
             # The path only: a browser's token may stand in the query.
             (log.warning if status >= _SERVER_ERROR else log.info)(
@@ -180,6 +182,12 @@ class Front:
                 error_code=code or None,
                 duration_ms=round(seconds * 1000, 1),
             )
+
+    def _count(self, route: str, status: int) -> Any:
+        count = self._counts.get((route, status))
+        if count is None:
+            count = self._counts[(route, status)] = metrics.GATEWAY_REQUESTS.labels(route, str(status))
+        return count
 
     @property
     def in_hand(self) -> int:

@@ -10,7 +10,7 @@ from typing import Final
 
 import psutil
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Metric, generate_latest
-from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 
@@ -36,26 +36,25 @@ class _Together(Collector):
 
 
 class _Resources(Collector):
-    """What ProcessCollector tells of one process, of the first one and those that it started together."""
+    """What the client library tells of one process, of the first and those that it started together."""
 
     def collect(self) -> Iterable[Metric]:
         parent = multiprocessing.parent_process()
         first = psutil.Process(None if parent is None else parent.pid)
-        memory, files, own = 0, 0, first.cpu_times()
+        memory, files, youngest, own = 0, 0, 0.0, first.cpu_times()
         # Of those that have ended the first one keeps the time, so that the sum never falls.
         seconds = own.children_user + own.children_system
         for one in (first, *first.children()):
-            with suppress(psutil.NoSuchProcess):
+            with suppress(psutil.NoSuchProcess), one.oneshot():
                 times = one.cpu_times()
                 seconds += times.user + times.system
                 memory += one.memory_info().rss
                 files += one.num_fds()
+                youngest = max(youngest, one.create_time())
         yield CounterMetricFamily("process_cpu_seconds", "User and system time of all processes.", value=seconds)
         yield GaugeMetricFamily("process_resident_memory_bytes", "Memory of all processes.", value=memory)
         yield GaugeMetricFamily("process_open_fds", "Open files of all processes.", value=files)
-        yield GaugeMetricFamily(
-            "process_start_time_seconds", "When the first process began.", value=first.create_time()
-        )
+        yield GaugeMetricFamily("process_start_time_seconds", "When the youngest process began.", value=youngest)
 
 
 def exposition() -> tuple[bytes, str]:
@@ -66,8 +65,9 @@ def exposition() -> tuple[bytes, str]:
     for entry in Path(directory).iterdir():
         match = _GAUGE_FILE.fullmatch(entry.name)
         if match and not psutil.pid_exists(int(match[1])):
+            # Counters of one that is gone go on counting.
             entry.unlink(missing_ok=True)
     registry = CollectorRegistry()
-    registry.register(_Together(directory))
-    registry.register(_Resources())
+    for collector in (_Together(directory), _Resources(), metrics.NETWORK, metrics.BUILD):
+        registry.register(collector)
     return generate_latest(registry), CONTENT_TYPE_LATEST

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 import asyncpg
+import psutil
 from aiokafka import TopicPartition as KafkaPartition
 from aiokafka.admin import RecordsToDelete
 from support.command import bridge
@@ -58,6 +59,17 @@ async def refuse_connections(product: Product) -> None:
     async with elsewhere(product.settings) as (conn, name):
         await conn.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS false")
         await conn.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1", name)
+
+
+async def freeze_kafka(product: Product) -> None:
+    """It takes connections and answers nothing, as behind a firewall that drops what it gets."""
+    port = int(product.settings.brokers.rpartition(":")[2])
+    (pid,) = {
+        one.pid for one in psutil.net_connections("tcp") if one.status == psutil.CONN_LISTEN and one.laddr.port == port
+    }
+    broker = psutil.Process(pid)
+    product.leave.callback(broker.resume)
+    broker.suspend()
 
 
 async def some_break_the_contract(product: Product) -> None:
@@ -125,6 +137,10 @@ async def lock_the_events(product: Product) -> None:
     product.leave.push_async_callback(conn.close)
 
 
+async def kill_one_gateway(product: Product) -> None:
+    product.gateways[1].kill()
+
+
 async def kill_the_gateways(product: Product) -> None:
     for gateway in product.gateways:
         gateway.kill()
@@ -154,6 +170,7 @@ FAULTS = {
     "every worker is gone": Fault("BridgeWorkersDown", kill_all),
     "one of two workers is gone": Fault("BridgeWorkerDown", kill_one, workers=2),
     "Postgres refuses connections": Fault("BridgeServiceAway", refuse_connections),
+    "Kafka does not answer": Fault("BridgeKafkaAway", freeze_kafka),
     "a lane is stuck": Fault("BridgeConsumerStuck", lock_the_events, more={"BRIDGE_LOCK_TIMEOUT": "10m"}),
     "more comes than is settled": Fault(
         "BridgeLagging", more_than_it_can_take, more={"BRIDGE_BATCH_MAX_RECORDS": "2", "BRIDGE_LANES": "1"}
@@ -168,6 +185,7 @@ FAULTS = {
     "a running total is wrong": Fault("BridgeAuditImbalance", spoil_a_total),
     "a dead letter lies for a week": Fault("BridgeDeadLetterOld", age_a_dead_letter),
     "a transaction is never ended": Fault("BridgeTransactionOpen", leave_a_transaction_open),
+    "one of two gateways is gone": Fault("BridgeGatewayDown", kill_one_gateway, gateways=2),
     "every gateway is gone": Fault("BridgeGatewaysDown", kill_the_gateways, gateways=1),
     "a key is wrong": Fault("BridgeAuthFailuresSpike", forget_the_key, gateways=1),
     "a script asks too much": Fault(

@@ -164,13 +164,16 @@ async def running(
             loading.append(asyncio.create_task(product.ask()))
         yield product
     finally:
-        for task in loading:
-            task.cancel()
-        await asyncio.gather(*loading, return_exceptions=True)
-        for process in (*product.workers, *product.gateways):
-            process.kill()
-            process.wait(10)
-        await product.leave.aclose()
+        try:
+            # First: the load's own end waits for a Kafka that is to answer again.
+            await product.leave.aclose()
+        finally:
+            for task in loading:
+                task.cancel()
+            await asyncio.gather(*loading, return_exceptions=True)
+            for process in (*product.workers, *product.gateways):
+                process.kill()
+                process.wait(10)
 
 
 async def _serves(target: str, series: bytes) -> bool:

@@ -50,4 +50,8 @@ def test_what_is_followed_is_caused_by_some_alert_and_silenced() -> None:
 
     assert followed <= causes == inhibiting
     for rule in ALERTS.values():
+        for word in rule["labels"].get("follows", "").split():
+            sources = [one["labels"] for one in ALERTS.values() if one["labels"].get("causes") == word]
+            # Whoever sleeps through a P1 is not to miss a P0.
+            assert max(one["priority"] for one in sources) <= rule["labels"]["priority"], (rule["alert"], word)
         assert rule["labels"].get("causes") not in rule["labels"].get("follows", "").split()

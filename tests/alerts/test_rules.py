@@ -33,6 +33,18 @@ def firing(alert: str, at: int, *, expected: bool) -> dict[str, Any]:
     }
 
 
+def moments(alert: str, fires: str) -> list[dict[str, Any]]:
+    """It fires at that time, and not one evaluation earlier."""
+    at = seconds(fires)
+    before = [firing(alert, at - STEP, expected=False)] if at >= STEP else []
+    return [*before, firing(alert, at, expected=True)]
+
+
+def never(alert: str, fires: str) -> list[dict[str, Any]]:
+    """It is silent long after the time at which it would fire."""
+    return [firing(alert, at, expected=False) for at in range(0, seconds(fires) + 20 * MINUTE, MINUTE)]
+
+
 def unit_test(series: dict[str, str], questions: list[dict[str, Any]]) -> dict[str, Any]:
     return {
         "interval": f"{STEP}s",
@@ -77,11 +89,13 @@ def test_every_alert_has_its_cases() -> None:
 def test_an_alert_fires_when_it_should_and_is_silent_just_before(alert: str, tmp_path: Path) -> None:
     """Over the limit it fires at the given moment and not one evaluation earlier; at the limit it never does."""
     case = CASES[alert]
-    fires = seconds(case["fires"])
-    over = [firing(alert, fires, expected=True)]
-    if fires >= STEP:
-        over.insert(0, firing(alert, fires - STEP, expected=False))
-    never = [firing(alert, at, expected=False) for at in range(0, fires + 20 * MINUTE, MINUTE)]
+    tests = [
+        unit_test(case["over"], moments(alert, case["fires"])),
+        unit_test(case["under"], never(alert, case["fires"])),
+    ]
+    for other in case.get("others", ()):
+        asked = never(alert, case["fires"]) if other["fires"] == "never" else moments(alert, other["fires"])
+        tests.append(unit_test(other["series"], asked))
     (tmp_path / RULES.name).write_text(RULES.read_text())
     (tmp_path / "test.yml").write_text(
         json.dumps(
@@ -90,7 +104,7 @@ def test_an_alert_fires_when_it_should_and_is_silent_just_before(alert: str, tmp
                 "evaluation_interval": f"{STEP}s",
                 # As Prometheus would within one round; else ratios may come after the alerts on them.
                 "group_eval_order": [group["name"] for group in load(RULES)["groups"]],
-                "tests": [unit_test(case["over"], over), unit_test(case["under"], never)],
+                "tests": tests,
             }
         )
     )

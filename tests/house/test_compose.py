@@ -162,3 +162,20 @@ def test_what_is_mounted_exists(compose: Compose) -> None:
     for volume in mounted:
         assert (CHECKOUT / volume.split(":")[0]).is_dir(), volume
         assert volume.endswith(":ro"), volume
+
+
+def test_prometheus_scrapes_each_service_that_has_figures(compose: Compose) -> None:
+    """At the port that the service is told to listen on, by the job's name that the rules know."""
+    loaded = YAML(typ="safe", pure=True).load(CHECKOUT / "deploy" / "prometheus" / "prometheus.yml")
+    scraped = {
+        job["job_name"]: (one["names"], one["port"])
+        for job in loaded["scrape_configs"]
+        for one in job["dns_sd_configs"]
+    }
+    served = {
+        f"bridge-{service}": ([service], int(value))
+        for service, name, value in environments(compose)
+        if re.fullmatch(r"BRIDGE_(METRICS|GATEWAY|API)_PORT", name)
+    }
+
+    assert scraped == served

@@ -17,6 +17,7 @@ from support.gateway import ORIGIN, SECRET, Gateway, bearer, body, gateway, raw_
 from support.settled import fetch, working
 from support.wait import wait_until
 
+from deploy.dashboards import GATEWAY
 from schemas.settings import Settings
 from sinks.registry_admin import add_script, set_enabled
 from sinks.script_tokens import create_token, revoke_token
@@ -341,9 +342,19 @@ async def test_several_processes_serve_one_port(settings: Settings, key: str, tm
                 answer = await one.post(EVENTS, content=b"{}", headers=bearer(key))
                 assert answer.status_code == 202, answer.text
         async with httpx.AsyncClient(base_url=found.url) as one:
+            assert (await one.post(EVENTS, content=b"{}")).status_code == 401
             figures = (await one.get("/metrics")).text
         assert 'bridge_gateway_events_total{outcome="accepted"} 20.0' in figures
         assert "pid=" not in figures
+        shown = {
+            name
+            for panel in GATEWAY
+            for _, query in panel.queries
+            for name in re.findall(r"bridge_gateway_\w+|bridge_registry_\w+", query)
+        }
+        shown |= {"process_resident_memory_bytes", "process_cpu_seconds_total", "process_open_fds", "bridge_build_info"}
+        assert {name for name in shown if not re.search(rf"^{name}[ {{]", figures, re.MULTILINE)} == set()
+        began = start_time(figures)
         before = serving(found)
         assert len(before) == 2
         told = {name: float(value) for name, value in re.findall(r"^(process_\w+) (\S+)$", figures, re.MULTILINE)}
@@ -359,7 +370,14 @@ async def test_several_processes_serve_one_port(settings: Settings, key: str, tm
         )
         async with httpx.AsyncClient(base_url=found.url) as one:
             assert (await one.post(EVENTS, content=b"{}", headers=bearer(key))).status_code == 202
+            assert start_time((await one.get("/metrics")).text) > began
         assert found.stop() == 0
+
+
+def start_time(figures: str) -> float:
+    """By which a restart is told, of whichever process."""
+    (found,) = re.findall(r"^process_start_time_seconds (\S+)$", figures, re.MULTILINE)
+    return float(found)
 
 
 def serving(found: Gateway) -> list[int]:

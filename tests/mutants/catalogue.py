@@ -1,6 +1,6 @@
 """Each mechanism that a guarantee stands on, how it is taken out, and the tests that notice."""
 
-from mutants import operators, producers
+from mutants import operators, producers, snippet
 from mutants.mutant import Mutant
 
 CONTRACT = "tests/contract"
@@ -273,7 +273,7 @@ MUTANTS = [
     Mutant(
         "windows",
         "the gate windows in the settling transaction",
-        (("    await _add_windows(connection, normalized, failures)\n", ""),),
+        (("    await _add_windows(connection, windows)\n", ""),),
         (f"{SETTLING}::test_windows_and_totals_sum_up",),
     ),
     Mutant(
@@ -346,6 +346,7 @@ MUTANTS = [
         (("for one in hosts if is_local(one)})", "for one in hosts if not one})"),),
         ("tests/unit/schemas/test_production.py",),
     ),
+    *snippet.MUTANTS,
     *producers.MUTANTS,
     *operators.MUTANTS,
 ]

@@ -139,9 +139,15 @@ async def test_figures_and_log(running: Api, bound: httpx.AsyncClient) -> None:
     figures = (await bound.get("/metrics")).text
     for status in (200, 404):
         assert f'bridge_api_requests_total{{route="/v1/dead-letters/{{provenance}}",status="{status}"}} 1.0' in figures
+    wanted = {"filter": {"site_id": [1]}, "reason": "a test", "dry_run": True}
+    rehearsed = await bound.post("/v1/dead-letters/discard", json=wanted)
     lines = [json.loads(line) for line in running.log.read_text().splitlines()]
+    # What a run says within a request is found by the request, and by who asked.
+    begun = next(line for line in lines if line["event"] == "run_started")
+    assert begun | {"request_id": rehearsed.headers["x-request-id"], "user_id": "bound", "org_id": 10} == begun
     told = next(line for line in lines if line.get("status_code") == 404)
-    assert (told["event"], told["caller"], told["error_code"]) == ("request", "bound", "unknown_dead_letter")
+    assert (told["event"], told["user_id"], told["error_code"]) == ("request", "bound", "unknown_dead_letter")
+    assert told["request_id"].startswith("req-")
     ready = ok(await bound.get("/ready"))
     assert ready["components"] == {"kafka": "ok", "postgres": "ok", "tokens": "ok"}
     assert (await bound.get("/v1/me")).headers["cache-control"] == "no-store"

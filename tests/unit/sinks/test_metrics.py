@@ -1,5 +1,7 @@
 """Counting: bounded, complete, and gone with what it told of."""
 
+from pathlib import Path
+
 import msgspec
 import pytest
 from prometheus_client import CollectorRegistry, Gauge, generate_latest
@@ -9,7 +11,7 @@ from schemas.outcome import Outcomes, Tally, duplicate
 from schemas.reasons import DroppedReason
 from schemas.record import TopicPartition
 from sinks import metrics
-from sinks.metric_kinds import MOST_NAMED, OTHERS, BatchHistogram, FirstComers
+from sinks.metric_kinds import MOST_NAMED, OTHERS, BatchHistogram, FirstComers, NetworkCollector
 from sinks.sink import Committed
 from sinks.windows import count_windows
 
@@ -135,6 +137,16 @@ def test_every_reason_has_its_series_from_the_beginning() -> None:
     page = generate_latest(metrics.REGISTRY).decode()
     for reason in DroppedReason:
         assert f'bridge_dropped_events_total{{reason="{reason}"}}' in page
+
+
+def test_the_network_is_told(tmp_path: Path) -> None:
+    """As Linux tells it; elsewhere nothing."""
+    place = tmp_path / "netstat"
+    assert list(NetworkCollector(place=place).collect()) == []
+    place.write_text("TcpExt: A\nTcpExt: 1\nIpExt: InOctets Other OutOctets\nIpExt: 7 8 9\n")
+    told = {one.name: one.samples[0].value for one in NetworkCollector(place=place).collect()}
+    assert told == {"process_network_receive_bytes": 7, "process_network_transmit_bytes": 9}
+    assert sample("process_network_receive_bytes_total") > 0
 
 
 def test_names_follow_the_convention() -> None:

@@ -77,3 +77,35 @@ def test_a_terminal_is_told_nothing_by_strangers(capsys: pytest.CaptureFixture[s
     assert not {"\x1b", "\x9b"} & set(line)
     assert "/v1/" in line
     assert "red" in line
+
+
+def test_a_line_that_cannot_be_made_is_told_without_its_arguments(capsys: pytest.CaptureFixture[str]) -> None:
+    """A library's template and arguments that do not fit; logging itself would print both as they are."""
+    configure_logs("INFO", "json", service="bridge-test")
+    logging.getLogger("theirs").warning("takes %d", "password=hunter22")
+    logging.getLogger("theirs").warning("takes one %s", *("password=hunter22", "sk_live_hunter22"))
+
+    said = lines(capsys)
+    assert "hunter22" not in str(said)
+    assert [(line["event"], line["logger"], line["level"], line["of"]) for line in said] == [
+        ("line_not_written", "theirs", "error", "takes %d"), ("line_not_written", "theirs", "error", "takes one %s"),
+    ]  # fmt: skip
+
+
+def test_whatever_a_value_is_its_line_is_written(capsys: pytest.CaptureFixture[str]) -> None:
+    """Keys that JSON does not know, bytes, and what can't be printed."""
+
+    class Mute:
+        def __str__(self) -> str:
+            raise RuntimeError("password=hunter22")
+
+        __repr__ = __str__
+
+    for form in ("json", "console"):
+        configure_logs("INFO", form)
+        structlog.get_logger("ours").warning("odd", value={("a", b"token=hunter22"): b"\xff", Mute(): Mute()})
+        said = capsys.readouterr().err
+        assert "odd" in said
+        assert "<Mute>" in said
+        assert "hunter22" not in said
+        assert "Traceback" not in said

@@ -1,4 +1,4 @@
-"""What the runbooks ask Prometheus: promtool takes each query, and its metrics and labels are ones that there are."""
+"""What runbooks and dashboards ask Prometheus: promtool takes each query, and its metrics and labels are ones that there are."""
 
 import json
 import re
@@ -8,16 +8,25 @@ import pytest
 
 from alerts.queries import QUERIES
 from alerts.test_rules import FOREIGN_METRICS
-from alerts.tools import ran
+from alerts.tools import load, ran
+from deploy.dashboards import DASHBOARDS, RATE
+from deploy.rules import RULES
 from sinks import metrics
 
 # Those of the scrape, of histograms, and of processes.
 FOREIGN_LABELS = {"instance", "job", "le"}
+PANELS = [
+    (f"{uid}: {panel.title}", query.replace(RATE, "5m"))
+    for uid, (_, panels) in DASHBOARDS.items()
+    for panel in panels
+    for _, query in panel.queries
+]
+RECORDED = [rule["record"] for group in load(RULES)["groups"] for rule in group["rules"] if "record" in rule]
 
 
 def test_promtool_takes_every_query(tmp_path: Path) -> None:
     """As rules that record them, since it checks nothing else."""
-    rules = [{"record": f"runbook:{number}", "expr": query} for number, (_, query) in enumerate(QUERIES)]
+    rules = [{"record": f"runbook:{number}", "expr": query} for number, (_, query) in enumerate(QUERIES + PANELS)]
     place = tmp_path / "queries.rules.yml"
     place.write_text(json.dumps({"groups": [{"name": "runbooks", "rules": rules}]}))
 
@@ -26,15 +35,16 @@ def test_promtool_takes_every_query(tmp_path: Path) -> None:
     assert checked.returncode == 0, checked.stdout + checked.stderr
 
 
-@pytest.mark.parametrize(("name", "query"), QUERIES)
+@pytest.mark.parametrize(("name", "query"), QUERIES + PANELS)
 def test_a_query_asks_for_what_there_is(name: str, query: str) -> None:
     """A misspelt metric or label answers nothing, which looks like health."""
     known = {one.name: set(one.labels) for one in metrics.defined()}
     known |= {
         f"{metric}{suffix}": labels for metric, labels in known.items() for suffix in ("_bucket", "_count", "_sum")
     }
+    known |= {name: set() for name in RECORDED}
     bare = re.sub(r'"[^"]*"', "", query)
-    asked = set(re.findall(r"\b(?:bridge|process)_\w+", bare))
+    asked = set(re.findall(r"\b(?:bridge|process)_\w+|\bbridge:[\w:]+|\bup\b", bare))
     unknown = {metric for metric in asked if metric not in known and not FOREIGN_METRICS.fullmatch(metric)}
     by = {label.strip() for group in re.findall(r"\b(?:by|on) \(([^)]*)\)", bare) for label in group.split(",")}
     selected = set(re.findall(r"[{,]\s*(\w+)(?==|!)", bare))
