@@ -34,7 +34,7 @@ class RunSummary(BaseModel):
     warnings: list[str] = Field(default_factory=list)
     errors: list[TargetError] = Field(default_factory=list)
 
-    def ended(self, now: datetime, started: datetime | None = None, **counters: Any) -> Self:
+    def ended(self, now: datetime, started: datetime | None = None, /, **counters: Any) -> Self:
         """The summary with its end, duration and counters filled in; without `started` the duration is to the second."""
         started = started or datetime.strptime(self.started_at, _FORM).replace(tzinfo=UTC)
         return self.model_copy(
