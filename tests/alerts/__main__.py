@@ -1,4 +1,4 @@
-"""`python -m alerts RESULT`: a minute and a half of real figures for the dashboards' pictures: load, flaws, an outage."""
+"""`python -m alerts RESULT`: two minutes of real figures for the dashboards' pictures: load, flaws, an outage, a replay."""
 
 import asyncio
 import itertools
@@ -7,10 +7,13 @@ import secrets
 import sys
 import tempfile
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 from support.databases import create_database
+from support.replays import dlq, plan
 from support.servers import embedded
 from support.settled import event, prepare, settings_for
 
@@ -24,24 +27,47 @@ WORSE = (GREEN, YELLOW, RED)
 RETRY_DELAYS = ("2s", "4s")
 
 
-async def story(product: Product) -> None:
-    """Sound events; a tenth broken; a fifth of a script that nobody knows; Postgres away; and well again."""
+Happened = dict[str, tuple[float, float]]
+
+
+async def story(product: Product) -> Happened:
+    """Sound events; a tenth broken; a fifth of a script that nobody knows; Postgres away; well again, and a replay.
+
+    When each of them was, in seconds since the beginning.
+    """
+    happened: Happened = {}
+    began = time.monotonic()
+
+    @asynccontextmanager
+    async def told(what: str) -> AsyncIterator[None]:
+        since = time.monotonic() - began
+        yield
+        happened[what] = (round(since, 1), round(time.monotonic() - began, 1))
+
     await asyncio.sleep(20)
-    product.make = lambda number: event(number, event_type="") if number % 10 == 0 else event(number)
-    await asyncio.sleep(12)
-    product.make = lambda number: event(number, script_id="nobody") if number % 5 == 0 else event(number)
-    await asyncio.sleep(12)
+    async with told("a tenth breaks the contract"):
+        product.make = lambda number: event(number, event_type="") if number % 10 == 0 else event(number)
+        await asyncio.sleep(12)
+    async with told("a fifth names an unknown script"):
+        product.make = lambda number: event(number, script_id="nobody") if number % 5 == 0 else event(number)
+        await asyncio.sleep(12)
     product.make = event
     await asyncio.sleep(8)
-    async with elsewhere(product.settings) as (conn, name):
+    async with elsewhere(product.settings) as (conn, name), told("Postgres refuses connections"):
         await conn.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS false")
         await conn.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1", name)
         await asyncio.sleep(12)
         await conn.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS true")
-    await asyncio.sleep(20)
+    await asyncio.sleep(8)
+    async with told("what broke the contract is mended and replayed"):
+        broken = ("--dropped-reason", "schema_violation", "--set", "event_type=click", "--reason", "a widget's mistake")
+        plan_id, _ = await plan(product.settings, *broken)
+        await dlq(product.settings, "replay", plan_id, "--rate", "20/s")
+    await asyncio.sleep(10)
+    return happened
 
 
-async def figures(watched: Watching, began: float) -> dict[str, Any]:
+async def figures(watched: Watching, began: float, happened: Happened, prefix: str) -> dict[str, Any]:
     """What each panel of each dashboard would draw, a value each half a second."""
     ended = time.time()
     found: dict[str, Any] = {}
@@ -54,13 +80,14 @@ async def figures(watched: Watching, began: float) -> dict[str, Any]:
                 for one in await watched.query_range(expression, began, ended):
                     legend = target["legendFormat"]
                     for name, value in one["metric"].items():
-                        legend = legend.replace("{{" + name + "}}", value)
+                        legend = legend.replace("{{" + name + "}}", value.removeprefix(prefix))
                     points = [[round(at - began, 1), float(value)] for at, value in one["values"]]
                     series.append({"legend": legend, "points": points})
             limits = limits_of(panel["fieldConfig"]["defaults"]["thresholds"]["steps"])
             panels.append({"title": panel["title"], "unit": panel["fieldConfig"]["defaults"]["unit"],
                            "limits": limits, "series": series})  # fmt: skip
-        found[uid] = {"title": dashboard(uid)["title"], "panels": panels}
+        seconds = round(ended - began, 1)
+        found[uid] = {"title": dashboard(uid)["title"], "panels": panels, "happened": happened, "seconds": seconds}
     return found
 
 
@@ -78,8 +105,8 @@ async def collect(kafka: str, database_url: str, directory: Path) -> dict[str, A
     await prepare(settings)
     async with running(settings, directory, gateways=1) as product, watching(directory, product.scraped) as watched:
         began = time.time()
-        await story(product)
-        return await figures(watched, began)
+        happened = await story(product)
+        return await figures(watched, began, happened, settings.topic_prefix)
 
 
 def main(result: Path) -> None:
