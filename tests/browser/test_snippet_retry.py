@@ -1,6 +1,5 @@
 """How the snippet tries again: later each time and spread at random, not before it is asked to, in smaller batches."""
 
-import asyncio
 import time
 from email.utils import formatdate
 
@@ -154,7 +153,12 @@ async def test_a_page_that_comes_back_sends_as_before(open_shop: OpenShop) -> No
     sent = "(await navigator.locks.query()).held.filter(({name}) => name.includes(':sent:')).length"
     assert await page.evaluate(f"async () => {sent}") == 1
     await page.evaluate("dispatchEvent(new Event('pagehide'))")
-    await asyncio.wait_for(page.wait_for_function(f"async () => !({sent})"), 20)
+
+    async def let_go() -> bool:
+        # Playwright's own waiting takes a promise for true.
+        return not await page.evaluate(f"async () => {sent}")
+
+    await wait_until(let_go, budget_seconds=20, describe="the end of the page's lock")
     ids.append(await page.evaluate("bridge('track', 'left')"))
     await shop.arrived(ids)
     await page.evaluate("dispatchEvent(new Event('pageshow'))")

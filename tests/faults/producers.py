@@ -18,7 +18,6 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-import asyncpg
 import httpx
 from support.command import start
 from support.gateway import bearer, raw_records
@@ -31,6 +30,7 @@ from bridge.client import BridgeClient, NotDelivered, Options
 from faults.servers import Servers, prepared_servers
 from schemas.errors import BridgeError
 from schemas.settings import Settings
+from sinks.postgres import connection
 from sinks.script_tokens import create_token
 
 PATH = "/api/bridge/s1/events"
@@ -103,9 +103,10 @@ class Producing:
     async def carry_out(self, seconds: float, say: Callable[[str], None]) -> None:
         """Sends everything within so many seconds, with the faults in between, and judges."""
         await asyncio.to_thread(self._gateway.start)
-        # It may start while the broker is away.
-        worker = start("worker", settings=environment_of(self._settings, BRIDGE_START_TIMEOUT="60s"), quiet=True)
+        worker = start("worker", settings=environment_of(self._settings), quiet=True)
         try:
+            # One that is still starting ends when Kafka goes away.
+            await self._reading(worker)
             began = time.monotonic()
             try:
                 async with asyncio.timeout(seconds), asyncio.TaskGroup() as group:
@@ -206,10 +207,19 @@ class Producing:
         if ids:
             self.problems.append(f"{len(ids)} {what}, such as {sorted(ids)[:3]}")
 
+    async def _reading(self, worker: "subprocess.Popen[bytes]") -> None:
+        """Until the worker has taken partitions."""
+        async with connection(self._settings.dsn, "test") as conn:
+
+            async def taken() -> bool:
+                assert worker.poll() is None, f"the worker ended with {worker.returncode}"
+                return bool(await conn.fetchval("SELECT count(*) > 0 FROM stream_offset"))
+
+            await wait_until(taken, budget_seconds=60, describe="a worker that reads")
+
     async def _settled(self, records: int, worker: "subprocess.Popen[bytes]") -> Counter[str]:
         """The rows by event, once the worker has settled so many records."""
-        conn = await asyncpg.connect(self._settings.dsn)
-        try:
+        async with connection(self._settings.dsn, "test") as conn:
 
             async def all_settled() -> bool:
                 assert worker.poll() is None, f"the worker ended with {worker.returncode}"
@@ -218,8 +228,6 @@ class Producing:
 
             await wait_until(all_settled, budget_seconds=DRAIN_SECONDS, describe=f"{records} records settled")
             return Counter(row[0] for row in await conn.fetch("SELECT event_id FROM bridge_event"))
-        finally:
-            await conn.close()
 
 
 @asynccontextmanager
