@@ -127,7 +127,7 @@ async def over_http(addresses: StackAddresses, rounds: int) -> dict[str, dict[st
             lambda: read_groups(dsn, DeadLetterFilter(), now=now, hours=6, limit=20),
         ),
     }
-    environment = stand.environment_of(addresses, api_requests_per_second=0)
+    environment = stand.environment_of(addresses, api_requests_per_second=0, log_level="WARNING")
     found = {}
     with server(["-m", "bridge", "api", "serve", "--port", "0"], environment) as url:
         headers = {"authorization": f"Bearer {token.text}"}

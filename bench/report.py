@@ -137,6 +137,33 @@ def profile(result: Result) -> list[str]:
     return rows(("stage", "CPU s per 100k"), *((name, f"{one:.2f}") for name, one in result["seconds"].items()))
 
 
+def dead_letters(result: Result) -> list[str]:
+    asked = [
+        (name, f"{statistics.median(taken):,.0f} ms", f"{max(taken):,.0f} ms")
+        for name, taken in result["milliseconds"].items()
+    ]
+    heading = (f"{result['rows']:,} open dead letters, {result['rounds']} rounds", "median", "longest")
+    http = [
+        (name, f"{statistics.median(taken['http']):,.0f} ms", f"{result['http']['ratios'][name]:.2f}")
+        for name, taken in result["http"]["milliseconds"].items()
+    ]
+    return [*rows(heading, *asked), "", *rows(("through the API", "median", "of the same asked directly"), *http)]
+
+
+def replay(result: Result) -> list[str]:
+    killed = result["killed"]
+    return rows(
+        (f"replay of {result['items']:,}", "figure"),
+        ("the plan, with its dry run", f"{result['plan_seconds']:.1f} s"),
+        ("sent, while a worker settles them", f"{result['replay_rate']:,.0f} items/s"),
+        (
+            f"a second one, killed {killed['kills']} times: different events among {killed['events']:,} rows",
+            f"{killed['distinct']:,}",
+        ),
+        ("and the audit", "balanced" if killed["balanced"] else "; ".join(killed["problems"])),
+    )
+
+
 def instrumentation(result: Result) -> list[str]:
     with_metrics, without = (statistics.median(column) for column in zip(*result["pairs_us"], strict=True))
     costs = result["cost_pct"]
@@ -162,4 +189,6 @@ SECTIONS: dict[str, Callable[[Result], list[str]]] = {
     "scaling": scaling,
     "profile": profile,
     "instrumentation": instrumentation,
+    "dead_letters": dead_letters,
+    "replay": replay,
 }
