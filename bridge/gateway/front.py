@@ -138,7 +138,7 @@ class Front:
         except Problem as problem:
             answer = problem.answer(request.ids)
             if problem.code is Code.BODY_TOO_LARGE:
-                await services.body.discard(request.receive)
+                await services.body.discard(request.scope, request.receive)
             if problem.code is Code.METHOD_NOT_ALLOWED:
                 answer.headers.append((b"allow", method.encode()))
             return answer

@@ -5,11 +5,11 @@ import zlib
 from collections.abc import Mapping
 from typing import Final
 
-from bridge.http.answer import Message, Receive
+from bridge.http.answer import Message, Receive, Scope
 from bridge.http.problems import Code, Problem
 
 WHOLE_BODY: Final = "bridge.whole_body"
-"""In the scope of a request whose body has arrived whole: its receive has it at once."""
+"""In the scope of a request whose body has arrived whole: its receive has it at once, and then waits for the end."""
 
 _GZIP: Final = 31  # zlib's word for a window of 32 KiB in gzip's wrapping
 _MOST_MEMBERS = 16
@@ -85,8 +85,10 @@ class BodyLimits:
             raise Problem(Code.BODY_TOO_LARGE, f"at most {self.most_bytes} bytes")
         return self._inflated(body) if gzipped else body
 
-    async def discard(self, receive: Receive) -> None:
-        """Reads some more of a body that was refused: who is cut off while sending may never see the answer."""
+    async def discard(self, scope: Scope, receive: Receive) -> None:
+        """Reads some more of a body before its refusal: who is cut off while sending may never see the answer."""
+        if WHOLE_BODY in scope:
+            return
         most, deadline = _DISCARDED_BODIES * self.most_bytes, asyncio.get_running_loop().time() + _DISCARD_SECONDS
         size, more = 0, True
         try:

@@ -34,6 +34,12 @@ GATEWAY = [
         (f"{HOSTILE}::test_bombs_and_nesting",),
     ),
     Mutant(
+        "body-left-of-none",
+        "the look whether anything of a refused body is still to come",
+        (("        if WHOLE_BODY in scope:\n            return\n", ""),),
+        (f"{BOUNDS}::test_what_is_left_of_a_refused_body_is_read_off",),
+    ),
+    Mutant(
         "gateway-header-bytes",
         "the bound of headers",
         (
