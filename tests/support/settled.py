@@ -11,7 +11,7 @@ import asyncpg
 from schemas.record import TopicPartition
 from schemas.settings import Settings
 from sinks.kafka import make_producer
-from sinks.kafka_admin import log_bounds
+from sinks.kafka_admin import log_bounds, started
 from sinks.registry_admin import add_script
 from sinks.topics_admin import apply_topics
 from streams.worker import Worker
@@ -94,7 +94,9 @@ async def fetch(settings: Settings, statement: str, *arguments: object) -> list[
 async def produce(settings: Settings, values: list[bytes], *, transactional: bool = False) -> None:
     """Writes the values to the raw topic, over all partitions in turn."""
     options = {"transactional_id": f"{settings.group}-tx", "enable_idempotence": True} if transactional else {}
-    async with make_producer(settings, **options) as producer:
+    producer = make_producer(settings, **options)
+    # Not a context of its own: that leaves behind what was cancelled while it connected.
+    async with started(settings, producer):
         if transactional:
             await producer.begin_transaction()
         sent = [
