@@ -3,7 +3,13 @@
 import asyncio
 import signal
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
+from contextlib import (
+    AbstractAsyncContextManager,
+    AbstractContextManager,
+    asynccontextmanager,
+    contextmanager,
+    nullcontext,
+)
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final, Generic, NamedTuple, TypeVar
@@ -29,14 +35,15 @@ DONE, FATAL, PARTLY, UNFIT = 0, 1, 2, 3
 class Job(Generic[S]):
     """What a command declares: its name, its summary, its work, and what is concluded even when the work was cut off.
 
-    `begin` is done before anybody is told that the run has begun: what it leaves is there even if the next moment kills it.
+    `within` surrounds the work. It is entered before anybody is told that the run has begun, so that what it leaves is
+    there even if the next moment kills it; and left however the work ended.
     """
 
     name: str
     summary: type[S]
     work: Callable[[Run[S]], Awaitable[None]]
     conclude: Callable[[Run[S]], None] = lambda _run: None
-    begin: Callable[[], Awaitable[None]] | None = None
+    within: Callable[[Run[S]], AbstractAsyncContextManager[None]] = lambda _run: nullcontext()
 
 
 @dataclass(frozen=True)
@@ -137,10 +144,9 @@ async def _locked(
     async with run_lock(settings.dsn, name, f"{name}:{started:%Y-%m-%d-%H}") as run.lock:
         if not options.dry_run:
             await note_begin(settings.dsn, run.summary.run_id, job.name, started)
-        if job.begin is not None:
-            await job.begin()
-        around.begun(run.summary.run_id)
-        await job.work(run)
+        async with job.within(run):
+            around.begun(run.summary.run_id)
+            await job.work(run)
 
 
 @asynccontextmanager

@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections import defaultdict
 from collections.abc import AsyncIterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -56,9 +56,24 @@ class ReplayOptions:
 def replay_job(settings: Settings, options: ReplayOptions) -> Job[ReplaySummary]:
     """The job of these options; the same again goes on where a stopped or killed one ended."""
 
-    async def take_up() -> None:
-        async with connection(settings.dsn, "replay") as conn:
-            await begin(conn, await find_plan(conn, options.replay_id))
+    @asynccontextmanager
+    async def taken_up(run: Run[ReplaySummary]) -> AsyncIterator[None]:
+        plan: Plan | None = None
+        because = "it was cut off"
+        try:
+            async with connection(settings.dsn, "replay") as conn:
+                plan = await find_plan(conn, options.replay_id)
+                await begin(conn, plan)
+            yield
+        except asyncio.CancelledError:
+            because = "it was told to stop"
+            raise
+        except BridgeError as error:
+            because = _told_to_all(error, run)
+            raise
+        finally:
+            if plan is not None:
+                await _note_end(settings, run, plan, because)
 
     async def work(run: Run[ReplaySummary]) -> None:
         async with _Replay.opened(settings, options, run) as replay:
@@ -66,7 +81,7 @@ def replay_job(settings: Settings, options: ReplayOptions) -> Job[ReplaySummary]
             await replay.wait()
         _judge(run, await _became(settings, run, options.replay_id), waited=options.wait > 0)
 
-    return Job("dlq-replay", ReplaySummary, work, begin=take_up)
+    return Job("dlq-replay", ReplaySummary, work, within=taken_up)
 
 
 @dataclass
@@ -89,27 +104,11 @@ class _Replay:
     async def opened(
         cls, settings: Settings, options: ReplayOptions, run: Run[ReplaySummary]
     ) -> AsyncIterator["_Replay"]:
-        """The plan that was taken up; however it ends, that is noted in it and counted in the summary."""
-        state, because = PlanState.STOPPED, "it was cut off"
-        async with connection(settings.dsn, "replay") as conn, AsyncExitStack() as clients:
+        """What sends the items of a plan that was taken up."""
+        async with connection(settings.dsn, "replay") as conn, publishing_replays(settings) as publisher:
             await conn.execute(_LOCK_TIMEOUT)
             plan = await find_plan(conn, options.replay_id)
-            replay: _Replay | None = None
-            try:
-                publisher = await clients.enter_async_context(publishing_replays(settings))
-                replay = await cls._prepared(settings, options, run, conn, publisher, plan)
-                yield replay
-                state, because = PlanState.SENT, ""
-            except asyncio.CancelledError:
-                because = "it was told to stop"
-                raise
-            except BridgeError as error:
-                because = _told_to_all(error, run)
-                raise
-            finally:
-                if replay is not None and replay.sent_to >= plan.last_position:
-                    state, because = PlanState.SENT, ""
-                await _note_end(settings, run, plan, state, because)
+            yield await cls._prepared(settings, options, run, conn, publisher, plan)
 
     @classmethod
     async def _prepared(
@@ -141,7 +140,7 @@ class _Replay:
             await self._canary_passed(canary)
         while self._is_left():
             await self._batch(BATCH)
-        await end(self.conn, self.plan.replay_id, PlanState.SENT, "")
+        await end(self.conn, self.plan.replay_id, "")
         self._tell(at_once=True)
 
     async def wait(self) -> None:
@@ -295,13 +294,13 @@ def _told_to_all(error: BridgeError, run: Run[ReplaySummary]) -> str:
     return f"{_KINDS.get(type(error), 'it failed')}; see `bridge runs show {run.summary.run_id}`"
 
 
-async def _note_end(settings: Settings, run: Run[ReplaySummary], plan: Plan, state: PlanState, because: str) -> None:
-    """On a connection of its own: the run's may be what broke."""
+async def _note_end(settings: Settings, run: Run[ReplaySummary], plan: Plan, because: str) -> None:
+    """In the plan and in the summary."""
     summary = run.summary
     summary.replay_id, summary.reason, summary.planned_total = plan.replay_id, plan.reason, plan.planned
     try:
         async with connection(settings.dsn, "replay") as conn:
-            await end(conn, plan.replay_id, state, because)
+            await end(conn, plan.replay_id, because)
             summary.state = await state_of(conn, plan.replay_id)
         await _became(settings, run, plan.replay_id)
     except BridgeError as error:

@@ -103,9 +103,9 @@ async def state_of(conn: Connection, replay_id: str) -> PlanState:
     return PlanState(await conn.fetchval(sql("replay_state"), replay_id))
 
 
-async def end(conn: Connection, replay_id: str, state: PlanState, because: str) -> None:
-    """Notes how its run ended; a plan that was cancelled stays so."""
-    await conn.execute(sql("replay_end"), replay_id, state.value, started_by(), because)
+async def end(conn: Connection, replay_id: str, because: str) -> None:
+    """Notes that its run ended: all was sent, or why it was not; a plan that was cancelled stays so."""
+    await conn.execute(sql("replay_end"), replay_id, started_by(), because)
 
 
 async def cancel(conn: Connection, replay_id: str, reason: str) -> bool:

@@ -282,13 +282,13 @@ RECORDS = [
     Mutant(
         "begun-on-record",
         "the plan's word that it was begun, before its 202",
-        ((", ReplaySummary, work, begin=take_up)", ", ReplaySummary, work)"),),
+        (("                await begin(conn, plan)\n            yield\n", "            yield\n"),),
         (f"{RUNS}::test_what_was_promised_is_on_record_before_it_is_told",),
     ),
     Mutant(
         "ended-because",
         "the care that why a replay ended names no hosts and other sites",
-        (("                because = _told_to_all(error, run)\n", "                because = str(error)\n"),),
+        (("            because = _told_to_all(error, run)\n", "            because = str(error)\n"),),
         (f"{RUNS}::test_why_a_replay_ended_tells_nothing_of_others",),
     ),
     Mutant(

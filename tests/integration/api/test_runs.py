@@ -142,6 +142,14 @@ async def test_what_was_promised_is_on_record_before_it_is_told(
     assert await plan_of(two_orgs, replay_id) == ("stopped", "it was told to stop")
 
 
+async def test_what_is_stopped_as_it_begins_is_not_left_running(two_orgs: Settings) -> None:
+    """A service that is told to end right behind its 202: the run has not even connected for its work."""
+    replay_id, runs = await planned(two_orgs), Runs(two_orgs, 1, 1)
+    await runs.begin_replay(replay_job(two_orgs, ReplayOptions(replay_id)), ALICE, replay_id)
+    await runs.ended()
+    assert await plan_of(two_orgs, replay_id) == ("stopped", "it was told to stop")
+
+
 @pytest.mark.parametrize(
     ("error", "said"),
     [
