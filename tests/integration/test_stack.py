@@ -57,12 +57,12 @@ from bridge.stack import Stack
 stack = Stack(Path(sys.argv[1]))
 with stack as addresses:
     host, port = addresses.kafka.split(":")
+    # What came between a look and a pause would be slept through.
+    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
     print("started", flush=True)
-    try:
-        signal.pause()
-    except KeyboardInterrupt:
-        socket.create_connection((host, int(port)), timeout=5).close()
-        print("drained" if stack.status().running else "servers went first", flush=True)
+    signal.sigwait([signal.SIGINT])
+    socket.create_connection((host, int(port)), timeout=5).close()
+    print("drained" if stack.status().running else "servers went first", flush=True)
 print("stopped" if not stack.status().running else "still running", flush=True)
 """
 
