@@ -9,6 +9,8 @@ from structlog.typing import EventDict, Processor, WrappedLogger
 from schemas.masking import masked
 from streams.log_limit import LimitedHandler
 
+# What operators search by who know other systems' names: a run is a job, and correlates its lines if no request does.
+_ALSO_AS = (("job_id", "run_id"), ("correlation_id", "run_id"))
 _QUIET = ("aiokafka", "mode", "faust", "kafka", "asyncio")
 
 
@@ -39,6 +41,9 @@ def configure_logs(
 
     def named(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
         event.setdefault("service", service)
+        for name, source in _ALSO_AS:
+            if source in event:
+                event.setdefault(name, event[source])
         return event
 
     shared: list[Processor] = [

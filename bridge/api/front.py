@@ -51,7 +51,7 @@ class Front:
         headers = dict(scope["headers"])
         ids = scope["bridge_ids"] = request_ids(headers)
         # Each request is a task, so that this is its own and needs no taking back.
-        structlog.contextvars.bind_contextvars(request_id=ids.request_id.decode(), trace_id=ids.trace_id.decode())
+        structlog.contextvars.bind_contextvars(**ids.fields())
         answer = _Answer(send, ids)
         began = time.perf_counter()
         try:

@@ -9,12 +9,13 @@ from bridge.http.problems import Code, Problem
 
 _VARY: Final = (b"vary", b"Origin")
 _EXPOSED: Final = (b"access-control-expose-headers", b"x-request-id, x-trace-id, retry-after")
+_HEADERS: Final = (
+    b"authorization, content-type, content-encoding, idempotency-key, traceparent, "
+    b"x-request-id, x-trace-id, x-correlation-id"
+)
 _ALLOWED: Final = [
     (b"access-control-allow-methods", b"POST"),
-    (
-        b"access-control-allow-headers",
-        b"authorization, content-type, content-encoding, idempotency-key, x-request-id, x-trace-id, traceparent",
-    ),
+    (b"access-control-allow-headers", _HEADERS),
     (b"access-control-max-age", b"600"),
 ]
 

@@ -73,7 +73,7 @@ class Front:
         headers = dict(scope["headers"])
         ids = request_ids(headers)
         # Each request is a task, so that this is its own and needs no taking back.
-        structlog.contextvars.bind_contextvars(request_id=ids.request_id.decode(), trace_id=ids.trace_id.decode())
+        structlog.contextvars.bind_contextvars(**ids.fields())
         found = script_route(scope["raw_path"])
         if found is None or self.services is None:
             status = await self._others(scope, receive, send, ids)

@@ -18,6 +18,7 @@ class RequestIds(NamedTuple):
     request_id: bytes
     trace_id: bytes
     traceparent: bytes
+    correlation_id: bytes
 
     def headers(self) -> list[tuple[bytes, bytes]]:
         """As the answer bears them."""
@@ -27,20 +28,31 @@ class RequestIds(NamedTuple):
             (b"traceparent", self.traceparent),
         ]
 
+    def fields(self) -> dict[str, str]:
+        """As the lines of the log bear them."""
+        return {
+            "request_id": self.request_id.decode(),
+            "trace_id": self.trace_id.decode(),
+            "correlation_id": self.correlation_id.decode(),
+        }
+
 
 def request_ids(headers: Mapping[bytes, bytes]) -> RequestIds:
     """What the client gave, where it has an acceptable form; what is missing is made."""
-    request_id = headers.get(b"x-request-id")
-    trace_id = headers.get(b"x-trace-id")
+    request_id = _given(headers, b"x-request-id") or b"req-%016x" % _bits(64)
+    trace_id = _given(headers, b"x-trace-id")
+    correlation_id = _given(headers, b"x-correlation-id") or request_id
     traceparent = headers.get(b"traceparent")
-    if request_id is None or not _ID.fullmatch(request_id):
-        request_id = b"req-%016x" % _bits(64)
-    if trace_id is not None and not _ID.fullmatch(trace_id):
-        trace_id = None
     parent = None if traceparent is None else _TRACEPARENT.fullmatch(traceparent)
     if parent is not None and traceparent is not None:
-        return RequestIds(request_id, trace_id or b"trace-" + parent[1], traceparent)
+        return RequestIds(request_id, trace_id or b"trace-" + parent[1], traceparent, correlation_id)
     known = None if trace_id is None else _TRACE_ID.fullmatch(trace_id)
     # Neither may be all zeros.
     trace = b"%032x" % (_bits(128) or 1) if known is None else known[1]
-    return RequestIds(request_id, trace_id or b"trace-" + trace, b"00-%b-%016x-01" % (trace, _bits(64) or 1))
+    made = b"00-%b-%016x-01" % (trace, _bits(64) or 1)
+    return RequestIds(request_id, trace_id or b"trace-" + trace, made, correlation_id)
+
+
+def _given(headers: Mapping[bytes, bytes], name: bytes) -> bytes | None:
+    found = headers.get(name)
+    return None if found is None or not _ID.fullmatch(found) else found

@@ -44,7 +44,9 @@ async def test_a_request_is_in_its_lines(settings: Settings, key: str, tmp_path:
         async with httpx.AsyncClient(base_url=running.url) as client:
             body = json.dumps([{"event_type": "click"}]).encode()
             first = await client.post("/api/bridge/s1/events", content=body, headers=bearer(key))
-            second = await client.post("/api/bridge/s1/events", content=body, headers={"x-request-id": "mine"})
+            second = await client.post(
+                "/api/bridge/s1/events", content=body, headers={"x-request-id": "mine", "x-correlation-id": "ours"}
+            )
         assert running.stop() == 0
     requests = [line for line in lines(log.read_text()) if line["event"] == "request" and line["method"] == "POST"]
 
@@ -54,4 +56,5 @@ async def test_a_request_is_in_its_lines(settings: Settings, key: str, tmp_path:
         assert line["trace_id"] == answer.headers["x-trace-id"]
         assert line | {"path": "/api/bridge/s1/events", "service": "bridge-gateway"} == line
         assert isinstance(line["duration_ms"], float)
-    assert requests[1]["request_id"] == "mine"
+    assert requests[0]["correlation_id"] == requests[0]["request_id"]
+    assert (requests[1]["request_id"], requests[1]["correlation_id"]) == ("mine", "ours")

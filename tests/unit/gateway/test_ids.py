@@ -24,7 +24,8 @@ def test_what_is_given_is_kept() -> None:
     """Also when only one of the two names the trace."""
     given = {b"x-request-id": b"abc", b"x-trace-id": b"t-1", b"traceparent": PARENT}
 
-    assert request_ids(given) == (b"abc", b"t-1", PARENT)
+    assert request_ids(given) == (b"abc", b"t-1", PARENT, b"abc")
+    assert request_ids(given | {b"x-correlation-id": b"order-7"}).correlation_id == b"order-7"
     assert request_ids({b"traceparent": PARENT}).trace_id == b"trace-" + TRACE
     assert request_ids({b"x-trace-id": b"trace-" + TRACE}).traceparent.split(b"-")[1] == TRACE
 
@@ -32,11 +33,12 @@ def test_what_is_given_is_kept() -> None:
 @pytest.mark.parametrize("bad", [b"", b"a b", b"a\nb", b"a\r\nx: y", b"\xff", b"x" * 129, b'"', b"<b>"])
 def test_what_could_harm_is_replaced(bad: bytes) -> None:
     """It would stand in an answer's headers, in records and in logs."""
-    made = request_ids({b"x-request-id": bad, b"x-trace-id": bad, b"traceparent": bad})
+    made = request_ids(dict.fromkeys((b"x-request-id", b"x-trace-id", b"x-correlation-id", b"traceparent"), bad))
 
     assert made.request_id.startswith(b"req-")
     assert made.trace_id.startswith(b"trace-")
     assert made.traceparent.startswith(b"00-")
+    assert made.correlation_id == made.request_id
 
 
 @pytest.mark.parametrize(

@@ -33,8 +33,19 @@ def test_a_line_has_its_fields(capsys: pytest.CaptureFixture[str]) -> None:
     assert line.pop("timestamp")
     assert line == {
         "event": "something", "level": "warning", "logger": "some.module", "service": "bridge-test",
-        "run_id": "20260210T143001Z-8f1c", "elapsed_ms": 12,
+        "run_id": "20260210T143001Z-8f1c", "job_id": "20260210T143001Z-8f1c",
+        "correlation_id": "20260210T143001Z-8f1c", "elapsed_ms": 12,
     }  # fmt: skip
+
+
+def test_a_run_that_a_request_began_correlates_with_it(capsys: pytest.CaptureFixture[str]) -> None:
+    """Who follows the request finds the run's lines too."""
+    configure_logs("INFO", "json")
+    with structlog.contextvars.bound_contextvars(correlation_id="mine", run_id="20260210T143001Z-8f1c"):
+        structlog.get_logger("some.module").info("run_started")
+
+    (line,) = lines(capsys)
+    assert (line["correlation_id"], line["job_id"]) == ("mine", "20260210T143001Z-8f1c")
 
 
 def test_other_libraries_take_the_same_pipe(capsys: pytest.CaptureFixture[str]) -> None:
