@@ -22,7 +22,7 @@ from pydantic import SecretStr
 from schemas.api_key import PREFIX
 from schemas.settings import Settings
 
-FORMS = rb"%b[0-9a-f]{12}_[0-9a-f]{64}|eyJ[\w-]{20,}\.[\w-]{20,}" % PREFIX.encode()
+FORMS = re.compile(rb"%b[0-9a-f]{12}_[0-9a-f]{64}|eyJ[\w-]{20,}\.[\w-]{20,}" % PREFIX.encode())
 LONGEST = 1024
 """Bytes that are read again with what follows, so that a secret that comes in two pieces is seen."""
 SHORTEST = 12
@@ -48,7 +48,6 @@ class Watch:
 
     def __init__(self) -> None:
         self._known: set[bytes] = set()
-        self._secret = re.compile(FORMS)
         self._followed: list[Followed] = []
         self._found: list[str] = []
 
@@ -57,9 +56,8 @@ class Watch:
         with suppress(ValueError):
             secret = urlsplit(secret).password or ("" if "://" in secret else secret)
         value = secret.encode()
-        if len(value) >= SHORTEST and len(set(value)) > SHORTEST // 2 and value not in self._known:
+        if len(value) >= SHORTEST and len(set(value)) > SHORTEST // 2:
             self._known.add(value)
-            self._secret = re.compile(b"|".join([FORMS, *map(re.escape, self._known)]))
 
     def know_environment(self, variables: Mapping[str, str]) -> None:
         """What a process is given."""
@@ -68,9 +66,12 @@ class Watch:
 
     def look(self, where: str, said: bytes) -> None:
         """Notes the secrets in it, so far as to be found."""
-        for match in self._secret.finditer(said):
+        if FORMS.search(said) is None and not any(value in said for value in self._known):
+            return
+        secret = re.compile(b"|".join([FORMS.pattern, *map(re.escape, self._known)]))
+        for match in secret.finditer(said):
             line = said[said.rfind(b"\n", 0, match.start()) + 1 : match.start()][-200:]
-            told = self._secret.sub(b"***", where.encode() + b": " + line) + match[0][:6] + "…".encode()
+            told = secret.sub(b"***", where.encode() + b": " + line) + match[0][:6] + "…".encode()
             self._found.append(told.decode(errors="replace"))
 
     def follow(self, where: str, file: BinaryIO, process: "subprocess.Popen[Any]") -> None:
