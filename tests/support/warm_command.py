@@ -12,10 +12,16 @@ import sys
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
+from pkgutil import iter_modules
 
+from bridge import cli
+from bridge.cli import dlq
 from support.programs import CHECKOUT, environment
 
-_LOADED = ("bridge.cli.app", "bridge.doctor.examine", "bridge.doctor.health", "support.warm_command")
+_LOADED = (
+    *(one.name for package in (cli, dlq) for one in iter_modules(package.__path__, f"{package.__name__}.")),
+    "bridge.doctor.examine", "bridge.doctor.health", "support.warm_command",
+)  # fmt: skip
 
 
 async def bridge(

@@ -1,0 +1,37 @@
+"""Groups that load a command when it is asked for: to load all of them takes longer than most of them run."""
+
+import importlib
+from collections.abc import Mapping
+from typing import Any
+
+import typer
+from typer.core import TyperCommand, TyperGroup
+from typer.main import get_command, get_group
+
+
+def loading(places: Mapping[str, str]) -> type[TyperGroup]:
+    """The class of a group whose commands stand at these places, `module:attribute`, as functions or as groups."""
+
+    class Loading(TyperGroup):
+        def __init__(self, **options: Any) -> None:
+            super().__init__(**options)
+            # What a misspelt name is compared with.
+            self.commands = {name: TyperCommand(name) for name in places}
+
+        def list_commands(self, _ctx: object) -> list[str]:
+            return list(places)
+
+        def get_command(self, _ctx: object, cmd_name: str) -> Any:
+            return _loaded(cmd_name, places[cmd_name]) if cmd_name in places else None
+
+    return Loading
+
+
+def _loaded(name: str, place: str) -> Any:
+    module, _, attribute = place.partition(":")
+    found = getattr(importlib.import_module(module), attribute)
+    if isinstance(found, typer.Typer):
+        return get_group(found)
+    one = typer.Typer(add_completion=False)
+    one.command(name)(found)
+    return get_command(one)
