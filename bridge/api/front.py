@@ -57,8 +57,6 @@ class Front:
         try:
             await self._admitted(scope, headers, receive, answer)
         except Problem as problem:
-            if problem.code is Code.BODY_TOO_LARGE:
-                await self._services.body.discard(scope, receive)
             await problem.answer(ids).send(answer.send, [])
             answer.error_code = problem.code
         except ClientGone:

@@ -137,8 +137,6 @@ class Front:
             return await handler(services, request)
         except Problem as problem:
             answer = problem.answer(request.ids)
-            if problem.code is Code.BODY_TOO_LARGE:
-                await services.body.discard(request.scope, request.receive)
             if problem.code is Code.METHOD_NOT_ALLOWED:
                 answer.headers.append((b"allow", method.encode()))
             return answer

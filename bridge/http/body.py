@@ -5,16 +5,14 @@ import zlib
 from collections.abc import Mapping
 from typing import Final
 
-from bridge.http.answer import Message, Receive, Scope
+from bridge.http.answer import Message, Receive
 from bridge.http.problems import Code, Problem
 
 WHOLE_BODY: Final = "bridge.whole_body"
-"""In the scope of a request whose body has arrived whole: its receive has it at once, and then waits for the end."""
+"""In the scope of a request whose body has arrived whole: its receive has it at once."""
 
 _GZIP: Final = 31  # zlib's word for a window of 32 KiB in gzip's wrapping
 _MOST_MEMBERS = 16
-_DISCARDED_BODIES = 8
-_DISCARD_SECONDS = 2.0
 
 
 class ClientGone(Exception):
@@ -84,20 +82,6 @@ class BodyLimits:
         if len(body) > self.most_bytes:
             raise Problem(Code.BODY_TOO_LARGE, f"at most {self.most_bytes} bytes")
         return self._inflated(body) if gzipped else body
-
-    async def discard(self, scope: Scope, receive: Receive) -> None:
-        """Reads some more of a body before its refusal: who is cut off while sending may never see the answer."""
-        if WHOLE_BODY in scope:
-            return
-        most, deadline = _DISCARDED_BODIES * self.most_bytes, asyncio.get_running_loop().time() + _DISCARD_SECONDS
-        size, more = 0, True
-        try:
-            while more and size <= most:
-                message = await self._next(receive, deadline)
-                size += len(message.get("body", b""))
-                more = message.get("more_body", False)
-        except (Problem, ClientGone):
-            return
 
     async def _rest(self, receive: Receive, first: bytes) -> bytes:
         parts, size = [first], len(first)

@@ -10,6 +10,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from bridge.http.body import WHOLE_BODY
 from bridge.http.ids import request_ids
+from bridge.http.lingering import LingeringTransport
 from bridge.http.problems import Code, Problem
 from schemas.settings import Settings
 from sinks import metrics
@@ -47,7 +48,8 @@ class BoundedProtocol(HttpToolsProtocol):
         self._hangs_up = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
-        super().connection_made(transport)
+        self._lingering = LingeringTransport(transport, self._is_midway)
+        super().connection_made(self._lingering)  # type: ignore[arg-type]  # all that uvicorn asks of one
         self.open_connections.inc()
         self._counted = True
         if len(self.connections) > self.most_connections:
@@ -61,10 +63,12 @@ class BoundedProtocol(HttpToolsProtocol):
         super()._unset_keepalive_if_required()
         if self._counted:
             self.open_connections.dec()
+        self._lingering.lost()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
         if self.transport.is_closing():
+            self._lingering.drop(len(data))
             return
         before = (self._in_headers, self._messages)
         super().data_received(data if self._in_body else _without_upgrade(data))
@@ -160,8 +164,12 @@ class BoundedProtocol(HttpToolsProtocol):
     def _late(self) -> None:
         """Headers that take too long are not waited for, however they trickle in."""
         self._header_timer = None
-        if self._in_headers and not self.transport.is_closing():
-            self.transport.close()
+        if self._in_headers:
+            self._lingering.close_at_once()
+
+    def _is_midway(self) -> bool:
+        """Whether the client may still be sending the request that it began."""
+        return self._in_body or (self._in_headers and self._messages > 0)
 
 
 def _without_upgrade(data: bytes) -> bytes:

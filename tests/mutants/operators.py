@@ -104,12 +104,6 @@ WHOSE = [
         (f"{FRONT}::test_one_organisation_does_not_take_all_places",),
     ),
     Mutant(
-        "api-body-left",
-        "the reading off of a body that is refused",
-        (("await self._services.body.discard(scope, receive)", "pass"),),
-        ("tests/integration/api/test_openapi.py::test_a_refusal_does_not_cut_off_who_is_sending",),
-    ),
-    Mutant(
         "org-replays",
         "the bound of how many replays of one organisation run",
         (("        if own >= self._most_of_one_org:\n", "        if own < 0:\n"),),

@@ -34,10 +34,10 @@ GATEWAY = [
         (f"{HOSTILE}::test_bombs_and_nesting",),
     ),
     Mutant(
-        "body-left-of-none",
-        "the look whether anything of a refused body is still to come",
-        (("        if WHOLE_BODY in scope:\n            return\n", ""),),
-        (f"{BOUNDS}::test_what_is_left_of_a_refused_body_is_read_off",),
+        "gateway-lingering",
+        "the reading off of what a refused client still sends",
+        (("if not self._midway() or not self._transport.can_write_eof():", "if self._until == 0.0:"),),
+        (f"{HOSTILE}::test_a_refusal_reaches_who_is_still_sending",),
     ),
     Mutant(
         "gateway-header-bytes",
@@ -54,7 +54,7 @@ GATEWAY = [
         "the time that headers may take",
         (
             (
-                "        if self._in_headers and not self.transport.is_closing():\n            self.transport.close()",
+                "        if self._in_headers:\n            self._lingering.close_at_once()",
                 "        return",
             ),
         ),

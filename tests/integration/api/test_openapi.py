@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from support.api import Api, client, ok, token
-from support.gateway import bearer, raw_connection
+from support.gateway import bearer
 
 from schemas.api_token import Role
 from schemas.settings import Settings
@@ -189,17 +189,3 @@ async def test_bodies_that_are_refused(
     assert (answer.status_code, answer.json()["error_code"]) == (status, code), answer.text
     assert '"level": "error"' not in running.log.read_text()
     assert (await bound.get("/v1/me")).status_code == 200
-
-
-async def test_a_refusal_does_not_cut_off_who_is_sending(running: Api, bound: httpx.AsyncClient) -> None:
-    """What is too large by its own word is read off before the answer: a connection's reset would take that along."""
-    size = 2 * 1024 * 1024
-    lines = ("POST /v1/plans HTTP/1.1", "host: x", f"authorization: {bound.headers['authorization']}")
-    async with raw_connection(running.address) as (reader, writer):
-        writer.write("\r\n".join([*lines, f"content-length: {size}", "", ""]).encode())
-        with pytest.raises(TimeoutError):
-            await asyncio.wait_for(reader.read(1), 0.5)
-        writer.write(b"x" * size)
-        answer = await asyncio.wait_for(reader.read(), 30)
-    assert b" 413 " in answer
-    assert b"body_too_large" in answer

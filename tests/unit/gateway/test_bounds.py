@@ -3,7 +3,7 @@
 import asyncio
 import gzip
 import zlib
-from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, MutableMapping
 from contextlib import suppress
 from typing import Any
 
@@ -12,7 +12,7 @@ import pytest
 from bridge.gateway.idempotency import Idempotency, idempotency_key
 from bridge.gateway.request import script_route
 from bridge.http.answer import Answer
-from bridge.http.body import WHOLE_BODY, BodyLimits, ClientGone, Room
+from bridge.http.body import BodyLimits, ClientGone, Room
 from bridge.http.client_address import address_of
 from bridge.http.limits import Buckets
 from bridge.http.problems import Code, Problem
@@ -63,20 +63,6 @@ async def test_a_large_body_is_refused_before_it_is_whole() -> None:
     assert await refused(LIMITS.read(endless, {})) is Code.BODY_TOO_LARGE
     bomb = gzip.compress(b"\0" * 50_000_000, mtime=0)
     assert await refused(BodyLimits(100_000, 5.0).read(receiving(bomb), GZIP)) is Code.BODY_TOO_LARGE
-
-
-async def test_what_is_left_of_a_refused_body_is_read_off() -> None:
-    """As far as a bound, and not at all if it was there already: after that only the connection's end would come."""
-    left = [b"x" * 1000] * 500
-    receive = receiving(*left)
-    await LIMITS.discard({}, receive)
-    assert 0 < len([part async for part in parts_of(receive)]) < 500
-    await asyncio.wait_for(LIMITS.discard({WHOLE_BODY: True}, asyncio.get_running_loop().create_future), 1)
-
-
-async def parts_of(receive: Callable[[], Awaitable[MutableMapping[str, Any]]]) -> AsyncIterator[bytes]:
-    while (message := await receive())["more_body"]:
-        yield message["body"]
 
 
 @pytest.mark.parametrize(
