@@ -1,8 +1,10 @@
 """What must not be told: secrets, tokens, addresses and card numbers in anything that is logged or reported."""
 
 import re
-from collections.abc import Callable, Mapping
+import sys
+from collections.abc import Iterator, Mapping
 from functools import lru_cache
+from itertools import pairwise
 from typing import Any, Final
 
 MASK: Final = "***"
@@ -23,69 +25,97 @@ _SHORTEST_CARD: Final = 13
 _LEAST_CARD: Final = 10 ** (_SHORTEST_CARD - 1)
 
 
-def _card(found: re.Match[str]) -> str:
+def _card(found: re.Match[str]) -> tuple[int, int]:
     """Only what passes the check that card numbers pass: other long numbers are what people look for.
 
     What follows after a gap may be an expiry date, so that the last groups are left out in turn.
     """
-    groups = _GAP.split(found[0])
+    groups = _GAP.split(found[1])
     for count in range(len(groups), 0, -1):
         digits = [int(digit) for digit in reversed("".join(groups[:count]))]
         if len(digits) < _SHORTEST_CARD:
             break
         doubled = [2 * digit - 9 * (digit > 4) for digit in digits[1::2]]
         if (sum(digits[::2]) + sum(doubled)) % 10 == 0:
-            return MASK + found[0][sum(map(len, groups[:count])) + count - 1 :]
-    return found[0]
+            return found.start(1), found.start(1) + sum(map(len, groups[:count])) + count - 1
+    return found.start(1), found.start(1)
 
 
 # A value in quotes ends at its own kind of quote, as often escaped as the one it began with; one that is cut off, at the
-# end of its line. What is bare ends at a blank, a quote or the next parameter, without the brackets that close behind it.
-_QUOTED: Final = r"""(?:\w+\()?[bru]?(\\*["'])(?:(?:(?!(?<!\\)\{q})[\s\S])*(?<!\\)\{q}|[^\n]*)"""
+# end of its line: nobody's is as long as that is looked for. What is bare ends at a blank, a quote or the next parameter, without the brackets that close behind it.
+_QUOTED: Final = r"""(?:\w+\()?[bru]?(\\*["'])(?:(?:(?!(?<!\\)\1)[\s\S]){0,10000}+(?<!\\)\1|[^\n]*)"""
 _BARE: Final = r"""[^\s"'&]+?(?=[;)\]}>,]{0,3}(?:[\s"'&]|$))"""
 _SEPARATOR: Final = r"""(?:\\*["']?\s*(?:=>|[:=>]|%3[AD])|\\*["']\s*,)\s*"""
+# A line break, a tab or a blank before a word, where a text stands in JSON or in a URL.
+_ESCAPED: Final = r"(?<=%[0-9A-Fa-f]{2})|(?<=\\[nrt])"
 
-
-def _quoted(number: int) -> str:
-    return _QUOTED.replace("{q}", str(number))
-
-
-# In this order: what is wider comes first. What may begin anywhere is bounded, else a long text takes its length's square.
-_PATTERNS: Final[tuple[tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]], ...]] = (
-    (re.compile(r"(-----BEGIN [A-Z ]*PRIVATE KEY-----)[\s\S]*?(?=-----END|$(?![\s\S]))"), rf"\1{MASK}"),
-    # The password of a URL, up to the last @ before its path; one that holds a slash as it stands, up to the last @.
-    (re.compile(r"(\b\w+://[^\s:/@]*:)[^\s/]{1,1000}(?=@)"), rf"\1{MASK}"),
-    (re.compile(r"(\b\w+://[^\s:/@]*:)(?!\d+/)[^\s/]+/\S{0,1000}(?=@)"), rf"\1{MASK}"),
-    (re.compile(r"(%3A%2F%2F[^\s%:/@]*(?::|%3A))\S{1,1000}?(?=@|%40)", re.IGNORECASE), rf"\1{MASK}"),
-    # With the parameters of schemes that have some, and whatever the scheme is called.
-    (
-        re.compile(
-            rf"(authorization{_SEPARATOR})(?:{_quoted(2)}|(?:[\w\-]+ +)?[^\s\"',;]+(?:\"[^\"]*\")?"
-            r"(?:, *[\w\-]+=(?:\"[^\"]*\"|[^\s,;\"']+))*)",
-            re.IGNORECASE,
+# What tells that a secret follows, and how that looks. Each is looked for in the text as it came: what seems to be a secret
+# may be what tells of one (`bearer password: ...`). What may begin anywhere is bounded, else a long text takes its square.
+_HEADED: Final = tuple(
+    (re.compile(head, re.IGNORECASE), re.compile(value, re.IGNORECASE))
+    for head, value in (
+        # With the parameters of schemes that have some, and whatever the scheme is called.
+        (
+            rf"authorization{_SEPARATOR}",
+            rf"{_QUOTED}|(?:[\w\-]+ +)?[^\s\"',;]+(?:\"[^\"]*\")?(?:, *[\w\-]+=(?:\\*\"[^\"]*\"|[^\s,;\"']+))*",
         ),
-        rf"\1{MASK}",
-    ),
-    (re.compile(r"\b(bearer|basic)(?:\s+|%20)[\w.~+/\-]{6,}=*", re.IGNORECASE), rf"\1 {MASK}"),
-    (re.compile(rf"(cookie{_SEPARATOR})(?:{_quoted(2)}|[^\r\n\"']+)", re.IGNORECASE), rf"\1{MASK}"),
-    # name=value, name: value, the same in JSON, perhaps in a string of another JSON, and in pairs that were printed.
-    (
-        re.compile(rf"({_NAMES}{_SEPARATOR})(?:{_quoted(2)}|\[[^\]]*\]?|\{{[^}}]*\}}?|{_BARE})", re.IGNORECASE),
-        rf"\1{MASK}",
-    ),
-    (re.compile(rf"(?<!\S)(--?[\w\-]*{_NAMES} +)(?!-)\S+", re.IGNORECASE), rf"\1{MASK}"),
-    (re.compile(r"eyJ[\w\-]{4,}(?:\.[\w\-]*){0,4}"), MASK),
-    (re.compile(r"(?:(?<![A-Za-z0-9])|(?<=%[0-9A-Fa-f]{2}))(?:sk[-_]|whsec_)[\w\-+/=]{6,}"), MASK),
-    (re.compile(r"[\w.!#$%&'+\-/=?^`{|}~]{0,200}\w(?:@|%40)[^\W_](?:[\w\-]*[^\W_])?(?:\.[\w\-]+)+"), MASK),
-    (re.compile(r"(?<![\w.])[3-6](?:[ -]?\d){12,18}(?![ -]?\d|\w)"), _card),
-)  # fmt: skip
+        (rf"(?:\b|{_ESCAPED})(?:bearer|basic)(?:\s+|%20)", r"[\w.~+/\-]{6,}=*"),
+        (rf"cookie{_SEPARATOR}", rf"{_QUOTED}|[^\r\n\"']+"),
+        # name=value, name: value, the same in JSON, perhaps in a string of another JSON, and in pairs that were printed.
+        (rf"{_NAMES}{_SEPARATOR}", rf"{_QUOTED}|\[[^\]]*\]?|\{{[^}}]*\}}?|{_BARE}"),
+        (rf"(?:(?<![\w\-])|{_ESCAPED})--?[\w\-]*{_NAMES} +", rf"(?!-)(?:{_QUOTED}|\S+)"),
+    )
+)
+# What looks like a secret by itself; of those with a group, that is it.
+_KNOWN: Final = tuple(
+    re.compile(pattern)
+    for pattern in (
+        r"-----BEGIN [A-Z ]*PRIVATE KEY-----([\s\S]*?)(?=-----END|$(?![\s\S]))",
+        # The password of a URL, up to the last @ before its path; one that holds a slash as it stands, up to the last @.
+        r"\b\w+://[^\s:/@]*:([^\s/]{1,1000})(?=@)",
+        r"\b\w+://[^\s:/@]*:((?!\d+/)[^\s/]+/\S{0,1000})(?=@)",
+        r"(?i:%3A%2F%2F[^\s%:/@]*(?::|%3A))(\S{1,1000}?)(?=@|%40)",
+        r"eyJ[\w\-]{4,}(?:\.[\w\-]*){0,4}",
+        rf"(?:(?<![A-Za-z0-9])|{_ESCAPED})(?:sk[-_]|whsec_)[\w\-+/=]{{6,}}",
+    )
+)
+# Each group of digits may be its first.
+_CARD: Final = re.compile(rf"(?:(?<![\w.])|{_ESCAPED})(?=([3-6](?:[ -]?\d){{12,18}}(?![ -]?\d|\w)))")
+# Comes last, as a URL's password and host look like one.
+_LABEL: Final = r"(?:[\w\-]|\\+u[\da-fA-F]{4}){1,63}"
+_ADDRESS: Final = re.compile(rf"[\w.!#$%&'+\-/=?^`{{|}}~]{{0,200}}\w(?:@|%40){_LABEL}(?:\.{_LABEL})+")
 
 
 def masked_text(text: str) -> str:
     """The text without what must not be told."""
-    for pattern, instead in _PATTERNS:
-        text = pattern.sub(instead, text)
-    return text
+    shown: list[str] = []
+    at = 0
+    for start, end in sorted(_secrets(text)):
+        if start > at or not shown:
+            shown += text[at:start], MASK
+        at = max(at, end)
+    return _ADDRESS.sub(MASK, "".join(shown) + text[at:])
+
+
+def _secrets(text: str) -> Iterator[tuple[int, int]]:
+    """Where they begin and end; they may overlap."""
+    for head, value in _HEADED:
+        yield from _told(text, [found.end() for found in head.finditer(text)], value)
+    for pattern in _KNOWN:
+        yield from (found.span(pattern.groups) for found in pattern.finditer(text))
+    yield from (span for span in map(_card, _CARD.finditer(text)) if span[0] < span[1])
+
+
+def _told(text: str, begins: list[int], value: re.Pattern[str]) -> Iterator[tuple[int, int]]:
+    """The values that begin there.
+
+    Of those within another, only the last may go on behind it: looking at each would take the square of a text's length.
+    """
+    covered = 0
+    for begin, following in pairwise([*begins, sys.maxsize]):
+        if following > covered and (found := value.match(text, begin)):
+            yield found.span()
+            covered = max(covered, found.end())
 
 
 @lru_cache(maxsize=4096)

@@ -329,6 +329,12 @@ MUTANTS = [
         ("tests/unit/streams/test_reports.py::test_no_secret_leaves", "tests/unit/streams/test_logs.py"),
     ),
     Mutant(
+        "masking-within",
+        "the look for what tells of a secret in what seems to be one",
+        (("        if following > covered and (found", "        if begin >= covered and (found"),),
+        ("tests/property/test_masking.py",),
+    ),
+    Mutant(
         "named-series",
         "the bound of how many sites and scripts have series of their own",
         (("            if len(self._own) >= self._most:\n", "            if len(self._own) < 0:\n"),),
