@@ -42,7 +42,8 @@ def _card(found: re.Match[str]) -> tuple[int, int]:
 
 
 # A value in quotes ends at its own kind of quote, as often escaped as the one it began with; one that is cut off, at the
-# end of its line: nobody's is as long as that is looked for. What is bare ends at a blank, a quote or the next parameter, without the brackets that close behind it.
+# end of its line: nobody's is as long as that is looked for. What is bare ends at a blank, a quote or the next parameter,
+# without the brackets that close behind it.
 _QUOTED: Final = r"""(?:\w+\()?[bru]?(\\*["'])(?:(?:(?!(?<!\\)\1)[\s\S]){0,10000}+(?<!\\)\1|[^\n]*)"""
 _BARE: Final = r"""[^\s"'&]+?(?=[;)\]}>,]{0,3}(?:[\s"'&]|$))"""
 _SEPARATOR: Final = r"""(?:\\*["']?\s*(?:=>|[:=>]|%3[AD])|\\*["']\s*,)\s*"""
@@ -94,7 +95,9 @@ def masked_text(text: str) -> str:
         if start > at or not shown:
             shown += text[at:start], MASK
         at = max(at, end)
-    return _ADDRESS.sub(MASK, "".join(shown) + text[at:])
+    left = "".join(shown) + text[at:]
+    # To look from each character for what stands before an address takes longer than all the rest.
+    return _ADDRESS.sub(MASK, left) if "@" in left or "%40" in left else left
 
 
 def _secrets(text: str) -> Iterator[tuple[int, int]]:
