@@ -20,10 +20,8 @@ from bridge.stack.ports import LOOPBACK, choose
 from deploy.rules import render
 
 DIVISOR = int(os.environ.get("ALERTS_DIVISOR", "30"))
-"""How much quicker the rules are here; a machine that is too slow for a scrape each second takes a smaller one."""
+"""How much quicker the rules are here; a machine that is too slow for a scrape each half a second takes a smaller one."""
 STEP_MS = 15_000 // DIVISOR
-SCRAPE_MS = 2 * STEP_MS
-"""A scrape may take as long as until the next one: half as many, so that a busy machine's process still counts as up."""
 DEPLOYED = Path(__file__).resolve().parents[2] / "deploy"
 
 
@@ -70,8 +68,8 @@ def _dump(document: Any, path: Path) -> None:
 def _configure(directory: Path, scraped: Mapping[str, Sequence[str]], alertmanager: str) -> None:
     """The deployed configuration, but for where the targets are and how often all is looked at."""
     configuration = load(DEPLOYED / "prometheus" / "prometheus.yml")
-    configuration["global"] = {"scrape_interval": f"{SCRAPE_MS}ms", "evaluation_interval": f"{STEP_MS}ms",
-                               "scrape_timeout": f"{SCRAPE_MS}ms"}  # fmt: skip
+    configuration["global"] = {"scrape_interval": f"{STEP_MS}ms", "evaluation_interval": f"{STEP_MS}ms",
+                               "scrape_timeout": f"{STEP_MS}ms"}  # fmt: skip
     configuration["alerting"]["alertmanagers"] = [{"static_configs": [{"targets": [alertmanager]}]}]
     configuration["scrape_configs"] = [
         {"job_name": job, "static_configs": [{"targets": list(targets)}]} for job, targets in scraped.items()

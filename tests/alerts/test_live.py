@@ -31,7 +31,7 @@ SHOWN_IN_TROUBLE = (
     "bridge_database_connections_failed_total",
 )
 
-pytestmark = pytest.mark.timeout(300 * 30 / DIVISOR)
+pytestmark = pytest.mark.timeout(400 * 30 / DIVISOR)
 
 
 async def silent(watched: Watching, seconds: float) -> None:

@@ -17,7 +17,6 @@ from support.wait import wait_until
 from schemas.settings import Settings
 from sinks.script_tokens import create_token
 
-pytestmark = pytest.mark.timeout(400)
 EVENTS = "/api/bridge/s1/events"
 PAD = "x" * 500
 

@@ -26,8 +26,6 @@ from support.wait import wait_until
 from schemas.replay import PlanSummary, ReplaySummary
 from sinks.registry_admin import add_script
 
-pytestmark = pytest.mark.timeout(150)
-
 
 async def test_a_plan_says_what_today_s_code_says_and_changes_nothing(stack, database_url, topic_prefix) -> None:
     """By reason, site and age; what passes by now, fails still, is persisted meanwhile, or is a copy."""

@@ -20,7 +20,6 @@ from schemas.settings import Settings
 from sinks.registry_admin import add_script
 from sinks.replays.publisher import ReplayPublisher
 
-pytestmark = pytest.mark.timeout(400)
 ITEMS = 3000
 KILLS = 5
 

@@ -17,7 +17,6 @@ from support.gateway import bearer, raw_connection
 from schemas.api_token import Role
 from schemas.settings import Settings
 
-pytestmark = pytest.mark.timeout(400)
 Document = dict[str, Any]
 
 JUNK = st.sampled_from(

@@ -5,7 +5,6 @@ import signal
 from pathlib import Path
 from typing import Any
 
-import pytest
 from support.api import api, client, made_plan, ok, refused, sent, token, when
 from support.replays import assert_balanced, dead_letters, late, replay_settings, seconds_from_cancel_to_stop
 from support.settled import fetch, working
@@ -14,7 +13,6 @@ from schemas.api_token import Role
 from schemas.settings import Settings
 from sinks.registry_admin import add_script
 
-pytestmark = pytest.mark.timeout(240)
 LATE = {"script_id": ["late"]}
 
 
