@@ -16,6 +16,7 @@ import asyncpg
 import pytest
 from support.command import bridge, words
 from support.databases import run_apart
+from support.front import front, lead_on
 from support.programs import environment as environment_of
 from support.programs import run
 from support.settled import settings_for
@@ -251,23 +252,15 @@ async def late(host: str, port: int, *, refusals: int) -> AsyncIterator[int]:
     """A port that hangs up on its first callers and leads to the server from then on."""
     refused_so_far = 0
 
-    async def pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        while data := await reader.read(65536):
-            writer.write(data)
-        writer.close()
-
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         nonlocal refused_so_far
         if refused_so_far < refusals:
             refused_so_far += 1
-            writer.close()
-            return
-        inner_reader, inner_writer = await asyncio.open_connection(host, port)
-        await asyncio.gather(pump(reader, inner_writer), pump(inner_reader, writer), return_exceptions=True)
+        else:
+            await lead_on(reader, writer, host, port)
 
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
-    async with server:
-        yield server.sockets[0].getsockname()[1]
+    async with front(serve) as own:
+        yield own
     assert refused_so_far == refusals
 
 
