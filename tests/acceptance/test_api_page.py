@@ -24,10 +24,7 @@ PAGE = "api.md"
 CAUSE = "5f0c1d8f6a2e9b47"
 EXAMPLE = Provenance("bridge.raw", 7, 5120)
 
-pytestmark = [
-    pytest.mark.timeout(180),
-    pytest.mark.skipif(shutil.which("curl") is None, reason="the page's requests are curl's"),
-]
+pytestmark = pytest.mark.skipif(shutil.which("curl") is None, reason="the page's requests are curl's")
 
 
 async def test_the_page_s_commands(stack, database_url: str, topic_prefix: str, tmp_path: Path) -> None:

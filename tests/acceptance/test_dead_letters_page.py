@@ -5,7 +5,6 @@ import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-import pytest
 from support.command import bridge
 from support.dead_letters import add_dropped, dropped
 from support.pages import commands
@@ -19,8 +18,6 @@ PAGE = "dead-letters.md"
 CAUSE = "5f0c1d8f6a2e9b47"
 EXAMPLE = Provenance("bridge.raw", 7, 5120)
 UNREGISTERED = 5
-
-pytestmark = pytest.mark.timeout(180)
 
 
 async def test_the_page_s_commands(stack, database_url: str, topic_prefix: str, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]  # the stack's own

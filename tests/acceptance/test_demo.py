@@ -22,8 +22,6 @@ from support.wait import wait_until
 from bridge.demo.mix import Mix
 from bridge.stack import Stack
 
-pytestmark = pytest.mark.timeout(240)
-
 # `make test` needs no program that a bare machine lacks: -H HEADER URL -d DATA.
 CURL = b"""curl() { python -c '
 import sys, urllib.request

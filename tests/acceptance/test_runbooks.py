@@ -76,8 +76,6 @@ ELSEWHERE = {
 }
 LANGUAGES = RUN | {"promql", "console"}
 
-pytestmark = pytest.mark.timeout(240)
-
 
 def say(line: str) -> None:
     """For the report of a test that fails; a key that a page makes is none of the report's."""

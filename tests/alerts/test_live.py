@@ -5,6 +5,7 @@ import os
 import re
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 from support.settled import prepare, settings_for
@@ -30,7 +31,7 @@ SHOWN_IN_TROUBLE = (
     "bridge_database_connections_failed_total",
 )
 
-pytestmark = pytest.mark.timeout(300 * 30 / DIVISOR)
+pytestmark = pytest.mark.timeout(400 * 30 / DIVISOR)
 
 
 async def silent(watched: Watching, seconds: float) -> None:
@@ -88,22 +89,24 @@ async def test_a_fault_is_told_by_its_alert(
         await silent(watched, 5)
 
         await fault.strike(product)
-        seen: dict[str, str] = {}
+        # As people were told of it first: a fault's alert may be over again when the test looks next.
+        seen: dict[str, dict[str, Any]] = {}
 
         async def told() -> bool:
             for alert, one in (await watched.told()).items():
-                seen[alert] = one["labels"]["priority"]
+                seen.setdefault(alert, one)
             return fault.alert in seen
 
         await wait_until(
-            told, budget_seconds=TELL_SECONDS, describe=lambda: f"{fault.alert}, told: {seen}; {product.logs()}"
+            told, budget_seconds=TELL_SECONDS, describe=lambda: f"{fault.alert}, told: {list(seen)}; {product.logs()}"
         )
         # What else the same fault sets off comes with it or shortly after.
         for _ in range(6):
             await asyncio.sleep(STEP_MS / 1000)
             await told()
-        summary = (await watched.told())[fault.alert]["annotations"]["summary"]
 
-    assert [one for one, priority in seen.items() if priority == seen[fault.alert]] == [fault.alert]
+    summary = seen[fault.alert]["annotations"]["summary"]
+    priorities = {alert: one["labels"]["priority"] for alert, one in seen.items()}
+    assert [alert for alert, priority in priorities.items() if priority == priorities[fault.alert]] == [fault.alert]
     assert re.search(r"\d", summary)
     assert "<" not in summary

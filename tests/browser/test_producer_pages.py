@@ -18,8 +18,6 @@ from support.wait import wait_until
 
 from schemas.settings import Settings
 
-pytestmark = pytest.mark.timeout(240)
-
 PAGES = CHECKOUT / "docs" / "producers"
 GATEWAY, SHOP = "http://127.0.0.1:8000", "http://127.0.0.1:8080"
 BLOCK = re.compile(r"^```(sh|python|html)\n(.*?)^```$", re.MULTILINE | re.DOTALL)

@@ -5,12 +5,9 @@ import gzip
 import itertools
 
 import aiohttp
-import pytest
 from playwright.async_api import Page, Route
 from support.shop import TAKEN, OpenShop, Shop, emptied, queue_of
 from support.wait import wait_until
-
-pytestmark = pytest.mark.timeout(240)
 
 MOST_BYTES = 4096
 TOO_MANY = 429

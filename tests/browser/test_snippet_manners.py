@@ -3,8 +3,6 @@
 import pytest
 from support.shop import OpenShop, emptied, queue_of
 
-pytestmark = pytest.mark.timeout(240)
-
 NONSENSE = """() => {
   const ring = {}; ring.ring = ring;
   bridge(); bridge('dance'); bridge('track'); bridge('track', {type: 'x'});

@@ -8,8 +8,6 @@ from playwright.async_api import Page, Route
 from support.shop import TAKEN, OpenShop, emptied
 from support.wait import wait_until
 
-pytestmark = pytest.mark.timeout(240)
-
 HOUR = 3600
 TOO_LARGE = 413
 # No pause takes its time, and what it would have taken is noted; what the page waits for otherwise is left as it is.

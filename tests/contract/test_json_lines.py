@@ -61,7 +61,7 @@ async def test_every_row_comes_back(stack, database_url: str) -> None:
     connection = await asyncpg.connect(database_url)
     loop = asyncio.get_running_loop()
 
-    @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=60, suppress_health_check=list(HealthCheck))
     @given(st.lists(rows, min_size=1, max_size=40))
     def check(given_rows: list[Row]) -> None:
         found = asyncio.run_coroutine_threadsafe(written(connection, given_rows), loop).result(30)

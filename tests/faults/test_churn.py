@@ -9,7 +9,7 @@ SEED, SECONDS, EVENTS = 3, 40.0, 12_000
 STEADY = [Sample(40, 12, 150)] * 40
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 @pytest.mark.usefixtures("quiet_client")
 async def test_nothing_grows() -> None:
     plan = plan_of(SEED, SECONDS)

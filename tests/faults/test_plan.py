@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from faults.catalogue import CATALOGUE
@@ -14,13 +14,11 @@ KINDS = [fault.kind() for fault in CATALOGUE.values() if fault.quick]
 seeds = st.integers(min_value=0, max_value=2**32)
 
 
-@settings(deadline=None)
 @given(seeds, st.floats(min_value=60, max_value=3600))
 def test_a_seed_makes_one_plan(seed: int, seconds: float) -> None:
     assert make_plan(seed, seconds, KINDS) == make_plan(seed, seconds, KINDS)
 
 
-@settings(deadline=None)
 @given(seeds, st.floats(min_value=60, max_value=3600))
 def test_faults_differ_and_end_before_the_load(seed: int, seconds: float) -> None:
     """At least six kinds a run, none before the workers are at work, and none that lasts to the end of the load."""
@@ -35,7 +33,6 @@ def test_faults_differ_and_end_before_the_load(seed: int, seconds: float) -> Non
         assert shortest - 0.01 <= act.seconds <= longest + 0.01
 
 
-@settings(deadline=None)
 @given(seeds, st.floats(min_value=60, max_value=3600))
 def test_two_faults_never_occupy_the_same_thing(seed: int, seconds: float) -> None:
     kinds = {kind.name: kind for kind in KINDS}

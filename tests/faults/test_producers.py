@@ -7,7 +7,7 @@ from faults.producers import produce
 EVENTS, SECONDS = 12_000, 150.0
 
 
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(900)
 @pytest.mark.usefixtures("quiet_client")
 async def test_no_accepted_event_is_lost() -> None:
     run = await produce(EVENTS, SECONDS, print)

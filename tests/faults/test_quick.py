@@ -22,7 +22,7 @@ FAULTS = (
 )
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 @pytest.mark.usefixtures("quiet_client")
 async def test_nothing_is_lost_and_nothing_counts_twice() -> None:
     plan = make_plan(SEED, SECONDS, [CATALOGUE[name].kind() for name in FAULTS], at_least=len(FAULTS))

@@ -17,8 +17,6 @@ from schemas.errors import EnvironmentUnfit
 from schemas.settings import Settings
 from sinks.audit import acknowledge_lost, audit, read_snapshot
 
-pytestmark = pytest.mark.timeout(120)
-
 # What is done behind the product's back, and what the audit must say of it.
 TAMPERINGS = {
     "an event row deleted": (

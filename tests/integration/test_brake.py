@@ -16,7 +16,6 @@ from schemas.settings import Settings
 from sinks.audit import audit
 from sinks.kafka_admin import log_bounds
 
-pytestmark = pytest.mark.timeout(180)
 STORM = 3000
 LIMIT = 1000
 # A worker that was deployed with a bound that no event keeps, and the same with the right one.

@@ -20,8 +20,6 @@ from support.wait import wait_until
 from bridge.client import BridgeClient, NotDelivered, Options
 from schemas.settings import Settings
 
-pytestmark = pytest.mark.timeout(240)
-
 # Says an event's id once the client has taken it, as many as it is told to, and leaves when all are delivered.
 SENDING = """
 import sys

@@ -21,7 +21,6 @@ from sinks.partitions import make_partitions
 from sinks.postgres import connection
 from sinks.privileges import needed_privileges
 
-pytestmark = pytest.mark.timeout(120)
 MONTHS_AHEAD = 2
 
 # What is changed, and what the check must say of it.

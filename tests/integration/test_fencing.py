@@ -92,7 +92,7 @@ async def test_an_owner_that_wakes_up_late_is_refused(database_url: str) -> None
 
 async def test_a_stopped_workers_lock_is_broken(database_url: str) -> None:
     """A worker stopped inside its transaction holds the offset's lock; who waits ends that session and settles."""
-    async with owner(database_url, lock_timeout=2.0) as heir:
+    async with owner(database_url) as heir:
         await heir.claim({SOURCE: 0})
         stopped = await asyncpg.connect(database_url, server_settings={"application_name": "ghostlink-bridge lane x"})
         await stopped.execute("BEGIN")
@@ -111,7 +111,7 @@ async def test_a_stopped_workers_lock_is_broken_before_the_heir_has_claimed(data
     stopped = await asyncpg.connect(database_url, server_settings={"application_name": "ghostlink-bridge lane x"})
     await stopped.execute("BEGIN")
     await stopped.execute("SELECT * FROM stream_offset FOR UPDATE")
-    async with owner(database_url, lock_timeout=2.0) as heir:
+    async with owner(database_url) as heir:
         assert await heir.claim({SOURCE: 0}) == {SOURCE: 0}
     stopped.terminate()
 
@@ -135,14 +135,15 @@ async def test_a_session_that_works_is_left_to_its_work(database_url: str) -> No
 
 async def test_an_answer_that_never_comes_is_cut_off(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """After the longest time that one operation may take, as if Postgres had said that it timed out."""
-    monkeypatch.setattr(postgres_sink, "OPERATION_SECONDS", 0.5)
     async with owner(database_url, lock_timeout=30.0) as waiting:
         await waiting.claim({SOURCE: 0})
         stranger = await asyncpg.connect(database_url, server_settings={"application_name": "psql"})
         await stranger.execute("BEGIN")
         await stranger.execute("SELECT * FROM stream_offset FOR UPDATE")
-        with pytest.raises(SinkUnavailable, match="no answer from Postgres within") as caught:
-            await waiting.commit([outcomes(0, 100)])
+        with monkeypatch.context() as patch:
+            patch.setattr(postgres_sink, "OPERATION_SECONDS", 0.5)
+            with pytest.raises(SinkUnavailable, match="no answer from Postgres within") as caught:
+                await waiting.commit([outcomes(0, 100)])
         assert caught.value.sqlstate == "57014"
         await stranger.close()
         await waiting.commit([outcomes(0, 100)])

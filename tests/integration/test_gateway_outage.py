@@ -2,8 +2,8 @@
 
 import asyncio
 import json
+import re
 import signal
-import time
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
@@ -30,14 +30,14 @@ async def own() -> AsyncIterator[tuple[Servers, Settings, str]]:
 
 
 class Sender:
-    """Posts batches without a pause; notes what was accepted, and how long every refusal took."""
+    """Posts batches without a pause; notes what was accepted, and every refusal's status."""
 
     def __init__(self, url: str, key: str, name: str) -> None:
         self.url = url
         self.key = key
         self.name = name
         self.accepted: set[str] = set()
-        self.refusals: list[tuple[int, float]] = []
+        self.refusals: list[int] = []
         self.stopping = False
 
     async def run(self) -> None:
@@ -47,12 +47,11 @@ class Sender:
                 ids = [f"{self.name}-{number}-{index}" for index in range(20)]
                 number += 1
                 content = json.dumps([{"event_id": one, "pad": PAD} for one in ids]).encode()
-                began = time.monotonic()
                 answer = await client.post(EVENTS, content=content, headers=bearer(self.key))
                 if answer.status_code == 202:
                     self.accepted.update(ids)
                 else:
-                    self.refusals.append((answer.status_code, time.monotonic() - began))
+                    self.refusals.append(answer.status_code)
                     assert "retry-after" in answer.headers, answer.text
                     await asyncio.sleep(0.02)
 
@@ -78,8 +77,9 @@ async def test_no_accepted_event_is_lost_when_kafka_is_killed(
             for one in senders:
                 one.stopping = True
             await asyncio.gather(*tasks)
-        assert {status for status, _ in _refusals(senders)} == {503}
-        assert max(seconds for _, seconds in _refusals(senders)) < 2.5
+        assert set(_refusals(senders)) == {503}
+        # By the gateway's own clock: the senders share theirs with the start of a broker.
+        assert await _answered(running.url, "2.5") == await _answered(running.url, "+Inf") > len(_refusals(senders))
         assert running.memory_mb(most=True) < 300
         assert running.stop() == 0
     written = {json.loads(record.value)["event_id"] for record in await raw_records(settings)}
@@ -91,7 +91,7 @@ async def test_no_accepted_event_is_lost_when_kafka_is_killed(
 async def _more(senders: list[Sender], count: Callable[[list[Sender]], int], by: int, what: str) -> None:
     """Waits until the count has grown by so much."""
     before = count(senders)
-    await wait_until(lambda: count(senders) > before + by, budget_seconds=40, describe=what)
+    await wait_until(lambda: count(senders) > before + by, budget_seconds=60, describe=what)
 
 
 def _refused(senders: list[Sender]) -> int:
@@ -102,13 +102,23 @@ def _total(senders: list[Sender]) -> int:
     return sum(len(one.accepted) for one in senders)
 
 
-def _refusals(senders: list[Sender]) -> list[tuple[int, float]]:
+def _refusals(senders: list[Sender]) -> list[int]:
     return [refusal for one in senders for refusal in one.refusals]
+
+
+async def _answered(url: str, seconds: str) -> float:
+    """How many batches were accepted or refused within so many seconds."""
+    async with httpx.AsyncClient() as client:
+        figures = (await client.get(f"{url}/metrics", timeout=30)).text
+    bucket = rf'bridge_gateway_request_seconds_bucket\{{le="{re.escape(seconds)}",route="events"\}} (\S+)'
+    found = re.search(bucket, figures)
+    assert found, figures
+    return float(found[1])
 
 
 async def _ready(url: str) -> tuple[int, dict[str, object]]:
     async with httpx.AsyncClient() as client:
-        answer = await client.get(f"{url}/ready", timeout=5)
+        answer = await client.get(f"{url}/ready", timeout=30)
         return answer.status_code, answer.json()
 
 
@@ -126,7 +136,7 @@ async def test_the_registry_away_degrades_only(own: tuple[Servers, Settings, str
             status, told = await _ready(running.url)
             return (status, told["status"], told["state"]) == (200, "ready", "degraded")
 
-        await wait_until(degraded, budget_seconds=20, describe="degraded")
+        await wait_until(degraded, budget_seconds=60, describe="degraded")
         async with httpx.AsyncClient(base_url=running.url) as client:
             assert (await client.post(EVENTS, content=b"{}", headers=bearer(key))).status_code == 202
         assert running.stop() == 0
@@ -142,7 +152,7 @@ async def test_sigterm_answers_what_was_begun(
     with gateway(settings, tmp_path / "log", **unlimited) as running:
         senders = [Sender(running.url, key, f"d{number}") for number in range(6)]
         tasks = [asyncio.create_task(one.run()) for one in senders]
-        await wait_until(lambda: _total(senders) > 300, budget_seconds=30, describe="events accepted")
+        await wait_until(lambda: _total(senders) > 300, budget_seconds=60, describe="events accepted")
         assert await asyncio.to_thread(running.stop) == 0
         ended = await asyncio.gather(*tasks, return_exceptions=True)
     # Whoever comes after the end finds nobody; nobody was cut off in the middle of an answer.

@@ -89,7 +89,6 @@ def numbers(text: str) -> Any:
     return json.loads(text, parse_float=Decimal, parse_int=Decimal)
 
 
-@pytest.mark.timeout(240)
 async def test_a_verdict_is_what_comes_of_it(client: httpx.AsyncClient, settings: Settings) -> None:
     """Valid ones become the very row that was shown, invalid ones fail by the very class."""
     events = odd_events()

@@ -19,8 +19,6 @@ from sinks import metrics
 from sinks.audit import audit
 from sinks.kafka_admin import kafka_admin
 
-pytestmark = pytest.mark.timeout(120)
-
 FIRST, SECOND = 40, 12
 Change = Callable[[Settings], Awaitable[str]]
 

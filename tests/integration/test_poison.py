@@ -5,7 +5,6 @@ import json
 import subprocess
 
 import asyncpg
-import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from support.command import bridge, words
 from support.programs import environment
@@ -20,7 +19,6 @@ from schemas.settings import Settings
 from sinks import metrics
 from sinks.audit import audit
 
-pytestmark = pytest.mark.timeout(120)
 LARGE = b" " * (3 * 1024 * 1024)
 
 

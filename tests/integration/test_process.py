@@ -21,7 +21,6 @@ from sinks.audit import audit
 from sinks.registry_admin import add_script
 from sinks.runs import run_lock
 
-pytestmark = pytest.mark.timeout(120)
 COUNTS = ("processed_total", "normalized_total", "retried_total", "dropped_total", "dropped_by_reason", "gate")
 
 

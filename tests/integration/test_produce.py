@@ -56,7 +56,7 @@ async def read_raw(settings: Settings, count: int) -> list[ConsumerRecord]:
         return len(records) >= count
 
     try:
-        await wait_until(more, budget_seconds=20, describe=lambda: f"{count} records, have {len(records)}")
+        await wait_until(more, budget_seconds=60, describe=lambda: f"{count} records, have {len(records)}")
     finally:
         await consumer.stop()
     return records
@@ -138,7 +138,7 @@ def test_bad_input_and_a_missing_service_are_one_line(
     assert done.returncode == 3
     assert line.startswith("error: ")
     assert says in line
-    assert time.monotonic() - started < 20
+    assert time.monotonic() - started < 50
 
 
 async def test_ctrl_c_says_what_was_acknowledged(settings: Settings, given: dict[str, str]) -> None:
@@ -150,7 +150,7 @@ async def test_ctrl_c_says_what_was_acknowledged(settings: Settings, given: dict
         assert len(await read_raw(settings, 1)) == 1
         process.send_signal(signal.SIGINT)
         # Not communicate(): that closes the input, which would be an end of its own.
-        assert process.wait(20) == 130
+        assert process.wait(60) == 130
         assert process.stderr is not None
         assert b"1 of 1 lines read were acknowledged" in process.stderr.read()
 

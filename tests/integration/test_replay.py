@@ -4,19 +4,27 @@ import asyncio
 import json
 import os
 import signal
-import time
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from support.command import start
-from support.replays import LATE, assert_balanced, dead_letters, dlq, late, plan, replay_settings, status, until
+from support.replays import (
+    LATE,
+    assert_balanced,
+    dead_letters,
+    dlq,
+    late,
+    plan,
+    replay_settings,
+    seconds_from_cancel_to_stop,
+    status,
+    until,
+)
 from support.settled import environment_of, event, fetch, produce, working
 from support.wait import wait_until
 
 from schemas.replay import PlanSummary, ReplaySummary
 from sinks.registry_admin import add_script
-
-pytestmark = pytest.mark.timeout(150)
 
 
 async def test_a_plan_says_what_today_s_code_says_and_changes_nothing(stack, database_url, topic_prefix) -> None:
@@ -157,10 +165,9 @@ async def test_a_cancel_is_seen_within_five_seconds(stack, database_url, topic_p
                 "dlq", "cancel", plan_id, "--reason", "not now", settings=environment_of(settings), quiet=True
             )
             await until(settings, "SELECT state = 'cancelled' FROM replay")
-            seen = time.monotonic()
-            await wait_until(lambda: running.poll() is not None, budget_seconds=5, describe="the replay stopped")
-            assert time.monotonic() - seen < 5
+            await wait_until(lambda: running.poll() is not None, budget_seconds=30, describe="the replay stopped")
             assert (running.returncode, await asyncio.to_thread(cancelling.wait, 30)) == (1, 0)
+            assert await seconds_from_cancel_to_stop(settings) < 5
             await until(settings, "SELECT bool_and(outcome IN ('open', 'persisted')) FROM replay_outcome")
     finally:
         running.kill()

@@ -4,7 +4,6 @@ import asyncio
 import json
 
 import asyncpg
-import pytest
 from support.command import bridge
 from support.replays import assert_balanced, dead_letters, dlq, late, plan, replay_settings, status, until
 from support.settled import environment_of, fetch, produce, working
@@ -12,8 +11,6 @@ from support.settled import environment_of, fetch, produce, working
 from schemas.replay import ReplaySummary
 from sinks.registry_admin import add_script
 from sinks.replays.items import claim, read_items
-
-pytestmark = pytest.mark.timeout(180)
 
 
 async def test_a_plan_holds_what_it_held(stack, database_url, topic_prefix) -> None:  # type: ignore[no-untyped-def]  # the stack's own

@@ -1,13 +1,11 @@
 """Plans of replays are removed long after anybody touched them, with their items; none that still holds an event."""
 
-import pytest
 from support.replays import dead_letters, late, plan, replay_settings, until
 from support.settled import fetch, working
 
 from schemas.settings import Settings
 from sinks.replays.plans import prune
 
-pytestmark = pytest.mark.timeout(120)
 KEEP_SECONDS = 90 * 86400.0
 
 

@@ -11,8 +11,6 @@ from sinks.kafka import make_producer
 from sinks.kafka_admin import partitions_of
 from sinks.registry_admin import add_script
 
-pytestmark = pytest.mark.timeout(120)
-
 
 async def test_springs_dead_letters_and_our_own(stack, database_url, topic_prefix) -> None:
     """Spring's are sent once, without its headers; what the ledger knows is left; the same again finds nothing new."""

@@ -18,7 +18,7 @@ from sinks.audit import audit
 from sinks.kafka import make_producer
 from sinks.registry_admin import add_script
 
-pytestmark = pytest.mark.timeout(400)
+pytestmark = pytest.mark.timeout(900)
 
 MEBIBYTE = 1024 * 1024
 PARTITIONS = 200
@@ -96,7 +96,7 @@ async def test_large_events_on_many_partitions(stack, database_url, topic_prefix
         return done[0][0] == 11 * PARTITIONS
 
     async with worker(settings, BRIDGE_LANES="4") as measured:
-        await wait_until(settled, budget_seconds=240, describe="everything settled")
+        await wait_until(settled, budget_seconds=400, describe="everything settled")
 
     report = await audit(settings)
     assert report.balanced, report.problems
@@ -107,7 +107,7 @@ async def test_large_events_on_many_partitions(stack, database_url, topic_prefix
 async def test_a_hundred_thousand_on_the_retry_topics(stack, database_url, topic_prefix) -> None:
     """All wait for a script that is registered late; then all heal, and the copies never were in memory together."""
     settings = settings_for(
-        stack.kafka, database_url, topic_prefix, topic_partitions=4, retry_delays=("30s",), max_retries=3, lanes=2
+        stack.kafka, database_url, topic_prefix, topic_partitions=4, retry_delays=("30s",), max_retries=20, lanes=2
     )
     await prepare(settings)
     sound = json.loads(event(0, script_id=LATE_SCRIPT, site_id=1, properties={"filler": "x" * 300}))
@@ -119,10 +119,10 @@ async def test_a_hundred_thousand_on_the_retry_topics(stack, database_url, topic
     async def all_healed() -> bool:
         return await count(settings, "normalized AND dropped_reason IS NULL") == RETRIES
 
-    async with worker(settings, BRIDGE_LANES="2", BRIDGE_MAX_RETRIES="3") as measured:
-        await wait_until(all_wait, budget_seconds=120, describe="the whole backlog in the ledger")
+    async with worker(settings, BRIDGE_LANES="2", BRIDGE_MAX_RETRIES="20") as measured:
+        await wait_until(all_wait, budget_seconds=300, describe="the whole backlog in the ledger")
         await add_script(settings.dsn, LATE_SCRIPT, 1)
-        await wait_until(all_healed, budget_seconds=200, describe="the whole backlog healed")
+        await wait_until(all_healed, budget_seconds=400, describe="the whole backlog healed")
 
     report = await audit(settings)
     assert report.balanced, report.problems

@@ -16,8 +16,6 @@ from sinks.audit import audit
 from sinks.kafka import make_producer
 from sinks.registry_admin import add_script
 
-pytestmark = pytest.mark.timeout(180)
-
 OTHER_LATE_SCRIPT = "late-too"
 BEFORE = [
     *(event(number) for number in range(30)),

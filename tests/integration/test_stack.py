@@ -25,8 +25,6 @@ from bridge.stack.ports import LOOPBACK
 from bridge.stack.process import Identity
 from schemas.errors import EnvironmentUnfit, InvalidInput
 
-pytestmark = pytest.mark.timeout(180)
-
 NOBODY = 65534
 DEATH_SECONDS = 30
 PRINT_ERROR = """

@@ -18,8 +18,6 @@ from sinks.registry_admin import add_script
 from sinks.topics_admin import apply_topics
 from streams.sweeper import sweep
 
-pytestmark = pytest.mark.timeout(120)
-
 WAITING = 20
 Lose = Callable[[Settings], Awaitable[Settings]]
 

@@ -24,7 +24,6 @@ from schemas.settings import Settings
 from sinks.topics_admin import check_topics
 from streams.start import ready
 
-pytestmark = pytest.mark.timeout(170)
 USER, PASSWORD = "bridge", secrets.token_hex(8)
 GIVEN = {"env", "secret_key"} | {name for name in Settings.model_fields if name.startswith("kafka_s")}
 

@@ -18,7 +18,6 @@ from support.wait import wait_until
 
 from schemas.settings import Settings
 
-pytestmark = pytest.mark.timeout(120)
 TIERS = ("60s", "120s")
 
 

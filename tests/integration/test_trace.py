@@ -24,8 +24,6 @@ from schemas.settings import Settings
 from streams import traces
 from streams.spans import SettlementSpans
 
-pytestmark = pytest.mark.timeout(150)
-
 
 @pytest.fixture
 def spans(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[InMemorySpanExporter]:

@@ -142,11 +142,11 @@ async def test_a_worker_judges_and_publishes(stack, database_url, topic_prefix) 
     worker = start("worker", settings=environment, quiet=True)
     try:
         told = "SELECT count(*) = 2 FROM gate_state WHERE published AND NOT passed"
-        await wait_until(lambda: conn.fetchval(told), budget_seconds=40, describe="both changes published")
+        await wait_until(lambda: conn.fetchval(told), budget_seconds=60, describe="both changes published")
         async with AIOKafkaConsumer(
             settings.topics.gate, **settings.kafka_client(), auto_offset_reset="earliest"
         ) as consumer:
-            records = [await asyncio.wait_for(consumer.getone(), 10) for _ in range(2)]
+            records = [await asyncio.wait_for(consumer.getone(), 60) for _ in range(2)]
     finally:
         worker.terminate()
         await asyncio.to_thread(worker.wait, 30)

@@ -10,6 +10,7 @@ import pytest
 from aiohttp import web
 from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
+from sinks import webhook
 from sinks.webhook import call_webhook
 
 SECRET = f"whsec_{base64.b64encode(secrets.token_bytes(32)).decode()}"
@@ -78,12 +79,13 @@ async def test_it_is_tried_again_under_the_same_id() -> None:
         Webhook(SECRET).verify(body, headers)
 
 
-async def test_a_server_that_hangs_costs_the_budget_and_no_more() -> None:
+async def test_a_server_that_hangs_costs_the_budget_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
     """It is given up, without an error."""
+    monkeypatch.setattr(webhook, "TRY_SECONDS", 60.0)
     async with listening(lambda _: None) as (url, _):
         started = time.monotonic()
         assert not await call_webhook(url, SECRET, "x", {}, message_id="1", budget_seconds=0.3)
-        assert time.monotonic() - started < 2
+        assert time.monotonic() - started < 30
 
 
 @pytest.mark.parametrize("url", ["http://127.0.0.1:1/", "not a url", "ftp://x/"])

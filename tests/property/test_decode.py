@@ -220,7 +220,7 @@ def mutated(draw: st.DrawFn) -> bytes:
 HEAD = b'{"event_id":"e","site_id":1,"script_id":"s","event_type":"x","occurred_at":1700000000000'
 
 
-@settings(max_examples=1500, deadline=None, derandomize=True)
+@settings(max_examples=1500)
 @given(documents())
 @example(HEAD + b',"value":"\xff"}')
 @example(HEAD + b',"value":"12\\u0030"}')
@@ -236,14 +236,14 @@ def test_near_valid_documents(value: bytes) -> None:
     assert_equal_word(value)
 
 
-@settings(max_examples=1500, deadline=None, derandomize=True)
+@settings(max_examples=1500)
 @given(mutated())
 def test_mutated_bytes(value: bytes) -> None:
     """The same where the JSON itself may be broken."""
     assert_equal_word(value)
 
 
-@settings(max_examples=300, deadline=None, derandomize=True)
+@settings(max_examples=300)
 @given(st.binary(max_size=200) | values.map(lambda made: json.dumps(made).encode()))
 def test_any_bytes(value: bytes) -> None:
     """The same of what is no event at all."""

@@ -26,14 +26,14 @@ uuids = st.builds(
 )
 
 
-@settings(max_examples=200, deadline=None, derandomize=True)
+@settings(max_examples=200)
 @given(pairs)
 def test_stored_headers_are_read_back(headers: list[tuple[str, bytes | None]]) -> None:
     """Order, repeated names, nulls and bytes that are no text."""
     assert decode_headers(encode_headers(headers)) == headers
 
 
-@settings(max_examples=200, deadline=None, derandomize=True)
+@settings(max_examples=200)
 @given(topics, st.integers(0, 2**31 - 1), st.integers(0, 2**63 - 1))
 def test_a_provenance_is_read_back(topic: str, partition: int, offset: int) -> None:
     """Its text names the raw event."""
@@ -41,7 +41,7 @@ def test_a_provenance_is_read_back(topic: str, partition: int, offset: int) -> N
     assert Provenance.parse(str(made)) == made
 
 
-@settings(max_examples=200, deadline=None, derandomize=True)
+@settings(max_examples=200)
 @given(pairs)
 def test_a_retried_record_keeps_its_own_headers(headers: list[tuple[str, bytes | None]]) -> None:
     """After any number of retries the producer's headers, also forged ones, are what stood before the stream's block."""
@@ -58,7 +58,7 @@ def test_a_retried_record_keeps_its_own_headers(headers: list[tuple[str, bytes |
         failure.record, failure.attempt = retried, attempt
 
 
-@settings(max_examples=200, deadline=None, derandomize=True)
+@settings(max_examples=200)
 @given(st.text(), st.integers(0, 60))
 def test_bounded_text_can_be_stored(text: str, limit: int) -> None:
     """No NUL, no lone surrogate, within the bound, and a sound short text stays as it is."""
@@ -73,7 +73,7 @@ def test_bounded_text_can_be_stored(text: str, limit: int) -> None:
         assert bounded == text
 
 
-@settings(max_examples=200, deadline=None, derandomize=True)
+@settings(max_examples=200)
 @given(pairs, st.binary(max_size=25))
 def test_headers_that_are_no_text_are_absent(headers: list[tuple[str, bytes | None]], value: bytes) -> None:
     """The last of equal names wins, and nothing that a header holds raises."""
@@ -83,7 +83,7 @@ def test_headers_that_are_no_text_are_absent(headers: list[tuple[str, bytes | No
     assert number is None or 0 <= number < 10**19
 
 
-@settings(max_examples=300, deadline=None, derandomize=True)
+@settings(max_examples=300)
 @given(identities, identities | uuids.map(lambda text: (1, text)))
 def test_keys_tell_events_apart(one: tuple[int, str], other: tuple[int, str]) -> None:
     """16 bytes each; equal exactly for the same site and id."""
@@ -91,14 +91,14 @@ def test_keys_tell_events_apart(one: tuple[int, str], other: tuple[int, str]) ->
     assert (event_key(*one) == event_key(*other)) == (one == other)
 
 
-@settings(max_examples=200, deadline=None, derandomize=True)
+@settings(max_examples=200)
 @given(uuids, st.text(" 0123456789abcdef-", min_size=36, max_size=36).map(lambda text: text[:14] + "7" + text[15:]))
 def test_odd_ids_of_a_uuids_length_have_whole_keys(sound: str, odd: str) -> None:
     """Spaces among the time's digits must not shorten the key."""
     assert len(event_key(1, odd)) == len(event_key(1, sound)) == 16
 
 
-@settings(max_examples=200, deadline=None, derandomize=True)
+@settings(max_examples=200)
 @given(uuids, uuids, st.integers(1, 100), st.integers(1, 100))
 def test_keys_of_uuid7_are_in_the_order_of_time(one: str, other: str, site: int, site_of_other: int) -> None:
     """Whatever the site: the key table's index grows at its right edge."""

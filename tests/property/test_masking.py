@@ -66,6 +66,7 @@ def telling(draw: Any) -> tuple[str, str]:
             ]
         )
     )  # fmt: skip
+    assume(secret not in form.format(""))
     return secret, form.format(secret)
 
 
@@ -146,6 +147,7 @@ def test_no_secret_comes_through_json_in_strings(secret: str, before: str, times
 @given(NAMES, WORD, st.sampled_from([str, str.encode]))
 def test_no_secret_comes_through_headers(name: str, secret: str, form: Any) -> None:
     """Pairs, as ASGI and Kafka have them, a map of bytes, and either as it prints."""
+    assume(secret not in name)
     pair = (form(name), form(secret))
     for headers in ([pair], (pair, pair), {pair[0]: pair[1]}, [list(pair)]):
         assert secret not in str(masked({"headers": headers}))

@@ -97,7 +97,7 @@ def assert_writable(outcomes: Outcomes) -> None:
                 assert not isinstance(column, str) or ("\x00" not in column and column.encode())
 
 
-@settings(max_examples=600, deadline=None, derandomize=True)
+@settings(max_examples=600)
 @given(topic=st.sampled_from([RAW, RETRY_1]), contents=st.lists(records, min_size=1, max_size=6))
 def test_each_record_has_exactly_one_outcome(topic: str, contents: list[tuple[object, ...]]) -> None:
     """On raw and retry topics alike: a candidate, a failure or stale, never an exception; and it can be settled."""

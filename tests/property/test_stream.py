@@ -78,7 +78,7 @@ async def _follow(stream: Stream, plan: list[tuple[Any, ...]]) -> None:
     await stack.aclose()
 
 
-@settings(max_examples=120, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=120, suppress_health_check=[HealthCheck.too_slow])
 @given(plan=st.lists(steps, max_size=25), max_records=st.sampled_from([1, 3, 100]))
 def test_each_event_takes_effect_once(plan: list[tuple[Any, ...]], max_records: int) -> None:
     """Against a dict: rows are the distinct sound keys, windows the outcomes, and each offset ends exactly once."""

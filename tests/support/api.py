@@ -39,7 +39,7 @@ async def client(found: Api, text: str) -> AsyncIterator[httpx.AsyncClient]:
         async def known() -> bool:
             return (await made.get("/v1/me")).status_code == 200
 
-        await wait_until(known, budget_seconds=10, describe="the service to know the token")
+        await wait_until(known, budget_seconds=_WAIT_SECONDS, describe="the service to know the token")
         yield made
 
 
@@ -84,4 +84,4 @@ async def sent(one: httpx.AsyncClient, plan_id: str, items: int) -> None:
     async def gone() -> bool:
         return bool(ok(await one.get(f"/v1/plans/{plan_id}"))["published"] >= items)
 
-    await wait_until(gone, budget_seconds=30, describe="a first part sent")
+    await wait_until(gone, budget_seconds=_WAIT_SECONDS, describe="a first part sent")

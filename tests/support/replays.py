@@ -75,6 +75,17 @@ async def assert_balanced(settings: Settings) -> None:
     assert report.totals.unread == 0
 
 
+async def seconds_from_cancel_to_stop(settings: Settings) -> float:
+    """How long the one replay went on once somebody had begun to cancel it, by what both runs noted."""
+    (found,) = await fetch(
+        settings,
+        "SELECT extract(epoch FROM replay.ended_at - cancel.started_at)::float8 AS seconds"
+        " FROM script_run AS replay, script_run AS cancel"
+        " WHERE replay.script = 'dlq-replay' AND cancel.script = 'dlq-cancel'",
+    )
+    return float(found["seconds"])
+
+
 def one_number(text: str, pattern: str) -> int:
     """The number that stands in the text where the pattern has its group."""
     found = re.search(pattern, text)

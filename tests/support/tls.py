@@ -13,6 +13,7 @@ import pytest
 
 from bridge.stack import kafka
 from bridge.stack.ports import LOOPBACK, choose
+from support.front import front, lead_on
 
 _PLAIN = "listener.security.protocol.map=CLIENT:PLAINTEXT,CONTROLLER:PLAINTEXT\n"
 _SECURED = """\
@@ -135,27 +136,11 @@ async def secured_postgres(host: str, port: int, made: Certificates) -> AsyncIte
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.load_cert_chain(made.certificate, made.key)
 
-    async def pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            while data := await reader.read(65536):
-                writer.write(data)
-                await writer.drain()
-        finally:
-            writer.close()
-
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        if (await reader.readexactly(8))[4:] != _SSL_REQUEST:
-            writer.close()
-            return
-        writer.write(b"S")
-        try:
+        if (await reader.readexactly(8))[4:] == _SSL_REQUEST:
+            writer.write(b"S")
             await writer.start_tls(context)
-        except (OSError, ssl.SSLError):
-            writer.close()
-            return
-        inner_reader, inner_writer = await asyncio.open_connection(host, port)
-        await asyncio.gather(pump(reader, inner_writer), pump(inner_reader, writer), return_exceptions=True)
+            await lead_on(reader, writer, host, port)
 
-    server = await asyncio.start_server(serve, LOOPBACK, 0)
-    async with server:
-        yield server.sockets[0].getsockname()[1]
+    async with front(serve) as own:
+        yield own

@@ -69,6 +69,8 @@ def test_names_and_defaults(workflow: dict[str, Any]) -> None:
     assert keeping["with"]["path"] == "bridge-worker-summary.json"
 
 
+# They install from a package index.
+@pytest.mark.timeout(900)
 async def test_its_steps_run(workflow, stack, database_url, topic_prefix, tmp_path) -> None:
     """In a copy of the checkout, as a shell would run them; the gate fails the job, the summary is there all the same."""
     settings = settings_for(stack.kafka, database_url, topic_prefix)

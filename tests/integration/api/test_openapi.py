@@ -17,7 +17,6 @@ from support.gateway import bearer
 from schemas.api_token import Role
 from schemas.settings import Settings
 
-pytestmark = pytest.mark.timeout(400)
 Document = dict[str, Any]
 
 JUNK = st.sampled_from(
@@ -108,7 +107,7 @@ async def test_every_answer_is_documented(asking: tuple[httpx.Client, Document, 
         if path != "/metrics"
     ]
 
-    @settings(max_examples=250, deadline=None, suppress_health_check=list(HealthCheck), database=None)
+    @settings(max_examples=250, suppress_health_check=list(HealthCheck))
     @given(st.data())
     def asked(data: st.DataObject) -> None:
         path, method, operation = data.draw(st.sampled_from(operations))

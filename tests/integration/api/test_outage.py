@@ -17,8 +17,6 @@ from schemas.settings import Settings
 from sinks.migrate import migrate
 from sinks.registry_admin import add_script
 
-pytestmark = pytest.mark.timeout(240)
-
 
 @pytest.fixture
 async def own() -> AsyncIterator[tuple[Servers, Settings]]:
@@ -54,7 +52,7 @@ async def test_postgres_is_killed_under_a_replay(own: tuple[Servers, Settings], 
             async def noticed() -> bool:
                 return (await one.get("/ready")).status_code == 503
 
-            await wait_until(noticed, budget_seconds=10, describe="not ready")
+            await wait_until(noticed, budget_seconds=60, describe="not ready")
             await servers.start_postgres()
 
             async def back() -> bool:

@@ -2,20 +2,17 @@
 
 import asyncio
 import signal
-import time
 from pathlib import Path
 from typing import Any
 
-import pytest
 from support.api import api, client, made_plan, ok, refused, sent, token, when
-from support.replays import assert_balanced, dead_letters, late, replay_settings
+from support.replays import assert_balanced, dead_letters, late, replay_settings, seconds_from_cancel_to_stop
 from support.settled import fetch, working
 
 from schemas.api_token import Role
 from schemas.settings import Settings
 from sinks.registry_admin import add_script
 
-pytestmark = pytest.mark.timeout(240)
 LATE = {"script_id": ["late"]}
 
 
@@ -70,7 +67,7 @@ async def test_killed_service_goes_on_where_it_was(stack, database_url, topic_pr
         with api(settings, tmp_path / "log") as found:
             async with client(found, text) as one:
                 plan_id = await made_plan(one, filter=LATE)
-                ok(await one.post(f"/v1/plans/{plan_id}/replay", json={"rate_per_second": 200}), 202)
+                ok(await one.post(f"/v1/plans/{plan_id}/replay", json={"rate_per_second": 100}), 202)
                 await sent(one, plan_id, 50)
                 found.stop(signal.SIGKILL)
         with api(settings, tmp_path / "log") as found:
@@ -121,13 +118,12 @@ async def test_cancel_is_seen_within_five_seconds(stack, database_url, topic_pre
         async with client(found, text) as one, working(settings):
             plan_id = await made_plan(one, filter=LATE)
             ok(await one.post(f"/v1/plans/{plan_id}/replay", json={"rate_per_second": 10}), 202)
-            began = time.monotonic()
             summary = ok(await one.post(f"/v1/plans/{plan_id}/cancel", json={"reason": "the wrong ones"}))
-            assert time.monotonic() - began < 5
             assert (summary["state"], summary["reason"]) == ("cancelled", "the wrong ones")
             seen = await when(one, plan_id, running=False)
             assert (seen["state"], seen["ended_because"], seen["resumable"]) == ("cancelled", "the wrong ones", False)
             assert seen["ended_by"].startswith("token:alice@")
+            assert await seconds_from_cancel_to_stop(settings) < 5
             assert seen["outcomes"]["open"] > 150
             refused(await one.post(f"/v1/plans/{plan_id}/replay", json={}), 409, "plan_cancelled")
     assert ("dlq-cancel", "token:alice", 0) in await runs(settings)

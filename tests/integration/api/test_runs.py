@@ -30,7 +30,6 @@ from schemas.settings import Settings
 from streams.correction import Correction
 
 ALICE = Caller("alice", "k", Role.OPERATOR, None, None)
-pytestmark = pytest.mark.timeout(120)
 
 
 def failing(error: BaseException) -> Job[ReplaySummary]:
@@ -74,7 +73,7 @@ async def test_what_goes_wrong_behind_a_request_is_on_record(
     for _ in range(2):
         run_id = await runs.begin_replay(failing(error), ALICE, "a plan")
         assert await record(two_orgs, run_id) == (code, "token:alice", [{"target": "run", "reason": said}])
-        await wait_until(lambda: runs.replays == 0, budget_seconds=10, describe="a free place")
+        await wait_until(lambda: runs.replays == 0, budget_seconds=60, describe="a free place")
     with pytest.raises(Problem) as caught:
         await runs.finish(failing(error), ALICE, "a plan")
     assert caught.value.code is (Code.INVALID_REQUEST if code == 3 else Code.RUN_FAILED)
@@ -210,9 +209,9 @@ async def test_signals_stay_the_service_s(two_orgs: Settings) -> None:
         runs = Runs(two_orgs, 1, 1)
         await runs.begin_replay(hanging(), ALICE, "one")
         os.kill(os.getpid(), signal.SIGTERM)
-        await wait_until(lambda: told, budget_seconds=5, describe="the service's own handler")
+        await wait_until(lambda: told, budget_seconds=60, describe="the service's own handler")
         await runs.ended()
         os.kill(os.getpid(), signal.SIGTERM)
-        await wait_until(lambda: len(told) == 2, budget_seconds=5, describe="the handler after the run")
+        await wait_until(lambda: len(told) == 2, budget_seconds=60, describe="the handler after the run")
     finally:
         loop.remove_signal_handler(signal.SIGTERM)

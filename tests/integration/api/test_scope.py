@@ -17,7 +17,6 @@ from sinks.registry_admin import add_script
 FOREIGN = "bridge.raw:0:12"
 OWN = "bridge.raw:0:2"
 NOBODYS = "bridge.raw:0:15"
-pytestmark = pytest.mark.timeout(180)
 
 
 async def places(one: httpx.AsyncClient, **query: object) -> set[int]:

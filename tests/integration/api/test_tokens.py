@@ -18,7 +18,6 @@ from sinks.api_tokens import create_api_token
 from sinks.registry_admin import add_script
 from sinks.script_tokens import create_token
 
-pytestmark = pytest.mark.timeout(240)
 PLAN = "/v1/plans/00000000-0000-4000-8000-000000000000"
 CHANGES = {
     "/v1/dead-letters/discard": {"filter": {"site_id": [1]}, "reason": "x"},
@@ -51,13 +50,13 @@ async def test_from_its_making_to_its_end(running: Api, two_orgs: Settings) -> N
         async def known() -> bool:
             return (await one.get("/v1/me")).status_code == 401
 
-        await wait_until(known, budget_seconds=5, describe="the revocation")
+        await wait_until(known, budget_seconds=60, describe="the revocation")
         refused(await one.get("/v1/me"), 401, "token_revoked")
 
     async def noted() -> bool:
         return "never" not in (await cli(two_orgs, "list"))[0]
 
-    await wait_until(noted, budget_seconds=20, describe="when it was used last")
+    await wait_until(noted, budget_seconds=60, describe="when it was used last")
     assert "revoked" in (await cli(two_orgs, "list"))[0]
     assert "(was revoked already)" in (await cli(two_orgs, "revoke", "alice"))[0]
 
@@ -155,7 +154,7 @@ async def test_rates_are_limited(two_orgs: Settings, tmp_path: Path) -> None:
                 async def calm(headers: dict[str, str] = headers, code: int = code) -> bool:
                     return (await one.get("/v1/me", headers=headers)).status_code == code
 
-                await wait_until(calm, budget_seconds=10, describe="room")
+                await wait_until(calm, budget_seconds=60, describe="room")
                 answers = [await one.get("/v1/me", headers=headers) for _ in range(20)]
                 late = next(answer for answer in answers if answer.status_code == 429)
                 refused(late, 429, "rate_limited")

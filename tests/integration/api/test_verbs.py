@@ -5,15 +5,12 @@ import json
 from typing import Any
 
 import httpx
-import pytest
 from support.api import Api, client, made_plan, ok, refused, token
 from support.command import bridge
 from support.settled import environment_of, fetch
 
 from schemas.api_token import Role
 from schemas.settings import Settings
-
-pytestmark = pytest.mark.timeout(180)
 
 
 async def cli(settings: Settings, *words: str) -> Any:

@@ -17,7 +17,6 @@ from support.settled import environment_of, fetch, settings_for, settle_everythi
 
 from schemas.settings import Settings
 
-pytestmark = pytest.mark.timeout(180)
 RETRIES = timedelta(milliseconds=400)  # the delays of `settings_for`
 Dlq = Callable[..., CompletedProcess[bytes]]
 

@@ -101,7 +101,7 @@ def test_the_rows_are_all_there(ledger: tuple[asyncio.Runner, asyncpg.Connection
     assert {(line.site_id, line.org_id) for line in lines} == {(site, ORGS.get(site or 0)) for site in SITES}
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @example({"disposition": (Disposition.OPEN,), "dropped_reason": (DroppedReason.DUPLICATE_EVENT_ID,)})
 @example({"disposition": None})
 @example({"disposition": None, "org_ids": ()})

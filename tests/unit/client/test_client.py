@@ -42,11 +42,14 @@ def names(directory: Path) -> list[str]:
 
 async def test_batches_go_by_size_and_by_time(gateway: ScriptedGateway) -> None:
     """A full batch goes at once, a part of one after the linger; the script's id stands in the address, quoted."""
-    async with client(gateway, batch_events=10, linger=0.2, concurrency=1) as sending:
+    posted_at: list[float] = []
+    gateway.rule = lambda _events: posted_at.append(time.monotonic())
+    async with client(gateway, batch_events=10, linger=0.5, concurrency=1) as sending:
+        began = time.monotonic()
         ids = await track(sending, 25)
-        await wait_until(lambda: len(gateway.taken) == 20, budget_seconds=5, describe="two full batches")
-        assert [len(one.ids) for one in gateway.posted] == [10, 10]
-        await wait_until(lambda: len(gateway.taken) == 25, budget_seconds=5, describe="the rest")
+        await wait_until(lambda: len(gateway.taken) == 25, budget_seconds=30, describe="all of them")
+    assert [len(one.ids) for one in gateway.posted] == [10, 10, 5]
+    assert posted_at[2] - began >= 0.5
 
     assert [one for posted in gateway.posted for one in posted.ids] == ids
     assert gateway.posted[0].headers["Authorization"] == f"Bearer {KEY}"
@@ -195,7 +198,7 @@ async def test_what_only_flush_frees_is_not_waited_for() -> None:
     """A program that never flushes is told, and does not hang."""
     async with client(NOWHERE, buffer_events=3, retry_for=0) as sending:
         await track(sending, 3)
-        await wait_until(lambda: not sending._in_flight, budget_seconds=5, describe="all to be given up")
+        await wait_until(lambda: not sending._in_flight, budget_seconds=30, describe="all to be given up")
         with pytest.raises(BufferFull, match="`flush` hands those over"):
             await asyncio.wait_for(sending.track("view"), 5)
         with pytest.raises(NotDelivered):
@@ -256,6 +259,7 @@ async def test_denied_events_stay_in_the_spool(gateway: ScriptedGateway, tmp_pat
     gateway.rule = lambda _events: problem(401, "token_revoked")
     sending = client(gateway, spool=tmp_path)
     await track(sending, 2)
+    await wait_until(lambda: sending._sender.trouble, budget_seconds=30, describe="the refusal")
     with pytest.raises(NotDelivered, match=r"2 still wait in the spool .*401"):
         await sending.close(0.3)
 

@@ -295,7 +295,7 @@ def test_the_cause_says_what_and_where() -> None:
 KIND = st.sampled_from([GOOD, BAD, UNREADABLE, RETRIED])
 
 
-@settings(max_examples=200, deadline=None, derandomize=True)
+@settings(max_examples=200)
 @given(st.lists(st.lists(st.tuples(st.integers(1, 9), KIND), min_size=1, max_size=60), max_size=12), st.integers(2, 9))
 def test_no_single_site_can_engage_it(batches: list[list[tuple[int, str]]], tenant: int) -> None:
     """Whatever the one tenant sends: all others do well, and one of them is about."""
@@ -305,7 +305,7 @@ def test_no_single_site_can_engage_it(batches: list[list[tuple[int, str]]], tena
         assert not bench.weigh([(1, GOOD), *calm], partition=number % 3)
 
 
-@settings(max_examples=200, deadline=None, derandomize=True)
+@settings(max_examples=200)
 @given(st.lists(st.integers(1, 70), min_size=1, max_size=12), st.integers(1, 9), st.floats(0, 30))
 def test_no_more_than_the_least_count_passes_when_everything_fails(sizes: list[int], sites: int, pause: float) -> None:
     """Whatever the batches' size and pace: each partition's run ends it where the window does not."""
