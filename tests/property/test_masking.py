@@ -188,11 +188,13 @@ def test_a_long_text_takes_no_more_than_its_length(part: str) -> None:
 
     def seconds(length: int) -> float:
         text = part * (length // len(part))
-        began = time.process_time()
+        began = time.thread_time()
         masked_text(text)
-        return time.process_time() - began
+        return time.thread_time() - began
 
-    assert seconds(90_000) < 150 * max(0.002, min(seconds(3000) for _ in range(3)))
+    # The least of some: a collection of garbage belongs to the whole process.
+    least, most = (min(seconds(length) for _ in range(4)) for length in (3000, 90_000))
+    assert most < 150 * max(0.002, least)
 
 
 @given(PLAIN, st.lists(WORD, min_size=1, max_size=3))
@@ -264,13 +266,13 @@ def test_what_people_look_for_stays() -> None:
 @pytest.mark.parametrize("part", ["a", "1", "3", "a-", "ab.", "token="])
 def test_a_long_word_is_looked_through_at_once(part: str) -> None:
     """Whoever gets such a word into a log line stops nothing: a search that begins anew at each letter took minutes."""
-    began = time.monotonic()
+    began = time.thread_time()
     masked_text(part * (100_000 // len(part)))
-    assert time.monotonic() - began < 5
+    assert time.thread_time() - began < 5
 
 
 def test_quotes_that_are_never_closed_are_not_looked_for_to_the_end() -> None:
     """Each as often escaped as no other is."""
-    began = time.process_time()
+    began = time.thread_time()
     masked_text("".join(f"password={backslashes * chr(92)}'\n" for backslashes in range(600)))
-    assert time.process_time() - began < 2
+    assert time.thread_time() - began < 2

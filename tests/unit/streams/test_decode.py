@@ -191,6 +191,6 @@ def test_a_long_endless_string_is_judged_in_no_time() -> None:
     import time
 
     value = b'{"a":"' + b'\\"' * 32_000 + b"[" * 40
-    started = time.process_time()
+    started = time.thread_time()
     assert rejection(value).error_class is INVALID
-    assert time.process_time() - started < 1
+    assert time.thread_time() - started < 1
