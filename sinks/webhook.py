@@ -9,7 +9,6 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-import aiohttp
 import msgspec
 import structlog
 
@@ -63,12 +62,12 @@ async def call_webhook(
     body = msgspec.json.encode({"type": kind, "timestamp": moment, "data": data})
     problem = "no answer in time"
     try:
-        async with asyncio.timeout(budget_seconds), aiohttp.ClientSession() as session:
+        async with asyncio.timeout(budget_seconds):
             for number in range(TRIES):
                 if number:
                     await asyncio.sleep(0.25 * 2**number)
                 headers = signed_headers(body, secret, message_id=message_id, timestamp=int(time.time()))
-                problem = await _post(session, url, body, headers)
+                problem = await _post(url, body, headers)
                 if not problem:
                     log.info("webhook_called", kind=kind, webhook_id=message_id, tries=number + 1)
                     return True
@@ -78,11 +77,17 @@ async def call_webhook(
     return False
 
 
-async def _post(session: aiohttp.ClientSession, url: str, body: bytes, headers: dict[str, str]) -> str:
+async def _post(url: str, body: bytes, headers: dict[str, str]) -> str:
     """What went wrong, or nothing."""
+    # To load it takes a quarter of a second, and most runs have nobody to call.
+    import aiohttp
+
     timeout = aiohttp.ClientTimeout(total=TRY_SECONDS)
     try:
-        async with session.post(url, data=body, headers=headers, timeout=timeout, allow_redirects=False) as answer:
+        async with (
+            aiohttp.ClientSession(timeout=timeout) as session,
+            session.post(url, data=body, headers=headers, allow_redirects=False) as answer,
+        ):
             return "" if 200 <= answer.status < 300 else f"status {answer.status}"
     except (aiohttp.ClientError, TimeoutError, ValueError) as error:
         return type(error).__name__
