@@ -1,15 +1,14 @@
 """Dead letters to be replayed, and the `bridge dlq` commands that do it."""
 
-import asyncio
 import json
 import re
 from typing import Any
 
 from schemas.settings import Settings
 from sinks.audit import audit
-from support.command import bridge
 from support.settled import environment_of, event, fetch, prepare, produce, settings_for, working
 from support.wait import wait_until
+from support.warm_command import bridge
 
 BUDGET_SECONDS = 60
 LATE = {"script_id": "late", "site_id": 1}
@@ -47,11 +46,10 @@ async def until(settings: Settings, statement: str, *arguments: object) -> None:
 async def dlq(settings: Settings, *words: str, code: int = 0, **more: str) -> tuple[str, str]:
     """Runs `bridge dlq`; what it wrote to standard output and standard error."""
     asked = {"BRIDGE_MAX_RETRIES": str(settings.max_retries), **more}
-    done = await asyncio.to_thread(bridge, "dlq", *words, settings=environment_of(settings, **asked))
-    out, err = done.stdout.decode(), done.stderr.decode()
-    assert "Traceback" not in err
-    assert done.returncode == code, (out, err)
-    return out, err
+    done = await bridge("dlq", *words, settings=environment_of(settings, **asked), timeout_seconds=BUDGET_SECONDS)
+    assert "Traceback" not in done.stderr
+    assert done.returncode == code, (done.stdout, done.stderr)
+    return done.stdout, done.stderr
 
 
 async def plan(settings: Settings, *words: str, **more: str) -> tuple[str, dict[str, Any]]:

@@ -16,6 +16,7 @@ from pkgutil import iter_modules
 
 from bridge import cli
 from bridge.cli import dlq
+from support.leaks import WATCH
 from support.programs import CHECKOUT, environment
 
 _LOADED = (
@@ -41,7 +42,10 @@ async def bridge(
             assert process.exitcode is not None, f"{arguments} has not ended within {timeout_seconds:g} s"
         finally:
             process.kill()
-        return subprocess.CompletedProcess(arguments, process.exitcode, *(one.read_text() for one in places))
+        out, err = (one.read_text() for one in places)
+    WATCH.know_environment(settings)
+    WATCH.look(f"what bridge {' '.join(arguments)} wrote", f"{out}\n{err}".encode())
+    return subprocess.CompletedProcess(arguments, process.exitcode, out, err)
 
 
 def _run(arguments: list[str], variables: dict[str, str], places: list[str]) -> None:
