@@ -8,7 +8,7 @@ import os
 import re
 import subprocess
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
@@ -138,8 +138,7 @@ class HeardProcess(subprocess.Popen):  # type: ignore[type-arg]  # whether bytes
         )
         WATCH.know_environment(options.get("env") or os.environ)
         self._where = f"output of `{' '.join(words)[:300]}`"
-        # A key is shown once, when it is made.
-        self._heard = not {"token", "create"} <= set(words)
+        self._heard = not shows_a_key(words)
         instead: dict[str, Any] = {}
         files: list[BinaryIO] = []
         if self._heard:
@@ -172,6 +171,11 @@ class HeardProcess(subprocess.Popen):  # type: ignore[type-arg]  # whether bytes
             if one and self._heard:
                 WATCH.look(self._where, one if isinstance(one, bytes) else one.encode(errors="replace"))
         return said
+
+
+def shows_a_key(words: Iterable[str]) -> bool:
+    """Whether the command of these words makes a key, which it shows this once."""
+    return {"token", "create"} <= set(words)
 
 
 def _opened(target: Any) -> list[BinaryIO]:
