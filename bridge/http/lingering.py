@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Any, Final
 
-MOST_BYTES: Final = 8 * 1024 * 1024
+_MOST_BYTES: Final = 8 * 1024 * 1024
 _MOST_SECONDS: Final = 10.0
 _IDLE_SECONDS: Final = 2.0
 
@@ -52,7 +52,7 @@ class LingeringTransport:
     def drop(self, size: int) -> None:
         """So many bytes came after the close."""
         self._dropped += size
-        if self._dropped > MOST_BYTES:
+        if self._dropped > _MOST_BYTES:
             self._transport.close()
 
     def lost(self) -> None:

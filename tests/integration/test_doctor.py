@@ -260,7 +260,7 @@ async def test_services_that_never_answer_take_bounded_time(settings: Settings) 
         hanging = {"kafka_bootstrap_servers": place, "database_url": f"postgresql://nobody@{place}/none"}
         started = time.monotonic()
         report = await examine(Settings(**(settings.model_dump() | hanging)), timeout_sec=1.0)
-        assert time.monotonic() - started < 60
+        assert time.monotonic() - started < 15
     assert {"no answer within 1 s"} == {one.found for one in report.diagnoses if one.check in POSTGRES | KAFKA}
 
 

@@ -13,8 +13,8 @@ from support.wait import wait_until
 from schemas.settings import Settings
 from sinks.postgres import connection
 
-MOST_SECONDS = 60.0
-"""What Kubernetes and the compose file give, after which it is killed."""
+MOST_SECONDS = 45.0
+"""Kubernetes and the compose file give a minute, after which it is killed."""
 
 
 async def settled(settings: Settings) -> bool:

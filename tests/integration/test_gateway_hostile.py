@@ -6,6 +6,7 @@ import re
 import resource
 import select
 import socket
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
 from pathlib import Path
@@ -39,8 +40,8 @@ async def running(settings: Settings, key: str, tmp_path: Path) -> AsyncIterator
 
 
 async def served(found: Gateway, key: str) -> None:
-    """Another client is served."""
-    async with httpx.AsyncClient(base_url=found.url, timeout=30) as client:
+    """Another client is served, and quickly."""
+    async with httpx.AsyncClient(base_url=found.url, timeout=5) as client:
         answer = await client.post(EVENTS, content=b'{"event_id":"a"}', headers=bearer(key))
         assert answer.status_code == 202, answer.text
 
@@ -54,7 +55,7 @@ async def answer_of(reader: asyncio.StreamReader) -> bytes:
     """All that comes until the other side hangs up."""
     parts: list[bytes] = []
     with suppress(ConnectionError):
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(15):
             while part := await reader.read(65536):
                 parts.append(part)
     return b"".join(parts)
@@ -81,11 +82,13 @@ async def test_headers_that_trickle_are_not_waited_for(running: Gateway, key: st
     """A line a time keeps nothing open: the time is that of all headers."""
     async with raw_connection(running.address) as (reader, writer):
         writer.write(head(key))
+        began = time.monotonic()
         ending = asyncio.create_task(answer_of(reader))
         while not ending.done():
             writer.write(b"x-more: 1\r\n")
             await asyncio.wait([ending], timeout=0.2)
         assert ending.result() == b""
+        assert time.monotonic() - began < 5
 
 
 @pytest.mark.parametrize(
@@ -158,11 +161,13 @@ async def test_bytes_of_no_request_hold_no_connection(running: Gateway, rest: by
     async with raw_connection(running.address) as (reader, writer):
         writer.write(f"POST {EVENTS} HTTP/1.1\r\nhost: x\r\ncontent-length: {length}\r\n\r\n".encode())
         assert b" 401 " in await asyncio.wait_for(reader.readuntil(b"}"), 30)
+        began = time.monotonic()
         ending = asyncio.create_task(answer_of(reader))
         while not ending.done():
             writer.write(rest)
             await asyncio.wait([ending], timeout=0.2)
         assert ending.result() == b""
+        assert time.monotonic() - began < 10
 
 
 async def test_requests_that_outrun_their_answers_are_not_queued_without_end(running: Gateway, key: str) -> None:

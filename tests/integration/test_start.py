@@ -229,7 +229,7 @@ async def test_services_that_are_away_are_told_together_after_the_time_out(produ
     )
     started = time.monotonic()
     lines = await refused(away)
-    assert 1 <= time.monotonic() - started < 60
+    assert 1 <= time.monotonic() - started < 10
     assert [line.split(" ")[0] for line in lines] == ["Postgres", "Kafka"], lines
 
 
@@ -244,7 +244,7 @@ async def test_what_waiting_does_not_heal_is_told_at_once(production: Settings) 
         await ready(settings_like(patient, **unreadable))
     with pytest.raises(InvalidInput, match="BRIDGE_DATABASE_URL is not set"):
         await ready(settings_like(patient, env="staging", database_url=""))
-    assert time.monotonic() - started < 120
+    assert time.monotonic() - started < 30
 
 
 @asynccontextmanager

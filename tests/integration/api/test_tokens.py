@@ -50,7 +50,7 @@ async def test_from_its_making_to_its_end(running: Api, two_orgs: Settings) -> N
         async def known() -> bool:
             return (await one.get("/v1/me")).status_code == 401
 
-        await wait_until(known, budget_seconds=60, describe="the revocation")
+        await wait_until(known, budget_seconds=5, describe="the revocation")
         refused(await one.get("/v1/me"), 401, "token_revoked")
 
     async def noted() -> bool:
