@@ -19,7 +19,7 @@ from prometheus_client.metrics import MetricWrapperBase
 
 from bridge.stack.ports import LOOPBACK
 from schemas.outcome import Outcomes
-from sinks import metrics
+from sinks import commit_metrics, metrics
 from sinks.sink import Committed
 from streams.observation import Observation
 
@@ -56,14 +56,14 @@ class Instrumentation:
     def __init__(self) -> None:
         self.events = 0
         nothing = Nothing()
+        self._settled = self._counting(commit_metrics.settled)
+        self._uncounted = self._counting(lambda *_: None)
         counting = {name: one for name, one in vars(metrics).items() if isinstance(one, MetricWrapperBase)}
         self._there: dict[str, object] = counting | {
-            "settled": self._counting(metrics.settled),
             "phase": metrics.phase,
             "forget_lane": metrics.forget_lane,
         }
         self._gone: dict[str, object] = dict.fromkeys(counting, nothing) | {
-            "settled": self._counting(lambda *_: None),
             "phase": lambda _name: nullcontext(),
             "forget_lane": lambda *_: None,
         }
@@ -79,6 +79,7 @@ class Instrumentation:
         """Puts everything in its place, or nothing."""
         for name, one in (self._there if there else self._gone).items():
             setattr(metrics, name, one)
+        commit_metrics.settled = self._settled if there else self._uncounted
 
 
 async def _read_page() -> None:

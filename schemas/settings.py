@@ -1,37 +1,27 @@
 """Every setting, its default and what it is for: read from `BRIDGE_*` once, by whoever starts a process."""
 
-import re
 import ssl
 from datetime import timedelta
 from decimal import Decimal
 from typing import Annotated, Any, Literal
 
 from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator, model_validator
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic_settings import NoDecode, SettingsConfigDict
 
 from schemas.addresses import broker_hosts, database_address
 from schemas.brake import BrakeLimits
+from schemas.duration import duration_seconds
 from schemas.errors import InvalidInput
 from schemas.gate import WindowLimits
+from schemas.http_settings import HttpSettings
 from schemas.reasons import ErrorClass
 from schemas.topics import Topics
-
-_DURATION = re.compile(r"(\d{1,9})(ms|s|m|h)")
-_UNIT_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 
 Allowance = Literal["loopback", "plaintext_kafka", "plaintext_postgres", "few_replicas", "debug"]
 """What production refuses unless it is allowed by this name."""
 
 
-def duration_seconds(text: str) -> float:
-    """Seconds of `500ms`, `15s`, `5m` or `1h`; raises ValueError naming the accepted form."""
-    match = _DURATION.fullmatch(text.strip())
-    if match is None:
-        raise ValueError(f"{text!r} is not a duration such as 500ms, 15s, 5m or 1h")
-    return int(match[1]) * _UNIT_SECONDS[match[2]]
-
-
-class Settings(BaseSettings):
+class Settings(HttpSettings):
     """Settings of every process; `docs/settings.md` is made from this class."""
 
     # A variable that is set to nothing is not set: schedulers pass what nobody gave as an empty text.
@@ -147,59 +137,6 @@ class Settings(BaseSettings):
     )
     brake_probe_interval: str = Field("30s", description="how often a braked partition's events are judged again")
 
-    gateway_host: str = Field("127.0.0.1", description="address that the gateway listens on; 0.0.0.0 for all")
-    gateway_port: int = Field(8000, ge=0, le=65535, description="the gateway's port; 0 chooses a free one")
-    gateway_processes: int = Field(1, ge=1, le=64, description="processes that serve the gateway's port")
-    gateway_max_events: int = Field(500, ge=1, le=10_000, description="most events in one request")
-    gateway_max_body_bytes: int = Field(
-        1024 * 1024, ge=1024, le=16 * 1024 * 1024, description="most bytes of a request's body, also after inflating"
-    )
-    gateway_max_header_bytes: int = Field(32 * 1024, ge=4096, description="most bytes of a request's line and headers")
-    gateway_max_connections: int = Field(4000, ge=1, description="most open connections of one gateway process")
-    gateway_max_requests: int = Field(1000, ge=1, description="most requests that one process works on at once")
-    gateway_max_bytes_in_flight: int = Field(
-        64 * 1024 * 1024,
-        ge=1024 * 1024,
-        description="most bytes read, and as many unacknowledged by Kafka, per process",
-    )
-    gateway_header_timeout: str = Field("10s", description="how long a client may take to send a request's headers")
-    gateway_body_timeout: str = Field("10s", description="how long it may take to send the body")
-    gateway_keep_alive: str = Field("65s", description="an idle connection is closed after this long")
-    gateway_publish_timeout: str = Field(
-        "1800ms", description="Kafka's acknowledgement is waited for this long: then 503"
-    )
-    gateway_drain_timeout: str = Field("15s", description="how long SIGTERM waits for the requests in hand")
-    gateway_linger: str = Field("5ms", description="records are gathered this long before they go to Kafka together")
-    gateway_token_ttl: str = Field("15m", description="a browser's token is good for this long")
-    gateway_script_events_per_second: int = Field(5000, ge=0, description="each script's rate per process; 0: no limit")
-    gateway_address_requests_per_second: int = Field(
-        500, ge=0, description="each address's rate of requests per process; 0: no limit"
-    )
-    gateway_forwarded_hops: int = Field(
-        0, ge=0, le=10, description="proxies of yours in front, whose X-Forwarded-For is believed; 0: none"
-    )
-    gateway_idempotency_ttl: str = Field("10m", description="an Idempotency-Key is remembered for this long")
-    gateway_access_log: bool = Field(False, description="log every request of the gateway, not only failed ones")
-
-    api_host: str = Field("127.0.0.1", description="address that the operators' API listens on; 0.0.0.0 for all")
-    api_port: int = Field(8001, ge=0, le=65535, description="the API's port; 0 chooses a free one")
-    api_max_requests: int = Field(
-        32,
-        ge=1,
-        le=1000,
-        description="most requests that the API works on at once; each takes 1 to 3 database connections",
-    )
-    api_max_requests_per_org: int = Field(
-        8, ge=1, le=1000, description="most of them of one organisation, or of one token of none"
-    )
-    api_max_replays: int = Field(4, ge=1, le=100, description="most replays that one API process runs at once")
-    api_max_replays_per_org: int = Field(2, ge=1, le=100, description="most of them of one organisation")
-    api_requests_per_second: int = Field(
-        50, ge=0, description="each token's and each address's rate of API requests; 0: no limit"
-    )
-    api_query_timeout: str = Field("30s", description="the API gives up a question to Postgres after this long")
-    api_drain_timeout: str = Field("15s", description="how long SIGTERM waits for the API's requests in hand")
-
     metrics_host: str = Field("127.0.0.1", description="address that /metrics listens on; 0.0.0.0 for all")
     metrics_port: int = Field(0, ge=0, le=65535, description="port of /metrics; 0 chooses a free one")
     health_postgres_timeout_ms: int = Field(500, ge=1, description="/ready waits this long for Postgres")
@@ -232,9 +169,7 @@ class Settings(BaseSettings):
         "start_timeout", "retry_delay_cap", "session_timeout", "revoke_budget", "lock_timeout", "watchdog_budget",
         "occurred_at_max_age", "occurred_at_max_ahead", "registry_refresh", "gate_window", "gate_interval",
         "backup_max_age", "restore_time", "sweep_interval", "sweep_after", "brake_window", "brake_probe_interval",
-        "gateway_header_timeout", "gateway_body_timeout", "gateway_keep_alive", "gateway_publish_timeout",
-        "gateway_drain_timeout", "gateway_linger", "gateway_token_ttl", "gateway_idempotency_ttl",
-        "api_query_timeout", "api_drain_timeout", "lag_interval", "backlog_interval", "replay_keep",
+        "lag_interval", "backlog_interval", "replay_keep",
     )  # fmt: skip
     @classmethod
     def _duration(cls, value: str) -> str:

@@ -1,7 +1,6 @@
 """Every metric of the product, defined once; docs and alert rules are checked against this file."""
 
-from collections import Counter as Tally
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager
 from importlib.metadata import PackageNotFoundError, version
 from typing import NamedTuple, TypeAlias
@@ -17,12 +16,9 @@ from prometheus_client import (
 )
 from prometheus_client.metrics import MetricWrapperBase
 
-from schemas.outcome import Outcomes
 from schemas.reasons import DroppedReason
 from schemas.record import TopicPartition
 from sinks.metric_kinds import MOST_NAMED, OTHERS, BatchHistogram, FirstComers, NetworkCollector
-from sinks.sink import Committed
-from sinks.windows import Windows
 
 # When a counter began tells nobody anything, and takes as many series again.
 disable_created_metrics()  # type: ignore[no-untyped-call]  # it says nothing of what it returns
@@ -288,7 +284,7 @@ BACKLOG_READ = Gauge(
     registry=REGISTRY,
 )
 
-_sites = FirstComers()
+SITES = FirstComers()
 _scripts = FirstComers()
 
 
@@ -330,51 +326,6 @@ for _outcome in ("normalized", "retried", "dropped"):
 def phase(name: str) -> AbstractContextManager[object]:
     """Times one phase of a settlement."""
     return SETTLE_SECONDS.labels(name).time()
-
-
-def settled(committed: Committed, outcomes: Sequence[Outcomes], now_ms: int, raw_topic: str) -> None:
-    """Counts one committed settlement; `now_ms` is the time of its commit, in milliseconds since the epoch."""
-    tally = committed.tally
-    EVENTS.labels("normalized").inc(tally.normalized)
-    EVENTS.labels("retried").inc(tally.retried)
-    EVENTS.labels("dropped").inc(tally.dropped)
-    STALE.inc(tally.stale)
-    SKIPPED.inc(tally.skipped)
-    CLAMPED.inc(sum(one.clamped for one in outcomes))
-    BATCH_RECORDS.observe(tally.processed)
-    for one in outcomes:
-        if one.batch.source.in_kafka.topic == raw_topic:
-            FRESHNESS.observe_ages([record.timestamp for record in one.batch.records], now_ms)
-    # Those that only the key table knew were candidates until the commit.
-    DEDUP_HITS.inc(
-        sum(failure.dropped_reason is DroppedReason.DUPLICATE_EVENT_ID for one in outcomes for failure in one.failures)
-    )
-    _count_failures(committed)
-    _count_sites(committed.windows)
-
-
-def _count_failures(committed: Committed) -> None:
-    counts = Tally((one.dropped_reason, one.error_class, one.has_dead_letter) for one in committed.failures)
-    for (reason, error_class, dead_letter), count in counts.items():
-        if reason is None:
-            RETRIES.labels(error_class.value).inc(count)
-            continue
-        DROPPED.labels(reason.value).inc(count)
-        if dead_letter:
-            DEAD_LETTERS.labels(reason.value).inc(count)
-
-
-def _count_sites(windows: Windows) -> None:
-    """The same counts that the gate's windows got: of tens of sites, instead of thousands of events."""
-    counts: Tally[tuple[str, str]] = Tally()
-    for window, (normalized, retried, *drops) in windows.items():
-        site = _sites.label(window.site_id)
-        counts["normalized", site] += normalized
-        counts["retried", site] += retried
-        counts["dropped", site] += sum(drops)
-    for (outcome, site), count in counts.items():
-        if count:
-            SITE_EVENTS.labels(site, outcome).inc(count)
 
 
 def rejected(error_code: str, script_id: str | None) -> None:

@@ -14,7 +14,7 @@ from schemas.errors import BatchRefused, Braked, SinkUnavailable
 from schemas.outcome import Outcomes
 from schemas.record import Batch, TopicPartition
 from schemas.registry import Registry
-from sinks import metrics
+from sinks import commit_metrics, metrics
 from sinks.settle import Settler
 from sinks.sink import Committed, Publisher, Sink
 from sinks.sqlstate import TIMED_OUT
@@ -179,7 +179,7 @@ class Lane:
         if committed is None:
             self._rewind_to(batches)
             return
-        metrics.settled(committed, outcomes, self._parts.now_ms(), self._parts.raw_topic)
+        commit_metrics.settled(committed, outcomes, self._parts.now_ms(), self._parts.raw_topic)
         traces.settled(committed, outcomes, began_ms, self._parts.now_ms())
         log.debug("batch_settled", lane=self.name, **committed.tally._asdict())
         self._known.add(committed.keys)

@@ -3,8 +3,9 @@
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
+from schemas.duration import duration_seconds
 from schemas.reasons import ErrorClass
-from schemas.settings import Settings, duration_seconds
+from schemas.settings import Settings
 
 LATEST_FACTOR = 1.1
 """No retry waits longer than this many times its tier's delay, whatever a header or a clock says."""

@@ -11,9 +11,10 @@ from bridge.cli.tables import print_table, print_text
 from bridge.runs.brake import engage_job, release_job
 from bridge.runs.frame import DONE, Job, RunOptions, perform
 from schemas.brake import BrakeState
+from schemas.duration import duration_seconds
 from schemas.errors import EnvironmentUnfit, InvalidInput
 from schemas.run_summary import BrakeSummary, rfc3339
-from schemas.settings import Settings, duration_seconds
+from schemas.settings import Settings
 from sinks.audit import audit
 from sinks.brake import brake_state
 

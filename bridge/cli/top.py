@@ -14,8 +14,9 @@ from bridge.cli.interrupts import sigterm_interrupts
 from bridge.cli.tables import print_renderable
 from bridge.top.figures import Figures, document, figures, look
 from bridge.top.screen import screen
+from schemas.duration import duration_seconds
 from schemas.errors import BridgeError, InvalidInput
-from schemas.settings import Settings, duration_seconds
+from schemas.settings import Settings
 
 SHORTEST_SECONDS = 0.2
 

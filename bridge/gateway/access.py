@@ -9,6 +9,7 @@ from bridge.gateway.ingest_tokens import IngestTokens
 from bridge.http.problems import Code, Problem
 from schemas.api_key import PREFIX, ApiKey, read_key
 from schemas.registry import Registry, Script
+from schemas.sender import Sender
 
 _BEARER: Final = b"bearer "
 _KEY_PREFIX: Final = PREFIX.encode()
@@ -30,6 +31,11 @@ class Grant(NamedTuple):
 
     script: Script
     origin: str | None
+
+    @property
+    def sender(self) -> Sender:
+        """The class of the credential: a token names an origin, an API key does not."""
+        return Sender.SERVER if self.origin is None else Sender.VISITOR
 
 
 def origin_of(headers: Mapping[bytes, bytes]) -> str | None:

@@ -16,7 +16,7 @@ from bridge.http.problems import Code
 from schemas.outcome import Tally
 from schemas.reasons import DroppedReason, ErrorClass
 from schemas.registry import Registry, Script
-from sinks import metrics
+from sinks import commit_metrics, metrics
 from sinks.backlog import Backlog, OpenDeadLetters, Replays, Runs, State, WaitingRetries, shown
 from sinks.metric_kinds import MOST_NAMED, FirstComers
 from sinks.sink import Committed
@@ -35,7 +35,7 @@ REGISTRY: Registry = {f"script-{site}": Script(f"script-{site}", site, 1, enable
 @pytest.fixture(autouse=True)
 def _nobody_is_named_yet(monkeypatch: pytest.MonkeyPatch) -> None:
     """The first of a process have series of their own; which they are depends on who counted before."""
-    monkeypatch.setattr(metrics, "_sites", FirstComers())
+    monkeypatch.setattr(metrics, "SITES", FirstComers())
     monkeypatch.setattr(metrics, "_scripts", FirstComers())
 
 
@@ -56,7 +56,7 @@ def settle(first: int) -> None:
     assert (len(outcomes.candidates), len(outcomes.failures)) == (AT_ONCE, 2 * AT_ONCE)
     tally = Tally(processed=len(records), normalized=AT_ONCE, retried=AT_ONCE, dropped=AT_ONCE)
     windows = count_windows(outcomes.candidates, outcomes.failures)
-    metrics.settled(Committed(tally, outcomes.failures, [], windows), [outcomes], NOW_MS, RAW)
+    commit_metrics.settled(Committed(tally, outcomes.failures, [], windows), [outcomes], NOW_MS, RAW)
 
 
 def test_ten_thousand_sites_of_a_worker() -> None:

@@ -8,9 +8,10 @@ from rich.table import Table
 from bridge.cli.common import run, say
 from bridge.cli.tables import print_table, print_text, printable
 from bridge.runs.frame import Job, RunOptions, S, perform
+from schemas.duration import duration_seconds
 from schemas.errors import InvalidInput
 from schemas.replay import Forecast, Outcome, Plan, PlanReport, ReplaySummary
-from schemas.settings import Settings, duration_seconds
+from schemas.settings import Settings
 from sinks.postgres import connection
 from sinks.replays.plans import find_plan
 from streams.garbage import search_rarely

@@ -4,9 +4,10 @@ from typing import Any
 
 import pytest
 
+from schemas.duration import duration_seconds
 from schemas.errors import InvalidInput
 from schemas.reasons import ErrorClass
-from schemas.settings import duration_seconds, load_settings
+from schemas.settings import load_settings
 
 
 @pytest.fixture(autouse=True)

@@ -10,7 +10,7 @@ from support.making import RAW, judged, record
 from schemas.outcome import Outcomes, Tally, duplicate
 from schemas.reasons import DroppedReason
 from schemas.record import TopicPartition
-from sinks import metrics
+from sinks import commit_metrics, metrics
 from sinks.metric_kinds import MOST_NAMED, OTHERS, BatchHistogram, FirstComers, NetworkCollector
 from sinks.sink import Committed
 from sinks.windows import count_windows
@@ -21,7 +21,7 @@ NOW_MS = 1_760_000_000_000
 @pytest.fixture(autouse=True)
 def _no_site_is_named_yet(monkeypatch: pytest.MonkeyPatch) -> None:
     """The first hundred sites of a process have names; which they are depends on who counted before."""
-    monkeypatch.setattr(metrics, "_sites", FirstComers())
+    monkeypatch.setattr(metrics, "SITES", FirstComers())
 
 
 def sample(name: str, **labels: str) -> float:
@@ -50,12 +50,12 @@ def test_ten_thousand_sites_are_a_bounded_number_of_series() -> None:
     """Those beyond the first hundred share one, and none is lost."""
     others = {one.labels["site"] for one in _site_series()}
     before = sum(one.value for one in _site_series())
-    metrics.settled(committed(sites(10_000), processed=10_000, normalized=10_000), sites(10_000), NOW_MS, RAW)
-    metrics.settled(committed(sites(10_000), processed=10_000, normalized=10_000), sites(10_000), NOW_MS, RAW)
+    commit_metrics.settled(committed(sites(10_000), processed=10_000, normalized=10_000), sites(10_000), NOW_MS, RAW)
+    commit_metrics.settled(committed(sites(10_000), processed=10_000, normalized=10_000), sites(10_000), NOW_MS, RAW)
 
     series = _site_series()
-    assert len(metrics._sites._own) == MOST_NAMED
-    assert {one.labels["site"] for one in series} <= {*others, *metrics._sites._own.values(), OTHERS}
+    assert len(metrics.SITES._own) == MOST_NAMED
+    assert {one.labels["site"] for one in series} <= {*others, *metrics.SITES._own.values(), OTHERS}
     assert sum(one.value for one in series) - before == 20_000
 
 
@@ -74,7 +74,7 @@ def test_each_event_counts_for_its_site_once() -> None:
     failures = [*outcomes[0].failures, late]
     windows = count_windows(outcomes[0].candidates[:1], failures)
     given = Committed(Tally(processed=3, normalized=1, dropped=2), failures, [], windows)
-    metrics.settled(given, outcomes, NOW_MS, RAW)
+    commit_metrics.settled(given, outcomes, NOW_MS, RAW)
 
     assert sample("bridge_site_events_total", site="1", outcome="normalized") - before["normalized"] == 1
     dropped = sample("bridge_site_events_total", site="1", outcome="dropped") - before["dropped"]
@@ -97,11 +97,11 @@ def test_only_raw_records_tell_freshness() -> None:
     """A retry waits on purpose."""
     before = sample("bridge_event_freshness_seconds_count")
     outcomes = [judged(record(source=TopicPartition("t.other", 0)))]
-    metrics.settled(committed(outcomes, processed=1, normalized=1), outcomes, NOW_MS, RAW)
+    commit_metrics.settled(committed(outcomes, processed=1, normalized=1), outcomes, NOW_MS, RAW)
     assert sample("bridge_event_freshness_seconds_count") == before
 
     outcomes = [judged(record(source=TopicPartition(f"{RAW}#2", 0)))]
-    metrics.settled(committed(outcomes, processed=1, normalized=1), outcomes, NOW_MS, RAW)
+    commit_metrics.settled(committed(outcomes, processed=1, normalized=1), outcomes, NOW_MS, RAW)
     assert sample("bridge_event_freshness_seconds_count") == before + 1
 
 

@@ -1,0 +1,14 @@
+"""Durations as settings and flags write them: `500ms`, `15s`, `5m`, `1h`."""
+
+import re
+
+_DURATION = re.compile(r"(\d{1,9})(ms|s|m|h)")
+_UNIT_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
+
+
+def duration_seconds(text: str) -> float:
+    """Seconds of `500ms`, `15s`, `5m` or `1h`; raises ValueError naming the accepted form."""
+    match = _DURATION.fullmatch(text.strip())
+    if match is None:
+        raise ValueError(f"{text!r} is not a duration such as 500ms, 15s, 5m or 1h")
+    return int(match[1]) * _UNIT_SECONDS[match[2]]

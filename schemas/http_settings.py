@@ -1,0 +1,73 @@
+"""Settings of the two HTTP services: the producers' gateway and the operators' API."""
+
+from pydantic import Field, field_validator
+from pydantic_settings import BaseSettings
+
+from schemas.duration import duration_seconds
+
+
+class HttpSettings(BaseSettings):
+    """What the gateway and the API listen on, take and wait for; a part of `Settings`."""
+
+    gateway_host: str = Field("127.0.0.1", description="address that the gateway listens on; 0.0.0.0 for all")
+    gateway_port: int = Field(8000, ge=0, le=65535, description="the gateway's port; 0 chooses a free one")
+    gateway_processes: int = Field(1, ge=1, le=64, description="processes that serve the gateway's port")
+    gateway_max_events: int = Field(500, ge=1, le=10_000, description="most events in one request")
+    gateway_max_body_bytes: int = Field(
+        1024 * 1024, ge=1024, le=16 * 1024 * 1024, description="most bytes of a request's body, also after inflating"
+    )
+    gateway_max_header_bytes: int = Field(32 * 1024, ge=4096, description="most bytes of a request's line and headers")
+    gateway_max_connections: int = Field(4000, ge=1, description="most open connections of one gateway process")
+    gateway_max_requests: int = Field(1000, ge=1, description="most requests that one process works on at once")
+    gateway_max_bytes_in_flight: int = Field(
+        64 * 1024 * 1024,
+        ge=1024 * 1024,
+        description="most bytes read, and as many unacknowledged by Kafka, per process",
+    )
+    gateway_header_timeout: str = Field("10s", description="how long a client may take to send a request's headers")
+    gateway_body_timeout: str = Field("10s", description="how long it may take to send the body")
+    gateway_keep_alive: str = Field("65s", description="an idle connection is closed after this long")
+    gateway_publish_timeout: str = Field(
+        "1800ms", description="Kafka's acknowledgement is waited for this long: then 503"
+    )
+    gateway_drain_timeout: str = Field("15s", description="how long SIGTERM waits for the requests in hand")
+    gateway_linger: str = Field("5ms", description="records are gathered this long before they go to Kafka together")
+    gateway_token_ttl: str = Field("15m", description="a browser's token is good for this long")
+    gateway_script_events_per_second: int = Field(5000, ge=0, description="each script's rate per process; 0: no limit")
+    gateway_address_requests_per_second: int = Field(
+        500, ge=0, description="each address's rate of requests per process; 0: no limit"
+    )
+    gateway_forwarded_hops: int = Field(
+        0, ge=0, le=10, description="proxies of yours in front, whose X-Forwarded-For is believed; 0: none"
+    )
+    gateway_idempotency_ttl: str = Field("10m", description="an Idempotency-Key is remembered for this long")
+    gateway_access_log: bool = Field(False, description="log every request of the gateway, not only failed ones")
+
+    api_host: str = Field("127.0.0.1", description="address that the operators' API listens on; 0.0.0.0 for all")
+    api_port: int = Field(8001, ge=0, le=65535, description="the API's port; 0 chooses a free one")
+    api_max_requests: int = Field(
+        32,
+        ge=1,
+        le=1000,
+        description="most requests that the API works on at once; each takes 1 to 3 database connections",
+    )
+    api_max_requests_per_org: int = Field(
+        8, ge=1, le=1000, description="most of them of one organisation, or of one token of none"
+    )
+    api_max_replays: int = Field(4, ge=1, le=100, description="most replays that one API process runs at once")
+    api_max_replays_per_org: int = Field(2, ge=1, le=100, description="most of them of one organisation")
+    api_requests_per_second: int = Field(
+        50, ge=0, description="each token's and each address's rate of API requests; 0: no limit"
+    )
+    api_query_timeout: str = Field("30s", description="the API gives up a question to Postgres after this long")
+    api_drain_timeout: str = Field("15s", description="how long SIGTERM waits for the API's requests in hand")
+
+    @field_validator(
+        "gateway_header_timeout", "gateway_body_timeout", "gateway_keep_alive", "gateway_publish_timeout",
+        "gateway_drain_timeout", "gateway_linger", "gateway_token_ttl", "gateway_idempotency_ttl",
+        "api_query_timeout", "api_drain_timeout",
+    )  # fmt: skip
+    @classmethod
+    def _http_duration(cls, value: str) -> str:
+        duration_seconds(value)
+        return value
