@@ -10,8 +10,8 @@ from typing import NamedTuple
 import msgspec
 
 from bridge.http.problems import Code, Problem
+from schemas.derived_keys import Purpose, derived_key
 
-_PURPOSE = b"ghostlink bridge ingest token 1"
 _LONGEST = 2048
 
 
@@ -35,8 +35,7 @@ class IngestTokens:
     """Issues and checks tokens; `now` is in seconds since the epoch. All processes that share the secret agree."""
 
     def __init__(self, secret: str, ttl_seconds: float, now: Callable[[], float]) -> None:
-        # A key of its own: what else the secret signs can't be taken for a token.
-        self._key = hmac.digest(secret.encode(), _PURPOSE, "sha256")
+        self._key = derived_key(secret, Purpose.INGEST_TOKEN)
         self.ttl_seconds = int(ttl_seconds)
         self._now = now
 
