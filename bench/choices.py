@@ -34,6 +34,7 @@ from streams.dedup import DedupHints
 from streams.normalize import Bounds
 from streams.processor import Context, process
 from streams.retry import retry_policy
+from streams.trust import nobody
 
 BATCH = 5000
 BY_ARRAY = """
@@ -54,7 +55,9 @@ def batches(count: int, seed: int) -> list[list[Candidate]]:
     settings = Settings()
     registry = {script_of(site): Script(script_of(site), site, 1, True) for site in range(1, SITES + 1)}
     policy = retry_policy(settings, random.random)
-    context = Context(now_ms, registry, DedupHints(0), {}, Bounds(*settings.occurred_bounds), policy, "bridge.raw")
+    context = Context(
+        now_ms, registry, DedupHints(0), {}, Bounds(*settings.occurred_bounds), policy, "bridge.raw", nobody()
+    )
     rows = [
         ConsumerRecord("bridge.raw", 0, offset, now_ms, 1, key, value, 0, len(key), len(value), ())
         for offset, (key, value) in enumerate(records(count, seed))
@@ -69,8 +72,8 @@ def batches(count: int, seed: int) -> list[list[Candidate]]:
 async def claim(connection: asyncpg.Connection, candidates: list[Candidate]) -> list[Candidate]:
     """The key table by unnest and ON CONFLICT; returns the winners."""
     winners = {one.key: one for one in candidates}
-    for key in await claim_keys(connection, winners):
-        del winners[key]
+    for duplicate in await claim_keys(connection, winners):
+        del winners[duplicate.key]
     return list(winners.values())
 
 

@@ -6,12 +6,13 @@ from decimal import Decimal
 import msgspec
 
 from schemas.record import Provenance
+from schemas.sender import Sender
 
 
 class BridgeEvent(msgspec.Struct, gc=False, frozen=True):
     """A clean event. Times are aware and in UTC; texts hold no NUL and no lone surrogate; absent is None.
 
-    `properties` is JSON text of an object. `attempt` counts from 1.
+    `properties` is JSON text of an object. `attempt` counts from 1. `sender` is the class of whoever sent it.
     """
 
     received_at: datetime
@@ -43,6 +44,7 @@ class BridgeEvent(msgspec.Struct, gc=False, frozen=True):
     raw_partition: int
     raw_offset: int
     attempt: int
+    sender: Sender
 
     @property
     def provenance(self) -> Provenance:

@@ -4,6 +4,7 @@ from datetime import datetime
 from typing import NamedTuple
 
 from schemas.record import Provenance, RawBody
+from schemas.sender import Sender
 
 
 class Scope(NamedTuple):
@@ -33,7 +34,8 @@ class Waiting(NamedTuple):
 class LedgerState(NamedTuple):
     """What the ledger says of one raw event. It waits for attempt `retry_count + 1` unless it is finished.
 
-    `body` is there while it waits and was read without a lock.
+    `body` is there while it waits and was read without a lock. `sender` is None in rows older than the classes, and where
+    the proof's key was not known; `site_id` and `script_id` are whose the event is.
     """
 
     retry_count: int
@@ -45,6 +47,9 @@ class LedgerState(NamedTuple):
     replayed_as: str | None
     replay_of: str | None
     body: RawBody | None = None
+    sender: Sender | None = None
+    site_id: int | None = None
+    script_id: str | None = None
 
     def awaits(self, attempt: int) -> bool:
         """Whether this attempt is the one that the ledger waits for: the token matches."""

@@ -1,5 +1,6 @@
 """What became of each attempt in a batch: the pure processor's answer, and what settling writes."""
 
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -9,6 +10,7 @@ from schemas.bridge_event import BridgeEvent
 from schemas.instants import to_epoch_ms
 from schemas.reasons import DroppedReason, ErrorClass
 from schemas.record import Batch, Provenance, RawRecord
+from schemas.sender import Sender
 
 UNCONFIRMED_SITE = 0
 """The site of windows of events whose site can't be read, or is not their script's."""
@@ -24,7 +26,8 @@ class ReplayClaim(NamedTuple):
 class Candidate(msgspec.Struct, gc=False):
     """A normalised event that awaits the key table's word on whether it is a duplicate.
 
-    `key` is the 16-byte digest of site and event id; `minute` the window's start in minutes since the epoch;
+    `key` is the 16-byte key of site, event id and class of sender; `shared` says that its script's ids are one name space
+    for all classes; `minute` the window's start in minutes since the epoch;
     `first_failed_at_ms` is when the first attempt failed or, for a first attempt, when this one would.
     """
 
@@ -34,6 +37,7 @@ class Candidate(msgspec.Struct, gc=False):
     record: RawRecord
     first_failed_at_ms: int
     replay: ReplayClaim | None = None
+    shared: bool = False
 
 
 @dataclass(slots=True)
@@ -41,7 +45,7 @@ class Failure:
     """An attempt that did not normalise. With `dropped_reason` it ends here, without it retries at `due_at_ms`.
 
     `attempt` is the number of the attempt that failed, from 1. `received_at_ms` and `first_failed_at_ms` are in
-    milliseconds since the epoch.
+    milliseconds since the epoch. `sender` is None where the proof's key is not known.
     """
 
     record: RawRecord
@@ -61,6 +65,7 @@ class Failure:
     replay: ReplayClaim | None = None
     window_site_id: int = UNCONFIRMED_SITE
     published: bool = False
+    sender: Sender | None = Sender.DIRECT
 
     @property
     def has_dead_letter(self) -> bool:
@@ -72,7 +77,8 @@ class Failure:
 class Outcomes:
     """All outcomes of one batch: each record is a candidate, a failure, or stale.
 
-    `clamped` counts producers' record times that lay out of bounds.
+    `clamped` counts producers' record times that lay out of bounds, `unproven` records whose gateway headers are not
+    proven, by what they are worth.
     """
 
     batch: Batch
@@ -80,6 +86,7 @@ class Outcomes:
     failures: list[Failure] = field(default_factory=list)
     stale: int = 0
     clamped: int = 0
+    unproven: Counter[str] = field(default_factory=Counter)
 
     def dead_letters(self) -> list[Failure]:
         """The failures that go to the DLQ."""
@@ -115,6 +122,7 @@ def dropped(candidate: Candidate, error_class: ErrorClass, reason: DroppedReason
         dropped_reason=reason,
         window_site_id=event.site_id,
         replay=candidate.replay,
+        sender=event.sender,
     )
 
 

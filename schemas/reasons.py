@@ -21,6 +21,7 @@ class ErrorClass(StrEnum):
     DUPLICATE_EVENT_ID = "duplicate_event_id"
     UNKNOWN_SCRIPT = "unknown_script"
     UNSUPPORTED_SCHEMA_VERSION = "unsupported_schema_version"
+    UNKNOWN_GATEWAY_KEY = "unknown_gateway_key"
     ENRICHMENT_TIMEOUT = "enrichment_timeout"
     ENRICHMENT_UNAVAILABLE = "enrichment_unavailable"
     ENRICHMENT_RATE_LIMITED = "enrichment_rate_limited"
@@ -71,6 +72,11 @@ ERRORS: dict[ErrorClass, ErrorRule] = {
         Action.RETRY,
         "no upcaster for this schema_version in the running build",
         "producers ahead of the workers: deploy the workers first",
+    ),
+    ErrorClass.UNKNOWN_GATEWAY_KEY: ErrorRule(
+        Action.RETRY,
+        "`bridge-proof` names a key that this worker does not have",
+        "BRIDGE_GATEWAY_PROOF_KEY or BRIDGE_SECRET_KEY of gateways and workers: they must agree",
     ),
     ErrorClass.ENRICHMENT_TIMEOUT: ErrorRule(Action.RETRY, "an enricher did not answer in time", "the enricher"),
     ErrorClass.ENRICHMENT_UNAVAILABLE: ErrorRule(Action.RETRY, "an enricher is away", "the enricher"),

@@ -5,12 +5,17 @@ from typing import NamedTuple
 
 
 class Script(NamedTuple):
-    """A registered script; a disabled one counts as unknown."""
+    """A registered script; a disabled one counts as unknown.
+
+    With `shared_ids` an event id is one event whoever sends it, and a visitor's yields to a server's; else each class
+    of sender has its own name space.
+    """
 
     script_id: str
     site_id: int
     org_id: int | None
     enabled: bool
+    shared_ids: bool = False
 
 
 Registry = Mapping[str, Script]

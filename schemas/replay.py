@@ -8,6 +8,7 @@ from pydantic import BaseModel, Field
 
 from schemas.record import Provenance, RawBody
 from schemas.run_summary import RunSummary
+from schemas.sender import Sender
 
 
 class Forecast(StrEnum):
@@ -47,7 +48,7 @@ class PlanState(StrEnum):
 class DeadLetterItem(NamedTuple):
     """One dead letter as the ledger keeps it, at its place in a plan. `lives` counts it and those that it replays.
 
-    `org_id` is what its site belongs to now.
+    `org_id` is what its site belongs to now. `sender` is None if it is older than the classes.
     """
 
     position: int
@@ -64,6 +65,8 @@ class DeadLetterItem(NamedTuple):
     replay_of: str | None
     lives: int = 1
     org_id: int | None = None
+    sender: Sender | None = None
+    script_id: str | None = None
 
 
 class Plan(NamedTuple):

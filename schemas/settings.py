@@ -10,9 +10,11 @@ from pydantic_settings import NoDecode, SettingsConfigDict
 
 from schemas.addresses import broker_hosts, database_address
 from schemas.brake import BrakeLimits
+from schemas.derived_keys import Purpose, derived_key
 from schemas.duration import duration_seconds
 from schemas.errors import InvalidInput
 from schemas.gate import WindowLimits
+from schemas.gateway_proof import DEVELOPMENT_KEY, ProofKeys
 from schemas.http_settings import HttpSettings
 from schemas.reasons import ErrorClass
 from schemas.topics import Topics
@@ -60,6 +62,12 @@ class Settings(HttpSettings):
         None,
         validation_alias=AliasChoices("BRIDGE_SECRET_KEY", "GHOSTLINK_SECRET_KEY", "secret_key"),
         description="signs tokens; at least 32 characters in production",
+    )
+
+    gateway_proof_key: SecretStr | None = Field(
+        None,
+        description="proves the gateway's records to workers; of several, by commas, the first one signs and all "
+        "verify; else it is derived from BRIDGE_SECRET_KEY",
     )
 
     topic_prefix: str = Field("bridge.", max_length=100, pattern=r"^[A-Za-z0-9._-]*$", description="before topic names")
@@ -246,6 +254,17 @@ class Settings(HttpSettings):
         """What signs calls of the webhook, if anything does."""
         secret = self.worker_alert_webhook_secret or self.secret_key
         return None if secret is None else secret.get_secret_value()
+
+    @property
+    def proof_keys(self) -> ProofKeys:
+        """What proves the gateway's headers; none in production without a secret."""
+        if self.gateway_proof_key is not None:
+            given = self.gateway_proof_key.get_secret_value().split(",")
+            return ProofKeys([key.strip().encode() for key in given if key.strip()])
+        if self.secret_key is not None:
+            secret = self.secret_key.get_secret_value()
+            return ProofKeys([derived_key(secret, Purpose.GATEWAY_PROOF).hex().encode()])
+        return ProofKeys([] if self.env == "production" else [DEVELOPMENT_KEY])
 
     @property
     def gate_limits(self) -> WindowLimits:

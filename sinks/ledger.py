@@ -12,6 +12,7 @@ from schemas.ledger import LedgerState, Waiting
 from schemas.outcome import Failure
 from schemas.reasons import DroppedReason
 from schemas.record import Provenance, RawBody
+from schemas.sender import Sender
 
 
 def state_of(row: "asyncpg.Record") -> LedgerState:
@@ -25,6 +26,9 @@ def state_of(row: "asyncpg.Record") -> LedgerState:
         row["replay_id"],
         row["replayed_as"],
         row["replay_of"],
+        sender=None if row["sender"] is None else Sender(row["sender"]),
+        site_id=row["site_id"],
+        script_id=row["script_id"],
     )
 
 
@@ -70,7 +74,7 @@ def decode_headers(stored: bytes) -> list[tuple[str, bytes | None]]:
 COLUMNS = (
     "raw_topic", "raw_partition", "raw_offset", "site_id", "script_id", "event_id", "record_key", "payload",
     "headers", "record_time", "received_at", "retry_count", "next_retry_at", "first_failed_at", "last_error",
-    "error_class", "normalized", "dropped_reason", "disposition", "replay_of",
+    "error_class", "normalized", "dropped_reason", "disposition", "replay_of", "sender",
 )  # fmt: skip
 
 
@@ -100,6 +104,7 @@ def row(failure: Failure) -> tuple[Any, ...]:
         None if dropped is None else dropped.value,
         "open" if failure.has_dead_letter else None,
         None if failure.replay is None else str(failure.replay.replay_of),
+        failure.sender,
     )
 
 

@@ -1,4 +1,4 @@
-"""The truth in memory: a store and a sink that keep the rules of settling, and a publisher that keeps what it is given."""
+"""The truth in memory: a store and a sink that keep the rules of settling."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,7 +14,8 @@ from schemas.log_identity import KnownLog, LogMark
 from schemas.outcome import Candidate, Failure, Outcomes, duplicate
 from schemas.reasons import DroppedReason, ErrorClass
 from schemas.record import LEDGER_TOPIC, Provenance, RawBody, TopicPartition, incarnation_of
-from sinks.kafka import copy_headers
+from schemas.sender import Sender
+from sinks.key_claims import first_claims, second_claims
 from sinks.resolve import (
     Progress,
     check_offsets,
@@ -79,6 +80,7 @@ class MemoryLedgerRow:
     replay_id: str | None = None
     replayed_as: str | None = None
     replay_of: str | None = None
+    sender: Sender | None = None
 
     @property
     def state(self) -> LedgerState:
@@ -93,6 +95,9 @@ class MemoryLedgerRow:
             self.replayed_as,
             self.replay_of,
             None if self.normalized else RawBody(self.record_key, self.payload, self.headers),
+            self.sender,
+            self.site_id,
+            self.script_id,
         )
 
 
@@ -105,7 +110,8 @@ class MemoryStore:
 
     refuse: Callable[[BridgeEvent], str | None] = lambda _event: None
     offsets: dict[TopicPartition, MemoryOffset] = field(default_factory=dict)
-    keys: set[bytes] = field(default_factory=set)
+    keys: dict[bytes, Sender | None] = field(default_factory=dict)
+    superseded: set[tuple[int, str]] = field(default_factory=set)
     events: list[BridgeEvent] = field(default_factory=list)
     ledger: dict[Provenance, MemoryLedgerRow] = field(default_factory=dict)
     windows: Windows = field(default_factory=dict)
@@ -197,14 +203,15 @@ class MemorySink:
         touched, replayed = ledger_touched(outcomes), replays(outcomes)
         check_tokens(self._states([*touched, *replayed]), touched, replayed)
         winners, copies = first_of_each_key(outcomes)
-        taken = [key for key in winners if key in store.keys]
-        late = [duplicate(winners.pop(key)) for key in taken] + [duplicate(copy) for copy in copies]
+        claims, slots, taken = self._claims(winners)
+        late = [duplicate(winners.pop(one.key)) for one in taken] + [duplicate(copy) for copy in copies]
         normalized = list(winners.values())
         failures = [failure for one in outcomes for failure in one.failures] + late
         self._check_first_attempts(failures)
         self._check_rows(normalized)
         self._write_ledger(normalized, failures, replayed)
-        store.keys.update(winners)
+        store.keys |= {key: candidate.event.sender for key, candidate in (claims | slots).items()}
+        store.superseded |= {(one.event.site_id, one.event.event_id) for one in slots.values() if one.shared}
         store.events.extend(candidate.event for candidate in normalized)
         windows = count_windows(normalized, failures)
         self._add_windows(windows)
@@ -242,6 +249,19 @@ class MemorySink:
 
     def abandon(self) -> None:
         """Nothing to cut."""
+
+    def _claims(
+        self, winners: Mapping[bytes, Candidate]
+    ) -> tuple[dict[bytes, Candidate], dict[bytes, Candidate], list[Candidate]]:
+        """The plain keys and the slots that are claimed, by their candidates, and the duplicates."""
+        held = self._store.keys
+        plain, others = first_claims(winners.values())
+        holders = {key: candidate.event.sender for key, candidate in plain.items()} | held
+        contested = [candidate for key, candidate in plain.items() if key in held] + others
+        slots, duplicates = second_claims(contested, holders)
+        duplicates += [candidate for key, candidate in slots.items() if key in held]
+        free = [{key: one for key, one in claims.items() if key not in held} for claims in (plain, slots)]
+        return free[0], free[1], duplicates
 
     def _next_offsets(self, sources: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
         rows = self._store.offsets
@@ -312,6 +332,7 @@ def _new_row(failure: Failure) -> MemoryLedgerRow:
         dropped_reason=reason,
         disposition="open" if failure.has_dead_letter else None,
         replay_of=None if failure.replay is None else str(failure.replay.replay_of),
+        sender=failure.sender,
     )
 
 
@@ -321,57 +342,6 @@ def _advance(row: MemoryLedgerRow, failure: Failure) -> None:
     row.next_retry_at = _due(failure)
     row.last_error, row.error_class = bounded_text(failure.error), failure.error_class
     row.normalized, row.dropped_reason = reason is not None, reason
+    if row.sender is None:
+        row.sender, row.site_id, row.script_id = failure.sender, failure.site_id, failure.script_id
     row.disposition = "open" if failure.has_dead_letter else None
-
-
-@dataclass(frozen=True, slots=True)
-class Published:
-    """One record as Kafka would have got it; `due_at_ms` is the failure's, None for a dead letter."""
-
-    topic: str
-    partition: int
-    key: bytes | None
-    value: bytes | None
-    headers: tuple[tuple[str, bytes | None], ...]
-    due_at_ms: int | None
-
-
-class MemoryPublisher:
-    """Keeps what was published, in order.
-
-    `partitions` is every topic's count. `fail` is called before each record and may raise SinkUnavailable; `deliver`
-    is called with each record that is kept, so that a memory source can bring it back.
-    """
-
-    def __init__(
-        self,
-        dlq_topic: str,
-        *,
-        partitions: int = 1,
-        fail: Callable[[Failure], None] | None = None,
-        deliver: Callable[[Published], None] | None = None,
-    ) -> None:
-        self._dlq_topic = dlq_topic
-        self._partitions = partitions
-        self._fail = fail or (lambda _failure: None)
-        self._deliver = deliver or (lambda _published: None)
-        self.published: list[Published] = []
-
-    async def publish(self, failures: Sequence[Failure]) -> None:
-        for failure in failures:
-            if failure.published or not (failure.retry_topic or failure.has_dead_letter):
-                continue
-            self._fail(failure)
-            record = failure.record
-            nothing = record.key is None and record.value is None
-            sent = Published(
-                failure.retry_topic or self._dlq_topic,
-                failure.provenance.partition % self._partitions,
-                record.key,
-                b"" if nothing else record.value,
-                tuple(copy_headers(failure)),
-                failure.due_at_ms,
-            )
-            self.published.append(sent)
-            self._deliver(sent)
-            failure.published = True

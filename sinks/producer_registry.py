@@ -4,10 +4,9 @@ import time
 from collections.abc import Mapping
 
 from schemas.api_key import ApiKey
-from schemas.registry import Script
 from sinks import metrics
 from sinks.postgres import Connection, sql
-from sinks.registry import READ_SECONDS, RegistryCache
+from sinks.registry import READ_SECONDS, RegistryCache, scripts_of
 
 
 class ProducerRegistry(RegistryCache):
@@ -22,9 +21,7 @@ class ProducerRegistry(RegistryCache):
 
     async def _read(self, conn: Connection) -> None:
         rows = await conn.fetch(sql("producers_read"), timeout=READ_SECONDS)
-        self._registry = {
-            row["script_id"]: Script(row["script_id"], row["site_id"], row["org_id"], row["enabled"]) for row in rows
-        }
+        self._registry = scripts_of(rows)
         self.origins = {row["script_id"]: frozenset(row["origins"]) for row in rows}
         self.keys = {
             row["key_id"]: ApiKey(row["key_id"], row["script_id"], bytes(row["digest"]), row["revoked"])

@@ -1,7 +1,9 @@
 """The registry's copy in memory: told of changes by Postgres, and read again on a timer behind that."""
 
 import asyncio
+from collections.abc import Iterable
 
+import asyncpg
 import structlog
 
 from schemas.errors import BridgeError
@@ -17,6 +19,16 @@ READ_SECONDS = 10.0
 log = structlog.get_logger(__name__)
 
 
+def scripts_of(rows: "Iterable[asyncpg.Record]") -> Registry:
+    """The scripts in rows of `registry_read` or `producers_read`."""
+    return {
+        row["script_id"]: Script(
+            row["script_id"], row["site_id"], row["org_id"], row["enabled"], shared_ids=row["shared_ids"]
+        )
+        for row in rows
+    }
+
+
 class RegistryCache:
     """Keeps the last registry that could be read; `refresh_seconds` is the timed refresh behind the notifications."""
 
@@ -24,6 +36,8 @@ class RegistryCache:
         self._dsn = dsn
         self._refresh_seconds = refresh_seconds
         self._registry: Registry = {}
+        self.legacy_until_ms = 0
+        """Until when gateway headers without a proof are believed, in milliseconds since the epoch."""
         self._changed = asyncio.Event()
 
     @property
@@ -59,7 +73,6 @@ class RegistryCache:
 
     async def _read(self, conn: Connection) -> None:
         rows = await conn.fetch(sql("registry_read"), timeout=READ_SECONDS)
-        self._registry = {
-            row["script_id"]: Script(row["script_id"], row["site_id"], row["org_id"], row["enabled"]) for row in rows
-        }
+        self._registry = scripts_of(rows)
+        self.legacy_until_ms = await conn.fetchval(sql("gateway_trust_read"), timeout=READ_SECONDS) or 0
         metrics.REGISTRY_SCRIPTS.set(len(rows))

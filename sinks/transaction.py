@@ -1,6 +1,7 @@
 """The one transaction: locks, ledger, keys, events, windows and offsets, in the order of the rules."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from datetime import datetime
 
 import asyncpg
 
@@ -10,7 +11,9 @@ from schemas.headers import bounded_text
 from schemas.instants import instant
 from schemas.outcome import Candidate, Failure, Outcomes, duplicate
 from schemas.record import LEDGER_TOPIC, Provenance, TopicPartition
+from schemas.sender import Sender
 from sinks import json_lines, ledger
+from sinks.key_claims import first_claims, second_claims
 from sinks.ledger import provenance_columns, state_of
 from sinks.postgres import Connection, sql
 from sinks.resolve import (
@@ -27,6 +30,7 @@ from sinks.sink import Committed
 from sinks.sqlstate import TRANSLATED, UNENCODABLE, translate
 from sinks.windows import Windows, count_windows, window_columns
 
+SENDERS = list(Sender)
 EVENT_COLUMNS = BridgeEvent.__struct_fields__
 _NO_MARK = (None, None, None)
 
@@ -37,7 +41,7 @@ async def settle_in_transaction(connection: Connection, group: str, outcomes: Se
     await _lock_ledger(connection, outcomes)
     winners, copies = first_of_each_key(outcomes)
     taken = await claim_keys(connection, winners)
-    late = [duplicate(winners.pop(key)) for key in taken] + [duplicate(copy) for copy in copies]
+    late = [duplicate(winners.pop(one.key)) for one in taken] + [duplicate(copy) for copy in copies]
     normalized = list(winners.values())
     failures = [failure for one in outcomes for failure in one.failures] + late
     await _write_ledger(connection, normalized, failures)
@@ -68,13 +72,45 @@ async def _lock_ledger(connection: Connection, outcomes: Sequence[Outcomes]) -> 
     check_tokens(states, touched, replayed)
 
 
-async def claim_keys(connection: Connection, winners: dict[bytes, Candidate]) -> list[bytes]:
-    """Inserts the keys in their order, so that two settlements can't deadlock; returns those already taken."""
+async def claim_keys(connection: Connection, winners: dict[bytes, Candidate]) -> list[Candidate]:
+    """Claims a key for each candidate; returns the duplicates."""
     if not winners:
         return []
     latest = max(candidate.event.received_at for candidate in winners.values())
-    rows = await connection.fetch(sql("keys_insert"), b"".join(sorted(winners)), latest)
+    plain, others = first_claims(winners.values())
+    held = await _insert_keys(connection, plain, latest)
+    if not (held or others):
+        return []
+    holders = {key: candidate.event.sender for key, candidate in plain.items()} | await key_holders(connection, held)
+    slots, duplicates = second_claims([*(plain[key] for key in held), *others], holders)
+    taken = set(await _insert_keys(connection, slots, latest)) if slots else set()
+    superseding = [one for key, one in slots.items() if one.shared and key not in taken]
+    if superseding:
+        await connection.execute(sql("events_supersede"), *_superseding_columns(superseding))
+    return duplicates + [slots[key] for key in taken]
+
+
+async def _insert_keys(connection: Connection, claims: Mapping[bytes, Candidate], latest: datetime) -> list[bytes]:
+    """Inserts the keys in their order, so that two transactions can't deadlock; returns those already held."""
+    keys = sorted(claims)
+    senders = bytes([SENDERS.index(claims[key].event.sender) for key in keys])
+    rows = await connection.fetch(sql("keys_insert"), b"".join(keys), latest, senders, SENDERS)
     return [row["event_key"] for row in rows]
+
+
+async def key_holders(connection: Connection, keys: Sequence[bytes]) -> dict[bytes, Sender | None]:
+    """Which of the keys are claimed, and by which class."""
+    rows = await connection.fetch(sql("keys_holders"), list(keys)) if keys else []
+    return {row["event_key"]: None if row["sender"] is None else Sender(row["sender"]) for row in rows}
+
+
+def _superseding_columns(candidates: Sequence[Candidate]) -> tuple[list[object], ...]:
+    events = [candidate.event for candidate in candidates]
+    return (
+        [event.site_id for event in events],
+        [event.event_id for event in events],
+        *(list(column) for column in provenance_columns([event.provenance for event in events])),
+    )
 
 
 async def _write_ledger(connection: Connection, normalized: list[Candidate], failures: list[Failure]) -> None:
@@ -104,6 +140,9 @@ def _advance_columns(failures: list[Failure]) -> tuple[list[object], ...]:
         [bounded_text(failure.error) for failure in failures],
         [failure.error_class.value for failure in failures],
         [None if failure.dropped_reason is None else failure.dropped_reason.value for failure in failures],
+        [failure.sender for failure in failures],
+        [failure.site_id for failure in failures],
+        [None if failure.script_id is None else bounded_text(failure.script_id) for failure in failures],
     )
 
 

@@ -5,10 +5,11 @@ from typing import Any
 
 import msgspec
 
-from schemas.headers import EVENT_ID, SCRIPT_ID, SITE_ID, Headers
+from schemas.headers import EVENT_ID, SCRIPT_ID, SITE_ID
 from schemas.raw_event import ABSENT, MAX_BYTES, MAX_INTEGER, RawFields
 from schemas.reasons import ErrorClass
 from schemas.upcast import UPCASTERS, upcast
+from schemas.vouched import Vouched
 from streams import diagnose
 from streams.rejection import Rejection
 
@@ -31,16 +32,16 @@ _MANY = 200
 _PLAIN_AMOUNT = re.compile(rb'null|-?[0-9]{1,15}(?:\.[0-9]{1,6})?|"[+-]?[0-9]{1,15}(?:\.[0-9]{1,6})?"')
 
 
-def decode(value: bytes | None, headers: Headers) -> RawFields:
-    """Version 1's fields of a raw value, what is absent filled from the gateway's headers.
+def decode(value: bytes | None, vouched: Vouched | None) -> RawFields:
+    """Version 1's fields of a raw value, what is absent filled from what is vouched for.
 
     Raises Rejection with the error class and what is wrong.
     """
     fields = _quick(value) if value is not None and len(value) <= MAX_BYTES else None
     if fields is None:
-        fields = _careful(value, headers)
-    if headers:
-        _fill(fields, headers)
+        fields = _careful(value, vouched)
+    if vouched is not None:
+        _fill(fields, vouched)
     if fields.event_id is None or fields.site_id is None or fields.script_id is None:
         missing = next(name for name in ("event_id", "site_id", "script_id") if getattr(fields, name) is None)
         raise Rejection(ErrorClass.SCHEMA_VIOLATION, f"{missing}: Field required", fields)
@@ -87,13 +88,13 @@ def _has_large_number(text: bytes) -> bool:
     )
 
 
-def _careful(value: bytes | None, headers: Headers) -> RawFields:
+def _careful(value: bytes | None, vouched: Vouched | None) -> RawFields:
     """Other versions, unknown fields, long or odd properties, and everything that is wrong."""
     text = diagnose.readable_text(value)
     upcasted = _upcasted(text)
     if upcasted is not None:
         return upcasted
-    return diagnose.judge(text, headers)
+    return diagnose.judge(text, vouched)
 
 
 def _upcasted(text: str) -> RawFields | None:
@@ -119,11 +120,10 @@ def _upcasted(text: str) -> RawFields | None:
     return fields if sound else None
 
 
-def _fill(fields: RawFields, headers: Headers) -> None:
-    """Fills what is absent from the gateway's headers; a conflict is a violation."""
-    said = diagnose.said_by_gateway(headers)
+def _fill(fields: RawFields, vouched: Vouched) -> None:
+    """Fills what is absent from what is vouched for; a conflict is a violation."""
     for name, header in (("site_id", SITE_ID), ("script_id", SCRIPT_ID), ("event_id", EVENT_ID)):
-        value = getattr(said, name)
+        value = getattr(vouched, name)
         if value is None:
             continue
         if getattr(fields, name) is None:

@@ -9,7 +9,6 @@ from typing import Any, NoReturn
 import msgspec
 from pydantic import ValidationError
 
-from schemas.headers import EVENT_ID, SCRIPT_ID, SITE_ID, Headers, last, last_int
 from schemas.raw_event import (
     ABSENT,
     MAX_BYTES,
@@ -22,6 +21,7 @@ from schemas.raw_event import (
 )
 from schemas.reasons import ErrorClass
 from schemas.upcast import UPCASTERS, upcast
+from schemas.vouched import Vouched
 from streams.rejection import Rejection
 
 # The closing quote is optional: a string without one must not be tried again from each of its escaped quotes.
@@ -65,7 +65,7 @@ def readable_text(value: bytes | None) -> str:
     return text
 
 
-def judge(text: str, headers: Headers) -> RawFields:
+def judge(text: str, vouched: Vouched | None) -> RawFields:
     """Reads the text by the contract itself; raises Rejection with the field and the rule."""
     document = _parse(text)
     whose = identity(document)
@@ -79,7 +79,7 @@ def judge(text: str, headers: Headers) -> RawFields:
         document = upcast(document, version)
     else:
         document = upcast(document)
-    document = _filled(document, headers)
+    document = _filled(document, vouched)
     try:
         event = RawEvent.model_validate(document)
     except ValidationError as error:
@@ -94,17 +94,6 @@ def identity(document: dict[str, Any]) -> PartialIdentity:
         event_id if isinstance(event_id, str) and 0 < len(event_id) <= MAX_EVENT_ID else None,
         site_id if type(site_id) is int and 0 < site_id <= MAX_INTEGER else None,
         script_id if isinstance(script_id, str) and 0 < len(script_id) <= MAX_SCRIPT_ID else None,
-    )
-
-
-def said_by_gateway(headers: Headers) -> PartialIdentity:
-    """What the gateway's headers say of whose the event is, where the contract could take it."""
-    site_id = last_int(headers, SITE_ID)
-    event_id, script_id = last(headers, EVENT_ID), last(headers, SCRIPT_ID)
-    return PartialIdentity(
-        event_id if event_id and len(event_id) <= MAX_EVENT_ID and "\x00" not in event_id else None,
-        site_id if site_id is not None and 0 < site_id <= MAX_INTEGER else None,
-        script_id if script_id and len(script_id) <= MAX_SCRIPT_ID and "\x00" not in script_id else None,
     )
 
 
@@ -178,13 +167,12 @@ def _sound(whose: PartialIdentity) -> PartialIdentity:
     return whose
 
 
-def _filled(document: dict[str, Any], headers: Headers) -> dict[str, Any]:
-    """The document with what is absent or null filled from the gateway's headers, so that the contract can be asked."""
+def _filled(document: dict[str, Any], vouched: Vouched | None) -> dict[str, Any]:
+    """The document with what is absent or null filled from what is vouched for, so that the contract can be asked."""
     filled = dict(document)
-    said = said_by_gateway(headers)
     for name in ("site_id", "script_id", "event_id"):
         if filled.get(name) is None:
-            value = getattr(said, name)
+            value = getattr(vouched, name, None)
             if value is not None:
                 filled[name] = value
             else:

@@ -4,7 +4,11 @@ from collections.abc import Callable, Collection
 from datetime import date
 from typing import NamedTuple
 
+from schemas import headers as names
 from schemas.bridge_event import BridgeEvent
+from schemas.class_key import class_key
+from schemas.gateway_proof import read_identity
+from schemas.headers import Headers, last
 from schemas.reasons import DroppedReason
 from schemas.record import RawBody
 from schemas.registry import Registry
@@ -14,6 +18,7 @@ from streams.decode import decode
 from streams.dedup import event_key
 from streams.normalize import Bounds, normalize
 from streams.rejection import Rejection
+from streams.trust import Finding, GatewayTrust, nobody
 
 
 class Terms(NamedTuple):
@@ -27,10 +32,14 @@ class Terms(NamedTuple):
     max_lives: int
     month_exists: Callable[[date], bool]
     org_id: int | None = None
+    trust: GatewayTrust = nobody()
 
 
 class Judgement(NamedTuple):
-    """What was found of one item, with its corrected body; key and event are there if it normalises."""
+    """What was found of one item, with its corrected body; key and event are there if it normalises.
+
+    `shared` says that its script's ids are one name space for all classes of sender.
+    """
 
     item: DeadLetterItem
     forecast: Forecast
@@ -38,6 +47,7 @@ class Judgement(NamedTuple):
     body: RawBody
     key: bytes = b""
     event: BridgeEvent | None = None
+    shared: bool = False
 
     def instead(self, forecast: Forecast, why: str) -> "Judgement":
         """The same item, judged otherwise by what only the store knows."""
@@ -69,12 +79,15 @@ def refusal(item: DeadLetterItem, terms: Terms) -> str | None:
 def corrected(item: DeadLetterItem, correction: Correction, terms: Terms) -> RawBody:
     """The corrected body; raises CorrectionFailed.
 
-    A plan that is bound to an organisation writes into no other one: a correction leaves the site as it is.
+    A plan that is bound to an organisation writes into no other one: a correction leaves the site as it is. A correction
+    of what the gateway stated is an operator's word and is sealed as the gateway's is.
     """
     body = correction.apply(item.body)
+    if len(body.headers) > len(item.body.headers):
+        body = body._replace(headers=_sealed(item, body, terms.trust))
     if correction and terms.org_id is not None:
         try:
-            site_id = decode(body.value, body.headers).site_id
+            site_id = decode(body.value, _found(item, body, terms).checked()).site_id
         except Rejection as rejection:
             raise CorrectionFailed(f"corrected, it can't be read, nor whose it is: {rejection.message}") from None
         if site_id != item.site_id:
@@ -93,20 +106,39 @@ def judge(item: DeadLetterItem, correction: Correction, terms: Terms, registry: 
         body = corrected(item, correction, terms)
     except CorrectionFailed as error:
         return Judgement(item, Forecast.REFUSED, str(error), item.body)
+    found = _found(item, body, terms)
     try:
         event = normalize(
-            decode(body.value, body.headers),
+            decode(body.value, found.checked()),
             received_at=item.received_at,
             provenance=item.provenance,
             attempt=1,
             registry=registry,
             bounds=bounds,
+            sender=found.sender,
         )
     except Rejection as rejection:
         same = rejection.error_class.value == item.error_class
         forecast = Forecast.FAILS_THE_SAME if same else Forecast.FAILS_OTHERWISE
         return Judgement(item, forecast, f"{rejection.error_class.value}: {rejection.message}", body)
-    return Judgement(item, Forecast.PASSES, "", body, event_key(event.site_id, event.event_id), event)
+    key = class_key(event_key(event.site_id, event.event_id), event.sender)
+    return Judgement(item, Forecast.PASSES, "", body, key, event, registry[event.script_id].shared_ids)
+
+
+def _found(item: DeadLetterItem, body: RawBody, terms: Terms) -> Finding:
+    return terms.trust.of_replay(item, dict(body.headers), body.value)
+
+
+def _sealed(item: DeadLetterItem, body: RawBody, trust: GatewayTrust) -> Headers:
+    """The headers with a proof of what the correction restates, where an identity was proven and there is a key."""
+    kept = trust.of_replay(item, dict(item.body.headers), item.body.value).vouched
+    said = dict(body.headers)
+    stated = None if kept is None else read_identity(said, kept.sender)
+    if stated is None or body.value is None or not trust.keys:
+        return body.headers
+    seal = trust.keys.seal(stated.site_id, stated.script_id, stated.sender, last(body.headers, names.ORIGIN))
+    proof = seal.proof(said.get(names.EVENT_ID) or b"", body.value)
+    return [*body.headers, (names.SENDER, stated.sender.value.encode()), (names.PROOF, proof)]
 
 
 def known_to_the_store(

@@ -28,6 +28,7 @@ from streams.patience import Patience
 from streams.processor import Context, LedgerStates, process, replays_claimed
 from streams.retry import RetryPolicy
 from streams.source import OffsetsGone, Source, SourceStopped, SourceUnavailable
+from streams.trust import GatewayTrust
 
 POLL_MS = 200
 # An idle lane proves by Kafka's own end offsets that it is idle and not stuck, this often.
@@ -47,6 +48,7 @@ class LaneParts:
     publisher: Publisher
     make_sink: Callable[[], Sink]
     registry: Callable[[], Registry]
+    trust: Callable[[], GatewayTrust]
     policy: RetryPolicy
     bounds: Bounds
     raw_topic: str
@@ -156,7 +158,14 @@ class Lane:
         """
         parts = self._parts
         context = Context(
-            parts.now_ms(), parts.registry(), self._known, ledger, parts.bounds, parts.policy, parts.raw_topic
+            parts.now_ms(),
+            parts.registry(),
+            self._known,
+            ledger,
+            parts.bounds,
+            parts.policy,
+            parts.raw_topic,
+            parts.trust(),
         )
         with metrics.phase("judge"):
             outcomes = [process(batch, context) for batch in batches]

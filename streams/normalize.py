@@ -14,6 +14,7 @@ from schemas.raw_event import ABSENT, RawFields, instant_from_epoch_ms, parse_am
 from schemas.reasons import ErrorClass
 from schemas.record import Provenance
 from schemas.registry import Registry
+from schemas.sender import Sender
 from streams.rejection import Rejection
 
 _ALIASES = {
@@ -51,6 +52,7 @@ def normalize(
     attempt: int,
     registry: Registry,
     bounds: Bounds,
+    sender: Sender = Sender.DIRECT,
 ) -> BridgeEvent:
     """The bridge event; raises Rejection with the error class, the field and the rule."""
     event_id, site_id, script_id = fields.event_id, fields.site_id, fields.script_id
@@ -101,6 +103,7 @@ def normalize(
         provenance.partition,
         provenance.offset,
         attempt,
+        sender,
     )
 
 

@@ -16,6 +16,7 @@ from streams.normalize import Bounds
 from streams.processor import Context, process, replays_claimed, with_token
 from streams.retry import RetryPolicy
 from streams.source import Source
+from streams.trust import GatewayTrust
 
 POLL_MS = 500
 # How often a settlement is judged anew because a worker was quicker with one of its events.
@@ -41,6 +42,7 @@ class OneShot:
     sink: Sink
     publisher: Publisher
     registry: Callable[[], Registry]
+    trust: Callable[[], GatewayTrust]
     policy: RetryPolicy
     bounds: Bounds
     raw_topic: str
@@ -66,7 +68,14 @@ class OneShot:
     async def _settle(self, batches: Sequence[Batch], concerned: Sequence[Provenance]) -> Committed:
         states = await self.sink.ledger(concerned)
         context = Context(
-            self.now_ms(), self.registry(), DedupHints(0), states, self.bounds, self.policy, self.raw_topic
+            self.now_ms(),
+            self.registry(),
+            DedupHints(0),
+            states,
+            self.bounds,
+            self.policy,
+            self.raw_topic,
+            self.trust(),
         )
         outcomes = [process(batch, context) for batch in batches]
         return await Settler(self.sink, self.publisher, self.brake).settle(outcomes)

@@ -8,24 +8,30 @@ from typing import Protocol
 import msgspec
 
 from schemas import headers as names
+from schemas.class_key import class_key
+from schemas.gateway_proof import Said
 from schemas.headers import Headers, last, last_int
 from schemas.instants import instant, to_epoch_ms
 from schemas.ledger import LedgerState
-from schemas.outcome import UNCONFIRMED_SITE, Candidate, Failure, Outcomes, ReplayClaim, duplicate
+from schemas.outcome import Candidate, Failure, Outcomes, ReplayClaim, duplicate
 from schemas.reasons import ERRORS, Action, DroppedReason
 from schemas.record import Batch, CarriedRecord, Provenance, RawRecord, topic_of
 from schemas.registry import Registry
 from streams.decode import decode
 from streams.dedup import event_key
+from streams.identity import identify
 from streams.normalize import Bounds, normalize
 from streams.rejection import Rejection
 from streams.retry import RetryPolicy
+from streams.trust import NOTHING, WORTHLESS, Finding, GatewayTrust
+from streams.trust import Headers as TrustOf
 
 _MINUTE_MS = 60_000
 _CLAMP_PAST_MS = 7 * 24 * 60 * _MINUTE_MS
 _CLAMP_FUTURE_MS = 5 * _MINUTE_MS
 _GATEWAY_TRUST_MS = 5 * _MINUTE_MS
 _PRODUCER_TIME = 0
+_TIME_DIGITS = 19
 
 LedgerStates = Mapping[Provenance, LedgerState]
 
@@ -51,6 +57,7 @@ class Context:
     bounds: Bounds
     policy: RetryPolicy
     raw_topic: str
+    trust: GatewayTrust
     seen: set[Provenance] = field(default_factory=set)
 
 
@@ -64,6 +71,7 @@ class Attempt(msgspec.Struct, gc=False):
     first_failed_at_ms: int
     minute: int
     replay: ReplayClaim | None
+    found: Finding = NOTHING
 
 
 def process(batch: Batch, context: Context) -> Outcomes:
@@ -77,23 +85,25 @@ def process(batch: Batch, context: Context) -> Outcomes:
             continue
         try:
             event = normalize(
-                decode(attempt.record.value, attempt.record.headers),
+                decode(attempt.record.value, attempt.found.checked()),
                 received_at=attempt.received_at,
                 provenance=attempt.provenance,
                 attempt=attempt.number,
                 registry=context.registry,
                 bounds=context.bounds,
+                sender=attempt.found.sender,
             )
         except Rejection as rejection:
             outcomes.failures.append(_failure(attempt, rejection, context))
             continue
         candidate = Candidate(
             event=event,
-            key=event_key(event.site_id, event.event_id),
+            key=class_key(event_key(event.site_id, event.event_id), event.sender),
             minute=attempt.minute,
             record=attempt.record,
             first_failed_at_ms=attempt.first_failed_at_ms,
             replay=attempt.replay,
+            shared=context.registry[event.script_id].shared_ids,
         )
         if candidate.key in context.known:
             outcomes.failures.append(duplicate(candidate))
@@ -117,20 +127,23 @@ def _first_attempt(record: RawRecord, context: Context, outcomes: Outcomes) -> A
     time_ms = _record_time(record, context, outcomes)
     replay: ReplayClaim | None = None
     received_at = instant(time_ms)
+    found = NOTHING
     if record.headers:
-        said = last_int(record.headers, names.RECEIVED_AT)
-        if said is not None and abs(said - time_ms) <= _GATEWAY_TRUST_MS:
-            received_at = instant(said)
-        replay = replay_claim(record)
-        if replay is not None:
-            state = context.ledger.get(replay.replay_of)
-            if state is None or state.replay_id != replay.replay_id:
-                replay = None
-            elif replay.replay_of in context.seen or not state.claimed_by(replay.replay_id):
-                return None
-            else:
-                context.seen.add(replay.replay_of)
-                received_at = state.received_at
+        said = dict(record.headers)
+        replay = _claimed(said)
+        state = None if replay is None else context.ledger.get(replay.replay_of)
+        if replay is None or state is None or state.replay_id != replay.replay_id:
+            replay = None
+            found = context.trust.of_raw(said, record.value, context.now_ms)
+            received_at = instant(_received_at_ms(said, time_ms) if found.vouched else time_ms)
+        elif replay.replay_of in context.seen or not state.claimed_by(replay.replay_id):
+            return None
+        else:
+            context.seen.add(replay.replay_of)
+            received_at = state.received_at
+            found = context.trust.of_replay(state, said, record.value)
+        if found.headers in WORTHLESS:
+            outcomes.unproven[found.headers] += 1
     return Attempt(
         record,
         Provenance(*outcomes.batch.source, record.offset),
@@ -139,16 +152,29 @@ def _first_attempt(record: RawRecord, context: Context, outcomes: Outcomes) -> A
         context.now_ms,
         time_ms // _MINUTE_MS,
         replay,
+        found,
     )
+
+
+def _received_at_ms(said: Said, time_ms: int) -> int:
+    """When the gateway took the event, in milliseconds since the epoch; the record's own time if it says nothing near."""
+    given = said.get(names.RECEIVED_AT) or b""
+    if not given.isdigit() or len(given) > _TIME_DIGITS:
+        return time_ms
+    return int(given) if abs(int(given) - time_ms) <= _GATEWAY_TRUST_MS else time_ms
 
 
 def replay_claim(record: RawRecord) -> ReplayClaim | None:
     """What a raw record says of itself: plain data unless the ledger bears it out."""
-    replay_id, replay_of = last(record.headers, names.REPLAY_ID), last(record.headers, names.REPLAY_OF)
+    return _claimed(dict(record.headers))
+
+
+def _claimed(said: Said) -> ReplayClaim | None:
+    replay_id, replay_of = said.get(names.REPLAY_ID), said.get(names.REPLAY_OF)
     if not replay_id or not replay_of:
         return None
     try:
-        return ReplayClaim(replay_id, Provenance.parse(replay_of))
+        return ReplayClaim(replay_id.decode(), Provenance.parse(replay_of.decode()))
     except ValueError:
         return None
 
@@ -196,37 +222,38 @@ def _later_attempt(record: RawRecord, context: Context, outcomes: Outcomes) -> A
     if state is None or provenance in context.seen or not state.awaits(number):
         return None
     context.seen.add(provenance)
+    carried = _carried(record, state, provenance, number)
     return Attempt(
-        _carried(record, state, provenance, number),
+        carried,
         provenance,
         number,
         state.received_at,
         to_epoch_ms(state.first_failed_at),
         _record_time(record, context, outcomes) // _MINUTE_MS,
         None if state.replay_of is None else ReplayClaim("", Provenance.parse(state.replay_of)),
+        context.trust.of_kept(state, dict(carried.headers), carried.value),
     )
 
 
 def _failure(attempt: Attempt, rejection: Rejection, context: Context) -> Failure:
     """What becomes of a rejected attempt, by the error table and the retry policy."""
     error_class = rejection.error_class
-    whose = rejection.identity
-    script = context.registry.get(whose.script_id) if whose and whose.script_id else None
+    whose = identify(attempt.found.vouched, rejection.identity, attempt.record.key, context.registry)
     failure = Failure(
         record=attempt.record,
         provenance=attempt.provenance,
         attempt=attempt.number,
         error_class=error_class,
-        error=rejection.message,
+        error=rejection.message + whose.note,
         minute=attempt.minute,
         received_at_ms=to_epoch_ms(attempt.received_at),
         first_failed_at_ms=attempt.first_failed_at_ms,
-        site_id=whose.site_id if whose else None,
-        script_id=whose.script_id if whose else None,
-        event_id=whose.event_id if whose else None,
-        # Anybody can claim a site: only the registry's word makes a window of it.
-        window_site_id=script.site_id if script and whose and script.site_id == whose.site_id else UNCONFIRMED_SITE,
+        site_id=whose.site_id,
+        script_id=whose.script_id,
+        event_id=whose.event_id,
+        window_site_id=whose.window_site_id,
         replay=attempt.replay,
+        sender=None if attempt.found.headers is TrustOf.UNKNOWN_KEY else attempt.found.sender,
     )
     if ERRORS[error_class].action is Action.RETRY:
         retry = context.policy.decide(error_class, attempt.number, context.now_ms)

@@ -30,6 +30,7 @@ from streams.normalize import Bounds
 from streams.observation import Observation
 from streams.retry import retry_policy
 from streams.source import KafkaSource, make_consumer
+from streams.trust import GatewayTrust
 from streams.watchdog import Watchdog
 
 HOUSE_SECONDS = 3600.0
@@ -51,6 +52,7 @@ class Worker(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka's bas
         policy = retry_policy(settings, random.random)
         delays = {tier.topic: tier.delay_ms for tier in policy.tiers}
         source = KafkaSource(self._consumer)
+        proof_keys = settings.proof_keys
         self._lanes = Lanes(
             LaneParts(
                 source=source,
@@ -59,6 +61,7 @@ class Worker(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka's bas
                     settings.dsn, settings.group, lock_timeout=settings.seconds("lock_timeout")
                 ),
                 registry=lambda: self._registry.current,
+                trust=lambda: GatewayTrust(proof_keys, self._registry.legacy_until_ms),
                 policy=policy,
                 bounds=Bounds(*settings.occurred_bounds),
                 raw_topic=self._topics.raw,

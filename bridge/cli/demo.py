@@ -63,7 +63,7 @@ def _run(home: Path, events: int, seed: int) -> DemoResult:
     say("starting Kafka and Postgres")
     with stack as addresses:
         settings = own_settings(addresses, retry_delays=_RETRY_DELAYS, max_retries=len(_RETRY_DELAYS), metrics_port=0)
-        mix = Mix(events, seed, time.time_ns() // 1_000_000)
+        mix = Mix(events, seed, time.time_ns() // 1_000_000, settings.proof_keys)
         return run(_play(settings, mix, home / "logs"))
 
 

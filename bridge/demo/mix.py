@@ -2,16 +2,18 @@
 
 import math
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from enum import StrEnum
 from random import Random
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from bridge.demo.documents import SITES, DemoScript, Document, make_document, org_of
 from bridge.demo.flaws import encode, pick_invalid, pick_violation
 from schemas.errors import InvalidInput
-from schemas.headers import EVENT_ID, REQUEST_ID, SCRIPT_ID, SITE_ID, TRACEPARENT
+from schemas.gateway_proof import DEVELOPMENT_KEY, ProofKeys
+from schemas.headers import EVENT_ID, PROOF, REQUEST_ID, SCRIPT_ID, SENDER, SITE_ID, TRACEPARENT
 from schemas.reasons import DroppedReason
+from schemas.sender import Sender
 from schemas.uuid7 import uuid7
 
 SPREAD_MS: Final = 60_000
@@ -21,6 +23,7 @@ _LATE_SCRIPTS = 3
 _UNKNOWN_SCRIPTS = 2
 _NEAR = 50
 _FAR = 5_000
+_KEYS: Final = ProofKeys([DEVELOPMENT_KEY])
 
 Headers = list[tuple[str, bytes | None]]
 
@@ -77,15 +80,16 @@ class Expectation(NamedTuple):
 class Mix:
     """`count` records for one seed and start time (milliseconds since the epoch): the same again for the same three.
 
-    Raises InvalidInput if the count is not at least 1.
+    Some come as from a gateway, proven by `keys`. Raises InvalidInput if the count is not at least 1.
     """
 
-    def __init__(self, count: int, seed: int, start_ms: int) -> None:
+    def __init__(self, count: int, seed: int, start_ms: int, keys: ProofKeys = _KEYS) -> None:
         if count < 1:
             raise InvalidInput(f"a mix of {count} events: ask for at least 1")
         self.count = count
         self.seed = seed
         self.start_ms = start_ms
+        self._keys = keys
         sites = range(1, SITES + 1)
         self.scripts = tuple(DemoScript(f"shop-{site}", site, org_of(site)) for site in sites)
         # Named after the start, so that another run on the same database does not find them registered already.
@@ -156,12 +160,26 @@ class Mix:
         elif kind is Kind.VIOLATION:
             value = pick_violation(document, random)
         else:
-            if random.random() < 0.03:
-                headers += _from_gateway(document)
+            gateway = _stated(document, self._keys) if random.random() < 0.03 else None
             value = encode(document)
+            if gateway is not None:
+                headers += gateway(value)
             if random.random() < 0.02:
                 key = None
         return MixRecord(key, value, headers, kind, script.script_id)
+
+
+def _stated(document: Document, keys: ProofKeys) -> Callable[[bytes], Headers]:
+    """What a gateway knows of the event is taken from the document, and travels in headers, proven with the value."""
+    site_id, script_id, event_id = (document.pop(name) for name in ("site_id", "script_id", "event_id"))
+    seal = keys.seal(site_id, script_id, Sender.SERVER, None)
+
+    def headers(value: bytes) -> Headers:
+        stated = {SITE_ID: site_id, SCRIPT_ID: script_id, EVENT_ID: event_id, SENDER: Sender.SERVER.value}
+        own: Headers = [(name, str(text).encode()) for name, text in stated.items()]
+        return [*own, (PROOF, seal.proof(event_id.encode(), value))]
+
+    return headers
 
 
 def _headers(random: Random) -> Headers:
@@ -172,23 +190,14 @@ def _headers(random: Random) -> Headers:
     return [(TRACEPARENT, trace.encode()), (REQUEST_ID, f"req-{random.getrandbits(64):016x}".encode())]
 
 
-def _from_gateway(document: Document) -> Headers:
-    """What a gateway knows of the event travels in headers, and is taken from the document."""
-    taken: dict[str, Any] = {
-        SITE_ID: document.pop("site_id"),
-        SCRIPT_ID: document.pop("script_id"),
-        EVENT_ID: document.pop("event_id"),
-    }
-    return [(name, str(value).encode()) for name, value in taken.items()]
-
-
 def _duplicate(near: deque[MixRecord], far: list[MixRecord], random: Random) -> MixRecord:
     """An earlier event again: just now or long ago, to the byte or not, and some without the key that joins them."""
     record = random.choice(near if random.random() < 0.5 else far)
     value = record.value
-    if value is not None and random.random() < 0.3:
-        value += b" "
     headers = record.headers
+    # A gateway's proof covers the value.
+    if value is not None and random.random() < 0.3 and all(name != PROOF for name, _ in headers):
+        value += b" "
     if random.random() < 0.2:
         headers = [*headers, (REQUEST_ID, uuid7(0, random.randbytes).encode())]
     key = None if random.random() < 0.1 else record.key

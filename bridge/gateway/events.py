@@ -105,6 +105,7 @@ def record_headers(request: Request, grant: Grant, received_at_ms: int) -> Heade
         (names.REQUEST_ID, request.ids.request_id),
         (names.TRACE_ID, request.ids.trace_id),
         (names.TRACEPARENT, request.ids.traceparent),
+        (names.SENDER, grant.sender.value.encode()),
     ]
     if grant.origin is not None:
         headers.append((names.ORIGIN, grant.origin.encode()))
@@ -115,6 +116,7 @@ async def _publish(
     services: Services, request: Request, grant: Grant, elements: Elements, whose: list[Element]
 ) -> Answer:
     publisher, site = services.publisher, grant.script.site_id
+    seal = services.proof_keys.seal(site, grant.script.script_id, grant.sender, grant.origin)
     shared = record_headers(request, grant, time.time_ns() // 1_000_000)
     publisher.room(len(whose), sum(map(len, elements.values)))
     delivery = Delivery()
@@ -125,7 +127,10 @@ async def _publish(
             results.append(Result(index, event_id, "rejected", Code.EVENT_TOO_LARGE.value))
             rejected += 1
             continue
-        headers = [*shared, (names.EVENT_ID, event_id.encode())] if missing and event_id else shared
+        assigned = event_id.encode() if missing and event_id else b""
+        headers = [*shared, (names.PROOF, seal.proof(assigned, value))]
+        if assigned:
+            headers.append((names.EVENT_ID, assigned))
         publisher.add(delivery, f"{site}:{event_id}".encode() if event_id else None, value, headers)
         results.append(Result(index, event_id, "accepted", id_assigned=missing))
     accepted = len(results) - rejected

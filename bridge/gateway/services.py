@@ -27,6 +27,7 @@ class Services:
         self.tokens = IngestTokens(
             settings.secret_key.get_secret_value(), settings.seconds("gateway_token_ttl"), time.time
         )
+        self.proof_keys = settings.proof_keys
         self.body = BodyLimits(settings.gateway_max_body_bytes, settings.seconds("gateway_body_timeout"))
         self.room = Room(settings.gateway_max_bytes_in_flight)
         self.idempotency = Idempotency(settings.seconds("gateway_idempotency_ttl"), time.monotonic)

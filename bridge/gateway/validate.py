@@ -8,15 +8,14 @@ from typing import Any
 import msgspec
 
 from bridge.gateway.elements import identify
-from bridge.gateway.events import receive_events, record_headers
-from bridge.gateway.publisher import HeaderList
+from bridge.gateway.events import receive_events
 from bridge.gateway.request import Request
 from bridge.gateway.services import Services
 from bridge.http.answer import JSON_TYPE, Answer
-from schemas import headers as names
 from schemas.reasons import ERRORS
 from schemas.record import Provenance
 from schemas.uuid7 import uuid7
+from schemas.vouched import Vouched
 from streams.decode import decode
 from streams.normalize import normalize
 from streams.rejection import Rejection
@@ -35,13 +34,11 @@ async def post_validate(services: Services, request: Request) -> Answer:
 async def _judge_all(services: Services, request: Request) -> Answer:
     grant, _, elements = await receive_events(services, request)
     now_ms = time.time_ns() // 1_000_000
-    shared = record_headers(request, grant, now_ms)
     results: list[dict[str, Any]] = []
     for index, value in enumerate(elements.values):
-        headers = shared
-        if identify(value).missing:
-            headers = [*shared, (names.EVENT_ID, uuid7(now_ms).encode())]
-        results.append({"index": index} | _judged(services, value, headers, now_ms))
+        assigned = uuid7(now_ms) if identify(value).missing else None
+        vouched = Vouched(grant.script.site_id, grant.script.script_id, grant.sender, assigned)
+        results.append({"index": index} | _judged(services, value, vouched, now_ms))
         if index % _EVENTS_A_TURN == _EVENTS_A_TURN - 1:
             await asyncio.sleep(0)
     valid = sum(one["status"] == "valid" for one in results)
@@ -55,15 +52,16 @@ async def _judge_all(services: Services, request: Request) -> Answer:
     return Answer(200, msgspec.json.encode(body), [JSON_TYPE])
 
 
-def _judged(services: Services, value: bytes, headers: HeaderList, now_ms: int) -> dict[str, Any]:
+def _judged(services: Services, value: bytes, vouched: Vouched, now_ms: int) -> dict[str, Any]:
     try:
         event = normalize(
-            decode(value, headers),
+            decode(value, vouched),
             received_at=datetime.fromtimestamp(now_ms / 1000, UTC),
             provenance=Provenance(services.settings.topics.raw, 0, 0),
             attempt=1,
             registry=services.producers.current,
             bounds=services.bounds,
+            sender=vouched.sender,
         )
     except Rejection as rejection:
         return {

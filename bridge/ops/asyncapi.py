@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from schemas import headers as names
 from schemas.reasons import DroppedReason, ErrorClass
+from schemas.sender import Sender
 from schemas.settings import Settings
 from schemas.topics import TopicSpec
 
@@ -37,11 +38,15 @@ _HEADERS: Final[Mapping[str, Document]] = {
     names.SCRIPT_ID: {"description": "the script whose address was posted to, by the gateway"},
     names.ORIGIN: {"description": "the browser's origin, by the gateway"},
     names.EVENT_ID: {"description": "the id that the gateway assigned"},
+    names.SENDER: {"enum": [Sender.VISITOR.value, Sender.SERVER.value]},
+    names.PROOF: {"description": "the gateway's proof of these headers and the value; without it they are plain data"},
     names.REQUEST_ID: {"description": "the request that brought it"},
     names.TRACE_ID: {"description": "the trace that the request belongs to"},
     names.TRACEPARENT: {"description": "W3C trace context"},
 }
-_GATEWAY: Final = (names.SITE_ID, names.SCRIPT_ID, names.ORIGIN, names.EVENT_ID, names.RECEIVED_AT)
+_GATEWAY: Final = (
+    names.SITE_ID, names.SCRIPT_ID, names.ORIGIN, names.EVENT_ID, names.RECEIVED_AT, names.SENDER, names.PROOF,
+)  # fmt: skip
 _PASSED_ON: Final = (names.REQUEST_ID, names.TRACE_ID, names.TRACEPARENT)
 _REPLAY: Final = (names.REPLAY_ID, names.REPLAY_OF)
 _COPY: Final = (

@@ -22,6 +22,7 @@ from sinks.replays.items import persisted_events, persisted_keys, reach, read_it
 from streams.correction import Correction, diff
 from streams.forecast import Judgement, Terms, judge, known_to_the_store
 from streams.normalize import Bounds
+from streams.trust import gateway_trust
 
 PAGE: Final = 2000
 SAMPLES: Final = 3
@@ -61,7 +62,8 @@ class DryRun:
         """With the registry and the months as they stand now; `org_id` is what the plan is bound to, if it is."""
         registry = RegistryCache(settings.dsn, refresh_seconds=settings.seconds("registry_refresh"))
         await registry.load()
-        terms = Terms(replay_id, force, settings.replay_max_lives, await months_attached(conn), org_id)
+        trust = gateway_trust(settings, registry.legacy_until_ms)
+        terms = Terms(replay_id, force, settings.replay_max_lives, await months_attached(conn), org_id, trust)
         return cls(settings, conn, correction, terms, registry, datetime.now(UTC))
 
     async def judge(self, items: Sequence[DeadLetterItem]) -> list[Judgement]:
@@ -72,7 +74,7 @@ class DryRun:
         for item in items:
             judged.append(judge(item, self.correction, self.terms, self.registry.current, bounds))
             await turn.let_others()
-        keys = await persisted_keys(self.conn, {one.key for one in judged if one.key})
+        keys = await persisted_keys(self.conn, [_candidate(one) for one in judged if one.event is not None])
         beyond = await self._beyond_horizon([one for one in judged if one.key and one.key not in keys])
         return await self._tried_again([known_to_the_store(one, keys, beyond, self._seen) for one in judged])
 
@@ -89,7 +91,11 @@ class DryRun:
         if not old:
             return set()
         since = min(one.item.received_at for one in old) - KEYS_KEPT
-        events = [(one.event.site_id, one.event.event_id) for one in old if one.event is not None]
+        events = [
+            (one.event.site_id, one.event.event_id, None if one.shared else one.event.sender)
+            for one in old
+            if one.event is not None
+        ]
         return await persisted_events(self.conn, events, since, self.now)
 
     async def _tried_again(self, judged: list[Judgement]) -> list[Judgement]:
@@ -121,7 +127,7 @@ def _candidate(judged: Judgement) -> Candidate:
     assert judged.event is not None  # noqa: S101  # only what normalised is offered
     body = judged.body
     record = CarriedRecord(LEDGER_TOPIC, 0, 0, 0, 1, body.key, body.value, body.headers)
-    return Candidate(judged.event, judged.key, 0, record, 0)
+    return Candidate(judged.event, judged.key, 0, record, 0, shared=judged.shared)
 
 
 async def forecast_plan(dry_run: DryRun, replay_id: str, last_position: int) -> tuple[PlanReport, dict[int, Forecast]]:

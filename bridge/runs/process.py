@@ -25,6 +25,7 @@ from streams.normalize import Bounds
 from streams.one_shot import OneShot, RawBacklog
 from streams.retry import retry_policy
 from streams.source import taking
+from streams.trust import gateway_trust
 
 
 @dataclass(frozen=True)
@@ -91,7 +92,8 @@ class _Process:
                 source = await stack.enter_async_context(taking(settings, partitions))
                 backlog = RawBacklog(source, sink, partitions)
             one_shot = OneShot(
-                sink, publisher, lambda: registry.current, retry_policy(settings, random.random),
+                sink, publisher, lambda: registry.current,
+                lambda: gateway_trust(settings, registry.legacy_until_ms), retry_policy(settings, random.random),
                 Bounds(*settings.occurred_bounds), settings.topics.raw, lambda: time.time_ns() // 1_000_000,
                 BrakeJudge(settings.brake_limits, time.monotonic),
             )  # fmt: skip

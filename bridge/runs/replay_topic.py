@@ -17,8 +17,8 @@ from bridge.runs.frame import Job
 from bridge.runs.pace import Pace
 from bridge.runs.run import Run
 from schemas.errors import InvalidInput, SinkUnavailable
+from schemas.instants import to_epoch_ms
 from schemas.record import Provenance, RawRecord
-from schemas.registry import Registry
 from schemas.replay import TopicReplaySummary
 from schemas.settings import Settings
 from sinks.kafka import make_producer
@@ -29,6 +29,7 @@ from streams.decode import decode
 from streams.foreign import Foreign, original
 from streams.normalize import Bounds, normalize
 from streams.rejection import Rejection
+from streams.trust import gateway_trust
 
 BATCH: Final = 500
 POLL_MS: Final = 500
@@ -57,7 +58,7 @@ def replay_topic_job(settings: Settings, topic: str, rate: float) -> Job[TopicRe
             async with _reading(settings, topic) as consumer, started(settings, producer):
                 with run.target(f"topic:{topic}"):
                     async for records in _batches(consumer, partitions, pace):
-                        await _replayed(settings, run, sink, producer, registry.current, records)
+                        await _replayed(settings, run, sink, producer, registry, records)
                         pace.sent(len(records))
                         if not run.dry_run:
                             await consumer.commit({one: await consumer.position(one) for one in partitions})
@@ -103,7 +104,7 @@ async def _replayed(
     run: Run[TopicReplaySummary],
     sink: PostgresSink,
     producer: AIOKafkaProducer,
-    registry: Registry,
+    registry: RegistryCache,
     records: Sequence[RawRecord],
 ) -> None:
     """Counts what today's code says of these, and sends those that the ledger does not know."""
@@ -133,14 +134,16 @@ async def _replayed(
         summary.sent_total += len(sent)
 
 
-def _verdict(settings: Settings, one: Foreign, registry: Registry) -> str:
+def _verdict(settings: Settings, one: Foreign, registry: RegistryCache) -> str:
+    now = datetime.now(UTC)
+    found = gateway_trust(settings, registry.legacy_until_ms).of_raw(dict(one.headers), one.value, to_epoch_ms(now))
     try:
         normalize(
-            decode(one.value, one.headers),
-            received_at=datetime.now(UTC),
+            decode(one.value, found.checked()),
+            received_at=now,
             provenance=one.provenance or Provenance(settings.topics.raw, 0, 0),
             attempt=1,
-            registry=registry,
+            registry=registry.current,
             bounds=Bounds(*settings.occurred_bounds),
         )
     except Rejection as rejection:

@@ -4,10 +4,15 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
+from schemas.class_key import class_key
+from schemas.outcome import Candidate
 from schemas.record import Provenance
 from schemas.replay import DeadLetterItem
+from schemas.sender import Sender
+from sinks.key_claims import second_claims
 from sinks.ledger import body, provenance_columns
 from sinks.postgres import Connection, sql
+from sinks.transaction import key_holders
 
 _MOST_BYTES: Final = 16 * 1024 * 1024
 
@@ -35,6 +40,7 @@ async def read_items(
             row["position"], _provenance(row), row["site_id"], body(row), row["received_at"], row["error_class"],
             row["last_error"], row["dropped_reason"], row["disposition"], row["replay_id"], row["replayed_as"],
             row["replay_of"], lives.get(_provenance(row), 1), row["org_id"],
+            None if row["sender"] is None else Sender(row["sender"]), row["script_id"],
         )
         for row in rows
     ]  # fmt: skip
@@ -75,15 +81,23 @@ async def keep_passing(conn: Connection, replay_id: str) -> None:
     await conn.execute(sql("replay_keep_passing"), replay_id)
 
 
-async def persisted_keys(conn: Connection, keys: Collection[bytes]) -> set[bytes]:
-    """Which of the keys are persisted."""
-    return {row["event_key"] for row in await conn.fetch(sql("keys_present"), list(keys))} if keys else set()
+async def persisted_keys(conn: Connection, candidates: Collection[Candidate]) -> set[bytes]:
+    """The keys of those candidates that would be duplicates of what is persisted."""
+    plain = {class_key(one.key, one.event.sender) for one in candidates}
+    holders = await key_holders(conn, [*plain])
+    contested = [one for one in candidates if class_key(one.key, one.event.sender) in holders]
+    slots, duplicates = second_claims(contested, holders)
+    held = await key_holders(conn, [*slots])
+    return {one.key for one in duplicates} | {slots[key].key for key in held}
 
 
 async def persisted_events(
-    conn: Connection, events: Iterable[tuple[int, str]], since: datetime, until: datetime
+    conn: Connection, events: Iterable[tuple[int, str, Sender | None]], since: datetime, until: datetime
 ) -> set[tuple[int, str]]:
-    """Which events (site and event id) are persisted and were received in that time: no index helps to find them."""
+    """Which events (site, event id, and class of sender or None for any) are persisted and were received in that time.
+
+    No index helps to find them.
+    """
     columns: list[list[Any]] = [list(column) for column in zip(*events, strict=True)]
     if not columns:
         return set()

@@ -1,5 +1,6 @@
--- Which of these events are persisted, among those received from $3 until $4.
+-- Which of these events are persisted, among those received from $4 until $5: of the class $3, of one that is older than
+-- the classes, or of any where $3 is null.
 SELECT DISTINCT e.site_id, e.event_id
-FROM unnest($1::bigint[], $2::text[]) AS n (site_id, event_id)
+FROM unnest($1::bigint[], $2::text[], $3::text[]) AS n (site_id, event_id, sender)
 JOIN bridge_event AS e USING (site_id, event_id)
-WHERE e.received_at >= $3 AND e.received_at < $4
+WHERE e.received_at >= $4 AND e.received_at < $5 AND (n.sender IS NULL OR e.sender IS NULL OR e.sender = n.sender)

@@ -1,10 +1,12 @@
--- Claims the batch's keys ($1: 16 bytes each, unique, in order, one after another) and tells those that somebody
--- holds already. One value for all costs a tenth of what an array of them does; $2 is not before any of their events.
+-- Claims the batch's keys ($1: 16 bytes each, unique, in order, one after another) and tells those that are held
+-- already. One value for all costs a tenth of what an array of them does; $2 is not before any of their events; $3 has a
+-- byte for each key, the place of its class in $4.
 WITH offered AS (
-    SELECT substr($1::bytea, at, 16) AS event_key FROM generate_series(1, length($1::bytea), 16) AS at
+    SELECT substr($1::bytea, 16 * at + 1, 16) AS event_key, ($4::text[])[get_byte($3::bytea, at) + 1] AS sender
+    FROM generate_series(0, length($3::bytea) - 1) AS at
 ), claimed AS (
-    INSERT INTO bridge_event_key (event_key, received_at)
-    SELECT event_key, $2::timestamptz FROM offered
+    INSERT INTO bridge_event_key (event_key, received_at, sender)
+    SELECT event_key, $2::timestamptz, sender FROM offered
     ON CONFLICT ON CONSTRAINT bridge_event_key_pkey DO NOTHING
     RETURNING event_key
 )

@@ -1,6 +1,6 @@
 -- What the gateway knows producers by: each script with its site, organisation and origins, once for each of its API keys
 -- or once without one. Revoked keys stay for a month, so that whoever still uses one is told so.
-SELECT script.script_id, script.site_id, site.org_id, script.enabled, script.origins,
+SELECT script.script_id, script.site_id, site.org_id, script.enabled, script.shared_ids, script.origins,
        script_token.key_id, script_token.digest, script_token.revoked_at IS NOT NULL AS revoked
 FROM script JOIN site USING (site_id)
 LEFT JOIN script_token ON script_token.script_id = script.script_id

@@ -1,2 +1,2 @@
 -- Every script with its site and organisation.
-SELECT script.script_id, script.site_id, site.org_id, script.enabled FROM script JOIN site USING (site_id)
+SELECT script.script_id, script.site_id, site.org_id, script.enabled, script.shared_ids FROM script JOIN site USING (site_id)

@@ -14,7 +14,8 @@ from schemas.bridge_event import BridgeEvent
 from schemas.outcome import Outcomes
 from schemas.record import Batch, Provenance, RawRecord, TopicPartition
 from sinks.brake import engage_by_hand, release_brake
-from sinks.memory import MemoryPublisher, MemorySink, MemoryStore
+from sinks.memory import MemorySink, MemoryStore
+from sinks.memory_publisher import MemoryPublisher
 from sinks.postgres_sink import PostgresSink
 from sinks.settle import Settler
 from sinks.sink import Committed, Sink

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
-from schemas.outcome import Outcomes
+from schemas.outcome import Candidate, Outcomes
 from schemas.record import TopicPartition
 from sinks import json_lines, postgres_sink, transaction
 from sinks.postgres_sink import PostgresSink
@@ -51,7 +51,7 @@ def _after_publishing(kill: Kill) -> None:
 def _between_statements(kill: Kill) -> None:
     claim = transaction.claim_keys
 
-    async def claim_and_die(*arguments: Any) -> list[bytes]:
+    async def claim_and_die(*arguments: Any) -> list[Candidate]:
         claimed = await claim(*arguments)
         kill()
         return claimed

@@ -17,7 +17,8 @@ from schemas.record import Provenance, TopicPartition
 from schemas.registry import Script
 from sinks import ledger
 from sinks.kafka import copy_headers
-from sinks.memory import MemoryPublisher, MemorySink, MemoryStore
+from sinks.memory import MemorySink, MemoryStore
+from sinks.memory_publisher import MemoryPublisher
 from sinks.settle import Settler
 from streams.memory_source import MemoryRecord
 from streams.processor import process

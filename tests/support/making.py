@@ -16,6 +16,8 @@ from streams.memory_source import MemoryRecord
 from streams.normalize import Bounds
 from streams.processor import Context, process
 from streams.retry import RetryPolicy, Tier
+from streams.trust import GatewayTrust
+from support.sealed import TRUST
 
 RAW = "t.raw"
 DLQ = "t.dlq"
@@ -81,9 +83,10 @@ def context(
     known: Container[bytes] = frozenset(),
     registry: Mapping[str, Script] = REGISTRY,
     policy: RetryPolicy = POLICY,
+    trust: GatewayTrust = TRUST,
 ) -> Context:
     """What a batch is judged by at `now_ms`."""
-    return Context(now_ms, registry, known, ledger or {}, BOUNDS, policy, RAW)
+    return Context(now_ms, registry, known, ledger or {}, BOUNDS, policy, RAW, trust)
 
 
 def judged(*records: RawRecord, **given: Any) -> Outcomes:

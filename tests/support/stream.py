@@ -10,12 +10,14 @@ from schemas.brake import BrakeJudge, BrakeLimits
 from schemas.errors import SinkUnavailable
 from schemas.record import Provenance, TopicPartition
 from schemas.registry import Registry
-from sinks.memory import MemoryPublisher, MemorySink, MemoryStore, Published
+from sinks.memory import MemorySink, MemoryStore
+from sinks.memory_publisher import MemoryPublisher, Published
 from streams.lane import Lane, LaneParts
 from streams.memory_source import MemoryRecord, MemorySource
 from streams.retry_lane import RetryLane
 from streams.source import SourceUnavailable
 from support.making import BOUNDS, BRAKE_LIMITS, DELAYS_MS, DLQ, NOW_MS, POLICY, RAW, REGISTRY, body
+from support.sealed import TRUST
 from support.wait import wait_until
 
 REAL_BUDGET_SECONDS = 20
@@ -40,6 +42,7 @@ class Stream:
             publisher=self.publisher,
             make_sink=lambda: MemorySink(self.store, fail=self._maybe),
             registry=lambda: self.registry,
+            trust=lambda: TRUST,
             policy=POLICY,
             bounds=BOUNDS,
             raw_topic=RAW,

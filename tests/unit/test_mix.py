@@ -7,6 +7,7 @@ from itertools import islice
 from random import Random
 
 import pytest
+from support.sealed import TRUST
 
 from bridge.demo.documents import make_document
 from bridge.demo.figures import Outcome
@@ -39,7 +40,7 @@ def judge(mix: Mix, value: bytes | None, headers: list[tuple[str, bytes | None]]
     registry = {one.script_id: Script(one.script_id, one.site_id, one.org_id, True) for one in mix.scripts}
     try:
         normalize(
-            decode(value, headers),
+            decode(value, TRUST.of_raw(dict(headers), value, START_MS).checked()),
             received_at=datetime.fromtimestamp(START_MS / 1000, UTC),
             provenance=Provenance("raw", 0, 0),
             attempt=1,

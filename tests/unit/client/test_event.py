@@ -36,7 +36,7 @@ def test_the_stream_takes_what_is_made() -> None:
             "script_id": "shop",
         }
     )
-    fields = decode(made.body, [])
+    fields = decode(made.body, None)
 
     assert b"\n" not in made.body
     assert (fields.event_id, bytes(fields.value)) == (made.event_id, b'"19.90"')

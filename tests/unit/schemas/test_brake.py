@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.making import BOUNDS, POLICY, RAW, batch, record
+from support.sealed import TRUST
 
 from schemas.brake import BrakeJudge, BrakeLimits
 from schemas.outcome import Outcomes
@@ -46,7 +47,7 @@ class Bench:
         first = self.next.get(partition, 0)
         records = [self._record(source, first + index, *one) for index, one in enumerate(kinds)]
         self.next[partition] = first + len(records)
-        context = Context(records[0].timestamp, REGISTRY, known, {}, BOUNDS, policy, RAW)
+        context = Context(records[0].timestamp, REGISTRY, known, {}, BOUNDS, policy, RAW, TRUST)
         return process(batch(*records, prev=first), context)
 
     def given_up(self, kinds: Iterable[tuple[int, str]], partition: int = 0) -> Outcomes:

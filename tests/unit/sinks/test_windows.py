@@ -15,14 +15,14 @@ def counted(outcomes: Outcomes) -> dict[WindowKey, list[int]]:
 
 
 def test_outcomes_fall_into_their_columns() -> None:
-    """normalized, retried, then drops by reason, per site; what no script vouches for counts for site 0."""
+    """normalized, retried, then drops by reason, per site; what names no registered site counts for site 0."""
     outcomes = judged(
         record(0), record(1, event_id="b"), record(2, script_id="nowhere"), record(3, value=b"{"), record(4, event_type=""),
         record(5, site_id=2, script_id="blog"),
     )  # fmt: skip
     assert counted(outcomes) == {
-        WindowKey(MINUTE, 1, RAW, 0, False): [2, 0, 0, 1, 0, 0, 0],
-        WindowKey(MINUTE, UNCONFIRMED_SITE, RAW, 0, False): [0, 1, 1, 0, 0, 0, 0],
+        WindowKey(MINUTE, 1, RAW, 0, False): [2, 1, 0, 1, 0, 0, 0],
+        WindowKey(MINUTE, UNCONFIRMED_SITE, RAW, 0, False): [0, 0, 1, 0, 0, 0, 0],
         WindowKey(MINUTE, 2, RAW, 0, False): [1, 0, 0, 0, 0, 0, 0],
     }
 

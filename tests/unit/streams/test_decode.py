@@ -8,15 +8,17 @@ from support.making import NOW_MS, body, document
 
 from schemas.raw_event import MAX_BYTES, RawFields
 from schemas.reasons import ErrorClass
+from schemas.sender import Sender
+from schemas.vouched import Vouched
 from streams.decode import decode
 from streams.rejection import Rejection
 
 INVALID, VIOLATION = ErrorClass.INVALID_PAYLOAD_JSON, ErrorClass.SCHEMA_VIOLATION
 
 
-def rejection(value: bytes | None, headers: Any = ()) -> Rejection:
+def rejection(value: bytes | None, vouched: Vouched | None = None) -> Rejection:
     with pytest.raises(Rejection) as caught:
-        decode(value, headers)
+        decode(value, vouched)
     return caught.value
 
 
@@ -122,30 +124,30 @@ def test_an_unknown_version_may_become_known() -> None:
 )  # fmt: skip
 def test_odd_but_sound_documents_pass(more: bytes) -> None:
     """What the quick way can't judge is read the careful way, not refused."""
-    assert decode(spliced(more), ()).site_id == 1
+    assert decode(spliced(more), None).site_id == 1
 
 
 def test_absent_and_null_are_the_same() -> None:
     """For every optional field."""
     names = ["sent_at", "session_id", "visitor_id", "url", "referrer", "user_agent", "value", "currency", "properties"]
-    nulls = decode(json.dumps(document() | dict.fromkeys(names)).encode(), ())
-    assert nulls == decode(body(), ())
+    nulls = decode(json.dumps(document() | dict.fromkeys(names)).encode(), None)
+    assert nulls == decode(body(), None)
 
 
 def test_unknown_fields_are_kept() -> None:
     """In properties._extra, with their numbers as they were written."""
-    fields = decode(spliced(b'"colour":"red","weight":1.50'), ())
+    fields = decode(spliced(b'"colour":"red","weight":1.50'), None)
     assert json.loads(bytes(fields.properties)) == {"_extra": {"colour": "red", "weight": 1.5}}
     assert b"1.50" in bytes(fields.properties)
 
 
 def test_version_2_ends_as_version_1() -> None:
     """Its own number stays beside it."""
-    fields = decode(body(schema_version=2, amount=5, page={"url": "https://x.test/"}), ())
+    fields = decode(body(schema_version=2, amount=5, page={"url": "https://x.test/"}), None)
     assert (bytes(fields.value), fields.url, fields.schema_version) == (b"5", "https://x.test/", 2)
 
 
-GATEWAY = [("bridge-site-id", b"1"), ("bridge-script-id", b"shop"), ("bridge-event-id", b"given")]
+GATEWAY = Vouched(1, "shop", Sender.SERVER, "given")
 
 
 @pytest.mark.parametrize("properties", [..., {"long": "x" * 5000}])
@@ -157,32 +159,28 @@ def test_the_gateway_fills_what_is_absent(properties: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("header", "text", "place"),
+    ("changed", "place", "header"),
     [
-        ("bridge-site-id", b"2", "site_id"),
-        ("bridge-script-id", b"x", "script_id"),
-        ("bridge-event-id", b"x", "event_id"),
+        ({"site_id": 2}, "site_id", "bridge-site-id"),
+        ({"script_id": "x"}, "script_id", "bridge-script-id"),
+        ({"event_id": "x"}, "event_id", "bridge-event-id"),
     ],
 )
 @pytest.mark.parametrize("properties", [..., {"long": "x" * 5000}])
-def test_a_conflict_with_the_gateway_is_a_violation(header: str, text: bytes, place: str, properties: Any) -> None:
+def test_a_conflict_with_the_gateway_is_a_violation(
+    changed: dict[str, Any], place: str, header: str, properties: Any
+) -> None:
     """A producer can't write for another site than the one it was let in for."""
-    caught = rejection(body(properties=properties), [(header, text)])
+    caught = rejection(body(properties=properties), Vouched(1, "shop", Sender.VISITOR, "e-1")._replace(**changed))
+
     assert caught.error_class is VIOLATION
     assert caught.message == f"{place}: differs from the header {header}"
 
 
-@pytest.mark.parametrize("text", [b"", b"a\x00", b"x" * 129, b"\xff", None])
-@pytest.mark.parametrize("properties", [..., {"long": "x" * 5000}])
-def test_a_header_that_is_no_id_fills_nothing(text: bytes | None, properties: Any) -> None:
-    """What the contract could not take is not taken from a header either."""
-    caught = rejection(body(event_id=..., properties=properties), [("bridge-event-id", text)])
-    assert caught.message.startswith("event_id: Field required")
+def test_the_same_identity_twice_is_no_conflict() -> None:
+    """An event may repeat what the gateway states."""
+    agreed: RawFields = decode(body(), Vouched(1, "shop", Sender.SERVER, "e-1"))
 
-
-def test_headers_agree_or_are_of_others() -> None:
-    """The same word twice is no conflict, and foreign headers are nothing of ours."""
-    agreed: RawFields = decode(body(), [("bridge-site-id", b"1"), ("bridge-event-id", b"e-1"), ("other", b"\xff")])
     assert agreed.occurred_at == NOW_MS
 
 

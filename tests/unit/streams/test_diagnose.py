@@ -4,7 +4,9 @@ import pytest
 from support.making import body, document
 
 from schemas.raw_event import MAX_DEPTH
-from streams.diagnose import identity, judge, readable_text, said_by_gateway
+from schemas.sender import Sender
+from schemas.vouched import Vouched
+from streams.diagnose import identity, judge, readable_text
 from streams.rejection import Rejection
 
 
@@ -35,16 +37,12 @@ def test_identity_takes_only_what_fits(name: str, value: object) -> None:
     assert getattr(told, name) is None
 
 
-def test_the_contract_is_asked_with_the_gateways_words() -> None:
+def test_the_contract_is_asked_with_what_is_vouched_for() -> None:
     """So that a rejection is about what is really wrong."""
     text = body(site_id=..., event_id=...).decode()
-    fields = judge(text, [("bridge-site-id", b"7"), ("bridge-event-id", b"given")])
+
+    fields = judge(text, Vouched(7, "shop", Sender.SERVER, "given"))
+
     assert (fields.site_id, fields.event_id) == (7, "given")
-    with pytest.raises(Rejection, match="site_id: Field required"):
-        judge(text, [("bridge-event-id", b"given")])
-
-
-def test_the_gateways_words_within_the_contract() -> None:
-    """A number above zero, texts of 1 to 128 characters without NUL."""
-    told = said_by_gateway([("bridge-site-id", b"0"), ("bridge-script-id", b"a\x00"), ("bridge-event-id", b"x" * 129)])
-    assert (told.site_id, told.script_id, told.event_id) == (None, None, None)
+    with pytest.raises(Rejection, match="event_id: Field required"):
+        judge(text, Vouched(7, "shop", Sender.SERVER))

@@ -20,7 +20,7 @@ ORIGIN = Provenance("t.raw", 1, 2)
 
 def normalized(**changed: Any) -> BridgeEvent:
     return normalize(
-        decode(body(**changed), ()),
+        decode(body(**changed), None),
         received_at=RECEIVED, provenance=ORIGIN, attempt=1, registry=REGISTRY, bounds=BOUNDS,
     )  # fmt: skip
 

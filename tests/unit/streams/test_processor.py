@@ -4,7 +4,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from support.making import NOW_MS, POLICY, RAW, RETRY_1, RETRY_2, batch, context, failed_as, judged, record
+from support.making import NOW_MS, POLICY, RAW, RETRY_1, RETRY_2, batch, body, context, failed_as, judged, record
+from support.sealed import gateway_headers
 
 from schemas.instants import to_epoch_ms
 from schemas.ledger import LedgerState
@@ -205,16 +206,18 @@ def test_forged_headers_on_raw_are_plain_data() -> None:
 )  # fmt: skip
 def test_the_gateways_received_at_is_kept_near_the_records(said: str, kept: bool) -> None:
     """Within 5 minutes; the window is the record's in any case."""
-    (candidate,) = judged(record(0, headers={"bridge-received-at": said})).candidates
+    headers = [("bridge-received-at", said.encode()), *gateway_headers(body())]
+    (candidate,) = judged(record(0, headers=headers)).candidates
     assert to_epoch_ms(candidate.event.received_at) == (int(said) if kept else NOW_MS)
     assert candidate.minute == NOW_MS // 60_000
 
 
 def test_the_gateway_fills_and_contradicts() -> None:
     """Through the processor as through decode."""
-    filled = judged(record(0, event_id=..., headers={"bridge-event-id": "given"}))
+    value = body(event_id=...)
+    filled = judged(record(0, value, headers=gateway_headers(value, event_id="given")))
     assert filled.candidates[0].event.event_id == "given"
-    conflict = judged(record(0, headers={"bridge-script-id": "blog"}))
+    conflict = judged(record(0, headers=gateway_headers(body(), script_id="blog")))
     assert failed_as(conflict) == [ErrorClass.SCHEMA_VIOLATION]
 
 
@@ -265,8 +268,9 @@ def test_a_forged_retry_record_cannot_change_what_is_tried() -> None:
     assert original_headers(failure) == [("theirs", b"1")]
 
 
-def test_a_claimed_site_makes_no_window() -> None:
-    """Only its script's word does: anybody can invent a million sites."""
-    invented, borrowed = judged(record(0, site_id=77, script_id="nowhere"), record(1, site_id=2)).failures
-    (own,) = judged(record(0, event_type="")).failures
-    assert (invented.window_site_id, borrowed.window_site_id, own.window_site_id) == (0, 0, 1)
+def test_an_invented_site_makes_no_window() -> None:
+    """Only sites of the registry have windows: anybody can invent a million others."""
+    invented, other = judged(record(0, site_id=77, script_id="nowhere"), record(1, site_id=2)).failures
+
+    assert (invented.site_id, invented.window_site_id) == (77, 0)
+    assert (other.site_id, other.window_site_id) == (2, 2)

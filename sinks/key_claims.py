@@ -1,0 +1,68 @@
+"""Which keys the events of a batch claim, by class of sender, and which of them are duplicates: pure.
+
+The first of all classes to come takes the plain key, which every release claims, so that workers of two releases agree.
+The key table notes its class. Another class's event of the same id takes a key of its own behind it. A plain key without
+a class was claimed by a release before there were classes, and stands for all of them.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
+
+from schemas.class_key import class_key, slot_key
+from schemas.outcome import Candidate
+from schemas.sender import Sender
+
+Holders = Mapping[bytes, Sender | None]
+"""Claimed keys, with the class of each holder; None is a holder from before there were classes."""
+
+
+class FirstClaims(NamedTuple):
+    """The candidates that claim their plain key, by it, and those whose plain key another one of the batch claims."""
+
+    plain: dict[bytes, Candidate]
+    others: list[Candidate]
+
+
+class SecondClaims(NamedTuple):
+    """The candidates that claim a key of their class, by it, and those that are duplicates."""
+
+    slots: dict[bytes, Candidate]
+    duplicates: list[Candidate]
+
+
+def first_claims(winners: Iterable[Candidate]) -> FirstClaims:
+    """Every candidate asks for its plain key; of two that share it the first, but no visitor before a server's."""
+    plain: dict[bytes, Candidate] = {}
+    others: list[Candidate] = []
+    for candidate in winners:
+        sender = candidate.event.sender
+        key = candidate.key if sender is Sender.DIRECT else class_key(candidate.key, sender)
+        held = plain.setdefault(key, candidate)
+        if held is candidate:
+            continue
+        if supersedes(candidate, held.event.sender):
+            plain[key], candidate = candidate, held
+        others.append(candidate)
+    return FirstClaims(plain, others)
+
+
+def second_claims(contested: Iterable[Candidate], holders: Holders) -> SecondClaims:
+    """What becomes of candidates whose plain key is held."""
+    found = SecondClaims({}, [])
+    for candidate in contested:
+        sender = candidate.event.sender
+        plain = class_key(candidate.key, sender)
+        holder = holders.get(plain)
+        if holder is None or holder is sender or (candidate.shared and not supersedes(candidate, holder)):
+            found.duplicates.append(candidate)
+            continue
+        # Where ids are shared, servers and Kafka producers are one class beside visitors.
+        slot = slot_key(plain, Sender.SERVER if candidate.shared else sender)
+        if found.slots.setdefault(slot, candidate) is not candidate:
+            found.duplicates.append(candidate)
+    return found
+
+
+def supersedes(candidate: Candidate, holder: Sender | None) -> bool:
+    """Whether the event counts instead of a visitor's that holds its key: where the script's ids are shared."""
+    return candidate.shared and holder is Sender.VISITOR and candidate.event.sender is not Sender.VISITOR

@@ -1,0 +1,70 @@
+"""Whose a refused event is: what is vouched for, else the document, else the record key: pure."""
+
+from typing import NamedTuple, Protocol
+
+from schemas.headers import bounded_text
+from schemas.outcome import UNCONFIRMED_SITE
+from schemas.registry import Registry
+from schemas.vouched import Vouched
+
+_KEY_DIGITS = 18
+_CLAIM_BYTES = 128
+
+_known: tuple[Registry | None, frozenset[int | None]] = (None, frozenset())
+
+
+class Claimed(Protocol):
+    """What a document says of whose it is, as far as it could be read."""
+
+    event_id: str | None
+    site_id: int | None
+    script_id: str | None
+
+
+class Identity(NamedTuple):
+    """Whose the event is, whose gate window counts it, and what the document claims besides, for the error's end."""
+
+    site_id: int | None
+    script_id: str | None
+    event_id: str | None
+    window_site_id: int
+    note: str = ""
+
+
+def identify(vouched: Vouched | None, claimed: Claimed | None, key: bytes | None, registry: Registry) -> Identity:
+    """The identity of an event that was refused.
+
+    Without a voucher the document counts, then the record key, then the registered site of the script. A window is made
+    for sites of the registry only: anybody can invent others.
+    """
+    event_id, site_id, script_id = (
+        (None, None, None) if claimed is None else (claimed.event_id, claimed.site_id, claimed.script_id)
+    )
+    if vouched is not None:
+        note = _note(vouched, site_id, script_id)
+        return Identity(vouched.site_id, vouched.script_id, event_id or vouched.event_id, vouched.site_id, note)
+    script = None if script_id is None else registry.get(script_id)
+    site_id = site_id or site_of_key(key) or (None if script is None else script.site_id)
+    window = site_id if site_id is not None and site_id in _sites(registry) else UNCONFIRMED_SITE
+    return Identity(site_id, script_id, event_id, window)
+
+
+def site_of_key(key: bytes | None) -> int | None:
+    """The site in a record key of the form `site:id`."""
+    digits, colon, _ = (key or b"").partition(b":")
+    return int(digits) or None if colon and digits.isdigit() and len(digits) <= _KEY_DIGITS else None
+
+
+def _sites(registry: Registry) -> frozenset[int | None]:
+    """The sites of the registry, found once for as long as the same one is asked about."""
+    global _known  # noqa: PLW0603  # a storm of refused events asks for each of them
+    if _known[0] is not registry:
+        _known = (registry, frozenset(script.site_id for script in registry.values()))
+    return _known[1]
+
+
+def _note(vouched: Vouched, site_id: int | None, script_id: str | None) -> str:
+    claims = [f"site_id {site_id}"] if site_id not in (None, vouched.site_id) else []
+    if script_id not in (None, vouched.script_id):
+        claims.append(f"script_id {bounded_text(str(script_id), _CLAIM_BYTES)!r}")
+    return f"; the event claims {', '.join(claims)}" if claims else ""

@@ -1,0 +1,40 @@
+"""Headers as the gateway writes them, proven by the key of tests and development."""
+
+from schemas import headers as names
+from schemas.gateway_proof import DEVELOPMENT_KEY, ProofKeys
+from schemas.sender import Sender
+from streams.trust import GatewayTrust
+
+KEYS = ProofKeys([DEVELOPMENT_KEY])
+TRUST = GatewayTrust(KEYS)
+
+
+def gateway_headers(
+    value: bytes,
+    *,
+    site_id: int = 1,
+    script_id: str = "shop",
+    sender: Sender = Sender.SERVER,
+    origin: str | None = None,
+    event_id: str | None = None,
+    received_at_ms: int | None = None,
+    keys: ProofKeys = KEYS,
+) -> list[tuple[str, bytes | None]]:
+    """What a gateway with these keys states of a record of that value."""
+    stated = {
+        names.RECEIVED_AT: None if received_at_ms is None else str(received_at_ms),
+        names.SITE_ID: str(site_id),
+        names.SCRIPT_ID: script_id,
+        names.SENDER: sender.value,
+        names.ORIGIN: origin,
+        names.EVENT_ID: event_id,
+    }
+    headers: list[tuple[str, bytes | None]] = [(name, text.encode()) for name, text in stated.items() if text]
+    proof = keys.seal(site_id, script_id, sender, origin).proof((event_id or "").encode(), value)
+    return [*headers, (names.PROOF, proof)]
+
+
+def legacy_headers(**given: object) -> list[tuple[str, bytes | None]]:
+    """The same as a gateway of the release before stated it, which knew no classes and proved nothing."""
+    unproven = (names.SENDER, names.PROOF)
+    return [pair for pair in gateway_headers(b"", **given) if pair[0] not in unproven]  # type: ignore[arg-type]
