@@ -7,12 +7,14 @@ from typing import Any, NamedTuple, Protocol
 
 import asyncpg
 import pytest
-from support.making import BRAKE_LIMITS, DLQ, RAW, RETRY_1, SOURCE, batch, context, record
+from support.making import BRAKE_LIMITS, DLQ, RAW, REGISTRY, RETRY_1, SOURCE, batch, context, record
 
 from schemas.brake import BrakeJudge, BrakeState
 from schemas.bridge_event import BridgeEvent
 from schemas.outcome import Outcomes
 from schemas.record import Batch, Provenance, RawRecord, TopicPartition
+from schemas.registry import Registry
+from schemas.sender import Sender
 from sinks.brake import engage_by_hand, release_brake
 from sinks.memory import MemorySink, MemoryStore
 from sinks.memory_publisher import MemoryPublisher
@@ -77,6 +79,9 @@ class World(Protocol):
     async def claim_dead_letter(self, provenance: Provenance, replay_id: str) -> None: ...
     async def release_brake(self, seconds: float) -> None: ...
     async def engage_brake_by_hand(self) -> None: ...
+    async def forget_classes(self) -> None: ...
+    async def superseded(self) -> set[tuple[int, str]]: ...
+    async def counted(self) -> list[int]: ...
 
 
 def _refused(event: BridgeEvent) -> str | None:
@@ -128,6 +133,19 @@ class MemoryWorld:
 
     async def engage_brake_by_hand(self) -> None:
         self._store.brake = BrakeState(engaged=True, by_hand=True)
+
+    async def forget_classes(self) -> None:
+        self._store.keys = dict.fromkeys(self._store.keys)
+
+    async def superseded(self) -> set[tuple[int, str]]:
+        return self._store.superseded
+
+    async def counted(self) -> list[int]:
+        return sorted(
+            one.raw_offset
+            for one in self._store.events
+            if one.sender is not Sender.VISITOR or (one.site_id, one.event_id) not in self._store.superseded
+        )
 
 
 class PostgresWorld:
@@ -210,6 +228,15 @@ class PostgresWorld:
     async def engage_brake_by_hand(self) -> None:
         await engage_by_hand(self._url, GROUP, "to be safe")
 
+    async def forget_classes(self) -> None:
+        await self._fetch("UPDATE bridge_event_key SET sender = NULL")
+
+    async def counted(self) -> list[int]:
+        return [row[0] for row in await self._fetch("SELECT raw_offset FROM bridge_event_counted ORDER BY 1")]
+
+    async def superseded(self) -> set[tuple[int, str]]:
+        return {tuple(row) for row in await self._fetch("SELECT site_id, event_id FROM bridge_event_superseded")}
+
 
 def _provenance(row: asyncpg.Record) -> Provenance:
     return Provenance(row["raw_topic"], row["raw_partition"], row["raw_offset"])
@@ -232,6 +259,7 @@ class Bench:
         self.world = world
         self.sink: Sink = world.sink()
         self.publisher = MemoryPublisher(DLQ)
+        self.registry: Registry = REGISTRY
         self.settler = Settler(self.sink, self.publisher, BrakeJudge(BRAKE_LIMITS, time.monotonic))
 
     def record(self, offset: int, **given: Any) -> MemoryRecord:
@@ -242,7 +270,7 @@ class Bench:
         """By what the retry records say, so that a test can choose how an attempt ends; not by the ledger's bodies."""
         named = [Provenance(RAW, 0, offset) for offset in range(20)]
         states = {key: state._replace(body=None) for key, state in (await self.sink.ledger(named)).items()}
-        judged_by = context(now_ms=self.world.now_ms, ledger=states)
+        judged_by = context(now_ms=self.world.now_ms, ledger=states, registry=self.registry)
         return [process(one, judged_by) for one in batches]
 
     async def commit(self, *records: RawRecord, **given: Any) -> Committed:
