@@ -1,6 +1,6 @@
 """The mechanisms behind what operators do: whose dead letters they reach, what a replay sends, and what is on record."""
 
-from mutants.mutant import Mutant
+from mutants.mutant import Edit, Mutant
 
 ACCESS = "tests/unit/api/test_access.py"
 BOUNDS = "tests/integration/test_replay_bounds.py"
@@ -18,95 +18,109 @@ WHOSE = [
     Mutant(
         "org-filter",
         "the bound of a token's organisation on every filter",
-        (
-            (
-                'update={"org_ids": (mine,) if chosen.org_ids is None or mine in chosen.org_ids else ()}',
-                'update={"org_ids": chosen.org_ids or None}',
-            ),
-        ),
+        (Edit("bridge/api/reach.py::Reach.narrowed", "(mine,) if ... else ()", "chosen.org_ids or None"),),
         ("tests/unit/api/test_reach.py", f"{SCOPE}::test_no_filter_reaches_further"),
     ),
     Mutant(
         "org-letter",
         "the same bound on one dead letter that is named",
-        (("        org_ids=None if org_id is None else (org_id,),\n", ""),),
+        (Edit("sinks/dead_letters/lives.py::show", "None if org_id is None else (org_id,)", "None"),),
         (f"{SCOPE}::test_a_foreign_one_is_told_from_none_by_nothing",),
     ),
     Mutant(
         "org-lives",
         "the silence about lives that were moved to another organisation's site",
-        (("lives=[self._known(one) for one in found.lives]", "lives=found.lives"),),
+        (Edit("bridge/api/reach.py::Reach.letter", "[self._known(one) for one in found.lives]", "found.lives"),),
         (f"{SCOPE}::test_lives_elsewhere_are_not_told",),
     ),
     Mutant(
         "org-plan",
         "the same bound on plans",
-        (
-            (
-                "WHERE starts_with(r.replay_id::text, $1) AND ($2::bigint IS NULL OR r.org_id = $2)",
-                "WHERE starts_with(r.replay_id::text, $1) AND ($2::bigint IS NULL OR r.replay_id IS NOT NULL)",
-            ),
-        ),
+        (Edit("sinks/sql/replay_find.sql", "r.org_id = $2", "r.replay_id IS NOT NULL"),),
         (f"{SCOPE}::test_a_plan_holds_one_s_own_and_is_nobody_else_s",),
     ),
     Mutant(
         "org-when-sent",
         "the look whose an item's site is when its turn comes",
-        (("    if terms.org_id is not None and item.org_id != terms.org_id:\n", "    if terms.org_id == 0:\n"),),
+        (
+            Edit(
+                "streams/forecast.py::refusal",
+                "terms.org_id is not None and item.org_id != terms.org_id",
+                "terms.org_id == 0",
+            ),
+        ),
         (FORECAST, f"{SCOPE}::test_a_site_that_changed_hands_is_not_replayed"),
     ),
     Mutant(
         "org-correction",
         "the rule that a correction leaves an event's site as it is",
-        (("        if site_id != item.site_id:\n", "        if site_id == 0:\n"),),
+        (Edit("streams/forecast.py::corrected", "site_id != item.site_id", "site_id == 0"),),
         (FORECAST, f"{SCOPE}::test_a_correction_writes_into_no_other_organisation"),
     ),
     Mutant(
         "script-s-site",
         "the silence about whose a script is",
-        (("is not of site {site_id}", "belongs to site {script.site_id}, not {site_id}"),),
+        (
+            Edit(
+                "streams/normalize.py::normalize",
+                'f"site_id: script {script_id!r} is not of site {site_id}"',
+                'f"site_id: script {script_id!r} belongs to site {script.site_id}, not {site_id}"',
+            ),
+        ),
         (f"{SCOPE}::test_whose_a_foreign_script_is_is_not_told", "tests/unit/streams/test_normalize.py"),
     ),
     Mutant(
         "role",
         "what a role may not do",
-        (("        if self.role.rank < least.rank:\n", "        if self.role.rank < 0:\n"),),
+        (Edit("bridge/api/access.py::Caller.must_be", "self.role.rank < least.rank", "self.role.rank < 0"),),
         (ACCESS, f"{TOKENS}::test_roles"),
     ),
     Mutant(
         "token-digest",
         "the comparison of a token's secret with its digest",
-        ((" or token is None or not hmac.compare_digest(token.digest, read[1]):", " or token is None:"),),
+        (Edit("bridge/api/access.py::admit", "not hmac.compare_digest(...)", "False"),),
         (ACCESS, f"{TOKENS}::test_no_token_no_answer"),
     ),
     Mutant(
         "token-kept",
         "the rule that of a token only its digest is kept",
-        (("role.value, org_id, started_by(), expires_at", "role.value, org_id, made.text, expires_at"),),
+        (Edit("sinks/api_tokens.py::create_api_token", "started_by()", "made.text"),),
         (f"{TOKENS}::test_from_its_making_to_its_end",),
     ),
     Mutant(
         "token-revoked",
         "the refusal of a token that was revoked",
-        (("    if token.revoked:\n", "    if token.revoked is None:\n"),),
+        (Edit("bridge/api/access.py::admit", "token.revoked", "token.revoked is None"),),
         (ACCESS, f"{TOKENS}::test_from_its_making_to_its_end"),
     ),
     Mutant(
         "token-expired",
         "the refusal of a token whose time is over",
-        (("    if token.expires_at is not None and token.expires_at <= now():\n", "    if token.expires_at == 0:\n"),),
+        (
+            Edit(
+                "bridge/api/access.py::admit",
+                "token.expires_at is not None and token.expires_at <= now()",
+                "token.expires_at == 0",
+            ),
+        ),
         (ACCESS,),
     ),
     Mutant(
         "org-places",
         "the bound of how many requests of one organisation are in hand",
-        (("        if self._in_hand_of[whose] >= self._most_of_one:\n", "        if self._most_of_one < 0:\n"),),
+        (
+            Edit(
+                "bridge/api/front.py::Front._place",
+                "self._in_hand_of[whose] >= self._most_of_one",
+                "self._most_of_one < 0",
+            ),
+        ),
         (f"{FRONT}::test_one_organisation_does_not_take_all_places",),
     ),
     Mutant(
         "org-replays",
         "the bound of how many replays of one organisation run",
-        (("        if own >= self._most_of_one_org:\n", "        if own < 0:\n"),),
+        (Edit("bridge/api/runs.py::Runs._check_room", "own >= self._most_of_one_org", "own < 0"),),
         (f"{RUNS}::test_one_organisation_does_not_take_all_places",),
     ),
 ]
@@ -115,38 +129,29 @@ REPLAYS = [
     Mutant(
         "replayed-once",
         "the refusal of what was replayed already",
-        (
-            (
-                'if item.disposition == "replayed" and not terms.force:',
-                'if item.disposition == "replayed" and terms.force is None:',
-            ),
-        ),
+        (Edit("streams/forecast.py::refusal", "not terms.force", "terms.force is None"),),
         (FORECAST, f"{REPLAY}::test_nobody_replays_an_item_twice_unless_forced"),
     ),
     Mutant(
         "claimed-once",
         "the refusal of what another replay has claimed",
-        (('        if item.disposition == "claimed":\n', '        if item.disposition == "":\n'),),
+        (Edit("streams/forecast.py::refusal", 'item.disposition == "claimed"', 'item.disposition == ""'),),
         (FORECAST, f"{BOUNDS}::test_what_another_is_claiming_is_waited_for_and_left"),
     ),
     Mutant(
         "items-lock",
         "the lock between the look at an item and its claim",
-        (
-            (
-                '    if lock:\n        await conn.execute(sql("replay_items_lock")',
-                '    if lock is None:\n        await conn.execute(sql("replay_items_lock")',
-            ),
-        ),
+        (Edit("sinks/replays/items.py::read_items", "lock", "lock is None"),),
         (f"{BOUNDS}::test_what_another_is_claiming_is_waited_for_and_left",),
     ),
     Mutant(
         "run-lock",
         "the lock by which one run of a plan passes at a time",
         (
-            (
-                '        if not await session.fetchval(sql("run_lock"), name):\n',
-                '        if await session.fetchval(sql("run_lock"), name) is None:\n',
+            Edit(
+                "sinks/runs.py::run_lock",
+                "not await session.fetchval(...)",
+                'await session.fetchval(sql("run_lock"), name) is None',
             ),
         ),
         (f"{CRASH}::test_only_one_run_of_a_plan_at_a_time",),
@@ -155,13 +160,12 @@ REPLAYS = [
         "frozen-plan",
         "the rule that a plan holds what it held: what fits by the time it is replayed is taken in",
         (
-            (
-                "-- A run takes the plan up, unless it was cancelled.\n",
-                (
-                    "WITH more AS (INSERT INTO replay_item SELECT $1::uuid, 1000 + row_number() OVER (), raw_topic,"
-                    " raw_partition, raw_offset, 'passes' FROM bridge_event_raw WHERE disposition = 'open'"
-                    " ON CONFLICT DO NOTHING)\n"
-                ),
+            Edit(
+                "sinks/sql/replay_begin.sql",
+                "UPDATE replay SET",
+                "WITH more AS (INSERT INTO replay_item SELECT $1::uuid, 1000 + row_number() OVER (), raw_topic,"
+                " raw_partition, raw_offset, 'passes' FROM bridge_event_raw WHERE disposition = 'open'"
+                " ON CONFLICT DO NOTHING) UPDATE replay SET",
             ),
         ),
         (f"{BOUNDS}::test_a_plan_holds_what_it_held",),
@@ -169,16 +173,15 @@ REPLAYS = [
     Mutant(
         "dry-plan",
         "the rule that a dry run keeps no plan",
-        (("await (made.commit() if keep else made.rollback())", "await made.commit()"),),
+        (Edit("sinks/replays/plans.py::planning", "made.commit() if keep else made.rollback()", "made.commit()"),),
         (f"{VERBS}::test_plans", f"{REPLAY}::test_a_plan_says_what_today_s_code_says_and_changes_nothing"),
     ),
     Mutant(
         "canary",
         "the stop of the rest when the canary fails",
         (
-            (
-                "            if counts.get(Outcome.DROPPED, 0) > self.options.canary_max_failures:\n",
-                "            if counts.get(Outcome.DROPPED, 0) > self.plan.planned:\n",
+            Edit(
+                "bridge/runs/replay.py::_Replay._canary_passed", "self.options.canary_max_failures", "self.plan.planned"
             ),
         ),
         (f"{REPLAY}::test_a_canary_that_fails_stops_the_rest",),
@@ -186,51 +189,47 @@ REPLAYS = [
     Mutant(
         "cancel-seen",
         "a replay's look whether it was cancelled",
-        (("self.plan.replay_id) is PlanState.CANCELLED:\n", "self.plan.replay_id) is PlanState.PLANNED:\n"),),
+        (Edit("bridge/runs/replay.py::_Replay._look", "PlanState.CANCELLED", "PlanState.PLANNED"),),
         (f"{REPLAY}::test_a_cancel_is_seen_within_five_seconds",),
     ),
     Mutant(
         "cancelled-in-doubt",
         "the wait until it is sure that what a killed run had claimed was never sent",
-        (("    while not await _read_up_to(settings, ends):\n", "    while not ends:\n"),),
+        (Edit("bridge/runs/cancel.py::_open_again", "await _read_up_to(settings, ends)", "ends"),),
         (f"{CRASH}::test_cancelled_after_it_was_killed",),
     ),
     Mutant(
         "braked-replay",
         "a replay's look at the brake",
-        (
-            (
-                "        if brake.engaged:\n            raise Braked(\n",
-                "        if not brake:\n            raise Braked(\n",
-            ),
-        ),
+        (Edit("bridge/runs/replay.py::_Replay._look", "brake.engaged", "not brake"),),
         (f"{BOUNDS}::test_nothing_is_sent_while_the_brake_is_on",),
     ),
     Mutant(
         "lives",
         "the end of a loop after so many lives",
-        (("    if item.lives >= terms.max_lives:\n", "    if item.lives < 0:\n"),),
+        (Edit("streams/forecast.py::refusal", "item.lives >= terms.max_lives", "item.lives < 0"),),
         (FORECAST, f"{REPLAY}::test_a_loop_ends_after_its_lives"),
     ),
     Mutant(
         "removed-month",
         "the refusal of an event whose month was removed",
-        (("    if not terms.month_exists(item.received_at):\n", "    if item.received_at is None:\n"),),
+        (Edit("streams/forecast.py::refusal", "not terms.month_exists(item.received_at)", "item.received_at is None"),),
         (FORECAST,),
     ),
     Mutant(
         "pruned-key",
         "the look among the events where keys may have been pruned",
-        (("    if (event.site_id, event.event_id) in beyond_horizon:\n", "    if event in beyond_horizon:\n"),),
+        (Edit("streams/forecast.py::known_to_the_store", "(event.site_id, event.event_id)", "event"),),
         (FORECAST, f"{REPLAY}::test_old_dead_letters"),
     ),
     Mutant(
         "original-kept",
         "the original of what is replayed, corrected or not",
         (
-            (
-                "SET disposition = 'claimed', replay_id = $1,",
-                "SET payload = NULL, disposition = 'claimed', replay_id = $1,",
+            Edit(
+                "sinks/sql/replay_claim.sql",
+                "SET disposition = 'claimed'",
+                "SET payload = NULL, disposition = 'claimed'",
             ),
         ),
         (f"{REPLAY}::test_corrected_events_pass_and_the_originals_stay_whole",),
@@ -238,24 +237,19 @@ REPLAYS = [
     Mutant(
         "open-only",
         "the rule that only an open dead letter is discarded",
-        (("  AND l.disposition = 'open'", "  AND l.disposition IS NOT NULL"),),
+        (Edit("sinks/sql/dead_letters_discard.sql", "AND l.disposition = 'open'", "AND l.disposition IS NOT NULL"),),
         (f"{DISCARD}::test_only_what_is_still_open_is_discarded",),
     ),
     Mutant(
         "filter-needed",
         "the refusal of an API request that names nothing",
-        (("        if of_mine.names_nothing:\n", "        if of_mine is None:\n"),),
+        (Edit("bridge/api/reach.py::Reach._check_named", "of_mine.names_nothing", "of_mine is None"),),
         (f"{TOKENS}::test_roles",),
     ),
     Mutant(
         "filter-needed-here",
         "the same of the command line",
-        (
-            (
-                '    if not given:\n        raise InvalidInput("no filter was given',
-                '    if given is None:\n        raise InvalidInput("no filter was given',
-            ),
-        ),
+        (Edit("bridge/cli/dlq/plan.py::_confirm_all", "not given", "given is None"),),
         (f"{REPLAY}::test_bad_input",),
     ),
 ]
@@ -264,48 +258,43 @@ RECORDS = [
     Mutant(
         "who-did-it",
         "the name of the token in the history of runs",
-        (("        with acting_as(caller.in_history):\n", '        with acting_as("somebody"):\n'),),
+        (Edit("bridge/api/runs.py::Runs._performed", "caller.in_history", '"somebody"'),),
         (f"{VERBS}::test_a_discard_is_on_record", f"{RUNS}::test_what_goes_wrong_behind_a_request_is_on_record"),
     ),
     Mutant(
         "what-came-of-it",
         "the end of a run in the history",
-        (("        await _noted(settings, run, (started, ended), code)\n", ""),),
+        (Edit("bridge/runs/frame.py::perform_within", "_noted(...)"),),
         (f"{VERBS}::test_a_discard_is_on_record",),
     ),
     Mutant(
         "begun-on-record",
         "the plan's word that it was begun, before its 202",
-        (("                await begin(conn, plan)\n            yield\n", "            yield\n"),),
+        (Edit("bridge/runs/replay.py::replay_job.taken_up", "begin(conn, plan)"),),
         (f"{RUNS}::test_what_was_promised_is_on_record_before_it_is_told",),
     ),
     Mutant(
         "ended-because",
         "the care that why a replay ended names no hosts and other sites",
-        (("            because = _told_to_all(error, run)\n", "            because = str(error)\n"),),
+        (Edit("bridge/runs/replay.py::replay_job.taken_up", "_told_to_all(...)", "str(error)"),),
         (f"{RUNS}::test_why_a_replay_ended_tells_nothing_of_others",),
     ),
     Mutant(
         "no-formulas",
         "the mark of what a spreadsheet would take for a formula",
-        (("table.writerow(map(_cell, ", "table.writerow(map(str, "),),
+        (Edit("bridge/dead_letters/export.py::writer.write", "_cell", "str"),),
         ("tests/unit/bridge/test_export.py",),
     ),
     Mutant(
         "items-in-memory",
         "the bound of what a replay takes into memory at once",
-        (("WHERE bytes > $4::bigint AND number > 1", "WHERE bytes < $4::bigint AND number < 1"),),
+        (Edit("sinks/sql/replay_reach.sql", "bytes > $4::bigint AND number > 1", "bytes < $4::bigint AND number < 1"),),
         ("tests/integration/dead_letters/test_reach.py",),
     ),
     Mutant(
         "copies-bounded",
         "the bound of what a patch's copies make of an event",
-        (
-            (
-                "                if copies and len(_encode(corrected)) > MAX_BYTES:\n",
-                "                if copies is None:\n",
-            ),
-        ),
+        (Edit("streams/correction.py::Correction._applied", "copies and ...", "copies is None"),),
         ("tests/unit/streams/test_correction.py",),
     ),
 ]

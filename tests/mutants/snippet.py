@@ -1,7 +1,8 @@
 """The mechanisms of the browser's snippet."""
 
-from mutants.mutant import Mutant
+from mutants.mutant import Edit, Mutant
 
+SOURCE = "bridge/gateway/static/bridge.js"
 SNIPPET = "tests/browser/test_snippet.py"
 MANNERS = "tests/browser/test_snippet_manners.py"
 RETRY = "tests/browser/test_snippet_retry.py"
@@ -10,163 +11,198 @@ MUTANTS = [
     Mutant(
         "snippet-lock",
         "the lock by which one tab at a time sends",
-        (("navigator.locks ? navigator.locks.request(prefix + 'send', sendAll) : sendAll()", "sendAll()"),),
+        (
+            Edit(
+                SOURCE,
+                "navigator.locks ? navigator.locks.request(prefix + 'send', sendAll) : sendAll()",
+                "sendAll()",
+            ),
+        ),
         (f"{SNIPPET}::test_tabs_share_one_queue",),
     ),
     Mutant(
         "snippet-sent",
         "the word to other tabs of what was sent",
-        (("    await forgetOthers();\n", ""),),
+        (Edit(SOURCE, "await forgetOthers();"),),
         (f"{SNIPPET}::test_what_another_tab_has_sent_is_known_at_once",),
     ),
     Mutant(
         "snippet-lets-go",
         "the end of its locks when a page is left",
-        (("    held.forEach((release) => release());\n", ""),),
+        (Edit(SOURCE, "held.forEach((release) => release());"),),
         (f"{RETRY}::test_a_page_that_comes_back_sends_as_before",),
     ),
     Mutant(
         "snippet-wait",
         "the note of what Retry-After asks for, which holds for all tabs",
-        (("    if (asked > 0) write(WAIT, '' + (Date.now() + ms));\n", ""),),
+        (Edit(SOURCE, "if (asked > 0) write(WAIT, '' + (Date.now() + ms));"),),
         (f"{SNIPPET}::test_too_much_is_sent_when_the_gateway_says",),
     ),
     Mutant(
         "snippet-asked-bound",
         "the bound of what Retry-After may ask for",
-        ((" || 0, LONGEST_ASKED);", " || 0, 1e15);"),),
+        (Edit(SOURCE, "|| 0, LONGEST_ASKED);", "|| 0, 1e15);"),),
         (f"{RETRY}::test_what_is_asked_for_is_kept_within_reason",),
     ),
     Mutant(
         "snippet-clock",
         "the look whether what is waited for was asked by a clock that went wrong",
-        (("left < 2 * LONGEST_ASKED && left", "left"),),
+        (Edit(SOURCE, "left < 2 * LONGEST_ASKED && left", "left"),),
         (f"{RETRY}::test_a_clock_that_was_set_back_is_not_waited_for",),
     ),
     Mutant(
         "snippet-backoff",
         "the growth of its pauses",
-        (("2 ** failures++", "2"),),
+        (Edit(SOURCE, "2 ** failures++", "2"),),
         (f"{RETRY}::test_it_tries_later_each_time",),
     ),
     Mutant(
         "snippet-jitter",
         "chance in its pauses",
-        ((" * (1 + Math.random()) / 2;", ";"),),
+        (Edit(SOURCE, "* (1 + Math.random()) / 2;", ";"),),
         (f"{RETRY}::test_it_tries_later_each_time",),
     ),
     Mutant(
         "snippet-time-out",
         "the end of a post that is not answered",
-        (("    setTimeout(() => aborter.abort(), POST_TIMEOUT);\n", ""),),
+        (Edit(SOURCE, "setTimeout(() => aborter.abort(), POST_TIMEOUT);"),),
         (f"{RETRY}::test_an_answer_that_never_comes_is_not_waited_for",),
     ),
     Mutant(
         "snippet-online",
         "the try when the browser is online again",
-        (("  listen(window, 'online', () => { failures = 0; schedule(0); });\n", ""),),
+        (Edit(SOURCE, "listen(window, 'online', () => { failures = 0; schedule(0); });"),),
         (f"{SNIPPET}::test_offline_events_wait",),
     ),
     Mutant(
         "snippet-opt-out",
         "the look at the visitor's choice before something is tracked",
-        (("      if (optedOut()) return;\n", ""),),
+        (Edit(SOURCE, "if (optedOut()) return;"),),
         (f"{MANNERS}::test_opting_out_ends_it",),
     ),
     Mutant(
         "snippet-forgets",
         "the end of the queue when a visitor opts out",
-        (("      queued().forEach(drop);\n", ""),),
+        (Edit(SOURCE, "queued().forEach(drop);"),),
         (f"{MANNERS}::test_opting_out_ends_it",),
     ),
     Mutant(
         "snippet-wish",
         "the page's word on whether the browser's wish is respected",
-        (("respected.includes('dnt') && navigator", "navigator"),),
+        (Edit(SOURCE, "respected.includes('dnt') && navigator", "navigator"),),
         (f"{MANNERS}::test_the_browsers_wish_is_respected_where_the_page_says_so",),
     ),
     Mutant(
         "snippet-token-time",
         "the look at a token's own end",
-        (("return kept?.until > Date.now() && kept;", "return kept;"),),
+        (Edit(SOURCE, "return kept?.until > Date.now() && kept;", "return kept;"),),
         (f"{SNIPPET}::test_an_expired_token_is_renewed",),
     ),
     Mutant(
         "snippet-token-refused",
         "another token for one that the gateway refuses",
-        (("      remove(TOKEN);\n      return again", "      return again"),),
+        (Edit(SOURCE, "remove(TOKEN); return again", "return again"),),
         (f"{SNIPPET}::test_an_expired_token_is_renewed",),
     ),
     Mutant(
         "snippet-number-bound",
         "the bound of how many events are queued",
-        (("count >= MOST_EVENTS || ", ""),),
+        (Edit(SOURCE, "count >= MOST_EVENTS ||"),),
         (f"{MANNERS}::test_the_queue_is_bounded",),
     ),
     Mutant(
         "snippet-size-bound",
         "the bound of how much is queued",
-        ((" || count && total > MOST_CHARACTERS", ""),),
+        (Edit(SOURCE, "|| count && total > MOST_CHARACTERS"),),
         (f"{MANNERS}::test_the_queue_is_bounded",),
     ),
     Mutant(
         "snippet-event-bound",
         "the bound of one event",
-        (("      if (size(text) > LONGEST_EVENT) throw 'the event is too large';\n", ""),),
+        (Edit(SOURCE, "if (size(text) > LONGEST_EVENT) throw 'the event is too large';"),),
         (f"{MANNERS}::test_nothing_is_thrown_into_the_page",),
     ),
     Mutant(
         "snippet-full-storage",
         "memory in the place of a storage that takes nothing",
-        (("() => { memory[key] = text; }", "() => {}"),),
+        (Edit(SOURCE, "() => { memory[key] = text; }", "() => {}"),),
         (f"{MANNERS}::test_a_poor_browser_still_sends",),
     ),
     Mutant(
         "snippet-nonsense",
         "the look whether what is queued is an event",
-        (("      if (text[0] != '{') { drop(key); continue; }\n", ""),),
+        (Edit(SOURCE, "if (text[0] != '{') { drop(key); continue; }"),),
         (f"{MANNERS}::test_nothing_is_thrown_into_the_page",),
     ),
     Mutant(
         "snippet-beacon",
         "the beacon of a page that is left",
-        (("    leaving = true;\n    beacon();\n", "    leaving = true;\n"),),
+        (Edit(SOURCE, "leaving = true; beacon();", "leaving = true;"),),
         (f"{SNIPPET}::test_a_page_that_is_left_sends_by_beacon",),
     ),
     Mutant(
         "snippet-beacon-kept",
         "the place in the queue of what a beacon took along",
-        (("batch.keys.forEach((key) => mine.delete(key));", "batch.keys.forEach(drop);"),),
+        (
+            Edit(
+                SOURCE,
+                "batch.keys.forEach((key) => mine.delete(key));",
+                "batch.keys.forEach(drop);",
+            ),
+        ),
         (f"{SNIPPET}::test_a_page_that_is_left_sends_by_beacon",),
     ),
     Mutant(
         "snippet-shown-again",
         "the way back from a page that was left",
-        (("  listen(window, 'pageshow', () => { leaving = false; schedule(0); });\n", ""),),
+        (
+            Edit(
+                SOURCE,
+                "listen(window, 'pageshow', () => { leaving = false; schedule(0); });",
+            ),
+        ),
         (f"{RETRY}::test_a_page_that_comes_back_sends_as_before",),
     ),
     Mutant(
         "snippet-hidden",
         "the sending when a page is hidden",
-        (("() => { if (document.visibilityState == 'hidden') flush(); }", "() => {}"),),
+        (
+            Edit(
+                SOURCE,
+                "() => { if (document.visibilityState == 'hidden') flush(); }",
+                "() => {}",
+            ),
+        ),
         (f"{SNIPPET}::test_a_page_that_is_hidden_sends_at_once",),
     ),
     Mutant(
         "snippet-keepalive",
         "requests that outlive a hidden page",
-        (("document.visibilityState == 'hidden' && size(body) < KEEPALIVE_BYTES", "false"),),
+        (
+            Edit(
+                SOURCE,
+                "document.visibilityState == 'hidden' && size(body) < KEEPALIVE_BYTES",
+                "false",
+            ),
+        ),
         (f"{SNIPPET}::test_a_page_that_is_hidden_sends_at_once",),
     ),
     Mutant(
         "snippet-cut",
         "the halving of a refused batch",
-        (("      mostEvents = batch.keys.length >> 1;\n", ""),),
+        (Edit(SOURCE, "mostEvents = batch.keys.length >> 1;"),),
         (f"{RETRY}::test_a_batch_that_is_too_large_is_cut",),
     ),
     Mutant(
         "snippet-refused-alone",
         "the end of an event that is refused alone",
-        (("if (!answer.ok && !refused) return pause(answer);", "if (!answer.ok) return pause(answer);"),),
+        (
+            Edit(
+                SOURCE,
+                "if (!answer.ok && !refused) return pause(answer);",
+                "if (!answer.ok) return pause(answer);",
+            ),
+        ),
         (f"{RETRY}::test_an_event_that_nobody_takes_holds_up_no_other",),
     ),
 ]

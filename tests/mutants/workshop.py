@@ -5,39 +5,24 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from mutants.anchors import Misfit, apply, path_of
 from mutants.mutant import Mutant
 
 ROOT = Path(__file__).resolve().parents[2]
-PACKAGES = ("schemas", "sinks", "streams", "bridge")
-_NEEDED = (*PACKAGES, "tests", "docs", "pyproject.toml")
+_NEEDED = ("schemas", "sinks", "streams", "bridge", "tests", "docs", "pyproject.toml")
 
 
-def sources(root: Path = ROOT) -> dict[Path, str]:
-    """The product's own files, by path: Python, SQL and the browser snippet."""
-    return {
-        path: path.read_text()
-        for package in PACKAGES
-        for path in sorted((root / package).rglob("*"))
-        if path.suffix in (".py", ".sql", ".js")
-    }
-
-
-def places(mutant: Mutant, files: dict[Path, str]) -> list[Path]:
-    """The file that each edit is for; raises LookupError unless its text stands in exactly one place of all files."""
-    found = []
-    for text, _ in mutant.edits:
-        holders = [path for path, content in files.items() for _ in range(content.count(text))]
-        if len(holders) != 1:
-            raise LookupError(f"{mutant.name}: {text.strip()!r} stands in {len(holders)} places, not in one")
-        found += holders
-    return found
-
-
-def mutated(mutant: Mutant, files: dict[Path, str]) -> dict[Path, str]:
-    """The files that change, with what they hold then."""
+def mutated(mutant: Mutant, root: Path = ROOT) -> dict[Path, str]:
+    """The files of the checkout at `root` that change, with what they hold then; raises Misfit if an edit does not fit."""
     changed: dict[Path, str] = {}
-    for path, (text, other) in zip(places(mutant, files), mutant.edits, strict=True):
-        changed[path] = changed.get(path, files[path]).replace(text, other)
+    for edit in mutant.edits:
+        path = root / path_of(edit)
+        try:
+            changed[path] = apply(edit, changed.get(path) or path.read_text())
+        except FileNotFoundError:
+            raise Misfit(f"mutant {mutant.name}: {path_of(edit)} does not exist") from None
+        except Misfit as error:
+            raise Misfit(f"mutant {mutant.name}: {error}") from None
     return changed
 
 
@@ -56,12 +41,12 @@ class Workshop:
     @contextmanager
     def without(self, mutant: Mutant) -> Iterator[None]:
         """The copy without the mutant's mechanism, until the block ends."""
-        files = sources(self.directory)
-        changed = mutated(mutant, files)
+        changed = mutated(mutant, self.directory)
+        before = {path: path.read_text() for path in changed}
         try:
             for path, content in changed.items():
                 path.write_text(content)
             yield
         finally:
-            for path in changed:
-                path.write_text(files[path])
+            for path, content in before.items():
+                path.write_text(content)
