@@ -10,6 +10,7 @@ from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
 from schemas.raw_event import MAX_INTEGER, parse_instant
 from schemas.reasons import DroppedReason, ErrorClass
 from schemas.record import Provenance
+from schemas.sender import Sender
 
 _AGE = re.compile(r"(\d{1,6})([smhd])", re.ASCII)
 _AGE_UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
@@ -48,6 +49,8 @@ class Dropped(Protocol):
     def org_id(self) -> int | None: ...
     @property
     def script_id(self) -> str | None: ...
+    @property
+    def sender(self) -> str | None: ...
     @property
     def event_id(self) -> str | None: ...
     @property
@@ -114,6 +117,7 @@ class DeadLetterFilter(BaseModel):
     # Empty is a scope that holds nothing, and not the same as no scope.
     org_ids: tuple[_OrgId, ...] | None = Field(None, description="organisation of the site, by the registry")
     script_id: tuple[_Text, ...] | None = Field(None, min_length=1, description="script")
+    sender: tuple[Sender, ...] | None = Field(None, min_length=1, description="class of sender")
     event_id: tuple[_Text, ...] | None = Field(None, min_length=1, description="the producer's id of the event")
     provenance: tuple[_Place, ...] | None = Field(None, min_length=1, description="topic:partition:offset")
     attempt: tuple[_Attempt, ...] | None = Field(None, min_length=1, description="the attempt that failed last, from 1")
@@ -149,6 +153,7 @@ class DeadLetterFilter(BaseModel):
             (self.site_id, UNREADABLE_SITE if row.site_id is None else row.site_id),
             (self.org_ids, row.org_id),
             (self.script_id, row.script_id),
+            (self.sender, row.sender),
             (self.event_id, row.event_id),
             (self.provenance, str(row.provenance)),
             (self.attempt, row.attempt),

@@ -73,6 +73,21 @@ class BrakeSummary(RunSummary):
     released_until: str | None = None
 
 
+class IdentitySummary(RunSummary):
+    """What `bridge identity mend` found in the ledger. `processed_total` counts rows.
+
+    `mended_total` are those that were another site's or nobody's, `windows_moved_total` their counts in gate windows,
+    `windows_missing_total` those of which no window could be told, `unknown_key_total` rows that are left as they are.
+    """
+
+    mended_total: int = 0
+    mended_by_site: dict[str, int] = Field(default_factory=dict)
+    by_sender: dict[str, int] = Field(default_factory=dict)
+    windows_moved_total: int = 0
+    windows_missing_total: int = 0
+    unknown_key_total: int = 0
+
+
 class DiscardSummary(RunSummary):
     """What `bridge dlq discard` closed, and why. `processed_total` counts dead letters.
 

@@ -21,6 +21,8 @@ def settled(committed: Committed, outcomes: Sequence[Outcomes], now_ms: int, raw
     metrics.CLAMPED.inc(sum(one.clamped for one in outcomes))
     metrics.BATCH_RECORDS.observe(tally.processed)
     for one in outcomes:
+        for headers, count in one.unproven.items():
+            metrics.UNPROVEN.labels(headers).inc(count)
         if one.batch.source.in_kafka.topic == raw_topic:
             metrics.FRESHNESS.observe_ages([record.timestamp for record in one.batch.records], now_ms)
     # Those that only the key table knew were candidates until the commit.

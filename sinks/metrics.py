@@ -80,6 +80,13 @@ DEDUP_HITS = Counter("bridge_dedup_hint_hits", "Duplicates told from memory, wit
 DEDUP_HINTS = Gauge("bridge_dedup_hints", "Keys in memory that tell duplicates.", ["lane"], registry=REGISTRY)
 SWEPT = Counter("bridge_swept_retries", "Retry copies that were gone and published again.", registry=REGISTRY)
 STALE = Counter("bridge_stale_records", "Records whose token the ledger no longer awaits.", registry=REGISTRY)
+UNPROVEN = Counter(
+    "bridge_unproven_records",
+    "Raw records whose gateway headers are not proven: `legacy` ones are believed, `unproven` ones are data, those of an "
+    "`unknown_key` are retried.",
+    ["headers"],
+    registry=REGISTRY,
+)
 SKIPPED = Counter(
     "bridge_skipped_offsets", "Offsets that hold no record, such as transaction markers.", registry=REGISTRY
 )
@@ -319,6 +326,8 @@ for _reason in DroppedReason:
     DROPPED.labels(_reason.value)
     if _reason is not DroppedReason.DUPLICATE_EVENT_ID:
         DEAD_LETTERS.labels(_reason.value)
+for _headers in ("legacy", "unproven", "unknown_key"):
+    UNPROVEN.labels(_headers)
 for _outcome in ("normalized", "retried", "dropped"):
     EVENTS.labels(_outcome)
 

@@ -39,6 +39,7 @@ class ScriptRow(NamedTuple):
     origins: list[str]
     created_at: datetime
     updated_at: datetime
+    shared_ids: bool
 
 
 def check_origin(text: str) -> str:
@@ -77,6 +78,7 @@ async def add_script(
     org_id: int | None = None,
     origins: Sequence[str] | None = None,
     move: bool = False,
+    shared_ids: bool | None = None,
 ) -> Change:
     """Registers the script with its site and organisation; what is not given stays as it is.
 
@@ -86,7 +88,7 @@ async def add_script(
     wanted = None if origins is None else sorted({check_origin(one) for one in origins})
     async with changing(dsn, "adding a script") as conn:
         site_changed = await _place_site(conn, site_id, org_id, move=move)
-        if await conn.fetchval(sql("script_add"), script_id, site_id, wanted or []) is not None:
+        if await conn.fetchval(sql("script_add"), script_id, site_id, wanted or [], bool(shared_ids)) is not None:
             return Change.ADDED
         row = await conn.fetchrow(sql("script_lock"), script_id)
         moved = row["site_id"] != site_id
@@ -95,8 +97,9 @@ async def add_script(
                 f"script {script_id!r} belongs to site {row['site_id']}, not {site_id}; give --move to move it"
             )
         kept = list(row["origins"]) if wanted is None else wanted
-        if moved or kept != list(row["origins"]):
-            await conn.execute(sql("script_set"), script_id, site_id, kept)
+        shared = row["shared_ids"] if shared_ids is None else shared_ids
+        if moved or (kept, shared) != (list(row["origins"]), row["shared_ids"]):
+            await conn.execute(sql("script_set"), script_id, site_id, kept, shared)
             return Change.MOVED if moved else Change.UPDATED
         return Change.UPDATED if site_changed else Change.UNCHANGED
 

@@ -7,7 +7,7 @@ from schemas.outcome import Candidate, Failure
 from schemas.reasons import DroppedReason
 
 _NORMALIZED, _RETRIED = 0, 1
-_COLUMN = {
+REASON_COLUMNS = {
     DroppedReason.INVALID_PAYLOAD_JSON: 2,
     DroppedReason.SCHEMA_VIOLATION: 3,
     DroppedReason.DUPLICATE_EVENT_ID: 4,
@@ -42,7 +42,7 @@ def count_windows(normalized: list[Candidate], failures: list[Failure]) -> Windo
         record = failure.record
         site = failure.window_site_id
         window = windows[WindowKey(failure.minute, site, record.topic, record.partition, failure.replay is not None)]
-        window[_RETRIED if failure.dropped_reason is None else _COLUMN[failure.dropped_reason]] += 1
+        window[_RETRIED if failure.dropped_reason is None else REASON_COLUMNS[failure.dropped_reason]] += 1
     return windows
 
 

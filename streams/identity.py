@@ -41,7 +41,7 @@ def identify(vouched: Vouched | None, claimed: Claimed | None, key: bytes | None
         (None, None, None) if claimed is None else (claimed.event_id, claimed.site_id, claimed.script_id)
     )
     if vouched is not None:
-        note = _note(vouched, site_id, script_id)
+        note = claim_note(vouched, site_id, script_id)
         return Identity(vouched.site_id, vouched.script_id, event_id or vouched.event_id, vouched.site_id, note)
     script = None if script_id is None else registry.get(script_id)
     site_id = site_id or site_of_key(key) or (None if script is None else script.site_id)
@@ -63,7 +63,8 @@ def _sites(registry: Registry) -> frozenset[int | None]:
     return _known[1]
 
 
-def _note(vouched: Vouched, site_id: int | None, script_id: str | None) -> str:
+def claim_note(vouched: Vouched, site_id: int | None, script_id: str | None) -> str:
+    """What a document claims beside what is vouched for, as the end of an error; empty if it agrees."""
     claims = [f"site_id {site_id}"] if site_id not in (None, vouched.site_id) else []
     if script_id not in (None, vouched.script_id):
         claims.append(f"script_id {bounded_text(str(script_id), _CLAIM_BYTES)!r}")

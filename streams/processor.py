@@ -19,7 +19,7 @@ from schemas.record import Batch, CarriedRecord, Provenance, RawRecord, topic_of
 from schemas.registry import Registry
 from streams.decode import decode
 from streams.dedup import event_key
-from streams.identity import identify
+from streams.identity import Claimed, identify
 from streams.normalize import Bounds, normalize
 from streams.rejection import Rejection
 from streams.retry import RetryPolicy
@@ -235,10 +235,20 @@ def _later_attempt(record: RawRecord, context: Context, outcomes: Outcomes) -> A
     )
 
 
+def _claimed_identity(value: bytes | None) -> Claimed | None:
+    """What the document says of whose it is, where nothing was decoded yet."""
+    try:
+        return decode(value, None)
+    except Rejection as rejection:
+        return rejection.identity
+
+
 def _failure(attempt: Attempt, rejection: Rejection, context: Context) -> Failure:
     """What becomes of a rejected attempt, by the error table and the retry policy."""
     error_class = rejection.error_class
-    whose = identify(attempt.found.vouched, rejection.identity, attempt.record.key, context.registry)
+    unknown = attempt.found.headers is TrustOf.UNKNOWN_KEY
+    claimed = _claimed_identity(attempt.record.value) if unknown else rejection.identity
+    whose = identify(attempt.found.vouched, claimed, attempt.record.key, context.registry)
     failure = Failure(
         record=attempt.record,
         provenance=attempt.provenance,
@@ -253,7 +263,7 @@ def _failure(attempt: Attempt, rejection: Rejection, context: Context) -> Failur
         event_id=whose.event_id,
         window_site_id=whose.window_site_id,
         replay=attempt.replay,
-        sender=None if attempt.found.headers is TrustOf.UNKNOWN_KEY else attempt.found.sender,
+        sender=None if unknown else attempt.found.sender,
     )
     if ERRORS[error_class].action is Action.RETRY:
         retry = context.policy.decide(error_class, attempt.number, context.now_ms)

@@ -1,11 +1,13 @@
 """Whose a record is: by the gateway's proof, by the rule for records written before there were proofs, or nobody's word: pure."""
 
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
 
 from schemas import headers as names
 from schemas.gateway_proof import ProofKeys, Said, read_identity, states_identity
+from schemas.instants import to_epoch_ms
 from schemas.reasons import ErrorClass
 from schemas.sender import Sender
 from schemas.settings import Settings
@@ -67,6 +69,8 @@ class Kept(Protocol):
     def site_id(self) -> int | None: ...
     @property
     def script_id(self) -> str | None: ...
+    @property
+    def received_at(self) -> datetime: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,14 +87,19 @@ class GatewayTrust:
         return self._judged(said, value, legacy=now_ms < self.legacy_until_ms)
 
     def of_kept(self, kept: Kept, said: Said, value: bytes | None) -> Finding:
-        """Of a raw event that the ledger keeps: its word stands; a row without a class is older than proofs."""
+        """Of a raw event that the ledger keeps: its word stands.
+
+        A row without a class is judged by its headers, those without a proof if it was received in the rule's time.
+        """
         if kept.sender is Sender.DIRECT:
             return _UNPROVEN if states_identity(said) else NOTHING
         if kept.sender is not None and kept.site_id is not None and kept.script_id is not None:
             assigned = read_identity(said, kept.sender)
             event_id = None if assigned is None else assigned.event_id
             return Finding(Headers.PROVEN, Vouched(kept.site_id, kept.script_id, kept.sender, event_id))
-        return self._judged(said, value, legacy=True) if states_identity(said) else NOTHING
+        if not states_identity(said):
+            return NOTHING
+        return self._judged(said, value, legacy=to_epoch_ms(kept.received_at) < self.legacy_until_ms)
 
     def of_replay(self, kept: Kept, said: Said, value: bytes | None) -> Finding:
         """Of a replayed dead letter: a correction by an operator is sealed anew, all else is as the ledger keeps it."""

@@ -12,6 +12,7 @@ from schemas.api_token import Role
 from schemas.dead_letter_filter import Disposition
 from schemas.reasons import DroppedReason, ErrorClass
 from schemas.replay import Outcome, PlanReport, PlanState
+from schemas.sender import Sender
 from sinks.dead_letters.lives import State
 
 _TEXT: Final[dict[str, Any]] = {"type": "string"}
@@ -73,7 +74,7 @@ def _schemas() -> dict[str, Any]:
         "error_class": {"enum": list(ErrorClass)}, "error": _TEXT, "cause": _TEXT, "attempt": _NUMBER,
         "site_id": _nullable(_NUMBER), "org_id": _nullable(_NUMBER), "script_id": _nullable(_TEXT),
         "event_id": _nullable(_TEXT), "disposition": disposition, "replay_of": _nullable(_TEXT),
-        "replayed_as": _nullable(_TEXT),
+        "replayed_as": _nullable(_TEXT), "sender": _nullable({"enum": list(Sender)}),
     }  # fmt: skip
     encoding = _nullable({"enum": ["utf-8", "base64"]})
     whole = line | {

@@ -6,7 +6,20 @@ import typer
 
 from bridge.cli.lazy import loading
 
-_GROUPS: Final = ("stack", "script", "topics", "offsets", "db", "gate", "brake", "dlq", "api", "runs", "schema")
+_GROUPS: Final = (
+    "stack",
+    "script",
+    "topics",
+    "offsets",
+    "db",
+    "gate",
+    "brake",
+    "identity",
+    "dlq",
+    "api",
+    "runs",
+    "schema",
+)
 _COMMANDS: Final = ("up", "demo", "worker", "gateway", "process", "produce", "audit", "doctor", "top")
 _PLACES: Final = {
     **{name: f"bridge.cli.{name}:{name}" for name in _COMMANDS},

@@ -13,6 +13,7 @@ from bridge.cli.common import asked_org_ids
 from schemas.dead_letter_filter import DeadLetterFilter, Disposition, moment
 from schemas.errors import InvalidInput
 from schemas.reasons import DroppedReason, ErrorClass
+from schemas.sender import Sender
 
 R = TypeVar("R")
 
@@ -39,6 +40,9 @@ def filter_of(
         str | None, typer.Option("--org-ids", metavar="A,B", help="Of these organisations' sites.")
     ] = None,
     script_id: Annotated[list[str] | None, typer.Option("--script-id", help="Of this script. Repeatable.")] = None,
+    sender: Annotated[
+        list[Sender] | None, typer.Option("--sender", help="Of this class of sender. Repeatable.")
+    ] = None,
     event_id: Annotated[
         list[str] | None, typer.Option("--event-id", help="With this id, as its producer gave it. Repeatable.")
     ] = None,
@@ -65,7 +69,7 @@ def filter_of(
     now = datetime.now(UTC)
     given: dict[str, Any] = {
         "dropped_reason": dropped_reason, "error_class": error_class, "cause": cause, "site_id": site_id,
-        "script_id": script_id, "event_id": event_id, "provenance": provenance, "attempt": attempt,
+        "script_id": script_id, "sender": sender, "event_id": event_id, "provenance": provenance, "attempt": attempt,
         "since": _moment("--since", since, now), "until": _moment("--until", until, now), "text": text,
     }  # fmt: skip
     chosen = {name: value for name, value in given.items() if value not in (None, [])}

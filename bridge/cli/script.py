@@ -25,12 +25,24 @@ def add(
         list[str] | None,
         typer.Option("--origin", metavar="URL", help="scheme://host[:port] that may send; repeatable."),
     ] = None,
+    shared_ids: Annotated[
+        bool | None,
+        typer.Option(
+            "--shared-ids/--ids-by-sender",
+            help="One event id is one event whoever sends it, a visitor's yielding to a server's; else each class of "
+            "sender has ids of its own, which is the default.",
+        ),
+    ] = None,
     move: Annotated[bool, typer.Option("--move", help="Let a script or site change hands.")] = False,
     verbose: Verbose = False,
 ) -> None:
     """Register a script; the same again changes nothing, and what is not given stays as it is."""
     settings = command_settings(verbose=verbose)
-    change = run(add_script(settings.dsn, script_id, site_id, org_id=org_id, origins=origin or None, move=move))
+    change = run(
+        add_script(
+            settings.dsn, script_id, site_id, org_id=org_id, origins=origin or None, move=move, shared_ids=shared_ids
+        )
+    )
     result(f"{script_id}: {change}")
 
 
@@ -46,11 +58,18 @@ def list_(
     if json_output is not None:
         write_json([_document(row) for row in rows], json_output)
     if json_output != "-":
-        table = Table("script", "site", "org", "enabled", "origins")
+        table = Table("script", "site", "org", "enabled", "ids", "origins")
         for row in rows:
             org = "" if row.org_id is None else str(row.org_id)
             enabled = "yes" if row.enabled else "no"
-            table.add_row(row.script_id, str(row.site_id), org, enabled, " ".join(row.origins))
+            table.add_row(
+                row.script_id,
+                str(row.site_id),
+                org,
+                enabled,
+                "shared" if row.shared_ids else "by sender",
+                " ".join(row.origins),
+            )
         print_table(table)
 
 

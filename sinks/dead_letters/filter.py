@@ -34,6 +34,7 @@ def conditions(chosen: DeadLetterFilter, *, after: int = 0) -> Conditions:
         found.one_of("l.dropped_reason", "text", chosen.dropped_reason)
     found.one_of("l.error_class", "text", chosen.error_class)
     found.one_of("l.script_id", "text", chosen.script_id)
+    found.one_of("l.sender", "text", chosen.sender)
     found.one_of("l.cause", "bigint", None if chosen.cause is None else [cause_key(one) for one in chosen.cause])
     found.one_of("l.retry_count", "int", None if chosen.attempt is None else [one - 1 for one in chosen.attempt])
     if chosen.site_id is not None:

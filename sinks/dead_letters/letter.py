@@ -14,7 +14,7 @@ class DeadLetterLine(NamedTuple):
     """What a list shows of a dropped event; a filter can be asked about it.
 
     `attempt` failed last, from 1; `disposition` is None for a duplicate. `replay_of` is the dead letter that this one was
-    a replay of, `replayed_as` what its own replay became.
+    a replay of, `replayed_as` what its own replay became. `sender` is the class of sender; None is older than classes.
     """
 
     provenance: Provenance
@@ -31,6 +31,7 @@ class DeadLetterLine(NamedTuple):
     disposition: str | None
     replay_of: str | None
     replayed_as: str | None
+    sender: str | None = None
 
 
 class WholeDeadLetter(NamedTuple):
@@ -66,6 +67,7 @@ def line_of(row: "asyncpg.Record") -> DeadLetterLine:
         row["disposition"],
         row["replay_of"],
         row["replayed_as"],
+        row["sender"],
     )
 
 

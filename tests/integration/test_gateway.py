@@ -14,8 +14,8 @@ from pathlib import Path
 import httpx
 import psutil
 import pytest
-from support.gateway import ORIGIN, SECRET, Gateway, bearer, body, gateway, raw_records
-from support.settled import fetch, working
+from support.gateway import ORIGIN, Gateway, bearer, body, gateway, raw_records
+from support.settled import SECRET, fetch, working
 from support.wait import wait_until
 
 from deploy.dashboards import GATEWAY

@@ -10,8 +10,7 @@ from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
-from pydantic import SecretStr
-from support.gateway import SECRET, raw_records
+from support.gateway import raw_records
 from support.replays import dlq, plan, until
 from support.settled import fetch, working
 from support.wait import wait_until
@@ -48,9 +47,8 @@ def spans(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[InMem
 @asynccontextmanager
 async def serving(settings: Settings) -> AsyncIterator[str]:
     """The address of a gateway in this process."""
-    chosen = settings.model_copy(update={"secret_key": SecretStr(SECRET)})
     with listening_socket("127.0.0.1", 0) as bound:
-        server = Server(_config(chosen, gateway_app.create_app(chosen)))
+        server = Server(_config(settings, gateway_app.create_app(settings)))
         task = asyncio.create_task(server.serve(sockets=[bound]))
         await wait_until(lambda: server.started or task.done(), budget_seconds=40, describe="the gateway")
         try:

@@ -15,9 +15,9 @@ _INSERT = """
 INSERT INTO bridge_event_raw (
     raw_topic, raw_partition, raw_offset, dropped_reason, error_class, last_error, site_id, script_id, event_id,
     retry_count, outcome_at, updated_at, disposition, replay_of, replayed_as, replay_id, record_key, payload, headers,
-    received_at, record_time, first_failed_at, normalized
+    sender, received_at, record_time, first_failed_at, normalized
 )
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10 - 1, $11, $11, $12, $13, $14, $15, $16, $17, $18, $11, $11, $11, true)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10 - 1, $11, $11, $12, $13, $14, $15, $16, $17, $18, $19, $11, $11, $11, true)
 """
 _ORGS = "INSERT INTO org (org_id) VALUES ($1) ON CONFLICT DO NOTHING"
 _SITES = "INSERT INTO site (site_id, org_id) VALUES ($1, $2)"
@@ -42,6 +42,7 @@ class DroppedRow(NamedTuple):
     key: bytes | None = b"1:e-1"
     payload: bytes | None = b'{"event_id": "e-1"}'
     headers: bytes | None = None
+    sender: str | None = None
     org_id: int | None = None  # not the ledger's: the registry knows it
     cause: str | None = None  # Postgres makes it
 

@@ -23,7 +23,6 @@ from support.settled import environment_of
 from support.wait import wait_until
 
 ORIGIN = "https://shop.example.com"
-SECRET = "a secret of the tests, of some length"
 _START_SECONDS = 40
 
 
@@ -65,7 +64,7 @@ def service(name: str, command: tuple[str, ...], settings: Settings, log: Path, 
     """The same for another service that listens."""
     given = {f"BRIDGE_{one.upper()}": str(value) for one, value in more.items()}
     port = given.setdefault(f"BRIDGE_{name.upper()}_PORT", "0")
-    own = environment_of(settings, BRIDGE_SECRET_KEY=SECRET, BRIDGE_LOG_FORMAT="json", **given)
+    own = environment_of(settings, BRIDGE_LOG_FORMAT="json", **given)
     with log.open("ab") as output:
         process = subprocess.Popen(
             words(*command), env=environment(own), cwd=CHECKOUT, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,

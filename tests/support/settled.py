@@ -3,7 +3,7 @@
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 import asyncpg
@@ -20,6 +20,8 @@ from support.wait import wait_until
 SITES = (1, 2, 3)
 LATE_SCRIPT = "late"
 BUDGET_SECONDS = 60
+Headers = list[tuple[str, bytes | None]]
+SECRET = "a secret of the tests, of some length"
 
 
 def settings_for(kafka: str, database_url: str, prefix: str, **changed: object) -> Settings:
@@ -34,6 +36,7 @@ def settings_for(kafka: str, database_url: str, prefix: str, **changed: object) 
         "max_retries": 2,
         "lanes": 1,
         "registry_refresh": "1s",
+        "secret_key": SECRET,
     }
     return Settings(**(chosen | changed))  # type: ignore[arg-type]  # the settings validate what they are given
 
@@ -48,6 +51,7 @@ def environment_of(settings: Settings, **more: str) -> dict[str, str]:
         "BRIDGE_GROUP": settings.group,
         "BRIDGE_RETRY_DELAYS": ",".join(settings.retry_delays),
         "BRIDGE_START_TIMEOUT": "1s",
+        "BRIDGE_SECRET_KEY": "" if settings.secret_key is None else settings.secret_key.get_secret_value(),
         **more,
     }
 
@@ -91,7 +95,13 @@ async def fetch(settings: Settings, statement: str, *arguments: object) -> list[
         await conn.close()
 
 
-async def produce(settings: Settings, values: list[bytes], *, transactional: bool = False) -> None:
+async def produce(
+    settings: Settings,
+    values: list[bytes],
+    *,
+    transactional: bool = False,
+    headers: Callable[[bytes], Headers] = lambda _value: [],
+) -> None:
     """Writes the values to the raw topic, over all partitions in turn."""
     options = {"transactional_id": f"{settings.group}-tx", "enable_idempotence": True} if transactional else {}
     producer = make_producer(settings, **options)
@@ -100,7 +110,9 @@ async def produce(settings: Settings, values: list[bytes], *, transactional: boo
         if transactional:
             await producer.begin_transaction()
         sent = [
-            await producer.send(settings.topics.raw, value, partition=number % settings.topic_partitions)
+            await producer.send(
+                settings.topics.raw, value, partition=number % settings.topic_partitions, headers=headers(value)
+            )
             for number, value in enumerate(values)
         ]
         placed = await asyncio.gather(*sent)

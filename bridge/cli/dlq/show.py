@@ -16,7 +16,7 @@ from sinks.dead_letters.lives import show as look
 
 _SHOWN = (
     "dropped_at", "dropped_reason", "error_class", "error", "cause", "attempt", "disposition", "discarded_by",
-    "replay_id", "site_id", "org_id", "script_id", "event_id", "received_at", "record_time", "first_failed_at",
+    "replay_id", "site_id", "org_id", "script_id", "event_id", "sender", "received_at", "record_time", "first_failed_at",
 )  # fmt: skip
 
 

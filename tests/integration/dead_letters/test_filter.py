@@ -17,6 +17,7 @@ from schemas.dead_letter_filter import DeadLetterFilter, Disposition
 from schemas.errors import Defect
 from schemas.reasons import DroppedReason, ErrorClass
 from schemas.record import Provenance
+from schemas.sender import Sender
 from sinks.dead_letters.filter import Conditions, conditions
 from sinks.dead_letters.letter import DeadLetterLine
 from sinks.dead_letters.pages import read_lines
@@ -43,7 +44,7 @@ def rows() -> list[DroppedRow]:
         row = dropped(
             offset, dropped_reason=reason, error_class=chance.choice(list(ErrorClass)), error=chance.choice(ERRORS),
             site_id=site, script_id=chance.choice(SCRIPTS), event_id=chance.choice(EVENTS),
-            attempt=chance.randint(1, 4), dropped_at=chance.choice(TIMES), disposition=disposition,
+            sender=chance.choice([None, *Sender]), attempt=chance.randint(1, 4), dropped_at=chance.choice(TIMES), disposition=disposition,
         )  # fmt: skip
         made.append(row)
     return made
@@ -83,6 +84,7 @@ FILTERS = st.fixed_dictionaries(
         "site_id": some([0, *SITES]),
         "org_ids": some([10, 20, 30], least=0),
         "script_id": some([*SCRIPTS, "nobody"]),
+        "sender": some(list(Sender)),
         "event_id": some([*EVENTS, "nothing"]),
         "provenance": some([str(place) for place in PLACES]),
         "attempt": some([1, 2, 3, 4, 5]),

@@ -134,7 +134,8 @@ def test_a_ledger_row_without_a_class_is_judged_by_its_headers() -> None:
     """It is older than the classes, or its key was not known: the proof decides, or the old headers."""
     old, unknown = kept(None), kept(None, None, None)
 
-    assert TRUST.of_kept(old, dict(legacy_headers()), VALUE).headers is Headers.LEGACY
+    assert GatewayTrust(KEYS, NOW_MS + 1).of_kept(old, dict(legacy_headers()), VALUE).headers is Headers.LEGACY
+    assert GatewayTrust(KEYS, NOW_MS).of_kept(old, dict(legacy_headers()), VALUE).headers is Headers.UNPROVEN
     assert TRUST.of_kept(unknown, PROVEN, VALUE).headers is Headers.PROVEN
     assert TRUST.of_kept(unknown, PROVEN | {names.SITE_ID: b"2"}, VALUE).headers is Headers.UNPROVEN
     assert TRUST.of_kept(old, {}, VALUE).headers is Headers.NONE

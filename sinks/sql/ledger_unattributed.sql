@@ -1,0 +1,9 @@
+-- The ledger's rows without a class of sender behind the place $1 to $3, at most $4 of them, in order. A duplicate keeps no
+-- headers that could tell.
+SELECT raw_topic, raw_partition, raw_offset, site_id, script_id, event_id, record_key, payload, headers, record_time,
+       received_at, retry_count, dropped_reason, replay_of
+FROM bridge_event_raw
+WHERE sender IS NULL AND dropped_reason IS DISTINCT FROM 'duplicate_event_id'
+  AND (raw_topic, raw_partition, raw_offset) > ($1, $2, $3)
+ORDER BY raw_topic, raw_partition, raw_offset
+LIMIT $4

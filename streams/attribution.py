@@ -1,0 +1,72 @@
+"""Whose a ledger row is that is older than the classes of sender, and which gate window counted it: pure."""
+
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
+
+from schemas.instants import to_epoch_ms
+from schemas.outcome import UNCONFIRMED_SITE
+from schemas.reasons import DroppedReason
+from schemas.record import topic_of
+from schemas.registry import Registry
+from sinks.attribution import Attribution, Unattributed
+from sinks.windows import REASON_COLUMNS, WindowKey, Windows
+from streams.identity import claim_note
+from streams.trust import GatewayTrust, Headers
+
+_MINUTE_MS = 60_000
+
+
+class Move(NamedTuple):
+    """One count that belongs into another site's window."""
+
+    window: WindowKey
+    column: int
+    to_site: int
+
+
+def attributed(row: Unattributed, trust: GatewayTrust) -> Attribution | None:
+    """Whose the row is by its stored headers; None where the proof's key is not known."""
+    found = trust.of_kept(row, dict(row.body.headers), row.body.value)
+    if found.headers is Headers.UNKNOWN_KEY:
+        return None
+    vouched = found.vouched
+    if vouched is None:
+        return Attribution(row.provenance, row.site_id, row.script_id, row.event_id, found.sender)
+    note = claim_note(vouched, row.site_id, row.script_id)
+    event_id = row.event_id or vouched.event_id
+    return Attribution(row.provenance, vouched.site_id, vouched.script_id, event_id, vouched.sender, note)
+
+
+def move_of(row: Unattributed, attribution: Attribution, registry: Registry) -> Move | None:
+    """The count that goes to another window; None if it stays, or if nothing tells which window it is in.
+
+    An event that was dropped at its first attempt is counted in the minute of its record. Until there were proofs it
+    counted for its own site only where a registered script agreed.
+    """
+    if attribution.site_id is None or row.dropped_reason is None or row.retry_count:
+        return None
+    script = registry.get(row.script_id or "")
+    counted = row.site_id if script is not None and script.site_id == row.site_id else None
+    from_site = UNCONFIRMED_SITE if counted is None else counted
+    if from_site == attribution.site_id:
+        return None
+    minute = to_epoch_ms(row.record_time) // _MINUTE_MS
+    place = (topic_of(row.provenance.topic), row.provenance.partition)
+    window = WindowKey(minute, from_site, *place, row.replay_of is not None)
+    return Move(window, REASON_COLUMNS[DroppedReason(row.dropped_reason)], attribution.site_id)
+
+
+def window_changes(moves: Iterable[Move], present: Mapping[WindowKey, list[int]]) -> tuple[Windows, int]:
+    """What is added to which window so that all sums stay, and how many moves no window bears out."""
+    left = {key: list(counts) for key, counts in present.items()}
+    changes: Windows = {}
+    without = 0
+    for window, column, to_site in moves:
+        counts = left.get(window)
+        if counts is None or counts[column] < 1:
+            without += 1
+            continue
+        counts[column] -= 1
+        for key, change in ((window, -1), (window._replace(site_id=to_site), 1)):
+            changes.setdefault(key, [0] * len(counts))[column] += change
+    return changes, without

@@ -1,0 +1,161 @@
+"""Whose refused events are, through Kafka and Postgres: proven, forged, and stored by the release before."""
+
+import json
+from typing import Any
+
+from support.command import words
+from support.programs import run
+from support.sealed import gateway_headers, legacy_headers
+from support.settled import Headers, environment_of, event, fetch, prepare, produce, working
+from support.wait import wait_until
+
+from schemas.gateway_proof import ProofKeys
+from schemas.settings import Settings
+from sinks.audit import audit
+
+BUDGET_SECONDS = 60
+FOREIGN = {"site_id": 2, "script_id": "s2"}
+
+
+def refused(number: int, **changed: object) -> bytes:
+    """An event that breaks the contract."""
+    return event(number, **({"event_type": ""} | changed))
+
+
+def nobodys(number: int) -> bytes:
+    """The same without a word on whose it is."""
+    document = json.loads(refused(number))
+    return json.dumps({name: value for name, value in document.items() if name not in FOREIGN}).encode()
+
+
+async def settle(settings: Settings, *loads: tuple[list[bytes], Any]) -> None:
+    """Produces each load with its headers, and waits until a worker has settled all of it."""
+    for values, headers in loads:
+        await produce(settings, values, headers=headers)
+    count = sum(len(values) for values, _ in loads)
+    async with working(settings):
+        await wait_until(
+            lambda: _settled(settings, count), budget_seconds=BUDGET_SECONDS, describe="everything settled"
+        )
+
+
+async def _settled(settings: Settings, count: int) -> bool:
+    (row,) = await fetch(settings, "SELECT sum(live) FROM stream_offset WHERE topic = $1", settings.topics.raw)
+    return row[0] == count
+
+
+async def by_site(settings: Settings, column: str = "site_id") -> dict[Any, int]:
+    rows = await fetch(settings, f"SELECT {column}, count(*) FROM bridge_event_raw GROUP BY 1")
+    return {row[0]: row[1] for row in rows}
+
+
+async def windows(settings: Settings) -> dict[int, int]:
+    rows = await fetch(
+        settings, "SELECT site_id, sum(dropped)::int FROM gate_window GROUP BY 1 HAVING sum(dropped) > 0"
+    )
+    return {row[0]: row[1] for row in rows}
+
+
+def sealed(settings: Settings, **given: Any) -> Any:
+    def headers(value: bytes) -> Headers:
+        return gateway_headers(value, script_id="s1", keys=settings.proof_keys, **given)
+
+    return headers
+
+
+def command(settings: Settings, *given: str) -> Any:
+    """Runs `bridge identity`; returns its document."""
+    done = run(words("identity", *given, "--json-output", "-"), changed=environment_of(settings))
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+async def test_refused_events_are_the_senders_site(settings: Settings) -> None:
+    """Own, foreign and no identity in the body, and no JSON: ledger and windows show the gateway's site alone."""
+    values = [refused(1), refused(2, **FOREIGN), nobodys(3), b"{"]
+
+    await settle(settings, (values, sealed(settings)), (values[:2], sealed(settings, site_id=3)))
+
+    assert await by_site(settings) == {1: 4, 3: 2}
+    assert await windows(settings) == {1: 4, 3: 2}
+    assert await by_site(settings, "sender") == {"server": 6}
+    assert (await audit(settings)).balanced
+
+
+async def test_a_kafka_producer_that_forges_headers_gains_nothing(settings: Settings) -> None:
+    """Its events are as direct as they are without them, and the metric counts them."""
+    await settle(
+        settings,
+        (
+            [refused(2, **FOREIGN), nobodys(3)],
+            lambda _value: gateway_headers(b"other", script_id="s1", keys=settings.proof_keys),
+        ),
+    )
+
+    assert await by_site(settings) == {2: 1, None: 1}
+    assert await by_site(settings, "sender") == {"direct": 2}
+    assert await windows(settings) == {0: 1, 2: 1}
+
+
+async def test_a_proof_by_an_unknown_key_is_retried_and_nobodys_word(settings: Settings) -> None:
+    """A gateway that has its new key first heals; a producer that makes keys up is as direct as without."""
+    strange = lambda _value: gateway_headers(_value, script_id="s1", keys=ProofKeys([b"mine"]))  # noqa: E731
+    await settle(settings, ([refused(2, **FOREIGN), nobodys(3)], strange))
+
+    assert await by_site(settings) == {2: 1, None: 1}
+    assert await by_site(settings, "error_class") == {"unknown_gateway_key": 2}
+
+
+async def test_rows_of_the_release_before_are_mended_in_parts(settings: Settings) -> None:
+    """Dry run first; interrupted and gone on with; sums stay, and the audit balances before, during and after."""
+    hidden, planted, direct = [nobodys(1), b"{"], [refused(2, **FOREIGN), refused(3, **FOREIGN)], [refused(3)]
+    old = lambda _value: legacy_headers(script_id="s1")  # noqa: E731
+    await settle(settings, (hidden + planted, old), (direct, lambda _value: []))
+    # As the release before left them: it knew no classes, and its headers are believed for a week.
+    await fetch(settings, "UPDATE bridge_event_raw SET sender = NULL")
+    await fetch(settings, "UPDATE gateway_trust SET legacy_until = now() + interval '7 days'")
+    assert await windows(settings) == {0: 2, 1: 1, 2: 2}
+
+    rehearsed = command(settings, "mend", "--dry-run")
+    assert (await audit(settings)).balanced
+    part = command(settings, "mend", "--limit", "2")
+    assert (await audit(settings)).balanced
+    rest = command(settings, "mend")
+    again = command(settings, "mend")
+
+    assert (rehearsed["processed_total"], rehearsed["mended_total"], rehearsed["windows_moved_total"]) == (5, 4, 4)
+    assert (part["processed_total"], rest["processed_total"], again["processed_total"]) == (2, 3, 0)
+    assert part["windows_moved_total"] + rest["windows_moved_total"] == 4
+    assert await windows(settings) == {1: 5}
+    assert await by_site(settings) == {1: 5}
+    assert await by_site(settings, "sender") == {"server": 4, "direct": 1}
+    notes = await fetch(settings, "SELECT count(*) FROM bridge_event_raw WHERE last_error LIKE '%; the event claims %'")
+    assert notes[0][0] == 2
+    assert (await audit(settings)).balanced
+
+
+async def test_the_time_for_headers_without_a_proof_can_be_ended(settings: Settings) -> None:
+    """A new installation believes none; an upgraded one does until the operator, or the week, ends it."""
+    assert command(settings, "show")["unattributed"] == 0
+    await fetch(settings, "UPDATE gateway_trust SET legacy_until = now() + interval '7 days'")
+    await settle(settings, ([b"{"], lambda _value: legacy_headers(script_id="s1")))
+
+    ended = command(settings, "require-proof", "--reason", "the last gateway is replaced")
+    await settle_one_more(settings)
+
+    assert ended["changes"] == ["gateway headers without a proof are believed no longer"]
+    assert await by_site(settings) == {1: 1, None: 1}
+
+
+async def settle_one_more(settings: Settings) -> None:
+    await produce(settings, [b"{"], headers=lambda _value: legacy_headers(script_id="s1"))
+    async with working(settings):
+        await wait_until(lambda: _settled(settings, 2), budget_seconds=BUDGET_SECONDS, describe="one more settled")
+
+
+async def test_the_upgrade_gives_a_week_to_what_ran_before(settings: Settings) -> None:
+    """By whether anything was read before: the migration decides."""
+    (row,) = await fetch(settings, "SELECT legacy_until <= now() FROM gateway_trust")
+
+    assert row[0]
+    await prepare(settings)
