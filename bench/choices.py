@@ -34,7 +34,7 @@ from streams.dedup import DedupHints
 from streams.normalize import Bounds
 from streams.processor import Context, process
 from streams.retry import retry_policy
-from streams.trust import nobody
+from streams.trust import no_trust
 
 BATCH = 5000
 BY_ARRAY = """
@@ -56,7 +56,7 @@ def batches(count: int, seed: int) -> list[list[Candidate]]:
     registry = {script_of(site): Script(script_of(site), site, 1, True) for site in range(1, SITES + 1)}
     policy = retry_policy(settings, random.random)
     context = Context(
-        now_ms, registry, DedupHints(0), {}, Bounds(*settings.occurred_bounds), policy, "bridge.raw", nobody()
+        now_ms, registry, DedupHints(0), {}, Bounds(*settings.occurred_bounds), policy, "bridge.raw", no_trust()
     )
     rows = [
         ConsumerRecord("bridge.raw", 0, offset, now_ms, 1, key, value, 0, len(key), len(value), ())

@@ -1,4 +1,4 @@
-"""The gateway's proof: a keyed digest over a record's identity headers and value, so that nobody else can state them.
+"""The gateway's proof: a keyed digest over a record's identity headers and value, so that no other writer can state them.
 
 `bridge-proof` is `1:<key id>:<digest>`. The digest is BLAKE2b, keyed, of 16 bytes, over site, script, class of sender,
 origin and assigned id, each followed by a NUL, then the value. No field may hold a NUL, so no byte can move from one
@@ -73,7 +73,7 @@ class ProofKeys:
         return version == _VERSION and rest.partition(b":")[0] in self._by_id
 
     def proven(self, said: Said, value: bytes | None) -> Vouched | None:
-        """What the headers state, if `bridge-proof` bears it out; None if it does not."""
+        """What the headers state, if `bridge-proof` matches; None if it does not."""
         proof = said.get(names.PROOF)
         if proof is None or value is None:
             return None
@@ -104,7 +104,7 @@ def states_identity(said: Said) -> bool:
 
 
 def read_identity(said: Said, sender: Sender | None) -> Vouched | None:
-    """Site, script and assigned id of the headers, as they stand; None where the contract could not take them."""
+    """Site, script and assigned id of the headers, unverified; None where the contract could not take them."""
     site, script, event_id = (_text(said.get(name)) for name in (names.SITE_ID, names.SCRIPT_ID, names.EVENT_ID))
     if sender is None or not site or not (site.isascii() and site.isdigit() and len(site) <= 19):
         return None

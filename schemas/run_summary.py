@@ -74,14 +74,14 @@ class BrakeSummary(RunSummary):
 
 
 class IdentitySummary(RunSummary):
-    """What `bridge identity mend` found in the ledger. `processed_total` counts rows.
+    """What `bridge identity backfill` found in the ledger. `processed_total` counts rows.
 
-    `mended_total` are those that were another site's or nobody's, `windows_moved_total` their counts in gate windows,
+    `changed_total` are those that were another site's or nobody's, `windows_moved_total` their counts in gate windows,
     `windows_missing_total` those of which no window could be told, `unknown_key_total` rows that are left as they are.
     """
 
-    mended_total: int = 0
-    mended_by_site: dict[str, int] = Field(default_factory=dict)
+    changed_total: int = 0
+    changed_by_site: dict[str, int] = Field(default_factory=dict)
     by_sender: dict[str, int] = Field(default_factory=dict)
     windows_moved_total: int = 0
     windows_missing_total: int = 0

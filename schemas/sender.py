@@ -1,10 +1,10 @@
-"""The class of a sender: how whoever sent an event was authenticated."""
+"""The class of a sender: how the sender of an event was authenticated."""
 
 from enum import StrEnum
 
 
 class Sender(StrEnum):
-    """Visitors are anybody: a browser's token is public. What they send never takes a server's share or place."""
+    """A visitor is anonymous, since a browser's token is public: its events never take a server's share or place."""
 
     VISITOR = "visitor"
     """A browser, by an ingest token."""

@@ -1,4 +1,4 @@
-"""Whose the ledger's rows are that were written before there were classes of sender: read, written, and their windows moved."""
+"""Ledger rows without a class of sender: read, attributed, and their gate windows adjusted."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -64,7 +64,7 @@ async def read_unattributed(conn: Connection, after: Provenance, limit: int) -> 
 
 
 async def attribute(conn: Connection, found: Sequence[Attribution]) -> set[Provenance]:
-    """Writes whose the rows are; returns those that nobody else had attributed meanwhile."""
+    """Writes the identities; returns the rows that still had no class of sender."""
     columns = [list(column) for column in zip(*(one[1:] for one in found), strict=True)]
     places = provenance_columns([one.provenance for one in found])
     rows = await conn.fetch(sql("ledger_attribute"), *places, *columns) if found else []
@@ -85,7 +85,7 @@ async def add_to_windows(conn: Connection, changes: Windows) -> None:
 
 
 async def trust_state(dsn: str) -> TrustState:
-    """How the rule stands; raises EnvironmentUnfit if the database has none."""
+    """The state of the rule; raises EnvironmentUnfit if the database has none."""
     async with connection(dsn, "identity") as conn:
         row = await conn.fetchrow(sql("gateway_trust_show"))
     if row is None:

@@ -2,7 +2,7 @@
 
 The first of all classes to come takes the plain key, which every release claims, so that workers of two releases agree.
 The key table notes its class. Another class's event of the same id takes a key of its own behind it. A plain key without
-a class was claimed by a release before there were classes, and stands for all of them.
+a class was claimed by a release before there were classes, and holds for all of them.
 """
 
 from collections.abc import Iterable, Mapping

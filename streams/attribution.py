@@ -1,4 +1,4 @@
-"""Whose a ledger row is that is older than the classes of sender, and which gate window counted it: pure."""
+"""The sender of a ledger row without a class, and the gate window that counted it: pure."""
 
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
@@ -38,7 +38,7 @@ def attributed(row: Unattributed, trust: GatewayTrust) -> Attribution | None:
 
 
 def move_of(row: Unattributed, attribution: Attribution, registry: Registry) -> Move | None:
-    """The count that goes to another window; None if it stays, or if nothing tells which window it is in.
+    """The count that goes to another window; None if it stays, or if its window is not known.
 
     An event that was dropped at its first attempt is counted in the minute of its record. Until there were proofs it
     counted for its own site only where a registered script agreed.
@@ -57,7 +57,7 @@ def move_of(row: Unattributed, attribution: Attribution, registry: Registry) -> 
 
 
 def window_changes(moves: Iterable[Move], present: Mapping[WindowKey, list[int]]) -> tuple[Windows, int]:
-    """What is added to which window so that all sums stay, and how many moves no window bears out."""
+    """What is added to which window so that all sums stay, and how many moves no window covers."""
     left = {key: list(counts) for key, counts in present.items()}
     changes: Windows = {}
     without = 0

@@ -18,7 +18,7 @@ from streams.decode import decode
 from streams.dedup import event_key
 from streams.normalize import Bounds, normalize
 from streams.rejection import Rejection
-from streams.trust import Finding, GatewayTrust, nobody
+from streams.trust import Finding, GatewayTrust, no_trust
 
 
 class Terms(NamedTuple):
@@ -32,7 +32,7 @@ class Terms(NamedTuple):
     max_lives: int
     month_exists: Callable[[date], bool]
     org_id: int | None = None
-    trust: GatewayTrust = nobody()
+    trust: GatewayTrust = no_trust()
 
 
 class Judgement(NamedTuple):

@@ -14,7 +14,7 @@ _known: tuple[Registry | None, frozenset[int | None]] = (None, frozenset())
 
 
 class Claimed(Protocol):
-    """What a document says of whose it is, as far as it could be read."""
+    """The identity that a document claims, as far as it can be read."""
 
     event_id: str | None
     site_id: int | None
@@ -35,7 +35,7 @@ def identify(vouched: Vouched | None, claimed: Claimed | None, key: bytes | None
     """The identity of an event that was refused.
 
     Without a voucher the document counts, then the record key, then the registered site of the script. A window is made
-    for sites of the registry only: anybody can invent others.
+    for sites of the registry only, since a producer can invent others.
     """
     event_id, site_id, script_id = (
         (None, None, None) if claimed is None else (claimed.event_id, claimed.site_id, claimed.script_id)

@@ -1,4 +1,4 @@
-"""Whose a record is: by the gateway's proof, by the rule for records written before there were proofs, or nobody's word: pure."""
+"""The worth of a record's gateway headers: proven, believed by the rule for older records, or data: pure."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -75,19 +75,19 @@ class Kept(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class GatewayTrust:
-    """Whom a worker believes. Until `legacy_until_ms` (since the epoch) headers without a proof are believed too."""
+    """Which headers a worker believes. Until `legacy_until_ms` (since the epoch) headers without a proof are believed too."""
 
     keys: ProofKeys
     legacy_until_ms: int = 0
 
     def of_raw(self, said: Said, value: bytes | None, now_ms: int) -> Finding:
-        """Of a record of the raw topic."""
+        """The finding for a record of the raw topic."""
         if not states_identity(said):
             return NOTHING
         return self._judged(said, value, legacy=now_ms < self.legacy_until_ms)
 
     def of_kept(self, kept: Kept, said: Said, value: bytes | None) -> Finding:
-        """Of a raw event that the ledger keeps: its word stands.
+        """The finding for a raw event that the ledger keeps: the ledger's identity counts.
 
         A row without a class is judged by its headers, those without a proof if it was received in the rule's time.
         """
@@ -102,7 +102,7 @@ class GatewayTrust:
         return self._judged(said, value, legacy=to_epoch_ms(kept.received_at) < self.legacy_until_ms)
 
     def of_replay(self, kept: Kept, said: Said, value: bytes | None) -> Finding:
-        """Of a replayed dead letter: a correction by an operator is sealed anew, all else is as the ledger keeps it."""
+        """The finding for a replayed dead letter: a new seal of a correction counts, else the ledger's identity."""
         vouched = self.keys.proven(said, value)
         return self.of_kept(kept, said, value) if vouched is None else Finding(Headers.PROVEN, vouched)
 
@@ -122,10 +122,10 @@ class GatewayTrust:
 
 
 def gateway_trust(settings: Settings, legacy_until_ms: int) -> GatewayTrust:
-    """Whom a process with these settings believes; `legacy_until_ms` is what the database says."""
+    """The trust of a process with these settings; `legacy_until_ms` comes from the database."""
     return GatewayTrust(settings.proof_keys, legacy_until_ms)
 
 
-def nobody() -> GatewayTrust:
+def no_trust() -> GatewayTrust:
     """Believes no header: for what has no key and no gateway."""
     return GatewayTrust(ProofKeys(()))

@@ -1,4 +1,4 @@
-"""`bridge identity show|mend|require-proof`: whose events are, from before the gateway proved its headers."""
+"""`bridge identity show|backfill|require-proof`: whose events are, from before the gateway proved its headers."""
 
 from typing import Annotated
 
@@ -7,7 +7,7 @@ import typer
 from bridge.cli.common import JsonOutput, Verbose, command_settings, run, write_json
 from bridge.cli.offsets import DryRun, Reason, show_changes
 from bridge.cli.tables import print_text
-from bridge.runs.attribute import mend_job
+from bridge.runs.backfill_identity import backfill_job
 from bridge.runs.frame import RunOptions, perform
 from bridge.runs.require_proof import require_proof_job
 from schemas.run_summary import IdentitySummary, rfc3339
@@ -31,12 +31,12 @@ def show(json_output: JsonOutput = None, verbose: Verbose = False) -> None:
         print_text(f"  set by {state.changed_by}; `bridge identity require-proof` ends it at once")
         print_text(f"keys that prove headers here: {', '.join(keys) or 'none'}; the first one signs")
         print_text(
-            f"{state.unattributed} ledger rows have no class of sender; `bridge identity mend` tells whose they are"
+            f"{state.unattributed} ledger rows have no class of sender; `bridge identity backfill` finds their senders"
         )
 
 
 @identity_app.command()
-def mend(
+def backfill(
     limit: Annotated[int | None, typer.Option("--limit", min=1, help="At most so many rows; all if left out.")] = None,
     dry_run: DryRun = False,
     json_output: JsonOutput = None,
@@ -44,11 +44,11 @@ def mend(
 ) -> None:
     """Give ledger rows from before the upgrade the site that their stored gateway headers name, and move their counts.
 
-    Sums stay as they are, so `bridge audit` balances before, during and after. The same again goes on where it ended.
+    Sums stay as they are, so `bridge audit` balances before, during and after. A second run continues where the first one ended.
     """
     settings = command_settings(verbose=verbose)
     options = RunOptions("ledger", dry_run, json_output=json_output)
-    summary, code = run(perform(mend_job(settings, limit), settings, options))
+    summary, code = run(perform(backfill_job(settings, limit), settings, options))
     if json_output != "-":
         _print(summary)
     raise typer.Exit(code)
@@ -69,11 +69,11 @@ def _print(summary: IdentitySummary) -> None:
     for error in summary.errors:
         print_text(f"failed: {error.target}: {error.reason}")
     would = "would be " if summary.dry_run else ""
-    print_text(f"{summary.processed_total} rows read; {summary.mended_total} {would}given another site")
-    for site, count in sorted(summary.mended_by_site.items()):
+    print_text(f"{summary.processed_total} rows read; {summary.changed_total} {would}given another site")
+    for site, count in sorted(summary.changed_by_site.items()):
         print_text(f"  site {site}: {count}")
     print_text(f"{summary.windows_moved_total} counts of gate windows {would}moved; sums stay")
     if summary.windows_missing_total:
-        print_text(f"  {summary.windows_missing_total} counts stay where they are: no window bears them out")
+        print_text(f"  {summary.windows_missing_total} counts stay where they are: no window holds them")
     if summary.unknown_key_total:
         print_text(f"  {summary.unknown_key_total} rows are left: the key of their proof is not known here")

@@ -19,7 +19,7 @@ from sinks.postgres_sink import PostgresSink
 from streams.normalize import Bounds
 from streams.processor import Context, process
 from streams.retry import retry_policy
-from streams.trust import nobody
+from streams.trust import no_trust
 
 SOURCE = TopicPartition("bridge.raw", 0)
 GROUP = "fenced"
@@ -43,7 +43,7 @@ def outcomes(first: int, count: int) -> Outcomes:
         Bounds(*settings.occurred_bounds),
         retry_policy(settings, lambda: 0.0),
         SOURCE.topic,
-        nobody(),
+        no_trust(),
     )
     return process(Batch(SOURCE, first, first + count, records), context)
 

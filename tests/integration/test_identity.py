@@ -106,7 +106,7 @@ async def test_a_proof_by_an_unknown_key_is_retried_and_nobodys_word(settings: S
     assert await by_site(settings, "error_class") == {"unknown_gateway_key": 2}
 
 
-async def test_rows_of_the_release_before_are_mended_in_parts(settings: Settings) -> None:
+async def test_rows_of_the_release_before_are_backfilled_in_parts(settings: Settings) -> None:
     """Dry run first; interrupted and gone on with; sums stay, and the audit balances before, during and after."""
     hidden, planted, direct = [nobodys(1), b"{"], [refused(2, **FOREIGN), refused(3, **FOREIGN)], [refused(3)]
     old = lambda _value: legacy_headers(script_id="s1")  # noqa: E731
@@ -116,14 +116,14 @@ async def test_rows_of_the_release_before_are_mended_in_parts(settings: Settings
     await fetch(settings, "UPDATE gateway_trust SET legacy_until = now() + interval '7 days'")
     assert await windows(settings) == {0: 2, 1: 1, 2: 2}
 
-    rehearsed = command(settings, "mend", "--dry-run")
+    rehearsed = command(settings, "backfill", "--dry-run")
     assert (await audit(settings)).balanced
-    part = command(settings, "mend", "--limit", "2")
+    part = command(settings, "backfill", "--limit", "2")
     assert (await audit(settings)).balanced
-    rest = command(settings, "mend")
-    again = command(settings, "mend")
+    rest = command(settings, "backfill")
+    again = command(settings, "backfill")
 
-    assert (rehearsed["processed_total"], rehearsed["mended_total"], rehearsed["windows_moved_total"]) == (5, 4, 4)
+    assert (rehearsed["processed_total"], rehearsed["changed_total"], rehearsed["windows_moved_total"]) == (5, 4, 4)
     assert (part["processed_total"], rest["processed_total"], again["processed_total"]) == (2, 3, 0)
     assert part["windows_moved_total"] + rest["windows_moved_total"] == 4
     assert await windows(settings) == {1: 5}

@@ -1,4 +1,4 @@
-"""`bridge identity mend` as a job: ledger rows older than the classes of sender get the identity of their stored headers."""
+"""`bridge identity backfill` as a job: ledger rows without a class of sender get the identity of their stored headers."""
 
 from typing import Final
 
@@ -28,10 +28,10 @@ PAGE: Final = 500
 Found = list[tuple[Unattributed, Attribution]]
 
 
-def mend_job(settings: Settings, limit: int | None) -> Job[IdentitySummary]:
+def backfill_job(settings: Settings, limit: int | None) -> Job[IdentitySummary]:
     """The job for at most `limit` rows, None for all.
 
-    Each page is a transaction of its own. Interrupted, it has mended a part; the same again mends the rest.
+    Each page is a transaction of its own. Interrupted, it has changed a part; a second run changes the rest.
     """
 
     async def work(run: Run[IdentitySummary]) -> None:
@@ -48,16 +48,16 @@ def mend_job(settings: Settings, limit: int | None) -> Job[IdentitySummary]:
                     if not page:
                         break
                     after = page[-1].provenance
-                    await _mend(conn, run, page, trust, registry.current)
+                    await _backfill(conn, run, page, trust, registry.current)
 
-    return Job("identity-mend", IdentitySummary, work)
+    return Job("identity-backfill", IdentitySummary, work)
 
 
 def _left(run: Run[IdentitySummary], limit: int | None) -> int:
     return PAGE if limit is None else limit - run.summary.processed_total
 
 
-async def _mend(
+async def _backfill(
     conn: Connection, run: Run[IdentitySummary], page: list[Unattributed], trust: GatewayTrust, registry: Registry
 ) -> None:
     found: Found = []
@@ -74,7 +74,7 @@ async def _mend(
             changed = await attribute(conn, [attribution for _, attribution in found])
             await _settle(conn, run, _of(found, changed), registry)
     run.summary.processed_total += len(page)
-    run.tell(f"{run.summary.processed_total} rows read, {run.summary.mended_total} of another site than before")
+    run.tell(f"{run.summary.processed_total} rows read, {run.summary.changed_total} of another site than before")
 
 
 def _of(found: Found, changed: set[Provenance]) -> Found:
@@ -94,6 +94,6 @@ async def _settle(conn: Connection, run: Run[IdentitySummary], found: Found, reg
     for row, attribution in found:
         summary.by_sender[attribution.sender] = summary.by_sender.get(attribution.sender, 0) + 1
         if (row.site_id, row.script_id) != (attribution.site_id, attribution.script_id):
-            summary.mended_total += 1
+            summary.changed_total += 1
             site = str(attribution.site_id)
-            summary.mended_by_site[site] = summary.mended_by_site.get(site, 0) + 1
+            summary.changed_by_site[site] = summary.changed_by_site.get(site, 0) + 1
