@@ -1,6 +1,6 @@
 """Each mechanism that a guarantee stands on, how it is taken out, and the tests that notice."""
 
-from mutants import operators, producers, snippet
+from mutants import identity, operators, producers, snippet
 from mutants.mutant import Edit, Mutant
 
 CONTRACT = "tests/contract"
@@ -322,6 +322,7 @@ MUTANTS = [
         (Edit("schemas/production.py::_loopback", "is_local(one)", "not one"),),
         ("tests/unit/schemas/test_production.py",),
     ),
+    *identity.MUTANTS,
     *snippet.MUTANTS,
     *producers.MUTANTS,
     *operators.MUTANTS,

@@ -1,0 +1,40 @@
+"""Moves of counts between gate windows: sums stay, and a count moves only where a window holds it."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sinks.windows import WindowKey
+from streams.attribution import Move, window_changes
+
+WINDOW = WindowKey(7, 0, "t.raw", 1, False)
+MOVES = st.lists(
+    st.builds(
+        Move, st.sampled_from([WINDOW, WINDOW._replace(minute=8)]), st.sampled_from([2, 3]), st.sampled_from([1, 2])
+    )
+)
+COUNTS = st.lists(st.integers(0, 4), min_size=7, max_size=7)
+
+
+@given(moves=MOVES, counts=COUNTS)
+def test_window_changes_keep_every_sum(moves: list[Move], counts: list[int]) -> None:
+    """Per minute and reason, over all sites; no window is left with fewer than none."""
+    present = {WINDOW: counts}
+
+    changes, without = window_changes(moves, present)
+
+    for column in range(7):
+        assert sum(change[column] for change in changes.values()) == 0
+    for key, change in changes.items():
+        held = present.get(key, [0] * 7)
+        assert all(before + added >= 0 for before, added in zip(held, change, strict=True))
+    assert without == len(moves) - sum(
+        -change[column] for key, change in changes.items() if key.site_id == 0 for column in (2, 3)
+    )
+
+
+def test_window_changes_move_a_count_to_its_site() -> None:
+    """One from the window of unreadable sites to the sender's."""
+    changes, without = window_changes([Move(WINDOW, 2, 5)] * 3, {WINDOW: [0, 0, 2, 0, 0, 0, 0]})
+
+    assert changes == {WINDOW: [0, 0, -2, 0, 0, 0, 0], WINDOW._replace(site_id=5): [0, 0, 2, 0, 0, 0, 0]}
+    assert without == 1
