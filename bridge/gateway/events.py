@@ -76,11 +76,8 @@ async def receive_events(services: Services, request: Request) -> tuple[Grant, b
     grant = admit(services.producers, services.tokens, request.script_id, headers, request.query)
     body = await services.body.read(request.receive, headers, whole=WHOLE_BODY in request.scope)
     media_type = headers.get(b"content-type", b"").partition(b";")[0].strip().lower()
-    elements = split(body, lines=media_type in LINES_TYPES)
-    count = len(elements.values)
-    if count > services.settings.gateway_max_events:
-        raise Problem(Code.TOO_MANY_EVENTS, f"{count} events, at most {services.settings.gateway_max_events}")
-    services.scripts.take(request.script_id, count)
+    elements = split(body, lines=media_type in LINES_TYPES, most=services.settings.gateway_max_events)
+    services.scripts.take(request.script_id, len(elements.values))
     return grant, body, elements
 
 
