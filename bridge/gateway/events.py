@@ -56,17 +56,18 @@ async def post_events(services: Services, request: Request) -> Answer:
         if key is None:
             return await _publish(services, request, grant, elements, _assigned(elements)[0])
         # Anybody gets a browser's token: what is sent by one must not take a key from a server, or from another origin.
-        found = services.idempotency.find((request.script_id, grant.origin), key, body)
+        sender = (request.script_id, grant.origin)
+        found = services.idempotency.find(sender, key, body)
         if found.answer is not None:
             return Answer(found.answer.status, found.answer.body, [*found.answer.headers, _REPLAYED])
         whose, ids = _assigned(elements, found.ids)
-        services.idempotency.keep(found, ids, None)
+        services.idempotency.keep(sender, found, ids, None)
         found.in_hand = True
         try:
             answer = await _publish(services, request, grant, elements, whose)
         finally:
             found.in_hand = False
-        services.idempotency.keep(found, ids, answer)
+        services.idempotency.keep(sender, found, ids, answer)
         return answer
 
 

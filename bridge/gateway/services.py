@@ -14,6 +14,8 @@ from sinks.producer_registry import ProducerRegistry
 from sinks.readiness import Readiness
 from streams.normalize import Bounds
 
+_IDEMPOTENCY_BYTES = 16 * 1024 * 1024
+
 
 class Services:
     """Made within the running loop of the process that serves."""
@@ -30,7 +32,7 @@ class Services:
         self.proof_keys = settings.proof_keys
         self.body = BodyLimits(settings.gateway_max_body_bytes, settings.seconds("gateway_body_timeout"))
         self.room = Room(settings.gateway_max_bytes_in_flight)
-        self.idempotency = Idempotency(settings.seconds("gateway_idempotency_ttl"), time.monotonic)
+        self.idempotency = Idempotency(settings.seconds("gateway_idempotency_ttl"), time.monotonic, _IDEMPOTENCY_BYTES)
         self.scripts = Buckets("events of one script", settings.gateway_script_events_per_second, time.monotonic)
         self.addresses = Buckets(
             "requests of one address", settings.gateway_address_requests_per_second, time.monotonic
