@@ -39,9 +39,9 @@ _SHALLOW = rb"[\[{](?:" + _TEXT + rb"|" + _FLAT + rb")*+[\]}]"
 # Up to the next comma of the array or bracket; what is nested once or twice is passed over at once.
 _BETWEEN_EVENTS = re.compile(rb'(?:[^",\[\]{}]++|' + _STRING + rb"|" + _SHALLOW + rb")*+([,\[\]{}])?", re.DOTALL)
 _WITHIN_EVENT = re.compile(rb"(?:" + _TEXT + rb"|" + _SHALLOW + rb")*+([\[\]{}])?", re.DOTALL)
-_MOST_STEPS = 20_000
-_MOST_MARKS = 256 * 1024
-"""Both bound how long an odd body holds up the others. A body of 1 MiB with a string or bracket for every 4 bytes is within them."""
+_MOST_STEPS = 12_000
+_MOST_MARKS = 128 * 1024
+"""Both bound how long an odd body holds up the others. A body of 1 MiB with a string for every 16 bytes is within them."""
 _NAMES_EVENTS = re.compile(rb'[ \t\r\n]*\{[ \t\r\n]*"events"[ \t\r\n]*:[ \t\r\n]*\[')
 _EVENTS_NAME = b'"events"'
 _MARKS = (b'"', b"[", b"{")

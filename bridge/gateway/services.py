@@ -1,20 +1,23 @@
 """What all routes of one gateway process share."""
 
 import time
+from typing import Final
 
+from bridge.gateway.allowances import Allowances
 from bridge.gateway.health import needs_of_gateway
 from bridge.gateway.idempotency import Idempotency
 from bridge.gateway.ingest_tokens import IngestTokens
+from bridge.gateway.line import Line
 from bridge.gateway.publisher import Publisher
 from bridge.http.body import BodyLimits, Room
-from bridge.http.limits import Buckets
 from schemas.errors import InvalidInput
+from schemas.sender import Sender
 from schemas.settings import Settings
 from sinks.producer_registry import ProducerRegistry
 from sinks.readiness import Readiness
 from streams.normalize import Bounds
 
-_IDEMPOTENCY_BYTES = 16 * 1024 * 1024
+_IDEMPOTENCY_BYTES: Final = {Sender.SERVER: 12 * 1024 * 1024, Sender.VISITOR: 4 * 1024 * 1024}
 
 
 class Services:
@@ -32,11 +35,12 @@ class Services:
         self.proof_keys = settings.proof_keys
         self.body = BodyLimits(settings.gateway_max_body_bytes, settings.seconds("gateway_body_timeout"))
         self.room = Room(settings.gateway_max_bytes_in_flight)
-        self.idempotency = Idempotency(settings.seconds("gateway_idempotency_ttl"), time.monotonic, _IDEMPOTENCY_BYTES)
-        self.scripts = Buckets("events of one script", settings.gateway_script_events_per_second, time.monotonic)
-        self.addresses = Buckets(
-            "requests of one address", settings.gateway_address_requests_per_second, time.monotonic
-        )
+        ttl = settings.seconds("gateway_idempotency_ttl")
+        self.idempotency = {
+            sender: Idempotency(ttl, time.monotonic, most_bytes) for sender, most_bytes in _IDEMPOTENCY_BYTES.items()
+        }
+        self.allowances = Allowances(settings, time.monotonic)
+        self.lines = {sender: Line() for sender in _IDEMPOTENCY_BYTES}
         self.readiness = Readiness(settings, needs_of_gateway(self.producers, self.publisher))
         self.bounds = Bounds(*settings.occurred_bounds)
         self.publish_seconds = settings.seconds("gateway_publish_timeout")

@@ -45,9 +45,9 @@ class Buckets:
         if self._rate and count:
             self._keep(name, self._level(name) - count, count)
 
-    def owes_nothing(self, name: Hashable) -> None:
-        """Raises Problem if more was used than there was, until that is refilled."""
-        if self._rate and name in self._levels and (level := self._level(name)) < 0:
+    def owes_nothing(self, name: Hashable, own: int = 0) -> None:
+        """Raises Problem if others than who was charged `own` used more than there was, until that is refilled."""
+        if self._rate and name in self._levels and (level := self._level(name) + own) < 0:
             raise self._problem(-level)
 
     def grant(self, name: Hashable) -> bool:

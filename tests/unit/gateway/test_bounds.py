@@ -200,6 +200,7 @@ def test_what_was_used_already_is_a_debt() -> None:
     with pytest.raises(Problem, match="bytes of x: 10 a second") as caught:
         buckets.owes_nothing("a")
     assert (caught.value.code, caught.value.retry_after) == (Code.RATE_LIMITED, 3)
+    buckets.owes_nothing("a", 25)
     buckets.owes_nothing("b")
     clock.now += 2.5
     buckets.owes_nothing("a")
