@@ -99,6 +99,8 @@ async def receive_events(services: Services, request: Request, work: Work) -> tu
     bill.owes_nothing()
 
     async def arrived() -> Message:
+        # Nobody waits in line for a slow client.
+        work.end()
         message = await request.receive()
         bill.charge(len(message.get("body", b"")))
         work.begin()
