@@ -7,15 +7,13 @@ from contextlib import asynccontextmanager
 from typing import Any, NamedTuple, cast
 from urllib.parse import quote
 
-from pydantic import SecretStr
-
 from bridge.gateway.app import create_app
 from bridge.gateway.front import Front
 from bridge.gateway.publisher import Delivery, HeaderList, Publisher
 from bridge.gateway.services import Services
 from schemas.api_key import ApiKey, make_key
 from schemas.registry import Script
-from support.gateway import ORIGIN, SECRET
+from support.gateway import ORIGIN
 from support.settled import settings_for
 
 
@@ -95,7 +93,7 @@ class LoneGateway:
 async def lone_gateway(**more: object) -> AsyncIterator[LoneGateway]:
     """One with these settings."""
     dsn = "postgresql://nobody@127.0.0.1:1/none"
-    settings = settings_for("127.0.0.1:1", dsn, "t.", secret_key=SecretStr(SECRET), **more)
+    settings = settings_for("127.0.0.1:1", dsn, "t.", **more)
     front = create_app(settings)
     front.services = services = Services(settings)
     made = {script: make_key(secrets.token_bytes) for script in ("s1", "s2")}
