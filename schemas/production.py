@@ -1,19 +1,24 @@
 """The start guards of production: what its settings must not be, each with the one line that says what to change."""
 
 from collections.abc import Callable, Iterable, Iterator
+from itertools import pairwise
 from typing import Final, NamedTuple
 
 from pydantic import SecretStr
 
 from schemas.addresses import broker_hosts, database_address, is_local, web_host
+from schemas.derived_keys import WHSEC, signing_key
 from schemas.environment import unknown_variables
 from schemas.settings import Allowance, Settings
 
 SECRET_LENGTH: Final = 32
+WEBHOOK_KEY_BYTES: Final = 24
+"""The least that Standard Webhooks asks for."""
+PASSWORD_LENGTH: Final = 8
 REPLICAS: Final = 3
 IN_SYNC: Final = 2
-# Fewer different characters than this in so long a text were typed by somebody, not drawn at random.
-_SECRET_ALPHABET = 8
+# Less than this many different characters, or steps from one to the next, were typed by somebody.
+_LEAST_VARIETY = 8
 _ENCRYPTED = ("require", "verify-ca", "verify-full")
 _WELL_KNOWN = frozenset(
     [
@@ -102,15 +107,17 @@ def _malformed(settings: Settings) -> Iterator[str]:
 
 
 def _credentials(settings: Settings) -> Iterator[str]:
-    url = settings.database_url.get_secret_value()
-    if url:
-        address = database_address(url)
-        if _is_default(address.password, address.user):
-            yield "BRIDGE_DATABASE_URL has a default password: give the account one of its own"
-    if _is_default(_text(settings.kafka_sasl_password), settings.kafka_sasl_username or ""):
-        yield "BRIDGE_KAFKA_SASL_PASSWORD is a default password: give the account one of its own"
-    if _is_default(_text(settings.worker_alert_webhook_secret), ""):
-        yield "BRIDGE_WORKER_ALERT_WEBHOOK_SECRET is a default one: make one, e.g. `openssl rand -base64 32`"
+    address = database_address(url) if (url := settings.database_url.get_secret_value()) else None
+    passwords = (
+        ("BRIDGE_DATABASE_URL", address.password if address else "", address.user if address else ""),
+        ("BRIDGE_KAFKA_SASL_PASSWORD", _text(settings.kafka_sasl_password), settings.kafka_sasl_username or ""),
+    )
+    for name, password, user in passwords:
+        what = f"{name} has" if name.endswith("URL") else f"{name} is"
+        if _is_default(password, user):
+            yield f"{what} a default password: give the account one of its own"
+        elif 0 < len(password) < PASSWORD_LENGTH:
+            yield f"{what} a password of {len(password)} characters: give the account one of at least {PASSWORD_LENGTH}"
 
 
 def _secret_key(settings: Settings) -> Iterator[str]:
@@ -120,8 +127,33 @@ def _secret_key(settings: Settings) -> Iterator[str]:
         yield f"BRIDGE_SECRET_KEY is not set: {remedy}"
     elif len(secret) < SECRET_LENGTH:
         yield f"BRIDGE_SECRET_KEY has {len(secret)} characters, at least {SECRET_LENGTH} are needed: {remedy}"
-    elif len(set(secret)) < _SECRET_ALPHABET or _is_default(secret, ""):
+    elif _is_default(secret, "") or not is_random(secret.encode()):
         yield f"BRIDGE_SECRET_KEY is not random: {remedy}"
+
+
+def _webhook_secret(settings: Settings) -> Iterator[str]:
+    name, secret = "BRIDGE_WORKER_ALERT_WEBHOOK_SECRET", _text(settings.worker_alert_webhook_secret)
+    if settings.worker_alert_webhook_secret is None:
+        return
+    key = signing_key(secret)
+    remedy = "make one, e.g. `echo whsec_$(openssl rand -base64 32)`, or unset it and see `bridge keys show webhook`"
+    if _is_default(secret, ""):
+        yield f"{name} is a default one: {remedy}"
+    elif secret.startswith(WHSEC) and key == secret.encode():
+        yield f"{name} has no base64 after {WHSEC}: {remedy}"
+    elif len(key) < WEBHOOK_KEY_BYTES:
+        yield f"{name} is a key of {len(key)} bytes, at least {WEBHOOK_KEY_BYTES} are needed: {remedy}"
+    elif not is_random(key):
+        yield f"{name} is not random: {remedy}"
+    elif key == _text(settings.secret_key).encode():
+        yield f"{name} is BRIDGE_SECRET_KEY, so that a receiver could make tokens: {remedy}"
+
+
+def is_random(secret: bytes) -> bool:
+    """Whether a secret may have been drawn at random: neither few characters, nor a repetition, nor a sequence."""
+    steps = {after - before for before, after in pairwise(secret)}
+    threes = {secret[at : at + 3] for at in range(len(secret) - 2)}
+    return min(len(set(secret)), len(steps)) >= _LEAST_VARIETY and len(threes) * 2 > len(secret)
 
 
 def _text(secret: SecretStr | None) -> str:
@@ -149,6 +181,12 @@ def _plaintext_postgres(settings: Settings) -> Iterator[str]:
             yield f"BRIDGE_DATABASE_URL may talk without TLS (sslmode={mode}): add ?sslmode=verify-full, or require"
 
 
+def _plaintext_http(settings: Settings) -> Iterator[str]:
+    for name in ("worker_alert_webhook", "sentry_dsn"):
+        if _text(getattr(settings, name)).lower().startswith("http://"):
+            yield f"BRIDGE_{name.upper()} begins with http://, which encrypts nothing: give an https:// one"
+
+
 def _few_replicas(settings: Settings) -> Iterator[str]:
     if settings.topic_replication < REPLICAS:
         yield f"BRIDGE_TOPIC_REPLICATION is {settings.topic_replication}: set {REPLICAS}"
@@ -173,8 +211,10 @@ GUARDS: Final = (
     Guard(_loopback, "loopback"),
     Guard(_credentials),
     Guard(_secret_key),
+    Guard(_webhook_secret),
     Guard(_plaintext_kafka, "plaintext_kafka"),
     Guard(_plaintext_postgres, "plaintext_postgres"),
+    Guard(_plaintext_http, "plaintext_http"),
     Guard(_few_replicas, "few_replicas"),
     Guard(_debug, "debug"),
     Guard(_without_a_service),

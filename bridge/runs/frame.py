@@ -222,5 +222,5 @@ async def _told(settings: Settings, run: Run[S], code: int) -> None:
     }
     message_id = f"run_{summary.run_id}"
     await call_webhook(
-        url.get_secret_value(), settings.webhook_secret, "bridge.run.failed", data, message_id=message_id
+        url.get_secret_value(), settings.webhook_secrets, "bridge.run.failed", data, message_id=message_id
     )

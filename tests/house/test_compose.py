@@ -147,7 +147,7 @@ def test_templates_hold_settings_and_no_secret(env: str) -> None:
         "kafka_sasl_username": "bridge",
         "kafka_sasl_password": "r9f2bq81xk",
         "database_url": "postgresql://bridge:r9f2bq81xk@db/ghostlink?sslmode=verify-full",
-        "secret_key": "0123456789abcdef0123456789abcdef",
+        "secret_key": "93f1c07be2a85d4610fc7b3e9d2a8645",
     }
     settings = Settings(**filled)  # type: ignore[arg-type]  # the settings validate what they are given
     assert settings.env == env

@@ -1,0 +1,34 @@
+"""`bridge keys show webhook`: what receivers are given."""
+
+from support.command import bridge
+
+from schemas.derived_keys import webhook_secret
+
+KEY = "93f1c07be2a85d4610fc7b3e9d2a8645"
+
+
+def test_keys_show_prints_the_derived_secret() -> None:
+    """On standard output alone, so that it can be piped; BRIDGE_SECRET_KEY is in neither stream."""
+    done = bridge("keys", "show", "webhook", settings={"BRIDGE_SECRET_KEY": KEY})
+
+    assert (done.returncode, done.stdout.decode()) == (0, f"{webhook_secret(KEY)}\n")
+    assert b"set BRIDGE_WORKER_ALERT_WEBHOOK_SECRET to it" in done.stderr
+    assert KEY.encode() not in done.stdout + done.stderr
+
+
+def test_keys_show_prints_the_secret_that_is_set() -> None:
+    """It is what signs."""
+    given = {"BRIDGE_SECRET_KEY": KEY, "BRIDGE_WORKER_ALERT_WEBHOOK_SECRET": "whsec_cmVjZWl2ZXI="}
+    done = bridge("keys", "show", "webhook", settings=given)
+
+    assert done.stdout == b"whsec_cmVjZWl2ZXI=\n"
+
+
+def test_keys_show_names_what_is_missing_and_shows_no_other_key() -> None:
+    """Without BRIDGE_SECRET_KEY nothing is derived; tokens' and proofs' keys are nobody's business."""
+    missing = bridge("keys", "show", "webhook", settings={"BRIDGE_SECRET_KEY": ""})
+    other = bridge("keys", "show", "ingest_token", settings={"BRIDGE_SECRET_KEY": KEY})
+
+    assert (missing.returncode, missing.stdout) == (3, b"")
+    assert b"BRIDGE_SECRET_KEY is not set" in missing.stderr
+    assert other.returncode == 3
