@@ -11,6 +11,7 @@ from bridge.cli.tables import print_table
 from schemas.api_token import Role, expiry
 from schemas.errors import InvalidInput
 from schemas.run_summary import rfc3339
+from schemas.service import Service
 from sinks.api_tokens import ApiTokenRow, create_api_token, list_api_tokens, revoke_api_token
 
 api_app = typer.Typer(name="api", help="The operators' HTTP API: the verbs of `bridge dlq`.", no_args_is_help=True)
@@ -34,9 +35,10 @@ def serve(
     settings = command_settings(verbose=verbose, guarded=True, service="bridge-api", **given)
     from bridge.api.server import serve as serve_api
     from bridge.http.server import address_of, listening_socket
-    from streams.start import ready
+    from streams.start import ready, warn_of_excess
 
-    run(ready(settings))
+    run(ready(settings, Service.API))
+    run(warn_of_excess(settings, Service.API))
     with listening_socket(settings.api_host, settings.api_port) as bound:
         result(f"api {address_of(bound)}")
         run(serve_api(settings, bound))

@@ -8,6 +8,7 @@ import typer
 from pydantic import SecretStr
 
 from bridge.cli.common import Verbose, command_settings, result, run, say
+from schemas.service import Service
 
 
 def gateway(
@@ -32,9 +33,10 @@ def gateway(
         settings = settings.model_copy(update={"secret_key": SecretStr(secret)})
     from bridge.gateway.server import serve, serve_with_processes
     from bridge.http.server import address_of, listening_socket
-    from streams.start import ready
+    from streams.start import ready, warn_of_excess
 
-    run(ready(settings))
+    run(ready(settings, Service.GATEWAY))
+    run(warn_of_excess(settings, Service.GATEWAY))
     with listening_socket(settings.gateway_host, settings.gateway_port) as bound:
         result(f"gateway {address_of(bound)}")
         if settings.gateway_processes == 1:

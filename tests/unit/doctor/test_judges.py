@@ -134,9 +134,9 @@ def test_long_transactions() -> None:
 def test_the_schema_behind_says_only_that() -> None:
     """Tables that a pending migration makes are no news; of many lines the first few are told."""
     missing = [f"table {number}: missing" for number in range(20)]
-    behind = Differences(["migration 1: not applied; run `bridge db migrate`", *missing], [], [], [])
+    behind = Differences(["migration 1: not applied; run `bridge db migrate`", *missing], [], [], [], [])
     assert [one.found for one in judge_schema(behind)] == ["migration 1: not applied", "as needed", "as needed"]
-    assert healths(judge_schema(Differences(missing, ["migration 9"], ["m"], ["p"]))) == [
+    assert healths(judge_schema(Differences(missing, ["migration 9"], ["m"], ["p"], []))) == [
         "fail", "fail", "fail", "fail", "fail", "fail", "warn", "fail", "fail",
     ]  # fmt: skip
     assert [one.found for one in each(fail, "x", missing, "y")][-1] == "and 15 more"
