@@ -171,6 +171,25 @@ async def _privileges(conn: Connection, expected: Catalogue, service: Service) -
     ]
 
 
+async def privileges_to_come(dsn: str, service: Service) -> list[str]:
+    """What the account will lack of the relations that pending migrations make; raises SinkUnavailable.
+
+    Nothing if it owns what is there, since it then owns what comes.
+    """
+    expected = expected_catalogue()
+    async with connection(dsn, "db check") as conn:
+        if await conn.fetchval(sql("migrations_owned")):
+            return []
+        wanted = sorted(needed_privileges(expected, service))
+        rows = await conn.fetch(sql("relations_missing"), list(expected))
+        role, missing = await conn.fetchval("SELECT current_user"), {row["relation"] for row in rows}
+    return [
+        f"role {role}: will lack {privilege} on {relation}, which a pending migration makes"
+        for relation, privilege in wanted
+        if relation in missing
+    ]
+
+
 async def _excess(conn: Connection, expected: Catalogue, service: Service) -> list[str]:
     """Nothing for the owner, who may do everything."""
     if service is Service.OWNER:

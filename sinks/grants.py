@@ -11,8 +11,7 @@ from sinks.privileges import needed_privileges
 async def grant_statements(conn: Connection, role: str, service: Service) -> list[str]:
     """The statements for this role on the current schema; they take other privileges on the product's relations away."""
     rows = await conn.fetch(sql("grants_objects"), list(expected_catalogue()), role)
-    place = await conn.fetchrow("SELECT quote_ident($1) AS role, quote_ident(current_database()) AS database, "
-                                "quote_ident(current_schema()) AS schema", role)  # fmt: skip
+    place = await conn.fetchrow(sql("grants_names"), role)
     to = f"TO {place['role']}"
     lines = [f"GRANT CONNECT ON DATABASE {place['database']} {to}"]
     if service is Service.OWNER:
