@@ -29,6 +29,11 @@ def webhook_secret(secret: str) -> str:
     return WHSEC + base64.b64encode(derived_key(secret, Purpose.WEBHOOK)).decode()
 
 
+def proof_key(secret: str) -> str:
+    """The derived key of the gateway's proof as the text of BRIDGE_GATEWAY_PROOF_KEY."""
+    return derived_key(secret, Purpose.GATEWAY_PROOF).hex()
+
+
 def signing_key(secret: str) -> bytes:
     """The key in a Standard Webhooks secret, `whsec_` and base64; another text is a key as it stands."""
     encoded = secret.removeprefix(WHSEC)

@@ -9,6 +9,7 @@ from pydantic import SecretStr
 from schemas.addresses import broker_hosts, database_address, is_local, web_host
 from schemas.derived_keys import WHSEC, signing_key
 from schemas.environment import unknown_variables
+from schemas.service import PROCESSES, Service
 from schemas.settings import Allowance, Settings
 
 SECRET_LENGTH: Final = 32
@@ -19,6 +20,7 @@ REPLICAS: Final = 3
 IN_SYNC: Final = 2
 # Less than this many different characters, or steps from one to the next, were typed by somebody.
 _LEAST_VARIETY = 8
+_RANDOM_TEXT = "make one, e.g. `openssl rand -hex 32`"
 _ENCRYPTED = ("require", "verify-ca", "verify-full")
 _WELL_KNOWN = frozenset(
     [
@@ -49,12 +51,13 @@ class Guard(NamedTuple):
     allowed_by: Allowance | None = None
 
 
-def refusals(settings: Settings, unknown: Iterable[str] | None = None) -> list[str]:
-    """One line for each thing that production refuses, all of them at once; [] when the settings may run there.
+def refusals(settings: Settings, unknown: Iterable[str] | None = None, service: Service = Service.GATEWAY) -> list[str]:
+    """One line for each thing that production refuses, all of them at once; [] when `service` may run there by the settings.
 
     `unknown` are the lines about variables that are no settings, by default those of this process's environment.
     """
     lines = list(unknown_variables() if unknown is None else unknown)
+    lines += _keys(settings, service)
     for guard in GUARDS:
         if guard.allowed_by is None:
             lines += guard.check(settings)
@@ -120,15 +123,32 @@ def _credentials(settings: Settings) -> Iterator[str]:
             yield f"{what} a password of {len(password)} characters: give the account one of at least {PASSWORD_LENGTH}"
 
 
-def _secret_key(settings: Settings) -> Iterator[str]:
-    secret = _text(settings.secret_key)
-    remedy = "make one, e.g. `openssl rand -hex 32`"
-    if not secret:
-        yield f"BRIDGE_SECRET_KEY is not set: {remedy}"
-    elif len(secret) < SECRET_LENGTH:
-        yield f"BRIDGE_SECRET_KEY has {len(secret)} characters, at least {SECRET_LENGTH} are needed: {remedy}"
-    elif _is_default(secret, "") or not is_random(secret.encode()):
-        yield f"BRIDGE_SECRET_KEY is not random: {remedy}"
+def _keys(settings: Settings, service: Service) -> Iterator[str]:
+    """What a service can't do its part without; only the gateway needs the secret from which the others' keys are derived."""
+    if service is Service.GATEWAY and not _text(settings.secret_key):
+        yield f"BRIDGE_SECRET_KEY is not set: {_RANDOM_TEXT}"
+    elif service in PROCESSES and not settings.proof_keys:
+        yield (
+            "BRIDGE_GATEWAY_PROOF_KEY is not set, nor BRIDGE_SECRET_KEY: give it what `bridge keys show proof` prints "
+            "under the gateway's settings"
+        )
+    if settings.worker_alert_webhook is not None and not settings.webhook_secrets:
+        yield (
+            "BRIDGE_WORKER_ALERT_WEBHOOK_SECRET is not set, so that nothing signs: give it what "
+            "`bridge keys show webhook` prints under the gateway's settings, or one of its own"
+        )
+
+
+def _random_keys(settings: Settings) -> Iterator[str]:
+    keys = [("BRIDGE_SECRET_KEY", _text(settings.secret_key))]
+    keys += [("BRIDGE_GATEWAY_PROOF_KEY", one.strip()) for one in _text(settings.gateway_proof_key).split(",")]
+    for name, key in keys:
+        if 0 < len(key) < SECRET_LENGTH:
+            yield f"{name} has {len(key)} characters, at least {SECRET_LENGTH} are needed: {_RANDOM_TEXT}"
+        elif key and (_is_default(key, "") or not is_random(key.encode())):
+            yield f"{name} is not random: {_RANDOM_TEXT}"
+        elif key and name != "BRIDGE_SECRET_KEY" and key == _text(settings.secret_key):
+            yield f"{name} is BRIDGE_SECRET_KEY, so that a worker could make tokens: {_RANDOM_TEXT}"
 
 
 def _webhook_secret(settings: Settings) -> Iterator[str]:
@@ -210,7 +230,7 @@ GUARDS: Final = (
     Guard(_malformed),
     Guard(_loopback, "loopback"),
     Guard(_credentials),
-    Guard(_secret_key),
+    Guard(_random_keys),
     Guard(_webhook_secret),
     Guard(_plaintext_kafka, "plaintext_kafka"),
     Guard(_plaintext_postgres, "plaintext_postgres"),

@@ -10,7 +10,7 @@ from pydantic_settings import NoDecode, SettingsConfigDict
 
 from schemas.addresses import broker_hosts, database_address
 from schemas.brake import BrakeLimits
-from schemas.derived_keys import Purpose, derived_key, webhook_secret
+from schemas.derived_keys import proof_key, webhook_secret
 from schemas.duration import duration_seconds
 from schemas.errors import InvalidInput
 from schemas.gate import WindowLimits
@@ -62,7 +62,8 @@ class Settings(HttpSettings):
     secret_key: SecretStr | None = Field(
         None,
         validation_alias=AliasChoices("BRIDGE_SECRET_KEY", "GHOSTLINK_SECRET_KEY", "secret_key"),
-        description="signs tokens; at least 32 characters in production",
+        description="signs tokens, and the keys of webhooks and proofs are derived from it; at least 32 characters in "
+        "production, where only the gateway needs it",
     )
 
     gateway_proof_key: SecretStr | None = Field(
@@ -270,8 +271,7 @@ class Settings(HttpSettings):
             given = self.gateway_proof_key.get_secret_value().split(",")
             return ProofKeys([key.strip().encode() for key in given if key.strip()])
         if self.secret_key is not None:
-            secret = self.secret_key.get_secret_value()
-            return ProofKeys([derived_key(secret, Purpose.GATEWAY_PROOF).hex().encode()])
+            return ProofKeys([proof_key(self.secret_key.get_secret_value()).encode()])
         return ProofKeys([] if self.env == "production" else [DEVELOPMENT_KEY])
 
     @property

@@ -226,7 +226,7 @@ def _guarded_settings() -> Settings:
     """For `faust -A streams.app`, whose own clients connect before any service of ours is started: refused ones end it."""
     try:
         settings = load_settings()
-        judge_settings(settings)
+        judge_settings(settings, BridgeService.WORKER)
     except BridgeError as error:
         sys.stderr.writelines(f"error: {line}\n" for line in str(error).splitlines())
         raise SystemExit(error.exit_code) from None

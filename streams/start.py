@@ -34,7 +34,7 @@ async def ready(settings: Settings, service: Service, *, look_only: bool = False
     Production's settings are judged before anybody is asked: nothing connects by settings that are refused.
     Privileges are judged by what `service` needs. Raises StartRefused with all refusals, or EnvironmentUnfit.
     """
-    judge_settings(settings)
+    judge_settings(settings, service)
     await _answering(settings)
     try:
         if settings.env == "development" and not look_only:
@@ -47,10 +47,10 @@ async def ready(settings: Settings, service: Service, *, look_only: bool = False
         raise EnvironmentUnfit(f"Postgres went away at start: {error}") from error
 
 
-def judge_settings(settings: Settings) -> None:
+def judge_settings(settings: Settings, service: Service) -> None:
     """What production refuses of the settings alone; raises StartRefused."""
     if settings.env == "production":
-        _refuse(refusals(settings))
+        _refuse(refusals(settings, service=service))
 
 
 def _refuse(lines: Iterable[str]) -> None:

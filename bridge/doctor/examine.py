@@ -17,7 +17,7 @@ from schemas.settings import Settings
 def checks_of(service: Service | None) -> Sequence[Check]:
     """All checks, in the order in which they are told; `service` is whose account BRIDGE_DATABASE_URL names, if known."""
     return (
-        *settings.CHECKS,
+        *settings.checks(service),
         *kafka.CHECKS,
         *backups.CHECKS,
         *postgres.checks(service),

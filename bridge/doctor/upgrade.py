@@ -15,7 +15,11 @@ from sinks.db_check import Differences, database_differences, privileges_to_come
 def upgrade_checks(services: Sequence[Service]) -> tuple[Check, ...]:
     """The checks for these services, whose account is that of BRIDGE_DATABASE_URL."""
     return (
-        *(one for one in settings.CHECKS if one.name in ("environment", "variables")),
+        *(
+            one
+            for one in settings.checks(services[0] if len(services) == 1 else None)
+            if one.name in ("environment", "variables")
+        ),
         Check("settings", "webhook", _webhook),
         Check("postgres", "schema", _schema),
         *(one for one in kafka.CHECKS if one.name == "topics"),

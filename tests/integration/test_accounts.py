@@ -1,16 +1,18 @@
 """Each service under an account with exactly its grants: it works, it may do nothing else, and it changes no history."""
 
 import secrets
+import shutil
 import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import asyncpg
 import pytest
-from support.accounts import account, execute
+from support.accounts import account, as_account, execute
 from support.databases import create_database, drop_database
-from support.programs import run
+from support.programs import CHECKOUT, run
 
 from bridge.stack import StackAddresses
 from schemas.service import PROCESSES, Service
@@ -183,3 +185,29 @@ def test_the_command_prints_what_it_applies(database_url: str) -> None:
     gone = run([*BRIDGE, *command, "--apply"], changed=given)
     assert gone.returncode == 3
     assert f'role "{role}" does not exist' in gone.stderr
+
+
+@pytest.mark.skipif(shutil.which("psql") is None, reason="psql is not installed")
+async def test_accounts_of_the_compose_file(stack: StackAddresses, empty_database: str, tmp_path: Path) -> None:
+    """By deploy/postgres/accounts.sql, over a schema that a superuser has made: the owner migrates and grants, twice over."""
+    prefix = f"t{secrets.token_hex(4)}_"
+    text = (CHECKOUT / "deploy" / "postgres" / "accounts.sql").read_text().replace("bridge_", prefix)
+    passwords = {name: secrets.token_hex(8) for name in Service}
+    file = tmp_path / "accounts.sql"
+    file.write_text(text)
+    given = {f"{name.upper()}_PASSWORD": password for name, password in passwords.items()}
+    urls = {name: as_account(empty_database, f"{prefix}{name}", password) for name, password in passwords.items()}
+    await migrate(empty_database)
+    try:
+        for _ in range(2):
+            done = run(["psql", "--no-psqlrc", "-v", "ON_ERROR_STOP=1", "-f", str(file), empty_database], changed=given)
+            assert done.returncode == 0, done.stderr
+            await migrate(urls[Service.OWNER], months_ahead=24)
+            assert await check_database(urls[Service.OWNER], months_ahead=24) == []
+            for service in PROCESSES:
+                await grants(urls[Service.OWNER], f"{prefix}{service}", service, apply=True)
+                assert await check_database(urls[service], months_ahead=MONTHS_AHEAD, service=service) == []
+    finally:
+        # What one account has granted to another goes with the database only.
+        drop_database(stack.database_url, urlsplit(empty_database).path[1:])
+        await execute(stack.database_url, *(f"DROP ROLE {prefix}{name}" for name in Service))

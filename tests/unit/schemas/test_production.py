@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.production import GUARDS, is_random, refusals
+from schemas.service import Service
 from schemas.settings import Allowance, Settings
 
 FIT: dict[str, Any] = {
@@ -23,6 +24,8 @@ FIT: dict[str, Any] = {
     "topic_replication": 3,
     "topic_min_insync": 2,
 }
+
+PROOF = "5b8e02d94f7a61c3ae2197f06d3b84c5"
 
 # What is changed, and what the one refusal must begin with; None where the change is allowed.
 CHANGES: list[tuple[dict[str, Any], str | None]] = [
@@ -74,6 +77,10 @@ CHANGES: list[tuple[dict[str, Any], str | None]] = [
     ({"secret_key": "0123456789abcdef0123456789abcdef"}, "BRIDGE_SECRET_KEY is not random"),
     ({"secret_key": "abcdefghijklmnopqrstuvwxyz0123456789"}, "BRIDGE_SECRET_KEY is not random"),
     ({"secret_key": "change_me_in_env_0123456789abcdef"}, "BRIDGE_SECRET_KEY is not random"),
+    ({"gateway_proof_key": "short"}, "BRIDGE_GATEWAY_PROOF_KEY has 5 characters"),
+    ({"gateway_proof_key": f"{PROOF},{'abcd' * 9}"}, "BRIDGE_GATEWAY_PROOF_KEY is not random"),
+    ({"gateway_proof_key": FIT["secret_key"]}, "BRIDGE_GATEWAY_PROOF_KEY is BRIDGE_SECRET_KEY"),
+    ({"gateway_proof_key": f"{PROOF}, {PROOF[::-1]}"}, None),
     ({"kafka_security_protocol": "PLAINTEXT"}, "BRIDGE_KAFKA_SECURITY_PROTOCOL is PLAINTEXT"),
     ({"kafka_security_protocol": "SASL_PLAINTEXT"}, "BRIDGE_KAFKA_SECURITY_PROTOCOL is SASL_PLAINTEXT"),
     ({"kafka_security_protocol": "SSL"}, None),
@@ -107,6 +114,26 @@ def test_each_refusal(changed: dict[str, Any], says: str | None) -> None:
     for line in lines:
         assert ": " in line
         assert not any(secret in line for secret in ("p9f2r7k2", "change_me", "r9f2bq81xk", "93f1c07b"))
+
+
+@pytest.mark.parametrize(
+    ("service", "missing"),
+    [
+        (Service.GATEWAY, "BRIDGE_SECRET_KEY is not set"),
+        (Service.WORKER, "BRIDGE_GATEWAY_PROOF_KEY is not set"),
+        (Service.API, "BRIDGE_GATEWAY_PROOF_KEY is not set"),
+        (Service.OWNER, None),
+    ],
+)
+def test_each_service_needs_its_own_keys_only(service: Service, missing: str | None) -> None:
+    """The secret that signs tokens is the gateway's; a webhook is never called without a signature."""
+    hook = {"worker_alert_webhook": "https://alerts.internal/hook"}
+    bare = Settings(**(FIT | {"secret_key": None}))
+    assert [line[: len(missing or "")] for line in refusals(bare, [], service)] == ([missing] if missing else [])
+    own = FIT | {"secret_key": None, "gateway_proof_key": PROOF}
+    assert (refusals(Settings(**own), [], service) == []) is (service is not Service.GATEWAY)
+    unsigned = refusals(Settings(**(own | hook)), [], service)
+    assert unsigned[-1].startswith("BRIDGE_WORKER_ALERT_WEBHOOK_SECRET is not set")
 
 
 def test_all_refusals_are_told_at_once() -> None:
