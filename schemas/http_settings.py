@@ -1,6 +1,6 @@
 """Settings of the two HTTP services: the producers' gateway and the operators' API."""
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 from pydantic_settings import BaseSettings
 
 from schemas.duration import duration_seconds
@@ -11,6 +11,13 @@ class HttpSettings(BaseSettings):
 
     gateway_host: str = Field("127.0.0.1", description="address that the gateway listens on; 0.0.0.0 for all")
     gateway_port: int = Field(8000, ge=0, le=65535, description="the gateway's port; 0 chooses a free one")
+    gateway_admin_host: str = Field("127.0.0.1", description="address of the admin port; 0.0.0.0 for all")
+    gateway_admin_port: int = Field(
+        0,
+        ge=0,
+        le=65535,
+        description="only here /metrics, /ready, /docs and /openapi.json are answered; 0: at the gateway's port",
+    )
     gateway_processes: int = Field(1, ge=1, le=64, description="processes that serve the gateway's port")
     gateway_max_events: int = Field(500, ge=1, le=10_000, description="most events in one request")
     gateway_max_body_bytes: int = Field(
@@ -45,6 +52,13 @@ class HttpSettings(BaseSettings):
 
     api_host: str = Field("127.0.0.1", description="address that the operators' API listens on; 0.0.0.0 for all")
     api_port: int = Field(8001, ge=0, le=65535, description="the API's port; 0 chooses a free one")
+    api_admin_host: str = Field("127.0.0.1", description="address of the API's admin port; 0.0.0.0 for all")
+    api_admin_port: int = Field(
+        0,
+        ge=0,
+        le=65535,
+        description="only here /metrics, /ready, /docs and /openapi.json are answered; 0: at the API's port",
+    )
     api_max_requests: int = Field(
         32,
         ge=1,
@@ -61,6 +75,16 @@ class HttpSettings(BaseSettings):
     )
     api_query_timeout: str = Field("30s", description="the API gives up a question to Postgres after this long")
     api_drain_timeout: str = Field("15s", description="how long SIGTERM waits for the API's requests in hand")
+
+    @model_validator(mode="after")
+    def _admin_ports(self) -> "HttpSettings":
+        for service in ("gateway", "api"):
+            port, admin_port = getattr(self, f"{service}_port"), getattr(self, f"{service}_admin_port")
+            if admin_port and admin_port == port:
+                raise ValueError(
+                    f"BRIDGE_{service.upper()}_ADMIN_PORT is BRIDGE_{service.upper()}_PORT: choose another"
+                )
+        return self
 
     @field_validator(
         "gateway_header_timeout", "gateway_body_timeout", "gateway_keep_alive", "gateway_publish_timeout",

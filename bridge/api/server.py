@@ -23,13 +23,14 @@ class ApiProtocol(BoundedProtocol):
         metrics.API_REQUESTS.labels("unread", str(REFUSALS[code].status.value)).inc()
 
 
-async def serve(settings: Settings, bound: socket.socket) -> None:
+async def serve(settings: Settings, bound: list[socket.socket]) -> None:
     """Serves until SIGTERM or SIGINT, then finishes the requests and stops the replays in hand."""
     allow_files()
     quiet_server()
+    ApiProtocol.admin_port = settings.api_admin_port
     async with running(settings) as services:
         config = server_config(
             create_app(services), keep_alive=_KEEP_ALIVE_SECONDS, drain=settings.seconds("api_drain_timeout"),
             http=ApiProtocol, lifespan="off",
         )  # fmt: skip
-        await Server(config, services.runs.leave).serve(sockets=[bound])
+        await Server(config, services.runs.leave).serve(sockets=bound)

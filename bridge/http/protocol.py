@@ -25,6 +25,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     most_header_bytes = 32 * 1024
     most_connections = 4000
+    admin_port = 0
     header_seconds = 10.0
     open_connections = metrics.GATEWAY_CONNECTIONS
 
@@ -32,6 +33,7 @@ class BoundedProtocol(HttpToolsProtocol):
     def bound(cls, settings: Settings) -> None:
         """Takes the bounds from the settings."""
         cls.most_header_bytes = settings.gateway_max_header_bytes
+        cls.admin_port = settings.gateway_admin_port
         cls.most_connections = settings.gateway_max_connections
         cls.header_seconds = settings.seconds("gateway_header_timeout")
 
@@ -52,7 +54,9 @@ class BoundedProtocol(HttpToolsProtocol):
         super().connection_made(self._lingering)  # type: ignore[arg-type]  # all that uvicorn asks of one
         self.open_connections.inc()
         self._counted = True
-        if len(self.connections) > self.most_connections:
+        # Whoever takes all connections of the public port must not make the service look unready.
+        is_admin = transport.get_extra_info("sockname")[1] == self.admin_port
+        if len(self.connections) > self.most_connections and not is_admin:
             self._refuse(Code.OVERLOADED)
             return
         # The first request's headers; uvicorn watches over the idle time after that.

@@ -1,6 +1,6 @@
 """Each mechanism that a guarantee stands on, how it is taken out, and the tests that notice."""
 
-from mutants import identity, operators, producers, snippet
+from mutants import accounts, identity, operators, producers, snippet
 from mutants.mutant import Edit, Mutant
 
 CONTRACT = "tests/contract"
@@ -326,4 +326,5 @@ MUTANTS = [
     *snippet.MUTANTS,
     *producers.MUTANTS,
     *operators.MUTANTS,
+    *accounts.MUTANTS,
 ]
