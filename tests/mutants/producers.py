@@ -13,13 +13,25 @@ GATEWAY = [
     Mutant(
         "gateway-body-time",
         "the time that a body may take",
-        (Edit("bridge/http/body.py::BodyLimits._next", "deadline or ...", "None"),),
+        (Edit("bridge/http/body.py::BodyLimits._next", "min(slow, self.seconds)", "slow + 3600"),),
         (f"{HOSTILE}::test_a_slow_body_gets_408",),
+    ),
+    Mutant(
+        "gateway-body-rate",
+        "the least rate of a body",
+        (
+            Edit(
+                "bridge/http/body.py::BodyLimits._next",
+                "max(self._grace, size / self._rate) if self._rate else self.seconds",
+                "self.seconds",
+            ),
+        ),
+        (f"{BOUNDS}::test_a_body_has_a_least_rate",),
     ),
     Mutant(
         "gateway-announced",
         "the refusal of a body by its own word",
-        (Edit("bridge/http/body.py::BodyLimits.announced", "int(length) > self.most_bytes", "False"),),
+        (Edit("bridge/http/body.py::BodyLimits.check_announced", "int(length) > self.most_bytes", "False"),),
         (f"{HOSTILE}::test_bodies_are_held_within_their_bound",),
     ),
     Mutant(
@@ -117,28 +129,34 @@ GATEWAY = [
         (f"{HOSTILE}::test_requests_that_outrun_their_answers_are_not_queued_without_end",),
     ),
     Mutant(
-        "gateway-connections",
-        "the bound of connections",
-        (
-            Edit(
-                "bridge/http/protocol.py::BoundedProtocol.connection_made",
-                "len(self.connections) > self.most_connections",
-                "len(self.connections) < 0",
-            ),
-        ),
-        (f"{HOSTILE}::test_connections_and_requests_are_bounded",),
-    ),
-    Mutant(
         "gateway-requests",
         "the bound of requests in hand",
         (Edit("bridge/gateway/front.py::Front._answer", "self._in_hand > self._most_requests", "self._in_hand < 0"),),
-        (f"{HOSTILE}::test_connections_and_requests_are_bounded",),
+        (f"{HOSTILE}::test_requests_are_bounded",),
     ),
     Mutant(
         "gateway-bodies",
-        "the bound of all bodies in hand",
-        (Edit("bridge/http/body.py::Room.take", "self.taken + size > self._most", "self.taken + size < 0"),),
-        (f"{BOUNDS}::test_bodies_in_hand_are_bounded",),
+        "the bound of all bodies in flight",
+        (Edit("bridge/http/room.py::Room.take", "self.taken + size > self._most", "self.taken + size < 0"),),
+        (f"{BOUNDS}::test_what_is_in_hand_is_bounded",),
+    ),
+    Mutant(
+        "gateway-arrived",
+        "the count of bytes as they arrive",
+        (Edit("bridge/http/body.py::BodyLimits.read", "held.reach(size)"),),
+        (f"{BOUNDS}::test_bytes_count_as_they_come_and_as_they_are_inflated",),
+    ),
+    Mutant(
+        "gateway-inflated",
+        "the count of inflated bytes",
+        (Edit("bridge/http/body.py::BodyLimits._inflated", "held.reach(self.most_bytes - left)"),),
+        (f"{BOUNDS}::test_bytes_count_as_they_come_and_as_they_are_inflated",),
+    ),
+    Mutant(
+        "gateway-share",
+        "the share of a sender",
+        (Edit("bridge/http/room.py::Room.take", "self._held[name] + size > max(...)", "False"),),
+        (f"{BOUNDS}::test_each_sender_has_a_share",),
     ),
     Mutant(
         "gateway-records",
