@@ -25,6 +25,12 @@ class HttpSettings(BaseSettings):
     )
     gateway_max_header_bytes: int = Field(32 * 1024, ge=4096, description="most bytes of a request's line and headers")
     gateway_max_connections: int = Field(4000, ge=1, description="most open connections of one gateway process")
+    gateway_address_connections_share: float = Field(
+        0.1,
+        gt=0,
+        le=1,
+        description="the share of them that one address may hold; not behind BRIDGE_GATEWAY_FORWARDED_HOPS",
+    )
     gateway_max_requests: int = Field(1000, ge=1, description="most requests that one process works on at once")
     gateway_max_bytes_in_flight: int = Field(
         64 * 1024 * 1024,
@@ -33,6 +39,10 @@ class HttpSettings(BaseSettings):
     )
     gateway_header_timeout: str = Field("10s", description="how long a client may take to send a request's headers")
     gateway_body_timeout: str = Field("10s", description="how long it may take to send the body")
+    gateway_min_body_rate: int = Field(
+        240, ge=0, description="least bytes a second of a body, on average, after the grace; 0: no least rate"
+    )
+    gateway_body_grace: str = Field("5s", description="how long a body may be slower than the least rate")
     gateway_keep_alive: str = Field("65s", description="an idle connection is closed after this long")
     gateway_publish_timeout: str = Field(
         "1800ms", description="Kafka's acknowledgement is waited for this long: then 503"
@@ -87,7 +97,8 @@ class HttpSettings(BaseSettings):
         return self
 
     @field_validator(
-        "gateway_header_timeout", "gateway_body_timeout", "gateway_keep_alive", "gateway_publish_timeout",
+        "gateway_header_timeout", "gateway_body_timeout", "gateway_body_grace", "gateway_keep_alive",
+        "gateway_publish_timeout",
         "gateway_drain_timeout", "gateway_linger", "gateway_token_ttl", "gateway_idempotency_ttl",
         "api_query_timeout", "api_drain_timeout",
     )  # fmt: skip

@@ -85,8 +85,8 @@ class Front:
             if scope["method"] not in _BODIES:
                 await self._rest(scope, receive, answer.send)
                 return
-            with self._services.room.holding(self._services.body.announced(headers)):
-                body = await self._services.body.read(receive, headers)
+            with self._services.room.holding() as held:
+                body = await self._services.body.read(receive, headers, held)
                 await self._rest(scope, _replayed(body, receive), answer.send)
 
     def _caller(self, scope: Scope, headers: dict[bytes, bytes]) -> Caller:

@@ -4,6 +4,7 @@ import socket
 
 from bridge.api.app import create_app
 from bridge.api.services import running
+from bridge.http.connections import Connections
 from bridge.http.problems import REFUSALS, Code
 from bridge.http.protocol import BoundedProtocol
 from bridge.http.server import Server, allow_files, quiet_server, server_config
@@ -16,7 +17,7 @@ _KEEP_ALIVE_SECONDS = 65.0
 class ApiProtocol(BoundedProtocol):
     """Operators are few: what is more than so many connections is no operator."""
 
-    most_connections = 500
+    places = Connections(500, 50)
     open_connections = metrics.API_CONNECTIONS
 
     def _count_refusal(self, code: Code) -> None:

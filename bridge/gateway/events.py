@@ -12,9 +12,11 @@ from bridge.gateway.idempotency import idempotency_key
 from bridge.gateway.publisher import Delivery, HeaderList
 from bridge.gateway.request import Request
 from bridge.gateway.services import Services
+from bridge.gateway.shares import shares_of
 from bridge.http.answer import JSON_TYPE, Answer
 from bridge.http.body import WHOLE_BODY
 from bridge.http.problems import Code, Problem
+from bridge.http.room import Held
 from bridge.publish.lines import MAX_LINE_BYTES
 from schemas import headers as names
 from schemas.uuid7 import uuid7s
@@ -50,8 +52,10 @@ _encode = msgspec.json.Encoder().encode
 
 async def post_events(services: Services, request: Request) -> Answer:
     """Answers 202 once Kafka has acknowledged all events that it takes; raises Problem."""
-    with services.room.holding(services.body.announced(request.headers)):
-        grant, body, elements = await receive_events(services, request)
+    grant = admit(services.producers, services.tokens, request.script_id, request.headers, request.query)
+    shares = shares_of(grant, request, services.hops)
+    with services.requests.holding(shares, 1), services.room.holding(shares) as held:
+        body, elements = await receive_events(services, request, held)
         key = idempotency_key(request.headers)
         if key is None:
             return await _publish(services, request, grant, elements, _assigned(elements)[0])
@@ -70,18 +74,17 @@ async def post_events(services: Services, request: Request) -> Answer:
         return answer
 
 
-async def receive_events(services: Services, request: Request) -> tuple[Grant, bytes, Elements]:
-    """Who sends, the inflated body, and its events, within all limits; raises Problem."""
+async def receive_events(services: Services, request: Request, held: Held) -> tuple[bytes, Elements]:
+    """The inflated body of an admitted request, and its events, within all limits; raises Problem."""
     headers = request.headers
-    grant = admit(services.producers, services.tokens, request.script_id, headers, request.query)
-    body = await services.body.read(request.receive, headers, whole=WHOLE_BODY in request.scope)
+    body = await services.body.read(request.receive, headers, held, whole=WHOLE_BODY in request.scope)
     media_type = headers.get(b"content-type", b"").partition(b";")[0].strip().lower()
     elements = split(body, lines=media_type in LINES_TYPES)
     count = len(elements.values)
     if count > services.settings.gateway_max_events:
         raise Problem(Code.TOO_MANY_EVENTS, f"{count} events, at most {services.settings.gateway_max_events}")
     services.scripts.take(request.script_id, count)
-    return grant, body, elements
+    return body, elements
 
 
 def _assigned(elements: Elements, ids: list[str] | None = None) -> tuple[list[Element], list[str]]:

@@ -1,18 +1,22 @@
 """What all routes of one gateway process share."""
 
 import time
+from typing import Final
 
 from bridge.gateway.health import needs_of_gateway
 from bridge.gateway.idempotency import Idempotency
 from bridge.gateway.ingest_tokens import IngestTokens
 from bridge.gateway.publisher import Publisher
-from bridge.http.body import BodyLimits, Room
+from bridge.http.body import BodyLimits
 from bridge.http.limits import Buckets
+from bridge.http.room import Room
 from schemas.errors import InvalidInput
 from schemas.settings import Settings
 from sinks.producer_registry import ProducerRegistry
 from sinks.readiness import Readiness
 from streams.normalize import Bounds
+
+_LEAST_REQUESTS: Final = 8
 
 
 class Services:
@@ -28,8 +32,16 @@ class Services:
             settings.secret_key.get_secret_value(), settings.seconds("gateway_token_ttl"), time.time
         )
         self.proof_keys = settings.proof_keys
-        self.body = BodyLimits(settings.gateway_max_body_bytes, settings.seconds("gateway_body_timeout"))
-        self.room = Room(settings.gateway_max_bytes_in_flight)
+        self.body = BodyLimits(
+            settings.gateway_max_body_bytes,
+            settings.seconds("gateway_body_timeout"),
+            grace=settings.seconds("gateway_body_grace"),
+            rate=settings.gateway_min_body_rate,
+        )
+        # What fits within the bounds at all fits into each share, if nothing else is in it.
+        self.room = Room("bytes", settings.gateway_max_bytes_in_flight, settings.gateway_max_body_bytes)
+        self.requests = Room("requests", settings.gateway_max_requests, _LEAST_REQUESTS)
+        self.hops = settings.gateway_forwarded_hops
         self.idempotency = Idempotency(settings.seconds("gateway_idempotency_ttl"), time.monotonic)
         self.scripts = Buckets("events of one script", settings.gateway_script_events_per_second, time.monotonic)
         self.addresses = Buckets(

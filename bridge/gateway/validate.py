@@ -7,11 +7,14 @@ from typing import Any
 
 import msgspec
 
+from bridge.gateway.access import Grant, admit
 from bridge.gateway.elements import identify
 from bridge.gateway.events import receive_events
 from bridge.gateway.request import Request
 from bridge.gateway.services import Services
+from bridge.gateway.shares import shares_of
 from bridge.http.answer import JSON_TYPE, Answer
+from bridge.http.room import Held
 from schemas.reasons import ERRORS
 from schemas.record import Provenance
 from schemas.uuid7 import uuid7
@@ -27,12 +30,14 @@ _NOT_FROM_AN_EVENT = ("raw_topic", "raw_partition", "raw_offset", "attempt")
 
 async def post_validate(services: Services, request: Request) -> Answer:
     """Runs the stream's own normaliser; duplicates, and what only Postgres knows, it can't tell. Raises Problem."""
-    with services.room.holding(services.body.announced(request.headers)):
-        return await _judge_all(services, request)
+    grant = admit(services.producers, services.tokens, request.script_id, request.headers, request.query)
+    shares = shares_of(grant, request, services.hops)
+    with services.requests.holding(shares, 1), services.room.holding(shares) as held:
+        return await _judge_all(services, request, grant, held)
 
 
-async def _judge_all(services: Services, request: Request) -> Answer:
-    grant, _, elements = await receive_events(services, request)
+async def _judge_all(services: Services, request: Request, grant: Grant, held: Held) -> Answer:
+    _, elements = await receive_events(services, request, held)
     now_ms = time.time_ns() // 1_000_000
     results: list[dict[str, Any]] = []
     for index, value in enumerate(elements.values):
