@@ -1,6 +1,7 @@
 """Keys derived from BRIDGE_SECRET_KEY: one for each purpose, by HMAC-SHA256 over the purpose's label (NIST SP 800-108)."""
 
 import base64
+import binascii
 import hmac
 from enum import Enum
 from typing import Final
@@ -26,3 +27,19 @@ def derived_key(secret: str, purpose: Purpose) -> bytes:
 def webhook_secret(secret: str) -> str:
     """The derived webhook key as a Standard Webhooks secret, `whsec_` and base64: what a receiver verifies with."""
     return WHSEC + base64.b64encode(derived_key(secret, Purpose.WEBHOOK)).decode()
+
+
+def proof_key(secret: str) -> str:
+    """The derived key of the gateway's proof as the text of BRIDGE_GATEWAY_PROOF_KEY."""
+    return derived_key(secret, Purpose.GATEWAY_PROOF).hex()
+
+
+def signing_key(secret: str) -> bytes:
+    """The key in a Standard Webhooks secret, `whsec_` and base64; another text is a key as it stands."""
+    encoded = secret.removeprefix(WHSEC)
+    if encoded != secret:
+        try:
+            return base64.b64decode(encoded, validate=True)
+        except binascii.Error:
+            pass
+    return secret.encode()

@@ -1,6 +1,6 @@
 """Settings of the two HTTP services: the producers' gateway and the operators' API."""
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 from pydantic_settings import BaseSettings
 
 from schemas.duration import duration_seconds
@@ -11,6 +11,13 @@ class HttpSettings(BaseSettings):
 
     gateway_host: str = Field("127.0.0.1", description="address that the gateway listens on; 0.0.0.0 for all")
     gateway_port: int = Field(8000, ge=0, le=65535, description="the gateway's port; 0 chooses a free one")
+    gateway_admin_host: str = Field("127.0.0.1", description="address of the admin port; 0.0.0.0 for all")
+    gateway_admin_port: int = Field(
+        0,
+        ge=0,
+        le=65535,
+        description="only here /metrics, /ready, /docs and /openapi.json are answered; 0: at the gateway's port",
+    )
     gateway_processes: int = Field(1, ge=1, le=64, description="processes that serve the gateway's port")
     gateway_max_events: int = Field(500, ge=1, le=10_000, description="most events in one request")
     gateway_max_body_bytes: int = Field(
@@ -18,6 +25,12 @@ class HttpSettings(BaseSettings):
     )
     gateway_max_header_bytes: int = Field(32 * 1024, ge=4096, description="most bytes of a request's line and headers")
     gateway_max_connections: int = Field(4000, ge=1, description="most open connections of one gateway process")
+    gateway_address_connections_share: float = Field(
+        0.1,
+        gt=0,
+        le=1,
+        description="the share of them that one address may hold; not behind BRIDGE_GATEWAY_FORWARDED_HOPS",
+    )
     gateway_max_requests: int = Field(1000, ge=1, description="most requests that one process works on at once")
     gateway_max_bytes_in_flight: int = Field(
         64 * 1024 * 1024,
@@ -26,6 +39,10 @@ class HttpSettings(BaseSettings):
     )
     gateway_header_timeout: str = Field("10s", description="how long a client may take to send a request's headers")
     gateway_body_timeout: str = Field("10s", description="how long it may take to send the body")
+    gateway_min_body_rate: int = Field(
+        240, ge=0, description="least bytes a second of a body, on average, after the grace; 0: no least rate"
+    )
+    gateway_body_grace: str = Field("5s", description="how long a body may be slower than the least rate")
     gateway_keep_alive: str = Field("65s", description="an idle connection is closed after this long")
     gateway_publish_timeout: str = Field(
         "1800ms", description="Kafka's acknowledgement is waited for this long: then 503"
@@ -68,6 +85,13 @@ class HttpSettings(BaseSettings):
 
     api_host: str = Field("127.0.0.1", description="address that the operators' API listens on; 0.0.0.0 for all")
     api_port: int = Field(8001, ge=0, le=65535, description="the API's port; 0 chooses a free one")
+    api_admin_host: str = Field("127.0.0.1", description="address of the API's admin port; 0.0.0.0 for all")
+    api_admin_port: int = Field(
+        0,
+        ge=0,
+        le=65535,
+        description="only here /metrics, /ready, /docs and /openapi.json are answered; 0: at the API's port",
+    )
     api_max_requests: int = Field(
         32,
         ge=1,
@@ -85,8 +109,19 @@ class HttpSettings(BaseSettings):
     api_query_timeout: str = Field("30s", description="the API gives up a question to Postgres after this long")
     api_drain_timeout: str = Field("15s", description="how long SIGTERM waits for the API's requests in hand")
 
+    @model_validator(mode="after")
+    def _admin_ports(self) -> "HttpSettings":
+        for service in ("gateway", "api"):
+            port, admin_port = getattr(self, f"{service}_port"), getattr(self, f"{service}_admin_port")
+            if admin_port and admin_port == port:
+                raise ValueError(
+                    f"BRIDGE_{service.upper()}_ADMIN_PORT is BRIDGE_{service.upper()}_PORT: choose another"
+                )
+        return self
+
     @field_validator(
-        "gateway_header_timeout", "gateway_body_timeout", "gateway_keep_alive", "gateway_publish_timeout",
+        "gateway_header_timeout", "gateway_body_timeout", "gateway_body_grace", "gateway_keep_alive",
+        "gateway_publish_timeout",
         "gateway_drain_timeout", "gateway_linger", "gateway_token_ttl", "gateway_idempotency_ttl",
         "api_query_timeout", "api_drain_timeout",
     )  # fmt: skip

@@ -1,19 +1,26 @@
 """The start guards of production: what its settings must not be, each with the one line that says what to change."""
 
 from collections.abc import Callable, Iterable, Iterator
+from itertools import pairwise
 from typing import Final, NamedTuple
 
 from pydantic import SecretStr
 
 from schemas.addresses import broker_hosts, database_address, is_local, web_host
+from schemas.derived_keys import WHSEC, signing_key
 from schemas.environment import unknown_variables
+from schemas.service import PROCESSES, Service
 from schemas.settings import Allowance, Settings
 
 SECRET_LENGTH: Final = 32
+WEBHOOK_KEY_BYTES: Final = 24
+"""The least that Standard Webhooks asks for."""
+PASSWORD_LENGTH: Final = 8
 REPLICAS: Final = 3
 IN_SYNC: Final = 2
-# Fewer different characters than this in so long a text were typed by somebody, not drawn at random.
-_SECRET_ALPHABET = 8
+# Less than this many different characters, or steps from one to the next, were typed by somebody.
+_LEAST_VARIETY = 8
+_RANDOM_TEXT = "make one, e.g. `openssl rand -hex 32`"
 _ENCRYPTED = ("require", "verify-ca", "verify-full")
 _WELL_KNOWN = frozenset(
     [
@@ -44,12 +51,13 @@ class Guard(NamedTuple):
     allowed_by: Allowance | None = None
 
 
-def refusals(settings: Settings, unknown: Iterable[str] | None = None) -> list[str]:
-    """One line for each thing that production refuses, all of them at once; [] when the settings may run there.
+def refusals(settings: Settings, unknown: Iterable[str] | None = None, service: Service = Service.GATEWAY) -> list[str]:
+    """One line for each thing that production refuses, all of them at once; [] when `service` may run there by the settings.
 
     `unknown` are the lines about variables that are no settings, by default those of this process's environment.
     """
     lines = list(unknown_variables() if unknown is None else unknown)
+    lines += _keys(settings, service)
     for guard in GUARDS:
         if guard.allowed_by is None:
             lines += guard.check(settings)
@@ -102,26 +110,70 @@ def _malformed(settings: Settings) -> Iterator[str]:
 
 
 def _credentials(settings: Settings) -> Iterator[str]:
-    url = settings.database_url.get_secret_value()
-    if url:
-        address = database_address(url)
-        if _is_default(address.password, address.user):
-            yield "BRIDGE_DATABASE_URL has a default password: give the account one of its own"
-    if _is_default(_text(settings.kafka_sasl_password), settings.kafka_sasl_username or ""):
-        yield "BRIDGE_KAFKA_SASL_PASSWORD is a default password: give the account one of its own"
-    if _is_default(_text(settings.worker_alert_webhook_secret), ""):
-        yield "BRIDGE_WORKER_ALERT_WEBHOOK_SECRET is a default one: make one, e.g. `openssl rand -base64 32`"
+    address = database_address(url) if (url := settings.database_url.get_secret_value()) else None
+    passwords = (
+        ("BRIDGE_DATABASE_URL", address.password if address else "", address.user if address else ""),
+        ("BRIDGE_KAFKA_SASL_PASSWORD", _text(settings.kafka_sasl_password), settings.kafka_sasl_username or ""),
+    )
+    for name, password, user in passwords:
+        what = f"{name} has" if name.endswith("URL") else f"{name} is"
+        if _is_default(password, user):
+            yield f"{what} a default password: give the account one of its own"
+        elif 0 < len(password) < PASSWORD_LENGTH:
+            yield f"{what} a password of {len(password)} characters: give the account one of at least {PASSWORD_LENGTH}"
 
 
-def _secret_key(settings: Settings) -> Iterator[str]:
-    secret = _text(settings.secret_key)
-    remedy = "make one, e.g. `openssl rand -hex 32`"
-    if not secret:
-        yield f"BRIDGE_SECRET_KEY is not set: {remedy}"
-    elif len(secret) < SECRET_LENGTH:
-        yield f"BRIDGE_SECRET_KEY has {len(secret)} characters, at least {SECRET_LENGTH} are needed: {remedy}"
-    elif len(set(secret)) < _SECRET_ALPHABET or _is_default(secret, ""):
-        yield f"BRIDGE_SECRET_KEY is not random: {remedy}"
+def _keys(settings: Settings, service: Service) -> Iterator[str]:
+    """What a service can't do its part without; only the gateway needs the secret from which the others' keys are derived."""
+    if service is Service.GATEWAY and not _text(settings.secret_key):
+        yield f"BRIDGE_SECRET_KEY is not set: {_RANDOM_TEXT}"
+    elif service in PROCESSES and not settings.proof_keys:
+        yield (
+            "BRIDGE_GATEWAY_PROOF_KEY is not set, nor BRIDGE_SECRET_KEY: give it what `bridge keys show proof` prints "
+            "under the gateway's settings"
+        )
+    if settings.worker_alert_webhook is not None and not settings.webhook_secrets:
+        yield (
+            "BRIDGE_WORKER_ALERT_WEBHOOK_SECRET is not set, so that nothing signs: give it what "
+            "`bridge keys show webhook` prints under the gateway's settings, or one of its own"
+        )
+
+
+def _random_keys(settings: Settings) -> Iterator[str]:
+    keys = [("BRIDGE_SECRET_KEY", _text(settings.secret_key))]
+    keys += [("BRIDGE_GATEWAY_PROOF_KEY", one.strip()) for one in _text(settings.gateway_proof_key).split(",")]
+    for name, key in keys:
+        if 0 < len(key) < SECRET_LENGTH:
+            yield f"{name} has {len(key)} characters, at least {SECRET_LENGTH} are needed: {_RANDOM_TEXT}"
+        elif key and (_is_default(key, "") or not is_random(key.encode())):
+            yield f"{name} is not random: {_RANDOM_TEXT}"
+        elif key and name != "BRIDGE_SECRET_KEY" and key == _text(settings.secret_key):
+            yield f"{name} is BRIDGE_SECRET_KEY, so that a worker could make tokens: {_RANDOM_TEXT}"
+
+
+def _webhook_secret(settings: Settings) -> Iterator[str]:
+    name, secret = "BRIDGE_WORKER_ALERT_WEBHOOK_SECRET", _text(settings.worker_alert_webhook_secret)
+    if settings.worker_alert_webhook_secret is None:
+        return
+    key = signing_key(secret)
+    remedy = "make one, e.g. `echo whsec_$(openssl rand -base64 32)`, or unset it and see `bridge keys show webhook`"
+    if _is_default(secret, ""):
+        yield f"{name} is a default one: {remedy}"
+    elif secret.startswith(WHSEC) and key == secret.encode():
+        yield f"{name} has no base64 after {WHSEC}: {remedy}"
+    elif len(key) < WEBHOOK_KEY_BYTES:
+        yield f"{name} is a key of {len(key)} bytes, at least {WEBHOOK_KEY_BYTES} are needed: {remedy}"
+    elif not is_random(key):
+        yield f"{name} is not random: {remedy}"
+    elif key == _text(settings.secret_key).encode():
+        yield f"{name} is BRIDGE_SECRET_KEY, so that a receiver could make tokens: {remedy}"
+
+
+def is_random(secret: bytes) -> bool:
+    """Whether a secret may have been drawn at random: neither few characters, nor a repetition, nor a sequence."""
+    steps = {after - before for before, after in pairwise(secret)}
+    threes = {secret[at : at + 3] for at in range(len(secret) - 2)}
+    return min(len(set(secret)), len(steps)) >= _LEAST_VARIETY and len(threes) * 2 > len(secret)
 
 
 def _text(secret: SecretStr | None) -> str:
@@ -149,6 +201,12 @@ def _plaintext_postgres(settings: Settings) -> Iterator[str]:
             yield f"BRIDGE_DATABASE_URL may talk without TLS (sslmode={mode}): add ?sslmode=verify-full, or require"
 
 
+def _plaintext_http(settings: Settings) -> Iterator[str]:
+    for name in ("worker_alert_webhook", "sentry_dsn"):
+        if _text(getattr(settings, name)).lower().startswith("http://"):
+            yield f"BRIDGE_{name.upper()} begins with http://, which encrypts nothing: give an https:// one"
+
+
 def _few_replicas(settings: Settings) -> Iterator[str]:
     if settings.topic_replication < REPLICAS:
         yield f"BRIDGE_TOPIC_REPLICATION is {settings.topic_replication}: set {REPLICAS}"
@@ -172,9 +230,11 @@ GUARDS: Final = (
     Guard(_malformed),
     Guard(_loopback, "loopback"),
     Guard(_credentials),
-    Guard(_secret_key),
+    Guard(_random_keys),
+    Guard(_webhook_secret),
     Guard(_plaintext_kafka, "plaintext_kafka"),
     Guard(_plaintext_postgres, "plaintext_postgres"),
+    Guard(_plaintext_http, "plaintext_http"),
     Guard(_few_replicas, "few_replicas"),
     Guard(_debug, "debug"),
     Guard(_without_a_service),

@@ -10,16 +10,17 @@ from pydantic_settings import NoDecode, SettingsConfigDict
 
 from schemas.addresses import broker_hosts, database_address
 from schemas.brake import BrakeLimits
-from schemas.derived_keys import Purpose, derived_key
+from schemas.derived_keys import proof_key, webhook_secret
 from schemas.duration import duration_seconds
 from schemas.errors import InvalidInput
 from schemas.gate import WindowLimits
 from schemas.gateway_proof import DEVELOPMENT_KEY, ProofKeys
 from schemas.http_settings import HttpSettings
+from schemas.overlap import ENDS_WITH
 from schemas.reasons import ErrorClass
 from schemas.topics import Topics
 
-Allowance = Literal["loopback", "plaintext_kafka", "plaintext_postgres", "few_replicas", "debug"]
+Allowance = Literal["loopback", "plaintext_kafka", "plaintext_postgres", "plaintext_http", "few_replicas", "debug"]
 """What production refuses unless it is allowed by this name."""
 
 
@@ -61,7 +62,8 @@ class Settings(HttpSettings):
     secret_key: SecretStr | None = Field(
         None,
         validation_alias=AliasChoices("BRIDGE_SECRET_KEY", "GHOSTLINK_SECRET_KEY", "secret_key"),
-        description="signs tokens; at least 32 characters in production",
+        description="signs tokens, and the keys of webhooks and proofs are derived from it; at least 32 characters in "
+        "production, where only the gateway needs it",
     )
 
     gateway_proof_key: SecretStr | None = Field(
@@ -124,7 +126,9 @@ class Settings(HttpSettings):
     )
     worker_alert_webhook: SecretStr | None = Field(None, description="URL that is called when a run fails")
     worker_alert_webhook_secret: SecretStr | None = Field(
-        None, description="signs those calls, whsec_ and base64; else BRIDGE_SECRET_KEY does"
+        None,
+        description="signs those calls, whsec_ and base64; else what `bridge keys show webhook` prints does, "
+        f"and before {ENDS_WITH} BRIDGE_SECRET_KEY as a second signature",
     )
 
     gate_window: str = Field("30m", description="the live verdict looks back this far")
@@ -250,10 +254,15 @@ class Settings(HttpSettings):
         )
 
     @property
-    def webhook_secret(self) -> str | None:
-        """What signs calls of the webhook, if anything does."""
-        secret = self.worker_alert_webhook_secret or self.secret_key
-        return None if secret is None else secret.get_secret_value()
+    def webhook_secrets(self) -> tuple[str, ...]:
+        """What signs calls of the webhook: first the secret that receivers verify with, then the one they had before."""
+        if self.worker_alert_webhook_secret is not None:
+            return (self.worker_alert_webhook_secret.get_secret_value(),)
+        if self.secret_key is None:
+            return ()
+        key = self.secret_key.get_secret_value()
+        # The second lets receivers verify by what they have while they move to the first.
+        return webhook_secret(key), key
 
     @property
     def proof_keys(self) -> ProofKeys:
@@ -262,8 +271,7 @@ class Settings(HttpSettings):
             given = self.gateway_proof_key.get_secret_value().split(",")
             return ProofKeys([key.strip().encode() for key in given if key.strip()])
         if self.secret_key is not None:
-            secret = self.secret_key.get_secret_value()
-            return ProofKeys([derived_key(secret, Purpose.GATEWAY_PROOF).hex().encode()])
+            return ProofKeys([proof_key(self.secret_key.get_secret_value()).encode()])
         return ProofKeys([] if self.env == "production" else [DEVELOPMENT_KEY])
 
     @property

@@ -8,6 +8,7 @@ from importlib.resources import files
 from typing import NamedTuple
 
 from schemas.errors import EnvironmentUnfit
+from schemas.service import Service
 from sinks.migrate import applied, migrations
 from sinks.partitions import bounds_of, months_attached, needed
 from sinks.postgres import Connection, connection, sql
@@ -52,16 +53,23 @@ async def snapshot(dsn: str) -> str:
 
 
 class Differences(NamedTuple):
-    """Lines by what they are about; `ahead` are migrations that only a newer release knows."""
+    """Lines by what they are about; `ahead` are migrations that only a newer release knows.
+
+    `excess` is what the account may do though its service does not need it.
+    """
 
     schema: list[str]
     ahead: list[str]
     months: list[str]
     privileges: list[str]
+    excess: list[str]
 
 
-async def database_differences(dsn: str, *, months_ahead: int) -> Differences:
-    """Each difference between the database and what the code needs; raises SinkUnavailable."""
+async def database_differences(dsn: str, *, months_ahead: int, service: Service = Service.OWNER) -> Differences:
+    """Each difference between the database and what the code needs, under the account of this service.
+
+    Raises SinkUnavailable.
+    """
     expected = expected_catalogue()
     async with connection(dsn, "db check") as conn:
         have = await applied(conn)
@@ -69,17 +77,25 @@ async def database_differences(dsn: str, *, months_ahead: int) -> Differences:
             [*_behind(have), *compare(expected, await read_catalogue(conn))],
             _ahead(have),
             await _months(conn, months_ahead),
-            await _privileges(conn, expected),
+            await _privileges(conn, expected, service),
+            await _excess(conn, expected, service),
         )
 
 
-async def check_database(dsn: str, *, months_ahead: int) -> list[str]:
+async def check_database(dsn: str, *, months_ahead: int, service: Service = Service.OWNER) -> list[str]:
     """One line for each difference between the database and what the code needs; raises SinkUnavailable."""
-    return [line for lines in await database_differences(dsn, months_ahead=months_ahead) for line in lines]
+    found = await database_differences(dsn, months_ahead=months_ahead, service=service)
+    return [line for lines in found for line in lines]
 
 
-async def blocking_differences(dsn: str) -> list[str]:
-    """The differences on which this build must not run; raises SinkUnavailable.
+async def excess_privileges(dsn: str, service: Service) -> list[str]:
+    """What the account may do though its service does not need it, a line each; raises SinkUnavailable."""
+    async with connection(dsn, "start") as conn:
+        return await _excess(conn, expected_catalogue(), service)
+
+
+async def blocking_differences(dsn: str, service: Service) -> list[str]:
+    """The differences on which this build must not run as this service; raises SinkUnavailable.
 
     An index more is an administrator's business, and months ahead can still be made. A database that a newer release
     has migrated is that release's: it keeps the one before running, so the catalogue is not compared.
@@ -90,7 +106,7 @@ async def blocking_differences(dsn: str) -> list[str]:
         return [
             *compare(expected, catalogue, extra_indexes=False),
             *await _months(conn, 0),
-            *await _privileges(conn, expected),
+            *await _privileges(conn, expected, service),
         ]
 
 
@@ -140,17 +156,48 @@ async def _months(conn: Connection, ahead: int) -> list[str]:
     return lines
 
 
-async def _privileges(conn: Connection, expected: Catalogue) -> list[str]:
-    wanted = sorted(needed_privileges(expected))
+async def _privileges(conn: Connection, expected: Catalogue, service: Service) -> list[str]:
+    wanted = sorted(needed_privileges(expected, service))
     role = await conn.fetchval("SELECT current_user")
     tables = await conn.fetch(
         sql("privileges_missing"), [relation for relation, _ in wanted], [privilege for _, privilege in wanted]
     )
-    functions = sorted(needed_functions() | {name.removesuffix("()") for name in expected if name.endswith("()")})
+    functions = sorted(
+        needed_functions(service) | {name.removesuffix("()") for name in expected if name.endswith("()")}
+    )
     others = await conn.fetch(sql("execute_missing"), functions)
     return [f"role {role}: lacks {row['privilege']} on {row['relation']}" for row in tables] + [
         f"role {role}: lacks {row['missing']}" for row in others
     ]
+
+
+async def privileges_to_come(dsn: str, service: Service) -> list[str]:
+    """What the account will lack of the relations that pending migrations make; raises SinkUnavailable.
+
+    Nothing if it owns what is there, since it then owns what comes.
+    """
+    expected = expected_catalogue()
+    async with connection(dsn, "db check") as conn:
+        if await conn.fetchval(sql("migrations_owned")):
+            return []
+        wanted = sorted(needed_privileges(expected, service))
+        rows = await conn.fetch(sql("relations_missing"), list(expected))
+        role, missing = await conn.fetchval("SELECT current_user"), {row["relation"] for row in rows}
+    return [
+        f"role {role}: will lack {privilege} on {relation}, which a pending migration makes"
+        for relation, privilege in wanted
+        if relation in missing
+    ]
+
+
+async def _excess(conn: Connection, expected: Catalogue, service: Service) -> list[str]:
+    """Nothing for the owner, who may do everything."""
+    if service is Service.OWNER:
+        return []
+    wanted = sorted(needed_privileges(expected, service))
+    role = await conn.fetchval("SELECT current_user")
+    rows = await conn.fetch(sql("privileges_excess"), list(expected), *map(list, zip(*wanted, strict=True)))
+    return [f"role {role}: {row['line']}" for row in rows]
 
 
 async def migration_status(dsn: str) -> tuple[list[tuple[str, datetime]], list[str]]:

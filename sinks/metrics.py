@@ -198,6 +198,11 @@ GATEWAY_REFUSED_EVENTS = Counter(
 GATEWAY_CONNECTIONS = Gauge(
     "bridge_gateway_connections", "Open connections.", multiprocess_mode="livesum", registry=REGISTRY
 )
+HTTP_IDLE_CLOSED = Counter(
+    "bridge_http_idle_connections_closed",
+    "Connections without a request in flight that the gateway or the API closed in favour of new ones.",
+    registry=REGISTRY,
+)
 GATEWAY_REQUESTS_IN_FLIGHT = Gauge(
     "bridge_gateway_requests_in_flight", "Requests in hand.", multiprocess_mode="livesum", registry=REGISTRY
 )

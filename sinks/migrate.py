@@ -6,7 +6,7 @@ from importlib.resources import files
 from typing import NamedTuple
 
 from schemas.errors import EnvironmentUnfit
-from sinks.partitions import make_partitions
+from sinks.partitions import make_partitions, months_made
 from sinks.postgres import Connection, connection, sql
 
 LOCK_KEY = 0x6768_6F73_746C  # "ghostl": any number that nobody else in the database uses
@@ -35,9 +35,18 @@ def migrations() -> list[Migration]:
 
 
 async def applied(conn: Connection) -> dict[str, str]:
-    """Names and checksums of the migrations that the database has; empty for a new one."""
-    if await conn.fetchval("SELECT to_regclass('schema_migration')") is None:
+    """Names and checksums of the migrations that the database has; empty for a new one.
+
+    Raises EnvironmentUnfit for an account that may not read them.
+    """
+    readable = await conn.fetchval("SELECT has_table_privilege(to_regclass('schema_migration'), 'SELECT')")
+    if readable is None:
         return {}
+    if not readable:
+        role = await conn.fetchval("SELECT current_user")
+        raise EnvironmentUnfit(
+            f"role {role}: lacks SELECT on schema_migration; run `bridge db grants {role} --service ...` as the owner"
+        )
     rows = await conn.fetch(sql("migrations_applied"))
     return {row["name"]: row["checksum"] for row in rows}
 
@@ -59,8 +68,13 @@ def _missing(have: dict[str, str]) -> list[Migration]:
 
 
 async def migrate(database_url: str, *, months_ahead: int = DEFAULT_MONTHS_AHEAD) -> list[str]:
-    """Brings the schema to the newest version and makes the months; returns what was applied."""
+    """Brings the schema to the newest version and makes the months; returns what was applied.
+
+    Where nothing is missing nothing is written, so that an account that may not write there passes.
+    """
     async with connection(database_url, "migrate") as conn:
+        if not _missing(await applied(conn)) and await months_made(conn, months_ahead):
+            return []
         await conn.execute("SELECT pg_advisory_lock($1)", LOCK_KEY)
         try:
             await conn.execute(sql("migrations_table"))

@@ -37,6 +37,12 @@ async def make_partitions(connection: Connection, ahead: int, today: date | None
     return names
 
 
+async def months_made(connection: Connection, ahead: int) -> bool:
+    """Whether all months that are needed are there."""
+    is_attached = await months_attached(connection)
+    return all(is_attached(first) for first in needed(datetime.now(UTC).date(), ahead))
+
+
 def bounds_of(first: date) -> str:
     """What Postgres says of the partition of the month that begins then, in UTC."""
     return f"FOR VALUES FROM ('{first} 00:00:00+00') TO ('{month(first, 1)} 00:00:00+00')"

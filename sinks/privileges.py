@@ -1,14 +1,54 @@
-"""Which privileges the code needs on which tables, read out of the statements that it runs."""
+"""Which privileges each service needs on which tables, read out of the statements that it runs."""
 
 import re
 from collections.abc import Collection
+from functools import cache
 from importlib.resources import files
 from typing import Final
 
-# Run by whoever owns the schema, who needs no grant; a worker's role may do without.
-_OWNERS_FILES: Final = frozenset({"migrations_table", "migration_record", "event_partition_create"})
-# Written by COPY, which stands in no file of SQL.
-_COPIED: Final = frozenset({("bridge_event", "INSERT"), ("bridge_event_raw", "INSERT")})
+from schemas.service import Service
+
+# What a start runs, whatever the service.
+_AT_START: Final = (
+    "catalogue execute_missing migrations_applied partitions_attached privileges_excess privileges_missing"
+)
+_RUNS: Final = "run_begin run_end run_lock"
+
+STATEMENTS: Final[dict[Service, frozenset[str]]] = {
+    service: frozenset(f"{_AT_START} {names}".split())
+    for service, names in {
+        Service.GATEWAY: "producers_read",
+        Service.WORKER: f"""
+            {_RUNS}
+            backlog_dead_letters backlog_replays backlog_retries backlog_runs backlog_state
+            brake_engage brake_let_go brake_probed brake_read
+            end_blockers events_supersede gateway_trust_read keys_holders keys_insert registry_read replays_prune replays_settle server_state windows_add
+            gate_change gate_judge_lock gate_published gate_states gate_sums gate_unpublished
+            ledger_advance ledger_due ledger_heal ledger_lock ledger_overdue ledger_published ledger_read
+            offsets_advance offsets_claim offsets_hold offsets_lock offsets_logs offsets_lose offsets_peek offsets_show
+        """,
+        Service.API: f"""
+            {_RUNS} run_lock_held
+            api_tokens_list api_tokens_read api_tokens_used
+            dead_letters_count dead_letters_discard dead_letters_export dead_letters_groups dead_letters_page
+            dead_letters_places dead_letters_repeated dead_letters_total event_normalized ledger_missing
+            brake_read events_present gateway_trust_read keys_holders offsets_show registry_read
+            replay_begin replay_canary replay_cancel replay_claim replay_create replay_end replay_find replay_forecast
+            replay_freeze replay_in_doubt replay_items replay_items_lock replay_keep_passing replay_keep_successors
+            replay_let_go replay_list replay_lives replay_outcomes replay_planned replay_reach replay_sent replay_skip
+            replay_state
+        """,
+    }.items()
+}
+"""The files of `sinks/sql` that the accounts of services run. All others are the owner's, who may run these too."""
+
+# The owner needs no grant for its migrations, and operators' commands run under accounts without.
+_MIGRATIONS: Final = frozenset({"migrations_table", "migration_record", "event_partition_create"})
+# Written by COPY, which is in no file of SQL; the API's dry runs offer Postgres rows in a transaction that rolls back.
+_COPIED: Final[dict[Service, Collection[str]]] = {
+    Service.WORKER: ("bridge_event", "bridge_event_raw"),
+    Service.API: ("bridge_event",),
+}
 
 _NOISE = re.compile(r"--[^\n]*|'[^']*'")
 _READ = re.compile(r"\b(?:FROM|JOIN)\s+(\w+)", re.IGNORECASE)
@@ -22,19 +62,25 @@ _UPSERT = re.compile(r"\bDO\s+UPDATE\b", re.IGNORECASE)
 _CALLED = re.compile(r"\b(pg_\w+|set_config)\s*\(", re.IGNORECASE)
 
 
+@cache
 def statements() -> dict[str, str]:
-    """The text of every SQL file that runs under the workers' and operators' role, without comments and literals."""
+    """The text of every SQL file but the migrations' own, without comments and literals."""
     return {
         name: _NOISE.sub(" ", entry.read_text())
         for entry in (files("sinks") / "sql").iterdir()
-        if (name := entry.name.removesuffix(".sql")) != entry.name and name not in _OWNERS_FILES
+        if (name := entry.name.removesuffix(".sql")) != entry.name and name not in _MIGRATIONS
     }
 
 
-def needed_privileges(relations: Collection[str]) -> set[tuple[str, str]]:
+def _texts(service: Service) -> list[str]:
+    return [text for name, text in statements().items() if service is Service.OWNER or name in STATEMENTS[service]]
+
+
+def needed_privileges(relations: Collection[str], service: Service) -> set[tuple[str, str]]:
     """Pairs of relation and privilege, of those relations that are the product's own."""
-    needed = set(_COPIED)
-    for text in statements().values():
+    copied = _COPIED.get(service, ()) if service is not Service.OWNER else _COPIED[Service.WORKER]
+    needed = {(name, "INSERT") for name in copied}
+    for text in _texts(service):
         read = set(_READ.findall(text))
         needed |= {(name, "SELECT") for name in read}
         if _LOCKING.search(text):
@@ -48,6 +94,6 @@ def needed_privileges(relations: Collection[str]) -> set[tuple[str, str]]:
     return {pair for pair in needed if pair[0] in relations}
 
 
-def needed_functions() -> set[str]:
+def needed_functions(service: Service) -> set[str]:
     """Names of Postgres' own functions that are called and that an administrator may have revoked."""
-    return {name.lower() for text in statements().values() for name in _CALLED.findall(text)} | {"pg_notify"}
+    return {name.lower() for text in _texts(service) for name in _CALLED.findall(text)} | {"pg_notify"}

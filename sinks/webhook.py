@@ -2,15 +2,16 @@
 
 import asyncio
 import base64
-import binascii
 import hashlib
 import hmac
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
 import structlog
+
+from schemas.derived_keys import signing_key
 
 TRIES = 3
 TRY_SECONDS = 2.0
@@ -19,34 +20,26 @@ BUDGET_SECONDS = 5.0
 log = structlog.get_logger(__name__)
 
 
-def signing_key(secret: str) -> bytes:
-    """The key in a secret of the scheme's form, `whsec_` and base64; another text is a key as it stands."""
-    encoded = secret.removeprefix("whsec_")
-    if encoded != secret:
-        try:
-            return base64.b64decode(encoded, validate=True)
-        except binascii.Error:
-            pass
-    return secret.encode()
+def signed_headers(body: bytes, secrets: Sequence[str], *, message_id: str, timestamp: int) -> dict[str, str]:
+    """The scheme's headers: id, time in seconds, and for each secret an HMAC-SHA256 over both and the body.
 
-
-def signed_headers(body: bytes, secret: str | None, *, message_id: str, timestamp: int) -> dict[str, str]:
-    """The scheme's headers: id, time in seconds, and the HMAC-SHA256 over both and the body if there is a secret."""
+    Receivers accept a call if one of the signatures is theirs.
+    """
     headers = {
         "content-type": "application/json",
         "webhook-id": message_id,
         "webhook-timestamp": str(timestamp),
     }
-    if secret is not None:
-        signed = b".".join((message_id.encode(), str(timestamp).encode(), body))
-        digest = hmac.new(signing_key(secret), signed, hashlib.sha256).digest()
-        headers["webhook-signature"] = f"v1,{base64.b64encode(digest).decode()}"
+    signed = b".".join((message_id.encode(), str(timestamp).encode(), body))
+    digests = [hmac.digest(signing_key(secret), signed, hashlib.sha256) for secret in secrets]
+    if digests:
+        headers["webhook-signature"] = " ".join(f"v1,{base64.b64encode(digest).decode()}" for digest in digests)
     return headers
 
 
 async def call_webhook(
     url: str,
-    secret: str | None,
+    secrets: Sequence[str],
     kind: str,
     data: Mapping[str, Any],
     *,
@@ -55,6 +48,7 @@ async def call_webhook(
 ) -> bool:
     """Posts `{"type", "timestamp", "data"}`; whether somebody took it. Failures are logged without the URL.
 
+    Each of `secrets` signs the call; without any it is not signed.
     `message_id` is the same whenever the same thing is told, so that the other side can tell repetitions.
     """
     now = int(time.time())
@@ -66,7 +60,7 @@ async def call_webhook(
             for number in range(TRIES):
                 if number:
                     await asyncio.sleep(0.25 * 2**number)
-                headers = signed_headers(body, secret, message_id=message_id, timestamp=int(time.time()))
+                headers = signed_headers(body, secrets, message_id=message_id, timestamp=int(time.time()))
                 problem = await _post(url, body, headers)
                 if not problem:
                     log.info("webhook_called", kind=kind, webhook_id=message_id, tries=number + 1)

@@ -24,6 +24,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from schemas.errors import BridgeError, SinkUnavailable
 from schemas.gate import GateChange
+from schemas.service import Service as BridgeService
 from schemas.settings import Settings, load_settings
 from sinks import metrics
 from sinks.readiness import ALIVE
@@ -32,7 +33,7 @@ from streams.gate_consumer import pass_unreadable
 from streams.host import end_without_rest
 from streams.logs import configure_logs
 from streams.reports import reporter
-from streams.start import judge_settings, ready
+from streams.start import judge_settings, ready, warn_of_excess
 from streams.sweeper import sweep
 from streams.traces import configure_traces
 from streams.verdict import judge_and_publish
@@ -113,7 +114,8 @@ def _add_worker(app: App, settings: Settings) -> Callable[[], Worker | None]:
         worker: Worker | None = None
 
         async def on_start(self) -> None:
-            await ready(settings)
+            await ready(settings, BridgeService.WORKER)
+            await warn_of_excess(settings, BridgeService.WORKER)
             configure_traces(settings, "bridge-worker")
             self.worker = Worker(settings)
             await self.worker.start()
@@ -224,7 +226,7 @@ def _guarded_settings() -> Settings:
     """For `faust -A streams.app`, whose own clients connect before any service of ours is started: refused ones end it."""
     try:
         settings = load_settings()
-        judge_settings(settings)
+        judge_settings(settings, BridgeService.WORKER)
     except BridgeError as error:
         sys.stderr.writelines(f"error: {line}\n" for line in str(error).splitlines())
         raise SystemExit(error.exit_code) from None

@@ -28,7 +28,7 @@ async def tell(settings: Settings, verdict: bytes | None) -> None:
     data = change.model_dump() | {"reasons": "; ".join(change.reasons)[:_SHOWN_REASONS]}
     await call_webhook(
         settings.worker_alert_webhook.get_secret_value(),
-        settings.webhook_secret,
+        settings.webhook_secrets,
         "bridge.gate.passed" if change.passed else "bridge.gate.failed",
         data,
         message_id=f"gate_{change.change_id}",

@@ -11,9 +11,11 @@ from collections.abc import Awaitable, Callable, Iterable
 import structlog
 
 from schemas.errors import BridgeError, EnvironmentUnfit, SinkUnavailable, StartRefused
+from schemas.overlap import ENDS_WITH
 from schemas.production import refusals
+from schemas.service import Service
 from schemas.settings import Settings
-from sinks.db_check import blocking_differences
+from sinks.db_check import blocking_differences, excess_privileges
 from sinks.kafka_admin import kafka_admin
 from sinks.migrate import migrate, pending
 from sinks.postgres import connection
@@ -26,13 +28,13 @@ _HOPELESS = ("22", "28", "3D")
 log = structlog.get_logger(__name__)
 
 
-async def ready(settings: Settings, *, look_only: bool = False) -> None:
+async def ready(settings: Settings, service: Service, *, look_only: bool = False) -> None:
     """Development brings schema and topics up to date by itself; elsewhere, or to `look_only`, what is behind is refused.
 
     Production's settings are judged before anybody is asked: nothing connects by settings that are refused.
-    Raises StartRefused with all refusals, or EnvironmentUnfit.
+    Privileges are judged by what `service` needs. Raises StartRefused with all refusals, or EnvironmentUnfit.
     """
-    judge_settings(settings)
+    judge_settings(settings, service)
     await _answering(settings)
     try:
         if settings.env == "development" and not look_only:
@@ -40,15 +42,15 @@ async def ready(settings: Settings, *, look_only: bool = False) -> None:
                 log.info("migrated", migration=name)
             await apply_topics(settings)
             return
-        _refuse([*await _schema(settings), *await _topics(settings)])
+        _refuse([*await _schema(settings, service), *await _topics(settings)])
     except SinkUnavailable as error:
         raise EnvironmentUnfit(f"Postgres went away at start: {error}") from error
 
 
-def judge_settings(settings: Settings) -> None:
+def judge_settings(settings: Settings, service: Service) -> None:
     """What production refuses of the settings alone; raises StartRefused."""
     if settings.env == "production":
-        _refuse(refusals(settings))
+        _refuse(refusals(settings, service=service))
 
 
 def _refuse(lines: Iterable[str]) -> None:
@@ -96,12 +98,33 @@ async def _problem(ask: Callable[[], Awaitable[None]], seconds: float) -> str:
             return ""
 
 
-async def _schema(settings: Settings) -> list[str]:
+async def _schema(settings: Settings, service: Service) -> list[str]:
     if missing := await pending(settings.dsn):
         return [f"the schema is behind by {', '.join(missing)}: run `bridge db migrate`"]
-    if settings.env != "production" and not settings.strict_db_mode:
+    if not _is_strict(settings):
         return []
-    return [f"the database is not as needed: {line}" for line in await blocking_differences(settings.dsn)]
+    return [f"the database is not as needed: {line}" for line in await blocking_differences(settings.dsn, service)]
+
+
+def _is_strict(settings: Settings) -> bool:
+    return settings.env == "production" or settings.strict_db_mode
+
+
+async def warn_of_excess(settings: Settings, service: Service) -> None:
+    """Logs what the account of a service may do beyond its needs, where privileges are judged; from ENDS_WITH on refused.
+
+    Raises EnvironmentUnfit if Postgres went away.
+    """
+    if not _is_strict(settings):
+        return
+    try:
+        for line in await excess_privileges(settings.dsn, service):
+            log.warning(
+                "account_has_excess_privileges", service=service, excess=line, refused_from=ENDS_WITH,
+                remedy=f"run `bridge db grants ROLE --service {service}` as the owner",
+            )  # fmt: skip
+    except SinkUnavailable as error:
+        raise EnvironmentUnfit(f"Postgres went away at start: {error}") from error
 
 
 async def _topics(settings: Settings) -> list[str]:

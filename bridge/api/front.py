@@ -13,6 +13,7 @@ from starlette.types import ASGIApp
 
 from bridge.api.access import Caller, admit
 from bridge.api.services import Services
+from bridge.http.admin_port import is_served
 from bridge.http.answer import HeaderPairs, Message, Receive, Scope, Send
 from bridge.http.body import ClientGone
 from bridge.http.client_address import address_of
@@ -73,6 +74,8 @@ class Front:
             _tell(scope, answer, time.perf_counter() - began)
 
     async def _admitted(self, scope: Scope, headers: dict[bytes, bytes], receive: Receive, answer: "_Answer") -> None:
+        if not is_served(scope, self._services.settings.api_admin_port):
+            raise Problem(Code.NOT_FOUND)
         if not scope["path"].startswith(GUARDED):
             await self._rest(scope, receive, answer.send)
             return
@@ -82,8 +85,8 @@ class Front:
             if scope["method"] not in _BODIES:
                 await self._rest(scope, receive, answer.send)
                 return
-            with self._services.room.holding(self._services.body.announced(headers)):
-                body = await self._services.body.read(receive, headers)
+            with self._services.room.holding() as held:
+                body = await self._services.body.read(receive, headers, held)
                 await self._rest(scope, _replayed(body, receive), answer.send)
 
     def _caller(self, scope: Scope, headers: dict[bytes, bytes]) -> Caller:

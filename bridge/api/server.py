@@ -4,6 +4,7 @@ import socket
 
 from bridge.api.app import create_app
 from bridge.api.services import running
+from bridge.http.connections import Connections
 from bridge.http.problems import REFUSALS, Code
 from bridge.http.protocol import BoundedProtocol
 from bridge.http.server import Server, allow_files, quiet_server, server_config
@@ -16,20 +17,21 @@ _KEEP_ALIVE_SECONDS = 65.0
 class ApiProtocol(BoundedProtocol):
     """Operators are few: what is more than so many connections is no operator."""
 
-    most_connections = 500
+    places = Connections(500, 50)
     open_connections = metrics.API_CONNECTIONS
 
     def _count_refusal(self, code: Code) -> None:
         metrics.API_REQUESTS.labels("unread", str(REFUSALS[code].status.value)).inc()
 
 
-async def serve(settings: Settings, bound: socket.socket) -> None:
+async def serve(settings: Settings, bound: list[socket.socket]) -> None:
     """Serves until SIGTERM or SIGINT, then finishes the requests and stops the replays in hand."""
     allow_files()
     quiet_server()
+    ApiProtocol.admin_port = settings.api_admin_port
     async with running(settings) as services:
         config = server_config(
             create_app(services), keep_alive=_KEEP_ALIVE_SECONDS, drain=settings.seconds("api_drain_timeout"),
             http=ApiProtocol, lifespan="off",
         )  # fmt: skip
-        await Server(config, services.runs.leave).serve(sockets=[bound])
+        await Server(config, services.runs.leave).serve(sockets=bound)

@@ -10,8 +10,9 @@ from typing import Final
 import structlog
 
 from bridge.api.runs import Runs
-from bridge.http.body import BodyLimits, Room
+from bridge.http.body import BodyLimits
 from bridge.http.limits import Buckets
+from bridge.http.room import Room
 from schemas.errors import BridgeError
 from schemas.settings import Settings
 from sinks.api_token_cache import ApiTokenCache
@@ -36,7 +37,7 @@ class Services:
         self.tokens = ApiTokenCache(settings.dsn, refresh_seconds=settings.seconds("registry_refresh"))
         self.runs = Runs(settings, settings.api_max_replays, settings.api_max_replays_per_org)
         self.body = BodyLimits(_MOST_BODY_BYTES, _BODY_SECONDS)
-        self.room = Room(settings.api_max_requests * _MOST_BODY_BYTES)
+        self.room = Room("bytes", settings.api_max_requests * _MOST_BODY_BYTES, _MOST_BODY_BYTES)
         self.callers = Buckets("requests of one token", rate, time.monotonic)
         self.addresses = Buckets("requests of one address", rate, time.monotonic)
         self.readiness = Readiness(settings, _needs(settings, self.tokens))

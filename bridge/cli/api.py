@@ -11,6 +11,7 @@ from bridge.cli.tables import print_table
 from schemas.api_token import Role, expiry
 from schemas.errors import InvalidInput
 from schemas.run_summary import rfc3339
+from schemas.service import Service
 from sinks.api_tokens import ApiTokenRow, create_api_token, list_api_tokens, revoke_api_token
 
 api_app = typer.Typer(name="api", help="The operators' HTTP API: the verbs of `bridge dlq`.", no_args_is_help=True)
@@ -33,12 +34,14 @@ def serve(
     given: dict[str, Any] = {"api_host": host, "api_port": port}
     settings = command_settings(verbose=verbose, guarded=True, service="bridge-api", **given)
     from bridge.api.server import serve as serve_api
-    from bridge.http.server import address_of, listening_socket
-    from streams.start import ready
+    from bridge.http.server import address_of, listening
+    from streams.start import ready, warn_of_excess
 
-    run(ready(settings))
-    with listening_socket(settings.api_host, settings.api_port) as bound:
-        result(f"api {address_of(bound)}")
+    run(ready(settings, Service.API))
+    run(warn_of_excess(settings, Service.API))
+    with listening(settings.api_host, settings.api_port, settings.api_admin_host, settings.api_admin_port) as bound:
+        for name, one in zip(("api", "admin"), bound, strict=False):
+            result(f"{name} {address_of(one)}")
         run(serve_api(settings, bound))
 
 

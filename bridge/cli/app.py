@@ -19,6 +19,7 @@ _GROUPS: Final = (
     "api",
     "runs",
     "schema",
+    "keys",
 )
 _COMMANDS: Final = ("up", "demo", "worker", "gateway", "process", "produce", "audit", "doctor", "top")
 _PLACES: Final = {

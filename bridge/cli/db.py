@@ -1,7 +1,7 @@
-"""`bridge db migrate|status|check|snapshot`: the schema of the database, brought up to date and compared."""
+"""`bridge db migrate|status|check|grants|snapshot`: the schema of the database, brought up to date and compared."""
 
 from collections.abc import Coroutine
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import typer
 from rich.table import Table
@@ -9,8 +9,10 @@ from rich.table import Table
 from bridge.cli.common import JsonOutput, Verbose, command_settings, result, run, write_json
 from bridge.cli.tables import print_table
 from schemas.errors import EnvironmentUnfit, RowRejected, SinkUnavailable
+from schemas.service import Service
 from sinks.db_check import check_database, migration_status
 from sinks.db_check import snapshot as print_snapshot
+from sinks.grants import grants as grant
 from sinks.migrate import migrate as migrate_now
 
 db_app = typer.Typer(name="db", help="The schema of the database.", no_args_is_help=True)
@@ -48,15 +50,36 @@ def status(json_output: JsonOutput = None, verbose: Verbose = False) -> None:
 
 
 @db_app.command()
-def check(verbose: Verbose = False) -> None:
+def check(
+    service: Annotated[
+        Service, typer.Option(help="Whose account BRIDGE_DATABASE_URL names: what it lacks and has too much.")
+    ] = Service.OWNER,
+    verbose: Verbose = False,
+) -> None:
     """Name each difference between the database and what the code needs; the exit code is 0 without any, else 1."""
     settings = command_settings(verbose=verbose)
-    differences = _run(check_database(settings.dsn, months_ahead=settings.partitions_ahead))
+    differences = _run(check_database(settings.dsn, months_ahead=settings.partitions_ahead, service=service))
     for line in differences:
         result(line)
     if not differences:
         result("as needed")
     raise typer.Exit(1 if differences else 0)
+
+
+@db_app.command()
+def grants(
+    role: Annotated[str, typer.Argument(metavar="ROLE", help="The account, which exists already.")],
+    service: Annotated[Service, typer.Option(help="The service that connects by it.")],
+    apply: Annotated[bool, typer.Option("--apply", help="Run the statements, in one transaction.")] = False,
+    verbose: Verbose = False,
+) -> None:
+    """Print what gives an account exactly the privileges of its service; run it as the schema's owner, again after each migration.
+
+    For --service owner a superuser has to run it, once: it makes the account the owner of what is there.
+    """
+    settings = command_settings(verbose=verbose)
+    for line in _run(grant(settings.dsn, role, service, apply=apply)):
+        result(f"{line};")
 
 
 @db_app.command()

@@ -8,6 +8,8 @@ import typer
 from bridge.cli.common import JsonOutput, Verbose, command_settings, run, write_json
 from bridge.cli.tables import print_text
 from schemas.doctor_report import DoctorReport, Health
+from schemas.errors import InvalidInput
+from schemas.service import PROCESSES, Service
 
 SECONDS = 15.0
 
@@ -20,21 +22,33 @@ def doctor(
         list[str] | None,
         typer.Option("--url", help="A worker or gateway to ask, as http://host:port; may be repeated."),
     ] = None,
+    upgrade: Annotated[
+        bool, typer.Option("--upgrade", help="Only what this release, or the next one, refuses of what ran before.")
+    ] = False,
+    services: Annotated[
+        list[Service] | None,
+        typer.Option("--service", help="Whose account BRIDGE_DATABASE_URL names; may be repeated with --upgrade."),
+    ] = None,
     json_output: JsonOutput = None,
     verbose: Verbose = False,
 ) -> None:
     """Look at settings, Kafka, topics, backups, Postgres, clocks, disks and the stream; nothing is written.
 
+    Before an upgrade, `--upgrade` of the new release under the environment of each service names what would be refused.
     The exit code is 0 if nothing failed, warnings or not, else 1; 3 when the settings can't be read at all.
     """
     settings = command_settings(verbose=verbose, guarded=True)
     if not verbose:
         # What Kafka's client says of each attempt to connect is in the findings.
         logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
-    from bridge.doctor.examine import CHECKS, examine
+    from bridge.doctor.examine import checks_of, examine
     from bridge.doctor.health import ready_check
+    from bridge.doctor.upgrade import upgrade_checks
 
-    checks = (*CHECKS, *(ready_check(url) for url in urls or ()))
+    if len(services or ()) > 1 and not upgrade:
+        raise InvalidInput("--service: give one, or --upgrade")
+    own = upgrade_checks(services or PROCESSES) if upgrade else checks_of(services[0] if services else None)
+    checks = (*own, *(ready_check(url) for url in urls or ()))
     report = run(examine(settings, timeout_sec=timeout_sec, checks=checks))
     if json_output is not None:
         write_json(report.model_dump(mode="json"), json_output)

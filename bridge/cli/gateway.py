@@ -8,6 +8,7 @@ import typer
 from pydantic import SecretStr
 
 from bridge.cli.common import Verbose, command_settings, result, run, say
+from schemas.service import Service
 
 
 def gateway(
@@ -31,12 +32,16 @@ def gateway(
         os.environ["BRIDGE_SECRET_KEY"] = secret
         settings = settings.model_copy(update={"secret_key": SecretStr(secret)})
     from bridge.gateway.server import serve, serve_with_processes
-    from bridge.http.server import address_of, listening_socket
-    from streams.start import ready
+    from bridge.http.server import address_of, listening
+    from streams.start import ready, warn_of_excess
 
-    run(ready(settings))
-    with listening_socket(settings.gateway_host, settings.gateway_port) as bound:
-        result(f"gateway {address_of(bound)}")
+    run(ready(settings, Service.GATEWAY))
+    run(warn_of_excess(settings, Service.GATEWAY))
+    with listening(
+        settings.gateway_host, settings.gateway_port, settings.gateway_admin_host, settings.gateway_admin_port
+    ) as bound:
+        for name, one in zip(("gateway", "admin"), bound, strict=False):
+            result(f"{name} {address_of(one)}")
         if settings.gateway_processes == 1:
             run(serve(settings, bound))
         else:

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from bridge.cli.common import Verbose, command_settings, run
+from schemas.service import Service
 
 
 def worker(
@@ -27,5 +28,5 @@ def worker(
     from streams.host import host
     from streams.start import ready
 
-    run(ready(settings))
+    run(ready(settings, Service.WORKER))
     sys.exit(host(create_app(settings), settings))

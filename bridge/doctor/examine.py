@@ -10,17 +10,23 @@ from bridge.doctor import backups, kafka, machine, postgres, settings, stream
 from bridge.doctor.check import Check, Finding, fail
 from schemas.doctor_report import Diagnosis, DoctorReport, Health
 from schemas.errors import BridgeError
+from schemas.service import Service
 from schemas.settings import Settings
 
-CHECKS: Final[Sequence[Check]] = (
-    *settings.CHECKS,
-    *kafka.CHECKS,
-    *backups.CHECKS,
-    *postgres.CHECKS,
-    *machine.CHECKS,
-    *stream.CHECKS,
-)
-"""In the order in which they are told."""
+
+def checks_of(service: Service | None) -> Sequence[Check]:
+    """All checks, in the order in which they are told; `service` is whose account BRIDGE_DATABASE_URL names, if known."""
+    return (
+        *settings.checks(service),
+        *kafka.CHECKS,
+        *backups.CHECKS,
+        *postgres.checks(service),
+        *machine.CHECKS,
+        *stream.CHECKS,
+    )
+
+
+CHECKS: Final = checks_of(None)
 
 
 async def examine(given: Settings, *, timeout_sec: float, checks: Sequence[Check] = CHECKS) -> DoctorReport:

@@ -1,10 +1,11 @@
 """The doctor on Postgres: a server that may be written to, with room, and a schema that the code fits."""
 
 from collections.abc import AsyncIterator, Iterable
-from typing import Final
+from functools import partial
 
 from bridge.doctor.check import Check, Finding, each, fail, ok, warn
 from schemas.addresses import database_address
+from schemas.service import PROCESSES, Service
 from schemas.settings import Settings
 from sinks.db_check import Differences, database_differences
 from sinks.vitals import LongTransaction, Server, long_transactions, server
@@ -48,7 +49,7 @@ def judge_account(settings: Settings, facts: Server) -> Iterable[Finding]:
     if settings.env == "development":
         return
     if facts.superuser:
-        mend = "give the workers a role that owns nothing; `bridge db check` names what it needs"
+        mend = "give each service an account of its own: `bridge db grants ROLE --service ...`"
         yield warn("account", f"{facts.role} is a superuser, or passes row-level security", mend)
     if not database_address(settings.dsn).sslmode.startswith("verify"):
         mend = "add sslmode=verify-full and sslrootcert to BRIDGE_DATABASE_URL"
@@ -80,30 +81,44 @@ def judge_transactions(found: list[LongTransaction]) -> Iterable[Finding]:
         yield ok("transactions", f"none longer than {LONG_SECONDS / 60:.0f} min among those that this account may see")
 
 
-async def _schema(settings: Settings) -> AsyncIterator[Finding]:
-    differences = await database_differences(settings.dsn, months_ahead=settings.partitions_ahead)
-    for finding in judge_schema(differences):
+async def _schema(service: Service | None, settings: Settings) -> AsyncIterator[Finding]:
+    """Without a service the account is that of the first one whose needs it meets, or else the owner's."""
+    wanted = (Service.OWNER, *PROCESSES) if service is None else (service,)
+    found = {
+        one: await database_differences(settings.dsn, months_ahead=settings.partitions_ahead, service=one)
+        for one in wanted
+    }
+    fitting = next((one for one, differences in found.items() if not differences.privileges), wanted[0])
+    for finding in judge_schema(found[fitting], fitting):
         yield finding
 
 
-def judge_schema(found: Differences) -> Iterable[Finding]:
-    """Schema, months and privileges, each by itself; a schema behind explains whatever else it lacks."""
+def judge_schema(found: Differences, service: Service) -> Iterable[Finding]:
+    """Schema, months and privileges, each by itself."""
+    yield from judge_catalogue(found)
+    mend = f"run `bridge db grants ROLE --service {service} --apply` as the schema's owner"
+    yield from each(fail, "privileges", found.privileges, mend)
+    yield from each(warn, "privileges", found.excess, mend)
+    if not found.privileges and not found.excess:
+        yield ok("privileges", f"as the {service} needs")
+
+
+def judge_catalogue(found: Differences) -> Iterable[Finding]:
+    """Schema and months; a schema behind explains whatever else it lacks."""
     behind = [line for line in found.schema if line.startswith("migration")]
     yield from each(fail, "schema", behind or found.schema, "run `bridge db migrate`; see `bridge db check`")
     yield from each(warn, "schema", found.ahead, "deploy the release that the database was migrated for")
     if not found.schema and not found.ahead:
         yield ok("schema", "as needed")
-    for check, lines, mend in (
-        ("months", found.months, "run `bridge db migrate` as the schema's owner"),
-        ("privileges", found.privileges, "grant it as the schema's owner"),
-    ):
-        yield from each(fail, check, lines, mend)
-        if not lines:
-            yield ok(check, "as needed")
+    yield from each(fail, "months", found.months, "run `bridge db migrate` as the schema's owner")
+    if not found.months:
+        yield ok("months", "as needed")
 
 
-CHECKS: Final = (
-    Check("postgres", "server", _server),
-    Check("postgres", "transactions", _transactions),
-    Check("postgres", "schema", _schema),
-)
+def checks(service: Service | None) -> tuple[Check, ...]:
+    """The checks under the account of this service, None for one that is not known."""
+    return (
+        Check("postgres", "server", _server),
+        Check("postgres", "transactions", _transactions),
+        Check("postgres", "schema", partial(_schema, service)),
+    )

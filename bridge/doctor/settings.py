@@ -3,17 +3,18 @@
 import asyncio
 import socket
 from collections.abc import AsyncIterator, Iterable
-from typing import Final
+from functools import partial
 
 from bridge.doctor.check import Check, Finding, fail, ok, warn
 from schemas.addresses import broker_hosts, database_address, is_local
 from schemas.environment import unknown_variables
 from schemas.production import refusals
+from schemas.service import Service
 from schemas.settings import Settings
 
 
-async def _environment(settings: Settings) -> AsyncIterator[Finding]:
-    lines = refusals(settings, unknown=()) if settings.env == "production" else []
+async def _environment(service: Service, settings: Settings) -> AsyncIterator[Finding]:
+    lines = refusals(settings, unknown=(), service=service) if settings.env == "production" else []
     for line in lines:
         found, _, mend = line.partition(": ")
         yield fail("environment", found, mend)
@@ -67,9 +68,11 @@ async def _resolves(host: str) -> bool:
         return False
 
 
-CHECKS: Final = (
-    Check("settings", "environment", _environment),
-    Check("settings", "variables", _variables),
-    Check("settings", "replicas", _durability),
-    Check("settings", "names", _names),
-)
+def checks(service: Service | None) -> tuple[Check, ...]:
+    """The checks for this service; one that is not known may be a gateway, which needs most."""
+    return (
+        Check("settings", "environment", partial(_environment, service or Service.GATEWAY)),
+        Check("settings", "variables", _variables),
+        Check("settings", "replicas", _durability),
+        Check("settings", "names", _names),
+    )

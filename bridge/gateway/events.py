@@ -16,9 +16,11 @@ from bridge.gateway.line import Work
 from bridge.gateway.publisher import Delivery, HeaderList
 from bridge.gateway.request import Request
 from bridge.gateway.services import Services
+from bridge.gateway.shares import shares_of
 from bridge.http.answer import JSON_TYPE, Answer, Message
 from bridge.http.body import WHOLE_BODY
 from bridge.http.problems import Code, Problem
+from bridge.http.room import Held
 from bridge.publish.lines import MAX_LINE_BYTES
 from schemas import headers as names
 from schemas.sender import Sender
@@ -59,8 +61,13 @@ _encode = msgspec.json.Encoder().encode
 async def post_events(services: Services, request: Request) -> Answer:
     """Answers 202 once Kafka has acknowledged all events that it takes; raises Problem."""
     grant = admitted(services, request)
-    with services.room.holding(services.body.announced(request.headers)), begin(services, request, grant) as work:
-        body, elements = await receive_events(services, request, work)
+    shares = shares_of(grant, request)
+    with (
+        services.requests.holding(shares, 1),
+        services.room.holding(shares) as held,
+        begin(services, request, grant) as work,
+    ):
+        body, elements = await receive_events(services, request, held, work)
         services.allowances.of(grant.sender).events.take(request.script_id, len(elements.values))
         key = idempotency_key(request.headers)
         if key is None:
@@ -92,8 +99,8 @@ def begin(services: Services, request: Request, grant: Grant) -> Work:
     return services.lines[grant.sender].work(Bill(services.allowances, grant, request.address))
 
 
-async def receive_events(services: Services, request: Request, work: Work) -> tuple[bytes, Elements]:
-    """The inflated body, and its events, within all limits; raises Problem. What came is charged also if it is refused."""
+async def receive_events(services: Services, request: Request, held: Held, work: Work) -> tuple[bytes, Elements]:
+    """The inflated body of an admitted request, and its events, within all limits; raises Problem. What came is charged also if it is refused."""
     headers = request.headers
     bill = work.bill
     bill.owes_nothing()
@@ -117,7 +124,7 @@ async def receive_events(services: Services, request: Request, work: Work) -> tu
         bill.charge(size)
         await work.let_others()
 
-    body = await services.body.read(arrived, headers, whole=WHOLE_BODY in request.scope, took=inflated)
+    body = await services.body.read(arrived, headers, held, whole=WHOLE_BODY in request.scope, took=inflated)
     if len(body) > _LONG_BYTES:
         await stand_in_line()
     media_type = headers.get(b"content-type", b"").partition(b";")[0].strip().lower()

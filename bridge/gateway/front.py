@@ -15,6 +15,7 @@ from bridge.gateway.request import Request, script_route
 from bridge.gateway.services import Services
 from bridge.gateway.snippet import get_snippet
 from bridge.gateway.validate import post_validate
+from bridge.http.admin_port import is_served
 from bridge.http.answer import Answer, HeaderPairs, Receive, Scope, Send
 from bridge.http.body import ClientGone
 from bridge.http.client_address import address_of
@@ -51,6 +52,7 @@ class Front:
     def __init__(self, rest: FastAPI, settings: Settings, running: Running) -> None:
         self._rest = rest
         self._running = running
+        self._admin_port = settings.gateway_admin_port
         self._hops = settings.gateway_forwarded_hops
         self._most_requests = settings.gateway_max_requests
         self._logs_all = settings.gateway_access_log
@@ -74,6 +76,10 @@ class Front:
         ids = request_ids(headers)
         # Each request is a task, so that this is its own and needs no taking back.
         structlog.contextvars.bind_contextvars(**ids.fields())
+        if not is_served(scope, self._admin_port):
+            await Problem(Code.NOT_FOUND).answer(ids).send(send, [*ids.headers(), _NOSNIFF])
+            self._tell("other", REFUSALS[Code.NOT_FOUND].status.value, "", scope, began)
+            return
         found = script_route(scope["raw_path"])
         if found is None or self.services is None:
             status = await self._others(scope, receive, send, ids)

@@ -27,21 +27,21 @@ def _config(settings: Settings, application: object) -> uvicorn.Config:
     )
 
 
-async def serve(settings: Settings, bound: socket.socket) -> None:
+async def serve(settings: Settings, bound: list[socket.socket]) -> None:
     """Serves in this process until SIGTERM or SIGINT, then finishes what was begun."""
     allow_files()
     quiet_server()
     BoundedProtocol.bound(settings)
     search_rarely()
-    await Server(_config(settings, create_app(settings))).serve(sockets=[bound])
+    await Server(_config(settings, create_app(settings))).serve(sockets=bound)
 
 
-def serve_with_processes(settings: Settings, bound: socket.socket) -> None:
+def serve_with_processes(settings: Settings, bound: list[socket.socket]) -> None:
     """The same with several processes, each of which is started again if it dies. Their settings are the environment's."""
     allow_files()
     directory = tempfile.mkdtemp(prefix="bridge-gateway-")
     os.environ[DIRECTORY] = directory
     try:
-        Multiprocess(_config(settings, "bridge.gateway.app:process_app"), sockets=[bound]).run()
+        Multiprocess(_config(settings, "bridge.gateway.app:process_app"), sockets=bound).run()
     finally:
         shutil.rmtree(directory, ignore_errors=True)

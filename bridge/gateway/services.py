@@ -9,7 +9,8 @@ from bridge.gateway.idempotency import Idempotency
 from bridge.gateway.ingest_tokens import IngestTokens
 from bridge.gateway.line import Line
 from bridge.gateway.publisher import Publisher
-from bridge.http.body import BodyLimits, Room
+from bridge.http.body import BodyLimits
+from bridge.http.room import Room
 from schemas.errors import InvalidInput
 from schemas.sender import Sender
 from schemas.settings import Settings
@@ -18,6 +19,7 @@ from sinks.readiness import Readiness
 from streams.normalize import Bounds
 
 _IDEMPOTENCY_BYTES: Final = {Sender.SERVER: 12 * 1024 * 1024, Sender.VISITOR: 4 * 1024 * 1024}
+_LEAST_REQUESTS: Final = 8
 
 
 class Services:
@@ -33,8 +35,15 @@ class Services:
             settings.secret_key.get_secret_value(), settings.seconds("gateway_token_ttl"), time.time
         )
         self.proof_keys = settings.proof_keys
-        self.body = BodyLimits(settings.gateway_max_body_bytes, settings.seconds("gateway_body_timeout"))
-        self.room = Room(settings.gateway_max_bytes_in_flight)
+        self.body = BodyLimits(
+            settings.gateway_max_body_bytes,
+            settings.seconds("gateway_body_timeout"),
+            grace=settings.seconds("gateway_body_grace"),
+            rate=settings.gateway_min_body_rate,
+        )
+        # What fits within the bounds at all fits into each share, if nothing else is in it.
+        self.room = Room("bytes", settings.gateway_max_bytes_in_flight, settings.gateway_max_body_bytes)
+        self.requests = Room("requests", settings.gateway_max_requests, _LEAST_REQUESTS)
         ttl = settings.seconds("gateway_idempotency_ttl")
         self.idempotency = {
             sender: Idempotency(ttl, time.monotonic, most_bytes) for sender, most_bytes in _IDEMPOTENCY_BYTES.items()

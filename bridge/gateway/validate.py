@@ -12,7 +12,9 @@ from bridge.gateway.judge import judge, vouched_by
 from bridge.gateway.line import Work
 from bridge.gateway.request import Request
 from bridge.gateway.services import Services
+from bridge.gateway.shares import shares_of
 from bridge.http.answer import JSON_TYPE, Answer
+from bridge.http.room import Held
 from schemas.reasons import ERRORS
 from schemas.uuid7 import uuid7
 from schemas.vouched import Vouched
@@ -25,12 +27,17 @@ _NOT_FROM_AN_EVENT = ("raw_topic", "raw_partition", "raw_offset", "attempt")
 async def post_validate(services: Services, request: Request) -> Answer:
     """Runs the stream's own normaliser; duplicates, and what only Postgres knows, it can't tell. Raises Problem."""
     grant = admitted(services, request)
-    with services.room.holding(services.body.announced(request.headers)), begin(services, request, grant) as work:
-        return await _judge_all(services, request, grant, work)
+    shares = shares_of(grant, request)
+    with (
+        services.requests.holding(shares, 1),
+        services.room.holding(shares) as held,
+        begin(services, request, grant) as work,
+    ):
+        return await _judge_all(services, request, grant, held, work)
 
 
-async def _judge_all(services: Services, request: Request, grant: Grant, work: Work) -> Answer:
-    _, elements = await receive_events(services, request, work)
+async def _judge_all(services: Services, request: Request, grant: Grant, held: Held, work: Work) -> Answer:
+    _, elements = await receive_events(services, request, held, work)
     services.allowances.of(grant.sender).validated.take(request.script_id, len(elements.values))
     now_ms = time.time_ns() // 1_000_000
     results: list[dict[str, Any]] = []

@@ -1,4 +1,4 @@
-"""Reading a request's body: within a bound of bytes, a bound of time and a bound of memory, and inflated within it."""
+"""Reading a request's body: within a bound of bytes, of time, of slowness and of memory, and inflated within it."""
 
 import asyncio
 import zlib
@@ -7,6 +7,7 @@ from typing import Final
 
 from bridge.http.answer import Message, Receive
 from bridge.http.problems import Code, Problem
+from bridge.http.room import Held
 
 WHOLE_BODY: Final = "bridge.whole_body"
 """In the scope of a request whose body has arrived whole: its receive has it at once."""
@@ -29,99 +30,63 @@ class ClientGone(Exception):
     """The client hung up before its body was whole."""
 
 
-class Room:
-    """The bytes of all bodies in hand; a request that finds no room is refused instead of waiting in memory."""
-
-    def __init__(self, most_bytes: int) -> None:
-        self._most = most_bytes
-        self.taken = 0
-
-    def holding(self, size: int) -> "_Held":
-        """Holds so many bytes while its block runs, which raises Problem if there is no room for them."""
-        return _Held(self, size)
-
-    def take(self, size: int) -> None:
-        if self.taken + size > self._most:
-            raise Problem(Code.OVERLOADED, "too many bytes of other requests are in hand")
-        self.taken += size
-
-
-class _Held:
-    """A generator's context would cost more than all that it guards."""
-
-    __slots__ = ("_room", "_size")
-
-    def __init__(self, room: Room, size: int) -> None:
-        self._room = room
-        self._size = size
-
-    def __enter__(self) -> None:
-        self._room.take(self._size)
-
-    def __exit__(self, *_: object) -> None:
-        self._room.taken -= self._size
-
-
 class BodyLimits:
-    """How large a body may be, and how long it may take."""
+    """How large a body may be, and how long it may take: in all, and by its rate.
 
-    def __init__(self, most_bytes: int, seconds: float) -> None:
+    After `grace` seconds a body has to have come at `rate` bytes a second on average.
+    """
+
+    def __init__(self, most_bytes: int, seconds: float, *, grace: float = 5.0, rate: float = 240.0) -> None:
         self.most_bytes = most_bytes
         self.seconds = seconds
+        self._grace = grace
+        self._rate = rate
 
-    def announced(self, headers: Mapping[bytes, bytes]) -> int:
-        """How many bytes the body may come to; raises Problem if that is too many by its own word."""
+    def check_announced(self, headers: Mapping[bytes, bytes]) -> None:
+        """Raises Problem if the body is too large by its own word, or of an encoding that is not read."""
         _encoding(headers)
-        length = headers.get(b"content-length")
-        if length is None:
-            return self.most_bytes
+        length = headers.get(b"content-length", b"0")
         # The parser has refused what is not a number. So many digits are none that anybody sends.
         if len(length) > 15 or int(length) > self.most_bytes:
             raise Problem(Code.BODY_TOO_LARGE, f"at most {self.most_bytes} bytes")
-        return int(length)
 
     async def read(
-        self, receive: Receive, headers: Mapping[bytes, bytes], *, whole: bool = False, took: Took = _free
+        self, receive: Receive, headers: Mapping[bytes, bytes], held: Held, *, whole: bool = False, took: Took = _free
     ) -> bytes:
-        """The whole body, inflated, of which `took` is told; raises Problem, or ClientGone.
+        """The whole body, inflated; `held` counts its bytes as they come, and as they are inflated, of which `took` is told.
 
-        What has arrived `whole` needs no clock.
+        Raises Problem, or ClientGone. What has arrived `whole` needs no clock.
         """
-        gzipped = _encoding(headers) == b"gzip"
-        message = await (receive() if whole else self._next(receive, None))
-        if message["type"] == "http.disconnect":
-            raise ClientGone
-        body: bytes = message.get("body", b"")
-        if message.get("more_body", False):
-            body = await self._rest(receive, body)
-        if len(body) > self.most_bytes:
-            raise Problem(Code.BODY_TOO_LARGE, f"at most {self.most_bytes} bytes")
-        return await self._inflated(body, took) if gzipped else body
-
-    async def _rest(self, receive: Receive, first: bytes) -> bytes:
-        parts, size = [first], len(first)
-        deadline = asyncio.get_running_loop().time() + self.seconds
-        more = True
+        self.check_announced(headers)
+        began = 0.0 if whole else asyncio.get_running_loop().time()
+        parts: list[bytes] = []
+        size, more = 0, True
         while more:
-            message = await self._next(receive, deadline)
+            message = await (receive() if whole else self._next(receive, began, size))
+            if message["type"] == "http.disconnect":
+                raise ClientGone
             parts.append(message.get("body", b""))
             size += len(parts[-1])
             more = message.get("more_body", False)
             if size > self.most_bytes:
                 raise Problem(Code.BODY_TOO_LARGE, f"at most {self.most_bytes} bytes")
-        return b"".join(parts)
+            held.reach(size)
+        body = parts[0] if len(parts) == 1 else b"".join(parts)
+        return await self._inflated(body, held, took) if _encoding(headers) == b"gzip" else body
 
-    async def _next(self, receive: Receive, deadline: float | None) -> Message:
+    async def _next(self, receive: Receive, began: float, size: int) -> Message:
+        """What comes next of a body that began then, of which so many bytes have come."""
+        slow = max(self._grace, size / self._rate) if self._rate else self.seconds
         try:
-            async with asyncio.timeout_at(deadline or asyncio.get_running_loop().time() + self.seconds):
-                message = await receive()
+            async with asyncio.timeout_at(began + min(slow, self.seconds)):
+                return await receive()
         except TimeoutError:
-            raise Problem(Code.BODY_TIMEOUT, f"the body must arrive within {self.seconds:g} s") from None
-        if message["type"] == "http.disconnect":
-            raise ClientGone
-        return message
+            detail = f"the body must arrive within {self.seconds:g} s"
+            if slow < self.seconds:
+                detail = f"the body must come at {self._rate:g} bytes a second after {self._grace:g} s"
+            raise Problem(Code.BODY_TIMEOUT, detail) from None
 
-    async def _inflated(self, body: bytes, took: Took) -> bytes:
+    async def _inflated(self, body: bytes, held: Held, took: Took) -> bytes:
         parts: list[bytes] = []
         left = self.most_bytes
         inflater, members = zlib.decompressobj(wbits=_GZIP), 1
@@ -143,6 +108,7 @@ class BodyLimits:
                 await took(len(part))
                 if left < 0:
                     raise Problem(Code.BODY_TOO_LARGE, f"at most {self.most_bytes} bytes when inflated")
+                held.reach(self.most_bytes - left)
                 data = inflater.unused_data if inflater.eof else inflater.unconsumed_tail
                 # There may be more of what was taken than `most` let out.
                 more = len(part) == most and not inflater.eof

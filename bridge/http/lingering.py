@@ -24,6 +24,7 @@ class LingeringTransport:
         self._until = 0.0
         self._dropped = self._dropped_before = 0
         self.write: Callable[[bytes], None] = transport.write
+        self.abort = transport.abort
         self.get_extra_info: Callable[..., Any] = transport.get_extra_info
         self.pause_reading = transport.pause_reading
         self.resume_reading = transport.resume_reading
@@ -46,8 +47,10 @@ class LingeringTransport:
         self._timer = self._loop.call_later(_IDLE_SECONDS, self._look)
 
     def close_at_once(self) -> None:
-        """Ends the connection whatever is on its way."""
+        """Ends the connection whatever is on its way to us; what was written has a moment to leave."""
         self._transport.close()
+        if self._transport.get_write_buffer_size():
+            self._loop.call_later(_IDLE_SECONDS, self._transport.abort)
 
     def drop(self, size: int) -> None:
         """So many bytes came after the close."""

@@ -2,13 +2,15 @@
 
 import asyncio
 import json
-import re
+import math
 from typing import Any
 
 import httptools
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from bridge.http.body import WHOLE_BODY
+from bridge.http.client_address import address_of
+from bridge.http.connections import Connections
 from bridge.http.ids import request_ids
 from bridge.http.lingering import LingeringTransport
 from bridge.http.problems import Code, Problem
@@ -17,68 +19,110 @@ from sinks import metrics
 
 _MOST_HEADERS = 100
 _MOST_PIPELINED = 16
-_UPGRADE = re.compile(rb"\r\nupgrade(?=[ \t]*:)", re.IGNORECASE)
+_UNREAD_SECONDS = 60.0
 
 
 class BoundedProtocol(HttpToolsProtocol):
     """One connection. Its bounds are the class's, set once in a process that serves."""
 
     most_header_bytes = 32 * 1024
-    most_connections = 4000
+    admin_port = 0
     header_seconds = 10.0
+    places = Connections(4000, 400)
     open_connections = metrics.GATEWAY_CONNECTIONS
 
     @classmethod
     def bound(cls, settings: Settings) -> None:
         """Takes the bounds from the settings."""
+        most = settings.gateway_max_connections
+        # Behind proxies the other end of a connection is a proxy, which brings many clients.
+        share = 0.0 if settings.gateway_forwarded_hops else settings.gateway_address_connections_share
         cls.most_header_bytes = settings.gateway_max_header_bytes
-        cls.most_connections = settings.gateway_max_connections
+        cls.admin_port = settings.gateway_admin_port
+        cls.places = Connections(most, math.ceil(most * share))
         cls.header_seconds = settings.seconds("gateway_header_timeout")
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
+        self.parser = self._new_parser()
         self._header_bytes = 0
         self._said_bytes = 0
         self._messages = 0
         self._in_headers = True
         self._in_body = False
+        self._offers_upgrade = False
         self._header_timer: asyncio.TimerHandle | None = None
-        self._refusal: Code | None = None
-        self._counted = False
-        self._hangs_up = False
+        self._unread_timer: asyncio.TimerHandle | None = None
+        self._refusal: tuple[Code, str] | None = None
+        self._running: RequestResponseCycle | None = None
+        self._turned_away = False
+        self._ends = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
         self._lingering = LingeringTransport(transport, self._is_midway)
         super().connection_made(self._lingering)  # type: ignore[arg-type]  # all that uvicorn asks of one
         self.open_connections.inc()
-        self._counted = True
-        if len(self.connections) > self.most_connections:
-            self._refuse(Code.OVERLOADED)
+        # A flood of the public port must not make the service look unready, so the admin port has no bound.
+        is_admin = transport.get_extra_info("sockname")[1] == self.admin_port
+        refusal = None if is_admin else self.places.enter(self, address_of({"client": self.client, "headers": ()}, 0))
+        if refusal is None:
+            # The first request's headers; uvicorn watches over the idle time after that.
+            self._watch()
             return
-        # The first request's headers; uvicorn watches over the idle time after that.
-        self._watch()
+        # What the client has sent by now would reset the connection, and the refusal with it.
+        self._turned_away = self.places.hears_why(self)
+        self._refuse(refusal, "too many connections")
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._unwatch()
+        self.resume_writing()
         super()._unset_keepalive_if_required()
-        if self._counted:
-            self.open_connections.dec()
+        self.places.leave(self)
+        self.open_connections.dec()
         self._lingering.lost()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        if self.transport.is_closing():
+        if self._ends or self.transport.is_closing():
             self._lingering.drop(len(data))
             return
         before = (self._in_headers, self._messages)
-        super().data_received(data if self._in_body else _without_upgrade(data))
-        if self._in_headers and self.parser is not None and not self.transport.is_closing():
+        self._parse(data)
+        if self._in_headers and self.parser is not None and not self._ends and not self.transport.is_closing():
             # A header that never ends is told to nobody before it has ended.
             self._header_bytes += len(data) if before == (True, self._messages) else 0
             if self._header_bytes > self.most_header_bytes:
-                self._refuse(Code.HEADERS_TOO_LARGE)
+                self._end(Code.HEADERS_TOO_LARGE, "")
             else:
                 self._watch()
+
+    def _parse(self, data: bytes) -> None:
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserError:
+            self._end(*(self._refusal or (Code.INVALID_HEADER, "the request is not HTTP/1.1 as this server reads it")))
+        except httptools.HttpParserUpgrade as offer:
+            self._pass_over_offer(data[offer.args[0] :])
+
+    def _pass_over_offer(self, rest: bytes) -> None:
+        """Parses the request again as if it offered no other protocol; `rest` is what came behind its headers.
+
+        The parser takes whatever follows an offer for that protocol, and so no body for the request's own. What is
+        parsed again is what it made of the headers, not their bytes: it is the same wherever the reads were cut.
+        """
+        method, version = self.parser.get_method(), self.parser.get_http_version().encode()
+        kept = [name + b": " + value + b"\r\n" for name, value in self.headers if name != b"upgrade"]
+        self._offers_upgrade = False
+        self.parser = self._new_parser()
+        self._parse(b"".join([method, b" ", self.url, b" HTTP/", version, b"\r\n", *kept, b"\r\n"]))
+        if rest and not self._ends and not self.transport.is_closing():
+            self._parse(rest)
+
+    def _new_parser(self) -> httptools.HttpRequestParser:
+        parser = httptools.HttpRequestParser(self)
+        # Requests behind the last one of a connection are not answered, and no reason to drop that one.
+        parser.set_dangerous_leniencies(lenient_data_after_close=True)
+        return parser
 
     def _unset_keepalive_if_required(self) -> None:
         """Only a request ends an idle time. To uvicorn any byte does; but the rest of a refused body holds none up."""
@@ -105,35 +149,86 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         self._in_headers = False
-        self._in_body = True
         self._unwatch()
         super()._unset_keepalive_if_required()
+        if self.parser.should_upgrade():
+            if self.parser.get_method() == b"CONNECT":
+                self._stop_parsing(Code.INVALID_HEADER, "CONNECT is not served")
+            self._offers_upgrade = True
+            return
+        self._in_body = True
+        if self.parser.get_http_version() == "1.0":
+            # It knows of no answer before the answer.
+            self.expect_100_continue = False
+        self.places.works(self)
         super().on_headers_complete()
         if len(self.pipeline) > _MOST_PIPELINED:
             # Each request that is read lets uvicorn read more of them than are answered meanwhile.
-            self._hangs_up = True
-            raise httptools.HttpParserError("too many requests at once")
+            self._stop_parsing(Code.RATE_LIMITED)
 
     def on_message_complete(self) -> None:
+        if self._offers_upgrade:
+            return
         self._in_body = False
         self.scope[WHOLE_BODY] = True  # type: ignore[typeddict-unknown-key]  # ASGI lets servers add to it
         super().on_message_complete()
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        if self._running is not None and self._running.response_complete:
+            self.places.waits(self)
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        self._running = cycle
+        super()._start_asgi_task(cycle, app)
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        # Who does not read an answer would keep it, and the request, in hand for good.
+        self._unread_timer = self.loop.call_later(_UNREAD_SECONDS, self._lingering.abort)
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        if self._unread_timer is not None:
+            self._unread_timer.cancel()
+            self._unread_timer = None
+
+    def timeout_keep_alive_handler(self) -> None:
+        self._lingering.close_at_once()
+
+    def give_way(self) -> None:
+        """Closes the connection, which waits for a request, for another."""
+        metrics.HTTP_IDLE_CLOSED.inc()
+        self._lingering.close_at_once()
 
     def _count(self, size: int) -> None:
         self._said_bytes += size
         if self._said_bytes > self.most_header_bytes:
             self._stop_parsing(Code.HEADERS_TOO_LARGE)
 
-    def _stop_parsing(self, code: Code) -> None:
-        self._refusal = code
+    def _stop_parsing(self, code: Code, detail: str = "") -> None:
+        self._refusal = code, detail
         raise httptools.HttpParserError(code.value)
 
-    def send_400_response(self, msg: str) -> None:
-        if self._hangs_up:
-            # An answer now would be taken for that of the request in hand.
-            self.transport.close()
+    def _end(self, code: Code, detail: str) -> None:
+        """Refuses what can't be parsed, and hangs up; requests before it are answered first.
+
+        No request gets two answers, and none the answer of another.
+        """
+        if self._in_body and self.pipeline and self.pipeline[0][0].scope is self.scope:
+            self.pipeline.popleft()
+        last = self.pipeline[0][0] if self.pipeline else self._running
+        if last is not None and self._in_body and last.scope is self.scope:
+            if last.response_started:
+                self.transport.close()
+            else:
+                self._refuse(code, detail)
+        elif last is None or last.response_complete:
+            self._refuse(code, detail)
         else:
-            self._refuse(self._refusal or Code.INVALID_HEADER, msg)
+            self._unwatch()
+            self._ends = True
+            last.keep_alive = False
 
     def _refuse(self, code: Code, detail: str = "") -> None:
         """Answers without an application, and hangs up."""
@@ -169,13 +264,4 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def _is_midway(self) -> bool:
         """Whether the client may still be sending the request that it began."""
-        return self._in_body or (self._in_headers and self._messages > 0)
-
-
-def _without_upgrade(data: bytes) -> bytes:
-    """The same without the offer of another protocol, with which Java's client comes: the parser would drop the body."""
-    end = data.find(b"\r\n\r\n")
-    if _UPGRADE.search(data, 0, len(data) if end < 0 else end) is None:
-        return data
-    head = data if end < 0 else data[:end]
-    return _UPGRADE.sub(b"\r\nx-asked", head) + data[len(head) :]
+        return self._turned_away or self._in_body or (self._in_headers and self._messages > 0)

@@ -6,7 +6,7 @@ import resource
 import signal
 import socket
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from types import FrameType
 from typing import Any
 
@@ -56,6 +56,16 @@ def listening_socket(host: str, port: int) -> socket.socket:
     bound.setblocking(False)
     bound.set_inheritable(True)
     return bound
+
+
+@contextmanager
+def listening(host: str, port: int, admin_host: str, admin_port: int) -> Iterator[list[socket.socket]]:
+    """The bound sockets of a service: its own, and that of its admin port unless it is 0. Raises EnvironmentUnfit."""
+    with ExitStack() as stack:
+        bound = [stack.enter_context(listening_socket(host, port))]
+        if admin_port:
+            bound.append(stack.enter_context(listening_socket(admin_host, admin_port)))
+        yield bound
 
 
 def address_of(bound: socket.socket) -> str:

@@ -10,6 +10,7 @@ from bridge.runs.run import Run
 from schemas.errors import BridgeError, EnvironmentUnfit, InvalidInput, SinkUnavailable
 from schemas.record import TopicPartition
 from schemas.replay import Outcome, PlanState, ReplaySummary
+from schemas.service import Service
 from schemas.settings import Settings
 from sinks.kafka_admin import log_bounds
 from sinks.offsets_admin import stored_offsets
@@ -45,7 +46,7 @@ def cancel_job(settings: Settings, replay_id: str, reason: str, wait: float) -> 
         count_outcomes(summary, found)
         summary.processed_total = summary.outcomes.get(Outcome.OPEN, 0)
 
-    return Job("dlq-cancel", ReplaySummary, work)
+    return Job("dlq-cancel", ReplaySummary, work, service=Service.API)
 
 
 async def _stopped(conn: Connection, replay_id: str, deadline: float) -> None:

@@ -8,6 +8,7 @@ from schemas.dead_letter_filter import DeadLetterFilter, Disposition
 from schemas.errors import InvalidInput
 from schemas.record import Provenance
 from schemas.run_summary import DiscardSummary
+from schemas.service import Service
 from schemas.settings import Settings
 from sinks.dead_letters.discard import discard, not_dropped
 from sinks.dead_letters.pages import count
@@ -42,7 +43,7 @@ def discard_job(settings: Settings, chosen: DeadLetterFilter, reason: str) -> Jo
                     if missed := len(piece) - done:
                         run.summary.warnings.append(f"{missed} were claimed or discarded by somebody else meanwhile")
 
-    return Job("dlq-discard", DiscardSummary, work)
+    return Job("dlq-discard", DiscardSummary, work, service=Service.API)
 
 
 async def _check_places(settings: Settings, chosen: DeadLetterFilter) -> None:

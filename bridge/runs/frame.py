@@ -20,6 +20,7 @@ from bridge.cli.common import say, write_json
 from bridge.runs.run import WHOLE, Run
 from schemas.errors import BridgeError, SinkUnavailable
 from schemas.run_summary import RunSummary, TargetError, begin_summary
+from schemas.service import Service
 from schemas.settings import Settings
 from sinks.runs import note_begin, note_end, run_lock
 from sinks.webhook import call_webhook
@@ -36,7 +37,7 @@ class Job(Generic[S]):
     """What a command declares: its name, its summary, its work, and what is concluded even when the work was cut off.
 
     `within` surrounds the work. It is entered before anybody is told that the run has begun, so that what it leaves is
-    there even if the next moment kills it; and left however the work ended.
+    there even if the next moment kills it; and left however the work ended. `service` is whose grants suffice for it.
     """
 
     name: str
@@ -44,6 +45,7 @@ class Job(Generic[S]):
     work: Callable[[Run[S]], Awaitable[None]]
     conclude: Callable[[Run[S]], None] = lambda _run: None
     within: Callable[[Run[S]], AbstractAsyncContextManager[None]] = lambda _run: nullcontext()
+    service: Service = Service.OWNER
 
 
 @dataclass(frozen=True)
@@ -138,7 +140,7 @@ async def perform_within(around: Surroundings, job: Job[S], settings: Settings, 
 async def _locked(
     around: Surroundings, job: Job[S], run: Run[S], settings: Settings, options: RunOptions, started: datetime
 ) -> None:
-    await ready(settings, look_only=options.dry_run)
+    await ready(settings, job.service, look_only=options.dry_run)
     # The hour is for people only: two runs must not pass each other at the turn of an hour.
     name = f"script:{job.name}:{options.scope}"
     async with run_lock(settings.dsn, name, f"{name}:{started:%Y-%m-%d-%H}") as run.lock:
@@ -222,5 +224,5 @@ async def _told(settings: Settings, run: Run[S], code: int) -> None:
     }
     message_id = f"run_{summary.run_id}"
     await call_webhook(
-        url.get_secret_value(), settings.webhook_secret, "bridge.run.failed", data, message_id=message_id
+        url.get_secret_value(), settings.webhook_secrets, "bridge.run.failed", data, message_id=message_id
     )

@@ -9,6 +9,7 @@ from bridge.runs.run import Run
 from schemas.dead_letter_filter import DeadLetterFilter
 from schemas.errors import InvalidInput
 from schemas.replay import Forecast, PlanReport, PlanSummary
+from schemas.service import Service
 from schemas.settings import Settings
 from sinks.postgres import connection
 from sinks.replays.items import keep_passing, note_forecasts
@@ -54,7 +55,7 @@ def plan_job(settings: Settings, options: PlanOptions, replay_id: uuid.UUID) -> 
             await complete(conn, name, report)
         _summed(run, name, report)
 
-    return Job("dlq-plan", PlanSummary, work)
+    return Job("dlq-plan", PlanSummary, work, service=Service.API)
 
 
 def rehearsal_job(settings: Settings, replay_id: str, *, force: bool) -> Job[PlanSummary]:
@@ -69,7 +70,7 @@ def rehearsal_job(settings: Settings, replay_id: str, *, force: bool) -> Job[Pla
             report, _ = await forecast_plan(dry_run, plan.replay_id, plan.last_position)
         _summed(run, plan.replay_id, report)
 
-    return Job("dlq-rehearse", PlanSummary, work)
+    return Job("dlq-rehearse", PlanSummary, work, service=Service.API)
 
 
 def _names_replayed(options: PlanOptions) -> bool:

@@ -14,6 +14,7 @@ from schemas.errors import BridgeError
 from schemas.gate import RunLimits, judge_run
 from schemas.ledger import Scope, Waiting
 from schemas.run_summary import ProcessSummary
+from schemas.service import Service
 from schemas.settings import Settings
 from sinks.kafka import publishing
 from sinks.kafka_admin import group_has_members, log_bounds
@@ -57,7 +58,7 @@ def process_job(settings: Settings, options: ProcessOptions) -> Job[ProcessSumma
         if not summary.gate.passed:
             run.alarm = "the gate failed: " + "; ".join(summary.gate.reasons)
 
-    return Job("process", ProcessSummary, work, conclude)
+    return Job("process", ProcessSummary, work, conclude, service=Service.WORKER)
 
 
 @dataclass

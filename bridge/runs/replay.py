@@ -16,6 +16,7 @@ from bridge.turn import Turn
 from schemas.errors import Braked, BridgeError, EnvironmentUnfit, SinkUnavailable
 from schemas.record import RawBody
 from schemas.replay import DeadLetterItem, Forecast, Outcome, Plan, PlanState, ReplaySummary
+from schemas.service import Service
 from schemas.settings import Settings
 from sinks.brake import read_brake
 from sinks.kafka_admin import group_has_members
@@ -81,7 +82,7 @@ def replay_job(settings: Settings, options: ReplayOptions) -> Job[ReplaySummary]
             await replay.wait()
         _judge(run, await _became(settings, run, options.replay_id), waited=options.wait > 0)
 
-    return Job("dlq-replay", ReplaySummary, work, within=taken_up)
+    return Job("dlq-replay", ReplaySummary, work, within=taken_up, service=Service.API)
 
 
 @dataclass

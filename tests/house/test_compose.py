@@ -11,6 +11,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from bridge.stack.jars import KAFKA_VERSION
+from schemas.service import Service
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 SECRET = re.compile(r"PASSWORD|SECRET|KEY|TOKEN|WEBHOOK|DATABASE_URL")
@@ -60,6 +61,43 @@ def test_no_secret_stands_in_the_compose_file(compose: Compose) -> None:
         assert FROM_ENVIRONMENT.search(value), f"{service}: {name} is not demanded from the environment"
         left = FROM_ENVIRONMENT.sub("", value)
         assert left == "" or re.fullmatch(r"postgresql://\w+:@postgres:5432/\w+", left), f"{service}: {name}"
+
+
+def test_each_service_has_an_account_and_keys_of_its_own(compose: Compose) -> None:
+    """The administrator's password is Postgres' and the accounts' alone; the secret that signs tokens is the gateway's."""
+    given: dict[str, set[str]] = {}
+    for service, _, value in environments(compose):
+        for name in VARIABLE.findall(str(value)):
+            given.setdefault(name, set()).add(service)
+    urls = {service: str(value) for service, name, value in environments(compose) if name == "BRIDGE_DATABASE_URL"}
+
+    assert given["POSTGRES_PASSWORD"] == {"postgres", "accounts"}
+    assert given["BRIDGE_SECRET_KEY"] == {"gateway"}
+    assert given["BRIDGE_GATEWAY_PROOF_KEY"] == {"gateway", "worker", "api", "migrate"}
+    assert {service: re.split("[:@]", url)[1][2:] for service, url in urls.items()} == {
+        "migrate": "bridge_owner", "worker": "bridge_worker", "gateway": "bridge_gateway", "api": "bridge_api",
+    }  # fmt: skip
+    for service in Service:
+        assert given[f"POSTGRES_{service.upper()}_PASSWORD"] == {
+            "accounts",
+            "migrate" if service == "owner" else service,
+        }
+
+
+def test_accounts_are_those_that_the_services_name(compose: Compose) -> None:
+    """Made by the SQL that an administrator runs, and granted by the command that the owner runs."""
+    sql = (CHECKOUT / "deploy" / "postgres" / "accounts.sql").read_text()
+
+    assert set(re.findall(r"ALTER ROLE bridge_(\w+) PASSWORD", sql)) == set(Service)
+    assert "for service in worker gateway api;" in compose["services"]["migrate"]["entrypoint"][-1]
+
+
+def test_admin_ports_are_not_published(compose: Compose) -> None:
+    """What is for operators is answered inside the network only."""
+    for name in ("gateway", "api"):
+        service = compose["services"][name]
+        port = service["environment"][f"BRIDGE_{name.upper()}_ADMIN_PORT"]
+        assert not any(one.endswith(f":{port}") for one in service["ports"])
 
 
 def test_nothing_is_published_beyond_loopback(compose: Compose) -> None:
@@ -147,7 +185,7 @@ def test_templates_hold_settings_and_no_secret(env: str) -> None:
         "kafka_sasl_username": "bridge",
         "kafka_sasl_password": "r9f2bq81xk",
         "database_url": "postgresql://bridge:r9f2bq81xk@db/ghostlink?sslmode=verify-full",
-        "secret_key": "0123456789abcdef0123456789abcdef",
+        "secret_key": "93f1c07be2a85d4610fc7b3e9d2a8645",
     }
     settings = Settings(**filled)  # type: ignore[arg-type]  # the settings validate what they are given
     assert settings.env == env
@@ -175,7 +213,7 @@ def test_prometheus_scrapes_each_service_that_has_figures(compose: Compose) -> N
     served = {
         f"bridge-{service}": ([service], int(value))
         for service, name, value in environments(compose)
-        if re.fullmatch(r"BRIDGE_(METRICS|GATEWAY|API)_PORT", name)
+        if re.fullmatch(r"BRIDGE_(METRICS|GATEWAY_ADMIN|API_ADMIN)_PORT", name)
     }
 
     assert scraped == served

@@ -1,4 +1,4 @@
-"""The manifests' probes and settings are those of the product."""
+"""The manifests' probes, settings, secrets and policies are those of the product."""
 
 from pathlib import Path
 from typing import Any
@@ -7,54 +7,146 @@ import pytest
 from ruamel.yaml import YAML
 
 from schemas.environment import unknown_variables
+from schemas.production import refusals
+from schemas.service import PROCESSES, Service
+from schemas.settings import Settings
 
 MANIFESTS = Path(__file__).resolve().parents[2] / "deploy" / "kubernetes"
-PORTS = {"worker": "BRIDGE_METRICS_PORT", "gateway": "BRIDGE_GATEWAY_PORT", "api": "BRIDGE_API_PORT"}
+PORTS = {
+    "worker": {"http": "BRIDGE_METRICS_PORT"},
+    "gateway": {"http": "BRIDGE_GATEWAY_PORT", "admin": "BRIDGE_GATEWAY_ADMIN_PORT"},
+    "api": {"http": "BRIDGE_API_PORT", "admin": "BRIDGE_API_ADMIN_PORT"},
+}
 COMMANDS = {"worker": ["worker"], "gateway": ["gateway"], "api": ["api", "serve"]}
+SECRETS = {
+    "worker": {"BRIDGE_GATEWAY_PROOF_KEY", "BRIDGE_WORKER_ALERT_WEBHOOK", "BRIDGE_WORKER_ALERT_WEBHOOK_SECRET"},
+    "gateway": {"BRIDGE_GATEWAY_PROOF_KEY", "BRIDGE_SECRET_KEY"},
+    "api": {"BRIDGE_GATEWAY_PROOF_KEY", "BRIDGE_WORKER_ALERT_WEBHOOK", "BRIDGE_WORKER_ALERT_WEBHOOK_SECRET"},
+    "owner": set(),
+}
+"""Beside the accounts in Postgres and Kafka."""
+ACCOUNTS = {"BRIDGE_DATABASE_URL", "BRIDGE_KAFKA_SASL_USERNAME", "BRIDGE_KAFKA_SASL_PASSWORD"}
 
 
 def documents(kind: str) -> list[dict[str, Any]]:
     return list(YAML(typ="safe", pure=True).load_all(MANIFESTS / f"{kind}.yaml"))
 
 
-def container(kind: str) -> dict[str, Any]:
-    (found,) = documents(kind)[0]["spec"]["template"]["spec"]["containers"]
+def pod(service: str) -> dict[str, Any]:
+    """The template of a service's pods."""
+    found = documents("migrate" if service == "owner" else service)[0]["spec"]
+    template: dict[str, Any] = (found["jobTemplate"]["spec"] if service == "owner" else found)["template"]
+    return template
+
+
+def container(service: str) -> dict[str, Any]:
+    (found,) = pod(service)["spec"]["containers"]
     return dict(found)
+
+
+def values(service: str) -> dict[str, str]:
+    """The variables that the manifest itself gives."""
+    return {one["name"]: one["value"] for one in container(service)["env"] if "value" in one}
 
 
 def test_each_process_has_a_manifest() -> None:
     """And none is there that this test does not know."""
-    assert {path.stem for path in MANIFESTS.iterdir()} == set(PORTS)
+    assert {path.stem for path in MANIFESTS.iterdir()} == {*PORTS, "migrate", "config", "network"}
 
 
-@pytest.mark.parametrize("kind", PORTS)
-def test_probes_ask_for_the_pages_that_there_are(kind: str) -> None:
-    """Liveness asks nobody else: a service that is away kills nothing. That the pages are there, other tests ask."""
-    found = container(kind)
+@pytest.mark.parametrize("service", PORTS)
+def test_probes_ask_for_the_pages_that_there_are(service: str) -> None:
+    """Liveness asks nobody else: a service that is away kills nothing. Readiness and figures are at the admin port."""
+    found, ports = container(service), PORTS[service]
     probes = {name: found[name]["httpGet"] for name in ("startupProbe", "livenessProbe", "readinessProbe")}
-    named = {one["name"]: one["containerPort"] for one in found["ports"]}
-    variables = {one["name"]: one["value"] for one in found["env"]}
+    admin = list(ports)[-1]
 
-    assert {name: one["path"] for name, one in probes.items()} == {
-        "startupProbe": "/health", "livenessProbe": "/health", "readinessProbe": "/ready",
+    assert {one["name"]: str(one["containerPort"]) for one in found["ports"]} == {
+        name: values(service)[setting] for name, setting in ports.items()
+    }
+    assert probes == {
+        "startupProbe": {"path": "/health", "port": "http"}, "livenessProbe": {"path": "/health", "port": "http"},
+        "readinessProbe": {"path": "/ready", "port": admin},
     }  # fmt: skip
-    assert {named[one["port"]] for one in probes.values()} == {int(variables[PORTS[kind]])}
-    annotations = documents(kind)[0]["spec"]["template"]["metadata"]["annotations"]
-    assert annotations["prometheus.io/port"] == variables[PORTS[kind]]
-    assert found["args"] == COMMANDS[kind]
+    assert pod(service)["metadata"]["annotations"]["prometheus.io/port"] == values(service)[ports[admin]]
+    assert found["args"] == COMMANDS[service]
 
 
-@pytest.mark.parametrize("kind", PORTS)
-def test_its_variables_are_settings(kind: str) -> None:
-    """A misspelt name would be ignored in silence."""
-    assert unknown_variables({one["name"]: one["value"] for one in container(kind)["env"]}) == []
+@pytest.mark.parametrize("service", Service)
+def test_its_variables_are_settings_and_its_own(service: str) -> None:
+    """A misspelt name would be ignored in silence; a secret of another service would be one to steal."""
+    found = container(service)
+    secret = [one for one in found["env"] if "valueFrom" in one]
+
+    assert unknown_variables({one["name"]: "" for one in found["env"]}) == []
+    assert {one["name"] for one in secret} == ACCOUNTS | SECRETS[service]
+    for one in secret:
+        reference = one["valueFrom"]["secretKeyRef"]
+        assert (reference["name"], reference["key"]) == (f"bridge-{service}", one["name"])
+    assert found["envFrom"] == [{"configMapRef": {"name": "bridge"}}]
+
+
+@pytest.mark.parametrize("service", PROCESSES)
+def test_production_takes_what_the_manifests_give(service: Service) -> None:
+    """With the secrets filled in nothing is refused, optional ones left out."""
+    (config,) = documents("config")
+    secrets = {
+        "BRIDGE_DATABASE_URL": f"postgresql://bridge_{service}:r9f2bq81xk@db/ghostlink?sslmode=verify-full",
+        "BRIDGE_KAFKA_SASL_USERNAME": f"bridge-{service}",
+        "BRIDGE_KAFKA_SASL_PASSWORD": "r9f2bq81xk",
+        "BRIDGE_SECRET_KEY": "93f1c07be2a85d4610fc7b3e9d2a8645",
+        "BRIDGE_GATEWAY_PROOF_KEY": "5b8e02d94f7a61c3ae2197f06d3b84c5",
+    }
+    named = {one["name"] for one in container(service)["env"] if "valueFrom" in one}
+    given = config["data"] | values(service) | {name: value for name, value in secrets.items() if name in named}
+    settings = Settings(**{name.lower().removeprefix("bridge_"): value for name, value in given.items()})
+
+    assert refusals(settings, [], service) == []
+
+
+@pytest.mark.parametrize("service", Service)
+def test_pods_are_restricted(service: str) -> None:
+    """No token of the cluster, no root, no writable image, no volume that fills the node's disk."""
+    spec = pod(service)["spec"]
+
+    assert spec["automountServiceAccountToken"] is False
+    assert spec["securityContext"]["runAsNonRoot"] is True
+    assert container(service)["securityContext"] == {
+        "readOnlyRootFilesystem": True, "allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]},
+    }  # fmt: skip
+    assert container(service)["resources"].keys() == {"requests", "limits"}
+    assert all(volume["emptyDir"]["sizeLimit"] for volume in spec["volumes"])
+
+
+def test_nothing_is_reached_that_no_policy_names() -> None:
+    """All pods are denied by default, both ways; each port that is opened is one that its pods have."""
+    default, *others = documents("network")
+    (expression,) = default["spec"]["podSelector"]["matchExpressions"]
+    apps = {pod(service)["metadata"]["labels"]["app"] for service in Service}
+
+    assert (set(expression["values"]), expression["key"], expression["operator"]) == (apps, "app", "In")
+    assert default["spec"]["policyTypes"] == ["Ingress", "Egress"]
+    assert not {"ingress", "egress"} & default["spec"].keys()
+    opened = {}
+    for policy in others:
+        for rule in policy["spec"].get("ingress", ()):
+            assert rule["from"], "opened to everybody"
+            app = policy["spec"]["podSelector"]["matchLabels"]["app"]
+            for port in rule["ports"]:
+                opened[app.removeprefix("bridge-"), port["port"]] = rule["from"][0]["namespaceSelector"]["matchLabels"][
+                    "kubernetes.io/metadata.name"
+                ]
+    assert opened == {
+        ("gateway", "http"): "ingress", ("gateway", "admin"): "monitoring", ("api", "http"): "operators",
+        ("api", "admin"): "monitoring", ("worker", "http"): "monitoring",
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize("kind", ["gateway", "api"])
 def test_the_service_finds_its_pods(kind: str) -> None:
-    """By their label, at the port that they name."""
+    """By their label, at the public port alone."""
     deployment, service = documents(kind)
 
     assert service["spec"]["selector"] == deployment["spec"]["template"]["metadata"]["labels"]
     (port,) = service["spec"]["ports"]
-    assert port["targetPort"] in {one["name"] for one in container(kind)["ports"]}
+    assert port["targetPort"] == "http"

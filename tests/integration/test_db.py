@@ -6,20 +6,22 @@ import secrets
 import subprocess
 import sys
 from collections.abc import Iterator
+from urllib.parse import urlsplit
 
 import asyncpg
 import pytest
+from support.accounts import account
 from support.databases import create_database, drop_database, run_apart
 from support.programs import launch, run
 from support.settled import event, prepare, produce, settings_for, working
 from support.wait import wait_until
 
 from bridge.stack import StackAddresses
+from schemas.service import Service
 from sinks.db_check import check_database, expected_catalogue, snapshot
 from sinks.migrate import migrate, migrations
 from sinks.partitions import make_partitions
 from sinks.postgres import connection
-from sinks.privileges import needed_privileges
 
 MONTHS_AHEAD = 2
 
@@ -97,17 +99,6 @@ def empty_database(stack: StackAddresses) -> Iterator[str]:
         drop_database(stack.database_url, name)
 
 
-@pytest.fixture
-def role(stack: StackAddresses) -> Iterator[str]:
-    """A role that may log in and owns nothing."""
-    name = f"least_{secrets.token_hex(4)}"
-    run_apart(_execute(stack.database_url, f"CREATE ROLE {name} LOGIN PASSWORD 'least'"))
-    try:
-        yield name
-    finally:
-        run_apart(_execute(stack.database_url, f"DROP ROLE {name}"))
-
-
 async def _execute(url: str, *texts: str) -> None:
     conn = await asyncpg.connect(url)
     try:
@@ -148,39 +139,31 @@ async def test_other_peoples_tables_are_left_alone(database_url: str) -> None:
     assert await check_database(database_url, months_ahead=MONTHS_AHEAD) == []
 
 
-async def test_the_role_needs_what_the_statements_do(
-    stack: StackAddresses, database_url: str, topic_prefix: str, role: str
+async def test_a_worker_settles_under_exactly_its_grants(
+    stack: StackAddresses, database_url: str, topic_prefix: str
 ) -> None:
     """A role with exactly the privileges of the check settles a stream; one that lacks one of them is told which."""
     settings = settings_for(stack.kafka, database_url, topic_prefix)
     await prepare(settings)
     await produce(settings, [event(0), event(1), event(0), b"{bad", event(2, script_id="nobody")])
-    grants = [f"GRANT {privilege} ON {table} TO {role}" for table, privilege in needed_privileges(expected_catalogue())]
-    await _execute(database_url, *grants)
-    least = settings_for(stack.kafka, _as_role(database_url, role), topic_prefix)
     owner = await asyncpg.connect(database_url)
     try:
-        assert await check_database(least.dsn, months_ahead=MONTHS_AHEAD) == []
-        async with working(least):
-            await wait_until(
-                lambda: owner.fetchval(
-                    "SELECT sum(normalized) = 2 AND sum(dropped) = 3 FROM stream_offset WHERE group_id = $1",
-                    least.group,
-                ),
-                budget_seconds=60,
-                describe="the stream settled under the role",
-            )
-        await owner.execute(f"REVOKE UPDATE ON stream_offset FROM {role}")
-        lines = await check_database(least.dsn, months_ahead=MONTHS_AHEAD)
-        assert lines == [f"role {role}: lacks UPDATE on stream_offset"]
+        with account(database_url, Service.WORKER) as url:
+            async with working(settings_for(stack.kafka, url, topic_prefix)):
+                await wait_until(
+                    lambda: owner.fetchval(
+                        "SELECT sum(normalized) = 2 AND sum(dropped) = 3 FROM stream_offset WHERE group_id = $1",
+                        settings.group,
+                    ),
+                    budget_seconds=60,
+                    describe="the stream settled under the role",
+                )
+            role = urlsplit(url).username
+            await owner.execute(f"REVOKE UPDATE ON stream_offset FROM {role}")
+            lines = await check_database(url, months_ahead=MONTHS_AHEAD, service=Service.WORKER)
+            assert lines == [f"role {role}: lacks UPDATE on stream_offset"]
     finally:
-        await owner.execute(f"DROP OWNED BY {role}")
         await owner.close()
-
-
-def _as_role(url: str, role: str) -> str:
-    address = url.rpartition("@")[2]
-    return f"postgresql://{role}:least@{address}"
 
 
 def test_two_migrations_at_once_both_end_well(empty_database: str) -> None:

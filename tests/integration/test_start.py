@@ -24,6 +24,7 @@ from support.wait import wait_until
 
 from bridge.stack import StackAddresses
 from schemas.errors import EnvironmentUnfit, InvalidInput, StartRefused
+from schemas.service import Service
 from schemas.settings import Settings
 from sinks.kafka_admin import kafka_admin
 from sinks.kafka_configs import set_configs
@@ -133,10 +134,10 @@ async def test_a_misspelt_variable_is_said_in_development(production: Settings) 
     assert done.stderr.startswith(b"warning: BRIDGE_LANE is not a setting: did you mean BRIDGE_LANES?")
 
 
-async def refused(settings: Settings) -> list[str]:
+async def refused(settings: Settings, service: Service = Service.WORKER) -> list[str]:
     """The lines of the refusal, [] if there is none."""
     try:
-        await ready(settings)
+        await ready(settings, service)
     except StartRefused as refusal:
         return list(refusal.lines)
     return []
@@ -225,7 +226,10 @@ def settings_like(settings: Settings, **changed: Any) -> Settings:
 async def test_services_that_are_away_are_told_together_after_the_time_out(production: Settings) -> None:
     """Both lines, not before the time-out and soon after it."""
     away = settings_like(
-        production, kafka_bootstrap_servers=NOWHERE, database_url=f"postgresql://u:p9f2@{NOWHERE}/d", start_timeout="1s"
+        production,
+        kafka_bootstrap_servers=NOWHERE,
+        database_url=f"postgresql://u:p9f2r7k2@{NOWHERE}/d",
+        start_timeout="1s",
     )
     started = time.monotonic()
     lines = await refused(away)
@@ -241,9 +245,9 @@ async def test_what_waiting_does_not_heal_is_told_at_once(production: Settings) 
     assert "does not exist" in line
     unreadable = {"kafka_security_protocol": "SSL", "kafka_ssl_cafile": "/nowhere.pem"}
     with pytest.raises(InvalidInput, match=r"BRIDGE_KAFKA_SSL_CAFILE: no certificates in /nowhere.pem"):
-        await ready(settings_like(patient, **unreadable))
+        await ready(settings_like(patient, **unreadable), Service.WORKER)
     with pytest.raises(InvalidInput, match="BRIDGE_DATABASE_URL is not set"):
-        await ready(settings_like(patient, env="staging", database_url=""))
+        await ready(settings_like(patient, env="staging", database_url=""), Service.WORKER)
     assert time.monotonic() - started < 30
 
 
@@ -298,6 +302,6 @@ async def test_development_makes_what_is_behind_by_itself(production: Settings) 
         production, env="development", production_allow=(), secret_key=None, topic_prefix=f"d{production.topic_prefix}"
     )
     with pytest.raises(EnvironmentUnfit, match="missing"):
-        await ready(development, look_only=True)
-    await ready(development)
-    await ready(development, look_only=True)
+        await ready(development, Service.WORKER, look_only=True)
+    await ready(development, Service.WORKER)
+    await ready(development, Service.WORKER, look_only=True)

@@ -20,6 +20,7 @@ from bridge.doctor.examine import examine
 from bridge.stack.ports import LOOPBACK
 from schemas.doctor_report import Health
 from schemas.errors import StartRefused
+from schemas.service import Service
 from schemas.settings import Settings
 from sinks.topics_admin import check_topics
 from streams.start import ready
@@ -89,7 +90,7 @@ async def test_production_without_plaintext(
         for wrong in _wrong(settings, way):
             unfit = Settings(**(settings.model_dump() | wrong))
             with pytest.raises(StartRefused, match="Postgres is away" if "database_url" in wrong else "Kafka"):
-                await ready(unfit)
+                await ready(unfit, Service.WORKER)
             told = [one for one in (await examine(unfit, timeout_sec=15)).diagnoses if one.health is Health.FAIL]
             assert {one.group for one in told} >= {"postgres" if "database_url" in wrong else "kafka"}, told
             assert not any(PASSWORD in f"{one.found}{one.mend}" for one in told)

@@ -10,6 +10,8 @@ import pytest
 from aiohttp import web
 from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
+from schemas.derived_keys import webhook_secret
+from schemas.settings import Settings
 from sinks import webhook
 from sinks.webhook import call_webhook
 
@@ -46,7 +48,7 @@ async def listening(answer: Callable[[int], int | None]) -> AsyncIterator[tuple[
 async def test_the_schemes_own_implementation_accepts_the_signature() -> None:
     """And refuses it once a byte differs."""
     async with listening(lambda _: 204) as (url, calls):
-        assert await call_webhook(url, SECRET, "bridge.run.failed", {"reason": "51 dropped – é"}, message_id="run_1")
+        assert await call_webhook(url, [SECRET], "bridge.run.failed", {"reason": "51 dropped – é"}, message_id="run_1")
     ((headers, body),) = calls
     told = Webhook(SECRET).verify(body, headers)
     assert (told["type"], told["data"]) == ("bridge.run.failed", {"reason": "51 dropped – é"})
@@ -58,7 +60,7 @@ async def test_the_schemes_own_implementation_accepts_the_signature() -> None:
 async def test_a_plain_secret_signs_as_its_bytes() -> None:
     """BRIDGE_SECRET_KEY has no form of its own."""
     async with listening(lambda _: 200) as (url, calls):
-        assert await call_webhook(url, "a plain secret", "x", {}, message_id="1")
+        assert await call_webhook(url, ["a plain secret"], "x", {}, message_id="1")
     ((headers, body),) = calls
     Webhook(base64.b64encode(b"a plain secret").decode()).verify(body, headers)
 
@@ -66,14 +68,14 @@ async def test_a_plain_secret_signs_as_its_bytes() -> None:
 async def test_without_a_secret_it_is_not_signed() -> None:
     """The other side can tell."""
     async with listening(lambda _: 200) as (url, calls):
-        assert await call_webhook(url, None, "x", {}, message_id="1")
+        assert await call_webhook(url, [], "x", {}, message_id="1")
     assert "webhook-signature" not in calls[0][0]
 
 
 async def test_it_is_tried_again_under_the_same_id() -> None:
     """So that the other side can tell repetitions."""
     async with listening(lambda number: 503 if number == 1 else 200) as (url, calls):
-        assert await call_webhook(url, SECRET, "x", {}, message_id="same")
+        assert await call_webhook(url, [SECRET], "x", {}, message_id="same")
     assert [headers["webhook-id"] for headers, _ in calls] == ["same", "same"]
     for headers, body in calls:
         Webhook(SECRET).verify(body, headers)
@@ -84,11 +86,22 @@ async def test_a_server_that_hangs_costs_the_budget_and_no_more(monkeypatch: pyt
     monkeypatch.setattr(webhook, "TRY_SECONDS", 60.0)
     async with listening(lambda _: None) as (url, _):
         started = time.monotonic()
-        assert not await call_webhook(url, SECRET, "x", {}, message_id="1", budget_seconds=0.3)
+        assert not await call_webhook(url, [SECRET], "x", {}, message_id="1", budget_seconds=0.3)
         assert time.monotonic() - started < 30
 
 
 @pytest.mark.parametrize("url", ["http://127.0.0.1:1/", "not a url", "ftp://x/"])
 async def test_a_server_that_is_not_there(url: str) -> None:
     """It is given up, without an error."""
-    assert not await call_webhook(url, SECRET, "x", {}, message_id="1", budget_seconds=0.5)
+    assert not await call_webhook(url, [SECRET], "x", {}, message_id="1", budget_seconds=0.5)
+
+
+async def test_receivers_of_the_old_and_of_the_derived_secret_accept_a_call() -> None:
+    """Until the overlap ends a call bears both signatures, so that a receiver changes its secret when it likes."""
+    key = secrets.token_hex(32)
+    async with listening(lambda _: 200) as (url, calls):
+        assert await call_webhook(url, Settings(secret_key=key).webhook_secrets, "x", {}, message_id="1")
+    ((headers, body),) = calls
+    assert len(headers["webhook-signature"].split(" ")) == 2
+    for secret in (webhook_secret(key), base64.b64encode(key.encode()).decode()):
+        Webhook(secret).verify(body, headers)

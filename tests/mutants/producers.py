@@ -5,6 +5,9 @@ from mutants.mutant import Edit, Mutant
 HOSTILE = "tests/integration/test_gateway_hostile.py"
 ROUTES = "tests/integration/test_gateway.py"
 BOUNDS = "tests/unit/gateway/test_bounds.py"
+SHARES = "tests/integration/test_gateway_shares.py"
+PROTOCOL = "tests/unit/gateway/test_protocol.py"
+CONNECTIONS = "tests/unit/gateway/test_connections.py"
 PUBLISHER = "tests/unit/gateway/test_publisher.py"
 SPOOL = "tests/unit/client/test_spool.py"
 CLIENT = "tests/unit/client/test_client.py"
@@ -13,13 +16,25 @@ GATEWAY = [
     Mutant(
         "gateway-body-time",
         "the time that a body may take",
-        (Edit("bridge/http/body.py::BodyLimits._next", "deadline or ...", "None"),),
+        (Edit("bridge/http/body.py::BodyLimits._next", "min(slow, self.seconds)", "slow + 3600"),),
         (f"{HOSTILE}::test_a_slow_body_gets_408",),
+    ),
+    Mutant(
+        "gateway-body-rate",
+        "the least rate of a body",
+        (
+            Edit(
+                "bridge/http/body.py::BodyLimits._next",
+                "max(self._grace, size / self._rate) if self._rate else self.seconds",
+                "self.seconds",
+            ),
+        ),
+        (f"{BOUNDS}::test_a_body_has_a_least_rate",),
     ),
     Mutant(
         "gateway-announced",
         "the refusal of a body by its own word",
-        (Edit("bridge/http/body.py::BodyLimits.announced", "int(length) > self.most_bytes", "False"),),
+        (Edit("bridge/http/body.py::BodyLimits.check_announced", "int(length) > self.most_bytes", "False"),),
         (f"{HOSTILE}::test_bodies_are_held_within_their_bound",),
     ),
     Mutant(
@@ -94,15 +109,57 @@ GATEWAY = [
     ),
     Mutant(
         "gateway-upgrade",
-        "the deafness for the offer of another protocol",
+        "the second parse of a request that offers another protocol",
         (
             Edit(
-                "bridge/http/protocol.py::BoundedProtocol.data_received",
-                "data if self._in_body else _without_upgrade(data)",
-                "data",
+                "bridge/http/protocol.py::BoundedProtocol._parse",
+                "self._pass_over_offer(...)",
+                "self.parser.get_method()",
             ),
         ),
-        (f"{HOSTILE}::test_the_offer_of_another_protocol_loses_no_body",),
+        (f"{PROTOCOL}::test_an_offer_is_passed_over_however_it_is_cut",),
+    ),
+    Mutant(
+        "gateway-tunnel",
+        "the refusal of CONNECT",
+        (
+            Edit(
+                "bridge/http/protocol.py::BoundedProtocol.on_headers_complete",
+                "self.parser.get_method() == b'CONNECT'",
+                "False",
+            ),
+        ),
+        (f"{PROTOCOL}::test_what_has_no_clear_end_is_refused_and_ends_the_connection",),
+    ),
+    Mutant(
+        "gateway-own-answer",
+        "the answers to requests before one that cannot be parsed",
+        (Edit("bridge/http/protocol.py::BoundedProtocol._end", "last is None or last.response_complete", "True"),),
+        (f"{PROTOCOL}::test_what_has_no_clear_end_is_refused_and_ends_the_connection",),
+    ),
+    Mutant(
+        "gateway-one-answer",
+        "the rule that a request has one answer, however its body breaks",
+        (Edit("bridge/http/protocol.py::BoundedProtocol._end", "last.response_started", "False"),),
+        (f"{PROTOCOL}::test_a_broken_body_is_answered_once",),
+    ),
+    Mutant(
+        "gateway-unread",
+        "the end of a connection whose client does not read",
+        (
+            Edit(
+                "bridge/http/protocol.py::BoundedProtocol.pause_writing",
+                "self._lingering.abort",
+                "super().resume_writing",
+            ),
+        ),
+        (f"{PROTOCOL}::test_an_answer_that_is_not_read_ends_the_connection",),
+    ),
+    Mutant(
+        "gateway-expectation",
+        "the rule that HTTP/1.0 gets no interim answer",
+        (Edit("bridge/http/protocol.py::BoundedProtocol.on_headers_complete", "self.expect_100_continue = False"),),
+        (f"{PROTOCOL}::test_an_expectation_is_met_for_who_knows_of_it",),
     ),
     Mutant(
         "gateway-pipeline",
@@ -119,26 +176,62 @@ GATEWAY = [
     Mutant(
         "gateway-connections",
         "the bound of connections",
-        (
-            Edit(
-                "bridge/http/protocol.py::BoundedProtocol.connection_made",
-                "len(self.connections) > self.most_connections",
-                "len(self.connections) < 0",
-            ),
-        ),
-        (f"{HOSTILE}::test_connections_and_requests_are_bounded",),
+        (Edit("bridge/http/connections.py::Connections.enter", "len(self._addresses) >= self._most", "False"),),
+        (f"{CONNECTIONS}::test_under_pressure_the_longest_idle_gives_way",),
+    ),
+    Mutant(
+        "gateway-address-connections",
+        "the share of connections of an address",
+        (Edit("bridge/http/connections.py::Connections.enter", "self._held[address] >= self._most_of_one", "False"),),
+        (f"{SHARES}::test_idle_connections_of_one_address_keep_nobody_out",),
+    ),
+    Mutant(
+        "gateway-gives-way",
+        "the end of idle connections in favour of new ones",
+        (Edit("bridge/http/connections.py::Connections._closed_one", "not waiting", "True"),),
+        (f"{SHARES}::test_under_pressure_idle_connections_give_way",),
+    ),
+    Mutant(
+        "gateway-hears-why",
+        "the time in which a refused connection reads its refusal",
+        (Edit("bridge/http/protocol.py::BoundedProtocol.connection_made", "self.places.hears_why(self)", "False"),),
+        (f"{SHARES}::test_a_connection_too_many_reads_its_refusal",),
     ),
     Mutant(
         "gateway-requests",
         "the bound of requests in hand",
         (Edit("bridge/gateway/front.py::Front._answer", "self._in_hand > self._most_requests", "self._in_hand < 0"),),
-        (f"{HOSTILE}::test_connections_and_requests_are_bounded",),
+        (f"{HOSTILE}::test_requests_are_bounded",),
     ),
     Mutant(
         "gateway-bodies",
-        "the bound of all bodies in hand",
-        (Edit("bridge/http/body.py::Room.take", "self.taken + size > self._most", "self.taken + size < 0"),),
-        (f"{BOUNDS}::test_bodies_in_hand_are_bounded",),
+        "the bound of all bodies in flight",
+        (Edit("bridge/http/room.py::Room.take", "self.taken + size > self._most", "self.taken + size < 0"),),
+        (f"{BOUNDS}::test_what_is_in_hand_is_bounded",),
+    ),
+    Mutant(
+        "gateway-arrived",
+        "the count of bytes as they arrive",
+        (Edit("bridge/http/body.py::BodyLimits.read", "held.reach(size)"),),
+        (f"{BOUNDS}::test_bytes_count_as_they_come_and_as_they_are_inflated",),
+    ),
+    Mutant(
+        "gateway-inflated",
+        "the count of inflated bytes",
+        (Edit("bridge/http/body.py::BodyLimits._inflated", "held.reach(self.most_bytes - left)"),),
+        (f"{BOUNDS}::test_bytes_count_as_they_come_and_as_they_are_inflated",),
+    ),
+    Mutant(
+        "gateway-share",
+        "the share of a sender",
+        (Edit("bridge/http/room.py::Room.take", "held.get(name, 0) + size > max(...)", "False"),),
+        (f"{BOUNDS}::test_each_sender_has_a_share",),
+    ),
+    Mutant(
+        "gateway-visitors-share",
+        "the smaller share of visitors",
+        (Edit("bridge/gateway/shares.py::shares_of", "grant.sender is Sender.SERVER", "True"),),
+        (f"{SHARES}::test_visitors_requests_in_flight_leave_servers_their_share",),
     ),
     Mutant(
         "gateway-records",

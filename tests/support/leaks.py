@@ -174,8 +174,8 @@ class HeardProcess(subprocess.Popen):  # type: ignore[type-arg]  # whether bytes
 
 
 def shows_a_key(words: Iterable[str]) -> bool:
-    """Whether the command of these words makes a key, which it shows this once."""
-    return {"token", "create"} <= set(words)
+    """Whether the command of these words is for showing a key: one that it makes, or the one for receivers."""
+    return {"token", "create"} <= set(words) or {"keys", "show"} <= set(words)
 
 
 def _opened(target: Any) -> list[BinaryIO]:

@@ -6,8 +6,9 @@ from types import SimpleNamespace
 from typing import Any
 
 from bridge.api.front import Front
-from bridge.http.body import BodyLimits, Room
+from bridge.http.body import BodyLimits
 from bridge.http.limits import Buckets
+from bridge.http.room import Room
 from schemas.api_key import NewKey, make_key
 from schemas.api_token import ApiToken, Role
 
@@ -28,7 +29,7 @@ class Served:
         services: Any = SimpleNamespace(
             settings=SimpleNamespace(api_max_requests=most, api_max_requests_per_org=most_of_one),
             tokens=SimpleNamespace(tokens=tokens), callers=Buckets("token", rate, lambda: 0.0),
-            addresses=Buckets("address", rate, lambda: 0.0), body=BodyLimits(1000, 1.0), room=Room(10_000),
+            addresses=Buckets("address", rate, lambda: 0.0), body=BodyLimits(1000, 1.0), room=Room("bytes", 10_000, 1000),
             use=lambda _key_id: None,
         )  # fmt: skip
         self.front = Front(self._route, services)

@@ -18,6 +18,7 @@ from schemas.audit_report import AuditReport, AuditTotals, PartitionAccount
 from schemas.doctor_report import Health
 from schemas.errors import SinkUnavailable
 from schemas.record import TopicPartition
+from schemas.service import Service
 from schemas.settings import Settings
 from sinks.db_check import Differences
 from sinks.kafka_admin import Broker, ClusterFacts, TopicFacts
@@ -134,10 +135,14 @@ def test_long_transactions() -> None:
 def test_the_schema_behind_says_only_that() -> None:
     """Tables that a pending migration makes are no news; of many lines the first few are told."""
     missing = [f"table {number}: missing" for number in range(20)]
-    behind = Differences(["migration 1: not applied; run `bridge db migrate`", *missing], [], [], [])
-    assert [one.found for one in judge_schema(behind)] == ["migration 1: not applied", "as needed", "as needed"]
-    assert healths(judge_schema(Differences(missing, ["migration 9"], ["m"], ["p"]))) == [
-        "fail", "fail", "fail", "fail", "fail", "fail", "warn", "fail", "fail",
+    behind = Differences(["migration 1: not applied; run `bridge db migrate`", *missing], [], [], [], [])
+    assert [one.found for one in judge_schema(behind, Service.OWNER)] == [
+        "migration 1: not applied",
+        "as needed",
+        "as the owner needs",
+    ]
+    assert healths(judge_schema(Differences(missing, ["migration 9"], ["m"], ["p"], ["e"]), Service.API)) == [
+        "fail", "fail", "fail", "fail", "fail", "fail", "warn", "fail", "fail", "warn",
     ]  # fmt: skip
     assert [one.found for one in each(fail, "x", missing, "y")][-1] == "and 15 more"
 

@@ -12,10 +12,11 @@ import pytest
 from bridge.gateway.idempotency import Idempotency, idempotency_key
 from bridge.gateway.request import script_route
 from bridge.http.answer import Answer
-from bridge.http.body import BodyLimits, ClientGone, Room
+from bridge.http.body import BodyLimits, ClientGone
 from bridge.http.client_address import address_of
 from bridge.http.limits import Buckets
 from bridge.http.problems import Code, Problem
+from bridge.http.room import Held, Room
 
 LIMITS = BodyLimits(10_000, 5.0)
 GZIP = {b"content-encoding": b"gzip"}
@@ -41,28 +42,55 @@ async def refused(work: Awaitable[object]) -> Code:
     return caught.value.code
 
 
+def holding() -> Held:
+    """What counts a body that finds room."""
+    return Room("bytes", 10**9, 1).holding()
+
+
 async def test_a_body_comes_whole() -> None:
     """In parts, inflated, and of several gzip members."""
-    assert await LIMITS.read(receiving(b"ab", b"", b"cd"), {}) == b"abcd"
-    assert await LIMITS.read(receiving(gzip.compress(b"abcd", mtime=0)), GZIP) == b"abcd"
-    assert await LIMITS.read(receiving(gzip.compress(b"ab", mtime=0) + gzip.compress(b"cd", mtime=0)), GZIP) == b"abcd"
+    assert await LIMITS.read(receiving(b"ab", b"", b"cd"), {}, holding()) == b"abcd"
+    assert await LIMITS.read(receiving(gzip.compress(b"abcd", mtime=0)), GZIP, holding()) == b"abcd"
+    members = gzip.compress(b"ab", mtime=0) + gzip.compress(b"cd", mtime=0)
+    assert await LIMITS.read(receiving(members), GZIP, holding()) == b"abcd"
     with pytest.raises(ClientGone):
-        await LIMITS.read(receiving(b"ab", gone=True), {})
+        await LIMITS.read(receiving(b"ab", gone=True), {}, holding())
 
 
 async def test_a_large_body_is_refused_before_it_is_whole() -> None:
     """By what it announces, by what came, and by what it would inflate to."""
-    with pytest.raises(Problem) as caught:
-        LIMITS.announced({b"content-length": b"10001"})
-    assert caught.value.code is Code.BODY_TOO_LARGE
-    with pytest.raises(Problem):
-        LIMITS.announced({b"content-length": b"9" * 5000})
-    assert LIMITS.announced({b"content-length": b"5"}) == 5
-    assert LIMITS.announced({}) == 10_000
+    for length in (b"10001", b"9" * 5000):
+        with pytest.raises(Problem) as caught:
+            LIMITS.check_announced({b"content-length": length})
+        assert caught.value.code is Code.BODY_TOO_LARGE
+    LIMITS.check_announced({b"content-length": b"5"})
+    LIMITS.check_announced({})
     endless = receiving(*[b"x" * 1000] * 12, gone=True)
-    assert await refused(LIMITS.read(endless, {})) is Code.BODY_TOO_LARGE
+    assert await refused(LIMITS.read(endless, {}, holding())) is Code.BODY_TOO_LARGE
     bomb = gzip.compress(b"\0" * 50_000_000, mtime=0)
-    assert await refused(BodyLimits(100_000, 5.0).read(receiving(bomb), GZIP)) is Code.BODY_TOO_LARGE
+    assert await refused(BodyLimits(100_000, 5.0).read(receiving(bomb), GZIP, holding())) is Code.BODY_TOO_LARGE
+
+
+async def test_bytes_count_as_they_come_and_as_they_are_inflated() -> None:
+    """What is announced takes no room; what has come and what it was inflated to takes as much as it is."""
+    room = Room("bytes", 1000, 1)
+    messages = [(b"x" * 100, True), (b"x" * 300, False)]
+
+    async def receive() -> MutableMapping[str, Any]:
+        assert room.taken == (0 if len(messages) == 2 else 100)
+        body, more = messages.pop(0)
+        return {"type": "http.request", "body": body, "more_body": more}
+
+    with room.holding() as held:
+        await LIMITS.read(receive, {b"content-length": b"10000"}, held)
+        assert room.taken == 400
+    zeros = gzip.compress(b"\0" * 900, mtime=0)
+    with room.holding() as held:
+        await LIMITS.read(receiving(zeros), GZIP, held)
+        assert room.taken == 900
+        with room.holding() as other:
+            assert await refused(LIMITS.read(receiving(zeros), GZIP, other)) is Code.OVERLOADED
+    assert room.taken == 0
 
 
 @pytest.mark.parametrize("size", [0, 1, 9999, 10_000])
@@ -74,12 +102,12 @@ async def test_what_is_inflated_is_told_piece_by_piece(size: int) -> None:
         told.append(more)
 
     content = b"ab" * (size // 2) + b"c" * (size % 2)
-    assert await LIMITS.read(receiving(gzip.compress(content, mtime=0)), GZIP, took=took) == content
+    assert await LIMITS.read(receiving(gzip.compress(content, mtime=0)), GZIP, holding(), took=took) == content
     assert sum(told) == size
     told.clear()
     bomb = gzip.compress(b"\0" * 50_000_000, mtime=0)
     large = BodyLimits(1_000_000, 5.0)
-    assert await refused(large.read(receiving(bomb), GZIP, took=took)) is Code.BODY_TOO_LARGE
+    assert await refused(large.read(receiving(bomb), GZIP, holding(), took=took)) is Code.BODY_TOO_LARGE
     assert sum(told) == 1_000_001
     assert max(told) <= 65536
 
@@ -92,7 +120,10 @@ async def test_blocks_of_nothing_hold_nobody_up() -> None:
     async def took(more: int) -> None:
         told.append(more)
 
-    assert await refused(BodyLimits(10**6, 5.0).read(receiving(empty), GZIP, took=took)) is Code.INVALID_PAYLOAD_JSON
+    assert (
+        await refused(BodyLimits(10**6, 5.0).read(receiving(empty), GZIP, holding(), took=took))
+        is Code.INVALID_PAYLOAD_JSON
+    )
     assert len(told) >= len(empty) / 32768
 
 
@@ -108,13 +139,13 @@ async def test_blocks_of_nothing_hold_nobody_up() -> None:
 )
 async def test_what_is_no_gzip_is_refused(body: bytes) -> None:
     """Also what is cut off, and members without end."""
-    assert await refused(LIMITS.read(receiving(body), GZIP)) is Code.INVALID_PAYLOAD_JSON
+    assert await refused(LIMITS.read(receiving(body), GZIP, holding())) is Code.INVALID_PAYLOAD_JSON
 
 
 async def test_other_encodings_are_refused() -> None:
     """By name, before a byte is read."""
     with pytest.raises(Problem) as caught:
-        LIMITS.announced({b"content-encoding": b"br", b"content-length": b"5"})
+        LIMITS.check_announced({b"content-encoding": b"br", b"content-length": b"5"})
     assert caught.value.code is Code.UNSUPPORTED_ENCODING
 
 
@@ -125,18 +156,49 @@ async def test_a_slow_body_is_not_waited_for() -> None:
         await asyncio.sleep(0.02)
         return {"type": "http.request", "body": b"x", "more_body": True}
 
-    assert await refused(BodyLimits(10_000, 0.1).read(trickle, {})) is Code.BODY_TIMEOUT
+    assert await refused(BodyLimits(10_000, 0.1).read(trickle, {}, holding())) is Code.BODY_TIMEOUT
 
 
-def test_bodies_in_hand_are_bounded() -> None:
+async def test_a_body_has_a_least_rate() -> None:
+    """On average, after a grace; a rate of 0 leaves it to the time of the whole body."""
+
+    async def trickle() -> MutableMapping[str, Any]:
+        await asyncio.sleep(0.02)
+        return {"type": "http.request", "body": b"x", "more_body": True}
+
+    with pytest.raises(Problem, match=r"500 bytes a second after 0\.1 s"):
+        await BodyLimits(10_000, 5.0, grace=0.1, rate=500).read(trickle, {}, holding())
+    with pytest.raises(Problem, match=r"within 0\.3 s"):
+        await BodyLimits(10_000, 0.3, grace=0.1, rate=0).read(trickle, {}, holding())
+    with pytest.raises(Problem, match=r"within 0\.5 s"):
+        await BodyLimits(10_000, 0.5, grace=0.1, rate=1).read(trickle, {}, holding())
+
+
+def test_what_is_in_hand_is_bounded() -> None:
     """A request beyond the bound is refused; room comes back also when one fails."""
-    room = Room(100)
-    with room.holding(60):
-        with pytest.raises(Problem), room.holding(60):
+    room = Room("bytes", 100, 1)
+    with room.holding(size=60):
+        with pytest.raises(Problem) as caught, room.holding(size=60):
             pass
-        with pytest.raises(KeyError), room.holding(40):
+        assert caught.value.code is Code.OVERLOADED
+        with pytest.raises(KeyError), room.holding(size=40):
             raise KeyError
     assert room.taken == 0
+
+
+def test_each_sender_has_a_share() -> None:
+    """Beyond it the sender waits, and others find room; no share is too small for one request."""
+    room = Room("bytes", 100, 20)
+    with room.holding((("a", 0.5), ("b", 0.3))) as held:
+        held.reach(30)
+        with pytest.raises(Problem) as caught:
+            held.reach(31)
+        assert caught.value.code is Code.RATE_LIMITED
+        with room.holding((("a", 0.5),), 20), pytest.raises(Problem), room.holding((("a", 0.5),), 1):
+            pass
+        with room.holding((("c", 0.01),), 20):
+            assert room.taken == 50
+    assert (room.taken, dict(room._held)) == (0, {})
 
 
 class Clock:

@@ -1,13 +1,16 @@
 """The guards of production: each refusal by itself, all of them at once, and what may be allowed by name."""
 
-import secrets
+from base64 import b64encode
+from random import Random
+from secrets import token_bytes
 from typing import Any, get_args
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas.production import GUARDS, refusals
+from schemas.production import GUARDS, is_random, refusals
+from schemas.service import Service
 from schemas.settings import Allowance, Settings
 
 FIT: dict[str, Any] = {
@@ -17,20 +20,25 @@ FIT: dict[str, Any] = {
     "kafka_sasl_username": "bridge",
     "kafka_sasl_password": "r9f2bq81xk",
     "database_url": "postgresql://bridge:r9f2bq81xk@db.internal:5432/ghostlink?sslmode=verify-full",
-    "secret_key": "0123456789abcdef0123456789abcdef",
+    "secret_key": "93f1c07be2a85d4610fc7b3e9d2a8645",
     "topic_replication": 3,
     "topic_min_insync": 2,
 }
+
+PROOF = "5b8e02d94f7a61c3ae2197f06d3b84c5"
 
 # What is changed, and what the one refusal must begin with; None where the change is allowed.
 CHANGES: list[tuple[dict[str, Any], str | None]] = [
     ({"database_url": ""}, "BRIDGE_DATABASE_URL is not set"),
     ({"kafka_bootstrap_servers": ""}, "BRIDGE_KAFKA_BOOTSTRAP_SERVERS is not set"),
-    ({"database_url": "postgresql://u:p9f2@db/?sslmode=require"}, "BRIDGE_DATABASE_URL names no database"),
+    ({"database_url": "postgresql://u:p9f2r7k2@db/?sslmode=require"}, "BRIDGE_DATABASE_URL names no database"),
     ({"database_url": "postgresql://db/d?sslmode=require"}, "BRIDGE_DATABASE_URL names no user"),
-    ({"database_url": "postgresql://u:p9f2@127.0.0.1/d?sslmode=require"}, "BRIDGE_DATABASE_URL leads to this very"),
-    ({"database_url": "postgresql://u:p9f2@db,[::1]:1/d?sslmode=require"}, "BRIDGE_DATABASE_URL leads to this very"),
-    ({"database_url": "postgresql://u:p9f2@/d?sslmode=require"}, "BRIDGE_DATABASE_URL leads to this very"),
+    ({"database_url": "postgresql://u:p9f2r7k2@127.0.0.1/d?sslmode=require"}, "BRIDGE_DATABASE_URL leads to this very"),
+    (
+        {"database_url": "postgresql://u:p9f2r7k2@db,[::1]:1/d?sslmode=require"},
+        "BRIDGE_DATABASE_URL leads to this very",
+    ),
+    ({"database_url": "postgresql://u:p9f2r7k2@/d?sslmode=require"}, "BRIDGE_DATABASE_URL leads to this very"),
     ({"database_url": "postgresql://u@/d?host=/run/pg&sslmode=require"}, "BRIDGE_DATABASE_URL leads to this very"),
     ({"kafka_bootstrap_servers": "kafka-1:9093,localhost:9093"}, "BRIDGE_KAFKA_BOOTSTRAP_SERVERS leads to this"),
     ({"worker_alert_webhook": "https://0.0.0.0/hook"}, "BRIDGE_WORKER_ALERT_WEBHOOK leads to this very"),
@@ -42,16 +50,42 @@ CHANGES: list[tuple[dict[str, Any], str | None]] = [
     ({"database_url": "postgresql://u@db/d?sslmode=verify-ca"}, None),
     ({"kafka_sasl_password": "bridge"}, "BRIDGE_KAFKA_SASL_PASSWORD is a default"),
     ({"worker_alert_webhook_secret": "changeme"}, "BRIDGE_WORKER_ALERT_WEBHOOK_SECRET is a default"),
+    *(
+        ({"worker_alert_webhook_secret": secret}, f"BRIDGE_WORKER_ALERT_WEBHOOK_SECRET {says}")
+        for secret, says in (
+            ("whsec_", "is a key of 0 bytes"),
+            ("", "is a key of 0 bytes"),
+            ("short", "is a key of 5 bytes"),
+            (f"whsec_{b64encode(token_bytes(23)).decode()}", "is a key of 23 bytes"),
+            (f"whsec_{b64encode(b'ab' * 20).decode()}", "is not random"),
+            ("whsec_n t base64", "has no base64"),
+            (FIT["secret_key"], "is BRIDGE_SECRET_KEY"),
+            (f"whsec_{b64encode(FIT['secret_key'].encode()).decode()}", "is BRIDGE_SECRET_KEY"),
+        )
+    ),
+    ({"worker_alert_webhook_secret": f"whsec_{b64encode(token_bytes(24)).decode()}"}, None),
+    ({"worker_alert_webhook": "http://alerts.internal/hook"}, "BRIDGE_WORKER_ALERT_WEBHOOK begins with http://"),
+    ({"worker_alert_webhook": "HTTP://alerts.internal/hook"}, "BRIDGE_WORKER_ALERT_WEBHOOK begins with http://"),
+    ({"sentry_dsn": "http://key@errors.internal/1"}, "BRIDGE_SENTRY_DSN begins with http://"),
+    ({"kafka_sasl_password": "q7x2"}, "BRIDGE_KAFKA_SASL_PASSWORD is a password of 4 characters"),
+    ({"database_url": "postgresql://u:q7x2@db/d?sslmode=require"}, "BRIDGE_DATABASE_URL has a password of 4"),
     ({"secret_key": None}, "BRIDGE_SECRET_KEY is not set"),
     ({"secret_key": ""}, "BRIDGE_SECRET_KEY is not set"),
-    ({"secret_key": "0123456789abcdef0123456789abcde"}, "BRIDGE_SECRET_KEY has 31 characters"),
+    ({"secret_key": FIT["secret_key"][:31]}, "BRIDGE_SECRET_KEY has 31 characters"),
     ({"secret_key": "a" * 64}, "BRIDGE_SECRET_KEY is not random"),
+    ({"secret_key": "abcdefgh" * 4}, "BRIDGE_SECRET_KEY is not random"),
+    ({"secret_key": "0123456789abcdef0123456789abcdef"}, "BRIDGE_SECRET_KEY is not random"),
+    ({"secret_key": "abcdefghijklmnopqrstuvwxyz0123456789"}, "BRIDGE_SECRET_KEY is not random"),
     ({"secret_key": "change_me_in_env_0123456789abcdef"}, "BRIDGE_SECRET_KEY is not random"),
+    ({"gateway_proof_key": "short"}, "BRIDGE_GATEWAY_PROOF_KEY has 5 characters"),
+    ({"gateway_proof_key": f"{PROOF},{'abcd' * 9}"}, "BRIDGE_GATEWAY_PROOF_KEY is not random"),
+    ({"gateway_proof_key": FIT["secret_key"]}, "BRIDGE_GATEWAY_PROOF_KEY is BRIDGE_SECRET_KEY"),
+    ({"gateway_proof_key": f"{PROOF}, {PROOF[::-1]}"}, None),
     ({"kafka_security_protocol": "PLAINTEXT"}, "BRIDGE_KAFKA_SECURITY_PROTOCOL is PLAINTEXT"),
     ({"kafka_security_protocol": "SASL_PLAINTEXT"}, "BRIDGE_KAFKA_SECURITY_PROTOCOL is SASL_PLAINTEXT"),
     ({"kafka_security_protocol": "SSL"}, None),
     *(
-        ({"database_url": f"postgresql://u:p9f2@db/d{mode}"}, "BRIDGE_DATABASE_URL may talk without TLS")
+        ({"database_url": f"postgresql://u:p9f2r7k2@db/d{mode}"}, "BRIDGE_DATABASE_URL may talk without TLS")
         for mode in ("", "?sslmode=disable", "?sslmode=allow", "?sslmode=prefer")
     ),
     ({"topic_replication": 2}, "BRIDGE_TOPIC_REPLICATION is 2"),
@@ -79,7 +113,27 @@ def test_each_refusal(changed: dict[str, Any], says: str | None) -> None:
     assert [line[: len(says)] for line in lines] == [says] if says else lines == [], lines
     for line in lines:
         assert ": " in line
-        assert not any(secret in line for secret in ("p9f2", "change_me", "r9f2bq81xk", "0123456789abcde"))
+        assert not any(secret in line for secret in ("p9f2r7k2", "change_me", "r9f2bq81xk", "93f1c07b"))
+
+
+@pytest.mark.parametrize(
+    ("service", "missing"),
+    [
+        (Service.GATEWAY, "BRIDGE_SECRET_KEY is not set"),
+        (Service.WORKER, "BRIDGE_GATEWAY_PROOF_KEY is not set"),
+        (Service.API, "BRIDGE_GATEWAY_PROOF_KEY is not set"),
+        (Service.OWNER, None),
+    ],
+)
+def test_each_service_needs_its_own_keys_only(service: Service, missing: str | None) -> None:
+    """The secret that signs tokens is the gateway's; a webhook is never called without a signature."""
+    hook = {"worker_alert_webhook": "https://alerts.internal/hook"}
+    bare = Settings(**(FIT | {"secret_key": None}))
+    assert [line[: len(missing or "")] for line in refusals(bare, [], service)] == ([missing] if missing else [])
+    own = FIT | {"secret_key": None, "gateway_proof_key": PROOF}
+    assert (refusals(Settings(**own), [], service) == []) is (service is not Service.GATEWAY)
+    unsigned = refusals(Settings(**(own | hook)), [], service)
+    assert unsigned[-1].startswith("BRIDGE_WORKER_ALERT_WEBHOOK_SECRET is not set")
 
 
 def test_all_refusals_are_told_at_once() -> None:
@@ -96,7 +150,8 @@ def test_what_may_be_allowed_is_allowed_by_its_name_alone() -> None:
     local: dict[str, Any] = {
         "kafka_bootstrap_servers": "127.0.0.1:9092",
         "kafka_security_protocol": "PLAINTEXT",
-        "database_url": "postgresql://u:p9f2@127.0.0.1/d",
+        "database_url": "postgresql://u:p9f2r7k2@127.0.0.1/d",
+        "worker_alert_webhook": "http://127.0.0.1/hook",
         "topic_replication": 1,
         "topic_min_insync": 1,
         "log_level": "DEBUG",
@@ -115,10 +170,15 @@ def test_what_may_be_allowed_is_allowed_by_its_name_alone() -> None:
 def test_no_loopback_address_passes(rest: int, name: str) -> None:
     """All of 127/8."""
     host = f"127.{rest >> 16}.{rest >> 8 & 255}.{rest & 255}"
-    value = f"postgresql://u:p9f2@{host}/d?sslmode=require" if name == "database_url" else f"{host}:9092"
+    value = f"postgresql://u:p9f2r7k2@{host}/d?sslmode=require" if name == "database_url" else f"{host}:9092"
     assert [line.split(" ")[0] for line in told(**{name: value})] == [f"BRIDGE_{name.upper()}"]
 
 
 def test_random_keys_pass() -> None:
-    """What the remedy makes is never refused."""
-    assert all(told(secret_key=made) == [] for made in (secrets.token_hex(32) for _ in range(500)))
+    """What the remedies make is never refused."""
+    draw = Random(14)
+    for _ in range(20_000):
+        drawn = draw.randbytes(32)
+        assert is_random(drawn)
+        assert is_random(drawn[:24])
+        assert all(is_random(text.encode()) for text in (drawn.hex(), drawn.hex()[:32], b64encode(drawn).decode()))

@@ -1,0 +1,83 @@
+"""`bridge doctor --upgrade`: what this release would refuse of an installation of the one before, and what the next one will."""
+
+from collections.abc import AsyncIterator, Iterable, Sequence
+from functools import partial
+
+from bridge.doctor import kafka, settings
+from bridge.doctor.check import Check, Finding, fail, ok, warn
+from bridge.doctor.postgres import judge_catalogue
+from schemas.overlap import ENDS_WITH
+from schemas.service import Service
+from schemas.settings import Settings
+from sinks.db_check import Differences, database_differences, privileges_to_come
+
+
+def upgrade_checks(services: Sequence[Service]) -> tuple[Check, ...]:
+    """The checks for these services, whose account is that of BRIDGE_DATABASE_URL."""
+    return (
+        *(
+            one
+            for one in settings.checks(services[0] if len(services) == 1 else None)
+            if one.name in ("environment", "variables")
+        ),
+        Check("settings", "webhook", _webhook),
+        Check("postgres", "schema", _schema),
+        *(one for one in kafka.CHECKS if one.name == "topics"),
+        *(Check("accounts", service, partial(_account, service)) for service in services),
+    )
+
+
+async def _webhook(given: Settings) -> AsyncIterator[Finding]:
+    yield judge_webhook(given)
+
+
+def judge_webhook(given: Settings) -> Finding:
+    """Whether a receiver still verifies by the key that signs tokens."""
+    if given.worker_alert_webhook is None:
+        return ok("webhook", "nobody is called")
+    if given.worker_alert_webhook_secret is not None:
+        return ok("webhook", "its own secret signs, as before")
+    return warn(
+        "webhook",
+        f"receivers verify by BRIDGE_SECRET_KEY, which signs only before {ENDS_WITH}",
+        "give them what `bridge keys show webhook` prints, and set BRIDGE_WORKER_ALERT_WEBHOOK_SECRET to it",
+    )
+
+
+async def _schema(given: Settings) -> AsyncIterator[Finding]:
+    found = await database_differences(given.dsn, months_ahead=0)
+    for finding in judge_upgrade(given, found):
+        yield finding
+
+
+def judge_upgrade(given: Settings, found: Differences) -> Iterable[Finding]:
+    """What is behind is refused until it is migrated, except in development, which migrates by itself."""
+    behind = [line.partition(";")[0] for line in found.schema if line.startswith("migration")]
+    if not behind:
+        yield from judge_catalogue(found)
+    elif given.env == "development":
+        yield ok("schema", f"behind by {len(behind)} migrations, which a start applies")
+    else:
+        for line in behind:
+            yield fail("schema", line, "run `bridge db migrate` of this release as the owner, before anything starts")
+
+
+async def _account(service: Service, given: Settings) -> AsyncIterator[Finding]:
+    found = await database_differences(given.dsn, months_ahead=0, service=service)
+    later = await privileges_to_come(given.dsn, service)
+    for finding in judge_account(given, service, [*found.privileges, *later], found.excess):
+        yield finding
+
+
+def judge_account(
+    given: Settings, service: Service, lacking: Sequence[str], excess: Sequence[str]
+) -> Iterable[Finding]:
+    """What an account lacks is refused where privileges are judged at start; what it has too much, by the next release."""
+    strict = given.env == "production" or given.strict_db_mode
+    mend = f"as the owner, after `bridge db migrate`: `bridge db grants ROLE --service {service} --apply`"
+    for line in lacking:
+        yield (fail if strict else warn)(service, line, mend)
+    for line in excess:
+        yield warn(service, f"{line}; refused from {ENDS_WITH}", f"give the {service} an account of its own; {mend}")
+    if not lacking and not excess:
+        yield ok(service, "has what it needs, and no more")

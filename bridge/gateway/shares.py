@@ -1,0 +1,26 @@
+"""How much of what all senders share one sender may hold: a visitor is anybody, and takes no server's share."""
+
+from typing import Final
+
+from bridge.gateway.access import Grant
+from bridge.gateway.request import Request
+from bridge.http.room import Shares
+from schemas.sender import Sender
+
+OF_A_SCRIPT: Final = 1 / 4
+OF_ALL_VISITORS: Final = 1 / 2
+OF_A_SCRIPTS_VISITORS: Final = 1 / 8
+OF_A_VISITORS_ADDRESS: Final = 1 / 16
+
+
+def shares_of(grant: Grant, request: Request) -> Shares:
+    """The shares of a request that is admitted."""
+    script = ("script", grant.script.script_id)
+    if grant.sender is Sender.SERVER:
+        return ((script, OF_A_SCRIPT),)
+    return (
+        (("visitors",), OF_ALL_VISITORS),
+        (script, OF_A_SCRIPT),
+        (("visitors", grant.script.script_id), OF_A_SCRIPTS_VISITORS),
+        (("address", request.address), OF_A_VISITORS_ADDRESS),
+    )

@@ -1,0 +1,17 @@
+"""The admin port: where it is set, figures, readiness and documents are answered there, and nowhere else."""
+
+from typing import Final
+
+from bridge.http.answer import Scope
+
+ADMIN_PATHS: Final = frozenset({"/metrics", "/ready", "/docs", "/openapi.json"})
+_EVERYWHERE: Final = frozenset({"/", "/health"})
+
+
+def is_served(scope: Scope, admin_port: int) -> bool:
+    """Whether the port that the request came in by answers its path; `admin_port` 0 is none, and one port answers all."""
+    path = scope["path"].rstrip("/") or "/"
+    if not admin_port or path in _EVERYWHERE:
+        return True
+    port: int = scope["server"][1]
+    return (path in ADMIN_PATHS) == (port == admin_port)

@@ -1,0 +1,83 @@
+"""The connections of a process: a bound for all, a share for each address, and those that may be closed for another."""
+
+from collections import Counter, OrderedDict
+from typing import Protocol
+
+from bridge.http.problems import Code
+
+_MOST_TURNED_AWAY = 128
+
+
+class Connection(Protocol):
+    """One connection, as the table sees it."""
+
+    def give_way(self) -> None:
+        """Closes the connection, which waits for a request."""
+
+
+class Connections:
+    """At most `most` connections, and `most_of_one` of each address; 0 is no limit for an address.
+
+    A connection that waits for a request gives way to a new one. The one that has waited for longest is closed, of the
+    same address if the address has its share. A new connection is refused only where none waits.
+    """
+
+    def __init__(self, most: int, most_of_one: int) -> None:
+        self._most = most
+        self._most_of_one = most_of_one
+        self._addresses: dict[Connection, str] = {}
+        self._held: Counter[str] = Counter()
+        self._waiting: OrderedDict[Connection, None] = OrderedDict()
+        self._waiting_of: dict[str, OrderedDict[Connection, None]] = {}
+        self._turned_away: set[Connection] = set()
+
+    def enter(self, connection: Connection, address: str) -> Code | None:
+        """Counts a new connection, which waits for a request; or returns why it is refused."""
+        if address and self._most_of_one and self._held[address] >= self._most_of_one:
+            if not self._closed_one(self._waiting_of.get(address)):
+                return Code.RATE_LIMITED
+        elif len(self._addresses) >= self._most and not self._closed_one(self._waiting):
+            return Code.OVERLOADED
+        self._addresses[connection] = address
+        self._held[address] += 1
+        self._waiting_of.setdefault(address, OrderedDict())
+        self.waits(connection)
+        return None
+
+    def hears_why(self, connection: Connection) -> bool:
+        """Whether a refused connection is kept until its client has read the refusal. Of too many none is."""
+        if len(self._turned_away) >= _MOST_TURNED_AWAY:
+            return False
+        self._turned_away.add(connection)
+        return True
+
+    def waits(self, connection: Connection) -> None:
+        """The connection waits for a request from now on."""
+        address = self._addresses.get(connection)
+        if address is not None:
+            self._waiting[connection] = self._waiting_of[address][connection] = None
+
+    def works(self, connection: Connection) -> None:
+        """A request of the connection is in flight."""
+        if connection in self._waiting:
+            del self._waiting[connection]
+            del self._waiting_of[self._addresses[connection]][connection]
+
+    def leave(self, connection: Connection) -> None:
+        """The connection is no more; once is enough."""
+        self._turned_away.discard(connection)
+        self.works(connection)
+        address = self._addresses.pop(connection, None)
+        if address is not None:
+            self._held[address] -= 1
+            if not self._held[address]:
+                del self._held[address], self._waiting_of[address]
+
+    def _closed_one(self, waiting: "OrderedDict[Connection, None] | None") -> bool:
+        """Whether one of them could be closed."""
+        if not waiting:
+            return False
+        longest = next(iter(waiting))
+        self.leave(longest)
+        longest.give_way()
+        return True

@@ -1,0 +1,35 @@
+-- One database account for each service, and none of them a superuser. Run by psql as an administrator of the database, again
+-- whenever a password changes; the passwords come from the environment:
+--   OWNER_PASSWORD= WORKER_PASSWORD= GATEWAY_PASSWORD= API_PASSWORD= psql -v ON_ERROR_STOP=1 -f accounts.sql
+-- What each may do is granted by `bridge db grants` once the schema is there.
+\getenv owner_password OWNER_PASSWORD
+\getenv worker_password WORKER_PASSWORD
+\getenv gateway_password GATEWAY_PASSWORD
+\getenv api_password API_PASSWORD
+
+BEGIN;
+SELECT format('CREATE ROLE %I LOGIN', name)
+FROM unnest(ARRAY['bridge_owner', 'bridge_worker', 'bridge_gateway', 'bridge_api']) AS name
+WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = name)
+\gexec
+ALTER ROLE bridge_owner PASSWORD :'owner_password';
+ALTER ROLE bridge_worker PASSWORD :'worker_password';
+ALTER ROLE bridge_gateway PASSWORD :'gateway_password';
+ALTER ROLE bridge_api PASSWORD :'api_password';
+
+GRANT CONNECT ON DATABASE :"DBNAME" TO bridge_owner WITH GRANT OPTION;
+GRANT USAGE, CREATE ON SCHEMA public TO bridge_owner WITH GRANT OPTION;
+-- Without it the sessions of the other accounts have no state, and `bridge top` shows no lanes.
+GRANT pg_read_all_stats TO bridge_owner;
+
+-- What an earlier release has made under the administrator's account becomes the owner's. This database is the bridge's alone.
+SELECT format('ALTER %s public.%I OWNER TO bridge_owner', CASE relkind WHEN 'v' THEN 'VIEW' ELSE 'TABLE' END, relname)
+FROM pg_class
+WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p', 'v') AND relowner = CURRENT_USER::regrole
+UNION ALL
+SELECT format('ALTER FUNCTION %s OWNER TO bridge_owner', p.oid::regprocedure)
+FROM pg_proc AS p
+WHERE pronamespace = 'public'::regnamespace AND proowner = CURRENT_USER::regrole
+  AND NOT EXISTS (SELECT FROM pg_depend AS d WHERE d.objid = p.oid AND d.deptype = 'e')
+\gexec
+COMMIT;

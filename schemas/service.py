@@ -1,0 +1,16 @@
+"""The services that connect to Postgres, each with a database account of its own."""
+
+from enum import StrEnum
+
+
+class Service(StrEnum):
+    """A worker's account also runs `bridge process`; the owner's runs migrations and the operators' commands."""
+
+    WORKER = "worker"
+    GATEWAY = "gateway"
+    API = "api"
+    OWNER = "owner"
+
+
+PROCESSES = (Service.WORKER, Service.GATEWAY, Service.API)
+"""Those that run all the time, whose accounts should have no more grants than they need."""

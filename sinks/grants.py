@@ -1,0 +1,43 @@
+"""`bridge db grants`: the statements that give an account exactly what its service needs."""
+
+from itertools import groupby
+
+from schemas.service import Service
+from sinks.db_check import expected_catalogue
+from sinks.postgres import Connection, connection, sql
+from sinks.privileges import needed_privileges
+
+
+async def grant_statements(conn: Connection, role: str, service: Service) -> list[str]:
+    """The statements for this role on the current schema; they take other privileges on the product's relations away."""
+    rows = await conn.fetch(sql("grants_objects"), list(expected_catalogue()), role)
+    place = await conn.fetchrow(sql("grants_names"), role)
+    to = f"TO {place['role']}"
+    lines = [f"GRANT CONNECT ON DATABASE {place['database']} {to}"]
+    if service is Service.OWNER:
+        lines += [
+            f"GRANT USAGE, CREATE ON SCHEMA {place['schema']} {to}",
+            # Without it the sessions of the other accounts have no state, and `bridge top` shows no lanes.
+            f"GRANT pg_read_all_stats {to}",
+        ]
+        return lines + [f"ALTER {row['kind']} {row['name']} OWNER {to}" for row in rows if not row["owned"]]
+    lines += [
+        f"REVOKE CREATE ON SCHEMA {place['schema']} FROM {place['role']}",
+        f"GRANT USAGE ON SCHEMA {place['schema']} {to}",
+        *(f"REVOKE ALL ON {row['name']} FROM {place['role']}" for row in rows if row["kind"] != "FUNCTION"),
+    ]
+    needed = sorted(needed_privileges(expected_catalogue(), service))
+    for relation, pairs in groupby(needed, key=lambda pair: pair[0]):
+        lines.append(f"GRANT {', '.join(privilege for _, privilege in pairs)} ON {relation} {to}")
+    return lines + [f"GRANT EXECUTE ON FUNCTION {row['name']} {to}" for row in rows if row["kind"] == "FUNCTION"]
+
+
+async def grants(dsn: str, role: str, service: Service, *, apply: bool) -> list[str]:
+    """The statements, in their order; to `apply` is to run them in one transaction. Raises SinkUnavailable."""
+    async with connection(dsn, "db grants") as conn:
+        lines = await grant_statements(conn, role, service)
+        if apply:
+            async with conn.transaction():
+                for line in lines:
+                    await conn.execute(line)
+    return lines

@@ -1,0 +1,82 @@
+"""Each statement is granted to the services that run it: what a service could run and does not is written down here."""
+
+import ast
+import re
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from schemas.service import PROCESSES, Service
+from sinks.privileges import STATEMENTS, statements
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+ROOTS = {
+    Service.WORKER: ("bridge.cli.worker", "bridge.cli.process"),
+    Service.GATEWAY: ("bridge.cli.gateway",),
+    Service.API: ("bridge.api.server",),
+}
+NOT_RUN = {
+    service: frozenset(names.split())
+    for service, names in {
+        Service.GATEWAY: "gateway_trust_read migrations_owned registry_read relations_missing",
+        Service.WORKER: """
+            brake_release kpi_days migrations_owned offsets_adopt offsets_skip relations_missing
+            replay_begin replay_canary replay_cancel replay_create replay_end replay_find replay_freeze replay_in_doubt
+            replay_list replay_outcomes replay_planned replay_state run_lock_held run_show runs_list
+        """,
+        Service.API: """
+            api_token_add api_token_revoke audit_keys audit_memory audit_offsets audit_reasons audit_rows audit_windows
+            brake_engage brake_let_go brake_probed brake_release end_blockers events_supersede keys_insert
+            ledger_advance ledger_due ledger_heal ledger_lock ledger_read lost_acknowledge migrations_owned
+            offsets_adopt offsets_advance offsets_claim offsets_hold offsets_lock offsets_logs offsets_lose offsets_peek
+            offsets_skip org_add org_show relations_missing replays_prune replays_settle run_show runs_list script_add
+            script_enable script_lock script_set scripts_list site_add site_lock site_set_org windows_add
+        """,
+    }.items()
+}
+"""Statements of modules that the service imports, in functions that it does not call."""
+STARTED = {"migrations_table", "migration_record", "event_partition_create"}
+"""Of development, and of a worker that owns the tables."""
+
+
+@cache
+def imports(module: str) -> frozenset[str]:
+    """The product's modules that this one imports, within functions too."""
+    found = set()
+    for node in ast.walk(ast.parse(path_of(module).read_text())):
+        if isinstance(node, ast.Import):
+            found |= {one.name for one in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found |= {node.module, *(f"{node.module}.{one.name}" for one in node.names)}
+    return frozenset(
+        one for one in found if re.match(r"(bridge|streams|sinks|schemas)\.", one) and path_of(one).is_file()
+    )
+
+
+def path_of(module: str) -> Path:
+    path = CHECKOUT / Path(*module.split("."))
+    return path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+
+
+def reached(service: Service) -> set[str]:
+    """The statements of all modules that the service imports, directly or not."""
+    modules, left = set(), list(ROOTS[service])
+    while left:
+        module = left.pop()
+        if module not in modules:
+            modules.add(module)
+            left += imports(module)
+    return {name for module in modules for name in re.findall(r'\bsql\(\s*"(\w+)"', path_of(module).read_text())}
+
+
+@pytest.mark.parametrize("service", PROCESSES)
+def test_a_service_is_granted_what_it_runs(service: Service) -> None:
+    """A new statement is either in `STATEMENTS` of sinks/privileges.py or named here as one that the service never runs."""
+    assert STATEMENTS[service] <= reached(service)
+    assert reached(service) - STATEMENTS[service] - STARTED == NOT_RUN[service]
+
+
+def test_every_statement_that_is_granted_exists() -> None:
+    """A misspelt one would grant nothing."""
+    assert set().union(*STATEMENTS.values()) <= set(statements())

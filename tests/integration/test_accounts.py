@@ -1,0 +1,213 @@
+"""Each service under an account with exactly its grants: it works, it may do nothing else, and it changes no history."""
+
+import secrets
+import shutil
+import sys
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import asyncpg
+import pytest
+from support.accounts import account, as_account, execute
+from support.databases import create_database, drop_database
+from support.programs import CHECKOUT, run
+
+from bridge.stack import StackAddresses
+from schemas.service import PROCESSES, Service
+from sinks.db_check import check_database, excess_privileges, expected_catalogue
+from sinks.grants import grants
+from sinks.migrate import migrate
+from sinks.privileges import needed_privileges
+from sinks.runs import note_begin, note_end
+
+BRIDGE = (sys.executable, "-m", "bridge")
+MONTHS_AHEAD = 2
+BEGAN = datetime(2026, 7, 1, tzinfo=UTC)
+
+
+@pytest.mark.parametrize("service", Service)
+async def test_grants_are_exactly_what_a_service_needs(database_url: str, service: Service) -> None:
+    """The check finds nothing lacking and nothing more; a grant of them less is lacking."""
+    with account(database_url, service) as url:
+        assert await check_database(url, months_ahead=MONTHS_AHEAD, service=service) == []
+        if service is Service.OWNER:
+            return
+        role = urlsplit(url).username
+        # Without the migrations nothing else can be judged, see below.
+        needed = sorted(needed_privileges(expected_catalogue(), service) - {("schema_migration", "SELECT")})
+        await execute(
+            database_url, *(f"REVOKE {privilege} ON {relation} FROM {role}" for relation, privilege in needed)
+        )
+        lines = await check_database(url, months_ahead=MONTHS_AHEAD, service=service)
+        assert lines == [f"role {role}: lacks {privilege} on {relation}" for relation, privilege in needed]
+
+
+EXCESS = {
+    "GRANT INSERT ON api_token TO {role}": "has INSERT on api_token, which it does not need",
+    "GRANT UPDATE (digest) ON script_token TO {role}": "has UPDATE on script_token, which it does not need",
+    "GRANT TRUNCATE, DELETE ON script TO {role}": "has DELETE, TRUNCATE on script, which it does not need",
+    "GRANT CREATE ON SCHEMA public TO {role}": "has CREATE on schema public",
+    "GRANT pg_read_all_data TO {role}": "may become the role pg_read_all_data",
+    "ALTER ROLE {role} CREATEROLE": "has the attribute CREATEROLE",
+    "ALTER ROLE {role} SUPERUSER": "is a superuser",
+    "ALTER TABLE kpi_7d OWNER TO {role}": "owns kpi_7d and 0 more relations",
+}
+
+
+@pytest.mark.parametrize("statement", EXCESS)
+async def test_what_a_gateway_may_do_besides_is_named(database_url: str, statement: str) -> None:
+    """By table, column, schema, role or attribute; `bridge db grants` takes what it gave on the product's tables."""
+    with account(database_url, Service.GATEWAY) as url:
+        role = urlsplit(url).username or ""
+        await execute(database_url, statement.format(role=role))
+
+        assert f"role {role}: {EXCESS[statement]}" in await excess_privileges(url, Service.GATEWAY)
+
+        if " ON " in statement:
+            await grants(database_url, role, Service.GATEWAY, apply=True)
+            assert await excess_privileges(url, Service.GATEWAY) == []
+
+
+async def test_a_month_that_was_granted_by_itself_is_named(database_url: str) -> None:
+    """A partition takes what is granted on it, whatever its parent allows."""
+    with account(database_url, Service.GATEWAY) as url:
+        role, month = urlsplit(url).username or "", f"bridge_event_{datetime.now(UTC):%Y_%m}"
+        await execute(database_url, f"GRANT DELETE ON {month} TO {role}")
+        assert f"role {role}: has DELETE on {month}, which it does not need" in await excess_privileges(
+            url, Service.GATEWAY
+        )
+        await grants(database_url, role, Service.GATEWAY, apply=True)
+        assert await excess_privileges(url, Service.GATEWAY) == []
+
+
+@pytest.mark.parametrize("service", PROCESSES)
+async def test_no_service_makes_itself_a_token(database_url: str, service: Service) -> None:
+    """Neither of the API nor of a script, and none changes one."""
+    await execute(
+        database_url,
+        "INSERT INTO api_token (key_id, name, digest, role, created_by) VALUES ('k', 'n', sha256(''), 'viewer', 'x')",
+        "INSERT INTO site (site_id) VALUES (3)",
+        "INSERT INTO script (script_id, site_id) VALUES ('shop', 3)",
+    )
+    forbidden = [
+        "INSERT INTO api_token (key_id, name, digest, role, created_by) VALUES ('l', 'm', sha256(''), 'admin', 'x')",
+        "UPDATE api_token SET role = 'admin'",
+        "UPDATE api_token SET digest = sha256('mine')",
+        "DELETE FROM api_token",
+        "INSERT INTO script_token (key_id, script_id, digest, created_by) VALUES ('k', 'shop', sha256(''), 'x')",
+        "UPDATE script SET origins = '{https://evil.example}'",
+        "DELETE FROM bridge_event",
+        "UPDATE bridge_event SET value = 0",
+        "DROP TABLE script_run",
+        "ALTER TABLE script_run DISABLE TRIGGER ALL",
+    ]
+    with account(database_url, service) as url:
+        for statement in forbidden:
+            with pytest.raises(asyncpg.InsufficientPrivilegeError):
+                await execute(url, statement)
+
+
+async def test_history_is_appended_to_and_a_run_ends_once(database_url: str) -> None:
+    """By the accounts that write it; an account with every grant that an earlier release asked for can no more."""
+    rewritten = [
+        "UPDATE script_run SET started_by = 'somebody else'",
+        "UPDATE script_run SET exit_code = 0",
+        "UPDATE script_run SET ended_at = NULL",
+        "UPDATE script_run SET run_id = 'other'",
+        "UPDATE replay SET requested_by = 'somebody else'",
+        "UPDATE replay SET corrections = '[1]'",
+        "UPDATE api_token SET role = 'admin'",
+        "UPDATE api_token SET revoked_at = NULL, revoked_by = NULL",
+        "DELETE FROM script_run",
+        "TRUNCATE script_run",
+        "DELETE FROM api_token",
+    ]
+    await execute(
+        database_url,
+        "INSERT INTO api_token (key_id, name, digest, role, created_by) VALUES ('k', 'n', sha256(''), 'viewer', 'x')",
+        "INSERT INTO replay (replay_id, requested_by, filter, planned, state)"
+        " VALUES (gen_random_uuid(), 'me', '{}', 0, 'planned')",
+    )
+    with account(database_url, None) as former, account(database_url, Service.API) as api:
+        await execute(database_url, f"GRANT ALL ON ALL TABLES IN SCHEMA public TO {urlsplit(former).username}")
+        await note_begin(api, "run_1", "dlq-plan", BEGAN)
+        await note_end(api, "run_1", "dlq-plan", (BEGAN, BEGAN), 1, "{}")
+        await execute(
+            former,
+            "UPDATE replay SET state = 'running', ended_by = 'x', updated_at = now()",
+            "UPDATE api_token SET last_used_at = now()",
+            "UPDATE api_token SET revoked_at = now(), revoked_by = 'x' WHERE revoked_at IS NULL",
+        )
+        for url in (former, api):
+            for statement in rewritten:
+                with pytest.raises(asyncpg.InsufficientPrivilegeError):
+                    await execute(url, statement)
+    # The owner mends what has to be mended.
+    await execute(database_url, *rewritten)
+
+
+@pytest.fixture
+def empty_database(stack: StackAddresses) -> Iterator[str]:
+    """The URL of a database without our schema."""
+    name = f"empty_{secrets.token_hex(4)}"
+    try:
+        yield create_database(stack.database_url, name)
+    finally:
+        drop_database(stack.database_url, name)
+
+
+async def test_an_owner_who_is_no_superuser_migrates(empty_database: str) -> None:
+    """A new database, and one that a superuser has made before."""
+    with account(empty_database, Service.OWNER) as url:
+        await migrate(url)
+        assert await check_database(url, months_ahead=MONTHS_AHEAD) == []
+        with account(empty_database, Service.OWNER) as heir:
+            await execute(heir, "ALTER TABLE script_run ADD COLUMN more int")
+
+
+def test_the_command_prints_what_it_applies(database_url: str) -> None:
+    """Statement by statement, for psql; nothing is changed without --apply. A role that is not there is named."""
+    with account(database_url, None) as url:
+        role = urlsplit(url).username or ""
+        command = ["db", "grants", role, "--service", "gateway"]
+        given = {"BRIDGE_DATABASE_URL": database_url}
+        printed = run([*BRIDGE, *command], changed=given)
+        assert printed.returncode == 0, printed.stderr
+        assert f"GRANT SELECT ON script TO {role};\n" in printed.stdout
+        check = run([*BRIDGE, "db", "check", "--service", "gateway"], changed={"BRIDGE_DATABASE_URL": url})
+        assert check.returncode == 3
+        assert f"role {role}: lacks SELECT on schema_migration; run `bridge db grants" in check.stderr
+        assert run([*BRIDGE, *command, "--apply"], changed=given).stdout == printed.stdout
+        check = run([*BRIDGE, "db", "check", "--service", "gateway"], changed={"BRIDGE_DATABASE_URL": url})
+        assert (check.returncode, check.stdout) == (0, "as needed\n")
+    gone = run([*BRIDGE, *command, "--apply"], changed=given)
+    assert gone.returncode == 3
+    assert f'role "{role}" does not exist' in gone.stderr
+
+
+@pytest.mark.skipif(shutil.which("psql") is None, reason="psql is not installed")
+async def test_accounts_of_the_compose_file(stack: StackAddresses, empty_database: str, tmp_path: Path) -> None:
+    """By deploy/postgres/accounts.sql, over a schema that a superuser has made: the owner migrates and grants, twice over."""
+    prefix = f"t{secrets.token_hex(4)}_"
+    text = (CHECKOUT / "deploy" / "postgres" / "accounts.sql").read_text().replace("bridge_", prefix)
+    passwords = {name: secrets.token_hex(8) for name in Service}
+    file = tmp_path / "accounts.sql"
+    file.write_text(text)
+    given = {f"{name.upper()}_PASSWORD": password for name, password in passwords.items()}
+    urls = {name: as_account(empty_database, f"{prefix}{name}", password) for name, password in passwords.items()}
+    await migrate(empty_database)
+    try:
+        for _ in range(2):
+            done = run(["psql", "--no-psqlrc", "-v", "ON_ERROR_STOP=1", "-f", str(file), empty_database], changed=given)
+            assert done.returncode == 0, done.stderr
+            await migrate(urls[Service.OWNER], months_ahead=24)
+            assert await check_database(urls[Service.OWNER], months_ahead=24) == []
+            for service in PROCESSES:
+                await grants(urls[Service.OWNER], f"{prefix}{service}", service, apply=True)
+                assert await check_database(urls[service], months_ahead=MONTHS_AHEAD, service=service) == []
+    finally:
+        # What one account has granted to another goes with the database only.
+        drop_database(stack.database_url, urlsplit(empty_database).path[1:])
+        await execute(stack.database_url, *(f"DROP ROLE {prefix}{name}" for name in Service))

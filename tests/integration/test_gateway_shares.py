@@ -1,0 +1,190 @@
+"""What one sender takes of what all share: slow posts, full ones, and connections leave others' posts alone."""
+
+import asyncio
+import resource
+import select
+import socket
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+from support.gateway import ORIGIN, Gateway, bearer, gateway
+from support.sockets import read_all
+
+from schemas.settings import Settings
+from sinks.registry_admin import add_script
+from sinks.script_tokens import create_token
+
+EVENTS = "/api/bridge/s1/events"
+OTHER = "/api/bridge/s2/events"
+MEGABYTE = 1024 * 1024
+POSTS = 20
+# So that what holds a share holds it throughout the test.
+PATIENT = {"gateway_body_timeout": "5m", "gateway_body_grace": "5m"}
+
+
+@pytest.fixture
+async def settings(settings: Settings) -> Settings:
+    """The first script has an origin too."""
+    await add_script(settings.dsn, "s1", 1, origins=[ORIGIN])
+    return settings
+
+
+@pytest.fixture
+async def other(settings: Settings) -> str:
+    """An API key of s2."""
+    return (await create_token(settings.dsn, "s2")).text
+
+
+@pytest.fixture
+def files() -> None:
+    """As many as the system lets us open."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+
+
+def client(found: Gateway, address: str = "127.0.0.1") -> httpx.AsyncClient:
+    """One that comes from that address."""
+    return httpx.AsyncClient(
+        base_url=found.url, timeout=30, transport=httpx.AsyncHTTPTransport(local_address=address, retries=0)
+    )
+
+
+async def visitor(found: Gateway) -> dict[str, str]:
+    """What a page of s1 shows."""
+    async with client(found) as one:
+        token = (await one.post("/bridge/s1/token", headers={"origin": ORIGIN})).json()["token"]
+    return bearer(token) | {"origin": ORIGIN}
+
+
+async def statuses(found: Gateway, path: str, headers: dict[str, str], address: str = "127.0.0.2") -> set[int]:
+    """Those of some posts, each by a connection of its own and all by one."""
+    seen: set[int] = set()
+    async with client(found, address) as same:
+        for _ in range(POSTS):
+            async with client(found, address) as own:
+                for one in (same, own):
+                    seen.add((await one.post(path, content=b'{"event_id":"a"}', headers=headers)).status_code)
+    return seen
+
+
+def head(headers: dict[str, str], length: int) -> bytes:
+    lines = [f"POST {EVENTS} HTTP/1.1", "host: x", *(f"{name}: {value}" for name, value in headers.items())]
+    return "\r\n".join([*lines, f"content-length: {length}", "", ""]).encode()
+
+
+@asynccontextmanager
+async def open_posts(found: Gateway, count: int, sent: bytes, address: str = "127.0.0.1") -> AsyncIterator[None]:
+    """So many connections of that address on which this was sent, and read."""
+    opened = await asyncio.gather(
+        *(asyncio.open_connection(*found.address, local_addr=(address, 0)) for _ in range(count))
+    )
+    try:
+        for _, writer in opened:
+            writer.write(sent)
+            await writer.drain()
+        await read_all(found.address[1], opened[-1][1].get_extra_info("sockname")[1])
+        yield
+    finally:
+        for _, writer in opened:
+            writer.transport.abort()
+
+
+@pytest.mark.parametrize(
+    ("count", "sent", "chunked"), [(64, 1, False), (200, 1, False), (200, 1, True), (30, MEGABYTE - 1, False)]
+)
+async def test_visitors_that_announce_and_wait_keep_nobody_out(
+    settings: Settings, key: str, other: str, tmp_path: Path, count: int, sent: int, chunked: bool
+) -> None:
+    """Whether they send one byte of a megabyte or all but one: another script's posts are taken, and the same one's server's."""
+    with gateway(settings, tmp_path / "log", **PATIENT) as found:
+        shown = await visitor(found)
+        asked = head(shown, MEGABYTE)
+        if chunked:
+            asked = asked.replace(b"content-length: 1048576", b"transfer-encoding: chunked") + b"100000\r\n"
+        async with open_posts(found, count, asked + b"[" * sent):
+            assert await statuses(found, OTHER, bearer(other)) == {202}
+            assert await statuses(found, EVENTS, bearer(key)) == {202}
+            assert await statuses(found, EVENTS, shown) == {202}
+
+
+async def test_visitors_requests_in_flight_leave_servers_their_share(
+    settings: Settings, key: str, other: str, tmp_path: Path
+) -> None:
+    """However many wait for their bodies; more of the same address are told to wait."""
+    with gateway(settings, tmp_path / "log", gateway_max_requests=200, **PATIENT) as found:
+        shown = await visitor(found)
+        async with open_posts(found, 300, head(shown, 100) + b"["):
+            assert await statuses(found, EVENTS, shown, "127.0.0.1") == {429}
+            assert await statuses(found, OTHER, bearer(other)) == {202}
+            assert await statuses(found, EVENTS, bearer(key)) == {202}
+            assert await statuses(found, EVENTS, shown) == {202}
+
+
+async def test_a_body_below_the_least_rate_is_not_waited_for(settings: Settings, key: str, tmp_path: Path) -> None:
+    """Long before its time is up; the connection is closed."""
+    times = {"gateway_body_timeout": "10m", "gateway_body_grace": "1s", "gateway_min_body_rate": 1000}
+    with gateway(settings, tmp_path / "log", **times) as found:
+        reader, writer = await asyncio.open_connection(*found.address)
+        writer.write(head(bearer(key), 100_000) + b"x" * 100)
+        ending = asyncio.create_task(reader.read())
+        while not ending.done():
+            writer.write(b"x")
+            await asyncio.wait([ending], timeout=0.1)
+        assert b" 408 " in ending.result()
+        assert b"1000 bytes a second after 1 s" in ending.result()
+        writer.close()
+
+
+@pytest.mark.parametrize("sent", [b"", b"GET /health HTTP/1.1\r\nhost: x\r\n\r\n", b"GET /health HTTP/1.1\r\n"])
+@pytest.mark.usefixtures("files")
+async def test_idle_connections_of_one_address_keep_nobody_out(
+    settings: Settings, other: str, tmp_path: Path, sent: bytes
+) -> None:
+    """Four thousand that say nothing, were answered or have begun: others' posts are taken, and the same address's."""
+    with gateway(settings, tmp_path / "log") as found:
+        async with open_posts(found, 4000, sent):
+            assert await statuses(found, OTHER, bearer(other)) == {202}
+            assert await statuses(found, OTHER, bearer(other), "127.0.0.1") == {202}
+
+
+@pytest.mark.parametrize("hops", [0, 1])
+async def test_under_pressure_idle_connections_give_way(
+    settings: Settings, other: str, tmp_path: Path, hops: int
+) -> None:
+    """Of other addresses too, and behind a proxy, where all are of one."""
+    bounds = {"gateway_max_connections": 60, "gateway_forwarded_hops": hops}
+    addresses = ["127.0.0.1"] if hops else [f"127.0.1.{number}" for number in range(1, 12)]
+    with gateway(settings, tmp_path / "log", **bounds) as found:
+        async with AsyncExitStack() as held:
+            for address in addresses:
+                await held.enter_async_context(open_posts(found, 66 // len(addresses), b"", address))
+            assert await statuses(found, OTHER, bearer(other)) == {202}
+
+
+async def test_a_connection_too_many_reads_its_refusal(settings: Settings, key: str, tmp_path: Path) -> None:
+    """Also one that sends its request before it reads: bytes that nobody reads would reset the connection."""
+    with gateway(
+        settings, tmp_path / "log", gateway_max_connections=10, gateway_address_connections_share=0.8
+    ) as found:
+        refusals = []
+
+        def deaf(address: str) -> bytes:
+            with socket.create_connection(found.address, 30, (address, 0)) as sender:
+                assert select.select([sender], [], [], 30)[0]
+                sender.sendall(head(bearer(key), 65536) + b"x" * 65536)
+                sender.shutdown(socket.SHUT_WR)
+                parts = []
+                while part := sender.recv(65536):
+                    parts.append(part)
+                return b"".join(parts)
+
+        waiting = head(bearer(key), 100) + b"x"
+        async with open_posts(found, 8, waiting):
+            refusals.append(await asyncio.to_thread(deaf, "127.0.0.1"))
+            async with open_posts(found, 2, waiting, "127.0.0.2"):
+                refusals.append(await asyncio.to_thread(deaf, "127.0.0.3"))
+        assert [one.split(b" ", 2)[1] for one in refusals] == [b"429", b"503"]
+        assert all(b"too many connections" in one for one in refusals)

@@ -1,0 +1,43 @@
+"""Database accounts with exactly the grants of their service, as `bridge db grants` gives them."""
+
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from urllib.parse import urlsplit
+
+import asyncpg
+
+from schemas.service import Service
+from sinks.grants import grants
+from support.databases import run_apart
+
+
+async def execute(url: str, *statements: str) -> None:
+    """Runs the statements one by one."""
+    conn = await asyncpg.connect(url)
+    try:
+        for statement in statements:
+            await conn.execute(statement)
+    finally:
+        await conn.close()
+
+
+def as_account(url: str, name: str, password: str) -> str:
+    """The same database's URL for another account."""
+    place = urlsplit(url)
+    return place._replace(netloc=f"{name}:{password}@{place.hostname}:{place.port}").geturl()
+
+
+@contextmanager
+def account(url: str, service: Service | None) -> Iterator[str]:
+    """The URL of the database for a new account of this service, None for one without grants."""
+    name, password = f"t_{service or 'none'}_{secrets.token_hex(4)}", secrets.token_hex(8)
+    run_apart(execute(url, f"CREATE ROLE {name} LOGIN PASSWORD '{password}'"))
+    owner = urlsplit(url).username
+    try:
+        if service is not None:
+            run_apart(grants(url, name, service, apply=True))
+        yield as_account(url, name, password)
+    finally:
+        # What an owner was given goes back; the database itself is dropped by whoever made it.
+        run_apart(execute(url, f"REASSIGN OWNED BY {name} TO {owner}", f"DROP OWNED BY {name}", f"DROP ROLE {name}"))

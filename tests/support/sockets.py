@@ -1,0 +1,19 @@
+"""What the system knows of a connection's other end."""
+
+from pathlib import Path
+
+from support.wait import wait_until
+
+
+async def read_all(server: int, own: int) -> None:
+    """Waits until the server at that port has read whatever was sent to it from the own port."""
+
+    def read() -> bool:
+        for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
+            _, local, remote, _, queues, *_ = line.split()
+            if (int(local[-4:], 16), int(remote[-4:], 16)) == (server, own):
+                return int(queues.rpartition(":")[2], 16) == 0
+        # The server has closed it.
+        return True
+
+    await wait_until(read, budget_seconds=30, describe="the server to read what was sent")

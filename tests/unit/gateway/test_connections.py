@@ -1,0 +1,82 @@
+"""Which connections a process keeps, closes and refuses."""
+
+from bridge.http.connections import Connections
+from bridge.http.problems import Code
+
+
+class Guest:
+    """A connection."""
+
+    def __init__(self) -> None:
+        self.closed = False
+
+    def give_way(self) -> None:
+        self.closed = True
+
+
+def entered(table: Connections, address: str, count: int) -> list[Guest]:
+    guests = [Guest() for _ in range(count)]
+    for guest in guests:
+        assert table.enter(guest, address) is None
+    return guests
+
+
+def test_an_address_has_a_share_and_closes_its_own() -> None:
+    """The one that has waited for longest; others' are left."""
+    table = Connections(100, 3)
+    others = entered(table, "a", 2)
+    own = entered(table, "b", 3)
+    table.works(own[0])
+    table.works(own[1])
+    table.waits(own[1])
+    entered(table, "b", 1)
+    assert [one.closed for one in own] == [False, False, True]
+    entered(table, "b", 1)
+    assert [one.closed for one in own] == [False, True, True]
+    assert not any(one.closed for one in others)
+
+
+def test_a_share_in_hand_refuses_more_of_its_address() -> None:
+    """Another address is let in; so is the same one when one has left."""
+    table = Connections(100, 2)
+    own = entered(table, "a", 2)
+    for one in own:
+        table.works(one)
+    assert table.enter(Guest(), "a") is Code.RATE_LIMITED
+    entered(table, "b", 2)
+    table.leave(own[0])
+    table.leave(own[0])
+    entered(table, "a", 1)
+
+
+def test_under_pressure_the_longest_idle_gives_way() -> None:
+    """Whoever's it is; where none is idle the new one is refused."""
+    table = Connections(3, 0)
+    own = entered(table, "a", 3)
+    table.works(own[0])
+    entered(table, "b", 1)
+    assert [one.closed for one in own] == [False, True, False]
+    table = Connections(2, 0)
+    for one in entered(table, "a", 2):
+        table.works(one)
+    assert table.enter(Guest(), "b") is Code.OVERLOADED
+
+
+def test_few_of_the_refused_hear_why() -> None:
+    """Each that does is a connection more than the bound."""
+    table = Connections(1, 0)
+    refused = [Guest() for _ in range(1000)]
+    hearing = [one for one in refused if table.hears_why(one)]
+    assert 0 < len(hearing) < 200
+    table.leave(hearing[0])
+    assert table.hears_why(refused[-1])
+
+
+def test_what_has_left_leaves_nothing() -> None:
+    """Neither where it has waited, nor where it was in flight, nor where it gave way."""
+    table = Connections(2, 2)
+    for one in [*entered(table, "a", 2), *entered(table, "b", 1)]:
+        table.works(one)
+        table.leave(one)
+        table.waits(one)
+    assert not any((table._addresses, table._held, table._waiting, table._waiting_of, table._turned_away))

@@ -1,0 +1,237 @@
+"""The HTTP protocol, fed with what comes cut at every byte: never more answers than requests, and each its own."""
+
+import asyncio
+import re
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import uvicorn
+from support.wait import wait_until
+from uvicorn.server import ServerState
+
+from bridge.api.server import ApiProtocol
+from bridge.http.connections import Connections
+from bridge.http.protocol import BoundedProtocol
+
+INNER = b"GET /inner HTTP/1.1\r\nhost: x\r\n\r\n"
+OFFER = b"connection: Upgrade, HTTP2-Settings\r\nupgrade: h2c\r\nhttp2-settings: AAMAAABkAAQAAP__\r\n"
+CHUNKED = b"transfer-encoding: chunked\r\n\r\n%x\r\n%s\r\n0\r\n\r\n"
+
+
+def post(path: bytes, body: bytes, more: bytes = b"", version: bytes = b"1.1") -> bytes:
+    length = b"content-length: %d\r\n\r\n" % len(body)
+    return b"POST %s HTTP/%s\r\nhost: x\r\n%s%s%s" % (path, version, more, length, body)
+
+
+class Wire:
+    """A transport that keeps what is written."""
+
+    def __init__(self) -> None:
+        self.written = b""
+        self.closed = False
+
+    def write(self, data: bytes) -> None:
+        self.written += data
+
+    def close(self) -> None:
+        self.closed = True
+
+    abort = write_eof = close
+
+    def is_closing(self) -> bool:
+        return self.closed
+
+    def can_write_eof(self) -> bool:
+        return True
+
+    def get_extra_info(self, _name: str) -> None:
+        return None
+
+    def get_write_buffer_size(self) -> int:
+        return 0
+
+    def pause_reading(self) -> None:
+        """Whatever is fed is read."""
+
+    resume_reading = pause_reading
+
+
+async def echo(scope: Any, receive: Callable[..., Any], send: Callable[..., Any]) -> None:
+    """Answers with the path and the body."""
+    body, more = b"", True
+    while more:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            return
+        body += message["body"]
+        more = message["more_body"]
+    assert not [name for name, _ in scope["headers"] if name == b"upgrade"]
+    said = scope["path"].encode() + b" " + body
+    headers = [(b"content-length", b"%d" % len(said))]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    await send({"type": "http.response.body", "body": said})
+
+
+async def hasty(_scope: Any, _receive: Callable[..., Any], send: Callable[..., Any]) -> None:
+    """Answers without reading."""
+    await send({"type": "http.response.start", "status": 401, "headers": [(b"content-length", b"2")]})
+    await send({"type": "http.response.body", "body": b"no"})
+
+
+class Spoken:
+    """A connection that is fed."""
+
+    def __init__(self, kind: type[BoundedProtocol], application: Any) -> None:
+        config = uvicorn.Config(application, ws="none", log_config=None, http=kind, server_header=False)
+        config.load()
+        self.wire = Wire()
+        self.protocol = kind(config=config, server_state=ServerState(), app_state={})
+        self.protocol.connection_made(self.wire)  # type: ignore[arg-type]  # all that is asked of one
+
+    async def hear(self, data: bytes) -> None:
+        """Feeds it, and goes on until it says nothing more."""
+        if not self.wire.closed:
+            self.protocol.data_received(data)
+        quiet, written = 0, -1
+        while quiet < 10:
+            quiet = quiet + 1 if written == len(self.wire.written) else 0
+            written = len(self.wire.written)
+            await asyncio.sleep(0)
+
+    async def end(self) -> None:
+        """Hangs up."""
+        self.protocol.connection_lost(None)
+        await asyncio.gather(*self.protocol.tasks)
+
+    @property
+    def answers(self) -> list[tuple[int, bytes]]:
+        """Status and body of each answer, interim ones too."""
+        found, rest = [], self.wire.written
+        while rest:
+            head, _, rest = rest.partition(b"\r\n\r\n")
+            assert head.startswith(b"HTTP/1.1 "), head
+            length = re.search(rb"content-length: (\d+)", head)
+            size = int(length[1]) if length else 0
+            found.append((int(head.split(b" ", 2)[1]), rest[:size]))
+            rest = rest[size:]
+        return found
+
+
+async def spoken(kind: type[BoundedProtocol], application: Any, *parts: bytes) -> Spoken:
+    one = Spoken(kind, application)
+    for part in parts:
+        await one.hear(part)
+    await one.end()
+    return one
+
+
+@pytest.fixture(params=[BoundedProtocol, ApiProtocol])
+def kind(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> type[BoundedProtocol]:
+    """The gateway's and the API's."""
+    found: type[BoundedProtocol] = request.param
+    monkeypatch.setattr(found, "places", Connections(10, 0))
+    return found
+
+
+STREAMS = {
+    "a body": [post(b"/a", INNER, OFFER)],
+    "chunks": [b"POST /a HTTP/1.1\r\nhost: x\r\n" + OFFER + CHUNKED % (len(INNER), INNER)],
+    "no body": [b"GET /a HTTP/1.1\r\nhost: x\r\n" + OFFER + b"\r\n", INNER],
+    "second": [post(b"/a", b"one"), post(b"/b", INNER, OFFER), post(b"/c", b"three")],
+    "twice": [post(b"/a", INNER, OFFER), post(b"/b", INNER, OFFER)],
+    "websocket": [post(b"/a", INNER, b"Connection: UPGRADE\r\nUpGrade:websocket\r\nupgrade: \tfoo\r\n")],
+    "last": [b"POST /a HTTP/1.1\r\ncontent-length: 2\r\nconnection: upgrade\r\nupgrade: h2c\r\n\r\n{}"],
+    "trailers": [b"POST /a HTTP/1.1\r\n" + (CHUNKED % (2, b"{}"))[:-2] + OFFER + b"\r\n", INNER],
+    "HTTP/1.0": [post(b"/a", INNER, OFFER, b"1.0")],
+    "closing": [post(b"/a", INNER, b"connection: upgrade, close\r\nupgrade: h2c\r\n")],
+    "nothing offered": [post(b"/a", INNER), INNER],
+}
+
+
+@pytest.mark.parametrize("stream", STREAMS.values(), ids=STREAMS.keys())
+async def test_an_offer_is_passed_over_however_it_is_cut(kind: type[BoundedProtocol], stream: list[bytes]) -> None:
+    """Each request is answered once, in order, with its own body in hand; a body is never a request."""
+    whole = b"".join(stream)
+    expected = []
+    for one in stream:
+        path = one.split(b" ")[1]
+        body = INNER if INNER in one[1:] else one.partition(b"\r\n\r\n")[2]
+        expected.append((200, path + b" " + (b"{}" if b"{}" in body else body)))
+    for cut in range(1, len(whole)):
+        assert (await spoken(kind, echo, whole[:cut], whole[cut:])).answers == expected, cut
+    assert (await spoken(kind, echo, *[whole[at : at + 1] for at in range(len(whole))])).answers == expected
+
+
+REFUSED = {
+    "CONNECT": b"CONNECT a:443 HTTP/1.1\r\nhost: a\r\ncontent-length: %d\r\n\r\n%s" % (len(INNER), INNER),
+    "CONNECT with a path": b"CONNECT /a HTTP/1.1\r\nhost: a\r\ncontent-length: %d\r\n\r\n%s" % (len(INNER), INNER),
+    "HTTP/2": b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + INNER,
+    "two lengths": post(b"/a", INNER, OFFER + b"transfer-encoding: chunked\r\n"),
+    "an unknown coding": b"POST /a HTTP/1.1\r\n" + OFFER + b"transfer-encoding: gzip\r\n\r\n" + INNER,
+}
+
+
+@pytest.mark.parametrize("request_", REFUSED.values(), ids=REFUSED.keys())
+async def test_what_has_no_clear_end_is_refused_and_ends_the_connection(
+    kind: type[BoundedProtocol], request_: bytes
+) -> None:
+    """With one answer; what is behind is no request. Before it a request gets its own answer."""
+    for cut in range(1, len(request_)):
+        alone = await spoken(kind, echo, request_[:cut], request_[cut:])
+        assert [status for status, _ in alone.answers] == [400], cut
+        assert alone.wire.closed
+    first = post(b"/a", b"one")
+    both = first + request_
+    for cut in range(1, len(both)):
+        second = await spoken(kind, echo, both[:cut], both[cut:])
+        assert second.answers[0] == (200, b"/a one"), cut
+        assert [status for status, _ in second.answers[1:]] in ([], [400])
+        assert second.wire.closed
+
+
+@pytest.mark.parametrize(("version", "statuses"), [(b"1.1", [100, 200]), (b"1.0", [200])], ids=["HTTP/1.1", "HTTP/1.0"])
+async def test_an_expectation_is_met_for_who_knows_of_it(
+    kind: type[BoundedProtocol], version: bytes, statuses: list[int]
+) -> None:
+    """HTTP/1.0 has no answer before the answer; with an offer beside it nothing is other."""
+    for more in (b"", OFFER):
+        whole = post(b"/a", INNER, b"expect: 100-continue\r\n" + more, version)
+        for cut in range(1, len(whole)):
+            found = (await spoken(kind, echo, whole[:cut], whole[cut:])).answers
+            assert [status for status, _ in found] == statuses
+            assert found[-1][1] == b"/a " + INNER
+
+
+async def test_a_broken_body_is_answered_once(kind: type[BoundedProtocol]) -> None:
+    """Also where the answer was there before it broke."""
+    whole = b"POST /a HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\nno number\r\n" + INNER
+    for cut in range(1, len(whole)):
+        early = await spoken(kind, hasty, whole[:cut], whole[cut:])
+        assert [status for status, _ in early.answers] in ([401], [400]), cut
+        late = await spoken(kind, echo, whole[:cut], whole[cut:])
+        assert [status for status, _ in late.answers] == [400], cut
+        assert early.wire.closed
+        assert late.wire.closed
+
+
+async def test_as_many_as_are_queued_are_answered(kind: type[BoundedProtocol]) -> None:
+    """Who sends more before it has read is hung up on after those."""
+    one = await spoken(kind, echo, INNER * 40)
+    assert one.answers == [(200, b"/inner ")] * 17
+    assert one.wire.closed
+
+
+async def test_an_answer_that_is_not_read_ends_the_connection(
+    kind: type[BoundedProtocol], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After a while; one that is read after all goes on."""
+    monkeypatch.setattr("bridge.http.protocol._UNREAD_SECONDS", 0.01)
+    read, unread = Spoken(kind, echo), Spoken(kind, echo)
+    for one in (read, unread):
+        one.protocol.pause_writing()
+    read.protocol.resume_writing()
+    await wait_until(lambda: unread.wire.closed, budget_seconds=10, describe="the unread one to be closed")
+    assert not read.wire.closed
+    for one in (read, unread):
+        await one.end()
