@@ -18,7 +18,7 @@ COMPILE = $(UV) pip compile --quiet --universal --python-version 3.11 --generate
 	--no-emit-index-url --no-annotate --no-header
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo up test test-alerts test-browser test-openapi lint format bench wheel-test faults gateway-faults mutants churn lock
+.PHONY: help install demo up test test-alerts test-browser test-openapi lint format bench bench-attack wheel-test faults gateway-faults mutants churn lock
 
 help: ## List the targets
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-18s %s\n", $$1, $$2 }'
@@ -55,6 +55,9 @@ format: install ## Format the code and mend what can be mended by itself
 
 bench: install ## Measure beside the peers and the limit, an hour (ARGS='contest --without flink', latency, ... for a part)
 	$(PYTHON_BIN) -m bench $(ARGS)
+
+bench-attack: install ## Send a gateway what costs it most, as one visitor, and see how another script's server fares
+	$(PYTHON_BIN) -m bench gateway_attack $(ARGS)
 
 wheel-test: install ## Build the wheel, and try it where no sources are
 	$(PYTHON_BIN) -m pytest tests/wheel -q $(ARGS)

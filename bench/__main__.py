@@ -3,12 +3,25 @@
 import argparse
 import sys
 
-from bench import contest, dead_letters, gateway, instrumentation, latency, profile, replay, report, scaling, stored
+from bench import (
+    contest,
+    dead_letters,
+    gateway,
+    gateway_attack,
+    instrumentation,
+    latency,
+    profile,
+    replay,
+    report,
+    scaling,
+    stored,
+)
 
 PARTS = {
     "contest": contest.main,
     "latency": latency.main,
     "gateway": gateway.main,
+    "gateway_attack": gateway_attack.main,
     "stored": stored.main,
     "scaling": scaling.main,
     "profile": profile.main,

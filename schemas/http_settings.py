@@ -50,7 +50,30 @@ class HttpSettings(BaseSettings):
     gateway_drain_timeout: str = Field("15s", description="how long SIGTERM waits for the requests in hand")
     gateway_linger: str = Field("5ms", description="records are gathered this long before they go to Kafka together")
     gateway_token_ttl: str = Field("15m", description="a browser's token is good for this long")
-    gateway_script_events_per_second: int = Field(5000, ge=0, description="each script's rate per process; 0: no limit")
+    gateway_script_events_per_second: int = Field(
+        5000, ge=0, description="rate per process of each script's servers, and of its visitors; 0: no limit"
+    )
+    gateway_script_bytes_per_second: int = Field(
+        32 * 1024 * 1024,
+        ge=0,
+        description="bytes of bodies, as sent and as inflated, of each script's servers, and of its visitors; 0: no limit",
+    )
+    gateway_address_bytes_per_second: int = Field(
+        16 * 1024 * 1024,
+        ge=0,
+        description="the same of each address's servers; of its visitors a quarter; 0: no limit",
+    )
+    gateway_validate_events_per_second: int = Field(
+        400,
+        ge=0,
+        description="rate per process of `events:validate` of each script's servers; of its visitors a quarter; 0: no limit",
+    )
+    gateway_visitor_refused_per_minute: int = Field(
+        60,
+        ge=0,
+        description="events that the stream will refuse, of a script's visitors at one address: beyond it they are not"
+        " written to Kafka; 0: no bound",
+    )
     gateway_address_requests_per_second: int = Field(
         500, ge=0, description="each address's rate of requests per process; 0: no limit"
     )

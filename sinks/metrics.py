@@ -188,6 +188,13 @@ GATEWAY_REJECTED = Counter(
     ["error_code", "script"],
     registry=REGISTRY,
 )
+GATEWAY_REFUSED_EVENTS = Counter(
+    "bridge_gateway_refused_events",
+    "Visitors' events that the stream will refuse, by site, script and outcome: let_through, or rejected beyond the bound;"
+    f" sites and scripts beyond the first {MOST_NAMED} share `{OTHERS}`.",
+    ["site", "script", "outcome"],
+    registry=REGISTRY,
+)
 GATEWAY_CONNECTIONS = Gauge(
     "bridge_gateway_connections", "Open connections.", multiprocess_mode="livesum", registry=REGISTRY
 )
@@ -346,6 +353,13 @@ def rejected(error_code: str, script_id: str | None) -> None:
     """Counts one refused request of the gateway; None is a script that is not registered."""
     script = "unknown" if script_id is None else _scripts.label(script_id)
     GATEWAY_REJECTED.labels(error_code, script).inc()
+
+
+def refused_event(site_id: int, script_id: str, *, let_through: bool) -> None:
+    """Counts one event of a visitor that the stream will refuse."""
+    outcome = "let_through" if let_through else "rejected"
+    script = _scripts.label(script_id)
+    GATEWAY_REFUSED_EVENTS.labels(OTHERS if script == OTHERS else str(site_id), script, outcome).inc()
 
 
 def forget_lane(lane: str, sources: Iterable[TopicPartition]) -> None:

@@ -125,8 +125,8 @@ async def _keep_gauges(services: Services, front: Front) -> None:
         bodies.set(services.room.taken)
         records.set(services.publisher.bytes_in_flight)
         metrics.GATEWAY_REQUESTS_IN_FLIGHT.set(front.in_hand)
-        metrics.GATEWAY_RATE_LIMIT_USED.labels("script").set(services.scripts.most_used())
-        metrics.GATEWAY_RATE_LIMIT_USED.labels("address").set(services.addresses.most_used())
+        for what, used in services.allowances.most_used():
+            metrics.GATEWAY_RATE_LIMIT_USED.labels(what).set(used)
         asked = time.monotonic()
         await asyncio.sleep(_GAUGES_SECONDS)
         metrics.EVENT_LOOP_LAG.set(max(0.0, time.monotonic() - asked - _GAUGES_SECONDS))

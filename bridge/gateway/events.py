@@ -1,30 +1,37 @@
 """`POST /api/bridge/{script_id}/events`: the way of events into Kafka."""
 
 import time
+from collections.abc import Mapping
 from typing import Final
 
 import msgspec
 from aiokafka.errors import MessageSizeTooLargeError
 
 from bridge.gateway.access import Grant, admit
+from bridge.gateway.allowances import Bill
 from bridge.gateway.elements import LINES_TYPES, Element, Elements, identify, split
 from bridge.gateway.idempotency import idempotency_key
+from bridge.gateway.judge import RefusedEvents
+from bridge.gateway.line import Work
 from bridge.gateway.publisher import Delivery, HeaderList
 from bridge.gateway.request import Request
 from bridge.gateway.services import Services
 from bridge.gateway.shares import shares_of
-from bridge.http.answer import JSON_TYPE, Answer
+from bridge.http.answer import JSON_TYPE, Answer, Message
 from bridge.http.body import WHOLE_BODY
 from bridge.http.problems import Code, Problem
 from bridge.http.room import Held
 from bridge.publish.lines import MAX_LINE_BYTES
 from schemas import headers as names
+from schemas.sender import Sender
 from schemas.uuid7 import uuid7s
 from sinks import metrics
 
 _ACCEPTED: Final = metrics.GATEWAY_EVENTS.labels("accepted")
 _REJECTED: Final = metrics.GATEWAY_EVENTS.labels("rejected")
 _REPLAYED: Final = (b"idempotency-replayed", b"true")
+_LONG_BYTES: Final = 16 * 1024
+"""To take apart a larger body may take longer than a slice of the loop's time."""
 
 
 class Result(msgspec.Struct, gc=False, omit_defaults=True):
@@ -35,6 +42,7 @@ class Result(msgspec.Struct, gc=False, omit_defaults=True):
     status: str
     error_code: str = ""
     id_assigned: bool = False
+    message: str = ""
 
 
 class Receipt(msgspec.Struct, gc=False):
@@ -52,44 +60,85 @@ _encode = msgspec.json.Encoder().encode
 
 async def post_events(services: Services, request: Request) -> Answer:
     """Answers 202 once Kafka has acknowledged all events that it takes; raises Problem."""
-    grant = admit(services.producers, services.tokens, request.script_id, request.headers, request.query)
-    shares = shares_of(grant, request, services.hops)
-    with services.requests.holding(shares, 1), services.room.holding(shares) as held:
-        body, elements = await receive_events(services, request, held)
+    grant = admitted(services, request)
+    shares = shares_of(grant, request)
+    with (
+        services.requests.holding(shares, 1),
+        services.room.holding(shares) as held,
+        begin(services, request, grant) as work,
+    ):
+        body, elements = await receive_events(services, request, held, work)
+        services.allowances.of(grant.sender).events.take(request.script_id, len(elements.values))
         key = idempotency_key(request.headers)
         if key is None:
-            return await _publish(services, request, grant, elements, _assigned(elements)[0])
+            whose, _ = await _assigned(elements, work)
+            return await _publish(services, request, grant, elements, whose, work)
         # Anybody gets a browser's token: what is sent by one must not take a key from a server, or from another origin.
-        found = services.idempotency.find((request.script_id, grant.origin), key, body)
+        known, sender = services.idempotency[grant.sender], (request.script_id, grant.origin)
+        found = known.find(sender, key, body)
         if found.answer is not None:
             return Answer(found.answer.status, found.answer.body, [*found.answer.headers, _REPLAYED])
-        whose, ids = _assigned(elements, found.ids)
-        services.idempotency.keep(found, ids, None)
         found.in_hand = True
         try:
-            answer = await _publish(services, request, grant, elements, whose)
+            whose, ids = await _assigned(elements, work, found.ids)
+            known.keep(sender, found, ids, None)
+            answer = await _publish(services, request, grant, elements, whose, work)
         finally:
             found.in_hand = False
-        services.idempotency.keep(found, ids, answer)
+        known.keep(sender, found, ids, answer)
         return answer
 
 
-async def receive_events(services: Services, request: Request, held: Held) -> tuple[bytes, Elements]:
-    """The inflated body of an admitted request, and its events, within all limits; raises Problem."""
+def admitted(services: Services, request: Request) -> Grant:
+    """Who sends; raises Problem."""
+    return admit(services.producers, services.tokens, request.script_id, request.headers, request.query)
+
+
+def begin(services: Services, request: Request, grant: Grant) -> Work:
+    """The work that the request makes, charged to its script and its address."""
+    return services.lines[grant.sender].work(Bill(services.allowances, grant, request.address))
+
+
+async def receive_events(services: Services, request: Request, held: Held, work: Work) -> tuple[bytes, Elements]:
+    """The inflated body of an admitted request, and its events, within all limits; raises Problem. What came is charged also if it is refused."""
     headers = request.headers
-    body = await services.body.read(request.receive, headers, held, whole=WHOLE_BODY in request.scope)
+    bill = work.bill
+    bill.owes_nothing()
+
+    async def arrived() -> Message:
+        # Nobody waits in line for a slow client.
+        work.end()
+        message = await request.receive()
+        bill.charge(len(message.get("body", b"")))
+        work.begin()
+        return message
+
+    async def stand_in_line() -> None:
+        await work.stand_in_line()
+        # Those before it may have used up what there was.
+        bill.owes_nothing()
+
+    async def inflated(size: int) -> None:
+        if size > _LONG_BYTES:
+            await stand_in_line()
+        bill.charge(size)
+        await work.let_others()
+
+    body = await services.body.read(arrived, headers, held, whole=WHOLE_BODY in request.scope, took=inflated)
+    if len(body) > _LONG_BYTES:
+        await stand_in_line()
     media_type = headers.get(b"content-type", b"").partition(b";")[0].strip().lower()
-    elements = split(body, lines=media_type in LINES_TYPES)
-    count = len(elements.values)
-    if count > services.settings.gateway_max_events:
-        raise Problem(Code.TOO_MANY_EVENTS, f"{count} events, at most {services.settings.gateway_max_events}")
-    services.scripts.take(request.script_id, count)
+    elements = split(body, lines=media_type in LINES_TYPES, most=services.settings.gateway_max_events)
+    await work.let_others()
     return body, elements
 
 
-def _assigned(elements: Elements, ids: list[str] | None = None) -> tuple[list[Element], list[str]]:
+async def _assigned(elements: Elements, work: Work, ids: list[str] | None = None) -> tuple[list[Element], list[str]]:
     """Each event's id, those that lack one given one of `ids`, or a new one; and all that were given."""
-    whose = [identify(value) for value in elements.values]
+    whose = []
+    for value in elements.values:
+        whose.append(identify(value))
+        await work.let_others()
     count = sum(one.missing for one in whose)
     if not count:
         return whose, []
@@ -116,27 +165,47 @@ def record_headers(request: Request, grant: Grant, received_at_ms: int) -> Heade
 
 
 async def _publish(
-    services: Services, request: Request, grant: Grant, elements: Elements, whose: list[Element]
+    services: Services, request: Request, grant: Grant, elements: Elements, whose: list[Element], work: Work
 ) -> Answer:
     publisher, site = services.publisher, grant.script.site_id
+    received_at_ms = time.time_ns() // 1_000_000
+    beyond: dict[int, str] = {}
+    if grant.sender is Sender.VISITOR:
+        refused = RefusedEvents(services, grant, request.address)
+        beyond = await refused.beyond_bound(elements.values, whose, received_at_ms, work)
     seal = services.proof_keys.seal(site, grant.script.script_id, grant.sender, grant.origin)
-    shared = record_headers(request, grant, time.time_ns() // 1_000_000)
+    shared = record_headers(request, grant, received_at_ms)
     publisher.room(len(whose), sum(map(len, elements.values)))
     delivery = Delivery()
     results = []
-    rejected = 0
     for index, (value, (event_id, missing)) in enumerate(zip(elements.values, whose, strict=True)):
-        if len(value) > MAX_LINE_BYTES:
-            results.append(Result(index, event_id, "rejected", Code.EVENT_TOO_LARGE.value))
-            rejected += 1
-            continue
-        assigned = event_id.encode() if missing and event_id else b""
-        headers = [*shared, (names.PROOF, seal.proof(assigned, value))]
-        if assigned:
-            headers.append((names.EVENT_ID, assigned))
-        publisher.add(delivery, f"{site}:{event_id}".encode() if event_id else None, value, headers)
-        results.append(Result(index, event_id, "accepted", id_assigned=missing))
-    accepted = len(results) - rejected
+        result = _rejected(index, value, event_id, beyond)
+        if result is None:
+            assigned = event_id.encode() if missing and event_id else b""
+            headers = [*shared, (names.PROOF, seal.proof(assigned, value))]
+            if assigned:
+                headers.append((names.EVENT_ID, assigned))
+            publisher.add(delivery, f"{site}:{event_id}".encode() if event_id else None, value, headers)
+            result = Result(index, event_id, "accepted", id_assigned=missing)
+        results.append(result)
+        await work.let_others()
+    work.end()
+    return await _receipt(services, request, delivery, results)
+
+
+def _rejected(index: int, value: bytes, event_id: str | None, beyond: Mapping[int, str]) -> Result | None:
+    """What is answered for an event that does not go to Kafka."""
+    if index in beyond:
+        return Result(index, event_id, "rejected", Code.TOO_MANY_REFUSED.value, message=beyond[index])
+    if len(value) > MAX_LINE_BYTES:
+        return Result(index, event_id, "rejected", Code.EVENT_TOO_LARGE.value)
+    return None
+
+
+async def _receipt(services: Services, request: Request, delivery: Delivery, results: list[Result]) -> Answer:
+    """The answer, once Kafka has acknowledged; raises Problem."""
+    accepted = sum(one.status == "accepted" for one in results)
+    rejected = len(results) - accepted
     if not accepted:
         raise Problem(Code.EVENT_TOO_LARGE, f"an event may have {MAX_LINE_BYTES} bytes")
     if not await delivery.acknowledged(services.publish_seconds):

@@ -86,12 +86,13 @@ class Front:
             self._tell("other", status, "", scope, began)
             return
         route, script_id = found
+        address = address_of(scope, self._hops)
         if self.spans is None:
-            request = Request(scope, receive, headers, ids, script_id)
+            request = Request(scope, receive, headers, ids, script_id, address)
             await self._scripts_route(self.services, route, request, send, began)
             return
         traced = self.spans.begin(scope["method"], route, script_id, headers, ids)
-        request = Request(scope, receive, headers, traced.ids, script_id)
+        request = Request(scope, receive, headers, traced.ids, script_id, address)
         traced.end(*await self._scripts_route(self.services, route, request, send, began))
 
     async def _scripts_route(
@@ -135,7 +136,7 @@ class Front:
         try:
             if self._in_hand > self._most_requests:
                 raise Problem(Code.OVERLOADED, "too many requests are in hand")
-            services.addresses.take(address_of(request.scope, self._hops), 1)
+            services.allowances.requests.take(request.address, 1)
             if request.method != method:
                 if request.method == "OPTIONS" and method == "POST":
                     return preflight(services.producers, request.script_id, request.headers)

@@ -36,14 +36,34 @@ class Remembered:
     forgotten: bool = False
 
 
-class Idempotency:
-    """What this process remembers of keys, by sender, in bounded memory; `now` is a monotonic clock in seconds."""
+class _Share:
+    """One sender's keys, the oldest first."""
 
-    def __init__(self, ttl_seconds: float, now: Callable[[], float], most_bytes: int = _MOST_BYTES) -> None:
+    def __init__(self) -> None:
+        self.keys: OrderedDict[bytes, Remembered] = OrderedDict()
+        self.size = 0
+
+    def forget_oldest(self) -> int:
+        """Forgets its oldest key; returns the bytes that are free now."""
+        _, gone = self.keys.popitem(last=False)
+        self.size -= gone.size
+        gone.forgotten = True
+        return gone.size
+
+
+class Idempotency:
+    """What this process remembers of keys, by sender, in bounded memory; `now` is a monotonic clock in seconds.
+
+    Where all together are too much, the sender that takes most forgets its oldest: nobody's keys put out those of one
+    that takes less than an equal share.
+    """
+
+    def __init__(self, ttl_seconds: float, now: Callable[[], float], most_bytes: int) -> None:
         self._ttl = ttl_seconds
         self._now = now
         self._most = most_bytes
-        self._known: OrderedDict[tuple[Hashable, bytes], Remembered] = OrderedDict()
+        # Those first whose newest key is the oldest.
+        self._shares: OrderedDict[Hashable, _Share] = OrderedDict()
         self._bytes = 0
 
     def find(self, sender: Hashable, key: bytes, body: bytes) -> Remembered:
@@ -52,32 +72,43 @@ class Idempotency:
         A second request does not wait for the first: its body would wait in memory with it.
         """
         now = self._now()
-        while self._known and next(iter(self._known.values())).expires_at <= now:
-            self._forget()
+        self._forget_expired(now)
+        share = self._shares.setdefault(sender, _Share())
+        self._forget_expired_of(share, now)
         digest = hashlib.sha256(body).digest()
-        found = self._known.get((sender, key))
+        found = share.keys.get(key)
         if found is None:
-            found = self._known[(sender, key)] = Remembered(digest, now + self._ttl)
-            self._grown(found.size)
+            found = share.keys[key] = Remembered(digest, now + self._ttl)
+            self._shares.move_to_end(sender)
+            self._grown(share, found.size)
         elif found.digest != digest:
             raise Problem(Code.IDEMPOTENCY_KEY_REUSED)
         elif found.in_hand:
             raise Problem(Code.OVERLOADED, "another request with this Idempotency-Key is in hand")
         return found
 
-    def keep(self, found: Remembered, ids: list[str], answer: Answer | None) -> None:
+    def keep(self, sender: Hashable, found: Remembered, ids: list[str], answer: Answer | None) -> None:
         """Keeps the assigned ids, so that another try assigns the same, and the answer if it is one of success."""
         found.ids, found.answer = ids, answer
         before, found.size = found.size, _FRAME_BYTES + sum(map(len, ids)) + (0 if answer is None else len(answer.body))
         if not found.forgotten:
-            self._grown(found.size - before)
+            self._grown(self._shares[sender], found.size - before)
 
-    def _grown(self, size: int) -> None:
+    def _grown(self, share: _Share, size: int) -> None:
+        share.size += size
         self._bytes += size
-        while self._bytes > self._most and len(self._known) > 1:
-            self._forget()
+        while self._bytes > self._most:
+            self._bytes -= max(self._shares.values(), key=lambda one: one.size).forget_oldest()
 
-    def _forget(self) -> None:
-        _, gone = self._known.popitem(last=False)
-        self._bytes -= gone.size
-        gone.forgotten = True
+    def _forget_expired(self, now: float) -> None:
+        """Forgets the senders that have no key any more."""
+        while self._shares:
+            share = next(iter(self._shares.values()))
+            self._forget_expired_of(share, now)
+            if share.keys:
+                return
+            self._shares.popitem(last=False)
+
+    def _forget_expired_of(self, share: _Share, now: float) -> None:
+        while share.keys and next(iter(share.keys.values())).expires_at <= now:
+            self._bytes -= share.forget_oldest()

@@ -6,13 +6,14 @@ from bridge.gateway.access import allowed_origin, known_script
 from bridge.gateway.request import Request
 from bridge.gateway.services import Services
 from bridge.http.answer import JSON_TYPE, Answer
+from schemas.sender import Sender
 
 
 async def post_token(services: Services, request: Request) -> Answer:
     """A token for this script from the request's origin; raises Problem. A body is not read."""
     script = known_script(services.producers, request.script_id)
     origin = allowed_origin(services.producers, request.script_id, request.headers)
-    services.scripts.take(request.script_id, 1)
+    services.allowances.of(Sender.VISITOR).events.take(request.script_id, 1)
     token = services.tokens.issue(script.script_id, origin)
     body = {
         "token": token.text,

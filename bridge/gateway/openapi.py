@@ -24,7 +24,7 @@ _BODIES: Final = (
     Code.UNSUPPORTED_ENCODING, Code.NO_EVENTS,
 )  # fmt: skip
 _PUBLISHING: Final = (
-    Code.INVALID_HEADER, Code.EVENT_TOO_LARGE, Code.IDEMPOTENCY_KEY_REUSED, Code.KAFKA_UNAVAILABLE
+    Code.INVALID_HEADER, Code.EVENT_TOO_LARGE, Code.IDEMPOTENCY_KEY_REUSED, Code.TOO_MANY_REFUSED, Code.KAFKA_UNAVAILABLE
 )  # fmt: skip
 _CODES: Final = (
     *_EVERYWHERE, *_CREDENTIALS, *_BODIES, *_PUBLISHING, Code.SNIPPET_MISSING, Code.NOT_FOUND, Code.METHOD_NOT_ALLOWED
@@ -103,7 +103,8 @@ def _events(settings: Settings) -> dict[str, Any]:
         "operationId": "post_events",
         "summary": "Send events",
         "description": 'One event, an array, `{"events": [...]}`, or NDJSON by its Content-Type; gzip is fine; at most '
-        f"{most}. 202 once Kafka has acknowledged. What is in an event, the stream judges: see `events:validate`.",
+        f"{most}. 202 once Kafka has acknowledged. What is in an event, the stream judges: see `events:validate`. Of visitors' events that it will refuse, only so many "
+        "a minute are accepted.",
         "parameters": [_SCRIPT, _TOKEN, _KEY],
         "security": [{"bearer": []}, {"token": []}],
         "requestBody": _body(),
@@ -168,8 +169,9 @@ def _schemas(settings: Settings) -> dict[str, Any]:
         "index": number,
         "event_id": {"type": ["string", "null"], "maxLength": MAX_EVENT_ID},
         "status": {"enum": ["accepted", "rejected"]},
-        "error_code": {"enum": [Code.EVENT_TOO_LARGE.value]},
+        "error_code": {"enum": [Code.EVENT_TOO_LARGE.value, Code.TOO_MANY_REFUSED.value]},
         "id_assigned": {"type": "boolean"},
+        "message": {"type": "string", "description": "why the stream would refuse it"},
     }
     verdict = {"index": number, "status": {"enum": ["valid", "invalid"]}, "error_code": text, "message": text,
                "action": text, "event": {"type": "object"}}  # fmt: skip

@@ -17,6 +17,8 @@ class Request:
     headers: Mapping[bytes, bytes]
     ids: RequestIds
     script_id: str
+    address: str
+    """Whose limits count it."""
 
     @property
     def method(self) -> str:

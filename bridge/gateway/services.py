@@ -3,19 +3,22 @@
 import time
 from typing import Final
 
+from bridge.gateway.allowances import Allowances
 from bridge.gateway.health import needs_of_gateway
 from bridge.gateway.idempotency import Idempotency
 from bridge.gateway.ingest_tokens import IngestTokens
+from bridge.gateway.line import Line
 from bridge.gateway.publisher import Publisher
 from bridge.http.body import BodyLimits
-from bridge.http.limits import Buckets
 from bridge.http.room import Room
 from schemas.errors import InvalidInput
+from schemas.sender import Sender
 from schemas.settings import Settings
 from sinks.producer_registry import ProducerRegistry
 from sinks.readiness import Readiness
 from streams.normalize import Bounds
 
+_IDEMPOTENCY_BYTES: Final = {Sender.SERVER: 12 * 1024 * 1024, Sender.VISITOR: 4 * 1024 * 1024}
 _LEAST_REQUESTS: Final = 8
 
 
@@ -41,12 +44,12 @@ class Services:
         # What fits within the bounds at all fits into each share, if nothing else is in it.
         self.room = Room("bytes", settings.gateway_max_bytes_in_flight, settings.gateway_max_body_bytes)
         self.requests = Room("requests", settings.gateway_max_requests, _LEAST_REQUESTS)
-        self.hops = settings.gateway_forwarded_hops
-        self.idempotency = Idempotency(settings.seconds("gateway_idempotency_ttl"), time.monotonic)
-        self.scripts = Buckets("events of one script", settings.gateway_script_events_per_second, time.monotonic)
-        self.addresses = Buckets(
-            "requests of one address", settings.gateway_address_requests_per_second, time.monotonic
-        )
+        ttl = settings.seconds("gateway_idempotency_ttl")
+        self.idempotency = {
+            sender: Idempotency(ttl, time.monotonic, most_bytes) for sender, most_bytes in _IDEMPOTENCY_BYTES.items()
+        }
+        self.allowances = Allowances(settings, time.monotonic)
+        self.lines = {sender: Line() for sender in _IDEMPOTENCY_BYTES}
         self.readiness = Readiness(settings, needs_of_gateway(self.producers, self.publisher))
         self.bounds = Bounds(*settings.occurred_bounds)
         self.publish_seconds = settings.seconds("gateway_publish_timeout")

@@ -4,7 +4,6 @@ from typing import Final
 
 from bridge.gateway.access import Grant
 from bridge.gateway.request import Request
-from bridge.http.client_address import address_of
 from bridge.http.room import Shares
 from schemas.sender import Sender
 
@@ -14,8 +13,8 @@ OF_A_SCRIPTS_VISITORS: Final = 1 / 8
 OF_A_VISITORS_ADDRESS: Final = 1 / 16
 
 
-def shares_of(grant: Grant, request: Request, hops: int) -> Shares:
-    """The shares of a request that is admitted; `hops` are the own proxies in front."""
+def shares_of(grant: Grant, request: Request) -> Shares:
+    """The shares of a request that is admitted."""
     script = ("script", grant.script.script_id)
     if grant.sender is Sender.SERVER:
         return ((script, OF_A_SCRIPT),)
@@ -23,5 +22,5 @@ def shares_of(grant: Grant, request: Request, hops: int) -> Shares:
         (("visitors",), OF_ALL_VISITORS),
         (script, OF_A_SCRIPT),
         (("visitors", grant.script.script_id), OF_A_SCRIPTS_VISITORS),
-        (("address", address_of(request.scope, hops)), OF_A_VISITORS_ADDRESS),
+        (("address", request.address), OF_A_VISITORS_ADDRESS),
     )

@@ -2,7 +2,7 @@
 
 import asyncio
 import zlib
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
 
 from bridge.http.answer import Message, Receive
@@ -14,6 +14,16 @@ WHOLE_BODY: Final = "bridge.whole_body"
 
 _GZIP: Final = 31  # zlib's word for a window of 32 KiB in gzip's wrapping
 _MOST_MEMBERS = 16
+# So much takes no longer than a few milliseconds, whatever it inflates to: blocks of nothing are the dearest.
+_PART_BYTES = 32 * 1024
+_INFLATED_PART_BYTES = 64 * 1024
+
+Took = Callable[[int], Awaitable[None]]
+"""Told of so many bytes more that were inflated; may let others have their turn."""
+
+
+async def _free(_size: int) -> None:
+    """Inflating is not counted."""
 
 
 class ClientGone(Exception):
@@ -40,8 +50,10 @@ class BodyLimits:
         if len(length) > 15 or int(length) > self.most_bytes:
             raise Problem(Code.BODY_TOO_LARGE, f"at most {self.most_bytes} bytes")
 
-    async def read(self, receive: Receive, headers: Mapping[bytes, bytes], held: Held, *, whole: bool = False) -> bytes:
-        """The whole body, inflated; `held` counts its bytes as they come, and as they are inflated.
+    async def read(
+        self, receive: Receive, headers: Mapping[bytes, bytes], held: Held, *, whole: bool = False, took: Took = _free
+    ) -> bytes:
+        """The whole body, inflated; `held` counts its bytes as they come, and as they are inflated, of which `took` is told.
 
         Raises Problem, or ClientGone. What has arrived `whole` needs no clock.
         """
@@ -60,7 +72,7 @@ class BodyLimits:
                 raise Problem(Code.BODY_TOO_LARGE, f"at most {self.most_bytes} bytes")
             held.reach(size)
         body = parts[0] if len(parts) == 1 else b"".join(parts)
-        return self._inflated(body, held) if _encoding(headers) == b"gzip" else body
+        return await self._inflated(body, held, took) if _encoding(headers) == b"gzip" else body
 
     async def _next(self, receive: Receive, began: float, size: int) -> Message:
         """What comes next of a body that began then, of which so many bytes have come."""
@@ -74,25 +86,35 @@ class BodyLimits:
                 detail = f"the body must come at {self._rate:g} bytes a second after {self._grace:g} s"
             raise Problem(Code.BODY_TIMEOUT, detail) from None
 
-    def _inflated(self, body: bytes, held: Held) -> bytes:
+    async def _inflated(self, body: bytes, held: Held, took: Took) -> bytes:
         parts: list[bytes] = []
         left = self.most_bytes
-        for _ in range(_MOST_MEMBERS):
-            inflater = zlib.decompressobj(wbits=_GZIP)
-            try:
-                parts.append(inflater.decompress(body, left + 1))
-            except zlib.error as error:
-                raise Problem(Code.INVALID_PAYLOAD_JSON, f"the body is not gzip: {error}") from None
-            left -= len(parts[-1])
-            if left < 0:
-                raise Problem(Code.BODY_TOO_LARGE, f"at most {self.most_bytes} bytes when inflated")
-            held.reach(self.most_bytes - left)
-            if not inflater.eof:
-                raise Problem(Code.INVALID_PAYLOAD_JSON, "the gzip stream is cut off")
-            body = inflater.unused_data
-            if not body:
-                return b"".join(parts)
-        raise Problem(Code.INVALID_PAYLOAD_JSON, f"more than {_MOST_MEMBERS} gzip members")
+        inflater, members = zlib.decompressobj(wbits=_GZIP), 1
+        for begin in range(0, len(body), _PART_BYTES):
+            data = body[begin : begin + _PART_BYTES]
+            more = True
+            while data or more:
+                if inflater.eof:
+                    inflater, members = zlib.decompressobj(wbits=_GZIP), members + 1
+                if members > _MOST_MEMBERS:
+                    raise Problem(Code.INVALID_PAYLOAD_JSON, f"more than {_MOST_MEMBERS} gzip members")
+                most = min(left + 1, _INFLATED_PART_BYTES)
+                try:
+                    part = inflater.decompress(data, most)
+                except zlib.error as error:
+                    raise Problem(Code.INVALID_PAYLOAD_JSON, f"the body is not gzip: {error}") from None
+                parts.append(part)
+                left -= len(part)
+                await took(len(part))
+                if left < 0:
+                    raise Problem(Code.BODY_TOO_LARGE, f"at most {self.most_bytes} bytes when inflated")
+                held.reach(self.most_bytes - left)
+                data = inflater.unused_data if inflater.eof else inflater.unconsumed_tail
+                # There may be more of what was taken than `most` let out.
+                more = len(part) == most and not inflater.eof
+        if not inflater.eof:
+            raise Problem(Code.INVALID_PAYLOAD_JSON, "the gzip stream is cut off")
+        return b"".join(parts)
 
 
 def _encoding(headers: Mapping[bytes, bytes]) -> bytes:

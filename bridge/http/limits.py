@@ -10,15 +10,17 @@ _MOST_BUCKETS = 20_000
 
 
 class Buckets:
-    """One bucket for each name, which holds twice what a second refills; `now` is a monotonic clock in seconds.
+    """One bucket for each name, which holds `burst`, or twice what a second refills; `now` is a monotonic clock in seconds.
 
     A rate of 0 is no limit. Buckets that were not used for longest are forgotten, which fills them.
     """
 
-    def __init__(self, what: str, rate: float, now: Callable[[], float], most: int = _MOST_BUCKETS) -> None:
+    def __init__(
+        self, what: str, rate: float, now: Callable[[], float], *, burst: float = 0, most: int = _MOST_BUCKETS
+    ) -> None:
         self._what = what
         self._rate = rate
-        self._burst = 2.0 * rate
+        self._burst = burst or 2.0 * rate
         self._now = now
         self._most = most
         self._levels: OrderedDict[Hashable, tuple[float, float]] = OrderedDict()
@@ -32,22 +34,51 @@ class Buckets:
         """
         if not self._rate:
             return
-        now = self._now()
-        level, at = self._levels.pop(name, (self._burst, now))
-        level = min(self._burst, level + (now - at) * self._rate)
+        level = self._level(name)
         lacking = min(count, self._burst) - level
-        if lacking <= 0:
-            level -= count
-        self._levels[name] = (level, now)
-        self._asked[name] = self._asked.get(name, 0) + count
+        self._keep(name, level - count if lacking <= 0 else level, count)
+        if lacking > 0:
+            raise self._problem(lacking)
+
+    def charge(self, name: Hashable, count: int) -> None:
+        """Takes what was used already; what is lacking is a debt, for which `owes_nothing` refuses the next ones."""
+        if self._rate and count:
+            self._keep(name, self._level(name) - count, count)
+
+    def owes_nothing(self, name: Hashable, own: int = 0) -> None:
+        """Raises Problem if others than who was charged `own` used more than there was, until that is refilled."""
+        if self._rate and name in self._levels and (level := self._level(name) + own) < 0:
+            raise self._problem(-level)
+
+    def grant(self, name: Hashable) -> bool:
+        """Takes one if there is one; whether there was."""
+        if not self._rate:
+            return True
+        level = self._level(name)
+        self._keep(name, level - 1 if level >= 1 else level, 1)
+        return level >= 1
+
+    def seconds_until(self, name: Hashable) -> int:
+        """After how many whole seconds there will be one."""
+        return self._seconds(1 - self._level(name))
+
+    def _level(self, name: Hashable) -> float:
+        now = self._now()
+        level, at = self._levels.get(name, (self._burst, now))
+        return min(self._burst, level + (now - at) * self._rate)
+
+    def _keep(self, name: Hashable, level: float, asked: int) -> None:
+        self._levels[name] = (level, self._now())
+        self._levels.move_to_end(name)
+        self._asked[name] = self._asked.get(name, 0) + asked
         if len(self._levels) > self._most:
             self._levels.popitem(last=False)
-        if lacking > 0:
-            raise Problem(
-                Code.RATE_LIMITED,
-                f"{self._what}: {self._rate:g} a second",
-                retry_after=max(1, math.ceil(lacking / self._rate)),
-            )
+
+    def _seconds(self, lacking: float) -> int:
+        return max(1, math.ceil(lacking / self._rate)) if self._rate else 1
+
+    def _problem(self, lacking: float) -> Problem:
+        return Problem(Code.RATE_LIMITED, f"{self._what}: {self._rate:g} a second", retry_after=self._seconds(lacking))
 
     def most_used(self) -> float:
         """The share of the rate that was asked of one bucket since this was asked last; above 1 the rest was refused."""

@@ -47,6 +47,7 @@ class Code(StrEnum):
     NO_EVENTS = "no_events"
     IDEMPOTENCY_KEY_REUSED = "idempotency_key_reused"
     RATE_LIMITED = "rate_limited"
+    TOO_MANY_REFUSED = "too_many_refused"
     HEADERS_TOO_LARGE = "headers_too_large"
     INTERNAL_ERROR = "internal_error"
     KAFKA_UNAVAILABLE = "kafka_unavailable"
@@ -94,6 +95,11 @@ REFUSALS: Final[dict[Code, Refusal]] = {
         HTTPStatus.UNPROCESSABLE_ENTITY, "the Idempotency-Key was used for another body"
     ),
     Code.RATE_LIMITED: Refusal(HTTPStatus.TOO_MANY_REQUESTS, "too much at once; wait and try again", 1),
+    Code.TOO_MANY_REFUSED: Refusal(
+        HTTPStatus.TOO_MANY_REQUESTS,
+        "the stream would refuse all of these events, and too many such came before them",
+        1,
+    ),
     Code.HEADERS_TOO_LARGE: Refusal(
         HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, "the headers are too large", closes=True
     ),

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from bridge.runs.turn import Turn
+from bridge.turn import Turn
 from schemas.outcome import Candidate, Outcomes
 from schemas.reasons import DroppedReason, ErrorClass
 from schemas.record import LEDGER_TOPIC, Batch, CarriedRecord, TopicPartition

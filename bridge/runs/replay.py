@@ -12,7 +12,7 @@ from bridge.runs.dry_run import DryRun
 from bridge.runs.frame import Job
 from bridge.runs.pace import Pace
 from bridge.runs.run import Run
-from bridge.runs.turn import Turn
+from bridge.turn import Turn
 from schemas.errors import Braked, BridgeError, EnvironmentUnfit, SinkUnavailable
 from schemas.record import RawBody
 from schemas.replay import DeadLetterItem, Forecast, Outcome, Plan, PlanState, ReplaySummary

@@ -11,9 +11,9 @@ from pathlib import Path
 import httpx
 from aiokafka.errors import KafkaError
 from support.command import words
-from support.gateway import SECRET, bearer, body
+from support.gateway import bearer, body
 from support.programs import environment
-from support.settled import environment_of, event
+from support.settled import SECRET, environment_of, event
 from support.wait import wait_until
 
 from bridge.stack.ports import LOOPBACK, choose

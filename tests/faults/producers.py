@@ -40,7 +40,12 @@ AWAY_SECONDS = 3.0
 AHEAD = 2000
 DRAIN_SECONDS = 300.0
 ACCEPTED = 202
-UNLIMITED = {"gateway_script_events_per_second": 0, "gateway_address_requests_per_second": 0}
+UNLIMITED = {
+    "gateway_script_events_per_second": 0,
+    "gateway_script_bytes_per_second": 0,
+    "gateway_address_requests_per_second": 0,
+    "gateway_address_bytes_per_second": 0,
+}
 PAGE = {"url": "https://shop.example.com/checkout?utm_source=mail", "properties": {"pad": "x" * 200}}
 
 

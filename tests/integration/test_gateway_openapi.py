@@ -43,7 +43,13 @@ async def test_no_answer_is_undocumented(settings: Settings, key: str, tmp_path:
     await add_script(settings.dsn, "s1", 1, origins=[ORIGIN])
     configuration = tmp_path / "schemathesis.toml"
     configuration.write_text(CONFIGURATION.format(key=key, origin=ORIGIN, examples=EXAMPLES))
-    unlimited = {"gateway_script_events_per_second": 0, "gateway_address_requests_per_second": 0}
+    unlimited = dict.fromkeys(
+        (
+            "gateway_script_events_per_second", "gateway_script_bytes_per_second", "gateway_validate_events_per_second",
+            "gateway_address_requests_per_second", "gateway_address_bytes_per_second",
+        ),
+        0,
+    )  # fmt: skip
     with gateway(settings, tmp_path / "log", **unlimited) as running:
         words = ["--config-file", str(configuration), "--no-color", "run", f"{running.url}/openapi.json"]
         done = await asyncio.to_thread(

@@ -17,6 +17,7 @@ from schemas.settings import Settings
 
 EVENTS = "/api/bridge/s1/events"
 AT_ONCE = 250
+UNLIMITED = {"gateway_script_events_per_second": 0, "gateway_validate_events_per_second": 0}
 ASSIGNED = 36
 FIELDS = (
     "event_id", "site_id", "script_id", "event_type", "occurred_at", "sent_at", "session_id", "visitor_id", "url",
@@ -70,7 +71,7 @@ def odd_events() -> list[bytes]:
 
 @pytest.fixture
 async def client(settings: Settings, key: str, tmp_path: Path) -> AsyncIterator[httpx.AsyncClient]:
-    with gateway(settings, tmp_path / "log", gateway_script_events_per_second=0) as running:
+    with gateway(settings, tmp_path / "log", **UNLIMITED) as running:
         async with httpx.AsyncClient(base_url=running.url, headers=bearer(key), timeout=60) as made:
             yield made
 

@@ -1,6 +1,6 @@
 """Each mechanism that a guarantee stands on, how it is taken out, and the tests that notice."""
 
-from mutants import accounts, identity, operators, producers, snippet
+from mutants import accounts, costs, identity, operators, producers, snippet
 from mutants.mutant import Edit, Mutant
 
 CONTRACT = "tests/contract"
@@ -325,6 +325,7 @@ MUTANTS = [
     *identity.MUTANTS,
     *snippet.MUTANTS,
     *producers.MUTANTS,
+    *costs.MUTANTS,
     *operators.MUTANTS,
     *accounts.MUTANTS,
 ]

@@ -43,8 +43,8 @@ GATEWAY = [
         (
             Edit(
                 "bridge/http/body.py::BodyLimits._inflated",
-                "inflater.decompress(body, left + 1)",
-                "inflater.decompress(body)",
+                "inflater.decompress(data, most)",
+                "inflater.decompress(data)",
             ),
         ),
         (f"{HOSTILE}::test_bombs_and_nesting",),
@@ -258,7 +258,14 @@ GATEWAY = [
     Mutant(
         "gateway-sender",
         "the sender's part in an Idempotency-Key",
-        (Edit("bridge/gateway/events.py::post_events", "(request.script_id, grant.origin)", "request.script_id"),),
+        (
+            Edit("bridge/gateway/events.py::post_events", "(request.script_id, grant.origin)", "request.script_id"),
+            Edit(
+                "bridge/gateway/events.py::post_events",
+                "services.idempotency[grant.sender]",
+                "services.idempotency[Sender.SERVER]",
+            ),
+        ),
         (f"{ROUTES}::test_a_browser_takes_no_idempotency_key_from_a_server",),
     ),
     Mutant(

@@ -5,9 +5,8 @@ from collections.abc import Mapping
 import pytest
 from prometheus_client import generate_latest
 from pydantic import SecretStr
-from support.gateway import SECRET
 from support.making import RAW, batch, context, record
-from support.settled import settings_for
+from support.settled import SECRET, settings_for
 
 from bridge.gateway.app import create_app
 from bridge.gateway.front import Front

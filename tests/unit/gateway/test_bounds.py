@@ -93,6 +93,40 @@ async def test_bytes_count_as_they_come_and_as_they_are_inflated() -> None:
     assert room.taken == 0
 
 
+@pytest.mark.parametrize("size", [0, 1, 9999, 10_000])
+async def test_what_is_inflated_is_told_piece_by_piece(size: int) -> None:
+    """So that it is charged, and others have their turn; of a bomb too."""
+    told: list[int] = []
+
+    async def took(more: int) -> None:
+        told.append(more)
+
+    content = b"ab" * (size // 2) + b"c" * (size % 2)
+    assert await LIMITS.read(receiving(gzip.compress(content, mtime=0)), GZIP, holding(), took=took) == content
+    assert sum(told) == size
+    told.clear()
+    bomb = gzip.compress(b"\0" * 50_000_000, mtime=0)
+    large = BodyLimits(1_000_000, 5.0)
+    assert await refused(large.read(receiving(bomb), GZIP, holding(), took=took)) is Code.BODY_TOO_LARGE
+    assert sum(told) == 1_000_001
+    assert max(told) <= 65536
+
+
+async def test_blocks_of_nothing_hold_nobody_up() -> None:
+    """A megabyte of empty blocks inflates to nothing, and takes longer than anything that does."""
+    empty = bytes.fromhex("1f8b0800000000000003") + b"\0\0\0\xff\xff" * 50_000
+    told: list[int] = []
+
+    async def took(more: int) -> None:
+        told.append(more)
+
+    assert (
+        await refused(BodyLimits(10**6, 5.0).read(receiving(empty), GZIP, holding(), took=took))
+        is Code.INVALID_PAYLOAD_JSON
+    )
+    assert len(told) >= len(empty) / 32768
+
+
 @pytest.mark.parametrize(
     "body",
     [
@@ -217,6 +251,35 @@ def test_a_bucket_tells_how_much_of_its_rate_is_asked_for() -> None:
     assert buckets.most_used() == pytest.approx(2.0)
 
 
+def test_what_was_used_already_is_a_debt() -> None:
+    """A request is charged when what it costs is known; the next ones wait until that is paid off."""
+    clock = Clock()
+    buckets = Buckets("bytes of x", 10, clock)
+    buckets.owes_nothing("a")
+    buckets.charge("a", 20)
+    buckets.owes_nothing("a")
+    buckets.charge("a", 25)
+    with pytest.raises(Problem, match="bytes of x: 10 a second") as caught:
+        buckets.owes_nothing("a")
+    assert (caught.value.code, caught.value.retry_after) == (Code.RATE_LIMITED, 3)
+    buckets.owes_nothing("a", 25)
+    buckets.owes_nothing("b")
+    clock.now += 2.5
+    buckets.owes_nothing("a")
+    assert buckets.most_used() == pytest.approx(1.8)
+
+
+def test_an_allowance_grants_one_by_one() -> None:
+    """As many as it holds, then as they come in again; no rate grants everything."""
+    clock = Clock()
+    buckets = Buckets("x", 0.5, clock, burst=3)
+    assert [buckets.grant("a") for _ in range(5)] == [True, True, True, False, False]
+    assert buckets.seconds_until("a") == 2
+    clock.now += 2
+    assert [buckets.grant("a") for _ in range(2)] == [True, False]
+    assert all(Buckets("x", 0, clock).grant("a") for _ in range(100))
+
+
 def test_buckets_are_bounded_in_number() -> None:
     """As many names as a stranger likes take no more memory; the one in use is kept."""
     buckets = Buckets("x", 10, Clock(), most=3)
@@ -233,7 +296,7 @@ def test_keys_are_remembered_for_a_while() -> None:
     clock = Clock()
     known = Idempotency(10, clock, most_bytes=5000)
     first = known.find("s", b"k", b"body")
-    known.keep(first, ["id"], Answer(202, b"x" * 100))
+    known.keep("s", first, ["id"], Answer(202, b"x" * 100))
 
     assert known.find("s", b"k", b"body") is first
     assert known.find("other", b"k", b"body").answer is None
@@ -241,12 +304,33 @@ def test_keys_are_remembered_for_a_while() -> None:
         known.find("s", b"k", b"another body")
     assert caught.value.code is Code.IDEMPOTENCY_KEY_REUSED
     for number in range(100):
-        known.keep(known.find("s", b"%d" % number, b""), [], Answer(202, b"y" * 500))
+        known.keep("s", known.find("s", b"%d" % number, b""), [], Answer(202, b"y" * 500))
         assert known._bytes <= 5000
     assert first.forgotten
     clock.now += 11
     known.find("s", b"later", b"")
-    assert len(known._known) == 1
+    assert [len(share.keys) for share in known._shares.values()] == [1]
+    assert known._bytes == sum(share.size for share in known._shares.values())
+
+
+def test_a_flood_of_keys_puts_out_the_senders_own() -> None:
+    """Finding 15: a visitor's keys put out those of a server, whose batch was then published twice."""
+    known = Idempotency(600, Clock(), most_bytes=50_000)
+    for number in range(10):
+        known.keep("server", known.find("server", b"%d" % number, b""), [], Answer(202, b"y" * 500))
+    for number in range(1000):
+        sender = "one visitor" if number % 3 else "another"
+        known.keep(sender, known.find(sender, b"%d" % number, b""), [], Answer(202, b"y" * 900))
+        assert known._bytes <= 50_000
+    for number in range(10):
+        found = known.find("server", b"%d" % number, b"")
+        assert found.answer is not None
+        assert not found.forgotten
+    # Alone, it has all of the memory.
+    assert known._bytes > 45_000
+    for number in range(1000):
+        known.keep("greedy", known.find("greedy", b"%d" % number, b""), [], Answer(202, b"y" * 60_000))
+    assert known._bytes <= 50_000
 
 
 @pytest.mark.parametrize("key", [b"", b"a b", b"\xff", b"x" * 256, b"a\x00"])

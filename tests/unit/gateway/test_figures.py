@@ -2,8 +2,7 @@
 
 from prometheus_client import generate_latest
 from pydantic import SecretStr
-from support.gateway import SECRET
-from support.settled import settings_for
+from support.settled import SECRET, settings_for
 
 from bridge.gateway.app import create_app
 from bridge.http.problems import REFUSALS

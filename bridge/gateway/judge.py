@@ -1,0 +1,79 @@
+"""What the stream will make of an event, by its own decoder and normaliser; visitors' refused events are bounded by it."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+from bridge.gateway.access import Grant
+from bridge.gateway.elements import Element
+from bridge.gateway.line import Work
+from bridge.gateway.services import Services
+from bridge.http.problems import Code, Problem
+from schemas.bridge_event import BridgeEvent
+from schemas.reasons import ERRORS, Action
+from schemas.record import Provenance
+from schemas.vouched import Vouched
+from sinks import metrics
+from streams.decode import decode
+from streams.normalize import normalize
+from streams.rejection import Rejection
+
+
+def vouched_by(grant: Grant, assigned: str | None) -> Vouched:
+    """What the gateway vouches for, with the id that it assigned, as the stream will read it from the record's headers."""
+    return Vouched(grant.script.site_id, grant.script.script_id, grant.sender, assigned)
+
+
+def judge(services: Services, value: bytes, vouched: Vouched, received_at_ms: int) -> BridgeEvent:
+    """The bridge event, in a place that is not known yet; raises Rejection. Duplicates it can't tell."""
+    return normalize(
+        decode(value, vouched),
+        received_at=datetime.fromtimestamp(received_at_ms / 1000, UTC),
+        provenance=Provenance(services.settings.topics.raw, 0, 0),
+        attempt=1,
+        registry=services.producers.current,
+        bounds=services.bounds,
+        sender=vouched.sender,
+    )
+
+
+class RefusedEvents:
+    """The visitors' events of one request that the stream will refuse for certain: some go on, so that operators see
+    them and can replay them, and the rest stays out of Kafka."""
+
+    def __init__(self, services: Services, grant: Grant, address: str) -> None:
+        self._services = services
+        self._grant = grant
+        self._bucket = (grant.script.script_id, address)
+
+    async def beyond_bound(
+        self, values: Sequence[bytes], whose: Sequence[Element], received_at_ms: int, work: Work
+    ) -> dict[int, str]:
+        """Those that are one too many, by index, and why the stream would refuse each; raises Problem if these are all."""
+        beyond: dict[int, str] = {}
+        for index, (value, own) in enumerate(zip(values, whose, strict=True)):
+            if (why := self._refusal(value, own, received_at_ms)) and not self._let_through():
+                beyond[index] = why
+            await work.let_others()
+        if len(beyond) == len(values):
+            allowances = self._services.allowances
+            raise Problem(
+                Code.TOO_MANY_REFUSED,
+                f"{allowances.refused_per_minute} refused events a minute from one address; the first: {beyond[0]}",
+                retry_after=allowances.refused.seconds_until(self._bucket),
+            )
+        return beyond
+
+    def _refusal(self, value: bytes, whose: Element, received_at_ms: int) -> str:
+        """Why the stream refuses it whenever it reads it, or nothing: a retry may heal the other refusals."""
+        try:
+            vouched = vouched_by(self._grant, whose.event_id if whose.missing else None)
+            judge(self._services, value, vouched, received_at_ms)
+        except Rejection as rejection:
+            if ERRORS[rejection.error_class].action is Action.DROP:
+                return f"{rejection.error_class}: {rejection.message}"
+        return ""
+
+    def _let_through(self) -> bool:
+        let = self._services.allowances.refused.grant(self._bucket)
+        metrics.refused_event(self._grant.script.site_id, self._grant.script.script_id, let_through=let)
+        return let

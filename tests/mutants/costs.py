@@ -1,0 +1,125 @@
+"""The mechanisms by which a request's cost is bounded, shared and charged at the gateway."""
+
+from mutants.mutant import Edit, Mutant
+
+BOUNDS = "tests/unit/gateway/test_bounds.py"
+COSTS = "tests/unit/gateway/test_costs.py"
+ELEMENTS = "tests/unit/gateway/test_elements.py"
+
+MUTANTS = [
+    Mutant(
+        "gateway-elements",
+        "the count of an array's elements before they are made",
+        (Edit("bridge/gateway/elements.py::_array_elements", "elements[most] is not _NONE", "False"),),
+        (f"{ELEMENTS}::test_elements_are_counted_before_they_are_made",),
+    ),
+    Mutant(
+        "gateway-lines",
+        "the count of lines before they are made",
+        (Edit("bridge/gateway/elements.py::_lines", "len(found) == most", "False"),),
+        (f"{ELEMENTS}::test_elements_are_counted_before_they_are_made",),
+    ),
+    Mutant(
+        "gateway-cut",
+        "the bound of what it takes to cut apart an array that is no JSON",
+        (
+            Edit("bridge/gateway/elements.py::_by_brackets", "sum(map(text.count, _MARKS)) > _MOST_MARKS", "False"),
+            Edit("bridge/gateway/elements.py::_by_brackets", "range(_MOST_STEPS)", "range(10**9)"),
+        ),
+        (f"{ELEMENTS}::test_no_body_costs_much_more_than_a_plain_one_of_its_size",),
+    ),
+    Mutant(
+        "gateway-inflate-parts",
+        "the parts in which a body is inflated",
+        (Edit("bridge/http/body.py::_PART_BYTES", "32 * 1024", "10**9"),),
+        (f"{BOUNDS}::test_blocks_of_nothing_hold_nobody_up",),
+    ),
+    Mutant(
+        "gateway-charge",
+        "the charge for bytes",
+        (Edit("bridge/gateway/allowances.py::Bill.charge", "buckets.charge(name, size)", ""),),
+        (f"{COSTS}::test_every_answer_is_charged_by_what_it_inflated",),
+    ),
+    Mutant(
+        "gateway-charge-time",
+        "the charge for the loop's time",
+        (Edit("bridge/gateway/line.py::Work._pause", "self.bill.charge(...)", ""),),
+        (f"{COSTS}::test_the_loops_time_is_charged",),
+    ),
+    Mutant(
+        "gateway-debt-in-line",
+        "the refusal of who waited in line while others used up what there was",
+        (Edit("bridge/gateway/events.py::receive_events.stand_in_line", "bill.owes_nothing()", ""),),
+        (f"{COSTS}::test_who_waits_in_line_is_refused_once_others_have_used_up_what_there_was",),
+    ),
+    Mutant(
+        "gateway-classes",
+        "the servers' own share of each limit",
+        (
+            Edit(
+                "bridge/gateway/allowances.py::Allowances.of",
+                "self._by_sender[sender]",
+                "self._by_sender[Sender.VISITOR]",
+            ),
+        ),
+        (
+            f"{COSTS}::test_visitors_use_up_no_events_of_servers",
+            f"{COSTS}::test_every_answer_is_charged_by_what_it_inflated",
+        ),
+    ),
+    Mutant(
+        "gateway-slices",
+        "the end of a slice of the loop's time",
+        (Edit("bridge/turn.py::Turn.let_others", "time.monotonic() - self._began > self._seconds", "False"),),
+        (f"{COSTS}::test_dear_events_let_others_have_their_turn_after_each",),
+    ),
+    Mutant(
+        "gateway-line",
+        "the line in which long work waits",
+        (Edit("bridge/gateway/line.py::Work.stand_in_line", "...", ""),),
+        (
+            f"{COSTS}::test_dear_events_let_others_have_their_turn_after_each",
+            f"{COSTS}::test_small_work_waits_for_nobody",
+        ),
+    ),
+    Mutant(
+        "gateway-validate",
+        "the limit of events:validate",
+        (
+            Edit(
+                "bridge/gateway/validate.py::_judge_all", "services.allowances.of(grant.sender).validated.take(...)", ""
+            ),
+        ),
+        (f"{COSTS}::test_validate_has_a_limit_of_its_own",),
+    ),
+    Mutant(
+        "gateway-refused",
+        "the bound of visitors' events that the stream will refuse",
+        (
+            Edit(
+                "bridge/gateway/judge.py::RefusedEvents.beyond_bound",
+                "not self._let_through()",
+                "self._let_through() is None",
+            ),
+        ),
+        (f"{COSTS}::test_what_visitors_send_that_will_be_refused_is_bounded",),
+    ),
+    Mutant(
+        "gateway-refused-certain",
+        "the rule that what a retry may heal is not refused at the gateway",
+        (Edit("bridge/gateway/judge.py::RefusedEvents._refusal", "ERRORS[...].action is Action.DROP", "True"),),
+        (f"{COSTS}::test_what_visitors_send_that_will_be_refused_is_bounded",),
+    ),
+    Mutant(
+        "gateway-keys-share",
+        "each sender's share of the remembered keys",
+        (
+            Edit(
+                "bridge/gateway/idempotency.py::Idempotency._grown",
+                "max(self._shares.values(), key=lambda one: one.size)",
+                "next(one for one in self._shares.values() if one.keys)",
+            ),
+        ),
+        (f"{BOUNDS}::test_a_flood_of_keys_puts_out_the_senders_own",),
+    ),
+]

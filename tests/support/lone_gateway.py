@@ -1,0 +1,109 @@
+"""A gateway's routes in this process, without Kafka and Postgres: what goes to Kafka is kept, and acknowledged at once."""
+
+import json
+import secrets
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from typing import Any, NamedTuple, cast
+from urllib.parse import quote
+
+from bridge.gateway.app import create_app
+from bridge.gateway.front import Front
+from bridge.gateway.publisher import Delivery, HeaderList, Publisher
+from bridge.gateway.services import Services
+from schemas.api_key import ApiKey, make_key
+from schemas.registry import Script
+from support.gateway import ORIGIN
+from support.settled import settings_for
+
+
+class Answered(NamedTuple):
+    """An answer."""
+
+    status: int
+    headers: Mapping[str, str]
+    content: bytes
+
+    def json(self) -> Any:
+        """The body, read."""
+        return json.loads(self.content)
+
+
+class _Records:
+    """In the publisher's place."""
+
+    stuck = False
+    bytes_in_flight = 0
+
+    def __init__(self) -> None:
+        self.values: list[bytes] = []
+
+    def room(self, count: int, size: int) -> None:
+        """There always is."""
+
+    def add(self, _delivery: Delivery, _key: bytes | None, value: bytes, _headers: HeaderList) -> None:
+        """Keeps it."""
+        self.values.append(value)
+
+
+class LoneGateway:
+    """Scripts s1 and s2 with an origin and an API key each; `values` are those that Kafka would hold."""
+
+    def __init__(self, front: Front, services: Services, keys: Mapping[str, str], values: list[bytes]) -> None:
+        self.front = front
+        self.services = services
+        self.values = values
+        self._keys = keys
+
+    def server(self, script: str = "s1") -> dict[str, str]:
+        """The headers of a server's request."""
+        return {"authorization": f"Bearer {self._keys[script]}"}
+
+    def visitor(self, script: str = "s1") -> dict[str, str]:
+        """The headers of a visitor's request."""
+        return {"authorization": f"Bearer {self.services.tokens.issue(script, ORIGIN).text}", "origin": ORIGIN}
+
+    async def post(
+        self,
+        headers: Mapping[str, str],
+        content: bytes,
+        *,
+        path: str = "/api/bridge/s1/events",
+        address: str = "9.9.9.9",
+    ) -> Answered:
+        """Posts from that address."""
+        sent: list[dict[str, Any]] = []
+
+        async def receive() -> dict[str, Any]:
+            return {"type": "http.request", "body": content, "more_body": False}
+
+        async def send(message: Any) -> None:
+            sent.append(message)
+
+        scope = {
+            "type": "http", "method": "POST", "path": path, "raw_path": quote(path, safe="/:").encode(), "query_string": b"",
+            "headers": [(name.encode(), value.encode()) for name, value in headers.items()], "client": (address, 1),
+        }  # fmt: skip
+        await self.front(scope, receive, send)
+        told = {name.decode(): value.decode() for name, value in sent[0]["headers"]}
+        return Answered(sent[0]["status"], told, b"".join(one.get("body", b"") for one in sent[1:]))
+
+
+@asynccontextmanager
+async def lone_gateway(**more: object) -> AsyncIterator[LoneGateway]:
+    """One with these settings."""
+    dsn = "postgresql://nobody@127.0.0.1:1/none"
+    settings = settings_for("127.0.0.1:1", dsn, "t.", **more)
+    front = create_app(settings)
+    front.services = services = Services(settings)
+    made = {script: make_key(secrets.token_bytes) for script in ("s1", "s2")}
+    known = services.producers
+    known._registry = {script: Script(script, int(script[1:]), 1, True) for script in made}
+    known.origins = dict.fromkeys(made, frozenset({ORIGIN}))
+    known.keys = {key.key_id: ApiKey(key.key_id, script, key.digest, revoked=False) for script, key in made.items()}
+    records = _Records()
+    services.publisher, unused = cast("Publisher", records), services.publisher
+    try:
+        yield LoneGateway(front, services, {script: key.text for script, key in made.items()}, records.values)
+    finally:
+        await unused.close()

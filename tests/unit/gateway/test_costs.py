@@ -1,0 +1,249 @@
+"""What a request costs is charged to its sender, whatever the answer; and long work lets others have their turn."""
+
+import asyncio
+import gzip
+import json
+import time
+from collections.abc import AsyncIterator
+
+import pytest
+from prometheus_client import generate_latest
+from support.lone_gateway import LoneGateway, lone_gateway
+
+from bridge import turn
+from bridge.gateway import judge as judging
+from bridge.gateway.access import Grant
+from bridge.gateway.allowances import Bill
+from bridge.gateway.line import SLICE_SECONDS, Line
+from schemas.registry import Script
+from schemas.sender import Sender
+from sinks import metrics
+
+MIB = 1024 * 1024
+VALIDATE = "/api/bridge/s1/events:validate"
+TOKEN = "/bridge/s1/token"
+
+
+@pytest.fixture
+async def gateway() -> AsyncIterator[LoneGateway]:
+    async with lone_gateway() as made:
+        yield made
+
+
+def good(event_id: str = "a") -> dict[str, object]:
+    return {"event_id": event_id, "event_type": "click", "occurred_at": time.time_ns() // 1_000_000}
+
+
+def batch(*events: object) -> bytes:
+    return json.dumps(events).encode()
+
+
+def counted(name: str) -> float:
+    """The sum of a metric's series that begin so."""
+    lines = generate_latest(metrics.REGISTRY).decode().splitlines()
+    return sum(float(line.rpartition(" ")[2]) for line in lines if line.startswith(name))
+
+
+async def test_what_visitors_send_that_will_be_refused_is_bounded() -> None:
+    """So many a minute from one address to one script; the rest is told why, and never was in Kafka."""
+    async with lone_gateway(gateway_visitor_refused_per_minute=3) as gateway:
+        visitor = gateway.visitor()
+        refused = counted("bridge_gateway_refused_events_total{")
+        first = await gateway.post(
+            visitor, batch({"event_id": "1"}, {"event_id": "2"}, good("3"), "junk", {"event_id": "5"})
+        )
+        assert (first.status, first.json()["accepted"], first.json()["rejected"]) == (202, 4, 1)
+        last = first.json()["results"][4]
+        assert (last["status"], last["error_code"], last["event_id"]) == ("rejected", "too_many_refused", "5")
+        assert last["message"].startswith("schema_violation: event_type: ")
+
+        all_of_them = await gateway.post(visitor, batch({}, {}))
+        assert (all_of_them.status, all_of_them.json()["error_code"]) == (429, "too_many_refused")
+        assert all_of_them.json()["detail"].startswith("3 refused events a minute from one address; the first: schema_")
+        assert int(all_of_them.headers["retry-after"]) >= 15
+        assert [json.loads(value) for value in gateway.values] == [
+            {"event_id": "1"}, {"event_id": "2"}, json.loads(gateway.values[2]), "junk",
+        ]  # fmt: skip
+        # Others: another address, a good event, what a retry may heal, and servers, which are not judged.
+        assert (await gateway.post(visitor, batch({}), address="8.8.8.8")).status == 202
+        assert (await gateway.post(gateway.visitor("s2"), batch({}), path="/api/bridge/s2/events")).status == 202
+        assert (await gateway.post(visitor, batch(good("4")))).status == 202
+        assert (await gateway.post(visitor, batch(good("4") | {"schema_version": 99}))).json()["accepted"] == 1
+        assert (await gateway.post(gateway.server(), batch(*[{}] * 100))).json()["accepted"] == 100
+        assert counted("bridge_gateway_refused_events_total{") - refused == 8
+        assert counted('bridge_gateway_refused_events_total{outcome="rejected",script="s1",site="1"}') >= 3
+
+
+async def test_the_bound_of_refused_events_takes_bounded_memory() -> None:
+    """However many addresses there are."""
+    async with lone_gateway(gateway_address_requests_per_second=0) as gateway:
+        buckets = gateway.services.allowances.refused
+        buckets._most = 50
+        for number in range(200):
+            await gateway.post(gateway.visitor(), batch({}), address=f"10.0.0.{number}")
+        assert len(buckets._levels) == 50
+
+
+@pytest.mark.parametrize(
+    ("content", "status"),
+    [
+        (b"[" + b"1," * 500_000 + b"1]", 413),
+        (b"\0" * 50_000_000, 413),
+        (b"[" + b'{"a":NaN,' * 100_000, 400),
+        (b" " * 1_000_000, 422),
+        (b"[" + b"{}," * 300_000 + b"{}]", 413),
+        (batch(good(), "x" * 1_000_000), 202),
+    ],
+)
+@pytest.mark.parametrize("path", ["/api/bridge/s1/events", VALIDATE])
+@pytest.mark.parametrize(("limit", "what"), [("script", "one script"), ("address", "one address")])
+async def test_every_answer_is_charged_by_what_it_inflated(
+    content: bytes, status: int, path: str, limit: str, what: str
+) -> None:
+    """Finding 2: a bomb, and half a million elements in a kilobyte, cost nothing. Servers' share is left alone."""
+    rate = 400_000 if limit == "script" else 1_600_000
+    async with lone_gateway(**{f"gateway_{limit}_bytes_per_second": rate}) as gateway:
+        visitor = gateway.visitor() | {"content-encoding": "gzip"}
+        squeezed = gzip.compress(content, mtime=0)
+        assert (await gateway.post(visitor, squeezed, path=path)).status == (
+            200 if status == 202 and path == VALIDATE else status
+        )
+        late = await gateway.post(gateway.visitor(), batch(good()))
+        assert (late.status, late.json()["error_code"]) == (429, "rate_limited")
+        assert late.json()["detail"] == f"bytes of {what}, visitors: 400000 a second"
+        assert int(late.headers["retry-after"]) >= 1
+        assert (await gateway.post(gateway.server(), batch(good()))).status == 202
+        elsewhere = await gateway.post(
+            gateway.visitor("s2"), batch(good()), path="/api/bridge/s2/events", address="8.8.8.8"
+        )
+        assert elsewhere.status == 202
+
+
+async def test_the_loops_time_is_charged(gateway: LoneGateway, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What costs more than its bytes is charged for that: 5 ms as 64 KiB. What comes next waits until it is paid off."""
+    decoded = judging.decode
+
+    def dear(*given: object) -> object:
+        until = time.thread_time() + 2 * SLICE_SECONDS
+        while time.thread_time() < until:
+            pass
+        return decoded(*given)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(judging, "decode", dear)
+    gateway.services.allowances.of(Sender.VISITOR).address_bytes._rate = rate = 1_000_000
+    gateway.services.allowances.of(Sender.VISITOR).address_bytes._burst = rate
+    assert (await gateway.post(gateway.visitor(), batch(*[good()] * 20))).status == 202
+    assert (await gateway.post(gateway.visitor(), batch(good()))).json()["detail"].startswith("bytes of one address")
+
+
+async def test_who_waits_in_line_is_refused_once_others_have_used_up_what_there_was() -> None:
+    """All of them came before anything was charged: what they wait for is not there any more."""
+    async with lone_gateway(gateway_address_bytes_per_second=2_000_000) as gateway:
+        visitor, squeezed = gateway.visitor() | {"content-encoding": "gzip"}, gzip.compress(b" " * 900_000, mtime=0)
+        answers = await asyncio.gather(*(gateway.post(visitor, squeezed) for _ in range(20)))
+        statuses = sorted(one.status for one in answers)
+        assert set(statuses) == {422, 429}
+        assert statuses.count(422) <= 4
+
+
+async def test_visitors_use_up_no_events_of_servers() -> None:
+    """Neither by events, nor by tokens."""
+    async with lone_gateway(gateway_script_events_per_second=5) as gateway:
+        assert (await gateway.post(gateway.visitor(), batch(*[good()] * 9))).status == 202
+        assert (await gateway.post(gateway.visitor(), b"", path=TOKEN)).status == 200
+        for path in ("/api/bridge/s1/events", TOKEN):
+            late = await gateway.post(gateway.visitor(), batch(good()), path=path)
+            assert (late.status, late.json()["detail"]) == (429, "events of one script, visitors: 5 a second")
+        assert (await gateway.post(gateway.server(), batch(*[good()] * 10))).status == 202
+        late = await gateway.post(gateway.server(), batch(good()))
+        assert (late.status, late.json()["detail"]) == (429, "events of one script, servers: 5 a second")
+
+
+async def test_validate_has_a_limit_of_its_own() -> None:
+    """A quarter for visitors; to send events is another thing."""
+    async with lone_gateway(gateway_validate_events_per_second=40) as gateway:
+        for who, detail in ((gateway.visitor(), "visitors: 10"), (gateway.server(), "servers: 40")):
+            assert (await gateway.post(who, batch(*[good()] * 80), path=VALIDATE)).status == 200
+            late = await gateway.post(who, batch(good()), path=VALIDATE)
+            assert (late.status, late.json()["detail"]) == (429, f"validated events of one script, {detail} a second")
+            assert (await gateway.post(who, batch(good()))).status == 202
+
+
+async def test_a_flood_of_keys_leaves_those_of_servers() -> None:
+    """Finding 15, by way of the routes: the same key and body got other ids, so two events."""
+    async with lone_gateway(gateway_script_events_per_second=0) as gateway:
+        server, visitor = gateway.server("s2") | {"idempotency-key": "orders"}, gateway.visitor()
+        first = await gateway.post(server, batch({}), path="/api/bridge/s2/events")
+        for number in range(280):
+            own = visitor | {"idempotency-key": f"{number}-{'x' * 200}"}
+            some = [{"event_id": f"{index}-{'x' * 110}"} | good() | {"n": number} for index in range(200)]
+            assert (await gateway.post(own, batch(*some))).status == 202
+        assert (await gateway.post(server, batch({}), path="/api/bridge/s2/events")).content == first.content
+
+
+class Costly:
+    """A clock that only work moves on."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Costly:
+    """The time that long work knows."""
+    made = Costly()
+    monkeypatch.setattr(turn, "time", made)
+    return made
+
+
+@pytest.mark.parametrize("path", ["/api/bridge/s1/events", VALIDATE])
+async def test_dear_events_let_others_have_their_turn_after_each(
+    gateway: LoneGateway, clock: Costly, monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    """Also when several such requests come at once: between two turns of another there is one dear event."""
+    judged = decoded = judging.decode
+    turns: list[int] = []
+
+    def dear(*given: object) -> object:
+        clock.now += 1.1 * SLICE_SECONDS
+        turns[-1] += 1
+        return decoded(*given)  # type: ignore[arg-type]
+
+    async def other() -> None:
+        while True:
+            turns.append(0)
+            await asyncio.sleep(0)
+
+    assert judged
+    monkeypatch.setattr(judging, "decode", dear)
+    beside = asyncio.create_task(other())
+    await asyncio.sleep(0)
+    large = batch(*[good() | {"session_id": "x" * 60, "properties": {"pad": "x" * 2000}}] * 15)
+    answers = await asyncio.gather(*(gateway.post(gateway.visitor(), large, path=path) for _ in range(4)))
+    beside.cancel()
+    assert {one.status for one in answers} <= {200, 202}
+    assert sum(turns) == 60
+    assert max(turns) == 1
+
+
+async def test_small_work_waits_for_nobody(gateway: LoneGateway, clock: Costly) -> None:
+    """And long work goes one after another, of each class apart."""
+    line, done = Line(), []
+    bill = Bill(gateway.services.allowances, Grant(Script("s1", 1, 1, True), None), "9.9.9.9")
+
+    async def work(name: str, of: Line, slices: int) -> None:
+        with of.work(bill) as own:
+            for number in range(slices):
+                done.append(f"{name}{number}")
+                clock.now += 1.1 * SLICE_SECONDS
+                if slices > 1:
+                    await own.let_others()
+
+    other = Line()
+    await asyncio.gather(work("a", line, 3), work("b", line, 3), work("small", line, 1), work("other", other, 3))
+    assert done.index("small0") < done.index("a1")
+    assert done.index("a2") < done.index("b1")
+    assert done.index("other2") < done.index("b2")
