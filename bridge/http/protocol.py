@@ -63,7 +63,7 @@ class BoundedProtocol(HttpToolsProtocol):
         super().connection_made(self._lingering)  # type: ignore[arg-type]  # all that uvicorn asks of one
         self.open_connections.inc()
         # A flood of the public port must not make the service look unready, so the admin port has no bound.
-        is_admin = transport.get_extra_info("sockname")[1] == self.admin_port
+        is_admin = bool(self.admin_port) and transport.get_extra_info("sockname")[1] == self.admin_port
         refusal = None if is_admin else self.places.enter(self, address_of({"client": self.client, "headers": ()}, 0))
         if refusal is None:
             # The first request's headers; uvicorn watches over the idle time after that.

@@ -107,8 +107,8 @@ MUTANTS = [
         (
             Edit(
                 "bridge/http/protocol.py::BoundedProtocol.connection_made",
-                "len(self.connections) > self.most_connections and not is_admin",
-                "len(self.connections) > self.most_connections",
+                "None if is_admin else self.places.enter(...)",
+                'self.places.enter(self, address_of({"client": self.client, "headers": ()}, 0))',
             ),
         ),
         (f"{ADMIN_PORT}::test_taken_connections_do_not_make_it_unready",),
