@@ -107,8 +107,8 @@ MUTANTS = [
         (
             Edit(
                 "bridge/http/protocol.py::BoundedProtocol.connection_made",
-                "len(self.connections) > self.most_connections and not is_admin",
-                "len(self.connections) > self.most_connections",
+                'transport.get_extra_info("sockname")[1] == self.admin_port',
+                "False",
             ),
         ),
         (f"{ADMIN_PORT}::test_taken_connections_do_not_make_it_unready",),
