@@ -5,13 +5,14 @@ from collections.abc import Iterator
 
 import pytest
 from hypothesis import settings
-from support.databases import create_database, drop_database, run_apart
+from support.databases import create_database, drop_database
 from support.leaks import hear_everything, pytest_runtest_makereport
 from support.servers import SERVERS, given_addresses
+from support.shared_servers import Servers, pytest_configure_node, servers, share_servers
 
 from bridge.stack import StackAddresses
 
-__all__ = ["pytest_runtest_makereport"]
+__all__ = ["pytest_configure_node", "pytest_runtest_makereport", "servers"]
 
 # The same examples each time, and none that fails because the machine was busy while it was drawn or tried.
 settings.register_profile("house", deadline=None, derandomize=True)
@@ -34,27 +35,19 @@ def pytest_configure(config: pytest.Config) -> None:
         hear_everything()
     if config.getoption("--stack") == "external":
         given_addresses()
+    share_servers(config)
 
 
 @pytest.fixture(scope="session")
-def stack(request: pytest.FixtureRequest) -> Iterator[StackAddresses]:
-    """Kafka and Postgres, started when the first test asks for them."""
-    with SERVERS[request.config.getoption("--stack")]() as addresses:
-        yield addresses
+def stack(servers: Servers) -> StackAddresses:
+    """Kafka and Postgres, the same for all processes of the run."""
+    return servers.addresses
 
 
 @pytest.fixture(scope="session")
-def template_database(stack: StackAddresses) -> Iterator[str]:
-    """The name of a migrated database, to be copied: a copy takes a fraction of a migration's time."""
-    from sinks.migrate import migrate
-
-    name = f"template_{secrets.token_hex(4)}"
-    url = create_database(stack.database_url, name)
-    try:
-        run_apart(migrate(url))
-        yield name
-    finally:
-        drop_database(stack.database_url, name)
+def template_database(servers: Servers) -> str:
+    """The name of a migrated database, to be copied."""
+    return servers.template_database
 
 
 @pytest.fixture

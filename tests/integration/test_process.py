@@ -12,6 +12,7 @@ import asyncpg
 import jsonschema
 import pytest
 from support.command import bridge, start
+from support.databases import LOCK_AWAITED
 from support.settled import environment_of, event, prepare, produce, settings_for, working
 from support.wait import wait_until
 
@@ -188,8 +189,7 @@ async def test_told_to_stop(stack, database_url, topic_prefix, tmp_path) -> None
     path = tmp_path / "s.json"
     running = start("process", "--json-output", str(path), settings=environment_of(settings), quiet=True)
     try:
-        waiting = "SELECT count(*) > 0 FROM pg_locks WHERE NOT granted AND relation = 'stream_offset'::regclass"
-        await wait_until(lambda: conn.fetchval(waiting), budget_seconds=30, describe="the run waits for the lock")
+        await wait_until(lambda: conn.fetchval(LOCK_AWAITED), budget_seconds=30, describe="the run waits for the lock")
         os.kill(running.pid, signal.SIGTERM)
         await asyncio.to_thread(running.wait, 20)
     finally:

@@ -5,6 +5,7 @@ import json
 
 import asyncpg
 from support.command import bridge
+from support.databases import LOCK_AWAITED
 from support.replays import assert_balanced, dead_letters, dlq, late, plan, replay_settings, status, until
 from support.settled import environment_of, fetch, produce, working
 
@@ -41,7 +42,7 @@ async def test_what_another_is_claiming_is_waited_for_and_left(stack, database_u
             items = await read_items(conn, first, 0, 3, max_lives=5, lock=True)
             words = ("dlq", "replay", second, "--wait", "0s", "--json-output", "-")
             running = asyncio.create_task(asyncio.to_thread(bridge, *words, settings=environment_of(settings)))
-            await until(settings, "SELECT count(*) > 0 FROM pg_locks WHERE NOT granted AND locktype <> 'advisory'")
+            await until(settings, LOCK_AWAITED)
             await claim(conn, first, items)
         done = await running
     finally:

@@ -107,8 +107,8 @@ MUTANTS = [
         (
             Edit(
                 "bridge/http/protocol.py::BoundedProtocol.connection_made",
-                "None if is_admin else self.places.enter(...)",
-                'self.places.enter(self, address_of({"client": self.client, "headers": ()}, 0))',
+                'transport.get_extra_info("sockname")[1] == self.admin_port',
+                "False",
             ),
         ),
         (f"{ADMIN_PORT}::test_taken_connections_do_not_make_it_unready",),

@@ -10,6 +10,16 @@ import asyncpg
 
 Result = TypeVar("Result")
 
+LOCK_AWAITED = """\
+SELECT count(*) > 0 FROM pg_locks AS awaited JOIN pg_locks AS other USING (pid)
+WHERE NOT awaited.granted AND awaited.locktype <> 'advisory'
+  AND other.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+"""
+"""Whether a session of this database waits for a lock on rows or a table; a lock on rows names no database itself.
+
+`pg_stat_activity` tells the same, but shows a transaction what it was when the transaction first looked.
+"""
+
 
 def run_apart(work: Coroutine[object, object, Result]) -> Result:
     """Runs the coroutine in a thread with a loop of its own, so that the test's loop is left alone."""

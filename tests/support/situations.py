@@ -22,7 +22,7 @@ from sinks.kafka_admin import kafka_admin, log_bounds
 from sinks.script_tokens import create_token
 from support.api import api
 from support.command import bridge
-from support.databases import with_database
+from support.databases import LOCK_AWAITED, with_database
 from support.gateway import gateway
 from support.settled import environment_of, event, fetch, prepare, produce, settings_for, working
 from support.topics import make_anew
@@ -141,10 +141,7 @@ async def a_lock_is_held(place: Place) -> AsyncIterator[Trouble]:
         await holder.execute("LOCK TABLE bridge_event IN ACCESS EXCLUSIVE MODE")
         await produce(settings, [event(number) for number in range(20, 50)])
         async with working(settings):
-            await until(
-                settings,
-                "SELECT count(*) > 0 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'",
-            )
+            await until(settings, LOCK_AWAITED)
             yield Trouble(settings)
             await until(settings, "SELECT sum(live) = 50 FROM stream_offset")
     finally:

@@ -3,6 +3,7 @@
 import asyncio
 
 import asyncpg
+from support.databases import LOCK_AWAITED
 from support.dead_letters import add_dropped, dropped
 from support.wait import wait_until
 
@@ -38,8 +39,7 @@ async def test_one_that_is_being_claimed_is_waited_for_and_left(database_url: st
         async with claiming.transaction():
             await claiming.execute("UPDATE bridge_event_raw SET disposition = 'claimed' WHERE raw_offset = 1")
             discarding = asyncio.create_task(discard(database_url, [place(0), place(1)], RUN))
-            waiting = "SELECT count(*) > 0 FROM pg_locks WHERE NOT granted"
-            await wait_until(lambda: claiming.fetchval(waiting), budget_seconds=60, describe="the discard to wait")
+            await wait_until(lambda: claiming.fetchval(LOCK_AWAITED), budget_seconds=60, describe="the discard to wait")
     finally:
         await claiming.close()
     assert await discarding == 1

@@ -1,6 +1,7 @@
 """What the compiled filter finds in Postgres is what its predicate says of the same rows."""
 
 import asyncio
+import secrets
 from collections.abc import Iterator
 from datetime import timedelta
 from random import Random
@@ -53,12 +54,13 @@ def rows() -> list[DroppedRow]:
 @pytest.fixture(scope="module")
 def filled(stack: StackAddresses, template_database: str) -> Iterator[str]:
     """The URL of a database that holds the rows."""
-    url = create_database(stack.database_url, "filtered_rows", template=template_database)
+    name = f"filtered_rows_{secrets.token_hex(4)}"
+    url = create_database(stack.database_url, name, template=template_database)
     try:
         asyncio.run(add_dropped(url, rows(), orgs=ORGS))
         yield url
     finally:
-        drop_database(stack.database_url, "filtered_rows")
+        drop_database(stack.database_url, name)
 
 
 @pytest.fixture(scope="module")

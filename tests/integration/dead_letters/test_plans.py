@@ -1,5 +1,6 @@
 """No page of dead letters is found by reading the whole ledger."""
 
+import secrets
 from datetime import UTC, datetime
 
 import asyncpg
@@ -20,12 +21,13 @@ QUESTIONS = {name: fields for name, fields in questions(NOW).items() if name != 
 @pytest.fixture(scope="module")
 def ledger(stack: StackAddresses, template_database: str):  # type: ignore[no-untyped-def]  # a fixture of this file
     """The URL of a database with dead letters of every kind."""
-    url = create_database(stack.database_url, "planned_pages", template=template_database)
+    name = f"planned_pages_{secrets.token_hex(4)}"
+    url = create_database(stack.database_url, name, template=template_database)
     try:
         run_apart(fill(url, ROWS))
         yield url
     finally:
-        drop_database(stack.database_url, "planned_pages")
+        drop_database(stack.database_url, name)
 
 
 @pytest.mark.parametrize("after", [None, Place(NOW, Provenance("bridge.raw", 3, 17))], ids=["first", "later"])
