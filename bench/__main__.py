@@ -3,7 +3,19 @@
 import argparse
 import sys
 
-from bench import contest, dead_letters, gateway, instrumentation, latency, profile, replay, report, scaling, stored
+from bench import (
+    contest,
+    dead_letters,
+    gateway,
+    instrumentation,
+    latency,
+    profile,
+    replay,
+    report,
+    scaling,
+    stored,
+    worst_events,
+)
 
 PARTS = {
     "contest": contest.main,
@@ -15,6 +27,7 @@ PARTS = {
     "instrumentation": instrumentation.main,
     "dead_letters": dead_letters.main,
     "replay": replay.main,
+    "worst_events": worst_events.main,
     "report": report.main,
 }
 
