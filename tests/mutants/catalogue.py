@@ -1,6 +1,6 @@
 """Each mechanism that a guarantee stands on, how it is taken out, and the tests that notice."""
 
-from mutants import accounts, identity, operators, producers, snippet
+from mutants import accounts, costs, identity, operators, producers, snippet
 from mutants.mutant import Edit, Mutant
 
 CONTRACT = "tests/contract"
@@ -114,7 +114,7 @@ MUTANTS = [
         "the rule that hints are filled after a commit only",
         (
             Edit(
-                "streams/processor.py::process",
+                "streams/processor.py::processing",
                 "outcomes.candidates.append(candidate)",
                 "outcomes.candidates.append(candidate)\ncontext.known.add([candidate.key])",
             ),
@@ -327,4 +327,5 @@ MUTANTS = [
     *producers.MUTANTS,
     *operators.MUTANTS,
     *accounts.MUTANTS,
+    *costs.MUTANTS,
 ]
