@@ -15,6 +15,7 @@ from bench import (
     report,
     scaling,
     stored,
+    worst_events,
 )
 
 PARTS = {
@@ -28,6 +29,7 @@ PARTS = {
     "instrumentation": instrumentation.main,
     "dead_letters": dead_letters.main,
     "replay": replay.main,
+    "worst_events": worst_events.main,
     "report": report.main,
 }
 

@@ -11,10 +11,19 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSeriali
 MAX_BYTES: Final = 64 * 1024
 MAX_DEPTH: Final = 32
 MAX_INTEGER: Final = 2**63 - 1
+MAX_HOST: Final = 1024
+"""Characters of a URL's host with what else stands before its path. A host name has 253."""
+MAX_EXPONENTS: Final = 128 * 1024
+"""Digits that the exponents of an event's numbers add together where they are written out, as jsonb does."""
 MAX_EVENT_ID: Final = 128
 MAX_EVENT_TYPE: Final = 64
 MAX_SCRIPT_ID: Final = 128
 
+_PROPERTIES = (
+    f"an object; with the event {MAX_DEPTH} levels at most; numbers as a double holds them, and their exponents add at most "
+    f"{MAX_EXPONENTS} digits where all numbers are written out"
+)
+_URL = f"absolute; its host has at most {MAX_HOST} characters"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MAX_EPOCH_MS = 253_402_300_799_999  # the last millisecond of year 9999
 _AMOUNT_DIGITS = 15
@@ -105,12 +114,12 @@ class RawEvent(BaseModel):
     sent_at: Instant | None = None
     session_id: str | None = None
     visitor_id: str | None = None
-    url: str | None = None
+    url: str | None = Field(None, description=_URL)
     referrer: str | None = None
     user_agent: str | None = None
     value: Amount | None = None
     currency: str | None = Field(None, min_length=3, max_length=3, description="ISO 4217")
-    properties: dict[str, Any] | None = None
+    properties: dict[str, Any] | None = Field(None, description=_PROPERTIES)
     schema_version: int = Field(1, ge=1, le=MAX_INTEGER)
 
 
@@ -119,7 +128,7 @@ class Page(BaseModel):
 
     model_config = ConfigDict(strict=True, extra="allow", frozen=True)
 
-    url: str | None = None
+    url: str | None = Field(None, description=_URL)
     referrer: str | None = None
 
 
@@ -140,7 +149,7 @@ class RawEventV2(BaseModel):
     user_agent: str | None = None
     amount: Amount | None = None
     currency: str | None = Field(None, min_length=3, max_length=3)
-    properties: dict[str, Any] | None = None
+    properties: dict[str, Any] | None = Field(None, description=_PROPERTIES)
     schema_version: int = Field(2, ge=2, le=2)
 
 

@@ -50,7 +50,7 @@ class ErrorRule(NamedTuple):
 ERRORS: dict[ErrorClass, ErrorRule] = {
     ErrorClass.INVALID_PAYLOAD_JSON: ErrorRule(
         Action.DROP,
-        "not JSON, not an object, too deep, too large, NaN or Infinity, or not UTF-8",
+        "not JSON, not an object, too deep, too large, a number out of range, NaN or Infinity, or not UTF-8",
         "the producer's encoder; `last_error` names the place",
     ),
     ErrorClass.SCHEMA_VIOLATION: ErrorRule(

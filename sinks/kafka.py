@@ -15,6 +15,7 @@ from schemas.outcome import Failure
 from schemas.record import topic_of
 from schemas.settings import Settings
 from sinks.kafka_admin import started
+from sinks.turn import Turn
 
 MAX_REQUEST = 64 * 1024 * 1024
 """Before compression, which is what the client counts; the broker counts after it, and has the last word."""
@@ -105,7 +106,9 @@ class KafkaPublisher:
         """Marks what was acknowledged as published, and returns the others with what went wrong."""
         sent: list[tuple[Failure, asyncio.Future[Any]]] = []
         problems: list[tuple[Failure, BaseException]] = []
+        turn = Turn()
         for failure in due:
+            await turn.let_others()
             try:
                 sent.append((failure, await self._send(failure, whole=whole)))
             except (KafkaError, OSError) as error:

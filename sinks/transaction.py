@@ -157,7 +157,8 @@ async def write_events(connection: Connection, normalized: Sequence[Candidate]) 
     """COPYs the events; raises RowRejected when Postgres refuses one of them."""
     if not normalized:
         return
-    source = json_lines.parts([candidate.event for candidate in normalized])
+    sizes = [len(candidate.record.value or b"") for candidate in normalized]
+    source = json_lines.parts([candidate.event for candidate in normalized], sizes)
     try:
         await connection.copy_to_table("bridge_event", source=source, columns=EVENT_COLUMNS, **json_lines.OPTIONS)
     except (asyncpg.PostgresError, *UNENCODABLE) as error:

@@ -10,10 +10,10 @@ import shutil
 import socket
 import sys
 import tempfile
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import faust
 import structlog
@@ -40,6 +40,10 @@ from streams.verdict import judge_and_publish
 from streams.worker import Worker
 
 _ACKNOWLEDGED_SECONDS = 10.0
+# A probe of /health is answered while the worker's own loop is busy.
+_WEB_IN_THREAD = True
+
+T = TypeVar("T")
 
 log = structlog.get_logger(__name__)
 
@@ -74,6 +78,7 @@ def create_app(settings: Settings) -> faust.App:
         topic_disable_leader=True,
         table_standby_replicas=0,
         web_enabled=True,
+        web_in_thread=_WEB_IN_THREAD,
         web_bind=settings.metrics_host,
         web_host=settings.metrics_host,
         web_port=settings.metrics_port or _free_port(),
@@ -168,10 +173,19 @@ def _add_sweeper(app: faust.App, settings: Settings) -> None:
 
 
 def _add_metrics_page(app: faust.App) -> None:
+    async def latest() -> bytes:
+        return generate_latest(metrics.REGISTRY)
+
     async def serve(web: Any, _request: Any) -> Any:
-        return web.bytes(generate_latest(metrics.REGISTRY), content_type=CONTENT_TYPE_LATEST.split(";")[0])
+        # Counted by the worker's loop, so that no batch is seen half counted.
+        return web.bytes(await _on_loop_of(app, latest()), content_type=CONTENT_TYPE_LATEST.split(";")[0])
 
     app.page("/metrics")(serve)
+
+
+async def _on_loop_of(app: faust.App, work: Coroutine[Any, Any, T]) -> T:
+    """What the work comes to on the app's own loop, for a page that is served by the web server's thread."""
+    return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(work, app.loop))
 
 
 def _add_health_pages(app: faust.App, worker: Callable[[], Worker | None]) -> None:
@@ -184,7 +198,7 @@ def _add_health_pages(app: faust.App, worker: Callable[[], Worker | None]) -> No
         working = worker()
         if working is None or working.failed.done():
             return web.json({"status": "not_ready", "state": "unhealthy"}, status=503)
-        status, body = await working.readiness.ready()
+        status, body = await _on_loop_of(app, working.readiness.ready())
         return web.json(body, status=status)
 
     app.page("/health")(health)

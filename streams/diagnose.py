@@ -3,7 +3,7 @@
 import json
 import re
 from dataclasses import dataclass
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Any, NoReturn
 
 import msgspec
@@ -14,20 +14,30 @@ from schemas.raw_event import (
     MAX_BYTES,
     MAX_DEPTH,
     MAX_EVENT_ID,
+    MAX_EXPONENTS,
     MAX_INTEGER,
     MAX_SCRIPT_ID,
     RawEvent,
     RawFields,
+    parse_amount,
 )
 from schemas.reasons import ErrorClass
 from schemas.upcast import UPCASTERS, upcast
 from schemas.vouched import Vouched
+from streams.json_text import (
+    MANY_DIGITS,
+    check_number,
+    exponents,
+    has_unsound_escape,
+    nesting,
+    numbers_fit,
+    plain_number,
+)
 from streams.rejection import Rejection
 
 # The closing quote is optional: a string without one must not be tried again from each of its escaped quotes.
 _STRING_OR_BRACKET = re.compile(r'"(?:[^"\\]++|\\.)*+"?|[\[{]|[\]}]', re.DOTALL)
-_LARGEST_EXPONENT = 308  # of a double: beyond it most readers see Infinity
-_encode = msgspec.json.Encoder(decimal_format="number").encode
+_encode = msgspec.json.encode
 
 
 @dataclass(slots=True)
@@ -54,22 +64,26 @@ def readable_text(value: bytes | None) -> str:
         text = value.decode()
     except UnicodeDecodeError as error:
         raise invalid(f"not UTF-8 at byte {error.start}") from None
-    if text.count("{") + text.count("[") <= MAX_DEPTH:
-        return text
+    if nesting(value) > MAX_DEPTH:
+        _check_nesting(text)
+    return text
+
+
+def _check_nesting(text: str) -> None:
+    """Refuses what is nested too deep, by the place; for text that may be no JSON."""
     depth = 0
     for token in _STRING_OR_BRACKET.finditer(text):
         mark = token[0]
         depth += (mark in "[{") - (mark in "]}") if len(mark) == 1 else 0
         if depth > MAX_DEPTH:
             raise invalid(f"nested deeper than {MAX_DEPTH} at character {token.start()}")
-    return text
 
 
 def judge(text: str, vouched: Vouched | None) -> RawFields:
     """Reads the text by the contract itself; raises Rejection with the field and the rule."""
     document = _parse(text)
     whose = identity(document)
-    _check_text(document, "", whose)
+    _check_text(document, text, whose)
     version = document.get("schema_version", 1)
     if isinstance(version, int) and not isinstance(version, bool) and 0 < version <= MAX_INTEGER:
         if version not in UPCASTERS:
@@ -80,6 +94,8 @@ def judge(text: str, vouched: Vouched | None) -> RawFields:
     else:
         document = upcast(document)
     document = _filled(document, vouched)
+    if isinstance(amount := document.get("value"), msgspec.Raw):
+        document["value"] = Decimal(str(amount, "utf-8"))
     try:
         event = RawEvent.model_validate(document)
     except ValidationError as error:
@@ -98,36 +114,39 @@ def identity(document: dict[str, Any]) -> PartialIdentity:
 
 
 def _parse(text: str) -> dict[str, Any]:
-    try:
-        document = json.loads(
-            text, parse_constant=_refuse_constant, parse_float=_bounded_decimal, parse_int=_bounded_integer
+    raw = text.encode()
+    fit = numbers_fit(raw)
+    if not fit and (digits := exponents(raw)) > MAX_EXPONENTS:
+        raise invalid(
+            f"its numbers take {digits} more digits when written out without exponents, more than {MAX_EXPONENTS}"
         )
-    except json.JSONDecodeError as error:
-        raise invalid(f"{error.msg} at character {error.pos}") from None
+    # What is only passed on keeps its text, so that a number is written as it came.
+    floats, integers = (msgspec.Raw, int) if fit else (_checked_decimal, _checked_integer)
+    try:
+        document = json.loads(text, parse_constant=_refuse_constant, parse_float=floats, parse_int=integers)
+    except ValueError as error:
+        if "\\" in text:
+            _check_nesting(text)
+        place = f" at character {error.pos}" if isinstance(error, json.JSONDecodeError) else ""
+        raise invalid(f"{getattr(error, 'msg', error)}{place}") from None
     if not isinstance(document, dict):
         raise invalid(f"not an object but {_json_type(document)}")
     return document
 
 
 def _refuse_constant(name: str) -> NoReturn:
-    raise invalid(f"{name} is not JSON")
+    raise ValueError(f"{name} is not JSON")
 
 
-def _bounded_decimal(text: str) -> Decimal:
-    try:
-        number = Decimal(text)
-    except InvalidOperation:
-        raise invalid(f"the number {text[:40]} is out of range") from None
-    if abs(number.adjusted()) > _LARGEST_EXPONENT and number != 0:
-        raise invalid(f"the number {text[:40]} is out of range")
-    if abs(int(number.as_tuple().exponent)) > 2 * _LARGEST_EXPONENT + len(text):
-        raise invalid(f"the number {text[:40]} is out of range")
-    return number
+def _checked_decimal(text: str) -> msgspec.Raw:
+    if not plain_number(text):
+        check_number(text)
+    return msgspec.Raw(text)
 
 
-def _bounded_integer(text: str) -> int:
-    if len(text) > _LARGEST_EXPONENT:
-        raise invalid(f"an integer of {len(text)} digits is out of range")
+def _checked_integer(text: str) -> int:
+    if len(text) > MANY_DIGITS:
+        check_number(text)
     return int(text)
 
 
@@ -136,24 +155,55 @@ def _json_type(value: Any) -> str:
     return names.get(type(value), "a number")
 
 
-def _check_text(value: Any, path: str, whose: PartialIdentity) -> None:
+def _check_text(document: dict[str, Any], text: str, whose: PartialIdentity) -> None:
     """Refuses NUL and lone surrogates in any text or key: Postgres cannot hold the one, nor UTF-8 the other."""
+    if not has_unsound_escape(text.encode()):
+        return
+    try:
+        # It may stand in a field that another one of its name has replaced: only what is left counts.
+        if not has_unsound_escape(_encode(document)):
+            return
+    except UnicodeEncodeError:
+        pass
+    found = _find_unsound(document)
+    if found is not None:
+        problem, steps = found
+        raise Rejection(ErrorClass.SCHEMA_VIOLATION, f"{_path(steps) or 'value'}: holds a {problem}", _sound(whose))
+
+
+def _find_unsound(value: Any) -> tuple[str, list[str | int]] | None:
+    """The first text that is not sound: what it holds, and the steps to it, the innermost first."""
     if isinstance(value, str):
         if "\x00" in value:
-            raise Rejection(ErrorClass.SCHEMA_VIOLATION, f"{path or 'value'}: holds a NUL", _sound(whose))
-        if not value.isascii():
-            try:
-                value.encode()
-            except UnicodeEncodeError:
-                message = f"{path or 'value'}: holds a lone surrogate"
-                raise Rejection(ErrorClass.SCHEMA_VIOLATION, message, _sound(whose)) from None
-    elif isinstance(value, dict):
+            return "NUL", []
+        return None if value.isascii() or _is_utf8(value) else ("lone surrogate", [])
+    if isinstance(value, dict):
         for name, item in value.items():
-            _check_text(name, f"{path}.(key)" if path else "(key)", whose)
-            _check_text(item, f"{path}.{name}" if path else name, whose)
+            for step, part in (("(key)", name), (name, item)):
+                if (found := _find_unsound(part)) is not None:
+                    found[1].append(step)
+                    return found
     elif isinstance(value, list):
         for index, item in enumerate(value):
-            _check_text(item, f"{path}[{index}]", whose)
+            if (found := _find_unsound(item)) is not None:
+                found[1].append(index)
+                return found
+    return None
+
+
+def _is_utf8(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _path(steps: list[str | int]) -> str:
+    path = ""
+    for step in reversed(steps):
+        path = f"{path}[{step}]" if isinstance(step, int) else f"{path}.{step}" if path else step
+    return path
 
 
 def _sound(whose: PartialIdentity) -> PartialIdentity:
@@ -188,9 +238,20 @@ def _first_line(error: ValidationError) -> str:
     return f"{place}: {message}" + (f" (and {more} more)" if more else "")
 
 
-def _shortened(amount: Decimal) -> str:
+def amount_text(text: bytes) -> msgspec.Raw:
+    """The amount that JSON text means, as `normalize` reads it; raises ValueError and the like if it is none."""
+    if text.startswith(b'"'):
+        amount = parse_amount(msgspec.json.decode(text, type=str))
+    else:
+        check_number(number := text.decode())
+        amount = parse_amount(Decimal(number))
+    return ABSENT if amount is None else _shortened(amount)
+
+
+def _shortened(amount: Decimal) -> msgspec.Raw:
     """The amount's text without the zeros that the column does not keep."""
-    return str(round(amount, 6) if int(amount.as_tuple().exponent) < -6 else amount)
+    text = str(round(amount, 6) if int(amount.as_tuple().exponent) < -6 else amount)
+    return msgspec.Raw(text.encode())
 
 
 def _fields(event: RawEvent) -> RawFields:
@@ -206,7 +267,7 @@ def _fields(event: RawEvent) -> RawFields:
         url=event.url,
         referrer=event.referrer,
         user_agent=event.user_agent,
-        value=ABSENT if event.value is None else msgspec.Raw(_shortened(event.value).encode()),
+        value=ABSENT if event.value is None else _shortened(event.value),
         currency=event.currency,
         properties=ABSENT if event.properties is None else msgspec.Raw(_encode(event.properties)),
         schema_version=event.schema_version,

@@ -18,6 +18,7 @@ from sinks import commit_metrics, metrics
 from sinks.settle import Settler
 from sinks.sink import Committed, Publisher, Sink
 from sinks.sqlstate import TIMED_OUT
+from sinks.turn import TURN_SECONDS, in_turns
 from streams import traces
 from streams.brake_hold import BrakeHold, first_dead_letters, parts_before
 from streams.dedup import DedupHints
@@ -25,7 +26,7 @@ from streams.foreign_logs import ForeignLogs
 from streams.log_identity import Examination, examine
 from streams.normalize import Bounds
 from streams.patience import Patience
-from streams.processor import Context, LedgerStates, process, replays_claimed
+from streams.processor import Context, LedgerStates, processing, replays_claimed
 from streams.retry import RetryPolicy
 from streams.source import OffsetsGone, Source, SourceStopped, SourceUnavailable
 from streams.trust import GatewayTrust
@@ -168,7 +169,9 @@ class Lane:
             parts.trust(),
         )
         with metrics.phase("judge"):
-            outcomes = [process(batch, context) for batch in batches]
+            outcomes = [Outcomes(batch) for batch in batches]
+            for one in outcomes:
+                await in_turns(processing(one, context, parts.monotonic, TURN_SECONDS))
         await self._settle_judged(batches, outcomes, ledger)
 
     async def _settle_judged(

@@ -1,16 +1,16 @@
 """From version 1's fields to a bridge event: one normaliser, pure, for every caller."""
 
+import re
 from datetime import datetime, timedelta
 from decimal import Decimal
 from functools import lru_cache
 from typing import NamedTuple
-from urllib.parse import parse_qsl
 
 import can_ada
 
 from schemas.bridge_event import BridgeEvent
 from schemas.currencies import CURRENCIES
-from schemas.raw_event import ABSENT, RawFields, instant_from_epoch_ms, parse_amount
+from schemas.raw_event import ABSENT, MAX_HOST, RawFields, instant_from_epoch_ms, parse_amount
 from schemas.reasons import ErrorClass
 from schemas.record import Provenance
 from schemas.registry import Registry
@@ -24,7 +24,13 @@ _ALIASES = {
     "purchase": "purchase", "purchased": "purchase", "order": "purchase", "order_completed": "purchase",
     "checkout_completed": "purchase",
 }  # fmt: skip
+# To turn a host into ASCII takes the square of its length.
+_LONG_HOST = re.compile(
+    rf"[\x00-\x20]*(?:(?:https?|wss?|ftp):[/\\]*|file:[/\\]{{2}})[^/\\?#]{{{MAX_HOST + 1}}}", re.ASCII | re.IGNORECASE
+).match
 _UTM = ("utm_source", "utm_medium", "utm_campaign", "utm_term", "utm_content")
+_UTM_PARAMETER = re.compile("(?:^|&)(utm_(?:source|medium|campaign|term|content))=([^&]+)").finditer
+_BROKEN_PERCENT = re.compile("%(?![0-9a-fA-F]{2})").sub
 _NO_UTM: tuple[None, ...] = (None,) * len(_UTM)
 # Longer texts are read each time: a memory of them would be as large as a stranger likes.
 _REMEMBERED_LENGTH = 256
@@ -143,6 +149,8 @@ def _times(fields: RawFields, received_at: datetime, bounds: Bounds) -> tuple[da
 def _page(fields: RawFields) -> tuple[str, str | None, str | None, tuple[str | None, ...]]:
     """The page's URL without its fragment, host, path, and campaign parameters."""
     url = fields.url or ""
+    if _has_long_host(url):
+        raise _violation(f"url: its host is longer than {MAX_HOST} characters", fields)
     try:
         parsed = can_ada.parse(url)
     except (ValueError, TypeError):
@@ -167,16 +175,21 @@ def _campaign(query: str) -> tuple[str | None, ...]:
 def _utm(parameters: str) -> tuple[str | None, ...]:
     """The first value of each; text that Postgres cannot hold is replaced."""
     found: dict[str, str] = {}
-    for part in parameters.split("&"):
-        name, _, value = part.partition("=")
-        if name not in _UTM:
-            continue
-        if "%" in value or "+" in value:
-            pairs = parse_qsl(f"x={value}")
-            value = pairs[0][1].replace("\x00", "\ufffd") if pairs else ""
-        if value:
-            found.setdefault(name, value)
+    for parameter in _UTM_PARAMETER(parameters):
+        name, value = parameter.groups()
+        if name not in found:
+            found[name] = _unquoted(value) if "%" in value or "+" in value else value
+            if len(found) == len(_UTM):
+                break
     return tuple(map(found.get, _UTM))
+
+
+def _unquoted(value: str) -> str:
+    """The text of a query's value, which is ASCII, as `urllib.parse.parse_qsl` reads it but in one pass."""
+    escaped = _BROKEN_PERCENT("%25", value.replace("+", " ").replace("\\", "%5C")).replace("%", "\\x")
+    return (
+        escaped.encode().decode("unicode_escape").encode("latin-1").decode(errors="replace").replace("\x00", "\ufffd")
+    )
 
 
 def _referrer_host(referrer: str) -> str | None:
@@ -186,8 +199,19 @@ def _referrer_host(referrer: str) -> str | None:
     return _host(origin) if len(origin) <= _REMEMBERED_LENGTH else _host.__wrapped__(origin)
 
 
+def _has_long_host(url: str) -> bool:
+    """Whether the host, with what else stands before the path, is longer than any host."""
+    if len(url) <= MAX_HOST:
+        return False
+    for ignored in "\t\n\r":
+        url = url.replace(ignored, "")
+    return _LONG_HOST(url) is not None
+
+
 @lru_cache(maxsize=8192)
 def _host(url: str) -> str | None:
+    if _has_long_host(url):
+        return None
     try:
         return can_ada.parse(url).hostname or None
     except (ValueError, TypeError):

@@ -1,19 +1,22 @@
 """Settling without a worker: what waits in the ledger and is due, and what nobody else reads from the raw topic."""
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from schemas.brake import BrakeJudge
 from schemas.errors import BatchRefused, BridgeError
 from schemas.ledger import Waiting
+from schemas.outcome import Outcomes
 from schemas.record import LEDGER_TOPIC, Batch, CarriedRecord, Provenance, TopicPartition
 from schemas.registry import Registry
 from sinks.settle import Settler
 from sinks.sink import Committed, Publisher, Sink
+from sinks.turn import TURN_SECONDS, in_turns
 from streams.dedup import DedupHints
 from streams.log_identity import examine
 from streams.normalize import Bounds
-from streams.processor import Context, process, replays_claimed, with_token
+from streams.processor import Context, processing, replays_claimed, with_token
 from streams.retry import RetryPolicy
 from streams.source import Source
 from streams.trust import GatewayTrust
@@ -77,7 +80,9 @@ class OneShot:
             self.raw_topic,
             self.trust(),
         )
-        outcomes = [process(batch, context) for batch in batches]
+        outcomes = [Outcomes(batch) for batch in batches]
+        for one in outcomes:
+            await in_turns(processing(one, context, time.monotonic, TURN_SECONDS))
         return await Settler(self.sink, self.publisher, self.brake).settle(outcomes)
 
 

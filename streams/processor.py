@@ -1,6 +1,6 @@
 """From a batch to its outcomes: pure. Registry, hints, ledger states and clock come in; nothing goes out but the answer."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
@@ -77,8 +77,20 @@ class Attempt(msgspec.Struct, gc=False):
 def process(batch: Batch, context: Context) -> Outcomes:
     """The outcome of every record of the batch, in order."""
     outcomes = Outcomes(batch)
+    for _ in processing(outcomes, context, _timeless, 1.0):
+        pass
+    return outcomes
+
+
+def processing(outcomes: Outcomes, context: Context, now: Callable[[], float], slice_seconds: float) -> Iterator[None]:
+    """The same in slices: adds the outcomes of the batch, and yields after each `slice_seconds` by the clock `now`."""
+    batch = outcomes.batch
     find = _first_attempt if topic_of(batch.source.topic) == context.raw_topic else _later_attempt
+    ends = now() + slice_seconds
     for record in batch.records:
+        if now() >= ends:
+            yield
+            ends = now() + slice_seconds
         attempt = find(record, context, outcomes)
         if attempt is None:
             outcomes.stale += 1
@@ -109,7 +121,10 @@ def process(batch: Batch, context: Context) -> Outcomes:
             outcomes.failures.append(duplicate(candidate))
         else:
             outcomes.candidates.append(candidate)
-    return outcomes
+
+
+def _timeless() -> float:
+    return 0.0
 
 
 def _record_time(record: RawRecord, context: Context, outcomes: Outcomes) -> int:

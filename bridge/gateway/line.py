@@ -5,7 +5,7 @@ import time
 from typing import Final, Self
 
 from bridge.gateway.allowances import Bill
-from bridge.turn import Turn
+from sinks.turn import Turn
 
 SLICE_SECONDS: Final = 0.005
 _BYTES_A_SECOND: Final = 64 * 1024 / SLICE_SECONDS

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from bridge.turn import Turn
 from schemas.outcome import Candidate, Outcomes
 from schemas.reasons import DroppedReason, ErrorClass
 from schemas.record import LEDGER_TOPIC, Batch, CarriedRecord, TopicPartition
@@ -19,6 +18,7 @@ from sinks.postgres import Connection
 from sinks.postgres_sink import PostgresSink
 from sinks.registry import RegistryCache
 from sinks.replays.items import persisted_events, persisted_keys, reach, read_items
+from sinks.turn import Turn
 from streams.correction import Correction, diff
 from streams.forecast import Judgement, Terms, judge, known_to_the_store
 from streams.normalize import Bounds

@@ -12,7 +12,6 @@ from bridge.runs.dry_run import DryRun
 from bridge.runs.frame import Job
 from bridge.runs.pace import Pace
 from bridge.runs.run import Run
-from bridge.turn import Turn
 from schemas.errors import Braked, BridgeError, EnvironmentUnfit, SinkUnavailable
 from schemas.record import RawBody
 from schemas.replay import DeadLetterItem, Forecast, Outcome, Plan, PlanState, ReplaySummary
@@ -24,6 +23,7 @@ from sinks.postgres import Connection, connection
 from sinks.replays.items import claim, let_go, note_sent, reach, read_items, skip
 from sinks.replays.plans import Became, begin, canary_outcomes, end, find_plan, outcomes, state_of, summed
 from sinks.replays.publisher import Replayed, ReplayPublisher, publishing_replays
+from sinks.turn import Turn
 from streams.correction import Correction, CorrectionFailed
 from streams.forecast import corrected, refusal
 

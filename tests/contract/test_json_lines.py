@@ -46,7 +46,8 @@ rows = st.builds(
 
 async def written(connection: asyncpg.Connection, given_rows: list[Row]) -> list[Row]:
     await connection.execute(f"DROP TABLE IF EXISTS lines; {TABLE}")
-    await connection.copy_to_table("lines", source=json_lines.parts(given_rows), columns=COLUMNS, **json_lines.OPTIONS)
+    source = json_lines.parts(given_rows, [100_000] * len(given_rows))
+    await connection.copy_to_table("lines", source=source, columns=COLUMNS, **json_lines.OPTIONS)
     return [Row(**row) for row in await connection.fetch("SELECT * FROM lines ORDER BY ctid")]
 
 

@@ -62,12 +62,12 @@ def _between_statements(kill: Kill) -> None:
 def _mid_copy(kill: Kill) -> None:
     parts = json_lines.parts
 
-    async def parts_and_die(rows: Sequence[Any]) -> AsyncIterator[bytes]:
+    async def parts_and_die(rows: Sequence[Any], sizes: Sequence[int]) -> AsyncIterator[bytes]:
         half = len(rows) // 2
-        async for part in parts(rows[:half]):
+        async for part in parts(rows[:half], sizes[:half]):
             yield part
         kill()
-        async for part in parts(rows[half:]):
+        async for part in parts(rows[half:], sizes[half:]):
             yield part
 
     json_lines.parts = parts_and_die

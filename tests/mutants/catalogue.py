@@ -1,6 +1,6 @@
 """Each mechanism that a guarantee stands on, how it is taken out, and the tests that notice."""
 
-from mutants import accounts, costs, identity, operators, producers, snippet
+from mutants import accounts, costs, identity, operators, producers, snippet, worst_events
 from mutants.mutant import Edit, Mutant
 
 CONTRACT = "tests/contract"
@@ -114,7 +114,7 @@ MUTANTS = [
         "the rule that hints are filled after a commit only",
         (
             Edit(
-                "streams/processor.py::process",
+                "streams/processor.py::processing",
                 "outcomes.candidates.append(candidate)",
                 "outcomes.candidates.append(candidate)\ncontext.known.add([candidate.key])",
             ),
@@ -328,4 +328,5 @@ MUTANTS = [
     *costs.MUTANTS,
     *operators.MUTANTS,
     *accounts.MUTANTS,
+    *worst_events.MUTANTS,
 ]

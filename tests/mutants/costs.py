@@ -70,7 +70,7 @@ MUTANTS = [
     Mutant(
         "gateway-slices",
         "the end of a slice of the loop's time",
-        (Edit("bridge/turn.py::Turn.let_others", "time.monotonic() - self._began > self._seconds", "False"),),
+        (Edit("sinks/turn.py::Turn.let_others", "self._now() >= self._ends", "False"),),
         (f"{COSTS}::test_dear_events_let_others_have_their_turn_after_each",),
     ),
     Mutant(

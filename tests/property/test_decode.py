@@ -10,13 +10,21 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from schemas.raw_event import MAX_BYTES, MAX_DEPTH, RawEvent, RawFields, instant_from_epoch_ms, parse_amount
+from schemas.raw_event import (
+    MAX_BYTES,
+    MAX_DEPTH,
+    MAX_EXPONENTS,
+    RawEvent,
+    RawFields,
+    instant_from_epoch_ms,
+    parse_amount,
+)
 from schemas.reasons import ErrorClass
 from streams.decode import decode
 from streams.rejection import Rejection
 
 TOKEN = re.compile(r'"@@(.*?)@@"')
-LARGEST = 308
+LARGEST, DECIMALS = 308, 16_383
 
 
 class Refused(Exception):
@@ -28,9 +36,17 @@ def _number(text: str) -> Decimal:
         number = Decimal(text)
     except InvalidOperation:
         raise Refused from None
-    if (number and abs(number.adjusted()) > LARGEST) or abs(number.as_tuple().exponent) > 2 * LARGEST + len(text):
+    exponent = number.as_tuple().exponent
+    if (number and abs(number.adjusted()) > LARGEST) or abs(exponent) > 2 * LARGEST + len(text):
+        raise Refused
+    if -exponent > DECIMALS:
         raise Refused
     return number
+
+
+def _exponent(text: str) -> int:
+    digits = text.lower().partition("e")[2].lstrip("+-")
+    return int(digits) if digits and int(digits) > 9 else 0
 
 
 def _integer(text: str) -> int:
@@ -70,12 +86,19 @@ def oracle(value: bytes) -> RawEvent:
     """The contract's word by json and pydantic alone; raises Refused."""
     if not value or len(value) > MAX_BYTES:
         raise Refused
+    exponents: list[int] = []
+
+    def number(text: str) -> Decimal:
+        found = _number(text)
+        exponents.append(_exponent(text))
+        return found
+
     try:
-        fields = json.loads(
-            value.decode(), parse_constant=_no_constant, parse_float=_number, parse_int=_integer
-        )  # fmt: skip
+        fields = json.loads(value.decode(), parse_constant=_no_constant, parse_float=number, parse_int=_integer)
     except ValueError:
         raise Refused from None
+    if sum(exponents) > MAX_EXPONENTS:
+        raise Refused
     if not isinstance(fields, dict):
         raise Refused
     _checked(fields, 0)
@@ -248,6 +271,54 @@ def test_mutated_bytes(value: bytes) -> None:
 def test_any_bytes(value: bytes) -> None:
     """The same of what is no event at all."""
     assert not assert_equal_word(value)
+
+
+@st.composite
+def wide(draw: st.DrawFn) -> bytes:
+    """A document with many of one value, and another one at the end: what is scanned and not read, if it is sound."""
+    item, last = (TOKEN.sub(lambda match: match[1], json.dumps(draw(values))) for _ in range(2))
+    count = min(draw(st.sampled_from([1, 20, 400, 4000])), (MAX_BYTES - 1000 - len(last)) // (len(item) + 1))
+    place = draw(st.sampled_from(["properties", "properties", "other", "page"]))
+    more = draw(
+        st.sampled_from(["", ',"value":1e2', ',"schema_version":2', ',"value":"\\u0031"', ',"other":"\\ud83d\\ude00"'])
+    )
+    text = HEAD.decode() + f'{more},"{place}":{{"a":[{(item + ",") * max(0, count)}{last}]}}}}'
+    return text.encode("utf-8", "surrogatepass")
+
+
+@settings(max_examples=400)
+@given(wide())
+def test_wide_documents(value: bytes) -> None:
+    """The same of what has many values."""
+    assert_equal_word(value)
+
+
+def _unsound(value: Any, path: str) -> str | None:
+    """Where a walk through all values, with the path of each, finds the first text that can't be stored."""
+    if isinstance(value, str):
+        if "\x00" in value:
+            return f"{path or 'value'}: holds a NUL"
+        surrogate = any("\ud800" <= mark <= "\udfff" for mark in value)
+        return f"{path or 'value'}: holds a lone surrogate" if surrogate else None
+    steps: list[tuple[str, Any]] = []
+    if isinstance(value, dict):
+        for name, item in value.items():
+            steps += [(f"{path}.(key)" if path else "(key)", name), (f"{path}.{name}" if path else name, item)]
+    elif isinstance(value, list):
+        steps = [(f"{path}[{index}]", item) for index, item in enumerate(value)]
+    return next((found for place, item in steps if (found := _unsound(item, place)) is not None), None)
+
+
+@settings(max_examples=500)
+@given(documents() | wide())
+def test_the_place_of_an_unsound_text(value: bytes) -> None:
+    """The first one, as a walk through the whole document names it."""
+    try:
+        decode(value, None)
+        message = ""
+    except Rejection as rejection:
+        message = rejection.message
+    assert ": holds a " not in message or message == _unsound(json.loads(value), "")
 
 
 @pytest.mark.parametrize("depth", [14, 15, 16, 17, 30, 31, 32, 33])

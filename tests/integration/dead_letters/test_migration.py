@@ -9,7 +9,9 @@ from support.dead_letters import DROPPED_AT
 from bridge.stack import StackAddresses
 from sinks.migrate import migrations
 
-OURS = 5
+OURS, BOUNDED = 5, 11
+BOUND = 256
+NORMALIZED = "SELECT normalized_message(one) AS cause FROM unnest($1::text[]) one"
 BEFORE = """
 INSERT INTO bridge_event_raw (
     raw_topic, raw_partition, raw_offset, event_id, record_time, received_at, first_failed_at, last_error, error_class,
@@ -40,3 +42,27 @@ async def test_rows_of_the_release_before_are_found_like_others(stack: StackAddr
     assert len({row["event_hash"] for row in rows} - {None}) == 1
     # The one that is written now was dropped now, whatever its writer says of other times.
     assert [row["at_the_drop"] for row in rows] == [True, False]
+
+
+async def test_a_cause_is_what_it_was_and_has_a_bound(stack: StackAddresses) -> None:
+    """For each message of 256 characters and less, with what Postgres adds; of a longer one the beginning decides."""
+    name = f"cause_{secrets.token_hex(4)}"
+    quoted = f"script '{'x' * 128}' is not registered"
+    ordinary = [
+        "event_type: String should have at least 1 character", quoted, "e" * 256, "'" * 256, "_1" * 128, "it doesn't fit",
+        "a 12, b 3.5, c 2026-11-28T01:02:03Z, d 018f0000-0000-7000-8000-000000000000 '", "", f"row_7\nDETAIL: {'y' * 900}'",
+    ]  # fmt: skip
+    connection = await asyncpg.connect(create_database(stack.database_url, name))
+    try:
+        for one in migrations():
+            if one.version == BOUNDED:
+                before = await connection.fetch(NORMALIZED, ordinary)
+            await connection.execute(one.text)
+        assert await connection.fetch(NORMALIZED, ordinary) == before
+        assert before[1]["cause"] == "script … is not registered"
+        tails = [f"{'z' * 250} 'a{tail}" for tail in ("b" * 5, "c" * 700, "d 17 " * 20)]
+        assert {row["cause"] for row in await connection.fetch(NORMALIZED, tails)} == {f"{'z' * 250} …"}
+        assert len(await connection.fetchval("SELECT normalized_message($1)", "'" * 1024)) <= BOUND
+    finally:
+        await connection.close()
+        drop_database(stack.database_url, name)

@@ -10,14 +10,13 @@ import pytest
 from prometheus_client import generate_latest
 from support.lone_gateway import LoneGateway, lone_gateway
 
-from bridge import turn
 from bridge.gateway import judge as judging
 from bridge.gateway.access import Grant
 from bridge.gateway.allowances import Bill
 from bridge.gateway.line import SLICE_SECONDS, Line
 from schemas.registry import Script
 from schemas.sender import Sender
-from sinks import metrics
+from sinks import metrics, turn
 
 MIB = 1024 * 1024
 VALIDATE = "/api/bridge/s1/events:validate"

@@ -3,11 +3,15 @@
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
+from urllib.parse import parse_qsl
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from support.making import BOUNDS, NOW_MS, REGISTRY, body
 
 from schemas.bridge_event import BridgeEvent
+from schemas.raw_event import MAX_HOST
 from schemas.reasons import ErrorClass
 from schemas.record import Provenance
 from streams.decode import decode
@@ -150,6 +154,35 @@ def test_campaign_parameters() -> None:
 def test_campaign_values_are_decoded_and_storable(query: str, value: str | None) -> None:
     """Percent-encoding and plus signs; what Postgres can't hold is replaced, not refused."""
     assert normalized(url=f"https://x.test/?{query}").utm_source == value
+
+
+@given(st.text(st.sampled_from("%+=aé\\48cC3e9\x7f "), max_size=12), st.booleans())
+def test_campaign_values_are_read_as_the_standard_library_reads_them(value: str, named_before: bool) -> None:
+    """Half escapes, bytes that are no UTF-8, backslashes; the first one counts, and an empty one is none."""
+    query = f"utm_term={value}" if named_before else f"a=utm_term=x&utm_term=&utm_term={value}&utm_term=later"
+    event = normalized(url=f"https://x.test/?{query}")
+    sent = (event.url or "").partition("?")[2]
+    expected = dict(reversed(parse_qsl(sent))).get("utm_term")
+    assert event.utm_term == (None if expected is None else expected.replace("\0", "\ufffd"))
+
+
+@pytest.mark.parametrize("scheme", ["http:", "HTTPS://", "wss:\\\\", "ftp:///", "file://", "  http://", "ht\ttp:"])
+def test_a_host_has_a_bound(scheme: str) -> None:
+    """With the user's name before it; in whatever way an address is written."""
+    for count in (MAX_HOST, MAX_HOST + 1):
+        host = "a" * count if "file" in scheme else ("u@" + "a" * (count - 2))
+        if count == MAX_HOST:
+            assert normalized(url=f"{scheme}{host}/").url_host == host.removeprefix("u@")
+            assert normalized(referrer=f"http://{host}/").referrer_host == host.removeprefix("u@")
+        else:
+            assert rejection(url=f"{scheme}{host}/").message == "url: its host is longer than 1024 characters"
+            assert normalized(referrer=f"http://{host}/").referrer_host is None
+
+
+def test_other_parts_of_an_address_may_be_long() -> None:
+    """Paths, queries, fragments, and what has no host."""
+    for url in (f"http://x/{'a' * 2000}", f"http://x?{'a' * 2000}", f"data:{'a' * 2000}", f"file:///{'a' * 2000}"):
+        assert normalized(url=url).url == url.replace("x?", "x/?")
 
 
 def test_a_fragment_is_no_campaign() -> None:

@@ -1,6 +1,7 @@
 """From a batch to its outcomes, by a clock that stands still."""
 
 from datetime import UTC, datetime, timedelta
+from itertools import count
 from typing import Any
 
 import pytest
@@ -9,11 +10,12 @@ from support.sealed import gateway_headers
 
 from schemas.instants import to_epoch_ms
 from schemas.ledger import LedgerState
+from schemas.outcome import Outcomes
 from schemas.reasons import DroppedReason, ErrorClass
 from schemas.record import Provenance, RawBody, TopicPartition
 from sinks.kafka import original_headers
 from streams.memory_source import MemoryRecord
-from streams.processor import process
+from streams.processor import process, processing
 
 RETRY = TopicPartition(RETRY_1, 0)
 ORIGIN = Provenance(RAW, 0, 3)
@@ -274,3 +276,16 @@ def test_an_invented_site_makes_no_window() -> None:
 
     assert (invented.site_id, invented.window_site_id) == (77, 0)
     assert (other.site_id, other.window_site_id) == (2, 2)
+
+
+def test_a_batch_in_slices_comes_to_the_same() -> None:
+    """It yields whenever a slice is over by the clock, which is asked for each record."""
+    records = [
+        record(number, event_id=f"e-{number}", event_type="" if number % 3 == 0 else "click") for number in range(9)
+    ]
+    whole = process(batch(*records), context())
+    for step, slices in ((1.0, 9), (0.5, 4), (0.0, 0)):
+        outcomes = Outcomes(batch(*records))
+        clock = count(0.0, step)
+        assert sum(1 for _ in processing(outcomes, context(), lambda clock=clock: next(clock), 1.0)) == slices
+        assert outcomes == whole

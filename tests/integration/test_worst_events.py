@@ -1,0 +1,107 @@
+"""A worker under events of the worst shapes: it goes on answering, and stays in its group."""
+
+import asyncio
+import itertools
+import subprocess
+import time
+import urllib.request
+from pathlib import Path
+
+import asyncpg
+from support.command import words
+from support.programs import environment, python
+from support.settled import environment_of, prepare, settings_for
+from support.wait import wait_until
+
+from bench.shapes import sound, told_apart
+from bridge.stack.ports import choose
+from sinks.kafka import make_producer
+from sinks.kafka_admin import started
+from sinks.registry_admin import add_script
+
+EVENTS = 1000
+ANSWER_SECONDS = 5
+"""What a template's liveness probe waits. The bound of half a second is measured by `python -m bench worst_events`."""
+
+HELD = """
+import sys
+import time
+from mode.loop import use
+use("uvloop")
+import streams.app
+from schemas.settings import load_settings
+from streams.host import host
+async def hold(_settings, _publish):
+    print("held", flush=True)
+    time.sleep(60)
+streams.app.judge_and_publish = hold
+settings = load_settings()
+sys.exit(host(streams.app.create_app(settings), settings))
+"""
+
+
+def page(port: int, path: str) -> str:
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=ANSWER_SECONDS) as answer:
+        return answer.read().decode()
+
+
+async def test_health_is_answered_and_the_member_stays(
+    stack, database_url: str, topic_prefix: str, tmp_path: Path
+) -> None:
+    """A thousand of them are settled; each look at /health meanwhile is answered, and nothing was assigned anew."""
+    settings = settings_for(stack.kafka, database_url, topic_prefix)
+    await prepare(settings)
+    await add_script(settings.dsn, "shop", 1, org_id=1)
+    producer = make_producer(settings)
+    async with started(settings, producer):
+        for number, (_, value) in zip(range(EVENTS), itertools.cycle(list(sound())), strict=False):
+            sent = told_apart(value, number, time.time_ns() // 1_000_000)
+            await producer.send(settings.topics.raw, sent, partition=number % 2)
+    port = choose(asked=None, remembered=None, taken=[], purpose="metrics")
+    conn = await asyncpg.connect(settings.dsn)
+    answered = 0
+    with (tmp_path / "log").open("wb") as log:
+        given = environment(environment_of(settings, BRIDGE_METRICS_PORT=str(port)))
+        worker = subprocess.Popen(words("worker"), env=given, stdout=log, stderr=log)
+    try:
+
+        async def settled() -> bool:
+            nonlocal answered
+            try:
+                await asyncio.to_thread(page, port, "/health")
+                answered += 1
+            except OSError:
+                # Before the first answer it does not listen yet.
+                if answered:
+                    raise
+            query = "SELECT coalesce(sum(next_offset), 0) = $1 FROM stream_offset WHERE topic = $2"
+            return bool(await conn.fetchval(query, EVENTS, settings.topics.raw))
+
+        await wait_until(settled, budget_seconds=120, describe=(tmp_path / "log").read_text)
+        assert answered
+        assert "bridge_rebalances_total 1.0" in await asyncio.to_thread(page, port, "/metrics")
+        assert await conn.fetchval("SELECT count(*) FROM bridge_event") > EVENTS * 0.9
+        assert not await conn.fetchval(
+            "SELECT count(*) FROM bridge_event_raw WHERE dropped_reason <> $1", "duplicate_event_id"
+        )
+    finally:
+        worker.kill()
+        worker.wait(10)
+        await conn.close()
+
+
+async def test_health_is_answered_while_the_loop_is_held(stack, database_url: str, topic_prefix: str) -> None:
+    """By a thread of its own, whatever has the worker's event loop."""
+    settings = settings_for(stack.kafka, database_url, topic_prefix)
+    await prepare(settings)
+    port = choose(asked=None, remembered=None, taken=[], purpose="metrics")
+    given = environment(environment_of(settings, BRIDGE_METRICS_PORT=str(port), BRIDGE_GATE_INTERVAL="1s"))
+    worker = subprocess.Popen(python(HELD), env=given, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    try:
+        assert worker.stdout is not None
+        lines = iter(worker.stdout.readline, b"")
+        assert await asyncio.to_thread(lambda: any(line == b"held\n" for line in lines))
+        assert "healthy" in await asyncio.to_thread(page, port, "/health")
+    finally:
+        worker.kill()
+        worker.wait(10)

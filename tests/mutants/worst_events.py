@@ -1,0 +1,60 @@
+"""The bounds of what an event may cost, whatever its shape, and the turns of others meanwhile."""
+
+from mutants.mutant import Edit, Mutant
+
+TEXT = "tests/unit/streams/test_json_text.py"
+WORST = "tests/property/test_worst_events.py"
+
+MUTANTS = [
+    Mutant(
+        "host-bound",
+        "the bound of a host, which takes the square of its length",
+        (Edit("streams/normalize.py::_has_long_host", "len(url) <= MAX_HOST", "url"),),
+        ("tests/unit/streams/test_normalize.py::test_a_host_has_a_bound", WORST),
+    ),
+    Mutant(
+        "exponents-bound",
+        "the bound of what an event's exponents add up to",
+        (Edit("streams/json_text.py::numbers_fit", "sum(map(int, found)) > MAX_EXPONENTS", "not found"),),
+        (f"{TEXT}::test_the_exponents_of_all_numbers_have_a_bound",),
+    ),
+    Mutant(
+        "decimals-bound",
+        "the bound of digits after the point, beyond which Postgres refuses the row",
+        (Edit("streams/json_text.py::check_number", "exponent < -_MOST_DECIMALS", "not number.is_finite()"),),
+        (f"{TEXT}::test_a_number_fits_if_double_and_numeric_can_hold_it",),
+    ),
+    Mutant(
+        "scanned-nesting",
+        "the scan of nesting: brackets in texts count",
+        (Edit("streams/json_text.py::nesting", "_QUOTE in marks", "not marks"),),
+        (f"{TEXT}::test_nesting_counts_brackets_outside_of_texts",),
+    ),
+    Mutant(
+        "batch-slices",
+        "the slices in which a batch is judged",
+        (Edit("streams/processor.py::processing", "now() >= ends", "now() < 0"),),
+        (
+            "tests/unit/streams/test_processor.py::test_a_batch_in_slices_comes_to_the_same",
+            "tests/unit/streams/test_lane_turns.py::test_others_have_their_turn_while_a_batch_is_judged",
+        ),
+    ),
+    Mutant(
+        "row-parts",
+        "the smaller parts in which long rows go to Postgres",
+        (Edit("sinks/json_lines.py::_spans", "sum(sizes[start:end]) > _BYTES", "not end"),),
+        ("tests/unit/sinks/test_json_lines.py::test_long_rows_go_in_smaller_parts",),
+    ),
+    Mutant(
+        "health-thread",
+        "the thread that answers /health",
+        (Edit("streams/app.py::_WEB_IN_THREAD", "True", "False"),),
+        ("tests/integration/test_worst_events.py::test_health_is_answered_while_the_loop_is_held",),
+    ),
+    Mutant(
+        "cause-bound",
+        "the bound of what a cause is made of",
+        (Edit("sinks/migrations/0011_bounded_cause.sql", "1), 256)", "1), 2560)"),),
+        ("tests/integration/dead_letters/test_migration.py::test_a_cause_is_what_it_was_and_has_a_bound",),
+    ),
+]

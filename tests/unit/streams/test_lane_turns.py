@@ -1,0 +1,48 @@
+"""A lane that has much to judge: whoever else needs the event loop has it meanwhile."""
+
+import asyncio
+from dataclasses import replace
+from itertools import count
+
+from support.making import REGISTRY
+from support.stream import Stream
+from support.virtual_time import run_virtually
+
+from schemas.registry import Registry
+
+
+def test_others_have_their_turn_while_a_batch_is_judged() -> None:
+    """By the lane's clock: here a slice is over with each record."""
+    turns, turns_before_it_settles = 0, 0
+
+    async def main() -> None:
+        nonlocal turns_before_it_settles
+        stream = Stream()
+        for number in range(50):
+            stream.produce(event_id=f"e-{number}")
+        clock = count()
+        fails = stream._maybe  # the seams' own hook
+
+        async def other() -> None:
+            nonlocal turns
+            for turns in range(1, 41):  # noqa: B007  # counted from outside
+                await asyncio.sleep(0)
+
+        def judged_by() -> Registry:
+            begun.append(asyncio.create_task(other()))
+            return REGISTRY
+
+        def maybe(seam: str) -> None:
+            nonlocal turns_before_it_settles
+            if seam == "commit":
+                turns_before_it_settles = turns
+            fails(seam)
+
+        begun: list[asyncio.Task[None]] = []
+        stream._maybe = maybe  # type: ignore[method-assign]
+        stream.parts = replace(stream.parts, monotonic=lambda: float(next(clock)), registry=judged_by)
+        async with stream.running():
+            await stream.until(lambda: len(stream.store.events) == 50, "all settled")
+
+    run_virtually(main())
+    assert turns_before_it_settles == 40
