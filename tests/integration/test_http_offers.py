@@ -2,8 +2,8 @@
 
 import asyncio
 import re
-import socket
 from collections.abc import Iterator
+from itertools import zip_longest
 from pathlib import Path
 
 import pytest
@@ -15,13 +15,14 @@ from schemas.settings import Settings
 
 INNER = b"GET /openapi.json HTTP/1.1\r\nhost: x\r\n\r\n"
 OFFER = b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAAP__\r\n"
+AT_ONCE = 40
 LAST = b"GET /health HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n"
 
 
 @pytest.fixture
 def port_of_gateway(settings: Settings, tmp_path: Path) -> Iterator[int]:
     """A gateway's port."""
-    with gateway(settings, tmp_path / "log") as found:
+    with gateway(settings, tmp_path / "log", gateway_address_requests_per_second=0) as found:
         yield found.address[1]
 
 
@@ -36,45 +37,48 @@ def asked(first: bytes, *lines: bytes, body: bytes = b"") -> bytes:
     return b"".join([first, b" HTTP/1.1\r\nhost: x\r\n", *lines, b"content-length: %d\r\n\r\n%s" % (len(body), body)])
 
 
-async def statuses(port: int, *parts: bytes) -> list[int]:
-    """Those of all answers to what is sent so, each part read by itself, until the server hangs up."""
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+async def statuses(port: int, *cut: tuple[bytes, ...]) -> list[list[int]]:
+    """Those of all answers, until the server hangs up, to what is sent by a connection each; each part is read by itself."""
+    opened = await asyncio.gather(*(asyncio.open_connection("127.0.0.1", port) for _ in cut))
+    ports = [writer.get_extra_info("sockname")[1] for _, writer in opened]
     try:
-        writer.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        for part in parts:
-            writer.write(part)
-            await read_all(port, writer.get_extra_info("sockname")[1])
-        answers = await asyncio.wait_for(reader.read(), 30)
-        return [int(status) for status in re.findall(rb"HTTP/1\.1 (\d+) ", answers)]
+        for parts in zip_longest(*cut, fillvalue=b""):
+            for (_, writer), part in zip(opened, parts, strict=True):
+                writer.write(part)
+            await read_all(port, *ports)
+        answers = await asyncio.gather(*(asyncio.wait_for(reader.read(), 60) for reader, _ in opened))
+        return [[int(status) for status in re.findall(rb"HTTP/1\.1 (\d+) ", answer)] for answer in answers]
     finally:
-        writer.close()
+        for _, writer in opened:
+            writer.close()
+
+
+async def answered_at_every_cut(port: int, whole: bytes, expected: list[int]) -> None:
+    """Holds that these are the answers, wherever the bytes are cut in two."""
+    for begin in range(1, len(whole), AT_ONCE):
+        cuts = range(begin, min(begin + AT_ONCE, len(whole)))
+        found = await statuses(port, *((whole[:cut], whole[cut:]) for cut in cuts))
+        assert found == [expected] * len(cuts), begin
 
 
 async def test_the_gateway_takes_no_body_for_a_request(port_of_gateway: int, key: str) -> None:
-    """The first of a connection, and one behind another."""
+    """The first of a connection, and one behind another; CONNECT opens no tunnel."""
     shown = b"authorization: Bearer %s\r\n" % key.encode()
     events = b"POST /api/bridge/s1/events"
-    for before in (b"", asked(events, shown, body=b'{"event_id":"a"}')):
-        whole = before + asked(events, OFFER, shown, body=INNER) + LAST
-        expected = [202, 202, 200] if before else [202, 200]
-        for cut in range(1, len(whole)):
-            assert await statuses(port_of_gateway, whole[:cut], whole[cut:]) == expected, cut
-    taken = asked(events, shown, OFFER, body=b'{"event_id":"b"}')
-    assert await statuses(port_of_gateway, taken[:-16], taken[-16:], LAST) == [202, 200]
-
+    offering = asked(events, OFFER, shown, body=INNER) + LAST
+    await answered_at_every_cut(port_of_gateway, offering, [202, 200])
+    before = asked(events, shown, body=b'{"event_id":"a"}')
+    await answered_at_every_cut(port_of_gateway, before + offering, [202, 202, 200])
     await opens_no_tunnel(port_of_gateway)
 
 
 async def test_the_api_takes_no_body_for_a_request(port_of_api: int) -> None:
-    """Also where it refuses without reading."""
-    whole = asked(b"POST /v1/plans", OFFER, body=INNER) + LAST
-    for cut in range(1, len(whole)):
-        assert await statuses(port_of_api, whole[:cut], whole[cut:]) == [401, 200], cut
+    """Also where it refuses without reading; CONNECT opens no tunnel."""
+    await answered_at_every_cut(port_of_api, asked(b"POST /v1/plans", OFFER, body=INNER) + LAST, [401, 200])
     await opens_no_tunnel(port_of_api)
 
 
 async def opens_no_tunnel(port: int) -> None:
     """CONNECT is refused, and what is behind it is no request."""
     whole = asked(b"CONNECT /health", body=INNER)
-    assert await statuses(port, whole) == [400]
-    assert await statuses(port, whole[: -len(INNER)], INNER) == [400]
+    assert await statuses(port, (whole,), (whole[: -len(INNER)], INNER)) == [[400], [400]]

@@ -183,7 +183,7 @@ GATEWAY = [
         "gateway-address-connections",
         "the share of connections of an address",
         (Edit("bridge/http/connections.py::Connections.enter", "self._held[address] >= self._most_of_one", "False"),),
-        (f"{SHARES}::test_idle_connections_of_one_address_keep_nobody_out",),
+        (f"{CONNECTIONS}::test_a_share_in_flight_refuses_more_of_its_address",),
     ),
     Mutant(
         "gateway-gives-way",

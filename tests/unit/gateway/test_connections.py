@@ -36,7 +36,7 @@ def test_an_address_has_a_share_and_closes_its_own() -> None:
     assert not any(one.closed for one in others)
 
 
-def test_a_share_in_hand_refuses_more_of_its_address() -> None:
+def test_a_share_in_flight_refuses_more_of_its_address() -> None:
     """Another address is let in; so is the same one when one has left."""
     table = Connections(100, 2)
     own = entered(table, "a", 2)

@@ -45,8 +45,8 @@ class Wire:
     def can_write_eof(self) -> bool:
         return True
 
-    def get_extra_info(self, _name: str) -> None:
-        return None
+    def get_extra_info(self, name: str) -> tuple[str, int] | None:
+        return ("127.0.0.1", 80) if name in ("sockname", "peername") else None
 
     def get_write_buffer_size(self) -> int:
         return 0
