@@ -49,12 +49,12 @@ def template_database(stack: StackAddresses) -> Iterator[str]:
     from sinks.migrate import migrate
 
     name = f"template_{secrets.token_hex(4)}"
-    url = create_database(stack.database_url, name)
+    url = create_database(stack, name)
     try:
         run_apart(migrate(url))
         yield name
     finally:
-        drop_database(stack.database_url, name)
+        drop_database(stack, name)
 
 
 @pytest.fixture
@@ -62,9 +62,9 @@ def database_url(stack: StackAddresses, template_database: str) -> Iterator[str]
     """The URL of a migrated database that no other test sees."""
     name = f"test_{secrets.token_hex(4)}"
     try:
-        yield create_database(stack.database_url, name, template=template_database)
+        yield create_database(stack, name, template=template_database)
     finally:
-        drop_database(stack.database_url, name)
+        drop_database(stack, name)
 
 
 @pytest.fixture

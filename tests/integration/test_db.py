@@ -10,8 +10,12 @@ from urllib.parse import urlsplit
 
 import asyncpg
 import pytest
+<<<<<<< HEAD
 from support.accounts import account
 from support.databases import create_database, drop_database, run_apart
+=======
+from support.databases import create_database, drop_database, run_apart, with_database
+>>>>>>> eebbbac (stack: demand a password; the product's role is no superuser)
 from support.programs import launch, run
 from support.settled import event, prepare, produce, settings_for, working
 from support.wait import wait_until
@@ -94,11 +98,25 @@ def empty_database(stack: StackAddresses) -> Iterator[str]:
     """The URL of a database without our schema."""
     name = f"empty_{secrets.token_hex(4)}"
     try:
-        yield create_database(stack.database_url, name)
+        yield create_database(stack, name)
     finally:
-        drop_database(stack.database_url, name)
+        drop_database(stack, name)
 
 
+<<<<<<< HEAD
+=======
+@pytest.fixture
+def role(stack: StackAddresses) -> Iterator[str]:
+    """A role that may log in and owns nothing."""
+    name = f"least_{secrets.token_hex(4)}"
+    run_apart(_execute(stack.admin_database_url, f"CREATE ROLE {name} LOGIN PASSWORD 'least'"))
+    try:
+        yield name
+    finally:
+        run_apart(_execute(stack.admin_database_url, f"DROP ROLE {name}"))
+
+
+>>>>>>> eebbbac (stack: demand a password; the product's role is no superuser)
 async def _execute(url: str, *texts: str) -> None:
     conn = await asyncpg.connect(url)
     try:
@@ -164,6 +182,8 @@ async def test_a_worker_settles_under_exactly_its_grants(
             assert lines == [f"role {role}: lacks UPDATE on stream_offset"]
     finally:
         await owner.close()
+        admin = with_database(stack.admin_database_url, database_url.rsplit("/", 1)[1])
+        await _execute(admin, f"DROP OWNED BY {role}")
 
 
 def test_two_migrations_at_once_both_end_well(empty_database: str) -> None:

@@ -16,6 +16,7 @@ from bridge.stack.ports import LOOPBACK, choose
 
 KAFKA_VARIABLE = "BRIDGE_TEST_KAFKA"
 DATABASE_VARIABLE = "BRIDGE_TEST_DATABASE_URL"
+ADMIN_VARIABLE = "BRIDGE_TEST_ADMIN_DATABASE_URL"
 _KAFKA_IMAGE = f"apache/kafka:{KAFKA_VERSION}"
 _POSTGRES_IMAGE = "postgres:18"
 _CONTAINER_SECONDS = 120
@@ -51,9 +52,12 @@ def given_addresses() -> StackAddresses:
     if missing:
         raise pytest.UsageError(
             f"--stack external needs {' and '.join(missing)}: set {KAFKA_VARIABLE}=host:port and "
-            f"{DATABASE_VARIABLE}=postgresql://user:password@host:port/database (a user that may create databases)"
+            f"{DATABASE_VARIABLE}=postgresql://user:password@host:port/database (a superuser, or {ADMIN_VARIABLE} names one)"
         )
-    return StackAddresses(kafka=given[KAFKA_VARIABLE], database_url=given[DATABASE_VARIABLE])
+    url = given[DATABASE_VARIABLE]
+    return StackAddresses(
+        kafka=given[KAFKA_VARIABLE], database_url=url, admin_database_url=os.environ.get(ADMIN_VARIABLE, url)
+    )
 
 
 @contextmanager
@@ -80,7 +84,8 @@ def containers() -> Iterator[StackAddresses]:
         running.enter_context(kafka)
         database = running.enter_context(PostgresContainer(_POSTGRES_IMAGE, dbname="ghostlink", driver=None))
         wait_for_logs(kafka, r"Kafka Server started", timeout=_CONTAINER_SECONDS)
-        yield StackAddresses(kafka=f"{LOOPBACK}:{port}", database_url=database.get_connection_url())
+        url = database.get_connection_url()
+        yield StackAddresses(kafka=f"{LOOPBACK}:{port}", database_url=url, admin_database_url=url)
 
 
 def _kafka_environment(port: int) -> dict[str, str]:

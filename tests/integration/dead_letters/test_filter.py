@@ -53,12 +53,12 @@ def rows() -> list[DroppedRow]:
 @pytest.fixture(scope="module")
 def filled(stack: StackAddresses, template_database: str) -> Iterator[str]:
     """The URL of a database that holds the rows."""
-    url = create_database(stack.database_url, "filtered_rows", template=template_database)
+    url = create_database(stack, "filtered_rows", template=template_database)
     try:
         asyncio.run(add_dropped(url, rows(), orgs=ORGS))
         yield url
     finally:
-        drop_database(stack.database_url, "filtered_rows")
+        drop_database(stack, "filtered_rows")
 
 
 @pytest.fixture(scope="module")

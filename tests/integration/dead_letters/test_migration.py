@@ -22,7 +22,7 @@ VALUES ('bridge.raw', 0, $1, 'e-1', $2, $2, $2, $3, 'schema_violation', true, 's
 async def test_rows_of_the_release_before_are_found_like_others(stack: StackAddresses) -> None:
     """What was dropped before has its time and its group, and what is written as before has them too."""
     name = f"before_{secrets.token_hex(4)}"
-    connection = await asyncpg.connect(create_database(stack.database_url, name))
+    connection = await asyncpg.connect(create_database(stack, name))
     try:
         for one in migrations():
             if one.version == OURS:
@@ -35,7 +35,7 @@ async def test_rows_of_the_release_before_are_found_like_others(stack: StackAddr
         )
     finally:
         await connection.close()
-        drop_database(stack.database_url, name)
+        drop_database(stack, name)
     assert len({row["cause"] for row in rows} - {None}) == 1
     assert len({row["event_hash"] for row in rows} - {None}) == 1
     # The one that is written now was dropped now, whatever its writer says of other times.
