@@ -10,12 +10,8 @@ from urllib.parse import urlsplit
 
 import asyncpg
 import pytest
-<<<<<<< HEAD
 from support.accounts import account
 from support.databases import create_database, drop_database, run_apart
-=======
-from support.databases import create_database, drop_database, run_apart, with_database
->>>>>>> eebbbac (stack: demand a password; the product's role is no superuser)
 from support.programs import launch, run
 from support.settled import event, prepare, produce, settings_for, working
 from support.wait import wait_until
@@ -103,20 +99,6 @@ def empty_database(stack: StackAddresses) -> Iterator[str]:
         drop_database(stack, name)
 
 
-<<<<<<< HEAD
-=======
-@pytest.fixture
-def role(stack: StackAddresses) -> Iterator[str]:
-    """A role that may log in and owns nothing."""
-    name = f"least_{secrets.token_hex(4)}"
-    run_apart(_execute(stack.admin_database_url, f"CREATE ROLE {name} LOGIN PASSWORD 'least'"))
-    try:
-        yield name
-    finally:
-        run_apart(_execute(stack.admin_database_url, f"DROP ROLE {name}"))
-
-
->>>>>>> eebbbac (stack: demand a password; the product's role is no superuser)
 async def _execute(url: str, *texts: str) -> None:
     conn = await asyncpg.connect(url)
     try:
