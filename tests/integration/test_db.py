@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 import asyncpg
 import pytest
 from support.accounts import account
-from support.databases import create_database, drop_database, run_apart
+from support.databases import as_admin, create_database, drop_database, run_apart
 from support.programs import launch, run
 from support.settled import event, prepare, produce, settings_for, working
 from support.wait import wait_until
@@ -148,7 +148,7 @@ async def test_a_worker_settles_under_exactly_its_grants(
     await produce(settings, [event(0), event(1), event(0), b"{bad", event(2, script_id="nobody")])
     owner = await asyncpg.connect(database_url)
     try:
-        with account(database_url, Service.WORKER) as url:
+        with account(as_admin(stack, database_url), Service.WORKER) as url:
             async with working(settings_for(stack.kafka, url, topic_prefix)):
                 await wait_until(
                     lambda: owner.fetchval(
@@ -164,8 +164,6 @@ async def test_a_worker_settles_under_exactly_its_grants(
             assert lines == [f"role {role}: lacks UPDATE on stream_offset"]
     finally:
         await owner.close()
-        admin = with_database(stack.admin_database_url, database_url.rsplit("/", 1)[1])
-        await _execute(admin, f"DROP OWNED BY {role}")
 
 
 def test_two_migrations_at_once_both_end_well(empty_database: str) -> None:

@@ -12,7 +12,7 @@ import asyncpg
 import jsonschema
 import pytest
 from support.command import bridge
-from support.databases import with_database
+from support.databases import as_admin
 from support.settled import event, prepare, produce, settings_for, working
 from support.wait import wait_until
 
@@ -213,7 +213,7 @@ async def test_a_long_transaction_is_named(settings: Settings, monkeypatch: pyte
 
 async def test_an_account_with_little(settings: Settings, stack: StackAddresses) -> None:
     """Its limit of connections and the privileges that it lacks; the rest is examined all the same."""
-    admin = with_database(stack.admin_database_url, settings.dsn.rsplit("/", 1)[1])
+    admin = as_admin(stack, settings.dsn)
     name = f"least_{secrets.token_hex(4)}"
     await execute(admin, f"CREATE ROLE {name} LOGIN PASSWORD 'least' CONNECTION LIMIT 10")
     await execute(settings.dsn, f"GRANT SELECT ON schema_migration TO {name}")

@@ -14,9 +14,9 @@ import asyncpg
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
-from support.strangers import python_as
 from support.programs import STACK_COMMAND, launch, python, run
 from support.servers import stack_directory
+from support.strangers import python_as
 from support.wait import wait_until
 
 from bridge.stack import Stack, StackAddresses

@@ -12,11 +12,11 @@ from urllib.parse import urlsplit
 
 import asyncpg
 import pytest
-from support.strangers import command_as, python_as
 from support.databases import with_database
 from support.older_stack import make_older_stack
 from support.programs import STACK_COMMAND, python, run
 from support.servers import stack_directory
+from support.strangers import command_as, python_as
 
 from bridge.stack import Stack, StackAddresses, cluster, databases, state
 from schemas.errors import EnvironmentUnfit, InvalidInput

@@ -1,6 +1,6 @@
 """Each mechanism that a guarantee stands on, how it is taken out, and the tests that notice."""
 
-from mutants import accounts, identity, operators, producers, snippet
+from mutants import accounts, identity, operators, producers, snippet, stack
 from mutants.mutant import Edit, Mutant
 
 CONTRACT = "tests/contract"
@@ -327,4 +327,5 @@ MUTANTS = [
     *producers.MUTANTS,
     *operators.MUTANTS,
     *accounts.MUTANTS,
+    *stack.MUTANTS,
 ]

@@ -24,6 +24,11 @@ def with_database(url: str, name: str) -> str:
     return urlsplit(url)._replace(path=f"/{name}").geturl()
 
 
+def as_admin(stack: StackAddresses, url: str) -> str:
+    """The URL of the same database for the superuser, who makes accounts."""
+    return with_database(stack.admin_database_url, urlsplit(url).path.removeprefix("/"))
+
+
 def create_database(stack: StackAddresses, name: str, *, template: str | None = None) -> str:
     """Creates the database for the product's role, and returns its URL for that role."""
     copied = f' TEMPLATE "{template}"' if template else ""
