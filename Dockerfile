@@ -1,7 +1,6 @@
-# syntax=docker/dockerfile:1
 # The image holds an interpreter, the locked run-time dependencies and the wheel: no sources, no tests, no embedded stack.
 
-FROM python:3.11.14-slim-bookworm AS build
+FROM python:3.11.16-slim-bookworm AS build
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PIP_NO_INPUT=1
 RUN python -m venv /opt/bridge
 WORKDIR /src
@@ -21,7 +20,7 @@ RUN touch README.md \
     && /opt/bridge/bin/pip uninstall --yes pip setuptools
 
 
-FROM python:3.11.14-slim-bookworm
+FROM python:3.11.16-slim-bookworm
 RUN useradd --uid 10001 --user-group --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin bridge
 COPY --from=build /opt/bridge /opt/bridge
 ENV PATH=/opt/bridge/bin:$PATH \

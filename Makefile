@@ -18,7 +18,8 @@ COMPILE = $(UV) pip compile --quiet --universal --python-version 3.11 --generate
 	--no-emit-index-url --no-annotate --no-header
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo up test test-alerts test-browser test-openapi lint format bench bench-attack wheel-test faults gateway-faults mutants churn lock
+.PHONY: help install demo up test test-alerts test-browser test-openapi lint format bench bench-attack wheel-test faults \
+	gateway-faults mutants churn lock pin-images
 
 help: ## List the targets
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-18s %s\n", $$1, $$2 }'
@@ -81,6 +82,10 @@ lock: ## Compile the lock files anew: all, and what the image runs and is built 
 	$(COMPILE) pyproject.toml --extra stack --extra traces --extra sentry --group dev -o requirements.lock
 	$(COMPILE) pyproject.toml --extra traces --extra sentry --constraint requirements.lock -o requirements-runtime.lock
 	echo hatchling | $(COMPILE) - --constraint requirements.lock -o requirements-build.lock
+	echo pip-audit | $(COMPILE) - --constraint requirements.lock -o requirements-audit.lock
+
+pin-images: install ## Look up digests of images and commits of actions and write them (ARGS=--check: only compare)
+	@$(PYTHON_BIN) -m deploy.pins $(ARGS)
 
 $(PYTHON_BIN):
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \

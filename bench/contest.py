@@ -16,6 +16,7 @@ import time
 from collections import defaultdict
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import asyncpg
 from rich.console import Console
@@ -24,7 +25,7 @@ from rich.table import Table
 from bench import load, product, stand
 from bench.peers.catalogue import PEERS, Peer
 from bench.peers.environment import peers_python
-from bench.peers.place import Place
+from bench.peers.place import Place, without_password
 from bench.usage import Usage
 from bridge.stack.stack import StackAddresses
 from sinks.topics_admin import apply_topics
@@ -142,11 +143,17 @@ async def _run_product(ring: Ring, group: str, workers: int) -> Figures:
 
 def _run_limit(ring: Ring, connections: int) -> Figures:
     """The limit in a process of its own."""
-    words = [ring.addresses.kafka, ring.addresses.database_url, ring.topic, str(ring.events), str(connections)]
+    url = ring.addresses.database_url
+    words = [ring.addresses.kafka, without_password(url), ring.topic, str(ring.events), str(connections)]
     command = [sys.executable, "-m", "bench.limit", *words]
-    done = subprocess.run(command, check=True, capture_output=True, text=True, timeout=600)
+    done = subprocess.run(command, check=True, capture_output=True, text=True, timeout=600, env=_environment(url))
     run = json.loads(done.stdout)
     return Figures(run["events"] / run["seconds"], run["cpu_seconds"] / run["events"] * 1e5, run["peak_mb"], None)
+
+
+def _environment(url: str) -> dict[str, str]:
+    """This process's environment with the password of the URL."""
+    return os.environ | {"PGPASSWORD": urlsplit(url).password or ""}
 
 
 async def _run_peer(ring: Ring, peer: Peer) -> Figures:
@@ -157,7 +164,7 @@ async def _run_peer(ring: Ring, peer: Peer) -> Figures:
     with tempfile.TemporaryDirectory(prefix="bridge-peer-") as directory, tempfile.TemporaryFile() as log:
         place = Place(Path(directory), ring.addresses.kafka, ring.addresses.database_url, ring.topic, peers_python())
         root = str(Path(__file__).parents[1])
-        environment = os.environ | {"PYTHONPATH": root, "PEER_DIRECTORY": directory}
+        environment = _environment(place.database_url) | {"PYTHONPATH": root, "PEER_DIRECTORY": directory}
         process = subprocess.Popen(peer.command(place), cwd=directory, env=environment, stdout=log, stderr=log)
         try:
             return await _watch_peer(connection, Usage(process.pid), ring)

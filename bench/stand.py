@@ -1,5 +1,6 @@
 """What every measurement stands on: fresh servers, settings, topics, and the machine's description."""
 
+import asyncio
 import json
 import os
 import platform
@@ -10,6 +11,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
+from urllib.parse import urlsplit
+
+import asyncpg
 
 from bridge.stack.jars import KAFKA_VERSION
 from bridge.stack.kafka import JavaTuning
@@ -37,11 +41,20 @@ def processes() -> Iterator[Servers]:
         stack = Stack(Path(directory), tuning=tuning)
         try:
             with stack as addresses:
+                asyncio.run(_let_measure(addresses))
                 status = stack.status()
                 yield Servers(addresses, status.kafka_pid or 0, status.postgres_pid or 0)
         finally:
             # Postgres may keep its files elsewhere: ten million rows a run that nobody would find.
             stack.purge()
+
+
+async def _let_measure(addresses: StackAddresses) -> None:
+    """Lets the product's role begin each round with a CHECKPOINT, and fill a database beside its own."""
+    role = urlsplit(addresses.database_url).username
+    connection = await asyncpg.connect(addresses.admin_database_url)
+    await connection.execute(f"GRANT pg_checkpoint TO {role}; ALTER ROLE {role} CREATEDB")
+    await connection.close()
 
 
 @contextmanager

@@ -55,9 +55,9 @@ def database_url(stack: StackAddresses, template_database: str) -> Iterator[str]
     """The URL of a migrated database that no other test sees."""
     name = f"test_{secrets.token_hex(4)}"
     try:
-        yield create_database(stack.database_url, name, template=template_database)
+        yield create_database(stack, name, template=template_database)
     finally:
-        drop_database(stack.database_url, name)
+        drop_database(stack, name)
 
 
 @pytest.fixture

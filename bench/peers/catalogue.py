@@ -23,7 +23,7 @@ class Peer:
 
 def _python(module: str, *words: str) -> Callable[[Place], list[str]]:
     def command(place: Place) -> list[str]:
-        return [str(place.python), "-m", f"bench.peers.{module}", *words, place.kafka, place.database_url, place.topic]
+        return [str(place.python), "-m", f"bench.peers.{module}", *words, place.kafka, place.open_url, place.topic]
 
     return command
 

@@ -66,7 +66,7 @@ def command(place: Place) -> list[str]:
         "topics": place.topic,
         "connection.url": jdbc_url(place),
         "connection.username": user(place),
-        "connection.password": "",
+        "connection.password": place.password,
         "collection.name.format": "peer_event",
         "schema.evolution": "none",
         "insert.mode": "upsert",

@@ -41,6 +41,7 @@ def command(place: Place) -> list[str]:
         kafka=place.kafka,
         topic=place.topic,
         group=f"peer-{uuid.uuid4().hex}",
+        password=place.password,
         jdbc_url=jdbc_url(place),
         user=user(place),
     )

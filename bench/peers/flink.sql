@@ -54,7 +54,7 @@ CREATE TABLE peer_event (
   'url' = '{jdbc_url}',
   'table-name' = 'peer_event',
   'username' = '{user}',
-  'password' = 'none',
+  'password' = '{password}',
   'sink.buffer-flush.max-rows' = '3000',
   'sink.buffer-flush.interval' = '500ms'
 );

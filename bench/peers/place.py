@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 
 @dataclass(frozen=True)
@@ -13,3 +14,19 @@ class Place:
     database_url: str
     topic: str
     python: Path
+
+    @property
+    def password(self) -> str:
+        """The database's password."""
+        return urlsplit(self.database_url).password or ""
+
+    @property
+    def open_url(self) -> str:
+        """The database's URL without its password, for a command line, which every account of the machine can read."""
+        return without_password(self.database_url)
+
+
+def without_password(url: str) -> str:
+    """The URL without the password; libpq and asyncpg read it from PGPASSWORD."""
+    found = urlsplit(url)
+    return found._replace(netloc=f"{found.username}@{found.hostname}:{found.port}").geturl()

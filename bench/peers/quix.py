@@ -1,6 +1,7 @@
 """Quix Streams with its own PostgreSQL sink, duplicates left to the primary key: SERVERS DSN TOPIC."""
 
 import logging
+import os
 import sys
 import time
 from urllib.parse import urlsplit
@@ -34,7 +35,7 @@ def main(servers: str, dsn: str, topic: str) -> None:
         port=url.port,
         dbname=url.path[1:],
         user=url.username,
-        password="",
+        password=os.environ["PGPASSWORD"],
         table_name="peer_event",
         schema_auto_update=False,
         include_metadata=False,

@@ -77,8 +77,6 @@ def _directory(given: Path | None) -> Iterator[Path]:
     home = given
     if home is None:
         home = Path(tempfile.mkdtemp(prefix="ghostlink-demo-"))
-        # The account that Postgres runs as must be able to pass into it.
-        home.chmod(0o755)
     try:
         yield home
     except (InvalidInput, KeyboardInterrupt):

@@ -36,7 +36,7 @@ def up(
     stack = Stack(directory, kafka_port=kafka_port, postgres_port=postgres_port, progress=_progress)
     addresses = stack.start(owned=False)
     if as_json:
-        typer.echo(json.dumps({"kafka": addresses.kafka, "database_url": addresses.database_url}))
+        typer.echo(json.dumps(asdict(addresses)))
     else:
         typer.echo(f"kafka     {addresses.kafka}\npostgres  {addresses.database_url}")
 

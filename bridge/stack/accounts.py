@@ -18,11 +18,11 @@ class Account:
     uid: int | None
     gid: int | None
 
-    def run(self, argv: list[str], *, cwd: Path, timeout: float) -> subprocess.CompletedProcess[str]:
-        """Runs a short command as this account."""
+    def run(self, argv: list[str], *, cwd: Path, timeout: float, given: str = "") -> subprocess.CompletedProcess[str]:
+        """Runs a short command as this account, with `given` on its standard input; `timeout` is in seconds."""
         return subprocess.run(  # noqa: S603 - our own words, no shell
             argv,
-            stdin=subprocess.DEVNULL,
+            input=given,
             capture_output=True,
             text=True,
             cwd=cwd,

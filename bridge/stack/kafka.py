@@ -13,6 +13,7 @@ from pathlib import Path
 from bridge.stack.jars import KAFKA
 from bridge.stack.java import find_java
 from bridge.stack.ports import LOOPBACK
+from bridge.stack.private import close_tree, write_private
 from bridge.stack.process import Launch, pick_decisive
 from schemas.errors import EnvironmentUnfit
 
@@ -84,8 +85,9 @@ class KafkaNode:
         scratch = self.home / "tmp"
         for directory in (self.home, scratch, self.log.parent):
             directory.mkdir(parents=True, exist_ok=True)
+        close_tree(self.home)
         properties = self.home / "server.properties"
-        properties.write_text(self._properties(), encoding="utf-8")
+        write_private(properties, self._properties())
         words = [
             str(java),
             *self.tuning.flags(),
@@ -122,6 +124,7 @@ class KafkaNode:
                 check=False,
                 timeout=_FORMAT_SECONDS,
                 start_new_session=True,
+                umask=0o077,
             )
         except (OSError, subprocess.TimeoutExpired) as error:
             raise EnvironmentUnfit(f"can't format Kafka's storage with {words[0]}: {error}") from error

@@ -3,7 +3,6 @@
 import asyncio
 import shutil
 import signal
-import subprocess
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,16 +12,17 @@ import asyncpg
 
 from bridge.stack.accounts import Account, postgres_account
 from bridge.stack.binaries import find_programs
+from bridge.stack.cluster import demand_passwords, initialise
+from bridge.stack.credentials import Credentials
+from bridge.stack.databases import DATABASE, PRODUCT, SUPERUSER, answers, database_url, ensure_database
 from bridge.stack.leftovers import forget_dead_postmaster
 from bridge.stack.ports import LOOPBACK
-from bridge.stack.process import Launch, pick_decisive
+from bridge.stack.private import close_directory
+from bridge.stack.process import Launch
 from schemas.errors import EnvironmentUnfit
 
 # The "fast" stop: sessions are cut, everything is written.
 STOP_SIGNAL = int(signal.SIGINT)
-DATABASE = "ghostlink"
-SUPERUSER = "postgres"
-_INITDB_SECONDS = 120
 _SHARED_PLACE = Path("/var/tmp")  # noqa: S108 - only for directories with a random name of their own
 
 _SETTINGS = {
@@ -47,17 +47,20 @@ class PostgresServer:
     directory: Path
     log: Path
     port: int
+    credentials: Credentials
 
     @property
     def url(self) -> str:
-        """The connection URL of the project's database."""
-        return self._url(DATABASE)
+        """The URL of the project's database for the product's role."""
+        return database_url(self.port, PRODUCT, self.credentials.product)
 
-    def _url(self, database: str) -> str:
-        return f"postgresql://{SUPERUSER}@{LOOPBACK}:{self.port}/{database}"
+    @property
+    def admin_url(self) -> str:
+        """The URL of the project's database for the superuser."""
+        return database_url(self.port, SUPERUSER, self.credentials.admin)
 
     def prepare(self, progress: Callable[[str], None]) -> Launch:
-        """Makes the data directory if it is new, and says what to launch."""
+        """Makes the data directory if it is new, has it demand passwords if it doesn't, and says what to launch."""
         link = self.directory / "postgres"
         account = postgres_account(link / "data")
         home = _home(link, account)
@@ -67,9 +70,12 @@ class PostgresServer:
         programs = find_programs(account, home=home, data_major=data_major)
         if data_major is None:
             progress(f"creating a Postgres {programs.major} cluster")
-            _initialise(programs.directory / "initdb", data, account)
+            initialise(programs.directory / "initdb", data, account, self.credentials)
         else:
             forget_dead_postmaster(data)
+            if not self.credentials.applied:
+                progress("giving Postgres passwords")
+                demand_passwords(programs.directory / "postgres", data, account, self.credentials)
         settings = {**_SETTINGS, "port": str(self.port)}
         words = [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
         return Launch(
@@ -82,15 +88,21 @@ class PostgresServer:
         )
 
     def ready(self) -> bool:
-        """True once the server takes connections."""
-        return asyncio.run(_answers(self._url("postgres")))
+        """True once the server takes connections; raises EnvironmentUnfit if it refuses the superuser."""
+        try:
+            return asyncio.run(answers(self.port, self.credentials))
+        except asyncpg.InvalidAuthorizationSpecificationError as error:
+            raise EnvironmentUnfit(
+                f"Postgres on port {self.port} refuses the superuser's password in stack.json ({error}): "
+                "stop the stack and delete that file, then the next start sets new passwords"
+            ) from error
 
     def ensure_database(self) -> None:
-        """Creates the project's database if it is missing."""
+        """Creates the project's database and its role if they are missing, and gives what was the superuser's to it."""
         try:
-            asyncio.run(_ensure_database(self._url("postgres"), DATABASE))
+            asyncio.run(ensure_database(self.port, self.credentials))
         except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-            raise EnvironmentUnfit(f"can't create the database {DATABASE}: {error} (log: {self.log})") from error
+            raise EnvironmentUnfit(f"can't prepare the database {DATABASE}: {error} (log: {self.log})") from error
 
 
 def remove_files(directory: Path) -> None:
@@ -108,53 +120,16 @@ def _home(link: Path, account: Account) -> Path:
         link.unlink()
     if not link.exists():
         if account.reaches(link.parent):
-            link.mkdir(mode=0o755)
+            link.mkdir(mode=0o700)
         else:
             # Root's home and pytest's temporary directories are closed to the account that Postgres must run as.
             place = Path(tempfile.mkdtemp(prefix="ghostlink-postgres-", dir=_SHARED_PLACE))
-            place.chmod(0o755)
             link.symlink_to(place)
     home = link.resolve()
+    close_directory(home, group=account.gid)
     if not account.reaches(home):
         raise EnvironmentUnfit(
             f"Postgres must run as user id {account.uid}, which can't pass into {home}: "
             "choose another directory for the stack, or start it as a plain user"
         )
     return home
-
-
-def _initialise(initdb: Path, data: Path, account: Account) -> None:
-    # A cluster whose making was cut off has no PG_VERSION yet, or one that initdb refuses to write over.
-    shutil.rmtree(data, ignore_errors=True)
-    fresh = data.with_name("data.new")
-    shutil.rmtree(fresh, ignore_errors=True)
-    fresh.mkdir(mode=0o700)
-    account.own(fresh)
-    argv = [str(initdb), "-D", str(fresh), "-U", SUPERUSER, "--auth=trust", "--encoding=UTF8", "--no-locale"]
-    try:
-        done = account.run(argv, cwd=fresh, timeout=_INITDB_SECONDS)
-    except (OSError, subprocess.TimeoutExpired) as error:
-        raise EnvironmentUnfit(f"can't run {initdb}: {error}") from error
-    if done.returncode != 0:
-        told = pick_decisive((done.stdout + done.stderr).splitlines())
-        raise EnvironmentUnfit(f"can't create a Postgres cluster in {data}: {told}")
-    fresh.rename(data)
-
-
-async def _answers(url: str) -> bool:
-    try:
-        connection = await asyncpg.connect(url, timeout=5, ssl=False)
-    # Refused, reset, too slow, or still starting up: not ready in each case.
-    except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
-        return False
-    await connection.close()
-    return True
-
-
-async def _ensure_database(url: str, name: str) -> None:
-    connection = await asyncpg.connect(url, timeout=30, ssl=False)
-    try:
-        if not await connection.fetchval("SELECT true FROM pg_database WHERE datname = $1", name):
-            await connection.execute(f'CREATE DATABASE "{name}"')
-    finally:
-        await connection.close()

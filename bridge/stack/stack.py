@@ -6,15 +6,19 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import TracebackType
 
 from bridge.stack import kafka, postgres, state
+from bridge.stack.accounts import postgres_account
+from bridge.stack.credentials import Credentials
+from bridge.stack.databases import DATABASE, PRODUCT, SUPERUSER, database_url
 from bridge.stack.kafka import JavaTuning, KafkaNode
 from bridge.stack.owner import Owner
 from bridge.stack.ports import LOOPBACK, choose
 from bridge.stack.postgres import PostgresServer
+from bridge.stack.private import close_directory, close_if_own
 from bridge.stack.process import Identity, Launch, end, log_size, wait_until_ready
 from bridge.stack.state import ServerState, StackState
 from schemas.errors import EnvironmentUnfit, InvalidInput
@@ -22,6 +26,7 @@ from schemas.errors import EnvironmentUnfit, InvalidInput
 _FREE_BYTES = 1 << 30
 _LOCK_SECONDS = 300.0
 _STOP_SECONDS = 20.0
+_OWN_NAMES = ("kafka", "logs", "postgres", state.FILE_NAME, f".{state.FILE_NAME}.new", state.LOCK_NAME)
 
 
 def _silent(_message: str) -> None:
@@ -30,10 +35,14 @@ def _silent(_message: str) -> None:
 
 @dataclass(frozen=True)
 class StackAddresses:
-    """Where the servers are."""
+    """Where the servers are; the URLs contain passwords.
+
+    `database_url` is for the product's role, which owns its database; `admin_database_url` for the superuser.
+    """
 
     kafka: str
-    database_url: str
+    database_url: str = field(repr=False)
+    admin_database_url: str = field(repr=False)
 
 
 @dataclass(frozen=True)
@@ -43,7 +52,8 @@ class StackStatus:
     running: bool
     directory: str
     kafka: str | None
-    database_url: str | None
+    database_url: str | None = field(repr=False)
+    admin_database_url: str | None = field(repr=False)
     kafka_pid: int | None
     postgres_pid: int | None
     owner_pid: int | None
@@ -82,6 +92,11 @@ class Stack:
         with self._changing():
             before = state.read(self.directory)
             if before is not None and before.running():
+                if not before.credentials.applied:
+                    raise InvalidInput(
+                        f"the stack in {self.directory} was started by an earlier release and its Postgres asks for no "
+                        "password: stop it with `bridge stack down`, then start it again"
+                    )
                 self._refuse_other_ports(before)
                 owner = f", as long as its owner (pid {before.owner.pid})" if before.owner else ""
                 self._progress(f"the stack in {self.directory} runs already{owner}")
@@ -92,7 +107,7 @@ class Stack:
 
     def stop(self) -> None:
         """Stops the servers of this directory, whoever started them; their data stays."""
-        if (self.directory / state.FILE_NAME).exists():
+        if state.exists(self.directory):
             with self._changing():
                 found = state.read(self.directory)
                 if found is not None:
@@ -123,13 +138,14 @@ class Stack:
         """What runs now."""
         found = state.read(self.directory)
         if found is None or not found.running():
-            return StackStatus(False, str(self.directory), None, None, None, None, None, None)
+            return StackStatus(False, str(self.directory), None, None, None, None, None, None, None)
         addresses = _addresses(found)
         return StackStatus(
             True,
             str(self.directory),
             addresses.kafka,
             addresses.database_url,
+            addresses.admin_database_url,
             found.kafka.pid,
             found.postgres.pid,
             found.owner.pid if found.owner else None,
@@ -164,6 +180,9 @@ class Stack:
             )
         try:
             (self.directory / "logs").mkdir(parents=True, exist_ok=True)
+            close_directory(self.directory / "logs")
+            account = postgres_account(self.directory / "postgres" / "data")
+            close_if_own(self.directory, _OWN_NAMES, group=account.gid)
             free = shutil.disk_usage(self.directory).free
         except OSError as error:
             raise EnvironmentUnfit(f"can't use {self.directory} for the stack: {error.strerror or error}") from error
@@ -194,7 +213,10 @@ class Stack:
         taken.append(postgres_port)
         controller_port = choose(asked=None, remembered=controller_last, taken=taken, purpose="Kafka's controller")
         return StackState(
-            kafka=ServerState(kafka_port), postgres=ServerState(postgres_port), controller_port=controller_port
+            kafka=ServerState(kafka_port),
+            postgres=ServerState(postgres_port),
+            controller_port=controller_port,
+            credentials=before.credentials if before else Credentials.new(),
         )
 
     def _start(self, planned: StackState, *, owned: bool) -> StackAddresses:
@@ -204,7 +226,7 @@ class Stack:
             started = starter.run()
             if owned:
                 started = replace(started, owner=Identity.of(os.getpid()), supervisor_pid=owner.pid)
-            started = replace(started, ready=True)
+            started = replace(started, ready=True, credentials=replace(started.credentials, applied=True))
             state.write(self.directory, started)
         except BaseException:
             _end_servers(starter.state)
@@ -219,7 +241,12 @@ class Stack:
     def _forget_processes(self, found: StackState) -> None:
         state.write(
             self.directory,
-            StackState(ServerState(found.kafka.port), ServerState(found.postgres.port), found.controller_port),
+            StackState(
+                ServerState(found.kafka.port),
+                ServerState(found.postgres.port),
+                found.controller_port,
+                found.credentials,
+            ),
         )
 
 
@@ -246,7 +273,7 @@ class _Starter:
         self._kafka = KafkaNode(
             directory / "kafka", logs / "kafka.log", planned.kafka.port, planned.controller_port, tuning
         )
-        self._postgres = PostgresServer(directory, logs / "postgres.log", planned.postgres.port)
+        self._postgres = PostgresServer(directory, logs / "postgres.log", planned.postgres.port, planned.credentials)
 
     def run(self) -> StackState:
         """Returns when both answer; raises what went wrong with the first that doesn't."""
@@ -299,8 +326,16 @@ class _Starter:
 
 
 def _addresses(found: StackState) -> StackAddresses:
-    url = f"postgresql://{postgres.SUPERUSER}@{LOOPBACK}:{found.postgres.port}/{postgres.DATABASE}"
-    return StackAddresses(kafka=f"{LOOPBACK}:{found.kafka.port}", database_url=url)
+    if found.ready and not found.credentials.applied:
+        # An earlier release started it: its one role needs no password.
+        url = f"postgresql://{SUPERUSER}@{LOOPBACK}:{found.postgres.port}/{DATABASE}"
+        return StackAddresses(f"{LOOPBACK}:{found.kafka.port}", url, url)
+    port, credentials = found.postgres.port, found.credentials
+    return StackAddresses(
+        kafka=f"{LOOPBACK}:{found.kafka.port}",
+        database_url=database_url(port, PRODUCT, credentials.product),
+        admin_database_url=database_url(port, SUPERUSER, credentials.admin),
+    )
 
 
 def _end_servers(found: StackState) -> None:

@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from bridge.stack.credentials import Credentials
+from bridge.stack.private import write_private
 from bridge.stack.process import Identity
 from schemas.errors import EnvironmentUnfit
 
@@ -41,6 +43,7 @@ class StackState:
     kafka: ServerState
     postgres: ServerState
     controller_port: int
+    credentials: Credentials
     owner: Identity | None = None
     supervisor_pid: int | None = None
     ready: bool = False
@@ -61,21 +64,33 @@ def read(directory: Path) -> StackState | None:
             kafka=ServerState(**content["kafka"]),
             postgres=ServerState(**content["postgres"]),
             controller_port=content["controller_port"],
+            # A release before this one kept none: its server trusts everybody until the next start.
+            credentials=Credentials(**content["credentials"]) if "credentials" in content else Credentials.new(),
             owner=Identity(**content["owner"]) if content["owner"] else None,
             supervisor_pid=content["supervisor_pid"],
             ready=content["ready"],
         )
     except FileNotFoundError:
         return None
+    except PermissionError as error:
+        raise EnvironmentUnfit(f"{path} is closed to this account: use the one that started the stack") from error
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise EnvironmentUnfit(f"can't read {path} ({error}): end the stack's processes, then delete it") from error
 
 
+def exists(directory: Path) -> bool:
+    """True if a state is remembered; raises EnvironmentUnfit if the directory is closed to this account."""
+    try:
+        return (directory / FILE_NAME).exists()
+    except PermissionError as error:
+        raise EnvironmentUnfit(f"{directory} is closed to this account: use the one that started the stack") from error
+
+
 def write(directory: Path, state: StackState) -> None:
-    """Replaces the remembered state in one step."""
+    """Replaces the remembered state in one step; it contains the passwords, so only this account can read it."""
     path = directory / FILE_NAME
     fresh = path.with_name(f".{FILE_NAME}.new")
-    fresh.write_text(json.dumps(asdict(state), indent=2) + "\n", encoding="utf-8")
+    write_private(fresh, json.dumps(asdict(state), indent=2) + "\n")
     fresh.replace(path)
 
 
@@ -95,7 +110,7 @@ def locked(directory: Path, *, timeout_seconds: float) -> Iterator[None]:
 
 
 def _try_lock(path: Path) -> int | None:
-    handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         # A purge may have deleted the file between our opening and locking it.

@@ -64,6 +64,8 @@ class Supervisor:
                 extra_groups=None if request["uid"] is None else [],
                 # Ctrl-C at the terminal is for the owner: it drains, then stops the servers.
                 start_new_session=True,
+                # What a server writes is for its own account.
+                umask=0o077,
             )
         finally:
             os.close(log)

@@ -24,9 +24,9 @@ def empty_database(stack: StackAddresses) -> Iterator[str]:
     """The URL of a database that nothing was done to."""
     name = f"empty_{secrets.token_hex(4)}"
     try:
-        yield create_database(stack.database_url, name)
+        yield create_database(stack, name)
     finally:
-        drop_database(stack.database_url, name)
+        drop_database(stack, name)
 
 
 def event(event_id: str, script_id: str = GOOD) -> bytes:

@@ -111,7 +111,7 @@ async def collect(kafka: str, database_url: str, directory: Path) -> dict[str, A
 
 def main(result: Path) -> None:
     with embedded() as addresses, tempfile.TemporaryDirectory() as directory:
-        database_url = create_database(addresses.database_url, "pictures")
+        database_url = create_database(addresses, "pictures")
         result.write_text(json.dumps(asyncio.run(collect(addresses.kafka, database_url, Path(directory)))))
 
 

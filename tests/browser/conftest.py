@@ -27,7 +27,7 @@ BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 def ground(stack: StackAddresses, template_database: str) -> Iterator[Settings]:
     """Topics, a database, and a worker that fills it, for all: each test has a script and a site of its own."""
     name = f"browser_{secrets.token_hex(4)}"
-    url = create_database(stack.database_url, name, template=template_database)
+    url = create_database(stack, name, template=template_database)
     settings = settings_for(stack.kafka, url, f"b{secrets.token_hex(3)}.")
     try:
         run_apart(prepare(settings))
@@ -41,7 +41,7 @@ def ground(stack: StackAddresses, template_database: str) -> Iterator[Settings]:
                 except subprocess.TimeoutExpired:
                     worker.kill()
     finally:
-        drop_database(stack.database_url, name)
+        drop_database(stack, name)
 
 
 @pytest.fixture

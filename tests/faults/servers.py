@@ -5,11 +5,12 @@ import os
 import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from support.settled import prepare, settings_for
 
+from bridge.stack.credentials import Credentials
 from bridge.stack.kafka import JavaTuning, KafkaNode
 from bridge.stack.owner import Owner
 from bridge.stack.ports import LOOPBACK, choose
@@ -55,7 +56,7 @@ class Servers:
             self.behind_proxy_port,
             self.kafka_proxy_port,
         )
-        self._postgres = PostgresServer(directory, logs / "postgres.log", self.postgres_port)
+        self._postgres = PostgresServer(directory, logs / "postgres.log", self.postgres_port, Credentials.new())
         self._owner: Owner | None = None
         self._running: dict[str, Identity] = {}
 
@@ -68,6 +69,11 @@ class Servers:
     def database_url(self) -> str:
         """The database's URL without a proxy."""
         return self._postgres.url
+
+    @property
+    def admin_database_url(self) -> str:
+        """The database's URL for the superuser, without a proxy."""
+        return self._postgres.admin_url
 
     @property
     def data_directory(self) -> Path:
@@ -83,6 +89,8 @@ class Servers:
         self._owner = Owner(owned=True)
         await asyncio.gather(self.start_kafka(), self.start_postgres())
         await asyncio.to_thread(self._postgres.ensure_database)
+        applied = replace(self._postgres.credentials, applied=True)
+        self._postgres = replace(self._postgres, credentials=applied)
 
     async def start_kafka(self) -> None:
         await asyncio.to_thread(self._start, "kafka", self._kafka)

@@ -37,7 +37,7 @@ class World:
     @asynccontextmanager
     async def session(self) -> AsyncIterator[asyncpg.Connection]:
         """A session that no outage of the campaign's own making binds."""
-        conn = await asyncpg.connect(self.settings.dsn, timeout=10)
+        conn = await asyncpg.connect(self.servers.admin_database_url, timeout=10)
         try:
             await conn.execute("SET default_transaction_read_only = off; SET statement_timeout = 0")
             yield conn

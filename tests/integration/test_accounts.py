@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 import asyncpg
 import pytest
 from support.accounts import account, as_account, execute
-from support.databases import create_database, drop_database
+from support.databases import as_admin, create_database, drop_database
 from support.programs import CHECKOUT, run
 
 from bridge.stack import StackAddresses
@@ -25,6 +25,12 @@ from sinks.runs import note_begin, note_end
 BRIDGE = (sys.executable, "-m", "bridge")
 MONTHS_AHEAD = 2
 BEGAN = datetime(2026, 7, 1, tzinfo=UTC)
+
+
+@pytest.fixture
+def database_url(stack: StackAddresses, database_url: str) -> str:
+    """The URL for the superuser, who makes the accounts."""
+    return as_admin(stack, database_url)
 
 
 @pytest.mark.parametrize("service", Service)
@@ -153,9 +159,9 @@ def empty_database(stack: StackAddresses) -> Iterator[str]:
     """The URL of a database without our schema."""
     name = f"empty_{secrets.token_hex(4)}"
     try:
-        yield create_database(stack.database_url, name)
+        yield as_admin(stack, create_database(stack, name))
     finally:
-        drop_database(stack.database_url, name)
+        drop_database(stack, name)
 
 
 async def test_an_owner_who_is_no_superuser_migrates(empty_database: str) -> None:
@@ -209,5 +215,5 @@ async def test_accounts_of_the_compose_file(stack: StackAddresses, empty_databas
                 assert await check_database(urls[service], months_ahead=MONTHS_AHEAD, service=service) == []
     finally:
         # What one account has granted to another goes with the database only.
-        drop_database(stack.database_url, urlsplit(empty_database).path[1:])
-        await execute(stack.database_url, *(f"DROP ROLE {prefix}{name}" for name in Service))
+        drop_database(stack, urlsplit(empty_database).path[1:])
+        await execute(stack.admin_database_url, *(f"DROP ROLE {prefix}{name}" for name in Service))

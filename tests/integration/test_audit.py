@@ -105,12 +105,12 @@ TAMPERINGS = {
 def settled(stack: StackAddresses, template_database: str) -> Iterator[tuple[str, str]]:
     """A database's name and a topic prefix: everything in it is settled, and tests work on copies."""
     name, prefix = f"settled_{secrets.token_hex(4)}", f"a{secrets.token_hex(3)}."
-    url = create_database(stack.database_url, name, template=template_database)
+    url = create_database(stack, name, template=template_database)
     try:
         run_apart(settle_everything(settings_for(stack.kafka, url, prefix)))
         yield name, prefix
     finally:
-        drop_database(stack.database_url, name)
+        drop_database(stack, name)
 
 
 @pytest.fixture
@@ -118,10 +118,10 @@ def settings(stack: StackAddresses, settled: tuple[str, str]) -> Iterator[Settin
     """Settings for a copy of the settled database."""
     name = f"audit_{secrets.token_hex(4)}"
     try:
-        url = create_database(stack.database_url, name, template=settled[0])
+        url = create_database(stack, name, template=settled[0])
         yield settings_for(stack.kafka, url, settled[1])
     finally:
-        drop_database(stack.database_url, name)
+        drop_database(stack, name)
 
 
 async def _execute(settings: Settings, statement: str) -> str:

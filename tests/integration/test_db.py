@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 import asyncpg
 import pytest
 from support.accounts import account
-from support.databases import create_database, drop_database, run_apart
+from support.databases import as_admin, create_database, drop_database, run_apart
 from support.programs import launch, run
 from support.settled import event, prepare, produce, settings_for, working
 from support.wait import wait_until
@@ -94,9 +94,9 @@ def empty_database(stack: StackAddresses) -> Iterator[str]:
     """The URL of a database without our schema."""
     name = f"empty_{secrets.token_hex(4)}"
     try:
-        yield create_database(stack.database_url, name)
+        yield create_database(stack, name)
     finally:
-        drop_database(stack.database_url, name)
+        drop_database(stack, name)
 
 
 async def _execute(url: str, *texts: str) -> None:
@@ -148,7 +148,7 @@ async def test_a_worker_settles_under_exactly_its_grants(
     await produce(settings, [event(0), event(1), event(0), b"{bad", event(2, script_id="nobody")])
     owner = await asyncpg.connect(database_url)
     try:
-        with account(database_url, Service.WORKER) as url:
+        with account(as_admin(stack, database_url), Service.WORKER) as url:
             async with working(settings_for(stack.kafka, url, topic_prefix)):
                 await wait_until(
                     lambda: owner.fetchval(

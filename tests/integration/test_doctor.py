@@ -12,6 +12,7 @@ import asyncpg
 import jsonschema
 import pytest
 from support.command import bridge
+from support.databases import as_admin
 from support.settled import event, prepare, produce, settings_for, working
 from support.wait import wait_until
 
@@ -210,10 +211,11 @@ async def test_a_long_transaction_is_named(settings: Settings, monkeypatch: pyte
         await conn.close()
 
 
-async def test_an_account_with_little(settings: Settings) -> None:
+async def test_an_account_with_little(settings: Settings, stack: StackAddresses) -> None:
     """Its limit of connections and the privileges that it lacks; the rest is examined all the same."""
+    admin = as_admin(stack, settings.dsn)
     name = f"least_{secrets.token_hex(4)}"
-    await execute(settings.dsn, f"CREATE ROLE {name} LOGIN PASSWORD 'least' CONNECTION LIMIT 10")
+    await execute(admin, f"CREATE ROLE {name} LOGIN PASSWORD 'least' CONNECTION LIMIT 10")
     await execute(settings.dsn, f"GRANT SELECT ON schema_migration TO {name}")
     try:
         place = urlsplit(settings.dsn)
@@ -225,7 +227,7 @@ async def test_an_account_with_little(settings: Settings) -> None:
             found
         )
     finally:
-        await execute(settings.dsn, f"DROP OWNED BY {name}", f"DROP ROLE {name}")
+        await execute(admin, f"DROP OWNED BY {name}", f"DROP ROLE {name}")
 
 
 POSTGRES = {"server", "transactions", "schema", "Postgres's clock", "lag", "retries"}

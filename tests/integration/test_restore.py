@@ -9,6 +9,7 @@ from support.databases import create_database, drop_database
 from support.settled import LATE_SCRIPT, event, fetch, prepare, produce, settings_for, working
 from support.wait import wait_until
 
+from bridge.stack import StackAddresses
 from schemas import headers as names
 from schemas.record import Provenance
 from schemas.settings import Settings
@@ -84,11 +85,11 @@ async def disposition(settings: Settings) -> str:
     return str(found[0]["disposition"])
 
 
-async def put_back(settings: Settings, backup: str) -> None:
+async def put_back(stack: StackAddresses, settings: Settings, backup: str) -> None:
     """Puts the backup in the database's place while workers are connected to it."""
-    server, name = settings.dsn.rsplit("/", 1)
-    await asyncio.to_thread(drop_database, f"{server}/postgres", name)
-    await asyncio.to_thread(create_database, f"{server}/postgres", name, template=backup)
+    name = settings.dsn.rsplit("/", 1)[1]
+    await asyncio.to_thread(drop_database, stack, name)
+    await asyncio.to_thread(create_database, stack, name, template=backup)
 
 
 @pytest.mark.parametrize("later", [[], LATER], ids=["idle", "under load"])
@@ -105,7 +106,7 @@ async def test_a_restored_database_is_filled_from_kafka(stack, database_url, top
         await wait_until(lambda: waiting(settings, LATE_SCRIPT), budget_seconds=30, describe="some in the ledger")
         await wait_until(lambda: read(settings, len(BEFORE)), budget_seconds=30, describe="the first events")
     await add_script(settings.dsn, LATE_SCRIPT, 1)
-    await asyncio.to_thread(create_database, f"{server}/postgres", backup, template=name)
+    await asyncio.to_thread(create_database, stack, backup, template=name)
     try:
         # The registry is not in Kafka: whoever restores it has to enter what is missing.
         await add_script(f"{server}/{backup}", OTHER_LATE_SCRIPT, 1)
@@ -119,7 +120,7 @@ async def test_a_restored_database_is_filled_from_kafka(stack, database_url, top
             without_restore, dropped = await rows(settings), await drops(settings)
             assert await disposition(settings) == "replayed"
 
-            await put_back(settings, backup)
+            await put_back(stack, settings, backup)
             assert await rows(settings) < without_restore, "the backup is older"
             await produce(settings, later)
             sent += len(later)
@@ -137,7 +138,7 @@ async def test_a_restored_database_is_filled_from_kafka(stack, database_url, top
         assert after - dropped == Counter({"duplicate_event_id": 5} if later else {})
         assert not dropped - after
     finally:
-        await asyncio.to_thread(drop_database, f"{server}/postgres", backup)
+        await asyncio.to_thread(drop_database, stack, backup)
 
 
 async def read(settings: Settings, raw_events: int) -> bool:

@@ -16,10 +16,10 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from support.programs import STACK_COMMAND, launch, python, run
 from support.servers import stack_directory
+from support.strangers import python_as
 from support.wait import wait_until
 
 from bridge.stack import Stack, StackAddresses
-from bridge.stack.accounts import Account
 from bridge.stack.jars import KAFKA
 from bridge.stack.ports import LOOPBACK
 from bridge.stack.process import Identity
@@ -309,12 +309,7 @@ async def test_a_plain_user_can_run_it() -> None:
 def _as_nobody(home: Path) -> list[str]:
     for path in (home, *home.rglob("*")):
         os.chown(path, NOBODY, NOBODY)
-    words = ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups"]
-    interpreter = Path(python("")[0])
-    if not Account(uid=NOBODY, gid=NOBODY).reaches(interpreter):
-        # The interpreter may be under root's home: reading is all that this adds.
-        words += ["--inh-caps=+dac_read_search", "--ambient-caps=+dac_read_search"]
-    return words
+    return python_as(NOBODY)
 
 
 def test_a_directory_closed_to_others_will_do(tmp_path: Path) -> None:

@@ -48,11 +48,11 @@ async def execute(url: str, *statements: str) -> None:
 def account(stack: StackAddresses) -> Iterator[str]:
     """An account whose password is no default, as `name:password`."""
     name, password = f"guard_{secrets.token_hex(4)}", secrets.token_hex(8)
-    run_apart(execute(stack.database_url, f"CREATE ROLE {name} LOGIN SUPERUSER PASSWORD '{password}'"))
+    run_apart(execute(stack.admin_database_url, f"CREATE ROLE {name} LOGIN SUPERUSER PASSWORD '{password}'"))
     try:
         yield f"{name}:{password}"
     finally:
-        run_apart(execute(stack.database_url, f"DROP ROLE {name}"))
+        run_apart(execute(stack.admin_database_url, f"DROP ROLE {name}"))
 
 
 @pytest.fixture

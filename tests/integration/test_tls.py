@@ -17,6 +17,7 @@ from support.tls import Certificates, Way, certificates, secured_kafka, secured_
 from support.wait import wait_until
 
 from bridge.doctor.examine import examine
+from bridge.stack import StackAddresses
 from bridge.stack.ports import LOOPBACK
 from schemas.doctor_report import Health
 from schemas.errors import StartRefused
@@ -36,9 +37,9 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
 
 
 @pytest.fixture
-async def secured_url(database_url: str, made: Certificates) -> AsyncIterator[str]:
+async def secured_url(stack: StackAddresses, database_url: str, made: Certificates) -> AsyncIterator[str]:
     """The database by TLS, under an account with a password, with the server's certificate verified."""
-    conn = await asyncpg.connect(database_url)
+    conn = await asyncpg.connect(stack.admin_database_url)
     role, password = f"tls_{secrets.token_hex(4)}", secrets.token_hex(8)
     await conn.execute(f"CREATE ROLE {role} LOGIN SUPERUSER PASSWORD '{password}'")
     place = urlsplit(database_url)

@@ -13,7 +13,7 @@ import pytest
 from ruamel.yaml import YAML
 from support.accounts import account, execute
 from support.command import bridge
-from support.databases import create_database, drop_database, run_apart
+from support.databases import as_admin, create_database, drop_database, run_apart
 from support.settled import environment_of, settings_for
 
 from bridge.doctor.examine import examine
@@ -64,7 +64,7 @@ def given_by(place: str, service: Service) -> dict[str, str]:
 def last_release(stack: StackAddresses) -> Iterator[str]:
     """The URL of a database as the last release leaves it, owned by a superuser."""
     name = f"last_{secrets.token_hex(4)}"
-    url = create_database(stack.database_url, name)
+    url = as_admin(stack, create_database(stack, name))
 
     async def fill() -> None:
         conn = await asyncpg.connect(url)
@@ -85,7 +85,7 @@ def last_release(stack: StackAddresses) -> Iterator[str]:
         run_apart(fill())
         yield url
     finally:
-        drop_database(stack.database_url, name)
+        drop_database(stack, name)
 
 
 @pytest.fixture

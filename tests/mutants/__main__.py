@@ -11,7 +11,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from support.servers import DATABASE_VARIABLE, KAFKA_VARIABLE, embedded
+from support.servers import ADMIN_VARIABLE, DATABASE_VARIABLE, KAFKA_VARIABLE, embedded
 
 from bridge.stack import StackAddresses
 from mutants.catalogue import MUTANTS
@@ -32,6 +32,7 @@ def tests_end_with(directory: Path, addresses: StackAddresses, tests: tuple[str,
     environment = {
         KAFKA_VARIABLE: addresses.kafka,
         DATABASE_VARIABLE: addresses.database_url,
+        ADMIN_VARIABLE: addresses.admin_database_url,
         "PYTHONDONTWRITEBYTECODE": "1",
         # Where programs that the tests start look first.
         "PYTHONPATH": str(directory),

@@ -1,6 +1,6 @@
 """Each mechanism that a guarantee stands on, how it is taken out, and the tests that notice."""
 
-from mutants import accounts, costs, identity, operators, producers, snippet, worst_events
+from mutants import accounts, costs, identity, operators, producers, snippet, stack, worst_events
 from mutants.mutant import Edit, Mutant
 
 CONTRACT = "tests/contract"
@@ -329,4 +329,5 @@ MUTANTS = [
     *operators.MUTANTS,
     *accounts.MUTANTS,
     *worst_events.MUTANTS,
+    *stack.MUTANTS,
 ]

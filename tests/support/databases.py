@@ -8,6 +8,8 @@ from urllib.parse import urlsplit
 
 import asyncpg
 
+from bridge.stack import StackAddresses
+
 Result = TypeVar("Result")
 
 LOCK_AWAITED = """\
@@ -32,16 +34,22 @@ def with_database(url: str, name: str) -> str:
     return urlsplit(url)._replace(path=f"/{name}").geturl()
 
 
-def create_database(server_url: str, name: str, *, template: str | None = None) -> str:
-    """Creates the database and returns its URL."""
+def as_admin(stack: StackAddresses, url: str) -> str:
+    """The URL of the same database for the superuser, who makes accounts."""
+    return with_database(stack.admin_database_url, urlsplit(url).path.removeprefix("/"))
+
+
+def create_database(stack: StackAddresses, name: str, *, template: str | None = None) -> str:
+    """Creates the database for the product's role, and returns its URL for that role."""
     copied = f' TEMPLATE "{template}"' if template else ""
-    run_apart(_execute(server_url, f'CREATE DATABASE "{name}"{copied}'))
-    return with_database(server_url, name)
+    owner = urlsplit(stack.database_url).username
+    run_apart(_execute(stack.admin_database_url, f'CREATE DATABASE "{name}" OWNER "{owner}"{copied}'))
+    return with_database(stack.database_url, name)
 
 
-def drop_database(server_url: str, name: str) -> None:
+def drop_database(stack: StackAddresses, name: str) -> None:
     """Drops the database with whoever is still connected to it."""
-    run_apart(_execute(server_url, f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)'))
+    run_apart(_execute(stack.admin_database_url, f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)'))
 
 
 async def _execute(url: str, statement: str) -> None:

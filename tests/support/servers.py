@@ -11,13 +11,14 @@ from typing import cast
 import pytest
 
 from bridge.stack import Stack, StackAddresses
-from bridge.stack.jars import KAFKA_VERSION
 from bridge.stack.ports import LOOPBACK, choose
+from deploy.pins.table import image
 
 KAFKA_VARIABLE = "BRIDGE_TEST_KAFKA"
 DATABASE_VARIABLE = "BRIDGE_TEST_DATABASE_URL"
-_KAFKA_IMAGE = f"apache/kafka:{KAFKA_VERSION}"
-_POSTGRES_IMAGE = "postgres:18"
+ADMIN_VARIABLE = "BRIDGE_TEST_ADMIN_DATABASE_URL"
+KAFKA_IMAGE = image("kafka")
+POSTGRES_IMAGE = image("postgres")
 _CONTAINER_SECONDS = 120
 _HOST_LISTENER = 9092
 
@@ -51,9 +52,12 @@ def given_addresses() -> StackAddresses:
     if missing:
         raise pytest.UsageError(
             f"--stack external needs {' and '.join(missing)}: set {KAFKA_VARIABLE}=host:port and "
-            f"{DATABASE_VARIABLE}=postgresql://user:password@host:port/database (a user that may create databases)"
+            f"{DATABASE_VARIABLE}=postgresql://user:password@host:port/database (a superuser, or {ADMIN_VARIABLE} names one)"
         )
-    return StackAddresses(kafka=given[KAFKA_VARIABLE], database_url=given[DATABASE_VARIABLE])
+    url = given[DATABASE_VARIABLE]
+    return StackAddresses(
+        kafka=given[KAFKA_VARIABLE], database_url=url, admin_database_url=os.environ.get(ADMIN_VARIABLE, url)
+    )
 
 
 @contextmanager
@@ -72,15 +76,16 @@ def containers() -> Iterator[StackAddresses]:
     port = choose(asked=None, remembered=None, taken=(), purpose="Kafka")
     with ExitStack() as running:
         # Kafka tells its clients where to connect, so its port on this machine has to be known before it starts.
-        kafka = DockerContainer(_KAFKA_IMAGE)
+        kafka = DockerContainer(KAFKA_IMAGE)
         # The library's own method can't bind to one address; the mapping it hands to Docker can.
         cast("dict[str, object]", kafka.ports)[f"{_HOST_LISTENER}/tcp"] = (LOOPBACK, port)
         for name, value in _kafka_environment(port).items():
             kafka.with_env(name, value)
         running.enter_context(kafka)
-        database = running.enter_context(PostgresContainer(_POSTGRES_IMAGE, dbname="ghostlink", driver=None))
+        database = running.enter_context(PostgresContainer(POSTGRES_IMAGE, dbname="ghostlink", driver=None))
         wait_for_logs(kafka, r"Kafka Server started", timeout=_CONTAINER_SECONDS)
-        yield StackAddresses(kafka=f"{LOOPBACK}:{port}", database_url=database.get_connection_url())
+        url = database.get_connection_url()
+        yield StackAddresses(kafka=f"{LOOPBACK}:{port}", database_url=url, admin_database_url=url)
 
 
 def _kafka_environment(port: int) -> dict[str, str]:

@@ -37,12 +37,12 @@ def prepared(stack: str) -> Iterator[Servers]:
 
     with SERVERS[stack]() as addresses:
         name = f"template_{secrets.token_hex(4)}"
-        url = create_database(addresses.database_url, name)
+        url = create_database(addresses, name)
         try:
             run_apart(migrate(url))
             yield Servers(addresses, name)
         finally:
-            drop_database(addresses.database_url, name)
+            drop_database(addresses, name)
 
 
 class SharedServers:

@@ -55,12 +55,12 @@ def rows() -> list[DroppedRow]:
 def filled(stack: StackAddresses, template_database: str) -> Iterator[str]:
     """The URL of a database that holds the rows."""
     name = f"filtered_rows_{secrets.token_hex(4)}"
-    url = create_database(stack.database_url, name, template=template_database)
+    url = create_database(stack, name, template=template_database)
     try:
         asyncio.run(add_dropped(url, rows(), orgs=ORGS))
         yield url
     finally:
-        drop_database(stack.database_url, name)
+        drop_database(stack, name)
 
 
 @pytest.fixture(scope="module")

@@ -24,7 +24,7 @@ VALUES ('bridge.raw', 0, $1, 'e-1', $2, $2, $2, $3, 'schema_violation', true, 's
 async def test_rows_of_the_release_before_are_found_like_others(stack: StackAddresses) -> None:
     """What was dropped before has its time and its group, and what is written as before has them too."""
     name = f"before_{secrets.token_hex(4)}"
-    connection = await asyncpg.connect(create_database(stack.database_url, name))
+    connection = await asyncpg.connect(create_database(stack, name))
     try:
         for one in migrations():
             if one.version == OURS:
@@ -37,7 +37,7 @@ async def test_rows_of_the_release_before_are_found_like_others(stack: StackAddr
         )
     finally:
         await connection.close()
-        drop_database(stack.database_url, name)
+        drop_database(stack, name)
     assert len({row["cause"] for row in rows} - {None}) == 1
     assert len({row["event_hash"] for row in rows} - {None}) == 1
     # The one that is written now was dropped now, whatever its writer says of other times.
@@ -52,7 +52,7 @@ async def test_a_cause_is_what_it_was_and_has_a_bound(stack: StackAddresses) -> 
         "event_type: String should have at least 1 character", quoted, "e" * 256, "'" * 256, "_1" * 128, "it doesn't fit",
         "a 12, b 3.5, c 2026-11-28T01:02:03Z, d 018f0000-0000-7000-8000-000000000000 '", "", f"row_7\nDETAIL: {'y' * 900}'",
     ]  # fmt: skip
-    connection = await asyncpg.connect(create_database(stack.database_url, name))
+    connection = await asyncpg.connect(create_database(stack, name))
     try:
         for one in migrations():
             if one.version == BOUNDED:
@@ -65,4 +65,4 @@ async def test_a_cause_is_what_it_was_and_has_a_bound(stack: StackAddresses) -> 
         assert len(await connection.fetchval("SELECT normalized_message($1)", "'" * 1024)) <= BOUND
     finally:
         await connection.close()
-        drop_database(stack.database_url, name)
+        drop_database(stack, name)

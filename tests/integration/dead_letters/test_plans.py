@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 import asyncpg
 import pytest
-from support.databases import create_database, drop_database, run_apart
+from support.databases import create_database, drop_database, run_apart, with_database
 
 from bench.dead_letters import fill, questions
 from bridge.stack import StackAddresses
@@ -22,12 +22,14 @@ QUESTIONS = {name: fields for name, fields in questions(NOW).items() if name != 
 def ledger(stack: StackAddresses, template_database: str):  # type: ignore[no-untyped-def]  # a fixture of this file
     """The URL of a database with dead letters of every kind."""
     name = f"planned_pages_{secrets.token_hex(4)}"
-    url = create_database(stack.database_url, name, template=template_database)
+    create_database(stack, name, template=template_database)
+    # To fill it ends with a CHECKPOINT, which is the superuser's.
+    url = with_database(stack.admin_database_url, name)
     try:
         run_apart(fill(url, ROWS))
         yield url
     finally:
-        drop_database(stack.database_url, name)
+        drop_database(stack, name)
 
 
 @pytest.mark.parametrize("after", [None, Place(NOW, Provenance("bridge.raw", 3, 17))], ids=["first", "later"])

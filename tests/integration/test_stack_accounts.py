@@ -1,0 +1,226 @@
+"""The embedded stack is closed to other accounts: passwords, file modes, a role that is no superuser, old directories."""
+
+import asyncio
+import json
+import os
+import stat
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import asyncpg
+import pytest
+from support.databases import with_database
+from support.older_stack import make_older_stack
+from support.programs import STACK_COMMAND, python, run
+from support.servers import stack_directory
+from support.strangers import command_as, python_as
+
+from bridge.stack import Stack, StackAddresses, cluster, databases, state
+from schemas.errors import EnvironmentUnfit, InvalidInput
+from sinks.db_check import check_database
+from sinks.migrate import migrate
+
+STRANGER = 65533
+ROOT = os.geteuid() == 0
+AS_THE_OWNER = (
+    "INSERT INTO mine.kept (mood, name) VALUES ('bad', 'two')",
+    "REFRESH MATERIALIZED VIEW mine.copied",
+    "ALTER TYPE mine.mood ADD VALUE 'odd'",
+    "ALTER DOMAIN mine.short DROP NOT NULL",
+    "ALTER SEQUENCE mine.apart RESTART",
+    "DROP FUNCTION mine.one()",
+    "DROP STATISTICS mine.both",
+    "DROP VIEW mine.shown",
+    "CREATE TABLE mine.more ()",
+)
+CONNECT = """
+import asyncio, sys
+import asyncpg
+async def main():
+    try:
+        await asyncpg.connect(sys.argv[1], password=sys.argv[2], timeout=20)
+    except asyncpg.PostgresError as error:
+        print(error.sqlstate)
+asyncio.run(main())
+"""
+
+
+@pytest.fixture
+def directory() -> Iterator[Path]:
+    """Where a stack may be; what runs there in the end is stopped."""
+    with stack_directory() as made:
+        try:
+            yield made / "stack"
+        finally:
+            Stack(made / "stack").purge()
+
+
+@pytest.fixture
+def older(directory: Path) -> Path:
+    """A directory of the release before."""
+    make_older_stack(directory)
+    return directory
+
+
+def without_password(url: str) -> str:
+    found = urlsplit(url)
+    return found._replace(netloc=f"{found.username}@{found.hostname}:{found.port}").geturl()
+
+
+async def ask(url: str, question: str) -> Any:
+    connection = await asyncpg.connect(url)
+    try:
+        return await connection.fetchval(question)
+    finally:
+        await connection.close()
+
+
+def test_another_account_is_refused(directory: Path) -> None:
+    """By Postgres with 28P01 for either role, and by the file system for each file."""
+    addresses = Stack(directory).start()
+    before = python_as(STRANGER) if ROOT else []
+    for url in (addresses.database_url, addresses.admin_database_url):
+        for password in ("", "guessed", "postgres", "ghostlink"):
+            told = run(python(CONNECT, without_password(url), password, before=before))
+            assert told.stdout == "28P01\n", (told, password)
+    if not ROOT:
+        return
+    for path in (directory, *(directory / name for name in ("logs", "kafka", "postgres", "postgres/data"))):
+        listed = subprocess.run(command_as(STRANGER, ["ls", str(path)]), capture_output=True, text=True)
+        assert listed.returncode != 0, path
+        assert "Permission denied" in listed.stderr
+    for path in (directory / state.FILE_NAME, directory / "logs" / "kafka.log"):
+        assert subprocess.run(command_as(STRANGER, ["cat", str(path)]), capture_output=True).returncode != 0
+    if "--ambient-caps=+dac_read_search" not in before:
+        status = run(python(STACK_COMMAND, "status", "--dir", str(directory), before=before))
+        assert status.returncode == 3, status
+        assert "is closed to this account: use the one that started the stack" in status.stderr
+
+
+def test_no_file_is_open_whatever_the_umask(directory: Path) -> None:
+    """Kafka's data, logs and the state included; Postgres' account may pass through two directories if root runs it."""
+    before = os.umask(0)
+    try:
+        Stack(directory).start()
+    finally:
+        os.umask(before)
+    passed = {directory, directory / "postgres"} if ROOT else set()
+    for path in (directory, *directory.rglob("*")):
+        mode = stat.S_IMODE(path.lstat().st_mode)
+        if path.is_symlink() or directory / "postgres" / "server" in path.parents:
+            continue
+        assert not mode & (0o067 if path in passed else 0o077), f"{path}: {mode:o}"
+    assert stat.S_IMODE((directory / state.FILE_NAME).stat().st_mode) == 0o600
+
+
+async def test_the_product_is_no_superuser(directory: Path) -> None:
+    """It migrates and checks its database, and reaches neither files nor programs nor other roles."""
+    addresses = await asyncio.to_thread(Stack(directory).start)
+    await migrate(addresses.database_url)
+    assert await check_database(addresses.database_url, months_ahead=1) == []
+    rights = "SELECT rolsuper OR rolcreaterole OR rolcreatedb OR rolreplication OR rolbypassrls FROM pg_roles"
+    assert not await ask(addresses.database_url, f"{rights} WHERE rolname = current_user")
+    for statement in (
+        "COPY stream_offset FROM PROGRAM 'id'",
+        "SELECT pg_read_file('pg_hba.conf')",
+        "CREATE ROLE another SUPERUSER",
+        "ALTER SYSTEM SET fsync = off",
+        "ALTER ROLE postgres PASSWORD 'known'",
+    ):
+        with pytest.raises(asyncpg.InsufficientPrivilegeError):
+            await ask(addresses.database_url, statement)
+    assert await ask(addresses.admin_database_url, "SELECT rolsuper FROM pg_roles WHERE rolname = current_user")
+
+
+async def assert_converted(directory: Path, addresses: StackAddresses) -> None:
+    """All that an older release left demands a password, is closed, and is the product's."""
+    with pytest.raises(asyncpg.InvalidPasswordError):
+        await asyncpg.connect(without_password(addresses.admin_database_url), password="guessed")
+    rules = (directory / "postgres" / "data" / "pg_hba.conf").read_text().splitlines()
+    assert {line.split()[-1] for line in rules if line and not line.startswith("#")} == {"scram-sha-256"}
+    assert await check_database(addresses.database_url, months_ahead=1) == []
+    await migrate(addresses.database_url)
+    foreign = "SELECT count(*) FROM pg_class WHERE relowner = 10 AND oid >= 16384 AND relkind <> 't'"
+    for name in ("ghostlink", "my own"):
+        url = with_database(addresses.database_url, name.replace(" ", "%20"))
+        assert await ask(url, "SELECT name FROM mine.shown") == "one"
+        assert await ask(url, foreign) == 0
+        for statement in AS_THE_OWNER:
+            await ask(url, statement)
+    assert stat.S_IMODE((directory / "kafka" / "left.properties").stat().st_mode) == 0o600
+    assert json.loads((directory / state.FILE_NAME).read_text())["credentials"]["applied"]
+
+
+async def test_an_older_directory_is_converted(older: Path) -> None:
+    """With its data, on its port, and once: the passwords stay what they are."""
+    port = json.loads((older / state.FILE_NAME).read_text())["postgres"]["port"]
+    first = await asyncio.to_thread(Stack(older).start)
+    await assert_converted(older, first)
+    assert urlsplit(first.database_url).port == port
+    await asyncio.to_thread(Stack(older).stop)
+    assert await asyncio.to_thread(Stack(older).start) == first
+    assert await ask(first.database_url, "SELECT count(*) FROM mine.kept") == 2
+
+
+def after_the_password(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(cluster, "write_private", cut_off)
+
+
+def before_a_database_changes_hands(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(databases, "_hand_over", cut_off)
+
+
+def before_it_is_remembered(patch: pytest.MonkeyPatch) -> None:
+    written = state.write
+
+    def write(directory: Path, found: state.StackState) -> None:
+        if found.ready:
+            cut_off()
+        written(directory, found)
+
+    patch.setattr(state, "write", write)
+
+
+def cut_off(*_arguments: object, **_named: object) -> None:
+    raise EnvironmentUnfit("cut off")
+
+
+@pytest.mark.parametrize("where", [after_the_password, before_a_database_changes_hands, before_it_is_remembered])
+async def test_an_interrupted_conversion_is_completed(older: Path, where: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """At the next start, wherever it ended."""
+    with monkeypatch.context() as patch:
+        where(patch)
+        with pytest.raises(EnvironmentUnfit, match="cut off"):
+            await asyncio.to_thread(Stack(older).start)
+    assert not Stack(older).status().running
+    await assert_converted(older, await asyncio.to_thread(Stack(older).start))
+
+
+async def test_a_lost_password_is_replaced(directory: Path) -> None:
+    """A wrong one is named; without the state the next start sets new ones, and the data stay."""
+    first = await asyncio.to_thread(Stack(directory).start)
+    await ask(first.database_url, "CREATE TABLE kept ()")
+    await asyncio.to_thread(Stack(directory).stop)
+    path = directory / state.FILE_NAME
+    path.write_text(path.read_text().replace(urlsplit(first.admin_database_url).password or "", "0" * 32))
+    with pytest.raises(EnvironmentUnfit, match=r"refuses the superuser's password in stack\.json .*delete that file"):
+        await asyncio.to_thread(Stack(directory).start)
+    path.unlink()
+    second = await asyncio.to_thread(Stack(directory).start)
+    assert urlsplit(second.database_url).password != urlsplit(first.database_url).password
+    assert await ask(second.database_url, "SELECT count(*) FROM kept") == 0
+
+
+async def test_a_running_stack_of_an_earlier_release_is_named(directory: Path) -> None:
+    """It has to be stopped first: whoever uses it knows it without a password."""
+    await asyncio.to_thread(Stack(directory).start)
+    path = directory / state.FILE_NAME
+    found = json.loads(path.read_text())
+    path.write_text(json.dumps({name: value for name, value in found.items() if name != "credentials"}))
+    with pytest.raises(InvalidInput, match=r"was started by an earlier release .* stop it with `bridge stack down`"):
+        await asyncio.to_thread(Stack(directory).start)
+    port = found["postgres"]["port"]
+    assert Stack(directory).status().database_url == f"postgresql://postgres@127.0.0.1:{port}/ghostlink"
