@@ -10,7 +10,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any, Final
+from typing import IO, Any, Final, TextIO
 
 DIRECTORY_MODE: Final = 0o700
 FILE_MODE: Final = 0o600
@@ -51,7 +51,7 @@ def open_private(path: Path, mode: str, **options: Any) -> IO[Any]:
 
 
 @contextmanager
-def whole_file(path: Path) -> Iterator[IO[str]]:
+def whole_file(path: Path) -> Iterator[TextIO]:
     """A UTF-8 text file that takes its name, with mode 0600, when the block ends well; else nothing is left of it.
 
     It replaces a file of that name. A device or a pipe is written to as it is. Raises OSError, also for a link.
