@@ -1,4 +1,4 @@
-"""Files and directories that only the account that makes them can read, whatever its umask; no link is followed.
+"""Files and directories that only the account that makes them can read under any umask; no link is followed.
 
 Standard library only: the Python client imports it, too.
 """
@@ -63,7 +63,7 @@ def whole_file(path: Path) -> Iterator[TextIO]:
         return
     if kind and not stat.S_ISREG(kind):
         raise OSError(errno.ELOOP if stat.S_ISLNK(kind) else errno.EISDIR, "it is a link or no regular file", str(path))
-    # The name is new and the file is created exclusively: nobody can have put another file, or a link, in its place.
+    # The name is new and the file is created exclusively, so that no other file or link can be in its place.
     descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:100]}.", suffix=".unfinished")
     unfinished = Path(name)
     try:
