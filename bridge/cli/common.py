@@ -92,12 +92,12 @@ def write_json(document: Any, path: str) -> None:
 
     A file is there when all of it is written, for this account alone.
     """
-    text = printable_json(json.dumps(document, ensure_ascii=False, indent=2, default=str))
+    text = json.dumps(document, ensure_ascii=False, indent=2, default=str)
     if path == "-":
         terminal.json_result(text)
         return
     try:
         with whole_file(Path(path)) as stream:
-            stream.write(text + "\n")
+            stream.write(printable_json(text) + "\n")
     except OSError as error:
         raise EnvironmentUnfit(f"cannot write {path}: {error.strerror}; choose another --json-output") from error

@@ -72,7 +72,7 @@ def _print_payload(value: bytes | None) -> None:
         # Laid out without being read, so that each number and name stands as it was sent.
         lines = msgspec.json.format(value, indent=2).decode().split("\n")
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        lines = _text(value).split("\n")
+        lines = [_text(value)]
     for line in lines:
         print_text(line)
 
