@@ -1,6 +1,6 @@
 """Each mechanism that a guarantee stands on, how it is taken out, and the tests that notice."""
 
-from mutants import accounts, costs, identity, operators, producers, snippet
+from mutants import accounts, costs, identity, operators, outputs, producers, snippet
 from mutants.mutant import Edit, Mutant
 
 CONTRACT = "tests/contract"
@@ -328,4 +328,5 @@ MUTANTS = [
     *costs.MUTANTS,
     *operators.MUTANTS,
     *accounts.MUTANTS,
+    *outputs.MUTANTS,
 ]
