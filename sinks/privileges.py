@@ -30,7 +30,7 @@ STATEMENTS: Final[dict[Service, frozenset[str]]] = {
         Service.API: f"""
             {_RUNS} run_lock_held
             api_tokens_list api_tokens_read api_tokens_used
-            dead_letters_count dead_letters_discard dead_letters_export dead_letters_groups dead_letters_page
+            dead_letter_show dead_letters_count dead_letters_discard dead_letters_export dead_letters_groups dead_letters_page
             dead_letters_places dead_letters_repeated dead_letters_total event_normalized ledger_missing
             brake_read events_present gateway_trust_read keys_holders offsets_show registry_read
             replay_begin replay_canary replay_cancel replay_claim replay_create replay_end replay_find replay_forecast

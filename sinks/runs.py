@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from schemas.errors import AnotherRun, SinkUnavailable
+from schemas.printable import printable
 from sinks.postgres import Connection, connection, sql
 
 
@@ -40,14 +41,19 @@ def acting_as(who: str) -> Iterator[None]:
 
 
 def started_by() -> str:
-    """Who runs this: the account, or whom it acts for, and the host."""
+    """Who runs this: the account, or whom it acts for, and the host; printable, wherever it is shown."""
     who = _acting_as.get()
     if who is None:
         try:
             who = getpass.getuser()
         except (OSError, KeyError):
             who = "unknown"
-    return f"{who}@{socket.gethostname()}"
+    return printable(f"{who}@{socket.gethostname()}")
+
+
+def without_host(who: str) -> str:
+    """The account or token of `started_by`, for those who are not to know our hosts."""
+    return who.rpartition("@")[0] or who
 
 
 class RunLock:

@@ -8,7 +8,6 @@ import asyncio
 import atexit
 import shutil
 import socket
-import sys
 import tempfile
 from collections.abc import Awaitable, Callable, Coroutine
 from functools import partial
@@ -35,6 +34,7 @@ from streams.logs import configure_logs
 from streams.reports import reporter
 from streams.start import judge_settings, ready, warn_of_excess
 from streams.sweeper import sweep
+from streams.terminal import say_error
 from streams.traces import configure_traces
 from streams.verdict import judge_and_publish
 from streams.worker import Worker
@@ -242,7 +242,7 @@ def _guarded_settings() -> Settings:
         settings = load_settings()
         judge_settings(settings, BridgeService.WORKER)
     except BridgeError as error:
-        sys.stderr.writelines(f"error: {line}\n" for line in str(error).splitlines())
+        say_error(error)
         raise SystemExit(error.exit_code) from None
     service = "bridge-worker"
     configure_logs(settings.log_level, settings.log_format, service, report=reporter(settings, service))

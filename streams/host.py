@@ -1,7 +1,6 @@
 """Runs the Faust worker in this process, from its start to its exit code."""
 
 import os
-import sys
 import threading
 from collections.abc import Callable
 
@@ -11,6 +10,7 @@ from aiokafka.errors import KafkaConnectionError
 from schemas.errors import BridgeError, EnvironmentUnfit
 from schemas.settings import Settings
 from streams.garbage import search_rarely
+from streams.terminal import say
 
 # Faust stops its own clients within seconds, or never: its consumer's thread can die on a Kafka that is away.
 REST_SECONDS = 10.0
@@ -20,8 +20,7 @@ def end_without_rest(code: int, cleanup: Callable[[], None]) -> None:
     """Ends the process when the rest of Faust's stop takes too long; call it once all that matters is done."""
 
     def end() -> None:
-        sys.stderr.write(f"Faust has not stopped within {REST_SECONDS:.0f} s after the drain; ending\n")
-        sys.stderr.flush()
+        say(f"Faust has not stopped within {REST_SECONDS:.0f} s after the drain; ending")
         cleanup()
         os._exit(code)
 

@@ -1,16 +1,21 @@
 """Logging: structlog on standard error, JSON lines unless on a terminal, other libraries' loggers through the same pipe."""
 
+import json
 import logging
 import sys
+from typing import Any, Final
 
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
 from schemas.masking import masked
+from schemas.printable import printable, printable_json
 from streams.log_limit import LimitedHandler
 
 # What operators search by who know other systems' names: a run is a job, and correlates its lines if no request does.
 _ALSO_AS = (("job_id", "run_id"), ("correlation_id", "run_id"))
+# Tracebacks: whatever else has a line break in it is one line of the log.
+_OF_SEVERAL_LINES: Final = ("exception", "stack")
 _QUIET = ("aiokafka", "mode", "faust", "kafka", "asyncio")
 
 
@@ -21,13 +26,14 @@ def mask(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
 
 def harmless(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
     """Texts of strangers for a terminal: what would move its cursor or change its colours is written out."""
-    return {name: _written_out(value) if isinstance(value, str) else value for name, value in event.items()}
+    return {
+        name: printable(value, keep="\n" if name in _OF_SEVERAL_LINES else "") if isinstance(value, str) else value
+        for name, value in event.items()
+    }
 
 
-def _written_out(text: str) -> str:
-    if text.isprintable():
-        return text
-    return "".join(one if one.isprintable() or one == "\n" else one.encode("unicode_escape").decode() for one in text)
+def _json_line(event: EventDict, **options: Any) -> str:
+    return printable_json(json.dumps(event, ensure_ascii=False, **options))
 
 
 def configure_logs(
@@ -56,7 +62,7 @@ def configure_logs(
         structlog.processors.format_exc_info,
     ]
     renderer: Processor = (
-        structlog.processors.JSONRenderer(ensure_ascii=False)
+        structlog.processors.JSONRenderer(_json_line)
         if as_json
         else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
     )

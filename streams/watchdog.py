@@ -2,13 +2,13 @@
 
 import asyncio
 import os
-import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
 
 from schemas.errors import Defect
 from streams.lane import Lane
+from streams.terminal import say
 
 EXIT_CODE = 70
 
@@ -44,6 +44,5 @@ class Watchdog:
     def _watch_loop(self) -> None:
         while not self._closed.wait(self._budget / 10):
             if time.monotonic() - self._beat > 2 * self._budget:
-                sys.stderr.write(f"the event loop has not turned for {2 * self._budget:.0f} s; ending\n")
-                sys.stderr.flush()
+                say(f"the event loop has not turned for {2 * self._budget:.0f} s; ending")
                 os._exit(EXIT_CODE)

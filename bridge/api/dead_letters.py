@@ -35,7 +35,7 @@ async def groups(reach: Mine, query: Annotated[GroupsQuery, Query()]) -> Respons
 @dead_letters.get("/export", response_class=Response, summary="Whole, the earliest first, however many they are",
                   responses=documented(_TYPES, Code.INVALID_REQUEST))  # fmt: skip
 async def export(reach: Mine, query: Annotated[ExportQuery, Query()]) -> Response:
-    """Streamed from one snapshot; an answer that was cut off lacks the end that HTTP gives to a whole one."""
+    """What was dropped before it was asked; an answer that was cut off lacks the end that HTTP gives to a whole one."""
     pieces = reach.whole(query.chosen)
     async with reach.asking():
         first: list[WholeDeadLetter] = await anext(pieces, [])
@@ -75,7 +75,7 @@ class _Export(StreamingResponse):
         self._text = text
 
     async def stream_response(self, send: Send) -> None:
-        # Whatever ends it, the database's snapshot is let go at once.
+        # Whatever ends it, the connection to the database is closed at once.
         async with aclosing(self._text):
             await super().stream_response(send)
 

@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -28,6 +28,7 @@ GUARDED: Final = "/v1/"
 _BODIES: Final = ("POST", "PUT", "PATCH", "DELETE")
 _SEND_SECONDS: Final = 60.0
 _ANSWER_SECONDS: Final = 3600.0
+_LEAST_BYTES_PER_SECOND: Final = 4096
 _SERVER_ERROR: Final = 500
 _HEADERS: Final = [(b"x-content-type-options", b"nosniff"), (b"cache-control", b"no-store")]
 
@@ -35,7 +36,11 @@ log = structlog.get_logger(__name__)
 
 
 class _StoppedReading(Exception):
-    """The client has stopped reading its answer."""
+    """The client has stopped reading its answer, or reads it too slowly."""
+
+
+class _NoLongerGood(Exception):
+    """The token that asked was revoked, or has expired, while its answer was sent."""
 
 
 class Front:
@@ -64,7 +69,7 @@ class Front:
             answer.status = answer.status or 499
         except _StoppedReading:
             log.warning("answer_not_read", path=scope["path"][:300])
-        except BridgeError as error:
+        except (BridgeError, _NoLongerGood) as error:
             # An export that was cut off: without its end the client knows.
             log.warning("answer_cut_off", path=scope["path"][:300], error=str(error))
         except Exception:
@@ -80,6 +85,7 @@ class Front:
             await self._rest(scope, receive, answer.send)
             return
         caller = scope["bridge_caller"] = self._caller(scope, headers)
+        answer.still_good = lambda: self._check_still_good(headers)
         self._services.use(caller.key_id)
         with self._place(caller):
             if scope["method"] not in _BODIES:
@@ -101,6 +107,12 @@ class Front:
         services.callers.take(caller.key_id, 1)
         return caller
 
+    def _check_still_good(self, headers: dict[bytes, bytes]) -> None:
+        try:
+            admit(self._services.tokens, headers, lambda: datetime.now(UTC))
+        except Problem as problem:
+            raise _NoLongerGood(problem.code) from None
+
     @contextmanager
     def _place(self, caller: Caller) -> Iterator[None]:
         """A place among the requests in hand; raises Problem. However slowly one organisation reads, others find room."""
@@ -119,12 +131,19 @@ class Front:
 
 
 class _Answer:
-    """What is sent: with what every answer bears, and within a bound of time for each part and for all."""
+    """What is sent: with what every answer bears, and within a bound of time for each part and for all.
+
+    Its reader has a minute and, on average, a second for each 4 KiB; waiting for the database doesn't count. `still_good`
+    is called before each part of a streamed answer.
+    """
 
     def __init__(self, send: Send, ids: RequestIds) -> None:
         self._send = send
         self._more: HeaderPairs = [*ids.headers(), *_HEADERS]
         self._until = asyncio.get_running_loop().time() + _ANSWER_SECONDS
+        self._sent_bytes = 0
+        self._waited = 0.0
+        self.still_good: Callable[[], None] = lambda: None
         self.status = 0
         self.error_code: Code | None = None
 
@@ -132,12 +151,18 @@ class _Answer:
         if message["type"] == "http.response.start":
             self.status = message["status"]
             message["headers"] = [*message.get("headers", ()), *self._more]
+        if message.get("more_body"):
+            self.still_good()
+        began = asyncio.get_running_loop().time()
+        credit = _SEND_SECONDS + self._sent_bytes / _LEAST_BYTES_PER_SECOND - self._waited
         try:
-            async with asyncio.timeout_at(min(asyncio.get_running_loop().time() + _SEND_SECONDS, self._until)):
+            async with asyncio.timeout_at(min(began + min(credit, _SEND_SECONDS), self._until)):
                 await self._send(message)
         except TimeoutError:
-            # Whoever does not read would hold a snapshot of the database open.
+            # Whoever does not read would hold a connection and a place among the requests.
             raise _StoppedReading from None
+        self._waited += asyncio.get_running_loop().time() - began
+        self._sent_bytes += len(message.get("body", b""))
 
 
 def _replayed(body: bytes, receive: Receive) -> Receive:

@@ -10,6 +10,7 @@ from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, 
 from bridge.dead_letters.export import Form
 from schemas.dead_letter_filter import DeadLetterFilter, Disposition, moment
 from schemas.errors import InvalidInput
+from schemas.printable import control_character
 from schemas.raw_event import MAX_BYTES, MAX_INTEGER
 from streams.correction import Correction, setting
 
@@ -34,9 +35,9 @@ def _any(value: Any) -> Any:
     return None if value == ANY or (isinstance(value, list | tuple) and ANY in value) else value
 
 
-def _storable(text: str) -> str:
-    if "\x00" in text:
-        raise ValueError("holds a NUL, which no stored text can")
+def _plain(text: str) -> str:
+    if (found := control_character(text)) is not None:
+        raise ValueError(f"holds the control character {found}; give one line of plain text")
     return text
 
 
@@ -52,7 +53,7 @@ _Dispositions = Annotated[
 _Reason = Annotated[
     str,
     StringConstraints(strip_whitespace=True, max_length=_LONGEST_REASON),
-    AfterValidator(_storable),
+    AfterValidator(_plain),
 ]
 Given = Annotated[_Reason, Field(min_length=1, description="why, for those who read the history")]
 Count = Annotated[int, Field(ge=0, le=MAX_INTEGER)]

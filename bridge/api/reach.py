@@ -37,7 +37,7 @@ from sinks.dead_letters.pages import Page, Place, count, page
 from sinks.dead_letters.stream import whole_letters
 from sinks.postgres import connection
 from sinks.replays.plans import Became, find_plan, list_plans, outcomes
-from sinks.runs import is_locked
+from sinks.runs import is_locked, without_host
 
 log = structlog.get_logger(__name__)
 
@@ -179,7 +179,8 @@ class Reach:
     async def plans(self, limit: int) -> list[Plan]:
         """The newest plans first."""
         async with self.asking():
-            return await list_plans(self._settings.dsn, limit, org_id=self.caller.org_id)
+            found = await list_plans(self._settings.dsn, limit, org_id=self.caller.org_id)
+        return [_without_hosts(one) for one in found]
 
     async def status(self, plan_id: uuid.UUID) -> Status:
         """One plan, and how far it is."""
@@ -189,7 +190,7 @@ class Reach:
             except InvalidInput:
                 raise Problem(Code.UNKNOWN_PLAN) from None
             became = await outcomes(conn, found.replay_id)
-            return Status(found, became, await is_locked(conn, lock_of(found.replay_id)))
+            return Status(_without_hosts(found), became, await is_locked(conn, lock_of(found.replay_id)))
 
     async def _to_change(self, plan_id: uuid.UUID) -> Status:
         self.caller.must_be(Role.OPERATOR)
@@ -236,4 +237,13 @@ class Reach:
         """The tokens that are good for what the caller is good for, or for less."""
         self.caller.must_be(Role.ADMIN)
         async with self.asking():
-            return await list_api_tokens(self._settings.dsn, org_id=self.caller.org_id)
+            found = await list_api_tokens(self._settings.dsn, org_id=self.caller.org_id)
+        return [
+            one._replace(created_by=without_host(one.created_by), revoked_by=without_host(one.revoked_by or "") or None)
+            for one in found
+        ]
+
+
+def _without_hosts(plan: Plan) -> Plan:
+    """The plan as those may see it who are not to know our hosts: tenants, and whoever is beyond the proxy."""
+    return plan._replace(requested_by=without_host(plan.requested_by), ended_by=without_host(plan.ended_by))

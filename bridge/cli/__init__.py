@@ -1,10 +1,12 @@
 """The `bridge` command line: one file per group of commands, all mounted in `app`."""
 
 import sys
+import traceback
 
 from typer.exceptions import Abort, TyperException
 
 from schemas.errors import BridgeError, InvalidInput
+from streams.terminal import say, say_error
 
 INTERRUPTED = 130
 
@@ -16,14 +18,20 @@ def main() -> None:
     try:
         code = app(standalone_mode=False)
     except BridgeError as error:
-        sys.stderr.writelines(f"error: {line}\n" for line in str(error).splitlines() or [type(error).__name__])
+        say_error(error)
         sys.exit(error.exit_code)
     except TyperException as error:
-        sys.stderr.write(_usage(error))
+        for line in _usage(error).splitlines():
+            say(line)
         sys.exit(InvalidInput.exit_code)
     except (KeyboardInterrupt, Abort):
-        sys.stderr.write("interrupted\n")
+        say("interrupted")
         sys.exit(INTERRUPTED)
+    except Exception:  # noqa: BLE001  # whatever a defect raises
+        # A defect of ours: its text may hold what strangers wrote.
+        for line in traceback.format_exc().splitlines():
+            say(line)
+        sys.exit(1)
     sys.exit(code if isinstance(code, int) else 0)
 
 
@@ -32,6 +40,6 @@ def _usage(error: TyperException) -> str:
     message = error.format_message().strip()
     context = getattr(error, "ctx", None)
     if "\n" in message or not message:
-        return f"{message}\n"
+        return message or "\n"
     hint = f"; try: {context.command_path} --help" if context is not None else ""
-    return f"error: {message.removesuffix('.')}{hint}\n"
+    return f"error: {message.removesuffix('.')}{hint}"

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import sys
 from collections.abc import Coroutine
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
@@ -10,14 +9,19 @@ from typing import Annotated, Any, TypeVar
 import typer
 import uvloop
 
+from bridge.private_files import whole_file
 from schemas.environment import unknown_variables
 from schemas.errors import EnvironmentUnfit, InvalidInput
+from schemas.printable import control_character, printable_json
 from schemas.record import TopicPartition
 from schemas.settings import Settings, load_settings
+from streams import terminal
 from streams.logs import configure_logs
 from streams.reports import reporter
 
 T = TypeVar("T")
+say, result = terminal.say, terminal.result
+
 _DIGITS = 9
 _LONGEST_REASON = 500
 
@@ -74,31 +78,26 @@ def asked_org_ids(org_id: int | None, several: str | None) -> tuple[int, ...] | 
 
 
 def given_reason(text: str) -> str:
-    """What `--reason` says; raises InvalidInput unless it says something."""
-    if not text.strip() or len(text) > _LONGEST_REASON:
+    """What `--reason` says; raises InvalidInput unless it is one line of text that says something."""
+    reason = text.strip()
+    if not reason or len(text) > _LONGEST_REASON:
         raise InvalidInput(f"--reason: 1 to {_LONGEST_REASON} characters that say why")
-    return text.strip()
-
-
-def say(message: str) -> None:
-    """Progress for people, on standard error."""
-    sys.stderr.write(f"{message}\n")
-    sys.stderr.flush()
-
-
-def result(text: str) -> None:
-    """A result, on standard output."""
-    sys.stdout.write(f"{text}\n")
-    sys.stdout.flush()
+    if (found := control_character(reason)) is not None:
+        raise InvalidInput(f"--reason: holds the control character {found}; give one line of plain text")
+    return reason
 
 
 def write_json(document: Any, path: str) -> None:
-    """Writes a result as JSON, UTF-8, indented by 2; `-` is standard output. Raises EnvironmentUnfit."""
+    """Writes a result as JSON, UTF-8, indented by 2; `-` is standard output. Raises EnvironmentUnfit.
+
+    A file is there when all of it is written, for this account alone.
+    """
     text = json.dumps(document, ensure_ascii=False, indent=2, default=str)
     if path == "-":
-        result(text)
+        terminal.json_result(text)
         return
     try:
-        Path(path).write_text(text + "\n", encoding="utf-8")
+        with whole_file(Path(path)) as stream:
+            stream.write(printable_json(text) + "\n")
     except OSError as error:
         raise EnvironmentUnfit(f"cannot write {path}: {error.strerror}; choose another --json-output") from error

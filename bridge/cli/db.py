@@ -14,6 +14,7 @@ from sinks.db_check import check_database, migration_status
 from sinks.db_check import snapshot as print_snapshot
 from sinks.grants import grants as grant
 from sinks.migrate import migrate as migrate_now
+from streams.terminal import json_result
 
 db_app = typer.Typer(name="db", help="The schema of the database.", no_args_is_help=True)
 
@@ -89,7 +90,7 @@ def snapshot(verbose: Verbose = False) -> None:
     After a new migration: migrate a new database, then `bridge db snapshot > sinks/schema_snapshot.json`.
     """
     settings = command_settings(verbose=verbose)
-    result(_run(print_snapshot(settings.dsn)))
+    json_result(_run(print_snapshot(settings.dsn)))
 
 
 def _run(work: Coroutine[Any, Any, T]) -> T:

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
-from bridge.cli.common import JsonOutput, Verbose, command_settings, partition, run, write_json
+from bridge.cli.common import JsonOutput, Verbose, command_settings, given_reason, partition, run, write_json
 from bridge.cli.tables import print_table, print_text
 from bridge.runs.frame import RunOptions, perform
 from bridge.runs.skip import skip_job
@@ -42,7 +42,7 @@ def skip(
 ) -> None:
     """Pass exactly one record that can't be read and holds its partition; its event is given up."""
     settings = command_settings(verbose=verbose)
-    job = skip_job(settings, partition(source, "TOPIC:PARTITION"), offset, reason)
+    job = skip_job(settings, partition(source, "TOPIC:PARTITION"), offset, given_reason(reason))
     summary, code = run(perform(job, settings, RunOptions(source, dry_run, json_output=json_output)))
     if json_output != "-":
         show_changes(summary)

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from bridge.cli.common import result, say
 from bridge.stack import Stack
 
 DEFAULT_DIRECTORY = Path(".ghostlink") / "stack"
@@ -19,10 +20,6 @@ Directory = Annotated[Path, typer.Option("--dir", help="Where the stack keeps it
 Json = Annotated[bool, typer.Option("--json", help="Write the result as one line of JSON.")]
 
 
-def _progress(message: str) -> None:
-    typer.echo(message, err=True)
-
-
 @stack_app.command()
 def up(
     directory: Directory = DEFAULT_DIRECTORY,
@@ -33,12 +30,13 @@ def up(
     ] = None,
 ) -> None:
     """Start the stack and return; it runs until `down`, and resumes with its data."""
-    stack = Stack(directory, kafka_port=kafka_port, postgres_port=postgres_port, progress=_progress)
+    stack = Stack(directory, kafka_port=kafka_port, postgres_port=postgres_port, progress=say)
     addresses = stack.start(owned=False)
     if as_json:
-        typer.echo(json.dumps(asdict(addresses)))
+        result(json.dumps(asdict(addresses)))
     else:
-        typer.echo(f"kafka     {addresses.kafka}\npostgres  {addresses.database_url}")
+        result(f"kafka     {addresses.kafka}")
+        result(f"postgres  {addresses.database_url}")
 
 
 @stack_app.command()
@@ -49,13 +47,13 @@ def down(
     """Stop the stack; its data stays unless it is purged."""
     stack = Stack(directory)
     if not stack.directory.exists():
-        _progress(f"there is no stack in {stack.directory}")
+        say(f"there is no stack in {stack.directory}")
         return
     if purge:
         stack.purge()
     else:
         stack.stop()
-    _progress(f"the stack in {stack.directory} is stopped" + (" and deleted" if purge else ""))
+    say(f"the stack in {stack.directory} is stopped" + (" and deleted" if purge else ""))
 
 
 @stack_app.command()
@@ -63,10 +61,10 @@ def status(directory: Directory = DEFAULT_DIRECTORY, as_json: Json = False) -> N
     """Say whether the stack runs; the exit code is 0 if it does, else 1."""
     found = Stack(directory).status()
     if as_json:
-        typer.echo(json.dumps(asdict(found)))
+        result(json.dumps(asdict(found)))
     elif found.running:
-        typer.echo(f"kafka     {found.kafka} (pid {found.kafka_pid})")
-        typer.echo(f"postgres  {found.database_url} (pid {found.postgres_pid})")
+        result(f"kafka     {found.kafka} (pid {found.kafka_pid})")
+        result(f"postgres  {found.database_url} (pid {found.postgres_pid})")
     else:
-        typer.echo(f"no stack runs in {found.directory}")
+        result(f"no stack runs in {found.directory}")
     raise typer.Exit(0 if found.running else 1)

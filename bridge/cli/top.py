@@ -6,12 +6,11 @@ import sys
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.live import Live
 
 from bridge.cli.common import JsonOutput, Verbose, command_settings, run, write_json
 from bridge.cli.interrupts import sigterm_interrupts
-from bridge.cli.tables import print_renderable
+from bridge.cli.tables import SafeConsole, print_renderable
 from bridge.top.figures import Figures, document, figures, look
 from bridge.top.screen import screen
 from schemas.duration import duration_seconds
@@ -63,7 +62,7 @@ async def _live(settings: Settings, seconds: float) -> None:
     before = await look(settings)
     found = figures(before, before, settings)
     window = settings.gate_window
-    with Live(screen(found, window=window), console=Console(highlight=False), screen=True, auto_refresh=False) as live:
+    with Live(screen(found, window=window), console=SafeConsole(), screen=True, auto_refresh=False) as live:
         try:
             while True:
                 await asyncio.sleep(seconds)

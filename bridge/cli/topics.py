@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from bridge.cli.common import JsonOutput, Verbose, command_settings, result, run, say
+from bridge.cli.common import JsonOutput, Verbose, command_settings, given_reason, result, run, say
 from bridge.cli.offsets import DryRun, Reason, show_changes
 from bridge.runs.adopt import adopt_job
 from bridge.runs.frame import RunOptions, perform
@@ -50,7 +50,7 @@ def adopt(
 ) -> None:
     """Read on in a log that was truncated, made anew or moved, from its beginning, beside what was read of the old one."""
     settings = command_settings(verbose=verbose)
-    job = adopt_job(settings, topic, partition, reason)
+    job = adopt_job(settings, topic, partition, given_reason(reason))
     summary, code = run(perform(job, settings, RunOptions(topic, dry_run, json_output=json_output)))
     if json_output != "-":
         show_changes(summary)

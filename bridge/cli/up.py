@@ -50,7 +50,8 @@ async def _serve(settings: Settings, addresses: StackAddresses, directory: Path)
         try:
             await asyncio.gather(*(one.start() for one in processes))
             await processes[-1].listening(port)
-            result(_welcome(addresses, directory, port))
+            for line in _welcome(addresses, directory, port).splitlines():
+                result(line)
             endings = [asyncio.create_task(one.ended()) for one in processes]
             await asyncio.wait(endings, return_when=asyncio.FIRST_COMPLETED)
             for one in processes:

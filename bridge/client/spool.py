@@ -19,6 +19,7 @@ from typing import IO, Final
 from bridge.client.errors import BufferFull, Undelivered
 from bridge.client.event import Event
 from bridge.client.queue import Batch
+from bridge.private_files import make_private_directory, open_private
 from schemas.errors import EnvironmentUnfit, InvalidInput
 
 SEGMENT_BYTES: Final = 8 * 1024 * 1024
@@ -51,6 +52,7 @@ class SpoolQueue:
     Raises InvalidInput if another client uses the directory, EnvironmentUnfit if it can't be written. What the gateway
     refuses for good is written to `refused.jsonl` there. After a crash the last batches are delivered again under the
     same ids. Its file operations block, for the time of a write to the page cache; forcing to disk is done in a thread.
+    Only the account that writes the files can read them, and no link is followed.
     """
 
     def __init__(self, directory: Path, size: int) -> None:
@@ -64,8 +66,8 @@ class SpoolQueue:
         self._synced = 0
         self._refused = directory / "refused.jsonl"
         try:
-            directory.mkdir(parents=True, exist_ok=True)
-            self._lock = (directory / "lock").open("wb")
+            make_private_directory(directory)
+            self._lock = open_private(directory / "lock", "wb")
         except OSError as error:
             raise EnvironmentUnfit(f"the spool {directory} can't be written: {error.strerror}") from error
         try:
@@ -212,7 +214,7 @@ class SpoolQueue:
         before = self._writing
         if before is not None:
             os.fsync(before.fileno())
-        self._writing = opened = self._path(number).open("xb", buffering=0)
+        self._writing = opened = open_private(self._path(number), "xb", buffering=0)
         self._segments.append(number)
         if before is not None:
             before.close()
@@ -231,7 +233,7 @@ class SpoolQueue:
                 if self._reading is None or self._reading.name != str(self._path(segment)):
                     if self._reading is not None:
                         self._reading.close()
-                    self._reading = self._path(segment).open("rb")
+                    self._reading = open_private(self._path(segment), "rb")
                 self._reading.seek(offset)
                 if line := self._reading.readline():
                     self._position = (segment, offset + len(line))
@@ -260,7 +262,7 @@ class SpoolQueue:
         )
         if lines:
             try:
-                with self._refused.open("a", encoding="utf-8") as file:
+                with open_private(self._refused, "a", encoding="utf-8") as file:
                     file.write(lines)
                 self._bytes += len(lines)
             except OSError as error:
@@ -269,7 +271,8 @@ class SpoolQueue:
     def _marked(self) -> tuple[int, int]:
         """Segment and offset up to which everything was delivered; from the start if that is not known: twice does no harm."""
         try:
-            segment, offset = map(int, (self._directory / "mark").read_text().split())
+            with open_private(self._directory / "mark", "r") as file:
+                segment, offset = map(int, file.read().split())
         except (OSError, ValueError):
             return 0, 0
         return (segment, offset) if min(segment, offset) >= 0 else (0, 0)
@@ -283,7 +286,8 @@ class SpoolQueue:
                 self._bytes -= path.stat().st_size
                 path.unlink()
                 self._segments.pop(0)
-            new.write_text(f"{segment} {offset}\n")
+            with open_private(new, "w") as file:
+                file.write(f"{segment} {offset}\n")
             new.replace(self._directory / "mark")
         except OSError as error:
             # What is not marked is delivered again, under the same ids.
@@ -295,7 +299,7 @@ class SpoolQueue:
         lines = 0
         for number in self._segments:
             if number >= marked:
-                with self._path(number).open("rb") as file:
+                with open_private(self._path(number), "rb") as file:
                     file.seek(offset if number == marked else 0)
                     last = b"\n"
                     while chunk := file.read(_CHUNK_BYTES):

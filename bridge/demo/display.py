@@ -5,11 +5,12 @@ import time
 from types import TracebackType
 from typing import Self
 
-from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
+from bridge.cli.tables import SafeConsole
 from bridge.demo.figures import Progress
+from streams.terminal import say
 
 _LINE_SECONDS = 1.0
 
@@ -23,7 +24,7 @@ class Display:
         self._last: tuple[float, int] = (time.monotonic(), 0)
         self._rate = 0
         if sys.stderr.isatty():
-            self._live = Live(console=Console(stderr=True), transient=True, auto_refresh=False)
+            self._live = Live(console=SafeConsole(stderr=True), transient=True, auto_refresh=False)
 
     def __enter__(self) -> Self:
         if self._live is not None:
@@ -47,12 +48,11 @@ class Display:
         if self._live is not None:
             self._live.update(self._table(progress), refresh=True)
         elif due:
-            sys.stderr.write(
+            say(
                 f"in {progress.sent}/{self._total}, read {progress.read}, normalised {progress.normalized}, "
                 f"retried {progress.retried}, dropped {progress.dropped}, waiting {progress.waiting}, "
-                f"{self._rate} events/s\n"
+                f"{self._rate} events/s"
             )
-            sys.stderr.flush()
 
     def _table(self, progress: Progress) -> Table:
         table = Table(title=f"{progress.sent} of {self._total} events in Kafka")

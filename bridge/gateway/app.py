@@ -59,7 +59,13 @@ def process_app() -> Front:
 def create_app(settings: Settings) -> Front:
     """The ASGI application; its services live as long as its lifespan."""
     rest = FastAPI(
-        title="Ghostlink Bridge gateway", version=product_version(), docs_url=None, redoc_url=None, openapi_url=None
+        title="Ghostlink Bridge gateway",
+        version=product_version(),
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=None,
+        # A redirect would name the host that the request named.
+        redirect_slashes=False,
     )
     front = Front(rest, settings, lambda front: _running(settings, front))
     _add_routes(rest, front, settings)

@@ -7,7 +7,6 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from bridge.cli.tables import printable
 from bridge.top.figures import Figures
 
 MOST_ROWS = 8
@@ -17,7 +16,7 @@ def screen(found: Figures, *, window: str, trouble: str = "") -> RenderableType:
     """All of it; `trouble` says why the figures are not new."""
     parts: list[RenderableType] = []
     if trouble:
-        parts.append(Text(f"not renewed: {printable(trouble)}", style="bold red"))
+        parts.append(Text(f"not renewed: {trouble}", style="bold red"))
     parts += [Text(line, style=style) for line, style in _headlines(found)]
     parts += [_workers(found), _retries(found), _windows(found, window)]
     return Group(*parts)
@@ -28,7 +27,7 @@ def _headlines(found: Figures) -> list[tuple[str, str]]:
     lag = "  ".join(f"{topic} {count:,}" for topic, count in found.lag.items() if count) or "none"
     letters = "  ".join(f"{reason} {count:,}" for reason, count in found.dead_letters.items()) or "none"
     brake = found.brake
-    word = f"ON: {printable(brake.reason)}" if brake.engaged else "released" if brake.released else "off"
+    word = f"ON: {brake.reason}" if brake.engaged else "released" if brake.released else "off"
     lines = [
         (f"a second: {rates}", ""),
         (f"lag in records: {lag}", ""),
@@ -37,7 +36,7 @@ def _headlines(found: Figures) -> list[tuple[str, str]]:
     ]
     if found.replays:
         lines.append(("replays: " + "  ".join(f"{state} {count}" for state, count in found.replays.items()), ""))
-    lines += [(f"held: {place}: {printable(why)}", "red") for place, why in sorted(found.held.items())[:MOST_ROWS]]
+    lines += [(f"held: {place}: {why}", "red") for place, why in sorted(found.held.items())[:MOST_ROWS]]
     return lines
 
 
@@ -51,7 +50,7 @@ def _table(title: str, *columns: str) -> Table:
 def _workers(found: Figures) -> Table:
     table = _table("workers", "worker", "partitions", "lanes", "at work", "attempts/s")
     for one in sorted(found.workers, key=lambda one: -one.per_second)[:MOST_ROWS]:
-        table.add_row(printable(one.worker), *_numbers(one.partitions, one.lanes, one.busy), f"{one.per_second:,.1f}")
+        table.add_row(one.worker, *_numbers(one.partitions, one.lanes, one.busy), f"{one.per_second:,.1f}")
     return table
 
 

@@ -62,7 +62,7 @@ async def show(dsn: str, provenance: Provenance, *, org_id: int | None = None) -
     )  # fmt: skip
     found = conditions(meant)
     async with reading(dsn) as conn:
-        row = await conn.fetchrow(found.within(sql("dead_letters_export")), *found.parameters)
+        row = await conn.fetchrow(found.within(sql("dead_letter_show")), *found.parameters)
         return None if row is None else Shown(whole_of(row), await _lives(conn, provenance, row))
 
 
@@ -87,7 +87,7 @@ async def _lives(conn: Connection, provenance: Provenance, row: Any) -> list[Lif
 
 async def _row(conn: Connection, provenance: Provenance) -> Any:
     found = exactly(provenance)
-    return await conn.fetchrow(found.within(sql("dead_letters_export")), *found.parameters)
+    return await conn.fetchrow(found.within(sql("dead_letter_show")), *found.parameters)
 
 
 def _life(provenance: Provenance, row: Any) -> Life:

@@ -1,38 +1,70 @@
-"""Any number of dead letters, in pieces that fit into memory: one snapshot, read by a cursor of the server's."""
+"""Any number of dead letters, in pieces that fit into memory, each read by a statement of its own.
+
+No snapshot of the database is held between pieces, however long their reader takes. The order is that of the time of the
+drop and the provenance, which never change, and the end is fixed at the start: whatever fits all the time comes exactly once.
+"""
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from datetime import UTC, datetime
 from typing import Any, Final
 
 from schemas.dead_letter_filter import DeadLetterFilter
 from schemas.record import Provenance
 from sinks.dead_letters.filter import conditions
 from sinks.dead_letters.letter import WholeDeadLetter, whole_of
-from sinks.dead_letters.reading import reading
-from sinks.postgres import sql
+from sinks.dead_letters.pages import Place, read_lines
+from sinks.postgres import connection, sql
 
 # Each may be as large as the raw topic's largest message.
 _WHOLE_ROWS: Final = 50
 _PLACES: Final = 5000
+BEFORE_ALL: Final = Place(datetime.min.replace(tzinfo=UTC), Provenance("", 0, 0))
 
 
 async def whole_letters(dsn: str, chosen: DeadLetterFilter) -> AsyncGenerator[list[WholeDeadLetter], None]:
-    """Dead letters whole, the earliest first, some at a time; raises SinkUnavailable. To be closed by its caller."""
+    """Dead letters whole, the earliest first, some at a time; raises SinkUnavailable. To be closed by its caller.
+
+    Each is as it was when its piece was read. One that is dropped after the start is left out.
+    """
     async with aclosing(_pieces(dsn, sql("dead_letters_export"), chosen, _WHOLE_ROWS)) as pieces:
         async for rows in pieces:
             yield [whole_of(row) for row in rows]
 
 
 async def places(dsn: str, chosen: DeadLetterFilter) -> AsyncGenerator[list[Provenance], None]:
-    """Where they stand, in no order, some thousands at a time; raises SinkUnavailable. To be closed by its caller."""
+    """Their provenances, some thousands at a time; raises SinkUnavailable. To be closed by its caller."""
     async with aclosing(_pieces(dsn, sql("dead_letters_places"), chosen, _PLACES)) as pieces:
         async for rows in pieces:
-            yield [Provenance(row["raw_topic"], row["raw_partition"], row["raw_offset"]) for row in rows]
+            yield [_place(row).provenance for row in rows]
 
 
 async def _pieces(dsn: str, statement: str, chosen: DeadLetterFilter, size: int) -> AsyncGenerator[list[Any], None]:
-    found = conditions(chosen)
-    async with reading(dsn) as conn:
-        cursor = await conn.cursor(found.within(statement), *found.parameters)
-        while rows := await cursor.fetch(size):
-            yield rows
+    async with connection(dsn, "dead letters") as conn:
+        # Compiling the plan of a question takes longer than it saves, and a plan for any place may read the whole ledger.
+        await conn.execute("SET jit = off")
+        await conn.execute("SET plan_cache_mode = force_custom_plan")
+        latest = await read_lines(conn, chosen, limit=1)
+        last = Place(latest[0].dropped_at, latest[0].provenance) if latest else BEFORE_ALL
+        after = BEFORE_ALL
+        while after != last:
+            asked, values = piece_statement(statement, chosen, after=after, last=last, size=size)
+            rows = await conn.fetch(asked, *values)
+            if rows:
+                yield rows
+            if len(rows) < size:
+                return
+            after = _place(rows[-1])
+
+
+def piece_statement(
+    statement: str, chosen: DeadLetterFilter, *, after: Place, last: Place, size: int
+) -> tuple[str, tuple[Any, ...]]:
+    """What is asked of Postgres for the next piece, and the values bound to it."""
+    found = conditions(chosen, after=9)
+    bounds = (after.dropped_at, *after.provenance, last.dropped_at, *last.provenance)
+    return found.within(statement), (*bounds, size, *found.parameters)
+
+
+def _place(row: Any) -> Place:
+    return Place(row["outcome_at"], Provenance(row["raw_topic"], row["raw_partition"], row["raw_offset"]))

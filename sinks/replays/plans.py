@@ -12,7 +12,7 @@ from schemas.record import Provenance
 from schemas.replay import Outcome, Plan, PlanReport, PlanState
 from sinks.dead_letters.filter import conditions
 from sinks.postgres import Connection, connection, sql
-from sinks.runs import started_by
+from sinks.runs import started_by, without_host
 
 _JSON = ("filter", "corrections", "report")
 _SHORTEST_ID = 4
@@ -95,7 +95,7 @@ async def prune(dsn: str, seconds: float) -> int:
 async def begin(conn: Connection, plan: Plan) -> None:
     """Takes the plan up; raises InvalidInput if it was cancelled."""
     if await conn.fetchval(sql("replay_begin"), plan.replay_id) is None:
-        raise InvalidInput(f"the plan {plan.replay_id} was cancelled by {plan.ended_by}; make a new one")
+        raise InvalidInput(f"the plan {plan.replay_id} was cancelled by {without_host(plan.ended_by)}; make a new one")
 
 
 async def state_of(conn: Connection, replay_id: str) -> PlanState:

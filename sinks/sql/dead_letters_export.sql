@@ -1,4 +1,4 @@
--- Rows of the ledger whole, the earliest first; as it is, every dropped event and whatever else there is.
+-- Rows of the ledger whole, the earliest first: at most $9 of those after the place $1 to $4, up to the place $5 to $8.
 SELECT l.raw_topic, l.raw_partition, l.raw_offset, l.outcome_at, l.dropped_reason, l.error_class, l.last_error, l.cause,
        l.retry_count, l.site_id, s.org_id, l.script_id, l.event_id, l.disposition, l.replay_of, l.replayed_as, l.sender,
        l.record_key, l.payload, l.headers, l.record_time, l.received_at, l.first_failed_at, l.next_retry_at, l.normalized,
@@ -6,4 +6,7 @@ SELECT l.raw_topic, l.raw_partition, l.raw_offset, l.outcome_at, l.dropped_reaso
 FROM bridge_event_raw AS l
 LEFT JOIN site AS s USING (site_id)
 WHERE /* conditions */ true
+  AND (l.outcome_at, l.raw_topic, l.raw_partition, l.raw_offset) > ($1::timestamptz, $2::text, $3::int, $4::bigint)
+  AND (l.outcome_at, l.raw_topic, l.raw_partition, l.raw_offset) <= ($5::timestamptz, $6::text, $7::int, $8::bigint)
 ORDER BY l.outcome_at, l.raw_topic, l.raw_partition, l.raw_offset
+LIMIT $9

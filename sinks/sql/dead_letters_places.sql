@@ -1,4 +1,8 @@
--- The provenance of dead letters.
-SELECT l.raw_topic, l.raw_partition, l.raw_offset
+-- The provenance of dead letters, the earliest first: at most $9 of those after the place $1 to $4, up to the place $5 to $8.
+SELECT l.raw_topic, l.raw_partition, l.raw_offset, l.outcome_at
 FROM bridge_event_raw AS l
 WHERE /* conditions */ true
+  AND (l.outcome_at, l.raw_topic, l.raw_partition, l.raw_offset) > ($1::timestamptz, $2::text, $3::int, $4::bigint)
+  AND (l.outcome_at, l.raw_topic, l.raw_partition, l.raw_offset) <= ($5::timestamptz, $6::text, $7::int, $8::bigint)
+ORDER BY l.outcome_at, l.raw_topic, l.raw_partition, l.raw_offset
+LIMIT $9

@@ -27,6 +27,14 @@ SQL_ALLOWED = {
     "bridge/stack/cluster.py": "sets a password in Postgres' single-user mode, which takes no parameters",
     "bridge/stack/databases.py": "creates the development server's database and role, which take no parameters",
 }
+# What may write to a terminal, with what it escapes there.
+WRITERS = {
+    "streams/terminal.py": "lines and JSON, all of it",
+    "bridge/cli/tables.py": "tables, each cell and title",
+    "streams/logs.py": "log lines, each value",
+    "bridge/cli/dlq/export.py": "rows that bridge/dead_letters/export.py has escaped",
+    "bridge/stack/supervisor.py": "answers its owner through a pipe, in ASCII",
+}
 METRIC_KINDS = {"Counter", "Gauge", "Histogram", "Summary", "Info", "Enum"}
 LINK = re.compile(r"(?<!!)\[[^\]]*\]\(([^)\s]+)\)|!\[[^\]]*\]\(([^)\s]+)\)")
 UNTRACKED = re.compile(r"(^|/)(\.git|\.venv|\.ghostlink|\.hypothesis|__pycache__|\.?\w+_cache|dist|\.env)(/|$)|\.pyc$")
@@ -185,3 +193,50 @@ def test_no_file_names_a_package_registry() -> None:
             found += [f"{name_of(path)}: {match[0]}" for match in REGISTRY_PATHS.finditer(text)]
 
     assert found == []
+
+
+def ways_out(tree: ast.AST) -> Iterator[int]:
+    """The lines by which something could reach a terminal: print, the standard streams, click's echo, rich's console."""
+    asked = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Attribute) and node.attr in ASKED}
+    for node in ast.walk(tree):
+        match node:
+            case ast.Call(func=ast.Name(id="print") | ast.Attribute(attr="echo" | "secho" | "echo_via_pager")):
+                yield node.lineno
+            case ast.Call(func=ast.Attribute(value=ast.Name(id="os"), attr="write"), args=[ast.Constant(1 | 2), *_]):
+                yield node.lineno
+            case ast.Attribute(value=ast.Name(id="sys"), attr="stdout" | "stderr" | "__stdout__" | "__stderr__"):
+                if id(node) not in asked:
+                    yield node.lineno
+            case ast.ImportFrom(module="rich" | "rich.console" | "sys" | "typer" | "click", names=names):
+                if {one.name for one in names} & {
+                    "Console",
+                    "print",
+                    "get_console",
+                    "stdout",
+                    "stderr",
+                    "echo",
+                    "secho",
+                }:
+                    yield node.lineno
+
+
+ASKED = ("isatty", "fileno")
+
+
+def test_nothing_reaches_a_terminal_but_through_the_writers() -> None:
+    """They write out what would control it; no other module prints, whatever it believes of its texts."""
+    found = {name_of(path): list(ways_out(ast.parse(path.read_text()))) for path in product_modules()}
+
+    assert {name: lines for name, lines in found.items() if lines and name not in WRITERS} == {}
+    assert all(found[name] for name in WRITERS)
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["print(x)", "typer.echo(x)", "sys.stderr.write(x)", "out = sys.stdout", "from rich.console import Console",
+     "from rich import print", "os.write(2, x)"],
+)  # fmt: skip
+def test_way_out_to_a_terminal_is_found(line: str) -> None:
+    """And to ask a stream whether it is a terminal is none."""
+    assert list(ways_out(ast.parse(line))) == [1]
+    assert list(ways_out(ast.parse("sys.stdout.isatty()"))) == []

@@ -1,6 +1,6 @@
 """Each mechanism that a guarantee stands on, how it is taken out, and the tests that notice."""
 
-from mutants import accounts, costs, identity, operators, producers, snippet, stack, worst_events
+from mutants import accounts, costs, identity, operators, outputs, producers, snippet, stack, worst_events
 from mutants.mutant import Edit, Mutant
 
 CONTRACT = "tests/contract"
@@ -330,4 +330,5 @@ MUTANTS = [
     *accounts.MUTANTS,
     *worst_events.MUTANTS,
     *stack.MUTANTS,
+    *outputs.MUTANTS,
 ]

@@ -282,7 +282,7 @@ RECORDS = [
     Mutant(
         "no-formulas",
         "the mark of what a spreadsheet would take for a formula",
-        (Edit("bridge/dead_letters/export.py::writer.write", "_cell", "str"),),
+        (Edit("bridge/dead_letters/export.py::writer.write", "_cell(one)", "one"),),
         ("tests/unit/bridge/test_export.py",),
     ),
     Mutant(

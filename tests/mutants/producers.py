@@ -355,8 +355,8 @@ CLIENTS = [
         (
             Edit(
                 "bridge/client/spool.py::SpoolQueue._next_segment",
-                'self._path(number).open("xb", ...)',
-                'self._path(max(number - 1, 1)).open("ab", buffering=0)',
+                'open_private(self._path(number), "xb", ...)',
+                'open_private(self._path(max(number - 1, 1)), "ab", buffering=0)',
             ),
         ),
         (f"{SPOOL}::test_a_torn_tail_is_passed_over",),

@@ -13,6 +13,7 @@ import typer
 from bridge.cli.common import Verbose, command_settings, run, say
 from bridge.cli.dead_letter_options import with_filter
 from bridge.dead_letters.export import Form, Write, writer
+from bridge.private_files import whole_file
 from schemas.dead_letter_filter import DeadLetterFilter
 from schemas.errors import EnvironmentUnfit
 from sinks.dead_letters.stream import whole_letters
@@ -35,7 +36,8 @@ def export(
     settings = command_settings(verbose=verbose)
     try:
         with _opened(output) as stream:
-            written = run(_export(settings.dsn, chosen, writer(stream, form)))
+            write = writer(stream, form, shown=output == "-" and sys.stdout.isatty())
+            written = run(_export(settings.dsn, chosen, write))
     except BrokenPipeError:
         # Whoever reads has seen enough. Nothing may be written when Python flushes at the end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -59,20 +61,14 @@ async def _export(dsn: str, chosen: DeadLetterFilter, write: Write) -> int:
 
 @contextmanager
 def _opened(output: str) -> Iterator[TextIO]:
-    """The text stream, always UTF-8; a file takes its name when it is whole."""
+    """The text stream, always UTF-8; a file takes its name when it is whole, and is this account's alone."""
     if output == "-":
-        stream = TextIOWrapper(sys.stdout.buffer, encoding="utf-8", newline="", write_through=False)
+        stdout = TextIOWrapper(sys.stdout.buffer, encoding="utf-8", newline="", write_through=False)
         try:
-            yield stream
-            stream.flush()
+            yield stdout
+            stdout.flush()
         finally:
-            stream.detach()
+            stdout.detach()
         return
-    unfinished = Path(f"{output}.unfinished")
-    try:
-        with unfinished.open("w", encoding="utf-8", newline="") as stream:
-            yield stream
-        unfinished.replace(output)
-    except BaseException:
-        unfinished.unlink(missing_ok=True)
-        raise
+    with whole_file(Path(output)) as stream:
+        yield stream

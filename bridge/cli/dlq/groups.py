@@ -9,7 +9,7 @@ from rich.table import Table
 from bridge.cli.common import JsonOutput, Verbose, command_settings, run, write_json
 from bridge.cli.dead_letter_options import with_filter
 from bridge.cli.dlq.list import why
-from bridge.cli.tables import print_table, print_text, printable
+from bridge.cli.tables import print_table, print_text
 from bridge.dead_letters.documents import groups_document, share
 from schemas.dead_letter_filter import DeadLetterFilter
 from sinks.dead_letters.groups import Groups, Repeated, read_groups
@@ -46,7 +46,7 @@ def _print(found: Groups, hours: int) -> None:
         table.add_row(
             str(one.dead_letters), f"{share(one.dead_letters, found.total):.1f} %",
             " ".join(map(str, reversed(one.hours))), _short(one.first_at), _short(one.last_at), why(one.example),
-            printable(one.message), str(one.example.provenance), one.cause,
+            one.message, str(one.example.provenance), one.cause,
         )  # fmt: skip
     if found.groups:
         print_table(table)
@@ -61,10 +61,11 @@ def _print_repeated(repeated: list[Repeated]) -> None:
     table = Table("script", "site", "event", "drops", "first", "last")
     for column in table.columns:
         column.no_wrap = True
-    print_text("\ndropped again and again, as duplicates too:")
+    print_text("")
+    print_text("dropped again and again, as duplicates too:")
     for one in sorted(repeated, key=lambda one: (one.script_id or "", -one.drops)):
         site = "" if one.site_id is None else str(one.site_id)
-        names = (printable(one.script_id or ""), site, printable(one.event_id))
+        names = (one.script_id or "", site, one.event_id)
         table.add_row(*names, str(one.drops), _short(one.first_at), _short(one.last_at))
     print_table(table)
 

@@ -7,7 +7,7 @@ from rich.table import Table
 
 from bridge.cli.common import JsonOutput, Verbose, command_settings, run, write_json
 from bridge.cli.dead_letter_options import with_filter
-from bridge.cli.tables import print_table, print_text, printable
+from bridge.cli.tables import print_table, print_text
 from bridge.dead_letters.documents import page_document
 from schemas.dead_letter_filter import DeadLetterFilter
 from sinks.dead_letters.letter import DeadLetterLine
@@ -38,10 +38,10 @@ def _print(found: Page) -> None:
     for column in table.columns:
         column.no_wrap = column.header != "error"
     for line in found.lines:
-        ids = (printable(one or "") for one in (line.script_id, line.event_id))
+        ids = (one or "" for one in (line.script_id, line.event_id))
         site = "" if line.site_id is None else str(line.site_id)
         dropped = f"{line.dropped_at:%Y-%m-%dT%H:%M:%SZ}"
-        table.add_row(dropped, str(line.provenance), why(line), site, *ids, printable(line.error))
+        table.add_row(dropped, str(line.provenance), why(line), site, *ids, line.error)
     if found.lines:
         print_table(table)
     following = "" if found.following is None else f"; next page: --after {found.following}"

@@ -15,7 +15,7 @@ from bridge.cli.dlq.replays import (
     seconds_of,
 )
 from bridge.cli.offsets import DryRun
-from bridge.cli.tables import print_text, printable
+from bridge.cli.tables import print_text
 from bridge.runs.plan import rehearsal_job
 from bridge.runs.replay import ReplayOptions, replay_job
 from bridge.runs.replay_topic import replay_topic_job
@@ -97,7 +97,9 @@ def _show_corrections(plan: Plan) -> None:
     if plan.corrections:
         say(f"corrections, because: {plan.reason}")
     for sample in PlanReport.model_validate(plan.report).samples:
-        say("\n".join([f"corrected {sample.provenance}:", *map(printable, sample.diff)]))
+        say(f"corrected {sample.provenance}:")
+        for line in sample.diff:
+            say(line)
 
 
 def _print_topic(summary: TopicReplaySummary) -> None:

@@ -6,7 +6,7 @@ import typer
 from rich.table import Table
 
 from bridge.cli.common import run, say
-from bridge.cli.tables import print_table, print_text, printable
+from bridge.cli.tables import print_table, print_text
 from bridge.runs.frame import Job, RunOptions, S, perform
 from schemas.duration import duration_seconds
 from schemas.errors import InvalidInput
@@ -81,11 +81,11 @@ def print_report(report: PlanReport) -> None:
     ):
         print_counts(title, counts)
     for example in report.examples:
-        print_text(f"for example {example.provenance}: {printable(example.why)}")
+        print_text(f"for example {example.provenance}: {example.why}")
     for sample in report.samples:
         print_text(f"corrected {sample.provenance}:")
         for line in sample.diff:
-            print_text(printable(line))
+            print_text(line)
 
 
 def print_result(summary: ReplaySummary) -> None:
@@ -111,7 +111,7 @@ def print_counts(title: str, counts: dict[str, int]) -> None:
         table = Table(title, "items")
         table.columns[1].justify = "right"
         for name, count in counts.items():
-            table.add_row(printable(name), str(count))
+            table.add_row(name, str(count))
         print_table(table)
 
 

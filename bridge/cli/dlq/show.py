@@ -7,7 +7,7 @@ import typer
 from rich.table import Table
 
 from bridge.cli.common import JsonOutput, Verbose, command_settings, run, write_json
-from bridge.cli.tables import print_table, print_text, printable
+from bridge.cli.tables import print_table, print_text
 from bridge.dead_letters.documents import BASE64, encoded, letter_document, shown_document
 from schemas.errors import InvalidInput
 from schemas.record import Provenance
@@ -46,10 +46,10 @@ def _print(found: Shown) -> None:
     facts.add_row("provenance", str(found.letter.line.provenance))
     for name in _SHOWN:
         if document[name] is not None:
-            facts.add_row(name, printable(str(document[name])))
+            facts.add_row(name, str(document[name]))
     facts.add_row("key", _text(found.letter.body.key))
     for header, value in found.letter.body.headers:
-        facts.add_row(f"header {printable(header)}", _text(value))
+        facts.add_row(f"header {header}", _text(value))
     print_table(facts)
     _print_payload(found.letter.body.value)
     lives = Table("life", "state", "attempt", "settled", "reason", "disposition")
@@ -72,13 +72,13 @@ def _print_payload(value: bytes | None) -> None:
         # Laid out without being read, so that each number and name stands as it was sent.
         lines = msgspec.json.format(value, indent=2).decode().split("\n")
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        lines = (_text(value)).split("\\n")
+        lines = [_text(value)]
     for line in lines:
-        print_text(printable(line))
+        print_text(line)
 
 
 def _text(raw: bytes | None) -> str:
     text, encoding = encoded(raw)
     if text is None:
         return "null"
-    return f"{BASE64}:{text}" if encoding == BASE64 else printable(text)
+    return f"{BASE64}:{text}" if encoding == BASE64 else text

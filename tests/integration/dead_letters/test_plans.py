@@ -1,7 +1,8 @@
-"""No page of dead letters is found by reading the whole ledger."""
+"""No page of dead letters, and no piece of an export, is found by reading the whole ledger."""
 
 import secrets
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import asyncpg
 import pytest
@@ -12,6 +13,8 @@ from bridge.stack import StackAddresses
 from schemas.dead_letter_filter import DeadLetterFilter
 from schemas.record import Provenance
 from sinks.dead_letters.pages import Place, page_statement
+from sinks.dead_letters.stream import piece_statement
+from sinks.postgres import sql
 
 NOW = datetime.now(UTC)
 ROWS = 30_000
@@ -37,7 +40,19 @@ def ledger(stack: StackAddresses, template_database: str):  # type: ignore[no-un
 async def test_a_page_is_found_by_an_index(ledger: str, name: str, after: Place | None) -> None:
     """Postgres' own plan, for the values that are asked for."""
     chosen = DeadLetterFilter.model_validate(QUESTIONS[name])
-    statement, parameters = page_statement(chosen, limit=50, after=after)
+    await assert_by_index(ledger, *page_statement(chosen, limit=50, after=after))
+
+
+@pytest.mark.parametrize("name", QUESTIONS)
+async def test_a_piece_of_an_export_is_found_by_an_index(ledger: str, name: str) -> None:
+    """In the middle of it: what stands before is not read again."""
+    chosen = DeadLetterFilter.model_validate(QUESTIONS[name])
+    after, last = (Place(at, Provenance("bridge.raw", 3, 17)) for at in (NOW - timedelta(days=3), NOW))
+    text = sql("dead_letters_export")
+    await assert_by_index(ledger, *piece_statement(text, chosen, after=after, last=last, size=50))
+
+
+async def assert_by_index(ledger: str, statement: str, parameters: tuple[Any, ...]) -> None:
     connection = await asyncpg.connect(ledger)
     try:
         plan = "\n".join(row[0] for row in await connection.fetch(f"EXPLAIN {statement}", *parameters))

@@ -2,8 +2,12 @@
 
 import asyncio
 from collections.abc import Callable
+from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any
+
+import pytest
+from support.virtual_time import run_virtually
 
 from bridge.api.front import Front
 from bridge.http.body import BodyLimits
@@ -26,6 +30,7 @@ class Served:
             key.key_id: ApiToken(key.key_id, f"t{number}", key.digest, Role.VIEWER, ORGS[number], None, revoked=False)
             for number, key in enumerate(KEYS)
         }
+        self.known = tokens
         services: Any = SimpleNamespace(
             settings=SimpleNamespace(api_admin_port=0, api_max_requests=most, api_max_requests_per_org=most_of_one),
             tokens=SimpleNamespace(tokens=tokens), callers=Buckets("token", rate, lambda: 0.0),
@@ -102,3 +107,69 @@ async def test_whoever_tries_tokens_holds_nobody_else_back() -> None:
     assert [await served.ask(FORGED) for _ in range(12)] == [401] * 10 + [429] * 2
     assert [await served.ask(KEYS[0]) for _ in range(12)] == [200] * 10 + [429] * 2
     assert await served.ask(KEYS[2]) == 200
+
+
+class Streamed(Served):
+    """A front over a route that streams parts of 4 KiB; `part` is called before each."""
+
+    def __init__(self, parts: int, part: Callable[[int], None] = lambda _number: None) -> None:
+        super().__init__()
+        self._parts, self._part = parts, part
+
+    async def _route(self, _scope: Any, _receive: Any, send: Callable[[Any], Any]) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        for number in range(self._parts):
+            self._part(number)
+            await send({"type": "http.response.body", "body": b"x" * 4096, "more_body": True})
+        await send({"type": "http.response.body", "body": b""})
+
+    async def read(self, seconds_a_part: float) -> tuple[int, bool]:
+        """How many parts a client got that takes so long for each, and whether the answer came to its end."""
+        got: list[Any] = []
+
+        async def send(message: Any) -> None:
+            await asyncio.sleep(seconds_a_part if message.get("more_body") else 0)
+            got.append(message)
+
+        async def receive() -> Any:
+            return {"type": "http.disconnect"}
+
+        headers = [(b"authorization", b"Bearer " + KEYS[0].text.encode())]
+        await self.front({"type": "http", "method": "GET", "path": "/v1/x", "headers": headers}, receive, send)
+        parts = [one for one in got if one["type"] == "http.response.body"]
+        return sum(bool(one["body"]) for one in parts), not parts[-1].get("more_body", False) if parts else False
+
+
+@pytest.mark.parametrize(
+    ("seconds", "parts", "whole"),
+    [(0.9, 2000, True), (1.5, 117, False), (20, 3, False), (61, 0, False)],
+    ids=["fast enough", "below 4 KiB/s", "far below", "not at all"],
+)
+def test_answer_is_cut_off_unless_it_is_read_at_a_least_rate(seconds: float, parts: int, whole: bool) -> None:
+    """A minute, and a second more for each 4 KiB that were read; its place is free again."""
+
+    async def read() -> tuple[int, bool]:
+        served = Streamed(2000)
+        found = await served.read(seconds)
+        assert not served.front._in_hand_of
+        return found
+
+    got, ended = run_virtually(read())
+    assert ended is whole
+    assert abs(got - parts) <= 1
+
+
+@pytest.mark.parametrize("change", [{"revoked": True}, {"expires_at": datetime(2020, 1, 1, tzinfo=UTC)}])
+def test_streamed_answer_ends_with_its_token(change: dict[str, Any]) -> None:
+    """At the next part; the client is not given the end of a whole one."""
+
+    async def read() -> tuple[int, bool]:
+        def part(number: int) -> None:
+            if number == 5:
+                key_id = KEYS[0].key_id
+                served.known[key_id] = served.known[key_id]._replace(**change)
+
+        served = Streamed(2000, part)
+        return await served.read(0)
+
+    assert run_virtually(read()) == (5, False)

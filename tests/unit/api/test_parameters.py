@@ -3,9 +3,9 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
-from bridge.api.parameters import DiscardBody, Filter, ListQuery, PlanBody, ReplayBody
+from bridge.api.parameters import CancelBody, DiscardBody, Filter, ListQuery, PlanBody, ReplayBody
 from schemas.dead_letter_filter import DeadLetterFilter, Disposition
 from schemas.errors import InvalidInput
 
@@ -75,3 +75,12 @@ def test_replays() -> None:
     for wrong in ({"rate_per_second": 0}, {"canary": -1}, {"wait_seconds": -1}, {"wait_seconds": 10**6}, {"rate": 5}):
         with pytest.raises(ValidationError):
             ReplayBody.model_validate(wrong)
+
+
+@pytest.mark.parametrize("text", ["a\nb", "\x1b[31m", "a\x9b", "\u202eb", "a\x00b"])
+@pytest.mark.parametrize("body", [CancelBody, DiscardBody, PlanBody])
+def test_reason_with_a_control_character_is_refused(body: type[BaseModel], text: str) -> None:
+    """In every body; a blank before or after it is taken away first."""
+    with pytest.raises(ValidationError, match="holds the control character U"):
+        body.model_validate({"reason": text})
+    assert body.model_validate({"reason": " déjà vu\n"}).model_dump()["reason"] == "déjà vu"

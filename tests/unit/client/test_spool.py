@@ -2,6 +2,7 @@
 
 import errno
 import json
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -314,3 +315,27 @@ def test_a_mark_without_its_segment_hides_nothing_new(opened: Callable[..., Spoo
     fill(queue, "a")
 
     assert queue.take(9, MIB) == events("a")
+
+
+def test_spool_is_readable_by_its_account_alone(tmp_path: Path) -> None:
+    """Directories 0700 and files 0600 under any umask: events hold personal data."""
+    before = os.umask(0)
+    try:
+        queue = SpoolQueue(tmp_path / "above" / "spool", 64 * MIB)
+        fill(queue, 1, 2)
+        queue.settle(queue.take(1, MIB), [Undelivered("1", b"{}", "refused", "wrong")])
+        queue.close()
+    finally:
+        os.umask(before)
+    modes = {path.name: path.stat().st_mode & 0o777 for path in (tmp_path / "above").rglob("*")}
+    assert modes.pop("spool") == (tmp_path / "above").stat().st_mode & 0o777 == 0o700
+    assert modes == dict.fromkeys(("lock", "mark", "refused.jsonl", "000000000001.events"), 0o600)
+
+
+def test_spool_follows_no_link(tmp_path: Path) -> None:
+    """A file that somebody linked to under a name of the spool keeps its content."""
+    (tmp_path / "target").write_text("kept")
+    (tmp_path / "lock").symlink_to(tmp_path / "target")
+    with pytest.raises(EnvironmentUnfit, match=r"can't be written: .*link"):
+        SpoolQueue(tmp_path, 64 * MIB)
+    assert (tmp_path / "target").read_text() == "kept"

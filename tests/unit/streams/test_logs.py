@@ -82,12 +82,22 @@ def test_a_secret_is_masked_in_ours(capsys: pytest.CaptureFixture[str]) -> None:
 def test_a_terminal_is_told_nothing_by_strangers(capsys: pytest.CaptureFixture[str]) -> None:
     """Escape sequences of a path or an error are written out; a line break ends no line of the log."""
     configure_logs("INFO", "console")
-    structlog.get_logger("ours").info("request", path="/v1/\x1b[31mred\x9b", error="a\nb\x1b")
+    structlog.get_logger("ours").info("a\nb", path="/v1/\x1b[31mred\x9b", error="a\nb\x1b", more=["\u202e\x9b\n"])
 
-    (line,) = capsys.readouterr().err.splitlines()
-    assert not {"\x1b", "\x9b"} & set(line)
+    (line,) = capsys.readouterr().err.split("\n")[:-1]
+    assert line.isprintable()
     assert "/v1/" in line
     assert "red" in line
+
+
+def test_json_lines_hold_no_control_character(capsys: pytest.CaptureFixture[str]) -> None:
+    """Somebody looks at them in a terminal; JSON itself leaves C1 and marks of direction as they are."""
+    configure_logs("INFO", "json")
+    structlog.get_logger("ours").info("request", path="/v1/\x1b\x9b\u202e\x7f\n")
+
+    said = capsys.readouterr().err
+    assert said.removesuffix("\n").isprintable()
+    assert json.loads(said)["path"] == "/v1/\x1b\x9b\u202e\x7f\n"
 
 
 def test_a_line_that_cannot_be_made_is_told_without_its_arguments(capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,0 +1,98 @@
+"""Files and directories that only the account that makes them can read under any umask; no link is followed.
+
+Standard library only: the Python client imports it, too.
+"""
+
+import errno
+import os
+import stat
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any, Final, TextIO
+
+DIRECTORY_MODE: Final = 0o700
+FILE_MODE: Final = 0o600
+
+
+def make_private_directory(path: Path) -> None:
+    """Creates the directory and those above it that are missing, each with mode 0700; raises OSError.
+
+    A directory that exists keeps its mode: it may be shared on purpose.
+    """
+    if path.is_dir():
+        return
+    make_private_directory(path.parent)
+    try:
+        path.mkdir(DIRECTORY_MODE)
+    except FileExistsError:
+        # Another process was faster.
+        if not path.is_dir():
+            raise
+    else:
+        path.chmod(DIRECTORY_MODE)
+
+
+def open_private(path: Path, mode: str, **options: Any) -> IO[Any]:
+    """Opens a file as `open` does, without following a link; raises OSError.
+
+    A file that is opened for writing has mode 0600 from then on; one of another account is refused, since its owner
+    could read what is written. `x` in `mode` demands a new file. `options` are those of `open`.
+    """
+    file = open(path, mode, opener=_without_links, **options)  # noqa: SIM115 - closed below or by the caller
+    try:
+        if "r" not in mode or "+" in mode:
+            _take(file.fileno(), path)
+    except BaseException:
+        file.close()
+        raise
+    return file
+
+
+@contextmanager
+def whole_file(path: Path) -> Iterator[TextIO]:
+    """A UTF-8 text file that takes its name, with mode 0600, when the block ends well; else nothing is left of it.
+
+    It replaces a file of that name. A device or a pipe is written to as it is. Raises OSError, also for a link.
+    """
+    kind = _kind(path)
+    if stat.S_ISCHR(kind) or stat.S_ISFIFO(kind):
+        with os.fdopen(os.open(path, os.O_WRONLY | os.O_NOFOLLOW), "w", encoding="utf-8", newline="") as stream:
+            yield stream
+        return
+    if kind and not stat.S_ISREG(kind):
+        raise OSError(errno.ELOOP if stat.S_ISLNK(kind) else errno.EISDIR, "it is a link or no regular file", str(path))
+    # The name is new and the file is created exclusively, so that no other file or link can be in its place.
+    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:100]}.", suffix=".unfinished")
+    unfinished = Path(name)
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8", newline="") as stream:
+            os.fchmod(descriptor, FILE_MODE)
+            yield stream
+        unfinished.replace(path)
+    except BaseException:
+        unfinished.unlink(missing_ok=True)
+        raise
+
+
+def _without_links(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NOFOLLOW | os.O_CLOEXEC, FILE_MODE)
+
+
+def _take(descriptor: int, path: Path) -> None:
+    found = os.fstat(descriptor)
+    if not stat.S_ISREG(found.st_mode):
+        raise OSError(errno.EINVAL, "it is no regular file", str(path))
+    if found.st_uid != os.geteuid():
+        raise OSError(errno.EPERM, "it belongs to another account", str(path))
+    if stat.S_IMODE(found.st_mode) != FILE_MODE:
+        os.fchmod(descriptor, FILE_MODE)
+
+
+def _kind(path: Path) -> int:
+    """The type bits of what has this name, 0 if nothing has it."""
+    try:
+        return stat.S_IFMT(path.lstat().st_mode)
+    except FileNotFoundError:
+        return 0

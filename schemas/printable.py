@@ -1,0 +1,44 @@
+"""Texts as they may be shown: what would move a terminal's cursor, change its colours or the order of letters is written out."""
+
+import re
+import unicodedata
+from typing import Final
+
+_CONTROL: Final = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
+# They join letters and the parts of an emoji, and do nothing else.
+_JOINERS: Final = "\u200c\u200d"
+_RUNS: Final = re.compile(r"[^\n -~]+")
+
+
+def printable(text: str, *, keep: str = "") -> str:
+    r"""The text with each character that is not printable written out, as `\x1b` or `\u202e`; `keep` is left as it is."""
+    if text.isprintable():
+        return text
+    return "".join(one if one.isprintable() or one in keep else one.encode("unicode_escape").decode() for one in text)
+
+
+def printable_json(text: str) -> str:
+    r"""JSON text of the same value, with characters that are not printable as `\u202e`; its line breaks are kept.
+
+    JSON demands this of the characters below U+0020 only. Outside of strings no other characters occur.
+    """
+    return text if text.isprintable() else _RUNS.sub(lambda run: _escaped(run[0]), text)
+
+
+def control_character(text: str) -> str | None:
+    """The first character that controls a terminal or the order of letters, as `U+001B`; None without one."""
+    for one in text:
+        if unicodedata.category(one) in _CONTROL and one not in _JOINERS:
+            return f"U+{ord(one):04X}"
+    return None
+
+
+def _escaped(run: str) -> str:
+    if run.isprintable():
+        return run
+    return "".join(one if one.isprintable() else _units(one) for one in run)
+
+
+def _units(one: str) -> str:
+    units = one.encode("utf-16-be", "surrogatepass").hex()
+    return "".join(f"\\u{units[at : at + 4]}" for at in range(0, len(units), 4))

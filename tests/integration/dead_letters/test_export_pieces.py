@@ -1,0 +1,60 @@
+"""An export is read piece by piece: whatever fits all the time comes once, in order, however long its reader takes."""
+
+from contextlib import aclosing
+from datetime import timedelta
+
+import asyncpg
+from support.dead_letters import DROPPED_AT, add_dropped, dropped
+
+from schemas.dead_letter_filter import DeadLetterFilter
+from sinks.dead_letters.stream import places, whole_letters
+
+ROWS = 230
+
+
+async def execute(dsn: str, statement: str, *values: object) -> None:
+    connection = await asyncpg.connect(dsn)
+    try:
+        await connection.execute(statement, *values)
+    finally:
+        await connection.close()
+
+
+async def test_export_holds_each_once_while_the_ledger_changes(database_url: str) -> None:
+    """Equal times do not matter; what is dropped after the start is left out, what is closed before its turn too."""
+    rows = [dropped(number, dropped_at=DROPPED_AT + timedelta(seconds=number // 100)) for number in range(ROWS)]
+    await add_dropped(database_url, rows)
+    seen: list[int] = []
+    async with aclosing(whole_letters(database_url, DeadLetterFilter())) as pieces:
+        async for piece in pieces:
+            if not seen:
+                await add_dropped(database_url, [dropped(ROWS + 1, dropped_at=DROPPED_AT + timedelta(days=1))])
+                await execute(
+                    database_url, "UPDATE bridge_event_raw SET disposition = 'discarded' WHERE raw_offset IN (3, 222)"
+                )
+            seen += [one.line.provenance.offset for one in piece]
+    assert seen == [number for number in range(ROWS) if number != 222]
+
+
+async def test_export_holds_no_snapshot_between_pieces(database_url: str) -> None:
+    """Vacuum is not held up by a reader that takes its time, of exports or of a discard's places."""
+    await add_dropped(database_url, [dropped(number) for number in range(ROWS)])
+    connection = await asyncpg.connect(database_url)
+    try:
+        async with aclosing(whole_letters(database_url, DeadLetterFilter())) as pieces:
+            await anext(pieces)
+            assert await held(connection) == [("idle", None)]
+        async with aclosing(places(database_url, DeadLetterFilter())) as pieces:
+            await anext(pieces)
+            assert await held(connection) == [("idle", None)]
+    finally:
+        await connection.close()
+
+
+async def held(connection: asyncpg.Connection) -> list[tuple[str, object]]:
+    """What the sessions that read dead letters hold."""
+    rows = await connection.fetch(
+        "SELECT state, backend_xmin FROM pg_stat_activity "
+        "WHERE datname = current_database() AND application_name LIKE '%dead letters%'"
+    )
+    return [tuple(row) for row in rows]

@@ -1,0 +1,137 @@
+"""The mechanisms behind what comes out: on terminals, in files, in spreadsheets, in answers and in exports."""
+
+from mutants.mutant import Edit, Mutant
+
+EXPORT = "tests/unit/bridge/test_export.py"
+FILES = "tests/unit/bridge/test_private_files.py"
+FRONT = "tests/unit/api/test_front.py"
+HOSTS = "tests/integration/api/test_hosts.py"
+PIECES = "tests/integration/dead_letters/test_export_pieces.py"
+TERMINAL = "tests/unit/bridge/test_terminal.py"
+
+MUTANTS = [
+    Mutant(
+        "terminal-lines",
+        "the escaping of lines",
+        (Edit("streams/terminal.py::say", "printable(line)", "line"),),
+        (f"{TERMINAL}::test_lines_are_written_out",),
+    ),
+    Mutant(
+        "terminal-cells",
+        "the escaping of a cell before it is laid out",
+        (Edit("bridge/cli/tables.py::SafeConsole.render_str", "printable(text)", "text"),),
+        (f"{TERMINAL}::test_tables_are_written_out",),
+    ),
+    Mutant(
+        "terminal-styled",
+        "the escaping of styled texts",
+        (Edit("bridge/cli/tables.py::SafeConsole.render", "isinstance(renderable, Text) and ...", "False"),),
+        (f"{TERMINAL}::test_screen_of_top_is_written_out",),
+    ),
+    Mutant(
+        "terminal-json",
+        "the escapes that JSON does not demand",
+        (Edit("streams/terminal.py::json_result", "printable_json(text)", "text"),),
+        (f"{TERMINAL}::test_json_is_escaped_and_the_same",),
+    ),
+    Mutant(
+        "terminal-log",
+        "the escaping of line breaks in log lines",
+        (Edit("streams/logs.py::harmless", "name in _OF_SEVERAL_LINES", "name"),),
+        ("tests/unit/streams/test_logs.py::test_a_terminal_is_told_nothing_by_strangers",),
+    ),
+    Mutant(
+        "terminal-log-json",
+        "the same escapes in JSON log lines",
+        (
+            Edit(
+                "streams/logs.py::_json_line", "printable_json(...)", "json.dumps(event, ensure_ascii=False, **options)"
+            ),
+        ),
+        ("tests/unit/streams/test_logs.py::test_json_lines_hold_no_control_character",),
+    ),
+    Mutant(
+        "reason-plain",
+        "the refusal of control characters in --reason",
+        (Edit("bridge/cli/common.py::given_reason", "(found := control_character(reason)) is not None", "False"),),
+        (f"{TERMINAL}::test_reason_with_a_control_character_is_refused",),
+    ),
+    Mutant(
+        "reason-plain-there",
+        "the same of the API",
+        (Edit("bridge/api/parameters.py::_plain", "(found := control_character(text)) is not None", "False"),),
+        ("tests/unit/api/test_parameters.py::test_reason_with_a_control_character_is_refused",),
+    ),
+    Mutant(
+        "csv-quotes",
+        "the quotes around every cell",
+        (Edit("bridge/dead_letters/export.py::writer", "csv.QUOTE_ALL", "csv.QUOTE_MINIMAL"),),
+        (f"{EXPORT}::test_a_spreadsheet_is_given_no_formula",),
+    ),
+    Mutant(
+        "csv-shown",
+        "the escaping of a CSV on a terminal",
+        (Edit("bridge/dead_letters/export.py::writer.write", "_shown(one) if shown else _cell(one)", "_cell(one)"),),
+        (f"{EXPORT}::test_csv_on_a_terminal_is_written_out",),
+    ),
+    Mutant(
+        "file-modes",
+        "the mode of files, whatever the umask",
+        (Edit("bridge/private_files.py::_take", "os.fchmod(descriptor, FILE_MODE)", "descriptor"),),
+        (f"{FILES}::test_private_files_keep_their_modes_under_any_umask",),
+    ),
+    Mutant(
+        "file-links",
+        "the refusal of links",
+        (Edit("bridge/private_files.py::_without_links", "flags | os.O_NOFOLLOW | os.O_CLOEXEC", "flags"),),
+        (f"{FILES}::test_private_open_follows_no_link", "tests/unit/client/test_spool.py::test_spool_follows_no_link"),
+    ),
+    Mutant(
+        "no-redirect",
+        "the silence about the host that a request names",
+        (Edit("bridge/gateway/app.py::create_app", "False", "True"),),
+        (f"{HOSTS}::test_gateway_names_no_host",),
+    ),
+    Mutant(
+        "no-hosts",
+        "the silence about the hosts of those who made and ended a plan",
+        (Edit("bridge/api/reach.py::_without_hosts", "plan._replace(...)", "plan"),),
+        (f"{HOSTS}::test_api_names_no_host",),
+    ),
+    Mutant(
+        "export-snapshot",
+        "the statement of its own for each piece of an export",
+        (
+            Edit(
+                "sinks/dead_letters/stream.py::_pieces",
+                'connection(dsn, "dead letters")',
+                '__import__("sinks.dead_letters.reading").dead_letters.reading.reading(dsn)',
+            ),
+        ),
+        (f"{PIECES}::test_export_holds_no_snapshot_between_pieces",),
+    ),
+    Mutant(
+        "export-end",
+        "the end of an export, which is fixed at its start",
+        (
+            Edit(
+                "sinks/sql/dead_letters_export.sql",
+                "<= ($5::timestamptz, $6::text, $7::int, $8::bigint)",
+                "<> ($5::timestamptz, $6::text, $7::int, $8::bigint)",
+            ),
+        ),
+        (f"{PIECES}::test_export_holds_each_once_while_the_ledger_changes",),
+    ),
+    Mutant(
+        "answer-rate",
+        "the least rate at which an answer has to be read",
+        (Edit("bridge/api/front.py::_Answer.send", "min(credit, _SEND_SECONDS)", "_SEND_SECONDS"),),
+        (f"{FRONT}::test_answer_is_cut_off_unless_it_is_read_at_a_least_rate",),
+    ),
+    Mutant(
+        "answer-token",
+        "the look whether a token is still good while its answer is streamed",
+        (Edit("bridge/api/front.py::_Answer.send", "self.still_good()", "self.still_good"),),
+        (f"{FRONT}::test_streamed_answer_ends_with_its_token",),
+    ),
+]

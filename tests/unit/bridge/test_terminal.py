@@ -1,0 +1,89 @@
+"""What commands print: nothing in a cell, a title, a line or JSON controls the terminal."""
+
+import json
+
+import pytest
+from rich.console import Group
+from rich.table import Table
+from rich.text import Text
+
+from bridge.cli.common import given_reason, write_json
+from bridge.cli.tables import print_renderable, print_table, print_text
+from bridge.top.figures import Figures
+from bridge.top.screen import screen
+from schemas.brake import BrakeState
+from schemas.errors import InvalidInput
+from schemas.printable import control_character, printable, printable_json
+from streams.terminal import result, say, say_error
+
+HOSTILE = "\x1b[31m\x07\x9b2J\x1b]8;;http://x\x07\x1b]52;c;eA==\x07\u202e\u2028\x7f\r\nSPOOFED"
+CONTROLS = {*HOSTILE} - {*"SPOOFED[31m2J]8;http://x52c,eA="}
+
+
+def assert_one_line(said: str, times: int = 1) -> None:
+    """All of it is there, written out, and begins no line of its own."""
+    assert not CONTROLS & {*said.replace("\n", "")}, ascii(said)
+    assert [line for line in said.split("\n") if line.startswith("SPOOFED")] == []
+    assert said.count("\\nSPOOFED") == times
+
+
+def test_lines_are_written_out(capsys: pytest.CaptureFixture[str]) -> None:
+    """Progress and errors on standard error, results on standard output."""
+    say(HOSTILE)
+    result(HOSTILE)
+    print_text(HOSTILE)
+    said = capsys.readouterr()
+    assert_one_line(said.err)
+    assert_one_line(said.out, 2)
+    say_error(InvalidInput("one\x1b\ntwo"))
+    say_error(InvalidInput())
+    assert capsys.readouterr().err == "error: one\\x1b\nerror: two\nerror: InvalidInput\n"
+
+
+def test_tables_are_written_out(capsys: pytest.CaptureFixture[str]) -> None:
+    """Columns, titles, cells and styled texts; neither markup nor emoji is read."""
+    table = Table("a", HOSTILE, title=HOSTILE)
+    table.add_row(HOSTILE, Text(HOSTILE))
+    table.add_row("[bold]x[/bold]", ":warning:")
+    print_table(table)
+    print_renderable(Group(HOSTILE, Text(HOSTILE), table))
+    said = capsys.readouterr().out
+    assert_one_line(said, 10)
+    assert "[bold]x[/bold]" in said
+    assert ":warning:" in said
+
+
+def test_screen_of_top_is_written_out(capsys: pytest.CaptureFixture[str]) -> None:
+    """Why the brake is on, why a partition is held, and why the figures are not new."""
+    brake = BrakeState(engaged=True, by_hand=True, reason=HOSTILE)
+    found = Figures({}, {}, {"p": HOSTILE}, [], [], {}, {}, [], brake)
+    print_renderable(screen(found, window="30m", trouble=HOSTILE))
+    assert_one_line(capsys.readouterr().out, 3)
+
+
+def test_json_is_escaped_and_the_same(capsys: pytest.CaptureFixture[str]) -> None:
+    """Also C1, marks of direction and lone surrogates; what is printable stays as it is."""
+    document = {HOSTILE: [HOSTILE, "é 😀 \U000e0041 \ud800"]}
+    write_json(document, "-")
+    said = capsys.readouterr().out
+    assert all(line.isprintable() for line in said.split("\n"))
+    assert "é 😀" in said
+    assert json.loads(said) == document
+    assert printable_json('"plain"') == '"plain"'
+    assert printable("a\nb\x1b", keep="\n") == "a\nb\\x1b"
+
+
+@pytest.mark.parametrize("text", ["a\nb", "\x1b[31m", "a\x9b", "\u202eb", "a\u2028b", "a\tb", "a\ud800", "a\u200eb"])
+def test_reason_with_a_control_character_is_refused(text: str) -> None:
+    """By its number, with what to give instead."""
+    with pytest.raises(InvalidInput, match=r"control character U\+[0-9A-F]{4}; give one line of plain text"):
+        given_reason(text)
+
+
+@pytest.mark.parametrize(
+    "text", ["déjà vu : oui", "a\u00a0b", "\u0645\u06cc\u200c\u062e\u0648\u0627\u0647\u0645", "👩\u200d💻"]
+)
+def test_reason_of_any_script_is_taken(text: str) -> None:
+    """With joiners, which emoji and Persian need, and spaces that don't break."""
+    assert given_reason(f" {text}\n") == text
+    assert control_character(text) is None
