@@ -24,7 +24,7 @@ from sinks.registry import RegistryCache
 from sinks.replays.plans import prune
 from streams.garbage import search_now_and_then
 from streams.health import needs_of_worker
-from streams.lane import LaneParts
+from streams.lane_parts import LaneParts
 from streams.lanes import Lanes
 from streams.normalize import Bounds
 from streams.observation import Observation
