@@ -140,6 +140,12 @@ PAUSED = Gauge("bridge_paused_partitions", "Partitions held because a service is
 BRAKED = Gauge(
     "bridge_braked_partitions", "Partitions held by the brake on dead-lettering.", ["lane"], registry=REGISTRY
 )
+PAUSED_BY_HAND = Gauge(
+    "bridge_partitions_paused_by_hand",
+    "Partitions that an operator has paused with `bridge pause`.",
+    ["lane"],
+    registry=REGISTRY,
+)
 UNREADABLE = Gauge(
     "bridge_unreadable_partitions",
     "1 for a partition held because its next record can't be read.",
@@ -364,7 +370,7 @@ def refused_event(site_id: int, script_id: str, *, let_through: bool) -> None:
 
 def forget_lane(lane: str, sources: Iterable[TopicPartition]) -> None:
     """Takes away the series of a lane that has ended and of the partitions it held."""
-    for gauge in (PAUSED, BRAKED, DEDUP_HINTS):
+    for gauge in (PAUSED, PAUSED_BY_HAND, BRAKED, DEDUP_HINTS):
         gauge.remove(lane)
     for source in sources:
         for metric in (UNREADABLE, FOREIGN, LOST):

@@ -75,6 +75,12 @@ class BrakeHold:
                     reason=str(why),
                 )  # fmt: skip
 
+    def forget(self, sources: Iterable[TopicPartition]) -> None:
+        """Leaves these partitions to whoever has paused them."""
+        for source in sources:
+            self._held.pop(source, None)
+        self._show()
+
     def to_look(self, now: float) -> bool:
         """Whether it is time to look at the brake's state."""
         return bool(self._held) and now >= self._look_at

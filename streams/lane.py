@@ -22,6 +22,7 @@ from streams.foreign_logs import ForeignLogs
 from streams.lane_parts import LaneParts
 from streams.log_identity import Examination, examine
 from streams.patience import Patience
+from streams.paused_by_hand import PausedByHand
 from streams.processor import Context, LedgerStates, processing, replays_claimed
 from streams.source import OffsetsGone, SourceStopped, SourceUnavailable
 
@@ -51,6 +52,7 @@ class Lane:
         self._untold: dict[TopicPartition, int] = {}
         self._stands: dict[TopicPartition, int] = {}
         self._foreign = ForeignLogs()
+        self._by_hand = PausedByHand(name)
         self._unreadable: set[TopicPartition] = set()
         self._stopping = asyncio.Event()
         self._max_records = parts.max_records
@@ -86,6 +88,7 @@ class Lane:
             await self._sink.close()
 
     async def _once(self) -> None:
+        self._mind_pauses()
         await self._mind_foreign_logs()
         await self._mind_the_brake()
         try:
@@ -300,6 +303,16 @@ class Lane:
         log.error("records_lost", topic=source.topic, partition=source.partition, lost=lost, beginning=beginning)
         return beginning
 
+    def _mind_pauses(self) -> None:
+        """Reads no partition that an operator has paused, and those again that were resumed."""
+        begun, ended = self._by_hand.changed(self.sources, self._parts.paused())
+        if begun:
+            self._source.pause(begun)
+            # Once the pause is over, the brake has its say anew.
+            self._brake.forget(begun)
+        if ended:
+            self._source.resume(ended & set(self._reading()))
+
     async def _mind_foreign_logs(self) -> None:
         """What was adopted meanwhile, or is the old log after all, is read without a restart."""
         if not self._foreign.to_look(self._parts.monotonic()):
@@ -310,8 +323,8 @@ class Lane:
             await self._begin()
 
     def _reading(self) -> list[TopicPartition]:
-        """All partitions but those whose log is foreign."""
-        return [source for source in self.sources if source not in self._foreign]
+        """All partitions but those whose log is foreign or that an operator has paused."""
+        return [source for source in self.sources if source not in self._foreign and source not in self._by_hand]
 
     async def _patiently(self, work: Callable[[], Awaitable[T]]) -> T | None:
         """Tries until it is done; None when told to stop while a service is away."""

@@ -62,6 +62,7 @@ class Worker(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka's bas
                 ),
                 registry=lambda: self._registry.current,
                 trust=lambda: GatewayTrust(proof_keys, self._registry.legacy_until_ms),
+                paused=lambda: self._registry.paused_partitions,
                 policy=policy,
                 bounds=Bounds(*settings.occurred_bounds),
                 raw_topic=self._topics.raw,

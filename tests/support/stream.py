@@ -33,6 +33,7 @@ class Stream:
         self.failing: Counter[str] = Counter()
         self.calls: Counter[str] = Counter()
         self.registry: Registry = REGISTRY
+        self.paused: dict[TopicPartition, str] = {}
         self.source = MemorySource([*self.raw, *self.retries], fail=lambda: self._maybe("source"))
         self.store = MemoryStore()
         self.publisher = MemoryPublisher(
@@ -44,6 +45,7 @@ class Stream:
             make_sink=lambda: MemorySink(self.store, fail=self._maybe),
             registry=lambda: self.registry,
             trust=lambda: TRUST,
+            paused=lambda: self.paused,
             policy=POLICY,
             bounds=BOUNDS,
             raw_topic=RAW,
