@@ -2,18 +2,8 @@
 
 from schemas.errors import InvalidInput
 from schemas.pause import Pause, PauseKind
-from schemas.record import TopicPartition
-from sinks.postgres import Connection, connection, sql
+from sinks.postgres import connection, sql
 from sinks.runs import started_by
-
-
-async def read_paused_partitions(conn: Connection) -> dict[TopicPartition, str]:
-    """The partitions that are paused, each with who paused it and why."""
-    found = {}
-    for row in await conn.fetch(sql("pauses_partitions")):
-        topic, _, number = row["target"].rpartition(":")
-        found[TopicPartition(topic, int(number))] = f"paused by {row['paused_by']}: {row['reason']}"
-    return found
 
 
 async def list_pauses(dsn: str) -> list[Pause]:

@@ -10,7 +10,6 @@ from schemas.errors import BridgeError
 from schemas.record import TopicPartition
 from schemas.registry import Registry, Script
 from sinks import metrics
-from sinks.pauses import read_paused_partitions
 from sinks.postgres import Connection, connection, sql
 from sinks.sqlstate import TRANSLATED
 
@@ -84,5 +83,14 @@ class RegistryCache:
         rows = await conn.fetch(sql("registry_read"), timeout=READ_SECONDS)
         self._registry = scripts_of(rows)
         self.legacy_until_ms = await conn.fetchval(sql("gateway_trust_read"), timeout=READ_SECONDS) or 0
-        self.paused_partitions = await read_paused_partitions(conn)
+        self.paused_partitions = await _read_paused_partitions(conn)
         metrics.REGISTRY_SCRIPTS.set(len(rows))
+
+
+async def _read_paused_partitions(conn: Connection) -> dict[TopicPartition, str]:
+    """The partitions that are paused, each with who paused it and why."""
+    found = {}
+    for row in await conn.fetch(sql("pauses_partitions"), timeout=READ_SECONDS):
+        topic, _, number = row["target"].rpartition(":")
+        found[TopicPartition(topic, int(number))] = f"paused by {row['paused_by']}: {row['reason']}"
+    return found

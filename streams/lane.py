@@ -204,16 +204,16 @@ class Lane:
             await self.settle(ready, ledger)
 
     async def _mind_the_brake(self) -> None:
-        """Reads held partitions again once the brake is off or a probe is due; else the probe looks further."""
+        """Lets a probe look further, and reads held partitions again once the brake is off or the next probe is due."""
         if not self._brake.to_look(self._parts.monotonic()):
             return
         state = await self._patiently(self._sink.brake)
         if state is None:
             return
+        if state.engaged and self._brake.to_look_behind(state):
+            await self._look_behind()
         if freed := self._brake.looked(state, self._parts.monotonic()):
             self._source.resume(freed)
-        elif state.engaged and self._brake.to_look_behind(state):
-            await self._look_behind()
 
     async def _look_behind(self) -> None:
         """Judges some of what lies behind the heads of held partitions, and settles nothing of it."""

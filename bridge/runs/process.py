@@ -92,7 +92,9 @@ class _Process:
                 partitions = sorted(await log_bounds(settings, [settings.topics.raw]))
                 for one in registry.paused_partitions.keys() & set(partitions):
                     partitions.remove(one)
-                    run.summary.warnings.append(f"{one} was not read: {registry.paused_partitions[one]}")
+                    run.summary.warnings.append(
+                        f"{one.topic}:{one.partition} was not read: {registry.paused_partitions[one]}"
+                    )
                 source = await stack.enter_async_context(taking(settings, partitions))
                 backlog = RawBacklog(source, sink, partitions)
             one_shot = OneShot(
