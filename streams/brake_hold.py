@@ -139,9 +139,10 @@ class BrakeHold:
             self._held[source], self._seen[source] = self._held.pop(source), offset
         return some
 
-    def stand_of(self, source: TopicPartition) -> int:
-        """Where a held partition is to go on."""
-        return self._held[source]
+    @property
+    def stands(self) -> Mapping[TopicPartition, int]:
+        """Where each held partition is to go on."""
+        return self._held
 
     def _show(self) -> None:
         metrics.BRAKED.labels(self._lane).set(len(self._held))
@@ -162,16 +163,23 @@ def parts_before(batches: Sequence[Batch], first: Mapping[TopicPartition, int]) 
     return [part for part in parts if part is not None]
 
 
-async def peek(source: Source, places: Mapping[TopicPartition, int]) -> tuple[list[Batch], list[TopicPartition]]:
+async def peek(
+    source: Source, places: Mapping[TopicPartition, int], stands: Mapping[TopicPartition, int]
+) -> tuple[list[Batch], list[TopicPartition]]:
     """A few records of each of these partitions from these offsets on, and the partitions that have none there.
 
-    Whoever calls it rewinds and pauses them.
+    Leaves the partitions paused, and where they stand. Raises what a poll raises.
     """
     ends = await source.ends(places)
     batches = []
-    for one, offset in places.items():
-        if offset < ends[one]:
-            source.rewind(one, offset)
-            source.resume([one])
-            batches += await source.poll([one], timeout_ms=_PEEK_MS, max_records=_PEEK_RECORDS)
+    try:
+        for one, offset in places.items():
+            if offset < ends[one]:
+                source.rewind(one, offset)
+                source.resume([one])
+                batches += await source.poll([one], timeout_ms=_PEEK_MS, max_records=_PEEK_RECORDS)
+    finally:
+        source.pause(places)
+        for one in places:
+            source.rewind(one, stands[one])
     return batches, [one for one, offset in places.items() if offset >= ends[one]]

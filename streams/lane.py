@@ -219,18 +219,13 @@ class Lane:
         """Judges some of what lies behind the heads of held partitions, and settles nothing of it."""
         if self._parts.brake.is_enough(self._brake.sample):
             return
-        places = self._brake.unseen()
         try:
-            batches, ended = await peek(self._source, places)
-            self._brake.saw_the_end(ended)
-            ready = await self._prepare(batches) if batches else None
+            batches, ended = await peek(self._source, self._brake.unseen(), self._brake.stands)
         except (SourceUnavailable, SourceStopped, OffsetsGone):
             # The next poll meets it too, and knows what to do.
             return
-        finally:
-            self._source.pause(places)
-            for source in places:
-                self._source.rewind(source, self._brake.stand_of(source))
+        self._brake.saw_the_end(ended)
+        ready = await self._prepare(batches) if batches else None
         if ready is not None:
             outcomes = await self._judge(*ready)
             if await self._patiently(lambda: self._settler.rehearse(outcomes)) is not None:
