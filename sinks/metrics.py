@@ -142,8 +142,8 @@ BRAKED = Gauge(
 )
 PAUSED_BY_HAND = Gauge(
     "bridge_partitions_paused_by_hand",
-    "Partitions that an operator has paused with `bridge pause`.",
-    ["lane"],
+    "1 for a partition that an operator has paused with `bridge pause`.",
+    ["topic", "partition"],
     registry=REGISTRY,
 )
 UNREADABLE = Gauge(
@@ -370,8 +370,8 @@ def refused_event(site_id: int, script_id: str, *, let_through: bool) -> None:
 
 def forget_lane(lane: str, sources: Iterable[TopicPartition]) -> None:
     """Takes away the series of a lane that has ended and of the partitions it held."""
-    for gauge in (PAUSED, PAUSED_BY_HAND, BRAKED, DEDUP_HINTS):
+    for gauge in (PAUSED, BRAKED, DEDUP_HINTS):
         gauge.remove(lane)
     for source in sources:
-        for metric in (UNREADABLE, FOREIGN, LOST):
+        for metric in (UNREADABLE, PAUSED_BY_HAND, FOREIGN, LOST):
             metric.remove(source.in_kafka.topic, str(source.partition))

@@ -26,8 +26,8 @@ class PausedByHand:
         """The partitions of these whose pause began, and those whose pause ended, since the last call."""
         before, self._paused = self._paused, {source for source in sources if source.in_kafka in why}
         begun, ended = self._paused - before, before - self._paused
-        if begun or ended:
-            metrics.PAUSED_BY_HAND.labels(self._lane).set(len(self._paused))
+        for source in begun | ended:
+            metrics.PAUSED_BY_HAND.labels(source.in_kafka.topic, str(source.partition)).set(source in self._paused)
         for source in sorted(begun):
             log.warning("partition_paused", lane=self._lane, partition=str(source), reason=why[source.in_kafka])
         for source in sorted(ended):

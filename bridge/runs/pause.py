@@ -1,4 +1,4 @@
-"""`bridge pause start|end` as jobs, so that the history tells who did it, when and why."""
+"""`bridge pause start|end` as jobs, recorded in the history of runs with who, when and why."""
 
 from collections.abc import Awaitable, Callable
 
@@ -14,7 +14,7 @@ from sinks.pauses import end_pause, start_pause
 
 
 def start_job(settings: Settings, kind: PauseKind, target: str, reason: str) -> Job[PauseSummary]:
-    """Pauses the target until somebody ends it."""
+    """Pauses the target until `end_job`."""
 
     async def act() -> bool:
         if kind is PauseKind.PARTITION:
