@@ -1,19 +1,18 @@
 """The brake on dead-lettering: when so much would be dead-lettered that the events are hardly to blame."""
 
 from collections import Counter, OrderedDict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, Final, NamedTuple
 
-from schemas.headers import SITE_ID, last_int
 from schemas.outcome import UNCONFIRMED_SITE, Failure, Outcomes
 from schemas.record import TopicPartition
+from schemas.sender import Sender
 
 Sites = Mapping[int, int]
 """Events by site; UNCONFIRMED_SITE holds those that can't be laid to anybody's door."""
 
-_KEY_DIGITS: Final = 18
 _WARY_SHARE: Final = 50
 """Who has braked is wary: so many times fewer events are enough to brake again, but not fewer than these."""
 _WARY_EVENTS: Final = 5
@@ -54,15 +53,38 @@ class BrakeState(NamedTuple):
     probed_at: datetime | None = None
     released_until: datetime | None = None
 
+    @property
+    def by_visitors_alone(self) -> bool:
+        """Whether it is on for failures of visitors only, who may have made them up: one event that passes disproves it."""
+        count = self.details.get("failures_of_visitors", 0)
+        return self.engaged and bool(count) and count == self.details.get("failures_total")
+
+
+class _Counts(NamedTuple):
+    """Decided events by site: those that become a row, and the failures of visitors apart from those of others."""
+
+    good: Counter[int]
+    bad: Counter[int]
+    visitors: Counter[int]
+
+    def voting(self, *, quiet: bool) -> Sites:
+        """The failures that count: those of visitors only while nothing passes."""
+        return self.bad + self.visitors if quiet else self.bad
+
 
 class _Streak(NamedTuple):
-    """Dead letters in a row on one partition, by site, and when (in seconds) the first of them was judged."""
+    """Dead letters in a row on one partition, and when (in seconds) the first of those was judged that count."""
 
-    sites: Sites
+    counts: _Counts
     since: float
 
-    def followed_by(self, sites: Sites, now: float) -> "_Streak":
-        return _Streak(Counter(self.sites) + Counter(sites), self.since if self.sites else now)
+    def followed_by(self, counts: _Counts, now: float) -> "_Streak":
+        before = self.counts
+        both = _Counts(Counter(), before.bad + counts.bad, before.visitors + counts.visitors)
+        return _Streak(both, self.since if before.bad else now)
+
+    def voting(self) -> int:
+        return self.counts.bad.total()
 
 
 class _Run(NamedTuple):
@@ -74,37 +96,36 @@ class _Run(NamedTuple):
     after: _Streak
 
 
-class _Entry(NamedTuple):
-    at: float
-    good: Sites
-    bad: Sites
-
-
 class _Window:
     """Sums of the last `seconds`, each batch under a key of its own."""
 
     def __init__(self, seconds: float) -> None:
         self.seconds = seconds
-        self.good: Counter[int] = Counter()
-        self.bad: Counter[int] = Counter()
-        self._entries: OrderedDict[object, _Entry] = OrderedDict()
+        self.sums = _empty()
+        self._entries: OrderedDict[object, tuple[float, _Counts]] = OrderedDict()
 
-    def add(self, key: object, entry: _Entry) -> None:
+    def add(self, key: object, at: float, counts: _Counts) -> None:
         """Counts a batch, in the place of what the same key stood for; forgets what is too old."""
-        while self._entries and next(iter(self._entries.values())).at <= entry.at - self.seconds:
-            self._subtract(self._entries.popitem(last=False)[1])
+        while self._entries and next(iter(self._entries.values()))[0] <= at - self.seconds:
+            self._subtract(self._entries.popitem(last=False)[1][1])
         if key in self._entries:
-            self._subtract(self._entries.pop(key))
-        self._entries[key] = entry
-        self.good.update(entry.good)
-        self.bad.update(entry.bad)
+            self._subtract(self._entries.pop(key)[1])
+        self._entries[key] = (at, counts)
+        _add(self.sums, counts)
 
-    def _subtract(self, entry: _Entry) -> None:
-        for total, part in ((self.good, entry.good), (self.bad, entry.bad)):
+    def _subtract(self, counts: _Counts) -> None:
+        for total, part in zip(self.sums, counts, strict=True):
             for site, count in part.items():
                 total[site] -= count
                 if not total[site]:
                     del total[site]
+
+
+class ProbeSample:
+    """What a probe has judged so far, over all the partitions that it looked at."""
+
+    def __init__(self) -> None:
+        self.counts = _empty()
 
 
 class BrakeJudge:
@@ -113,6 +134,10 @@ class BrakeJudge:
     Only decided events count: those that would become a row and those that would be dead-lettered; duplicates and
     retries say nothing. No site alone can engage the brake while others do well. `now` is in seconds and only grows.
     What first attempts come to is compared with first attempts, what retries come to with everything.
+
+    Anybody can send what fails as a visitor, and nobody can keep others' events from passing. So visitors' failures
+    count only while nothing passes: no event of any sender for half of the window, or none yet in this process. That
+    outlives `clear`, else what is held of visitors' failures would engage the brake again at once.
     """
 
     def __init__(self, limits: BrakeLimits, now: Callable[[], float]) -> None:
@@ -120,6 +145,7 @@ class BrakeJudge:
         self._now = now
         # Grows with the registry only: no event becomes a row whose site the registry does not know.
         self._passed: dict[int, float] = {}
+        self._committed_at: float | None = None
         self._wary = False
         self._begin()
 
@@ -143,88 +169,102 @@ class BrakeJudge:
         failing = []
         for one in outcomes:
             dead = one.dead_letters()
-            entry = self._add(one, dead, now)
-            streak = self._follow(one, dead, entry) if _first_attempts(one) else None
+            counts = self._add(one, dead, now)
+            streak = self._follow(one, dead, counts, now) if _first_attempts(one) else None
             if dead:
-                failing.append((dead[0], streak))
+                failing.append((next((failure for failure in dead if not _is_visitors(failure)), dead[0]), streak))
+        quiet = not any(one.candidates for one in outcomes) and self._is_quiet(now)
         for failure, streak in failing:
-            cause = self._by_share(failure) or self._by_run(failure, streak)
+            cause = self._by_share(failure, quiet) or self._by_run(failure, streak, quiet)
             if cause is not None:
                 return cause
-        if self._all.good.total() + self._all.bad.total() >= self._limits.min_events:
+        if sum(map(_total, (self._all.sums.good, self._all.sums.bad))) >= self._limits.min_events:
             self._wary = False
         return None
+
+    def committed(self, outcomes: Iterable[Outcomes]) -> None:
+        """Notes that these outcomes were committed: what passed is proof that events can pass."""
+        if any(one.candidates for one in outcomes):
+            self._committed_at = self._now()
+
+    def _is_quiet(self, now: float) -> bool:
+        return self._committed_at is None or now - self._committed_at >= self._limits.window_seconds / 2
 
     def _needed(self, events: int) -> int:
         """How many events are ground enough now, where so many are by the settings."""
         return min(events, max(_WARY_EVENTS, events // _WARY_SHARE)) if self._wary else events
 
-    def passes(self, outcomes: Sequence[Outcomes]) -> bool:
-        """Whether these few events, judged again, are no reason to keep the brake on."""
-        good = sum((self._good_sites(one) for one in outcomes), Counter[int]())
-        bad = Counter(self._site_of(failure) for one in outcomes for failure in one.dead_letters())
-        return not nearly_all(good, bad, 1, self._limits.ratio_pct)
+    def passes(self, sample: ProbeSample, outcomes: Sequence[Outcomes]) -> bool:
+        """Adds events that were judged again to the sample; whether all of it is no reason to keep the brake on."""
+        for one in outcomes:
+            _add(sample.counts, self._count(one.dead_letters(), _good_sites(one)))
+        self.committed(outcomes)
+        good = sample.counts.good
+        return not nearly_all(good, sample.counts.voting(quiet=not good), 1, self._limits.ratio_pct)
 
-    @staticmethod
-    def _good_sites(one: Outcomes) -> Counter[int]:
-        return Counter([candidate.event.site_id for candidate in one.candidates])
+    def is_enough(self, sample: ProbeSample) -> bool:
+        """Whether more events would hardly change what the sample says; visitors' failures alone never are."""
+        return _total(sample.counts.good) + _total(sample.counts.bad) >= self._limits.min_events
 
-    def _add(self, one: Outcomes, dead: Sequence[Failure], now: float) -> _Entry:
-        good = self._good_sites(one)
+    def _count(self, dead: Iterable[Failure], good: Counter[int] | None = None) -> _Counts:
+        counts = _Counts(Counter() if good is None else good, Counter(), Counter())
+        for failure in dead:
+            (counts.visitors if _is_visitors(failure) else counts.bad)[self._site_of(failure)] += 1
+        return counts
+
+    def _add(self, one: Outcomes, dead: Sequence[Failure], now: float) -> _Counts:
+        good = _good_sites(one)
         for site in good:
             self._passed[site] = now
-        entry = _Entry(now, good, Counter(map(self._site_of, dead)))
+        counts = self._count(dead, good)
         # What came from the ledger stands at no offset of its own.
         key = object() if one.batch.from_ledger else (one.batch.source, one.batch.prev)
-        self._all.add(key, entry)
+        self._all.add(key, now, counts)
         if _first_attempts(one):
-            self._first.add(key, entry)
-        return entry
+            self._first.add(key, now, counts)
+        return counts
 
-    def _by_share(self, failure: Failure) -> BrakeCause | None:
+    def _by_share(self, failure: Failure, quiet: bool) -> BrakeCause | None:
         window = self._first if failure.attempt == 1 else self._all
-        if not nearly_all(window.good, window.bad, self._needed(self._limits.min_events), self._limits.ratio_pct):
+        sums = window.sums
+        good, bad = sums.good, sums.voting(quiet=quiet)
+        if not nearly_all(good, bad, self._needed(self._limits.min_events), self._limits.ratio_pct):
             return None
-        bad, total = window.bad.total(), window.bad.total() + window.good.total()
+        total = _total(bad) + _total(good)
         return _cause(
-            f"{bad} of {total} events decided within {window.seconds:g} s would be dead-lettered", window.bad, failure
+            f"{_total(bad)} of {total} events decided within {window.seconds:g} s would be dead-lettered",
+            bad,
+            _total(sums.visitors) if quiet else 0,
+            failure,
         )
 
-    def _by_run(self, failure: Failure, streak: _Streak | None) -> BrakeCause | None:
-        if streak is None or not self._too_long(streak):
+    def _by_run(self, failure: Failure, streak: _Streak | None, quiet: bool) -> BrakeCause | None:
+        if streak is None or not self._too_long(streak, quiet):
             return None
         place = f"{failure.record.topic}-{failure.record.partition}"
-        return _cause(f"{_length(streak)} events in a row on {place} would be dead-lettered", streak.sites, failure)
+        sites, visitors = streak.counts.voting(quiet=quiet), _total(streak.counts.visitors) if quiet else 0
+        return _cause(f"{_total(sites)} events in a row on {place} would be dead-lettered", sites, visitors, failure)
 
     def _site_of(self, failure: Failure) -> int:
-        """Whose trouble it is: by the gateway's word, else the registry's, the event's, or its key's.
+        """Whose trouble it is: a site of the registry, or one that is known to do well elsewhere; else nobody's."""
+        known = failure.window_site_id or failure.site_id
+        return known if known and (known == failure.window_site_id or known in self._passed) else UNCONFIRMED_SITE
 
-        What a stranger can make up counts only if that site is known to do well elsewhere.
-        """
-        confirmed = failure.window_site_id
-        headers = failure.record.headers
-        for claimed in (last_int(headers, SITE_ID) if headers else None, confirmed, failure.site_id):
-            if claimed and (claimed == confirmed or claimed in self._passed):
-                return claimed
-        digits = (failure.record.key or b"").partition(b":")[0]
-        site = int(digits) if digits.isdigit() and len(digits) <= _KEY_DIGITS else UNCONFIRMED_SITE
-        return site if site in self._passed else UNCONFIRMED_SITE
-
-    def _follow(self, one: Outcomes, dead: Sequence[Failure], entry: _Entry) -> _Streak:
+    def _follow(self, one: Outcomes, dead: Sequence[Failure], counts: _Counts, now: float) -> _Streak:
         """Carries the partition's streak on through the batch; returns the longest that the batch had a part in."""
-        batch, now = one.batch, entry.at
+        batch = one.batch
         known = self._runs.get(batch.source)
-        before = _Streak({}, now)
+        before = _Streak(_empty(), now)
         if known is not None and batch.prev == known.next:
             before = known.after
         elif known is not None and batch.prev == known.prev:
             before = known.before
-        if not entry.good:
-            after = longest = before.followed_by(entry.bad, now)
-        elif _length(before) + len(dead) < self._needed(self._limits.run_length):
+        if not counts.good:
+            after = longest = before.followed_by(counts, now)
+        elif _total(before.counts.bad) + len(dead) < self._needed(self._limits.run_length):
             last_good = one.candidates[-1].record.offset
             trailing = [failure for failure in dead if failure.record.offset > last_good]
-            after = longest = _Streak(Counter(map(self._site_of, trailing)), now)
+            after = longest = _Streak(self._count(trailing), now)
         else:
             after, longest = self._walk(one, dead, before, now)
         self._runs[batch.source] = _Run(batch.prev, batch.next, before, after)
@@ -232,27 +272,47 @@ class BrakeJudge:
 
     def _walk(self, one: Outcomes, dead: Sequence[Failure], before: _Streak, now: float) -> tuple[_Streak, _Streak]:
         """The last and the longest streak of a batch that has good events among its dead letters."""
-        decided = [(candidate.record.offset, -1) for candidate in one.candidates]
-        decided += [(failure.record.offset, self._site_of(failure)) for failure in dead]
-        longest = before
-        sites, since = Counter(before.sites), before.since
-        for _, site in sorted(decided):
-            if site >= 0:
-                sites[site] += 1
+        failures = {failure.record.offset: failure for failure in dead}
+        last = longest = before
+        following: list[Failure] = []
+        for offset in sorted([*failures, *(candidate.record.offset for candidate in one.candidates)]):
+            if offset in failures:
+                following.append(failures[offset])
                 continue
-            longest = max(longest, _Streak(sites, since), key=_length)
-            sites, since = Counter(), now
-        last = _Streak(sites, since)
-        return last, max(longest, last, key=_length)
+            longest = max(longest, last.followed_by(self._count(following), now), key=_Streak.voting)
+            last, following = _Streak(_empty(), now), []
+        last = last.followed_by(self._count(following), now)
+        return last, max(longest, last, key=_Streak.voting)
 
-    def _too_long(self, streak: _Streak) -> bool:
+    def _too_long(self, streak: _Streak, quiet: bool) -> bool:
         """Of one site's dead letters only with nobody else about; else half of the length must be others'."""
-        length = self._needed(self._limits.run_length)
-        if _length(streak) < length:
+        length, bad = self._needed(self._limits.run_length), streak.counts.voting(quiet=quiet)
+        if _total(bad) < length:
             return False
         about = {site for site, at in self._passed.items() if at >= streak.since}
-        worst = _worst(streak.sites, about)
-        return not about - {worst} or 2 * _of_others(streak.sites, worst) >= length
+        worst = _worst(bad, about)
+        return not about - {worst} or 2 * _of_others(bad, worst) >= length
+
+
+def _good_sites(one: Outcomes) -> Counter[int]:
+    return Counter([candidate.event.site_id for candidate in one.candidates])
+
+
+def _is_visitors(failure: Failure) -> bool:
+    return failure.sender is Sender.VISITOR
+
+
+def _empty() -> _Counts:
+    return _Counts(Counter(), Counter(), Counter())
+
+
+def _add(sums: _Counts, counts: _Counts) -> None:
+    for total, part in zip(sums, counts, strict=True):
+        total.update(part)
+
+
+def _total(sites: Sites) -> int:
+    return sum(sites.values())
 
 
 def _first_attempts(one: Outcomes) -> bool:
@@ -262,7 +322,7 @@ def _first_attempts(one: Outcomes) -> bool:
     return not one.failures or one.failures[0].attempt == 1
 
 
-def _cause(reason: str, sites: Sites, failure: Failure) -> BrakeCause:
+def _cause(reason: str, sites: Sites, visitors: int, failure: Failure) -> BrakeCause:
     details = {
         "topic": failure.record.topic,
         "partition": failure.record.partition,
@@ -271,12 +331,10 @@ def _cause(reason: str, sites: Sites, failure: Failure) -> BrakeCause:
         "error": failure.error[:300],
         "sites": {str(site): count for site, count in Counter(sites).most_common(_TOLD_SITES)},
         "sites_total": len(sites),
+        "failures_total": _total(sites),
+        "failures_of_visitors": visitors,
     }
     return BrakeCause(reason, details)
-
-
-def _length(streak: _Streak) -> int:
-    return sum(streak.sites.values())
 
 
 def _worst(bad: Sites, others: set[int]) -> int | None:

@@ -20,6 +20,7 @@ class ErrorClass(StrEnum):
     SCHEMA_VIOLATION = "schema_violation"
     DUPLICATE_EVENT_ID = "duplicate_event_id"
     UNKNOWN_SCRIPT = "unknown_script"
+    SCRIPT_PAUSED = "script_paused"
     UNSUPPORTED_SCHEMA_VERSION = "unsupported_schema_version"
     UNKNOWN_GATEWAY_KEY = "unknown_gateway_key"
     ENRICHMENT_TIMEOUT = "enrichment_timeout"
@@ -40,11 +41,15 @@ class DroppedReason(StrEnum):
 
 
 class ErrorRule(NamedTuple):
-    """One row of the table: `meaning` and `look_at` are rendered into the docs."""
+    """One row of the table: `meaning` and `look_at` are rendered into the docs.
+
+    What is retried `endlessly` is never given up: it waits for an operator's word.
+    """
 
     action: Action
     meaning: str
     look_at: str
+    endlessly: bool = False
 
 
 ERRORS: dict[ErrorClass, ErrorRule] = {
@@ -67,6 +72,12 @@ ERRORS: dict[ErrorClass, ErrorRule] = {
         Action.RETRY,
         "the script is not registered, or is disabled",
         "`bridge script list`; register it before the last retry and the event heals",
+    ),
+    ErrorClass.SCRIPT_PAUSED: ErrorRule(
+        Action.RETRY,
+        "an operator has paused the script, its site or its organisation; retried until it is resumed",
+        "`bridge pause list`; `bridge pause end` resumes it",
+        endlessly=True,
     ),
     ErrorClass.UNSUPPORTED_SCHEMA_VERSION: ErrorRule(
         Action.RETRY,

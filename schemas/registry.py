@@ -8,7 +8,7 @@ class Script(NamedTuple):
     """A registered script; a disabled one counts as unknown.
 
     With `shared_ids` an event id is one event whoever sends it, and a visitor's yields to a server's; else each class
-    of sender has its own name space.
+    of sender has its own name space. The events of a `paused` one wait until it is resumed.
     """
 
     script_id: str
@@ -16,6 +16,7 @@ class Script(NamedTuple):
     org_id: int | None
     enabled: bool
     shared_ids: bool = False
+    paused: bool = False
 
 
 Registry = Mapping[str, Script]

@@ -88,6 +88,15 @@ class IdentitySummary(RunSummary):
     unknown_key_total: int = 0
 
 
+class PauseSummary(RunSummary):
+    """What `bridge pause start` or `end` did: to what, why, and whether that changed anything."""
+
+    kind: str = ""
+    pause_target: str = ""
+    reason: str = ""
+    changed: bool = False
+
+
 class DiscardSummary(RunSummary):
     """What `bridge dlq discard` closed, and why. `processed_total` counts dead letters.
 

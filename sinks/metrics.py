@@ -140,6 +140,12 @@ PAUSED = Gauge("bridge_paused_partitions", "Partitions held because a service is
 BRAKED = Gauge(
     "bridge_braked_partitions", "Partitions held by the brake on dead-lettering.", ["lane"], registry=REGISTRY
 )
+PAUSED_BY_HAND = Gauge(
+    "bridge_partitions_paused_by_hand",
+    "1 for a partition that an operator has paused with `bridge pause`.",
+    ["topic", "partition"],
+    registry=REGISTRY,
+)
 UNREADABLE = Gauge(
     "bridge_unreadable_partitions",
     "1 for a partition held because its next record can't be read.",
@@ -367,5 +373,5 @@ def forget_lane(lane: str, sources: Iterable[TopicPartition]) -> None:
     for gauge in (PAUSED, BRAKED, DEDUP_HINTS):
         gauge.remove(lane)
     for source in sources:
-        for metric in (UNREADABLE, FOREIGN, LOST):
+        for metric in (UNREADABLE, PAUSED_BY_HAND, FOREIGN, LOST):
             metric.remove(source.in_kafka.topic, str(source.partition))

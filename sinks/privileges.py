@@ -21,7 +21,7 @@ STATEMENTS: Final[dict[Service, frozenset[str]]] = {
         Service.WORKER: f"""
             {_RUNS}
             backlog_dead_letters backlog_replays backlog_retries backlog_runs backlog_state
-            brake_engage brake_let_go brake_probed brake_read
+            brake_engage brake_let_go brake_probed brake_read pauses_partitions
             end_blockers events_supersede gateway_trust_read keys_holders keys_insert registry_read replays_prune replays_settle server_state windows_add
             gate_change gate_judge_lock gate_published gate_states gate_sums gate_unpublished
             ledger_advance ledger_due ledger_heal ledger_lock ledger_overdue ledger_published ledger_read
@@ -32,7 +32,7 @@ STATEMENTS: Final[dict[Service, frozenset[str]]] = {
             api_tokens_list api_tokens_read api_tokens_used
             dead_letter_show dead_letters_count dead_letters_discard dead_letters_export dead_letters_groups dead_letters_page
             dead_letters_places dead_letters_repeated dead_letters_total event_normalized ledger_missing
-            brake_read events_present gateway_trust_read keys_holders offsets_show registry_read
+            brake_read events_present gateway_trust_read keys_holders offsets_show pauses_partitions registry_read
             replay_begin replay_canary replay_cancel replay_claim replay_create replay_end replay_find replay_forecast
             replay_freeze replay_in_doubt replay_items replay_items_lock replay_keep_passing replay_keep_successors
             replay_let_go replay_list replay_lives replay_outcomes replay_planned replay_reach replay_sent replay_skip

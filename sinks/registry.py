@@ -1,12 +1,13 @@
 """The registry's copy in memory: told of changes by Postgres, and read again on a timer behind that."""
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import asyncpg
 import structlog
 
 from schemas.errors import BridgeError
+from schemas.record import TopicPartition
 from schemas.registry import Registry, Script
 from sinks import metrics
 from sinks.postgres import Connection, connection, sql
@@ -23,7 +24,12 @@ def scripts_of(rows: "Iterable[asyncpg.Record]") -> Registry:
     """The scripts in rows of `registry_read` or `producers_read`."""
     return {
         row["script_id"]: Script(
-            row["script_id"], row["site_id"], row["org_id"], row["enabled"], shared_ids=row["shared_ids"]
+            row["script_id"],
+            row["site_id"],
+            row["org_id"],
+            row["enabled"],
+            shared_ids=row["shared_ids"],
+            paused=row["paused"],
         )
         for row in rows
     }
@@ -38,6 +44,8 @@ class RegistryCache:
         self._registry: Registry = {}
         self.legacy_until_ms = 0
         """Until when gateway headers without a proof are believed, in milliseconds since the epoch."""
+        self.paused_partitions: Mapping[TopicPartition, str] = {}
+        """Partitions of raw topics that operators have paused, and why."""
         self._changed = asyncio.Event()
 
     @property
@@ -75,4 +83,14 @@ class RegistryCache:
         rows = await conn.fetch(sql("registry_read"), timeout=READ_SECONDS)
         self._registry = scripts_of(rows)
         self.legacy_until_ms = await conn.fetchval(sql("gateway_trust_read"), timeout=READ_SECONDS) or 0
+        self.paused_partitions = await _read_paused_partitions(conn)
         metrics.REGISTRY_SCRIPTS.set(len(rows))
+
+
+async def _read_paused_partitions(conn: Connection) -> dict[TopicPartition, str]:
+    """The partitions that are paused, each with who paused it and why."""
+    found = {}
+    for row in await conn.fetch(sql("pauses_partitions"), timeout=READ_SECONDS):
+        topic, _, number = row["target"].rpartition(":")
+        found[TopicPartition(topic, int(number))] = f"paused by {row['paused_by']}: {row['reason']}"
+    return found

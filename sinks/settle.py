@@ -46,12 +46,24 @@ class Settler:
                 await self._publisher.publish([failure for one in outcomes for failure in one.failures])
             try:
                 with metrics.phase("commit"):
-                    return await self._sink.commit(outcomes)
+                    committed = await self._sink.commit(outcomes)
             except RowRejected as error:
                 found = await self._sink.rejected(outcomes)
                 if not found:
                     raise SinkUnavailable(f"a row was refused but none is when tried alone: {error}") from error
                 _drop(found, outcomes)
+            else:
+                self._judge.committed(outcomes)
+                return committed
+
+    async def rehearse(self, outcomes: Sequence[Outcomes]) -> Sequence[Outcomes]:
+        """The outcomes with the candidates that the store would refuse as failures; nothing is written.
+
+        Raises SinkUnavailable.
+        """
+        if any(one.candidates for one in outcomes):
+            _drop(await self._sink.rejected(outcomes), outcomes)
+        return outcomes
 
     async def _check_brake(self, outcomes: Sequence[Outcomes]) -> None:
         """Without a dead letter that is still to be published it only counts."""

@@ -1,35 +1,30 @@
 """A lane: the sequential path that reads some partitions, judges their batches and settles them."""
 
 import asyncio
-import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar
 
 import structlog
 
-from schemas.brake import BrakeJudge
 from schemas.errors import BatchRefused, Braked, SinkUnavailable
 from schemas.outcome import Outcomes
 from schemas.record import Batch, TopicPartition
-from schemas.registry import Registry
 from sinks import commit_metrics, metrics
 from sinks.settle import Settler
-from sinks.sink import Committed, Publisher, Sink
+from sinks.sink import Committed
 from sinks.sqlstate import TIMED_OUT
 from sinks.turn import TURN_SECONDS, in_turns
 from streams import traces
-from streams.brake_hold import BrakeHold, first_dead_letters, parts_before
+from streams.brake_hold import BrakeHold, first_dead_letters, parts_before, peek
 from streams.dedup import DedupHints
 from streams.foreign_logs import ForeignLogs
+from streams.lane_parts import LaneParts
 from streams.log_identity import Examination, examine
-from streams.normalize import Bounds
 from streams.patience import Patience
+from streams.paused_by_hand import PausedByHand
 from streams.processor import Context, LedgerStates, processing, replays_claimed
-from streams.retry import RetryPolicy
-from streams.source import OffsetsGone, Source, SourceStopped, SourceUnavailable
-from streams.trust import GatewayTrust
+from streams.source import OffsetsGone, SourceStopped, SourceUnavailable
 
 POLL_MS = 200
 # An idle lane proves by Kafka's own end offsets that it is idle and not stuck, this often.
@@ -39,27 +34,6 @@ TRY_SECONDS = 90.0
 
 T = TypeVar("T")
 log = structlog.get_logger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class LaneParts:
-    """What every lane of a worker shares; `now_ms` and `monotonic` are its clocks."""
-
-    source: Source
-    publisher: Publisher
-    make_sink: Callable[[], Sink]
-    registry: Callable[[], Registry]
-    trust: Callable[[], GatewayTrust]
-    policy: RetryPolicy
-    bounds: Bounds
-    raw_topic: str
-    max_records: int
-    dedup_hints: int
-    brake: BrakeJudge
-    brake_probe_seconds: float
-    random: Callable[[], float]
-    now_ms: Callable[[], int]
-    monotonic: Callable[[], float] = time.monotonic
 
 
 class Lane:
@@ -78,6 +52,7 @@ class Lane:
         self._untold: dict[TopicPartition, int] = {}
         self._stands: dict[TopicPartition, int] = {}
         self._foreign = ForeignLogs()
+        self._by_hand = PausedByHand(name)
         self._unreadable: set[TopicPartition] = set()
         self._stopping = asyncio.Event()
         self._max_records = parts.max_records
@@ -113,6 +88,7 @@ class Lane:
             await self._sink.close()
 
     async def _once(self) -> None:
+        self._mind_pauses()
         await self._mind_foreign_logs()
         await self._mind_the_brake()
         try:
@@ -157,6 +133,9 @@ class Lane:
 
         What the brake holds of them is left unread.
         """
+        await self._settle_judged(batches, await self._judge(batches, ledger), ledger)
+
+    async def _judge(self, batches: Sequence[Batch], ledger: LedgerStates) -> list[Outcomes]:
         parts = self._parts
         context = Context(
             parts.now_ms(),
@@ -172,7 +151,7 @@ class Lane:
             outcomes = [Outcomes(batch) for batch in batches]
             for one in outcomes:
                 await in_turns(processing(one, context, parts.monotonic, TURN_SECONDS))
-        await self._settle_judged(batches, outcomes, ledger)
+        return outcomes
 
     async def _settle_judged(
         self, batches: Sequence[Batch], outcomes: Sequence[Outcomes], ledger: LedgerStates
@@ -201,16 +180,16 @@ class Lane:
         self._stands |= moved
         self._untold |= moved
         await self._tell_kafka()
-        if any(self._brake.probes(batch) for batch in batches):
-            await self._end_probe(passed=True)
+        if sample := [one for one in outcomes if self._brake.probes(one.batch)]:
+            await self._probe(sample)
 
     async def _held_by_brake(
         self, batches: Sequence[Batch], outcomes: Sequence[Outcomes], ledger: LedgerStates, error: Braked
     ) -> None:
         """Lets the brake go if this was a probe that passed; else settles what comes before the first dead letters."""
         if sample := [one for one in outcomes if self._brake.probes(one.batch)]:
-            passed = self._parts.brake.passes(sample)
-            if not await self._end_probe(passed=passed):
+            passed = await self._probe(sample)
+            if passed is None:
                 self._rewind_to(batches)
                 return
             if passed:
@@ -225,20 +204,45 @@ class Lane:
             await self.settle(ready, ledger)
 
     async def _mind_the_brake(self) -> None:
-        """Reads held partitions again once the brake is off, or a few events of theirs when a probe is due."""
+        """Lets a probe look further, and reads held partitions again once the brake is off or the next probe is due."""
         if not self._brake.to_look(self._parts.monotonic()):
             return
         state = await self._patiently(self._sink.brake)
-        if state is not None and (freed := self._brake.looked(state, self._parts.monotonic())):
+        if state is None:
+            return
+        if state.engaged and self._brake.to_look_behind(state):
+            await self._look_behind()
+        if freed := self._brake.looked(state, self._parts.monotonic()):
             self._source.resume(freed)
 
-    async def _end_probe(self, *, passed: bool) -> bool:
-        """Notes the probe's answer; False when told to stop meanwhile."""
-        self._brake.end_probe()
+    async def _look_behind(self) -> None:
+        """Judges some of what lies behind the heads of held partitions, and settles nothing of it."""
+        if self._parts.brake.is_enough(self._brake.sample):
+            return
+        try:
+            batches, ended = await peek(self._source, self._brake.unseen(), self._brake.stands)
+        except (SourceUnavailable, SourceStopped, OffsetsGone):
+            # The next poll meets it too, and knows what to do.
+            return
+        self._brake.saw_the_end(ended)
+        ready = await self._prepare(batches) if batches else None
+        if ready is not None:
+            outcomes = await self._judge(*ready)
+            if await self._patiently(lambda: self._settler.rehearse(outcomes)) is not None:
+                await self._probe(outcomes)
+
+    async def _probe(self, outcomes: Sequence[Outcomes]) -> bool | None:
+        """Adds to the probe's sample, and lets the brake go if it passes; None when told to stop meanwhile."""
+        first = self._brake.saw(one.batch for one in outcomes)
+        passed = self._parts.brake.passes(self._brake.sample, outcomes)
+        if passed:
+            self._brake.end_probe()
+        elif not first:
+            return False
         let_go = await self._patiently(lambda: self._sink.probed(passed=passed))
         if let_go:
             log.warning("brake_let_go", lane=self.name, reason="a probe passed")
-        return let_go is not None
+        return None if let_go is None else passed
 
     async def _tell_kafka(self) -> None:
         """Postgres holds the true offsets; Kafka is told for lag tools, and again when it did not take them."""
@@ -294,6 +298,16 @@ class Lane:
         log.error("records_lost", topic=source.topic, partition=source.partition, lost=lost, beginning=beginning)
         return beginning
 
+    def _mind_pauses(self) -> None:
+        """Reads no partition that an operator has paused, and those again that were resumed."""
+        begun, ended = self._by_hand.changed(self.sources, self._parts.paused())
+        if begun:
+            self._source.pause(begun)
+            # Once the pause is over, the brake has its say anew.
+            self._brake.forget(begun)
+        if ended:
+            self._source.resume(ended & set(self._reading()))
+
     async def _mind_foreign_logs(self) -> None:
         """What was adopted meanwhile, or is the old log after all, is read without a restart."""
         if not self._foreign.to_look(self._parts.monotonic()):
@@ -304,8 +318,8 @@ class Lane:
             await self._begin()
 
     def _reading(self) -> list[TopicPartition]:
-        """All partitions but those whose log is foreign."""
-        return [source for source in self.sources if source not in self._foreign]
+        """All partitions but those whose log is foreign or that an operator has paused."""
+        return [source for source in self.sources if source not in self._foreign and source not in self._by_hand]
 
     async def _patiently(self, work: Callable[[], Awaitable[T]]) -> T | None:
         """Tries until it is done; None when told to stop while a service is away."""

@@ -7,7 +7,8 @@ import structlog
 
 from schemas.record import TopicPartition
 from sinks import metrics
-from streams.lane import Lane, LaneParts
+from streams.lane import Lane
+from streams.lane_parts import LaneParts
 from streams.retry_lane import RetryLane
 
 CANCEL_SECONDS = 5.0

@@ -68,6 +68,8 @@ def normalize(
     if script is None or not script.enabled:
         state = "not registered" if script is None else "disabled"
         raise Rejection(ErrorClass.UNKNOWN_SCRIPT, f"script {script_id!r} is {state}", fields)
+    if script.paused:
+        raise Rejection(ErrorClass.SCRIPT_PAUSED, f"script {script_id!r} is paused; see `bridge pause list`", fields)
     if script.site_id != site_id:
         # Whose it is, is not this site's affair.
         raise _violation(f"site_id: script {script_id!r} is not of site {site_id}", fields)

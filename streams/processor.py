@@ -14,7 +14,7 @@ from schemas.headers import Headers, last, last_int
 from schemas.instants import instant, to_epoch_ms
 from schemas.ledger import LedgerState
 from schemas.outcome import Candidate, Failure, Outcomes, ReplayClaim, duplicate
-from schemas.reasons import ERRORS, Action, DroppedReason
+from schemas.reasons import ERRORS, Action, DroppedReason, ErrorClass
 from schemas.record import Batch, CarriedRecord, Provenance, RawRecord, topic_of
 from schemas.registry import Registry
 from streams.decode import decode
@@ -260,16 +260,20 @@ def _claimed_identity(value: bytes | None) -> Claimed | None:
 
 def _failure(attempt: Attempt, rejection: Rejection, context: Context) -> Failure:
     """What becomes of a rejected attempt, by the error table and the retry policy."""
-    error_class = rejection.error_class
+    error_class, error = rejection.error_class, rejection.message
     unknown = attempt.found.headers is TrustOf.UNKNOWN_KEY
     claimed = _claimed_identity(attempt.record.value) if unknown else rejection.identity
     whose = identify(attempt.found.vouched, claimed, attempt.record.key, context.registry)
+    script = context.registry.get(whose.script_id) if whose.script_id else None
+    if script is not None and script.paused and error_class is not ErrorClass.SCRIPT_PAUSED:
+        # What is wrong with it may be why it is paused: it waits like the rest.
+        error_class, error = ErrorClass.SCRIPT_PAUSED, f"script {script.script_id!r} is paused; else: {error}"
     failure = Failure(
         record=attempt.record,
         provenance=attempt.provenance,
         attempt=attempt.number,
         error_class=error_class,
-        error=rejection.message + whose.note,
+        error=error + whose.note,
         minute=attempt.minute,
         received_at_ms=to_epoch_ms(attempt.received_at),
         first_failed_at_ms=attempt.first_failed_at_ms,

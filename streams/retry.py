@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from schemas.duration import duration_seconds
-from schemas.reasons import ErrorClass
+from schemas.reasons import ERRORS, ErrorClass
 from schemas.settings import Settings
 
 LATEST_FACTOR = 1.1
@@ -39,7 +39,7 @@ class RetryPolicy(NamedTuple):
 
     def decide(self, error_class: ErrorClass, failed_attempt: int, now_ms: int) -> Retry | None:
         """The retry after attempt number `failed_attempt` (from 1), or None when the tries are used up."""
-        if failed_attempt > self.max_retries:
+        if failed_attempt > self.max_retries and not ERRORS[error_class].endlessly:
             return None
         tiers = self.by_class.get(error_class, self.tiers)
         tier = tiers[min(failed_attempt, len(tiers)) - 1]

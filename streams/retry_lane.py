@@ -6,7 +6,8 @@ from typing import NamedTuple
 from schemas import headers as names
 from schemas.headers import last_int
 from schemas.record import Batch, Provenance, RawRecord, TopicPartition, topic_of
-from streams.lane import Lane, LaneParts
+from streams.lane import Lane
+from streams.lane_parts import LaneParts
 from streams.processor import LedgerStates, retry_token
 from streams.retry import due_at_ms
 
@@ -31,6 +32,9 @@ class RetryLane(Lane):
     async def _once(self) -> None:
         self._wake()
         await super()._once()
+
+    async def _look_behind(self) -> None:
+        """Nothing: what lies behind is not due."""
 
     def _wake(self) -> None:
         now = self._parts.monotonic()

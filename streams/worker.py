@@ -24,7 +24,7 @@ from sinks.registry import RegistryCache
 from sinks.replays.plans import prune
 from streams.garbage import search_now_and_then
 from streams.health import needs_of_worker
-from streams.lane import LaneParts
+from streams.lane_parts import LaneParts
 from streams.lanes import Lanes
 from streams.normalize import Bounds
 from streams.observation import Observation
@@ -62,6 +62,7 @@ class Worker(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka's bas
                 ),
                 registry=lambda: self._registry.current,
                 trust=lambda: GatewayTrust(proof_keys, self._registry.legacy_until_ms),
+                paused=lambda: self._registry.paused_partitions,
                 policy=policy,
                 bounds=Bounds(*settings.occurred_bounds),
                 raw_topic=self._topics.raw,

@@ -15,6 +15,7 @@ _GROUPS: Final = (
     "gate",
     "brake",
     "identity",
+    "pause",
     "dlq",
     "api",
     "runs",

@@ -120,7 +120,9 @@ def _print(document: dict[str, Any]) -> None:
             sites = ", ".join(f"{site}: {count}" for site, count in details["sites"].items())
             rows["place"] = f"{details['topic']}:{details['partition']}:{details['offset']}"
             rows["error"] = f"{details['error_class']}: {details['error']}"
-            rows["sites"] = f"{sites} ({details['sites_total']} in all; 0 is nobody's)"
+            visitors = details.get("failures_of_visitors", 0)
+            public = f", {visitors} of {details['failures_total']} by visitors" if visitors else ""
+            rows["sites"] = f"{sites} ({details['sites_total']} in all; 0 is nobody's{public})"
         unknown = document["waiting"] is None
         rows["waiting"] = "not known" if unknown else f"{document['waiting_total']} unread"
         rows["next probe"] = document["next_probe_at"] or "none: it was engaged by hand"

@@ -77,6 +77,8 @@ def admit(
 ) -> Grant:
     """Whether the request may send events of this script; raises Problem."""
     script = known_script(producers, script_id)
+    if script.paused:
+        raise Problem(Code.SCRIPT_PAUSED)
     given = headers.get(b"authorization")
     if given is not None:
         if given[: len(_BEARER)].lower() != _BEARER:

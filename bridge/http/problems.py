@@ -52,6 +52,7 @@ class Code(StrEnum):
     INTERNAL_ERROR = "internal_error"
     KAFKA_UNAVAILABLE = "kafka_unavailable"
     OVERLOADED = "overloaded"
+    SCRIPT_PAUSED = "script_paused"
     # Those of the API alone.
     INVALID_JSON = "invalid_json"
     INVALID_REQUEST = "invalid_request"
@@ -108,6 +109,9 @@ REFUSALS: Final[dict[Code, Refusal]] = {
         HTTPStatus.SERVICE_UNAVAILABLE, "Kafka has not acknowledged; send the same events again", 2
     ),
     Code.OVERLOADED: Refusal(HTTPStatus.SERVICE_UNAVAILABLE, "too much in hand; try again", 1),
+    Code.SCRIPT_PAUSED: Refusal(
+        HTTPStatus.SERVICE_UNAVAILABLE, "an operator has paused the script; keep the events and send them later", 60
+    ),
     Code.INVALID_JSON: Refusal(HTTPStatus.BAD_REQUEST, "the body is not JSON"),
     Code.INVALID_REQUEST: Refusal(HTTPStatus.UNPROCESSABLE_ENTITY, "a parameter or a field is wrong"),
     Code.FILTER_NEEDED: Refusal(HTTPStatus.UNPROCESSABLE_ENTITY, "say which dead letters are meant"),

@@ -90,6 +90,11 @@ class _Process:
                 run.summary.warnings.append("only waiting retries were looked at: a worker reads the raw topic")
             else:
                 partitions = sorted(await log_bounds(settings, [settings.topics.raw]))
+                for one in registry.paused_partitions.keys() & set(partitions):
+                    partitions.remove(one)
+                    run.summary.warnings.append(
+                        f"{one.topic}:{one.partition} was not read: {registry.paused_partitions[one]}"
+                    )
                 source = await stack.enter_async_context(taking(settings, partitions))
                 backlog = RawBacklog(source, sink, partitions)
             one_shot = OneShot(

@@ -1,6 +1,8 @@
 -- What the gateway knows producers by: each script with its site, organisation and origins, once for each of its API keys
--- or once without one. Revoked keys stay for a month, so that whoever still uses one is told so.
+-- or once without one, and whether it is paused by its own name, its site's or its organisation's. Revoked keys stay for a month, so that whoever still uses one is told so.
 SELECT script.script_id, script.site_id, site.org_id, script.enabled, script.shared_ids, script.origins,
+       EXISTS (SELECT FROM pause WHERE (kind, target) IN (
+           ('script', script.script_id), ('site', script.site_id::text), ('org', site.org_id::text))) AS paused,
        script_token.key_id, script_token.digest, script_token.revoked_at IS NOT NULL AS revoked
 FROM script JOIN site USING (site_id)
 LEFT JOIN script_token ON script_token.script_id = script.script_id

@@ -19,7 +19,7 @@ ROOTS = {
 NOT_RUN = {
     service: frozenset(names.split())
     for service, names in {
-        Service.GATEWAY: "gateway_trust_read migrations_owned registry_read relations_missing",
+        Service.GATEWAY: "gateway_trust_read migrations_owned pauses_partitions registry_read relations_missing",
         Service.WORKER: """
             brake_release kpi_days migrations_owned offsets_adopt offsets_skip relations_missing
             replay_begin replay_canary replay_cancel replay_create replay_end replay_find replay_freeze replay_in_doubt

@@ -1,6 +1,6 @@
 """Each mechanism that a guarantee stands on, how it is taken out, and the tests that notice."""
 
-from mutants import accounts, costs, identity, operators, outputs, producers, snippet, stack, worst_events
+from mutants import accounts, breaker, costs, identity, operators, outputs, producers, snippet, stack, worst_events
 from mutants.mutant import Edit, Mutant
 
 CONTRACT = "tests/contract"
@@ -80,10 +80,9 @@ MUTANTS = [
             Edit("sinks/settle.py::Settler.settle", "self._publisher.publish(...)"),
             Edit(
                 "sinks/settle.py::Settler.settle",
-                "return await self._sink.commit(outcomes)",
+                "committed = await self._sink.commit(outcomes)",
                 "committed = await self._sink.commit(outcomes)\n"
-                "await self._publisher.publish([one for each in outcomes for one in each.failures])\n"
-                "return committed",
+                "await self._publisher.publish([one for each in outcomes for one in each.failures])",
             ),
         ),
         (f"{LANE}::test_an_outage_is_waited_out_in_place_and_in_order",),
@@ -323,6 +322,7 @@ MUTANTS = [
         ("tests/unit/schemas/test_production.py",),
     ),
     *identity.MUTANTS,
+    *breaker.MUTANTS,
     *snippet.MUTANTS,
     *producers.MUTANTS,
     *costs.MUTANTS,

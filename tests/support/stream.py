@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -12,7 +12,8 @@ from schemas.record import Provenance, TopicPartition
 from schemas.registry import Registry
 from sinks.memory import MemorySink, MemoryStore
 from sinks.memory_publisher import MemoryPublisher, Published
-from streams.lane import Lane, LaneParts
+from streams.lane import Lane
+from streams.lane_parts import LaneParts
 from streams.memory_source import MemoryRecord, MemorySource
 from streams.retry_lane import RetryLane
 from streams.source import SourceUnavailable
@@ -32,6 +33,7 @@ class Stream:
         self.failing: Counter[str] = Counter()
         self.calls: Counter[str] = Counter()
         self.registry: Registry = REGISTRY
+        self.paused: dict[TopicPartition, str] = {}
         self.source = MemorySource([*self.raw, *self.retries], fail=lambda: self._maybe("source"))
         self.store = MemoryStore()
         self.publisher = MemoryPublisher(
@@ -43,6 +45,7 @@ class Stream:
             make_sink=lambda: MemorySink(self.store, fail=self._maybe),
             registry=lambda: self.registry,
             trust=lambda: TRUST,
+            paused=lambda: self.paused,
             policy=POLICY,
             bounds=BOUNDS,
             raw_topic=RAW,
@@ -74,10 +77,18 @@ class Stream:
             place = TopicPartition(sent.topic, sent.partition)
             self.source.append(place, sent.value, key=sent.key, headers=sent.headers, timestamp=self.now_ms())
 
-    def produce(self, partition: int = 0, value: bytes | None = None, **changed: Any) -> Provenance:
+    def produce(
+        self,
+        partition: int = 0,
+        value: bytes | None = None,
+        headers: Iterable[tuple[str, bytes | None]] = (),
+        **changed: Any,
+    ) -> Provenance:
         """Writes a raw event that happens now."""
         text = body(occurred_at=self.now_ms(), **changed) if value is None else value
-        record: MemoryRecord = self.source.append(self.raw[partition], text, key=b"k", timestamp=self.now_ms())
+        record: MemoryRecord = self.source.append(
+            self.raw[partition], text, key=b"k", timestamp=self.now_ms(), headers=headers
+        )
         return Provenance(*self.raw[partition], record.offset)
 
     @asynccontextmanager

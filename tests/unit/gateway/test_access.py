@@ -163,3 +163,13 @@ def test_a_key_keeps_no_secret() -> None:
     assert bytes.fromhex(secret) not in GOOD.digest
     assert secret.encode() not in GOOD.digest
     assert len(GOOD.digest) == 32
+
+
+def test_a_paused_script_is_refused_for_the_time_being(tokens: IngestTokens) -> None:
+    """With a time after which to send again, whoever asks; another script is taken as ever."""
+    known = Known()
+    known.current = {**known.current, "shop": known.current["shop"]._replace(paused=True)}
+    with pytest.raises(Problem) as refused:
+        admit(known, tokens, "shop", bearer(GOOD.text), b"")
+    assert (refused.value.code, refused.value.retry_after) == (Code.SCRIPT_PAUSED, 60)
+    assert admit(known, tokens, "blog", bearer(OTHERS.text), b"").script.site_id == 2

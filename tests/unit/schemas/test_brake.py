@@ -1,83 +1,26 @@
 """The brake's judge: what engages it, what says nothing, and that no single site can."""
 
-from collections.abc import Iterable
 from decimal import Decimal
-from typing import Any
 
-import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.making import BOUNDS, POLICY, RAW, batch, record
-from support.sealed import TRUST
+from support.brake_bench import (
+    BAD,
+    BY_GATEWAY,
+    BY_ITSELF,
+    GOOD,
+    LIMITS,
+    NO_RETRIES,
+    RETRIED,
+    UNREADABLE,
+    Bench,
+    mixed,
+)  # fmt: skip
+from support.making import RAW
 
-from schemas.brake import BrakeJudge, BrakeLimits
-from schemas.outcome import Outcomes
+from schemas.brake import BrakeLimits, ProbeSample
 from schemas.record import LEDGER_TOPIC, TopicPartition
-from schemas.registry import Script
-from streams.memory_source import MemoryRecord
-from streams.processor import Context, process
-
-LIMITS = BrakeLimits(Decimal(50), 100, 100, 60.0)
-REGISTRY = {f"s{site}": Script(f"s{site}", site, None, enabled=True) for site in range(1, 30)}
-GOOD, BAD, UNREADABLE, RETRIED = "good", "bad", "unreadable", "retried"
-BY_GATEWAY, BY_ITSELF = "unreadable, by a gateway", "a stranger's script"
-NO_RETRIES = POLICY._replace(max_retries=0)
-
-
-class Clock:
-    now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-class Bench:
-    """Feeds a judge with batches that the processor has judged; partitions go on where they stood."""
-
-    def __init__(self, limits: BrakeLimits = LIMITS) -> None:
-        self.clock = Clock()
-        self.judge = BrakeJudge(limits, self.clock)
-        self.next: dict[int, int] = {}
-
-    def outcomes(
-        self, kinds: Iterable[tuple[int, str]], partition: int = 0, known: Any = frozenset(), policy: Any = POLICY
-    ) -> Outcomes:
-        source = TopicPartition(RAW, partition)
-        first = self.next.get(partition, 0)
-        records = [self._record(source, first + index, *one) for index, one in enumerate(kinds)]
-        self.next[partition] = first + len(records)
-        context = Context(records[0].timestamp, REGISTRY, known, {}, BOUNDS, policy, RAW, TRUST)
-        return process(batch(*records, prev=first), context)
-
-    def given_up(self, kinds: Iterable[tuple[int, str]], partition: int = 0) -> Outcomes:
-        """The same, as last attempts from a retry topic."""
-        one = self.outcomes(kinds, partition + 100)
-        for failure in one.failures:
-            failure.attempt = 4
-        for candidate in one.candidates:
-            candidate.event = msgspec.structs.replace(candidate.event, attempt=4)
-        return one
-
-    @staticmethod
-    def _record(source: TopicPartition, offset: int, site: int, kind: str) -> MemoryRecord:
-        event: dict[str, Any] = {"site_id": site, "script_id": f"s{site}", "event_id": f"e-{source.partition}-{offset}"}
-        if kind == BAD:
-            event["event_type"] = ""
-        if kind in (RETRIED, BY_ITSELF):
-            event["script_id"] = "nobody"
-        value = b"{" if kind in (UNREADABLE, BY_GATEWAY) else None
-        key = f"{site}:e".encode() if site and kind not in (BY_GATEWAY, BY_ITSELF) else None
-        headers = {"bridge-site-id": str(site)} if kind == BY_GATEWAY else {}
-        return record(offset, value, source=source, key=key, headers=headers, **event)
-
-    def weigh(self, kinds: Iterable[tuple[int, str]], partition: int = 0) -> bool:
-        return self.judge.weigh([self.outcomes(kinds, partition)]) is not None
-
-
-def mixed(good: int, bad: int, sites: int = 10) -> list[tuple[int, str]]:
-    """Good and bad events of that many sites, by turns."""
-    return [(number % sites + 1, GOOD) for number in range(good)] + [(number % sites + 1, BAD) for number in range(bad)]
 
 
 @pytest.mark.parametrize(
@@ -244,10 +187,10 @@ def test_the_ledgers_batches_are_all_different() -> None:
 def test_a_probe_passes_when_fewer_than_the_share_fail() -> None:
     """Weighed by site as well: one site's garbage at the head does not keep the brake on."""
     bench = Bench()
-    assert bench.judge.passes([bench.outcomes(mixed(6, 5))])
-    assert not bench.judge.passes([bench.outcomes(mixed(5, 5))])
-    assert bench.judge.passes([bench.outcomes([(7, BAD)] * 50 + [(1, GOOD), (2, GOOD)])])
-    assert bench.judge.passes([bench.outcomes([(1, RETRIED)])])
+    assert bench.judge.passes(ProbeSample(), [bench.outcomes(mixed(6, 5))])
+    assert not bench.judge.passes(ProbeSample(), [bench.outcomes(mixed(5, 5))])
+    assert bench.judge.passes(ProbeSample(), [bench.outcomes([(7, BAD)] * 50 + [(1, GOOD), (2, GOOD)])])
+    assert bench.judge.passes(ProbeSample(), [bench.outcomes([(1, RETRIED)])])
 
 
 def test_who_braked_once_brakes_again_at_the_first_signs() -> None:

@@ -3,12 +3,14 @@
 from collections.abc import Sequence
 
 from support.making import BRAKE_LIMITS
+from support.sealed import gateway_headers
 from support.stream import Stream
 from support.virtual_time import run_virtually
 
 from schemas.brake import BrakeState
 from schemas.record import TopicPartition
 from schemas.registry import Script
+from schemas.sender import Sender
 
 LIMITS = BRAKE_LIMITS._replace(min_events=20, run_length=20)
 PROBE_SECONDS = 30.0
@@ -285,3 +287,97 @@ def test_an_outage_while_partitions_are_held() -> None:
     stream = run_virtually(main())
     stream.assert_balanced()
     assert len(stream.dead_letters()) == 40
+
+
+def junk(stream: Stream, count: int, partition: int = 0) -> None:
+    for _ in range(count):
+        stream.produce(partition, value=b"{", headers=gateway_headers(b"{", sender=Sender.VISITOR))
+
+
+def test_visitors_junk_at_every_head_does_not_keep_the_brake_on() -> None:
+    """Engaged when nothing had passed yet; what passes stands far behind, and is found within seconds."""
+
+    async def main() -> tuple[Stream, float]:
+        stream = Stream(3, limits=LIMITS)
+        for partition in range(3):
+            junk(stream, 1200, partition)
+            stream.produce(partition, event_id=f"good-{partition}")
+        async with stream.running():
+            await braked(stream)
+            began = stream.now_ms()
+            await stream.settled()
+            return stream, (stream.now_ms() - began) / 1000
+
+    stream, seconds = run_virtually(main())
+    stream.assert_balanced()
+    assert (len(stream.store.events), len(stream.dead_letters())) == (3, 3600)
+    assert seconds < 10
+    assert stream.calls["engage"] == 1, "it does not go on again for the same"
+
+
+def test_a_probe_looks_behind_the_heads_of_what_is_held() -> None:
+    """Of all partitions, also where the brake went on for others' failures: by the probe's interval."""
+
+    async def main(good: int, bad: int) -> Stream:
+        stream = Stream(2, limits=LIMITS)
+        stream.store.brake = BrakeState(engaged=True, details={"topic": "other"})
+        for partition in range(2):
+            junk(stream, 700, partition)
+            for number in range(good):
+                stream.produce(partition, event_id=f"good-{partition}-{number}")
+                if number < bad:
+                    stream.produce(partition, event_id=f"bad-{partition}-{number}", event_type="")
+        async with stream.running():
+            await stream.until(lambda: len(held(stream)) == 2, "both held")
+            if good > bad:
+                await stream.settled()
+            else:
+                await stream.until(lambda: stream.calls["probed"] == 3, "three probes")
+        return stream
+
+    passing = run_virtually(main(10, 8))
+    passing.assert_balanced()
+    assert (len(passing.store.events), passing.store.brake.engaged) == (20, False)
+    failing = run_virtually(main(10, 10))
+    assert (failing.store.events, failing.dead_letters(), waiting(failing, failing.raw)) == ([], [], [720, 720])
+    assert failing.store.brake.engaged
+
+
+def test_rows_that_the_store_refuses_are_no_proof_for_a_probe() -> None:
+    """What stands behind the heads is tried on the store too, and nothing of it is written."""
+
+    async def main() -> Stream:
+        stream = Stream(limits=LIMITS)
+        stream.store.refuse = lambda _event: "no row is wanted"
+        junk(stream, 700)
+        for number in range(30):
+            stream.produce(event_id=f"e-{number}")
+        async with stream.running():
+            await braked(stream)
+            await stream.until(lambda: stream.calls["probed"] >= 3, "probes")
+            assert (stream.store.brake.engaged, waiting(stream, stream.raw)) == (True, [730])
+            stream.store.refuse = lambda _event: None
+            await stream.settled()
+        return stream
+
+    stream = run_virtually(main())
+    stream.assert_balanced()
+    assert (len(stream.store.events), len(stream.dead_letters())) == (30, 700)
+
+
+def test_an_outage_while_a_probe_looks_behind() -> None:
+    """It is waited out; the held partition goes on where it stood."""
+
+    async def main() -> Stream:
+        stream = Stream(limits=LIMITS)
+        junk(stream, 700)
+        async with stream.running():
+            await braked(stream)
+            stream.failing.update(source=3, rejected=3, brake=2, probed=2)
+            stream.produce(event_id="good")
+            await stream.settled()
+        return stream
+
+    stream = run_virtually(main())
+    stream.assert_balanced()
+    assert (len(stream.store.events), len(stream.dead_letters())) == (1, 700)

@@ -1,0 +1,27 @@
+"""Pauses in Postgres: rows that workers and gateways read with the registry, and are notified of."""
+
+from schemas.errors import InvalidInput
+from schemas.pause import Pause, PauseKind
+from sinks.postgres import connection, sql
+from sinks.runs import started_by
+
+
+async def list_pauses(dsn: str) -> list[Pause]:
+    """All pauses, the longest first."""
+    async with connection(dsn, "pause") as conn:
+        rows = await conn.fetch(sql("pauses_read"))
+    return [Pause(**{**row, "kind": PauseKind(row["kind"])}) for row in rows]
+
+
+async def start_pause(dsn: str, kind: PauseKind, target: str, reason: str) -> bool:
+    """Pauses the target; whether it was not paused before. Raises InvalidInput if the registry does not know it."""
+    async with connection(dsn, "pause") as conn:
+        if kind is not PauseKind.PARTITION and not await conn.fetchval(sql("pause_target"), kind.value, target):
+            raise InvalidInput(f"{kind.value} {target} is not registered; see `bridge script list`")
+        return bool(await conn.fetchval(sql("pause_add"), kind.value, target, started_by(), reason))
+
+
+async def end_pause(dsn: str, kind: PauseKind, target: str) -> bool:
+    """Ends the pause of the target; whether there was one."""
+    async with connection(dsn, "pause") as conn:
+        return bool(await conn.fetchval(sql("pause_end"), kind.value, target))

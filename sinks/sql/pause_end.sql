@@ -1,0 +1,2 @@
+-- Takes the pause of the target $2 of kind $1 back.
+DELETE FROM pause WHERE kind = $1 AND target = $2 RETURNING true

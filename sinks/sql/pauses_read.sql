@@ -1,0 +1,2 @@
+-- Everything that is paused, the longest first.
+SELECT kind, target, paused_at, paused_by, reason FROM pause ORDER BY paused_at, kind, target

@@ -1,0 +1,76 @@
+"""The mechanisms that keep the circuit breaker out of visitors' hands, and the pauses."""
+
+from mutants.mutant import Edit, Mutant
+
+VISITORS = "tests/unit/schemas/test_brake_visitors.py"
+HOLD = "tests/unit/streams/test_brake_hold.py"
+PAUSES = "tests/unit/streams/test_pauses.py"
+
+MUTANTS = [
+    Mutant(
+        "visitors-vote",
+        "the rule that visitors' failures count only while nothing passes",
+        (Edit("schemas/brake.py::_Counts.voting", "quiet", "self is not None"),),
+        (f"{VISITORS}::test_visitors_failures_do_not_vote_while_anything_passes",),
+    ),
+    Mutant(
+        "visitors-alone",
+        "the vote of visitors' failures where nothing passes",
+        (Edit("schemas/brake.py::_Counts.voting", "quiet", "self is None"),),
+        (f"{VISITORS}::test_a_bad_deployment_is_noticed_where_only_visitors_send",),
+    ),
+    Mutant(
+        "passed-memory",
+        "the memory of what was committed",
+        (Edit("sinks/settle.py::Settler.settle", "self._judge.committed(outcomes)", "del committed.keys[:0]"),),
+        ("tests/integration/test_brake_visitors.py::test_ten_thousand_junk_events_of_visitors_do_not_stop_the_others",),
+    ),
+    Mutant(
+        "look-behind",
+        "the probe's look behind the heads of what is held",
+        (Edit("streams/brake_hold.py::BrakeHold.to_look_behind", "bool(self._held)", "self._held is None"),),
+        (f"{HOLD}::test_visitors_junk_at_every_head_does_not_keep_the_brake_on",),
+    ),
+    Mutant(
+        "rehearsal-of-rows",
+        "the trial of a probe's rows on the store",
+        (Edit("sinks/settle.py::Settler.rehearse", "any(...)", "outcomes is None"),),
+        (f"{HOLD}::test_rows_that_the_store_refuses_are_no_proof_for_a_probe",),
+    ),
+    Mutant(
+        "paused-partition",
+        "an operator's pause of a partition",
+        (Edit("streams/paused_by_hand.py::PausedByHand.changed", "source.in_kafka in why", "source is None"),),
+        (f"{PAUSES}::test_a_paused_partition_is_not_read_and_the_others_go_on",),
+    ),
+    Mutant(
+        "paused-script",
+        "the wait of a paused script's sound events",
+        (Edit("streams/normalize.py::normalize", "script.paused", "script is None"),),
+        (f"{PAUSES}::test_events_of_a_paused_script_wait_and_block_nobody",),
+    ),
+    Mutant(
+        "paused-refusals",
+        "the wait of a paused script's broken events",
+        (
+            Edit(
+                "streams/processor.py::_failure",
+                "script is not None and script.paused and error_class is not ErrorClass.SCRIPT_PAUSED",
+                "script is error_class",
+            ),
+        ),
+        (f"{PAUSES}::test_events_of_a_paused_script_wait_and_block_nobody",),
+    ),
+    Mutant(
+        "endless-pause",
+        "the rule that a pause uses up no retries",
+        (Edit("streams/retry.py::RetryPolicy.decide", "not ERRORS[error_class].endlessly", "error_class"),),
+        (f"{PAUSES}::test_events_of_a_paused_script_wait_and_block_nobody",),
+    ),
+    Mutant(
+        "paused-gateway",
+        "the gateway's refusal of a paused script",
+        (Edit("bridge/gateway/access.py::admit", "script.paused", "script is None"),),
+        ("tests/unit/gateway/test_access.py::test_a_paused_script_is_refused_for_the_time_being",),
+    ),
+]

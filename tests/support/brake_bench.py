@@ -1,0 +1,88 @@
+"""A judge of the brake that is fed with batches which the processor has judged."""
+
+from collections.abc import Iterable
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+
+from schemas.brake import BrakeJudge, BrakeLimits
+from schemas.outcome import Outcomes
+from schemas.record import TopicPartition
+from schemas.registry import Script
+from schemas.sender import Sender
+from streams.memory_source import MemoryRecord
+from streams.processor import Context, process
+from support.making import BOUNDS, POLICY, RAW, batch, body, record
+from support.sealed import TRUST, gateway_headers
+
+LIMITS = BrakeLimits(Decimal(50), 100, 100, 60.0)
+REGISTRY = {f"s{site}": Script(f"s{site}", site, None, enabled=True) for site in range(1, 30)}
+GOOD, BAD, UNREADABLE, RETRIED = "good", "bad", "unreadable", "retried"
+JUNK, FORGED = "a visitor's", "by its headers a visitor's"
+BY_GATEWAY, BY_ITSELF = "unreadable, by a gateway", "a stranger's script"
+NO_RETRIES = POLICY._replace(max_retries=0)
+
+
+class Clock:
+    now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+class Bench:
+    """Feeds a judge with batches that the processor has judged; partitions go on where they stood."""
+
+    def __init__(self, limits: BrakeLimits = LIMITS) -> None:
+        self.clock = Clock()
+        self.judge = BrakeJudge(limits, self.clock)
+        self.next: dict[int, int] = {}
+
+    def outcomes(
+        self, kinds: Iterable[tuple[int, str]], partition: int = 0, known: Any = frozenset(), policy: Any = POLICY
+    ) -> Outcomes:
+        source = TopicPartition(RAW, partition)
+        first = self.next.get(partition, 0)
+        records = [self._record(source, first + index, *one) for index, one in enumerate(kinds)]
+        self.next[partition] = first + len(records)
+        context = Context(records[0].timestamp, REGISTRY, known, {}, BOUNDS, policy, RAW, TRUST)
+        return process(batch(*records, prev=first), context)
+
+    def given_up(self, kinds: Iterable[tuple[int, str]], partition: int = 0) -> Outcomes:
+        """The same, as last attempts from a retry topic."""
+        one = self.outcomes(kinds, partition + 100)
+        for failure in one.failures:
+            failure.attempt = 4
+        for candidate in one.candidates:
+            candidate.event = msgspec.structs.replace(candidate.event, attempt=4)
+        return one
+
+    @staticmethod
+    def _record(source: TopicPartition, offset: int, site: int, kind: str) -> MemoryRecord:
+        event: dict[str, Any] = {"site_id": site, "script_id": f"s{site}", "event_id": f"e-{source.partition}-{offset}"}
+        if kind in (BAD, JUNK, FORGED):
+            event["event_type"] = ""
+        if kind in (RETRIED, BY_ITSELF):
+            event["script_id"] = "nobody"
+        value = b"{" if kind in (UNREADABLE, BY_GATEWAY) else body(**event)
+        key = f"{site}:e".encode() if site and kind not in (BY_GATEWAY, BY_ITSELF) else None
+        headers: list[tuple[str, bytes | None]] = []
+        if kind in (BY_GATEWAY, JUNK, FORGED):
+            sender = Sender.SERVER if kind == BY_GATEWAY else Sender.VISITOR
+            proven = b"another" if kind == FORGED else value
+            headers = gateway_headers(proven, site_id=site, script_id=f"s{site}", sender=sender)
+        return record(offset, value, source=source, key=key, headers=headers)
+
+    def weigh(self, kinds: Iterable[tuple[int, str]], partition: int = 0) -> bool:
+        """Whether the brake goes on; else the batch is committed."""
+        outcomes = [self.outcomes(kinds, partition)]
+        engages = self.judge.weigh(outcomes) is not None
+        if not engages:
+            self.judge.committed(outcomes)
+        return engages
+
+
+def mixed(good: int, bad: int, sites: int = 10) -> list[tuple[int, str]]:
+    """Good and bad events of that many sites, by turns."""
+    return [(number % sites + 1, GOOD) for number in range(good)] + [(number % sites + 1, BAD) for number in range(bad)]
