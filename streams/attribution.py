@@ -32,7 +32,7 @@ def attributed(row: Unattributed, trust: GatewayTrust) -> Attribution | None:
     vouched = found.vouched
     if vouched is None:
         return Attribution(row.provenance, row.site_id, row.script_id, row.event_id, found.sender)
-    note = claim_note(vouched, row.site_id, row.script_id)
+    note = claim_note(vouched, row)
     event_id = row.event_id or vouched.event_id
     return Attribution(row.provenance, vouched.site_id, vouched.script_id, event_id, vouched.sender, note)
 

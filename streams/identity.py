@@ -16,9 +16,12 @@ _known: tuple[Registry | None, frozenset[int | None]] = (None, frozenset())
 class Claimed(Protocol):
     """The identity that a document claims, as far as it can be read."""
 
-    event_id: str | None
-    site_id: int | None
-    script_id: str | None
+    @property
+    def event_id(self) -> str | None: ...
+    @property
+    def site_id(self) -> int | None: ...
+    @property
+    def script_id(self) -> str | None: ...
 
 
 class Identity(NamedTuple):
@@ -41,7 +44,7 @@ def identify(vouched: Vouched | None, claimed: Claimed | None, key: bytes | None
         (None, None, None) if claimed is None else (claimed.event_id, claimed.site_id, claimed.script_id)
     )
     if vouched is not None:
-        note = claim_note(vouched, site_id, script_id)
+        note = claim_note(vouched, claimed)
         return Identity(vouched.site_id, vouched.script_id, event_id or vouched.event_id, vouched.site_id, note)
     script = None if script_id is None else registry.get(script_id)
     site_id = site_id or site_of_key(key) or (None if script is None else script.site_id)
@@ -63,8 +66,11 @@ def _sites(registry: Registry) -> frozenset[int | None]:
     return _known[1]
 
 
-def claim_note(vouched: Vouched, site_id: int | None, script_id: str | None) -> str:
+def claim_note(vouched: Vouched, claimed: Claimed | None) -> str:
     """What a document claims beside what is vouched for, as the end of an error; empty if it agrees."""
+    if claimed is None:
+        return ""
+    site_id, script_id = claimed.site_id, claimed.script_id
     claims = [f"site_id {site_id}"] if site_id not in (None, vouched.site_id) else []
     if script_id not in (None, vouched.script_id):
         claims.append(f"script_id {bounded_text(str(script_id), _CLAIM_BYTES)!r}")

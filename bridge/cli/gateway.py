@@ -8,6 +8,7 @@ import typer
 from pydantic import SecretStr
 
 from bridge.cli.common import Verbose, command_settings, result, run, say
+from schemas.gateway_proof import DEVELOPMENT_KEY
 from schemas.service import Service
 
 
@@ -28,9 +29,12 @@ def gateway(
     if settings.secret_key is None and settings.env != "production":
         say("warning: BRIDGE_SECRET_KEY is not set: browsers' tokens are good until this gateway ends")
         secret = secrets.token_hex(32)
-        # Its processes read their settings from the environment.
+        # Its processes read their settings from the environment. Workers know nothing of this secret, so that the proof
+        # stays by the key of development.
+        proof_key = settings.gateway_proof_key or SecretStr(DEVELOPMENT_KEY.decode())
         os.environ["BRIDGE_SECRET_KEY"] = secret
-        settings = settings.model_copy(update={"secret_key": SecretStr(secret)})
+        os.environ["BRIDGE_GATEWAY_PROOF_KEY"] = proof_key.get_secret_value()
+        settings = settings.model_copy(update={"secret_key": SecretStr(secret), "gateway_proof_key": proof_key})
     from bridge.gateway.server import serve, serve_with_processes
     from bridge.http.server import address_of, listening
     from streams.start import ready, warn_of_excess

@@ -18,6 +18,7 @@ from bridge.http.room import Held
 from schemas.reasons import ERRORS
 from schemas.uuid7 import uuid7
 from schemas.vouched import Vouched
+from streams.identity import claim_note
 from streams.rejection import Rejection
 
 # Where the event would stand is not known before it is published.
@@ -63,7 +64,8 @@ def _judged(services: Services, value: bytes, vouched: Vouched, now_ms: int) -> 
         return {
             "status": "invalid",
             "error_code": rejection.error_class.value,
-            "message": rejection.message,
+            # As in the dead letter.
+            "message": rejection.message + claim_note(vouched, rejection.identity),
             "action": ERRORS[rejection.error_class].action.value,
         }
     fields: dict[str, Any] = msgspec.to_builtins(event)

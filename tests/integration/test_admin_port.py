@@ -52,13 +52,19 @@ async def test_one_port_answers_all_without_an_admin_port(
         assert {status(f"{found.url}{path}") for path in ADMIN_PATHS} == {200}
 
 
-async def test_taken_connections_do_not_make_it_unready(settings: Settings, tmp_path: Path) -> None:
-    """Probes and figures have room beside the public port's connections."""
+async def test_taken_connections_do_not_make_it_unready(settings: Settings, key: str, tmp_path: Path) -> None:
+    """Probes and figures have room beside the public port's connections, each with a request in flight."""
     port = free_port()
-    more = {"gateway_admin_port": port, "gateway_max_connections": 3}
+    more = {
+        "gateway_admin_port": port, "gateway_max_connections": 3, "gateway_address_connections_share": 1,
+        "gateway_body_timeout": "120s", "gateway_body_grace": "120s",
+    }  # fmt: skip
+    begun = (
+        f"POST /api/bridge/s1/events HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {key}\r\ncontent-length: 9\r\n\r\n["
+    )
     with gateway(settings, tmp_path / "log", **more) as found, ExitStack() as held:
         for _ in range(3):
-            held.enter_context(socket.create_connection(found.address))
+            held.enter_context(socket.create_connection(found.address)).sendall(begun.encode())
 
         async def full() -> bool:
             return status(f"{found.url}/health") == 503

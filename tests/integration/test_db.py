@@ -28,7 +28,10 @@ MONTHS_AHEAD = 2
 # What is changed, and what the check must say of it.
 CHANGES = {
     "table": ("DROP TABLE script_run", "table script_run: missing"),
-    "column": ("ALTER TABLE bridge_event DROP COLUMN currency", "column bridge_event.currency: missing; expected text"),
+    "column": (
+        "ALTER TABLE bridge_event_raw DROP COLUMN discarded_by",
+        "column bridge_event_raw.discarded_by: missing; expected text",
+    ),
     "new column": ("ALTER TABLE org ADD COLUMN extra int", "column org.extra: not expected; found integer"),
     "type": (
         "ALTER TABLE stream_offset ALTER COLUMN lost TYPE integer",

@@ -46,7 +46,7 @@ async def test_from_plan_to_persisted(stack, database_url, topic_prefix, tmp_pat
             begun = ok(await one.post(f"/v1/plans/{plan_id}/replay", json={"canary": 10, "rate_per_second": 500}), 202)
             done = await when(one, plan_id, state="sent", running=False)
             assert (done["outcomes"], done["published"], done["org_id"]) == ({"persisted": 60}, 60, 1)
-            assert done["requested_by"].startswith("token:alice@")
+            assert done["requested_by"] == "token:alice"
             refused(await one.post(f"/v1/plans/{plan_id}/replay", json={}), 409, "plan_sent")
             refused(await one.post(f"/v1/plans/{plan_id}/cancel", json={"reason": "x"}), 409, "plan_sent")
             (run,) = await fetch(
@@ -122,7 +122,7 @@ async def test_cancel_is_seen_within_five_seconds(stack, database_url, topic_pre
             assert (summary["state"], summary["reason"]) == ("cancelled", "the wrong ones")
             seen = await when(one, plan_id, running=False)
             assert (seen["state"], seen["ended_because"], seen["resumable"]) == ("cancelled", "the wrong ones", False)
-            assert seen["ended_by"].startswith("token:alice@")
+            assert seen["ended_by"] == "token:alice"
             assert await seconds_from_cancel_to_stop(settings) < 5
             assert seen["outcomes"]["open"] > 150
             refused(await one.post(f"/v1/plans/{plan_id}/replay", json={}), 409, "plan_cancelled")
