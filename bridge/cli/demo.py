@@ -62,7 +62,11 @@ def _run(home: Path, events: int, seed: int) -> DemoResult:
         raise InvalidInput(f"a stack runs in {home} already: stop it, or choose another --dir")
     say("starting Kafka and Postgres")
     with stack as addresses:
-        settings = own_settings(addresses, retry_delays=_RETRY_DELAYS, max_retries=len(_RETRY_DELAYS), metrics_port=0)
+        settings = own_settings(
+            addresses, retry_delays=_RETRY_DELAYS, max_retries=len(_RETRY_DELAYS), metrics_port=0,
+            # All pages of the mix stand behind one address, and what they send is refused on purpose.
+            gateway_visitor_refused_per_minute=0,
+        )  # fmt: skip
         mix = Mix(events, seed, time.time_ns() // 1_000_000, settings.proof_keys)
         return run(_play(settings, mix, home / "logs"))
 

@@ -37,6 +37,7 @@ def worker_environment(settings: Settings, inherited: Mapping[str, str] = os.env
         "BRIDGE_RETRY_DELAYS": ",".join(settings.retry_delays),
         "BRIDGE_MAX_RETRIES": str(settings.max_retries),
         "BRIDGE_METRICS_PORT": str(settings.metrics_port),
+        "BRIDGE_GATEWAY_VISITOR_REFUSED_PER_MINUTE": str(settings.gateway_visitor_refused_per_minute),
     }
     here = str(Path(bridge.__file__).resolve().parent.parent)
     paths = [here, *filter(None, [inherited.get("PYTHONPATH")])]

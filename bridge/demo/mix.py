@@ -198,7 +198,8 @@ def _duplicate(near: deque[MixRecord], far: list[MixRecord], random: Random) -> 
     # A gateway's proof covers the value.
     if value is not None and random.random() < 0.3 and all(name != PROOF for name, _ in headers):
         value += b" "
-    if random.random() < 0.2:
+    # What a page sends has no headers, and its copy comes from the page too: each class of sender has ids of its own.
+    if headers and random.random() < 0.2:
         headers = [*headers, (REQUEST_ID, uuid7(0, random.randbytes).encode())]
     key = None if random.random() < 0.1 else record.key
     return MixRecord(key, value, headers, Kind.DUPLICATE, record.script_id)

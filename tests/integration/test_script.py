@@ -77,7 +77,7 @@ async def test_a_running_worker_learns_of_it(database_url: str) -> None:
         await wait_until(
             lambda: conn.fetchval(
                 "SELECT count(*) > 0 FROM pg_stat_activity WHERE datname = current_database()"
-                " AND application_name LIKE '%registry%' AND query LIKE '%FROM gateway_trust%' AND state = 'idle'"
+                " AND application_name LIKE '%registry%' AND query LIKE '%FROM pause%' AND state = 'idle'"
             ),
             budget_seconds=20,
             describe="the cache has read the registry, which it does after it listens",
