@@ -73,6 +73,8 @@ async def migrate(database_url: str, *, months_ahead: int = DEFAULT_MONTHS_AHEAD
     Where nothing is missing nothing is written, so that an account that may not write there passes.
     """
     async with connection(database_url, "migrate") as conn:
+        if await conn.fetchval("SELECT current_setting('transaction_read_only')") == "on":
+            raise EnvironmentUnfit("the database is read-only, as a replica is: connect to the primary")
         if not _missing(await applied(conn)) and await months_made(conn, months_ahead):
             return []
         await conn.execute("SELECT pg_advisory_lock($1)", LOCK_KEY)

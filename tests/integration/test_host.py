@@ -110,7 +110,7 @@ import streams.app
 from schemas.errors import EnvironmentUnfit
 from schemas.settings import load_settings
 from streams.host import host
-async def away(_settings):
+async def away(*_given):
     raise EnvironmentUnfit("Postgres is away at start")
 streams.app.ready = away
 settings = load_settings()
@@ -134,7 +134,7 @@ use("uvloop")
 import streams.app
 from schemas.settings import load_settings
 from streams.host import host
-async def answered(_settings):
+async def answered(*_given):
     pass
 async def started(_worker):
     pass
