@@ -61,7 +61,7 @@ _encode = msgspec.json.Encoder().encode
 async def post_events(services: Services, request: Request) -> Answer:
     """Answers 202 once Kafka has acknowledged all events that it takes; raises Problem."""
     grant = admitted(services, request)
-    shares = shares_of(grant, request)
+    shares = shares_of(grant, request.address)
     with (
         services.requests.holding(shares, 1),
         services.room.holding(shares) as held,

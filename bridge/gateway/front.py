@@ -15,7 +15,7 @@ from bridge.gateway.request import Request, script_route
 from bridge.gateway.services import Services
 from bridge.gateway.snippet import get_snippet
 from bridge.gateway.validate import post_validate
-from bridge.http.admin_port import is_served
+from bridge.http.admin_port import ADMIN_PATHS, is_admin, is_served
 from bridge.http.answer import Answer, HeaderPairs, Receive, Scope, Send
 from bridge.http.body import ClientGone
 from bridge.http.client_address import address_of
@@ -40,6 +40,8 @@ _ROUTES: Final[dict[str, tuple[str, Handler]]] = {
 _TOLD: Final = sorted({refusal.status.value for refusal in REFUSALS.values()} | {200, 202, 204})
 _SERVER_ERROR = 500
 _CLIENT_GONE = 499
+# What making one of the operators' pages costs, in requests.
+_PAGE_COST = 10
 
 _NOSNIFF = (b"x-content-type-options", b"nosniff")
 
@@ -81,12 +83,12 @@ class Front:
             self._tell("other", REFUSALS[Code.NOT_FOUND].status.value, "", scope, began)
             return
         found = script_route(scope["raw_path"])
+        address = address_of(scope, self._hops)
         if found is None or self.services is None:
-            status = await self._others(scope, receive, send, ids)
+            status = await self._others(scope, receive, send, ids, address)
             self._tell("other", status, "", scope, began)
             return
         route, script_id = found
-        address = address_of(scope, self._hops)
         if self.spans is None:
             request = Request(scope, receive, headers, ids, script_id, address)
             await self._scripts_route(self.services, route, request, send, began)
@@ -153,8 +155,19 @@ class Front:
             log.exception("request_failed", route=route)
             return Problem(Code.INTERNAL_ERROR).answer(request.ids)
 
-    async def _others(self, scope: Scope, receive: Receive, send: Send, ids: RequestIds) -> int:
-        """Lets FastAPI answer, adds what every answer bears, and returns the status."""
+    async def _others(self, scope: Scope, receive: Receive, send: Send, ids: RequestIds, address: str) -> int:
+        """Lets FastAPI answer, adds what every answer bears, and returns the status.
+
+        On the public port these pages count against the address as a script's routes do.
+        """
+        if self.services is not None and not is_admin(scope, self._admin_port):
+            try:
+                self.services.allowances.requests.take(address, _PAGE_COST if scope["path"] in ADMIN_PATHS else 1)
+            except Problem as problem:
+                answer = problem.answer(ids)
+                await answer.send(send, [*ids.headers(), _NOSNIFF])
+                metrics.rejected(answer.error_code, None)
+                return answer.status
         scope["bridge_ids"] = ids
         more: HeaderPairs = [*ids.headers(), _NOSNIFF]
         status = _SERVER_ERROR

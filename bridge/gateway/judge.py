@@ -9,7 +9,7 @@ from bridge.gateway.line import Work
 from bridge.gateway.services import Services
 from bridge.http.problems import Code, Problem
 from schemas.bridge_event import BridgeEvent
-from schemas.reasons import ERRORS, Action
+from schemas.reasons import ERRORS, Action, ErrorClass
 from schemas.record import Provenance
 from schemas.vouched import Vouched
 from sinks import metrics
@@ -34,6 +34,14 @@ def judge(services: Services, value: bytes, vouched: Vouched, received_at_ms: in
         bounds=services.bounds,
         sender=vouched.sender,
     )
+
+
+def _is_bounded(error_class: ErrorClass) -> bool:
+    """Whether refusals of this class are bounded: those that no retry heals, and a version that a visitor made up.
+
+    Its retries cost more than a drop. The bound leaves room for pages that are ahead of the workers for a moment.
+    """
+    return ERRORS[error_class].action is Action.DROP or error_class is ErrorClass.UNSUPPORTED_SCHEMA_VERSION
 
 
 class RefusedEvents:
@@ -69,7 +77,7 @@ class RefusedEvents:
             vouched = vouched_by(self._grant, whose.event_id if whose.missing else None)
             judge(self._services, value, vouched, received_at_ms)
         except Rejection as rejection:
-            if ERRORS[rejection.error_class].action is Action.DROP:
+            if _is_bounded(rejection.error_class):
                 return f"{rejection.error_class}: {rejection.message}"
         return ""
 

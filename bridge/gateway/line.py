@@ -30,6 +30,7 @@ class Work(Turn):
         self.bill = bill
         self._lock = lock
         self._first = False
+        self._used: float | None = None
         super().__init__(SLICE_SECONDS)
 
     def __enter__(self) -> Self:
@@ -46,17 +47,27 @@ class Work(Turn):
     async def stand_in_line(self) -> None:
         """For work that is known to be long: waits until it is this request's turn."""
         if not self._first:
+            self._charge()
             await self._lock.acquire()
             self._first = True
             self.begin()
 
     def end(self) -> None:
-        """Lets the next one go on: the request waits for something else, or is answered."""
+        """Lets the next one go on: the request waits for something else, or is answered or refused."""
+        self._charge()
+        self._used = None
         if self._first:
             self._first = False
             self._lock.release()
 
+    def _charge(self) -> None:
+        """Charges the loop's time since the work began or was charged, unless it waits for something else."""
+        if self._used is not None:
+            used = time.thread_time()
+            self.bill.charge(int((used - self._used) * _BYTES_A_SECOND))
+            self._used = used
+
     async def _pause(self) -> None:
-        self.bill.charge(int((time.thread_time() - self._used) * _BYTES_A_SECOND))
+        self._charge()
         await self.stand_in_line()
         await asyncio.sleep(0)

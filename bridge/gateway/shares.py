@@ -3,7 +3,6 @@
 from typing import Final
 
 from bridge.gateway.access import Grant
-from bridge.gateway.request import Request
 from bridge.http.room import Shares
 from schemas.sender import Sender
 
@@ -13,14 +12,12 @@ OF_A_SCRIPTS_VISITORS: Final = 1 / 8
 OF_A_VISITORS_ADDRESS: Final = 1 / 16
 
 
-def shares_of(grant: Grant, request: Request) -> Shares:
-    """The shares of a request that is admitted."""
-    script = ("script", grant.script.script_id)
+def shares_of(grant: Grant, address: str) -> Shares:
+    """The shares of an admitted request from that address."""
     if grant.sender is Sender.SERVER:
-        return ((script, OF_A_SCRIPT),)
+        return ((("script", grant.script.script_id), OF_A_SCRIPT),)
     return (
         (("visitors",), OF_ALL_VISITORS),
-        (script, OF_A_SCRIPT),
         (("visitors", grant.script.script_id), OF_A_SCRIPTS_VISITORS),
-        (("address", request.address), OF_A_VISITORS_ADDRESS),
+        (("address", address), OF_A_VISITORS_ADDRESS),
     )

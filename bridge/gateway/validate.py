@@ -28,7 +28,7 @@ _NOT_FROM_AN_EVENT = ("raw_topic", "raw_partition", "raw_offset", "attempt")
 async def post_validate(services: Services, request: Request) -> Answer:
     """Runs the stream's own normaliser; duplicates, and what only Postgres knows, it can't tell. Raises Problem."""
     grant = admitted(services, request)
-    shares = shares_of(grant, request)
+    shares = shares_of(grant, request.address)
     with (
         services.requests.holding(shares, 1),
         services.room.holding(shares) as held,

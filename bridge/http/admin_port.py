@@ -13,5 +13,9 @@ def is_served(scope: Scope, admin_port: int) -> bool:
     path = scope["path"].rstrip("/") or "/"
     if not admin_port or path in _EVERYWHERE:
         return True
-    port: int = scope["server"][1]
-    return (path in ADMIN_PATHS) == (port == admin_port)
+    return (path in ADMIN_PATHS) == is_admin(scope, admin_port)
+
+
+def is_admin(scope: Scope, admin_port: int) -> bool:
+    """Whether the request came in by the admin port; `admin_port` 0 is none."""
+    return bool(admin_port) and bool(scope["server"][1] == admin_port)

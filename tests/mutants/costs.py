@@ -3,6 +3,7 @@
 from mutants.mutant import Edit, Mutant
 
 BOUNDS = "tests/unit/gateway/test_bounds.py"
+FLOOD = "tests/unit/gateway/test_flood.py"
 COSTS = "tests/unit/gateway/test_costs.py"
 ELEMENTS = "tests/unit/gateway/test_elements.py"
 
@@ -43,7 +44,7 @@ MUTANTS = [
     Mutant(
         "gateway-charge-time",
         "the charge for the loop's time",
-        (Edit("bridge/gateway/line.py::Work._pause", "self.bill.charge(...)", ""),),
+        (Edit("bridge/gateway/line.py::Work._charge", "self.bill.charge(...)", ""),),
         (f"{COSTS}::test_the_loops_time_is_charged",),
     ),
     Mutant(
@@ -105,10 +106,26 @@ MUTANTS = [
         (f"{COSTS}::test_what_visitors_send_that_will_be_refused_is_bounded",),
     ),
     Mutant(
-        "gateway-refused-certain",
-        "the rule that what a retry may heal is not refused at the gateway",
-        (Edit("bridge/gateway/judge.py::RefusedEvents._refusal", "ERRORS[...].action is Action.DROP", "True"),),
-        (f"{COSTS}::test_what_visitors_send_that_will_be_refused_is_bounded",),
+        "gateway-invented-versions",
+        "the bound of versions that visitors make up",
+        (
+            Edit(
+                "bridge/gateway/judge.py::_is_bounded", "error_class is ErrorClass.UNSUPPORTED_SCHEMA_VERSION", "False"
+            ),
+        ),
+        (f"{FLOOD}::test_flood_of_invented_versions_is_bounded",),
+    ),
+    Mutant(
+        "gateway-pages",
+        "the limit of pages that no script is behind",
+        (Edit("bridge/gateway/front.py::Front._others", "self.services.allowances.requests.take(...)", ""),),
+        (f"{FLOOD}::test_flood_of_pages_is_refused_by_address",),
+    ),
+    Mutant(
+        "gateway-charge-refused",
+        "the charge for the time of work that ends within its first slice",
+        (Edit("bridge/gateway/line.py::Work.end", "self._charge()", ""),),
+        (f"{FLOOD}::test_flood_of_refused_bodies_is_charged_for_its_time",),
     ),
     Mutant(
         "gateway-keys-share",

@@ -4,6 +4,7 @@ import json
 import secrets
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from types import MappingProxyType
 from typing import Any, NamedTuple, cast
 from urllib.parse import quote
 
@@ -72,6 +73,18 @@ class LoneGateway:
         address: str = "9.9.9.9",
     ) -> Answered:
         """Posts from that address."""
+        return await self.ask("POST", path, headers, content, address=address)
+
+    async def ask(
+        self,
+        method: str,
+        path: str,
+        headers: Mapping[str, str] = MappingProxyType({}),
+        content: bytes = b"",
+        *,
+        address: str = "9.9.9.9",
+    ) -> Answered:
+        """Sends a request from that address."""
         sent: list[dict[str, Any]] = []
 
         async def receive() -> dict[str, Any]:
@@ -81,7 +94,7 @@ class LoneGateway:
             sent.append(message)
 
         scope = {
-            "type": "http", "method": "POST", "path": path, "raw_path": quote(path, safe="/:").encode(), "query_string": b"",
+            "type": "http", "method": method, "path": path, "raw_path": quote(path, safe="/:").encode(), "query_string": b"",
             "headers": [(name.encode(), value.encode()) for name, value in headers.items()], "client": (address, 1),
         }  # fmt: skip
         await self.front(scope, receive, send)

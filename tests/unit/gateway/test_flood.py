@@ -1,0 +1,95 @@
+"""Floods that cost little on the wire: operators' pages, refused bodies, invented versions, and a script's visitors."""
+
+import json
+import time
+from collections.abc import AsyncIterator
+from contextlib import suppress
+
+import pytest
+from support.lone_gateway import LoneGateway, lone_gateway
+
+from bridge.gateway import line
+from bridge.gateway.access import Grant
+from bridge.gateway.allowances import Bill
+from bridge.gateway.line import Line
+from bridge.gateway.shares import shares_of
+from schemas.registry import Script
+
+
+@pytest.fixture
+async def gateway() -> AsyncIterator[LoneGateway]:
+    async with lone_gateway() as made:
+        yield made
+
+
+@pytest.mark.parametrize("path", ["/metrics", "/openapi.json"])
+async def test_flood_of_pages_is_refused_by_address(path: str) -> None:
+    """The public port's pages count against the address, and more than a script's routes do; others are answered."""
+    async with lone_gateway(gateway_address_requests_per_second=5) as gateway:
+        statuses = [(await gateway.ask("GET", path)).status for _ in range(10)]
+        other = await gateway.ask("GET", path, address="8.8.8.8")
+
+    assert statuses[0] == other.status == 200
+    assert statuses.count(429) >= 5
+
+
+async def test_flood_of_probes_is_refused_by_address() -> None:
+    """Liveness is cheap, and bounded all the same."""
+    async with lone_gateway(gateway_address_requests_per_second=5) as gateway:
+        statuses = [(await gateway.ask("GET", "/health")).status for _ in range(60)]
+
+    assert set(statuses[:10]) == {200}
+    assert 429 in statuses
+
+
+class Clock:
+    """Processor time that only the test moves on."""
+
+    def __init__(self) -> None:
+        self.now = 5.0
+
+    def thread_time(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    made = Clock()
+    monkeypatch.setattr(line, "time", made)
+    return made
+
+
+async def test_flood_of_refused_bodies_is_charged_for_its_time(gateway: LoneGateway, clock: Clock) -> None:
+    """Also what ends within its first slice, and what raises; not the time in which the request waits."""
+    bill = Bill(gateway.services.allowances, Grant(Script("s1", 1, 1, True), "https://o.test"), "9.9.9.9")
+
+    with suppress(ValueError), Line().work(bill) as work:
+        clock.now += 0.003
+        work.end()
+        clock.now += 7.0
+        work.begin()
+        clock.now += 0.002
+        raise ValueError("no JSON")
+
+    assert bill._charged == pytest.approx(0.005 * 64 * 1024 / line.SLICE_SECONDS, abs=2)
+
+
+async def test_flood_of_invented_versions_is_bounded(gateway: LoneGateway) -> None:
+    """A visitor's made-up version costs retries and a dead letter, as other refusals cost a dead letter."""
+    event = {"event_type": "click", "occurred_at": time.time_ns() // 1_000_000, "schema_version": 99}
+    body = json.dumps([event] * 100).encode()
+
+    answer = (await gateway.post(gateway.visitor(), body)).json()
+    servers = (await gateway.post(gateway.server(), body)).json()
+
+    assert (answer["accepted"], answer["rejected"]) == (60, 40)
+    assert servers["accepted"] == 100
+
+
+def test_flood_of_visitors_leaves_servers_of_their_script_their_share() -> None:
+    """Visitors hold nothing of the share that the script's servers have."""
+    script = Script("s1", 1, 1, True)
+    visitors = shares_of(Grant(script, "https://o.test"), "9.9.9.9")
+    servers = shares_of(Grant(script, None), "9.9.9.9")
+
+    assert not {name for name, _ in visitors} & {name for name, _ in servers}
