@@ -1,9 +1,11 @@
 """What the ledger says of a raw event, and which attempt it awaits."""
 
 from datetime import datetime
+from hashlib import blake2b
 from typing import NamedTuple
 
-from schemas.record import Provenance, RawBody
+from schemas.headers import Headers
+from schemas.record import Provenance, RawBody, RawRecord
 from schemas.sender import Sender
 
 
@@ -35,7 +37,8 @@ class LedgerState(NamedTuple):
     """What the ledger says of one raw event. It waits for attempt `retry_count + 1` unless it is finished.
 
     `body` is there while it waits and was read without a lock. `sender` is None in rows older than the classes, and where
-    the proof's key was not known; `site_id` and `script_id` are whose the event is.
+    the proof's key was not known; `site_id` and `script_id` are whose the event is. `replay_digest` is that of the
+    record that the claiming replay sends; None is a claim of a release before.
     """
 
     retry_count: int
@@ -50,6 +53,7 @@ class LedgerState(NamedTuple):
     sender: Sender | None = None
     site_id: int | None = None
     script_id: str | None = None
+    replay_digest: bytes | None = None
 
     def awaits(self, attempt: int) -> bool:
         """Whether this attempt is the one that the ledger waits for: the token matches."""
@@ -58,3 +62,19 @@ class LedgerState(NamedTuple):
     def claimed_by(self, replay_id: str) -> bool:
         """Whether this dead letter is being replayed under that id and has no successor yet."""
         return self.disposition == "claimed" and self.replay_id == replay_id and self.replayed_as is None
+
+    def expects(self, record: RawRecord) -> bool:
+        """Whether the record is the one that the claiming replay sends, byte for byte."""
+        return self.replay_digest in (None, record_digest(record.key, record.value, record.headers))
+
+
+def record_digest(key: bytes | None, value: bytes | None, headers: Headers) -> bytes:
+    """16 bytes that tell a Kafka record's key, value and ordered headers."""
+    digest = blake2b(digest_size=16)
+    for part in (
+        key,
+        value,
+        *(each for name, text in headers for each in (name.encode("utf-8", "surrogatepass"), text)),
+    ):
+        digest.update(b"-" if part is None else b"%d:%b" % (len(part), part))
+    return digest.digest()

@@ -29,6 +29,7 @@ def state_of(row: "asyncpg.Record") -> LedgerState:
         sender=None if row["sender"] is None else Sender(row["sender"]),
         site_id=row["site_id"],
         script_id=row["script_id"],
+        replay_digest=row["replay_digest"],
     )
 
 

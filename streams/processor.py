@@ -147,7 +147,7 @@ def _first_attempt(record: RawRecord, context: Context, outcomes: Outcomes) -> A
         said = dict(record.headers)
         replay = _claimed(said)
         state = None if replay is None else context.ledger.get(replay.replay_of)
-        if replay is None or state is None or state.replay_id != replay.replay_id:
+        if replay is None or state is None or state.replay_id != replay.replay_id or not state.expects(record):
             replay = None
             found = context.trust.of_raw(said, record.value, context.now_ms)
             received_at = instant(_received_at_ms(said, time_ms) if found.vouched else time_ms)

@@ -185,9 +185,10 @@ class _Replay:
             # Sent by a run that was killed before it could note so.
             known = [one for one in items if one.replay_id == replay_id and one.disposition == "replayed"]
             ready, why = await self._sorted_out([one for one in items if one not in known])
-            await claim(self.conn, replay_id, [one for one, _ in ready if one.replay_id != replay_id])
+            records = [Replayed(item.provenance, body, item.replay_of is not None) for item, body in ready]
+            free = [(item, one) for (item, _), one in zip(ready, records, strict=True) if item.replay_id != replay_id]
+            await claim(self.conn, replay_id, [item for item, _ in free], [one for _, one in free])
             await skip(self.conn, replay_id, why)
-        records = [Replayed(item.provenance, body, item.replay_of is not None) for item, body in ready]
         refused = await self.publisher.publish(replay_id, records)
         await self._give_up(refused, {item.provenance: item.position for item, _ in ready})
         sent = len(records) - len(refused)

@@ -7,6 +7,10 @@ ALTER TABLE bridge_event_raw ADD COLUMN sender text;
 -- a duplicate for every class.
 ALTER TABLE bridge_event_key ADD COLUMN sender text;
 
+-- The digest of the record that a replay sends for a dead letter: a record that only claims to be it is plain data. Null
+-- where the release before has claimed it.
+ALTER TABLE bridge_event_raw ADD COLUMN replay_digest bytea;
+
 -- Whether an event id of the script is one event whoever sends it, a visitor's yielding to a server's.
 ALTER TABLE script ADD COLUMN shared_ids boolean NOT NULL DEFAULT false;
 

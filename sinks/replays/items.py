@@ -12,6 +12,7 @@ from schemas.sender import Sender
 from sinks.key_claims import second_claims
 from sinks.ledger import body, provenance_columns
 from sinks.postgres import Connection, sql
+from sinks.replays.publisher import Replayed, sent_digest
 from sinks.transaction import key_holders
 
 _MOST_BYTES: Final = 16 * 1024 * 1024
@@ -46,11 +47,12 @@ async def read_items(
     ]  # fmt: skip
 
 
-async def claim(conn: Connection, replay_id: str, items: Sequence[DeadLetterItem]) -> None:
-    """Claims locked items that were found to be free; must be committed before anything is published."""
+async def claim(conn: Connection, replay_id: str, items: Sequence[DeadLetterItem], records: Sequence[Replayed]) -> None:
+    """Claims locked items that were found to be free, each for its record; must be committed before any is published."""
     if again := [item.provenance for item in items if item.disposition == "replayed"]:
         await conn.execute(sql("replay_keep_successors"), *provenance_columns(again))
-    await conn.execute(sql("replay_claim"), replay_id, *provenance_columns([item.provenance for item in items]))
+    places = provenance_columns([item.provenance for item in items])
+    await conn.execute(sql("replay_claim"), replay_id, *places, [sent_digest(one, replay_id) for one in records])
 
 
 async def let_go(conn: Connection, replay_id: str, provenances: Sequence[Provenance]) -> int:

@@ -10,6 +10,7 @@ from aiokafka.errors import KafkaError, MessageSizeTooLargeError
 
 from schemas import headers as names
 from schemas.errors import Defect, SinkUnavailable
+from schemas.ledger import record_digest
 from schemas.record import Provenance, RawBody
 from schemas.settings import Settings
 from sinks.kafka import PUBLISH_SECONDS, make_producer
@@ -39,6 +40,16 @@ def replay_headers(one: Replayed, replay_id: str) -> list[tuple[str, bytes | Non
     if one.body.key is None and one.body.value is None:
         headers.append((names.NULL, b"key,value"))
     return [*headers, (names.REPLAY_ID, replay_id.encode()), (names.REPLAY_OF, str(one.provenance).encode())]
+
+
+def sent_value(one: Replayed) -> bytes | None:
+    """The value of the record: Kafka takes none whose key and value are both null."""
+    return b"" if one.body.key is None and one.body.value is None else one.body.value
+
+
+def sent_digest(one: Replayed, replay_id: str) -> bytes:
+    """The digest by which workers know the record."""
+    return record_digest(one.body.key, sent_value(one), replay_headers(one, replay_id))
 
 
 class ReplayPublisher:
@@ -103,10 +114,8 @@ class _Batch(NamedTuple):
 
     def take(self, one: Replayed, replay_id: str) -> bool:
         """Adds the record; False if there is no room for it."""
-        body = one.body
-        value = b"" if body.key is None and body.value is None else body.value
         headers = replay_headers(one, replay_id)
-        if self.builder.append(timestamp=None, key=body.key, value=value, headers=headers) is None:
+        if self.builder.append(timestamp=None, key=one.body.key, value=sent_value(one), headers=headers) is None:
             return False
         self.carried.append(one)
         return True

@@ -1,6 +1,6 @@
 -- The ledger's state of the given raw events, and of those that wait the body too.
 SELECT l.raw_topic, l.raw_partition, l.raw_offset, l.retry_count, l.normalized, l.received_at, l.first_failed_at,
-       l.disposition, l.replay_id::text AS replay_id, l.replayed_as, l.replay_of, l.sender, l.site_id, l.script_id,
+       l.disposition, l.replay_id::text AS replay_id, l.replayed_as, l.replay_of, l.sender, l.site_id, l.script_id, l.replay_digest,
        CASE WHEN NOT l.normalized THEN l.record_key END AS record_key,
        CASE WHEN NOT l.normalized THEN l.payload END AS payload,
        CASE WHEN NOT l.normalized THEN l.headers END AS headers

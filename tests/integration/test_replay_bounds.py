@@ -12,6 +12,7 @@ from support.settled import environment_of, fetch, produce, working
 from schemas.replay import ReplaySummary
 from sinks.registry_admin import add_script
 from sinks.replays.items import claim, read_items
+from sinks.replays.publisher import Replayed
 
 
 async def test_a_plan_holds_what_it_held(stack, database_url, topic_prefix) -> None:  # type: ignore[no-untyped-def]  # the stack's own
@@ -43,7 +44,7 @@ async def test_what_another_is_claiming_is_waited_for_and_left(stack, database_u
             words = ("dlq", "replay", second, "--wait", "0s", "--json-output", "-")
             running = asyncio.create_task(asyncio.to_thread(bridge, *words, settings=environment_of(settings)))
             await until(settings, LOCK_AWAITED)
-            await claim(conn, first, items)
+            await claim(conn, first, items, [Replayed(one.provenance, one.body) for one in items])
         done = await running
     finally:
         await conn.close()

@@ -83,4 +83,10 @@ MUTANTS = [
         (Edit("streams/attribution.py::window_changes", "(window, -1)", "(window, 0)"),),
         ("tests/unit/streams/test_window_moves.py",),
     ),
+    Mutant(
+        "replays-digest",
+        "the digest of the record that a replay sends",
+        (Edit("schemas/ledger.py::LedgerState.expects", "...", "return True"),),
+        ("tests/unit/streams/test_processor.py::test_only_the_record_that_a_replay_sends_has_its_claim",),
+    ),
 ]

@@ -9,10 +9,11 @@ from support.making import NOW_MS, POLICY, RAW, RETRY_1, RETRY_2, batch, body, c
 from support.sealed import gateway_headers
 
 from schemas.instants import to_epoch_ms
-from schemas.ledger import LedgerState
+from schemas.ledger import LedgerState, record_digest
 from schemas.outcome import Outcomes
 from schemas.reasons import DroppedReason, ErrorClass
 from schemas.record import Provenance, RawBody, TopicPartition
+from schemas.sender import Sender
 from sinks.kafka import original_headers
 from streams.memory_source import MemoryRecord
 from streams.processor import process, processing
@@ -186,6 +187,28 @@ def test_a_retry_of_a_replay_counts_as_replay() -> None:
     """Its window is one of replays too."""
     (candidate,) = judged(retry(), ledger={ORIGIN: waiting(replay_of="t.raw:0:1")}).candidates
     assert candidate.replay is not None
+
+
+@pytest.mark.parametrize("changed", [{"event_type": "purchase"}, {"key": b"other"}, {"value": b"{}"}])
+def test_only_the_record_that_a_replay_sends_has_its_claim(changed: dict[str, Any]) -> None:
+    """Who reads a claim off the topic and writes another record with it has written plain data: no class, no site."""
+    sent = replaying(0)
+    state = claimed(
+        replay_digest=record_digest(sent.key, sent.value, sent.headers),
+        sender=Sender.SERVER,
+        site_id=1,
+        script_id="shop",
+    )
+    known = {ORIGIN: state}
+
+    (own,) = judged(sent, ledger=known).candidates
+    forged = judged(replaying(0, **changed), ledger=known)
+
+    assert own.replay is not None
+    assert own.event.sender is Sender.SERVER
+    for one in (*forged.candidates, *forged.failures):
+        assert one.replay is None
+        assert (one.event.sender if hasattr(one, "event") else one.sender) is Sender.DIRECT
 
 
 def test_forged_headers_on_raw_are_plain_data() -> None:
