@@ -18,8 +18,10 @@ from support.sockets import read_all
 from support.wait import wait_until
 
 from schemas.settings import Settings
+from sinks.script_tokens import create_token
 
 EVENTS = "/api/bridge/s1/events"
+OTHER_EVENTS = "/api/bridge/s2/events"
 MEGABYTE = 1024 * 1024
 IDLE = 2000
 AT_ONCE = 40
@@ -28,22 +30,29 @@ BOMB = gzip.compress(b"\0" * (100 * MEGABYTE), mtime=0)
 
 
 @pytest.fixture
-async def running(settings: Settings, key: str, tmp_path: Path) -> AsyncIterator[Gateway]:
+async def other_key(settings: Settings) -> str:
+    """An API key of s2."""
+    return (await create_token(settings.dsn, "s2")).text
+
+
+@pytest.fixture
+async def running(settings: Settings, other_key: str, tmp_path: Path) -> AsyncIterator[Gateway]:
     """A gateway with short time-outs, which serves others before, during and after."""
     with gateway(
         settings, tmp_path / "log", gateway_header_timeout="2s", gateway_body_timeout="2s", gateway_keep_alive="3s"
     ) as found:
-        await served(found, key)
+        await served(found, other_key)
         before = found.memory_mb()
         yield found
-        await served(found, key)
+        await served(found, other_key)
         assert found.memory_mb(most=True) < before + MOST_MORE_MB
 
 
-async def served(found: Gateway, key: str) -> None:
-    """Another client is served, and quickly."""
-    async with httpx.AsyncClient(base_url=found.url, timeout=5) as client:
-        answer = await client.post(EVENTS, content=b'{"event_id":"a"}', headers=bearer(key))
+async def served(found: Gateway, other_key: str) -> None:
+    """Another script's server is served, and quickly, from an address of its own."""
+    elsewhere = httpx.AsyncHTTPTransport(local_address="127.0.0.2")
+    async with httpx.AsyncClient(base_url=found.url, timeout=5, transport=elsewhere) as client:
+        answer = await client.post(OTHER_EVENTS, content=b'{"event_id":"a"}', headers=bearer(other_key))
         assert answer.status_code == 202, answer.text
 
 
@@ -62,7 +71,7 @@ async def answer_of(reader: asyncio.StreamReader) -> bytes:
     return b"".join(parts)
 
 
-async def test_thousands_of_idle_connections(running: Gateway, key: str) -> None:
+async def test_thousands_of_idle_connections(running: Gateway, key: str, other_key: str) -> None:
     """They say nothing, or begin and stop; others are served meanwhile, and they are hung up on."""
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
@@ -71,7 +80,7 @@ async def test_thousands_of_idle_connections(running: Gateway, key: str) -> None
         for number, (_, writer) in enumerate(opened):
             if number % 2:
                 writer.write(head(key)[:40])
-        await served(running, key)
+        await served(running, other_key)
         ended = await asyncio.gather(*(answer_of(reader) for reader, _ in opened))
         assert set(ended) == {b""}
     finally:
@@ -240,12 +249,12 @@ async def one_large_header(found: Gateway, key: str) -> None:
 
 @pytest.mark.parametrize("one", [one_slow_body, one_endless_body, one_bomb, one_large_header])
 async def test_many_at_once_keep_nobody_out(
-    running: Gateway, key: str, one: Callable[[Gateway, str], Awaitable[None]]
+    running: Gateway, key: str, other_key: str, one: Callable[[Gateway, str], Awaitable[None]]
 ) -> None:
     """Memory stays bounded at its peak, and while they try another client is served."""
     attack = asyncio.gather(*(one(running, key) for _ in range(AT_ONCE)))
     while not attack.done():
-        await served(running, key)
+        await served(running, other_key)
         await asyncio.wait([attack], timeout=0.1)
     await attack
 
