@@ -215,7 +215,7 @@ async def test_an_account_with_little(settings: Settings, stack: StackAddresses)
     """Its limit of connections and the privileges that it lacks; the rest is examined all the same."""
     admin = as_admin(stack, settings.dsn)
     name = f"least_{secrets.token_hex(4)}"
-    await execute(admin, f"CREATE ROLE {name} LOGIN PASSWORD 'least' CONNECTION LIMIT 10")
+    await execute(admin, f"CREATE ROLE {name} LOGIN PASSWORD 'least' CONNECTION LIMIT 7")
     await execute(settings.dsn, f"GRANT SELECT ON schema_migration TO {name}")
     try:
         place = urlsplit(settings.dsn)
