@@ -63,6 +63,16 @@ class HttpSettings(BaseSettings):
         ge=0,
         description="the same of each address's servers; of its visitors a quarter; 0: no limit",
     )
+    gateway_script_time_share: float = Field(
+        0.25,
+        ge=0,
+        le=1,
+        description="the share of a process's time that one script's servers use, and its visitors a quarter of that,"
+        " before their requests wait while others have work; 0: they never do",
+    )
+    gateway_address_time_share: float = Field(
+        0.3, ge=0, le=1, description="the share of a process's time that one address's visitors may use; 0: no limit"
+    )
     gateway_validate_events_per_second: int = Field(
         400,
         ge=0,

@@ -1,5 +1,6 @@
 """What each script and each address may use of one gateway process: visitors' use takes nothing from servers' share."""
 
+import math
 from collections.abc import Callable, Iterator
 from typing import Final
 
@@ -10,19 +11,27 @@ from schemas.settings import Settings
 
 _VISITORS_SHARE: Final = 0.25
 _MINUTE: Final = 60.0
+_MOST_SECONDS: Final = 2.0
+"""After so long without work, a script that used more than its share of the time is served like the others again."""
 
 
 class _Allowances:
     """Those of one class of sender."""
 
     def __init__(self, settings: Settings, sender: Sender, share: float, now: Callable[[], float]) -> None:
-        def buckets(what: str, rate: float) -> Buckets:
-            return Buckets(f"{what}, {sender}s", rate, now)
+        def buckets(what: str, rate: float, most_debt: float = math.inf) -> Buckets:
+            return Buckets(f"{what}, {sender}s", rate, now, most_debt=most_debt)
 
         self.events = buckets("events of one script", settings.gateway_script_events_per_second)
         self.validated = buckets("validated events of one script", share * settings.gateway_validate_events_per_second)
         self.script_bytes = buckets("bytes of one script", settings.gateway_script_bytes_per_second)
         self.address_bytes = buckets("bytes of one address", share * settings.gateway_address_bytes_per_second)
+        # Nobody is refused for it: a script alone may use all there is, and pays off what it owes within seconds.
+        time_share = share * settings.gateway_script_time_share
+        self.script_time = buckets("seconds of work for one script", time_share, most_debt=_MOST_SECONDS * time_share)
+        # A server's address is its customer's: what it uses is its script's.
+        of_an_address = settings.gateway_address_time_share if sender is Sender.VISITOR else 0.0
+        self.address_time = buckets("seconds of work for one address", of_an_address)
 
 
 class Allowances:
@@ -50,27 +59,45 @@ class Allowances:
             ("validate", "validated"),
             ("script_bytes", "script_bytes"),
             ("address_bytes", "address_bytes"),
+            ("address_time", "address_time"),
         ):
             yield what, max(getattr(one, name).most_used() for one in self._by_sender.values())
 
 
 class Bill:
-    """What a request uses of its script's and its address's bytes: charged whatever the answer is."""
+    """The bytes and the time that a request uses of its script's and its address's: charged whatever the answer is."""
 
-    __slots__ = ("_charged", "_names")
+    __slots__ = ("_bytes", "_charged", "_seconds", "_times", "script_id")
 
     def __init__(self, allowances: Allowances, grant: Grant, address: str) -> None:
         own = allowances.of(grant.sender)
+        self.script_id = grant.script.script_id
         self._charged = 0
-        self._names = ((own.script_bytes, grant.script.script_id), (own.address_bytes, address))
+        self._seconds = 0.0
+        self._bytes = ((own.script_bytes, self.script_id), (own.address_bytes, address))
+        self._times = ((own.script_time, self.script_id), (own.address_time, address))
 
     def owes_nothing(self) -> None:
-        """Raises Problem if other requests used more than there was."""
-        for buckets, name in self._names:
+        """Raises Problem if other requests used more bytes, or time of the address, than there was."""
+        for buckets, name in self._bytes:
             buckets.owes_nothing(name, self._charged)
+        of_address, address = self._times[1]
+        of_address.owes_nothing(address, self._seconds)
+
+    @property
+    def exceeds_time(self) -> bool:
+        """Whether the script has used more than its share of the loop's time: no refusal, others go first."""
+        of_script, script_id = self._times[0]
+        return of_script.debt(script_id) > 0
 
     def charge(self, size: int) -> None:
-        """Charges so many bytes, which came or were inflated, or the time that is charged as so many."""
+        """Charges so many bytes, which came or were inflated."""
         self._charged += size
-        for buckets, name in self._names:
+        for buckets, name in self._bytes:
             buckets.charge(name, size)
+
+    def charge_time(self, seconds: float) -> None:
+        """Charges so much of the loop's time."""
+        self._seconds += seconds
+        for buckets, name in self._times:
+            buckets.charge(name, seconds)

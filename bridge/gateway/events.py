@@ -113,20 +113,19 @@ async def receive_events(services: Services, request: Request, held: Held, work:
         work.begin()
         return message
 
-    async def stand_in_line() -> None:
-        await work.stand_in_line()
-        # Those before it may have used up what there was.
-        bill.owes_nothing()
+    async def stand_in_line(size: int) -> None:
+        if size > _LONG_BYTES or bill.exceeds_time:
+            await work.stand_in_line()
+            # Those before it may have used up what there was.
+            bill.owes_nothing()
 
     async def inflated(size: int) -> None:
-        if size > _LONG_BYTES:
-            await stand_in_line()
+        await stand_in_line(size)
         bill.charge(size)
         await work.let_others()
 
     body = await services.body.read(arrived, headers, held, whole=WHOLE_BODY in request.scope, took=inflated)
-    if len(body) > _LONG_BYTES:
-        await stand_in_line()
+    await stand_in_line(len(body))
     media_type = headers.get(b"content-type", b"").partition(b";")[0].strip().lower()
     elements = split(body, lines=media_type in LINES_TYPES, most=services.settings.gateway_max_events)
     await work.let_others()

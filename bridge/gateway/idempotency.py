@@ -84,7 +84,7 @@ class Idempotency:
         elif found.digest != digest:
             raise Problem(Code.IDEMPOTENCY_KEY_REUSED)
         elif found.in_hand:
-            raise Problem(Code.OVERLOADED, "another request with this Idempotency-Key is in hand")
+            raise Problem(Code.IDEMPOTENCY_KEY_IN_FLIGHT)
         return found
 
     def keep(self, sender: Hashable, found: Remembered, ids: list[str], answer: Answer | None) -> None:

@@ -1,35 +1,77 @@
-"""The loop's time for what requests cost it: long work goes one request after another, in slices, and is charged."""
+"""The loop's time for what requests cost it: long work goes in slices, one script after another, and is charged."""
 
 import asyncio
 import time
+from collections import OrderedDict, deque
 from typing import Final, Self
 
 from bridge.gateway.allowances import Bill
 from sinks.turn import Turn
 
 SLICE_SECONDS: Final = 0.005
-_BYTES_A_SECOND: Final = 64 * 1024 / SLICE_SECONDS
-"""What a second of the loop is charged as: an event of 64 KiB may cost a slice, and a plain body costs far less."""
 
 
 class Line:
-    """Where requests of one class of sender wait: between two turns of the others, one of them works for a slice."""
+    """Where requests of one class of sender wait: between two iterations of the loop, one of them works for a slice.
+
+    The scripts take turns, a slice each; the requests of one script are worked on in the order in which they came.
+    """
 
     def __init__(self) -> None:
-        self._lock = asyncio.Lock()
+        self._waiting: OrderedDict[str, deque[asyncio.Future[None]]] = OrderedDict()
+        self._served = ""
 
     def work(self, bill: Bill) -> "Work":
         """A request's work, charged to its bill: a context whose end lets the next one go on."""
-        return Work(self._lock, bill)
+        return Work(self, bill)
+
+    async def take(self, script_id: str) -> None:
+        """Waits for a turn of the script's, behind its earlier requests."""
+        if not self._served:
+            self._served = script_id
+            return
+        turn = asyncio.get_running_loop().create_future()
+        self._waiting.setdefault(script_id, deque()).append(turn)
+        await self._given(turn)
+
+    async def take_turns(self, script_id: str) -> None:
+        """Lets the other scripts have a turn each, and goes on before later requests of this one."""
+        turn = asyncio.get_running_loop().create_future()
+        self._waiting.setdefault(script_id, deque()).appendleft(turn)
+        self.leave()
+        await self._given(turn)
+
+    def leave(self) -> None:
+        """Ends a turn: the next script's first request has its own."""
+        if self._served in self._waiting:
+            self._waiting.move_to_end(self._served)
+        while self._waiting:
+            self._served, queue = next(iter(self._waiting.items()))
+            turn = queue.popleft()
+            if not queue:
+                del self._waiting[self._served]
+            if not turn.done():
+                turn.set_result(None)
+                return
+        self._served = ""
+
+    async def _given(self, turn: asyncio.Future[None]) -> None:
+        try:
+            await turn
+        except asyncio.CancelledError:
+            # A turn that was given and can't be taken is the next one's; `leave` skips one that is cancelled.
+            if not turn.cancelled():
+                self.leave()
+            raise
 
 
 class Work(Turn):
     """The work of one request: the first slice at once, so that a small request waits for nobody; the rest in line."""
 
-    def __init__(self, lock: asyncio.Lock, bill: Bill) -> None:
+    def __init__(self, line: Line, bill: Bill) -> None:
         self.bill = bill
-        self._lock = lock
-        self._first = False
+        self._line = line
+        self._in_turn = False
         self._used: float | None = None
         super().__init__(SLICE_SECONDS)
 
@@ -45,29 +87,35 @@ class Work(Turn):
         self._used = time.thread_time()
 
     async def stand_in_line(self) -> None:
-        """For work that is known to be long: waits until it is this request's turn."""
-        if not self._first:
+        """For work that is long, or whose script has used more than its share: waits until it is this request's turn."""
+        if not self._in_turn:
             self._charge()
-            await self._lock.acquire()
-            self._first = True
+            await self._line.take(self.bill.script_id)
+            self._in_turn = True
             self.begin()
 
     def end(self) -> None:
         """Lets the next one go on: the request waits for something else, or is answered or refused."""
         self._charge()
         self._used = None
-        if self._first:
-            self._first = False
-            self._lock.release()
+        if self._in_turn:
+            self._in_turn = False
+            self._line.leave()
 
     def _charge(self) -> None:
         """Charges the loop's time since the work began or was charged, unless it waits for something else."""
         if self._used is not None:
             used = time.thread_time()
-            self.bill.charge(int((used - self._used) * _BYTES_A_SECOND))
+            self.bill.charge_time(used - self._used)
             self._used = used
 
     async def _pause(self) -> None:
         self._charge()
-        await self.stand_in_line()
+        if self._in_turn:
+            # Cancelled while it waits, it has no turn to end.
+            self._in_turn = False
+            await self._line.take_turns(self.bill.script_id)
+        else:
+            await self._line.take(self.bill.script_id)
+        self._in_turn = True
         await asyncio.sleep(0)

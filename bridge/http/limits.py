@@ -12,19 +12,27 @@ _MOST_BUCKETS = 20_000
 class Buckets:
     """One bucket for each name, which holds `burst`, or twice what a second refills; `now` is a monotonic clock in seconds.
 
-    A rate of 0 is no limit. Buckets that were not used for longest are forgotten, which fills them.
+    A rate of 0 is no limit. A bucket owes at most `most_debt`. Buckets that were not used for longest are forgotten, which fills them.
     """
 
     def __init__(
-        self, what: str, rate: float, now: Callable[[], float], *, burst: float = 0, most: int = _MOST_BUCKETS
+        self,
+        what: str,
+        rate: float,
+        now: Callable[[], float],
+        *,
+        burst: float = 0,
+        most_debt: float = math.inf,
+        most: int = _MOST_BUCKETS,
     ) -> None:
         self._what = what
         self._rate = rate
         self._burst = burst or 2.0 * rate
+        self._most_debt = most_debt
         self._now = now
         self._most = most
         self._levels: OrderedDict[Hashable, tuple[float, float]] = OrderedDict()
-        self._asked: dict[Hashable, int] = {}
+        self._asked: dict[Hashable, float] = {}
         self._asked_since = now()
 
     def take(self, name: Hashable, count: int) -> None:
@@ -40,15 +48,19 @@ class Buckets:
         if lacking > 0:
             raise self._problem(lacking)
 
-    def charge(self, name: Hashable, count: int) -> None:
+    def charge(self, name: Hashable, count: float) -> None:
         """Takes what was used already; what is lacking is a debt, for which `owes_nothing` refuses the next ones."""
         if self._rate and count:
             self._keep(name, self._level(name) - count, count)
 
-    def owes_nothing(self, name: Hashable, own: int = 0) -> None:
+    def debt(self, name: Hashable) -> float:
+        """How much more was charged than there was and than was refilled since, or 0."""
+        return max(0.0, -self._level(name)) if self._rate and name in self._levels else 0.0
+
+    def owes_nothing(self, name: Hashable, own: float = 0) -> None:
         """Raises Problem if others than who was charged `own` used more than there was, until that is refilled."""
-        if self._rate and name in self._levels and (level := self._level(name) + own) < 0:
-            raise self._problem(-level)
+        if (debt := self.debt(name) - own) > 0:
+            raise self._problem(debt)
 
     def grant(self, name: Hashable) -> bool:
         """Takes one if there is one; whether there was."""
@@ -67,8 +79,8 @@ class Buckets:
         level, at = self._levels.get(name, (self._burst, now))
         return min(self._burst, level + (now - at) * self._rate)
 
-    def _keep(self, name: Hashable, level: float, asked: int) -> None:
-        self._levels[name] = (level, self._now())
+    def _keep(self, name: Hashable, level: float, asked: float) -> None:
+        self._levels[name] = (max(level, -self._most_debt), self._now())
         self._levels.move_to_end(name)
         self._asked[name] = self._asked.get(name, 0) + asked
         if len(self._levels) > self._most:

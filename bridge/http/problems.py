@@ -46,6 +46,7 @@ class Code(StrEnum):
     UNSUPPORTED_ENCODING = "unsupported_encoding"
     NO_EVENTS = "no_events"
     IDEMPOTENCY_KEY_REUSED = "idempotency_key_reused"
+    IDEMPOTENCY_KEY_IN_FLIGHT = "idempotency_key_in_flight"
     RATE_LIMITED = "rate_limited"
     TOO_MANY_REFUSED = "too_many_refused"
     HEADERS_TOO_LARGE = "headers_too_large"
@@ -94,6 +95,9 @@ REFUSALS: Final[dict[Code, Refusal]] = {
     Code.NO_EVENTS: Refusal(HTTPStatus.UNPROCESSABLE_ENTITY, "the body holds no event"),
     Code.IDEMPOTENCY_KEY_REUSED: Refusal(
         HTTPStatus.UNPROCESSABLE_ENTITY, "the Idempotency-Key was used for another body"
+    ),
+    Code.IDEMPOTENCY_KEY_IN_FLIGHT: Refusal(
+        HTTPStatus.CONFLICT, "another request with the Idempotency-Key is in flight; send it again to get its answer", 1
     ),
     Code.RATE_LIMITED: Refusal(HTTPStatus.TOO_MANY_REQUESTS, "too much at once; wait and try again", 1),
     Code.TOO_MANY_REFUSED: Refusal(

@@ -36,7 +36,7 @@ async def other_key(settings: Settings) -> str:
 
 
 @pytest.fixture
-async def running(settings: Settings, other_key: str, tmp_path: Path) -> AsyncIterator[Gateway]:
+async def running(settings: Settings, key: str, other_key: str, tmp_path: Path) -> AsyncIterator[Gateway]:
     """A gateway with short time-outs, which serves others before, during and after."""
     with gateway(
         settings, tmp_path / "log", gateway_header_timeout="2s", gateway_body_timeout="2s", gateway_keep_alive="3s"

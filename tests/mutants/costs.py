@@ -5,6 +5,8 @@ from mutants.mutant import Edit, Mutant
 BOUNDS = "tests/unit/gateway/test_bounds.py"
 FLOOD = "tests/unit/gateway/test_flood.py"
 COSTS = "tests/unit/gateway/test_costs.py"
+LINE = "tests/unit/gateway/test_line.py"
+KEYS = "tests/unit/gateway/test_idempotency.py"
 ELEMENTS = "tests/unit/gateway/test_elements.py"
 
 MUTANTS = [
@@ -44,7 +46,7 @@ MUTANTS = [
     Mutant(
         "gateway-charge-time",
         "the charge for the loop's time",
-        (Edit("bridge/gateway/line.py::Work._charge", "self.bill.charge(...)", ""),),
+        (Edit("bridge/gateway/line.py::Work._charge", "self.bill.charge_time(...)", ""),),
         (f"{COSTS}::test_the_loops_time_is_charged",),
     ),
     Mutant(
@@ -82,6 +84,30 @@ MUTANTS = [
             f"{COSTS}::test_dear_events_let_others_have_their_turn_after_each",
             f"{COSTS}::test_small_work_waits_for_nobody",
         ),
+    ),
+    Mutant(
+        "gateway-line-scripts",
+        "the turn of each script in the line",
+        (Edit("bridge/gateway/line.py::Line.leave", "self._waiting.move_to_end(self._served)", ""),),
+        (f"{LINE}::test_line_gives_each_script_its_turn",),
+    ),
+    Mutant(
+        "gateway-line-given-up",
+        "the turn that a request given up passes on",
+        (Edit("bridge/gateway/line.py::Line._given", "self.leave()", ""),),
+        (f"{LINE}::test_line_goes_on_where_a_request_is_given_up",),
+    ),
+    Mutant(
+        "gateway-time-share",
+        "the place behind others of a script that used more than its share of the time",
+        (Edit("bridge/gateway/events.py::receive_events.stand_in_line", "bill.exceeds_time", "False"),),
+        (f"{LINE}::test_script_that_used_more_than_its_share_waits_while_others_do_not",),
+    ),
+    Mutant(
+        "gateway-time-debt",
+        "the bound of the time that a script owes",
+        (Edit("bridge/http/limits.py::Buckets._keep", "max(level, -self._most_debt)", "level"),),
+        (f"{LINE}::test_script_that_used_all_of_the_time_is_served_at_once_again_within_seconds",),
     ),
     Mutant(
         "gateway-validate",
@@ -137,6 +163,6 @@ MUTANTS = [
                 "next(one for one in self._shares.values() if one.keys)",
             ),
         ),
-        (f"{BOUNDS}::test_a_flood_of_keys_puts_out_the_senders_own",),
+        (f"{KEYS}::test_a_flood_of_keys_puts_out_the_senders_own",),
     ),
 ]

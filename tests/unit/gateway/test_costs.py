@@ -118,7 +118,7 @@ async def test_every_answer_is_charged_by_what_it_inflated(
 
 
 async def test_the_loops_time_is_charged(gateway: LoneGateway, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What costs more than its bytes is charged for that: 5 ms as 64 KiB. What comes next waits until it is paid off."""
+    """What one address's visitors use of it. What comes next is refused until it is paid off."""
     decoded = judging.decode
 
     def dear(*given: object) -> object:
@@ -128,10 +128,13 @@ async def test_the_loops_time_is_charged(gateway: LoneGateway, monkeypatch: pyte
         return decoded(*given)  # type: ignore[arg-type]
 
     monkeypatch.setattr(judging, "decode", dear)
-    gateway.services.allowances.of(Sender.VISITOR).address_bytes._rate = rate = 1_000_000
-    gateway.services.allowances.of(Sender.VISITOR).address_bytes._burst = rate
+    gateway.services.allowances.of(Sender.VISITOR).address_time._burst = 0.1
     assert (await gateway.post(gateway.visitor(), batch(*[good()] * 20))).status == 202
-    assert (await gateway.post(gateway.visitor(), batch(good()))).json()["detail"].startswith("bytes of one address")
+    late = await gateway.post(gateway.visitor(), batch(good()))
+    assert (late.status, late.json()["detail"]) == (429, "seconds of work for one address, visitors: 0.3 a second")
+    elsewhere = await gateway.post(gateway.visitor(), batch(good()), address="8.8.8.8")
+    assert elsewhere.status == 202
+    assert (await gateway.post(gateway.server(), batch(good()))).status == 202
 
 
 async def test_who_waits_in_line_is_refused_once_others_have_used_up_what_there_was() -> None:

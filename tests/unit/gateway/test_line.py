@@ -1,0 +1,122 @@
+"""The line for the loop's time: scripts take turns, and who has used more than its share waits behind the others."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+from support.lone_gateway import LoneGateway, lone_gateway
+
+from bridge.gateway.access import Grant
+from bridge.gateway.allowances import Allowances, Bill
+from bridge.gateway.line import SLICE_SECONDS, Line
+from schemas.registry import Script
+from schemas.sender import Sender
+from sinks import turn
+
+EVENT = b'{"event_id":"1","event_type":"click"}'
+
+
+class Clock:
+    """A clock that only work moves on."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """The time that long work knows."""
+    made = Clock()
+    monkeypatch.setattr(turn, "time", made)
+    return made
+
+
+@pytest.fixture
+async def gateway() -> AsyncIterator[LoneGateway]:
+    async with lone_gateway() as made:
+        yield made
+
+
+def bill(gateway: LoneGateway, script: str) -> Bill:
+    """Of a request by the script's server."""
+    return Bill(gateway.services.allowances, Grant(Script(script, 1, 1, True), None), "9.9.9.9")
+
+
+async def settled() -> None:
+    """Every task has come as far as it can."""
+    for _ in range(20):
+        await asyncio.sleep(0)
+
+
+async def test_line_gives_each_script_its_turn(gateway: LoneGateway, clock: Clock) -> None:
+    """Another script's request waits for one slice, however many requests of the first one wait; those keep their order."""
+    line, done = Line(), []
+
+    async def work(script: str, name: str, slices: int) -> None:
+        with line.work(bill(gateway, script)) as own:
+            await own.stand_in_line()
+            for number in range(slices):
+                done.append(f"{name}{number}")
+                clock.now += 1.1 * SLICE_SECONDS
+                await own.let_others()
+
+    await line.take("s0")
+    requests = [("s1", "a", 3), ("s1", "b", 2), ("s1", "c", 1), ("s2", "x", 2), ("s3", "y", 1)]
+    working = [asyncio.create_task(work(*one)) for one in requests]
+    await settled()
+    line.leave()
+    await asyncio.gather(*working)
+    assert done == ["a0", "x0", "y0", "a1", "x1", "a2", "b0", "b1", "c0"]
+
+
+async def test_line_goes_on_where_a_request_is_given_up(gateway: LoneGateway) -> None:
+    """While it waits, and after its turn was given to it but before it could take it."""
+    line = Line()
+    await line.take("s1")
+    waiting = [asyncio.create_task(line.take(script)) for script in ("s1", "s2", "s3", "s4")]
+    await settled()
+    waiting[0].cancel()
+    line.leave()
+    waiting[1].cancel()
+    await settled()
+    assert [one.done() for one in waiting] == [True, True, True, False]
+    assert waiting[2].exception() is None
+    line.leave()
+    await waiting[3]
+    line.leave()
+    await asyncio.wait_for(line.take("s5"), 5)
+
+
+async def test_script_that_used_more_than_its_share_waits_while_others_do_not(gateway: LoneGateway) -> None:
+    """Its small requests too; it is not refused, and its visitors and other scripts are served at once."""
+    line = gateway.services.lines[Sender.SERVER]
+    bill(gateway, "s1").charge_time(0.6)
+    await line.take("s9")
+    first = asyncio.create_task(gateway.post(gateway.server(), EVENT))
+    await settled()
+    for headers, path in (
+        (gateway.server("s2"), "/api/bridge/s2/events"),
+        (gateway.visitor(), "/api/bridge/s1/events"),
+    ):
+        assert (await gateway.post(headers, EVENT, path=path)).status == 202
+    assert not first.done()
+    line.leave()
+    assert (await first).status == 202
+
+
+async def test_script_that_used_all_of_the_time_is_served_at_once_again_within_seconds() -> None:
+    """However long it did: nobody is refused for it, so nothing else bounds what it owes."""
+    now = 0.0
+    async with lone_gateway() as gateway:
+        allowances = Allowances(gateway.services.settings, lambda: now)
+        own = Bill(allowances, Grant(Script("s1", 1, 1, True), None), "9.9.9.9")
+        for second in range(600):
+            now = float(second)
+            own.charge_time(1.0)
+        assert own.exceeds_time
+        now += 2.1
+        assert not own.exceeds_time
+        own.owes_nothing()
