@@ -20,8 +20,8 @@ LAST = b"GET /health HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n"
 
 
 @pytest.fixture
-def port_of_gateway(settings: Settings, tmp_path: Path) -> Iterator[int]:
-    """A gateway's port."""
+def port_of_gateway(settings: Settings, key: str, tmp_path: Path) -> Iterator[int]:
+    """The port of a gateway that knows the key."""
     with gateway(settings, tmp_path / "log", gateway_address_requests_per_second=0) as found:
         yield found.address[1]
 

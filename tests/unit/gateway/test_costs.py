@@ -15,7 +15,6 @@ from bridge.gateway.access import Grant
 from bridge.gateway.allowances import Bill
 from bridge.gateway.line import SLICE_SECONDS, Line
 from schemas.registry import Script
-from schemas.sender import Sender
 from sinks import metrics, turn
 
 MIB = 1024 * 1024
@@ -117,7 +116,7 @@ async def test_every_answer_is_charged_by_what_it_inflated(
         assert elsewhere.status == 202
 
 
-async def test_the_loops_time_is_charged(gateway: LoneGateway, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_loops_time_is_charged(monkeypatch: pytest.MonkeyPatch) -> None:
     """What one address's visitors use of it. What comes next is refused until it is paid off."""
     decoded = judging.decode
 
@@ -128,13 +127,15 @@ async def test_the_loops_time_is_charged(gateway: LoneGateway, monkeypatch: pyte
         return decoded(*given)  # type: ignore[arg-type]
 
     monkeypatch.setattr(judging, "decode", dear)
-    gateway.services.allowances.of(Sender.VISITOR).address_time._burst = 0.1
-    assert (await gateway.post(gateway.visitor(), batch(*[good()] * 20))).status == 202
-    late = await gateway.post(gateway.visitor(), batch(good()))
-    assert (late.status, late.json()["detail"]) == (429, "seconds of work for one address, visitors: 0.3 a second")
-    elsewhere = await gateway.post(gateway.visitor(), batch(good()), address="8.8.8.8")
-    assert elsewhere.status == 202
-    assert (await gateway.post(gateway.server(), batch(good()))).status == 202
+    async with lone_gateway(gateway_address_time_share=0.001) as gateway:
+        assert (await gateway.post(gateway.visitor(), batch(*[good()] * 5))).status == 202
+        late = await gateway.post(gateway.visitor(), batch(good()))
+        assert (late.status, late.json()["detail"]) == (
+            429, "seconds of work for one address, visitors: 0.001 a second",
+        )  # fmt: skip
+        assert int(late.headers["retry-after"]) > 10
+        assert (await gateway.post(gateway.visitor(), batch(good()), address="8.8.8.8")).status == 202
+        assert (await gateway.post(gateway.server(), batch(good()))).status == 202
 
 
 async def test_who_waits_in_line_is_refused_once_others_have_used_up_what_there_was() -> None:
