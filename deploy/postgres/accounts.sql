@@ -17,6 +17,8 @@ ALTER ROLE bridge_worker PASSWORD :'worker_password';
 ALTER ROLE bridge_gateway PASSWORD :'gateway_password';
 ALTER ROLE bridge_api PASSWORD :'api_password';
 
+-- No account of a service needs temporary relations, which hide those of the catalogue from its own session.
+REVOKE TEMPORARY ON DATABASE :"DBNAME" FROM PUBLIC;
 GRANT CONNECT ON DATABASE :"DBNAME" TO bridge_owner WITH GRANT OPTION;
 GRANT USAGE, CREATE ON SCHEMA public TO bridge_owner WITH GRANT OPTION;
 -- Without it the sessions of the other accounts have no state, and `bridge top` shows no lanes.

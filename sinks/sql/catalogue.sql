@@ -38,7 +38,8 @@ WITH relation AS (
     JOIN pg_trigger AS t ON t.tgrelid = r.oid AND NOT t.tgisinternal
     UNION ALL
     SELECT 'function', p.proname || '()', p.proname || '(' || pg_get_function_identity_arguments(p.oid) || ')',
-           'returns ' || pg_get_function_result(p.oid) || ' language ' || l.lanname || ' as ' || p.prosrc
+           'returns ' || pg_get_function_result(p.oid) || ' language ' || l.lanname
+               || coalesce(' set ' || array_to_string(p.proconfig, ', set '), '') || ' as ' || p.prosrc
     FROM pg_proc AS p
     JOIN pg_language AS l ON l.oid = p.prolang
     WHERE p.pronamespace = current_schema()::regnamespace AND p.prokind = 'f'

@@ -8,6 +8,7 @@ KEYS = "tests/unit/schemas/test_derived_keys.py"
 PRODUCTION = "tests/unit/schemas/test_production.py"
 UPGRADE = "tests/integration/test_upgrade.py"
 WEBHOOK = "tests/integration/test_webhook.py"
+SEARCH_PATH = "sinks/migrations/0014_history_search_path.sql"
 HISTORY = "sinks/migrations/0013_history.sql"
 
 MUTANTS = [
@@ -81,6 +82,12 @@ MUTANTS = [
         "history-kept",
         "the refusal to change what history keeps",
         (Edit(HISTORY, "was -> kept IS DISTINCT FROM becomes -> kept", "false"),),
+        (f"{ACCOUNTS}::test_history_is_appended_to_and_a_run_ends_once",),
+    ),
+    Mutant(
+        "history-search-path",
+        "the search path by which a trigger asks who owns a table",
+        (Edit(SEARCH_PATH, "ALTER FUNCTION keep_history() SET search_path = pg_catalog, pg_temp;", ""),),
         (f"{ACCOUNTS}::test_history_is_appended_to_and_a_run_ends_once",),
     ),
     Mutant(
