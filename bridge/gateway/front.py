@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Awaitable, Callable
-from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, nullcontext
 from typing import TYPE_CHECKING, Any, Final
 
 import structlog
@@ -113,7 +113,8 @@ class Front:
         more = [*ids.headers(), _NOSNIFF]
         if route != "snippet":
             more += cors_headers(services.producers, request.script_id, request.headers)
-        await answer.send(send, more)
+        with answer.holding or nullcontext():
+            await answer.send(send, more)
         if answer.error_code:
             known = request.script_id in services.producers.current
             metrics.rejected(answer.error_code, request.script_id if known else None)

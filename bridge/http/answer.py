@@ -1,8 +1,9 @@
 """An answer as ASGI sends it."""
 
 from collections.abc import Awaitable, Callable, MutableMapping
+from contextlib import ExitStack
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 Scope: TypeAlias = MutableMapping[str, Any]
 Message: TypeAlias = MutableMapping[str, Any]
@@ -11,22 +12,28 @@ Send: TypeAlias = Callable[[Message], Awaitable[None]]
 HeaderPairs: TypeAlias = list[tuple[bytes, bytes]]
 
 _BODILESS = (204, 304)
+_PART_BYTES: Final = 64 * 1024
 JSON_TYPE = (b"content-type", b"application/json")
 
 
 @dataclass(slots=True)
 class Answer:
-    """Status, body and headers; `error_code` is set on a refusal."""
+    """Status, body and headers; `error_code` is set on a refusal, `holding` is given back once the answer is sent."""
 
     status: int
     body: bytes
     headers: HeaderPairs = field(default_factory=list)
     error_code: str = ""
+    holding: ExitStack | None = None
 
     async def send(self, send: Send, more: HeaderPairs) -> None:
-        """Sends it with more headers."""
+        """Sends it with more headers; a long body in parts, each once the client has read those before it."""
         headers = [*self.headers, *more]
         if self.status not in _BODILESS:
             headers.append((b"content-length", str(len(self.body)).encode()))
         await send({"type": "http.response.start", "status": self.status, "headers": headers})
-        await send({"type": "http.response.body", "body": self.body})
+        rest = self.body
+        while len(rest) > _PART_BYTES:
+            await send({"type": "http.response.body", "body": rest[:_PART_BYTES], "more_body": True})
+            rest = rest[_PART_BYTES:]
+        await send({"type": "http.response.body", "body": rest})

@@ -12,13 +12,13 @@ class Connection(Protocol):
     """One connection, as the table sees it."""
 
     def give_way(self) -> None:
-        """Closes the connection, which waits for a request."""
+        """Closes the connection, which waits for its client."""
 
 
 class Connections:
     """At most `most` connections, and `most_of_one` of each address; 0 is no limit for an address.
 
-    A connection that waits for a request gives way to a new one. The one that has waited for longest is closed, of the
+    A connection that waits for its client, to send a request or to read an answer, gives way to a new one. The one that has waited for longest is closed, of the
     same address if the address has its share. A new connection is refused only where none waits.
     """
 
@@ -52,7 +52,7 @@ class Connections:
         return True
 
     def waits(self, connection: Connection) -> None:
-        """The connection waits for a request from now on."""
+        """The connection waits for its client from now on, or still does."""
         address = self._addresses.get(connection)
         if address is not None:
             self._waiting[connection] = self._waiting_of[address][connection] = None

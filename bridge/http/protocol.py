@@ -160,7 +160,8 @@ class BoundedProtocol(HttpToolsProtocol):
         if self.parser.get_http_version() == "1.0":
             # It knows of no answer before the answer.
             self.expect_100_continue = False
-        self.places.works(self)
+        if not self.flow.write_paused:
+            self.places.works(self)
         super().on_headers_complete()
         if len(self.pipeline) > _MOST_PIPELINED:
             # Each request that is read lets uvicorn read more of them than are answered meanwhile.
@@ -184,11 +185,14 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def pause_writing(self) -> None:
         super().pause_writing()
-        # Who does not read an answer would keep it, and the request, in hand for good.
+        # Nothing is done for who does not read the answer: the connection gives way to others, and ends after a while.
+        self.places.waits(self)
         self._unread_timer = self.loop.call_later(_UNREAD_SECONDS, self._lingering.abort)
 
     def resume_writing(self) -> None:
         super().resume_writing()
+        if self._running is not None and not self._running.response_complete:
+            self.places.works(self)
         if self._unread_timer is not None:
             self._unread_timer.cancel()
             self._unread_timer = None
@@ -197,7 +201,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._lingering.close_at_once()
 
     def give_way(self) -> None:
-        """Closes the connection, which waits for a request, for another."""
+        """Closes the connection, which waits for its client, for another."""
         metrics.HTTP_IDLE_CLOSED.inc()
         self._lingering.close_at_once()
 

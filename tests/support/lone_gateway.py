@@ -12,6 +12,7 @@ from bridge.gateway.app import create_app
 from bridge.gateway.front import Front
 from bridge.gateway.publisher import Delivery, HeaderList, Publisher
 from bridge.gateway.services import Services
+from bridge.http.answer import Send
 from schemas.api_key import ApiKey, make_key
 from schemas.registry import Script
 from support.gateway import ORIGIN
@@ -87,19 +88,33 @@ class LoneGateway:
         """Sends a request from that address."""
         sent: list[dict[str, Any]] = []
 
-        async def receive() -> dict[str, Any]:
-            return {"type": "http.request", "body": content, "more_body": False}
-
         async def send(message: Any) -> None:
             sent.append(message)
+
+        await self.send(method, path, headers, content, send, address=address)
+        told = {name.decode(): value.decode() for name, value in sent[0]["headers"]}
+        return Answered(sent[0]["status"], told, b"".join(one.get("body", b"") for one in sent[1:]))
+
+    async def send(
+        self,
+        method: str,
+        path: str,
+        headers: Mapping[str, str],
+        content: bytes,
+        reader: Send,
+        *,
+        address: str = "9.9.9.9",
+    ) -> None:
+        """Sends a request from that address; `reader` takes the parts of its answer."""
+
+        async def receive() -> dict[str, Any]:
+            return {"type": "http.request", "body": content, "more_body": False}
 
         scope = {
             "type": "http", "method": method, "path": path, "raw_path": quote(path, safe="/:").encode(), "query_string": b"",
             "headers": [(name.encode(), value.encode()) for name, value in headers.items()], "client": (address, 1),
         }  # fmt: skip
-        await self.front(scope, receive, send)
-        told = {name.decode(): value.decode() for name, value in sent[0]["headers"]}
-        return Answered(sent[0]["status"], told, b"".join(one.get("body", b"") for one in sent[1:]))
+        await self.front(scope, receive, reader)
 
 
 @asynccontextmanager
