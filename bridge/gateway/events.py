@@ -13,10 +13,10 @@ from bridge.gateway.elements import LINES_TYPES, Element, Elements, identify, sp
 from bridge.gateway.idempotency import idempotency_key
 from bridge.gateway.judge import RefusedEvents
 from bridge.gateway.line import Work
-from bridge.gateway.publisher import Delivery, HeaderList
+from bridge.gateway.publisher import Delivery, HeaderList, header_bytes
 from bridge.gateway.request import Request
 from bridge.gateway.services import Services
-from bridge.gateway.shares import shares_of
+from bridge.gateway.shares import shares_of, turn_of
 from bridge.http.answer import JSON_TYPE, Answer, Message
 from bridge.http.body import WHOLE_BODY
 from bridge.http.problems import Code, Problem
@@ -174,20 +174,21 @@ async def _publish(
         beyond = await refused.beyond_bound(elements.values, whose, received_at_ms, work)
     seal = services.proof_keys.seal(site, grant.script.script_id, grant.sender, grant.origin)
     shared = record_headers(request, grant, received_at_ms)
-    publisher.room(len(whose), sum(map(len, elements.values)))
-    delivery = Delivery()
+    size = sum(map(len, elements.values)) + len(whose) * header_bytes(shared)
+    sender, shares = turn_of(grant, request.address), shares_of(grant, request.address)
     results = []
-    for index, (value, (event_id, missing)) in enumerate(zip(elements.values, whose, strict=True)):
-        result = _rejected(index, value, event_id, beyond)
-        if result is None:
-            assigned = event_id.encode() if missing and event_id else b""
-            headers = [*shared, (names.PROOF, seal.proof(assigned, value))]
-            if assigned:
-                headers.append((names.EVENT_ID, assigned))
-            publisher.add(delivery, f"{site}:{event_id}".encode() if event_id else None, value, headers)
-            result = Result(index, event_id, "accepted", id_assigned=missing)
-        results.append(result)
-        await work.let_others()
+    with publisher.delivery(sender, shares, len(whose), size) as delivery:
+        for index, (value, (event_id, missing)) in enumerate(zip(elements.values, whose, strict=True)):
+            result = _rejected(index, value, event_id, beyond)
+            if result is None:
+                assigned = event_id.encode() if missing and event_id else b""
+                headers = [*shared, (names.PROOF, seal.proof(assigned, value))]
+                if assigned:
+                    headers.append((names.EVENT_ID, assigned))
+                publisher.add(delivery, f"{site}:{event_id}".encode() if event_id else None, value, headers)
+                result = Result(index, event_id, "accepted", id_assigned=missing)
+            results.append(result)
+            await work.let_others()
     work.end()
     return await _receipt(services, request, delivery, results)
 

@@ -5,9 +5,9 @@ batch for as long as it takes, so nothing is published twice by it, and what was
 """
 
 import asyncio
-from collections import deque
-from collections.abc import Coroutine, Sequence
-from typing import Any, Final
+from collections import OrderedDict, deque
+from collections.abc import Coroutine, Hashable, Sequence
+from typing import Any, Final, NamedTuple, Self
 
 import structlog
 from aiokafka import AIOKafkaProducer
@@ -15,6 +15,7 @@ from aiokafka import TopicPartition as KafkaPartition
 from aiokafka.errors import KafkaError, MessageSizeTooLargeError
 
 from bridge.http.problems import Code, Problem
+from bridge.http.room import Held, Room, Shares
 from schemas.errors import EnvironmentUnfit
 from schemas.settings import Settings
 from sinks.kafka import make_producer
@@ -23,6 +24,8 @@ from sinks.murmur import partition_of
 
 HeaderList = list[tuple[str, bytes | None]]
 
+_OWN_BYTES: Final = 150
+"""What a record has of its own besides the value: the proof, and the id in the key and in a header."""
 _START_SECONDS: Final = 12.0
 _REQUEST_MS: Final = 10_000
 _REPLACE_SECONDS: Final = 1.0
@@ -32,28 +35,53 @@ _CLOSE_SECONDS: Final = 2.0
 _TOGETHER_SECONDS: Final = 0.1
 # What a record takes in memory besides its bytes.
 _FRAME_BYTES = 200
+# What a record's headers and its key have at most.
+_MOST_HEADER_BYTES: Final = 2048
+# What one sender puts into a batch before the others that wait have their turn.
+_TURN_BYTES: Final = 16 * 1024
 
 log = structlog.get_logger(__name__)
 
 
+def header_bytes(shared: HeaderList) -> int:
+    """The bytes of each of a request's records besides its value, by the headers that they share."""
+    return _OWN_BYTES + sum(len(name) + len(value or b"") for name, value in shared)
+
+
 class Delivery:
-    """The records of one request: done when all batches that hold them are acknowledged, or one of them failed."""
+    """The records of one request: done when all batches that hold them are acknowledged, or one of them failed.
 
-    __slots__ = ("_left", "_waiter", "error")
+    It holds its sender's share of what waits for Kafka until all of its batches are settled, also when nobody waits any more.
+    A context: what is added within its block belongs to it.
+    """
 
-    def __init__(self) -> None:
+    __slots__ = ("_held", "_left", "_waiter", "error", "sender")
+
+    def __init__(self, sender: Hashable, held: Held) -> None:
+        self.sender = sender
+        self._held = held
         self._left = 0
         self._waiter: asyncio.Future[None] | None = None
         self.error: BaseException | None = None
 
+    def __enter__(self) -> Self:
+        self._held.__enter__()
+        self._left = 1
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.settled(1, None)
+
     def joins(self) -> None:
-        """One more batch holds some of them."""
+        """One more record is its own."""
         self._left += 1
 
-    def settled(self, error: BaseException | None) -> None:
-        """One of the batches was acknowledged, or failed."""
-        self._left -= 1
+    def settled(self, count: int, error: BaseException | None) -> None:
+        """So many of its records were acknowledged, or failed."""
+        self._left -= count
         self.error = self.error or error
+        if self._left == 0:
+            self._held.__exit__()
         if self._waiter is not None and not self._waiter.done() and (self._left == 0 or error is not None):
             self._waiter.set_result(None)
 
@@ -75,46 +103,80 @@ def _give_up(waiter: "asyncio.Future[None]") -> None:
         waiter.set_result(None)
 
 
+class _Record(NamedTuple):
+    """A record that waits for its partition."""
+
+    delivery: Delivery
+    key: bytes | None
+    value: bytes
+    headers: HeaderList
+
+
 class _Batch:
     """Records of one partition that go together."""
 
-    __slots__ = ("builder", "deliveries", "due", "sent_at", "size")
+    __slots__ = ("_counts", "builder", "sent_at")
 
-    def __init__(self, builder: Any, due: float) -> None:
+    def __init__(self, builder: Any, sent_at: float) -> None:
         self.builder = builder
-        self.due = due
-        self.deliveries: list[Delivery] = []
-        self.size = 0
-        self.sent_at = 0.0
+        self.sent_at = sent_at
+        self._counts: dict[Delivery, int] = {}
+
+    def append(self, record: _Record) -> bool:
+        """Takes the record, if there is room for it."""
+        delivery, key, value, headers = record
+        if self.builder.append(timestamp=None, key=key, value=value, headers=headers) is None:
+            return False
+        self._counts[delivery] = self._counts.get(delivery, 0) + 1
+        return True
 
     def settle(self, error: BaseException | None) -> None:
-        for delivery in self.deliveries:
-            delivery.settled(error)
+        for delivery, count in self._counts.items():
+            delivery.settled(count, error)
 
 
 class _Partition:
-    """What waits for one partition, oldest first, and what is in flight."""
+    """What waits for one partition, by sender, and what is in flight."""
 
-    __slots__ = ("in_flight", "leader", "number", "open", "task", "waiting")
+    __slots__ = ("due", "in_flight", "leader", "number", "task", "waiting")
 
     def __init__(self, number: int) -> None:
         self.number = number
-        self.open: _Batch | None = None
-        self.waiting: deque[_Batch] = deque()
+        self.waiting: OrderedDict[Hashable, deque[_Record]] = OrderedDict()
+        self.due = 0.0
         self.in_flight: _Batch | None = None
         self.leader: int | None = None
         self.task: asyncio.Task[None] | None = None
 
+    def fill(self, batch: _Batch) -> None:
+        """Moves as much as there is room for into the batch: the senders take turns, whoever has more that waits."""
+        waiting, is_full = self.waiting, False
+        while waiting and not is_full:
+            sender, records = next(iter(waiting.items()))
+            taken = 0
+            while records and taken < _TURN_BYTES and not is_full:
+                if batch.append(records[0]):
+                    taken += len(records.popleft().value)
+                else:
+                    is_full = True
+            if records:
+                waiting.move_to_end(sender)
+            else:
+                del waiting[sender]
+
 
 class Publisher:
-    """Publishes to the raw topic; `bytes_in_flight` are those of records that Kafka has not acknowledged."""
+    """Publishes to the raw topic, by one batch at a time of each partition, in which senders take turns."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._topic = settings.topics.raw
         self._seconds = settings.seconds("gateway_publish_timeout")
         self._linger = settings.seconds("gateway_linger")
-        self._most_bytes = settings.gateway_max_bytes_in_flight
+        most_bytes = settings.gateway_max_bytes_in_flight
+        # One request fits into each share, if nothing else is in it.
+        least = settings.gateway_max_body_bytes + settings.gateway_max_events * (_FRAME_BYTES + _MOST_HEADER_BYTES)
+        self._room = Room("bytes that wait for Kafka", most_bytes, least)
         self._loop = asyncio.get_running_loop()
         self._producer = self._make()
         self._partitions: list[_Partition] = []
@@ -123,7 +185,6 @@ class Publisher:
         self._tasks: set[asyncio.Task[None]] = set()
         self._replacing = False
         self._keyless = 0
-        self.bytes_in_flight = 0
 
     def _make(self) -> AIOKafkaProducer:
         return make_producer(self._settings, enable_idempotence=True, linger_ms=0, request_timeout_ms=_REQUEST_MS)
@@ -169,12 +230,19 @@ class Publisher:
         if not cluster.partitions_for_topic(self._topic):
             raise KafkaError(f"no topic {self._topic}")
 
-    def room(self, count: int, size: int) -> None:
-        """Raises Problem if so many records of so many bytes together can't be taken now."""
+    @property
+    def bytes_in_flight(self) -> int:
+        """Those of records that Kafka has not acknowledged, with what they take besides."""
+        return self._room.taken
+
+    def delivery(self, sender: Hashable, shares: Shares, count: int, size: int) -> Delivery:
+        """One of so many records of so many bytes together, headers and keys included; senders take turns in a partition.
+
+        Entering it raises Problem if these can't be taken now.
+        """
         if self._replacing:
             raise Problem(Code.KAFKA_UNAVAILABLE)
-        if self.bytes_in_flight + size + count * _FRAME_BYTES > self._most_bytes:
-            raise Problem(Code.OVERLOADED, "too many bytes wait for Kafka")
+        return Delivery(sender, self._room.holding(shares, size + count * _FRAME_BYTES))
 
     def add(self, delivery: Delivery, key: bytes | None, value: bytes, headers: HeaderList) -> None:
         """Takes one record; raises Problem if its partition has not answered for long."""
@@ -185,21 +253,14 @@ class Publisher:
         flying = partition.in_flight
         if flying is not None and self._loop.time() - flying.sent_at > self._seconds:
             raise Problem(Code.KAFKA_UNAVAILABLE)
-        batch = partition.open
-        written = batch and batch.builder.append(timestamp=None, key=key, value=value, headers=headers)
-        if batch is None or written is None:
-            if batch is not None:
-                partition.waiting.append(batch)
-            batch = partition.open = _Batch(self._producer.create_batch(), self._loop.time() + self._linger)
-            written = batch.builder.append(timestamp=None, key=key, value=value, headers=headers)
+        if not partition.waiting:
+            partition.due = self._loop.time() + self._linger
             self._send_soon()
-        if not batch.deliveries or batch.deliveries[-1] is not delivery:
-            batch.deliveries.append(delivery)
-            delivery.joins()
-        # Key and headers included, which may be many times a small event.
-        size = written.size + _FRAME_BYTES
-        batch.size += size
-        self.bytes_in_flight += size
+        records = partition.waiting.get(delivery.sender)
+        if records is None:
+            records = partition.waiting[delivery.sender] = deque()
+        records.append(_Record(delivery, key, value, headers))
+        delivery.joins()
 
     def _send_soon(self) -> None:
         if self._tick is None:
@@ -227,21 +288,17 @@ class Publisher:
             if one.in_flight is not None and now - one.in_flight.sent_at < _TOGETHER_SECONDS
         }
         for partition in self._partitions:
-            if partition.in_flight is not None or not (partition.waiting or partition.open):
+            if partition.in_flight is not None or not partition.waiting:
                 continue
             partition.leader = cluster.leader_for_partition(KafkaPartition(self._topic, partition.number))
             if partition.leader in busy:
                 # What goes to one broker goes in one request: many with little in each cost it, and us, far more.
                 self._send_soon()
                 continue
-            batch = partition.waiting.popleft() if partition.waiting else partition.open
-            if batch is partition.open:
-                partition.open = None
-            if batch is not None:
-                batch.builder.close()
-                batch.sent_at = now
-                partition.in_flight = batch
-                partition.task = self._begin(self._send(self._producer, partition, batch))
+            batch = partition.in_flight = _Batch(self._producer.create_batch(), now)
+            partition.fill(batch)
+            batch.builder.close()
+            partition.task = self._begin(self._send(self._producer, partition, batch))
 
     async def _send(self, producer: AIOKafkaProducer, partition: _Partition, batch: _Batch) -> None:
         error: BaseException | None = None
@@ -252,11 +309,10 @@ class Publisher:
             if isinstance(error, MessageSizeTooLargeError) and batch.builder.record_count() > 1:
                 error = KafkaError("the topic takes smaller batches than this one")
         partition.in_flight = partition.task = None
-        self.bytes_in_flight -= batch.size
         batch.settle(error)
         if error is None:
-            if next_one := partition.waiting[0] if partition.waiting else partition.open:
-                self._send_by(next_one.due)
+            if partition.waiting:
+                self._send_by(partition.due)
         elif isinstance(error, asyncio.CancelledError):
             raise error
         elif producer is self._producer and not self._replacing:

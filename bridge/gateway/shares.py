@@ -1,5 +1,6 @@
 """How much of what all senders share one sender may hold: a visitor is anybody, and takes no server's share."""
 
+from collections.abc import Hashable
 from typing import Final
 
 from bridge.gateway.access import Grant
@@ -10,6 +11,12 @@ OF_A_SCRIPT: Final = 1 / 4
 OF_ALL_VISITORS: Final = 1 / 2
 OF_A_SCRIPTS_VISITORS: Final = 1 / 8
 OF_A_VISITORS_ADDRESS: Final = 1 / 16
+
+
+def turn_of(grant: Grant, address: str) -> Hashable:
+    """Whose turn it is where senders take turns."""
+    script_id = grant.script.script_id
+    return script_id if grant.sender is Sender.SERVER else (script_id, address)
 
 
 def shares_of(grant: Grant, address: str) -> Shares:

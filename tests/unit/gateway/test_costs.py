@@ -163,8 +163,8 @@ async def test_visitors_use_up_no_events_of_servers() -> None:
 
 async def test_validate_has_a_limit_of_its_own() -> None:
     """A quarter for visitors; to send events is another thing."""
-    async with lone_gateway(gateway_validate_events_per_second=40) as gateway:
-        for who, detail in ((gateway.visitor(), "visitors: 10"), (gateway.server(), "servers: 40")):
+    async with lone_gateway(gateway_validate_events_per_second=4) as gateway:
+        for who, detail in ((gateway.visitor(), "visitors: 1"), (gateway.server(), "servers: 4")):
             assert (await gateway.post(who, batch(*[good()] * 80), path=VALIDATE)).status == 200
             late = await gateway.post(who, batch(good()), path=VALIDATE)
             assert (late.status, late.json()["detail"]) == (429, f"validated events of one script, {detail} a second")

@@ -11,7 +11,7 @@ from aiokafka.producer.message_accumulator import BatchBuilder
 from support.wait import wait_until
 
 from bridge.gateway import publisher as module
-from bridge.gateway.publisher import Delivery, Publisher
+from bridge.gateway.publisher import Delivery, Publisher, header_bytes
 from bridge.http.problems import Code, Problem
 from schemas.settings import Settings
 
@@ -88,10 +88,12 @@ async def sent(producer: Producer, count: int) -> list[tuple[int, int, Any]]:
     return producer.sent
 
 
-def add(publisher: Publisher, count: int, key: Callable[[int], bytes | None]) -> Delivery:
-    delivery = Delivery()
-    for number in range(count):
-        publisher.add(delivery, key(number), b"x" * 100, [])
+def add(
+    publisher: Publisher, count: int, key: Callable[[int], bytes | None], sender: str = "s", share: float = 1.0
+) -> Delivery:
+    with publisher.delivery(sender, ((sender, share),), count, count * 100) as delivery:
+        for number in range(count):
+            publisher.add(delivery, key(number), sender.encode() + b"x" * 99, [])
     return delivery
 
 
@@ -168,21 +170,54 @@ async def test_memory_is_bounded(made: tuple[Publisher, list[Producer]]) -> None
     publisher, (producer,) = made
     add(publisher, 3000, lambda _: None)
     with pytest.raises(Problem) as caught:
-        publisher.room(1000, 1000 * 100)
+        add(publisher, 1000, lambda _: None)
     assert caught.value.code is Code.OVERLOADED
-    publisher.room(100, 10_000)
+    add(publisher, 100, lambda _: None)
     assert producer.sent == []
 
 
 async def test_headers_count_as_memory(made: tuple[Publisher, list[Producer]]) -> None:
-    """A small event may bear many times its own size."""
+    """A small event may have many times its own size."""
     publisher, (producer,) = made
-    delivery = Delivery()
-    publisher.add(delivery, b"same", b"1", [("x-request-id", b"x" * 128), ("x-trace-id", b"x" * 128)])
+    headers = [("x-request-id", b"x" * 128), ("x-trace-id", b"x" * 128), ("bridge-origin", None)]
+    with publisher.delivery("s", (), 1, 1 + header_bytes(headers)) as delivery:
+        publisher.add(delivery, b"same", b"1", headers)
     assert publisher.bytes_in_flight > 2 * 128
     (await sent(producer, 1))[0][2].set_result(None)
     assert await delivery.acknowledged(5)
     assert publisher.bytes_in_flight == 0
+
+
+async def test_senders_take_turns_in_a_partition(made: tuple[Publisher, list[Producer]]) -> None:
+    """What one has queued there, also after it was answered 503, delays another's event by no more than a batch."""
+    publisher, (producer,) = made
+    add(publisher, 1, lambda _: b"same")
+    await sent(producer, 1)
+    flood = add(publisher, 1000, lambda _: b"same", "flood")
+    other = add(publisher, 1, lambda _: b"same", "other")
+    assert not await flood.acknowledged(0.01)
+    for number in range(3):
+        (await sent(producer, number + 1))[number][2].set_result(None)
+    assert await other.acknowledged(5)
+    assert not await flood.acknowledged(0.01)
+
+
+async def test_a_share_of_what_waits_for_kafka_is_its_senders(made: tuple[Publisher, list[Producer]]) -> None:
+    """Also when nobody waits for it any more; it is free again once Kafka has answered."""
+    publisher, (producer,) = made
+    publisher._room._least = 0
+    first = add(publisher, 100, lambda _: b"same", "visitors", 1 / 16)
+    assert not await first.acknowledged(0.01)
+    for _ in range(2):
+        with pytest.raises(Problem) as caught:
+            add(publisher, 150, lambda _: b"same", "visitors", 1 / 16)
+        assert caught.value.code is Code.RATE_LIMITED
+    add(publisher, 150, lambda _: b"same", "server", 1 / 4)
+    number = 0
+    while not await first.acknowledged(0):
+        (await sent(producer, number + 1))[number][2].set_result(None)
+        number += 1
+    add(publisher, 150, lambda _: b"same", "visitors", 1 / 16)
 
 
 async def test_a_refused_producer_is_replaced(made: tuple[Publisher, list[Producer]]) -> None:
