@@ -138,16 +138,6 @@ async def test_the_loops_time_is_charged(monkeypatch: pytest.MonkeyPatch) -> Non
         assert (await gateway.post(gateway.server(), batch(good()))).status == 202
 
 
-async def test_who_waits_in_line_is_refused_once_others_have_used_up_what_there_was() -> None:
-    """All of them came before anything was charged: what they wait for is not there any more."""
-    async with lone_gateway(gateway_address_bytes_per_second=2_000_000) as gateway:
-        visitor, squeezed = gateway.visitor() | {"content-encoding": "gzip"}, gzip.compress(b" " * 900_000, mtime=0)
-        answers = await asyncio.gather(*(gateway.post(visitor, squeezed) for _ in range(20)))
-        statuses = sorted(one.status for one in answers)
-        assert set(statuses) == {422, 429}
-        assert statuses.count(422) <= 4
-
-
 async def test_visitors_use_up_no_events_of_servers() -> None:
     """Neither by events, nor by tokens."""
     async with lone_gateway(gateway_script_events_per_second=5) as gateway:
@@ -185,12 +175,14 @@ async def test_a_flood_of_keys_leaves_those_of_servers() -> None:
 
 
 class Costly:
-    """A clock that only work moves on."""
+    """A clock that only work moves on, and each look at it by `step` seconds."""
 
     def __init__(self) -> None:
         self.now = 100.0
+        self.step = 0.0
 
     def monotonic(self) -> float:
+        self.now += self.step
         return self.now
 
 
@@ -200,6 +192,18 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Costly:
     made = Costly()
     monkeypatch.setattr(turn, "time", made)
     return made
+
+
+async def test_who_waits_in_line_is_refused_once_others_have_used_up_what_there_was(clock: Costly) -> None:
+    """All of them came before anything was charged: what they wait for is not there any more."""
+    # Each piece takes a slice: the first request inflates one, then all others come.
+    clock.step = 1.1 * SLICE_SECONDS
+    async with lone_gateway(gateway_address_bytes_per_second=2_000_000) as gateway:
+        visitor, squeezed = gateway.visitor() | {"content-encoding": "gzip"}, gzip.compress(b" " * 900_000, mtime=0)
+        answers = await asyncio.gather(*(gateway.post(visitor, squeezed) for _ in range(20)))
+        statuses = sorted(one.status for one in answers)
+        assert set(statuses) == {422, 429}
+        assert statuses.count(422) <= 4
 
 
 @pytest.mark.parametrize("path", ["/api/bridge/s1/events", VALIDATE])
