@@ -26,8 +26,10 @@ def say(line: str) -> None:
     print(line, flush=True)  # noqa: T201  # this is what a command line is for
 
 
-def tests_end_with(directory: Path, addresses: StackAddresses, tests: tuple[str, ...]) -> tuple[int | None, str]:
-    """pytest's exit code over these tests in that copy, None after TESTS_SECONDS, and what it said last."""
+def tests_end_with(
+    directory: Path, addresses: StackAddresses, tests: tuple[str, ...], seconds: float
+) -> tuple[int | None, str]:
+    """pytest's exit code over these tests in that copy, None after so many `seconds`, and what it said last."""
     words = ["-m", "pytest", "-x", "-q", "--no-header", "--tb=line", "-p", "no:cacheprovider", "--timeout=90"]
     environment = {
         KAFKA_VARIABLE: addresses.kafka,
@@ -45,18 +47,18 @@ def tests_end_with(directory: Path, addresses: StackAddresses, tests: tuple[str,
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
-            timeout=TESTS_SECONDS,
+            timeout=seconds,
         )
     except subprocess.TimeoutExpired:
-        return None, f"the tests did not end within {TESTS_SECONDS:.0f} s"
-    lines = (done.stdout + done.stderr).strip().splitlines()
+        return None, f"the tests did not end within {seconds:.0f} s"
+    lines = (done.stdout.strip() or done.stderr.strip()).splitlines()
     return done.returncode, lines[-1] if lines else ""
 
 
 def verdict(mutant: Mutant, workshop: Workshop, addresses: StackAddresses) -> tuple[int, str]:
     """0 if it died, 1 if it lived on, 3 if nothing is proven; and why."""
     with workshop.without(mutant):
-        code, said = tests_end_with(workshop.directory, addresses, mutant.tests)
+        code, said = tests_end_with(workshop.directory, addresses, mutant.tests, TESTS_SECONDS)
     if code == FAILED:
         return 0, said
     if code == PASSED:
@@ -86,7 +88,7 @@ def main(words: list[str]) -> int:
     with tempfile.TemporaryDirectory(prefix="bridge-mutants-") as directory, embedded() as addresses:
         workshop = Workshop(Path(directory) / "copy")
         tests = tuple(dict.fromkeys(test for mutant in mutants for test in mutant.tests))
-        code, said = tests_end_with(workshop.directory, addresses, tests)
+        code, said = tests_end_with(workshop.directory, addresses, tests, TESTS_SECONDS * len(mutants))
         if code != PASSED:
             say(f"nothing is proven: the tests don't pass on the product itself: {said}")
             return 3
