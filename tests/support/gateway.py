@@ -135,6 +135,14 @@ async def raw_connection(place: tuple[str, int]) -> AsyncIterator[tuple[asyncio.
         writer.close()
 
 
+async def next_answer(reader: asyncio.StreamReader) -> tuple[int, bytes]:
+    """The status and the body of the answer that comes next on a connection which may bear others."""
+    async with asyncio.timeout(30):
+        said = await reader.readuntil(b"\r\n\r\n")
+        length = next(line for line in said.split(b"\r\n") if line.startswith(b"content-length:")).partition(b":")[2]
+        return int(said.split(b" ", 2)[1]), await reader.readexactly(int(length))
+
+
 def free_port() -> int:
     """A port that nothing listens on now."""
     with socket.socket() as probe:
