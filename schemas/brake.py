@@ -1,7 +1,7 @@
 """The brake on dead-lettering: when so much would be dead-lettered that the events are hardly to blame."""
 
 from collections import Counter, OrderedDict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, Final, NamedTuple
@@ -132,7 +132,8 @@ class BrakeJudge:
     """Weighs the outcomes of all batches of one process before any of their dead letters is published.
 
     Only decided events count: those that would become a row and those that would be dead-lettered; duplicates and
-    retries say nothing. No site alone can engage the brake while others do well. `now` is in seconds and only grows.
+    retries say nothing. Neither one site nor one organisation, by however many sites, can engage the brake while others do
+    well: `owner_of` says whose a site is. `now` is in seconds and only grows.
     What first attempts come to is compared with first attempts, what retries come to with everything.
 
     Anybody can send what fails as a visitor, and nobody can keep others' events from passing. So visitors' failures
@@ -140,9 +141,12 @@ class BrakeJudge:
     outlives `clear`, else what is held of visitors' failures would engage the brake again at once.
     """
 
-    def __init__(self, limits: BrakeLimits, now: Callable[[], float]) -> None:
+    def __init__(
+        self, limits: BrakeLimits, now: Callable[[], float], owner_of: Callable[[int], Hashable] = lambda site: site
+    ) -> None:
         self._limits = limits
         self._now = now
+        self._owner_of = owner_of
         # Grows with the registry only: no event becomes a row whose site the registry does not know.
         self._passed: dict[int, float] = {}
         self._committed_at: float | None = None
@@ -200,7 +204,8 @@ class BrakeJudge:
             _add(sample.counts, self._count(one.dead_letters(), _good_sites(one)))
         self.committed(outcomes)
         good = sample.counts.good
-        return not nearly_all(good, sample.counts.voting(quiet=not good), 1, self._limits.ratio_pct)
+        bad = sample.counts.voting(quiet=not good)
+        return not nearly_all(good, bad, 1, self._limits.ratio_pct, self._owner_of)
 
     def is_enough(self, sample: ProbeSample) -> bool:
         """Whether more events would hardly change what the sample says; visitors' failures alone never are."""
@@ -228,7 +233,8 @@ class BrakeJudge:
         window = self._first if failure.attempt == 1 else self._all
         sums = window.sums
         good, bad = sums.good, sums.voting(quiet=quiet)
-        if not nearly_all(good, bad, self._needed(self._limits.min_events), self._limits.ratio_pct):
+        needed = self._needed(self._limits.min_events)
+        if not nearly_all(good, bad, needed, self._limits.ratio_pct, self._owner_of):
             return None
         total = _total(bad) + _total(good)
         return _cause(
@@ -285,13 +291,25 @@ class BrakeJudge:
         return last, max(longest, last, key=_Streak.voting)
 
     def _too_long(self, streak: _Streak, quiet: bool) -> bool:
-        """Of one site's dead letters only with nobody else about; else half of the length must be others'."""
+        """Of one site's dead letters only with nobody else about; else half of the length must be others', of whom most fail.
+
+        Whose events passed meanwhile, or a moment ago, fails here by what it sends: a sender chooses the partition.
+        """
         length, bad = self._needed(self._limits.run_length), streak.counts.voting(quiet=quiet)
         if _total(bad) < length:
             return False
         about = {site for site, at in self._passed.items() if at >= streak.since}
         worst = _worst(bad, about)
-        return not about - {worst} or 2 * _of_others(bad, worst) >= length
+        if not about - {worst}:
+            return True
+        recently = self._now() - self._limits.window_seconds / 2
+        passing = {
+            self._owner_of(site)
+            for site, at in self._passed.items()
+            if site != worst and (at > streak.since or at >= recently)
+        }
+        failing = {self._owner_of(site) for site in bad.keys() - {worst, UNCONFIRMED_SITE}} - passing
+        return 2 * _of_others(bad, worst) >= length and len(failing) > len(passing)
 
 
 def _good_sites(one: Outcomes) -> Counter[int]:
@@ -346,10 +364,24 @@ def _of_others(counts: Sites, worst: int | None) -> int:
     return sum(count for site, count in counts.items() if site not in (worst, UNCONFIRMED_SITE))
 
 
-def nearly_all(good: Sites, bad: Sites, min_events: int, ratio_pct: Decimal) -> bool:
-    """Whether that share is reached by all together, and also by the others without the site that fails most.
+def _by_owner(counts: Sites, worst: int | None, owner_of: Callable[[int], Hashable]) -> Counter[Hashable]:
+    owned: Counter[Hashable] = Counter()
+    for site in counts.keys() - {worst, UNCONFIRMED_SITE}:
+        owned[owner_of(site)] += counts[site]
+    return owned
 
-    A site that is alone has no others to ask. What is nobody's counts in the whole, and is nobody's vote.
+
+def nearly_all(
+    good: Sites,
+    bad: Sites,
+    min_events: int,
+    ratio_pct: Decimal,
+    owner_of: Callable[[int], Hashable] = lambda site: site,
+) -> bool:
+    """Whether that share is reached by all together, by the others without the site that fails most, and by most of these.
+
+    A site that is alone has no others to ask. What is nobody's counts in the whole, and is nobody's vote. A sender chooses
+    how much it sends, so each owner of the others has one vote, however many sites and events are its own.
     """
     bad_total = sum(bad.values())
     total = bad_total + sum(good.values())
@@ -358,4 +390,11 @@ def nearly_all(good: Sites, bad: Sites, min_events: int, ratio_pct: Decimal) -> 
     worst = _worst(bad, set(good))
     bad_others = _of_others(bad, worst)
     others = bad_others + _of_others(good, worst)
-    return not others or bad_others * 100 >= ratio_pct * others
+    if not others:
+        return True
+    if bad_others * 100 < ratio_pct * others:
+        return False
+    passed, failed = (_by_owner(counts, worst, owner_of) for counts in (good, bad))
+    owners = passed.keys() | failed.keys()
+    failing = sum(failed[one] * 100 >= ratio_pct * (passed[one] + failed[one]) for one in owners)
+    return 2 * failing > len(owners)

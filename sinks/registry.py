@@ -42,11 +42,21 @@ class RegistryCache:
         self._dsn = dsn
         self._refresh_seconds = refresh_seconds
         self._registry: Registry = {}
+        self._owned: Registry = {}
+        self._orgs: dict[int, int | None] = {}
         self.legacy_until_ms = 0
         """Until when gateway headers without a proof are believed, in milliseconds since the epoch."""
         self.paused_partitions: Mapping[TopicPartition, str] = {}
         """Partitions of raw topics that operators have paused, and why."""
         self._changed = asyncio.Event()
+
+    def owner_of(self, site_id: int) -> tuple[str, int]:
+        """Whose a site is: its organisation's, or its own where none is known."""
+        if self._owned is not self._registry:
+            self._owned = self._registry
+            self._orgs = {script.site_id: script.org_id for script in self._registry.values()}
+        org_id = self._orgs.get(site_id)
+        return ("site", site_id) if org_id is None else ("organisation", org_id)
 
     @property
     def current(self) -> Registry:

@@ -68,7 +68,7 @@ class Worker(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka's bas
                 raw_topic=self._topics.raw,
                 max_records=settings.batch_max_records,
                 dedup_hints=settings.dedup_hints // settings.lanes,
-                brake=BrakeJudge(settings.brake_limits, time.monotonic),
+                brake=BrakeJudge(settings.brake_limits, time.monotonic, self._registry.owner_of),
                 brake_probe_seconds=settings.seconds("brake_probe_interval"),
                 random=random.random,
                 now_ms=lambda: time.time_ns() // 1_000_000,

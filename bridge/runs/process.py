@@ -101,7 +101,7 @@ class _Process:
                 sink, publisher, lambda: registry.current,
                 lambda: gateway_trust(settings, registry.legacy_until_ms), retry_policy(settings, random.random),
                 Bounds(*settings.occurred_bounds), settings.topics.raw, lambda: time.time_ns() // 1_000_000,
-                BrakeJudge(settings.brake_limits, time.monotonic),
+                BrakeJudge(settings.brake_limits, time.monotonic, registry.owner_of),
             )  # fmt: skip
             yield cls(options, run, one_shot, backlog)
 

@@ -3,6 +3,7 @@
 from mutants.mutant import Edit, Mutant
 
 VISITORS = "tests/unit/schemas/test_brake_visitors.py"
+OWNERS = "tests/unit/schemas/test_brake_owners.py"
 HOLD = "tests/unit/streams/test_brake_hold.py"
 PAUSES = "tests/unit/streams/test_pauses.py"
 
@@ -18,6 +19,18 @@ MUTANTS = [
         "the vote of visitors' failures where nothing passes",
         (Edit("schemas/brake.py::_Counts.voting", "quiet", "self is None"),),
         (f"{VISITORS}::test_a_bad_deployment_is_noticed_where_only_visitors_send",),
+    ),
+    Mutant(
+        "owners-vote",
+        "the one vote of each organisation, however many events and sites are its own",
+        (Edit("schemas/brake.py::nearly_all", "2 * failing > len(owners)", "True"),),
+        (f"{OWNERS}::test_sites_of_one_organisation_do_not_stop_the_others",),
+    ),
+    Mutant(
+        "owners-run",
+        "the look at who does well elsewhere, where a partition's events fail in a row",
+        (Edit("schemas/brake.py::BrakeJudge._too_long", "len(failing) > len(passing)", "True"),),
+        (f"{OWNERS}::test_sites_of_one_organisation_do_not_stop_the_others",),
     ),
     Mutant(
         "passed-memory",

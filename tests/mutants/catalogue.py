@@ -1,6 +1,18 @@
 """Each mechanism that a guarantee stands on, how it is taken out, and the tests that notice."""
 
-from mutants import accounts, breaker, costs, identity, operators, outputs, producers, snippet, stack, worst_events
+from mutants import (
+    accounts,
+    answers,
+    breaker,
+    costs,
+    identity,
+    operators,
+    outputs,
+    producers,
+    snippet,
+    stack,
+    worst_events,
+)
 from mutants.mutant import Edit, Mutant
 
 CONTRACT = "tests/contract"
@@ -326,6 +338,7 @@ MUTANTS = [
     *snippet.MUTANTS,
     *producers.MUTANTS,
     *costs.MUTANTS,
+    *answers.MUTANTS,
     *operators.MUTANTS,
     *accounts.MUTANTS,
     *worst_events.MUTANTS,

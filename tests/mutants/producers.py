@@ -246,18 +246,6 @@ GATEWAY = [
         (f"{PUBLISHER}::test_memory_is_bounded",),
     ),
     Mutant(
-        "gateway-partition-turns",
-        "the turns of senders in a partition",
-        (Edit("bridge/gateway/publisher.py::_Partition.fill", "waiting.move_to_end(sender)", ""),),
-        (f"{PUBLISHER}::test_senders_take_turns_in_a_partition",),
-    ),
-    Mutant(
-        "gateway-records-share",
-        "each sender's share of what waits for Kafka",
-        (Edit("bridge/http/room.py::Room.take", "raise Problem(Code.RATE_LIMITED, ...)", "..."),),
-        (f"{PUBLISHER}::test_a_share_of_what_waits_for_kafka_is_its_senders",),
-    ),
-    Mutant(
         "gateway-headers-count",
         "the headers in what waits for Kafka",
         (
@@ -268,24 +256,6 @@ GATEWAY = [
             ),
         ),
         (f"{PUBLISHER}::test_headers_count_as_memory",),
-    ),
-    Mutant(
-        "gateway-unread-gives-way",
-        "the place of a connection whose answer nobody reads, among those that give way",
-        (Edit("bridge/http/protocol.py::BoundedProtocol.pause_writing", "self.places.waits(self)", ""),),
-        ("tests/integration/test_gateway_unread.py",),
-    ),
-    Mutant(
-        "gateway-answer-held",
-        "the share of an answer that nobody reads",
-        (Edit("bridge/gateway/validate.py::post_validate", "answer.holding = holding.pop_all()", ""),),
-        ("tests/unit/gateway/test_answers.py::test_answers_that_nobody_reads_stay_within_their_senders_share",),
-    ),
-    Mutant(
-        "gateway-answer-bound",
-        "the bound of what events:validate answers",
-        (Edit("bridge/gateway/validate.py::_judge_all", "room < 0", "False"),),
-        ("tests/unit/gateway/test_answers.py::test_verdicts_are_no_longer_than_a_body",),
     ),
     Mutant(
         "gateway-sender",

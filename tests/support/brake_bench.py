@@ -1,7 +1,8 @@
 """A judge of the brake that is fed with batches which the processor has judged."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from decimal import Decimal
+from types import MappingProxyType
 from typing import Any
 
 import msgspec
@@ -34,9 +35,10 @@ class Clock:
 class Bench:
     """Feeds a judge with batches that the processor has judged; partitions go on where they stood."""
 
-    def __init__(self, limits: BrakeLimits = LIMITS) -> None:
+    def __init__(self, limits: BrakeLimits = LIMITS, owners: Mapping[int, str] = MappingProxyType({})) -> None:
+        """`owners` names the organisations of sites; the other sites have none."""
         self.clock = Clock()
-        self.judge = BrakeJudge(limits, self.clock)
+        self.judge = BrakeJudge(limits, self.clock, lambda site: owners.get(site, site))
         self.next: dict[int, int] = {}
 
     def outcomes(

@@ -115,10 +115,13 @@ def test_a_run_within_a_batch() -> None:
     """Also when good events come before and after, and when it began in the batch before."""
     limits = LIMITS._replace(min_events=10**6)
     assert Bench(limits).weigh(mixed(0, 100))
-    assert Bench(limits).weigh(mixed(50, 100) + mixed(50, 3))
+    assert Bench(limits).weigh([*mixed(1, 100), (1, GOOD), *mixed(0, 3)])
     assert not Bench(limits).weigh(mixed(50, 99) + mixed(1, 99))
     bench = Bench(limits)
     assert not bench.weigh(mixed(5, 60))
+    assert not bench.weigh([*mixed(0, 39), (1, GOOD)])
+    bench = Bench(limits)
+    assert not bench.weigh(mixed(1, 60))
     assert bench.weigh([*mixed(0, 40), (1, GOOD)])
     bench = Bench(limits)
     assert not bench.weigh([*mixed(0, 60), (1, GOOD)])
@@ -205,10 +208,13 @@ def test_who_braked_once_brakes_again_at_the_first_signs() -> None:
 
 
 def test_who_braked_once_brakes_a_run_again_at_its_first_signs() -> None:
-    """One partition's run is a small share of everything."""
+    """One partition's run is a small share of everything, once what passed before it is a while ago."""
     bench = Bench()
     bench.judge.clear()
     assert not bench.weigh(mixed(60, 0), partition=1)
+    assert not bench.weigh(mixed(0, 8))
+    assert not bench.weigh([(1, GOOD)])
+    bench.clock.now += 31
     assert not bench.weigh(mixed(0, 4))
     assert bench.weigh(mixed(0, 2))
 

@@ -1,0 +1,59 @@
+"""The brake and customers: what one organisation sends does not stop the others, by however many sites and partitions."""
+
+import pytest
+from support.brake_bench import BAD, GOOD, LIMITS, Bench
+
+from schemas.brake import ProbeSample
+
+ONE_CUSTOMER = dict.fromkeys(range(1, 11), "one customer")
+
+
+def flood(sites: int, count: int) -> list[tuple[int, str]]:
+    """Bad events of the first sites, by turns."""
+    return [(number % sites + 1, BAD) for number in range(count)]
+
+
+@pytest.mark.parametrize("sites", [2, 3, 10])
+@pytest.mark.parametrize("others", [(21,), (21, 22, 23)])
+def test_sites_of_one_organisation_do_not_stop_the_others(sites: int, others: tuple[int, ...]) -> None:
+    """Within a batch, over many, in one partition or in all; the others' few events pass."""
+    bench = Bench(owners=ONE_CUSTOMER)
+    for _ in range(5):
+        assert not bench.weigh([(site, GOOD) for site in others], partition=1)
+        assert not bench.weigh(flood(sites, 1500), partition=7)
+        for partition in range(2, 6):
+            assert not bench.weigh(flood(sites, 40), partition=partition)
+        bench.clock.now += 5
+
+
+def test_two_sites_without_an_organisation_do_not_stop_a_third() -> None:
+    """Each is an owner of its own: the one that fails most is left out, and of the two others one does well."""
+    bench = Bench()
+    for _ in range(5):
+        assert not bench.weigh([(21, GOOD)], partition=1)
+        assert not bench.weigh(flood(2, 1500), partition=7)
+        bench.clock.now += 5
+
+
+def test_a_probe_passes_where_others_do_well() -> None:
+    """However many events of one organisation's sites lie at the heads of the partitions."""
+    bench = Bench(owners=ONE_CUSTOMER)
+    judge = bench.judge
+    sample = ProbeSample()
+    assert not judge.passes(sample, [bench.outcomes(flood(3, 500), partition=7)])
+    assert judge.passes(sample, [bench.outcomes([(21, GOOD)], partition=7)])
+
+
+@pytest.mark.parametrize("owners", [{}, ONE_CUSTOMER, dict.fromkeys(range(1, 30), "one company")])
+def test_it_goes_on_when_everybody_fails(owners: dict[int, str]) -> None:
+    """Of several organisations, of one alone, and of sites without any."""
+    bench = Bench(owners=owners)
+    everybody = [(number % 29 + 1, BAD) for number in range(LIMITS.min_events)]
+    assert bench.weigh(everybody)
+
+
+def test_most_owners_failing_is_enough() -> None:
+    """Although a few do well."""
+    bench = Bench()
+    assert not bench.weigh([(site, GOOD) for site in (21, 22, 23)], partition=1)
+    assert bench.weigh([(number % 9 + 1, BAD) for number in range(200)])
