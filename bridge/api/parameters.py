@@ -12,7 +12,7 @@ from schemas.dead_letter_filter import DeadLetterFilter, Disposition, moment
 from schemas.errors import InvalidInput
 from schemas.printable import control_character
 from schemas.raw_event import MAX_BYTES, MAX_INTEGER
-from streams.correction import Correction, setting
+from streams.correction import Correction, computed, setting
 
 ANY: Final = "any"
 _LONGEST_REASON: Final = 500
@@ -117,21 +117,31 @@ class PlanBody(Body):
     limit: int | None = Field(None, ge=1, le=MAX_INTEGER, description="at most so many, the oldest first")
     passing: bool = Field(False, description="leave out what would not pass today")
     set: dict[str, Any] = Field(default_factory=dict, description="fields to be corrected, with their values")
+    compute: dict[str, str] = Field(
+        default_factory=dict,
+        description="fields to be computed from what was sent, with their expressions, such as *1000",
+        examples=[{"occurred_at": "milliseconds()", "value": "number()|*0.01|round(2)"}],
+    )
     patch: list[dict[str, Any]] = Field(
         default_factory=list,
         max_length=_MOST_OPERATIONS,
-        description="a JSON Patch (RFC 6902) to correct each event by",
+        description="a JSON Patch (RFC 6902) to correct each event by; its operation `compute` takes an `expression`",
     )
     reason: _Reason = Field("", description="why; needed for a correction")
     dry_run: bool = Field(False, description="keep no plan")
 
     def correction(self) -> Correction:
-        """What is corrected, the patch first; raises InvalidInput."""
-        if len(self.set) + len(self.patch) > _MOST_OPERATIONS:
-            raise InvalidInput(f"at most {_MOST_OPERATIONS} corrections")
-        if sum(one.get("op") == "copy" for one in self.patch) > _MOST_COPIES:
-            raise InvalidInput(f"a patch may copy at most {_MOST_COPIES} times")
+        """What is corrected: the patch first, then the fields that are set, then those that are computed.
+
+        Raises InvalidInput.
+        """
         operations = [*self.patch, *(setting(field, value) for field, value in self.set.items())]
+        for field, expression in self.compute.items():
+            operations += computed(field, expression)
+        if len(operations) > _MOST_OPERATIONS:
+            raise InvalidInput(f"at most {_MOST_OPERATIONS} corrections")
+        if sum(one.get("op") == "copy" for one in operations) > _MOST_COPIES:
+            raise InvalidInput(f"a patch may copy at most {_MOST_COPIES} times")
         try:
             # The one refuses NaN and infinity, the other what is no Unicode.
             json.dumps(operations, allow_nan=False)
@@ -140,8 +150,6 @@ class PlanBody(Body):
             raise InvalidInput(
                 "the corrections hold what no JSON text can: a lone surrogate, or a number that is none"
             ) from None
-        if b"\\u0000" in text:
-            raise InvalidInput("the corrections hold a NUL, which no stored text can")
         if len(text) > MAX_BYTES:
             raise InvalidInput(f"the corrections come to more than {MAX_BYTES} bytes, which no event may have")
         correction = Correction(operations)

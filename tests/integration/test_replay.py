@@ -240,6 +240,37 @@ async def test_corrected_events_pass_and_the_originals_stay_whole(stack, databas
     await assert_balanced(settings)
 
 
+async def test_computed_corrections_pass_and_what_they_do_not_apply_to_stays(stack, database_url, topic_prefix) -> None:
+    """Seconds become milliseconds by one plan; an item that the expression does not fit is named and never sent."""
+    settings = replay_settings(stack, database_url, topic_prefix)
+    seconds = int(datetime.now(UTC).timestamp()) - 60
+    wrong = [event(number, occurred_at=seconds, value="1990") for number in range(3)]
+    await dead_letters(settings, [*wrong, event(3, occurred_at="yesterday")])
+    _, err = await dlq(settings, "plan", "--all", "--yes", "--set", "occurred_at=*1000;", "--reason", "x", code=3)
+    assert "--set: occurred_at: '*1000;' is not an expression from ';' on; these are: *NUMBER, round(DECIMALS)" in err
+    _, err = await dlq(settings, "plan", "--all", "--yes", "--set", 'note="\\u0000"', "--reason", "x", code=3)
+    assert "the corrections hold a NUL" in err
+    words = ("--set", "occurred_at=milliseconds()", "--set", "value=number()|*0.01", "--reason", "seconds")
+    plan_id, report = await plan(settings, "--all", "--yes", *words)
+    assert report["by_forecast"] == {"passes": 3, "refused": 1}
+    why = "occurred_at: milliseconds() does not apply: the field is text, not a number; number() reads one"
+    assert report["refusals"] == {why: 1}
+    assert f'+  "occurred_at": {seconds}000,' in report["samples"][0]["diff"]
+    async with working(settings):
+        out, _ = await dlq(settings, "replay", plan_id, "--json-output", "-")
+    summary = ReplaySummary.model_validate_json(out)
+    assert (summary.outcomes, summary.skipped_by_reason) == ({"persisted": 3, "skipped": 1}, {why: 1})
+    rows = await fetch(settings, "SELECT occurred_at, value FROM bridge_event")
+    assert [(row["occurred_at"].timestamp(), str(row["value"])) for row in rows] == [(seconds, "19.900000")] * 3
+    kept = await fetch(settings, "SELECT payload FROM bridge_event_raw WHERE disposition = 'open'")
+    assert [bytes(row["payload"]) for row in kept] == [event(3, occurred_at="yesterday")]
+    assert (await status(settings, plan_id))["corrections"] == [
+        {"op": "compute", "path": "/occurred_at", "expression": "milliseconds()"},
+        {"op": "compute", "path": "/value", "expression": "number()|*0.01"},
+    ]
+    await assert_balanced(settings)
+
+
 async def test_a_loop_ends_after_its_lives(stack, database_url, topic_prefix) -> None:
     """What is replayed and dropped again and again is refused at last, and the plan says so."""
     settings = replay_settings(stack, database_url, topic_prefix)

@@ -297,6 +297,30 @@ RECORDS = [
         (Edit("streams/correction.py::Correction._applied", "copies and ...", "copies is None"),),
         ("tests/unit/streams/test_correction.py",),
     ),
+    Mutant(
+        "expression-applies",
+        "the refusal of an item to which an expression does not apply",
+        (
+            Edit(
+                "streams/correction.py::_Compute.apply",
+                'raise CorrectionFailed(f"{self._field}: {error}") from None',
+                "return document",
+            ),
+        ),
+        ("tests/unit/streams/test_expression.py",),
+    ),
+    Mutant(
+        "seconds-bound",
+        "the bound of what is taken for a time in seconds",
+        (Edit("streams/expression.py::_milliseconds", "not 0 <= number < _MILLISECONDS_BEGIN", "False"),),
+        ("tests/unit/streams/test_expression.py",),
+    ),
+    Mutant(
+        "duplicate-keys-kept",
+        "the care that a correction leaves duplicate keys as they were sent",
+        (Edit("streams/json_source.py::_members", "value is last[member.key].value", "False"),),
+        ("tests/property/test_corrections.py", "tests/unit/streams/test_expression.py"),
+    ),
 ]
 
 MUTANTS = [*WHOSE, *REPLAYS, *RECORDS]

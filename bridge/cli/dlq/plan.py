@@ -29,10 +29,15 @@ def plan(
     passing: Annotated[bool, typer.Option("--passing", help="Leave out what would not pass today.")] = False,
     set_: Annotated[
         list[str] | None,
-        typer.Option("--set", metavar="FIELD=VALUE", help="Correct this field of each event. Repeatable."),
+        typer.Option(
+            "--set",
+            metavar="FIELD=VALUE",
+            help="Correct this field of each event: a value, or an expression such as *1000. Repeatable.",
+        ),
     ] = None,
     patch: Annotated[
-        Path | None, typer.Option("--patch", metavar="FILE", help="Correct each event by this JSON Patch (RFC 6902).")
+        Path | None,
+        typer.Option("--patch", metavar="FILE", help="Correct each event by this JSON Patch (RFC 6902), before --set."),
     ] = None,
     reason: Annotated[str, typer.Option("--reason", help="Why; needed for a correction.")] = "",
     dry_run: DryRun = False,

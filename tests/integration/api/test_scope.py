@@ -163,6 +163,7 @@ async def test_a_site_that_changed_hands_is_not_replayed(bound: httpx.AsyncClien
         {"patch": [{"op": "add", "path": "", "value": json.loads(event(1, site_id=7, script_id="victim"))}]},
         {"patch": [{"op": "copy", "from": "/properties/x", "path": "/site_id"}]},
         {"set": {"site_id": 7, "event_type": ""}},
+        {"compute": {"site_id": "copy(properties.x)"}},
     ],
 )  # fmt: skip
 async def test_a_correction_writes_into_no_other_organisation(

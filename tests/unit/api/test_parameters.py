@@ -65,9 +65,24 @@ def test_corrections() -> None:
         ({"patch": copies, "reason": "x"}, "at most 8 times"),
         ({"set": {"a": "x" * 70_000}, "reason": "x"}, "more than 65536 bytes"),
         ({"patch": [{"op": "fly", "path": "/a"}], "reason": "x"}, "not a JSON Patch"),
+        ({"compute": {"a": "1000"}, "reason": "x"}, "^a: '1000' is not an expression"),
+        ({"compute": {"a": "*2"}}, "needs one"),
+        ({"compute": {str(number): "copy(b)" for number in range(9)}, "reason": "x"}, "at most 8 times"),
+        ({"compute": {str(number): "*2" for number in range(101)}, "reason": "x"}, "at most 100"),
     ):
         with pytest.raises(InvalidInput, match=said):
             PlanBody.model_validate(wrong).correction()
+
+
+def test_computed_fields_come_last() -> None:
+    """As the command line writes them; what is set is a constant, whatever it looks like."""
+    body = {"set": {"note": "*2"}, "compute": {"id": "move(user.id)|text()", "at": "milliseconds()"}, "reason": "x"}
+    assert PlanBody.model_validate(body).correction().operations == [
+        {"op": "add", "path": "/note", "value": "*2"},
+        {"op": "move", "from": "/user/id", "path": "/id"},
+        {"op": "compute", "path": "/id", "expression": "text()"},
+        {"op": "compute", "path": "/at", "expression": "milliseconds()"},
+    ]
 
 
 def test_replays() -> None:
