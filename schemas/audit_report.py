@@ -4,6 +4,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from schemas.afterwards import Afterwards
+
 
 class PartitionAccount(BaseModel):
     """One partition's account, in records. What a quick audit does not count is None.
@@ -39,6 +41,7 @@ class AuditTotals(BaseModel):
     """The sums, in records: of a deep audit from the rows, of a quick one from the running totals.
 
     `waiting`, `healed` and the keys are None in a quick audit. `keys_pruned` counts events too old to need a key.
+    `dropped_became` says what became of the dropped, and is None in a quick audit.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -56,6 +59,7 @@ class AuditTotals(BaseModel):
     unread: int
     keys: int | None
     keys_pruned: int | None
+    dropped_became: dict[Afterwards, int] | None = None
 
 
 class AuditReport(BaseModel):

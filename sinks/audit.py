@@ -9,6 +9,7 @@ from schemas.errors import EnvironmentUnfit, SinkUnavailable
 from schemas.record import TopicPartition, topic_of
 from schemas.settings import Settings
 from sinks.audit_rules import Keys, Ledgers, Offsets, Snapshot, Windows, judge
+from sinks.drops import became
 from sinks.kafka_admin import log_bounds
 from sinks.postgres import Connection, connection, sql
 
@@ -58,7 +59,7 @@ async def _read(conn: Connection, group: str, deep: bool) -> Snapshot:
     ledgers = {_source(row): Ledgers(*row.values()) for row in await conn.fetch(sql("audit_rows"))}
     reasons = {row["dropped_reason"]: row["dropped"] for row in await conn.fetch(sql("audit_reasons"))}
     row = await conn.fetchrow(sql("audit_keys"), datetime.now(UTC) - KEYS_KEPT)
-    return Snapshot(offsets, windows, ledgers, reasons, Keys(*row.values()))
+    return Snapshot(offsets, windows, ledgers, reasons, Keys(*row.values()), await became(conn))
 
 
 def _source(row: asyncpg.Record) -> TopicPartition:

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
+from schemas.afterwards import Became
 from schemas.audit_report import AuditReport, AuditTotals, PartitionAccount
 from schemas.reasons import DroppedReason
 from schemas.record import LEDGER_TOPIC, TopicPartition, incarnation_of, topic_of
@@ -88,6 +89,7 @@ class Snapshot(NamedTuple):
     ledgers: Mapping[TopicPartition, Ledgers] | None = None
     reasons: Mapping[str, int] | None = None
     keys: Keys | None = None
+    became: Became | None = None
 
 
 def judge(snapshot: Snapshot, bounds: Mapping[TopicPartition, LogBounds], topics: Topics) -> AuditReport:
@@ -324,6 +326,7 @@ def _totals(snapshot: Snapshot, accounts: list[PartitionAccount], raw_topics: se
         unread=sum(one.unread or 0 for one in raw),
         keys=keys.keys if keys else None,
         keys_pruned=max(0, persisted - keys.keys) if keys else None,
+        dropped_became=snapshot.became,
     )
 
 

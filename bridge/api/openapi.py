@@ -93,13 +93,15 @@ def _schemas() -> dict[str, Any]:
         "script_id": _nullable(_TEXT), "site_id": _nullable(_NUMBER), "event_id": _TEXT, "drops": _NUMBER,
         "first_at": _MOMENT, "last_at": _MOMENT,
     }  # fmt: skip
+    duplicates = {"script_id": _nullable(_TEXT), "site_id": _nullable(_NUMBER), "duplicates": _NUMBER}
     return {
         "DeadLetterLine": object_of(line),
         "DeadLetter": object_of(whole),
         "Life": _life(disposition),
         "Page": object_of({"total": _NUMBER, "next": _nullable(_TEXT), "dead_letters": _list_of(_ref("DeadLetterLine"))}),
         "Groups": object_of({"total": _NUMBER, "causes": _NUMBER, "groups": _list_of(object_of(group)),
-                             "repeated": _list_of(object_of(repeated))}),
+                             "repeated": _list_of(object_of(repeated)), "repeated_events": _NUMBER, "duplicates": _NUMBER,
+                             "duplicates_by_script": _list_of(object_of(duplicates))}),
         "Begun": object_of({"plan_id": _TEXT, "run_id": _TEXT}),
         "Problem": problem_schema({*ALWAYS, *WITH_A_BODY, *_OTHERS}),
     } | _plans() | _tokens()  # fmt: skip

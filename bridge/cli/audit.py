@@ -7,6 +7,7 @@ from rich.table import Table
 
 from bridge.cli.common import JsonOutput, Verbose, command_settings, partition, run, say, write_json
 from bridge.cli.tables import print_table, print_text
+from schemas.afterwards import in_words
 from schemas.audit_report import AuditReport, PartitionAccount
 from sinks.audit import acknowledge_lost as acknowledge
 from sinks.audit import audit as audit_now
@@ -50,6 +51,8 @@ def show(report: AuditReport) -> None:
         f"{totals.read} read: {totals.persisted} persisted, {totals.dropped} dropped{waiting}, "
         f"{totals.lost} lost; {totals.unread} unread"
     )
+    if totals.dropped and totals.dropped_became is not None:
+        print_text(f"of the {totals.dropped} dropped: {in_words(totals.dropped_became)}")
     for problem in report.problems:
         print_text(f"problem: {problem}")
     print_text("balanced" if report.balanced else f"NOT balanced: {len(report.problems)} problems")

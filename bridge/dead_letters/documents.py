@@ -66,7 +66,7 @@ def page_document(found: Page) -> dict[str, Any]:
 
 
 def groups_document(found: Groups) -> dict[str, Any]:
-    """Groups by cause, and events that were dropped again and again."""
+    """Groups by cause, events that were dropped more than once, and duplicates by script."""
     return {
         "total": found.total,
         "causes": found.causes,
@@ -84,8 +84,11 @@ def groups_document(found: Groups) -> dict[str, Any]:
         ],
         "repeated": [
             one._asdict() | {"first_at": moment_text(one.first_at), "last_at": moment_text(one.last_at)}
-            for one in found.repeated
+            for one in found.often.repeated
         ],
+        "repeated_events": found.often.events,
+        "duplicates": found.often.duplicates,
+        "duplicates_by_script": [one._asdict() for one in found.often.by_script],
     }
 
 

@@ -41,28 +41,53 @@ class Repeated(NamedTuple):
     last_at: datetime
 
 
+class Duplicates(NamedTuple):
+    """How many events of a script were dropped as duplicates; each copy after the first counts."""
+
+    script_id: str | None
+    site_id: int | None
+    duplicates: int
+
+
+class Often(NamedTuple):
+    """Events that were dropped more than once, the most frequent of them, and duplicates by script.
+
+    `events` is how many such events there are, by the hashes of their ids; `scripts` and `duplicates` are exact.
+    """
+
+    repeated: list[Repeated]
+    events: int
+    by_script: list[Duplicates]
+    scripts: int
+    duplicates: int
+
+
 class Groups(NamedTuple):
     """The most frequent causes, and how many causes and dead letters there are in all."""
 
     groups: list[Group]
     causes: int
     total: int
-    repeated: list[Repeated]
+    often: Often
 
 
 async def read_groups(dsn: str, chosen: DeadLetterFilter, *, now: datetime, hours: int, limit: int) -> Groups:
-    """At most `limit` groups, and as many repeated events, of what the filter means; raises SinkUnavailable."""
+    """At most `limit` groups, repeated events and scripts, of what the filter means; raises SinkUnavailable."""
     # Each looks at every dead letter: side by side, on a connection each, they take half as long.
-    found, repeated = await asyncio.gather(_groups(dsn, chosen, now, hours, limit), _repeated(dsn, chosen, limit))
-    return found._replace(repeated=repeated)
+    (groups, causes, total), often = await asyncio.gather(
+        _groups(dsn, chosen, now, hours, limit), _often(dsn, chosen, limit)
+    )
+    return Groups(groups, causes, total, often)
 
 
-async def _groups(dsn: str, chosen: DeadLetterFilter, now: datetime, hours: int, limit: int) -> Groups:
+async def _groups(
+    dsn: str, chosen: DeadLetterFilter, now: datetime, hours: int, limit: int
+) -> tuple[list[Group], int, int]:
     found = conditions(chosen, after=3)
     async with reading(dsn) as conn:
         rows = await conn.fetch(found.within(sql("dead_letters_groups")), now, hours, limit, *found.parameters)
         groups = [await _group(conn, chosen, row) for row in rows]
-    return Groups(groups, rows[0]["causes"] if rows else 0, rows[0]["total"] if rows else 0, [])
+    return groups, rows[0]["causes"] if rows else 0, rows[0]["total"] if rows else 0
 
 
 async def _group(conn: Connection, chosen: DeadLetterFilter, row: dict[str, Any]) -> Group:
@@ -74,10 +99,17 @@ async def _group(conn: Connection, chosen: DeadLetterFilter, row: dict[str, Any]
     return Group(cause, message, row["dead_letters"], row["first_at"], last_at, row["hours"], example)
 
 
-async def _repeated(dsn: str, chosen: DeadLetterFilter, limit: int) -> list[Repeated]:
+async def _often(dsn: str, chosen: DeadLetterFilter, limit: int) -> Often:
     """Whatever was done with them, and duplicates too unless a reason is named: an id that comes again is one."""
     everything = {"disposition": None, "dropped_reason": chosen.dropped_reason or tuple(DroppedReason)}
     found = conditions(chosen.model_copy(update=everything), after=1)
     async with reading(dsn) as conn:
         rows = await conn.fetch(found.within(sql("dead_letters_repeated")), limit, *found.parameters)
-    return [Repeated(**row) for row in rows]
+        scripts = await conn.fetch(found.within(sql("dead_letters_duplicates")), limit, *found.parameters)
+    repeated = [Repeated(*row[: len(Repeated._fields)]) for row in map(tuple, rows)]
+    by_script = [Duplicates(*row[: len(Duplicates._fields)]) for row in map(tuple, scripts)]
+    # Where all of them were read, they are counted by their ids.
+    events = len(rows) if len(rows) < limit else max(len(rows), rows[0]["hashes"])
+    return Often(
+        repeated, events, by_script, scripts[0]["scripts"] if scripts else 0, scripts[0]["total"] if scripts else 0
+    )

@@ -7,7 +7,7 @@ import signal
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from support.command import start
+from support.command import bridge, start
 from support.replays import (
     LATE,
     assert_balanced,
@@ -268,6 +268,18 @@ async def test_computed_corrections_pass_and_what_they_do_not_apply_to_stays(sta
         {"op": "compute", "path": "/occurred_at", "expression": "milliseconds()"},
         {"op": "compute", "path": "/value", "expression": "number()|*0.01"},
     ]
+    environment = environment_of(settings)
+    audited = (await asyncio.to_thread(bridge, "audit", settings=environment)).stdout.decode()
+    assert "of the 4 dropped: 3 replayed to success, 1 open" in audited
+    total = json.loads((await asyncio.to_thread(bridge, "kpi", "--json-output", "-", settings=environment)).stdout)[
+        "total"
+    ]
+    assert (total["dropped"], total["recovered"], total["open"], total["discarded"]) == (4, 3, 1, 0)
+    assert (total["success_rate_pct"], total["success_rate_with_replays_pct"]) == (0.0, 75.0)
+    shown = json.loads(
+        (await asyncio.to_thread(bridge, "gate", "show", "--json-output", "-", settings=environment)).stdout
+    )
+    assert [(one["finished"], one["dropped"], one["recovered"], one["open"]) for one in shown][-1] == (4, 4, 3, 1)
     await assert_balanced(settings)
 
 

@@ -298,6 +298,18 @@ RECORDS = [
         ("tests/unit/streams/test_correction.py",),
     ),
     Mutant(
+        "drops-once",
+        "the rule that a dropped event counts once, by the last of its replays",
+        (
+            Edit(
+                "sinks/sql/drops_became.sql",
+                "CASE WHEN replay_of IS NOT NULL THEN 'replay'\n                WHEN",
+                "CASE WHEN",
+            ),
+        ),
+        ("tests/integration/dead_letters/test_drops.py",),
+    ),
+    Mutant(
         "expression-applies",
         "the refusal of an item to which an expression does not apply",
         (

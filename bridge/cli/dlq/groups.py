@@ -12,7 +12,7 @@ from bridge.cli.dlq.list import why
 from bridge.cli.tables import print_table, print_text
 from bridge.dead_letters.documents import groups_document, share
 from schemas.dead_letter_filter import DeadLetterFilter
-from sinks.dead_letters.groups import Groups, Repeated, read_groups
+from sinks.dead_letters.groups import Groups, Often, read_groups
 
 
 @with_filter
@@ -25,7 +25,7 @@ def groups(
 ) -> None:
     """Group dead letters by reason and message, whatever numbers, ids and quoted values stand in it.
 
-    Then name the events that were dropped more than once, duplicates among them.
+    Then count duplicates by script, and name the events that were dropped more than once, duplicates among them.
     """
     settings = command_settings(verbose=verbose)
     found = run(read_groups(settings.dsn, chosen, now=datetime.now(UTC), hours=hours, limit=limit))
@@ -53,21 +53,40 @@ def _print(found: Groups, hours: int) -> None:
     more = found.causes - len(found.groups)
     causes = "1 cause" if found.causes == 1 else f"{found.causes} causes"
     print_text(f"{found.total} dead letters, {causes}" + (f"; {more} rarer ones not shown" if more else ""))
-    if found.repeated:
-        _print_repeated(found.repeated)
+    if found.often.by_script:
+        _print_duplicates(found.often)
+    if found.often.repeated:
+        _print_repeated(found.often)
 
 
-def _print_repeated(repeated: list[Repeated]) -> None:
+def _print_duplicates(often: Often) -> None:
+    table = Table("script", "site", "duplicates")
+    table.columns[2].justify = "right"
+    for one in often.by_script:
+        table.add_row(one.script_id or "", _site(one.site_id), str(one.duplicates))
+    print_text("")
+    print_text(f"dropped as duplicates: {often.duplicates}")
+    print_table(table)
+    if more := often.scripts - len(often.by_script):
+        print_text(f"and {more} more scripts")
+
+
+def _print_repeated(often: Often) -> None:
     table = Table("script", "site", "event", "drops", "first", "last")
     for column in table.columns:
         column.no_wrap = True
     print_text("")
-    print_text("dropped again and again, as duplicates too:")
-    for one in sorted(repeated, key=lambda one: (one.script_id or "", -one.drops)):
-        site = "" if one.site_id is None else str(one.site_id)
-        names = (one.script_id or "", site, one.event_id)
+    print_text("dropped more than once, duplicates among them:")
+    for one in sorted(often.repeated, key=lambda one: (one.script_id or "", -one.drops)):
+        names = (one.script_id or "", _site(one.site_id), one.event_id)
         table.add_row(*names, str(one.drops), _short(one.first_at), _short(one.last_at))
     print_table(table)
+    if more := often.events - len(often.repeated):
+        print_text(f"and {more} more events")
+
+
+def _site(site_id: int | None) -> str:
+    return "" if site_id is None else str(site_id)
 
 
 def _short(at: datetime) -> str:

@@ -96,11 +96,11 @@ async def test_plans(bound: httpx.AsyncClient, two_orgs: Settings) -> None:
     assert plan["corrections"] == [{"op": "add", "path": "/currency", "value": "EUR"}]
     assert (plan["planned"], plan["reason"], plan["state"], plan["running"]) == (3, "plugin 3.2", "planned", False)
     assert plan["outcomes"] == {"open": 3}
-    computed = {"compute": {"currency": "default(EURO)|upper()", "n": "copy(event_id)|lower()"}}
+    computed = {"compute": {"currency": "default(eur)|upper()", "n": "copy(event_id)|lower()"}}
     summary = ok(await bound.post("/v1/plans", json={"filter": {"site_id": [1]}, "reason": "x"} | computed), 201)
-    assert any('+  "currency": "EURO"' in line for line in summary["report"]["samples"][0]["diff"])
+    assert any('+  "currency": "EUR"' in line for line in summary["report"]["samples"][0]["diff"])
     assert ok(await bound.get(f"/v1/plans/{summary['replay_id']}"))["corrections"] == [
-        {"op": "compute", "path": "/currency", "expression": "default(EURO)|upper()"},
+        {"op": "compute", "path": "/currency", "expression": "default(eur)|upper()"},
         {"op": "copy", "from": "/event_id", "path": "/n"},
         {"op": "compute", "path": "/n", "expression": "lower()"},
     ]

@@ -8,7 +8,7 @@ from support.dead_letters import DROPPED_AT, add_dropped, dropped
 from schemas.dead_letter_filter import DeadLetterFilter
 from schemas.reasons import DroppedReason, ErrorClass
 from schemas.record import Provenance
-from sinks.dead_letters.groups import Groups, read_groups
+from sinks.dead_letters.groups import Groups, Often, read_groups
 
 NOW = DROPPED_AT + timedelta(minutes=30)
 
@@ -97,14 +97,37 @@ async def test_events_that_come_again_and_again_are_named(database_url: str) -> 
     ]
     await add_dropped(database_url, rows)
     found = await grouped(database_url)
-    assert [(one.script_id, one.site_id, one.event_id, one.drops) for one in found.repeated] == [
+    assert [(one.script_id, one.site_id, one.event_id, one.drops) for one in found.often.repeated] == [
         ("s1", 1, "again", 3),
         ("s2", 2, "twice", 2),
     ]
-    assert (found.repeated[0].first_at, found.repeated[0].last_at) == (DROPPED_AT, DROPPED_AT + timedelta(seconds=2))
-    assert [one.event_id for one in (await grouped(database_url, site_id=[2])).repeated] == ["twice"]
+    first = found.often.repeated[0]
+    assert (first.first_at, first.last_at) == (DROPPED_AT, DROPPED_AT + timedelta(seconds=2))
+    assert [one.event_id for one in (await grouped(database_url, site_id=[2])).often.repeated] == ["twice"]
+    assert found.often.events == 2
+    few = (await read_groups(database_url, DeadLetterFilter(), now=NOW, hours=3, limit=1)).often
+    assert ([one.event_id for one in few.repeated], few.events) == (["again"], 2)
+
+
+async def test_duplicates_are_counted_by_script(database_url: str) -> None:
+    """All of them, however few each event has; of the scripts that the filter means, and if it means duplicates."""
+    copy = {"dropped_reason": DroppedReason.DUPLICATE_EVENT_ID, "disposition": None}
+    rows = [
+        *(dropped(number, event_id=f"e-{number}", script_id="shop", **copy) for number in range(5)),
+        *(dropped(number, event_id="same", script_id="blog", site_id=2, **copy) for number in range(5, 8)),
+        dropped(8, script_id=None, site_id=None, **copy),
+        dropped(9, script_id="blog", site_id=2),
+    ]
+    await add_dropped(database_url, rows)
+    often = (await grouped(database_url)).often
+    assert often.by_script == [("shop", 1, 5), ("blog", 2, 3), (None, None, 1)]
+    assert (often.duplicates, often.scripts) == (9, 3)
+    few = (await read_groups(database_url, DeadLetterFilter(), now=NOW, hours=3, limit=1)).often
+    assert (few.by_script, few.scripts, few.duplicates) == ([("shop", 1, 5)], 3, 9)
+    assert (await grouped(database_url, site_id=[2])).often.by_script == [("blog", 2, 3)]
+    assert (await grouped(database_url, dropped_reason=["schema_violation"])).often.by_script == []
 
 
 async def test_nothing_dropped_is_no_group(database_url: str) -> None:
     """And no error."""
-    assert await grouped(database_url) == Groups([], 0, 0, [])
+    assert await grouped(database_url) == Groups([], 0, 0, Often([], 0, [], 0, 0))

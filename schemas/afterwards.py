@@ -1,0 +1,36 @@
+"""What became of dropped events: replays that ended well, what was discarded, and what is open."""
+
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Final
+
+
+class Afterwards(StrEnum):
+    """What became of one dropped event. A replay that is dropped again counts under the event that it replays."""
+
+    RECOVERED = "recovered"  # a replay of it became a row, or found its event persisted
+    REPLAYING = "replaying"  # claimed by a replay, or sent and not decided yet
+    DISCARDED = "discarded"
+    OPEN = "open"
+    DUPLICATE = "duplicate"  # its event is persisted
+    REPLAY = "replay"  # itself a replay
+
+
+WORDS: Final[Mapping[Afterwards, str]] = {
+    Afterwards.RECOVERED: "replayed to success",
+    Afterwards.REPLAYING: "in a replay",
+    Afterwards.DISCARDED: "discarded",
+    Afterwards.DUPLICATE: "duplicates",
+    Afterwards.REPLAY: "replays of others of these",
+    Afterwards.OPEN: "open",
+}
+
+Became = dict[Afterwards, int]
+
+
+def in_words(became: Mapping[Afterwards, int]) -> str:
+    """The counts in one line; what is zero is left out, except what is open."""
+    told = [
+        f"{became.get(one, 0)} {words}" for one, words in WORDS.items() if became.get(one) or one is Afterwards.OPEN
+    ]
+    return ", ".join(told)
