@@ -8,6 +8,8 @@ import msgspec
 
 _decode = msgspec.json.decode
 _encode = msgspec.json.encode
+# Numbers that a double can't hold are JSON, too.
+_check = msgspec.json.Decoder(Any, float_hook=msgspec.Raw).decode
 _TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*+"|[][{},:]|[^][{},:"\s]+', re.DOTALL)
 _CONSTANTS = {b"true": True, b"false": False, b"null": None}
 
@@ -84,8 +86,7 @@ class Source:
 
     def __init__(self, text: bytes) -> None:
         """Raises msgspec.MsgspecError, UnicodeDecodeError or RecursionError if the text is not JSON."""
-        # Numbers beyond a double are none of its business.
-        msgspec.json.Decoder(Any, float_hook=msgspec.Raw).decode(text)
+        _check(text)
         root = _read(text)
         (place,) = root.members
         self.value: Any = place.value

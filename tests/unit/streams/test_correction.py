@@ -6,7 +6,7 @@ import pytest
 
 from schemas.errors import InvalidInput
 from schemas.record import RawBody
-from streams.correction import CorrectionFailed, diff, read_correction
+from streams.correction import Correction, CorrectionFailed, diff, read_correction
 
 VALUE = b'{"event_id":"e-1","site_id":2,"value":1.10,"big":12345678901234567890123,"properties":{"a":2e3}}'
 DOUBLED = json.dumps([{"op": "copy", "from": "", "path": f"/again_{number}"} for number in range(12)]).encode()
@@ -46,6 +46,14 @@ def test_a_patch_comes_before_what_is_set() -> None:
     )
     corrected = json.loads(read_correction(["x=2"], patch).apply(BODY).value or b"")
     assert ("big" in corrected, corrected["x"]) == (False, 2)
+
+
+def test_a_stored_correction_does_what_the_planned_one_did() -> None:
+    """A plan keeps it as JSON; numbers are compared by their value, and large ones are the same in both."""
+    patch = b'[{"op":"test","path":"/value","value":1.1},{"op":"add","path":"/n","value":12345678901234567890123.25}]'
+    planned = read_correction(["x=0.12345678901234567890"], patch)
+    stored = Correction(json.loads(json.dumps(planned.operations)))
+    assert stored.apply(BODY) == planned.apply(BODY)
 
 
 def test_what_the_gateway_said_of_a_corrected_field_is_said_anew_behind_it() -> None:
