@@ -7,5 +7,14 @@ from bridge.client.blocking import BlockingBridgeClient
 from bridge.client.client import BridgeClient
 from bridge.client.errors import BufferFull, NotDelivered, Undelivered
 from bridge.client.options import Options
+from bridge.client.state import DeliveryState
 
-__all__ = ["BlockingBridgeClient", "BridgeClient", "BufferFull", "NotDelivered", "Options", "Undelivered"]
+__all__ = [
+    "BlockingBridgeClient",
+    "BridgeClient",
+    "BufferFull",
+    "DeliveryState",
+    "NotDelivered",
+    "Options",
+    "Undelivered",
+]

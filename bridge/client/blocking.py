@@ -10,6 +10,7 @@ from typing import Any, Self, TypeVar
 from bridge.client.client import FLUSH_SECONDS, BridgeClient
 from bridge.client.errors import NotDelivered
 from bridge.client.options import Options
+from bridge.client.state import DeliveryState
 from schemas.errors import InvalidInput
 
 T = TypeVar("T")
@@ -25,6 +26,11 @@ class BlockingBridgeClient:
         self._ending = threading.Lock()
         self._process = os.getpid()
         self._thread.start()
+
+    @property
+    def state(self) -> DeliveryState:
+        """As BridgeClient.state."""
+        return self._client.state
 
     def track(self, event_type: str, properties: Mapping[str, Any] | None = None, **fields: Any) -> str:
         """As BridgeClient.track."""

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -16,6 +16,7 @@ from bridge.client.options import Options
 from bridge.client.queue import Batch, EventQueue, MemoryQueue
 from bridge.client.sender import Sender
 from bridge.client.spool import SpoolQueue
+from bridge.client.state import DeliveryState
 from schemas.errors import InvalidInput
 
 FLUSH_SECONDS = 30.0
@@ -32,9 +33,7 @@ class BridgeClient:
     """
 
     def __init__(self, url: str, script_id: str, api_key: str, options: Options | None = None) -> None:
-        parts = urlsplit(url)
-        if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
-            raise InvalidInput(f"url: {url!r} is not the gateway's address, such as https://events.example.com")
+        _check_url(url)
         if not script_id or not api_key.isascii() or not api_key.isprintable() or not api_key:
             raise InvalidInput("script_id and api_key must not be empty; `bridge script token create` makes a key")
         self._options = options or Options()
@@ -42,12 +41,22 @@ class BridgeClient:
         self._sender = Sender(address, api_key, self._options)
         self._queue: EventQueue | None = None
         self._in_flight: dict[asyncio.Task[None], Batch] = {}
-        self._tasks: list[asyncio.Task[None]] = []
+        self._returned: list[Batch] = []
+        self._tasks: dict[str, asyncio.Task[None]] = {}
         self._changed = asyncio.Event()
         self._settled = asyncio.Event()
         self._waiting_since = 0.0
         self._flush_to = 0
+        self._delivered = 0
+        self._given_up = 0
         self._closed = False
+
+    @property
+    def state(self) -> DeliveryState:
+        """Whether events go through at the moment, since when, and why not; with what waits and what was delivered."""
+        queue = self._queue
+        pending = queue.appended - queue.taken + sum(map(len, self._out())) if queue else 0
+        return DeliveryState(*self._sender.health, pending, self._delivered, self._given_up, self._sender.failures)
 
     async def track(self, event_type: str, properties: Mapping[str, Any] | None = None, **fields: Any) -> str:
         """Sends an event of this type; `fields` are others of the contract, such as `url`, `value` or `visitor_id`."""
@@ -103,7 +112,7 @@ class BridgeClient:
         waiting = max(target - self._lowest_unsettled(), 0)
         undelivered = queue.hand_over()
         if waiting or undelivered:
-            reason = self._sender.trouble or f"not done within {timeout:g} s"
+            reason = self._sender.health.reason or f"not done within {timeout:g} s"
             raise NotDelivered(undelivered, waiting=waiting, spooled=bool(self._options.spool), reason=reason)
 
     async def close(self, timeout: float = FLUSH_SECONDS) -> None:
@@ -115,12 +124,13 @@ class BridgeClient:
         try:
             await self.flush(timeout)
         except NotDelivered as error:
-            undelivered, reason = list(error.undelivered), self._sender.trouble or "no answer yet"
+            undelivered, reason = list(error.undelivered), self._sender.health.reason or "no answer yet"
         finally:
             self._closed = True
             await self._end()
-            batches = list(self._in_flight.values())
-            waiting = self._queue.abandon(batches, f"closed before it was delivered ({reason}); it may have arrived")
+            waiting = self._queue.abandon(
+                self._out(), f"closed before it was delivered ({reason}); it may have arrived"
+            )
             undelivered += self._queue.hand_over()
             self._queue.close()
         if waiting or undelivered:
@@ -145,58 +155,90 @@ class BridgeClient:
         """The queue; the first call opens it and starts the work on it. Raises what that work ended with, if it did."""
         if self._closed:
             raise InvalidInput("the client is closed")
-        for task in self._tasks:
-            if task.done():
-                task.result()
+        options = self._options
         if self._queue is None:
-            options = self._options
             if options.spool:
                 self._queue = SpoolQueue(Path(options.spool), options.spool_bytes)
-                if options.spool_sync == "interval":
-                    self._tasks.append(asyncio.create_task(self._sync_often(self._queue)))
             else:
                 self._queue = MemoryQueue(options.buffer_events, options.buffer_bytes)
-            self._tasks.append(asyncio.create_task(self._dispatch(self._queue)))
-            for task in self._tasks:
-                task.add_done_callback(lambda _: self._settled.set())
+        self._keep_up("dispatch", self._dispatch, self._queue)
+        if options.spool and options.spool_sync == "interval":
+            self._keep_up("sync", self._sync_often, self._queue)
         return self._queue
+
+    def _keep_up(self, name: str, work: Callable[[EventQueue], Coroutine[Any, Any, None]], queue: EventQueue) -> None:
+        """Starts the work, also where a program has cancelled it together with its own tasks; raises what it ended with."""
+        task = self._tasks.get(name)
+        if task is None or task.cancelled():
+            self._tasks[name] = task = asyncio.create_task(work(queue))
+            task.add_done_callback(self._work_ended)
+        elif task.done():
+            task.result()
+
+    def _work_ended(self, task: asyncio.Task[None]) -> None:
+        self._settled.set()
+        if self._closed:
+            return
+        if not task.cancelled() and (error := task.exception()):
+            self._sender.hold_back(error)
+        elif pending := self.state.pending:
+            log.warning("the client was cancelled and not closed; %d events are not delivered", pending)
+
+    def _out(self) -> list[Batch]:
+        """The batches that were taken from the queue and are not settled, oldest first."""
+        return sorted([*self._returned, *self._in_flight.values()], key=lambda batch: batch.first)
 
     def _lowest_unsettled(self) -> int:
         """The number up to which everything is delivered or given up."""
-        queue = self._queue
-        return min((batch.first for batch in self._in_flight.values()), default=queue.taken if queue else 0)
+        return min((batch.first for batch in self._out()), default=self._queue.taken if self._queue else 0)
 
     async def _dispatch(self, queue: EventQueue) -> None:
-        free = asyncio.Semaphore(self._options.concurrency)
         while True:
-            await free.acquire()
             await self._until_due(queue)
-            batch = queue.take(self._options.batch_events, self._options.batch_bytes)
-            self._waiting_since = time.monotonic()
-            task = asyncio.create_task(self._deliver(queue, batch, free.release))
+            batch = self._returned.pop(0) if self._returned else self._taken(queue)
+            task = asyncio.create_task(self._deliver(queue, batch))
             self._in_flight[task] = batch
+            task.add_done_callback(self._batch_ended)
+
+    def _taken(self, queue: EventQueue) -> Batch:
+        self._waiting_since = time.monotonic()
+        return queue.take(self._options.batch_events, self._options.batch_bytes)
 
     async def _until_due(self, queue: EventQueue) -> None:
-        """Returns when a batch is full, its first event has lingered, or somebody flushes."""
+        """Returns when another batch may be under way, and one is full, has lingered, was returned, or is flushed."""
         while True:
             self._changed.clear()
-            waiting = queue.appended - queue.taken
-            if waiting >= self._options.batch_events or (waiting and queue.taken < self._flush_to):
-                return
-            left = self._waiting_since + self._options.linger - time.monotonic() if waiting else None
+            left = self._due_in(queue) if len(self._in_flight) < self._options.concurrency else None
             if left is not None and left <= 0:
                 return
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._changed.wait(), left)
 
-    async def _deliver(self, queue: EventQueue, batch: Batch, done: Callable[[], None]) -> None:
+    def _due_in(self, queue: EventQueue) -> float | None:
+        """Seconds until the next batch is due; None if nothing waits for one."""
+        waiting = queue.appended - queue.taken
+        if self._returned or waiting >= self._options.batch_events or (waiting and queue.taken < self._flush_to):
+            return 0.0
+        return self._waiting_since + self._options.linger - time.monotonic() if waiting else None
+
+    async def _deliver(self, queue: EventQueue, batch: Batch) -> None:
         undelivered = await self._sender.deliver(batch) if batch else []
         queue.settle(batch, undelivered)
-        task = asyncio.current_task()
-        if task is not None:
-            del self._in_flight[task]
+        self._delivered += len(batch) - len(undelivered)
+        self._given_up += len(undelivered)
+        if undelivered:
+            log.warning("given up, `flush` and `close` hand them over: %s", NotDelivered(undelivered))
+
+    def _batch_ended(self, task: asyncio.Task[None]) -> None:
+        """Whatever a delivery ended with, its batch is settled or tried again, and its place is free."""
+        batch = self._in_flight.pop(task)
+        error = None if task.cancelled() else task.exception()
+        if task.cancelled() or error is not None:
+            self._returned.append(batch)
+        if error is not None:
+            self._sender.hold_back(error)
         self._settled.set()
-        done()
+        self._changed.set()
 
     async def _sync_often(self, queue: EventQueue) -> None:
         while True:
@@ -204,9 +246,25 @@ class BridgeClient:
             await queue.sync(queue.appended)
 
     async def _end(self) -> None:
-        tasks = [*self._tasks, *self._in_flight]
+        tasks = [*self._tasks.values(), *self._in_flight]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         await self._sender.close()
         self._settled.set()
+
+
+def _check_url(url: str) -> None:
+    """Raises InvalidInput that repeats no password."""
+    try:
+        parts = urlsplit(url)
+        known = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+    except ValueError:
+        known = False
+    if not known or parts.query or parts.fragment:
+        shown = repr(url) if "@" not in url else "it"
+        raise InvalidInput(f"url: {shown} is not the gateway's address, such as https://events.example.com")
+    if "@" in parts.netloc:
+        raise InvalidInput(
+            "url: leave user and password out; the gateway takes api_key, and a proxy's go into its own URL"
+        )

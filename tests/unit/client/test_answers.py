@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from bridge.client.answers import Again, Denied, Divide, Taken, judge
+from bridge.client.answers import Again, Denied, Divide, Foreign, Taken, judge
 from bridge.client.event import Event
 
 BATCH = [Event("a", b"{1}"), Event("b", b"{2}")]
@@ -27,10 +27,21 @@ def test_what_is_refused_alone_is_named() -> None:
     assert [(one.event_id, one.body, one.error_code) for one in verdict.refused] == [("b", b"{2}", "event_too_large")]
 
 
-@pytest.mark.parametrize("answer", [b"<html>", b"[]", b"{}", b'{"results": [1]}', b"\xff", b"[" * 100_000])
+@pytest.mark.parametrize(
+    "answer",
+    [b"", b"<html>", b"[]", b"{}", b'{"results": [1]}', b'{"results": [1, 2]}', b"\xff", b"[" * 100_000],
+    ids=["empty", "page", "list", "object", "too few", "no results", "no text", "too deep"],
+)
 def test_a_2xx_that_is_not_the_gateways_proves_nothing(answer: bytes) -> None:
     """A proxy's or a portal's page is no acknowledgement of Kafka's."""
-    assert isinstance(judge(200, {}, answer, BATCH), Again)
+    for status in (200, 202, 204):
+        assert isinstance(judge(status, {}, answer, BATCH), Foreign)
+
+
+@pytest.mark.parametrize("status", [200, 201, 204])
+def test_only_202_is_the_gateways(status: int) -> None:
+    """Whatever the body looks like."""
+    assert isinstance(judge(status, {}, body({"status": "accepted"}, {"status": "accepted"}), BATCH), Foreign)
 
 
 @pytest.mark.parametrize("status", [408, 409, 429, 500, 502, 503, 504])
@@ -48,7 +59,20 @@ def test_what_may_be_one_events_fault_is_divided(status: int) -> None:
     )
 
 
-@pytest.mark.parametrize("status", [301, 401, 403, 404, 405, 415])
+@pytest.mark.parametrize("status", [401, 403, 404, 405, 415])
 def test_what_is_the_clients_own_fault_is_denied(status: int) -> None:
-    """No other batch would fare better."""
-    assert judge(status, {}, b"", BATCH) == Denied(f"http_{status}", str(status))
+    """No other batch would fare better, by the gateway's own code."""
+    answer = b'{"error_code": "token_forged", "message": "m"}'
+    assert judge(status, {}, answer, BATCH) == Denied("token_forged", f"{status} m")
+
+
+@pytest.mark.parametrize("status", [200, 301, 400, 401, 403, 404, 405, 413, 422, 451])
+def test_what_others_answer_is_told_apart(status: int) -> None:
+    """By the missing code; the reason repeats what tells who it was."""
+    verdict = judge(status, {"Server": "cloudflare"}, b"<html><title>\n Attention Required! </title>", BATCH)
+
+    assert isinstance(verdict, Foreign)
+    assert verdict.error_code == f"http_{status}"
+    assert (
+        f"{status}, but not the gateway's answer (server 'cloudflare', title 'Attention Required!')" in verdict.reason
+    )

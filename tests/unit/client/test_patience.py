@@ -35,6 +35,7 @@ def test_what_is_asked_for_is_never_undercut() -> None:
         ("Tue, 10 Feb 2026 12:00:30 GMT", 30.0),
         ("Tue, 10 Feb 2026 11:00:00 GMT", 0.0),
         ("Tue, 10 Feb 2099 11:00:00 GMT", 3600.0),
+        ("Mon, 01 Jan 99999999999 00:00:00 GMT", None),
         ("soon", None),
         ("-3", None),
         ("١", None),

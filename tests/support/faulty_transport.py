@@ -1,0 +1,132 @@
+"""A transport of the Python client that raises, by a seed, whatever can be raised wherever the client waits for it."""
+
+import asyncio
+import errno
+import http.cookies
+import json
+import random
+import socket
+import ssl
+import zlib
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import aiohttp
+import pytest
+
+
+class Alien(BaseException):
+    """What libraries raise that is no Exception."""
+
+
+KINDS: list[Callable[[], BaseException]] = [
+    aiohttp.ClientConnectionError,
+    aiohttp.ServerDisconnectedError,
+    aiohttp.ClientPayloadError,
+    aiohttp.ServerTimeoutError,
+    lambda: aiohttp.InvalidURL("http://x"),
+    lambda: OSError(errno.EMFILE, "Too many open files"),
+    lambda: socket.gaierror(-3, "Temporary failure in name resolution"),
+    ssl.SSLError,
+    ConnectionResetError,
+    BrokenPipeError,
+    TimeoutError,
+    asyncio.CancelledError,
+    asyncio.InvalidStateError,
+    asyncio.QueueFull,
+    lambda: asyncio.IncompleteReadError(b"", 3),
+    http.cookies.CookieError,
+    zlib.error,
+    lambda: json.JSONDecodeError("Expecting value", "", 0),
+    lambda: UnicodeDecodeError("utf-8", b"\xff", 0, 1, "invalid start byte"),
+    ValueError,
+    TypeError,
+    KeyError,
+    IndexError,
+    AttributeError,
+    AssertionError,
+    RuntimeError,
+    NotImplementedError,
+    RecursionError,
+    MemoryError,
+    OverflowError,
+    ZeroDivisionError,
+    StopAsyncIteration,
+    EOFError,
+    lambda: ExceptionGroup("two", [ValueError(), OSError()]),
+    lambda: BaseExceptionGroup("one", [Alien()]),
+    Alien,
+]
+
+
+class Faults:
+    """Raises `count` times, at about every third place; `injected` names where and what."""
+
+    def __init__(self, seed: int, count: int) -> None:
+        self._random = random.Random(seed)
+        self._left = count
+        self.injected: list[tuple[str, str]] = []
+
+    def at(self, place: str) -> None:
+        """Raises, or not."""
+        # A session is opened once, so that its place comes up seldom.
+        if self._left and self._random.random() < (0.9 if place == "open" else 0.3):
+            self._left -= 1
+            error = self._random.choice(KINDS)()
+            self.injected.append((place, type(error).__name__))
+            raise error
+
+
+class FaultySession:
+    """A real session with faults around each step of a post: also after the gateway took the batch."""
+
+    def __init__(self, faults: Faults, real: aiohttp.ClientSession) -> None:
+        self._faults = faults
+        self._real = real
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._real, name)
+
+    def post(self, *words: Any, **options: Any) -> Any:
+        """As ClientSession.post."""
+        self._faults.at("call")
+        return self._posted(*words, **options)
+
+    @asynccontextmanager
+    async def _posted(self, *words: Any, **options: Any) -> AsyncIterator[Any]:
+        self._faults.at("connect")
+        async with self._real.post(*words, **options) as answer:
+            self._faults.at("headers")
+            yield FaultyAnswer(self._faults, answer)
+            self._faults.at("release")
+
+
+class FaultyAnswer:
+    """An answer whose body may break."""
+
+    def __init__(self, faults: Faults, real: aiohttp.ClientResponse) -> None:
+        self._faults = faults
+        self._real = real
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._real, name)
+
+    async def read(self) -> bytes:
+        """As ClientResponse.read."""
+        self._faults.at("before the body")
+        body = await self._real.read()
+        self._faults.at("after the body")
+        return body
+
+
+def inject(faults: Faults, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Puts the faults into every session of the client, and takes its pauses away."""
+    real = aiohttp.ClientSession
+
+    def session(**options: Any) -> FaultySession:
+        faults.at("open")
+        return FaultySession(faults, real(**options))
+
+    monkeypatch.setattr("bridge.client.sender.aiohttp.ClientSession", session)
+    monkeypatch.setattr("bridge.client.sender.pause", lambda *_: 0.0)

@@ -1,0 +1,312 @@
+"""The client goes on delivering, and says why it does not: whatever its transport raises and whoever answers in the gateway's place."""
+
+import asyncio
+import json
+import logging
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiohttp import web
+from support.faulty_transport import Faults, inject
+from support.scripted_gateway import Event, ScriptedGateway, problem, scripted_gateway
+from support.wait import wait_until
+
+from bridge.client import BlockingBridgeClient, BridgeClient, NotDelivered, Options
+from schemas.errors import InvalidInput
+
+KEY = "sk_secret"
+FAULTS = 200
+PAGE = "<html><title>Attention Required!</title>"
+
+
+@pytest.fixture
+async def gateway() -> AsyncIterator[ScriptedGateway]:
+    """A gateway that takes everything until a test says otherwise."""
+    async with scripted_gateway() as running:
+        yield running
+
+
+def client(gateway: ScriptedGateway | str, **options: Any) -> BridgeClient:
+    return BridgeClient(gateway if isinstance(gateway, str) else gateway.url, "shop", KEY, Options(**options))
+
+
+async def track(to: BridgeClient, texts: Sequence[object]) -> list[str]:
+    return [await to.track("view", {"text": text}) for text in texts]
+
+
+def firewall(status: int) -> Callable[[Sequence[Event]], web.Response | None]:
+    """Answers with a page of its own where an event's text looks like an attack."""
+
+    def rule(events: Sequence[Event]) -> web.Response | None:
+        if "UNION SELECT" in json.dumps(events):
+            return web.Response(status=status, text=PAGE, headers={"Server": "cloudflare"})
+        return None
+
+    return rule
+
+
+@pytest.mark.parametrize("concurrency", [1, 4])
+@pytest.mark.parametrize("spooled", [True, False], ids=["spool", "memory"])
+async def test_a_transport_that_raises_anything_loses_nothing(
+    gateway: ScriptedGateway,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    *,
+    spooled: bool,
+    concurrency: int,
+) -> None:
+    """At every await, also after the gateway has the batch: each fault is counted and logged, every event arrives."""
+    faults = Faults(seed=15 + concurrency, count=FAULTS)
+    inject(faults, monkeypatch)
+    caplog.set_level(logging.INFO, "bridge.client")
+    spool = tmp_path / "spool" if spooled else None
+    ids: list[str] = []
+    async with client(gateway, spool=spool, batch_events=5, concurrency=concurrency) as sending:
+        while len(faults.injected) < FAULTS:
+            ids += await track(sending, range(20))
+            await sending.flush(60)
+        ids += await track(sending, range(20))
+        await sending.flush(60)
+        state = sending.state
+
+    assert set(gateway.taken) == set(ids)
+    assert {place for place, _ in faults.injected} >= {
+        "open", "call", "connect", "headers", "before the body", "after the body", "release",
+    }  # fmt: skip
+    assert (state.state, state.reason, state.pending) == ("delivering", "", 0)
+    assert (state.delivered, state.given_up, state.failures) == (len(ids), 0, FAULTS)
+    said = "\n".join(record.getMessage() for record in caplog.records)
+    assert {kind for _, kind in faults.injected if f" {kind}" not in said} == set()
+    if spool:
+        assert [path.name for path in spool.iterdir()] == ["lock"]
+
+
+async def test_credentials_of_netrc_are_not_used(
+    gateway: ScriptedGateway, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The key that was given is shown to the gateway, whatever a file holds for its host."""
+    netrc = tmp_path / "netrc"
+    netrc.write_text("default login anonymous password guest\n")
+    monkeypatch.setenv("NETRC", str(netrc))
+    async with client(gateway) as sending:
+        ids = await track(sending, "abc")
+
+    assert set(gateway.taken) == set(ids)
+    assert {posted.headers["Authorization"] for posted in gateway.posted} == {f"Bearer {KEY}"}
+
+
+async def test_a_proxys_credentials_go_to_the_proxy_alone(
+    gateway: ScriptedGateway, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Beside the key, and not those that netrc holds for the proxy's host."""
+    netrc = tmp_path / "netrc"
+    netrc.write_text("default login anonymous password guest\n")
+    monkeypatch.setenv("NETRC", str(netrc))
+    monkeypatch.setenv("http_proxy", gateway.url.replace("//", "//user:word@"))
+    monkeypatch.setenv("no_proxy", "")
+    async with client("http://gateway.example") as sending:
+        ids = await track(sending, "ab")
+
+    assert set(gateway.taken) == set(ids)
+    assert gateway.posted[0].headers["Authorization"] == f"Bearer {KEY}"
+    assert gateway.posted[0].headers["Proxy-Authorization"] == "Basic dXNlcjp3b3Jk"
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://user:hunter2@gateway.example",
+        "https://hunter2@gateway.example",
+        "https://hunter2@[::1",
+        "http://x:99999",
+    ],
+)
+def test_an_address_with_credentials_is_refused(url: str) -> None:
+    """When the client is made, and without repeating them."""
+    with pytest.raises(InvalidInput, match="url: ") as caught:
+        client(url)
+
+    assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "asked",
+    ["Mon, 01 Jan 99999999999 00:00:00 GMT", "soon", "-1", "1e400", "\u0661", "", "Mon, 99 Jan 2026 00:00:00 GMT"],
+)
+async def test_an_odd_retry_after_asks_for_nothing(
+    gateway: ScriptedGateway, monkeypatch: pytest.MonkeyPatch, asked: str
+) -> None:
+    """The batch is tried again after the client's own pause."""
+    monkeypatch.setattr("bridge.client.sender.pause", lambda _failures, asked: asked or 0.0)
+    gateway.replies = [problem(429, "rate_limited", asked)]
+    async with client(gateway) as sending:
+        ids = await track(sending, "ab")
+
+    assert gateway.taken == dict.fromkeys(ids, 1)
+
+
+@asynccontextmanager
+async def speaking(*answers: bytes) -> AsyncIterator[tuple[str, list[bytes]]]:
+    """A server that answers each connection with the next of these bytes and ends it; its address, and what is left."""
+    left = list(answers)
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(left.pop(0) if left else b"")
+        await writer.drain()
+        writer.close()
+
+    async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        yield f"http://127.0.0.1:{port}", left
+
+
+async def test_answers_that_are_no_http_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Garbage, a wrong encoding, half a body, endless headers: each is a failed try, and the next follows."""
+    monkeypatch.setattr("bridge.client.sender.pause", lambda *_: 0.0)
+    ok = b"HTTP/1.1 202 Accepted\r\n"
+    answers = [
+        b"SSH-2.0-OpenSSH_9.6\r\n",
+        b"\x16\x03\x01\x00\xa5" * 20,
+        b"HTTP/1.1 9999 Odd\r\n\r\n",
+        ok + b"Content-Length: x\r\n\r\n",
+        ok + b"Content-Length: 500\r\n\r\n{",
+        ok + b"Content-Encoding: gzip\r\nContent-Length: 4\r\n\r\nnope",
+        ok + b"Content-Encoding: br\r\nContent-Length: 4\r\n\r\nnope",
+        ok + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n",
+        ok + b"Set-Cookie: \x00=;;\r\nContent-Length: 0\r\n\r\n",
+        ok + b"X: " + b"y" * 100_000 + b"\r\n\r\n",
+        b"HTTP/1.1 429 Slow\r\nRetry-After: Mon, 01 Jan 99999999999 00:00:00 GMT\r\nContent-Length: 0\r\n\r\n",
+    ]
+    async with speaking(*answers) as (url, left):
+        sending = client(url, batch_events=1, concurrency=1)
+        await track(sending, "a")
+        await wait_until(lambda: not left, budget_seconds=30, describe="a try for each answer")
+        assert sending.state.state != "delivering"
+        with pytest.raises(NotDelivered, match="1 not delivered"):
+            await sending.close(0)
+
+    assert sending.state.failures >= len(answers) - 1
+
+
+async def test_a_transport_that_never_works_frees_the_buffer(
+    monkeypatch: pytest.MonkeyPatch, gateway: ScriptedGateway
+) -> None:
+    """`send` does not wait for ever: events are given up after `retry_for` and handed over with the reason."""
+    inject(Faults(1, 0), monkeypatch)
+    monkeypatch.setattr("support.faulty_transport.FaultySession.post", lambda *_, **__: 1 / 0)
+    sending = client(gateway, retry_for=0, buffer_events=2, batch_events=1)
+    await track(sending, "ab")
+    with pytest.raises(NotDelivered, match="ZeroDivisionError") as caught:
+        await asyncio.wait_for(sending.flush(), 10)
+    assert len(caught.value.undelivered) == 2
+    assert (sending.state.state, sending.state.pending, sending.state.given_up) == ("blocked", 0, 2)
+    await sending.close()
+
+
+async def test_tasks_that_a_program_cancels_begin_again(gateway: ScriptedGateway, tmp_path: Path) -> None:
+    """It cancels all that runs, the client's own among it: what was under way is tried again, what is sent next goes."""
+    held = asyncio.Event()
+    answered = gateway.rule
+
+    def hold(events: Sequence[Event]) -> web.Response | None:
+        held.set()
+        return problem(503, "kafka_unavailable", "1")
+
+    gateway.rule = hold
+    async with client(gateway, spool=tmp_path / "spool", batch_events=2) as sending:
+        ids = await track(sending, "abcd")
+        await asyncio.wait_for(held.wait(), 10)
+        mine = {*sending._tasks.values(), *sending._in_flight}
+        for task in mine:
+            task.cancel()
+        await asyncio.wait(mine)
+        gateway.rule = answered
+        ids += await track(sending, "ef")
+        await asyncio.wait_for(sending.flush(), 20)
+        assert sending.state.pending == 0
+
+    assert set(gateway.taken) == set(ids)
+
+
+def test_a_client_that_is_left_open_is_named(caplog: pytest.LogCaptureFixture) -> None:
+    """A program that ends without `close` reads how many events it leaves."""
+
+    async def leave() -> None:
+        await track(client("http://127.0.0.1:1", linger=3600), "abc")
+
+    asyncio.run(leave())
+    assert "3 events are not delivered" in caplog.text
+
+
+@pytest.mark.parametrize("status", [403, 406, 200, 302, 204])
+@pytest.mark.parametrize("spooled", [True, False], ids=["spool", "memory"])
+async def test_a_firewall_refuses_one_event_and_the_others_arrive(
+    gateway: ScriptedGateway, tmp_path: Path, *, spooled: bool, status: int
+) -> None:
+    """The one is handed over, and named together with who refused it."""
+    gateway.rule = firewall(status)
+    spool = tmp_path / "spool" if spooled else None
+    async with client(gateway, spool=spool) as sending:
+        ids = await track(sending, [f"shoes {number}" for number in range(9)])
+        (bad,) = await track(sending, ["1 UNION SELECT password"])
+        with pytest.raises(NotDelivered, match=r"not the gateway's answer.*cloudflare") as caught:
+            await sending.flush(20)
+        state = sending.state
+
+    assert gateway.taken == dict.fromkeys(ids, 1)
+    assert [(one.event_id, one.error_code) for one in caught.value.undelivered] == [(bad, f"http_{status}")]
+    assert (state.state, state.pending, state.given_up, state.delivered) == ("delivering", 0, 1, 9)
+    if spool:
+        assert bad in (spool / "refused.jsonl").read_text()
+
+
+async def test_a_page_in_front_of_everything_gives_nothing_up(
+    gateway: ScriptedGateway, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Where not even an empty batch comes through, no event is at fault: all wait, and arrive when the page is gone."""
+    monkeypatch.setattr("bridge.client.sender.pause", lambda *_: 0.01)
+    answered = gateway.rule
+    gateway.rule = lambda _events: web.Response(status=403, text=PAGE)
+    async with client(gateway, spool=tmp_path / "spool") as sending:
+        ids = await track(sending, range(10))
+        await wait_until(lambda: sending.state.failures > 3, budget_seconds=20, describe="some tries")
+        state = sending.state
+        assert (state.state, state.pending, state.given_up) == ("blocked", 10, 0)
+        assert "Attention Required!" in state.reason
+        gateway.rule = answered
+        await sending.flush(20)
+        assert sending.state.since > state.since
+
+    assert gateway.taken == dict.fromkeys(ids, 1)
+    assert caplog.text.count("can't be delivered") == 1
+
+
+async def test_the_state_names_what_is_wrong(gateway: ScriptedGateway) -> None:
+    """From waiting to blocked to delivering, each with the time of its beginning."""
+    sending = client(gateway)
+    first = sending.state
+    assert (first.state, first.pending) == ("delivering", 0)
+    gateway.replies = [problem(503, "kafka_unavailable", "0")]
+    gateway.rule = lambda _events: problem(401, "token_revoked")
+    await track(sending, "ab")
+    with pytest.raises(NotDelivered, match="token_revoked"):
+        await sending.flush(20)
+    state = sending.state
+    assert (state.state, state.reason, state.given_up) == ("blocked", "401 as the test says", 2)
+    assert state.since > first.since
+    await sending.close()
+
+
+def test_the_blocking_client_has_the_same_state() -> None:
+    """Also after it was closed."""
+    sending = BlockingBridgeClient("http://127.0.0.1:1", "shop", KEY, Options(retry_for=0))
+    sending.track("view")
+    with pytest.raises(NotDelivered):
+        sending.close()
+
+    assert (sending.state.state, sending.state.given_up) == ("waiting", 1)
