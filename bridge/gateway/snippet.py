@@ -22,12 +22,18 @@ class _Snippet(NamedTuple):
 def _snippet() -> _Snippet:
     entry = files("bridge.gateway") / "static" / "bridge.js"
     try:
-        plain = entry.read_bytes()
+        plain = _compact(entry.read_bytes())
     except OSError:
         raise Problem(Code.SNIPPET_MISSING) from None
     return _Snippet(
         plain, gzip.compress(plain, 9, mtime=0), b'"' + hashlib.sha256(plain).hexdigest()[:24].encode() + b'"'
     )
+
+
+def _compact(source: bytes) -> bytes:
+    """The source without indents and without lines that are a comment or empty."""
+    lines = [line.strip() for line in source.splitlines()]
+    return b"\n".join(line for line in lines if line and not line.startswith(b"//")) + b"\n"
 
 
 async def get_snippet(services: Services, request: Request) -> Answer:

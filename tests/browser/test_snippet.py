@@ -87,7 +87,7 @@ async def test_it_is_small(open_shop: OpenShop) -> None:
 
     assert bodies[0] == bodies[1]
     assert len(bodies[0]) <= MOST_BYTES
-    assert b"bridge('track'" in gzip.decompress(bodies[0])
+    assert b"window.bridge" in gzip.decompress(bodies[0])
 
 
 async def test_events_arrive_with_what_the_page_knows(open_shop: OpenShop) -> None:

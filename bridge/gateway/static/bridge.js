@@ -1,4 +1,4 @@
-/* Ghostlink Bridge: bridge('track', type, properties, fields), bridge('optout'), bridge('optin'). */
+// Ghostlink Bridge: bridge('track', type, properties, fields), bridge('optout'), bridge('optin'), bridge('state').
 ((window, document) => {
   'use strict';
   const script = document.currentScript || document.querySelector('script[src*="/bridge/"]');
@@ -12,10 +12,14 @@
   const prefix = `bridge:${place[2]}:`, QUEUE = prefix + 'event:', SENT = prefix + 'sent:';
   const TOKEN = prefix + 'token', CHOICE = prefix + 'choice', WAIT = prefix + 'wait';
   const postUrl = `${place[1]}/api/bridge/${place[2]}/events`;
-  const tokenUrl = `${place[1]}/bridge/${place[2]}/token`;
-  const memory = {};  // what localStorage does not take: all, where the page forbids it
-  const mine = new Set();  // what this page tracked and nobody acknowledged: a beacon takes it along
-  const held = new Set();  // lets go of a lock
+  const tokenUrl = `${place[1]}/bridge/${place[2]}/token`, NONE = { said: {} };
+  // What localStorage does not take: all, where it is refused.
+  const memory = {};
+  // What this page tracked and nobody acknowledged: a beacon takes it along.
+  const mine = new Set();
+  // The ends of locks.
+  const held = new Set();
+  let health = { state: 'delivering', since: Date.now(), reason: '' };
   let mostEvents = BATCH_EVENTS, failures = 0, timer = 0, due = 0, busy = false, leaving = false;
 
   const attempt = (work, otherwise) => { try { return work(); } catch (error) { return otherwise?.(error); } };
@@ -24,13 +28,30 @@
   const remove = (key) => { delete memory[key]; attempt(() => localStorage.removeItem(key)); };
   const write = (key, text) => {
     remove(key);
-    attempt(() => localStorage.setItem(key, text), () => { memory[key] = text; });
+    attempt(() => {
+      localStorage.setItem(key, text);
+      if (localStorage.getItem(key) != text) throw 0;
+    }, () => { memory[key] = text; });
   };
   const drop = (key) => { mine.delete(key); remove(key); };
   // A key for each event, so that no tab writes over another's; ids are in the order of time, and so are the keys.
   const queued = () => Object.keys(memory).concat(attempt(() => Object.keys(localStorage)) || [])
     .filter((key) => key.startsWith(QUEUE)).sort();
 
+  const warn = (text) => attempt(() => console.warn('bridge: ' + text));
+  const turn = (state, reason) => {
+    if (health.state != state) {
+      health = { state, since: Date.now() };
+      if (reason) warn(`events are ${state}: ${reason}`);
+    }
+    health.reason = reason;
+  };
+  // Old libraries give arrays, objects and dates a toJSON of their own, which makes text of them.
+  const json = (value) => JSON.stringify(value, function (key, given) {
+    const own = this[key];
+    if (own instanceof Date && +own) return own.toISOString();
+    return Array.isArray(own) || typeof own == 'object' && own?.toJSON == Object.prototype.toJSON ? own : given;
+  });
   const uuid7 = () => {
     const bytes = crypto.getRandomValues(new Uint8Array(16));
     for (let i = 5, now = Date.now(); i >= 0; i--, now = Math.floor(now / 256)) bytes[i] = now % 256;
@@ -46,10 +67,11 @@
   };
 
   const commands = {
+    __proto__: null,
     track(type, properties, fields) {
       if (optedOut()) return;
       if (!type || typeof type != 'string') throw 'an event has a type';
-      const id = uuid7(), keys = queued(), text = JSON.stringify({
+      const id = uuid7(), keys = queued(), text = json({
         event_id: id, event_type: type, occurred_at: Date.now(), url: location.href,
         referrer: document.referrer || undefined, user_agent: navigator.userAgent, properties, ...fields
       });
@@ -70,11 +92,16 @@
       queued().forEach(drop);
       remove(TOKEN);
     },
-    optin() { write(CHOICE, 'in'); }
+    optin() { write(CHOICE, 'in'); },
+    state() {
+      const opted = optedOut() && { state: 'blocked', reason: 'the visitor opted out' };
+      return { ...health, ...opted, queued: queued().length };
+    }
   };
-  const bridge = (command, ...words) => attempt(() => commands[command](...words), (error) => {
-    attempt(() => console.warn(`bridge: ${command} was ignored:`, error));
-  });
+  const bridge = (command, ...words) => attempt(() => {
+    if (!commands[command]) throw 'the commands are ' + Object.keys(commands);
+    return commands[command](...words);
+  }, (error) => warn(`${command} was ignored: ${error}`));
 
   const schedule = (ms) => {
     if (timer && due <= Date.now() + ms) return;
@@ -84,40 +111,48 @@
   };
   const flush = () => {
     timer = 0;
-    if (busy || leaving || optedOut() || !queued().length) return;
+    if (busy || leaving || optedOut() || !next().keys.length) return;
     busy = true;
     // One tab sends at a time, else each would send what all have queued. The lock is let go of between tries.
-    const sent = navigator.locks ? navigator.locks.request(prefix + 'send', sendAll) : sendAll();
-    sent.catch(() => pause()).then((ms) => {
+    locked(prefix + 'send', sendAll).catch((error) => pause(NONE, error)).then((ms) => {
       busy = false;
-      if (queued().length) schedule(ms || LINGER);
+      if (next().keys.length) schedule(ms || LINGER);
     });
+  };
+  // Locks are refused to some frames and to visitors who block cookies: then nobody is waited for.
+  const locked = async (name, work) => {
+    let begun;
+    const inside = () => { begun = true; return work(); };
+    try { return await navigator.locks.request(name, inside); } catch (error) { if (begun) throw error; }
+    return inside();
   };
   // Resolves to the milliseconds until the next try, or to nothing when all is sent.
   const sendAll = async () => {
     await forgetOthers();
     for (let batch; (batch = next()).keys.length;) {
-      const ms = toWait() || await send(batch);
+      const asked = toWait(), ms = asked || await send(batch);
+      if (asked && !health.reason) turn('waiting', 'as the gateway asked');
       if (ms) return ms;
       failures = 0;
       remove(WAIT);
     }
   };
-  // The milliseconds that the gateway has asked for; more than that may be is a clock that was set back meanwhile.
-  const toWait = () => {
-    const left = read(WAIT) - Date.now();
+  // The milliseconds until then; more than may be asked for is a clock that was set back meanwhile.
+  const until = (moment) => {
+    const left = moment - Date.now();
     return left > 0 && left < 2 * LONGEST_ASKED && left;
   };
+  const toWait = () => until(read(WAIT));
   // What another tab removes is seen here only a little later: till then its locks say what it has sent.
   const forgetOthers = async () => {
-    const locks = await navigator.locks?.query();
-    locks?.held.forEach(({ name }) => {
+    const locks = await attempt(() => navigator.locks.query().catch(() => 0));
+    locks?.held?.forEach(({ name }) => {
       if (name.startsWith(SENT)) name.slice(SENT.length).split(' ').forEach((id) => drop(QUEUE + id));
     });
   };
-  const tellOthers = (keys) => navigator.locks && new Promise((told) => {
+  const tellOthers = (keys) => new Promise((told) => {
     const name = SENT + keys.map((key) => key.slice(QUEUE.length)).join(' ');
-    navigator.locks.request(name, () => new Promise((release) => {
+    locked(name, () => new Promise((release) => {
       held.add(release);
       setTimeout(() => { held.delete(release); release(); }, STORAGE_LAG);
       told();
@@ -128,10 +163,11 @@
     const keys = [], texts = [];
     let bytes = 20;
     for (const key of queued()) {
-      const text = read(key);
+      const text = read(key), start = text.indexOf('{'), aside = text.slice(0, start);
       if (only && !only.has(key)) continue;
-      if (text[0] != '{') { drop(key); continue; }
-      texts.push(`${text.slice(0, -1)},"sent_at":${Date.now()}}`);
+      if (start < 0 || isNaN(aside)) { drop(key); continue; }
+      if (until(aside)) continue;
+      texts.push(`${text.slice(start, -1)},"sent_at":${Date.now()}}`);
       bytes += size(texts[keys.length]) + 1;
       if (keys.length && (keys.length >= mostEvents || bytes > BATCH_BYTES)) { texts.pop(); break; }
       keys.push(key);
@@ -140,49 +176,70 @@
   };
   const send = async (batch, again) => {
     const token = keptToken() || await newToken();
-    if (!token.value) return token.pause || pause();
-    const answer = await post(postUrl, '{' + batch.events, token.value);
-    const refused = [400, 413, 422].includes(answer.status);
-    if (answer.status == 401) {
+    if (!token.value) return token.pause;
+    const answer = await post(postUrl, '{' + batch.events, token.value), { status, said } = answer, own = isOwn(answer);
+    if (status == 401 && own) {
       remove(TOKEN);
       return again ? pause(answer) : send(batch, true);
     }
-    if (refused && batch.keys.length > 1) {
-      mostEvents = batch.keys.length >> 1;
+    const taken = own && status == 202, refused = own && [400, 413, 422].includes(status);
+    // Somebody in between refuses these events, or everything: then it refuses none at all as well.
+    // Where the browser hides the answer, every third failure is looked into.
+    const foreign = !own && (status ? !heals(status) : failures % 3 == 2) &&
+      isOwn(await post(postUrl, '{"events":[]}', token.value));
+    if (!taken && !refused && !foreign) return pause(answer);
+    turn('delivering', '');
+    const { keys } = batch, text = read(keys[0]);
+    if (taken) {
+      if (said.rejected) warn('events were refused: ' + json(said.results));
+    } else if (keys[1]) {
+      mostEvents = keys.length >> 1;
       return;
-    }
-    if (!answer.ok && !refused) return pause(answer);
-    batch.keys.forEach(drop);
+    } else warn(`an event was refused: ${reasonOf(answer)}: ${text}`);
     mostEvents = BATCH_EVENTS;
-    await tellOthers(batch.keys);
+    // What the gateway did not refuse stays queued, with the time of its next try before its text.
+    if (foreign) return write(keys[0], Date.now() + LONGEST_ASKED + text.slice(text.indexOf('{')));
+    keys.forEach(drop);
+    await tellOthers(keys);
   };
+  const isOwn = ({ said }) => said.error_code || said.accepted >= 0;
+  const heals = (status) => status > 499 || [408, 425, 429].includes(status);
+  const reasonOf = ({ status, said }) => status ? `${status} ${said.error_code || "not the gateway's answer"}` :
+    "no answer: offline, blocked, or an origin that is not on the script's list";
   const keptToken = () => {
     const kept = attempt(() => JSON.parse(read(TOKEN)));
     return kept?.until > Date.now() && kept;
   };
   const newToken = async () => {
-    const answer = await post(tokenUrl);
-    if (!answer.ok) return { pause: pause(answer) };
-    const given = await answer.json();
+    const answer = await post(tokenUrl), { token, expires_in: seconds } = answer.said;
+    if (answer.status != 200 || !token) return { pause: pause(answer) };
     // A tenth of its time is kept for the way.
-    const kept = { value: given.token, until: Date.now() + given.expires_in * 900 };
-    write(TOKEN, JSON.stringify(kept));
+    const kept = { value: token, until: Date.now() + seconds * 900 };
+    write(TOKEN, json(kept));
     return kept;
   };
+  // Resolves whatever happens: without a status where no answer came.
   const post = (url, body = '', token) => {
     const aborter = new AbortController(), headers = {};
-    setTimeout(() => aborter.abort(), POST_TIMEOUT);
     if (token) Object.assign(headers, { 'Content-Type': 'application/json', Authorization: 'Bearer ' + token });
     const keepalive = document.visibilityState == 'hidden' && size(body) < KEEPALIVE_BYTES;
-    return fetch(url, { method: 'POST', body, headers, keepalive, credentials: 'omit', signal: aborter.signal });
+    const answered = async () => {
+      const answer = await fetch(url, { method: 'POST', body, headers, keepalive, credentials: 'omit', signal: aborter.signal });
+      const said = await answer.json().catch(() => 0) || {};
+      return { status: answer.status, header: answer.headers.get('Retry-After'), said };
+    };
+    // The page's own tools may wrap fetch and lose the signal.
+    const late = new Promise((resolve) => setTimeout(() => { resolve(NONE); aborter.abort(); }, POST_TIMEOUT));
+    return Promise.race([answered().catch(() => NONE), late]);
   };
   // What the gateway asks for holds for all tabs, and outlives a reload.
-  const pause = (answer) => {
-    const header = answer?.headers.get('Retry-After') || 0;
+  const pause = (answer, reason = reasonOf(answer)) => {
+    const { status, header } = answer;
     const asked = Math.min(header >= 0 ? header * 1e3 : Date.parse(header) - Date.now() || 0, LONGEST_ASKED);
     const own = Math.min(LONGEST_PAUSE, 1e3 * 2 ** failures++) * (1 + Math.random()) / 2;
     const ms = Math.max(own, asked * (1 + Math.random() / 10));
     if (asked > 0) write(WAIT, '' + (Date.now() + ms));
+    turn(status && !heals(status) ? 'blocked' : 'waiting', '' + reason);
     return ms;
   };
   // A beacon brings no answer: its events stay queued and are sent again by the next page, under the same ids.
@@ -191,7 +248,7 @@
     if (optedOut() || !token || toWait()) return;
     for (let batch; (batch = next(mine)).keys.length;) {
       batch.keys.forEach((key) => mine.delete(key));
-      if (!navigator.sendBeacon(`${postUrl}?token=${token.value}`, '{' + batch.events)) return;
+      if (!navigator.sendBeacon?.(`${postUrl}?token=${token.value}`, '{' + batch.events)) return;
     }
   };
 
