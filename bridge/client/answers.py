@@ -25,7 +25,7 @@ class Taken(NamedTuple):
 class Again(NamedTuple):
     """To be tried again, no sooner than `asked` seconds from now if the gateway said so.
 
-    `blocked` means that somebody has to change something before a try can succeed.
+    `blocked` means that the cause does not pass by itself.
     """
 
     reason: str

@@ -230,7 +230,7 @@ class BridgeClient:
             log.warning("given up, `flush` and `close` hand them over: %s", NotDelivered(undelivered))
 
     def _batch_ended(self, task: asyncio.Task[None]) -> None:
-        """Whatever a delivery ended with, its batch is settled or tried again, and its place is free."""
+        """Frees the place of a delivery; its batch is tried again unless it was settled."""
         batch = self._in_flight.pop(task)
         error = None if task.cancelled() else task.exception()
         if task.cancelled() or error is not None:

@@ -58,7 +58,7 @@ class Sender:
                 case Taken(refused):
                     undelivered += refused
                 case Divide(_, _, foreign) if len(part) == 1 and foreign and part[0].event_id not in doubted:
-                    # Somebody in between may have refused it by its rate: it gets another try, after all others.
+                    # An intermediary may have refused the rate, not the event: it gets another try, after all others.
                     doubted.add(part[0].event_id)
                     parts.insert(0, part)
                 case Divide(code, reason) if len(part) == 1:
@@ -105,7 +105,7 @@ class Sender:
         return verdict
 
     async def _try(self, part: Sequence[Event]) -> Verdict:
-        """The verdict on one post, whatever it raises."""
+        """The verdict on one post; an error is a verdict too."""
         try:
             return await self._post(part)
         except (KeyboardInterrupt, SystemExit, GeneratorExit):

@@ -23,8 +23,8 @@ class DeliveryState(NamedTuple):
     """What a client does with its events at the moment.
 
     `state` follows the last try. `delivering`: the gateway answered it, or nothing was tried yet. `waiting`: it failed
-    by what passes by itself (network, 408, 429, 5xx) and is repeated. `blocked`: it failed by what somebody has to
-    change (key, script, address, an answer that is not the gateway's, an unexpected error); `reason` names it.
+    by what passes by itself (network, 408, 429, 5xx) and is repeated. `blocked`: it failed by what does not
+    (key, script, address, an answer that is not the gateway's, an unexpected error); `reason` names it.
     `pending` counts events that were taken and are neither delivered nor given up, those in the spool included.
     `delivered`, `given_up` and `failures` (failed tries) count since the client was made.
     """

@@ -40,7 +40,7 @@ def preflight(producers: Producers, script_id: str, headers: Mapping[bytes, byte
     """The answer to a browser that asks first; raises Problem for an origin that is not on the list.
 
     What is asked for is allowed by name, next to the headers that the gateway reads: the tracing of a page adds headers
-    to all its requests (`baggage`, `sentry-trace`, `x-datadog-*` and whatever the next tool calls its own), and one that
+    to all its requests (`baggage`, `sentry-trace`, `x-datadog-*`, and others with the next tool), and one that
     is not allowed keeps every event back. They give no right: the gateway reads none of them, and takes no cookies.
     """
     origin = headers.get(b"origin", b"").decode("latin-1")

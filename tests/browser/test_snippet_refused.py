@@ -1,4 +1,4 @@
-"""The snippet where something is present and refused, or somebody in between answers: each event arrives once, and the page can read why not."""
+"""The snippet where something is present and refused, or an intermediary answers: each event arrives once, and the page can read why not."""
 
 import json
 
@@ -86,7 +86,7 @@ async def test_a_library_that_changes_json_changes_no_event(open_shop: OpenShop)
     ids=["blocker", "catch-all page", "object", "204", "202 of others", "202 without count", "firewall"],
 )
 async def test_only_the_gateways_202_empties_the_queue(open_shop: OpenShop, status: int, body: str) -> None:
-    """Whoever else answers: the events wait, the state says so, and they arrive once that is over."""
+    """The events wait, the state names the answer, and they arrive once the gateway answers again."""
     shop = await open_shop()
     page = await shop.open()
     said: list[str] = []

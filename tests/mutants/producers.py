@@ -8,6 +8,7 @@ BOUNDS = "tests/unit/gateway/test_bounds.py"
 SHARES = "tests/integration/test_gateway_shares.py"
 PROTOCOL = "tests/unit/gateway/test_protocol.py"
 CONNECTIONS = "tests/unit/gateway/test_connections.py"
+CORS = "tests/unit/gateway/test_cors.py"
 PUBLISHER = "tests/unit/gateway/test_publisher.py"
 
 MUTANTS = [
@@ -297,5 +298,17 @@ MUTANTS = [
         "the wait for every batch that holds an event of the request",
         (Edit("bridge/gateway/publisher.py::Delivery.acknowledged", "self._left == 0", "True"),),
         (f"{PUBLISHER}::test_all_batches_of_a_request_are_waited_for",),
+    ),
+    Mutant(
+        "gateway-preflight",
+        "the headers of a page's tracing that a preflight allows",
+        (Edit("bridge/gateway/cors.py::preflight", "[*_HEADERS, *_asked(headers)]", "_HEADERS"),),
+        (f"{CORS}::test_preflight_allows_what_tracing_adds",),
+    ),
+    Mutant(
+        "gateway-preflight-names",
+        "the look whether what a preflight asks for is a header's name",
+        (Edit("bridge/gateway/cors.py::_asked", "_NAME.fullmatch(name)", "name"),),
+        (f"{CORS}::test_preflight_repeats_no_nonsense",),
     ),
 ]

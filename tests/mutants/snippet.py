@@ -6,6 +6,7 @@ SOURCE = "bridge/gateway/static/bridge.js"
 SNIPPET = "tests/browser/test_snippet.py"
 MANNERS = "tests/browser/test_snippet_manners.py"
 RETRY = "tests/browser/test_snippet_retry.py"
+REFUSED = "tests/browser/test_snippet_refused.py"
 
 MUTANTS = [
     Mutant(
@@ -14,7 +15,7 @@ MUTANTS = [
         (
             Edit(
                 SOURCE,
-                "navigator.locks ? navigator.locks.request(prefix + 'send', sendAll) : sendAll()",
+                "locked(prefix + 'send', sendAll)",
                 "sendAll()",
             ),
         ),
@@ -65,7 +66,7 @@ MUTANTS = [
     Mutant(
         "snippet-time-out",
         "the end of a post that is not answered",
-        (Edit(SOURCE, "setTimeout(() => aborter.abort(), POST_TIMEOUT);"),),
+        (Edit(SOURCE, "setTimeout(() => { resolve(NONE); aborter.abort(); }, POST_TIMEOUT)", "0"),),
         (f"{RETRY}::test_an_answer_that_never_comes_is_not_waited_for",),
     ),
     Mutant(
@@ -131,7 +132,7 @@ MUTANTS = [
     Mutant(
         "snippet-nonsense",
         "the look whether what is queued is an event",
-        (Edit(SOURCE, "if (text[0] != '{') { drop(key); continue; }"),),
+        (Edit(SOURCE, "if (start < 0 || isNaN(aside)) { drop(key); continue; }"),),
         (f"{MANNERS}::test_nothing_is_thrown_into_the_page",),
     ),
     Mutant(
@@ -190,7 +191,7 @@ MUTANTS = [
     Mutant(
         "snippet-cut",
         "the halving of a refused batch",
-        (Edit(SOURCE, "mostEvents = batch.keys.length >> 1;"),),
+        (Edit(SOURCE, "mostEvents = keys.length >> 1;"),),
         (f"{RETRY}::test_a_batch_that_is_too_large_is_cut",),
     ),
     Mutant(
@@ -199,10 +200,57 @@ MUTANTS = [
         (
             Edit(
                 SOURCE,
-                "if (!answer.ok && !refused) return pause(answer);",
-                "if (!answer.ok) return pause(answer);",
+                "if (!taken && !refused && !foreign) return pause(answer);",
+                "if (!taken && !foreign) return pause(answer);",
             ),
         ),
         (f"{RETRY}::test_an_event_that_nobody_takes_holds_up_no_other",),
+    ),
+    Mutant(
+        "snippet-no-locks",
+        "the sending without a lock where locks are refused",
+        (Edit(SOURCE, "if (begun) throw error;", "throw error;"),),
+        (f"{REFUSED}::test_what_a_page_refuses_costs_no_event",),
+    ),
+    Mutant(
+        "snippet-storage-look",
+        "the look whether storage has kept what it took",
+        (Edit(SOURCE, "if (localStorage.getItem(key) != text) throw 0;"),),
+        (f"{REFUSED}::test_what_a_page_refuses_costs_no_event",),
+    ),
+    Mutant(
+        "snippet-own-202",
+        "the rule that only the gateway's own 202 empties the queue",
+        (Edit(SOURCE, "own && status == 202,", "status < 300,"),),
+        (f"{REFUSED}::test_only_the_gateways_202_empties_the_queue",),
+    ),
+    Mutant(
+        "snippet-foreign",
+        "the post without events that tells one refused event from a blocked way",
+        (Edit(SOURCE, "isOwn(await post(postUrl, '{\"events\":[]}', token.value))", "false"),),
+        (f"{REFUSED}::test_a_firewall_refuses_one_event_and_the_others_arrive",),
+    ),
+    Mutant(
+        "snippet-aside",
+        "the place in the queue of what an intermediary refused",
+        (
+            Edit(
+                SOURCE,
+                "if (foreign) return write(keys[0], Date.now() + LONGEST_ASKED + text.slice(text.indexOf('{')));",
+            ),
+        ),
+        (f"{REFUSED}::test_a_firewall_refuses_one_event_and_the_others_arrive",),
+    ),
+    Mutant(
+        "snippet-json",
+        "the JSON that no library of the page changes",
+        (Edit(SOURCE, "? own : given;", "? given : given;"),),
+        (f"{REFUSED}::test_a_library_that_changes_json_changes_no_event",),
+    ),
+    Mutant(
+        "snippet-own-commands",
+        "the table of commands that inherits nothing",
+        (Edit(SOURCE, "__proto__: null,"),),
+        (f"{REFUSED}::test_an_unknown_command_is_named",),
     ),
 ]

@@ -119,7 +119,7 @@
       if (next().keys.length) schedule(ms || LINGER);
     });
   };
-  // Locks are refused to some frames and to visitors who block cookies: then nobody is waited for.
+  // Locks are refused to some frames and to visitors who block cookies: the work then runs without one.
   const locked = async (name, work) => {
     let begun;
     const inside = () => { begun = true; return work(); };
@@ -183,7 +183,7 @@
       return again ? pause(answer) : send(batch, true);
     }
     const taken = own && status == 202, refused = own && [400, 413, 422].includes(status);
-    // Somebody in between refuses these events, or everything: then it refuses none at all as well.
+    // An intermediary refuses these events, or everything: then it refuses a post without events as well.
     // Where the browser hides the answer, every third failure is looked into.
     const foreign = !own && (status ? !heals(status) : failures % 3 == 2) &&
       isOwn(await post(postUrl, '{"events":[]}', token.value));
@@ -218,7 +218,7 @@
     write(TOKEN, json(kept));
     return kept;
   };
-  // Resolves whatever happens: without a status where no answer came.
+  // Resolves in any case: without a status where no answer came.
   const post = (url, body = '', token) => {
     const aborter = new AbortController(), headers = {};
     if (token) Object.assign(headers, { 'Content-Type': 'application/json', Authorization: 'Bearer ' + token });

@@ -1,4 +1,4 @@
-"""The client goes on delivering, and says why it does not: whatever its transport raises and whoever answers in the gateway's place."""
+"""The client keeps delivering and reports why it does not: under any error of its transport and any answer of an intermediary."""
 
 import asyncio
 import json
@@ -88,7 +88,7 @@ async def test_a_transport_that_raises_anything_loses_nothing(
 async def test_credentials_of_netrc_are_not_used(
     gateway: ScriptedGateway, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The key that was given is shown to the gateway, whatever a file holds for its host."""
+    """The gateway gets the key that was given, also where netrc has an entry for its host."""
     netrc = tmp_path / "netrc"
     netrc.write_text("default login anonymous password guest\n")
     monkeypatch.setenv("NETRC", str(netrc))
@@ -102,7 +102,7 @@ async def test_credentials_of_netrc_are_not_used(
 async def test_a_proxys_credentials_go_to_the_proxy_alone(
     gateway: ScriptedGateway, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Beside the key, and not those that netrc holds for the proxy's host."""
+    """Beside the key; those that netrc holds for the proxy's host go nowhere."""
     netrc = tmp_path / "netrc"
     netrc.write_text("default login anonymous password guest\n")
     monkeypatch.setenv("NETRC", str(netrc))
