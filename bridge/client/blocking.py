@@ -1,6 +1,8 @@
 """The same client for programs without an event loop: it runs one in a thread of its own."""
 
 import asyncio
+import atexit
+import logging
 import os
 import threading
 from collections.abc import Coroutine, Mapping
@@ -15,6 +17,8 @@ from schemas.errors import InvalidInput
 
 T = TypeVar("T")
 
+log = logging.getLogger(__name__)
+
 
 class BlockingBridgeClient:
     """BridgeClient with plain methods, which any thread may call; after a fork the child needs a client of its own."""
@@ -26,6 +30,7 @@ class BlockingBridgeClient:
         self._ending = threading.Lock()
         self._process = os.getpid()
         self._thread.start()
+        atexit.register(self._left_open)
 
     @property
     def state(self) -> DeliveryState:
@@ -50,6 +55,7 @@ class BlockingBridgeClient:
         with self._ending:
             if self._loop.is_closed():
                 return
+            atexit.unregister(self._left_open)
             try:
                 self._run(self._client.close(timeout))
             finally:
@@ -70,6 +76,11 @@ class BlockingBridgeClient:
             if error is None:
                 raise
             error.add_note(f"besides, {lost}")
+
+    def _left_open(self) -> None:
+        """At the end of the program; the thread ends with it, in the middle of whatever it does."""
+        if os.getpid() == self._process and (pending := self._client.state.pending):
+            log.warning("the client was not closed; %d events are not delivered", pending)
 
     def _check_process(self) -> None:
         # A fork takes no thread along: nobody would answer, and to close the loop here would close the parent's.

@@ -155,14 +155,15 @@ class SpoolQueue:
             if self._synced >= number or self._writing is None:
                 return
             written = self.appended
-            # A descriptor of its own: the segment may be closed for the next one meanwhile.
-            descriptor = os.dup(self._writing.fileno())
             try:
-                await asyncio.to_thread(os.fsync, descriptor)
+                # A descriptor of its own: the segment may be closed for the next one meanwhile.
+                descriptor = os.dup(self._writing.fileno())
+                try:
+                    await asyncio.to_thread(os.fsync, descriptor)
+                finally:
+                    os.close(descriptor)
             except OSError as error:
                 raise EnvironmentUnfit(f"the spool {self._directory} can't be synced: {error.strerror}") from error
-            finally:
-                os.close(descriptor)
             self._synced = written
 
     def close(self) -> None:

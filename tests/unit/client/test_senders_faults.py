@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 from support.faulty_transport import Faults, inject
+from support.programs import python, run
 from support.scripted_gateway import Event, ScriptedGateway, problem, scripted_gateway
 from support.wait import wait_until
 
@@ -241,6 +242,17 @@ def test_a_client_that_is_left_open_is_named(caplog: pytest.LogCaptureFixture) -
 
     asyncio.run(leave())
     assert "3 events are not delivered" in caplog.text
+
+
+def test_a_blocking_client_that_is_left_open_is_named() -> None:
+    """At the end of the program, on standard error; one that was closed is not."""
+    program = """
+from bridge.client import BlockingBridgeClient, Options
+left, closed = (BlockingBridgeClient("http://127.0.0.1:1", "shop", "sk_x", Options(linger=60)) for _ in range(2))
+left.track("view"); left.track("view"); closed.close()
+"""
+    done = run(python(program))
+    assert (done.returncode, done.stderr) == (0, "the client was not closed; 2 events are not delivered\n")
 
 
 @pytest.mark.parametrize("status", [403, 406, 200, 302, 204])
