@@ -50,7 +50,7 @@
   const json = (value) => JSON.stringify(value, function (key, given) {
     const own = this[key];
     if (own instanceof Date && +own) return own.toISOString();
-    return Array.isArray(own) || typeof own == 'object' && own?.toJSON == Object.prototype.toJSON ? own : given;
+    return Array.isArray(own) || own?.toJSON == Object.prototype.toJSON ? own : given;
   });
   const uuid7 = () => {
     const bytes = crypto.getRandomValues(new Uint8Array(16));
@@ -182,7 +182,7 @@
       remove(TOKEN);
       return again ? pause(answer) : send(batch, true);
     }
-    const taken = own && status == 202, refused = own && [400, 413, 422].includes(status);
+    const taken = own && status == 202, refused = own && /^4(00|13|22)$/.test(status);
     // An intermediary refuses these events, or everything: then it refuses a post without events as well.
     // Where the browser hides the answer, every third failure is looked into.
     const foreign = !own && (status ? !heals(status) : failures % 3 == 2) &&
@@ -203,7 +203,7 @@
     await tellOthers(keys);
   };
   const isOwn = ({ said }) => said.error_code || said.accepted >= 0;
-  const heals = (status) => status > 499 || [408, 425, 429].includes(status);
+  const heals = (status) => /^(40[89]|42[59]|5..)$/.test(status);
   const reasonOf = ({ status, said }) => status ? `${status} ${said.error_code || "not the gateway's answer"}` :
     "no answer: offline, blocked, or an origin that is not on the script's list";
   const keptToken = () => {
@@ -239,7 +239,7 @@
     const own = Math.min(LONGEST_PAUSE, 1e3 * 2 ** failures++) * (1 + Math.random()) / 2;
     const ms = Math.max(own, asked * (1 + Math.random() / 10));
     if (asked > 0) write(WAIT, '' + (Date.now() + ms));
-    turn(status && !heals(status) ? 'blocked' : 'waiting', '' + reason);
+    turn(!status || heals(status) ? 'waiting' : 'blocked', '' + reason);
     return ms;
   };
   // A beacon brings no answer: its events stay queued and are sent again by the next page, under the same ids.
