@@ -21,6 +21,7 @@ from schemas.run_summary import RunSummary, begin_summary
 from schemas.settings import Settings
 
 _INTERRUPTED = 130
+_STANDARD_INPUT = "standard input"
 
 
 def produce(
@@ -39,8 +40,9 @@ def produce(
 ) -> None:
     """Publish lines of JSON to the raw topic, byte for byte, and wait until Kafka has acknowledged each.
 
-    Blank lines are skipped. Sending a file twice does no harm: what is persisted already counts as a duplicate.
-    Ends with 0 if every line was acknowledged, 2 if some were, 1 if none was, 3 on bad input or when Kafka is away.
+    Blank lines are skipped, and so is a byte order mark. Input that shows to be something else than one event a line
+    (UTF-16, compressed, an array, JSON over several lines) is refused, and nothing of it is published. Sending a file twice does no harm: what is persisted already counts as a duplicate.
+    Ends with 0 if every line was acknowledged, 2 if some were, 1 if none was, 3 on such input or when Kafka is away.
     """
     settings = command_settings(verbose=verbose)
     if not verbose:
@@ -64,7 +66,7 @@ def produce(
 def _opened(source: str) -> Iterator[tuple[int, str]]:
     """The source's file descriptor and its name for people; raises InvalidInput if it can't be opened."""
     if source == "-":
-        yield sys.stdin.fileno(), "standard input"
+        yield sys.stdin.fileno(), _STANDARD_INPUT
         return
     try:
         descriptor = os.open(source, os.O_RDONLY)
@@ -82,8 +84,9 @@ async def _publish(settings: Settings, descriptor: int, name: str, *, keyed: boo
     publisher = RawPublisher(settings)
     await publisher.start()
     try:
-        session = PublishSession(publisher, ChunkReader(descriptor, name), keyed=keyed, progress=_progress)
-        return await session.run()
+        path = "" if name == _STANDARD_INPUT else name
+        reader = ChunkReader(descriptor, name)
+        return await PublishSession(publisher, reader, keyed=keyed, progress=_progress, path=path).run()
     finally:
         await publisher.close()
 

@@ -103,7 +103,7 @@ def _events(settings: Settings) -> dict[str, Any]:
         "tags": ["events"],
         "operationId": "post_events",
         "summary": "Send events",
-        "description": 'One event, an array, `{"events": [...]}`, or NDJSON by its Content-Type; gzip is fine; at most '
+        "description": 'One event, an array, `{"events": [...]}`, or NDJSON; gzip is fine; at most '
         f"{most}. 202 once Kafka has acknowledged. What is in an event, the stream judges: see `events:validate`. Of visitors' events that it will refuse, only so many "
         "a minute are accepted.",
         "parameters": [_SCRIPT, _TOKEN, _KEY],

@@ -2,10 +2,13 @@
 
 import asyncio
 import os
+import shlex
 import threading
-from collections.abc import Iterator
+from codecs import BOM_UTF8
+from collections.abc import Iterable, Iterator
 from typing import Final, NamedTuple
 
+from bridge.publish.forms import beginning_of, form_of, is_json, several_in
 from schemas.errors import InvalidInput
 from schemas.topics import MIB
 
@@ -17,7 +20,7 @@ _CHUNKS_AHEAD = 4
 
 
 class Line(NamedTuple):
-    """One line by its number, from 1, without its newline; `value` is None if it is over the limit."""
+    """One line by its number, from 1, without newline and byte order mark; `value` is None if it is over the limit."""
 
     number: int
     value: bytes | None
@@ -52,7 +55,59 @@ class LineSplitter:
         self.number += 1
         overlong = self._overlong or len(text) > self._limit
         self._overlong = False
-        return Line(self.number, None if overlong else text)
+        return Line(self.number, None if overlong else text.removeprefix(BOM_UTF8))
+
+
+class LinesOfEvents:
+    """Passes lines on once the first ones show that the input is events, one a line."""
+
+    def __init__(self, path: str) -> None:
+        """`path` is the file's, for what is told; empty is standard input."""
+        self._name = path or "standard input"
+        self._path = path
+        self._known = False
+        self._held: Line | None = None
+
+    def checked(self, lines: Iterable[Line]) -> Iterator[Line]:
+        """The same lines; a first one that is no JSON waits for the one after it. Raises InvalidInput, before any is passed on."""
+        for line in lines:
+            if not self._known and line.value is not None and not line.value.isspace() and line.value:
+                if not self._shown_by(line, line.value):
+                    continue
+                yield from self.end()
+            yield line
+
+    def end(self) -> Iterator[Line]:
+        """The line that waits, if one does."""
+        if self._held:
+            yield self._held
+        self._held, self._known = None, True
+
+    def _shown_by(self, line: Line, value: bytes) -> bool:
+        if self._held:
+            if not value.lstrip().startswith(b"{"):
+                raise self._refused("is JSON over several lines", "jq -c .")
+            return True
+        if form := form_of(value):
+            raise self._refused(f"is {form.name}", form.command)
+        if value.lstrip().startswith(b"["):
+            raise self._refused("is a JSON array", "jq -c '.[]'")
+        if not value.lstrip().startswith(b"{"):
+            raise InvalidInput(
+                f"{self._name} holds no events, one JSON object a line: line {line.number}: {beginning_of(value)}"
+            )
+        if several := several_in(value):
+            raise InvalidInput(f"{self._name}: line {line.number} is {several}; write each event in a line of its own")
+        if is_json(value):
+            return True
+        self._held = line
+        return False
+
+    def _refused(self, what: str, command: str) -> InvalidInput:
+        remedy = (
+            f"{command} {shlex.quote(self._path)} | bridge produce -" if self._path else f"pipe it through {command}"
+        )
+        return InvalidInput(f"{self._name} {what}, and not one event a line in UTF-8; nothing was published: {remedy}")
 
 
 class ChunkReader:

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from bridge.publish.lines import MAX_LINE_BYTES, ChunkReader, Line, LineSplitter
+from bridge.publish.forms import part_of_text, several_in
+from bridge.publish.lines import MAX_LINE_BYTES, ChunkReader, Line, LinesOfEvents, LineSplitter
 from bridge.publish.publisher import RawPublisher
 from schemas.errors import SinkUnavailable
 from schemas.run_summary import TargetError
@@ -37,6 +38,18 @@ def key_of(value: bytes) -> bytes | None:
         return None
 
 
+def _fault(value: bytes | None, key: bytes | None) -> str:
+    """Why a line is not published; empty if it is, sound or not: what is one event the stream judges."""
+    if value is None:
+        return f"longer than {MAX_LINE_BYTES} bytes"
+    if key is not None:
+        return ""
+    if part_of_text(value):
+        return "a part of JSON that is written over several lines; write each event in a line of its own"
+    several = several_in(value)
+    return several and f"{several}; write each event in a line of its own"
+
+
 @dataclass(slots=True)
 class Published:
     """What became of the lines. `read` counts lines that are not blank."""
@@ -56,7 +69,7 @@ class Published:
 
 
 class PublishSession:
-    """Publishes what a reader brings; `progress` is told of the state once a second."""
+    """Publishes what a reader brings; `progress` is told of the state once a second, `path` is the file's, if it is one."""
 
     def __init__(
         self,
@@ -65,17 +78,22 @@ class PublishSession:
         *,
         keyed: bool,
         progress: Callable[[Published], None],
+        path: str = "",
     ) -> None:
         self._publisher = publisher
         self._reader = reader
         self._keyed = keyed
         self._progress = progress
         self._lines = LineSplitter()
-        self._overlong = 0
+        self._events = LinesOfEvents(path)
+        self._refused = 0
         self._published = Published()
 
     async def run(self) -> Published:
-        """Runs to the end of the input, to an interruption, or until Kafka is away for long."""
+        """Runs to the end of the input, to an interruption, or until Kafka is away for long.
+
+        Raises InvalidInput, and has published nothing, if the input shows to be something else than events, one a line.
+        """
         started = time.monotonic()
         published = self._published
         try:
@@ -98,7 +116,7 @@ class PublishSession:
         waiting = False
         while (chunk := await self._reader.next(_LINGER_SECONDS if waiting else _IDLE_SECONDS)) != b"":
             if chunk:
-                await self._add(self._lines.feed(chunk))
+                await self._add(self._events.checked(self._lines.feed(chunk)))
                 waiting = True
             now = time.monotonic()
             if not chunk or now - flushed_at > _LONGEST_LINGER_SECONDS:
@@ -111,20 +129,22 @@ class PublishSession:
                 reported_at = now
             # A file is always ready to be read: the sender needs its turn too.
             await asyncio.sleep(0)
-        await self._add(self._lines.end())
+        await self._add(self._events.checked(self._lines.end()))
+        await self._add(self._events.end())
 
     async def _add(self, lines: Iterable[Line]) -> None:
         published, add = self._published, self._publisher.add
         for number, value in lines:
-            if value is None:
-                published.read += 1
-                self._overlong += 1
-                published.fault(f"line {number}", f"longer than {MAX_LINE_BYTES} bytes")
-            elif not value or value.isspace():
+            if value is not None and (not value or value.isspace()):
                 published.blank += 1
+                continue
+            published.read += 1
+            key = None if value is None else key_of(value)
+            if fault := _fault(value, key):
+                self._refused += 1
+                published.fault(f"line {number}", fault)
             else:
-                published.read += 1
-                await add(key_of(value) if self._keyed else None, value)
+                await add(key if self._keyed else None, value)
 
     async def _last_words(self) -> None:
         """Gives what is on its way a moment to be acknowledged."""
@@ -135,4 +155,4 @@ class PublishSession:
 
     def _count(self) -> None:
         self._published.acknowledged = self._publisher.acknowledged
-        self._published.failed = self._publisher.failed + self._overlong
+        self._published.failed = self._publisher.failed + self._refused

@@ -181,7 +181,7 @@ async def test_refusals_have_codes_and_are_counted(client: httpx.AsyncClient, se
         (EVENTS, bearer(key), b"[]", 422, "no_events"),
         (EVENTS, bearer(key), body(*range(501)), 413, "too_many_events"),
         (EVENTS, bearer(key), b"x" * (1024 * 1024 + 1), 413, "body_too_large"),
-        (EVENTS, bearer(key), b"x" * (1024 * 1024 - 100), 413, "event_too_large"),
+        (EVENTS, bearer(key), b'{"x":"' + b"x" * (1024 * 1024 - 100), 413, "event_too_large"),
         (EVENTS, bearer(key) | {"content-encoding": "br"}, b"{}", 415, "unsupported_encoding"),
         (EVENTS, bearer(key) | {"idempotency-key": "a b"}, b"{}", 400, "invalid_header"),
         ("/bridge/s1/token", {}, b"", 403, "origin_missing"),

@@ -1,5 +1,6 @@
 """`bridge produce`: lines to records, byte for byte, and what it says when that can't be done."""
 
+import gzip
 import json
 import signal
 import subprocess
@@ -139,6 +140,56 @@ def test_bad_input_and_a_missing_service_are_one_line(
     assert line.startswith("error: ")
     assert says in line
     assert time.monotonic() - started < 20
+
+
+ONE = b'{"event_id":"a","site_id":7}'
+PRETTY = json.dumps({"event_id": "a", "site_id": 7}, indent=2).encode()
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (ONE.decode().encode("utf-16"), "is UTF-16, and not one event a line in UTF-8; nothing was published: iconv -f UTF-16 -t UTF-8"),
+        (b"\n" + ONE.decode().encode("utf-16-le"), "is UTF-16LE"),
+        (gzip.compress(ONE), "is gzip, and not one event a line in UTF-8; nothing was published: gunzip -c"),
+        (b"[" + ONE + b"]\n", "is a JSON array, and not one event a line in UTF-8; nothing was published: jq -c '.[]'"),
+        (b"\n[\n" + ONE + b",\n" + ONE + b"\n]\n", "is a JSON array"),
+        (PRETTY + b"\n" + PRETTY, "is JSON over several lines, and not one event a line in UTF-8; nothing was published: jq -c ."),
+        (b'{"event_id":"a",\n"site_id":7}\n' + ONE, "is JSON over several lines"),
+        (b'{"events":[' + ONE + b"]}\n", "line 1 is an object with its events under `events`"),
+        (ONE + ONE, "line 1 is several JSON texts in a row"),
+        (b"event_id;site_id\na;7\n", "line 1: it begins with 'e'"),
+    ],
+    ids=["utf-16", "utf-16-le", "gzip", "array", "array-lines", "pretty", "two-lines", "named", "row", "table"],
+)  # fmt: skip
+async def test_a_file_that_is_no_lines_of_events_is_refused(
+    settings: Settings, given: dict[str, str], tmp_path: Path, content: bytes, says: str
+) -> None:
+    """It is told before anything of it is published, with the command that mends it, and by the exit code."""
+    source = tmp_path / "my events"
+    source.write_bytes(content)
+    done = bridge("produce", str(source), settings=given)
+    (line,) = done.stderr.decode().splitlines()
+    assert (done.returncode, done.stdout) == (3, b"")
+    assert says in line
+    if "nothing was published" in says:
+        assert line.endswith(f" '{source}' | bridge produce -")
+    piped = bridge("produce", "-", settings=given, stdin=content)
+    assert piped.returncode == 3
+    if "nothing was published" in says:
+        assert b"pipe it through" in piped.stderr
+    assert bridge("produce", "-", settings=given, stdin=ONE).returncode == 0
+    assert [record.value for record in await read_raw(settings, 1)] == [ONE]
+
+
+async def test_lines_that_hold_several_events_fail_alone(settings: Settings, given: dict[str, str]) -> None:
+    """As dead letters they would be beyond any replay; a broken event and a byte order mark are not."""
+    lines = [b"\xef\xbb\xbf" + ONE, ONE + ONE, b"[" + ONE + b"]", b"{bad", b"\xef\xbb\xbf" + ONE, b"{", b"},{", b"{}"]
+    done = bridge("produce", "-", "--no-key", "--json-output", "-", settings=given, stdin=b"\n".join(lines))
+    found = json.loads(done.stdout)
+    assert done.returncode == 2
+    assert [error["target"] for error in found["errors"]] == ["line 2", "line 3", "line 6", "line 7"]
+    assert sorted(record.value or b"" for record in await read_raw(settings, 4)) == sorted([ONE, b"{bad", ONE, b"{}"])
 
 
 async def test_ctrl_c_says_what_was_acknowledged(settings: Settings, given: dict[str, str]) -> None:

@@ -26,7 +26,7 @@ MUTANTS = [
         "gateway-cut",
         "the bound of what it takes to cut apart an array that is no JSON",
         (
-            Edit("bridge/gateway/elements.py::_by_brackets", "sum(map(text.count, _MARKS)) > _MOST_MARKS", "False"),
+            Edit("bridge/gateway/elements.py::_by_brackets", "sum(map(text.count, MARKS)) > MOST_MARKS", "False"),
             Edit("bridge/gateway/elements.py::_by_brackets", "range(_MOST_STEPS)", "range(10**9)"),
         ),
         (f"{ELEMENTS}::test_no_body_costs_much_more_than_a_plain_one_of_its_size",),

@@ -1,8 +1,13 @@
 """Bodies taken apart: byte for byte, whatever is in the events, and refused only when no event can be told from another."""
 
+import bz2
+import gzip
 import json
+import lzma
 import time
 import tracemalloc
+import zlib
+from codecs import BOM_UTF8
 
 import pytest
 from hypothesis import given
@@ -25,7 +30,8 @@ spaces = st.text(" \t\r\n", max_size=2).map(str.encode)
 @given(st.lists(st.tuples(spaces, values, spaces), min_size=1, max_size=6), st.booleans(), st.booleans())
 def test_an_array_gives_its_own_bytes_back(parts: list[tuple[bytes, object, bytes]], broken: bool, named: bool) -> None:
     """By the parser, and by brackets when one element is no JSON; nothing is encoded anew."""
-    texts = [json.dumps(value).encode() for _, value, _ in parts]
+    texts = [json.dumps(value).encode() for _, value, _ in parts] + [b'{"event_id": "a"}']
+    parts = [*parts, (b"", None, b"")]
     if broken:
         # Spelled as Python's json does; no JSON.
         texts.append(b'{"value": NaN}')
@@ -45,8 +51,7 @@ def test_one_event_is_taken_as_it_stands() -> None:
     for body in (
         b'{"event_id":"a"}\n',
         b'{"bad',
-        b'"text"',
-        b"\xff\xfe",
+        b'{"a":NaN,"text":"}{","b":[{"c":1},{"d":2}]}',
         b'{"event_type":"x","events":[1]}',
         b'{"events":5}',
     ):
@@ -85,6 +90,117 @@ def test_what_can_not_be_taken_apart_is_refused_whole(body: bytes) -> None:
     with pytest.raises(Problem) as caught:
         split(body, lines=False, most=MOST)
     assert caught.value.code is Code.INVALID_PAYLOAD_JSON
+
+
+A, B = b'{"event_id":"a"}', b'{"event_id":"b"}'
+PRETTY = json.dumps([{"event_id": "a"}, {"event_id": "b"}], indent=2).encode()
+
+
+@pytest.mark.parametrize(
+    ("body", "lines", "values"),
+    [
+        (A + b"\n" + B + b"\n", False, [A, B]),
+        (A + b"\r\n{bad\r\n" + B, False, [A + b"\r", b"{bad\r", B]),
+        (BOM_UTF8 + A + b"\n" + BOM_UTF8 + B, True, [A, B]),
+        (b"[" + A + b"," + B + b",]", False, [A, B]),
+        (b'{"events":[' + A + b"," + B + b", ]}", False, [A, B]),
+        (b"[" + A + b"," + B + b"]\n", True, [A, B]),
+        (b"[\n" + A + b",\n" + B + b"\n]\n", True, [A, B]),
+        (b'[{"a":NaN},\n' + B + b"\n]\n", True, [b'{"a":NaN}', B]),
+        (b'{"events":[' + A + b"," + B + b"]}\n", True, [A, B]),
+        (b'{\n "event_id": "a"\n}\n', True, [b'{\n "event_id": "a"\n}']),
+        (b'{\n "value": NaN\n}\n', True, [b'{\n "value": NaN\n}']),
+    ],
+    ids=["lines", "odd-lines", "marks", "comma", "named-comma", "array-line", "array-over-lines", "odd-array", "named-line", "pretty", "odd-pretty"],
+)  # fmt: skip
+def test_a_body_is_taken_for_what_it_is(body: bytes, lines: bool, values: list[bytes]) -> None:
+    """Whatever its Content-Type says."""
+    found = split(body, lines=lines, most=MOST).values
+
+    assert found == values
+    for value in found:
+        identify(value)
+
+
+FOREIGN = {
+    "UTF-16": PRETTY.decode().encode("utf-16"),
+    "UTF-16LE": A.decode().encode("utf-16-le"),
+    "UTF-16BE": A.decode().encode("utf-16-be"),
+    "UTF-32": A.decode().encode("utf-32"),
+    "UTF-32LE": A.decode().encode("utf-32-le"),
+    "UTF-32BE": A.decode().encode("utf-32-be"),
+    "gzip": gzip.compress(A),
+    "zlib": zlib.compress(A),
+    "bzip2": bz2.compress(A),
+    "xz": lzma.compress(A),
+    "zstd": b"\x28\xb5\x2f\xfd\x24\x10",
+    "begins with '\\x8b'": b"\x8b\x07\x80" + A,
+    "is a form": b"data=%5B%7B%22event_id%22%3A%22a%22%7D%5D",
+    "multipart": b'--x\r\nContent-Disposition: form-data; name="data"\r\n\r\n' + A + b"\r\n--x--",
+    "within a string": json.dumps(A.decode()).encode(),
+    "begins with 'e'": b"event_id;event_type\n1;x\n",
+    "begins with '1'": b"1",
+    "holds no object": b'["a", [1]]',
+    "holds no object ": b"[[" + A + b"," + B + b"]]",
+    "element 1 of the array is empty": b"[" + A + b",," + B + b"]",
+    "element 0 of the array is empty": b"[," + A + b"]",
+}
+
+
+@pytest.mark.parametrize("lines", [False, True], ids=["json", "lines"])
+@pytest.mark.parametrize(("says", "body"), FOREIGN.items(), ids=range(len(FOREIGN)))
+def test_what_is_no_json_is_refused_by_its_name(says: str, body: bytes, lines: bool) -> None:
+    """Accepted it is one dead letter, for events whose sender has dropped its copy."""
+    with pytest.raises(Problem) as caught:
+        split(body, lines=lines, most=MOST)
+    assert caught.value.code is Code.INVALID_PAYLOAD_JSON
+    assert says.strip() in caught.value.detail
+
+
+@pytest.mark.parametrize(
+    ("value", "says"),
+    [
+        (A + B, "several JSON texts"),
+        (A + b" \r\n " + B, "several JSON texts"),
+        (A + b"," + B, "several JSON texts"),
+        (b'{"a":NaN},' + B, "several JSON texts"),
+        (b'{"a":[[[NaN]]],"b":"{\\"}{"}' + B, "several JSON texts"),
+        (A + b"\x1e" + B, "several JSON texts"),
+        (b"[" + A + b"," + B + b"]", "an array"),
+        (b'{"events":[' + A + b"]}", "under `events`"),
+        (b'{"sent_at":1,"batch": [ ' + A + b"]}", "under `batch`"),
+        (b'{"data":[' + A + b"]}", "under `data`"),
+        (b'{"sent_at":NaN,"events":[{"event_type":"x"},{"event_type":"y"}]}', "under `events`"),
+        (b'{"a":NaN' + b',"b":1' * 100_000, "too many strings"),
+    ],
+    ids=range(12),
+)
+def test_several_events_in_one_are_refused(value: bytes, says: str) -> None:
+    """As one dead letter no replay could save them."""
+    with pytest.raises(Problem) as caught:
+        identify(value)
+    assert caught.value.code is Code.INVALID_PAYLOAD_JSON
+    assert says in caught.value.detail
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        b'{"event_type":"x","properties":{"data":[{}],"events":[{}]}}',
+        b'{"event_type":"x","data":[{"a":1}]}',
+        b'{"event_type":"x","value":NaN,"data":[{"a":1}]}',
+        b'{"event_type":"x","value":NaN,"text":"}{","items":[{"a":1},{"b":2}]}',
+        b'{"event_id":"a"}}',
+        b'{"event_id":"a"',
+        b'{"a":"}\n{',
+        b"[NaN]",
+        b'{"a":' + b"[" * 5000 + b"]" * 5000 + b"}",
+    ],
+    ids=range(9),
+)
+def test_one_broken_event_is_the_streams_to_judge(value: bytes) -> None:
+    """It becomes one dead letter, which a correction can mend."""
+    assert identify(value).event_id is None
 
 
 @pytest.mark.parametrize(
@@ -148,13 +264,21 @@ DEAR = TOO_MANY | {
     "deep strings": (filled(b"[NaN,", b'["",'), False),
     "escapes": (filled(b'[NaN,"', b'\\"', b'"]'), False),
     "an unended string": (filled(b'[NaN,"', b'\\"'), False),
+    "braces of an event that is no JSON": (filled(b'{"a":NaN', b"}"), False),
+    "objects of an event that is no JSON": (filled(b'{"a":NaN', b"{},}  "), False),
+    "strings of an event that is no JSON": (filled(b'{"a":NaN,', b'"events":[', b"}"), False),
+    "blanks of an event that is no JSON": (filled(b'{"a":NaN,', b"} " + b" " * 5000, b"}"), False),
+    "lines of strings": (filled(b'{"a":NaN,' + b'"",' * 700, b'\n{"a":NaN,' + b'"",' * 700), True),
     "named often": (filled(b'{"events":[', b'"events",', b'"events"]}'), False),
 }
 
 
 def attempt(body: bytes, lines: bool) -> str:
     try:
-        return str(len(split(body, lines=lines, most=MOST).values))
+        found = split(body, lines=lines, most=MOST).values
+        for value in found:
+            identify(value)
+        return str(len(found))
     except Problem as problem:
         return problem.code
 
@@ -190,7 +314,7 @@ def test_no_body_costs_much_more_than_a_plain_one_of_its_size(body: bytes, lines
 
 
 def reference(body: bytes) -> list[bytes] | Code:
-    """The elements of an array, byte by byte."""
+    """The elements of an array, byte by byte; a comma may stand behind the last one."""
     depth, begin, inside, escaped, found = 0, 0, False, False, []
     for place, byte in enumerate(body):
         mark = bytes([byte])
@@ -206,12 +330,14 @@ def reference(body: bytes) -> list[bytes] | Code:
         if depth == 0 or (depth == 1 and mark == b","):
             found.append(body[begin:place].strip(b" \t\r\n"))
             begin = place + 1
+        if depth == 0 and found[-1] == b"":
+            found.pop()
         if len(found) > 3:
             return Code.TOO_MANY_EVENTS
         if depth == 0:
             if mark != b"]" or body[place + 1 :].strip(b" \t\r\n"):
                 return Code.INVALID_PAYLOAD_JSON
-            return Code.NO_EVENTS if found == [b""] else found
+            return Code.INVALID_PAYLOAD_JSON if b"" in found else found
     return Code.INVALID_PAYLOAD_JSON
 
 
@@ -242,7 +368,7 @@ pieces = st.sampled_from(
 @given(st.lists(pieces, max_size=24))
 def test_what_no_parser_takes_is_cut_as_byte_by_byte(parts: list[bytes]) -> None:
     """Whatever stands in it, and counted as it is cut."""
-    body = b"[NaN," + b"".join(parts) + b"]"
+    body = b'[{"a":NaN},' + b"".join(parts) + b"]"
     expected = reference(body)
     try:
         found: list[bytes] | Code = split(body, lines=False, most=3).values
@@ -254,7 +380,7 @@ def test_what_no_parser_takes_is_cut_as_byte_by_byte(parts: list[bytes]) -> None
 @given(st.lists(values, min_size=1, max_size=9), st.integers(1, 9), st.sampled_from(["array", "named", "lines"]))
 def test_the_count_is_that_of_the_elements(events: list[object], most: int, form: str) -> None:
     """More than `most` are refused, and as many are not."""
-    texts = [json.dumps(event).encode() for event in events]
+    texts = [b"{}", *(json.dumps(event).encode() for event in events)]
     bodies = {
         "array": b"[" + b",".join(texts) + b"]",
         "named": b'{"events":[' + b",".join(texts) + b"]}",

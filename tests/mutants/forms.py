@@ -1,0 +1,52 @@
+"""What is no event is refused or taken for what it is, by the gateway and by `bridge produce`."""
+
+from mutants.mutant import Edit, Mutant
+
+ELEMENTS = "tests/unit/gateway/test_elements.py"
+GATEWAY = "tests/integration/test_gateway_bodies.py"
+PRODUCE = "tests/integration/test_produce.py"
+
+MUTANTS = [
+    Mutant(
+        "gateway-forms",
+        "the refusal of what the first bytes show to be no JSON",
+        (Edit("bridge/gateway/elements.py::split", "form_of(body)", "None"),),
+        (f"{ELEMENTS}::test_what_is_no_json_is_refused_by_its_name",),
+    ),
+    Mutant(
+        "gateway-no-object",
+        "the refusal of a body without an object",
+        (Edit("bridge/gateway/elements.py::split", "any(...)", "True"),),
+        (f"{ELEMENTS}::test_what_is_no_json_is_refused_by_its_name",),
+    ),
+    Mutant(
+        "gateway-several",
+        "the refusal of several events where one is expected",
+        (Edit("bridge/gateway/elements.py::_refuse_several", "several_in(value)", "''"),),
+        (f"{ELEMENTS}::test_several_events_in_one_are_refused",),
+    ),
+    Mutant(
+        "gateway-over-lines",
+        "the look whether lines are one array over several lines",
+        (Edit("bridge/gateway/elements.py::_over_lines", "...", "return False"),),
+        (f"{ELEMENTS}::test_a_body_is_taken_for_what_it_is",),
+    ),
+    Mutant(
+        "gateway-gzip-mark",
+        "the inflating of gzip whose header was lost",
+        (Edit("bridge/http/body.py::BodyLimits.read", "body.startswith(_GZIP_MARK)", "False"),),
+        (f"{GATEWAY}::test_a_body_is_never_one_dead_letter_for_a_batch",),
+    ),
+    Mutant(
+        "produce-forms",
+        "the refusal of a file that is no lines of events",
+        (Edit("bridge/publish/lines.py::LinesOfEvents._shown_by", "...", "return True"),),
+        (f"{PRODUCE}::test_a_file_that_is_no_lines_of_events_is_refused",),
+    ),
+    Mutant(
+        "produce-several",
+        "the refusal of a line that holds several events",
+        (Edit("bridge/publish/session.py::_fault", "several_in(value)", "''"),),
+        (f"{PRODUCE}::test_lines_that_hold_several_events_fail_alone",),
+    ),
+]
