@@ -30,16 +30,28 @@ def worker_name() -> str:
     return f"{socket.gethostname()[:40]}:{os.getpid()}"
 
 
+async def _pin(opened: Connection) -> Connection:
+    """Gives the session settings of its own for whatever the texts that Postgres renders depend on."""
+    try:
+        await opened.execute(sql("session_settings"), timeout=CONNECT_SECONDS)
+    except BaseException:
+        opened.terminate()
+        raise
+    return opened
+
+
 async def connect(dsn: str, role: str) -> Connection:
     """A connection that bears our application name; raises SinkUnavailable with the reason."""
     try:
-        opened = await asyncpg.connect(
-            dsn,
-            timeout=CONNECT_SECONDS,
-            server_settings={
-                "application_name": f"{APPLICATION_PREFIX} {role} {worker_name()}"[:63],
-                "timezone": "UTC",
-            },
+        opened = await _pin(
+            await asyncpg.connect(
+                dsn,
+                timeout=CONNECT_SECONDS,
+                server_settings={
+                    "application_name": f"{APPLICATION_PREFIX} {role} {worker_name()}"[:63],
+                    "timezone": "UTC",
+                },
+            )
         )
         metrics.CONNECTIONS_OPENED.labels(role).inc()
         return opened

@@ -1,0 +1,13 @@
+-- What a session needs so that texts which Postgres renders are the same whatever the server, the database or the role
+-- has set. By a statement, since a pooler may refuse these as parameters of the start.
+SET datestyle TO 'ISO, MDY';
+SET intervalstyle TO 'postgres';
+SET timezone TO 'UTC';
+SET extra_float_digits TO 1;
+SET bytea_output TO 'hex';
+SET quote_all_identifiers TO off;
+SET standard_conforming_strings TO on;
+SET transform_null_equals TO off;
+SET lc_numeric TO 'C';
+SET lc_monetary TO 'C';
+SET lc_time TO 'C'
