@@ -1,5 +1,6 @@
 """Faust's consumer of verdicts, which passes over a record that no client can read instead of ending the worker."""
 
+import logging
 from typing import Any
 
 import faust
@@ -15,6 +16,8 @@ log = structlog.get_logger(__name__)
 class _PassingThread(AIOKafkaConsumerThread):
     """A verdict is told once and then history; to hold the topic, as raw ones are held, would silence those behind it."""
 
+    # What Faust's services say of themselves goes to Faust's logger, not to the one of this module.
+    logger = logging.getLogger("faust.transport")
     _tried: int | None = None
 
     async def _fetch_records(

@@ -33,6 +33,8 @@ def host(app: faust.App, settings: Settings) -> int:
     """Runs until stopped; 0 after a clean stop, 3 if a service was away at start, 1 after any other failure."""
     search_rarely()
     worker = faust.Worker(app, loglevel=settings.log_level, redirect_stdouts=False, override_logging=False, quiet=True)
+    # It writes codes that move a terminal's cursor, wherever the output goes.
+    worker.spinner = None
     try:
         worker.execute_from_commandline()
     except SystemExit as end:

@@ -3,9 +3,11 @@
 import json
 import logging
 import sys
+import threading
 from typing import Any, Final
 
 import structlog
+from aiokafka.errors import KafkaError
 from structlog.typing import EventDict, Processor, WrappedLogger
 
 from schemas.masking import masked
@@ -30,6 +32,34 @@ def harmless(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDic
         name: printable(value, keep="\n" if name in _OF_SEVERAL_LINES else "") if isinstance(value, str) else value
         for name, value in event.items()
     }
+
+
+def calmer(record: logging.LogRecord) -> bool:
+    """Passes every line; an error that aiokafka tries again by itself, as each first start meets some, is a warning."""
+    if record.levelno == logging.ERROR and record.name.startswith("aiokafka") and isinstance(record.args, tuple):
+        errors = [one for one in record.args if isinstance(one, KafkaError)]
+        if errors and all(error.retriable for error in errors):
+            record.levelno, record.levelname = logging.WARNING, logging.getLevelName(logging.WARNING)
+    return True
+
+
+def _log_what_escapes() -> None:
+    """Warnings, and errors that end a thread or a finalizer, are lines of the log like others."""
+    logging.captureWarnings(True)
+
+    def of_thread(ended: threading.ExceptHookArgs) -> None:
+        error = (ended.exc_type, ended.exc_value or ended.exc_type(), ended.exc_traceback)
+        logging.getLogger("threading").error("thread_failed", exc_info=error)
+
+    def of_finalizer(ended: Any) -> None:
+        error = (ended.exc_type, ended.exc_value or ended.exc_type(), ended.exc_traceback)
+        logging.getLogger("gc").error("finalizer_failed", exc_info=error)
+
+    # Not where somebody else looks at them, as tests do.
+    if threading.excepthook is threading.__excepthook__:
+        threading.excepthook = of_thread
+    if sys.unraisablehook is sys.__unraisablehook__:
+        sys.unraisablehook = of_finalizer
 
 
 def _json_line(event: EventDict, **options: Any) -> str:
@@ -77,6 +107,7 @@ def configure_logs(
         cache_logger_on_first_use=True,
     )
     handler = LimitedHandler(sys.stderr)
+    handler.addFilter(calmer)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared,
@@ -92,5 +123,6 @@ def configure_logs(
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level)
+    _log_what_escapes()
     for name in _QUIET:
         logging.getLogger(name).setLevel(max(logging.WARNING, logging.getLevelNamesMapping()[level]))

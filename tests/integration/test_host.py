@@ -1,5 +1,6 @@
 """The worker as a process: how it starts, drains, and ends when something is wrong."""
 
+import json
 import os
 import subprocess
 import sys
@@ -54,6 +55,10 @@ async def test_both_commands_settle_and_drain(stack, database_url: str, topic_pr
         finally:
             worker.kill()
             worker.wait(10)
+        if name == "bridge worker":
+            # A shipper of JSON lines refuses whatever is none.
+            found = [json.loads(line) for line in (tmp_path / f"{turn}.log").read_text().splitlines()]
+            assert not [line for line in found if "Starting..." in line["event"]]
     await conn.close()
     assert (await audit(settings)).balanced
 

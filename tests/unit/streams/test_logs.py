@@ -2,9 +2,12 @@
 
 import json
 import logging
+import subprocess
+import sys
 
 import pytest
 import structlog
+from aiokafka.errors import GroupAuthorizationFailedError, GroupCoordinatorNotAvailableError
 
 from streams.logs import configure_logs
 
@@ -46,6 +49,42 @@ def test_a_run_that_a_request_began_correlates_with_it(capsys: pytest.CaptureFix
 
     (line,) = lines(capsys)
     assert (line["correlation_id"], line["job_id"]) == ("mine", "20260210T143001Z-8f1c")
+
+
+ESCAPES = """
+import threading, warnings
+from streams.logs import configure_logs
+configure_logs("INFO", "json")
+warnings.warn("something is old")
+thread = threading.Thread(target=lambda: 1 / 0)
+thread.start()
+thread.join()
+class Finalized:
+    def __del__(self): raise OSError("too late")
+Finalized()
+"""
+
+
+def test_what_escapes_its_caller_is_a_line_too() -> None:
+    """A warning, and the errors that Python itself would print: a shipper of JSON lines refuses whatever is none."""
+    ended = subprocess.run([sys.executable, "-c", ESCAPES], capture_output=True, check=True, text=True)
+
+    found = [json.loads(line) for line in ended.stderr.splitlines()]
+    assert [line["logger"] for line in found] == ["py.warnings", "threading", "gc"]
+    assert "something is old" in found[0]["event"]
+    assert "ZeroDivisionError" in found[1]["exception"]
+    assert "too late" in found[2]["exception"]
+
+
+def test_what_kafkas_client_tries_again_is_no_error(capsys: pytest.CaptureFixture[str]) -> None:
+    """The coordinator of a new group is away at its first start; an error report for it would be noise."""
+    configure_logs("INFO", "json")
+    logger = logging.getLogger("aiokafka.consumer.group_coordinator")
+    logger.error("Group Coordinator Request failed: %s", GroupCoordinatorNotAvailableError())
+    logger.error("Group Coordinator Request failed: %s", GroupAuthorizationFailedError())
+    logger.error("Unable connect to node with id %s", 1)
+
+    assert [line["level"] for line in lines(capsys)] == ["warning", "error", "error"]
 
 
 def test_other_libraries_take_the_same_pipe(capsys: pytest.CaptureFixture[str]) -> None:
