@@ -10,7 +10,7 @@ from typing import NamedTuple
 from schemas.errors import EnvironmentUnfit
 from schemas.service import Service
 from sinks.migrate import applied, migrations
-from sinks.partitions import bounds_of, months_attached, needed
+from sinks.partitions import bounds_of, default_complaint, default_partition, months_attached, needed
 from sinks.postgres import Connection, connection, sql
 from sinks.privileges import needed_functions, needed_privileges
 
@@ -105,7 +105,7 @@ async def blocking_differences(dsn: str, service: Service) -> list[str]:
         catalogue = expected if _ahead(await applied(conn)) else await read_catalogue(conn)
         return [
             *compare(expected, catalogue, extra_indexes=False),
-            *await _months(conn, 0),
+            *await _months(conn, 0, blocking=True),
             *await _privileges(conn, expected, service),
         ]
 
@@ -146,13 +146,15 @@ def _ahead(have: dict[str, str]) -> list[str]:
     ]
 
 
-async def _months(conn: Connection, ahead: int) -> list[str]:
+async def _months(conn: Connection, ahead: int, *, blocking: bool = False) -> list[str]:
     is_attached = await months_attached(conn)
     lines = []
     for first in needed(datetime.now(UTC).date(), ahead):
         wanted = bounds_of(first)
         if not is_attached(first):
             lines.append(f"partition bridge_event_{first:%Y_%m}: missing; expected {wanted}; run `bridge db migrate`")
+    if (default := await default_partition(conn)) and (lines or not blocking):
+        lines.append(f"partition {default}: not expected; {default_complaint(default)}")
     return lines
 
 

@@ -143,6 +143,21 @@ async def group_has_members(settings: Settings) -> bool:
     return any(group[_MEMBERS] for answer in described for group in answer.groups)
 
 
+async def committed_lag(settings: Settings, topics: Iterable[str]) -> dict[str, int]:
+    """How many offsets each topic's end is beyond those that the group committed to Kafka; raises EnvironmentUnfit.
+
+    What counts are the offsets in Postgres, which these follow: this is for when Postgres is away.
+    """
+    async with kafka_admin(settings) as client:
+        committed = await client.list_consumer_group_offsets(settings.group)
+    lag: dict[str, int] = {}
+    for source, log in (await log_bounds(settings, topics)).items():
+        told = committed.get(KafkaPartition(*source))
+        reached = log.start if told is None else max(told.offset, log.start)
+        lag[source.topic] = lag.get(source.topic, 0) + max(0, log.end - reached)
+    return lag
+
+
 async def log_bounds(settings: Settings, topics: Iterable[str]) -> dict[TopicPartition, LogBounds]:
     """The bounds of all partitions of those topics that exist; raises EnvironmentUnfit when Kafka is away or refuses."""
     wanted = await partitions_of(settings, topics)

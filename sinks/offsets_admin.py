@@ -37,13 +37,16 @@ class StoredOffset(NamedTuple):
     lost: int
 
 
-async def stored_offsets(settings: Settings) -> list[StoredOffset]:
-    """All rows of the group; raises EnvironmentUnfit or SinkUnavailable when a service is away."""
+async def stored_offsets(settings: Settings, *, ask_kafka: bool = True) -> list[StoredOffset]:
+    """All rows of the group; raises EnvironmentUnfit or SinkUnavailable when a service is away.
+
+    Without asking Kafka nothing is known of the logs, nor of the lag.
+    """
     async with connection(settings.dsn, "offsets") as conn:
         rows = await conn.fetch(sql("offsets_show"), settings.group)
     # The rows of a partition come in the order of its logs.
     present = {TopicPartition(topic_of(row["topic"]), row["partition"]): row["topic"] for row in rows}
-    bounds = await log_bounds(settings, {source.topic for source in present})
+    bounds = await log_bounds(settings, {source.topic for source in present}) if ask_kafka else {}
     found = []
     for row in rows:
         source = TopicPartition(topic_of(row["topic"]), row["partition"])

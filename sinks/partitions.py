@@ -3,6 +3,9 @@
 from collections.abc import Callable
 from datetime import UTC, date, datetime
 
+import asyncpg
+
+from schemas.errors import EnvironmentUnfit
 from sinks.postgres import Connection, sql
 
 # received_at reaches back at most this far (a producer's clamped time), and retries and replays keep theirs.
@@ -22,7 +25,10 @@ def needed(today: date, ahead: int) -> list[date]:
 
 
 async def make_partitions(connection: Connection, ahead: int, today: date | None = None) -> list[str]:
-    """Makes the missing months; returns the names of all that are needed."""
+    """Makes the missing months; returns the names of all that are needed.
+
+    Raises EnvironmentUnfit if a default partition holds events of one that is missing.
+    """
     names = []
     for first in needed(today or datetime.now(UTC).date(), ahead):
         name = f"bridge_event_{first:%Y_%m}"
@@ -30,11 +36,30 @@ async def make_partitions(connection: Connection, ahead: int, today: date | None
         exists = await connection.fetchval("SELECT to_regclass($1)", name)
         if exists is None:
             # IF NOT EXISTS alone still fails when two sessions make the same table at once.
-            async with connection.transaction():
-                await connection.execute("SELECT pg_advisory_xact_lock($1)", LOCK_KEY)
-                await connection.execute(sql("event_partition_create") % bounds)
+            try:
+                async with connection.transaction():
+                    await connection.execute("SELECT pg_advisory_xact_lock($1)", LOCK_KEY)
+                    await connection.execute(sql("event_partition_create") % bounds)
+            except asyncpg.CheckViolationError as error:
+                if not (default := await default_partition(connection)):
+                    raise
+                raise EnvironmentUnfit(f"{name} can't be made: {default_complaint(default)}") from error
         names.append(name)
     return names
+
+
+async def default_partition(connection: Connection) -> str | None:
+    """The name of the partition that takes the events of months which are not there, if somebody has attached one."""
+    rows = await connection.fetch(sql("partitions_attached"))
+    return next((row["name"] for row in rows if row["bounds"] == "DEFAULT"), None)
+
+
+def default_complaint(name: str) -> str:
+    """What is wrong about it, and how it is mended."""
+    return (
+        f"{name} is attached as the default partition and holds events of months that have none: run "
+        f"ALTER TABLE bridge_event DETACH PARTITION {name}, then `bridge db migrate`, then insert its rows into bridge_event"
+    )
 
 
 async def months_made(connection: Connection, ahead: int) -> bool:

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Iterable
 
 import structlog
 
-from schemas.errors import BridgeError, EnvironmentUnfit, SinkUnavailable, StartRefused
+from schemas.errors import BridgeError, EnvironmentUnfit, RowRejected, SinkUnavailable, StartRefused
 from schemas.overlap import ENDS_WITH
 from schemas.production import refusals
 from schemas.service import Service
@@ -19,6 +19,7 @@ from sinks.db_check import blocking_differences, excess_privileges
 from sinks.kafka_admin import kafka_admin
 from sinks.migrate import migrate, pending
 from sinks.postgres import connection
+from sinks.refusals import refusal
 from sinks.topics_admin import apply_topics, check_topics
 from streams.patience import Patience
 
@@ -43,8 +44,8 @@ async def ready(settings: Settings, service: Service, *, look_only: bool = False
             await apply_topics(settings)
             return
         _refuse([*await _schema(settings, service), *await _topics(settings)])
-    except SinkUnavailable as error:
-        raise EnvironmentUnfit(f"Postgres went away at start: {error}") from error
+    except (SinkUnavailable, RowRejected) as error:
+        raise EnvironmentUnfit(refusal(error, "at start")) from error
 
 
 def judge_settings(settings: Settings, service: Service) -> None:
@@ -78,12 +79,12 @@ async def _answering(settings: Settings) -> None:
         _problem(ask_postgres, budget(settings.startup_without_postgres)),
         _problem(ask_kafka, budget(settings.startup_without_kafka)),
     )
-    told = zip(("Postgres is away at start: {}; start it, or correct BRIDGE_DATABASE_URL", "{}"), problems, strict=True)
-    _refuse(words.format(problem) for words, problem in told if problem)
+    postgres, kafka = problems
+    _refuse([*([refusal(postgres, "at start")] if postgres else []), *([str(kafka)] if kafka else [])])
 
 
-async def _problem(ask: Callable[[], Awaitable[None]], seconds: float) -> str:
-    """Why a service does not answer after so many seconds of asking; nothing once it does."""
+async def _problem(ask: Callable[[], Awaitable[None]], seconds: float) -> BridgeError | None:
+    """Why a service does not answer after so many seconds of asking; None once it does."""
     patience, deadline = Patience(random.random), time.monotonic() + seconds
     while True:
         try:
@@ -91,11 +92,11 @@ async def _problem(ask: Callable[[], Awaitable[None]], seconds: float) -> str:
         except BridgeError as error:
             left = deadline - time.monotonic()
             if left <= 0 or (getattr(error, "sqlstate", None) or "").startswith(_HOPELESS):
-                return str(error)
+                return error
             await asyncio.sleep(min(patience.failed("start", error), left))
         else:
             patience.succeeded("start")
-            return ""
+            return None
 
 
 async def _schema(settings: Settings, service: Service) -> list[str]:
@@ -123,8 +124,8 @@ async def warn_of_excess(settings: Settings, service: Service) -> None:
                 "account_has_excess_privileges", service=service, excess=line, refused_from=ENDS_WITH,
                 remedy=f"run `bridge db grants ROLE --service {service}` as the owner",
             )  # fmt: skip
-    except SinkUnavailable as error:
-        raise EnvironmentUnfit(f"Postgres went away at start: {error}") from error
+    except (SinkUnavailable, RowRejected) as error:
+        raise EnvironmentUnfit(refusal(error, "at start")) from error
 
 
 async def _topics(settings: Settings) -> list[str]:

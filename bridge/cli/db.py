@@ -14,6 +14,7 @@ from sinks.db_check import check_database, migration_status
 from sinks.db_check import snapshot as print_snapshot
 from sinks.grants import grants as grant
 from sinks.migrate import migrate as migrate_now
+from sinks.refusals import refusal
 from streams.terminal import json_result
 
 db_app = typer.Typer(name="db", help="The schema of the database.", no_args_is_help=True)
@@ -98,4 +99,4 @@ def _run(work: Coroutine[Any, Any, T]) -> T:
     try:
         return run(work)
     except (SinkUnavailable, RowRejected) as error:
-        raise EnvironmentUnfit(f"{error}; see that BRIDGE_DATABASE_URL is right and Postgres is up") from error
+        raise EnvironmentUnfit(refusal(error)) from error

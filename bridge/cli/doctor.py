@@ -7,7 +7,7 @@ import typer
 
 from bridge.cli.common import JsonOutput, Verbose, command_settings, run, write_json
 from bridge.cli.tables import print_text
-from schemas.doctor_report import DoctorReport, Health
+from schemas.doctor_report import Diagnosis, DoctorReport, Health
 from schemas.errors import InvalidInput
 from schemas.service import PROCESSES, Service
 
@@ -58,10 +58,17 @@ def doctor(
 
 
 def show(report: DoctorReport) -> None:
-    """Prints the report for people, on standard output: one line each, in columns, never folded."""
+    """Prints the report for people, on standard output: one line each, in columns, never folded.
+
+    What several checks say in the same words is one line, that of the first, with the names of the others behind it.
+    """
     group = max(len(one.group) for one in report.diagnoses)
     check = max(len(one.check) for one in report.diagnoses)
+    alike: dict[tuple[Health, str, str], list[Diagnosis]] = {}
     for one in report.diagnoses:
-        mend = f"; {one.mend}" if one.mend else ""
-        print_text(f"{one.health.value:4}  {one.group:{group}}  {one.check:{check}}  {one.found}{mend}")
+        alike.setdefault((one.health, one.found, one.mend), []).append(one)
+    for (health, found, mend), (first, *others) in alike.items():
+        line = f"{health.value:4}  {first.group:{group}}  {first.check:{check}}  {found}"
+        names = list(dict.fromkeys(one.check for one in others))
+        print_text("; ".join([line, *([mend] if mend else []), *([f"likewise {', '.join(names)}"] if names else [])]))
     print_text(", ".join(f"{sum(one.health is health for one in report.diagnoses)} {health}" for health in Health))

@@ -11,10 +11,10 @@ from rich.live import Live
 from bridge.cli.common import JsonOutput, Verbose, command_settings, run, write_json
 from bridge.cli.interrupts import sigterm_interrupts
 from bridge.cli.tables import SafeConsole, print_renderable
-from bridge.top.figures import Figures, document, figures, look
+from bridge.top.figures import Figures, Glimpse, Look, document, figures, look
 from bridge.top.screen import screen
 from schemas.duration import duration_seconds
-from schemas.errors import BridgeError, InvalidInput
+from schemas.errors import BridgeError, EnvironmentUnfit, InvalidInput
 from schemas.settings import Settings
 
 SHORTEST_SECONDS = 0.2
@@ -28,7 +28,8 @@ def top(
 ) -> None:
     """Show rates, lag, lanes, retries that are due, the window's verdict and the brake, until Ctrl-C; nothing is written.
 
-    Without a terminal, with --once or --json-output it is shown once, with the rates of one interval.
+    Without a terminal, with --once or --json-output it is shown once, with the rates of one interval. While Postgres or
+    Kafka is away it shows what the other one knows; shown once it then ends with 3.
     """
     try:
         seconds = duration_seconds(interval)
@@ -46,21 +47,32 @@ def top(
             write_json(document(found), json_output)
         if json_output != "-":
             print_renderable(screen(found, window=settings.gate_window))
+        if found.trouble:
+            raise EnvironmentUnfit(found.trouble)
         return
     with sigterm_interrupts():
         run(_live(settings, seconds))
 
 
-async def _twice(settings: Settings, seconds: float) -> Figures:
+async def _twice(settings: Settings, seconds: float) -> Figures | Glimpse:
     before = await look(settings)
+    if before.trouble:
+        return before if isinstance(before, Glimpse) else figures(before, before, settings)
     await asyncio.sleep(seconds)
-    return figures(before, await look(settings), settings)
+    return _since(before, await look(settings), settings)
+
+
+def _since(before: Look | Glimpse, now: Look | Glimpse, settings: Settings) -> Figures | Glimpse:
+    """The figures of a look, with rates where the one before it saw as much."""
+    if isinstance(now, Glimpse):
+        return now
+    return figures(before if isinstance(before, Look) else now, now, settings)
 
 
 async def _live(settings: Settings, seconds: float) -> None:
     """Renews the screen; while a service is away it keeps the last figures and says so."""
     before = await look(settings)
-    found = figures(before, before, settings)
+    found = _since(before, before, settings)
     window = settings.gate_window
     with Live(screen(found, window=window), console=SafeConsole(), screen=True, auto_refresh=False) as live:
         try:
@@ -69,7 +81,10 @@ async def _live(settings: Settings, seconds: float) -> None:
                 trouble = ""
                 try:
                     now = await look(settings)
-                    found, before = figures(before, now, settings), now
+                    if isinstance(now, Glimpse) and isinstance(found, Figures):
+                        found, trouble = found._replace(lag=now.lag), now.trouble
+                    else:
+                        found, before = _since(before, now, settings), now
                 except BridgeError as error:
                     trouble = str(error)
                 live.update(screen(found, window=window, trouble=trouble), refresh=True)

@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from schemas.brake import BrakeState
@@ -14,6 +14,7 @@ from sinks.activity import Activity, read_activity
 from sinks.backlog import Backlog, read_backlog
 from sinks.brake import brake_state
 from sinks.gate import window_sums
+from sinks.kafka_admin import committed_lag
 from sinks.offsets_admin import StoredOffset, stored_offsets
 from streams.retry import tier_labels
 
@@ -27,6 +28,14 @@ class Look(NamedTuple):
     backlog: Backlog
     windows: list[WindowSums]
     brake: BrakeState
+    trouble: str = ""
+
+
+class Glimpse(NamedTuple):
+    """What Kafka alone shows while Postgres is away: the lag in records by topic, by the offsets that were committed to it."""
+
+    lag: dict[str, int]
+    trouble: str
 
 
 class WorkerFigures(NamedTuple):
@@ -60,23 +69,38 @@ class Figures(NamedTuple):
     replays: dict[str, int]
     windows: list[tuple[WindowSums, Verdict]]
     brake: BrakeState
+    trouble: str = ""
 
 
-async def look(settings: Settings) -> Look:
-    """Looks once; raises EnvironmentUnfit that says which service is away."""
+async def look(settings: Settings) -> Look | Glimpse:
+    """Looks once, at what answers; raises EnvironmentUnfit if neither Postgres nor Kafka does."""
     try:
-        activity, offsets, backlog, windows, brake = await asyncio.gather(
+        (offsets, trouble), activity, backlog, windows, brake = await asyncio.gather(
+            _offsets(settings),
             read_activity(settings.dsn, settings.group),
-            stored_offsets(settings),
             read_backlog(settings.dsn, settings.group),
             window_sums(settings.dsn, settings.seconds("gate_window")),
             brake_state(settings.dsn, settings.group),
         )
     except SinkUnavailable as error:
-        raise EnvironmentUnfit(
-            f"Postgres does not answer: {error}; start it, or correct BRIDGE_DATABASE_URL"
-        ) from error
-    return Look(time.monotonic(), activity, offsets, backlog, windows, brake)
+        trouble = f"Postgres does not answer: {error}; start it, or correct BRIDGE_DATABASE_URL"
+        try:
+            return Glimpse(await committed_lag(settings, _topics(settings)), trouble)
+        except EnvironmentUnfit as kafka:
+            raise EnvironmentUnfit(f"{trouble}; {kafka}") from error
+    return Look(time.monotonic(), activity, offsets, backlog, windows, brake, trouble)
+
+
+def _topics(settings: Settings) -> Sequence[str]:
+    return [settings.topics.raw, *settings.topics.retries]
+
+
+async def _offsets(settings: Settings) -> tuple[list[StoredOffset], str]:
+    """The stored offsets, and why their lag is not known."""
+    try:
+        return await stored_offsets(settings), ""
+    except EnvironmentUnfit as error:
+        return await stored_offsets(settings, ask_kafka=False), str(error)
 
 
 def figures(before: Look, now: Look, settings: Settings) -> Figures:
@@ -92,7 +116,7 @@ def figures(before: Look, now: Look, settings: Settings) -> Figures:
             settled[name] += grown
             by_worker[counts.worker] += grown
     lag: Counter[str] = Counter()
-    for one in now.offsets:
+    for one in () if now.trouble else now.offsets:
         lag[one.topic] += one.lag or 0
     return Figures(
         per_second={name: count / seconds for name, count in settled.items()},
@@ -104,6 +128,7 @@ def figures(before: Look, now: Look, settings: Settings) -> Figures:
         replays={one.state: one.replays for one in now.backlog.replays},
         windows=[(sums, judge_window(sums, settings.gate_limits)) for sums in now.windows],
         brake=now.brake,
+        trouble=now.trouble,
     )
 
 
@@ -132,9 +157,12 @@ def _tiers(backlog: Backlog, tier_of: Callable[[str, int], str], labels: tuple[s
     return list(tiers.values())
 
 
-def document(found: Figures) -> dict[str, Any]:
-    """The same for programs."""
+def document(found: Figures | Glimpse) -> dict[str, Any]:
+    """The same for programs; `trouble` is null, or says what is away."""
+    if isinstance(found, Glimpse):
+        return {"lag": found.lag, "trouble": found.trouble}
     return {
+        "trouble": found.trouble or None,
         "per_second": {name: round(rate, 1) for name, rate in found.per_second.items()},
         "lag": found.lag,
         "held": found.held,

@@ -7,16 +7,20 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from bridge.top.figures import Figures
+from bridge.top.figures import Figures, Glimpse
 
 MOST_ROWS = 8
 
 
-def screen(found: Figures, *, window: str, trouble: str = "") -> RenderableType:
+def screen(found: Figures | Glimpse, *, window: str, trouble: str = "") -> RenderableType:
     """All of it; `trouble` says why the figures are not new."""
     parts: list[RenderableType] = []
     if trouble:
         parts.append(Text(f"not renewed: {trouble}", style="bold red"))
+    if found.trouble:
+        parts.append(Text(f"not shown: {found.trouble}", style="bold red"))
+    if isinstance(found, Glimpse):
+        return Group(*parts, Text(f"lag in records, by the offsets that Kafka was told: {_lag(found.lag)}"))
     parts += [Text(line, style=style) for line, style in _headlines(found)]
     parts += [_workers(found), _retries(found), _windows(found, window)]
     return Group(*parts)
@@ -24,7 +28,7 @@ def screen(found: Figures, *, window: str, trouble: str = "") -> RenderableType:
 
 def _headlines(found: Figures) -> list[tuple[str, str]]:
     rates = "  ".join(f"{name} {found.per_second.get(name, 0.0):,.1f}" for name in ("normalized", "retried", "dropped"))
-    lag = "  ".join(f"{topic} {count:,}" for topic, count in found.lag.items() if count) or "none"
+    lag = "unknown" if found.trouble else _lag(found.lag)
     letters = "  ".join(f"{reason} {count:,}" for reason, count in found.dead_letters.items()) or "none"
     brake = found.brake
     word = f"ON: {brake.reason}" if brake.engaged else "released" if brake.released else "off"
@@ -38,6 +42,10 @@ def _headlines(found: Figures) -> list[tuple[str, str]]:
         lines.append(("replays: " + "  ".join(f"{state} {count}" for state, count in found.replays.items()), ""))
     lines += [(f"held: {place}: {why}", "red") for place, why in sorted(found.held.items())[:MOST_ROWS]]
     return lines
+
+
+def _lag(lag: dict[str, int]) -> str:
+    return "  ".join(f"{topic} {count:,}" for topic, count in lag.items() if count) or "none"
 
 
 def _table(title: str, *columns: str) -> Table:

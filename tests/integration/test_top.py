@@ -137,7 +137,7 @@ async def test_it_is_live_on_a_terminal(settings: Settings, load: None) -> None:
     ],
 )
 async def test_away_is_one_line(settings: Settings, changed: dict[str, str], said: str) -> None:
-    """Which service, and what to do; exit 3."""
+    """Which service, and what to do; exit 3, and on standard output what the other service knows."""
     # There is a partition to ask Kafka about.
     await fetch(
         settings,
@@ -149,3 +149,18 @@ async def test_away_is_one_line(settings: Settings, changed: dict[str, str], sai
     assert told.returncode == 3
     assert said in told.stderr.decode()
     assert len(told.stderr.decode().strip().splitlines()) == 1
+    shown = told.stdout.decode()
+    assert shown.startswith(f"not shown: {said}")
+    assert ("brake: off" in shown) == ("lag in records: unknown" in shown) == ("BRIDGE_DATABASE_URL" not in changed)
+
+
+async def test_kafkas_lag_is_shown_while_postgres_is_away(settings: Settings) -> None:
+    """By what was committed to Kafka: it is what one wants to know then."""
+    await produce(settings, [event(number) for number in range(30)])
+    own = environment_of(settings, BRIDGE_DATABASE_URL="postgresql://nobody@127.0.0.1:1/none")
+    told = await asyncio.to_thread(bridge, "top", "--json-output", "-", settings=own)
+
+    found = json.loads(told.stdout)
+    assert told.returncode == 3
+    assert found["lag"][settings.topics.raw] == 30
+    assert found["trouble"].startswith("Postgres does not answer")
