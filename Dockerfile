@@ -8,7 +8,7 @@ COPY requirements-runtime.lock requirements-build.lock ./
 RUN /opt/bridge/bin/pip install --require-hashes -r requirements-runtime.lock \
     && pip install --require-hashes -r requirements-build.lock
 
-COPY pyproject.toml ./
+COPY pyproject.toml LICENSE ./
 COPY schemas schemas
 COPY sinks sinks
 COPY streams streams

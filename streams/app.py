@@ -29,7 +29,7 @@ from sinks import metrics
 from sinks.readiness import ALIVE
 from streams.gate_alerts import tell
 from streams.gate_consumer import pass_unreadable
-from streams.host import end_without_rest
+from streams.host import HOST_LOGGER, end_without_rest
 from streams.logs import configure_logs
 from streams.reports import reporter
 from streams.start import judge_settings, ready, warn_of_excess
@@ -52,6 +52,7 @@ class App(faust.App):
     """Faust's app, which drains before it stops: its own clients may wait long for a Kafka that does not answer."""
 
     drain: Callable[[], Awaitable[None]] | None = None
+    logger = HOST_LOGGER
 
     async def on_stop(self) -> None:
         """Called first when the app is told to stop."""
@@ -115,6 +116,8 @@ def _add_worker(app: App, settings: Settings) -> Callable[[], Worker | None]:
 
     class BatchWorker(Service):
         """The data path. Its failure is the process's failure: nothing is skipped, a restart goes on."""
+
+        logger = HOST_LOGGER
 
         worker: Worker | None = None
 

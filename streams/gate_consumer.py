@@ -1,6 +1,5 @@
 """Faust's consumer of verdicts, which passes over a record that no client can read instead of ending the worker."""
 
-import logging
 from typing import Any
 
 import faust
@@ -8,6 +7,7 @@ import structlog
 from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread, Consumer
 
 from sinks import metrics
+from streams.host import HOST_LOGGER
 from streams.source import NOT_READABLE
 
 log = structlog.get_logger(__name__)
@@ -16,8 +16,7 @@ log = structlog.get_logger(__name__)
 class _PassingThread(AIOKafkaConsumerThread):
     """A verdict is told once and then history; to hold the topic, as raw ones are held, would silence those behind it."""
 
-    # What Faust's services say of themselves goes to Faust's logger, not to the one of this module.
-    logger = logging.getLogger("faust.transport")
+    logger = HOST_LOGGER
     _tried: int | None = None
 
     async def _fetch_records(

@@ -1,5 +1,6 @@
 """Runs the Faust worker in this process, from its start to its exit code."""
 
+import logging
 import os
 import threading
 from collections.abc import Callable
@@ -12,6 +13,8 @@ from schemas.settings import Settings
 from streams.garbage import search_rarely
 from streams.terminal import say
 
+HOST_LOGGER = logging.getLogger("faust.services")
+"""Where what Faust says of a service goes, and not to the logger of the module that declares the service."""
 # Faust stops its own clients within seconds, or never: its consumer's thread can die on a Kafka that is away.
 REST_SECONDS = 10.0
 

@@ -1,5 +1,6 @@
 """The manifests' probes, settings, secrets and policies are those of the product."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from schemas.service import PROCESSES, Service
 from schemas.settings import Settings
 
 MANIFESTS = Path(__file__).resolve().parents[2] / "deploy" / "kubernetes"
+PROMETHEUS = MANIFESTS.parent / "prometheus"
 PORTS = {
     "worker": {"http": "BRIDGE_METRICS_PORT"},
     "gateway": {"http": "BRIDGE_GATEWAY_PORT", "admin": "BRIDGE_GATEWAY_ADMIN_PORT"},
@@ -150,3 +152,48 @@ def test_the_service_finds_its_pods(kind: str) -> None:
     assert service["spec"]["selector"] == deployment["spec"]["template"]["metadata"]["labels"]
     (port,) = service["spec"]["ports"]
     assert port["targetPort"] == "http"
+
+
+def targets(service: str) -> list[dict[str, str]]:
+    """What Prometheus discovers of a service's pods, a target for each port, before it relabels them."""
+    template = pod(service)
+    found = {"__meta_kubernetes_pod_name": f"{service}-1", "__meta_kubernetes_pod_phase": "Running"}
+    for kind in ("label", "annotation"):
+        for name, value in template["metadata"].get(f"{kind}s", {}).items():
+            found[f"__meta_kubernetes_pod_{kind}_{re.sub('[^a-zA-Z0-9_]', '_', name)}"] = value
+    ports = [port["containerPort"] for port in container(service).get("ports", [])]
+    return [found | {"__meta_kubernetes_pod_container_port_number": str(port)} for port in ports]
+
+
+def relabelled(labels: dict[str, str], rules: list[dict[str, Any]]) -> dict[str, str] | None:
+    """The labels after these rules, as Prometheus applies them; None if the target is dropped."""
+    for rule in rules:
+        value = ";".join(labels.get(name, "") for name in rule["source_labels"])
+        matches = re.fullmatch(rule.get("regex", "(.*)"), value) is not None
+        match rule.get("action", "replace"):
+            case "keep" if not matches:
+                return None
+            case "drop" if matches:
+                return None
+            case "keepequal" if value != labels.get(rule["target_label"], ""):
+                return None
+            case "replace":
+                labels = labels | {rule["target_label"]: value}
+    return labels
+
+
+def test_prometheus_finds_pods_under_the_jobs_of_the_rules() -> None:
+    """One target for each process, at the port with its figures, by the job's name that the rules know."""
+    (job,) = YAML(typ="safe", pure=True).load(PROMETHEUS / "kubernetes.yml")["scrape_configs"]
+    figures = {"worker": "http", "gateway": "admin", "api": "admin"}
+    jobs = set(re.findall(r'job="([^"]+)"', (PROMETHEUS / "bridge.rules.yml").read_text()))
+    found = {}
+    for service in PORTS:
+        (labels,) = filter(None, (relabelled(one, job["relabel_configs"]) for one in targets(service)))
+        found[labels["job"]] = int(labels["__meta_kubernetes_pod_container_port_number"])
+        (port,) = (one for one in container(service)["ports"] if one["name"] == figures[service])
+        assert found[labels["job"]] == port["containerPort"]
+        ended = [one | {"__meta_kubernetes_pod_phase": "Succeeded"} for one in targets(service)]
+        assert not any(relabelled(one, job["relabel_configs"]) for one in ended)
+    assert set(found) == jobs
+    assert not any(relabelled(one, job["relabel_configs"]) for one in targets("owner"))
