@@ -1,4 +1,4 @@
-"""What is no event is refused or taken for what it is, by the gateway and by `bridge produce`."""
+"""What is told for what it is: bodies and files that are no events, what a start can't do, and lines of the log."""
 
 from mutants.mutant import Edit, Mutant
 
@@ -48,5 +48,29 @@ MUTANTS = [
         "the refusal of a line that holds several events",
         (Edit("bridge/publish/session.py::_fault", "several_in(value)", "''"),),
         (f"{PRODUCE}::test_lines_that_hold_several_events_fail_alone",),
+    ),
+    Mutant(
+        "session-settings",
+        "the pin of the settings that texts rendered by Postgres depend on",
+        (Edit("sinks/postgres.py::_pin", "await opened.execute(...)"),),
+        ("tests/integration/test_session_settings.py",),
+    ),
+    Mutant(
+        "default-partition",
+        "the name of a default partition where a month can't be made",
+        (Edit("sinks/partitions.py::default_partition", "...", "return None"),),
+        ("tests/integration/test_start_refusals.py::test_a_default_partition_is_named",),
+    ),
+    Mutant(
+        "no-outage",
+        "the difference between what is away and what refuses",
+        (Edit("sinks/refusals.py::refusal", "sqlstate.startswith(_AWAY)", "True"),),
+        ("tests/integration/test_start_refusals.py::test_a_refusal_is_told_with_its_remedy",),
+    ),
+    Mutant(
+        "log-escapes",
+        "the lines of what Python would print by itself",
+        (Edit("streams/logs.py::configure_logs", "_log_what_escapes()"),),
+        ("tests/unit/streams/test_logs.py::test_what_escapes_its_caller_is_a_line_too",),
     ),
 ]
