@@ -31,7 +31,7 @@ from schemas.settings import Settings
 from sinks.resolve import first_of_each_key
 from sinks.transaction import EVENT_COLUMNS, claim_keys, write_events
 from streams.dedup import DedupHints
-from streams.normalize import Bounds
+from streams.normalize import bounds_of
 from streams.processor import Context, process
 from streams.retry import retry_policy
 from streams.trust import no_trust
@@ -55,9 +55,7 @@ def batches(count: int, seed: int) -> list[list[Candidate]]:
     settings = Settings()
     registry = {script_of(site): Script(script_of(site), site, 1, True) for site in range(1, SITES + 1)}
     policy = retry_policy(settings, random.random)
-    context = Context(
-        now_ms, registry, DedupHints(0), {}, Bounds(*settings.occurred_bounds), policy, "bridge.raw", no_trust()
-    )
+    context = Context(now_ms, registry, DedupHints(0), {}, bounds_of(settings), policy, "bridge.raw", no_trust())
     rows = [
         ConsumerRecord("bridge.raw", 0, offset, now_ms, 1, key, value, 0, len(key), len(value), ())
         for offset, (key, value) in enumerate(records(count, seed))

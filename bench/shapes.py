@@ -55,7 +55,7 @@ def sound() -> Iterator[tuple[str, bytes]]:
     """What the contract takes."""
     items = {
         "integers": b"1", "decimals": b"1.5", "texts": b'""', "nulls": b"null", "lists": b"[]", "objects": b"{}",
-        "small exponents": b"1e9", "zeros": b"0e1", "zero exponents": b"0e000", "tiny numbers": b"1.23e-17",
+        "small exponents": b"1e9", "tiny exponents": b"1e-9", "zeros": b"0e1", "zero exponents": b"0e000", "tiny numbers": b"1.23e-17",
         "long integers": b"9" * 308, "long decimals": b"0." + b"1" * 300, "199 digits": b"9" * 199,
         "texts like numbers": b'"1e999"', "texts like long numbers": b'"' + b"9" * 310 + b'"', "brackets in texts": b'"[["',
         "nested lists": b"[" * 29 + b"]" * 29, "half nested lists": b"[" * 15 + b"]" * 15,
@@ -71,6 +71,7 @@ def sound() -> Iterator[tuple[str, bytes]]:
         yield f"{name} with a replaced NUL", listed(item, _HIDDEN_NUL)
         yield f"{name} with a replaced surrogate", listed(item, _HIDDEN_SURROGATE)
         yield f"{name} as fields of an object", filled(b'"properties":{', _names(item), b'"z":1}')
+    yield "an amount of a few decimals", event(b'"value":1.' + b"9" * 16_000)
     yield "large numbers among small", listed(b"1.5", b"1e300")
     yield "a replaced NUL among names", filled(b'"properties":{', _names(b"1"), b'"x":"\\u0000","x":1}')
     yield "one name again and again", filled(b'"properties":{', b'"a":1,', b'"z":1}')
@@ -112,6 +113,7 @@ def _addresses() -> Iterator[tuple[str, bytes]]:
     for name, unit in {"spaces": b" ", "tabs": b"\\t", "letters of a scheme": b"a"}.items():
         yield f"an address behind {name}", text(unit, after=b":x" if unit == b"a" else site)
     yield from ((f"an origin of {name}", value) for name, value in _hosts(b"referrer"))
+    yield from ((f"a host of {name}", value) for name, value in _hosts(b"url"))
     yield "a referrer of colons", text(b":", b"referrer")
 
 
@@ -147,6 +149,12 @@ def unsound() -> Iterator[tuple[str, bytes]]:
         yield f"{name} as properties", filled(b'"properties":[', item + b",", b"1]")
         yield f"{name} as a page", filled(_VERSION_2 + b'"page":{"url":[', item + b",", b"1]}")
     yield "fields of no type", filled(b'"properties":{', _names(b"1"), b'"z":1}', event_type=b"")
+    wrong = b",".join(
+        b'"%s":["%s"]' % (name, b"x" * 4000)
+        for name in (b"session_id", b"visitor_id", b"url", b"referrer", b"user_agent")
+    )
+    yield "all fields wrong", filled(wrong + b',"value":"', b"9", b'","currency":7', event_type=b"")
+    yield "a long currency", text("ß".encode(), b"currency")
     yield "unknown fields without a place", filled(b'"properties":1,', _names(b"1"), b'"z":1')
     yield "exponents", listed(b"1e99")
     yield "large exponents", listed(b"1e300")
@@ -160,7 +168,6 @@ def unsound() -> Iterator[tuple[str, bytes]]:
     yield "NULs", bytes(MAX_BYTES)
     yield "blanks", b" " * MAX_BYTES
     yield "an array", b"[" + b"1," * 32_000 + b"1]"
-    yield from ((f"a host of {name}", value) for name, value in _hosts(b"url"))
 
 
 def told_apart(value: bytes, number: int, now_ms: int) -> bytes:

@@ -23,8 +23,8 @@ from schemas.sender import Sender
 from sinks.kafka import make_producer
 from sinks.kafka_admin import started
 from sinks.topics_admin import apply_topics
-from streams.decode import decode
-from streams.normalize import Bounds, normalize
+from streams.normalize import Bounds
+from streams.reading import read_event
 from streams.rejection import Rejection
 
 MOST_MS = 5.0
@@ -46,8 +46,8 @@ def milliseconds(value: bytes) -> float:
     """What decoding and normalising takes of this thread's CPU."""
     began = time.thread_time()
     with suppress(Rejection):
-        normalize(
-            decode(value, None), received_at=instant(shapes.NOW_MS), provenance=Provenance("t", 0, 0), attempt=1,
+        read_event(
+            value, None, received_at=instant(shapes.NOW_MS), provenance=Provenance("t", 0, 0), attempt=1,
             registry=_REGISTRY, bounds=_BOUNDS, sender=Sender.DIRECT,
         )  # fmt: skip
     return (time.thread_time() - began) * 1000

@@ -12,7 +12,8 @@ from schemas.sender import Sender
 class BridgeEvent(msgspec.Struct, gc=False, frozen=True):
     """A clean event. Times are aware and in UTC; texts hold no NUL and no lone surrogate; absent is None.
 
-    `properties` is JSON text of an object. `attempt` counts from 1. `sender` is the class of whoever sent it.
+    `properties` is JSON text of an object. `attempt` counts from 1. `sender` is the class of whoever sent it. `original`
+    is JSON text of an object: what was sent in `event_type`, `occurred_at` and `value`, of those that normalising changed.
     """
 
     received_at: datetime
@@ -45,6 +46,7 @@ class BridgeEvent(msgspec.Struct, gc=False, frozen=True):
     raw_offset: int
     attempt: int
     sender: Sender
+    original: str | None = None
 
     @property
     def provenance(self) -> Provenance:

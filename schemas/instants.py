@@ -19,3 +19,8 @@ def instant(epoch_ms: int) -> datetime:
 def to_epoch_ms(moment: datetime) -> int:
     """Milliseconds since the epoch of an aware datetime, rounded to the nearest."""
     return round(moment.timestamp() * 1000)
+
+
+def utc_text(moment: datetime) -> str:
+    """An aware datetime in UTC as RFC 3339 text that ends with Z, with microseconds if it has any."""
+    return f"{moment.replace(tzinfo=None).isoformat()}Z"

@@ -2,7 +2,7 @@
 
 import re
 from datetime import UTC, datetime, timedelta
-from decimal import Decimal, InvalidOperation
+from decimal import ROUND_HALF_UP, Context, Decimal, InvalidOperation
 from typing import Annotated, Any, Final
 
 import msgspec
@@ -19,18 +19,45 @@ MAX_EVENT_ID: Final = 128
 MAX_EVENT_TYPE: Final = 64
 MAX_SCRIPT_ID: Final = 128
 
+_EVENT_ID = (
+    "made by the producer, before the first try; UUIDv7 advised. Over HTTP the gateway makes one where it is absent"
+)
+_SITE_ID = "over HTTP the gateway states it, and the event need not"
+_SCRIPT_ID = "over HTTP the gateway states it, and the event need not"
+_EVENT_TYPE = (
+    "any name; stored in lower case with underscores, `addToCart`, `Add To Cart` and `add-to-cart` as `add_to_cart`, and "
+    "the aliases of docs/producers/what-becomes-of-an-event.md by their usual name; `original` keeps what was sent"
+)
+_OCCURRED_AT = (
+    "when it happened, by the producer's clock: RFC 3339 with an offset, or milliseconds since the epoch; at most 7 days "
+    "before it is received and an hour after"
+)
+_SENT_AT = (
+    "when this request was sent, by the same clock as occurred_at; leave it out where others send the event later. Where it "
+    "is more than 10 seconds and at most 24 hours from the time of receipt, that clock is wrong: occurred_at becomes "
+    "received_at - (sent_at - occurred_at), and `original` keeps what was sent. An empty text is none"
+)
+_URL = f"of the page; any text is kept. What an absolute URL has, a host of at most {MAX_HOST} characters, a path and utm_* parameters, is split off"
+_REFERRER = "any text is kept; the host of an absolute URL is split off"
+_AMOUNT = (
+    "a number, or a number as text, with at most 15 digits before the point; more than 6 after it are rounded, a half away "
+    "from zero, and `original` keeps what was sent. An empty text is none"
+)
+_CURRENCY = "an active code of ISO 4217, in any case; an empty text is none"
 _PROPERTIES = (
-    f"an object; with the event {MAX_DEPTH} levels at most; numbers as a double holds them, and their exponents add at most "
+    f"an object, or an empty array for none; with the event {MAX_DEPTH} levels at most; numbers as a double holds them, and their exponents add at most "
     f"{MAX_EXPONENTS} digits where all numbers are written out"
 )
-_URL = f"absolute; its host has at most {MAX_HOST} characters"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MAX_EPOCH_MS = 253_402_300_799_999  # the last millisecond of year 9999
 _AMOUNT_DIGITS = 15
 _AMOUNT_DECIMALS = 6
 _AMOUNT_TEXT = 64
+_AMOUNT_STEP = Decimal(1).scaleb(-_AMOUNT_DECIMALS)
+_AMOUNT_CONTEXT = Context(prec=2 * (_AMOUNT_DIGITS + _AMOUNT_DECIMALS))
 _ZERO = Decimal(0)
 _AMOUNT_FORM = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
+_LEAP_SECOND = re.compile(r"(.{10}[Tt ][0-9]{2}:[0-9]{2}:)60(.*)", re.ASCII)
 _instant_type = Annotated[datetime, msgspec.Meta(tz=True)]
 _epoch_ms_type = Annotated[int, msgspec.Meta(ge=0, le=_MAX_EPOCH_MS)]
 
@@ -43,62 +70,121 @@ def instant_from_epoch_ms(value: int) -> datetime:
 
 
 def parse_instant(value: Any) -> datetime:
-    """An instant from RFC 3339 text with an offset, or epoch milliseconds; the hot path's decoder reads the text."""
+    """An instant from RFC 3339 text with an offset, or epoch milliseconds; the hot path's decoder reads the text.
+
+    A leap second is the first second of the next day, as in Postgres.
+    """
     if isinstance(value, str):
+        leap = _LEAP_SECOND.fullmatch(value)
         try:
-            return msgspec.convert(value, _instant_type)
-        except msgspec.ValidationError:
+            instant = msgspec.convert(f"{leap[1]}59{leap[2]}" if leap else value, _instant_type)
+            return _after_leap_second(instant) if leap else instant
+        except (msgspec.ValidationError, ValueError, OverflowError):
             raise ValueError("not an RFC 3339 time with an offset") from None
     if isinstance(value, int) and not isinstance(value, bool):
         return instant_from_epoch_ms(value)
     raise ValueError("must be RFC 3339 text or integer milliseconds since the epoch")
 
 
-def check_amount(amount: Decimal) -> Decimal:
-    """The amount itself, any zero as a plain 0; raises ValueError if the column could not hold it exactly."""
-    # No arithmetic: with an exponent of a producer's choosing it overflows the decimal context. Nor may such an
-    # exponent go on to the driver, not even that of a zero.
-    if not amount:
-        return _ZERO
-    if not amount.is_finite() or amount.adjusted() >= _AMOUNT_DIGITS:
-        raise ValueError(f"must be a finite number of at most {_AMOUNT_DIGITS} digits before the point")
-    _, digits, exponent = amount.as_tuple()
-    excess = -int(exponent) - _AMOUNT_DECIMALS
-    if excess > 0 and any(digits[-excess:]):
-        raise ValueError(f"must have at most {_AMOUNT_DECIMALS} digits after the point")
-    return amount
+def _after_leap_second(before: datetime) -> datetime:
+    """The instant a second later, if a month of UTC begins with it: only there may a leap second be."""
+    after = before.astimezone(UTC) + timedelta(seconds=1)
+    if (after.day, after.hour, after.minute, after.second) != (1, 0, 0, 0):
+        raise ValueError("no leap second")
+    return after
 
 
 def parse_amount(value: Any) -> Decimal | None:
-    """A decimal from a JSON number or its text."""
-    if value is None:
+    """A decimal from a JSON number or its text, exactly; None for null and the empty text. Raises ValueError.
+
+    Only `rounded_amount` of it fits the column: its decimals and its exponent are the sender's choice.
+    """
+    if value is None or value == "":
         return None
     if isinstance(value, str) and len(value) <= _AMOUNT_TEXT and _AMOUNT_FORM.fullmatch(value):
         try:
-            return check_amount(Decimal(value))
+            amount = Decimal(value)
         except InvalidOperation:
             raise ValueError("its exponent is out of range") from None
-    if isinstance(value, int | Decimal) and not isinstance(value, bool):
-        return check_amount(Decimal(value))
-    raise ValueError("must be a number, or a number as text")
+    elif isinstance(value, int | Decimal) and not isinstance(value, bool):
+        amount = Decimal(value)
+    else:
+        raise ValueError("must be a number, or a number as text")
+    # No arithmetic before the exponent, which is the sender's choice, is known to be small. Rounding may add a digit.
+    if not amount.is_finite() or (amount and _integer_digits(amount) > _AMOUNT_DIGITS):
+        raise ValueError(f"must be a finite number of at most {_AMOUNT_DIGITS} digits before the point")
+    return amount
 
 
-Instant = Annotated[
-    datetime,
-    BeforeValidator(parse_instant),
+def _integer_digits(amount: Decimal) -> int:
+    digits = amount.adjusted() + 1
+    return rounded_amount(amount).adjusted() + 1 if digits == _AMOUNT_DIGITS else digits
+
+
+def rounded_amount(amount: Decimal) -> Decimal:
+    """The amount as the column holds it: six decimals, a half away from zero as Postgres' numeric rounds it.
+
+    The amount itself where nothing is lost; any zero is a plain 0.
+    """
+    if not amount:
+        return _ZERO
+    if int(amount.as_tuple().exponent) >= -_AMOUNT_DECIMALS:
+        return amount
+    return amount.quantize(_AMOUNT_STEP, ROUND_HALF_UP, _AMOUNT_CONTEXT)
+
+
+def _absent(value: Any) -> Any:
+    """An empty text in an optional field means that there is none."""
+    return None if value == "" else value
+
+
+def _object(value: Any) -> Any:
+    """An empty array is PHP's empty object."""
+    return None if value == [] else value
+
+
+_INSTANT = [{"type": "string", "format": "date-time"}, {"type": "integer", "minimum": 0, "maximum": _MAX_EPOCH_MS}]
+_NULL = {"type": "null"}
+Instant = Annotated[datetime, BeforeValidator(parse_instant), WithJsonSchema({"anyOf": _INSTANT})]
+OptionalInstant = Annotated[
+    Instant | None, BeforeValidator(_absent), WithJsonSchema({"anyOf": [*_INSTANT, {"const": ""}, _NULL]})
+]
+Amount = Annotated[
+    Annotated[Decimal, PlainSerializer(str)] | None,
+    BeforeValidator(parse_amount),
     WithJsonSchema(
         {
-            "anyOf": [{"type": "string", "format": "date-time"}, {"type": "integer", "minimum": 0}],
-            "description": "RFC 3339 with an offset, or milliseconds since the epoch",
+            "anyOf": [
+                {"type": "number", "exclusiveMinimum": -(10**_AMOUNT_DIGITS), "exclusiveMaximum": 10**_AMOUNT_DIGITS},
+                {"type": "string", "pattern": f"^({_AMOUNT_FORM.pattern})?$", "maxLength": _AMOUNT_TEXT},
+                _NULL,
+            ]
         }
     ),
 ]
-Amount = Annotated[
-    Decimal,
-    BeforeValidator(parse_amount),
-    PlainSerializer(str),
-    WithJsonSchema({"anyOf": [{"type": "number"}, {"type": "string"}], "description": "at most 15.6 digits"}),
+Properties = Annotated[
+    dict[str, Any] | None,
+    BeforeValidator(_object),
+    WithJsonSchema({"anyOf": [{"type": "object"}, {"type": "array", "maxItems": 0}, _NULL]}),
 ]
+Currency = Annotated[
+    str | None,
+    WithJsonSchema({"anyOf": [{"type": "string", "pattern": "^([A-Za-z]{3})?$"}, _NULL]}),
+]
+_event_id = Field(min_length=1, max_length=MAX_EVENT_ID, description=_EVENT_ID)
+_site_id = Field(gt=0, le=MAX_INTEGER, description=_SITE_ID)
+_script_id = Field(min_length=1, max_length=MAX_SCRIPT_ID, description=_SCRIPT_ID)
+_event_type = Field(min_length=1, max_length=MAX_EVENT_TYPE, description=_EVENT_TYPE)
+_occurred_at = Field(description=_OCCURRED_AT)
+_sent_at = Field(None, description=_SENT_AT)
+_session_id = Field(None, description="the producer's own; an empty text is none")
+_visitor_id = Field(None, description="the producer's own; an empty text is none")
+_url = Field(None, description=_URL)
+_referrer = Field(None, description=_REFERRER)
+_user_agent = Field(None, description="as the browser or program states it; an empty text is none")
+_amount = Field(None, description=_AMOUNT)
+_currency = Field(None, description=_CURRENCY)
+_properties = Field(None, description=_PROPERTIES)
 
 
 class RawEvent(BaseModel):
@@ -106,21 +192,21 @@ class RawEvent(BaseModel):
 
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
 
-    event_id: str = Field(min_length=1, max_length=MAX_EVENT_ID, description="made by the producer; UUIDv7 advised")
-    site_id: int = Field(gt=0, le=MAX_INTEGER)
-    script_id: str = Field(min_length=1, max_length=MAX_SCRIPT_ID)
-    event_type: str = Field(min_length=1, max_length=MAX_EVENT_TYPE)
-    occurred_at: Instant
-    sent_at: Instant | None = None
-    session_id: str | None = None
-    visitor_id: str | None = None
-    url: str | None = Field(None, description=_URL)
-    referrer: str | None = None
-    user_agent: str | None = None
-    value: Amount | None = None
-    currency: str | None = Field(None, min_length=3, max_length=3, description="ISO 4217")
-    properties: dict[str, Any] | None = Field(None, description=_PROPERTIES)
-    schema_version: int = Field(1, ge=1, le=MAX_INTEGER)
+    event_id: str = _event_id
+    site_id: int = _site_id
+    script_id: str = _script_id
+    event_type: str = _event_type
+    occurred_at: Instant = _occurred_at
+    sent_at: OptionalInstant = _sent_at
+    session_id: str | None = _session_id
+    visitor_id: str | None = _visitor_id
+    url: str | None = _url
+    referrer: str | None = _referrer
+    user_agent: str | None = _user_agent
+    value: Amount = _amount
+    currency: Currency = _currency
+    properties: Properties = _properties
+    schema_version: int = Field(1, ge=1, le=MAX_INTEGER, description="the version of this contract")
 
 
 class Page(BaseModel):
@@ -128,8 +214,8 @@ class Page(BaseModel):
 
     model_config = ConfigDict(strict=True, extra="allow", frozen=True)
 
-    url: str | None = Field(None, description=_URL)
-    referrer: str | None = None
+    url: str | None = _url
+    referrer: str | None = _referrer
 
 
 class RawEventV2(BaseModel):
@@ -137,20 +223,20 @@ class RawEventV2(BaseModel):
 
     model_config = ConfigDict(strict=True, extra="allow", frozen=True)
 
-    event_id: str = Field(min_length=1, max_length=MAX_EVENT_ID)
-    site_id: int = Field(gt=0, le=MAX_INTEGER)
-    script_id: str = Field(min_length=1, max_length=MAX_SCRIPT_ID)
-    event_type: str = Field(min_length=1, max_length=MAX_EVENT_TYPE)
-    occurred_at: Instant
-    sent_at: Instant | None = None
-    session_id: str | None = None
-    visitor_id: str | None = None
-    page: Page | None = None
-    user_agent: str | None = None
-    amount: Amount | None = None
-    currency: str | None = Field(None, min_length=3, max_length=3)
-    properties: dict[str, Any] | None = Field(None, description=_PROPERTIES)
-    schema_version: int = Field(2, ge=2, le=2)
+    event_id: str = _event_id
+    site_id: int = _site_id
+    script_id: str = _script_id
+    event_type: str = _event_type
+    occurred_at: Instant = _occurred_at
+    sent_at: OptionalInstant = _sent_at
+    session_id: str | None = _session_id
+    visitor_id: str | None = _visitor_id
+    page: Annotated[Page | None, BeforeValidator(_object)] = None
+    user_agent: str | None = _user_agent
+    amount: Amount = _amount
+    currency: Currency = _currency
+    properties: Properties = _properties
+    schema_version: int = Field(2, ge=2, le=2, description="the version of this contract")
 
 
 ABSENT: Final = msgspec.Raw(b"null")
@@ -175,6 +261,6 @@ class RawFields(msgspec.Struct, gc=False, forbid_unknown_fields=True):
     referrer: str | None = None
     user_agent: str | None = None
     value: msgspec.Raw = ABSENT
-    currency: Annotated[str, msgspec.Meta(min_length=3, max_length=3)] | None = None
+    currency: str | None = None
     properties: msgspec.Raw = ABSENT
     schema_version: Annotated[int, msgspec.Meta(ge=1, le=MAX_INTEGER)] = 1

@@ -106,6 +106,14 @@ class Settings(HttpSettings):
 
     occurred_at_max_age: str = Field("168h", description="oldest occurred_at, before received_at")
     occurred_at_max_ahead: str = Field("1h", description="latest occurred_at, after received_at")
+    sent_at_max_skew: str = Field(
+        "24h", description="occurred_at is corrected by a sent_at that is at most this far from received_at; 0s: never"
+    )
+    event_type_aliases: bool = Field(
+        True,
+        description="store usual names of event types, such as purchase for order; the table is in "
+        "docs/producers/what-becomes-of-an-event.md",
+    )
     registry_refresh: str = Field("30s", description="the registry is read again this often, besides notifications")
     partitions_ahead: int = Field(2, ge=1, le=24, description="months of event partitions made ahead of need")
     backup_max_age: str = Field("48h", description="age of the oldest backup that might be restored")
@@ -179,7 +187,7 @@ class Settings(HttpSettings):
 
     @field_validator(
         "start_timeout", "retry_delay_cap", "session_timeout", "revoke_budget", "lock_timeout", "watchdog_budget",
-        "occurred_at_max_age", "occurred_at_max_ahead", "registry_refresh", "gate_window", "gate_interval",
+        "occurred_at_max_age", "occurred_at_max_ahead", "sent_at_max_skew", "registry_refresh", "gate_window", "gate_interval",
         "backup_max_age", "restore_time", "sweep_interval", "sweep_after", "brake_window", "brake_probe_interval",
         "lag_interval", "backlog_interval", "replay_keep",
     )  # fmt: skip

@@ -34,7 +34,7 @@ def _from_2(document: Document) -> tuple[Document, Document]:
             fields["page"] = rest
         else:
             del fields["page"]
-    elif page is None:
+    elif page in (None, []):
         fields.pop("page", None)
     return fields, extra
 
@@ -54,7 +54,7 @@ def upcast(document: Document, version: int = 1) -> Document:
         return fields
     known = {name: field for name, field in fields.items() if name in _CONTRACT_FIELDS}
     properties = known.get("properties")
-    if properties is None:
+    if properties in (None, []):
         properties = {}
     if isinstance(properties, dict):
         if "_extra" in properties:

@@ -8,12 +8,11 @@ import msgspec
 
 from schemas.headers import EVENT_ID, SCRIPT_ID, SITE_ID
 from schemas.raw_event import MAX_BYTES, MAX_DEPTH, RawFields
-from schemas.reasons import ErrorClass
 from schemas.upcast import upcast
 from schemas.vouched import Vouched
 from streams import diagnose
 from streams.json_text import has_unsound_escape, nesting, numbers_fit
-from streams.rejection import Rejection
+from streams.rejection import violated
 
 _decode_fields = msgspec.json.Decoder(RawFields).decode
 # Values keep their JSON text, so that what is only moved costs no object and is written as it came.
@@ -26,6 +25,8 @@ _OBJECTS: Final = frozenset({"page", "properties"})
 _PLAIN_AMOUNT = re.compile(rb'null|-?[0-9]{1,15}(?:\.[0-9]{1,6})?|"[+-]?[0-9]{1,15}(?:\.[0-9]{1,6})?"')
 _DOUBTFUL = (msgspec.MsgspecError, ValueError, InvalidOperation, KeyError, RecursionError)
 _WHITESPACE = b" \t\r\n"
+_EMPTY: Final[dict[bytes, Any]] = {b"null": None, b"[]": []}
+"""Instead of an object; the array is PHP's."""
 
 
 def decode(value: bytes | None, vouched: Vouched | None) -> RawFields:
@@ -39,8 +40,8 @@ def decode(value: bytes | None, vouched: Vouched | None) -> RawFields:
     if vouched is not None:
         _fill(fields, vouched)
     if fields.event_id is None or fields.site_id is None or fields.script_id is None:
-        missing = next(name for name in ("event_id", "site_id", "script_id") if getattr(fields, name) is None)
-        raise Rejection(ErrorClass.SCHEMA_VIOLATION, f"{missing}: Field required", fields)
+        # The contract requires them, and has the words.
+        return diagnose.judge(diagnose.readable_text(value), vouched)
     return fields
 
 
@@ -74,17 +75,18 @@ def _upcasted(value: bytes) -> RawFields:
         text = bytes(document[name])
         if text.startswith(b"{"):
             document[name] = _decode_object(text)
-        elif text == b"null":
-            document[name] = None
+        elif text in _EMPTY:
+            document[name] = _EMPTY[text]
     fields = _decode_fields(_encode(upcast(document, version)))
-    if bytes(fields.properties)[:1] not in (b"{", b"n"):
+    properties = bytes(fields.properties)
+    if properties not in _EMPTY and not properties.startswith(b"{"):
         raise ValueError("properties that are no object")
     return fields
 
 
 def _check_object(text: bytes, depth: int) -> None:
-    """Raises ValueError if JSON is neither null nor an object in UTF-8, nested no deeper and with all numbers in range."""
-    if text == b"null":
+    """Raises ValueError if JSON is neither empty nor an object in UTF-8, nested no deeper and with all numbers in range."""
+    if text in _EMPTY:
         return
     if not text.startswith(b"{"):
         raise ValueError("no object")
@@ -98,6 +100,7 @@ def _check_object(text: bytes, depth: int) -> None:
 
 def _fill(fields: RawFields, vouched: Vouched) -> None:
     """Fills what is absent from what is vouched for; a conflict is a violation."""
+    conflicts = []
     for name, header in (("site_id", SITE_ID), ("script_id", SCRIPT_ID), ("event_id", EVENT_ID)):
         value = getattr(vouched, name)
         if value is None:
@@ -105,8 +108,6 @@ def _fill(fields: RawFields, vouched: Vouched) -> None:
         if getattr(fields, name) is None:
             setattr(fields, name, value)
         elif getattr(fields, name) != value:
-            raise _conflict(name, header, fields)
-
-
-def _conflict(name: str, header: str, fields: RawFields) -> Rejection:
-    return Rejection(ErrorClass.SCHEMA_VIOLATION, f"{name}: differs from the header {header}", fields)
+            conflicts.append(f"{name}: differs from the header {header}")
+    if conflicts:
+        raise violated(conflicts, fields)

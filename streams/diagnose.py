@@ -2,7 +2,9 @@
 
 import json
 import re
+from collections.abc import Container
 from dataclasses import dataclass
+from datetime import datetime
 from decimal import Decimal
 from typing import Any, NoReturn
 
@@ -20,6 +22,7 @@ from schemas.raw_event import (
     RawEvent,
     RawFields,
     parse_amount,
+    parse_instant,
 )
 from schemas.reasons import ErrorClass
 from schemas.upcast import UPCASTERS, upcast
@@ -33,7 +36,8 @@ from streams.json_text import (
     numbers_fit,
     plain_number,
 )
-from streams.rejection import Rejection
+from streams.rejection import Rejection, violated
+from streams.violations import contract_violations, json_type
 
 # The closing quote is optional: a string without one must not be tried again from each of its escaped quotes.
 _STRING_OR_BRACKET = re.compile(r'"(?:[^"\\]++|\\.)*+"?|[\[{]|[\]}]', re.DOTALL)
@@ -42,11 +46,14 @@ _encode = msgspec.json.encode
 
 @dataclass(slots=True)
 class PartialIdentity:
-    """Whose event it is, where the document says so in the right types."""
+    """Whose event it is, and what else the normaliser judges, where the document says so in the right types."""
 
     event_id: str | None = None
     site_id: int | None = None
     script_id: str | None = None
+    occurred_at: datetime | int | None = None
+    sent_at: datetime | int | None = None
+    currency: str | None = None
 
 
 def invalid(message: str) -> Rejection:
@@ -80,27 +87,42 @@ def _check_nesting(text: str) -> None:
 
 
 def judge(text: str, vouched: Vouched | None) -> RawFields:
-    """Reads the text by the contract itself; raises Rejection with the field and the rule."""
-    document = _parse(text)
-    whose = identity(document)
-    _check_text(document, text, whose)
-    version = document.get("schema_version", 1)
-    if isinstance(version, int) and not isinstance(version, bool) and 0 < version <= MAX_INTEGER:
+    """Reads the text by the contract itself; raises Rejection with every field that breaks it and the rule."""
+    given = _parse(text)
+    whose = identity(given)
+    unsound = _unsound_text(given, text)
+    if unsound:
+        whose = _sound(whose)
+    version = given.get("schema_version", 1)
+    if type(version) is int and 0 < version <= MAX_INTEGER:
         if version not in UPCASTERS:
             known = ", ".join(map(str, UPCASTERS))
             message = f"schema_version {version} is not known here; known: {known}"
             raise Rejection(ErrorClass.UNSUPPORTED_SCHEMA_VERSION, message, whose)
-        document = upcast(document, version)
     else:
-        document = upcast(document)
-    document = _filled(document, vouched)
+        version = 1
+    document = _filled(upcast(given, version), vouched)
     if isinstance(amount := document.get("value"), msgspec.Raw):
         document["value"] = Decimal(str(amount, "utf-8"))
     try:
         event = RawEvent.model_validate(document)
     except ValidationError as error:
-        raise Rejection(ErrorClass.SCHEMA_VIOLATION, _first_line(error), whose) from None
+        found = contract_violations(error, given, version)
+        _read_rest(whose, document, found)
+        raise violated(list(dict.fromkeys([*unsound, *found.values()])), whose) from None
+    if unsound:
+        _read_rest(whose, document, {})
+        raise violated(unsound, whose)
     return _fields(event)
+
+
+def _read_rest(whose: PartialIdentity, document: dict[str, Any], broken: Container[str]) -> None:
+    """Reads what the normaliser would judge, so that it is judged too."""
+    for name in ("occurred_at", "sent_at"):
+        if name not in broken and (value := document.get(name)) not in (None, ""):
+            setattr(whose, name, value if isinstance(value, int) else parse_instant(value))
+    if "currency" not in broken:
+        whose.currency = document.get("currency")
 
 
 def identity(document: dict[str, Any]) -> PartialIdentity:
@@ -130,7 +152,7 @@ def _parse(text: str) -> dict[str, Any]:
         place = f" at character {error.pos}" if isinstance(error, json.JSONDecodeError) else ""
         raise invalid(f"{getattr(error, 'msg', error)}{place}") from None
     if not isinstance(document, dict):
-        raise invalid(f"not an object but {_json_type(document)}")
+        raise invalid(f"not an object but {json_type(document)}")
     return document
 
 
@@ -150,25 +172,18 @@ def _checked_integer(text: str) -> int:
     return int(text)
 
 
-def _json_type(value: Any) -> str:
-    names = {list: "an array", str: "a string", bool: "a boolean", type(None): "null"}
-    return names.get(type(value), "a number")
-
-
-def _check_text(document: dict[str, Any], text: str, whose: PartialIdentity) -> None:
-    """Refuses NUL and lone surrogates in any text or key: Postgres cannot hold the one, nor UTF-8 the other."""
+def _unsound_text(document: dict[str, Any], text: str) -> list[str]:
+    """The first text or key with a NUL or a lone surrogate: Postgres cannot hold the one, nor UTF-8 the other."""
     if not has_unsound_escape(text.encode()):
-        return
+        return []
     try:
         # It may stand in a field that another one of its name has replaced: only what is left counts.
         if not has_unsound_escape(_encode(document)):
-            return
+            return []
     except UnicodeEncodeError:
         pass
     found = _find_unsound(document)
-    if found is not None:
-        problem, steps = found
-        raise Rejection(ErrorClass.SCHEMA_VIOLATION, f"{_path(steps) or 'value'}: holds a {problem}", _sound(whose))
+    return [] if found is None else [f"{_path(found[1]) or 'value'}: holds a {found[0]}"]
 
 
 def _find_unsound(value: Any) -> tuple[str, list[str | int]] | None:
@@ -230,28 +245,14 @@ def _filled(document: dict[str, Any], vouched: Vouched | None) -> dict[str, Any]
     return filled
 
 
-def _first_line(error: ValidationError) -> str:
-    first = error.errors()[0]
-    place = ".".join(str(part) for part in first["loc"]) or "event"
-    more = error.error_count() - 1
-    message = first["msg"].removeprefix("Value error, ")
-    return f"{place}: {message}" + (f" (and {more} more)" if more else "")
-
-
 def amount_text(text: bytes) -> msgspec.Raw:
-    """The amount that JSON text means, as `normalize` reads it; raises ValueError and the like if it is none."""
+    """The JSON text of an amount, as `normalize` reads it; raises ValueError and the like if it is none."""
     if text.startswith(b'"'):
-        amount = parse_amount(msgspec.json.decode(text, type=str))
-    else:
-        check_number(number := text.decode())
-        amount = parse_amount(Decimal(number))
-    return ABSENT if amount is None else _shortened(amount)
-
-
-def _shortened(amount: Decimal) -> msgspec.Raw:
-    """The amount's text without the zeros that the column does not keep."""
-    text = str(round(amount, 6) if int(amount.as_tuple().exponent) < -6 else amount)
-    return msgspec.Raw(text.encode())
+        given = msgspec.json.decode(text, type=str)
+        return ABSENT if parse_amount(given) is None else msgspec.Raw(f'"{given}"'.encode())
+    check_number(number := text.decode())
+    parse_amount(Decimal(number))
+    return msgspec.Raw(text)
 
 
 def _fields(event: RawEvent) -> RawFields:
@@ -267,7 +268,7 @@ def _fields(event: RawEvent) -> RawFields:
         url=event.url,
         referrer=event.referrer,
         user_agent=event.user_agent,
-        value=ABSENT if event.value is None else _shortened(event.value),
+        value=ABSENT if event.value is None else msgspec.Raw(str(event.value).encode()),
         currency=event.currency,
         properties=ABSENT if event.properties is None else msgspec.Raw(_encode(event.properties)),
         schema_version=event.schema_version,

@@ -16,7 +16,8 @@ from schemas.replay import DeadLetterItem, Forecast
 from streams.correction import Correction, CorrectionFailed
 from streams.decode import decode
 from streams.dedup import event_key
-from streams.normalize import Bounds, normalize
+from streams.normalize import Bounds
+from streams.reading import read_event
 from streams.rejection import Rejection
 from streams.trust import Finding, GatewayTrust, no_trust
 
@@ -108,8 +109,9 @@ def judge(item: DeadLetterItem, correction: Correction, terms: Terms, registry: 
         return Judgement(item, Forecast.REFUSED, str(error), item.body)
     found = _found(item, body, terms)
     try:
-        event = normalize(
-            decode(body.value, found.checked()),
+        event = read_event(
+            body.value,
+            found.checked(),
             received_at=item.received_at,
             provenance=item.provenance,
             attempt=1,

@@ -1,29 +1,36 @@
 """From version 1's fields to a bridge event: one normaliser, pure, for every caller."""
 
 import re
+from collections.abc import Callable
 from datetime import datetime, timedelta
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from functools import lru_cache
 from typing import NamedTuple
 
 import can_ada
+import msgspec
 
 from schemas.bridge_event import BridgeEvent
 from schemas.currencies import CURRENCIES
-from schemas.raw_event import ABSENT, MAX_HOST, RawFields, instant_from_epoch_ms, parse_amount
+from schemas.duration import written
+from schemas.event_types import canonical_type
+from schemas.instants import utc_text
+from schemas.raw_event import ABSENT, MAX_HOST, RawFields, instant_from_epoch_ms, parse_amount, rounded_amount
 from schemas.reasons import ErrorClass
 from schemas.record import Provenance
 from schemas.registry import Registry
 from schemas.sender import Sender
-from streams.rejection import Rejection
+from schemas.settings import Settings
+from streams.rejection import Identity, Rejection
+from streams.violations import quoted, unit_hint
 
-_ALIASES = {
-    "page_view": "page_view", "pageview": "page_view", "page_viewed": "page_view", "view": "page_view",
-    "click": "click", "clicked": "click", "tap": "click",
-    "form_submit": "form_submit", "form_submitted": "form_submit", "formsubmit": "form_submit", "submit": "form_submit",
-    "purchase": "purchase", "purchased": "purchase", "order": "purchase", "order_completed": "purchase",
-    "checkout_completed": "purchase",
-}  # fmt: skip
+_NO_TIME = timedelta(0)
+_TRANSIT = timedelta(seconds=10)
+"""A request takes no longer: a sent_at that is nearer to received_at shows no wrong clock."""
+# What `parse_amount` passes and `rounded_amount` leaves as it is, most often.
+_PLAIN_AMOUNT = re.compile(r'"?(-?[0-9]{1,15}(?:\.[0-9]{1,6})?)"?', re.ASCII).fullmatch
+_EMPTY = ("null", "[]")
+_encode = msgspec.json.encode
 # To turn a host into ASCII takes the square of its length.
 _LONG_HOST = re.compile(
     rf"[\x00-\x20]*(?:(?:https?|wss?|ftp):[/\\]*|file:[/\\]{{2}})[^/\\?#]{{{MAX_HOST + 1}}}", re.ASCII | re.IGNORECASE
@@ -37,17 +44,22 @@ _REMEMBERED_LENGTH = 256
 
 
 class Bounds(NamedTuple):
-    """How far the corrected occurred_at may lie before and after received_at."""
+    """How far occurred_at may lie before and after received_at, and what is changed of an event.
+
+    `max_skew` is how far sent_at may lie from received_at for occurred_at to be corrected by it; `aliases` says whether
+    event types have aliases.
+    """
 
     max_age: timedelta
     max_ahead: timedelta
+    max_skew: timedelta = timedelta(hours=24)
+    aliases: bool = True
 
 
-@lru_cache(maxsize=4096)
-def canonical_type(event_type: str) -> str:
-    """The canonical name of an event type: aliases resolved, else lower case with underscores."""
-    plain = "_".join(event_type.strip().lower().replace("-", " ").replace("_", " ").split())
-    return _ALIASES.get(plain, plain or event_type)
+def bounds_of(settings: Settings) -> Bounds:
+    """The bounds that the settings ask for."""
+    skew = timedelta(seconds=settings.seconds("sent_at_max_skew"))
+    return Bounds(*settings.occurred_bounds, skew, settings.event_type_aliases)
 
 
 def normalize(
@@ -71,15 +83,22 @@ def normalize(
     if script.paused:
         raise Rejection(ErrorClass.SCRIPT_PAUSED, f"script {script_id!r} is paused; see `bridge pause list`", fields)
     if script.site_id != site_id:
-        # Whose it is, is not this site's affair.
-        raise _violation(f"site_id: script {script_id!r} is not of site {site_id}", fields)
-    occurred_at, sent_at = _times(fields, received_at, bounds)
+        raise _of_another_site(script_id, fields)
+    original: dict[str, str] | None = None
+    event_type = canonical_type(fields.event_type, bounds.aliases)
+    if event_type != fields.event_type:
+        original = {"event_type": fields.event_type}
+    occurred_at, sent_at, stated = _times(fields, received_at, bounds)
+    if stated is not None:
+        original = (original or {}) | {"occurred_at": stated}
     url = url_host = url_path = None
     utm: tuple[str | None, ...] = _NO_UTM
     if fields.url:
-        url, url_host, url_path, utm = _page(fields)
+        url, url_host, url_path, utm = _page(fields.url)
     referrer = fields.referrer or None
-    value, currency = _money(fields)
+    value, exact = _amount(fields) if fields.value is not ABSENT else (None, None)
+    if exact is not None:
+        original = (original or {}) | {"value": exact}
     properties = str(fields.properties, "utf-8")
     return BridgeEvent(
         received_at,
@@ -89,7 +108,7 @@ def normalize(
         script.org_id,
         script_id,
         event_id,
-        canonical_type(fields.event_type),
+        event_type,
         fields.session_id or None,
         fields.visitor_id or None,
         url,
@@ -104,63 +123,104 @@ def normalize(
         _referrer_host(referrer) if referrer else None,
         fields.user_agent or None,
         value,
-        currency,
-        "{}" if properties == "null" else properties,
+        _currency(fields) if fields.currency else None,
+        "{}" if properties in _EMPTY else properties,
         fields.schema_version,
         provenance.topic,
         provenance.partition,
         provenance.offset,
         attempt,
         sender,
+        None if original is None else _encode(original).decode(),
     )
 
 
-def _violation(message: str, fields: RawFields) -> Rejection:
+def violations(identity: Identity, received_at: datetime, registry: Registry, bounds: Bounds) -> list[str]:
+    """All that `normalize` refuses as breaking the contract, of the fields that could be read, in words."""
+    found = []
+    script = registry.get(identity.script_id or "")
+    if script is not None and identity.site_id not in (None, script.site_id):
+        found.append(_of_another_site(script.script_id, identity).message)
+    if identity.occurred_at is not None:
+        found += _refusal(lambda: _times(identity, received_at, bounds))
+    if identity.currency:
+        found += _refusal(lambda: _currency(identity))
+    return found
+
+
+def _refusal(check: Callable[[], object]) -> list[str]:
+    try:
+        check()
+    except Rejection as rejection:
+        return [rejection.message]
+    return []
+
+
+def _violation(message: str, fields: Identity) -> Rejection:
     return Rejection(ErrorClass.SCHEMA_VIOLATION, message, fields)
 
 
-def _times(fields: RawFields, received_at: datetime, bounds: Bounds) -> tuple[datetime, datetime | None]:
-    """occurred_at by the server's clock, and sent_at as the client said it."""
-    occurred, sent = fields.occurred_at, fields.sent_at
+def _of_another_site(script_id: str, fields: Identity) -> Rejection:
+    # Whose it is, is not this site's affair.
+    return _violation(f"site_id: script {script_id!r} is not of site {fields.site_id}", fields)
+
+
+def _times(fields: Identity, received_at: datetime, bounds: Bounds) -> tuple[datetime, datetime | None, str | None]:
+    """occurred_at by the server's clock, sent_at, and the producer's occurred_at as text if the two differ.
+
+    They differ where sent_at shows that the producer's clock is wrong.
+    """
+    occurred, sent, utc = fields.occurred_at, fields.sent_at, received_at.tzinfo
     place = "occurred_at"
     try:
+        # Postgres knows no offset of 16 hours and more.
         if isinstance(occurred, int):
             occurred = instant_from_epoch_ms(occurred)
-        if sent is not None:
-            place = "sent_at"
-            if isinstance(sent, int):
-                sent = instant_from_epoch_ms(sent)
-            occurred = received_at - (sent - occurred)
-            if sent.tzinfo is not received_at.tzinfo:
-                # Postgres knows no offset of 16 hours and more.
-                sent = sent.astimezone(received_at.tzinfo)
-        else:
-            occurred = occurred.astimezone(received_at.tzinfo)
+        elif occurred is not None and occurred.tzinfo is not utc:
+            occurred = occurred.astimezone(utc)
+        place = "sent_at"
+        if isinstance(sent, int):
+            sent = instant_from_epoch_ms(sent)
+        elif sent is not None and sent.tzinfo is not utc:
+            sent = sent.astimezone(utc)
     except (ValueError, OverflowError):
-        raise _violation(f"{place}: out of range", fields) from None
-    age = received_at - occurred
-    if age > bounds.max_age or -age > bounds.max_ahead:
-        side = "before" if age > bounds.max_age else "after"
-        limit = bounds.max_age if side == "before" else bounds.max_ahead
-        raise _violation(f"occurred_at: more than {limit} {side} received_at", fields)
+        raise _violation(f"{place}: {getattr(fields, place)} is out of range", fields) from None
+    if occurred is None:
+        raise _violation("occurred_at: is required", fields)
     if sent is not None and not 1970 <= sent.year < 9999:
-        raise _violation("sent_at: out of range", fields)
-    return occurred, sent
+        raise _violation(f"sent_at: {utc_text(sent)} is out of range", fields)
+    age = received_at - occurred
+    if age > bounds.max_age:
+        raise _too_far(occurred, f"more than {written(bounds.max_age)} before", fields)
+    if sent is not None and _TRANSIT < abs(received_at - sent) <= bounds.max_skew:
+        # Nothing is sent before it happens: the clock was set back in between.
+        return received_at - max(sent - occurred, _NO_TIME), sent, utc_text(occurred)
+    if -age > bounds.max_ahead:
+        raise _too_far(occurred, f"more than {written(bounds.max_ahead)} after", fields)
+    return occurred, sent, None
 
 
-def _page(fields: RawFields) -> tuple[str, str | None, str | None, tuple[str | None, ...]]:
-    """The page's URL without its fragment, host, path, and campaign parameters."""
-    url = fields.url or ""
-    if _has_long_host(url):
-        raise _violation(f"url: its host is longer than {MAX_HOST} characters", fields)
-    try:
-        parsed = can_ada.parse(url)
-    except (ValueError, TypeError):
-        raise _violation(f"url: not an absolute URL: {url[:120]!r}", fields) from None
+def _too_far(occurred: datetime, how: str, fields: Identity) -> Rejection:
+    hint = unit_hint(fields.occurred_at) if isinstance(fields.occurred_at, int) else ""
+    return _violation(f"occurred_at: {hint or f'{utc_text(occurred)} is {how} it was received'}", fields)
+
+
+def _page(url: str) -> tuple[str, str | None, str | None, tuple[str | None, ...]]:
+    """The page's URL without its fragment, host, path, and campaign parameters; the text alone if it is no absolute URL."""
+    parsed = None if _has_long_host(url) else _parsed(url)
+    if parsed is None:
+        return url, None, None, _NO_UTM
     href, _, _ = parsed.href.partition("#")
     _, _, query = href.partition("?")
     utm = _campaign(query) if "utm_" in query else _NO_UTM
     return href, parsed.hostname or None, parsed.pathname or None, utm
+
+
+def _parsed(url: str) -> can_ada.URL | None:
+    try:
+        return can_ada.parse(url)
+    except (ValueError, TypeError):
+        return None
 
 
 def _campaign(query: str) -> tuple[str | None, ...]:
@@ -212,24 +272,26 @@ def _has_long_host(url: str) -> bool:
 
 @lru_cache(maxsize=8192)
 def _host(url: str) -> str | None:
-    if _has_long_host(url):
-        return None
+    parsed = None if _has_long_host(url) else _parsed(url)
+    return None if parsed is None else parsed.hostname or None
+
+
+def _amount(fields: RawFields) -> tuple[Decimal | None, str | None]:
+    """The amount as the column holds it, and as it was sent if that is another one."""
+    text = str(fields.value, "utf-8")
+    if plain := _PLAIN_AMOUNT(text):
+        return Decimal(plain[1]), None
     try:
-        return can_ada.parse(url).hostname or None
-    except (ValueError, TypeError):
-        return None
+        exact = parse_amount(text[1:-1] if text[0] == '"' else None if text == "null" else Decimal(text))
+    except (ValueError, InvalidOperation) as error:
+        raise _violation(f"value: {error}", fields) from None
+    value = None if exact is None else rounded_amount(exact)
+    return value, None if value == exact else str(exact)
 
 
-def _money(fields: RawFields) -> tuple[Decimal | None, str | None]:
-    value: Decimal | None = None
-    if fields.value is not ABSENT and (text := str(fields.value, "utf-8")) != "null":
-        try:
-            value = parse_amount(text[1:-1] if text[0] == '"' else text)
-        except ValueError as error:
-            raise _violation(f"value: {error}", fields) from None
-    currency = fields.currency
-    if currency is not None:
-        currency = currency.upper()
-        if currency not in CURRENCIES:
-            raise _violation(f"currency: {fields.currency!r} is not an ISO 4217 code", fields)
-    return value, currency
+def _currency(fields: Identity) -> str:
+    given = fields.currency or ""
+    currency = given.upper()
+    if currency not in CURRENCIES:
+        raise _violation(f"currency: {quoted(given)} is not an ISO currency code, such as EUR", fields)
+    return currency

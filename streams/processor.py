@@ -21,7 +21,8 @@ from schemas.sender import Sender
 from streams.decode import decode
 from streams.dedup import event_key
 from streams.identity import Claimed, identify
-from streams.normalize import Bounds, normalize
+from streams.normalize import Bounds
+from streams.reading import read_event
 from streams.rejection import Rejection
 from streams.retry import RetryPolicy
 from streams.trust import NOTHING, WORTHLESS, Finding, GatewayTrust
@@ -99,8 +100,9 @@ def processing(outcomes: Outcomes, context: Context, now: Callable[[], float], s
         # Most events of Kafka producers have no gateway headers: they are spared the calls.
         found = None if attempt.found is NOTHING else attempt.found
         try:
-            event = normalize(
-                decode(attempt.record.value, None if found is None else found.checked()),
+            event = read_event(
+                attempt.record.value,
+                None if found is None else found.checked(),
                 received_at=attempt.received_at,
                 provenance=attempt.provenance,
                 attempt=attempt.number,

@@ -26,7 +26,7 @@ from streams.garbage import search_now_and_then
 from streams.health import needs_of_worker
 from streams.lane_parts import LaneParts
 from streams.lanes import Lanes
-from streams.normalize import Bounds
+from streams.normalize import bounds_of
 from streams.observation import Observation
 from streams.retry import retry_policy
 from streams.source import KafkaSource, make_consumer
@@ -64,7 +64,7 @@ class Worker(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka's bas
                 trust=lambda: GatewayTrust(proof_keys, self._registry.legacy_until_ms),
                 paused=lambda: self._registry.paused_partitions,
                 policy=policy,
-                bounds=Bounds(*settings.occurred_bounds),
+                bounds=bounds_of(settings),
                 raw_topic=self._topics.raw,
                 max_records=settings.batch_max_records,
                 dedup_hints=settings.dedup_hints // settings.lanes,

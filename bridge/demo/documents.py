@@ -10,7 +10,7 @@ Document = dict[str, Any]
 
 SITES: Final = 20
 _SITES_PER_ORG = 4
-_CLOCK_ERRORS_MS = (0, 0, 250, -4_000, 3_600_000, -9 * 3_600_000, 400 * 86_400_000)
+_CLOCK_ERRORS_MS = (0, 0, 250, -4_000, 3_600_000, -9 * 3_600_000, 20 * 3_600_000)
 _ZONES = (UTC, timezone(timedelta(hours=9)), timezone(timedelta(hours=-7)), timezone(timedelta(hours=5, minutes=30)))
 _TYPES = (
     ("page_view", "pageview", "Page View", "page_viewed"),

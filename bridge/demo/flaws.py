@@ -67,10 +67,8 @@ def _of_another_site(document: Document) -> Document:
     return document | {"site_id": document["site_id"] % SITES + 1}
 
 
-def _bad_url(document: Document) -> Document:
-    if document.get("schema_version") == 2:
-        return document | {"page": {"url": "/shop/shoes"}}
-    return document | {"url": "/shop/shoes"}
+def _bad_amount(document: Document) -> Document:
+    return document | {"amount" if document.get("schema_version") == 2 else "value": "19,90 EUR"}
 
 
 VIOLATIONS: Final[tuple[Callable[[Document], Document], ...]] = (
@@ -89,7 +87,7 @@ VIOLATIONS: Final[tuple[Callable[[Document], Document], ...]] = (
     _shifted(-_YEAR_MS),
     _shifted(2 * 86_400_000),
     _of_another_site,
-    _bad_url,
+    _bad_amount,
 )
 """Each makes a sound document into one that breaks the contract in a way of its own."""
 

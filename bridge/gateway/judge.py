@@ -13,8 +13,7 @@ from schemas.reasons import ERRORS, Action, ErrorClass
 from schemas.record import Provenance
 from schemas.vouched import Vouched
 from sinks import metrics
-from streams.decode import decode
-from streams.normalize import normalize
+from streams.reading import read_event
 from streams.rejection import Rejection
 
 
@@ -25,8 +24,9 @@ def vouched_by(grant: Grant, assigned: str | None) -> Vouched:
 
 def judge(services: Services, value: bytes, vouched: Vouched, received_at_ms: int) -> BridgeEvent:
     """The bridge event, in a place that is not known yet; raises Rejection. Duplicates it can't tell."""
-    return normalize(
-        decode(value, vouched),
+    return read_event(
+        value,
+        vouched,
         received_at=datetime.fromtimestamp(received_at_ms / 1000, UTC),
         provenance=Provenance(services.settings.topics.raw, 0, 0),
         attempt=1,

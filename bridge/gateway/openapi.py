@@ -175,7 +175,7 @@ def _schemas(settings: Settings) -> dict[str, Any]:
         "message": {"type": "string", "description": "why the stream would refuse it"},
     }
     verdict = {"index": number, "status": {"enum": ["valid", "invalid"]}, "error_code": text, "message": text,
-               "action": text, "event": {"type": "object"}}  # fmt: skip
+               "violations": {"type": "array", "items": text}, "action": text, "event": {"type": "object"}}  # fmt: skip
     ids = {"request_id": text, "trace_id": text}
     return {
         "RawEvent": event,

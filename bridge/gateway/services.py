@@ -16,7 +16,7 @@ from schemas.sender import Sender
 from schemas.settings import Settings
 from sinks.producer_registry import ProducerRegistry
 from sinks.readiness import Readiness
-from streams.normalize import Bounds
+from streams.normalize import bounds_of
 
 _IDEMPOTENCY_BYTES: Final = {Sender.SERVER: 12 * 1024 * 1024, Sender.VISITOR: 4 * 1024 * 1024}
 _LEAST_REQUESTS: Final = 8
@@ -51,5 +51,5 @@ class Services:
         self.allowances = Allowances(settings, time.monotonic)
         self.lines = {sender: Line() for sender in _IDEMPOTENCY_BYTES}
         self.readiness = Readiness(settings, needs_of_gateway(self.producers, self.publisher))
-        self.bounds = Bounds(*settings.occurred_bounds)
+        self.bounds = bounds_of(settings)
         self.publish_seconds = settings.seconds("gateway_publish_timeout")

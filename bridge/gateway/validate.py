@@ -79,10 +79,12 @@ def _judged(services: Services, value: bytes, vouched: Vouched, now_ms: int) -> 
             "error_code": rejection.error_class.value,
             # As in the dead letter.
             "message": rejection.message + claim_note(vouched, rejection.identity),
+            "violations": list(rejection.violations),
             "action": ERRORS[rejection.error_class].action.value,
         }
     fields: dict[str, Any] = msgspec.to_builtins(event)
     for name in _NOT_FROM_AN_EVENT:
         fields.pop(name, None)
     fields["properties"] = msgspec.Raw(event.properties.encode())
+    fields["original"] = None if event.original is None else msgspec.Raw(event.original.encode())
     return {"status": "valid", "event": fields}

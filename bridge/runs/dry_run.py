@@ -21,7 +21,7 @@ from sinks.replays.items import persisted_events, persisted_keys, reach, read_it
 from sinks.turn import Turn
 from streams.correction import Correction, diff
 from streams.forecast import Judgement, Terms, judge, known_to_the_store
-from streams.normalize import Bounds
+from streams.normalize import bounds_of
 from streams.trust import gateway_trust
 
 PAGE: Final = 2000
@@ -68,7 +68,7 @@ class DryRun:
 
     async def judge(self, items: Sequence[DeadLetterItem]) -> list[Judgement]:
         """What would become of these items, after those that were judged before."""
-        bounds = Bounds(*self.settings.occurred_bounds)
+        bounds = bounds_of(self.settings)
         judged: list[Judgement] = []
         turn = Turn()
         for item in items:

@@ -22,7 +22,7 @@ from sinks.postgres_sink import PostgresSink
 from sinks.registry import RegistryCache
 from sinks.rehearsal import RehearsalSink, SilentPublisher
 from sinks.sink import Committed, Publisher
-from streams.normalize import Bounds
+from streams.normalize import bounds_of
 from streams.one_shot import OneShot, RawBacklog
 from streams.retry import retry_policy
 from streams.source import taking
@@ -100,7 +100,7 @@ class _Process:
             one_shot = OneShot(
                 sink, publisher, lambda: registry.current,
                 lambda: gateway_trust(settings, registry.legacy_until_ms), retry_policy(settings, random.random),
-                Bounds(*settings.occurred_bounds), settings.topics.raw, lambda: time.time_ns() // 1_000_000,
+                bounds_of(settings), settings.topics.raw, lambda: time.time_ns() // 1_000_000,
                 BrakeJudge(settings.brake_limits, time.monotonic, registry.owner_of),
             )  # fmt: skip
             yield cls(options, run, one_shot, backlog)

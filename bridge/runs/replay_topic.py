@@ -25,9 +25,9 @@ from sinks.kafka import make_producer
 from sinks.kafka_admin import partitions_of, started
 from sinks.postgres_sink import PostgresSink
 from sinks.registry import RegistryCache
-from streams.decode import decode
 from streams.foreign import Foreign, original
-from streams.normalize import Bounds, normalize
+from streams.normalize import bounds_of
+from streams.reading import read_event
 from streams.rejection import Rejection
 from streams.trust import gateway_trust
 
@@ -138,13 +138,14 @@ def _verdict(settings: Settings, one: Foreign, registry: RegistryCache) -> str:
     now = datetime.now(UTC)
     found = gateway_trust(settings, registry.legacy_until_ms).of_raw(dict(one.headers), one.value, to_epoch_ms(now))
     try:
-        normalize(
-            decode(one.value, found.checked()),
+        read_event(
+            one.value,
+            found.checked(),
             received_at=now,
             provenance=one.provenance or Provenance(settings.topics.raw, 0, 0),
             attempt=1,
             registry=registry.current,
-            bounds=Bounds(*settings.occurred_bounds),
+            bounds=bounds_of(settings),
         )
     except Rejection as rejection:
         return rejection.error_class.value

@@ -76,7 +76,7 @@ async def arrived(connection: asyncpg.Connection, kinds: dict[str, int]) -> None
 async def test_curl(
     ground: Settings, gateway: RestartedGateway, connection: asyncpg.Connection, tmp_path: Path
 ) -> None:
-    """One event, lines (an order is a purchase to the stream), a rehearsal, a new key in place of the old."""
+    """One event, lines, a rehearsal, a new key in place of the old."""
     program("curl")
     said = shell("curl.md", ground, gateway, tmp_path)
 

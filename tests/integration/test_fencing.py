@@ -16,7 +16,7 @@ from schemas.registry import Script
 from schemas.settings import Settings
 from sinks import postgres_sink
 from sinks.postgres_sink import PostgresSink
-from streams.normalize import Bounds
+from streams.normalize import bounds_of
 from streams.processor import Context, process
 from streams.retry import retry_policy
 from streams.trust import no_trust
@@ -40,7 +40,7 @@ def outcomes(first: int, count: int) -> Outcomes:
         registry,
         set(),
         {},
-        Bounds(*settings.occurred_bounds),
+        bounds_of(settings),
         retry_policy(settings, lambda: 0.0),
         SOURCE.topic,
         no_trust(),

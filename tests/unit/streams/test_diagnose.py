@@ -44,5 +44,5 @@ def test_the_contract_is_asked_with_what_is_vouched_for() -> None:
     fields = judge(text, Vouched(7, "shop", Sender.SERVER, "given"))
 
     assert (fields.site_id, fields.event_id) == (7, "given")
-    with pytest.raises(Rejection, match="event_id: Field required"):
+    with pytest.raises(Rejection, match="event_id: is required"):
         judge(text, Vouched(7, "shop", Sender.SERVER))

@@ -1,0 +1,10 @@
+-- What a producer sent, of the fields that normalising changes beyond their form: the event's type by an alias or in other
+-- letters, a time that is corrected by sent_at, an amount that is rounded. Null where it changed nothing, and in rows of
+-- the releases before, which still run on this schema while workers are replaced.
+ALTER TABLE bridge_event ADD COLUMN original jsonb;
+
+CREATE OR REPLACE VIEW bridge_event_counted AS
+SELECT e.* FROM bridge_event AS e
+WHERE e.sender IS DISTINCT FROM 'visitor' OR NOT EXISTS (
+    SELECT FROM bridge_event_superseded AS s WHERE s.site_id = e.site_id AND s.event_id = e.event_id
+);

@@ -1,0 +1,45 @@
+"""From a raw value to a bridge event, or to everything that is wrong with it: pure."""
+
+from datetime import datetime
+
+from schemas.bridge_event import BridgeEvent
+from schemas.reasons import ErrorClass
+from schemas.record import Provenance
+from schemas.registry import Registry
+from schemas.sender import Sender
+from schemas.vouched import Vouched
+from streams.decode import decode
+from streams.normalize import Bounds, normalize, violations
+from streams.rejection import Rejection, violated
+
+
+def read_event(
+    value: bytes | None,
+    vouched: Vouched | None,
+    *,
+    received_at: datetime,
+    provenance: Provenance,
+    attempt: int,
+    registry: Registry,
+    bounds: Bounds,
+    sender: Sender = Sender.DIRECT,
+) -> BridgeEvent:
+    """The bridge event of a raw value; raises Rejection.
+
+    One that breaks the contract is rejected with all its violations, those that the decoder and the normaliser find.
+    """
+    try:
+        return normalize(
+            decode(value, vouched),
+            received_at=received_at,
+            provenance=provenance,
+            attempt=attempt,
+            registry=registry,
+            bounds=bounds,
+            sender=sender,
+        )
+    except Rejection as rejection:
+        whose = rejection.identity
+        if rejection.error_class is not ErrorClass.SCHEMA_VIOLATION or whose is None:
+            raise
+        raise violated([*rejection.violations, *violations(whose, received_at, registry, bounds)], whose) from None
