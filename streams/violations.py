@@ -8,6 +8,7 @@ import msgspec
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
+from schemas.headers import bounded_text
 from schemas.raw_event import parse_instant
 
 _MOST_SHOWN = 40
@@ -28,9 +29,12 @@ _DIGITS = re.compile(r"[0-9]{1,30}", re.ASCII)
 
 
 def quoted(text: str) -> str:
-    """The beginning of a sender's text in single quotes, of which it has none: so causes are alike whatever it is."""
+    """The beginning of a sender's text in single quotes, of which it has none: so causes are alike whatever it is.
+
+    What can't be written as UTF-8 or stored is replaced.
+    """
     shown = text if len(text) <= _MOST_SHOWN else f"{text[:_MOST_SHOWN]}…"
-    return "'" + shown.replace("'", "’") + "'"
+    return "'" + bounded_text(shown.replace("'", "’")) + "'"
 
 
 def json_type(value: Any) -> str:

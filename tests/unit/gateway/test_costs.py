@@ -118,15 +118,15 @@ async def test_every_answer_is_charged_by_what_it_inflated(
 
 async def test_the_loops_time_is_charged(monkeypatch: pytest.MonkeyPatch) -> None:
     """What one address's visitors use of it. What comes next is refused until it is paid off."""
-    decoded = judging.decode
+    decoded = judging.read_event
 
-    def dear(*given: object) -> object:
+    def dear(*given: object, **named: object) -> object:
         until = time.thread_time() + 2 * SLICE_SECONDS
         while time.thread_time() < until:
             pass
-        return decoded(*given)  # type: ignore[arg-type]
+        return decoded(*given, **named)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(judging, "decode", dear)
+    monkeypatch.setattr(judging, "read_event", dear)
     async with lone_gateway(gateway_address_time_share=0.001) as gateway:
         assert (await gateway.post(gateway.visitor(), batch(*[good()] * 5))).status == 202
         late = await gateway.post(gateway.visitor(), batch(good()))
@@ -211,13 +211,13 @@ async def test_dear_events_let_others_have_their_turn_after_each(
     gateway: LoneGateway, clock: Costly, monkeypatch: pytest.MonkeyPatch, path: str
 ) -> None:
     """Also when several such requests come at once: between two turns of another there is one dear event."""
-    judged = decoded = judging.decode
+    judged = decoded = judging.read_event
     turns: list[int] = []
 
-    def dear(*given: object) -> object:
+    def dear(*given: object, **named: object) -> object:
         clock.now += 1.1 * SLICE_SECONDS
         turns[-1] += 1
-        return decoded(*given)  # type: ignore[arg-type]
+        return decoded(*given, **named)  # type: ignore[arg-type]
 
     async def other() -> None:
         while True:
@@ -225,7 +225,7 @@ async def test_dear_events_let_others_have_their_turn_after_each(
             await asyncio.sleep(0)
 
     assert judged
-    monkeypatch.setattr(judging, "decode", dear)
+    monkeypatch.setattr(judging, "read_event", dear)
     beside = asyncio.create_task(other())
     await asyncio.sleep(0)
     large = batch(*[good() | {"session_id": "x" * 60, "properties": {"pad": "x" * 2000}}] * 15)

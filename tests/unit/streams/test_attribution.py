@@ -95,7 +95,8 @@ def test_an_event_for_another_site_is_refused_and_stays_the_senders() -> None:
 
     assert (failure.error_class, failure.site_id, failure.window_site_id) == (ErrorClass.SCHEMA_VIOLATION, 1, 1)
     assert failure.error == (
-        "site_id: differs from the header bridge-site-id; the event claims site_id 2, script_id 'blog'"
+        "site_id: differs from the header bridge-site-id; script_id: differs from the header bridge-script-id; "
+        "the event claims site_id 2, script_id 'blog'"
     )
 
 

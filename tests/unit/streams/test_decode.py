@@ -112,6 +112,10 @@ def test_what_breaks_the_contract(changed: dict[str, Any], message: str) -> None
         ("1795879069", "1795879069 looks like seconds; milliseconds are meant; write the number without quotes"),
         ("1795879069000", "'1795879069000'; write the number without quotes"),
         ("28/11/2026", "'28/11/2026' is not an RFC 3339 time with an offset, such as '2026-01-31T08:30:00Z'"),
+        (
+            "\ud800",
+            "holds a lone surrogate; occurred_at: '?' is not an RFC 3339 time with an offset, such as '2026-01-31T08:30:00Z'",
+        ),
         ("O'Clock", "'O’Clock' is not an RFC 3339 time with an offset, such as '2026-01-31T08:30:00Z'"),
         (None, "must be RFC 3339 text or integer milliseconds since the epoch, not null"),
     ],

@@ -1,0 +1,67 @@
+"""What Segment, GA4, Snowplow, Shopify, WooCommerce and pages of one's own send, and the row that each has to become."""
+
+import json
+import re
+from collections.abc import Iterator
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import msgspec
+
+PAGE = Path(__file__).parents[3] / "docs/producers/mappings.md"
+RECEIVED_MS = 1_795_879_220_000
+"""When all of them are received, in milliseconds since the epoch: 2026-11-28T15:20:20Z."""
+_BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+
+
+class Case(NamedTuple):
+    """A payload, the name of the mapping and what stands before the payload in its call, and columns of the row."""
+
+    source: str
+    name: str
+    by: list[str]
+    payload: dict[str, Any]
+    row: dict[str, Any]
+
+
+def cases() -> Iterator[Case]:
+    """All payloads, by source in the order of their files."""
+    for path in sorted(Path(__file__).parent.glob("*.json")):
+        yield from (Case(path.stem, **one) for one in json.loads(path.read_text()))
+
+
+def mappings() -> dict[str, Any]:
+    """The functions of the page, as its blocks define them when they are pasted one after the other."""
+    defined: dict[str, Any] = {}
+    for block in _BLOCK.findall(PAGE.read_text()):
+        exec(block, defined)  # what the page shows is what is tested
+    return defined
+
+
+def raw_event(case: Case, page: dict[str, Any]) -> bytes:
+    """The event that the page's mapping makes of the payload, as JSON; without a mapping the payload itself."""
+    if not case.by:
+        return json.dumps(case.payload).encode()
+    name, *before = case.by
+    made = page[name](*before, case.payload)
+    return json.dumps(made if isinstance(made, dict) else next(made)).encode()
+
+
+def wrong_columns(case: Case, row: dict[str, Any]) -> dict[str, tuple[Any, Any]]:
+    """Where the row is not what the case says: what it has, and what it should have."""
+    return {
+        name: (row[name], expected)
+        for name, expected in case.row.items()
+        if (Decimal(row[name]) if name == "value" and row[name] is not None else row[name])
+        != (Decimal(expected) if name == "value" and expected is not None else expected)
+    }
+
+
+def shown(row: dict[str, Any]) -> dict[str, Any]:
+    """A row as the cases write it: JSON as objects, times as text, decimals as text."""
+    plain: dict[str, Any] = msgspec.to_builtins(row)
+    for name in ("properties", "original"):
+        if isinstance(plain[name], str):
+            plain[name] = json.loads(plain[name])
+    return plain
