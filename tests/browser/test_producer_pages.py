@@ -145,9 +145,9 @@ async def test_browser(
 
 
 def test_every_page_is_listed() -> None:
-    """By the overview, and no page is without a test above."""
+    """By the overview, and no page is without a test above; the mappings and the fields have theirs among the unit tests."""
     pages = {path.name for path in PAGES.glob("*.md")} - {"README.md"}
 
-    assert pages == {"browser.md", "curl.md", "kafka.md", "python.md"}
+    assert pages == {"browser.md", "curl.md", "kafka.md", "python.md", "mappings.md", "what-becomes-of-an-event.md"}
     for page in pages:
         assert f"({page})" in (PAGES / "README.md").read_text()

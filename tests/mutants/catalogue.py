@@ -5,6 +5,7 @@ from mutants import (
     answers,
     breaker,
     clients,
+    contract,
     costs,
     forms,
     identity,
@@ -346,6 +347,7 @@ MUTANTS = [
     *operators.MUTANTS,
     *accounts.MUTANTS,
     *worst_events.MUTANTS,
+    *contract.MUTANTS,
     *stack.MUTANTS,
     *outputs.MUTANTS,
 ]

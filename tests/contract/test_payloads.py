@@ -1,0 +1,37 @@
+"""The payloads of other tools as rows of Postgres: by the page's mappings, through the processor, read as a report reads them."""
+
+import asyncpg
+from support.making import judged, record
+from support.payloads import RECEIVED_MS, cases, mappings, raw_event, shown, wrong_columns
+from support.sealed import gateway_headers
+
+from schemas.sender import Sender
+from sinks.transaction import write_events
+
+
+async def test_all_payloads_are_rows(database_url: str) -> None:
+    """Each with the values that its case says, in the view without superseded events."""
+    page, made = mappings(), list(cases())
+    values = [raw_event(case, page) for case in made]
+    records = [
+        record(number, value, headers=gateway_headers(value, sender=Sender.SERVER), timestamp=RECEIVED_MS)
+        for number, value in enumerate(values)
+    ]
+    outcomes = judged(*records, now_ms=RECEIVED_MS)
+    assert not outcomes.failures
+
+    connection = await asyncpg.connect(database_url)
+    try:
+        await connection.execute("CREATE TABLE other_months PARTITION OF bridge_event DEFAULT")
+        await write_events(connection, outcomes.candidates)
+        rows = await connection.fetch("SELECT * FROM bridge_event_counted ORDER BY raw_offset")
+    finally:
+        await connection.close()
+
+    assert len(rows) == len(made) >= 60
+    wrong = {
+        case.name: found
+        for case, row in zip(made, rows, strict=True)
+        if (found := wrong_columns(case, shown(dict(row))))
+    }
+    assert not wrong
