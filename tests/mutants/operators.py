@@ -62,9 +62,9 @@ WHOSE = [
         "the silence about whose a script is",
         (
             Edit(
-                "streams/normalize.py::normalize",
-                'f"site_id: script {script_id!r} is not of site {site_id}"',
-                'f"site_id: script {script_id!r} belongs to site {script.site_id}, not {site_id}"',
+                "streams/normalize.py::_of_another_site",
+                'f"site_id: script {script_id!r} is not of site {fields.site_id}"',
+                'f"site_id: script {script_id!r} belongs to another site, not {fields.site_id}"',
             ),
         ),
         (f"{SCOPE}::test_whose_a_foreign_script_is_is_not_told", "tests/unit/streams/test_normalize.py"),

@@ -315,6 +315,18 @@ def test_money(value: Any, amount: str | None) -> None:
     assert found == (None if amount is None else Decimal(amount))
 
 
+@pytest.mark.parametrize(
+    ("value", "amount"),
+    [(836.9999999999998, "837"), (0.30000000000000004, "0.3"), (182.45000000000002, "182.45"), (5e-324, "0"),
+     ("1.0000005", "1.000001"), ("-1.0000005", "-1.000001"), ("1.00000049", "1"), ("1e-9", "0")],
+)  # fmt: skip
+def test_decimals_beyond_the_column_are_rounded(value: Any, amount: str) -> None:
+    """A half away from zero, as Postgres rounds; what was sent is kept digit by digit."""
+    event = normalized(value=value)
+    assert event.value == Decimal(amount)
+    assert Decimal(json.loads(event.original or "{}")["value"]) == Decimal(str(value))
+
+
 def test_currencies_are_of_iso_4217_in_upper_case() -> None:
     """Any other code is a violation that shows what stood there."""
     assert normalized(currency="eur").currency == "EUR"
