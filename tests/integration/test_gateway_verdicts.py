@@ -133,7 +133,7 @@ def same(row: Any, shown: dict[str, Any]) -> bool:
     """Whether the row holds what was shown, but for the moment; an assigned id is another one each time."""
     for name in shown.keys() - BY_THE_CLOCK:
         value = shown[name]
-        stored = numbers(row[name]) if name == "properties" else row[name]
+        stored = numbers(row[name]) if name in ("properties", "original") and row[name] else row[name]
         if name == "value" and value is not None:
             value = Decimal(value)
         if stored != value and not (name == "event_id" and len(value) == ASSIGNED):
