@@ -34,6 +34,9 @@ _APART_MS = 100
 _UP_TO_SECONDS = 5.0
 _LOOK_AGAIN_SECONDS = 60.0
 _SIGHT_SECONDS = 10.0
+# While the group rebalances, aiokafka's getmany waits for the next assignment, whatever its time-out. That assignment
+# waits until the lane in it ends.
+_LATE_SECONDS = 0.3
 _MOST_AT_ONCE = 1_000_000
 # A batch whose checksum is wrong, whose codec is missing, that inflates to too much, or that is no Kafka batch; a
 # header's name that is not UTF-8.
@@ -118,7 +121,8 @@ def make_consumer(settings: Settings) -> AIOKafkaConsumer:
         fetch_max_bytes=settings.fetch_max_bytes,
         max_partition_fetch_bytes=min(1024 * 1024, settings.fetch_max_bytes),
         session_timeout_ms=int(settings.seconds("session_timeout") * 1000),
-        heartbeat_interval_ms=int(settings.seconds("session_timeout") * 200),
+        # A member learns of a rebalance from its next heartbeat, and nobody reads the partitions until then.
+        heartbeat_interval_ms=int(settings.seconds("session_timeout") * 100),
         # Longer than the batch in hand may take, else the group gives up on a member that is settling.
         rebalance_timeout_ms=int(settings.seconds("revoke_budget") * 1000) + 20_000,
         # While a rebalance is on nobody polls, and a member that has not for this long never joins again. Whether the
@@ -276,18 +280,22 @@ class KafkaSource:
         partitions = [_kafka(source) for source in sources]
         count_anew()
         try:
-            for partition, source in zip(partitions, sources, strict=True):
-                if source in self._chain and await self._consumer.position(partition) != self._chain[source]:
-                    self._consumer.seek(partition, self._chain[source])
-            found = await self._consumer.getmany(*partitions, timeout_ms=timeout_ms, max_records=max_records)
-            batches = []
-            for partition, source in zip(partitions, sources, strict=True):
-                if source not in self._chain:
-                    continue
-                prev, following = self._chain[source], await self._consumer.position(partition)
-                if following > prev:
-                    batches.append(Batch(source, prev, following, found.get(partition, ())))
-            return batches
+            async with asyncio.timeout(timeout_ms / 1000 + _LATE_SECONDS):
+                for partition, source in zip(partitions, sources, strict=True):
+                    if source in self._chain and await self._consumer.position(partition) != self._chain[source]:
+                        self._consumer.seek(partition, self._chain[source])
+                found = await self._consumer.getmany(*partitions, timeout_ms=timeout_ms, max_records=max_records)
+                batches = []
+                for partition, source in zip(partitions, sources, strict=True):
+                    if source not in self._chain:
+                        continue
+                    prev, following = self._chain[source], await self._consumer.position(partition)
+                    if following > prev:
+                        batches.append(Batch(source, prev, following, found.get(partition, ())))
+                return batches
+        except TimeoutError:
+            self._seek_all(sources)
+            return []
         except OffsetOutOfRangeError as error:
             self._seek_all(sources)
             raise OffsetsGone(f"Kafka no longer holds the next offset: {error}") from error

@@ -1,5 +1,6 @@
 """What Kafka's source makes of a client that raises: nothing is passed over, and one partition's trouble stays its own."""
 
+import asyncio
 from collections.abc import Sequence
 
 import pytest
@@ -24,6 +25,7 @@ class Client:
         self.unreadable: dict[KafkaPartition, int] = {}
         self.too_much = 10**6
         self.asked: list[int] = []
+        self.rebalancing: asyncio.Event | None = None
 
     def assignment(self) -> set[KafkaPartition]:
         return {KafkaPartition(*ONE), KafkaPartition(*TWO)}
@@ -41,6 +43,9 @@ class Client:
         self.asked.append(max_records)
         for partition in partitions:
             found[partition] = self._drain(partition, max_records - sum(map(len, found.values())))
+        if self.rebalancing is not None:
+            # Whatever its time-out, aiokafka waits for the next assignment.
+            await self.rebalancing.wait()
         if self.away:
             self.away -= 1
             raise KafkaConnectionError("reset")
@@ -112,3 +117,12 @@ async def test_what_is_too_much_at_once_is_read_in_smaller_parts(client: Client,
     client.too_much = 10**6
     await read(source, polls=6)
     assert client.asked[-1] == 4
+
+
+async def test_a_poll_ends_in_time_while_the_group_rebalances(client: Client, source: KafkaSource) -> None:
+    """The next assignment waits for the lane that polls: neither may wait for the other. Nothing is passed over."""
+    client.rebalancing = asyncio.Event()
+    async with asyncio.timeout(20):
+        assert await source.poll([ONE, TWO], timeout_ms=10, max_records=4) == []
+    client.rebalancing = None
+    assert await read(source) == {ONE: list(range(COUNT)), TWO: list(range(COUNT))}
