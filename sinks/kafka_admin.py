@@ -16,17 +16,21 @@ from aiokafka.errors import (
     KafkaConnectionError,
     KafkaError,
     NodeNotReadyError,
+    NotCoordinatorForGroupError,
 )
 
 from schemas.errors import EnvironmentUnfit
 from schemas.record import TopicPartition
 from schemas.settings import Settings
+from sinks.kafka_brokers import AWAY, AdminClient
 
 # Where a group's members stand in the protocol's answer: after error, id, state, protocol type and protocol.
 _MEMBERS = 5
 _COORDINATOR_SECONDS = 0.2
 ANSWER_SECONDS = 12.0
 """How long Kafka may take over one answer before it counts as away."""
+MOVED_SECONDS = 20.0
+"""How long leaders and coordinators may take to move from a broker that died: ten seconds until it is missed, and more."""
 
 
 class TopicFacts(NamedTuple):
@@ -60,12 +64,16 @@ class LogBounds(NamedTuple):
     end: int
 
 
+class KafkaAway(EnvironmentUnfit):
+    """No broker answers now."""
+
+
 def unfit(settings: Settings, error: BaseException) -> EnvironmentUnfit:
     """The one line for what went wrong with Kafka: it does not answer, or it refuses."""
     if isinstance(error, KafkaConnectionError | NodeNotReadyError | OSError):
         # TimeoutError is an OSError, and one that says nothing.
         reason = "" if isinstance(error, KafkaError | TimeoutError) else f": {error}"
-        return EnvironmentUnfit(
+        return KafkaAway(
             f"Kafka at {settings.brokers} does not answer{reason}; start it, or correct BRIDGE_KAFKA_BOOTSTRAP_SERVERS"
         )
     return EnvironmentUnfit(f"Kafka at {settings.brokers} refused: {str(error).strip() or type(error).__name__}")
@@ -86,7 +94,9 @@ def _without_its_log() -> Iterator[None]:
 @asynccontextmanager
 async def kafka_admin(settings: Settings) -> AsyncIterator[AIOKafkaAdminClient]:
     """An admin client for a short piece of work; raises EnvironmentUnfit when Kafka is away or refuses."""
-    client = AIOKafkaAdminClient(**settings.kafka_client(), request_timeout_ms=int(ANSWER_SECONDS * 1000))
+    # One broker that says nothing must leave time to ask the others.
+    each = ANSWER_SECONDS / len(settings.brokers.split(","))
+    client = AdminClient(**settings.kafka_client(), request_timeout_ms=int(each * 1000))
     try:
         with _without_its_log():
             async with asyncio.timeout(ANSWER_SECONDS):
@@ -132,13 +142,16 @@ async def cluster_facts(client: AIOKafkaAdminClient) -> ClusterFacts:
 
 async def group_has_members(settings: Settings) -> bool:
     """Whether a worker is a member of the batch consumer's group now; raises EnvironmentUnfit when Kafka is away."""
-    async with kafka_admin(settings) as client, asyncio.timeout(ANSWER_SECONDS):
+    async with kafka_admin(settings) as client, asyncio.timeout(MOVED_SECONDS):
         while True:
             try:
                 described = await client.describe_consumer_groups([settings.group])
                 break
-            except (GroupCoordinatorNotAvailableError, GroupLoadInProgressError):
-                # A cluster in which no group has been yet makes its topic of groups first.
+            except (
+                GroupCoordinatorNotAvailableError, GroupLoadInProgressError, NotCoordinatorForGroupError, *AWAY
+            ):  # fmt: skip
+                # A cluster in which no group has been yet makes its topic of groups first; and when the coordinator's
+                # broker died, another one takes its place.
                 await asyncio.sleep(_COORDINATOR_SECONDS)
     return any(group[_MEMBERS] for answer in described for group in answer.groups)
 
@@ -214,10 +227,10 @@ async def _asking(settings: Settings) -> AsyncIterator[AIOKafkaConsumer]:
         **settings.kafka_client(),
         enable_auto_commit=False,
         isolation_level="read_committed",
-        request_timeout_ms=int(ANSWER_SECONDS * 1000),
+        request_timeout_ms=int(MOVED_SECONDS * 1000),
     )
     try:
-        async with asyncio.timeout(ANSWER_SECONDS):
+        async with asyncio.timeout(MOVED_SECONDS):
             await consumer.start()
             yield consumer
     except (KafkaError, OSError, TimeoutError) as error:

@@ -1,10 +1,12 @@
-"""A connection to Kafka that is closed says so under uvloop as well, by aiokafka's own error."""
+"""What aiokafka leaves open: a closed connection under uvloop, and a commit that nobody waits for any more."""
 
+import asyncio
 from collections.abc import Callable
 from functools import wraps
 from typing import Any
 
 from aiokafka.conn import AIOKafkaConnection, CloseReason
+from aiokafka.consumer.group_coordinator import GroupCoordinator
 from aiokafka.errors import KafkaConnectionError
 
 
@@ -32,3 +34,24 @@ def _named(send: Callable[..., Any]) -> Callable[..., Any]:
             raise KafkaConnectionError(f"Connection at {connection.host}:{connection.port} closed: {error}") from error
 
     return send_or_say
+
+
+def retrieve_commits() -> None:
+    """Has the error of a commit retrieved that took too long for its caller.
+
+    aiokafka shields the request from the caller's cancellation. It then fails alone, and asyncio logs a traceback.
+    """
+    GroupCoordinator._do_commit_offsets = _retrieved(GroupCoordinator._do_commit_offsets)  # noqa: SLF001  # no hook
+
+
+def _retrieved(commit: Callable[..., Any]) -> Callable[..., Any]:
+    if hasattr(commit, "__wrapped__"):
+        return commit
+
+    @wraps(commit)
+    def begin(coordinator: GroupCoordinator, *arguments: Any) -> "asyncio.Task[Any]":
+        task: asyncio.Task[Any] = asyncio.ensure_future(commit(coordinator, *arguments))
+        task.add_done_callback(lambda done: done.cancelled() or done.exception())
+        return task
+
+    return begin

@@ -24,7 +24,9 @@ from schemas.record import Batch, RawRecord, TopicPartition
 from schemas.settings import Settings
 from sinks import metrics
 from sinks.kafka_admin import started
+from sinks.kafka_brokers import ask_any_broker
 from sinks.kafka_codecs import TooMuchAtOnce, bound_inflation, count_anew
+from sinks.kafka_connection import retrieve_commits
 from streams.lag import Head
 from streams.open_transactions import Sight
 
@@ -111,6 +113,7 @@ class Source(Protocol):
 def make_consumer(settings: Settings) -> AIOKafkaConsumer:
     """A member of the batch consumer's group, or to be, that commits only what it is told to."""
     bound_inflation(settings.inflate_max_bytes)
+    retrieve_commits()
     return AIOKafkaConsumer(
         **settings.kafka_client(),
         group_id=settings.group,
@@ -151,7 +154,7 @@ class KafkaSource:
         client = self._consumer._client  # noqa: SLF001
         try:
             async with asyncio.timeout(OFFSETS_SECONDS):
-                answer = await client.send(client.get_random_node(), MetadataRequest([]))
+                answer = await ask_any_broker(client, MetadataRequest([]))
         except (KafkaError, OSError) as error:
             raise SourceUnavailable(f"asking Kafka which cluster it is: {type(error).__name__}: {error}") from error
         return str(answer.cluster_id)

@@ -16,6 +16,7 @@ from schemas.record import TopicPartition
 from schemas.settings import Settings
 from sinks import metrics
 from sinks.kafka import KafkaPublisher, make_producer
+from sinks.kafka_brokers import BrokerLog
 from sinks.partitions import make_partitions
 from sinks.postgres import connection
 from sinks.postgres_sink import PostgresSink
@@ -91,6 +92,7 @@ class Worker(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka's bas
         except (BridgeError, KafkaError, OSError) as error:
             await self._stop_clients()
             raise EnvironmentUnfit(f"a service is away at start: {error}") from error
+        BrokerLog().follow(self._consumer._client.cluster)  # noqa: SLF001  # aiokafka tells nobody else
         for work in (
             self._registry.follow(),
             self._keep_house(),

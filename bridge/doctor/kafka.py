@@ -21,7 +21,7 @@ async def _cluster(settings: Settings) -> AsyncIterator[Finding]:
     silent = [broker for broker, answer in zip(cluster.brokers, answers, strict=True) if not answer]
     for broker in silent:
         found = f"broker {broker.node_id} advertises {broker.host}:{broker.port}, which can't be reached from here"
-        yield fail("brokers", found, "correct its advertised.listeners, or the way to it")
+        yield fail("brokers", found, "start it, or correct its advertised.listeners or the way to it")
     if not silent:
         yield ok("brokers", "each answers at the address that it advertises")
 
