@@ -23,17 +23,48 @@ class DatabaseAddress(NamedTuple):
     sslmode: str
 
 
+class Place(NamedTuple):
+    """Where one server listens; a port of None is the driver's default."""
+
+    host: str
+    port: int | None
+
+
+def database_options(url: str) -> dict[str, str]:
+    """What follows the ? of a Postgres URL, by name; raises ValueError, which never repeats the URL's text."""
+    query = _split(url).query
+    try:
+        return {name: values[-1] for name, values in parse_qs(query, strict_parsing=True).items()} if query else {}
+    except ValueError:
+        raise ValueError("what follows the ? must be name=value, joined by &") from None
+
+
+def database_places(url: str) -> tuple[Place, ...]:
+    """Each server that a Postgres URL names, in its order; raises ValueError, which never repeats the URL's text."""
+    options = database_options(url)
+    named = _split(url).netloc.rpartition("@")[2] or options.get("host", "")
+    hosts = [unquote(one) for one in named.split(",") if one]
+    ports = options.get("port", "").split(",")
+    if len(ports) != len(hosts):
+        ports = ports[:1] * len(hosts)
+    return tuple(_place(host, port) for host, port in zip(hosts, ports, strict=True))
+
+
+def _place(host: str, port: str) -> Place:
+    match = None if host.startswith("/") else _HOST_PORT.fullmatch(host)
+    own = match["port"] if match is not None else None
+    chosen = own or port
+    if chosen and not chosen.isdecimal():
+        raise ValueError("a port must be a number")
+    return Place(_host(host), int(chosen) if chosen else None)
+
+
 def database_address(url: str) -> DatabaseAddress:
     """The parts of a Postgres URL as the driver reads them; raises ValueError, which never repeats the URL's text."""
     parts = _split(url)
     if parts.scheme not in ("postgresql", "postgres"):
         raise ValueError("must begin with postgresql:// or postgresql+asyncpg://")
-    try:
-        options = {name: values[-1] for name, values in parse_qs(parts.query, strict_parsing=True).items()}
-    except ValueError:
-        if parts.query:
-            raise ValueError("what follows the ? must be name=value, joined by &") from None
-        options = {}
+    options = database_options(url)
     sslmode = options.get("sslmode", "prefer")
     if sslmode not in SSL_MODES:
         raise ValueError(f"sslmode must be one of {', '.join(SSL_MODES)}")

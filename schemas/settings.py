@@ -57,7 +57,7 @@ class Settings(HttpSettings):
     database_url: SecretStr = Field(
         SecretStr(""),
         validation_alias=AliasChoices("BRIDGE_DATABASE_URL", "GHOSTLINK_DATABASE_URL", "database_url"),
-        description="postgresql://user:password@host:port/name; postgresql+asyncpg:// works too",
+        description="postgresql://user:password@host:port/name, more hosts by commas; postgresql+asyncpg:// works too",
     )
     secret_key: SecretStr | None = Field(
         None,

@@ -1,22 +1,44 @@
-"""Connections to Postgres, and SQL files by name."""
+"""Connections to Postgres, the watch over their sessions, and SQL files by name."""
 
+import asyncio
 import os
 import socket
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from functools import lru_cache
 from importlib.resources import files
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import asyncpg
 
+from schemas.addresses import Place, database_options, database_places
+from schemas.errors import BridgeError, SinkUnavailable
 from sinks import metrics
+from sinks.failover import connect_to_one
 from sinks.sqlstate import TRANSLATED, translate
 
 APPLICATION_PREFIX = "ghostlink-bridge"
 CONNECT_SECONDS = 10.0
+WATCH_SECONDS = 10.0
+"""How often the session of a connection is looked for while somebody uses it."""
+GONE = "its session is gone: the primary that answers now does not have it"
+LOOK_SECONDS = 3.0
+"""How long one look may take; a server that does not answer it says nothing about the session."""
+# A peer that acknowledges nothing for about this long is gone. One that is only slow acknowledges.
+_IDLE_SECONDS = 10
+_INTERVAL_SECONDS = 3
+_PROBES = 3
+_UNACKNOWLEDGED_MS = 20_000
 
 Connection: TypeAlias = asyncpg.Connection
+
+
+class _KeptAlive(asyncpg.Connection):  # type: ignore[misc]  # asyncpg's class is untyped
+    """A connection on whose socket the kernel notices that its peer is gone."""
+
+    def __init__(self, protocol: Any, transport: asyncio.Transport, *rest: Any) -> None:
+        super().__init__(protocol, transport, *rest)
+        keep_alive(transport.get_extra_info("socket"))
 
 
 @lru_cache
@@ -40,36 +62,105 @@ async def _pin(opened: Connection) -> Connection:
     return opened
 
 
-async def connect(dsn: str, role: str) -> Connection:
-    """A connection that bears our application name; raises SinkUnavailable with the reason."""
+def keep_alive(sock: socket.socket) -> None:
+    """Has the kernel end a TCP connection whose peer acknowledges nothing, whether or not anything is sent."""
+    if sock.family not in (socket.AF_INET, socket.AF_INET6):
+        return
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for name, value in (
+        ("TCP_KEEPIDLE", _IDLE_SECONDS),
+        ("TCP_KEEPINTVL", _INTERVAL_SECONDS),
+        ("TCP_KEEPCNT", _PROBES),
+        ("TCP_USER_TIMEOUT", _UNACKNOWLEDGED_MS),
+    ):
+        # Not every system has each of them.
+        if (option := getattr(socket, name, None)) is not None:
+            sock.setsockopt(socket.IPPROTO_TCP, option, value)
+
+
+async def connect(dsn: str, role: str, *, seconds: float = CONNECT_SECONDS) -> Connection:
+    """A connection that bears our application name, within so many seconds; raises SinkUnavailable with the reason.
+
+    Of several hosts in the URL it goes to the first that answers and can be written.
+    """
     try:
-        opened = await _pin(
-            await asyncpg.connect(
-                dsn,
-                timeout=CONNECT_SECONDS,
-                server_settings={
-                    "application_name": f"{APPLICATION_PREFIX} {role} {worker_name()}"[:63],
-                    "timezone": "UTC",
-                },
-            )
-        )
-        metrics.CONNECTIONS_OPENED.labels(role).inc()
-        return opened
+        opened = await _pin(await _open(dsn, f"{APPLICATION_PREFIX} {role} {worker_name()}"[:63], seconds))
     except (*TRANSLATED, ValueError) as error:
         metrics.CONNECTIONS_FAILED.labels(role).inc()
         raise translate(error, "connecting to Postgres") from error
+    metrics.CONNECTIONS_OPENED.labels(role).inc()
+    return opened
+
+
+async def _open(dsn: str, name: str, seconds: float) -> Connection:
+    options: dict[str, Any] = {
+        "connection_class": _KeptAlive,
+        "server_settings": {"application_name": name, "timezone": "UTC"},
+    }
+    count = len(database_places(dsn))
+    if count < 2:
+        return await asyncpg.connect(dsn, timeout=seconds, **options)
+    if "target_session_attrs" not in database_options(dsn):
+        options["target_session_attrs"] = "read-write"
+
+    async def dial(place: Place) -> Connection:
+        return await asyncpg.connect(dsn, host=place.host, port=place.port, timeout=seconds / count, **options)
+
+    return await connect_to_one(dsn, dial)
 
 
 @asynccontextmanager
 async def connection(dsn: str, role: str) -> AsyncIterator[Connection]:
-    """A connection for a short piece of work, closed after it."""
+    """A connection for a short piece of work, closed after it, and cut when its session is gone."""
     opened = await connect(dsn, role)
+    watch = asyncio.create_task(_cut_when_gone(dsn, opened))
     try:
         yield opened
     except TRANSLATED as error:
+        if watch.done():
+            raise SinkUnavailable(f"{role}: {GONE}") from error
         raise translate(error, role) from error
     finally:
+        watch.cancel()
         await close(opened)
+
+
+@asynccontextmanager
+async def looking(dsn: str) -> AsyncIterator[Connection]:
+    """A connection to look at another one with, for LOOK_SECONDS; raises SinkUnavailable."""
+    try:
+        async with asyncio.timeout(LOOK_SECONDS):
+            opened = await connect(dsn, "watch", seconds=LOOK_SECONDS)
+            try:
+                yield opened
+            finally:
+                await close(opened)
+    except TRANSLATED as error:
+        raise translate(error, "looking at a session") from error
+
+
+async def is_gone(looker: Connection, watched: Connection, pid: int | None = None) -> bool:
+    """Whether the primary that answers `looker` does not have the session of `watched`: that one waits in vain.
+
+    `pid` is the number of its backend if it was asked for. The number that the connection itself knows is not the
+    backend's behind a pooler; nothing is known then.
+    """
+    name = watched.get_settings().application_name
+    own, has = await looker.fetchrow(sql("session_look"), pid or watched.get_server_pid(), name)
+    return not has and (pid is not None or own == looker.get_server_pid())
+
+
+async def _cut_when_gone(dsn: str, watched: Connection) -> None:
+    """Returns when it has cut the connection; whoever waits for its answer is told so."""
+    while True:
+        await asyncio.sleep(WATCH_SECONDS)
+        gone = False
+        with suppress(BridgeError):
+            async with looking(dsn) as looker:
+                gone = await is_gone(looker, watched)
+        if gone:
+            watched.terminate()
+            return
 
 
 async def close(opened: Connection) -> None:

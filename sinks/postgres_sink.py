@@ -16,7 +16,17 @@ from schemas.outcome import Candidate, Outcomes
 from schemas.record import Provenance, TopicPartition
 from sinks.brake import engage_brake, read_brake
 from sinks.ledger import provenance_columns, state_and_body, waiting
-from sinks.postgres import APPLICATION_PREFIX, Connection, close, connect, connection, sql, worker_name
+from sinks.postgres import (
+    APPLICATION_PREFIX,
+    GONE,
+    Connection,
+    close,
+    connect,
+    is_gone,
+    looking,
+    sql,
+    worker_name,
+)
 from sinks.resolve import first_of_each_key
 from sinks.sink import Committed, Rejected
 from sinks.sqlstate import TIMED_OUT, TRANSLATED, translate
@@ -36,6 +46,7 @@ class PostgresSink:
         self._group = group
         self._lock_timeout = lock_timeout
         self._opened: Connection | None = None
+        self._pid = 0
 
     async def logs(self, partitions: Sequence[TopicPartition]) -> dict[TopicPartition, KnownLog]:
         async with self._working("reading what is known of the logs") as conn:
@@ -46,7 +57,7 @@ class PostgresSink:
         self, beginnings: Mapping[TopicPartition, int], cluster: str | None = None
     ) -> dict[TopicPartition, int]:
         columns = (*_columns(list(beginnings)), list(beginnings.values()))
-        async with self._working("claiming partitions") as conn, self._blockers_watched(conn):
+        async with self._working("claiming partitions") as conn:
             rows = await conn.fetch(sql("offsets_claim"), self._group, *columns, worker_name(), cluster)
         return {TopicPartition(row["topic"], row["partition"]): row["next_offset"] for row in rows}
 
@@ -55,7 +66,7 @@ class PostgresSink:
             await conn.execute(sql("offsets_hold"), self._group, *source, why)
 
     async def lose(self, source: TopicPartition, beginning: int) -> int:
-        async with self._working("recording a loss") as conn, self._blockers_watched(conn), conn.transaction():
+        async with self._working("recording a loss") as conn, conn.transaction():
             before = await conn.fetch(sql("offsets_lock"), self._group, *_columns([source]))
             await conn.execute(sql("offsets_lose"), self._group, *source, beginning)
         return max(0, beginning - int(before[0]["next_offset"])) if before else 0
@@ -80,7 +91,7 @@ class PostgresSink:
         return [waiting(row) for row in rows]
 
     async def commit(self, outcomes: Sequence[Outcomes]) -> Committed:
-        async with self._working("settling") as conn, self._blockers_watched(conn), conn.transaction():
+        async with self._working("settling") as conn, conn.transaction():
             return await settle_in_transaction(conn, self._group, outcomes)
 
     async def rejected(self, outcomes: Sequence[Outcomes]) -> list[Rejected]:
@@ -129,12 +140,16 @@ class PostgresSink:
     @asynccontextmanager
     async def _working(self, doing: str) -> AsyncIterator[Connection]:
         """The connection; errors leave in our own words, and whatever may have broken it closes it."""
-        cut: list[bool] = []
-        timer = asyncio.get_running_loop().call_later(OPERATION_SECONDS, self._cut, cut)
+        cut: list[SinkUnavailable] = []
+        timer = asyncio.get_running_loop().call_later(OPERATION_SECONDS, self._cut, doing, cut)
+        watch: asyncio.Task[None] | None = None
         try:
             if self._opened is None or self._opened.is_closed():
                 self._opened = await connect(self._dsn, "lane")
+                # Behind a pooler the driver's own number is the pooler's.
+                self._pid = await self._opened.fetchval("SELECT pg_backend_pid()")
                 await self._opened.execute(f"SET lock_timeout = {int(self._lock_timeout * 1000)}")
+            watch = asyncio.create_task(self._watch(self._opened, doing, cut))
             yield self._opened
         except BridgeError as error:
             if not isinstance(error, RowRejected):
@@ -143,18 +158,20 @@ class PostgresSink:
         except TRANSLATED as error:
             await self.close()
             if cut:
-                # As Postgres' own time-out: too much for one settlement is tried in halves.
-                problem = f"{doing}: no answer from Postgres within {OPERATION_SECONDS:.0f} s"
-                raise SinkUnavailable(problem, sqlstate=TIMED_OUT) from error
+                raise cut[0] from error
             raise translate(error, doing) from error
         except BaseException:
             self.abandon()
             raise
         finally:
             timer.cancel()
+            if watch is not None:
+                watch.cancel()
 
-    def _cut(self, cut: list[bool]) -> None:
-        cut.append(True)
+    def _cut(self, doing: str, cut: list[SinkUnavailable]) -> None:
+        # As Postgres' own time-out: too much for one settlement is tried in halves.
+        problem = f"{doing}: no answer from Postgres within {OPERATION_SECONDS:.0f} s"
+        cut.append(SinkUnavailable(problem, sqlstate=TIMED_OUT))
         if self._opened is not None:
             self._opened.terminate()
 
@@ -164,24 +181,23 @@ class PostgresSink:
         if opened is not None:
             opened.terminate()
 
-    @asynccontextmanager
-    async def _blockers_watched(self, conn: Connection) -> AsyncIterator[None]:
-        watch = asyncio.create_task(self._end_blockers(conn.get_server_pid()))
-        try:
-            yield
-        finally:
-            watch.cancel()
+    async def _watch(self, watched: Connection, doing: str, cut: list[SinkUnavailable]) -> None:
+        """While work is without an answer: cuts a connection whose server is gone, and ends what its session waits for.
 
-    async def _end_blockers(self, pid: int) -> None:
-        """While this settlement waits for a lock, ends what holds it if that is a worker's stalled session."""
-        patience = self._lock_timeout / 2
+        That is ended only if it is a worker's stalled session.
+        """
+        patience, pid = self._lock_timeout / 2, self._pid
         while True:
             await asyncio.sleep(patience)
             try:
-                async with connection(self._dsn, "watch") as conn:
+                async with looking(self._dsn) as conn:
+                    if await is_gone(conn, watched, pid):
+                        cut.append(SinkUnavailable(f"{doing}: {GONE}"))
+                        watched.terminate()
+                        return
                     rows = await conn.fetch(sql("end_blockers"), pid, f"{APPLICATION_PREFIX} lane ", patience)
             except BridgeError as error:
-                log.warning("blockers_not_read", error=str(error))
+                log.warning("session_check_failed", error=str(error))
                 continue
             for row in rows:
                 log.warning("stalled_session_ended", pid=row["pid"], ended=row["ended"], waiting_pid=pid)

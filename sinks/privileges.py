@@ -9,7 +9,10 @@ from typing import Final
 from schemas.service import Service
 
 # What a start runs, whatever the service.
-_AT_START: Final = "catalogue execute_missing migrations_applied partitions_attached privileges_excess privileges_missing session_settings"
+_AT_START: Final = """
+    catalogue execute_missing migrations_applied partitions_attached privileges_excess privileges_missing session_look
+    session_settings
+"""
 _RUNS: Final = "run_begin run_end run_lock"
 
 STATEMENTS: Final[dict[Service, frozenset[str]]] = {

@@ -2,7 +2,7 @@
 
 import pytest
 
-from schemas.addresses import broker_hosts, database_address, is_local, web_host
+from schemas.addresses import broker_hosts, database_address, database_places, is_local, web_host
 
 
 @pytest.mark.parametrize(
@@ -89,3 +89,20 @@ def test_this_very_machine(host: str) -> None:
 def test_another_machine(host: str) -> None:
     """Private addresses are others."""
     assert not is_local(host)
+
+
+@pytest.mark.parametrize(
+    ("url", "places"),
+    [
+        ("postgresql://u@a:1,b:2/d", [("a", 1), ("b", 2)]),
+        ("postgresql://u@a,b:2/d", [("a", None), ("b", 2)]),
+        ("postgresql://u@a,b/d?port=7", [("a", 7), ("b", 7)]),
+        ("postgresql://u@a,b/d?port=7,8", [("a", 7), ("b", 8)]),
+        ("postgresql:///d?host=a,[::1]&port=7", [("a", 7), ("::1", 7)]),
+        ("postgresql://%2Frun%2Fpostgresql/d", [("/run/postgresql", None)]),
+        ("postgresql:///d", []),
+    ],
+)
+def test_the_places_of_a_database_url(url: str, places: list[tuple[str, int | None]]) -> None:
+    """Each server, with its own port, or the one that the URL gives for all."""
+    assert list(database_places(url)) == places
