@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from schemas.errors import EnvironmentUnfit
 from sinks.partitions import make_partitions, months_made
+from sinks.poolers import demand_sessions
 from sinks.postgres import Connection, connection, sql
 
 LOCK_KEY = 0x6768_6F73_746C  # "ghostl": any number that nobody else in the database uses
@@ -72,6 +73,7 @@ async def migrate(database_url: str, *, months_ahead: int = DEFAULT_MONTHS_AHEAD
 
     Where nothing is missing nothing is written, so that an account that may not write there passes.
     """
+    await demand_sessions(database_url)
     async with connection(database_url, "migrate") as conn:
         if await conn.fetchval("SELECT current_setting('transaction_read_only')") == "on":
             raise EnvironmentUnfit("the database is read-only, as a replica is: connect to the primary")

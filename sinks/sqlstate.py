@@ -13,6 +13,13 @@ _LEDGER_KEY = "bridge_event_raw_pkey"
 DATA_EXCEPTION = "22000"
 TIMED_OUT = "57014"
 LOCK_NOT_AVAILABLE = "55P03"
+STATEMENT_OF_ANOTHER = ("26000", "42P05")
+"""A prepared statement is missing or was there before: the session is not the connection's own."""
+POOLED = (
+    "Postgres is behind a pooler that gives a session to another connection after each transaction, and locks, "
+    "LISTEN and SET need one that stays: set the pooler to session mode (PgBouncer: pool_mode = session) or connect "
+    "past it"
+)
 
 
 def translate(error: Exception, doing: str) -> BridgeError:
@@ -22,7 +29,8 @@ def translate(error: Exception, doing: str) -> BridgeError:
     """
     sqlstate = getattr(error, "sqlstate", None)
     constraint = getattr(error, "constraint_name", None)
-    text = f"{doing}: {type(error).__name__}: {str(error).strip() or 'no further text'}"
+    said = POOLED if sqlstate in STATEMENT_OF_ANOTHER else str(error).strip() or "no further text"
+    text = f"{doing}: {type(error).__name__}: {said}"
     if sqlstate is not None:
         text = f"{text} (SQLSTATE {sqlstate})"
         if constraint == _LEDGER_KEY:

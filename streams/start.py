@@ -7,6 +7,7 @@ import asyncio
 import random
 import time
 from collections.abc import Awaitable, Callable, Iterable
+from typing import TypeVar
 
 import structlog
 
@@ -16,8 +17,9 @@ from schemas.production import refusals
 from schemas.service import Service
 from schemas.settings import Settings
 from sinks.db_check import blocking_differences, excess_privileges
-from sinks.kafka_admin import kafka_admin
+from sinks.kafka_admin import KafkaAway, kafka_admin
 from sinks.migrate import migrate, pending
+from sinks.poolers import demand_sessions
 from sinks.postgres import connection
 from sinks.refusals import refusal
 from sinks.topics_admin import apply_topics, check_topics
@@ -26,6 +28,7 @@ from streams.patience import Patience
 # A wrong password, database or option does not heal by waiting.
 _HOPELESS = ("22", "28", "3D")
 
+T = TypeVar("T")
 log = structlog.get_logger(__name__)
 
 
@@ -38,10 +41,11 @@ async def ready(settings: Settings, service: Service, *, look_only: bool = False
     judge_settings(settings, service)
     await _answering(settings)
     try:
+        await demand_sessions(settings.dsn)
         if settings.env == "development" and not look_only:
             for name in await migrate(settings.dsn, months_ahead=settings.partitions_ahead):
                 log.info("migrated", migration=name)
-            await apply_topics(settings)
+            await _of_kafka(settings, lambda: apply_topics(settings))
             return
         _refuse([*await _schema(settings, service), *await _topics(settings)])
     except (SinkUnavailable, RowRejected) as error:
@@ -70,17 +74,32 @@ async def _answering(settings: Settings) -> None:
         async with kafka_admin(settings):
             pass
 
-    def budget(for_ever: bool) -> float:
-        return float("inf") if for_ever else settings.seconds("start_timeout")
-
     # What is not set, or names a file that can't be read, is not waited for.
     _ = settings.dsn, settings.kafka_client()
     problems = await asyncio.gather(
-        _problem(ask_postgres, budget(settings.startup_without_postgres)),
-        _problem(ask_kafka, budget(settings.startup_without_kafka)),
+        _problem(ask_postgres, _budget(settings, for_ever=settings.startup_without_postgres)),
+        _problem(ask_kafka, _budget(settings, for_ever=settings.startup_without_kafka)),
     )
     postgres, kafka = problems
     _refuse([*([refusal(postgres, "at start")] if postgres else []), *([str(kafka)] if kafka else [])])
+
+
+def _budget(settings: Settings, *, for_ever: bool) -> float:
+    return float("inf") if for_ever else settings.seconds("start_timeout")
+
+
+async def _of_kafka(settings: Settings, ask: Callable[[], Awaitable[T]]) -> T:
+    """What Kafka answers. It may lose a broker between two questions: one without an answer is asked again."""
+    patience = Patience(random.random)
+    deadline = time.monotonic() + _budget(settings, for_ever=settings.startup_without_kafka)
+    while True:
+        try:
+            return await ask()
+        except KafkaAway as error:
+            left = deadline - time.monotonic()
+            if left <= 0:
+                raise
+            await asyncio.sleep(min(patience.failed("start", error), left))
 
 
 async def _problem(ask: Callable[[], Awaitable[None]], seconds: float) -> BridgeError | None:
@@ -129,7 +148,7 @@ async def warn_of_excess(settings: Settings, service: Service) -> None:
 
 
 async def _topics(settings: Settings) -> list[str]:
-    lines = await check_topics(settings)
+    lines = await _of_kafka(settings, lambda: check_topics(settings))
     return [
         f"topics are not as declared: {line}; `bridge topics apply` corrects what Kafka can change" for line in lines
     ]

@@ -8,6 +8,8 @@ from schemas.addresses import database_address
 from schemas.service import PROCESSES, Service
 from schemas.settings import Settings
 from sinks.db_check import Differences, database_differences
+from sinks.poolers import shares_sessions
+from sinks.sqlstate import POOLED
 from sinks.vitals import LongTransaction, Server, long_transactions, server
 
 OLDEST_VERSION = 15
@@ -67,6 +69,14 @@ def judge_connections(settings: Settings, facts: Server) -> Iterable[Finding]:
         yield ok("connections", found)
 
 
+async def _pooler(settings: Settings) -> AsyncIterator[Finding]:
+    if await shares_sessions(settings.dsn):
+        found, _, mend = POOLED.partition(": ")
+        yield fail("sessions", found, mend)
+    else:
+        yield ok("sessions", "each stays with its connection")
+
+
 async def _transactions(settings: Settings) -> AsyncIterator[Finding]:
     for finding in judge_transactions(await long_transactions(settings.dsn, LONG_SECONDS)):
         yield finding
@@ -119,6 +129,7 @@ def checks(service: Service | None) -> tuple[Check, ...]:
     """The checks under the account of this service, None for one that is not known."""
     return (
         Check("postgres", "server", _server),
+        Check("postgres", "sessions", _pooler),
         Check("postgres", "transactions", _transactions),
         Check("postgres", "schema", partial(_schema, service)),
     )
