@@ -4,13 +4,14 @@ from collections.abc import AsyncIterator, Sequence
 from typing import Protocol
 
 import pytest
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka import AIOKafkaProducer
 from aiokafka import TopicPartition as KafkaPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic, RecordsToDelete
 
 from schemas.record import Batch, TopicPartition
+from schemas.settings import Settings
 from streams.memory_source import MemorySource
-from streams.source import KafkaSource, OffsetsGone, Source
+from streams.source import KafkaSource, OffsetsGone, Source, make_consumer
 
 POLLS = 100
 
@@ -53,13 +54,8 @@ class KafkaBroker:
         self.one, self.two = TopicPartition(topic, 0), TopicPartition(topic, 1)
         self._servers, self._topic = servers, topic
         self._admin = AIOKafkaAdminClient(bootstrap_servers=servers)
-        self._consumer = AIOKafkaConsumer(
-            bootstrap_servers=servers,
-            enable_auto_commit=False,
-            auto_offset_reset="none",
-            isolation_level="read_committed",
-            fetch_max_wait_ms=50,
-        )
+        # The worker's own, which decides what of a transaction is read.
+        self._consumer = make_consumer(Settings(kafka_bootstrap_servers=servers, group=topic))
         self.source: Source = KafkaSource(self._consumer)
 
     async def start(self) -> None:

@@ -25,13 +25,13 @@ SOURCE = TopicPartition("bridge.raw", 0)
 GROUP = "fenced"
 
 
-def outcomes(first: int, count: int) -> Outcomes:
-    """The outcomes of `count` sound events from offset `first`."""
+def outcomes(first: int, count: int, source: TopicPartition = SOURCE) -> Outcomes:
+    """The outcomes of `count` sound events from offset `first`; their ids are the same in each partition."""
     now_ms = time.time_ns() // 1_000_000
     settings = Settings()
     values = [event(number) for number in range(first, first + count)]
     records = [
-        ConsumerRecord(*SOURCE, first + index, now_ms, 1, None, value, 0, 0, len(value), ())
+        ConsumerRecord(*source, first + index, now_ms, 1, None, value, 0, 0, len(value), ())
         for index, value in enumerate(values)
     ]
     registry = {f"s{site}": Script(f"s{site}", site, 1, True) for site in SITES}
@@ -45,7 +45,7 @@ def outcomes(first: int, count: int) -> Outcomes:
         SOURCE.topic,
         no_trust(),
     )
-    return process(Batch(SOURCE, first, first + count, records), context)
+    return process(Batch(source, first, first + count, records), context)
 
 
 @asynccontextmanager

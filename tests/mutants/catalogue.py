@@ -10,6 +10,7 @@ from mutants import (
     forms,
     identity,
     operators,
+    outages,
     outputs,
     producers,
     snippet,
@@ -350,4 +351,5 @@ MUTANTS = [
     *contract.MUTANTS,
     *stack.MUTANTS,
     *outputs.MUTANTS,
+    *outages.MUTANTS,
 ]

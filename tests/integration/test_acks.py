@@ -1,0 +1,30 @@
+"""What the worker and the gateway publish is acknowledged by all replicas in sync, not by a leader that may die."""
+
+import pytest
+from aiokafka.client import AIOKafkaClient
+from aiokafka.protocol.produce import ProduceRequest
+from support.settled import event, produce, settings_for
+
+from bridge.stack import StackAddresses
+from sinks.topics_admin import apply_topics
+
+ALL = -1
+
+
+async def test_a_producer_asks_for_the_word_of_all_replicas(
+    stack: StackAddresses, topic_prefix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As the request says it to the broker. A lone broker can't show the difference: it is all replicas."""
+    asked: list[int] = []
+    send = AIOKafkaClient.send
+
+    async def noted(client: AIOKafkaClient, node: int, request: object, **options: object) -> object:
+        if isinstance(request, ProduceRequest):
+            asked.append(request.required_acks)
+        return await send(client, node, request, **options)
+
+    monkeypatch.setattr(AIOKafkaClient, "send", noted)
+    settings = settings_for(stack.kafka, "postgresql://nowhere/none", topic_prefix)
+    await apply_topics(settings)
+    await produce(settings, [event(1)])
+    assert asked == [ALL]

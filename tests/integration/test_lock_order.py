@@ -1,0 +1,61 @@
+"""Two settlements lock what they share in one order, whatever order they read it in: they wait, and never deadlock."""
+
+import asyncio
+
+import asyncpg
+import pytest
+from integration.test_fencing import SOURCE, outcomes, owner
+from support.databases import LOCK_AWAITED
+from support.wait import wait_until
+
+from schemas.record import TopicPartition
+
+OTHER = TopicPartition(SOURCE.topic, 1)
+INSERT_KEY = "INSERT INTO bridge_event_key (event_key, received_at, sender) VALUES ($1, now(), 'direct')"
+
+
+async def awaited(conn: asyncpg.Connection) -> None:
+    await wait_until(lambda: conn.fetchval(LOCK_AWAITED), budget_seconds=30, describe="a settlement that waits")
+
+
+@pytest.mark.parametrize("first", [0, 1])
+async def test_offset_rows_are_locked_by_topic_and_partition(database_url: str, first: int) -> None:
+    """The row of the second one is held by a stranger: that of the first is locked already."""
+    looking, stranger = await asyncpg.connect(database_url), await asyncpg.connect(database_url)
+    async with owner(database_url, lock_timeout=30) as sink:
+        # The second one's row lies before the first one's.
+        await sink.claim({OTHER: 0})
+        await sink.claim({SOURCE: 0})
+        await stranger.execute("BEGIN")
+        await stranger.execute("SELECT * FROM stream_offset WHERE partition = 1 FOR UPDATE")
+        batches = [outcomes(0, 3), outcomes(0, 3, OTHER)]
+        committing = asyncio.create_task(sink.commit(batches if first == 0 else batches[::-1]))
+        await awaited(looking)
+        free = await looking.fetch("SELECT partition FROM stream_offset WHERE partition = 0 FOR UPDATE SKIP LOCKED")
+        await stranger.execute("COMMIT")
+        await committing
+    for conn in (looking, stranger):
+        await conn.close()
+    assert free == []
+
+
+@pytest.mark.parametrize("larger_first", [False, True], ids=["smaller first", "larger first"])
+async def test_keys_are_claimed_in_their_order(database_url: str, larger_first: bool) -> None:
+    """A stranger holds the larger key: the smaller one is claimed already, whichever event came first."""
+    batch = outcomes(0, 2)
+    smaller, larger = sorted(one.key for one in batch.candidates)
+    batch.candidates.sort(key=lambda one: one.key, reverse=larger_first)
+    looking, stranger = await asyncpg.connect(database_url), await asyncpg.connect(database_url)
+    await looking.execute("SET lock_timeout = '200ms'")
+    async with owner(database_url, lock_timeout=30) as sink:
+        await sink.claim({SOURCE: 0})
+        await stranger.execute("BEGIN")
+        await stranger.execute(INSERT_KEY, larger)
+        committing = asyncio.create_task(sink.commit([batch]))
+        await awaited(looking)
+        with pytest.raises(asyncpg.LockNotAvailableError):
+            await looking.execute(INSERT_KEY, smaller)
+        await stranger.execute("ROLLBACK")
+        await committing
+    for conn in (looking, stranger):
+        await conn.close()

@@ -1,0 +1,88 @@
+"""What keeps pauses short and records safe when a worker is replaced, a broker dies or a primary falls silent."""
+
+from mutants.mutant import Edit, Mutant
+
+FAILOVER = "tests/integration/test_failover.py"
+ORDER = "tests/integration/test_lock_order.py"
+BROKERS = "tests/unit/sinks/test_kafka_brokers.py"
+
+MUTANTS = [
+    Mutant(
+        "rebalances-poll",
+        "the end of a poll that waits for the group's next assignment",
+        (Edit("streams/source.py::KafkaSource._fetch", "timeout_ms / 1000 + _LATE_SECONDS", "None"),),
+        ("tests/unit/streams/test_source.py::test_a_poll_ends_in_time_while_the_group_rebalances",),
+    ),
+    Mutant(
+        "side-by-side",
+        "the next host of a URL beside one that says nothing",
+        (Edit("sinks/failover.py::connect_to_one", "STAGGER_SECONDS if left else None", "None"),),
+        ("tests/unit/sinks/test_failover.py",),
+    ),
+    Mutant(
+        "lost-session",
+        "the look whether the primary has the session that a lane waits for",
+        (Edit("sinks/postgres.py::is_gone", "not has and (...)", "has is None"),),
+        (f"{FAILOVER}::test_work_whose_session_is_gone_goes_on_by_another_host",),
+    ),
+    Mutant(
+        "backends-number",
+        "the backend's own number, which a pooler's is not",
+        (
+            Edit(
+                "sinks/postgres_sink.py::PostgresSink._working",
+                'await self._opened.fetchval("SELECT pg_backend_pid()")',
+                "self._opened.get_server_pid()",
+            ),
+        ),
+        (f"{FAILOVER}::test_a_stopped_workers_lock_is_broken_through_a_pooler",),
+    ),
+    Mutant(
+        "shared-session",
+        "the refusal of a pooler that shares sessions",
+        (Edit("sinks/poolers.py::shares_sessions", "first == one.get_server_pid()", "first"),),
+        (f"{FAILOVER}::test_a_pooler_in_transaction_mode_is_refused",),
+    ),
+    Mutant(
+        "any-broker",
+        "the next broker in the place of one that is away",
+        (Edit("sinks/kafka_brokers.py::ask_any_broker", "problem = error", "raise"),),
+        (BROKERS,),
+    ),
+    Mutant(
+        "start-asks-again",
+        "the second question of a start whose first one found a broker away",
+        (Edit("streams/start.py::_of_kafka", "left <= 0", "left"),),
+        ("tests/unit/streams/test_start.py",),
+    ),
+    Mutant(
+        "read-committed",
+        "the worker's blindness for aborted transactions",
+        (Edit("streams/source.py::make_consumer", '"read_committed"', '"read_uncommitted"'),),
+        ("tests/contract/test_source.py::test_transaction_markers_are_holes",),
+    ),
+    Mutant(
+        "acks",
+        "the acknowledgement by all replicas in sync",
+        (Edit("sinks/kafka.py::make_producer", '"all"', "1"),),
+        ("tests/integration/test_acks.py",),
+    ),
+    Mutant(
+        "unclean-election",
+        "the refusal of a leader that lacks what was acknowledged",
+        (Edit("schemas/topics.py::Topics.specs", '"false"', '"true"'),),
+        ("tests/contract/test_snapshots.py",),
+    ),
+    Mutant(
+        "offsets-order",
+        "the order in which offset rows are locked",
+        (Edit("sinks/sql/offsets_lock.sql", "ORDER BY o.topic, o.partition"),),
+        (f"{ORDER}::test_offset_rows_are_locked_by_topic_and_partition",),
+    ),
+    Mutant(
+        "keys-order",
+        "the order in which keys are claimed",
+        (Edit("sinks/transaction.py::_insert_keys", "sorted(claims)", "list(claims)"),),
+        (f"{ORDER}::test_keys_are_claimed_in_their_order",),
+    ),
+]
