@@ -19,7 +19,7 @@ COMPILE = $(UV) pip compile --quiet --universal --python-version 3.11 --generate
 
 .DEFAULT_GOAL := help
 .PHONY: help install demo up test test-alerts test-browser test-openapi lint format bench bench-attack wheel-test faults \
-	gateway-faults mutants churn lock pin-images
+	gateway-faults mutants churn pauses lock pin-images
 
 help: ## List the targets
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-18s %s\n", $$1, $$2 }'
@@ -77,6 +77,9 @@ mutants: install ## Take each mechanism out of a copy, one by one: the tests mus
 
 churn: install ## Workers come, go and are killed for SECONDS under load: memory, file descriptors and sessions stay bounded
 	@PYTHONPATH=tests:. $(PYTHON_BIN) -m faults.churn --seconds $(SECONDS) --events $(EVENTS) $(ARGS)
+
+pauses: install ## Replace workers, silence a primary, kill each of three brokers: how long work rests (ARGS='--only rolling')
+	@PYTHONPATH=tests:. $(PYTHON_BIN) -m faults.pauses $(ARGS)
 
 lock: ## Compile the lock files anew: all, and what the image runs and is built with (needs uv)
 	$(COMPILE) pyproject.toml --extra stack --extra traces --extra sentry --group dev -o requirements.lock

@@ -110,10 +110,13 @@ class KafkaNode:
     def _properties(self) -> str:
         return _PROPERTIES.format(host=LOOPBACK, port=self.port, controller_port=self.controller_port, logs=self._logs)
 
-    def _format(self, words: list[str], properties: Path) -> None:
+    def _cluster_id(self) -> str:
         # Kafka takes an id that begins with a dash for an option.
-        cluster = base64.urlsafe_b64encode(b"\x10" + uuid.uuid4().bytes[1:]).decode().rstrip("=")
-        argv = [*words, "kafka.tools.StorageTool", "format", "--cluster-id", cluster, "--config", str(properties)]
+        return base64.urlsafe_b64encode(b"\x10" + uuid.uuid4().bytes[1:]).decode().rstrip("=")
+
+    def _format(self, words: list[str], properties: Path) -> None:
+        cluster = ["--cluster-id", self._cluster_id()]
+        argv = [*words, "kafka.tools.StorageTool", "format", *cluster, "--config", str(properties)]
         try:
             done = subprocess.run(  # noqa: S603 - our own words, no shell
                 argv,

@@ -1,0 +1,142 @@
+"""A steady load of sound events, and how old the oldest unsettled one is at each moment."""
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Iterable
+from typing import Any
+
+import asyncpg
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaError
+from support.settled import event
+
+from schemas.settings import Settings
+from sinks.kafka import make_producer
+from sinks.postgres import connection
+
+LOOK_SECONDS = 0.1
+_PENDING = 10_000
+
+
+class SteadyLoad:
+    """`rate` events a second until stopped. `acknowledged` holds the number of each that Kafka took."""
+
+    def __init__(self, settings: Settings, rate: float) -> None:
+        self._settings = settings
+        self._rate = rate
+        self._sent = 0
+        self._open: set[asyncio.Future[Any]] = set()
+        self._stopped = False
+        self.acknowledged: set[int] = set()
+        self.arrivals: dict[int, list[tuple[int, float]]] = {}
+        """Offset and moment of each, by partition of the raw topic."""
+
+    async def run(self) -> None:
+        """Sends, and returns when all is acknowledged or has failed after `stop`."""
+        producer = make_producer(self._settings, linger_ms=10)
+        await producer.start()
+        began = time.monotonic()
+        try:
+            while not self._stopped:
+                await asyncio.sleep(0.02)
+                due = round((time.monotonic() - began) * self._rate)
+                while self._sent < due and len(self._open) < _PENDING:
+                    await self._send(producer)
+            if self._open:
+                await asyncio.wait(self._open, timeout=60)
+        finally:
+            await producer.stop()
+
+    def stop(self) -> None:
+        """Ends the load."""
+        self._stopped = True
+
+    async def _send(self, producer: AIOKafkaProducer) -> None:
+        number, self._sent = self._sent, self._sent + 1
+        partition = number % self._settings.topic_partitions
+        future = await producer.send(self._settings.topics.raw, event(number), partition=partition)
+        self._open.add(future)
+        future.add_done_callback(lambda done: self._done(number, done))
+
+    def _done(self, number: int, done: "asyncio.Future[Any]") -> None:
+        self._open.discard(done)
+        if not done.cancelled() and done.exception() is None:
+            record = done.result()
+            self.acknowledged.add(number)
+            self.arrivals.setdefault(record.partition, []).append((record.offset, time.monotonic()))
+
+
+class Freshness:
+    """Looks every tenth of a second how old the oldest event is that Kafka acknowledged and no commit has settled."""
+
+    def __init__(self, settings: Settings, load: SteadyLoad) -> None:
+        self._settings = settings
+        self._load = load
+        self._settled: dict[int, int] = {}
+        self.ages: list[tuple[float, float]] = []
+        """Moment and age in seconds."""
+        self.progress: list[float] = []
+        """Moments at which something had been settled since the look before."""
+
+    async def watch(self) -> None:
+        """Until cancelled."""
+        while True:
+            try:
+                async with connection(self._settings.dsn, "test") as conn:
+                    while True:
+                        await self._look(conn)
+                        await asyncio.sleep(LOOK_SECONDS)
+            except Exception:  # noqa: BLE001  # a server that is broken on purpose: the age grows all the same
+                self._note()
+                await asyncio.sleep(LOOK_SECONDS)
+
+    async def _look(self, conn: asyncpg.Connection) -> None:
+        query = "SELECT partition, next_offset FROM stream_offset WHERE topic = $1"
+        rows = await conn.fetch(query, self._settings.topics.raw, timeout=1)
+        settled = {row["partition"]: row["next_offset"] for row in rows}
+        if sum(settled.values()) > sum(self._settled.values()):
+            self.progress.append(time.monotonic())
+        self._settled = settled
+        self._note()
+
+    def _note(self) -> None:
+        now, oldest = time.monotonic(), 0.0
+        for partition, arrivals in self._load.arrivals.items():
+            reached = self._settled.get(partition, 0)
+            while arrivals and arrivals[0][0] < reached:
+                arrivals.pop(0)
+            oldest = max(oldest, now - arrivals[0][1] if arrivals else 0.0)
+        self.ages.append((now, oldest))
+
+    def figures(self, since: float) -> dict[str, float]:
+        """Median, 99th percentile and the worst age after a moment, in seconds."""
+        ages = sorted(age for moment, age in self.ages if moment >= since) or [0.0]
+        return {
+            "freshness median s": round(ages[len(ages) // 2], 2),
+            "freshness 99 % s": round(ages[len(ages) * 99 // 100], 2),
+            "freshness worst s": round(ages[-1], 2),
+        }
+
+    def pause_after(self, moment: float) -> float:
+        """How long after the moment something was settled again; infinite if nothing was."""
+        return next((one - moment for one in self.progress if one > moment), float("inf"))
+
+
+async def differences(settings: Settings, acknowledged: Iterable[int]) -> list[str]:
+    """What Kafka acknowledged beside the rows: lost, and more than one row."""
+    async with connection(settings.dsn, "test") as conn:
+        rows = Counter(row[0] for row in await conn.fetch("SELECT event_id FROM bridge_event"))
+    lost = {f"e-{number}" for number in acknowledged} - rows.keys()
+    twice = [one for one, count in rows.items() if count > 1]
+    found = [f"{len(lost)} acknowledged events have no row, such as {sorted(lost)[:3]}"] if lost else []
+    return found + ([f"{len(twice)} events have two rows, such as {twice[:3]}"] if twice else [])
+
+
+async def all_settled(settings: Settings, load: SteadyLoad) -> bool:
+    """Whether as many events have a row as Kafka acknowledged."""
+    try:
+        async with connection(settings.dsn, "test") as conn:
+            return bool(await conn.fetchval("SELECT count(*) FROM bridge_event") >= len(load.acknowledged))
+    except (KafkaError, asyncpg.PostgresError, OSError):
+        return False

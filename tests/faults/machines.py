@@ -1,0 +1,195 @@
+"""Servers of which there are several: a primary and its standby, and three brokers that replicate each other."""
+
+import asyncio
+import base64
+import os
+import shutil
+import signal
+import uuid
+from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import asyncpg
+import psutil
+
+from bridge.stack.accounts import Account, postgres_account
+from bridge.stack.credentials import Credentials
+from bridge.stack.kafka import JavaTuning, KafkaNode
+from bridge.stack.owner import Owner
+from bridge.stack.ports import LOOPBACK, choose
+from bridge.stack.postgres import PostgresServer
+from bridge.stack.process import Identity, Launch, log_size, wait_until_ready
+
+START_SECONDS = 90.0
+BROKERS = 3
+_LONE = "node.id=1\ncontroller.quorum.voters=1@"
+
+
+def ports(count: int) -> list[int]:
+    """So many free ports."""
+    found: list[int] = []
+    for _ in range(count):
+        found.append(choose(asked=None, remembered=None, taken=found, purpose="a server"))
+    return found
+
+
+class Machines:
+    """Servers that are started, killed and stopped one by one; all die with this process."""
+
+    def __init__(self) -> None:
+        self._owner = Owner(owned=True)
+        self._running: dict[str, Identity] = {}
+
+    async def start(self, name: str, server: KafkaNode | PostgresServer) -> None:
+        """Returns when it is ready."""
+        await asyncio.to_thread(self._start, name, server)
+
+    def _start(self, name: str, server: KafkaNode | PostgresServer) -> None:
+        launch = server.prepare(lambda _message: None)
+        begin = log_size(launch.log)
+        identity = self._running[name] = self._owner.launch(launch)
+        wait_until_ready(
+            name=name,
+            identity=identity,
+            ready=server.ready,
+            cancelled=lambda: False,
+            log=launch.log,
+            log_start=begin,
+            timeout_seconds=START_SECONDS,
+        )
+
+    def signal(self, name: str, number: signal.Signals) -> None:
+        """To the server and all its processes, as when a machine stops."""
+        if process := self._running[name].process():
+            for one in (*process.children(recursive=True), process):
+                with suppress(psutil.NoSuchProcess):
+                    one.send_signal(number)
+
+    async def ended(self, name: str) -> None:
+        """Returns when the server's process is gone."""
+        while self._running[name].alive():  # noqa: ASYNC110  # a child of the supervisor: nothing tells us
+            await asyncio.sleep(0.02)
+
+    def stop(self) -> None:
+        """Ends them all, also what is stopped."""
+        for name in self._running:
+            with suppress(psutil.NoSuchProcess):
+                self.signal(name, signal.SIGCONT)
+        self._owner.let_go()
+
+
+@dataclass(frozen=True)
+class StandbyServer(PostgresServer):
+    """A Postgres that follows another one until it is promoted."""
+
+    primary_port: int
+
+    def prepare(self, progress: object) -> Launch:
+        launch = super().prepare(lambda _message: None)
+        source = f"host={LOOPBACK} port={self.primary_port} user=postgres password={self.credentials.admin}"
+        return replace(launch, argv=[*launch.argv, "-c", f"primary_conninfo={source}"])
+
+
+class Pair:
+    """A primary and a standby that follows it."""
+
+    def __init__(self, machines: Machines, directory: Path) -> None:
+        self._machines = machines
+        first, second = ports(2)
+        logs = directory / "logs"
+        logs.mkdir(parents=True, exist_ok=True)
+        self.primary = PostgresServer(directory / "primary", logs / "primary.log", first, Credentials.new())
+        (directory / "primary").mkdir()
+        self._second = second
+        self.standby: PostgresServer = self.primary
+
+    @property
+    def url(self) -> str:
+        """Both hosts, the primary first, for the product's role."""
+        return self.primary.url.replace(f":{self.primary.port}/", f":{self.primary.port},{LOOPBACK}:{self._second}/")
+
+    async def start(self) -> None:
+        """Makes the primary, copies it while it is stopped, and starts both."""
+        await self._machines.start("primary", self.primary)
+        await asyncio.to_thread(self.primary.ensure_database)
+        self.primary = replace(self.primary, credentials=replace(self.primary.credentials, applied=True))
+        self._machines.signal("primary", signal.SIGINT)
+        await self._machines.ended("primary")
+        directory = self.primary.directory.with_name("standby")
+        await asyncio.to_thread(self._copy, directory)
+        self.standby = StandbyServer(
+            directory, self.primary.log.with_name("standby.log"), self._second, self.primary.credentials,
+            self.primary.port,
+        )  # fmt: skip
+        await self._machines.start("primary", self.primary)
+        await self._machines.start("standby", self.standby)
+
+    def _copy(self, directory: Path) -> None:
+        home = (self.primary.directory / "postgres").resolve()
+        account = postgres_account(home / "data")
+        copied = directory / "postgres"
+        directory.mkdir()
+        shutil.copytree(home, copied, symlinks=True)
+        (copied / "data" / "standby.signal").touch()
+        (copied / "data" / "postmaster.pid").unlink(missing_ok=True)
+        _own(account, (copied, *copied.rglob("*")))
+        copied.chmod(home.stat().st_mode)
+
+    async def promote(self) -> None:
+        """Makes the standby the primary, whatever has become of the other."""
+        conn = await asyncpg.connect(self.standby.admin_url)
+        try:
+            await conn.execute("SELECT pg_promote()")
+        finally:
+            await conn.close()
+
+
+def _own(account: Account, paths: Iterable[Path]) -> None:
+    if account.uid is not None and account.gid is not None:
+        for path in paths:
+            os.chown(path, account.uid, account.gid, follow_symlinks=False)
+
+
+@dataclass(frozen=True)
+class Broker(KafkaNode):
+    """One of several nodes, each broker and controller, that time out as a production cluster's do."""
+
+    number: int
+    voters: str
+    cluster: str
+
+    def _properties(self) -> str:
+        own = super()._properties().replace(f"{_LONE}{LOOPBACK}:{self.controller_port}", self._place())
+        for name in ("default", "offsets.topic", "transaction.state.log", "share.coordinator.state.topic"):
+            own = own.replace(f"{name}.replication.factor=1", f"{name}.replication.factor={BROKERS}")
+        own = own.replace(".min.isr=1", ".min.isr=2").replace("broker.session.timeout.ms=3000", "")
+        return own.replace("broker.heartbeat.interval.ms=1000", "")
+
+    def _place(self) -> str:
+        return f"node.id={self.number}\ncontroller.quorum.voters={self.voters}"
+
+    def _cluster_id(self) -> str:
+        return self.cluster
+
+
+def brokers(directory: Path) -> list[Broker]:
+    """Three nodes of one cluster, not started."""
+    found = ports(2 * BROKERS)
+    voters = ",".join(f"{index + 1}@{LOOPBACK}:{port}" for index, port in enumerate(found[BROKERS:]))
+    cluster = base64.urlsafe_b64encode(b"\x10" + uuid.uuid4().bytes[1:]).decode().rstrip("=")
+    logs = directory / "logs"
+    logs.mkdir(parents=True, exist_ok=True)
+    return [
+        Broker(
+            directory / f"kafka-{number}", logs / f"kafka-{number}.log", found[number - 1],
+            found[BROKERS + number - 1], JavaTuning(heap="384m"), number, voters, cluster,
+        )
+        for number in range(1, BROKERS + 1)
+    ]  # fmt: skip
+
+
+async def start_brokers(machines: Machines, nodes: Iterable[Broker]) -> None:
+    """All at once: one alone has no quorum."""
+    await asyncio.gather(*(machines.start(f"kafka-{node.number}", node) for node in nodes))
