@@ -173,7 +173,7 @@ class BrokerByBroker:
         done = await asyncio.to_thread(bridge, *words, settings=self._stage.environment)
         self._answers.append(done.returncode)
         if done.returncode:
-            told = (done.stderr or done.stdout).decode(errors="replace").strip()[-300:]
+            told = (done.stdout + done.stderr).decode(errors="replace").strip()[:600]
             self._stage.outcome.problems.append(
                 f"{' '.join(words)} after {moment:.1f} s ended with {done.returncode}: {told}"
             )
