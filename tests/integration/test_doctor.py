@@ -223,14 +223,14 @@ async def test_an_account_with_little(settings: Settings, stack: StackAddresses)
         found = told(await examine(Settings(**(settings.model_dump() | {"database_url": url})), timeout_sec=SECONDS))
         assert found["connections"][0].startswith("warn: ")
         assert any(f"role {name}: lacks " in line for line in found["privileges"])
-        assert not {"server", "writable", "durable", "schema", "months", "Postgres's clock", "transactions"} & set(
+        assert not {"server", "writable", "durable", "schema", "months", "Postgres's clock", "sessions", "transactions"} & set(
             found
         )
     finally:
         await execute(admin, f"DROP OWNED BY {name}", f"DROP ROLE {name}")
 
 
-POSTGRES = {"server", "transactions", "schema", "Postgres's clock", "lag", "retries"}
+POSTGRES = {"server", "sessions", "transactions", "schema", "Postgres's clock", "lag", "retries"}
 KAFKA = {"cluster", "topics", "in sync", "retention", "Kafka's clock", "workers", "lag"}
 
 
