@@ -128,7 +128,9 @@ class BrokerByBroker:
 
     async def run(self) -> None:
         key = (await create_token(self._stage.settings.dsn, "s1")).text
-        gateway = RestartedGateway(self._stage.settings, self._stage.directory, **UNLIMITED)
+        # In development it applies the topics that its settings declare.
+        declared = {"topic_replication": BROKERS, "topic_min_insync": 2}
+        gateway = RestartedGateway(self._stage.settings, self._stage.directory, **UNLIMITED, **declared)
         await asyncio.to_thread(gateway.start)
         poster = Poster(gateway.url, key, "p", 10**9)
         posting = asyncio.create_task(poster.run())
