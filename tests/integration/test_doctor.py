@@ -223,9 +223,16 @@ async def test_an_account_with_little(settings: Settings, stack: StackAddresses)
         found = told(await examine(Settings(**(settings.model_dump() | {"database_url": url})), timeout_sec=SECONDS))
         assert found["connections"][0].startswith("warn: ")
         assert any(f"role {name}: lacks " in line for line in found["privileges"])
-        assert not {"server", "writable", "durable", "schema", "months", "Postgres's clock", "sessions", "transactions"} & set(
-            found
-        )
+        assert not {
+            "server",
+            "writable",
+            "durable",
+            "schema",
+            "months",
+            "Postgres's clock",
+            "sessions",
+            "transactions",
+        } & set(found)
     finally:
         await execute(admin, f"DROP OWNED BY {name}", f"DROP ROLE {name}")
 
