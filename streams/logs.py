@@ -7,7 +7,6 @@ import threading
 from typing import Any, Final
 
 import structlog
-from aiokafka.errors import KafkaError
 from structlog.typing import EventDict, Processor, WrappedLogger
 
 from schemas.masking import masked
@@ -37,8 +36,9 @@ def harmless(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDic
 def calmer(record: logging.LogRecord) -> bool:
     """Passes every line; an error that aiokafka tries again by itself, as each first start meets some, is a warning."""
     if record.levelno == logging.ERROR and record.name.startswith("aiokafka") and isinstance(record.args, tuple):
-        errors = [one for one in record.args if isinstance(one, KafkaError)]
-        if errors and all(error.retriable for error in errors):
+        # By their attribute: to load the client's errors takes longer than most commands run.
+        retriable = [one.retriable for one in record.args if isinstance(one, Exception) and hasattr(one, "retriable")]
+        if retriable and all(retriable):
             record.levelno, record.levelname = logging.WARNING, logging.getLevelName(logging.WARNING)
     return True
 

@@ -247,7 +247,10 @@ MUTANTS = [
     Mutant(
         "brakes-vote",
         "the rule that one site alone can't stop the others",
-        (Edit("schemas/brake.py::nearly_all", "not others or bad_others * 100 >= ratio_pct * others", "others >= 0"),),
+        (
+            Edit("schemas/brake.py::nearly_all", "bad_others * 100 < ratio_pct * others", "False"),
+            Edit("schemas/brake.py::nearly_all", "2 * failing > len(owners)", "True"),
+        ),
         ("tests/unit/schemas/test_brake.py",),
     ),
     Mutant(
