@@ -5,11 +5,14 @@ from collections.abc import Callable, Iterator
 from typing import Final
 
 from bridge.gateway.access import Grant
+from bridge.gateway.shares import turn_of
 from bridge.http.limits import Buckets
 from schemas.sender import Sender
 from schemas.settings import Settings
 
 _VISITORS_SHARE: Final = 0.25
+_ADDRESS_SHARE: Final = 0.25
+"""What one visitor's address may use of the events of a script's visitors."""
 _MINUTE: Final = 60.0
 _MOST_SECONDS: Final = 2.0
 """After so long without work, a script that used more than its share of the time is served like the others again."""
@@ -22,16 +25,34 @@ class _Allowances:
         def buckets(what: str, rate: float, most_debt: float = math.inf) -> Buckets:
             return Buckets(f"{what}, {sender}s", rate, now, most_debt=most_debt)
 
-        self.events = buckets("events of one script", settings.gateway_script_events_per_second)
-        self.validated = buckets("validated events of one script", share * settings.gateway_validate_events_per_second)
+        events, validated = (
+            settings.gateway_script_events_per_second,
+            share * settings.gateway_validate_events_per_second,
+        )
+        # A server's address is its customer's: what it uses is its script's.
+        of_an_address = _ADDRESS_SHARE if sender is Sender.VISITOR else 0.0
+        self.events = buckets("events of one script", events)
+        self._address_events = buckets("events of one address", of_an_address * events)
+        self.validated = buckets("validated events of one script", validated)
+        self._address_validated = buckets("validated events of one address", of_an_address * validated)
         self.script_bytes = buckets("bytes of one script", settings.gateway_script_bytes_per_second)
         self.address_bytes = buckets("bytes of one address", share * settings.gateway_address_bytes_per_second)
         # Nobody is refused for it: a script alone may use all there is, and pays off what it owes within seconds.
         time_share = share * settings.gateway_script_time_share
         self.script_time = buckets("seconds of work for one script", time_share, most_debt=_MOST_SECONDS * time_share)
-        # A server's address is its customer's: what it uses is its script's.
-        of_an_address = settings.gateway_address_time_share if sender is Sender.VISITOR else 0.0
-        self.address_time = buckets("seconds of work for one address", of_an_address)
+        address_time = settings.gateway_address_time_share if sender is Sender.VISITOR else 0.0
+        self.address_time = buckets("seconds of work for one address", address_time)
+
+    def take_events(self, script_id: str, address: str, count: int) -> None:
+        """Takes so many events from what the script and the address have; raises Problem."""
+        # What the address is refused takes nothing from the script's other visitors.
+        self._address_events.take((script_id, address), count)
+        self.events.take(script_id, count)
+
+    def take_validated(self, script_id: str, address: str, count: int) -> None:
+        """Takes so many events of `events:validate` likewise."""
+        self._address_validated.take((script_id, address), count)
+        self.validated.take(script_id, count)
 
 
 class Allowances:
@@ -67,15 +88,15 @@ class Allowances:
 class Bill:
     """The bytes and the time that a request uses of its script's and its address's: charged whatever the answer is."""
 
-    __slots__ = ("_bytes", "_charged", "_seconds", "_times", "script_id")
+    __slots__ = ("_bytes", "_charged", "_seconds", "_times", "turn")
 
     def __init__(self, allowances: Allowances, grant: Grant, address: str) -> None:
-        own = allowances.of(grant.sender)
-        self.script_id = grant.script.script_id
+        own, script_id = allowances.of(grant.sender), grant.script.script_id
+        self.turn = turn_of(grant, address)
         self._charged = 0
         self._seconds = 0.0
-        self._bytes = ((own.script_bytes, self.script_id), (own.address_bytes, address))
-        self._times = ((own.script_time, self.script_id), (own.address_time, address))
+        self._bytes = ((own.script_bytes, script_id), (own.address_bytes, address))
+        self._times = ((own.script_time, script_id), (own.address_time, address))
 
     def owes_nothing(self) -> None:
         """Raises Problem if other requests used more bytes, or time of the address, than there was."""

@@ -16,7 +16,7 @@ from bridge.gateway.line import Work
 from bridge.gateway.publisher import Delivery, HeaderList, header_bytes
 from bridge.gateway.request import Request
 from bridge.gateway.services import Services
-from bridge.gateway.shares import shares_of, turn_of
+from bridge.gateway.shares import shares_of
 from bridge.http.answer import JSON_TYPE, Answer, Message
 from bridge.http.body import WHOLE_BODY
 from bridge.http.problems import Code, Problem
@@ -63,12 +63,12 @@ async def post_events(services: Services, request: Request) -> Answer:
     grant = admitted(services, request)
     shares = shares_of(grant, request.address)
     with (
-        services.requests.holding(shares, 1),
+        services.requests.holding(shares) as place,
         services.room.holding(shares) as held,
         begin(services, request, grant) as work,
     ):
-        body, elements = await receive_events(services, request, held, work)
-        services.allowances.of(grant.sender).events.take(request.script_id, len(elements.values))
+        body, elements = await receive_events(services, request, place, held, work)
+        services.allowances.of(grant.sender).take_events(request.script_id, request.address, len(elements.values))
         key = idempotency_key(request.headers)
         if key is None:
             whose, _ = await _assigned(elements, work)
@@ -99,8 +99,14 @@ def begin(services: Services, request: Request, grant: Grant) -> Work:
     return services.lines[grant.sender].work(Bill(services.allowances, grant, request.address))
 
 
-async def receive_events(services: Services, request: Request, held: Held, work: Work) -> tuple[bytes, Elements]:
-    """The inflated body of an admitted request, and its events, within all limits; raises Problem. What came is charged also if it is refused."""
+async def receive_events(
+    services: Services, request: Request, place: Held, held: Held, work: Work
+) -> tuple[bytes, Elements]:
+    """The inflated body of an admitted request, and its events, within all limits; raises Problem.
+
+    What came is charged also if it is refused. `held` counts the bytes, and `place` the request once its body is there:
+    before that it is its client that works on it.
+    """
     headers = request.headers
     bill = work.bill
     bill.owes_nothing()
@@ -110,6 +116,8 @@ async def receive_events(services: Services, request: Request, held: Held, work:
         work.end()
         message = await request.receive()
         bill.charge(len(message.get("body", b"")))
+        if not message.get("more_body"):
+            place.reach(1)
         work.begin()
         return message
 
@@ -175,9 +183,9 @@ async def _publish(
     seal = services.proof_keys.seal(site, grant.script.script_id, grant.sender, grant.origin)
     shared = record_headers(request, grant, received_at_ms)
     size = sum(map(len, elements.values)) + len(whose) * header_bytes(shared)
-    sender, shares = turn_of(grant, request.address), shares_of(grant, request.address)
+    shares = shares_of(grant, request.address)
     results = []
-    with publisher.delivery(sender, shares, len(whose), size) as delivery:
+    with publisher.delivery(work.bill.turn, shares, len(whose), size) as delivery:
         for index, (value, (event_id, missing)) in enumerate(zip(elements.values, whose, strict=True)):
             result = _rejected(index, value, event_id, beyond)
             if result is None:

@@ -56,7 +56,6 @@ class Front:
         self._running = running
         self._admin_port = settings.gateway_admin_port
         self._hops = settings.gateway_forwarded_hops
-        self._most_requests = settings.gateway_max_requests
         self._logs_all = settings.gateway_access_log
         self._in_hand = 0
         self._seconds = {name: metrics.GATEWAY_SECONDS.labels(name) for name in (*_ROUTES, "other")}
@@ -137,8 +136,6 @@ class Front:
     async def _answer(self, services: Services, route: str, request: Request) -> Answer:
         method, handler = _ROUTES[route]
         try:
-            if self._in_hand > self._most_requests:
-                raise Problem(Code.OVERLOADED, "too many requests are in hand")
             services.allowances.requests.take(request.address, 1)
             if request.method != method:
                 if request.method == "OPTIONS" and method == "POST":

@@ -13,7 +13,7 @@ async def post_token(services: Services, request: Request) -> Answer:
     """A token for this script from the request's origin; raises Problem. A body is not read."""
     script = known_script(services.producers, request.script_id)
     origin = allowed_origin(services.producers, request.script_id, request.headers)
-    services.allowances.of(Sender.VISITOR).events.take(request.script_id, 1)
+    services.allowances.of(Sender.VISITOR).take_events(request.script_id, request.address, 1)
     token = services.tokens.issue(script.script_id, origin)
     body = {
         "token": token.text,

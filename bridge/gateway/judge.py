@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from typing import Final
 
 from bridge.gateway.access import Grant
 from bridge.gateway.elements import Element
@@ -15,6 +16,9 @@ from schemas.vouched import Vouched
 from sinks import metrics
 from streams.reading import read_event
 from streams.rejection import Rejection
+
+_MOST_JUDGED_BEYOND: Final = 10
+_NOT_JUDGED: Final = "not judged, as the stream would refuse too many of those before it; send it again later"
 
 
 def vouched_by(grant: Grant, assigned: str | None) -> Vouched:
@@ -56,10 +60,16 @@ class RefusedEvents:
     async def beyond_bound(
         self, values: Sequence[bytes], whose: Sequence[Element], received_at_ms: int, work: Work
     ) -> dict[int, str]:
-        """Those that are one too many, by index, and why the stream would refuse each; raises Problem if these are all."""
+        """Those that are one too many, by index, and why the stream would refuse each; raises Problem if these are all.
+
+        Judging costs more than anything else. Behind a few of them the rest is not judged, and is too many as well.
+        """
         beyond: dict[int, str] = {}
         for index, (value, own) in enumerate(zip(values, whose, strict=True)):
-            if (why := self._refusal(value, own, received_at_ms)) and not self._let_through():
+            if len(beyond) >= _MOST_JUDGED_BEYOND:
+                beyond[index] = _NOT_JUDGED
+                self._count(let_through=False)
+            elif (why := self._refusal(value, own, received_at_ms)) and not self._let_through():
                 beyond[index] = why
             await work.let_others()
         if len(beyond) == len(values):
@@ -83,5 +93,8 @@ class RefusedEvents:
 
     def _let_through(self) -> bool:
         let = self._services.allowances.refused.grant(self._bucket)
-        metrics.refused_event(self._grant.script.site_id, self._grant.script.script_id, let_through=let)
+        self._count(let_through=let)
         return let
+
+    def _count(self, *, let_through: bool) -> None:
+        metrics.refused_event(self._grant.script.site_id, self._grant.script.script_id, let_through=let_through)

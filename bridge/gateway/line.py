@@ -1,8 +1,9 @@
-"""The loop's time for what requests cost it: long work goes in slices, one script after another, and is charged."""
+"""The loop's time for what requests cost it: long work goes in slices, one sender after another, and is charged."""
 
 import asyncio
 import time
 from collections import OrderedDict, deque
+from collections.abc import Hashable
 from typing import Final, Self
 
 from bridge.gateway.allowances import Bill
@@ -14,35 +15,36 @@ SLICE_SECONDS: Final = 0.005
 class Line:
     """Where requests of one class of sender wait: between two iterations of the loop, one of them works for a slice.
 
-    The scripts take turns, a slice each; the requests of one script are worked on in the order in which they came.
+    The senders take turns, a slice each: a script's servers, and each address of its visitors. The requests of one sender
+    are worked on in the order in which they came.
     """
 
     def __init__(self) -> None:
-        self._waiting: OrderedDict[str, deque[asyncio.Future[None]]] = OrderedDict()
-        self._served = ""
+        self._waiting: OrderedDict[Hashable, deque[asyncio.Future[None]]] = OrderedDict()
+        self._served: Hashable = None
 
     def work(self, bill: Bill) -> "Work":
         """A request's work, charged to its bill: a context whose end lets the next one go on."""
         return Work(self, bill)
 
-    async def take(self, script_id: str) -> None:
-        """Waits for a turn of the script's, behind its earlier requests."""
-        if not self._served:
-            self._served = script_id
+    async def take(self, sender: Hashable) -> None:
+        """Waits for a turn of the sender's, behind its earlier requests."""
+        if self._served is None:
+            self._served = sender
             return
         turn = asyncio.get_running_loop().create_future()
-        self._waiting.setdefault(script_id, deque()).append(turn)
+        self._waiting.setdefault(sender, deque()).append(turn)
         await self._given(turn)
 
-    async def take_turns(self, script_id: str) -> None:
-        """Lets the other scripts have a turn each, and goes on before later requests of this one."""
+    async def take_turns(self, sender: Hashable) -> None:
+        """Lets the other senders have a turn each, and goes on before later requests of this one."""
         turn = asyncio.get_running_loop().create_future()
-        self._waiting.setdefault(script_id, deque()).appendleft(turn)
+        self._waiting.setdefault(sender, deque()).appendleft(turn)
         self.leave()
         await self._given(turn)
 
     def leave(self) -> None:
-        """Ends a turn: the next script's first request has its own."""
+        """Ends a turn: the next sender's first request has its own."""
         if self._served in self._waiting:
             self._waiting.move_to_end(self._served)
         while self._waiting:
@@ -53,7 +55,7 @@ class Line:
             if not turn.done():
                 turn.set_result(None)
                 return
-        self._served = ""
+        self._served = None
 
     async def _given(self, turn: asyncio.Future[None]) -> None:
         try:
@@ -90,7 +92,7 @@ class Work(Turn):
         """For work that is long, or whose script has used more than its share: waits until it is this request's turn."""
         if not self._in_turn:
             self._charge()
-            await self._line.take(self.bill.script_id)
+            await self._line.take(self.bill.turn)
             self._in_turn = True
             self.begin()
 
@@ -114,8 +116,8 @@ class Work(Turn):
         if self._in_turn:
             # Cancelled while it waits, it has no turn to end.
             self._in_turn = False
-            await self._line.take_turns(self.bill.script_id)
+            await self._line.take_turns(self.bill.turn)
         else:
-            await self._line.take(self.bill.script_id)
+            await self._line.take(self.bill.turn)
         self._in_turn = True
         await asyncio.sleep(0)

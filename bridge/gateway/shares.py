@@ -7,7 +7,7 @@ from bridge.gateway.access import Grant
 from bridge.http.room import Shares
 from schemas.sender import Sender
 
-OF_A_SCRIPT: Final = 1 / 4
+OF_AN_ORGANISATION: Final = 1 / 4
 OF_ALL_VISITORS: Final = 1 / 2
 OF_A_SCRIPTS_VISITORS: Final = 1 / 8
 OF_A_VISITORS_ADDRESS: Final = 1 / 16
@@ -20,11 +20,13 @@ def turn_of(grant: Grant, address: str) -> Hashable:
 
 
 def shares_of(grant: Grant, address: str) -> Shares:
-    """The shares of an admitted request from that address."""
+    """The shares of an admitted request from that address, the narrowest first."""
+    script_id, org_id = grant.script.script_id, grant.script.org_id
     if grant.sender is Sender.SERVER:
-        return ((("script", grant.script.script_id), OF_A_SCRIPT),)
+        own = ("script", script_id), OF_AN_ORGANISATION
+        return (own,) if org_id is None else (own, (("organisation", org_id), OF_AN_ORGANISATION))
     return (
-        (("visitors",), OF_ALL_VISITORS),
-        (("visitors", grant.script.script_id), OF_A_SCRIPTS_VISITORS),
         (("address", address), OF_A_VISITORS_ADDRESS),
+        (("visitors", script_id), OF_A_SCRIPTS_VISITORS),
+        (("visitors",), OF_ALL_VISITORS),
     )

@@ -14,7 +14,7 @@ from bridge.gateway.line import Work
 from bridge.gateway.request import Request
 from bridge.gateway.services import Services
 from bridge.gateway.shares import shares_of
-from bridge.http.answer import JSON_TYPE, Answer
+from bridge.http.answer import CLOSE, JSON_TYPE, Answer
 from bridge.http.room import Held
 from schemas.reasons import ERRORS
 from schemas.uuid7 import uuid7
@@ -30,23 +30,25 @@ _NOT_FROM_AN_EVENT = ("raw_topic", "raw_partition", "raw_offset", "attempt")
 async def post_validate(services: Services, request: Request) -> Answer:
     """Runs the stream's own normaliser; duplicates, and what only Postgres knows, it can't tell. Raises Problem.
 
-    Events of blanks come back several times as long, so the answer holds its share of the room until it is sent.
+    Events of blanks come back several times as long, so the answer holds its share of the room until it is sent. Like a
+    body that has not come it gives way to others: the connection is closed.
     """
     grant = admitted(services, request)
     shares = shares_of(grant, request.address)
     with ExitStack() as holding:
-        holding.enter_context(services.requests.holding(shares, 1))
         held = holding.enter_context(services.room.holding(shares))
-        with begin(services, request, grant) as work:
-            answer = await _judge_all(services, request, grant, held, work)
+        with services.requests.holding(shares) as place, begin(services, request, grant) as work:
+            answer = await _judge_all(services, request, grant, place, held, work)
         held.reach(len(answer.body))
+        if (close := request.scope.get(CLOSE)) is not None:
+            held.waits(close)
         answer.holding = holding.pop_all()
         return answer
 
 
-async def _judge_all(services: Services, request: Request, grant: Grant, held: Held, work: Work) -> Answer:
-    _, elements = await receive_events(services, request, held, work)
-    services.allowances.of(grant.sender).validated.take(request.script_id, len(elements.values))
+async def _judge_all(services: Services, request: Request, grant: Grant, place: Held, held: Held, work: Work) -> Answer:
+    _, elements = await receive_events(services, request, place, held, work)
+    services.allowances.of(grant.sender).take_validated(request.script_id, request.address, len(elements.values))
     now_ms = time.time_ns() // 1_000_000
     results: list[msgspec.Raw] = []
     valid, room = 0, services.settings.gateway_max_body_bytes

@@ -14,6 +14,8 @@ HeaderPairs: TypeAlias = list[tuple[bytes, bytes]]
 _BODILESS = (204, 304)
 _PART_BYTES: Final = 64 * 1024
 JSON_TYPE = (b"content-type", b"application/json")
+CLOSE: Final = "bridge.close"
+"""In the scope of a request whose body has arrived: closes its connection at once, also while an answer is sent."""
 
 
 @dataclass(slots=True)

@@ -7,7 +7,7 @@ from typing import Final
 
 from bridge.http.answer import Message, Receive
 from bridge.http.problems import Code, Problem
-from bridge.http.room import Held
+from bridge.http.room import GAVE_WAY, Held
 
 WHOLE_BODY: Final = "bridge.whole_body"
 """In the scope of a request whose body has arrived whole: its receive has it at once."""
@@ -63,7 +63,7 @@ class BodyLimits:
         parts: list[bytes] = []
         size, more = 0, True
         while more:
-            message = await (receive() if whole else self._next(receive, began, size))
+            message = await (receive() if whole else self._next(receive, began, size, held))
             if message["type"] == "http.disconnect":
                 raise ClientGone
             parts.append(message.get("body", b""))
@@ -72,19 +72,29 @@ class BodyLimits:
             if size > self.most_bytes:
                 raise Problem(Code.BODY_TOO_LARGE, f"at most {self.most_bytes} bytes")
             held.reach(size)
+        held.works()
         body = parts[0] if len(parts) == 1 else b"".join(parts)
         # No JSON begins so: a proxy or a client has lost the header.
         if _encoding(headers) == b"gzip" or body.startswith(_GZIP_MARK):
             return await self._inflated(body, held, took)
         return body
 
-    async def _next(self, receive: Receive, began: float, size: int) -> Message:
-        """What comes next of a body that began then, of which so many bytes have come."""
+    async def _next(self, receive: Receive, began: float, size: int, held: Held) -> Message:
+        """What comes next of a body that began then, of which so many bytes have come and are `held`."""
         slow = max(self._grace, size / self._rate) if self._rate else self.seconds
         try:
-            async with asyncio.timeout_at(began + min(slow, self.seconds)):
+            async with asyncio.timeout_at(began + min(slow, self.seconds)) as limit:
+
+                def end() -> None:
+                    # Who is late already is not ended twice.
+                    if not limit.expired():
+                        limit.reschedule(began)
+
+                held.waits(end)
                 return await receive()
         except TimeoutError:
+            if held.gave_way:
+                raise Problem(Code.BODY_TIMEOUT, GAVE_WAY) from None
             detail = f"the body must arrive within {self.seconds:g} s"
             if slow < self.seconds:
                 detail = f"the body must come at {self._rate:g} bytes a second after {self._grace:g} s"

@@ -8,6 +8,7 @@ from typing import Any
 import httptools
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
+from bridge.http.answer import CLOSE
 from bridge.http.body import WHOLE_BODY
 from bridge.http.client_address import address_of
 from bridge.http.connections import Connections
@@ -172,6 +173,7 @@ class BoundedProtocol(HttpToolsProtocol):
             return
         self._in_body = False
         self.scope[WHOLE_BODY] = True  # type: ignore[typeddict-unknown-key]  # ASGI lets servers add to it
+        self.scope[CLOSE] = self.give_way  # type: ignore[typeddict-unknown-key]
         super().on_message_complete()
 
     def on_response_complete(self) -> None:

@@ -2,7 +2,7 @@
 
 import json
 import secrets
-from collections.abc import AsyncIterator, Hashable, Mapping
+from collections.abc import AsyncIterator, Callable, Hashable, Mapping
 from contextlib import asynccontextmanager
 from types import MappingProxyType
 from typing import Any, NamedTuple, cast
@@ -12,7 +12,7 @@ from bridge.gateway.app import create_app
 from bridge.gateway.front import Front
 from bridge.gateway.publisher import Delivery, HeaderList, Publisher
 from bridge.gateway.services import Services
-from bridge.http.answer import Send
+from bridge.http.answer import CLOSE, Message, Receive, Send
 from bridge.http.room import Room, Shares
 from schemas.api_key import ApiKey, make_key
 from schemas.registry import Script
@@ -106,16 +106,26 @@ class LoneGateway:
         reader: Send,
         *,
         address: str = "9.9.9.9",
+        more: Receive | None = None,
+        close: Callable[[], None] | None = None,
     ) -> None:
-        """Sends a request from that address; `reader` takes the parts of its answer."""
+        """Sends a request from that address; `reader` takes the parts of its answer, `more` sends what follows the content.
 
-        async def receive() -> dict[str, Any]:
-            return {"type": "http.request", "body": content, "more_body": False}
+        `close` closes its connection.
+        """
+        left = [{"type": "http.request", "body": content, "more_body": more is not None}]
+
+        async def receive() -> Message:
+            if left or more is None:
+                return left.pop()
+            return await more()
 
         scope = {
             "type": "http", "method": method, "path": path, "raw_path": quote(path, safe="/:").encode(), "query_string": b"",
             "headers": [(name.encode(), value.encode()) for name, value in headers.items()], "client": (address, 1),
         }  # fmt: skip
+        if close is not None:
+            scope[CLOSE] = close
         await self.front(scope, receive, reader)
 
 

@@ -37,7 +37,7 @@ async def test_verdicts_are_no_longer_than_a_body() -> None:
 
 
 async def test_answers_that_nobody_reads_stay_within_their_senders_share() -> None:
-    """Each holds a request and its bytes until it is sent: more of the same sender are refused, others are served."""
+    """Each holds its bytes until it is sent: more of the same sender are refused, others are served."""
     async with lone_gateway() as gateway:
         read = asyncio.Event()
         unread: list[list[int]] = []
@@ -60,11 +60,11 @@ async def test_answers_that_nobody_reads_stay_within_their_senders_share() -> No
         )
         assert max(map(max, unread)) <= 64 * 1024
         assert gateway.services.room.taken > 3 * LONG
-        assert gateway.services.requests.taken == 4
+        assert gateway.services.requests.taken == 0
         own = await gateway.post(visitor, body, path=VALIDATE)
         assert (own.status, own.json()["detail"]) == (429, "too many bytes of this sender are in flight")
         assert (await gateway.post(gateway.server(), body, path=VALIDATE)).status == 200
         read.set()
         await asyncio.gather(*waiting)
-        assert gateway.services.room.taken == gateway.services.requests.taken == 0
+        assert gateway.services.room.taken == 0
         assert (await gateway.post(visitor, body, path=VALIDATE)).status == 200

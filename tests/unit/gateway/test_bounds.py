@@ -187,7 +187,7 @@ def test_what_is_in_hand_is_bounded() -> None:
 def test_each_sender_has_a_share() -> None:
     """Beyond it the sender waits, and others find room; no share is too small for one request."""
     room = Room("bytes", 100, 20)
-    with room.holding((("a", 0.5), ("b", 0.3))) as held:
+    with room.holding((("b", 0.3), ("a", 0.5))) as held:
         held.reach(30)
         with pytest.raises(Problem) as caught:
             held.reach(31)

@@ -141,10 +141,13 @@ async def test_the_loops_time_is_charged(monkeypatch: pytest.MonkeyPatch) -> Non
 async def test_visitors_use_up_no_events_of_servers() -> None:
     """Neither by events, nor by tokens."""
     async with lone_gateway(gateway_script_events_per_second=5) as gateway:
-        assert (await gateway.post(gateway.visitor(), batch(*[good()] * 9))).status == 202
+        for number in range(4):
+            own = f"10.0.0.{number}"
+            assert (await gateway.post(gateway.visitor(), batch(good(), good()), address=own)).status == 202
         assert (await gateway.post(gateway.visitor(), b"", path=TOKEN)).status == 200
+        assert (await gateway.post(gateway.visitor(), batch(good()))).status == 202
         for path in ("/api/bridge/s1/events", TOKEN):
-            late = await gateway.post(gateway.visitor(), batch(good()), path=path)
+            late = await gateway.post(gateway.visitor(), batch(good()), path=path, address="8.8.8.8")
             assert (late.status, late.json()["detail"]) == (429, "events of one script, visitors: 5 a second")
         assert (await gateway.post(gateway.server(), batch(*[good()] * 10))).status == 202
         late = await gateway.post(gateway.server(), batch(good()))
@@ -154,10 +157,10 @@ async def test_visitors_use_up_no_events_of_servers() -> None:
 async def test_validate_has_a_limit_of_its_own() -> None:
     """A quarter for visitors; to send events is another thing."""
     async with lone_gateway(gateway_validate_events_per_second=4) as gateway:
-        for who, detail in ((gateway.visitor(), "visitors: 1"), (gateway.server(), "servers: 4")):
+        for who, detail in ((gateway.visitor(), "address, visitors: 0.25"), (gateway.server(), "script, servers: 4")):
             assert (await gateway.post(who, batch(*[good()] * 80), path=VALIDATE)).status == 200
             late = await gateway.post(who, batch(good()), path=VALIDATE)
-            assert (late.status, late.json()["detail"]) == (429, f"validated events of one script, {detail} a second")
+            assert (late.status, late.json()["detail"]) == (429, f"validated events of one {detail} a second")
             assert (await gateway.post(who, batch(good()))).status == 202
 
 
@@ -229,7 +232,9 @@ async def test_dear_events_let_others_have_their_turn_after_each(
     beside = asyncio.create_task(other())
     await asyncio.sleep(0)
     large = batch(*[good() | {"session_id": "x" * 60, "properties": {"pad": "x" * 2000}}] * 15)
-    answers = await asyncio.gather(*(gateway.post(gateway.visitor(), large, path=path) for _ in range(4)))
+    answers = await asyncio.gather(
+        *(gateway.post(gateway.visitor(), large, path=path, address=f"10.0.0.{number}") for number in range(4))
+    )
     beside.cancel()
     assert {one.status for one in answers} <= {200, 202}
     assert sum(turns) == 60

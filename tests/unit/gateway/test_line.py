@@ -40,9 +40,10 @@ async def gateway() -> AsyncIterator[LoneGateway]:
         yield made
 
 
-def bill(gateway: LoneGateway, script: str) -> Bill:
-    """Of a request by the script's server."""
-    return Bill(gateway.services.allowances, Grant(Script(script, 1, 1, True), None), "9.9.9.9")
+def bill(gateway: LoneGateway, script: str, visitor: str = "") -> Bill:
+    """Of a request by the script's server, or by a visitor at that address."""
+    grant = Grant(Script(script, 1, 1, True), "https://o.test" if visitor else None)
+    return Bill(gateway.services.allowances, grant, visitor or "9.9.9.9")
 
 
 async def settled() -> None:
@@ -70,6 +71,23 @@ async def test_line_gives_each_script_its_turn(gateway: LoneGateway, clock: Cloc
     line.leave()
     await asyncio.gather(*working)
     assert done == ["a0", "x0", "y0", "a1", "x1", "a2", "b0", "b1", "c0"]
+
+
+async def test_line_gives_each_address_of_visitors_its_turn(gateway: LoneGateway) -> None:
+    """Another visitor of the same script waits for one slice, however many requests one address has in line."""
+    line, done = Line(), []
+
+    async def work(address: str) -> None:
+        with line.work(bill(gateway, "s1", address)) as own:
+            await own.stand_in_line()
+            done.append(address)
+
+    await line.take("s0")
+    working = [asyncio.create_task(work(address)) for address in ("a", "a", "a", "b")]
+    await settled()
+    line.leave()
+    await asyncio.gather(*working)
+    assert done == ["a", "b", "a", "a"]
 
 
 async def test_line_goes_on_where_a_request_is_given_up(gateway: LoneGateway) -> None:

@@ -1,0 +1,248 @@
+"""Shares of what all hold together: a full one has room for who holds next to nothing, and waiting clients give way."""
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncIterator
+from contextlib import ExitStack, asynccontextmanager
+from typing import Any
+
+import pytest
+from support.lone_gateway import LoneGateway, lone_gateway
+from support.wait import wait_until
+
+from bridge.gateway import judge as judging
+from bridge.gateway.access import Grant
+from bridge.gateway.publisher import Delivery
+from bridge.gateway.shares import shares_of
+from bridge.http.problems import Code, Problem
+from bridge.http.room import Held, Room
+from schemas.registry import Script
+
+EVENTS = "/api/bridge/s1/events"
+VALIDATE = "/api/bridge/s1/events:validate"
+MIB = 1024 * 1024
+EVENT = b'{"event_id":"1","event_type":"click"}'
+
+
+def server(script: str, org_id: int | None) -> Any:
+    """The shares of a script's server."""
+    return shares_of(Grant(Script(script, 1, org_id, True), None), "9.9.9.9")
+
+
+def visitor(script: str, address: str) -> Any:
+    """The shares of a visitor."""
+    return shares_of(Grant(Script(script, 1, 1, True), "https://o.test"), address)
+
+
+def fill(room: Room, holding: ExitStack, shares: Any) -> int:
+    """Takes one after another as long as there is room; returns how many."""
+    for number in range(10**6):
+        try:
+            holding.enter_context(room.holding(shares, 1))
+        except Problem:
+            return number
+    raise AssertionError
+
+
+def test_shares_of_an_organisations_scripts_are_one_share() -> None:
+    """However many scripts it has; one that belongs to none has a share of its own."""
+    room = Room("requests", 1000, 8)
+    with ExitStack() as holding:
+        assert sum(fill(room, holding, server(f"s{number}", 1)) for number in range(50)) == 250
+        assert fill(room, holding, server("alone", None)) == 250
+
+
+def test_last_of_a_share_is_for_senders_that_hold_next_to_nothing() -> None:
+    """Organisations, or addresses, whose shares add up to more than all leave room for the next one."""
+    room = Room("requests", 1000, 8)
+    with ExitStack() as holding:
+        for number in range(5):
+            fill(room, holding, server(f"s{number}", number))
+        assert 750 <= room.taken < 900
+        assert fill(room, holding, server("new", 99)) > 8
+    with ExitStack() as holding:
+        taken = [fill(room, holding, visitor("s1", f"10.0.0.{number}")) for number in range(6)]
+        assert taken == [62, 31, 3, 3, 3, 3]
+    assert room.taken == 0
+
+
+def waiting(room: Room, holding: ExitStack, shares: Any, size: int, ended: list[Any], name: str) -> Held:
+    """So much is held by a request that waits for its client."""
+    held = holding.enter_context(room.holding(shares, size))
+    held.waits(lambda: ended.append(name))
+    return held
+
+
+def test_longest_wait_of_who_holds_most_gives_way() -> None:
+    """To a sender that holds less, at once, and only as much as it needs; never to one that holds as much."""
+    room, ended = Room("bytes", 1600, 10), list[Any]()
+    a, b, c = (visitor("s1", f"10.0.0.{number}") for number in range(3))
+    with ExitStack() as holding:
+        for name, shares, size in (("a1", a, 40), ("b1", b, 50), ("a2", a, 60)):
+            last = waiting(room, holding, shares, size, ended, name)
+        waiting(room, holding, visitor("s2", "10.0.0.9"), 100, ended, "other script's")
+        newcomer = holding.enter_context(room.holding(c, 40))
+        assert ended == ["a1"]
+        last.works()
+        with pytest.raises(Problem) as caught:
+            newcomer.reach(100)
+        assert (caught.value.code, ended) == (Code.RATE_LIMITED, ["a1"])
+        assert (room.taken, last.gave_way) == (250, False)
+    assert (room.taken, room._held, room._waiting) == (0, {}, {})
+
+
+def test_what_gave_way_takes_nothing_more() -> None:
+    """Its last bytes may come at that moment."""
+    room, ended = Room("bytes", 100, 50), list[Any]()
+    with ExitStack() as holding:
+        held = waiting(room, holding, server("s1", 1), 50, ended, "it")
+        held.give_way()
+        with pytest.raises(Problem) as caught:
+            held.reach(60)
+        assert (caught.value.code, ended, room.taken) == (Code.BODY_TIMEOUT, ["it"], 0)
+
+
+@asynccontextmanager
+async def slow_posts(
+    gateway: LoneGateway, headers: dict[str, str], sent: bytes, addresses: list[str]
+) -> AsyncIterator[list[int]]:
+    """Posts of which this much has come, and no more comes; yields the statuses of those that were answered."""
+    statuses: list[int] = []
+
+    async def never() -> Any:
+        await asyncio.Event().wait()
+
+    async def reader(message: Any) -> None:
+        if "status" in message:
+            statuses.append(message["status"])
+
+    posts = [
+        asyncio.create_task(gateway.send("POST", EVENTS, headers, sent, reader, address=address, more=never))
+        for address in addresses
+    ]
+    for _ in range(20):
+        await asyncio.sleep(0)
+    try:
+        yield statuses
+    finally:
+        for one in posts:
+            one.cancel()
+        await asyncio.gather(*posts, return_exceptions=True)
+
+
+async def test_share_of_requests_is_not_held_by_bodies_that_are_waited_for() -> None:
+    """Visitors' or servers': posts of the same script, tokens and others' posts are answered."""
+    async with lone_gateway(gateway_max_requests=8) as gateway:
+        addresses = [f"10.0.0.{number % 3}" for number in range(60)]
+        async with (
+            slow_posts(gateway, gateway.visitor(), b"[", addresses),
+            slow_posts(gateway, gateway.server(), b"[", addresses),
+        ):
+            for who in (gateway.visitor(), gateway.server()):
+                assert (await gateway.post(who, EVENT)).status == 202
+            assert (await gateway.post(gateway.visitor(), b"", path="/bridge/s1/token")).status == 200
+            assert (await gateway.post(gateway.server("s2"), EVENT, path="/api/bridge/s2/events")).status == 202
+
+
+@pytest.mark.parametrize("path", [EVENTS, VALIDATE])
+async def test_share_of_requests_is_held_by_those_whose_body_has_come(
+    monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    """The process works on so many at once; more are told to come again."""
+    acknowledged, places = asyncio.Event(), 8
+
+    async def late(_self: Delivery, _seconds: float) -> bool:
+        return await acknowledged.wait()
+
+    monkeypatch.setattr(Delivery, "acknowledged", late)
+    async with lone_gateway(gateway_max_requests=places) as gateway:
+        posts = [asyncio.create_task(gateway.post(gateway.server(), EVENT)) for _ in range(places)]
+        await wait_until(
+            lambda: gateway.services.requests.taken == places, budget_seconds=30, describe="as many requests as may be"
+        )
+        assert (await gateway.post(gateway.server(), EVENT, path=path)).status == 429
+        answer = await gateway.post(gateway.visitor(), EVENT, path=path)
+        assert (answer.status, answer.json()["error_code"]) == (503, "overloaded")
+        acknowledged.set()
+        assert {one.status for one in await asyncio.gather(*posts)} == {202}
+        assert gateway.services.requests.taken == 0
+
+
+async def test_share_of_bytes_full_of_waited_for_bodies_has_room_for_others() -> None:
+    """Two addresses hold all that a script's visitors have: a third one's post is taken, and one of theirs is ended."""
+    async with lone_gateway(gateway_max_bytes_in_flight=16 * MIB) as gateway:
+        addresses = ["10.0.0.1", "10.0.0.2"] * 3
+        async with slow_posts(gateway, gateway.visitor(), b" " * (MIB // 4 - 100), addresses) as ended:
+            assert gateway.services.room.taken > 1.4 * MIB
+            body = b"[" + b",".join([EVENT] * 400) + b"]" + b" " * 200_000
+            assert (await gateway.post(gateway.visitor(), body)).status == 202
+            await wait_until(lambda: ended, budget_seconds=30, describe="the end of a body that is waited for")
+            assert set(ended) == {408}
+            assert len(ended) == 1
+
+
+async def test_share_of_bytes_full_of_unread_answers_has_room_for_others() -> None:
+    """The connection of one that holds most is closed."""
+    async with lone_gateway(gateway_max_bytes_in_flight=16 * MIB, gateway_validate_events_per_second=0) as gateway:
+        closed: list[str] = []
+        begun: list[str] = []
+        event = {
+            "event_type": "click",
+            "occurred_at": time.time_ns() // 1_000_000,
+            "url": f"https://a.b/{'é' * 25_000}",
+        }
+        body = json.dumps([event] * 2, ensure_ascii=False).encode()
+
+        async def post(address: str) -> None:
+            async def reader(_: Any) -> None:
+                begun.append(address)
+                await asyncio.Event().wait()
+
+            await gateway.send(
+                "POST", VALIDATE, gateway.visitor(), body, reader, address=address, close=lambda: closed.append(address)
+            )
+
+        posts = [asyncio.create_task(post(f"10.0.0.{number}")) for number in (1, 2)]
+        await wait_until(lambda: len(begun) == 2, budget_seconds=30, describe="two answers that nobody reads")
+        assert gateway.services.room.taken > 1.1 * MIB
+        assert (await gateway.post(gateway.visitor(), b" " * (MIB // 2) + EVENT)).status == 202
+        assert len(closed) == 1
+        for one in posts:
+            one.cancel()
+        await asyncio.gather(*posts, return_exceptions=True)
+        assert gateway.services.room.taken == 0
+
+
+@pytest.mark.parametrize(
+    ("path", "setting"),
+    [(EVENTS, "gateway_script_events_per_second"), (VALIDATE, "gateway_validate_events_per_second")],
+)
+async def test_share_of_a_scripts_events_is_not_used_up_by_one_visitors_address(path: str, setting: str) -> None:
+    """What it is refused takes nothing from the others either."""
+    async with lone_gateway(**{setting: 160 if path == VALIDATE else 40}) as gateway:
+        for _ in range(5):
+            last = await gateway.post(gateway.visitor(), json.dumps([{}] * 10).encode(), path=path)
+        assert (last.status, "of one address, visitors: 10 a second" in last.json()["detail"]) == (429, True)
+        others = [await gateway.post(gateway.visitor(), EVENT, path=path, address=f"10.0.0.{one}") for one in range(50)]
+        assert {one.status for one in others} == {200 if path == VALIDATE else 202}
+
+
+async def test_refused_events_beyond_the_bound_are_judged_no_further(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A few of each request are, so that one good event among them is taken; the rest is told to come again."""
+    judged, judge = [], judging.judge
+
+    def counted(*given: Any) -> Any:
+        judged.append(given[1])
+        return judge(*given)
+
+    monkeypatch.setattr(judging, "judge", counted)
+    async with lone_gateway(gateway_visitor_refused_per_minute=3) as gateway:
+        for _ in range(2):
+            answer = await gateway.post(gateway.visitor(), json.dumps([{}] * 400).encode())
+        assert (answer.status, answer.json()["error_code"]) == (429, "too_many_refused")
+        assert len(judged) <= 3 + 2 * 10
+        good = {"event_id": "a", "event_type": "click", "occurred_at": time.time_ns() // 1_000_000}
+        mixed = (await gateway.post(gateway.visitor(), json.dumps([{}, good, *[{}] * 30]).encode())).json()
+        assert (mixed["accepted"], mixed["rejected"]) == (1, 31)
+        assert "send it again" in mixed["results"][-1]["message"]
