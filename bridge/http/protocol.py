@@ -89,6 +89,9 @@ class BoundedProtocol(HttpToolsProtocol):
             return
         before = (self._in_headers, self._messages)
         self._parse(data)
+        if self._in_body:
+            # The client works on the rest of the body, not the service.
+            self.places.waits(self)
         if self._in_headers and self.parser is not None and not self._ends and not self.transport.is_closing():
             # A header that never ends is told to nobody before it has ended.
             self._header_bytes += len(data) if before == (True, self._messages) else 0
@@ -172,6 +175,8 @@ class BoundedProtocol(HttpToolsProtocol):
         if self._offers_upgrade:
             return
         self._in_body = False
+        if not self.flow.write_paused:
+            self.places.works(self)
         self.scope[WHOLE_BODY] = True  # type: ignore[typeddict-unknown-key]  # ASGI lets servers add to it
         self.scope[CLOSE] = self.give_way  # type: ignore[typeddict-unknown-key]
         super().on_message_complete()

@@ -110,17 +110,34 @@ async def test_visitors_that_announce_and_wait_keep_nobody_out(
             assert await statuses(found, EVENTS, shown) == {202}
 
 
-async def test_visitors_requests_in_flight_leave_servers_their_share(
-    settings: Settings, key: str, other: str, tmp_path: Path
+@pytest.mark.parametrize("sender", ["visitor", "server"])
+async def test_posts_whose_bodies_do_not_come_keep_nobody_out(
+    settings: Settings, key: str, other: str, tmp_path: Path, sender: str
 ) -> None:
-    """However many wait for their bodies; more of the same address are told to wait."""
-    with gateway(settings, tmp_path / "log", gateway_max_requests=200, **PATIENT) as found:
+    """Far more than requests may be in flight, from several addresses: others are served, and the same senders, and pages."""
+    with gateway(settings, tmp_path / "log", gateway_max_requests=20, **PATIENT) as found:
         shown = await visitor(found)
-        async with open_posts(found, 300, head(shown, 100) + b"["):
-            assert await statuses(found, EVENTS, shown, "127.0.0.1") == {429}
+        async with AsyncExitStack() as held:
+            for address in ("127.0.0.1", "127.0.1.1", "127.0.1.2"):
+                waiting = head(shown if sender == "visitor" else bearer(key), 100) + b"["
+                await held.enter_async_context(open_posts(found, 40, waiting, address))
             assert await statuses(found, OTHER, bearer(other)) == {202}
             assert await statuses(found, EVENTS, bearer(key)) == {202}
             assert await statuses(found, EVENTS, shown) == {202}
+            assert await visitor(found)
+
+
+async def test_bodies_of_several_addresses_that_do_not_come_give_way(settings: Settings, tmp_path: Path) -> None:
+    """Three hold all bytes that the script's visitors have between them: a fourth one's post is taken."""
+    with gateway(settings, tmp_path / "log", gateway_max_bytes_in_flight=16 * MEGABYTE, **PATIENT) as found:
+        shown = await visitor(found)
+        async with AsyncExitStack() as held:
+            for number in range(3):
+                waiting = head(shown, MEGABYTE) + b" " * (MEGABYTE - 1)
+                await held.enter_async_context(open_posts(found, 1, waiting, f"127.0.1.{number + 1}"))
+            async with client(found, "127.0.0.9") as one:
+                body = b'[{"event_id":"a"}]' + b" " * 200_000
+                assert (await one.post(EVENTS, content=body, headers=shown)).status_code == 202
 
 
 async def test_a_body_below_the_least_rate_is_not_waited_for(settings: Settings, key: str, tmp_path: Path) -> None:
@@ -150,25 +167,26 @@ async def test_idle_connections_of_one_address_keep_nobody_out(
             assert await statuses(found, OTHER, bearer(other), "127.0.0.1") == {202}
 
 
-@pytest.mark.parametrize("hops", [0, 1])
+@pytest.mark.parametrize(("hops", "has_begun"), [(0, False), (1, False), (0, True)])
 async def test_under_pressure_idle_connections_give_way(
-    settings: Settings, other: str, tmp_path: Path, hops: int
+    settings: Settings, key: str, other: str, tmp_path: Path, hops: int, has_begun: bool
 ) -> None:
-    """Of other addresses too, and behind a proxy, where all are of one."""
-    bounds = {"gateway_max_connections": 60, "gateway_forwarded_hops": hops}
+    """Of other addresses too, behind a proxy, where all are of one, and where bodies have begun and do not come."""
+    bounds = {"gateway_max_connections": 60, "gateway_forwarded_hops": hops} | PATIENT
+    sent = head(bearer(key), 100) + b"x" if has_begun else b""
     addresses = ["127.0.0.1"] if hops else [f"127.0.1.{number}" for number in range(1, 12)]
     with gateway(settings, tmp_path / "log", **bounds) as found:
         async with AsyncExitStack() as held:
             for address in addresses:
-                await held.enter_async_context(open_posts(found, 66 // len(addresses), b"", address))
+                await held.enter_async_context(open_posts(found, 66 // len(addresses), sent, address))
             assert await statuses(found, OTHER, bearer(other)) == {202}
 
 
 async def test_a_connection_too_many_reads_its_refusal(settings: Settings, key: str, tmp_path: Path) -> None:
     """Also one that sends its request before it reads: bytes that nobody reads would reset the connection."""
-    with gateway(
-        settings, tmp_path / "log", gateway_max_connections=10, gateway_address_connections_share=0.8
-    ) as found:
+    bounds = {"gateway_max_connections": 10, "gateway_address_connections_share": 0.8}
+    # What has come waits for Kafka throughout.
+    with gateway(settings, tmp_path / "log", gateway_linger="30s", gateway_publish_timeout="60s", **bounds) as found:
         refusals = []
 
         def deaf(address: str) -> bytes:
@@ -181,7 +199,7 @@ async def test_a_connection_too_many_reads_its_refusal(settings: Settings, key: 
                     parts.append(part)
                 return b"".join(parts)
 
-        waiting = head(bearer(key), 100) + b"x"
+        waiting = head(bearer(key), 2) + b"{}"
         async with open_posts(found, 8, waiting):
             refusals.append(await asyncio.to_thread(deaf, "127.0.0.1"))
             async with open_posts(found, 2, waiting, "127.0.0.2"):

@@ -6,6 +6,7 @@ BOUNDS = "tests/unit/gateway/test_bounds.py"
 FLOOD = "tests/unit/gateway/test_flood.py"
 COSTS = "tests/unit/gateway/test_costs.py"
 LINE = "tests/unit/gateway/test_line.py"
+SHARES = "tests/unit/gateway/test_shares.py"
 KEYS = "tests/unit/gateway/test_idempotency.py"
 ELEMENTS = "tests/unit/gateway/test_elements.py"
 
@@ -114,7 +115,7 @@ MUTANTS = [
         "the limit of events:validate",
         (
             Edit(
-                "bridge/gateway/validate.py::_judge_all", "services.allowances.of(grant.sender).validated.take(...)", ""
+                "bridge/gateway/validate.py::_judge_all", "services.allowances.of(grant.sender).take_validated(...)", ""
             ),
         ),
         (f"{COSTS}::test_validate_has_a_limit_of_its_own",),
@@ -164,5 +165,71 @@ MUTANTS = [
             ),
         ),
         (f"{KEYS}::test_a_flood_of_keys_puts_out_the_senders_own",),
+    ),
+    Mutant(
+        "gateway-line-addresses",
+        "the turn of each address of visitors in the line",
+        (Edit("bridge/gateway/shares.py::turn_of", "(script_id, address)", "script_id"),),
+        (f"{LINE}::test_line_gives_each_address_of_visitors_its_turn",),
+    ),
+    Mutant(
+        "gateway-judged-beyond",
+        "the end of judging refused events beyond their bound",
+        (Edit("bridge/gateway/judge.py::RefusedEvents.beyond_bound", "len(beyond) >= _MOST_JUDGED_BEYOND", "False"),),
+        (f"{SHARES}::test_refused_events_beyond_the_bound_are_judged_no_further",),
+    ),
+    Mutant(
+        "gateway-address-events",
+        "the part of a script's events that one visitor's address may use",
+        (Edit("bridge/gateway/allowances.py::_ADDRESS_SHARE", "0.25", "0.0"),),
+        (f"{SHARES}::test_share_of_a_scripts_events_is_not_used_up_by_one_visitors_address",),
+    ),
+    Mutant(
+        "gateway-places-of-bodies",
+        "the rule that a request whose body has not come holds no place",
+        (Edit("bridge/gateway/events.py::receive_events.arrived", "not message.get('more_body')", "True"),),
+        (f"{SHARES}::test_share_of_requests_is_not_held_by_bodies_that_are_waited_for",),
+    ),
+    Mutant(
+        "gateway-bytes-give-way",
+        "the end of a body that is waited for, for a sender that holds less",
+        (Edit("bridge/http/body.py::BodyLimits._next", "held.waits(end)", ""),),
+        (f"{SHARES}::test_share_of_bytes_full_of_waited_for_bodies_has_room_for_others",),
+    ),
+    Mutant(
+        "gateway-answers-give-way",
+        "the end of an answer that nobody reads, for a sender that holds less",
+        (Edit("bridge/gateway/validate.py::post_validate", "held.waits(close)", "close"),),
+        (f"{SHARES}::test_share_of_bytes_full_of_unread_answers_has_room_for_others",),
+    ),
+    Mutant(
+        "gateway-gives-way-to-less",
+        "the rule that a sender gives way only to one that holds less",
+        (Edit("bridge/http/room.py::Room._one_gave_way", "self._held.get(largest, 0) <= own", "False"),),
+        (f"{SHARES}::test_longest_wait_of_who_holds_most_gives_way",),
+    ),
+    Mutant(
+        "gateway-gave-way",
+        "the refusal of what still comes of a body that gave way",
+        (Edit("bridge/http/room.py::Held.reach", "self.gave_way", "False"),),
+        (f"{SHARES}::test_what_gave_way_takes_nothing_more",),
+    ),
+    Mutant(
+        "gateway-last-quarter",
+        "the last quarter of a share for senders that hold next to nothing of it",
+        (Edit("bridge/http/room.py::Room._make_room", "own > max(1, most * _LITTLE)", "False"),),
+        (f"{SHARES}::test_last_of_a_share_is_for_senders_that_hold_next_to_nothing",),
+    ),
+    Mutant(
+        "gateway-organisation",
+        "the one share of an organisation's scripts",
+        (Edit("bridge/gateway/shares.py::shares_of", "org_id is None", "True"),),
+        (f"{SHARES}::test_shares_of_an_organisations_scripts_are_one_share",),
+    ),
+    Mutant(
+        "gateway-bodies-give-way",
+        "the place of a connection whose body does not come, among those that give way",
+        (Edit("bridge/http/protocol.py::BoundedProtocol.data_received", "self.places.waits(self)", "pass"),),
+        ("tests/integration/test_gateway_shares.py::test_under_pressure_idle_connections_give_way",),
     ),
 ]

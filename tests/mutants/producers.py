@@ -199,13 +199,13 @@ MUTANTS = [
     Mutant(
         "gateway-requests",
         "the bound of requests in hand",
-        (Edit("bridge/gateway/front.py::Front._answer", "self._in_hand > self._most_requests", "self._in_hand < 0"),),
-        (f"{HOSTILE}::test_requests_are_bounded",),
+        (Edit("bridge/gateway/events.py::receive_events.arrived", "place.reach(1)", "place.reach(0)"),),
+        ("tests/unit/gateway/test_shares.py::test_share_of_requests_is_held_by_those_whose_body_has_come",),
     ),
     Mutant(
         "gateway-bodies",
         "the bound of all bodies in flight",
-        (Edit("bridge/http/room.py::Room.take", "self.taken + size > self._most", "self.taken + size < 0"),),
+        (Edit("bridge/http/room.py::Room.take", "self.taken + size > eased", "False"),),
         (f"{BOUNDS}::test_what_is_in_hand_is_bounded",),
     ),
     Mutant(
@@ -223,14 +223,14 @@ MUTANTS = [
     Mutant(
         "gateway-share",
         "the share of a sender",
-        (Edit("bridge/http/room.py::Room.take", "held.get(name, 0) + size > max(...)", "False"),),
+        (Edit("bridge/http/room.py::Room.take", "held.get(name, 0) + size > eased * share", "False"),),
         (f"{BOUNDS}::test_each_sender_has_a_share",),
     ),
     Mutant(
         "gateway-visitors-share",
         "the smaller share of visitors",
         (Edit("bridge/gateway/shares.py::shares_of", "grant.sender is Sender.SERVER", "True"),),
-        (f"{SHARES}::test_visitors_requests_in_flight_leave_servers_their_share",),
+        ("tests/unit/gateway/test_flood.py::test_flood_of_visitors_leaves_servers_of_their_script_their_share",),
     ),
     Mutant(
         "gateway-records",
