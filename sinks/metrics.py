@@ -206,7 +206,7 @@ GATEWAY_CONNECTIONS = Gauge(
 )
 HTTP_IDLE_CLOSED = Counter(
     "bridge_http_idle_connections_closed",
-    "Connections without a request in flight that the gateway or the API closed in favour of new ones.",
+    "Connections that waited for their clients, and that the gateway or the API closed in favour of others.",
     registry=REGISTRY,
 )
 GATEWAY_REQUESTS_IN_FLIGHT = Gauge(
