@@ -1,8 +1,9 @@
 """Texts as they may be shown: what would move a terminal's cursor, change its colours or the order of letters is written out."""
 
+import json
 import re
 import unicodedata
-from typing import Final
+from typing import Any, Final
 
 _CONTROL: Final = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 # They join letters and the parts of an emoji, and do nothing else.
@@ -23,6 +24,17 @@ def printable_json(text: str) -> str:
     JSON demands this of the characters below U+0020 only. Outside of strings no other characters occur.
     """
     return text if text.isprintable() else _RUNS.sub(lambda run: _escaped(run[0]), text)
+
+
+def printable_dumps(value: Any) -> str:
+    """The value as one line of JSON without characters that are not printable, at a bounded cost for each character.
+
+    Where there are any, all but ASCII is escaped. `printable_json` keeps what is printable, and is too slow for megabytes
+    of a stranger's text.
+    """
+    text = json.dumps(value, ensure_ascii=False)
+    # JSON lets DEL stand.
+    return text if text.isprintable() else json.dumps(value).replace("\x7f", "\\u007f")
 
 
 def control_character(text: str) -> str | None:

@@ -32,6 +32,29 @@ class Turn:
         await asyncio.sleep(0)
 
 
+class Share:
+    """Long work of several askers, which together have at most half of the loop's time.
+
+    A turn to each of them would leave the others one turn in many.
+    """
+
+    def __init__(self, now: Callable[[], float] | None = None) -> None:
+        """`now` is a monotonic clock in seconds."""
+        self._now = now or time.monotonic
+        self._one = asyncio.Lock()
+        self._spent = 0.0
+
+    async def do(self, work: Callable[[], object]) -> None:
+        """Does the work when it is its turn; then, once a turn's time is spent, others have the loop for as long."""
+        async with self._one:
+            began = self._now()
+            work()
+            self._spent += self._now() - began
+            if self._spent >= TURN_SECONDS:
+                seconds, self._spent = self._spent, 0.0
+                await asyncio.sleep(seconds)
+
+
 async def in_turns(work: Iterable[None]) -> None:
     """Does the work to its end; wherever it yields, and then, others have their turn."""
     for _ in work:

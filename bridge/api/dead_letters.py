@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from functools import partial
 from io import StringIO
 from typing import Annotated, Final
 
@@ -10,7 +11,7 @@ from starlette.responses import Response, StreamingResponse
 from starlette.types import Send
 
 from bridge.api.answers import documented, json_answer
-from bridge.api.callers import Mine
+from bridge.api.callers import Exports, Mine
 from bridge.api.parameters import DiscardBody, ExportQuery, GroupsQuery, ListQuery
 from bridge.dead_letters.documents import groups_document, page_document, shown_document
 from bridge.dead_letters.export import Form, writer
@@ -18,6 +19,7 @@ from bridge.http.problems import Code, Problem
 from schemas.record import Provenance
 from schemas.run_summary import DiscardSummary
 from sinks.dead_letters.letter import WholeDeadLetter
+from sinks.turn import Share
 
 dead_letters: Final = APIRouter(prefix="/v1/dead-letters", tags=["dead letters"])
 
@@ -34,12 +36,12 @@ async def groups(reach: Mine, query: Annotated[GroupsQuery, Query()]) -> Respons
 
 @dead_letters.get("/export", response_class=Response, summary="Whole, the earliest first, however many they are",
                   responses=documented(_TYPES, Code.INVALID_REQUEST))  # fmt: skip
-async def export(reach: Mine, query: Annotated[ExportQuery, Query()]) -> Response:
+async def export(reach: Mine, share: Exports, query: Annotated[ExportQuery, Query()]) -> Response:
     """What was dropped before it was asked; an answer that was cut off lacks the end that HTTP gives to a whole one."""
     pieces = reach.whole(query.chosen)
     async with reach.asking():
         first: list[WholeDeadLetter] = await anext(pieces, [])
-    return _Export(_written(pieces, first, query.format), query.format)
+    return _Export(_written(pieces, first, query.format, share), query.format)
 
 
 @dead_letters.get("", summary="A page, the latest first, and how many there are in all",
@@ -81,7 +83,7 @@ class _Export(StreamingResponse):
 
 
 async def _written(
-    pieces: AsyncGenerator[list[WholeDeadLetter], None], first: list[WholeDeadLetter], form: Form
+    pieces: AsyncGenerator[list[WholeDeadLetter], None], first: list[WholeDeadLetter], form: Form, share: Share
 ) -> AsyncGenerator[bytes, None]:
     page = StringIO()
     write = writer(page, form)
@@ -96,7 +98,7 @@ async def _written(
         piece = first
         while piece:
             for one in piece:
-                write(one)
+                await share.do(partial(write, one))
                 if page.tell() > _PART_CHARACTERS:
                     yield text()
             piece = await anext(pieces, [])

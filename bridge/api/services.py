@@ -19,6 +19,7 @@ from sinks.api_token_cache import ApiTokenCache
 from sinks.api_tokens import note_used
 from sinks.kafka_admin import kafka_admin
 from sinks.readiness import Needs, Readiness
+from sinks.turn import Share
 
 # A filter of thousands of events, and corrections, which no event can be larger than.
 _MOST_BODY_BYTES: Final = 256 * 1024
@@ -41,6 +42,8 @@ class Services:
         self.callers = Buckets("requests of one token", rate, time.monotonic)
         self.addresses = Buckets("requests of one address", rate, time.monotonic)
         self.readiness = Readiness(settings, _needs(settings, self.tokens))
+        self.exports = Share()
+        """What exports have of the event loop."""
         self.used: dict[str, datetime] = {}
         """When tokens were used last, by key id, until that is noted."""
 

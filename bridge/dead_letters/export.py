@@ -8,12 +8,13 @@ from enum import StrEnum
 from typing import Any, Final, TextIO
 
 from bridge.dead_letters.documents import letter_document
-from schemas.printable import printable, printable_json
+from schemas.printable import printable, printable_dumps
 from sinks.dead_letters.letter import WholeDeadLetter
 
 # A spreadsheet may separate cells at `;` or a tab, although the file separates them at `,`: then a cell begins after each of
-# them, and after a line break. Some spreadsheets take the full-width forms for formulas, too.
-_FORMULA: Final = re.compile(r"""^(?=[\t\r\n])|(^|[;|\t\r\n])(?=[" ]*[=+\-@\uff1d\uff0b\uff0d\uff20])""")
+# them, and after a line break. Some spreadsheets take the full-width forms for formulas, too. What is matched is empty, so
+# that its replacement is a constant: one with a group is made by Python for each match.
+_FORMULA: Final = re.compile(r"""^(?=[\t\r\n])|(?<![^;|\t\r\n])(?=[" ]*[=+\-@\uff1d\uff0b\uff0d\uff20])""")
 
 Write = Callable[[WholeDeadLetter], None]
 
@@ -49,7 +50,7 @@ def writer(stream: TextIO, form: Form, *, shown: bool = False) -> Write:
 
 def _cell(value: Any) -> Any:
     """A producer's text with a mark wherever a spreadsheet would begin a cell with a formula."""
-    return _FORMULA.sub(r"\1'", value) if isinstance(value, str) else value
+    return _FORMULA.sub("'", value) if isinstance(value, str) else value
 
 
 def _shown(value: Any) -> str:
@@ -57,5 +58,5 @@ def _shown(value: Any) -> str:
 
 
 def _line(stream: TextIO, document: dict[str, Any]) -> None:
-    stream.write(printable_json(json.dumps(document, ensure_ascii=False)))
+    stream.write(printable_dumps(document))
     stream.write("\n")

@@ -16,9 +16,9 @@ from sinks.dead_letters.letter import WholeDeadLetter, whole_of
 from sinks.dead_letters.pages import Place, read_lines
 from sinks.postgres import connection, sql
 
-# Each may be as large as the raw topic's largest message.
-_WHOLE_ROWS: Final = 50
-_PLACES: Final = 5000
+# Rows and bytes of a piece. Each row may be as large as the raw topic's largest message.
+_WHOLE: Final = (50, 4 * 1024 * 1024)
+_PLACES: Final = (5000,)
 BEFORE_ALL: Final = Place(datetime.min.replace(tzinfo=UTC), Provenance("", 0, 0))
 
 
@@ -27,7 +27,7 @@ async def whole_letters(dsn: str, chosen: DeadLetterFilter) -> AsyncGenerator[li
 
     Each is as it was when its piece was read. One that is dropped after the start is left out.
     """
-    async with aclosing(_pieces(dsn, sql("dead_letters_export"), chosen, _WHOLE_ROWS)) as pieces:
+    async with aclosing(_pieces(dsn, sql("dead_letters_export"), chosen, _WHOLE)) as pieces:
         async for rows in pieces:
             yield [whole_of(row) for row in rows]
 
@@ -39,7 +39,9 @@ async def places(dsn: str, chosen: DeadLetterFilter) -> AsyncGenerator[list[Prov
             yield [_place(row).provenance for row in rows]
 
 
-async def _pieces(dsn: str, statement: str, chosen: DeadLetterFilter, size: int) -> AsyncGenerator[list[Any], None]:
+async def _pieces(
+    dsn: str, statement: str, chosen: DeadLetterFilter, most: tuple[int, ...]
+) -> AsyncGenerator[list[Any], None]:
     async with connection(dsn, "dead letters") as conn:
         # Compiling the plan of a question takes longer than it saves, and a plan for any place may read the whole ledger.
         await conn.execute("SET jit = off")
@@ -48,22 +50,21 @@ async def _pieces(dsn: str, statement: str, chosen: DeadLetterFilter, size: int)
         last = Place(latest[0].dropped_at, latest[0].provenance) if latest else BEFORE_ALL
         after = BEFORE_ALL
         while after != last:
-            asked, values = piece_statement(statement, chosen, after=after, last=last, size=size)
+            asked, values = piece_statement(statement, chosen, after=after, last=last, most=most)
             rows = await conn.fetch(asked, *values)
-            if rows:
-                yield rows
-            if len(rows) < size:
+            if not rows:
                 return
             after = _place(rows[-1])
+            yield rows
 
 
 def piece_statement(
-    statement: str, chosen: DeadLetterFilter, *, after: Place, last: Place, size: int
+    statement: str, chosen: DeadLetterFilter, *, after: Place, last: Place, most: tuple[int, ...]
 ) -> tuple[str, tuple[Any, ...]]:
-    """What is asked of Postgres for the next piece, and the values bound to it."""
-    found = conditions(chosen, after=9)
+    """What is asked of Postgres for the next piece, and the values bound to it; `most` bounds its rows, and its bytes."""
+    found = conditions(chosen, after=8 + len(most))
     bounds = (after.dropped_at, *after.provenance, last.dropped_at, *last.provenance)
-    return found.within(statement), (*bounds, size, *found.parameters)
+    return found.within(statement), (*bounds, *most, *found.parameters)
 
 
 def _place(row: Any) -> Place:

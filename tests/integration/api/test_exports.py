@@ -17,7 +17,7 @@ from schemas.api_token import Role
 from schemas.settings import Settings
 from sinks.api_tokens import revoke_api_token
 
-UNREAD = 8
+UNREAD, DEAR = 8, 50
 ROWS, PAYLOAD = 400, b"x" * 65536
 SESSIONS = """
 SELECT state, backend_xmin FROM pg_stat_activity
@@ -94,3 +94,25 @@ async def test_export_of_a_revoked_token_ends(large: Settings, running: Api) -> 
     assert read < ROWS * len(PAYLOAD)
     assert last != b"0\r\n\r\n"
     assert '"error": "token_revoked"' in running.log.read_text()
+
+
+async def test_hung_up_exports_end_and_hold_nobody_up(two_orgs: Settings, running: Api) -> None:
+    """Of letters that take longest to be written: the service answers meanwhile, and none is written for nobody."""
+    text = await known(running, two_orgs, "hangs-up")
+    hostile = "\u202ea".encode() * 245_000
+    await add_dropped(two_orgs.dsn, [dropped(1000 + number, payload=hostile) for number in range(DEAR)])
+    connection = await asyncpg.connect(two_orgs.dsn)
+    try:
+        for _ in range(UNREAD):
+            async with export(running, text):
+                pass
+        async with httpx.AsyncClient(base_url=running.url, timeout=10) as other:
+            assert (await other.get("/health")).status_code == 200
+
+        async def ended() -> bool:
+            return not await connection.fetch(SESSIONS)
+
+        await wait_until(ended, budget_seconds=30, describe="the exports to end")
+    finally:
+        await connection.close()
+    assert running.log.read_text().count('"path": "/v1/dead-letters/export"') == UNREAD

@@ -10,6 +10,7 @@ from schemas.dead_letter_filter import DeadLetterFilter
 from sinks.dead_letters.stream import places, whole_letters
 
 ROWS = 230
+MIB = 1024 * 1024
 
 
 async def execute(dsn: str, statement: str, *values: object) -> None:
@@ -49,6 +50,15 @@ async def test_export_holds_no_snapshot_between_pieces(database_url: str) -> Non
             assert await held(connection) == [("idle", None)]
     finally:
         await connection.close()
+
+
+async def test_large_ones_are_read_some_at_a_time(database_url: str) -> None:
+    """As many as come to 4 MiB, and one at least, however large; each once."""
+    sizes = [0, 3, 1, 1, 9, 1, 1, 1, 1, 1]
+    await add_dropped(database_url, [dropped(number, payload=b"x" * size * MIB) for number, size in enumerate(sizes)])
+    async with aclosing(whole_letters(database_url, DeadLetterFilter())) as pieces:
+        seen = [[one.line.provenance.offset for one in piece] async for piece in pieces]
+    assert seen == [[0, 1], [2, 3], [4], [5, 6, 7], [8, 9]]
 
 
 async def held(connection: asyncpg.Connection) -> list[tuple[str, object]]:

@@ -3,8 +3,10 @@
 import csv
 import json
 import re
+import sys
 from datetime import UTC, datetime
 from io import StringIO
+from itertools import count
 
 import pytest
 from hypothesis import given
@@ -90,3 +92,18 @@ def test_csv_on_a_terminal_is_written_out() -> None:
     one = letter(HOSTILE, None, b"k", HOSTILE.encode())
     assert all(line.isprintable() for line in written(one, Form.CSV, shown=True).splitlines())
     assert HOSTILE in written(one, Form.CSV)
+
+
+@pytest.mark.parametrize("shape", ["\u202ea", "\x7f\x1b", ";=", "\t\"=", "\U000e0041\u00e9"])
+@pytest.mark.parametrize("form", Form)
+def test_a_hostile_letter_costs_no_call_for_each_character(form: Form, shape: str) -> None:
+    """Else one of a megabyte takes half a second, which the event loop of the API does not have."""
+    one = letter("s1", None, b"k", shape.encode() * 20_000)
+    calls = count()
+    sys.setprofile(lambda *_: next(calls) and None)
+    try:
+        text = written(one, form)
+    finally:
+        sys.setprofile(None)
+    assert next(calls) < 1000
+    assert len(text) > 20_000

@@ -1,9 +1,12 @@
 """Long work on the event loop: who waits has a turn when one is over, and not before."""
 
 import asyncio
+import itertools
 from collections.abc import Iterator
 
-from sinks.turn import TURN_SECONDS, Turn, in_turns
+from support.virtual_time import run_virtually
+
+from sinks.turn import TURN_SECONDS, Share, Turn, in_turns
 
 
 async def turns_of_others(during: "asyncio.Task[None]") -> int:
@@ -38,3 +41,27 @@ async def test_work_is_done_in_turns() -> None:
 
     assert await turns_of_others(asyncio.create_task(in_turns(work()))) >= 6
     assert done == list(range(5))
+
+
+def test_several_share_half_of_the_loop() -> None:
+    """After a piece of long work others have the loop for as long, however many ask; short pieces follow each other."""
+    long, short = 3 * TURN_SECONDS, TURN_SECONDS / 4
+    clock = 0.0
+    began: list[float] = []
+
+    def work(seconds: float) -> None:
+        nonlocal clock
+        began.append(asyncio.get_running_loop().time())
+        clock += seconds
+
+    async def ask(share: Share, seconds: float) -> None:
+        await share.do(lambda: work(seconds))
+
+    async def asked(*pieces: float) -> list[float]:
+        began.clear()
+        share = Share(lambda: clock)
+        await asyncio.gather(*(ask(share, seconds) for seconds in pieces))
+        return [round(after - before, 6) for before, after in itertools.pairwise(began)]
+
+    assert run_virtually(asked(long, long, long)) == [long, long]
+    assert run_virtually(asked(*[short] * 5)) == [0.0, 0.0, 0.0, 4 * short]
