@@ -1,6 +1,5 @@
 """Corrections of a dead letter's value: operations on what the producer sent, and the diff that they make: pure."""
 
-import difflib
 import re
 from collections.abc import Iterable, Sequence
 from typing import Any, Final, NamedTuple
@@ -16,6 +15,7 @@ from schemas.record import RawBody
 from streams.expression import FORMS, MISSING, NotApplicable, Step, computing, looks_like_one, read_steps
 from streams.json_source import Source
 from streams.json_text import has_unsound_escape
+from streams.line_diff import line_diff
 
 _decode = msgspec.json.decode
 _encode = msgspec.json.encode
@@ -25,9 +25,6 @@ _STATED_BY_THE_GATEWAY = {"site_id": SITE_ID, "script_id": SCRIPT_ID, "event_id"
 COMPUTE: Final = "compute"
 """The operation that a JSON Patch does not have: `{"op": "compute", "path": "/value", "expression": "*0.01"}`."""
 
-# What stands in a plan for people to look at. Lines of two long documents can take minutes to be compared.
-_MOST_COMPARED = 2000
-_MOST_SHOWN = 200
 _LONGEST_LINE = 500
 
 Operations = list[dict[str, Any]]
@@ -143,14 +140,7 @@ class Diff(NamedTuple):
 def diff(provenance: str, before: bytes | None, after: bytes | None) -> Diff:
     """The two values as indented JSON, compared line by line; of a long one only the beginning."""
     old, new = _lines(before), _lines(after)
-    lines = list(
-        difflib.unified_diff(
-            old[:_MOST_COMPARED], new[:_MOST_COMPARED], "as it was sent", "as it would be sent", lineterm="", n=1
-        )
-    )
-    if len(lines) > _MOST_SHOWN or max(len(old), len(new)) > _MOST_COMPARED:
-        lines = [*lines[:_MOST_SHOWN], "… there is more of it than is compared here"]
-    return Diff(provenance, lines)
+    return Diff(provenance, line_diff(old, new, "as it was sent", "as it would be sent"))
 
 
 def read_correction(settings: Iterable[str], patch: bytes | None) -> Correction:

@@ -1,0 +1,50 @@
+"""The lines of a unified diff of two texts, at a bounded cost: pure."""
+
+from collections.abc import Iterator, Sequence
+from difflib import SequenceMatcher
+from itertools import islice, takewhile
+from typing import Final
+
+# What stands in a plan for people to look at. Lines that repeat take time by the cube of their number to be compared.
+_MOST_COMPARED: Final = 200
+_MOST_SHOWN: Final = 200
+_AROUND: Final = 1
+
+
+def line_diff(old: Sequence[str], new: Sequence[str], old_name: str, new_name: str) -> list[str]:
+    """What differs, with a line around it, from the first to the last line that is not the same; of much the beginning."""
+    if old == new:
+        return []
+    start = max(0, _same(old, new) - _AROUND)
+    before, after = old[start:], new[start:]
+    most = min(len(before), len(after))
+    tail = max(0, _same(before[: -most - 1 : -1], after[: -most - 1 : -1]) - _AROUND)
+    before, after = before[: len(before) - tail], after[: len(after) - tail]
+    compared = _hunks(before[:_MOST_COMPARED], after[:_MOST_COMPARED], start)
+    lines = [f"--- {old_name}", f"+++ {new_name}", *islice(compared, _MOST_SHOWN - 1)]
+    if len(lines) > _MOST_SHOWN or max(len(before), len(after)) > _MOST_COMPARED:
+        lines = [*lines[:_MOST_SHOWN], "… there is more of it than is compared here"]
+    return lines
+
+
+def _same(old: Sequence[str], new: Sequence[str]) -> int:
+    """How many lines at the beginning of both are the same."""
+    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(old, new, strict=False)))
+
+
+def _hunks(old: Sequence[str], new: Sequence[str], start: int) -> Iterator[str]:
+    for group in SequenceMatcher(None, old, new).get_grouped_opcodes(_AROUND):
+        (_, *begin), (_, *end) = group[0], group[-1]
+        yield f"@@ -{_range(begin[0], end[1], start)} +{_range(begin[2], end[3], start)} @@"
+        for tag, i1, i2, j1, j2 in group:
+            if tag == "equal":
+                yield from (f" {line}" for line in old[i1:i2])
+            else:
+                yield from (f"-{line}" for line in old[i1:i2])
+                yield from (f"+{line}" for line in new[j1:j2])
+
+
+def _range(begin: int, end: int, start: int) -> str:
+    """Lines as a hunk's head counts them: from 1, and an empty range stands at the line before it."""
+    length = end - begin
+    return f"{start + begin + (1 if length else 0)}" + ("" if length == 1 else f",{length}")
