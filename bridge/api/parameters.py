@@ -21,6 +21,8 @@ _MOST_OPERATIONS: Final = 100
 _MOST_COPIES: Final = 8
 _LONGEST_WAIT: Final = 24 * 3600.0
 _LONGEST_CANCEL: Final = 60.0
+# A slower replay would keep its place from others for as long as its sender likes.
+_LEAST_RATE: Final = 0.1
 
 
 def _moment(value: Any) -> Any:
@@ -65,7 +67,7 @@ class Filter(DeadLetterFilter):
     since: _Moment | None = Field(None, description="dropped at or after: RFC 3339, or an age such as 2h")
     until: _Moment | None = Field(None, description="dropped before: RFC 3339, or an age such as 2h")
     disposition: _Dispositions = Field(
-        (Disposition.OPEN,), description=f"what operators did with it: {', '.join(Disposition)}, or {ANY}"
+        (Disposition.OPEN,), min_length=1, description=f"what operators did with it: {', '.join(Disposition)}, or {ANY}"
     )
 
     @property
@@ -161,7 +163,9 @@ class PlanBody(Body):
 class ReplayBody(Body):
     """How a plan's dead letters are sent."""
 
-    rate_per_second: float | None = Field(None, gt=0, le=1_000_000, description="send at most so many; null: no limit")
+    rate_per_second: float | None = Field(
+        None, ge=_LEAST_RATE, le=1_000_000, description="send at most so many; null: no limit"
+    )
     canary: Count = Field(0, description="send so many first, and the rest once they are settled well")
     canary_max_failures: Count = Field(0, description="so many of the canary may be dropped again")
     wait_seconds: float = Field(

@@ -68,13 +68,22 @@ class Runs:
         raise problem_of(done.fatal or BridgeError("it did not begin"), done.summary.run_id)
 
     def _check_room(self, caller: Caller) -> None:
-        """Raises Problem if as many are in hand as may be, in all or of the caller's organisation: none takes all places."""
-        own = 0 if caller.org_id is None else self._replays_of[caller.org_id]
-        if own >= self._most_of_one_org:
-            raise Problem(
-                Code.TOO_MANY_RUNS,
-                f"{own} replays of organisation {caller.org_id} are in hand; wait for one, or cancel it",
-            )
+        """Raises Problem if as many are in hand as may be: in all, of the caller's organisation, or of all organisations.
+
+        None takes all places, and all together leave one to those of no organisation.
+        """
+        if caller.org_id is not None:
+            own = self._replays_of[caller.org_id]
+            if own >= self._most_of_one_org:
+                raise Problem(
+                    Code.TOO_MANY_RUNS,
+                    f"{own} replays of organisation {caller.org_id} are in hand; wait for one, or cancel it",
+                )
+            of_all = self.replays - self._replays_of[None]
+            if of_all >= max(1, self._most_replays - 1):
+                raise Problem(
+                    Code.TOO_MANY_RUNS, f"{of_all} replays of organisations are in hand; try again when one has ended"
+                )
         if self.replays >= self._most_replays:
             raise Problem(Code.TOO_MANY_RUNS, f"{self.replays} replays are in hand; wait for one, or cancel it")
 

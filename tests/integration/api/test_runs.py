@@ -91,9 +91,26 @@ async def test_one_organisation_does_not_take_all_places(two_orgs: Settings) -> 
     await runs.begin_replay(hanging(), other, "four")
     await runs.begin_replay(hanging(), ALICE, "five")
     with pytest.raises(Problem, match="4 replays are in hand"):
-        await runs.begin_replay(hanging(), other, "six")
+        await runs.begin_replay(hanging(), ALICE, "six")
     await runs.ended()
     assert runs.replays == 0
+
+
+async def test_a_place_is_kept_for_those_of_no_organisation(two_orgs: Settings) -> None:
+    """Whatever the replays of organisations do, an administrator's own finds room."""
+    runs = Runs(two_orgs, 4, 2)
+    for number, org_id in enumerate((10, 10, 20)):
+        await runs.begin_replay(hanging(), ALICE._replace(org_id=org_id), str(number))
+    with pytest.raises(Problem, match="3 replays of organisations are in hand") as caught:
+        await runs.begin_replay(hanging(), ALICE._replace(org_id=20), "another")
+    assert caught.value.code is Code.TOO_MANY_RUNS
+    await runs.begin_replay(hanging(), ALICE, "kept")
+    with pytest.raises(Problem, match="4 replays are in hand"):
+        await runs.begin_replay(hanging(), ALICE, "one more")
+    await runs.ended()
+    alone = Runs(two_orgs, 1, 1)
+    await alone.begin_replay(hanging(), ALICE._replace(org_id=10), "the only one")
+    await alone.ended()
 
 
 async def test_a_service_that_is_away_is_told_and_not_waited_for(two_orgs: Settings) -> None:

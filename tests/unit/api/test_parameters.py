@@ -1,6 +1,8 @@
 """What requests may say."""
 
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from pydantic import BaseModel, ValidationError
@@ -8,6 +10,9 @@ from pydantic import BaseModel, ValidationError
 from bridge.api.parameters import CancelBody, DiscardBody, Filter, ListQuery, PlanBody, ReplayBody
 from schemas.dead_letter_filter import DeadLetterFilter, Disposition
 from schemas.errors import InvalidInput
+from schemas.record import RawBody
+from sinks.dead_letters.filter import conditions
+from streams.correction import CorrectionFailed
 
 
 def test_times_are_ages_too() -> None:
@@ -87,7 +92,14 @@ def test_computed_fields_come_last() -> None:
 
 def test_replays() -> None:
     """Bounds of what is asked."""
-    for wrong in ({"rate_per_second": 0}, {"canary": -1}, {"wait_seconds": -1}, {"wait_seconds": 10**6}, {"rate": 5}):
+    for wrong in (
+        {"rate_per_second": 0},
+        {"rate_per_second": 1e-300},
+        {"canary": -1},
+        {"wait_seconds": -1},
+        {"wait_seconds": 10**6},
+        {"rate": 5},
+    ):
         with pytest.raises(ValidationError):
             ReplayBody.model_validate(wrong)
 
@@ -99,3 +111,43 @@ def test_reason_with_a_control_character_is_refused(body: type[BaseModel], text:
     with pytest.raises(ValidationError, match="holds the control character U"):
         body.model_validate({"reason": text})
     assert body.model_validate({"reason": " déjà vu\n"}).model_dump()["reason"] == "déjà vu"
+
+
+NOTHING = [None, [], "", {}, 0, False, [None], [[]], [""], [{}], [0], {"": None}, {"a": []}, "\x00", ["\x00"]]
+BODIES: list[type[BaseModel]] = [DiscardBody, PlanBody, ReplayBody, CancelBody]
+PATCHES = [{"op": "add", "path": "/a", "value": 1}, {"op": "copy", "from": "/a", "path": "/b"}]
+
+
+@pytest.mark.parametrize("what", NOTHING, ids=repr)
+@pytest.mark.parametrize(
+    ("model", "field"), [(one, name) for one in [*BODIES, Filter] for name in one.model_fields], ids=str
+)
+def test_whatever_stands_in_a_field_is_taken_or_refused(model: type[BaseModel], field: str, what: Any) -> None:
+    """What passes the model's checks passes all that the route does with it, or is refused as the caller's mistake."""
+    assert_taken_or_refused(model, {"reason": "x", field: what} if "reason" in model.model_fields else {field: what})
+    if "filter" in model.model_fields:
+        for name in Filter.model_fields:
+            assert_taken_or_refused(model, {"reason": "x", "filter": {name: what}})
+
+
+@pytest.mark.parametrize("what", NOTHING, ids=repr)
+@pytest.mark.parametrize("member", ["op", "path", "from", "value"])
+def test_whatever_stands_in_a_patch_is_taken_or_refused(member: str, what: Any) -> None:
+    """Each member of each operation."""
+    for one in PATCHES:
+        assert_taken_or_refused(PlanBody, {"reason": "x", "patch": [one | {member: what}]})
+        without = {name: value for name, value in one.items() if name != member}
+        assert_taken_or_refused(PlanBody, {"reason": "x", "patch": [without]})
+
+
+def assert_taken_or_refused(model: type[BaseModel], asked: dict[str, Any]) -> None:
+    """As the routes do it."""
+    try:
+        body: Any = model.model_validate(asked)
+    except ValidationError:
+        return
+    chosen = body if isinstance(body, Filter) else getattr(body, "filter", Filter())
+    assert conditions(chosen.chosen).text
+    if isinstance(body, PlanBody):
+        with suppress(InvalidInput, CorrectionFailed):
+            body.correction().apply(RawBody(None, b'{"a":[1]}', ()))

@@ -94,7 +94,7 @@ def test_csv_on_a_terminal_is_written_out() -> None:
     assert HOSTILE in written(one, Form.CSV)
 
 
-@pytest.mark.parametrize("shape", ["\u202ea", "\x7f\x1b", ";=", "\t\"=", "\U000e0041\u00e9"])
+@pytest.mark.parametrize("shape", ["\u202ea", "\x7f\x1b", ";=", '\t"=', "\U000e0041\u00e9"])
 @pytest.mark.parametrize("form", Form)
 def test_a_hostile_letter_costs_no_call_for_each_character(form: Form, shape: str) -> None:
     """Else one of a megabyte takes half a second, which the event loop of the API does not have."""

@@ -15,7 +15,9 @@ REPEATED = 60
 
 
 @given(LINES, LINES, LINES, LINES)
-def test_a_diff_leads_from_one_text_to_the_other(head: list[str], old: list[str], new: list[str], tail: list[str]) -> None:
+def test_a_diff_leads_from_one_text_to_the_other(
+    head: list[str], old: list[str], new: list[str], tail: list[str]
+) -> None:
     """What it takes away is the one's, what it adds the other's, and what it leaves stands in both, at the line it says."""
     before, after = head + old + tail, head + new + tail
     lines = line_diff(before, after, "old", "new")
