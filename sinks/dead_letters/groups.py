@@ -1,18 +1,17 @@
 """Dead letters by cause: how many, since when, with an example; and events that are dropped again and again."""
 
 import asyncio
-from datetime import datetime, timedelta
-from typing import Any, NamedTuple
+from datetime import datetime
+from typing import NamedTuple
+
+import asyncpg
 
 from schemas.dead_letter_filter import DeadLetterFilter
 from schemas.reasons import DroppedReason
 from sinks.dead_letters.filter import cause_name, conditions
-from sinks.dead_letters.letter import DeadLetterLine
-from sinks.dead_letters.pages import read_lines
+from sinks.dead_letters.letter import DeadLetterLine, line_of
 from sinks.dead_letters.reading import reading
-from sinks.postgres import Connection, sql
-
-_TICK = timedelta(microseconds=1)
+from sinks.postgres import sql
 
 
 class Group(NamedTuple):
@@ -86,17 +85,15 @@ async def _groups(
     found = conditions(chosen, after=3)
     async with reading(dsn) as conn:
         rows = await conn.fetch(found.within(sql("dead_letters_groups")), now, hours, limit, *found.parameters)
-        groups = [await _group(conn, chosen, row) for row in rows]
+        groups = [_group(row) for row in rows]
     return groups, rows[0]["causes"] if rows else 0, rows[0]["total"] if rows else 0
 
 
-async def _group(conn: Connection, chosen: DeadLetterFilter, row: dict[str, Any]) -> Group:
-    cause, last_at = cause_name(row["cause"]), row["last_at"]
-    # By its time it is found at once, whatever else the filter asks for.
-    only = {"cause": (cause,), "since": last_at, "until": last_at + _TICK}
-    (example,) = await read_lines(conn, chosen.model_copy(update=only), limit=1)
-    message = await conn.fetchval("SELECT normalized_message($1)", example.error)
-    return Group(cause, message, row["dead_letters"], row["first_at"], last_at, row["hours"], example)
+def _group(row: "asyncpg.Record") -> Group:
+    return Group(
+        cause_name(row["cause"]), row["message"], row["dead_letters"], row["first_at"], row["last_at"], row["hours"],
+        line_of(row),
+    )  # fmt: skip
 
 
 async def _often(dsn: str, chosen: DeadLetterFilter, limit: int) -> Often:

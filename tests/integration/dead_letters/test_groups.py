@@ -1,5 +1,7 @@
 """Groups by cause: what is one cause, how it is counted, and which events come again and again."""
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import timedelta
 
 import pytest
@@ -8,7 +10,10 @@ from support.dead_letters import DROPPED_AT, add_dropped, dropped
 from schemas.dead_letter_filter import DeadLetterFilter
 from schemas.reasons import DroppedReason, ErrorClass
 from schemas.record import Provenance
+from sinks.dead_letters import groups
 from sinks.dead_letters.groups import Groups, Often, read_groups
+from sinks.dead_letters.reading import reading
+from sinks.postgres import Connection
 
 NOW = DROPPED_AT + timedelta(minutes=30)
 
@@ -82,6 +87,26 @@ async def test_a_group_tells_when_how_often_lately_and_an_example(database_url: 
     assert group.hours == [2, 1, 1]
     assert group.example.provenance == Provenance("bridge.raw", 0, 0)
     assert (group.message, group.dead_letters) == ("event_type: String should have at least … character", 5)
+
+
+async def test_many_causes_are_asked_for_at_once(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A question for each of a thousand would keep Postgres busy for seconds; anybody can make so many."""
+    asked: list[str] = []
+
+    @asynccontextmanager
+    async def counted(dsn: str) -> AsyncIterator[Connection]:
+        async with reading(dsn) as conn:
+            with conn.query_logger(lambda record: asked.append(record.query)):
+                yield conn
+
+    monkeypatch.setattr(groups, "reading", counted)
+    letters = "abcdefgh"
+    await add_dropped(database_url, [dropped(number, error=f"about {one}") for number, one in enumerate(letters)])
+    found = (await grouped(database_url)).groups
+    assert sorted((one.message, one.example.error) for one in found) == [(f"about {one}",) * 2 for one in letters]
+    of_many = len(asked)
+    assert len((await grouped(database_url, cause=["00" * 8])).groups) == 0
+    assert of_many == len(asked) - of_many
 
 
 async def test_events_that_come_again_and_again_are_named(database_url: str) -> None:
