@@ -8,6 +8,7 @@ CRASH = "tests/integration/test_replay_crash.py"
 DISCARD = "tests/integration/dead_letters/test_discard.py"
 FORECAST = "tests/unit/streams/test_forecast.py"
 FRONT = "tests/unit/api/test_front.py"
+PARAMETERS = "tests/unit/api/test_parameters.py"
 REPLAY = "tests/integration/test_replay.py"
 RUNS = "tests/integration/api/test_runs.py"
 SCOPE = "tests/integration/api/test_scope.py"
@@ -332,6 +333,48 @@ RECORDS = [
         "the care that a correction leaves duplicate keys as they were sent",
         (Edit("streams/json_source.py::_members", "value is last[member.key].value", "False"),),
         ("tests/property/test_corrections.py", "tests/unit/streams/test_expression.py"),
+    ),
+    Mutant(
+        "diff-bounded",
+        "the bound of what the diff of a correction compares",
+        (
+            Edit(
+                "streams/line_diff.py::line_diff",
+                "_hunks(before[:_MOST_COMPARED], after[:_MOST_COMPARED], start)",
+                "_hunks(before, after, start)",
+            ),
+        ),
+        ("tests/unit/streams/test_line_diff.py::test_a_diff_costs_no_more_than_is_shown",),
+    ),
+    Mutant(
+        "disposition-empty",
+        "the refusal of a filter without any disposition",
+        (
+            Edit(
+                "bridge/api/parameters.py::Filter.disposition",
+                "Field((Disposition.OPEN,), ...)",
+                "Field((Disposition.OPEN,))",
+            ),
+        ),
+        (f"{PARAMETERS}::test_whatever_stands_in_a_field_is_taken_or_refused",),
+    ),
+    Mutant(
+        "least-rate",
+        "the least rate of a replay",
+        (Edit("bridge/api/parameters.py::_LEAST_RATE", "0.1", "1e-300"),),
+        (f"{PARAMETERS}::test_replays",),
+    ),
+    Mutant(
+        "place-kept",
+        "the place for replays that organisations leave to those of none",
+        (Edit("bridge/api/runs.py::Runs._check_room", "of_all >= max(1, self._most_replays - 1)", "False"),),
+        (f"{RUNS}::test_a_place_is_kept_for_those_of_no_organisation",),
+    ),
+    Mutant(
+        "group-example",
+        "the example of a cause, which is its latest",
+        (Edit("sinks/sql/dead_letters_groups.sql", "AND m.outcome_at = t.last_at", ""),),
+        ("tests/integration/dead_letters/test_groups.py::test_a_group_tells_when_how_often_lately_and_an_example",),
     ),
 ]
 

@@ -3,11 +3,13 @@
 from mutants.mutant import Edit, Mutant
 
 EXPORT = "tests/unit/bridge/test_export.py"
+EXPORTS = "tests/unit/api/test_exports.py"
 FILES = "tests/unit/bridge/test_private_files.py"
 FRONT = "tests/unit/api/test_front.py"
 HOSTS = "tests/integration/api/test_hosts.py"
 PIECES = "tests/integration/dead_letters/test_export_pieces.py"
 TERMINAL = "tests/unit/bridge/test_terminal.py"
+TURN = "tests/unit/sinks/test_turn.py"
 
 MUTANTS = [
     Mutant(
@@ -121,6 +123,45 @@ MUTANTS = [
             ),
         ),
         (f"{PIECES}::test_export_holds_each_once_while_the_ledger_changes",),
+    ),
+    Mutant(
+        "export-turns",
+        "the turns of others while exports are written",
+        (Edit("sinks/turn.py::Share.do", "self._spent >= TURN_SECONDS", "False"),),
+        (
+            f"{TURN}::test_several_share_half_of_the_loop",
+            f"{EXPORTS}::test_others_have_the_loop_after_each_large_letter",
+        ),
+    ),
+    Mutant(
+        "export-share",
+        "the share that all exports have together",
+        (Edit("bridge/api/dead_letters.py::_written", "await share.do(partial(write, one))", "write(one)"),),
+        (f"{EXPORTS}::test_nothing_is_written_for_a_client_that_is_gone",),
+    ),
+    Mutant(
+        "export-escapes",
+        "the escapes of a line at a bounded cost",
+        (Edit("schemas/printable.py::printable_dumps", "json.dumps(value).replace(...)", "printable_json(text)"),),
+        (f"{EXPORT}::test_a_hostile_letter_costs_no_call_for_each_character",),
+    ),
+    Mutant(
+        "export-marks",
+        "the marks of a cell at a bounded cost",
+        (Edit("bridge/dead_letters/export.py::_cell", "_FORMULA.sub(...)", """_FORMULA.sub(lambda _: "'", value)"""),),
+        (f"{EXPORT}::test_a_hostile_letter_costs_no_call_for_each_character",),
+    ),
+    Mutant(
+        "export-bytes",
+        "the bound of bytes of a piece of an export",
+        (
+            Edit(
+                "sinks/sql/dead_letters_export.sql",
+                "bytes <= $10::bigint OR number = 1",
+                "bytes >= 0 OR $10::bigint > 0",
+            ),
+        ),
+        (f"{PIECES}::test_large_ones_are_read_some_at_a_time",),
     ),
     Mutant(
         "answer-rate",
