@@ -115,7 +115,11 @@ def test_reason_with_a_control_character_is_refused(body: type[BaseModel], text:
 
 NOTHING = [None, [], "", {}, 0, False, [None], [[]], [""], [{}], [0], {"": None}, {"a": []}, "\x00", ["\x00"]]
 BODIES: list[type[BaseModel]] = [DiscardBody, PlanBody, ReplayBody, CancelBody]
-PATCHES = [{"op": "add", "path": "/a", "value": 1}, {"op": "copy", "from": "/a", "path": "/b"}]
+PATCHES = [
+    {"op": "add", "path": "/a", "value": 1},
+    {"op": "copy", "from": "/a", "path": "/b"},
+    {"op": "compute", "path": "/a", "expression": "*2"},
+]
 
 
 @pytest.mark.parametrize("what", NOTHING, ids=repr)
@@ -131,9 +135,10 @@ def test_whatever_stands_in_a_field_is_taken_or_refused(model: type[BaseModel], 
 
 
 @pytest.mark.parametrize("what", NOTHING, ids=repr)
-@pytest.mark.parametrize("member", ["op", "path", "from", "value"])
+@pytest.mark.parametrize("member", ["op", "path", "from", "value", "expression"])
 def test_whatever_stands_in_a_patch_is_taken_or_refused(member: str, what: Any) -> None:
-    """Each member of each operation."""
+    """Each member of each operation; and in what is set."""
+    assert_taken_or_refused(PlanBody, {"reason": "x", "set": {member: what}})
     for one in PATCHES:
         assert_taken_or_refused(PlanBody, {"reason": "x", "patch": [one | {member: what}]})
         without = {name: value for name, value in one.items() if name != member}
