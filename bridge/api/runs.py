@@ -70,7 +70,7 @@ class Runs:
     def _check_room(self, caller: Caller) -> None:
         """Raises Problem if as many are in hand as may be: in all, of the caller's organisation, or of all organisations.
 
-        None takes all places, and all together leave one to those of no organisation.
+        All organisations together leave one place to those of none, and one that has a place leaves one to those that have none.
         """
         if caller.org_id is not None:
             own = self._replays_of[caller.org_id]
@@ -80,7 +80,7 @@ class Runs:
                     f"{own} replays of organisation {caller.org_id} are in hand; wait for one, or cancel it",
                 )
             of_all = self.replays - self._replays_of[None]
-            if of_all >= max(1, self._most_replays - 1):
+            if of_all + bool(own) >= max(1, self._most_replays - 1):
                 raise Problem(
                     Code.TOO_MANY_RUNS, f"{of_all} replays of organisations are in hand; try again when one has ended"
                 )

@@ -367,8 +367,18 @@ RECORDS = [
     Mutant(
         "place-kept",
         "the place for replays that organisations leave to those of none",
-        (Edit("bridge/api/runs.py::Runs._check_room", "of_all >= max(1, self._most_replays - 1)", "False"),),
+        (
+            Edit(
+                "bridge/api/runs.py::Runs._check_room", "of_all + bool(own) >= max(1, self._most_replays - 1)", "False"
+            ),
+        ),
         (f"{RUNS}::test_a_place_is_kept_for_those_of_no_organisation",),
+    ),
+    Mutant(
+        "place-left",
+        "the place for replays that an organisation with one leaves to those without",
+        (Edit("bridge/api/runs.py::Runs._check_room", "bool(own)", "0"),),
+        (f"{RUNS}::test_an_organisation_with_a_place_leaves_one_to_the_others",),
     ),
     Mutant(
         "group-example",

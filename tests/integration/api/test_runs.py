@@ -113,6 +113,20 @@ async def test_a_place_is_kept_for_those_of_no_organisation(two_orgs: Settings) 
     await alone.ended()
 
 
+async def test_an_organisation_with_a_place_leaves_one_to_the_others(two_orgs: Settings) -> None:
+    """Two organisations don't hold all places for ever, however slow their replays are."""
+    runs = Runs(two_orgs, 4, 2)
+    one, two, three = (ALICE._replace(org_id=org_id) for org_id in (10, 20, 30))
+    await runs.begin_replay(hanging(), one, "first")
+    await runs.begin_replay(hanging(), two, "first of another")
+    for caller in (one, two):
+        with pytest.raises(Problem, match="2 replays of organisations are in hand") as caught:
+            await runs.begin_replay(hanging(), caller, "second")
+        assert caught.value.code is Code.TOO_MANY_RUNS
+    await runs.begin_replay(hanging(), three, "first of a third")
+    await runs.ended()
+
+
 async def test_a_service_that_is_away_is_told_and_not_waited_for(two_orgs: Settings) -> None:
     """Also where the process itself may wait for it for ever."""
     away = two_orgs.model_copy(
