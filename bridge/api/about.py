@@ -8,12 +8,13 @@ from starlette.responses import JSONResponse, Response
 
 from bridge.api.answers import documented, json_answer
 from bridge.api.callers import Mine
-from bridge.http.exposition import exposition
+from bridge.http.exposition import Exposition
 from bridge.http.problems import Code
 from sinks.readiness import ALIVE
 
 about: Final = APIRouter(prefix="/v1", tags=["tokens"])
 health: Final = APIRouter(tags=["health"])
+_exposition: Final = Exposition()
 
 
 @about.get("/me", summary="Whose token this is, and what it may do", responses=documented("Me"))
@@ -59,5 +60,5 @@ async def ready(request: Request) -> Response:
             responses={200: {"description": "figures", "content": {"text/plain": {"schema": {"type": "string"}}}}})  # fmt: skip
 async def figures() -> Response:
     """In Prometheus' text form."""
-    text, media_type = exposition()
+    text, media_type = _exposition.page()
     return Response(text, headers={"content-type": media_type})

@@ -7,7 +7,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
-from starlette.responses import HTMLResponse, JSONResponse, Response
+from starlette.responses import HTMLResponse, Response
 from starlette.routing import Match, Route
 
 from bridge.api.about import about, health
@@ -16,7 +16,7 @@ from bridge.api.front import Front
 from bridge.api.openapi import document_of
 from bridge.api.plans import plans
 from bridge.api.services import Services
-from bridge.http.docs_page import POLICY, docs_page
+from bridge.http.docs_page import POLICY, Documents
 from bridge.http.problems import Code, Problem
 from sinks.metrics import product_version
 
@@ -45,13 +45,15 @@ def _operation(route: APIRoute) -> str:
 
 
 def _add_documents(app: FastAPI) -> None:
+    documents = Documents(lambda: document_of(app))
+
     @app.get("/openapi.json", include_in_schema=False)
     async def openapi() -> Response:
-        return JSONResponse(document_of(app))
+        return Response(documents.as_json, media_type="application/json")
 
     @app.get("/docs", include_in_schema=False)
     async def docs() -> Response:
-        return HTMLResponse(docs_page(document_of(app)), headers={"content-security-policy": POLICY})
+        return HTMLResponse(documents.as_page, headers={"content-security-policy": POLICY})
 
 
 def _add_refusals(app: FastAPI) -> None:

@@ -27,11 +27,8 @@ _OTHERS: Final = (
 
 
 def document_of(app: FastAPI) -> dict[str, Any]:
-    """The whole document, made once."""
-    if not hasattr(app.state, "document"):
-        app.state.document = _completed(app.openapi())
-    document: dict[str, Any] = app.state.document
-    return document
+    """The whole document."""
+    return _completed(app.openapi())
 
 
 def _completed(document: dict[str, Any]) -> dict[str, Any]:

@@ -7,7 +7,7 @@ import signal
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import structlog
 from fastapi import FastAPI, Request, Response
@@ -17,8 +17,8 @@ from starlette.exceptions import HTTPException
 from bridge.gateway.front import Front
 from bridge.gateway.openapi import completed
 from bridge.gateway.services import Services
-from bridge.http.docs_page import POLICY, docs_page
-from bridge.http.exposition import exposition
+from bridge.http.docs_page import POLICY, Documents
+from bridge.http.exposition import Exposition
 from bridge.http.problems import Code, Problem
 from bridge.http.protocol import BoundedProtocol
 from bridge.http.server import quiet_server
@@ -139,6 +139,9 @@ async def _keep_gauges(services: Services, front: Front) -> None:
 
 
 def _add_routes(app: FastAPI, front: Front, settings: Settings) -> None:
+    exposition = Exposition()
+    documents = Documents(lambda: completed(app.openapi(), settings))
+
     @app.get("/", tags=["health"], summary="That it is here")
     async def root() -> dict[str, str]:
         return {"status": "ok"}
@@ -156,19 +159,16 @@ def _add_routes(app: FastAPI, front: Front, settings: Settings) -> None:
 
     @app.get("/metrics", tags=["health"], summary="Figures for Prometheus")
     async def figures() -> Response:
-        text, media_type = exposition()
+        text, media_type = exposition.page()
         return Response(text, headers={"content-type": media_type})
 
     @app.get("/openapi.json", include_in_schema=False)
-    async def openapi() -> JSONResponse:
-        return JSONResponse(_openapi(app, settings))
+    async def openapi() -> Response:
+        return Response(documents.as_json, media_type="application/json")
 
     @app.get("/docs", include_in_schema=False)
     async def docs() -> HTMLResponse:
-        return HTMLResponse(
-            docs_page(_openapi(app, settings)),
-            headers={"content-security-policy": POLICY},
-        )
+        return HTMLResponse(documents.as_page, headers={"content-security-policy": POLICY})
 
     @app.exception_handler(HTTPException)
     async def refused(request: Request, error: HTTPException) -> Response:
@@ -184,10 +184,3 @@ def _problem(request: Request, code: Code, headers: dict[str, str]) -> Response:
     answer = Problem(code).answer(request.scope["bridge_ids"])
     told = {name.decode(): value.decode() for name, value in answer.headers}
     return Response(answer.body, answer.status, headers | told)
-
-
-def _openapi(app: FastAPI, settings: Settings) -> dict[str, Any]:
-    if not getattr(app.state, "document", None):
-        app.state.document = completed(app.openapi(), settings)
-    document: dict[str, Any] = app.state.document
-    return document

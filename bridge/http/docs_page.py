@@ -1,6 +1,8 @@
 """`/docs`: the OpenAPI document as a page of plain HTML, which loads nothing from anywhere and runs no script."""
 
 import json
+from collections.abc import Callable
+from functools import cached_property
 from html import escape
 from typing import Any, Final
 
@@ -15,6 +17,27 @@ code { padding: 0 .25em } pre { padding: .7rem; overflow: auto }
 table { border-collapse: collapse } td, th { text-align: left; vertical-align: top; padding: .2rem 1rem .2rem 0 }
 @media (prefers-color-scheme: dark) { body { background: #17171a; color: #e6e6ea } code, pre { background: #26262b } }
 """
+
+
+class Documents:
+    """What `/openapi.json` and `/docs` answer, each made when it is first asked for, and once."""
+
+    def __init__(self, document: Callable[[], dict[str, Any]]) -> None:
+        self._make = document
+
+    @cached_property
+    def _document(self) -> dict[str, Any]:
+        return self._make()
+
+    @cached_property
+    def as_json(self) -> bytes:
+        """The document."""
+        return json.dumps(self._document, ensure_ascii=False, separators=(",", ":")).encode()
+
+    @cached_property
+    def as_page(self) -> bytes:
+        """The page."""
+        return docs_page(self._document).encode()
 
 
 def docs_page(document: dict[str, Any]) -> str:

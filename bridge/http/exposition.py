@@ -3,7 +3,8 @@
 import multiprocessing
 import os
 import re
-from collections.abc import Iterable
+import time
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
@@ -14,11 +15,13 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 
+from bridge.http.limits import Buckets
 from sinks import metrics
 
 DIRECTORY: Final = "PROMETHEUS_MULTIPROC_DIR"
 """Where processes leave their figures for each other; must be set before metrics are imported."""
 
+_MOST_AT_ONCE: Final = 10
 _GAUGE_FILE = re.compile(r"gauge_\w+_(\d+)\.db")
 
 
@@ -57,8 +60,21 @@ class _Resources(Collector):
         yield GaugeMetricFamily("process_start_time_seconds", "When the youngest process began.", value=youngest)
 
 
-def exposition() -> tuple[bytes, str]:
-    """The text and its media type."""
+class Exposition:
+    """What `/metrics` answers: made anew ten times at once and then once a second, however often it is asked for."""
+
+    def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
+        self._made = Buckets("pages of figures", 1.0, now, burst=_MOST_AT_ONCE)
+        self._last: tuple[bytes, str] | None = None
+
+    def page(self) -> tuple[bytes, str]:
+        """The text, at most a second old, and its media type."""
+        if self._made.grant("all") or self._last is None:
+            self._last = _exposition()
+        return self._last
+
+
+def _exposition() -> tuple[bytes, str]:
     directory = os.environ.get(DIRECTORY)
     if not directory:
         return generate_latest(metrics.REGISTRY), CONTENT_TYPE_LATEST
