@@ -5,6 +5,7 @@ import socket
 from bridge.api.app import create_app
 from bridge.api.services import running
 from bridge.http.connections import Connections
+from bridge.http.pace import Pace
 from bridge.http.problems import REFUSALS, Code
 from bridge.http.protocol import BoundedProtocol
 from bridge.http.server import Server, allow_files, quiet_server, server_config
@@ -18,6 +19,8 @@ class ApiProtocol(BoundedProtocol):
     """Operators are few: what is more than so many connections is no operator."""
 
     places = Connections(500, 50)
+    # Tokens and addresses have rates of their own; behind a proxy all operators have one address.
+    pace = Pace(0)
     open_connections = metrics.API_CONNECTIONS
 
     def _count_refusal(self, code: Code) -> None:

@@ -18,7 +18,7 @@ from bridge.gateway.request import Request
 from bridge.gateway.services import Services
 from bridge.gateway.shares import shares_of
 from bridge.http.answer import JSON_TYPE, Answer, Message
-from bridge.http.body import WHOLE_BODY
+from bridge.http.body import WHOLE_BODY, WIRE_BYTES
 from bridge.http.problems import Code, Problem
 from bridge.http.room import Held
 from bridge.publish.lines import MAX_LINE_BYTES
@@ -110,12 +110,16 @@ async def receive_events(
     headers = request.headers
     bill = work.bill
     bill.owes_nothing()
+    wired = 0
 
     async def arrived() -> Message:
+        nonlocal wired
         # Nobody waits in line for a slow client.
         work.end()
         message = await request.receive()
-        bill.charge(len(message.get("body", b"")))
+        before, wired = wired, request.scope.get(WIRE_BYTES, 0)
+        # The framing of chunks costs what content does.
+        bill.charge(max(len(message.get("body", b"")), wired - before))
         if not message.get("more_body"):
             place.reach(1)
         work.begin()

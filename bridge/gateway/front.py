@@ -17,7 +17,7 @@ from bridge.gateway.snippet import get_snippet
 from bridge.gateway.validate import post_validate
 from bridge.http.admin_port import ADMIN_PATHS, is_admin, is_served
 from bridge.http.answer import Answer, HeaderPairs, Receive, Scope, Send
-from bridge.http.body import ClientGone
+from bridge.http.body import CLIENT_GONE, ClientGone
 from bridge.http.client_address import address_of
 from bridge.http.ids import RequestIds, request_ids
 from bridge.http.problems import REFUSALS, Code, Problem
@@ -114,6 +114,9 @@ class Front:
             more += cors_headers(services.producers, request.script_id, request.headers)
         with answer.holding or nullcontext():
             await answer.send(send, more)
+        if CLIENT_GONE in scope:
+            self._tell(route, _CLIENT_GONE, "", scope, began)
+            return _CLIENT_GONE, ""
         if answer.error_code:
             known = request.script_id in services.producers.current
             metrics.rejected(answer.error_code, request.script_id if known else None)
@@ -182,7 +185,7 @@ class Front:
         except Exception:
             # It has answered 500 before it raises.
             log.exception("request_failed", route="other")
-        return status
+        return _CLIENT_GONE if CLIENT_GONE in scope else status
 
     def _tell(self, route: str, status: int, code: str, scope: Scope, began: float) -> None:
         seconds = time.perf_counter() - began

@@ -12,6 +12,12 @@ from bridge.http.room import GAVE_WAY, Held
 WHOLE_BODY: Final = "bridge.whole_body"
 """In the scope of a request whose body has arrived whole: its receive has it at once."""
 
+WIRE_BYTES: Final = "bridge.wire_bytes"
+"""In the scope of a request whose body came in several reads: how many bytes of all kinds they had so far."""
+
+CLIENT_GONE: Final = "bridge.client_gone"
+"""In the scope of a request whose client hung up before its answer was sent."""
+
 _GZIP_MARK: Final = b"\x1f\x8b\x08"
 _GZIP: Final = 31  # zlib's word for a window of 32 KiB in gzip's wrapping
 _MOST_MEMBERS = 16

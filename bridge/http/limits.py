@@ -84,7 +84,8 @@ class Buckets:
         self._levels.move_to_end(name)
         self._asked[name] = self._asked.get(name, 0) + asked
         if len(self._levels) > self._most:
-            self._levels.popitem(last=False)
+            forgotten, _ = self._levels.popitem(last=False)
+            self._asked.pop(forgotten, None)
 
     def _seconds(self, lacking: float) -> int:
         return max(1, math.ceil(lacking / self._rate)) if self._rate else 1

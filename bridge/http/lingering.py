@@ -23,15 +23,40 @@ class LingeringTransport:
         self._timer: asyncio.TimerHandle | None = None
         self._until = 0.0
         self._dropped = self._dropped_before = 0
-        self.write: Callable[[bytes], None] = transport.write
         self.abort = transport.abort
         self.get_extra_info: Callable[..., Any] = transport.get_extra_info
-        self.pause_reading = transport.pause_reading
-        self.resume_reading = transport.resume_reading
+        self._paused = self._held = False
 
     def is_closing(self) -> bool:
         """Whether nothing is written any more."""
         return self._timer is not None or self._transport.is_closing()
+
+    def write(self, data: bytes) -> None:
+        """Writes it, unless the connection has ended: an answer to a request behind the last, or to who is gone."""
+        if not self.is_closing():
+            self._transport.write(data)
+
+    def pause_reading(self) -> None:
+        """Reads nothing more until it is resumed."""
+        self._paused = True
+        self._transport.pause_reading()
+
+    def resume_reading(self) -> None:
+        """Reads on, unless what was read is not parsed yet."""
+        self._paused = False
+        if not self._held:
+            self._transport.resume_reading()
+
+    def hold_reading(self) -> None:
+        """Reads nothing more until what was read is parsed."""
+        self._held = True
+        self._transport.pause_reading()
+
+    def let_go_reading(self) -> None:
+        """What was read is parsed."""
+        self._held = False
+        if not self._paused and not self._transport.is_closing():
+            self._transport.resume_reading()
 
     def close(self) -> None:
         """Ends the connection; if a request is midway, after what is left of it."""
@@ -41,7 +66,7 @@ class LingeringTransport:
             self._transport.close()
             return
         self._transport.write_eof()
-        self.write = _unsaid
+        self._paused = self._held = False
         self._transport.resume_reading()
         self._until = self._loop.time() + _MOST_SECONDS
         self._timer = self._loop.call_later(_IDLE_SECONDS, self._look)
@@ -69,7 +94,3 @@ class LingeringTransport:
             return
         self._dropped_before = self._dropped
         self._timer = self._loop.call_later(_IDLE_SECONDS, self._look)
-
-
-def _unsaid(_data: bytes) -> None:
-    """An answer to a request behind the one after which the connection ended."""

@@ -1,4 +1,4 @@
-"""uvicorn's HTTP protocol with bounds: on connections, on the size of headers, and on the time that they take."""
+"""uvicorn's HTTP protocol with bounds: on connections, on headers, on what bodies cost, and on the rate of requests."""
 
 import asyncio
 import json
@@ -9,11 +9,12 @@ import httptools
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from bridge.http.answer import CLOSE
-from bridge.http.body import WHOLE_BODY
+from bridge.http.body import CLIENT_GONE, WHOLE_BODY, WIRE_BYTES
 from bridge.http.client_address import address_of
 from bridge.http.connections import Connections
 from bridge.http.ids import request_ids
 from bridge.http.lingering import LingeringTransport
+from bridge.http.pace import Pace
 from bridge.http.problems import Code, Problem
 from schemas.settings import Settings
 from sinks import metrics
@@ -21,6 +22,13 @@ from sinks import metrics
 _MOST_HEADERS = 100
 _MOST_PIPELINED = 16
 _UNREAD_SECONDS = 60.0
+_SLICE_BYTES = 64 * 1024
+"""So much of what was read is parsed before others have their turn."""
+_LATE_BYTES = 64 * 1024
+"""A longer body, or one that does not say how long it is, is not waited for after its answer."""
+_MOST_PIECES = 1024
+_PIECE_BYTES = 64
+_FRAMING_BYTES = 16 * 1024
 
 
 class BoundedProtocol(HttpToolsProtocol):
@@ -30,6 +38,7 @@ class BoundedProtocol(HttpToolsProtocol):
     admin_port = 0
     header_seconds = 10.0
     places = Connections(4000, 400)
+    pace = Pace(0)
     open_connections = metrics.GATEWAY_CONNECTIONS
 
     @classmethod
@@ -41,6 +50,8 @@ class BoundedProtocol(HttpToolsProtocol):
         cls.most_header_bytes = settings.gateway_max_header_bytes
         cls.admin_port = settings.gateway_admin_port
         cls.places = Connections(most, math.ceil(most * share))
+        # Behind proxies only the headers of a request say whose it is.
+        cls.pace = Pace(0 if settings.gateway_forwarded_hops else settings.gateway_address_requests_per_second)
         cls.header_seconds = settings.seconds("gateway_header_timeout")
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
@@ -51,6 +62,8 @@ class BoundedProtocol(HttpToolsProtocol):
         self._messages = 0
         self._in_headers = True
         self._in_body = False
+        self._pieces = self._body_bytes = self._wire_bytes = 0
+        self._stays = True
         self._offers_upgrade = False
         self._header_timer: asyncio.TimerHandle | None = None
         self._unread_timer: asyncio.TimerHandle | None = None
@@ -58,14 +71,23 @@ class BoundedProtocol(HttpToolsProtocol):
         self._running: RequestResponseCycle | None = None
         self._turned_away = False
         self._ends = False
+        self._address = ""
+        self._is_admin = False
+        self._to_count = 0
+        self._turn_timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
         self._lingering = LingeringTransport(transport, self._is_midway)
         super().connection_made(self._lingering)  # type: ignore[arg-type]  # all that uvicorn asks of one
         self.open_connections.inc()
         # A flood of the public port must not make the service look unready, so the admin port has no bound.
-        is_admin = bool(self.admin_port) and transport.get_extra_info("sockname")[1] == self.admin_port
-        refusal = None if is_admin else self.places.enter(self, address_of({"client": self.client, "headers": ()}, 0))
+        self._is_admin = bool(self.admin_port) and transport.get_extra_info("sockname")[1] == self.admin_port
+        self._address = address_of({"client": self.client, "headers": ()}, 0)
+        if not self._is_admin and not self.pace.enters(self._address):
+            self._count_refusal(Code.RATE_LIMITED)
+            self._lingering.abort()
+            return
+        refusal = None if self._is_admin else self.places.enter(self, self._address)
         if refusal is None:
             # The first request's headers; uvicorn watches over the idle time after that.
             self._watch()
@@ -76,6 +98,13 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._unwatch()
+        self._end_turn()
+        running = self._running
+        if running is not None and not running.response_complete:
+            # uvicorn tells the last request that it read, which may be another one.
+            running.disconnected = True
+            running.scope[CLIENT_GONE] = True  # type: ignore[typeddict-unknown-key]  # ASGI lets servers add to it
+            running.message_event.set()
         self.resume_writing()
         super()._unset_keepalive_if_required()
         self.places.leave(self)
@@ -86,12 +115,37 @@ class BoundedProtocol(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         if self._ends or self.transport.is_closing():
             self._lingering.drop(len(data))
+        elif len(data) > _SLICE_BYTES:
+            self._lingering.hold_reading()
+            self._parse_slices(data, 0)
+        else:
+            self._parse_slice(data)
+
+    def _parse_slices(self, data: bytes, begin: int) -> None:
+        """Parses what was read from there on, a slice in each turn of the loop; nothing more is read meanwhile."""
+        if self.parser is None:
             return
+        if self._ends or self.transport.is_closing():
+            self._lingering.drop(len(data) - begin)
+        else:
+            end = begin + _SLICE_BYTES
+            self._parse_slice(data[begin:end])
+            if end < len(data):
+                self.loop.call_soon(self._parse_slices, data, end)
+                return
+        self._lingering.let_go_reading()
+
+    def _parse_slice(self, data: bytes) -> None:
         before = (self._in_headers, self._messages)
+        if self._in_body:
+            self._wire_bytes += len(data)
+            self.scope[WIRE_BYTES] = self._wire_bytes  # type: ignore[typeddict-unknown-key]  # as above
         self._parse(data)
         if self._in_body:
             # The client works on the rest of the body, not the service.
             self.places.waits(self)
+        if self._in_body and self._wire_bytes > _FRAMING_BYTES + 2 * self._body_bytes:
+            self._end(Code.BODY_TOO_LARGE, "more bytes frame the body's chunks than are in them")
         if self._in_headers and self.parser is not None and not self._ends and not self.transport.is_closing():
             # A header that never ends is told to nobody before it has ended.
             self._header_bytes += len(data) if before == (True, self._messages) else 0
@@ -137,6 +191,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._messages += 1
         self._in_headers = True
         self._header_bytes = self._said_bytes = 0
+        self._pieces = self._body_bytes = self._wire_bytes = 0
 
     def on_url(self, url: bytes) -> None:
         super().on_url(url)
@@ -164,9 +219,13 @@ class BoundedProtocol(HttpToolsProtocol):
         if self.parser.get_http_version() == "1.0":
             # It knows of no answer before the answer.
             self.expect_100_continue = False
-        if not self.flow.write_paused:
-            self.places.works(self)
+        self._works()
         super().on_headers_complete()
+        self._stays = self.cycle.keep_alive
+        for name, value in self.headers:
+            if name == b"transfer-encoding" or (name == b"content-length" and int(value) > _LATE_BYTES):
+                # An answer before the body is whole says that the connection ends.
+                self.cycle.keep_alive = False
         if len(self.pipeline) > _MOST_PIPELINED:
             # Each request that is read lets uvicorn read more of them than are answered meanwhile.
             self._stop_parsing(Code.RATE_LIMITED)
@@ -175,11 +234,23 @@ class BoundedProtocol(HttpToolsProtocol):
         if self._offers_upgrade:
             return
         self._in_body = False
-        if not self.flow.write_paused:
-            self.places.works(self)
+        self._works()
+        self.cycle.keep_alive = self._stays
         self.scope[WHOLE_BODY] = True  # type: ignore[typeddict-unknown-key]  # ASGI lets servers add to it
         self.scope[CLOSE] = self.give_way  # type: ignore[typeddict-unknown-key]
         super().on_message_complete()
+
+    def on_body(self, body: bytes) -> None:
+        super().on_body(body)
+        self._pieces += 1
+        self._body_bytes += len(body)
+        if self._pieces > _MOST_PIECES and self._body_bytes < _PIECE_BYTES * self._pieces:
+            detail = f"more than {_MOST_PIECES} chunks of less than {_PIECE_BYTES} bytes on average"
+            self._stop_parsing(Code.BODY_TOO_LARGE, detail)
+
+    def shutdown(self) -> None:
+        self._stays = False
+        super().shutdown()
 
     def on_response_complete(self) -> None:
         super().on_response_complete()
@@ -187,8 +258,34 @@ class BoundedProtocol(HttpToolsProtocol):
             self.places.waits(self)
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        """Begins a request once its address may: until then the connection waits, and gives way to others."""
         self._running = cycle
-        super()._start_asgi_task(cycle, app)
+        seconds = 0.0 if self._is_admin else self.pace.begins(self._address, self._to_count)
+        self._to_count = 1
+        if not seconds:
+            super()._start_asgi_task(cycle, app)
+            return
+        self.places.waits(self)
+        self.flow.pause_reading()
+        self._turn_timer = self.loop.call_later(seconds, self._begin, cycle, app)
+
+    def _begin(self, cycle: RequestResponseCycle, app: Any) -> None:
+        self._turn_timer = None
+        if not self.transport.is_closing():
+            self._works()
+            super()._start_asgi_task(cycle, app)
+
+    def _works(self) -> None:
+        """A request is in flight; the connection waits all the same for its turn, for its body, or for who does not read."""
+        if self._turn_timer is None and not self._in_body and not self.flow.write_paused:
+            self.places.works(self)
+
+    def _end_turn(self) -> None:
+        """The request that waits for its turn never begins."""
+        if self._turn_timer is not None:
+            self._turn_timer.cancel()
+            self._turn_timer = None
+            self.pace.gives_up(self._address)
 
     def pause_writing(self) -> None:
         super().pause_writing()
@@ -199,7 +296,7 @@ class BoundedProtocol(HttpToolsProtocol):
     def resume_writing(self) -> None:
         super().resume_writing()
         if self._running is not None and not self._running.response_complete:
-            self.places.works(self)
+            self._works()
         if self._unread_timer is not None:
             self._unread_timer.cancel()
             self._unread_timer = None

@@ -15,6 +15,7 @@ from mutants import (
     producers,
     snippet,
     stack,
+    wire,
     worst_events,
 )
 from mutants.mutant import Edit, Mutant
@@ -346,6 +347,7 @@ MUTANTS = [
     *producers.MUTANTS,
     *clients.MUTANTS,
     *costs.MUTANTS,
+    *wire.MUTANTS,
     *answers.MUTANTS,
     *forms.MUTANTS,
     *operators.MUTANTS,

@@ -70,7 +70,7 @@ MUTANTS = [
                 "self._said_bytes < 0",
             ),
             Edit(
-                "bridge/http/protocol.py::BoundedProtocol.data_received",
+                "bridge/http/protocol.py::BoundedProtocol._parse_slice",
                 "self._header_bytes > self.most_header_bytes",
                 "self._header_bytes < 0",
             ),

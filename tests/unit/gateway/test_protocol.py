@@ -1,14 +1,8 @@
 """The HTTP protocol, fed with what comes cut at every byte: never more answers than requests, and each its own."""
 
-import asyncio
-import re
-from collections.abc import Callable
-from typing import Any
-
 import pytest
-import uvicorn
+from support.spoken import Spoken, echo, hasty, post, spoken
 from support.wait import wait_until
-from uvicorn.server import ServerState
 
 from bridge.api.server import ApiProtocol
 from bridge.http.connections import Connections
@@ -17,113 +11,6 @@ from bridge.http.protocol import BoundedProtocol
 INNER = b"GET /inner HTTP/1.1\r\nhost: x\r\n\r\n"
 OFFER = b"connection: Upgrade, HTTP2-Settings\r\nupgrade: h2c\r\nhttp2-settings: AAMAAABkAAQAAP__\r\n"
 CHUNKED = b"transfer-encoding: chunked\r\n\r\n%x\r\n%s\r\n0\r\n\r\n"
-
-
-def post(path: bytes, body: bytes, more: bytes = b"", version: bytes = b"1.1") -> bytes:
-    length = b"content-length: %d\r\n\r\n" % len(body)
-    return b"POST %s HTTP/%s\r\nhost: x\r\n%s%s%s" % (path, version, more, length, body)
-
-
-class Wire:
-    """A transport that keeps what is written."""
-
-    def __init__(self) -> None:
-        self.written = b""
-        self.closed = False
-
-    def write(self, data: bytes) -> None:
-        self.written += data
-
-    def close(self) -> None:
-        self.closed = True
-
-    abort = write_eof = close
-
-    def is_closing(self) -> bool:
-        return self.closed
-
-    def can_write_eof(self) -> bool:
-        return True
-
-    def get_extra_info(self, name: str) -> tuple[str, int] | None:
-        return ("127.0.0.1", 80) if name in ("sockname", "peername") else None
-
-    def get_write_buffer_size(self) -> int:
-        return 0
-
-    def pause_reading(self) -> None:
-        """Whatever is fed is read."""
-
-    resume_reading = pause_reading
-
-
-async def echo(scope: Any, receive: Callable[..., Any], send: Callable[..., Any]) -> None:
-    """Answers with the path and the body."""
-    body, more = b"", True
-    while more:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            return
-        body += message["body"]
-        more = message["more_body"]
-    assert not [name for name, _ in scope["headers"] if name == b"upgrade"]
-    said = scope["path"].encode() + b" " + body
-    headers = [(b"content-length", b"%d" % len(said))]
-    await send({"type": "http.response.start", "status": 200, "headers": headers})
-    await send({"type": "http.response.body", "body": said})
-
-
-async def hasty(_scope: Any, _receive: Callable[..., Any], send: Callable[..., Any]) -> None:
-    """Answers without reading."""
-    await send({"type": "http.response.start", "status": 401, "headers": [(b"content-length", b"2")]})
-    await send({"type": "http.response.body", "body": b"no"})
-
-
-class Spoken:
-    """A connection that is fed."""
-
-    def __init__(self, kind: type[BoundedProtocol], application: Any) -> None:
-        config = uvicorn.Config(application, ws="none", log_config=None, http=kind, server_header=False)
-        config.load()
-        self.wire = Wire()
-        self.protocol = kind(config=config, server_state=ServerState(), app_state={})
-        self.protocol.connection_made(self.wire)  # type: ignore[arg-type]  # all that is asked of one
-
-    async def hear(self, data: bytes) -> None:
-        """Feeds it, and goes on until it says nothing more."""
-        if not self.wire.closed:
-            self.protocol.data_received(data)
-        quiet, written = 0, -1
-        while quiet < 10:
-            quiet = quiet + 1 if written == len(self.wire.written) else 0
-            written = len(self.wire.written)
-            await asyncio.sleep(0)
-
-    async def end(self) -> None:
-        """Hangs up."""
-        self.protocol.connection_lost(None)
-        await asyncio.gather(*self.protocol.tasks)
-
-    @property
-    def answers(self) -> list[tuple[int, bytes]]:
-        """Status and body of each answer, interim ones too."""
-        found, rest = [], self.wire.written
-        while rest:
-            head, _, rest = rest.partition(b"\r\n\r\n")
-            assert head.startswith(b"HTTP/1.1 "), head
-            length = re.search(rb"content-length: (\d+)", head)
-            size = int(length[1]) if length else 0
-            found.append((int(head.split(b" ", 2)[1]), rest[:size]))
-            rest = rest[size:]
-        return found
-
-
-async def spoken(kind: type[BoundedProtocol], application: Any, *parts: bytes) -> Spoken:
-    one = Spoken(kind, application)
-    for part in parts:
-        await one.hear(part)
-    await one.end()
-    return one
 
 
 @pytest.fixture(params=[BoundedProtocol, ApiProtocol])
