@@ -1,13 +1,14 @@
 """The start guards of production: what its settings must not be, each with the one line that says what to change."""
 
+from base64 import b64decode
 from collections.abc import Callable, Iterable, Iterator
-from itertools import pairwise
+from itertools import combinations, pairwise, product
 from typing import Final, NamedTuple
 
 from pydantic import SecretStr
 
 from schemas.addresses import broker_hosts, database_address, is_local, web_host
-from schemas.derived_keys import WHSEC, signing_key
+from schemas.derived_keys import WHSEC, Purpose, derived_key, signing_key
 from schemas.environment import unknown_variables
 from schemas.service import PROCESSES, Service
 from schemas.settings import Allowance, Settings
@@ -41,6 +42,13 @@ _WELL_KNOWN = frozenset(
         "12345678",
     ]
 )
+# Words that people write into secrets. A generator's text has one of them once in some ten million secrets.
+_TYPED = (b"bridge", b"ghostlink", b"passphrase", b"password", b"production", b"secret", b"webhook")
+_OF_PURPOSE = {
+    "BRIDGE_GATEWAY_PROOF_KEY": Purpose.GATEWAY_PROOF,
+    "BRIDGE_WORKER_ALERT_WEBHOOK_SECRET": Purpose.WEBHOOK,
+}
+"""The settings that may have what is derived from BRIDGE_SECRET_KEY, since `bridge keys show` gives it to services without."""
 _PLACEHOLDER = ("change", "replace", "your", "xxx", "<", "todo")
 
 
@@ -147,8 +155,6 @@ def _random_keys(settings: Settings) -> Iterator[str]:
             yield f"{name} has {len(key)} characters, at least {SECRET_LENGTH} are needed: {_RANDOM_TEXT}"
         elif key and (_is_default(key, "") or not is_random(key.encode())):
             yield f"{name} is not random: {_RANDOM_TEXT}"
-        elif key and name != "BRIDGE_SECRET_KEY" and key == _text(settings.secret_key):
-            yield f"{name} is BRIDGE_SECRET_KEY, so that a worker could make tokens: {_RANDOM_TEXT}"
 
 
 def _webhook_secret(settings: Settings) -> Iterator[str]:
@@ -165,15 +171,58 @@ def _webhook_secret(settings: Settings) -> Iterator[str]:
         yield f"{name} is a key of {len(key)} bytes, at least {WEBHOOK_KEY_BYTES} are needed: {remedy}"
     elif not is_random(key):
         yield f"{name} is not random: {remedy}"
-    elif key == _text(settings.secret_key).encode():
-        yield f"{name} is BRIDGE_SECRET_KEY, so that a receiver could make tokens: {remedy}"
+
+
+def _one_purpose_each(settings: Settings) -> Iterator[str]:
+    """Who is given the secret of one purpose must not have that of another; each pair is looked at, in every notation."""
+    given = list(_secrets(settings))
+    for (name, secret), (other, same) in combinations(given, 2):
+        if name != other and _notations(secret) & _notations(same):
+            yield f"{other} is {name}, so that who is given the one has the other: give each purpose a secret of its own"
+    if secret_key := _text(settings.secret_key):
+        for purpose, (name, own) in product(Purpose, given):
+            if _OF_PURPOSE.get(name) is not purpose and derived_key(secret_key, purpose) in _notations(own):
+                yield (
+                    f"{name} is the {purpose.name.lower().replace('_', ' ')} key of BRIDGE_SECRET_KEY: "
+                    "give each purpose a secret of its own"
+                )
+
+
+def _secrets(settings: Settings) -> Iterator[tuple[str, str]]:
+    """Each secret that is set, by the name of its setting."""
+    url = settings.database_url.get_secret_value()
+    for name, secret in (
+        ("BRIDGE_SECRET_KEY", _text(settings.secret_key)),
+        *(("BRIDGE_GATEWAY_PROOF_KEY", one.strip()) for one in _text(settings.gateway_proof_key).split(",")),
+        ("BRIDGE_WORKER_ALERT_WEBHOOK_SECRET", _text(settings.worker_alert_webhook_secret)),
+        ("BRIDGE_KAFKA_SASL_PASSWORD", _text(settings.kafka_sasl_password)),
+        ("the password of BRIDGE_DATABASE_URL", database_address(url).password if url else ""),
+    ):
+        if secret:
+            yield name, secret
+
+
+def _notations(secret: str) -> set[bytes]:
+    """The secret's text, and what it is in hex, in base64 and as a Standard Webhooks secret, one within another, too."""
+    found, left = set[bytes](), [secret.encode()]
+    while left:
+        one = left.pop()
+        if one and one not in found:
+            found.add(one)
+            for decode in (bytes.fromhex, b64decode):
+                try:
+                    left.append(decode(one.decode("ascii").removeprefix(WHSEC)))
+                except ValueError:
+                    continue
+    return found
 
 
 def is_random(secret: bytes) -> bool:
-    """Whether a secret may have been drawn at random: neither few characters, nor a repetition, nor a sequence."""
+    """Whether a secret may have been drawn at random: neither few characters, nor a repetition, nor a sequence, nor words."""
     steps = {after - before for before, after in pairwise(secret)}
     threes = {secret[at : at + 3] for at in range(len(secret) - 2)}
-    return min(len(set(secret)), len(steps)) >= _LEAST_VARIETY and len(threes) * 2 > len(secret)
+    varied = min(len(set(secret)), len(steps)) >= _LEAST_VARIETY and len(threes) * 2 > len(secret)
+    return varied and not any(word in secret.lower() for word in _TYPED)
 
 
 def _text(secret: SecretStr | None) -> str:
@@ -232,6 +281,7 @@ GUARDS: Final = (
     Guard(_credentials),
     Guard(_random_keys),
     Guard(_webhook_secret),
+    Guard(_one_purpose_each),
     Guard(_plaintext_kafka, "plaintext_kafka"),
     Guard(_plaintext_postgres, "plaintext_postgres"),
     Guard(_plaintext_http, "plaintext_http"),

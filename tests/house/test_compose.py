@@ -167,7 +167,7 @@ def test_templates_hold_settings_and_no_secret(env: str) -> None:
     filled = {name.lower().removeprefix("bridge_"): value for name, value in template.items() if value} | {
         "kafka_bootstrap_servers": "kafka-1:9093",
         "kafka_sasl_username": "bridge",
-        "kafka_sasl_password": "r9f2bq81xk",
+        "kafka_sasl_password": "w3k8zt05mh",
         "database_url": "postgresql://bridge:r9f2bq81xk@db/ghostlink?sslmode=verify-full",
         "secret_key": "93f1c07be2a85d4610fc7b3e9d2a8645",
     }

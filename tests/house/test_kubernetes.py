@@ -95,7 +95,7 @@ def test_production_takes_what_the_manifests_give(service: Service) -> None:
     secrets = {
         "BRIDGE_DATABASE_URL": f"postgresql://bridge_{service}:r9f2bq81xk@db/ghostlink?sslmode=verify-full",
         "BRIDGE_KAFKA_SASL_USERNAME": f"bridge-{service}",
-        "BRIDGE_KAFKA_SASL_PASSWORD": "r9f2bq81xk",
+        "BRIDGE_KAFKA_SASL_PASSWORD": "w3k8zt05mh",
         "BRIDGE_SECRET_KEY": "93f1c07be2a85d4610fc7b3e9d2a8645",
         "BRIDGE_GATEWAY_PROOF_KEY": "5b8e02d94f7a61c3ae2197f06d3b84c5",
     }

@@ -1,14 +1,19 @@
 """The guards of production: each refusal by itself, all of them at once, and what may be allowed by name."""
 
-from base64 import b64encode
+from base64 import b32encode, b64encode, urlsafe_b64encode
 from hashlib import sha256
+from itertools import combinations
 from random import Random
+from string import ascii_letters
 from typing import Any, get_args
+from urllib.parse import quote
+from uuid import UUID
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from schemas.derived_keys import proof_key, webhook_secret
 from schemas.production import GUARDS, is_random, refusals
 from schemas.service import Service
 from schemas.settings import Allowance, Settings
@@ -18,7 +23,7 @@ FIT: dict[str, Any] = {
     "kafka_bootstrap_servers": "kafka-1:9093,kafka-2:9093",
     "kafka_security_protocol": "SASL_SSL",
     "kafka_sasl_username": "bridge",
-    "kafka_sasl_password": "r9f2bq81xk",
+    "kafka_sasl_password": "w3k8zt05mh",
     "database_url": "postgresql://bridge:r9f2bq81xk@db.internal:5432/ghostlink?sslmode=verify-full",
     "secret_key": "93f1c07be2a85d4610fc7b3e9d2a8645",
     "topic_replication": 3,
@@ -174,6 +179,70 @@ def test_no_loopback_address_passes(rest: int, name: str) -> None:
     assert [line.split(" ")[0] for line in told(**{name: value})] == [f"BRIDGE_{name.upper()}"]
 
 
+SECRETS = ("secret_key", "gateway_proof_key", "worker_alert_webhook_secret", "kafka_sasl_password", "database_url")
+SAME = sha256(b"same").hexdigest()
+NOTATIONS = [SAME, f"whsec_{b64encode(SAME.encode()).decode()}", f"whsec_{b64encode(bytes.fromhex(SAME)).decode()}"]
+
+
+@pytest.mark.parametrize(("one", "other"), list(combinations(SECRETS, 2)))
+@pytest.mark.parametrize("notation", list(range(len(NOTATIONS))))
+def test_no_two_purposes_have_one_secret(one: str, other: str, notation: int) -> None:
+    """Whatever its notation; who is given the one would have the other."""
+
+    def given(name: str, secret: str) -> dict[str, str]:
+        if name == "database_url":
+            return {name: FIT[name].replace("r9f2bq81xk", quote(secret, safe=""))}
+        return {name: f"{PROOF}, {secret}" if name == "gateway_proof_key" else secret}
+
+    (line,) = told(**given(one, SAME), **given(other, NOTATIONS[notation]))
+    assert f"BRIDGE_{other.upper()} is " in line
+    assert f"BRIDGE_{one.upper()}" in line
+    assert SAME not in line
+
+
+SHOWN = {"proof": proof_key(FIT["secret_key"]), "webhook": webhook_secret(FIT["secret_key"])}
+"""What `bridge keys show` prints."""
+
+
+@pytest.mark.parametrize(
+    ("name", "shown", "says"),
+    [
+        ("gateway_proof_key", "proof", None),
+        ("worker_alert_webhook_secret", "webhook", None),
+        ("gateway_proof_key", "webhook", "BRIDGE_GATEWAY_PROOF_KEY is the webhook key of BRIDGE_SECRET_KEY: "),
+        ("worker_alert_webhook_secret", "proof", "BRIDGE_WORKER_ALERT_WEBHOOK_SECRET is the gateway proof key of "),
+        ("kafka_sasl_password", "proof", "BRIDGE_KAFKA_SASL_PASSWORD is the gateway proof key of BRIDGE_SECRET_KEY: "),
+    ],
+)
+def test_a_derived_key_is_of_its_own_purpose(name: str, shown: str, says: str | None) -> None:
+    """The names of the two that are shown are one word apart."""
+    lines = told(**{name: SHOWN[shown]})
+    assert [line[: len(says or "")] for line in lines] == ([says] if says else [])
+
+
+@pytest.mark.parametrize("shown", SHOWN)
+def test_both_keys_of_a_service_without_the_secret_are_not_one(shown: str) -> None:
+    """A worker has nothing to derive from."""
+    both = {"gateway_proof_key": SHOWN[shown], "worker_alert_webhook_secret": SHOWN[shown], "secret_key": None}
+    (line,) = refusals(Settings(**(FIT | both)), [], Service.WORKER)
+    assert line.startswith("BRIDGE_WORKER_ALERT_WEBHOOK_SECRET is BRIDGE_GATEWAY_PROOF_KEY, so that")
+
+
+@pytest.mark.parametrize(
+    "typed",
+    [
+        "this-is-my-very-secret-key-123456",
+        "correct horse battery staple password1234",
+        "GhostlinkBridgeProduction2026!!!",
+        "Webhook-of-the-alerts-2026-qwertz-yxcv",
+    ],
+)
+def test_words_are_not_random(typed: str) -> None:
+    """However many characters they have."""
+    assert told(secret_key=typed) == ["BRIDGE_SECRET_KEY is not random: make one, e.g. `openssl rand -hex 32`"]
+    assert not is_random(typed.encode())
+
+
 def test_random_keys_pass() -> None:
     """What the remedies make is never refused."""
     draw = Random(14)
@@ -181,4 +250,10 @@ def test_random_keys_pass() -> None:
         drawn = draw.randbytes(32)
         assert is_random(drawn)
         assert is_random(drawn[:24])
-        assert all(is_random(text.encode()) for text in (drawn.hex(), drawn.hex()[:32], b64encode(drawn).decode()))
+        letters = "".join(draw.choices(ascii_letters, k=32))
+        texts = (
+            *(drawn.hex(), drawn.hex()[:32], drawn.hex().upper(), str(UUID(bytes=drawn[:16], version=4))),
+            *(b64encode(drawn).decode(), urlsafe_b64encode(drawn).decode(), b32encode(drawn).decode()),
+            *(letters, letters.lower()),
+        )
+        assert all(is_random(text.encode()) for text in texts)
