@@ -5,6 +5,8 @@ import stat
 from collections.abc import Iterable
 from pathlib import Path
 
+from schemas.errors import EnvironmentUnfit
+
 _OWNER_ONLY = 0o700
 _GROUP_PASSES = 0o710
 
@@ -38,6 +40,20 @@ def close_if_own(path: Path, names: Iterable[str], *, group: int | None = None) 
     shared = found.st_uid != os.geteuid() or found.st_mode & stat.S_ISVTX
     if not shared and {entry.name for entry in path.iterdir()} <= set(names):
         close_directory(path, group=group)
+
+
+def refuse_strangers(paths: Iterable[Path]) -> None:
+    """Raises EnvironmentUnfit for a path of another account, which could lead what is written there elsewhere; root may."""
+    for path in paths:
+        try:
+            owner = path.lstat().st_uid
+        except FileNotFoundError:
+            continue
+        if owner not in (os.geteuid(), 0):
+            raise EnvironmentUnfit(
+                f"{path} belongs to user id {owner}, who could lead the stack's files elsewhere: "
+                "start the stack as that user, or choose another directory"
+            )
 
 
 def write_private(path: Path, text: str) -> None:

@@ -18,7 +18,7 @@ from bridge.stack.kafka import JavaTuning, KafkaNode
 from bridge.stack.owner import Owner
 from bridge.stack.ports import LOOPBACK, choose
 from bridge.stack.postgres import PostgresServer
-from bridge.stack.private import close_directory, close_if_own
+from bridge.stack.private import close_directory, close_if_own, refuse_strangers
 from bridge.stack.process import Identity, Launch, end, log_size, wait_until_ready
 from bridge.stack.state import ServerState, StackState
 from schemas.errors import EnvironmentUnfit, InvalidInput
@@ -179,6 +179,7 @@ class Stack:
                 "which Kafka's settings can't: choose another"
             )
         try:
+            refuse_strangers([self.directory, *(self.directory / name for name in _OWN_NAMES)])
             (self.directory / "logs").mkdir(parents=True, exist_ok=True)
             close_directory(self.directory / "logs")
             account = postgres_account(self.directory / "postgres" / "data")

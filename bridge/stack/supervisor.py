@@ -4,6 +4,7 @@ It is run by its path with nothing but the standard library. It reads one JSON r
 input and answers each on its standard output; the end of its input means that the owner is gone.
 """
 
+import errno
 import json
 import os
 import select
@@ -50,7 +51,7 @@ class Supervisor:
         os.write(1, json.dumps(reply).encode() + b"\n")
 
     def _launch(self, request: dict[str, Any]) -> int:
-        log = os.open(request["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        log = _open_log(request["log"])
         try:
             child = subprocess.Popen(  # noqa: S603 - our own words, no shell
                 request["argv"],
@@ -83,6 +84,16 @@ class Supervisor:
                 child.wait(max(0.0, deadline - time.monotonic()))
             except subprocess.TimeoutExpired:
                 child.kill()
+
+
+def _open_log(path: str) -> int:
+    """A link there would lead what the servers write to a file of somebody's choice."""
+    try:
+        return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            raise ValueError(f"its log {path} is a link: remove it") from error
+        raise
 
 
 def _terminate(_number: int, _frame: object) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import signal
 import stat
 import subprocess
 from collections.abc import Iterator
@@ -19,6 +20,8 @@ from support.servers import stack_directory
 from support.strangers import command_as, python_as
 
 from bridge.stack import Stack, StackAddresses, cluster, databases, state
+from bridge.stack.owner import Owner
+from bridge.stack.process import Launch
 from schemas.errors import EnvironmentUnfit, InvalidInput
 from sinks.db_check import check_database
 from sinks.migrate import migrate
@@ -114,6 +117,39 @@ def test_no_file_is_open_whatever_the_umask(directory: Path) -> None:
             continue
         assert not mode & (0o067 if path in passed else 0o077), f"{path}: {mode:o}"
     assert stat.S_IMODE((directory / state.FILE_NAME).stat().st_mode) == 0o600
+
+
+@pytest.mark.skipif(not ROOT, reason="gives a path to another account")
+@pytest.mark.parametrize("name", [".", "logs", "kafka", "postgres", state.FILE_NAME])
+@pytest.mark.parametrize("kind", ["directory", "link"])
+def test_what_another_account_prepared_is_refused(tmp_path: Path, name: str, kind: str) -> None:
+    """Before anything is written: its owner could replace each file in it by a link."""
+    directory, victim = tmp_path / "stack", tmp_path / "victim"
+    victim.mkdir()
+    path = directory / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if kind == "directory":
+        path.mkdir(exist_ok=True)
+    else:
+        path.symlink_to(victim)
+    os.chown(path, STRANGER, STRANGER, follow_symlinks=False)
+    with pytest.raises(EnvironmentUnfit, match=rf"^{path} belongs to user id {STRANGER}, who could lead .*: start"):
+        Stack(directory).start()
+    assert list(victim.iterdir()) == []
+
+
+def test_a_link_in_place_of_a_log_is_not_followed(tmp_path: Path) -> None:
+    """It is named, and what it leads to stays as it is."""
+    log, victim = tmp_path / "postgres.log", tmp_path / "victim"
+    victim.write_text("kept")
+    log.symlink_to(victim)
+    owner = Owner(owned=True)
+    try:
+        with pytest.raises(EnvironmentUnfit, match=rf"^can't run /bin/echo: its log {log} is a link: remove it$"):
+            owner.launch(Launch(["/bin/echo", "written"], tmp_path, log, signal.SIGTERM))
+    finally:
+        owner.let_go()
+    assert victim.read_text() == "kept"
 
 
 async def test_the_product_is_no_superuser(directory: Path) -> None:

@@ -64,6 +64,18 @@ MUTANTS = [
         (MODES,),
     ),
     Mutant(
+        "stack-log-link",
+        "the refusal to follow a link in place of a log",
+        (Edit("bridge/stack/supervisor.py::_open_log", "os.O_NOFOLLOW", "0"),),
+        (f"{ACCOUNTS}::test_a_link_in_place_of_a_log_is_not_followed",),
+    ),
+    Mutant(
+        "stack-strangers",
+        "the refusal of a directory that another account prepared",
+        (Edit("bridge/stack/private.py::refuse_strangers", "owner not in (os.geteuid(), 0)", "False"),),
+        (f"{ACCOUNTS}::test_what_another_account_prepared_is_refused",),
+    ),
+    Mutant(
         "stack-state",
         "the closed mode of the file with the passwords",
         (Edit("bridge/stack/private.py::write_private", "0o600", "0o644"),),
