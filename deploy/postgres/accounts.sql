@@ -1,13 +1,28 @@
 -- One database account for each service, and none of them a superuser. Run by psql as an administrator of the database, again
 -- whenever a password changes; the passwords come from the environment:
 --   OWNER_PASSWORD= WORKER_PASSWORD= GATEWAY_PASSWORD= API_PASSWORD= psql -v ON_ERROR_STOP=1 -f accounts.sql
--- What each may do is granted by `bridge db grants` once the schema is there.
+-- A SCRAM verifier of Postgres is taken in place of a password. What each may do is granted by `bridge db grants` once the
+-- schema is there.
 \getenv owner_password OWNER_PASSWORD
 \getenv worker_password WORKER_PASSWORD
 \getenv gateway_password GATEWAY_PASSWORD
 \getenv api_password API_PASSWORD
 
 BEGIN;
+-- The statements below contain passwords: the server keeps them in no log, also not where one fails. Only a superuser can have
+-- it so; an administrator who is none gives verifiers.
+DO $$
+BEGIN
+    IF current_setting('is_superuser')::boolean THEN
+        SET LOCAL log_statement = 'none';
+        SET LOCAL log_min_error_statement = 'panic';
+        SET LOCAL log_min_duration_statement = -1;
+        SET LOCAL log_min_duration_sample = -1;
+        SET LOCAL log_transaction_sample_rate = 0;
+        SET LOCAL pg_stat_statements.track_utility = off;
+    END IF;
+END
+$$;
 SELECT format('CREATE ROLE %I LOGIN', name)
 FROM unnest(ARRAY['bridge_owner', 'bridge_worker', 'bridge_gateway', 'bridge_api']) AS name
 WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = name)
@@ -19,6 +34,12 @@ ALTER ROLE bridge_api PASSWORD :'api_password';
 
 -- No account of a service needs temporary relations, which hide those of the catalogue from its own session.
 REVOKE TEMPORARY ON DATABASE :"DBNAME" FROM PUBLIC;
+-- Nor large objects, which stay when a session ends. A warning says that another superuser has to run this.
+SELECT format('REVOKE EXECUTE ON FUNCTION %s FROM PUBLIC', oid::regprocedure)
+FROM pg_proc
+WHERE pronamespace = 'pg_catalog'::regnamespace
+  AND proname IN ('lo_creat', 'lo_create', 'lo_from_bytea', 'lo_import', 'lo_put', 'lo_truncate', 'lo_truncate64', 'lowrite')
+\gexec
 GRANT CONNECT ON DATABASE :"DBNAME" TO bridge_owner WITH GRANT OPTION;
 GRANT USAGE, CREATE ON SCHEMA public TO bridge_owner WITH GRANT OPTION;
 -- Without it the sessions of the other accounts have no state, and `bridge top` shows no lanes.
