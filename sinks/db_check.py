@@ -161,9 +161,7 @@ async def _months(conn: Connection, ahead: int, *, blocking: bool = False) -> li
 async def _privileges(conn: Connection, expected: Catalogue, service: Service) -> list[str]:
     wanted = sorted(needed_privileges(expected, service))
     role = await conn.fetchval("SELECT current_user")
-    tables = await conn.fetch(
-        sql("privileges_missing"), [relation for relation, _ in wanted], [privilege for _, privilege in wanted]
-    )
+    tables = await conn.fetch(sql("privileges_missing"), *map(list, zip(*wanted, strict=True)))
     functions = sorted(
         needed_functions(service) | {name.removesuffix("()") for name in expected if name.endswith("()")}
     )
@@ -174,7 +172,7 @@ async def _privileges(conn: Connection, expected: Catalogue, service: Service) -
 
 
 async def privileges_to_come(dsn: str, service: Service) -> list[str]:
-    """What the account will lack of the relations that pending migrations make; raises SinkUnavailable.
+    """What the account will lack of the relations and columns that pending migrations make; raises SinkUnavailable.
 
     Nothing if it owns what is there, since it then owns what comes.
     """
@@ -183,12 +181,11 @@ async def privileges_to_come(dsn: str, service: Service) -> list[str]:
         if await conn.fetchval(sql("migrations_owned")):
             return []
         wanted = sorted(needed_privileges(expected, service))
-        rows = await conn.fetch(sql("relations_missing"), list(expected))
-        role, missing = await conn.fetchval("SELECT current_user"), {row["relation"] for row in rows}
+        rows = await conn.fetch(sql("relations_missing"), *map(list, zip(*wanted, strict=True)))
+        role = await conn.fetchval("SELECT current_user")
     return [
-        f"role {role}: will lack {privilege} on {relation}, which a pending migration makes"
-        for relation, privilege in wanted
-        if relation in missing
+        f"role {role}: will lack {row['privilege']} on {row['relation']}, which a pending migration makes"
+        for row in rows
     ]
 
 

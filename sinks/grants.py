@@ -1,11 +1,12 @@
 """`bridge db grants`: the statements that give an account exactly what its service needs."""
 
+from collections.abc import Iterable, Iterator
 from itertools import groupby
 
 from schemas.service import Service
 from sinks.db_check import expected_catalogue
 from sinks.postgres import Connection, connection, sql
-from sinks.privileges import needed_privileges
+from sinks.privileges import Privilege, needed_privileges
 
 
 async def grant_statements(conn: Connection, role: str, service: Service) -> list[str]:
@@ -22,14 +23,23 @@ async def grant_statements(conn: Connection, role: str, service: Service) -> lis
         ]
         return lines + [f"ALTER {row['kind']} {row['name']} OWNER {to}" for row in rows if not row["owned"]]
     lines += [
+        f"REVOKE CREATE, TEMPORARY ON DATABASE {place['database']} FROM {place['role']}",
         f"REVOKE CREATE ON SCHEMA {place['schema']} FROM {place['role']}",
         f"GRANT USAGE ON SCHEMA {place['schema']} {to}",
         *(f"REVOKE ALL ON {row['name']} FROM {place['role']}" for row in rows if row["kind"] != "FUNCTION"),
     ]
-    needed = sorted(needed_privileges(expected_catalogue(), service))
-    for relation, pairs in groupby(needed, key=lambda pair: pair[0]):
-        lines.append(f"GRANT {', '.join(privilege for _, privilege in pairs)} ON {relation} {to}")
+    for relation, needed in groupby(
+        sorted(needed_privileges(expected_catalogue(), service)), key=lambda one: one.relation
+    ):
+        lines.append(f"GRANT {', '.join(_by_column(needed))} ON {relation} {to}")
     return lines + [f"GRANT EXECUTE ON FUNCTION {row['name']} {to}" for row in rows if row["kind"] == "FUNCTION"]
+
+
+def _by_column(needed: Iterable[Privilege]) -> Iterator[str]:
+    """Each privilege once, with its columns if it is needed of some only."""
+    for name, ones in groupby(needed, key=lambda one: one.name):
+        columns = ", ".join(one.column for one in ones if one.column)
+        yield f"{name} ({columns})" if columns else name
 
 
 async def grants(dsn: str, role: str, service: Service, *, apply: bool) -> list[str]:

@@ -5,12 +5,15 @@ import re
 from importlib.resources import files
 from typing import NamedTuple
 
+import asyncpg
+
 from schemas.errors import EnvironmentUnfit
 from sinks.partitions import make_partitions, months_made
 from sinks.poolers import demand_sessions
 from sinks.postgres import Connection, connection, sql
 
 LOCK_KEY = 0x6768_6F73_746C  # "ghostl": any number that nobody else in the database uses
+LOCK_SECONDS = 120.0
 DEFAULT_MONTHS_AHEAD = 2
 _FILE = re.compile(r"(\d{4})_[a-z0-9_]+\.sql")
 
@@ -68,10 +71,13 @@ def _missing(have: dict[str, str]) -> list[Migration]:
     return [one for one in known if one.name not in have]
 
 
-async def migrate(database_url: str, *, months_ahead: int = DEFAULT_MONTHS_AHEAD) -> list[str]:
+async def migrate(
+    database_url: str, *, months_ahead: int = DEFAULT_MONTHS_AHEAD, lock_seconds: float = LOCK_SECONDS
+) -> list[str]:
     """Brings the schema to the newest version and makes the months; returns what was applied.
 
-    Where nothing is missing nothing is written, so that an account that may not write there passes.
+    Where nothing is missing nothing is written, so that an account that may not write there passes. Raises
+    EnvironmentUnfit if another session holds the migrations' lock for `lock_seconds`.
     """
     await demand_sessions(database_url)
     async with connection(database_url, "migrate") as conn:
@@ -79,7 +85,7 @@ async def migrate(database_url: str, *, months_ahead: int = DEFAULT_MONTHS_AHEAD
             raise EnvironmentUnfit("the database is read-only, as a replica is: connect to the primary")
         if not _missing(await applied(conn)) and await months_made(conn, months_ahead):
             return []
-        await conn.execute("SELECT pg_advisory_lock($1)", LOCK_KEY)
+        await _lock(conn, lock_seconds)
         try:
             await conn.execute(sql("migrations_table"))
             missing = _missing(await applied(conn))
@@ -91,3 +97,18 @@ async def migrate(database_url: str, *, months_ahead: int = DEFAULT_MONTHS_AHEAD
         finally:
             await conn.execute("SELECT pg_advisory_unlock($1)", LOCK_KEY)
         return [one.name for one in missing]
+
+
+async def _lock(conn: Connection, seconds: float) -> None:
+    """Every account may take an advisory lock, so the wait for it ends."""
+    await conn.execute("SELECT set_config('lock_timeout', $1, false)", f"{round(seconds * 1000)}ms")
+    try:
+        await conn.execute("SELECT pg_advisory_lock($1)", LOCK_KEY)
+    except asyncpg.LockNotAvailableError as error:
+        row = await conn.fetchrow(sql("migrations_lock_holder"), LOCK_KEY)
+        holder = f"role {row['role']} (session {row['pid']})" if row else "another session"
+        end = f", or end it: SELECT pg_terminate_backend({row['pid']})" if row else ", then try again"
+        raise EnvironmentUnfit(
+            f"{holder} has held the lock of migrations for {seconds:g} s: wait until its migration is complete{end}"
+        ) from error
+    await conn.execute("RESET lock_timeout")

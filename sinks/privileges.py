@@ -4,7 +4,7 @@ import re
 from collections.abc import Collection
 from functools import cache
 from importlib.resources import files
-from typing import Final
+from typing import Final, NamedTuple
 
 from schemas.service import Service
 
@@ -44,7 +44,9 @@ STATEMENTS: Final[dict[Service, frozenset[str]]] = {
 """The files of `sinks/sql` that the accounts of services run. All others are the owner's, who may run these too."""
 
 # The owner needs no grant for its migrations, and operators' commands run under accounts without.
-_MIGRATIONS: Final = frozenset({"migrations_table", "migration_record", "event_partition_create"})
+_MIGRATIONS: Final = frozenset(
+    {"migrations_table", "migration_record", "migrations_lock_holder", "event_partition_create"}
+)
 # Written by COPY, which is in no file of SQL; the API's dry runs offer Postgres rows in a transaction that rolls back.
 _COPIED: Final[dict[Service, Collection[str]]] = {
     Service.WORKER: ("bridge_event", "bridge_event_raw"),
@@ -53,13 +55,12 @@ _COPIED: Final[dict[Service, Collection[str]]] = {
 
 _NOISE = re.compile(r"--[^\n]*|'[^']*'")
 _READ = re.compile(r"\b(?:FROM|JOIN)\s+(\w+)", re.IGNORECASE)
-_WRITTEN = {
-    "INSERT": re.compile(r"\bINSERT\s+INTO\s+(\w+)", re.IGNORECASE),
-    "UPDATE": re.compile(r"(?<!DO )(?<!FOR )\bUPDATE\s+(\w+)", re.IGNORECASE),
-    "DELETE": re.compile(r"\bDELETE\s+FROM\s+(\w+)", re.IGNORECASE),
-}
-_LOCKING = re.compile(r"\bFOR\s+(?:NO\s+KEY\s+)?(?:UPDATE|SHARE)\b", re.IGNORECASE)
-_UPSERT = re.compile(r"\bDO\s+UPDATE\b", re.IGNORECASE)
+_INSERTED = re.compile(r"\bINSERT\s+INTO\s+(\w+)", re.IGNORECASE)
+_DELETED = re.compile(r"\bDELETE\s+FROM\s+(\w+)", re.IGNORECASE)
+# An update by itself names its relation; that of ON CONFLICT is the insert's before it.
+_UPDATED = re.compile(r"\b(?:DO\s+UPDATE|UPDATE\s+(\w+)(?:\s+AS\s+\w+)?)\s+SET\b", re.IGNORECASE)
+_PARENTHESES = re.compile(r"\([^()]*\)")
+_ASSIGNED_END = re.compile(r"(?<!DISTINCT )\bFROM\b|\bWHERE\b|\bRETURNING\b|[);]", re.IGNORECASE)
 _CALLED = re.compile(r"\b(pg_\w+|set_config)\s*\(", re.IGNORECASE)
 
 
@@ -77,22 +78,43 @@ def _texts(service: Service) -> list[str]:
     return [text for name, text in statements().items() if service is Service.OWNER or name in STATEMENTS[service]]
 
 
-def needed_privileges(relations: Collection[str], service: Service) -> set[tuple[str, str]]:
-    """Pairs of relation and privilege, of those relations that are the product's own."""
+class Privilege(NamedTuple):
+    """A privilege on a relation; on one column of it if `column` is not empty, which only UPDATE has."""
+
+    relation: str
+    name: str
+    column: str = ""
+
+
+def updated_columns(text: str) -> list[tuple[str, str]]:
+    """Pairs of relation and column that a statement without comments and literals assigns."""
+    found = []
+    for match in _UPDATED.finditer(text):
+        relation = match[1] or _INSERTED.findall(text, 0, match.start())[-1]
+        rest, flat = text[match.end() :], ""
+        while rest != flat:
+            rest, flat = _PARENTHESES.sub(" ", rest), rest
+        assigned = _ASSIGNED_END.split(flat, maxsplit=1)[0].split(",")
+        found += [(relation, one.partition("=")[0].strip()) for one in assigned]
+    return found
+
+
+def needed_privileges(relations: Collection[str], service: Service) -> set[Privilege]:
+    """What the service's statements need of those relations that are the product's own.
+
+    UPDATE is needed by column: on a whole table it allows every lock of it, too. FOR UPDATE is satisfied by one column.
+    """
     copied = _COPIED.get(service, ()) if service is not Service.OWNER else _COPIED[Service.WORKER]
-    needed = {(name, "INSERT") for name in copied}
+    needed = {Privilege(name, "INSERT") for name in copied}
     for text in _texts(service):
-        read = set(_READ.findall(text))
-        needed |= {(name, "SELECT") for name in read}
-        if _LOCKING.search(text):
-            needed |= {(name, "UPDATE") for name in read}
-        for privilege, pattern in _WRITTEN.items():
-            for name in pattern.findall(text):
-                # What is written is also looked at: by WHERE, by ON CONFLICT or by RETURNING.
-                needed |= {(name, privilege), (name, "SELECT")}
-                if privilege == "INSERT" and _UPSERT.search(text):
-                    needed.add((name, "UPDATE"))
-    return {pair for pair in needed if pair[0] in relations}
+        inserted, deleted, updated = _INSERTED.findall(text), _DELETED.findall(text), updated_columns(text)
+        # What is written is also looked at: by WHERE, by ON CONFLICT or by RETURNING.
+        read = {*_READ.findall(text), *inserted, *deleted, *(relation for relation, _ in updated)}
+        needed |= {Privilege(name, "SELECT") for name in read}
+        needed |= {Privilege(name, "INSERT") for name in inserted}
+        needed |= {Privilege(name, "DELETE") for name in deleted}
+        needed |= {Privilege(relation, "UPDATE", column) for relation, column in updated}
+    return {one for one in needed if one.relation in relations}
 
 
 def needed_functions(service: Service) -> set[str]:

@@ -2,6 +2,8 @@
 -- superuser or owner may do everything, so of these nothing else is listed.
 WITH me AS (
     SELECT oid, rolsuper, rolbypassrls, rolcreaterole, rolcreatedb, rolreplication FROM pg_roles WHERE rolname = current_user
+), wanted AS (
+    SELECT * FROM unnest($2::text[], $3::text[], $4::text[]) AS n (relation, privilege, attribute)
 ), ours AS (
     -- A month's partition takes what is granted on it, beside what is granted on its parent.
     SELECT c.oid, c.relname::text AS relation, pg_has_role(c.relowner, 'USAGE') AS owned
@@ -25,15 +27,44 @@ WITH me AS (
     UNION ALL
     SELECT 5, format('has CREATE on schema %s', current_schema()) WHERE has_schema_privilege(current_schema(), 'CREATE')
     UNION ALL
-    SELECT 6, format('has %s on %s, which it does not need', string_agg(p.privilege, ', ' ORDER BY p.privilege), o.relation)
+    SELECT 6, format('has CREATE on database %s', current_database())
+    WHERE has_database_privilege(current_database(), 'CREATE')
+    UNION ALL
+    SELECT 7, format('has TEMPORARY on database %1$s; if every role has it: REVOKE TEMPORARY ON DATABASE %1$I FROM PUBLIC',
+                     current_database())
+    WHERE has_database_privilege(current_database(), 'TEMPORARY')
+    UNION ALL
+    SELECT 8, format('has %s on %s, which it does not need', string_agg(h.what, ', ' ORDER BY h.what), h.relation)
+    FROM (
+        SELECT o.relation, p.privilege || CASE WHEN n.partly THEN ' of every column' ELSE '' END AS what
+        FROM ours AS o
+        CROSS JOIN unnest(ARRAY['DELETE', 'INSERT', 'REFERENCES', 'SELECT', 'TRIGGER', 'TRUNCATE', 'UPDATE'])
+             AS p (privilege)
+        LEFT JOIN (
+            SELECT relation, privilege, bool_and(attribute <> '') AS partly FROM wanted GROUP BY relation, privilege
+        ) AS n USING (relation, privilege)
+        WHERE NOT o.owned AND n.partly IS NOT FALSE AND has_table_privilege(o.oid, p.privilege)
+        UNION ALL
+        SELECT o.relation, format('%s (%s)', p.privilege, string_agg(a.attname, ', ' ORDER BY a.attname))
+        FROM ours AS o
+        CROSS JOIN unnest(ARRAY['INSERT', 'REFERENCES', 'SELECT', 'UPDATE']) AS p (privilege)
+        JOIN pg_attribute AS a ON a.attrelid = o.oid AND a.attnum > 0 AND NOT a.attisdropped
+        WHERE NOT o.owned AND NOT has_table_privilege(o.oid, p.privilege)
+          AND has_column_privilege(o.oid, a.attnum, p.privilege)
+          AND NOT EXISTS (
+              SELECT FROM wanted AS n
+              WHERE n.relation = o.relation AND n.privilege = p.privilege AND n.attribute IN ('', a.attname))
+        GROUP BY o.relation, p.privilege
+    ) AS h
+    GROUP BY h.relation
+    UNION ALL
+    SELECT 9, format('may grant %s on %s to others', string_agg(p.privilege, ', ' ORDER BY p.privilege), o.relation)
     FROM ours AS o
     CROSS JOIN unnest(ARRAY['DELETE', 'INSERT', 'REFERENCES', 'SELECT', 'TRIGGER', 'TRUNCATE', 'UPDATE']) AS p (privilege)
     WHERE NOT o.owned
-      AND NOT EXISTS (
-          SELECT FROM unnest($2::text[], $3::text[]) AS n (relation, privilege)
-          WHERE n.relation = o.relation AND n.privilege = p.privilege)
       AND CASE WHEN p.privilege IN ('INSERT', 'REFERENCES', 'SELECT', 'UPDATE')
-               THEN has_any_column_privilege(o.oid, p.privilege) ELSE has_table_privilege(o.oid, p.privilege) END
+               THEN has_any_column_privilege(o.oid, p.privilege || ' WITH GRANT OPTION')
+               ELSE has_table_privilege(o.oid, p.privilege || ' WITH GRANT OPTION') END
     GROUP BY o.relation
 )
 SELECT line FROM found

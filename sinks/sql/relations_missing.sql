@@ -1,2 +1,12 @@
--- Which of the relations of these names are not there.
-SELECT relation FROM unnest($1::text[]) AS n (relation) WHERE to_regclass(relation) IS NULL
+-- Which of the wanted privileges are on relations, or on columns, that are not there yet; those of columns in one line for a
+-- relation. Who has a privilege on a table has it on each column that comes.
+SELECT n.relation, n.privilege || coalesce(' (' || string_agg(nullif(n.attribute, ''), ', ' ORDER BY n.attribute) || ')', '') AS privilege
+FROM unnest($1::text[], $2::text[], $3::text[]) AS n (relation, privilege, attribute)
+WHERE to_regclass(n.relation) IS NULL
+   OR n.attribute <> ''
+  AND NOT has_table_privilege(to_regclass(n.relation), n.privilege)
+  AND NOT EXISTS (
+      SELECT FROM pg_attribute AS a
+      WHERE a.attrelid = to_regclass(n.relation) AND a.attname = n.attribute AND NOT a.attisdropped)
+GROUP BY n.relation, n.privilege
+ORDER BY n.relation, n.privilege

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from schemas.service import PROCESSES, Service
-from sinks.privileges import STATEMENTS, statements
+from sinks.db_check import expected_catalogue
+from sinks.privileges import STATEMENTS, needed_privileges, statements, updated_columns
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 ROOTS = {
@@ -36,7 +37,7 @@ NOT_RUN = {
     }.items()
 }
 """Statements of modules that the service imports, in functions that it does not call."""
-STARTED = {"migrations_table", "migration_record", "event_partition_create"}
+STARTED = {"migrations_table", "migration_record", "migrations_lock_holder", "event_partition_create"}
 """Of development, and of a worker that owns the tables."""
 
 
@@ -80,3 +81,32 @@ def test_a_service_is_granted_what_it_runs(service: Service) -> None:
 def test_every_statement_that_is_granted_exists() -> None:
     """A misspelt one would grant nothing."""
     assert set().union(*STATEMENTS.values()) <= set(statements())
+
+
+UPDATES = re.compile(r"(?<!FOR )(?<!KEY )\bUPDATE\b")
+LOCKED = re.compile(r"\bFOR (?:NO KEY )?(?:UPDATE|SHARE)(?: OF (\w+))?")
+
+
+@pytest.mark.parametrize("name", sorted(name for name, text in statements().items() if UPDATES.search(text)))
+def test_every_column_that_a_statement_sets_is_read_out_of_it(name: str) -> None:
+    """So that it is granted."""
+    text, catalogue = statements()[name], expected_catalogue()
+    pairs = updated_columns(text)
+    assert len({relation for relation, _ in pairs}) == len(UPDATES.findall(text))
+    for relation, column in pairs:
+        assert f"column {relation}.{column}" in catalogue[relation]
+
+
+@pytest.mark.parametrize("service", Service)
+def test_rows_that_a_service_locks_have_a_column_that_it_sets(service: Service) -> None:
+    """Postgres locks no row for an account that may set none of its columns."""
+    needed = needed_privileges(expected_catalogue(), service)
+    for name in STATEMENTS.get(service, statements()):
+        for alias in LOCKED.findall(statements()[name]):
+            relations = re.findall(
+                rf"\b(?:FROM|JOIN) (\w+)(?: AS {alias}\b)" if alias else r"\bFROM (\w+)", statements()[name]
+            )
+            assert relations
+            assert set(relations) & expected_catalogue().keys() <= {
+                one.relation for one in needed if one.name == "UPDATE"
+            }, name

