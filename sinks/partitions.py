@@ -1,6 +1,7 @@
 """Months of `bridge_event`, made ahead of need."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, date, datetime
 
 import asyncpg
@@ -10,6 +11,7 @@ from sinks.postgres import Connection, sql
 
 # received_at reaches back at most this far (a producer's clamped time), and retries and replays keep theirs.
 MONTHS_BACK = 1
+SUMMARIZE_LOCK_MS = 500
 LOCK_KEY = 0x6768_6F73_746D  # "ghostm": beside the migrations' own, which is held around this one
 
 
@@ -45,7 +47,21 @@ async def make_partitions(connection: Connection, ahead: int, today: date | None
                     raise
                 raise EnvironmentUnfit(f"{name} can't be made: {default_complaint(default)}") from error
         names.append(name)
+    await _summarize(connection)
     return names
+
+
+async def _summarize(connection: Connection) -> None:
+    """Has Postgres summarise new pages of months in BRIN indexes by itself: without, a query of two days reads the month.
+
+    The option can't be set on the parent, from which new months would take it.
+    """
+    for row in await connection.fetch(sql("partitions_unsummarized")):
+        # Writers would queue behind a wait for a long query of the month; the next call tries again.
+        with suppress(asyncpg.LockNotAvailableError, asyncpg.UndefinedTableError):
+            async with connection.transaction():
+                await connection.execute(f"SET LOCAL lock_timeout = '{SUMMARIZE_LOCK_MS}ms'")
+                await connection.execute(sql("partition_summarize") % dict(row))
 
 
 async def default_partition(connection: Connection) -> str | None:

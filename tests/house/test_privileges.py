@@ -37,7 +37,14 @@ NOT_RUN = {
     }.items()
 }
 """Statements of modules that the service imports, in functions that it does not call."""
-STARTED = {"migrations_table", "migration_record", "migrations_lock_holder", "event_partition_create"}
+STARTED = {
+    "migrations_table",
+    "migration_record",
+    "migrations_lock_holder",
+    "event_partition_create",
+    "partitions_unsummarized",
+    "partition_summarize",
+}
 """Of development, and of a worker that owns the tables."""
 
 
