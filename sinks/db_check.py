@@ -111,11 +111,14 @@ async def blocking_differences(dsn: str, service: Service) -> list[str]:
 
 
 def compare(expected: Catalogue, found: Catalogue, *, extra_indexes: bool = True) -> list[str]:
-    """The differences between two catalogues; relations that only the database has are other people's."""
+    """The differences between two catalogues; relations that only the database has are other people's.
+
+    So are comments.
+    """
     lines = []
-    for relation, wanted in sorted(expected.items()):
-        have = found.get(relation)
-        if have is None:
+    for relation in sorted(expected):
+        wanted, have = _compared(expected[relation]), _compared(found.get(relation, {}))
+        if not have:
             kind = next((name for name in wanted if name.endswith(f" {relation}")), f"relation {relation}")
             lines.append(f"{kind}: missing")
             continue
@@ -129,6 +132,11 @@ def compare(expected: Catalogue, found: Catalogue, *, extra_indexes: bool = True
             elif have[name] != wanted[name]:
                 lines.append(f"{name}: is {have[name]}; expected {wanted[name]}")
     return lines
+
+
+def _compared(things: dict[str, str]) -> dict[str, str]:
+    """Without comments."""
+    return {name: definition for name, definition in things.items() if not name.startswith("comment ")}
 
 
 def _behind(have: dict[str, str]) -> Iterable[str]:

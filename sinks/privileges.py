@@ -19,6 +19,7 @@ STATEMENTS: Final[dict[Service, frozenset[str]]] = {
     service: frozenset(f"{_AT_START} {names}".split())
     for service, names in {
         Service.GATEWAY: "producers_read",
+        Service.READER: "",
         Service.WORKER: f"""
             {_RUNS}
             backlog_dead_letters backlog_replays backlog_retries backlog_runs backlog_state
@@ -52,6 +53,32 @@ _COPIED: Final[dict[Service, Collection[str]]] = {
     Service.WORKER: ("bridge_event", "bridge_event_raw"),
     Service.API: ("bridge_event",),
 }
+
+READABLE: Final = frozenset(
+    [
+        "bridge_dead_letter",
+        "bridge_event",
+        "bridge_event_counted",
+        "bridge_event_superseded",
+        "conversions_by_campaign_30d",
+        "drop_reasons_30d",
+        "events_per_hour_30d",
+        "top_pages_30d",
+        "gate_state",
+        "gate_verdict",
+        "gate_window",
+        "gate_window_1d",
+        "gate_window_30m",
+        "gate_window_5m",
+        "kpi_7d",
+        "org",
+        "schema_migration",
+        "script",
+        "site",
+        "stream_offset",
+    ]
+)
+"""What those who query may see: neither what was sent and dropped, nor digests of tokens, nor what operators did."""
 
 _NOISE = re.compile(r"--[^\n]*|'[^']*'")
 _READ = re.compile(r"\b(?:FROM|JOIN)\s+(\w+)", re.IGNORECASE)
@@ -106,6 +133,8 @@ def needed_privileges(relations: Collection[str], service: Service) -> set[Privi
     """
     copied = _COPIED.get(service, ()) if service is not Service.OWNER else _COPIED[Service.WORKER]
     needed = {Privilege(name, "INSERT") for name in copied}
+    if service is Service.READER:
+        needed |= {Privilege(name, "SELECT") for name in READABLE}
     for text in _texts(service):
         inserted, deleted, updated = _INSERTED.findall(text), _DELETED.findall(text), updated_columns(text)
         # What is written is also looked at: by WHERE, by ON CONFLICT or by RETURNING.

@@ -71,7 +71,7 @@ def check(
 @db_app.command()
 def grants(
     role: Annotated[str, typer.Argument(metavar="ROLE", help="The account, which exists already.")],
-    service: Annotated[Service, typer.Option(help="The service that connects by it.")],
+    service: Annotated[Service, typer.Option(help="The service that connects by it; `reader` is of those who query.")],
     apply: Annotated[bool, typer.Option("--apply", help="Run the statements, in one transaction.")] = False,
     verbose: Verbose = False,
 ) -> None:

@@ -11,6 +11,7 @@ from pydantic_core import PydanticUndefined
 
 from bridge.cli.common import write_json
 from bridge.ops.asyncapi import asyncapi
+from bridge.ops.schema_page import schema_page
 from schemas import headers
 from schemas.audit_report import AuditReport
 from schemas.bridge_event import BridgeEvent
@@ -123,7 +124,12 @@ def _make(directory: Path) -> None:
 
 def pages() -> dict[str, str]:
     """Each generated page's file name and its text."""
-    return {"errors.md": errors_page(), "metrics.md": metrics_page(), "settings.md": settings_page()}
+    return {
+        "errors.md": errors_page(),
+        "metrics.md": metrics_page(),
+        "schema.md": schema_page(MADE_BY),
+        "settings.md": settings_page(),
+    }
 
 
 def errors_page() -> str:

@@ -1,4 +1,4 @@
--- Tables, columns, constraints, indexes, views, functions and triggers of the current schema, one line of text each.
+-- Tables, columns, constraints, indexes, views, functions, triggers and comments of the current schema, one line of text each.
 -- Months of partitioned tables are left out, and so is what Postgres makes by itself for a constraint.
 WITH relation AS (
     SELECT c.oid, c.relname, c.relkind
@@ -44,6 +44,16 @@ WITH relation AS (
     JOIN pg_language AS l ON l.oid = p.prolang
     WHERE p.pronamespace = current_schema()::regnamespace AND p.prokind = 'f'
       AND NOT EXISTS (SELECT FROM pg_depend AS d WHERE d.objid = p.oid AND d.deptype = 'e')
+    UNION ALL
+    SELECT 'comment', r.relname, r.relname || coalesce('.' || a.attname, ''), d.description
+    FROM relation AS r
+    JOIN pg_description AS d ON d.objoid = r.oid AND d.classoid = 'pg_class'::regclass
+    LEFT JOIN pg_attribute AS a ON a.attrelid = r.oid AND a.attnum = d.objsubid AND a.attnum > 0
+    UNION ALL
+    SELECT 'comment', p.proname || '()', p.proname || '(' || pg_get_function_identity_arguments(p.oid) || ')', d.description
+    FROM pg_proc AS p
+    JOIN pg_description AS d ON d.objoid = p.oid AND d.classoid = 'pg_proc'::regclass
+    WHERE p.pronamespace = current_schema()::regnamespace
 )
 SELECT kind, relation, name, replace(definition, quote_ident(current_schema()) || '.', '') AS definition
 FROM described

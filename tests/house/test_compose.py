@@ -10,7 +10,7 @@ import jsonschema
 import pytest
 from ruamel.yaml import YAML
 
-from schemas.service import Service
+from schemas.service import SERVICES
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 SECRET = re.compile(r"PASSWORD|SECRET|KEY|TOKEN|WEBHOOK|DATABASE_URL")
@@ -71,7 +71,7 @@ def test_each_service_has_an_account_and_keys_of_its_own(compose: Compose) -> No
     assert {service: re.split("[:@]", url)[1][2:] for service, url in urls.items()} == {
         "migrate": "bridge_owner", "worker": "bridge_worker", "gateway": "bridge_gateway", "api": "bridge_api",
     }  # fmt: skip
-    for service in Service:
+    for service in SERVICES:
         assert given[f"POSTGRES_{service.upper()}_PASSWORD"] == {
             "accounts",
             "migrate" if service == "owner" else service,
@@ -82,7 +82,7 @@ def test_accounts_are_those_that_the_services_name(compose: Compose) -> None:
     """Made by the SQL that an administrator runs, and granted by the command that the owner runs."""
     sql = (CHECKOUT / "deploy" / "postgres" / "accounts.sql").read_text()
 
-    assert set(re.findall(r"ALTER ROLE bridge_(\w+) PASSWORD", sql)) == set(Service)
+    assert set(re.findall(r"ALTER ROLE bridge_(\w+) PASSWORD", sql)) == set(SERVICES)
     assert "for service in worker gateway api;" in compose["services"]["migrate"]["entrypoint"][-1]
 
 

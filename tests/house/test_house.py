@@ -9,6 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from sinks.db_check import expected_catalogue
+from sinks.migrate import migrations
+
 CHECKOUT = Path(__file__).resolve().parents[2]
 PACKAGES = ("schemas", "sinks", "streams", "bridge")
 MOST_LINES = 400
@@ -35,6 +38,8 @@ WRITERS = {
     "bridge/cli/dlq/export.py": "rows that bridge/dead_letters/export.py has escaped",
     "bridge/stack/supervisor.py": "answers its owner through a pipe, in ASCII",
 }
+FIRST_COMMENTED = 17
+"""The migration from which on views name their columns."""
 METRIC_KINDS = {"Counter", "Gauge", "Histogram", "Summary", "Info", "Enum"}
 LINK = re.compile(r"(?<!!)\[[^\]]*\]\(([^)\s]+)\)|!\[[^\]]*\]\(([^)\s]+)\)")
 UNTRACKED = re.compile(r"(^|/)(\.git|\.venv|\.ghostlink|\.hypothesis|__pycache__|\.?\w+_cache|dist|\.env)(/|$)|\.pyc$")
@@ -139,6 +144,16 @@ def test_every_migration_is_named_in_order_and_says_what_for() -> None:
     for path in found:
         assert path.suffix == ".sql"
         assert path.read_text().startswith("-- "), name_of(path)
+
+
+def test_everything_in_the_schema_says_what_it_means() -> None:
+    """Each table, view, column and function has a comment of its own; `*` in a migration would take others' columns along."""
+    for relation, things in expected_catalogue().items():
+        for kind, _, path in (thing.partition(" ") for thing in things):
+            if kind in ("table", "view", "column", "function"):
+                assert things.get(f"comment {path}", "").strip(), f"{kind} {path} of {relation} has no COMMENT ON"
+    for one in migrations():
+        assert one.version < FIRST_COMMENTED or not re.search(r"[\s.]\*\s+FROM\b", one.text), one.name
 
 
 def test_metrics_are_defined_in_one_file() -> None:

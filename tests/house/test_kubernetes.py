@@ -9,7 +9,7 @@ from ruamel.yaml import YAML
 
 from schemas.environment import unknown_variables
 from schemas.production import refusals
-from schemas.service import PROCESSES, Service
+from schemas.service import PROCESSES, SERVICES, Service
 from schemas.settings import Settings
 
 MANIFESTS = Path(__file__).resolve().parents[2] / "deploy" / "kubernetes"
@@ -74,7 +74,7 @@ def test_probes_ask_for_the_pages_that_there_are(service: str) -> None:
     assert found["args"] == COMMANDS[service]
 
 
-@pytest.mark.parametrize("service", Service)
+@pytest.mark.parametrize("service", SERVICES)
 def test_its_variables_are_settings_and_its_own(service: str) -> None:
     """A misspelt name would be ignored in silence; a secret of another service would be one to steal."""
     found = container(service)
@@ -106,7 +106,7 @@ def test_production_takes_what_the_manifests_give(service: Service) -> None:
     assert refusals(settings, [], service) == []
 
 
-@pytest.mark.parametrize("service", Service)
+@pytest.mark.parametrize("service", SERVICES)
 def test_pods_are_restricted(service: str) -> None:
     """No token of the cluster, no root, no writable image, no volume that fills the node's disk."""
     spec = pod(service)["spec"]
@@ -124,7 +124,7 @@ def test_nothing_is_reached_that_no_policy_names() -> None:
     """All pods are denied by default, both ways; each port that is opened is one that its pods have."""
     default, *others = documents("network")
     (expression,) = default["spec"]["podSelector"]["matchExpressions"]
-    apps = {pod(service)["metadata"]["labels"]["app"] for service in Service}
+    apps = {pod(service)["metadata"]["labels"]["app"] for service in SERVICES}
 
     assert (set(expression["values"]), expression["key"], expression["operator"]) == (apps, "app", "In")
     assert default["spec"]["policyTypes"] == ["Ingress", "Egress"]

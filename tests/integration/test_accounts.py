@@ -18,7 +18,7 @@ from support.programs import CHECKOUT, run
 
 from bridge.stack import StackAddresses
 from schemas.errors import EnvironmentUnfit
-from schemas.service import PROCESSES, Service
+from schemas.service import PROCESSES, SERVICES, Service
 from sinks.db_check import check_database, excess_privileges, expected_catalogue, privileges_to_come
 from sinks.grants import grants
 from sinks.migrate import LOCK_KEY, migrate
@@ -356,7 +356,7 @@ async def test_accounts_of_the_compose_file(stack: StackAddresses, empty_databas
     """By deploy/postgres/accounts.sql, over a schema that a superuser has made: the owner migrates and grants, twice over."""
     prefix = f"t{secrets.token_hex(4)}_"
     text = (CHECKOUT / "deploy" / "postgres" / "accounts.sql").read_text().replace("bridge_", prefix)
-    passwords = {name: secrets.token_hex(8) for name in Service}
+    passwords = {name: secrets.token_hex(8) for name in SERVICES}
     file = tmp_path / "accounts.sql"
     file.write_text(text.replace("COMMIT;", "SHOW log_min_error_statement;\nCOMMIT;"))
     given = {f"{name.upper()}_PASSWORD": password for name, password in passwords.items()}
@@ -382,4 +382,4 @@ async def test_accounts_of_the_compose_file(stack: StackAddresses, empty_databas
     finally:
         # What one account has granted to another goes with the database only.
         drop_database(stack, urlsplit(empty_database).path[1:])
-        await execute(stack.admin_database_url, *(f"DROP ROLE {prefix}{name}" for name in Service))
+        await execute(stack.admin_database_url, *(f"DROP ROLE {prefix}{name}" for name in SERVICES))
