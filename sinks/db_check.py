@@ -17,10 +17,14 @@ from sinks.privileges import needed_functions, needed_privileges
 SNAPSHOT = "schema_snapshot.json"
 """The catalogue of a freshly migrated database; `bridge db snapshot` prints it anew."""
 
+OWN_PREFIX = "x_"
+"""Columns and indexes that an administrator adds to the product's tables begin with it; no migration makes one."""
+
 Catalogue = dict[str, dict[str, str]]
 """By relation, then by kind and name: the definition in one line."""
 
 _QUALIFIER = re.compile(r"\b[a-z_][a-z0-9_]*\.(?=[a-z_])")
+_OWN_IN_VIEW = re.compile(rf", {OWN_PREFIX}\w+(?=,| FROM )")
 
 
 async def read_catalogue(conn: Connection) -> Catalogue:
@@ -113,7 +117,7 @@ async def blocking_differences(dsn: str, service: Service) -> list[str]:
 def compare(expected: Catalogue, found: Catalogue, *, extra_indexes: bool = True) -> list[str]:
     """The differences between two catalogues; relations that only the database has are other people's.
 
-    So are comments.
+    So are comments, and columns and indexes with OWN_PREFIX that stop no write.
     """
     lines = []
     for relation in sorted(expected):
@@ -126,7 +130,7 @@ def compare(expected: Catalogue, found: Catalogue, *, extra_indexes: bool = True
             if name not in have:
                 lines.append(f"{name}: missing; expected {wanted[name]}")
             elif name not in wanted:
-                if name.startswith("index ") and not extra_indexes:
+                if _is_own(name, have[name]) or (name.startswith("index ") and not extra_indexes):
                     continue
                 lines.append(f"{name}: not expected; found {have[name]}")
             elif have[name] != wanted[name]:
@@ -135,8 +139,22 @@ def compare(expected: Catalogue, found: Catalogue, *, extra_indexes: bool = True
 
 
 def _compared(things: dict[str, str]) -> dict[str, str]:
-    """Without comments."""
-    return {name: definition for name, definition in things.items() if not name.startswith("comment ")}
+    """Without comments; views, whose columns are compared one by one, without own columns."""
+    return {
+        name: _OWN_IN_VIEW.sub("", definition) if name.startswith("view ") else definition
+        for name, definition in things.items()
+        if not name.startswith("comment ")
+    }
+
+
+def _is_own(name: str, definition: str) -> bool:
+    """Whether it is an administrator's column or index, and harmless to those who write without knowing it."""
+    kind, _, path = name.partition(" ")
+    if not path.rpartition(".")[2].startswith(OWN_PREFIX):
+        return False
+    if kind == "column":
+        return " not null" not in definition or " default " in definition
+    return kind == "index" and " UNIQUE INDEX " not in definition and not definition.endswith(" invalid")
 
 
 def _behind(have: dict[str, str]) -> Iterable[str]:
