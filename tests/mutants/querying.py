@@ -3,7 +3,7 @@
 from mutants.mutant import Edit, Mutant
 
 QUERYING = "tests/integration/test_querying.py"
-MIGRATION = "sinks/migrations/0017_for_those_who_query.sql"
+MIGRATION = "sinks/migrations/0016_for_those_who_query.sql"
 
 MUTANTS = [
     Mutant(
@@ -42,8 +42,8 @@ MUTANTS = [
         (
             Edit(
                 "sinks/privileges.py::needed_privileges",
-                "{(name, 'SELECT') for name in READABLE}",
-                "{(name, 'SELECT') for name in relations}",
+                "{Privilege(name, 'SELECT') for name in READABLE}",
+                "{Privilege(name, 'SELECT') for name in relations}",
             ),
         ),
         (f"{QUERYING}::test_a_reader_reads_what_is_for_readers_and_nothing_else",),
