@@ -31,7 +31,7 @@ install: $(INSTALLED) ## Make .venv with the locked dependencies and the project
 demo: install ## Send a known mix of events through a real Kafka and Postgres, and audit the result
 	@$(BIN)/bridge demo $(ARGS)
 
-up: install ## Run Kafka, Postgres and a worker on this machine until Ctrl-C
+up: install ## Run Kafka, Postgres, a worker and a gateway on this machine until Ctrl-C
 	@$(BIN)/bridge up $(ARGS)
 
 test: install ## Run the tests (ARGS=tests/unit for some of them, PROCESSES=0 for one after another)

@@ -46,7 +46,7 @@ def questions(now: datetime) -> dict[str, dict[str, Any]]:
         "everything open": {},
         "a reason": {"dropped_reason": ["retry_exhausted"]},
         "a rare reason": {"dropped_reason": ["sink_rejected_row"]},
-        "an error class": {"error_class": ["enrichment_timeout"]},
+        "an error class": {"error_class": ["unknown_gateway_key"]},
         "a site": {"site_id": [1]},
         "a rare site": {"site_id": [SITES]},
         "no readable site": {"site_id": [0]},

@@ -11,7 +11,7 @@ WITH template (cause, reason, error_class, retries, message) AS (
            (7, 'schema_violation', 'schema_violation', 0, 'currency: String should match pattern ''^[A-Z]{3}$'' (and %s more)'),
            (8, 'sink_rejected_row', 'sink_rejected_row', 0, E'writing events: CheckViolationError: new row for relation "bridge_event_2026_11" violates check constraint "amount_sane"\nDETAIL:  Failing row contains (%s).'),
            (9, 'invalid_payload_json', 'invalid_payload_json', 0, '%s bytes, more than 65536'),
-           (10, 'retry_exhausted', 'enrichment_timeout', 3, 'the enricher did not answer request 7f3a-%s in 2.5 s'),
+           (10, 'retry_exhausted', 'unknown_gateway_key', 3, 'no key 7f3a-%s of a gateway is known here'),
            (11, 'schema_violation', 'schema_violation', 0, 'value: Input should be a finite number, got ''%s''')
 ), drawn AS (
     SELECT n, floor(12 * power(random(), 2))::int AS cause, 1 + floor(40 * power(random(), 2))::int AS site,

@@ -14,8 +14,11 @@ from schemas.sender import Sender
 
 _AGE = re.compile(r"(\d{1,6})([smhd])", re.ASCII)
 _AGE_UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
-_CAUSE = re.compile(r"[0-9a-f]{16}")
+_CAUSE = re.compile(r"[0-9a-f]{4,16}")
 _TO_LOWER: Final = str.maketrans("ABCDEFGHIJKLMNOPQRSTUVWXYZ", "abcdefghijklmnopqrstuvwxyz")
+
+CAUSE_DIGITS: Final = 16
+"""How many hexadecimal digits a group's key has; fewer are a beginning, which stands for the one key that begins so."""
 
 UNREADABLE_SITE: Final = 0
 """Stands for the site of dead letters whose site can't be read."""
@@ -85,7 +88,9 @@ def _storable(text: str) -> str:
 
 def _cause(text: str) -> str:
     if _CAUSE.fullmatch(text) is None:
-        raise ValueError(f"{text[:40]!r} is no group's key: 16 hexadecimal digits, as `bridge dlq groups` shows them")
+        raise ValueError(
+            f"{text[:40]!r} is no group's key: 16 hexadecimal digits, as `bridge dlq groups` shows them, or the first 4 of them"
+        )
     return text
 
 
@@ -112,7 +117,9 @@ class DeadLetterFilter(BaseModel):
 
     dropped_reason: tuple[DroppedReason, ...] | None = Field(None, min_length=1, description="why it was dropped")
     error_class: tuple[ErrorClass, ...] | None = Field(None, min_length=1, description="class of the last error")
-    cause: tuple[_Cause, ...] | None = Field(None, min_length=1, description="key of a group, as `groups` shows it")
+    cause: tuple[_Cause, ...] | None = Field(
+        None, min_length=1, description="key of a group, as `groups` shows it, or how it begins"
+    )
     site_id: tuple[_SiteId, ...] | None = Field(None, min_length=1, description="site; 0 where it can't be read")
     # Empty is a scope that holds nothing, and not the same as no scope.
     org_ids: tuple[_OrgId, ...] | None = Field(None, description="organisation of the site, by the registry")
@@ -138,6 +145,11 @@ class DeadLetterFilter(BaseModel):
     def names_nothing(self) -> bool:
         """Whether all dead letters of its dispositions are meant."""
         return all(getattr(self, name) is None for name in type(self).model_fields if name != "disposition")
+
+    @property
+    def begins_causes(self) -> bool:
+        """Whether a cause is only the beginning of a key, which has to be made whole before anything is asked by it."""
+        return any(len(one) < CAUSE_DIGITS for one in self.cause or ())
 
     @property
     def asks_for_duplicates(self) -> bool:

@@ -2,6 +2,7 @@
 
 BridgeError
 ├── InvalidInput          what a person or producer gave is wrong                  exit 3
+│   └── NoSuchThing       it is well formed, and nothing fits it
 ├── EnvironmentUnfit      the machine, a service or the schema is not as needed    exit 3
 │   └── StartRefused      the start guards refuse, a line for each reason
 ├── AnotherRun            the same script and scope are running already            exit 3
@@ -25,6 +26,10 @@ class InvalidInput(BridgeError):
     """An argument, setting or file is wrong; the message names it and the accepted form."""
 
     exit_code = 3
+
+
+class NoSuchThing(InvalidInput):
+    """What was asked for is well formed, and nothing is there that fits it."""
 
 
 class EnvironmentUnfit(BridgeError):

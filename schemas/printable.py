@@ -18,12 +18,22 @@ def printable(text: str, *, keep: str = "") -> str:
     return "".join(one if one.isprintable() or one in keep else one.encode("unicode_escape").decode() for one in text)
 
 
-def printable_json(text: str) -> str:
-    r"""JSON text of the same value, with characters that are not printable as `\u202e`; its line breaks are kept.
+def encodable(text: str, encoding: str) -> str:
+    r"""The text with each character that the encoding lacks written out, as `\xe9` or `\u20ac`."""
+    return text if text.isascii() else text.encode(encoding, "backslashreplace").decode(encoding)
 
-    JSON demands this of the characters below U+0020 only. Outside of strings no other characters occur.
+
+def printable_json(text: str, encoding: str = "utf-8") -> str:
+    r"""JSON text of the same value, with characters that are not printable, or not in the encoding, as `\u202e`.
+
+    Its line breaks are kept. JSON demands this of the characters below U+0020 only. Outside of strings no other
+    characters occur.
     """
-    return text if text.isprintable() else _RUNS.sub(lambda run: _escaped(run[0]), text)
+    if text.isascii() and text.isprintable():
+        return text
+    if encodable(text := _RUNS.sub(lambda run: _escaped(run[0]), text), encoding) != text:
+        return _RUNS.sub(lambda run: "".join(map(_units, run[0])), text)
+    return text
 
 
 def printable_dumps(value: Any) -> str:

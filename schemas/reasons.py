@@ -23,9 +23,6 @@ class ErrorClass(StrEnum):
     SCRIPT_PAUSED = "script_paused"
     UNSUPPORTED_SCHEMA_VERSION = "unsupported_schema_version"
     UNKNOWN_GATEWAY_KEY = "unknown_gateway_key"
-    ENRICHMENT_TIMEOUT = "enrichment_timeout"
-    ENRICHMENT_UNAVAILABLE = "enrichment_unavailable"
-    ENRICHMENT_RATE_LIMITED = "enrichment_rate_limited"
     SINK_REJECTED_ROW = "sink_rejected_row"
     SINK_UNAVAILABLE = "sink_unavailable"
 
@@ -89,9 +86,6 @@ ERRORS: dict[ErrorClass, ErrorRule] = {
         "`bridge-proof` names a key that this worker does not have",
         "BRIDGE_GATEWAY_PROOF_KEY or BRIDGE_SECRET_KEY of gateways and workers: they must agree",
     ),
-    ErrorClass.ENRICHMENT_TIMEOUT: ErrorRule(Action.RETRY, "an enricher did not answer in time", "the enricher"),
-    ErrorClass.ENRICHMENT_UNAVAILABLE: ErrorRule(Action.RETRY, "an enricher is away", "the enricher"),
-    ErrorClass.ENRICHMENT_RATE_LIMITED: ErrorRule(Action.RETRY, "an enricher limits the rate", "its quota"),
     ErrorClass.SINK_REJECTED_ROW: ErrorRule(
         Action.DROP,
         "Postgres refuses this row (a constraint, a value out of range)",

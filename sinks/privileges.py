@@ -31,7 +31,7 @@ STATEMENTS: Final[dict[Service, frozenset[str]]] = {
         """,
         Service.API: f"""
             {_RUNS} run_lock_held
-            api_tokens_list api_tokens_read api_tokens_used
+            api_tokens_list api_tokens_read api_tokens_used causes_find
             dead_letter_show dead_letters_count dead_letters_discard dead_letters_export dead_letters_groups dead_letters_page
             dead_letters_duplicates dead_letters_places dead_letters_repeated dead_letters_total event_normalized ledger_missing
             brake_read events_present gateway_trust_read keys_holders offsets_show pauses_partitions registry_read

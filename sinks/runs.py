@@ -12,6 +12,7 @@ import msgspec
 
 from schemas.errors import AnotherRun, SinkUnavailable
 from schemas.printable import printable
+from sinks.beginnings import MOST_NAMED, SHORTEST, only
 from sinks.postgres import Connection, connection, sql
 
 
@@ -103,11 +104,15 @@ async def list_runs(dsn: str, script: str | None, limit: int) -> list[RunRecord]
         return [_record(row) for row in await conn.fetch(sql("runs_list"), script, limit)]
 
 
-async def show_run(dsn: str, run_id: str) -> RunRecord | None:
-    """One run; None if there is none of this id."""
+async def show_run(dsn: str, asked: str) -> RunRecord:
+    """The run whose id is this or, if there is none, begins so; raises InvalidInput unless there is exactly one."""
+    wanted = asked.strip()
     async with connection(dsn, "history") as conn:
-        row = await conn.fetchrow(sql("run_show"), run_id)
-    return None if row is None else _record(row)
+        rows = await conn.fetch(sql("run_show"), wanted, MOST_NAMED + 1) if len(wanted) >= SHORTEST else []
+    # A caller's own id may be another's beginning.
+    if not rows or rows[0]["run_id"] != wanted:
+        only("run", asked, [row["run_id"] for row in rows], "bridge runs list")
+    return _record(rows[0])
 
 
 def _record(row: Any) -> RunRecord:

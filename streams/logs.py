@@ -63,7 +63,7 @@ def _log_what_escapes() -> None:
 
 
 def _json_line(event: EventDict, **options: Any) -> str:
-    return printable_json(json.dumps(event, ensure_ascii=False, **options))
+    return printable_json(json.dumps(event, ensure_ascii=False, **options), sys.stderr.encoding or "utf-8")
 
 
 def configure_logs(

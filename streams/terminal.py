@@ -4,9 +4,10 @@ Tables go out by bridge/cli/tables.py, log lines by streams/logs.py; a house tes
 """
 
 import sys
+from io import TextIOWrapper
 from typing import TextIO
 
-from schemas.printable import printable, printable_json
+from schemas.printable import encodable, printable, printable_json
 
 
 def say(line: str) -> None:
@@ -27,9 +28,17 @@ def say_error(error: BaseException) -> None:
 
 def json_result(text: str) -> None:
     """Prints JSON text, on standard output; what a parser makes of it is the same."""
-    _write(sys.stdout, printable_json(text))
+    _write(sys.stdout, printable_json(text, sys.stdout.encoding or "utf-8"))
+
+
+def take_every_character() -> None:
+    """Lets libraries write what the output's encoding lacks, such as help in ASCII: it is written out, and nothing fails."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def _write(stream: TextIO, text: str) -> None:
-    stream.write(f"{text}\n")
+    # A stream without an encoding, such as StringIO, takes every character.
+    stream.write(f"{encodable(text, stream.encoding or 'utf-8')}\n")
     stream.flush()

@@ -28,14 +28,14 @@ _TYPES: Final = {Form.NDJSON: "application/x-ndjson", Form.CSV: "text/csv; chars
 
 
 @dead_letters.get("/groups", summary="By cause; and events that were dropped again and again",
-                  responses=documented("Groups", Code.INVALID_REQUEST))  # fmt: skip
+                  responses=documented("Groups", Code.INVALID_REQUEST, Code.NOTHING_FITS))  # fmt: skip
 async def groups(reach: Mine, query: Annotated[GroupsQuery, Query()]) -> Response:
     """By reason and message, whatever numbers, ids and quoted values stand in it."""
     return json_answer(groups_document(await reach.groups(query)))
 
 
 @dead_letters.get("/export", response_class=Response, summary="Whole, the earliest first, however many they are",
-                  responses=documented(_TYPES, Code.INVALID_REQUEST))  # fmt: skip
+                  responses=documented(_TYPES, Code.INVALID_REQUEST, Code.NOTHING_FITS))  # fmt: skip
 async def export(reach: Mine, share: Exports, query: Annotated[ExportQuery, Query()]) -> Response:
     """What was dropped before it was asked; an answer that was cut off lacks the end that HTTP gives to a whole one."""
     pieces = reach.whole(query.chosen)
@@ -45,7 +45,7 @@ async def export(reach: Mine, share: Exports, query: Annotated[ExportQuery, Quer
 
 
 @dead_letters.get("", summary="A page, the latest first, and how many there are in all",
-                  responses=documented("Page", Code.INVALID_REQUEST))  # fmt: skip
+                  responses=documented("Page", Code.INVALID_REQUEST, Code.NOTHING_FITS))  # fmt: skip
 async def list_(reach: Mine, query: Annotated[ListQuery, Query()]) -> Response:
     """Pages don't shift: what comes in meanwhile stands on none of those that follow."""
     return json_answer(page_document(await reach.page(query)))
@@ -63,7 +63,7 @@ async def show(reach: Mine, provenance: Annotated[str, Path(description="topic:p
 
 
 @dead_letters.post("/discard", summary="Close open ones, with a reason",
-                   responses=documented(DiscardSummary, Code.INVALID_REQUEST, Code.FILTER_NEEDED, Code.ROLE_TOO_LOW,
+                   responses=documented(DiscardSummary, Code.INVALID_REQUEST, Code.FILTER_NEEDED, Code.NOTHING_FITS, Code.ROLE_TOO_LOW,
                                         Code.UNKNOWN_DEAD_LETTER, Code.ANOTHER_RUN, Code.RUN_FAILED, changes=True))  # fmt: skip
 async def discard(reach: Mine, body: DiscardBody) -> Response:
     """What a replay has claimed or finished is left as it is; nothing is deleted. For operators."""

@@ -99,7 +99,7 @@ def _schemas() -> dict[str, Any]:
         "Groups": object_of({"total": _NUMBER, "causes": _NUMBER, "groups": _list_of(object_of(group)),
                              "repeated": _list_of(object_of(repeated)), "repeated_events": _NUMBER, "duplicates": _NUMBER,
                              "duplicates_by_script": _list_of(object_of(duplicates))}),
-        "Begun": object_of({"plan_id": _TEXT, "run_id": _TEXT}),
+        "Begun": object_of({"replay_id": _TEXT, "plan_id": _TEXT, "run_id": _TEXT}),
         "Problem": problem_schema({*ALWAYS, *WITH_A_BODY, *_OTHERS}),
     } | _plans() | _tokens()  # fmt: skip
 

@@ -1,9 +1,8 @@
 """`/v1/plans`: replays, planned, begun, looked at and stopped."""
 
 from typing import Annotated, Final
-from uuid import UUID
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Path, Query
 from starlette.responses import Response
 
 from bridge.api.answers import documented, json_answer
@@ -15,12 +14,16 @@ from schemas.replay import PlanState, PlanSummary, ReplaySummary
 
 plans: Final = APIRouter(prefix="/v1/plans", tags=["plans"])
 
+PlanId = Annotated[
+    str, Path(pattern="^[0-9A-Fa-f-]{4,36}$", description="the plan's id, its `replay_id`, or how it begins")
+]
+
 _CHANGES: Final = (Code.INVALID_REQUEST, Code.ROLE_TOO_LOW, Code.RUN_FAILED)
 _A_PLAN: Final = (*_CHANGES, Code.UNKNOWN_PLAN)
 
 
 @plans.post("", status_code=201, summary="Freeze the exact set of a replay, and say what today's code makes of it",
-            responses=documented(PlanSummary, *_CHANGES, Code.FILTER_NEEDED, status=201, changes=True)
+            responses=documented(PlanSummary, *_CHANGES, Code.FILTER_NEEDED, Code.NOTHING_FITS, status=201, changes=True)
             | documented(PlanSummary, status=200, told="a dry run: no plan was made"))  # fmt: skip
 async def plan(reach: Mine, body: PlanBody) -> Response:
     """Nothing is sent or changed. For operators. Some ten thousand dead letters take a second."""
@@ -40,7 +43,7 @@ async def list_(
 
 @plans.get("/{plan_id}", summary="One plan: what it holds, how far it is, what became of its items",
            responses=documented("Plan", Code.INVALID_REQUEST, Code.UNKNOWN_PLAN))  # fmt: skip
-async def show(reach: Mine, plan_id: UUID) -> Response:
+async def show(reach: Mine, plan_id: PlanId) -> Response:
     """`running` says whether a run of it is in hand anywhere; `resumable` that a stopped or killed one can be gone on with."""
     found = await reach.status(plan_id)
     begun = found.plan.state in (PlanState.RUNNING, PlanState.STOPPED)
@@ -52,21 +55,23 @@ async def show(reach: Mine, plan_id: UUID) -> Response:
             responses=documented("Begun", *_A_PLAN, Code.PLAN_RUNNING, Code.PLAN_CANCELLED, Code.PLAN_SENT,
                                  Code.ANOTHER_RUN, Code.TOO_MANY_RUNS, status=202, changes=True)
             | documented(PlanSummary, status=200, told="a dry run: nothing was sent"))  # fmt: skip
-async def replay(reach: Mine, plan_id: UUID, body: ReplayBody) -> Response:
+async def replay(reach: Mine, plan_id: PlanId, body: ReplayBody) -> Response:
     """Begun when it answers, and goes on by itself: look at the plan. The same again goes on where a run was stopped or
     killed, the service's end included. For operators."""
     if body.canary and not body.wait_seconds:
         raise Problem(Code.INVALID_REQUEST, "canary: it is waited for, so that wait_seconds must be more than 0")
     if body.dry_run:
         return json_answer(await reach.rehearse(plan_id, force=body.force))
-    run_id = await reach.replay(plan_id, body)
-    return json_answer({"plan_id": str(plan_id), "run_id": run_id}, 202, {"location": f"/v1/plans/{plan_id}"})
+    replay_id, run_id = await reach.replay(plan_id, body)
+    # `plan_id` is what it was called before; every other answer says `replay_id`.
+    begun = {"replay_id": replay_id, "plan_id": replay_id, "run_id": run_id}
+    return json_answer(begun, 202, {"location": f"/v1/plans/{replay_id}"})
 
 
 @plans.post("/{plan_id}/cancel", summary="Stop its replay for good",
             responses=documented(ReplaySummary, *_A_PLAN, Code.PLAN_SENT, Code.ANOTHER_RUN, changes=True)
             | documented(ReplaySummary, status=202, told="cancelled, but its run had not stopped in time"))  # fmt: skip
-async def cancel(reach: Mine, plan_id: UUID, body: CancelBody) -> Response:
+async def cancel(reach: Mine, plan_id: PlanId, body: CancelBody) -> Response:
     """A run sees it within seconds, wherever it runs; what was not sent is open again. For operators."""
     done = await reach.cancel(plan_id, body)
     return json_answer(done.summary, 200 if done.stopped else 202)

@@ -23,13 +23,14 @@ from bridge.runs.plan import PlanOptions, plan_job, rehearsal_job
 from bridge.runs.replay import ReplayOptions, replay_job
 from schemas.api_token import Role
 from schemas.dead_letter_filter import DeadLetterFilter, Disposition
-from schemas.errors import EnvironmentUnfit, InvalidInput, RowRejected, SinkUnavailable
+from schemas.errors import EnvironmentUnfit, InvalidInput, NoSuchThing, RowRejected, SinkUnavailable
 from schemas.reasons import DroppedReason
 from schemas.record import Provenance
 from schemas.replay import Plan, PlanState, PlanSummary, ReplaySummary
 from schemas.run_summary import DiscardSummary
 from schemas.settings import Settings
 from sinks.api_tokens import ApiTokenRow, list_api_tokens
+from sinks.dead_letters.causes import with_whole_causes
 from sinks.dead_letters.groups import Groups, read_groups
 from sinks.dead_letters.letter import WholeDeadLetter
 from sinks.dead_letters.lives import Life, Shown, State, show
@@ -74,6 +75,10 @@ class Reach:
             update={"org_ids": (mine,) if chosen.org_ids is None or mine in chosen.org_ids else ()}
         )
 
+    async def _meant(self, chosen: DeadLetterFilter) -> DeadLetterFilter:
+        """What of it is the caller's, with whole causes."""
+        return await with_whole_causes(self._settings.dsn, self.narrowed(chosen))
+
     @asynccontextmanager
     async def asking(self) -> AsyncIterator[None]:
         """Within it Postgres is asked: for a bounded time, and what goes wrong is a Problem."""
@@ -83,6 +88,8 @@ class Reach:
                 yield
         except TimeoutError:
             raise Problem(Code.QUERY_TIMEOUT, f"no answer within {seconds:g} s; narrow the filter") from None
+        except NoSuchThing as error:
+            raise Problem(Code.NOTHING_FITS, str(error)) from None
         except InvalidInput as error:
             raise Problem(Code.INVALID_REQUEST, str(error)) from None
         except RowRejected as error:
@@ -96,13 +103,13 @@ class Reach:
         """A page of dead letters."""
         async with self.asking():
             after = None if query.after is None else Place.parse(query.after)
-            return await page(self._settings.dsn, self.narrowed(query.chosen), limit=query.limit, after=after)
+            return await page(self._settings.dsn, await self._meant(query.chosen), limit=query.limit, after=after)
 
     async def groups(self, query: GroupsQuery) -> Groups:
         """Dead letters by cause."""
         async with self.asking():
             return await read_groups(
-                self._settings.dsn, self.narrowed(query.chosen), now=datetime.now(UTC), hours=query.hours,
+                self._settings.dsn, await self._meant(query.chosen), now=datetime.now(UTC), hours=query.hours,
                 limit=query.limit,
             )  # fmt: skip
 
@@ -122,7 +129,7 @@ class Reach:
 
     async def whole(self, chosen: DeadLetterFilter) -> AsyncGenerator[list[WholeDeadLetter], None]:
         """Dead letters whole, some at a time; to be closed by its caller."""
-        async with aclosing(whole_letters(self._settings.dsn, self.narrowed(chosen))) as pieces:
+        async with aclosing(whole_letters(self._settings.dsn, await self._meant(chosen))) as pieces:
             async for piece in pieces:
                 yield piece
 
@@ -135,7 +142,8 @@ class Reach:
             raise Problem(Code.INVALID_REQUEST, "filter.disposition: only open ones can be discarded")
         if chosen.until is None:
             chosen = chosen.model_copy(update={"until": datetime.now(UTC)})
-        mine = self.narrowed(chosen)
+        async with self.asking():
+            mine = await self._meant(chosen)
         if chosen.provenance is not None:
             await self._check_exist(chosen.provenance)
         scope = "dead-letters" if self.caller.org_id is None else f"dead-letters:org:{self.caller.org_id}"
@@ -171,7 +179,8 @@ class Reach:
         except InvalidInput as error:
             raise Problem(Code.INVALID_REQUEST, str(error)) from None
         replay_id = uuid.uuid4()
-        mine = self.narrowed(chosen)
+        async with self.asking():
+            mine = await self._meant(chosen)
         options = PlanOptions(mine, correction, body.reason, body.limit, body.passing, self.caller.org_id)
         job = plan_job(self._settings, options, replay_id)
         return (await self._runs.finish(job, self.caller, str(replay_id), dry_run=body.dry_run)).summary
@@ -182,28 +191,28 @@ class Reach:
             found = await list_plans(self._settings.dsn, limit, org_id=self.caller.org_id)
         return [_without_hosts(one) for one in found]
 
-    async def status(self, plan_id: uuid.UUID) -> Status:
-        """One plan, and how far it is."""
+    async def status(self, plan_id: str) -> Status:
+        """The plan whose id begins so, and how far it is."""
         async with self.asking(), connection(self._settings.dsn, "replay") as conn:
             try:
-                found = await find_plan(conn, str(plan_id), org_id=self.caller.org_id)
-            except InvalidInput:
+                found = await find_plan(conn, plan_id, org_id=self.caller.org_id)
+            except NoSuchThing:
                 raise Problem(Code.UNKNOWN_PLAN) from None
             became = await outcomes(conn, found.replay_id)
             return Status(_without_hosts(found), became, await is_locked(conn, lock_of(found.replay_id)))
 
-    async def _to_change(self, plan_id: uuid.UUID) -> Status:
+    async def _to_change(self, plan_id: str) -> Status:
         self.caller.must_be(Role.OPERATOR)
         return await self.status(plan_id)
 
-    async def rehearse(self, plan_id: uuid.UUID, *, force: bool) -> PlanSummary:
+    async def rehearse(self, plan_id: str, *, force: bool) -> PlanSummary:
         """What a replay of the plan would meet now."""
         found = (await self._to_change(plan_id)).plan.replay_id
         job = rehearsal_job(self._settings, found, force=force)
         return (await self._runs.finish(job, self.caller, found, dry_run=True)).summary
 
-    async def replay(self, plan_id: uuid.UUID, body: ReplayBody) -> str:
-        """Begins the replay, or goes on with it; the id of the run."""
+    async def replay(self, plan_id: str, body: ReplayBody) -> tuple[str, str]:
+        """Begins the replay, or goes on with it; the ids of the plan and of the run."""
         plan, _, running = await self._to_change(plan_id)
         if body.force:
             self.caller.must_be(Role.ADMIN)
@@ -218,13 +227,14 @@ class Reach:
             body.force,
         )  # fmt: skip
         try:
-            return await self._runs.begin_replay(replay_job(self._settings, options), self.caller, plan.replay_id)
+            job = replay_job(self._settings, options)
+            return plan.replay_id, await self._runs.begin_replay(job, self.caller, plan.replay_id)
         except Problem as problem:
             if problem.code is Code.ANOTHER_RUN:
                 raise Problem(Code.PLAN_RUNNING) from None
             raise
 
-    async def cancel(self, plan_id: uuid.UUID, body: CancelBody) -> Cancelled:
+    async def cancel(self, plan_id: str, body: CancelBody) -> Cancelled:
         """Stops the replay for good, wherever it runs."""
         plan = (await self._to_change(plan_id)).plan
         if plan.state is PlanState.SENT:

@@ -14,7 +14,16 @@ from bridge.http.problems import Code, Problem
 from bridge.runs.frame import DONE, Job, Performed, RunOptions, S, Stop, Stopped, Surroundings, perform_within
 from bridge.runs.replay import FINISH_SECONDS
 from bridge.runs.run import Run
-from schemas.errors import AnotherRun, BridgeError, Defect, EnvironmentUnfit, InvalidInput, RowRejected, SinkUnavailable
+from schemas.errors import (
+    AnotherRun,
+    BridgeError,
+    Defect,
+    EnvironmentUnfit,
+    InvalidInput,
+    NoSuchThing,
+    RowRejected,
+    SinkUnavailable,
+)
 from schemas.settings import Settings
 from sinks import metrics
 from sinks.runs import acting_as
@@ -141,6 +150,8 @@ def problem_of(error: BridgeError, run_id: str) -> Problem:
     match error:
         case AnotherRun():
             return Problem(Code.ANOTHER_RUN, str(error))
+        case NoSuchThing():
+            return Problem(Code.NOTHING_FITS, str(error))
         case InvalidInput():
             return Problem(Code.INVALID_REQUEST, str(error))
         case RowRejected():

@@ -6,13 +6,14 @@ import traceback
 from typer.exceptions import Abort, TyperException
 
 from schemas.errors import BridgeError, InvalidInput
-from streams.terminal import say, say_error
+from streams.terminal import say, say_error, take_every_character
 
 INTERRUPTED = 130
 
 
 def main() -> None:
     """Runs the command line; every error of ours is one line on standard error and an exit code."""
+    take_every_character()
     from bridge.cli.app import app
 
     try:

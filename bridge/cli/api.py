@@ -4,10 +4,9 @@ from datetime import UTC, datetime
 from typing import Annotated, Any
 
 import typer
-from rich.table import Table
 
 from bridge.cli.common import JsonOutput, Verbose, command_settings, result, run, say, write_json
-from bridge.cli.tables import print_table
+from bridge.cli.tables import Table, print_table
 from schemas.api_token import Role, expiry
 from schemas.errors import InvalidInput
 from schemas.run_summary import rfc3339

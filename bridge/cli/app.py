@@ -1,10 +1,12 @@
 """The tree of commands."""
 
-from typing import Final
+from importlib.metadata import version
+from typing import Annotated, Final
 
 import typer
 
 from bridge.cli.lazy import loading
+from streams.terminal import result
 
 _GROUPS: Final = (
     "stack",
@@ -29,16 +31,27 @@ _PLACES: Final = {
     **{name: f"bridge.cli.{name}:{name}_app" for name in _GROUPS},
 }
 
+
+def _version(given: bool) -> None:
+    if given:
+        result(f"bridge {version('ghostlink-bridge')}")
+        raise typer.Exit
+
+
 app = typer.Typer(
     name="bridge",
     cls=loading(_PLACES),
     help="Raw bridge events from Kafka to clean rows in Postgres: every one accounted for, once in effect.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
 
 
 @app.callback()
-def _group() -> None:
+def _group(
+    _asked: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
     """Nothing of its own: a group without a command that is loaded already needs it to be one."""

@@ -3,10 +3,9 @@
 from typing import Annotated
 
 import typer
-from rich.table import Table
 
 from bridge.cli.common import JsonOutput, Verbose, command_settings, partition, run, say, write_json
-from bridge.cli.tables import print_table, print_text
+from bridge.cli.tables import Table, print_table, print_text
 from schemas.afterwards import in_words
 from schemas.audit_report import AuditReport, PartitionAccount
 from sinks.audit import acknowledge_lost as acknowledge

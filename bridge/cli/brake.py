@@ -4,10 +4,9 @@ from datetime import datetime, timedelta
 from typing import Annotated, Any
 
 import typer
-from rich.table import Table
 
 from bridge.cli.common import JsonOutput, Verbose, command_settings, given_reason, run, say, write_json
-from bridge.cli.tables import print_table, print_text
+from bridge.cli.tables import Table, print_table, print_text
 from bridge.runs.brake import engage_job, release_job
 from bridge.runs.frame import DONE, Job, RunOptions, perform
 from schemas.brake import BrakeState

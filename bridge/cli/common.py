@@ -58,8 +58,9 @@ def run(work: Coroutine[Any, Any, T]) -> T:
 
 
 def partition(text: str, what: str) -> TopicPartition:
-    """Reads `topic:partition`; raises InvalidInput that names `what` was given."""
-    topic, _, number = text.rpartition(":")
+    """Reads `topic:partition` or `topic-partition`; raises InvalidInput that names `what` was given."""
+    # Reports name partitions by a dash, as Kafka does.
+    topic, _, number = text.rpartition("-" if ":" not in text else ":")
     if not topic or not (number.isascii() and number.isdigit()) or len(number) > _DIGITS:
         raise InvalidInput(f"{what}: {text!r} is not TOPIC:PARTITION, such as bridge.raw:3")
     return TopicPartition(topic, int(number))

@@ -4,10 +4,9 @@ from collections.abc import Coroutine
 from typing import Annotated, Any, TypeVar
 
 import typer
-from rich.table import Table
 
 from bridge.cli.common import JsonOutput, Verbose, command_settings, result, run, write_json
-from bridge.cli.tables import print_table
+from bridge.cli.tables import Table, print_table
 from schemas.errors import EnvironmentUnfit, RowRejected, SinkUnavailable
 from schemas.service import Service
 from sinks.db_check import check_database, migration_status

@@ -9,11 +9,13 @@ from typing import Annotated, Any, TypeVar
 import typer
 from pydantic import ValidationError
 
-from bridge.cli.common import asked_org_ids
+from bridge.cli.common import asked_org_ids, run
 from schemas.dead_letter_filter import DeadLetterFilter, Disposition, moment
 from schemas.errors import InvalidInput
 from schemas.reasons import DroppedReason, ErrorClass
 from schemas.sender import Sender
+from schemas.settings import load_settings
+from sinks.dead_letters.causes import with_whole_causes
 
 R = TypeVar("R")
 
@@ -24,13 +26,25 @@ _TIME = "AGE|TIME"
 def filter_of(
     dropped_reason: Annotated[
         list[DroppedReason] | None,
-        typer.Option("--dropped-reason", help="Dropped for this; duplicates count only if they are named. Repeatable."),
+        typer.Option(
+            "--dropped-reason",
+            metavar="REASON",
+            help=f"Dropped for this: {', '.join(DroppedReason)}. Duplicates count only if they are named. Repeatable.",
+        ),
     ] = None,
     error_class: Annotated[
-        list[ErrorClass] | None, typer.Option("--error-class", help="The last error was of this class. Repeatable.")
+        list[ErrorClass] | None,
+        typer.Option(
+            "--error-class",
+            metavar="CLASS",
+            help=f"The last error was of this class: {', '.join(ErrorClass)}. Repeatable.",
+        ),
     ] = None,
     cause: Annotated[
-        list[str] | None, typer.Option("--cause", metavar="KEY", help="Of this group of `dlq groups`. Repeatable.")
+        list[str] | None,
+        typer.Option(
+            "--cause", metavar="KEY", help="Of this group of `dlq groups`, or how its key begins. Repeatable."
+        ),
     ] = None,
     site_id: Annotated[
         list[int] | None, typer.Option("--site-id", min=0, help="Of this site; 0 where it can't be read. Repeatable.")
@@ -41,7 +55,7 @@ def filter_of(
     ] = None,
     script_id: Annotated[list[str] | None, typer.Option("--script-id", help="Of this script. Repeatable.")] = None,
     sender: Annotated[
-        list[Sender] | None, typer.Option("--sender", help="Of this class of sender. Repeatable.")
+        list[Sender] | None, typer.Option("--sender", metavar="CLASS", help=f"Of this class of sender: {', '.join(Sender)}. Repeatable.")
     ] = None,
     event_id: Annotated[
         list[str] | None, typer.Option("--event-id", help="With this id, as its producer gave it. Repeatable.")
@@ -55,13 +69,15 @@ def filter_of(
     ] = None,
     since: Annotated[str | None, typer.Option("--since", metavar=_TIME, help="Dropped then or later: 2h ago.")] = None,
     until: Annotated[str | None, typer.Option("--until", metavar=_TIME, help="Dropped before that.")] = None,
-    text: Annotated[str | None, typer.Option("--text", help="These words stand in the error, in any case.")] = None,
+    text: Annotated[
+        str | None, typer.Option("--text", help="The error holds this text; upper and lower case are the same.")
+    ] = None,
     disposition: Annotated[
         list[str] | None,
         typer.Option(
             "--disposition",
             metavar="|".join([*Disposition, ANY]),
-            help="What was done with it [open]. Repeatable.",
+            help="What operators did with it; without this, open. Repeatable.",
         ),
     ] = None,
 ) -> DeadLetterFilter:
@@ -107,6 +123,8 @@ def with_filter(command: Callable[..., R]) -> Callable[..., R]:
     @wraps(command)
     def filtered(**given: Any) -> R:
         chosen = filter_of(**{name: given.pop(name) for name in shared})
+        if chosen.begins_causes:
+            chosen = run(with_whole_causes(load_settings().dsn, chosen))
         return command(chosen, **given)
 
     parameters = [one.replace(kind=inspect.Parameter.KEYWORD_ONLY) for one in (*own, *shared.values())]

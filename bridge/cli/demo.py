@@ -10,11 +10,10 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.table import Table
 
 from bridge.cli.common import JsonOutput, result, run, say, write_json
 from bridge.cli.interrupts import sigterm_interrupts
-from bridge.cli.tables import print_table
+from bridge.cli.tables import Table, print_table
 from bridge.demo.environment import own_settings
 from bridge.demo.mix import Mix
 from bridge.demo.scenario import Scenario

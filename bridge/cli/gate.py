@@ -5,10 +5,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 
 import typer
-from rich.table import Table
 
 from bridge.cli.common import JsonOutput, Verbose, command_settings, run, write_json
-from bridge.cli.tables import print_table, print_text
+from bridge.cli.tables import Table, print_table, print_text
 from schemas.afterwards import Afterwards, Became
 from schemas.errors import InvalidInput
 from schemas.gate import Verdict, WindowSums, judge_window

@@ -3,10 +3,9 @@
 from typing import Annotated, Any
 
 import typer
-from rich.table import Table
 
 from bridge.cli.common import JsonOutput, Verbose, command_settings, given_reason, partition, run, write_json
-from bridge.cli.tables import print_table, print_text
+from bridge.cli.tables import Table, print_table, print_text
 from bridge.runs.frame import RunOptions, perform
 from bridge.runs.skip import skip_job
 from schemas.run_summary import OffsetsSummary

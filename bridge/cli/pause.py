@@ -3,10 +3,9 @@
 from typing import Annotated, Any
 
 import typer
-from rich.table import Table
 
 from bridge.cli.common import JsonOutput, Verbose, command_settings, given_reason, run, say, write_json
-from bridge.cli.tables import print_table, print_text
+from bridge.cli.tables import Table, print_table, print_text
 from bridge.runs.frame import DONE, Job, RunOptions, perform
 from bridge.runs.pause import end_job, start_job
 from schemas.errors import InvalidInput

@@ -3,11 +3,9 @@
 from typing import Annotated, Any
 
 import typer
-from rich.table import Table
 
 from bridge.cli.common import JsonOutput, Verbose, command_settings, run, write_json
-from bridge.cli.tables import print_table
-from schemas.errors import InvalidInput
+from bridge.cli.tables import Table, print_table
 from sinks.runs import RunRecord, list_runs, show_run
 
 runs_app = typer.Typer(name="runs", help="The history of jobs.", no_args_is_help=True)
@@ -38,12 +36,13 @@ def list_(
 
 
 @runs_app.command()
-def show(run_id: Annotated[str, typer.Argument(metavar="RUN_ID")], verbose: Verbose = False) -> None:
+def show(
+    run_id: Annotated[str, typer.Argument(metavar="RUN", help="The run's id, or how it begins.")],
+    verbose: Verbose = False,
+) -> None:
     """Show one run whole, as JSON."""
     settings = command_settings(verbose=verbose)
     found = run(show_run(settings.dsn, run_id))
-    if found is None:
-        raise InvalidInput(f"there is no run {run_id!r}; see `bridge runs list`")
     write_json(_document(found), "-")
 
 

@@ -3,11 +3,10 @@
 from typing import Annotated
 
 import typer
-from rich.table import Table
 
 from bridge.cli.common import JsonOutput, Verbose, command_settings, result, run, write_json
 from bridge.cli.script_token import token_app
-from bridge.cli.tables import print_table
+from bridge.cli.tables import Table, print_table
 from sinks.registry_admin import Change, ScriptRow, add_script, list_scripts, set_enabled
 
 script_app = typer.Typer(name="script", help="The registry of scripts, sites and organisations.", no_args_is_help=True)

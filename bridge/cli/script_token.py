@@ -3,10 +3,9 @@
 from typing import Annotated
 
 import typer
-from rich.table import Table
 
 from bridge.cli.common import JsonOutput, Verbose, command_settings, result, run, say, write_json
-from bridge.cli.tables import print_table
+from bridge.cli.tables import Table, print_table
 from sinks.script_tokens import TokenRow, create_token, list_tokens, revoke_token
 
 token_app = typer.Typer(

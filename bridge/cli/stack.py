@@ -9,6 +9,7 @@ import typer
 
 from bridge.cli.common import result, say
 from bridge.stack import Stack
+from bridge.stack.stack import StackStatus
 
 DEFAULT_DIRECTORY = Path(".ghostlink") / "stack"
 
@@ -66,5 +67,16 @@ def status(directory: Directory = DEFAULT_DIRECTORY, as_json: Json = False) -> N
         result(f"kafka     {found.kafka} (pid {found.kafka_pid})")
         result(f"postgres  {found.database_url} (pid {found.postgres_pid})")
     else:
-        result(f"no stack runs in {found.directory}")
+        result(f"no stack runs in {found.directory}{_left(found)}")
     raise typer.Exit(0 if found.running else 1)
+
+
+def _left(found: StackStatus) -> str:
+    """What still runs of a stack that is not whole, and how to get a whole one."""
+    pids = {"Kafka": found.kafka_pid, "Postgres": found.postgres_pid}
+    alive = [f"{name} (pid {pid})" for name, pid in pids.items() if pid is not None]
+    if not alive:
+        return ""
+    gone = [name for name, pid in pids.items() if pid is None]
+    what = f"{', '.join(gone)} is gone" if gone else "it is not whole"
+    return f"; {what}, {' and '.join(alive)} still runs: `bridge stack down`, then `bridge stack up`"

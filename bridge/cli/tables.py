@@ -1,23 +1,75 @@
-"""Tables and lines for people, on standard output: the one console of the command line, which writes out what it is given."""
+"""Tables and lines for people, on standard output: the one console of the command line, which writes out what it is given.
+
+A table that is wider than its terminal is laid out as cards, so that no id and no message is cut or broken.
+"""
 
 import sys
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Iterable, Iterator
+from textwrap import TextWrapper
+from typing import Any, Final
 
-from rich import box
-from rich.console import Console, ConsoleOptions, RenderableType
+from rich import box, table
+from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
+from rich.measure import Measurement
 from rich.segment import Segment
-from rich.table import Table
 from rich.text import Text
 
-from schemas.printable import printable
+from schemas.printable import encodable, printable
 
 # Where there is no terminal to fit into, a line must not be folded: somebody greps it.
-_PIPE_WIDTH = 4000
+_PIPE_WIDTH: Final = 1_000_000
+_GAP: Final = "  "
+# `SIMPLE_HEAD` where the encoding has no lines to draw with.
+_ASCII_HEAD: Final = box.Box("    \n    \n -- \n    \n    \n    \n    \n    \n", ascii=True)
+
+
+class Table(table.Table):
+    """The one kind of table: as it is where it fits, else a card for each row.
+
+    A card flows `name: value` over as many lines as it takes. What takes a line or more by itself gets lines of its own,
+    broken between words only. Empty cells are left out.
+    """
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """The table, or its cards."""
+        terminal = console.is_terminal
+        self.pad_edge = False
+        self.box = None if not terminal else _ASCII_HEAD if options.ascii_only else box.SIMPLE_HEAD
+        natural = Measurement.get(console, options.update_width(_PIPE_WIDTH), self).maximum
+        if natural <= options.max_width:
+            yield from super().__rich_console__(console, options)
+            return
+        if self.title:
+            yield Text(_plain(console, self.title), self.title_style or "table.title")
+        for number, row in enumerate(zip(*(column.cells for column in self.columns), strict=True)):
+            if number and self.show_header:
+                yield Text()
+            for line in self._card(console, row, options.max_width):
+                yield Text(line, no_wrap=True, overflow="ignore")
+
+    def _card(self, console: Console, row: tuple[RenderableType, ...], width: int) -> Iterator[str]:
+        """The lines of one row."""
+        texts = [_plain(console, cell) for cell in row]
+        if not self.show_header:
+            yield from _lines(f"{texts[0]}: {_GAP.join(texts[1:])}", width, _GAP)
+            return
+        line = ""
+        for column, text in zip(self.columns, texts, strict=True):
+            if not text:
+                continue
+            field = f"{_plain(console, column.header)}: {text}"
+            if line and len(Text(line)) + len(_GAP) + Text(field).cell_len > width:
+                yield from _lines(line, width, _GAP * 2)
+                line = ""
+            line = f"{line}{_GAP}{field}" if line else field if column is self.columns[0] else f"{_GAP}{field}"
+        yield from _lines(line, width, _GAP * 2)
 
 
 class SafeConsole(Console):
-    """A console that writes out control characters in every text, cell and title; none is read as markup or emoji."""
+    """A console that writes out control characters, and what the encoding lacks, in every text, cell and title.
+
+    None is read as markup or emoji.
+    """
 
     def __init__(self, *, stderr: bool = False) -> None:
         stream = sys.stderr if stderr else sys.stdout
@@ -26,28 +78,47 @@ class SafeConsole(Console):
 
     def render_str(self, text: str, **options: Any) -> Text:
         """What rich makes of each string before it measures it: a line break in it ends no line."""
-        return super().render_str(printable(text), **options)
+        return super().render_str(self._shown(text), **options)
 
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
         """The segments of anything that rich can show."""
-        if isinstance(renderable, Text) and not renderable.plain.isprintable():
-            renderable = Text(printable(renderable.plain), renderable.style)
+        if isinstance(renderable, Text) and self._shown(renderable.plain) != renderable.plain:
+            renderable = Text(
+                self._shown(renderable.plain),
+                renderable.style,
+                no_wrap=renderable.no_wrap,
+                overflow=renderable.overflow,
+            )
         for segment in super().render(renderable, options):
-            yield segment if segment.control else segment._replace(text=printable(segment.text, keep="\n"))
+            yield segment if segment.control else segment._replace(text=self._shown(segment.text, keep="\n"))
+
+    def _shown(self, text: str, *, keep: str = "") -> str:
+        return encodable(printable(text, keep=keep), self.encoding)
 
 
-def print_table(table: Table) -> None:
-    """Prints the table, plain enough to be cut and grepped."""
-    table.box = box.SIMPLE_HEAD if sys.stdout.isatty() else None
-    table.pad_edge = False
-    SafeConsole().print(table)
+def print_table(rows: Table) -> None:
+    """Prints the table, plain enough to be cut and grepped where there is no terminal."""
+    print_renderable(rows)
 
 
 def print_renderable(whole: RenderableType) -> None:
     """Prints tables and lines that belong together."""
-    SafeConsole().print(whole)
+    SafeConsole().print(whole, crop=False)
 
 
 def print_text(line: str) -> None:
     """Prints one line, never folded."""
     SafeConsole().print(line, soft_wrap=True)
+
+
+def _plain(console: Console, cell: RenderableType | None) -> str:
+    text = cell if isinstance(cell, Text) else console.render_str(str(cell or ""))
+    return encodable(printable(text.plain), console.encoding)
+
+
+def _lines(text: str, width: int, indent: str) -> list[str]:
+    """The text in lines, broken between words; a word that is wider than a line is left to the terminal."""
+    wrapper = TextWrapper(
+        width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False, drop_whitespace=True
+    )
+    return wrapper.wrap(text)

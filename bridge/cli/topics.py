@@ -28,7 +28,10 @@ def apply(dry_run: DryRun = False, verbose: Verbose = False) -> None:
 
 
 @topics_app.command()
-def check(dry_run: DryRun = False, verbose: Verbose = False) -> None:  # noqa: ARG001  # a check never writes anyway
+def check(
+    _dry_run: Annotated[bool, typer.Option("--dry-run", hidden=True)] = False,  # schedulers give it to every verb
+    verbose: Verbose = False,
+) -> None:
     """Name each difference; the exit code is 0 if there is none, else 1."""
     settings = command_settings(verbose=verbose)
     differences = run(check_topics(settings))

@@ -6,9 +6,8 @@ from types import TracebackType
 from typing import Self
 
 from rich.live import Live
-from rich.table import Table
 
-from bridge.cli.tables import SafeConsole
+from bridge.cli.tables import SafeConsole, Table
 from bridge.demo.figures import Progress
 from streams.terminal import say
 

@@ -57,6 +57,7 @@ class Code(StrEnum):
     # Those of the API alone.
     INVALID_JSON = "invalid_json"
     INVALID_REQUEST = "invalid_request"
+    NOTHING_FITS = "nothing_fits"
     FILTER_NEEDED = "filter_needed"
     ROLE_TOO_LOW = "role_too_low"
     UNKNOWN_DEAD_LETTER = "unknown_dead_letter"
@@ -118,6 +119,7 @@ REFUSALS: Final[dict[Code, Refusal]] = {
     ),
     Code.INVALID_JSON: Refusal(HTTPStatus.BAD_REQUEST, "the body is not JSON"),
     Code.INVALID_REQUEST: Refusal(HTTPStatus.UNPROCESSABLE_ENTITY, "a parameter or a field is wrong"),
+    Code.NOTHING_FITS: Refusal(HTTPStatus.UNPROCESSABLE_ENTITY, "nothing is there that fits what was asked"),
     Code.FILTER_NEEDED: Refusal(HTTPStatus.UNPROCESSABLE_ENTITY, "say which dead letters are meant"),
     Code.ROLE_TOO_LOW: Refusal(HTTPStatus.FORBIDDEN, "the token's role may not do that"),
     Code.UNKNOWN_DEAD_LETTER: Refusal(HTTPStatus.NOT_FOUND, "there is no such dead letter, or it is not yours"),

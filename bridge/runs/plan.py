@@ -7,7 +7,7 @@ from bridge.runs.dry_run import DryRun, forecast_plan
 from bridge.runs.frame import Job
 from bridge.runs.run import Run
 from schemas.dead_letter_filter import DeadLetterFilter
-from schemas.errors import InvalidInput
+from schemas.errors import InvalidInput, NoSuchThing
 from schemas.replay import Forecast, PlanReport, PlanSummary
 from schemas.service import Service
 from schemas.settings import Settings
@@ -43,7 +43,7 @@ def plan_job(settings: Settings, options: PlanOptions, replay_id: uuid.UUID) -> 
                 limit=options.limit, org_id=options.org_id,
             )  # fmt: skip
             if not last:
-                raise InvalidInput("no dead letter fits the filter; see `bridge dlq list` with the same options")
+                raise NoSuchThing("no dead letter fits the filter; see `bridge dlq list` with the same options")
             dry_run = await DryRun.prepared(
                 settings, conn, options.correction, name, force=_names_replayed(options), org_id=options.org_id
             )

@@ -47,7 +47,7 @@ class StackAddresses:
 
 @dataclass(frozen=True)
 class StackStatus:
-    """Whether the stack of a directory runs, and as which processes."""
+    """Whether the stack of a directory runs, and as which processes; one server without the other is no stack."""
 
     running: bool
     directory: str
@@ -138,7 +138,9 @@ class Stack:
         """What runs now."""
         found = state.read(self.directory)
         if found is None or not found.running():
-            return StackStatus(False, str(self.directory), None, None, None, None, None, None, None)
+            left = {name: one.pid for name, one in ({} if found is None else found.servers()).items() if one.alive()}
+            pids = (left.get("kafka"), left.get("postgres"))
+            return StackStatus(False, str(self.directory), None, None, None, *pids, None, None)
         addresses = _addresses(found)
         return StackStatus(
             True,

@@ -48,6 +48,10 @@ class StackState:
     supervisor_pid: int | None = None
     ready: bool = False
 
+    def servers(self) -> dict[str, ServerState]:
+        """Each server by its name."""
+        return {"kafka": self.kafka, "postgres": self.postgres}
+
     def running(self) -> bool:
         """True if both servers were started to the end and still run, with no end in sight."""
         # Servers whose owner is dead still answer while their supervisor is stopping them.

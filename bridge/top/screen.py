@@ -2,11 +2,10 @@
 
 from typing import Any
 
-from rich import box
 from rich.console import Group, RenderableType
-from rich.table import Table
 from rich.text import Text
 
+from bridge.cli.tables import Table
 from bridge.top.figures import Figures, Glimpse
 
 MOST_ROWS = 8
@@ -49,7 +48,7 @@ def _lag(lag: dict[str, int]) -> str:
 
 
 def _table(title: str, *columns: str) -> Table:
-    table = Table(*columns, title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+    table = Table(*columns, title=title, title_justify="left")
     for column in table.columns[1:]:
         column.justify = "right"
     return table

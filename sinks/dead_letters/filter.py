@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
-from schemas.dead_letter_filter import UNREADABLE_SITE, DeadLetterFilter, ascii_lower
+from schemas.dead_letter_filter import CAUSE_DIGITS, UNREADABLE_SITE, DeadLetterFilter, ascii_lower
 from schemas.errors import Defect
 from schemas.reasons import DroppedReason
 from schemas.record import Provenance
@@ -112,8 +112,15 @@ class _Compilation:
 
 
 def cause_key(cause: str) -> int:
-    """The ledger's number of a group's key."""
+    """The ledger's number of a group's key; raises Defect for the beginning of one."""
+    if len(cause) != CAUSE_DIGITS:
+        raise Defect(f"{cause!r} is the beginning of a cause, and was not made whole")
     return int.from_bytes(bytes.fromhex(cause), signed=True)
+
+
+def cause_range(beginning: str) -> tuple[int, int]:
+    """The ledger's lowest and highest number of the keys that begin so; the first digit says the sign."""
+    return cause_key(beginning.ljust(CAUSE_DIGITS, "0")), cause_key(beginning.ljust(CAUSE_DIGITS, "f"))
 
 
 def cause_name(key: int) -> str:

@@ -10,12 +10,12 @@ from schemas.dead_letter_filter import DeadLetterFilter
 from schemas.errors import InvalidInput
 from schemas.record import Provenance
 from schemas.replay import Outcome, Plan, PlanReport, PlanState
+from sinks.beginnings import MOST_NAMED, SHORTEST, only
 from sinks.dead_letters.filter import conditions
 from sinks.postgres import Connection, connection, sql
 from sinks.runs import started_by, without_host
 
 _JSON = ("filter", "corrections", "report")
-_SHORTEST_ID = 4
 
 
 class Became(NamedTuple):
@@ -72,10 +72,8 @@ async def complete(conn: Connection, replay_id: str, report: PlanReport) -> None
 async def find_plan(conn: Connection, asked: str, *, org_id: int | None = None) -> Plan:
     """The plan whose id begins so, of one organisation or of all; raises InvalidInput unless there is exactly one."""
     wanted = asked.strip().lower()
-    rows = await conn.fetch(sql("replay_find"), wanted, org_id) if len(wanted) >= _SHORTEST_ID else []
-    if len(rows) != 1:
-        problem = f"more than one plan begins with {asked!r}" if rows else f"there is no plan {asked!r}"
-        raise InvalidInput(f"{problem}; see `bridge dlq plans`")
+    rows = await conn.fetch(sql("replay_find"), wanted, org_id, MOST_NAMED + 1) if len(wanted) >= SHORTEST else []
+    only("plan", asked, [row["replay_id"] for row in rows], "bridge dlq plans")
     return _plan(rows[0])
 
 

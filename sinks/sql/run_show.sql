@@ -1,2 +1,4 @@
--- One run whole.
-SELECT run_id, script, started_by, started_at, ended_at, exit_code, summary FROM script_run WHERE run_id = $1
+-- The runs whose id begins with $1, whole, the newest first; $2 at most.
+SELECT run_id, script, started_by, started_at, ended_at, exit_code, summary FROM script_run WHERE starts_with(run_id, $1)
+ORDER BY run_id = $1 DESC, started_at DESC
+LIMIT $2

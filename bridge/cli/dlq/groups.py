@@ -4,12 +4,11 @@ from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
-from rich.table import Table
 
 from bridge.cli.common import JsonOutput, Verbose, command_settings, run, write_json
 from bridge.cli.dead_letter_options import with_filter
 from bridge.cli.dlq.list import why
-from bridge.cli.tables import print_table, print_text
+from bridge.cli.tables import Table, print_table, print_text
 from bridge.dead_letters.documents import groups_document, share
 from schemas.dead_letter_filter import DeadLetterFilter
 from sinks.dead_letters.groups import Groups, Often, read_groups

@@ -3,11 +3,10 @@
 from typing import Annotated
 
 import typer
-from rich.table import Table
 
 from bridge.cli.common import JsonOutput, Verbose, command_settings, run, write_json
 from bridge.cli.dead_letter_options import with_filter
-from bridge.cli.tables import print_table, print_text
+from bridge.cli.tables import Table, print_table, print_text
 from bridge.dead_letters.documents import page_document
 from schemas.dead_letter_filter import DeadLetterFilter
 from sinks.dead_letters.letter import DeadLetterLine

@@ -3,11 +3,10 @@
 from typing import Annotated
 
 import typer
-from rich.table import Table
 
 from bridge.cli.common import JsonOutput, Verbose, command_settings, run, write_json
 from bridge.cli.dlq.replays import PlanId, print_outcomes, print_pairs
-from bridge.cli.tables import print_table, print_text
+from bridge.cli.tables import Table, print_table, print_text
 from bridge.dead_letters.documents import status_document
 from bridge.runs.cancel import lock_of
 from schemas.replay import Outcome, Plan, PlanState

@@ -3,10 +3,9 @@
 from typing import Annotated, Any
 
 import typer
-from rich.table import Table
 
 from bridge.cli.common import run, say
-from bridge.cli.tables import print_table, print_text
+from bridge.cli.tables import Table, print_table, print_text
 from bridge.runs.frame import Job, RunOptions, S, perform
 from schemas.duration import duration_seconds
 from schemas.errors import InvalidInput

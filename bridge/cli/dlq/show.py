@@ -4,10 +4,9 @@ from typing import Annotated
 
 import msgspec
 import typer
-from rich.table import Table
 
 from bridge.cli.common import JsonOutput, Verbose, command_settings, run, write_json
-from bridge.cli.tables import print_table, print_text
+from bridge.cli.tables import Table, print_table, print_text
 from bridge.dead_letters.documents import BASE64, encoded, letter_document, shown_document
 from schemas.errors import InvalidInput
 from schemas.record import Provenance

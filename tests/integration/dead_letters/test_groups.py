@@ -54,7 +54,7 @@ async def test_other_reasons_classes_and_words_are_other_causes(database_url: st
     rows = [
         *(dropped(number, error="same") for number in range(3)),
         dropped(3, error_class=ErrorClass.UNKNOWN_SCRIPT, **exhausted),
-        dropped(4, error_class=ErrorClass.ENRICHMENT_TIMEOUT, **exhausted),
+        dropped(4, error_class=ErrorClass.UNSUPPORTED_SCHEMA_VERSION, **exhausted),
         dropped(5, error="another"),
         dropped(6, error="another"),
         dropped(7, error="same", disposition="discarded"),
