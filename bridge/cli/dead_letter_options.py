@@ -55,7 +55,8 @@ def filter_of(
     ] = None,
     script_id: Annotated[list[str] | None, typer.Option("--script-id", help="Of this script. Repeatable.")] = None,
     sender: Annotated[
-        list[Sender] | None, typer.Option("--sender", metavar="CLASS", help=f"Of this class of sender: {', '.join(Sender)}. Repeatable.")
+        list[Sender] | None,
+        typer.Option("--sender", metavar="CLASS", help=f"Of this class of sender: {', '.join(Sender)}. Repeatable."),
     ] = None,
     event_id: Annotated[
         list[str] | None, typer.Option("--event-id", help="With this id, as its producer gave it. Repeatable.")

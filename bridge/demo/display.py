@@ -54,8 +54,9 @@ class Display:
             )
 
     def _table(self, progress: Progress) -> Table:
-        table = Table(title=f"{progress.sent} of {self._total} events in Kafka")
-        for name in ("read", "normalised", "retried", "dropped", "waiting", "events/s"):
-            table.add_column(name, justify="right", min_width=10)
+        columns = ("read", "normalised", "retried", "dropped", "waiting", "events/s")
+        table = Table(*columns, title=f"{progress.sent} of {self._total} events in Kafka")
+        for column in table.columns:
+            column.justify, column.min_width = "right", 10
         table.add_row(*(f"{figure:,}" for figure in (*progress[1:], self._rate)))
         return table

@@ -1,0 +1,165 @@
+"""Every table of the product, found in its sources, at the widths of terminals: what it holds is there whole."""
+
+import ast
+import importlib
+import io
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import bridge
+from bridge.cli.tables import Table, print_table
+
+SOURCES = Path(bridge.__file__).parent
+ID = "0f5c1d8f-6a2e-4b47-9d1c-{:012d}"
+MESSAGE = (
+    "currency: 'EURO' is no currency, three capital letters such as EUR are: " + "déjà vu, cents & €, " * 9 + "end"
+)
+ESCAPES = re.compile(r"\x1b\[[0-9;]*m")
+
+
+class Terminal(io.TextIOWrapper):
+    """A terminal that keeps what is written to it."""
+
+    def __init__(self, encoding: str) -> None:
+        super().__init__(io.BytesIO(), encoding=encoding, newline="")
+
+    def isatty(self) -> bool:
+        return True
+
+    def said(self) -> str:
+        """What was written, as this terminal shows it."""
+        self.flush()
+        return ESCAPES.sub("", self.buffer.getvalue().decode(self.encoding))  # type: ignore[attr-defined]  # BytesIO
+
+
+def headers(call: ast.Call, scope: dict[str, Any]) -> tuple[str, ...]:
+    """The columns that a call of `Table` names."""
+    code = compile(ast.Expression(ast.Tuple(call.args, ast.Load(), **place(call))), "headers", "eval")
+    return eval(code, scope)  # type: ignore[no-any-return]  # noqa: S307  # our own sources
+
+
+def place(node: ast.expr) -> dict[str, Any]:
+    return {"lineno": node.lineno, "col_offset": node.col_offset}
+
+
+def scopes(function: ast.FunctionDef, tree: ast.Module, names: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """What the function's names stand for: a parameter for its own name, `*columns` for what each caller gives."""
+    arguments = function.args
+    own = {one.arg: one.arg for one in (*arguments.args, *arguments.kwonlyargs)}
+    callers: list[dict[str, Any]] = [{}]
+    if arguments.vararg is not None:
+        name, given = arguments.vararg.arg, len(arguments.args)
+        calls = [one for one in ast.walk(tree) if isinstance(one, ast.Call) and ast.unparse(one.func) == function.name]
+        callers = [{name: one.args[given:]} for one in calls]
+    for caller in callers:
+        scope = {**names, **own}
+        for name, given_arguments in caller.items():
+            around = next(
+                one
+                for one in ast.walk(tree)
+                if isinstance(one, ast.FunctionDef) and given_arguments[-1] in ast.walk(one)
+            )
+            inner = {**scope, **assigned(around, scope)}
+            scope[name] = headers(ast.Call(ast.Name("f"), given_arguments, [], **place(given_arguments[0])), inner)
+        yield {**scope, **assigned(function, scope)}
+
+
+def assigned(function: ast.FunctionDef, scope: dict[str, Any]) -> dict[str, Any]:
+    """The tuples that the function puts together for columns."""
+    found: dict[str, Any] = {}
+    for node in ast.walk(function):
+        if (
+            isinstance(node, ast.Assign)
+            and isinstance(node.value, ast.Tuple | ast.Subscript)
+            and isinstance(node.targets[0], ast.Name)
+        ):
+            try:
+                found[node.targets[0].id] = eval(ast.unparse(node.value), {**scope, **found})  # noqa: S307  # as above
+            except (NameError, AttributeError, TypeError, LookupError):
+                continue
+    return found
+
+
+def tables() -> Iterator[Any]:
+    """The columns of each table that a module of the product makes, and whether they are headed."""
+    for path in sorted(SOURCES.rglob("*.py")):
+        tree = ast.parse(path.read_text())
+        name = "bridge." + ".".join(path.relative_to(SOURCES).with_suffix("").parts)
+        for function in (one for one in ast.walk(tree) if isinstance(one, ast.FunctionDef)):
+            calls = [
+                one for one in ast.walk(function) if isinstance(one, ast.Call) and ast.unparse(one.func) == "Table"
+            ]
+            for number, call in enumerate(calls):
+                headed = all(one.arg != "show_header" for one in call.keywords)
+                for kind, scope in enumerate(scopes(function, tree, vars(importlib.import_module(name)))):
+                    identity = f"{name}:{function.name}-{number}-{kind}"
+                    yield pytest.param(headers(call, scope), headed, id=identity)
+
+
+def shown(columns: tuple[str, ...], rows: list[list[str]], headed: bool, encoding: str) -> str:
+    """The table as a terminal shows it."""
+    terminal = Terminal(encoding)
+    before, sys.stdout = sys.stdout, terminal
+    try:
+        table = Table(*columns, show_header=headed)
+        for row in rows:
+            table.add_row(*row)
+        print_table(table)
+    finally:
+        sys.stdout = before
+    return terminal.said()
+
+
+def one_line(text: str) -> str:
+    return " ".join(text.split())
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "ascii", "latin-1"])
+@pytest.mark.parametrize("width", [80, 100, 160])
+@pytest.mark.parametrize(("columns", "headed"), list(tables()))
+def test_table_fits_its_terminal(
+    columns: tuple[str, ...], headed: bool, width: int, encoding: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ids are whole on one line, messages whole in their order; no line is wider than the terminal."""
+    monkeypatch.setenv("COLUMNS", str(width))
+    ids = [ID.format(number) for number in range(len(columns))]
+    rows = [ids, [*ids[:-1], MESSAGE], [str(number) for number in range(len(columns))]]
+    said = shown(columns, rows, headed, encoding)
+    lines = said.splitlines()
+
+    assert [line for line in lines if len(line) > width] == []
+    assert all(any(one in line for line in lines) for one in ids)
+    assert MESSAGE.encode(encoding, "backslashreplace").decode(encoding) in one_line(said)
+    assert all(name in one_line(said) for name in columns if headed)
+
+
+def test_table_that_fits_is_one_line_a_row(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Cards are for those that don't."""
+    monkeypatch.setenv("COLUMNS", "80")
+    said = shown(("run", "exit"), [[ID.format(1), "0"], [ID.format(2), "1"]], True, "ascii")
+    assert [line.split() for line in said.splitlines() if ID[:8] in line] == [[ID.format(1), "0"], [ID.format(2), "1"]]
+
+
+def test_card_leaves_out_what_is_empty_and_breaks_no_word(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A word that is wider than the terminal is left to it, so that it can be copied as one."""
+    monkeypatch.setenv("COLUMNS", "80")
+    said = shown(("event", "site", "error"), [["e" * 90, "", "too long"]], True, "utf-8")
+    assert "site" not in said
+    assert "e" * 90 in said
+    assert "error: too long" in said
+
+
+def test_every_table_is_of_the_one_kind() -> None:
+    """A table of rich's own cuts what does not fit."""
+    found = {
+        path.name
+        for path in SOURCES.rglob("*.py")
+        if re.search(r"rich\.table|rich import .*\btable\b", path.read_text())
+    }
+    assert found == {"tables.py"}
+    assert len(list(tables())) > 20
