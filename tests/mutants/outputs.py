@@ -2,12 +2,14 @@
 
 from mutants.mutant import Edit, Mutant
 
+BEGINNINGS = "tests/integration/dead_letters/test_beginnings.py"
 EXPORT = "tests/unit/bridge/test_export.py"
 EXPORTS = "tests/unit/api/test_exports.py"
 FILES = "tests/unit/bridge/test_private_files.py"
 FRONT = "tests/unit/api/test_front.py"
 HOSTS = "tests/integration/api/test_hosts.py"
 PIECES = "tests/integration/dead_letters/test_export_pieces.py"
+TABLES = "tests/unit/bridge/test_tables.py"
 TERMINAL = "tests/unit/bridge/test_terminal.py"
 TURN = "tests/unit/sinks/test_turn.py"
 
@@ -21,7 +23,7 @@ MUTANTS = [
     Mutant(
         "terminal-cells",
         "the escaping of a cell before it is laid out",
-        (Edit("bridge/cli/tables.py::SafeConsole.render_str", "printable(text)", "text"),),
+        (Edit("bridge/cli/tables.py::SafeConsole.render_str", "self._shown(text)", "text"),),
         (f"{TERMINAL}::test_tables_are_written_out",),
     ),
     Mutant(
@@ -33,8 +35,32 @@ MUTANTS = [
     Mutant(
         "terminal-json",
         "the escapes that JSON does not demand",
-        (Edit("streams/terminal.py::json_result", "printable_json(text)", "text"),),
+        (Edit("streams/terminal.py::json_result", "printable_json(...)", "text"),),
         (f"{TERMINAL}::test_json_is_escaped_and_the_same",),
+    ),
+    Mutant(
+        "terminal-cards",
+        "the cards in place of a table that is wider than its terminal",
+        (Edit("bridge/cli/tables.py::Table.__rich_console__", "natural <= options.max_width", "True"),),
+        (f"{TABLES}::test_table_fits_its_terminal",),
+    ),
+    Mutant(
+        "terminal-encoding",
+        "the escaping of what the output's encoding lacks",
+        (Edit("schemas/printable.py::encodable", "text.isascii()", "True"),),
+        (f"{TERMINAL}::test_output_of_another_encoding_holds_everything",),
+    ),
+    Mutant(
+        "beginning-ambiguous",
+        "the refusal of a beginning that fits several",
+        (Edit("sinks/beginnings.py::only", "len(found) == 1", "found"),),
+        (f"{BEGINNINGS}::test_beginning_of_several_names_them",),
+    ),
+    Mutant(
+        "beginning-org",
+        "the organisation among whose causes a beginning is looked up",
+        (Edit("sinks/dead_letters/causes.py::with_whole_causes", "chosen.org_ids", "None"),),
+        (f"{BEGINNINGS}::test_cause_of_nobody_and_of_another_organisation_is_none",),
     ),
     Mutant(
         "terminal-log",

@@ -160,3 +160,19 @@ async def test_figures_and_log(running: Api, bound: httpx.AsyncClient) -> None:
     ready = ok(await bound.get("/ready"))
     assert ready["components"] == {"kafka": "ok", "postgres": "ok", "tokens": "ok"}
     assert (await bound.get("/v1/me")).headers["cache-control"] == "no-store"
+
+
+async def test_beginnings_of_causes_and_plans_are_taken(unbound: httpx.AsyncClient, two_orgs: Settings) -> None:
+    """As the command line takes them; what fits nothing is told from what is malformed."""
+    cause = ok(await unbound.get("/v1/dead-letters/groups"))["groups"][0]["cause"]
+    whole = ok(await unbound.get("/v1/dead-letters", params={"cause": cause}))
+    assert ok(await unbound.get("/v1/dead-letters", params={"cause": cause[:8]})) == whole
+    assert await cli(two_orgs, "list", "--cause", cause[:8]) == whole
+    plan_id = await made_plan(unbound, filter={"cause": [cause[:8]]})
+    shown = ok(await unbound.get(f"/v1/plans/{plan_id[:8]}"))
+    assert (shown["replay_id"], shown["filter"]["cause"]) == (plan_id, [cause])
+    refused(await unbound.get("/v1/plans/00000000"), 404, "unknown_plan")
+    refused(await unbound.get("/v1/plans/xyz"), 422, "invalid_request")
+    refused(await unbound.get("/v1/dead-letters", params={"cause": "00000000"}), 422, "nothing_fits")
+    empty = {"filter": {"site_id": [4711]}, "reason": "none"}
+    refused(await unbound.post("/v1/plans", json=empty), 422, "nothing_fits")

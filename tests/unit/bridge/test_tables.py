@@ -40,7 +40,7 @@ class Terminal(io.TextIOWrapper):
 def headers(call: ast.Call, scope: dict[str, Any]) -> tuple[str, ...]:
     """The columns that a call of `Table` names."""
     code = compile(ast.Expression(ast.Tuple(call.args, ast.Load(), **place(call))), "headers", "eval")
-    return eval(code, scope)  # type: ignore[no-any-return]  # noqa: S307  # our own sources
+    return eval(code, scope)  # type: ignore[no-any-return]  # our own sources
 
 
 def place(node: ast.expr) -> dict[str, Any]:
@@ -79,7 +79,7 @@ def assigned(function: ast.FunctionDef, scope: dict[str, Any]) -> dict[str, Any]
             and isinstance(node.targets[0], ast.Name)
         ):
             try:
-                found[node.targets[0].id] = eval(ast.unparse(node.value), {**scope, **found})  # noqa: S307  # as above
+                found[node.targets[0].id] = eval(ast.unparse(node.value), {**scope, **found})  # as above
             except (NameError, AttributeError, TypeError, LookupError):
                 continue
     return found

@@ -1,14 +1,17 @@
 """What commands print: nothing in a cell, a title, a line or JSON controls the terminal."""
 
 import json
+import sys
+from importlib.metadata import version
+from io import BytesIO, TextIOWrapper
 
 import pytest
 from rich.console import Group
-from rich.table import Table
 from rich.text import Text
+from support.command import bridge
 
 from bridge.cli.common import given_reason, write_json
-from bridge.cli.tables import print_renderable, print_table, print_text
+from bridge.cli.tables import Table, print_renderable, print_table, print_text
 from bridge.top.figures import Figures
 from bridge.top.screen import screen
 from schemas.brake import BrakeState
@@ -87,3 +90,37 @@ def test_reason_of_any_script_is_taken(text: str) -> None:
     """With joiners, which emoji and Persian need, and spaces that don't break."""
     assert given_reason(f" {text}\n") == text
     assert control_character(text) is None
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1"])
+def test_output_of_another_encoding_holds_everything(encoding: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing fails, and nothing is another character: what the encoding lacks is written out, in JSON as JSON does."""
+    text = "déjà 😀 €"
+    told = TextIOWrapper(BytesIO(), encoding=encoding)
+    monkeypatch.setattr(sys, "stdout", told)
+    table = Table("name", "née")
+    table.add_row(text, Text(text))
+    print_table(table)
+    print_text(text)
+    result(text)
+    write_json({text: [text]}, "-")
+    told.flush()
+    lines = told.buffer.getvalue().decode(encoding).split("\n")  # type: ignore[attr-defined]  # BytesIO
+    written = text.encode(encoding, "backslashreplace").decode(encoding)
+    assert [one.rstrip() for one in lines[1:4]] == [f"{written}  {written}", written, written]
+    assert json.loads("\n".join(lines[4:])) == {text: [text]}
+
+
+@pytest.mark.parametrize("given", ["--help", "--version", "dlq list -h", "--show-completion"])
+def test_command_answers_in_ascii(given: str) -> None:
+    """Also what libraries print: help, with its frames, and the script of completion."""
+    done = bridge(*given.split(), settings={"PYTHONIOENCODING": "ascii", "SHELL": "/bin/bash"})
+    assert (done.returncode, b"Traceback" in done.stderr, bool(done.stdout)) == (0, False, True), done.stderr
+    assert done.stdout.isascii()
+
+
+def test_version_and_completion_are_told() -> None:
+    """The release of the package; the shell completes groups that are loaded when they are asked for."""
+    assert bridge("--version", settings={}).stdout.decode() == f"bridge {version('ghostlink-bridge')}\n"
+    asked = {"_BRIDGE_COMPLETE": "complete_bash", "COMP_WORDS": "bridge dlq gr", "COMP_CWORD": "2"}
+    assert bridge(settings=asked).stdout.split() == [b"groups"]
