@@ -11,12 +11,15 @@ from bridge.cli.tables import Table, print_table, print_text
 from schemas.afterwards import Afterwards, Became
 from schemas.errors import InvalidInput
 from schemas.gate import Verdict, WindowSums, judge_window
+from schemas.raw_event import MAX_INTEGER
 from schemas.settings import Settings
 from sinks.drops import became_by, summed
 from sinks.gate import Day, days, window_sums
 
 # What became of the dropped, in the columns' order; duplicates have their own column, and replays are left out.
 _BECAME = (Afterwards.RECOVERED, Afterwards.REPLAYING, Afterwards.DISCARDED, Afterwards.OPEN)
+
+_DIGITS = len(str(MAX_INTEGER))
 
 gate_app = typer.Typer(
     name="gate", help="The verdict over a sliding window, as the worker judges it.", no_args_is_help=True
@@ -25,7 +28,20 @@ gate_app = typer.Typer(
 Window = Annotated[
     str | None, typer.Option("--window", metavar="30m", help="How far to look back [BRIDGE_GATE_WINDOW].")
 ]
-SiteId = Annotated[int | None, typer.Option("--site-id", min=0, help="Only this site; 0 is what has no readable site.")]
+
+
+def _site_id(text: str) -> int:
+    """Reads a site's id, as `gate show` prints its target or alone; raises InvalidInput."""
+    number = text.removeprefix("site:")
+    if not (number.isascii() and number.isdigit()) or len(number) > _DIGITS or int(number) > MAX_INTEGER:
+        raise InvalidInput(f"--site-id: {text!r} is no site's id, such as 7 or site:7")
+    return int(number)
+
+
+SiteId = Annotated[
+    int | None,
+    typer.Option("--site-id", parser=_site_id, metavar="ID", help="Only this site; 0 is what has no readable site."),
+]
 
 
 Judged = tuple[WindowSums, Verdict, Became]

@@ -7,7 +7,7 @@ from bridge.runs.dry_run import DryRun, forecast_plan
 from bridge.runs.frame import Job
 from bridge.runs.run import Run
 from schemas.dead_letter_filter import DeadLetterFilter
-from schemas.errors import InvalidInput, NoSuchThing
+from schemas.errors import NoSuchThing
 from schemas.replay import Forecast, PlanReport, PlanSummary
 from schemas.service import Service
 from schemas.settings import Settings
@@ -80,7 +80,7 @@ def _names_replayed(options: PlanOptions) -> bool:
 
 def _check_some_pass(report: PlanReport) -> None:
     if not report.by_forecast.get(Forecast.PASSES):
-        raise InvalidInput(f"none of the {report.items} dead letters would pass today; plan them without --passing")
+        raise NoSuchThing(f"none of the {report.items} dead letters would pass today; plan them without --passing")
 
 
 def _summed(run: Run[PlanSummary], replay_id: str, report: PlanReport) -> None:

@@ -51,13 +51,13 @@ def _print(found: Shown) -> None:
         facts.add_row(f"header {header}", _text(value))
     print_table(facts)
     _print_payload(found.letter.body.value)
-    lives = Table("life", "state", "attempt", "settled", "reason", "disposition")
+    lives = Table("life", "provenance", "this", "state", "attempt", "settled", "reason", "disposition")
     for number, one in enumerate(found.lives, start=1):
-        mark = "*" if one.provenance == found.letter.line.provenance else ""
+        this = "yes" if one.provenance == found.letter.line.provenance else ""
         settled = "" if one.settled_at is None else f"{one.settled_at:%Y-%m-%dT%H:%M:%SZ}"
         attempt = "" if one.attempt is None else str(one.attempt)
-        name = f"{number} {one.provenance}{mark}"
-        lives.add_row(name, one.state, attempt, settled, one.dropped_reason or "", one.disposition or "")
+        place = (str(number), str(one.provenance), this)
+        lives.add_row(*place, one.state, attempt, settled, one.dropped_reason or "", one.disposition or "")
     print_text("")
     print_table(lives)
 

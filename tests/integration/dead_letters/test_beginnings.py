@@ -65,7 +65,9 @@ async def test_beginning_of_several_names_them(database_url: str) -> None:
         await note_begin(database_url, run_id, "process", AT)
     assert (await show_run(database_url, "nightly")).run_id == "nightly"
     assert (await show_run(database_url, "nightly-")).run_id == "nightly-2"
-    with pytest.raises(InvalidInput, match=r"more than one run begins with 'nigh': nightly.*nightly-2; give more of it"):
+    with pytest.raises(
+        InvalidInput, match=r"more than one run begins with 'nigh': nightly.*nightly-2; give more of it"
+    ):
         await show_run(database_url, "nigh")
     with pytest.raises(InvalidInput, match=r"begins with 'many': many-\d(, many-\d){4} and more; give more"):
         await show_run(database_url, "many")

@@ -3,9 +3,14 @@
 import subprocess
 import sys
 
+import pytest
 from typer.main import get_group
 
 from bridge.cli.app import app
+from bridge.cli.common import partition
+from bridge.cli.gate import _site_id
+from schemas.errors import InvalidInput
+from schemas.record import TopicPartition
 
 LOADED = "import sys; from bridge.cli import main; sys.argv[1:] = ['runs', 'list', '--help']; main()"
 
@@ -28,3 +33,20 @@ def test_a_command_loads_no_other() -> None:
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     assert "bridge.cli.runs" in loaded
     assert not {"bridge.cli.up", "bridge.cli.dlq.replay", "bridge.cli.gate", "aiokafka", "aiohttp"} & set(loaded)
+
+
+@pytest.mark.parametrize("text", ["bridge.raw:3", "bridge.raw-3"])
+def test_partition_is_taken_as_reports_name_it(text: str) -> None:
+    """`offsets` and the brake join by a colon, audits by a dash."""
+    assert partition(text, "--acknowledge-lost") == TopicPartition("bridge.raw", 3)
+
+
+def test_site_is_taken_as_the_gate_names_it() -> None:
+    """And what is none is refused before anything is asked."""
+    told = subprocess.run(
+        [sys.executable, "-m", "bridge", "kpi", "--site-id", "site:x"], capture_output=True, text=True, check=False
+    )
+    assert (told.returncode, told.stderr) == (3, "error: --site-id: 'site:x' is no site's id, such as 7 or site:7\n")
+    assert _site_id("site:7") == _site_id("7") == 7
+    with pytest.raises(InvalidInput, match="no site's id"):
+        _site_id("9" * 5000)
