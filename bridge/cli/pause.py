@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 import typer
 
-from bridge.cli.common import JsonOutput, Verbose, command_settings, given_reason, run, say, write_json
+from bridge.cli.common import JsonOutput, Verbose, command_settings, given_reason, partition, run, say, write_json
 from bridge.cli.tables import Table, print_table, print_text
 from bridge.runs.frame import DONE, Job, RunOptions, perform
 from bridge.runs.pause import end_job, start_job
@@ -19,7 +19,10 @@ pause_app = typer.Typer(
 )
 
 Reason = Annotated[str, typer.Option("--reason", help="Why; it is kept in the history of runs.")]
-Partition = Annotated[int | None, typer.Option("--partition", min=0, help="A partition of the raw topic.")]
+Source = Annotated[
+    str | None,
+    typer.Option("--partition", metavar="NUMBER", help="A partition of the raw topic, or as `pause list` names it."),
+]
 Script = Annotated[str | None, typer.Option("--script", metavar="ID", help="A script.")]
 Site = Annotated[int | None, typer.Option("--site", min=1, metavar="ID", help="All scripts of a site.")]
 Org = Annotated[int | None, typer.Option("--org", min=1, metavar="ID", help="All scripts of an organisation.")]
@@ -28,7 +31,7 @@ Org = Annotated[int | None, typer.Option("--org", min=1, metavar="ID", help="All
 @pause_app.command()
 def start(
     reason: Reason,
-    partition: Partition = None,
+    source: Source = None,
     script: Script = None,
     site: Site = None,
     org: Org = None,
@@ -37,7 +40,7 @@ def start(
 ) -> None:
     """Pause a partition, or the events of a script, site or organisation, until `bridge pause end`."""
     settings = command_settings(verbose=verbose)
-    kind, target = _asked(settings, partition, script, site, org)
+    kind, target = _asked(settings, source, script, site, org)
     summary = _perform(settings, start_job(settings, kind, target, given_reason(reason)), json_output)
     if json_output != "-":
         print_text(f"{kind.value} {target}: " + ("paused" if summary.changed else "is paused already"))
@@ -46,7 +49,7 @@ def start(
 @pause_app.command()
 def end(
     reason: Reason,
-    partition: Partition = None,
+    source: Source = None,
     script: Script = None,
     site: Site = None,
     org: Org = None,
@@ -55,7 +58,7 @@ def end(
 ) -> None:
     """Resume what was paused; nothing of it was lost."""
     settings = command_settings(verbose=verbose)
-    kind, target = _asked(settings, partition, script, site, org)
+    kind, target = _asked(settings, source, script, site, org)
     summary = _perform(settings, end_job(settings, kind, target, given_reason(reason)), json_output)
     if json_output != "-":
         print_text(f"{kind.value} {target}: " + ("resumed" if summary.changed else "is not paused"))
@@ -76,10 +79,10 @@ def list_(json_output: JsonOutput = None, verbose: Verbose = False) -> None:
 
 
 def _asked(
-    settings: Settings, partition: int | None, script: str | None, site: int | None, org: int | None
+    settings: Settings, source: str | None, script: str | None, site: int | None, org: int | None
 ) -> tuple[PauseKind, str]:
     given = {
-        PauseKind.PARTITION: None if partition is None else f"{settings.topics.raw}:{partition}",
+        PauseKind.PARTITION: None if source is None else _partition(settings.topics.raw, source),
         PauseKind.SCRIPT: script,
         PauseKind.SITE: None if site is None else str(site),
         PauseKind.ORG: None if org is None else str(org),
@@ -88,6 +91,13 @@ def _asked(
     if len(asked) != 1:
         raise InvalidInput("give exactly one of --partition, --script, --site and --org")
     return asked[0]
+
+
+def _partition(raw: str, text: str) -> str:
+    found = partition(text if ":" in text or "-" in text else f"{raw}:{text}", "--partition")
+    if found.topic != raw:
+        raise InvalidInput(f"--partition: {text!r} is not of the raw topic, {raw}")
+    return f"{raw}:{found.partition}"
 
 
 def _perform(settings: Settings, job: Job[PauseSummary], json_output: str | None) -> PauseSummary:

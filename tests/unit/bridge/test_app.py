@@ -9,6 +9,7 @@ from typer.main import get_group
 from bridge.cli.app import app
 from bridge.cli.common import partition
 from bridge.cli.gate import _site_id
+from bridge.cli.pause import _partition
 from schemas.errors import InvalidInput
 from schemas.record import TopicPartition
 
@@ -50,3 +51,11 @@ def test_site_is_taken_as_the_gate_names_it() -> None:
     assert _site_id("site:7") == _site_id("7") == 7
     with pytest.raises(InvalidInput, match="no site's id"):
         _site_id("9" * 5000)
+
+
+def test_pause_takes_a_partition_as_its_list_names_it() -> None:
+    """By number too; of another topic it is refused."""
+    assert _partition("bridge.raw", "3") == _partition("bridge.raw", "bridge.raw:3") == "bridge.raw:3"
+    for text in ("bridge.dlq:3", "-1", "x"):
+        with pytest.raises(InvalidInput, match="--partition: "):
+            _partition("bridge.raw", text)
