@@ -47,7 +47,10 @@ class RunSummary(BaseModel):
 
 
 class ProcessSummary(RunSummary):
-    """What one `bridge process` did: outcomes of attempts, drops by reason, and the gate's verdict over them."""
+    """What one `bridge process` did: outcomes of attempts, drops by reason, and the gate's verdict over them.
+
+    `gate` is null where nothing was judged: the run ended before it had looked at an event.
+    """
 
     rounds_total: int = 0
     normalized_total: int = 0
@@ -55,7 +58,7 @@ class ProcessSummary(RunSummary):
     dropped_total: int = 0
     stale_total: int = 0
     dropped_by_reason: dict[str, int] = Field(default_factory=dict)
-    gate: Verdict = Field(default_factory=lambda: Verdict(passed=True))
+    gate: Verdict | None = None
 
 
 class OffsetsSummary(RunSummary):

@@ -122,7 +122,7 @@ class Runs:
     async def _performed(
         self, job: Job[S], caller: Caller, options: RunOptions, begun: Callable[[str], None]
     ) -> Performed[S]:
-        around = Surroundings(self._stoppable, _tell, begun)
+        around = Surroundings(self._stoppable, _tell, begun, answers=True)
         with acting_as(caller.in_history):
             done = await perform_within(around, replace(job, work=_on_record(job.work)), self._settings, options)
         if done.code != DONE:

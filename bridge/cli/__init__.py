@@ -15,15 +15,18 @@ def main() -> None:
     """Runs the command line; every error of ours is one line on standard error and an exit code."""
     take_every_character()
     from bridge.cli.app import app
+    from bridge.cli.unfit import leave_summary
 
     try:
         code = app(standalone_mode=False)
     except BridgeError as error:
         say_error(error)
+        leave_summary(sys.argv[1:], str(error), error.exit_code)
         sys.exit(error.exit_code)
     except TyperException as error:
         for line in _usage(error).splitlines():
             say(line)
+        leave_summary(sys.argv[1:], _usage(error), InvalidInput.exit_code)
         sys.exit(InvalidInput.exit_code)
     except (KeyboardInterrupt, Abort):
         say("interrupted")

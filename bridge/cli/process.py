@@ -7,13 +7,12 @@ import typer
 
 from bridge.cli.common import Verbose, asked_org_ids, command_settings, run
 from bridge.cli.tables import print_text
+from bridge.cli.unfit import SUMMARY_FILE
 from bridge.runs.frame import RunOptions, perform
 from bridge.runs.process import ProcessOptions, process_job
 from schemas.gate import RunLimits
 from schemas.ledger import Scope
 from schemas.run_summary import ProcessSummary
-
-SUMMARY_FILE = "bridge-worker-summary.json"
 
 
 def process(
@@ -82,6 +81,9 @@ def show(summary: ProcessSummary) -> None:
         print_text(f"warning: {warning}")
     for error in summary.errors:
         print_text(f"failed: {error.target}: {error.reason}")
+    if summary.gate is None:
+        print_text("gate: not judged")
+        return
     for reason in summary.gate.reasons:
         print_text(f"gate: {reason}")
     print_text("gate: pass" if summary.gate.passed else "gate: FAIL")

@@ -18,7 +18,7 @@ import structlog
 
 from bridge.cli.common import say, write_json
 from bridge.runs.run import WHOLE, Run
-from schemas.errors import BridgeError, SinkUnavailable
+from schemas.errors import AnotherRun, BridgeError, Defect, SinkUnavailable
 from schemas.run_summary import RunSummary, TargetError, begin_summary
 from schemas.service import Service
 from schemas.settings import Settings
@@ -79,12 +79,14 @@ def _signals(stop: Stop) -> Iterator[None]:
 class Surroundings:
     """Where a job runs: what may stop it, whom it tells of its progress, and who wants to know that it has begun.
 
-    `begun` is called with the run's id once it holds its lock and the job has begun.
+    `begun` is called with the run's id once it holds its lock and the job has begun. `answers` says that whoever asked
+    for the run is told by its caller why it could not begin, so that nobody else is.
     """
 
     stoppable: Callable[[Stop], AbstractContextManager[None]] = _signals
     tell: Callable[[str], None] = say
     begun: Callable[[str], None] = lambda _run_id: None
+    answers: bool = False
 
 
 A_COMMAND: Final = Surroundings()
@@ -117,12 +119,16 @@ async def perform_within(around: Surroundings, job: Job[S], settings: Settings, 
     structlog.contextvars.bind_contextvars(run_id=run.summary.run_id, script=job.name)
     log.info("run_started", status="started", scope=options.scope, dry_run=options.dry_run)
     fatal: BridgeError | None = None
+    defect: Exception | None = None
     try:
         async with _within(options.timeout_sec, around):
             await _locked(around, job, run, settings, options, started)
     except BridgeError as error:
         fatal = error
-        run.summary.errors += [TargetError(target=WHOLE, reason=line) for line in str(error).splitlines()]
+    except Exception as error:  # noqa: BLE001  # raised again, once the run's end is on record
+        defect, fatal = error, Defect(f"{type(error).__name__}: {error}")
+    if fatal is not None:
+        run.summary.errors += [TargetError(target=WHOLE, reason=line) for line in str(fatal).splitlines()]
     job.conclude(run)
     code = _exit_code(run, fatal)
     ended = datetime.now(UTC)
@@ -132,8 +138,11 @@ async def perform_within(around: Surroundings, job: Job[S], settings: Settings, 
     log.info("run_ended", status="succeeded" if code == DONE else "failed", exit_code=code, elapsed_ms=elapsed)
     if not options.dry_run:
         await _noted(settings, run, (started, ended), code)
-        await _told(settings, run, code)
+        if code != UNFIT or not (around.answers or isinstance(fatal, AnotherRun)):
+            await tell_of(settings, run.summary, code, run.alarm)
     structlog.contextvars.unbind_contextvars("run_id", "script")
+    if defect is not None:
+        raise defect
     return Performed(run.summary, code, fatal)
 
 
@@ -149,6 +158,7 @@ async def _locked(
         async with job.within(run):
             around.begun(run.summary.run_id)
             await job.work(run)
+        run.finished = True
 
 
 @asynccontextmanager
@@ -208,21 +218,22 @@ async def _noted(settings: Settings, run: Run[S], times: tuple[datetime, datetim
         run.tell(f"warning: the run is not in the history: {error}")
 
 
-async def _told(settings: Settings, run: Run[S], code: int) -> None:
-    """Calls the webhook when the run failed; it comes last and within a budget, so that it fails nobody."""
+async def tell_of(settings: Settings, summary: RunSummary, code: int, alarm: str | None = None) -> None:
+    """Calls the webhook, if there is one, of a run that failed or could not begin; last, and within a budget.
+
+    `alarm` is why the run fails although its work was done. The kind is `bridge.run.unfit` for exit code 3.
+    """
     url = settings.worker_alert_webhook
-    if url is None or code not in (FATAL, PARTLY):
+    if url is None or code == DONE:
         return
-    summary = run.summary
     data = {
         "script": summary.script,
         "run_id": summary.run_id,
         "exit_code": code,
-        "reason": (run.alarm or "; ".join(f"{one.target}: {one.reason}" for one in summary.errors))[:500],
+        "reason": (alarm or "; ".join(f"{one.target}: {one.reason}" for one in summary.errors))[:500],
         "processed_total": summary.processed_total,
         "failed_total": summary.failed_total,
     }
+    kind = "bridge.run.unfit" if code == UNFIT else "bridge.run.failed"
     message_id = f"run_{summary.run_id}"
-    await call_webhook(
-        url.get_secret_value(), settings.webhook_secrets, "bridge.run.failed", data, message_id=message_id
-    )
+    await call_webhook(url.get_secret_value(), settings.webhook_secrets, kind, data, message_id=message_id)

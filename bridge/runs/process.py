@@ -48,6 +48,8 @@ def process_job(settings: Settings, options: ProcessOptions) -> Job[ProcessSumma
 
     def conclude(run: Run[ProcessSummary]) -> None:
         summary = run.summary
+        if not (run.finished or summary.processed_total):
+            return
         summary.gate = judge_run(
             processed=summary.processed_total,
             retried=summary.retried_total,

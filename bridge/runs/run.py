@@ -28,6 +28,8 @@ class FailedFast(BridgeError):
 class Run(Generic[S]):
     """What the work of a job is given. `alarm` is why somebody has to be told though the work was done.
 
+    `finished` is set once the work has come to its own end.
+
     `tell` takes lines of progress and warnings, for people.
     """
 
@@ -35,6 +37,7 @@ class Run(Generic[S]):
     fail_fast: bool = False
     lock: RunLock | None = None
     alarm: str | None = None
+    finished: bool = False
     tell: Callable[[str], None] = say
     _targets: dict[str, bool] = field(default_factory=dict)
 

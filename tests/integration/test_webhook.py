@@ -3,12 +3,10 @@
 import base64
 import secrets
 import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
 
 import pytest
-from aiohttp import web
 from standardwebhooks.webhooks import Webhook, WebhookVerificationError
+from support.hook import listening
 
 from schemas.derived_keys import webhook_secret
 from schemas.settings import Settings
@@ -16,33 +14,6 @@ from sinks import webhook
 from sinks.webhook import call_webhook
 
 SECRET = f"whsec_{base64.b64encode(secrets.token_bytes(32)).decode()}"
-Call = tuple[dict[str, str], bytes]
-
-
-@asynccontextmanager
-async def listening(answer: Callable[[int], int | None]) -> AsyncIterator[tuple[str, list[Call]]]:
-    """A server whose n-th answer has that status; None hangs until the caller goes away."""
-    calls: list[Call] = []
-
-    async def handle(request: web.Request) -> web.Response:
-        import asyncio
-
-        calls.append(({name.lower(): value for name, value in request.headers.items()}, await request.read()))
-        status = answer(len(calls))
-        if status is None:
-            await asyncio.Event().wait()
-        return web.Response(status=status or 500)
-
-    application = web.Application()
-    application.router.add_post("/hook", handle)
-    runner = web.AppRunner(application, shutdown_timeout=0.1)
-    await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
-    await site.start()
-    try:
-        yield f"http://127.0.0.1:{runner.addresses[0][1]}/hook", calls
-    finally:
-        await runner.cleanup()
 
 
 async def test_the_schemes_own_implementation_accepts_the_signature() -> None:

@@ -1,0 +1,85 @@
+"""What a run leaves that its command refused before the job began: the summary, and the call of the webhook."""
+
+import asyncio
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Final
+
+from pydantic import ValidationError
+
+from schemas.errors import BridgeError
+from schemas.run_summary import ProcessSummary, RunSummary, TargetError, begin_summary
+from schemas.settings import Settings
+from streams.terminal import say
+
+SUMMARY_FILE: Final = "bridge-worker-summary.json"
+"""Where `bridge process` writes its summary unless it is told otherwise."""
+
+JOBS: Final = frozenset(
+    {
+        "process", "brake-release", "brake-engage", "dlq-cancel", "dlq-discard", "dlq-plan", "dlq-replay",
+        "dlq-replay-topic", "identity-backfill", "identity-require-proof", "offsets-skip", "pause-start", "pause-end",
+        "topics-adopt",
+    }
+)  # fmt: skip
+"""The commands that run a job, by the words of their names."""
+
+
+def leave_summary(words: Sequence[str], message: str, code: int) -> None:
+    """Writes the summary that the refused command was to write, and calls the webhook; raises nothing.
+
+    `words` are those of the command line without the program. A command that runs no job leaves nothing. `message` is
+    what was wrong, a line for each fault; `code` is the exit code.
+    """
+    script = _script(words)
+    if script is None:
+        return
+    now = datetime.now(UTC)
+    summary = begin_summary(
+        script, now, ProcessSummary if script == "process" else RunSummary, dry_run="--dry-run" in words
+    )
+    reasons = [TargetError(target="run", reason=line.removeprefix("error: ")) for line in message.splitlines() if line]
+    summary = summary.ended(datetime.now(UTC), now, errors=reasons)
+    from bridge.cli.common import write_json
+
+    if (path := _path(words, script)) is not None:
+        try:
+            write_json(summary.model_dump(mode="json"), path)
+        except BridgeError as error:
+            say(f"error: {error}")
+    settings = _readable_settings()
+    if settings is not None and settings.worker_alert_webhook is not None and not summary.dry_run:
+        from bridge.runs.frame import tell_of
+
+        asyncio.run(tell_of(settings, summary, code))
+
+
+def _script(words: Sequence[str]) -> str | None:
+    named = [word for word in words if not word.startswith("-")][:2]
+    if words[:1] != named[:1] or "--help" in words:
+        return None
+    return next((name for name in ("-".join(named), named[0] if named else "") if name in JOBS), None)
+
+
+def _path(words: Sequence[str], script: str) -> str | None:
+    path = SUMMARY_FILE if script == "process" else None
+    for place, word in enumerate(words):
+        option, equals, value = word.partition("=")
+        if option == "--json-output":
+            path = value if equals else next(iter(words[place + 1 :]), path)
+    return path
+
+
+def _readable_settings() -> Settings | None:
+    """The environment's settings, with its wrong ones as if they were not set; None where that does not help."""
+    try:
+        return Settings()
+    except ValidationError as error:
+        wrong = {str(item["loc"][0]).lower() for item in error.errors() if item["loc"]}
+    names = {name.removeprefix("bridge_").removeprefix("ghostlink_") for name in wrong}
+    unset = {name: field.get_default(call_default_factory=True)
+             for name, field in Settings.model_fields.items() if name in names}  # fmt: skip
+    try:
+        return Settings(**unset)
+    except ValidationError:
+        return None

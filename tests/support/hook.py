@@ -1,0 +1,33 @@
+"""Somebody who takes calls of the webhook."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+from aiohttp import web
+
+Call = tuple[dict[str, str], bytes]
+
+
+@asynccontextmanager
+async def listening(answer: Callable[[int], int | None]) -> AsyncIterator[tuple[str, list[Call]]]:
+    """A server whose n-th answer has that status; None hangs until the caller goes away."""
+    calls: list[Call] = []
+
+    async def handle(request: web.Request) -> web.Response:
+        calls.append(({name.lower(): value for name, value in request.headers.items()}, await request.read()))
+        status = answer(len(calls))
+        if status is None:
+            await asyncio.Event().wait()
+        return web.Response(status=status or 500)
+
+    application = web.Application()
+    application.router.add_post("/hook", handle)
+    runner = web.AppRunner(application, shutdown_timeout=0.1)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    try:
+        yield f"http://127.0.0.1:{runner.addresses[0][1]}/hook", calls
+    finally:
+        await runner.cleanup()
