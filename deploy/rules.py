@@ -1,21 +1,14 @@
-"""The alert rules, written out of their template: in their own times, or in a part of them for tests."""
+"""The alert rules that the repository has, with the limits that operators expect, and the page of them."""
 
-import re
 from pathlib import Path
 from typing import Any, Final
 
 from ruamel.yaml import YAML
 
+from bridge.ops.rules import LIMITS, RUNBOOKS, render
+
 HERE: Final = Path(__file__).parent
-TEMPLATE: Final = HERE / "prometheus" / "bridge.rules.template"
 RULES: Final = HERE / "prometheus" / "bridge.rules.yml"
-RUNBOOKS: Final = "docs/runbooks/"
-DASHBOARDS: Final = "http://127.0.0.1:3000/d/"
-
-_TIME = re.compile(r"\$\{(\d+)([smhd])(:s)?\}")
-_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
-
-
 PAGE: Final = HERE.parent / "docs" / "alerts.md"
 
 
@@ -43,12 +36,21 @@ def page() -> str:
         [
             "# Alerts",
             "",
-            "<!-- made by `python -m deploy`; edit deploy/prometheus/bridge.rules.template, not this page -->",
+            "<!-- made by `python -m deploy`; edit bridge/ops/bridge.rules.template and limits.toml, not this page -->",
             "",
             "P0 is answered at once, P1 within half an hour, P2 in working hours. Ratios are recorded by the rules' first group.",
             "What an alert is silent during is the alert that it would only follow from; of one symptom only the worst is told.",
             "",
             *("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines),
+            "",
+            "## Limits",
+            "",
+            "As `bridge deploy limits` prints them. With a file of those that you change, `bridge deploy rules --limits FILE` writes",
+            "the rules for your installation, and `--limit NAME=NUMBER` changes one.",
+            "",
+            "```toml",
+            *LIMITS.read_text(encoding="utf-8").splitlines(),
+            "```",
             "",
         ]
     )
@@ -60,19 +62,3 @@ def _link(runbook: str) -> str:
 
 def _silenced(labels: dict[str, str]) -> str:
     return ", ".join(labels.get("follows", "").split())
-
-
-def render(divisor: int = 1, *, runbooks: str = RUNBOOKS, dashboards: str = DASHBOARDS) -> str:
-    """The rules with every time divided; runbooks and dashboards lie under the given places."""
-
-    def time(found: re.Match[str]) -> str:
-        seconds = int(found[1]) * _SECONDS[found[2]] / divisor
-        if found[3]:
-            return f"{seconds:g}"
-        return f"{found[1]}{found[2]}" if divisor == 1 else f"{round(seconds * 1000)}ms"
-
-    text = _TIME.sub(time, TEMPLATE.read_text())
-    text = re.sub(r"(runbook_url: )", rf"\g<1>{runbooks}", text)
-    text = re.sub(r"(dashboard_url: )", rf"\g<1>{dashboards}", text)
-    body = text[text.index("groups:") :]
-    return f"# Made from bridge.rules.template by `python -m deploy`; edit that file, not this one.\n{body}"

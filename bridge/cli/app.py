@@ -23,6 +23,7 @@ _GROUPS: Final = (
     "runs",
     "schema",
     "keys",
+    "deploy",
 )
 _COMMANDS: Final = ("up", "demo", "worker", "gateway", "process", "produce", "audit", "doctor", "top")
 _PLACES: Final = {

@@ -40,6 +40,7 @@ SITUATIONS: dict[str, Situation] = {
     "brake": the_brake_is_on,
     "connections-short": sessions_are_left_over,
     "consumer-stuck": a_lock_is_held,
+    "database-large": well,
     "dead-letters-open": dropped_for_a_script,
     "disk-full": well,
     "drops-up": a_tenth_is_dropped,
@@ -57,6 +58,7 @@ SITUATIONS: dict[str, Situation] = {
     "retries-overdue": retries_overdue,
     "retries-up": retries_wait,
     "runs-failing": runs_fail,
+    "schedule-missed": runs_fail,
     "service-away": database_away,
     "workers-down": nobody_reads,
 }

@@ -16,8 +16,8 @@ from ruamel.yaml import YAML
 from support.wait import wait_until
 
 from alerts.tools import load, program
+from bridge.ops.rules import render
 from bridge.stack.ports import LOOPBACK, choose
-from deploy.rules import render
 
 DIVISOR = int(os.environ.get("ALERTS_DIVISOR", "30"))
 """How much quicker the rules are here; a machine that is too slow for a scrape each half a second takes a smaller one."""

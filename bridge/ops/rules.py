@@ -1,0 +1,82 @@
+"""The alert rules, written out of their template by limits, and with links to where runbooks and dashboards are."""
+
+import math
+import re
+import tomllib
+from collections.abc import Mapping
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, Final
+
+from schemas.errors import InvalidInput
+
+RUNBOOKS: Final = "docs/runbooks/"
+DASHBOARDS: Final = "http://127.0.0.1:3000/d/"
+TEMPLATE: Final = Path(__file__).with_name("bridge.rules.template")
+LIMITS: Final = Path(__file__).with_name("limits.toml")
+
+_TIME: Final = re.compile(r"\$\{(\d+)([smhd])(:s)?\}")
+_LIMIT: Final = re.compile(r"\$\{([a-z_]+)\}")
+_SECONDS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+# What neither ends a plain scalar of YAML nor begins a template of Prometheus.
+_PLACE: Final = re.compile(r"[\w.~:/?&=%@,+-]+/?", re.ASCII)
+
+Limits = Mapping[str, float]
+
+
+def default_limits() -> Limits:
+    """Each limit by its name, as limits.toml has it."""
+    return tomllib.loads(LIMITS.read_text(encoding="utf-8"))
+
+
+def limits_of(text: str, what: str) -> Limits:
+    """The limits in a TOML text, by name; raises InvalidInput that names `what` was given, and which line is wrong."""
+    try:
+        given = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise InvalidInput(f"{what}: no TOML: {error}; see `bridge deploy limits`") from None
+    return {name: _checked(name, value, what) for name, value in given.items()}
+
+
+def _checked(name: str, value: Any, what: str) -> float:
+    known = default_limits()
+    if name not in known:
+        near = get_close_matches(name, known, 1)
+        hint = f"did you mean {near[0]}?" if near else "see `bridge deploy limits`"
+        raise InvalidInput(f"{what}: {name} is no limit; {hint}")
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value) or value < 0:
+        raise InvalidInput(f"{what}: {name}: {value!r} is no limit: give a number from 0 on, such as {known[name]}")
+    if name.endswith("_pct") and value > 100:
+        raise InvalidInput(f"{what}: {name}: {value!r} is more than 100 per cent")
+    return value
+
+
+def place(option: str, url: str) -> str:
+    """Where links lead, with a slash at its end; raises InvalidInput for what can't stand in a link."""
+    if not _PLACE.fullmatch(url):
+        raise InvalidInput(f"{option}: {url!r} is no place: give a URL such as https://wiki.example.com/bridge/")
+    return url if url.endswith(("/", "=")) else f"{url}/"
+
+
+def render(
+    divisor: int = 1, *, runbooks: str = RUNBOOKS, dashboards: str = DASHBOARDS, limits: Limits | None = None
+) -> str:
+    """The rules as a file for Prometheus.
+
+    `divisor` divides every time, for tests. Runbooks and dashboards lie under the given places. `limits` are those that
+    differ from limits.toml.
+    """
+
+    def time(found: re.Match[str]) -> str:
+        seconds = int(found[1]) * _SECONDS[found[2]] / divisor
+        if found[3]:
+            return f"{seconds:g}"
+        return f"{found[1]}{found[2]}" if divisor == 1 else f"{round(seconds * 1000)}ms"
+
+    values = {**default_limits(), **(limits or {})}
+    text = _TIME.sub(time, TEMPLATE.read_text(encoding="utf-8"))
+    text = _LIMIT.sub(lambda found: f"{values[found[1]]}", text)
+    text = re.sub(r"(runbook_url: )", rf"\g<1>{runbooks}", text)
+    text = re.sub(r"(dashboard_url: )", rf"\g<1>{dashboards}", text)
+    body = text[text.index("groups:") :]
+    return f"# Made by `bridge deploy rules`; limits and links are its options.\n{body}"
