@@ -158,7 +158,7 @@ class Settings(HttpSettings):
     brake_probe_interval: str = Field("30s", description="how often a braked partition's events are judged again")
 
     metrics_host: str = Field("127.0.0.1", description="address that /metrics listens on; 0.0.0.0 for all")
-    metrics_port: int = Field(0, ge=0, le=65535, description="port of /metrics; 0 chooses a free one")
+    metrics_port: int = Field(9464, ge=0, le=65535, description="port of a worker's /metrics; 0 takes a free one")
     health_postgres_timeout_ms: int = Field(500, ge=1, description="/ready waits this long for Postgres")
     health_kafka_timeout_ms: int = Field(700, ge=1, description="/ready waits this long for Kafka")
 

@@ -21,7 +21,7 @@ from faust.exceptions import FaustError
 from mode import Service
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
-from schemas.errors import BridgeError, SinkUnavailable
+from schemas.errors import BridgeError, EnvironmentUnfit, SinkUnavailable
 from schemas.gate import GateChange
 from schemas.service import Service as BridgeService
 from schemas.settings import Settings, load_settings
@@ -82,7 +82,7 @@ def create_app(settings: Settings) -> faust.App:
         web_in_thread=_WEB_IN_THREAD,
         web_bind=settings.metrics_host,
         web_host=settings.metrics_host,
-        web_port=settings.metrics_port or _free_port(),
+        web_port=_metrics_port(settings),
         web_tables_enabled=False,
         web_router_enabled=False,
         loghandlers=[],
@@ -125,6 +125,7 @@ def _add_worker(app: App, settings: Settings) -> Callable[[], Worker | None]:
             await ready(settings, BridgeService.WORKER)
             await warn_of_excess(settings, BridgeService.WORKER)
             configure_traces(settings, "bridge-worker")
+            log.info("metrics_served", url=f"http://{app.conf.web_host}:{app.conf.web_port}/metrics")
             self.worker = Worker(settings)
             await self.worker.start()
             started.append(self.worker)
@@ -231,30 +232,38 @@ def _scratch() -> Path:
     return Path(made)
 
 
-def _free_port() -> int:
-    """A free port on loopback, so that two workers can run on one host."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
+def _metrics_port(settings: Settings) -> int:
+    """The port that can be listened on now, a free one if 0 is set; raises EnvironmentUnfit if it is taken."""
+    host = settings.metrics_host
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+        # As the server does: what the process before left behind is no listener.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, settings.metrics_port))
+        except OSError as error:
+            raise EnvironmentUnfit(
+                f"/metrics can't be served at {host}:{settings.metrics_port}: {error.strerror}; set BRIDGE_METRICS_PORT to "
+                "another port, such as 0 for a free one, or correct BRIDGE_METRICS_HOST"
+            ) from None
         port: int = probe.getsockname()[1]
         return port
 
 
-def _guarded_settings() -> Settings:
+def _guarded_app() -> faust.App:
     """For `faust -A streams.app`, whose own clients connect before any service of ours is started: refused ones end it."""
     try:
         settings = load_settings()
         judge_settings(settings, BridgeService.WORKER)
+        service = "bridge-worker"
+        configure_logs(settings.log_level, settings.log_format, service, report=reporter(settings, service))
+        return create_app(settings)
     except BridgeError as error:
         say_error(error)
         raise SystemExit(error.exit_code) from None
-    service = "bridge-worker"
-    configure_logs(settings.log_level, settings.log_format, service, report=reporter(settings, service))
-    return settings
 
 
 def __getattr__(name: str) -> Any:
     if name == "app":
-        settings = _guarded_settings()
-        globals()["app"] = made = create_app(settings)
+        globals()["app"] = made = _guarded_app()
         return made
     raise AttributeError(name)

@@ -44,13 +44,14 @@ async def _serve(settings: Settings, addresses: StackAddresses, directory: Path)
         await apply_topics(settings)
         await add_script(settings.dsn, _SCRIPT, _SITE, org_id=_ORG)
         port = choose(asked=None, remembered=settings.gateway_port or None, taken=(), purpose="the gateway's")
-        environment = worker_environment(settings)
+        metrics = choose(asked=None, remembered=settings.metrics_port or None, taken=(port,), purpose="the metrics'")
+        environment = worker_environment(settings.model_copy(update={"metrics_port": metrics}))
         listening = ("gateway", "--host", LOOPBACK, "--port", str(port))
         processes = [WorkerProcess(environment), WorkerProcess(environment, command=listening)]
         try:
             await asyncio.gather(*(one.start() for one in processes))
             await processes[-1].listening(port)
-            for line in _welcome(addresses, directory, port).splitlines():
+            for line in _welcome(addresses, directory, port, metrics).splitlines():
                 result(line)
             endings = [asyncio.create_task(one.ended()) for one in processes]
             await asyncio.wait(endings, return_when=asyncio.FIRST_COMPLETED)
@@ -64,13 +65,14 @@ async def _serve(settings: Settings, addresses: StackAddresses, directory: Path)
         return
 
 
-def _welcome(addresses: StackAddresses, directory: Path, port: int) -> str:
+def _welcome(addresses: StackAddresses, directory: Path, port: int, metrics: int) -> str:
     # By its path, since some systems have a `bridge` of their own.
     program = shlex.quote(sys.argv[0]) if Path(sys.argv[0]).name == "bridge" else "bridge"
     return f"""\
 kafka     {addresses.kafka}
 postgres  {addresses.database_url}
 gateway   http://{LOOPBACK}:{port} (its reference: /docs)
+metrics   http://{LOOPBACK}:{metrics}/metrics (the worker's; the gateway's: http://{LOOPBACK}:{port}/metrics)
 logs      {directory / "logs"}
 
 In another terminal:

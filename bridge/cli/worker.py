@@ -10,7 +10,9 @@ from schemas.service import Service
 
 
 def worker(
-    metrics_port: Annotated[int | None, typer.Option(help="Port of /metrics; 0 chooses a free one.")] = None,
+    metrics_port: Annotated[
+        int | None, typer.Option(help="Port of /metrics; 0 takes a free one [BRIDGE_METRICS_PORT].")
+    ] = None,
     lanes: Annotated[int | None, typer.Option(min=1, max=64, help="Settling paths, a connection each.")] = None,
     verbose: Verbose = False,
 ) -> None:

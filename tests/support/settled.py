@@ -35,6 +35,7 @@ def settings_for(kafka: str, database_url: str, prefix: str, **changed: object) 
         "retry_delays": ("100ms", "300ms"),
         "max_retries": 2,
         "lanes": 1,
+        "metrics_port": 0,
         "registry_refresh": "1s",
         "secret_key": SECRET,
     }
@@ -51,6 +52,7 @@ def environment_of(settings: Settings, **more: str) -> dict[str, str]:
         "BRIDGE_GROUP": settings.group,
         "BRIDGE_RETRY_DELAYS": ",".join(settings.retry_delays),
         "BRIDGE_START_TIMEOUT": "1s",
+        "BRIDGE_METRICS_PORT": "0",
         "BRIDGE_SECRET_KEY": "" if settings.secret_key is None else settings.secret_key.get_secret_value(),
         **more,
     }
