@@ -1,12 +1,15 @@
 -- One database account for each service, and none of them a superuser. Run by psql as an administrator of the database, again
 -- whenever a password changes; the passwords come from the environment:
 --   OWNER_PASSWORD= WORKER_PASSWORD= GATEWAY_PASSWORD= API_PASSWORD= psql -v ON_ERROR_STOP=1 -f accounts.sql
+-- With MONITOR_PASSWORD= as well there is an account for a Postgres exporter, which reads statistics and no row.
 -- A SCRAM verifier of Postgres is taken in place of a password. What each may do is granted by `bridge db grants` once the
 -- schema is there.
 \getenv owner_password OWNER_PASSWORD
 \getenv worker_password WORKER_PASSWORD
 \getenv gateway_password GATEWAY_PASSWORD
 \getenv api_password API_PASSWORD
+\set monitor_password ''
+\getenv monitor_password MONITOR_PASSWORD
 
 BEGIN;
 -- The statements below contain passwords: the server keeps them in no log, also not where one fails. Only a superuser can have
@@ -31,6 +34,15 @@ ALTER ROLE bridge_owner PASSWORD :'owner_password';
 ALTER ROLE bridge_worker PASSWORD :'worker_password';
 ALTER ROLE bridge_gateway PASSWORD :'gateway_password';
 ALTER ROLE bridge_api PASSWORD :'api_password';
+SELECT :'monitor_password' <> '' AS monitored
+\gset
+\if :monitored
+SELECT 'CREATE ROLE monitor LOGIN' WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'monitor')
+\gexec
+ALTER ROLE monitor PASSWORD :'monitor_password';
+GRANT CONNECT ON DATABASE :"DBNAME" TO monitor;
+GRANT pg_monitor TO monitor;
+\endif
 
 -- No account of a service needs temporary relations, which hide those of the catalogue from its own session.
 REVOKE TEMPORARY ON DATABASE :"DBNAME" FROM PUBLIC;

@@ -14,6 +14,8 @@ from schemas.service import SERVICES
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 SECRET = re.compile(r"PASSWORD|SECRET|KEY|TOKEN|WEBHOOK|DATABASE_URL")
+# A secret that may be blank, and then there is nothing that it opens.
+OPTIONAL = {"POSTGRES_MONITOR_PASSWORD"}
 FROM_ENVIRONMENT = re.compile(r"\$\{(\w+):\?[^}]+\}")
 VARIABLE = re.compile(r"\$\{(\w+)")
 
@@ -52,6 +54,8 @@ def test_no_secret_stands_in_the_compose_file(compose: Compose) -> None:
 
     assert secrets
     for service, name, value in secrets:
+        if value in {f"${{{one}:-}}" for one in OPTIONAL}:
+            continue
         assert FROM_ENVIRONMENT.search(value), f"{service}: {name} is not demanded from the environment"
         left = FROM_ENVIRONMENT.sub("", value)
         assert left == "" or re.fullmatch(r"postgresql://\w+:@postgres:5432/\w+", left), f"{service}: {name}"
@@ -192,7 +196,7 @@ def test_prometheus_scrapes_each_service_that_has_figures(compose: Compose) -> N
     scraped = {
         job["job_name"]: (one["names"], one["port"])
         for job in loaded["scrape_configs"]
-        for one in job["dns_sd_configs"]
+        for one in job.get("dns_sd_configs", ())
     }
     served = {
         f"bridge-{service}": ([service], int(value))
@@ -201,3 +205,24 @@ def test_prometheus_scrapes_each_service_that_has_figures(compose: Compose) -> N
     }
 
     assert scraped == served
+
+
+def test_the_volumes_of_kafka_and_postgres_are_watched(compose: Compose) -> None:
+    """By mounts whose names the alert on full disks knows, and Prometheus asks who watches them."""
+    prometheus = YAML(typ="safe", pure=True).load(CHECKOUT / "deploy" / "prometheus" / "prometheus.yml")
+    targets = {
+        target.split(":")[0]
+        for job in prometheus["scrape_configs"]
+        for one in job.get("static_configs", ())
+        for target in one["targets"]
+    }
+    mounts = {
+        volume.split(":")[1]: volume.split(":")[0]
+        for name in targets & compose["services"].keys()
+        for volume in compose["services"][name].get("volumes", ())
+    }
+    rules = (CHECKOUT / "deploy" / "prometheus" / "bridge.rules.yml").read_text()
+    (known,) = set(re.findall(r'node_filesystem_avail_bytes\{mountpoint=~"([^"]+)"', rules))
+
+    assert targets == {"node_exporter", "postgres_exporter"}
+    assert {volume for mount, volume in mounts.items() if re.fullmatch(known, mount)} == {"kafka-data", "postgres-data"}
