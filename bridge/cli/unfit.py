@@ -18,7 +18,7 @@ SUMMARY_FILE: Final = "bridge-worker-summary.json"
 JOBS: Final = frozenset(
     {
         "process", "brake-release", "brake-engage", "dlq-cancel", "dlq-discard", "dlq-plan", "dlq-replay",
-        "dlq-replay-topic", "identity-backfill", "identity-require-proof", "offsets-skip", "pause-start", "pause-end",
+        "identity-backfill", "identity-require-proof", "offsets-skip", "pause-start", "pause-end",
         "topics-adopt",
     }
 )  # fmt: skip

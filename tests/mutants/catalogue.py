@@ -7,6 +7,7 @@ from mutants import (
     clients,
     contract,
     costs,
+    endings,
     forms,
     identity,
     operators,
@@ -359,4 +360,5 @@ MUTANTS = [
     *stack.MUTANTS,
     *outputs.MUTANTS,
     *outages.MUTANTS,
+    *endings.MUTANTS,
 ]
