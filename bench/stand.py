@@ -71,6 +71,7 @@ def settings_of(addresses: StackAddresses, prefix: str = PREFIX) -> Settings:
 def environment_of(addresses: StackAddresses, prefix: str = PREFIX, **settings: object) -> dict[str, str]:
     """The environment of a worker with these settings."""
     return {
+        "BRIDGE_METRICS_PORT": "0",
         "BRIDGE_KAFKA_BOOTSTRAP_SERVERS": addresses.kafka,
         "BRIDGE_DATABASE_URL": addresses.database_url,
         "BRIDGE_TOPIC_PREFIX": prefix,

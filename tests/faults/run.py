@@ -124,6 +124,7 @@ class Run:
         postgres_link = Proxy(servers.postgres_proxy_port, servers.postgres_port)
         logs = self._directory / "logs"
         proxied = {
+            "BRIDGE_METRICS_PORT": "0",
             "BRIDGE_KAFKA_BOOTSTRAP_SERVERS": f"127.0.0.1:{servers.kafka_proxy_port}",
             "BRIDGE_DATABASE_URL": servers.database_url.replace(
                 f":{servers.postgres_port}/", f":{servers.postgres_proxy_port}/"

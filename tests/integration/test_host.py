@@ -31,6 +31,7 @@ def environment(settings: Settings, **more: str) -> dict[str, str]:
         "BRIDGE_TOPIC_PARTITIONS": "2",
         "BRIDGE_RETRY_DELAYS": "100ms,300ms",
         "BRIDGE_START_TIMEOUT": "1s",
+        "BRIDGE_METRICS_PORT": "0",
         **more,
     }
 

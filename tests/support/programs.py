@@ -19,7 +19,9 @@ def python(code: str, *arguments: str, before: Sequence[str] = ()) -> list[str]:
 
 def environment(changed: Mapping[str, str | None] | None = None) -> dict[str, str]:
     """This process's environment with the checkout importable; a None takes a variable away."""
-    merged: dict[str, str | None] = {**os.environ, "PYTHONPATH": str(CHECKOUT), **(changed or {})}
+    # Workers side by side, each at a port of its own.
+    own = {"PYTHONPATH": str(CHECKOUT), "BRIDGE_METRICS_PORT": "0"}
+    merged: dict[str, str | None] = {**os.environ, **own, **(changed or {})}
     return {name: value for name, value in merged.items() if value is not None}
 
 
