@@ -50,6 +50,8 @@ class _PassingThread(AIOKafkaConsumerThread):
 class PassingConsumer(Consumer):
     """One topic of one partition, so that the partition that can't be read is the one that is read."""
 
+    logger = HOST_LOGGER
+
     def _new_consumer_thread(self) -> AIOKafkaConsumerThread:
         return _PassingThread(self, loop=self.loop, beacon=self.beacon)
 

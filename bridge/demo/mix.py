@@ -64,8 +64,9 @@ class MixRecord(NamedTuple):
     @property
     def from_a_page(self) -> bool:
         """Whether a page sends it, through the gateway: the rest are programs that write to Kafka themselves."""
-        # What the gateway would fill in, or refuse with its script, would not be what the record was made to be.
-        return self.kind in _FROM_PAGES and bool(self.value) and not self.headers
+        # What the gateway would fill in, refuse with its script, or take for several events would not be what the record was
+        # made to be.
+        return self.kind in _FROM_PAGES and (self.value or b"[")[:1] != b"[" and not self.headers
 
 
 class Expectation(NamedTuple):
