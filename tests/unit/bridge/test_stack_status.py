@@ -23,6 +23,7 @@ GONE = ServerState(2, os.getpid(), 1.0)
         (ALIVE, GONE, f"; Postgres is gone, Kafka (pid {os.getpid()}) still runs: "),
         (GONE, ALIVE, f"; Kafka is gone, Postgres (pid {os.getpid()}) still runs: "),
     ],
+    ids=["none", "Kafka", "Postgres"],
 )
 def test_status_names_the_server_that_still_runs(
     kafka: ServerState, postgres: ServerState, says: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
