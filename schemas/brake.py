@@ -298,15 +298,15 @@ class BrakeJudge:
         length, bad = self._needed(self._limits.run_length), streak.counts.voting(quiet=quiet)
         if _total(bad) < length:
             return False
-        about = {site for site, at in self._passed.items() if at >= streak.since}
+        recently = self._now() - self._limits.window_seconds / 2
+        about = {site for site, at in self._passed.items() if at >= streak.since or at > recently}
         worst = _worst(bad, about)
         if not about - {worst}:
             return True
-        recently = self._now() - self._limits.window_seconds / 2
         passing = {
             self._owner_of(site)
             for site, at in self._passed.items()
-            if site != worst and (at > streak.since or at >= recently)
+            if site != worst and (at > streak.since or at > recently)
         }
         failing = {self._owner_of(site) for site in bad.keys() - {worst, UNCONFIRMED_SITE}} - passing
         return 2 * _of_others(bad, worst) >= length and len(failing) > len(passing)

@@ -18,7 +18,7 @@ _answered: dict[str, Place] = {}
 async def connect_to_one(dsn: str, dial: Callable[[Place], Awaitable[Any]]) -> Any:
     """The first connection that `dial` makes to one of the servers of the URL, of which there are several.
 
-    Raises what a server answered if one did, else ConnectionError with what went wrong with each.
+    Raises what a server answered if each did, else ConnectionError with what went wrong with each.
     """
     last = _answered.get(dsn)
     left = sorted(database_places(dsn), key=lambda place: place != last)
@@ -51,9 +51,9 @@ async def _give_up(dialling: dict[asyncio.Future[Any], Place]) -> None:
 
 
 def _told(problems: dict[Place, BaseException]) -> BaseException:
-    for problem in problems.values():
-        if isinstance(problem, asyncpg.PostgresError | ValueError):
-            return problem
+    # One that is away may be the one that would have taken the client.
+    if all(isinstance(problem, asyncpg.PostgresError | ValueError) for problem in problems.values()):
+        return next(iter(problems.values()))
     each = (
         f"{place.host}:{place.port or 'default port'}: {str(problem).strip() or 'no answer in time'}"
         for place, problem in problems.items()

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import asyncpg
 
 from schemas.errors import EnvironmentUnfit
-from sinks.partitions import make_partitions, months_made
+from sinks.partitions import make_partitions, months_made, summarize_months
 from sinks.poolers import demand_sessions
 from sinks.postgres import Connection, connection, sql
 
@@ -84,6 +84,7 @@ async def migrate(
         if await conn.fetchval("SELECT current_setting('transaction_read_only')") == "on":
             raise EnvironmentUnfit("the database is read-only, as a replica is: connect to the primary")
         if not _missing(await applied(conn)) and await months_made(conn, months_ahead):
+            await summarize_months(conn)
             return []
         await _lock(conn, lock_seconds)
         try:

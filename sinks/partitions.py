@@ -47,11 +47,11 @@ async def make_partitions(connection: Connection, ahead: int, today: date | None
                     raise
                 raise EnvironmentUnfit(f"{name} can't be made: {default_complaint(default)}") from error
         names.append(name)
-    await _summarize(connection)
+    await summarize_months(connection)
     return names
 
 
-async def _summarize(connection: Connection) -> None:
+async def summarize_months(connection: Connection) -> None:
     """Has Postgres summarise new pages of months in BRIN indexes by itself: without, a query of two days reads the month.
 
     The option can't be set on the parent, from which new months would take it.

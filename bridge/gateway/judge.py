@@ -17,8 +17,7 @@ from sinks import metrics
 from streams.reading import read_event
 from streams.rejection import Rejection
 
-_MOST_JUDGED_BEYOND: Final = 10
-_NOT_JUDGED: Final = "not judged, as the stream would refuse too many of those before it; send it again later"
+_MOST_BEYOND: Final = 10
 
 
 def vouched_by(grant: Grant, assigned: str | None) -> Vouched:
@@ -62,24 +61,27 @@ class RefusedEvents:
     ) -> dict[int, str]:
         """Those that are one too many, by index, and why the stream would refuse each; raises Problem if these are all.
 
-        Judging costs more than anything else. Behind a few of them the rest is not judged, and is too many as well.
+        Judging costs more than anything else, so a few of them are too many for the whole request, of which nothing is taken.
         """
         beyond: dict[int, str] = {}
         for index, (value, own) in enumerate(zip(values, whose, strict=True)):
-            if len(beyond) >= _MOST_JUDGED_BEYOND:
-                beyond[index] = _NOT_JUDGED
-                self._count(let_through=False)
-            elif (why := self._refusal(value, own, received_at_ms)) and not self._let_through():
+            if (why := self._refusal(value, own, received_at_ms)) and not self._let_through():
                 beyond[index] = why
+                if len(beyond) >= _MOST_BEYOND:
+                    raise self._too_many(beyond)
             await work.let_others()
         if len(beyond) == len(values):
-            allowances = self._services.allowances
-            raise Problem(
-                Code.TOO_MANY_REFUSED,
-                f"{allowances.refused_per_minute} refused events a minute from one address; the first: {beyond[0]}",
-                retry_after=allowances.refused.seconds_until(self._bucket),
-            )
+            raise self._too_many(beyond)
         return beyond
+
+    def _too_many(self, beyond: dict[int, str]) -> Problem:
+        allowances = self._services.allowances
+        first = next(iter(beyond.values()))
+        return Problem(
+            Code.TOO_MANY_REFUSED,
+            f"{allowances.refused_per_minute} refused events a minute from one address; the first: {first}",
+            retry_after=allowances.refused.seconds_until(self._bucket),
+        )
 
     def _refusal(self, value: bytes, whose: Element, received_at_ms: int) -> str:
         """Why the stream refuses it whenever it reads it, or nothing: a retry may heal the other refusals."""
@@ -93,8 +95,5 @@ class RefusedEvents:
 
     def _let_through(self) -> bool:
         let = self._services.allowances.refused.grant(self._bucket)
-        self._count(let_through=let)
+        metrics.refused_event(self._grant.script.site_id, self._grant.script.script_id, let_through=let)
         return let
-
-    def _count(self, *, let_through: bool) -> None:
-        metrics.refused_event(self._grant.script.site_id, self._grant.script.script_id, let_through=let_through)

@@ -37,6 +37,8 @@ _TOGETHER_SECONDS: Final = 0.1
 _FRAME_BYTES = 200
 # What a record's headers and its key have at most.
 _MOST_HEADER_BYTES: Final = 2048
+# About what a record's headers and its key take in a batch, beside its value.
+_RECORD_BYTES: Final = 512
 # What one sender puts into a batch before the others that wait have their turn.
 _TURN_BYTES: Final = 16 * 1024
 
@@ -156,13 +158,14 @@ class _Partition:
             taken = 0
             while records and taken < _TURN_BYTES and not is_full:
                 if batch.append(records[0]):
-                    taken += len(records.popleft().value)
+                    taken += len(records.popleft().value) + _RECORD_BYTES
                 else:
                     is_full = True
-            if records:
-                waiting.move_to_end(sender)
-            else:
+            if not records:
                 del waiting[sender]
+            elif taken:
+                # Who found no room goes first next time, and then always does.
+                waiting.move_to_end(sender)
 
 
 class Publisher:

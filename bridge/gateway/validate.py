@@ -57,9 +57,9 @@ async def _judge_all(services: Services, request: Request, grant: Grant, place: 
         judged = {"index": index} | _judged(services, value, vouched_by(grant, assigned), now_ms)
         valid += judged["status"] == "valid"
         encoded = msgspec.json.encode(judged)
-        room -= len(encoded)
-        if room < 0 and judged.pop("event", None) is not None:
+        if len(encoded) > room and judged.pop("event", None) is not None:
             encoded = msgspec.json.encode(judged | {"message": _LEFT_OUT})
+        room -= len(encoded)
         results.append(msgspec.Raw(encoded))
         await work.let_others()
     body = {

@@ -277,6 +277,9 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def _works(self) -> None:
         """A request is in flight; the connection waits all the same for its turn, for its body, or for who does not read."""
+        running = self._running
+        if running is None or running.response_complete:
+            return
         if self._turn_timer is None and not self._in_body and not self.flow.write_paused:
             self.places.works(self)
 
@@ -307,6 +310,10 @@ class BoundedProtocol(HttpToolsProtocol):
     def give_way(self) -> None:
         """Closes the connection, which waits for its client, for another."""
         metrics.HTTP_IDLE_CLOSED.inc()
+        # Its turn is not given back: else an address whose newest connection puts out its oldest would pay for none.
+        if self._turn_timer is not None:
+            self._turn_timer.cancel()
+            self._turn_timer = None
         self._lingering.close_at_once()
 
     def _count(self, size: int) -> None:

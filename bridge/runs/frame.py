@@ -18,7 +18,8 @@ import structlog
 
 from bridge.cli.common import say, write_json
 from bridge.runs.run import WHOLE, Run
-from schemas.errors import AnotherRun, BridgeError, Defect, SinkUnavailable
+from schemas.errors import AnotherRun, BridgeError, Defect, NoSuchThing, SinkUnavailable
+from schemas.production import refusals
 from schemas.run_summary import RunSummary, TargetError, begin_summary
 from schemas.service import Service
 from schemas.settings import Settings
@@ -138,7 +139,7 @@ async def perform_within(around: Surroundings, job: Job[S], settings: Settings, 
     log.info("run_ended", status="succeeded" if code == DONE else "failed", exit_code=code, elapsed_ms=elapsed)
     if not options.dry_run:
         await _noted(settings, run, (started, ended), code)
-        if code != UNFIT or not (around.answers or isinstance(fatal, AnotherRun)):
+        if code != UNFIT or not (around.answers or isinstance(fatal, AnotherRun | NoSuchThing)):
             await tell_of(settings, run.summary, code, run.alarm)
     structlog.contextvars.unbind_contextvars("run_id", "script")
     if defect is not None:
@@ -225,6 +226,9 @@ async def tell_of(settings: Settings, summary: RunSummary, code: int, alarm: str
     """
     url = settings.worker_alert_webhook
     if url is None or code == DONE:
+        return
+    if settings.env == "production" and any("ALERT_WEBHOOK" in line for line in refusals(settings, (), Service.WORKER)):
+        # What production refuses about the webhook holds for the call that would tell of it.
         return
     data = {
         "script": summary.script,

@@ -175,7 +175,7 @@ MUTANTS = [
     Mutant(
         "gateway-judged-beyond",
         "the end of judging refused events beyond their bound",
-        (Edit("bridge/gateway/judge.py::RefusedEvents.beyond_bound", "len(beyond) >= _MOST_JUDGED_BEYOND", "False"),),
+        (Edit("bridge/gateway/judge.py::RefusedEvents.beyond_bound", "len(beyond) >= _MOST_BEYOND", "False"),),
         (f"{SHARES}::test_refused_events_beyond_the_bound_are_judged_no_further",),
     ),
     Mutant(

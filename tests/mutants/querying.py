@@ -21,7 +21,7 @@ MUTANTS = [
     Mutant(
         "months-summarised",
         "the option by which autovacuum summarises months in BRIN indexes",
-        (Edit("sinks/partitions.py::make_partitions", "await _summarize(connection)"),),
+        (Edit("sinks/partitions.py::make_partitions", "await summarize_months(connection)"),),
         (f"{QUERYING}::test_every_month_is_summarised_by_itself",),
     ),
     Mutant(

@@ -36,6 +36,15 @@ async def test_verdicts_are_no_longer_than_a_body() -> None:
         assert told["results"][-1]["message"].startswith("valid; the answer is too long to show the event")
 
 
+async def test_one_verdict_that_is_too_long_leaves_the_others_shown() -> None:
+    """It alone is left out, wherever it stands."""
+    async with lone_gateway(gateway_max_body_bytes=200_000) as gateway:
+        short = {"event_type": "click", "occurred_at": time.time_ns() // 1_000_000}
+        body = json.dumps([json.loads(blanks(1))[0], short, short], ensure_ascii=False).encode()
+        results = (await gateway.post(gateway.server(), body, path=VALIDATE)).json()["results"]
+        assert ["event" in one for one in results] == [False, True, True]
+
+
 async def test_answers_that_nobody_reads_stay_within_their_senders_share() -> None:
     """Each holds its bytes until it is sent: more of the same sender are refused, others are served."""
     async with lone_gateway() as gateway:

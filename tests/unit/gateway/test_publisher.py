@@ -202,6 +202,25 @@ async def test_senders_take_turns_in_a_partition(made: tuple[Publisher, list[Pro
     assert not await flood.acknowledged(0.01)
 
 
+async def test_a_sender_that_found_no_room_in_a_batch_goes_first(
+    made: tuple[Publisher, list[Producer]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else larger records of others would take the room before it, batch after batch."""
+    monkeypatch.setattr(module, "_TURN_BYTES", 1)
+    publisher, (producer,) = made
+    add(publisher, 1, lambda _: b"same")
+    await sent(producer, 1)
+    for sender in ("a", "b"):
+        with publisher.delivery(sender, (), 50, 50 * 800) as delivery:
+            for _ in range(50):
+                publisher.add(delivery, b"same", b"x" * 800, [])
+    with publisher.delivery("other", (), 1, 500) as other:
+        publisher.add(other, b"same", b"x" * 500, [])
+    for number in range(3):
+        (await sent(producer, number + 1))[number][2].set_result(None)
+    assert await other.acknowledged(5)
+
+
 async def test_a_share_of_what_waits_for_kafka_is_its_senders(made: tuple[Publisher, list[Producer]]) -> None:
     """Also when nobody waits for it any more; it is free again once Kafka has answered."""
     publisher, (producer,) = made

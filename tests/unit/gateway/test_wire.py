@@ -196,6 +196,18 @@ async def test_the_rest_of_a_short_body_keeps_the_connection(kind: type[BoundedP
     await one.end()
 
 
+async def test_a_connection_whose_refused_body_came_late_gives_way(kind: type[BoundedProtocol]) -> None:
+    """Nothing is in flight on it, though a body has just become whole: else anybody would hold all places without a token."""
+    one, whole = Spoken(kind, hasty), post(b"/a", b"x")
+    one.protocol.places = table = Connections(1, 0)
+    table.enter(one.protocol, "a")
+    await one.hear(whole[:-1])
+    await one.hear(whole[-1:])
+    assert [status for status, _ in one.answers] == [401]
+    assert table.enter(Spoken(kind, hasty).protocol, "b") is None
+    await one.end()
+
+
 async def test_a_long_body_that_is_whole_keeps_the_connection(kind: type[BoundedProtocol]) -> None:
     """As any other."""
     one = Spoken(kind, echo)

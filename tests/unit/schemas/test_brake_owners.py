@@ -13,13 +13,14 @@ def flood(sites: int, count: int) -> list[tuple[int, str]]:
     return [(number % sites + 1, BAD) for number in range(count)]
 
 
-@pytest.mark.parametrize("sites", [2, 3, 10])
+@pytest.mark.parametrize("sites", [1, 2, 3, 10])
 @pytest.mark.parametrize("others", [(21,), (21, 22, 23)])
 def test_sites_of_one_organisation_do_not_stop_the_others(sites: int, others: tuple[int, ...]) -> None:
     """Within a batch, over many, in one partition or in all; the others' few events pass."""
     bench = Bench(owners=ONE_CUSTOMER)
     for _ in range(5):
         assert not bench.weigh([(site, GOOD) for site in others], partition=1)
+        bench.clock.now += 0.1
         assert not bench.weigh(flood(sites, 1500), partition=7)
         for partition in range(2, 6):
             assert not bench.weigh(flood(sites, 40), partition=partition)

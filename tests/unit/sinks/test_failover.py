@@ -64,10 +64,13 @@ async def test_a_host_that_answers_in_time_is_the_only_one_that_is_asked() -> No
     assert hosts.asked == ["a"]
 
 
-async def test_what_a_server_said_is_the_error() -> None:
-    """It tells more than that another one was away."""
-    hosts = Hosts(a=ConnectionRefusedError("refused"), b=asyncpg.InvalidPasswordError("wrong password"))
+async def test_what_every_server_said_is_the_error() -> None:
+    """Where one is away it may be the one that would take the client, so that is no wrong password."""
+    hosts = Hosts(a=asyncpg.InvalidPasswordError("wrong"), b=asyncpg.InvalidPasswordError("wrong"))
     with pytest.raises(asyncpg.InvalidPasswordError):
+        await hosts.connect()
+    hosts = Hosts(a=ConnectionRefusedError("refused"), b=asyncpg.InvalidPasswordError("wrong password"))
+    with pytest.raises(ConnectionError, match="a:default port: refused; b:default port: wrong password"):
         await hosts.connect()
 
 
