@@ -108,10 +108,11 @@ async def show_run(dsn: str, asked: str) -> RunRecord:
     """The run whose id is this or, if there is none, begins so; raises InvalidInput unless there is exactly one."""
     wanted = asked.strip()
     async with connection(dsn, "history") as conn:
-        rows = await conn.fetch(sql("run_show"), wanted, MOST_NAMED + 1) if len(wanted) >= SHORTEST else []
-    # A caller's own id may be another's beginning.
+        rows = await conn.fetch(sql("run_show"), wanted, MOST_NAMED + 1)
+    # A caller's own id may be another's beginning, and shorter than a beginning has to be.
     if not rows or rows[0]["run_id"] != wanted:
-        only("run", asked, [row["run_id"] for row in rows], "bridge runs list")
+        begun = [row["run_id"] for row in rows] if len(wanted) >= SHORTEST else []
+        only("run", asked, begun, "bridge runs list")
     return _record(rows[0])
 
 

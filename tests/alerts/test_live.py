@@ -24,6 +24,8 @@ TELL_SECONDS = 90 * 30 / DIVISOR
 MAY_BE_EMPTY = {"Runs within the hour", "Retries waiting", "Retries scheduled", "Open dead letters", "Replays"}
 SHOWN_IN_TROUBLE = (
     "gateway",
+    # There is one only where jobs run.
+    "bridge_run_last_success_timestamp_seconds",
     "bridge_api_",
     "bridge_open_transaction_seconds",
     "bridge_paused_partitions",

@@ -72,6 +72,8 @@ def run(directory: Path, test: str, *words: str) -> "subprocess.Popen[str]":
         stderr=subprocess.STDOUT,
         text=True,
         start_new_session=True,
+        # Whoever was started in a shell's background ignores it, and its children would.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509 - no other thread runs
     )
 
 
@@ -100,6 +102,7 @@ async def test_a_signal_ends_the_servers(sent: signal.Signals, tmp_path: Path) -
         said, _ = running.communicate(timeout=120)
     finally:
         running.kill()
+        running.wait(10)
     assert journal(tmp_path) == ["started", "asked", "ended"], said
 
 

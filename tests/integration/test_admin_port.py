@@ -57,10 +57,12 @@ async def test_taken_connections_do_not_make_it_unready(settings: Settings, key:
     port = free_port()
     more = {
         "gateway_admin_port": port, "gateway_max_connections": 3, "gateway_address_connections_share": 1,
-        "gateway_body_timeout": "120s", "gateway_body_grace": "120s",
+        "gateway_linger": "60s", "gateway_publish_timeout": "120s",
     }  # fmt: skip
+    event = '{"event_id":"a"}'
     begun = (
-        f"POST /api/bridge/s1/events HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {key}\r\ncontent-length: 9\r\n\r\n["
+        f"POST /api/bridge/s1/events HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {key}\r\n"
+        f"content-length: {len(event)}\r\n\r\n{event}"
     )
     with gateway(settings, tmp_path / "log", **more) as found, ExitStack() as held:
         for _ in range(3):

@@ -50,7 +50,7 @@ async def test_a_foreign_one_is_told_from_none_by_nothing(bound: httpx.AsyncClie
     assert ok(await bound.get(f"/v1/dead-letters/{OWN}"))["site_id"] == 1
     answers = [await bound.get(f"/v1/dead-letters/bridge.raw:0:{offset}") for offset in (12, 15, 4711)]
     assert len({refused(answer, 404, "unknown_dead_letter") for answer in answers}) == 1
-    for path, code in (("/v1/dead-letters/discard", "unknown_dead_letter"), ("/v1/plans", "invalid_request")):
+    for path, code in (("/v1/dead-letters/discard", "unknown_dead_letter"), ("/v1/plans", "nothing_fits")):
         told = [
             await bound.post(path, json={"filter": {"provenance": [f"bridge.raw:0:{offset}"]}, "reason": "mine?"})
             for offset in (12, 15, 4711)
@@ -116,7 +116,57 @@ async def test_a_plan_holds_one_s_own_and_is_nobody_else_s(
         refused(await bound.post(f"/v1/plans/{plan_id}/replay", json={"dry_run": True}), 404, "unknown_plan")
         refused(await bound.post(f"/v1/plans/{plan_id}/cancel", json={"reason": "x"}), 404, "unknown_plan")
     assert ok(await unbound.get(f"/v1/plans/{own}"))["org_id"] == 10
-    refused(await bound.get(f"/v1/plans/{own[:8]}"), 422, "invalid_request")
+
+
+async def test_a_beginning_is_of_one_s_own_plans(
+    bound: httpx.AsyncClient, unbound: httpx.AsyncClient, two_orgs: Settings
+) -> None:
+    """A foreign plan's beginning finds what one that nothing begins with finds, and makes no beginning ambiguous."""
+    own = await made_plan(bound, all=True)
+    twin = own[:-4] + f"{int(own[-4:], 16) ^ 1:04x}"
+    copied = """
+    INSERT INTO replay (replay_id, requested_by, filter, planned, state, org_id)
+    SELECT $2::text::uuid, requested_by, filter, planned, state, 20 FROM replay WHERE replay_id = $1::text::uuid
+    """
+    await fetch(two_orgs, copied, own, twin)
+    everything = await made_plan(unbound, all=True)
+    assert ok(await bound.get(f"/v1/plans/{own[:8]}"))["replay_id"] == own
+    assert twin in refused(await unbound.get(f"/v1/plans/{own[:8]}"), 422, "invalid_request")
+    nobodys = str(uuid4())
+    told = {
+        refused(answer, 404, "unknown_plan")
+        for begun in (everything[:18], nobodys[:18], twin, everything, nobodys)
+        for answer in (
+            await bound.get(f"/v1/plans/{begun}"),
+            await bound.post(f"/v1/plans/{begun}/replay", json={}),
+            await bound.post(f"/v1/plans/{begun}/cancel", json={"reason": "x"}),
+        )
+    }
+    assert len(told) == 1
+
+
+async def test_a_foreign_cause_is_told_from_none_by_nothing(
+    bound: httpx.AsyncClient, unbound: httpx.AsyncClient
+) -> None:
+    """Whole or by its beginning, wherever a filter names it."""
+    (mine,) = (one["cause"] for one in ok(await bound.get("/v1/dead-letters/groups"))["groups"])
+    (theirs,) = {one["cause"] for one in ok(await unbound.get("/v1/dead-letters/groups"))["groups"]} - {mine}
+    nobodys = f"{int(theirs, 16) ^ (1 << 40):016x}"
+    assert await places(unbound, cause=theirs[:8]) == set(range(10, 15))
+    told = set()
+    for cause in (theirs, nobodys):
+        begun = cause[:8]
+        for path in ("", "/groups", "/export"):
+            answer = await bound.get(f"/v1/dead-letters{path}", params={"cause": begun})
+            told.add(refused(answer, 422, "nothing_fits").replace(begun, "…"))
+        for path in ("/v1/dead-letters/discard", "/v1/plans"):
+            answer = await bound.post(path, json={"filter": {"cause": [begun]}, "reason": "mine?"})
+            told.add(refused(answer, 422, "nothing_fits").replace(begun, "…"))
+        assert await places(bound, cause=cause) == set()
+        whole = {"filter": {"cause": [cause]}, "reason": "mine?"}
+        assert ok(await bound.post("/v1/dead-letters/discard", json=whole))["processed_total"] == 0
+        refused(await bound.post("/v1/plans", json=whole), 422, "nothing_fits")
+    assert told == {"there is no cause '…'; see `bridge dlq groups`"}
 
 
 async def test_tokens_of_others_are_not_listed(bound: httpx.AsyncClient, unbound: httpx.AsyncClient) -> None:

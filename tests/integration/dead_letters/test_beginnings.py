@@ -61,9 +61,10 @@ async def test_beginning_of_several_names_them(database_url: str) -> None:
         assert (await find_plan(conn, whole)).replay_id == whole
         with pytest.raises(NoSuchThing, match="there is no plan '0f3'"):
             await find_plan(conn, "0f3")
-    for run_id in ("nightly", "nightly-2", *(f"many-{number}" for number in range(9))):
+    for run_id in ("r2", "r2-again", "nightly", "nightly-2", *(f"many-{number}" for number in range(9))):
         await note_begin(database_url, run_id, "process", AT)
     assert (await show_run(database_url, "nightly")).run_id == "nightly"
+    assert (await show_run(database_url, "r2")).run_id == "r2"
     assert (await show_run(database_url, "nightly-")).run_id == "nightly-2"
     with pytest.raises(
         InvalidInput, match=r"more than one run begins with 'nigh': nightly.*nightly-2; give more of it"

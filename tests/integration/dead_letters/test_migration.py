@@ -8,6 +8,7 @@ from support.dead_letters import DROPPED_AT
 
 from bridge.stack import StackAddresses
 from sinks.migrate import migrations
+from sinks.postgres import sql
 
 OURS, BOUNDED = 5, 11
 BOUND = 256
@@ -26,6 +27,7 @@ async def test_rows_of_the_release_before_are_found_like_others(stack: StackAddr
     name = f"before_{secrets.token_hex(4)}"
     connection = await asyncpg.connect(create_database(stack, name))
     try:
+        await connection.execute(sql("migrations_table"))
         for one in migrations():
             if one.version == OURS:
                 await connection.execute(BEFORE, 1, DROPPED_AT, "at byte 1")
@@ -54,6 +56,7 @@ async def test_a_cause_is_what_it_was_and_has_a_bound(stack: StackAddresses) -> 
     ]  # fmt: skip
     connection = await asyncpg.connect(create_database(stack, name))
     try:
+        await connection.execute(sql("migrations_table"))
         for one in migrations():
             if one.version == BOUNDED:
                 before = await connection.fetch(NORMALIZED, ordinary)
