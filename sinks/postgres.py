@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 import asyncpg
 
 from schemas.addresses import Place, database_options, database_places
-from schemas.errors import BridgeError, SinkUnavailable
+from schemas.errors import BridgeError, RowRejected, SinkUnavailable
 from sinks import metrics
 from sinks.failover import connect_to_one
 from sinks.sqlstate import TRANSLATED, translate
@@ -87,7 +87,9 @@ async def connect(dsn: str, role: str, *, seconds: float = CONNECT_SECONDS) -> C
         opened = await _pin(await _open(dsn, f"{APPLICATION_PREFIX} {role} {worker_name()}"[:63], seconds))
     except (*TRANSLATED, ValueError) as error:
         metrics.CONNECTIONS_FAILED.labels(role).inc()
-        raise translate(error, "connecting to Postgres") from error
+        told = translate(error, "connecting to Postgres")
+        # No event is looked at yet: what is refused here is the settings', such as a certificate's file that is missing.
+        raise SinkUnavailable(str(told), sqlstate=told.sqlstate) if isinstance(told, RowRejected) else told from error
     metrics.CONNECTIONS_OPENED.labels(role).inc()
     return opened
 

@@ -21,7 +21,8 @@ def refusal(error: BridgeError, when: str = "") -> str:
     """One line: who is at fault, the error, and the remedy. `when` says at what time, such as `at start`."""
     sqlstate: str = getattr(error, "sqlstate", None) or ""
     moment = f" {when}" if when else ""
+    said = " ".join(str(error).split()).removesuffix(".")
     if not sqlstate or sqlstate.startswith(_AWAY):
-        return f"Postgres is away{moment}: {error}; start it, or correct BRIDGE_DATABASE_URL"
+        return f"Postgres is away{moment}: {said}; start it, or correct BRIDGE_DATABASE_URL"
     remedy = _REMEDIES.get(sqlstate) or _REMEDIES.get(sqlstate[:2]) or "see `bridge db check` and Postgres' log"
-    return f"Postgres refuses what is needed{moment}: {error}; {remedy}"
+    return f"Postgres refuses what is needed{moment}: {said}; {remedy}"

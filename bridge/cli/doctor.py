@@ -16,7 +16,7 @@ SECONDS = 15.0
 
 def doctor(
     timeout_sec: Annotated[
-        float, typer.Option("--timeout-sec", min=0.1, help="Most seconds for a check; all are made at once.")
+        float, typer.Option("--timeout-sec", min=0.1, help="Most seconds for a check, with its wait for its turn.")
     ] = SECONDS,
     urls: Annotated[
         list[str] | None,

@@ -19,11 +19,15 @@ class Finding(NamedTuple):
 
 
 class Check(NamedTuple):
-    """What is looked at. `look` yields findings; an error of ours that it raises is a finding of its own."""
+    """What is looked at. `look` yields findings; an error of ours that it raises is a finding of its own.
+
+    `connects` says whether it connects to Postgres; few such checks are made at once.
+    """
 
     group: str
     name: str
     look: Callable[[Settings], AsyncIterator[Finding]]
+    connects: bool = False
 
 
 def ok(check: str, found: str) -> Finding:

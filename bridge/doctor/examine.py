@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager, nullcontext
 from datetime import UTC, datetime
 from typing import Final
 
@@ -27,12 +28,17 @@ def checks_of(service: Service | None) -> Sequence[Check]:
 
 
 CHECKS: Final = checks_of(None)
+CONNECTIONS: Final = 3
+"""How many checks are connected to Postgres at once: the doctor looks at servers and accounts that have few left."""
 
 
 async def examine(given: Settings, *, timeout_sec: float, checks: Sequence[Check] = CHECKS) -> DoctorReport:
     """The report. A check that can't be made fails by itself and the others go on; none takes longer than the time-out."""
     begun, started = datetime.now(UTC), time.monotonic()
-    made = await asyncio.gather(*(_made(check, given, timeout_sec) for check in checks))
+    places = asyncio.Semaphore(CONNECTIONS)
+    made = await asyncio.gather(
+        *(_made(check, given, timeout_sec, places if check.connects else nullcontext()) for check in checks)
+    )
     diagnoses = [
         Diagnosis(group=check.group, check=one.check, health=one.health, found=one.found, mend=one.mend)
         for check, findings in zip(checks, made, strict=True)
@@ -47,10 +53,12 @@ async def examine(given: Settings, *, timeout_sec: float, checks: Sequence[Check
     )
 
 
-async def _made(check: Check, given: Settings, timeout_sec: float) -> list[Finding]:
+async def _made(
+    check: Check, given: Settings, timeout_sec: float, place: AbstractAsyncContextManager[None]
+) -> list[Finding]:
     found: list[Finding] = []
     try:
-        async with asyncio.timeout(timeout_sec):
+        async with asyncio.timeout(timeout_sec), place:
             async for one in check.look(given):
                 found.append(one)  # noqa: PERF401  # what was found before an error counts
     except TimeoutError:

@@ -92,8 +92,8 @@ def judge_disk(name: str, total: int, free: int) -> Iterable[Finding]:
 
 
 CHECKS: Final = (
-    Check("clock", "Postgres's clock", _postgres_clock),
+    Check("clock", "Postgres's clock", _postgres_clock, connects=True),
     Check("clock", "Kafka's clock", _kafka_clock),
-    Check("disk", "database's disk", _database_disk),
+    Check("disk", "database's disk", _database_disk, connects=True),
     Check("disk", "own disk", _own_disk),
 )

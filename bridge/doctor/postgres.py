@@ -128,8 +128,8 @@ def judge_catalogue(found: Differences) -> Iterable[Finding]:
 def checks(service: Service | None) -> tuple[Check, ...]:
     """The checks under the account of this service, None for one that is not known."""
     return (
-        Check("postgres", "server", _server),
-        Check("postgres", "sessions", _pooler),
-        Check("postgres", "transactions", _transactions),
-        Check("postgres", "schema", partial(_schema, service)),
+        Check("postgres", "server", _server, connects=True),
+        Check("postgres", "sessions", _pooler, connects=True),
+        Check("postgres", "transactions", _transactions, connects=True),
+        Check("postgres", "schema", partial(_schema, service), connects=True),
     )

@@ -90,6 +90,6 @@ def judge_retries(found: Retries) -> Finding:
 
 CHECKS: Final = (
     Check("stream", "workers", _workers),
-    Check("stream", "lag", _lag),
-    Check("stream", "retries", _retries),
+    Check("stream", "lag", _lag, connects=True),
+    Check("stream", "retries", _retries, connects=True),
 )

@@ -21,9 +21,9 @@ def upgrade_checks(services: Sequence[Service]) -> tuple[Check, ...]:
             if one.name in ("environment", "variables")
         ),
         Check("settings", "webhook", _webhook),
-        Check("postgres", "schema", _schema),
+        Check("postgres", "schema", _schema, connects=True),
         *(one for one in kafka.CHECKS if one.name == "topics"),
-        *(Check("accounts", service, partial(_account, service)) for service in services),
+        *(Check("accounts", service, partial(_account, service), connects=True) for service in services),
     )
 
 

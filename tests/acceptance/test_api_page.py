@@ -51,12 +51,13 @@ async def test_the_page_s_commands(stack, database_url: str, topic_prefix: str, 
         async with client(found, text) as one:
             told = await _requests(one, {"API": found.url, "TOKEN": text}, tmp_path)
     assert [(one.get("name"), one.get("role"), one.get("org_id")) for one in told[:1]] == [("alice", "operator", 3)]
-    groups, page, letter, planned, begun, status, cancelled, discarded = told[1:]
+    groups, page, letter, planned, begun, status, cancelled, discarded, corrected = told[1:]
     assert (groups["total"], page["total"], letter["provenance"]) == (5, 5, str(EXAMPLE))
     assert len((tmp_path / "letters.csv").read_text().splitlines()) == 6
     assert (planned["report"]["items"], begun["plan_id"]) == (5, planned["replay_id"])
     assert (status["replay_id"], status["running"]) == (planned["replay_id"], True)
     assert (cancelled["state"], discarded["processed_total"]) == ("cancelled", 0)
+    assert corrected["report"]["items"] == 5
     assert others[0] == ["api", "token", "revoke", "alice"]
     ended = [await ran(words) for words in others]
     assert "alice: revoked" in ended[0]

@@ -17,7 +17,7 @@ from support.settled import event, prepare, produce, settings_for, working
 from support.wait import wait_until
 
 from bridge.doctor import postgres, stream
-from bridge.doctor.examine import CHECKS, examine
+from bridge.doctor.examine import CHECKS, CONNECTIONS, examine
 from bridge.stack import StackAddresses
 from schemas.doctor_report import DoctorReport, Health
 from schemas.settings import Settings
@@ -212,10 +212,10 @@ async def test_a_long_transaction_is_named(settings: Settings, monkeypatch: pyte
 
 
 async def test_an_account_with_little(settings: Settings, stack: StackAddresses) -> None:
-    """Its limit of connections and the privileges that it lacks; the rest is examined all the same."""
+    """Its limit of connections and the privileges that it lacks; the rest is examined all the same, by few connections."""
     admin = as_admin(stack, settings.dsn)
     name = f"least_{secrets.token_hex(4)}"
-    await execute(admin, f"CREATE ROLE {name} LOGIN PASSWORD 'least' CONNECTION LIMIT 7")
+    await execute(admin, f"CREATE ROLE {name} LOGIN PASSWORD 'least' CONNECTION LIMIT {CONNECTIONS}")
     await execute(settings.dsn, f"GRANT SELECT ON schema_migration TO {name}")
     try:
         place = urlsplit(settings.dsn)

@@ -1,6 +1,7 @@
 """What a start can't do is named for what it is, and not as an outage."""
 
 from datetime import UTC, datetime
+from pathlib import Path
 
 import asyncpg
 import pytest
@@ -10,6 +11,7 @@ from schemas.errors import RowRejected, SinkUnavailable
 from schemas.service import Service
 from schemas.settings import Settings
 from sinks.db_check import blocking_differences, check_database
+from sinks.postgres import connect
 from sinks.refusals import refusal
 
 MONTH = f"bridge_event_{datetime.now(UTC):%Y_%m}"
@@ -69,6 +71,16 @@ def test_a_wrong_password_is_no_outage(settings: Settings) -> None:
         assert says in done.stderr.decode()
 
 
+async def test_a_connection_that_is_refused_is_no_event_s_fault(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A worker waits for an authority's file that is missing for a while, as for a server that is away."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    with pytest.raises(SinkUnavailable, match="root certificate file") as found:
+        await connect(f"{settings.dsn}?sslmode=verify-full", "lane")
+    assert refusal(found.value).endswith("; correct the options of BRIDGE_DATABASE_URL")
+
+
 @pytest.mark.parametrize(
     ("error", "begins", "says"),
     [
@@ -78,8 +90,13 @@ def test_a_wrong_password_is_no_outage(settings: Settings) -> None:
         (SinkUnavailable("x", sqlstate="42P01"), "Postgres refuses what is needed at start: x; ", "bridge db check"),
         (SinkUnavailable("x", sqlstate="25006"), "Postgres refuses what is needed at start: x; ", "primary"),
         (RowRejected("x", sqlstate="23505"), "Postgres refuses what is needed at start: x; ", "Postgres' log"),
+        (
+            SinkUnavailable("x\nHINT:  y.", sqlstate="22000"),
+            "Postgres refuses what is needed at start: x HINT: y; ",
+            "options",
+        ),
     ],
-    ids=range(6),
+    ids=range(7),
 )
 def test_a_refusal_is_told_with_its_remedy(error: SinkUnavailable | RowRejected, begins: str, says: str) -> None:
     """Only what does not answer is away."""
