@@ -24,7 +24,7 @@ MUTANTS = [
         ("tests/unit/gateway/test_answers.py::test_verdicts_are_no_longer_than_a_body",),
     ),
     Mutant(
-        "gateway-late-body",
+        "gateway-refused-body",
         "the place of a connection whose refused body came late, among those that give way",
         (Edit("bridge/http/protocol.py::BoundedProtocol._works", "running.response_complete", "False"),),
         ("tests/unit/gateway/test_wire.py::test_a_connection_whose_refused_body_came_late_gives_way",),
