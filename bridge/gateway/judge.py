@@ -61,13 +61,18 @@ class RefusedEvents:
     ) -> dict[int, str]:
         """Those that are one too many, by index, and why the stream would refuse each; raises Problem if these are all.
 
-        Judging costs more than anything else, so a few of them are too many for the whole request, of which nothing is taken.
+        Judging costs more than anything else. So where none of a request's is let through, a few are too many for the whole
+        request, of which nothing is taken.
         """
         beyond: dict[int, str] = {}
+        let_through = 0
         for index, (value, own) in enumerate(zip(values, whose, strict=True)):
-            if (why := self._refusal(value, own, received_at_ms)) and not self._let_through():
-                beyond[index] = why
-                if len(beyond) >= _MOST_BEYOND:
+            if why := self._refusal(value, own, received_at_ms):
+                if self._let_through():
+                    let_through += 1
+                else:
+                    beyond[index] = why
+                if len(beyond) >= _MOST_BEYOND and not let_through:
                     raise self._too_many(beyond)
             await work.let_others()
         if len(beyond) == len(values):

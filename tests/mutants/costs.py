@@ -126,8 +126,8 @@ MUTANTS = [
         (
             Edit(
                 "bridge/gateway/judge.py::RefusedEvents.beyond_bound",
-                "not self._let_through()",
-                "self._let_through() is None",
+                "self._let_through()",
+                "self._let_through() is not None",
             ),
         ),
         (f"{COSTS}::test_what_visitors_send_that_will_be_refused_is_bounded",),
@@ -175,7 +175,13 @@ MUTANTS = [
     Mutant(
         "gateway-judged-beyond",
         "the end of judging refused events beyond their bound",
-        (Edit("bridge/gateway/judge.py::RefusedEvents.beyond_bound", "len(beyond) >= _MOST_BEYOND", "False"),),
+        (
+            Edit(
+                "bridge/gateway/judge.py::RefusedEvents.beyond_bound",
+                "len(beyond) >= _MOST_BEYOND and not let_through",
+                "False",
+            ),
+        ),
         (f"{SHARES}::test_refused_events_beyond_the_bound_are_judged_no_further",),
     ),
     Mutant(

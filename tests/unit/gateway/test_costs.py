@@ -167,7 +167,8 @@ async def test_validate_has_a_limit_of_its_own() -> None:
 async def test_a_flood_of_keys_leaves_those_of_servers() -> None:
     """Finding 15, by way of the routes: the same key and body got other ids, so two events."""
     unlimited = dict.fromkeys(("script_events", "script_bytes", "address_bytes"), 0)
-    async with lone_gateway(**{f"gateway_{name}_per_second": rate for name, rate in unlimited.items()}) as gateway:
+    rates = {f"gateway_{name}_per_second": rate for name, rate in unlimited.items()}
+    async with lone_gateway(**rates, gateway_address_time_share=0) as gateway:
         server, visitor = gateway.server("s2") | {"idempotency-key": "orders"}, gateway.visitor()
         first = await gateway.post(server, batch({}), path="/api/bridge/s2/events")
         for number in range(280):
