@@ -219,7 +219,6 @@ class BoundedProtocol(HttpToolsProtocol):
         if self.parser.get_http_version() == "1.0":
             # It knows of no answer before the answer.
             self.expect_100_continue = False
-        self._works()
         super().on_headers_complete()
         self._stays = self.cycle.keep_alive
         for name, value in self.headers:
