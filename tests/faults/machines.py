@@ -20,7 +20,8 @@ from bridge.stack.kafka import JavaTuning, KafkaNode
 from bridge.stack.owner import Owner
 from bridge.stack.ports import LOOPBACK, choose
 from bridge.stack.postgres import PostgresServer
-from bridge.stack.process import Identity, Launch, log_size, wait_until_ready
+from bridge.stack.process import Identity, Launch
+from faults.servers import launch
 
 START_SECONDS = 90.0
 BROKERS = 3
@@ -47,18 +48,7 @@ class Machines:
         await asyncio.to_thread(self._start, name, server)
 
     def _start(self, name: str, server: KafkaNode | PostgresServer) -> None:
-        launch = server.prepare(lambda _message: None)
-        begin = log_size(launch.log)
-        identity = self._running[name] = self._owner.launch(launch)
-        wait_until_ready(
-            name=name,
-            identity=identity,
-            ready=server.ready,
-            cancelled=lambda: False,
-            log=launch.log,
-            log_start=begin,
-            timeout_seconds=START_SECONDS,
-        )
+        launch(self._owner, self._running, name, server, START_SECONDS)
 
     def signal(self, name: str, number: signal.Signals) -> None:
         """To the server and all its processes, as when a machine stops."""

@@ -22,6 +22,24 @@ from sinks.migrate import migrate
 START_SECONDS = 60.0
 
 
+def launch(
+    owner: Owner, running: dict[str, Identity], name: str, server: KafkaNode | PostgresServer, seconds: float
+) -> None:
+    """Starts a server, notes it in `running`, and returns when it is ready, within so many seconds."""
+    prepared = server.prepare(lambda _message: None)
+    begin = log_size(prepared.log)
+    identity = running[name] = owner.launch(prepared)
+    wait_until_ready(
+        name=name,
+        identity=identity,
+        ready=server.ready,
+        cancelled=lambda: False,
+        log=prepared.log,
+        log_start=begin,
+        timeout_seconds=seconds,
+    )
+
+
 @dataclass(frozen=True)
 class ProxiedKafka(KafkaNode):
     """A node with a second listener whose advertised port is a proxy's: who bootstraps there stays there."""
@@ -100,18 +118,7 @@ class Servers:
 
     def _start(self, name: str, server: KafkaNode | PostgresServer) -> None:
         assert self._owner is not None, "start() comes first"
-        launch = server.prepare(lambda _message: None)
-        begin = log_size(launch.log)
-        identity = self._running[name] = self._owner.launch(launch)
-        wait_until_ready(
-            name=name,
-            identity=identity,
-            ready=server.ready,
-            cancelled=lambda: False,
-            log=launch.log,
-            log_start=begin,
-            timeout_seconds=START_SECONDS,
-        )
+        launch(self._owner, self._running, name, server, START_SECONDS)
 
     def signal(self, name: str, number: signal.Signals) -> int:
         """Sends the server a signal; its pid."""

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 import asyncpg
 import pytest
 from faults.proxy import Proxy
-from integration.test_fencing import GROUP, SOURCE, count_of, outcomes, owner
+from integration.test_fencing import GROUP, SOURCE, commits_past_a_stopped_worker, count_of, outcomes, owner
 from support.command import bridge
 from support.pooler import pooler
 from support.settled import environment_of, settings_for
@@ -155,15 +155,7 @@ async def test_a_peer_that_acknowledges_nothing_is_noticed_by_the_kernel(databas
 async def test_a_stopped_workers_lock_is_broken_through_a_pooler(database_url: str) -> None:
     """The pooler's number is nobody's backend: the session is told by the server's own."""
     async with pooler(database_url, by_transaction=False) as url, owner(url) as heir:
-        await heir.claim({SOURCE: 0})
-        stopped = await asyncpg.connect(database_url, server_settings={"application_name": "ghostlink-bridge lane x"})
-        await stopped.execute("BEGIN")
-        await stopped.execute("SELECT * FROM stream_offset FOR UPDATE")
-
-        await heir.commit([outcomes(0, 100)])
-
-        stopped.terminate()
-    assert await count_of(database_url, "bridge_event") == 100
+        await commits_past_a_stopped_worker(heir, database_url)
 
 
 async def test_a_pooler_in_session_mode_is_welcome(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:

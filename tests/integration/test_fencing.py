@@ -92,18 +92,23 @@ async def test_an_owner_that_wakes_up_late_is_refused(database_url: str) -> None
     assert await count_of(database_url, "bridge_event") == 300
 
 
+async def commits_past_a_stopped_worker(heir: PostgresSink, database_url: str) -> None:
+    """Holds that an owner ends the session of a worker that was stopped inside its transaction, and commits."""
+    await heir.claim({SOURCE: 0})
+    stopped = await asyncpg.connect(database_url, server_settings={"application_name": "ghostlink-bridge lane x"})
+    await stopped.execute("BEGIN")
+    await stopped.execute("SELECT * FROM stream_offset FOR UPDATE")
+
+    await heir.commit([outcomes(0, 100)])
+
+    stopped.terminate()
+    assert await count_of(database_url, "bridge_event") == 100
+
+
 async def test_a_stopped_workers_lock_is_broken(database_url: str) -> None:
     """A worker stopped inside its transaction holds the offset's lock; who waits ends that session and settles."""
     async with owner(database_url) as heir:
-        await heir.claim({SOURCE: 0})
-        stopped = await asyncpg.connect(database_url, server_settings={"application_name": "ghostlink-bridge lane x"})
-        await stopped.execute("BEGIN")
-        await stopped.execute("SELECT * FROM stream_offset FOR UPDATE")
-
-        await heir.commit([outcomes(0, 100)])
-
-        stopped.terminate()
-    assert await count_of(database_url, "bridge_event") == 100
+        await commits_past_a_stopped_worker(heir, database_url)
 
 
 async def test_a_stopped_workers_lock_is_broken_before_the_heir_has_claimed(database_url: str) -> None:
