@@ -49,6 +49,8 @@ _PROPERTIES = (
     f"{MAX_EXPONENTS} digits where all numbers are written out"
 )
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+# Before 2106 a double holds seconds more finely than by the microsecond.
+_EXACT_AS_SECONDS_MS = 2**32 * 1000
 _MAX_EPOCH_MS = 253_402_300_799_999  # the last millisecond of year 9999
 _AMOUNT_DIGITS = 15
 _AMOUNT_DECIMALS = 6
@@ -66,6 +68,8 @@ def instant_from_epoch_ms(value: int) -> datetime:
     """An instant from milliseconds since the epoch; raises ValueError outside years 1970 to 9999."""
     if not 0 <= value <= _MAX_EPOCH_MS:
         raise ValueError("milliseconds since the epoch out of range")
+    if value < _EXACT_AS_SECONDS_MS:
+        return datetime.fromtimestamp(value / 1000, UTC)
     return _EPOCH + timedelta(milliseconds=value)
 
 

@@ -19,7 +19,7 @@ Holders = Mapping[bytes, Sender | None]
 class FirstClaims(NamedTuple):
     """The candidates that claim their plain key, by it, and those whose plain key another one of the batch claims."""
 
-    plain: dict[bytes, Candidate]
+    plain: Mapping[bytes, Candidate]
     others: list[Candidate]
 
 
@@ -30,13 +30,20 @@ class SecondClaims(NamedTuple):
     duplicates: list[Candidate]
 
 
-def first_claims(winners: Iterable[Candidate]) -> FirstClaims:
-    """Every candidate asks for its plain key; of two that share it the first, but no visitor before a server's."""
+def first_claims(winners: Mapping[bytes, Candidate]) -> FirstClaims:
+    """Every candidate asks for its plain key; of two that share it the first, but no visitor before a server's.
+
+    `winners` are the candidates by their keys.
+    """
+    direct = Sender.DIRECT
+    if all(candidate.event.sender is direct for candidate in winners.values()):
+        # Their keys are the plain ones.
+        return FirstClaims(winners, [])
     plain: dict[bytes, Candidate] = {}
     others: list[Candidate] = []
-    for candidate in winners:
+    for candidate in winners.values():
         sender = candidate.event.sender
-        key = candidate.key if sender is Sender.DIRECT else class_key(candidate.key, sender)
+        key = class_key(candidate.key, sender)
         held = plain.setdefault(key, candidate)
         if held is candidate:
             continue

@@ -255,7 +255,7 @@ class MemorySink:
     ) -> tuple[dict[bytes, Candidate], dict[bytes, Candidate], list[Candidate]]:
         """The plain keys and the slots that are claimed, by their candidates, and the duplicates."""
         held = self._store.keys
-        plain, others = first_claims(winners.values())
+        plain, others = first_claims(winners)
         holders = {key: candidate.event.sender for key, candidate in plain.items()} | held
         contested = [candidate for key, candidate in plain.items() if key in held] + others
         slots, duplicates = second_claims(contested, holders)

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from operator import attrgetter
 
 import asyncpg
 
@@ -32,6 +33,7 @@ from sinks.windows import Windows, count_windows, window_columns
 
 SENDERS = list(Sender)
 EVENT_COLUMNS = BridgeEvent.__struct_fields__
+_sender_of = attrgetter("event.sender")
 _NO_MARK = (None, None, None)
 
 
@@ -77,7 +79,7 @@ async def claim_keys(connection: Connection, winners: dict[bytes, Candidate]) ->
     if not winners:
         return []
     latest = max(candidate.event.received_at for candidate in winners.values())
-    plain, others = first_claims(winners.values())
+    plain, others = first_claims(winners)
     held = await _insert_keys(connection, plain, latest)
     if not (held or others):
         return []
@@ -93,7 +95,7 @@ async def claim_keys(connection: Connection, winners: dict[bytes, Candidate]) ->
 async def _insert_keys(connection: Connection, claims: Mapping[bytes, Candidate], latest: datetime) -> list[bytes]:
     """Inserts the keys in their order, so that two transactions can't deadlock; returns those already held."""
     keys = sorted(claims)
-    senders = bytes([SENDERS.index(claims[key].event.sender) for key in keys])
+    senders = bytes(map(SENDERS.index, map(_sender_of, map(claims.__getitem__, keys))))
     rows = await connection.fetch(sql("keys_insert"), b"".join(keys), latest, senders, SENDERS)
     return [row["event_key"] for row in rows]
 

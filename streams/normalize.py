@@ -31,6 +31,8 @@ _TRANSIT = timedelta(seconds=10)
 _PLAIN_AMOUNT = re.compile(r'"?(-?[0-9]{1,15}(?:\.[0-9]{1,6})?)"?', re.ASCII).fullmatch
 _EMPTY = ("null", "[]")
 _encode = msgspec.json.encode
+_parse = can_ada.parse
+_NO_URL = (ValueError, TypeError)
 # To turn a host into ASCII takes the square of its length.
 _LONG_HOST = re.compile(
     rf"[\x00-\x20]*(?:(?:https?|wss?|ftp):[/\\]*|file:[/\\]{{2}})[^/\\?#]{{{MAX_HOST + 1}}}", re.ASCII | re.IGNORECASE
@@ -207,20 +209,16 @@ def _too_far(occurred: datetime, how: str, fields: Identity) -> Rejection:
 
 def _page(url: str) -> tuple[str, str | None, str | None, tuple[str | None, ...]]:
     """The page's URL without its fragment, host, path, and campaign parameters; the text alone if it is no absolute URL."""
-    parsed = None if _has_long_host(url) else _parsed(url)
+    try:
+        parsed = None if len(url) > MAX_HOST and _has_long_host(url) else _parse(url)
+    except _NO_URL:
+        parsed = None
     if parsed is None:
         return url, None, None, _NO_UTM
     href, _, _ = parsed.href.partition("#")
     _, _, query = href.partition("?")
     utm = _campaign(query) if "utm_" in query else _NO_UTM
     return href, parsed.hostname or None, parsed.pathname or None, utm
-
-
-def _parsed(url: str) -> can_ada.URL | None:
-    try:
-        return can_ada.parse(url)
-    except (ValueError, TypeError):
-        return None
 
 
 def _campaign(query: str) -> tuple[str | None, ...]:
@@ -262,9 +260,7 @@ def _referrer_host(referrer: str) -> str | None:
 
 
 def _has_long_host(url: str) -> bool:
-    """Whether the host, with what else stands before the path, is longer than any host."""
-    if len(url) <= MAX_HOST:
-        return False
+    """Whether the host of a long URL, with what else stands before the path, is longer than any host."""
     for ignored in "\t\n\r":
         url = url.replace(ignored, "")
     return _LONG_HOST(url) is not None
@@ -272,8 +268,10 @@ def _has_long_host(url: str) -> bool:
 
 @lru_cache(maxsize=8192)
 def _host(url: str) -> str | None:
-    parsed = None if _has_long_host(url) else _parsed(url)
-    return None if parsed is None else parsed.hostname or None
+    try:
+        return None if len(url) > MAX_HOST and _has_long_host(url) else _parse(url).hostname or None
+    except _NO_URL:
+        return None
 
 
 def _amount(fields: RawFields) -> tuple[Decimal | None, str | None]:

@@ -88,6 +88,9 @@ def processing(outcomes: Outcomes, context: Context, now: Callable[[], float], s
     """The same in slices: adds the outcomes of the batch, and yields after each `slice_seconds` by the clock `now`."""
     batch = outcomes.batch
     find = _first_attempt if topic_of(batch.source.topic) == context.raw_topic else _later_attempt
+    registry, bounds, known = context.registry, context.bounds, context.known
+    # An access to a member of an enum is a call.
+    direct = Sender.DIRECT
     ends = now() + slice_seconds
     for record in batch.records:
         if now() >= ends:
@@ -106,9 +109,9 @@ def processing(outcomes: Outcomes, context: Context, now: Callable[[], float], s
                 received_at=attempt.received_at,
                 provenance=attempt.provenance,
                 attempt=attempt.number,
-                registry=context.registry,
-                bounds=context.bounds,
-                sender=Sender.DIRECT if found is None else found.sender,
+                registry=registry,
+                bounds=bounds,
+                sender=direct if found is None else found.sender,
             )
         except Rejection as rejection:
             outcomes.failures.append(_failure(attempt, rejection, context))
@@ -121,9 +124,9 @@ def processing(outcomes: Outcomes, context: Context, now: Callable[[], float], s
             record=attempt.record,
             first_failed_at_ms=attempt.first_failed_at_ms,
             replay=attempt.replay,
-            shared=context.registry[event.script_id].shared_ids,
+            shared=registry[event.script_id].shared_ids,
         )
-        if candidate.key in context.known:
+        if candidate.key in known:
             outcomes.failures.append(duplicate(candidate))
         else:
             outcomes.candidates.append(candidate)
@@ -165,9 +168,10 @@ def _first_attempt(record: RawRecord, context: Context, outcomes: Outcomes) -> A
             found = context.trust.of_replay(state, said, record.value)
         if found.headers in WORTHLESS:
             outcomes.unproven[found.headers] += 1
+    source = outcomes.batch.source
     return Attempt(
         record,
-        Provenance(*outcomes.batch.source, record.offset),
+        Provenance(source.topic, source.partition, record.offset),
         1,
         received_at,
         context.now_ms,

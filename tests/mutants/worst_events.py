@@ -9,7 +9,7 @@ MUTANTS = [
     Mutant(
         "host-bound",
         "the bound of a host, which takes the square of its length",
-        (Edit("streams/normalize.py::_has_long_host", "len(url) <= MAX_HOST", "url"),),
+        (Edit("streams/normalize.py::_has_long_host", "_LONG_HOST(url) is not None", "False"),),
         ("tests/unit/streams/test_normalize.py::test_a_host_has_a_bound", WORST),
     ),
     Mutant(

@@ -2,6 +2,7 @@
 
 import json
 import re
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
@@ -342,3 +343,11 @@ def test_size(length: int) -> None:
     head = HEAD + b',"url":"'
     value = head + b"u" * (length - len(head) - 2) + b'"}'
     assert assert_equal_word(value) == (length <= MAX_BYTES)
+
+
+@given(st.integers(0, 2**32 * 1000 + 5000) | st.integers(0, 253_402_300_799_999))
+@example(2**32 * 1000 - 1)
+def test_an_instant_keeps_its_milliseconds(epoch_ms: int) -> None:
+    """Also where a double of seconds stands in between."""
+    passed = instant_from_epoch_ms(epoch_ms) - datetime(1970, 1, 1, tzinfo=UTC)
+    assert passed == timedelta(milliseconds=epoch_ms)
