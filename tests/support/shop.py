@@ -148,10 +148,16 @@ class Shop:
     async def arrived(self, ids: Sequence[str]) -> list[asyncpg.Record]:
         """The rows, once they are those of exactly these events, each once."""
 
-        async def complete() -> bool:
-            return {row["event_id"] for row in await self.rows()} >= set(ids)
+        missing = set(ids)
 
-        await wait_until(complete, budget_seconds=ARRIVAL_SECONDS, describe=f"{len(ids)} events in Postgres")
+        async def complete() -> bool:
+            missing.difference_update(row["event_id"] for row in await self.rows())
+            return not missing
+
+        def lacking() -> str:
+            return f"{len(missing)} of {len(ids)} events in Postgres; the last posts: {self._told()[-20:]}"
+
+        await wait_until(complete, budget_seconds=ARRIVAL_SECONDS, describe=lacking)
         rows = await self.rows()
         assert sorted(row["event_id"] for row in rows) == sorted(ids)
         return rows
