@@ -2,11 +2,10 @@
 
 import asyncio
 import time
-from collections import OrderedDict, deque
-from collections.abc import Hashable
 from typing import Final, Self
 
 from bridge.gateway.allowances import Bill
+from bridge.gateway.turns import Path, Turns
 from sinks.turn import Turn
 
 SLICE_SECONDS: Final = 0.005
@@ -15,46 +14,46 @@ SLICE_SECONDS: Final = 0.005
 class Line:
     """Where requests of one class of sender wait: between two iterations of the loop, one of them works for a slice.
 
-    The senders take turns, a slice each: a script's servers, and each address of its visitors. The requests of one sender
-    are worked on in the order in which they came.
+    The senders take turns, a slice each: organisations and then their scripts, addresses of visitors and then the scripts
+    that they name. The requests of one sender are worked on in the order in which they came.
     """
 
     def __init__(self) -> None:
-        self._waiting: OrderedDict[Hashable, deque[asyncio.Future[None]]] = OrderedDict()
-        self._served: Hashable = None
+        self._waiting: Turns[asyncio.Future[None]] = Turns()
+        self._served: Path | None = None
 
     def work(self, bill: Bill) -> "Work":
         """A request's work, charged to its bill: a context whose end lets the next one go on."""
         return Work(self, bill)
 
-    async def take(self, sender: Hashable) -> None:
+    async def take(self, sender: Path) -> None:
         """Waits for a turn of the sender's, behind its earlier requests."""
         if self._served is None:
             self._served = sender
             return
         turn = asyncio.get_running_loop().create_future()
-        self._waiting.setdefault(sender, deque()).append(turn)
+        self._waiting.of(sender).append(turn)
         await self._given(turn)
 
-    async def take_turns(self, sender: Hashable) -> None:
+    async def take_turns(self, sender: Path) -> None:
         """Lets the other senders have a turn each, and goes on before later requests of this one."""
         turn = asyncio.get_running_loop().create_future()
-        self._waiting.setdefault(sender, deque()).appendleft(turn)
+        self._waiting.of(sender).appendleft(turn)
         self.leave()
         await self._given(turn)
 
     def leave(self) -> None:
         """Ends a turn: the next sender's first request has its own."""
-        if self._served in self._waiting:
-            self._waiting.move_to_end(self._served)
+        if self._served is not None:
+            self._waiting.end(self._served)
         while self._waiting:
-            self._served, queue = next(iter(self._waiting.items()))
-            turn = queue.popleft()
-            if not queue:
-                del self._waiting[self._served]
-            if not turn.done():
-                turn.set_result(None)
-                return
+            self._served, queue = self._waiting.first()
+            while queue:
+                turn = queue.popleft()
+                if not turn.done():
+                    turn.set_result(None)
+                    return
+            self._waiting.end(self._served)
         self._served = None
 
     async def _given(self, turn: asyncio.Future[None]) -> None:

@@ -5,8 +5,7 @@ batch for as long as it takes, so nothing is published twice by it, and what was
 """
 
 import asyncio
-from collections import OrderedDict, deque
-from collections.abc import Coroutine, Hashable, Sequence
+from collections.abc import Coroutine, Sequence
 from typing import Any, Final, NamedTuple, Self
 
 import structlog
@@ -14,6 +13,7 @@ from aiokafka import AIOKafkaProducer
 from aiokafka import TopicPartition as KafkaPartition
 from aiokafka.errors import KafkaError, MessageSizeTooLargeError
 
+from bridge.gateway.turns import Path, Turns
 from bridge.http.problems import Code, Problem
 from bridge.http.room import Held, Room, Shares
 from schemas.errors import EnvironmentUnfit
@@ -59,7 +59,7 @@ class Delivery:
 
     __slots__ = ("_held", "_left", "_waiter", "error", "sender")
 
-    def __init__(self, sender: Hashable, held: Held) -> None:
+    def __init__(self, sender: Path, held: Held) -> None:
         self.sender = sender
         self._held = held
         self._left = 0
@@ -144,7 +144,7 @@ class _Partition:
 
     def __init__(self, number: int) -> None:
         self.number = number
-        self.waiting: OrderedDict[Hashable, deque[_Record]] = OrderedDict()
+        self.waiting: Turns[_Record] = Turns()
         self.due = 0.0
         self.in_flight: _Batch | None = None
         self.leader: int | None = None
@@ -154,18 +154,16 @@ class _Partition:
         """Moves as much as there is room for into the batch: the senders take turns, whoever has more that waits."""
         waiting, is_full = self.waiting, False
         while waiting and not is_full:
-            sender, records = next(iter(waiting.items()))
+            sender, records = waiting.first()
             taken = 0
             while records and taken < _TURN_BYTES and not is_full:
                 if batch.append(records[0]):
                     taken += len(records.popleft().value) + _RECORD_BYTES
                 else:
                     is_full = True
-            if not records:
-                del waiting[sender]
-            elif taken:
+            if taken:
                 # Who found no room goes first next time, and then always does.
-                waiting.move_to_end(sender)
+                waiting.end(sender)
 
 
 class Publisher:
@@ -238,7 +236,7 @@ class Publisher:
         """Those of records that Kafka has not acknowledged, with what they take besides."""
         return self._room.taken
 
-    def delivery(self, sender: Hashable, shares: Shares, count: int, size: int) -> Delivery:
+    def delivery(self, sender: Path, shares: Shares, count: int, size: int) -> Delivery:
         """One of so many records of so many bytes together, headers and keys included; senders take turns in a partition.
 
         Entering it raises Problem if these can't be taken now.
@@ -259,10 +257,7 @@ class Publisher:
         if not partition.waiting:
             partition.due = self._loop.time() + self._linger
             self._send_soon()
-        records = partition.waiting.get(delivery.sender)
-        if records is None:
-            records = partition.waiting[delivery.sender] = deque()
-        records.append(_Record(delivery, key, value, headers))
+        partition.waiting.of(delivery.sender).append(_Record(delivery, key, value, headers))
         delivery.joins()
 
     def _send_soon(self) -> None:

@@ -1,8 +1,8 @@
 """How much of what all senders share one sender may hold: a visitor is anybody, and takes no server's share."""
 
-from collections.abc import Hashable
 from typing import Final
 
+from bridge.gateway import turns
 from bridge.gateway.access import Grant
 from bridge.http.room import Shares
 from schemas.sender import Sender
@@ -13,10 +13,12 @@ OF_A_SCRIPTS_VISITORS: Final = 1 / 8
 OF_A_VISITORS_ADDRESS: Final = 1 / 16
 
 
-def turn_of(grant: Grant, address: str) -> Hashable:
-    """Whose turn it is where senders take turns."""
-    script_id = grant.script.script_id
-    return script_id if grant.sender is Sender.SERVER else (script_id, address)
+def turn_of(grant: Grant, address: str) -> turns.Path:
+    """Whose turn it is where senders take turns: servers and visitors, organisations or addresses, scripts."""
+    script_id, org_id = grant.script.script_id, grant.script.org_id
+    if grant.sender is Sender.SERVER:
+        return Sender.SERVER, script_id if org_id is None else org_id, script_id
+    return Sender.VISITOR, address, script_id
 
 
 def shares_of(grant: Grant, address: str) -> Shares:

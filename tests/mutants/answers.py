@@ -32,7 +32,7 @@ MUTANTS = [
     Mutant(
         "gateway-partition-turns",
         "the turns of senders in a partition",
-        (Edit("bridge/gateway/publisher.py::_Partition.fill", "waiting.move_to_end(sender)", ""),),
+        (Edit("bridge/gateway/turns.py::Turns.end", "above.names.move_to_end(name)", "pass"),),
         (f"{PUBLISHER}::test_senders_take_turns_in_a_partition",),
     ),
     Mutant(

@@ -89,7 +89,7 @@ MUTANTS = [
     Mutant(
         "gateway-line-scripts",
         "the turn of each script in the line",
-        (Edit("bridge/gateway/line.py::Line.leave", "self._waiting.move_to_end(self._served)", ""),),
+        (Edit("bridge/gateway/turns.py::Turns.end", "above.names.move_to_end(name)", "pass"),),
         (f"{LINE}::test_line_gives_each_script_its_turn",),
     ),
     Mutant(
@@ -169,8 +169,14 @@ MUTANTS = [
     Mutant(
         "gateway-line-addresses",
         "the turn of each address of visitors in the line",
-        (Edit("bridge/gateway/shares.py::turn_of", "(script_id, address)", "script_id"),),
+        (Edit("bridge/gateway/shares.py::turn_of", "Sender.VISITOR, address, script_id", "Sender.VISITOR, script_id"),),
         (f"{LINE}::test_line_gives_each_address_of_visitors_its_turn",),
+    ),
+    Mutant(
+        "gateway-turn-levels",
+        "the one turn of an address, whatever scripts it names",
+        (Edit("bridge/gateway/shares.py::turn_of", "Sender.VISITOR, address, script_id", "(address, script_id), 1"),),
+        (f"{LINE}::test_line_gives_an_address_one_turn_whatever_scripts_it_names",),
     ),
     Mutant(
         "gateway-judged-beyond",

@@ -37,6 +37,12 @@ MUTANTS = [
         (f"{WIRE}::test_a_connection_in_wait_for_its_turn_gives_way",),
     ),
     Mutant(
+        "gateway-escapes",
+        "the bound of percent signs in a URL",
+        (Edit("bridge/http/protocol.py::BoundedProtocol.on_url", "in_path > _MOST_ESCAPES_OF_PATH or ...", "False"),),
+        (f"{WIRE}::test_a_url_has_few_percent_signs",),
+    ),
+    Mutant(
         "gateway-tiny-chunks",
         "the refusal of a body in tiny chunks",
         (Edit("bridge/http/protocol.py::BoundedProtocol.on_body", "self._pieces > _MOST_PIECES", "False"),),

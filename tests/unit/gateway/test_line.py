@@ -64,7 +64,7 @@ async def test_line_gives_each_script_its_turn(gateway: LoneGateway, clock: Cloc
                 clock.now += 1.1 * SLICE_SECONDS
                 await own.let_others()
 
-    await line.take("s0")
+    await line.take(("s0",))
     requests = [("s1", "a", 3), ("s1", "b", 2), ("s1", "c", 1), ("s2", "x", 2), ("s3", "y", 1)]
     working = [asyncio.create_task(work(*one)) for one in requests]
     await settled()
@@ -82,7 +82,7 @@ async def test_line_gives_each_address_of_visitors_its_turn(gateway: LoneGateway
             await own.stand_in_line()
             done.append(address)
 
-    await line.take("s0")
+    await line.take(("s0",))
     working = [asyncio.create_task(work(address)) for address in ("a", "a", "a", "b")]
     await settled()
     line.leave()
@@ -90,11 +90,29 @@ async def test_line_gives_each_address_of_visitors_its_turn(gateway: LoneGateway
     assert done == ["a", "b", "a", "a"]
 
 
+async def test_line_gives_an_address_one_turn_whatever_scripts_it_names(gateway: LoneGateway) -> None:
+    """Their public tokens cost nothing; and the scripts of one organisation have its turns."""
+    line, done = Line(), []
+
+    async def work(script: str, address: str) -> None:
+        with line.work(bill(gateway, script, address)) as own:
+            await own.stand_in_line()
+            done.append(address)
+
+    await line.take(("s0",))
+    requests = [*((f"s{number}", "a") for number in range(1, 50)), ("s1", "b"), ("s2", "b")]
+    working = [asyncio.create_task(work(*one)) for one in requests]
+    await settled()
+    line.leave()
+    await asyncio.gather(*working)
+    assert done[:5] == ["a", "b", "a", "b", "a"]
+
+
 async def test_line_goes_on_where_a_request_is_given_up(gateway: LoneGateway) -> None:
     """While it waits, and after its turn was given to it but before it could take it."""
     line = Line()
-    await line.take("s1")
-    waiting = [asyncio.create_task(line.take(script)) for script in ("s1", "s2", "s3", "s4")]
+    await line.take(("s1",))
+    waiting = [asyncio.create_task(line.take((script,))) for script in ("s1", "s2", "s3", "s4")]
     await settled()
     waiting[0].cancel()
     line.leave()
@@ -105,14 +123,14 @@ async def test_line_goes_on_where_a_request_is_given_up(gateway: LoneGateway) ->
     line.leave()
     await waiting[3]
     line.leave()
-    await asyncio.wait_for(line.take("s5"), 5)
+    await asyncio.wait_for(line.take(("s5",)), 5)
 
 
 async def test_script_that_used_more_than_its_share_waits_while_others_do_not(gateway: LoneGateway) -> None:
     """Its small requests too; it is not refused, and its visitors and other scripts are served at once."""
     line = gateway.services.lines[Sender.SERVER]
     bill(gateway, "s1").charge_time(0.6)
-    await line.take("s9")
+    await line.take(("s9",))
     first = asyncio.create_task(gateway.post(gateway.server(), EVENT))
     await settled()
     for headers, path in (

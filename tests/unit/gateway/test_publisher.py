@@ -91,7 +91,7 @@ async def sent(producer: Producer, count: int) -> list[tuple[int, int, Any]]:
 def add(
     publisher: Publisher, count: int, key: Callable[[int], bytes | None], sender: str = "s", share: float = 1.0
 ) -> Delivery:
-    with publisher.delivery(sender, ((sender, share),), count, count * 100) as delivery:
+    with publisher.delivery((sender,), ((sender, share),), count, count * 100) as delivery:
         for number in range(count):
             publisher.add(delivery, key(number), sender.encode() + b"x" * 99, [])
     return delivery
@@ -180,7 +180,7 @@ async def test_headers_count_as_memory(made: tuple[Publisher, list[Producer]]) -
     """A small event may have many times its own size."""
     publisher, (producer,) = made
     headers = [("x-request-id", b"x" * 128), ("x-trace-id", b"x" * 128), ("bridge-origin", None)]
-    with publisher.delivery("s", (), 1, 1 + header_bytes(headers)) as delivery:
+    with publisher.delivery(("s",), (), 1, 1 + header_bytes(headers)) as delivery:
         publisher.add(delivery, b"same", b"1", headers)
     assert publisher.bytes_in_flight > 2 * 128
     (await sent(producer, 1))[0][2].set_result(None)
@@ -202,6 +202,24 @@ async def test_senders_take_turns_in_a_partition(made: tuple[Publisher, list[Pro
     assert not await flood.acknowledged(0.01)
 
 
+async def test_a_server_is_not_behind_the_scripts_that_visitors_name(made: tuple[Publisher, list[Producer]]) -> None:
+    """Nor a visitor at another address: tokens of many scripts give an address no more than one turn."""
+    publisher, (producer,) = made
+    add(publisher, 1, lambda _: b"same")
+    await sent(producer, 1)
+    others = {"a server": ("server", 1, "s1"), "a visitor": ("visitor", "10.0.0.9", "s1")}
+    named = [("visitor", "10.0.0.1", f"s{script}") for script in range(50)]
+    delivered = {}
+    for sender in [*named, *others.values()]:
+        with publisher.delivery(sender, (), 1, 500) as delivered[sender]:
+            publisher.add(delivered[sender], b"same", b"x" * 500, [])
+    for number in range(2):
+        (await sent(producer, number + 1))[number][2].set_result(None)
+    for who, sender in others.items():
+        assert await delivered[sender].acknowledged(5), who
+    assert not await delivered[named[-1]].acknowledged(0.01)
+
+
 async def test_a_sender_that_found_no_room_in_a_batch_goes_first(
     made: tuple[Publisher, list[Producer]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -211,10 +229,10 @@ async def test_a_sender_that_found_no_room_in_a_batch_goes_first(
     add(publisher, 1, lambda _: b"same")
     await sent(producer, 1)
     for sender in ("a", "b"):
-        with publisher.delivery(sender, (), 50, 50 * 800) as delivery:
+        with publisher.delivery((sender,), (), 50, 50 * 800) as delivery:
             for _ in range(50):
                 publisher.add(delivery, b"same", b"x" * 800, [])
-    with publisher.delivery("other", (), 1, 500) as other:
+    with publisher.delivery(("other",), (), 1, 500) as other:
         publisher.add(other, b"same", b"x" * 500, [])
     for number in range(3):
         (await sent(producer, number + 1))[number][2].set_result(None)

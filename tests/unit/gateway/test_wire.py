@@ -218,6 +218,24 @@ async def test_a_long_body_that_is_whole_keeps_the_connection(kind: type[Bounded
     await one.end()
 
 
+@pytest.mark.parametrize(
+    ("url", "status"),
+    [
+        (b"/a" + b"%41" * 256, 200),
+        (b"/a" + b"%" * 257, 431),
+        (b"/a?token=" + b"%41" * 1024, 200),
+        (b"/a?token=" + b"%" * 1025, 431),
+    ],
+    ids=["a path", "a path beyond", "a query", "a query beyond"],
+)
+async def test_a_url_has_few_percent_signs(kind: type[BoundedProtocol], url: bytes, status: int) -> None:
+    """Decoding them costs the loop more than all that a refusal does, before it is known whose request it is."""
+    one = Spoken(kind, hasty if status == 431 else echo)
+    await one.hear(b"GET " + url + b" HTTP/1.1\r\nhost: x\r\n\r\n")
+    assert [found for found, _ in one.answers] == [status]
+    await one.end()
+
+
 async def test_what_was_read_is_parsed_in_slices(kind: type[BoundedProtocol], parsed: list[int]) -> None:
     """Others have their turn between them, and nothing more is read meanwhile."""
     one, body = Spoken(kind, echo), b"x" * READ_BYTES
