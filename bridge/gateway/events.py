@@ -11,7 +11,7 @@ from bridge.gateway.access import Grant, admit
 from bridge.gateway.allowances import Bill
 from bridge.gateway.elements import LINES_TYPES, Element, Elements, identify, split
 from bridge.gateway.idempotency import idempotency_key
-from bridge.gateway.judge import RefusedEvents
+from bridge.gateway.judge import RefusedEvents, charge_refused
 from bridge.gateway.line import Work
 from bridge.gateway.publisher import Delivery, HeaderList, header_bytes
 from bridge.gateway.request import Request
@@ -184,6 +184,8 @@ async def _publish(
     if grant.sender is Sender.VISITOR:
         refused = RefusedEvents(services, grant, request.address)
         beyond = await refused.beyond_bound(elements.values, whose, received_at_ms, work)
+    else:
+        charge_refused(services, grant, elements.values, whose, received_at_ms)
     seal = services.proof_keys.seal(site, grant.script.script_id, grant.sender, grant.origin)
     shared = record_headers(request, grant, received_at_ms)
     size = sum(map(len, elements.values)) + len(whose) * header_bytes(shared)

@@ -1,5 +1,6 @@
 """What the stream will make of an event, by its own decoder and normaliser; visitors' refused events are bounded by it."""
 
+import random
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Final
@@ -18,6 +19,10 @@ from streams.reading import read_event
 from streams.rejection import Rejection
 
 _MOST_BEYOND: Final = 10
+# A dead letter costs the stream, Kafka and Postgres as much as some four rows; a retry costs more.
+_COST_OF_REFUSED: Final = 4
+# Of so many events of servers one is judged: judging costs more than all that the gateway does with an event.
+_ONE_OF: Final = 16
 
 
 def vouched_by(grant: Grant, assigned: str | None) -> Vouched:
@@ -37,6 +42,26 @@ def judge(services: Services, value: bytes, vouched: Vouched, received_at_ms: in
         bounds=services.bounds,
         sender=vouched.sender,
     )
+
+
+def charge_refused(
+    services: Services, grant: Grant, values: Sequence[bytes], whose: Sequence[Element], received_at_ms: int
+) -> None:
+    """Charges a server's script for refused events what they cost, by a sample: nothing is refused, the next ones may be.
+
+    So one script's refused events take no more of the stream than its good ones could, and others' are not behind them.
+    """
+    stands_for = max(len(values), _ONE_OF)
+    # No secret depends on which event it is.
+    index = int(random.random() * stands_for)  # noqa: S311
+    if index >= len(values):
+        return
+    try:
+        own = whose[index]
+        judge(services, values[index], vouched_by(grant, own.event_id if own.missing else None), received_at_ms)
+    except Rejection:
+        script_id = grant.script.script_id
+        services.allowances.of(grant.sender).events.charge(script_id, (_COST_OF_REFUSED - 1) * stands_for)
 
 
 def _is_bounded(error_class: ErrorClass) -> bool:

@@ -179,6 +179,12 @@ MUTANTS = [
         (f"{LINE}::test_line_gives_an_address_one_turn_whatever_scripts_it_names",),
     ),
     Mutant(
+        "gateway-refused-cost",
+        "the charge of a server's refused events",
+        (Edit("bridge/gateway/judge.py::charge_refused", "_COST_OF_REFUSED - 1", "0"),),
+        (f"{COSTS}::test_a_servers_refused_events_count_as_what_they_cost",),
+    ),
+    Mutant(
         "gateway-judged-beyond",
         "the end of judging refused events beyond their bound",
         (

@@ -5,6 +5,8 @@ import gzip
 import json
 import time
 from collections.abc import AsyncIterator
+from itertools import pairwise
+from types import SimpleNamespace
 
 import pytest
 from prometheus_client import generate_latest
@@ -15,6 +17,7 @@ from bridge.gateway.access import Grant
 from bridge.gateway.allowances import Bill
 from bridge.gateway.line import SLICE_SECONDS, Line
 from schemas.registry import Script
+from schemas.sender import Sender
 from sinks import metrics, turn
 
 MIB = 1024 * 1024
@@ -69,6 +72,35 @@ async def test_what_visitors_send_that_will_be_refused_is_bounded() -> None:
         assert (await gateway.post(gateway.server(), batch(*[{}] * 100))).json()["accepted"] == 100
         assert counted("bridge_gateway_refused_events_total{") - refused == 8
         assert counted('bridge_gateway_refused_events_total{outcome="rejected",script="s1",site="1"}') >= 3
+
+
+async def test_a_servers_refused_events_count_as_what_they_cost() -> None:
+    """Beyond a burst, others' events wait in the stream for four times as few of them as of good ones."""
+    taken = {}
+    for what, event in (
+        ("good", good()),
+        ("refused", {"event_id": "1"}),
+        ("unheard of", {**good(), "schema_version": 99}),
+    ):
+        async with lone_gateway(gateway_script_events_per_second=100) as gateway:
+            answers = [await gateway.post(gateway.server(), batch(*[event] * 20)) for _ in range(20)]
+            taken[what] = [answer.status for answer in answers].count(202)
+            assert {answer.status for answer in answers} == {202, 429}
+    assert taken["good"] >= 10
+    assert max(taken["refused"], taken["unheard of"]) <= 5
+
+
+async def test_single_refused_events_of_a_server_are_charged_by_a_sample(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One of sixteen, which stands for all of them."""
+    async with lone_gateway() as gateway:
+        events = gateway.services.allowances.of(Sender.SERVER).events
+        drawn = iter([0.99, 0.07, 0.0])
+        monkeypatch.setattr(judging, "random", SimpleNamespace(random=lambda: next(drawn)))
+        levels = [events._level("s1")]
+        for _ in range(3):
+            await gateway.post(gateway.server(), batch({"event_id": "1"}))
+            levels.append(events._level("s1"))
+        assert [before - after > 40 for before, after in pairwise(levels)] == [False, False, True]
 
 
 async def test_the_bound_of_refused_events_takes_bounded_memory() -> None:
