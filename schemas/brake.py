@@ -6,17 +6,16 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any, Final, NamedTuple
 
+from schemas.brake_votes import Sites, nearly_all, of_others, worst_of
 from schemas.outcome import UNCONFIRMED_SITE, Failure, Outcomes
 from schemas.record import TopicPartition
 from schemas.sender import Sender
-
-Sites = Mapping[int, int]
-"""Events by site; UNCONFIRMED_SITE holds those that can't be laid to anybody's door."""
 
 _WARY_SHARE: Final = 50
 """Who has braked is wary: so many times fewer events are enough to brake again, but not fewer than these."""
 _WARY_EVENTS: Final = 5
 _TOLD_SITES: Final = 5
+_TODAY_SECONDS: Final = 86_400.0
 
 
 class BrakeLimits(NamedTuple):
@@ -133,7 +132,7 @@ class BrakeJudge:
 
     Only decided events count: those that would become a row and those that would be dead-lettered; duplicates and
     retries say nothing. Neither one site nor one organisation, by however many sites, can engage the brake while others do
-    well: `owner_of` says whose a site is. `now` is in seconds and only grows.
+    well, or where others did well today: `owner_of` says whose a site is. `now` is in seconds and only grows.
     What first attempts come to is compared with first attempts, what retries come to with everything.
 
     Anybody can send what fails as a visitor, and nobody can keep others' events from passing. So visitors' failures
@@ -200,16 +199,27 @@ class BrakeJudge:
 
     def passes(self, sample: ProbeSample, outcomes: Sequence[Outcomes]) -> bool:
         """Adds events that were judged again to the sample; whether all of it is no reason to keep the brake on."""
+        now = self._now()
         for one in outcomes:
-            _add(sample.counts, self._count(one.dead_letters(), _good_sites(one)))
+            good = _good_sites(one)
+            self._passed.update(dict.fromkeys(good, now))
+            _add(sample.counts, self._count(one.dead_letters(), good))
         self.committed(outcomes)
         good = sample.counts.good
         bad = sample.counts.voting(quiet=not good)
         return not nearly_all(good, bad, 1, self._limits.ratio_pct, self._owner_of)
 
     def is_enough(self, sample: ProbeSample) -> bool:
-        """Whether more events would hardly change what the sample says; visitors' failures alone never are."""
-        return _total(sample.counts.good) + _total(sample.counts.bad) >= self._limits.min_events
+        """Whether more events would hardly change what the sample says.
+
+        Those of one organisation alone never are enough, as others' may lie behind them; nor are visitors' failures.
+        """
+        by_owner: Counter[Hashable] = Counter()
+        for counts in (sample.counts.good, sample.counts.bad):
+            for site, count in counts.items():
+                by_owner[self._owner_of(site)] += count
+        most = self._limits.min_events // 2
+        return sum(min(count, most) for count in by_owner.values()) >= self._limits.min_events
 
     def _count(self, dead: Iterable[Failure], good: Counter[int] | None = None) -> _Counts:
         counts = _Counts(Counter() if good is None else good, Counter(), Counter())
@@ -233,6 +243,8 @@ class BrakeJudge:
         window = self._first if failure.attempt == 1 else self._all
         sums = window.sums
         good, bad = sums.good, sums.voting(quiet=quiet)
+        if self._is_one_of_many(bad):
+            return None
         needed = self._needed(self._limits.min_events)
         if not nearly_all(good, bad, needed, self._limits.ratio_pct, self._owner_of):
             return None
@@ -245,11 +257,23 @@ class BrakeJudge:
         )
 
     def _by_run(self, failure: Failure, streak: _Streak | None, quiet: bool) -> BrakeCause | None:
-        if streak is None or not self._too_long(streak, quiet):
+        if (
+            streak is None
+            or self._is_one_of_many(streak.counts.voting(quiet=quiet))
+            or not self._too_long(streak, quiet)
+        ):
             return None
         place = f"{failure.record.topic}-{failure.record.partition}"
         sites, visitors = streak.counts.voting(quiet=quiet), _total(streak.counts.visitors) if quiet else 0
         return _cause(f"{_total(sites)} events in a row on {place} would be dead-lettered", sites, visitors, failure)
+
+    def _is_one_of_many(self, bad: Sites) -> bool:
+        """Whether all failures are one organisation's, and another's events passed today: its silence is no vote."""
+        owners = {None if site == UNCONFIRMED_SITE else self._owner_of(site) for site in bad}
+        if len(owners) != 1 or None in owners:
+            return False
+        since = self._now() - _TODAY_SECONDS
+        return any(at > since and self._owner_of(site) not in owners for site, at in self._passed.items())
 
     def _site_of(self, failure: Failure) -> int:
         """Whose trouble it is: a site of the registry, or one that is known to do well elsewhere; else nobody's."""
@@ -300,7 +324,7 @@ class BrakeJudge:
             return False
         recently = self._now() - self._limits.window_seconds / 2
         about = {site for site, at in self._passed.items() if at >= streak.since or at > recently}
-        worst = _worst(bad, about)
+        worst = worst_of(bad, about)
         if not about - {worst}:
             return True
         passing = {
@@ -309,7 +333,7 @@ class BrakeJudge:
             if site != worst and (at > streak.since or at > recently)
         }
         failing = {self._owner_of(site) for site in bad.keys() - {worst, UNCONFIRMED_SITE}} - passing
-        return 2 * _of_others(bad, worst) >= length and len(failing) > len(passing)
+        return 2 * of_others(bad, worst) >= length and len(failing) > len(passing)
 
 
 def _good_sites(one: Outcomes) -> Counter[int]:
@@ -353,48 +377,3 @@ def _cause(reason: str, sites: Sites, visitors: int, failure: Failure) -> BrakeC
         "failures_of_visitors": visitors,
     }
     return BrakeCause(reason, details)
-
-
-def _worst(bad: Sites, others: set[int]) -> int | None:
-    """The known site with the most dead letters; one of the others if none has any."""
-    return max((bad.keys() | others) - {UNCONFIRMED_SITE}, key=lambda site: bad.get(site, 0), default=None)
-
-
-def _of_others(counts: Sites, worst: int | None) -> int:
-    return sum(count for site, count in counts.items() if site not in (worst, UNCONFIRMED_SITE))
-
-
-def _by_owner(counts: Sites, worst: int | None, owner_of: Callable[[int], Hashable]) -> Counter[Hashable]:
-    owned: Counter[Hashable] = Counter()
-    for site in counts.keys() - {worst, UNCONFIRMED_SITE}:
-        owned[owner_of(site)] += counts[site]
-    return owned
-
-
-def nearly_all(
-    good: Sites,
-    bad: Sites,
-    min_events: int,
-    ratio_pct: Decimal,
-    owner_of: Callable[[int], Hashable] = lambda site: site,
-) -> bool:
-    """Whether that share is reached by all together, by the others without the site that fails most, and by most of these.
-
-    A site that is alone has no others to ask. What is nobody's counts in the whole, and is nobody's vote. A sender chooses
-    how much it sends, so each owner of the others has one vote, however many sites and events are its own.
-    """
-    bad_total = sum(bad.values())
-    total = bad_total + sum(good.values())
-    if not bad_total or total < min_events or bad_total * 100 < ratio_pct * total:
-        return False
-    worst = _worst(bad, set(good))
-    bad_others = _of_others(bad, worst)
-    others = bad_others + _of_others(good, worst)
-    if not others:
-        return True
-    if bad_others * 100 < ratio_pct * others:
-        return False
-    passed, failed = (_by_owner(counts, worst, owner_of) for counts in (good, bad))
-    owners = passed.keys() | failed.keys()
-    failing = sum(failed[one] * 100 >= ratio_pct * (passed[one] + failed[one]) for one in owners)
-    return 2 * failing > len(owners)

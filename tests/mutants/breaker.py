@@ -23,7 +23,7 @@ MUTANTS = [
     Mutant(
         "owners-vote",
         "the one vote of each organisation, however many events and sites are its own",
-        (Edit("schemas/brake.py::nearly_all", "2 * failing > len(owners)", "True"),),
+        (Edit("schemas/brake_votes.py::nearly_all", "2 * failing > len(owners)", "True"),),
         (f"{OWNERS}::test_sites_of_one_organisation_do_not_stop_the_others",),
     ),
     Mutant(
@@ -31,6 +31,18 @@ MUTANTS = [
         "the look at who does well elsewhere, where a partition's events fail in a row",
         (Edit("schemas/brake.py::BrakeJudge._too_long", "len(failing) > len(passing)", "True"),),
         (f"{OWNERS}::test_sites_of_one_organisation_do_not_stop_the_others",),
+    ),
+    Mutant(
+        "owners-silent",
+        "the vote of organisations that did well today and are silent now",
+        (Edit("schemas/brake.py::BrakeJudge._is_one_of_many", "len(owners) != 1 or None in owners", "True"),),
+        (f"{OWNERS}::test_one_organisation_does_not_stop_others_that_are_silent",),
+    ),
+    Mutant(
+        "owners-sample",
+        "the part of a probe's sample that is others' than one organisation's",
+        (Edit("schemas/brake.py::BrakeJudge.is_enough", "min(count, most)", "count"),),
+        (f"{OWNERS}::test_a_probe_looks_for_others_behind_one_organisation",),
     ),
     Mutant(
         "passed-memory",

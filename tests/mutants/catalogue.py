@@ -251,8 +251,8 @@ MUTANTS = [
         "brakes-vote",
         "the rule that one site alone can't stop the others",
         (
-            Edit("schemas/brake.py::nearly_all", "bad_others * 100 < ratio_pct * others", "False"),
-            Edit("schemas/brake.py::nearly_all", "2 * failing > len(owners)", "True"),
+            Edit("schemas/brake_votes.py::nearly_all", "bad_others * 100 < ratio_pct * others", "False"),
+            Edit("schemas/brake_votes.py::nearly_all", "2 * failing > len(owners)", "True"),
         ),
         ("tests/unit/schemas/test_brake.py",),
     ),

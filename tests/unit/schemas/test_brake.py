@@ -129,7 +129,7 @@ def test_a_run_within_a_batch() -> None:
 
 
 def test_one_sites_run_does_not_stop_sites_that_do_well() -> None:
-    """On other partitions; alone it does."""
+    """On other partitions, or today; where nobody else has sent for a day it does."""
     limits = LIMITS._replace(min_events=10**6)
     bench = Bench(limits)
     for number in range(10):
@@ -138,7 +138,9 @@ def test_one_sites_run_does_not_stop_sites_that_do_well() -> None:
     alone = Bench(limits)
     assert not alone.weigh([(7, GOOD)], partition=1)
     assert not alone.weigh([(2, GOOD)])
-    alone.clock.now += 1000
+    alone.clock.now += 80_000
+    assert not alone.weigh([(7, BAD)] * 100)
+    alone.clock.now += 10_000
     assert alone.weigh([(7, BAD)] * 100), "nobody else has done well since it began"
 
 

@@ -58,3 +58,29 @@ def test_most_owners_failing_is_enough() -> None:
     bench = Bench()
     assert not bench.weigh([(site, GOOD) for site in (21, 22, 23)], partition=1)
     assert bench.weigh([(number % 9 + 1, BAD) for number in range(200)])
+
+
+@pytest.mark.parametrize("sites", [1, 3])
+def test_one_organisation_does_not_stop_others_that_are_silent(sites: int) -> None:
+    """In the quiet of a night: by its share and by a row, until nobody else's events have passed for a day."""
+    bench = Bench(owners=ONE_CUSTOMER)
+    assert not bench.weigh([(21, GOOD)], partition=1)
+    for _ in range(10):
+        bench.clock.now += 7_200
+        for partition in range(3):
+            assert not bench.weigh(flood(sites, 2000), partition=partition)
+    bench.clock.now += 20_000
+    assert bench.weigh(flood(sites, 2000))
+
+
+def test_a_probe_looks_for_others_behind_one_organisation() -> None:
+    """Its sample is not enough before half of it is others'; what of theirs passes is remembered."""
+    bench = Bench(owners=ONE_CUSTOMER)
+    judge, sample = bench.judge, ProbeSample()
+    assert bench.weigh(flood(3, 1000)), "nobody else has ever sent"
+    assert not judge.passes(sample, [bench.outcomes(flood(3, 20 * LIMITS.min_events), partition=7)])
+    assert not judge.is_enough(sample)
+    assert judge.passes(sample, [bench.outcomes([(21, GOOD)] * (LIMITS.min_events // 2), partition=7)])
+    assert judge.is_enough(sample)
+    judge.clear()
+    assert not bench.weigh(flood(3, 1000))

@@ -36,13 +36,19 @@ def test_forged_headers_take_no_vote_away() -> None:
 
 
 def test_visitors_failures_vote_once_nothing_passes() -> None:
-    """A fault that befalls a running process: after half of the window without one event that passes."""
-    for kinds in (junk(2000), junk(2000, sites=1)):
+    """A fault that befalls a running process: after half of the window without one event that passes.
+
+    Of one site alone once nobody else's has passed for a day.
+    """
+    for kinds, day in ((junk(2000), 0), (junk(2000, sites=1), 86_400)):
         bench = Bench()
         assert not bench.weigh([(9, GOOD)] * 50)
         bench.clock.now += 29
         assert not bench.weigh(kinds)
         bench.clock.now += 1
+        if day:
+            assert not bench.weigh(kinds, partition=1)
+            bench.clock.now += day
         assert bench.weigh(kinds, partition=1)
 
 
