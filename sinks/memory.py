@@ -124,6 +124,7 @@ class MemorySink:
     def __init__(self, store: MemoryStore, *, fail: Callable[[str], None] | None = None) -> None:
         self._store = store
         self._fail = fail or (lambda _method: None)
+        self.silent = False
 
     async def logs(self, partitions: Sequence[TopicPartition]) -> dict[TopicPartition, KnownLog]:
         self._fail("logs")

@@ -19,6 +19,7 @@ from sinks.ledger import provenance_columns, state_and_body, waiting
 from sinks.postgres import (
     APPLICATION_PREFIX,
     GONE,
+    LOOK_SECONDS,
     Connection,
     close,
     connect,
@@ -35,6 +36,9 @@ from sinks.transaction import settle_in_transaction, write_events
 OPERATION_SECONDS = 60.0
 """No query has a time-out of its own, and a server that hangs says nothing: after so long the connection is cut."""
 
+SILENT_LOOKS = 2
+"""A server that answers neither the work in flight nor so many looks in a row is silent; after one it may be slow."""
+
 log = structlog.get_logger(__name__)
 
 
@@ -47,6 +51,7 @@ class PostgresSink:
         self._lock_timeout = lock_timeout
         self._opened: Connection | None = None
         self._pid = 0
+        self.silent = False
 
     async def logs(self, partitions: Sequence[TopicPartition]) -> dict[TopicPartition, KnownLog]:
         async with self._working("reading what is known of the logs") as conn:
@@ -167,11 +172,12 @@ class PostgresSink:
             timer.cancel()
             if watch is not None:
                 watch.cancel()
+            self.silent = False
 
     def _cut(self, doing: str, cut: list[SinkUnavailable]) -> None:
-        # As Postgres' own time-out: too much for one settlement is tried in halves.
         problem = f"{doing}: no answer from Postgres within {OPERATION_SECONDS:.0f} s"
-        cut.append(SinkUnavailable(problem, sqlstate=TIMED_OUT))
+        # From a server that works it is as Postgres' own time-out: too much for one settlement is tried in halves.
+        cut.append(SinkUnavailable(problem, sqlstate=None if self.silent else TIMED_OUT))
         if self._opened is not None:
             self._opened.terminate()
 
@@ -184,11 +190,12 @@ class PostgresSink:
     async def _watch(self, watched: Connection, doing: str, cut: list[SinkUnavailable]) -> None:
         """While work is without an answer: cuts a connection whose server is gone, and ends what its session waits for.
 
-        That is ended only if it is a worker's stalled session.
+        That is ended only if it is a worker's stalled session. A server that answers no look is noted as silent, and the
+        work goes on to wait for it.
         """
-        patience, pid = self._lock_timeout / 2, self._pid
+        patience, pid, unanswered = self._lock_timeout / 2, self._pid, 0
         while True:
-            await asyncio.sleep(patience)
+            await asyncio.sleep(min(patience, LOOK_SECONDS))
             try:
                 async with looking(self._dsn) as conn:
                     if await is_gone(conn, watched, pid):
@@ -196,9 +203,15 @@ class PostgresSink:
                         watched.terminate()
                         return
                     rows = await conn.fetch(sql("end_blockers"), pid, f"{APPLICATION_PREFIX} lane ", patience)
-            except BridgeError as error:
+            except (SinkUnavailable, RowRejected) as error:
                 log.warning("session_check_failed", error=str(error))
+                # A server that refuses a connection with an error of its own answers.
+                unanswered = 0 if error.sqlstate else unanswered + 1
+                self.silent = unanswered >= SILENT_LOOKS
+                if unanswered == SILENT_LOOKS:
+                    log.warning("postgres_silent", doing=doing)
                 continue
+            unanswered, self.silent = 0, False
             for row in rows:
                 log.warning("stalled_session_ended", pid=row["pid"], ended=row["ended"], waiting_pid=pid)
 

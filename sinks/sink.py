@@ -33,6 +33,9 @@ class Sink(Protocol):
     Every method raises SinkUnavailable when the store, not an event, is the trouble.
     """
 
+    silent: bool
+    """Whether a method waits for a store that answers nobody."""
+
     async def logs(self, partitions: Sequence[TopicPartition]) -> dict[TopicPartition, KnownLog]:
         """The present log of each of Kafka's partitions, over all groups; one that nobody has read is missing."""
         ...

@@ -62,7 +62,11 @@ class Lane:
     @property
     def waiting(self) -> bool:
         """Whether the lane holds its partitions because a service is away: between two tries, or in one not too long."""
-        return self._patience.waiting and self._parts.monotonic() < self._held_until + TRY_SECONDS
+        tries = self._patience.waiting and self._parts.monotonic() < self._held_until + TRY_SECONDS
+        return tries or self._sink.silent
+
+    def _paused(self) -> int:
+        return len(self.sources) if self._patience.waiting or self._sink.silent else 0
 
     @property
     def stands(self) -> Mapping[TopicPartition, int]:
@@ -79,6 +83,7 @@ class Lane:
 
     async def run(self) -> None:
         """Runs until stopped; raises whatever is not an outage."""
+        metrics.PAUSED.labels(self.name).set_function(self._paused)
         try:
             if await self._begin():
                 while not self._stopping.is_set():
@@ -343,7 +348,6 @@ class Lane:
         self._known.clear()
         seconds = self._patience.failed(self.name, error)
         self._held_until = self._parts.monotonic() + seconds
-        metrics.PAUSED.labels(self.name).set(len(self.sources))
         self._source.pause(self.sources)
         try:
             await asyncio.wait_for(self._stopping.wait(), seconds)
@@ -357,7 +361,6 @@ class Lane:
     def _recovered(self) -> None:
         if self._patience.waiting:
             self._patience.succeeded(self.name)
-            metrics.PAUSED.labels(self.name).set(0)
             self._source.resume(self._reading())
             self._source.pause(self._brake.held)
             self.progressed_at = self._parts.monotonic()

@@ -23,7 +23,7 @@ BEFORE, DURING = 20, 30
 
 def paused() -> float:
     """Looked up each time: the series of a lane that has ended are gone."""
-    return float(metrics.PAUSED.labels("raw-0")._value.get())
+    return metrics.REGISTRY.get_sample_value("bridge_paused_partitions", {"lane": "raw-0"}) or 0.0
 
 
 Act = Callable[[asyncpg.Connection, Settings], Awaitable[None]]
