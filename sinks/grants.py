@@ -1,12 +1,14 @@
 """`bridge db grants`: the statements that give an account exactly what its service needs."""
 
 from collections.abc import Iterable, Iterator
+from functools import partial
 from itertools import groupby
 
 from schemas.service import Service
 from sinks.db_check import expected_catalogue
 from sinks.postgres import Connection, connection, sql
 from sinks.privileges import Privilege, needed_privileges
+from sinks.table_locks import PATIENCE_SECONDS, Tell, locking, log_awaited
 
 
 async def grant_statements(conn: Connection, role: str, service: Service) -> list[str]:
@@ -42,12 +44,26 @@ def _by_column(needed: Iterable[Privilege]) -> Iterator[str]:
         yield f"{name} ({columns})" if columns else name
 
 
-async def grants(dsn: str, role: str, service: Service, *, apply: bool) -> list[str]:
-    """The statements, in their order; to `apply` is to run them in one transaction. Raises SinkUnavailable."""
+async def grants(
+    dsn: str,
+    role: str,
+    service: Service,
+    *,
+    apply: bool,
+    lock_seconds: float = PATIENCE_SECONDS,
+    tell: Tell = log_awaited,
+) -> list[str]:
+    """The statements, in their order; to `apply` is to run them in one transaction, which waits for tables as `locking` does.
+
+    Raises SinkUnavailable, or EnvironmentUnfit if another session keeps a table for `lock_seconds`.
+    """
     async with connection(dsn, "db grants") as conn:
         lines = await grant_statements(conn, role, service)
         if apply:
-            async with conn.transaction():
-                for line in lines:
-                    await conn.execute(line)
+            await locking(dsn, conn, f"granting to {role}", partial(_run, conn, lines), seconds=lock_seconds, tell=tell)
     return lines
+
+
+async def _run(conn: Connection, lines: Iterable[str]) -> None:
+    for line in lines:
+        await conn.execute(line)

@@ -2,6 +2,7 @@
 
 import hashlib
 import re
+from functools import partial
 from importlib.resources import files
 from typing import NamedTuple
 
@@ -11,9 +12,9 @@ from schemas.errors import EnvironmentUnfit
 from sinks.partitions import make_partitions, months_made, summarize_months
 from sinks.poolers import demand_sessions
 from sinks.postgres import Connection, connection, sql
+from sinks.table_locks import PATIENCE_SECONDS, Tell, locking, log_awaited
 
 LOCK_KEY = 0x6768_6F73_746C  # "ghostl": any number that nobody else in the database uses
-LOCK_SECONDS = 120.0
 DEFAULT_MONTHS_AHEAD = 2
 _FILE = re.compile(r"(\d{4})_[a-z0-9_]+\.sql")
 
@@ -72,12 +73,17 @@ def _missing(have: dict[str, str]) -> list[Migration]:
 
 
 async def migrate(
-    database_url: str, *, months_ahead: int = DEFAULT_MONTHS_AHEAD, lock_seconds: float = LOCK_SECONDS
+    database_url: str,
+    *,
+    months_ahead: int = DEFAULT_MONTHS_AHEAD,
+    lock_seconds: float = PATIENCE_SECONDS,
+    tell: Tell = log_awaited,
 ) -> list[str]:
     """Brings the schema to the newest version and makes the months; returns what was applied.
 
-    Where nothing is missing nothing is written, so that an account that may not write there passes. Raises
-    EnvironmentUnfit if another session holds the migrations' lock for `lock_seconds`.
+    Where nothing is missing nothing is written, so that an account that may not write there passes. Each migration waits
+    for its tables as `locking` does. Raises EnvironmentUnfit if another session holds the migrations' lock, or a table, for
+    `lock_seconds`; what was applied before stays, and the next call goes on there.
     """
     await demand_sessions(database_url)
     async with connection(database_url, "migrate") as conn:
@@ -91,13 +97,17 @@ async def migrate(
             await conn.execute(sql("migrations_table"))
             missing = _missing(await applied(conn))
             for one in missing:
-                async with conn.transaction():
-                    await conn.execute(one.text)
-                    await conn.execute(sql("migration_record"), one.version, one.name, one.checksum)
-            await make_partitions(conn, months_ahead)
+                work = partial(_apply, conn, one)
+                await locking(database_url, conn, f"migration {one.name}", work, seconds=lock_seconds, tell=tell)
+            await make_partitions(database_url, conn, months_ahead, lock_seconds=lock_seconds, tell=tell)
         finally:
             await conn.execute("SELECT pg_advisory_unlock($1)", LOCK_KEY)
         return [one.name for one in missing]
+
+
+async def _apply(conn: Connection, one: Migration) -> None:
+    await conn.execute(one.text)
+    await conn.execute(sql("migration_record"), one.version, one.name, one.checksum)
 
 
 async def _lock(conn: Connection, seconds: float) -> None:

@@ -3,11 +3,13 @@
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, date, datetime
+from functools import partial
 
 import asyncpg
 
 from schemas.errors import EnvironmentUnfit
 from sinks.postgres import Connection, sql
+from sinks.table_locks import PATIENCE_SECONDS, Tell, locking, log_awaited
 
 # received_at reaches back at most this far (a producer's clamped time), and retries and replays keep theirs.
 MONTHS_BACK = 1
@@ -26,10 +28,19 @@ def needed(today: date, ahead: int) -> list[date]:
     return [month(today, shift) for shift in range(-MONTHS_BACK, ahead + 1)]
 
 
-async def make_partitions(connection: Connection, ahead: int, today: date | None = None) -> list[str]:
-    """Makes the missing months; returns the names of all that are needed.
+async def make_partitions(
+    dsn: str,
+    connection: Connection,
+    ahead: int,
+    today: date | None = None,
+    *,
+    lock_seconds: float = PATIENCE_SECONDS,
+    tell: Tell = log_awaited,
+) -> list[str]:
+    """Makes the missing months by the connection, which leads to `dsn`; returns the names of all that are needed.
 
-    Raises EnvironmentUnfit if a default partition holds events of one that is missing.
+    A new month locks `bridge_event`, for which it waits as `locking` does. Raises EnvironmentUnfit if it gets no lock
+    within `lock_seconds`, or if a default partition holds events of a month that is missing.
     """
     names = []
     for first in needed(today or datetime.now(UTC).date(), ahead):
@@ -37,11 +48,9 @@ async def make_partitions(connection: Connection, ahead: int, today: date | None
         bounds = {"name": name, "first": f"{first} 00:00:00+00", "after": f"{month(first, 1)} 00:00:00+00"}
         exists = await connection.fetchval("SELECT to_regclass($1)", name)
         if exists is None:
-            # IF NOT EXISTS alone still fails when two sessions make the same table at once.
+            make = partial(_make_month, connection, sql("event_partition_create") % bounds)
             try:
-                async with connection.transaction():
-                    await connection.execute("SELECT pg_advisory_xact_lock($1)", LOCK_KEY)
-                    await connection.execute(sql("event_partition_create") % bounds)
+                await locking(dsn, connection, name, make, seconds=lock_seconds, tell=tell)
             except asyncpg.CheckViolationError as error:
                 if not (default := await default_partition(connection)):
                     raise
@@ -49,6 +58,12 @@ async def make_partitions(connection: Connection, ahead: int, today: date | None
         names.append(name)
     await summarize_months(connection)
     return names
+
+
+async def _make_month(connection: Connection, statement: str) -> None:
+    # IF NOT EXISTS alone still fails when two sessions make the same table at once.
+    await connection.execute("SELECT pg_advisory_xact_lock($1)", LOCK_KEY)
+    await connection.execute(statement)
 
 
 async def summarize_months(connection: Connection) -> None:

@@ -155,7 +155,7 @@ class Worker(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka's bas
 
     async def _make_months(self) -> None:
         async with connection(self._settings.dsn, "partitions") as conn:
-            await make_partitions(conn, self._settings.partitions_ahead)
+            await make_partitions(self._settings.dsn, conn, self._settings.partitions_ahead)
 
     async def _prune_plans(self) -> None:
         keep = self._settings.seconds("replay_keep")

@@ -5,7 +5,7 @@ from typing import Annotated, Any, TypeVar
 
 import typer
 
-from bridge.cli.common import JsonOutput, Verbose, command_settings, result, run, write_json
+from bridge.cli.common import JsonOutput, Verbose, command_settings, result, run, say, write_json
 from bridge.cli.tables import Table, print_table
 from schemas.errors import EnvironmentUnfit, RowRejected, SinkUnavailable
 from schemas.service import Service
@@ -23,9 +23,12 @@ T = TypeVar("T")
 
 @db_app.command()
 def migrate(verbose: Verbose = False) -> None:
-    """Bring the schema to the newest version and make the months; safe to run twice, also at once."""
+    """Bring the schema to the newest version and make the months; safe to run twice, also at once.
+
+    It waits at most two minutes for a table that another session uses, three seconds at a time, and names that session.
+    """
     settings = command_settings(verbose=verbose)
-    applied = _run(migrate_now(settings.dsn, months_ahead=settings.partitions_ahead))
+    applied = _run(migrate_now(settings.dsn, months_ahead=settings.partitions_ahead, tell=say))
     for name in applied:
         result(f"applied: {name}")
     if not applied:
@@ -79,7 +82,7 @@ def grants(
     For --service owner a superuser has to run it, once: it makes the account the owner of what is there.
     """
     settings = command_settings(verbose=verbose)
-    for line in _run(grant(settings.dsn, role, service, apply=apply)):
+    for line in _run(grant(settings.dsn, role, service, apply=apply, tell=say)):
         result(f"{line};")
 
 

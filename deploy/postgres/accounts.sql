@@ -12,6 +12,8 @@
 \getenv monitor_password MONITOR_PASSWORD
 
 BEGIN;
+-- New owners lock their tables, and everybody else waits behind this transaction: it fails after so long, and is run again.
+SET LOCAL lock_timeout = '5s';
 -- The statements below contain passwords: the server keeps them in no log, also not where one fails. Only a superuser can have
 -- it so; an administrator who is none gives verifiers.
 DO $$

@@ -1,4 +1,5 @@
-"""`python -m faults.pauses`: how long work rests when workers are replaced, a primary falls silent, or a broker dies.
+"""`python -m faults.pauses`: how long work rests when workers are replaced, a primary falls silent, a database freezes, or a
+broker dies.
 
 Ends with 0 when all bounds held, 1 when one did not, 2 for a wrong argument, 3 when nothing is proven.
 """
@@ -10,13 +11,15 @@ import logging
 import signal
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import httpx
+from support.api import api
 from support.command import bridge
-from support.gateway import raw_records
+from support.gateway import gateway, raw_records
 from support.restarts import RestartedGateway
 from support.servers import stack_directory
 from support.settled import environment_of, prepare, settings_for
@@ -36,8 +39,12 @@ PARTITIONS = 6
 WORST_SECONDS = 5.0
 FAILOVER_SECONDS = 30.0
 BROKER_SECONDS = 12.0
+FROZEN_SECONDS = (40.0, 100.0)
+"""Less than the longest time of an operation, and more."""
+SEEN_SECONDS = 30.0
+RESUMED_SECONDS = 15.0
 REST_SECONDS = 5.0
-SCENARIOS = ("rolling", "silent-primary", "brokers")
+SCENARIOS = ("rolling", "silent-primary", "frozen-database", "brokers")
 STREAM = {"BRIDGE_LANES": "2", "BRIDGE_START_TIMEOUT": "15s", "BRIDGE_LOG_FORMAT": "json"}
 SILENT_SECONDS = 3.4
 DRAIN_SECONDS = 180.0
@@ -113,6 +120,76 @@ async def silent_primary(stage: Stage, pair: Pair) -> None:
     await asyncio.sleep(REST_SECONDS)
     stage.machines.signal("primary", signal.SIGKILL)
     stage.outcome.figures["silent for s"] = round(time.monotonic() - silent, 1)
+
+
+async def _firsts(asked: Mapping[str, Callable[[], Awaitable[bool]]], budget: float) -> dict[str, float]:
+    """After how many seconds each of these was so for the first time; infinite if it was not within the budget."""
+    since, found = time.monotonic(), dict.fromkeys(asked, float("inf"))
+    while time.monotonic() < since + budget and float("inf") in found.values():
+        for name in [name for name, seconds in found.items() if seconds == float("inf")]:
+            if await asked[name]():
+                found[name] = time.monotonic() - since
+        await asyncio.sleep(0.2)
+    return found
+
+
+async def frozen_database(stage: Stage) -> None:
+    """All processes of Postgres stop and keep their connections, for less and for more than an operation may take."""
+    with ExitStack() as services:
+        port = ports(1)[0]
+        young = stage.fleet.start(environment={"BRIDGE_METRICS_PORT": str(port)})
+        await wait_until(lambda: young in stage.fleet.working, budget_seconds=60, describe="the worker that is watched")
+        places = {"worker": f"http://127.0.0.1:{port}"}
+        for name, run in (("gateway", gateway), ("api", api)):
+            places[name] = services.enter_context(run(stage.settings, stage.directory / f"{name}.log")).url
+        async with httpx.AsyncClient(timeout=5) as client:
+            for seconds in FROZEN_SECONDS:
+                await asyncio.sleep(REST_SECONDS)
+                await _freeze(stage, client, places, seconds)
+        stage.outcome.figures["batches halved"] = halved = stage.fleet.logged("now at most")
+        if halved:
+            stage.outcome.problems.append(f"{halved} batches were halved, as if they had been too large")
+
+
+async def _freeze(stage: Stage, client: httpx.AsyncClient, places: Mapping[str, str], seconds: float) -> None:
+    def says(name: str, *codes: int) -> Callable[[], Awaitable[bool]]:
+        async def asked() -> bool:
+            answer = await client.get(f"{places[name]}/ready")
+            return answer.status_code in codes and answer.json()["components"]["postgres"] == "error"
+
+        return asked
+
+    async def paused() -> float:
+        text = (await client.get(f"{places['worker']}/metrics")).text
+        return sum(float(one.split()[1]) for one in text.splitlines() if one.startswith("bridge_paused_partitions{"))
+
+    async def one_is_paused() -> bool:
+        return await paused() > 0
+
+    async def all_are_paused() -> bool:
+        return await paused() == (await client.get(f"{places['worker']}/ready")).json()["partitions"] > 0
+
+    stage.machines.signal("primary", signal.SIGSTOP)
+    frozen, during = time.monotonic(), f"of {seconds:g} s"
+    # A gateway accepts events without Postgres.
+    asked = {"P0's condition": one_is_paused, "all lanes paused": all_are_paused, "worker's /ready": says("worker", 503),
+             "gateway's /ready": says("gateway", 200), "api's /ready": says("api", 503)}  # fmt: skip
+    for what, after in (await _firsts(asked, SEEN_SECONDS + 5)).items():
+        stage.outcome.at_most(f"{what} in a freeze {during} after s", after, SEEN_SECONDS)
+    await asyncio.sleep(max(0.0, frozen + seconds - time.monotonic()))
+    stage.machines.signal("primary", signal.SIGCONT)
+    goes_on = time.monotonic()
+    stage.say(f"the database was frozen for {seconds:g} s")
+    while stage.freshness.pause_after(goes_on) > RESUMED_SECONDS and time.monotonic() < goes_on + 90:  # noqa: ASYNC110
+        await asyncio.sleep(0.1)
+    stage.outcome.at_most(
+        f"work goes on after a freeze {during} s", stage.freshness.pause_after(goes_on), RESUMED_SECONDS
+    )
+
+    async def none_is_paused() -> bool:
+        return await paused() == 0
+
+    await wait_until(none_is_paused, budget_seconds=60, describe="no partition paused")
 
 
 class BrokerByBroker:
@@ -247,12 +324,15 @@ async def one(scenario: str, given: argparse.Namespace, say: Say) -> Outcome:
             kafka, more = node.address, {}
         pair = Pair(machines, directory)
         await pair.start()
-        settings = _settings(kafka, pair.url, **more)
+        url = pair.primary.url if scenario == "frozen-database" else pair.url
+        settings = _settings(kafka, url, **more)
         stage = await stack.enter_async_context(staged(machines, settings, directory, given.rate, say))
         if scenario == "rolling":
             await rolling(stage, given.times)
         elif scenario == "silent-primary":
             await silent_primary(stage, pair)
+        elif scenario == "frozen-database":
+            await frozen_database(stage)
         else:
             await BrokerByBroker(stage, nodes, given.seconds).run()
         return stage.outcome

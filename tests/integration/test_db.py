@@ -202,7 +202,7 @@ async def test_months_are_made_by_many_at_once(empty_database: str) -> None:
 
     async def make() -> list[str]:
         async with connection(empty_database, "test") as conn:
-            return await make_partitions(conn, 12)
+            return await make_partitions(empty_database, conn, 12)
 
     made = await asyncio.gather(*(make() for _ in range(8)))
 

@@ -78,7 +78,7 @@ async def without_a_month(_conn: asyncpg.Connection, settings: Settings) -> None
 
 async def with_its_months(_conn: asyncpg.Connection, settings: Settings) -> None:
     inside = await asyncpg.connect(settings.dsn)
-    await make_partitions(inside, 2)
+    await make_partitions(settings.dsn, inside, 2)
     await inside.execute(
         "DO $$ DECLARE away record; BEGIN FOR away IN SELECT relname FROM pg_class "
         "WHERE relname LIKE 'away\\_%' AND relkind = 'r' LOOP "

@@ -33,7 +33,7 @@ async def owner(database_url: str) -> AsyncIterator[asyncpg.Connection]:
     """A session of the owner, in a database with many months."""
     conn = await asyncpg.connect(database_url)
     try:
-        await make_partitions(conn, MONTHS_AHEAD)
+        await make_partitions(database_url, conn, MONTHS_AHEAD)
         yield conn
     finally:
         await conn.close()
@@ -223,9 +223,9 @@ async def test_every_month_is_summarised_by_itself(database_url: str, owner: asy
     try:
         async with other.transaction():
             await other.fetch(f"SELECT * FROM {older}")
-            await make_partitions(owner, MONTHS_AHEAD)
+            await make_partitions(database_url, owner, MONTHS_AHEAD)
             assert not (await summarized(owner))[older]
-        await make_partitions(owner, MONTHS_AHEAD)
+        await make_partitions(database_url, owner, MONTHS_AHEAD)
     finally:
         await other.close()
     assert all((await summarized(owner)).values())

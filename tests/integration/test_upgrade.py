@@ -76,7 +76,7 @@ def last_release(stack: StackAddresses) -> Iterator[str]:
                     "INSERT INTO schema_migration (version, name, checksum) VALUES ($1, $2, $3)",
                     one.version, one.name, one.checksum,
                 )  # fmt: skip
-            await make_partitions(conn, 2)
+            await make_partitions(url, conn, 2)
             await conn.execute((LAST_RELEASE / "rows.sql").read_text())
         finally:
             await conn.close()

@@ -1,0 +1,11 @@
+-- What backend $1 waits for, and whose sessions are in its way, the oldest transaction first; seconds and state are null for
+-- those of other roles that this account may not look into. A prepared transaction is backend 0.
+SELECT coalesce(l.relation::regclass::text, format('the %s lock %s', l.locktype, l.objid)) AS awaited,
+       b.pid, s.usename::text AS role, nullif(s.application_name, '') AS application, s.state,
+       extract(epoch FROM clock_timestamp() - s.xact_start)::float8 AS seconds
+FROM pg_locks AS l
+CROSS JOIN unnest(pg_blocking_pids($1::int)) AS b (pid)
+LEFT JOIN pg_stat_activity AS s ON s.pid = b.pid
+WHERE l.pid = $1::int AND NOT l.granted
+ORDER BY s.xact_start NULLS LAST, b.pid
+LIMIT 5

@@ -1,0 +1,110 @@
+"""Migrations, new months and grants wait for a table that another session uses, and hold nobody up behind them."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+import asyncpg
+import pytest
+from support.accounts import account, execute
+from support.command import bridge
+from support.databases import as_admin
+from support.wait import wait_until
+
+from bridge.stack import StackAddresses
+from schemas.errors import EnvironmentUnfit
+from schemas.service import Service
+from sinks import table_locks
+from sinks.grants import grants
+from sinks.migrate import migrate
+from sinks.partitions import make_partitions
+from sinks.postgres import connection
+
+UNDONE = ("DELETE FROM schema_migration WHERE version = 15", "ALTER TABLE bridge_event DROP COLUMN original CASCADE")
+
+
+@asynccontextmanager
+async def an_analyst(database_url: str, table: str = "bridge_event") -> AsyncIterator[asyncpg.Connection]:
+    """A session that has read the table in a transaction that it leaves open."""
+    conn = await asyncpg.connect(database_url, server_settings={"application_name": "notebook"})
+    try:
+        await conn.execute("BEGIN")
+        await conn.fetch(f"SELECT * FROM {table} LIMIT 1")
+        yield conn
+    finally:
+        await conn.close()
+
+
+async def new_month(url: str, **options: object) -> object:
+    async with connection(url, "test") as conn:
+        return await make_partitions(url, conn, 30, **options)
+
+
+async def test_a_long_query_delays_a_new_month_and_nobody_else(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Writers pass between two tries; it is said which session is waited for, and the month is made once that has ended."""
+    monkeypatch.setattr(table_locks, "TRY_SECONDS", 1.5)
+    told: list[str] = []
+    async with an_analyst(database_url) as analyst:
+        pid = analyst.get_server_pid()
+        making = asyncio.create_task(new_month(database_url, tell=told.append))
+        await wait_until(lambda: len(told) >= 2, budget_seconds=60, describe="two tries")
+        writer = await asyncpg.connect(database_url)
+        # Behind a try that waits: it is let pass when the try ends, well before the analyst does.
+        await writer.execute("SELECT count(*) FROM bridge_event", timeout=30)
+        await writer.close()
+        assert not making.done()
+        assert "waits for bridge_event: session" in told[0]
+        assert f"session {pid} (" in told[0]
+        assert "notebook, idle in transaction, in a transaction for" in told[0]
+    await making
+
+
+@pytest.mark.parametrize("work", [new_month, migrate], ids=["month", "migration"])
+async def test_the_wait_for_a_table_ends(
+    database_url: str, monkeypatch: pytest.MonkeyPatch, work: Callable[..., Awaitable[object]]
+) -> None:
+    """With an error that names table and session; nothing is half done, and the next run completes it."""
+    monkeypatch.setattr(table_locks, "TRY_SECONDS", 1.5)
+    await execute(database_url, *UNDONE)
+    async with an_analyst(database_url) as analyst:
+        with pytest.raises(EnvironmentUnfit, match=rf"waits for bridge_event: session {analyst.get_server_pid()} \("):
+            await work(database_url, lock_seconds=0.1)
+    await work(database_url)
+
+
+async def test_the_command_says_whom_it_waits_for_and_ends_with_3(database_url: str) -> None:
+    """Within its two minutes a session that ends lets it go on; the line is on standard error."""
+    await execute(database_url, *UNDONE)
+    async with an_analyst(database_url) as analyst:
+        running = asyncio.create_task(
+            asyncio.to_thread(bridge, "db", "migrate", settings={"BRIDGE_DATABASE_URL": database_url})
+        )
+        await wait_until(
+            lambda: analyst.fetchval("SELECT count(*) > 0 FROM pg_locks WHERE NOT granted AND locktype = 'relation'"),
+            budget_seconds=60,
+            describe="a migration that waits",
+        )
+        await wait_until(
+            lambda: analyst.fetchval("SELECT count(*) = 0 FROM pg_locks WHERE NOT granted AND locktype = 'relation'"),
+            budget_seconds=60,
+            describe="the end of its try",
+        )
+    done = await running
+    assert done.returncode == 0, done.stderr
+    assert b"migration 0015_original.sql waits for bridge_event: session" in done.stderr
+    assert b"applied: 0015_original.sql" in done.stdout
+
+
+async def test_a_new_owner_waits_for_a_table_like_a_migration(
+    stack: StackAddresses, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`bridge db grants --service owner --apply` locks each table that it gives away."""
+    monkeypatch.setattr(table_locks, "TRY_SECONDS", 1.5)
+    admin = as_admin(stack, database_url)
+    with account(admin, None) as url:
+        role = url.split("//")[1].split(":")[0]
+        async with an_analyst(database_url, "script"):
+            with pytest.raises(EnvironmentUnfit, match="waits for script: session"):
+                await grants(admin, role, Service.OWNER, apply=True, lock_seconds=0.1)
