@@ -238,6 +238,11 @@ API_SECONDS = Histogram(
 )
 API_CONNECTIONS = Gauge("bridge_api_connections", "Open connections to the operators' API.", registry=REGISTRY)
 API_REPLAYS = Gauge("bridge_api_replays_running", "Replays that this API process runs now.", registry=REGISTRY)
+API_REPLAYS_WAITING = Gauge(
+    "bridge_api_replays_waiting",
+    "Replays that gave way to other organisations' and wait for their turn.",
+    registry=REGISTRY,
+)
 GATEWAY_RATE_LIMIT_USED = Gauge(
     "bridge_gateway_rate_limit_used_ratio",
     "Share of its rate that the busiest script or address asked for within a second; above 1 the rest was refused.",

@@ -1,17 +1,18 @@
 """Jobs that the service runs: short ones that a request waits for, and replays that go on behind it, a bounded number."""
 
 import asyncio
-from collections import Counter
 from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from typing import Any, Final
 
 import structlog
 
 from bridge.api.access import Caller
+from bridge.api.places import Place, Places
 from bridge.http.problems import Code, Problem
-from bridge.runs.frame import DONE, Job, Performed, RunOptions, S, Stop, Stopped, Surroundings, perform_within
+from bridge.runs.frame import DONE, GaveWay, Job, Performed, RunOptions, S, Stop, Stopped, Surroundings, perform_within
 from bridge.runs.replay import FINISH_SECONDS
 from bridge.runs.run import Run
 from schemas.errors import (
@@ -24,6 +25,7 @@ from schemas.errors import (
     RowRejected,
     SinkUnavailable,
 )
+from schemas.replay import PlanState, ReplaySummary
 from schemas.settings import Settings
 from sinks import metrics
 from sinks.runs import acting_as
@@ -32,19 +34,24 @@ _LEAVING: Final = "the end of the service"
 _NOT_WAITING: Final = {"start_timeout": "2s", "startup_without_postgres": False, "startup_without_kafka": False}
 # After the batch in hand: to write down how it ended.
 _NOTE_SECONDS: Final = 10.0
+TURNS_LOOK_SECONDS: Final = 5.0
+"""How often replays that gave way look whether it is their turn."""
 
 log = structlog.get_logger(__name__)
 
 
 class Runs:
-    """The jobs in hand. Whoever asked may go away: they go on, and their end stands in the history of runs."""
+    """The jobs in hand. Whoever asked may go away: they go on, and their end stands in the history of runs.
+
+    Replays take turns where there are more organisations than places.
+    """
 
     def __init__(self, settings: Settings, most_replays: int, most_of_one_org: int) -> None:
         # A command waits for services that are away; who asks over HTTP is told of them.
         self._settings = settings.model_copy(update=_NOT_WAITING)
-        self._most_replays = most_replays
-        self._most_of_one_org = most_of_one_org
-        self._replays_of: Counter[int | None] = Counter()
+        self._places = Places(most_replays, most_of_one_org)
+        self._waiting: list[Place] = []
+        self._turns: asyncio.Task[None] | None = None
         self._tasks: set[asyncio.Task[Any]] = set()
         self._stops: set[Stop] = set()
         self._leaving = False
@@ -52,7 +59,7 @@ class Runs:
     @property
     def replays(self) -> int:
         """How many replays are in hand."""
-        return self._replays_of.total()
+        return self._places.taken
 
     async def finish(self, job: Job[S], caller: Caller, scope: str, *, dry_run: bool = False) -> Performed[S]:
         """Runs the job to its end; raises Problem if something ended it before its work was done."""
@@ -62,49 +69,81 @@ class Runs:
             raise problem_of(done.fatal, done.summary.run_id)
         return done
 
-    async def begin_replay(self, job: Job[S], caller: Caller, scope: str) -> str:
-        """The id of the run, which holds its lock and goes on; raises Problem if it could not begin."""
-        self._check_room(caller)
+    async def begin_replay(self, job: Job[ReplaySummary], caller: Caller, scope: str) -> str:
+        """The id of the run, which holds its lock and goes on; raises Problem if it could not begin.
+
+        Where no place is free, a replay gives way to a caller whose organisation has none, and goes on when it is its turn.
+        """
+        if any(one.scope == scope for one in self._waiting):
+            raise Problem(Code.ANOTHER_RUN, "it waits for its turn, and goes on by itself")
+        return await self._begin(Place(job, caller, scope))
+
+    async def _begin(self, place: Place) -> str:
+        await self._take(place)
         begun: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-        self._count(caller, 1)
-        task = self._started(self._performed(job, caller, RunOptions(scope), _tell_once(begun)))
-        task.add_done_callback(lambda _task: self._count(caller, -1))
+        work = self._performed(place.job, place.caller, RunOptions(place.scope), _tell_once(begun), place)
+        task = self._started(work)
+        task.add_done_callback(partial(self._left, place))
         both: set[asyncio.Future[Any]] = {task, begun}
         await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
         if begun.done():
+            place.task = task
             return begun.result()
         done = task.result()
         raise problem_of(done.fatal or BridgeError("it did not begin"), done.summary.run_id)
 
-    def _check_room(self, caller: Caller) -> None:
-        """Raises Problem if as many are in hand as may be: in all, of the caller's organisation, or of all organisations.
+    async def _take(self, place: Place) -> None:
+        """Raises Problem if there is no place; returns when the replay that gives way has ended the batch in flight."""
+        problem = self._places.refusal(place.caller)
+        other = None if problem is None else self._places.to_give_way(place.caller)
+        if problem is not None and other is None:
+            raise problem
+        self._places.take(place)
+        self._show()
+        if other is not None and other.task is not None:
+            other.give_way()
+            try:
+                await asyncio.wait({other.task})
+            except asyncio.CancelledError:
+                self._places.free(place)
+                raise
 
-        All organisations together leave one place to those of none, and one that has a place leaves one to those that have none.
-        """
-        if caller.org_id is not None:
-            own = self._replays_of[caller.org_id]
-            if own >= self._most_of_one_org:
-                raise Problem(
-                    Code.TOO_MANY_RUNS,
-                    f"{own} replays of organisation {caller.org_id} are in hand; wait for one, or cancel it",
-                )
-            of_all = self.replays - self._replays_of[None]
-            if of_all + bool(own) >= max(1, self._most_replays - 1):
-                raise Problem(
-                    Code.TOO_MANY_RUNS, f"{of_all} replays of organisations are in hand; try again when one has ended"
-                )
-        if self.replays >= self._most_replays:
-            raise Problem(Code.TOO_MANY_RUNS, f"{self.replays} replays are in hand; wait for one, or cancel it")
+    def _left(self, place: Place, task: asyncio.Task[Performed[ReplaySummary]]) -> None:
+        self._places.free(place)
+        if not self._leaving and _gave_way(task):
+            self._waiting.append(place)
+            if self._turns is None or self._turns.done():
+                self._turns = asyncio.create_task(self._take_turns())
+        self._show()
+
+    async def _take_turns(self) -> None:
+        """Goes on with the replays that gave way, as there are places for them or others have had their turn."""
+        while self._waiting:
+            await asyncio.sleep(TURNS_LOOK_SECONDS)
+            for place in list(self._waiting):
+                try:
+                    await self._begin(place)
+                except Problem as problem:
+                    if problem.code in (Code.TOO_MANY_RUNS, Code.SERVICES_AWAY):
+                        continue
+                    # Cancelled meanwhile, or run by somebody else.
+                    log.warning("replay_not_gone_on", scope=place.scope, detail=str(problem))
+                self._waiting.remove(place)
+                self._show()
 
     def leave(self) -> None:
         """Tells all that is in hand to end; nothing begins any more."""
         self._leaving = True
+        if self._turns is not None:
+            self._turns.cancel()
         for stop in list(self._stops):
             stop(_LEAVING)
 
     async def ended(self) -> None:
         """Waits until all that was in hand has noted how it ended."""
         self.leave()
+        if self._turns is not None:
+            await asyncio.wait({self._turns})
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=FINISH_SECONDS + _NOTE_SECONDS)
 
@@ -120,9 +159,14 @@ class Runs:
             log.error("run_not_recorded", exc_info=error)
 
     async def _performed(
-        self, job: Job[S], caller: Caller, options: RunOptions, begun: Callable[[str], None]
+        self,
+        job: Job[S],
+        caller: Caller,
+        options: RunOptions,
+        begun: Callable[[str], None],
+        place: Place | None = None,
     ) -> Performed[S]:
-        around = Surroundings(self._stoppable, _tell, begun, answers=True)
+        around = Surroundings(partial(self._stoppable, place), _tell, begun, answers=True)
         with acting_as(caller.in_history):
             done = await perform_within(around, replace(job, work=_on_record(job.work)), self._settings, options)
         if done.code != DONE:
@@ -131,18 +175,30 @@ class Runs:
         return done
 
     @contextmanager
-    def _stoppable(self, stop: Stop) -> Iterator[None]:
+    def _stoppable(self, place: Place | None, stop: Stop) -> Iterator[None]:
         self._stops.add(stop)
         if self._leaving:
             stop(_LEAVING)
+        if place is not None:
+            place.stop = stop
         try:
             yield
         finally:
             self._stops.discard(stop)
+            if place is not None:
+                place.stop = None
 
-    def _count(self, caller: Caller, change: int) -> None:
-        self._replays_of[caller.org_id] += change
+    def _show(self) -> None:
         metrics.API_REPLAYS.set(self.replays)
+        metrics.API_REPLAYS_WAITING.set(len(self._waiting))
+
+
+def _gave_way(task: asyncio.Task[Performed[ReplaySummary]]) -> bool:
+    """Whether the run has given way before all was sent."""
+    if task.cancelled() or task.exception() is not None:
+        return False
+    done = task.result()
+    return isinstance(done.fatal, GaveWay) and done.summary.state is not PlanState.SENT
 
 
 def problem_of(error: BridgeError, run_id: str) -> Problem:

@@ -63,6 +63,9 @@ class RunOptions:
 Stop = Callable[[str], None]
 """Tells a run to end; what tells it so is named in its record."""
 
+GIVES_WAY: Final = "a replay of another organisation, which has its place now"
+"""What tells a run to end that is gone on with."""
+
 
 @contextmanager
 def _signals(stop: Stop) -> Iterator[None]:
@@ -106,6 +109,12 @@ class Stopped(BridgeError):
     """The run was told to end before its work was done."""
 
 
+class GaveWay(Stopped):
+    """The run was told to end for a while. That is no failure: another run goes on with its work."""
+
+    exit_code = DONE
+
+
 async def perform(job: Job[S], settings: Settings, options: RunOptions) -> tuple[S, int]:
     """Runs the job as a command; returns its summary and the exit code. The summary is written in every ending."""
     done = await perform_within(A_COMMAND, job, settings, options)
@@ -122,7 +131,7 @@ async def perform_within(around: Surroundings, job: Job[S], settings: Settings, 
     fatal: BridgeError | None = None
     defect: Exception | None = None
     try:
-        async with _within(options.timeout_sec, around):
+        async with _within(options.timeout_sec, around, run):
             await _locked(around, job, run, settings, options, started)
     except BridgeError as error:
         fatal = error
@@ -163,14 +172,13 @@ async def _locked(
 
 
 @asynccontextmanager
-async def _within(timeout_sec: float | None, around: Surroundings) -> AsyncIterator[None]:
+async def _within(timeout_sec: float | None, around: Surroundings, run: Run[S]) -> AsyncIterator[None]:
     """Ends what is inside after the time-out, and when the surroundings say so, with an error that says which."""
     task = asyncio.current_task()
-    told: list[str] = []
 
     def stop(by: str) -> None:
-        if task is not None and not told:
-            told.append(by)
+        if task is not None and not run.stopped_by:
+            run.stopped_by = by
             task.cancel()
 
     try:
@@ -180,10 +188,11 @@ async def _within(timeout_sec: float | None, around: Surroundings) -> AsyncItera
     except TimeoutError:
         raise Stopped(f"stopped after --timeout-sec {timeout_sec:g}; what was committed stays") from None
     except asyncio.CancelledError:
-        if not told or task is None:
+        if not run.stopped_by or task is None:
             raise
         task.uncancel()
-        raise Stopped(f"stopped by {told[0]}; what was committed stays") from None
+        stopped = GaveWay if run.stopped_by == GIVES_WAY else Stopped
+        raise stopped(f"stopped by {run.stopped_by}; what was committed stays") from None
 
 
 def _exit_code(run: Run[S], fatal: BridgeError | None) -> int:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from bridge.runs.dry_run import DryRun
-from bridge.runs.frame import Job
+from bridge.runs.frame import GIVES_WAY, Job
 from bridge.runs.pace import Pace
 from bridge.runs.run import Run
 from schemas.errors import Braked, BridgeError, EnvironmentUnfit, SinkUnavailable
@@ -32,6 +32,12 @@ LOOK_SECONDS: Final = 1.0
 """How often a run looks whether it was cancelled, and what became of what it waits for."""
 FINISH_SECONDS: Final = 15.0
 """How long a run that is told to stop may take to end the batch in hand."""
+
+WAITS: Final = (
+    "a replay of another organisation has its place: it goes on by itself when it is its turn, or by the same request if the "
+    "service has ended meanwhile"
+)
+"""Why the run of a plan has ended that gave way."""
 
 # A settlement holds the rows for milliseconds.
 _LOCK_TIMEOUT: Final = "SET lock_timeout = '10s'"
@@ -67,7 +73,7 @@ def replay_job(settings: Settings, options: ReplayOptions) -> Job[ReplaySummary]
                 await begin(conn, plan)
             yield
         except asyncio.CancelledError:
-            because = "it was told to stop"
+            because = WAITS if run.stopped_by == GIVES_WAY else "it was told to stop"
             raise
         except BridgeError as error:
             because = _told_to_all(error, run)

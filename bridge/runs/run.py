@@ -28,7 +28,7 @@ class FailedFast(BridgeError):
 class Run(Generic[S]):
     """What the work of a job is given. `alarm` is why somebody has to be told though the work was done.
 
-    `finished` is set once the work has come to its own end.
+    `finished` is set once the work has come to its own end, `stopped_by` what told it to end before.
 
     `tell` takes lines of progress and warnings, for people.
     """
@@ -38,6 +38,7 @@ class Run(Generic[S]):
     lock: RunLock | None = None
     alarm: str | None = None
     finished: bool = False
+    stopped_by: str = ""
     tell: Callable[[str], None] = say
     _targets: dict[str, bool] = field(default_factory=dict)
 

@@ -70,7 +70,8 @@ async def test_the_wait_for_a_table_ends(
     await execute(database_url, *UNDONE)
     async with an_analyst(database_url) as analyst:
         with pytest.raises(EnvironmentUnfit, match=rf"waits for bridge_event: session {analyst.get_server_pid()} \("):
-            await work(database_url, lock_seconds=0.1)
+            async with asyncio.timeout(60):
+                await work(database_url, lock_seconds=0.1)
     await work(database_url)
 
 

@@ -3,6 +3,8 @@
 from mutants.mutant import Edit, Mutant
 
 FAILOVER = "tests/integration/test_failover.py"
+FROZEN = "tests/integration/test_frozen_database.py"
+TABLES = "tests/integration/test_table_locks.py"
 ORDER = "tests/integration/test_lock_order.py"
 BROKERS = "tests/unit/sinks/test_kafka_brokers.py"
 
@@ -24,6 +26,46 @@ MUTANTS = [
         "the look whether the primary has the session that a lane waits for",
         (Edit("sinks/postgres.py::is_gone", "not has and (...)", "has is None"),),
         (f"{FAILOVER}::test_work_whose_session_is_gone_goes_on_by_another_host",),
+    ),
+    Mutant(
+        "silent-server",
+        "the pause of lanes that wait for a server which answers nobody",
+        (Edit("sinks/postgres_sink.py::PostgresSink._watch", "unanswered >= SILENT_LOOKS", "False"),),
+        (f"{FROZEN}::test_a_frozen_database_is_noted_and_the_work_in_flight_ends_once_it_goes_on",),
+    ),
+    Mutant(
+        "silence-seen",
+        "the paused partitions of a lane whose store is silent",
+        (
+            Edit(
+                "streams/lane.py::Lane._paused", "self._patience.waiting or self._sink.silent", "self._patience.waiting"
+            ),
+        ),
+        ("tests/unit/streams/test_lane.py::test_a_lane_that_waits_for_a_silent_store_is_paused",),
+    ),
+    Mutant(
+        "silence-is-not-size",
+        "the rule that what a silent server leaves unanswered is not too large",
+        (Edit("sinks/postgres_sink.py::PostgresSink._cut", "None if self.silent else TIMED_OUT", "TIMED_OUT"),),
+        (f"{FROZEN}::test_work_that_a_frozen_database_leaves_unanswered_is_not_too_large",),
+    ),
+    Mutant(
+        "short-lock-waits",
+        "the end of one try of work that locks tables",
+        (Edit("sinks/table_locks.py::locking", "await conn.execute(...)", "pass"),),
+        (f"{TABLES}::test_the_wait_for_a_table_ends",),
+    ),
+    Mutant(
+        "locks-bounded",
+        "the last try of work that locks tables",
+        (Edit("sinks/table_locks.py::locking", "time.monotonic() - since + rest > seconds", "False"),),
+        (f"{TABLES}::test_the_wait_for_a_table_ends",),
+    ),
+    Mutant(
+        "lock-holder-named",
+        "whose session is in the way of a lock",
+        (Edit("sinks/sql/lock_awaited.sql", "unnest(pg_blocking_pids($1::int))", "unnest(ARRAY[]::int[])"),),
+        (f"{TABLES}::test_a_long_query_delays_a_new_month_and_nobody_else",),
     ),
     Mutant(
         "backends-number",

@@ -14,11 +14,13 @@ from support.gateway import free_port
 from support.settled import fetch
 from support.wait import wait_until
 
+from bridge.api import places
+from bridge.api import runs as api_runs
 from bridge.api.access import Caller
 from bridge.api.runs import Runs
 from bridge.http.problems import Code, Problem
 from bridge.runs import replay
-from bridge.runs.frame import Job, RunOptions, perform
+from bridge.runs.frame import GIVES_WAY, Job, RunOptions, perform
 from bridge.runs.plan import PlanOptions, plan_job
 from bridge.runs.replay import ReplayOptions, replay_job
 from bridge.runs.run import Run
@@ -42,6 +44,16 @@ def failing(error: BaseException) -> Job[ReplaySummary]:
 def hanging() -> Job[ReplaySummary]:
     async def work(_run: Run[ReplaySummary]) -> None:
         await asyncio.Event().wait()
+
+    return Job("dlq-replay", ReplaySummary, work)
+
+
+def ending(release: asyncio.Event | None = None) -> Job[ReplaySummary]:
+    """Ends at once, or when it is released."""
+
+    async def work(_run: Run[ReplaySummary]) -> None:
+        if release is not None:
+            await release.wait()
 
     return Job("dlq-replay", ReplaySummary, work)
 
@@ -124,6 +136,57 @@ async def test_an_organisation_with_a_place_leaves_one_to_the_others(two_orgs: S
             await runs.begin_replay(hanging(), caller, "second")
         assert caught.value.code is Code.TOO_MANY_RUNS
     await runs.begin_replay(hanging(), three, "first of a third")
+    await runs.ended()
+
+
+async def test_the_longest_replay_gives_way_to_an_organisation_that_has_none(
+    two_orgs: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It ends as told and without an alert, waits, and goes on as soon as there is a place."""
+    monkeypatch.setattr(api_runs, "TURNS_LOOK_SECONDS", 0.05)
+    runs = Runs(two_orgs, 4, 2)
+    callers = [ALICE._replace(org_id=org_id) for org_id in (10, 20, 30, 40)]
+    first, *_ = [await runs.begin_replay(hanging(), one, f"of {one.org_id}") for one in callers[:3]]
+    with pytest.raises(Problem, match="3 replays of organisations are in hand"):
+        await runs.begin_replay(hanging(), callers[3], "before their turn is over")
+    monkeypatch.setattr(places, "TURN_SECONDS", 0.0)
+    await runs.begin_replay(ending(), callers[3], "of 40")
+    monkeypatch.setattr(places, "TURN_SECONDS", 3600.0)
+    reason = f"stopped by {GIVES_WAY}; what was committed stays"
+    assert await record(two_orgs, first) == (0, "token:alice", [{"target": "run", "reason": reason}])
+    statement = "SELECT count(*) FROM script_run WHERE ended_at IS NULL"
+
+    async def all_three_run() -> bool:
+        return runs.replays == 3 and (await fetch(two_orgs, statement))[0][0] == 3
+
+    await wait_until(all_three_run, budget_seconds=60, describe="the first one to go on")
+    await runs.ended()
+    assert runs.replays == 0
+
+
+async def test_a_plan_that_gave_way_is_sent_whole(two_orgs: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What it had not sent waits, the plan says for what, nobody else runs it, and each item goes out once."""
+    monkeypatch.setattr(places, "TURN_SECONDS", 0.0)
+    monkeypatch.setattr(api_runs, "TURNS_LOOK_SECONDS", 0.5)
+    replay_id = await planned(two_orgs)
+    runs = Runs(two_orgs, 2, 2)
+    slow = replay_job(two_orgs, ReplayOptions(replay_id, rate=5))
+    await runs.begin_replay(slow, ALICE._replace(org_id=10), replay_id)
+    release = asyncio.Event()
+    await runs.begin_replay(ending(release), ALICE._replace(org_id=20), "another's")
+    monkeypatch.setattr(places, "TURN_SECONDS", 3600.0)
+    assert await plan_of(two_orgs, replay_id) == ("stopped", replay.WAITS)
+    with pytest.raises(Problem, match="waits for its turn") as caught:
+        await runs.begin_replay(slow, ALICE, replay_id)
+    assert caught.value.code is Code.ANOTHER_RUN
+    release.set()
+
+    async def sent() -> bool:
+        return (await plan_of(two_orgs, replay_id))[0] == "sent"
+
+    await wait_until(sent, budget_seconds=60, describe="all of the plan sent")
+    ((published, planned_total),) = await fetch(two_orgs, "SELECT published, planned FROM replay")
+    assert published == planned_total > 0
     await runs.ended()
 
 

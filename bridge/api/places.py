@@ -1,0 +1,102 @@
+"""The places for replays that one service runs at once, and which of them gives way to an organisation that has none."""
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Final
+
+from bridge.api.access import Caller
+from bridge.http.problems import Code, Problem
+from bridge.runs.frame import GIVES_WAY, Job, Performed, Stop
+from schemas.replay import ReplaySummary
+
+TURN_SECONDS: Final = 60.0
+"""How long a replay keeps its place while an organisation that has none asks for one."""
+
+
+@dataclass(eq=False)
+class Place:
+    """A replay, for whom, and since when it has its place, in seconds of a monotonic clock.
+
+    `stop` ends its run; it is there while the run can be told. `task` is the run, once it has begun. `gives_way` is set once it
+    has been told to.
+    """
+
+    job: Job[ReplaySummary]
+    caller: Caller
+    scope: str
+    since: float = field(default_factory=time.monotonic)
+    stop: Stop | None = None
+    task: asyncio.Task[Performed[ReplaySummary]] | None = None
+    gives_way: bool = False
+
+    def give_way(self) -> None:
+        """Ends its run after the batch in flight."""
+        self.gives_way = True
+        if self.stop is not None:
+            self.stop(GIVES_WAY)
+
+
+class Places:
+    """At most `most` replays, and `most_of_one_org` of one organisation.
+
+    All organisations together leave one place to callers of none, and one that has a place leaves one to those that have none.
+    """
+
+    def __init__(self, most: int, most_of_one_org: int, clock: Callable[[], float] = time.monotonic) -> None:
+        self._most = most
+        self._most_of_one_org = most_of_one_org
+        self._clock = clock
+        self._taken: list[Place] = []
+
+    @property
+    def taken(self) -> int:
+        """How many replays have a place."""
+        return len(self._taken)
+
+    def take(self, place: Place) -> None:
+        """Counts the replay from now on, also while the one that gives way to it ends."""
+        place.since, place.task, place.gives_way = self._clock(), None, False
+        self._taken.append(place)
+
+    def free(self, place: Place) -> None:
+        """Counts it no more."""
+        self._taken.remove(place)
+
+    def refusal(self, caller: Caller) -> Problem | None:
+        """Why there is no place for this caller now."""
+        of = self._by_org()
+        if caller.org_id is not None:
+            own, of_all = of[caller.org_id], self.taken - of[None]
+            if own >= self._most_of_one_org:
+                return Problem(
+                    Code.TOO_MANY_RUNS,
+                    f"{own} replays of organisation {caller.org_id} are in hand; wait for one, or cancel it",
+                )
+            if of_all + bool(own) >= max(1, self._most - 1):
+                return Problem(
+                    Code.TOO_MANY_RUNS, f"{of_all} replays of organisations are in hand; try again when one has ended"
+                )
+        if self.taken >= self._most:
+            return Problem(Code.TOO_MANY_RUNS, f"{self.taken} replays are in hand; wait for one, or cancel it")
+        return None
+
+    def to_give_way(self, caller: Caller) -> Place | None:
+        """Whose place a caller that has none gets: of the organisation with the most, the one that has had it the longest."""
+        of = self._by_org()
+        if of[caller.org_id]:
+            return None
+        due = [
+            one
+            for one in self._taken
+            if one.caller.org_id is not None
+            and one.task
+            and not one.gives_way
+            and self._clock() - one.since >= TURN_SECONDS
+        ]
+        return min(due, key=lambda one: (-of[one.caller.org_id], one.since), default=None)
+
+    def _by_org(self) -> Counter[int | None]:
+        return Counter(one.caller.org_id for one in self._taken)
