@@ -13,7 +13,7 @@ _AT_START: Final = """
     catalogue execute_missing migrations_applied partitions_attached privileges_excess privileges_missing session_look
     session_settings
 """
-_RUNS: Final = "run_begin run_end run_lock"
+_RUNS: Final = "run_begin run_end run_lock run_lock_held"
 
 STATEMENTS: Final[dict[Service, frozenset[str]]] = {
     service: frozenset(f"{_AT_START} {names}".split())
@@ -30,7 +30,7 @@ STATEMENTS: Final[dict[Service, frozenset[str]]] = {
             offsets_advance offsets_claim offsets_hold offsets_lock offsets_logs offsets_lose offsets_peek offsets_show
         """,
         Service.API: f"""
-            {_RUNS} run_lock_held
+            {_RUNS}
             api_tokens_list api_tokens_read api_tokens_used causes_find
             dead_letter_show dead_letters_count dead_letters_discard dead_letters_export dead_letters_groups dead_letters_page
             dead_letters_duplicates dead_letters_places dead_letters_repeated dead_letters_total event_normalized ledger_missing
@@ -46,7 +46,7 @@ STATEMENTS: Final[dict[Service, frozenset[str]]] = {
 
 # The owner needs no grant for its migrations, and operators' commands run under accounts without.
 _MIGRATIONS: Final = frozenset(
-    {"migrations_table", "migration_record", "migrations_lock_holder", "event_partition_create"}
+    {"migrations_table", "migration_record", "migrations_lock_holder", "lock_awaited", "event_partition_create"}
 )
 # Written by COPY, which is in no file of SQL; the API's dry runs offer Postgres rows in a transaction that rolls back.
 _COPIED: Final[dict[Service, Collection[str]]] = {

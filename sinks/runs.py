@@ -17,7 +17,10 @@ from sinks.postgres import Connection, connection, sql
 
 
 class RunRecord(NamedTuple):
-    """One line of the history; `exit_code` is None while it runs, or if it was killed."""
+    """One line of the history; `exit_code` is None while it runs, or if it was killed.
+
+    `started_by` is what the account said that wrote the line, `written_by` that account, None before 0017.
+    """
 
     run_id: str
     script: str
@@ -26,6 +29,7 @@ class RunRecord(NamedTuple):
     ended_at: datetime | None
     exit_code: int | None
     summary: dict[str, Any] | None
+    written_by: str | None = None
 
 
 _acting_as: ContextVar[str | None] = ContextVar("acting_as", default=None)
@@ -75,13 +79,18 @@ async def run_lock(dsn: str, name: str, label: str) -> AsyncIterator[RunLock]:
     """Holds the lock `name`; raises AnotherRun when somebody else does. `label` is what people are told."""
     async with connection(dsn, "lock") as session:
         if not await session.fetchval(sql("run_lock"), name):
-            raise AnotherRun(f"another run holds {label}; wait for it, or see `bridge runs list`")
+            # Every account may take an advisory lock: one that is no run of this product is to be seen.
+            row = await session.fetchrow(sql("run_lock_held"), name)
+            who = (
+                f" (session {row['pid']}, role {row['role'] or '?'}, {row['application'] or 'no name'})" if row else ""
+            )
+            raise AnotherRun(f"another run holds {label}{who}; wait for it, or see `bridge runs list`")
         yield RunLock(label, session)
 
 
 async def is_locked(conn: Connection, name: str) -> bool:
     """Whether a run holds the lock `name` now."""
-    return bool(await conn.fetchval(sql("run_lock_held"), name))
+    return await conn.fetchrow(sql("run_lock_held"), name) is not None
 
 
 async def note_begin(dsn: str, run_id: str, script: str, at: datetime) -> None:

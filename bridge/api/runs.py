@@ -205,7 +205,8 @@ def problem_of(error: BridgeError, run_id: str) -> Problem:
     """What a request is told of an error that ended its run."""
     match error:
         case AnotherRun():
-            return Problem(Code.ANOTHER_RUN, str(error))
+            # Its text names accounts and hosts.
+            return Problem(Code.ANOTHER_RUN)
         case NoSuchThing():
             return Problem(Code.NOTHING_FITS, str(error))
         case InvalidInput():

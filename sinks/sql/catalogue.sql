@@ -39,6 +39,7 @@ WITH relation AS (
     UNION ALL
     SELECT 'function', p.proname || '()', p.proname || '(' || pg_get_function_identity_arguments(p.oid) || ')',
            'returns ' || pg_get_function_result(p.oid) || ' language ' || l.lanname
+               || CASE WHEN p.prosecdef THEN ' security definer' ELSE '' END
                || coalesce(' set ' || array_to_string(p.proconfig, ', set '), '') || ' as ' || p.prosrc
     FROM pg_proc AS p
     JOIN pg_language AS l ON l.oid = p.prolang

@@ -1,7 +1,6 @@
--- Whether a session of this database holds the lock of a script and scope, without a try to take it.
-SELECT EXISTS (
-    SELECT FROM pg_locks AS l
-    WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1
-      AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
-      AND (l.classid::bigint << 32 | l.objid::bigint) = hashtextextended($1, 0)
-)
+-- The session of this database that holds the lock of a script and scope, without a try to take it, its role and its application.
+SELECT l.pid, s.usename::text AS role, nullif(s.application_name, '') AS application
+FROM pg_locks AS l LEFT JOIN pg_stat_activity AS s USING (pid)
+WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1
+  AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+  AND (l.classid::bigint << 32 | l.objid::bigint) = hashtextextended($1, 0)

@@ -24,7 +24,7 @@ NOT_RUN = {
         Service.WORKER: """
             brake_release kpi_days migrations_owned offsets_adopt offsets_skip relations_missing
             replay_begin replay_canary replay_cancel replay_create replay_end replay_find replay_freeze replay_in_doubt
-            replay_list replay_outcomes replay_planned replay_state run_lock_held run_show runs_list
+            replay_list replay_outcomes replay_planned replay_state run_show runs_list
         """,
         Service.API: """
             api_token_add api_token_revoke audit_keys audit_memory audit_offsets audit_reasons audit_rows audit_windows
@@ -41,6 +41,7 @@ STARTED = {
     "migrations_table",
     "migration_record",
     "migrations_lock_holder",
+    "lock_awaited",
     "event_partition_create",
     "partitions_unsummarized",
     "partition_summarize",

@@ -10,6 +10,8 @@ UPGRADE = "tests/integration/test_upgrade.py"
 WEBHOOK = "tests/integration/test_webhook.py"
 SEARCH_PATH = "sinks/migrations/0014_history_search_path.sql"
 HISTORY = "sinks/migrations/0013_history.sql"
+WRITERS = "sinks/migrations/0017_who_wrote.sql"
+HISTORY_WRITERS = "tests/integration/test_history_writers.py"
 
 MUTANTS = [
     Mutant(
@@ -239,5 +241,23 @@ MUTANTS = [
             ),
         ),
         (f"{ADMIN_PORT}::test_taken_connections_do_not_make_it_unready",),
+    ),
+    Mutant(
+        "writer-noted",
+        "the account that writes a row of history",
+        (Edit(WRITERS, "NEW.written_by := session_user;", ""),),
+        (f"{HISTORY_WRITERS}::test_a_run_says_which_account_wrote_it",),
+    ),
+    Mutant(
+        "plan-of-this-transaction",
+        "the bound of what may be left out of a plan: the transaction that makes it",
+        (Edit(WRITERS, " AND r.xmin = pg_current_xact_id()::xid", ""),),
+        (f"{HISTORY_WRITERS}::test_a_plan_holds_its_items_once_it_is_made",),
+    ),
+    Mutant(
+        "judge-by-row",
+        "the row whose lock lets one worker judge",
+        (Edit("sinks/sql/gate_judge_lock.sql", "FOR UPDATE SKIP LOCKED", ""),),
+        (f"{HISTORY_WRITERS}::test_no_advisory_lock_stops_verdicts",),
     ),
 ]

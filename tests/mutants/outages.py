@@ -41,7 +41,7 @@ MUTANTS = [
                 "streams/lane.py::Lane._paused", "self._patience.waiting or self._sink.silent", "self._patience.waiting"
             ),
         ),
-        ("tests/unit/streams/test_lane.py::test_a_lane_that_waits_for_a_silent_store_is_paused",),
+        ("tests/unit/streams/test_silent_store.py::test_a_lane_that_waits_for_a_silent_store_is_paused",),
     ),
     Mutant(
         "silence-is-not-size",

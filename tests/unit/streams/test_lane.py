@@ -10,7 +10,6 @@ from support.virtual_time import run_virtually
 
 from schemas.errors import SinkUnavailable
 from schemas.record import Provenance, TopicPartition
-from sinks import metrics
 from sinks.memory import MemoryOffset, MemorySink
 
 
@@ -322,38 +321,6 @@ def test_a_statement_that_timed_out_is_tried_with_half_the_records() -> None:
     stream = run_virtually(main())
     stream.assert_balanced()
     assert sizes == [8, 4, 2, 2, 2, 2]
-
-
-def test_a_lane_that_waits_for_a_silent_store_is_paused() -> None:
-    """The metric and the health of its worker say so before any time-out ends the wait, and no longer than it lasts."""
-    answered = asyncio.Event()
-
-    class Silent(MemorySink):
-        async def commit(self, outcomes):  # type: ignore[no-untyped-def]
-            self.silent = True
-            await answered.wait()
-            self.silent = False
-            return await super().commit(outcomes)
-
-    def paused() -> float | None:
-        return metrics.REGISTRY.get_sample_value("bridge_paused_partitions", {"lane": "raw"})
-
-    async def main() -> Stream:
-        stream = Stream(partitions=2)
-        object.__setattr__(stream.parts, "make_sink", lambda: Silent(stream.store))
-        async with stream.running() as lanes:
-            await stream.until(lambda: paused() == 0, "a lane that runs")
-            stream.produce()
-            await stream.until(lambda: lanes[0].waiting, "a lane that waits")
-            assert paused() == 2
-            answered.set()
-            await stream.settled()
-            assert not lanes[0].waiting
-            assert paused() == 0
-        assert paused() is None
-        return stream
-
-    run_virtually(main()).assert_balanced()
 
 
 def test_an_idle_lane_proves_that_it_is_idle() -> None:

@@ -1,0 +1,41 @@
+"""A store that answers nobody pauses its lane while the work still waits for it."""
+
+import asyncio
+
+from support.stream import Stream
+from support.virtual_time import run_virtually
+
+from sinks import metrics
+from sinks.memory import MemorySink
+
+
+def test_a_lane_that_waits_for_a_silent_store_is_paused() -> None:
+    """The metric and the health of its worker say so before any time-out ends the wait, and no longer than it lasts."""
+    answered = asyncio.Event()
+
+    class Silent(MemorySink):
+        async def commit(self, outcomes):  # type: ignore[no-untyped-def]
+            self.silent = True
+            await answered.wait()
+            self.silent = False
+            return await super().commit(outcomes)
+
+    def paused() -> float | None:
+        return metrics.REGISTRY.get_sample_value("bridge_paused_partitions", {"lane": "raw"})
+
+    async def main() -> Stream:
+        stream = Stream(partitions=2)
+        object.__setattr__(stream.parts, "make_sink", lambda: Silent(stream.store))
+        async with stream.running() as lanes:
+            await stream.until(lambda: paused() == 0, "a lane that runs")
+            stream.produce()
+            await stream.until(lambda: lanes[0].waiting, "a lane that waits")
+            assert paused() == 2
+            answered.set()
+            await stream.settled()
+            assert not lanes[0].waiting
+            assert paused() == 0
+        assert paused() is None
+        return stream
+
+    run_virtually(main()).assert_balanced()
