@@ -54,14 +54,19 @@ class Pooler:
                     await self._by_turns(client, writer)
                     return
                 server, sending = await asyncio.open_connection(LOOPBACK, self._upstream)
-                sending.write(startup)
-                await self._authenticate(client, writer, server, sending)
-                if self._by_transaction:
-                    self._session = server, sending
-                    self._tasks.append(asyncio.create_task(self._answer(server)))
-                    await self._by_turns(client, writer)
-                else:
-                    await self._through(client, writer, server, sending)
+                try:
+                    sending.write(startup)
+                    await self._authenticate(client, writer, server, sending)
+                    if self._by_transaction:
+                        self._session = server, sending
+                        self._tasks.append(asyncio.create_task(self._answer(server)))
+                        await self._by_turns(client, writer)
+                    else:
+                        await self._through(client, writer, server, sending)
+                finally:
+                    # A client may go before it is let in; a session that all share stays.
+                    if self._session is None:
+                        sending.close()
             finally:
                 writer.close()
 
@@ -108,7 +113,6 @@ class Pooler:
         for pump in pumps:
             pump.cancel()
         await asyncio.gather(*pumps, return_exceptions=True)
-        sending.close()
 
     async def _by_turns(self, client: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         assert self._session is not None
