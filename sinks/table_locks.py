@@ -25,7 +25,7 @@ log = structlog.get_logger(__name__)
 
 
 def log_awaited(message: str) -> None:
-    """Tells the log."""
+    """Logs the line as a warning."""
     log.warning("lock_awaited", detail=message)
 
 
@@ -40,8 +40,8 @@ async def locking(
 ) -> T:
     """What `work` returns, done in a transaction of `conn` that waits for no lock for longer than TRY_SECONDS.
 
-    A try that gets a lock too late is rolled back, and another one is made until `seconds` have passed. `tell` is told in
-    between which table is awaited, and whose session has it. Raises EnvironmentUnfit with the same after the last try.
+    A try that gets a lock too late is rolled back, and another one is made until `seconds` have passed. `tell` gets a
+    line in between that names the table and the session that has it. Raises EnvironmentUnfit with the same after the last try.
     """
     since, rest = time.monotonic(), 1.0
     while True:

@@ -1,4 +1,4 @@
-"""What an account writes into history bears its name; what a plan holds, and who judges, is not every account's to change."""
+"""History names the account that wrote it; the items of a plan and the right to judge are closed to other accounts."""
 
 import asyncio
 from datetime import UTC, datetime
@@ -39,7 +39,7 @@ def database_url(stack: StackAddresses, database_url: str) -> str:
 
 @pytest.mark.parametrize("service", [Service.WORKER, Service.API])
 async def test_a_run_says_which_account_wrote_it(database_url: str, service: Service) -> None:
-    """Whatever the account says who began it, and whatever it says of itself; nor does it change that afterwards."""
+    """The account can neither set nor change that, other than `started_by`."""
     with account(database_url, service) as url:
         role = urlsplit(url).username
         await note_begin(url, "run_1", "dlq-plan", datetime.now(UTC))
@@ -57,7 +57,7 @@ async def test_a_run_says_which_account_wrote_it(database_url: str, service: Ser
 
 
 async def test_a_plan_holds_its_items_once_it_is_made(database_url: str) -> None:
-    """The transaction that makes a plan leaves out what would not pass; nobody else takes an item of it away."""
+    """The transaction that makes a plan leaves out what would not pass; later ones can't remove an item."""
     with account(database_url, Service.API) as url:
         conn = await asyncpg.connect(url)
         try:

@@ -1,4 +1,4 @@
-"""The mechanisms behind who may do what: keys by purpose, accounts by service, history, and the admin port."""
+"""The mechanisms behind who may do what: keys by purpose, accounts by service, history, places for replays, and the admin port."""
 
 from mutants.mutant import Edit, Mutant
 
@@ -11,6 +11,7 @@ WEBHOOK = "tests/integration/test_webhook.py"
 SEARCH_PATH = "sinks/migrations/0014_history_search_path.sql"
 HISTORY = "sinks/migrations/0013_history.sql"
 WRITERS = "sinks/migrations/0017_who_wrote.sql"
+API_RUNS = "tests/integration/api/test_runs.py"
 HISTORY_WRITERS = "tests/integration/test_history_writers.py"
 
 MUTANTS = [
@@ -259,5 +260,23 @@ MUTANTS = [
         "the row whose lock lets one worker judge",
         (Edit("sinks/sql/gate_judge_lock.sql", "FOR UPDATE SKIP LOCKED", ""),),
         (f"{HISTORY_WRITERS}::test_no_advisory_lock_stops_verdicts",),
+    ),
+    Mutant(
+        "replays-take-turns",
+        "the end of a replay's turn for an organisation that has no place",
+        (Edit("bridge/api/runs.py::Runs._take", "self._places.to_give_way(place.caller)", "None"),),
+        (f"{API_RUNS}::test_the_longest_replay_gives_way_to_an_organisation_that_has_none",),
+    ),
+    Mutant(
+        "given-way-goes-on",
+        "the wait of a replay that gave way, until it is its turn",
+        (Edit("bridge/api/runs.py::Runs._left", "self._waiting.append(place)", "pass"),),
+        (f"{API_RUNS}::test_a_plan_that_gave_way_is_sent_whole",),
+    ),
+    Mutant(
+        "turns-last",
+        "how long a replay keeps its place",
+        (Edit("bridge/api/places.py::Places.to_give_way", "self._clock() - one.since >= TURN_SECONDS", "True"),),
+        ("tests/unit/api/test_places.py",),
     ),
 ]

@@ -124,24 +124,6 @@ WHOSE = [
         (Edit("bridge/api/places.py::Places.refusal", "own >= self._most_of_one_org", "own < 0"),),
         (f"{RUNS}::test_one_organisation_does_not_take_all_places",),
     ),
-    Mutant(
-        "replays-take-turns",
-        "the end of a replay's turn for an organisation that has no place",
-        (Edit("bridge/api/runs.py::Runs._take", "self._places.to_give_way(place.caller)", "None"),),
-        (f"{RUNS}::test_the_longest_replay_gives_way_to_an_organisation_that_has_none",),
-    ),
-    Mutant(
-        "given-way-goes-on",
-        "the wait of a replay that gave way, until it is its turn",
-        (Edit("bridge/api/runs.py::Runs._left", "self._waiting.append(place)", "pass"),),
-        (f"{RUNS}::test_a_plan_that_gave_way_is_sent_whole",),
-    ),
-    Mutant(
-        "turns-last",
-        "how long a replay keeps its place",
-        (Edit("bridge/api/places.py::Places.to_give_way", "self._clock() - one.since >= TURN_SECONDS", "True"),),
-        ("tests/unit/api/test_places.py",),
-    ),
 ]
 
 REPLAYS = [
