@@ -302,6 +302,12 @@ MUTANTS = [
         ("tests/unit/sinks/test_kafka_codecs.py",),
     ),
     Mutant(
+        "gzip-members",
+        "the bound of a batch's gzip members",
+        (Edit("sinks/kafka_codecs.py::_gzip", "range(_MOST_MEMBERS)", "range(10**6)"),),
+        ("tests/unit/sinks/test_kafka_codecs.py",),
+    ),
+    Mutant(
         "log-limit",
         "the limit of equal log lines",
         (Edit("streams/log_limit.py::LimitedHandler.emit", "minute.written >= MOST_A_MINUTE", "minute.written < 0"),),

@@ -3,6 +3,7 @@
 import asyncio
 import gzip
 import os
+import random
 import tracemalloc
 from collections.abc import Iterator
 
@@ -105,3 +106,11 @@ def test_the_compiled_readers_are_bounded_too() -> None:
     compiled = pytest.importorskip("aiokafka.record._crecords.default_records")
     with pytest.raises(ValueError, match="inflates to more than"):
         compiled.zstd_decode(deflate("zstd", bytes(2 * MOST)))
+
+
+def test_gzip_may_have_a_thousand_members_of_any_length() -> None:
+    """Each costs the same, however much lies behind it; beyond that the batch is refused without reading them all."""
+    member, long = gzip.compress(b"x", mtime=0), gzip.compress(random.Random(1).randbytes(40_000), mtime=0)
+    assert inflate("gzip", member * 999 + long)[:999] == b"x" * 999
+    with pytest.raises(ValueError, match="more than 1000 gzip members"):
+        inflate("gzip", member * 24_000)
