@@ -81,7 +81,8 @@ def test_deep_nesting_is_cut_at_its_brackets() -> None:
     "body",
     [
         b"[", b'[{"a":1}', b'[{"a":1]', b'[NaN]x', b'[NaN]]', b'{"events":[{"a":NaN}', b'{"events":[NaN]', b'["a', b'[NaN, "a]',
-        b'{"events":[NaN]}x', b'{"events":[1],"events":[2]}',
+        b'{"events":[NaN]}x', b'{"events":[1],"events":[2]}', b'{"events":[1],"\\u0065vents":[2]}',
+        b'{"\\u0065vents":[1],"events":[2]}', b'{"events":[1],"even\\u0074s" :[2]}',
         b"[NaN,[" + b"[[[[1]]]]," * 30_000 + b"1]]", b"[NaN," + b'["",' * 100_000,
     ],
 )  # fmt: skip
