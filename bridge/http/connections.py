@@ -18,8 +18,9 @@ class Connection(Protocol):
 class Connections:
     """At most `most` connections, and `most_of_one` of each address; 0 is no limit for an address.
 
-    A connection that waits for its client, to send a request whole or to read an answer, gives way to a new one. The one that has waited for longest is closed, of the
-    same address if the address has its share. A new connection is refused only where none waits.
+    A connection that waits for its client, to send a request whole or to read an answer, gives way to a new one. The one
+    that has waited for longest is closed, of the same address if the address has its share. A new connection is refused
+    only where none waits.
     """
 
     def __init__(self, most: int, most_of_one: int) -> None:

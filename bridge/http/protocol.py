@@ -144,9 +144,6 @@ class BoundedProtocol(HttpToolsProtocol):
             self._wire_bytes += len(data)
             self.scope[WIRE_BYTES] = self._wire_bytes  # type: ignore[typeddict-unknown-key]  # as above
         self._parse(data)
-        if self._in_body:
-            # The client works on the rest of the body, not the service.
-            self.places.waits(self)
         if self._in_body and self._wire_bytes > _FRAMING_BYTES + 2 * self._body_bytes:
             self._end(Code.BODY_TOO_LARGE, "more bytes frame the body's chunks than are in them")
         if self._in_headers and self.parser is not None and not self._ends and not self.transport.is_closing():
@@ -243,7 +240,7 @@ class BoundedProtocol(HttpToolsProtocol):
         if self._offers_upgrade:
             return
         self._in_body = False
-        self._works()
+        self._take_place()
         self.cycle.keep_alive = self._stays
         self.scope[WHOLE_BODY] = True  # type: ignore[typeddict-unknown-key]  # ASGI lets servers add to it
         self.scope[CLOSE] = self.give_way  # type: ignore[typeddict-unknown-key]
@@ -263,33 +260,43 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def on_response_complete(self) -> None:
         super().on_response_complete()
-        if self._running is not None and self._running.response_complete:
-            self.places.waits(self)
+        self._take_place()
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
         """Begins a request once its address may: until then the connection waits, and gives way to others."""
         self._running = cycle
+        # Its place among those that wait is the request's, however long the connection was idle before.
+        self.places.works(self)
         seconds = 0.0 if self._is_admin else self.pace.begins(self._address, self._to_count)
         self._to_count = 1
         if not seconds:
             super()._start_asgi_task(cycle, app)
-            return
-        self.places.waits(self)
-        self.flow.pause_reading()
-        self._turn_timer = self.loop.call_later(seconds, self._begin, cycle, app)
+        else:
+            self.flow.pause_reading()
+            self._turn_timer = self.loop.call_later(seconds, self._begin, cycle, app)
+        self._take_place()
 
     def _begin(self, cycle: RequestResponseCycle, app: Any) -> None:
         self._turn_timer = None
         if not self.transport.is_closing():
-            self._works()
+            self._take_place()
             super()._start_asgi_task(cycle, app)
 
-    def _works(self) -> None:
-        """A request is in flight; the connection waits all the same for its turn, for its body, or for who does not read."""
+    def _take_place(self) -> None:
+        """Takes the connection for one that works, or for one that waits: for a request, its turn, its body, or a reader.
+
+        The body of a request behind the running one is not waited for: the running one's answer is still to come.
+        """
         running = self._running
-        if running is None or running.response_complete:
-            return
-        if self._turn_timer is None and not self._in_body and not self.flow.write_paused:
+        if (
+            running is None
+            or running.response_complete
+            or self._turn_timer is not None
+            or (self._in_body and running.scope is self.scope)
+            or self.flow.write_paused
+        ):
+            self.places.waits(self)
+        else:
             self.places.works(self)
 
     def _end_turn(self) -> None:
@@ -302,13 +309,12 @@ class BoundedProtocol(HttpToolsProtocol):
     def pause_writing(self) -> None:
         super().pause_writing()
         # Nothing is done for who does not read the answer: the connection gives way to others, and ends after a while.
-        self.places.waits(self)
+        self._take_place()
         self._unread_timer = self.loop.call_later(_UNREAD_SECONDS, self._lingering.abort)
 
     def resume_writing(self) -> None:
         super().resume_writing()
-        if self._running is not None and not self._running.response_complete:
-            self._works()
+        self._take_place()
         if self._unread_timer is not None:
             self._unread_timer.cancel()
             self._unread_timer = None

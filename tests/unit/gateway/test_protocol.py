@@ -1,11 +1,15 @@
 """The HTTP protocol, fed with what comes cut at every byte: never more answers than requests, and each its own."""
 
+import asyncio
+from typing import Any
+
 import pytest
 from support.spoken import Spoken, echo, hasty, post, spoken
 from support.wait import wait_until
 
 from bridge.api.server import ApiProtocol
 from bridge.http.connections import Connections
+from bridge.http.problems import Code
 from bridge.http.protocol import BoundedProtocol
 
 INNER = b"GET /inner HTTP/1.1\r\nhost: x\r\n\r\n"
@@ -122,3 +126,58 @@ async def test_an_answer_that_is_not_read_ends_the_connection(
     assert not read.wire.closed
     for one in (read, unread):
         await one.end()
+
+
+class Guest:
+    """A connection that comes, and is never spoken on."""
+
+    def give_way(self) -> None:
+        return
+
+
+UPLOAD = b"POST /b HTTP/1.1\r\nhost: x\r\ncontent-length: 9\r\n\r\n"
+
+
+async def test_an_upload_has_the_place_of_its_beginning(
+    kind: type[BoundedProtocol], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its connection was idle before it for longer than another, which gives way first."""
+    places = Connections(2, 0)
+    monkeypatch.setattr(kind, "places", places)
+    uploading, idle = Spoken(kind, echo), Spoken(kind, echo)
+    await uploading.hear(UPLOAD + b"some")
+
+    assert places.enter(Guest(), "a") is None
+    assert (idle.wire.closed, uploading.wire.closed) == (True, False)
+    await uploading.hear(b" more")
+    assert uploading.answers == [(200, b"/b some more")]
+    for one in (uploading, idle):
+        await one.end()
+
+
+async def test_a_body_behind_a_request_in_flight_does_not_end_it(
+    kind: type[BoundedProtocol], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only when the request is answered is it the body that is waited for."""
+    places = Connections(1, 0)
+    monkeypatch.setattr(kind, "places", places)
+    go_on = asyncio.Event()
+
+    async def slowly(scope: Any, receive: Any, send: Any) -> None:
+        await go_on.wait()
+        await echo(scope, receive, send)
+
+    one = Spoken(kind, slowly)
+    await one.hear(INNER + UPLOAD)
+    await one.hear(b"some")
+    one.protocol.pause_writing()
+    one.protocol.resume_writing()
+    assert places.enter(Guest(), "a") is Code.OVERLOADED
+    assert not one.wire.closed
+
+    go_on.set()
+    await one.hear(b" ")
+    assert one.answers == [(200, b"/inner ")]
+    assert places.enter(Guest(), "a") is None
+    assert one.wire.closed
+    await one.end()
