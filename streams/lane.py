@@ -19,6 +19,7 @@ from streams import traces
 from streams.brake_hold import BrakeHold, first_dead_letters, parts_before, peek
 from streams.dedup import DedupHints
 from streams.foreign_logs import ForeignLogs
+from streams.kafka_hints import KafkaHints
 from streams.lane_parts import LaneParts
 from streams.log_identity import Examination, examine
 from streams.patience import Patience
@@ -49,7 +50,7 @@ class Lane:
         self._brake = BrakeHold(name, parts.brake_probe_seconds)
         self._known = DedupHints(parts.dedup_hints)
         self._patience = Patience(parts.random)
-        self._untold: dict[TopicPartition, int] = {}
+        self._hints = KafkaHints(parts.source, name)
         self._stands: dict[TopicPartition, int] = {}
         self._foreign = ForeignLogs()
         self._by_hand = PausedByHand(name)
@@ -89,6 +90,7 @@ class Lane:
                 while not self._stopping.is_set():
                     await self._once()
         finally:
+            await self._hints.close()
             metrics.forget_lane(self.name, self.sources)
             await self._sink.close()
 
@@ -183,8 +185,7 @@ class Lane:
         self.progressed_at = self._parts.monotonic()
         moved = {batch.source: batch.next for batch in batches}
         self._stands |= moved
-        self._untold |= moved
-        await self._tell_kafka()
+        self._hints.follow(moved)
         if sample := [one for one in outcomes if self._brake.probes(one.batch)]:
             await self._probe(sample)
 
@@ -249,11 +250,6 @@ class Lane:
             log.warning("brake_let_go", lane=self.name, reason="a probe passed")
         return None if let_go is None else passed
 
-    async def _tell_kafka(self) -> None:
-        """Postgres holds the true offsets; Kafka is told for lag tools, and again when it did not take them."""
-        if self._untold and await self._source.commit(self._untold):
-            self._untold = {}
-
     async def _settle_once(self, outcomes: Sequence[Outcomes]) -> Committed:
         try:
             with metrics.BATCHES_IN_FLIGHT.track_inprogress():
@@ -277,7 +273,7 @@ class Lane:
         self._source.resume(self._reading())
         self.progressed_at = self._parts.monotonic()
         # A worker that died between its commit and Kafka's has left Kafka behind.
-        await self._tell_kafka()
+        self._hints.tell()
         return True
 
     async def _claim(self) -> Examination:
@@ -290,7 +286,8 @@ class Lane:
             if stored[source] < beginning:
                 stored[source] = await self._lose(source, beginning)
             self._source.rewind(source, stored[source])
-        self._stands, self._untold = dict(stored), dict(stored)
+        self._stands = dict(stored)
+        self._hints.begin(stored)
         for one in found.logs:
             if one.foreign is not None:
                 await self._sink.hold(one.log, one.foreign)
@@ -387,7 +384,7 @@ class Lane:
             log.warning("offsets_moved", lane=self.name)
             await self._begin()
             return
-        await self._tell_kafka()
+        self._hints.tell()
         held = self._source.unreadable()
         try:
             ends = await self._source.ends([source for source in self._expected() if source not in held])

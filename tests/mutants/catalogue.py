@@ -334,13 +334,7 @@ MUTANTS = [
     Mutant(
         "kafka-told",
         "the word to Kafka of how far was read",
-        (
-            Edit(
-                "streams/lane.py::Lane._tell_kafka",
-                "self._untold and await self._source.commit(self._untold)",
-                "not self._untold",
-            ),
-        ),
+        (Edit("streams/kafka_hints.py::KafkaHints._tell", "await self._source.commit(offsets)", "True"),),
         (f"{LANE}::test_events_are_settled_and_kafka_is_told",),
     ),
     Mutant(

@@ -7,8 +7,21 @@ FROZEN = "tests/integration/test_frozen_database.py"
 TABLES = "tests/integration/test_table_locks.py"
 ORDER = "tests/integration/test_lock_order.py"
 BROKERS = "tests/unit/sinks/test_kafka_brokers.py"
+HINTS = "tests/unit/streams/test_kafka_hints.py"
 
 MUTANTS = [
+    Mutant(
+        "kafka-hints-again",
+        "the second telling of offsets that Kafka did not take",
+        (Edit("streams/kafka_hints.py::KafkaHints._tell", "offsets | self._untold", "self._untold"),),
+        (f"{HINTS}::test_work_does_not_wait_for_kafka_to_take_offsets",),
+    ),
+    Mutant(
+        "kafka-hints-defect",
+        "the end of a lane by a defect of its commit to Kafka",
+        (Edit("streams/kafka_hints.py::KafkaHints.tell", "self._telling.result()", ""),),
+        (f"{HINTS}::test_a_defect_of_the_commit_to_kafka_ends_the_lane",),
+    ),
     Mutant(
         "rebalances-poll",
         "the end of a poll that waits for the group's next assignment",
