@@ -74,10 +74,13 @@ class Freshness:
         self._settings = settings
         self._load = load
         self._settled: dict[int, int] = {}
+        self._moved: dict[int, float] = {}
         self.ages: list[tuple[float, float]] = []
         """Moment and age in seconds."""
         self.progress: list[float] = []
         """Moments at which something had been settled since the look before."""
+        self.rests: list[tuple[float, float]] = []
+        """Moment, and seconds for which the partition that rested longest has settled nothing."""
 
     async def watch(self) -> None:
         """Until cancelled."""
@@ -97,6 +100,7 @@ class Freshness:
         settled = {row["partition"]: row["next_offset"] for row in rows}
         if sum(settled.values()) > sum(self._settled.values()):
             self.progress.append(time.monotonic())
+        self._moved |= {one: time.monotonic() for one, at in settled.items() if at != self._settled.get(one)}
         self._settled = settled
         self._note()
 
@@ -108,6 +112,7 @@ class Freshness:
                 arrivals.pop(0)
             oldest = max(oldest, now - arrivals[0][1] if arrivals else 0.0)
         self.ages.append((now, oldest))
+        self.rests.append((now, now - min(self._moved.values(), default=now)))
 
     def figures(self, since: float) -> dict[str, float]:
         """Median, 99th percentile and the worst age after a moment, in seconds."""

@@ -5,8 +5,9 @@ import base64
 import os
 import shutil
 import signal
+import socket
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -25,7 +26,6 @@ from faults.servers import launch
 
 START_SECONDS = 90.0
 BROKERS = 3
-_LONE = "node.id=1\ncontroller.quorum.voters=1@"
 
 
 def ports(count: int) -> list[int]:
@@ -142,44 +142,115 @@ def _own(account: Account, paths: Iterable[Path]) -> None:
             os.chown(path, account.uid, account.gid, follow_symlinks=False)
 
 
-@dataclass(frozen=True)
-class Broker(KafkaNode):
-    """One of several nodes, each broker and controller, that time out as a production cluster's do."""
+_CONTROLLER_ID = 100
 
-    number: int
-    voters: str
+
+def _changed(properties: str, changes: Mapping[str, str | None]) -> str:
+    """The properties with these values instead of theirs; None takes one away."""
+    values: dict[str, str | None] = {}
+    for line in properties.splitlines():
+        if not line.startswith("#"):
+            name, _, values[name] = line.partition("=")
+    values |= changes
+    return "\n".join(f"{name}={value}" for name, value in values.items() if value is not None)
+
+
+@dataclass(frozen=True)
+class Controller(KafkaNode):
+    """The node that elects leaders, which times brokers out as a production cluster's does. It is no broker."""
+
     cluster: str
 
     def _properties(self) -> str:
-        own = super()._properties().replace(f"{_LONE}{LOOPBACK}:{self.controller_port}", self._place())
-        for name in ("default", "offsets.topic", "transaction.state.log", "share.coordinator.state.topic"):
-            own = own.replace(f"{name}.replication.factor=1", f"{name}.replication.factor={BROKERS}")
-        own = own.replace(".min.isr=1", ".min.isr=2").replace("broker.session.timeout.ms=3000", "")
-        return own.replace("broker.heartbeat.interval.ms=1000", "")
+        return _changed(
+            super()._properties(),
+            {
+                "process.roles": "controller",
+                "node.id": str(_CONTROLLER_ID),
+                "controller.quorum.voters": f"{_CONTROLLER_ID}@{LOOPBACK}:{self.controller_port}",
+                "listeners": f"CONTROLLER://{LOOPBACK}:{self.controller_port}",
+                "advertised.listeners": None,
+                "inter.broker.listener.name": None,
+                "broker.session.timeout.ms": None,
+                "broker.heartbeat.interval.ms": None,
+            },
+        )
 
-    def _place(self) -> str:
-        return f"node.id={self.number}\ncontroller.quorum.voters={self.voters}"
+    def _cluster_id(self) -> str:
+        return self.cluster
+
+    def ready(self) -> bool:
+        try:
+            socket.create_connection((LOOPBACK, self.controller_port), timeout=2).close()
+        except OSError:
+            return False
+        return True
+
+
+@dataclass(frozen=True)
+class Broker(KafkaNode):
+    """One of several brokers with a controller apart, as production has it.
+
+    A broker that is a controller too takes it along when it dies: leaders are elected only after the next controller has
+    been, and has given each broker another session.
+    """
+
+    number: int
+    cluster: str
+
+    def _properties(self) -> str:
+        topics = ("offsets.topic", "transaction.state.log", "share.coordinator.state.topic")
+        return _changed(
+            super()._properties(),
+            {
+                "process.roles": "broker",
+                "node.id": str(self.number),
+                "controller.quorum.voters": f"{_CONTROLLER_ID}@{LOOPBACK}:{self.controller_port}",
+                "listeners": f"CLIENT://{LOOPBACK}:{self.port}",
+                "broker.session.timeout.ms": None,
+                "broker.heartbeat.interval.ms": None,
+                "default.replication.factor": str(BROKERS),
+            }
+            | {f"{topic}.replication.factor": str(BROKERS) for topic in topics}
+            | {f"{topic}.min.isr": "2" for topic in topics if topic != "offsets.topic"},
+        )
 
     def _cluster_id(self) -> str:
         return self.cluster
 
 
-def brokers(directory: Path) -> list[Broker]:
-    """Three nodes of one cluster, not started."""
-    found = ports(2 * BROKERS)
-    voters = ",".join(f"{index + 1}@{LOOPBACK}:{port}" for index, port in enumerate(found[BROKERS:]))
-    cluster = base64.urlsafe_b64encode(b"\x10" + uuid.uuid4().bytes[1:]).decode().rstrip("=")
+@dataclass(frozen=True)
+class Cluster:
+    """Three brokers and their controller, not started."""
+
+    controller: Controller
+    brokers: tuple[Broker, ...]
+
+    @property
+    def address(self) -> str:
+        """What clients bootstrap from."""
+        return ",".join(broker.address for broker in self.brokers)
+
+    async def start(self, machines: Machines) -> None:
+        """The controller first, of which the brokers ask their place."""
+        await machines.start("controller", self.controller)
+        await asyncio.gather(*(machines.start(f"kafka-{one.number}", one) for one in self.brokers))
+
+
+def make_cluster(directory: Path) -> Cluster:
+    """A cluster whose files are under the directory."""
+    *found, voting, unused = ports(BROKERS + 2)
+    name = base64.urlsafe_b64encode(b"\x10" + uuid.uuid4().bytes[1:]).decode().rstrip("=")
     logs = directory / "logs"
     logs.mkdir(parents=True, exist_ok=True)
-    return [
+    controller = Controller(
+        directory / "controller", logs / "controller.log", unused, voting, JavaTuning(heap="256m"), name
+    )
+    brokers = (
         Broker(
-            directory / f"kafka-{number}", logs / f"kafka-{number}.log", found[number - 1],
-            found[BROKERS + number - 1], JavaTuning(heap="384m"), number, voters, cluster,
+            directory / f"kafka-{number}", logs / f"kafka-{number}.log", port, voting, JavaTuning(heap="384m"),
+            number, name,
         )
-        for number in range(1, BROKERS + 1)
-    ]  # fmt: skip
-
-
-async def start_brokers(machines: Machines, nodes: Iterable[Broker]) -> None:
-    """All at once: one alone has no quorum."""
-    await asyncio.gather(*(machines.start(f"kafka-{node.number}", node) for node in nodes))
+        for number, port in enumerate(found, 1)
+    )  # fmt: skip
+    return Cluster(controller, tuple(brokers))
