@@ -5,7 +5,7 @@ batch for as long as it takes, so nothing is published twice by it, and what was
 """
 
 import asyncio
-from collections.abc import Coroutine, Sequence
+from collections.abc import Coroutine, Iterator, Sequence
 from typing import Any, Final, NamedTuple, Self
 
 import structlog
@@ -39,6 +39,8 @@ _FRAME_BYTES = 200
 _MOST_HEADER_BYTES: Final = 2048
 # About what a record's headers and its key take in a batch, beside its value.
 _RECORD_BYTES: Final = 512
+# So long batches are filled before others have the loop: a batch takes milliseconds, and each partition has one.
+_FILL_SECONDS: Final = 0.005
 # What one sender puts into a batch before the others that wait have their turn.
 _TURN_BYTES: Final = 16 * 1024
 
@@ -183,6 +185,7 @@ class Publisher:
         self._partitions: list[_Partition] = []
         self._tick: asyncio.TimerHandle | None = None
         self._tick_at = 0.0
+        self._filling: Iterator[None] | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._replacing = False
         self._keyless = 0
@@ -276,9 +279,22 @@ class Publisher:
         self._tick = self._loop.call_at(due, self._send_all)
 
     def _send_all(self) -> None:
+        """Begins to send what waits; goes on in the loop's next iteration where that takes long."""
         self._tick = None
-        if self._replacing:
-            return
+        goes_on = self._filling is not None
+        self._filling = self._filling or self._fill_all()
+        ends = self._loop.time() + _FILL_SECONDS
+        for _ in self._filling:
+            if self._loop.time() >= ends:
+                self._send_at(self._loop.time())
+                return
+        self._filling = None
+        if goes_on:
+            # What came meanwhile, for partitions that had been passed.
+            self._send_soon()
+
+    def _fill_all(self) -> Iterator[None]:
+        """Begins to send what waits for each partition; yields after each batch that it has filled."""
         now, cluster = self._loop.time(), self._producer.client.cluster
         busy = {
             one.leader
@@ -286,6 +302,8 @@ class Publisher:
             if one.in_flight is not None and now - one.in_flight.sent_at < _TOGETHER_SECONDS
         }
         for partition in self._partitions:
+            if self._replacing:
+                return
             if partition.in_flight is not None or not partition.waiting:
                 continue
             partition.leader = cluster.leader_for_partition(KafkaPartition(self._topic, partition.number))
@@ -297,6 +315,7 @@ class Publisher:
             partition.fill(batch)
             batch.builder.close()
             partition.task = self._begin(self._send(self._producer, partition, batch))
+            yield
 
     async def _send(self, producer: AIOKafkaProducer, partition: _Partition, batch: _Batch) -> None:
         error: BaseException | None = None

@@ -285,3 +285,48 @@ async def test_a_record_that_the_topic_refuses_is_told_apart(made: tuple[Publish
     (await sent(producers[1], 1))[0][2].set_exception(MessageSizeTooLargeError())
     assert not await among.acknowledged(5)
     assert type(among.error) is KafkaError
+
+
+async def test_a_batch_of_each_partition_is_no_one_turn_of_the_loop(
+    made: tuple[Publisher, list[Producer]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Others have the loop between two that take long; all go all the same, and none is filled twice."""
+    monkeypatch.setattr(module, "_FILL_SECONDS", 0.0)
+    publisher, (producer,) = made
+    filled: list[str] = []
+    create = producer.create_batch
+
+    def create_batch() -> BatchBuilder:
+        filled.append("batch")
+        asyncio.get_running_loop().call_soon(filled.append, "other")
+        return create()
+
+    monkeypatch.setattr(producer, "create_batch", create_batch)
+    delivery = add(publisher, 2 * PARTITIONS, lambda _: None)
+    for _, _, future in await sent(producer, PARTITIONS):
+        future.set_result(None)
+    assert await delivery.acknowledged(5)
+    assert filled == ["batch", "other"] * PARTITIONS
+
+
+async def test_what_comes_between_two_turns_is_not_left(
+    made: tuple[Publisher, list[Producer]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also for a partition that had nothing when its batch would have been filled."""
+    monkeypatch.setattr(module, "_FILL_SECONDS", 0.0)
+    publisher, (producer,) = made
+    create, late = producer.create_batch, []
+
+    def create_batch() -> BatchBuilder:
+        if not late:
+            late.append(None)
+            asyncio.get_running_loop().call_soon(lambda: late.append(add(publisher, 1, lambda _: None)))
+        return create()
+
+    monkeypatch.setattr(producer, "create_batch", create_batch)
+    delivery = add(publisher, 2, lambda _: None)
+    for number in range(PARTITIONS):
+        (await sent(producer, number + 1))[number][2].set_result(None)
+    assert [partition for partition, _, _ in producer.sent] == [1, 2, 0]
+    assert await delivery.acknowledged(5)
+    assert await late[1].acknowledged(5)
