@@ -1,9 +1,6 @@
 """Telling somebody by a webhook, signed by the Standard Webhooks scheme: short, retried within a budget, never raising."""
 
 import asyncio
-import base64
-import hashlib
-import hmac
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -11,30 +8,13 @@ from typing import Any
 import msgspec
 import structlog
 
-from schemas.derived_keys import signing_key
+from schemas.webhook_signature import signed_headers
 
 TRIES = 3
 TRY_SECONDS = 2.0
 BUDGET_SECONDS = 5.0
 
 log = structlog.get_logger(__name__)
-
-
-def signed_headers(body: bytes, secrets: Sequence[str], *, message_id: str, timestamp: int) -> dict[str, str]:
-    """The scheme's headers: id, time in seconds, and for each secret an HMAC-SHA256 over both and the body.
-
-    Receivers accept a call if one of the signatures is theirs.
-    """
-    headers = {
-        "content-type": "application/json",
-        "webhook-id": message_id,
-        "webhook-timestamp": str(timestamp),
-    }
-    signed = b".".join((message_id.encode(), str(timestamp).encode(), body))
-    digests = [hmac.digest(signing_key(secret), signed, hashlib.sha256) for secret in secrets]
-    if digests:
-        headers["webhook-signature"] = " ".join(f"v1,{base64.b64encode(digest).decode()}" for digest in digests)
-    return headers
 
 
 async def call_webhook(

@@ -247,7 +247,7 @@ MUTANTS = [
     Mutant(
         "gateway-bodies-give-way",
         "the place of a connection whose body does not come, among those that give way",
-        (Edit("bridge/http/protocol.py::BoundedProtocol._parse_slice", "self.places.waits(self)", "pass"),),
+        (Edit("bridge/http/protocol.py::BoundedProtocol._take_place", "self._in_body", "False"),),
         ("tests/integration/test_gateway_shares.py::test_under_pressure_idle_connections_give_way",),
     ),
 ]

@@ -3,6 +3,7 @@
 from mutants.mutant import Edit, Mutant
 
 ENDINGS = "tests/integration/test_endings.py"
+TELL = "tests/unit/bridge/test_tell_of_run.py"
 
 MUTANTS = [
     Mutant(
@@ -22,6 +23,24 @@ MUTANTS = [
         "the summary of a run whose settings are refused",
         (Edit("bridge/cli/unfit.py::leave_summary", "_path(words, script)", "None"),),
         (ENDINGS,),
+    ),
+    Mutant(
+        "install-untold",
+        "the webhook's call for a scheduled run whose install failed",
+        (Edit(".github/workflows/bridge-raw-worker.yml", "if: always()\nenv:\nOUTCOME:", "env:\nOUTCOME:"),),
+        ("tests/house/test_workflows.py",),
+    ),
+    Mutant(
+        "told-twice",
+        "the silence of a workflow's last step where the run has told of itself",
+        (Edit("scripts/tell_of_run.py::main", "given.summary.exists()", "False"),),
+        (f"{TELL}::test_a_run_that_left_its_summary_is_not_told_again",),
+    ),
+    Mutant(
+        "install-unsigned",
+        "the refusal of a workflow's last step to call unsigned in production",
+        (Edit("scripts/tell_of_run.py::refusal", "not keys", "False"),),
+        (f"{TELL}::test_production_calls_no_webhook_that_the_run_refuses",),
     ),
     Mutant(
         "metrics-port-unasked",

@@ -33,7 +33,7 @@ MUTANTS = [
     Mutant(
         "gateway-pace-gives-way",
         "the place of a connection that waits for its turn, among those that give way",
-        (Edit("bridge/http/protocol.py::BoundedProtocol._start_asgi_task", "self.places.waits(self)", ""),),
+        (Edit("bridge/http/protocol.py::BoundedProtocol._take_place", "self._turn_timer is not None", "False"),),
         (f"{WIRE}::test_a_connection_in_wait_for_its_turn_gives_way",),
     ),
     Mutant(
