@@ -16,8 +16,10 @@ from typing import Any, TypeVar
 
 import faust
 import structlog
+from aiohttp.web import BaseSite, SockSite
 from aiokafka.errors import KafkaError
 from faust.exceptions import FaustError
+from faust.web.drivers.aiohttp import Web
 from mode import Service
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
@@ -42,17 +44,29 @@ from streams.worker import Worker
 _ACKNOWLEDGED_SECONDS = 10.0
 # A probe of /health is answered while the worker's own loop is busy.
 _WEB_IN_THREAD = True
+_BACKLOG = 128
 
 T = TypeVar("T")
 
 log = structlog.get_logger(__name__)
 
 
+class MetricsServer(Web):
+    """Faust's web server, on the port that the start has taken."""
+
+    def _create_site(self) -> BaseSite:
+        return SockSite(self._runner, self.app.listener)  # type: ignore[attr-defined]  # the App below
+
+
 class App(faust.App):
     """Faust's app, which drains before it stops: its own clients may wait long for a Kafka that does not answer."""
 
     drain: Callable[[], Awaitable[None]] | None = None
+    listener: socket.socket | None = None
     logger = HOST_LOGGER
+
+    def _new_web(self) -> Any:
+        return MetricsServer(self)
 
     async def on_stop(self) -> None:
         """Called first when the app is told to stop."""
@@ -66,6 +80,7 @@ def create_app(settings: Settings) -> faust.App:
 
     No event passes through Faust's own consumer: it commits past what an agent fails on.
     """
+    listener = _listen(settings)
     app = App(
         f"{settings.group}-control",
         broker=[f"kafka://{server}" for server in settings.brokers.split(",")],
@@ -82,7 +97,7 @@ def create_app(settings: Settings) -> faust.App:
         web_in_thread=_WEB_IN_THREAD,
         web_bind=settings.metrics_host,
         web_host=settings.metrics_host,
-        web_port=_metrics_port(settings),
+        web_port=listener.getsockname()[1],
         web_tables_enabled=False,
         web_router_enabled=False,
         loghandlers=[],
@@ -90,6 +105,7 @@ def create_app(settings: Settings) -> faust.App:
         broker_heartbeat_interval=settings.seconds("session_timeout") / 5,
         broker_rebalance_timeout=30.0,
     )
+    app.listener = listener
     pass_unreadable(app)
     worker = _add_worker(app, settings)
     _add_gate(app, settings)
@@ -232,21 +248,26 @@ def _scratch() -> Path:
     return Path(made)
 
 
-def _metrics_port(settings: Settings) -> int:
-    """The port that can be listened on now, a free one if 0 is set; raises EnvironmentUnfit if it is taken."""
+def _listen(settings: Settings) -> socket.socket:
+    """Takes the port of /metrics, a free one if 0 is set; raises EnvironmentUnfit if another process has it.
+
+    It is kept from here on: of two processes that start at once, one gets it and the other one this error.
+    """
     host = settings.metrics_host
-    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
-        # As the server does: what the process before left behind is no listener.
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, settings.metrics_port))
-        except OSError as error:
-            raise EnvironmentUnfit(
-                f"/metrics can't be served at {host}:{settings.metrics_port}: {error.strerror}; set BRIDGE_METRICS_PORT to "
-                "another port, such as 0 for a free one, or correct BRIDGE_METRICS_HOST"
-            ) from None
-        port: int = probe.getsockname()[1]
-        return port
+    listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+    # What the process before left behind is no listener.
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, settings.metrics_port))
+        # Two processes may bind one port in the same instant; only one may listen.
+        listener.listen(_BACKLOG)
+    except OSError as error:
+        listener.close()
+        raise EnvironmentUnfit(
+            f"/metrics can't be served at {host}:{settings.metrics_port}: {error.strerror}; set BRIDGE_METRICS_PORT to "
+            "another port, such as 0 for a free one, or correct BRIDGE_METRICS_HOST"
+        ) from None
+    return listener
 
 
 def _guarded_app() -> faust.App:

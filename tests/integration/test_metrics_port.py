@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from support.command import bridge, words
-from support.programs import environment, run
+from support.programs import environment, python, run
 from support.settled import environment_of, prepare, settings_for
 from support.wait import wait_until
 
@@ -44,6 +44,62 @@ async def test_a_port_that_is_taken_ends_the_start_in_one_line(
     assert errors == [line for line in errors if f"127.0.0.1:{port}" in line and "BRIDGE_METRICS_PORT" in line]
     assert len(errors) == 1, told
     assert "Traceback" not in told
+
+
+async def test_of_two_starts_in_one_instant_one_gets_the_port(
+    stack, database_url: str, topic_prefix: str, tmp_path: Path
+) -> None:
+    """The other one ends as if the port had been taken for long."""
+    settings = settings_for(stack.kafka, database_url, topic_prefix)
+    await prepare(settings)
+    port = choose(asked=None, remembered=None, taken=(), purpose="the metrics'")
+    given = environment_of(settings, BRIDGE_METRICS_PORT=str(port))
+    logs = [tmp_path / "a.log", tmp_path / "b.log"]
+    workers = []
+    for log in logs:
+        with log.open("wb") as output:
+            workers.append(subprocess.Popen(words("worker"), env=environment(given), stdout=output, stderr=output))
+    try:
+        await wait_until(
+            lambda: (
+                any(one.poll() is not None for one in workers)
+                and any("worker_started" in log.read_text() for log in logs)
+            ),
+            budget_seconds=90,
+            describe=lambda: "\n".join(log.read_text() for log in logs),
+        )
+    finally:
+        for one in workers:
+            one.terminate()
+            await asyncio.to_thread(one.wait, 60)
+    assert sorted(one.returncode for one in workers) == [0, 3]
+    refused = next(log for one, log in zip(workers, logs, strict=True) if one.returncode == 3).read_text()
+    assert [line for line in refused.splitlines() if line.startswith("error: ") and f"127.0.0.1:{port}" in line]
+    assert "Traceback" not in refused
+
+
+def test_a_port_is_taken_by_the_start_that_looks_at_it() -> None:
+    """Not only once it serves, which is seconds later."""
+    code = """
+from schemas.errors import EnvironmentUnfit
+from schemas.settings import load_settings
+from streams.app import create_app
+
+first = create_app(load_settings())
+try:
+    create_app(load_settings())
+except EnvironmentUnfit as error:
+    print(error)
+"""
+    port = choose(asked=None, remembered=None, taken=(), purpose="the metrics'")
+    done = run(
+        python(code),
+        changed={
+            "BRIDGE_METRICS_PORT": str(port), "BRIDGE_KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:1",
+            "BRIDGE_DATABASE_URL": "postgresql://nobody@127.0.0.1:1/none",
+        },
+    )  # fmt: skip
+    assert f"127.0.0.1:{port}" in done.stdout, done.stderr
 
 
 async def test_the_port_is_told_in_one_line(stack, database_url: str, topic_prefix: str, tmp_path: Path) -> None:

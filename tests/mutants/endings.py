@@ -3,6 +3,7 @@
 from mutants.mutant import Edit, Mutant
 
 ENDINGS = "tests/integration/test_endings.py"
+PORT = "tests/integration/test_metrics_port.py"
 TELL = "tests/unit/bridge/test_tell_of_run.py"
 
 MUTANTS = [
@@ -44,8 +45,14 @@ MUTANTS = [
     ),
     Mutant(
         "metrics-port-unasked",
-        "the look at the port for figures before the start",
-        (Edit("streams/app.py::_metrics_port", "probe.bind((host, settings.metrics_port))", "probe.bind((host, 0))"),),
-        ("tests/integration/test_metrics_port.py",),
+        "the taking of the port for figures before the start",
+        (Edit("streams/app.py::_listen", "listener.bind((host, settings.metrics_port))", "listener.bind((host, 0))"),),
+        (PORT,),
+    ),
+    Mutant(
+        "metrics-port-raced",
+        "the hold on the port for figures from the start on",
+        (Edit("streams/app.py::_listen", "listener.listen(_BACKLOG)", ""),),
+        (f"{PORT}::test_a_port_is_taken_by_the_start_that_looks_at_it",),
     ),
 ]  # fmt: skip
