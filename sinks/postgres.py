@@ -14,8 +14,9 @@ import asyncpg
 from schemas.addresses import Place, database_options, database_places
 from schemas.errors import BridgeError, RowRejected, SinkUnavailable
 from sinks import metrics
+from sinks.certificates import unreadable_file
 from sinks.failover import connect_to_one
-from sinks.sqlstate import TRANSLATED, translate
+from sinks.sqlstate import DATA_EXCEPTION, TRANSLATED, translate
 
 APPLICATION_PREFIX = "ghostlink-bridge"
 CONNECT_SECONDS = 10.0
@@ -87,6 +88,8 @@ async def connect(dsn: str, role: str, *, seconds: float = CONNECT_SECONDS) -> C
         opened = await _pin(await _open(dsn, f"{APPLICATION_PREFIX} {role} {worker_name()}"[:63], seconds))
     except (*TRANSLATED, ValueError) as error:
         metrics.CONNECTIONS_FAILED.labels(role).inc()
+        if isinstance(error, OSError) and (problem := unreadable_file(dsn)) is not None:
+            raise SinkUnavailable(f"connecting to Postgres: {problem}", sqlstate=DATA_EXCEPTION) from error
         told = translate(error, "connecting to Postgres")
         # No event is looked at yet: what is refused here is the settings', such as a certificate's file that is missing.
         raise SinkUnavailable(str(told), sqlstate=told.sqlstate) if isinstance(told, RowRejected) else told from error

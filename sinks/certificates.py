@@ -1,0 +1,31 @@
+"""The files that a Postgres URL names. The driver and the TLS library tell of one that is missing without its name."""
+
+import ssl
+from collections.abc import Callable
+
+from schemas.addresses import database_options
+
+
+def unreadable_file(dsn: str) -> str | None:
+    """The first file named by the URL that TLS can't use: option, path and reason; None if all can be used."""
+    options = database_options(dsn)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+
+    def load_own(path: str) -> None:
+        context.load_cert_chain(path, options.get("sslkey"), password=lambda: options.get("sslpassword", ""))
+
+    loads: dict[str, tuple[str, Callable[[str], None]]] = {
+        "sslrootcert": ("no certificates in", context.load_verify_locations),
+        "sslcrl": ("no revoked certificates in", context.load_verify_locations),
+        "sslcert": ("no certificate and key in", load_own),
+    }
+    for option, (lacking, load) in loads.items():
+        path = options.get(option)
+        if not path:
+            continue
+        try:
+            load(path)
+        except OSError as error:
+            both = f"{path} and {options['sslkey']}" if option == "sslcert" and "sslkey" in options else path
+            return f"{option}: {lacking} {both}: {error.strerror or error}"
+    return None
