@@ -7,9 +7,34 @@ FROZEN = "tests/integration/test_frozen_database.py"
 TABLES = "tests/integration/test_table_locks.py"
 ORDER = "tests/integration/test_lock_order.py"
 BROKERS = "tests/unit/sinks/test_kafka_brokers.py"
+REFUSALS = "tests/integration/test_start_refusals.py"
 HINTS = "tests/unit/streams/test_kafka_hints.py"
 
 MUTANTS = [
+    Mutant(
+        "settings-fault",
+        "the fault of the settings, not of an event, where a connection is refused",
+        (Edit("sinks/postgres.py::connect", "isinstance(told, RowRejected)", "False"),),
+        (f"{REFUSALS}::test_a_connection_that_is_refused_is_no_event_s_fault",),
+    ),
+    Mutant(
+        "refusal-line",
+        "the one line of a refusal whose error has several",
+        (Edit("sinks/refusals.py::refusal", '" ".join(str(error).split())', "str(error)"),),
+        (REFUSALS,),
+    ),
+    Mutant(
+        "certificate-named",
+        "the name of a certificate's file that can't be used",
+        (Edit("sinks/postgres.py::connect", "isinstance(error, OSError)", "False"),),
+        ("tests/unit/sinks/test_certificates.py",),
+    ),
+    Mutant(
+        "doctor-connections",
+        "the bound of the doctor's connections to Postgres",
+        (Edit("bridge/doctor/examine.py::examine", "places if check.connects else nullcontext()", "nullcontext()"),),
+        ("tests/unit/doctor/test_examine.py",),
+    ),
     Mutant(
         "kafka-hints-again",
         "the second telling of offsets that Kafka did not take",

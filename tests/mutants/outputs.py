@@ -3,6 +3,7 @@
 from mutants.mutant import Edit, Mutant
 
 BEGINNINGS = "tests/integration/dead_letters/test_beginnings.py"
+CAUSES = f"{BEGINNINGS}::test_cause_is_one_of_the_organisations_dead_letters"
 EXPORT = "tests/unit/bridge/test_export.py"
 EXPORTS = "tests/unit/api/test_exports.py"
 FILES = "tests/unit/bridge/test_private_files.py"
@@ -61,6 +62,36 @@ MUTANTS = [
         "the organisation among whose causes a beginning is looked up",
         (Edit("sinks/dead_letters/causes.py::with_whole_causes", "chosen.org_ids", "None"),),
         (f"{BEGINNINGS}::test_cause_of_nobody_and_of_another_organisation_is_none",),
+    ),
+    Mutant(
+        "cause-org",
+        "the organisation in the look-up of a cause's beginning",
+        (
+            Edit(
+                "sinks/sql/causes_find.sql",
+                "l.site_id IN (SELECT s.site_id FROM site AS s WHERE s.org_id = ANY ($3))",
+                "TRUE",
+            ),
+        ),
+        (CAUSES,),
+    ),
+    Mutant(
+        "cause-own",
+        "the causes of the organisation itself in that look-up",
+        (Edit("sinks/sql/causes_find.sql", "s.org_id = ANY ($3)", "s.org_id <> ALL ($3)"),),
+        (CAUSES,),
+    ),
+    Mutant(
+        "cause-once",
+        "one cause of several dead letters in that look-up",
+        (Edit("sinks/sql/causes_find.sql", "SELECT DISTINCT l.cause", "SELECT l.cause"),),
+        (CAUSES,),
+    ),
+    Mutant(
+        "cause-range",
+        "the end of the range of keys in that look-up",
+        (Edit("sinks/sql/causes_find.sql", "l.cause BETWEEN $1 AND $2", "l.cause >= $1 AND $2::bigint IS NOT NULL"),),
+        (f"{BEGINNINGS}::test_cause_is_found_by_how_it_begins",),
     ),
     Mutant(
         "terminal-log",

@@ -41,6 +41,23 @@ async def test_cause_of_nobody_and_of_another_organisation_is_none(database_url:
             await with_whole_causes(database_url, DeadLetterFilter(cause=(begin,), org_ids=org_ids))
 
 
+async def test_cause_is_one_of_the_organisations_dead_letters(database_url: str) -> None:
+    """However many have it; that of another organisation is none."""
+    rows = [
+        dropped(1, error="own"),
+        dropped(2, error="own"),
+        dropped(3, error="foreign", site_id=2),
+    ]
+    await add_dropped(database_url, rows, orgs={1: 31, 2: 32})
+    async with connection(database_url, "test") as conn:
+        found = await conn.fetch("SELECT cause FROM bridge_event_raw WHERE raw_offset > 1 ORDER BY raw_offset")
+    own, foreign = (cause_name(row["cause"]) for row in found)
+    chosen = DeadLetterFilter(cause=(own[:8],), org_ids=(31,))
+    assert (await with_whole_causes(database_url, chosen)).cause == (own,)
+    with pytest.raises(NoSuchThing, match=f"there is no cause '{foreign[:8]}'"):
+        await with_whole_causes(database_url, DeadLetterFilter(cause=(foreign[:8],), org_ids=(31,)))
+
+
 async def test_beginning_of_several_names_them(database_url: str) -> None:
     """Plans and runs alike; a whole id is itself, although another begins so."""
     async with connection(database_url, "test") as conn:

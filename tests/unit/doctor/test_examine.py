@@ -1,0 +1,56 @@
+"""How the doctor makes its checks: all at once, but for those that connect to Postgres."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+
+import pytest
+
+from bridge.doctor.check import Check, Finding, ok
+from bridge.doctor.examine import CONNECTIONS, examine
+from schemas.settings import Settings
+
+Look = Callable[[Settings], AsyncIterator[Finding]]
+
+
+class Counted:
+    """Checks that are counted while they look."""
+
+    def __init__(self) -> None:
+        self.looking = 0
+        self.most = 0
+
+    def look(self, name: str, turns: int = 5) -> Look:
+        """A look that lasts so many turns of the loop."""
+
+        async def made(_: Settings) -> AsyncIterator[Finding]:
+            self.looking += 1
+            self.most = max(self.most, self.looking)
+            for _turn in range(turns):
+                await asyncio.sleep(0)
+            self.looking -= 1
+            yield ok(name, "as it should be")
+
+        return made
+
+
+@pytest.mark.parametrize(("connects", "most"), [(True, CONNECTIONS), (False, 20)])
+async def test_few_checks_are_connected_at_once(connects: bool, most: int) -> None:
+    """The doctor looks at accounts that have few connections left; what does not connect waits for nobody."""
+    counted = Counted()
+    checks = [Check("group", f"check {number}", counted.look(f"check {number}"), connects) for number in range(20)]
+    report = await examine(Settings(), timeout_sec=60, checks=checks)
+    assert counted.most == most
+    assert [one.check for one in report.diagnoses] == [check.name for check in checks]
+
+
+async def test_a_check_that_gets_no_place_in_time_is_told() -> None:
+    """Behind others that hang; the report has a line for each."""
+
+    async def hang(_: Settings) -> AsyncIterator[Finding]:
+        await asyncio.Event().wait()
+        yield ok("never", "")
+
+    checks = [Check("group", f"check {number}", hang, connects=True) for number in range(CONNECTIONS + 2)]
+    report = await examine(Settings(), timeout_sec=0.05, checks=checks)
+    assert [one.check for one in report.diagnoses] == [check.name for check in checks]
+    assert {one.health for one in report.diagnoses} == {"fail"}
