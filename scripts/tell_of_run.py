@@ -1,6 +1,6 @@
-"""The last step of a scheduled workflow: leaves the summary and calls the webhook for a run that did neither itself.
+"""The last step of a scheduled workflow: writes the summary and calls the webhook for a run that did neither itself.
 
-Needs the standard library only, since it tells of failed installs too. A run that left its summary has told of itself.
+Needs the standard library only, since a failed install is reported too. A run that left its summary is reported already.
 
     python3 scripts/tell_of_run.py process "$OUTCOME" bridge-worker-summary.json
 """
@@ -99,7 +99,7 @@ def refusal(url: str, keys: list[str], environment: Mapping[str, str]) -> str:
 
 
 def called(url: str, body: bytes, keys: list[str], message_id: str) -> str:
-    """Posts the body until somebody takes it; what went wrong at last, or nothing."""
+    """Posts the body, thrice at most; returns what went wrong in the last try, or nothing."""
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), NoRedirect())
     problem = ""
     for number in range(TRIES):
@@ -122,7 +122,7 @@ def say(line: str) -> None:
 
 
 def main(words: list[str], environment: Mapping[str, str]) -> int:
-    """0 if nobody is to be told, or somebody was; 1 if the webhook could not be called."""
+    """Returns 1 if the webhook was to be called and could not be, else 0."""
     parser = argparse.ArgumentParser(description="Leaves the summary and calls the webhook for a run that did not.")
     parser.add_argument("script", help="the run's name")
     parser.add_argument(
@@ -131,7 +131,7 @@ def main(words: list[str], environment: Mapping[str, str]) -> int:
     parser.add_argument("summary", type=Path, help="the file that the run writes in each of its endings")
     given = parser.parse_args(words)
     if given.summary.exists():
-        say(f"{given.summary} is there: the run has told of itself")
+        say(f"{given.summary} is there: the run is reported already")
         return 0
     parts = [environment.get(f"GITHUB_{name}", "") for name in ("SERVER_URL", "REPOSITORY", "RUN_ID")]
     page = "{}/{}/actions/runs/{}".format(*parts) if all(parts) else ""
@@ -139,7 +139,7 @@ def main(words: list[str], environment: Mapping[str, str]) -> int:
     given.summary.write_text(json.dumps(summary, indent=2) + "\n")
     url = environment.get("BRIDGE_WORKER_ALERT_WEBHOOK", "")
     if not summary["errors"] or not url:
-        say(f"{given.summary} is written; nobody is to be told")
+        say(f"{given.summary} is written; no call of the webhook is needed")
         return 0
     keys = keys_of(environment)
     why = refusal(url, keys, environment) or called(

@@ -1,4 +1,4 @@
-"""The files that a Postgres URL names. The driver and the TLS library tell of one that is missing without its name."""
+"""The files that a Postgres URL names. The errors of the driver and of the TLS library lack the name of the file."""
 
 import ssl
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Kafka's committed offsets: hints for lag tools, which follow what Postgres holds and which no work waits for."""
+"""Kafka's committed offsets: hints for lag tools, which follow the offsets in Postgres. No work waits for them."""
 
 import asyncio
 from collections.abc import Mapping
@@ -10,46 +10,46 @@ LAST_SECONDS = 1.0
 
 
 class KafkaHints:
-    """What Kafka has yet to be told of a lane's offsets.
+    """A lane's offsets that are still to be committed to Kafka.
 
-    While the group's coordinator is away an answer takes seconds, and the partitions of other brokers are well: Kafka is
-    told beside the lane's work, one commit at a time, which takes up what was settled meanwhile.
+    While the group's coordinator is away a commit takes seconds, and the partitions of other brokers are well. Commits
+    therefore run beside the lane's work, one at a time; each commits the newest offsets.
     """
 
     def __init__(self, source: Source, lane: str) -> None:
         """`source` commits; `lane` is the lane's name."""
         self._source = source
         self._lane = lane
-        self._untold: dict[TopicPartition, int] = {}
-        self._telling: asyncio.Task[None] | None = None
+        self._pending: dict[TopicPartition, int] = {}
+        self._committing: asyncio.Task[None] | None = None
 
     def follow(self, offsets: Mapping[TopicPartition, int]) -> None:
-        """Takes these offsets for those to tell, and tells Kafka if nothing is being told."""
-        self._untold |= offsets
-        self.tell()
+        """Adds these offsets to the pending ones, and commits them."""
+        self._pending |= offsets
+        self.commit()
 
     def begin(self, offsets: Mapping[TopicPartition, int]) -> None:
-        """Takes these offsets instead of all that was not told, of other partitions or from before a restored copy."""
-        self._untold = dict(offsets)
+        """Replaces the pending offsets, which may be from before a restore."""
+        self._pending = dict(offsets)
 
-    def tell(self) -> None:
-        """Tells Kafka what it has not taken yet. Raises what the last try raised, which is a defect."""
-        if self._telling is not None and self._telling.done():
-            self._telling.result()
-            self._telling = None
-        if self._telling is None and self._untold:
-            self._telling = asyncio.create_task(self._tell(), name=f"lane {self._lane} tells Kafka")
+    def commit(self) -> None:
+        """Starts a commit of the pending offsets unless one runs. Raises what the last one raised, which is a defect."""
+        if self._committing is not None and self._committing.done():
+            self._committing.result()
+            self._committing = None
+        if self._committing is None and self._pending:
+            self._committing = asyncio.create_task(self._commit_pending(), name=f"offsets of lane {self._lane}")
 
-    async def _tell(self) -> None:
-        while self._untold:
-            offsets, self._untold = self._untold, {}
+    async def _commit_pending(self) -> None:
+        while self._pending:
+            offsets, self._pending = self._pending, {}
             if not await self._source.commit(offsets):
-                # Again with the next batch, or when the lane proves that it is idle.
-                self._untold = offsets | self._untold
+                # The next try comes with the next batch, or when the lane proves that it is idle.
+                self._pending = offsets | self._pending
                 return
 
     async def close(self) -> None:
-        """Waits at most a second for Kafka: whoever reads the partitions next tells it too."""
-        if self._telling is not None:
-            await asyncio.wait([self._telling], timeout=LAST_SECONDS)
-            self._telling.cancel()
+        """Waits at most a second for a running commit: the next owner of the partitions commits their offsets too."""
+        if self._committing is not None:
+            await asyncio.wait([self._committing], timeout=LAST_SECONDS)
+            self._committing.cancel()

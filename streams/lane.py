@@ -273,7 +273,7 @@ class Lane:
         self._source.resume(self._reading())
         self.progressed_at = self._parts.monotonic()
         # A worker that died between its commit and Kafka's has left Kafka behind.
-        self._hints.tell()
+        self._hints.commit()
         return True
 
     async def _claim(self) -> Examination:
@@ -384,7 +384,7 @@ class Lane:
             log.warning("offsets_moved", lane=self.name)
             await self._begin()
             return
-        self._hints.tell()
+        self._hints.commit()
         held = self._source.unreadable()
         try:
             ends = await self._source.ends([source for source in self._expected() if source not in held])

@@ -334,7 +334,7 @@ MUTANTS = [
     Mutant(
         "kafka-told",
         "the word to Kafka of how far was read",
-        (Edit("streams/kafka_hints.py::KafkaHints._tell", "await self._source.commit(offsets)", "True"),),
+        (Edit("streams/kafka_hints.py::KafkaHints._commit_pending", "await self._source.commit(offsets)", "True"),),
         (f"{LANE}::test_events_are_settled_and_kafka_is_told",),
     ),
     Mutant(

@@ -37,14 +37,14 @@ MUTANTS = [
     ),
     Mutant(
         "kafka-hints-again",
-        "the second telling of offsets that Kafka did not take",
-        (Edit("streams/kafka_hints.py::KafkaHints._tell", "offsets | self._untold", "self._untold"),),
+        "the second commit of offsets that Kafka did not take",
+        (Edit("streams/kafka_hints.py::KafkaHints._commit_pending", "offsets | self._pending", "self._pending"),),
         (f"{HINTS}::test_work_does_not_wait_for_kafka_to_take_offsets",),
     ),
     Mutant(
         "kafka-hints-defect",
         "the end of a lane by a defect of its commit to Kafka",
-        (Edit("streams/kafka_hints.py::KafkaHints.tell", "self._telling.result()", ""),),
+        (Edit("streams/kafka_hints.py::KafkaHints.commit", "self._committing.result()", ""),),
         (f"{HINTS}::test_a_defect_of_the_commit_to_kafka_ends_the_lane",),
     ),
     Mutant(

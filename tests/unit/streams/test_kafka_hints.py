@@ -1,4 +1,4 @@
-"""Kafka is told of offsets beside the lane's work, in virtual time."""
+"""Offsets are committed to Kafka beside the lane's work, in virtual time."""
 
 import asyncio
 from collections.abc import Mapping
@@ -11,8 +11,8 @@ from schemas.record import TopicPartition
 
 
 def test_work_does_not_wait_for_kafka_to_take_offsets(monkeypatch: pytest.MonkeyPatch) -> None:
-    """While the group's coordinator is away; once it is back an idle lane tells it what was settled last."""
-    away, told = True, []
+    """While the group's coordinator is away; once it is back, an idle lane commits what was settled last."""
+    away, taken = True, []
 
     async def main() -> Stream:
         stream = Stream()
@@ -22,7 +22,7 @@ def test_work_does_not_wait_for_kafka_to_take_offsets(monkeypatch: pytest.Monkey
             if away:
                 await asyncio.sleep(5)
                 return False
-            told.append(dict(offsets))
+            taken.append(dict(offsets))
             return await take(offsets)
 
         monkeypatch.setattr(stream.source, "commit", commit)
@@ -43,7 +43,7 @@ def test_work_does_not_wait_for_kafka_to_take_offsets(monkeypatch: pytest.Monkey
     stream = run_virtually(main())
     stream.assert_balanced()
     assert stream.source.committed[stream.raw[0]] == 6
-    moments = [one[stream.raw[0]] for one in told if stream.raw[0] in one]
+    moments = [one[stream.raw[0]] for one in taken if stream.raw[0] in one]
     assert moments == sorted(moments)
 
 
