@@ -54,6 +54,8 @@ log = structlog.get_logger(__name__)
 class MetricsServer(Web):
     """Faust's web server, on the port that the start has taken."""
 
+    logger = HOST_LOGGER
+
     def _create_site(self) -> BaseSite:
         return SockSite(self._runner, self.app.listener)  # type: ignore[attr-defined]  # the App below
 
