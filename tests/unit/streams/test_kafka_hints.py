@@ -32,6 +32,8 @@ def test_work_does_not_wait_for_kafka_to_take_offsets(monkeypatch: pytest.Monkey
                 stream.produce(event_id=f"e-{number}")
                 await stream.until(lambda count=number: len(stream.store.events) > count, "the event settled")
             assert asyncio.get_running_loop().time() < began + 4
+            # Long enough for the newest offsets to be refused too.
+            await asyncio.sleep(20)
             nonlocal away
             away = False
             await asyncio.sleep(20)
