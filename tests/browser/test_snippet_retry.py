@@ -82,6 +82,28 @@ async def test_what_is_asked_for_is_kept_within_reason(open_shop: OpenShop, aske
         assert await page.evaluate(f"localStorage['bridge:{shop.script_id}:wait'] === undefined")
 
 
+async def test_only_what_is_asked_for_holds_for_all_tabs(open_shop: OpenShop) -> None:
+    """A tab's own pause, which grows with its failures, is its own: a gateway that comes back is not kept waiting by it."""
+    shop = await open_shop()
+    page = await shop.open()
+    ids = await warm(page)
+    await page.evaluate(QUICK, 1)
+    shop.gateway.kill()
+    ids.append(await page.evaluate("bridge('track', 'click')"))
+    await page.wait_for_function("pauses.length >= 8")
+
+    async def refuse(route: Route) -> None:
+        headers = {"Access-Control-Allow-Origin": "*", "Access-Control-Expose-Headers": "*", "Retry-After": "2"}
+        await route.fulfill(status=503, headers=headers)
+
+    await page.route("**/events", refuse)
+    await page.wait_for_function(f"localStorage['bridge:{shop.script_id}:wait']")
+    assert await page.evaluate(f"localStorage['bridge:{shop.script_id}:wait'] - Date.now()") <= 2200
+    await page.unroute("**/events")
+    shop.gateway.start()
+    await shop.arrived(ids)
+
+
 async def test_a_clock_that_was_set_back_is_not_waited_for(open_shop: OpenShop) -> None:
     """What was asked for by another time: nobody may ask for so long."""
     shop = await open_shop()

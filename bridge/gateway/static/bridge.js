@@ -237,10 +237,10 @@
     const { status, header } = answer;
     const asked = Math.min(header >= 0 ? header * 1e3 : Date.parse(header) - Date.now() || 0, LONGEST_ASKED);
     const own = Math.min(LONGEST_PAUSE, 1e3 * 2 ** failures++) * (1 + Math.random()) / 2;
-    const ms = Math.max(own, asked * (1 + Math.random() / 10));
-    if (asked > 0) write(WAIT, '' + (Date.now() + ms));
+    const told = asked * (1 + Math.random() / 10);
+    if (told > 0) write(WAIT, '' + (Date.now() + told));
     turn(!status || heals(status) ? 'waiting' : 'blocked', '' + reason);
-    return ms;
+    return Math.max(own, told);
   };
   // A beacon brings no answer: its events stay queued and are sent again by the next page, under the same ids.
   const beacon = () => {
