@@ -9,7 +9,10 @@ from mutants.anchors import Misfit, apply, path_of
 from mutants.mutant import Mutant
 
 ROOT = Path(__file__).resolve().parents[2]
-_NEEDED = ("schemas", "sinks", "streams", "bridge", "deploy", "tests", "docs", "pyproject.toml")
+_NEEDED = (
+    *("schemas", "sinks", "streams", "bridge", "deploy", "scripts", "tests", "docs", ".github"),
+    *("pyproject.toml", "Dockerfile", "docker-compose.yml"),
+)
 
 
 def mutated(mutant: Mutant, root: Path = ROOT) -> dict[Path, str]:
