@@ -36,7 +36,7 @@ MUTANTS = [
     Mutant(
         "snippet-wait",
         "the note of what Retry-After asks for, which holds for all tabs",
-        (Edit(SOURCE, "if (asked > 0) write(WAIT, '' + (Date.now() + ms));"),),
+        (Edit(SOURCE, "if (told > 0) write(WAIT, '' + (Date.now() + told));"),),
         (f"{SNIPPET}::test_too_much_is_sent_when_the_gateway_says",),
     ),
     Mutant(
@@ -44,6 +44,12 @@ MUTANTS = [
         "the bound of what Retry-After may ask for",
         (Edit(SOURCE, "|| 0, LONGEST_ASKED);", "|| 0, 1e15);"),),
         (f"{RETRY}::test_what_is_asked_for_is_kept_within_reason",),
+    ),
+    Mutant(
+        "snippet-own-pause",
+        "the difference between a tab's own pause and what Retry-After asks all tabs for",
+        (Edit(SOURCE, "(Date.now() + told)", "(Date.now() + Math.max(own, told))"),),
+        (f"{RETRY}::test_only_what_is_asked_for_holds_for_all_tabs",),
     ),
     Mutant(
         "snippet-clock",
