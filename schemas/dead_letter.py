@@ -50,6 +50,8 @@ class DeadLetter(BaseModel):
     value: Base64 | None = Field(description="the raw record's value")
     headers: list[DeadLetterHeader]
     value_omitted: bool = Field(False, description="the value was larger than the DLQ takes; the ledger holds it")
+    key_omitted: bool = Field(False, description="the key is left out too: the DLQ took no copy with it")
+    headers_omitted: bool = Field(False, description="the headers are left out too: the DLQ took no copy with them")
 
     @classmethod
     def from_record(cls, record: RawRecord) -> "DeadLetter":
@@ -64,6 +66,7 @@ class DeadLetter(BaseModel):
         own, original = headers[start:], headers[:start]
         # A record without key and value can't be written as it was: empty bytes and this header stand for it.
         emptied = last(own, names.NULL) is not None
+        omitted = (last(own, names.OMITTED) or "").split(",")
         try:
             return cls(
                 topic=record.topic,
@@ -79,7 +82,9 @@ class DeadLetter(BaseModel):
                 first_failed_at=instant(_number(own, names.FIRST_FAILED_AT)),
                 key=_encoded(record.key),
                 value=None if emptied else _encoded(record.value),
-                value_omitted=last(own, names.OMITTED) is not None,
+                value_omitted="value" in omitted,
+                key_omitted="key" in omitted,
+                headers_omitted="headers" in omitted,
                 headers=[DeadLetterHeader(name=name, value=_encoded(value)) for name, value in original],
             )
         except ValueError as error:

@@ -45,7 +45,8 @@ class Failure:
     """An attempt that did not normalise. With `dropped_reason` it ends here, without it retries at `due_at_ms`.
 
     `attempt` is the number of the attempt that failed, from 1. `received_at_ms` and `first_failed_at_ms` are in
-    milliseconds since the epoch. `sender` is None where the proof's key is not known.
+    milliseconds since the epoch. `sender` is None where the proof's key is not known. `left_out` names what its copy goes
+    without, and `refused` says why Kafka takes no copy of it in any form.
     """
 
     record: RawRecord
@@ -65,12 +66,26 @@ class Failure:
     replay: ReplayClaim | None = None
     window_site_id: int = UNCONFIRMED_SITE
     published: bool = False
+    left_out: tuple[str, ...] = ()
+    refused: str = ""
     sender: Sender | None = Sender.DIRECT
 
     @property
     def has_dead_letter(self) -> bool:
         """Whether a copy goes to the DLQ: duplicates are noted in the ledger only."""
         return self.dropped_reason is not None and self.error_class is not ErrorClass.DUPLICATE_EVENT_ID
+
+    @property
+    def due_copy(self) -> bool:
+        """Whether a copy is still to be published."""
+        return not (self.published or self.refused) and (self.retry_topic is not None or self.has_dead_letter)
+
+    def end_retries(self, why: str) -> None:
+        """Makes the retry that can't take place a dead letter, whose error says why."""
+        self.error = f"{self.error}; not retried: {why}"
+        self.dropped_reason = DroppedReason.RETRY_EXHAUSTED
+        self.retry_topic = self.due_at_ms = None
+        self.left_out, self.refused = (), ""
 
 
 @dataclass(slots=True)

@@ -151,4 +151,5 @@ class TopicReplaySummary(RunSummary):
     sent_total: int = 0
     in_the_ledger: int = 0
     without_value: int = Field(0, description="not sent: their value was too large for a dead letter")
+    refused: int = Field(0, description="not sent: the raw topic refuses them, such as for their size")
     forecast: dict[str, int] = Field(default_factory=dict, description="`passes`, or the class of today's error")

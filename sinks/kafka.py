@@ -1,12 +1,20 @@
-"""Publishing to Kafka: retry records and dead letters, whole, to the partition of their provenance."""
+"""Publishing to Kafka: retry records and dead letters, as whole as Kafka takes them, to the partition of their provenance."""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, Final, NamedTuple
 
+import structlog
 from aiokafka import AIOKafkaProducer
-from aiokafka.errors import KafkaError, MessageSizeTooLargeError
+from aiokafka import errors as kafka_errors
+from aiokafka.errors import (
+    BrokerResponseError,
+    KafkaError,
+    MessageSizeTooLargeError,
+    PolicyViolationError,
+    RecordListTooLargeError,
+)
 
 from schemas import headers as names
 from schemas.errors import SinkUnavailable
@@ -17,9 +25,31 @@ from schemas.settings import Settings
 from sinks.kafka_admin import started
 from sinks.turn import Turn
 
-MAX_REQUEST = 64 * 1024 * 1024
-"""Before compression, which is what the client counts; the broker counts after it, and has the last word."""
+MAX_RECORD: Final = 4 * 1024 * 1024
+"""The most bytes of a record before compression; the broker counts after it, and has the last word.
+
+A request holds a batch for each partition, and a broker cuts the connection of a request over 100 MiB, which looks like an
+outage.
+"""
 PUBLISH_SECONDS = 60.0
+FORMS: Final[tuple[tuple[str, ...], ...]] = ((), ("value",), ("value", "key", "headers"))
+"""What a copy leaves out, from the whole copy to one of the stream's own headers alone, which no producer can enlarge."""
+
+log = structlog.get_logger(__name__)
+
+
+class InvalidRecordError(BrokerResponseError):  # type: ignore[misc]  # aiokafka is untyped
+    """Kafka's INVALID_RECORD, such as a record without a key for a compacted topic; aiokafka knows it as unknown only."""
+
+    errno = 87
+    message = "INVALID_RECORD"
+    description = "the broker refuses a record of the batch"
+
+
+kafka_errors.kafka_errors[InvalidRecordError.errno] = InvalidRecordError
+
+REFUSALS: Final = (MessageSizeTooLargeError, RecordListTooLargeError, InvalidRecordError, PolicyViolationError)
+"""What Kafka answers to a record for what it is: the same record is refused for ever. All else is an outage."""
 
 
 def make_producer(settings: Settings, **overrides: Any) -> AIOKafkaProducer:
@@ -32,7 +62,7 @@ def make_producer(settings: Settings, **overrides: Any) -> AIOKafkaProducer:
         "acks": "all",
         "compression_type": "lz4",
         "linger_ms": 5,
-        "max_request_size": MAX_REQUEST,
+        "max_request_size": MAX_RECORD,
         "max_batch_size": 256 * 1024,
         "request_timeout_ms": 30_000,
     }
@@ -58,7 +88,11 @@ def original_headers(failure: Failure) -> list[tuple[str, bytes | None]]:
 
 
 def copy_headers(failure: Failure) -> list[tuple[str, bytes | None]]:
-    """The original headers, byte for byte, then the stream's own: the provenance first, and the last one wins."""
+    """The original headers, byte for byte, then the stream's own: the provenance first, and the last one wins.
+
+    What the copy leaves out, the original headers perhaps, is named with its bytes.
+    """
+    original = original_headers(failure)
     own = {
         names.PROVENANCE: str(failure.provenance),
         names.ATTEMPT: str(failure.attempt + 1 if failure.dropped_reason is None else failure.attempt),
@@ -74,7 +108,58 @@ def copy_headers(failure: Failure) -> list[tuple[str, bytes | None]]:
         own[names.DROPPED_REASON] = failure.dropped_reason.value
     if failure.record.key is None and failure.record.value is None:
         own[names.NULL] = "key,value"
-    return original_headers(failure) + [(name, text.encode()) for name, text in own.items()]
+    if failure.left_out:
+        sizes = {
+            "value": len(failure.record.value or b""),
+            "key": len(failure.record.key or b""),
+            "headers": sum(len(name.encode()) + len(value or b"") for name, value in original),
+        }
+        own[names.OMITTED] = ",".join(f"{part},{sizes[part]}" for part in failure.left_out)
+    if "headers" in failure.left_out:
+        original = []
+    return original + [(name, text.encode()) for name, text in own.items()]
+
+
+class Copy(NamedTuple):
+    """A record to be sent; without a partition its key picks one."""
+
+    topic: str
+    partition: int | None
+    key: bytes | None
+    value: bytes | None
+    headers: Headers
+
+
+def copy_of(failure: Failure, topic: str, partition: int) -> Copy:
+    """The failure's copy in its form. Kafka takes none whose key and value are both null."""
+    key = None if "key" in failure.left_out else failure.record.key
+    value = b"" if "value" in failure.left_out else failure.record.value
+    return Copy(topic, partition, key, b"" if key is None and value is None else value, copy_headers(failure))
+
+
+async def deliver(producer: AIOKafkaProducer, copies: Sequence[Copy]) -> list[BaseException | None]:
+    """Sends all and waits; for each None if Kafka acknowledged it, else what went wrong.
+
+    A refusal takes those along that stood in one batch with the refused record.
+    """
+    results: list[BaseException | None] = [None] * len(copies)
+    sent: dict[int, asyncio.Future[Any]] = {}
+    turn = Turn()
+    for place, one in enumerate(copies):
+        await turn.let_others()
+        try:
+            sent[place] = await producer.send(
+                one.topic, value=one.value, key=one.key, headers=one.headers, partition=one.partition
+            )
+        except (KafkaError, OSError) as error:
+            results[place] = error
+            if not isinstance(error, REFUSALS):
+                # Those behind it would only wait as long for the same.
+                results[place:] = [error] * (len(copies) - place)
+                break
+    for place, result in zip(sent, await asyncio.gather(*sent.values(), return_exceptions=True), strict=True):
+        results[place] = result if isinstance(result, BaseException) else None
+    return results
 
 
 class KafkaPublisher:
@@ -85,61 +170,51 @@ class KafkaPublisher:
         self._dlq_topic = dlq_topic
 
     async def publish(self, failures: Sequence[Failure]) -> None:
-        due = [one for one in failures if not one.published and (one.retry_topic or one.has_dead_letter)]
+        due = [one for one in failures if one.due_copy]
         if not due:
             return
         try:
             async with asyncio.timeout(PUBLISH_SECONDS):
-                problems = await self._publish(due)
-                too_large = [one for one, problem in problems if isinstance(problem, MessageSizeTooLargeError)]
-                again = await self._publish(too_large, whole=False)
+                for failure, _ in await self._publish(due):
+                    await self._publish_alone(failure)
         except (KafkaError, OSError) as error:
             reason = str(error) or f"no answer within {PUBLISH_SECONDS:.0f} s"
             raise SinkUnavailable(f"publishing to Kafka: {type(error).__name__}: {reason}") from error
-        for failure, problem in [*problems, *again]:
-            if not failure.published:
-                if isinstance(problem, KafkaError | OSError):
-                    raise SinkUnavailable(f"publishing to Kafka: {type(problem).__name__}: {problem}") from problem
-                raise problem
+        if refused := [one for one in due if one.refused]:
+            first = refused[0]
+            log.error("copies_refused", count=len(refused), first=str(first.provenance), error=first.refused)
 
-    async def _publish(self, due: Sequence[Failure], *, whole: bool = True) -> list[tuple[Failure, BaseException]]:
-        """Marks what was acknowledged as published, and returns the others with what went wrong."""
-        sent: list[tuple[Failure, asyncio.Future[Any]]] = []
-        problems: list[tuple[Failure, BaseException]] = []
-        turn = Turn()
-        for failure in due:
-            await turn.let_others()
-            try:
-                sent.append((failure, await self._send(failure, whole=whole)))
-            except (KafkaError, OSError) as error:
-                problems.append((failure, error))
-                if not isinstance(error, MessageSizeTooLargeError):
-                    # Those behind it would only wait as long for the same.
-                    break
-        results = await asyncio.gather(*(future for _, future in sent), return_exceptions=True)
-        for (failure, _), result in zip(sent, results, strict=True):
-            if isinstance(result, BaseException):
-                problems.append((failure, result))
-            else:
+    async def _publish(self, due: Sequence[Failure]) -> list[tuple[Failure, str]]:
+        """Marks what was acknowledged as published; returns what Kafka refuses, and why. Raises what else goes wrong."""
+        copies = [await self._copy(failure) for failure in due]
+        refused: list[tuple[Failure, str]] = []
+        problem: BaseException | None = None
+        for failure, result in zip(due, await deliver(self._producer, copies), strict=True):
+            if result is None:
                 failure.published = True
-        return problems
+            elif isinstance(result, REFUSALS):
+                refused.append((failure, f"{type(result).__name__}: {result}"))
+            else:
+                problem = problem or result
+        if problem is not None:
+            raise problem
+        return refused
 
-    async def _send(self, failure: Failure, *, whole: bool) -> "asyncio.Future[Any]":
-        """Hands one copy to the producer; without its value if it is larger than the topic takes."""
+    async def _publish_alone(self, failure: Failure) -> None:
+        """One that was refused, by itself: whole, else with ever more left out, which the ledger keeps.
+
+        Where Kafka takes none of these, the failure says why.
+        """
+        why = ""
+        for form in FORMS[FORMS.index(failure.left_out) :]:
+            failure.left_out = form
+            refused = await self._publish([failure])
+            if not refused:
+                return
+            why = refused[0][1]
+        failure.refused = why
+
+    async def _copy(self, failure: Failure) -> Copy:
         topic = failure.retry_topic or self._dlq_topic
-        record = failure.record
-        value = b"" if record.key is None and record.value is None else record.value
         partitions: set[int] = await self._producer.partitions_for(topic)
-        headers: Headers = copy_headers(failure)
-        if not whole:
-            # The ledger keeps it.
-            headers = [*headers, (names.OMITTED, f"value,{len(value or b'')}".encode())]
-            value = b""
-        future: asyncio.Future[Any] = await self._producer.send(
-            topic,
-            value=value,
-            key=record.key,
-            headers=headers,
-            partition=failure.provenance.partition % len(partitions),
-        )
-        return future
+        return copy_of(failure, topic, failure.provenance.partition % len(partitions))

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from schemas.outcome import Failure
-from sinks.kafka import copy_headers
+from sinks.kafka import FORMS, copy_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +23,8 @@ class MemoryPublisher:
     """Keeps what was published, in order.
 
     `partitions` is every topic's count. `fail` is called before each record and may raise SinkUnavailable; `deliver`
-    is called with each record that is kept, so that a memory source can bring it back.
+    is called with each record that is kept, so that a memory source can bring it back. `refuse` says of each copy why
+    Kafka refuses it, or nothing.
     """
 
     def __init__(
@@ -33,28 +34,35 @@ class MemoryPublisher:
         partitions: int = 1,
         fail: Callable[[Failure], None] | None = None,
         deliver: Callable[[Published], None] | None = None,
+        refuse: Callable[[Published], str] | None = None,
     ) -> None:
         self._dlq_topic = dlq_topic
         self._partitions = partitions
         self._fail = fail or (lambda _failure: None)
         self._deliver = deliver or (lambda _published: None)
+        self._refuse = refuse or (lambda _published: "")
         self.published: list[Published] = []
 
     async def publish(self, failures: Sequence[Failure]) -> None:
         for failure in failures:
-            if failure.published or not (failure.retry_topic or failure.has_dead_letter):
+            if not failure.due_copy:
                 continue
             self._fail(failure)
-            record = failure.record
-            nothing = record.key is None and record.value is None
-            sent = Published(
-                failure.retry_topic or self._dlq_topic,
-                failure.provenance.partition % self._partitions,
-                record.key,
-                b"" if nothing else record.value,
-                tuple(copy_headers(failure)),
-                failure.due_at_ms,
-            )
-            self.published.append(sent)
-            self._deliver(sent)
-            failure.published = True
+            why = ""
+            for form in FORMS:
+                failure.left_out = form
+                sent = self._sent(failure)
+                if not (why := self._refuse(sent)):
+                    self.published.append(sent)
+                    self._deliver(sent)
+                    failure.published = True
+                    break
+            failure.refused = why
+
+    def _sent(self, failure: Failure) -> Published:
+        topic = failure.retry_topic or self._dlq_topic
+        copy = copy_of(failure, topic, failure.provenance.partition % self._partitions)
+        return Published(
+            topic, failure.provenance.partition % self._partitions, copy.key, copy.value, tuple(copy.headers),
+            failure.due_at_ms,
+        )  # fmt: skip

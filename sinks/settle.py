@@ -44,6 +44,8 @@ class Settler:
                 await self._check_brake(outcomes)
             with metrics.phase("publish"):
                 await self._publisher.publish([failure for one in outcomes for failure in one.failures])
+            if _end_refused_retries(outcomes):
+                continue
             try:
                 with metrics.phase("commit"):
                     committed = await self._sink.commit(outcomes)
@@ -67,7 +69,7 @@ class Settler:
 
     async def _check_brake(self, outcomes: Sequence[Outcomes]) -> None:
         """Without a dead letter that is still to be published it only counts."""
-        if all(failure.published for one in outcomes for failure in one.dead_letters()):
+        if not any(failure.due_copy for one in outcomes for failure in one.dead_letters()):
             self._judge.weigh(outcomes)
             return
         state = await self._sink.brake()
@@ -84,6 +86,17 @@ class Settler:
         # What is held is judged anew, and by figures that begin anew.
         self._judge.clear()
         raise Braked(f"the brake on dead-lettering is on: {state.reason}; see `bridge brake status`")
+
+
+def _end_refused_retries(outcomes: Sequence[Outcomes]) -> bool:
+    """Makes retries whose copies Kafka refuses dead letters; whether there were any.
+
+    A dead letter that is refused as well is settled without a copy: the ledger keeps it whole.
+    """
+    refused = [one for each in outcomes for one in each.failures if one.refused and one.retry_topic is not None]
+    for failure in refused:
+        failure.end_retries(f"Kafka refuses its copy: {failure.refused}")
+    return bool(refused)
 
 
 def _drop(found: Sequence[Rejected], outcomes: Sequence[Outcomes]) -> None:

@@ -111,6 +111,7 @@ class Publisher(Protocol):
     async def publish(self, failures: Sequence[Failure]) -> None:
         """Publishes the copy of each failure that has one and is not yet published, and marks it so.
 
-        Returns when every copy is acknowledged; raises SinkUnavailable when one is not.
+        Where Kafka refuses a copy for what it is, ever more is left out; where it takes none at all, `refused` says why.
+        Returns when every other copy is acknowledged; raises SinkUnavailable when one is not.
         """
         ...

@@ -34,6 +34,8 @@ _CLAMP_FUTURE_MS = 5 * _MINUTE_MS
 _GATEWAY_TRUST_MS = 5 * _MINUTE_MS
 _PRODUCER_TIME = 0
 _TIME_DIGITS = 19
+MOST_BESIDE_VALUE = 64 * 1024
+"""The most bytes of key and headers of an event that is retried: a retry lane reads the waiting bodies of a whole batch."""
 
 LedgerStates = Mapping[Provenance, LedgerState]
 
@@ -268,6 +270,10 @@ def _claimed_identity(value: bytes | None) -> Claimed | None:
         return rejection.identity
 
 
+def _bytes_beside_value(record: RawRecord) -> int:
+    return len(record.key or b"") + sum(len(name) + len(value or b"") for name, value in record.headers)
+
+
 def _failure(attempt: Attempt, rejection: Rejection, context: Context) -> Failure:
     """What becomes of a rejected attempt, by the error table and the retry policy."""
     error_class, error = rejection.error_class, rejection.message
@@ -296,7 +302,9 @@ def _failure(attempt: Attempt, rejection: Rejection, context: Context) -> Failur
     )
     if ERRORS[error_class].action is Action.RETRY:
         retry = context.policy.decide(error_class, attempt.number, context.now_ms)
-        if retry is None:
+        if (beside := _bytes_beside_value(attempt.record)) > MOST_BESIDE_VALUE:
+            failure.end_retries(f"key and headers have {beside} bytes, of which a retry carries {MOST_BESIDE_VALUE}")
+        elif retry is None:
             failure.dropped_reason = DroppedReason.RETRY_EXHAUSTED
         else:
             failure.retry_topic, failure.due_at_ms = retry

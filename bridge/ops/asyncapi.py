@@ -31,7 +31,9 @@ _HEADERS: Final[Mapping[str, Document]] = {
     names.DROPPED_REASON: {"enum": [reason.value for reason in DroppedReason]},
     names.ORIGINAL_TOPIC: {"description": "the topic that the raw event was written to"},
     names.NULL: {"description": "which of key and value were null, where Kafka could not take both as null"},
-    names.OMITTED: {"description": "what was left out since the topic would not take it; the ledger holds it"},
+    names.OMITTED: {
+        "description": "what was left out since the topic would not take it, each part with its bytes: value,N or value,N,key,N,headers,N; the ledger holds it"
+    },
     names.REPLAY_ID: {"description": "the replay that wrote it"},
     names.REPLAY_OF: {"description": "provenance of the dead letter that is replayed"},
     names.SITE_ID: {"description": "the script's site, by the gateway", "pattern": "^[0-9]+$"},

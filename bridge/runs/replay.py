@@ -233,7 +233,7 @@ class _Replay:
         if refused:
             provenances = [one.provenance for one in refused]
             await let_go(self.conn, self.plan.replay_id, provenances)
-            why = "larger than the raw topic takes"
+            why = "the raw topic refuses it, such as for its size"
             await skip(self.conn, self.plan.replay_id, {positions[one]: why for one in provenances})
 
     async def _look(self) -> None:

@@ -21,7 +21,7 @@ from schemas.instants import to_epoch_ms
 from schemas.record import Provenance, RawRecord
 from schemas.replay import TopicReplaySummary
 from schemas.settings import Settings
-from sinks.kafka import make_producer
+from sinks.kafka import REFUSALS, Copy, deliver, make_producer
 from sinks.kafka_admin import partitions_of, started
 from sinks.postgres_sink import PostgresSink
 from sinks.registry import RegistryCache
@@ -120,18 +120,34 @@ async def _replayed(
     summary.forecast = dict(Counter(summary.forecast) + verdicts)
     if not run.dry_run:
         count = len(await producer.partitions_for(settings.topics.raw))
-        sent = [
-            await producer.send(
+        copies = [
+            Copy(
                 settings.topics.raw,
-                value=b"" if one.key is None and one.value is None else one.value,
-                key=one.key,
-                headers=list(one.headers),
-                partition=None if one.partition is None else one.partition % count,
+                None if one.partition is None else one.partition % count,
+                one.key,
+                b"" if one.key is None and one.value is None else one.value,
+                list(one.headers),
             )
             for one in strangers
         ]
-        await asyncio.gather(*sent)
-        summary.sent_total += len(sent)
+        refused = await _refused(producer, copies)
+        summary.sent_total += len(copies) - refused
+        summary.refused += refused
+
+
+async def _refused(producer: AIOKafkaProducer, copies: Sequence[Copy]) -> int:
+    """Sends them; how many Kafka refuses for what they are. Raises what else goes wrong."""
+    # A refusal takes its neighbours along: each is tried once more by itself.
+    suspects = [copy for copy, _ in await _refusals(producer, copies)]
+    return sum([len(await _refusals(producer, [copy])) for copy in suspects])
+
+
+async def _refusals(producer: AIOKafkaProducer, copies: Sequence[Copy]) -> list[tuple[Copy, BaseException]]:
+    results = await deliver(producer, copies)
+    for problem in results:
+        if problem is not None and not isinstance(problem, REFUSALS):
+            raise problem
+    return [(copy, problem) for copy, problem in zip(copies, results, strict=True) if problem is not None]
 
 
 def _verdict(settings: Settings, one: Foreign, registry: RegistryCache) -> str:

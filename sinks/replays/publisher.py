@@ -6,14 +6,14 @@ from contextlib import asynccontextmanager
 from typing import Any, NamedTuple
 
 from aiokafka import AIOKafkaProducer
-from aiokafka.errors import KafkaError, MessageSizeTooLargeError
+from aiokafka.errors import KafkaError
 
 from schemas import headers as names
 from schemas.errors import Defect, SinkUnavailable
 from schemas.ledger import record_digest
 from schemas.record import Provenance, RawBody
 from schemas.settings import Settings
-from sinks.kafka import PUBLISH_SECONDS, make_producer
+from sinks.kafka import PUBLISH_SECONDS, REFUSALS, make_producer
 from sinks.kafka_admin import started
 
 
@@ -61,26 +61,26 @@ class ReplayPublisher:
         self._partitions = partitions
 
     async def publish(self, replay_id: str, records: Sequence[Replayed]) -> list[Replayed]:
-        """Returns when all are acknowledged, with those that are larger than the topic takes and were not written.
+        """Returns when all are acknowledged, with those that Kafka refuses for what they are, such as their size.
 
         Raises SinkUnavailable when one is not acknowledged: nobody knows which were written.
         """
         try:
             async with asyncio.timeout(PUBLISH_SECONDS):
                 suspects = await self._sent(replay_id, records)
-                # One that is too large takes those along that stood in one request with it.
+                # One that is refused takes those along that stood in one request with it.
                 return [one for suspect in suspects for one in await self._sent(replay_id, [suspect])]
         except (KafkaError, OSError) as error:
             reason = str(error) or f"no answer within {PUBLISH_SECONDS:.0f} s"
             raise SinkUnavailable(f"publishing replays to Kafka: {type(error).__name__}: {reason}") from error
 
     async def _sent(self, replay_id: str, records: Sequence[Replayed]) -> list[Replayed]:
-        """Sends all and waits; returns those that were refused for their size."""
+        """Sends all and waits; returns those that were refused."""
         batches = self._batches(replay_id, records)
         results = await asyncio.gather(*map(self._delivered, batches), return_exceptions=True)
         refused: list[Replayed] = []
         for batch, result in zip(batches, results, strict=True):
-            if isinstance(result, MessageSizeTooLargeError):
+            if isinstance(result, REFUSALS):
                 refused += batch.carried
             elif result is not None:
                 raise result

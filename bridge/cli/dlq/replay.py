@@ -110,4 +110,6 @@ def _print_topic(summary: TopicReplaySummary) -> None:
         print_text(f"{summary.in_the_ledger} are in the ledger and were left: `bridge dlq plan` replays them")
     if summary.without_value:
         print_text(f"{summary.without_value} were left: their value was too large for a dead letter")
+    if summary.refused:
+        print_text(f"{summary.refused} were left: the raw topic refuses them, such as for their size")
     print_counts("today's code says", summary.forecast)

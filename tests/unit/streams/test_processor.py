@@ -87,6 +87,21 @@ def test_tries_used_up() -> None:
     assert failure.retry_topic is None
 
 
+@pytest.mark.parametrize("given", [{"key": bytes(65_000)}, {"headers": [("a", bytes(65_000)), ("b" * 500, None)]}])
+def test_what_has_a_large_key_or_headers_is_not_retried(given: dict[str, Any]) -> None:
+    """At 64 KiB it is, one byte more is a dead letter; what would be dropped or persisted is judged as ever."""
+    least = 65_536 - 65_000
+    beside = [*given.get("headers", ()), ("x" * (least - (501 if "headers" in given else 0)), None)]
+    raw = record(script_id="nowhere")
+    for extra, retried in ((b"", True), (b"1", False)):
+        headers = [*beside, ("", extra)]
+        one = MemoryRecord(RAW, 0, 0, raw.value, given.get("key"), NOW_MS, 1, tuple(headers))
+        (failure,) = process(batch(one), context()).failures
+        assert (failure.retry_topic is not None) == retried
+    assert failure.dropped_reason is DroppedReason.RETRY_EXHAUSTED
+    assert failure.error.endswith("not retried: key and headers have 65537 bytes, of which a retry carries 65536")
+
+
 def test_a_retry_keeps_its_provenance_and_first_times() -> None:
     """The bound on occurred_at is by the first received_at; the window is that of its own record."""
     (candidate,) = judged(retry(occurred_at=to_epoch_ms(THEN)), ledger={ORIGIN: waiting()}).candidates
