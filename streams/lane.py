@@ -26,6 +26,7 @@ from streams.patience import Patience
 from streams.paused_by_hand import PausedByHand
 from streams.processor import Context, LedgerStates, processing, replays_claimed
 from streams.source import OffsetsGone, SourceStopped, SourceUnavailable
+from streams.wait_note import note_wait
 
 POLL_MS = 200
 # An idle lane proves by Kafka's own end offsets that it is idle and not stuck, this often.
@@ -259,6 +260,7 @@ class Lane:
                 # Too much for one statement: read the same records again in halves.
                 self._max_records = max(1, self._max_records // 2)
                 raise BatchRefused(f"{error}; now at most {self._max_records} records a batch") from error
+            await note_wait(self._sink, outcomes, self._patience.failures, error)
             raise
 
     async def _begin(self) -> bool:

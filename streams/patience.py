@@ -15,30 +15,30 @@ log = structlog.get_logger(__name__)
 
 
 class Patience:
-    """Counts tries that failed in a row and says how long to wait before the next."""
+    """Counts tries that failed in a row, the `failures`, and says how long to wait before the next."""
 
     def __init__(self, random: Callable[[], float]) -> None:
         self._random = random
-        self._failures = 0
+        self.failures = 0
         self._waited = 0.0
         self._told_at = 0.0
 
     @property
     def waiting(self) -> bool:
         """Whether the last try failed."""
-        return self._failures > 0
+        return self.failures > 0
 
     def failed(self, lane: str, error: Exception) -> float:
         """Notes a failure, logs it at a bounded rate, and returns the seconds to wait."""
-        self._failures += 1
-        seconds = min(LONGEST_SECONDS, FIRST_SECONDS * 2.0 ** min(self._failures - 1, 16))
+        self.failures += 1
+        seconds = min(LONGEST_SECONDS, FIRST_SECONDS * 2.0 ** min(self.failures - 1, 16))
         seconds *= 0.75 + 0.5 * self._random()
-        if self._failures <= _TOLD_EACH or self._waited - self._told_at >= 60:
+        if self.failures <= _TOLD_EACH or self._waited - self._told_at >= 60:
             self._told_at = self._waited
             log.warning(
                 "paused_in_place",
                 lane=lane,
-                tries=self._failures,
+                tries=self.failures,
                 waited_seconds=round(self._waited, 1),
                 error=str(error),
             )
@@ -47,6 +47,6 @@ class Patience:
 
     def succeeded(self, lane: str) -> None:
         """Forgets the failures, and says that the outage is over."""
-        if self._failures:
-            log.info("resumed", lane=lane, tries=self._failures, waited_seconds=round(self._waited, 1))
-        self._failures, self._waited, self._told_at = 0, 0.0, 0.0
+        if self.failures:
+            log.info("resumed", lane=lane, tries=self.failures, waited_seconds=round(self._waited, 1))
+        self.failures, self._waited, self._told_at = 0, 0.0, 0.0

@@ -1,4 +1,4 @@
-"""`bridge offsets show|skip`: where the group stands in each log, and the way past a record that can't be read."""
+"""`bridge offsets show|skip`: where the group stands in each log, and the way past a record that holds it."""
 
 from typing import Annotated, Any
 
@@ -35,13 +35,14 @@ def skip(
     source: Annotated[str, typer.Argument(metavar="TOPIC:PARTITION")],
     offset: Annotated[int, typer.Option("--offset", min=0, help="The record's, where the partition stands.")],
     reason: Reason,
+    readable: Annotated[bool, typer.Option("--readable", help="Pass it even if it can be read.")] = False,
     dry_run: DryRun = False,
     json_output: JsonOutput = None,
     verbose: Verbose = False,
 ) -> None:
-    """Pass exactly one record that can't be read and holds its partition; its event is given up."""
+    """Pass exactly the one record that holds its partition: unreadable, or with --readable any; its event is given up."""
     settings = command_settings(verbose=verbose)
-    job = skip_job(settings, partition(source, "TOPIC:PARTITION"), offset, given_reason(reason))
+    job = skip_job(settings, partition(source, "TOPIC:PARTITION"), offset, given_reason(reason), readable=readable)
     summary, code = run(perform(job, settings, RunOptions(source, dry_run, json_output=json_output)))
     if json_output != "-":
         show_changes(summary)

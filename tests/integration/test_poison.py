@@ -159,7 +159,29 @@ async def test_a_record_that_can_be_read_is_not_passed(stack, database_url, topi
     code, said = await skip(settings, 0, 0)
     assert code == 3
     assert "can be read" in said
+    assert "--readable" in said
     assert not await _settled(settings, 0, 1)
+
+
+async def test_an_operator_passes_a_readable_record_by_saying_so(stack, database_url, topic_prefix) -> None:
+    """Exactly that one, counted as skipped; what stands behind it is settled, and the audit balances."""
+    settings = settings_for(stack.kafka, database_url, topic_prefix)
+    await prepare(settings)
+    async with working(settings):
+        await wait_until(lambda: _settled(settings, 0, 0), budget_seconds=30, describe="the claim")
+    await produce(settings, [event(number) for number in range(4)])
+    code, said = await skip(settings, 0, 1, "--readable")
+    assert (code, "stands at 0, not at 1" in said) == (3, True), said
+    code, said = await skip(settings, 0, 0, "--readable", "--dry-run")
+    assert (code, "would be skipped" in said) == (0, True), said
+    code, said = await skip(settings, 0, 0, "--readable")
+    assert (code, f"value of {len(event(0))} bytes), and is given up" in said) == (0, True), said
+    async with working(settings):
+        await wait_until(lambda: _settled(settings, 0, 2), budget_seconds=30, describe="what stands behind it")
+        await wait_until(lambda: _settled(settings, 1, 2), budget_seconds=30, describe="the other partition")
+    report = await audit(settings)
+    assert report.balanced, report.problems
+    assert (report.totals.persisted, report.totals.skipped, report.totals.unread) == (3, 1, 0)
 
 
 async def test_what_stands_before_it_in_its_batch_is_settled(stack, database_url, topic_prefix) -> None:
