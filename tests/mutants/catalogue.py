@@ -15,6 +15,7 @@ from mutants import (
     outputs,
     producers,
     querying,
+    refusals,
     snippet,
     stack,
     wire,
@@ -360,5 +361,6 @@ MUTANTS = [
     *stack.MUTANTS,
     *outputs.MUTANTS,
     *outages.MUTANTS,
+    *refusals.MUTANTS,
     *endings.MUTANTS,
 ]

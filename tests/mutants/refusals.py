@@ -1,0 +1,68 @@
+"""What settles a record whose copies Kafka refuses, and what lets an operator pass any other."""
+
+from mutants.mutant import Edit, Mutant
+
+REFUSED = "tests/integration/test_refused_copies.py"
+
+MUTANTS = [
+    Mutant(
+        "copy-alone",
+        "the copy without key and headers, where the one without its value is refused as well",
+        (Edit("sinks/kafka.py::FORMS", '("value", "key", "headers")', '("value",)'),),
+        (f"{REFUSED}::test_a_dead_letter_goes_without_what_makes_it_too_large",),
+    ),
+    Mutant(
+        "refusal-no-outage",
+        "the word that a record which Kafka refuses as invalid is no outage",
+        (Edit("sinks/kafka.py::REFUSALS", "InvalidRecordError", "MessageSizeTooLargeError"),),
+        (f"{REFUSED}::test_the_neighbours_of_a_refused_copy_stay_whole",),
+    ),
+    Mutant(
+        "refused-neighbours",
+        "the second try of a refused copy by itself, whole",
+        (
+            Edit(
+                "sinks/kafka.py::KafkaPublisher._publish_alone",
+                "FORMS[FORMS.index(failure.left_out) :]",
+                "FORMS[-1:]",
+            ),
+        ),
+        (f"{REFUSED}::test_the_neighbours_of_a_refused_copy_stay_whole",),
+    ),
+    Mutant(
+        "refused-retry",
+        "the dead letter that a retry becomes whose copy is refused",
+        (Edit("sinks/settle.py::Settler.settle", "_end_refused_retries(outcomes)", "False"),),
+        (f"{REFUSED}::test_a_retry_whose_copy_is_refused_becomes_a_dead_letter",),
+    ),
+    Mutant(
+        "retried-bytes",
+        "the bound of key and headers of what is retried",
+        (Edit("streams/processor.py::_failure", "... > MOST_BESIDE_VALUE", "False"),),
+        ("tests/unit/streams/test_processor.py::test_what_has_a_large_key_or_headers_is_not_retried",),
+    ),
+    Mutant(
+        "replayed-topic-refusals",
+        "the way past a record of a replayed topic that the raw topic refuses",
+        (
+            Edit(
+                "bridge/runs/replay_topic.py::_refusals",
+                "problem is not None and not isinstance(problem, REFUSALS)",
+                "problem is not None",
+            ),
+        ),
+        (f"{REFUSED}::test_a_replayed_topic_is_read_past_what_the_raw_topic_refuses",),
+    ),
+    Mutant(
+        "wait-note",
+        "the note of what a lane waits for",
+        (Edit("streams/lane.py::Lane._settle_once", "await note_wait(...)"),),
+        ("tests/unit/streams/test_wait_note.py::test_what_a_lane_waits_for_is_noted_until_it_goes_on",),
+    ),
+    Mutant(
+        "skip-asked",
+        "the refusal to pass a record that can be read, unless it is asked for",
+        (Edit("bridge/runs/skip.py::_given_up", "not readable", "False"),),
+        ("tests/integration/test_poison.py::test_a_record_that_can_be_read_is_not_passed",),
+    ),
+]
