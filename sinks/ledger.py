@@ -1,12 +1,13 @@
 """The ledger's rows as values, and how headers are kept whole."""
 
 import base64
-from typing import Any
+from itertools import accumulate
+from typing import Any, Final
 
 import asyncpg
 import msgspec
 
-from schemas.headers import Headers, bounded_text
+from schemas.headers import ERROR_TEXT_BYTES, Headers, bounded_text
 from schemas.instants import instant
 from schemas.ledger import LedgerState, Waiting
 from schemas.outcome import Failure
@@ -79,33 +80,64 @@ COLUMNS = (
 )  # fmt: skip
 
 
+_MOST_KEPT: Final = 1024 * 1024
+"""Whole records have at most so many bytes: a larger one is no event in any form, and 100 KB in Kafka may be 60 MB of it."""
+_KEPT_OF_EACH: Final = 64 * 1024
+
+
 def row(failure: Failure) -> tuple[Any, ...]:
     """The ledger's row of a first attempt that failed, in the order of COLUMNS.
 
-    A duplicate keeps no payload: there is nothing to replay.
+    A duplicate keeps no payload: there is nothing to replay. Of a record of more than 1 MiB that is dropped the beginnings
+    of key, value and headers are kept, and the error says of how many bytes.
     """
-    record, dropped = failure.record, failure.dropped_reason
-    whole = dropped is not DroppedReason.DUPLICATE_EVENT_ID
+    record, dropped, error = failure.record, failure.dropped_reason, bounded_text(failure.error)
+    kept = RawBody(record.key, record.value, record.headers)
+    if dropped is DroppedReason.DUPLICATE_EVENT_ID:
+        kept = RawBody(None, None, ())
+    elif dropped is not None and (size := _size(kept)) > _MOST_KEPT:
+        kept = _beginning(kept)
+        note = f"; {_size(kept)} of {size} bytes are kept"
+        error = bounded_text(error, ERROR_TEXT_BYTES - len(note)) + note
     return (
         *failure.provenance,
         failure.site_id,
         _text(failure.script_id),
         _text(failure.event_id),
-        record.key if whole else None,
-        record.value if whole else None,
-        encode_headers(record.headers) if whole and record.headers else None,
+        kept.key,
+        kept.value,
+        encode_headers(kept.headers) if kept.headers else None,
         instant(max(record.timestamp, 0)),
         instant(failure.received_at_ms),
         0 if dropped else 1,
         None if failure.due_at_ms is None else instant(failure.due_at_ms),
         instant(failure.first_failed_at_ms),
-        bounded_text(failure.error),
+        error,
         failure.error_class.value,
         dropped is not None,
         None if dropped is None else dropped.value,
         "open" if failure.has_dead_letter else None,
         None if failure.replay is None else str(failure.replay.replay_of),
         failure.sender,
+    )
+
+
+def _size(body: RawBody) -> int:
+    return len(body.key or b"") + len(body.value or b"") + sum(map(_header_size, body.headers))
+
+
+def _header_size(header: tuple[str, bytes | None]) -> int:
+    return len(header[0]) + len(header[1] or b"")
+
+
+def _beginning(body: RawBody) -> RawBody:
+    """The first 64 KiB of key and value, and the headers that are together no longer."""
+    key, value, headers = body
+    ends = accumulate(map(_header_size, headers))
+    return RawBody(
+        None if key is None else key[:_KEPT_OF_EACH],
+        None if value is None else value[:_KEPT_OF_EACH],
+        [header for header, end in zip(headers, ends, strict=True) if end <= _KEPT_OF_EACH],
     )
 
 

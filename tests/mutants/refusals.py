@@ -6,6 +6,12 @@ REFUSED = "tests/integration/test_refused_copies.py"
 
 MUTANTS = [
     Mutant(
+        "ledger-bound",
+        "the bound of what the ledger keeps of a record that can be no event",
+        (Edit("sinks/ledger.py::row", "> _MOST_KEPT", "< 0"),),
+        ("tests/unit/sinks/test_ledger.py",),
+    ),
+    Mutant(
         "copy-alone",
         "the copy without key and headers, where the one without its value is refused as well",
         (Edit("sinks/kafka.py::FORMS", '("value", "key", "headers")', '("value",)'),),
