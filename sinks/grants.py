@@ -22,6 +22,8 @@ async def grant_statements(conn: Connection, role: str, service: Service) -> lis
             f"GRANT USAGE, CREATE ON SCHEMA {place['schema']} {to}",
             # Without it the sessions of the other accounts have no state, and `bridge top` shows no lanes.
             f"GRANT pg_read_all_stats {to}",
+            # Without it `end_lock_holders` ends no session of another account.
+            f"GRANT pg_signal_backend {to}",
         ]
         return lines + [f"ALTER {row['kind']} {row['name']} OWNER {to}" for row in rows if not row["owned"]]
     lines += [

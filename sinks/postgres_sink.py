@@ -190,7 +190,7 @@ class PostgresSink:
     async def _watch(self, watched: Connection, doing: str, cut: list[SinkUnavailable]) -> None:
         """While work is without an answer: cuts a connection whose server is gone, and ends what its session waits for.
 
-        That is ended only if it is a worker's stalled session. A server that answers no look is noted as silent, and the
+        That is ended only if it is a worker's stalled session, or another account's transaction of a minute's age. A server that answers no look is noted as silent, and the
         work goes on to wait for it.
         """
         patience, pid, unanswered = self._lock_timeout / 2, self._pid, 0
@@ -203,6 +203,7 @@ class PostgresSink:
                         watched.terminate()
                         return
                     rows = await conn.fetch(sql("end_blockers"), pid, f"{APPLICATION_PREFIX} lane ", patience)
+                    holders = await conn.fetch(sql("end_lock_holders"), pid)
             except (SinkUnavailable, RowRejected) as error:
                 log.warning("session_check_failed", error=str(error))
                 # A server that refuses a connection with an error of its own answers.
@@ -214,6 +215,8 @@ class PostgresSink:
             unanswered, self.silent = 0, False
             for row in rows:
                 log.warning("stalled_session_ended", pid=row["pid"], ended=row["ended"], waiting_pid=pid)
+            for row in holders:
+                log.warning("lock_holder_ended", pid=row["pid"], role=row["role"], ended=row["ended"], waiting_pid=pid)
 
 
 def known_log(row: "asyncpg.Record") -> KnownLog:

@@ -12,9 +12,12 @@ from urllib.parse import urlsplit
 from schemas.errors import EnvironmentUnfit, InvalidInput, RowRejected, SinkUnavailable
 from schemas.raw_event import MAX_INTEGER, MAX_SCRIPT_ID
 from sinks.postgres import Connection, connection, sql
+from sinks.table_locks import waiting_briefly
 
 _HOST_LABEL: Final = re.compile(r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?")
 _MAX_HOST: Final = 253
+LOCK_SECONDS: Final = 10.0
+"""How long a change waits for rows that another session keeps."""
 _DEFAULT_PORT: Final = {"http": 80, "https": 443}
 
 
@@ -143,9 +146,9 @@ async def list_scripts(dsn: str, *, site_id: int | None = None) -> list[ScriptRo
 
 @asynccontextmanager
 async def changing(dsn: str, doing: str) -> AsyncIterator[Connection]:
-    """One transaction; what Postgres says leaves as the environment's trouble."""
+    """One transaction, which waits LOCK_SECONDS for a lock; what Postgres says leaves as the environment's trouble."""
     try:
-        async with connection(dsn, "registry admin") as conn, conn.transaction():
+        async with connection(dsn, "registry admin") as conn, waiting_briefly(dsn, conn, doing, LOCK_SECONDS):
             yield conn
     except (SinkUnavailable, RowRejected) as error:
         raise EnvironmentUnfit(f"{doing} failed: {error}; see `bridge db check`") from error

@@ -1,9 +1,9 @@
-"""Work that locks whole tables: it waits for them briefly, lets those pass that queue behind it, and tries again."""
+"""Bounded waits for locks: what is awaited, and whose session has it, is told when the wait ends."""
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
-from contextlib import suppress
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
 from typing import Any, Final, TypeVar
 
 import asyncpg
@@ -45,26 +45,50 @@ async def locking(
     """
     since, rest = time.monotonic(), 1.0
     while True:
-        over = asyncio.Event()
-        watch = asyncio.create_task(_awaited(dsn, await conn.fetchval("SELECT pg_backend_pid()"), over))
         try:
-            async with conn.transaction():
-                await conn.execute(f"SET LOCAL lock_timeout = '{round(TRY_SECONDS * 1000)}ms'")
+            async with waiting_briefly(dsn, conn, doing, TRY_SECONDS, since=since):
                 return await work()
-        except (asyncpg.LockNotAvailableError, asyncpg.DeadlockDetectedError) as error:
-            over.set()
-            waited = f"{doing} waits for {await watch or f'a lock ({error})'}"
+        except LockAwaited as error:
             if time.monotonic() - since + rest > seconds:
-                raise EnvironmentUnfit(
-                    f"{waited}; gave up after {time.monotonic() - since:.0f} s, and nothing of it is done: run it again once "
-                    "that session has ended, or end it by SELECT pg_terminate_backend(...)"
-                ) from error
-        finally:
-            over.set()
-            await watch
-        tell(f"{waited}; tried again for up to {seconds:g} s")
+                raise
+            tell(f"{error.waited}; tried again for up to {seconds:g} s")
         await asyncio.sleep(rest)
         rest = min(_LONGEST_REST_SECONDS, 2 * rest)
+
+
+class LockAwaited(EnvironmentUnfit):
+    """A lock that was not got in time. `waited` says what was waited for, and whose session has it."""
+
+    def __init__(self, waited: str, seconds: float) -> None:
+        super().__init__(
+            f"{waited}; gave up after {seconds:.0f} s, and nothing of it is done: run it again once that session has ended, "
+            "or end it by SELECT pg_terminate_backend(...)"
+        )
+        self.waited = waited
+
+
+@asynccontextmanager
+async def waiting_briefly(
+    dsn: str, conn: Connection, doing: str, seconds: float, *, since: float | None = None
+) -> AsyncIterator[None]:
+    """A transaction of `conn` that waits for no lock for longer than `seconds`; raises LockAwaited.
+
+    `since`, by the monotonic clock, is when the first try began.
+    """
+    began = time.monotonic() if since is None else since
+    over = asyncio.Event()
+    watch = asyncio.create_task(_awaited(dsn, await conn.fetchval("SELECT pg_backend_pid()"), over))
+    try:
+        async with conn.transaction():
+            await conn.execute(f"SET LOCAL lock_timeout = '{round(seconds * 1000)}ms'")
+            yield
+    except (asyncpg.LockNotAvailableError, asyncpg.DeadlockDetectedError) as error:
+        over.set()
+        waited = f"{doing} waits for {await watch or f'a lock ({error})'}"
+        raise LockAwaited(waited, time.monotonic() - began) from error
+    finally:
+        over.set()
+        await watch
 
 
 async def _awaited(dsn: str, pid: int, over: asyncio.Event) -> str:

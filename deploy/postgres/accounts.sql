@@ -58,6 +58,12 @@ GRANT CONNECT ON DATABASE :"DBNAME" TO bridge_owner WITH GRANT OPTION;
 GRANT USAGE, CREATE ON SCHEMA public TO bridge_owner WITH GRANT OPTION;
 -- Without it the sessions of the other accounts have no state, and `bridge top` shows no lanes.
 GRANT pg_read_all_stats TO bridge_owner;
+-- By it workers end a session of another account that keeps rows locked for longer than a minute, see `end_lock_holders`.
+GRANT pg_signal_backend TO bridge_owner;
+-- No transaction of a service waits for its own process for so long. A session may set it anew, and is ended then.
+ALTER ROLE bridge_worker SET idle_in_transaction_session_timeout = '60s';
+ALTER ROLE bridge_gateway SET idle_in_transaction_session_timeout = '60s';
+ALTER ROLE bridge_api SET idle_in_transaction_session_timeout = '60s';
 
 -- What an earlier release has made under the administrator's account becomes the owner's. This database is the bridge's alone.
 SELECT format('ALTER %s public.%I OWNER TO bridge_owner', CASE relkind WHEN 'v' THEN 'VIEW' ELSE 'TABLE' END, relname)

@@ -1,5 +1,7 @@
--- API tokens for people, of the organisation $1 if it is given, the newest first.
-SELECT name, key_id, role, org_id, created_at, created_by, expires_at, last_used_at, revoked_at, revoked_by
-FROM api_token
-WHERE $1::bigint IS NULL OR org_id = $1
-ORDER BY created_at DESC, name
+-- API tokens for people, of the organisation $1 if it is given, the newest first. A release before 0019 notes uses in api_token.
+SELECT t.name, t.key_id, t.role, t.org_id, t.created_at, t.created_by, t.expires_at,
+       greatest(t.last_used_at, u.last_used_at) AS last_used_at, t.revoked_at, t.revoked_by
+FROM api_token AS t
+LEFT JOIN api_token_use AS u USING (key_id)
+WHERE $1::bigint IS NULL OR t.org_id = $1
+ORDER BY t.created_at DESC, t.name

@@ -1,6 +1,9 @@
 -- What backend $1 waits for, and whose sessions are in its way, the oldest transaction first; seconds and state are null for
 -- those of other roles that this account may not look into. A prepared transaction is backend 0.
-SELECT coalesce(l.relation::regclass::text, format('the %s lock %s', l.locktype, l.objid)) AS awaited,
+SELECT coalesce(l.relation::regclass::text,
+                (SELECT 'a row of ' || t.relation::regclass FROM pg_locks AS t
+                 WHERE t.pid = l.pid AND t.locktype = 'tuple' AND t.granted LIMIT 1),
+                format('the %s lock %s', l.locktype, l.objid)) AS awaited,
        b.pid, s.usename::text AS role, nullif(s.application_name, '') AS application, s.state,
        extract(epoch FROM clock_timestamp() - s.xact_start)::float8 AS seconds
 FROM pg_locks AS l

@@ -343,6 +343,15 @@ def test_the_command_prints_what_it_applies(database_url: str) -> None:
     assert f'role "{role}" does not exist' in gone.stderr
 
 
+async def value_of(url: str, statement: str) -> object:
+    """What the statement returns under this account."""
+    conn = await asyncpg.connect(url)
+    try:
+        return await conn.fetchval(statement)
+    finally:
+        await conn.close()
+
+
 KEPT_BY_A_SESSION = [
     "CREATE TEMP TABLE fill AS SELECT generate_series(1, 10)",
     "SELECT lo_creat(-1)",
@@ -373,7 +382,9 @@ async def test_accounts_of_the_compose_file(stack: StackAddresses, empty_databas
             assert not [one for one in passwords.values() if one in done.stdout + done.stderr]
             await migrate(urls[Service.OWNER], months_ahead=24)
             assert await check_database(urls[Service.OWNER], months_ahead=24) == []
+            assert await value_of(urls[Service.OWNER], "SELECT pg_has_role('pg_signal_backend', 'USAGE')")
             for service in PROCESSES:
+                assert await value_of(urls[service], "SHOW idle_in_transaction_session_timeout") == "1min"
                 await grants(urls[Service.OWNER], f"{prefix}{service}", service, apply=True)
                 assert await check_database(urls[service], months_ahead=MONTHS_AHEAD, service=service) == []
                 for statement in KEPT_BY_A_SESSION:
