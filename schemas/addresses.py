@@ -39,6 +39,11 @@ def database_options(url: str) -> dict[str, str]:
         raise ValueError("what follows the ? must be name=value, joined by &") from None
 
 
+def names_hosts_twice(url: str) -> bool:
+    """Whether a Postgres URL names hosts before its path and after its ?; the driver reads the former, and libpq the latter."""
+    return bool(_split(url).netloc.rpartition("@")[2]) and bool(database_options(url).get("host"))
+
+
 def database_places(url: str) -> tuple[Place, ...]:
     """Each server that a Postgres URL names, in its order; raises ValueError, which never repeats the URL's text."""
     options = database_options(url)

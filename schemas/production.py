@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 
 from pydantic import SecretStr
 
-from schemas.addresses import broker_hosts, database_address, is_local, web_host
+from schemas.addresses import broker_hosts, database_address, is_local, names_hosts_twice, web_host
 from schemas.derived_keys import WHSEC, Purpose, derived_key, signing_key
 from schemas.environment import unknown_variables
 from schemas.service import PROCESSES, Service
@@ -44,6 +44,7 @@ _WELL_KNOWN = frozenset(
 )
 # Words that people write into secrets. A generator's text has one of them once in some ten million secrets.
 _TYPED = (b"bridge", b"ghostlink", b"passphrase", b"password", b"production", b"secret", b"webhook")
+_URL_SAFE = str.maketrans("-_", "+/")
 _OF_PURPOSE = {
     "BRIDGE_GATEWAY_PROOF_KEY": Purpose.GATEWAY_PROOF,
     "BRIDGE_WORKER_ALERT_WEBHOOK_SECRET": Purpose.WEBHOOK,
@@ -110,6 +111,11 @@ def _malformed(settings: Settings) -> Iterator[str]:
         lacking = [name for name in ("user", "database") if not getattr(address, name)]
         if lacking:
             yield f"BRIDGE_DATABASE_URL names no {' and no '.join(lacking)}: write it out, nothing is guessed"
+        if names_hosts_twice(url):
+            yield (
+                "BRIDGE_DATABASE_URL names hosts twice, and other programs go to those of ?host= than services do: "
+                "leave one place"
+            )
     if settings.worker_alert_webhook is not None:
         try:
             web_host(settings.worker_alert_webhook.get_secret_value())
@@ -203,18 +209,24 @@ def _secrets(settings: Settings) -> Iterator[tuple[str, str]]:
 
 
 def _notations(secret: str) -> set[bytes]:
-    """The secret's text, and what it is in hex, in base64 and as a Standard Webhooks secret, one within another, too."""
+    """The secret's text, and what it is in hex, in any base64 and as a Standard Webhooks secret, one within another, too."""
     found, left = set[bytes](), [secret.encode()]
     while left:
         one = left.pop()
         if one and one not in found:
             found.add(one)
-            for decode in (bytes.fromhex, b64decode):
+            for decode in (bytes.fromhex, _from_base64):
                 try:
                     left.append(decode(one.decode("ascii").removeprefix(WHSEC)))
                 except ValueError:
                     continue
     return found
+
+
+def _from_base64(text: str) -> bytes:
+    """With either alphabet, with or without padding; raises ValueError."""
+    digits = "".join(text.split()).rstrip("=")
+    return b64decode(digits.translate(_URL_SAFE) + "=" * (-len(digits) % 4))
 
 
 def is_random(secret: bytes) -> bool:

@@ -56,7 +56,25 @@ MUTANTS = [
     Mutant(
         "secret-notations",
         "the look at a secret's other notations",
-        (Edit("schemas/production.py::_notations", "(bytes.fromhex, b64decode)", "()"),),
+        (Edit("schemas/production.py::_notations", "(bytes.fromhex, _from_base64)", "()"),),
+        (PRODUCTION,),
+    ),
+    Mutant(
+        "secret-base64url",
+        "the other alphabet of base64 in a secret's notations",
+        (Edit("schemas/production.py::_from_base64", "digits.translate(_URL_SAFE)", "digits"),),
+        (PRODUCTION,),
+    ),
+    Mutant(
+        "secret-unpadded",
+        "base64 without padding in a secret's notations",
+        (Edit("schemas/production.py::_from_base64", '"=" * (-len(digits) % 4)', '""'),),
+        (PRODUCTION,),
+    ),
+    Mutant(
+        "hosts-twice",
+        "the refusal of a URL whose hosts other programs read otherwise",
+        (Edit("schemas/production.py::_malformed", "names_hosts_twice(url)", "False"),),
         (PRODUCTION,),
     ),
     Mutant(
@@ -260,7 +278,13 @@ MUTANTS = [
     Mutant(
         "change-lock-bound",
         "the end of a registry change's wait for rows that another session keeps",
-        (Edit("sinks/registry_admin.py::changing", "waiting_briefly(dsn, conn, doing, LOCK_SECONDS)", "conn.transaction()"),),
+        (
+            Edit(
+                "sinks/registry_admin.py::changing",
+                "waiting_briefly(dsn, conn, doing, LOCK_SECONDS)",
+                "conn.transaction()",
+            ),
+        ),
         (f"{ACCOUNT_LOCKS}::test_a_change_says_who_keeps_its_rows",),
     ),
     Mutant(

@@ -44,6 +44,10 @@ CHANGES: list[tuple[dict[str, Any], str | None]] = [
         "BRIDGE_DATABASE_URL leads to this very",
     ),
     ({"database_url": "postgresql://u:p9f2r7k2@/d?sslmode=require"}, "BRIDGE_DATABASE_URL leads to this very"),
+    (
+        {"database_url": "postgresql://u:p9f2r7k2@db/d?host=127.0.0.1&sslmode=require"},
+        "BRIDGE_DATABASE_URL names hosts twice",
+    ),
     ({"database_url": "postgresql://u@/d?host=/run/pg&sslmode=require"}, "BRIDGE_DATABASE_URL leads to this very"),
     ({"kafka_bootstrap_servers": "kafka-1:9093,localhost:9093"}, "BRIDGE_KAFKA_BOOTSTRAP_SERVERS leads to this"),
     ({"worker_alert_webhook": "https://0.0.0.0/hook"}, "BRIDGE_WORKER_ALERT_WEBHOOK leads to this very"),
@@ -182,6 +186,10 @@ def test_no_loopback_address_passes(rest: int, name: str) -> None:
 SECRETS = ("secret_key", "gateway_proof_key", "worker_alert_webhook_secret", "kafka_sasl_password", "database_url")
 SAME = sha256(b"same").hexdigest()
 NOTATIONS = [SAME, f"whsec_{b64encode(SAME.encode()).decode()}", f"whsec_{b64encode(bytes.fromhex(SAME)).decode()}"]
+NOTATIONS += [
+    urlsafe_b64encode(bytes.fromhex(SAME)).decode().rstrip("="),
+    b64encode(SAME.encode()).decode().rstrip("="),
+]
 
 
 @pytest.mark.parametrize(("one", "other"), list(combinations(SECRETS, 2)))
