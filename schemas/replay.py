@@ -93,6 +93,25 @@ class Plan(NamedTuple):
     org_id: int | None = None
 
 
+class PlanLine(NamedTuple):
+    """What a list shows of a plan, whose texts are cut to their first thousand characters; `corrected` says whether it has
+    corrections."""
+
+    replay_id: str
+    requested_by: str
+    reason: str
+    corrected: bool
+    planned: int
+    published: int
+    sent_to: int
+    state: PlanState
+    ended_by: str
+    ended_because: str
+    created_at: datetime
+    updated_at: datetime
+    org_id: int | None
+
+
 class Example(BaseModel):
     """One item of those that fail otherwise, or are refused."""
 

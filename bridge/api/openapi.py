@@ -117,13 +117,13 @@ def _life(disposition: dict[str, Any]) -> dict[str, Any]:
 
 def _plans() -> dict[str, Any]:
     plan = {
-        "replay_id": _TEXT, "requested_by": _TEXT, "reason": _TEXT, "filter": {"type": "object"},
-        "corrections": _list_of({"type": "object"}), "report": _ref("PlanReport"), "planned": _NUMBER,
-        "published": _NUMBER, "sent_to": _NUMBER, "last_position": _NUMBER, "state": {"enum": list(PlanState)},
-        "ended_by": _TEXT, "ended_because": _TEXT, "created_at": _MOMENT, "updated_at": _MOMENT,
-        "org_id": _nullable(_NUMBER),
+        "replay_id": _TEXT, "requested_by": _TEXT, "reason": _TEXT, "planned": _NUMBER, "published": _NUMBER,
+        "sent_to": _NUMBER, "state": {"enum": list(PlanState)}, "ended_by": _TEXT, "ended_because": _TEXT,
+        "created_at": _MOMENT, "updated_at": _MOMENT, "org_id": _nullable(_NUMBER),
     }  # fmt: skip
     status = plan | {
+        "filter": {"type": "object"}, "corrections": _list_of({"type": "object"}), "report": _ref("PlanReport"),
+        "last_position": _NUMBER,
         "running": _FLAG, "resumable": _FLAG, "outcomes": _counts(), Outcome.DROPPED.value: _counts(),
         Outcome.SKIPPED.value: _counts(),
     }  # fmt: skip
@@ -132,7 +132,7 @@ def _plans() -> dict[str, Any]:
     return parts | {
         "PlanReport": report,
         "Plan": object_of(status),
-        "Plans": object_of({"plans": _list_of(object_of(plan))}),
+        "Plans": object_of({"plans": _list_of(object_of(plan | {"corrected": _FLAG}))}),
     }
 
 

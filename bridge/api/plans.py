@@ -37,7 +37,7 @@ async def plan(reach: Mine, body: PlanBody) -> Response:
 async def list_(
     reach: Mine, limit: Annotated[int, Query(ge=1, le=100, description="most plans to show")] = 20
 ) -> Response:
-    """Without what became of their items; ask for one of them for that."""
+    """A line of each; ask for one of them for its filter, corrections and report, and for what became of its items."""
     return json_answer({"plans": [one._asdict() for one in await reach.plans(limit)]})
 
 

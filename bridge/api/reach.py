@@ -8,7 +8,7 @@ import uuid
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing, asynccontextmanager
 from datetime import UTC, datetime
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import structlog
 
@@ -26,7 +26,7 @@ from schemas.dead_letter_filter import DeadLetterFilter, Disposition
 from schemas.errors import EnvironmentUnfit, InvalidInput, NoSuchThing, RowRejected, SinkUnavailable
 from schemas.reasons import DroppedReason
 from schemas.record import Provenance
-from schemas.replay import Plan, PlanState, PlanSummary, ReplaySummary
+from schemas.replay import Plan, PlanLine, PlanState, PlanSummary, ReplaySummary
 from schemas.run_summary import DiscardSummary
 from schemas.settings import Settings
 from sinks.api_tokens import ApiTokenRow, list_api_tokens
@@ -56,6 +56,9 @@ class Cancelled(NamedTuple):
 
     summary: ReplaySummary
     stopped: bool
+
+
+P = TypeVar("P", Plan, PlanLine)
 
 
 class Reach:
@@ -185,7 +188,7 @@ class Reach:
         job = plan_job(self._settings, options, replay_id)
         return (await self._runs.finish(job, self.caller, str(replay_id), dry_run=body.dry_run)).summary
 
-    async def plans(self, limit: int) -> list[Plan]:
+    async def plans(self, limit: int) -> list[PlanLine]:
         """The newest plans first."""
         async with self.asking():
             found = await list_plans(self._settings.dsn, limit, org_id=self.caller.org_id)
@@ -254,6 +257,6 @@ class Reach:
         ]
 
 
-def _without_hosts(plan: Plan) -> Plan:
+def _without_hosts(plan: P) -> P:
     """The plan as those may see it who are not to know our hosts: tenants, and whoever is beyond the proxy."""
     return plan._replace(requested_by=without_host(plan.requested_by), ended_by=without_host(plan.ended_by))

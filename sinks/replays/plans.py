@@ -9,7 +9,7 @@ import msgspec
 from schemas.dead_letter_filter import DeadLetterFilter
 from schemas.errors import InvalidInput
 from schemas.record import Provenance
-from schemas.replay import Outcome, Plan, PlanReport, PlanState
+from schemas.replay import Outcome, Plan, PlanLine, PlanReport, PlanState
 from sinks.beginnings import MOST_NAMED, SHORTEST, only
 from sinks.dead_letters.filter import conditions
 from sinks.postgres import Connection, connection, sql
@@ -77,10 +77,11 @@ async def find_plan(conn: Connection, asked: str, *, org_id: int | None = None) 
     return _plan(rows[0])
 
 
-async def list_plans(dsn: str, limit: int, *, org_id: int | None = None) -> list[Plan]:
+async def list_plans(dsn: str, limit: int, *, org_id: int | None = None) -> list[PlanLine]:
     """The newest plans first, of one organisation or of all."""
     async with connection(dsn, "replay") as conn:
-        return [_plan(row) for row in await conn.fetch(sql("replay_list"), limit, org_id)]
+        rows = await conn.fetch(sql("replay_list"), limit, org_id)
+    return [PlanLine(**{**row, "state": PlanState(row["state"])}) for row in rows]
 
 
 async def prune(dsn: str, seconds: float) -> int:

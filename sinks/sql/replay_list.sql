@@ -1,7 +1,7 @@
--- The newest plans, of the organisation $2 if it is given.
-SELECT r.replay_id::text AS replay_id, r.requested_by, r.reason, r.filter, r.corrections, r.report, r.planned, r.published,
-       r.sent_to, coalesce((SELECT max(position) FROM replay_item WHERE replay_id = r.replay_id), 0) AS last_position,
-       r.state, r.ended_by, r.ended_because, r.created_at, r.updated_at, r.org_id
+-- The newest plans, of the organisation $2 if it is given: what a line shows, since filter, corrections and report have no bound.
+SELECT r.replay_id::text AS replay_id, left(r.requested_by, 1000) AS requested_by, left(r.reason, 1000) AS reason,
+       r.corrections <> '[]' AS corrected, r.planned, r.published, r.sent_to, r.state, left(r.ended_by, 1000) AS ended_by,
+       left(r.ended_because, 1000) AS ended_because, r.created_at, r.updated_at, r.org_id
 FROM replay AS r
 WHERE $2::bigint IS NULL OR r.org_id = $2
 ORDER BY r.created_at DESC, r.replay_id

@@ -66,4 +66,10 @@ MUTANTS = [
         (Edit("bridge/http/room.py::Room._make_room", "raise Problem(Code.RATE_LIMITED, ...)", "return"),),
         (f"{PUBLISHER}::test_a_share_of_what_waits_for_kafka_is_its_senders",),
     ),
+    Mutant(
+        "plans-lines",
+        "the bound of what a list shows of a plan's texts",
+        (Edit("sinks/sql/replay_list.sql", "left(r.reason, 1000) AS reason", "r.reason"),),
+        ("tests/integration/api/test_scope.py::test_a_list_of_plans_is_short",),
+    ),
 ]

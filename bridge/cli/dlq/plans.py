@@ -22,7 +22,7 @@ def plans(
     json_output: JsonOutput = None,
     verbose: Verbose = False,
 ) -> None:
-    """List the newest plans."""
+    """List the newest plans; `bridge dlq status` shows one whole."""
     settings = command_settings(verbose=verbose)
     found = run(list_plans(settings.dsn, limit))
     if json_output is not None:
@@ -30,7 +30,7 @@ def plans(
     if json_output != "-":
         table = Table("plan", "made", "by", "state", "items", "sent", "corrected", "reason")
         for one in found:
-            counts = (str(one.planned), str(one.published), "yes" if one.corrections else "")
+            counts = (str(one.planned), str(one.published), "yes" if one.corrected else "")
             table.add_row(
                 one.replay_id, rfc3339(one.created_at), one.requested_by, one.state.value, *counts, one.reason
             )

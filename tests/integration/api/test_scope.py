@@ -101,6 +101,23 @@ async def test_a_discard_stops_at_the_organisation_s_edge(bound: httpx.AsyncClie
     assert {offset for offset, one in (await dispositions(two_orgs)).items() if one == "discarded"} == set(range(10))
 
 
+async def test_a_list_of_plans_is_short(bound: httpx.AsyncClient, two_orgs: Settings) -> None:
+    """However long their filters, corrections, reports and reasons are; one of them is answered whole."""
+    await fetch(
+        two_orgs,
+        "INSERT INTO replay (replay_id, requested_by, reason, filter, corrections, report, ended_because, planned, state, org_id)"
+        " SELECT gen_random_uuid(), 'me', long, jsonb_build_object('event_id', long), jsonb_build_array(long),"
+        " jsonb_build_object('why', long), long, 0, 'planned', 10"
+        " FROM generate_series(1, 20), repeat('x', 250000) AS long",
+    )
+    answer = await bound.get("/v1/plans", params={"limit": 100})
+    found = ok(answer)["plans"]
+    assert (len(found), {one["corrected"] for one in found}) == (20, {True})
+    assert len(answer.content) < 20 * 4096
+    whole = ok(await bound.get(f"/v1/plans/{found[0]['replay_id']}"))
+    assert len(whole["filter"]["event_id"]) == len(whole["corrections"][0]) == 250_000
+
+
 async def test_a_plan_holds_one_s_own_and_is_nobody_else_s(
     bound: httpx.AsyncClient, unbound: httpx.AsyncClient, two_orgs: Settings
 ) -> None:
