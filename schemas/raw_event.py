@@ -243,6 +243,9 @@ class RawEventV2(BaseModel):
     schema_version: int = Field(2, ge=2, le=2, description="the version of this contract")
 
 
+CONTRACT_NAMES: Final = frozenset({*RawEvent.model_fields, *RawEventV2.model_fields})
+"""Names of fields in any version."""
+
 ABSENT: Final = msgspec.Raw(b"null")
 """JSON text of a field that is not there: absent and null mean the same."""
 

@@ -13,6 +13,7 @@ from pydantic import ValidationError
 
 from schemas.raw_event import (
     ABSENT,
+    CONTRACT_NAMES,
     MAX_BYTES,
     MAX_DEPTH,
     MAX_EVENT_ID,
@@ -37,8 +38,9 @@ from streams.json_text import (
     plain_number,
 )
 from streams.rejection import Rejection, violated
-from streams.violations import contract_violations, json_type
+from streams.violations import contract_violations, json_type, quoted
 
+_KEY = "(key)"
 # The closing quote is optional: a string without one must not be tried again from each of its escaped quotes.
 _STRING_OR_BRACKET = re.compile(r'"(?:[^"\\]++|\\.)*+"?|[\[{]|[\]}]', re.DOTALL)
 _encode = msgspec.json.encode
@@ -194,7 +196,7 @@ def _find_unsound(value: Any) -> tuple[str, list[str | int]] | None:
         return None if value.isascii() or _is_utf8(value) else ("lone surrogate", [])
     if isinstance(value, dict):
         for name, item in value.items():
-            for step, part in (("(key)", name), (name, item)):
+            for step, part in ((_KEY, name), (name, item)):
                 if (found := _find_unsound(part)) is not None:
                     found[1].append(step)
                     return found
@@ -215,9 +217,14 @@ def _is_utf8(text: str) -> bool:
 
 
 def _path(steps: list[str | int]) -> str:
+    """The steps in one text. A name of the sender's choice stands in quotes: causes and readers are not told what is in them."""
     path = ""
     for step in reversed(steps):
-        path = f"{path}[{step}]" if isinstance(step, int) else f"{path}.{step}" if path else step
+        if isinstance(step, int):
+            path += f"[{step}]"
+        else:
+            own = step == _KEY or (not path and step in CONTRACT_NAMES)
+            path += f"{'.' if path else ''}{step if own else quoted(step)}"
     return path
 
 

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from schemas.raw_event import (
+    CONTRACT_NAMES,
     MAX_BYTES,
     MAX_DEPTH,
     MAX_EXPONENTS,
@@ -23,6 +24,7 @@ from schemas.raw_event import (
 from schemas.reasons import ErrorClass
 from streams.decode import decode
 from streams.rejection import Rejection
+from streams.violations import quoted
 
 TOKEN = re.compile(r'"@@(.*?)@@"')
 LARGEST, DECIMALS = 308, 16_383
@@ -301,6 +303,11 @@ def test_wide_documents(value: bytes) -> None:
     assert_equal_word(value)
 
 
+def _step(path: str, name: str) -> str:
+    """The path to a member: a name of the sender's choice stands in quotes."""
+    return f"{path}.{quoted(name)}" if path else name if name in CONTRACT_NAMES else quoted(name)
+
+
 def _unsound(value: Any, path: str) -> str | None:
     """Where a walk through all values, with the path of each, finds the first text that can't be stored."""
     if isinstance(value, str):
@@ -311,7 +318,7 @@ def _unsound(value: Any, path: str) -> str | None:
     steps: list[tuple[str, Any]] = []
     if isinstance(value, dict):
         for name, item in value.items():
-            steps += [(f"{path}.(key)" if path else "(key)", name), (f"{path}.{name}" if path else name, item)]
+            steps += [(f"{path}.(key)" if path else "(key)", name), (_step(path, name), item)]
     elif isinstance(value, list):
         steps = [(f"{path}[{index}]", item) for index, item in enumerate(value)]
     return next((found for place, item in steps if (found := _unsound(item, place)) is not None), None)

@@ -90,8 +90,9 @@ def test_what_is_no_json_object_within_bounds(value: bytes | None, message: str)
         ({"schema_version": None}, "schema_version"),
         ({"schema_version": 0}, "schema_version"),
         ({"user_agent": "a\x00"}, "user_agent: holds a NUL"),
-        ({"properties": {"a": [{"b\x00": 1}]}}, "properties.a[0].(key): holds a NUL"),
-        ({"properties": {"a": "\ud800"}}, "properties.a: holds a lone surrogate"),
+        ({"properties": {"a": [{"b\x00": 1}]}}, "properties.'a'[0].(key): holds a NUL"),
+        ({"a'b": ["\x00"]}, "'a’b'[0]: holds a NUL"),
+        ({"properties": {"a": "\ud800"}}, "properties.'a': holds a lone surrogate"),
         ({"event_type": "", "currency": 1}, "event_type: must not be empty; currency: must be a string"),
     ],
 )
