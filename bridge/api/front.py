@@ -180,8 +180,6 @@ def _tell(scope: Scope, answer: _Answer, seconds: float) -> None:
     metrics.API_REQUESTS.labels(route, str(answer.status)).inc()
     metrics.API_SECONDS.labels(route).observe(seconds)
     caller: Caller | None = scope.get("bridge_caller")
-    if caller is None and answer.status < _SERVER_ERROR and not answer.error_code:
-        return
     told: dict[str, Any] = {
         "method": scope["method"],
         "path": scope["path"][:300],
@@ -189,4 +187,10 @@ def _tell(scope: Scope, answer: _Answer, seconds: float) -> None:
         "error_code": answer.error_code or scope.get("bridge_error_code"),
         "duration_ms": round(seconds * 1000, 1),
     }
-    (log.warning if answer.status >= _SERVER_ERROR else log.info)("request", **told)
+    if answer.status >= _SERVER_ERROR:
+        log.warning("request", **told)
+    elif caller is not None:
+        log.info("request", **told)
+    elif answer.error_code:
+        # Anybody is refused as often as he asks: of warnings so many a minute are written, then their count.
+        log.warning("request_refused", **told)

@@ -331,6 +331,24 @@ MUTANTS = [
         (f"{ACCOUNTS}::test_accounts_of_the_compose_file",),
     ),
     Mutant(
+        "path-quoted",
+        "the quotes around a sender's names in what is said of an event",
+        (Edit("streams/diagnose.py::_path", "step if own else quoted(step)", "step"),),
+        ("tests/unit/streams/test_decode.py",),
+    ),
+    Mutant(
+        "api-refusals-told",
+        "the bound of log lines about requests without a good token",
+        (
+            Edit(
+                "bridge/api/front.py::_tell",
+                'log.warning("request_refused", **told)',
+                'log.info("request_refused", **told)',
+            ),
+        ),
+        ("tests/unit/api/test_front.py::test_refusals_of_strangers_fill_no_log",),
+    ),
+    Mutant(
         "judge-by-row",
         "the row whose lock lets one worker judge",
         (Edit("sinks/sql/gate_judge_lock.sql", "FOR UPDATE SKIP LOCKED", ""),),

@@ -1,12 +1,15 @@
 """The outermost layer: who finds a place among the requests in hand, and whom the limits hold back."""
 
 import asyncio
+import json
+from collections import Counter
 from collections.abc import Callable
 from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from support.logs import logs_written
 from support.virtual_time import run_virtually
 
 from bridge.api.front import Front
@@ -15,6 +18,7 @@ from bridge.http.limits import Buckets
 from bridge.http.room import Room
 from schemas.api_key import NewKey, make_key
 from schemas.api_token import ApiToken, Role
+from streams.log_limit import MOST_A_MINUTE
 
 KEYS = [make_key(lambda count, number=number: bytes([number]) * count) for number in range(4)]
 ORGS = [10, 10, 20, None]
@@ -107,6 +111,19 @@ async def test_whoever_tries_tokens_holds_nobody_else_back() -> None:
     assert [await served.ask(FORGED) for _ in range(12)] == [401] * 10 + [429] * 2
     assert [await served.ask(KEYS[0]) for _ in range(12)] == [200] * 10 + [429] * 2
     assert await served.ask(KEYS[2]) == 200
+
+
+async def test_refusals_of_strangers_fill_no_log() -> None:
+    """So many lines a minute, then their count; of whoever has a token each request is told."""
+    served = Served()
+    served.ended.set()
+    with logs_written("INFO", "bridge-api") as written:
+        for key in (FORGED, KEYS[0]):
+            for _ in range(2 * MOST_A_MINUTE):
+                await served.ask(key)
+    events = Counter(json.loads(line)["event"] for line in written.getvalue().splitlines())
+    assert events["request_refused"] == MOST_A_MINUTE
+    assert events["request"] == 2 * MOST_A_MINUTE
 
 
 class Streamed(Served):

@@ -2,31 +2,19 @@
 
 import io
 import json
-import logging
 from collections.abc import Iterator
 
 import pytest
-import structlog
+from support.logs import logs_written
 from support.stream import Stream
 from support.virtual_time import run_virtually
-
-from streams import logs
-from streams.log_limit import LimitedHandler
 
 
 @pytest.fixture
 def stream() -> Iterator[io.StringIO]:
     """What the product's own set-up of logs writes; the set-up is taken back."""
-    written = io.StringIO()
-    root = logging.getLogger()
-    before, level = root.handlers[:], root.level
-    with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(logs, "LimitedHandler", lambda _stream: LimitedHandler(written))
-        logs.configure_logs("DEBUG", "json", "bridge-worker")
-    yield written
-    root.handlers[:] = before
-    root.setLevel(level)
-    structlog.reset_defaults()
+    with logs_written("DEBUG", "bridge-worker") as written:
+        yield written
 
 
 def lines_of(stream: io.StringIO, count: int) -> list[dict[str, object]]:

@@ -1,0 +1,29 @@
+"""What the product's own set-up of logs writes."""
+
+import io
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+import structlog
+
+from streams import logs
+from streams.log_limit import LimitedHandler
+
+
+@contextmanager
+def logs_written(level: str, service: str) -> Iterator[io.StringIO]:
+    """The lines as JSON; afterwards the set-up is taken back."""
+    written = io.StringIO()
+    root = logging.getLogger()
+    before, before_level = root.handlers[:], root.level
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(logs, "LimitedHandler", lambda _stream: LimitedHandler(written))
+        logs.configure_logs(level, "json", service)
+    try:
+        yield written
+    finally:
+        root.handlers[:] = before
+        root.setLevel(before_level)
+        structlog.reset_defaults()
