@@ -90,7 +90,7 @@ MUTANTS = [
     Mutant(
         "short-lock-waits",
         "the end of one try of work that locks tables",
-        (Edit("sinks/table_locks.py::locking", "await conn.execute(...)", "pass"),),
+        (Edit("sinks/table_locks.py::waiting_briefly", "await conn.execute(...)", "pass"),),
         (f"{TABLES}::test_the_wait_for_a_table_ends",),
     ),
     Mutant(
