@@ -113,6 +113,19 @@ class HttpSettings(BaseSettings):
     )
     api_max_replays: int = Field(4, ge=1, le=100, description="most replays that one API process runs at once")
     api_max_replays_per_org: int = Field(2, ge=1, le=100, description="most of them of one organisation")
+    api_max_plans: int = Field(
+        8, ge=1, le=100, description="most plans and dry runs that one API process judges at once; of up to 100 MB each"
+    )
+    api_max_plans_per_org: int = Field(4, ge=1, le=100, description="most of them of one organisation")
+    api_kept_plans_per_org: int = Field(
+        1000, ge=1, description="most plans that one organisation keeps; each goes when it has been left alone for long"
+    )
+    api_kept_plan_items_per_org: int = Field(
+        5_000_000, ge=1, description="most dead letters in the plans that one organisation keeps, of 300 bytes each"
+    )
+    api_kept_plan_bytes_per_org: int = Field(
+        64 * 1024 * 1024, ge=1, description="most bytes of filters, corrections and reports in the plans it keeps"
+    )
     api_requests_per_second: int = Field(
         50, ge=0, description="each token's and each address's rate of API requests; 0: no limit"
     )

@@ -2,8 +2,10 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable
-from typing import Final
+from collections.abc import Callable, Generator, Iterable
+from typing import Final, TypeVar
+
+T = TypeVar("T")
 
 TURN_SECONDS: Final = 0.01
 """How long one piece of work may have the loop."""
@@ -33,26 +35,48 @@ class Turn:
 
 
 class Share:
-    """Long work of several askers, which together have at most half of the loop's time.
+    """Long work of several askers, which together have a part of the loop's time, at most half by default.
 
     A turn to each of them would leave the others one turn in many.
     """
 
-    def __init__(self, now: Callable[[], float] | None = None) -> None:
-        """`now` is a monotonic clock in seconds."""
+    def __init__(self, now: Callable[[], float] | None = None, *, rest: float = 1.0) -> None:
+        """`now` is a monotonic clock in seconds; `rest` is how long others have the loop for each second of the work."""
         self._now = now or time.monotonic
+        self._rest = rest
         self._one = asyncio.Lock()
         self._spent = 0.0
 
     async def do(self, work: Callable[[], object]) -> None:
-        """Does the work when it is its turn; then, once a turn's time is spent, others have the loop for as long."""
+        """Does the work when it is its turn; then, once a turn's time is spent, others have the loop."""
         async with self._one:
             began = self._now()
-            work()
-            self._spent += self._now() - began
+            try:
+                work()
+            finally:
+                self._spent += self._now() - began
             if self._spent >= TURN_SECONDS:
-                seconds, self._spent = self._spent, 0.0
+                seconds, self._spent = self._spent * self._rest, 0.0
                 await asyncio.sleep(seconds)
+
+    async def finish(self, work: Generator[None, None, T]) -> T:
+        """Does work in pieces to its end, and returns what it comes to; others may have a turn after each piece."""
+        ended: list[T] = []
+
+        def piece() -> None:
+            try:
+                next(work)
+            except StopIteration as end:
+                ended.append(end.value)
+
+        while not ended:
+            await self.do(piece)
+        return ended[0]
+
+
+def unshared() -> Share:
+    """For a process that does nothing else."""
+    return Share(rest=0.0)
 
 
 async def in_turns(work: Iterable[None]) -> None:

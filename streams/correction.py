@@ -1,8 +1,8 @@
 """Corrections of a dead letter's value: operations on what the producer sent, and the diff that they make: pure."""
 
 import re
-from collections.abc import Iterable, Sequence
-from typing import Any, Final, NamedTuple
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Final, NamedTuple, Protocol
 
 import jsonpatch
 import jsonpointer
@@ -13,7 +13,7 @@ from schemas.headers import EVENT_ID, SCRIPT_ID, SITE_ID
 from schemas.raw_event import MAX_BYTES
 from schemas.record import RawBody
 from streams.expression import FORMS, MISSING, NotApplicable, Step, computing, looks_like_one, read_steps
-from streams.json_source import Source
+from streams.json_source import Pieces, Source, equal, written
 from streams.json_text import has_unsound_escape
 from streams.line_diff import line_diff
 
@@ -26,12 +26,78 @@ COMPUTE: Final = "compute"
 """The operation that a JSON Patch does not have: `{"op": "compute", "path": "/value", "expression": "*0.01"}`."""
 
 _LONGEST_LINE = 500
+_COPIES_TOO_LARGE: Final = f"what it copies comes to more than {MAX_BYTES} bytes, or makes the event larger than that"
 
 Operations = list[dict[str, Any]]
 
 
 class CorrectionFailed(Exception):
     """The correction can't be applied to this value; the message says why."""
+
+
+class _Step(Protocol):
+    """One operation on a document."""
+
+    def apply(self, source: Source) -> Pieces[int]:
+        """Changes the value, and says how many bytes it copied; raises CorrectionFailed, or what jsonpatch raises."""
+
+
+class _Patch:
+    """An operation that moves, removes or puts a value as it is, however large: add, remove, replace or move."""
+
+    def __init__(self, operation: dict[str, Any]) -> None:
+        """Raises what jsonpatch and jsonpointer raise."""
+        if "value" in operation:
+            operation = {**operation, "value": Source(_encode(operation["value"])).value}
+        self._patch = jsonpatch.JsonPatch([operation])
+        self._pointers = [jsonpointer.JsonPointer(operation[name]) for name in ("path", "from") if name in operation]
+
+    def apply(self, source: Source) -> Pieces[int]:
+        for pointer in self._pointers:
+            yield from source.look(pointer.parts[:-1])
+        source.value = self._patch.apply(source.value, in_place=True)
+        return 0
+
+
+class _Copy:
+    """The operation by which an event becomes larger than it and its correction are. A copy is text until it is read."""
+
+    def __init__(self, operation: dict[str, Any]) -> None:
+        """Raises InvalidInput, or what jsonpatch and jsonpointer raise."""
+        jsonpatch.JsonPatch([operation])
+        self._origin = jsonpointer.JsonPointer(_needed(operation, "from"))
+        self._path = operation["path"]
+
+    def apply(self, source: Source) -> Pieces[int]:
+        yield from source.look(self._origin.parts)
+        value = self._origin.resolve(source.value)
+        if isinstance(value, jsonpointer.EndOfList):
+            raise jsonpointer.JsonPointerException("what is to be copied is missing")
+        text = yield from written(value)
+        # More is refused before it is put anywhere.
+        if len(text) <= MAX_BYTES:
+            yield from _Patch({"op": "add", "path": self._path, "value": msgspec.Raw(text)}).apply(source)
+        return len(text)
+
+
+class _Test:
+    """The operation that compares."""
+
+    def __init__(self, operation: dict[str, Any]) -> None:
+        """Raises InvalidInput, or what jsonpatch and jsonpointer raise."""
+        jsonpatch.JsonPatch([operation])
+        self._pointer = jsonpointer.JsonPointer(operation["path"])
+        self._expected = Source(_encode(_needed(operation, "value"))).value
+
+    def apply(self, source: Source) -> Pieces[int]:
+        yield from source.look(self._pointer.parts)
+        try:
+            same = yield from equal(self._pointer.resolve(source.value), self._expected)
+        except jsonpointer.JsonPointerException:
+            same = False
+        if not same:
+            raise CorrectionFailed("a test of the patch does not hold")
+        return 0
 
 
 class _Compute:
@@ -46,11 +112,10 @@ class _Compute:
         self._field = ".".join(self._pointer.parts)
         self._compute = computing(read_steps(expression))
 
-    def apply(self, document: Any, *, in_place: bool) -> Any:
-        """The document, which is changed; raises CorrectionFailed if the expression does not apply."""
-        assert in_place  # noqa: S101  # as all steps are
+    def apply(self, source: Source) -> Pieces[int]:
+        yield from source.look(self._pointer.parts)
         try:
-            parent, part = self._pointer.to_last(document)
+            parent, part = self._pointer.to_last(source.value)
         except jsonpointer.JsonPointerException:
             raise CorrectionFailed(f"{self._field}: the object or array that holds it is missing") from None
         is_there = part in parent if isinstance(parent, dict) else isinstance(part, int) and part < len(parent)
@@ -61,7 +126,7 @@ class _Compute:
         if isinstance(parent, list) and not is_there:
             raise CorrectionFailed(f"{self._field}: the array has no such element")
         parent[part] = value
-        return document
+        return 0
 
 
 class Correction:
@@ -73,7 +138,7 @@ class Correction:
             # As the plan stores them, so that what was looked at is what is sent.
             text = _encode(operations)
             self.operations: Operations = _decode(text)
-            self._steps = [(_step(one), one.get("op") == "copy") for one in self.operations]
+            self._steps = [_STEPS.get(one.get("op"), _Patch)(one) for one in self.operations]
         except (
             jsonpatch.JsonPatchException, jsonpointer.JsonPointerException, TypeError, AttributeError,
             msgspec.MsgspecError, UnicodeEncodeError, RecursionError,
@@ -85,8 +150,8 @@ class Correction:
     def __bool__(self) -> bool:
         return bool(self.operations)
 
-    def apply(self, body: RawBody) -> RawBody:
-        """The corrected body; raises CorrectionFailed, and then nothing of it is corrected.
+    def apply(self, body: RawBody) -> Pieces[RawBody]:
+        """The corrected body, in pieces; raises CorrectionFailed, and then nothing of it is corrected.
 
         Where the gateway's headers state a field that is corrected, a header behind them states the new value: the last
         one wins, and those of the raw event stay.
@@ -94,40 +159,45 @@ class Correction:
         if not self.operations:
             return body
         source = _source(body.value)
-        document = self._applied(source)
+        value = yield from self._applied(source)
+        document = source.value
         said = {name for name, _ in body.headers}
         touched = {str(one.get("path", "")).split("/")[1] for one in self.operations if "/" in str(one.get("path", ""))}
         restated = [
             (header, str(document[field]).encode())
             for field, header in _STATED_BY_THE_GATEWAY.items()
-            if field in touched and header in said and document.get(field) is not None
+            if field in touched and header in said and field in document and document[field] is not None
         ]
-        return RawBody(body.key, source.written(), [*body.headers, *restated])
+        return RawBody(body.key, value, [*body.headers, *restated])
 
-    def _applied(self, source: Source) -> dict[str, Any]:
+    def _applied(self, source: Source) -> Pieces[bytes]:
+        copied = 0
         try:
-            for step, copies in self._steps:
-                source.value = step.apply(source.value, in_place=True)
+            for step in self._steps:
+                copied += yield from step.apply(source)
                 # Each copy may double it.
-                if copies and len(source.written()) > MAX_BYTES:
-                    raise CorrectionFailed(f"a copy makes it larger than {MAX_BYTES} bytes")
-        except RecursionError:
-            raise CorrectionFailed("it is nested too deep to be corrected") from None
-        except jsonpatch.JsonPatchTestFailed:
-            raise CorrectionFailed("a test of the patch does not hold") from None
+                if copied > MAX_BYTES:
+                    raise CorrectionFailed(_COPIES_TOO_LARGE)
+                yield
         except (jsonpatch.JsonPatchException, jsonpointer.JsonPointerException, TypeError) as error:
             # The library's text quotes the whole document.
             raise CorrectionFailed(f"the patch does not fit: {str(error).partition(' in {')[0][:120]}") from None
+        yield from source.look(())
         if not isinstance(source.value, dict):
             raise CorrectionFailed("the patch leaves no JSON object")
-        return source.value
+        text = yield from source.written()
+        if copied and len(text) > MAX_BYTES:
+            raise CorrectionFailed(_COPIES_TOO_LARGE)
+        return text
 
 
-def _step(operation: dict[str, Any]) -> Any:
-    if operation.get("op") == COMPUTE:
-        return _Compute(operation)
-    # Its numbers are compared by value with those of an event.
-    return jsonpatch.JsonPatch([Source(_encode(operation)).value])
+_STEPS: Final[dict[Any, Callable[[dict[str, Any]], _Step]]] = {COMPUTE: _Compute, "copy": _Copy, "test": _Test}
+
+
+def _needed(operation: dict[str, Any], name: str) -> Any:
+    if name not in operation:
+        raise InvalidInput(f"the operation {operation['op']} of a JSON Patch needs a {name!r}")
+    return operation[name]
 
 
 class Diff(NamedTuple):
@@ -222,7 +292,7 @@ def _source(value: bytes | None) -> Source:
         source = Source(value or b"")
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         raise CorrectionFailed("its value is not JSON, so no field of it can be corrected") from None
-    if not isinstance(source.value, dict):
+    if not source.is_object:
         raise CorrectionFailed("its value is no JSON object, so no field of it can be corrected")
     return source
 

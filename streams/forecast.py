@@ -16,6 +16,7 @@ from schemas.replay import DeadLetterItem, Forecast
 from streams.correction import Correction, CorrectionFailed
 from streams.decode import decode
 from streams.dedup import event_key
+from streams.json_source import Pieces
 from streams.normalize import Bounds
 from streams.reading import read_event
 from streams.rejection import Rejection
@@ -77,13 +78,13 @@ def refusal(item: DeadLetterItem, terms: Terms) -> str | None:
     return None
 
 
-def corrected(item: DeadLetterItem, correction: Correction, terms: Terms) -> RawBody:
-    """The corrected body; raises CorrectionFailed.
+def corrected(item: DeadLetterItem, correction: Correction, terms: Terms) -> Pieces[RawBody]:
+    """The corrected body, in pieces; raises CorrectionFailed.
 
     A plan that is bound to an organisation writes into no other one: a correction leaves the site as it is. A correction
     of what the gateway stated is an operator's word and is sealed as the gateway's is.
     """
-    body = correction.apply(item.body)
+    body = yield from correction.apply(item.body)
     if len(body.headers) > len(item.body.headers):
         body = body._replace(headers=_sealed(item, body, terms.trust))
     if correction and terms.org_id is not None:
@@ -98,13 +99,15 @@ def corrected(item: DeadLetterItem, correction: Correction, terms: Terms) -> Raw
     return body
 
 
-def judge(item: DeadLetterItem, correction: Correction, terms: Terms, registry: Registry, bounds: Bounds) -> Judgement:
-    """Normalises the corrected value as a worker of today would; what is persisted is for the store to say."""
+def judge(
+    item: DeadLetterItem, correction: Correction, terms: Terms, registry: Registry, bounds: Bounds
+) -> Pieces[Judgement]:
+    """Normalises the corrected value as a worker of today would, in pieces; what is persisted is for the store to say."""
     why = refusal(item, terms)
     if why is not None:
         return Judgement(item, Forecast.REFUSED, why, item.body)
     try:
-        body = corrected(item, correction, terms)
+        body = yield from corrected(item, correction, terms)
     except CorrectionFailed as error:
         return Judgement(item, Forecast.REFUSED, str(error), item.body)
     found = _found(item, body, terms)

@@ -1,17 +1,36 @@
-"""JSON text as Python values that keep their spelling: what is not changed is written byte for byte as it was: pure."""
+"""JSON text as Python values that keep their spelling: what is not changed is written byte for byte as it was: pure.
+
+What is not looked into stays text. Work that grows with the text is done in pieces: its generators yield after each.
+"""
 
 import re
+from collections.abc import Generator, Iterator, Sequence
 from decimal import Decimal, InvalidOperation
-from typing import Any, Self
+from itertools import zip_longest
+from typing import Any, Final, Self, TypeVar
 
 import msgspec
+
+T = TypeVar("T")
+Pieces = Generator[None, None, T]
+"""Work in pieces of some milliseconds at most, and its result."""
+
+_PIECE: Final = 1000
+"""How many places or brackets one piece reads or writes."""
 
 _decode = msgspec.json.decode
 _encode = msgspec.json.encode
 # Numbers that a double can't hold are JSON, too.
 _check = msgspec.json.Decoder(Any, float_hook=msgspec.Raw).decode
-_TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*+"|[][{},:]|[^][{},:"\s]+', re.DOTALL)
-_CONSTANTS = {b"true": True, b"false": False, b"null": None}
+_STRING: Final = rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"'
+_LEAF_AND_AFTER: Final = rb'(?:(%s|[^][{},:"\s]++)(\s*+)[],}])?' % _STRING
+_to_bracket = re.compile(rb'(?:[^][{}"]++|%s)*+[][{}]' % _STRING, re.DOTALL).match
+_place_in_object = re.compile(rb"(\s*+(%s)\s*+:\s*+)" % _STRING + _LEAF_AND_AFTER, re.DOTALL).match
+_place_in_array = re.compile(rb"(\s*+)()" + _LEAF_AND_AFTER, re.DOTALL).match
+_space = re.compile(rb"\s*+").match
+_is_index = re.compile("[0-9]{1,9}", re.ASCII).fullmatch
+_NOTHING: Final = (b"", b"")
+_CONSTANTS: Final = {b"true": True, b"false": False, b"null": None}
 
 
 class Number(Decimal):
@@ -46,39 +65,135 @@ class Text(str):
 class _Member:
     """One place of a container as it was read: its value between the bytes before and after it, separators apart."""
 
-    __slots__ = ("after", "before", "key", "value")
+    __slots__ = ("after", "before", "value")
 
-    def __init__(self, key: str | None, value: Any, before: bytes) -> None:
-        self.key, self.value, self.before, self.after = key, value, before, b""
+    def __init__(self, value: Any, before: bytes, after: bytes) -> None:
+        self.value, self.before, self.after = value, before, after
 
 
 class Object(dict[str, Any]):
-    """An object that knows its members in order, duplicate keys included; as a dict it has the last of each."""
+    """An object that knows its members in order, duplicate keys included; as a dict it has the last of each.
+
+    A value that is neither array nor object is kept as its text until it is asked for.
+    """
 
     def __init__(self) -> None:
         super().__init__()
-        self.members: list[_Member] = []
+        self.members: list[tuple[str, _Member]] = []
+        self.last: dict[str, _Member] = {}
         self.gap = b""
 
-    def add(self, member: _Member) -> None:
+    def add(self, key: str, member: _Member) -> None:
         """Appends a member as it was read."""
-        assert member.key is not None  # noqa: S101  # the reader gives one
-        self.members.append(member)
-        self[member.key] = member.value
+        self.members.append((key, member))
+        self.last[key] = member
+        self[key] = member.value
+
+    def keep(self, key: str, value: Any) -> None:
+        """Keeps a value in place of the text that it was read from."""
+        if (read := self.last.get(key)) is not None and read.value is dict.get(self, key):
+            read.value = value
+        self[key] = value
+
+    def __getitem__(self, key: str) -> Any:
+        value = super().__getitem__(key)
+        if isinstance(value, bytes):
+            value = _leaf(value)
+            self.keep(key, value)
+        return value
 
 
 class Array(list[Any]):
-    """An array that knows the white space around its elements."""
+    """An array that knows the white space around its elements; these are kept as those of an object are."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.members: list[_Member] = []
+        self.around: list[tuple[bytes, bytes]] = []
         self.gap = b""
 
-    def add(self, member: _Member) -> None:
-        """Appends an element as it was read."""
-        self.members.append(member)
-        self.append(member.value)
+    def keep(self, index: int, value: Any) -> None:
+        """Keeps a value in place of the text that it was read from."""
+        self[index] = value
+
+    def __getitem__(self, index: Any) -> Any:
+        value = super().__getitem__(index)
+        if isinstance(value, bytes):
+            value = self[index] = _leaf(value)
+        return value
+
+
+class _Whole:
+    """A JSON text, and where each of its arrays and objects ends, by where it begins."""
+
+    def __init__(self, text: bytes) -> None:
+        self.text = text
+        self.ends: dict[int, int] | None = None
+
+    def index(self) -> Pieces[dict[int, int]]:
+        """The ends; found once. Nesting takes no stack."""
+        if self.ends is None:
+            ends: dict[int, int] = {}
+            open_: list[int] = []
+            end = 0
+            while (found := _to_bracket(self.text, end)) is not None:
+                end = found.end()
+                if self.text[end - 1] in b"[{":
+                    open_.append(end - 1)
+                else:
+                    ends[open_.pop()] = end
+                    if not len(ends) % _PIECE:
+                        yield
+            self.ends = ends
+        return self.ends
+
+
+class Unread:
+    """An array or object that was not looked into: a part of a text."""
+
+    __slots__ = ("_end", "_start", "_whole")
+
+    def __init__(self, whole: _Whole, start: int, end: int) -> None:
+        self._whole, self._start, self._end = whole, start, end
+
+    def __deepcopy__(self, memo: object) -> "Unread":
+        return self
+
+    @property
+    def text(self) -> bytes:
+        """Its JSON text."""
+        return self._whole.text[self._start : self._end]
+
+    def read(self) -> Pieces[Object | Array]:
+        """A new container of its places; arrays and objects in it are unread."""
+        whole, end = self._whole, self._end
+        ends = yield from whole.index()
+        text = whole.text
+        container: Object | Array = Object() if text[self._start] == b"{"[0] else Array()
+        place = _place_in_object if isinstance(container, Object) else _place_in_array
+        at = _space(text, self._start + 1).end()  # type: ignore[union-attr]  # it matches nothing at all, too
+        if at == end - 1:
+            container.gap, at = text[self._start + 1 : at], end
+        else:
+            at = self._start + 1
+        count = 0
+        while at < end:
+            found = place(text, at)
+            assert found is not None  # noqa: S101  # the text was checked
+            before, key, value, after = found.groups()
+            at = found.end()
+            if value is None:
+                value = Unread(whole, at, ends[at])
+                behind = _space(text, ends[at])
+                after, at = behind[0], behind.end() + 1  # type: ignore[index,union-attr]
+            if isinstance(container, Object):
+                container.add(str(_decode(key)), _Member(value, before, after))
+            else:
+                container.append(value)
+                container.around.append((before, after) if before or after else _NOTHING)
+            count += 1
+            if not count % _PIECE:
+                yield
+        return container
 
 
 class Source:
@@ -87,48 +202,115 @@ class Source:
     def __init__(self, text: bytes) -> None:
         """Raises msgspec.MsgspecError, UnicodeDecodeError or RecursionError if the text is not JSON."""
         _check(text)
-        root = _read(text)
-        (place,) = root.members
-        self.value: Any = place.value
-        self._around = place.before, place.after
+        inner = text.strip()
+        start = text.find(inner)
+        self._around = text[:start], text[start + len(inner) :]
+        self._root = _around(unread(inner) if inner[:1] in (b"[", b"{") else inner)
 
-    def written(self) -> bytes:
+    @property
+    def is_object(self) -> bool:
+        """Whether it is an object, read or not."""
+        return isinstance(self.value, Object) or (isinstance(self.value, Unread) and self.value.text[:1] == b"{")
+
+    @property
+    def value(self) -> Any:
+        """What it is now: Unread, for an array or object that was not looked into."""
+        return self._root[0]
+
+    @value.setter
+    def value(self, value: Any) -> None:
+        self._root[0] = value
+
+    def look(self, parts: Sequence[str]) -> Pieces[None]:
+        """Reads what the parts of a pointer lead through, and to, as far as it is there."""
+        container: Any = self._root
+        key: Any = 0
+        for part in parts:
+            container = yield from _inside(container, key)
+            key = _place(container, part)
+            if key is None:
+                return
+        yield from _inside(container, key)
+
+    def written(self) -> Pieces[bytes]:
         """The text: of changed values as short as JSON is, of all others as it was read."""
         before, after = self._around
-        return before + _written(self.value) + after
+        return before + (yield from written(self._root[0])) + after
 
 
-def _read(text: bytes) -> Array:
-    """The values of a JSON text, which is valid, as elements of an array around it. Nesting takes no stack."""
-    container: Object | Array = Array()
-    above: list[Object | Array] = []
-    key: str | None = None
-    start = end = 0  # where the next member begins, and where the last value ended
-    for found in _TOKEN.finditer(text):
-        token, at = found[0], found.start()
-        if token in b"]},":
-            if container.members:
-                container.members[-1].after = text[end:at]
-            if token == b",":
-                start = found.end()
-            else:
-                container.gap = b"" if container.members else text[start:at]
-                container, end = above.pop(), found.end()
-            key = None
-        elif token == b":":
-            pass
-        elif isinstance(container, Object) and key is None:
-            key = str(_leaf(token))
+def unread(text: bytes) -> Unread:
+    """The array or object of a JSON text, which is valid, without white space around it."""
+    return Unread(_Whole(text), 0, len(text))
+
+
+def equal(one: Any, other: Any) -> Pieces[bool]:
+    """Whether two values are the same to RFC 6902: numbers by value, objects in any order of their members."""
+    count = 0
+    left: list[tuple[Any, Any, Iterator[Any]]] = [(_around(one), _around(other), iter((0,)))]
+    while left:
+        container, another, keys = left[-1]
+        for key in keys:
+            count += 1
+            if not count % _PIECE:
+                yield
+            one, other = container[key], another[key]
+            if isinstance(one, Unread):
+                one = yield from _inside(container, key)
+            if isinstance(other, Unread):
+                other = yield from _inside(another, key)
+            if isinstance(one, dict) and isinstance(other, dict) and one.keys() == other.keys():
+                left.append((one, other, iter(one)))
+                break
+            if isinstance(one, list) and isinstance(other, list) and len(one) == len(other):
+                left.append((one, other, iter(range(len(one)))))
+                break
+            # To Python true is 1, and containers of other places are not the same.
+            if isinstance(one, bool) is not isinstance(other, bool) or one != other:
+                return False
         else:
-            value = Object() if token == b"{" else Array() if token == b"[" else _leaf(token)
-            container.add(_Member(key, value, text[start:at]))
-            end = found.end()
-            if isinstance(value, Object | Array):
-                above.append(container)
-                container, key, start = value, None, end
-    container.members[-1].after = text[end:]
-    assert isinstance(container, Array)  # noqa: S101  # the one around the text
-    return container
+            left.pop()
+    return True
+
+
+def written(value: Any) -> Pieces[bytes]:
+    """The text of one value. Nesting takes no stack."""
+    done: list[bytes] = []
+    left: list[Iterator[Any]] = [iter((value,))]
+    while left:
+        for one in left[-1]:
+            if isinstance(one, Object | Array):
+                left.append(_members(one) if isinstance(one, Object) else _elements(one))
+                break
+            done.append(one if isinstance(one, bytes) else _text(one))
+            if not len(done) % _PIECE:
+                yield
+        else:
+            left.pop()
+    return b"".join(done)
+
+
+def _around(value: Any) -> Array:
+    array = Array()
+    array.append(value)
+    return array
+
+
+def _inside(container: Any, key: Any) -> Pieces[Any]:
+    """The value at that place, read if it is an array or object, and kept so."""
+    value = container[key]
+    if isinstance(value, Unread):
+        value = yield from value.read()
+        container.keep(key, value)
+    return value
+
+
+def _place(container: Any, part: str) -> Any:
+    """Where a part of a pointer leads to in a container; None if that is not there."""
+    if isinstance(container, Object):
+        return part if part in container else None
+    if isinstance(container, Array) and _is_index(part) and int(part) < len(container):
+        return int(part)
+    return None
 
 
 def _leaf(token: bytes) -> Any:
@@ -144,50 +326,42 @@ def _leaf(token: bytes) -> Any:
         return msgspec.Raw(token)
 
 
-def _written(value: Any) -> bytes:
-    done: list[bytes] = []
-    left = [value]
-    while left:
-        one = left.pop()
-        if isinstance(one, bytes):
-            done.append(one)
-        elif isinstance(one, dict):
-            left += reversed(_pieces(b"{", _members(one), b"}", one))
-        elif isinstance(one, list):
-            left += reversed(_pieces(b"[", _elements(one), b"]", one))
-        elif isinstance(one, Text):
-            done.append(one.token)
-        else:
-            done.append(one.text.encode() if isinstance(one, Number) else _encode(one))
-    return b"".join(done)
+def _text(value: Any) -> bytes:
+    if isinstance(value, Text):
+        return value.token
+    if isinstance(value, Unread):
+        return value.text
+    return value.text.encode() if isinstance(value, Number) else _encode(value)
 
 
-def _pieces(opening: bytes, places: list[tuple[bytes, Any, bytes]], closing: bytes, container: Any) -> list[Any]:
-    pieces: list[Any] = [opening, *(part for place in places for part in (*place, b","))]
-    if places:
-        pieces[-1] = closing
-        return pieces
-    return [opening, getattr(container, "gap", b""), closing]
-
-
-def _members(container: dict[str, Any]) -> list[tuple[bytes, Any, bytes]]:
+def _members(container: Object) -> Iterator[Any]:
     """A key that was given several times stays so while its value, the last of them, is what was read."""
-    read: list[_Member] = getattr(container, "members", [])
-    last = {member.key: member for member in read}
-    places = []
-    for member in read:
-        if member.key in container:
-            value = container[member.key]
-            if member is last[member.key]:
-                places.append((member.before, value, member.after))
-            elif value is last[member.key].value:
-                places.append((member.before, member.value, member.after))
-    new = ((_encode(key) + b":", value, b"") for key, value in container.items() if key not in last)
-    return [*places, *new]
+    separator = b"{"
+    for key, member in container.members:
+        if key not in container:
+            continue
+        value, last = dict.get(container, key), container.last[key]
+        if member is not last:
+            if value is not last.value:
+                continue
+            value = member.value
+        yield separator + member.before
+        yield value
+        yield member.after
+        separator = b","
+    for key, value in container.items():
+        if key not in container.last:
+            yield separator + _encode(key) + b":"
+            yield value
+            separator = b","
+    yield b"}" if separator == b"," else b"{" + container.gap + b"}"
 
 
-def _elements(container: list[Any]) -> list[tuple[bytes, Any, bytes]]:
-    read: list[_Member] = getattr(container, "members", [])
-    around = [(member.before, member.after) for member in read[: len(container)]]
-    around += [(b"", b"")] * (len(container) - len(around))
-    return [(before, value, after) for (before, after), value in zip(around, container, strict=True)]
+def _elements(container: Array) -> Iterator[Any]:
+    separator = b"["
+    for (before, after), value in zip_longest(container.around[: len(container)], container, fillvalue=_NOTHING):
+        yield separator + before
+        yield value
+        yield after
+        separator = b","
+    yield b"]" if separator == b"," else b"[" + container.gap + b"]"

@@ -21,7 +21,8 @@ _FLAG: Final[dict[str, Any]] = {"type": "boolean"}
 _MOMENT: Final[dict[str, Any]] = {"type": "string", "format": "date-time"}
 _OTHERS: Final = (
     Code.INVALID_REQUEST, Code.FILTER_NEEDED, Code.ROLE_TOO_LOW, Code.UNKNOWN_DEAD_LETTER, Code.UNKNOWN_PLAN,
-    Code.PLAN_CANCELLED, Code.PLAN_SENT, Code.PLAN_RUNNING, Code.ANOTHER_RUN, Code.TOO_MANY_RUNS, Code.RUN_FAILED,
+    Code.PLAN_CANCELLED, Code.PLAN_SENT, Code.PLAN_RUNNING, Code.ANOTHER_RUN, Code.TOO_MANY_RUNS, Code.TOO_MANY_PLANS,
+    Code.RUN_FAILED,
     Code.NOT_FOUND, Code.METHOD_NOT_ALLOWED,
 )  # fmt: skip
 

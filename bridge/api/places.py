@@ -1,16 +1,15 @@
-"""The places for replays that one service runs at once, and which of them gives way to an organisation that has none."""
+"""The places for replays and for plans that one service runs at once, and which replay gives way to an organisation that has none."""
 
 import asyncio
 import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 from bridge.api.access import Caller
 from bridge.http.problems import Code, Problem
 from bridge.runs.frame import GIVES_WAY, Job, Performed, Stop
-from schemas.replay import ReplaySummary
 
 TURN_SECONDS: Final = 60.0
 """How long a replay keeps its place while an organisation that has none asks for one."""
@@ -24,12 +23,12 @@ class Place:
     has been told to.
     """
 
-    job: Job[ReplaySummary]
+    job: Job[Any]
     caller: Caller
     scope: str
     since: float = field(default_factory=time.monotonic)
     stop: Stop | None = None
-    task: asyncio.Task[Performed[ReplaySummary]] | None = None
+    task: asyncio.Task[Performed[Any]] | None = None
     gives_way: bool = False
 
     def give_way(self) -> None:
@@ -40,24 +39,27 @@ class Place:
 
 
 class Places:
-    """At most `most` replays, and `most_of_one_org` of one organisation.
+    """At most `most` of `what`, and `most_of_one_org` of one organisation.
 
     All organisations together leave one place to callers of none, and one that has a place leaves one to those that have none.
     """
 
-    def __init__(self, most: int, most_of_one_org: int, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, most: int, most_of_one_org: int, clock: Callable[[], float] = time.monotonic, what: str = "replays"
+    ) -> None:
         self._most = most
         self._most_of_one_org = most_of_one_org
         self._clock = clock
+        self._what = what
         self._taken: list[Place] = []
 
     @property
     def taken(self) -> int:
-        """How many replays have a place."""
+        """How many have a place."""
         return len(self._taken)
 
     def take(self, place: Place) -> None:
-        """Counts the replay from now on, also while the one that gives way to it ends."""
+        """Counts it from now on, also while the one that gives way to it ends."""
         place.since, place.task, place.gives_way = self._clock(), None, False
         self._taken.append(place)
 
@@ -71,17 +73,15 @@ class Places:
         if caller.org_id is not None:
             own, of_all = of[caller.org_id], self.taken - of[None]
             if own >= self._most_of_one_org:
-                return Problem(
-                    Code.TOO_MANY_RUNS,
-                    f"{own} replays of organisation {caller.org_id} are in hand; wait for one, or cancel it",
-                )
+                return self._full(f"{own} {self._what} of organisation {caller.org_id}")
             if of_all + bool(own) >= max(1, self._most - 1):
-                return Problem(
-                    Code.TOO_MANY_RUNS, f"{of_all} replays of organisations are in hand; try again when one has ended"
-                )
+                return self._full(f"{of_all} {self._what} of organisations")
         if self.taken >= self._most:
-            return Problem(Code.TOO_MANY_RUNS, f"{self.taken} replays are in hand; wait for one, or cancel it")
+            return self._full(f"{self.taken} {self._what}")
         return None
+
+    def _full(self, these: str) -> Problem:
+        return Problem(Code.TOO_MANY_RUNS, f"{these} are in hand; try again when one has ended")
 
     def to_give_way(self, caller: Caller) -> Place | None:
         """Whose place a caller that has none gets: of the organisation with the most, the one that has had it the longest."""

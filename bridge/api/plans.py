@@ -23,7 +23,8 @@ _A_PLAN: Final = (*_CHANGES, Code.UNKNOWN_PLAN)
 
 
 @plans.post("", status_code=201, summary="Freeze the exact set of a replay, and say what today's code makes of it",
-            responses=documented(PlanSummary, *_CHANGES, Code.FILTER_NEEDED, Code.NOTHING_FITS, status=201, changes=True)
+            responses=documented(PlanSummary, *_CHANGES, Code.FILTER_NEEDED, Code.NOTHING_FITS, Code.TOO_MANY_RUNS, Code.TOO_MANY_PLANS,
+                                 status=201, changes=True)
             | documented(PlanSummary, status=200, told="a dry run: no plan was made"))  # fmt: skip
 async def plan(reach: Mine, body: PlanBody) -> Response:
     """Nothing is sent or changed. For operators. Some ten thousand dead letters take a second."""

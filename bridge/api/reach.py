@@ -186,7 +186,7 @@ class Reach:
             mine = await self._meant(chosen)
         options = PlanOptions(mine, correction, body.reason, body.limit, body.passing, self.caller.org_id)
         job = plan_job(self._settings, options, replay_id)
-        return (await self._runs.finish(job, self.caller, str(replay_id), dry_run=body.dry_run)).summary
+        return (await self._runs.forecast(job, self.caller, str(replay_id), dry_run=body.dry_run)).summary
 
     async def plans(self, limit: int) -> list[PlanLine]:
         """The newest plans first."""
@@ -212,7 +212,7 @@ class Reach:
         """What a replay of the plan would meet now."""
         found = (await self._to_change(plan_id)).plan.replay_id
         job = rehearsal_job(self._settings, found, force=force)
-        return (await self._runs.finish(job, self.caller, found, dry_run=True)).summary
+        return (await self._runs.forecast(job, self.caller, found, dry_run=True)).summary
 
     async def replay(self, plan_id: str, body: ReplayBody) -> tuple[str, str]:
         """Begins the replay, or goes on with it; the ids of the plan and of the run."""

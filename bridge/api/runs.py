@@ -29,6 +29,7 @@ from schemas.replay import PlanState, ReplaySummary
 from schemas.settings import Settings
 from sinks import metrics
 from sinks.runs import acting_as
+from sinks.turn import Share
 
 _LEAVING: Final = "the end of the service"
 _NOT_WAITING: Final = {"start_timeout": "2s", "startup_without_postgres": False, "startup_without_kafka": False}
@@ -50,6 +51,9 @@ class Runs:
         # A command waits for services that are away; who asks over HTTP is told of them.
         self._settings = settings.model_copy(update=_NOT_WAITING)
         self._places = Places(most_replays, most_of_one_org)
+        self._plans = Places(settings.api_max_plans, settings.api_max_plans_per_org, what="plans and dry runs")
+        self._share = Share()
+        """What plans, dry runs and replays together have of the event loop."""
         self._waiting: list[Place] = []
         self._turns: asyncio.Task[None] | None = None
         self._tasks: set[asyncio.Task[Any]] = set()
@@ -64,10 +68,17 @@ class Runs:
     async def finish(self, job: Job[S], caller: Caller, scope: str, *, dry_run: bool = False) -> Performed[S]:
         """Runs the job to its end; raises Problem if something ended it before its work was done."""
         options = RunOptions(scope, dry_run)
-        done = await asyncio.shield(self._started(self._performed(job, caller, options, lambda _run_id: None)))
-        if done.fatal is not None:
-            raise problem_of(done.fatal, done.summary.run_id)
-        return done
+        return _whole(await asyncio.shield(self._started(self._performed(job, caller, options, lambda _run_id: None))))
+
+    async def forecast(self, job: Job[S], caller: Caller, scope: str, *, dry_run: bool) -> Performed[S]:
+        """The same for a job that judges dead letters: one of a bounded number, also of those whose clients are gone."""
+        if (problem := self._plans.refusal(caller)) is not None:
+            raise problem
+        place = Place(job, caller, scope)
+        self._plans.take(place)
+        task = self._started(self._performed(job, caller, RunOptions(scope, dry_run), lambda _run_id: None))
+        task.add_done_callback(lambda _task: self._plans.free(place))
+        return _whole(await asyncio.shield(task))
 
     async def begin_replay(self, job: Job[ReplaySummary], caller: Caller, scope: str) -> str:
         """The id of the run, which holds its lock and goes on; raises Problem if it could not begin.
@@ -166,7 +177,7 @@ class Runs:
         begun: Callable[[str], None],
         place: Place | None = None,
     ) -> Performed[S]:
-        around = Surroundings(partial(self._stoppable, place), _tell, begun, answers=True)
+        around = Surroundings(partial(self._stoppable, place), _tell, begun, answers=True, share=self._share)
         with acting_as(caller.in_history):
             done = await perform_within(around, replace(job, work=_on_record(job.work)), self._settings, options)
         if done.code != DONE:
@@ -199,6 +210,12 @@ def _gave_way(task: asyncio.Task[Performed[ReplaySummary]]) -> bool:
         return False
     done = task.result()
     return isinstance(done.fatal, GaveWay) and done.summary.state is not PlanState.SENT
+
+
+def _whole(done: Performed[S]) -> Performed[S]:
+    if done.fatal is not None:
+        raise problem_of(done.fatal, done.summary.run_id)
+    return done
 
 
 def problem_of(error: BridgeError, run_id: str) -> Problem:

@@ -20,6 +20,7 @@ from sinks.api_tokens import note_used
 from sinks.kafka_admin import kafka_admin
 from sinks.readiness import Needs, Readiness
 from sinks.turn import Share
+from streams.garbage import search_now_and_then
 
 # A filter of thousands of events, and corrections, which no event can be larger than.
 _MOST_BODY_BYTES: Final = 256 * 1024
@@ -57,7 +58,11 @@ async def running(settings: Settings) -> AsyncIterator[Services]:
     """The services while they live; at the end every run in hand has noted how it ended. Raises BridgeError."""
     services = Services(settings)
     await services.tokens.load()
-    tasks = [asyncio.create_task(services.tokens.follow()), asyncio.create_task(_note_uses(services))]
+    tasks = [
+        asyncio.create_task(services.tokens.follow()),
+        asyncio.create_task(_note_uses(services)),
+        asyncio.create_task(search_now_and_then()),
+    ]
     try:
         yield services
     finally:

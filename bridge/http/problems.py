@@ -67,6 +67,7 @@ class Code(StrEnum):
     PLAN_RUNNING = "plan_running"
     ANOTHER_RUN = "another_run"
     TOO_MANY_RUNS = "too_many_runs"
+    TOO_MANY_PLANS = "too_many_plans"
     RUN_FAILED = "run_failed"
     SERVICES_AWAY = "services_away"
     QUERY_TIMEOUT = "query_timeout"
@@ -129,6 +130,10 @@ REFUSALS: Final[dict[Code, Refusal]] = {
     Code.PLAN_RUNNING: Refusal(HTTPStatus.CONFLICT, "a run of this plan is in hand"),
     Code.ANOTHER_RUN: Refusal(HTTPStatus.CONFLICT, "another run of this kind is in hand; wait for it"),
     Code.TOO_MANY_RUNS: Refusal(HTTPStatus.TOO_MANY_REQUESTS, "as many runs as may be are in hand", 10),
+    Code.TOO_MANY_PLANS: Refusal(
+        HTTPStatus.CONFLICT,
+        "the organisation keeps as much in plans as it may; replay what there is, or ask who runs this",
+    ),
     Code.RUN_FAILED: Refusal(HTTPStatus.INTERNAL_SERVER_ERROR, "the run failed; its record says why"),
     Code.SERVICES_AWAY: Refusal(
         HTTPStatus.SERVICE_UNAVAILABLE, "Postgres or Kafka does not answer, or is not as needed", 2

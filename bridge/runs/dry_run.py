@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Final
 
 from schemas.outcome import Candidate, Outcomes
@@ -18,7 +19,7 @@ from sinks.postgres import Connection
 from sinks.postgres_sink import PostgresSink
 from sinks.registry import RegistryCache
 from sinks.replays.items import persisted_events, persisted_keys, reach, read_items
-from sinks.turn import Turn
+from sinks.turn import Share
 from streams.correction import Correction, diff
 from streams.forecast import Judgement, Terms, judge, known_to_the_store
 from streams.normalize import bounds_of
@@ -37,7 +38,7 @@ _VARIES = re.compile(r"'[^']*'|\"[^\"]*\"|\b\d+\b")
 
 @dataclass
 class DryRun:
-    """Judges items in the order of a plan; nothing is changed. `now` is aware."""
+    """Judges items in the order of a plan; nothing is changed. `now` is aware, `share` what it has of the event loop."""
 
     settings: Settings
     conn: Connection
@@ -45,6 +46,7 @@ class DryRun:
     terms: Terms
     registry: RegistryCache
     now: datetime
+    share: Share
     _seen: set[bytes] = field(default_factory=set)
     _tried: int = 0
 
@@ -55,6 +57,7 @@ class DryRun:
         conn: Connection,
         correction: Correction,
         replay_id: str,
+        share: Share,
         *,
         force: bool = False,
         org_id: int | None = None,
@@ -64,16 +67,13 @@ class DryRun:
         await registry.load()
         trust = gateway_trust(settings, registry.legacy_until_ms)
         terms = Terms(replay_id, force, settings.replay_max_lives, await months_attached(conn), org_id, trust)
-        return cls(settings, conn, correction, terms, registry, datetime.now(UTC))
+        return cls(settings, conn, correction, terms, registry, datetime.now(UTC), share)
 
     async def judge(self, items: Sequence[DeadLetterItem]) -> list[Judgement]:
         """What would become of these items, after those that were judged before."""
         bounds = bounds_of(self.settings)
-        judged: list[Judgement] = []
-        turn = Turn()
-        for item in items:
-            judged.append(judge(item, self.correction, self.terms, self.registry.current, bounds))
-            await turn.let_others()
+        registry = self.registry.current
+        judged = [await self.share.finish(judge(item, self.correction, self.terms, registry, bounds)) for item in items]
         keys = await persisted_keys(self.conn, [_candidate(one) for one in judged if one.event is not None])
         beyond = await self._beyond_horizon([one for one in judged if one.key and one.key not in keys])
         return await self._tried_again([known_to_the_store(one, keys, beyond, self._seen) for one in judged])
@@ -139,7 +139,7 @@ async def forecast_plan(dry_run: DryRun, replay_id: str, last_position: int) -> 
         up_to = await reach(dry_run.conn, replay_id, after, after + PAGE)
         items = await read_items(dry_run.conn, replay_id, after, up_to, max_lives=dry_run.settings.replay_max_lives)
         for one in await dry_run.judge(items):
-            counts.add(one)
+            await dry_run.share.do(partial(counts.add, one))
             if one.forecast is not Forecast.PASSES:
                 not_passing[one.item.position] = one.forecast
         after = up_to

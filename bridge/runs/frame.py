@@ -10,7 +10,7 @@ from contextlib import (
     contextmanager,
     nullcontext,
 )
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Final, Generic, NamedTuple, TypeVar
 
@@ -24,6 +24,7 @@ from schemas.run_summary import RunSummary, TargetError, begin_summary
 from schemas.service import Service
 from schemas.settings import Settings
 from sinks.runs import note_begin, note_end, run_lock
+from sinks.turn import Share, unshared
 from sinks.webhook import call_webhook
 from streams.start import ready
 
@@ -84,13 +85,15 @@ class Surroundings:
     """Where a job runs: what may stop it, whom it tells of its progress, and who wants to know that it has begun.
 
     `begun` is called with the run's id once it holds its lock and the job has begun. `answers` says that whoever asked
-    for the run is told by its caller why it could not begin, so that nobody else is.
+    for the run is told by its caller why it could not begin, so that nobody else is. `share` is what long work has of the
+    event loop.
     """
 
     stoppable: Callable[[Stop], AbstractContextManager[None]] = _signals
     tell: Callable[[str], None] = say
     begun: Callable[[str], None] = lambda _run_id: None
     answers: bool = False
+    share: Share = field(default_factory=unshared)
 
 
 A_COMMAND: Final = Surroundings()
@@ -125,7 +128,7 @@ async def perform_within(around: Surroundings, job: Job[S], settings: Settings, 
     """Runs the job in these surroundings."""
     started = datetime.now(UTC)
     summary = begin_summary(job.name, started, job.summary, dry_run=options.dry_run)
-    run = Run(summary, options.fail_fast, tell=around.tell)
+    run = Run(summary, options.fail_fast, tell=around.tell, share=around.share)
     structlog.contextvars.bind_contextvars(run_id=run.summary.run_id, script=job.name)
     log.info("run_started", status="started", scope=options.scope, dry_run=options.dry_run)
     fatal: BridgeError | None = None

@@ -45,7 +45,13 @@ def plan_job(settings: Settings, options: PlanOptions, replay_id: uuid.UUID) -> 
             if not last:
                 raise NoSuchThing("no dead letter fits the filter; see `bridge dlq list` with the same options")
             dry_run = await DryRun.prepared(
-                settings, conn, options.correction, name, force=_names_replayed(options), org_id=options.org_id
+                settings,
+                conn,
+                options.correction,
+                name,
+                run.share,
+                force=_names_replayed(options),
+                org_id=options.org_id,
             )
             report, not_passing = await forecast_plan(dry_run, name, last)
             await note_forecasts(conn, name, {position: one.value for position, one in not_passing.items()})
@@ -65,7 +71,7 @@ def rehearsal_job(settings: Settings, replay_id: str, *, force: bool) -> Job[Pla
         async with connection(settings.dsn, "replay") as conn:
             plan = await find_plan(conn, replay_id)
             dry_run = await DryRun.prepared(
-                settings, conn, Correction(plan.corrections), plan.replay_id, force=force, org_id=plan.org_id
+                settings, conn, Correction(plan.corrections), plan.replay_id, run.share, force=force, org_id=plan.org_id
             )
             report, _ = await forecast_plan(dry_run, plan.replay_id, plan.last_position)
         _summed(run, plan.replay_id, report)

@@ -23,7 +23,6 @@ from sinks.postgres import Connection, connection
 from sinks.replays.items import claim, let_go, note_sent, reach, read_items, skip
 from sinks.replays.plans import Became, begin, canary_outcomes, end, find_plan, outcomes, state_of, summed
 from sinks.replays.publisher import Replayed, ReplayPublisher, publishing_replays
-from sinks.turn import Turn
 from streams.correction import Correction, CorrectionFailed
 from streams.forecast import corrected, refusal
 
@@ -129,7 +128,7 @@ class _Replay:
     ) -> "_Replay":
         correction = Correction(plan.corrections)
         dry_run = await DryRun.prepared(
-            settings, conn, correction, plan.replay_id, force=options.force, org_id=plan.org_id
+            settings, conn, correction, plan.replay_id, run.share, force=options.force, org_id=plan.org_id
         )
         if not await group_has_members(settings):
             run.summary.warnings.append("no worker reads the raw topic now: nothing is settled until one does")
@@ -184,50 +183,57 @@ class _Replay:
         replay_id = self.plan.replay_id
         most = min(self.sent_to + size, self.plan.last_position)
         up_to = await reach(self.conn, replay_id, self.sent_to, most)
+        # What takes long is done before the rows are locked: whoever settles them would wait.
+        bodies, why = await self._sorted_out(await self._read(up_to))
         async with self.conn.transaction():
-            items = await read_items(
-                self.conn, replay_id, self.sent_to, up_to, max_lives=self.settings.replay_max_lives, lock=True
-            )
-            # Sent by a run that was killed before it could note so.
-            known = [one for one in items if one.replay_id == replay_id and one.disposition == "replayed"]
-            ready, why = await self._sorted_out([one for one in items if one not in known])
+            items = await self._read(up_to, lock=True)
+            why |= {one.position: said for one in items if (said := refusal(one, self.dry_run.terms)) is not None}
+            ready = [(one, bodies[one.position]) for one in items if one.position in bodies and one.position not in why]
             records = [Replayed(item.provenance, body, item.replay_of is not None) for item, body in ready]
             free = [(item, one) for (item, _), one in zip(ready, records, strict=True) if item.replay_id != replay_id]
             await claim(self.conn, replay_id, [item for item, _ in free], [one for _, one in free])
             await skip(self.conn, replay_id, why)
+        known = sum(self._was_sent(one) for one in items)
         refused = await self.publisher.publish(replay_id, records)
         await self._give_up(refused, {item.provenance: item.position for item, _ in ready})
         sent = len(records) - len(refused)
-        await note_sent(self.conn, replay_id, up_to, sent + len(known))
+        await note_sent(self.conn, replay_id, up_to, sent + known)
         self.sent_to = up_to
-        self.published += sent + len(known)
+        self.published += sent + known
         self.run.summary.sent_total += sent
         self.run.summary.processed_total += sent
         self.pace.sent(sent)
 
-    async def _sorted_out(
-        self, items: Sequence[DeadLetterItem]
-    ) -> tuple[list[tuple[DeadLetterItem, RawBody]], dict[int, str]]:
-        """Those that may go, with what is sent of them, and why the others may not, by position."""
+    async def _read(self, up_to: int, *, lock: bool = False) -> list[DeadLetterItem]:
+        most = self.settings.replay_max_lives
+        return await read_items(self.conn, self.plan.replay_id, self.sent_to, up_to, max_lives=most, lock=lock)
+
+    def _was_sent(self, item: DeadLetterItem) -> bool:
+        """Whether a run sent it that was killed before it could note so."""
+        return item.replay_id == self.plan.replay_id and item.disposition == "replayed"
+
+    async def _sorted_out(self, items: Sequence[DeadLetterItem]) -> tuple[dict[int, RawBody], dict[int, str]]:
+        """What is sent of those that may go, and why the others may not, by position."""
         why: dict[int, str] = {}
         bodies: dict[int, RawBody] = {}
-        turn = Turn()
+        terms, share = self.dry_run.terms, self.run.share
         for item in items:
-            problem = refusal(item, self.dry_run.terms)
+            if self._was_sent(item):
+                continue
+            problem = refusal(item, terms)
             if problem is None:
                 try:
-                    bodies[item.position] = corrected(item, self.correction, self.dry_run.terms)
+                    bodies[item.position] = await share.finish(corrected(item, self.correction, terms))
                 except CorrectionFailed as error:
                     problem = str(error)
             if problem is not None:
                 why[item.position] = problem
-            await turn.let_others()
         # Where the key table can't tell a duplicate any more, the events are asked before the item goes.
-        old = [one for one in items if one.position not in why and self.dry_run.is_beyond_horizon(one)]
+        old = [one for one in items if one.position in bodies and self.dry_run.is_beyond_horizon(one)]
         for judged in await self.dry_run.judge(old):
             if judged.forecast is Forecast.REFUSED:
                 why[judged.item.position] = judged.why
-        return [(one, bodies[one.position]) for one in items if one.position not in why], why
+        return bodies, why
 
     async def _give_up(self, refused: Sequence[Replayed], positions: dict[object, int]) -> None:
         if refused:

@@ -12,6 +12,7 @@ from bridge.cli.common import say
 from schemas.errors import BridgeError, SinkUnavailable
 from schemas.run_summary import RunSummary, TargetError
 from sinks.runs import RunLock
+from sinks.turn import Share, unshared
 
 S = TypeVar("S", bound=RunSummary)
 log = structlog.get_logger(__name__)
@@ -30,7 +31,7 @@ class Run(Generic[S]):
 
     `finished` is set once the work has come to its own end, `stopped_by` what told it to end before.
 
-    `tell` takes lines of progress and warnings, for people.
+    `tell` takes lines of progress and warnings, for people. `share` is what its long work has of the event loop.
     """
 
     summary: S
@@ -40,6 +41,7 @@ class Run(Generic[S]):
     finished: bool = False
     stopped_by: str = ""
     tell: Callable[[str], None] = say
+    share: Share = field(default_factory=unshared)
     _targets: dict[str, bool] = field(default_factory=dict)
 
     @property

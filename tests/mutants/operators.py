@@ -295,7 +295,10 @@ RECORDS = [
     Mutant(
         "copies-bounded",
         "the bound of what a patch's copies make of an event",
-        (Edit("streams/correction.py::Correction._applied", "copies and ...", "copies is None"),),
+        (
+            Edit("streams/correction.py::Correction._applied", "copied > MAX_BYTES", "copied < 0"),
+            Edit("streams/correction.py::Correction._applied", "copied and len(text) > MAX_BYTES", "copied < 0"),
+        ),
         ("tests/unit/streams/test_correction.py",),
     ),
     Mutant(
@@ -317,7 +320,7 @@ RECORDS = [
             Edit(
                 "streams/correction.py::_Compute.apply",
                 'raise CorrectionFailed(f"{self._field}: {error}") from None',
-                "return document",
+                "return 0",
             ),
         ),
         ("tests/unit/streams/test_expression.py",),
@@ -331,7 +334,7 @@ RECORDS = [
     Mutant(
         "duplicate-keys-kept",
         "the care that a correction leaves duplicate keys as they were sent",
-        (Edit("streams/json_source.py::_members", "value is last[member.key].value", "False"),),
+        (Edit("streams/json_source.py::_members", "value is not last.value", "True"),),
         ("tests/property/test_corrections.py", "tests/unit/streams/test_expression.py"),
     ),
     Mutant(

@@ -29,6 +29,7 @@ from schemas.dead_letter_filter import DeadLetterFilter
 from schemas.errors import Braked, BridgeError, EnvironmentUnfit, InvalidInput, SinkUnavailable
 from schemas.replay import ReplaySummary
 from schemas.settings import Settings
+from sinks.turn import Share
 from streams.correction import Correction
 
 ALICE = Caller("alice", "k", Role.OPERATOR, None, None)
@@ -123,6 +124,36 @@ async def test_a_place_is_kept_for_those_of_no_organisation(two_orgs: Settings) 
     alone = Runs(two_orgs, 1, 1)
     await alone.begin_replay(hanging(), ALICE._replace(org_id=10), "the only one")
     await alone.ended()
+
+
+async def test_plans_that_nobody_waits_for_count(two_orgs: Settings) -> None:
+    """As many of one organisation as may be are in hand until they end, not until their clients are gone."""
+    runs, own = Runs(two_orgs, 4, 2), ALICE._replace(org_id=10)
+    most = two_orgs.api_max_plans_per_org
+    asked = [asyncio.create_task(runs.forecast(hanging(), own, str(number), dry_run=True)) for number in range(most)]
+    await asyncio.sleep(0)
+    for one in asked:
+        one.cancel()
+    await asyncio.gather(*asked, return_exceptions=True)
+    with pytest.raises(Problem, match=f"{most} plans and dry runs of organisation 10 are in hand") as caught:
+        await runs.forecast(hanging(), own, "one more", dry_run=True)
+    assert caught.value.code is Code.TOO_MANY_RUNS
+    await runs.ended()
+
+
+async def test_plans_and_replays_have_one_share_of_the_loop(two_orgs: Settings) -> None:
+    """A turn to each of them would leave all other requests one turn in many."""
+    shares: list[Share] = []
+
+    async def work(run: Run[ReplaySummary]) -> None:
+        shares.append(run.share)
+
+    runs = Runs(two_orgs, 4, 2)
+    await runs.forecast(Job("dlq-plan", ReplaySummary, work), ALICE, "a plan", dry_run=True)
+    await runs.begin_replay(Job("dlq-replay", ReplaySummary, work), ALICE, "a replay")
+    await runs.ended()
+    assert len(shares) == 2
+    assert shares[0] is shares[1]
 
 
 async def test_an_organisation_with_a_place_leaves_one_to_the_others(two_orgs: Settings) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from pydantic import BaseModel, ValidationError
+from support.pieces import at_once
 
 from bridge.api.parameters import CancelBody, DiscardBody, Filter, ListQuery, PlanBody, ReplayBody
 from schemas.dead_letter_filter import DeadLetterFilter, Disposition
@@ -155,4 +156,4 @@ def assert_taken_or_refused(model: type[BaseModel], asked: dict[str, Any]) -> No
     assert conditions(chosen.chosen).text
     if isinstance(body, PlanBody):
         with suppress(InvalidInput, CorrectionFailed):
-            body.correction().apply(RawBody(None, b'{"a":[1]}', ()))
+            at_once(body.correction().apply(RawBody(None, b'{"a":[1]}', ())))

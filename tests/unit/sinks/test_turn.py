@@ -2,7 +2,7 @@
 
 import asyncio
 import itertools
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 
 from support.virtual_time import run_virtually
 
@@ -65,3 +65,21 @@ def test_several_share_half_of_the_loop() -> None:
 
     assert run_virtually(asked(long, long, long)) == [long, long]
     assert run_virtually(asked(*[short] * 5)) == [0.0, 0.0, 0.0, 4 * short]
+
+
+async def test_work_in_pieces_comes_to_its_end_or_its_error() -> None:
+    """Others of the share have their pieces meanwhile, also after one that failed."""
+    done: list[str] = []
+
+    def work(name: str, *, fails: bool = False) -> Generator[None, None, str]:
+        for number in range(2):
+            done.append(f"{name}{number}")
+            yield
+        if fails:
+            raise KeyError(name)
+        return name
+
+    share = Share()
+    found = await asyncio.gather(share.finish(work("a", fails=True)), share.finish(work("b")), return_exceptions=True)
+    assert isinstance(found[0], KeyError)
+    assert (found[1], sorted(done)) == ("b", ["a0", "a1", "b0", "b1"])

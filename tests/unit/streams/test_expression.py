@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from support.pieces import at_once
 
 from schemas.errors import InvalidInput
 from schemas.record import RawBody
@@ -11,7 +12,7 @@ from streams.correction import CorrectionFailed, read_correction
 
 def corrected(value: bytes, *settings: str, patch: bytes | None = None) -> bytes:
     """What a correction makes of this value."""
-    return read_correction(settings, patch).apply(RawBody(None, value, ())).value or b""
+    return at_once(read_correction(settings, patch).apply(RawBody(None, value, ()))).value or b""
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from support.making import BOUNDS, NOW_MS, RAW, REGISTRY, body
+from support.pieces import at_once
 
 from schemas.headers import SITE_ID
 from schemas.instants import instant
@@ -27,7 +28,7 @@ def item(position: int = 1, value: bytes | None = None, **changed: Any) -> DeadL
 
 
 def judged(one: DeadLetterItem, *settings: str) -> Judgement:
-    return judge(one, read_correction(settings, None), TERMS, REGISTRY, BOUNDS)
+    return at_once(judge(one, read_correction(settings, None), TERMS, REGISTRY, BOUNDS))
 
 
 @pytest.mark.parametrize(
@@ -136,9 +137,9 @@ def test_a_correction_leaves_the_site_where_it_is(settings: list[str], headers: 
     one = item(org_id=10)
     one = one._replace(body=one.body._replace(headers=headers))
     correction = read_correction(settings, None)
-    found = judge(one, correction, BOUND, REGISTRY, BOUNDS)
+    found = at_once(judge(one, correction, BOUND, REGISTRY, BOUNDS))
     assert (found.forecast is Forecast.REFUSED, said or "") == (
         said is not None,
         said if said and said in found.why else "",
     )
-    assert judge(one, correction, TERMS, REGISTRY, BOUNDS).forecast is not Forecast.REFUSED
+    assert at_once(judge(one, correction, TERMS, REGISTRY, BOUNDS)).forecast is not Forecast.REFUSED
