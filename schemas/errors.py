@@ -3,6 +3,7 @@
 BridgeError
 ├── InvalidInput          what a person or producer gave is wrong                  exit 3
 │   └── NoSuchThing       it is well formed, and nothing fits it
+├── LimitReached          as much of it is kept as may be                          exit 3
 ├── EnvironmentUnfit      the machine, a service or the schema is not as needed    exit 3
 │   └── StartRefused      the start guards refuse, a line for each reason
 ├── AnotherRun            the same script and scope are running already            exit 3
@@ -30,6 +31,12 @@ class InvalidInput(BridgeError):
 
 class NoSuchThing(InvalidInput):
     """What was asked for is well formed, and nothing is there that fits it."""
+
+
+class LimitReached(BridgeError):
+    """Somebody keeps as much as they may; the message says of what, and what makes room."""
+
+    exit_code = 3
 
 
 class EnvironmentUnfit(BridgeError):

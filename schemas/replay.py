@@ -2,7 +2,7 @@
 
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 from pydantic import BaseModel, Field
 
@@ -145,6 +145,10 @@ class PlanSummary(RunSummary):
 
     replay_id: str | None = None
     report: PlanReport = Field(default_factory=PlanReport)
+
+    def in_history(self) -> Self:
+        """Without the samples, which the plan keeps."""
+        return self.model_copy(update={"report": self.report.model_copy(update={"samples": []})})
 
 
 class ReplaySummary(RunSummary):

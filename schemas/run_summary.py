@@ -1,12 +1,17 @@
 """The summary that every run of a command writes, under the names that operators' jobs read."""
 
+import hashlib
+import json
 import secrets
 from datetime import UTC, datetime
-from typing import Any, Self, TypeVar
+from typing import Any, Final, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from schemas.gate import Verdict
+
+MOST_IN_HISTORY: Final = 4096
+"""Bytes of JSON of what was asked for, at most, that the history of runs keeps."""
 
 
 class TargetError(BaseModel):
@@ -33,6 +38,10 @@ class RunSummary(BaseModel):
     failed_total: int = 0
     warnings: list[str] = Field(default_factory=list)
     errors: list[TargetError] = Field(default_factory=list)
+
+    def in_history(self) -> Self:
+        """What of it is kept for ever: nothing that grows with what was asked."""
+        return self
 
     def ended(self, now: datetime, started: datetime | None = None, /, **counters: Any) -> Self:
         """The summary with its end, duration and counters filled in; without `started` the duration is to the second."""
@@ -109,6 +118,18 @@ class DiscardSummary(RunSummary):
     reason: str = ""
     filter: dict[str, Any] = Field(default_factory=dict)
     left: dict[str, int] = Field(default_factory=dict)
+
+    def in_history(self) -> Self:
+        """Of a long filter its beginning, and a digest by which it can be told from others."""
+        text = json.dumps(self.filter, ensure_ascii=False).encode()
+        if len(text) <= MOST_IN_HISTORY:
+            return self
+        brief = {
+            "bytes": len(text),
+            "sha256": hashlib.sha256(text).hexdigest(),
+            "beginning": text[: MOST_IN_HISTORY // 2].decode(errors="ignore"),
+        }
+        return self.model_copy(update={"filter": brief})
 
 
 S = TypeVar("S", bound=RunSummary)

@@ -37,7 +37,7 @@ from sinks.dead_letters.lives import Life, Shown, State, show
 from sinks.dead_letters.pages import Page, Place, count, page
 from sinks.dead_letters.stream import whole_letters
 from sinks.postgres import connection
-from sinks.replays.plans import Became, find_plan, list_plans, outcomes
+from sinks.replays.plans import Became, Held, find_plan, list_plans, outcomes
 from sinks.runs import is_locked, without_host
 
 log = structlog.get_logger(__name__)
@@ -184,7 +184,11 @@ class Reach:
         replay_id = uuid.uuid4()
         async with self.asking():
             mine = await self._meant(chosen)
-        options = PlanOptions(mine, correction, body.reason, body.limit, body.passing, self.caller.org_id)
+        settings = self._settings
+        most = Held(
+            settings.api_kept_plans_per_org, settings.api_kept_plan_items_per_org, settings.api_kept_plan_bytes_per_org
+        )
+        options = PlanOptions(mine, correction, body.reason, body.limit, body.passing, self.caller.org_id, most)
         job = plan_job(self._settings, options, replay_id)
         return (await self._runs.forecast(job, self.caller, str(replay_id), dry_run=body.dry_run)).summary
 

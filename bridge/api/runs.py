@@ -21,6 +21,7 @@ from schemas.errors import (
     Defect,
     EnvironmentUnfit,
     InvalidInput,
+    LimitReached,
     NoSuchThing,
     RowRejected,
     SinkUnavailable,
@@ -226,6 +227,8 @@ def problem_of(error: BridgeError, run_id: str) -> Problem:
             return Problem(Code.ANOTHER_RUN)
         case NoSuchThing():
             return Problem(Code.NOTHING_FITS, str(error))
+        case LimitReached():
+            return Problem(Code.TOO_MANY_PLANS, str(error))
         case InvalidInput():
             return Problem(Code.INVALID_REQUEST, str(error))
         case RowRejected():

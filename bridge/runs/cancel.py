@@ -36,6 +36,8 @@ def cancel_job(settings: Settings, replay_id: str, reason: str, wait: float) -> 
         async with connection(settings.dsn, "replay") as conn:
             plan = await find_plan(conn, replay_id)
             summary.replay_id, summary.planned_total = plan.replay_id, plan.planned
+            if plan.state is not PlanState.CANCELLED or await in_doubt(conn, plan.replay_id):
+                await run.begins()
             if not await cancel(conn, plan.replay_id, reason) and plan.state is PlanState.SENT:
                 raise InvalidInput(f"all of the plan {plan.replay_id} was sent: nothing is left to cancel")
             summary.state = PlanState.CANCELLED
@@ -46,7 +48,7 @@ def cancel_job(settings: Settings, replay_id: str, reason: str, wait: float) -> 
         count_outcomes(summary, found)
         summary.processed_total = summary.outcomes.get(Outcome.OPEN, 0)
 
-    return Job("dlq-cancel", ReplaySummary, work, service=Service.API)
+    return Job("dlq-cancel", ReplaySummary, work, service=Service.API, quiet=True)
 
 
 async def _stopped(conn: Connection, replay_id: str, deadline: float) -> None:

@@ -33,6 +33,9 @@ def discard_job(settings: Settings, chosen: DeadLetterFilter, reason: str) -> Jo
             if run.dry_run:
                 run.summary.processed_total = found.get(Disposition.OPEN, 0)
                 return
+            # What follows may be cut off at any moment, so that it is on record before.
+            if found.get(Disposition.OPEN):
+                await run.begins()
             only_open = chosen.model_copy(update={"disposition": (Disposition.OPEN,)})
             async with aclosing(places(settings.dsn, only_open)) as pieces:
                 async for piece in pieces:
@@ -43,7 +46,7 @@ def discard_job(settings: Settings, chosen: DeadLetterFilter, reason: str) -> Jo
                     if missed := len(piece) - done:
                         run.summary.warnings.append(f"{missed} were claimed or discarded by somebody else meanwhile")
 
-    return Job("dlq-discard", DiscardSummary, work, service=Service.API)
+    return Job("dlq-discard", DiscardSummary, work, service=Service.API, quiet=True)
 
 
 async def _check_places(settings: Settings, chosen: DeadLetterFilter) -> None:

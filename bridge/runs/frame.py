@@ -12,6 +12,7 @@ from contextlib import (
 )
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from typing import Final, Generic, NamedTuple, TypeVar
 
 import structlog
@@ -39,7 +40,8 @@ class Job(Generic[S]):
     """What a command declares: its name, its summary, its work, and what is concluded even when the work was cut off.
 
     `within` surrounds the work. It is entered before anybody is told that the run has begun, so that what it leaves is
-    there even if the next moment kills it; and left however the work ended. `service` is whose grants suffice for it.
+    there even if the next moment kills it; and left however the work ended. `service` is whose grants suffice for it. A
+    `quiet` job says itself when it `begins` to change something; until then it leaves no history.
     """
 
     name: str
@@ -48,6 +50,7 @@ class Job(Generic[S]):
     conclude: Callable[[Run[S]], None] = lambda _run: None
     within: Callable[[Run[S]], AbstractAsyncContextManager[None]] = lambda _run: nullcontext()
     service: Service = Service.OWNER
+    quiet: bool = False
 
 
 @dataclass(frozen=True)
@@ -150,7 +153,8 @@ async def perform_within(around: Surroundings, job: Job[S], settings: Settings, 
     elapsed = run.summary.duration_ms
     log.info("run_ended", status="succeeded" if code == DONE else "failed", exit_code=code, elapsed_ms=elapsed)
     if not options.dry_run:
-        await _noted(settings, run, (started, ended), code)
+        if not _is_nothing(run, code, around):
+            await _noted(settings, run, (started, ended), code)
         if code != UNFIT or not (around.answers or isinstance(fatal, AnotherRun | NoSuchThing)):
             await tell_of(settings, run.summary, code, run.alarm)
     structlog.contextvars.unbind_contextvars("run_id", "script")
@@ -167,7 +171,9 @@ async def _locked(
     name = f"script:{job.name}:{options.scope}"
     async with run_lock(settings.dsn, name, f"{name}:{started:%Y-%m-%d-%H}") as run.lock:
         if not options.dry_run:
-            await note_begin(settings.dsn, run.summary.run_id, job.name, started)
+            run.note = partial(note_begin, settings.dsn, run.summary.run_id, job.name, started)
+            if not job.quiet:
+                await run.begins()
         async with job.within(run):
             around.begun(run.summary.run_id)
             await job.work(run)
@@ -222,11 +228,18 @@ def _written(run: Run[S], path: str | None, code: int) -> int:
     return code
 
 
+def _is_nothing(run: Run[S], code: int, around: Surroundings) -> bool:
+    """Whether a run leaves no history: it changed nothing, and whoever asked knows why. Else each request would leave some."""
+    return not run.on_record and (code == DONE or (code == UNFIT and around.answers))
+
+
 async def _noted(settings: Settings, run: Run[S], times: tuple[datetime, datetime], code: int) -> None:
     """A history that can't be written is said, and changes nothing of what the run did."""
     summary = run.summary
     try:
-        await note_end(settings.dsn, summary.run_id, summary.script, times, code, summary.model_dump_json())
+        await note_end(
+            settings.dsn, summary.run_id, summary.script, times, code, summary.in_history().model_dump_json()
+        )
     except BridgeError as error:
         run.tell(f"warning: the run is not in the history: {error}")
 

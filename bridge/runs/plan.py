@@ -2,26 +2,34 @@
 
 import uuid
 from dataclasses import dataclass
+from typing import Final
 
 from bridge.runs.dry_run import DryRun, forecast_plan
 from bridge.runs.frame import Job
 from bridge.runs.run import Run
 from schemas.dead_letter_filter import DeadLetterFilter
-from schemas.errors import NoSuchThing
+from schemas.errors import LimitReached, NoSuchThing
 from schemas.replay import Forecast, PlanReport, PlanSummary
 from schemas.service import Service
 from schemas.settings import Settings
-from sinks.postgres import connection
+from sinks.postgres import Connection, connection
 from sinks.replays.items import keep_passing, note_forecasts
-from sinks.replays.plans import complete, find_plan, freeze, planning
+from sinks.replays.plans import Held, complete, find_plan, freeze, held, planning
 from streams.correction import Correction
+
+_SETTINGS: Final = {
+    "plans": "BRIDGE_API_KEPT_PLANS_PER_ORG",
+    "items": "BRIDGE_API_KEPT_PLAN_ITEMS_PER_ORG",
+    "bytes": "BRIDGE_API_KEPT_PLAN_BYTES_PER_ORG",
+}
 
 
 @dataclass(frozen=True)
 class PlanOptions:
     """What is meant, at most how many, why, and what is corrected; `passing` leaves out what would not pass.
 
-    A plan of an `org_id` replays nothing into another organisation, and is seen by that one's tokens.
+    A plan of an `org_id` replays nothing into another organisation, and is seen by that one's tokens; `most` is what all
+    plans of that one may hold.
     """
 
     chosen: DeadLetterFilter
@@ -30,6 +38,7 @@ class PlanOptions:
     limit: int | None
     passing: bool
     org_id: int | None = None
+    most: Held | None = None
 
 
 def plan_job(settings: Settings, options: PlanOptions, replay_id: uuid.UUID) -> Job[PlanSummary]:
@@ -38,12 +47,17 @@ def plan_job(settings: Settings, options: PlanOptions, replay_id: uuid.UUID) -> 
 
     async def work(run: Run[PlanSummary]) -> None:
         async with planning(settings.dsn, keep=not run.dry_run) as conn:
+            if not run.dry_run:
+                await _check_room(conn, options, Held(1, 1, 1))
             last = await freeze(
                 conn, name, options.chosen, reason=options.reason, corrections=options.correction.operations,
                 limit=options.limit, org_id=options.org_id,
             )  # fmt: skip
             if not last:
                 raise NoSuchThing("no dead letter fits the filter; see `bridge dlq list` with the same options")
+            if not run.dry_run:
+                await _check_room(conn, options, Held(0, last, 0))
+            await run.begins()
             dry_run = await DryRun.prepared(
                 settings,
                 conn,
@@ -59,9 +73,11 @@ def plan_job(settings: Settings, options: PlanOptions, replay_id: uuid.UUID) -> 
                 await keep_passing(conn, name)
                 _check_some_pass(report)
             await complete(conn, name, report)
+            if not run.dry_run:
+                await _check_room(conn, options, Held(0, 0, 0))
         _summed(run, name, report)
 
-    return Job("dlq-plan", PlanSummary, work, service=Service.API)
+    return Job("dlq-plan", PlanSummary, work, service=Service.API, quiet=True)
 
 
 def rehearsal_job(settings: Settings, replay_id: str, *, force: bool) -> Job[PlanSummary]:
@@ -82,6 +98,19 @@ def rehearsal_job(settings: Settings, replay_id: str, *, force: bool) -> Job[Pla
 def _names_replayed(options: PlanOptions) -> bool:
     """Whoever plans what was replayed already is going to force it, or it is refused when its turn comes."""
     return options.chosen.disposition is None or "replayed" in options.chosen.disposition
+
+
+async def _check_room(conn: Connection, options: PlanOptions, more: Held) -> None:
+    """Raises LimitReached where the plans of the organisation and so much more hold more than they may."""
+    if options.org_id is None or options.most is None:
+        return
+    now = await held(conn, options.org_id)
+    for what, have, add, most in zip(Held._fields, now, more, options.most, strict=True):
+        if have + add > most:
+            raise LimitReached(
+                f"the plans of organisation {options.org_id} hold {have} {what}, and may hold {most}: plan fewer dead letters, wait "
+                f"until old plans are removed (BRIDGE_REPLAY_KEEP), or ask who runs the bridge for a larger {_SETTINGS[what]}"
+            )
 
 
 def _check_some_pass(report: PlanReport) -> None:

@@ -1,7 +1,7 @@
 """One run of a job: its summary as it grows, and targets that fail by themselves."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
@@ -29,7 +29,8 @@ class FailedFast(BridgeError):
 class Run(Generic[S]):
     """What the work of a job is given. `alarm` is why somebody has to be told though the work was done.
 
-    `finished` is set once the work has come to its own end, `stopped_by` what told it to end before.
+    `finished` is set once the work has come to its own end, `stopped_by` what told it to end before. `note` writes the run
+    into the history, and `on_record` says that this was done.
 
     `tell` takes lines of progress and warnings, for people. `share` is what its long work has of the event loop.
     """
@@ -40,6 +41,8 @@ class Run(Generic[S]):
     alarm: str | None = None
     finished: bool = False
     stopped_by: str = ""
+    note: Callable[[], Awaitable[None]] | None = None
+    on_record: bool = False
     tell: Callable[[str], None] = say
     share: Share = field(default_factory=unshared)
     _targets: dict[str, bool] = field(default_factory=dict)
@@ -48,6 +51,12 @@ class Run(Generic[S]):
     def dry_run(self) -> bool:
         """Whether nothing may be left behind."""
         return self.summary.dry_run
+
+    async def begins(self) -> None:
+        """Notes the run in the history, before what it changes; once, and not if it is dry."""
+        if self.note is not None and not self.on_record:
+            await self.note()
+            self.on_record = True
 
     @contextmanager
     def target(self, name: str) -> Iterator[None]:

@@ -27,6 +27,14 @@ class Became(NamedTuple):
     items: int
 
 
+class Held(NamedTuple):
+    """How many plans there are, their items, and bytes of filters, corrections and reports as Postgres stores them."""
+
+    plans: int
+    items: int
+    bytes: int
+
+
 @asynccontextmanager
 async def planning(dsn: str, *, keep: bool) -> AsyncIterator[Connection]:
     """A transaction in which a plan is made; it ends in nothing unless the plan is to be kept."""
@@ -62,6 +70,11 @@ async def freeze(
     where = conditions(chosen, after=2)
     done: str = await conn.execute(where.within(sql("replay_freeze")), replay_id, limit, *where.parameters)
     return int(done.rsplit(" ", 1)[1])
+
+
+async def held(conn: Connection, org_id: int) -> Held:
+    """What the plans of an organisation hold now, those of this transaction included."""
+    return Held(**await conn.fetchrow(sql("replay_held"), org_id))
 
 
 async def complete(conn: Connection, replay_id: str, report: PlanReport) -> None:

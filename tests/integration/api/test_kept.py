@@ -1,0 +1,74 @@
+"""What an organisation's operators leave in Postgres for ever, or for as long as plans are kept: it has a bound."""
+
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+from random import Random
+
+import httpx
+import pytest
+from support.api import api, client, made_plan, ok, refused, token
+from support.settled import fetch
+
+from schemas.api_token import Role
+from schemas.run_summary import MOST_IN_HISTORY
+from schemas.settings import Settings
+
+LONG = [f"{number:01000}" for number in range(240)]
+"""Event ids of a filter that is as large as a request may be."""
+ONE = {"event_id": ["e-0"]}
+
+
+async def history(settings: Settings) -> list[str]:
+    return [row["summary"] for row in await fetch(settings, "SELECT summary::text AS summary FROM script_run")]
+
+
+async def test_a_discard_of_nothing_leaves_no_history(bound: httpx.AsyncClient, two_orgs: Settings) -> None:
+    """Nor does a plan of nothing, or a second cancellation: any number of requests may ask for them."""
+    body = {"filter": {"event_id": LONG}, "reason": "there are none"}
+    assert ok(await bound.post("/v1/dead-letters/discard", json=body))["processed_total"] == 0
+    refused(await bound.post("/v1/plans", json=body), 422, "nothing_fits")
+    assert await history(two_orgs) == []
+    plan = await made_plan(bound, filter=ONE)
+    for _ in range(2):
+        ok(await bound.post(f"/v1/plans/{plan}/cancel", json={"reason": "enough"}))
+    assert len(await history(two_orgs)) == 2
+
+
+async def test_history_keeps_the_beginning_of_a_long_filter(bound: httpx.AsyncClient, two_orgs: Settings) -> None:
+    """And its digest; the answer has all of it."""
+    body = {"filter": {"event_id": ["e-0", *LONG]}, "reason": "one of many"}
+    done = ok(await bound.post("/v1/dead-letters/discard", json=body))
+    assert (done["processed_total"], done["filter"]["event_id"]) == (1, ["e-0", *LONG])
+    (kept,) = await history(two_orgs)
+    assert len(kept) < MOST_IN_HISTORY
+    brief = json.loads(kept)["filter"]
+    assert brief["bytes"] > 240_000
+    assert len(brief["sha256"]) == 64
+    assert '"e-0"' in brief["beginning"]
+
+
+@pytest.fixture(params=["plans", "plan_items", "plan_bytes"])
+async def full(two_orgs: Settings, tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterator[httpx.AsyncClient]:
+    """An admin of organisation 10, whose plans may not hold more than one of a dead letter does."""
+    most = {"plans": 1, "plan_items": 1, "plan_bytes": 2500}[request.param]
+    with api(two_orgs, tmp_path / "api.log", **{f"api_kept_{request.param}_per_org": most}) as found:
+        async with client(found, await token(two_orgs, "full", Role.ADMIN, 10)) as one:
+            await made_plan(one, filter=ONE)
+            other = await token(two_orgs, "other", Role.ADMIN, 20)
+            async with client(found, other) as another:
+                yield one
+                await made_plan(another, filter={"event_id": ["e-10"]})
+
+
+async def test_plans_that_an_organisation_keeps_are_bounded(full: httpx.AsyncClient, two_orgs: Settings) -> None:
+    """A plan beyond is refused with what to do, and leaves nothing; dry runs and other organisations go on."""
+    before = len(await history(two_orgs))
+    reason = "x" * 500
+    patch = [{"op": "add", "path": "/note", "value": Random(1).randbytes(20_000).hex()}]
+    more = {"filter": {"event_id": ["e-0", "e-1"]}, "reason": reason, "patch": patch}
+    said = refused(await full.post("/v1/plans", json=more), 409, "too_many_plans")
+    assert "organisation 10" in said
+    assert "BRIDGE_API_KEPT_PLAN" in said
+    assert (len(await fetch(two_orgs, "SELECT 1 FROM replay")), len(await history(two_orgs))) == (1, before)
+    ok(await full.post("/v1/plans", json=more | {"dry_run": True}))
