@@ -16,7 +16,7 @@ MUTANTS = [
     Mutant(
         "plans-in-hand",
         "the bound of how many plans are judged at once, those included that nobody waits for",
-        (Edit("bridge/api/runs.py::Runs.forecast", "self._plans.take(caller.org_id)", "None"),),
+        (Edit("bridge/api/runs.py::Runs.forecast", "(problem := ...) is not None", "False"),),
         (f"{RUNS}::test_plans_that_nobody_waits_for_count",),
     ),
     Mutant(
