@@ -13,7 +13,7 @@ import asyncpg
 
 from schemas.addresses import Place, database_options, database_places
 from schemas.errors import BridgeError, RowRejected, SinkUnavailable
-from sinks import metrics
+from sinks import metrics, server_proof
 from sinks.certificates import unreadable_file
 from sinks.failover import connect_to_one
 from sinks.sqlstate import DATA_EXCEPTION, TRANSLATED, translate
@@ -104,12 +104,12 @@ async def _open(dsn: str, name: str, seconds: float) -> Connection:
     }
     count = len(database_places(dsn))
     if count < 2:
-        return await asyncpg.connect(dsn, timeout=seconds, **options)
+        return await server_proof.connect(dsn, timeout=seconds, **options)
     if "target_session_attrs" not in database_options(dsn):
         options["target_session_attrs"] = "read-write"
 
     async def dial(place: Place) -> Connection:
-        return await asyncpg.connect(dsn, host=place.host, port=place.port, timeout=seconds / count, **options)
+        return await server_proof.connect(dsn, host=place.host, port=place.port, timeout=seconds / count, **options)
 
     return await connect_to_one(dsn, dial)
 

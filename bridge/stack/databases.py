@@ -7,6 +7,7 @@ import asyncpg
 
 from bridge.stack.credentials import Credentials, scram_verifier
 from bridge.stack.ports import LOOPBACK
+from sinks import server_proof
 
 DATABASE = "ghostlink"
 PRODUCT = "ghostlink"
@@ -87,7 +88,7 @@ async def _hand_over(port: int, credentials: Credentials, database: str) -> None
 async def _administrator(
     port: int, credentials: Credentials, database: str, *, timeout: float = _CONNECT_SECONDS
 ) -> asyncpg.Connection:
-    return await asyncpg.connect(
+    return await server_proof.connect(
         host=LOOPBACK,
         port=port,
         user=SUPERUSER,

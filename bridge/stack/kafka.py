@@ -135,7 +135,7 @@ class KafkaNode:
             told = pick_decisive((done.stdout + done.stderr).splitlines())
             raise EnvironmentUnfit(f"can't format Kafka's storage in {self.home}: {told}")
 
-    def ready(self) -> bool:
+    def ready(self, _pid: int) -> bool:
         """True once the broker counts itself among the live brokers, so that topics can be created."""
         try:
             with socket.create_connection((LOOPBACK, self.port), timeout=2) as connection:

@@ -4,6 +4,8 @@ import random
 import socket
 from collections.abc import Iterable
 
+import psutil
+
 from schemas.errors import EnvironmentUnfit, InvalidInput
 
 LOOPBACK = "127.0.0.1"
@@ -22,6 +24,18 @@ def is_free(port: int) -> bool:
         except OSError:
             return False
         return True
+
+
+def held_by_another(port: int) -> str:
+    """Words that name the program which holds the port, to follow a message; none if nothing holds it."""
+    if is_free(port):
+        return ""
+    try:
+        pids = {one.pid for one in psutil.net_connections("tcp") if one.laddr and one.laddr.port == port and one.pid}
+    except psutil.AccessDenied:
+        pids = set()
+    named = f"another program (pid {min(pids)})" if pids else "a program of another account"
+    return f"; {named} holds port {port} of {LOOPBACK} and was told no password"
 
 
 def choose(*, asked: int | None, remembered: int | None, taken: Iterable[int], purpose: str) -> int:

@@ -25,6 +25,10 @@ from schemas.errors import EnvironmentUnfit
 STOP_SIGNAL = int(signal.SIGINT)
 _SHARED_PLACE = Path("/var/tmp")  # noqa: S108 - only for directories with a random name of their own
 
+# The eighth line of postmaster.pid.
+_STATUS_LINE = 7
+_LISTENING = ("ready", "standby")
+
 _SETTINGS = {
     "listen_addresses": LOOPBACK,
     "unix_socket_directories": "",
@@ -87,10 +91,15 @@ class PostgresServer:
             gid=account.gid,
         )
 
-    def ready(self) -> bool:
-        """True once the server takes connections; raises EnvironmentUnfit if it refuses the superuser."""
+    def ready(self, pid: int) -> bool:
+        """True once the server of this pid takes connections; raises EnvironmentUnfit if it refuses the superuser.
+
+        Nothing is sent to the port before that server has it: another account of the machine may hold it.
+        """
         try:
-            return asyncio.run(answers(self.port, self.credentials))
+            return _listens(self.directory / "postgres" / "data", pid) and asyncio.run(
+                answers(self.port, self.credentials)
+            )
         except asyncpg.InvalidAuthorizationSpecificationError as error:
             raise EnvironmentUnfit(
                 f"Postgres on port {self.port} refuses the superuser's password in stack.json ({error}): "
@@ -113,6 +122,15 @@ def remove_files(directory: Path) -> None:
         link.unlink()
     elif link.exists():
         shutil.rmtree(link)
+
+
+def _listens(data: Path, pid: int) -> bool:
+    """Whether Postgres has noted in its closed directory that it listens, which it does on one address or not at all."""
+    try:
+        noted = (data / "postmaster.pid").read_text(encoding="utf-8", errors="replace").splitlines()
+    except FileNotFoundError:
+        return False
+    return noted[:1] == [str(pid)] and noted[_STATUS_LINE:] != [] and noted[_STATUS_LINE].strip() in _LISTENING
 
 
 def _home(link: Path, account: Account) -> Path:

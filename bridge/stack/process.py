@@ -8,6 +8,7 @@ from pathlib import Path
 
 import psutil
 
+from bridge.stack.ports import held_by_another
 from schemas.errors import EnvironmentUnfit
 
 # Creation times are compared across restarts of the clock's source, which rounds to a hundredth of a second.
@@ -98,17 +99,20 @@ def wait_until_ready(
     *,
     name: str,
     identity: Identity,
-    ready: Callable[[], bool],
+    ready: Callable[[int], bool],
     cancelled: Callable[[], bool],
+    port: int,
     log: Path,
     log_start: int,
     timeout_seconds: float,
 ) -> None:
-    """Returns when the server answers; raises if it dies, takes too long, or the start is called off."""
+    """Returns when the server is `ready`, which is asked with its pid; raises if it dies, takes too long, or is called off."""
     deadline = time.monotonic() + timeout_seconds
-    while not ready():
+    # Whoever holds the port may answer in the place of a server that is dead.
+    while not ready(identity.pid) or not identity.alive():
         if not identity.alive():
-            raise EnvironmentUnfit(f"{name} died at start: {decisive_line(log, log_start)} (log: {log})")
+            why = f"{decisive_line(log, log_start)}{held_by_another(port)}"
+            raise EnvironmentUnfit(f"{name} died at start: {why} (log: {log})")
         if cancelled():
             raise EnvironmentUnfit(f"the start of {name} was called off")
         if time.monotonic() > deadline:

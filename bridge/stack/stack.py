@@ -294,12 +294,12 @@ class _Starter:
     def _start_kafka(self) -> None:
         launch = self._kafka.prepare(self._progress)
         identity = self._launch("kafka", launch)
-        self._wait("Kafka", identity, self._kafka.ready, launch)
+        self._wait("Kafka", identity, self._kafka, launch)
 
     def _start_postgres(self) -> None:
         launch = self._postgres.prepare(self._progress)
         identity = self._launch("postgres", launch)
-        self._wait("Postgres", identity, self._postgres.ready, launch)
+        self._wait("Postgres", identity, self._postgres, launch)
         self._postgres.ensure_database()
 
     def _launch(self, name: str, launch: Launch) -> tuple[Identity, int]:
@@ -315,13 +315,16 @@ class _Starter:
             state.write(self._directory, changed)
         return identity, log_start
 
-    def _wait(self, name: str, launched: tuple[Identity, int], ready: Callable[[], bool], launch: Launch) -> None:
+    def _wait(
+        self, name: str, launched: tuple[Identity, int], server: KafkaNode | PostgresServer, launch: Launch
+    ) -> None:
         identity, log_start = launched
         wait_until_ready(
             name=name,
             identity=identity,
-            ready=ready,
+            ready=server.ready,
             cancelled=self._cancelled.is_set,
+            port=server.port,
             log=launch.log,
             log_start=log_start,
             timeout_seconds=self._timeout,

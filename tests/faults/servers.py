@@ -34,6 +34,7 @@ def launch(
         identity=identity,
         ready=server.ready,
         cancelled=lambda: False,
+        port=server.port,
         log=prepared.log,
         log_start=begin,
         timeout_seconds=seconds,

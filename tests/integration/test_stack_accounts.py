@@ -6,7 +6,7 @@ import os
 import signal
 import stat
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 import asyncpg
 import pytest
 from support.databases import with_database
+from support.false_postgres import FalsePostgres
 from support.older_stack import make_older_stack
 from support.programs import STACK_COMMAND, python, run
 from support.servers import stack_directory
@@ -21,6 +22,7 @@ from support.strangers import command_as, python_as
 
 from bridge.stack import Stack, StackAddresses, cluster, databases, state
 from bridge.stack.owner import Owner
+from bridge.stack.ports import choose
 from bridge.stack.process import Launch
 from schemas.errors import EnvironmentUnfit, InvalidInput
 from sinks.db_check import check_database
@@ -81,6 +83,15 @@ async def ask(url: str, question: str) -> Any:
         await connection.close()
 
 
+def chosen_before(port: int) -> Callable[..., int]:
+    """Ports as the stack chooses them, but for one that was free when it looked."""
+
+    def choose_port(*, remembered: int | None, **options: Any) -> int:
+        return port if remembered == port else choose(remembered=remembered, **options)
+
+    return choose_port
+
+
 def test_another_account_is_refused(directory: Path) -> None:
     """By Postgres with 28P01 for either role, and by the file system for each file."""
     addresses = Stack(directory).start()
@@ -117,6 +128,21 @@ def test_no_file_is_open_whatever_the_umask(directory: Path) -> None:
             continue
         assert not mode & (0o067 if path in passed else 0o077), f"{path}: {mode:o}"
     assert stat.S_IMODE((directory / state.FILE_NAME).stat().st_mode) == 0o600
+
+
+async def test_a_stranger_on_the_port_is_told_nothing(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever takes Postgres' port just before the server does is named, and hears of no account."""
+    stack = Stack(directory)
+    await asyncio.to_thread(stack.start)
+    await asyncio.to_thread(stack.stop)
+    found = state.read(directory)
+    assert found is not None
+    # The look at the port comes before the stranger.
+    monkeypatch.setattr("bridge.stack.stack.choose", chosen_before(found.postgres.port))
+    async with FalsePostgres("clear", port=found.postgres.port).running() as stranger:
+        with pytest.raises(EnvironmentUnfit, match=rf"^Postgres died at start: .* holds port {stranger.port} of "):
+            await asyncio.to_thread(Stack(directory).start)
+    assert stranger.met == 0
 
 
 @pytest.mark.skipif(not ROOT, reason="gives a path to another account")

@@ -1,0 +1,74 @@
+"""No password goes to a server that nothing proves, whatever it asks for."""
+
+import ssl
+from pathlib import Path
+
+import asyncpg
+import pytest
+from support.false_postgres import FalsePostgres
+from support.tls import certificates
+
+from schemas.errors import SinkUnavailable
+from sinks import server_proof
+from sinks.postgres import connect
+
+PASSWORD = "only the real server knows it"
+
+
+def url(server: FalsePostgres, user: str = "worker", options: str = "") -> str:
+    return f"postgresql://{user}:{PASSWORD.replace(' ', '%20')}@127.0.0.1:{server.port}/ghostlink{options}"
+
+
+@pytest.mark.parametrize("piecemeal", [False, True], ids=["at-once", "by-bytes"])
+@pytest.mark.parametrize(("way", "named"), [("clear", "in clear text"), ("md5", "as an MD5 digest")])
+@pytest.mark.parametrize("options", ["", "?sslmode=disable"], ids=["prefer", "disable"])
+async def test_server_proof_keeps_the_password_from_whoever_asks(
+    way: str, named: str, options: str, piecemeal: bool
+) -> None:
+    server = FalsePostgres(way)
+    server.piecemeal = piecemeal
+    async with server.running():
+        with pytest.raises(SinkUnavailable, match=rf"{named}.* nothing was sent.*SCRAM-SHA-256.*sslmode=verify-full"):
+            await connect(url(server, options=options), "test")
+    assert server.sent == []
+
+
+async def test_server_proof_is_demanded_to_the_end() -> None:
+    """A server that takes the client's proof and gives none is refused before a statement."""
+    async with FalsePostgres("unproven", PASSWORD).running() as server:
+        with pytest.raises(SinkUnavailable, match="proves nothing"):
+            await connect(url(server), "test")
+    assert len(server.sent) == 2
+
+
+async def test_server_proof_is_demanded_of_a_server_that_gave_it_before() -> None:
+    """Whoever takes the port later, and asks for nothing, is not taken for the server."""
+    async with FalsePostgres("scram", PASSWORD).running() as server:
+        await _meet(url(server))
+        server.way = "trust"
+        server.sent.clear()
+        with pytest.raises(SinkUnavailable, match="proves nothing"):
+            await connect(url(server), "test")
+        assert server.sent == []
+        # One that never asked this account is a server of which no proof is known.
+        await _meet(url(server, user="another"))
+
+
+async def test_server_proof_by_a_certificate_suffices(tmp_path: Path) -> None:
+    """A server behind a verified certificate may ask as it likes; one behind a certificate of nobody's may not."""
+    made = certificates(tmp_path)
+    server = FalsePostgres("clear")
+    server.tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    server.tls.load_cert_chain(made.certificate, made.key)
+    async with server.running():
+        with pytest.raises(SinkUnavailable, match="nothing was sent"):
+            await connect(url(server, options="?sslmode=require"), "test")
+        assert server.sent == []
+        await _meet(url(server, options=f"?sslmode=verify-full&sslrootcert={made.authority}"))
+    assert PASSWORD.encode() in server.sent[0]
+
+
+async def _meet(address: str) -> None:
+    """Gets as far as the first statement, which the false server never answers."""
+    opened: asyncpg.Connection = await server_proof.connect(address, timeout=10)
+    opened.terminate()
