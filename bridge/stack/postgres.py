@@ -1,7 +1,6 @@
 """One Postgres server on the loopback address, as safe against power loss as in production."""
 
 import asyncio
-import shutil
 import signal
 import tempfile
 from collections.abc import Callable
@@ -17,13 +16,14 @@ from bridge.stack.credentials import Credentials
 from bridge.stack.databases import DATABASE, PRODUCT, SUPERUSER, answers, database_url, ensure_database
 from bridge.stack.leftovers import forget_dead_postmaster
 from bridge.stack.ports import LOOPBACK
-from bridge.stack.private import close_directory
+from bridge.stack.private import close_directory, remove
 from bridge.stack.process import Launch
 from schemas.errors import EnvironmentUnfit
 
 # The "fast" stop: sessions are cut, everything is written.
 STOP_SIGNAL = int(signal.SIGINT)
 _SHARED_PLACE = Path("/var/tmp")  # noqa: S108 - only for directories with a random name of their own
+_PLACE_PREFIX = "ghostlink-postgres-"
 
 # The eighth line of postmaster.pid.
 _STATUS_LINE = 7
@@ -118,10 +118,10 @@ def remove_files(directory: Path) -> None:
     """Deletes the server's files, also where they had to be kept elsewhere."""
     link = directory / "postgres"
     if link.is_symlink():
-        shutil.rmtree(link.resolve(), ignore_errors=True)
-        link.unlink()
-    elif link.exists():
-        shutil.rmtree(link)
+        place = link.readlink()
+        if place.parent == _SHARED_PLACE and place.name.startswith(_PLACE_PREFIX):
+            remove(place, ignore_errors=True)
+    remove(link)
 
 
 def _listens(data: Path, pid: int) -> bool:
@@ -141,7 +141,7 @@ def _home(link: Path, account: Account) -> Path:
             link.mkdir(mode=0o700)
         else:
             # Root's home and pytest's temporary directories are closed to the account that Postgres must run as.
-            place = Path(tempfile.mkdtemp(prefix="ghostlink-postgres-", dir=_SHARED_PLACE))
+            place = Path(tempfile.mkdtemp(prefix=_PLACE_PREFIX, dir=_SHARED_PLACE))
             link.symlink_to(place)
     home = link.resolve()
     close_directory(home, group=account.gid)

@@ -1,14 +1,16 @@
 """Closes the stack's files to every other account of the machine."""
 
 import os
+import shutil
 import stat
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
 
 from schemas.errors import EnvironmentUnfit
 
 _OWNER_ONLY = 0o700
 _GROUP_PASSES = 0o710
+_EVERYBODY = stat.S_IWOTH | stat.S_ISVTX
 
 
 def close_directory(path: Path, *, group: int | None = None) -> None:
@@ -42,18 +44,60 @@ def close_if_own(path: Path, names: Iterable[str], *, group: int | None = None) 
         close_directory(path, group=group)
 
 
-def refuse_strangers(paths: Iterable[Path]) -> None:
-    """Raises EnvironmentUnfit for a path of another account, which could lead what is written there elsewhere; root may."""
-    for path in paths:
-        try:
-            owner = path.lstat().st_uid
-        except FileNotFoundError:
-            continue
-        if owner not in (os.geteuid(), 0):
-            raise EnvironmentUnfit(
-                f"{path} belongs to user id {owner}, who could lead the stack's files elsewhere: "
-                "start the stack as that user, or choose another directory"
-            )
+def refuse_strangers(directory: Path, names: Collection[str]) -> None:
+    """Raises EnvironmentUnfit where another account could lead the stack's files elsewhere.
+
+    None of the `names` in it, and no directory above them, may be a stranger's (`refuse_stranger`), and no such directory
+    may let every account replace what is in it. It is looked at on both ways: as written, and as links lead.
+    """
+    real = Path(os.path.realpath(directory))
+    entries = [above / name for above in (directory, real) for name in names]
+    entries += [Path(os.path.realpath(entry)) for entry in entries]
+    passed = dict.fromkeys(path for entry in entries for path in reversed(entry.parents))
+    try:
+        for path in dict.fromkeys((*passed, *entries)):
+            try:
+                found = path.lstat()
+            except (FileNotFoundError, NotADirectoryError):
+                continue
+            refuse_stranger(path, found)
+            if path in passed and stat.S_ISDIR(found.st_mode) and found.st_mode & _EVERYBODY == stat.S_IWOTH:
+                raise EnvironmentUnfit(
+                    f"{path} can be changed by every account, which could lead the stack's files elsewhere: "
+                    "take that right from them (chmod o-w), or choose another directory"
+                )
+    except PermissionError as error:
+        raise EnvironmentUnfit(f"{directory} is closed to this account: use the one that started the stack") from error
+    except OSError as error:
+        raise EnvironmentUnfit(f"can't use {directory} for the stack: {error.strerror or error}") from error
+
+
+def refuse_stranger(path: Path, found: os.stat_result) -> None:
+    """Raises EnvironmentUnfit if what was found at the path is neither this account's nor root's.
+
+    Where root is not mapped into a user namespace, the owner of `/` stands for it.
+    """
+    if found.st_uid not in (os.geteuid(), 0, Path("/").stat().st_uid):
+        raise EnvironmentUnfit(
+            f"{path} belongs to user id {found.st_uid}, who could lead the stack's files elsewhere: "
+            "start the stack as that user, or choose another directory"
+        )
+
+
+def make_directory(path: Path) -> None:
+    """Makes the directory and those above it that are missing, none of them open to others' changes under any umask."""
+    if not path.is_dir():
+        make_directory(path.parent)
+        path.mkdir(0o755)
+        path.chmod(stat.S_IMODE(path.stat().st_mode) & ~0o022)
+
+
+def remove(path: Path, *, ignore_errors: bool = False) -> None:
+    """Deletes a directory with all that is in it; a link goes, and what it leads to stays."""
+    if path.is_symlink():
+        path.unlink()
+    elif path.exists():
+        shutil.rmtree(path, ignore_errors=ignore_errors)
 
 
 def write_private(path: Path, text: str) -> None:

@@ -1,5 +1,6 @@
 """Server processes: what to launch, who it is, how it ends, and why it died."""
 
+import os
 import re
 import time
 from collections.abc import Callable
@@ -61,6 +62,16 @@ class Identity:
         except psutil.NoSuchProcess:
             return None
         return process if same else None
+
+    def was_given(self, path: Path) -> bool:
+        """True if the process runs and the path, by whatever links, is one of the words of its command line."""
+        process = self.process()
+        try:
+            words = [] if process is None else process.cmdline()
+        except (psutil.NoSuchProcess, psutil.AccessDenied):
+            return False
+        real = os.path.realpath(path)
+        return any(word.startswith("/") and os.path.realpath(word) == real for word in words)
 
     def alive(self) -> bool:
         """True if the process runs."""

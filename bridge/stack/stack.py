@@ -18,7 +18,7 @@ from bridge.stack.kafka import JavaTuning, KafkaNode
 from bridge.stack.owner import Owner
 from bridge.stack.ports import LOOPBACK, choose
 from bridge.stack.postgres import PostgresServer
-from bridge.stack.private import close_directory, close_if_own, refuse_strangers
+from bridge.stack.private import close_directory, close_if_own, make_directory, refuse_strangers, remove
 from bridge.stack.process import Identity, Launch, end, log_size, wait_until_ready
 from bridge.stack.state import ServerState, StackState
 from schemas.errors import EnvironmentUnfit, InvalidInput
@@ -88,6 +88,7 @@ class Stack:
 
     def start(self, *, owned: bool = True) -> StackAddresses:
         """Starts both servers, or finds them running; those started here die with this process if `owned`."""
+        self._refuse_strangers()
         self._prepare_directory()
         with self._changing():
             before = state.read(self.directory)
@@ -107,6 +108,7 @@ class Stack:
 
     def stop(self) -> None:
         """Stops the servers of this directory, whoever started them; their data stays."""
+        self._refuse_strangers()
         if state.exists(self.directory):
             with self._changing():
                 found = state.read(self.directory)
@@ -125,7 +127,7 @@ class Stack:
         with self._changing():
             postgres.remove_files(self.directory)
             for name in ("kafka", "logs"):
-                shutil.rmtree(self.directory / name, ignore_errors=True)
+                remove(self.directory / name, ignore_errors=True)
             for name in (state.FILE_NAME, state.LOCK_NAME):
                 (self.directory / name).unlink(missing_ok=True)
         try:
@@ -136,6 +138,7 @@ class Stack:
 
     def status(self) -> StackStatus:
         """What runs now."""
+        self._refuse_strangers()
         found = state.read(self.directory)
         if found is None or not found.running():
             left = {name: one.pid for name, one in ({} if found is None else found.servers()).items() if one.alive()}
@@ -174,6 +177,9 @@ class Stack:
             name = error.filename or self.directory
             raise EnvironmentUnfit(f"can't use {name} for the stack: {error.strerror or error}") from error
 
+    def _refuse_strangers(self) -> None:
+        refuse_strangers(self.directory, _OWN_NAMES)
+
     def _prepare_directory(self) -> None:
         if any(character in str(self.directory) for character in ",\\\n\r"):
             raise InvalidInput(
@@ -181,8 +187,7 @@ class Stack:
                 "which Kafka's settings can't: choose another"
             )
         try:
-            refuse_strangers([self.directory, *(self.directory / name for name in _OWN_NAMES)])
-            (self.directory / "logs").mkdir(parents=True, exist_ok=True)
+            make_directory(self.directory / "logs")
             close_directory(self.directory / "logs")
             account = postgres_account(self.directory / "postgres" / "data")
             close_if_own(self.directory, _OWN_NAMES, group=account.gid)

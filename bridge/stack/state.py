@@ -8,9 +8,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from bridge.stack.credentials import Credentials
-from bridge.stack.private import write_private
+from bridge.stack.private import refuse_stranger, write_private
 from bridge.stack.process import Identity
 from schemas.errors import EnvironmentUnfit
 
@@ -60,13 +61,16 @@ class StackState:
 
 
 def read(directory: Path) -> StackState | None:
-    """The remembered state; None if there is none."""
+    """The remembered state, with the processes that are this directory's servers; None if there is none."""
     path = directory / FILE_NAME
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        with os.fdopen(handle, encoding="utf-8") as file:
+            refuse_stranger(path, os.fstat(handle))
+            content = json.load(file)
         return StackState(
-            kafka=ServerState(**content["kafka"]),
-            postgres=ServerState(**content["postgres"]),
+            kafka=_living(content["kafka"], directory / "kafka" / "server.properties"),
+            postgres=_living(content["postgres"], directory / "postgres" / "data"),
             controller_port=content["controller_port"],
             # A release before this one kept none: its server trusts everybody until the next start.
             credentials=Credentials(**content["credentials"]) if "credentials" in content else Credentials.new(),
@@ -80,6 +84,13 @@ def read(directory: Path) -> StackState | None:
         raise EnvironmentUnfit(f"{path} is closed to this account: use the one that started the stack") from error
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise EnvironmentUnfit(f"can't read {path} ({error}): end the stack's processes, then delete it") from error
+
+
+def _living(content: dict[str, Any], own: Path) -> ServerState:
+    """Names the process only if it lives and is the server whose command line has the path `own`, whatever the file says."""
+    told = ServerState(**content)
+    identity = told.identity()
+    return told if identity is not None and identity.was_given(own) else ServerState(told.port)
 
 
 def exists(directory: Path) -> bool:

@@ -1,6 +1,10 @@
 """What `bridge stack status` says of a stack that is not whole."""
 
 import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
@@ -12,26 +16,39 @@ from bridge.stack import state
 from bridge.stack.credentials import Credentials
 from bridge.stack.state import ServerState, StackState
 
-ALIVE = ServerState(1, os.getpid(), psutil.Process().create_time())
 GONE = ServerState(2, os.getpid(), 1.0)
+OWN = {"Kafka": Path("kafka") / "server.properties", "Postgres": Path("postgres") / "data"}
 
 
-@pytest.mark.parametrize(
-    ("kafka", "postgres", "says"),
-    [
-        (GONE, GONE, ""),
-        (ALIVE, GONE, f"; Postgres is gone, Kafka (pid {os.getpid()}) still runs: "),
-        (GONE, ALIVE, f"; Kafka is gone, Postgres (pid {os.getpid()}) still runs: "),
-    ],
-    ids=["none", "Kafka", "Postgres"],
-)
+@contextmanager
+def server(path: Path) -> Iterator[ServerState]:
+    """A process whose command line is that of the server with this path."""
+    process = subprocess.Popen([sys.executable, "-c", "input()", str(path)], stdin=subprocess.PIPE)
+    try:
+        yield ServerState(1, process.pid, psutil.Process(process.pid).create_time())
+    finally:
+        process.kill()
+        process.communicate()
+
+
+@pytest.mark.parametrize(("left", "gone"), [("Kafka", "Postgres"), ("Postgres", "Kafka")])
 def test_status_names_the_server_that_still_runs(
-    kafka: ServerState, postgres: ServerState, says: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    left: str, gone: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """And how to get a whole stack; the exit code is that of none."""
-    state.write(tmp_path, StackState(kafka, postgres, 3, Credentials.new(), ready=True))
+    with server(tmp_path / OWN[left]) as alive:
+        says = f"; {gone} is gone, {left} (pid {alive.pid}) still runs: `bridge stack down`, then `bridge stack up`"
+        kafka, postgres = (alive, GONE) if left == "Kafka" else (GONE, alive)
+        assert told(tmp_path, kafka, postgres, capsys) == f"no stack runs in {tmp_path}{says}\n"
+
+
+def test_status_of_a_stack_that_is_gone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert told(tmp_path, GONE, GONE, capsys) == f"no stack runs in {tmp_path}\n"
+
+
+def told(directory: Path, kafka: ServerState, postgres: ServerState, capsys: pytest.CaptureFixture[str]) -> str:
+    state.write(directory, StackState(kafka, postgres, 3, Credentials.new(), ready=True))
     with pytest.raises(typer.Exit) as ended:
-        status(tmp_path)
+        status(directory)
     assert ended.value.exit_code == 1
-    remedy = "`bridge stack down`, then `bridge stack up`" if says else ""
-    assert capsys.readouterr().out == f"no stack runs in {tmp_path}{says}{remedy}\n"
+    return capsys.readouterr().out
