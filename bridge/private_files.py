@@ -37,11 +37,13 @@ def make_private_directory(path: Path) -> None:
 def open_private(path: Path, mode: str, **options: Any) -> IO[Any]:
     """Opens a file as `open` does, without following a link; raises OSError.
 
-    A file that is opened for writing has mode 0600 from then on; one of another account is refused, since its owner
+    Whatever else has the name, such as a pipe, is refused at once. A file that is opened for writing has mode 0600 from then on; one of another account is refused, since its owner
     could read what is written. `x` in `mode` demands a new file. `options` are those of `open`.
     """
     file = open(path, mode, opener=_without_links, **options)  # noqa: SIM115 - closed below or by the caller
     try:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            raise OSError(errno.EINVAL, "it is no regular file", str(path))
         if "r" not in mode or "+" in mode:
             _take(file.fileno(), path)
     except BaseException:
@@ -54,11 +56,12 @@ def open_private(path: Path, mode: str, **options: Any) -> IO[Any]:
 def whole_file(path: Path) -> Iterator[TextIO]:
     """A UTF-8 text file that takes its name, with mode 0600, when the block ends well; else nothing is left of it.
 
-    It replaces a file of that name. A device or a pipe is written to as it is. Raises OSError, also for a link.
+    It replaces a file of that name. A device or a pipe of this account or root is written to as it is, if it takes data
+    now. Raises OSError, also for a link.
     """
     kind = _kind(path)
     if stat.S_ISCHR(kind) or stat.S_ISFIFO(kind):
-        with os.fdopen(os.open(path, os.O_WRONLY | os.O_NOFOLLOW), "w", encoding="utf-8", newline="") as stream:
+        with os.fdopen(_open_pipe(path), "w", encoding="utf-8", newline="") as stream:
             yield stream
         return
     if kind and not stat.S_ISREG(kind):
@@ -77,13 +80,28 @@ def whole_file(path: Path) -> Iterator[TextIO]:
 
 
 def _without_links(path: str, flags: int) -> int:
-    return os.open(path, flags | os.O_NOFOLLOW | os.O_CLOEXEC, FILE_MODE)
+    # A pipe in the place of a file would have the opener wait for another program.
+    return os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, FILE_MODE)
+
+
+def _open_pipe(path: Path) -> int:
+    """Opens a device or a pipe without waiting for a reader; one of another account is refused, which would read it."""
+    try:
+        descriptor = _without_links(str(path), os.O_WRONLY | os.O_NOCTTY)
+    except OSError as error:
+        if error.errno == errno.ENXIO:
+            raise OSError(errno.ENXIO, "no program reads from this pipe: start that first", str(path)) from error
+        raise
+    if os.fstat(descriptor).st_uid not in (os.geteuid(), 0):
+        os.close(descriptor)
+        raise OSError(errno.EPERM, "it belongs to another account", str(path))
+    # From here on a reader that is slow is waited for.
+    os.set_blocking(descriptor, True)
+    return descriptor
 
 
 def _take(descriptor: int, path: Path) -> None:
     found = os.fstat(descriptor)
-    if not stat.S_ISREG(found.st_mode):
-        raise OSError(errno.EINVAL, "it is no regular file", str(path))
     if found.st_uid != os.geteuid():
         raise OSError(errno.EPERM, "it belongs to another account", str(path))
     if stat.S_IMODE(found.st_mode) != FILE_MODE:

@@ -1,13 +1,16 @@
-"""`bridge db migrate|status|check|grants|snapshot`: the schema of the database, brought up to date and compared."""
+"""`bridge db migrate|status|verifier|check|grants|snapshot`: the schema of the database, brought up to date and compared."""
 
+import sys
 from collections.abc import Coroutine
+from getpass import getpass
 from typing import Annotated, Any, TypeVar
 
 import typer
 
 from bridge.cli.common import JsonOutput, Verbose, command_settings, result, run, say, write_json
 from bridge.cli.tables import Table, print_table
-from schemas.errors import EnvironmentUnfit, RowRejected, SinkUnavailable
+from bridge.stack.credentials import scram_verifier
+from schemas.errors import EnvironmentUnfit, InvalidInput, RowRejected, SinkUnavailable
 from schemas.service import Service
 from sinks.db_check import check_database, migration_status
 from sinks.db_check import snapshot as print_snapshot
@@ -51,6 +54,15 @@ def status(json_output: JsonOutput = None, verbose: Verbose = False) -> None:
             table.add_row(name, "pending")
         print_table(table)
     raise typer.Exit(1 if pending else 0)
+
+
+@db_app.command()
+def verifier() -> None:
+    """Make of a password, a line of standard input, the SCRAM verifier that ALTER ROLE ... PASSWORD takes in its place."""
+    given = getpass("password: ") if sys.stdin.isatty() else sys.stdin.readline().rstrip("\r\n")
+    if not given or not given.isascii() or not given.isprintable():
+        raise InvalidInput("give the password as a line of printable ASCII on standard input")
+    result(scram_verifier(given))
 
 
 @db_app.command()

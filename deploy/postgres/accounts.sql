@@ -2,7 +2,7 @@
 -- whenever a password changes; the passwords come from the environment:
 --   OWNER_PASSWORD= WORKER_PASSWORD= GATEWAY_PASSWORD= API_PASSWORD= psql -v ON_ERROR_STOP=1 -f accounts.sql
 -- With MONITOR_PASSWORD= as well there is an account for a Postgres exporter, which reads statistics and no row.
--- A SCRAM verifier of Postgres is taken in place of a password. What each may do is granted by `bridge db grants` once the
+-- A SCRAM verifier (`bridge db verifier`) is taken in place of a password. What each may do is granted by `bridge db grants` once the
 -- schema is there.
 \getenv owner_password OWNER_PASSWORD
 \getenv worker_password WORKER_PASSWORD
@@ -10,15 +10,27 @@
 \getenv api_password API_PASSWORD
 \set monitor_password ''
 \getenv monitor_password MONITOR_PASSWORD
+-- The statements below contain passwords. A superuser can have the server keep them in no log, also not where one fails, and
+-- show them in no statistics; an administrator who is none gives verifiers. That is looked at here, before one is sent.
+\set clear_text `for one in "$OWNER_PASSWORD" "$WORKER_PASSWORD" "$GATEWAY_PASSWORD" "$API_PASSWORD" "$MONITOR_PASSWORD"; do case $one in ""|SCRAM-SHA-256*) ;; *) echo true; exit;; esac; done; echo false`
+SELECT :clear_text AND NOT current_setting('is_superuser')::boolean AS shown
+\gset
+\if :shown
+DO $$
+BEGIN
+    RAISE EXCEPTION 'others can read what an administrator sends who is no superuser: give SCRAM verifiers (`bridge db verifier`) in place of passwords';
+END
+$$;
+\quit
+\endif
 
 BEGIN;
 -- New owners lock their tables, and everybody else waits behind this transaction: it fails after so long, and is run again.
 SET LOCAL lock_timeout = '5s';
--- The statements below contain passwords: the server keeps them in no log, also not where one fails. Only a superuser can have
--- it so; an administrator who is none gives verifiers.
 DO $$
 BEGIN
     IF current_setting('is_superuser')::boolean THEN
+        SET LOCAL track_activities = off;
         SET LOCAL log_statement = 'none';
         SET LOCAL log_min_error_statement = 'panic';
         SET LOCAL log_min_duration_statement = -1;

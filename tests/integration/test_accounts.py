@@ -367,6 +367,9 @@ async def test_accounts_of_the_compose_file(stack: StackAddresses, empty_databas
     text = (CHECKOUT / "deploy" / "postgres" / "accounts.sql").read_text().replace("bridge_", prefix)
     passwords = {name: secrets.token_hex(8) for name in SERVICES}
     file = tmp_path / "accounts.sql"
+    # After each change of a password another session looks at what this one shows of itself.
+    watch = f"{PSQL} {empty_database} --no-psqlrc -Atc \"SELECT 'seen: ' || query FROM pg_stat_activity\""
+    text = re.sub(r"(\nALTER ROLE \w+ PASSWORD .*)", rf"\1\n\\! {watch}", text)
     file.write_text(text.replace("COMMIT;", "SHOW log_min_error_statement;\nCOMMIT;"))
     given = {f"{name.upper()}_PASSWORD": password for name, password in passwords.items()}
     # A server that logs everything; what it logs is sent to the session, too.
@@ -379,6 +382,7 @@ async def test_accounts_of_the_compose_file(stack: StackAddresses, empty_databas
             assert done.returncode == 0, done.stderr
             assert "LOG:" in done.stderr
             assert "panic" in done.stdout
+            assert done.stdout.count("seen: SELECT 'seen: '") >= len(SERVICES)
             assert not [one for one in passwords.values() if one in done.stdout + done.stderr]
             await migrate(urls[Service.OWNER], months_ahead=24)
             assert await check_database(urls[Service.OWNER], months_ahead=24) == []

@@ -7,6 +7,7 @@ ADMIN_PORT = "tests/integration/test_admin_port.py"
 KEYS = "tests/unit/schemas/test_derived_keys.py"
 PRODUCTION = "tests/unit/schemas/test_production.py"
 UPGRADE = "tests/integration/test_upgrade.py"
+VERIFIERS = "tests/integration/test_verifiers.py"
 WEBHOOK = "tests/integration/test_webhook.py"
 SEARCH_PATH = "sinks/migrations/0014_history_search_path.sql"
 HISTORY = "sinks/migrations/0013_history.sql"
@@ -194,8 +195,20 @@ MUTANTS = [
     Mutant(
         "accounts-logged",
         "the server's silence about statements with passwords",
-        (Edit("deploy/postgres/accounts.sql", "current_setting('is_superuser')::boolean", "false"),),
+        (Edit("deploy/postgres/accounts.sql", "IF current_setting('is_superuser')::boolean", "IF false"),),
         (f"{ACCOUNTS}::test_accounts_of_the_compose_file",),
+    ),
+    Mutant(
+        "accounts-activity",
+        "the server's silence about the statements of a session that runs",
+        (Edit("deploy/postgres/accounts.sql", "SET LOCAL track_activities = off;", ""),),
+        (f"{ACCOUNTS}::test_accounts_of_the_compose_file",),
+    ),
+    Mutant(
+        "accounts-clear-text",
+        "the refusal of clear text from an administrator who is no superuser",
+        (Edit("deploy/postgres/accounts.sql", "NOT current_setting('is_superuser')::boolean", "false"),),
+        (f"{VERIFIERS}::test_accounts_are_not_given_clear_text_by_one_who_is_no_superuser",),
     ),
     Mutant(
         "migrate-lock",

@@ -142,8 +142,32 @@ MUTANTS = [
     Mutant(
         "file-links",
         "the refusal of links",
-        (Edit("bridge/private_files.py::_without_links", "flags | os.O_NOFOLLOW | os.O_CLOEXEC", "flags"),),
+        (
+            Edit(
+                "bridge/private_files.py::_without_links",
+                "flags | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC",
+                "flags | os.O_NONBLOCK",
+            ),
+        ),
         (f"{FILES}::test_private_open_follows_no_link", "tests/unit/client/test_spool.py::test_spool_follows_no_link"),
+    ),
+    Mutant(
+        "file-pipe-owner",
+        "the refusal of another account's pipe",
+        (Edit("bridge/private_files.py::_open_pipe", "os.fstat(descriptor).st_uid not in (os.geteuid(), 0)", "False"),),
+        (f"{FILES}::test_private_files_are_no_pipe_of_another_account",),
+    ),
+    Mutant(
+        "file-pipe-kind",
+        "the refusal of a pipe in place of a private file",
+        (Edit("bridge/private_files.py::open_private", "not stat.S_ISREG(os.fstat(file.fileno()).st_mode)", "False"),),
+        (f"{FILES}::test_private_files_are_no_pipe_of_another_account",),
+    ),
+    Mutant(
+        "file-pipe-full",
+        "the wait for a slow reader of a pipe",
+        (Edit("bridge/private_files.py::_open_pipe", "os.set_blocking(descriptor, True)", "pass"),),
+        (f"{FILES}::test_whole_file_waits_for_a_slow_reader_of_its_own_pipe",),
     ),
     Mutant(
         "no-redirect",

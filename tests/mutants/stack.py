@@ -8,7 +8,112 @@ FINDINGS = "tests/unit/deploy/test_findings.py"
 MODES = f"{ACCOUNTS}::test_no_file_is_open_whatever_the_umask"
 PINS = "tests/unit/deploy/test_pins.py"
 
+PROOF = "tests/unit/sinks/test_server_proof.py"
+STRANGERS = "tests/unit/bridge/test_stack_strangers.py"
+
 MUTANTS = [
+    Mutant(
+        "proof-telling",
+        "the refusal of a server that asks for the password in clear text or as an MD5 digest",
+        (Edit("sinks/server_proof.py::_Proving._problem", "status in _TELLING", "status < 0"),),
+        (f"{PROOF}::test_server_proof_keeps_the_password_from_whoever_asks",),
+    ),
+    Mutant(
+        "proof-certificate",
+        "the look whether a certificate was verified",
+        (Edit("sinks/server_proof.py::_Proving._certified", "tls.context.verify_mode == ssl.CERT_REQUIRED", "True"),),
+        (f"{PROOF}::test_server_proof_by_a_certificate_suffices",),
+    ),
+    Mutant(
+        "proof-unfinished",
+        "the demand that a SCRAM exchange ends with the server's proof",
+        (
+            Edit(
+                "sinks/server_proof.py::_Proving._problem",
+                "_SASL in self._seen or self._place in _proved",
+                "self._place in _proved",
+            ),
+        ),
+        (f"{PROOF}::test_server_proof_is_demanded_to_the_end",),
+    ),
+    Mutant(
+        "proof-memory",
+        "the memory of a server that has proved itself",
+        (Edit("sinks/server_proof.py::_Proving.data_received", "_proved.add(self._place)", "pass"),),
+        (f"{PROOF}::test_server_proof_is_demanded_of_a_server_that_gave_it_before",),
+    ),
+    Mutant(
+        "stack-listener",
+        "the look whether the stack's own Postgres listens before a connection is made",
+        (
+            Edit(
+                "bridge/stack/postgres.py::PostgresServer.ready",
+                '_listens(self.directory / "postgres" / "data", pid) and asyncio.run(answers(self.port, self.credentials))',
+                "asyncio.run(answers(self.port, self.credentials))",
+            ),
+        ),
+        (f"{ACCOUNTS}::test_a_stranger_on_the_port_is_told_nothing",),
+    ),
+    Mutant(
+        "stack-strangers-above",
+        "the refusal of a directory below one of another account's",
+        (
+            Edit(
+                "bridge/stack/private.py::refuse_strangers",
+                "dict.fromkeys(path for entry in entries for path in reversed(entry.parents))",
+                "dict.fromkeys((directory, real))",
+            ),
+        ),
+        (f"{STRANGERS}::test_strangers_directory_is_refused_by_every_command",),
+    ),
+    Mutant(
+        "stack-writable-above",
+        "the refusal of a directory below one in which every account may replace what is there",
+        (
+            Edit(
+                "bridge/stack/private.py::refuse_strangers",
+                "found.st_mode & _EVERYBODY == stat.S_IWOTH",
+                "path == directory",
+            ),
+        ),
+        (f"{STRANGERS}::test_strangers_directory_is_refused_by_every_command",),
+    ),
+    Mutant(
+        "stack-down-strangers",
+        "the look for strangers before `bridge stack down`",
+        (Edit("bridge/stack/stack.py::Stack.stop", "self._refuse_strangers()", "pass"),),
+        (f"{STRANGERS}::test_strangers_directory_is_refused_by_every_command",),
+    ),
+    Mutant(
+        "stack-status-strangers",
+        "the look for strangers before `bridge stack status`",
+        (Edit("bridge/stack/stack.py::Stack.status", "self._refuse_strangers()", "pass"),),
+        (f"{STRANGERS}::test_strangers_directory_is_refused_by_every_command",),
+    ),
+    Mutant(
+        "stack-state-owner",
+        "the look whose stack.json it is",
+        (Edit("bridge/stack/state.py::read", "refuse_stranger(path, os.fstat(handle))", "pass"),),
+        (f"{STRANGERS}::test_strangers_state_is_not_believed",),
+    ),
+    Mutant(
+        "stack-own-process",
+        "the look whether a process is a server of this directory before it is ended",
+        (Edit("bridge/stack/state.py::_living", "identity.was_given(own)", "identity.alive()"),),
+        (f"{STRANGERS}::test_strangers_process_is_not_ended",),
+    ),
+    Mutant(
+        "stack-purge-link",
+        "the removal of a link in place of what it leads to",
+        (
+            Edit(
+                "bridge/stack/postgres.py::remove_files",
+                "place.parent == _SHARED_PLACE and place.name.startswith(_PLACE_PREFIX)",
+                "place.is_dir()",
+            ),
+        ),
+        (f"{STRANGERS}::test_strangers_tree_outlives_a_purge",),
+    ),
     Mutant(
         "stack-password",
         "the password that the embedded Postgres demands",
@@ -72,7 +177,13 @@ MUTANTS = [
     Mutant(
         "stack-strangers",
         "the refusal of a directory that another account prepared",
-        (Edit("bridge/stack/private.py::refuse_strangers", "owner not in (os.geteuid(), 0)", "False"),),
+        (
+            Edit(
+                "bridge/stack/private.py::refuse_stranger",
+                "found.st_uid not in (os.geteuid(), 0, Path('/').stat().st_uid)",
+                "False",
+            ),
+        ),
         (f"{ACCOUNTS}::test_what_another_account_prepared_is_refused",),
     ),
     Mutant(

@@ -2,6 +2,7 @@
 
 import os
 import stat
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -95,3 +96,48 @@ def test_private_open_refuses_a_file_of_another_account(tmp_path: Path) -> None:
     os.chown(path, 65534, 65534)
     with pytest.raises(PermissionError, match="another account"):
         open_private(path, "ab")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a pipe away")
+def test_private_files_are_no_pipe_of_another_account(tmp_path: Path) -> None:
+    """Whoever made it would read what is written; and nothing is written."""
+    pipe = tmp_path / "theirs"
+    os.mkfifo(pipe)
+    os.chown(pipe, 65534, 65534)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        with pytest.raises(PermissionError, match="another account"), whole_file(pipe) as stream:
+            stream.write("a payload")
+        for how in ("w", "ab", "r"):
+            with pytest.raises(OSError, match="no regular file"):
+                open_private(pipe, how)
+        assert os.read(reader, 100) == b""
+    finally:
+        os.close(reader)
+
+
+@pytest.mark.timeout(30)
+def test_private_files_wait_for_no_reader(tmp_path: Path) -> None:
+    """A pipe that nobody reads is an error at once."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with pytest.raises(OSError, match="no program reads from this pipe"), whole_file(pipe):
+        pass
+    for how in ("w", "ab", "r"):
+        with pytest.raises(OSError):
+            open_private(pipe, how)
+
+
+def test_whole_file_waits_for_a_slow_reader_of_its_own_pipe(tmp_path: Path) -> None:
+    """All that is written arrives, however little the pipe holds."""
+    pipe, read = tmp_path / "pipe", []
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    os.set_blocking(reader, True)
+    with os.fdopen(reader) as source:
+        thread = threading.Thread(target=lambda: read.append(source.read()))
+        with whole_file(pipe) as stream:
+            thread.start()
+            stream.write("x" * 1_000_000)
+        thread.join()
+    assert len(read[0]) == 1_000_000
