@@ -40,7 +40,10 @@ class _Proving(protocol.Protocol):  # type: ignore[misc]  # asyncpg's class is u
         super().connection_made(transport)
 
     def data_received(self, data: bytes) -> None:
-        if not self._auth_received and not self._certified():
+        if self._auth_received:
+            super().data_received(data)
+            return
+        if not self._certified():
             self._unseen += data
             if (problem := self._look()) is not None:
                 self._refuse(problem)
@@ -49,7 +52,6 @@ class _Proving(protocol.Protocol):  # type: ignore[misc]  # asyncpg's class is u
         if self._auth_received and _SASL_FINAL in self._seen:
             # asyncpg has compared the server's signature.
             _proved.add(self._place)
-            self._seen.clear()
 
     def _refuse(self, problem: str) -> None:
         if not self._connected.done():
