@@ -13,7 +13,7 @@ SEARCH_PATH = "sinks/migrations/0014_history_search_path.sql"
 HISTORY = "sinks/migrations/0013_history.sql"
 WRITERS = "sinks/migrations/0017_who_wrote.sql"
 API_RUNS = "tests/integration/api/test_runs.py"
-LOCKS = "sinks/migrations/0019_locks_of_accounts.sql"
+LOCKS = "sinks/migrations/0018_locks_of_accounts.sql"
 ACCOUNT_LOCKS = "tests/integration/test_account_locks.py"
 HISTORY_WRITERS = "tests/integration/test_history_writers.py"
 

@@ -13,7 +13,7 @@ COMMENT ON TABLE api_token_use IS
 COMMENT ON COLUMN api_token_use.key_id IS 'Key; the part of the token that is no secret';
 COMMENT ON COLUMN api_token_use.last_used_at IS 'When it was last used, to the minute or so';
 COMMENT ON COLUMN api_token.last_used_at IS
-    'When it was last used, as releases before 0019 noted it; see api_token_use';
+    'When it was last used, as releases before 0018 noted it; see api_token_use';
 
 -- A time-out of sessions that are idle in a transaction is a default, which each session may set anew. A worker can't end
 -- sessions of other accounts, so this function does, under the schema's owner and within bounds that no caller moves: only
