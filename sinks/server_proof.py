@@ -15,6 +15,10 @@ from asyncpg import protocol
 _OK, _CLEAR_TEXT, _MD5, _SASL, _SASL_FINAL = 0, 3, 5, 10, 12
 _TELLING: Final = {_CLEAR_TEXT: "in clear text", _MD5: "as an MD5 digest"}
 _HEAD = 5
+_READY: Final = b"Z"
+_BEFORE_READY: Final = (b"R", b"S", b"K", b"E", b"N", b"v", _READY)
+"""What a server may say until it is ready; asyncpg answers questions until then, also after it let the account in."""
+_LONGEST: Final = 1024 * 1024
 
 _proved: set[tuple[object, str]] = set()
 """The servers, and the accounts, that a proof was given for: one that comes without it later is another server."""
@@ -25,7 +29,7 @@ class ServerUnproven(asyncpg.InterfaceError):  # type: ignore[misc]  # asyncpg's
 
 
 class _Proving(protocol.Protocol):  # type: ignore[misc]  # asyncpg's class is untyped
-    """Looks at each question of the server until it lets the account in, before asyncpg answers it."""
+    """Looks at each message of the server until it is ready; asyncpg gets whole ones that were looked at, and no others."""
 
     def __init__(self, addr: Any, connected: asyncio.Future[Any], params: Any, *rest: Any) -> None:
         super().__init__(addr, connected, params, *rest)
@@ -34,22 +38,25 @@ class _Proving(protocol.Protocol):  # type: ignore[misc]  # asyncpg's class is u
         self._transport: asyncio.Transport | None = None
         self._unseen = bytearray()
         self._seen: set[int] = set()
+        self._ready = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:
         self._transport = transport
         super().connection_made(transport)
 
     def data_received(self, data: bytes) -> None:
-        if self._auth_received:
+        if self._ready or self._certified():
+            self._ready = True
             super().data_received(data)
             return
-        if not self._certified():
-            self._unseen += data
-            if (problem := self._look()) is not None:
-                self._refuse(problem)
-                return
-        super().data_received(data)
-        if self._auth_received and _SASL_FINAL in self._seen:
+        self._unseen += data
+        whole, problem = self._look()
+        if problem is not None:
+            self._refuse(problem)
+            return
+        if whole:
+            super().data_received(whole)
+        if self._ready and self._auth_received and _SASL_FINAL in self._seen:
             # asyncpg has compared the server's signature.
             _proved.add(self._place)
 
@@ -63,22 +70,29 @@ class _Proving(protocol.Protocol):  # type: ignore[misc]  # asyncpg's class is u
         tls = None if self._transport is None else self._transport.get_extra_info("ssl_object")
         return tls is not None and tls.context.verify_mode == ssl.CERT_REQUIRED
 
-    def _look(self) -> str | None:
-        """What is wrong with a question that has come whole; asyncpg answers none before that."""
-        while len(self._unseen) >= _HEAD:
-            end = 1 + int.from_bytes(self._unseen[1:_HEAD])
-            if len(self._unseen) < end:
-                return None
-            kind, status = self._unseen[:1], int.from_bytes(self._unseen[_HEAD : _HEAD + 4])
-            del self._unseen[: max(end, _HEAD)]
-            if kind != b"R":
-                continue
-            if (problem := self._problem(status)) is not None or status == _OK:
-                return problem
-            self._seen.add(status)
-        return None
+    def _look(self) -> tuple[bytes, str | None]:
+        """The messages that have come whole, and what is wrong with one of them; all that came once one says ready."""
+        whole, unseen = 0, self._unseen
+        while not self._ready and len(unseen) - whole >= _HEAD:
+            kind, length = bytes(unseen[whole : whole + 1]), int.from_bytes(unseen[whole + 1 : whole + _HEAD])
+            if kind not in _BEFORE_READY or not _HEAD - 1 <= length <= _LONGEST:
+                return b"", "what listens there speaks as no Postgres does before it is ready"
+            end = whole + 1 + length
+            if len(unseen) < end:
+                break
+            if kind == b"R":
+                status = int.from_bytes(unseen[whole + _HEAD : whole + _HEAD + 4])
+                if (problem := self._problem(status)) is not None:
+                    return b"", problem
+                self._seen.add(status)
+            whole, self._ready = end, kind == _READY
+        passed = bytes(unseen if self._ready else unseen[:whole])
+        del unseen[: len(passed)]
+        return passed, None
 
     def _problem(self, status: int) -> str | None:
+        if _OK in self._seen:
+            return "the server asks again after it let the account in, as no Postgres does"
         if status in _TELLING:
             return (
                 f"the server asks for the password {_TELLING[status]} and nothing proves who it is: nothing was sent; give "

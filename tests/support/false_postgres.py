@@ -26,7 +26,7 @@ READY = asking(OK) + b"S" + struct.pack("!I", 4 + len(_VERSION)) + _VERSION + b"
 
 
 class FalsePostgres:
-    """Answers each client by `way`: "clear", "md5", "scram", "unproven" (SCRAM without the server's proof), or "trust"."""
+    """Answers each client by `way`: "clear", "md5", "scram", "unproven" (SCRAM without the server's proof), "odd", or "trust"."""
 
     def __init__(self, way: str, password: str = "", port: int = 0) -> None:
         self.way, self.password = way, password
@@ -34,6 +34,8 @@ class FalsePostgres:
         """What clients sent to prove themselves."""
         self.met = 0
         """How many clients came."""
+        self.odd = b""
+        """What an odd server says."""
         self.piecemeal = False
         """Whether each byte of an answer is a packet."""
         self.port = port
@@ -69,7 +71,10 @@ class FalsePostgres:
             if self.tls:
                 await writer.start_tls(self.tls)
             await _first(reader)
-        if self.way in ("clear", "md5"):
+        if self.way == "odd":
+            await self._say(writer, self.odd)
+            await self._hear(reader)
+        elif self.way in ("clear", "md5"):
             await self._say(writer, asking(CLEAR_TEXT) if self.way == "clear" else asking(MD5, b"salt"))
             await self._hear(reader)
         elif self.way != "trust":

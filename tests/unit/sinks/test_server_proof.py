@@ -1,11 +1,12 @@
 """No password goes to a server that nothing proves, whatever it asks for."""
 
 import ssl
+import struct
 from pathlib import Path
 
 import asyncpg
 import pytest
-from support.false_postgres import FalsePostgres
+from support.false_postgres import CLEAR_TEXT, MD5, OK, READY, FalsePostgres, asking
 from support.tls import certificates
 
 from schemas.errors import SinkUnavailable
@@ -30,6 +31,36 @@ async def test_server_proof_keeps_the_password_from_whoever_asks(
     async with server.running():
         with pytest.raises(SinkUnavailable, match=rf"{named}.* nothing was sent.*SCRAM-SHA-256.*sslmode=verify-full"):
             await connect(url(server, options=options), "test")
+    assert server.sent == []
+
+
+CLEAR = asking(CLEAR_TEXT)
+UNKNOWN = b"x" + struct.pack("!I", 0xFFFFFFFF)
+
+
+@pytest.mark.parametrize("piecemeal", [False, True], ids=["at-once", "by-bytes"])
+@pytest.mark.parametrize(
+    "said",
+    [
+        asking(OK) + CLEAR,
+        asking(OK) + asking(MD5, b"salt"),
+        READY[: len(asking(OK))] + READY[len(asking(OK)) : -6] + CLEAR,
+        UNKNOWN + CLEAR,
+        b"N" + struct.pack("!I", 0xFFFFFFFF) + CLEAR,
+        b"N" + struct.pack("!I", 0) + CLEAR,
+        b"N" + struct.pack("!I", 2**31 - 1) + CLEAR,
+        b"R" + struct.pack("!I", 4) + CLEAR,
+        b"D" + struct.pack("!I", 4) + CLEAR,
+    ],
+    ids=["after-ok", "digest-after-ok", "after-settings", "unknown", "negative", "zero", "huge", "empty", "data"],
+)
+async def test_server_proof_passes_on_nothing_that_it_does_not_understand(said: bytes, piecemeal: bool) -> None:
+    """Else a question that it did not see would be answered by asyncpg, which reads it otherwise."""
+    server = FalsePostgres("odd")
+    server.odd, server.piecemeal = said, piecemeal
+    async with server.running():
+        with pytest.raises(SinkUnavailable):
+            await connect(url(server), "test")
     assert server.sent == []
 
 
