@@ -18,6 +18,11 @@ _FIRST_BYTES: int = 64 * 1024
 _STEP: int = 8
 _PIECE_BYTES: int = 16 * 1024
 _MOST_MEMBERS: int = 1000
+_SHORT_BYTES: int = 512 * 1024
+"""Headers are counted in longer batches only: most clients make none."""
+_MOST_HEADERS: int = 10_000
+_MOST_RECORDS: int = 500_000
+_SHORTEST_RECORD: int = 6
 _NAMES = ("gzip_decode", "snappy_decode", "lz4_decode", "zstd_decode")
 _COMPILED = ("aiokafka.record._crecords.default_records", "aiokafka.record._crecords.legacy_records")
 
@@ -46,7 +51,8 @@ def bound_inflation(most_bytes: int) -> None:
     for module in _modules():
         for name in _NAMES:
             if hasattr(module, name):
-                setattr(module, name, bounded[name])
+                with_headers = module.__name__.endswith("default_records")
+                setattr(module, name, _of_few_headers(bounded[name]) if with_headers else bounded[name])
 
 
 def _modules() -> list[ModuleType]:
@@ -61,6 +67,60 @@ def _bounded(most: int) -> dict[str, Inflate]:
         "lz4_decode": _named("lz4", most, lambda payload: _growing(cramjam.lz4.decompress_into, payload, most)),
         "zstd_decode": _named("zstd", most, lambda payload: _growing(cramjam.zstd.decompress_into, payload, most)),
     }
+
+
+def _of_few_headers(inflate: Inflate) -> Inflate:
+    def inflate_and_count(payload: bytes) -> bytes:
+        inflated = inflate(payload)
+        if len(inflated) > _SHORT_BYTES:
+            _check_headers(inflated)
+        return inflated
+
+    return inflate_and_count
+
+
+def _check_headers(records: bytes) -> None:
+    """Raises ValueError for a batch of which a record states more headers than any needs, or that has very many records.
+
+    An empty header takes two bytes, and thirty times as much in memory. What is no batch at all the client says.
+    https://kafka.apache.org/documentation/#record
+    """
+    place = 0
+    try:
+        for _ in range(_MOST_RECORDS):
+            if place >= len(records):
+                return
+            length, begin = _varint(records, place)
+            if length < _SHORTEST_RECORD:
+                return
+            if length > _MOST_HEADERS and (count := _headers_of(records, begin)) > _MOST_HEADERS:
+                raise ValueError(f"a record of {count} headers, more than {_MOST_HEADERS}")
+            place = begin + length
+    except IndexError:
+        return
+    raise ValueError(f"a batch of more than {_MOST_RECORDS} records")
+
+
+def _headers_of(records: bytes, place: int) -> int:
+    place += 1  # attributes
+    for _ in range(2):  # deltas of time and offset
+        _, place = _varint(records, place)
+    for _ in range(2):  # key and value
+        size, place = _varint(records, place)
+        place += max(0, size)
+    return _varint(records, place)[0]
+
+
+def _varint(data: bytes, place: int) -> tuple[int, int]:
+    """A zigzag number, and where it ends; raises IndexError."""
+    value = shift = 0
+    while True:
+        byte = data[place]
+        place += 1
+        value |= (byte & 0x7F) << shift
+        if byte < 0x80:  # the last byte of a number
+            return (value >> 1) ^ -(value & 1), place
+        shift += 7
 
 
 def _named(name: str, most: int, inflate: Inflate) -> Inflate:

@@ -83,6 +83,7 @@ COLUMNS = (
 _MOST_KEPT: Final = 1024 * 1024
 """Whole records have at most so many bytes: a larger one is no event in any form, and 100 KB in Kafka may be 60 MB of it."""
 _KEPT_OF_EACH: Final = 64 * 1024
+_HEADER_FRAME: Final = 10
 
 
 def row(failure: Failure) -> tuple[Any, ...]:
@@ -127,7 +128,8 @@ def _size(body: RawBody) -> int:
 
 
 def _header_size(header: tuple[str, bytes | None]) -> int:
-    return len(header[0]) + len(header[1] or b"")
+    # With what even an empty one takes as JSON.
+    return len(header[0]) + len(header[1] or b"") + _HEADER_FRAME
 
 
 def _beginning(body: RawBody) -> RawBody:

@@ -271,7 +271,8 @@ def _claimed_identity(value: bytes | None) -> Claimed | None:
 
 
 def _bytes_beside_value(record: RawRecord) -> int:
-    return len(record.key or b"") + sum(len(name) + len(value or b"") for name, value in record.headers)
+    # Even an empty header takes memory.
+    return len(record.key or b"") + sum(len(name) + len(value or b"") + 10 for name, value in record.headers)
 
 
 def _failure(attempt: Attempt, rejection: Rejection, context: Context) -> Failure:

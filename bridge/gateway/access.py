@@ -3,7 +3,6 @@
 import hmac
 from collections.abc import Mapping
 from typing import Final, NamedTuple, Protocol
-from urllib.parse import parse_qs
 
 from bridge.gateway.ingest_tokens import IngestTokens
 from bridge.http.problems import Code, Problem
@@ -14,6 +13,7 @@ from schemas.sender import Sender
 _BEARER: Final = b"bearer "
 _KEY_PREFIX: Final = PREFIX.encode()
 _LONGEST_ORIGIN = 300
+_MOST_FIELDS: Final = 20
 
 
 class Producers(Protocol):
@@ -99,13 +99,12 @@ def admit(
 
 def _from_query(query: bytes) -> bytes:
     """The token of a request that can bear no headers, which is what navigator.sendBeacon sends."""
-    if b"token=" not in query:
-        return b""
-    try:
-        found = parse_qs(query.decode("ascii"), max_num_fields=20).get("token", [""])
-    except ValueError:
-        return b""
-    return found[0].encode()
+    for field in query.split(b"&", _MOST_FIELDS)[:_MOST_FIELDS]:
+        name, _, value = field.partition(b"=")
+        if name == b"token" and value:
+            # No character of a token is ever escaped; to read escapes costs more than all that a refusal does.
+            return value
+    return b""
 
 
 def _check_key(producers: Producers, credential: bytes, script_id: str) -> None:

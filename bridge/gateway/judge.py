@@ -19,8 +19,9 @@ from streams.reading import read_event
 from streams.rejection import Rejection
 
 _MOST_BEYOND: Final = 10
-# A dead letter costs the stream, Kafka and Postgres as much as some four rows; a retry costs more.
-_COST_OF_REFUSED: Final = 4
+# A dead letter delays others' events as much as some twelve rows do, and an event that is retried as some forty.
+_COST_OF_REFUSED: Final = 12
+_COST_OF_RETRIED: Final = 40
 # Of so many events of servers one is judged: judging costs more than all that the gateway does with an event.
 _ONE_OF: Final = 16
 
@@ -59,9 +60,10 @@ def charge_refused(
     try:
         own = whose[index]
         judge(services, values[index], vouched_by(grant, own.event_id if own.missing else None), received_at_ms)
-    except Rejection:
-        script_id = grant.script.script_id
-        services.allowances.of(grant.sender).events.charge(script_id, (_COST_OF_REFUSED - 1) * stands_for)
+    except Rejection as rejection:
+        ends = ERRORS[rejection.error_class].action is Action.DROP
+        more = (_COST_OF_REFUSED if ends else _COST_OF_RETRIED) - 1
+        services.allowances.of(grant.sender).events.charge(grant.script.script_id, more * stands_for)
 
 
 def _is_bounded(error_class: ErrorClass) -> bool:

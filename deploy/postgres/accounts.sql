@@ -77,6 +77,14 @@ ALTER ROLE bridge_worker SET idle_in_transaction_session_timeout = '60s';
 ALTER ROLE bridge_gateway SET idle_in_transaction_session_timeout = '60s';
 ALTER ROLE bridge_api SET idle_in_transaction_session_timeout = '60s';
 
+-- What a statement spills to disk, which only a superuser may change, and how many sessions an account may have.
+SELECT format('ALTER ROLE %I SET temp_file_limit = %L', rolname, CASE rolname WHEN 'bridge_api' THEN '4GB' ELSE '1GB' END)
+FROM pg_roles
+WHERE rolname IN ('bridge_worker', 'bridge_gateway', 'bridge_api', 'monitor') AND current_setting('is_superuser') = 'on'
+\gexec
+ALTER ROLE bridge_gateway CONNECTION LIMIT 20;
+ALTER ROLE bridge_api CONNECTION LIMIT 40;
+
 -- What an earlier release has made under the administrator's account becomes the owner's. This database is the bridge's alone.
 SELECT format('ALTER %s public.%I OWNER TO bridge_owner', CASE relkind WHEN 'v' THEN 'VIEW' ELSE 'TABLE' END, relname)
 FROM pg_class

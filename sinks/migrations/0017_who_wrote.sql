@@ -35,7 +35,7 @@ BEGIN
 CREATE FUNCTION keep_passing(plan uuid) RETURNS void LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DELETE FROM %1$I.replay_item AS i
 USING %1$I.replay AS r
-WHERE i.replay_id = plan AND i.forecast <> 'passes' AND r.replay_id = plan AND r.xmin = pg_current_xact_id()::xid
+WHERE i.replay_id = plan AND i.forecast <> 'passes' AND r.replay_id = plan AND r.written_at = now()
 $$
     $sql$, current_schema());
 END

@@ -68,6 +68,11 @@ async def test_a_plan_holds_its_items_once_it_is_made(database_url: str) -> None
             await conn.execute(sql("replay_keep_passing"), PLAN)
             await conn.execute("UPDATE replay SET state = 'stopped'")
             assert await conn.fetchval(ITEMS) == 2
+            async with conn.transaction():
+                # The row's version is this transaction's then, the plan is not.
+                await conn.execute("UPDATE replay SET updated_at = updated_at")
+                await conn.execute(sql("replay_keep_passing"), PLAN)
+            assert await conn.fetchval(ITEMS) == 2
             for forbidden in ("DELETE FROM replay_item", "LOCK TABLE replay_item IN SHARE MODE"):
                 with pytest.raises(asyncpg.InsufficientPrivilegeError):
                     async with conn.transaction():

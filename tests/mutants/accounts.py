@@ -285,7 +285,7 @@ MUTANTS = [
     Mutant(
         "plan-of-this-transaction",
         "the bound of what may be left out of a plan: the transaction that makes it",
-        (Edit(WRITERS, " AND r.xmin = pg_current_xact_id()::xid", ""),),
+        (Edit(WRITERS, " AND r.written_at = now()", ""),),
         (f"{HISTORY_WRITERS}::test_a_plan_holds_its_items_once_it_is_made",),
     ),
     Mutant(

@@ -304,6 +304,12 @@ MUTANTS = [
         ("tests/unit/sinks/test_kafka_codecs.py",),
     ),
     Mutant(
+        "headers-bound",
+        "the bound of a record's headers",
+        (Edit("sinks/kafka_codecs.py::_check_headers", "length > _MOST_HEADERS and ...", "False"),),
+        ("tests/unit/sinks/test_kafka_codecs.py",),
+    ),
+    Mutant(
         "gzip-members",
         "the bound of a batch's gzip members",
         (Edit("sinks/kafka_codecs.py::_gzip", "range(_MOST_MEMBERS)", "range(10**6)"),),

@@ -181,7 +181,7 @@ MUTANTS = [
     Mutant(
         "gateway-refused-cost",
         "the charge of a server's refused events",
-        (Edit("bridge/gateway/judge.py::charge_refused", "_COST_OF_REFUSED - 1", "0"),),
+        (Edit("bridge/gateway/judge.py::charge_refused", "(_COST_OF_REFUSED if ends else _COST_OF_RETRIED) - 1", "0"),),
         (f"{COSTS}::test_a_servers_refused_events_count_as_what_they_cost",),
     ),
     Mutant(

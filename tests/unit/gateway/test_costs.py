@@ -75,7 +75,7 @@ async def test_what_visitors_send_that_will_be_refused_is_bounded() -> None:
 
 
 async def test_a_servers_refused_events_count_as_what_they_cost() -> None:
-    """Beyond a burst, others' events wait in the stream for four times as few of them as of good ones."""
+    """Else others' events would wait in the stream for them many times as long as for good ones."""
     taken = {}
     for what, event in (
         ("good", good()),
@@ -87,12 +87,12 @@ async def test_a_servers_refused_events_count_as_what_they_cost() -> None:
             taken[what] = [answer.status for answer in answers].count(202)
             assert {answer.status for answer in answers} == {202, 429}
     assert taken["good"] >= 10
-    assert max(taken["refused"], taken["unheard of"]) <= 5
+    assert max(taken["refused"], taken["unheard of"]) <= 3
 
 
 async def test_single_refused_events_of_a_server_are_charged_by_a_sample(monkeypatch: pytest.MonkeyPatch) -> None:
     """One of sixteen, which stands for all of them."""
-    async with lone_gateway() as gateway:
+    async with lone_gateway(gateway_script_events_per_second=10) as gateway:
         events = gateway.services.allowances.of(Sender.SERVER).events
         drawn = iter([0.99, 0.07, 0.0])
         monkeypatch.setattr(judging, "random", SimpleNamespace(random=lambda: next(drawn)))

@@ -114,3 +114,36 @@ def test_gzip_may_have_a_thousand_members_of_any_length() -> None:
     assert inflate("gzip", member * 999 + long)[:999] == b"x" * 999
     with pytest.raises(ValueError, match="more than 1000 gzip members"):
         inflate("gzip", member * 24_000)
+
+
+def varint(value: int) -> bytes:
+    """As Kafka writes numbers in a record."""
+    zigzag, written = (value << 1) ^ (value >> 63), bytearray()
+    while zigzag > 0x7F:
+        written.append(zigzag & 0x7F | 0x80)
+        zigzag >>= 7
+    return bytes([*written, zigzag])
+
+
+def a_record(headers: int, value: bytes = b"") -> bytes:
+    """One with so many empty headers."""
+    body = b"\0\0\0" + varint(-1) + varint(len(value)) + value + varint(headers) + b"\0\1" * headers
+    return varint(len(body)) + body
+
+
+@pytest.mark.parametrize("name", CODECS)
+def test_a_batch_whose_records_have_very_many_headers_is_refused(name: str) -> None:
+    """Two bytes each in Kafka, and thirty times as much in memory; so is one of very many records."""
+    sound = a_record(10_000, os.urandom(600 * 1024))
+    assert inflate(name, deflate(name, sound)) == sound
+    for batch in (sound + a_record(10_001), a_record(300_000)):
+        with pytest.raises(ValueError, match="headers, more than 10000"):
+            inflate(name, deflate(name, batch))
+
+
+def test_a_batch_of_very_many_records_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each costs more than its bytes."""
+    monkeypatch.setattr(kafka_codecs, "_MOST_RECORDS", 80_000)
+    with pytest.raises(ValueError, match="more than 80000 records"):
+        inflate("zstd", deflate("zstd", a_record(0) * 90_000))
+    assert inflate("zstd", deflate("zstd", a_record(0) * 79_000))

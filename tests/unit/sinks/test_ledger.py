@@ -24,8 +24,8 @@ def row_of(
 
 def test_a_refused_record_is_kept_whole() -> None:
     """Also one that is no event for its length."""
-    row = row_of(NOISE[: MIB - 20], b"key", [("h", b"header"), ("h", None)])
-    assert (row["payload"], row["record_key"]) == (NOISE[: MIB - 20], b"key")
+    row = row_of(NOISE[: MIB - 100], b"key", [("h", b"header"), ("h", None)])
+    assert (row["payload"], row["record_key"]) == (NOISE[: MIB - 100], b"key")
     assert ledger.decode_headers(row["headers"]) == [("h", b"header"), ("h", None)]
     assert "kept" not in row["last_error"]
 
