@@ -1,6 +1,6 @@
 """The gate's windows and verdicts in Postgres: sums, the verdicts that stand, and their changes on the way to Kafka."""
 
-from datetime import UTC, date
+from datetime import UTC, date, datetime
 from typing import NamedTuple
 
 import asyncpg
@@ -62,6 +62,19 @@ async def published(dsn: str, changes: list[GateChange]) -> None:
     async with connection(dsn, "gate") as conn:
         for change in changes:
             await conn.execute(sql("gate_published"), change.target, change.change_id)
+
+
+class Standing(NamedTuple):
+    """A target whose last verdict is a fail, and since when."""
+
+    target: str
+    changed_at: datetime
+
+
+async def failing(dsn: str) -> list[Standing]:
+    """The targets that fail by the workers' last verdicts, the total first."""
+    async with connection(dsn, "gate") as conn:
+        return [Standing(**row) for row in await conn.fetch(sql("gate_failing"))]
 
 
 class Day(NamedTuple):

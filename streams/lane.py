@@ -209,13 +209,15 @@ class Lane:
         self._brake.keep(first, self._parts.monotonic(), error)
         if ready := parts_before(batches, first):
             await self.settle(ready, ledger)
+        # Last, as a settlement takes it back.
+        for source in [one for one in first if one in self._brake.held]:
+            await self._patiently(partial(self._sink.hold, source, str(error)))
 
     async def _mind_the_brake(self) -> None:
         """Lets a probe look further, and reads held partitions again once the brake is off or the next probe is due."""
         if not self._brake.to_look(self._parts.monotonic()):
             return
-        state = await self._patiently(self._sink.brake)
-        if state is None:
+        if (state := await self._patiently(self._sink.brake)) is None:
             return
         if state.engaged and self._brake.to_look_behind(state):
             await self._look_behind()
@@ -371,8 +373,7 @@ class Lane:
 
     def _expected(self) -> list[TopicPartition]:
         """Partitions whose records, if there are any, should be coming in."""
-        held = self._brake.held
-        return [source for source in self._reading() if source not in held]
+        return [source for source in self._reading() if source not in self._brake.held]
 
     async def _prove_idle(self) -> None:
         """Without records only Kafka's end offsets prove that there are none; a stuck fetch proves nothing."""

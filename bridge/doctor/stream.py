@@ -6,10 +6,13 @@ from typing import Final
 
 from bridge.doctor.check import Check, Finding, fail, ok, warn
 from schemas.audit_report import AuditReport, PartitionAccount
+from schemas.brake import BrakeState
 from schemas.record import TopicPartition
 from schemas.settings import Settings
 from sinks.audit import audit
+from sinks.brake import brake_state
 from sinks.kafka_admin import group_has_members, offsets_since
+from sinks.offsets_admin import stored_offsets
 from sinks.vitals import Retries, retries
 
 LAG_WARN, LAG_FAIL = 60.0, 600.0
@@ -34,22 +37,40 @@ async def _lag(settings: Settings) -> AsyncIterator[Finding]:
         seconds: await offsets_since(settings, behind, now_ms - round(seconds * 1000))
         for seconds in (LAG_WARN, LAG_FAIL)
     }
-    for finding in (judge_lag(behind, since), *judge_books(report)):
+    stored = await stored_offsets(settings, ask_kafka=False) if behind else []
+    held = {TopicPartition(one.topic, one.partition): one.held for one in stored if one.held}
+    brake = await brake_state(settings.dsn, settings.group) if behind else BrakeState()
+    for finding in (judge_lag(behind, since, held, brake), *judge_books(report)):
         yield finding
 
 
 def judge_lag(
-    behind: Mapping[TopicPartition, PartitionAccount], since: Mapping[float, Mapping[TopicPartition, int]]
+    behind: Mapping[TopicPartition, PartitionAccount],
+    since: Mapping[float, Mapping[TopicPartition, int]],
+    held: Mapping[TopicPartition, str],
+    brake: BrakeState,
 ) -> Finding:
-    """By the age of the oldest unread record: `since` holds each partition's first offset that is younger than so long."""
+    """By the age of the oldest unread record: `since` holds each partition's first offset that is younger than so long.
+
+    `held` says why a partition is not read. Workers of the release before note nothing there of the brake.
+    """
     unread = sum(one.unread or 0 for one in behind.values())
-    mend = "see that workers run and what they log; more of them share the partitions"
     for seconds, verdict in ((LAG_FAIL, fail), (LAG_WARN, warn)):
         old = [source for source, one in behind.items() if _next(one) < since[seconds][source]]
         if old:
             found = f"{unread} unread, and {len(old)} partitions have records older than {seconds:g} s among them"
-            return verdict("lag", found, mend)
+            waiting = [source for source in old if source in held]
+            told = f", {len(waiting)} of them held: {held[waiting[0]]}" if waiting else ""
+            return verdict("lag", found + told, _hint(len(waiting), len(old), brake))
     return ok("lag", f"{unread} unread, none older than {LAG_WARN:g} s")
+
+
+def _hint(held: int, old: int, brake: BrakeState) -> str:
+    """What to do about so many old partitions, of which so many are held."""
+    hints = ["the brake is on and holds records: see `bridge brake status`"] if brake.engaged else []
+    hints += ["see `held` in `bridge offsets show`"] if held else []
+    hints += ["see that workers run and what they log; more of them share the partitions"] if held < old else []
+    return "; ".join(hints)
 
 
 def _next(account: PartitionAccount) -> int:

@@ -202,6 +202,13 @@ async def test_what_is_held_by_hand_waits_and_the_rest_goes_on(stack, database_u
         assert (await engaged(settings), await dead_letters(settings)) == (True, 0)
         stored = await ask(settings, "SELECT next_offset FROM stream_offset WHERE topic LIKE '%raw' AND partition = 0")
         assert stored == 10
+        code, shown = await command(settings, "offsets", "show", "--json-output", "-")
+        held = {one["partition"]: one["held"] for one in json.loads(shown) if one["topic"] == settings.topics.raw}
+        assert held[0] == "the brake on dead-lettering is on: to be safe; see `bridge brake status`"
+        assert not any(why for partition, why in held.items() if partition)
+        code, shown = await command(settings, "doctor")
+        (line,) = (line for line in shown.splitlines() if line.startswith("fail  stream    brake "))
+        assert (code, "by " in line, line.endswith("more workers change nothing")) == (1, True, True), line
         assert (await command(settings, "brake", "release", "--reason", "seen", "--for", "0s"))[0] == 0
         await wait_until(lambda: all_read(settings, 40), budget_seconds=60, describe="everything settled")
     assert await dead_letters(settings) == 1

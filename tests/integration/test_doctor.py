@@ -20,10 +20,13 @@ from bridge.doctor import postgres, stream
 from bridge.doctor.examine import CHECKS, CONNECTIONS, examine
 from bridge.stack import StackAddresses
 from schemas.doctor_report import DoctorReport, Health
+from schemas.pause import PauseKind
 from schemas.settings import Settings
+from sinks.brake import engage_by_hand
 from sinks.kafka import make_producer
 from sinks.kafka_admin import kafka_admin
 from sinks.kafka_configs import set_configs
+from sinks.pauses import start_pause
 
 NOWHERE = "127.0.0.1:1"
 SECONDS = 30.0
@@ -61,10 +64,14 @@ async def test_a_healthy_stack(settings: Settings) -> None:
     async with working(settings):
         await produce(settings, [event(number) for number in range(20)])
 
-        async def well() -> bool:
-            return told(await examine(settings, timeout_sec=SECONDS)) == {}
+        found: dict[str, list[str]] = {}
 
-        await wait_until(well, budget_seconds=60, describe="nothing to mend")
+        async def well() -> bool:
+            nonlocal found
+            found = told(await examine(settings, timeout_sec=SECONDS))
+            return found == {}
+
+        await wait_until(well, budget_seconds=60, describe=lambda: f"nothing to mend, but {found}")
         report = await examine(settings, timeout_sec=SECONDS)
     assert {(one.group, one.check) for one in report.diagnoses} >= {(one.group, one.name) for one in CHECKS}
     assert not any(one.mend for one in report.diagnoses if one.health is Health.OK)
@@ -99,6 +106,14 @@ async def stamped_ahead(settings: Settings) -> None:
 
 async def unread(settings: Settings) -> None:
     await produce(settings, [event(number) for number in range(4)])
+
+
+async def braked(settings: Settings) -> None:
+    await engage_by_hand(settings.dsn, settings.group, "to be safe")
+
+
+async def paused(settings: Settings) -> None:
+    await start_pause(settings.dsn, PauseKind.PARTITION, f"{settings.topics.raw}:0", "a hot key")
 
 
 def sql(*statements: str) -> Callable[[Settings], Awaitable[None]]:
@@ -144,6 +159,12 @@ BROKEN: dict[str, tuple[Callable[[Settings], Awaitable[None]], dict[str, str]]] 
         {"durable": "warn: synchronous_commit is off"},
     ),
     "retries long overdue": (sql(LEDGER.format(ago="10 minutes")), {"retries": "fail: 1 waiting, 1 past their time"}),
+    "the brake on": (braked, {"brake": "fail: on since "}),
+    "a partition paused": (paused, {"pauses": "warn: partition {raw}:0 since "}),
+    "a site that fails": (
+        sql("INSERT INTO gate_state (target, passed, change) VALUES ('site:7', false, '{}'), ('site:8', true, '{}')"),
+        {"gate": "warn: 1 target fails since "},
+    ),
     "retries overdue": (sql(LEDGER.format(ago="100 seconds")), {"retries": "warn: 1 waiting, 1 past their time"}),
 }  # fmt: skip
 
@@ -237,7 +258,9 @@ async def test_an_account_with_little(settings: Settings, stack: StackAddresses)
         await execute(admin, f"DROP OWNED BY {name}", f"DROP ROLE {name}")
 
 
-POSTGRES = {"server", "sessions", "transactions", "schema", "Postgres's clock", "lag", "retries"}
+POSTGRES = {
+    "server", "sessions", "transactions", "schema", "Postgres's clock", "lag", "retries", "brake", "pauses", "gate",
+}  # fmt: skip
 KAFKA = {"cluster", "topics", "in sync", "retention", "Kafka's clock", "workers", "lag"}
 
 

@@ -57,6 +57,12 @@ MUTANTS = [
         (f"{HOLD}::test_visitors_junk_at_every_head_does_not_keep_the_brake_on",),
     ),
     Mutant(
+        "held-told",
+        "the note in the stored offsets of what the brake holds",
+        (Edit("streams/lane.py::Lane._held_by_brake", "one in self._brake.held", "one not in self._brake.held"),),
+        ("tests/unit/streams/test_brake_told.py::test_the_stored_offsets_say_what_the_brake_holds",),
+    ),
+    Mutant(
         "rehearsal-of-rows",
         "the trial of a probe's rows on the store",
         (Edit("sinks/settle.py::Settler.rehearse", "any(...)", "outcomes is None"),),

@@ -1,6 +1,7 @@
 """The doctor's verdicts: each by a table of facts, each with something to do when it is not ok."""
 
 from collections.abc import Iterable
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -13,18 +14,23 @@ from bridge.doctor.kafka import judge_replicas as judge_in_sync
 from bridge.doctor.machine import judge_clock, judge_disk
 from bridge.doctor.postgres import judge_account, judge_connections, judge_schema, judge_server, judge_transactions
 from bridge.doctor.settings import judge_replicas
+from bridge.doctor.standing import judge_brake, judge_gate, judge_pauses
 from bridge.doctor.stream import judge_books, judge_lag, judge_retries
 from schemas.audit_report import AuditReport, AuditTotals, PartitionAccount
+from schemas.brake import BrakeState
 from schemas.doctor_report import Health
 from schemas.errors import SinkUnavailable
+from schemas.pause import Pause, PauseKind
 from schemas.record import TopicPartition
 from schemas.service import Service
 from schemas.settings import Settings
 from sinks.db_check import Differences
+from sinks.gate import Standing
 from sinks.kafka_admin import Broker, ClusterFacts, TopicFacts
 from sinks.vitals import LongTransaction, Retries, Server
 
 HOUR = 3_600_000
+NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 SERVER = Server(
     major=18, version="18.3", size="8 MB", in_recovery=False, read_only=False, fsync=True, full_page_writes=True,
     synchronous_commit=True, encrypted=True, role="bridge", superuser=False, connections_left=90, data_directory=None,
@@ -181,7 +187,73 @@ def account(**changed: Any) -> PartitionAccount:
 def test_lag(minute: int, ten_minutes: int, next_offset: int | None, health: str) -> None:
     """By the age of the oldest unread record, not by how many there are."""
     since = {60.0: {SOURCE: minute}, 600.0: {SOURCE: ten_minutes}}
-    assert healths([judge_lag({SOURCE: account(next_offset=next_offset)}, since)]) == [health]
+    assert healths([judge_lag({SOURCE: account(next_offset=next_offset)}, since, {}, BrakeState())]) == [health]
+
+
+BRAKED = "the brake on dead-lettering is on: 9 of 9; see `bridge brake status`"
+
+
+@pytest.mark.parametrize(
+    ("held", "brake", "hints", "not_hinted"),
+    [
+        ({}, BrakeState(), ["more of them share"], ["the brake", "offsets show"]),
+        # A worker of the release before notes nothing in the offsets.
+        ({}, BrakeState(engaged=True, reason="9 of 9"), ["`bridge brake status`", "more of them share"], []),
+        (
+            {SOURCE: BRAKED},
+            BrakeState(engaged=True, reason="9 of 9"),
+            ["`bridge brake status`"],
+            ["more of them share"],
+        ),
+        ({SOURCE: "paused by ann: x"}, BrakeState(), ["`bridge offsets show`"], ["more of them share", "the brake"]),
+    ],
+)
+def test_the_hint_of_lag_names_what_holds(
+    held: dict[TopicPartition, str], brake: BrakeState, hints: list[str], not_hinted: list[str]
+) -> None:
+    """More workers don't read what is held."""
+    found = judge_lag({SOURCE: account()}, {60.0: {SOURCE: 15}, 600.0: {SOURCE: 10}}, held, brake)
+    assert all(hint in found.mend for hint in hints), found
+    assert not any(hint in found.mend for hint in not_hinted), found
+    assert found.found.endswith(f", 1 of them held: {held[SOURCE]}" if held else " among them")
+
+
+@pytest.mark.parametrize(
+    ("state", "health", "told"),
+    [
+        (BrakeState(), "ok", "off"),
+        (BrakeState(engaged=True, changed_at=NOON, changed_by="w:1", reason="9 of 9"), "fail",
+         "on since 2026-11-22T12:00:00Z, by w:1: 9 of 9"),
+        (BrakeState(engaged=True, by_hand=True, changed_at=NOON, changed_by="ann@h", reason="x"), "fail",
+         "on since 2026-11-22T12:00:00Z, by ann@h: x"),
+        (BrakeState(released=True, released_until=NOON, changed_by="ann@h", reason="old"), "warn",
+         "released until 2026-11-22T12:00:00Z, by ann@h: old"),
+    ],
+)  # fmt: skip
+def test_the_brake(state: BrakeState, health: str, told: str) -> None:
+    """On is broken, whoever put it on; released is worth a look, as nothing brakes meanwhile."""
+    found = judge_brake(state)
+    assert (healths([found]), found.found) == ([health], told)
+
+
+def test_pauses() -> None:
+    """Each by itself, and of many the first few."""
+    paused = [Pause(PauseKind.SCRIPT, f"s{number}", NOON, "ann@h", "tracker 4.2") for number in range(7)]
+    assert [one.found for one in judge_pauses([])] == ["nothing is paused by hand"]
+    found = list(judge_pauses(paused))
+    assert healths(found) == ["warn"] * 6
+    assert found[0].found == "script s0 since 2026-11-22T12:00:00Z, by ann@h: tracker 4.2"
+    assert found[-1].found == "and 2 more"
+
+
+def test_the_gates_verdict() -> None:
+    """The last one that was published, with the sites that fail."""
+    assert [one.found for one in judge_gate([])] == ["no target fails"]
+    (found,) = judge_gate([Standing("total", NOON), *(Standing(f"site:{number}", NOON) for number in range(6))])
+    assert healths([found]) == ["warn"]
+    assert found.found == (
+        "7 targets fail since 2026-11-22T12:00:00Z: total, site:0, site:1, site:2, site:3 and 2 more"
+    )
 
 
 def test_the_books() -> None:

@@ -1,0 +1,72 @@
+"""The doctor on what stands: the brake, what operators have paused, and the gate's last verdicts."""
+
+from collections.abc import AsyncIterator, Iterable, Sequence
+from typing import Final
+
+from bridge.doctor.check import Check, Finding, each, fail, ok, warn
+from schemas.brake import BrakeState
+from schemas.pause import Pause
+from schemas.run_summary import rfc3339
+from schemas.settings import Settings
+from sinks.brake import brake_state
+from sinks.gate import Standing, failing
+from sinks.pauses import list_pauses
+
+_MOST_TARGETS: Final = 5
+
+
+async def _brake(settings: Settings) -> AsyncIterator[Finding]:
+    yield judge_brake(await brake_state(settings.dsn, settings.group))
+
+
+def judge_brake(state: BrakeState) -> Finding:
+    """On is broken, whoever put it on; while it is released nothing keeps a storm out of the DLQ."""
+    who = f"by {state.changed_by}: {state.reason}"
+    if state.engaged:
+        since = "" if state.changed_at is None else f" since {rfc3339(state.changed_at)}"
+        return fail("brake", f"on{since}, {who}", "see `bridge brake status`; more workers change nothing")
+    if state.released:
+        until = "" if state.released_until is None else f" until {rfc3339(state.released_until)}"
+        return warn(
+            "brake", f"released{until}, {who}", "dead letters pass whatever their share; see `bridge dlq groups`"
+        )
+    return ok("brake", "off")
+
+
+async def _pauses(settings: Settings) -> AsyncIterator[Finding]:
+    for finding in judge_pauses(await list_pauses(settings.dsn)):
+        yield finding
+
+
+def judge_pauses(paused: Sequence[Pause]) -> Iterable[Finding]:
+    """What waits until somebody resumes it."""
+    lines = [
+        f"{one.kind} {one.target} since {rfc3339(one.paused_at)}, by {one.paused_by}: {one.reason}" for one in paused
+    ]
+    yield from each(warn, "pauses", lines, "what is paused waits; `bridge pause end` once the reason is gone")
+    if not paused:
+        yield ok("pauses", "nothing is paused by hand")
+
+
+async def _gate(settings: Settings) -> AsyncIterator[Finding]:
+    for finding in judge_gate(await failing(settings.dsn)):
+        yield finding
+
+
+def judge_gate(standing: Sequence[Standing]) -> Iterable[Finding]:
+    """The last verdicts of the workers; a target whose events have left the window passes."""
+    if not standing:
+        yield ok("gate", "no target fails")
+        return
+    named = ", ".join(one.target for one in standing[:_MOST_TARGETS])
+    more = f" and {len(standing) - _MOST_TARGETS} more" if len(standing) > _MOST_TARGETS else ""
+    count = "1 target fails" if len(standing) == 1 else f"{len(standing)} targets fail"
+    since = rfc3339(min(one.changed_at for one in standing))
+    yield warn("gate", f"{count} since {since}: {named}{more}", "see `bridge gate check` and `bridge dlq groups`")
+
+
+CHECKS: Final = (
+    Check("stream", "brake", _brake, connects=True),
+    Check("stream", "pauses", _pauses, connects=True),
+    Check("stream", "gate", _gate, connects=True),
+)
