@@ -6,6 +6,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any, Final, NamedTuple
 
+from schemas.brake_errors import top_errors
 from schemas.brake_votes import Sites, nearly_all, of_others, worst_of
 from schemas.outcome import UNCONFIRMED_SITE, Failure, Outcomes
 from schemas.record import TopicPartition
@@ -167,7 +168,10 @@ class BrakeJudge:
         self._runs: dict[TopicPartition, _Run] = {}
 
     def weigh(self, outcomes: Sequence[Outcomes]) -> BrakeCause | None:
-        """Counts these outcomes, the same batch once however often it comes; the cause if the brake must go on."""
+        """Counts these outcomes, the same batch once however often it comes; the cause if the brake must go on.
+
+        The cause tells the errors of these outcomes, which are then held.
+        """
         now = self._now()
         failing = []
         for one in outcomes:
@@ -180,7 +184,8 @@ class BrakeJudge:
         for failure, streak in failing:
             cause = self._by_share(failure, quiet) or self._by_run(failure, streak, quiet)
             if cause is not None:
-                return cause
+                held = top_errors(one for each in outcomes for one in each.dead_letters())
+                return cause._replace(details={**cause.details, "errors": held})
         if sum(map(_total, (self._all.sums.good, self._all.sums.bad))) >= self._limits.min_events:
             self._wary = False
         return None

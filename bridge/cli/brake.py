@@ -130,9 +130,20 @@ def _print(document: dict[str, Any]) -> None:
             table.add_row(name, text)
     if table.rows:
         print_table(table)
+    if errors := document["details"].get("errors"):
+        _print_errors(errors)
     if document["engaged"] and document["waiting"]:
         places = Table("partition", "unread")
         places.columns[1].justify = "right"
         for place, count in document["waiting"].items():
             places.add_row(place, str(count))
         print_table(places)
+
+
+def _print_errors(errors: list[dict[str, Any]]) -> None:
+    """What was held when it went on, by site; what passed before that is in `bridge dlq groups`."""
+    table = Table("site", "events", "error of what it held first")
+    table.columns[1].justify = "right"
+    for one in errors:
+        table.add_row(str(one["site"]), str(one["events"]), f"{one['error_class']}: {one['error']}")
+    print_table(table)

@@ -244,6 +244,17 @@ def test_the_cause_says_what_and_where() -> None:
     assert "event_type" in cause.details["error"]
 
 
+def test_the_cause_tells_the_errors_by_site() -> None:
+    """What one site sends wrong is apart from what another one does; errors that differ in names only are one."""
+    bench = Bench()
+    kinds = [(1, BAD), (2, UNREADABLE), (2, BAD), (1, BAD)] * 50
+    cause = bench.judge.weigh([bench.outcomes(kinds)])
+    assert cause is not None
+    told = [(one["site"], one["events"], one["error_class"]) for one in cause.details["errors"]]
+    assert told == [(1, 100, "schema_violation"), (2, 50, "invalid_payload_json"), (2, 50, "schema_violation")]
+    assert all(one["error"] for one in cause.details["errors"])
+
+
 KIND = st.sampled_from([GOOD, BAD, UNREADABLE, RETRIED])
 
 
