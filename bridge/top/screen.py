@@ -21,7 +21,8 @@ def screen(found: Figures | Glimpse, *, window: str, trouble: str = "") -> Rende
     if isinstance(found, Glimpse):
         return Group(*parts, Text(f"lag in records, by the offsets that Kafka was told: {_lag(found.lag)}"))
     parts += [Text(line, style=style) for line, style in _headlines(found)]
-    parts += [_workers(found), _retries(found), _windows(found, window)]
+    # What fails comes first: a small terminal shows no more than the first lines.
+    parts += [_windows(found, window), _retries(found), _workers(found)]
     return Group(*parts)
 
 
@@ -71,7 +72,10 @@ def _retries(found: Figures) -> Table:
 
 def _windows(found: Figures, window: str) -> Table:
     columns = ("target", "processed", "normalized", "retried", "dropped", "duplicates", "verdict")
-    table = _table(f"the last {window}", *columns)
+    failing = sum(not verdict.passed for _, verdict in found.windows)
+    left_out = len(found.windows) - MOST_ROWS
+    count = f": {failing} of {len(found.windows)} targets fail" if found.windows else ""
+    table = _table(f"the last {window}{count}" + (f", {left_out} are not shown" if left_out > 0 else ""), *columns)
     # The total, then what fails, then what is busiest.
     rows = sorted(found.windows, key=lambda one: (one[0].target != "total", one[1].passed, -one[0].processed))
     for sums, verdict in rows[:MOST_ROWS]:
