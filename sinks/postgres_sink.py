@@ -14,7 +14,7 @@ from schemas.ledger import LedgerState, Scope, Waiting
 from schemas.log_identity import KnownLog, LogMark
 from schemas.outcome import Candidate, Outcomes
 from schemas.record import Provenance, TopicPartition
-from sinks.brake import engage_brake, read_brake
+from sinks.brake import engage_brake, let_go, read_brake
 from sinks.ledger import provenance_columns, state_and_body, waiting
 from sinks.postgres import (
     APPLICATION_PREFIX,
@@ -135,7 +135,7 @@ class PostgresSink:
     async def probed(self, *, passed: bool) -> bool:
         async with self._working("noting a probe of the brake") as conn:
             await conn.execute(sql("brake_probed"), self._group)
-            return passed and bool(await conn.fetchval(sql("brake_let_go"), self._group, worker_name()))
+            return passed and await let_go(conn, self._group, worker_name())
 
     async def close(self) -> None:
         opened, self._opened = self._opened, None

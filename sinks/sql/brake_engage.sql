@@ -4,3 +4,4 @@ ON CONFLICT (group_id) DO UPDATE
 SET engaged = true, by_hand = excluded.by_hand, changed_at = now(), changed_by = excluded.changed_by,
     reason = excluded.reason, details = excluded.details, probed_at = NULL, released_until = NULL
 WHERE excluded.by_hand OR NOT (brake.engaged OR coalesce(brake.released_until > now(), false))
+RETURNING true

@@ -2,4 +2,4 @@
 UPDATE brake
 SET engaged = false, changed_at = now(), changed_by = $2, reason = 'a probe passed'
 WHERE group_id = $1 AND engaged AND NOT by_hand
-RETURNING true
+RETURNING reason

@@ -99,6 +99,11 @@ async def test_a_bad_deployment_is_braked_until_a_better_one_comes(stack, databa
     async with working(settings):
         await wait_until(lambda: all_read(settings, STORM), budget_seconds=60, describe="everything settled")
     assert (await engaged(settings), await dead_letters(settings)) == (False, lost)
+    for script, reason in (("brake-engage", " would be dead-lettered"), ("brake-release", "a probe passed")):
+        _, shown = await command(settings, "runs", "list", "--script", script, "--json-output", "-")
+        (run,) = json.loads(shown)
+        assert (run["exit_code"], run["summary"]["reason"].endswith(reason)) == (0, True), run
+        assert run["started_by"].rpartition(":")[2].isdigit(), "by a worker, not by an operator"
     report = await audit(settings)
     assert report.balanced, report.problems
     assert (report.totals.persisted, report.totals.dropped, report.totals.unread) == (STORM - lost, lost, 0)
