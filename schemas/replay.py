@@ -126,6 +126,17 @@ class Sample(BaseModel):
     diff: list[str]
 
 
+class Replaced(BaseModel):
+    """An old value that the plan's correction replaces by a constant in items of one site; texts are JSON, and cut."""
+
+    field: str
+    value: str = Field(description="as it was sent; `missing` without quotes where the field is missing")
+    new: str
+    site_id: int | None
+    org_id: int | None = Field(description="of the site, by the registry")
+    items: int
+
+
 class PlanReport(BaseModel):
     """What a plan holds, and what a dry run through today's code says of it."""
 
@@ -137,7 +148,14 @@ class PlanReport(BaseModel):
     failures: dict[str, int] = Field(default_factory=dict, description="the most frequent errors of today's code")
     refusals: dict[str, int] = Field(default_factory=dict, description="why items can't be replayed")
     examples: list[Example] = Field(default_factory=list)
-    samples: list[Sample] = Field(default_factory=list)
+    samples: list[Sample] = Field(
+        default_factory=list, description="one for each site and old value, of many the first"
+    )
+    replaced: list[Replaced] = Field(default_factory=list, description="the most frequent old values, by site")
+    warnings: list[str] = Field(
+        default_factory=list,
+        description="several old values would become one, or events of several organisations change",
+    )
 
 
 class PlanSummary(RunSummary):
@@ -147,8 +165,8 @@ class PlanSummary(RunSummary):
     report: PlanReport = Field(default_factory=PlanReport)
 
     def in_history(self) -> Self:
-        """Without the samples, which the plan keeps."""
-        return self.model_copy(update={"report": self.report.model_copy(update={"samples": []})})
+        """Without what producers sent, which the plan keeps."""
+        return self.model_copy(update={"report": self.report.model_copy(update={"samples": [], "replaced": []})})
 
 
 class ReplaySummary(RunSummary):

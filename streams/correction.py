@@ -26,6 +26,8 @@ COMPUTE: Final = "compute"
 """The operation that a JSON Patch does not have: `{"op": "compute", "path": "/value", "expression": "*0.01"}`."""
 
 _LONGEST_LINE = 500
+_LONGEST_OLD: Final = 60
+_MISSING: Final = b"missing"
 _COPIES_TOO_LARGE: Final = f"what it copies comes to more than {MAX_BYTES} bytes, or makes the event larger than that"
 
 Operations = list[dict[str, Any]]
@@ -33,6 +35,19 @@ Operations = list[dict[str, Any]]
 
 class CorrectionFailed(Exception):
     """The correction can't be applied to this value; the message says why."""
+
+
+class Old(NamedTuple):
+    """A value that an operation sets or computes anew, as the producer sent it.
+
+    `text` is its JSON text, cut, or `missing`; `whole` tells long ones apart; `new` is the text of the constant that
+    replaces it, and None where it is computed.
+    """
+
+    field: str
+    text: str
+    whole: int
+    new: str | None
 
 
 class _Step(Protocol):
@@ -170,6 +185,22 @@ class Correction:
         ]
         return RawBody(body.key, value, [*body.headers, *restated])
 
+    def replaced(self, body: RawBody) -> Pieces[tuple[Old, ...]]:
+        """What stands, in a body that it can correct, where it sets or computes something else; in pieces."""
+        source = _source(body.value)
+        found: list[Old] = []
+        for one in self.operations:
+            pointer = jsonpointer.JsonPointer(one["path"])
+            if one["op"] not in ("add", "replace", COMPUTE) or not pointer.parts:
+                continue
+            yield from source.look(pointer.parts)
+            old = yield from _held(pointer, source.value, inserted=one["op"] == "add")
+            new = _encode(one["value"]) if "value" in one else None
+            if old is not None and old != new:
+                field = ".".join(pointer.parts)
+                found.append(Old(field, _cut(old), hash(old), None if new is None else _cut(new)))
+        return tuple(found)
+
     def _applied(self, source: Source) -> Pieces[bytes]:
         copied = 0
         try:
@@ -198,6 +229,24 @@ def _needed(operation: dict[str, Any], name: str) -> Any:
     if name not in operation:
         raise InvalidInput(f"the operation {operation['op']} of a JSON Patch needs a {name!r}")
     return operation[name]
+
+
+def _held(pointer: jsonpointer.JsonPointer, value: Any, *, inserted: bool) -> Pieces[bytes | None]:
+    """The text of what a pointer leads to; None where nothing is replaced there, as by what an array gets `inserted`."""
+    try:
+        parent, part = pointer.to_last(value)
+    except jsonpointer.JsonPointerException:
+        return _MISSING
+    if isinstance(parent, dict):
+        return (yield from written(parent[part])) if part in parent else _MISSING
+    if inserted or not isinstance(parent, list) or not isinstance(part, int) or part >= len(parent):
+        return None
+    return (yield from written(parent[part]))
+
+
+def _cut(text: bytes) -> str:
+    shown = text.decode("utf-8", "replace")
+    return shown if len(shown) <= _LONGEST_OLD else f"{shown[:_LONGEST_OLD]}…"
 
 
 class Diff(NamedTuple):

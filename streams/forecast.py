@@ -13,7 +13,7 @@ from schemas.reasons import DroppedReason
 from schemas.record import RawBody
 from schemas.registry import Registry
 from schemas.replay import DeadLetterItem, Forecast
-from streams.correction import Correction, CorrectionFailed
+from streams.correction import Correction, CorrectionFailed, Old
 from streams.decode import decode
 from streams.dedup import event_key
 from streams.json_source import Pieces
@@ -40,7 +40,8 @@ class Terms(NamedTuple):
 class Judgement(NamedTuple):
     """What was found of one item, with its corrected body; key and event are there if it normalises.
 
-    `shared` says that its script's ids are one name space for all classes of sender.
+    `shared` says that its script's ids are one name space for all classes of sender. `replaced` is what the correction
+    changes of it.
     """
 
     item: DeadLetterItem
@@ -50,6 +51,7 @@ class Judgement(NamedTuple):
     key: bytes = b""
     event: BridgeEvent | None = None
     shared: bool = False
+    replaced: tuple[Old, ...] = ()
 
     def instead(self, forecast: Forecast, why: str) -> "Judgement":
         """The same item, judged otherwise by what only the store knows."""
@@ -108,6 +110,7 @@ def judge(
         return Judgement(item, Forecast.REFUSED, why, item.body)
     try:
         body = yield from corrected(item, correction, terms)
+        replaced = (yield from correction.replaced(item.body)) if correction else ()
     except CorrectionFailed as error:
         return Judgement(item, Forecast.REFUSED, str(error), item.body)
     found = _found(item, body, terms)
@@ -125,9 +128,10 @@ def judge(
     except Rejection as rejection:
         same = rejection.error_class.value == item.error_class
         forecast = Forecast.FAILS_THE_SAME if same else Forecast.FAILS_OTHERWISE
-        return Judgement(item, forecast, f"{rejection.error_class.value}: {rejection.message}", body)
+        why = f"{rejection.error_class.value}: {rejection.message}"
+        return Judgement(item, forecast, why, body, replaced=replaced)
     key = class_key(event_key(event.site_id, event.event_id), event.sender)
-    return Judgement(item, Forecast.PASSES, "", body, key, event, registry[event.script_id].shared_ids)
+    return Judgement(item, Forecast.PASSES, "", body, key, event, registry[event.script_id].shared_ids, replaced)
 
 
 def _found(item: DeadLetterItem, body: RawBody, terms: Terms) -> Finding:

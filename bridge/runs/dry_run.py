@@ -8,10 +8,11 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Final
 
+from bridge.runs.replacements import Replacements
 from schemas.outcome import Candidate, Outcomes
 from schemas.reasons import DroppedReason, ErrorClass
 from schemas.record import LEDGER_TOPIC, Batch, CarriedRecord, TopicPartition
-from schemas.replay import DeadLetterItem, Example, Forecast, PlanReport, Sample
+from schemas.replay import DeadLetterItem, Example, Forecast, PlanReport
 from schemas.settings import Settings
 from sinks.audit import KEYS_KEPT
 from sinks.partitions import months_attached
@@ -20,13 +21,12 @@ from sinks.postgres_sink import PostgresSink
 from sinks.registry import RegistryCache
 from sinks.replays.items import persisted_events, persisted_keys, reach, read_items
 from sinks.turn import Share
-from streams.correction import Correction, diff
+from streams.correction import Correction
 from streams.forecast import Judgement, Terms, judge, known_to_the_store
 from streams.normalize import bounds_of
 from streams.trust import gateway_trust
 
 PAGE: Final = 2000
-SAMPLES: Final = 3
 EXAMPLES: Final = 10
 MOST_TRIED: Final = 1000
 """How many rows that Postgres refused once are tried again; each that it still refuses costs a search by halves."""
@@ -155,7 +155,7 @@ class _Counts:
             name: Counter() for name in ("by_forecast", "by_reason", "by_site", "by_age", "failures", "refusals")
         }
         self._examples: list[Example] = []
-        self._samples: list[Sample] = []
+        self._replacements = Replacements()
         self._items = 0
 
     def add(self, one: Judgement) -> None:
@@ -171,13 +171,19 @@ class _Counts:
             count["refusals"][one.why] += 1
         if one.forecast in (Forecast.FAILS_OTHERWISE, Forecast.REFUSED) and len(self._examples) < EXAMPLES:
             self._examples.append(Example(provenance=str(item.provenance), why=one.why))
-        if len(self._samples) < SAMPLES and one.body is not item.body:
-            shown = diff(str(item.provenance), item.body.value, one.body.value)
-            self._samples.append(Sample(provenance=shown.provenance, diff=list(shown.lines)))
+        self._replacements.add(one)
 
     def report(self) -> PlanReport:
         found = {name: dict(counter.most_common(50)) for name, counter in self._counters.items()}
-        return PlanReport(items=self._items, examples=self._examples, samples=self._samples, **found)
+        what = self._replacements
+        return PlanReport(
+            items=self._items,
+            examples=self._examples,
+            samples=what.samples(),
+            replaced=what.told(),
+            warnings=what.warnings(),
+            **found,
+        )
 
 
 def _reason(item: DeadLetterItem) -> str:

@@ -98,7 +98,8 @@ ROWS: Final = """
 INSERT INTO replay (replay_id, requested_by, reason, filter, corrections, report, planned, state, ended_by, ended_because)
 VALUES ('00000000-0000-4000-8000-00000000000a', 'by', 'why', '{"text": "t"}', '[{"op": "add", "path": "/currency", "value": "EUR"}]',
         '{"items": 1, "failures": {"f\\n\\u009b": 1}, "refusals": {"r\\u202e": 1}, "by_reason": {"d\\r": 1}, "by_site": {"1": 1},
-          "examples": [{"provenance": "p", "why": "w"}], "samples": [{"provenance": "p", "diff": ["+ x"]}]}',
+          "examples": [{"provenance": "p", "why": "w"}], "samples": [{"provenance": "p", "diff": ["+ x"]}],
+          "replaced": [{"field": "f", "value": "v", "new": "n", "site_id": 1, "org_id": 1, "items": 1}], "warnings": ["w"]}',
         2, 'stopped', 'by', 'because');
 INSERT INTO replay_item (replay_id, position, raw_topic, raw_partition, raw_offset, forecast, skipped)
 SELECT '00000000-0000-4000-8000-00000000000a', raw_offset + 1, raw_topic, raw_partition, raw_offset, 'passes',

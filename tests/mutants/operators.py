@@ -41,6 +41,15 @@ WHOSE = [
         (f"{SCOPE}::test_a_plan_holds_one_s_own_and_is_nobody_else_s",),
     ),
     Mutant(
+        "correction-values",
+        "the warnings of a correction that makes several values one, and changes events of several organisations",
+        (
+            Edit("bridge/runs/replacements.py::Replacements.warnings", "len(olds) > 1", "len(olds) < 0"),
+            Edit("bridge/runs/replacements.py::Replacements.warnings", "len(self._orgs) > 1", "len(self._orgs) < 0"),
+        ),
+        ("tests/unit/bridge/test_replacements.py",),
+    ),
+    Mutant(
         "org-when-sent",
         "the look whose an item's site is when its turn comes",
         (

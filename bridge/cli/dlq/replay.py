@@ -7,6 +7,7 @@ import typer
 from bridge.cli.common import JsonOutput, Verbose, command_settings, run, say
 from bridge.cli.dlq.replays import (
     TimeoutSec,
+    corrected_lines,
     found_plan,
     perform_or_exit,
     print_counts,
@@ -96,10 +97,11 @@ def _show_corrections(plan: Plan) -> None:
     """What is going to be changed, before anything is sent."""
     if plan.corrections:
         say(f"corrections, because: {plan.reason}")
-    for sample in PlanReport.model_validate(plan.report).samples:
-        say(f"corrected {sample.provenance}:")
-        for line in sample.diff:
-            say(line)
+    report = PlanReport.model_validate(plan.report)
+    for line in corrected_lines(report):
+        say(line)
+    for warning in report.warnings:
+        say(f"warning: {warning}")
 
 
 def _print_topic(summary: TopicReplaySummary) -> None:

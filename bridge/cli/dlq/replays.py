@@ -1,5 +1,6 @@
 """What the verbs on replays share: the plan that is meant, how a job ends, and how reports and results are shown."""
 
+from collections.abc import Iterator
 from typing import Annotated, Any
 
 import typer
@@ -81,10 +82,28 @@ def print_report(report: PlanReport) -> None:
         print_counts(title, counts)
     for example in report.examples:
         print_text(f"for example {example.provenance}: {example.why}")
+    for line in corrected_lines(report):
+        print_text(line)
+    if report.replaced:
+        _print_replaced(report)
+    for warning in report.warnings:
+        print_text(f"warning: {warning}")
+
+
+def corrected_lines(report: PlanReport) -> Iterator[str]:
+    """The samples of what a correction changes."""
     for sample in report.samples:
-        print_text(f"corrected {sample.provenance}:")
-        for line in sample.diff:
-            print_text(line)
+        yield f"corrected {sample.provenance}:"
+        yield from sample.diff
+
+
+def _print_replaced(report: PlanReport) -> None:
+    table = Table("replaces", "items", "site", "org", "by")
+    table.columns[1].justify = "right"
+    for one in report.replaced:
+        owner = (str(one.site_id or ""), str(one.org_id or ""))
+        table.add_row(f"{one.field}: {one.value}", str(one.items), *owner, one.new)
+    print_table(table)
 
 
 def print_result(summary: ReplaySummary) -> None:

@@ -1,0 +1,87 @@
+"""Which old values the correction of a plan replaces, of how many items, and whose these are: pure."""
+
+from collections import Counter
+from typing import Final
+
+from schemas.replay import Replaced, Sample
+from streams.correction import Old, diff
+from streams.forecast import Judgement
+
+MOST_SAMPLES: Final = 12
+MOST_OF_A_SITE: Final = 4
+_MOST_COUNTED: Final = 10_000
+_MOST_TOLD: Final = 50
+_REST: Final = "(other values)"
+
+_Owner = tuple[int | None, int | None]
+
+
+class Replacements:
+    """What is counted of the items of one plan, in their order."""
+
+    def __init__(self) -> None:
+        self._items: Counter[tuple[str, Old, _Owner]] = Counter()
+        self._values: dict[str, set[Old]] = {}
+        self._orgs: set[int | None] = set()
+        self._samples: list[Sample] = []
+        self._sampled: set[tuple[int | None, tuple[Old, ...]]] = set()
+        self._of_site: Counter[int | None] = Counter()
+
+    def add(self, one: Judgement) -> None:
+        """Counts an item; without a correction it changes nothing."""
+        item = one.item
+        if one.body is item.body:
+            return
+        self._orgs.add(item.org_id)
+        for old in one.replaced:
+            if old.new is not None:
+                self._count(old, (item.site_id, item.org_id))
+        what = (item.site_id, one.replaced)
+        full = len(self._samples) >= MOST_SAMPLES or self._of_site[item.site_id] >= MOST_OF_A_SITE
+        if not full and what not in self._sampled:
+            self._sampled.add(what)
+            self._of_site[item.site_id] += 1
+            shown = diff(str(item.provenance), item.body.value, one.body.value)
+            self._samples.append(Sample(provenance=shown.provenance, diff=list(shown.lines)))
+
+    def samples(self) -> list[Sample]:
+        """What the correction changes: one item for each site and old value, of many the first."""
+        return self._samples
+
+    def told(self) -> list[Replaced]:
+        """The old values with counts, the most frequent first."""
+        return [
+            Replaced(field=field, value=old.text, new=old.new or "", site_id=site_id, org_id=org_id, items=count)
+            for (field, old, (site_id, org_id)), count in self._items.most_common(_MOST_TOLD)
+        ]
+
+    def warnings(self) -> list[str]:
+        """What one correction hardly means: several old values that become one, and several organisations."""
+        found = []
+        for field, olds in self._values.items():
+            if len(olds) > 1:
+                many = f"at least {_MOST_COUNTED}" if len(olds) >= _MOST_COUNTED else str(len(olds))
+                (new, *more) = {old.new for old in olds}
+                by = "a constant" if more else new
+                found.append(
+                    f"{field}: {by} would replace {many} different values; unless it is right for each of them, plan them one by one, "
+                    "by --text, --site-id, --org-id or a --patch with a test"
+                )
+        if len(self._orgs) > 1:
+            named = ", ".join(
+                "none" if one is None else str(one) for one in sorted(self._orgs, key=lambda one: one or 0)
+            )
+            found.append(
+                f"the correction would change events of {len(self._orgs)} organisations ({named[:200]}); unless all of them mean it, "
+                "plan them one by one, by --org-id"
+            )
+        return found
+
+    def _count(self, old: Old, owner: _Owner) -> None:
+        values = self._values.setdefault(old.field, set())
+        if len(values) < _MOST_COUNTED:
+            values.add(old)
+        key = (old.field, old, owner)
+        if len(self._items) >= _MOST_COUNTED and key not in self._items:
+            key = (old.field, old._replace(text=_REST, whole=0), owner)
+        self._items[key] += 1
