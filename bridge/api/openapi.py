@@ -82,10 +82,15 @@ def _schemas() -> dict[str, Any]:
         "headers": _list_of(object_of({"name": _TEXT, "value": _nullable(_TEXT), "encoding": encoding})),
         "lives": _list_of(_ref("Life")),
     }  # fmt: skip
+    owner = {
+        "site_id": _nullable(_NUMBER), "org_id": _nullable(_NUMBER), "dead_letters": _NUMBER,
+        "scripts": _list_of(_TEXT),
+    }  # fmt: skip
     group = {
         "cause": _TEXT, "message": _TEXT, "dead_letters": _NUMBER, "share_pct": {"type": "number"},
         "first_at": _MOMENT, "last_at": _MOMENT, "hours": _list_of(_NUMBER), "dropped_reason": _TEXT,
-        "error_class": _TEXT, "example": _ref("DeadLetterLine"),
+        "error_class": _TEXT, "example": _ref("DeadLetterLine"), "owners": _list_of(object_of(owner)),
+        "sites": _NUMBER,
     }  # fmt: skip
     repeated = {
         "script_id": _nullable(_TEXT), "site_id": _nullable(_NUMBER), "event_id": _TEXT, "drops": _NUMBER,

@@ -79,6 +79,7 @@ def groups_document(found: Groups) -> dict[str, Any]:
                 "first_at": moment_text(one.first_at),
                 "last_at": moment_text(one.last_at),
                 "example": line_document(one.example),
+                "owners": [owner._asdict() for owner in one.owners],
             }
             for one in found.groups
         ],

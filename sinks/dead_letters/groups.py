@@ -2,9 +2,10 @@
 
 import asyncio
 from datetime import datetime
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import asyncpg
+import msgspec
 
 from schemas.dead_letter_filter import DeadLetterFilter
 from schemas.reasons import DroppedReason
@@ -13,11 +14,27 @@ from sinks.dead_letters.letter import DeadLetterLine, line_of
 from sinks.dead_letters.reading import reading
 from sinks.postgres import sql
 
+MOST_OWNERS: Final = 5
+"""How many sites are named of a cause."""
+
+
+class Owner(NamedTuple):
+    """How many dead letters of a cause are of one site; the organisation is the registry's of now.
+
+    `scripts` are up to three that the latest of them name.
+    """
+
+    site_id: int | None
+    org_id: int | None
+    dead_letters: int
+    scripts: list[str]
+
 
 class Group(NamedTuple):
     """Dead letters of one cause. `hours` counts those of the last hour first, then of the hours before it.
 
-    `message` is the error without numbers, ids and quoted values, `example` the latest of them.
+    `message` is the error without numbers, ids and quoted values, `example` the latest of them. `owners` are the sites
+    that have most of them, and `sites` is how many have any.
     """
 
     cause: str
@@ -27,10 +44,12 @@ class Group(NamedTuple):
     last_at: datetime
     hours: list[int]
     example: DeadLetterLine
+    owners: list[Owner]
+    sites: int
 
 
 class Repeated(NamedTuple):
-    """An event that was dropped more than once, copies and replays of it included."""
+    """An event that was dropped more than once, copies of it included, its replays not."""
 
     script_id: str | None
     site_id: int | None
@@ -82,9 +101,10 @@ async def read_groups(dsn: str, chosen: DeadLetterFilter, *, now: datetime, hour
 async def _groups(
     dsn: str, chosen: DeadLetterFilter, now: datetime, hours: int, limit: int
 ) -> tuple[list[Group], int, int]:
-    found = conditions(chosen, after=3)
+    found = conditions(chosen, after=4)
     async with reading(dsn) as conn:
-        rows = await conn.fetch(found.within(sql("dead_letters_groups")), now, hours, limit, *found.parameters)
+        text = found.within(sql("dead_letters_groups"))
+        rows = await conn.fetch(text, now, hours, limit, MOST_OWNERS, *found.parameters)
         groups = [_group(row) for row in rows]
     return groups, rows[0]["causes"] if rows else 0, rows[0]["total"] if rows else 0
 
@@ -92,7 +112,7 @@ async def _groups(
 def _group(row: "asyncpg.Record") -> Group:
     return Group(
         cause_name(row["cause"]), row["message"], row["dead_letters"], row["first_at"], row["last_at"], row["hours"],
-        line_of(row),
+        line_of(row), [Owner(*one) for one in msgspec.json.decode(row["owners"])], row["sites"],
     )  # fmt: skip
 
 

@@ -1,22 +1,30 @@
--- Events that were dropped more than once, the most often first, at most $1, and a script that they name. Their hashes
--- are counted first, in the index alone; two ids that share one are told apart in the rows, but not in `hashes`, which
--- is how many hashes were dropped more than once.
+-- Events that were dropped more than once, their own replays apart, the most often first, at most $1, and a script that
+-- they name. Their hashes are counted first, in the index alone, which knows neither of replays nor of two ids that share
+-- one: both are told apart in the rows of the most frequent, and of a thousand that may be an event and its replay.
+-- `hashes` is how many hashes were dropped more than once, without those that were found to be no more than that.
 WITH meant AS NOT MATERIALIZED (
-    SELECT l.event_hash, l.event_id, l.site_id, l.script_id, l.outcome_at
+    SELECT l.event_hash, l.event_id, l.site_id, l.script_id, l.outcome_at, l.replay_of
     FROM bridge_event_raw AS l
     WHERE /* conditions */ true AND l.event_hash IS NOT NULL
-), often AS MATERIALIZED (
-    SELECT event_hash, count(*) AS drops, count(*) OVER () AS hashes
+), again AS MATERIALIZED (
+    SELECT event_hash, count(*) AS drops
     FROM meant
     GROUP BY event_hash
     HAVING count(*) > 1
-    ORDER BY drops DESC
-    LIMIT 2 * $1::int + 100
+), often AS MATERIALIZED (
+    (SELECT event_hash FROM again ORDER BY drops DESC LIMIT 2 * $1::int + 100)
+    UNION
+    (SELECT event_hash FROM again WHERE drops = 2 LIMIT 1000)
+), found AS MATERIALIZED (
+    SELECT max(m.script_id) AS script_id, m.site_id, m.event_id, count(*) AS drops,
+           min(m.outcome_at) AS first_at, max(m.outcome_at) AS last_at, m.event_hash
+    FROM often AS o JOIN meant AS m USING (event_hash)
+    WHERE m.replay_of IS NULL
+    GROUP BY m.event_id, m.site_id, m.event_hash
+    HAVING count(*) > 1
 )
-SELECT max(m.script_id) AS script_id, m.site_id, m.event_id, count(*) AS drops,
-       min(m.outcome_at) AS first_at, max(m.outcome_at) AS last_at, max(o.hashes) AS hashes
-FROM often AS o JOIN meant AS m USING (event_hash)
-GROUP BY m.event_id, m.site_id
-HAVING count(*) > 1
+SELECT script_id, site_id, event_id, drops, first_at, last_at,
+       (SELECT count(*) FROM again) - (SELECT count(*) FROM often) + (SELECT count(DISTINCT event_hash) FROM found) AS hashes
+FROM found
 ORDER BY drops DESC, last_at DESC
 LIMIT $1

@@ -3,6 +3,7 @@
 from mutants.mutant import Edit, Mutant
 
 CORRECTION = "tests/unit/streams/test_correction.py"
+GROUPS = "tests/integration/dead_letters/test_groups.py"
 KEPT = "tests/integration/api/test_kept.py"
 RUNS = "tests/integration/api/test_runs.py"
 
@@ -18,6 +19,12 @@ MUTANTS = [
         "the bound of how many plans are judged at once, those included that nobody waits for",
         (Edit("bridge/api/runs.py::Runs.forecast", "(problem := ...) is not None", "False"),),
         (f"{RUNS}::test_plans_that_nobody_waits_for_count",),
+    ),
+    Mutant(
+        "own-replays",
+        "the rule that an event's own replays are no further drops of it",
+        (Edit("sinks/sql/dead_letters_repeated.sql", "WHERE m.replay_of IS NULL", "WHERE m.event_hash IS NOT NULL"),),
+        (f"{GROUPS}::test_replays_of_an_event_are_no_further_drops_of_it",),
     ),
     Mutant(
         "correction-unread",

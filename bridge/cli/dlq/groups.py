@@ -11,7 +11,7 @@ from bridge.cli.dlq.list import why
 from bridge.cli.tables import Table, print_table, print_text
 from bridge.dead_letters.documents import groups_document, share
 from schemas.dead_letter_filter import DeadLetterFilter
-from sinks.dead_letters.groups import Groups, Often, read_groups
+from sinks.dead_letters.groups import Group, Groups, Often, Owner, read_groups
 
 
 @with_filter
@@ -31,21 +31,33 @@ def groups(
     if json_output is not None:
         write_json(groups_document(found), json_output)
     if json_output != "-":
-        _print(found, hours)
+        print_groups(found, hours)
 
 
-def _print(found: Groups, hours: int) -> None:
-    columns = ("dead letters", "share", f"last {hours} h", "first", "last", "reason", "message", "example", "cause")
+def print_groups(found: Groups, hours: int) -> None:
+    """Causes, duplicates by script, and events that were dropped more than once."""
+    columns = (
+        "dead letters",
+        "share",
+        f"last {hours} h",
+        "first",
+        "last",
+        "reason",
+        "message",
+        "whose",
+        "example",
+        "cause",
+    )
     table = Table(*columns)
     for column in table.columns:
-        column.no_wrap = column.header != "message"
+        column.no_wrap = column.header not in ("message", "whose")
     for column in table.columns[:3]:
         column.justify = "right"
     for one in found.groups:
         table.add_row(
             str(one.dead_letters), f"{share(one.dead_letters, found.total):.1f} %",
             " ".join(map(str, reversed(one.hours))), _short(one.first_at), _short(one.last_at), why(one.example),
-            one.message, str(one.example.provenance), one.cause,
+            one.message, _whose(one), str(one.example.provenance), one.cause,
         )  # fmt: skip
     if found.groups:
         print_table(table)
@@ -82,6 +94,19 @@ def _print_repeated(often: Often) -> None:
     print_table(table)
     if more := often.events - len(often.repeated):
         print_text(f"and {more} more events")
+
+
+def _whose(group: Group) -> str:
+    """The sites that have most of a group, with counts."""
+    named = "; ".join(map(_owner, group.owners))
+    more = group.sites - len(group.owners)
+    return named + (f"; {more} more sites" if more else "")
+
+
+def _owner(one: Owner) -> str:
+    site = "no readable site" if one.site_id is None else f"site {one.site_id}"
+    org = "" if one.site_id is None else " (no org)" if one.org_id is None else f" (org {one.org_id})"
+    return f"{site}{org}{' ' if one.scripts else ''}{', '.join(one.scripts)}: {one.dead_letters}"
 
 
 def _site(site_id: int | None) -> str:

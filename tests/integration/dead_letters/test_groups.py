@@ -89,6 +89,39 @@ async def test_a_group_tells_when_how_often_lately_and_an_example(database_url: 
     assert (group.message, group.dead_letters) == ("event_type: String should have at least … character", 5)
 
 
+async def test_a_group_names_whose_it_is(database_url: str) -> None:
+    """The sites that have most of it, their organisations, and the scripts of the latest; and how many sites there are."""
+    rows = [
+        *(dropped(number, site_id=11, script_id="shop") for number in range(4)),
+        *(dropped(10 + number, site_id=12, script_id=f"app-{number}") for number in range(2)),
+        dropped(20, site_id=None, script_id=None),
+        *(dropped(30 + number, site_id=50 + number) for number in range(4)),
+        *(dropped(40 + number, error="another", site_id=13) for number in range(9)),
+    ]
+    await add_dropped(database_url, rows, orgs={11: 1, 12: 2})
+    group = (await grouped(database_url, until=NOW)).groups[0]
+    assert (group.dead_letters, group.sites) == (11, 7)
+    assert group.owners[:3] == [(11, 1, 4, ["shop"]), (12, 2, 2, ["app-0", "app-1"]), (50, None, 1, ["s1"])]
+    (of_one,) = (await grouped(database_url, site_id=[0])).groups
+    assert of_one.owners == [(None, None, 1, [])]
+
+
+async def test_replays_of_an_event_are_no_further_drops_of_it(database_url: str) -> None:
+    """A mended event whose replay met one that was sent again is dropped twice by us, and once by its producer."""
+    rows = [
+        dropped(0, event_id="mended", disposition="replayed", replayed_as="bridge.raw:0:1"),
+        dropped(1, event_id="mended", disposition=None, replay_of="bridge.raw:0:0",
+                dropped_reason=DroppedReason.DUPLICATE_EVENT_ID),
+        dropped(2, event_id="resent"), dropped(3, event_id="resent"),
+        dropped(4, event_id="resent", replay_of="bridge.raw:0:3"),
+    ]  # fmt: skip
+    await add_dropped(database_url, rows)
+    often = (await grouped(database_url)).often
+    assert [(one.event_id, one.drops) for one in often.repeated] == [("resent", 2)]
+    few = (await read_groups(database_url, DeadLetterFilter(), now=NOW, hours=3, limit=1)).often
+    assert few.events == 1
+
+
 async def test_many_causes_are_asked_for_at_once(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """A question for each of a thousand would keep Postgres busy for seconds; anybody can make so many."""
     asked: list[str] = []

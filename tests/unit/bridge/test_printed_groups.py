@@ -1,0 +1,43 @@
+"""Groups of dead letters on a terminal."""
+
+import io
+import sys
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from bridge.cli.dlq.groups import print_groups
+from schemas.record import Provenance
+from sinks.dead_letters.groups import Group, Groups, Often, Owner
+from sinks.dead_letters.letter import DeadLetterLine
+
+AT = datetime(2026, 11, 29, 1, tzinfo=UTC)
+OWNERS = [Owner(11, 1, 5000, ["acme-shop"]), Owner(12, 1, 2000, ["acme-app", "acme-kiosk"]), Owner(31, None, 7, [])]
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def group() -> Group:
+    line = DeadLetterLine(
+        Provenance("bridge.raw", 7, 5120), AT, "retry_exhausted", "unknown_script", "script 'acme-app' is not registered",
+        "48cc75900bd4b683", 4, 12, 1, "acme-app", "e-1", "open", None, None,
+    )  # fmt: skip
+    return Group(line.cause, "script … is not registered", 7207, AT, AT, [7207, 0, 0, 0, 0, 0], line, OWNERS, 6)
+
+
+@pytest.mark.parametrize("width", [80, 100])
+def test_a_cause_names_whose_it_is_on_a_narrow_terminal(monkeypatch: pytest.MonkeyPatch, width: int) -> None:
+    """Sites, organisations and scripts stand in its card, and nothing of it is wider than the terminal."""
+    monkeypatch.setenv("COLUMNS", str(width))
+    monkeypatch.setattr(sys, "stdout", out := Terminal())
+    print_groups(Groups([group()], 1, 7207, Often([], 0, [], 0, 0)), 6)
+    said: Any = out.getvalue()
+    whose = (
+        "site 11 (org 1) acme-shop: 5000; site 12 (org 1) acme-app, acme-kiosk: 2000; site 31 (no org): 7; 3 more sites"
+    )
+    assert whose in " ".join(said.split())
+    assert max(map(len, said.splitlines())) <= width
