@@ -78,18 +78,11 @@ async def failing(dsn: str) -> list[Standing]:
 
 
 class Day(NamedTuple):
-    """What was finished on one day, UTC, and how."""
+    """What became events on one day, UTC, and how many attempts ended in a retry; the ledger counts the drops."""
 
     day: date
-    finished: int
     normalized: int
     retried: int
-    dropped: int
-    invalid_payload_json: int
-    schema_violation: int
-    duplicate_event_id: int
-    sink_rejected_row: int
-    retry_exhausted: int
 
 
 async def days(dsn: str, count: int, site_id: int | None) -> list[Day]:

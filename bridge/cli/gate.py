@@ -1,6 +1,7 @@
 """`bridge gate show|check` and `bridge kpi`: the verdict over a sliding window, and the figures of the last days."""
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 
@@ -8,16 +9,27 @@ import typer
 
 from bridge.cli.common import JsonOutput, Verbose, command_settings, run, write_json
 from bridge.cli.tables import Table, print_table, print_text
-from schemas.afterwards import Afterwards, Became
+from schemas.afterwards import Afterwards
 from schemas.errors import InvalidInput
 from schemas.gate import Verdict, WindowSums, judge_window
 from schemas.raw_event import MAX_INTEGER
+from schemas.reasons import DroppedReason
 from schemas.settings import Settings
-from sinks.drops import became_by, summed
-from sinks.gate import Day, days, window_sums
+from sinks.drops import Drops, drops_by, summed
+from sinks.gate import days, window_sums
 
 # What became of the dropped, in the columns' order; duplicates have their own column, and replays are left out.
 _BECAME = (Afterwards.RECOVERED, Afterwards.REPLAYING, Afterwards.DISCARDED, Afterwards.OPEN)
+_REASONS = (
+    DroppedReason.INVALID_PAYLOAD_JSON,
+    DroppedReason.SCHEMA_VIOLATION,
+    DroppedReason.DUPLICATE_EVENT_ID,
+    DroppedReason.SINK_REJECTED_ROW,
+    DroppedReason.RETRY_EXHAUSTED,
+)
+_NO_DROPS = Drops(Counter(), Counter())
+_MOST_SITES = 50
+"""A producer can invent sites: the others of those without events share one row."""
 
 _DIGITS = len(str(MAX_INTEGER))
 
@@ -40,11 +52,13 @@ def _site_id(text: str) -> int:
 
 SiteId = Annotated[
     int | None,
-    typer.Option("--site-id", parser=_site_id, metavar="ID", help="Only this site; 0 is what has no readable site."),
+    typer.Option(
+        "--site-id", parser=_site_id, metavar="ID", help="Only this site, registered or not; 0 is what names none."
+    ),
 ]
 
 
-Judged = tuple[WindowSums, Verdict, Became]
+Judged = tuple[WindowSums, Verdict, Drops]
 
 
 @gate_app.command()
@@ -85,11 +99,16 @@ def kpi(
 ) -> None:
     """Show the last days: events finished, drops by reason, what became of them, success rate, and the trend."""
     settings = command_settings(verbose=verbose)
-    found = run(days(settings.dsn, count, site_id))
+    found = {one.day.isoformat(): one for one in run(days(settings.dsn, count, site_id))}
     today = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
-    became = run(became_by(settings.dsn, "day", today - timedelta(days=count - 1), site_id))
-    rows = [_day(one, became.get(one.day.isoformat(), {})) for one in found]
-    total = _total(found, summed(became))
+    drops = run(drops_by(settings.dsn, "day", today - timedelta(days=count - 1), site_id))
+    rows = []
+    for day in sorted(found.keys() | drops.keys()):
+        one = found.get(day)
+        figures = (one.normalized, one.retried) if one else (0, 0)
+        rows.append({"day": day} | _figures(*figures, drops.get(day, _NO_DROPS)))
+    normalized, retried = (sum(getattr(one, name) for one in found.values()) for name in ("normalized", "retried"))
+    total = _figures(normalized, retried, summed(drops.values()))
     if json_output is not None:
         write_json({"days": rows, "total": total}, json_output)
     if json_output != "-":
@@ -106,34 +125,74 @@ def _judged(settings: Settings, site_id: int | None) -> list[Judged]:
         wanted = [WindowSums(f"site:{site_id}", 0, 0, 0, 0, 0)]
     # The windows are those of the minutes that began within so long.
     since = (datetime.now(UTC) - timedelta(seconds=seconds)).replace(second=0, microsecond=0) + timedelta(minutes=1)
-    became = run(became_by(settings.dsn, "site", since, site_id))
-    of = {f"site:{site}": counts for site, counts in became.items()} | {"total": summed(became)}
-    return [(one, judge_window(one, settings.gate_limits), of.get(one.target, {})) for one in wanted]
+    of = {f"site:{site}": drops for site, drops in run(drops_by(settings.dsn, "site", since, site_id)).items()}
+    of = _fewer(of, {one.target for one in wanted}) | {"total": summed(of.values())}
+    judged = {one.target for one in wanted} | {"total"}
+    wanted += [WindowSums(target, 0, 0, 0, 0, 0) for target in of.keys() - judged]
+    wanted.sort(key=lambda one: _place(one.target))
+    return [(one, judge_window(one, settings.gate_limits), of.get(one.target, _NO_DROPS)) for one in wanted]
 
 
-def _became(counts: Mapping[Afterwards, int]) -> dict[str, int]:
-    return {one.value: counts.get(one, 0) for one in _BECAME}
+def _place(target: str) -> tuple[bool, bool, int]:
+    """Sites by number, the others' row, the total."""
+    number = target.removeprefix("site:")
+    return target == "total", not number.isdigit(), int(number) if number.isdigit() else 0
+
+
+def _fewer(of: dict[str, Drops], judged: set[str]) -> dict[str, Drops]:
+    """Of the sites that no window counts, those with the most drops have a row each, and the others one together."""
+    apart = sorted(of.keys() - judged, key=lambda target: (-of[target].events, _place(target)))
+    others = [of[target] for target in apart[_MOST_SITES:]]
+    kept = {target: drops for target, drops in of.items() if target not in apart[_MOST_SITES:]}
+    return kept | ({"others": summed(others)} if others else {})
+
+
+def _became(drops: Drops) -> dict[str, int]:
+    return {one.value: drops.became[one] for one in _BECAME}
 
 
 def _document(judged: Judged) -> dict[str, Any]:
-    sums, verdict, counts = judged
-    return sums._asdict() | verdict.model_dump() | {"finished": sums.processed - sums.retried} | _became(counts)
+    """`dropped` and `duplicates` are what the windows count and the verdict judges; `drops` are dead letters' sites."""
+    sums, verdict, drops = judged
+    figures = {
+        "finished": sums.processed - sums.retried,
+        "drops": drops.events,
+        "drops_duplicates": drops.reasons[DroppedReason.DUPLICATE_EVENT_ID],
+    }
+    return sums._asdict() | verdict.model_dump() | figures | _became(drops)
 
 
 def _print(judged: list[Judged]) -> None:
-    columns = ("processed", "finished", "normalized", "retried", "dropped", "duplicates", *_BECAME)
-    table = Table("target", *columns, "verdict", "reasons")
-    for column in table.columns[1:-2]:
-        column.justify = "right"
-    for one in judged:
-        shown = _document(one)
-        word = "pass" if shown["passed"] else "FAIL"
-        table.add_row(shown["target"], *(str(shown[name]) for name in columns), word, "; ".join(shown["reasons"]))
+    shown = [_document(one) for one in judged]
+    columns = ("processed", "finished", "normalized", "retried", "dropped", "duplicates")
+    table = _table("target", *columns, "verdict", "reasons")
+    for one in shown:
+        if one["processed"] or one["target"] == "total":
+            word = "pass" if one["passed"] else "FAIL"
+            table.add_row(one["target"], *(str(one[name]) for name in columns), word, "; ".join(one["reasons"]))
     print_table(table)
     print_text(
-        "processed: attempts, each retry is one; finished: events, without those that wait for a retry; "
-        "dropped: duplicates among them; recovered: replayed to success"
+        "processed: attempts, each retry is one; finished: events, without those that wait for a retry;\n"
+        "dropped: duplicates among them; site:0: what names no site that was registered then"
     )
+    if not any(one["drops"] for one in shown):
+        return
+    became = ("drops", "drops_duplicates", *_BECAME)
+    table = _table("drops of", "dropped", "duplicates", *_BECAME)
+    for one in shown:
+        if one["drops"]:
+            table.add_row(one["target"], *(str(one[name]) for name in became))
+    print_text("\nWhat became of the dropped, by the site that the dead letter names, registered or not:")
+    print_table(table)
+    print_text("recovered: replayed to success; site:0: names no site")
+
+
+def _table(first: str, *columns: str) -> Table:
+    """A table whose columns of figures stand to the right."""
+    table = Table(first, *columns)
+    for column in table.columns[1:]:
+        column.justify = "left" if column.header in ("verdict", "reasons") else "right"
+    return table
 
 
 def _rate(well: int, finished: int, duplicates: int) -> float | None:
@@ -141,30 +200,21 @@ def _rate(well: int, finished: int, duplicates: int) -> float | None:
     return round(100 * well / (finished - duplicates), 3) if finished > duplicates else None
 
 
-def _with_rates(figures: dict[str, Any], counts: Mapping[Afterwards, int]) -> dict[str, Any]:
-    finished, duplicates, became = figures["finished"], figures["duplicate_event_id"], _became(counts)
-    well = figures["normalized"]
+def _figures(normalized: int, retried: int, drops: Drops) -> dict[str, Any]:
+    """Events by the windows, drops and what became of them by the ledger: what is finished is one or the other."""
+    reasons = {one.value: drops.reasons[one] for one in _REASONS}
+    finished, duplicates = normalized + drops.events, drops.reasons[DroppedReason.DUPLICATE_EVENT_ID]
+    counts = {"finished": finished, "normalized": normalized, "retried": retried, "dropped": drops.events}
     rates = {
-        "success_rate_pct": _rate(well, finished, duplicates),
-        "success_rate_with_replays_pct": _rate(well + became[Afterwards.RECOVERED], finished, duplicates),
+        "success_rate_pct": _rate(normalized, finished, duplicates),
+        "success_rate_with_replays_pct": _rate(normalized + drops.became[Afterwards.RECOVERED], finished, duplicates),
     }
-    return figures | rates | became
-
-
-def _day(one: Day, counts: Mapping[Afterwards, int]) -> dict[str, Any]:
-    return _with_rates(one._asdict() | {"day": one.day.isoformat()}, counts)
-
-
-def _total(found: list[Day], counts: Mapping[Afterwards, int]) -> dict[str, Any]:
-    return _with_rates({name: sum(getattr(one, name) for one in found) for name in Day._fields[1:]}, counts)
+    return counts | reasons | rates | _became(drops)
 
 
 def _print_days(rows: Sequence[dict[str, Any]], total: dict[str, Any]) -> None:
-    reasons = Day._fields[5:]
-    columns = ("finished", "normalized", "dropped", *reasons, *_BECAME)
-    table = Table("day", *columns, "success rate", "change", "with replays")
-    for column in table.columns[1:]:
-        column.justify = "right"
+    columns = ("finished", "normalized", "dropped", *_REASONS, *_BECAME)
+    table = _table("day", *columns, "success rate", "change", "with replays")
     before: float | None = None
     for one in (*rows, total | {"day": "total"}):
         rate, mended = one["success_rate_pct"], one["success_rate_with_replays_pct"]
@@ -173,8 +223,8 @@ def _print_days(rows: Sequence[dict[str, Any]], total: dict[str, Any]) -> None:
         before = rate
     print_table(table)
     print_text(
-        "finished: events, replays apart; success rate: without duplicates; with replays: what was replayed to success "
-        "counts on the day of its drop"
+        "finished: events, replays apart; dropped: of the site that the dead letter names;\n"
+        "success rate: without duplicates; with replays: what was replayed to success counts on the day of its drop"
     )
 
 

@@ -8,6 +8,7 @@ import asyncpg
 import pytest
 from aiokafka import AIOKafkaConsumer
 from support.command import bridge, start
+from support.dead_letters import add_dropped, dropped
 from support.settled import settings_for
 from support.wait import wait_until
 
@@ -125,6 +126,7 @@ async def test_on_the_command_line(stack, database_url, topic_prefix) -> None:
     assert b"less than 60s can't be judged" in bridge("gate", "show", "--window", "5s", settings=environment).stderr
     shown = json.loads(bridge("gate", "show", "--json-output", "-", settings=environment).stdout)
     assert [(one["target"], one["passed"]) for one in shown] == [("site:1", False), ("site:2", True), ("total", False)]
+    await add_dropped(database_url, [dropped(offset) for offset in range(200)])
     kpi = json.loads(bridge("kpi", "--json-output", "-", settings=environment).stdout)
     assert (kpi["total"]["finished"], kpi["total"]["success_rate_pct"]) == (2000, 90.0)
     assert b"90.000 %" in bridge("kpi", settings=environment).stdout

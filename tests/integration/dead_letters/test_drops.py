@@ -7,7 +7,7 @@ from support.dead_letters import DROPPED_AT, DroppedRow, add_dropped, dropped
 
 from schemas.afterwards import Afterwards, in_words
 from schemas.reasons import DroppedReason
-from sinks.drops import became, became_by, summed
+from sinks.drops import became, drops_by, summed
 from sinks.postgres import connection
 
 DUPLICATE = {"dropped_reason": DroppedReason.DUPLICATE_EVENT_ID, "disposition": None}
@@ -86,13 +86,15 @@ async def test_a_dropped_event_counts_once_by_its_last_replay(database_url: str)
 async def test_drops_count_where_and_when_they_happened(database_url: str) -> None:
     """By day and by site, 0 without a readable one."""
     await filled(database_url)
-    by_site = await became_by(database_url, "site", DROPPED_AT)
-    assert by_site["0"] == {Afterwards.RECOVERED: 1, Afterwards.REPLAY: 2}
-    assert by_site["1"][Afterwards.REPLAYING] == 2
-    assert summed(by_site)[Afterwards.RECOVERED] == 4
-    by_day = await became_by(database_url, "day", OLD)
-    assert by_day[f"{OLD:%Y-%m-%d}"] == {Afterwards.REPLAYING: 1}
-    assert await became_by(database_url, "day", OLD, 0) == {
-        f"{DROPPED_AT:%Y-%m-%d}": {Afterwards.RECOVERED: 1, Afterwards.REPLAY: 2}
-    }
-    assert await became_by(database_url, "site", DROPPED_AT + timedelta(seconds=1)) == {}
+    by_site = await drops_by(database_url, "site", DROPPED_AT)
+    assert by_site["0"].became == {Afterwards.RECOVERED: 1, Afterwards.REPLAY: 2}
+    assert by_site["1"].became[Afterwards.REPLAYING] == 2
+    assert summed(by_site.values()).became[Afterwards.RECOVERED] == 4
+    by_day = await drops_by(database_url, "day", OLD)
+    assert by_day[f"{OLD:%Y-%m-%d}"].became == {Afterwards.REPLAYING: 1}
+    (of_none,) = (await drops_by(database_url, "day", OLD, 0)).items()
+    assert of_none == (
+        f"{DROPPED_AT:%Y-%m-%d}",
+        ({DroppedReason.SCHEMA_VIOLATION: 1}, {Afterwards.RECOVERED: 1, Afterwards.REPLAY: 2}),
+    )
+    assert await drops_by(database_url, "site", DROPPED_AT + timedelta(seconds=1)) == {}
