@@ -1,6 +1,18 @@
--- What became of the plan $1, by site; why, of what was dropped again or skipped.
-SELECT site_id, outcome, CASE outcome WHEN 'dropped' THEN dropped_reason WHEN 'skipped' THEN skipped END AS why, count(*) AS items
-FROM replay_outcome
-WHERE replay_id = $1
+-- What became of the plan $1, by site; why, of what was dropped again or skipped. An item that was not sent, and that others
+-- dealt with, is not open: a replay would skip it for this reason.
+SELECT site_id, CASE WHEN dealt_with IS NULL THEN outcome ELSE 'skipped' END AS outcome,
+       coalesce(dealt_with, CASE outcome WHEN 'dropped' THEN dropped_reason WHEN 'skipped' THEN skipped END) AS why,
+       count(*) AS items
+FROM (
+    SELECT o.site_id, o.outcome, o.dropped_reason, o.skipped,
+           CASE WHEN o.outcome <> 'open' THEN NULL
+                WHEN l.disposition = 'discarded' THEN 'discarded'
+                WHEN l.replay_id = o.replay_id THEN NULL
+                WHEN l.disposition = 'claimed' THEN 'claimed by the replay ' || l.replay_id
+                WHEN l.disposition = 'replayed' THEN 'replayed already, by ' || l.replay_id END AS dealt_with
+    FROM replay_outcome AS o
+    LEFT JOIN bridge_event_raw AS l USING (raw_topic, raw_partition, raw_offset)
+    WHERE o.replay_id = $1
+) AS item
 GROUP BY 1, 2, 3
 ORDER BY 1, 2, 3
