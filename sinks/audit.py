@@ -57,9 +57,10 @@ async def _read(conn: Connection, group: str, deep: bool) -> Snapshot:
     if not deep:
         return Snapshot(offsets, windows)
     ledgers = {_source(row): Ledgers(*row.values()) for row in await conn.fetch(sql("audit_rows"))}
-    reasons = {row["dropped_reason"]: row["dropped"] for row in await conn.fetch(sql("audit_reasons"))}
+    drops = await conn.fetch(sql("audit_reasons"))
+    reasons, replays = {row["dropped_reason"]: row["dropped"] for row in drops}, sum(row["replayed"] for row in drops)
     row = await conn.fetchrow(sql("audit_keys"), datetime.now(UTC) - KEYS_KEPT)
-    return Snapshot(offsets, windows, ledgers, reasons, Keys(*row.values()), await became(conn))
+    return Snapshot(offsets, windows, ledgers, reasons, Keys(*row.values()), await became(conn), replays)
 
 
 def _source(row: asyncpg.Record) -> TopicPartition:

@@ -90,6 +90,7 @@ class Snapshot(NamedTuple):
     reasons: Mapping[str, int] | None = None
     keys: Keys | None = None
     became: Became | None = None
+    replays: int | None = None
 
 
 def judge(snapshot: Snapshot, bounds: Mapping[TopicPartition, LogBounds], topics: Topics) -> AuditReport:
@@ -327,6 +328,7 @@ def _totals(snapshot: Snapshot, accounts: list[PartitionAccount], raw_topics: se
         keys=keys.keys if keys else None,
         keys_pruned=max(0, persisted - keys.keys) if keys else None,
         dropped_became=snapshot.became,
+        replays=snapshot.replays,
     )
 
 

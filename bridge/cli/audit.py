@@ -46,8 +46,9 @@ def show(report: AuditReport) -> None:
     print_table(table)
     totals = report.totals
     waiting = "" if totals.waiting is None else f", {totals.waiting} waiting"
+    replays = f", {totals.replays} of these replays" if totals.replays else ""
     print_text(
-        f"{totals.read} read: {totals.persisted} persisted, {totals.dropped} dropped{waiting}, "
+        f"{totals.read} read{replays}: {totals.persisted} persisted, {totals.dropped} dropped{waiting}, "
         f"{totals.lost} lost; {totals.unread} unread"
     )
     if totals.dropped and totals.dropped_became is not None:

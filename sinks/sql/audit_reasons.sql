@@ -1,5 +1,5 @@
--- How many raw events the ledger says are dropped, by reason.
-SELECT dropped_reason, count(*) AS dropped
+-- How many raw events the ledger says are dropped, by reason, and how many of these have a replay that was read.
+SELECT dropped_reason, count(*) AS dropped, count(replayed_as) AS replayed
 FROM bridge_event_raw
 WHERE dropped_reason IS NOT NULL
 GROUP BY dropped_reason
