@@ -323,12 +323,6 @@ RECORDS = [
         ("tests/integration/dead_letters/test_drops.py",),
     ),
     Mutant(
-        "drops-by-site",
-        "the rule that a drop counts for the site that its dead letter names",
-        (Edit("sinks/sql/drops_became.sql", "THEN coalesce(site_id, 0)::text", "THEN '0'"),),
-        ("tests/integration/dead_letters/test_by_site.py",),
-    ),
-    Mutant(
         "expression-applies",
         "the refusal of an item to which an expression does not apply",
         (

@@ -48,4 +48,10 @@ MUTANTS = [
         ),
         (f"{QUERYING}::test_a_reader_reads_what_is_for_readers_and_nothing_else",),
     ),
+    Mutant(
+        "drops-by-site",
+        "the rule that a drop counts for the site that its dead letter names",
+        (Edit("sinks/sql/drops_became.sql", "THEN coalesce(site_id, 0)::text", "THEN '0'"),),
+        ("tests/integration/dead_letters/test_by_site.py",),
+    ),
 ]
