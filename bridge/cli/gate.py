@@ -188,7 +188,7 @@ def _print(judged: list[Judged]) -> None:
 
 
 def _table(first: str, *columns: str) -> Table:
-    """A table whose columns of figures stand to the right."""
+    """A table with its figures aligned to the right."""
     table = Table(first, *columns)
     for column in table.columns[1:]:
         column.justify = "left" if column.header in ("verdict", "reasons") else "right"
