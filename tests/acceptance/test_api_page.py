@@ -57,7 +57,8 @@ async def test_the_page_s_commands(stack, database_url: str, topic_prefix: str, 
     assert (planned["report"]["items"], begun["plan_id"]) == (5, planned["replay_id"])
     assert (status["replay_id"], status["running"]) == (planned["replay_id"], True)
     assert (cancelled["state"], discarded["processed_total"]) == ("cancelled", 0)
-    assert corrected["report"]["items"] == 5
+    # The canary's two are on their way, unless the replay was cancelled before it sent them.
+    assert corrected["report"]["items"] in (3, 5)
     assert others[0] == ["api", "token", "revoke", "alice"]
     ended = [await ran(words) for words in others]
     assert "alice: revoked" in ended[0]
