@@ -1,7 +1,6 @@
 """The ledger's rows as values, and how headers are kept whole."""
 
 import base64
-from itertools import accumulate
 from typing import Any, Final
 
 import asyncpg
@@ -81,24 +80,23 @@ COLUMNS = (
 
 
 _MOST_KEPT: Final = 1024 * 1024
-"""Whole records have at most so many bytes: a larger one is no event in any form, and 100 KB in Kafka may be 60 MB of it."""
-_KEPT_OF_EACH: Final = 64 * 1024
-_HEADER_FRAME: Final = 10
+"""A longer value is no event in any form, and 100 KB of it in Kafka may be 60 MB."""
+_KEPT_OF_VALUE: Final = 64 * 1024
 
 
 def row(failure: Failure) -> tuple[Any, ...]:
     """The ledger's row of a first attempt that failed, in the order of COLUMNS.
 
-    A duplicate keeps no payload: there is nothing to replay. Of a record of more than 1 MiB that is dropped the beginnings
-    of key, value and headers are kept, and the error says of how many bytes.
+    A duplicate keeps no payload: there is nothing to replay. Of a value of more than 1 MiB the beginning is kept, and the
+    error says of how many bytes. Key and headers, however long, may be those of an event that is replayed.
     """
     record, dropped, error = failure.record, failure.dropped_reason, bounded_text(failure.error)
     kept = RawBody(record.key, record.value, record.headers)
     if dropped is DroppedReason.DUPLICATE_EVENT_ID:
         kept = RawBody(None, None, ())
-    elif dropped is not None and (size := _size(kept)) > _MOST_KEPT:
-        kept = _beginning(kept)
-        note = f"; {_size(kept)} of {size} bytes are kept"
+    elif dropped is not None and record.value is not None and len(record.value) > _MOST_KEPT:
+        kept = kept._replace(value=record.value[:_KEPT_OF_VALUE])
+        note = f"; {_KEPT_OF_VALUE} of {len(record.value)} bytes of its value are kept"
         error = bounded_text(error, ERROR_TEXT_BYTES - len(note)) + note
     return (
         *failure.provenance,
@@ -120,26 +118,6 @@ def row(failure: Failure) -> tuple[Any, ...]:
         "open" if failure.has_dead_letter else None,
         None if failure.replay is None else str(failure.replay.replay_of),
         failure.sender,
-    )
-
-
-def _size(body: RawBody) -> int:
-    return len(body.key or b"") + len(body.value or b"") + sum(map(_header_size, body.headers))
-
-
-def _header_size(header: tuple[str, bytes | None]) -> int:
-    # With what even an empty one takes as JSON.
-    return len(header[0]) + len(header[1] or b"") + _HEADER_FRAME
-
-
-def _beginning(body: RawBody) -> RawBody:
-    """The first 64 KiB of key and value, and the headers that are together no longer."""
-    key, value, headers = body
-    ends = accumulate(map(_header_size, headers))
-    return RawBody(
-        None if key is None else key[:_KEPT_OF_EACH],
-        None if value is None else value[:_KEPT_OF_EACH],
-        [header for header, end in zip(headers, ends, strict=True) if end <= _KEPT_OF_EACH],
     )
 
 

@@ -36,6 +36,8 @@ _PRODUCER_TIME = 0
 _TIME_DIGITS = 19
 MOST_BESIDE_VALUE = 64 * 1024
 """The most bytes of key and headers of an event that is retried: a retry lane reads the waiting bodies of a whole batch."""
+MOST_HEADERS = 1024
+"""The most headers of one."""
 
 LedgerStates = Mapping[Provenance, LedgerState]
 
@@ -270,9 +272,17 @@ def _claimed_identity(value: bytes | None) -> Claimed | None:
         return rejection.identity
 
 
-def _bytes_beside_value(record: RawRecord) -> int:
+def _too_much_to_retry(record: RawRecord) -> str:
+    """What of key and headers is more than a retry carries, in words; nothing if it carries them."""
     # Even an empty header takes memory.
-    return len(record.key or b"") + sum(len(name) + len(value or b"") + 10 for name, value in record.headers)
+    if (count := len(record.headers)) > MOST_HEADERS:
+        return f"it has {count} headers, of which a retry carries {MOST_HEADERS}"
+    size = len(record.key or b"") + sum(len(name) + len(value or b"") for name, value in record.headers)
+    return (
+        ""
+        if size <= MOST_BESIDE_VALUE
+        else f"key and headers have {size} bytes, of which a retry carries {MOST_BESIDE_VALUE}"
+    )
 
 
 def _failure(attempt: Attempt, rejection: Rejection, context: Context) -> Failure:
@@ -303,8 +313,8 @@ def _failure(attempt: Attempt, rejection: Rejection, context: Context) -> Failur
     )
     if ERRORS[error_class].action is Action.RETRY:
         retry = context.policy.decide(error_class, attempt.number, context.now_ms)
-        if (beside := _bytes_beside_value(attempt.record)) > MOST_BESIDE_VALUE:
-            failure.end_retries(f"key and headers have {beside} bytes, of which a retry carries {MOST_BESIDE_VALUE}")
+        if why := _too_much_to_retry(attempt.record):
+            failure.end_retries(why)
         elif retry is None:
             failure.dropped_reason = DroppedReason.RETRY_EXHAUSTED
         else:

@@ -87,12 +87,11 @@ def test_tries_used_up() -> None:
     assert failure.retry_topic is None
 
 
-@pytest.mark.parametrize("given", [{"key": bytes(65_000)}, {"headers": [("a", bytes(65_000)), ("b" * 400, None)]}])
+@pytest.mark.parametrize("given", [{"key": bytes(65_000)}, {"headers": [("a", bytes(65_000)), ("b" * 500, None)]}])
 def test_what_has_a_large_key_or_headers_is_not_retried(given: dict[str, Any]) -> None:
     """At 64 KiB it is, one byte more is a dead letter; what would be dropped or persisted is judged as ever."""
-    # Ten bytes stand for what even an empty header takes.
-    least = 65_536 - 65_000 - 10 * (len(given.get("headers", ())) + 2)
-    beside = [*given.get("headers", ()), ("x" * (least - (401 if "headers" in given else 0)), None)]
+    least = 65_536 - 65_000
+    beside = [*given.get("headers", ()), ("x" * (least - (501 if "headers" in given else 0)), None)]
     raw = record(script_id="nowhere")
     for extra, retried in ((b"", True), (b"1", False)):
         headers = [*beside, ("", extra)]
@@ -101,6 +100,16 @@ def test_what_has_a_large_key_or_headers_is_not_retried(given: dict[str, Any]) -
         assert (failure.retry_topic is not None) == retried
     assert failure.dropped_reason is DroppedReason.RETRY_EXHAUSTED
     assert failure.error.endswith("not retried: key and headers have 65537 bytes, of which a retry carries 65536")
+
+
+def test_what_has_very_many_headers_is_not_retried() -> None:
+    """Empty ones have no bytes, and take memory all the same."""
+    raw = record(script_id="nowhere")
+    for headers, retried in ((1024, True), (1025, False)):
+        one = MemoryRecord(RAW, 0, 0, raw.value, None, NOW_MS, 1, (("", None),) * headers)
+        (failure,) = process(batch(one), context()).failures
+        assert (failure.retry_topic is not None) == retried
+    assert failure.error.endswith("not retried: it has 1025 headers, of which a retry carries 1024")
 
 
 def test_a_retry_keeps_its_provenance_and_first_times() -> None:
