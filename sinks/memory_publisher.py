@@ -48,16 +48,15 @@ class MemoryPublisher:
             if not failure.due_copy:
                 continue
             self._fail(failure)
-            why = ""
             for form in FORMS:
                 failure.left_out = form
                 sent = self._sent(failure)
-                if not (why := self._refuse(sent)):
+                failure.refused = self._refuse(sent)
+                if not failure.refused:
                     self.published.append(sent)
                     self._deliver(sent)
                     failure.published = True
                     break
-            failure.refused = why
 
     def _sent(self, failure: Failure) -> Published:
         topic = failure.retry_topic or self._dlq_topic

@@ -190,8 +190,8 @@ class PostgresSink:
     async def _watch(self, watched: Connection, doing: str, cut: list[SinkUnavailable]) -> None:
         """While work is without an answer: cuts a connection whose server is gone, and ends what its session waits for.
 
-        That is ended only if it is a worker's stalled session, or another account's transaction of a minute's age. A server that answers no look is noted as silent, and the
-        work goes on to wait for it.
+        That is ended only if it is a worker's stalled session, or another account's transaction of a minute's age. A server
+        that answers no look is noted as silent, and the work goes on to wait for it.
         """
         patience, pid, unanswered = self._lock_timeout / 2, self._pid, 0
         while True:

@@ -268,10 +268,7 @@ def _has_long_host(url: str) -> bool:
 
 @lru_cache(maxsize=8192)
 def _host(url: str) -> str | None:
-    try:
-        return None if len(url) > MAX_HOST and _has_long_host(url) else _parse(url).hostname or None
-    except _NO_URL:
-        return None
+    return _page(url)[1]
 
 
 def _amount(fields: RawFields) -> tuple[Decimal | None, str | None]:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 from hypothesis import settings
-from support.databases import create_database, drop_database
+from support.databases import as_admin, create_database, drop_database
 from support.leaks import hear_everything, pytest_runtest_makereport
 from support.servers import SERVERS, given_addresses
 from support.shared_servers import Servers, pytest_configure_node, servers, share_servers
@@ -64,3 +64,19 @@ def database_url(stack: StackAddresses, template_database: str) -> Iterator[str]
 def topic_prefix() -> str:
     """What the names of a test's topics and groups begin with."""
     return f"t{secrets.token_hex(3)}."
+
+
+@pytest.fixture
+def empty_database(stack: StackAddresses) -> Iterator[str]:
+    """The URL of a database that nothing was done to."""
+    name = f"empty_{secrets.token_hex(4)}"
+    try:
+        yield create_database(stack, name)
+    finally:
+        drop_database(stack, name)
+
+
+@pytest.fixture
+def superuser_database(stack: StackAddresses, empty_database: str) -> str:
+    """The same, for the superuser."""
+    return as_admin(stack, empty_database)

@@ -57,13 +57,19 @@ def charge_refused(
     index = int(random.random() * stands_for)  # noqa: S311
     if index >= len(values):
         return
-    try:
-        own = whose[index]
-        judge(services, values[index], vouched_by(grant, own.event_id if own.missing else None), received_at_ms)
-    except Rejection as rejection:
+    if rejection := _rejection(services, grant, values[index], whose[index], received_at_ms):
         ends = ERRORS[rejection.error_class].action is Action.DROP
         more = (_COST_OF_REFUSED if ends else _COST_OF_RETRIED) - 1
         services.allowances.of(grant.sender).events.charge(grant.script.script_id, more * stands_for)
+
+
+def _rejection(services: Services, grant: Grant, value: bytes, whose: Element, received_at_ms: int) -> Rejection | None:
+    """What the stream will say of a request's event if it refuses it."""
+    try:
+        judge(services, value, vouched_by(grant, whose.event_id if whose.missing else None), received_at_ms)
+    except Rejection as rejection:
+        return rejection
+    return None
 
 
 def _is_bounded(error_class: ErrorClass) -> bool:
@@ -117,13 +123,10 @@ class RefusedEvents:
 
     def _refusal(self, value: bytes, whose: Element, received_at_ms: int) -> str:
         """Why the stream refuses it whenever it reads it, or nothing: a retry may heal the other refusals."""
-        try:
-            vouched = vouched_by(self._grant, whose.event_id if whose.missing else None)
-            judge(self._services, value, vouched, received_at_ms)
-        except Rejection as rejection:
-            if _is_bounded(rejection.error_class):
-                return f"{rejection.error_class}: {rejection.message}"
-        return ""
+        rejection = _rejection(self._services, self._grant, value, whose, received_at_ms)
+        if rejection is None or not _is_bounded(rejection.error_class):
+            return ""
+        return f"{rejection.error_class}: {rejection.message}"
 
     def _let_through(self) -> bool:
         let = self._services.allowances.refused.grant(self._bucket)

@@ -1,7 +1,6 @@
 """The command line from an empty database to a balanced audit, each command in a process of its own."""
 
 import json
-import secrets
 import signal
 import subprocess
 import time
@@ -9,24 +8,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import asyncpg
-import pytest
 from support.command import bridge, start
-from support.databases import create_database, drop_database
 from support.wait import wait_until
 
 from bridge.stack import StackAddresses
 
 GOOD, LATE = "shop", "late"
-
-
-@pytest.fixture
-def empty_database(stack: StackAddresses) -> Iterator[str]:
-    """The URL of a database that nothing was done to."""
-    name = f"empty_{secrets.token_hex(4)}"
-    try:
-        yield create_database(stack, name)
-    finally:
-        drop_database(stack, name)
 
 
 def event(event_id: str, script_id: str = GOOD) -> bytes:

@@ -3,7 +3,6 @@
 import re
 import secrets
 import sys
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from importlib.metadata import distribution
 from itertools import groupby
@@ -13,7 +12,7 @@ from urllib.parse import urlsplit
 import asyncpg
 import pytest
 from support.accounts import account, as_account, execute
-from support.databases import as_admin, create_database, drop_database
+from support.databases import as_admin, drop_database
 from support.programs import CHECKOUT, run
 
 from bridge.stack import StackAddresses
@@ -304,22 +303,12 @@ _CATALOGUE_OF_MINE = (
 )
 
 
-@pytest.fixture
-def empty_database(stack: StackAddresses) -> Iterator[str]:
-    """The URL of a database without our schema."""
-    name = f"empty_{secrets.token_hex(4)}"
-    try:
-        yield as_admin(stack, create_database(stack, name))
-    finally:
-        drop_database(stack, name)
-
-
-async def test_an_owner_who_is_no_superuser_migrates(empty_database: str) -> None:
+async def test_an_owner_who_is_no_superuser_migrates(superuser_database: str) -> None:
     """A new database, and one that a superuser has made before."""
-    with account(empty_database, Service.OWNER) as url:
+    with account(superuser_database, Service.OWNER) as url:
         await migrate(url)
         assert await check_database(url, months_ahead=MONTHS_AHEAD) == []
-        with account(empty_database, Service.OWNER) as heir:
+        with account(superuser_database, Service.OWNER) as heir:
             await execute(heir, "ALTER TABLE script_run ADD COLUMN more int")
 
 
@@ -359,24 +348,26 @@ KEPT_BY_A_SESSION = [
 """What fills the server's disk without a grant on any relation."""
 
 
-async def test_accounts_of_the_compose_file(stack: StackAddresses, empty_database: str, tmp_path: Path) -> None:
+async def test_accounts_of_the_compose_file(stack: StackAddresses, superuser_database: str, tmp_path: Path) -> None:
     """By deploy/postgres/accounts.sql, over a schema that a superuser has made: the owner migrates and grants, twice over."""
     prefix = f"t{secrets.token_hex(4)}_"
     text = (CHECKOUT / "deploy" / "postgres" / "accounts.sql").read_text().replace("bridge_", prefix)
     passwords = {name: secrets.token_hex(8) for name in SERVICES}
     file = tmp_path / "accounts.sql"
     # After each change of a password another session looks at what this one shows of itself.
-    watch = f"{PSQL} {empty_database} --no-psqlrc -Atc \"SELECT 'seen: ' || query FROM pg_stat_activity\""
+    watch = f"{PSQL} {superuser_database} --no-psqlrc -Atc \"SELECT 'seen: ' || query FROM pg_stat_activity\""
     text = re.sub(r"(\nALTER ROLE \w+ PASSWORD .*)", rf"\1\n\\! {watch}", text)
     file.write_text(text.replace("COMMIT;", "SHOW log_min_error_statement;\nCOMMIT;"))
     given = {f"{name.upper()}_PASSWORD": password for name, password in passwords.items()}
     # A server that logs everything; what it logs is sent to the session, too.
     given["PGOPTIONS"] = "-c log_statement=all -c log_min_duration_statement=0 -c client_min_messages=log"
-    urls = {name: as_account(empty_database, f"{prefix}{name}", password) for name, password in passwords.items()}
-    await migrate(empty_database)
+    urls = {name: as_account(superuser_database, f"{prefix}{name}", password) for name, password in passwords.items()}
+    await migrate(superuser_database)
     try:
         for _ in range(2):
-            done = run([PSQL, "--no-psqlrc", "-v", "ON_ERROR_STOP=1", "-f", str(file), empty_database], changed=given)
+            done = run(
+                [PSQL, "--no-psqlrc", "-v", "ON_ERROR_STOP=1", "-f", str(file), superuser_database], changed=given
+            )
             assert done.returncode == 0, done.stderr
             assert "LOG:" in done.stderr
             assert "panic" in done.stdout
@@ -395,5 +386,5 @@ async def test_accounts_of_the_compose_file(stack: StackAddresses, empty_databas
                         await execute(urls[service], statement)
     finally:
         # What one account has granted to another goes with the database only.
-        drop_database(stack, urlsplit(empty_database).path[1:])
+        drop_database(stack, urlsplit(superuser_database).path[1:])
         await execute(stack.admin_database_url, *(f"DROP ROLE {prefix}{name}" for name in SERVICES))

