@@ -7,6 +7,7 @@ import pytest
 from hypothesis import settings
 from support.databases import as_admin, create_database, drop_database
 from support.leaks import hear_everything, pytest_runtest_makereport
+from support.logs import plain_logs
 from support.servers import SERVERS, given_addresses
 from support.shared_servers import Servers, pytest_configure_node, servers, share_servers
 
@@ -17,6 +18,8 @@ __all__ = ["pytest_configure_node", "pytest_runtest_makereport", "servers"]
 # The same examples each time, and none that fails because the machine was busy while it was drawn or tried.
 settings.register_profile("house", deadline=None, derandomize=True)
 settings.load_profile("house")
+
+plain_logs()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -88,7 +88,7 @@ def make_directory(path: Path) -> None:
     """Makes the directory and those above it that are missing, none of them open to others' changes under any umask."""
     if not path.is_dir():
         make_directory(path.parent)
-        path.mkdir(0o755)
+        path.mkdir(0o755, exist_ok=True)  # another start may have made it meanwhile
         path.chmod(stat.S_IMODE(path.stat().st_mode) & ~0o022)
 
 

@@ -5,7 +5,14 @@ from support.settled import prepare, settings_for
 
 from bridge.stack import StackAddresses
 from schemas.settings import Settings
+from sinks import server_proof
 from sinks.script_tokens import create_token
+
+
+@pytest.fixture(autouse=True)
+def _no_server_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tests reuse ports: what proved itself there in one test is another server in the next."""
+    monkeypatch.setattr(server_proof, "_proved", set())
 
 
 @pytest.fixture

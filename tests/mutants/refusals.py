@@ -44,8 +44,14 @@ MUTANTS = [
     Mutant(
         "retried-bytes",
         "the bound of key and headers of what is retried",
-        (Edit("streams/processor.py::_failure", "... > MOST_BESIDE_VALUE", "False"),),
+        (Edit("streams/processor.py::_too_much_to_retry", "size <= MOST_BESIDE_VALUE", "True"),),
         ("tests/unit/streams/test_processor.py::test_what_has_a_large_key_or_headers_is_not_retried",),
+    ),
+    Mutant(
+        "retried-headers",
+        "the bound of the number of headers of what is retried",
+        (Edit("streams/processor.py::_too_much_to_retry", "... > MOST_HEADERS", "False"),),
+        ("tests/unit/streams/test_processor.py::test_what_has_very_many_headers_is_not_retried",),
     ),
     Mutant(
         "replayed-topic-refusals",

@@ -171,12 +171,22 @@ MUTANTS = [
         (f"{RETRY}::test_a_page_that_comes_back_sends_as_before",),
     ),
     Mutant(
+        "snippet-clobbered",
+        "the look past elements that hide the document's properties",
+        (
+            Edit(
+                SOURCE, "Object.getOwnPropertyDescriptor(Document.prototype, name).get.call(document)", "document[name]"
+            ),
+        ),
+        (f"{MANNERS}::test_what_visitors_write_into_the_page_leads_no_event_elsewhere",),
+    ),
+    Mutant(
         "snippet-hidden",
         "the sending when a page is hidden",
         (
             Edit(
                 SOURCE,
-                "() => { if (document.visibilityState == 'hidden') flush(); }",
+                "() => { if (ofDocument('visibilityState') == 'hidden') flush(); }",
                 "() => {}",
             ),
         ),
@@ -188,7 +198,7 @@ MUTANTS = [
         (
             Edit(
                 SOURCE,
-                "document.visibilityState == 'hidden' && size(body) < KEEPALIVE_BYTES",
+                "ofDocument('visibilityState') == 'hidden' && size(body) < KEEPALIVE_BYTES",
                 "false",
             ),
         ),

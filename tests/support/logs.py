@@ -12,6 +12,15 @@ from streams import logs
 from streams.log_limit import LimitedHandler
 
 
+def plain_logs() -> None:
+    """Takes a set-up back to structlog's own, but for the values of local variables, addresses with passwords among them,
+    that it shows beside a traceback."""
+    structlog.reset_defaults()
+    *first, _ = structlog.get_config()["processors"]
+    shown = structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
+    structlog.configure(processors=[*first, shown])
+
+
 @contextmanager
 def logs_written(level: str, service: str) -> Iterator[io.StringIO]:
     """The lines as JSON; afterwards the set-up is taken back."""
@@ -26,4 +35,4 @@ def logs_written(level: str, service: str) -> Iterator[io.StringIO]:
     finally:
         root.handlers[:] = before
         root.setLevel(before_level)
-        structlog.reset_defaults()
+        plain_logs()

@@ -52,7 +52,10 @@ class Post:
 
 
 class Shop:
-    """One script's page; `faults` is what scripts threw into it, `posts` what all its pages sent."""
+    """One script's page; `faults` is what scripts threw into it, `posts` what all its pages sent.
+
+    `written` is what visitors wrote into the page.
+    """
 
     def __init__(
         self,
@@ -66,6 +69,7 @@ class Shop:
         self.gateway = gateway
         self.context = context
         self.origin = ""
+        self.written = ""
         self.faults: list[str] = []
         self.posts: list[Post] = []
         context.on("request", self._sent)
@@ -78,7 +82,7 @@ class Shop:
     def html(self) -> str:
         source = f"{self.gateway.url}/bridge/{self.script_id}.js"
         tag = f'<script async src="{source}" {self._attributes}></script>'
-        return f'<!doctype html><meta charset="utf-8"><link rel="icon" href="data:,">{STUB}{tag}'
+        return f'<!doctype html><meta charset="utf-8"><link rel="icon" href="data:,">{self.written}{STUB}{tag}'
 
     async def open(self, path: str = "/") -> Page:
         """A new tab, once the snippet has run in it."""

@@ -7,6 +7,7 @@ from collections import Counter
 
 import pytest
 import structlog
+from support.logs import plain_logs
 
 from streams import logs
 from streams.log_limit import MOST_A_MINUTE, LimitedHandler
@@ -37,7 +38,7 @@ def written(clock: Clock, monkeypatch: pytest.MonkeyPatch):
     yield lambda: [json.loads(line) for line in stream.getvalue().splitlines()]
     root.handlers[:] = before
     root.setLevel(level)
-    structlog.reset_defaults()
+    plain_logs()
 
 
 def test_equal_warnings_are_written_so_often_and_then_counted(clock: Clock, written) -> None:

@@ -8,6 +8,7 @@ import sys
 import pytest
 import structlog
 from aiokafka.errors import GroupAuthorizationFailedError, GroupCoordinatorNotAvailableError
+from support.logs import plain_logs
 
 from streams.logs import configure_logs
 
@@ -19,7 +20,7 @@ def _restored():
     yield
     root.handlers[:] = handlers
     root.setLevel(level)
-    structlog.reset_defaults()
+    plain_logs()
 
 
 def lines(capsys: pytest.CaptureFixture[str]) -> list[dict[str, object]]:
