@@ -1,9 +1,11 @@
 // Ghostlink Bridge: bridge('track', type, properties, fields), bridge('optout'), bridge('optin'), bridge('state').
 ((window, document) => {
   'use strict';
-  const script = document.currentScript || document.querySelector('script[src*="/bridge/"]');
+  // A visitor may have written HTML into the page: an element by the name of a property hides the document's own.
+  const ofDocument = (name) => Object.getOwnPropertyDescriptor(Document.prototype, name).get.call(document);
+  const script = ofDocument('currentScript') || Document.prototype.querySelector.call(document, 'script[src*="/bridge/"]');
   const place = script && /^(.*)\/bridge\/([^/?#]+)\.js/.exec(script.src);
-  const before = window.bridge;
+  const before = window.bridge instanceof Function ? window.bridge : null;
   if (!place || before?.loaded) return;
 
   const MOST_EVENTS = 1000, MOST_CHARACTERS = 1e6, LONGEST_EVENT = 65000;
@@ -73,7 +75,7 @@
       if (!type || typeof type != 'string') throw 'an event has a type';
       const id = uuid7(), keys = queued(), text = json({
         event_id: id, event_type: type, occurred_at: Date.now(), url: location.href,
-        referrer: document.referrer || undefined, user_agent: navigator.userAgent, properties, ...fields
+        referrer: ofDocument('referrer') || undefined, user_agent: navigator.userAgent, properties, ...fields
       });
       if (size(text) > LONGEST_EVENT) throw 'the event is too large';
       let total = keys.reduce((sum, key) => sum + read(key).length, text.length);
@@ -222,7 +224,7 @@
   const post = (url, body = '', token) => {
     const aborter = new AbortController(), headers = {};
     if (token) Object.assign(headers, { 'Content-Type': 'application/json', Authorization: 'Bearer ' + token });
-    const keepalive = document.visibilityState == 'hidden' && size(body) < KEEPALIVE_BYTES;
+    const keepalive = ofDocument('visibilityState') == 'hidden' && size(body) < KEEPALIVE_BYTES;
     const answered = async () => {
       const answer = await fetch(url, { method: 'POST', body, headers, keepalive, credentials: 'omit', signal: aborter.signal });
       const said = await answer.json().catch(() => 0) || {};
@@ -252,7 +254,8 @@
     }
   };
 
-  const listen = (target, name, handler) => target.addEventListener(name, () => attempt(handler));
+  const listen = (target, name, handler) =>
+    EventTarget.prototype.addEventListener.call(target, name, () => attempt(handler));
   listen(window, 'pagehide', () => {
     leaving = true;
     beacon();
@@ -261,7 +264,7 @@
   });
   listen(window, 'pageshow', () => { leaving = false; schedule(0); });
   listen(window, 'online', () => { failures = 0; schedule(0); });
-  listen(document, 'visibilitychange', () => { if (document.visibilityState == 'hidden') flush(); });
+  listen(document, 'visibilitychange', () => { if (ofDocument('visibilityState') == 'hidden') flush(); });
 
   bridge.loaded = true;
   window.bridge = bridge;
