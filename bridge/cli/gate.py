@@ -172,8 +172,8 @@ def _print(judged: list[Judged]) -> None:
             table.add_row(one["target"], *(str(one[name]) for name in columns), word, "; ".join(one["reasons"]))
     print_table(table)
     print_text(
-        "processed: attempts, each retry is one; finished: events, without those that wait for a retry;\n"
-        "dropped: duplicates among them; site:0: what names no site that was registered then"
+        "processed: attempts, each retry is one; finished: events, without those that wait for a retry;",
+        "dropped: duplicates among them; site:0: what names no site that was registered then",
     )
     if not any(one["drops"] for one in shown):
         return
@@ -182,7 +182,7 @@ def _print(judged: list[Judged]) -> None:
     for one in shown:
         if one["drops"]:
             table.add_row(one["target"], *(str(one[name]) for name in became))
-    print_text("\nWhat became of the dropped, by the site that the dead letter names, registered or not:")
+    print_text("", "What became of the dropped, by the site that the dead letter names, registered or not:")
     print_table(table)
     print_text("recovered: replayed to success; site:0: names no site")
 
@@ -223,8 +223,8 @@ def _print_days(rows: Sequence[dict[str, Any]], total: dict[str, Any]) -> None:
         before = rate
     print_table(table)
     print_text(
-        "finished: events, replays apart; dropped: of the site that the dead letter names;\n"
-        "success rate: without duplicates; with replays: what was replayed to success counts on the day of its drop"
+        "finished: events, replays apart; dropped: of the site that the dead letter names;",
+        "success rate: without duplicates; with replays: what was replayed to success counts on the day of its drop",
     )
 
 

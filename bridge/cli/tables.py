@@ -106,9 +106,10 @@ def print_renderable(whole: RenderableType) -> None:
     SafeConsole().print(whole, crop=False)
 
 
-def print_text(line: str) -> None:
-    """Prints one line, never folded."""
-    SafeConsole().print(line, soft_wrap=True)
+def print_text(*lines: str) -> None:
+    """Prints these lines, none of them folded; a line break within one is shown as what it is."""
+    for line in lines:
+        SafeConsole().print(line, soft_wrap=True)
 
 
 def _plain(console: Console, cell: RenderableType | None) -> str:
