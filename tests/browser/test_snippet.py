@@ -27,7 +27,7 @@ HIDE = """() => {
     seen.push(options.keepalive);
     return before(url, options);
   };
-  Object.defineProperty(Document.prototype, 'visibilityState', {get: () => 'hidden'});
+  Object.defineProperty(Document.prototype, 'hidden', {get: () => true});
   const id = bridge('track', 'hide');
   document.dispatchEvent(new Event('visibilitychange'));
   return id;

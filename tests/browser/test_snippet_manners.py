@@ -75,7 +75,7 @@ async def test_a_poor_browser_still_sends(open_shop: OpenShop, spoilt: str) -> N
 async def test_what_visitors_write_into_the_page_leads_no_event_elsewhere(open_shop: OpenShop) -> None:
     """HTML without scripts hides properties of the document; the snippet asks past it."""
     shop = await open_shop()
-    hidden = ("currentScript", "querySelector", "referrer", "visibilityState", "addEventListener")
+    hidden = ("currentScript", "querySelector", "referrer", "hidden", "addEventListener")
     elements = (f'<img name="{name}" src="http://127.0.0.1:9/bridge/{shop.script_id}.js">' for name in hidden)
     shop.written = "".join(elements) + '<form id="bridge"><input name="loaded"></form>'
     page = await shop.open()

@@ -149,6 +149,27 @@ async def test_a_firewall_refuses_one_event_and_the_others_arrive(open_shop: Ope
     await shop.settled_once()
 
 
+@pytest.mark.parametrize("goes", [False, True], ids=["comes", "goes"])
+async def test_a_gateway_that_comes_or_goes_refuses_no_event(open_shop: OpenShop, *, goes: bool) -> None:
+    """Between a post and the look whether the gateway is there: the event is sent again soon, not in an hour."""
+    shop = await open_shop()
+    page = await shop.open()
+    looks = 0
+
+    async def way(route: Route) -> None:
+        nonlocal looks
+        look = '"events":[]' in (route.request.post_data or "")
+        looks += look
+        # It comes with the first look; or it is there for that look only, and comes with the third.
+        there = looks >= 3 or (looks == 1 and (look or not goes))
+        await (route.continue_() if there else route.abort())
+
+    await page.route("**/events", way)
+    ids = await track(page, ["shoes"])
+
+    await shop.arrived(ids)
+
+
 async def test_an_origin_that_is_not_listed_is_named(open_shop: OpenShop) -> None:
     """The browser hides the gateway's answer; state and console say where to look."""
     shop = await open_shop()

@@ -1,16 +1,16 @@
 // Ghostlink Bridge: bridge('track', type, properties, fields), bridge('optout'), bridge('optin'), bridge('state').
-((window, document) => {
+(() => {
   'use strict';
   // A visitor may have written HTML into the page: an element by the name of a property hides the document's own.
-  const ofDocument = (name) => Object.getOwnPropertyDescriptor(Document.prototype, name).get.call(document);
-  const script = ofDocument('currentScript') || Document.prototype.querySelector.call(document, 'script[src*="/bridge/"]');
-  const place = script && /^(.*)\/bridge\/([^/?#]+)\.js/.exec(script.src);
-  const before = window.bridge instanceof Function ? window.bridge : null;
-  if (!place || before?.loaded) return;
+  const page = (name) => Reflect.get(Document.prototype, name, document);
+  const script = page('currentScript') || page('querySelector').call(document, 'script[src*="/bridge/"]');
+  const place = /^(.*)\/bridge\/([^/?#]+)\.js/.exec(script?.src);
+  const before = window.bridge;
+  if (!place || before?.loaded === true) return;
 
-  const MOST_EVENTS = 1000, MOST_CHARACTERS = 1e6, LONGEST_EVENT = 65000;
-  const BATCH_EVENTS = 50, BATCH_BYTES = 5e4, KEEPALIVE_BYTES = 6e4;
-  const LINGER = 500, LONGEST_PAUSE = 6e4, LONGEST_ASKED = 36e5, POST_TIMEOUT = 15e3, STORAGE_LAG = 5e3;
+  const MOST_EVENTS = 1000, MOST_CHARS = 1e6, EVENT_BYTES = 65e3;
+  const BATCH_EVENTS = 50, BATCH_BYTES = 5e4, KEPT_BYTES = 6e4;
+  const LINGER = 500, MOST_PAUSE = 6e4, MOST_ASKED = 36e5, LATE = 15e3, LAG = 5e3;
   const prefix = `bridge:${place[2]}:`, QUEUE = prefix + 'event:', SENT = prefix + 'sent:';
   const TOKEN = prefix + 'token', CHOICE = prefix + 'choice', WAIT = prefix + 'wait';
   const postUrl = `${place[1]}/api/bridge/${place[2]}/events`;
@@ -63,9 +63,9 @@
       .replace(/(.{8})(.{4})(.{4})(.{4})/, '$1-$2-$3-$4-');
   };
   const optedOut = () => {
-    const choice = read(CHOICE), respected = script.dataset.respect || '';
-    return choice ? choice == 'out' : respected.includes('gpc') && navigator.globalPrivacyControl === true ||
-      respected.includes('dnt') && navigator.doNotTrack == '1';
+    const choice = read(CHOICE), respect = script.dataset.respect || '';
+    return choice ? choice == 'out' : respect.includes('gpc') && navigator.globalPrivacyControl === true ||
+      respect.includes('dnt') && navigator.doNotTrack == '1';
   };
 
   const commands = {
@@ -75,12 +75,12 @@
       if (!type || typeof type != 'string') throw 'an event has a type';
       const id = uuid7(), keys = queued(), text = json({
         event_id: id, event_type: type, occurred_at: Date.now(), url: location.href,
-        referrer: ofDocument('referrer') || undefined, user_agent: navigator.userAgent, properties, ...fields
+        referrer: page('referrer') || undefined, user_agent: navigator.userAgent, properties, ...fields
       });
-      if (size(text) > LONGEST_EVENT) throw 'the event is too large';
+      if (size(text) > EVENT_BYTES) throw 'the event is too large';
       let total = keys.reduce((sum, key) => sum + read(key).length, text.length);
       // The oldest goes, so that a page that is never heard can't fill the site's storage.
-      for (let count = keys.length; count >= MOST_EVENTS || count && total > MOST_CHARACTERS; count--) {
+      for (let count = keys.length; count >= MOST_EVENTS || count && total > MOST_CHARS; count--) {
         total -= read(keys[0]).length;
         drop(keys.shift());
       }
@@ -142,7 +142,7 @@
   // The milliseconds until then; more than may be asked for is a clock that was set back meanwhile.
   const until = (moment) => {
     const left = moment - Date.now();
-    return left > 0 && left < 2 * LONGEST_ASKED && left;
+    return left > 0 && left < 2 * MOST_ASKED && left;
   };
   const toWait = () => until(read(WAIT));
   // What another tab removes is seen here only a little later: till then its locks say what it has sent.
@@ -156,7 +156,7 @@
     const name = SENT + keys.map((key) => key.slice(QUEUE.length)).join(' ');
     locked(name, () => new Promise((release) => {
       held.add(release);
-      setTimeout(() => { held.delete(release); release(); }, STORAGE_LAG);
+      setTimeout(() => { held.delete(release); release(); }, LAG);
       told();
     })).then(told, told);
   });
@@ -179,6 +179,9 @@
   const send = async (batch, again) => {
     const token = keptToken() || await newToken();
     if (!token.value) return token.pause;
+    const probe = async () => isOwn(await post(postUrl, '{"events":[]}', token.value));
+    // Where the browser hides the answer, every third failure is looked into: the gateway is there before and after it.
+    const there = failures % 3 == 2 && await probe();
     const answer = await post(postUrl, '{' + batch.events, token.value), { status, said } = answer, own = isOwn(answer);
     if (status == 401 && own) {
       remove(TOKEN);
@@ -186,9 +189,7 @@
     }
     const taken = own && status == 202, refused = own && /^4(00|13|22)$/.test(status);
     // An intermediary refuses these events, or everything: then it refuses a post without events as well.
-    // Where the browser hides the answer, every third failure is looked into.
-    const foreign = !own && (status ? !heals(status) : failures % 3 == 2) &&
-      isOwn(await post(postUrl, '{"events":[]}', token.value));
+    const foreign = !own && (status ? !heals(status) : there) && await probe();
     if (!taken && !refused && !foreign) return pause(answer);
     turn('delivering', '');
     const { keys } = batch, text = read(keys[0]);
@@ -200,23 +201,23 @@
     } else warn(`an event was refused: ${reasonOf(answer)}: ${text}`);
     mostEvents = BATCH_EVENTS;
     // What the gateway did not refuse stays queued, with the time of its next try before its text.
-    if (foreign) return write(keys[0], Date.now() + LONGEST_ASKED + text.slice(text.indexOf('{')));
+    if (foreign) return write(keys[0], Date.now() + MOST_ASKED + text.slice(text.indexOf('{')));
     keys.forEach(drop);
     await tellOthers(keys);
   };
   const isOwn = ({ said }) => said.error_code || said.accepted >= 0;
   const heals = (status) => /^(40[89]|42[59]|5..)$/.test(status);
   const reasonOf = ({ status, said }) => status ? `${status} ${said.error_code || "not the gateway's answer"}` :
-    "no answer: offline, blocked, or an origin that is not on the script's list";
+    "no answer: offline, blocked, or an origin not on the script's list";
   const keptToken = () => {
     const kept = attempt(() => JSON.parse(read(TOKEN)));
     return kept?.until > Date.now() && kept;
   };
   const newToken = async () => {
-    const answer = await post(tokenUrl), { token, expires_in: seconds } = answer.said;
+    const answer = await post(tokenUrl), { token, expires_in } = answer.said;
     if (answer.status != 200 || !token) return { pause: pause(answer) };
     // A tenth of its time is kept for the way.
-    const kept = { value: token, until: Date.now() + seconds * 900 };
+    const kept = { value: token, until: Date.now() + expires_in * 900 };
     write(TOKEN, json(kept));
     return kept;
   };
@@ -224,21 +225,21 @@
   const post = (url, body = '', token) => {
     const aborter = new AbortController(), headers = {};
     if (token) Object.assign(headers, { 'Content-Type': 'application/json', Authorization: 'Bearer ' + token });
-    const keepalive = ofDocument('visibilityState') == 'hidden' && size(body) < KEEPALIVE_BYTES;
+    const keepalive = page('hidden') && size(body) < KEPT_BYTES;
     const answered = async () => {
       const answer = await fetch(url, { method: 'POST', body, headers, keepalive, credentials: 'omit', signal: aborter.signal });
       const said = await answer.json().catch(() => 0) || {};
       return { status: answer.status, header: answer.headers.get('Retry-After'), said };
     };
     // The page's own tools may wrap fetch and lose the signal.
-    const late = new Promise((resolve) => setTimeout(() => { resolve(NONE); aborter.abort(); }, POST_TIMEOUT));
+    const late = new Promise((resolve) => setTimeout(() => { resolve(NONE); aborter.abort(); }, LATE));
     return Promise.race([answered().catch(() => NONE), late]);
   };
   // What the gateway asks for holds for all tabs, and outlives a reload.
   const pause = (answer, reason = reasonOf(answer)) => {
     const { status, header } = answer;
-    const asked = Math.min(header >= 0 ? header * 1e3 : Date.parse(header) - Date.now() || 0, LONGEST_ASKED);
-    const own = Math.min(LONGEST_PAUSE, 1e3 * 2 ** failures++) * (1 + Math.random()) / 2;
+    const asked = Math.min(header >= 0 ? header * 1e3 : Date.parse(header) - Date.now() || 0, MOST_ASKED);
+    const own = Math.min(MOST_PAUSE, 1e3 * 2 ** failures++) * (1 + Math.random()) / 2;
     const told = asked * (1 + Math.random() / 10);
     if (told > 0) write(WAIT, '' + (Date.now() + told));
     turn(!status || heals(status) ? 'waiting' : 'blocked', '' + reason);
@@ -254,8 +255,7 @@
     }
   };
 
-  const listen = (target, name, handler) =>
-    EventTarget.prototype.addEventListener.call(target, name, () => attempt(handler));
+  const listen = (target, name, handler) => addEventListener.call(target, name, () => attempt(handler));
   listen(window, 'pagehide', () => {
     leaving = true;
     beacon();
@@ -264,10 +264,10 @@
   });
   listen(window, 'pageshow', () => { leaving = false; schedule(0); });
   listen(window, 'online', () => { failures = 0; schedule(0); });
-  listen(document, 'visibilitychange', () => { if (ofDocument('visibilityState') == 'hidden') flush(); });
+  listen(document, 'visibilitychange', () => { if (page('hidden')) flush(); });
 
   bridge.loaded = true;
   window.bridge = bridge;
   attempt(() => before.q.forEach((call) => bridge(...call)));
   schedule(0);
-})(window, document);
+})();
