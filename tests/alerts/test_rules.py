@@ -165,3 +165,16 @@ def test_the_rules_ask_for_metrics_that_exist() -> None:
             expression = re.sub(r'"[^"]*"|\[[^\]]*\]|\b(by|on) \([^)]*\)|\{[^}]*\}', " ", rule["expr"])
             for name in re.findall(r"(?<![\w:])(?:bridge|process|node)_\w+|\bup\b", expression):
                 assert name in known or FOREIGN_METRICS.fullmatch(name), f"{name} in {rule}"
+
+
+def test_a_frozen_server_pages_within_half_a_minute() -> None:
+    """From the 12 s that partitions go on waiting before they say so, if all that watches them has its worst time."""
+    deployed = RULES.parent
+    prometheus, routes = load(deployed / "prometheus.yml"), load(deployed.parent / "alertmanager" / "alertmanager.yml")
+    (job,) = (one for one in prometheus["scrape_configs"] if one["job_name"] == "bridge-worker")
+    (group,) = (one for one in load(RULES)["groups"] if one["name"] == "bridge-workers")
+    (rule,) = (one for one in group["rules"] if one["alert"] == "BridgeServiceAway")
+    (route,) = (one for one in routes["route"]["routes"] if "P0" in one["matchers"][0])
+
+    spent = [job["scrape_interval"], group["interval"], rule["for"], route["group_wait"]]
+    assert 12 + sum(seconds(one) for one in spent) <= 30, spent
