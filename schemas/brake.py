@@ -4,6 +4,7 @@ from collections import Counter, OrderedDict
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
+from math import inf
 from typing import Any, Final, NamedTuple
 
 from schemas.brake_errors import top_errors
@@ -132,8 +133,9 @@ class BrakeJudge:
     """Weighs the outcomes of all batches of one process before any of their dead letters is published.
 
     Only decided events count: those that would become a row and those that would be dead-lettered; duplicates and
-    retries say nothing. Neither one site nor one organisation, by however many sites, can engage the brake while others do
-    well, or where others did well today: `owner_of` says whose a site is. `now` is in seconds and only grows.
+    retries say nothing. Neither one site nor one organisation, by however many sites, nor what is nobody's can engage the
+    brake while others do well, or where others did well today: `owner_of` says whose a site is. `now` is in seconds and
+    only grows.
     What first attempts come to is compared with first attempts, what retries come to with everything.
 
     Anybody can send what fails as a visitor, and nobody can keep others' events from passing. So visitors' failures
@@ -151,6 +153,7 @@ class BrakeJudge:
         self._passed: dict[int, float] = {}
         self._committed_at: float | None = None
         self._wary = False
+        self._probed = -inf, Counter[int]()
         self._begin()
 
     def clear(self) -> None:
@@ -212,7 +215,10 @@ class BrakeJudge:
         self.committed(outcomes)
         good = sample.counts.good
         bad = sample.counts.voting(quiet=not good)
-        return not nearly_all(good, bad, 1, self._limits.ratio_pct, self._owner_of)
+        passed = not nearly_all(good, bad, 1, self._limits.ratio_pct, self._owner_of)
+        if passed:
+            self._probed = now, good.copy()
+        return passed
 
     def is_enough(self, sample: ProbeSample) -> bool:
         """Whether more events would hardly change what the sample says.
@@ -248,6 +254,10 @@ class BrakeJudge:
         window = self._first if failure.attempt == 1 else self._all
         sums = window.sums
         good, bad = sums.good, sums.voting(quiet=quiet)
+        at, probed = self._probed
+        if self._now() - at < window.seconds:
+            # What fails at the heads is read again before what passed behind them.
+            good = good + probed
         if self._is_one_of_many(bad):
             return None
         needed = self._needed(self._limits.min_events)
@@ -273,9 +283,12 @@ class BrakeJudge:
         return _cause(f"{_total(sites)} events in a row on {place} would be dead-lettered", sites, visitors, failure)
 
     def _is_one_of_many(self, bad: Sites) -> bool:
-        """Whether all failures are one organisation's, and another's events passed today: its silence is no vote."""
-        owners = {None if site == UNCONFIRMED_SITE else self._owner_of(site) for site in bad}
-        if len(owners) != 1 or None in owners:
+        """Whether all failures are one organisation's or nobody's, and another's events passed today: silence is no vote.
+
+        What made these pass reads what is nobody's too: a release that reads nothing begins in a process that saw none pass.
+        """
+        owners = {self._owner_of(site) for site in bad.keys() - {UNCONFIRMED_SITE}}
+        if len(owners) > 1:
             return False
         since = self._now() - _TODAY_SECONDS
         return any(at > since and self._owner_of(site) not in owners for site, at in self._passed.items())
@@ -331,7 +344,8 @@ class BrakeJudge:
         about = {site for site, at in self._passed.items() if at >= streak.since or at > recently}
         worst = worst_of(bad, about)
         if not about - {worst}:
-            return True
+            # One that does well elsewhere is not outvoted by what is nobody's.
+            return worst not in about or 2 * (_total(bad) - bad.get(UNCONFIRMED_SITE, 0)) >= length
         passing = {
             self._owner_of(site)
             for site, at in self._passed.items()

@@ -36,8 +36,9 @@ def nearly_all(
 ) -> bool:
     """Whether that share is reached by all together, by the others without the site that fails most, and by most of these.
 
-    A site that is alone has no others to ask. What is nobody's counts in the whole, and is nobody's vote. A sender chooses
-    how much it sends, so each owner of the others has one vote, however many sites and events are its own.
+    A site that is alone has no others to ask: its own share decides. What is nobody's counts in the whole, and is nobody's
+    vote. A sender chooses how much it sends, so each owner of the others has one vote, however many sites and events are
+    its own.
     """
     bad_total = sum(bad.values())
     total = bad_total + sum(good.values())
@@ -47,7 +48,8 @@ def nearly_all(
     bad_others = of_others(bad, worst)
     others = bad_others + of_others(good, worst)
     if not others:
-        return True
+        own_bad, own_good = (0, 0) if worst is None else (bad.get(worst, 0), good.get(worst, 0))
+        return own_bad * 100 >= ratio_pct * (own_bad + own_good)
     if bad_others * 100 < ratio_pct * others:
         return False
     passed, failed = (_by_owner(counts, worst, owner_of) for counts in (good, bad))

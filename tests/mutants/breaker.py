@@ -35,8 +35,38 @@ MUTANTS = [
     Mutant(
         "owners-silent",
         "the vote of organisations that did well today and are silent now",
-        (Edit("schemas/brake.py::BrakeJudge._is_one_of_many", "len(owners) != 1 or None in owners", "True"),),
+        (Edit("schemas/brake.py::BrakeJudge._is_one_of_many", "len(owners) > 1", "True"),),
         (f"{OWNERS}::test_one_organisation_does_not_stop_others_that_are_silent",),
+    ),
+    Mutant(
+        "nobodys-vote",
+        "the silence of what is nobody's where an organisation's events passed today",
+        (Edit("schemas/brake.py::BrakeJudge._is_one_of_many", "bad.keys() - {UNCONFIRMED_SITE}", "bad.keys()"),),
+        (f"{OWNERS}::test_what_is_nobodys_lends_no_weight_to_one_organisation",),
+    ),
+    Mutant(
+        "nobodys-share",
+        "the only site's own share beside what is nobody's",
+        (
+            Edit(
+                "schemas/brake_votes.py::nearly_all",
+                "own_bad * 100 >= ratio_pct * (own_bad + own_good)",
+                "own_bad + own_good >= 0",
+            ),
+        ),
+        (f"{OWNERS}::test_one_event_that_passes_is_enough_for_a_probe_of_what_is_nobodys",),
+    ),
+    Mutant(
+        "nobodys-run",
+        "the only site's own part of a row beside what is nobody's",
+        (Edit("schemas/brake.py::BrakeJudge._too_long", "bad.get(UNCONFIRMED_SITE, 0)", "0"),),
+        (f"{OWNERS}::test_what_is_nobodys_does_not_outvote_the_only_site",),
+    ),
+    Mutant(
+        "probe-memory",
+        "the part of what a probe saw to pass in the window after the brake was let go",
+        (Edit("schemas/brake.py::BrakeJudge._by_share", "good + probed", "good"),),
+        (f"{OWNERS}::test_what_a_probe_saw_to_pass_counts_when_the_brake_is_let_go",),
     ),
     Mutant(
         "owners-sample",

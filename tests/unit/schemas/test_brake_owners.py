@@ -1,7 +1,7 @@
 """The brake and customers: what one organisation sends does not stop the others, by however many sites and partitions."""
 
 import pytest
-from support.brake_bench import BAD, GOOD, LIMITS, Bench
+from support.brake_bench import BAD, GOOD, LIMITS, UNREADABLE, Bench
 
 from schemas.brake import ProbeSample
 
@@ -84,3 +84,74 @@ def test_a_probe_looks_for_others_behind_one_organisation() -> None:
     assert judge.is_enough(sample)
     judge.clear()
     assert not bench.weigh(flood(3, 1000))
+
+
+NOBODYS = [(0, UNREADABLE)]
+
+
+def test_what_is_nobodys_does_not_stop_others_that_are_silent() -> None:
+    """A broken producer at night, in one partition and in all, until nobody's events have passed for a day."""
+    bench = Bench()
+    assert not bench.weigh([(21, GOOD), (22, GOOD)], partition=1)
+    for _ in range(10):
+        bench.clock.now += 7_200
+        for partition in range(12):
+            assert not bench.weigh(NOBODYS * 2000, partition=partition)
+    bench.clock.now += 20_000
+    assert bench.weigh(NOBODYS * 2000)
+
+
+def test_what_is_nobodys_lends_no_weight_to_one_organisation() -> None:
+    """A few events of its own beside much that is nobody's."""
+    bench = Bench(owners=ONE_CUSTOMER)
+    assert not bench.weigh([(21, GOOD)], partition=1)
+    bench.clock.now += 61
+    assert not bench.weigh([*flood(3, 20), *NOBODYS * 2000])
+
+
+@pytest.mark.parametrize("partition", [1, 7])
+def test_what_is_nobodys_does_not_outvote_the_only_site(partition: int) -> None:
+    """Some of its events fail too, in the window and in a row; most pass."""
+    bench = Bench()
+    for _ in range(3):
+        assert not bench.weigh([*[(1, GOOD)] * 10, (1, BAD)], partition=1)
+        assert not bench.weigh([*NOBODYS * 2000, (1, BAD), *NOBODYS * 2000], partition=partition)
+        bench.clock.now += 20
+
+
+@pytest.mark.parametrize("passed_before", [[], [(21, GOOD)], [(21, GOOD), (1, GOOD)]])
+def test_everybodys_events_that_can_not_be_read_engage_it(passed_before: list[tuple[int, str]]) -> None:
+    """With what is nobody's among them, in a process that saw events pass; of nobody alone in one that saw none."""
+    bench = Bench()
+    if passed_before:
+        assert not bench.weigh(passed_before, partition=1)
+        bench.clock.now += 61
+    everybody = [(site, UNREADABLE) for site in range(1, 5)]
+    assert bench.weigh((everybody if passed_before else []) + NOBODYS * 1000)
+
+
+@pytest.mark.parametrize("junk", [NOBODYS, [(1, BAD), (2, BAD), (0, UNREADABLE)], [(1, BAD), (2, BAD)]])
+def test_what_a_probe_saw_to_pass_counts_when_the_brake_is_let_go(junk: list[tuple[int, str]]) -> None:
+    """Else the same failures at the heads engage it again, before anything behind them is read.
+
+    A lane that begins anew meanwhile does not forget it; after the window it is no ground any more.
+    """
+    bench = Bench()
+    judge, sample = bench.judge, ProbeSample()
+    assert bench.weigh(junk * 500, partition=7)
+    judge.clear()
+    assert not judge.passes(sample, [bench.outcomes(junk * 50, partition=7)])
+    assert judge.passes(sample, [bench.outcomes([(site, GOOD) for site in (21, 22, 23)] * 100, partition=8)])
+    judge.clear()
+    for partition in range(12):
+        assert not bench.weigh(junk * 20, partition=partition), partition
+    bench.clock.now += LIMITS.window_seconds
+    assert bench.weigh(junk * 1000, partition=7) is (junk != NOBODYS)
+
+
+def test_one_event_that_passes_is_enough_for_a_probe_of_what_is_nobodys() -> None:
+    """Of the only site that sends."""
+    bench = Bench()
+    sample = ProbeSample()
+    assert not bench.judge.passes(sample, [bench.outcomes(NOBODYS * 5000, partition=7)])
+    assert bench.judge.passes(sample, [bench.outcomes([(1, GOOD)], partition=7)])
