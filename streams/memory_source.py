@@ -4,8 +4,10 @@ import asyncio
 from bisect import bisect_left
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 from schemas.record import Batch, RawRecord, TopicPartition
+from streams.read_turns import ReadTurns
 from streams.source import OffsetsGone
 
 Headers = tuple[tuple[str, bytes | None], ...]
@@ -58,6 +60,7 @@ class MemorySource:
         self._changed = asyncio.Event()
         self._chain: dict[TopicPartition, int] = {}
         self._paused: set[TopicPartition] = set()
+        self._turns: ReadTurns[TopicPartition] = ReadTurns()
         self.committed: dict[TopicPartition, int] = {}
         self.cluster_id = "memory"
 
@@ -151,11 +154,12 @@ class MemorySource:
 
     def _batches(self, sources: Sequence[TopicPartition], max_records: int) -> list[Batch]:
         batches = []
-        for source in sources:
+        for source in chain.from_iterable(self._turns.groups(sources)):
             if source.in_kafka in self._paused or source not in self._chain or max_records <= 0:
                 continue
             batch = self._batch(source, max_records)
             max_records -= len(batch.records)
+            self._turns.took([source], None if max_records else source)
             if batch.next > batch.prev:
                 batches.append(batch)
         return batches

@@ -29,6 +29,7 @@ from sinks.kafka_codecs import TooMuchAtOnce, bound_inflation, count_anew
 from sinks.kafka_connection import retrieve_commits
 from streams.lag import Head
 from streams.open_transactions import Sight
+from streams.read_turns import ReadTurns
 
 COMMIT_SECONDS = 5.0
 OFFSETS_SECONDS = 10.0
@@ -97,6 +98,7 @@ class Source(Protocol):
     async def poll(self, sources: Sequence[TopicPartition], *, timeout_ms: int, max_records: int) -> list[Batch]:
         """Batches of these partitions, as soon as any is there; [] when the time is over.
 
+        A partition whose records fill one call comes after the others in the next one.
         Raises SourceUnavailable, SourceStopped or OffsetsGone; every chain then stands where it stood.
         """
         ...
@@ -147,6 +149,7 @@ class KafkaSource:
         self._seen_unreadable: set[TopicPartition] = set()
         self._look_again_at = 0.0
         self._at_once = _MOST_AT_ONCE
+        self._turns: ReadTurns[KafkaPartition] = ReadTurns()
         self.heads: dict[TopicPartition, Head] = {}
 
     async def cluster(self) -> str:
@@ -287,7 +290,7 @@ class KafkaSource:
                 for partition, source in zip(partitions, sources, strict=True):
                     if source in self._chain and await self._consumer.position(partition) != self._chain[source]:
                         self._consumer.seek(partition, self._chain[source])
-                found = await self._consumer.getmany(*partitions, timeout_ms=timeout_ms, max_records=max_records)
+                found = await self._drain(partitions, timeout_ms, max_records)
                 batches = []
                 for partition, source in zip(partitions, sources, strict=True):
                     if source not in self._chain:
@@ -309,6 +312,23 @@ class KafkaSource:
         except (KafkaError, IllegalStateError, OSError) as error:
             self._seek_all(sources)
             raise SourceUnavailable(f"reading from Kafka: {type(error).__name__}: {error}") from error
+
+    async def _drain(
+        self, partitions: Sequence[KafkaPartition], timeout_ms: int, max_records: int
+    ) -> dict[KafkaPartition, Sequence[RawRecord]]:
+        """Asks by turns: aiokafka goes on with the partition that it began with for as long as that has records."""
+        found: dict[KafkaPartition, Sequence[RawRecord]] = {}
+        groups, left = self._turns.groups(partitions), max_records
+        for group in groups:
+            wait_ms = timeout_ms if len(groups) == 1 else 0
+            part = await self._consumer.getmany(*group, timeout_ms=wait_ms, max_records=left)
+            found |= part
+            left -= sum(map(len, part.values()))
+            # The last one that it took records from is the one that has more.
+            self._turns.took(group, None if left else [*part][-1])
+            if not left:
+                break
+        return found
 
     def sight(self, source: TopicPartition) -> Sight | None:
         """Where the log ended at the last fetch; None if it has not been fetched from lately."""

@@ -1,6 +1,7 @@
 """What any source of batches must do: the same suite on memory and on Kafka."""
 
 from collections.abc import AsyncIterator, Sequence
+from itertools import pairwise
 from typing import Protocol
 
 import pytest
@@ -250,3 +251,17 @@ async def test_an_offset_beyond_the_log_is_gone_too(broker: Broker) -> None:
     broker.source.rewind(broker.one, 50)
     with pytest.raises(OffsetsGone):
         await read(broker, broker.one)
+
+
+async def test_partitions_with_a_backlog_take_turns(broker: Broker) -> None:
+    """Neither waits until the other one has been read to its end."""
+    both = [broker.one, broker.two]
+    for source in both:
+        await broker.produce(source, [b"v"] * 40)
+        broker.source.rewind(source, 0)
+    for source in both:
+        # From now on the client has records of both.
+        await read(broker, source, max_records=1, end=1)
+    batches = await read(broker, *both, max_records=10)
+    order = [batch.source for batch in batches][:6]
+    assert all(one != following for one, following in pairwise(order)), order

@@ -57,4 +57,13 @@ MUTANTS = [
         (Edit("sinks/migrations/0011_bounded_cause.sql", "1), 256)", "1), 2560)"),),
         ("tests/integration/dead_letters/test_migration.py::test_a_cause_is_what_it_was_and_has_a_bound",),
     ),
+    Mutant(
+        "read-turns",
+        "the turns of a lane's partitions: what fills a read comes after the others in the next one",
+        (Edit("streams/read_turns.py::ReadTurns.took", "filled is not None", "filled is group"),),
+        (
+            "tests/unit/streams/test_source.py::test_a_partition_that_fills_a_read_comes_after_the_others",
+            "tests/contract/test_source.py::test_partitions_with_a_backlog_take_turns",
+        ),
+    ),
 ]

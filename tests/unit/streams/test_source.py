@@ -42,7 +42,8 @@ class Client:
         found: dict[KafkaPartition, list[MemoryRecord]] = {}
         self.asked.append(max_records)
         for partition in partitions:
-            found[partition] = self._drain(partition, max_records - sum(map(len, found.values())))
+            if records := self._drain(partition, max_records - sum(map(len, found.values()))):
+                found[partition] = records
         if self.rebalancing is not None:
             # Whatever its time-out, aiokafka waits for the next assignment.
             await self.rebalancing.wait()
@@ -126,3 +127,13 @@ async def test_a_poll_ends_in_time_while_the_group_rebalances(client: Client, so
         assert await source.poll([ONE, TWO], timeout_ms=10, max_records=4) == []
     client.rebalancing = None
     assert await read(source) == {ONE: list(range(COUNT)), TWO: list(range(COUNT))}
+
+
+async def test_a_partition_that_fills_a_read_comes_after_the_others(source: KafkaSource) -> None:
+    """The others have what they need of the next read, and it has what is left."""
+    source.rewind(TWO, COUNT - 1)
+    read = []
+    for _ in range(4):
+        batches = await source.poll([ONE, TWO], timeout_ms=0, max_records=2)
+        read.append({batch.source.partition: len(batch.records) for batch in batches})
+    assert read == [{0: 2}, {0: 1, 1: 1}, {0: 2}, {0: 1}]
