@@ -24,13 +24,13 @@ MUTANTS = [
         "owners-vote",
         "the one vote of each organisation, however many events and sites are its own",
         (Edit("schemas/brake_votes.py::nearly_all", "2 * failing > len(owners)", "True"),),
-        (f"{OWNERS}::test_sites_of_one_organisation_do_not_stop_the_others",),
+        (f"{OWNERS}::test_two_sites_without_an_organisation_do_not_stop_a_third",),
     ),
     Mutant(
         "owners-run",
         "the look at who does well elsewhere, where a partition's events fail in a row",
         (Edit("schemas/brake.py::BrakeJudge._too_long", "len(failing) > len(passing)", "True"),),
-        (f"{OWNERS}::test_sites_of_one_organisation_do_not_stop_the_others",),
+        (f"{OWNERS}::test_two_sites_without_an_organisation_do_not_stop_a_third",),
     ),
     Mutant(
         "owners-silent",
