@@ -54,6 +54,8 @@ SELECT :'monitor_password' <> '' AS monitored
 SELECT 'CREATE ROLE monitor LOGIN' WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'monitor')
 \gexec
 ALTER ROLE monitor PASSWORD :'monitor_password';
+-- An exporter needs one session for each database.
+ALTER ROLE monitor CONNECTION LIMIT 5;
 GRANT CONNECT ON DATABASE :"DBNAME" TO monitor;
 GRANT pg_monitor TO monitor;
 \endif

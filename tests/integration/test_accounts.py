@@ -352,7 +352,8 @@ async def test_accounts_of_the_compose_file(stack: StackAddresses, superuser_dat
     """By deploy/postgres/accounts.sql, over a schema that a superuser has made: the owner migrates and grants, twice over."""
     prefix = f"t{secrets.token_hex(4)}_"
     text = (CHECKOUT / "deploy" / "postgres" / "accounts.sql").read_text().replace("bridge_", prefix)
-    passwords = {name: secrets.token_hex(8) for name in SERVICES}
+    text = re.sub(r"\bmonitor\b", f"{prefix}monitor", text)
+    passwords = {name: secrets.token_hex(8) for name in (*SERVICES, "monitor")}
     file = tmp_path / "accounts.sql"
     # After each change of a password another session looks at what this one shows of itself.
     watch = f"{PSQL} {superuser_database} --no-psqlrc -Atc \"SELECT 'seen: ' || query FROM pg_stat_activity\""
@@ -384,7 +385,10 @@ async def test_accounts_of_the_compose_file(stack: StackAddresses, superuser_dat
                 for statement in KEPT_BY_A_SESSION:
                     with pytest.raises(asyncpg.InsufficientPrivilegeError):
                         await execute(urls[service], statement)
+            limits = "SELECT array_agg(rolconnlimit ORDER BY rolname) FROM pg_roles WHERE starts_with(rolname, $1)"
+            assert await value_of(urls[Service.OWNER], limits.replace("$1", f"'{prefix}'")) == [40, 20, 5, -1, -1]
+            assert await value_of(urls["monitor"], "SHOW temp_file_limit") == "1GB"
     finally:
         # What one account has granted to another goes with the database only.
         drop_database(stack, urlsplit(superuser_database).path[1:])
-        await execute(stack.admin_database_url, *(f"DROP ROLE {prefix}{name}" for name in SERVICES))
+        await execute(stack.admin_database_url, *(f"DROP ROLE {prefix}{name}" for name in passwords))

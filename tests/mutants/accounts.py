@@ -229,6 +229,12 @@ MUTANTS = [
         (f"{ACCOUNTS}::test_what_a_gateway_may_do_besides_is_named",),
     ),
     Mutant(
+        "monitor-connections",
+        "the bound of the connections of the account `monitor`",
+        (Edit("deploy/postgres/accounts.sql", "ALTER ROLE monitor CONNECTION LIMIT 5;", ""),),
+        (f"{ACCOUNTS}::test_accounts_of_the_compose_file",),
+    ),
+    Mutant(
         "history-kept",
         "the refusal to change what history keeps",
         (Edit(HISTORY, "was -> kept IS DISTINCT FROM becomes -> kept", "false"),),
