@@ -53,11 +53,11 @@ def open_private(path: Path, mode: str, **options: Any) -> IO[Any]:
 
 
 @contextmanager
-def whole_file(path: Path) -> Iterator[TextIO]:
-    """A UTF-8 text file that takes its name, with mode 0600, when the block ends well; else nothing is left of it.
+def whole_file(path: Path, mode: int = FILE_MODE) -> Iterator[TextIO]:
+    """A UTF-8 text file that takes its name, with this mode, when the block ends well; else nothing is left of it.
 
-    It replaces a file of that name. A device or a pipe of this account or root is written to as it is, if it takes data
-    now. Raises OSError, also for a link.
+    It replaces a file of that name. A device or a pipe of this account or root is written to as it is, its mode included,
+    if it takes data now. Raises OSError, also for a link.
     """
     kind = _kind(path)
     if stat.S_ISCHR(kind) or stat.S_ISFIFO(kind):
@@ -71,7 +71,7 @@ def whole_file(path: Path) -> Iterator[TextIO]:
     unfinished = Path(name)
     try:
         with os.fdopen(descriptor, "w", encoding="utf-8", newline="") as stream:
-            os.fchmod(descriptor, FILE_MODE)
+            os.fchmod(descriptor, mode)
             yield stream
         unfinished.replace(path)
     except BaseException:

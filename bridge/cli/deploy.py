@@ -36,10 +36,9 @@ def rules(
         _print(text)
         return
     try:
-        with whole_file(Path(output)) as stream:
-            stream.write(text)
         # Prometheus reads them under an account of its own.
-        Path(output).chmod(0o644)
+        with whole_file(Path(output), mode=0o644) as stream:
+            stream.write(text)
     except OSError as error:
         raise EnvironmentUnfit(f"cannot write {output}: {error.strerror}; choose another --output") from error
 

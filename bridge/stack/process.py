@@ -12,7 +12,8 @@ import psutil
 from bridge.stack.ports import held_by_another
 from schemas.errors import EnvironmentUnfit
 
-# Creation times are compared across restarts of the clock's source, which rounds to a hundredth of a second.
+_PROC = Path("/proc")
+# The wall-clock time of a start is computed from that of the boot, which is rounded.
 _CREATED_TOLERANCE_SECONDS = 1.0
 _LOG_TAIL_BYTES = 64 * 1024
 _LINE_LENGTH = 300
@@ -36,10 +37,15 @@ class Launch:
 
 @dataclass(frozen=True)
 class Identity:
-    """One process for certain: a pid alone may be given to a stranger after its death."""
+    """One process for certain: a pid alone may be given to a stranger after its death.
+
+    `started` names the boot and the start in clock ticks since then, which no step of the clock moves. Where it is empty, in
+    records of earlier releases or without Linux' /proc, `created` is compared, the start in wall-clock seconds.
+    """
 
     pid: int
     created: float
+    started: str = ""
 
     @classmethod
     def of(cls, pid: int) -> "Identity | None":
@@ -48,7 +54,7 @@ class Identity:
             process = psutil.Process(pid)
             if process.status() == psutil.STATUS_ZOMBIE:
                 return None
-            return cls(pid=pid, created=process.create_time())
+            return cls(pid=pid, created=process.create_time(), started=_started(pid))
         except psutil.NoSuchProcess:
             return None
 
@@ -58,7 +64,10 @@ class Identity:
             process = psutil.Process(self.pid)
             if process.status() == psutil.STATUS_ZOMBIE:
                 return None
-            same = abs(process.create_time() - self.created) < _CREATED_TOLERANCE_SECONDS
+            if self.started:
+                same = _started(self.pid) == self.started
+            else:
+                same = abs(process.create_time() - self.created) < _CREATED_TOLERANCE_SECONDS
         except psutil.NoSuchProcess:
             return None
         return process if same else None
@@ -76,6 +85,17 @@ class Identity:
     def alive(self) -> bool:
         """True if the process runs."""
         return self.process() is not None
+
+
+def _started(pid: int) -> str:
+    """The boot, and the process's start in clock ticks since then; empty where the system does not tell."""
+    try:
+        boot = (_PROC / "sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+        # The second field is a name in parentheses, which may hold some itself; the start is the 22nd.
+        told = (_PROC / str(pid) / "stat").read_bytes().rpartition(b")")[2].split()
+        return f"{boot}:{int(told[19])}"
+    except (OSError, ValueError, IndexError):
+        return ""
 
 
 def end(identity: Identity, *, stop_signal: int, grace_seconds: float) -> None:

@@ -188,6 +188,8 @@ class Stack:
             )
         try:
             make_directory(self.directory / "logs")
+            # What was missing at the first look may have been made by another account meanwhile.
+            self._refuse_strangers()
             close_directory(self.directory / "logs")
             account = postgres_account(self.directory / "postgres" / "data")
             close_if_own(self.directory, _OWN_NAMES, group=account.gid)
@@ -314,7 +316,7 @@ class _Starter:
         identity = self._owner.launch(launch)
         with self._mutex:
             port = self.state.kafka.port if name == "kafka" else self.state.postgres.port
-            server = ServerState(port=port, pid=identity.pid, created=identity.created)
+            server = ServerState(port, identity.pid, identity.created, identity.started)
             changed = replace(self.state, kafka=server) if name == "kafka" else replace(self.state, postgres=server)
             self.state = changed
             state.write(self._directory, changed)

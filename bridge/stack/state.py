@@ -26,10 +26,11 @@ class ServerState:
     port: int
     pid: int | None = None
     created: float = 0.0
+    started: str = ""
 
     def identity(self) -> Identity | None:
         """The process as it was launched."""
-        return None if self.pid is None else Identity(pid=self.pid, created=self.created)
+        return None if self.pid is None else Identity(self.pid, self.created, self.started)
 
     def alive(self) -> bool:
         """True if the launched process still runs."""

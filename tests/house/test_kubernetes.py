@@ -185,6 +185,7 @@ def relabelled(labels: dict[str, str], rules: list[dict[str, Any]]) -> dict[str,
 def test_prometheus_finds_pods_under_the_jobs_of_the_rules() -> None:
     """One target for each process, at the port with its figures, by the job's name that the rules know."""
     (job,) = YAML(typ="safe", pure=True).load(PROMETHEUS / "kubernetes.yml")["scrape_configs"]
+    assert [one["namespaces"] for one in job["kubernetes_sd_configs"]] == [{"names": ["bridge"]}]
     figures = {"worker": "http", "gateway": "admin", "api": "admin"}
     jobs = set(re.findall(r'job="([^"]+)"', (PROMETHEUS / "bridge.rules.yml").read_text()))
     found = {}

@@ -134,6 +134,12 @@ MUTANTS = [
         (f"{EXPORT}::test_csv_on_a_terminal_is_written_out",),
     ),
     Mutant(
+        "rules-mode",
+        "the mode of the alert rules' file, by which Prometheus' account reads it",
+        (Edit("bridge/private_files.py::whole_file", "os.fchmod(descriptor, mode)", "pass"),),
+        ("tests/unit/bridge/test_deploy_rules.py::test_rules_are_readable_by_others_and_change_no_device",),
+    ),
+    Mutant(
         "file-modes",
         "the mode of files, whatever the umask",
         (Edit("bridge/private_files.py::_take", "os.fchmod(descriptor, FILE_MODE)", "descriptor"),),

@@ -9,6 +9,7 @@ MODES = f"{ACCOUNTS}::test_no_file_is_open_whatever_the_umask"
 PINS = "tests/unit/deploy/test_pins.py"
 
 PROOF = "tests/unit/sinks/test_server_proof.py"
+PROCESS = "tests/unit/bridge/test_stack_process.py"
 STRANGERS = "tests/unit/bridge/test_stack_strangers.py"
 
 MUTANTS = [
@@ -77,6 +78,30 @@ MUTANTS = [
             ),
         ),
         (f"{STRANGERS}::test_strangers_directory_is_refused_by_every_command",),
+    ),
+    Mutant(
+        "stack-strangers-again",
+        "the second look for strangers, once the directory is there",
+        (Edit("bridge/stack/stack.py::Stack._prepare_directory", "self._refuse_strangers()", "pass"),),
+        (f"{STRANGERS}::test_strangers_directory_that_appears_after_the_look_is_refused",),
+    ),
+    Mutant(
+        "stack-clock",
+        "the comparison of a process's start in ticks since the boot",
+        (
+            Edit(
+                "bridge/stack/process.py::Identity.process",
+                "_started(self.pid) == self.started",
+                "abs(process.create_time() - self.created) < 1",
+            ),
+        ),
+        (f"{PROCESS}::test_process_is_the_same_after_a_step_of_the_clock",),
+    ),
+    Mutant(
+        "stack-boot",
+        "the boot that the ticks of a process's start count from",
+        (Edit("bridge/stack/process.py::_started", 'f"{boot}:{int(told[19])}"', "told[19].decode()"),),
+        (f"{PROCESS}::test_process_of_another_start_or_boot_is_another",),
     ),
     Mutant(
         "stack-down-strangers",

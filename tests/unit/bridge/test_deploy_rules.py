@@ -1,5 +1,8 @@
 """`bridge deploy`: the rules with an installation's own limits and links, from the package alone."""
 
+import fcntl
+import os
+import stat
 import tomllib
 from pathlib import Path
 
@@ -39,6 +42,24 @@ def test_an_installation_has_limits_and_links_of_its_own(tmp_path: Path) -> None
     assert "limit 80 %" in rules["BridgeDiskFull"]["annotations"]["summary"]
     assert rules["BridgeDiskFull"]["annotations"]["runbook_url"] == "https://wiki.example.com/b/disk-full.md"
     assert rules["BridgeDiskFull"]["annotations"]["dashboard_url"].startswith("https://grafana.example.com/d/bridge-")
+
+
+def test_rules_are_readable_by_others_and_change_no_device(tmp_path: Path) -> None:
+    """A file has its mode as it takes its name; what is no file keeps its own."""
+    file, pipe = tmp_path / "own.rules.yml", tmp_path / "pipe"
+    os.mkfifo(pipe)
+    pipe.chmod(0o666)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        # More than a pipe holds would wait for the reader.
+        fcntl.fcntl(reader, fcntl.F_SETPIPE_SZ, 1 << 20)
+        for output in (file, pipe):
+            done = bridge("deploy", "rules", "--output", str(output), settings={})
+            assert done.returncode == 0, done.stderr.decode()
+        assert b"BridgeDiskFull" in os.read(reader, 1 << 20)
+    finally:
+        os.close(reader)
+    assert [stat.S_IMODE(one.stat().st_mode) for one in (file, pipe)] == [0o644, 0o666]
 
 
 @pytest.mark.parametrize(

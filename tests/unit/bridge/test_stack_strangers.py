@@ -10,6 +10,7 @@ import psutil
 import pytest
 
 from bridge.stack import Stack, state
+from bridge.stack import stack as stack_module
 from bridge.stack.credentials import Credentials
 from bridge.stack.state import ServerState, StackState
 from schemas.errors import EnvironmentUnfit
@@ -70,6 +71,23 @@ def test_strangers_directory_is_refused_by_every_command(
         VERBS[verb](Stack(directory))
     assert bystander.poll() is None
     assert (victim / "data" / "kept").read_text() == "kept"
+
+
+@as_root
+def test_strangers_directory_that_appears_after_the_look_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another account makes what was missing before the stack does: nothing is written there."""
+    directory = tmp_path / "stack"
+
+    def late(path: Path) -> None:
+        path.mkdir(mode=0o755, parents=True)
+        os.chown(directory, STRANGER, STRANGER)
+
+    monkeypatch.setattr(stack_module, "make_directory", late)
+    with pytest.raises(EnvironmentUnfit, match=f"^{directory} belongs to user id {STRANGER}"):
+        Stack(directory).start()
+    assert [(one.name, one.stat().st_mode & 0o777) for one in directory.iterdir()] == [("logs", 0o755)]
 
 
 @as_root
