@@ -1,7 +1,7 @@
 """Which dead letters are meant: the one filter of every verb, on the command line and over HTTP."""
 
 import re
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Annotated, Final, Protocol, Self
 
@@ -68,7 +68,7 @@ def moment(text: str, now: datetime) -> datetime:
     """The time meant by an age such as `2h`, counted from `now`, or by RFC 3339 text; raises ValueError with both."""
     age = _AGE.fullmatch(text)
     try:
-        return parse_instant(text) if age is None else now - timedelta(**{_AGE_UNITS[age[2]]: int(age[1])})
+        return _of_utc(parse_instant(text) if age is None else now - timedelta(**{_AGE_UNITS[age[2]]: int(age[1])}))
     except (ValueError, OverflowError):
         raise ValueError(
             f"{text[:40]!r} is no time: give an age such as 30m, 2h or 7d, or RFC 3339 such as 2026-11-21T14:00:00Z"
@@ -78,6 +78,15 @@ def moment(text: str, now: datetime) -> datetime:
 def ascii_lower(text: str) -> str:
     """Lower case for ASCII letters only, as Postgres does it in its C collation."""
     return text.translate(_TO_LOWER)
+
+
+def _of_utc(at: datetime) -> datetime:
+    """The time as it is given; raises ValueError where UTC, in which Postgres takes it, leaves the years 1 to 9999."""
+    try:
+        at.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("a time must be within the years 1 to 9999 of UTC") from None
+    return at
 
 
 def _storable(text: str) -> str:
@@ -104,6 +113,7 @@ _OrgId = Annotated[int, Field(ge=1, le=MAX_INTEGER)]
 _Attempt = Annotated[int, Field(ge=1, le=1000)]
 _Cause = Annotated[str, AfterValidator(_cause)]
 _Place = Annotated[str, AfterValidator(_provenance)]
+_Time = Annotated[AwareDatetime, AfterValidator(_of_utc)]
 
 
 class DeadLetterFilter(BaseModel):
@@ -128,8 +138,8 @@ class DeadLetterFilter(BaseModel):
     event_id: tuple[_Text, ...] | None = Field(None, min_length=1, description="the producer's id of the event")
     provenance: tuple[_Place, ...] | None = Field(None, min_length=1, description="topic:partition:offset")
     attempt: tuple[_Attempt, ...] | None = Field(None, min_length=1, description="the attempt that failed last, from 1")
-    since: AwareDatetime | None = Field(None, description="dropped at or after")
-    until: AwareDatetime | None = Field(None, description="dropped before")
+    since: _Time | None = Field(None, description="dropped at or after")
+    until: _Time | None = Field(None, description="dropped before")
     text: _Text | None = Field(None, description="in the error's text; upper and lower case ASCII are the same")
     disposition: tuple[Disposition, ...] | None = Field(
         (Disposition.OPEN,), min_length=1, description="what operators did with it; null is whatever"

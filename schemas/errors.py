@@ -2,7 +2,8 @@
 
 BridgeError
 ├── InvalidInput          what a person or producer gave is wrong                  exit 3
-│   └── NoSuchThing       it is well formed, and nothing fits it
+│   ├── NoSuchThing       it is well formed, and nothing fits it
+│   └── CanaryFailed      the canary of the plan was dropped again
 ├── LimitReached          as much of it is kept as may be                          exit 3
 ├── EnvironmentUnfit      the machine, a service or the schema is not as needed    exit 3
 │   └── StartRefused      the start guards refuse, a line for each reason
@@ -31,6 +32,10 @@ class InvalidInput(BridgeError):
 
 class NoSuchThing(InvalidInput):
     """What was asked for is well formed, and nothing is there that fits it."""
+
+
+class CanaryFailed(InvalidInput):
+    """The canary of the plan was dropped again, and the same would be judged again: nothing is sent."""
 
 
 class LimitReached(BridgeError):

@@ -2,13 +2,16 @@
 
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, NamedTuple, Self
+from typing import Any, Final, NamedTuple, Self
 
 from pydantic import BaseModel, Field
 
 from schemas.record import Provenance, RawBody
 from schemas.run_summary import RunSummary
 from schemas.sender import Sender
+
+CANARY_FAILED: Final = "the canary failed"
+"""How the reason begins for which a run ended whose canary was dropped again."""
 
 
 class Forecast(StrEnum):
@@ -91,6 +94,11 @@ class Plan(NamedTuple):
     created_at: datetime
     updated_at: datetime
     org_id: int | None = None
+
+    @property
+    def canary_failed(self) -> bool:
+        """Whether its last run ended because too many of its canary were dropped again."""
+        return self.state is PlanState.STOPPED and self.ended_because.startswith(CANARY_FAILED)
 
 
 class PlanLine(NamedTuple):

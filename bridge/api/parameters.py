@@ -167,7 +167,9 @@ class ReplayBody(Body):
         None, ge=_LEAST_RATE, le=1_000_000, description="send at most so many; null: no limit"
     )
     canary: Count = Field(0, description="send so many first, and the rest once they are settled well")
-    canary_max_failures: Count = Field(0, description="so many of the canary may be dropped again")
+    canary_max_failures: Count = Field(
+        0, description="so many of the canary may be dropped again, also of one that has failed"
+    )
     wait_seconds: float = Field(
         300, ge=0, le=_LONGEST_WAIT, description="how long the run waits until all is settled, also for the canary"
     )

@@ -54,7 +54,7 @@ async def show(reach: Mine, plan_id: PlanId) -> Response:
 
 @plans.post("/{plan_id}/replay", status_code=202, summary="Send its dead letters to the raw topic again",
             responses=documented("Begun", *_A_PLAN, Code.PLAN_RUNNING, Code.PLAN_CANCELLED, Code.PLAN_SENT,
-                                 Code.ANOTHER_RUN, Code.TOO_MANY_RUNS, status=202, changes=True)
+                                 Code.CANARY_FAILED, Code.ANOTHER_RUN, Code.TOO_MANY_RUNS, status=202, changes=True)
             | documented(PlanSummary, status=200, told="a dry run: nothing was sent"))  # fmt: skip
 async def replay(reach: Mine, plan_id: PlanId, body: ReplayBody) -> Response:
     """Begun when it answers, and goes on by itself: look at the plan. The same again goes on where a run was stopped or

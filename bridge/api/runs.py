@@ -10,6 +10,7 @@ from typing import Any, Final
 import structlog
 
 from bridge.api.access import Caller
+from bridge.api.failures import Failures
 from bridge.api.places import Place, Places
 from bridge.http.problems import Code, Problem
 from bridge.runs.frame import DONE, GaveWay, Job, Performed, RunOptions, S, Stop, Stopped, Surroundings, perform_within
@@ -18,6 +19,7 @@ from bridge.runs.run import Run
 from schemas.errors import (
     AnotherRun,
     BridgeError,
+    CanaryFailed,
     Defect,
     EnvironmentUnfit,
     InvalidInput,
@@ -53,6 +55,7 @@ class Runs:
         self._settings = settings.model_copy(update=_NOT_WAITING)
         self._places = Places(most_replays, most_of_one_org)
         self._plans = Places(settings.api_max_plans, settings.api_max_plans_per_org, what="plans and dry runs")
+        self._failures = Failures()
         self._share = Share()
         """What plans, dry runs and replays together have of the event loop."""
         self._waiting: list[Place] = []
@@ -69,7 +72,7 @@ class Runs:
     async def finish(self, job: Job[S], caller: Caller, scope: str, *, dry_run: bool = False) -> Performed[S]:
         """Runs the job to its end; raises Problem if something ended it before its work was done."""
         options = RunOptions(scope, dry_run)
-        return _whole(await asyncio.shield(self._started(self._performed(job, caller, options, lambda _run_id: None))))
+        return _whole(await asyncio.shield(self._started(self._performed(job, caller, options))))
 
     async def forecast(self, job: Job[S], caller: Caller, scope: str, *, dry_run: bool) -> Performed[S]:
         """The same for a job that judges dead letters: one of a bounded number, also of those whose clients are gone."""
@@ -77,7 +80,7 @@ class Runs:
             raise problem
         place = Place(job, caller, scope)
         self._plans.take(place)
-        task = self._started(self._performed(job, caller, RunOptions(scope, dry_run), lambda _run_id: None))
+        task = self._started(self._performed(job, caller, RunOptions(scope, dry_run)))
         task.add_done_callback(lambda _task: self._plans.free(place))
         return _whole(await asyncio.shield(task))
 
@@ -93,7 +96,7 @@ class Runs:
     async def _begin(self, place: Place) -> str:
         await self._take(place)
         begun: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-        work = self._performed(place.job, place.caller, RunOptions(place.scope), _tell_once(begun), place)
+        work = self._performed(place.job, place.caller, RunOptions(place.scope), begun, place)
         task = self._started(work)
         task.add_done_callback(partial(self._left, place))
         both: set[asyncio.Future[Any]] = {task, begun}
@@ -175,10 +178,14 @@ class Runs:
         job: Job[S],
         caller: Caller,
         options: RunOptions,
-        begun: Callable[[str], None],
+        begun: "asyncio.Future[str] | None" = None,
         place: Place | None = None,
     ) -> Performed[S]:
-        around = Surroundings(partial(self._stoppable, place), _tell, begun, answers=True, share=self._share)
+        """`begun` is given for a run whose request is answered as soon as it has begun, and is done then."""
+        around = Surroundings(
+            partial(self._stoppable, place), _tell, _tell_once(begun), lambda: begun is None or not begun.done(),
+            partial(self._failures.left_out, caller.org_id), self._share,
+        )  # fmt: skip
         with acting_as(caller.in_history):
             done = await perform_within(around, replace(job, work=_on_record(job.work)), self._settings, options)
         if done.code != DONE:
@@ -227,6 +234,8 @@ def problem_of(error: BridgeError, run_id: str) -> Problem:
             return Problem(Code.ANOTHER_RUN)
         case NoSuchThing():
             return Problem(Code.NOTHING_FITS, str(error))
+        case CanaryFailed():
+            return Problem(Code.CANARY_FAILED, str(error))
         case LimitReached():
             return Problem(Code.TOO_MANY_PLANS, str(error))
         case InvalidInput():
@@ -261,9 +270,9 @@ def _tell(message: str) -> None:
     log.info("run_progress", detail=message)
 
 
-def _tell_once(begun: "asyncio.Future[str]") -> Callable[[str], None]:
+def _tell_once(begun: "asyncio.Future[str] | None") -> Callable[[str], None]:
     def tell(run_id: str) -> None:
-        if not begun.done():
+        if begun is not None and not begun.done():
             begun.set_result(run_id)
 
     return tell

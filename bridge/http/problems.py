@@ -65,6 +65,7 @@ class Code(StrEnum):
     PLAN_CANCELLED = "plan_cancelled"
     PLAN_SENT = "plan_sent"
     PLAN_RUNNING = "plan_running"
+    CANARY_FAILED = "canary_failed"
     ANOTHER_RUN = "another_run"
     TOO_MANY_RUNS = "too_many_runs"
     TOO_MANY_PLANS = "too_many_plans"
@@ -128,6 +129,10 @@ REFUSALS: Final[dict[Code, Refusal]] = {
     Code.PLAN_CANCELLED: Refusal(HTTPStatus.CONFLICT, "the plan was cancelled; make a new one"),
     Code.PLAN_SENT: Refusal(HTTPStatus.CONFLICT, "all of the plan was sent"),
     Code.PLAN_RUNNING: Refusal(HTTPStatus.CONFLICT, "a run of this plan is in hand"),
+    Code.CANARY_FAILED: Refusal(
+        HTTPStatus.CONFLICT,
+        "the plan's canary was dropped again; mend why and make a new plan, or allow so many failures",
+    ),
     Code.ANOTHER_RUN: Refusal(HTTPStatus.CONFLICT, "another run of this kind is in hand; wait for it"),
     Code.TOO_MANY_RUNS: Refusal(HTTPStatus.TOO_MANY_REQUESTS, "as many runs as may be are in hand", 10),
     Code.TOO_MANY_PLANS: Refusal(

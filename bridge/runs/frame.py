@@ -87,15 +87,17 @@ def _signals(stop: Stop) -> Iterator[None]:
 class Surroundings:
     """Where a job runs: what may stop it, whom it tells of its progress, and who wants to know that it has begun.
 
-    `begun` is called with the run's id once it holds its lock and the job has begun. `answers` says that whoever asked
-    for the run is told by its caller why it could not begin, so that nobody else is. `share` is what long work has of the
-    event loop.
+    `begun` is called with the run's id once it holds its lock and the job has begun. `answers` says whether a request
+    still waits for the run and is answered with why it failed. `left_out` is asked for each failure that is to be told of:
+    it returns how many before it were left out, or None to leave this one out. `share` is what long work has of the event
+    loop.
     """
 
     stoppable: Callable[[Stop], AbstractContextManager[None]] = _signals
     tell: Callable[[str], None] = say
     begun: Callable[[str], None] = lambda _run_id: None
-    answers: bool = False
+    answers: Callable[[], bool] = lambda: False
+    left_out: Callable[[], int | None] = lambda: 0
     share: Share = field(default_factory=unshared)
 
 
@@ -152,11 +154,13 @@ async def perform_within(around: Surroundings, job: Job[S], settings: Settings, 
     code = _written(run, options.json_output, code)
     elapsed = run.summary.duration_ms
     log.info("run_ended", status="succeeded" if code == DONE else "failed", exit_code=code, elapsed_ms=elapsed)
-    if not options.dry_run:
-        if not _is_nothing(run, code, around):
+    if not options.dry_run and not _is_nothing(run, code, fatal, around):
+        left_out = 0 if code == DONE else around.left_out()
+        if run.on_record or left_out is not None:
             await _noted(settings, run, (started, ended), code)
-        if code != UNFIT or not (around.answers or isinstance(fatal, AnotherRun | NoSuchThing)):
-            await tell_of(settings, run.summary, code, run.alarm)
+        unfit = code == UNFIT and (around.answers() or isinstance(fatal, AnotherRun | NoSuchThing))
+        if left_out is not None and not unfit:
+            await tell_of(settings, run.summary, code, run.alarm, left_out)
     structlog.contextvars.unbind_contextvars("run_id", "script")
     if defect is not None:
         raise defect
@@ -228,9 +232,12 @@ def _written(run: Run[S], path: str | None, code: int) -> int:
     return code
 
 
-def _is_nothing(run: Run[S], code: int, around: Surroundings) -> bool:
-    """Whether a run leaves no history: it changed nothing, and whoever asked knows why. Else each request would leave some."""
-    return not run.on_record and (code == DONE or (code == UNFIT and around.answers))
+def _is_nothing(run: Run[S], code: int, fatal: BridgeError | None, around: Surroundings) -> bool:
+    """Whether a run leaves no history and calls nobody: it changed nothing, and the request is answered with why.
+
+    Else each request would leave some. A defect is nobody's request.
+    """
+    return not run.on_record and (code == DONE or (around.answers() and not isinstance(fatal, Defect)))
 
 
 async def _noted(settings: Settings, run: Run[S], times: tuple[datetime, datetime], code: int) -> None:
@@ -244,10 +251,13 @@ async def _noted(settings: Settings, run: Run[S], times: tuple[datetime, datetim
         run.tell(f"warning: the run is not in the history: {error}")
 
 
-async def tell_of(settings: Settings, summary: RunSummary, code: int, alarm: str | None = None) -> None:
+async def tell_of(
+    settings: Settings, summary: RunSummary, code: int, alarm: str | None = None, left_out: int = 0
+) -> None:
     """Calls the webhook, if there is one, of a run that failed or could not begin; last, and within a budget.
 
-    `alarm` is why the run fails although its work was done. The kind is `bridge.run.unfit` for exit code 3.
+    `alarm` is why the run fails although its work was done, `left_out` how many failed runs before it were not told of. The
+    kind is `bridge.run.unfit` for exit code 3.
     """
     url = settings.worker_alert_webhook
     if url is None or code == DONE:
@@ -262,6 +272,7 @@ async def tell_of(settings: Settings, summary: RunSummary, code: int, alarm: str
         "reason": (alarm or "; ".join(f"{one.target}: {one.reason}" for one in summary.errors))[:500],
         "processed_total": summary.processed_total,
         "failed_total": summary.failed_total,
+        "left_out": left_out,
     }
     kind = "bridge.run.unfit" if code == UNFIT else "bridge.run.failed"
     message_id = f"run_{summary.run_id}"

@@ -57,7 +57,6 @@ def plan_job(settings: Settings, options: PlanOptions, replay_id: uuid.UUID) -> 
                 raise NoSuchThing("no dead letter fits the filter; see `bridge dlq list` with the same options")
             if not run.dry_run:
                 await _check_room(conn, options, Held(0, last, 0))
-            await run.begins()
             dry_run = await DryRun.prepared(
                 settings,
                 conn,
@@ -75,6 +74,8 @@ def plan_job(settings: Settings, options: PlanOptions, replay_id: uuid.UUID) -> 
             await complete(conn, name, report)
             if not run.dry_run:
                 await _check_room(conn, options, Held(0, 0, 0))
+            # Until now the transaction has left nothing, and a request that is refused leaves no history either.
+            await run.begins()
         _summed(run, name, report)
 
     return Job("dlq-plan", PlanSummary, work, service=Service.API, quiet=True)

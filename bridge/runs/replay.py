@@ -12,9 +12,9 @@ from bridge.runs.dry_run import DryRun
 from bridge.runs.frame import GIVES_WAY, Job
 from bridge.runs.pace import Pace
 from bridge.runs.run import Run
-from schemas.errors import Braked, BridgeError, EnvironmentUnfit, SinkUnavailable
+from schemas.errors import Braked, BridgeError, CanaryFailed, EnvironmentUnfit, SinkUnavailable
 from schemas.record import RawBody
-from schemas.replay import DeadLetterItem, Forecast, Outcome, Plan, PlanState, ReplaySummary
+from schemas.replay import CANARY_FAILED, DeadLetterItem, Forecast, Outcome, Plan, PlanState, ReplaySummary
 from schemas.service import Service
 from schemas.settings import Settings
 from sinks.brake import read_brake
@@ -68,7 +68,9 @@ def replay_job(settings: Settings, options: ReplayOptions) -> Job[ReplaySummary]
         because = "it was cut off"
         try:
             async with connection(settings.dsn, "replay") as conn:
-                plan = await find_plan(conn, options.replay_id)
+                found = await find_plan(conn, options.replay_id)
+                await _check_canary(conn, found, options)
+                plan = found
                 await begin(conn, plan)
             yield
         except asyncio.CancelledError:
@@ -87,7 +89,19 @@ def replay_job(settings: Settings, options: ReplayOptions) -> Job[ReplaySummary]
             await replay.wait()
         _judge(run, await _became(settings, run, options.replay_id), waited=options.wait > 0)
 
-    return Job("dlq-replay", ReplaySummary, work, within=taken_up, service=Service.API)
+    return Job("dlq-replay", ReplaySummary, work, within=taken_up, service=Service.API, quiet=True)
+
+
+async def _check_canary(conn: Connection, plan: Plan, options: ReplayOptions) -> None:
+    """Raises CanaryFailed where more of what was sent were dropped again than may be, before anything is left of the run."""
+    first = max(options.canary, plan.published if plan.canary_failed else 0)
+    dropped = summed(await canary_outcomes(conn, plan.replay_id, first), Outcome.DROPPED)
+    if (count := sum(dropped.values())) > options.canary_max_failures:
+        raise CanaryFailed(
+            f"the canary of the plan {plan.replay_id} failed already: {count} were dropped again ({_words(dropped)}); mend why and "
+            "make a new plan of what is open, with other corrections if need be, or let so many fail: canary_max_failures "
+            f"(--canary-max-failures) {count}"
+        )
 
 
 @dataclass
@@ -185,6 +199,7 @@ class _Replay:
         up_to = await reach(self.conn, replay_id, self.sent_to, most)
         # What takes long is done before the rows are locked: whoever settles them would wait.
         bodies, why = await self._sorted_out(await self._read(up_to))
+        await self.run.begins()
         async with self.conn.transaction():
             items = await self._read(up_to, lock=True)
             why |= {one.position: said for one in items if (said := refusal(one, self.dry_run.terms)) is not None}
@@ -269,7 +284,7 @@ class _Replay:
             if counts.get(Outcome.DROPPED, 0) > self.options.canary_max_failures:
                 told = ", ".join(f"{reason} {count}" for reason, count in reasons.items())
                 raise BridgeError(
-                    f"the canary failed: of {canary} {counts[Outcome.DROPPED]} dropped again ({told}); {rest}"
+                    f"{CANARY_FAILED}: of {canary} {counts[Outcome.DROPPED]} dropped again ({told}); {rest}"
                 )
             if not any(counts.get(one) for one in _UNFINISHED):
                 self.run.tell(f"the canary of {canary} passed: {_words(counts)}")

@@ -141,7 +141,13 @@ async def test_a_canary_that_fails_stops_the_rest(stack, database_url, topic_pre
         assert summary.outcomes == {"open": 30, "dropped": 10}
         assert "the canary failed: of 10 10 dropped again (retry_exhausted 10); the other 30 stay open" in err
         assert (await status(settings, first))["state"] == "stopped"
-        await dlq(settings, "replay", first, "--canary", "10", code=1)
+        for words in (("--canary", "10"), ("--canary-max-failures", "9"), ()):
+            _, err = await dlq(settings, "replay", first, *words, code=3)
+            assert "failed already: 10 were dropped again (10 retry_exhausted)" in err
+        allowed, _ = await plan(settings, "--all", "--yes", "--limit", "2")
+        await dlq(settings, "replay", allowed, "--canary", "1", code=1)
+        await dlq(settings, "replay", allowed, "--canary-max-failures", "1", code=1)
+        assert (await status(settings, allowed))["state"] == "sent"
         await add_script(database_url, "late", 1)
         second, report = await plan(settings, "--all", "--yes")
         assert report["by_forecast"] == {"passes": 40}

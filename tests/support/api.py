@@ -7,13 +7,18 @@ from typing import Any
 
 import httpx
 
+from bridge.api.access import Caller
+from bridge.runs.frame import Job
+from bridge.runs.run import Run
 from schemas.api_token import Role
+from schemas.replay import ReplaySummary
 from schemas.settings import Settings
 from sinks.api_tokens import create_api_token
 from support.gateway import Gateway, bearer, service
 from support.wait import wait_until
 
 Api = Gateway
+ALICE = Caller("alice", "k", Role.OPERATOR, None, None)
 _WAIT_SECONDS = 60
 
 
@@ -85,3 +90,12 @@ async def sent(one: httpx.AsyncClient, plan_id: str, items: int) -> None:
         return bool(ok(await one.get(f"/v1/plans/{plan_id}"))["published"] >= items)
 
     await wait_until(gone, budget_seconds=_WAIT_SECONDS, describe="a first part sent")
+
+
+def failing(error: BaseException, *, quiet: bool = False) -> Job[ReplaySummary]:
+    """A replay that ends so at once; a `quiet` one before it has changed anything."""
+
+    async def work(_run: Run[ReplaySummary]) -> None:
+        raise error
+
+    return Job("dlq-replay", ReplaySummary, work, quiet=quiet)

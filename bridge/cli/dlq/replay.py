@@ -39,7 +39,12 @@ def replay(
         int, typer.Option("--canary", min=0, help="Send so many first, and the rest once they are settled well.")
     ] = 0,
     canary_max_failures: Annotated[
-        int, typer.Option("--canary-max-failures", min=0, help="So many of the canary may be dropped again.")
+        int,
+        typer.Option(
+            "--canary-max-failures",
+            min=0,
+            help="So many of the canary may be dropped again, also of one that has failed.",
+        ),
     ] = 0,
     wait: Annotated[
         str, typer.Option("--wait", metavar="5m", help="How long to wait until all is settled, also for the canary.")

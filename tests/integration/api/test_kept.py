@@ -7,10 +7,17 @@ from random import Random
 
 import httpx
 import pytest
-from support.api import api, client, made_plan, ok, refused, token
+from pydantic import SecretStr
+from support.api import ALICE, api, client, failing, made_plan, ok, refused, token
+from support.hook import listening
 from support.settled import fetch
+from support.wait import wait_until
 
+from bridge.api.failures import MOST_AN_HOUR
+from bridge.api.runs import Runs
+from bridge.http.problems import Problem
 from schemas.api_token import Role
+from schemas.errors import BridgeError, Defect, LimitReached, RowRejected, SinkUnavailable
 from schemas.run_summary import MOST_IN_HISTORY
 from schemas.settings import Settings
 
@@ -72,3 +79,57 @@ async def test_plans_that_an_organisation_keeps_are_bounded(full: httpx.AsyncCli
     assert "BRIDGE_API_KEPT_PLAN" in said
     assert (len(await fetch(two_orgs, "SELECT 1 FROM replay")), len(await history(two_orgs))) == (1, before)
     ok(await full.post("/v1/plans", json=more | {"dry_run": True}))
+
+
+BEYOND = ["9999-12-31T23:59:59-23:59", "0001-01-01T00:00:00+23:59"]
+
+
+async def test_a_request_that_postgres_can_t_take_leaves_no_history(
+    bound: httpx.AsyncClient, two_orgs: Settings
+) -> None:
+    """Each is refused in words of its own before anything is begun."""
+    plan = {"filter": ONE, "reason": "x"}
+    for at, name in ((at, name) for at in BEYOND for name in ("since", "until")):
+        body = {"filter": {**ONE, name: at}, "reason": "x"}
+        for path in ("/v1/dead-letters/discard", "/v1/plans"):
+            assert "is no time" in refused(await bound.post(path, json=body), 422, "invalid_request")
+        assert "is no time" in refused(await bound.get("/v1/dead-letters", params={name: at}), 422, "invalid_request")
+    said = refused(
+        await bound.post("/v1/plans", json=plan | {"set": {"note": "a\\u0000b\x00"}}), 422, "invalid_request"
+    )
+    assert "NUL" in said
+    assert await history(two_orgs) == []
+    await made_plan(bound, **plan, set={"note": "a\\u0000b"})
+
+
+@pytest.mark.parametrize(
+    "error",
+    [RowRejected("statement too complex", sqlstate="54001"), LimitReached("full"), SinkUnavailable("a temporary file")],
+    ids=lambda error: type(error).__name__,
+)
+async def test_a_request_that_is_answered_calls_nobody(two_orgs: Settings, error: BridgeError) -> None:
+    """Whatever of it is refused while nothing was changed; a defect is on record, and somebody is called."""
+    async with listening(lambda _: 200) as (url, calls):
+        runs = Runs(two_orgs.model_copy(update={"worker_alert_webhook": SecretStr(url)}), 1, 1)
+        for failure in (error, Defect("an invariant")):
+            with pytest.raises(Problem):
+                await runs.finish(failing(failure, quiet=True), ALICE, "a plan")
+            assert len(await history(two_orgs)) == len(calls) == isinstance(failure, Defect)
+
+
+async def test_failed_runs_of_an_organisation_page_nobody_without_end(two_orgs: Settings) -> None:
+    """So many are told of and noted; what changed something is noted always, and another organisation's are told of."""
+    async with listening(lambda _: 200) as (url, calls):
+        runs = Runs(two_orgs.model_copy(update={"worker_alert_webhook": SecretStr(url)}), 1, 1)
+
+        async def fails(org_id: int, *, quiet: bool) -> None:
+            job = failing(BridgeError("no luck"), quiet=quiet)
+            await runs.begin_replay(job, ALICE._replace(org_id=org_id), "a plan")
+            await wait_until(lambda: runs.replays == 0, budget_seconds=60, describe="the run's end")
+
+        for _ in range(MOST_AN_HOUR + 3):
+            await fails(10, quiet=True)
+        assert len(await history(two_orgs)) == len(calls) == MOST_AN_HOUR
+        await fails(10, quiet=False)
+        await fails(20, quiet=True)
+        assert (len(await history(two_orgs)), len(calls)) == (MOST_AN_HOUR + 2, MOST_AN_HOUR + 1)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from support.api import api, client, made_plan, ok, refused, sent, token, when
+from support.hook import listening
 from support.replays import assert_balanced, dead_letters, late, replay_settings, seconds_from_cancel_to_stop
 from support.settled import fetch, working
 
@@ -172,3 +173,27 @@ async def test_overlapping_plans_send_nothing_twice(stack, database_url, topic_p
     (row,) = await fetch(settings, "SELECT count(*), count(DISTINCT event_id) FROM bridge_event")
     assert tuple(row) == (300, 300)
     await assert_balanced(settings)
+
+
+async def test_a_canary_that_failed_is_not_begun_again(stack, database_url, topic_prefix, tmp_path: Path) -> None:
+    """Each further request is refused with what to do, leaves no history and calls nobody; one that allows it goes on."""
+    settings = replay_settings(stack, database_url, topic_prefix)
+    await dead_letters(settings, late(3))
+    text = await token(settings, "alice", org_id=1)
+    async with listening(lambda _: 200) as (url, calls):
+        with api(settings, tmp_path / "log", worker_alert_webhook=url) as found:
+            async with client(found, text) as one, working(settings):
+                plan_id = await made_plan(one, filter=LATE)
+                path = f"/v1/plans/{plan_id}/replay"
+                ok(await one.post(path, json={"canary": 1}), 202)
+                await when(one, plan_id, state="stopped", running=False)
+                left = await runs(settings)
+                assert left == [("dlq-plan", "token:alice", 0), ("dlq-replay", "token:alice", 1)]
+                for body in ({"canary": 1}, {"canary": 2}, {"wait_seconds": 0}):
+                    said = refused(await one.post(path, json=body), 409, "canary_failed")
+                    assert "make a new plan" in said
+                    assert "canary_max_failures" in said
+                assert (await runs(settings), len(calls)) == (left, 1)
+                ok(await one.post(path, json={"canary_max_failures": 1}), 202)
+                done = await when(one, plan_id, state="sent", running=False)
+                assert done["outcomes"] == {"dropped": 3}

@@ -10,13 +10,13 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from support.api import ALICE, failing
 from support.gateway import free_port
 from support.settled import fetch
 from support.wait import wait_until
 
 from bridge.api import places
 from bridge.api import runs as api_runs
-from bridge.api.access import Caller
 from bridge.api.runs import Runs
 from bridge.http.problems import Code, Problem
 from bridge.runs import replay
@@ -24,22 +24,12 @@ from bridge.runs.frame import GIVES_WAY, Job, RunOptions, perform
 from bridge.runs.plan import PlanOptions, plan_job
 from bridge.runs.replay import ReplayOptions, replay_job
 from bridge.runs.run import Run
-from schemas.api_token import Role
 from schemas.dead_letter_filter import DeadLetterFilter
 from schemas.errors import Braked, BridgeError, EnvironmentUnfit, InvalidInput, SinkUnavailable
 from schemas.replay import ReplaySummary
 from schemas.settings import Settings
 from sinks.turn import Share
 from streams.correction import Correction
-
-ALICE = Caller("alice", "k", Role.OPERATOR, None, None)
-
-
-def failing(error: BaseException) -> Job[ReplaySummary]:
-    async def work(_run: Run[ReplaySummary]) -> None:
-        raise error
-
-    return Job("dlq-replay", ReplaySummary, work)
 
 
 def hanging() -> Job[ReplaySummary]:

@@ -1,6 +1,6 @@
 """The filter of dead letters: what it takes, what it names, and times in both forms."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 from pydantic import ValidationError
@@ -26,8 +26,12 @@ def test_a_time_is_an_age_or_rfc_3339(text: str, meant: datetime) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "2", "2 h", "-2h", "2h30m", "yesterday", "2026-11-21", "2026-11-21T14:00:00", "999999d", "٢h"]
-)
+    "text",
+    [
+        "", "2", "2 h", "-2h", "2h30m", "yesterday", "2026-11-21", "2026-11-21T14:00:00", "999999d", "٢h",
+        "9999-12-31T23:59:59-23:59", "0001-01-01T00:00:00+23:59",
+    ],
+)  # fmt: skip
 def test_anything_else_is_no_time_and_the_error_says_which_are(text: str) -> None:
     """A time without its offset could be anybody's."""
     with pytest.raises(ValueError, match=r"is no time: give an age such as 30m, 2h or 7d, or RFC 3339 such as 2026"):
@@ -70,3 +74,13 @@ def test_it_survives_being_kept_as_json() -> None:
     """A plan keeps its filter."""
     chosen = DeadLetterFilter.model_validate({"site_id": [1, 0], "since": NOW, "disposition": None})
     assert DeadLetterFilter.model_validate_json(chosen.model_dump_json()) == chosen
+
+
+@pytest.mark.parametrize("name", ["since", "until"])
+@pytest.mark.parametrize("at", [datetime.max.replace(tzinfo=UTC), datetime.min.replace(tzinfo=UTC)])
+def test_a_time_outside_the_years_of_utc_is_refused(name: str, at: datetime) -> None:
+    """Postgres takes it in UTC, so that the driver could not send it."""
+    hours = 1 if at.year == 1 else -1
+    with pytest.raises(ValidationError, match="within the years 1 to 9999 of UTC"):
+        DeadLetterFilter.model_validate({name: at.replace(tzinfo=timezone(timedelta(hours=hours)))})
+    assert getattr(DeadLetterFilter.model_validate({name: at}), name) == at

@@ -1,0 +1,31 @@
+"""Hourly bound on the reports of failed runs of each organisation, so that requests cannot page the owner without limit."""
+
+import time
+from collections import Counter
+from collections.abc import Callable
+from typing import Final
+
+import structlog
+
+from bridge.http.limits import Buckets
+
+MOST_AN_HOUR: Final = 20
+"""Failed runs of one organisation that are reported at once, and within each hour after that."""
+
+log = structlog.get_logger(__name__)
+
+
+class Failures:
+    """The failed runs of each organisation, and of the callers that are bound to none; `now` is a monotonic clock in seconds."""
+
+    def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
+        self._buckets = Buckets("failed runs", MOST_AN_HOUR / 3600, now, burst=MOST_AN_HOUR)
+        self._left_out: Counter[int | None] = Counter()
+
+    def left_out(self, org_id: int | None) -> int | None:
+        """How many were left out since the last report; None if this one is left out as well."""
+        if self._buckets.grant(org_id):
+            return self._left_out.pop(org_id, 0)
+        self._left_out[org_id] += 1
+        log.warning("failed_run_not_told", org_id=org_id, left_out=self._left_out[org_id])
+        return None
