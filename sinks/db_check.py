@@ -12,7 +12,7 @@ from schemas.service import Service
 from sinks.migrate import applied, migrations
 from sinks.partitions import bounds_of, default_complaint, default_partition, months_attached, needed
 from sinks.postgres import Connection, connection, sql
-from sinks.privileges import needed_functions, needed_privileges
+from sinks.privileges import needed_functions, needed_own_functions, needed_privileges
 
 SNAPSHOT = "schema_snapshot.json"
 """The catalogue of a freshly migrated database; `bridge db snapshot` prints it anew."""
@@ -188,9 +188,7 @@ async def _privileges(conn: Connection, expected: Catalogue, service: Service) -
     wanted = sorted(needed_privileges(expected, service))
     role = await conn.fetchval("SELECT current_user")
     tables = await conn.fetch(sql("privileges_missing"), *map(list, zip(*wanted, strict=True)))
-    functions = sorted(
-        needed_functions(service) | {name.removesuffix("()") for name in expected if name.endswith("()")}
-    )
+    functions = sorted(needed_functions(service) | needed_own_functions(expected, service))
     others = await conn.fetch(sql("execute_missing"), functions)
     return [f"role {role}: lacks {row['privilege']} on {row['relation']}" for row in tables] + [
         f"role {role}: lacks {row['missing']}" for row in others

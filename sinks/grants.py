@@ -7,7 +7,7 @@ from itertools import groupby
 from schemas.service import Service
 from sinks.db_check import expected_catalogue
 from sinks.postgres import Connection, connection, sql
-from sinks.privileges import Privilege, needed_privileges
+from sinks.privileges import Privilege, needed_own_functions, needed_privileges
 from sinks.table_locks import PATIENCE_SECONDS, Tell, locking, log_awaited
 
 
@@ -22,21 +22,26 @@ async def grant_statements(conn: Connection, role: str, service: Service) -> lis
             f"GRANT USAGE, CREATE ON SCHEMA {place['schema']} {to}",
             # Without it the sessions of the other accounts have no state, and `bridge top` shows no lanes.
             f"GRANT pg_read_all_stats {to}",
-            # Without it `end_lock_holders` ends no session of another account.
+            # Without it `end_blocking_sessions` ends no session of another account.
             f"GRANT pg_signal_backend {to}",
         ]
         return lines + [f"ALTER {row['kind']} {row['name']} OWNER {to}" for row in rows if not row["owned"]]
+    functions = [row for row in rows if row["kind"] == "FUNCTION"]
     lines += [
         f"REVOKE CREATE, TEMPORARY ON DATABASE {place['database']} FROM {place['role']}",
         f"REVOKE CREATE ON SCHEMA {place['schema']} FROM {place['role']}",
         f"GRANT USAGE ON SCHEMA {place['schema']} {to}",
         *(f"REVOKE ALL ON {row['name']} FROM {place['role']}" for row in rows if row["kind"] != "FUNCTION"),
+        *(f"REVOKE ALL ON FUNCTION {row['name']} FROM {place['role']}" for row in functions),
     ]
     for relation, needed in groupby(
         sorted(needed_privileges(expected_catalogue(), service)), key=lambda one: one.relation
     ):
         lines.append(f"GRANT {', '.join(_by_column(needed))} ON {relation} {to}")
-    return lines + [f"GRANT EXECUTE ON FUNCTION {row['name']} {to}" for row in rows if row["kind"] == "FUNCTION"]
+    called = needed_own_functions(expected_catalogue(), service)
+    return lines + [
+        f"GRANT EXECUTE ON FUNCTION {row['name']} {to}" for row in functions if row["name"].partition("(")[0] in called
+    ]
 
 
 def _by_column(needed: Iterable[Privilege]) -> Iterator[str]:

@@ -112,9 +112,11 @@ async def _apply(conn: Connection, one: Migration) -> None:
 
 async def _lock(conn: Connection, seconds: float) -> None:
     """Every account may take an advisory lock, so the wait for it ends."""
-    await conn.execute("SELECT set_config('lock_timeout', $1, false)", f"{round(seconds * 1000)}ms")
     try:
-        await conn.execute("SELECT pg_advisory_lock($1)", LOCK_KEY)
+        async with conn.transaction():
+            await conn.execute(f"SET LOCAL lock_timeout = '{round(seconds * 1000)}ms'")
+            # The lock is the session's: it outlives the transaction.
+            await conn.execute("SELECT pg_advisory_lock($1)", LOCK_KEY)
     except asyncpg.LockNotAvailableError as error:
         row = await conn.fetchrow(sql("migrations_lock_holder"), LOCK_KEY)
         holder = f"role {row['role']} (session {row['pid']})" if row else "another session"
@@ -122,4 +124,3 @@ async def _lock(conn: Connection, seconds: float) -> None:
         raise EnvironmentUnfit(
             f"{holder} has held the lock of migrations for {seconds:g} s: wait until its migration is complete{end}"
         ) from error
-    await conn.execute("RESET lock_timeout")

@@ -10,9 +10,6 @@ from schemas.settings import Settings
 from sinks.kafka_admin import log_bounds
 from sinks.postgres import connection, sql
 
-# A settlement holds the row for milliseconds; a stopped worker's session is ended by the next worker that waits.
-_LOCK_TIMEOUT = "SET lock_timeout = '10s'"
-
 
 class StoredOffset(NamedTuple):
     """Where the group stands in one log; what Kafka says is None for a log that another one has taken the place of.
@@ -80,6 +77,5 @@ async def adopt_log(settings: Settings, old: TopicPartition, beginning: int, clu
 async def skip_record(settings: Settings, source: TopicPartition, offset: int) -> None:
     """Passes the record; raises InvalidInput if the partition does not stand there."""
     async with connection(settings.dsn, "offsets") as conn:
-        await conn.execute(_LOCK_TIMEOUT)
         if await conn.fetchval(sql("offsets_skip"), settings.group, *source, offset) is None:
             raise InvalidInput(f"{source} no longer stands at {offset}; see `bridge offsets show`")

@@ -3,7 +3,7 @@
 import asyncio
 import os
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from functools import lru_cache
 from importlib.resources import files
@@ -16,12 +16,14 @@ from schemas.errors import BridgeError, RowRejected, SinkUnavailable
 from sinks import metrics, server_proof
 from sinks.certificates import unreadable_file
 from sinks.failover import connect_to_one
-from sinks.sqlstate import DATA_EXCEPTION, TRANSLATED, translate
+from sinks.sqlstate import DATA_EXCEPTION, LOCK_NOT_AVAILABLE, TRANSLATED, translate
 
 APPLICATION_PREFIX = "ghostlink-bridge"
 CONNECT_SECONDS = 10.0
 WATCH_SECONDS = 10.0
 """How often the session of a connection is looked for while somebody uses it."""
+LOCK_SECONDS = 15.0
+"""How long a session waits for a lock unless it bounds that itself: longer than WATCH_SECONDS, so that a look tells who has it."""
 GONE = "its session is gone: the primary that answers now does not have it"
 LOOK_SECONDS = 3.0
 """How long one look may take; a server that does not answer it says nothing about the session."""
@@ -54,9 +56,10 @@ def worker_name() -> str:
 
 
 async def _pin(opened: Connection) -> Connection:
-    """Gives the session settings of its own for whatever the texts that Postgres renders depend on."""
+    """Gives the session settings of its own for whatever the texts that Postgres renders depend on, and bounds its waits for locks."""
+    bound = f"SET lock_timeout TO '{round(LOCK_SECONDS * 1000)}ms'"
     try:
-        await opened.execute(sql("session_settings"), timeout=CONNECT_SECONDS)
+        await opened.execute(f"{sql('session_settings')};\n{bound}", timeout=CONNECT_SECONDS)
     except BaseException:
         opened.terminate()
         raise
@@ -116,15 +119,26 @@ async def _open(dsn: str, name: str, seconds: float) -> Connection:
 
 @asynccontextmanager
 async def connection(dsn: str, role: str) -> AsyncIterator[Connection]:
-    """A connection for a short piece of work, closed after it, and cut when its session is gone."""
+    """A connection for a short piece of work, closed after it, and cut when its session is gone.
+
+    No statement waits for a lock for longer than LOCK_SECONDS; SinkUnavailable then says what for, and whose session has it.
+    """
     opened = await connect(dsn, role)
-    watch = asyncio.create_task(_cut_when_gone(dsn, opened))
+    awaited: list[Any] = []
+    watch = asyncio.create_task(_cut_when_gone(dsn, opened, awaited))
     try:
         yield opened
     except TRANSLATED as error:
         if watch.done():
             raise SinkUnavailable(f"{role}: {GONE}") from error
-        raise translate(error, role) from error
+        told = translate(error, role)
+        if getattr(told, "sqlstate", None) == LOCK_NOT_AVAILABLE and awaited:
+            text = (
+                f"{role} waits for {in_the_way(awaited)}; gave up after {LOCK_SECONDS:g} s: run it again once that session has "
+                "ended, or end it by SELECT pg_terminate_backend(...)"
+            )
+            raise SinkUnavailable(text, sqlstate=LOCK_NOT_AVAILABLE) from error
+        raise told from error
     finally:
         watch.cancel()
         await close(opened)
@@ -155,14 +169,31 @@ async def is_gone(looker: Connection, watched: Connection, pid: int | None = Non
     return not has and (pid is not None or own == looker.get_server_pid())
 
 
-async def _cut_when_gone(dsn: str, watched: Connection) -> None:
-    """Returns when it has cut the connection; whoever waits for its answer is told so."""
+def in_the_way(rows: Sequence[Any]) -> str:
+    """What rows of `lock_awaited` say, in words; empty if they are none."""
+    return f"{rows[0]['awaited']}: {', '.join(map(_holder, rows))} in its way" if rows else ""
+
+
+def _holder(row: Any) -> str:
+    if not row["pid"]:
+        return "a prepared transaction (see pg_prepared_xacts) is"
+    age = "" if row["seconds"] is None else f", in a transaction for {row['seconds']:.0f} s"
+    state = "" if row["state"] is None else f", {row['state']}"
+    return f"session {row['pid']} ({row['role'] or '?'}, {row['application'] or 'no application name'}{state}{age})"
+
+
+async def _cut_when_gone(dsn: str, watched: Connection, awaited: list[Any]) -> None:
+    """Returns when it has cut the connection; whoever waits for its answer is told so.
+
+    Each look leaves in `awaited` what the session waits for then.
+    """
     while True:
         await asyncio.sleep(WATCH_SECONDS)
         gone = False
         with suppress(BridgeError):
             async with looking(dsn) as looker:
                 gone = await is_gone(looker, watched)
+                awaited[:] = await looker.fetch(sql("lock_awaited"), watched.get_server_pid())
         if gone:
             watched.terminate()
             return

@@ -1,6 +1,7 @@
 """The truth in Postgres: one connection per lane, opened when needed and thrown away after any failure."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 
@@ -30,7 +31,7 @@ from sinks.postgres import (
 )
 from sinks.resolve import first_of_each_key
 from sinks.sink import Committed, Rejected
-from sinks.sqlstate import TIMED_OUT, TRANSLATED, translate
+from sinks.sqlstate import DEADLOCK, LOCK_NOT_AVAILABLE, TIMED_OUT, TRANSLATED, translate
 from sinks.transaction import settle_in_transaction, write_events
 
 OPERATION_SECONDS = 60.0
@@ -38,6 +39,11 @@ OPERATION_SECONDS = 60.0
 
 SILENT_LOOKS = 2
 """A server that answers neither the work in flight nor so many looks in a row is silent; after one it may be slow."""
+
+KEPT_SECONDS = 10.0
+"""After so long, over its tries, work that waits for a lock is kept from it: `end_blocking_sessions` ends who keeps it."""
+_KEPT_LOOK_SECONDS = 0.5
+"""How often it looks then: before Postgres ends a deadlock, which others can make of each try."""
 
 log = structlog.get_logger(__name__)
 
@@ -51,6 +57,8 @@ class PostgresSink:
         self._lock_timeout = lock_timeout
         self._opened: Connection | None = None
         self._pid = 0
+        # When work that got no lock in time was tried first, by what it does.
+        self._kept_since: dict[str, float] = {}
         self.silent = False
 
     async def logs(self, partitions: Sequence[TopicPartition]) -> dict[TopicPartition, KnownLog]:
@@ -146,6 +154,7 @@ class PostgresSink:
     async def _working(self, doing: str) -> AsyncIterator[Connection]:
         """The connection; errors leave in our own words, and whatever may have broken it closes it."""
         cut: list[SinkUnavailable] = []
+        since = self._kept_since.pop(doing, time.monotonic())
         timer = asyncio.get_running_loop().call_later(OPERATION_SECONDS, self._cut, doing, cut)
         watch: asyncio.Task[None] | None = None
         try:
@@ -154,13 +163,15 @@ class PostgresSink:
                 # Behind a pooler the driver's own number is the pooler's.
                 self._pid = await self._opened.fetchval("SELECT pg_backend_pid()")
                 await self._opened.execute(f"SET lock_timeout = {int(self._lock_timeout * 1000)}")
-            watch = asyncio.create_task(self._watch(self._opened, doing, cut))
+            watch = asyncio.create_task(self._watch(self._opened, doing, since, cut))
             yield self._opened
         except BridgeError as error:
+            self._note_kept(doing, since, error)
             if not isinstance(error, RowRejected):
                 await self.close()
             raise
         except TRANSLATED as error:
+            self._note_kept(doing, since, error)
             await self.close()
             if cut:
                 raise cut[0] from error
@@ -173,6 +184,10 @@ class PostgresSink:
             if watch is not None:
                 watch.cancel()
             self.silent = False
+
+    def _note_kept(self, doing: str, since: float, error: Exception) -> None:
+        if getattr(error, "sqlstate", None) in (LOCK_NOT_AVAILABLE, DEADLOCK):
+            self._kept_since[doing] = since
 
     def _cut(self, doing: str, cut: list[SinkUnavailable]) -> None:
         problem = f"{doing}: no answer from Postgres within {OPERATION_SECONDS:.0f} s"
@@ -187,15 +202,17 @@ class PostgresSink:
         if opened is not None:
             opened.terminate()
 
-    async def _watch(self, watched: Connection, doing: str, cut: list[SinkUnavailable]) -> None:
+    async def _watch(self, watched: Connection, doing: str, since: float, cut: list[SinkUnavailable]) -> None:
         """While work is without an answer: cuts a connection whose server is gone, and ends what its session waits for.
 
-        That is ended only if it is a worker's stalled session, or another account's transaction of a minute's age. A server
-        that answers no look is noted as silent, and the work goes on to wait for it.
+        That is ended only if it is a worker's stalled session, another account's once the work is kept for KEPT_SECONDS since
+        its first try, or has a transaction of a minute's age. A server that answers no look is noted as silent, and the
+        work goes on to wait for it.
         """
         patience, pid, unanswered = self._lock_timeout / 2, self._pid, 0
         while True:
-            await asyncio.sleep(min(patience, LOOK_SECONDS))
+            kept = time.monotonic() - since > KEPT_SECONDS
+            await asyncio.sleep(min(patience, _KEPT_LOOK_SECONDS if kept else LOOK_SECONDS))
             try:
                 async with looking(self._dsn) as conn:
                     if await is_gone(conn, watched, pid):
@@ -203,7 +220,7 @@ class PostgresSink:
                         watched.terminate()
                         return
                     rows = await conn.fetch(sql("end_blockers"), pid, f"{APPLICATION_PREFIX} lane ", patience)
-                    holders = await conn.fetch(sql("end_lock_holders"), pid)
+                    holders = await conn.fetch(sql("end_lock_holders"), pid, time.monotonic() - since)
             except (SinkUnavailable, RowRejected) as error:
                 log.warning("session_check_failed", error=str(error))
                 # A server that refuses a connection with an error of its own answers.

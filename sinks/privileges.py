@@ -1,7 +1,7 @@
 """Which privileges each service needs on which tables, read out of the statements that it runs."""
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from functools import cache
 from importlib.resources import files
 from typing import Final, NamedTuple
@@ -10,7 +10,7 @@ from schemas.service import Service
 
 # What a start runs, whatever the service.
 _AT_START: Final = """
-    catalogue execute_missing migrations_applied partitions_attached privileges_excess privileges_missing session_look
+    catalogue execute_missing lock_awaited migrations_applied partitions_attached privileges_excess privileges_missing session_look
     session_settings
 """
 _RUNS: Final = "run_begin run_end run_lock run_lock_held"
@@ -46,7 +46,7 @@ STATEMENTS: Final[dict[Service, frozenset[str]]] = {
 
 # The owner needs no grant for its migrations, and operators' commands run under accounts without.
 _MIGRATIONS: Final = frozenset(
-    {"migrations_table", "migration_record", "migrations_lock_holder", "lock_awaited", "event_partition_create"}
+    {"migrations_table", "migration_record", "migrations_lock_holder", "event_partition_create"}
 )
 # Written by COPY, which is in no file of SQL; the API's dry runs offer Postgres rows in a transaction that rolls back.
 _COPIED: Final[dict[Service, Collection[str]]] = {
@@ -149,3 +149,16 @@ def needed_privileges(relations: Collection[str], service: Service) -> set[Privi
 def needed_functions(service: Service) -> set[str]:
     """Names of Postgres' own functions that are called and that an administrator may have revoked."""
     return {name.lower() for text in _texts(service) for name in _CALLED.findall(text)} | {"pg_notify"}
+
+
+def needed_own_functions(catalogue: Mapping[str, Mapping[str, str]], service: Service) -> set[str]:
+    """Names of the product's functions that the service executes.
+
+    What runs by its owner's rights, whoever calls it, is executed by those services alone whose statements call it.
+    """
+    called = " ".join(_texts(service))
+    return {
+        name
+        for name, definitions in ((one.removesuffix("()"), of) for one, of in catalogue.items() if one.endswith("()"))
+        if re.search(rf"\b{name}\(", called) or " security definer " not in " ".join(definitions.values())
+    }

@@ -13,6 +13,7 @@ _LEDGER_KEY = "bridge_event_raw_pkey"
 DATA_EXCEPTION = "22000"
 TIMED_OUT = "57014"
 LOCK_NOT_AVAILABLE = "55P03"
+DEADLOCK = "40P01"
 STATEMENT_OF_ANOTHER = ("26000", "42P05")
 """A prepared statement is missing or was there before: the session is not the connection's own."""
 POOLED = (

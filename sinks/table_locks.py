@@ -10,7 +10,7 @@ import asyncpg
 import structlog
 
 from schemas.errors import BridgeError, EnvironmentUnfit
-from sinks.postgres import Connection, looking, sql
+from sinks.postgres import Connection, in_the_way, looking, sql
 
 TRY_SECONDS: Final = 3.0
 """How long one try waits for a lock, and everybody else behind it: longer than Postgres' second after which an autovacuum
@@ -103,12 +103,4 @@ async def _awaited(dsn: str, pid: int, over: asyncio.Event) -> str:
                 seen = await conn.fetch(sql("lock_awaited"), pid) or seen
         except BridgeError as error:
             log.warning("session_check_failed", error=str(error))
-    return f"{seen[0]['awaited']}: {', '.join(map(_holder, seen))} in its way" if seen else ""
-
-
-def _holder(row: Any) -> str:
-    if not row["pid"]:
-        return "a prepared transaction (see pg_prepared_xacts) is"
-    age = "" if row["seconds"] is None else f", in a transaction for {row['seconds']:.0f} s"
-    state = "" if row["state"] is None else f", {row['state']}"
-    return f"session {row['pid']} ({row['role'] or '?'}, {row['application'] or 'no application name'}{state}{age})"
+    return in_the_way(seen)

@@ -38,8 +38,6 @@ WAITS: Final = (
 )
 """Why the run of a plan has ended that gave way."""
 
-# A settlement holds the rows for milliseconds.
-_LOCK_TIMEOUT: Final = "SET lock_timeout = '10s'"
 _KINDS: Final = {
     SinkUnavailable: "Postgres or Kafka did not answer",
     EnvironmentUnfit: "Postgres or Kafka is away, or not as needed",
@@ -126,7 +124,6 @@ class _Replay:
     ) -> AsyncIterator["_Replay"]:
         """What sends the items of a plan that was taken up."""
         async with connection(settings.dsn, "replay") as conn, publishing_replays(settings) as publisher:
-            await conn.execute(_LOCK_TIMEOUT)
             plan = await find_plan(conn, options.replay_id)
             yield await cls._prepared(settings, options, run, conn, publisher, plan)
 

@@ -6,17 +6,13 @@ from schemas.record import Provenance
 from sinks.ledger import provenance_columns
 from sinks.postgres import connection, sql
 
-# A settlement holds such rows for milliseconds; a stopped one must not hold an operator for ever.
-_LOCK_TIMEOUT = "SET lock_timeout = '10s'"
-
 
 async def discard(dsn: str, places: Sequence[Provenance], run_id: str) -> int:
     """Discards those of them that are open; returns how many were. Raises SinkUnavailable."""
     async with connection(dsn, "discard") as conn:
-        await conn.execute(_LOCK_TIMEOUT)
         # In the order in which settlements lock the ledger.
-        done = await conn.execute(sql("dead_letters_discard"), *provenance_columns(sorted(places)), run_id)
-    return int(done.rpartition(" ")[2])
+        done: int = await conn.fetchval(sql("dead_letters_discard"), *provenance_columns(sorted(places)), run_id)
+    return done
 
 
 async def not_dropped(dsn: str, places: Sequence[Provenance]) -> list[Provenance]:

@@ -57,8 +57,8 @@ async def claim(conn: Connection, replay_id: str, items: Sequence[DeadLetterItem
 
 async def let_go(conn: Connection, replay_id: str, provenances: Sequence[Provenance]) -> int:
     """Opens claims of which nothing was published, for certain; returns how many still were claims."""
-    done: str = await conn.execute(sql("replay_let_go"), replay_id, *provenance_columns(list(provenances)))
-    return int(done.rsplit(" ", 1)[1])
+    done: int = await conn.fetchval(sql("replay_let_go"), replay_id, *provenance_columns(list(provenances)))
+    return done
 
 
 async def skip(conn: Connection, replay_id: str, why: Mapping[int, str]) -> None:
