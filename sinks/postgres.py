@@ -57,9 +57,9 @@ def worker_name() -> str:
 
 async def _pin(opened: Connection) -> Connection:
     """Gives the session settings of its own for whatever the texts that Postgres renders depend on, and bounds its waits for locks."""
-    bound = f"SET lock_timeout TO '{round(LOCK_SECONDS * 1000)}ms'"
+    bound = f";\nSET lock_timeout TO '{round(LOCK_SECONDS * 1000)}ms'"
     try:
-        await opened.execute(f"{sql('session_settings')};\n{bound}", timeout=CONNECT_SECONDS)
+        await opened.execute(sql("session_settings") + bound, timeout=CONNECT_SECONDS)
     except BaseException:
         opened.terminate()
         raise

@@ -116,7 +116,11 @@ BEGIN
         ) AS f (relation, attribute, signature)
         JOIN pg_class AS c ON c.oid = f.relation::regclass
         JOIN pg_attribute AS a ON a.attrelid = c.oid AND a.attname = f.attribute
-        CROSS JOIN LATERAL (SELECT * FROM aclexplode(c.relacl) UNION ALL SELECT * FROM aclexplode(a.attacl)) AS x
+        CROSS JOIN LATERAL (
+            SELECT t.grantee, t.privilege_type FROM aclexplode(c.relacl) AS t
+            UNION ALL
+            SELECT t.grantee, t.privilege_type FROM aclexplode(a.attacl) AS t
+        ) AS x
         WHERE x.privilege_type = 'UPDATE' AND x.grantee <> 0
     LOOP
         EXECUTE format('GRANT EXECUTE ON FUNCTION %s TO %s', one.signature, one.grantee);

@@ -41,7 +41,6 @@ STARTED = {
     "migrations_table",
     "migration_record",
     "migrations_lock_holder",
-    "lock_awaited",
     "event_partition_create",
     "partitions_unsummarized",
     "partition_summarize",

@@ -2,8 +2,9 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext, suppress
 from datetime import UTC, datetime
+from urllib.parse import urlsplit
 
 import asyncpg
 import pytest
@@ -14,12 +15,19 @@ from support.wait import wait_until
 
 from bridge.stack import StackAddresses
 from schemas.api_token import Role
-from schemas.errors import EnvironmentUnfit
+from schemas.errors import EnvironmentUnfit, SinkUnavailable
+from schemas.outcome import Outcomes
+from schemas.pause import PauseKind
 from schemas.service import PROCESSES, Service
-from sinks import registry_admin
+from sinks import postgres, postgres_sink, registry_admin
 from sinks.api_tokens import create_api_token, list_api_tokens, note_used, revoke_api_token
-from sinks.postgres import sql
+from sinks.brake import engage_by_hand, release_brake
+from sinks.pauses import end_pause
+from sinks.postgres import connection, sql
+from sinks.postgres_sink import PostgresSink
 from sinks.registry_admin import add_script, set_enabled
+from sinks.replays.plans import cancel, prune
+from sinks.runs import note_end
 
 
 @pytest.fixture
@@ -29,13 +37,13 @@ def database_url(stack: StackAddresses, database_url: str) -> str:
 
 
 @asynccontextmanager
-async def keeping(url: str, rows: str) -> AsyncIterator[asyncpg.Connection]:
+async def keeping(url: str, rows: str, strength: str = "UPDATE") -> AsyncIterator[asyncpg.Connection]:
     """A session that locks the rows in a transaction that it leaves open."""
     conn = await asyncpg.connect(url, server_settings={"application_name": "kept"})
     try:
         await conn.execute("SET idle_in_transaction_session_timeout = 0")
         await conn.execute("BEGIN")
-        await conn.fetch(f"SELECT FROM {rows} FOR UPDATE")
+        await conn.fetch(f"SELECT FROM {rows} FOR {strength}")
         yield conn
     finally:
         conn.terminate()
@@ -91,22 +99,33 @@ async def test_a_change_says_who_keeps_its_rows(database_url: str, monkeypatch: 
     assert await CHANGES[table](database_url)
 
 
-async def age(url: str, bound: str) -> None:
-    """Has an account of every right own the function, and its transactions' age be as given."""
+async def bound(url: str, *, waited: str = "10", age: str = "60 s") -> None:
+    """Has an account of every right own the function, and its bounds be as given."""
     conn = await asyncpg.connect(url)
     try:
-        text = await conn.fetchval("SELECT pg_get_functiondef('end_lock_holders(int)'::regprocedure)")
-        await conn.execute(text.replace("'60 s'", f"'{bound}'"))
+        text = await conn.fetchval("SELECT pg_get_functiondef('end_blocking_sessions'::regproc)")
+        await conn.execute(text.replace("waited > 10", f"waited > {waited}").replace("'60 s'", f"'{age}'"))
         await conn.execute(
-            f"ALTER FUNCTION end_lock_holders(int) OWNER TO {await conn.fetchval('SELECT current_user')}"
+            f"ALTER FUNCTION end_blocking_sessions OWNER TO {await conn.fetchval('SELECT current_user')}"
         )
     finally:
         await conn.close()
 
 
-async def test_a_worker_goes_on_past_rows_that_another_account_keeps(database_url: str) -> None:
-    """Its session is ended, whatever it does, once its transaction is too old."""
-    await age(database_url, "1 s")
+async def committed(sink: PostgresSink, batch: Outcomes) -> None:
+    """Settles the batch, by as many tries as it takes, as a lane does."""
+    while True:
+        with suppress(SinkUnavailable):
+            await sink.commit([batch])
+            return
+
+
+async def test_a_worker_goes_on_past_rows_that_another_account_keeps(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its session is ended, whatever it does, once the worker has waited too long."""
+    monkeypatch.setattr(postgres_sink, "KEPT_SECONDS", 1.0)
+    await bound(database_url, waited="1")
     with account(database_url, Service.WORKER) as mine, account(database_url, Service.WORKER) as other:
         async with owner(mine, lock_timeout=30) as sink:
             await sink.claim({SOURCE: 0})
@@ -119,22 +138,158 @@ async def test_a_worker_goes_on_past_rows_that_another_account_keeps(database_ur
         assert await count_of(database_url, "bridge_event") == 10
 
 
-@pytest.mark.parametrize("case", ["young", "not mine", "a superuser's"])
+@pytest.mark.parametrize("strength", ["SHARE", "UPDATE"])
+async def test_a_worker_goes_on_past_sessions_in_turns(
+    database_url: str, monkeypatch: pytest.MonkeyPatch, strength: str
+) -> None:
+    """Each is younger than any bound, and more of them queue before the worker; one try is shorter than one turn."""
+    monkeypatch.setattr(postgres_sink, "KEPT_SECONDS", 3.0)
+    await bound(database_url, waited="3")
+    taken, over = asyncio.Event(), asyncio.Event()
+
+    async def in_turns(url: str, late: float) -> None:
+        await asyncio.sleep(late)
+        while not over.is_set():
+            with suppress(TimeoutError, asyncpg.PostgresError):
+                async with keeping(url, "stream_offset", strength):
+                    taken.set()
+                    await asyncio.wait_for(over.wait(), 2)
+
+    with account(database_url, Service.WORKER) as mine, account(database_url, Service.WORKER) as other:
+        async with owner(mine, lock_timeout=1) as sink:
+            await sink.claim({SOURCE: 0})
+            holders = [asyncio.create_task(in_turns(other, late)) for late in (0, 0.7, 1.4)]
+            await taken.wait()
+            try:
+                async with asyncio.timeout(90):
+                    await committed(sink, outcomes(0, 10))
+            finally:
+                over.set()
+                await asyncio.gather(*holders)
+        assert await count_of(database_url, "bridge_event") == 10
+
+
+@pytest.mark.parametrize("case", ["not long", "my own", "not mine", "a superuser's"])
 async def test_no_other_session_is_ended(database_url: str, case: str) -> None:
-    """Neither by age, nor for a wait of another account, nor if it is an administrator's."""
-    await age(database_url, "1 h" if case == "young" else "0 s")
+    """Neither before the wait is long, nor of the same account, nor for another account's wait, nor an administrator's."""
+    await bound(database_url, age="1 h" if case in ("not long", "my own") else "0 s")
     with account(database_url, Service.WORKER) as mine, account(database_url, Service.WORKER) as other:
         async with owner(mine, lock_timeout=30) as sink:
             await sink.claim({SOURCE: 0})
         caller = await asyncpg.connect(other if case == "not mine" else mine)
         waiting = await asyncpg.connect(mine)
+        keeper = {"a superuser's": database_url, "my own": mine}.get(case, other)
         try:
-            async with keeping(database_url if case == "a superuser's" else other, "stream_offset") as holder:
+            async with keeping(keeper, "stream_offset") as holder:
                 asked = asyncio.create_task(waiting.fetch("SELECT FROM stream_offset FOR UPDATE"))
                 await wait_until(lambda: caller.fetchval(LOCK_AWAITED), budget_seconds=30, describe="a wait")
-                assert await caller.fetch(sql("end_lock_holders"), waiting.get_server_pid()) == []
+                waited = 9.0 if case == "not long" else 1e6
+                assert await caller.fetch(sql("end_lock_holders"), waiting.get_server_pid(), waited) == []
                 await holder.execute("COMMIT")
                 await asked
         finally:
             await caller.close()
             await waiting.close()
+
+
+@pytest.mark.parametrize("strength", ["UPDATE", "NO KEY UPDATE", "SHARE", "KEY SHARE"])
+@pytest.mark.parametrize("service", [one for one in PROCESSES if one is not Service.WORKER])
+async def test_no_other_service_locks_the_stream_s_rows(database_url: str, service: Service, strength: str) -> None:
+    """Lanes and retries wait for those of the ledger, and sessions can join a lock for share for ever."""
+    with account(database_url, service) as url:
+        for table in ("bridge_event_raw", "bridge_event_key", "bridge_event", "stream_offset", "brake", "gate_judge"):
+            with pytest.raises(asyncpg.InsufficientPrivilegeError):
+                await execute(url, f"SELECT FROM {table} FOR {strength}")
+
+
+CLOSED = {
+    "discard_dead_letters('{}', '{}', '{}', '')": Service.API,
+    "lock_dead_letters(gen_random_uuid(), 0, 1)": Service.API,
+    "claim_dead_letters(gen_random_uuid(), '{}', '{}', '{}', '{}')": Service.API,
+    "let_go_dead_letters(gen_random_uuid(), '{}', '{}', '{}')": Service.API,
+    "end_blocking_sessions(0, 0)": Service.WORKER,
+}
+
+
+@pytest.mark.parametrize("service", PROCESSES)
+async def test_what_runs_by_the_owner_s_rights_is_for_one_service(database_url: str, service: Service) -> None:
+    """Postgres lets everybody execute a new function unless that is taken away."""
+    with account(database_url, service) as url:
+        for call, mine in CLOSED.items():
+            with nullcontext() if service is mine else pytest.raises(asyncpg.InsufficientPrivilegeError):
+                await execute(url, f"SELECT {call}")
+
+
+async def test_a_plan_locks_no_row_that_waits(database_url: str) -> None:
+    """Whoever writes plans may name any row as an item."""
+    plan = "11111111-1111-4111-8111-111111111111"
+    await execute(
+        database_url,
+        """INSERT INTO bridge_event_raw (raw_topic, raw_partition, raw_offset, payload, error_class, last_error, received_at,
+               first_failed_at, record_time, retry_count, next_retry_at, normalized, dropped_reason, disposition)
+           SELECT 'bridge.raw', 0, n, '', 'x', 'x', now(), now(), now(), 1, CASE n WHEN 0 THEN now() END, n > 0,
+               CASE n WHEN 1 THEN 'schema_violation' END, CASE n WHEN 1 THEN 'open' END
+           FROM generate_series(0, 1) AS n""",
+        f"""INSERT INTO replay (replay_id, requested_by, reason, filter, corrections, planned, state)
+            VALUES ('{plan}', 'x', 'x', '{{}}', '[]', 0, 'planned')""",
+        f"""INSERT INTO replay_item (replay_id, position, raw_topic, raw_partition, raw_offset, forecast)
+            SELECT '{plan}', n + 1, 'bridge.raw', 0, n, 'passes' FROM generate_series(0, 1) AS n""",
+    )
+    with account(database_url, Service.API) as url:
+        async with keeping(url, "lock_dead_letters('" + plan + "', 0, 2)") as holder:
+            other = await asyncpg.connect(database_url)
+            try:
+                free = await other.fetch("SELECT raw_offset FROM bridge_event_raw FOR UPDATE SKIP LOCKED")
+            finally:
+                await other.close()
+            assert [one["raw_offset"] for one in free] == [0]
+            assert not holder.is_closed()
+
+
+async def _cancelled(url: str) -> bool:
+    async with connection(url, "replay") as conn:
+        return await cancel(conn, "11111111-1111-4111-8111-111111111111", "x")
+
+
+BRIEF: dict[str, list[Callable[[str], Awaitable[object]]]] = {
+    "brake": [
+        lambda url: engage_by_hand(url, "g", "x"),
+        lambda url: release_brake(url, "g", 60, "x"),
+    ],
+    "replay": [_cancelled, lambda url: prune(url, 0)],
+    "pause": [lambda url: end_pause(url, PauseKind.PARTITION, "0")],
+    "script_run": [
+        lambda url: note_end(url, "r", "x", (datetime.now(UTC), datetime.now(UTC)), 0, "{}"),
+    ],
+}
+"""By what is kept: whatever a command does to these rows."""
+
+
+@pytest.mark.parametrize("table", BRIEF)
+async def test_a_command_says_who_keeps_its_rows(
+    database_url: str, monkeypatch: pytest.MonkeyPatch, table: str
+) -> None:
+    """No wait for a row has no end, whichever command it is of."""
+    monkeypatch.setattr(postgres, "LOCK_SECONDS", 3.0)
+    monkeypatch.setattr(postgres, "WATCH_SECONDS", 1.0)
+    await execute(
+        database_url,
+        "INSERT INTO brake (group_id, engaged, changed_by, reason) VALUES ('g', false, 'x', 'x')",
+        """INSERT INTO replay (replay_id, requested_by, reason, filter, corrections, planned, state, updated_at)
+           VALUES ('11111111-1111-4111-8111-111111111111', 'x', 'x', '{}', '[]', 0, 'planned', '2020-01-01')""",
+        "INSERT INTO pause (kind, target, paused_by, reason) VALUES ('partition', '0', 'x', 'x')",
+        "INSERT INTO script_run (run_id, script, started_by, started_at) VALUES ('r', 'x', 'x', now())",
+    )
+    async with keeping(database_url, table, "SHARE") as holder:
+        for act in BRIEF[table]:
+            waited = rf"waits for a row of {table}: session {holder.get_server_pid()} \(\w+, kept, idle in transaction"
+            with pytest.raises(SinkUnavailable, match=waited):
+                async with asyncio.timeout(60):
+                    await act(database_url)
+
+
+async def test_every_session_bounds_its_waits_for_locks(database_url: str) -> None:
+    """A bound that the role or the database sets does not undo it."""
+    await execute(database_url, f'ALTER DATABASE "{urlsplit(database_url).path[1:]}" SET lock_timeout = 0')
+    async with connection(database_url, "any") as conn:
+        assert await conn.fetchval("SHOW lock_timeout") == "15s"

@@ -1,5 +1,6 @@
 """Each service under an account with exactly its grants: it works, it may do nothing else, and it changes no history."""
 
+import asyncio
 import re
 import secrets
 import sys
@@ -186,10 +187,10 @@ async def test_a_column_that_is_to_come_is_named(database_url: str) -> None:
     """A grant of columns, other than one of a whole table, does not reach those of later releases."""
     with account(database_url, Service.API) as url:
         role = urlsplit(url).username
-        await execute(database_url, "ALTER TABLE bridge_event_raw DROP COLUMN replay_digest")
+        await execute(database_url, "ALTER TABLE replay DROP COLUMN ended_because")
         come = "which a pending migration makes"
         assert await privileges_to_come(url, Service.API) == [
-            f"role {role}: will lack UPDATE (replay_digest) on bridge_event_raw, {come}"
+            f"role {role}: will lack UPDATE (ended_because) on replay, {come}"
         ]
         await execute(database_url, f"GRANT UPDATE ON bridge_event_raw TO {role}")
         assert await privileges_to_come(url, Service.API) == []
@@ -206,7 +207,8 @@ async def test_a_migration_waits_for_the_lock_and_names_who_holds_it(database_ur
             with pytest.raises(
                 EnvironmentUnfit, match=rf"^role {role} \(session {pid}\) has held the lock of migrations"
             ):
-                await migrate(database_url, lock_seconds=0.2)
+                async with asyncio.timeout(10):
+                    await migrate(database_url, lock_seconds=0.2)
         finally:
             await holder.close()
         assert await migrate(database_url) == ["0014_history_search_path.sql"]

@@ -13,8 +13,6 @@ SEARCH_PATH = "sinks/migrations/0014_history_search_path.sql"
 HISTORY = "sinks/migrations/0013_history.sql"
 WRITERS = "sinks/migrations/0017_who_wrote.sql"
 API_RUNS = "tests/integration/api/test_runs.py"
-LOCKS = "sinks/migrations/0018_locks_of_accounts.sql"
-ACCOUNT_LOCKS = "tests/integration/test_account_locks.py"
 HISTORY_WRITERS = "tests/integration/test_history_writers.py"
 
 MUTANTS = [
@@ -216,7 +214,7 @@ MUTANTS = [
         (
             Edit(
                 "sinks/migrate.py::_lock",
-                "await conn.execute(\"SELECT set_config('lock_timeout', $1, false)\", ...)",
+                "await conn.execute(f\"SET LOCAL lock_timeout = '{round(seconds * 1000)}ms'\")",
                 "pass",
             ),
         ),
@@ -293,49 +291,6 @@ MUTANTS = [
         "the bound of what may be left out of a plan: the transaction that makes it",
         (Edit(WRITERS, " AND r.written_at = now()", ""),),
         (f"{HISTORY_WRITERS}::test_a_plan_holds_its_items_once_it_is_made",),
-    ),
-    Mutant(
-        "change-lock-bound",
-        "the end of a registry change's wait for rows that another session keeps",
-        (
-            Edit(
-                "sinks/registry_admin.py::changing",
-                "waiting_briefly(dsn, conn, doing, LOCK_SECONDS)",
-                "conn.transaction()",
-            ),
-        ),
-        (f"{ACCOUNT_LOCKS}::test_a_change_says_who_keeps_its_rows",),
-    ),
-    Mutant(
-        "token-use-apart",
-        "the table in which the use of tokens is noted: it is noted in theirs",
-        (
-            Edit(
-                "sinks/sql/api_tokens_used.sql",
-                "INSERT INTO api_token_use",
-                "WITH noted AS (UPDATE api_token SET last_used_at = now() WHERE false RETURNING key_id)\n"
-                "INSERT INTO api_token_use",
-            ),
-        ),
-        (f"{ACCOUNT_LOCKS}::test_no_service_locks_a_token",),
-    ),
-    Mutant(
-        "lock-holder-ended",
-        "the end of a session of another account that keeps rows which a worker waits for",
-        (Edit("sinks/postgres_sink.py::PostgresSink._watch", 'await conn.fetch(sql("end_lock_holders"), pid)', "[]"),),
-        (f"{ACCOUNT_LOCKS}::test_a_worker_goes_on_past_rows_that_another_account_keeps",),
-    ),
-    Mutant(
-        "lock-holder-age",
-        "the age before which no session of another account is ended",
-        (Edit(LOCKS, "clock_timestamp() - a.xact_start > interval '60 s'", "a.xact_start IS NOT NULL"),),
-        (f"{ACCOUNT_LOCKS}::test_no_other_session_is_ended",),
-    ),
-    Mutant(
-        "lock-holder-own",
-        "the rule that an account ends only what keeps a session of its own waiting",
-        (Edit(LOCKS, "w.pid = waiting AND w.usename = session_user", "w.pid = waiting"),),
-        (f"{ACCOUNT_LOCKS}::test_no_other_session_is_ended",),
     ),
     Mutant(
         "accounts-idle",

@@ -1,5 +1,6 @@
 """The mechanisms behind what operators do: whose dead letters they reach, what a replay sends, and what is on record."""
 
+from mutants.locks import LOCKS
 from mutants.mutant import Edit, Mutant
 
 ACCESS = "tests/unit/api/test_access.py"
@@ -237,7 +238,7 @@ REPLAYS = [
         "the original of what is replayed, corrected or not",
         (
             Edit(
-                "sinks/sql/replay_claim.sql",
+                LOCKS,
                 "SET disposition = 'claimed'",
                 "SET payload = NULL, disposition = 'claimed'",
             ),
@@ -247,7 +248,7 @@ REPLAYS = [
     Mutant(
         "open-only",
         "the rule that only an open dead letter is discarded",
-        (Edit("sinks/sql/dead_letters_discard.sql", "AND l.disposition = 'open'", "AND l.disposition IS NOT NULL"),),
+        (Edit(LOCKS, "%3$s AND l.disposition = 'open'", "%3$s AND l.disposition IS NOT NULL"),),
         (f"{DISCARD}::test_only_what_is_still_open_is_discarded",),
     ),
     Mutant(

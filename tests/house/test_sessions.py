@@ -1,0 +1,37 @@
+"""Each session with Postgres is opened in one place, which bounds its waits for locks, and nothing undoes that."""
+
+import re
+from pathlib import Path
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+SOURCES = {
+    path.relative_to(CHECKOUT).as_posix(): path.read_text()
+    for package in ("schemas", "sinks", "streams", "bridge")
+    for path in (CHECKOUT / package).rglob("*.py")
+}
+OPENS = {
+    "sinks/postgres.py": "all of the product's own",
+    "sinks/server_proof.py": "how it is done",
+    "bridge/stack/databases.py": "the development server's, before it has a database",
+}
+BOUNDS = {
+    "sinks/postgres.py": "the bound of all",
+    "sinks/postgres_sink.py": "a lane's own, shorter",
+    "sinks/table_locks.py": "one transaction's",
+    "sinks/partitions.py": "one transaction's",
+    "sinks/migrate.py": "one transaction's",
+}
+OPENING = re.compile(r"\b(?:asyncpg|server_proof)\.(?:connect|create_pool)\(")
+BOUNDING = re.compile(r"(?:SET (?:LOCAL |SESSION )?|set_config\(')lock_timeout")
+
+
+def test_sessions_are_opened_in_one_place() -> None:
+    """Elsewhere one would wait for a lock without an end."""
+    assert {path for path, text in SOURCES.items() if OPENING.search(text)} == OPENS.keys()
+
+
+def test_no_session_takes_its_bound_away() -> None:
+    """Whoever sets another one is named here."""
+    assert {path for path, text in SOURCES.items() if BOUNDING.search(text)} == BOUNDS.keys()
+    for text in (*SOURCES.values(), *(path.read_text() for path in (CHECKOUT / "sinks" / "sql").glob("*.sql"))):
+        assert not re.search(r"RESET (?:ALL|lock_timeout)|DISCARD ALL|lock_timeout (?:=|TO) '?0", text)
