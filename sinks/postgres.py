@@ -23,7 +23,7 @@ CONNECT_SECONDS = 10.0
 WATCH_SECONDS = 10.0
 """How often the session of a connection is looked for while somebody uses it."""
 LOCK_SECONDS = 15.0
-"""How long a session waits for a lock unless it bounds that itself: longer than WATCH_SECONDS, so that a look tells who has it."""
+"""How long a session waits for a lock unless it bounds that itself: longer than WATCH_SECONDS, so that a look finds who has it."""
 GONE = "its session is gone: the primary that answers now does not have it"
 LOOK_SECONDS = 3.0
 """How long one look may take; a server that does not answer it says nothing about the session."""
@@ -121,7 +121,7 @@ async def _open(dsn: str, name: str, seconds: float) -> Connection:
 async def connection(dsn: str, role: str) -> AsyncIterator[Connection]:
     """A connection for a short piece of work, closed after it, and cut when its session is gone.
 
-    No statement waits for a lock for longer than LOCK_SECONDS; SinkUnavailable then says what for, and whose session has it.
+    No statement waits for a lock for longer than LOCK_SECONDS; SinkUnavailable then names the lock, and whose session has it.
     """
     opened = await connect(dsn, role)
     awaited: list[Any] = []

@@ -154,7 +154,7 @@ def needed_functions(service: Service) -> set[str]:
 def needed_own_functions(catalogue: Mapping[str, Mapping[str, str]], service: Service) -> set[str]:
     """Names of the product's functions that the service executes.
 
-    What runs by its owner's rights, whoever calls it, is executed by those services alone whose statements call it.
+    What runs by its owner's rights is executed by those services alone whose statements call it.
     """
     called = " ".join(_texts(service))
     return {

@@ -72,7 +72,7 @@ GRANT CONNECT ON DATABASE :"DBNAME" TO bridge_owner WITH GRANT OPTION;
 GRANT USAGE, CREATE ON SCHEMA public TO bridge_owner WITH GRANT OPTION;
 -- Without it the sessions of the other accounts have no state, and `bridge top` shows no lanes.
 GRANT pg_read_all_stats TO bridge_owner;
--- By it workers end a session of another account that keeps rows locked for longer than a minute, see `end_lock_holders`.
+-- By it workers end the sessions of other accounts that keep them waiting for longer than ten seconds, see `end_blocking_sessions`.
 GRANT pg_signal_backend TO bridge_owner;
 -- No transaction of a service waits for its own process for so long. A session may set it anew, and is ended then.
 ALTER ROLE bridge_worker SET idle_in_transaction_session_timeout = '60s';

@@ -68,8 +68,8 @@ COMMENT ON FUNCTION let_go_dead_letters(uuid, text[], int[], bigint[]) IS
     'Opens what the replay has claimed again; returns how many.';
 
 -- The age of a transaction is its session's choice, and sessions in turns are each young. So what is judged is how long the
--- caller's session has waited, over its tries; it is the worker's word, who alone may execute this. Ended is whatever stands in
--- its way, also by others that wait in between, so that nobody else is next.
+-- caller's work has waited, over its tries. That is the worker's word, and only its account may execute this. All sessions that
+-- block it are ended, also those that wait before it, so that the worker is next.
 CREATE FUNCTION end_blocking_sessions(waiting int, waited double precision)
 RETURNS TABLE (pid int, role text, ended boolean)
 LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -94,8 +94,8 @@ COMMENT ON FUNCTION end_blocking_sessions(int, double precision) IS
 COMMENT ON FUNCTION end_lock_holders(int) IS
     'As end_blocking_sessions, by the age of transactions alone: for workers of releases before 0019.';
 
--- These functions are for the services alone that call them. Whoever could do the same by rights on the tables may execute them
--- from now on, so that a service of this build starts before `bridge db grants` has taken those rights away.
+-- These functions are for the services alone that call them. An account that could do the same by rights on the tables may
+-- execute them from now on, so that a service of this build starts before `bridge db grants` has taken those rights away.
 REVOKE EXECUTE ON FUNCTION
     discard_dead_letters(text[], int[], bigint[], text), lock_dead_letters(uuid, bigint, bigint),
     claim_dead_letters(uuid, text[], int[], bigint[], bytea[]), let_go_dead_letters(uuid, text[], int[], bigint[]),

@@ -31,7 +31,7 @@ def test_sessions_are_opened_in_one_place() -> None:
 
 
 def test_no_session_takes_its_bound_away() -> None:
-    """Whoever sets another one is named here."""
+    """Each module that sets another one is named here."""
     assert {path for path, text in SOURCES.items() if BOUNDING.search(text)} == BOUNDS.keys()
     for text in (*SOURCES.values(), *(path.read_text() for path in (CHECKOUT / "sinks" / "sql").glob("*.sql"))):
         assert not re.search(r"RESET (?:ALL|lock_timeout)|DISCARD ALL|lock_timeout (?:=|TO) '?0", text)

@@ -22,6 +22,8 @@ from schemas.service import PROCESSES, Service
 from sinks import postgres, postgres_sink, registry_admin
 from sinks.api_tokens import create_api_token, list_api_tokens, note_used, revoke_api_token
 from sinks.brake import engage_by_hand, release_brake
+from sinks.db_check import blocking_differences, excess_privileges
+from sinks.migrate import migrate
 from sinks.pauses import end_pause
 from sinks.postgres import connection, sql
 from sinks.postgres_sink import PostgresSink
@@ -123,7 +125,7 @@ async def committed(sink: PostgresSink, batch: Outcomes) -> None:
 async def test_a_worker_goes_on_past_rows_that_another_account_keeps(
     database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its session is ended, whatever it does, once the worker has waited too long."""
+    """Its session is ended, idle or not, once the worker has waited too long."""
     monkeypatch.setattr(postgres_sink, "KEPT_SECONDS", 1.0)
     await bound(database_url, waited="1")
     with account(database_url, Service.WORKER) as mine, account(database_url, Service.WORKER) as other:
@@ -220,8 +222,26 @@ async def test_what_runs_by_the_owner_s_rights_is_for_one_service(database_url: 
                 await execute(url, f"SELECT {call}")
 
 
+async def test_an_account_of_the_release_before_starts_this_one(database_url: str) -> None:
+    """Its rights on the ledger become those on the functions, until it is granted again."""
+    functions = [call.partition("(")[0] for call, mine in CLOSED.items() if mine is Service.API]
+    with account(database_url, Service.API) as url:
+        role = urlsplit(url).username
+        await execute(
+            database_url,
+            "DROP FUNCTION end_blocking_sessions, " + ", ".join(functions),
+            "DELETE FROM schema_migration WHERE version = 19",
+            f"GRANT UPDATE (disposition, discarded_by) ON bridge_event_raw TO {role}",
+        )
+        await migrate(database_url)
+        assert await blocking_differences(url, Service.API) == []
+        assert await excess_privileges(url, Service.API) == [
+            f"role {role}: has UPDATE (discarded_by, disposition) on bridge_event_raw, which it does not need"
+        ]
+
+
 async def test_a_plan_locks_no_row_that_waits(database_url: str) -> None:
-    """Whoever writes plans may name any row as an item."""
+    """The account that writes plans may name any row as an item."""
     plan = "11111111-1111-4111-8111-111111111111"
     await execute(
         database_url,
@@ -262,7 +282,7 @@ BRIEF: dict[str, list[Callable[[str], Awaitable[object]]]] = {
         lambda url: note_end(url, "r", "x", (datetime.now(UTC), datetime.now(UTC)), 0, "{}"),
     ],
 }
-"""By what is kept: whatever a command does to these rows."""
+"""By what is kept: what commands do to these rows."""
 
 
 @pytest.mark.parametrize("table", BRIEF)

@@ -192,7 +192,7 @@ async def test_a_column_that_is_to_come_is_named(database_url: str) -> None:
         assert await privileges_to_come(url, Service.API) == [
             f"role {role}: will lack UPDATE (ended_because) on replay, {come}"
         ]
-        await execute(database_url, f"GRANT UPDATE ON bridge_event_raw TO {role}")
+        await execute(database_url, f"GRANT UPDATE ON replay TO {role}")
         assert await privileges_to_come(url, Service.API) == []
 
 

@@ -62,6 +62,12 @@ MUTANTS = [
         (f"{ACCOUNT_LOCKS}::test_what_runs_by_the_owner_s_rights_is_for_one_service",),
     ),
     Mutant(
+        "definers-granted-on",
+        "what an account of the release before may execute",
+        (Edit(LOCKS, "EXECUTE format('GRANT EXECUTE ON FUNCTION %s TO %s', one.signature, one.grantee);", "NULL;"),),
+        (f"{ACCOUNT_LOCKS}::test_an_account_of_the_release_before_starts_this_one",),
+    ),
+    Mutant(
         "plan-locks-dead-letters",
         "the rule that a plan's items lock dead letters only",
         (Edit(LOCKS, " AND l.disposition IS NOT NULL", ""),),
