@@ -8,7 +8,7 @@ from typing import Final
 class Afterwards(StrEnum):
     """What became of one dropped event. A replay that is dropped again counts under the event that it replays."""
 
-    RECOVERED = "recovered"  # a replay of it became a row, or found its event persisted
+    RECOVERED = "recovered"  # a replay became a row or found its event persisted, or its producer sent it again
     REPLAYING = "replaying"  # claimed by a replay, or sent and not decided yet
     DISCARDED = "discarded"
     OPEN = "open"
@@ -17,7 +17,7 @@ class Afterwards(StrEnum):
 
 
 WORDS: Final[Mapping[Afterwards, str]] = {
-    Afterwards.RECOVERED: "replayed to success",
+    Afterwards.RECOVERED: "recovered",
     Afterwards.REPLAYING: "in a replay",
     Afterwards.DISCARDED: "discarded",
     Afterwards.DUPLICATE: "duplicates",

@@ -23,6 +23,16 @@ class ReplayClaim(NamedTuple):
     replay_of: Provenance
 
 
+class Claim(NamedTuple):
+    """The identity of an event, by which it would claim `key`, its class's key; `shared` is its script's rule."""
+
+    key: bytes
+    site_id: int
+    event_id: str
+    sender: Sender
+    shared: bool
+
+
 class Candidate(msgspec.Struct, gc=False):
     """A normalised event that awaits the key table's word on whether it is a duplicate.
 

@@ -70,6 +70,7 @@ class DeadLetterItem(NamedTuple):
     org_id: int | None = None
     sender: Sender | None = None
     script_id: str | None = None
+    event_id: str | None = None
 
 
 class Plan(NamedTuple):

@@ -117,6 +117,7 @@ class DiscardSummary(RunSummary):
 
     reason: str = ""
     filter: dict[str, Any] = Field(default_factory=dict)
+    persisted: bool = Field(False, description="only those whose events are persisted, sent again by their producers")
     left: dict[str, int] = Field(default_factory=dict)
 
     def in_history(self) -> Self:

@@ -47,7 +47,7 @@ def first_claims(winners: Mapping[bytes, Candidate]) -> FirstClaims:
         held = plain.setdefault(key, candidate)
         if held is candidate:
             continue
-        if supersedes(candidate, held.event.sender):
+        if supersedes(sender, held.event.sender, shared=candidate.shared):
             plain[key], candidate = candidate, held
         others.append(candidate)
     return FirstClaims(plain, others)
@@ -59,17 +59,20 @@ def second_claims(contested: Iterable[Candidate], holders: Holders) -> SecondCla
     for candidate in contested:
         sender = candidate.event.sender
         plain = class_key(candidate.key, sender)
-        holder = holders.get(plain)
-        if holder is None or holder is sender or (candidate.shared and not supersedes(candidate, holder)):
-            found.duplicates.append(candidate)
-            continue
-        # Where ids are shared, servers and Kafka producers are one class beside visitors.
-        slot = slot_key(plain, Sender.SERVER if candidate.shared else sender)
-        if found.slots.setdefault(slot, candidate) is not candidate:
+        slot = second_key(plain, sender, holders.get(plain), shared=candidate.shared)
+        if slot is None or found.slots.setdefault(slot, candidate) is not candidate:
             found.duplicates.append(candidate)
     return found
 
 
-def supersedes(candidate: Candidate, holder: Sender | None) -> bool:
+def second_key(plain: bytes, sender: Sender, holder: Sender | None, *, shared: bool) -> bytes | None:
+    """The key that an event of this class claims where `holder` has its plain key; None if it is the holder's duplicate."""
+    if holder is None or holder is sender or (shared and not supersedes(sender, holder, shared=shared)):
+        return None
+    # Where ids are shared, servers and Kafka producers are one class beside visitors.
+    return slot_key(plain, Sender.SERVER if shared else sender)
+
+
+def supersedes(sender: Sender, holder: Sender | None, *, shared: bool) -> bool:
     """Whether the event counts instead of a visitor's that holds its key: where the script's ids are shared."""
-    return candidate.shared and holder is Sender.VISITOR and candidate.event.sender is not Sender.VISITOR
+    return shared and holder is Sender.VISITOR and sender is not Sender.VISITOR

@@ -32,8 +32,8 @@ STATEMENTS: Final[dict[Service, frozenset[str]]] = {
         Service.API: f"""
             {_RUNS}
             api_tokens_list api_tokens_read api_tokens_used causes_find
-            dead_letter_show dead_letters_count dead_letters_discard dead_letters_export dead_letters_groups dead_letters_page
-            dead_letters_duplicates dead_letters_places dead_letters_repeated dead_letters_total event_normalized ledger_missing
+            dead_letter_show dead_letters_count dead_letters_discard dead_letters_discard_sent_again dead_letters_export dead_letters_groups dead_letters_page
+            dead_letters_duplicates dead_letters_latest dead_letters_places dead_letters_repeated dead_letters_total event_normalized ledger_missing
             brake_read events_present gateway_trust_read keys_holders offsets_show pauses_partitions registry_read
             replay_begin replay_canary replay_cancel replay_claim replay_create replay_end replay_find replay_forecast
             replay_freeze replay_held replay_in_doubt replay_items replay_items_lock replay_keep_passing replay_keep_successors

@@ -2,6 +2,11 @@
 
 from hashlib import blake2b
 
+from schemas.class_key import class_key
+from schemas.outcome import Claim
+from schemas.registry import Registry
+from schemas.sender import Sender
+
 _UUID_LENGTH = 36
 _TIME_BYTES = 6
 # Copies of these cost less than making each anew.
@@ -28,6 +33,17 @@ def event_key(site_id: int, event_id: str) -> bytes:
     digest = _WHOLE_DIGEST.copy()
     digest.update(text)
     return digest.digest()
+
+
+def claim_of(
+    site_id: int | None, event_id: str | None, script_id: str | None, sender: Sender | None, registry: Registry
+) -> Claim | None:
+    """What an event of that identity claims; None where no site or id can be read, or the class of sender is not known."""
+    if site_id is None or event_id is None or sender is None:
+        return None
+    script = None if script_id is None else registry.get(script_id)
+    shared = script is not None and script.shared_ids
+    return Claim(class_key(event_key(site_id, event_id), sender), site_id, event_id, sender, shared)
 
 
 class DedupHints:

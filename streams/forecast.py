@@ -6,21 +6,22 @@ from typing import NamedTuple
 
 from schemas import headers as names
 from schemas.bridge_event import BridgeEvent
-from schemas.class_key import class_key
 from schemas.gateway_proof import read_identity
-from schemas.headers import Headers, last
+from schemas.headers import last
+from schemas.outcome import Claim
 from schemas.reasons import DroppedReason
 from schemas.record import RawBody
 from schemas.registry import Registry
 from schemas.replay import DeadLetterItem, Forecast
 from streams.correction import Correction, CorrectionFailed, Old
 from streams.decode import decode
-from streams.dedup import event_key
+from streams.dedup import claim_of
+from streams.identity import Claimed, identify
 from streams.json_source import Pieces
 from streams.normalize import Bounds
 from streams.reading import read_event
 from streams.rejection import Rejection
-from streams.trust import Finding, GatewayTrust, no_trust
+from streams.trust import Finding, GatewayTrust, Headers, no_trust
 
 
 class Terms(NamedTuple):
@@ -38,19 +39,18 @@ class Terms(NamedTuple):
 
 
 class Judgement(NamedTuple):
-    """What was found of one item, with its corrected body; key and event are there if it normalises.
+    """What was found of one item, with its corrected body; the event is there if it normalises.
 
-    `shared` says that its script's ids are one name space for all classes of sender. `replaced` is what the correction
-    changes of it.
+    `claim` is the identity by which the store knows whether its event is persisted, where it can be read, also of an
+    item that does not normalise. `replaced` is what the correction changes of it.
     """
 
     item: DeadLetterItem
     forecast: Forecast
     why: str
     body: RawBody
-    key: bytes = b""
+    claim: Claim | None = None
     event: BridgeEvent | None = None
-    shared: bool = False
     replaced: tuple[Old, ...] = ()
 
     def instead(self, forecast: Forecast, why: str) -> "Judgement":
@@ -112,7 +112,9 @@ def judge(
         body = yield from corrected(item, correction, terms)
         replaced = (yield from correction.replaced(item.body)) if correction else ()
     except CorrectionFailed as error:
-        return Judgement(item, Forecast.REFUSED, str(error), item.body)
+        found = terms.trust.of_replay(item, dict(item.body.headers), item.body.value)
+        claim = _claim(found, item, item.body, registry)
+        return Judgement(item, Forecast.REFUSED, str(error), item.body, claim)
     found = _found(item, body, terms)
     try:
         event = read_event(
@@ -129,16 +131,24 @@ def judge(
         same = rejection.error_class.value == item.error_class
         forecast = Forecast.FAILS_THE_SAME if same else Forecast.FAILS_OTHERWISE
         why = f"{rejection.error_class.value}: {rejection.message}"
-        return Judgement(item, forecast, why, body, replaced=replaced)
-    key = class_key(event_key(event.site_id, event.event_id), event.sender)
-    return Judgement(item, Forecast.PASSES, "", body, key, event, registry[event.script_id].shared_ids, replaced)
+        return Judgement(item, forecast, why, body, _claim(found, rejection.identity, body, registry), None, replaced)
+    claim = claim_of(event.site_id, event.event_id, event.script_id, event.sender, registry)
+    return Judgement(item, Forecast.PASSES, "", body, claim, event, replaced)
+
+
+def _claim(found: Finding, claimed: Claimed | None, body: RawBody, registry: Registry) -> Claim | None:
+    """The identity of what does not normalise: the one by which the ledger keeps it."""
+    if found.headers is Headers.UNKNOWN_KEY:
+        return None
+    whose = identify(found.vouched, claimed, body.key, registry)
+    return claim_of(whose.site_id, whose.event_id, whose.script_id, found.sender, registry)
 
 
 def _found(item: DeadLetterItem, body: RawBody, terms: Terms) -> Finding:
     return terms.trust.of_replay(item, dict(body.headers), body.value)
 
 
-def _sealed(item: DeadLetterItem, body: RawBody, trust: GatewayTrust) -> Headers:
+def _sealed(item: DeadLetterItem, body: RawBody, trust: GatewayTrust) -> names.Headers:
     """The headers with a proof of what the correction restates, where an identity was proven and there is a key."""
     kept = trust.of_replay(item, dict(item.body.headers), item.body.value).vouched
     said = dict(body.headers)
@@ -155,17 +165,21 @@ def known_to_the_store(
 ) -> Judgement:
     """The judgement with the store's word: `keys` are persisted, and so are `beyond_horizon`, whose keys are gone.
 
-    A replay of the first would be noted as a duplicate; one of the second would be written twice, so it is refused.
+    A replay of the first would be noted as a duplicate; one of the second would be written twice, so it is refused. An item
+    that does not normalise is persisted all the same where its producer has sent it again, corrected.
     `seen` are the keys of earlier items of the same plan; it grows.
     """
-    event = judged.event
-    if event is None:
+    claim = judged.claim
+    if claim is None:
         return judged
-    if judged.key in keys:
+    if claim.key in keys:
         return judged.instead(Forecast.PERSISTED, "its event is persisted already")
-    if (event.site_id, event.event_id) in beyond_horizon:
-        return judged.instead(Forecast.REFUSED, "its event is persisted, and its key was pruned")
-    if judged.key in seen:
+    if (claim.site_id, claim.event_id) in beyond_horizon:
+        forecast = Forecast.PERSISTED if judged.event is None else Forecast.REFUSED
+        return judged.instead(forecast, "its event is persisted, and its key was pruned")
+    if judged.event is None:
+        return judged
+    if claim.key in seen:
         return judged.instead(Forecast.COPY, "an item before it has the same event id")
-    seen.add(judged.key)
+    seen.add(claim.key)
     return judged

@@ -108,6 +108,10 @@ class DiscardBody(Body):
     reason: Given
     filter: Filter = Field(default_factory=Filter)
     all: bool = Field(False, description="everything that is open, if the filter names nothing; for admins")
+    persisted: bool = Field(
+        False,
+        description="only those whose events are persisted, sent again by their producers; they count as recovered",
+    )
     dry_run: bool = Field(False, description="count only")
 
 

@@ -15,6 +15,7 @@ import structlog
 from bridge.api.access import Caller
 from bridge.api.parameters import CancelBody, DiscardBody, GroupsQuery, ListQuery, PlanBody, ReplayBody
 from bridge.api.runs import Runs
+from bridge.dead_letters.sent_again import groups_looked_up
 from bridge.http.problems import Code, Problem
 from bridge.runs.cancel import cancel_job, lock_of
 from bridge.runs.discard import discard_job
@@ -31,7 +32,7 @@ from schemas.run_summary import DiscardSummary
 from schemas.settings import Settings
 from sinks.api_tokens import ApiTokenRow, list_api_tokens
 from sinks.dead_letters.causes import with_whole_causes
-from sinks.dead_letters.groups import Groups, read_groups
+from sinks.dead_letters.groups import Groups
 from sinks.dead_letters.letter import WholeDeadLetter
 from sinks.dead_letters.lives import Life, Shown, State, show
 from sinks.dead_letters.pages import Page, Place, count, page
@@ -111,8 +112,8 @@ class Reach:
     async def groups(self, query: GroupsQuery) -> Groups:
         """Dead letters by cause."""
         async with self.asking():
-            return await read_groups(
-                self._settings.dsn, await self._meant(query.chosen), now=datetime.now(UTC), hours=query.hours,
+            return await groups_looked_up(
+                self._settings, await self._meant(query.chosen), now=datetime.now(UTC), hours=query.hours,
                 limit=query.limit,
             )  # fmt: skip
 
@@ -150,7 +151,7 @@ class Reach:
         if chosen.provenance is not None:
             await self._check_exist(chosen.provenance)
         scope = "dead-letters" if self.caller.org_id is None else f"dead-letters:org:{self.caller.org_id}"
-        job = discard_job(self._settings, mine, body.reason)
+        job = discard_job(self._settings, mine, body.reason, persisted=body.persisted)
         return (await self._runs.finish(job, self.caller, scope, dry_run=body.dry_run)).summary
 
     def _check_named(self, chosen: DeadLetterFilter, *, everything: bool) -> None:

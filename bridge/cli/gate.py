@@ -184,7 +184,7 @@ def _print(judged: list[Judged]) -> None:
             table.add_row(one["target"], *(str(one[name]) for name in became))
     print_text("", "What became of the dropped, by the site that the dead letter names, registered or not:")
     print_table(table)
-    print_text("recovered: replayed to success; site:0: names no site")
+    print_text("recovered: replayed to success, or sent again; site:0: names no site")
 
 
 def _table(first: str, *columns: str) -> Table:
@@ -224,7 +224,7 @@ def _print_days(rows: Sequence[dict[str, Any]], total: dict[str, Any]) -> None:
     print_table(table)
     print_text(
         "finished: events, replays apart; dropped: of the site that the dead letter names;",
-        "success rate: without duplicates; with replays: what was replayed to success counts on the day of its drop",
+        "success rate: without duplicates; with replays: what is recovered counts on the day of its drop",
     )
 
 

@@ -2,6 +2,7 @@
 
 from contextlib import aclosing
 
+from bridge.dead_letters.sent_again import registry_of, sent_again
 from bridge.runs.frame import Job
 from bridge.runs.run import Run
 from schemas.dead_letter_filter import DeadLetterFilter, Disposition
@@ -12,17 +13,20 @@ from schemas.service import Service
 from schemas.settings import Settings
 from sinks.dead_letters.discard import discard, not_dropped
 from sinks.dead_letters.pages import count
-from sinks.dead_letters.stream import places
+from sinks.dead_letters.stream import whose
 
 
-def discard_job(settings: Settings, chosen: DeadLetterFilter, reason: str) -> Job[DiscardSummary]:
-    """The job for the open ones of what the filter means.
+def discard_job(
+    settings: Settings, chosen: DeadLetterFilter, reason: str, *, persisted: bool = False
+) -> Job[DiscardSummary]:
+    """The job for the open ones of what the filter means; of `persisted`, for those whose events were sent again.
 
     Interrupted, it has closed a part; the same again closes the rest.
     """
 
     async def work(run: Run[DiscardSummary]) -> None:
         run.summary.reason = reason
+        run.summary.persisted = persisted
         run.summary.filter = chosen.model_dump(mode="json", exclude_none=True)
         await _check_places(settings, chosen)
         found = await count(settings.dsn, chosen.model_copy(update={"disposition": None}))
@@ -30,20 +34,26 @@ def discard_job(settings: Settings, chosen: DeadLetterFilter, reason: str) -> Jo
             one.value: found[one] for one in Disposition if one is not Disposition.OPEN and one in found
         }
         with run.target("dead letters"):
-            if run.dry_run:
+            if run.dry_run and not persisted:
                 run.summary.processed_total = found.get(Disposition.OPEN, 0)
                 return
             # What follows may be cut off at any moment, so that it is on record before.
-            if found.get(Disposition.OPEN):
+            if found.get(Disposition.OPEN) and not run.dry_run:
                 await run.begins()
+            registry = await registry_of(settings) if persisted else {}
             only_open = chosen.model_copy(update={"disposition": (Disposition.OPEN,)})
-            async with aclosing(places(settings.dsn, only_open)) as pieces:
+            async with aclosing(whose(settings.dsn, only_open)) as pieces:
                 async for piece in pieces:
                     if run.lock is not None:
                         run.lock.check()
-                    done = await discard(settings.dsn, piece, run.summary.run_id)
+                    meant = await sent_again(settings.dsn, registry, piece) if persisted else piece
+                    if run.dry_run:
+                        run.summary.processed_total += len(meant)
+                        continue
+                    places = [one.provenance for one in meant]
+                    done = await discard(settings.dsn, places, run.summary.run_id, sent_again=persisted)
                     run.summary.processed_total += done
-                    if missed := len(piece) - done:
+                    if missed := len(meant) - done:
                         run.summary.warnings.append(f"{missed} were claimed or discarded by somebody else meanwhile")
 
     return Job("dlq-discard", DiscardSummary, work, service=Service.API, quiet=True)

@@ -74,8 +74,10 @@ class DryRun:
         bounds = bounds_of(self.settings)
         registry = self.registry.current
         judged = [await self.share.finish(judge(item, self.correction, self.terms, registry, bounds)) for item in items]
-        keys = await persisted_keys(self.conn, [_candidate(one) for one in judged if one.event is not None])
-        beyond = await self._beyond_horizon([one for one in judged if one.key and one.key not in keys])
+        keys = await persisted_keys(self.conn, [one.claim for one in judged if one.claim is not None])
+        beyond = await self._beyond_horizon(
+            [one for one in judged if one.claim is not None and one.claim.key not in keys]
+        )
         return await self._tried_again([known_to_the_store(one, keys, beyond, self._seen) for one in judged])
 
     def is_beyond_horizon(self, item: DeadLetterItem) -> bool:
@@ -87,15 +89,12 @@ class DryRun:
 
         As far back as keys are kept at least before the oldest: what is farther apart was never told for a duplicate.
         """
-        old = [one for one in judged if self.is_beyond_horizon(one.item) and one.event is not None]
+        old = [one for one in judged if self.is_beyond_horizon(one.item)]
         if not old:
             return set()
         since = min(one.item.received_at for one in old) - KEYS_KEPT
-        events = [
-            (one.event.site_id, one.event.event_id, None if one.shared else one.event.sender)
-            for one in old
-            if one.event is not None
-        ]
+        claims = [one.claim for one in old if one.claim is not None]
+        events = [(one.site_id, one.event_id, None if one.shared else one.sender) for one in claims]
         return await persisted_events(self.conn, events, since, self.now)
 
     async def _tried_again(self, judged: list[Judgement]) -> list[Judgement]:
@@ -113,10 +112,11 @@ class DryRun:
             found = await sink.rejected([Outcomes(_NO_BATCH, [_candidate(one) for one in refused_once])])
         finally:
             await sink.close()
-        errors = {one.candidate.key: one.error for one in found}
+        errors = {one.candidate.key: f"sink_rejected_row: {one.error}" for one in found}
         same = Forecast.FAILS_THE_SAME
         return [
-            one.instead(same, f"sink_rejected_row: {errors[one.key]}") if one.key in errors else one for one in judged
+            one if one.claim is None or one.claim.key not in errors else one.instead(same, errors[one.claim.key])
+            for one in judged
         ]
 
 
@@ -124,10 +124,10 @@ _NO_BATCH: Final = Batch(TopicPartition(LEDGER_TOPIC, 0), 0, 0, ())
 
 
 def _candidate(judged: Judgement) -> Candidate:
-    assert judged.event is not None  # noqa: S101  # only what normalised is offered
+    assert judged.event is not None and judged.claim is not None  # noqa: S101, PT018  # only what normalised is offered
     body = judged.body
     record = CarriedRecord(LEDGER_TOPIC, 0, 0, 0, 1, body.key, body.value, body.headers)
-    return Candidate(judged.event, judged.key, 0, record, 0, shared=judged.shared)
+    return Candidate(judged.event, judged.claim.key, 0, record, 0, shared=judged.claim.shared)
 
 
 async def forecast_plan(dry_run: DryRun, replay_id: str, last_position: int) -> tuple[PlanReport, dict[int, Forecast]]:

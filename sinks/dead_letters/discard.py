@@ -7,11 +7,15 @@ from sinks.ledger import provenance_columns
 from sinks.postgres import connection, sql
 
 
-async def discard(dsn: str, places: Sequence[Provenance], run_id: str) -> int:
-    """Discards those of them that are open; returns how many were. Raises SinkUnavailable."""
+async def discard(dsn: str, places: Sequence[Provenance], run_id: str, *, sent_again: bool = False) -> int:
+    """Discards those of them that are open; returns how many were. Raises SinkUnavailable.
+
+    `sent_again` notes that their events are persisted, so that they count as recovered.
+    """
     async with connection(dsn, "discard") as conn:
         # In the order in which settlements lock the ledger.
-        done: int = await conn.fetchval(sql("dead_letters_discard"), *provenance_columns(sorted(places)), run_id)
+        statement = sql("dead_letters_discard_sent_again" if sent_again else "dead_letters_discard")
+        done: int = await conn.fetchval(statement, *provenance_columns(sorted(places)), run_id)
     return done
 
 

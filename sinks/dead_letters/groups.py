@@ -1,6 +1,7 @@
 """Dead letters by cause: how many, since when, with an example; and events that are dropped again and again."""
 
 import asyncio
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Final, NamedTuple
 
@@ -9,8 +10,8 @@ import msgspec
 
 from schemas.dead_letter_filter import DeadLetterFilter
 from schemas.reasons import DroppedReason
-from sinks.dead_letters.filter import cause_name, conditions
-from sinks.dead_letters.letter import DeadLetterLine, line_of
+from sinks.dead_letters.filter import cause_key, cause_name, conditions
+from sinks.dead_letters.letter import DeadLetterLine, Whose, line_of, whose_of
 from sinks.dead_letters.reading import reading
 from sinks.postgres import sql
 
@@ -34,7 +35,8 @@ class Group(NamedTuple):
     """Dead letters of one cause. `hours` counts those of the last hour first, then of the hours before it.
 
     `message` is the error without numbers, ids and quoted values, `example` the latest of them. `owners` are the sites
-    that have most of them, and `sites` is how many have any.
+    that have most of them, and `sites` is how many have any. Of the `looked_up` latest open ones `persisted` are known to be
+    persisted by another record: their producers have sent them again.
     """
 
     cause: str
@@ -46,6 +48,8 @@ class Group(NamedTuple):
     example: DeadLetterLine
     owners: list[Owner]
     sites: int
+    persisted: int = 0
+    looked_up: int = 0
 
 
 class Repeated(NamedTuple):
@@ -114,6 +118,16 @@ def _group(row: "asyncpg.Record") -> Group:
         cause_name(row["cause"]), row["message"], row["dead_letters"], row["first_at"], row["last_at"], row["hours"],
         line_of(row), [Owner(*one) for one in msgspec.json.decode(row["owners"])], row["sites"],
     )  # fmt: skip
+
+
+async def latest_of(dsn: str, chosen: DeadLetterFilter, groups: Sequence[Group], most: int) -> list[Whose]:
+    """Whose the latest open ones of these groups are, at most `most` of each; raises SinkUnavailable."""
+    found = conditions(chosen, after=4)
+    causes = [cause_key(one.cause) for one in groups]
+    times = ([one.first_at for one in groups], [one.last_at for one in groups])
+    async with reading(dsn) as conn:
+        text = found.within(sql("dead_letters_latest"))
+        return [whose_of(row) for row in await conn.fetch(text, causes, *times, most, *found.parameters)]
 
 
 async def _often(dsn: str, chosen: DeadLetterFilter, limit: int) -> Often:

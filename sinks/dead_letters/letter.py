@@ -6,6 +6,7 @@ from typing import NamedTuple
 import asyncpg
 
 from schemas.record import Provenance, RawBody
+from schemas.sender import Sender
 from sinks.dead_letters.filter import cause_name
 from sinks.ledger import body
 
@@ -48,6 +49,29 @@ class WholeDeadLetter(NamedTuple):
     changed_at: datetime
     replay_id: str | None
     discarded_by: str | None
+
+
+class Whose(NamedTuple):
+    """The identity of a dead letter, as far as it can be read, and its cause; `sender` is None if it is older than classes."""
+
+    provenance: Provenance
+    cause: str
+    site_id: int | None
+    event_id: str | None
+    script_id: str | None
+    sender: Sender | None
+
+
+def whose_of(row: "asyncpg.Record") -> Whose:
+    """The identity in a row that has its columns."""
+    return Whose(
+        Provenance(row["raw_topic"], row["raw_partition"], row["raw_offset"]),
+        cause_name(row["cause"]),
+        row["site_id"],
+        row["event_id"],
+        row["script_id"],
+        None if row["sender"] is None else Sender(row["sender"]),
+    )
 
 
 def line_of(row: "asyncpg.Record") -> DeadLetterLine:

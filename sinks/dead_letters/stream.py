@@ -12,7 +12,7 @@ from typing import Any, Final
 from schemas.dead_letter_filter import DeadLetterFilter
 from schemas.record import Provenance
 from sinks.dead_letters.filter import conditions
-from sinks.dead_letters.letter import WholeDeadLetter, whole_of
+from sinks.dead_letters.letter import WholeDeadLetter, Whose, whole_of, whose_of
 from sinks.dead_letters.pages import Place, read_lines
 from sinks.postgres import connection, sql
 
@@ -32,11 +32,11 @@ async def whole_letters(dsn: str, chosen: DeadLetterFilter) -> AsyncGenerator[li
             yield [whole_of(row) for row in rows]
 
 
-async def places(dsn: str, chosen: DeadLetterFilter) -> AsyncGenerator[list[Provenance], None]:
-    """Their provenances, some thousands at a time; raises SinkUnavailable. To be closed by its caller."""
+async def whose(dsn: str, chosen: DeadLetterFilter) -> AsyncGenerator[list[Whose], None]:
+    """Their provenances and whose they are, some thousands at a time; raises SinkUnavailable. To be closed by its caller."""
     async with aclosing(_pieces(dsn, sql("dead_letters_places"), chosen, _PLACES)) as pieces:
         async for rows in pieces:
-            yield [_place(row).provenance for row in rows]
+            yield [whose_of(row) for row in rows]
 
 
 async def _pieces(

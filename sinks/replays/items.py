@@ -5,11 +5,11 @@ from datetime import datetime
 from typing import Any, Final
 
 from schemas.class_key import class_key
-from schemas.outcome import Candidate
+from schemas.outcome import Claim
 from schemas.record import Provenance
 from schemas.replay import DeadLetterItem
 from schemas.sender import Sender
-from sinks.key_claims import second_claims
+from sinks.key_claims import second_key
 from sinks.ledger import body, provenance_columns
 from sinks.postgres import Connection, sql
 from sinks.replays.publisher import Replayed, sent_digest
@@ -41,7 +41,7 @@ async def read_items(
             row["position"], _provenance(row), row["site_id"], body(row), row["received_at"], row["error_class"],
             row["last_error"], row["dropped_reason"], row["disposition"], row["replay_id"], row["replayed_as"],
             row["replay_of"], lives.get(_provenance(row), 1), row["org_id"],
-            None if row["sender"] is None else Sender(row["sender"]), row["script_id"],
+            None if row["sender"] is None else Sender(row["sender"]), row["script_id"], row["event_id"],
         )
         for row in rows
     ]  # fmt: skip
@@ -83,14 +83,14 @@ async def keep_passing(conn: Connection, replay_id: str) -> None:
     await conn.execute(sql("replay_keep_passing"), replay_id)
 
 
-async def persisted_keys(conn: Connection, candidates: Collection[Candidate]) -> set[bytes]:
-    """The keys of those candidates that would be duplicates of what is persisted."""
-    plain = {class_key(one.key, one.event.sender) for one in candidates}
-    holders = await key_holders(conn, [*plain])
-    contested = [one for one in candidates if class_key(one.key, one.event.sender) in holders]
-    slots, duplicates = second_claims(contested, holders)
-    held = await key_holders(conn, [*slots])
-    return {one.key for one in duplicates} | {slots[key].key for key in held}
+async def persisted_keys(conn: Connection, claims: Collection[Claim]) -> set[bytes]:
+    """The keys of those events that would be duplicates of what is persisted."""
+    plain = {one: class_key(one.key, one.sender) for one in claims}
+    holders = await key_holders(conn, [*set(plain.values())])
+    contested = {one: key for one, key in plain.items() if key in holders}
+    slots = {one: second_key(key, one.sender, holders[key], shared=one.shared) for one, key in contested.items()}
+    held = await key_holders(conn, [*{slot for slot in slots.values() if slot is not None}])
+    return {one.key for one, slot in slots.items() if slot is None or slot in held}
 
 
 async def persisted_events(

@@ -1,11 +1,13 @@
 -- What became of events that were dropped at $1 or later, of site $2 (0 has no readable site); NULL is all. By $3: 'day' (UTC),
--- 'site', or NULL for all together, and by the reason of the drop. An event counts once, by the last of its replays.
+-- 'site', or NULL for all together, and by the reason of the drop. An event counts once, by the last of its replays;
+-- what was closed because its producer had sent it again is recovered.
 WITH RECURSIVE dropped AS NOT MATERIALIZED (
     SELECT CASE $3::text WHEN 'day' THEN ((outcome_at AT TIME ZONE 'UTC')::date)::text
                          WHEN 'site' THEN coalesce(site_id, 0)::text ELSE '' END AS part,
            CASE WHEN replay_of IS NOT NULL THEN 'replay'
                 WHEN dropped_reason = 'duplicate_event_id' THEN 'duplicate'
                 WHEN disposition = 'claimed' THEN 'replaying'
+                WHEN sent_again THEN 'recovered'
                 ELSE coalesce(disposition, 'open') END AS became,
            dropped_reason, replayed_as
     FROM bridge_event_raw
@@ -16,7 +18,7 @@ WITH RECURSIVE dropped AS NOT MATERIALIZED (
     UNION ALL
     SELECT l.part, l.dropped_reason,
            CASE WHEN l.replayed_as IS NULL OR NOT n.normalized OR n.disposition = 'claimed' THEN 'replaying'
-                WHEN n.dropped_reason IS NULL OR n.dropped_reason = 'duplicate_event_id' THEN 'recovered'
+                WHEN n.dropped_reason IS NULL OR n.dropped_reason = 'duplicate_event_id' OR n.sent_again THEN 'recovered'
                 ELSE coalesce(n.disposition, 'open') END,
            n.replayed_as
     FROM life AS l

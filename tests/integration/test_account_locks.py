@@ -206,6 +206,7 @@ async def test_no_other_service_locks_the_stream_s_rows(database_url: str, servi
 
 CLOSED = {
     "discard_dead_letters('{}', '{}', '{}', '')": Service.API,
+    "discard_sent_again('{}', '{}', '{}', '')": Service.API,
     "lock_dead_letters(gen_random_uuid(), 0, 1)": Service.API,
     "claim_dead_letters(gen_random_uuid(), '{}', '{}', '{}', '{}')": Service.API,
     "let_go_dead_letters(gen_random_uuid(), '{}', '{}', '{}')": Service.API,

@@ -11,11 +11,13 @@ import asyncpg
 import pytest
 from support.accounts import account
 from support.databases import as_admin
+from support.dead_letters import add_dropped, dropped
 from support.programs import CHECKOUT
 from support.settled import event, prepare, produce, settings_for, working
 from support.wait import wait_until
 
 from bridge.stack import StackAddresses
+from schemas.reasons import DroppedReason
 from schemas.service import Service
 from sinks.db_check import blocking_differences, check_database
 from sinks.partitions import make_partitions, month
@@ -131,25 +133,22 @@ async def test_pages_and_hours_leave_out_what_another_event_counts_instead_of(ow
     assert [tuple(row) for row in hours] == [(NOON, 7, "page_view", 3)]
 
 
-async def test_drop_reasons_are_those_of_the_windows(owner: asyncpg.Connection) -> None:
-    """By day, site and reason, without replays and without what is zero; every reason is there."""
-    reasons = [
-        row["attname"]
-        for row in await owner.fetch(
-            "SELECT attname FROM pg_attribute WHERE attrelid = 'gate_window'::regclass AND attname LIKE 'dropped\\_%'"
-        )
-    ]
-    names = ", ".join(reasons)
-    for replay, minute in ((False, 0), (False, 1), (True, 2)):
-        await owner.execute(
-            "INSERT INTO gate_window (window_start, site_id, topic, partition, replay, processed, normalized, retried, dropped,"
-            f" {names}) VALUES ($1, 7, 't', 0, $2, $3, 0, 0, $3, {', '.join(['1'] * len(reasons))})",
-            NOON + timedelta(minutes=minute), replay, len(reasons),
-        )  # fmt: skip
+async def test_drop_reasons_are_of_the_site_that_the_event_names(owner: asyncpg.Connection, database_url: str) -> None:
+    """By day, site, registered or not, and reason, without replays; every reason is there, and duplicates too."""
+    reasons, sites = list(DroppedReason), (7, 12, None)
+    kinds = [(reason, site) for reason in reasons for site in sites]
+    rows = [
+        dropped(2 * number + copy, dropped_reason=reason, site_id=site, dropped_at=NOON + timedelta(minutes=copy),
+                disposition=None if reason is DroppedReason.DUPLICATE_EVENT_ID else "open")
+        for number, (reason, site) in enumerate(kinds)
+        for copy in (0, 1)
+    ]  # fmt: skip
+    others = [dropped(900, dropped_at=NOON, replay_of="bridge.raw:0:0"), dropped(901, dropped_at=NOON - timedelta(1))]
+    await add_dropped(database_url, [*rows, *others])
 
     found = await owner.fetch("SELECT * FROM drop_reasons($1, $2)", NOON, NOON + timedelta(days=1))
 
-    assert {tuple(row) for row in found} == {(NOON.date(), 7, name.removeprefix("dropped_"), 2) for name in reasons}
+    assert {tuple(row) for row in found} == {(NOON.date(), site or 0, reason.value, 2) for reason, site in kinds}
 
 
 async def test_a_reader_reads_what_is_for_readers_and_nothing_else(stack: StackAddresses, database_url: str) -> None:

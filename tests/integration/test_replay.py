@@ -277,7 +277,7 @@ async def test_computed_corrections_pass_and_what_they_do_not_apply_to_stays(sta
     environment = environment_of(settings)
     audited = (await asyncio.to_thread(bridge, "audit", settings=environment)).stdout.decode()
     assert "7 read, 3 of these replays: 3 persisted, 4 dropped" in audited
-    assert "of the 4 dropped: 3 replayed to success, 1 open" in audited
+    assert "of the 4 dropped: 3 recovered, 1 open" in audited
     total = json.loads((await asyncio.to_thread(bridge, "kpi", "--json-output", "-", settings=environment)).stdout)[
         "total"
     ]

@@ -49,6 +49,39 @@ MUTANTS = [
         (f"{QUERYING}::test_a_reader_reads_what_is_for_readers_and_nothing_else",),
     ),
     Mutant(
+        "sent-again-recovered",
+        "the rule that a dead letter is recovered where it was closed because its producer had sent it again",
+        (
+            Edit("sinks/sql/drops_became.sql", "WHEN sent_again THEN 'recovered'\n", "\n"),
+            Edit("sinks/sql/drops_became.sql", "OR n.sent_again THEN", "THEN"),
+        ),
+        ("tests/integration/dead_letters/test_drops.py",),
+    ),
+    Mutant(
+        "sent-again-only",
+        "the bound of a discard of persisted ones to those whose events are persisted",
+        (Edit("bridge/dead_letters/sent_again.py::sent_again", "claim.key in keys", "True"),),
+        ("tests/integration/dead_letters/test_sent_again.py",),
+    ),
+    Mutant(
+        "sent-again-planned",
+        "the look-up of what does not normalise, before a plan says that it fails",
+        (Edit("streams/forecast.py::judge", "_claim(found, rejection.identity, body, registry)", "None"),),
+        ("tests/unit/streams/test_forecast.py",),
+    ),
+    Mutant(
+        "drop-reasons-by-site",
+        "the rule that the drop reasons of those who query are of the site that the event names",
+        (
+            Edit(
+                "sinks/migrations/0020_sent_again.sql",
+                "coalesce(d.site_id, 0), d.dropped_reason",
+                "0::bigint, d.dropped_reason",
+            ),
+        ),
+        (f"{QUERYING}::test_drop_reasons_are_of_the_site_that_the_event_names",),
+    ),
+    Mutant(
         "drops-by-site",
         "the rule that a drop counts for the site that its dead letter names",
         (Edit("sinks/sql/drops_became.sql", "THEN coalesce(site_id, 0)::text", "THEN '0'"),),

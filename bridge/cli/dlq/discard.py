@@ -26,6 +26,9 @@ def discard(
     everything: Annotated[
         bool, typer.Option("--all", help="Everything that is open, if nothing else is named.")
     ] = False,
+    persisted: Annotated[
+        bool, typer.Option("--persisted", help="Only those whose events were sent again; they count as recovered.")
+    ] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Don't ask.")] = False,
     dry_run: DryRun = False,
     json_output: JsonOutput = None,
@@ -36,9 +39,9 @@ def discard(
     They stay in the ledger, and `--disposition discarded` finds them.
     """
     why = given_reason(reason)
-    if chosen.names_nothing and not everything:
+    if chosen.names_nothing and not everything and not persisted:
         raise InvalidInput(
-            "say which: --cause KEY of `bridge dlq groups`, another option, or --all for all that are open"
+            "say which: --cause KEY of `bridge dlq groups`, another option, --persisted, or --all for all that are open"
         )
     if chosen.disposition is not None and Disposition.OPEN not in chosen.disposition:
         raise InvalidInput("--disposition: only open ones can be discarded")
@@ -46,21 +49,24 @@ def discard(
         # What is dropped from now on was not counted, and nobody agreed to it.
         chosen = chosen.model_copy(update={"until": datetime.now(UTC)})
     settings = command_settings(verbose=verbose)
-    if not (dry_run or yes or _agreed(settings, chosen)):
+    if not (dry_run or yes or _agreed(settings, chosen, persisted=persisted)):
         say("nothing was discarded")
         raise typer.Exit(FATAL)
-    job = discard_job(settings, chosen, why)
+    job = discard_job(settings, chosen, why, persisted=persisted)
     summary, code = run(perform(job, settings, RunOptions("dead-letters", dry_run, json_output=json_output)))
     if json_output != "-":
         _print(summary)
     raise typer.Exit(code)
 
 
-def _agreed(settings: Settings, chosen: DeadLetterFilter) -> bool:
+def _agreed(settings: Settings, chosen: DeadLetterFilter, *, persisted: bool) -> bool:
     if not sys.stdin.isatty():
         raise InvalidInput("nobody is there to ask: give --yes, or --dry-run to see how many they are")
     found = run(count(settings.dsn, chosen))
-    return typer.confirm(f"discard {found.get(Disposition.OPEN, 0)} dead letters?", err=True)
+    number = f"{found.get(Disposition.OPEN, 0)} dead letters"
+    return typer.confirm(
+        f"discard those of {number} whose events are persisted?" if persisted else f"discard {number}?", err=True
+    )
 
 
 def _print(summary: DiscardSummary) -> None:
@@ -71,4 +77,5 @@ def _print(summary: DiscardSummary) -> None:
     if not summary.errors:
         left = ", ".join(f"{number} {disposition}" for disposition, number in summary.left.items())
         would = "would be " if summary.dry_run else ""
-        print_text(f"{summary.processed_total} {would}discarded; left as they are: {left or 'none'}")
+        persisted = " as persisted meanwhile" if summary.persisted else ""
+        print_text(f"{summary.processed_total} {would}discarded{persisted}; left as they are: {left or 'none'}")

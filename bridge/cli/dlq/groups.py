@@ -10,8 +10,9 @@ from bridge.cli.dead_letter_options import with_filter
 from bridge.cli.dlq.list import why
 from bridge.cli.tables import Table, print_table, print_text
 from bridge.dead_letters.documents import groups_document, share
+from bridge.dead_letters.sent_again import groups_looked_up
 from schemas.dead_letter_filter import DeadLetterFilter
-from sinks.dead_letters.groups import Group, Groups, Often, Owner, read_groups
+from sinks.dead_letters.groups import Group, Groups, Often, Owner
 
 
 @with_filter
@@ -27,7 +28,7 @@ def groups(
     Then count duplicates by script, and name the events that were dropped more than once, duplicates among them.
     """
     settings = command_settings(verbose=verbose)
-    found = run(read_groups(settings.dsn, chosen, now=datetime.now(UTC), hours=hours, limit=limit))
+    found = run(groups_looked_up(settings, chosen, now=datetime.now(UTC), hours=hours, limit=limit))
     if json_output is not None:
         write_json(groups_document(found), json_output)
     if json_output != "-":
@@ -39,6 +40,7 @@ def print_groups(found: Groups, hours: int) -> None:
     columns = (
         "dead letters",
         "share",
+        "persisted",
         f"last {hours} h",
         "first",
         "last",
@@ -51,11 +53,11 @@ def print_groups(found: Groups, hours: int) -> None:
     table = Table(*columns)
     for column in table.columns:
         column.no_wrap = column.header not in ("message", "whose")
-    for column in table.columns[:3]:
+    for column in table.columns[:4]:
         column.justify = "right"
     for one in found.groups:
         table.add_row(
-            str(one.dead_letters), f"{share(one.dead_letters, found.total):.1f} %",
+            str(one.dead_letters), f"{share(one.dead_letters, found.total):.1f} %", _persisted(one),
             " ".join(map(str, reversed(one.hours))), _short(one.first_at), _short(one.last_at), why(one.example),
             one.message, _whose(one), str(one.example.provenance), one.cause,
         )  # fmt: skip
@@ -64,10 +66,19 @@ def print_groups(found: Groups, hours: int) -> None:
     more = found.causes - len(found.groups)
     causes = "1 cause" if found.causes == 1 else f"{found.causes} causes"
     print_text(f"{found.total} dead letters, {causes}" + (f"; {more} rarer ones not shown" if more else ""))
+    if any(one.persisted for one in found.groups):
+        print_text("persisted: their producers have sent them again; `bridge dlq discard --persisted` closes these")
     if found.often.by_script:
         _print_duplicates(found.often)
     if found.often.repeated:
         _print_repeated(found.often)
+
+
+def _persisted(one: Group) -> str:
+    """How many of a group are persisted meanwhile; of how many, where not all were looked up."""
+    if not one.persisted:
+        return ""
+    return str(one.persisted) if one.looked_up >= one.dead_letters else f"{one.persisted} of {one.looked_up}"
 
 
 def _print_duplicates(often: Often) -> None:

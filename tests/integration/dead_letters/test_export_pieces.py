@@ -7,7 +7,7 @@ import asyncpg
 from support.dead_letters import DROPPED_AT, add_dropped, dropped
 
 from schemas.dead_letter_filter import DeadLetterFilter
-from sinks.dead_letters.stream import places, whole_letters
+from sinks.dead_letters.stream import whole_letters, whose
 
 ROWS = 230
 MIB = 1024 * 1024
@@ -45,7 +45,7 @@ async def test_export_holds_no_snapshot_between_pieces(database_url: str) -> Non
         async with aclosing(whole_letters(database_url, DeadLetterFilter())) as pieces:
             await anext(pieces)
             assert await held(connection) == [("idle", None)]
-        async with aclosing(places(database_url, DeadLetterFilter())) as pieces:
+        async with aclosing(whose(database_url, DeadLetterFilter())) as pieces:
             await anext(pieces)
             assert await held(connection) == [("idle", None)]
     finally:

@@ -11,6 +11,7 @@ from schemas.headers import SITE_ID
 from schemas.instants import instant
 from schemas.record import Provenance, RawBody
 from schemas.replay import DeadLetterItem, Forecast
+from schemas.sender import Sender
 from streams.correction import read_correction
 from streams.forecast import Judgement, Terms, judge, known_to_the_store, refusal
 
@@ -100,13 +101,46 @@ def test_the_store_has_the_last_word_on_what_passes() -> None:
     event = ("e-1", 1)
     assert one.event is not None
     assert (one.event.event_id, one.event.site_id) == event
-    assert known_to_the_store(one, {one.key}, set(), set()).forecast is Forecast.PERSISTED
+    assert one.claim is not None
+    assert known_to_the_store(one, {one.claim.key}, set(), set()).forecast is Forecast.PERSISTED
     assert known_to_the_store(one, set(), {(1, "e-1")}, set()).forecast is Forecast.REFUSED
     seen: set[bytes] = set()
     assert known_to_the_store(one, set(), {(2, "e-1")}, seen).forecast is Forecast.PASSES
     assert known_to_the_store(copy, set(), set(), seen).forecast is Forecast.COPY
     broken = judged(item(value=b"{"))
-    assert known_to_the_store(broken, {one.key}, set(), seen) is broken
+    assert known_to_the_store(broken, {one.claim.key}, set(), seen) is broken
+
+
+@pytest.mark.parametrize(
+    ("value", "settings"),
+    [
+        (body(event_type=""), []),
+        (body(script_id="nobody"), []),
+        (body(event_type=""), ["currency=EURO"]),
+        (body(event_type=""), ["value=number()"]),
+    ],
+    ids=["contract", "script", "corrected wrongly", "can't be corrected"],
+)
+def test_what_the_producer_sent_again_is_persisted_though_it_does_not_normalise(
+    value: bytes, settings: list[str]
+) -> None:
+    """By its site, id and class of sender; nothing of it has to be sound besides."""
+    again = judged(item())
+    assert again.claim is not None
+    kept = {"site_id": 1, "event_id": "e-1", "script_id": "shop", "sender": Sender.DIRECT}
+    one = judged(item(value=value, **kept), *settings)
+    assert one.forecast in (Forecast.FAILS_THE_SAME, Forecast.FAILS_OTHERWISE, Forecast.REFUSED)
+    assert known_to_the_store(one, {again.claim.key}, set(), set()).forecast is Forecast.PERSISTED
+    assert known_to_the_store(one, set(), {(1, "e-1")}, set()).forecast is Forecast.PERSISTED
+    assert known_to_the_store(one, set(), {(2, "e-1")}, set()) is one
+    elsewhere = judged(item(value=value, **kept), *settings, "event_id=e-2")
+    if elsewhere.forecast is not Forecast.REFUSED:
+        assert known_to_the_store(elsewhere, {again.claim.key}, set(), set()) is elsewhere
+
+
+def test_what_can_t_be_replayed_is_not_asked_of_the_store() -> None:
+    """What is discarded or claimed stays so."""
+    assert judged(item(disposition="discarded")).claim is None
 
 
 BOUND = TERMS._replace(org_id=10)

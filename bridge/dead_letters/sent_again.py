@@ -1,0 +1,53 @@
+"""Dead letters whose events are persisted meanwhile, since their producers have sent them again: known by the keys of duplicates.
+
+An event is the same as another of its site, id and class of sender. Keys are kept for seven days at least; what is persisted
+beyond them is not known here.
+"""
+
+from collections import Counter
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Final
+
+from schemas.dead_letter_filter import DeadLetterFilter
+from schemas.registry import Registry
+from schemas.settings import Settings
+from sinks.dead_letters.groups import Groups, latest_of, read_groups
+from sinks.dead_letters.letter import Whose
+from sinks.postgres import connection
+from sinks.registry import RegistryCache
+from sinks.replays.items import persisted_keys
+from streams.dedup import claim_of
+
+MOST_LOOKED_UP: Final = 50_000
+"""Of how many dead letters the groups look up the keys, in all; each takes about ten microseconds."""
+
+
+async def registry_of(settings: Settings) -> Registry:
+    """The scripts as they are registered now; raises SinkUnavailable."""
+    registry = RegistryCache(settings.dsn, refresh_seconds=settings.seconds("registry_refresh"))
+    await registry.load()
+    return registry.current
+
+
+async def sent_again(dsn: str, registry: Registry, letters: Iterable[Whose]) -> list[Whose]:
+    """Those of them whose events are persisted; raises SinkUnavailable."""
+    claims = {one: claim_of(one.site_id, one.event_id, one.script_id, one.sender, registry) for one in letters}
+    async with connection(dsn, "dead letters") as conn:
+        keys = await persisted_keys(conn, {claim for claim in claims.values() if claim is not None})
+    return [one for one, claim in claims.items() if claim is not None and claim.key in keys]
+
+
+async def groups_looked_up(
+    settings: Settings, chosen: DeadLetterFilter, *, now: datetime, hours: int, limit: int
+) -> Groups:
+    """The groups of `read_groups`, with how many of the latest open ones of each are persisted; raises SinkUnavailable."""
+    found = await read_groups(settings.dsn, chosen, now=now, hours=hours, limit=limit)
+    if not found.groups:
+        return found
+    letters = await latest_of(settings.dsn, chosen, found.groups, MOST_LOOKED_UP // len(found.groups))
+    persisted = await sent_again(settings.dsn, await registry_of(settings), letters)
+    looked_up, of_these = (Counter(one.cause for one in some) for some in (letters, persisted))
+    return found._replace(
+        groups=[one._replace(persisted=of_these[one.cause], looked_up=looked_up[one.cause]) for one in found.groups]
+    )
