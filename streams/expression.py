@@ -10,11 +10,13 @@ import json
 import re
 from collections.abc import Callable
 from decimal import ROUND_HALF_UP, Context, Decimal, DecimalException, Inexact, InvalidOperation, Overflow
+from functools import partial
 from typing import Any, Final, NamedTuple
 
 import msgspec
 
 from schemas.errors import InvalidInput
+from schemas.raw_event import parse_instant
 from streams.json_source import Number, Source
 from streams.json_text import check_number
 
@@ -32,12 +34,19 @@ _CALL: Final = re.compile(r"([a-z]+)\(\s*")
 _WORD: Final = re.compile(r"[^()|\"]*")
 _CLOSING: Final = re.compile(r"\s*\)")
 _BAR: Final = re.compile(r"\s*\|\s*")
+# Groups of thousands only where a comma shows what is meant: 1.299 alone may be either.
+_comma_number: Final = re.compile(
+    r"(-?)(?:(0|[1-9][0-9]*)(?:,([0-9]+))?|([1-9][0-9]{0,2}(?:([. '’\u00a0\u202f])[0-9]{3})(?:\5[0-9]{3})*),([0-9]+))",
+    re.ASCII,
+).fullmatch
+_is_offset: Final = re.compile(r"[+-][0-9]{2}:[0-9]{2}|[Zz]", re.ASCII).fullmatch
 
 MISSING: Final = object()
 """The value of a field that is missing."""
 
 FORMS: Final = (
-    "*NUMBER, round(DECIMALS), number(), text(), lower(), upper(), trim(), milliseconds(), default(VALUE), "
+    "*NUMBER, round(DECIMALS), number(), number(,), text(), lower(), upper(), trim(), milliseconds(), utc(), offset(+HH:MM), "
+    "json(), default(VALUE), "
     "and first of all move(FIELD), copy(FIELD)"
 )
 
@@ -143,10 +152,17 @@ def _function(step: Step) -> Callable[[Any], Any]:
             raise InvalidInput(f'{step.text[:80]}: give the value: default(EUR), default(0), default("")')
         text = msgspec.json.encode(step.argument)
         return lambda value: Source(text).value if value is MISSING or value is None else value
+    if step.name == "offset":
+        if not isinstance(step.argument, str) or not _is_offset(step.argument):
+            raise InvalidInput(f"{step.text[:80]}: give the offset from UTC: offset(+01:00)")
+        return partial(_with_offset, step.argument)
+    if step.name == "number" and step.argument == ",":
+        return _from_comma_text
     if step.name not in _PLAIN:
         raise _unreadable(step.text, 0)
     if step.argument is not MISSING:
-        raise InvalidInput(f"{step.text[:80]}: {step.name}() takes nothing")
+        comma = ", or a comma: number(,)" if step.name == "number" else ""
+        raise InvalidInput(f"{step.text[:80]}: {step.name}() takes nothing{comma}")
     return _PLAIN[step.name]
 
 
@@ -179,11 +195,44 @@ def _from_text(value: Any) -> Any:
     text = _text(value).strip()
     try:
         if not _is_number(text):
-            raise NotApplicable("the text is not a number as JSON writes it, such as 19.90")
+            hint = "; number(,) reads a decimal comma" if _comma_number(text) else ""
+            raise NotApplicable(f"the text is not a number as JSON writes it, such as 19.90{hint}")
         check_number(text)
     except ValueError:
         raise NotApplicable("the number is out of range") from None
     return Number(text)
+
+
+def _from_comma_text(value: Any) -> Any:
+    if isinstance(value, Number):
+        return value
+    found = _comma_number(_text(value).strip())
+    if found is None:
+        raise NotApplicable("the text is not a number with a decimal comma, such as 19,90 or 1.299,00")
+    sign, plain, decimals, grouped, _, decimals_of_grouped = found.groups()
+    whole = plain or "".join(one for one in grouped if one.isdigit())
+    fraction = decimals or decimals_of_grouped
+    return _from_text(f"{sign}{whole}.{fraction}" if fraction else f"{sign}{whole}")
+
+
+def _with_offset(offset: str, value: Any) -> Any:
+    text = _text(value).strip()
+    for one in (text, f"{text}{offset}"):
+        try:
+            parse_instant(one)
+        except ValueError:
+            continue
+        return value if one == value else one
+    raise NotApplicable("the text is not a time such as 2026-11-28T15:10:17, with or without an offset")
+
+
+def _from_json(value: Any) -> Any:
+    if isinstance(value, dict | list):
+        return value
+    try:
+        return Source(_text(value).encode()).value
+    except (msgspec.MsgspecError, UnicodeError, RecursionError):
+        raise NotApplicable("the text is not JSON") from None
 
 
 def _changed(number: Number, result: Decimal) -> Number:
@@ -233,4 +282,6 @@ _PLAIN: Final[dict[str, Callable[[Any], Any]]] = {
     "lower": _spelled_otherwise(str.lower),
     "upper": _spelled_otherwise(str.upper),
     "trim": _spelled_otherwise(str.strip),
+    "utc": partial(_with_offset, "Z"),
+    "json": _from_json,
 }

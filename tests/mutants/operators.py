@@ -230,7 +230,7 @@ REPLAYS = [
     Mutant(
         "pruned-key",
         "the look among the events where keys may have been pruned",
-        (Edit("streams/forecast.py::known_to_the_store", "(event.site_id, event.event_id)", "event"),),
+        (Edit("streams/forecast.py::known_to_the_store", "(claim.site_id, claim.event_id)", "event"),),
         (FORECAST, f"{REPLAY}::test_old_dead_letters"),
     ),
     Mutant(

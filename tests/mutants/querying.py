@@ -70,6 +70,12 @@ MUTANTS = [
         ("tests/unit/streams/test_forecast.py",),
     ),
     Mutant(
+        "offset-kept",
+        "the rule that a time which has an offset keeps it",
+        (Edit("streams/expression.py::_with_offset", "(text, f'{text}{offset}')", "(f'{text}{offset}',)"),),
+        ("tests/unit/streams/test_expression.py",),
+    ),
+    Mutant(
         "drop-reasons-by-site",
         "the rule that the drop reasons of those who query are of the site that the event names",
         (

@@ -32,6 +32,19 @@ def corrected(value: bytes, *settings: str, patch: bytes | None = None) -> bytes
         (b'" 5 "', "number()", b"5"),
         (b"5.0", "number()", b"5.0"),
         (b'"1990"', "number()|*0.01|round(1)", b"19.9"),
+        (b'"19,90"', "number(,)", b"19.90"),
+        (b'" 1.299,00 "', "number(,)", b"1299.00"),
+        ('"-1\u00a0299\u00a0000,5"'.encode(), "number(,)", b"-1299000.5"),
+        (b'"5"', "number(,)", b"5"),
+        (b"5.0", "number(,)|*2", b"10"),
+        (b'"2026-11-28T15:10:17"', "utc()", b'"2026-11-28T15:10:17Z"'),
+        (b'"2026-11-28 15:10:17.5"', "utc()", b'"2026-11-28 15:10:17.5Z"'),
+        (b'"2026-11-28T15:10:17+02:00"', "utc()", b'"2026-11-28T15:10:17+02:00"'),
+        (b'"2026-11-28T15:10:17"', "offset(-05:00)", b'"2026-11-28T15:10:17-05:00"'),
+        (b'"2026-11-28T15:10:17Z"', "offset(+01:00)", b'"2026-11-28T15:10:17Z"'),
+        (b'"{\\"plan\\": 5.0, \\"k\\":[1]}"', "json()", b'{"plan": 5.0, "k":[1]}'),
+        (b'{"plan": 5.0}', "json()", b'{"plan": 5.0}'),
+        (b'"5"', "json()|*2", b"10"),
         (b"17", "text()", b'"17"'),
         (b"2e3", "text()", b'"2e3"'),
         (b'"Signup"', "lower()", b'"signup"'),
@@ -71,6 +84,11 @@ def test_fields_are_moved_and_copied() -> None:
         corrected(event, "visitor_id=move(user.name)")
 
 
+def test_what_was_json_as_text_is_corrected_further() -> None:
+    """The object that it makes is read like any other."""
+    assert corrected(b'{"p":"{\\"a\\": {\\"b\\" :5.0}}"}', "p=json()", "p.a.b=text()") == b'{"p":{"a": {"b" :"5.0"}}}'
+
+
 def test_several_corrections_come_in_the_order_in_which_they_are_given() -> None:
     """Those of a patch first; there an expression is the operation that RFC 6902 lacks."""
     patch = b'[{"op":"test","path":"/v/0","value":5.0},{"op":"compute","path":"/v/0","expression":"*2"}]'
@@ -88,6 +106,19 @@ def test_several_corrections_come_in_the_order_in_which_they_are_given() -> None
         (b"[]", "text()", "the field is an array, not text"),
         (b"5", "lower()", r"the field is a number, not text; text\(\) makes it one"),
         (b'"19,90"', "number()", "not a number as JSON writes it, such as 19.90"),
+        (b'"19,90"', "number()", r"number\(,\) reads a decimal comma"),
+        (b'"1.299"', "number(,)", "not a number with a decimal comma, such as 19,90 or 1.299,00"),
+        (b'"19.90"', "number(,)", "not a number with a decimal comma"),
+        (b'"1.299.00,5"', "number(,)", "not a number with a decimal comma"),
+        (b'"1.299 000,5"', "number(,)", "not a number with a decimal comma"),
+        (b"null", "number(,)", "the field is null, not text"),
+        (b'"%s"' % (b"9" * 140_000), "number(,)", "out of range"),
+        (b'"2026-11-28"', "utc()", "not a time such as 2026-11-28T15:10:17, with or without an offset"),
+        (b'"28.11.2026 15:10:17"', "utc()", "not a time such as"),
+        (b"1795879069", "utc()", "the field is a number, not text"),
+        (b'"plan=pro"', "json()", "the text is not JSON"),
+        (b'"%s"' % (b"[" * 60_000), "json()", "the text is not JSON"),
+        (b"null", "json()", "the field is null, not text"),
         (b'"1e999"', "number()", "out of range"),
         (b'"NaN"', "number()", "not a number as JSON writes it"),
         (b"1795879069000", "milliseconds()", "only 0 to 99999999999 is taken for seconds"),
@@ -129,6 +160,11 @@ def test_a_constant_that_begins_otherwise_is_one(text: str) -> None:
         ("round(2", "is not an expression"),
         ("default()", "give the value"),
         ("upper(x)", r"upper\(\) takes nothing"),
+        ("number(;)", r"number\(\) takes nothing, or a comma: number\(,\)"),
+        ("offset()", r"offset\(\+01:00\)"),
+        ("offset(1)", r"offset\(\+01:00\)"),
+        ("offset(Europe/Berlin)", r"offset\(\+01:00\)"),
+        ("json(1)", r"json\(\) takes nothing"),
         ("Upper()", "is not an expression"),
         ("exec(1)", r"'exec\(1\)' is not an expression.* in double quotes"),
         ("__import__('os')", "is not an expression"),
