@@ -73,6 +73,7 @@ def _schemas() -> dict[str, Any]:
         "site_id": _nullable(_NUMBER), "org_id": _nullable(_NUMBER), "script_id": _nullable(_TEXT),
         "event_id": _nullable(_TEXT), "disposition": disposition, "replay_of": _nullable(_TEXT),
         "replayed_as": _nullable(_TEXT), "sender": _nullable({"enum": list(Sender)}),
+        "guessed_site_id": _nullable(_NUMBER), "guessed_script_id": _nullable(_TEXT),
     }  # fmt: skip
     encoding = _nullable({"enum": ["utf-8", "base64"]})
     whole = line | {
@@ -86,11 +87,12 @@ def _schemas() -> dict[str, Any]:
         "site_id": _nullable(_NUMBER), "org_id": _nullable(_NUMBER), "dead_letters": _NUMBER,
         "scripts": _list_of(_TEXT),
     }  # fmt: skip
+    guessed = {"site_id": _NUMBER, "scripts": _list_of(_TEXT), "dead_letters": _NUMBER}
     group = {
         "cause": _TEXT, "message": _TEXT, "dead_letters": _NUMBER, "share_pct": {"type": "number"},
         "first_at": _MOMENT, "last_at": _MOMENT, "hours": _list_of(_NUMBER), "dropped_reason": _TEXT,
         "error_class": _TEXT, "example": _ref("DeadLetterLine"), "owners": _list_of(object_of(owner)),
-        "sites": _NUMBER,
+        "sites": _NUMBER, "persisted": _NUMBER, "looked_up": _NUMBER, "guesses": _list_of(object_of(guessed)),
     }  # fmt: skip
     repeated = {
         "script_id": _nullable(_TEXT), "site_id": _nullable(_NUMBER), "event_id": _TEXT, "drops": _NUMBER,
@@ -104,6 +106,7 @@ def _schemas() -> dict[str, Any]:
         "Page": object_of({"total": _NUMBER, "next": _nullable(_TEXT), "dead_letters": _list_of(_ref("DeadLetterLine"))}),
         "Groups": object_of({"total": _NUMBER, "causes": _NUMBER, "groups": _list_of(object_of(group)),
                              "repeated": _list_of(object_of(repeated)), "repeated_events": _NUMBER, "duplicates": _NUMBER,
+                             "duplicate_replays": _NUMBER,
                              "duplicates_by_script": _list_of(object_of(duplicates))}),
         "Begun": object_of({"replay_id": _TEXT, "plan_id": _TEXT, "run_id": _TEXT}),
         "Problem": problem_schema({*ALWAYS, *WITH_A_BODY, *_OTHERS}),

@@ -80,6 +80,7 @@ def groups_document(found: Groups) -> dict[str, Any]:
                 "last_at": moment_text(one.last_at),
                 "example": line_document(one.example),
                 "owners": [owner._asdict() for owner in one.owners],
+                "guesses": [guessed._asdict() for guessed in one.guesses],
             }
             for one in found.groups
         ],
@@ -89,6 +90,7 @@ def groups_document(found: Groups) -> dict[str, Any]:
         ],
         "repeated_events": found.often.events,
         "duplicates": found.often.duplicates,
+        "duplicate_replays": found.often.replays,
         "duplicates_by_script": [one._asdict() for one in found.often.by_script],
     }
 

@@ -12,15 +12,17 @@ from typing import Final
 from schemas.dead_letter_filter import DeadLetterFilter
 from schemas.registry import Registry
 from schemas.settings import Settings
-from sinks.dead_letters.groups import Groups, latest_of, read_groups
+from sinks.dead_letters.groups import MOST_OWNERS, Groups, Guessed, latest_of, read_groups
 from sinks.dead_letters.letter import Whose
 from sinks.postgres import connection
 from sinks.registry import RegistryCache
 from sinks.replays.items import persisted_keys
 from streams.dedup import claim_of
 
-MOST_LOOKED_UP: Final = 50_000
+MOST_LOOKED_UP: Final = 20_000
 """Of how many dead letters the groups look up the keys, in all; each takes about ten microseconds."""
+
+MOST_SCRIPTS: Final = 3
 
 
 async def registry_of(settings: Settings) -> Registry:
@@ -49,5 +51,27 @@ async def groups_looked_up(
     persisted = await sent_again(settings.dsn, await registry_of(settings), letters)
     looked_up, of_these = (Counter(one.cause for one in some) for some in (letters, persisted))
     return found._replace(
-        groups=[one._replace(persisted=of_these[one.cause], looked_up=looked_up[one.cause]) for one in found.groups]
+        groups=[
+            one._replace(
+                persisted=of_these[one.cause],
+                looked_up=looked_up[one.cause],
+                guesses=_guesses(letter for letter in letters if letter.cause == one.cause),
+            )
+            for one in found.groups
+        ]
     )
+
+
+def _guesses(letters: Iterable[Whose]) -> list[Guessed]:
+    """The sites that most of the letters without a readable one have in their text."""
+    guesses = [one.guess for one in letters if one.site_id is None and one.guess.site_id is not None]
+    scripts: dict[int | None, set[str]] = {}
+    for one in guesses:
+        if one.script_id is not None:
+            scripts.setdefault(one.site_id, set()).add(one.script_id)
+    counted = Counter(one.site_id for one in guesses).most_common(MOST_OWNERS)
+    return [
+        Guessed(site_id, sorted(scripts.get(site_id, ()))[:MOST_SCRIPTS], count)
+        for site_id, count in counted
+        if site_id is not None
+    ]

@@ -7,10 +7,11 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from bridge.publish.forms import part_of_text, several_in
+from bridge.publish.forms import is_json, part_of_text, several_in
 from bridge.publish.lines import MAX_LINE_BYTES, ChunkReader, Line, LinesOfEvents, LineSplitter
 from bridge.publish.publisher import RawPublisher
 from schemas.errors import SinkUnavailable
+from schemas.guess import guess
 from schemas.run_summary import TargetError
 
 _LINGER_SECONDS = 0.05
@@ -36,6 +37,17 @@ def key_of(value: bytes) -> bytes | None:
         return f"{identity.site_id}:{identity.event_id}".encode()
     except (msgspec.MsgspecError, UnicodeError, RecursionError):
         return None
+
+
+def guessed_key(value: bytes | None) -> bytes | None:
+    """`{site_id}:{event_id}` of a line that is no JSON, by what stands in its text; None where it names no site.
+
+    Its dead letter is then its site's: nothing else of it can be read.
+    """
+    if value is None or is_json(value):
+        return None
+    guessed = guess(value)
+    return None if guessed.site_id is None else f"{guessed.site_id}:{guessed.event_id or ''}".encode()
 
 
 def _fault(value: bytes | None, key: bytes | None) -> str:
@@ -144,7 +156,7 @@ class PublishSession:
                 self._refused += 1
                 published.fault(f"line {number}", fault)
             else:
-                await add(key if self._keyed else None, value)
+                await add((key or guessed_key(value)) if self._keyed else None, value)
 
     async def _last_words(self) -> None:
         """Gives what is on its way a moment to be acknowledged."""

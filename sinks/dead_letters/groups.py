@@ -31,12 +31,21 @@ class Owner(NamedTuple):
     scripts: list[str]
 
 
+class Guessed(NamedTuple):
+    """How many of the latest dead letters of a cause that name no readable site have this one in their text, unproven."""
+
+    site_id: int
+    scripts: list[str]
+    dead_letters: int
+
+
 class Group(NamedTuple):
     """Dead letters of one cause. `hours` counts those of the last hour first, then of the hours before it.
 
     `message` is the error without numbers, ids and quoted values, `example` the latest of them. `owners` are the sites
     that have most of them, and `sites` is how many have any. Of the `looked_up` latest open ones `persisted` are known to be
-    persisted by another record: their producers have sent them again.
+    persisted by another record: their producers have sent them again; `guesses` are the sites that seem to be in the text of
+    those without a readable one.
     """
 
     cause: str
@@ -50,6 +59,7 @@ class Group(NamedTuple):
     sites: int
     persisted: int = 0
     looked_up: int = 0
+    guesses: Sequence[Guessed] = ()
 
 
 class Repeated(NamedTuple):
@@ -74,7 +84,8 @@ class Duplicates(NamedTuple):
 class Often(NamedTuple):
     """Events that were dropped more than once, the most frequent of them, and duplicates by script.
 
-    `events` is how many such events there are, by the hashes of their ids; `scripts` and `duplicates` are exact.
+    `events` is how many such events there are, by the hashes of their ids; `scripts`, `duplicates` and `replays`, which are
+    duplicates that a replay sent, are exact.
     """
 
     repeated: list[Repeated]
@@ -82,6 +93,7 @@ class Often(NamedTuple):
     by_script: list[Duplicates]
     scripts: int
     duplicates: int
+    replays: int = 0
 
 
 class Groups(NamedTuple):
@@ -141,6 +153,5 @@ async def _often(dsn: str, chosen: DeadLetterFilter, limit: int) -> Often:
     by_script = [Duplicates(*row[: len(Duplicates._fields)]) for row in map(tuple, scripts)]
     # Where all of them were read, they are counted by their ids.
     events = len(rows) if len(rows) < limit else max(len(rows), rows[0]["hashes"])
-    return Often(
-        repeated, events, by_script, scripts[0]["scripts"] if scripts else 0, scripts[0]["total"] if scripts else 0
-    )
+    totals = [scripts[0][name] for name in ("scripts", "total", "replays")] if scripts else [0, 0, 0]
+    return Often(repeated, events, by_script, *totals)

@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import asyncpg
 
+from schemas.guess import NOTHING, Guess, guess
 from schemas.record import Provenance, RawBody
 from schemas.sender import Sender
 from sinks.dead_letters.filter import cause_name
@@ -16,6 +17,7 @@ class DeadLetterLine(NamedTuple):
 
     `attempt` failed last, from 1; `disposition` is None for a duplicate. `replay_of` is the dead letter that this one was
     a replay of, `replayed_as` what its own replay became. `sender` is the class of sender; None is older than classes.
+    What is guessed of a broken text is unproven: no filter and no figure goes by it.
     """
 
     provenance: Provenance
@@ -33,6 +35,8 @@ class DeadLetterLine(NamedTuple):
     replay_of: str | None
     replayed_as: str | None
     sender: str | None = None
+    guessed_site_id: int | None = None
+    guessed_script_id: str | None = None
 
 
 class WholeDeadLetter(NamedTuple):
@@ -60,6 +64,7 @@ class Whose(NamedTuple):
     event_id: str | None
     script_id: str | None
     sender: Sender | None
+    guess: Guess = NOTHING
 
 
 def whose_of(row: "asyncpg.Record") -> Whose:
@@ -71,11 +76,13 @@ def whose_of(row: "asyncpg.Record") -> Whose:
         row["event_id"],
         row["script_id"],
         None if row["sender"] is None else Sender(row["sender"]),
+        guess(row["beginning"]),
     )
 
 
 def line_of(row: "asyncpg.Record") -> DeadLetterLine:
     """The line in a row that has its columns."""
+    guessed = guess(row["beginning"])
     return DeadLetterLine(
         Provenance(row["raw_topic"], row["raw_partition"], row["raw_offset"]),
         row["outcome_at"],
@@ -92,6 +99,8 @@ def line_of(row: "asyncpg.Record") -> DeadLetterLine:
         row["replay_of"],
         row["replayed_as"],
         row["sender"],
+        guessed.site_id if row["site_id"] is None else None,
+        guessed.script_id if row["script_id"] is None else None,
     )
 
 

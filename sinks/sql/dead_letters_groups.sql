@@ -50,7 +50,8 @@ FROM total AS t
 JOIN whose AS w USING (cause)
 CROSS JOIN LATERAL (
     SELECT m.raw_topic, m.raw_partition, m.raw_offset, m.outcome_at, m.dropped_reason, m.error_class, m.last_error,
-           m.retry_count, m.site_id, m.script_id, m.event_id, m.disposition, m.replay_of, m.replayed_as, m.sender
+           m.retry_count, m.site_id, m.script_id, m.event_id, m.disposition, m.replay_of, m.replayed_as, m.sender,
+           CASE WHEN m.site_id IS NULL OR m.script_id IS NULL THEN substring(m.payload, 1, 4096) END AS beginning
     FROM meant AS m
     WHERE m.cause = t.cause AND m.outcome_at = t.last_at
     ORDER BY m.raw_topic DESC, m.raw_partition DESC, m.raw_offset DESC

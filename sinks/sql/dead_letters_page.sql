@@ -1,6 +1,8 @@
 -- Dead letters, the latest first: at most $5 of those before the place $1 to $4, where the page before ended.
+-- Of what can't be read `beginning` is what its owner is guessed by.
 SELECT l.raw_topic, l.raw_partition, l.raw_offset, l.outcome_at, l.dropped_reason, l.error_class, l.last_error, l.cause,
-       l.retry_count, l.site_id, s.org_id, l.script_id, l.event_id, l.disposition, l.replay_of, l.replayed_as, l.sender
+       l.retry_count, l.site_id, s.org_id, l.script_id, l.event_id, l.disposition, l.replay_of, l.replayed_as, l.sender,
+       CASE WHEN l.site_id IS NULL OR l.script_id IS NULL THEN substring(l.payload, 1, 4096) END AS beginning
 FROM bridge_event_raw AS l
 LEFT JOIN site AS s USING (site_id)
 WHERE /* conditions */ true

@@ -1,5 +1,5 @@
 -- The provenance of dead letters and whose they are, the earliest first: at most $9 of those after the place $1 to $4, up to the place $5 to $8.
-SELECT l.raw_topic, l.raw_partition, l.raw_offset, l.outcome_at, l.cause, l.site_id, l.event_id, l.script_id, l.sender
+SELECT l.raw_topic, l.raw_partition, l.raw_offset, l.outcome_at, l.cause, l.site_id, l.event_id, l.script_id, l.sender, NULL::bytea AS beginning
 FROM bridge_event_raw AS l
 WHERE /* conditions */ true
   AND (l.outcome_at, l.raw_topic, l.raw_partition, l.raw_offset) > ($1::timestamptz, $2::text, $3::int, $4::bigint)

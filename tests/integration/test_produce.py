@@ -226,3 +226,19 @@ def test_lines_are_the_same_however_the_chunks_fall() -> None:
 def test_a_line_without_an_identity_has_no_key(line: bytes) -> None:
     """Whatever a line is, asking for its key gives None rather than an error."""
     assert key_of(line) is None
+
+
+async def test_a_broken_line_is_keyed_by_what_stands_in_its_text(settings: Settings, given: dict[str, str]) -> None:
+    """So that its dead letter is its site's; what is JSON and names no event stays without a key."""
+    keyed = {
+        b'{"event_id": "a", "site_id": 21 "script_id": "x"}': b"21:a",
+        b'{"site_id": 21': b"21:",
+        b'{"site_id": 21, "x": 1}': None,
+        b'{"site_id": 21} "site_id": 11': None,
+        b'{"x": ': None,
+    }
+    sound = b'{"event_id":"b","site_id":7}'
+    done = bridge("produce", "-", settings=given, stdin=b"\n".join([sound, *keyed]))
+    assert done.stdout == b"read 6, acknowledged 6, failed 0, blank 0\n", done.stderr.decode()
+    found = {record.value: record.key for record in await read_raw(settings, 6)}
+    assert found == keyed | {sound: b"7:b"}

@@ -70,6 +70,18 @@ MUTANTS = [
         ("tests/unit/streams/test_forecast.py",),
     ),
     Mutant(
+        "guess-once",
+        "the rule that a text which names two sites names none",
+        (Edit("schemas/guess.py::_one", "len(found) == 1", "found"),),
+        ("tests/unit/schemas/test_guess.py",),
+    ),
+    Mutant(
+        "guess-of-broken",
+        "the rule that only a line that is no JSON is keyed by what stands in its text",
+        (Edit("bridge/publish/session.py::guessed_key", "is_json(value)", "False"),),
+        ("tests/integration/test_produce.py::test_a_broken_line_is_keyed_by_what_stands_in_its_text",),
+    ),
+    Mutant(
         "offset-kept",
         "the rule that a time which has an offset keeps it",
         (Edit("streams/expression.py::_with_offset", "(text, f'{text}{offset}')", "(f'{text}{offset}',)"),),

@@ -87,7 +87,8 @@ def _print_duplicates(often: Often) -> None:
     for one in often.by_script:
         table.add_row(one.script_id or "", _site(one.site_id), str(one.duplicates))
     print_text("")
-    print_text(f"dropped as duplicates: {often.duplicates}")
+    replays = f", {often.replays} of these replays" if often.replays else ""
+    print_text(f"dropped as duplicates: {often.duplicates}{replays}")
     print_table(table)
     if more := often.scripts - len(often.by_script):
         print_text(f"and {more} more scripts")
@@ -111,7 +112,13 @@ def _whose(group: Group) -> str:
     """The sites that have most of a group, with counts."""
     named = "; ".join(map(_owner, group.owners))
     more = group.sites - len(group.owners)
-    return named + (f"; {more} more sites" if more else "")
+    guessed = ", ".join(
+        f"site ~{one.site_id}{' ' if one.scripts else ''}{', '.join(one.scripts)}: {one.dead_letters}"
+        for one in group.guesses
+    )
+    return (
+        named + (f"; {more} more sites" if more else "") + (f"; unproven, by their text: {guessed}" if guessed else "")
+    )
 
 
 def _owner(one: Owner) -> str:

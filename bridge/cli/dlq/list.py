@@ -37,14 +37,23 @@ def _print(found: Page) -> None:
     for column in table.columns:
         column.no_wrap = column.header != "error"
     for line in found.lines:
-        ids = (one or "" for one in (line.script_id, line.event_id))
-        site = "" if line.site_id is None else str(line.site_id)
+        ids = (known(line.script_id, line.guessed_script_id), line.event_id or "")
+        site = known(line.site_id, line.guessed_site_id)
         dropped = f"{line.dropped_at:%Y-%m-%dT%H:%M:%SZ}"
         table.add_row(dropped, str(line.provenance), why(line), site, *ids, line.error)
     if found.lines:
         print_table(table)
     following = "" if found.following is None else f"; next page: --after {found.following}"
+    if any(line.guessed_site_id is not None or line.guessed_script_id is not None for line in found.lines):
+        print_text("~: unproven, by what stands in a text that can't be read")
     print_text(f"{len(found.lines)} of {found.total}{following}")
+
+
+def known(one: int | str | None, guessed: int | str | None) -> str:
+    """What is known, else what is guessed, with a mark."""
+    if one is not None:
+        return str(one)
+    return "" if guessed is None else f"~{guessed}"
 
 
 def why(line: DeadLetterLine) -> str:

@@ -46,6 +46,9 @@ def _print(found: Shown) -> None:
     for name in _SHOWN:
         if document[name] is not None:
             facts.add_row(name, str(document[name]))
+    for name in ("site_id", "script_id"):
+        if (guessed := document[f"guessed_{name}"]) is not None:
+            facts.add_row(name, f"~{guessed} (unproven: by its text, which can't be read)")
     facts.add_row("key", _text(found.letter.body.key))
     for header, value in found.letter.body.headers:
         facts.add_row(f"header {header}", _text(value))

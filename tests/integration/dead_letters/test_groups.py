@@ -168,20 +168,21 @@ async def test_events_that_come_again_and_again_are_named(database_url: str) -> 
 
 
 async def test_duplicates_are_counted_by_script(database_url: str) -> None:
-    """All of them, however few each event has; of the scripts that the filter means, and if it means duplicates."""
+    """All of them, however few each event has, with how many are replays; of what the filter means, and if it means any."""
     copy = {"dropped_reason": DroppedReason.DUPLICATE_EVENT_ID, "disposition": None}
     rows = [
         *(dropped(number, event_id=f"e-{number}", script_id="shop", **copy) for number in range(5)),
         *(dropped(number, event_id="same", script_id="blog", site_id=2, **copy) for number in range(5, 8)),
         dropped(8, script_id=None, site_id=None, **copy),
         dropped(9, script_id="blog", site_id=2),
+        *(dropped(number, script_id="shop", replay_of="bridge.raw:0:9", **copy) for number in (10, 11)),
     ]
     await add_dropped(database_url, rows)
     often = (await grouped(database_url)).often
-    assert often.by_script == [("shop", 1, 5), ("blog", 2, 3), (None, None, 1)]
-    assert (often.duplicates, often.scripts) == (9, 3)
+    assert often.by_script == [("shop", 1, 7), ("blog", 2, 3), (None, None, 1)]
+    assert (often.duplicates, often.scripts, often.replays) == (11, 3, 2)
     few = (await read_groups(database_url, DeadLetterFilter(), now=NOW, hours=3, limit=1)).often
-    assert (few.by_script, few.scripts, few.duplicates) == ([("shop", 1, 5)], 3, 9)
+    assert (few.by_script, few.scripts, few.duplicates, few.replays) == ([("shop", 1, 7)], 3, 11, 2)
     assert (await grouped(database_url, site_id=[2])).often.by_script == [("blog", 2, 3)]
     assert (await grouped(database_url, dropped_reason=["schema_violation"])).often.by_script == []
 

@@ -1,0 +1,38 @@
+"""Whose broken JSON probably is: a guess by what stands in its text, which proves nothing and identifies nobody: pure."""
+
+import re
+from typing import Final, NamedTuple
+
+GUESSED_BYTES: Final = 4096
+"""How much of a text is looked at, from its beginning."""
+
+_MOST: Final = 20
+_SITE: Final = re.compile(rb"""["']?\bsite_id["']?\s{0,8}[:=]\s{0,8}["']?([0-9]{1,18})\b""")
+_SCRIPT: Final = re.compile(rb"""["']?\bscript_id["']?\s{0,8}[:=]\s{0,8}["']([A-Za-z0-9_.:-]{1,128})["']""")
+_EVENT: Final = re.compile(rb"""["']?\bevent_id["']?\s{0,8}[:=]\s{0,8}["']([A-Za-z0-9_.:-]{1,128})["']""")
+
+
+class Guess(NamedTuple):
+    """What a text seems to name; None where it names none, or several."""
+
+    site_id: int | None = None
+    script_id: str | None = None
+    event_id: str | None = None
+
+
+NOTHING: Final = Guess()
+
+
+def guess(text: bytes | None) -> Guess:
+    """The site, script and event that the beginning of a text seems to name; it need not be JSON, nor UTF-8."""
+    if not text:
+        return NOTHING
+    beginning = text[:GUESSED_BYTES]
+    site, script, event = (_one(pattern, beginning) for pattern in (_SITE, _SCRIPT, _EVENT))
+    return Guess(int(site) or None if site else None, script, event)
+
+
+def _one(pattern: "re.Pattern[bytes]", text: bytes) -> str | None:
+    """What the pattern finds, if it is one thing only."""
+    found = {match[1] for match, _ in zip(pattern.finditer(text), range(_MOST), strict=False)}
+    return found.pop().decode() if len(found) == 1 else None
