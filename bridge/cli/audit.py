@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from bridge.cli.common import JsonOutput, Verbose, command_settings, partition, run, say, write_json
-from bridge.cli.tables import Table, print_table, print_text
+from bridge.cli.tables import Table, on_terminal, print_left_out, print_table, print_text
 from schemas.afterwards import in_words
 from schemas.audit_report import AuditReport, PartitionAccount
 from sinks.audit import acknowledge_lost as acknowledge
@@ -20,6 +20,9 @@ def audit(
         list[str] | None,
         typer.Option(metavar="TOPIC:PARTITION", help="First note that you know of this partition's loss; repeatable."),
     ] = None,
+    everything: Annotated[
+        bool, typer.Option("--all", help="On a terminal also partitions that balance and hold nothing.")
+    ] = False,
     json_output: JsonOutput = None,
     verbose: Verbose = False,
 ) -> None:
@@ -31,19 +34,26 @@ def audit(
     if json_output is not None:
         write_json(report.model_dump(mode="json"), json_output)
     if json_output != "-":
-        show(report)
+        show(report, everything=everything or not on_terminal())
     raise typer.Exit(0 if report.balanced else 1)
 
 
-def show(report: AuditReport) -> None:
-    """Prints the report for people, on standard output."""
+def show(report: AuditReport, *, everything: bool = True) -> None:
+    """Prints the report for people, on standard output; unless `everything`, without partitions that say nothing."""
     columns = ("read", "persisted", "dropped", "waiting", "live", "stale", "skipped", "lost", "unread")
     table = Table("partition", *columns, "balanced", title=None)
     for column in table.columns[1:]:
         column.justify = "right"
-    for one in report.partitions:
+    shown = [
+        one
+        for one in report.partitions
+        if everything or not one.balanced or any(getattr(one, name) for name in columns)
+    ]
+    for one in shown:
         table.add_row(f"{one.topic}-{one.partition}", *(_figure(one, name) for name in columns), _yes(one.balanced))
-    print_table(table)
+    if shown:
+        print_table(table)
+    print_left_out(len(report.partitions) - len(shown), "partitions that balance and hold nothing are")
     totals = report.totals
     waiting = "" if totals.waiting is None else f", {totals.waiting} waiting"
     replays = f", {totals.replays} of these replays" if totals.replays else ""

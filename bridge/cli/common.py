@@ -2,9 +2,11 @@
 
 import asyncio
 import json
+import logging
+import sys
 from collections.abc import Coroutine
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Final, TypeVar
 
 import typer
 import uvloop
@@ -23,6 +25,7 @@ T = TypeVar("T")
 say, result = terminal.say, terminal.result
 
 _DIGITS = 9
+_RUN_LOGGERS: Final = ("bridge.runs.frame", "bridge.runs.run")
 _LONGEST_REASON = 500
 
 JsonOutput = Annotated[
@@ -42,6 +45,10 @@ def command_settings(
     settings = load_settings(**{name: value for name, value in overrides.items() if value is not None})
     level = "DEBUG" if verbose else settings.log_level
     configure_logs(level, settings.log_format, service, report=reporter(settings, service))
+    # On a terminal they are long lines around an answer that says the same.
+    brief = sys.stderr.isatty() and settings.log_format != "json" and not verbose
+    for name in _RUN_LOGGERS:
+        logging.getLogger(name).setLevel(logging.WARNING if brief else logging.NOTSET)
     if not (guarded and settings.env == "production"):
         for line in unknown_variables():
             say(f"warning: {line}")

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 import typer
 
 from bridge.cli.common import JsonOutput, Verbose, command_settings, given_reason, partition, run, write_json
-from bridge.cli.tables import Table, print_table, print_text
+from bridge.cli.tables import Table, on_terminal, print_left_out, print_table, print_text
 from bridge.runs.frame import RunOptions, perform
 from bridge.runs.skip import skip_job
 from schemas.run_summary import OffsetsSummary
@@ -20,14 +20,20 @@ _RIGHT = ("partition", "log", "next", "start", "end", "lag", "epoch", "skipped",
 
 
 @offsets_app.command()
-def show(json_output: JsonOutput = None, verbose: Verbose = False) -> None:
+def show(
+    everything: Annotated[
+        bool, typer.Option("--all", help="On a terminal also partitions of which nothing was read and nothing waits.")
+    ] = False,
+    json_output: JsonOutput = None,
+    verbose: Verbose = False,
+) -> None:
     """Show each partition's stored offset beside Kafka's log, who reads it, and why if nobody does."""
     settings = command_settings(verbose=verbose)
     found = run(stored_offsets(settings))
     if json_output is not None:
         write_json([_document(one) for one in found], json_output)
     if json_output != "-":
-        _print(found)
+        print_offsets(found, everything=everything or not on_terminal())
 
 
 @offsets_app.command()
@@ -62,13 +68,20 @@ def _document(one: StoredOffset) -> dict[str, Any]:
     return one._asdict() | {"last_record_at": None if moment is None else moment.isoformat()}
 
 
-def _print(found: list[StoredOffset]) -> None:
+def _is_unused(one: StoredOffset) -> bool:
+    """Whether nothing was read of a partition, nothing waits in it, and nothing holds it."""
+    return one.lag == 0 and not (one.next_offset or one.held or one.skipped or one.stale or one.lost)
+
+
+def print_offsets(found: list[StoredOffset], *, everything: bool = True) -> None:
+    """Prints the partitions for people; unless `everything`, without those that are unused."""
     columns = ("topic", "partition", "log", "next", "start", "end", "lag", "last record", "worker", "epoch")
     table = Table(*columns, "skipped", "stale", "lost", "held")
     for column in table.columns:
         if column.header in _RIGHT:
             column.justify = "right"
-    for one in found:
+    shown = [one for one in found if everything or not _is_unused(one)]
+    for one in shown:
         moment = "" if one.last_record_at is None else f"{one.last_record_at:%Y-%m-%dT%H:%M:%SZ}"
         kafka = ("" if figure is None else str(figure) for figure in (one.log_start, one.log_end, one.lag))
         counts = map(str, (one.skipped, one.stale, one.lost))
@@ -76,4 +89,6 @@ def _print(found: list[StoredOffset]) -> None:
             one.topic, str(one.partition), str(one.incarnation), str(one.next_offset), *kafka, moment, one.worker,
             str(one.epoch), *counts, one.held or "",
         )  # fmt: skip
-    print_table(table)
+    if shown or everything:
+        print_table(table)
+    print_left_out(len(found) - len(shown), "partitions of which nothing was read are")

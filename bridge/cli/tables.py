@@ -96,6 +96,17 @@ class SafeConsole(Console):
         return encodable(printable(text, keep=keep), self.encoding)
 
 
+def on_terminal() -> bool:
+    """Whether standard output is read by somebody, and not by a program."""
+    return sys.stdout.isatty()
+
+
+def print_left_out(count: int, what: str) -> None:
+    """Says how many rows of a table were left out on a terminal, if any were."""
+    if count:
+        print_text(f"{count} {what} not shown: --all shows them")
+
+
 def print_table(rows: Table) -> None:
     """Prints the table, plain enough to be cut and grepped where there is no terminal."""
     print_renderable(rows)

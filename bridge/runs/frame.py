@@ -1,7 +1,9 @@
 """The frame around a job: lock, time-out, signals, history, summary, alert and exit code, whatever happens inside."""
 
 import asyncio
+import logging
 import signal
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import (
     AbstractAsyncContextManager,
@@ -158,6 +160,8 @@ async def perform_within(around: Surroundings, job: Job[S], settings: Settings, 
         left_out = 0 if code == DONE else around.left_out()
         if run.on_record or left_out is not None:
             await _noted(settings, run, (started, ended), code)
+            if around is A_COMMAND:
+                _name_run(run)
         unfit = code == UNFIT and (around.answers() or isinstance(fatal, AnotherRun | NoSuchThing))
         if left_out is not None and not unfit:
             await tell_of(settings, run.summary, code, run.alarm, left_out)
@@ -165,6 +169,12 @@ async def perform_within(around: Surroundings, job: Job[S], settings: Settings, 
     if defect is not None:
         raise defect
     return Performed(run.summary, code, fatal)
+
+
+def _name_run(run: Run[S]) -> None:
+    """Names a run that is on record where its log, which does the same, is left out for a terminal."""
+    if sys.stderr.isatty() and not logging.getLogger(__name__).isEnabledFor(logging.INFO):
+        run.tell(f"run {run.summary.run_id}")
 
 
 async def _locked(

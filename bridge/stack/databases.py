@@ -49,6 +49,8 @@ async def ensure_database(port: int, credentials: Credentials) -> None:
             await _ensure_role(connection, credentials)
         if not await connection.fetchval("SELECT true FROM pg_database WHERE datname = $1", DATABASE):
             await connection.execute(f'CREATE DATABASE "{DATABASE}" OWNER "{PRODUCT}"')
+        # Temporary tables can fill the disk, so that no service's account may make any; Postgres lets everybody.
+        await connection.execute(f'REVOKE TEMPORARY ON DATABASE "{DATABASE}" FROM PUBLIC')
         if credentials.applied:
             return
         taken = await connection.fetch(

@@ -25,7 +25,9 @@ from bridge.stack.owner import Owner
 from bridge.stack.ports import choose
 from bridge.stack.process import Launch
 from schemas.errors import EnvironmentUnfit, InvalidInput
+from schemas.service import Service
 from sinks.db_check import check_database
+from sinks.grants import grants
 from sinks.migrate import migrate
 
 STRANGER = 65533
@@ -112,6 +114,23 @@ def test_another_account_is_refused(directory: Path) -> None:
         status = run(python(STACK_COMMAND, "status", "--dir", str(directory), before=before))
         assert status.returncode == 3, status
         assert "is closed to this account: use the one that started the stack" in status.stderr
+
+
+async def test_a_reader_of_the_stack_has_no_more_than_it_needs(directory: Path) -> None:
+    """As the pages for those who query say; on a database of a release before from the next start on."""
+    stack = Stack(directory)
+    addresses = await asyncio.to_thread(stack.start)
+    await migrate(addresses.database_url)
+    for statement in ("CREATE ROLE analyst LOGIN PASSWORD 'x'", "GRANT TEMPORARY ON DATABASE ghostlink TO PUBLIC"):
+        await ask(addresses.admin_database_url, statement)
+    await grants(addresses.database_url, "analyst", Service.READER, apply=True)
+    found = urlsplit(addresses.database_url)
+    reader = found._replace(netloc=f"analyst:x@{found.hostname}:{found.port}").geturl()
+    (excess,) = await check_database(reader, months_ahead=2, service=Service.READER)
+    assert "has TEMPORARY" in str(excess)
+    await asyncio.to_thread(stack.stop)
+    await asyncio.to_thread(stack.start)
+    assert await check_database(reader, months_ahead=2, service=Service.READER) == []
 
 
 def test_no_file_is_open_whatever_the_umask(directory: Path) -> None:

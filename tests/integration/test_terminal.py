@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import pty
+import re
 import subprocess
 from pathlib import Path
 from typing import Any, Final
@@ -231,3 +232,20 @@ async def test_what_is_typed_is_written_out_or_refused(hostile: Settings, tmp_pa
     ):  # fmt: skip
         done = await warm_command.bridge(*command.split(), "--reason", bad, settings=variables, timeout_seconds=60)
         assert (done.returncode, "--reason: holds the control character U+001B" in done.stderr) == (3, True), command
+
+
+@pytest.mark.parametrize("more", [(), ("--verbose",)])
+async def test_a_terminal_shows_an_answer_and_not_the_log_of_its_run(
+    stack: StackAddresses, database_url: str, topic_prefix: str, more: tuple[str, ...]
+) -> None:
+    """A run that is on record is named in a line; --verbose shows the log, and so does what is no terminal."""
+    settings = settings_for(stack.kafka, database_url, topic_prefix)
+    await prepare(settings)
+    variables = environment_of(settings, TERM="dumb")
+    command = ("brake", "engage", "--reason", "r", *more)
+    said = await asyncio.to_thread(on_a_terminal, command, variables)
+    assert ("run_started" in said, "run_ended" in said, "target_done" in said) == (bool(more),) * 3
+    named = [line for line in said.splitlines() if re.fullmatch(r"run \d{8}T\d{6}Z-[0-9a-f]{4}", line)]
+    assert len(named) == (0 if more else 1)
+    piped = await asyncio.to_thread(bridge, "brake", "engage", "--reason", "r", settings=variables)
+    assert "run_started" in piped.stderr.decode()

@@ -164,6 +164,18 @@ MUTANTS = [
         (CONVERTED,),
     ),
     Mutant(
+        "stack-temporary",
+        "the revocation of TEMPORARY from everybody on the stack's database",
+        (
+            Edit(
+                "bridge/stack/databases.py::ensure_database",
+                "f'REVOKE TEMPORARY ON DATABASE \"{DATABASE}\" FROM PUBLIC'",
+                "'SELECT 1'",
+            ),
+        ),
+        (f"{ACCOUNTS}::test_a_reader_of_the_stack_has_no_more_than_it_needs",),
+    ),
+    Mutant(
         "stack-unfinished",
         "the memory that a conversion is not complete",
         (Edit("bridge/stack/databases.py::ensure_database", "if not credentials.applied: ...", "pass"),),
