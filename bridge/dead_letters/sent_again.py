@@ -20,7 +20,7 @@ from sinks.replays.items import persisted_keys
 from streams.dedup import claim_of
 
 MOST_LOOKED_UP: Final = 20_000
-"""Of how many dead letters the groups look up the keys, in all; each takes about ten microseconds."""
+"""Of how many dead letters the groups look up the keys, the latest of all causes; each takes about ten microseconds."""
 
 MOST_SCRIPTS: Final = 3
 
@@ -47,7 +47,7 @@ async def groups_looked_up(
     found = await read_groups(settings.dsn, chosen, now=now, hours=hours, limit=limit)
     if not found.groups:
         return found
-    letters = await latest_of(settings.dsn, chosen, found.groups, MOST_LOOKED_UP // len(found.groups))
+    letters = await latest_of(settings.dsn, chosen, found.groups, MOST_LOOKED_UP)
     persisted = await sent_again(settings.dsn, await registry_of(settings), letters)
     looked_up, of_these = (Counter(one.cause for one in some) for some in (letters, persisted))
     return found._replace(

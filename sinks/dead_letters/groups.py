@@ -133,10 +133,10 @@ def _group(row: "asyncpg.Record") -> Group:
 
 
 async def latest_of(dsn: str, chosen: DeadLetterFilter, groups: Sequence[Group], most: int) -> list[Whose]:
-    """Whose the latest open ones of these groups are, at most `most` of each; raises SinkUnavailable."""
+    """Whose the latest open ones of these groups are, at most `most` in all; raises SinkUnavailable."""
     found = conditions(chosen, after=4)
     causes = [cause_key(one.cause) for one in groups]
-    times = ([one.first_at for one in groups], [one.last_at for one in groups])
+    times = (min(one.first_at for one in groups), max(one.last_at for one in groups))
     async with reading(dsn) as conn:
         text = found.within(sql("dead_letters_latest"))
         return [whose_of(row) for row in await conn.fetch(text, causes, *times, most, *found.parameters)]

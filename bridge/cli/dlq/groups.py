@@ -37,27 +37,17 @@ def groups(
 
 def print_groups(found: Groups, hours: int) -> None:
     """Causes, duplicates by script, and events that were dropped more than once."""
-    columns = (
-        "dead letters",
-        "share",
-        "persisted",
-        f"last {hours} h",
-        "first",
-        "last",
-        "reason",
-        "message",
-        "whose",
-        "example",
-        "cause",
-    )
-    table = Table(*columns)
+    # Where none is persisted, a column that says so only makes the table wider.
+    persisted = ["persisted"] if any(one.persisted for one in found.groups) else []
+    figures = ["dead letters", "share", *persisted, f"last {hours} h"]
+    table = Table(*figures, "first", "last", "reason", "message", "whose", "example", "cause")
     for column in table.columns:
         column.no_wrap = column.header not in ("message", "whose")
-    for column in table.columns[:4]:
+    for column in table.columns[: len(figures)]:
         column.justify = "right"
     for one in found.groups:
         table.add_row(
-            str(one.dead_letters), f"{share(one.dead_letters, found.total):.1f} %", _persisted(one),
+            str(one.dead_letters), f"{share(one.dead_letters, found.total):.1f} %", *(_persisted(one) for _ in persisted),
             " ".join(map(str, reversed(one.hours))), _short(one.first_at), _short(one.last_at), why(one.example),
             one.message, _whose(one), str(one.example.provenance), one.cause,
         )  # fmt: skip
@@ -66,7 +56,7 @@ def print_groups(found: Groups, hours: int) -> None:
     more = found.causes - len(found.groups)
     causes = "1 cause" if found.causes == 1 else f"{found.causes} causes"
     print_text(f"{found.total} dead letters, {causes}" + (f"; {more} rarer ones not shown" if more else ""))
-    if any(one.persisted for one in found.groups):
+    if persisted:
         print_text("persisted: their producers have sent them again; `bridge dlq discard --persisted` closes these")
     if found.often.by_script:
         _print_duplicates(found.often)

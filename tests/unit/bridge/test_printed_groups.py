@@ -9,7 +9,7 @@ import pytest
 
 from bridge.cli.dlq.groups import print_groups
 from schemas.record import Provenance
-from sinks.dead_letters.groups import Group, Groups, Often, Owner
+from sinks.dead_letters.groups import Duplicates, Group, Groups, Often, Owner
 from sinks.dead_letters.letter import DeadLetterLine
 
 AT = datetime(2026, 11, 29, 1, tzinfo=UTC)
@@ -41,3 +41,24 @@ def test_a_cause_names_whose_it_is_on_a_narrow_terminal(monkeypatch: pytest.Monk
     )
     assert whose in " ".join(said.split())
     assert max(map(len, said.splitlines())) <= width
+
+
+@pytest.mark.parametrize(
+    ("persisted", "looked_up", "said"),
+    [(0, 7207, None), (600, 7207, " 600 "), (600, 5000, " 600 of 5000 ")],
+)
+def test_a_cause_says_how_many_were_sent_again(
+    capsys: pytest.CaptureFixture[str], persisted: int, looked_up: int, said: str | None
+) -> None:
+    """Of how many, where not all were looked up; a column and an explanation only where there are any."""
+    one = group()._replace(persisted=persisted, looked_up=looked_up)
+    print_groups(Groups([one], 1, 7207, Often([], 0, [], 0, 0)), 6)
+    shown = capsys.readouterr().out
+    assert ("persisted" in shown, "`bridge dlq discard --persisted`" in shown) == (said is not None,) * 2
+    assert said is None or said in shown
+
+
+def test_duplicates_say_how_many_are_replays(capsys: pytest.CaptureFixture[str]) -> None:
+    """Beside their sum."""
+    print_groups(Groups([], 0, 0, Often([], 0, [Duplicates("s", 1, 12)], 1, 12, 2)), 6)
+    assert "dropped as duplicates: 12, 2 of these replays\n" in capsys.readouterr().out
