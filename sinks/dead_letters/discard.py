@@ -14,7 +14,7 @@ async def discard(dsn: str, places: Sequence[Provenance], run_id: str, *, sent_a
     """
     async with connection(dsn, "discard") as conn:
         # In the order in which settlements lock the ledger.
-        statement = sql("dead_letters_discard_sent_again" if sent_again else "dead_letters_discard")
+        statement = sql("dead_letters_discard_sent_again") if sent_again else sql("dead_letters_discard")
         done: int = await conn.fetchval(statement, *provenance_columns(sorted(places)), run_id)
     return done
 
