@@ -33,8 +33,15 @@ STREAM_SETS: Final = frozenset(
 """Headers that the stream appends to its own copies; on a raw record they are somebody's plain data."""
 
 ERROR_TEXT_BYTES: Final = 1024
+MOST_HEADERS: Final = 1024
+"""The most headers of an event that is retried, and of a record that is kept or copied whole."""
 
 Headers = Sequence[tuple[str, bytes | None]]
+
+
+def bytes_of(headers: Headers) -> int:
+    """The bytes of all names and values."""
+    return sum(len(name) + len(value or b"") for name, value in headers)
 
 
 def last(headers: Headers, name: str) -> str | None:

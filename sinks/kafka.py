@@ -18,7 +18,7 @@ from aiokafka.errors import (
 
 from schemas import headers as names
 from schemas.errors import SinkUnavailable
-from schemas.headers import Headers, bounded_text
+from schemas.headers import MOST_HEADERS, Headers, bounded_text
 from schemas.outcome import Failure
 from schemas.record import topic_of
 from schemas.settings import Settings
@@ -108,16 +108,24 @@ def copy_headers(failure: Failure) -> list[tuple[str, bytes | None]]:
         own[names.DROPPED_REASON] = failure.dropped_reason.value
     if failure.record.key is None and failure.record.value is None:
         own[names.NULL] = "key,value"
-    if failure.left_out:
+    left_out = _left_out(failure)
+    if left_out:
         sizes = {
             "value": len(failure.record.value or b""),
             "key": len(failure.record.key or b""),
             "headers": sum(len(name.encode()) + len(value or b"") for name, value in original),
         }
-        own[names.OMITTED] = ",".join(f"{part},{sizes[part]}" for part in failure.left_out)
-    if "headers" in failure.left_out:
+        own[names.OMITTED] = ",".join(f"{part},{sizes[part]}" for part in left_out)
+    if "headers" in left_out:
         original = []
     return original + [(name, text.encode()) for name, text in own.items()]
+
+
+def _left_out(failure: Failure) -> tuple[str, ...]:
+    """What the copy goes without: whoever reads very many headers needs thirty times their bytes in memory."""
+    if len(failure.record.headers) <= MOST_HEADERS or "headers" in failure.left_out:
+        return failure.left_out
+    return (*failure.left_out, "headers")
 
 
 class Copy(NamedTuple):
@@ -132,8 +140,9 @@ class Copy(NamedTuple):
 
 def copy_of(failure: Failure, topic: str, partition: int) -> Copy:
     """The failure's copy in its form. Kafka takes none whose key and value are both null."""
-    key = None if "key" in failure.left_out else failure.record.key
-    value = b"" if "value" in failure.left_out else failure.record.value
+    left_out = _left_out(failure)
+    key = None if "key" in left_out else failure.record.key
+    value = b"" if "value" in left_out else failure.record.value
     return Copy(topic, partition, key, b"" if key is None and value is None else value, copy_headers(failure))
 
 

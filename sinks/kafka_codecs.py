@@ -10,6 +10,7 @@ from weakref import WeakKeyDictionary
 
 import cramjam
 from aiokafka import codec
+from aiokafka.consumer.fetcher import PartitionRecords
 from aiokafka.record import default_records, legacy_records
 
 from schemas.errors import BridgeError
@@ -18,9 +19,10 @@ _FIRST_BYTES: int = 64 * 1024
 _STEP: int = 8
 _PIECE_BYTES: int = 16 * 1024
 _MOST_MEMBERS: int = 1000
-_SHORT_BYTES: int = 512 * 1024
-"""Headers are counted in longer batches only: most clients make none."""
-_MOST_HEADERS: int = 10_000
+_MOST_HEADERS: int = 200_000
+"""Of one batch, and of one read but for its first record. An empty one takes some seventy bytes, and two in the batch."""
+_SHORT_BYTES: int = 2 * _MOST_HEADERS
+_FEW_HEADERS: int = 16
 _MOST_RECORDS: int = 500_000
 _SHORTEST_RECORD: int = 6
 _NAMES = ("gzip_decode", "snappy_decode", "lz4_decode", "zstd_decode")
@@ -29,16 +31,17 @@ _COMPILED = ("aiokafka.record._crecords.default_records", "aiokafka.record._crec
 Inflate = Callable[[bytes], bytes]
 
 _used: "WeakKeyDictionary[asyncio.Task[Any], int]" = WeakKeyDictionary()
+_headers: "WeakKeyDictionary[asyncio.Task[Any], int]" = WeakKeyDictionary()
 
 
 class TooMuchAtOnce(BridgeError):
-    """One read inflated several batches to more than one may; fewer records at once will do."""
+    """One read inflated several batches to more than one may, or met too many headers; fewer records at once will do."""
 
 
 def count_anew() -> None:
-    """Has what this task reads from now on raise TooMuchAtOnce once its batches come to more than one batch may."""
+    """Has what this task reads from now on raise TooMuchAtOnce once it comes to more than one batch may."""
     if (task := asyncio.current_task()) is not None:
-        _used[task] = 0
+        _used[task] = _headers[task] = 0
 
 
 def bound_inflation(most_bytes: int) -> None:
@@ -53,6 +56,7 @@ def bound_inflation(most_bytes: int) -> None:
             if hasattr(module, name):
                 with_headers = module.__name__.endswith("default_records")
                 setattr(module, name, _of_few_headers(bounded[name]) if with_headers else bounded[name])
+    PartitionRecords._consumer_record = _counting_headers  # noqa: SLF001  # the one place at which each record passes
 
 
 def _modules() -> list[ModuleType]:
@@ -79,13 +83,22 @@ def _of_few_headers(inflate: Inflate) -> Inflate:
     return inflate_and_count
 
 
-def _check_headers(records: bytes) -> None:
-    """Raises ValueError for a batch of which a record states more headers than any needs, or that has very many records.
+_consumer_record = PartitionRecords._consumer_record  # noqa: SLF001  # wrapped below
 
-    An empty header takes two bytes, and thirty times as much in memory. What is no batch at all the client says.
-    https://kafka.apache.org/documentation/#record
+
+def _counting_headers(self: PartitionRecords, partition: Any, record: Any) -> Any:
+    """Raises TooMuchAtOnce for a record whose headers are too many for this read, whatever its batch's compression."""
+    if len(record.headers) > _FEW_HEADERS:
+        _count(_headers, len(record.headers), _MOST_HEADERS, "headers")
+    return _consumer_record(self, partition, record)
+
+
+def _check_headers(records: bytes) -> None:
+    """Raises ValueError for a batch whose records state more headers than any need, or that has very many records.
+
+    What is no batch at all the client says. https://kafka.apache.org/documentation/#record
     """
-    place = 0
+    place = headers = 0
     try:
         for _ in range(_MOST_RECORDS):
             if place >= len(records):
@@ -93,8 +106,9 @@ def _check_headers(records: bytes) -> None:
             length, begin = _varint(records, place)
             if length < _SHORTEST_RECORD:
                 return
-            if length > _MOST_HEADERS and (count := _headers_of(records, begin)) > _MOST_HEADERS:
-                raise ValueError(f"a record of {count} headers, more than {_MOST_HEADERS}")
+            headers += max(0, _headers_of(records, begin))
+            if headers > _MOST_HEADERS:
+                raise ValueError(f"a batch of more than {_MOST_HEADERS} headers")
             place = begin + length
     except IndexError:
         return
@@ -129,23 +143,23 @@ def _named(name: str, most: int, inflate: Inflate) -> Inflate:
             inflated = inflate(payload)
         except (cramjam.DecompressionError, zlib.error, OSError, EOFError) as error:
             raise ValueError(f"a batch that is no sound {name}: {error}") from error
-        _count(len(inflated), most)
+        _count(_used, len(inflated), most, "bytes")
         return inflated
 
     return inflate_or_say
 
 
-def _count(size: int, most: int) -> None:
+def _count(counted: "WeakKeyDictionary[asyncio.Task[Any], int]", size: int, most: int, of: str) -> None:
     try:
         task = asyncio.current_task()
     except RuntimeError:
         return
-    if task is not None and task in _used:
-        used = _used[task]
+    if task is not None and task in counted:
+        used = counted[task]
         # One alone may always be read.
         if used and used + size > most:
-            raise TooMuchAtOnce(f"batches that come to more than {most} bytes")
-        _used[task] = used + size
+            raise TooMuchAtOnce(f"one read that comes to more than {most} {of}")
+        counted[task] = used + size
 
 
 def _too_large(most: int) -> ValueError:

@@ -6,7 +6,7 @@ from typing import Any, Final
 import asyncpg
 import msgspec
 
-from schemas.headers import ERROR_TEXT_BYTES, Headers, bounded_text
+from schemas.headers import ERROR_TEXT_BYTES, MOST_HEADERS, Headers, bounded_text, bytes_of
 from schemas.instants import instant
 from schemas.ledger import LedgerState, Waiting
 from schemas.outcome import Failure
@@ -80,24 +80,51 @@ COLUMNS = (
 
 
 _MOST_KEPT: Final = 1024 * 1024
-"""A longer value is no event in any form, and 100 KB of it in Kafka may be 60 MB."""
-_KEPT_OF_VALUE: Final = 64 * 1024
+"""A longer value is no event in any form, and no event has as much beside it; 100 KB of either in Kafka may be 60 MB."""
+_BEGINNING: Final = 64 * 1024
+
+
+def _kept(body: RawBody) -> tuple[RawBody, str]:
+    """What the ledger keeps of a body, and a note of what it does not keep."""
+    note = ""
+    key, value, headers = body
+    if value is not None and len(value) > _MOST_KEPT:
+        note = f"; {_BEGINNING} of {len(value)} bytes of its value are kept"
+        value = value[:_BEGINNING]
+    beside = len(key or b"") + bytes_of(headers)
+    if beside > _MOST_KEPT or len(headers) > MOST_HEADERS:
+        note += f"; of key and headers, {beside} bytes and {len(headers)} headers, the beginning is kept"
+        key, headers = key and key[:_BEGINNING], _beginning(headers)
+    return RawBody(key, value, headers), note
+
+
+def _beginning(headers: Headers) -> Headers:
+    kept, left = [], _BEGINNING
+    for name, value in headers[:MOST_HEADERS]:
+        if len(name) > left:
+            break
+        left -= len(name)
+        kept.append((name, value and value[:left]))
+        left -= len(value or b"")
+        if left <= 0:
+            break
+    return kept
 
 
 def row(failure: Failure) -> tuple[Any, ...]:
     """The ledger's row of a first attempt that failed, in the order of COLUMNS.
 
-    A duplicate keeps no payload: there is nothing to replay. Of a value of more than 1 MiB the beginning is kept, and the
-    error says of how many bytes. Key and headers, however long, may be those of an event that is replayed.
+    A duplicate keeps no payload: there is nothing to replay. Of a value of more than 1 MiB the beginning is kept, and so it is
+    of key and headers that come to more than 1 MiB or are more than 1,024; the error says of how much.
     """
     record, dropped, error = failure.record, failure.dropped_reason, bounded_text(failure.error)
     kept = RawBody(record.key, record.value, record.headers)
     if dropped is DroppedReason.DUPLICATE_EVENT_ID:
         kept = RawBody(None, None, ())
-    elif dropped is not None and record.value is not None and len(record.value) > _MOST_KEPT:
-        kept = kept._replace(value=record.value[:_KEPT_OF_VALUE])
-        note = f"; {_KEPT_OF_VALUE} of {len(record.value)} bytes of its value are kept"
-        error = bounded_text(error, ERROR_TEXT_BYTES - len(note)) + note
+    elif dropped is not None:
+        kept, note = _kept(kept)
+        if note:
+            error = bounded_text(error, ERROR_TEXT_BYTES - len(note)) + note
     return (
         *failure.provenance,
         failure.site_id,

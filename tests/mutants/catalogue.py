@@ -307,9 +307,15 @@ MUTANTS = [
     ),
     Mutant(
         "headers-bound",
-        "the bound of a record's headers",
-        (Edit("sinks/kafka_codecs.py::_check_headers", "length > _MOST_HEADERS and ...", "False"),),
+        "the bound of a batch's headers",
+        (Edit("sinks/kafka_codecs.py::_check_headers", "headers > _MOST_HEADERS", "False"),),
         ("tests/unit/sinks/test_kafka_codecs.py",),
+    ),
+    Mutant(
+        "headers-at-once",
+        "the bound of the headers of one read",
+        (Edit("sinks/kafka_codecs.py::_counting_headers", "len(record.headers) > _FEW_HEADERS", "False"),),
+        ("tests/unit/sinks/test_kafka_codecs.py::test_headers_of_one_read_are_bounded_whatever_the_batch",),
     ),
     Mutant(
         "gzip-members",

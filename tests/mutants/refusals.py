@@ -8,7 +8,7 @@ MUTANTS = [
     Mutant(
         "ledger-bound",
         "the bound of what the ledger keeps of a record that can be no event",
-        (Edit("sinks/ledger.py::row", "len(record.value) > _MOST_KEPT", "False"),),
+        (Edit("sinks/ledger.py::_kept", "len(value) > _MOST_KEPT", "False"),),
         ("tests/unit/sinks/test_ledger.py",),
     ),
     Mutant(
@@ -52,6 +52,18 @@ MUTANTS = [
         "the bound of the number of headers of what is retried",
         (Edit("streams/processor.py::_too_much_to_retry", "... > MOST_HEADERS", "False"),),
         ("tests/unit/streams/test_processor.py::test_what_has_very_many_headers_is_not_retried",),
+    ),
+    Mutant(
+        "copied-headers",
+        "the bound of the number of headers of a copy",
+        (Edit("sinks/kafka.py::_left_out", "len(failure.record.headers) <= MOST_HEADERS", "True"),),
+        ("tests/unit/sinks/test_kafka.py::test_a_copy_of_very_many_headers_goes_without_them",),
+    ),
+    Mutant(
+        "kept-headers",
+        "the bound of what the ledger keeps beside a value",
+        (Edit("sinks/ledger.py::_kept", "beside > _MOST_KEPT or ...", "False"),),
+        ("tests/unit/sinks/test_ledger.py::test_of_very_large_or_very_many_headers_the_beginning_is_kept",),
     ),
     Mutant(
         "replayed-topic-refusals",

@@ -6,7 +6,7 @@ from schemas.headers import last
 from schemas.instants import instant
 from schemas.ledger import LedgerState
 from schemas.record import Provenance, TopicPartition
-from sinks.kafka import copy_headers, original_headers
+from sinks.kafka import copy_headers, copy_of, original_headers
 from streams.memory_source import MemoryRecord
 
 
@@ -55,3 +55,13 @@ def test_the_streams_block_is_replaced_at_each_retry() -> None:
     assert len(copy_headers(second)) == len(copy_headers(first))
     assert last(copy_headers(second), "bridge-attempt") == "3"
     assert TopicPartition(second.record.topic, 0) == (RETRY_1, 0)
+
+
+def test_a_copy_of_very_many_headers_goes_without_them() -> None:
+    """The DLQ's readers need thirty times their bytes in memory; the ledger keeps the first."""
+    for count, left_out in ((1024, None), (1025, "headers,0")):
+        (failure,) = judged(record(0, b"{!", key=b"k", headers=[("", None)] * count)).failures
+        copy = copy_of(failure, "t.dlq", 0)
+        assert last(copy.headers, "bridge-omitted") == left_out
+        assert (copy.key, copy.value) == (b"k", b"{!")
+        assert len(copy.headers) < 1024 + 20 - (0 if left_out is None else 1024)

@@ -9,8 +9,11 @@ from collections.abc import Iterator
 
 import cramjam
 import pytest
+from aiokafka import TopicPartition as KafkaPartition
 from aiokafka import codec
-from aiokafka.record import default_records
+from aiokafka.consumer.fetcher import READ_COMMITTED, PartitionRecords
+from aiokafka.record import MemoryRecords, default_records
+from aiokafka.record.default_records import DefaultRecordBatchBuilder
 
 from sinks import kafka_codecs
 from sinks.kafka_codecs import TooMuchAtOnce, bound_inflation, count_anew
@@ -133,12 +136,33 @@ def a_record(headers: int, value: bytes = b"") -> bytes:
 
 @pytest.mark.parametrize("name", CODECS)
 def test_a_batch_whose_records_have_very_many_headers_is_refused(name: str) -> None:
-    """Two bytes each in Kafka, and thirty times as much in memory; so is one of very many records."""
-    sound = a_record(10_000, os.urandom(600 * 1024))
+    """Two bytes each in Kafka, and thirty times as much in memory: however they are spread over its records."""
+    sound = a_record(100_000, os.urandom(100 * 1024)) + a_record(10_000) * 10
     assert inflate(name, deflate(name, sound)) == sound
-    for batch in (sound + a_record(10_001), a_record(300_000)):
-        with pytest.raises(ValueError, match="headers, more than 10000"):
+    for batch in (sound + a_record(1), a_record(200_001), a_record(15) * 13_334):
+        with pytest.raises(ValueError, match="more than 200000 headers"):
             inflate(name, deflate(name, batch))
+
+
+async def test_headers_of_one_read_are_bounded_whatever_the_batch() -> None:
+    """Also in short batches, and in those that are not compressed: fewer records at once are read."""
+
+    def read(*headers: int) -> list[int]:
+        builder = DefaultRecordBatchBuilder(
+            magic=2, compression_type=0, is_transactional=0, producer_id=-1, producer_epoch=-1, base_sequence=-1,
+            batch_size=2**21,
+        )  # fmt: skip
+        for offset, count in enumerate(headers):
+            builder.append(offset, 0, None, b"", [("", None)] * count)
+        records = MemoryRecords(bytes(builder.build()))
+        count_anew()
+        found = PartitionRecords(KafkaPartition("t", 0), records, [], 0, None, None, True, READ_COMMITTED)
+        return [len(record.headers) for record in found]
+
+    for counts in ((150_000, 50_000, 16), (250_000,)):
+        assert read(*counts) == [*counts]
+    with pytest.raises(TooMuchAtOnce, match="more than 200000 headers"):
+        read(150_000, 50_000, 17)
 
 
 def test_a_batch_of_very_many_records_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -39,6 +39,22 @@ def test_of_a_value_that_inflates_to_megabytes_the_beginning_is_kept() -> None:
 
 def test_key_and_headers_of_what_may_be_an_event_are_kept_whole() -> None:
     """A replay sends them as they came."""
-    row = row_of(b"{", NOISE, [("long", NOISE), ("behind", b"x")])
-    assert (row["payload"], row["record_key"]) == (b"{", NOISE)
-    assert ledger.decode_headers(row["headers"]) == [("long", NOISE), ("behind", b"x")]
+    half, few = NOISE[: MIB // 2 - 10], [("h", None)] * 1023
+    for key, headers in ((half, [("long", half), ("behind", b"x")]), (b"key", [("h", b"x"), *few])):
+        row = row_of(b"{", key, headers)
+        assert (row["payload"], row["record_key"]) == (b"{", key)
+        assert ledger.decode_headers(row["headers"]) == headers
+        assert "kept" not in row["last_error"]
+
+
+def test_of_very_large_or_very_many_headers_the_beginning_is_kept() -> None:
+    """No event has any: a megabyte of them is 100 KB in Kafka, and very many are a thousandth of it."""
+    headers = [("short", b"x"), ("long", NOISE), ("behind", b"x")]
+    row = row_of(b"{", NOISE, headers)
+    assert (row["payload"], row["record_key"]) == (b"{", NOISE[: 64 * KIB])
+    assert ledger.decode_headers(row["headers"]) == [("short", b"x"), ("long", NOISE[: 64 * KIB - 10])]
+    whole = 2 * len(NOISE) + len("shortlongbehind") + 2
+    assert row["last_error"].endswith(f"; of key and headers, {whole} bytes and 3 headers, the beginning is kept")
+    many = row_of(b"{", b"key", [("", None)] * 1025)
+    assert (many["record_key"], ledger.decode_headers(many["headers"])) == (b"key", [("", None)] * 1024)
+    assert many["last_error"].endswith("; of key and headers, 3 bytes and 1025 headers, the beginning is kept")
