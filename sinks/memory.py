@@ -166,9 +166,10 @@ class MemorySink:
         self._fail("stored")
         return self._next_offsets(sources)
 
-    async def ledger(self, provenances: Sequence[Provenance]) -> dict[Provenance, LedgerState]:
+    async def ledger(self, provenances: Sequence[Provenance], *, bodies: bool = False) -> dict[Provenance, LedgerState]:
         self._fail("ledger")
-        return self._states(provenances)
+        found = self._states(provenances)
+        return found if bodies else {one: state._replace(body=None) for one, state in found.items()}
 
     async def due(self, now_ms: int, scope: Scope, limit: int) -> list[Waiting]:
         self._fail("due")

@@ -16,7 +16,7 @@ from schemas.log_identity import KnownLog, LogMark
 from schemas.outcome import Candidate, Outcomes
 from schemas.record import Provenance, TopicPartition
 from sinks.brake import engage_brake, let_go, read_brake
-from sinks.ledger import provenance_columns, state_and_body, waiting
+from sinks.ledger import provenance_columns, state_and_body, state_of, waiting
 from sinks.postgres import (
     APPLICATION_PREFIX,
     GONE,
@@ -89,14 +89,13 @@ class PostgresSink:
             rows = await conn.fetch(sql("offsets_peek"), self._group, *_columns(sources))
         return {TopicPartition(row["topic"], row["partition"]): row["next_offset"] for row in rows}
 
-    async def ledger(self, provenances: Sequence[Provenance]) -> dict[Provenance, LedgerState]:
+    async def ledger(self, provenances: Sequence[Provenance], *, bodies: bool = False) -> dict[Provenance, LedgerState]:
         if not provenances:
             return {}
         async with self._working("reading the ledger") as conn:
-            rows = await conn.fetch(sql("ledger_read"), *provenance_columns(list(provenances)))
-        return {
-            Provenance(row["raw_topic"], row["raw_partition"], row["raw_offset"]): state_and_body(row) for row in rows
-        }
+            rows = await conn.fetch(sql("ledger_read"), *provenance_columns(list(provenances)), bodies)
+        state = state_and_body if bodies else state_of
+        return {Provenance(row["raw_topic"], row["raw_partition"], row["raw_offset"]): state(row) for row in rows}
 
     async def due(self, now_ms: int, scope: Scope, limit: int) -> list[Waiting]:
         async with self._working("reading what is due") as conn:

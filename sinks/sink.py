@@ -61,8 +61,11 @@ class Sink(Protocol):
         """The stored offsets, without a lock; a partition without a row is missing from the answer."""
         ...
 
-    async def ledger(self, provenances: Sequence[Provenance]) -> dict[Provenance, LedgerState]:
-        """The ledger's rows of these raw events, without a lock."""
+    async def ledger(self, provenances: Sequence[Provenance], *, bodies: bool = False) -> dict[Provenance, LedgerState]:
+        """The ledger's rows of these raw events, without a lock; with the `bodies` of those that wait, if they are needed.
+
+        Few bytes of records may name very many rows: their bodies are read only for records that bear these bodies themselves.
+        """
         ...
 
     async def due(self, now_ms: int, scope: Scope, limit: int) -> list[Waiting]:

@@ -106,7 +106,7 @@ class RetryLane(Lane):
         provenances = sorted(named)
         raw = sorted({TopicPartition(provenance.topic, provenance.partition) for provenance in provenances})
         stored = await self._sink.stored(raw) if raw else {}
-        states = await self._sink.ledger(provenances)
+        states = await self._sink.ledger(provenances, bodies=True)
         missing = [provenance for provenance in provenances if provenance not in states]
         doubtful = {TopicPartition(one.topic, one.partition) for one in missing} & stored.keys()
         # Nothing more comes from a log whose place another one has taken.

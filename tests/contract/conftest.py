@@ -269,7 +269,7 @@ class Bench:
     async def judge(self, *batches: Batch) -> list[Outcomes]:
         """By what the retry records say, so that a test can choose how an attempt ends; not by the ledger's bodies."""
         named = [Provenance(RAW, 0, offset) for offset in range(20)]
-        states = {key: state._replace(body=None) for key, state in (await self.sink.ledger(named)).items()}
+        states = await self.sink.ledger(named)
         judged_by = context(now_ms=self.world.now_ms, ledger=states, registry=self.registry)
         return [process(one, judged_by) for one in batches]
 

@@ -111,7 +111,9 @@ async def test_the_body_of_what_waits_comes_from_the_ledger(bench: Bench) -> Non
     """Key, value and headers as the raw topic had them, null ones too: a retry topic can be written by others."""
     whole = bench.record(0, script_id="nowhere", key=None, headers=[("a", b"1"), ("a", None), ("b", b"\xff")])
     await bench.commit(whole)
-    (state,) = (await bench.sink.ledger([Provenance(RAW, 0, 0)])).values()
+    (named,) = (await bench.sink.ledger([Provenance(RAW, 0, 0)])).values()
+    assert named.body is None, "few bytes name very many of them"
+    (state,) = (await bench.sink.ledger([Provenance(RAW, 0, 0)], bodies=True)).values()
     assert state.body is not None
     assert (state.body.key, state.body.value, tuple(state.body.headers)) == (None, whole.value, tuple(whole.headers))
     (due,) = await bench.sink.due(bench.world.now_ms + 10**6, Scope(), 10)

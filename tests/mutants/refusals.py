@@ -66,6 +66,18 @@ MUTANTS = [
         ("tests/unit/sinks/test_ledger.py::test_of_very_large_or_very_many_headers_the_beginning_is_kept",),
     ),
     Mutant(
+        "claimed-bodies",
+        "the look-up of claimed rows without their bodies",
+        (
+            Edit(
+                "sinks/postgres_sink.py::PostgresSink.ledger",
+                "state_and_body if bodies else state_of",
+                "state_and_body",
+            ),
+        ),
+        ("tests/contract/test_sink_ledger.py::test_the_body_of_what_waits_comes_from_the_ledger",),
+    ),
+    Mutant(
         "replayed-topic-refusals",
         "the way past a record of a replayed topic that the raw topic refuses",
         (
