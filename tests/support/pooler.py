@@ -13,7 +13,6 @@ from typing import Final, NamedTuple
 from bridge.stack.ports import LOOPBACK, choose
 
 _SSL_REQUEST: Final = 80877103
-_AUTHENTICATED: Final = b"R\x00\x00\x00\x08\x00\x00\x00\x00"
 _NUMBER: Final = 671321720
 
 
@@ -38,7 +37,6 @@ class Pooler:
         self.port = choose(asked=None, remembered=None, taken=(), purpose="a pooler")
         self._upstream = upstream
         self._by_transaction = by_transaction
-        self._greeting = b""
         self._session: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
         self._turn = asyncio.Lock()
         self._whose: asyncio.StreamWriter | None = None
@@ -49,23 +47,20 @@ class Pooler:
         with suppress(asyncio.IncompleteReadError, ConnectionError, asyncio.CancelledError):
             try:
                 startup = await self._startup(client, writer)
-                if self._session is not None:
-                    writer.write(_AUTHENTICATED + self._greeting)
-                    await self._by_turns(client, writer)
-                    return
                 server, sending = await asyncio.open_connection(LOOPBACK, self._upstream)
                 try:
                     sending.write(startup)
                     await self._authenticate(client, writer, server, sending)
-                    if self._by_transaction:
+                    if not self._by_transaction:
+                        await self._through(client, writer, server, sending)
+                        return
+                    if self._session is None:
                         self._session = server, sending
                         self._tasks.append(asyncio.create_task(self._answer(server)))
-                        await self._by_turns(client, writer)
-                    else:
-                        await self._through(client, writer, server, sending)
+                    await self._by_turns(client, writer)
                 finally:
                     # A client may go before it is let in; a session that all share stays.
-                    if self._session is None:
+                    if self._session is None or self._session[1] is not sending:
                         sending.close()
             finally:
                 writer.close()
@@ -87,7 +82,6 @@ class Pooler:
         sending: asyncio.StreamWriter,
     ) -> None:
         """Passes the password's exchange through, and gives out a number of its own."""
-        welcome = b""
         while True:
             message = await _read(server)
             if message.kind == b"K":
@@ -95,10 +89,7 @@ class Pooler:
             writer.write(message.packed())
             if message.kind == b"R" and message.body[:4] in (b"\x00\x00\x00\x0a", b"\x00\x00\x00\x0b"):
                 sending.write((await _read(client)).packed())
-            elif message.kind != b"R":
-                welcome += message.packed()
             if message.kind in b"ZE":
-                self._greeting = welcome
                 return
 
     async def _through(
