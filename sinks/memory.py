@@ -171,6 +171,14 @@ class MemorySink:
         found = self._states(provenances)
         return found if bodies else {one: state._replace(body=None) for one, state in found.items()}
 
+    async def keep_claims(self) -> bool:
+        self._fail("keep_claims")
+        return True
+
+    async def release_claims(self) -> bool:
+        self._fail("release_claims")
+        return True
+
     async def due(self, now_ms: int, scope: Scope, limit: int) -> list[Waiting]:
         self._fail("due")
         moment = instant(now_ms)

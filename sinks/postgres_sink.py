@@ -31,7 +31,7 @@ from sinks.postgres import (
 )
 from sinks.resolve import first_of_each_key
 from sinks.sink import Committed, Rejected
-from sinks.sqlstate import DEADLOCK, LOCK_NOT_AVAILABLE, TIMED_OUT, TRANSLATED, translate
+from sinks.sqlstate import KEPT, TIMED_OUT, TRANSLATED, translate
 from sinks.transaction import settle_in_transaction, write_events
 
 OPERATION_SECONDS = 60.0
@@ -59,6 +59,8 @@ class PostgresSink:
         self._pid = 0
         # When work that got no lock in time was tried first, by what it does.
         self._kept_since: dict[str, float] = {}
+        # The connection that holds the lock of `keep_claims`.
+        self._keeping: Connection | None = None
         self.silent = False
 
     async def logs(self, partitions: Sequence[TopicPartition]) -> dict[TopicPartition, KnownLog]:
@@ -101,6 +103,21 @@ class PostgresSink:
         async with self._working("reading what is due") as conn:
             rows = await conn.fetch(sql("ledger_due"), instant(now_ms), *scope, limit)
         return [waiting(row) for row in rows]
+
+    async def keep_claims(self) -> bool:
+        async with self._working("keeping claims as they are") as conn:
+            await conn.execute(sql("claims_keep"))
+            self._keeping = self._opened
+        return True
+
+    async def release_claims(self) -> bool:
+        kept, self._keeping = self._keeping, None
+        # A connection that was closed meanwhile has taken the lock with it.
+        if kept is not None and kept is self._opened:
+            async with self._working("releasing claims") as conn:
+                if self._opened is kept:
+                    await conn.execute(sql("claims_release"))
+        return True
 
     async def commit(self, outcomes: Sequence[Outcomes]) -> Committed:
         async with self._working("settling") as conn, conn.transaction():
@@ -185,7 +202,7 @@ class PostgresSink:
             self.silent = False
 
     def _note_kept(self, doing: str, since: float, error: Exception) -> None:
-        if getattr(error, "sqlstate", None) in (LOCK_NOT_AVAILABLE, DEADLOCK):
+        if getattr(error, "sqlstate", None) in KEPT:
             self._kept_since[doing] = since
 
     def _cut(self, doing: str, cut: list[SinkUnavailable]) -> None:

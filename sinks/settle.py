@@ -19,7 +19,7 @@ log = structlog.get_logger(__name__)
 
 
 class Settler:
-    """Settles batches of one lane. Never awaits Kafka under a database lock."""
+    """Settles batches of one lane. Never awaits Kafka under a lock of a row or a table."""
 
     def __init__(self, sink: Sink, publisher: Publisher, judge: BrakeJudge) -> None:
         self._sink = sink

@@ -72,6 +72,14 @@ class Sink(Protocol):
         """At most `limit` waiting raw events whose next attempt is due, the longest due first, without a lock."""
         ...
 
+    async def keep_claims(self) -> bool:
+        """Lets nobody claim, release or discard dead letters until `release_claims`, or until the connection is lost."""
+        ...
+
+    async def release_claims(self) -> bool:
+        """Ends what `keep_claims` began."""
+        ...
+
     async def commit(self, outcomes: Sequence[Outcomes]) -> Committed:
         """Writes everything in one transaction.
 

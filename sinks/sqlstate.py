@@ -14,6 +14,8 @@ DATA_EXCEPTION = "22000"
 TIMED_OUT = "57014"
 LOCK_NOT_AVAILABLE = "55P03"
 DEADLOCK = "40P01"
+KEPT = (LOCK_NOT_AVAILABLE, DEADLOCK)
+"""Other sessions keep what is waited for."""
 STATEMENT_OF_ANOTHER = ("26000", "42P05")
 """A prepared statement is missing or was there before: the session is not the connection's own."""
 POOLED = (

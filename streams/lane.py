@@ -17,6 +17,7 @@ from sinks.sqlstate import TIMED_OUT
 from sinks.turn import TURN_SECONDS, in_turns
 from streams import traces
 from streams.brake_hold import BrakeHold, first_dead_letters, parts_before, peek
+from streams.claims_kept import ClaimsKept
 from streams.dedup import DedupHints
 from streams.foreign_logs import ForeignLogs
 from streams.kafka_hints import KafkaHints
@@ -58,6 +59,7 @@ class Lane:
         self._unreadable: set[TopicPartition] = set()
         self._stopping = asyncio.Event()
         self._max_records = parts.max_records
+        self._claims = ClaimsKept(self._sink)
         self._held_until = 0.0
         self.progressed_at = parts.monotonic()
 
@@ -115,8 +117,10 @@ class Lane:
         await self._note_unreadable()
         if not batches:
             await self._prove_idle()
-        elif ready := await self._prepare(batches):
-            await self.settle(*ready)
+            return
+        async with self._claims.around(batches, self._patiently):
+            if ready := await self._prepare(batches):
+                await self.settle(*ready)
 
     async def _note_unreadable(self) -> None:
         """Operators see in Postgres what holds a partition, and where."""
@@ -146,15 +150,9 @@ class Lane:
     async def _judge(self, batches: Sequence[Batch], ledger: LedgerStates) -> list[Outcomes]:
         parts = self._parts
         context = Context(
-            parts.now_ms(),
-            parts.registry(),
-            self._known,
-            ledger,
-            parts.bounds,
-            parts.policy,
-            parts.raw_topic,
+            parts.now_ms(), parts.registry(), self._known, ledger, parts.bounds, parts.policy, parts.raw_topic,
             parts.trust(),
-        )
+        )  # fmt: skip
         with metrics.phase("judge"):
             outcomes = [Outcomes(batch) for batch in batches]
             for one in outcomes:
@@ -170,6 +168,7 @@ class Lane:
         except BatchRefused as error:
             metrics.BATCHES_REFUSED.inc()
             log.warning("batch_refused", lane=self.name, error=str(error))
+            self._claims.refused = True
             await self._begin()
             return
         except Braked as error:
@@ -181,6 +180,7 @@ class Lane:
         commit_metrics.settled(committed, outcomes, self._parts.now_ms(), self._parts.raw_topic)
         traces.settled(committed, outcomes, began_ms, self._parts.now_ms())
         log.debug("batch_settled", lane=self.name, **committed.tally._asdict())
+        self._claims.refused = False
         self._known.add(committed.keys)
         metrics.DEDUP_HINTS.labels(self.name).set(len(self._known))
         self.progressed_at = self._parts.monotonic()
@@ -258,6 +258,8 @@ class Lane:
             with metrics.BATCHES_IN_FLIGHT.track_inprogress():
                 return await self._settler.settle(outcomes, self._stands)
         except SinkUnavailable as error:
+            if self._claims.are_kept_away(error, outcomes):
+                raise BatchRefused(str(error)) from error
             if error.sqlstate == TIMED_OUT and self._max_records > 1:
                 # Too much for one statement: read the same records again in halves.
                 self._max_records = max(1, self._max_records // 2)
@@ -270,8 +272,7 @@ class Lane:
         self._known.clear()
         self._unreadable = set()
         self._source.pause(self.sources)
-        examination = await self._patiently(self._claim)
-        if examination is None:
+        if (examination := await self._patiently(self._claim)) is None:
             return False
         self._foreign.found(examination.logs, self._parts.monotonic())
         self._source.resume(self._reading())
@@ -379,8 +380,7 @@ class Lane:
         """Without records only Kafka's end offsets prove that there are none; a stuck fetch proves nothing."""
         if self._parts.monotonic() - self.progressed_at < PROOF_SECONDS:
             return
-        stored = await self._patiently(lambda: self._sink.stored(list(self._stands)))
-        if stored is None:
+        if (stored := await self._patiently(lambda: self._sink.stored(list(self._stands)))) is None:
             return
         if stored != self._stands:
             # Postgres was restored, or an operator passed a record: nobody else moves an owner's offsets.

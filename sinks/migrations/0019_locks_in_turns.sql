@@ -9,9 +9,12 @@ DECLARE
     ledger CONSTANT text := format('%I.bridge_event_raw', current_schema());
     item CONSTANT text := format('%I.replay_item', current_schema());
     definer CONSTANT text := 'LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp';
+    -- A lane that finds claims changed under it again keeps this lock alone while it reads and settles.
+    claims CONSTANT text := 'SELECT pg_advisory_xact_lock_shared(1651665262, 1);';
 BEGIN
     EXECUTE format($sql$
 CREATE FUNCTION discard_dead_letters(topics text[], partitions int[], offsets bigint[], run text) RETURNS bigint %4$s AS $$
+%5$s
 WITH done AS (
     UPDATE %1$s AS l
     SET disposition = 'discarded', discarded_by = run, updated_at = now()
@@ -21,9 +24,10 @@ WITH done AS (
 )
 SELECT count(*) FROM done
 $$
-    $sql$, ledger, places, same, definer);
+    $sql$, ledger, places, same, definer, claims);
     EXECUTE format($sql$
 CREATE FUNCTION lock_dead_letters(plan uuid, after bigint, up_to bigint) RETURNS bigint %3$s AS $$
+%4$s
 SELECT count(*)
 FROM (
     SELECT
@@ -34,18 +38,20 @@ FROM (
     FOR UPDATE OF l
 ) AS locked
 $$
-    $sql$, ledger, item, definer);
+    $sql$, ledger, item, definer, claims);
     EXECUTE format($sql$
 CREATE FUNCTION claim_dead_letters(plan uuid, topics text[], partitions int[], offsets bigint[], digests bytea[])
 RETURNS void %3$s AS $$
+%4$s
 UPDATE %1$s AS l
 SET disposition = 'claimed', replay_id = plan, replayed_as = NULL, replay_digest = n.replay_digest, updated_at = now()
 FROM unnest(topics, partitions, offsets, digests) AS n (raw_topic, raw_partition, raw_offset, replay_digest)
 WHERE %2$s AND l.disposition IN ('open', 'replayed')
 $$
-    $sql$, ledger, same, definer);
+    $sql$, ledger, same, definer, claims);
     EXECUTE format($sql$
 CREATE FUNCTION let_go_dead_letters(plan uuid, topics text[], partitions int[], offsets bigint[]) RETURNS bigint %4$s AS $$
+%5$s
 WITH done AS (
     UPDATE %1$s AS l
     SET disposition = 'open', replay_id = NULL, updated_at = now()
@@ -55,7 +61,7 @@ WITH done AS (
 )
 SELECT count(*) FROM done
 $$
-    $sql$, ledger, places, same, definer);
+    $sql$, ledger, places, same, definer, claims);
 END
 $do$;
 COMMENT ON FUNCTION discard_dead_letters(text[], int[], bigint[], text) IS

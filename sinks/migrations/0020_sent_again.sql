@@ -11,6 +11,7 @@ BEGIN
     EXECUTE format($sql$
 CREATE FUNCTION discard_sent_again(topics text[], partitions int[], offsets bigint[], run text) RETURNS bigint
 LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+SELECT pg_advisory_xact_lock_shared(1651665262, 1);
 WITH done AS (
     UPDATE %I.bridge_event_raw AS l
     SET disposition = 'discarded', discarded_by = run, sent_again = true, updated_at = now()

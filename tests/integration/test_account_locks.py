@@ -223,6 +223,24 @@ async def test_what_runs_by_the_owner_s_rights_is_for_one_service(database_url: 
                 await execute(url, f"SELECT {call}")
 
 
+async def test_no_claim_changes_while_a_lane_keeps_them(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A session that has changed some and goes on is ended; more wait until the lane has settled."""
+    monkeypatch.setattr(postgres_sink, "KEPT_SECONDS", 1.0)
+    await bound(database_url, waited="1")
+    calls = [call for call, mine in CLOSED.items() if mine is Service.API]
+    with account(database_url, Service.WORKER) as mine, account(database_url, Service.API) as api:
+        async with owner(mine, lock_timeout=30) as sink:
+            async with keeping(api, "let_go_dead_letters(gen_random_uuid(), '{}', '{}', '{}')", "SHARE"):
+                async with asyncio.timeout(60):
+                    assert await sink.keep_claims()
+            for call in calls:
+                with pytest.raises(asyncpg.LockNotAvailableError):
+                    await execute(api, f"SET lock_timeout = '10ms'; SELECT {call}")
+            assert await sink.release_claims()
+            for call in calls:
+                await execute(api, f"SELECT {call}")
+
+
 async def test_an_account_of_the_release_before_starts_this_one(database_url: str) -> None:
     """Its rights on the ledger become those on the functions, until it is granted again."""
     functions = [call.partition("(")[0] for call, mine in CLOSED.items() if mine is Service.API]

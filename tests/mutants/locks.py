@@ -94,4 +94,22 @@ MUTANTS = [
         (Edit(LOCKS, "w.pid = waiting AND w.usename = session_user", "w.pid = waiting"),),
         (f"{ACCOUNT_LOCKS}::test_no_other_session_is_ended",),
     ),
+    Mutant(
+        "claims-kept",
+        "the lane that keeps claims as they are after a refusal",
+        (Edit("streams/claims_kept.py::ClaimsKept.around", "self.refused and ...", "False"),),
+        ("tests/unit/streams/test_claims_kept.py",),
+    ),
+    Mutant(
+        "claims-kept-seldom",
+        "the batches that are settled without keeping claims: those that were not refused",
+        (Edit("streams/lane.py::Lane._settle_judged", "self._claims.refused = False"),),
+        ("tests/unit/streams/test_claims_kept.py",),
+    ),
+    Mutant(
+        "claims-shared",
+        "the lock that changes of claims share",
+        (Edit(LOCKS, "SELECT pg_advisory_xact_lock_shared(1651665262, 1);", "SELECT 1;"),),
+        (f"{ACCOUNT_LOCKS}::test_no_claim_changes_while_a_lane_keeps_them",),
+    ),
 ]
