@@ -27,6 +27,7 @@ from sinks.resolve import (
     replays,
     tally,
 )
+from sinks.senders import count_senders
 from sinks.sink import Committed, Rejected
 from sinks.windows import Windows, count_windows
 
@@ -229,7 +230,7 @@ class MemorySink:
         for row in rows:
             if row.source.topic != LEDGER_TOPIC:
                 store.offsets[row.source].add(row)
-        return Committed(tally(rows), failures, list(winners), windows)
+        return Committed(tally(rows), failures, list(winners), windows, count_senders(normalized))
 
     async def rejected(self, outcomes: Sequence[Outcomes]) -> list[Rejected]:
         self._fail("rejected")

@@ -1,9 +1,9 @@
 """Every metric of the product, defined once; docs and alert rules are checked against this file."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from contextlib import AbstractContextManager
 from importlib.metadata import PackageNotFoundError, version
-from typing import NamedTuple, TypeAlias
+from typing import NamedTuple
 
 from prometheus_client import (
     CollectorRegistry,
@@ -18,30 +18,11 @@ from prometheus_client.metrics import MetricWrapperBase
 
 from schemas.reasons import DroppedReason
 from schemas.record import TopicPartition
+from schemas.sender import Sender
 from sinks.metric_kinds import MOST_NAMED, OTHERS, BatchHistogram, FirstComers, NetworkCollector
 
 # When a counter began tells nobody anything, and takes as many series again.
 disable_created_metrics()  # type: ignore[no-untyped-call]  # it says nothing of what it returns
-
-
-Series: TypeAlias = tuple[Gauge, tuple[str, ...]]
-"""A gauge, and the values of its labels."""
-Values: TypeAlias = dict[Series, float]
-
-
-class Replaced:
-    """Gauges of which all series are written anew at each look: what is no longer there vanishes."""
-
-    def __init__(self) -> None:
-        self._shown: set[Series] = set()
-
-    def show(self, values: Mapping[Series, float]) -> None:
-        """Sets these series, and takes away those that were shown before and are not among them."""
-        for gauge, labels in self._shown - values.keys():
-            gauge.remove(*labels)
-        for (gauge, labels), value in values.items():
-            (gauge.labels(*labels) if labels else gauge).set(value)
-        self._shown = {one for one in values if one[1]}
 
 
 def product_version() -> str:
@@ -60,7 +41,9 @@ NETWORK = NetworkCollector(REGISTRY)
 BUILD = Info("bridge_build", "The version that runs.", registry=REGISTRY)
 BUILD.info({"version": product_version()})
 
-EVENTS = Counter("bridge_events", "Attempts by how they ended.", ["outcome"], registry=REGISTRY)
+EVENTS = Counter(
+    "bridge_events", "Attempts by how they ended and by the sender's class.", ["outcome", "sender"], registry=REGISTRY
+)
 SITE_EVENTS = Counter(
     "bridge_site_events",
     f"Attempts by site and how they ended; sites beyond the first {MOST_NAMED} share `{OTHERS}`.",
@@ -73,8 +56,18 @@ FRESHNESS = BatchHistogram(
     (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1800, 3600),
     REGISTRY,
 )
-DROPPED = Counter("bridge_dropped_events", "Events dropped for good, by reason.", ["reason"], registry=REGISTRY)
-DEAD_LETTERS = Counter("bridge_dead_letters", "Dead letters that the ledger bears out.", ["reason"], registry=REGISTRY)
+DROPPED = Counter(
+    "bridge_dropped_events",
+    "Events dropped for good, by reason and the sender's class.",
+    ["reason", "sender"],
+    registry=REGISTRY,
+)
+DEAD_LETTERS = Counter(
+    "bridge_dead_letters",
+    "Dead letters that the ledger bears out, by reason and the sender's class.",
+    ["reason", "sender"],
+    registry=REGISTRY,
+)
 RETRIES = Counter("bridge_retries", "Retries scheduled, by class of error.", ["error_class"], registry=REGISTRY)
 DEDUP_HITS = Counter("bridge_dedup_hint_hits", "Duplicates told from memory, without a look-up.", registry=REGISTRY)
 DEDUP_HINTS = Gauge("bridge_dedup_hints", "Keys in memory that tell duplicates.", ["lane"], registry=REGISTRY)
@@ -177,9 +170,15 @@ VERDICTS_UNREADABLE = Counter(
 GATEWAY_REQUESTS = Counter(
     "bridge_gateway_requests", "Requests that the gateway answered.", ["route", "status"], registry=REGISTRY
 )
+GATEWAY_SERVER_REQUESTS = Counter(
+    "bridge_gateway_server_requests",
+    "Those of them that showed an API key which was issued here, also if it was revoked.",
+    ["status"],
+    registry=REGISTRY,
+)
 GATEWAY_SECONDS = Histogram(
     "bridge_gateway_request_seconds",
-    "From a request's headers to its answer, in seconds.",
+    "From a request's headers to the beginning of its answer, without the waits for its body, in seconds.",
     ["route"],
     buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
     registry=REGISTRY,
@@ -345,14 +344,15 @@ def defined() -> list[Definition]:
 
 
 # A series that begins at its first count hides that count from `increase`.
-for _reason in DroppedReason:
-    DROPPED.labels(_reason.value)
-    if _reason is not DroppedReason.DUPLICATE_EVENT_ID:
-        DEAD_LETTERS.labels(_reason.value)
+for _sender in Sender:
+    for _reason in DroppedReason:
+        DROPPED.labels(_reason.value, _sender.value)
+        if _reason is not DroppedReason.DUPLICATE_EVENT_ID:
+            DEAD_LETTERS.labels(_reason.value, _sender.value)
+    for _outcome in ("normalized", "retried", "dropped"):
+        EVENTS.labels(_outcome, _sender.value)
 for _headers in ("legacy", "unproven", "unknown_key"):
     UNPROVEN.labels(_headers)
-for _outcome in ("normalized", "retried", "dropped"):
-    EVENTS.labels(_outcome)
 
 
 def phase(name: str) -> AbstractContextManager[object]:

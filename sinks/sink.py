@@ -8,16 +8,19 @@ from schemas.ledger import LedgerState, Scope, Waiting
 from schemas.log_identity import KnownLog
 from schemas.outcome import Candidate, Failure, Outcomes, Tally
 from schemas.record import Provenance, TopicPartition
+from sinks.senders import Senders
 from sinks.windows import Windows
 
 
 class Committed(NamedTuple):
-    """What one commit wrote: its counts, what failed, the keys that are now persisted for certain, and its windows."""
+    """What one commit wrote: its counts, what failed, the keys that are now persisted for certain, its windows, and how many
+    events of each class of sender became rows."""
 
     tally: Tally
     failures: list[Failure]
     keys: list[bytes]
     windows: Windows
+    senders: Senders
 
 
 class Rejected(NamedTuple):

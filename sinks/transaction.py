@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from operator import attrgetter
 
 import asyncpg
 
@@ -27,13 +26,13 @@ from sinks.resolve import (
     replays,
     tally,
 )
+from sinks.senders import count_senders, sender_of
 from sinks.sink import Committed
 from sinks.sqlstate import TRANSLATED, UNENCODABLE, translate
 from sinks.windows import Windows, count_windows, window_columns
 
 SENDERS = list(Sender)
 EVENT_COLUMNS = BridgeEvent.__struct_fields__
-_sender_of = attrgetter("event.sender")
 _NO_MARK = (None, None, None)
 
 
@@ -54,7 +53,7 @@ async def settle_in_transaction(connection: Connection, group: str, outcomes: Se
     rows = progress(outcomes, late)
     if read := [(*row.source, *row[1:-1], *(row.mark or _NO_MARK)) for row in rows if row.source.topic != LEDGER_TOPIC]:
         await connection.execute(sql("offsets_advance"), group, *map(list, zip(*read, strict=True)))
-    return Committed(tally(rows), failures, list(winners), windows)
+    return Committed(tally(rows), failures, list(winners), windows, count_senders(normalized))
 
 
 async def _lock_offsets(connection: Connection, group: str, outcomes: Sequence[Outcomes]) -> None:
@@ -95,7 +94,7 @@ async def claim_keys(connection: Connection, winners: dict[bytes, Candidate]) ->
 async def _insert_keys(connection: Connection, claims: Mapping[bytes, Candidate], latest: datetime) -> list[bytes]:
     """Inserts the keys in their order, so that two transactions can't deadlock; returns those already held."""
     keys = sorted(claims)
-    senders = bytes(map(SENDERS.index, map(_sender_of, map(claims.__getitem__, keys))))
+    senders = bytes(map(SENDERS.index, map(sender_of, map(claims.__getitem__, keys))))
     rows = await connection.fetch(sql("keys_insert"), b"".join(keys), latest, senders, SENDERS)
     return [row["event_key"] for row in rows]
 

@@ -16,6 +16,10 @@ _LONGEST_ORIGIN = 300
 _MOST_FIELDS: Final = 20
 
 
+class KeyRefused(Problem):
+    """An API key that was issued here, and may not send what it was shown for."""
+
+
 class Producers(Protocol):
     """What is known of producers: see ProducerRegistry."""
 
@@ -75,7 +79,7 @@ def allowed_origin(producers: Producers, script_id: str, headers: Mapping[bytes,
 def admit(
     producers: Producers, tokens: IngestTokens, script_id: str, headers: Mapping[bytes, bytes], query: bytes
 ) -> Grant:
-    """Whether the request may send events of this script; raises Problem."""
+    """Whether the request may send events of this script; raises Problem, which is KeyRefused for a key that was issued here."""
     script = known_script(producers, script_id)
     if script.paused:
         raise Problem(Code.SCRIPT_PAUSED)
@@ -113,6 +117,6 @@ def _check_key(producers: Producers, credential: bytes, script_id: str) -> None:
     if read is None or known is None or not hmac.compare_digest(known.digest, read[1]):
         raise Problem(Code.TOKEN_FORGED)
     if known.revoked:
-        raise Problem(Code.TOKEN_REVOKED)
+        raise KeyRefused(Code.TOKEN_REVOKED)
     if known.script_id != script_id:
-        raise Problem(Code.TOKEN_WRONG_SCRIPT)
+        raise KeyRefused(Code.TOKEN_WRONG_SCRIPT)

@@ -7,7 +7,7 @@ from typing import Final
 import msgspec
 from aiokafka.errors import MessageSizeTooLargeError
 
-from bridge.gateway.access import Grant, admit
+from bridge.gateway.access import Grant, KeyRefused, admit
 from bridge.gateway.allowances import Bill
 from bridge.gateway.elements import LINES_TYPES, Element, Elements, identify, split
 from bridge.gateway.idempotency import idempotency_key
@@ -90,8 +90,14 @@ async def post_events(services: Services, request: Request) -> Answer:
 
 
 def admitted(services: Services, request: Request) -> Grant:
-    """Who sends; raises Problem."""
-    return admit(services.producers, services.tokens, request.script_id, request.headers, request.query)
+    """Who sends, which the request notes; raises Problem."""
+    try:
+        grant = admit(services.producers, services.tokens, request.script_id, request.headers, request.query)
+    except KeyRefused:
+        request.from_server = True
+        raise
+    request.from_server = grant.sender is Sender.SERVER
+    return grant
 
 
 def begin(services: Services, request: Request, grant: Grant) -> Work:
@@ -116,7 +122,12 @@ async def receive_events(
         nonlocal wired
         # Nobody waits in line for a slow client.
         work.end()
-        message = await request.receive()
+        began = time.perf_counter()
+        try:
+            message = await request.receive()
+        finally:
+            # Also of a body that does not come.
+            request.waited += time.perf_counter() - began
         before, wired = wired, request.scope.get(WIRE_BYTES, 0)
         # The framing of chunks costs what content does.
         bill.charge(max(len(message.get("body", b"")), wired - before))

@@ -64,6 +64,9 @@ class Front:
         for route in self._seconds:
             for status in _TOLD:
                 self._count(route, status)
+        self._server_counts: dict[int, Any] = {}
+        for status in _TOLD:
+            self._count_server(status)
         self.services: Services | None = None
         self.spans: RequestSpans | None = None
         """Whoever traces the requests."""
@@ -79,13 +82,13 @@ class Front:
         structlog.contextvars.bind_contextvars(**ids.fields())
         if not is_served(scope, self._admin_port):
             await Problem(Code.NOT_FOUND).answer(ids).send(send, [*ids.headers(), _NOSNIFF])
-            self._tell("other", REFUSALS[Code.NOT_FOUND].status.value, "", scope, began)
+            self._tell("other", REFUSALS[Code.NOT_FOUND].status.value, "", scope, began, time.perf_counter() - began)
             return
         found = script_route(scope["raw_path"])
         address = address_of(scope, self._hops)
         if found is None or self.services is None:
-            status = await self._others(scope, receive, send, ids, address)
-            self._tell("other", status, "", scope, began)
+            status, answered = await self._others(scope, receive, send, ids, address)
+            self._tell("other", status, "", scope, began, answered - began)
             return
         route, script_id = found
         if self.spans is None:
@@ -105,22 +108,26 @@ class Front:
         try:
             answer = await self._answer(services, route, request)
         except ClientGone:
-            self._tell(route, _CLIENT_GONE, "", scope, began)
+            self._tell(route, _CLIENT_GONE, "", scope, began, time.perf_counter() - began - request.waited)
             return _CLIENT_GONE, ""
         finally:
             self._in_hand -= 1
+        # Anybody may send and read slowly: that is no slow gateway.
+        seconds = time.perf_counter() - began - request.waited
         more = [*ids.headers(), _NOSNIFF]
         if route != "snippet":
             more += cors_headers(services.producers, request.script_id, request.headers)
         with answer.holding or nullcontext():
             await answer.send(send, more)
         if CLIENT_GONE in scope:
-            self._tell(route, _CLIENT_GONE, "", scope, began)
+            self._tell(route, _CLIENT_GONE, "", scope, began, seconds)
             return _CLIENT_GONE, ""
+        if request.from_server:
+            self._count_server(answer.status).inc()
         if answer.error_code:
             known = request.script_id in services.producers.current
             metrics.rejected(answer.error_code, request.script_id if known else None)
-        self._tell(route, answer.status, answer.error_code, scope, began)
+        self._tell(route, answer.status, answer.error_code, scope, began, seconds)
         return answer.status, answer.error_code
 
     async def _live(self, receive: Receive, send: Send) -> None:
@@ -156,8 +163,10 @@ class Front:
             log.exception("request_failed", route=route)
             return Problem(Code.INTERNAL_ERROR).answer(request.ids)
 
-    async def _others(self, scope: Scope, receive: Receive, send: Send, ids: RequestIds, address: str) -> int:
-        """Lets FastAPI answer, adds what every answer bears, and returns the status.
+    async def _others(
+        self, scope: Scope, receive: Receive, send: Send, ids: RequestIds, address: str
+    ) -> tuple[int, float]:
+        """Lets FastAPI answer, adds what every answer bears, and returns the status, and when the answer began.
 
         On the public port these pages count against the address as a script's routes do.
         """
@@ -165,18 +174,19 @@ class Front:
             try:
                 self.services.allowances.requests.take(address, _PAGE_COST if scope["path"] in ADMIN_PATHS else 1)
             except Problem as problem:
-                answer = problem.answer(ids)
+                answer, refused = problem.answer(ids), time.perf_counter()
                 await answer.send(send, [*ids.headers(), _NOSNIFF])
                 metrics.rejected(answer.error_code, None)
-                return answer.status
+                return answer.status, refused
         scope["bridge_ids"] = ids
         more: HeaderPairs = [*ids.headers(), _NOSNIFF]
         status = _SERVER_ERROR
+        answered: float | None = None
 
         async def send_with_ids(message: Any) -> None:
-            nonlocal status
+            nonlocal status, answered
             if message["type"] == "http.response.start":
-                status = message["status"]
+                status, answered = message["status"], time.perf_counter()
                 message["headers"] = [*message.get("headers", ()), *more]
             await send(message)
 
@@ -185,10 +195,10 @@ class Front:
         except Exception:
             # It has answered 500 before it raises.
             log.exception("request_failed", route="other")
-        return _CLIENT_GONE if CLIENT_GONE in scope else status
+        return _CLIENT_GONE if CLIENT_GONE in scope else status, answered or time.perf_counter()
 
-    def _tell(self, route: str, status: int, code: str, scope: Scope, began: float) -> None:
-        seconds = time.perf_counter() - began
+    def _tell(self, route: str, status: int, code: str, scope: Scope, began: float, seconds: float) -> None:
+        """Counts and logs an answered request: figures have the `seconds` that the gateway took, logs all from `began` on."""
         self._seconds[route].observe(seconds)
         self._count(route, status).inc()
         if self._logs_all or status >= _SERVER_ERROR:
@@ -199,13 +209,19 @@ class Front:
                 path=scope["raw_path"].decode("latin-1")[:300],
                 status_code=status,
                 error_code=code or None,
-                duration_ms=round(seconds * 1000, 1),
+                duration_ms=round((time.perf_counter() - began) * 1000, 1),
             )
 
     def _count(self, route: str, status: int) -> Any:
         count = self._counts.get((route, status))
         if count is None:
             count = self._counts[(route, status)] = metrics.GATEWAY_REQUESTS.labels(route, str(status))
+        return count
+
+    def _count_server(self, status: int) -> Any:
+        count = self._server_counts.get(status)
+        if count is None:
+            count = self._server_counts[status] = metrics.GATEWAY_SERVER_REQUESTS.labels(str(status))
         return count
 
     @property

@@ -19,6 +19,10 @@ class Request:
     script_id: str
     address: str
     """Whose limits count it."""
+    from_server: bool = False
+    """Whether it showed an API key that was issued here."""
+    waited: float = 0.0
+    """How long it waited for its client to send its body, in seconds."""
 
     @property
     def method(self) -> str:

@@ -119,6 +119,48 @@ def test_an_alert_fires_when_it_should_and_is_silent_just_before(alert: str, tmp
     assert told_by(tmp_path, tests) == ""
 
 
+ONE_VISITOR = {
+    # 60 refused events a minute, as many that are retried, and all the events that his address may send, told as duplicates.
+    'bridge_events_total{outcome="normalized",sender="visitor"}': "0x400",
+    'bridge_events_total{outcome="dropped",sender="visitor"}': "0+7515x400",
+    'bridge_events_total{outcome="retried",sender="visitor"}': "0+15x400",
+    'bridge_dropped_events_total{reason="schema_violation",sender="visitor"}': "0+15x400",
+    'bridge_dropped_events_total{reason="duplicate_event_id",sender="visitor"}': "0+7500x400",
+    'bridge_dead_letters_total{reason="schema_violation",sender="visitor"}': "0+15x400",
+    'bridge_gate_failing{instance="a"}': "1x400",
+    'bridge_gate_failing_sites{instance="a"}': "1x400",
+    # All the requests that his address may send, refused.
+    'bridge_gateway_requests_total{route="events",status="401"}': "0+7500x400",
+    'bridge_gateway_requests_total{route="events",status="429"}': "0+7500x400",
+}
+QUIET = {
+    'up{job="bridge-worker",instance="a"}': "1x400",
+    'up{job="bridge-gateway",instance="g"}': "1x400",
+    'bridge_events_total{outcome="normalized",sender="server"}': "0x400",
+    'bridge_dropped_events_total{reason="schema_violation",sender="server"}': "0x400",
+    'bridge_dead_letters_total{reason="schema_violation",sender="server"}': "0x400",
+    'bridge_gateway_requests_total{route="events",status="202"}': "0x400",
+    'bridge_gateway_server_requests_total{status="202"}': "0x400",
+    'bridge_gateway_server_requests_total{status="401"}': "0x400",
+    'bridge_gateway_server_requests_total{status="429"}': "0x400",
+}
+BUSY = QUIET | {
+    'bridge_events_total{outcome="normalized",sender="server"}': "0+225x400",
+    'bridge_gateway_requests_total{route="events",status="202"}': "0+225x400",
+    'bridge_gateway_server_requests_total{status="202"}': "0+225x400",
+}
+
+
+@pytest.mark.parametrize("servers", [QUIET, BUSY], ids=["a quiet night", "fifteen events a second of servers"])
+def test_one_visitor_at_his_bounds_pages_nobody(servers: dict[str, str], tmp_path: Path) -> None:
+    """What he does is told in working hours: his site's gate, and his requests."""
+    pages = {"expr": 'count by (alertname) (ALERTS{alertstate="firing",priority=~"P0|P1"})', "exp_samples": []}
+    asked = [pages | {"eval_time": f"{minute}m"} for minute in range(99)]
+    for alert in ("BridgeGateFailingSites", "BridgeVisitorsRateLimitingSpike", "BridgeVisitorsAuthFailuresSpike"):
+        asked.append(firing(alert, 60 * MINUTE, expected=True))
+    assert told_by(tmp_path, [unit_test(ONE_VISITOR | servers, asked)]) == ""
+
+
 @pytest.mark.parametrize(
     ("alert", "lasts"),
     [

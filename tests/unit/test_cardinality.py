@@ -18,6 +18,7 @@ from schemas.registry import Registry, Script
 from sinks import commit_metrics, metrics
 from sinks.backlog import Backlog, OpenDeadLetters, Replays, Runs, State, WaitingRetries, shown
 from sinks.metric_kinds import MOST_NAMED, FirstComers
+from sinks.senders import count_senders
 from sinks.sink import Committed
 from sinks.windows import count_windows
 from streams.processor import process
@@ -55,7 +56,8 @@ def settle(first: int) -> None:
     assert (len(outcomes.candidates), len(outcomes.failures)) == (AT_ONCE, 2 * AT_ONCE)
     tally = Tally(processed=len(records), normalized=AT_ONCE, retried=AT_ONCE, dropped=AT_ONCE)
     windows = count_windows(outcomes.candidates, outcomes.failures)
-    commit_metrics.settled(Committed(tally, outcomes.failures, [], windows), [outcomes], NOW_MS, RAW)
+    senders = count_senders(outcomes.candidates)
+    commit_metrics.settled(Committed(tally, outcomes.failures, [], windows, senders), [outcomes], NOW_MS, RAW)
 
 
 def test_ten_thousand_sites_of_a_worker() -> None:

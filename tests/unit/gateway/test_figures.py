@@ -1,12 +1,53 @@
-"""What a gateway shows before anybody has asked it for anything."""
+"""What a gateway shows: from the beginning, and of clients that are slow or have a key."""
 
+import asyncio
+import time
+from typing import Any
+
+import pytest
 from prometheus_client import generate_latest
 from pydantic import SecretStr
+from support.lone_gateway import LoneGateway, lone_gateway
+from support.making import body
 from support.settled import SECRET, settings_for
 
 from bridge.gateway.app import create_app
 from bridge.http.problems import REFUSALS
 from sinks import metrics
+
+EVENTS = "/api/bridge/s1/events"
+SLOW = 7.0
+"""How many seconds a slow client takes."""
+
+
+class Clock:
+    """What measures requests: it stands still but while a client is slow."""
+
+    now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    made = Clock()
+    monkeypatch.setattr(time, "perf_counter", made)
+    return made
+
+
+def sample(name: str, **labels: str) -> float:
+    return metrics.REGISTRY.get_sample_value(name, labels) or 0.0
+
+
+def told(route: str = "events") -> tuple[float, float]:
+    """How many requests were observed, and how many seconds in all."""
+    name = "bridge_gateway_request_seconds"
+    return sample(f"{name}_count", route=route), sample(f"{name}_sum", route=route)
+
+
+async def unread(_message: Any) -> None:
+    """A client that takes its answer at once."""
 
 
 def test_every_status_that_an_alert_counts_has_its_series_from_the_beginning() -> None:
@@ -17,3 +58,89 @@ def test_every_status_that_an_alert_counts_has_its_series_from_the_beginning() -
     for route in ("events", "validate", "token", "snippet", "other"):
         for status in {202, *(refusal.status.value for refusal in REFUSALS.values())}:
             assert f'bridge_gateway_requests_total{{route="{route}",status="{status}"}}' in page
+            assert f'bridge_gateway_server_requests_total{{status="{status}"}}' in page
+
+
+async def test_a_body_that_comes_slowly_is_not_the_gateway_s_time(clock: Clock) -> None:
+    """Anybody may send slowly, and would else be taken for a slow gateway."""
+    whole = body()
+    async with lone_gateway() as gateway:
+
+        async def rest() -> dict[str, object]:
+            clock.now += SLOW
+            return {"type": "http.request", "body": whole[10:], "more_body": False}
+
+        count, seconds = told()
+        await gateway.send("POST", EVENTS, gateway.visitor(), whole[:10], unread, more=rest)
+        assert told() == (count + 1, seconds)
+        assert len(gateway.values) == 1
+
+
+async def test_a_body_that_never_comes_is_not_the_gateway_s_time(clock: Clock) -> None:
+    """It is answered 408, or its client hangs up."""
+    async with lone_gateway(gateway_body_timeout="50ms") as gateway:
+
+        async def nothing() -> dict[str, object]:
+            clock.now += SLOW
+            await asyncio.Event().wait()
+            raise AssertionError
+
+        async def gone() -> dict[str, object]:
+            clock.now += SLOW
+            return {"type": "http.disconnect"}
+
+        late = sample("bridge_gateway_requests_total", route="events", status="408")
+        count, seconds = told()
+        await gateway.send("POST", EVENTS, gateway.visitor(), b"{", unread, more=nothing)
+        assert sample("bridge_gateway_requests_total", route="events", status="408") == late + 1
+        await gateway.send("POST", EVENTS, gateway.visitor(), b"{", unread, more=gone)
+        assert told() == (count + 2, seconds)
+
+
+async def test_an_answer_that_is_read_slowly_is_not_the_gateway_s_time(clock: Clock) -> None:
+    """On a script's route and on every other one."""
+
+    async def slowly(_message: Any) -> None:
+        clock.now += SLOW
+
+    async with lone_gateway() as gateway:
+        before = told(), told("other")
+        await gateway.send("POST", EVENTS, gateway.visitor(), body(), slowly)
+        await gateway.send("GET", "/openapi.json", {}, b"", slowly)
+        assert [(count - 1, seconds) for count, seconds in (told(), told("other"))] == list(before)
+
+
+async def test_what_the_gateway_itself_takes_is_told(clock: Clock) -> None:
+    """Kafka's acknowledgement, for one."""
+    async with lone_gateway() as gateway:
+        delivery = gateway.services.publisher.delivery
+
+        def slow(*given: Any) -> Any:
+            clock.now += SLOW
+            return delivery(*given)
+
+        gateway.services.publisher.delivery = slow  # type: ignore[method-assign]
+        count, seconds = told()
+        await gateway.post(gateway.visitor(), body())
+        assert told() == (count + 1, seconds + SLOW)
+
+
+async def status_of(gateway: LoneGateway, headers: dict[str, str], status: int, path: str = EVENTS) -> float:
+    """How many more requests with a key were counted when one was answered so."""
+    before = sample("bridge_gateway_server_requests_total", status=str(status))
+    assert (await gateway.post(headers, body(), path=path)).status == status
+    return sample("bridge_gateway_server_requests_total", status=str(status)) - before
+
+
+async def test_requests_with_a_key_that_was_issued_count_as_servers() -> None:
+    """Taken or refused, also once the key is revoked. No visitor and no stranger can make one."""
+    async with lone_gateway() as gateway:
+        assert await status_of(gateway, gateway.server(), 202) == 1
+        assert await status_of(gateway, gateway.visitor(), 202) == 0
+        assert await status_of(gateway, {}, 401) == 0
+        assert await status_of(gateway, {"authorization": "Bearer sk_nobody"}, 401) == 0
+        assert await status_of(gateway, gateway.server("s2"), 403) == 1
+        assert await status_of(gateway, gateway.visitor("s2"), 403) == 0
+        known = gateway.services.producers
+        known.keys = {name: key._replace(revoked=True) for name, key in known.keys.items()}
+        assert await status_of(gateway, gateway.server(), 401) == 1

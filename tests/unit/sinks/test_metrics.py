@@ -10,8 +10,10 @@ from support.making import RAW, judged, record
 from schemas.outcome import Outcomes, Tally, duplicate
 from schemas.reasons import DroppedReason
 from schemas.record import TopicPartition
+from schemas.sender import Sender
 from sinks import commit_metrics, metrics
-from sinks.metric_kinds import MOST_NAMED, OTHERS, BatchHistogram, FirstComers, NetworkCollector
+from sinks.metric_kinds import MOST_NAMED, OTHERS, BatchHistogram, FirstComers, NetworkCollector, Replaced
+from sinks.senders import count_senders
 from sinks.sink import Committed
 from sinks.windows import count_windows
 
@@ -43,7 +45,7 @@ def committed(outcomes: list[Outcomes], **counts: int) -> Committed:
     """What a commit says that found no further duplicate."""
     failures = [failure for one in outcomes for failure in one.failures]
     candidates = [candidate for one in outcomes for candidate in one.candidates]
-    return Committed(Tally(**counts), failures, [], count_windows(candidates, failures))
+    return Committed(Tally(**counts), failures, [], count_windows(candidates, failures), count_senders(candidates))
 
 
 def test_ten_thousand_sites_are_a_bounded_number_of_series() -> None:
@@ -73,12 +75,55 @@ def test_each_event_counts_for_its_site_once() -> None:
 
     failures = [*outcomes[0].failures, late]
     windows = count_windows(outcomes[0].candidates[:1], failures)
-    given = Committed(Tally(processed=3, normalized=1, dropped=2), failures, [], windows)
+    given = Committed(
+        Tally(processed=3, normalized=1, dropped=2), failures, [], windows, count_senders(outcomes[0].candidates[:1])
+    )
     commit_metrics.settled(given, outcomes, NOW_MS, RAW)
 
     assert sample("bridge_site_events_total", site="1", outcome="normalized") - before["normalized"] == 1
     dropped = sample("bridge_site_events_total", site="1", outcome="dropped") - before["dropped"]
     assert dropped + sample("bridge_site_events_total", site="0", outcome="dropped") - lost == 2
+
+
+def test_each_attempt_counts_for_its_sender_s_class() -> None:
+    """Rows, retries, drops and dead letters; what has no class yet counts as a Kafka producer's."""
+    outcomes = [judged(record(0), record(1, event_id="e-2"), record(2, event_type=""), record(3, script_id="nobody"))]
+    row, late = outcomes[0].candidates
+    visitors = msgspec.structs.replace(row, event=msgspec.structs.replace(row.event, sender=Sender.VISITOR))
+    second = duplicate(msgspec.structs.replace(late, event=msgspec.structs.replace(late.event, sender=Sender.SERVER)))
+    dropped, retried = outcomes[0].failures
+    dropped.sender, retried.sender = Sender.VISITOR, None
+    names = {
+        "bridge_events_total": {"outcome": ("normalized", "retried", "dropped")},
+        "bridge_dropped_events_total": {"reason": ("schema_violation", "duplicate_event_id")},
+        "bridge_dead_letters_total": {"reason": ("schema_violation", "duplicate_event_id")},
+    }
+
+    def counted() -> dict[tuple[str, str, str], float]:
+        return {
+            (name, value, sender.value): sample(name, **{label: value}, sender=sender.value)
+            for name, labels in names.items()
+            for label, values in labels.items()
+            for value in values
+            for sender in Sender
+        }
+
+    before = counted()
+    tally = Tally(processed=4, normalized=1, retried=1, dropped=2)
+    failures = [dropped, retried, second]
+    given = Committed(tally, failures, [], count_windows([visitors], failures), count_senders([visitors]))
+    commit_metrics.settled(given, outcomes, NOW_MS, RAW)
+
+    assert {one for one, count in counted().items() if count - before[one] == 1} == {
+        ("bridge_events_total", "normalized", "visitor"),
+        ("bridge_events_total", "dropped", "visitor"),
+        ("bridge_events_total", "retried", "direct"),
+        ("bridge_events_total", "dropped", "server"),
+        ("bridge_dropped_events_total", "schema_violation", "visitor"),
+        ("bridge_dropped_events_total", "duplicate_event_id", "server"),
+        ("bridge_dead_letters_total", "schema_violation", "visitor"),
+    }
+    assert sum(counted().values()) - sum(before.values()) == 7
 
 
 def test_freshness_counts_a_batch_as_single_observations_would() -> None:
@@ -109,7 +154,7 @@ def test_series_that_are_not_shown_again_vanish() -> None:
     """A partition that was revoked has no lag any more."""
     registry = CollectorRegistry()
     gauge, single = Gauge("lag", "", ["partition"], registry=registry), Gauge("age", "", registry=registry)
-    shown = metrics.Replaced()
+    shown = Replaced()
     shown.show({(gauge, ("0",)): 1.0, (gauge, ("1",)): 2.0, (single, ()): 3.0})
     shown.show({(gauge, ("1",)): 4.0, (single, ()): 5.0})
 
@@ -135,8 +180,9 @@ def test_a_lane_that_ends_takes_its_series_along() -> None:
 def test_every_reason_has_its_series_from_the_beginning() -> None:
     """`increase` does not see the first count of a series that begins with it."""
     page = generate_latest(metrics.REGISTRY).decode()
-    for reason in DroppedReason:
-        assert f'bridge_dropped_events_total{{reason="{reason}"}}' in page
+    for sender in Sender:
+        for reason in DroppedReason:
+            assert f'bridge_dropped_events_total{{reason="{reason}",sender="{sender}"}}' in page
 
 
 def test_the_network_is_told(tmp_path: Path) -> None:
