@@ -44,7 +44,11 @@ REQUESTS: Final = Panel("Requests", "Of the gateway, a second, by status", "ops"
     ("{{status}}", f"sum by (status) (rate(bridge_gateway_requests_total[{RATE}])) > 0"),
 ], (500, 1000))  # fmt: skip
 RESPONSE_TIME: Final = Panel(
-    "Response time", "Of the gateway", "s", quantiles("bridge_gateway_request_seconds"), (1, 3)
+    "Response time",
+    "Of the gateway, without its clients' own time",
+    "s",
+    quantiles("bridge_gateway_request_seconds"),
+    (1, 3),
 )
 
 OVERVIEW: Final = [
@@ -54,7 +58,7 @@ OVERVIEW: Final = [
         ("partitions that don't balance", "max(bridge_unbalanced_partitions)"),
         ("lost, not acknowledged", "max(bridge_unacknowledged_lost_records)"),
     ], (1, 1), kind="stat", columns=12),
-    Panel("Success", "Rows among all that was decided; duplicates count as decided", "percentunit", [
+    Panel("Success", "Rows among all that was decided of servers and Kafka producers; duplicates count as decided", "percentunit", [
         ("success", "bridge:success:ratio5m"),
     ], (0.85, 0.80), falling=True, kind="stat", columns=6),
     Panel("Lag", "How long the oldest unsettled record has waited", "s", [
@@ -65,8 +69,9 @@ OVERVIEW: Final = [
     ]),
     Panel("Freshness", "From a record's time in Kafka to the commit of its outcome", "s",
           quantiles("bridge_event_freshness_seconds"), (30, 60)),
-    Panel("Failures", "Drops other than duplicates, among all attempts", "percentunit", [
-        ("failed", "bridge:failures:ratio5m"),
+    Panel("Failures", "Drops other than duplicates, among the attempts of the same senders", "percentunit", [
+        ("servers and Kafka producers", "bridge:failures:ratio5m"),
+        ("visitors", "bridge:visitors_failures:ratio10m"),
     ], (0.01, 0.03)),
     Panel("Drops by reason", "Events dropped a second", "ops", [
         ("{{reason}}", f"sum by (reason) (rate(bridge_dropped_events_total[{RATE}]))"),

@@ -16,10 +16,12 @@ from support.unreadable import send_unreadable
 from support.wait import wait_until
 
 from alerts.product import Product
+from schemas.api_key import read_key
 from schemas.record import TopicPartition
 from schemas.settings import Settings
 from sinks.kafka import make_producer
 from sinks.kafka_admin import kafka_admin, log_bounds
+from sinks.script_tokens import revoke_token
 
 Act = Callable[[Product], Awaitable[None]]
 
@@ -150,6 +152,14 @@ async def forget_the_key(product: Product) -> None:
     product.key, product.requests = "sk_nobody", 30
 
 
+async def revoke_the_key(product: Product) -> None:
+    """And go on sending with it, as a server does that was not given its new one."""
+    read = read_key(product.key)
+    assert read is not None
+    await revoke_token(product.settings.dsn, "s1", read[0])
+    product.requests = 30
+
+
 async def ask_too_much(product: Product) -> None:
     """With each request, so that few a second are enough on a machine that is busy."""
     product.batch = 40
@@ -187,7 +197,8 @@ FAULTS = {
     "a transaction is never ended": Fault("BridgeTransactionOpen", leave_a_transaction_open),
     "one of two gateways is gone": Fault("BridgeGatewayDown", kill_one_gateway, gateways=2),
     "every gateway is gone": Fault("BridgeGatewaysDown", kill_the_gateways, gateways=1),
-    "a key is wrong": Fault("BridgeAuthFailuresSpike", forget_the_key, gateways=1),
+    "a key is wrong": Fault("BridgeVisitorsAuthFailuresSpike", forget_the_key, gateways=1),
+    "a key is revoked": Fault("BridgeAuthFailuresSpike", revoke_the_key, gateways=1),
     "a script asks too much": Fault(
         "BridgeRateLimitingSpike", ask_too_much, gateways=1, more={"BRIDGE_GATEWAY_SCRIPT_EVENTS_PER_SECOND": "15"}
     ),

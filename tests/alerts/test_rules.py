@@ -119,24 +119,27 @@ def test_an_alert_fires_when_it_should_and_is_silent_just_before(alert: str, tmp
     assert told_by(tmp_path, tests) == ""
 
 
-ONE_VISITOR = {
-    # 60 refused events a minute, as many that are retried, and all the events that his address may send, told as duplicates.
-    'bridge_events_total{outcome="normalized",sender="visitor"}': "0x400",
-    'bridge_events_total{outcome="dropped",sender="visitor"}': "0+7515x400",
+REFUSED = {
+    # 60 events a minute that the stream refuses, and as many that are retried: what a visitor may send of them.
+    'bridge_events_total{outcome="dropped",sender="visitor"}': "0+15x400",
     'bridge_events_total{outcome="retried",sender="visitor"}': "0+15x400",
     'bridge_dropped_events_total{reason="schema_violation",sender="visitor"}': "0+15x400",
-    'bridge_dropped_events_total{reason="duplicate_event_id",sender="visitor"}': "0+7500x400",
     'bridge_dead_letters_total{reason="schema_violation",sender="visitor"}': "0+15x400",
     'bridge_gate_failing{instance="a"}': "1x400",
     'bridge_gate_failing_sites{instance="a"}': "1x400",
-    # All the requests that his address may send, refused.
+    # All the requests that one address may send.
     'bridge_gateway_requests_total{route="events",status="401"}': "0+7500x400",
     'bridge_gateway_requests_total{route="events",status="429"}': "0+7500x400",
+}
+REPEATED = REFUSED | {
+    'bridge_events_total{outcome="dropped",sender="visitor"}': "0+7515x400",
+    'bridge_dropped_events_total{reason="duplicate_event_id",sender="visitor"}': "0+7500x400",
 }
 QUIET = {
     'up{job="bridge-worker",instance="a"}': "1x400",
     'up{job="bridge-gateway",instance="g"}': "1x400",
     'bridge_events_total{outcome="normalized",sender="server"}': "0x400",
+    'bridge_events_total{outcome="normalized",sender="visitor"}': "0x400",
     'bridge_dropped_events_total{reason="schema_violation",sender="server"}': "0x400",
     'bridge_dead_letters_total{reason="schema_violation",sender="server"}': "0x400",
     'bridge_gateway_requests_total{route="events",status="202"}': "0x400",
@@ -151,14 +154,31 @@ BUSY = QUIET | {
 }
 
 
-@pytest.mark.parametrize("servers", [QUIET, BUSY], ids=["a quiet night", "fifteen events a second of servers"])
-def test_one_visitor_at_his_bounds_pages_nobody(servers: dict[str, str], tmp_path: Path) -> None:
-    """What he does is told in working hours: his site's gate, and his requests."""
-    pages = {"expr": 'count by (alertname) (ALERTS{alertstate="firing",priority=~"P0|P1"})', "exp_samples": []}
-    asked = [pages | {"eval_time": f"{minute}m"} for minute in range(99)]
-    for alert in ("BridgeGateFailingSites", "BridgeVisitorsRateLimitingSpike", "BridgeVisitorsAuthFailuresSpike"):
-        asked.append(firing(alert, 60 * MINUTE, expected=True))
-    assert told_by(tmp_path, [unit_test(ONE_VISITOR | servers, asked)]) == ""
+PAGES = {"expr": 'count by (alertname) (ALERTS{alertstate="firing",priority=~"P0|P1"})', "exp_samples": []}
+
+
+@pytest.mark.parametrize("visitor", [REFUSED, REPEATED], ids=["refused", "repeated"])
+@pytest.mark.parametrize("servers", [QUIET, BUSY], ids=["quiet", "busy"])
+def test_one_visitor_at_his_bounds_pages_nobody(
+    visitor: dict[str, str], servers: dict[str, str], tmp_path: Path
+) -> None:
+    """Neither alone nor beside servers' 15 events a second; what he does is told in working hours."""
+    asked = [PAGES | {"eval_time": f"{minute}m"} for minute in range(99)]
+    told = ["BridgeGateFailingSites", "BridgeVisitorsRateLimitingSpike", "BridgeVisitorsAuthFailuresSpike"]
+    if visitor is REFUSED:
+        told.append("BridgeVisitorsFailuresHigh")
+    asked += [firing(alert, 60 * MINUTE, expected=True) for alert in told]
+    assert told_by(tmp_path, [unit_test(visitor | servers, asked)]) == ""
+
+
+def test_a_script_that_is_paused_pages_nobody(tmp_path: Path) -> None:
+    """Its requests are answered 503, as an operator has decided, however many somebody sends."""
+    paused = {
+        'bridge_gateway_requests_total{route="events",status="503"}': "0x40 0+7500x400",
+        'bridge_gateway_rejected_total{error_code="script_paused",script="s1"}': "_x40 7500+7500x400",
+    }
+    asked = [PAGES | {"eval_time": f"{minute}m"} for minute in range(99)]
+    assert told_by(tmp_path, [unit_test(BUSY | paused, asked)]) == ""
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from mutants import (
     operators,
     outages,
     outputs,
+    paging,
     producers,
     querying,
     refusals,
@@ -381,4 +382,5 @@ MUTANTS = [
     *outages.MUTANTS,
     *refusals.MUTANTS,
     *endings.MUTANTS,
+    *paging.MUTANTS,
 ]

@@ -1,0 +1,175 @@
+"""The mechanisms by which nobody who is anonymous pages an operator."""
+
+from mutants.mutant import Edit, Mutant
+
+RULES = "deploy/prometheus/bridge.rules.yml"
+METRICS = "tests/unit/sinks/test_metrics.py"
+FIGURES = "tests/unit/gateway/test_figures.py"
+ALERTS = "tests/alerts/test_rules.py"
+VISITOR = (f"{ALERTS}::test_one_visitor_at_his_bounds_pages_nobody",)
+KEYS = (f"{FIGURES}::test_requests_with_a_key_that_was_issued_count_as_servers",)
+
+MUTANTS = [
+    Mutant(
+        "page-rows",
+        "the class of the senders whose events became rows",
+        (Edit("sinks/senders.py::count_senders", "found.count(one)", "len(found) if one is Sender.DIRECT else 0"),),
+        (f"{METRICS}::test_each_attempt_counts_for_its_sender_s_class",),
+    ),
+    Mutant(
+        "page-failures",
+        "the class of the sender in the counts of failures",
+        (Edit("sinks/commit_metrics.py::_count_failures", "known or Sender.DIRECT", "Sender.DIRECT"),),
+        (f"{METRICS}::test_each_attempt_counts_for_its_sender_s_class",),
+    ),
+    Mutant(
+        "page-ratio",
+        "the ratio of failures without visitors'",
+        (
+            Edit(
+                RULES,
+                """bridge:failures:rate5m
+        expr: sum(rate(bridge_dropped_events_total{reason!="duplicate_event_id",sender!="visitor"}[5m]))""",
+                """bridge:failures:rate5m
+        expr: sum(rate(bridge_dropped_events_total{reason!="duplicate_event_id"}[5m]))""",
+            ),
+        ),
+        VISITOR,
+    ),
+    Mutant(
+        "page-success",
+        "the ratio of successes without visitors' duplicates",
+        (Edit(RULES, '''outcome=~"normalized|dropped",sender!="visitor"''', '''outcome=~"normalized|dropped"'''),),
+        VISITOR,
+    ),
+    Mutant(
+        "page-retries",
+        "the count of retries without visitors'",
+        (
+            Edit(
+                RULES,
+                'sum(increase(bridge_events_total{outcome="retried",sender!="visitor"}[5m]))',
+                'sum(increase(bridge_events_total{outcome="retried"}[5m]))',
+            ),
+        ),
+        VISITOR,
+    ),
+    Mutant(
+        "page-dead-letters",
+        "the count of dead letters without visitors'",
+        (
+            Edit(
+                RULES,
+                'sum(increase(bridge_dead_letters_total{sender!="visitor"}[10m])) > 5',
+                "sum(increase(bridge_dead_letters_total[10m])) > 5",
+            ),
+            Edit(
+                RULES,
+                'sum(increase(bridge_dead_letters_total{sender!="visitor"}[10m])) <= 1',
+                "sum(increase(bridge_dead_letters_total[10m])) <= 1",
+            ),
+        ),
+        VISITOR,
+    ),
+    Mutant(
+        "page-gate",
+        "the look whether servers' and Kafka producers' events alone would fail the gate",
+        (
+            Edit(
+                RULES,
+                "and on () (bridge:failures:ratio30m > 0.8 * 3 / 100 or bridge:retries:ratio30m > 0.8 * 20 / 100)",
+                "",
+            ),
+        ),
+        VISITOR,
+    ),
+    Mutant(
+        "page-rate-limits",
+        "the count of answers 429 to API keys alone",
+        (
+            Edit(
+                RULES,
+                'sum(increase(bridge_gateway_server_requests_total{status="429"}[5m])) > 20',
+                'sum(increase(bridge_gateway_requests_total{status="429"}[5m])) > 20',
+            ),
+            Edit(
+                RULES,
+                'sum(increase(bridge_gateway_server_requests_total{status="429"}[5m])) > 5',
+                'sum(increase(bridge_gateway_requests_total{status="429"}[5m])) > 5',
+            ),
+        ),
+        VISITOR,
+    ),
+    Mutant(
+        "page-tokens",
+        "the count of refused API keys alone",
+        (
+            Edit(
+                RULES,
+                'sum(increase(bridge_gateway_server_requests_total{status=~"401|403"}[5m])) > 50',
+                'sum(increase(bridge_gateway_requests_total{status=~"401|403"}[5m])) > 50',
+            ),
+            Edit(
+                RULES,
+                'sum(increase(bridge_gateway_server_requests_total{status=~"401|403"}[5m])) > 1',
+                'sum(increase(bridge_gateway_requests_total{status=~"401|403"}[5m])) > 1',
+            ),
+        ),
+        VISITOR,
+    ),
+    Mutant(
+        "page-paused",
+        "the ratio of the gateway's errors without paused scripts",
+        (
+            Edit(
+                RULES,
+                '- (sum(rate(bridge_gateway_rejected_total{error_code="script_paused"}[5m])) or vector(0))',
+                "",
+            ),
+        ),
+        (f"{ALERTS}::test_a_script_that_is_paused_pages_nobody",),
+    ),
+    Mutant(
+        "page-keys",
+        "the class of a request with an API key",
+        (
+            Edit(
+                "bridge/gateway/events.py::admitted",
+                "request.from_server = grant.sender is Sender.SERVER",
+                "request.from_server = True",
+            ),
+        ),
+        KEYS,
+    ),
+    Mutant(
+        "page-revoked",
+        "the class of a request with a revoked API key",
+        (
+            Edit(
+                "bridge/gateway/access.py::_check_key", "KeyRefused(Code.TOKEN_REVOKED)", "Problem(Code.TOKEN_REVOKED)"
+            ),
+        ),
+        KEYS,
+    ),
+    Mutant(
+        "page-slow-body",
+        "the gateway's time without the waits for a body",
+        (
+            Edit(
+                "bridge/gateway/events.py::receive_events.arrived",
+                "request.waited += time.perf_counter() - began",
+                "",
+            ),
+        ),
+        (
+            f"{FIGURES}::test_a_body_that_comes_slowly_is_not_the_gateway_s_time",
+            f"{FIGURES}::test_a_body_that_never_comes_is_not_the_gateway_s_time",
+        ),
+    ),
+    Mutant(
+        "page-slow-reader",
+        "the end of the gateway's time where its answer begins",
+        (Edit("bridge/gateway/front.py::Front._tell", "observe(seconds)", "observe(time.perf_counter() - began)"),),
+        (f"{FIGURES}::test_an_answer_that_is_read_slowly_is_not_the_gateway_s_time",),
+    ),
+]
