@@ -6,7 +6,6 @@ from typing import NamedTuple
 
 from sinks import metrics
 from sinks.brake import read_brake
-from sinks.metric_kinds import Values
 from sinks.postgres import connection, sql
 
 _RESULTS = {0: "succeeded", 1: "failed", 2: "partly", 3: "unfit"}
@@ -88,9 +87,9 @@ async def read_backlog(dsn: str, group: str) -> Backlog:
         )
 
 
-def shown(found: Backlog, tier_of: Callable[[str, int], str]) -> Values:
+def shown(found: Backlog, tier_of: Callable[[str, int], str]) -> metrics.Values:
     """The series that tell it; `tier_of` names the retry tier after so many failures of a class."""
-    series: Values = {
+    series: metrics.Values = {
         (metrics.RETRIES_OVERDUE, ()): sum(one.overdue for one in found.retries),
         (metrics.RETRY_OVERDUE_SECONDS, ()): max((one.overdue_seconds for one in found.retries), default=0.0),
         (metrics.OLDEST_RETRY_SECONDS, ()): max((one.age_seconds for one in found.retries), default=0.0),

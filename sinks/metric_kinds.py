@@ -1,12 +1,11 @@
-"""What the client library lacks: labels of a bounded number, gauges that vanish, a histogram that takes
-batches, and the network."""
+"""What the client library lacks: labels of a bounded number, a histogram that takes batches, and the network."""
 
 from bisect import bisect_left
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Final, TypeAlias
+from typing import Final
 
-from prometheus_client import CollectorRegistry, Gauge
+from prometheus_client import CollectorRegistry
 from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
@@ -78,23 +77,3 @@ class NetworkCollector(Collector):
         for name, octets in (("receive", "InOctets"), ("transmit", "OutOctets")):
             metric, told = f"process_network_{name}_bytes", f"Number of bytes the network could {name}."
             yield CounterMetricFamily(metric, told, float(found[octets]))
-
-
-Series: TypeAlias = tuple[Gauge, tuple[str, ...]]
-"""A gauge, and the values of its labels."""
-Values: TypeAlias = dict[Series, float]
-
-
-class Replaced:
-    """Gauges of which all series are written anew at each look: what is no longer there vanishes."""
-
-    def __init__(self) -> None:
-        self._shown: set[Series] = set()
-
-    def show(self, values: Mapping[Series, float]) -> None:
-        """Sets these series, and takes away those that were shown before and are not among them."""
-        for gauge, labels in self._shown - values.keys():
-            gauge.remove(*labels)
-        for (gauge, labels), value in values.items():
-            (gauge.labels(*labels) if labels else gauge).set(value)
-        self._shown = {one for one in values if one[1]}

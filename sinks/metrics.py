@@ -1,9 +1,9 @@
 """Every metric of the product, defined once; docs and alert rules are checked against this file."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager
 from importlib.metadata import PackageNotFoundError, version
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 from prometheus_client import (
     CollectorRegistry,
@@ -23,6 +23,26 @@ from sinks.metric_kinds import MOST_NAMED, OTHERS, BatchHistogram, FirstComers, 
 
 # When a counter began tells nobody anything, and takes as many series again.
 disable_created_metrics()  # type: ignore[no-untyped-call]  # it says nothing of what it returns
+
+
+Series: TypeAlias = tuple[Gauge, tuple[str, ...]]
+"""A gauge, and the values of its labels."""
+Values: TypeAlias = dict[Series, float]
+
+
+class Replaced:
+    """Gauges of which all series are written anew at each look: what is no longer there vanishes."""
+
+    def __init__(self) -> None:
+        self._shown: set[Series] = set()
+
+    def show(self, values: Mapping[Series, float]) -> None:
+        """Sets these series, and takes away those that were shown before and are not among them."""
+        for gauge, labels in self._shown - values.keys():
+            gauge.remove(*labels)
+        for (gauge, labels), value in values.items():
+            (gauge.labels(*labels) if labels else gauge).set(value)
+        self._shown = {one for one in values if one[1]}
 
 
 def product_version() -> str:
@@ -57,16 +77,10 @@ FRESHNESS = BatchHistogram(
     REGISTRY,
 )
 DROPPED = Counter(
-    "bridge_dropped_events",
-    "Events dropped for good, by reason and the sender's class.",
-    ["reason", "sender"],
-    registry=REGISTRY,
+    "bridge_dropped_events", "Events dropped for good, by reason and sender.", ["reason", "sender"], registry=REGISTRY
 )
 DEAD_LETTERS = Counter(
-    "bridge_dead_letters",
-    "Dead letters that the ledger bears out, by reason and the sender's class.",
-    ["reason", "sender"],
-    registry=REGISTRY,
+    "bridge_dead_letters", "Dead letters that the ledger bears out.", ["reason", "sender"], registry=REGISTRY
 )
 RETRIES = Counter("bridge_retries", "Retries scheduled, by class of error.", ["error_class"], registry=REGISTRY)
 DEDUP_HITS = Counter("bridge_dedup_hint_hits", "Duplicates told from memory, without a look-up.", registry=REGISTRY)
@@ -171,10 +185,7 @@ GATEWAY_REQUESTS = Counter(
     "bridge_gateway_requests", "Requests that the gateway answered.", ["route", "status"], registry=REGISTRY
 )
 GATEWAY_SERVER_REQUESTS = Counter(
-    "bridge_gateway_server_requests",
-    "Those of them that showed an API key which was issued here, also if it was revoked.",
-    ["status"],
-    registry=REGISTRY,
+    "bridge_gateway_server_requests", "Those with an API key that was issued here.", ["status"], registry=REGISTRY
 )
 GATEWAY_SECONDS = Histogram(
     "bridge_gateway_request_seconds",

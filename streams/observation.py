@@ -12,7 +12,6 @@ from schemas.record import TopicPartition
 from schemas.settings import Settings
 from sinks import metrics
 from sinks.backlog import read_backlog, shown
-from sinks.metric_kinds import Replaced, Values
 from streams.lag import Lag
 from streams.lane import Lane
 from streams.open_transactions import OpenTransactions
@@ -42,8 +41,8 @@ class Observation:
         self._lag = Lag()
         self._ends_read = 0.0
         self._transactions = OpenTransactions()
-        self._lag_series = Replaced()
-        self._backlog_series = Replaced()
+        self._lag_series = metrics.Replaced()
+        self._backlog_series = metrics.Replaced()
 
     def work(self) -> list[Coroutine[Any, Any, None]]:
         """What is to run beside the lanes, until cancelled."""
@@ -60,7 +59,7 @@ class Observation:
     def show_lag(self) -> None:
         """Writes the lag of every partition that is read; series of the others vanish."""
         now, now_ms = time.monotonic(), time.time_ns() // 1_000_000
-        values: Values = {}
+        values: metrics.Values = {}
         for source, stands in self._stands().items():
             place = (source.in_kafka.topic, str(source.partition))
             values[metrics.SETTLED_OFFSET, place] = float(stands)
@@ -76,7 +75,7 @@ class Observation:
         # Here, so that it tells of a figure that is no longer made as well as of a Kafka that does not answer.
         metrics.LOG_ENDS_READ.set(self._ends_read)
 
-    def _held_back(self, source: TopicPartition, place: tuple[str, str], now: float) -> Values:
+    def _held_back(self, source: TopicPartition, place: tuple[str, str], now: float) -> metrics.Values:
         """No series of a log that is not fetched from: what is in its way is another matter."""
         sight = self._source.sight(source)
         if sight is None:

@@ -169,7 +169,13 @@ MUTANTS = [
     Mutant(
         "page-slow-reader",
         "the end of the gateway's time where its answer begins",
-        (Edit("bridge/gateway/front.py::Front._tell", "observe(seconds)", "observe(time.perf_counter() - began)"),),
+        (
+            Edit(
+                "bridge/gateway/front.py::Front._tell",
+                "self._seconds[route].observe(seconds)",
+                "self._seconds[route].observe(time.perf_counter() - began)",
+            ),
+        ),
         (f"{FIGURES}::test_an_answer_that_is_read_slowly_is_not_the_gateway_s_time",),
     ),
 ]

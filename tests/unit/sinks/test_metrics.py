@@ -12,7 +12,7 @@ from schemas.reasons import DroppedReason
 from schemas.record import TopicPartition
 from schemas.sender import Sender
 from sinks import commit_metrics, metrics
-from sinks.metric_kinds import MOST_NAMED, OTHERS, BatchHistogram, FirstComers, NetworkCollector, Replaced
+from sinks.metric_kinds import MOST_NAMED, OTHERS, BatchHistogram, FirstComers, NetworkCollector
 from sinks.senders import count_senders
 from sinks.sink import Committed
 from sinks.windows import count_windows
@@ -154,7 +154,7 @@ def test_series_that_are_not_shown_again_vanish() -> None:
     """A partition that was revoked has no lag any more."""
     registry = CollectorRegistry()
     gauge, single = Gauge("lag", "", ["partition"], registry=registry), Gauge("age", "", registry=registry)
-    shown = Replaced()
+    shown = metrics.Replaced()
     shown.show({(gauge, ("0",)): 1.0, (gauge, ("1",)): 2.0, (single, ()): 3.0})
     shown.show({(gauge, ("1",)): 4.0, (single, ()): 5.0})
 
