@@ -19,6 +19,7 @@ from bridge.gateway.services import Services
 from bridge.gateway.shares import shares_of
 from bridge.http.answer import JSON_TYPE, Answer, Message
 from bridge.http.body import WHOLE_BODY, WIRE_BYTES
+from bridge.http.cost import COST, Cost
 from bridge.http.problems import Code, Problem
 from bridge.http.room import Held
 from bridge.publish.lines import MAX_LINE_BYTES
@@ -90,13 +91,16 @@ async def post_events(services: Services, request: Request) -> Answer:
 
 
 def admitted(services: Services, request: Request) -> Grant:
-    """Who sends, which the request notes; raises Problem."""
+    """Who sends, which the request notes; raises Problem. What it cost so far is its address's, if it is not a server's."""
     try:
         grant = admit(services.producers, services.tokens, request.script_id, request.headers, request.query)
     except KeyRefused:
         request.from_server = True
         raise
     request.from_server = grant.sender is Sender.SERVER
+    cost: Cost | None = request.scope.get(COST)
+    if cost is not None:
+        cost.admitted(free=request.from_server)
     return grant
 
 

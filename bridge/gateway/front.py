@@ -15,7 +15,7 @@ from bridge.gateway.request import Request, script_route
 from bridge.gateway.services import Services
 from bridge.gateway.snippet import get_snippet
 from bridge.gateway.validate import post_validate
-from bridge.http.admin_port import ADMIN_PATHS, is_admin, is_served
+from bridge.http.admin_port import ADMIN_PATHS, PAGES, is_admin, is_served
 from bridge.http.answer import Answer, HeaderPairs, Receive, Scope, Send
 from bridge.http.body import CLIENT_GONE, ClientGone
 from bridge.http.client_address import address_of
@@ -166,7 +166,10 @@ class Front:
     async def _others(
         self, scope: Scope, receive: Receive, send: Send, ids: RequestIds, address: str
     ) -> tuple[int, float]:
-        """Lets FastAPI answer, adds what every answer bears, and returns the status, and when the answer began.
+        """Lets FastAPI answer, if there is such a page; adds what every answer bears.
+
+        Returns the status, and when the answer began.
+
 
         On the public port these pages count against the address as a script's routes do.
         """
@@ -178,6 +181,10 @@ class Front:
                 await answer.send(send, [*ids.headers(), _NOSNIFF])
                 metrics.rejected(answer.error_code, None)
                 return answer.status, refused
+        if scope["path"] not in PAGES:
+            answer, refused = Problem(Code.NOT_FOUND).answer(ids), time.perf_counter()
+            await answer.send(send, [*ids.headers(), _NOSNIFF])
+            return answer.status, refused
         scope["bridge_ids"] = ids
         more: HeaderPairs = [*ids.headers(), _NOSNIFF]
         status = _SERVER_ERROR

@@ -6,6 +6,8 @@ from bridge.http.answer import Scope
 
 ADMIN_PATHS: Final = frozenset({"/metrics", "/ready", "/docs", "/openapi.json"})
 _EVERYWHERE: Final = frozenset({"/", "/health"})
+PAGES: Final = ADMIN_PATHS | _EVERYWHERE
+"""All paths that are not a script's and not an operator's."""
 
 
 def is_served(scope: Scope, admin_port: int) -> bool:

@@ -1,21 +1,23 @@
 """uvicorn's HTTP protocol with bounds: on connections, on headers, on what bodies cost, and on the rate of requests."""
 
 import asyncio
-import json
 import math
+import time
+from functools import partial
 from typing import Any
 
 import httptools
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from bridge.http.answer import CLOSE
 from bridge.http.body import CLIENT_GONE, WHOLE_BODY, WIRE_BYTES
 from bridge.http.client_address import address_of
 from bridge.http.connections import Connections
-from bridge.http.ids import request_ids
 from bridge.http.lingering import LingeringTransport
 from bridge.http.pace import Pace
-from bridge.http.problems import Code, Problem
+from bridge.http.problems import Code
+from bridge.http.turns import ConnectionTurns
+from bridge.http.unheard import refusal
 from schemas.settings import Settings
 from sinks import metrics
 
@@ -32,6 +34,8 @@ _FRAMING_BYTES = 16 * 1024
 # Each costs the loop half a microsecond where it is decoded, and a path is decoded twice.
 _MOST_ESCAPES = 1024
 _MOST_ESCAPES_OF_PATH = 256
+_FRAMING = (b"connection", b"proxy-connection", b"content-length", b"transfer-encoding")
+"""The headers by which the parser finds the end of a request, and of its connection."""
 
 
 class BoundedProtocol(HttpToolsProtocol):
@@ -67,30 +71,28 @@ class BoundedProtocol(HttpToolsProtocol):
         self._in_body = False
         self._pieces = self._body_bytes = self._wire_bytes = 0
         self._stays = True
-        self._offers_upgrade = False
+        self._offers_upgrade = self._passes_over = False
         self._header_timer: asyncio.TimerHandle | None = None
         self._unread_timer: asyncio.TimerHandle | None = None
         self._refusal: tuple[Code, str] | None = None
         self._running: RequestResponseCycle | None = None
         self._turned_away = False
         self._ends = False
-        self._address = ""
-        self._is_admin = False
-        self._to_count = 0
-        self._turn_timer: asyncio.TimerHandle | None = None
+        self._turns = ConnectionTurns(Pace(0), "")
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
         self._lingering = LingeringTransport(transport, self._is_midway)
         super().connection_made(self._lingering)  # type: ignore[arg-type]  # all that uvicorn asks of one
         self.open_connections.inc()
         # A flood of the public port must not make the service look unready, so the admin port has no bound.
-        self._is_admin = bool(self.admin_port) and transport.get_extra_info("sockname")[1] == self.admin_port
-        self._address = address_of({"client": self.client, "headers": ()}, 0)
-        if not self._is_admin and not self.pace.enters(self._address):
+        is_admin = bool(self.admin_port) and transport.get_extra_info("sockname")[1] == self.admin_port
+        address = address_of({"client": self.client, "headers": ()}, 0)
+        self._turns = ConnectionTurns(Pace(0) if is_admin else self.pace, address)
+        if not self._turns.enters():
             self._count_refusal(Code.RATE_LIMITED)
             self._lingering.abort()
             return
-        refusal = None if self._is_admin else self.places.enter(self, self._address)
+        refusal = None if is_admin else self.places.enter(self, address)
         if refusal is None:
             # The first request's headers; uvicorn watches over the idle time after that.
             self._watch()
@@ -101,13 +103,13 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._unwatch()
-        self._end_turn()
         running = self._running
         if running is not None and not running.response_complete:
             # uvicorn tells the last request that it read, which may be another one.
             running.disconnected = True
             running.scope[CLIENT_GONE] = True  # type: ignore[typeddict-unknown-key]  # ASGI lets servers add to it
             running.message_event.set()
+        self._turns.gone(is_idle=running is None or running.response_complete)
         self.resume_writing()
         super()._unset_keepalive_if_required()
         self.places.leave(self)
@@ -139,6 +141,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._lingering.let_go_reading()
 
     def _parse_slice(self, data: bytes) -> None:
+        began = time.thread_time()
         before = (self._in_headers, self._messages)
         if self._in_body:
             self._wire_bytes += len(data)
@@ -153,6 +156,7 @@ class BoundedProtocol(HttpToolsProtocol):
                 self._end(Code.HEADERS_TOO_LARGE, "")
             else:
                 self._watch()
+        self._turns.parsed(time.thread_time() - began)
 
     def _parse(self, data: bytes) -> None:
         try:
@@ -163,16 +167,17 @@ class BoundedProtocol(HttpToolsProtocol):
             self._pass_over_offer(data[offer.args[0] :])
 
     def _pass_over_offer(self, rest: bytes) -> None:
-        """Parses the request again as if it offered no other protocol; `rest` is what came behind its headers.
+        """Begins the request's body as if it offered no other protocol; `rest` is what came behind its headers.
 
-        The parser takes whatever follows an offer for that protocol, and so no body for the request's own. What is
-        parsed again is what it made of the headers, not their bytes: it is the same wherever the reads were cut.
+        The parser takes whatever follows an offer for that protocol, and so no body for the request's own. Another one is
+        told what the first made of the framing, not of its bytes: it is the same wherever the reads were cut.
         """
         method, version = self.parser.get_method(), self.parser.get_http_version().encode()
-        kept = [name + b": " + value + b"\r\n" for name, value in self.headers if name != b"upgrade"]
-        self._offers_upgrade = False
+        self.headers[:] = [header for header in self.headers if header[0] != b"upgrade"]
+        framing = [name + b": " + value + b"\r\n" for name, value in self.headers if name in _FRAMING]
+        self._offers_upgrade, self._passes_over = False, True
         self.parser = self._new_parser()
-        self._parse(b"".join([method, b" ", self.url, b" HTTP/", version, b"\r\n", *kept, b"\r\n"]))
+        self._parse(b"".join([method, b" / HTTP/", version, b"\r\n", *framing, b"\r\n"]))
         if rest and not self._ends and not self.transport.is_closing():
             self._parse(rest)
 
@@ -186,6 +191,8 @@ class BoundedProtocol(HttpToolsProtocol):
         """Only a request ends an idle time. To uvicorn any byte does; but the rest of a refused body holds none up."""
 
     def on_message_begin(self) -> None:
+        if self._passes_over:
+            return
         super()._unset_keepalive_if_required()
         super().on_message_begin()
         self._messages += 1
@@ -194,6 +201,8 @@ class BoundedProtocol(HttpToolsProtocol):
         self._pieces = self._body_bytes = self._wire_bytes = 0
 
     def on_url(self, url: bytes) -> None:
+        if self._passes_over:
+            return
         super().on_url(url)
         self._count(len(url))
         path, _, query = self.url.partition(b"?")
@@ -205,6 +214,8 @@ class BoundedProtocol(HttpToolsProtocol):
             self._stop_parsing(Code.HEADERS_TOO_LARGE, detail)
 
     def on_header(self, name: bytes, value: bytes) -> None:
+        if self._passes_over:
+            return
         self._count(len(name) + len(value) + 4)
         if not self._in_headers:
             # A trailer, which no proxy has looked at, must not stand where the last of equal headers counts.
@@ -214,7 +225,7 @@ class BoundedProtocol(HttpToolsProtocol):
             self._stop_parsing(Code.HEADERS_TOO_LARGE)
 
     def on_headers_complete(self) -> None:
-        self._in_headers = False
+        self._in_headers = self._passes_over = False
         self._unwatch()
         super()._unset_keepalive_if_required()
         if self.parser.should_upgrade():
@@ -267,20 +278,15 @@ class BoundedProtocol(HttpToolsProtocol):
         self._running = cycle
         # Its place among those that wait is the request's, however long the connection was idle before.
         self.places.works(self)
-        seconds = 0.0 if self._is_admin else self.pace.begins(self._address, self._to_count)
-        self._to_count = 1
-        if not seconds:
-            super()._start_asgi_task(cycle, app)
-        else:
+        self._turns.begin(self.loop, partial(self._begin, cycle, app))
+        if self._turns.waits:
             self.flow.pause_reading()
-            self._turn_timer = self.loop.call_later(seconds, self._begin, cycle, app)
         self._take_place()
 
     def _begin(self, cycle: RequestResponseCycle, app: Any) -> None:
-        self._turn_timer = None
         if not self.transport.is_closing():
             self._take_place()
-            super()._start_asgi_task(cycle, app)
+            super()._start_asgi_task(cycle, self._turns.charged(app))
 
     def _take_place(self) -> None:
         """Takes the connection for one that works, or for one that waits: for a request, its turn, its body, or a reader.
@@ -291,20 +297,13 @@ class BoundedProtocol(HttpToolsProtocol):
         if (
             running is None
             or running.response_complete
-            or self._turn_timer is not None
+            or self._turns.waits
             or (self._in_body and running.scope is self.scope)
             or self.flow.write_paused
         ):
             self.places.waits(self)
         else:
             self.places.works(self)
-
-    def _end_turn(self) -> None:
-        """The request that waits for its turn never begins."""
-        if self._turn_timer is not None:
-            self._turn_timer.cancel()
-            self._turn_timer = None
-            self.pace.gives_up(self._address)
 
     def pause_writing(self) -> None:
         super().pause_writing()
@@ -326,9 +325,7 @@ class BoundedProtocol(HttpToolsProtocol):
         """Closes the connection, which waits for its client, for another."""
         metrics.HTTP_IDLE_CLOSED.inc()
         # Its turn is not given back: else an address whose newest connection puts out its oldest would pay for none.
-        if self._turn_timer is not None:
-            self._turn_timer.cancel()
-            self._turn_timer = None
+        self._turns.drop()
         self._lingering.close_at_once()
 
     def _count(self, size: int) -> None:
@@ -363,14 +360,7 @@ class BoundedProtocol(HttpToolsProtocol):
     def _refuse(self, code: Code, detail: str = "") -> None:
         """Answers without an application, and hangs up."""
         self._unwatch()
-        answer = Problem(code, detail).answer(request_ids({}))
-        document = json.loads(answer.body)
-        lines = [STATUS_LINE[answer.status]]
-        for name, value in [*answer.headers, (b"content-length", str(len(answer.body)).encode())]:
-            if name != b"connection":
-                lines.append(name + b": " + value + b"\r\n")
-        lines += [b"x-request-id: ", document["request_id"].encode(), b"\r\n"]
-        self.transport.write(b"".join([*lines, b"connection: close\r\n\r\n", answer.body]))
+        self.transport.write(refusal(code, detail))
         self.transport.close()
         self._count_refusal(code)
 

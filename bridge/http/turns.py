@@ -1,0 +1,86 @@
+"""The turns of one connection's requests: at the pace of its address, which is charged what they cost."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+from bridge.http.answer import Receive, Scope, Send
+from bridge.http.cost import COST, Cost
+from bridge.http.pace import Pace
+
+
+class ConnectionTurns:
+    """Those of one connection. The first request of a connection was counted when that was made."""
+
+    def __init__(self, pace: Pace, address: str) -> None:
+        self._pace = pace
+        self._address = address
+        self._to_count = 0
+        self._timer: asyncio.TimerHandle | None = None
+        self._seconds = 0.0
+
+    @property
+    def waits(self) -> bool:
+        """Whether a request waits for its turn."""
+        return self._timer is not None
+
+    def enters(self) -> bool:
+        """Whether the connection is kept."""
+        return self._pace.enters(self._address)
+
+    def begin(self, loop: asyncio.AbstractEventLoop, start: Callable[[], None]) -> None:
+        """Starts a request, now or when it is its turn."""
+        seconds = self._pace.begins(self._address, self._to_count)
+        self._to_count = 1
+        if not seconds:
+            start()
+            return
+
+        def begins() -> None:
+            self._timer = None
+            start()
+
+        self._timer = loop.call_later(seconds, begins)
+
+    def drop(self) -> None:
+        """The request that waits never begins; what was counted for it stays so, and its cost is charged."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+            self._charge(counted=1)
+
+    def gone(self, *, is_idle: bool) -> None:
+        """The client has hung up: its request that waits costs what it cost, and one in hand is charged when it ends."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+            self._pace.gives_up(self._address)
+            self._charge(counted=0)
+        elif is_idle:
+            self._charge(counted=1 - self._to_count)
+
+    def parsed(self, seconds: float) -> None:
+        """Counts the time that it took to read some of the connection's bytes."""
+        self._seconds += seconds
+
+    def charged(self, app: Any) -> Any:
+        """The application, whose time until it admits the request is charged to the address, with that of parsing."""
+        if not self._pace:
+            return app
+
+        async def charged(scope: Scope, receive: Receive, send: Send) -> None:
+            cost = scope[COST] = Cost()
+            try:
+                await cost.of(app(scope, receive, send))
+            finally:
+                if cost.is_free:
+                    self._seconds = 0.0
+                else:
+                    self._seconds += cost.seconds
+                    self._charge(counted=1)
+
+        return charged
+
+    def _charge(self, *, counted: int) -> None:
+        self._pace.charge(self._address, self._seconds, counted)
+        self._seconds = 0.0

@@ -1,0 +1,20 @@
+"""The answer to what no application hears of, as it is written to the connection, which ends with it."""
+
+import json
+
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE
+
+from bridge.http.ids import request_ids
+from bridge.http.problems import Code, Problem
+
+
+def refusal(code: Code, detail: str) -> bytes:
+    """The refusal with its status line and headers."""
+    answer = Problem(code, detail).answer(request_ids({}))
+    document = json.loads(answer.body)
+    lines = [STATUS_LINE[answer.status]]
+    for name, value in [*answer.headers, (b"content-length", str(len(answer.body)).encode())]:
+        if name != b"connection":
+            lines.append(name + b": " + value + b"\r\n")
+    lines += [b"x-request-id: ", document["request_id"].encode(), b"\r\n"]
+    return b"".join([*lines, b"connection: close\r\n\r\n", answer.body])
