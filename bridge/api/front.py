@@ -13,7 +13,7 @@ from starlette.types import ASGIApp
 
 from bridge.api.access import Caller, admit
 from bridge.api.services import Services
-from bridge.http.admin_port import is_served
+from bridge.http.admin_port import PAGES, is_served
 from bridge.http.answer import HeaderPairs, Message, Receive, Scope, Send
 from bridge.http.body import ClientGone
 from bridge.http.client_address import address_of
@@ -82,6 +82,10 @@ class Front:
         if not is_served(scope, self._services.settings.api_admin_port):
             raise Problem(Code.NOT_FOUND)
         if not scope["path"].startswith(GUARDED):
+            if scope["path"] not in PAGES:
+                raise Problem(Code.NOT_FOUND)
+            # No page reads a query, and FastAPI would.
+            scope["query_string"] = b""
             await self._rest(scope, receive, answer.send)
             return
         caller = scope["bridge_caller"] = self._caller(scope, headers)

@@ -186,6 +186,8 @@ class Front:
             await answer.send(send, [*ids.headers(), _NOSNIFF])
             return answer.status, refused
         scope["bridge_ids"] = ids
+        # No page reads a query, and FastAPI would.
+        scope["query_string"] = b""
         more: HeaderPairs = [*ids.headers(), _NOSNIFF]
         status = _SERVER_ERROR
         answered: float | None = None

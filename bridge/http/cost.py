@@ -8,6 +8,16 @@ from typing import Any, Final
 COST: Final = "bridge.cost"
 """In the scope of a request whose address has a pace: its Cost."""
 
+_MOST_SECONDS: Final = 0.01
+
+
+def seconds_since(began: float) -> float:
+    """The thread's processor time since then, by `time.thread_time`; at most 10 ms.
+
+    What takes longer before admission is a pause of the process, as for its garbage, and no client's.
+    """
+    return min(time.thread_time() - began, _MOST_SECONDS)
+
 
 class Cost:
     """The processor time of one request's steps, in seconds, until its sender is admitted; waiting costs nothing.
@@ -54,4 +64,4 @@ class Cost:
 
     def _stop(self) -> None:
         if self._is_counted:
-            self.seconds += time.thread_time() - self._began
+            self.seconds += seconds_since(self._began)

@@ -53,12 +53,9 @@ class Pace:
         return max(0.0, turn - now)
 
     def charge(self, address: str, seconds: float, counted: int = 1) -> None:
-        """Counts what took so much of the loop's time as the requests that pay for it; `counted` were counted already.
-
-        At most a second's worth: a pause of the process in the midst of a request is not the client's.
-        """
+        """Counts what took so much of the loop's time as the requests that pay for it; `counted` were counted already."""
         if self._each and (beyond := seconds / self._paid_seconds - counted) > 0:
-            self.begins(address, min(beyond, _BURST_SECONDS / self._each))
+            self.begins(address, beyond)
 
     def gives_up(self, address: str) -> None:
         """A request that was counted never begins."""

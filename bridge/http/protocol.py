@@ -156,7 +156,7 @@ class BoundedProtocol(HttpToolsProtocol):
                 self._end(Code.HEADERS_TOO_LARGE, "")
             else:
                 self._watch()
-        self._turns.parsed(time.thread_time() - began)
+        self._turns.parsed_since(began)
 
     def _parse(self, data: bytes) -> None:
         try:

@@ -2,11 +2,14 @@
 
 import asyncio
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 from bridge.http.answer import Receive, Scope, Send
-from bridge.http.cost import COST, Cost
+from bridge.http.cost import COST, Cost, seconds_since
 from bridge.http.pace import Pace
+
+# What a read costs the loop besides the parser's time, however few bytes come.
+_READ_SECONDS: Final = 0.00001
 
 
 class ConnectionTurns:
@@ -59,9 +62,9 @@ class ConnectionTurns:
         elif is_idle:
             self._charge(counted=1 - self._to_count)
 
-    def parsed(self, seconds: float) -> None:
-        """Counts the time that it took to read some of the connection's bytes."""
-        self._seconds += seconds
+    def parsed_since(self, began: float) -> None:
+        """Counts what it took to read some of the connection's bytes; they were parsed since then by `time.thread_time`."""
+        self._seconds += _READ_SECONDS + seconds_since(began)
 
     def charged(self, app: Any) -> Any:
         """The application, whose time until it admits the request is charged to the address, with that of parsing."""

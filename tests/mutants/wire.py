@@ -4,6 +4,7 @@ from mutants.mutant import Edit, Mutant
 
 WIRE = "tests/unit/gateway/test_wire.py"
 PAGES = "tests/unit/gateway/test_pages.py"
+COSTS = "tests/unit/gateway/test_pace_costs.py"
 
 MUTANTS = [
     Mutant(
@@ -27,14 +28,110 @@ MUTANTS = [
     Mutant(
         "gateway-pace-given-up",
         "the rate given back by a request that never begins",
-        (Edit("bridge/http/protocol.py::BoundedProtocol._end_turn", "self.pace.gives_up(self._address)", ""),),
+        (Edit("bridge/http/turns.py::ConnectionTurns.gone", "self._pace.gives_up(self._address)", ""),),
         (f"{WIRE}::test_a_request_that_never_begins_costs_its_address_nothing",),
     ),
     Mutant(
         "gateway-pace-gives-way",
         "the place of a connection that waits for its turn, among those that give way",
-        (Edit("bridge/http/protocol.py::BoundedProtocol._take_place", "self._turn_timer is not None", "False"),),
+        (Edit("bridge/http/protocol.py::BoundedProtocol._take_place", "self._turns.waits", "False"),),
         (f"{WIRE}::test_a_connection_in_wait_for_its_turn_gives_way",),
+    ),
+    Mutant(
+        "gateway-pace-charge",
+        "the charge of a request's time to the pace of its address",
+        (Edit("bridge/http/pace.py::Pace.charge", "self.begins(address, beyond)", ""),),
+        (f"{COSTS}::test_an_address_pays_for_the_time_that_its_requests_take",),
+    ),
+    Mutant(
+        "gateway-pace-share",
+        "the share of the time that an address has at a low rate",
+        (
+            Edit(
+                "bridge/http/pace.py::Pace.__init__",
+                "max(_LEAST_PAID_SECONDS, _LEAST_SHARE * self._each)",
+                "_LEAST_PAID_SECONDS",
+            ),
+        ),
+        (f"{COSTS}::test_an_address_has_its_share_of_the_time_at_any_rate",),
+    ),
+    Mutant(
+        "gateway-pace-parse",
+        "the time of the parser in what a request costs",
+        (Edit("bridge/http/protocol.py::BoundedProtocol._parse_slice", "self._turns.parsed_since(began)", ""),),
+        (f"{COSTS}::test_a_dear_refusal_is_charged_to_its_address",),
+    ),
+    Mutant(
+        "gateway-pace-steps",
+        "the time of the answer in what a request costs",
+        (Edit("bridge/http/cost.py::Cost._stop", "self.seconds += seconds_since(self._began)", ""),),
+        (f"{COSTS}::test_a_dear_refusal_is_charged_to_its_address",),
+    ),
+    Mutant(
+        "gateway-pace-pause",
+        "the bound of what a pause of the process charges",
+        (
+            Edit(
+                "bridge/http/cost.py::seconds_since",
+                "min(time.thread_time() - began, _MOST_SECONDS)",
+                "time.thread_time() - began",
+            ),
+        ),
+        (f"{COSTS}::test_steps_are_counted_and_waits_are_not",),
+    ),
+    Mutant(
+        "gateway-pace-admitted",
+        "the end of what a request costs its address, at its admission",
+        (Edit("bridge/http/cost.py::Cost.admitted", "self._is_counted = False", ""),),
+        (f"{COSTS}::test_steps_are_counted_and_waits_are_not",),
+    ),
+    Mutant(
+        "gateway-pace-servers",
+        "the freedom of servers' requests from the charge of their time",
+        (Edit("bridge/gateway/events.py::admitted", "grant.sender is Sender.SERVER", "False"),),
+        (f"{COSTS}::test_a_servers_request_costs_its_address_nothing",),
+    ),
+    Mutant(
+        "gateway-pace-visitors",
+        "the charge of a visitor's request until it is admitted",
+        (Edit("bridge/gateway/events.py::admitted", "grant.sender is Sender.SERVER", "True"),),
+        (f"{COSTS}::test_a_servers_request_costs_its_address_nothing",),
+    ),
+    Mutant(
+        "gateway-pace-no-request",
+        "the charge of headers that become no request",
+        (Edit("bridge/http/turns.py::ConnectionTurns.gone", "self._charge(counted=1 - self._to_count)", ""),),
+        (f"{COSTS}::test_headers_that_become_no_request_are_charged",),
+    ),
+    Mutant(
+        "gateway-pace-hung-up",
+        "the charge of a request whose client hangs up before its turn",
+        (Edit("bridge/http/turns.py::ConnectionTurns.gone", "self._charge(counted=0)", ""),),
+        (f"{COSTS}::test_who_hangs_up_before_its_turn_pays_for_what_was_parsed",),
+    ),
+    Mutant(
+        "gateway-pace-put-out",
+        "the charge of a request that waits and gives way",
+        (Edit("bridge/http/turns.py::ConnectionTurns.drop", "self._charge(counted=1)", ""),),
+        (f"{COSTS}::test_a_request_that_gives_way_pays_for_what_was_parsed",),
+    ),
+    Mutant(
+        "gateway-offer-framing",
+        "the framing alone, of what is parsed again for an offer",
+        (Edit("bridge/http/protocol.py::BoundedProtocol._pass_over_offer", "name in _FRAMING", "True"),),
+        (f"{COSTS}::test_an_offer_is_parsed_once",),
+    ),
+    Mutant(
+        "gateway-no-page",
+        "the refusal of a path without a page, before the framework",
+        (Edit("bridge/gateway/front.py::Front._others", "scope['path'] not in PAGES", "False"),),
+        (f"{COSTS}::test_a_path_without_a_page_never_reaches_the_framework",),
+    ),
+    Mutant(
+        "gateway-page-query",
+        "the query that the framework never reads",
+        (Edit("bridge/gateway/front.py::Front._others", "scope['query_string'] = b''", ""),),
+        (f"{COSTS}::test_a_path_without_a_page_never_reaches_the_framework",),
     ),
     Mutant(
         "gateway-escapes",

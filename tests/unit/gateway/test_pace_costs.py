@@ -1,0 +1,328 @@
+"""What a request costs before it is known whose it is: its address's pace pays for it, whatever is refused."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import pytest
+from support.lone_gateway import LoneGateway, lone_gateway
+from support.refused import PLAIN, refused
+from support.spoken import Spoken, echo, hasty, post
+
+from bridge.gateway.app import create_app
+from bridge.http import cost, turns
+from bridge.http.admin_port import PAGES
+from bridge.http.connections import Connections
+from bridge.http.cost import COST, Cost
+from bridge.http.pace import Pace
+from bridge.http.protocol import BoundedProtocol
+
+ADDRESS = "127.0.0.1"
+RATE = 500
+PAID_SECONDS = 0.0001
+DEAR_SECONDS = 0.0045
+DEAREST = 6.0
+"""Times a plain refusal, which the dearest within the bounds costs less than; it is nearer 4."""
+LEAST_CHARGED = 0.5
+"""Of a request's processor time; the rest is the event loop's own."""
+TRIES = 7
+
+
+class Kept(Pace):
+    """Of an address that may do anything: keeps what it is charged."""
+
+    def __init__(self) -> None:
+        super().__init__(1e6, lambda: 5.0)
+        self.seconds = 0.0
+        self.counted: list[int] = []
+
+    def charge(self, address: str, seconds: float, counted: int = 1) -> None:
+        self.seconds += seconds
+        self.counted.append(counted)
+
+
+class Clock:
+    """Processor time that only the test moves on."""
+
+    def __init__(self) -> None:
+        self.now = 5.0
+
+    def thread_time(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    made = Clock()
+    monkeypatch.setattr(cost, "time", made)
+    monkeypatch.setattr("bridge.http.protocol.time", made)
+    monkeypatch.setattr(turns, "_READ_SECONDS", 0.0)
+    return made
+
+
+@pytest.fixture
+def dear_parser(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that takes long over a URL."""
+    on_url = BoundedProtocol.on_url
+
+    def dear(self: BoundedProtocol, url: bytes) -> None:
+        clock.now += DEAR_SECONDS
+        on_url(self, url)
+
+    monkeypatch.setattr(BoundedProtocol, "on_url", dear)
+
+
+@pytest.fixture
+def kept(monkeypatch: pytest.MonkeyPatch) -> Kept:
+    """The pace of the connections."""
+    made = Kept()
+    monkeypatch.setattr(BoundedProtocol, "places", Connections(100, 0))
+    monkeypatch.setattr(BoundedProtocol, "pace", made)
+    return made
+
+
+@pytest.fixture
+async def gateway() -> AsyncIterator[LoneGateway]:
+    async with lone_gateway(gateway_address_requests_per_second=0) as made:
+        yield made
+
+
+def wait_of(pace: Pace) -> float:
+    """How long a request of the address waits now, in requests that come before it and its burst."""
+    return round((pace.begins(ADDRESS, 0) + 1) * RATE)
+
+
+def test_an_address_pays_for_the_time_that_its_requests_take() -> None:
+    """A request pays for so much of it, and each further piece of it counts as another one; others pay nothing."""
+    pace = Pace(RATE, lambda: 10.0)
+    pace.begins(ADDRESS, RATE)
+    assert wait_of(pace) == RATE
+    pace.charge(ADDRESS, PAID_SECONDS)
+    assert wait_of(pace) == RATE
+    pace.charge(ADDRESS, 101 * PAID_SECONDS)
+    assert wait_of(pace) == RATE + 100
+    pace.charge(ADDRESS, 10 * PAID_SECONDS, 0)
+    assert wait_of(pace) == RATE + 110
+    assert pace.begins("127.0.0.2") == 0
+
+
+@pytest.mark.parametrize(("rate", "paid"), [(5, 0.01), (500, 0.0001), (5000, 0.0001)])
+def test_an_address_has_its_share_of_the_time_at_any_rate(rate: int, paid: float) -> None:
+    """A low rate is one of requests: a slow machine makes it no lower."""
+    pace = Pace(rate, lambda: 10.0)
+    pace.begins(ADDRESS, rate)
+    pace.charge(ADDRESS, 0.99 * paid)
+    assert pace.begins(ADDRESS, 0) == 0
+    pace.charge(ADDRESS, 3 * paid)
+    assert pace.begins(ADDRESS, 0) == pytest.approx(2 / rate)
+
+
+def test_without_a_rate_nothing_is_charged() -> None:
+    """Behind proxies only the headers say whose a request is."""
+    pace = Pace(0)
+    pace.charge(ADDRESS, 5.0)
+    assert not pace
+    assert pace.begins(ADDRESS) == 0
+
+
+async def test_steps_are_counted_and_waits_are_not(clock: Clock) -> None:
+    """Nor is a pause of the process in the midst of a step, beyond some milliseconds, nor what comes after admission."""
+    found = Cost()
+
+    async def work() -> None:
+        for seconds in (0.001, 0.002, 0.5):
+            clock.now += seconds
+            await asyncio.sleep(0)
+        clock.now += 0.003
+        found.admitted(free=False)
+        clock.now += 0.004
+        await asyncio.sleep(0)
+        clock.now += 0.005
+
+    async def other() -> None:
+        for _ in range(10):
+            clock.now += 1.0
+            await asyncio.sleep(0)
+
+    await asyncio.gather(found.of(work()), other())
+    assert found.seconds == pytest.approx(0.001 + 0.002 + 0.01 + 0.003)
+    assert not found.is_free
+
+
+async def test_work_hears_of_its_cancellation() -> None:
+    """As if its steps were not counted; what it raises is raised."""
+    heard: list[str] = []
+
+    async def work() -> None:
+        try:
+            await asyncio.sleep(100)
+        except asyncio.CancelledError:
+            await asyncio.sleep(0)
+            heard.append("cancelled")
+            raise
+
+    async def waits() -> None:
+        await Cost().of(work())
+
+    task = asyncio.create_task(waits())
+    await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert heard == ["cancelled"]
+
+    async def fails() -> None:
+        raise ValueError("as it is")
+
+    with pytest.raises(ValueError, match="as it is"):
+        await Cost().of(fails())
+
+
+@pytest.mark.usefixtures("dear_parser")
+async def test_a_dear_refusal_is_charged_to_its_address(kept: Kept, clock: Clock) -> None:
+    """Parsing and answering; to the next request of the connection nothing is left of it."""
+
+    async def dear(scope: Any, receive: Callable[..., Any], send: Callable[..., Any]) -> None:
+        clock.now += DEAR_SECONDS
+        await hasty(scope, receive, send)
+
+    one = Spoken(BoundedProtocol, dear)
+    for number in (1, 2):
+        await one.hear(PLAIN)
+        assert kept.seconds == pytest.approx(number * 2 * DEAR_SECONDS)
+    await one.end()
+    assert kept.seconds == pytest.approx(4 * DEAR_SECONDS)
+
+
+@pytest.mark.usefixtures("dear_parser")
+@pytest.mark.parametrize("ending", [b"", b"bad header\r\n\r\n"], ids=["hung up", "not HTTP"])
+async def test_headers_that_become_no_request_are_charged(kept: Kept, ending: bytes) -> None:
+    """When the connection ends: it was counted as one request, which pays for its part."""
+    one = Spoken(BoundedProtocol, hasty)
+    await one.hear(PLAIN[:-2] + ending)
+    await one.end()
+    assert kept.seconds == pytest.approx(DEAR_SECONDS)
+    assert kept.counted == [1]
+
+
+@pytest.mark.usefixtures("dear_parser")
+async def test_who_hangs_up_before_its_turn_pays_for_what_was_parsed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The request itself counts as none."""
+    pace = Pace(RATE, lambda: 10.0)
+    monkeypatch.setattr(BoundedProtocol, "places", Connections(100, 0))
+    monkeypatch.setattr(BoundedProtocol, "pace", pace)
+    pace.begins(ADDRESS, RATE)
+    for number in (1, 2, 3):
+        one = Spoken(BoundedProtocol, hasty)
+        await one.hear(PLAIN)
+        assert not one.answers
+        await one.end()
+        assert wait_of(pace) == RATE + number * DEAR_SECONDS / PAID_SECONDS
+
+
+@pytest.mark.usefixtures("dear_parser")
+async def test_a_request_that_gives_way_pays_for_what_was_parsed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It keeps its count too: else an address whose newest connection puts out its oldest would pay for none."""
+    pace = Pace(RATE, lambda: 10.0)
+    monkeypatch.setattr(BoundedProtocol, "places", Connections(100, 0))
+    monkeypatch.setattr(BoundedProtocol, "pace", pace)
+    pace.begins(ADDRESS, RATE)
+    one = Spoken(BoundedProtocol, hasty)
+    await one.hear(PLAIN)
+    one.protocol.give_way()
+    await one.end()
+    assert wait_of(pace) == RATE + DEAR_SECONDS / PAID_SECONDS
+
+
+async def test_a_servers_request_costs_its_address_nothing(kept: Kept, gateway: LoneGateway) -> None:
+    """A visitor's does until it is admitted: anybody gets a token."""
+    charged = {}
+    for sender, headers in (("server", gateway.server()), ("visitor", gateway.visitor())):
+        lines = b"".join(f"{name}: {value}\r\n".encode() for name, value in headers.items())
+        kept.seconds = 0.0
+        one = Spoken(BoundedProtocol, gateway.front)
+        await one.hear(post(b"/api/bridge/s1/events", b'{"event_id":"a"}', lines))
+        assert [status for status, _ in one.answers] == [202]
+        charged[sender] = kept.seconds
+        await one.end()
+    assert charged["server"] == 0.0
+    assert charged["visitor"] > 0.0
+
+
+async def test_an_application_behind_proxies_is_charged_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One connection bears requests of many addresses there."""
+    monkeypatch.setattr(BoundedProtocol, "places", Connections(100, 0))
+    monkeypatch.setattr(BoundedProtocol, "pace", Pace(0))
+    scopes: list[Any] = []
+
+    async def seen(scope: Any, receive: Callable[..., Any], send: Callable[..., Any]) -> None:
+        scopes.append(scope)
+        await hasty(scope, receive, send)
+
+    one = Spoken(BoundedProtocol, seen)
+    await one.hear(PLAIN)
+    assert COST not in scopes[0]
+    await one.end()
+
+
+async def test_every_dear_refusal_is_bounded_and_charged(kept: Kept, gateway: LoneGateway) -> None:
+    """Headers, offers, escapes, routes and credentials in every combination, against a plain refusal of the same moment."""
+
+    async def measured(request: bytes) -> tuple[float, float]:
+        kept.seconds, began = 0.0, time.thread_time()
+        one.protocol.data_received(request)
+        for task in list(one.protocol.tasks):
+            await task
+        return time.thread_time() - began, kept.seconds
+
+    too_dear, uncharged = {}, {}
+    for name, request in refused():
+        one = Spoken(BoundedProtocol, gateway.front)
+        ratio, share = float("inf"), 0.0
+        for _ in range(TRIES):
+            took, charged = await measured(request)
+            plain, _ = await measured(PLAIN)
+            ratio, share = min(ratio, took / plain), max(share, charged / took)
+            if ratio < DEAREST and share > LEAST_CHARGED:
+                break
+        else:
+            too_dear[name], uncharged[name] = ratio, share
+        await one.end()
+    assert not too_dear, uncharged
+
+
+async def test_an_offer_is_parsed_once(monkeypatch: pytest.MonkeyPatch, kept: Kept) -> None:
+    """Of its headers only those that frame it are parsed again, for its body."""
+    fed: list[int] = []
+    parse = BoundedProtocol._parse
+    monkeypatch.setattr(BoundedProtocol, "_parse", lambda self, data: (fed.append(len(data)), parse(self, data))[1])
+    offer = b"connection: upgrade\r\nupgrade: h2c\r\n" + b"".join(b"x-%d: a\r\n" % number for number in range(90))
+    one = Spoken(BoundedProtocol, echo)
+    await one.hear(post(b"/" + b"a" * 2000, b"body", offer))
+    assert one.answers == [(200, b"/" + b"a" * 2000 + b" body")]
+    assert sum(fed[1:]) < 100
+    assert len(one.protocol.headers) == 93
+    await one.end()
+
+
+async def test_a_path_without_a_page_never_reaches_the_framework(gateway: LoneGateway) -> None:
+    """Nor does a query, which no page reads."""
+    asked: list[tuple[str, bytes]] = []
+
+    async def page(scope: Any, receive: Callable[..., Any], send: Callable[..., Any]) -> None:
+        asked.append((scope["path"], scope["query_string"]))
+        await hasty(scope, receive, send)
+
+    gateway.front._rest = page  # type: ignore[assignment]
+    assert (await gateway.ask("GET", "/nothing")).json()["error_code"] == "not_found"
+    one = Spoken(BoundedProtocol, gateway.front)
+    await one.hear(b"GET /health?a=%41 HTTP/1.1\r\nhost: x\r\n\r\n")
+    await one.end()
+    assert asked == [("/health", b"")]
+
+
+async def test_pages_are_those_of_the_framework(gateway: LoneGateway) -> None:
+    """A page that is not named would never be answered."""
+    front = create_app(gateway.services.settings)
+    assert {route.path for route in front._rest.routes} == PAGES  # type: ignore[attr-defined]
