@@ -53,7 +53,7 @@ class ConnectionTurns:
             self._charge(counted=1)
 
     def gone(self, *, is_idle: bool) -> None:
-        """The client has hung up: its request that waits costs what it cost, and one in hand is charged when it ends."""
+        """The client disconnected: its request that waits is charged what it cost, and one that is answered when it ends."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None

@@ -105,7 +105,7 @@ MUTANTS = [
     ),
     Mutant(
         "gateway-pace-hung-up",
-        "the charge of a request whose client hangs up before its turn",
+        "the charge of a request whose client disconnects before its turn",
         (Edit("bridge/http/turns.py::ConnectionTurns.gone", "self._charge(counted=0)", ""),),
         (f"{COSTS}::test_who_hangs_up_before_its_turn_pays_for_what_was_parsed",),
     ),

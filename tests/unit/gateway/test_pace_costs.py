@@ -1,4 +1,4 @@
-"""What a request costs before it is known whose it is: its address's pace pays for it, whatever is refused."""
+"""What a request costs before its sender is admitted: it is charged to the pace of its address."""
 
 import asyncio
 import time
@@ -196,7 +196,7 @@ async def test_a_dear_refusal_is_charged_to_its_address(kept: Kept, clock: Clock
 
 
 @pytest.mark.usefixtures("dear_parser")
-@pytest.mark.parametrize("ending", [b"", b"bad header\r\n\r\n"], ids=["hung up", "not HTTP"])
+@pytest.mark.parametrize("ending", [b"", b"bad header\r\n\r\n"], ids=["disconnected", "not HTTP"])
 async def test_headers_that_become_no_request_are_charged(kept: Kept, ending: bytes) -> None:
     """When the connection ends: it was counted as one request, which pays for its part."""
     one = Spoken(BoundedProtocol, hasty)
@@ -236,7 +236,7 @@ async def test_a_request_that_gives_way_pays_for_what_was_parsed(monkeypatch: py
 
 
 async def test_a_servers_request_costs_its_address_nothing(kept: Kept, gateway: LoneGateway) -> None:
-    """A visitor's does until it is admitted: anybody gets a token."""
+    """A visitor's is charged until it is admitted: its tokens are public."""
     charged = {}
     for sender, headers in (("server", gateway.server()), ("visitor", gateway.visitor())):
         lines = b"".join(f"{name}: {value}\r\n".encode() for name, value in headers.items())
