@@ -170,7 +170,6 @@ class Front:
 
         Returns the status, and when the answer began.
 
-
         On the public port these pages count against the address as a script's routes do.
         """
         if self.services is not None and not is_admin(scope, self._admin_port):
