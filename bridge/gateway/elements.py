@@ -46,6 +46,9 @@ _BETWEEN_EVENTS = re.compile(rb'(?:[^",\[\]{}]++|' + STRING + rb"|" + SHALLOW + 
 _WITHIN_EVENT = re.compile(rb"(?:" + TEXT + rb"|" + SHALLOW + rb")*+([\[\]{}])?", re.DOTALL)
 _MOST_STEPS = 12_000
 """With MOST_MARKS it bounds how long an odd body holds up the others. A body of 1 MiB with a string for every 16 bytes is within them."""
+_FEWEST_STEPS = 2_500
+_BYTES_OF_A_STEP = 16
+"""A small body has fewer: many of them come at once."""
 _ESCAPED_NAME = re.compile(rb'\\u[0-9a-fA-F]{4}[^"\\]*+"[ \t\r\n]*+:').search
 _NAMES_EVENTS = re.compile(rb'[ \t\r\n]*\{[ \t\r\n]*"events"[ \t\r\n]*:[ \t\r\n]*\[')
 _EVENTS_NAME = b'"events"'
@@ -175,7 +178,7 @@ def _by_brackets(text: bytes, most: int, *, closing: bool = False) -> list[bytes
         raise _refused("it is no JSON, and has too many strings and brackets to be cut apart")
     place = begin = text.index(b"[") + 1
     depth, found = 1, []
-    for _ in range(_MOST_STEPS):
+    for _ in range(min(_MOST_STEPS, _FEWEST_STEPS + len(text) // _BYTES_OF_A_STEP)):
         match = (_BETWEEN_EVENTS if depth == 1 else _WITHIN_EVENT).match(text, place)
         mark = match and match[1]
         if not match or not mark:

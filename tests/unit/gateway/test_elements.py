@@ -71,10 +71,16 @@ def test_a_byte_order_mark_belongs_to_no_event(body: bytes, lines: bool) -> None
 
 def test_deep_nesting_is_cut_at_its_brackets() -> None:
     """It would take the parser's stack; the stream dead-letters it."""
-    deep = b"[" * 5000 + b"]" * 5000
+    deep = b"[" * 1200 + b"]" * 1200
 
     assert split(b"[" + deep + b', {"event_id":"a"}]', lines=False, most=MOST).values == [deep, b'{"event_id":"a"}']
     assert split(b'{"a":' + deep + b"}", lines=False, most=MOST).batch is False
+
+
+def test_a_batch_of_nested_events_is_cut_at_its_brackets() -> None:
+    """As many events as there may be, none of which a parser takes, within the bound for so short a body."""
+    events = [b'{"event_type":"click","occurred_at":1,"properties":{"a":{"b":[{"c":[NaN]}]}}}'] * MOST
+    assert split(b"[" + b",".join(events) + b"]", lines=False, most=MOST).values == events
 
 
 @pytest.mark.parametrize(
@@ -83,7 +89,7 @@ def test_deep_nesting_is_cut_at_its_brackets() -> None:
         b"[", b'[{"a":1}', b'[{"a":1]', b'[NaN]x', b'[NaN]]', b'{"events":[{"a":NaN}', b'{"events":[NaN]', b'["a', b'[NaN, "a]',
         b'{"events":[NaN]}x', b'{"events":[1],"events":[2]}', b'{"events":[1],"\\u0065vents":[2]}',
         b'{"\\u0065vents":[1],"events":[2]}', b'{"events":[1],"even\\u0074s" :[2]}',
-        b"[NaN,[" + b"[[[[1]]]]," * 30_000 + b"1]]", b"[NaN," + b'["",' * 100_000,
+        b"[NaN,[" + b"[[[[1]]]]," * 30_000 + b"1]]", b'[{"a":NaN},[' + b"[[[[1]]]]," * 1_600 + b"1]]", b"[NaN," + b'["",' * 100_000,
     ],
 )  # fmt: skip
 def test_what_can_not_be_taken_apart_is_refused_whole(body: bytes) -> None:
