@@ -22,9 +22,14 @@ class Turn:
 
     async def let_others(self) -> None:
         """Lets others have their turn if this one is over."""
-        if self._now() >= self._ends:
+        if self.is_over:
             await self._pause()
             self.begin()
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the work has had the loop for as long as it may."""
+        return self._now() >= self._ends
 
     def begin(self) -> None:
         """Counts the turn from now on: the time before was not spent on the loop."""

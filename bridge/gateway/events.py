@@ -32,7 +32,7 @@ _ACCEPTED: Final = metrics.GATEWAY_EVENTS.labels("accepted")
 _REJECTED: Final = metrics.GATEWAY_EVENTS.labels("rejected")
 _REPLAYED: Final = (b"idempotency-replayed", b"true")
 _LONG_BYTES: Final = 16 * 1024
-"""To take apart a larger body may take longer than a slice of the loop's time."""
+"""To take apart a larger body may take longer than a slice of the loop's time: it waits behind smaller ones."""
 
 
 class Result(msgspec.Struct, gc=False, omit_defaults=True):
@@ -141,8 +141,7 @@ async def receive_events(
         return message
 
     async def stand_in_line(size: int) -> None:
-        if size > _LONG_BYTES or bill.exceeds_time:
-            await work.stand_in_line()
+        if await work.stand_in_line(long=size > _LONG_BYTES or bill.exceeds_time):
             # Those before it may have used up what there was.
             bill.owes_nothing()
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections import deque
 from typing import Final, Self
 
 from bridge.gateway.allowances import Bill
@@ -12,51 +13,97 @@ SLICE_SECONDS: Final = 0.005
 
 
 class Line:
-    """Where requests of one class of sender wait: between two iterations of the loop, one of them works for a slice.
+    """Where requests of one class of sender wait: between two iterations of the loop, they work for a slice together.
 
     The senders take turns, a slice each: organisations and then their scripts, addresses of visitors and then the scripts
-    that they name. The requests of one sender are worked on in the order in which they came.
+    that they name. First slices, which are all that most requests need, go before long work, but have half of the time then;
+    of each kind the requests of one sender are worked on in the order in which they came.
     """
 
     def __init__(self) -> None:
-        self._waiting: Turns[asyncio.Future[None]] = Turns()
-        self._served: Path | None = None
+        self._first: Turns[asyncio.Future[None]] = Turns()
+        self._long: Turns[asyncio.Future[None]] = Turns()
+        self._served: tuple[Turns[asyncio.Future[None]], Path] | None = None
+        self._iteration = Turn(SLICE_SECONDS)
+        self._works = False
+        """Whether somebody has worked, or waits for a turn, in this iteration of the loop."""
+        self._firsts = Turn(SLICE_SECONDS)
+        """For how long first slices go before long work, since it waits or had its last slice."""
 
     def work(self, bill: Bill) -> "Work":
         """A request's work, charged to its bill: a context whose end lets the next one go on."""
         return Work(self, bill)
 
-    async def take(self, sender: Path) -> None:
-        """Waits for a turn of the sender's, behind its earlier requests."""
-        if self._served is None:
-            self._served = sender
-            return
-        turn = asyncio.get_running_loop().create_future()
-        self._waiting.of(sender).append(turn)
-        await self._given(turn)
+    def gives_at_once(self, sender: Path) -> bool:
+        """Whether the sender has its turn now: nobody has one or waits, and this iteration's slice is not used up."""
+        if self._served or self._first or self._long or (self._works and self._iteration.is_over):
+            return False
+        self._served = self._first, sender
+        self._begin()
+        return True
+
+    async def take(self, sender: Path, *, long: bool = False) -> None:
+        """Waits for a turn of the sender's, behind its earlier requests; for `long` work, behind others' first slices."""
+        if not self.gives_at_once(sender):
+            turn = asyncio.get_running_loop().create_future()
+            (self._of_long(sender) if long else self._first.of(sender)).append(turn)
+            await self._given(turn)
 
     async def take_turns(self, sender: Path) -> None:
-        """Lets the other senders have a turn each, and goes on before later requests of this one."""
+        """Lets the other senders have a turn each, and goes on before later requests of this one, in a later iteration."""
         turn = asyncio.get_running_loop().create_future()
-        self._waiting.of(sender).appendleft(turn)
-        self.leave()
+        self._of_long(sender).appendleft(turn)
+        self._end()
         await self._given(turn)
 
     def leave(self) -> None:
-        """Ends a turn: the next sender's first request has its own."""
-        if self._served is not None:
-            self._waiting.end(self._served)
-        while self._waiting:
-            self._served, queue = self._waiting.first()
-            while queue:
-                turn = queue.popleft()
-                if not turn.done():
-                    turn.set_result(None)
-                    return
-            self._waiting.end(self._served)
-        self._served = None
+        """Ends a turn: the next sender's first request has its own, in the next iteration."""
+        if self._first or self._long:
+            self._end()
+            self._give()
+        else:
+            self._served = None
+
+    def _of_long(self, sender: Path) -> deque[asyncio.Future[None]]:
+        if not self._long:
+            self._firsts.begin()
+        return self._long.of(sender)
+
+    def _end(self) -> None:
+        if self._served:
+            turns, sender = self._served
+            turns.end(sender)
+            self._served = None
+            if turns is self._long:
+                self._firsts.begin()
+
+    def _give(self) -> None:
+        for turns in (self._long, self._first) if self._firsts.is_over else (self._first, self._long):
+            while turns:
+                sender, queue = turns.first()
+                while queue:
+                    turn = queue.popleft()
+                    if not turn.done():
+                        self._served = turns, sender
+                        turn.set_result(None)
+                        return
+                turns.end(sender)
+
+    def _begin(self) -> None:
+        """Counts the iteration's slice from its first work on."""
+        if not self._works:
+            self._works = True
+            self._iteration.begin()
+            asyncio.get_running_loop().call_soon(self._end_iteration)
+
+    def _end_iteration(self) -> None:
+        self._works = False
+        if not self._served:
+            self._give()
 
     async def _given(self, turn: asyncio.Future[None]) -> None:
+        # If nobody has a turn, whose end would give the next one, the end of the iteration does.
+        self._begin()
         try:
             await turn
         except asyncio.CancelledError:
@@ -64,10 +111,11 @@ class Line:
             if not turn.cancelled():
                 self.leave()
             raise
+        self._begin()
 
 
 class Work(Turn):
-    """The work of one request: the first slice at once, so that a small request waits for nobody; the rest in line."""
+    """The work of one request: each slice in line, the first one before others' long work."""
 
     def __init__(self, line: Line, bill: Bill) -> None:
         self.bill = bill
@@ -87,13 +135,20 @@ class Work(Turn):
         super().begin()
         self._used = time.thread_time()
 
-    async def stand_in_line(self) -> None:
-        """For work that is long, or whose script has used more than its share: waits until it is this request's turn."""
-        if not self._in_turn:
+    async def stand_in_line(self, *, long: bool = False) -> bool:
+        """Waits until it is this request's turn, if it is not, and returns whether it had to.
+
+        `long` says that the work is, or that its script has used more than its share: others' first slices go before.
+        """
+        if self._in_turn:
+            return False
+        waits = not self._line.gives_at_once(self.bill.turn)
+        if waits:
             self._charge()
-            await self._line.take(self.bill.turn)
-            self._in_turn = True
+            await self._line.take(self.bill.turn, long=long)
             self.begin()
+        self._in_turn = True
+        return waits
 
     def end(self) -> None:
         """Lets the next one go on: the request waits for something else, or is answered or refused."""
@@ -111,12 +166,10 @@ class Work(Turn):
             self._used = used
 
     async def _pause(self) -> None:
+        if await self.stand_in_line(long=True):
+            return
         self._charge()
-        if self._in_turn:
-            # Cancelled while it waits, it has no turn to end.
-            self._in_turn = False
-            await self._line.take_turns(self.bill.turn)
-        else:
-            await self._line.take(self.bill.turn)
+        # Cancelled while it waits, it has no turn to end.
+        self._in_turn = False
+        await self._line.take_turns(self.bill.turn)
         self._in_turn = True
-        await asyncio.sleep(0)

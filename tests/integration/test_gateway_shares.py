@@ -1,6 +1,7 @@
 """What one sender takes of what all share: slow posts, full ones, and connections leave others' posts alone."""
 
 import asyncio
+import gzip
 import resource
 import select
 import socket
@@ -125,6 +126,28 @@ async def test_posts_whose_bodies_do_not_come_keep_nobody_out(
             assert await statuses(found, EVENTS, bearer(key)) == {202}
             assert await statuses(found, EVENTS, shown) == {202}
             assert await visitor(found)
+
+
+async def test_dear_bodies_that_come_at_once_let_others_posts_through(
+    settings: Settings, key: str, other: str, tmp_path: Path
+) -> None:
+    """Two hundred of a few hundred bytes each: another script's post is taken while most of them still wait."""
+    deep = gzip.compress((b"[" + b'[{"":[{' * 3000)[:16_380], mtime=0)
+    with gateway(settings, tmp_path / "log", gateway_script_bytes_per_second=0) as found:
+        sent = head(bearer(key) | {"content-encoding": "gzip"}, len(deep)) + deep
+        async with client(found, "127.0.0.2") as one:
+            assert (await one.post(OTHER, content=b'{"event_id":"a"}', headers=bearer(other))).status_code == 202
+            opened = [socket.create_connection(found.address, 30, ("127.0.1.1", 0)) for _ in range(200)]
+            for each in opened:
+                each.sendall(sent)
+            assert (await one.post(OTHER, content=b'{"event_id":"b"}', headers=bearer(other))).status_code == 202
+            answered = len(select.select(opened, [], [], 0)[0])
+        try:
+            assert {await asyncio.to_thread(each.recv, 12) for each in opened} == {b"HTTP/1.1 400"}
+        finally:
+            for each in opened:
+                each.close()
+        assert answered < 50
 
 
 async def test_bodies_of_several_addresses_that_do_not_come_give_way(settings: Settings, tmp_path: Path) -> None:

@@ -28,7 +28,7 @@ MUTANTS = [
         "the bound of what it takes to cut apart an array that is no JSON",
         (
             Edit("bridge/gateway/elements.py::_by_brackets", "sum(map(text.count, MARKS)) > MOST_MARKS", "False"),
-            Edit("bridge/gateway/elements.py::_by_brackets", "range(_MOST_STEPS)", "range(10**9)"),
+            Edit("bridge/gateway/elements.py::_by_brackets", "range(min(...))", "range(10**9)"),
         ),
         (f"{ELEMENTS}::test_no_body_costs_much_more_than_a_plain_one_of_its_size",),
     ),
@@ -74,17 +74,69 @@ MUTANTS = [
     Mutant(
         "gateway-slices",
         "the end of a slice of the loop's time",
-        (Edit("sinks/turn.py::Turn.let_others", "self._now() >= self._ends", "False"),),
+        (Edit("sinks/turn.py::Turn.let_others", "self.is_over", "False"),),
         (f"{COSTS}::test_dear_events_let_others_have_their_turn_after_each",),
     ),
     Mutant(
         "gateway-line",
-        "the line in which long work waits",
+        "the line in which work waits",
         (Edit("bridge/gateway/line.py::Work.stand_in_line", "...", ""),),
         (
             f"{COSTS}::test_dear_events_let_others_have_their_turn_after_each",
             f"{COSTS}::test_small_work_waits_for_nobody",
         ),
+    ),
+    Mutant(
+        "gateway-line-iteration",
+        "the bound of what works within one iteration of the loop without an await",
+        (Edit("bridge/gateway/line.py::Line.gives_at_once", "self._works and self._iteration.is_over", "False"),),
+        (
+            f"{LINE}::test_line_lets_the_loop_go_on_between_works_without_an_await",
+            f"{COSTS}::test_small_dear_requests_let_others_have_their_turn_after_each",
+            "tests/integration/test_gateway_shares.py::test_dear_bodies_that_come_at_once_let_others_posts_through",
+        ),
+    ),
+    Mutant(
+        "gateway-line-waited",
+        "the count of the work of who had to wait in the iteration's slice",
+        (Edit("bridge/gateway/line.py::Line._given", "await turn", "return await turn"),),
+        (f"{LINE}::test_line_counts_the_work_of_who_had_to_wait",),
+    ),
+    Mutant(
+        "gateway-line-small",
+        "the line for small requests, whose work may be dear too",
+        (
+            Edit(
+                "bridge/gateway/events.py::receive_events.stand_in_line",
+                "await work.stand_in_line(long=size > _LONG_BYTES or bill.exceeds_time)",
+                "(size > _LONG_BYTES or bill.exceeds_time) and await work.stand_in_line(long=True)",
+            ),
+        ),
+        (f"{COSTS}::test_small_dear_requests_let_others_have_their_turn_after_each",),
+    ),
+    Mutant(
+        "gateway-line-firsts",
+        "the half of the time that first slices have before long work",
+        (Edit("bridge/gateway/line.py::Line._give", "self._firsts.is_over", "True"),),
+        (f"{LINE}::test_line_shares_its_time_between_first_slices_and_long_work",),
+    ),
+    Mutant(
+        "gateway-line-long",
+        "the half of the time that long work has, however many first slices wait",
+        (Edit("bridge/gateway/line.py::Line._give", "self._firsts.is_over", "False"),),
+        (f"{LINE}::test_line_shares_its_time_between_first_slices_and_long_work",),
+    ),
+    Mutant(
+        "gateway-cut-small",
+        "the bound by its length of what it takes to cut a small array apart",
+        (
+            Edit(
+                "bridge/gateway/elements.py::_by_brackets",
+                "min(_MOST_STEPS, _FEWEST_STEPS + len(text) // _BYTES_OF_A_STEP)",
+                "_MOST_STEPS",
+            ),
+        ),
+        (f"{ELEMENTS}::test_what_can_not_be_taken_apart_is_refused_whole",),
     ),
     Mutant(
         "gateway-line-scripts",

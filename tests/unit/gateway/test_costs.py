@@ -242,36 +242,63 @@ async def test_who_waits_in_line_is_refused_once_others_have_used_up_what_there_
         assert statuses.count(422) <= 4
 
 
-@pytest.mark.parametrize("path", ["/api/bridge/s1/events", VALIDATE])
-async def test_dear_events_let_others_have_their_turn_after_each(
-    gateway: LoneGateway, clock: Costly, monkeypatch: pytest.MonkeyPatch, path: str
-) -> None:
-    """Also when several such requests come at once: between two turns of another there is one dear event."""
-    judged = decoded = judging.read_event
-    turns: list[int] = []
+class Beside:
+    """Another task of the loop, and how many events were judged between its turns; each takes more than a slice."""
 
-    def dear(*given: object, **named: object) -> object:
-        clock.now += 1.1 * SLICE_SECONDS
-        turns[-1] += 1
-        return decoded(*given, **named)  # type: ignore[arg-type]
+    def __init__(self, clock: Costly, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.judged = [0]
+        decoded = judging.read_event
 
-    async def other() -> None:
+        def dear(*given: object, **named: object) -> object:
+            clock.now += 1.1 * SLICE_SECONDS
+            self.judged[-1] += 1
+            return decoded(*given, **named)  # type: ignore[arg-type]
+
+        monkeypatch.setattr(judging, "read_event", dear)
+        self._running = asyncio.create_task(self._run())
+
+    async def _run(self) -> None:
         while True:
-            turns.append(0)
+            self.judged.append(0)
             await asyncio.sleep(0)
 
-    assert judged
-    monkeypatch.setattr(judging, "read_event", dear)
-    beside = asyncio.create_task(other())
+    def end(self) -> None:
+        self._running.cancel()
+
+
+@pytest.fixture
+async def beside(clock: Costly, gateway: LoneGateway, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Beside]:
+    made = Beside(clock, monkeypatch)
     await asyncio.sleep(0)
+    yield made
+    made.end()
+
+
+@pytest.mark.parametrize("path", ["/api/bridge/s1/events", VALIDATE])
+async def test_dear_events_let_others_have_their_turn_after_each(
+    gateway: LoneGateway, beside: Beside, path: str
+) -> None:
+    """Also when several such requests come at once: between two turns of another there is one dear event."""
     large = batch(*[good() | {"session_id": "x" * 60, "properties": {"pad": "x" * 2000}}] * 15)
     answers = await asyncio.gather(
         *(gateway.post(gateway.visitor(), large, path=path, address=f"10.0.0.{number}") for number in range(4))
     )
-    beside.cancel()
     assert {one.status for one in answers} <= {200, 202}
-    assert sum(turns) == 60
-    assert max(turns) == 1
+    assert sum(beside.judged) == 60
+    assert max(beside.judged) == 1
+
+
+@pytest.mark.parametrize("path", ["/api/bridge/s1/events", VALIDATE])
+async def test_small_dear_requests_let_others_have_their_turn_after_each(
+    gateway: LoneGateway, beside: Beside, path: str
+) -> None:
+    """Each is answered without a wait of its own, and all are ready at once."""
+    answers = await asyncio.gather(
+        *(gateway.post(gateway.visitor(), batch(good()), path=path, address=f"10.0.0.{number}") for number in range(50))
+    )
+    assert {one.status for one in answers} <= {200, 202}
+    assert sum(beside.judged) == 50
+    assert max(beside.judged) <= 2
 
 
 async def test_small_work_waits_for_nobody(gateway: LoneGateway, clock: Costly) -> None:

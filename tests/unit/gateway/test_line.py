@@ -58,7 +58,7 @@ async def test_line_gives_each_script_its_turn(gateway: LoneGateway, clock: Cloc
 
     async def work(script: str, name: str, slices: int) -> None:
         with line.work(bill(gateway, script)) as own:
-            await own.stand_in_line()
+            await own.stand_in_line(long=True)
             for number in range(slices):
                 done.append(f"{name}{number}")
                 clock.now += 1.1 * SLICE_SECONDS
@@ -126,21 +126,119 @@ async def test_line_goes_on_where_a_request_is_given_up(gateway: LoneGateway) ->
     await asyncio.wait_for(line.take(("s5",)), 5)
 
 
-async def test_script_that_used_more_than_its_share_waits_while_others_do_not(gateway: LoneGateway) -> None:
-    """Its small requests too; it is not refused, and its visitors and other scripts are served at once."""
-    line = gateway.services.lines[Sender.SERVER]
+async def test_script_that_used_more_than_its_share_waits_while_others_do_not(
+    clock: Clock, gateway: LoneGateway
+) -> None:
+    """Its small requests too; it is not refused, and others that come later go before it, its visitors at once."""
+    line, done = gateway.services.lines[Sender.SERVER], []
     bill(gateway, "s1").charge_time(0.6)
     await line.take(("s9",))
-    first = asyncio.create_task(gateway.post(gateway.server(), EVENT))
+    assert clock.now == 100.0
+
+    async def post(script: str) -> None:
+        answer = await gateway.post(gateway.server(script), EVENT, path=f"/api/bridge/{script}/events")
+        done.append((script, answer.status))
+
+    first = asyncio.create_task(post("s1"))
     await settled()
-    for headers, path in (
-        (gateway.server("s2"), "/api/bridge/s2/events"),
-        (gateway.visitor(), "/api/bridge/s1/events"),
-    ):
-        assert (await gateway.post(headers, EVENT, path=path)).status == 202
-    assert not first.done()
+    second = asyncio.create_task(post("s2"))
+    await settled()
+    assert (await gateway.post(gateway.visitor(), EVENT)).status == 202
+    assert not done
     line.leave()
-    assert (await first).status == 202
+    await asyncio.gather(first, second)
+    assert done == [("s2", 202), ("s1", 202)]
+
+
+class Beside:
+    """Another task of the loop, and how much was done between its turns."""
+
+    def __init__(self) -> None:
+        self.done = [0]
+
+    async def run(self) -> None:
+        while True:
+            self.done.append(0)
+            await asyncio.sleep(0)
+
+
+@pytest.mark.parametrize("visitors", [True, False])
+@pytest.mark.parametrize("long", [True, False])
+async def test_line_lets_the_loop_go_on_between_works_without_an_await(
+    gateway: LoneGateway, clock: Clock, visitors: bool, long: bool
+) -> None:
+    """Fifty senders whose requests are ready at once: what else is ready waits for two of them at most."""
+    line, beside = Line(), Beside()
+
+    async def work(number: int) -> None:
+        own = bill(gateway, "s1", f"10.0.0.{number}") if visitors else bill(gateway, f"s{number}")
+        with line.work(own) as at_work:
+            await at_work.stand_in_line(long=long)
+            clock.now += 0.007
+            beside.done[-1] += 1
+
+    going_on = asyncio.create_task(beside.run())
+    await asyncio.gather(*map(work, range(50)))
+    going_on.cancel()
+    assert sum(beside.done) == 50
+    assert max(beside.done) <= 2
+
+
+async def test_line_counts_the_work_of_who_had_to_wait(gateway: LoneGateway, clock: Clock) -> None:
+    """Nobody else works in the iteration in which it has used up the slice."""
+    line = Line()
+
+    async def work() -> None:
+        with line.work(bill(gateway, "s1")) as own:
+            assert await own.stand_in_line()
+            clock.now += 0.007
+        assert not line.gives_at_once(("s2",))
+
+    await line.take(("s0",))
+    working = asyncio.create_task(work())
+    await settled()
+    line.leave()
+    await working
+    await settled()
+    assert line.gives_at_once(("s2",))
+
+
+async def test_line_takes_many_small_works_in_one_iteration(gateway: LoneGateway, clock: Clock) -> None:
+    """None of them waits while together they take less than a slice."""
+    line, beside = Line(), Beside()
+
+    async def work(number: int) -> None:
+        with line.work(bill(gateway, "s1", f"10.0.0.{number}")) as at_work:
+            assert not await at_work.stand_in_line()
+            clock.now += SLICE_SECONDS / 60
+            beside.done[-1] += 1
+
+    going_on = asyncio.create_task(beside.run())
+    await asyncio.gather(*map(work, range(50)))
+    going_on.cancel()
+    assert max(beside.done) == 50
+
+
+async def test_line_shares_its_time_between_first_slices_and_long_work(gateway: LoneGateway, clock: Clock) -> None:
+    """Small requests that come later go before long work, many in a slice; and long work goes on however many there are."""
+    line, done = Line(), []
+
+    async def work(name: str, seconds: float, slices: int) -> None:
+        with line.work(bill(gateway, name)) as own:
+            await own.stand_in_line(long=slices > 1)
+            for _ in range(slices):
+                done.append(name[0])
+                clock.now += seconds
+                await own.let_others()
+
+    await line.take(("s0",))
+    requests = [("long1", 1.1 * SLICE_SECONDS, 2), ("long2", 1.1 * SLICE_SECONDS, 2)]
+    requests += [(f"small{number}", SLICE_SECONDS / 4, 1) for number in range(16)]
+    working = [asyncio.create_task(work(*one)) for one in requests]
+    await settled()
+    line.leave()
+    await asyncio.gather(*working)
+    assert "".join(done) == "sssslsssslsssslssssl"
 
 
 async def test_script_that_used_all_of_the_time_is_served_at_once_again_within_seconds() -> None:
