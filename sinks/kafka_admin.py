@@ -23,6 +23,7 @@ from schemas.errors import EnvironmentUnfit
 from schemas.record import TopicPartition
 from schemas.settings import Settings
 from sinks.kafka_brokers import AWAY, AdminClient
+from sinks.kafka_connection import bound_scram
 
 # Where a group's members stand in the protocol's answer: after error, id, state, protocol type and protocol.
 _MEMBERS = 5
@@ -31,6 +32,9 @@ ANSWER_SECONDS = 12.0
 """How long Kafka may take over one answer before it counts as away."""
 MOVED_SECONDS = 20.0
 """How long leaders and coordinators may take to move from a broker that died: ten seconds until it is missed, and more."""
+
+# Whoever makes a client has this module, for one thing or another.
+bound_scram()
 
 
 class TopicFacts(NamedTuple):

@@ -1,13 +1,15 @@
-"""What aiokafka leaves open: a closed connection under uvloop, and a commit that nobody waits for any more."""
+"""What aiokafka leaves open: a closed connection under uvloop, a commit that nobody waits for any more, and SCRAM's rounds."""
 
 import asyncio
 from collections.abc import Callable
 from functools import wraps
 from typing import Any
 
-from aiokafka.conn import AIOKafkaConnection, CloseReason
+from aiokafka.conn import AIOKafkaConnection, CloseReason, ScramAuthenticator
 from aiokafka.consumer.group_coordinator import GroupCoordinator
-from aiokafka.errors import KafkaConnectionError
+from aiokafka.errors import AuthenticationFailedError, KafkaConnectionError
+
+from sinks.scram import problem_of
 
 
 def name_closed_connections() -> None:
@@ -55,3 +57,40 @@ def _retrieved(commit: Callable[..., Any]) -> Callable[..., Any]:
         return task
 
     return begin
+
+
+def bound_scram() -> None:
+    """Has each client of this process refuse a broker that asks for more rounds of SCRAM than any needs.
+
+    What the broker says otherwise than SCRAM does, aiokafka meets with errors that its clients do not expect; these
+    become AuthenticationFailedError, by which a client takes the next broker.
+    """
+    ScramAuthenticator.process_server_first_message = _bounded(ScramAuthenticator.process_server_first_message)
+    ScramAuthenticator.step = _failing_as_one(ScramAuthenticator.step)
+
+
+def _bounded(process: Callable[..., None]) -> Callable[..., None]:
+    if hasattr(process, "__wrapped__"):
+        return process
+
+    @wraps(process)
+    def look_and_process(authenticator: ScramAuthenticator, server_first: str) -> None:
+        if (problem := problem_of(server_first.encode())) is not None:
+            raise AuthenticationFailedError(problem)
+        process(authenticator, server_first)
+
+    return look_and_process
+
+
+def _failing_as_one(step: Callable[..., Any]) -> Callable[..., Any]:
+    if hasattr(step, "__wrapped__"):
+        return step
+
+    @wraps(step)
+    async def step_or_say(authenticator: ScramAuthenticator, payload: bytes | None) -> Any:
+        try:
+            return await step(authenticator, payload)
+        except (LookupError, ValueError) as error:
+            raise AuthenticationFailedError(f"the broker's SCRAM is none: {error}") from error
+
+    return step_or_say

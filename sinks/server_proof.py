@@ -2,7 +2,8 @@
 
 Whoever holds the port while Postgres is away can ask for the password in clear text, or as an MD5 digest, which is as
 good. SCRAM tells nothing of the password and proves the server as well; a certificate that is verified proves it before.
-asyncpg answers whatever it is asked and has no setting for it (libpq: require_auth), so its protocol is looked at here.
+asyncpg answers whatever it is asked and has no setting for it (libpq: require_auth), so its protocol is looked at here;
+and it computes whatever a SCRAM server asks for, see `sinks.scram`.
 """
 
 import asyncio
@@ -12,9 +13,12 @@ from typing import Any, Final
 import asyncpg
 from asyncpg import protocol
 
-_OK, _CLEAR_TEXT, _MD5, _SASL, _SASL_FINAL = 0, 3, 5, 10, 12
+from sinks.scram import problem_of
+
+_OK, _CLEAR_TEXT, _MD5, _SASL, _SASL_CONTINUE, _SASL_FINAL = 0, 3, 5, 10, 11, 12
 _TELLING: Final = {_CLEAR_TEXT: "in clear text", _MD5: "as an MD5 digest"}
 _HEAD = 5
+_STATUS = 4
 _READY: Final = b"Z"
 _BEFORE_READY: Final = (b"R", b"S", b"K", b"E", b"N", b"v", _READY)
 """What a server may say until it is ready; asyncpg answers questions until then, also after it let the account in."""
@@ -81,8 +85,9 @@ class _Proving(protocol.Protocol):  # type: ignore[misc]  # asyncpg's class is u
             if len(unseen) < end:
                 break
             if kind == b"R":
-                status = int.from_bytes(unseen[whole + _HEAD : whole + _HEAD + 4])
-                if (problem := self._problem(status)) is not None:
+                said = bytes(unseen[whole + _HEAD : end])
+                status = int.from_bytes(said[:_STATUS])
+                if (problem := self._problem(status, said[_STATUS:])) is not None:
                     return b"", problem
                 self._seen.add(status)
             whole, self._ready = end, kind == _READY
@@ -90,9 +95,12 @@ class _Proving(protocol.Protocol):  # type: ignore[misc]  # asyncpg's class is u
         del unseen[: len(passed)]
         return passed, None
 
-    def _problem(self, status: int) -> str | None:
+    def _problem(self, status: int, said: bytes) -> str | None:
         if _OK in self._seen:
             return "the server asks again after it let the account in, as no Postgres does"
+        if status == _SASL_CONTINUE:
+            # Each of them is computed anew.
+            return "the server asks again for SCRAM, as no Postgres does" if status in self._seen else problem_of(said)
         if status in _TELLING:
             return (
                 f"the server asks for the password {_TELLING[status]} and nothing proves who it is: nothing was sent; give "

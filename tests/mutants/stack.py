@@ -44,6 +44,36 @@ MUTANTS = [
         (f"{PROOF}::test_server_proof_is_demanded_of_a_server_that_gave_it_before",),
     ),
     Mutant(
+        "proof-rounds",
+        "the bound of the rounds of SCRAM that a server may ask for",
+        (
+            Edit(
+                "sinks/scram.py::problem_of",
+                "(rounds := int(read[3])) > MOST_ROUNDS",
+                "(rounds := int(read[3])) > 10**6",
+            ),
+        ),
+        (f"{PROOF}::test_server_proof_computes_nothing_that_no_server_asks_for",),
+    ),
+    Mutant(
+        "proof-rounds-once",
+        "the refusal of a second demand of SCRAM's rounds",
+        (Edit("sinks/server_proof.py::_Proving._problem", "status in self._seen", "status < 0"),),
+        (f"{PROOF}::test_server_proof_computes_once",),
+    ),
+    Mutant(
+        "proof-rounds-kafka",
+        "the look at the rounds of SCRAM that a Kafka broker asks for",
+        (
+            Edit(
+                "sinks/kafka_connection.py::_bounded",
+                "(problem := problem_of(server_first.encode()))",
+                "(problem := None)",
+            ),
+        ),
+        ("tests/unit/sinks/test_kafka_connection.py::test_a_broker_has_no_client_compute_what_no_broker_asks_for",),
+    ),
+    Mutant(
         "stack-listener",
         "the look whether the stack's own Postgres listens before a connection is made",
         (

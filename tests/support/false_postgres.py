@@ -13,7 +13,6 @@ from contextlib import asynccontextmanager
 OK, CLEAR_TEXT, MD5, SASL, SASL_CONTINUE, SASL_FINAL = 0, 3, 5, 10, 11, 12
 _SSL_REQUEST = 80877103
 _SALT = b"sixteen bytes...."
-_ROUNDS = 4096
 
 
 def asking(kind: int, payload: bytes = b"") -> bytes:
@@ -36,6 +35,11 @@ class FalsePostgres:
         """How many clients came."""
         self.odd = b""
         """What an odd server says."""
+        self.first = b"r=%(nonce)bserver,s=%(salt)b,i=%(rounds)d"
+        """What it says first of SCRAM."""
+        self.rounds = 4096
+        self.firsts = 1
+        """How often it says that in one packet."""
         self.piecemeal = False
         """Whether each byte of an answer is a packet."""
         self.port = port
@@ -88,10 +92,10 @@ class FalsePostgres:
         bare = (await self._hear(reader)).partition(b"n,,")[2]
         nonce = re.search(rb"r=([^,]+)", bare)
         assert nonce is not None
-        first = b"r=%sserver,s=%s,i=%d" % (nonce[1], base64.b64encode(_SALT), _ROUNDS)
-        await self._say(writer, asking(SASL_CONTINUE, first))
+        first = self.first % {b"nonce": nonce[1], b"salt": base64.b64encode(_SALT), b"rounds": self.rounds}
+        await self._say(writer, asking(SASL_CONTINUE, first) * self.firsts)
         final = (await self._hear(reader))[5:].rpartition(b",p=")[0]
-        salted = hashlib.pbkdf2_hmac("sha256", self.password.encode(), _SALT, _ROUNDS)
+        salted = hashlib.pbkdf2_hmac("sha256", self.password.encode(), _SALT, self.rounds)
         signed = hmac.digest(hmac.digest(salted, b"Server Key", "sha256"), b",".join((bare, first, final)), "sha256")
         if self.way == "scram":
             await self._say(writer, asking(SASL_FINAL, b"v=" + base64.b64encode(signed)))

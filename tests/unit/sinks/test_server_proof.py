@@ -85,6 +85,54 @@ async def test_server_proof_is_demanded_of_a_server_that_gave_it_before() -> Non
         await _meet(url(server, user="another"))
 
 
+STRANGE = [
+    b"r=%(nonce)bserver,s=%(salt)b,i=2147483647",
+    b"r=%(nonce)bserver,s=%(salt)b,i=100001",
+    b"r=%(nonce)bserver,s=%(salt)b,i=4096,i=2000000000",
+    b"r=%(nonce)bserver,s=%(salt)b,i=4096,x=,i=2000000000",
+    b"r=%(nonce)bserver,s=%(salt)b",
+    b"r=%(nonce)bserver,s=%(salt)b,i=",
+    b"r=%(nonce)bserver,s=%(salt)b,i=0",
+    b"r=%(nonce)bserver,s=%(salt)b,i=4_096",
+    b"r=%(nonce)bserver,s=%(salt)b,i=-1",
+    b"r=%(nonce)bserver,s=%(salt)b,i=" + b"9" * 600,
+    b"r=%(nonce)bserver,s=%(salt)b" + b"A" * 1024 + b",i=4096",
+    b"r=%(nonce)bserver" + b"x" * 1024 + b",s=%(salt)b,i=4096",
+    b"",
+]
+"""A server's first message of SCRAM, as none says it that is one."""
+
+
+@pytest.mark.parametrize("first", STRANGE, ids=range(len(STRANGE)))
+async def test_server_proof_computes_nothing_that_no_server_asks_for(first: bytes) -> None:
+    """asyncpg would compute two billion rounds in one piece, in which the whole process stands still."""
+    server = FalsePostgres("scram", PASSWORD)
+    server.first = first
+    async with server.running():
+        with pytest.raises(SinkUnavailable, match="nothing was computed"):
+            await connect(url(server), "test")
+    # The account's name and a nonce, in reply to the demand of SCRAM.
+    assert len(server.sent) == 1
+
+
+async def test_server_proof_computes_once() -> None:
+    """A thousand questions in one packet are a thousand times the rounds of one."""
+    server = FalsePostgres("scram", PASSWORD)
+    server.firsts = 2
+    async with server.running():
+        with pytest.raises(SinkUnavailable, match="asks again for SCRAM"):
+            await connect(url(server), "test")
+    assert len(server.sent) == 1
+
+
+async def test_server_proof_takes_the_rounds_that_an_administrator_may_set() -> None:
+    """Postgres' `scram_iterations` up to a bound."""
+    server = FalsePostgres("scram", PASSWORD)
+    server.rounds = 100_000
+    async with server.running():
+        await _meet(url(server, user="slow"))
+
+
 async def test_server_proof_by_a_certificate_suffices(tmp_path: Path) -> None:
     """A server behind a verified certificate may ask as it likes; one behind a certificate of nobody's may not."""
     made = certificates(tmp_path)
