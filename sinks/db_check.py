@@ -12,7 +12,7 @@ from schemas.service import Service
 from sinks.migrate import applied, migrations
 from sinks.partitions import bounds_of, default_complaint, default_partition, months_attached, needed
 from sinks.postgres import Connection, connection, sql
-from sinks.privileges import needed_functions, needed_own_functions, needed_privileges
+from sinks.privileges import GUARDED, needed_functions, needed_own_functions, needed_privileges
 
 SNAPSHOT = "schema_snapshot.json"
 """The catalogue of a freshly migrated database; `bridge db snapshot` prints it anew."""
@@ -82,7 +82,7 @@ async def database_differences(dsn: str, *, months_ahead: int, service: Service 
             _ahead(have),
             await _months(conn, months_ahead),
             await _privileges(conn, expected, service),
-            await _excess(conn, expected, service),
+            [*await _excess(conn, expected, service), *await _functions_excess(conn, service)],
         )
 
 
@@ -220,6 +220,15 @@ async def _excess(conn: Connection, expected: Catalogue, service: Service) -> li
     wanted = sorted(needed_privileges(expected, service))
     role = await conn.fetchval("SELECT current_user")
     rows = await conn.fetch(sql("privileges_excess"), list(expected), *map(list, zip(*wanted, strict=True)))
+    return [f"role {role}: {row['line']}" for row in rows]
+
+
+async def _functions_excess(conn: Connection, service: Service) -> list[str]:
+    """Apart from the rest, and no reason not to start: not every administrator can take a function from PUBLIC."""
+    if service is Service.OWNER:
+        return []
+    role = await conn.fetchval("SELECT current_user")
+    rows = await conn.fetch(sql("functions_excess"), sorted(GUARDED), sorted(needed_functions(service)))
     return [f"role {role}: {row['line']}" for row in rows]
 
 

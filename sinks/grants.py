@@ -7,7 +7,14 @@ from itertools import groupby
 from schemas.service import Service
 from sinks.db_check import expected_catalogue
 from sinks.postgres import Connection, connection, sql
-from sinks.privileges import Privilege, needed_own_functions, needed_privileges
+from sinks.privileges import (
+    ADVISORY,
+    GUARDED,
+    Privilege,
+    needed_functions,
+    needed_own_functions,
+    needed_privileges,
+)
 from sinks.table_locks import PATIENCE_SECONDS, Tell, locking, log_awaited
 
 
@@ -24,24 +31,31 @@ async def grant_statements(conn: Connection, role: str, service: Service) -> lis
             f"GRANT pg_read_all_stats {to}",
             # Without it `end_blocking_sessions` ends no session of another account.
             f"GRANT pg_signal_backend {to}",
+            # Which PUBLIC may not have, and which the owner gives to those services that need it.
+            *(
+                f"GRANT EXECUTE ON FUNCTION {one['signature']} {to} WITH GRANT OPTION"
+                for one in await conn.fetch(sql("grants_functions"), sorted(ADVISORY))
+            ),
         ]
         return lines + [f"ALTER {row['kind']} {row['name']} OWNER {to}" for row in rows if not row["owned"]]
     functions = [row for row in rows if row["kind"] == "FUNCTION"]
+    guarded = await conn.fetch(sql("grants_functions"), sorted(GUARDED))
     lines += [
         f"REVOKE CREATE, TEMPORARY ON DATABASE {place['database']} FROM {place['role']}",
         f"REVOKE CREATE ON SCHEMA {place['schema']} FROM {place['role']}",
         f"GRANT USAGE ON SCHEMA {place['schema']} {to}",
         *(f"REVOKE ALL ON {row['name']} FROM {place['role']}" for row in rows if row["kind"] != "FUNCTION"),
         *(f"REVOKE ALL ON FUNCTION {row['name']} FROM {place['role']}" for row in functions),
+        *(f"REVOKE ALL ON FUNCTION {one['signature']} FROM {place['role']}" for one in guarded),
     ]
     for relation, needed in groupby(
         sorted(needed_privileges(expected_catalogue(), service)), key=lambda one: one.relation
     ):
         lines.append(f"GRANT {', '.join(_by_column(needed))} ON {relation} {to}")
     called = needed_own_functions(expected_catalogue(), service)
-    return lines + [
-        f"GRANT EXECUTE ON FUNCTION {row['name']} {to}" for row in functions if row["name"].partition("(")[0] in called
-    ]
+    wanted = [row["name"] for row in functions if row["name"].partition("(")[0] in called]
+    wanted += [one["signature"] for one in guarded if one["name"] in needed_functions(service)]
+    return lines + [f"GRANT EXECUTE ON FUNCTION {name} {to}" for name in wanted]
 
 
 def _by_column(needed: Iterable[Privilege]) -> Iterator[str]:

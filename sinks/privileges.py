@@ -10,7 +10,7 @@ from schemas.service import Service
 
 # What a start runs, whatever the service.
 _AT_START: Final = """
-    catalogue execute_missing lock_awaited migrations_applied partitions_attached privileges_excess privileges_missing session_look
+    catalogue execute_missing functions_excess lock_awaited migrations_applied partitions_attached privileges_excess privileges_missing session_look
     session_settings
 """
 _RUNS: Final = "run_begin run_end run_lock run_lock_held"
@@ -80,6 +80,19 @@ READABLE: Final = frozenset(
 )
 """What those who query may see: neither what was sent and dropped, nor digests of tokens, nor what operators did."""
 
+ADVISORY: Final = frozenset(
+    f"pg_{attempt}advisory_{scope}lock{mode}"
+    for attempt in ("", "try_")
+    for scope in ("", "xact_")
+    for mode in ("", "_shared")
+)
+"""Postgres' functions that take a lock of any number, which is a place in the one table of locks that all sessions share."""
+GUARDED: Final = ADVISORY | {
+    *("lo_creat", "lo_create", "lo_from_bytea", "lo_import", "lo_put", "lo_truncate", "lo_truncate64", "lowrite"),
+    "pg_logical_emit_message",
+}
+"""Those that fill what all sessions share, or the disk; deploy/postgres/accounts.sql takes them from PUBLIC."""
+
 _NOISE = re.compile(r"--[^\n]*|'[^']*'")
 _READ = re.compile(r"\b(?:FROM|JOIN)\s+(\w+)", re.IGNORECASE)
 _INSERTED = re.compile(r"\bINSERT\s+INTO\s+(\w+)", re.IGNORECASE)
@@ -147,8 +160,12 @@ def needed_privileges(relations: Collection[str], service: Service) -> set[Privi
 
 
 def needed_functions(service: Service) -> set[str]:
-    """Names of Postgres' own functions that are called and that an administrator may have revoked."""
-    return {name.lower() for text in _texts(service) for name in _CALLED.findall(text)} | {"pg_notify"}
+    """Names of Postgres' own functions that are called and that an administrator may have revoked.
+
+    The owner takes locks in migrations too, and in the functions that others execute by its rights.
+    """
+    called = {name.lower() for text in _texts(service) for name in _CALLED.findall(text)} | {"pg_notify"}
+    return called | ADVISORY if service is Service.OWNER else called
 
 
 def needed_own_functions(catalogue: Mapping[str, Mapping[str, str]], service: Service) -> set[str]:

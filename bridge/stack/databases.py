@@ -14,6 +14,7 @@ PRODUCT = "ghostlink"
 SUPERUSER = "postgres"
 _MAINTENANCE = "postgres"
 _HAND_OVER = Path(__file__).with_name("hand_over.sql")
+_GUARD = Path(__file__).with_name("guard.sql")
 _CONNECT_SECONDS = 30
 
 
@@ -51,6 +52,7 @@ async def ensure_database(port: int, credentials: Credentials) -> None:
             await connection.execute(f'CREATE DATABASE "{DATABASE}" OWNER "{PRODUCT}"')
         # Temporary tables can fill the disk, so that no service's account may make any; Postgres lets everybody.
         await connection.execute(f'REVOKE TEMPORARY ON DATABASE "{DATABASE}" FROM PUBLIC')
+        await _guard(port, credentials)
         if credentials.applied:
             return
         taken = await connection.fetch(
@@ -75,6 +77,15 @@ async def _ensure_role(connection: asyncpg.Connection, credentials: Credentials)
     )
     # `bridge doctor` looks at the disk that the data directory is on.
     await connection.execute(f'GRANT pg_read_all_settings TO "{PRODUCT}"')
+
+
+async def _guard(port: int, credentials: Credentials) -> None:
+    """Who may call a function is kept in each database."""
+    connection = await _administrator(port, credentials, DATABASE)
+    try:
+        await connection.execute(_GUARD.read_text(encoding="utf-8"))
+    finally:
+        await connection.close()
 
 
 async def _hand_over(port: int, credentials: Credentials, database: str) -> None:

@@ -62,11 +62,24 @@ GRANT pg_monitor TO monitor;
 
 -- No account of a service needs temporary relations, which hide those of the catalogue from its own session.
 REVOKE TEMPORARY ON DATABASE :"DBNAME" FROM PUBLIC;
--- Nor large objects, which stay when a session ends. A warning says that another superuser has to run this.
+-- Nor large objects, which stay when a session ends, nor messages in the write-ahead log, nor locks of any number, by which one
+-- session fills the table of locks of all. A warning says that another superuser has to run this.
 SELECT format('REVOKE EXECUTE ON FUNCTION %s FROM PUBLIC', oid::regprocedure)
 FROM pg_proc
 WHERE pronamespace = 'pg_catalog'::regnamespace
-  AND proname IN ('lo_creat', 'lo_create', 'lo_from_bytea', 'lo_import', 'lo_put', 'lo_truncate', 'lo_truncate64', 'lowrite')
+  AND (proname IN ('lo_creat', 'lo_create', 'lo_from_bytea', 'lo_import', 'lo_put', 'lo_truncate', 'lo_truncate64', 'lowrite',
+                   'pg_logical_emit_message')
+       OR proname ~ '^pg_(try_)?advisory_(xact_)?lock(_shared)?$')
+\gexec
+-- The owner's migrations and functions take such locks. `bridge db grants` gives the one by which a job runs once at a time to those
+-- services that run jobs; accounts that write runs already keep it here, so that they miss nothing until then.
+SELECT format('GRANT EXECUTE ON FUNCTION %s TO bridge_owner WITH GRANT OPTION', oid::regprocedure)
+FROM pg_proc
+WHERE pronamespace = 'pg_catalog'::regnamespace AND proname ~ '^pg_(try_)?advisory_(xact_)?lock(_shared)?$'
+\gexec
+SELECT format('GRANT EXECUTE ON FUNCTION pg_try_advisory_lock(bigint) TO %I', rolname)
+FROM pg_roles
+WHERE has_table_privilege(oid, to_regclass('public.script_run'), 'INSERT') AND NOT rolsuper
 \gexec
 GRANT CONNECT ON DATABASE :"DBNAME" TO bridge_owner WITH GRANT OPTION;
 GRANT USAGE, CREATE ON SCHEMA public TO bridge_owner WITH GRANT OPTION;

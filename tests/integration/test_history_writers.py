@@ -94,6 +94,9 @@ async def test_no_advisory_lock_stops_verdicts(database_url: str) -> None:
     failing = "INSERT INTO gate_window SELECT date_trunc('minute', now()), 1, 't', 0, false, 1000, 0, 0, 1000, 0, 1000, 0, 0, 0"
     await execute(database_url, failing)
     with account(database_url, Service.GATEWAY) as gateway, account(database_url, Service.WORKER) as worker:
+        await execute(
+            database_url, f"GRANT EXECUTE ON FUNCTION pg_advisory_lock(bigint) TO {urlsplit(gateway).username}"
+        )
         stranger, judging = await asyncpg.connect(gateway), await asyncpg.connect(worker)
         try:
             await stranger.execute("SELECT pg_advisory_lock(hashtextextended('bridge gate', 0))")
@@ -108,10 +111,10 @@ async def test_no_advisory_lock_stops_verdicts(database_url: str) -> None:
 
 async def test_who_holds_a_runs_lock_is_named(database_url: str) -> None:
     """Also where it is no run, but an account that took the lock by itself."""
-    with account(database_url, Service.GATEWAY) as url:
+    with account(database_url, Service.API) as url:
         stranger = await asyncpg.connect(url)
         try:
-            await stranger.execute("SELECT pg_advisory_lock(hashtextextended('script:x:all', 0))")
+            await stranger.execute("SELECT pg_try_advisory_lock(hashtextextended('script:x:all', 0))")
             held = rf"\(session {stranger.get_server_pid()}, role {urlsplit(url).username}, "
             with pytest.raises(AnotherRun, match=held):
                 async with run_lock(database_url, "script:x:all", "script:x:all"):

@@ -191,6 +191,30 @@ MUTANTS = [
         (f"{ACCOUNTS}::test_accounts_of_the_compose_file",),
     ),
     Mutant(
+        "accounts-advisory",
+        "the end of every role's advisory locks",
+        (
+            Edit(
+                "deploy/postgres/accounts.sql",
+                "       OR proname ~ '^pg_(try_)?advisory_(xact_)?lock(_shared)?$')",
+                ")",
+            ),
+        ),
+        (f"{ACCOUNTS}::test_accounts_of_the_compose_file",),
+    ),
+    Mutant(
+        "accounts-wal",
+        "the end of every role's messages in the write-ahead log",
+        (Edit("deploy/postgres/accounts.sql", "'pg_logical_emit_message')", "'lowrite')"),),
+        (f"{ACCOUNTS}::test_accounts_of_the_compose_file",),
+    ),
+    Mutant(
+        "excess-functions",
+        "the look for functions that fill what all sessions share",
+        (Edit("sinks/sql/functions_excess.sql", "has_function_privilege(p.oid, 'EXECUTE')", "false"),),
+        ("tests/integration/test_shared_resources.py::test_no_service_fills_what_all_sessions_share",),
+    ),
+    Mutant(
         "accounts-logged",
         "the server's silence about statements with passwords",
         (Edit("deploy/postgres/accounts.sql", "IF current_setting('is_superuser')::boolean", "IF false"),),

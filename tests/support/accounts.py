@@ -3,13 +3,26 @@
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Final
 from urllib.parse import urlsplit
 
 import asyncpg
 
 from schemas.service import Service
 from sinks.grants import grants
+from sinks.privileges import ADVISORY
 from support.databases import run_apart
+from support.programs import CHECKOUT
+
+GUARD: Final = (CHECKOUT / "bridge" / "stack" / "guard.sql").read_text()
+"""Takes from PUBLIC what deploy/postgres/accounts.sql takes."""
+NOT_NEEDED: Final = [
+    f"SELECT {name}({key})" for name in sorted(ADVISORY) for key in ("1", "1, 2") if name != "pg_try_advisory_lock"
+] + [
+    "SELECT pg_logical_emit_message(false, 'x', 'x')",
+    "SELECT pg_logical_emit_message(true, 'x', ''::bytea)",
+]
+"""What fills what all sessions share without a grant on any relation: the table of locks, the write-ahead log."""
 
 
 async def execute(url: str, *statements: str) -> None:
@@ -36,7 +49,7 @@ def account(url: str, service: Service | None) -> Iterator[str]:
     owner, database = place.username, place.path[1:]
     # As deploy/postgres/accounts.sql does.
     alone = f'REVOKE TEMPORARY ON DATABASE "{database}" FROM PUBLIC'
-    run_apart(execute(url, f"CREATE ROLE {name} LOGIN PASSWORD '{password}'", alone))
+    run_apart(execute(url, f"CREATE ROLE {name} LOGIN PASSWORD '{password}'", alone, GUARD))
     try:
         if service is not None:
             run_apart(grants(url, name, service, apply=True))

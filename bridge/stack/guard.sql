@@ -1,0 +1,28 @@
+-- Takes from every account of this database what fills what all sessions share, or the disk, without a grant: locks of any number,
+-- messages in the write-ahead log, large objects; as deploy/postgres/accounts.sql does. The database's owner has the locks and may
+-- give them on, and accounts that write runs keep the one by which a job runs once at a time.
+DO $$
+DECLARE
+    command text;
+BEGIN
+    FOR command IN
+        SELECT format('REVOKE EXECUTE ON FUNCTION %s FROM PUBLIC', oid::regprocedure)
+        FROM pg_proc
+        WHERE pronamespace = 'pg_catalog'::regnamespace
+          AND (proname IN ('lo_creat', 'lo_create', 'lo_from_bytea', 'lo_import', 'lo_put', 'lo_truncate', 'lo_truncate64',
+                           'lowrite', 'pg_logical_emit_message')
+               OR proname ~ '^pg_(try_)?advisory_(xact_)?lock(_shared)?$')
+        UNION ALL
+        SELECT format('GRANT EXECUTE ON FUNCTION %s TO %I WITH GRANT OPTION', pg_proc.oid::regprocedure, pg_get_userbyid(datdba))
+        FROM pg_proc, pg_database
+        WHERE pronamespace = 'pg_catalog'::regnamespace AND proname ~ '^pg_(try_)?advisory_(xact_)?lock(_shared)?$'
+          AND datname = current_database()
+        UNION ALL
+        SELECT format('GRANT EXECUTE ON FUNCTION pg_try_advisory_lock(bigint) TO %I', rolname)
+        FROM pg_roles
+        WHERE has_table_privilege(oid, to_regclass('public.script_run'), 'INSERT') AND NOT rolsuper
+    LOOP
+        EXECUTE command;
+    END LOOP;
+END
+$$;

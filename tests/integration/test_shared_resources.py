@@ -1,0 +1,54 @@
+"""What all sessions of a Postgres server share, and which accounts may fill it."""
+
+from urllib.parse import urlsplit
+
+import asyncpg
+import pytest
+from support.accounts import GUARD, NOT_NEEDED, account, execute
+from support.databases import as_admin
+
+from bridge.stack import StackAddresses
+from schemas.service import PROCESSES, Service
+from sinks.db_check import check_database, excess_privileges
+from sinks.grants import grants
+from sinks.runs import run_lock
+
+MONTHS_AHEAD = 2
+
+
+@pytest.fixture
+def database_url(stack: StackAddresses, database_url: str) -> str:
+    """The URL for the superuser, who makes the accounts."""
+    return as_admin(stack, database_url)
+
+
+@pytest.mark.parametrize("service", [*PROCESSES, Service.READER])
+async def test_no_service_fills_what_all_sessions_share(database_url: str, service: Service) -> None:
+    """One session with fifteen thousand advisory locks lets nobody else lock, or connect."""
+    needs = service in (Service.WORKER, Service.API)
+    with account(database_url, service) as url:
+        for statement in NOT_NEEDED if needs else [*NOT_NEEDED, "SELECT pg_try_advisory_lock(1)"]:
+            with pytest.raises(asyncpg.InsufficientPrivilegeError):
+                await execute(url, statement)
+        if needs:
+            async with run_lock(url, "script:x:all", "script:x:all"):
+                pass
+        role = urlsplit(url).username or ""
+        await execute(database_url, f"GRANT EXECUTE ON FUNCTION pg_advisory_lock(bigint) TO {role}")
+        named = await check_database(url, months_ahead=MONTHS_AHEAD, service=service)
+        assert [one.partition(";")[0] for one in named] == [
+            f"role {role}: has EXECUTE on pg_advisory_lock, which it does not need"
+        ]
+        # Not every administrator can take it from PUBLIC, so that no start depends on it.
+        assert await excess_privileges(url, service) == []
+        await grants(database_url, role, service, apply=True)
+        assert await check_database(url, months_ahead=MONTHS_AHEAD, service=service) == []
+
+
+async def test_an_account_keeps_its_runs_lock_until_grants_are_given(database_url: str) -> None:
+    """An administrator takes the functions from all while services of the release before run."""
+    with account(database_url, Service.API) as url:
+        role = urlsplit(url).username or ""
+        await execute(database_url, f"REVOKE EXECUTE ON FUNCTION pg_try_advisory_lock(bigint) FROM {role}", GUARD)
+        async with run_lock(url, "script:x:all", "script:x:all"):
+            pass
