@@ -19,7 +19,7 @@ from bridge.stack.stack import StackAddresses
 from schemas.settings import Settings
 from sinks.audit import audit
 from sinks.kafka import make_producer
-from sinks.registry_admin import add_script
+from sinks.registry_admin import add_script, set_enabled
 from sinks.topics_admin import apply_topics
 
 PLAN_BAR_SECONDS, REPLAY_BAR = 10.0, 5000
@@ -111,10 +111,10 @@ class Bench:
 
     async def torture(self) -> dict[str, object]:
         """Drops as many again, and replays them with a run that is killed at every part of its way."""
-        await self.connection.execute("UPDATE script SET enabled = false WHERE script_id = $1", LATE_SCRIPT)
+        await set_enabled(self.settings.dsn, LATE_SCRIPT, enabled=False)
         await asyncio.sleep(2)  # the workers are told of it
         await self.drop(self.items)
-        await self.connection.execute("UPDATE script SET enabled = true WHERE script_id = $1", LATE_SCRIPT)
+        await set_enabled(self.settings.dsn, LATE_SCRIPT, enabled=True)
         plan, _ = await self.told("plan", "--all", "--yes")
         for kill in range(1, self.kills + 1):
             await self.killed(plan["replay_id"], kill * self.items // (self.kills + 1))

@@ -1,4 +1,4 @@
-"""API tokens of operators: made, listed and revoked; services that know them are told by Postgres' triggers."""
+"""API tokens of operators: made, listed and revoked; services that know them are told once it is committed."""
 
 import secrets
 from collections.abc import Mapping
@@ -12,7 +12,7 @@ from schemas.api_token import Role, is_token_name
 from schemas.errors import InvalidInput
 from schemas.raw_event import MAX_INTEGER
 from sinks.postgres import connection, sql
-from sinks.registry_admin import changing
+from sinks.registry_admin import asking, changing
 from sinks.runs import started_by
 
 
@@ -77,7 +77,7 @@ async def revoke_api_token(dsn: str, name: str) -> bool:
 
 async def list_api_tokens(dsn: str, *, org_id: int | None = None) -> list[ApiTokenRow]:
     """The tokens of one organisation or all, the newest first."""
-    async with changing(dsn, "reading the tokens") as conn:
+    async with asking(dsn, "reading the tokens") as conn:
         return [ApiTokenRow(*row.values()) for row in await conn.fetch(sql("api_tokens_list"), org_id)]
 
 

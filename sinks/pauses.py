@@ -1,8 +1,9 @@
-"""Pauses in Postgres: rows that workers and gateways read with the registry, and are notified of."""
+"""Pauses in Postgres: rows that workers and gateways read with the registry, and are told of."""
 
 from schemas.errors import InvalidInput
 from schemas.pause import Pause, PauseKind
 from sinks.postgres import connection, sql
+from sinks.registry import tell_of_change
 from sinks.runs import started_by
 
 
@@ -18,10 +19,14 @@ async def start_pause(dsn: str, kind: PauseKind, target: str, reason: str) -> bo
     async with connection(dsn, "pause") as conn:
         if kind is not PauseKind.PARTITION and not await conn.fetchval(sql("pause_target"), kind.value, target):
             raise InvalidInput(f"{kind.value} {target} is not registered; see `bridge script list`")
-        return bool(await conn.fetchval(sql("pause_add"), kind.value, target, started_by(), reason))
+        added = bool(await conn.fetchval(sql("pause_add"), kind.value, target, started_by(), reason))
+        await tell_of_change(conn)
+        return added
 
 
 async def end_pause(dsn: str, kind: PauseKind, target: str) -> bool:
     """Ends the pause of the target; whether there was one."""
     async with connection(dsn, "pause") as conn:
-        return bool(await conn.fetchval(sql("pause_end"), kind.value, target))
+        ended = bool(await conn.fetchval(sql("pause_end"), kind.value, target))
+        await tell_of_change(conn)
+        return ended

@@ -162,10 +162,10 @@ def needed_privileges(relations: Collection[str], service: Service) -> set[Privi
 def needed_functions(service: Service) -> set[str]:
     """Names of Postgres' own functions that are called and that an administrator may have revoked.
 
-    The owner takes locks in migrations too, and in the functions that others execute by its rights.
+    The owner takes locks in migrations too, and in the functions that others execute by its rights; it changes the registry.
     """
-    called = {name.lower() for text in _texts(service) for name in _CALLED.findall(text)} | {"pg_notify"}
-    return called | ADVISORY if service is Service.OWNER else called
+    called = {name.lower() for text in _texts(service) for name in _CALLED.findall(text)}
+    return called | ADVISORY | {"pg_notify"} if service is Service.OWNER else called
 
 
 def needed_own_functions(catalogue: Mapping[str, Mapping[str, str]], service: Service) -> set[str]:

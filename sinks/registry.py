@@ -35,6 +35,19 @@ def scripts_of(rows: "Iterable[asyncpg.Record]") -> Registry:
     }
 
 
+async def tell_of_change(conn: Connection) -> None:
+    """Has those who follow the registry read it now, once a change of it is committed.
+
+    Every account can fill Postgres' queue of notifications. A change is no less made then, and is found by the timers.
+    """
+    try:
+        await conn.execute("SELECT pg_notify($1, '')", CHANNEL, timeout=READ_SECONDS)
+    except TRANSLATED as error:
+        log.warning(
+            "registry_change_not_told", error=str(error) or type(error).__name__, found_by="BRIDGE_REGISTRY_REFRESH"
+        )
+
+
 class RegistryCache:
     """Keeps the last registry that could be read; `refresh_seconds` is the timed refresh behind the notifications."""
 

@@ -1,8 +1,8 @@
-"""Changing the registry: adding, moving, enabling and disabling scripts; workers are told by Postgres' triggers."""
+"""Changing the registry: adding, moving, enabling and disabling scripts; workers are told once it is committed."""
 
 import re
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import datetime
 from enum import StrEnum
 from ipaddress import AddressValueError, IPv6Address
@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 from schemas.errors import EnvironmentUnfit, InvalidInput, RowRejected, SinkUnavailable
 from schemas.raw_event import MAX_INTEGER, MAX_SCRIPT_ID
 from sinks.postgres import Connection, connection, sql
+from sinks.registry import tell_of_change
 from sinks.table_locks import waiting_briefly
 
 _HOST_LABEL: Final = re.compile(r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?")
@@ -140,18 +141,31 @@ async def list_scripts(dsn: str, *, site_id: int | None = None) -> list[ScriptRo
     """The registry by site and script, of one site or of all."""
     if site_id is not None:
         _check("any", site_id=site_id)
-    async with changing(dsn, "reading the registry") as conn:
+    async with asking(dsn, "reading the registry") as conn:
         return [ScriptRow(*row.values()) for row in await conn.fetch(sql("scripts_list"), site_id)]
 
 
 @asynccontextmanager
-async def changing(dsn: str, doing: str) -> AsyncIterator[Connection]:
-    """One transaction, which waits LOCK_SECONDS for a lock; what Postgres says leaves as the environment's trouble."""
+async def asking(
+    dsn: str, doing: str, *, then: Callable[[Connection], Awaitable[None]] | None = None
+) -> AsyncIterator[Connection]:
+    """One transaction, which waits LOCK_SECONDS for a lock; what Postgres says leaves as the environment's trouble.
+
+    After its commit `then` is called.
+    """
     try:
-        async with connection(dsn, "registry admin") as conn, waiting_briefly(dsn, conn, doing, LOCK_SECONDS):
-            yield conn
+        async with connection(dsn, "registry admin") as conn:
+            async with waiting_briefly(dsn, conn, doing, LOCK_SECONDS):
+                yield conn
+            if then is not None:
+                await then(conn)
     except (SinkUnavailable, RowRejected) as error:
         raise EnvironmentUnfit(f"{doing} failed: {error}; see `bridge db check`") from error
+
+
+def changing(dsn: str, doing: str) -> AbstractAsyncContextManager[Connection]:
+    """As `asking`, and those who follow the registry are told."""
+    return asking(dsn, doing, then=tell_of_change)
 
 
 def _check(script_id: str, *, site_id: int = 1, org_id: int | None = None) -> None:

@@ -1,4 +1,4 @@
-"""Making, listing and revoking the API keys of a script; gateways are told by Postgres' triggers."""
+"""Making, listing and revoking the API keys of a script; gateways are told once it is committed."""
 
 import secrets
 from datetime import datetime
@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 from schemas.api_key import NewKey, make_key
 from schemas.errors import InvalidInput
 from sinks.postgres import Connection, sql
-from sinks.registry_admin import changing
+from sinks.registry_admin import asking, changing
 from sinks.runs import started_by
 
 MOST_ACTIVE: Final = 2
@@ -58,7 +58,7 @@ async def revoke_token(dsn: str, script_id: str, key_id: str) -> bool:
 
 async def list_tokens(dsn: str, script_id: str) -> list[TokenRow]:
     """The script's keys, the newest first; raises InvalidInput if it is not registered."""
-    async with changing(dsn, "reading the keys") as conn:
+    async with asking(dsn, "reading the keys") as conn:
         await _lock(conn, script_id)
         return [TokenRow(*row.values()) for row in await conn.fetch(sql("script_tokens_list"), script_id)]
 

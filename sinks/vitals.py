@@ -21,6 +21,8 @@ class Server(NamedTuple):
     role: str
     superuser: bool
     connections_left: int
+    notifications: float
+    """How full the queue of notifications is, which all sessions share, from 0 to 1."""
     data_directory: str | None
 
 

@@ -16,11 +16,17 @@ OLDEST_VERSION = 15
 LONG_SECONDS = 300.0
 # Beside the lanes: registry, verdict, months, and an operator's commands.
 _OTHER_CONNECTIONS = 6
+_FULL_QUEUE = 0.5
 
 
 async def _server(settings: Settings) -> AsyncIterator[Finding]:
     facts = await server(settings.dsn)
-    for finding in (*judge_server(facts), *judge_account(settings, facts), *judge_connections(settings, facts)):
+    for finding in (
+        *judge_server(facts),
+        *judge_account(settings, facts),
+        *judge_connections(settings, facts),
+        *judge_notifications(facts),
+    ):
         yield finding
 
 
@@ -67,6 +73,16 @@ def judge_connections(settings: Settings, facts: Server) -> Iterable[Finding]:
         yield warn("connections", f"{found}, one more worker takes {wanted}", mend)
     else:
         yield ok("connections", found)
+
+
+def judge_notifications(facts: Server) -> Iterable[Finding]:
+    """Whether a change of a script, a token or a pause is told at once; every account may fill the queue that tells it."""
+    found = f"the queue of notifications is {facts.notifications:.0%} full"
+    if facts.notifications > _FULL_QUEUE:
+        mend = "end the session that listens and has been in a transaction for longest; changes are found by BRIDGE_REGISTRY_REFRESH"
+        yield warn("notifications", found, mend)
+    else:
+        yield ok("notifications", found)
 
 
 async def _pooler(settings: Settings) -> AsyncIterator[Finding]:

@@ -42,6 +42,9 @@ _SETTINGS = {
     "timezone": "UTC",
     "log_timezone": "UTC",
 }
+# Of 8 kB: every account may fill the queue of notifications, which is on disk and 8 GB large by default.
+_NOTIFY_QUEUE = {"max_notify_queue_pages": "8192"}
+_NOTIFY_QUEUE_SINCE = 17
 
 
 @dataclass(frozen=True)
@@ -81,6 +84,8 @@ class PostgresServer:
                 progress("giving Postgres passwords")
                 demand_passwords(programs.directory / "postgres", data, account, self.credentials)
         settings = {**_SETTINGS, "port": str(self.port)}
+        if programs.major >= _NOTIFY_QUEUE_SINCE:
+            settings |= _NOTIFY_QUEUE
         words = [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
         return Launch(
             argv=[str(programs.directory / "postgres"), "-D", str(data), *words],

@@ -20,6 +20,7 @@ SELECT current_setting('server_version_num')::int / 10000 AS major,
            CASE WHEN r.rolconnlimit >= 0
                 THEN r.rolconnlimit - (SELECT count(*) FROM pg_stat_activity AS a WHERE a.usesysid = r.oid)::int END
        ) AS connections_left,
+       pg_notification_queue_usage() AS notifications,
        (SELECT setting FROM pg_settings WHERE name = 'data_directory') AS data_directory
 FROM pg_roles AS r, pg_database AS d
 WHERE r.rolname = current_user AND d.datname = current_database()

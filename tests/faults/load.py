@@ -13,6 +13,7 @@ from faults.journal import Journal
 from faults.records import LATE_BLOCK, SHARES, SITES, Flaw, late_script
 from schemas.settings import Settings
 from sinks.kafka import make_producer
+from sinks.registry import tell_of_change
 
 _TICK_SECONDS = 0.02
 _MOST_TIMES = 4
@@ -153,6 +154,7 @@ class Load:
                     "INSERT INTO script (script_id, site_id) VALUES ($1, $2) ON CONFLICT DO NOTHING", script, site
                 )
                 self._registered = block + 1
+            await tell_of_change(conn)
         finally:
             await conn.close(timeout=2)
 

@@ -65,14 +65,14 @@ CHANGES = {
         "CREATE OR REPLACE VIEW gate_window_5m AS SELECT * FROM gate_window_30m",
         "view gate_window_5m: is SELECT",
     ),
-    "trigger": ("DROP TRIGGER script_changed ON script", "trigger script.script_changed: missing"),
+    "trigger": ("DROP TRIGGER replay_kept ON replay", "trigger replay.replay_kept: missing"),
     "disabled trigger": (
-        "ALTER TABLE site DISABLE TRIGGER site_changed",
-        "trigger site.site_changed: is CREATE TRIGGER",
+        "ALTER TABLE replay DISABLE TRIGGER replay_writer",
+        "trigger replay.replay_writer: is CREATE TRIGGER",
     ),
     "function": (
-        "CREATE OR REPLACE FUNCTION notify_registry() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END'",
-        "function notify_registry(): is returns trigger",
+        "CREATE OR REPLACE FUNCTION keep_history() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END'",
+        "function keep_history(): is returns trigger",
     ),
     "month": (
         "DO $$ BEGIN EXECUTE format('DROP TABLE bridge_event_%s', to_char(now(), 'YYYY_MM')); END $$",

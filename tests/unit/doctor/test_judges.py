@@ -12,7 +12,14 @@ from bridge.doctor.examine import examine
 from bridge.doctor.kafka import _answers, judge_cluster
 from bridge.doctor.kafka import judge_replicas as judge_in_sync
 from bridge.doctor.machine import judge_clock, judge_disk
-from bridge.doctor.postgres import judge_account, judge_connections, judge_schema, judge_server, judge_transactions
+from bridge.doctor.postgres import (
+    judge_account,
+    judge_connections,
+    judge_notifications,
+    judge_schema,
+    judge_server,
+    judge_transactions,
+)
 from bridge.doctor.settings import judge_replicas
 from bridge.doctor.standing import judge_brake, judge_gate, judge_pauses
 from bridge.doctor.stream import judge_books, judge_lag, judge_retries
@@ -33,7 +40,8 @@ HOUR = 3_600_000
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 SERVER = Server(
     major=18, version="18.3", size="8 MB", in_recovery=False, read_only=False, fsync=True, full_page_writes=True,
-    synchronous_commit=True, encrypted=True, role="bridge", superuser=False, connections_left=90, data_directory=None,
+    synchronous_commit=True, encrypted=True, role="bridge", superuser=False, connections_left=90, notifications=0.0,
+    data_directory=None,
 )  # fmt: skip
 SETTINGS = Settings(env="staging", database_url="postgresql://u@db/d?sslmode=verify-full", lanes=4)
 SOURCE = TopicPartition("t.raw", 0)
@@ -130,6 +138,12 @@ def test_the_account() -> None:
 def test_connections_left(left: int, health: str) -> None:
     """Enough for one more worker: its lanes, and six besides."""
     assert healths(judge_connections(SETTINGS, SERVER._replace(connections_left=left))) == [health]
+
+
+@pytest.mark.parametrize(("full", "health"), [(0.0, "ok"), (0.5, "ok"), (0.51, "warn")])
+def test_the_queue_of_notifications(full: float, health: str) -> None:
+    """One that is full delays what changes of the registry bring about."""
+    assert healths(judge_notifications(SERVER._replace(notifications=full))) == [health]
 
 
 def test_long_transactions() -> None:
