@@ -52,18 +52,17 @@ async def ensure_database(port: int, credentials: Credentials) -> None:
             await connection.execute(f'CREATE DATABASE "{DATABASE}" OWNER "{PRODUCT}"')
         # Temporary tables can fill the disk, so that no service's account may make any; Postgres lets everybody.
         await connection.execute(f'REVOKE TEMPORARY ON DATABASE "{DATABASE}" FROM PUBLIC')
+        if not credentials.applied:
+            taken = await connection.fetch(
+                "SELECT datname, datallowconn FROM pg_database WHERE datdba = 10 AND NOT datistemplate AND datname <> $1",
+                _MAINTENANCE,
+            )
+            for name, open_to_connections in taken:
+                if open_to_connections:
+                    await _hand_over(port, credentials, name)
+                # Last: a database that changed hands is done.
+                await connection.execute(f"ALTER DATABASE {_quoted(name)} OWNER TO {_quoted(PRODUCT)}")
         await _guard(port, credentials)
-        if credentials.applied:
-            return
-        taken = await connection.fetch(
-            "SELECT datname, datallowconn FROM pg_database WHERE datdba = 10 AND NOT datistemplate AND datname <> $1",
-            _MAINTENANCE,
-        )
-        for name, open_to_connections in taken:
-            if open_to_connections:
-                await _hand_over(port, credentials, name)
-            # Last: a database that changed hands is done.
-            await connection.execute(f"ALTER DATABASE {_quoted(name)} OWNER TO {_quoted(PRODUCT)}")
     finally:
         await connection.close()
 
@@ -80,7 +79,7 @@ async def _ensure_role(connection: asyncpg.Connection, credentials: Credentials)
 
 
 async def _guard(port: int, credentials: Credentials) -> None:
-    """Who may call a function is kept in each database."""
+    """Once the product's role owns the database; who may call a function is kept in each one."""
     connection = await _administrator(port, credentials, DATABASE)
     try:
         await connection.execute(_GUARD.read_text(encoding="utf-8"))

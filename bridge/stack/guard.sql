@@ -20,7 +20,7 @@ BEGIN
         UNION ALL
         SELECT format('GRANT EXECUTE ON FUNCTION pg_try_advisory_lock(bigint) TO %I', rolname)
         FROM pg_roles
-        WHERE has_table_privilege(oid, to_regclass('public.script_run'), 'INSERT') AND NOT rolsuper
+        WHERE has_table_privilege(oid, to_regclass('public.script_run'), 'INSERT') AND rolcanlogin AND NOT rolsuper
     LOOP
         EXECUTE command;
     END LOOP;

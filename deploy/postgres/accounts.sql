@@ -79,7 +79,7 @@ WHERE pronamespace = 'pg_catalog'::regnamespace AND proname ~ '^pg_(try_)?adviso
 \gexec
 SELECT format('GRANT EXECUTE ON FUNCTION pg_try_advisory_lock(bigint) TO %I', rolname)
 FROM pg_roles
-WHERE has_table_privilege(oid, to_regclass('public.script_run'), 'INSERT') AND NOT rolsuper
+WHERE has_table_privilege(oid, to_regclass('public.script_run'), 'INSERT') AND rolcanlogin AND NOT rolsuper
 \gexec
 GRANT CONNECT ON DATABASE :"DBNAME" TO bridge_owner WITH GRANT OPTION;
 GRANT USAGE, CREATE ON SCHEMA public TO bridge_owner WITH GRANT OPTION;

@@ -215,6 +215,12 @@ MUTANTS = [
         ("tests/integration/test_shared_resources.py::test_no_service_fills_what_all_sessions_share",),
     ),
     Mutant(
+        "registry-told-after",
+        "the change of the registry that is made whether or not it can be told",
+        (Edit("sinks/registry.py::tell_of_change", "TRANSLATED as error", "ZeroDivisionError as error"),),
+        ("tests/integration/test_registry_told.py::test_a_change_is_made_though_nobody_can_be_told",),
+    ),
+    Mutant(
         "accounts-logged",
         "the server's silence about statements with passwords",
         (Edit("deploy/postgres/accounts.sql", "IF current_setting('is_superuser')::boolean", "IF false"),),
