@@ -111,7 +111,7 @@ async def _apply(conn: Connection, one: Migration) -> None:
 
 
 async def _lock(conn: Connection, seconds: float) -> None:
-    """Every account may take an advisory lock, so the wait for it ends."""
+    """Every account may take an advisory lock unless that is taken from all, so the wait for it ends."""
     try:
         async with conn.transaction():
             await conn.execute(f"SET LOCAL lock_timeout = '{round(seconds * 1000)}ms'")

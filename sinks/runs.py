@@ -79,7 +79,7 @@ async def run_lock(dsn: str, name: str, label: str) -> AsyncIterator[RunLock]:
     """Holds the lock `name`; raises AnotherRun when somebody else does. `label` is what people are told."""
     async with connection(dsn, "lock") as session:
         if not await session.fetchval(sql("run_lock"), name):
-            # Every account may take an advisory lock: one that is no run of this product is to be seen.
+            # Services may take any such lock, and others where nobody took that from all: one that is no run is to be seen.
             row = await session.fetchrow(sql("run_lock_held"), name)
             who = (
                 f" (session {row['pid']}, role {row['role'] or '?'}, {row['application'] or 'no name'})" if row else ""
