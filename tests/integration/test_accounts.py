@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 import asyncpg
 import pytest
-from support.accounts import NOT_NEEDED, account, as_account, execute
+from support.accounts import account, as_account, execute, not_needed
 from support.databases import as_admin, drop_database
 from support.programs import CHECKOUT, run
 
@@ -345,7 +345,6 @@ async def value_of(url: str, statement: str) -> object:
 
 
 KEPT_BY_A_SESSION = [
-    *NOT_NEEDED,
     "CREATE TEMP TABLE fill AS SELECT generate_series(1, 10)",
     *("SELECT lo_creat(-1)", "SELECT lo_create(0)", "SELECT lo_from_bytea(0, 'x')", "SET temp_file_limit = -1"),
 ]
@@ -386,7 +385,7 @@ async def test_accounts_of_the_compose_file(stack: StackAddresses, superuser_dat
                 assert await value_of(urls[service], "SHOW temp_file_limit") in ("1GB", "4GB")
                 await grants(urls[Service.OWNER], f"{prefix}{service}", service, apply=True)
                 assert await check_database(urls[service], months_ahead=MONTHS_AHEAD, service=service) == []
-                for statement in KEPT_BY_A_SESSION:
+                for statement in [*KEPT_BY_A_SESSION, *not_needed(service)]:
                     with pytest.raises(asyncpg.InsufficientPrivilegeError):
                         await execute(urls[service], statement)
             limits = "SELECT array_agg(rolconnlimit ORDER BY rolname) FROM pg_roles WHERE starts_with(rolname, $1)"

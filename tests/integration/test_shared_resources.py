@@ -4,7 +4,7 @@ from urllib.parse import urlsplit
 
 import asyncpg
 import pytest
-from support.accounts import GUARD, NOT_NEEDED, account, execute
+from support.accounts import GUARD, LOCKS, account, execute, not_needed
 from support.databases import as_admin
 
 from bridge.stack import StackAddresses
@@ -25,19 +25,18 @@ def database_url(stack: StackAddresses, database_url: str) -> str:
 @pytest.mark.parametrize("service", [*PROCESSES, Service.READER])
 async def test_no_service_fills_what_all_sessions_share(database_url: str, service: Service) -> None:
     """One session with fifteen thousand advisory locks lets nobody else lock, or connect."""
-    needs = service in (Service.WORKER, Service.API)
     with account(database_url, service) as url:
-        for statement in NOT_NEEDED if needs else [*NOT_NEEDED, "SELECT pg_try_advisory_lock(1)"]:
+        for statement in not_needed(service):
             with pytest.raises(asyncpg.InsufficientPrivilegeError):
                 await execute(url, statement)
-        if needs:
+        if service in LOCKS:
             async with run_lock(url, "script:x:all", "script:x:all"):
                 pass
         role = urlsplit(url).username or ""
-        await execute(database_url, f"GRANT EXECUTE ON FUNCTION pg_advisory_lock(bigint) TO {role}")
+        await execute(database_url, f"GRANT EXECUTE ON FUNCTION pg_advisory_xact_lock(bigint) TO {role}")
         named = await check_database(url, months_ahead=MONTHS_AHEAD, service=service)
         assert [one.partition(";")[0] for one in named] == [
-            f"role {role}: has EXECUTE on pg_advisory_lock, which it does not need"
+            f"role {role}: has EXECUTE on pg_advisory_xact_lock, which it does not need"
         ]
         # Not every administrator can take it from PUBLIC, so that no start depends on it.
         assert await excess_privileges(url, service) == []
