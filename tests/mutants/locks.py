@@ -11,7 +11,7 @@ MUTANTS = [
         "the end of a registry change's wait for rows that another session keeps",
         (
             Edit(
-                "sinks/registry_admin.py::changing",
+                "sinks/registry_admin.py::asking",
                 "waiting_briefly(dsn, conn, doing, LOCK_SECONDS)",
                 "conn.transaction()",
             ),

@@ -208,7 +208,13 @@ MUTANTS = [
     Mutant(
         "stack-unfinished",
         "the memory that a conversion is not complete",
-        (Edit("bridge/stack/databases.py::ensure_database", "if not credentials.applied: ...", "pass"),),
+        (
+            Edit(
+                "bridge/stack/databases.py::ensure_database",
+                "if not credentials.applied:\n    await _ensure_role(connection, credentials)",
+                "pass",
+            ),
+        ),
         (CONVERTED, f"{ACCOUNTS}::test_an_interrupted_conversion_is_completed"),
     ),
     Mutant(
