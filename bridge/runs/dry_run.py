@@ -130,13 +130,12 @@ def _candidate(judged: Judgement) -> Candidate:
     return Candidate(judged.event, judged.claim.key, 0, record, 0, shared=judged.claim.shared)
 
 
-async def forecast_plan(dry_run: DryRun, replay_id: str, last_position: int) -> tuple[PlanReport, dict[int, Forecast]]:
+async def forecast_plan(dry_run: DryRun, replay_id: str) -> tuple[PlanReport, dict[int, Forecast]]:
     """The report of a whole plan, and the forecast of each item that does not pass, by position."""
     counts = _Counts(dry_run.now)
     not_passing: dict[int, Forecast] = {}
     after = 0
-    while after < last_position:
-        up_to = await reach(dry_run.conn, replay_id, after, after + PAGE)
+    while (up_to := await reach(dry_run.conn, replay_id, after, PAGE)) is not None:
         items = await read_items(dry_run.conn, replay_id, after, up_to, max_lives=dry_run.settings.replay_max_lives)
         for one in await dry_run.judge(items):
             await dry_run.share.do(partial(counts.add, one))

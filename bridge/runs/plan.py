@@ -66,7 +66,7 @@ def plan_job(settings: Settings, options: PlanOptions, replay_id: uuid.UUID) -> 
                 force=_names_replayed(options),
                 org_id=options.org_id,
             )
-            report, not_passing = await forecast_plan(dry_run, name, last)
+            report, not_passing = await forecast_plan(dry_run, name)
             await note_forecasts(conn, name, {position: one.value for position, one in not_passing.items()})
             if options.passing:
                 await keep_passing(conn, name)
@@ -90,7 +90,7 @@ def rehearsal_job(settings: Settings, replay_id: str, *, force: bool) -> Job[Pla
             dry_run = await DryRun.prepared(
                 settings, conn, Correction(plan.corrections), plan.replay_id, run.share, force=force, org_id=plan.org_id
             )
-            report, _ = await forecast_plan(dry_run, plan.replay_id, plan.last_position)
+            report, _ = await forecast_plan(dry_run, plan.replay_id)
         _summed(run, plan.replay_id, report)
 
     return Job("dlq-rehearse", PlanSummary, work, service=Service.API)

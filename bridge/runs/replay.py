@@ -38,6 +38,9 @@ WAITS: Final = (
 )
 """Why the run of a plan has ended that gave way."""
 
+_OPEN_AGAIN: Final = "items of it were opened again, or passed over by another account: run the same again"
+"""Why a run has ended that went to the end of its plan, where the ledger says that not all was sent."""
+
 _KINDS: Final = {
     SinkUnavailable: "Postgres or Kafka did not answer",
     EnvironmentUnfit: "Postgres or Kafka is away, or not as needed",
@@ -157,7 +160,7 @@ class _Replay:
             await self._canary_passed(canary)
         while self._is_left():
             await self._batch(BATCH)
-        await end(self.conn, self.plan.replay_id, "")
+        await end(self.conn, self.plan.replay_id, _OPEN_AGAIN)
         self._tell(at_once=True)
 
     async def wait(self) -> None:
@@ -192,8 +195,7 @@ class _Replay:
 
     async def _send_batch(self, size: int) -> None:
         replay_id = self.plan.replay_id
-        most = min(self.sent_to + size, self.plan.last_position)
-        up_to = await reach(self.conn, replay_id, self.sent_to, most)
+        up_to = await reach(self.conn, replay_id, self.sent_to, size) or self.plan.last_position
         # What takes long is done before the rows are locked: whoever settles them would wait.
         bodies, why = await self._sorted_out(await self._read(up_to))
         await self.run.begins()
@@ -348,13 +350,15 @@ def count_outcomes(summary: ReplaySummary, found: Sequence[Became]) -> None:
 
 
 def _judge(run: Run[ReplaySummary], found: Sequence[Became], *, waited: bool) -> None:
-    """A site failed if something of it was dropped again or, after waiting, is not decided yet."""
+    """A site failed if something of it was dropped again, is open or, after waiting, is not decided yet."""
     by_site: dict[int | None, list[Became]] = defaultdict(list)
     for one in found:
         by_site[one.site_id].append(one)
     for site_id, became in by_site.items():
         counts = summed(became)
         problems = [f"{count} dropped again: {reason}" for reason, count in summed(became, Outcome.DROPPED).items()]
+        if count := counts.get(Outcome.OPEN):
+            problems.append(f"{count} open: not sent, or opened again by another account; run the same again")
         if waited:
             problems += [f"{counts[one]} {one.value}" for one in _UNFINISHED if counts.get(one)]
         with run.target("site:unknown" if site_id is None else f"site:{site_id}"):

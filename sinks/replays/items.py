@@ -18,9 +18,12 @@ from sinks.transaction import key_holders
 _MOST_BYTES: Final = 16 * 1024 * 1024
 
 
-async def reach(conn: Connection, replay_id: str, after: int, up_to: int) -> int:
-    """The position, at most `up_to`, until which the items behind `after` fit into memory together."""
-    position: int = await conn.fetchval(sql("replay_reach"), replay_id, after, up_to, _MOST_BYTES)
+async def reach(conn: Connection, replay_id: str, after: int, most: int) -> int | None:
+    """The position of the last of at most `most` items behind position `after` that fit into memory together.
+
+    None where no item is left.
+    """
+    position: int | None = await conn.fetchval(sql("replay_reach"), replay_id, after, most, _MOST_BYTES)
     return position
 
 

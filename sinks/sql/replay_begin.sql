@@ -1,5 +1,19 @@
--- A run takes the plan up, unless it was cancelled.
+-- A run takes the plan up, unless it was cancelled, where the ledger says that the last one stopped: other accounts can write
+-- `sent_to`, `published` and `skipped` as well. What this account passed over itself stays so.
+WITH stands AS (
+    SELECT coalesce(min(i.position) - 1, min(r.sent_to)) AS sent_to
+    FROM replay AS r
+    LEFT JOIN (replay_item AS i JOIN bridge_event_raw AS l USING (raw_topic, raw_partition, raw_offset))
+        ON i.replay_id = r.replay_id AND i.position <= r.sent_to AND l.disposition = 'open'
+        AND (i.skipped IS NULL OR i.skipped_by <> session_user)
+    WHERE r.replay_id = $1
+)
 UPDATE replay
-SET state = 'running', ended_by = '', ended_because = '', updated_at = now()
+SET state = 'running', ended_by = '', ended_because = '', updated_at = now(), sent_to = stands.sent_to,
+    published = (
+        SELECT count(*) FROM replay_outcome
+        WHERE replay_id = $1 AND position <= stands.sent_to AND outcome NOT IN ('skipped', 'open', 'in_doubt')
+    )
+FROM stands
 WHERE replay_id = $1 AND state <> 'cancelled'
 RETURNING state

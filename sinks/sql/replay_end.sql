@@ -1,4 +1,5 @@
--- The run of the plan $1 by $2 ended, because of $3 if it has not sent all; a plan that was cancelled meanwhile stays so.
+-- The run of the plan $1 by $2 ended, because of $3 if it has not sent all: what the ledger has open was not sent, unless this
+-- account passed it over. A plan that was cancelled meanwhile stays so.
 UPDATE replay
 SET state = CASE WHEN unsent THEN 'stopped' ELSE 'sent' END,
     ended_by = $2,
@@ -6,7 +7,13 @@ SET state = CASE WHEN unsent THEN 'stopped' ELSE 'sent' END,
     updated_at = now()
 FROM (
     SELECT EXISTS (
-        SELECT FROM replay AS r JOIN replay_item AS i USING (replay_id) WHERE r.replay_id = $1 AND i.position > r.sent_to
+        SELECT
+        FROM replay AS r
+        JOIN replay_item AS i USING (replay_id)
+        LEFT JOIN bridge_event_raw AS l USING (raw_topic, raw_partition, raw_offset)
+        WHERE r.replay_id = $1
+          AND (i.position > r.sent_to
+               OR (l.disposition = 'open' AND (i.skipped IS NULL OR i.skipped_by <> session_user)))
     ) AS unsent
 ) AS items
 WHERE replay_id = $1 AND state = 'running'

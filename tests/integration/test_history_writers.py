@@ -10,14 +10,14 @@ from support.accounts import account, execute
 from support.databases import as_admin
 
 from bridge.stack import StackAddresses
-from schemas.errors import AnotherRun
+from schemas.errors import AnotherRun, BridgeError
 from schemas.gate import WindowLimits
 from schemas.service import Service
 from schemas.settings import Settings
 from sinks.gate import judge
 from sinks.migrate import migrate
 from sinks.postgres import sql
-from sinks.runs import note_begin, run_lock, show_run
+from sinks.runs import note_begin, note_end, run_lock, show_run
 
 PLAN = "00000000-0000-4000-8000-000000000001"
 MADE = (
@@ -29,6 +29,15 @@ FILLED = (
     f" VALUES ('{PLAN}', 1, 't', 0, 0, 'passes'), ('{PLAN}', 2, 't', 0, 1, 'schema_violation')"
 )
 ITEMS = "SELECT count(*) FROM replay_item"
+
+
+async def value(url: str, query: str) -> object:
+    """The one value that the query gives."""
+    conn = await asyncpg.connect(url)
+    try:
+        return await conn.fetchval(query)
+    finally:
+        await conn.close()
 
 
 @pytest.fixture
@@ -87,6 +96,88 @@ async def test_a_plan_holds_its_items_once_it_is_made(database_url: str) -> None
             await conn.close()
 
 
+async def refused(url: str, statement: str) -> None:
+    """That the account may not do it."""
+    with pytest.raises(asyncpg.InsufficientPrivilegeError):
+        await execute(url, statement)
+
+
+async def test_only_the_transaction_that_makes_a_plan_gives_it_items(database_url: str) -> None:
+    """At positions that a run comes to; and none is exchanged, by whatever grants."""
+    with account(database_url, Service.API) as url, account(database_url, None) as former:
+        await execute(database_url, f"GRANT ALL ON ALL TABLES IN SCHEMA public TO {urlsplit(former).username}")
+        await execute(database_url, MADE, FILLED)
+        more = FILLED.replace(", 1,", ", 3,").replace(", 2,", ", 4,").replace("'t'", "'u'")
+        for one in (more, f"BEGIN; UPDATE replay SET updated_at = now(); {more}; COMMIT"):
+            await refused(url, one)
+        await refused(former, "UPDATE replay_item SET position = position + 10")
+        await refused(former, "UPDATE replay_item SET raw_topic = 'other'")
+        await execute(database_url, "DELETE FROM replay")
+        for position in (0, -1, 1_000_000_001):
+            await refused(url, f"BEGIN; {MADE}; {FILLED.replace(', 2,', f', {position},')}; COMMIT")
+        await execute(url, f"BEGIN; {MADE}; {FILLED.replace(', 2,', ', 1000000000,')}; COMMIT")
+        assert await value(database_url, ITEMS) == 2
+
+
+async def test_a_plan_keeps_its_report_and_names_who_ended_it(database_url: str) -> None:
+    """What the dry run said and how many items there are; the plan's age is Postgres' word, too."""
+    whole = """UPDATE replay SET planned = 2, report = '{"items": 2}', updated_at = now()"""
+    ender = "SELECT ended_written_by FROM replay"
+    with account(database_url, Service.API) as url, account(database_url, None) as former:
+        await execute(database_url, f"GRANT ALL ON ALL TABLES IN SCHEMA public TO {urlsplit(former).username}")
+        await execute(url, f"BEGIN; {MADE}; {FILLED}; {whole}; COMMIT")
+        assert await value(database_url, ender) is None
+        for forged in ("planned = 0", """report = '{"forged": true}'""", "updated_at = '2020-01-01'", "updated_at = 'infinity'"):
+            await refused(url, f"UPDATE replay SET {forged}")
+        await execute(database_url, "UPDATE replay SET state = 'running', updated_at = now() - interval '1 hour'")
+        assert await value(database_url, ender) == urlsplit(database_url).username
+        await execute(url, sql("replay_sent").replace("$1", f"'{PLAN}'").replace("$2", "1").replace("$3", "1"))
+        await execute(former, "UPDATE replay SET ended_written_by = 'x'")
+        assert await value(database_url, ender) == urlsplit(database_url).username
+        await execute(url, "UPDATE replay SET state = 'sent', ended_by = 'root@host'")
+        assert await value(database_url, ender) == urlsplit(url).username
+
+
+@pytest.mark.parametrize("service", [Service.WORKER, Service.API])
+async def test_a_run_is_ended_by_the_account_that_began_it(database_url: str, service: Service) -> None:
+    """And by the owner; one of a release that did not note accounts by any."""
+    now = datetime.now(UTC)
+    with account(database_url, service) as url:
+        await note_begin(database_url, "run_1", "dlq-discard", now)
+        for forged in ("exit_code = 0", "ended_at = now()", "summary = '{}'"):
+            await refused(url, f"UPDATE script_run SET {forged}")
+        with pytest.raises(BridgeError, match="history is the owner's to change"):
+            await note_end(url, "run_1", "dlq-discard", (now, now), 0, "{}")
+        assert (await show_run(database_url, "run_1")).exit_code is None
+        await note_end(database_url, "run_1", "dlq-discard", (now, now), 1, "{}")
+        for run_id, ends in (("run_2", url), ("run_3", database_url)):
+            await note_begin(url, run_id, "dlq-plan", now)
+            await note_end(ends, run_id, "dlq-plan", (now, now), 2, "{}")
+        await note_begin(url, "run_4", "dlq-plan", now)
+        await execute(database_url, "UPDATE script_run SET written_by = NULL WHERE run_id = 'run_4'")
+        await note_end(url, "run_4", "dlq-plan", (now, now), 2, "{}")
+        assert [(await show_run(url, f"run_{n}")).exit_code for n in (1, 2, 3, 4)] == [1, 2, 2, 2]
+
+
+async def test_an_item_became_what_the_ledger_says(database_url: str) -> None:
+    """Its successor is that of its dead letter; who passed it over is Postgres' word."""
+    await execute(
+        database_url,
+        MADE,
+        FILLED,
+        f"""INSERT INTO bridge_event_raw (raw_topic, raw_partition, raw_offset, payload, error_class, last_error, received_at,
+                first_failed_at, record_time, retry_count, normalized, dropped_reason, disposition, replay_id, replayed_as)
+            VALUES ('t', 0, 0, '', 'x', 'x', now(), now(), now(), 0, true, 'schema_violation', 'replayed', '{PLAN}', 't:0:7')""",
+    )
+    with account(database_url, Service.API) as url:
+        await refused(url, "UPDATE replay_item SET replayed_as = 't:0:8' WHERE position = 1")
+        await refused(url, "UPDATE replay_item SET replayed_as = 't:0:7' WHERE position = 2")
+        keep = sql("replay_keep_successors").replace("$1", "'{t}'").replace("$2", "'{0}'").replace("$3", "'{0}'")
+        await execute(url, keep, "UPDATE replay_item SET skipped = 'forged'")
+        assert await value(database_url, "SELECT replayed_as FROM replay_item WHERE position = 1") == "t:0:7"
+        assert await value(database_url, "SELECT min(skipped_by) FROM replay_item") == urlsplit(url).username
+
+
 async def test_no_advisory_lock_stops_verdicts(database_url: str) -> None:
     """The right to judge is a row, which only those lock who may change it; one judges at a time."""
     limits = Settings().gate_limits
@@ -132,11 +223,11 @@ async def test_an_account_that_made_plans_goes_on_after_the_migration(database_u
         "DROP FUNCTION note_writer CASCADE",
         "DROP TRIGGER script_run_writer_kept ON script_run",
         "DROP TRIGGER replay_writer_kept ON replay",
-        *(f"ALTER TABLE {one} DROP COLUMN written_by, DROP COLUMN written_at" for one in ("script_run", "replay")),
+        *(f"ALTER TABLE {one} DROP COLUMN written_by CASCADE, DROP COLUMN written_at CASCADE" for one in ("script_run", "replay")),
         "DELETE FROM schema_migration WHERE version = 17",
     )
     await migrate(database_url)
     with account(database_url, Service.API) as url:
         await execute(database_url, f"GRANT DELETE ON replay_item TO {urlsplit(url).username}")
         former = f"DELETE FROM replay_item WHERE replay_id = '{PLAN}' AND forecast <> 'passes'"
-        await execute(url, MADE, FILLED, former)
+        await execute(url, f"BEGIN; {MADE}; {FILLED}; {former}; COMMIT")

@@ -1,15 +1,20 @@
-"""What a replay never sends: what was dropped after its plan, what another is claiming, and anything while the brake is on."""
+"""What a replay never sends: what was dropped after its plan, what another is claiming, and anything while the brake is on.
+
+And what it sends whatever another account wrote into its plan.
+"""
 
 import asyncio
 import json
 
 import asyncpg
+from support.accounts import account, execute
 from support.command import bridge
-from support.databases import LOCK_AWAITED
+from support.databases import LOCK_AWAITED, as_admin
 from support.replays import assert_balanced, dead_letters, dlq, late, plan, replay_settings, status, until
 from support.settled import environment_of, fetch, produce, working
 
 from schemas.replay import ReplaySummary
+from schemas.service import Service
 from sinks.registry_admin import add_script
 from sinks.replays.items import claim, read_items
 from sinks.replays.publisher import Replayed
@@ -72,3 +77,52 @@ async def test_nothing_is_sent_while_the_brake_is_on(stack, database_url, topic_
         out, _ = await dlq(settings, "replay", plan_id, "--json-output", "-")
     assert ReplaySummary.model_validate_json(out).outcomes == {"persisted": 5}
     await assert_balanced(settings)
+
+
+async def test_a_replay_goes_on_where_the_ledger_says(stack, database_url, topic_prefix) -> None:  # type: ignore[no-untyped-def]  # as above
+    """Also over a gap of millions of positions, where another account wrote that all was sent, or passed over."""
+    settings = replay_settings(stack, database_url, topic_prefix)
+    await dead_letters(settings, late(6))
+    await add_script(database_url, "late", 1)
+    plan_id, _ = await plan(settings, "--script-id", "late")
+    await fetch(settings, "UPDATE replay_item SET position = 900000000 WHERE position = 6")
+    with account(as_admin(stack, database_url), Service.API) as url:
+        await execute(
+            url,
+            "UPDATE replay SET sent_to = 900000000, published = 6, state = 'sent', ended_by = 'root@host'",
+            "UPDATE replay_item SET skipped = 'forged' WHERE position > 3",
+        )
+    words = ("replay", plan_id, "--canary", "2", "--wait", "60s", "--json-output", "-")
+    async with working(settings):
+        out, err = await dlq(settings, *words)
+        again, _ = await dlq(settings, *words)
+    summary = ReplaySummary.model_validate_json(out)
+    assert (summary.sent_total, summary.state, summary.outcomes) == (6, "sent", {"persisted": 6})
+    assert "the canary of 2 passed" in err
+    assert ReplaySummary.model_validate_json(again).sent_total == 0
+    assert (await status(settings, plan_id))["published"] == 6
+    await assert_balanced(settings)
+
+
+async def test_a_replay_whose_items_are_opened_again_is_not_sent(stack, database_url, topic_prefix) -> None:  # type: ignore[no-untyped-def]  # as above
+    """It says how many are open; the same again sends them."""
+    settings = replay_settings(stack, database_url, topic_prefix)
+    await dead_letters(settings, late(3))
+    await add_script(database_url, "late", 1)
+    plan_id, _ = await plan(settings, "--script-id", "late")
+    # What another account does by `let_go_dead_letters` while a run is in hand.
+    await execute(
+        database_url,
+        "CREATE FUNCTION let_go() RETURNS trigger LANGUAGE plpgsql AS "
+        "$$ BEGIN NEW.disposition := 'open'; NEW.replay_id := NULL; RETURN NEW; END $$",
+        "CREATE TRIGGER let_go BEFORE UPDATE ON bridge_event_raw FOR EACH ROW WHEN (NEW.disposition = 'claimed') "
+        "EXECUTE FUNCTION let_go()",
+    )
+    out, err = await dlq(settings, "replay", plan_id, "--json-output", "-", code=2)
+    summary = ReplaySummary.model_validate_json(out)
+    assert (summary.state, summary.outcomes) == ("stopped", {"open": 3})
+    assert "3 open" in err
+    await execute(database_url, "DROP TRIGGER let_go ON bridge_event_raw")
+    async with working(settings):
+        out, _ = await dlq(settings, "replay", plan_id, "--wait", "60s", "--json-output", "-")
+    assert ReplaySummary.model_validate_json(out).outcomes == {"persisted": 3}
