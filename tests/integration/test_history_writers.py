@@ -127,7 +127,12 @@ async def test_a_plan_keeps_its_report_and_names_who_ended_it(database_url: str)
         await execute(database_url, f"GRANT ALL ON ALL TABLES IN SCHEMA public TO {urlsplit(former).username}")
         await execute(url, f"BEGIN; {MADE}; {FILLED}; {whole}; COMMIT")
         assert await value(database_url, ender) is None
-        for forged in ("planned = 0", """report = '{"forged": true}'""", "updated_at = '2020-01-01'", "updated_at = 'infinity'"):
+        for forged in (
+            "planned = 0",
+            """report = '{"forged": true}'""",
+            "updated_at = '2020-01-01'",
+            "updated_at = 'infinity'",
+        ):
             await refused(url, f"UPDATE replay SET {forged}")
         await execute(database_url, "UPDATE replay SET state = 'running', updated_at = now() - interval '1 hour'")
         assert await value(database_url, ender) == urlsplit(database_url).username
@@ -223,7 +228,10 @@ async def test_an_account_that_made_plans_goes_on_after_the_migration(database_u
         "DROP FUNCTION note_writer CASCADE",
         "DROP TRIGGER script_run_writer_kept ON script_run",
         "DROP TRIGGER replay_writer_kept ON replay",
-        *(f"ALTER TABLE {one} DROP COLUMN written_by CASCADE, DROP COLUMN written_at CASCADE" for one in ("script_run", "replay")),
+        *(
+            f"ALTER TABLE {one} DROP COLUMN written_by CASCADE, DROP COLUMN written_at CASCADE"
+            for one in ("script_run", "replay")
+        ),
         "DELETE FROM schema_migration WHERE version = 17",
     )
     await migrate(database_url)
