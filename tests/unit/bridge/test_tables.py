@@ -70,16 +70,15 @@ def scopes(function: ast.FunctionDef, tree: ast.Module, names: dict[str, Any]) -
 
 
 def assigned(function: ast.FunctionDef, scope: dict[str, Any]) -> dict[str, Any]:
-    """The tuples that the function puts together for columns."""
+    """What the function puts together for columns; of what there is in some cases only, all."""
     found: dict[str, Any] = {}
     for node in ast.walk(function):
-        if (
-            isinstance(node, ast.Assign)
-            and isinstance(node.value, ast.Tuple | ast.Subscript)
-            and isinstance(node.targets[0], ast.Name)
-        ):
+        if not isinstance(node, ast.Assign):
+            continue
+        value = node.value.body if isinstance(node.value, ast.IfExp) else node.value
+        if isinstance(value, ast.Tuple | ast.List | ast.Subscript) and isinstance(node.targets[0], ast.Name):
             try:
-                found[node.targets[0].id] = eval(ast.unparse(node.value), {**scope, **found})  # as above
+                found[node.targets[0].id] = eval(ast.unparse(value), {**scope, **found})  # as above
             except (NameError, AttributeError, TypeError, LookupError):
                 continue
     return found
