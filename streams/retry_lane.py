@@ -13,8 +13,10 @@ from streams.retry import due_at_ms
 
 # How soon a partition whose ledger row is still missing is looked at again.
 LEDGER_SECONDS = 0.25
-# How long a copy waits for the ledger to await it: its batch may have been published and not be committed yet.
+# How long a copy waits for the ledger to await it: its batch may have been published and not be committed yet. Of an event
+# whose copy was given up, the sweeper publishes another one.
 EARLY_SECONDS = 300.0
+_MOST_AWAITED = 10_000
 
 
 class RetryLane(Lane):
@@ -27,6 +29,7 @@ class RetryLane(Lane):
         self._delays_ms = delays_ms
         self._resume_at: dict[TopicPartition, float] = {}
         self._early: dict[TopicPartition, tuple[int, float]] = {}
+        self._awaited: dict[Provenance, None] = {}
         self._due_heads: dict[TopicPartition, tuple[int, float]] = {}
 
     async def _once(self) -> None:
@@ -91,13 +94,19 @@ class RetryLane(Lane):
         self._source.pause([source])
         self._resume_at[source] = self._parts.monotonic() + seconds
 
-    def _may_wait(self, source: TopicPartition, offset: int) -> bool:
-        """Whether an early copy may go on waiting: a forged one would otherwise hold its partition for ever."""
+    def _may_wait(self, batch: Batch, offset: int, origin: Provenance) -> bool:
+        """Whether an early copy may go on waiting: forged ones would otherwise hold their partition for ever.
+
+        The copies that are there when one begins to wait have one bound together, and each raw event has it once.
+        """
         now = self._parts.monotonic()
-        seen = self._early.get(source)
-        if seen is None or seen[0] != offset:
-            self._early[source] = seen = (offset, now + EARLY_SECONDS)
-        return now < seen[1]
+        last, until = self._early.get(batch.source, (-1, now))
+        if offset > last and origin not in self._awaited:
+            last, until = self._early[batch.source] = (batch.records[-1].offset, now + EARLY_SECONDS)
+        self._awaited[origin] = None
+        if len(self._awaited) > _MOST_AWAITED:
+            del self._awaited[next(iter(self._awaited))]
+        return now < until
 
     async def _look_up(self, batches: Sequence[Batch]) -> "_Found":
         """Stored offsets first, then the ledger: a row that is missing although its offset is stored never comes."""
@@ -120,7 +129,9 @@ class RetryLane(Lane):
             token = retry_token(record)
             if token is None:
                 continue
-            if found.still_to_come(token[0]) or (found.early(*token) and self._may_wait(batch.source, record.offset)):
+            if found.still_to_come(token[0]) or (
+                found.early(*token) and self._may_wait(batch, record.offset, token[0])
+            ):
                 self._hold(batch.source, record.offset, LEDGER_SECONDS)
                 return batch.before(record.offset)
         return batch

@@ -291,3 +291,25 @@ def test_a_forged_token_of_the_future_does_not_hold_its_partition_for_ever() -> 
             return await stream.watch(TIER, 0)
 
     assert EARLY_SECONDS * 1000 <= run_virtually(main()) <= EARLY_SECONDS * 1000 + 5000
+
+
+@pytest.mark.parametrize("later", [False, True])
+@pytest.mark.parametrize("events", [1, 5])
+def test_forged_tokens_of_the_future_hold_their_partition_once(events: int, later: bool) -> None:
+    """However many copies of one event, and of however many events there are when the first one begins to wait."""
+
+    async def main() -> int:
+        stream = Timed()
+        stream.registry = REGISTRY
+        origins = [Provenance(stream.raw[0].topic, 0, 7 + number % events) for number in range(5)]
+        for origin in origins:
+            stream.store.ledger[origin] = waiting_row()
+            write(stream, token(origin, 3, **{"bridge-due-at": "1"}))
+        async with stream.running():
+            if later:
+                await stream.until(lambda: stream.now_ms() > NOW_MS + 1000, "the first copy to wait")
+                for origin in origins:
+                    write(stream, token(origin, 3, **{"bridge-due-at": "1"}))
+            return await stream.watch(TIER, 9 if later else 4)
+
+    assert EARLY_SECONDS * 1000 <= run_virtually(main()) <= EARLY_SECONDS * 1000 + 5000
