@@ -57,6 +57,13 @@ def _read(row: asyncpg.Record) -> GateChange:
     )
 
 
+async def standing_change(dsn: str, target: str, change_id: str) -> GateChange | None:
+    """The change as it was judged, None if there is none or another one has come since; raises SinkUnavailable."""
+    async with connection(dsn, "gate") as conn:
+        row = await conn.fetchrow(sql("gate_change_stands"), target, change_id)
+    return None if row is None else _read(row)
+
+
 async def published(dsn: str, changes: list[GateChange]) -> None:
     """Notes that these changes are on the gate's topic."""
     async with connection(dsn, "gate") as conn:

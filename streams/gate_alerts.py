@@ -3,8 +3,10 @@
 import structlog
 from pydantic import ValidationError
 
+from schemas.errors import RowRejected, SinkUnavailable
 from schemas.gate import GateChange
 from schemas.settings import Settings
+from sinks.gate import standing_change
 from sinks.webhook import call_webhook
 
 log = structlog.get_logger(__name__)
@@ -14,13 +16,23 @@ _SHOWN_REASONS = 500
 
 
 async def tell(settings: Settings, verdict: bytes | None) -> None:
-    """Tells one change; a null one is a compacted key's end and says nothing. Never raises, whatever it is given."""
+    """Tells one change; a null one is a compacted key's end and says nothing. Never raises, whatever it is given.
+
+    Whoever may write to the gate's topic writes verdicts there: what is told is what Postgres says of the change. One that
+    it does not know is forged, or another one has come since, which is told itself.
+    """
     if verdict is None:
         return
     try:
-        change = GateChange.model_validate_json(verdict)
+        claimed = GateChange.model_validate_json(verdict)
     except ValidationError:
         log.warning("gate_verdict_unreadable", verdict=verdict[:_SHOWN_BYTES].decode("utf-8", "replace"))
+        return
+    change = await _judged(settings, claimed)
+    if change is None:
+        log.warning(
+            "gate_verdict_unknown", target=claimed.target[:_SHOWN_BYTES], change_id=claimed.change_id[:_SHOWN_BYTES]
+        )
         return
     log.warning("gate_verdict", **change.model_dump())
     if settings.worker_alert_webhook is None:
@@ -33,3 +45,14 @@ async def tell(settings: Settings, verdict: bytes | None) -> None:
         data,
         message_id=f"gate_{change.change_id}",
     )
+
+
+async def _judged(settings: Settings, claimed: GateChange) -> GateChange | None:
+    """The change by Postgres' word; by its own, where Postgres does not answer: a failure is not to be missed then."""
+    try:
+        return await standing_change(settings.dsn, claimed.target, claimed.change_id)
+    except SinkUnavailable as error:
+        log.warning("gate_verdict_unproven", error=str(error))
+        return claimed
+    except RowRejected:
+        return None

@@ -10,11 +10,11 @@ from support.command import bridge, words
 from support.programs import environment
 from support.settled import environment_of, event, fetch, prepare, produce, settings_for, working
 from support.unreadable import send_unreadable
+from support.verdicts import add_change
 from support.wait import wait_until
 
 from bridge.stack.ports import choose
 from schemas.dead_letter import DeadLetter
-from schemas.gate import GateChange
 from schemas.settings import Settings
 from sinks import metrics
 from sinks.audit import audit
@@ -215,10 +215,7 @@ async def test_a_verdict_that_cannot_be_read_is_passed_over(stack, database_url,
     try:
         await wait_until(lambda: "assigned" in log.read_text(), budget_seconds=60, describe=log.read_text)
         await send_unreadable(settings, "bad", "bad", topic=settings.topics.gate)
-        change = GateChange(
-            change_id="1", target="total", passed=False, reasons=["too many"], changed_at="2026-01-01T00:00:00Z",
-            window_seconds=60, processed=1, retried=0, dropped=1,
-        )  # fmt: skip
+        change = await add_change(settings, "total", reasons=["too many"])
         async with AIOKafkaProducer(**settings.kafka_client()) as producer:
             await producer.send_and_wait(settings.topics.gate, change.model_dump_json().encode(), key=b"total")
         await wait_until(lambda: '"too many"' in log.read_text(), budget_seconds=60, describe=log.read_text)

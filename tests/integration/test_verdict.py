@@ -7,9 +7,12 @@ from typing import Any
 import asyncpg
 import pytest
 from aiokafka import AIOKafkaConsumer
+from pydantic import SecretStr
 from support.command import bridge, start
 from support.dead_letters import add_dropped, dropped
+from support.hook import listening
 from support.settled import settings_for
+from support.verdicts import add_change
 from support.wait import wait_until
 
 from schemas.errors import SinkUnavailable
@@ -108,6 +111,19 @@ async def test_workers_that_judge_at_once_tell_a_change_once(stack, database_url
 async def test_an_odd_record_on_the_gates_topic_stops_nobody(verdict: bytes | None) -> None:
     """Anybody may write there."""
     await tell(Settings(), verdict)
+
+
+async def test_a_forged_verdict_is_not_told(database_url: str) -> None:
+    """What is told is what a worker judged, whatever the record says of it."""
+    async with listening(lambda _: 204) as (url, calls):
+        settings = Settings(database_url=SecretStr(database_url), worker_alert_webhook=SecretStr(url))
+        judged = await add_change(settings, "site:1", reasons=["too many"])
+        forged = judged.model_copy(update={"passed": True, "reasons": ["call 555-0100"]})
+        for one in (forged.model_copy(update={"change_id": "1"}), forged.model_copy(update={"target": "a\0"}), forged):
+            await tell(settings, one.model_dump_json().encode())
+    ((_, body),) = calls
+    told = json.loads(body)
+    assert (told["type"], told["data"]["reasons"]) == ("bridge.gate.failed", "too many")
 
 
 async def test_on_the_command_line(stack, database_url, topic_prefix) -> None:

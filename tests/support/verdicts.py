@@ -1,0 +1,24 @@
+"""Changes of the gate's verdict as a worker leaves them in Postgres."""
+
+import asyncpg
+import msgspec
+
+from schemas.gate import GateChange
+from schemas.settings import Settings
+from sinks.gate import standing_change
+from sinks.postgres import sql
+
+
+async def add_change(settings: Settings, target: str, *, reasons: list[str]) -> GateChange:
+    """A fail of the target that is published already."""
+    change = {"reasons": reasons, "window_seconds": 60, "processed": 1, "retried": 0, "dropped": 1}
+    conn = await asyncpg.connect(settings.dsn)
+    try:
+        await conn.execute(sql("gate_change"), target, False, msgspec.json.encode(change).decode())
+        done = "UPDATE gate_state SET published = true WHERE target = $1 RETURNING change_id::text"
+        change_id = await conn.fetchval(done, target)
+    finally:
+        await conn.close()
+    judged = await standing_change(settings.dsn, target, change_id)
+    assert judged is not None
+    return judged
