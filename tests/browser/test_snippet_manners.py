@@ -1,7 +1,10 @@
 """How the snippet behaves towards the page and its visitor: it obeys, it stays within bounds, it never throws."""
 
+from pathlib import Path
+
 import pytest
-from support.shop import OpenShop, emptied, queue_of
+from support.shop import STUB, OpenShop, emptied, queue_of
+from support.wait import wait_until
 
 NONSENSE = """() => {
   const ring = {}; ring.ring = ring;
@@ -83,6 +86,35 @@ async def test_what_visitors_write_into_the_page_leads_no_event_elsewhere(open_s
 
     (row,) = await shop.arrived([await page.evaluate("bridge('track', 'click')")])
     assert row["referrer"] is None
+
+
+def test_the_documented_page_has_the_stub_that_is_tested() -> None:
+    """Customers copy it."""
+    assert STUB in (Path(__file__).parents[2] / "docs" / "producers" / "browser.md").read_text()
+
+
+@pytest.mark.parametrize(
+    "element",
+    [
+        "<a id=bridge></a>",
+        "<form id=bridge><input name=call></form>",
+        "<img name=bridge>",
+        "<object id=bridge></object>",
+        "<iframe name=bridge></iframe>",
+    ],
+)
+async def test_an_element_by_the_stubs_name_keeps_no_call_from_its_queue(open_shop: OpenShop, element: str) -> None:
+    """What the page tracks before the snippet has come is tracked once it is there."""
+    shop = await open_shop()
+    shop.written, shop.begun = element, "<script>bridge('track', 'first')</script>"
+    page = await shop.open()
+    await page.wait_for_function("bridge.loaded === true")
+
+    async def first() -> bool:
+        return [row["event_type"] for row in await shop.rows()] == ["first"]
+
+    await wait_until(first, budget_seconds=40, describe="the event of before the snippet")
+    assert shop.faults == []
 
 
 async def test_nothing_is_thrown_into_the_page(open_shop: OpenShop) -> None:

@@ -15,7 +15,7 @@ from support.wait import wait_until
 ARRIVAL_SECONDS = 40
 TAKEN = 202
 NEVER_SENT = ("net::ERR_CONNECTION_REFUSED", "net::ERR_INTERNET_DISCONNECTED")
-STUB = "<script>window.bridge=window.bridge||function(){(bridge.q=bridge.q||[]).push(arguments)}</script>"
+STUB = "<script>window.bridge instanceof Function||(window.bridge=function(){(bridge.q=bridge.q||[]).push(arguments)})</script>"
 
 
 def program(*names: str) -> str:
@@ -54,7 +54,7 @@ class Post:
 class Shop:
     """One script's page; `faults` is what scripts threw into it, `posts` what all its pages sent.
 
-    `written` is what visitors wrote into the page.
+    `written` is what visitors wrote into the page, `begun` what the page does before the snippet has come.
     """
 
     def __init__(
@@ -70,6 +70,7 @@ class Shop:
         self.context = context
         self.origin = ""
         self.written = ""
+        self.begun = ""
         self.faults: list[str] = []
         self.posts: list[Post] = []
         context.on("request", self._sent)
@@ -82,7 +83,9 @@ class Shop:
     def html(self) -> str:
         source = f"{self.gateway.url}/bridge/{self.script_id}.js"
         tag = f'<script async src="{source}" {self._attributes}></script>'
-        return f'<!doctype html><meta charset="utf-8"><link rel="icon" href="data:,">{self.written}{STUB}{tag}'
+        return (
+            f'<!doctype html><meta charset="utf-8"><link rel="icon" href="data:,">{self.written}{STUB}{self.begun}{tag}'
+        )
 
     async def open(self, path: str = "/") -> Page:
         """A new tab, once the snippet has run in it."""
