@@ -6,6 +6,7 @@ import msgspec
 
 from schemas.brake import BrakeCause, BrakeState
 from schemas.run_summary import BrakeSummary, begin_summary
+from sinks.kept_json import kept_object
 from sinks.postgres import Connection, connection, sql
 from sinks.runs import started_by
 
@@ -13,7 +14,7 @@ from sinks.runs import started_by
 async def read_brake(conn: Connection, group: str) -> BrakeState:
     """The state as it stands."""
     row = await conn.fetchrow(sql("brake_read"), group)
-    return BrakeState() if row is None else BrakeState(**{**row, "details": msgspec.json.decode(row["details"])})
+    return BrakeState() if row is None else BrakeState(**{**row, "details": kept_object(row["details"])})
 
 
 async def engage_brake(conn: Connection, group: str, by: str, cause: BrakeCause, *, by_hand: bool) -> BrakeState:

@@ -14,6 +14,7 @@ _AT_START: Final = """
     session_settings
 """
 _RUNS: Final = "run_begin run_end run_lock run_lock_held"
+_OF_FORMER_RELEASES: Final = {Service.WORKER: "end_lock_holders("}
 
 STATEMENTS: Final[dict[Service, frozenset[str]]] = {
     service: frozenset(f"{_AT_START} {names}".split())
@@ -173,7 +174,7 @@ def needed_own_functions(catalogue: Mapping[str, Mapping[str, str]], service: Se
 
     What runs by its owner's rights is executed by those services alone whose statements call it.
     """
-    called = " ".join(_texts(service))
+    called = " ".join([*_texts(service), _OF_FORMER_RELEASES.get(service, "")])
     return {
         name
         for name, definitions in ((one.removesuffix("()"), of) for one, of in catalogue.items() if one.endswith("()"))

@@ -8,11 +8,10 @@ from contextvars import ContextVar
 from datetime import datetime
 from typing import Any, NamedTuple
 
-import msgspec
-
 from schemas.errors import AnotherRun, SinkUnavailable
 from schemas.printable import printable
 from sinks.beginnings import MOST_NAMED, SHORTEST, only
+from sinks.kept_json import kept_object
 from sinks.postgres import Connection, connection, sql
 
 
@@ -126,5 +125,5 @@ async def show_run(dsn: str, asked: str) -> RunRecord:
 
 
 def _record(row: Any) -> RunRecord:
-    read = None if row["summary"] is None else msgspec.json.decode(row["summary"])
+    read = None if row["summary"] is None else kept_object(row["summary"])
     return RunRecord(**{**row, "summary": read})

@@ -1,6 +1,6 @@
 """`bridge brake status|release|engage`: the pause put on dead-lettering when nearly everything fails."""
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 
 import typer
@@ -22,6 +22,7 @@ brake_app = typer.Typer(
 )
 
 LONGEST_SECONDS = 24 * 3600
+LAST = datetime.max.replace(tzinfo=UTC)
 
 Reason = Annotated[str, typer.Option("--reason", help="Why, for those who read the history.")]
 
@@ -87,7 +88,9 @@ async def _look(settings: Settings) -> tuple[BrakeState, dict[str, int] | None]:
 def _document(state: BrakeState, waiting: dict[str, int] | None, probe_seconds: float) -> dict[str, Any]:
     probes = state.engaged and not state.by_hand
     last = state.probed_at or state.changed_at
-    following = None if last is None or not probes else last + timedelta(seconds=probe_seconds)
+    pause = timedelta(seconds=probe_seconds)
+    # By a clock that went wrong the last one may be in year 9999.
+    following = None if last is None or not probes else min(last, LAST - pause) + pause
     return {
         "engaged": state.engaged,
         "by_hand": state.by_hand,

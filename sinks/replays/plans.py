@@ -12,10 +12,9 @@ from schemas.record import Provenance
 from schemas.replay import Outcome, Plan, PlanLine, PlanReport, PlanState
 from sinks.beginnings import MOST_NAMED, SHORTEST, only
 from sinks.dead_letters.filter import conditions
+from sinks.kept_json import kept_list, kept_object
 from sinks.postgres import Connection, connection, sql
 from sinks.runs import started_by, without_host
-
-_JSON = ("filter", "corrections", "report")
 
 
 class Became(NamedTuple):
@@ -155,5 +154,7 @@ def _became(rows: Sequence[Any]) -> list[Became]:
 
 
 def _plan(row: Any) -> Plan:
-    read = {name: msgspec.json.decode(row[name]) for name in _JSON}
+    read = {"corrections": kept_list(row["corrections"])} | {
+        name: kept_object(row[name]) for name in ("filter", "report")
+    }
     return Plan(**{**row, **read, "state": PlanState(row["state"])})

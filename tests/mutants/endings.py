@@ -14,6 +14,12 @@ MUTANTS = [
         (ENDINGS,),
     ),
     Mutant(
+        "verdict-claimed",
+        "the look at what Postgres says of a change of verdict",
+        (Edit("streams/gate_alerts.py::tell", "await _judged(settings, claimed)", "claimed"),),
+        ("tests/integration/test_verdict.py::test_a_forged_verdict_is_not_told",),
+    ),
+    Mutant(
         "gate-of-nothing",
         "no verdict where nothing was judged",
         (Edit("bridge/runs/process.py::process_job", "run.finished or summary.processed_total", "summary"),),

@@ -165,4 +165,16 @@ MUTANTS = [
         (Edit("sinks/transaction.py::_insert_keys", "sorted(claims)", "list(claims)"),),
         (f"{ORDER}::test_keys_are_claimed_in_their_order",),
     ),
+    Mutant(
+        "early-together",
+        "the one bound of the retry copies that are there when one begins to wait",
+        (Edit("streams/retry_lane.py::RetryLane._may_wait", "offset > last", "True"),),
+        ("tests/unit/streams/test_retry_lane.py::test_forged_tokens_of_the_future_hold_their_partition_once",),
+    ),
+    Mutant(
+        "early-once",
+        "the rule that a raw event's copies are waited for once",
+        (Edit("streams/retry_lane.py::RetryLane._may_wait", "origin not in self._awaited", "True"),),
+        ("tests/unit/streams/test_retry_lane.py::test_forged_tokens_of_the_future_hold_their_partition_once",),
+    ),
 ]

@@ -3,6 +3,7 @@
 from typing import Annotated
 
 import typer
+from pydantic import ValidationError
 
 from bridge.cli.common import JsonOutput, Verbose, command_settings, run, say
 from bridge.cli.dlq.replays import (
@@ -102,7 +103,10 @@ def _show_corrections(plan: Plan) -> None:
     """What is going to be changed, before anything is sent."""
     if plan.corrections:
         say(f"corrections, because: {plan.reason}")
-    report = PlanReport.model_validate(plan.report)
+    try:
+        report = PlanReport.model_validate(plan.report)
+    except ValidationError:
+        raise InvalidInput(f"the plan {plan.replay_id} has a report that no dry run wrote; make a new plan") from None
     for line in corrected_lines(report):
         say(line)
     for warning in report.warnings:

@@ -1,0 +1,175 @@
+"""No account writes what readers can't read; rows of another form, from before, break no listing."""
+
+import asyncpg
+import pytest
+from support.accounts import account, execute
+from support.databases import as_admin
+
+from bridge.stack import StackAddresses
+from schemas.service import Service
+from sinks.api_tokens import list_api_tokens
+from sinks.brake import brake_state
+from sinks.db_check import expected_catalogue
+from sinks.kept_json import UNREADABLE
+from sinks.migrate import migrate
+from sinks.postgres import connection
+from sinks.privileges import needed_privileges
+from sinks.replays.plans import find_plan, list_plans
+from sinks.runs import list_runs, show_run
+
+PLAN = "00000000-0000-4000-8000-000000000001"
+PLANNED = (
+    "INSERT INTO replay (replay_id, requested_by, filter, corrections, report, planned, state, created_at, updated_at)"
+    " VALUES ('{plan}', 'x', '{filter}', '{corrections}', '{report}', 0, 'planned', '{at}', '{at}')"
+)
+RUN = "INSERT INTO script_run (run_id, script, started_by, started_at, ended_at, summary) VALUES ('{run}', 'x', 'x', '{at}', '{at}', '{summary}')"
+DROPPED = (
+    "INSERT INTO bridge_event_raw (raw_topic, raw_partition, raw_offset, record_time, received_at, first_failed_at, last_error,"
+    " error_class, normalized, dropped_reason, disposition, outcome_at)"
+    " VALUES ('t', 0, 0, now(), now(), now(), '', '', true, 'schema_violation', 'open', '{at}')"
+)
+DEEP = '{"a":' + "[" * 120 + "]" * 120 + "}"
+FORMS = {
+    "plan": PLAN,
+    "filter": "{}",
+    "corrections": "[]",
+    "report": "{}",
+    "at": "now",
+    "run": "run_1",
+    "summary": "{}",
+}
+
+
+@pytest.fixture
+def database_url(stack: StackAddresses, database_url: str) -> str:
+    """The URL for the superuser, who makes the accounts."""
+    return as_admin(stack, database_url)
+
+
+@pytest.mark.parametrize("at", ["294276-01-01", "10000-01-01 00:00+00", "0001-12-31 BC", "infinity", "-infinity"])
+@pytest.mark.parametrize(
+    ("service", "statement"),
+    [(Service.API, PLANNED), (Service.API, RUN), (Service.WORKER, RUN), (Service.WORKER, DROPPED)],
+)
+async def test_no_account_writes_a_time_that_no_client_reads(
+    database_url: str, service: Service, statement: str, at: str
+) -> None:
+    """Postgres' times reach further than those of any listing."""
+    with account(database_url, service) as url:
+        with pytest.raises(asyncpg.CheckViolationError):
+            await execute(url, statement.format(**FORMS | {"at": at}))
+        for last in ("0001-01-01 00:00+00", "9999-12-31 23:59:59.999999+00"):
+            await execute(url, statement.format(**FORMS | {"at": last, "run": last, "plan": PLAN}))
+            await execute(database_url, "DELETE FROM bridge_event_raw", "DELETE FROM replay")
+    await list_runs(database_url, None, 10)
+
+
+@pytest.mark.parametrize(
+    ("statement", "odd"),
+    [
+        *((RUN, {"summary": text}) for text in ("[1]", '"s"', "null", DEEP)),
+        *((PLANNED, {name: text}) for name in ("filter", "report") for text in ("[]", "5", DEEP)),
+        *((PLANNED, {"corrections": text}) for text in ("{}", "null", f"[{DEEP}]")),
+    ],
+)
+async def test_no_account_writes_json_of_another_form(database_url: str, statement: str, odd: dict[str, str]) -> None:
+    """Nor deeper than readers recurse."""
+    with account(database_url, Service.API) as url, pytest.raises(asyncpg.CheckViolationError):
+        await execute(url, statement.format(**FORMS | odd))
+
+
+def test_each_time_that_a_service_writes_is_bounded() -> None:
+    """Also that of a table that is added later."""
+    catalogue = expected_catalogue()
+    written = {
+        one.relation
+        for service in Service
+        if service is not Service.OWNER
+        for one in needed_privileges(catalogue, service)
+        if one.name != "SELECT"
+    }
+    unbounded = [
+        column
+        for relation in written
+        for name, kind in catalogue[relation].items()
+        if name.startswith("column ") and kind.startswith("timestamp with time zone")
+        for column in [name.removeprefix("column ")]
+        if f"{column.partition('.')[2]} >= '0001-01-01"
+        not in catalogue[relation].get(f"check {relation}.{relation}_times", "")
+    ]
+    assert len(written) > 10
+    assert unbounded == []
+
+
+async def test_rows_of_another_form_from_before_break_no_listing(database_url: str) -> None:
+    """What can't be read is shown as it is, beside the others."""
+    numbers = '{"count": ' + "9" * 5000 + "}"
+    drop = [f"ALTER TABLE {one} DROP CONSTRAINT {one}_{name}" for one, name in (
+        ("script_run", "summary"), ("replay", "filter"), ("replay", "corrections"), ("replay", "report"), ("brake", "details"),
+    )]  # fmt: skip
+    await execute(
+        database_url,
+        *drop,
+        RUN.format(**FORMS),
+        *(
+            RUN.format(**FORMS | {"run": f"odd_{number}", "summary": text})
+            for number, text in enumerate(["[1]", DEEP, numbers])
+        ),
+        PLANNED.format(**FORMS | {"filter": "5", "corrections": '{"a": 1}', "report": "[]"}),
+        "INSERT INTO brake (group_id, engaged, by_hand, changed_by, reason, details) VALUES ('g', true, true, 'x', 'x', '[1]')",
+    )
+    assert len(await list_runs(database_url, None, 10)) == 4
+    assert (await show_run(database_url, "odd_0")).summary == {UNREADABLE: "[1]"}
+    assert UNREADABLE in ((await show_run(database_url, "odd_2")).summary or {})
+    assert (await brake_state(database_url, "g")).details == {UNREADABLE: "[1]"}
+    assert len(await list_plans(database_url, 10)) == 1
+    async with connection(database_url, "test") as conn:
+        found = await find_plan(conn, PLAN)
+    assert (found.filter, found.corrections, found.report) == (
+        {UNREADABLE: "5"}, [{UNREADABLE: '{"a": 1}'}], {UNREADABLE: "[]"},
+    )  # fmt: skip
+
+
+async def test_no_account_notes_a_use_of_a_token_that_no_client_reads(database_url: str) -> None:
+    """By the account of the API, which may note it for each token."""
+    await execute(
+        database_url,
+        "INSERT INTO api_token (key_id, name, digest, role, created_by) VALUES ('k', 'n', sha256(''), 'viewer', 'x')",
+    )
+    with account(database_url, Service.API) as url, pytest.raises(asyncpg.CheckViolationError):
+        await execute(url, "INSERT INTO api_token_use VALUES ('k', '294276-01-01')")
+    assert [one.name for one in await list_api_tokens(database_url)] == ["n"]
+
+
+async def test_rows_from_before_keep_no_migration(database_url: str) -> None:
+    """Only new rows are looked at; those that are there stay until the owner removes them."""
+    drop = [
+        f"ALTER TABLE {relation} DROP CONSTRAINT {name.partition('.')[2]}"
+        for relation, of in expected_catalogue().items()
+        for name in of
+        if name.startswith("check ")
+        and name.endswith(("_times", "brake_details", "_change", "_summary", "_filter", "_corrections", "_report"))
+    ]
+    removed = (*drop, "DELETE FROM schema_migration WHERE version = 24")
+    await execute(database_url, *removed, RUN.format(**FORMS | {"at": "infinity", "summary": "[1]"}))
+    await migrate(database_url)
+    with pytest.raises(asyncpg.CheckViolationError):
+        await execute(database_url, RUN.format(**FORMS | {"run": "run_2", "at": "infinity"}))
+
+
+async def test_what_runs_by_its_owners_rights_is_open_to_no_other_account(database_url: str) -> None:
+    """An account without grants may execute none of it; the worker of a release before ends who holds a lock as before."""
+    definers = "SELECT oid FROM pg_proc WHERE prosecdef AND pronamespace = 'public'::regnamespace"
+    allowed = f"SELECT count(*) FROM ({definers}) AS f WHERE has_function_privilege(oid, 'EXECUTE')"
+    formerly = "SELECT has_function_privilege('end_lock_holders(int)', 'EXECUTE'), has_function_privilege('keep_passing(uuid)', 'EXECUTE')"
+    may = {Service.WORKER: (True, False), Service.API: (False, True)}
+    for service in (None, *(one for one in Service if one is not Service.OWNER)):
+        with account(database_url, service) as url:
+            conn = await asyncpg.connect(url)
+            try:
+                if service not in may:
+                    assert await conn.fetchval(allowed) == 0, service
+                else:
+                    assert tuple(await conn.fetchrow(formerly)) == may[service]
+            finally:
+                await conn.close()
