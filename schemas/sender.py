@@ -1,6 +1,7 @@
 """The class of a sender: how the sender of an event was authenticated."""
 
 from enum import StrEnum
+from typing import Final
 
 
 class Sender(StrEnum):
@@ -12,3 +13,11 @@ class Sender(StrEnum):
     """A customer's backend, by an API key."""
     DIRECT = "direct"
     """A Kafka producer, or a record whose gateway headers are not proven."""
+
+
+_BY_NAME: Final = {one.value: one for one in Sender}
+
+
+def sender_of(name: str | None) -> Sender | None:
+    """The class by its name in a row; None if the row is older than the classes, or another account wrote no class there."""
+    return _BY_NAME.get(name or "")

@@ -5,9 +5,14 @@ from typing import NamedTuple
 
 import asyncpg
 import msgspec
+import structlog
+from pydantic import ValidationError
 
 from schemas.gate import GateChange, Verdict, WindowLimits, WindowSums, judge_window
+from sinks.kept_json import kept_object
 from sinks.postgres import Connection, connection, sql
+
+log = structlog.get_logger(__name__)
 
 
 async def window_sums(dsn: str, window_seconds: float) -> list[WindowSums]:
@@ -35,7 +40,8 @@ async def judge(dsn: str, window_seconds: float, limits: WindowLimits) -> list[G
             verdict = judge_window(found, limits, failing=not stood.get(target, True))
             if verdict.passed != stood.get(target, True):
                 await _change(conn, found, verdict, window_seconds)
-        return [_read(row) for row in await conn.fetch(sql("gate_unpublished"))]
+        rows = await conn.fetch(sql("gate_unpublished"))
+        return [change for row in rows if (change := _read(row)) is not None]
 
 
 async def _change(conn: Connection, sums: WindowSums, verdict: Verdict, window_seconds: float) -> None:
@@ -49,12 +55,15 @@ async def _change(conn: Connection, sums: WindowSums, verdict: Verdict, window_s
     await conn.execute(sql("gate_change"), sums.target, verdict.passed, msgspec.json.encode(change).decode())
 
 
-def _read(row: asyncpg.Record) -> GateChange:
+def _read(row: asyncpg.Record) -> GateChange | None:
     moment = f"{row['changed_at'].astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
-    details = msgspec.json.decode(row["change"])
-    return GateChange(
-        target=row["target"], passed=row["passed"], change_id=row["change_id"], changed_at=moment, **details
-    )
+    own = {"target": row["target"], "passed": row["passed"], "change_id": row["change_id"], "changed_at": moment}
+    try:
+        return GateChange.model_validate(kept_object(row["change"]) | own)
+    except ValidationError:
+        # No judge wrote it: it keeps the others from nobody.
+        log.warning("gate_change_unreadable", target=row["target"])
+        return None
 
 
 async def standing_change(dsn: str, target: str, change_id: str) -> GateChange | None:

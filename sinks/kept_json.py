@@ -4,7 +4,7 @@ from typing import Any, Final, TypeVar
 
 import msgspec
 
-_SHOWN: Final = 1000
+SHOWN: Final = 1000
 UNREADABLE: Final = "unreadable"
 """The key under which the beginning of a text stands that is of no form that can be read and written again."""
 
@@ -13,12 +13,12 @@ T = TypeVar("T")
 
 def kept_object(text: str | None) -> dict[str, Any]:
     """The object in a column of JSON, empty for null."""
-    return {} if text is None else _read(text, dict[str, Any], {UNREADABLE: text[:_SHOWN]})
+    return {} if text is None else _read(text, dict[str, Any], {UNREADABLE: text[:SHOWN]})
 
 
 def kept_list(text: str) -> list[dict[str, Any]]:
     """The objects in a column of JSON that holds an array."""
-    return _read(text, list[dict[str, Any]], [{UNREADABLE: text[:_SHOWN]}])
+    return _read(text, list[dict[str, Any]], [{UNREADABLE: text[:SHOWN]}])
 
 
 def _read(text: str, form: type[T], otherwise: T) -> T:

@@ -12,7 +12,8 @@ from schemas.ledger import LedgerState, Waiting
 from schemas.outcome import Failure
 from schemas.reasons import DroppedReason
 from schemas.record import Provenance, RawBody
-from schemas.sender import Sender
+from schemas.sender import sender_of
+from sinks.kept_json import SHOWN, UNREADABLE
 
 
 def state_of(row: "asyncpg.Record") -> LedgerState:
@@ -26,7 +27,7 @@ def state_of(row: "asyncpg.Record") -> LedgerState:
         row["replay_id"],
         row["replayed_as"],
         row["replay_of"],
-        sender=None if row["sender"] is None else Sender(row["sender"]),
+        sender=sender_of(row["sender"]),
         site_id=row["site_id"],
         script_id=row["script_id"],
         replay_digest=row["replay_digest"],
@@ -67,9 +68,12 @@ def encode_headers(headers: Headers) -> bytes:
 
 
 def decode_headers(stored: bytes) -> list[tuple[str, bytes | None]]:
-    """The headers that `encode_headers` kept."""
-    pairs: list[tuple[str, str | None]] = msgspec.json.decode(stored, type=list[tuple[str, str | None]])
-    return [(name, None if value is None else base64.b64decode(value)) for name, value in pairs]
+    """The headers that `encode_headers` kept; what it did not write is one header that is `unreadable`."""
+    try:
+        pairs: list[tuple[str, str | None]] = msgspec.json.decode(stored, type=list[tuple[str, str | None]])
+        return [(name, None if value is None else base64.b64decode(value)) for name, value in pairs]
+    except (msgspec.MsgspecError, ValueError):
+        return [(UNREADABLE, stored[:SHOWN])]
 
 
 COLUMNS = (

@@ -139,6 +139,11 @@ async def connection(dsn: str, role: str) -> AsyncIterator[Connection]:
             )
             raise SinkUnavailable(text, sqlstate=LOCK_NOT_AVAILABLE) from error
         raise told from error
+    except OverflowError as error:
+        text = (
+            f"{role}: a row from before migration 0024 has a time that no client reads, {error}: see docs/production.md"
+        )
+        raise SinkUnavailable(text, sqlstate=DATA_EXCEPTION) from error
     finally:
         watch.cancel()
         await close(opened)

@@ -71,18 +71,26 @@ async def _lives(conn: Connection, provenance: Provenance, row: Any) -> list[Lif
     lives = [_life(provenance, row)]
     met = {provenance}
     before = row["replay_of"]
-    while before is not None and len(lives) < MOST_LIVES and (at := Provenance.parse(before)) not in met:
+    while len(lives) < MOST_LIVES and (at := _named(before)) is not None and at not in met:
         met.add(at)
         earlier = await _row(conn, at)
         lives.insert(0, _life(at, earlier) if earlier is not None else await _event(conn, at, received_at))
         before = None if earlier is None else earlier["replay_of"]
     after = row["replayed_as"]
-    while after is not None and len(lives) < MOST_LIVES and (at := Provenance.parse(after)) not in met:
+    while len(lives) < MOST_LIVES and (at := _named(after)) is not None and at not in met:
         met.add(at)
         later = await _row(conn, at)
         lives.append(_life(at, later) if later is not None else await _event(conn, at, received_at))
         after = None if later is None else later["replayed_as"]
     return lives
+
+
+def _named(text: str | None) -> Provenance | None:
+    """The dead letter that a row names; None where no replay wrote that."""
+    try:
+        return None if text is None else Provenance.parse(text)
+    except ValueError:
+        return None
 
 
 async def _row(conn: Connection, provenance: Provenance) -> Any:

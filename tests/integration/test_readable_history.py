@@ -2,15 +2,24 @@
 
 import asyncpg
 import pytest
+from pydantic import SecretStr
 from support.accounts import account, execute
 from support.databases import as_admin
+from support.verdicts import add_change
 
 from bridge.stack import StackAddresses
+from schemas.errors import SinkUnavailable
+from schemas.gate import WindowLimits
+from schemas.record import Provenance
 from schemas.service import Service
+from schemas.settings import Settings
 from sinks.api_tokens import list_api_tokens
 from sinks.brake import brake_state
 from sinks.db_check import expected_catalogue
+from sinks.dead_letters.lives import show
+from sinks.gate import judge
 from sinks.kept_json import UNREADABLE
+from sinks.ledger import body, state_of
 from sinks.migrate import migrate
 from sinks.postgres import connection
 from sinks.privileges import needed_privileges
@@ -130,6 +139,38 @@ async def test_rows_of_another_form_from_before_break_no_listing(database_url: s
     )  # fmt: skip
 
 
+async def test_a_change_of_verdict_that_no_judge_wrote_keeps_no_other_from_being_told(database_url: str) -> None:
+    """The account of a worker may write any object there."""
+    settings = Settings(database_url=SecretStr(database_url))
+    with account(database_url, Service.WORKER) as url:
+        for number, odd in enumerate(("{}", '{"target": 1}', '{"reasons": 1}')):
+            await execute(
+                url, f"INSERT INTO gate_state (target, passed, change) VALUES ('site:{number}', true, '{odd}')"
+            )
+    await add_change(settings, "total", reasons=["too many"])
+    await execute(database_url, "UPDATE gate_state SET published = false")
+    assert isinstance(settings.gate_limits, WindowLimits)
+    assert [one.target for one in await judge(database_url, 300, settings.gate_limits)] == ["total"]
+
+
+async def test_a_row_of_no_ledgers_form_is_read(database_url: str) -> None:
+    """Headers and classes of sender are as an account of a worker wrote them."""
+    with account(database_url, Service.WORKER) as url:
+        await execute(url, DROPPED.format(at="now"))
+    await execute(
+        database_url,
+        "UPDATE bridge_event_raw SET sender = 'nobody', headers = '[1]', replay_of = 'x', replayed_as = 'y'",
+    )
+    conn = await asyncpg.connect(database_url)
+    row = await conn.fetchrow("SELECT * FROM bridge_event_raw")
+    await conn.close()
+    assert state_of(row).sender is None
+    assert body(row).headers == [(UNREADABLE, b"[1]")]
+    shown = await show(database_url, Provenance("t", 0, 0))
+    assert shown is not None
+    assert len(shown.lives) == 1
+
+
 async def test_no_account_notes_a_use_of_a_token_that_no_client_reads(database_url: str) -> None:
     """By the account of the API, which may note it for each token."""
     await execute(
@@ -151,8 +192,10 @@ async def test_rows_from_before_keep_no_migration(database_url: str) -> None:
         and name.endswith(("_times", "brake_details", "_change", "_summary", "_filter", "_corrections", "_report"))
     ]
     removed = (*drop, "DELETE FROM schema_migration WHERE version = 24")
-    await execute(database_url, *removed, RUN.format(**FORMS | {"at": "infinity", "summary": "[1]"}))
+    await execute(database_url, *removed, RUN.format(**FORMS | {"at": "294276-01-01", "summary": "[1]"}))
     await migrate(database_url)
+    with pytest.raises(SinkUnavailable, match="a row from before migration 0024"):
+        await list_runs(database_url, None, 10)
     with pytest.raises(asyncpg.CheckViolationError):
         await execute(database_url, RUN.format(**FORMS | {"run": "run_2", "at": "infinity"}))
 
