@@ -18,6 +18,6 @@ class Sender(StrEnum):
 _BY_NAME: Final = {one.value: one for one in Sender}
 
 
-def sender_of(name: str | None) -> Sender | None:
+def sender_named(name: str | None) -> Sender | None:
     """The class by its name in a row; None if the row is older than the classes, or another account wrote no class there."""
     return _BY_NAME.get(name or "")

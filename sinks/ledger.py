@@ -12,7 +12,7 @@ from schemas.ledger import LedgerState, Waiting
 from schemas.outcome import Failure
 from schemas.reasons import DroppedReason
 from schemas.record import Provenance, RawBody
-from schemas.sender import sender_of
+from schemas.sender import sender_named
 from sinks.kept_json import SHOWN, UNREADABLE
 
 
@@ -27,7 +27,7 @@ def state_of(row: "asyncpg.Record") -> LedgerState:
         row["replay_id"],
         row["replayed_as"],
         row["replay_of"],
-        sender=sender_of(row["sender"]),
+        sender=sender_named(row["sender"]),
         site_id=row["site_id"],
         script_id=row["script_id"],
         replay_digest=row["replay_digest"],

@@ -11,7 +11,7 @@ from schemas.headers import bounded_text
 from schemas.instants import instant
 from schemas.outcome import Candidate, Failure, Outcomes, duplicate
 from schemas.record import LEDGER_TOPIC, Provenance, TopicPartition
-from schemas.sender import Sender, sender_of
+from schemas.sender import Sender, sender_named
 from sinks import json_lines, ledger
 from sinks.key_claims import first_claims, second_claims
 from sinks.ledger import provenance_columns, state_of
@@ -102,7 +102,7 @@ async def _insert_keys(connection: Connection, claims: Mapping[bytes, Candidate]
 async def key_holders(connection: Connection, keys: Sequence[bytes]) -> dict[bytes, Sender | None]:
     """Which of the keys are claimed, and by which class."""
     rows = await connection.fetch(sql("keys_holders"), list(keys)) if keys else []
-    return {row["event_key"]: sender_of(row["sender"]) for row in rows}
+    return {row["event_key"]: sender_named(row["sender"]) for row in rows}
 
 
 def _superseding_columns(candidates: Sequence[Candidate]) -> tuple[list[object], ...]:

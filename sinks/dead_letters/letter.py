@@ -7,7 +7,7 @@ import asyncpg
 
 from schemas.guess import NOTHING, Guess, guess
 from schemas.record import Provenance, RawBody
-from schemas.sender import Sender, sender_of
+from schemas.sender import Sender, sender_named
 from sinks.dead_letters.filter import cause_name
 from sinks.ledger import body
 
@@ -75,7 +75,7 @@ def whose_of(row: "asyncpg.Record") -> Whose:
         row["site_id"],
         row["event_id"],
         row["script_id"],
-        sender_of(row["sender"]),
+        sender_named(row["sender"]),
         guess(row["beginning"]),
     )
 

@@ -8,7 +8,7 @@ from schemas.class_key import class_key
 from schemas.outcome import Claim
 from schemas.record import Provenance
 from schemas.replay import DeadLetterItem
-from schemas.sender import Sender, sender_of
+from schemas.sender import Sender, sender_named
 from sinks.key_claims import second_key
 from sinks.ledger import body, provenance_columns
 from sinks.postgres import Connection, sql
@@ -44,7 +44,7 @@ async def read_items(
             row["position"], _provenance(row), row["site_id"], body(row), row["received_at"], row["error_class"],
             row["last_error"], row["dropped_reason"], row["disposition"], row["replay_id"], row["replayed_as"],
             row["replay_of"], lives.get(_provenance(row), 1), row["org_id"],
-            sender_of(row["sender"]), row["script_id"], row["event_id"],
+            sender_named(row["sender"]), row["script_id"], row["event_id"],
         )
         for row in rows
     ]  # fmt: skip
