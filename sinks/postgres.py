@@ -141,7 +141,7 @@ async def connection(dsn: str, role: str) -> AsyncIterator[Connection]:
         raise told from error
     except OverflowError as error:
         text = (
-            f"{role}: a row from before migration 0024 has a time that no client reads, {error}: see docs/production.md"
+            f"{role}: a row from before migration 0023 has a time that no client reads, {error}: see docs/production.md"
         )
         raise SinkUnavailable(text, sqlstate=DATA_EXCEPTION) from error
     finally:

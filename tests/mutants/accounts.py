@@ -12,10 +12,8 @@ WEBHOOK = "tests/integration/test_webhook.py"
 SEARCH_PATH = "sinks/migrations/0014_history_search_path.sql"
 HISTORY = "sinks/migrations/0013_history.sql"
 WRITERS = "sinks/migrations/0017_who_wrote.sql"
-READABLE = "sinks/migrations/0024_readable_history.sql"
 API_RUNS = "tests/integration/api/test_runs.py"
 HISTORY_WRITERS = "tests/integration/test_history_writers.py"
-READABLE_HISTORY = "tests/integration/test_readable_history.py"
 
 MUTANTS = [
     Mutant(
@@ -377,35 +375,5 @@ MUTANTS = [
         "how long a replay keeps its place",
         (Edit("bridge/api/places.py::Places.to_give_way", "self._clock() - one.since >= TURN_SECONDS", "True"),),
         ("tests/unit/api/test_places.py",),
-    ),
-    Mutant(
-        "times-bounded",
-        "the refusal of times that no client reads",
-        (Edit(READABLE, "BETWEEN '0001-01-01 00:00+00' AND '9999-12-31 23:59:59.999999+00'", "IS NOT NULL"),),
-        (f"{READABLE_HISTORY}::test_no_account_writes_a_time_that_no_client_reads",),
-    ),
-    Mutant(
-        "json-of-its-form",
-        "the refusal of JSON that is not of the form that readers know",
-        (Edit(READABLE, "jsonb_typeof(%2$I) = %4$L AND ", ""),),
-        (f"{READABLE_HISTORY}::test_no_account_writes_json_of_another_form",),
-    ),
-    Mutant(
-        "json-depth",
-        "the bound of how deep JSON of history is",
-        (Edit(READABLE, "'$.**{100}'", "'$.**{1000}'"),),
-        (f"{READABLE_HISTORY}::test_no_account_writes_json_of_another_form",),
-    ),
-    Mutant(
-        "json-unreadable",
-        "the way past JSON that can't be read",
-        (Edit("sinks/kept_json.py::_read", "return otherwise", "raise"),),
-        (f"{READABLE_HISTORY}::test_rows_of_another_form_from_before_break_no_listing",),
-    ),
-    Mutant(
-        "definers-public",
-        "the end of everybody's right to functions that run by their owner's",
-        (Edit(READABLE, "REVOKE EXECUTE ON FUNCTION end_lock_holders(int), keep_passing(uuid) FROM PUBLIC;", ""),),
-        (f"{READABLE_HISTORY}::test_what_runs_by_its_owners_rights_is_open_to_no_other_account",),
     ),
 ]

@@ -64,7 +64,7 @@ CREATE TRIGGER replay_item_successor BEFORE UPDATE OF replayed_as ON replay_item
 ALTER TABLE replay ADD COLUMN ended_written_by text;
 ALTER TABLE replay_item ADD COLUMN skipped_by text;
 COMMENT ON COLUMN replay.ended_written_by IS
-    'The database account that changed state, ended_by or ended_because last, by Postgres; null where none has since 0022. ended_by is what that account says';
+    'The database account that changed state, ended_by or ended_because last, by Postgres; null where none has since 0021. ended_by is what that account says';
 COMMENT ON COLUMN replay_item.skipped_by IS
     'The database account that wrote skipped, by Postgres; null in rows of earlier releases. A run under another account looks at the item again';
 
