@@ -41,7 +41,8 @@ class Run(Generic[S]):
     alarm: str | None = None
     finished: bool = False
     stopped_by: str = ""
-    note: Callable[[], Awaitable[None]] | None = None
+    # Its arguments have the database URL, which no representation of a run is to show.
+    note: Callable[[], Awaitable[None]] | None = field(default=None, repr=False)
     on_record: bool = False
     tell: Callable[[str], None] = say
     share: Share = field(default_factory=unshared)

@@ -198,7 +198,7 @@ async def test_a_column_that_is_to_come_is_named(database_url: str) -> None:
 
 async def test_a_migration_waits_for_the_lock_and_names_who_holds_it(database_url: str) -> None:
     """An account that may take advisory locks, as all may where nobody has taken the functions from PUBLIC."""
-    await execute(database_url, "DELETE FROM schema_migration WHERE version = 23")
+    await execute(database_url, "DELETE FROM schema_migration WHERE version = 22")
     with account(database_url, Service.GATEWAY) as url:
         await execute(database_url, f"GRANT EXECUTE ON FUNCTION pg_advisory_lock(bigint) TO {urlsplit(url).username}")
         holder = await asyncpg.connect(url)

@@ -191,7 +191,7 @@ async def test_rows_from_before_keep_no_migration(database_url: str) -> None:
         if name.startswith("check ")
         and name.endswith(("_times", "brake_details", "_change", "_summary", "_filter", "_corrections", "_report"))
     ]
-    removed = (*drop, "DELETE FROM schema_migration WHERE version = 24")
+    removed = (*drop, "DELETE FROM schema_migration WHERE version = 23")
     await execute(database_url, *removed, RUN.format(**FORMS | {"at": "294276-01-01", "summary": "[1]"}))
     await migrate(database_url)
     with pytest.raises(SinkUnavailable, match="a row from before migration 0023"):

@@ -49,14 +49,17 @@ def as_account(url: str, name: str, password: str) -> str:
 
 
 @contextmanager
-def account(url: str, service: Service | None) -> Iterator[str]:
-    """The URL of the database for a new account of this service, None for one without grants."""
+def account(url: str, service: Service | None, *, guarded: bool = True) -> Iterator[str]:
+    """The URL of the database for a new account of this service, None for one without grants.
+
+    `guarded` takes from all accounts what accounts.sql of this release takes from them.
+    """
     name, password = f"t_{service or 'none'}_{secrets.token_hex(4)}", secrets.token_hex(8)
     place = urlsplit(url)
     owner, database = place.username, place.path[1:]
     # As deploy/postgres/accounts.sql does.
     alone = f'REVOKE TEMPORARY ON DATABASE "{database}" FROM PUBLIC'
-    run_apart(execute(url, f"CREATE ROLE {name} LOGIN PASSWORD '{password}'", alone, GUARD))
+    run_apart(execute(url, f"CREATE ROLE {name} LOGIN PASSWORD '{password}'", alone, *([GUARD] if guarded else [])))
     try:
         if service is not None:
             run_apart(grants(url, name, service, apply=True))

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import sentry_sdk
 import structlog
+from support.logs import plain_logs
 
 from schemas.errors import InvalidInput
 from schemas.settings import Settings
@@ -61,7 +62,7 @@ def sentry() -> Iterator[Sentry]:
     yield server
     root.handlers[:] = handlers
     root.setLevel(level)
-    structlog.reset_defaults()
+    plain_logs()
     sentry_sdk.get_client().close()
     sentry_sdk.get_global_scope().set_client(None)
     server.shutdown()
