@@ -1,14 +1,9 @@
 """Sessions on a database whose own settings change the texts that Postgres renders."""
 
-import secrets
-from collections.abc import Iterator
 from urllib.parse import urlsplit
 
 import asyncpg
-import pytest
-from support.databases import create_database, drop_database
 
-from bridge.stack import StackAddresses
 from schemas.service import Service
 from sinks.db_check import blocking_differences, check_database
 from sinks.migrate import migrate
@@ -31,20 +26,10 @@ SELECT TIMESTAMPTZ '2026-11-02 00:00:00+00' || '|' || INTERVAL '1 year 2 days 03
 """
 
 
-@pytest.fixture
-def odd_database(stack: StackAddresses) -> Iterator[str]:
-    """The URL of an empty database with odd settings."""
-    name = f"odd_{secrets.token_hex(4)}"
-    try:
-        yield create_database(stack, name)
-    finally:
-        drop_database(stack, name)
-
-
-async def test_texts_are_the_same_whatever_the_database_has_set(odd_database: str) -> None:
+async def test_texts_are_the_same_whatever_the_database_has_set(empty_database: str) -> None:
     """The months are found, the catalogue is as needed, and a value's text is the usual one."""
-    name = urlsplit(odd_database).path.removeprefix("/")
-    conn = await asyncpg.connect(odd_database)
+    name = urlsplit(empty_database).path.removeprefix("/")
+    conn = await asyncpg.connect(empty_database)
     try:
         for setting, value in ODD.items():
             await conn.execute(
@@ -53,12 +38,12 @@ async def test_texts_are_the_same_whatever_the_database_has_set(odd_database: st
     finally:
         await conn.close()
 
-    await migrate(odd_database)
+    await migrate(empty_database)
 
-    assert await check_database(odd_database, months_ahead=2) == []
-    assert await blocking_differences(odd_database, Service.OWNER) == []
-    assert await migrate(odd_database) == []
-    async with connection(odd_database, "test") as conn:
+    assert await check_database(empty_database, months_ahead=2) == []
+    assert await blocking_differences(empty_database, Service.OWNER) == []
+    assert await migrate(empty_database) == []
+    async with connection(empty_database, "test") as conn:
         found = await conn.fetchval(TEXTS)
         own = {setting: await conn.fetchval("SELECT current_setting($1)", setting) for setting in ODD}
     assert found == "2026-11-02 00:00:00+00|1 year 2 days 03:00:00|0.30000000000000004|\\x00ff|3|null"

@@ -7,6 +7,7 @@ from contextlib import suppress
 
 import pytest
 from support.lone_gateway import LoneGateway, lone_gateway
+from support.processor_time import Clock
 
 from bridge.gateway import line
 from bridge.gateway.access import Grant
@@ -40,16 +41,6 @@ async def test_flood_of_probes_is_refused_by_address() -> None:
 
     assert set(statuses[:10]) == {200}
     assert 429 in statuses
-
-
-class Clock:
-    """Processor time that only the test moves on."""
-
-    def __init__(self) -> None:
-        self.now = 5.0
-
-    def thread_time(self) -> float:
-        return self.now
 
 
 @pytest.fixture

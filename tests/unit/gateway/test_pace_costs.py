@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from support.lone_gateway import LoneGateway, lone_gateway
+from support.processor_time import Clock
 from support.refused import PLAIN, refused
 from support.spoken import Spoken, echo, hasty, post
 
@@ -40,16 +41,6 @@ class Kept(Pace):
     def charge(self, address: str, seconds: float, counted: int = 1) -> None:
         self.seconds += seconds
         self.counted.append(counted)
-
-
-class Clock:
-    """Processor time that only the test moves on."""
-
-    def __init__(self) -> None:
-        self.now = 5.0
-
-    def thread_time(self) -> float:
-        return self.now
 
 
 @pytest.fixture
