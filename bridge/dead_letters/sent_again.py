@@ -4,7 +4,7 @@ An event is the same as another of its site, id and class of sender. Keys are ke
 beyond them is not known here.
 """
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable
 from datetime import datetime
 from typing import Final
@@ -49,13 +49,16 @@ async def groups_looked_up(
         return found
     letters = await latest_of(settings.dsn, chosen, found.groups, MOST_LOOKED_UP)
     persisted = await sent_again(settings.dsn, await registry_of(settings), letters)
-    looked_up, of_these = (Counter(one.cause for one in some) for some in (letters, persisted))
+    of_these = Counter(one.cause for one in persisted)
+    by_cause: defaultdict[str, list[Whose]] = defaultdict(list)
+    for letter in letters:
+        by_cause[letter.cause].append(letter)
     return found._replace(
         groups=[
             one._replace(
                 persisted=of_these[one.cause],
-                looked_up=looked_up[one.cause],
-                guesses=_guesses(letter for letter in letters if letter.cause == one.cause),
+                looked_up=len(by_cause[one.cause]),
+                guesses=_guesses(by_cause[one.cause]),
             )
             for one in found.groups
         ]
