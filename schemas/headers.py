@@ -39,9 +39,9 @@ MOST_HEADERS: Final = 1024
 Headers = Sequence[tuple[str, bytes | None]]
 
 
-def bytes_of(headers: Headers) -> int:
-    """The bytes of all names and values."""
-    return sum(len(name) + len(value or b"") for name, value in headers)
+def length_beside_value(key: bytes | None, headers: Headers) -> int:
+    """What a record has beside its value: the bytes of its key and of its headers' values, and the characters of their names."""
+    return len(key or b"") + sum(len(name) + len(value or b"") for name, value in headers)
 
 
 def last(headers: Headers, name: str) -> str | None:

@@ -6,7 +6,7 @@ from typing import Any, Final
 import asyncpg
 import msgspec
 
-from schemas.headers import ERROR_TEXT_BYTES, MOST_HEADERS, Headers, bounded_text, bytes_of
+from schemas.headers import ERROR_TEXT_BYTES, MOST_HEADERS, Headers, bounded_text, length_beside_value
 from schemas.instants import instant
 from schemas.ledger import LedgerState, Waiting
 from schemas.outcome import Failure
@@ -95,7 +95,7 @@ def _kept(body: RawBody) -> tuple[RawBody, str]:
     if value is not None and len(value) > _MOST_KEPT:
         note = f"; {_BEGINNING} of {len(value)} bytes of its value are kept"
         value = value[:_BEGINNING]
-    beside = len(key or b"") + bytes_of(headers)
+    beside = length_beside_value(key, headers)
     if beside > _MOST_KEPT or len(headers) > MOST_HEADERS:
         note += f"; of key and headers, {beside} bytes and {len(headers)} headers, the beginning is kept"
         key, headers = key and key[:_BEGINNING], _beginning(headers)

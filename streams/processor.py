@@ -10,7 +10,7 @@ import msgspec
 from schemas import headers as names
 from schemas.class_key import class_key
 from schemas.gateway_proof import Said
-from schemas.headers import MOST_HEADERS, Headers, bytes_of, last, last_int
+from schemas.headers import MOST_HEADERS, Headers, last, last_int, length_beside_value
 from schemas.instants import instant, to_epoch_ms
 from schemas.ledger import LedgerState
 from schemas.outcome import Candidate, Failure, Outcomes, ReplayClaim, duplicate
@@ -275,7 +275,7 @@ def _too_much_to_retry(record: RawRecord) -> str:
     # Even an empty header takes memory.
     if (count := len(record.headers)) > MOST_HEADERS:
         return f"it has {count} headers, of which a retry carries {MOST_HEADERS}"
-    size = len(record.key or b"") + bytes_of(record.headers)
+    size = length_beside_value(record.key, record.headers)
     return (
         ""
         if size <= MOST_BESIDE_VALUE
