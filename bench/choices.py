@@ -29,6 +29,7 @@ from schemas.record import Batch, TopicPartition
 from schemas.registry import Script
 from schemas.settings import Settings
 from sinks.resolve import first_of_each_key
+from sinks.senders import only_sender
 from sinks.transaction import EVENT_COLUMNS, claim_keys, write_events
 from streams.dedup import DedupHints
 from streams.normalize import bounds_of
@@ -70,7 +71,7 @@ def batches(count: int, seed: int) -> list[list[Candidate]]:
 async def claim(connection: asyncpg.Connection, candidates: list[Candidate]) -> list[Candidate]:
     """The key table by unnest and ON CONFLICT; returns the winners."""
     winners = {one.key: one for one in candidates}
-    for duplicate in await claim_keys(connection, winners):
+    for duplicate in await claim_keys(connection, winners, only_sender(winners.values())):
         del winners[duplicate.key]
     return list(winners.values())
 

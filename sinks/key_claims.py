@@ -30,13 +30,12 @@ class SecondClaims(NamedTuple):
     duplicates: list[Candidate]
 
 
-def first_claims(winners: Mapping[bytes, Candidate]) -> FirstClaims:
+def first_claims(winners: Mapping[bytes, Candidate], only: Sender | None) -> FirstClaims:
     """Every candidate asks for its plain key; of two that share it the first, but no visitor before a server's.
 
-    `winners` are the candidates by their keys.
+    `winners` are the candidates by their keys, `only` is the class of all of them if there is one.
     """
-    direct = Sender.DIRECT
-    if all(candidate.event.sender is direct for candidate in winners.values()):
+    if only is Sender.DIRECT:
         # Their keys are the plain ones.
         return FirstClaims(winners, [])
     plain: dict[bytes, Candidate] = {}

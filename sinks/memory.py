@@ -27,7 +27,7 @@ from sinks.resolve import (
     replays,
     tally,
 )
-from sinks.senders import count_senders
+from sinks.senders import count_senders, only_sender
 from sinks.sink import Committed, Rejected
 from sinks.windows import Windows, count_windows
 
@@ -214,7 +214,8 @@ class MemorySink:
         touched, replayed = ledger_touched(outcomes), replays(outcomes)
         check_tokens(self._states([*touched, *replayed]), touched, replayed)
         winners, copies = first_of_each_key(outcomes)
-        claims, slots, taken = self._claims(winners)
+        only = only_sender(winners.values())
+        claims, slots, taken = self._claims(winners, only)
         late = [duplicate(winners.pop(one.key)) for one in taken] + [duplicate(copy) for copy in copies]
         normalized = list(winners.values())
         failures = [failure for one in outcomes for failure in one.failures] + late
@@ -230,7 +231,7 @@ class MemorySink:
         for row in rows:
             if row.source.topic != LEDGER_TOPIC:
                 store.offsets[row.source].add(row)
-        return Committed(tally(rows), failures, list(winners), windows, count_senders(normalized))
+        return Committed(tally(rows), failures, list(winners), windows, count_senders(normalized, only))
 
     async def rejected(self, outcomes: Sequence[Outcomes]) -> list[Rejected]:
         self._fail("rejected")
@@ -262,11 +263,11 @@ class MemorySink:
         """Nothing to cut."""
 
     def _claims(
-        self, winners: Mapping[bytes, Candidate]
+        self, winners: Mapping[bytes, Candidate], only: Sender | None
     ) -> tuple[dict[bytes, Candidate], dict[bytes, Candidate], list[Candidate]]:
         """The plain keys and the slots that are claimed, by their candidates, and the duplicates."""
         held = self._store.keys
-        plain, others = first_claims(winners)
+        plain, others = first_claims(winners, only)
         holders = {key: candidate.event.sender for key, candidate in plain.items()} | held
         contested = [candidate for key, candidate in plain.items() if key in held] + others
         slots, duplicates = second_claims(contested, holders)

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from operator import attrgetter
 
 import asyncpg
 
@@ -26,7 +27,7 @@ from sinks.resolve import (
     replays,
     tally,
 )
-from sinks.senders import count_senders, sender_of
+from sinks.senders import count_senders, only_sender
 from sinks.sink import Committed
 from sinks.sqlstate import TRANSLATED, UNENCODABLE, translate
 from sinks.windows import Windows, count_windows, window_columns
@@ -34,6 +35,7 @@ from sinks.windows import Windows, count_windows, window_columns
 SENDERS = list(Sender)
 EVENT_COLUMNS = BridgeEvent.__struct_fields__
 _NO_MARK = (None, None, None)
+_value_of = attrgetter("record.value")
 
 
 async def settle_in_transaction(connection: Connection, group: str, outcomes: Sequence[Outcomes]) -> Committed:
@@ -41,7 +43,8 @@ async def settle_in_transaction(connection: Connection, group: str, outcomes: Se
     await _lock_offsets(connection, group, outcomes)
     await _lock_ledger(connection, outcomes)
     winners, copies = first_of_each_key(outcomes)
-    taken = await claim_keys(connection, winners)
+    only = only_sender(winners.values())
+    taken = await claim_keys(connection, winners, only)
     late = [duplicate(winners.pop(one.key)) for one in taken] + [duplicate(copy) for copy in copies]
     normalized = list(winners.values())
     failures = [failure for one in outcomes for failure in one.failures] + late
@@ -53,7 +56,7 @@ async def settle_in_transaction(connection: Connection, group: str, outcomes: Se
     rows = progress(outcomes, late)
     if read := [(*row.source, *row[1:-1], *(row.mark or _NO_MARK)) for row in rows if row.source.topic != LEDGER_TOPIC]:
         await connection.execute(sql("offsets_advance"), group, *map(list, zip(*read, strict=True)))
-    return Committed(tally(rows), failures, list(winners), windows, count_senders(normalized))
+    return Committed(tally(rows), failures, list(winners), windows, count_senders(normalized, only))
 
 
 async def _lock_offsets(connection: Connection, group: str, outcomes: Sequence[Outcomes]) -> None:
@@ -73,29 +76,33 @@ async def _lock_ledger(connection: Connection, outcomes: Sequence[Outcomes]) -> 
     check_tokens(states, touched, replayed)
 
 
-async def claim_keys(connection: Connection, winners: dict[bytes, Candidate]) -> list[Candidate]:
-    """Claims a key for each candidate; returns the duplicates."""
+async def claim_keys(connection: Connection, winners: dict[bytes, Candidate], only: Sender | None) -> list[Candidate]:
+    """Claims a key for each candidate; returns the duplicates. `only` is the class of all of them if there is one."""
     if not winners:
         return []
     latest = max(candidate.event.received_at for candidate in winners.values())
-    plain, others = first_claims(winners)
-    held = await _insert_keys(connection, plain, latest)
+    plain, others = first_claims(winners, only)
+    held = await _insert_keys(connection, plain, latest, only)
     if not (held or others):
         return []
     holders = {key: candidate.event.sender for key, candidate in plain.items()} | await key_holders(connection, held)
     slots, duplicates = second_claims([*(plain[key] for key in held), *others], holders)
-    taken = set(await _insert_keys(connection, slots, latest)) if slots else set()
+    taken = set(await _insert_keys(connection, slots, latest, None)) if slots else set()
     superseding = [one for key, one in slots.items() if one.shared and key not in taken]
     if superseding:
         await connection.execute(sql("events_supersede"), *_superseding_columns(superseding))
     return duplicates + [slots[key] for key in taken]
 
 
-async def _insert_keys(connection: Connection, claims: Mapping[bytes, Candidate], latest: datetime) -> list[bytes]:
+async def _insert_keys(
+    connection: Connection, claims: Mapping[bytes, Candidate], latest: datetime, only: Sender | None
+) -> list[bytes]:
     """Inserts the keys in their order, so that two transactions can't deadlock; returns those already held."""
     keys = sorted(claims)
-    senders = bytes(map(SENDERS.index, map(sender_of, map(claims.__getitem__, keys))))
-    rows = await connection.fetch(sql("keys_insert"), b"".join(keys), latest, senders, SENDERS)
+    senders = [claims[key].event.sender for key in keys] if only is None else [only]
+    rows = await connection.fetch(
+        sql("keys_insert"), b"".join(keys), latest, bytes(map(SENDERS.index, senders)), SENDERS
+    )
     return [row["event_key"] for row in rows]
 
 
@@ -158,7 +165,8 @@ async def write_events(connection: Connection, normalized: Sequence[Candidate]) 
     """COPYs the events; raises RowRejected when Postgres refuses one of them."""
     if not normalized:
         return
-    sizes = [len(candidate.record.value or b"") for candidate in normalized]
+    # What has become an event had a value.
+    sizes = list(map(len, map(_value_of, normalized)))
     source = json_lines.parts([candidate.event for candidate in normalized], sizes)
     try:
         await connection.copy_to_table("bridge_event", source=source, columns=EVENT_COLUMNS, **json_lines.OPTIONS)

@@ -21,8 +21,8 @@ from schemas.sender import Sender
 from streams.decode import decode
 from streams.dedup import event_key
 from streams.identity import Claimed, identify
-from streams.normalize import Bounds
-from streams.reading import read_event
+from streams.normalize import Bounds, normalize
+from streams.reading import in_full
 from streams.rejection import Rejection
 from streams.retry import RetryPolicy
 from streams.trust import NOTHING, WORTHLESS, Finding, GatewayTrust
@@ -105,9 +105,9 @@ def processing(outcomes: Outcomes, context: Context, now: Callable[[], float], s
         # Most events of Kafka producers have no gateway headers: they are spared the calls.
         found = None if attempt.found is NOTHING else attempt.found
         try:
-            event = read_event(
-                attempt.record.value,
-                None if found is None else found.checked(),
+            # As `read_event` does, a call less for each event.
+            event = normalize(
+                decode(attempt.record.value, None if found is None else found.checked()),
                 received_at=attempt.received_at,
                 provenance=attempt.provenance,
                 attempt=attempt.number,
@@ -116,7 +116,8 @@ def processing(outcomes: Outcomes, context: Context, now: Callable[[], float], s
                 sender=direct if found is None else found.sender,
             )
         except Rejection as rejection:
-            outcomes.failures.append(_failure(attempt, rejection, context))
+            whole = in_full(rejection, attempt.received_at, registry, bounds)
+            outcomes.failures.append(_failure(attempt, whole, context))
             continue
         plain = event_key(event.site_id, event.event_id)
         candidate = Candidate(
@@ -170,10 +171,10 @@ def _first_attempt(record: RawRecord, context: Context, outcomes: Outcomes) -> A
             found = context.trust.of_replay(state, said, record.value)
         if found.headers in WORTHLESS:
             outcomes.unproven[found.headers] += 1
-    source = outcomes.batch.source
     return Attempt(
         record,
-        Provenance(source.topic, source.partition, record.offset),
+        # By its class it takes twice as long.
+        Provenance._make((*outcomes.batch.source, record.offset)),
         1,
         received_at,
         context.now_ms,

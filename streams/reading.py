@@ -39,7 +39,12 @@ def read_event(
             sender=sender,
         )
     except Rejection as rejection:
-        whose = rejection.identity
-        if rejection.error_class is not ErrorClass.SCHEMA_VIOLATION or whose is None:
-            raise
-        raise violated([*rejection.violations, *violations(whose, received_at, registry, bounds)], whose) from None
+        raise in_full(rejection, received_at, registry, bounds) from None
+
+
+def in_full(rejection: Rejection, received_at: datetime, registry: Registry, bounds: Bounds) -> Rejection:
+    """What decoding or normalising raised, with all violations that either of them finds."""
+    whose = rejection.identity
+    if rejection.error_class is not ErrorClass.SCHEMA_VIOLATION or whose is None:
+        return rejection
+    return violated([*rejection.violations, *violations(whose, received_at, registry, bounds)], whose)

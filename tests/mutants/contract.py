@@ -49,7 +49,7 @@ MUTANTS = [
     Mutant(
         "later-violations",
         "what the normaliser finds of an event that the decoder refuses",
-        (Edit("streams/reading.py::read_event", "*violations(whose, received_at, registry, bounds)", "*()"),),
+        (Edit("streams/reading.py::in_full", "*violations(whose, received_at, registry, bounds)", "*()"),),
         (f"{NORMALIZE}::test_every_violation_is_listed_once",),
     ),
     Mutant(

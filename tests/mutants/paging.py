@@ -13,8 +13,23 @@ MUTANTS = [
     Mutant(
         "page-rows",
         "the class of the senders whose events became rows",
-        (Edit("sinks/senders.py::count_senders", "found.count(one)", "len(found) if one is Sender.DIRECT else 0"),),
+        (
+            Edit(
+                "sinks/senders.py::count_senders",
+                "len(candidates) if one is only else 0",
+                "len(candidates) if one is Sender.DIRECT else 0",
+            ),
+        ),
         (f"{METRICS}::test_each_attempt_counts_for_its_sender_s_class",),
+    ),
+    Mutant(
+        "only-sender",
+        "the class that all of a batch have",
+        (Edit("sinks/senders.py::only_sender", "senders and senders.count(senders[0]) == len(senders)", "senders"),),
+        (
+            "tests/unit/sinks/test_senders.py::test_candidates_of_several_classes_have_none_in_common",
+            "tests/contract/test_sink_sender.py::test_each_class_has_a_name_space_of_its_own",
+        ),
     ),
     Mutant(
         "page-failures",

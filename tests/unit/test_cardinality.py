@@ -56,7 +56,7 @@ def settle(first: int) -> None:
     assert (len(outcomes.candidates), len(outcomes.failures)) == (AT_ONCE, 2 * AT_ONCE)
     tally = Tally(processed=len(records), normalized=AT_ONCE, retried=AT_ONCE, dropped=AT_ONCE)
     windows = count_windows(outcomes.candidates, outcomes.failures)
-    senders = count_senders(outcomes.candidates)
+    senders = count_senders(outcomes.candidates, None)
     commit_metrics.settled(Committed(tally, outcomes.failures, [], windows, senders), [outcomes], NOW_MS, RAW)
 
 

@@ -13,7 +13,7 @@ from schemas.record import TopicPartition
 from schemas.sender import Sender
 from sinks import commit_metrics, metrics
 from sinks.metric_kinds import MOST_NAMED, OTHERS, BatchHistogram, FirstComers, NetworkCollector
-from sinks.senders import count_senders
+from sinks.senders import count_senders, only_sender
 from sinks.sink import Committed
 from sinks.windows import count_windows
 
@@ -45,7 +45,9 @@ def committed(outcomes: list[Outcomes], **counts: int) -> Committed:
     """What a commit says that found no further duplicate."""
     failures = [failure for one in outcomes for failure in one.failures]
     candidates = [candidate for one in outcomes for candidate in one.candidates]
-    return Committed(Tally(**counts), failures, [], count_windows(candidates, failures), count_senders(candidates))
+    return Committed(
+        Tally(**counts), failures, [], count_windows(candidates, failures), count_senders(candidates, None)
+    )
 
 
 def test_ten_thousand_sites_are_a_bounded_number_of_series() -> None:
@@ -76,7 +78,11 @@ def test_each_event_counts_for_its_site_once() -> None:
     failures = [*outcomes[0].failures, late]
     windows = count_windows(outcomes[0].candidates[:1], failures)
     given = Committed(
-        Tally(processed=3, normalized=1, dropped=2), failures, [], windows, count_senders(outcomes[0].candidates[:1])
+        Tally(processed=3, normalized=1, dropped=2),
+        failures,
+        [],
+        windows,
+        count_senders(outcomes[0].candidates[:1], None),
     )
     commit_metrics.settled(given, outcomes, NOW_MS, RAW)
 
@@ -111,7 +117,9 @@ def test_each_attempt_counts_for_its_sender_s_class() -> None:
     before = counted()
     tally = Tally(processed=4, normalized=1, retried=1, dropped=2)
     failures = [dropped, retried, second]
-    given = Committed(tally, failures, [], count_windows([visitors], failures), count_senders([visitors]))
+    given = Committed(
+        tally, failures, [], count_windows([visitors], failures), count_senders([visitors], only_sender([visitors]))
+    )
     commit_metrics.settled(given, outcomes, NOW_MS, RAW)
 
     assert {one for one, count in counted().items() if count - before[one] == 1} == {
