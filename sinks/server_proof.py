@@ -22,7 +22,8 @@ _STATUS = 4
 _READY: Final = b"Z"
 _BEFORE_READY: Final = (b"R", b"S", b"K", b"E", b"N", b"v", _READY)
 """What a server may say until it is ready; asyncpg answers questions until then, also after it let the account in."""
-_LONGEST: Final = 1024 * 1024
+_MOST: Final = 64 * 1024
+"""Bytes, at most, that a server says until it is ready: some two thousand are usual. asyncpg keeps all of them."""
 
 _proved: set[tuple[object, str]] = set()
 """The servers, and the accounts, that a proof was given for: one that comes without it later is another server."""
@@ -41,6 +42,7 @@ class _Proving(protocol.Protocol):  # type: ignore[misc]  # asyncpg's class is u
         self._connected = connected
         self._transport: asyncio.Transport | None = None
         self._unseen = bytearray()
+        self._taken = 0
         self._seen: set[int] = set()
         self._ready = False
 
@@ -54,7 +56,10 @@ class _Proving(protocol.Protocol):  # type: ignore[misc]  # asyncpg's class is u
             super().data_received(data)
             return
         self._unseen += data
+        self._taken += len(data)
         whole, problem = self._look()
+        if problem is None and not self._ready and self._taken > _MOST:
+            problem = "what listens there says more than any Postgres does before it is ready"
         if problem is not None:
             self._refuse(problem)
             return
@@ -79,7 +84,7 @@ class _Proving(protocol.Protocol):  # type: ignore[misc]  # asyncpg's class is u
         whole, unseen = 0, self._unseen
         while not self._ready and len(unseen) - whole >= _HEAD:
             kind, length = bytes(unseen[whole : whole + 1]), int.from_bytes(unseen[whole + 1 : whole + _HEAD])
-            if kind not in _BEFORE_READY or not _HEAD - 1 <= length <= _LONGEST:
+            if kind not in _BEFORE_READY or not _HEAD - 1 <= length <= _MOST:
                 return b"", "what listens there speaks as no Postgres does before it is ready"
             end = whole + 1 + length
             if len(unseen) < end:

@@ -44,6 +44,24 @@ MUTANTS = [
         (f"{PROOF}::test_server_proof_is_demanded_of_a_server_that_gave_it_before",),
     ),
     Mutant(
+        "proof-length",
+        "the bound of what a server says before it is ready",
+        (Edit("sinks/server_proof.py::_Proving.data_received", "self._taken > _MOST", "False"),),
+        (f"{PROOF}::test_server_proof_keeps_no_endless_talk",),
+    ),
+    Mutant(
+        "stack-databases",
+        "the end of the accounts' way into the stack's other databases",
+        (
+            Edit(
+                "bridge/stack/databases.py::ensure_database",
+                """f'REVOKE CONNECT ON DATABASE "{_MAINTENANCE}", "{_TEMPLATE}" FROM PUBLIC'""",
+                """f'REVOKE CONNECT ON DATABASE "{_TEMPLATE}" FROM PUBLIC'""",
+            ),
+        ),
+        (f"{ACCOUNTS}::test_a_reader_of_the_stack_has_no_more_than_it_needs",),
+    ),
+    Mutant(
         "proof-rounds",
         "the bound of the rounds of SCRAM that a server may ask for",
         (

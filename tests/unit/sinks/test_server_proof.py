@@ -64,6 +64,16 @@ async def test_server_proof_passes_on_nothing_that_it_does_not_understand(said: 
     assert server.sent == []
 
 
+async def test_server_proof_keeps_no_endless_talk() -> None:
+    """asyncpg keeps each setting that a server names, whoever it is."""
+    server = FalsePostgres("odd")
+    settings = (f"setting{place}\0".encode() + b"x" * 1000 + b"\0" for place in range(200))
+    server.odd = asking(OK) + b"".join(b"S" + struct.pack("!I", 4 + len(said)) + said for said in settings)
+    async with server.running():
+        with pytest.raises(SinkUnavailable, match="says more than any Postgres does before it is ready"):
+            await connect(url(server), "test")
+
+
 async def test_server_proof_is_demanded_to_the_end() -> None:
     """A server that takes the client's proof and gives none is refused before a statement."""
     async with FalsePostgres("unproven", PASSWORD).running() as server:
