@@ -13,6 +13,7 @@ DATABASE = "ghostlink"
 PRODUCT = "ghostlink"
 SUPERUSER = "postgres"
 _MAINTENANCE = "postgres"
+_TEMPLATE = "template1"
 _HAND_OVER = Path(__file__).with_name("hand_over.sql")
 _GUARD = Path(__file__).with_name("guard.sql")
 _CONNECT_SECONDS = 30
@@ -52,6 +53,8 @@ async def ensure_database(port: int, credentials: Credentials) -> None:
             await connection.execute(f'CREATE DATABASE "{DATABASE}" OWNER "{PRODUCT}"')
         # Temporary tables can fill the disk, so that no service's account may make any; Postgres lets everybody.
         await connection.execute(f'REVOKE TEMPORARY ON DATABASE "{DATABASE}" FROM PUBLIC')
+        # What the guard takes is taken in one database; the others of the server are the superuser's alone.
+        await connection.execute(f'REVOKE CONNECT ON DATABASE "{_MAINTENANCE}", "{_TEMPLATE}" FROM PUBLIC')
         if not credentials.applied:
             taken = await connection.fetch(
                 "SELECT datname, datallowconn FROM pg_database WHERE datdba = 10 AND NOT datistemplate AND datname <> $1",

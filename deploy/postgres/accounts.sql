@@ -81,6 +81,24 @@ SELECT format('GRANT EXECUTE ON FUNCTION pg_try_advisory_lock(bigint) TO %I', ro
 FROM pg_roles
 WHERE has_table_privilege(oid, to_regclass('public.script_run'), 'INSERT') AND rolcanlogin AND NOT rolsuper
 \gexec
+-- All that is kept in each database, and is taken in this one only. The databases that every server has are closed to these accounts,
+-- and stay open to each account that has nothing to do with the bridge. Further ones: pg_hba.conf names the database of each account.
+SELECT format(CASE closing WHEN 0 THEN 'GRANT CONNECT ON DATABASE %I TO %I' ELSE 'REVOKE CONNECT ON DATABASE %I FROM PUBLIC' END,
+              d.datname, r.rolname)
+FROM pg_database AS d
+CROSS JOIN LATERAL (
+    SELECT 0 AS closing, rolname FROM pg_roles
+    WHERE rolcanlogin AND NOT rolsuper
+      AND rolname NOT IN ('bridge_owner', 'bridge_worker', 'bridge_gateway', 'bridge_api', 'monitor')
+      AND NOT coalesce(has_any_column_privilege(oid, to_regclass('public.bridge_event'), 'SELECT'), false)
+    UNION ALL
+    SELECT 1, NULL
+) AS r
+WHERE d.datname IN ('postgres', 'template1') AND d.datname <> current_database() AND current_setting('is_superuser') = 'on'
+  AND EXISTS (SELECT FROM aclexplode(coalesce(d.datacl, acldefault('d', d.datdba))) AS x
+              WHERE x.grantee = 0 AND x.privilege_type = 'CONNECT')
+ORDER BY d.datname, closing
+\gexec
 GRANT CONNECT ON DATABASE :"DBNAME" TO bridge_owner WITH GRANT OPTION;
 GRANT USAGE, CREATE ON SCHEMA public TO bridge_owner WITH GRANT OPTION;
 -- Without it the sessions of the other accounts have no state, and `bridge top` shows no lanes.

@@ -356,6 +356,9 @@ async def test_accounts_of_the_compose_file(stack: StackAddresses, superuser_dat
     prefix = f"t{secrets.token_hex(4)}_"
     text = (CHECKOUT / "deploy" / "postgres" / "accounts.sql").read_text().replace("bridge_", prefix)
     text = re.sub(r"\bmonitor\b", f"{prefix}monitor", text)
+    # Instead of the databases that the server has for all tests.
+    other, stranger = f"{prefix}other", f"stranger_{prefix}"
+    text = text.replace("('postgres', 'template1')", f"('{other}')")
     passwords = {name: secrets.token_hex(8) for name in (*SERVICES, "monitor")}
     file = tmp_path / "accounts.sql"
     # After each change of a password another session looks at what this one shows of itself.
@@ -366,6 +369,7 @@ async def test_accounts_of_the_compose_file(stack: StackAddresses, superuser_dat
     # A server that logs everything; what it logs is sent to the session, too.
     given["PGOPTIONS"] = "-c log_statement=all -c log_min_duration_statement=0 -c client_min_messages=log"
     urls = {name: as_account(superuser_database, f"{prefix}{name}", password) for name, password in passwords.items()}
+    await execute(superuser_database, f'CREATE DATABASE "{other}"', f"CREATE ROLE {stranger} LOGIN PASSWORD 'x'")
     await migrate(superuser_database)
     try:
         for _ in range(2):
@@ -391,7 +395,15 @@ async def test_accounts_of_the_compose_file(stack: StackAddresses, superuser_dat
             limits = "SELECT array_agg(rolconnlimit ORDER BY rolname) FROM pg_roles WHERE starts_with(rolname, $1)"
             assert await value_of(urls[Service.OWNER], limits.replace("$1", f"'{prefix}'")) == [40, 20, 5, -1, -1]
             assert await value_of(urls["monitor"], "SHOW temp_file_limit") == "1GB"
+            for url in urls.values():
+                with pytest.raises(asyncpg.InsufficientPrivilegeError, match="permission denied for database"):
+                    await execute(urlsplit(url)._replace(path=f"/{other}").geturl())
+            await execute(as_account(stack.admin_database_url, stranger, "x").rpartition("/")[0] + f"/{other}")
     finally:
         # What one account has granted to another goes with the database only.
         drop_database(stack, urlsplit(superuser_database).path[1:])
-        await execute(stack.admin_database_url, *(f"DROP ROLE {prefix}{name}" for name in passwords))
+        drop_database(stack, other)
+        await execute(
+            stack.admin_database_url,
+            *(f"DROP ROLE {name}" for name in (*(prefix + one for one in passwords), stranger)),
+        )

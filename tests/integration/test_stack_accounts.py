@@ -121,7 +121,11 @@ async def test_a_reader_of_the_stack_has_no_more_than_it_needs(directory: Path) 
     stack = Stack(directory)
     addresses = await asyncio.to_thread(stack.start)
     await migrate(addresses.database_url)
-    for statement in ("CREATE ROLE analyst LOGIN PASSWORD 'x'", "GRANT TEMPORARY ON DATABASE ghostlink TO PUBLIC"):
+    for statement in (
+        "CREATE ROLE analyst LOGIN PASSWORD 'x'",
+        "GRANT TEMPORARY ON DATABASE ghostlink TO PUBLIC",
+        "GRANT CONNECT ON DATABASE postgres, template1 TO PUBLIC",
+    ):
         await ask(addresses.admin_database_url, statement)
     await grants(addresses.database_url, "analyst", Service.READER, apply=True)
     found = urlsplit(addresses.database_url)
@@ -131,6 +135,10 @@ async def test_a_reader_of_the_stack_has_no_more_than_it_needs(directory: Path) 
     await asyncio.to_thread(stack.stop)
     await asyncio.to_thread(stack.start)
     assert await check_database(reader, months_ahead=2, service=Service.READER) == []
+    for database in ("postgres", "template1"):
+        # What is taken from all accounts is taken in each database by itself.
+        with pytest.raises(asyncpg.InsufficientPrivilegeError, match="permission denied for database"):
+            await ask(urlsplit(reader)._replace(path=f"/{database}").geturl(), "SELECT 1")
 
 
 def test_no_file_is_open_whatever_the_umask(directory: Path) -> None:

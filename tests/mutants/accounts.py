@@ -185,6 +185,18 @@ MUTANTS = [
         (f"{ACCOUNTS}::test_accounts_of_the_compose_file",),
     ),
     Mutant(
+        "accounts-databases",
+        "the end of the accounts' way into the databases that every server has",
+        (Edit("deploy/postgres/accounts.sql", "x.privilege_type = 'CONNECT'", "false"),),
+        (f"{ACCOUNTS}::test_accounts_of_the_compose_file",),
+    ),
+    Mutant(
+        "accounts-strangers",
+        "the way of accounts that are not the bridge's into other databases",
+        (Edit("deploy/postgres/accounts.sql", "WHERE rolcanlogin AND NOT rolsuper\n      AND", "WHERE false AND"),),
+        (f"{ACCOUNTS}::test_accounts_of_the_compose_file",),
+    ),
+    Mutant(
         "accounts-large-objects",
         "the end of every role's large objects",
         (Edit("deploy/postgres/accounts.sql", "'lo_create', ", ""),),
