@@ -6,13 +6,15 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from contextvars import ContextVar
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from schemas.errors import AnotherRun, SinkUnavailable
 from schemas.printable import printable
 from sinks.beginnings import MOST_NAMED, SHORTEST, only
 from sinks.kept_json import kept_object
 from sinks.postgres import Connection, connection, sql
+
+_NOTHING_INSERTED: Final = "INSERT 0 0"
 
 
 class RunRecord(NamedTuple):
@@ -93,9 +95,11 @@ async def is_locked(conn: Connection, name: str) -> bool:
 
 
 async def note_begin(dsn: str, run_id: str, script: str, at: datetime) -> None:
-    """Writes the run into the history."""
+    """Writes the run into the history; raises AnotherRun if it has one of that id: ids of a second are few."""
     async with connection(dsn, "history") as conn:
-        await conn.execute(sql("run_begin"), run_id, script, started_by(), at)
+        noted = await conn.execute(sql("run_begin"), run_id, script, started_by(), at)
+    if noted == _NOTHING_INSERTED:
+        raise AnotherRun(f"nothing was done: the history has a run {run_id} already (`bridge runs show`); run it again")
 
 
 async def note_end(

@@ -47,6 +47,17 @@ def database_url(stack: StackAddresses, database_url: str) -> str:
 
 
 @pytest.mark.parametrize("service", [Service.WORKER, Service.API])
+async def test_a_run_whose_id_is_taken_does_nothing_and_says_so(database_url: str, service: Service) -> None:
+    """Two runs of one second may have one id, and whoever writes runs may take the ids of seconds to come."""
+    now = datetime.now(UTC)
+    with account(database_url, service) as url:
+        await note_begin(url, "run_1", "dlq-plan", now)
+        with pytest.raises(AnotherRun, match=r"nothing was done: the history has a run run_1 already .*; run it again"):
+            await note_begin(url, "run_1", "dlq-discard", now)
+        assert (await show_run(url, "run_1")).script == "dlq-plan"
+
+
+@pytest.mark.parametrize("service", [Service.WORKER, Service.API])
 async def test_a_run_says_which_account_wrote_it(database_url: str, service: Service) -> None:
     """The account can neither set nor change that, other than `started_by`."""
     with account(database_url, service) as url:
