@@ -82,8 +82,8 @@ OVERVIEW: Final = [
     Panel("Lag in records", "By topic; retry topics hold what is not due yet", "short", [
         ("{{topic}}", "sum by (topic) (max by (topic, partition) (bridge_lag_records))"),
     ]),
-    Panel("Retries waiting", "Events that wait, by their tier", "short", [
-        ("{{tier}}", "max by (tier) (bridge_retries_waiting)"),
+    Panel("Retries waiting", "Events that wait, by their tier and the sender's class", "short", [
+        ("{{tier}} {{sender}}", "max by (tier, sender) (bridge_retries_waiting)"),
     ], (2000, 5000)),
     Panel("Retries past their time", "0 while workers keep up", "short", [
         ("overdue", "max(bridge_retries_overdue)"),

@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
+from schemas.sender import Sender, sender_named
 from sinks import metrics
 from sinks.brake import read_brake
 from sinks.postgres import connection, sql
@@ -12,10 +13,14 @@ _RESULTS = {0: "succeeded", 1: "failed", 2: "partly", 3: "unfit"}
 
 
 class WaitingRetries(NamedTuple):
-    """Events that failed `retry_count` times, last by `error_class`, and wait; ages in seconds."""
+    """Events of one class of sender, as its row names it, that failed `retry_count` times, last by `error_class`, and wait.
+
+    Ages are in seconds.
+    """
 
     retry_count: int
     error_class: str
+    sender: str | None
     waiting: int
     overdue: int
     overdue_seconds: float
@@ -105,7 +110,9 @@ def shown(found: Backlog, tier_of: Callable[[str, int], str]) -> metrics.Values:
         (metrics.BACKLOG_READ, ()): found.read_at,
     }
     for waiting in found.retries:
-        place = (metrics.RETRIES_WAITING, (tier_of(waiting.error_class, waiting.retry_count),))
+        # What nobody vouches for may be a server's.
+        sender = sender_named(waiting.sender) or Sender.DIRECT
+        place = (metrics.RETRIES_WAITING, (tier_of(waiting.error_class, waiting.retry_count), sender.value))
         series[place] = series.get(place, 0.0) + waiting.waiting
     for letters in found.dead_letters:
         series[metrics.DEAD_LETTERS_OPEN, (letters.dropped_reason,)] = letters.open

@@ -255,14 +255,17 @@ API_REPLAYS_WAITING = Gauge(
 )
 GATEWAY_RATE_LIMIT_USED = Gauge(
     "bridge_gateway_rate_limit_used_ratio",
-    "Share of its rate that the busiest script or address asked for within a second; above 1 the rest was refused.",
+    "Share of its rate that the busiest script or address, or all visitors, asked for within a second; above 1 the rest was refused.",
     ["what"],
     multiprocess_mode="livemax",
     registry=REGISTRY,
 )
 
 RETRIES_WAITING = Gauge(
-    "bridge_retries_waiting", "Events that wait for a retry, by its tier.", ["tier"], registry=REGISTRY
+    "bridge_retries_waiting",
+    "Events that wait for a retry, by its tier and the sender's class.",
+    ["tier", "sender"],
+    registry=REGISTRY,
 )
 RETRIES_OVERDUE = Gauge("bridge_retries_overdue", "Events that wait past their retry's due time.", registry=REGISTRY)
 RETRY_OVERDUE_SECONDS = Gauge(

@@ -125,6 +125,8 @@ REFUSED = {
     'bridge_events_total{outcome="retried",sender="visitor"}': "0+15x400",
     'bridge_dropped_events_total{reason="schema_violation",sender="visitor"}': "0+15x400",
     'bridge_dead_letters_total{reason="schema_violation",sender="visitor"}': "0+15x400",
+    # What one address's may come to, with the tokens of 64 scripts.
+    'bridge_retries_waiting{tier="60s",sender="visitor",instance="a"}': "6720x400",
     'bridge_gate_failing{instance="a"}': "1x400",
     'bridge_gate_failing_sites{instance="a"}': "1x400",
     # All the requests that one address may send.
@@ -164,7 +166,10 @@ def test_one_visitor_at_his_bounds_pages_nobody(
 ) -> None:
     """Neither alone nor beside servers' 15 events a second; what he does is told in working hours."""
     asked = [PAGES | {"eval_time": f"{minute}m"} for minute in range(99)]
-    told = ["BridgeGateFailingSites", "BridgeVisitorsRateLimitingSpike", "BridgeVisitorsAuthFailuresSpike"]
+    told = [
+        "BridgeGateFailingSites", "BridgeVisitorsRateLimitingSpike", "BridgeVisitorsAuthFailuresSpike",
+        "BridgeVisitorsRetriesWaiting",
+    ]  # fmt: skip
     if visitor is REFUSED:
         told.append("BridgeVisitorsFailuresHigh")
     asked += [firing(alert, 60 * MINUTE, expected=True) for alert in told]

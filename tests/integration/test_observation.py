@@ -121,9 +121,15 @@ async def test_the_backlog_is_told(stack, database_url: str, topic_prefix: str) 
         await wait_until(lambda: value("bridge_dead_letters_open", reason="schema_violation") == 2,
                          budget_seconds=60, describe="two open dead letters")  # fmt: skip
         await wait_until(
-            lambda: value("bridge_retries_waiting", tier="60s") == 1, budget_seconds=60, describe="a retry"
+            lambda: value("bridge_retries_waiting", tier="60s", sender="direct") == 1,
+            budget_seconds=60,
+            describe="a retry",
         )
         assert value("bridge_retries_overdue") == 0
+        await fetch(settings, "UPDATE bridge_event_raw SET sender = 'visitor' WHERE NOT normalized")
+        await wait_until(lambda: value("bridge_retries_waiting", tier="60s", sender="visitor") == 1,
+                         budget_seconds=60, describe="a visitor's retry")  # fmt: skip
+        assert value("bridge_retries_waiting", tier="60s", sender="direct") is None
         await fetch(settings, "UPDATE bridge_event_raw SET outcome_at = now() - interval '1 hour' WHERE raw_offset = 0"
                     " AND disposition = 'open'")  # fmt: skip
         await fetch(settings, "UPDATE bridge_event_raw SET disposition = 'discarded' WHERE disposition = 'open'")

@@ -70,6 +70,18 @@ MUTANTS = [
         VISITOR,
     ),
     Mutant(
+        "page-waiting",
+        "the count of events that wait without visitors'",
+        (Edit(RULES, 'bridge_retries_waiting{sender!="visitor"}', "bridge_retries_waiting"),),
+        VISITOR,
+    ),
+    Mutant(
+        "page-waiting-class",
+        "the class of the sender in the count of events that wait",
+        (Edit("sinks/backlog.py::shown", "sender_named(waiting.sender) or Sender.DIRECT", "Sender.DIRECT"),),
+        ("tests/unit/sinks/test_metrics.py::test_what_waits_is_told_by_its_sender_s_class",),
+    ),
+    Mutant(
         "page-dead-letters",
         "the count of dead letters without visitors'",
         (

@@ -15,6 +15,7 @@ from bridge.http.problems import Code
 from schemas.outcome import Tally
 from schemas.reasons import DroppedReason, ErrorClass
 from schemas.registry import Registry, Script
+from schemas.sender import Sender
 from sinks import commit_metrics, metrics
 from sinks.backlog import Backlog, OpenDeadLetters, Replays, Runs, State, WaitingRetries, shown
 from sinks.metric_kinds import MOST_NAMED, FirstComers
@@ -123,7 +124,12 @@ async def test_ten_thousand_scripts_and_strangers_of_a_gateway() -> None:
 def test_what_postgres_knows() -> None:
     """By tier, reason, script of a run and state: each of them is a closed list."""
     backlog = Backlog(
-        [WaitingRetries(tries, error.value, 1, 0, 0.0, 1.0) for tries in range(1, 500) for error in ErrorClass],
+        [
+            WaitingRetries(tries, error.value, sender, 1, 0, 0.0, 1.0)
+            for tries in range(1, 500)
+            for error in ErrorClass
+            for sender in (*Sender, None, "nobody")
+        ],
         [OpenDeadLetters(reason.value, 5, 1.0) for reason in DroppedReason],
         [Runs("process", code, 1, 1.0) for code in range(4)],
         [Replays(state, 1, 2, 1) for state in ("planned", "running", "stopped")],

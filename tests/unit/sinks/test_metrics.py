@@ -12,6 +12,7 @@ from schemas.reasons import DroppedReason
 from schemas.record import TopicPartition
 from schemas.sender import Sender
 from sinks import commit_metrics, metrics
+from sinks.backlog import Backlog, State, WaitingRetries, shown
 from sinks.metric_kinds import MOST_NAMED, OTHERS, BatchHistogram, FirstComers, NetworkCollector
 from sinks.senders import count_senders, only_sender
 from sinks.sink import Committed
@@ -191,6 +192,15 @@ def test_every_reason_has_its_series_from_the_beginning() -> None:
     for sender in Sender:
         for reason in DroppedReason:
             assert f'bridge_dropped_events_total{{reason="{reason}",sender="{sender}"}}' in page
+
+
+def test_what_waits_is_told_by_its_sender_s_class() -> None:
+    """A row without a class, or with none that there is, counts as a Kafka producer's: it may be a server's."""
+    named = {"visitor": 1, "server": 2, "direct": 4, None: 8, "made up": 16}
+    waiting = [WaitingRetries(tries, "x", sender, n, 0, 0.0, 1.0) for sender, n in named.items() for tries in (1, 2)]
+    found = shown(Backlog(waiting, [], [], [], State(0, 0, False, 0, 1.0, 1), False, 1, 1.0), lambda *_: "15s")
+    told = {labels: value for (metric, labels), value in found.items() if metric is metrics.RETRIES_WAITING}
+    assert told == {("15s", "visitor"): 2, ("15s", "server"): 4, ("15s", "direct"): 56}
 
 
 def test_the_network_is_told(tmp_path: Path) -> None:
