@@ -53,6 +53,12 @@ class HttpSettings(BaseSettings):
     gateway_script_events_per_second: int = Field(
         5000, ge=0, description="rate per process of each script's servers, and of its visitors; 0: no limit"
     )
+    gateway_address_events_per_second: int = Field(
+        1250, ge=0, description="rate per process of each address's visitors, for all scripts together; 0: no limit"
+    )
+    gateway_visitors_events_per_second: int = Field(
+        4000, ge=0, description="rate per process of all visitors together; 0: no limit"
+    )
     gateway_script_bytes_per_second: int = Field(
         32 * 1024 * 1024,
         ge=0,
@@ -81,8 +87,8 @@ class HttpSettings(BaseSettings):
     gateway_visitor_refused_per_minute: int = Field(
         60,
         ge=0,
-        description="events that the stream will refuse, of a script's visitors at one address: beyond it they are not"
-        " written to Kafka; 0: no bound",
+        description="events that the stream will refuse, of a script's visitors at one address, and four times as many for"
+        " all scripts: beyond it they are not written to Kafka; 0: no bound",
     )
     gateway_address_requests_per_second: int = Field(
         500, ge=0, description="each address's rate of requests per process; 0: no limit"

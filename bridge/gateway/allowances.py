@@ -13,6 +13,12 @@ from schemas.settings import Settings
 _VISITORS_SHARE: Final = 0.25
 _ADDRESS_SHARE: Final = 0.25
 """What one visitor's address may use of the events of a script's visitors."""
+_LITTLE: Final = 1 / 32
+_KEPT_FOR_LITTLE: Final = 1 / 4
+"""What is left of all visitors' events for the addresses that use no more than `_LITTLE` of them."""
+_SCRIPTS_OF_REFUSED: Final = 4
+"""For so many scripts one address may send events that the stream will refuse, as many as for each."""
+_ALL: Final = "visitors"
 _MINUTE: Final = 60.0
 _MOST_SECONDS: Final = 2.0
 """After so long without work, a script that used more than its share of the time is served like the others again."""
@@ -30,9 +36,17 @@ class _Allowances:
             share * settings.gateway_validate_events_per_second,
         )
         # A server's address is its customer's: what it uses is its script's.
-        of_an_address = _ADDRESS_SHARE if sender is Sender.VISITOR else 0.0
+        is_visitor = sender is Sender.VISITOR
+        of_an_address = _ADDRESS_SHARE if is_visitor else 0.0
         self.events = buckets("events of one script", events)
-        self._address_events = buckets("events of one address", of_an_address * events)
+        self._script_address_events = buckets("events of one address", of_an_address * events)
+        self.address_events = buckets(
+            "events of one address for all scripts", settings.gateway_address_events_per_second if is_visitor else 0
+        )
+        of_all = settings.gateway_visitors_events_per_second if is_visitor else 0
+        self.visitors_events = Buckets("events of all visitors", of_all, now)
+        little = _LITTLE * of_all
+        self._little = buckets("little of all events", little, most_debt=_MOST_SECONDS * little)
         self.validated = buckets("validated events of one script", validated)
         self._address_validated = buckets("validated events of one address", of_an_address * validated)
         self.script_bytes = buckets("bytes of one script", settings.gateway_script_bytes_per_second)
@@ -44,10 +58,20 @@ class _Allowances:
         self.address_time = buckets("seconds of work for one address", address_time)
 
     def take_events(self, script_id: str, address: str, count: int) -> None:
-        """Takes so many events from what the script and the address have; raises Problem."""
-        # What the address is refused takes nothing from the script's other visitors.
-        self._address_events.take((script_id, address), count)
-        self.events.take(script_id, count)
+        """Takes so many events from what the script, the address and all visitors have; raises Problem.
+
+        What one of them has too few for takes nothing of the others.
+        """
+        pair = script_id, address
+        self._script_address_events.ask(pair, count)
+        self.address_events.ask(address, count)
+        self.events.ask(script_id, count)
+        self.visitors_events.ask(_ALL, count, left=_KEPT_FOR_LITTLE if self._little.debt(address) else 0.0)
+        self._script_address_events.charge(pair, count)
+        self.address_events.charge(address, count)
+        self.events.charge(script_id, count)
+        self.visitors_events.charge(_ALL, count)
+        self._little.charge(address, count)
 
     def take_validated(self, script_id: str, address: str, count: int) -> None:
         """Takes so many events of `events:validate` likewise."""
@@ -61,8 +85,10 @@ class Allowances:
     def __init__(self, settings: Settings, now: Callable[[], float]) -> None:
         self.requests = Buckets("requests of one address", settings.gateway_address_requests_per_second, now)
         self.refused_per_minute = settings.gateway_visitor_refused_per_minute
+        self.refused_of_an_address = most = _SCRIPTS_OF_REFUSED * self.refused_per_minute
         rate = self.refused_per_minute / _MINUTE
         self.refused = Buckets("visitors' refused events", rate, now, burst=self.refused_per_minute)
+        self._address_refused = Buckets("refused events of one address", most / _MINUTE, now, burst=most)
         self._by_sender = {
             Sender.SERVER: _Allowances(settings, Sender.SERVER, 1.0, now),
             Sender.VISITOR: _Allowances(settings, Sender.VISITOR, _VISITORS_SHARE, now),
@@ -72,11 +98,22 @@ class Allowances:
         """Those of a class of sender."""
         return self._by_sender[sender]
 
+    def lets_refused(self, script_id: str, address: str) -> bool:
+        """Whether one more of a visitor's events that the stream will refuse goes to Kafka, which takes it."""
+        # What the script's bound keeps back takes nothing of the address's.
+        return self.refused.grant((script_id, address)) and self._address_refused.grant(address)
+
+    def seconds_until_refused(self, script_id: str, address: str) -> int:
+        """After how many whole seconds there will be one more."""
+        return max(self.refused.seconds_until((script_id, address)), self._address_refused.seconds_until(address))
+
     def most_used(self) -> Iterator[tuple[str, float]]:
         """The share of each rate that the busiest script or address asked for since this was asked last."""
         yield "address", self.requests.most_used()
         for what, name in (
             ("script", "events"),
+            ("address_events", "address_events"),
+            ("visitors_events", "visitors_events"),
             ("validate", "validated"),
             ("script_bytes", "script_bytes"),
             ("address_bytes", "address_bytes"),

@@ -87,7 +87,7 @@ class RefusedEvents:
     def __init__(self, services: Services, grant: Grant, address: str) -> None:
         self._services = services
         self._grant = grant
-        self._bucket = (grant.script.script_id, address)
+        self._whose = (grant.script.script_id, address)
 
     async def beyond_bound(
         self, values: Sequence[bytes], whose: Sequence[Element], received_at_ms: int, work: Work
@@ -117,8 +117,9 @@ class RefusedEvents:
         first = next(iter(beyond.values()))
         return Problem(
             Code.TOO_MANY_REFUSED,
-            f"{allowances.refused_per_minute} refused events a minute from one address; the first: {first}",
-            retry_after=allowances.refused.seconds_until(self._bucket),
+            f"{allowances.refused_per_minute} refused events a minute from one address, {allowances.refused_of_an_address} for all"
+            f" scripts; the first: {first}",
+            retry_after=allowances.seconds_until_refused(*self._whose),
         )
 
     def _refusal(self, value: bytes, whose: Element, received_at_ms: int) -> str:
@@ -129,6 +130,6 @@ class RefusedEvents:
         return f"{rejection.error_class}: {rejection.message}"
 
     def _let_through(self) -> bool:
-        let = self._services.allowances.refused.grant(self._bucket)
+        let = self._services.allowances.lets_refused(*self._whose)
         metrics.refused_event(self._grant.script.site_id, self._grant.script.script_id, let_through=let)
         return let

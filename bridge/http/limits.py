@@ -40,12 +40,17 @@ class Buckets:
 
         More than the bucket ever holds passes when it is full, and leaves a debt that the next ones wait for.
         """
+        self.ask(name, count)
+        self.charge(name, count)
+
+    def ask(self, name: Hashable, count: int, *, left: float = 0.0) -> None:
+        """Raises Problem as `take` does, but takes nothing; the share `left` of the bucket is not to be taken."""
         if not self._rate:
             return
-        level = self._level(name)
-        lacking = min(count, self._burst) - level
-        self._keep(name, level - count if lacking <= 0 else level, count)
+        level, kept = self._level(name), left * self._burst
+        lacking = min(count, self._burst - kept) - (level - kept)
         if lacking > 0:
+            self._keep(name, level, count)
             raise self._problem(lacking)
 
     def charge(self, name: Hashable, count: float) -> None:

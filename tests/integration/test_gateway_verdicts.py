@@ -17,7 +17,12 @@ from schemas.settings import Settings
 
 EVENTS = "/api/bridge/s1/events"
 AT_ONCE = 250
-UNLIMITED = {"gateway_script_events_per_second": 0, "gateway_validate_events_per_second": 0}
+UNLIMITED = {
+    "gateway_script_events_per_second": 0,
+    "gateway_address_events_per_second": 0,
+    "gateway_visitors_events_per_second": 0,
+    "gateway_validate_events_per_second": 0,
+}
 ASSIGNED = 36
 FIELDS = (
     "event_id", "site_id", "script_id", "event_type", "occurred_at", "sent_at", "session_id", "visitor_id", "url",

@@ -255,6 +255,42 @@ MUTANTS = [
         (f"{SHARES}::test_share_of_a_scripts_events_is_not_used_up_by_one_visitors_address",),
     ),
     Mutant(
+        "gateway-address-scripts",
+        "the bound of what one visitor's address sends to all scripts",
+        (Edit("bridge/gateway/allowances.py::_Allowances.take_events", "self.address_events.ask(address, count)", ""),),
+        (f"{SHARES}::test_share_of_an_address_is_no_larger_with_more_scripts",),
+    ),
+    Mutant(
+        "gateway-visitors-events",
+        "the bound of what all visitors send",
+        (Edit("bridge/gateway/allowances.py::_Allowances.take_events", "self.visitors_events.ask(...)", ""),),
+        (f"{SHARES}::test_share_of_all_visitors_is_bounded_and_has_room_for_who_sends_little",),
+    ),
+    Mutant(
+        "gateway-visitors-little",
+        "the last quarter of all visitors' events for addresses that send little",
+        (Edit("bridge/gateway/allowances.py::_KEPT_FOR_LITTLE", "1 / 4", "0.0"),),
+        (f"{SHARES}::test_share_of_all_visitors_is_bounded_and_has_room_for_who_sends_little",),
+    ),
+    Mutant(
+        "gateway-ask-takes-nothing",
+        "the look into all buckets of a visitor before something is taken from one",
+        (
+            Edit(
+                "bridge/gateway/allowances.py::_Allowances.take_events",
+                "self.events.ask(script_id, count)",
+                "self.visitors_events.charge(_ALL, count)\nself.events.ask(script_id, count)",
+            ),
+        ),
+        (f"{SHARES}::test_share_that_is_refused_takes_nothing_of_the_others",),
+    ),
+    Mutant(
+        "gateway-refused-scripts",
+        "the bound of an address's refused events for all scripts",
+        (Edit("bridge/gateway/allowances.py::_SCRIPTS_OF_REFUSED", "4", "400"),),
+        (f"{SHARES}::test_share_of_refused_events_of_an_address_is_no_larger_with_more_scripts",),
+    ),
+    Mutant(
         "gateway-places-of-bodies",
         "the rule that a request whose body has not come holds no place",
         (Edit("bridge/gateway/events.py::receive_events.arrived", "not message.get('more_body')", "True"),),

@@ -278,7 +278,7 @@ MUTANTS = [
     Mutant(
         "gateway-buckets",
         "the token buckets",
-        (Edit("bridge/http/limits.py::Buckets.take", "lacking > 0", "lacking < 0"),),
+        (Edit("bridge/http/limits.py::Buckets.ask", "lacking > 0", "lacking < 0"),),
         (f"{BOUNDS}::test_a_bucket_fills_by_its_rate",),
     ),
     Mutant(

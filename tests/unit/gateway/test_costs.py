@@ -60,7 +60,9 @@ async def test_what_visitors_send_that_will_be_refused_is_bounded() -> None:
 
         all_of_them = await gateway.post(visitor, batch({}, {}))
         assert (all_of_them.status, all_of_them.json()["error_code"]) == (429, "too_many_refused")
-        assert all_of_them.json()["detail"].startswith("3 refused events a minute from one address; the first: schema_")
+        assert all_of_them.json()["detail"].startswith(
+            "3 refused events a minute from one address, 12 for all scripts; the first: schema_"
+        )
         assert int(all_of_them.headers["retry-after"]) >= 15
         assert [json.loads(value) for value in gateway.values] == [
             {"event_id": "1"}, {"event_id": "2"}, json.loads(gateway.values[2]), "junk",
@@ -198,7 +200,9 @@ async def test_validate_has_a_limit_of_its_own() -> None:
 
 async def test_a_flood_of_keys_leaves_those_of_servers() -> None:
     """Finding 15, by way of the routes: the same key and body got other ids, so two events."""
-    unlimited = dict.fromkeys(("script_events", "script_bytes", "address_bytes"), 0)
+    unlimited = dict.fromkeys(
+        ("script_events", "address_events", "visitors_events", "script_bytes", "address_bytes"), 0
+    )
     rates = {f"gateway_{name}_per_second": rate for name, rate in unlimited.items()}
     async with lone_gateway(**rates, gateway_address_time_share=0) as gateway:
         server, visitor = gateway.server("s2") | {"idempotency-key": "orders"}, gateway.visitor()

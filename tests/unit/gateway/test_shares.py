@@ -13,11 +13,13 @@ from support.wait import wait_until
 
 from bridge.gateway import judge as judging
 from bridge.gateway.access import Grant
+from bridge.gateway.allowances import Allowances
 from bridge.gateway.publisher import Delivery
 from bridge.gateway.shares import shares_of
 from bridge.http.problems import Code, Problem
 from bridge.http.room import Held, Room
 from schemas.registry import Script
+from schemas.sender import Sender
 
 EVENTS = "/api/bridge/s1/events"
 VALIDATE = "/api/bridge/s1/events:validate"
@@ -249,3 +251,69 @@ async def test_refused_events_beyond_the_bound_are_judged_no_further(monkeypatch
         before = list(gateway.values)
         many = await gateway.post(gateway.visitor(), json.dumps([good, *[{}] * 30]).encode())
         assert (many.status, gateway.values) == (429, before)
+
+
+async def post_to(gateway: LoneGateway, script: str, address: str, count: int) -> tuple[int, str]:
+    """The status of a visitor's post of so many good events, and why it is refused."""
+    event = {"event_type": "click", "occurred_at": time.time_ns() // 1_000_000}
+    body = json.dumps([event] * count).encode()
+    answer = await gateway.post(gateway.visitor(script), body, path=f"/api/bridge/{script}/events", address=address)
+    if answer.status == 429:
+        assert int(answer.headers["retry-after"]) >= 1
+    return answer.status, answer.json().get("detail", "")
+
+
+async def test_share_of_an_address_is_no_larger_with_more_scripts() -> None:
+    """One token for each of many scripts is as easy to have as one; another address's events are taken."""
+    async with lone_gateway(gateway_address_events_per_second=20) as gateway:
+        now = [0.0]
+        gateway.services.allowances = Allowances(gateway.services.settings, lambda: now[0])
+        assert [(await post_to(gateway, script, "10.0.0.1", 20))[0] for script in ("s1", "s2")] == [202, 202]
+        for script in ("s1", "s2"):
+            assert await post_to(gateway, script, "10.0.0.1", 1) == (
+                429, "events of one address for all scripts, visitors: 20 a second",
+            )  # fmt: skip
+        assert (await post_to(gateway, "s1", "10.0.0.2", 20))[0] == 202
+        assert (await gateway.post(gateway.server(), json.dumps([{}] * 100).encode())).status == 202
+        now[0] += 1.0
+        used = dict(gateway.services.allowances.most_used())
+        assert (used["address_events"], used["visitors_events"]) == (2.1, 60 / 4000)
+
+
+async def test_share_of_all_visitors_is_bounded_and_has_room_for_who_sends_little() -> None:
+    """However many addresses and scripts: the last quarter is for addresses that send next to nothing of it."""
+    async with lone_gateway(gateway_visitors_events_per_second=400) as gateway:
+        gateway.services.allowances = Allowances(gateway.services.settings, lambda: 0.0)
+        # The bucket holds 800. An address that has sent more than 25 leaves its last quarter alone.
+        posts = [await post_to(gateway, f"s{1 + number % 2}", f"10.0.1.{number % 4}", 50) for number in range(30)]
+        assert (429, "events of all visitors: 400 a second") in posts
+        assert [status for status, _ in posts].count(202) == 12
+        few = [await post_to(gateway, "s1", f"10.0.2.{number}", 5) for number in range(20)]
+        assert {status for status, _ in few} == {202}
+        assert (await gateway.post(gateway.server(), json.dumps([{}] * 100).encode())).status == 202
+        # They are not without a bound either.
+        many = [await post_to(gateway, "s2", f"10.0.3.{number}", 5) for number in range(30)]
+        assert [status for status, _ in many].count(202) == 20
+
+
+async def test_share_that_is_refused_takes_nothing_of_the_others() -> None:
+    """What one bucket refuses is not counted in another: a script's flood leaves other scripts what all visitors have."""
+    async with lone_gateway(gateway_script_events_per_second=40, gateway_visitors_events_per_second=1000) as gateway:
+        gateway.services.allowances = allowances = Allowances(gateway.services.settings, lambda: 0.0)
+        statuses = [(await post_to(gateway, "s1", f"10.0.0.{number}", 20))[0] for number in range(60)]
+        assert (statuses.count(202), statuses.count(429)) == (4, 56)
+        assert allowances.of(Sender.VISITOR).visitors_events._level("visitors") == 2000 - 80
+
+
+async def test_share_of_refused_events_of_an_address_is_no_larger_with_more_scripts() -> None:
+    """Four scripts' worth, over all that it names."""
+    async with lone_gateway(gateway_visitor_refused_per_minute=10) as gateway:
+        allowances = gateway.services.allowances = Allowances(gateway.services.settings, lambda: 0.0)
+        scripts = [f"s{number}" for number in range(1, 9)]
+        let = {
+            script: [allowances.lets_refused(script, "10.0.0.1") for _ in range(15)].count(True) for script in scripts
+        }
+        assert list(let.values()) == [10, 10, 10, 10, 0, 0, 0, 0]
+        assert allowances.seconds_until_refused("s9", "10.0.0.1") == 2
+        assert allowances.seconds_until_refused("s1", "10.0.0.1") == 6
+        assert allowances.lets_refused("s1", "10.0.0.2")
