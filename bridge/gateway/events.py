@@ -17,6 +17,7 @@ from bridge.gateway.publisher import Delivery, HeaderList, header_bytes
 from bridge.gateway.request import Request
 from bridge.gateway.services import Services
 from bridge.gateway.shares import shares_of
+from bridge.gateway.weight import weight
 from bridge.http.answer import JSON_TYPE, Answer, Message
 from bridge.http.body import WHOLE_BODY, WIRE_BYTES
 from bridge.http.cost import COST, Cost
@@ -69,7 +70,8 @@ async def post_events(services: Services, request: Request) -> Answer:
         begin(services, request, grant) as work,
     ):
         body, elements = await receive_events(services, request, place, held, work)
-        services.allowances.of(grant.sender).take_events(request.script_id, request.address, len(elements.values))
+        weighed = weight(body, len(elements.values))
+        services.allowances.of(grant.sender).take_events(request.script_id, request.address, weighed)
         key = idempotency_key(request.headers)
         if key is None:
             whose, _ = await _assigned(elements, work)

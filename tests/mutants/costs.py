@@ -291,6 +291,24 @@ MUTANTS = [
         (f"{SHARES}::test_share_of_refused_events_of_an_address_is_no_larger_with_more_scripts",),
     ),
     Mutant(
+        "gateway-weight-marks",
+        "the weight of an event by its marks",
+        (Edit("bridge/gateway/weight.py::_MARKS", 'b"[{,:"', 'b""'),),
+        (f"{COSTS}::test_a_good_event_counts_as_what_it_costs_the_stream",),
+    ),
+    Mutant(
+        "gateway-weight-bytes",
+        "the weight of an event by its length",
+        (Edit("bridge/gateway/weight.py::_BYTES_OF_ONE", "4096", "10**9"),),
+        (f"{COSTS}::test_a_good_event_counts_as_what_it_costs_the_stream",),
+    ),
+    Mutant(
+        "gateway-weight-ordinary",
+        "the weight of one of an ordinary event",
+        (Edit("bridge/gateway/weight.py::_MARKS_OF_ONE", "350", "100"),),
+        (f"{COSTS}::test_an_ordinary_event_counts_as_one",),
+    ),
+    Mutant(
         "gateway-places-of-bodies",
         "the rule that a request whose body has not come holds no place",
         (Edit("bridge/gateway/events.py::receive_events.arrived", "not message.get('more_body')", "True"),),

@@ -1,0 +1,18 @@
+"""As how many events the good events of a request count, by what they cost the stream: one of 64 KiB as up to 125."""
+
+from typing import Final
+
+# Milliseconds of processor time in a worker and Postgres: 0.02 to 0.13 for up to 3.6 KB of fifty properties, flat or nested, 0.7 to 2.3
+# for 64 KiB of text, 4 for 7,000 short properties, and 5 to 6.2 for 33,000 to 43,000 marks, as in `1,…`, `[[[…` and `{},…`.
+_BYTES_OF_ONE: Final = 4096
+_MARKS_OF_ONE: Final = 350
+_MARKS: Final = b"[{,:"
+"""One for each value and each property, beside those within strings."""
+
+
+def weight(body: bytes, count: int) -> int:
+    """As how many the events of an inflated body count: `count` of them, or more by their length and marks."""
+    if len(body) <= _MARKS_OF_ONE * count:
+        return count
+    marks = len(body) - len(body.translate(None, _MARKS))
+    return max(count, len(body) // _BYTES_OF_ONE, marks // _MARKS_OF_ONE)
