@@ -47,6 +47,7 @@ async def test_no_answer_is_undocumented(settings: Settings, key: str, tmp_path:
         (
             "gateway_script_events_per_second", "gateway_script_bytes_per_second", "gateway_validate_events_per_second",
             "gateway_address_requests_per_second", "gateway_address_bytes_per_second",
+            "gateway_address_events_per_second", "gateway_visitors_events_per_second",
         ),
         0,
     )  # fmt: skip
