@@ -35,6 +35,10 @@ class Turn:
         """Counts the turn from now on: the time before was not spent on the loop."""
         self._ends = self._now() + self._seconds
 
+    def spent(self, seconds: float) -> None:
+        """Counts so many seconds that the work had the loop for before its turn began."""
+        self._ends -= seconds
+
     async def _pause(self) -> None:
         await asyncio.sleep(0)
 

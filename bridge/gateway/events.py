@@ -93,7 +93,7 @@ async def post_events(services: Services, request: Request) -> Answer:
 
 
 def admitted(services: Services, request: Request) -> Grant:
-    """Who sends, which the request notes; raises Problem. What it cost so far is its address's, if it is not a server's."""
+    """Who sends, which the request notes; raises Problem. What comes now is the sender's work, no cost of its address."""
     try:
         grant = admit(services.producers, services.tokens, request.script_id, request.headers, request.query)
     except KeyRefused:
@@ -102,13 +102,13 @@ def admitted(services: Services, request: Request) -> Grant:
     request.from_server = grant.sender is Sender.SERVER
     cost: Cost | None = request.scope.get(COST)
     if cost is not None:
-        cost.admitted(free=request.from_server)
+        cost.admitted(is_server=request.from_server)
     return grant
 
 
 def begin(services: Services, request: Request, grant: Grant) -> Work:
-    """The work that the request makes, charged to its script and its address."""
-    return services.lines[grant.sender].work(Bill(services.allowances, grant, request.address))
+    """The work that the request makes, charged to its script and its address, as is what it cost before."""
+    return services.lines[grant.sender].work(Bill(services.allowances, grant, request.address), request.scope.get(COST))
 
 
 async def receive_events(

@@ -7,6 +7,7 @@ from typing import Final, Self
 
 from bridge.gateway.allowances import Bill
 from bridge.gateway.turns import Path, Turns
+from bridge.http.cost import Cost
 from sinks.turn import Turn
 
 SLICE_SECONDS: Final = 0.005
@@ -30,9 +31,13 @@ class Line:
         self._firsts = Turn(SLICE_SECONDS)
         """For how long first slices go before long work, since it waits or had its last slice."""
 
-    def work(self, bill: Bill) -> "Work":
-        """A request's work, charged to its bill: a context whose end lets the next one go on."""
-        return Work(self, bill)
+    def work(self, bill: Bill, cost: Cost | None = None) -> "Work":
+        """A request's work, charged to its bill with its `cost` before: a context whose end lets the next one go on."""
+        return Work(self, bill, cost or Cost())
+
+    def spent(self, seconds: float) -> None:
+        """Counts what the request that has its turn cost before, so that the line answers no faster than others parse."""
+        self._iteration.spent(seconds)
 
     def gives_at_once(self, sender: Path) -> bool:
         """Whether the sender has its turn now: nobody has one or waits, and this iteration's slice is not used up."""
@@ -117,8 +122,11 @@ class Line:
 class Work(Turn):
     """The work of one request: each slice in line, the first one before others' long work."""
 
-    def __init__(self, line: Line, bill: Bill) -> None:
+    def __init__(self, line: Line, bill: Bill, cost: Cost) -> None:
         self.bill = bill
+        self._cost = cost
+        self._before = 0.0
+        """What the request cost before it had its turn, in seconds."""
         self._line = line
         self._in_turn = False
         self._used: float | None = None
@@ -131,8 +139,9 @@ class Work(Turn):
         self.end()
 
     def begin(self) -> None:
-        """Counts the work's time from now on."""
+        """Counts the work's time from now on, and what the request cost before."""
         super().begin()
+        self._charge_cost()
         self._used = time.thread_time()
 
     async def stand_in_line(self, *, long: bool = False) -> bool:
@@ -148,11 +157,14 @@ class Work(Turn):
             await self._line.take(self.bill.turn, long=long)
             self.begin()
         self._in_turn = True
+        self._line.spent(self._before)
+        self._before = 0.0
         return waits
 
     def end(self) -> None:
         """Lets the next one go on: the request waits for something else, or is answered or refused."""
         self._charge()
+        self._charge_cost()
         self._used = None
         if self._in_turn:
             self._in_turn = False
@@ -164,6 +176,11 @@ class Work(Turn):
             used = time.thread_time()
             self.bill.charge_time(used - self._used)
             self._used = used
+
+    def _charge_cost(self) -> None:
+        seconds = self._cost.take()
+        self._before += seconds
+        self.bill.charge_time(seconds)
 
     async def _pause(self) -> None:
         if await self.stand_in_line(long=True):

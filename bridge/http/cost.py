@@ -6,9 +6,12 @@ from collections.abc import Awaitable, Generator
 from typing import Any, Final
 
 COST: Final = "bridge.cost"
-"""In the scope of a request whose address has a pace: its Cost."""
+"""In the scope of a request: its Cost."""
 
 _MOST_SECONDS: Final = 0.01
+_PAID_SECONDS: Final = 0.0001
+# A server's usual request pays for itself on a slow machine too.
+_OF_A_SERVER: Final = 5
 
 
 def seconds_since(began: float) -> float:
@@ -20,24 +23,34 @@ def seconds_since(began: float) -> float:
 
 
 class Cost:
-    """The processor time of one request's steps, in seconds, until its sender is admitted; waiting costs nothing.
+    """The processor time of one request, in seconds: of parsing it, and of its steps until its sender is admitted.
 
-    A server's requests are free: whose they are is known, and their work counts in its script's share of the time.
+    Waiting costs nothing. Both the request's address and its sender are charged for it: the address by its pace, and the
+    sender, once that is known, in its share of the time.
     """
 
-    __slots__ = ("_began", "_is_counted", "is_free", "seconds")
+    __slots__ = ("_began", "_is_counted", "_taken", "counted", "seconds")
 
     def __init__(self) -> None:
         self.seconds = 0.0
-        self.is_free = False
+        self.counted = 1
+        """As how many requests it is counted already: its address pays for what it costs beyond those."""
         self._is_counted = True
         self._began = 0.0
+        self._taken = _PAID_SECONDS
 
-    def admitted(self, *, free: bool) -> None:
-        """Counts no more: what comes now is charged to the request's sender. `free` forgives what was counted too."""
+    def admitted(self, *, is_server: bool) -> None:
+        """Counts no more steps: what comes now is charged to the request's sender as its work."""
         self._stop()
         self._is_counted = False
-        self.is_free = free
+        if is_server:
+            self.counted = _OF_A_SERVER
+
+    def take(self) -> float:
+        """The seconds, beyond 0.1 ms, that were not taken before: the sender's."""
+        seconds = max(0.0, self.seconds - self._taken)
+        self._taken += seconds
+        return seconds
 
     @types.coroutine
     def of(self, work: Awaitable[None]) -> Generator[Any, Any, None]:

@@ -20,7 +20,8 @@ class ConnectionTurns:
         self._address = address
         self._to_count = 0
         self._timer: asyncio.TimerHandle | None = None
-        self._seconds = 0.0
+        self._cost = Cost()
+        """Of the request that is worked on, or else of the next one."""
 
     @property
     def waits(self) -> bool:
@@ -50,7 +51,7 @@ class ConnectionTurns:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-            self._charge(counted=1)
+            self._charge(1)
 
     def gone(self, *, is_idle: bool) -> None:
         """The client disconnected: its request that waits is charged what it cost, and one that is answered when it ends."""
@@ -58,32 +59,26 @@ class ConnectionTurns:
             self._timer.cancel()
             self._timer = None
             self._pace.gives_up(self._address)
-            self._charge(counted=0)
+            self._charge(0)
         elif is_idle:
-            self._charge(counted=1 - self._to_count)
+            self._charge(1 - self._to_count)
 
     def parsed_since(self, began: float) -> None:
         """Counts what it took to read some of the connection's bytes; they were parsed since then by `time.thread_time`."""
-        self._seconds += _READ_SECONDS + seconds_since(began)
+        self._cost.seconds += _READ_SECONDS + seconds_since(began)
 
     def charged(self, app: Any) -> Any:
         """The application, whose time until it admits the request is charged to the address, with that of parsing."""
-        if not self._pace:
-            return app
 
         async def charged(scope: Scope, receive: Receive, send: Send) -> None:
-            cost = scope[COST] = Cost()
+            cost = scope[COST] = self._cost
             try:
                 await cost.of(app(scope, receive, send))
             finally:
-                if cost.is_free:
-                    self._seconds = 0.0
-                else:
-                    self._seconds += cost.seconds
-                    self._charge(counted=1)
+                self._charge(cost.counted)
 
         return charged
 
-    def _charge(self, *, counted: int) -> None:
-        self._pace.charge(self._address, self._seconds, counted)
-        self._seconds = 0.0
+    def _charge(self, counted: int) -> None:
+        self._pace.charge(self._address, self._cost.seconds, counted)
+        self._cost = Cost()

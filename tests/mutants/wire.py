@@ -5,6 +5,7 @@ from mutants.mutant import Edit, Mutant
 WIRE = "tests/unit/gateway/test_wire.py"
 PAGES = "tests/unit/gateway/test_pages.py"
 COSTS = "tests/unit/gateway/test_pace_costs.py"
+SENDER = "tests/unit/gateway/test_sender_costs.py"
 
 MUTANTS = [
     Mutant(
@@ -87,32 +88,50 @@ MUTANTS = [
     ),
     Mutant(
         "gateway-pace-servers",
-        "the freedom of servers' requests from the charge of their time",
+        "what a server's request pays for, beyond what others' do",
         (Edit("bridge/gateway/events.py::admitted", "grant.sender is Sender.SERVER", "False"),),
-        (f"{COSTS}::test_a_servers_request_costs_its_address_nothing",),
+        (f"{COSTS}::test_a_servers_request_pays_for_more_than_others",),
     ),
     Mutant(
         "gateway-pace-visitors",
         "the charge of a visitor's request until it is admitted",
         (Edit("bridge/gateway/events.py::admitted", "grant.sender is Sender.SERVER", "True"),),
-        (f"{COSTS}::test_a_servers_request_costs_its_address_nothing",),
+        (f"{COSTS}::test_a_servers_request_pays_for_more_than_others",),
+    ),
+    Mutant(
+        "gateway-pace-dear-servers",
+        "the charge of a server's dear request to the pace of its address",
+        (Edit("bridge/http/turns.py::ConnectionTurns.charged", "self._charge(cost.counted)", "self._charge(10**6)"),),
+        (f"{COSTS}::test_a_servers_request_pays_for_more_than_others",),
+    ),
+    Mutant(
+        "gateway-sender-cost",
+        "the charge of what a request cost before its turn to its sender",
+        (Edit("bridge/gateway/line.py::Work._charge_cost", "self.bill.charge_time(seconds)", ""),),
+        (f"{SENDER}::test_what_a_request_cost_before_is_charged_to_its_sender",),
+    ),
+    Mutant(
+        "gateway-sender-cost-slice",
+        "the part of an iteration's slice that a request used before its turn",
+        (Edit("bridge/gateway/line.py::Work.stand_in_line", "self._line.spent(self._before)", ""),),
+        (f"{SENDER}::test_requests_that_were_dear_to_parse_are_answered_as_slowly",),
     ),
     Mutant(
         "gateway-pace-no-request",
         "the charge of headers that become no request",
-        (Edit("bridge/http/turns.py::ConnectionTurns.gone", "self._charge(counted=1 - self._to_count)", ""),),
+        (Edit("bridge/http/turns.py::ConnectionTurns.gone", "self._charge(1 - self._to_count)", ""),),
         (f"{COSTS}::test_headers_that_become_no_request_are_charged",),
     ),
     Mutant(
         "gateway-pace-hung-up",
         "the charge of a request whose client disconnects before its turn",
-        (Edit("bridge/http/turns.py::ConnectionTurns.gone", "self._charge(counted=0)", ""),),
+        (Edit("bridge/http/turns.py::ConnectionTurns.gone", "self._charge(0)", ""),),
         (f"{COSTS}::test_who_hangs_up_before_its_turn_pays_for_what_was_parsed",),
     ),
     Mutant(
         "gateway-pace-put-out",
         "the charge of a request that waits and gives way",
-        (Edit("bridge/http/turns.py::ConnectionTurns.drop", "self._charge(counted=1)", ""),),
+        (Edit("bridge/http/turns.py::ConnectionTurns.drop", "self._charge(1)", ""),),
         (f"{COSTS}::test_a_request_that_gives_way_pays_for_what_was_parsed",),
     ),
     Mutant(

@@ -1,0 +1,92 @@
+"""What a request costs before its turn: it is charged to its sender, and bounds how fast its sender is answered."""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from itertools import pairwise
+from types import SimpleNamespace
+
+import pytest
+from support.lone_gateway import LoneGateway, lone_gateway
+from support.processor_time import Clock
+from support.spoken import Spoken, post
+
+from bridge.gateway.allowances import Allowances
+from bridge.http import turns
+from bridge.http.connections import Connections
+from bridge.http.pace import Pace
+from bridge.http.protocol import BoundedProtocol
+from schemas.sender import Sender
+
+PAID_SECONDS = 0.0001
+DEAR_SECONDS = 0.002
+"""Of parsing a URL with a query."""
+
+
+@pytest.fixture
+def pace(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Processor time that only parsing takes, and connections whose address may begin any number of requests."""
+    clock = Clock()
+    for module in ("cost", "protocol"):
+        monkeypatch.setattr(f"bridge.http.{module}.time", clock)
+    monkeypatch.setattr(turns, "_READ_SECONDS", 0.0)
+    monkeypatch.setattr("sinks.turn.time", SimpleNamespace(monotonic=lambda: 10.0))
+    monkeypatch.setattr("bridge.gateway.line.time", Clock())
+    monkeypatch.setattr(BoundedProtocol, "places", Connections(1000, 0))
+    monkeypatch.setattr(BoundedProtocol, "pace", Pace(1e6, lambda: 10.0))
+    on_url = BoundedProtocol.on_url
+
+    def dear(self: BoundedProtocol, url: bytes) -> None:
+        clock.now += DEAR_SECONDS if b"?" in url else 0.0
+        on_url(self, url)
+
+    monkeypatch.setattr(BoundedProtocol, "on_url", dear)
+
+
+@pytest.fixture
+async def gateway(pace: None) -> AsyncIterator[LoneGateway]:
+    async with lone_gateway(gateway_address_requests_per_second=0) as made:
+        yield made
+
+
+def sent(headers: Mapping[str, str], query: bytes = b"?dear") -> bytes:
+    """A post of an event."""
+    lines = b"".join(f"{name}: {value}\r\n".encode() for name, value in headers.items())
+    return post(b"/api/bridge/s1/events" + query, b'{"event_id":"a"}', lines)
+
+
+@pytest.mark.parametrize("is_direct", [True, False], ids=["direct", "behind proxies"])
+@pytest.mark.parametrize("hangs_up", [False, True], ids=["answered", "hung up"])
+async def test_what_a_request_cost_before_is_charged_to_its_sender(
+    gateway: LoneGateway, monkeypatch: pytest.MonkeyPatch, is_direct: bool, hangs_up: bool
+) -> None:
+    """Whether it waits for its answer or not: its script's later requests go behind those of others."""
+    if not is_direct:
+        monkeypatch.setattr(BoundedProtocol, "pace", Pace(0))
+    for sender, headers in ((Sender.SERVER, gateway.server()), (Sender.VISITOR, gateway.visitor())):
+        gateway.services.allowances = Allowances(gateway.services.settings, lambda: 10.0)
+        times = gateway.services.allowances.of(sender).script_time
+        full = times._level("s1")
+        one = Spoken(BoundedProtocol, gateway.front)
+        await one.hear(sent(headers)[:-1] if hangs_up else sent(headers))
+        await one.end()
+        assert full - times._level("s1") == pytest.approx(DEAR_SECONDS - PAID_SECONDS)
+
+
+async def most_at_once(gateway: LoneGateway, query: bytes) -> int:
+    """How many of thirty requests that are ready at once are answered in one iteration of the loop."""
+    opened = [Spoken(BoundedProtocol, gateway.front) for _ in range(30)]
+    for one in opened:
+        one.protocol.data_received(sent(gateway.server(), query))
+    answered = [0]
+    while answered[-1] < len(opened):
+        await asyncio.sleep(0)
+        answered.append(sum(1 for one in opened if one.answers))
+    for one in opened:
+        await one.end()
+    return max(after - before for before, after in pairwise(answered))
+
+
+async def test_requests_that_were_dear_to_parse_are_answered_as_slowly(gateway: LoneGateway) -> None:
+    """A few in an iteration of the loop, so that no more are read and parsed in the next one; plain ones all at once."""
+    assert await most_at_once(gateway, b"") == 30
+    assert await most_at_once(gateway, b"?dear") == 3
