@@ -152,7 +152,8 @@ async def receive_events(
         bill.charge(size)
         await work.let_others()
 
-    body = await services.body.read(arrived, headers, held, whole=WHOLE_BODY in request.scope, took=inflated)
+    whole = WHOLE_BODY in request.scope
+    body = await services.body.read(arrived, headers, held, whole=whole, turn=stand_in_line, took=inflated)
     await stand_in_line(len(body))
     media_type = headers.get(b"content-type", b"").partition(b";")[0].strip().lower()
     elements = split(body, lines=media_type in LINES_TYPES, most=services.settings.gateway_max_events)

@@ -128,7 +128,7 @@ class Work(Turn):
         self._before = 0.0
         """What the request cost before it had its turn, in seconds."""
         self._line = line
-        self._in_turn = False
+        self._in_turn = self._is_long = False
         self._used: float | None = None
         super().__init__(SLICE_SECONDS)
 
@@ -147,10 +147,15 @@ class Work(Turn):
     async def stand_in_line(self, *, long: bool = False) -> bool:
         """Waits until it is this request's turn, if it is not, and returns whether it had to.
 
-        `long` says that the work is, or that its script has used more than its share: others' first slices go before.
+        `long` says that the work is, or that its script has used more than its share: others' first slices go before. Work
+        that shows to be long in its turn waits again.
         """
         if self._in_turn:
-            return False
+            if self._is_long or not long:
+                return False
+            self._in_turn = False
+            self._line.leave()
+        self._is_long = long
         waits = not self._line.gives_at_once(self.bill.turn)
         if waits:
             self._charge()
@@ -183,8 +188,9 @@ class Work(Turn):
         self.bill.charge_time(seconds)
 
     async def _pause(self) -> None:
-        if await self.stand_in_line(long=True):
+        if not self._in_turn and await self.stand_in_line(long=True):
             return
+        self._is_long = True
         self._charge()
         # Cancelled while it waits, it has no turn to end.
         self._in_turn = False

@@ -21,8 +21,8 @@ CLIENT_GONE: Final = "bridge.client_gone"
 _GZIP_MARK: Final = b"\x1f\x8b\x08"
 _GZIP: Final = 31  # zlib's word for a window of 32 KiB in gzip's wrapping
 _MOST_MEMBERS = 16
-# So much takes no longer than a few milliseconds, whatever it inflates to: blocks of nothing are the dearest.
-_PART_BYTES = 32 * 1024
+# So much takes a fraction of a millisecond, whatever it inflates to: blocks of nothing are the dearest.
+_PART_BYTES = 4 * 1024
 _INFLATED_PART_BYTES = 64 * 1024
 
 Took = Callable[[int], Awaitable[None]]
@@ -30,7 +30,7 @@ Took = Callable[[int], Awaitable[None]]
 
 
 async def _free(_size: int) -> None:
-    """Inflating is not counted."""
+    """Inflating is not counted, and waits for nobody."""
 
 
 class ClientGone(Exception):
@@ -58,11 +58,19 @@ class BodyLimits:
             raise Problem(Code.BODY_TOO_LARGE, f"at most {self.most_bytes} bytes")
 
     async def read(
-        self, receive: Receive, headers: Mapping[bytes, bytes], held: Held, *, whole: bool = False, took: Took = _free
+        self,
+        receive: Receive,
+        headers: Mapping[bytes, bytes],
+        held: Held,
+        *,
+        whole: bool = False,
+        turn: Took = _free,
+        took: Took = _free,
     ) -> bytes:
         """The whole body, inflated; `held` counts its bytes as they come, and as they are inflated, of which `took` is told.
 
-        Raises Problem, or ClientGone. What has arrived `whole` needs no clock.
+        Before any is inflated it waits for its `turn`, by its bytes as they came. Raises Problem, or ClientGone. What has
+        arrived `whole` needs no clock.
         """
         self.check_announced(headers)
         began = 0.0 if whole else asyncio.get_running_loop().time()
@@ -82,6 +90,7 @@ class BodyLimits:
         body = parts[0] if len(parts) == 1 else b"".join(parts)
         # No JSON begins so: a proxy or a client has lost the header.
         if _encoding(headers) == b"gzip" or body.startswith(_GZIP_MARK):
+            await turn(len(body))
             return await self._inflated(body, held, took)
         return body
 

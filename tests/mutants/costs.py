@@ -35,8 +35,23 @@ MUTANTS = [
     Mutant(
         "gateway-inflate-parts",
         "the parts in which a body is inflated",
-        (Edit("bridge/http/body.py::_PART_BYTES", "32 * 1024", "10**9"),),
+        (Edit("bridge/http/body.py::_PART_BYTES", "4 * 1024", "32 * 1024"),),
         (f"{BOUNDS}::test_blocks_of_nothing_hold_nobody_up",),
+    ),
+    Mutant(
+        "gateway-inflate-turn",
+        "the turn for which a body waits before any of it is inflated",
+        (Edit("bridge/http/body.py::BodyLimits.read", "await turn(len(body))", ""),),
+        (
+            f"{BOUNDS}::test_nothing_is_inflated_before_its_turn",
+            f"{COSTS}::test_bodies_of_blocks_of_nothing_let_others_have_their_turn",
+        ),
+    ),
+    Mutant(
+        "gateway-line-grows",
+        "the wait behind first slices of work that shows to be long",
+        (Edit("bridge/gateway/line.py::Work.stand_in_line", "self._is_long or not long", "True"),),
+        (f"{LINE}::test_line_lets_work_that_shows_to_be_long_wait_behind_first_slices",),
     ),
     Mutant(
         "gateway-charge",

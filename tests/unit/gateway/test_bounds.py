@@ -111,7 +111,7 @@ async def test_what_is_inflated_is_told_piece_by_piece(size: int) -> None:
 
 
 async def test_blocks_of_nothing_hold_nobody_up() -> None:
-    """A megabyte of empty blocks inflates to nothing, and takes longer than anything that does."""
+    """A quarter of a megabyte of empty blocks inflates to nothing, and takes longer than anything that does."""
     empty = bytes.fromhex("1f8b0800000000000003") + b"\0\0\0\xff\xff" * 50_000
     told: list[int] = []
 
@@ -122,7 +122,21 @@ async def test_blocks_of_nothing_hold_nobody_up() -> None:
         await refused(BodyLimits(10**6, 5.0).read(receiving(empty), GZIP, holding(), took=took))
         is Code.INVALID_PAYLOAD_JSON
     )
-    assert len(told) >= len(empty) / 32768
+    assert len(told) >= len(empty) / 4096
+
+
+async def test_nothing_is_inflated_before_its_turn() -> None:
+    """It is waited for by what came, and only for what is inflated."""
+    waited: list[int] = []
+
+    async def turn(size: int) -> None:
+        waited.append(size)
+        raise Problem(Code.RATE_LIMITED)
+
+    body = gzip.compress(b"a", mtime=0)
+    assert await refused(LIMITS.read(receiving(body), GZIP, holding(), turn=turn)) is Code.RATE_LIMITED
+    assert await LIMITS.read(receiving(b"plain"), {}, holding(), turn=turn) == b"plain"
+    assert waited == [len(body)]
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ import asyncio
 import gzip
 import json
 import time
+import zlib
 from collections.abc import AsyncIterator
 from itertools import pairwise
 from types import SimpleNamespace
@@ -24,6 +25,7 @@ from sinks import metrics, turn
 MIB = 1024 * 1024
 VALIDATE = "/api/bridge/s1/events:validate"
 TOKEN = "/bridge/s1/token"
+BYTES_OF_A_SLICE = 65536
 
 
 @pytest.fixture
@@ -360,6 +362,43 @@ async def test_small_dear_requests_let_others_have_their_turn_after_each(
     assert {one.status for one in answers} <= {200, 202}
     assert sum(beside.judged) == 50
     assert max(beside.judged) <= 2
+
+
+@pytest.mark.parametrize("sender", ["server", "visitor"])
+async def test_bodies_of_blocks_of_nothing_let_others_have_their_turn(
+    clock: Costly, gateway: LoneGateway, monkeypatch: pytest.MonkeyPatch, sender: str
+) -> None:
+    """All have come at once: between two turns of another those work that begin within a slice, for a slice at most."""
+    inflated = [0]
+
+    class Dear:
+        """As slow as empty blocks that have tables are."""
+
+        def __init__(self, wbits: int) -> None:
+            self._one = zlib.decompressobj(wbits)
+
+        def decompress(self, data: bytes, most: int) -> bytes:
+            inflated[-1] += len(data)
+            clock.now += len(data) * SLICE_SECONDS / BYTES_OF_A_SLICE
+            return self._one.decompress(data, most)
+
+        def __getattr__(self, name: str) -> object:
+            return getattr(self._one, name)
+
+    async def beside() -> None:
+        while True:
+            inflated.append(0)
+            await asyncio.sleep(0)
+
+    monkeypatch.setattr("bridge.http.body.zlib", SimpleNamespace(decompressobj=Dear, error=zlib.error))
+    headers = (gateway.server() if sender == "server" else gateway.visitor()) | {"content-encoding": "gzip"}
+    body = bytes.fromhex("1f8b0800000000000003") + b"\0\0\0\xff\xff" * 6000
+    going_on = asyncio.create_task(beside())
+    answers = await asyncio.gather(*(gateway.post(headers, body, address=f"10.0.0.{one}") for one in range(30)))
+    going_on.cancel()
+    assert {one.status for one in answers} == {400}
+    assert sum(inflated) >= 30 * len(body)
+    assert max(inflated) <= 2 * BYTES_OF_A_SLICE
 
 
 async def test_small_work_waits_for_nobody(gateway: LoneGateway, clock: Costly) -> None:

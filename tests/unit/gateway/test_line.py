@@ -219,6 +219,30 @@ async def test_line_takes_many_small_works_in_one_iteration(gateway: LoneGateway
     assert max(beside.done) == 50
 
 
+async def test_line_lets_work_that_shows_to_be_long_wait_behind_first_slices(gateway: LoneGateway) -> None:
+    """It began as a small one."""
+    line, done = Line(), []
+
+    async def grows() -> None:
+        with line.work(bill(gateway, "s1")) as own:
+            await own.stand_in_line()
+            for long in (False, True, True):
+                await own.stand_in_line(long=long)
+                done.append("long" if long else "first")
+
+    async def small() -> None:
+        with line.work(bill(gateway, "s2")) as own:
+            await own.stand_in_line()
+            done.append("small")
+
+    await line.take(("s0",))
+    working = [asyncio.create_task(one) for one in (grows(), small(), small())]
+    await settled()
+    line.leave()
+    await asyncio.gather(*working)
+    assert done == ["first", "small", "small", "long", "long"]
+
+
 async def test_line_shares_its_time_between_first_slices_and_long_work(gateway: LoneGateway, clock: Clock) -> None:
     """Small requests that come later go before long work, many in a slice; and long work goes on however many there are."""
     line, done = Line(), []
