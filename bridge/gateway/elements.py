@@ -22,6 +22,7 @@ from bridge.publish.forms import (
     is_json,
     several_in,
 )
+from bridge.publish.lines import MAX_LINE_BYTES
 from schemas.raw_event import MAX_EVENT_ID
 
 LINES_TYPES: Final = (b"application/x-ndjson", b"application/ndjson", b"application/jsonl", b"application/x-jsonlines")
@@ -207,7 +208,12 @@ def _by_brackets(text: bytes, most: int, *, closing: bool = False) -> list[bytes
 
 
 def identify(value: bytes) -> Element:
-    """The event's own id; raises Problem if there may be several events in it, which would be one dead letter."""
+    """The event's own id; raises Problem if there may be several events in it, which would be one dead letter.
+
+    What does not fit into Kafka is refused, and nothing of it is looked at.
+    """
+    if len(value) > MAX_LINE_BYTES:
+        return Element(None, missing=False)
     try:
         event_id = _identity(value).event_id
     except UNREADABLE:

@@ -29,8 +29,13 @@ Took = Callable[[int], Awaitable[None]]
 """Told of so many bytes more that were inflated; may let others have their turn."""
 
 
-async def _free(_size: int) -> None:
-    """Inflating is not counted, and waits for nobody."""
+async def _at_once(_size: int) -> None:
+    """Inflating waits for nobody."""
+
+
+async def _let_others(_size: int) -> None:
+    """Inflating is not counted; others have their turn after each part."""
+    await asyncio.sleep(0)
 
 
 class ClientGone(Exception):
@@ -64,8 +69,8 @@ class BodyLimits:
         held: Held,
         *,
         whole: bool = False,
-        turn: Took = _free,
-        took: Took = _free,
+        turn: Took = _at_once,
+        took: Took = _let_others,
     ) -> bytes:
         """The whole body, inflated; `held` counts its bytes as they come, and as they are inflated, of which `took` is told.
 

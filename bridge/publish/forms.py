@@ -14,7 +14,9 @@ SHALLOW: Final = rb"[\[{](?:" + TEXT + rb"|[\[{](?:" + TEXT + rb")*+[\]}])*+[\]}
 """What is nested once or twice."""
 MARKS: Final = (b'"', b"[", b"{")
 MOST_MARKS: Final = 128 * 1024
-"""How many strings and brackets of a text that is no JSON are looked through."""
+"""How many strings and brackets of an array that is no JSON are looked through."""
+_MOST_MARKS_OF_ONE: Final = 64 * 1024
+"""How many strings, escapes and brackets of one text are: no event that the stream takes has more bytes."""
 
 _LONGEST_MARK = 4
 _ENVELOPES = ("events", "batch", "data", "records")
@@ -122,7 +124,7 @@ def _several_in_broken(text: bytes, error: str) -> str:
         return "an array within the array or line" if b"{" in text else ""
     if (trailing := _TRAILING.search(error)) and b"{" in text[int(trailing[1]) :]:
         return "several JSON texts in a row"
-    if sum(map(text.count, (*MARKS, b"}"))) > MOST_MARKS:
+    if sum(map(text.count, (*MARKS, b"}", b"\\"))) > _MOST_MARKS_OF_ONE:
         return "no JSON, with too many strings and brackets to be looked through"
     if _IN_A_ROW.match(text):
         return "several JSON texts in a row"

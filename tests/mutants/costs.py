@@ -48,6 +48,12 @@ MUTANTS = [
         ),
     ),
     Mutant(
+        "inflate-turns",
+        "the turns of others while a body is inflated of which nobody counts the cost",
+        (Edit("bridge/http/body.py::_let_others", "await asyncio.sleep(0)", ""),),
+        (f"{BOUNDS}::test_inflating_lets_others_have_their_turn",),
+    ),
+    Mutant(
         "gateway-line-grows",
         "the wait behind first slices of work that shows to be long",
         (Edit("bridge/gateway/line.py::Work.stand_in_line", "self._is_long or not long", "True"),),

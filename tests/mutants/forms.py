@@ -3,6 +3,7 @@
 from mutants.mutant import Edit, Mutant
 
 ELEMENTS = "tests/unit/gateway/test_elements.py"
+LONG = "tests/unit/gateway/test_long_values.py"
 GATEWAY = "tests/integration/test_gateway_bodies.py"
 PRODUCE = "tests/integration/test_produce.py"
 
@@ -24,6 +25,18 @@ MUTANTS = [
         "the refusal of several events where one is expected",
         (Edit("bridge/gateway/elements.py::_refuse_several", "several_in(value)", "''"),),
         (f"{ELEMENTS}::test_several_events_in_one_are_refused",),
+    ),
+    Mutant(
+        "gateway-identify-long",
+        "the refusal of a value that does not fit into Kafka before it is looked at",
+        (Edit("bridge/gateway/elements.py::identify", "len(value) > MAX_LINE_BYTES", "False"),),
+        (f"{LONG}::test_value_that_does_not_fit_is_refused_alone",),
+    ),
+    Mutant(
+        "gateway-several-escapes",
+        "the escapes among what bounds the look for several events in one text",
+        (Edit("bridge/publish/forms.py::_several_in_broken", "(*MARKS, b'}', b'\\\\')", "(*MARKS, b'}')"),),
+        (f"{LONG}::test_value_of_more_strings_and_escapes_than_an_event_is_not_looked_through",),
     ),
     Mutant(
         "gateway-over-lines",

@@ -125,6 +125,25 @@ async def test_blocks_of_nothing_hold_nobody_up() -> None:
     assert len(told) >= len(empty) / 4096
 
 
+async def test_inflating_lets_others_have_their_turn() -> None:
+    """Also where nobody counts it: after each part of what came."""
+    done = asyncio.Event()
+    turns = 0
+
+    async def beside() -> None:
+        nonlocal turns
+        while not done.is_set():
+            turns += 1
+            await asyncio.sleep(0)
+
+    going_on = asyncio.create_task(beside())
+    body = gzip.compress(b"", mtime=0)[:10] + b"\0\0\0\xff\xff" * 8000
+    assert await refused(BodyLimits(10**6, 5.0).read(receiving(body), GZIP, holding())) is Code.INVALID_PAYLOAD_JSON
+    done.set()
+    await going_on
+    assert turns >= len(body) // 4096
+
+
 async def test_nothing_is_inflated_before_its_turn() -> None:
     """It is waited for by what came, and only for what is inflated."""
     waited: list[int] = []
