@@ -1,4 +1,4 @@
-"""Values that are longer than any event: what is looked for in one is bounded, so that nobody waits for it."""
+"""Values that are longer than any event: the search in one is bounded, because other requests wait for it."""
 
 import json
 from collections.abc import Callable
@@ -17,7 +17,7 @@ MOST = 64 * 1024
 
 @pytest.mark.parametrize(("form", "mark"), [(ESCAPES, b"\\u0041x"), (QUOTES, b',"b":1')], ids=["escapes", "strings"])
 def test_value_of_more_strings_and_escapes_than_an_event_is_not_looked_through(form: bytes, mark: bytes) -> None:
-    """An event of as many bytes as the stream takes is, whatever it holds."""
+    """A text of no more bytes than an event may have always is."""
     with pytest.raises(Problem) as caught:
         identify(form % (mark * (MOST + 1)))
     assert (caught.value.code, "too many strings" in caught.value.detail) == (Code.INVALID_PAYLOAD_JSON, True)
@@ -30,7 +30,7 @@ def test_value_of_more_strings_and_escapes_than_an_event_is_not_looked_through(f
     ids=["several", "one"],
 )
 def test_value_that_does_not_fit_is_not_looked_at(more: Callable[[int], bytes]) -> None:
-    """It is refused whatever it is."""
+    """It is refused for its length."""
     value = more(MAX_LINE_BYTES)
     assert len(value) > MAX_LINE_BYTES
     assert identify(value) == Element(None, missing=False)

@@ -55,7 +55,7 @@ def sent(headers: Mapping[str, str], query: bytes = b"?dear") -> bytes:
 
 
 @pytest.mark.parametrize("is_direct", [True, False], ids=["direct", "behind proxies"])
-@pytest.mark.parametrize("hangs_up", [False, True], ids=["answered", "hung up"])
+@pytest.mark.parametrize("hangs_up", [False, True], ids=["answered", "disconnected"])
 async def test_what_a_request_cost_before_is_charged_to_its_sender(
     gateway: LoneGateway, monkeypatch: pytest.MonkeyPatch, is_direct: bool, hangs_up: bool
 ) -> None:
