@@ -29,6 +29,9 @@ class Place(NamedTuple):
     host: str
     port: int | None
 
+    def __str__(self) -> str:
+        return f"{self.host}:{self.port or 'default port'}"
+
 
 def database_options(url: str) -> dict[str, str]:
     """What follows the ? of a Postgres URL, by name; raises ValueError, which never repeats the URL's text."""

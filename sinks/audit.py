@@ -12,6 +12,7 @@ from sinks.audit_rules import Keys, Ledgers, Offsets, Snapshot, Windows, judge
 from sinks.drops import became
 from sinks.kafka_admin import log_bounds
 from sinks.postgres import Connection, connection, sql
+from sinks.refusals import refusal
 
 # The raw topic's retention: within it a record may come again, so no horizon of the keys may be shorter.
 KEYS_KEPT = timedelta(days=7)
@@ -46,8 +47,7 @@ async def read_snapshot(settings: Settings, *, deep: bool) -> Snapshot:
         ):
             return await _read(conn, settings.group, deep)
     except SinkUnavailable as error:
-        hint = "run `bridge db migrate`" if error.sqlstate == "42P01" else "see `bridge db check`"
-        raise EnvironmentUnfit(f"the audit could not read Postgres: {error}; {hint}") from error
+        raise EnvironmentUnfit(refusal(error, "for the audit")) from error
 
 
 async def _read(conn: Connection, group: str, deep: bool) -> Snapshot:

@@ -54,8 +54,5 @@ def _told(problems: dict[Place, BaseException]) -> BaseException:
     # One that is away may be the one that would have taken the client.
     if all(isinstance(problem, asyncpg.PostgresError | ValueError) for problem in problems.values()):
         return next(iter(problems.values()))
-    each = (
-        f"{place.host}:{place.port or 'default port'}: {str(problem).strip() or 'no answer in time'}"
-        for place, problem in problems.items()
-    )
+    each = (f"{place}: {str(problem).strip() or 'no answer in time'}" for place, problem in problems.items())
     return ConnectionError(f"none of {len(problems)} hosts can be used: {'; '.join(each)}")

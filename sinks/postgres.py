@@ -92,12 +92,21 @@ async def connect(dsn: str, role: str, *, seconds: float = CONNECT_SECONDS) -> C
     except (*TRANSLATED, ValueError) as error:
         metrics.CONNECTIONS_FAILED.labels(role).inc()
         if isinstance(error, OSError) and (problem := unreadable_file(dsn)) is not None:
-            raise SinkUnavailable(f"connecting to Postgres: {problem}", sqlstate=DATA_EXCEPTION) from error
-        told = translate(error, "connecting to Postgres")
+            raise SinkUnavailable(f"{_connecting(dsn)}: {problem}", sqlstate=DATA_EXCEPTION) from error
+        told = translate(error, _connecting(dsn))
         # No event is looked at yet: what is refused here is the settings', such as a certificate's file that is missing.
         raise SinkUnavailable(str(told), sqlstate=told.sqlstate) if isinstance(told, RowRejected) else told from error
     metrics.CONNECTIONS_OPENED.labels(role).inc()
     return opened
+
+
+def _connecting(dsn: str) -> str:
+    """What is being done, and where: the URL's hosts and ports, and nothing else of it."""
+    try:
+        places = database_places(dsn)
+    except ValueError:
+        places = ()
+    return "connecting to Postgres" + (f" at {', '.join(map(str, places))}" if places else "")
 
 
 async def _open(dsn: str, name: str, seconds: float) -> Connection:

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from schemas.errors import BridgeError
+from schemas.errors import BridgeError, RowRejected
 
 # No answer; out of connections or of space; shutting down, or a statement that was cut off; an error of its system.
 _AWAY: Final = ("08", "53", "57", "58")
@@ -11,8 +11,10 @@ _REMEDIES: Final = {
     "3D": "create the database, or correct BRIDGE_DATABASE_URL",
     "3F": "correct the search_path of BRIDGE_DATABASE_URL, the database or the role",
     "42501": "run `bridge db grants ROLE --service SERVICE --apply` as the schema's owner; `bridge db check` names what is missing",
+    "42P01": "run `bridge db migrate`; `bridge db check` names what differs",
     "42": "run `bridge db check`, which names what differs",
     "25006": "point BRIDGE_DATABASE_URL at the primary, or reset default_transaction_read_only",
+    "55P03": "run it again when no other session is in its way",
     "22": "correct the options of BRIDGE_DATABASE_URL",
 }
 
@@ -24,5 +26,7 @@ def refusal(error: BridgeError, when: str = "") -> str:
     said = " ".join(str(error).split()).removesuffix(".")
     if not sqlstate or sqlstate.startswith(_AWAY):
         return f"Postgres is away{moment}: {said}; start it, or correct BRIDGE_DATABASE_URL"
-    remedy = _REMEDIES.get(sqlstate) or _REMEDIES.get(sqlstate[:2]) or "see `bridge db check` and Postgres' log"
+    # What a statement can't take of a value is nothing that the URL says.
+    kind = "" if isinstance(error, RowRejected) else sqlstate[:2]
+    remedy = _REMEDIES.get(sqlstate) or _REMEDIES.get(kind) or "see `bridge db check` and Postgres' log"
     return f"Postgres refuses what is needed{moment}: {said}; {remedy}"

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 from schemas.errors import EnvironmentUnfit, InvalidInput, RowRejected, SinkUnavailable
 from schemas.raw_event import MAX_INTEGER, MAX_SCRIPT_ID
 from sinks.postgres import Connection, connection, sql
+from sinks.refusals import refusal
 from sinks.registry import tell_of_change
 from sinks.table_locks import waiting_briefly
 
@@ -160,7 +161,7 @@ async def asking(
             if then is not None:
                 await then(conn)
     except (SinkUnavailable, RowRejected) as error:
-        raise EnvironmentUnfit(f"{doing} failed: {error}; see `bridge db check`") from error
+        raise EnvironmentUnfit(refusal(error, f"for {doing}")) from error
 
 
 def changing(dsn: str, doing: str) -> AbstractAsyncContextManager[Connection]:

@@ -13,10 +13,11 @@ import uvloop
 
 from bridge.private_files import whole_file
 from schemas.environment import unknown_variables
-from schemas.errors import EnvironmentUnfit, InvalidInput
+from schemas.errors import EnvironmentUnfit, InvalidInput, RowRejected, SinkUnavailable
 from schemas.printable import control_character, printable_json
 from schemas.record import TopicPartition
 from schemas.settings import Settings, load_settings
+from sinks.refusals import refusal
 from streams import terminal
 from streams.logs import configure_logs
 from streams.reports import reporter
@@ -56,12 +57,18 @@ def command_settings(
 
 
 def run(work: Coroutine[Any, Any, T]) -> T:
-    """Runs one coroutine to its end."""
+    """Runs one coroutine to its end; raises EnvironmentUnfit where Postgres is away or refuses what is needed.
+
+    What went wrong with Kafka is an EnvironmentUnfit already.
+    """
     from sinks.kafka_connection import name_closed_connections
 
     name_closed_connections()
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(work)
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            return runner.run(work)
+    except (SinkUnavailable, RowRejected) as error:
+        raise EnvironmentUnfit(refusal(error)) from error
 
 
 def partition(text: str, what: str) -> TopicPartition:

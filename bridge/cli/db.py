@@ -1,27 +1,23 @@
 """`bridge db migrate|status|verifier|check|grants|snapshot`: the schema of the database, brought up to date and compared."""
 
 import sys
-from collections.abc import Coroutine
 from getpass import getpass
-from typing import Annotated, Any, TypeVar
+from typing import Annotated
 
 import typer
 
 from bridge.cli.common import JsonOutput, Verbose, command_settings, result, run, say, write_json
 from bridge.cli.tables import Table, print_table
 from bridge.stack.credentials import scram_verifier
-from schemas.errors import EnvironmentUnfit, InvalidInput, RowRejected, SinkUnavailable
+from schemas.errors import InvalidInput
 from schemas.service import Service
 from sinks.db_check import check_database, migration_status
 from sinks.db_check import snapshot as print_snapshot
 from sinks.grants import grants as grant
 from sinks.migrate import migrate as migrate_now
-from sinks.refusals import refusal
 from streams.terminal import json_result
 
 db_app = typer.Typer(name="db", help="The schema of the database.", no_args_is_help=True)
-
-T = TypeVar("T")
 
 
 @db_app.command()
@@ -31,7 +27,7 @@ def migrate(verbose: Verbose = False) -> None:
     It waits at most two minutes for a table that another session uses, three seconds at a time, and names that session.
     """
     settings = command_settings(verbose=verbose)
-    applied = _run(migrate_now(settings.dsn, months_ahead=settings.partitions_ahead, tell=say))
+    applied = run(migrate_now(settings.dsn, months_ahead=settings.partitions_ahead, tell=say))
     for name in applied:
         result(f"applied: {name}")
     if not applied:
@@ -42,7 +38,7 @@ def migrate(verbose: Verbose = False) -> None:
 def status(json_output: JsonOutput = None, verbose: Verbose = False) -> None:
     """List applied and pending migrations; the exit code is 0 if none is pending, else 1."""
     settings = command_settings(verbose=verbose)
-    applied, pending = _run(migration_status(settings.dsn))
+    applied, pending = run(migration_status(settings.dsn))
     if json_output is not None:
         times = [{"name": name, "applied_at": moment.isoformat()} for name, moment in applied]
         write_json({"up_to_date": not pending, "applied": times, "pending": pending}, json_output)
@@ -74,7 +70,7 @@ def check(
 ) -> None:
     """Name each difference between the database and what the code needs; the exit code is 0 without any, else 1."""
     settings = command_settings(verbose=verbose)
-    differences = _run(check_database(settings.dsn, months_ahead=settings.partitions_ahead, service=service))
+    differences = run(check_database(settings.dsn, months_ahead=settings.partitions_ahead, service=service))
     for line in differences:
         result(line)
     if not differences:
@@ -94,7 +90,7 @@ def grants(
     For --service owner a superuser has to run it, once: it makes the account the owner of what is there.
     """
     settings = command_settings(verbose=verbose)
-    for line in _run(grant(settings.dsn, role, service, apply=apply, tell=say)):
+    for line in run(grant(settings.dsn, role, service, apply=apply, tell=say)):
         result(f"{line};")
 
 
@@ -105,12 +101,4 @@ def snapshot(verbose: Verbose = False) -> None:
     After a new migration: migrate a new database, then `bridge db snapshot > sinks/schema_snapshot.json`.
     """
     settings = command_settings(verbose=verbose)
-    json_result(_run(print_snapshot(settings.dsn)))
-
-
-def _run(work: Coroutine[Any, Any, T]) -> T:
-    """Runs it; a database that is away or refuses is the environment's trouble, not a fatal error of ours."""
-    try:
-        return run(work)
-    except (SinkUnavailable, RowRejected) as error:
-        raise EnvironmentUnfit(refusal(error)) from error
+    json_result(run(print_snapshot(settings.dsn)))

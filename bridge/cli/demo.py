@@ -19,7 +19,7 @@ from bridge.demo.mix import Mix
 from bridge.demo.scenario import Scenario
 from bridge.demo.verdict import DemoResult, counters
 from bridge.stack import Stack
-from schemas.errors import BridgeError, InvalidInput
+from schemas.errors import BridgeError, EnvironmentUnfit, InvalidInput, SinkUnavailable
 from schemas.run_summary import RunSummary, begin_summary
 from schemas.settings import Settings
 from streams.logs import configure_logs
@@ -71,7 +71,11 @@ def _run(home: Path, events: int, seed: int) -> DemoResult:
 
 
 async def _play(settings: Settings, mix: Mix, logs: Path) -> DemoResult:
-    return await Scenario(settings, mix, logs, say).run()
+    try:
+        return await Scenario(settings, mix, logs, say).run()
+    except SinkUnavailable as error:
+        # It may be the demo's own Kafka or gateway, and none of them is an operator's to start.
+        raise EnvironmentUnfit(str(error)) from error
 
 
 @contextmanager

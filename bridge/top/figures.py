@@ -16,6 +16,7 @@ from sinks.brake import brake_state
 from sinks.gate import window_sums
 from sinks.kafka_admin import committed_lag
 from sinks.offsets_admin import StoredOffset, stored_offsets
+from sinks.refusals import refusal
 from streams.retry import tier_labels
 
 
@@ -83,7 +84,7 @@ async def look(settings: Settings) -> Look | Glimpse:
             brake_state(settings.dsn, settings.group),
         )
     except SinkUnavailable as error:
-        trouble = f"Postgres does not answer: {error}; start it, or correct BRIDGE_DATABASE_URL"
+        trouble = refusal(error)
         try:
             return Glimpse(await committed_lag(settings, _topics(settings)), trouble)
         except EnvironmentUnfit as kafka:

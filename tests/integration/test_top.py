@@ -117,7 +117,9 @@ async def test_it_is_live_on_a_terminal(settings: Settings, load: None) -> None:
         await fetch(elsewhere, f"ALTER DATABASE {name} ALLOW_CONNECTIONS false")
         try:
             await wait_until(
-                lambda: read("not renewed: Postgres does not answer"), budget_seconds=40, describe=lambda: seen[-3000:]
+                lambda: read("not renewed: Postgres refuses what is needed"),
+                budget_seconds=40,
+                describe=lambda: seen[-3000:],
             )
         finally:
             await fetch(elsewhere, f"ALTER DATABASE {name} ALLOW_CONNECTIONS true")
@@ -132,7 +134,7 @@ async def test_it_is_live_on_a_terminal(settings: Settings, load: None) -> None:
 @pytest.mark.parametrize(
     ("changed", "said"),
     [
-        ({"BRIDGE_DATABASE_URL": "postgresql://nobody@127.0.0.1:1/none"}, "Postgres does not answer"),
+        ({"BRIDGE_DATABASE_URL": "postgresql://nobody@127.0.0.1:1/none"}, "Postgres is away"),
         ({"BRIDGE_KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:1"}, "Kafka at 127.0.0.1:1 does not answer"),
     ],
 )
@@ -163,4 +165,4 @@ async def test_kafkas_lag_is_shown_while_postgres_is_away(settings: Settings) ->
     found = json.loads(told.stdout)
     assert told.returncode == 3
     assert found["lag"][settings.topics.raw] == 30
-    assert found["trouble"].startswith("Postgres does not answer")
+    assert found["trouble"].startswith("Postgres is away")

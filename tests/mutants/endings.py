@@ -26,6 +26,12 @@ MUTANTS = [
         (ENDINGS,),
     ),
     Mutant(
+        "away-as-verdict",
+        "the exit code of a command that finds Postgres away",
+        (Edit("bridge/cli/common.py::run", "raise EnvironmentUnfit(refusal(error)) from error", "raise"),),
+        ("tests/integration/test_away.py",),
+    ),
+    Mutant(
         "refused-without-summary",
         "the summary of a run whose settings are refused",
         (Edit("bridge/cli/unfit.py::leave_summary", "_path(words, script)", "None"),),
