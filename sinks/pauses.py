@@ -14,11 +14,16 @@ async def list_pauses(dsn: str) -> list[Pause]:
     return [Pause(**{**row, "kind": PauseKind(row["kind"])}) for row in rows]
 
 
-async def start_pause(dsn: str, kind: PauseKind, target: str, reason: str) -> bool:
-    """Pauses the target; whether it was not paused before. Raises InvalidInput if the registry does not know it."""
+async def demand_target(dsn: str, kind: PauseKind, target: str) -> None:
+    """Raises InvalidInput unless the registry knows this script, site or organisation."""
     async with connection(dsn, "pause") as conn:
-        if kind is not PauseKind.PARTITION and not await conn.fetchval(sql("pause_target"), kind.value, target):
+        if not await conn.fetchval(sql("pause_target"), kind.value, target):
             raise InvalidInput(f"{kind.value} {target} is not registered; see `bridge script list`")
+
+
+async def start_pause(dsn: str, kind: PauseKind, target: str, reason: str) -> bool:
+    """Pauses the target, which is known; whether it was not paused before."""
+    async with connection(dsn, "pause") as conn:
         added = bool(await conn.fetchval(sql("pause_add"), kind.value, target, started_by(), reason))
         await tell_of_change(conn)
         return added

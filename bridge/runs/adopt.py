@@ -25,12 +25,13 @@ def adopt_job(settings: Settings, topic: str, partition: int | None, reason: str
                 f"{topic if partition is None else TopicPartition(topic, partition)}: every log is the one that was "
                 "read, there is nothing to adopt; see `bridge offsets show`"
             )
+        await run.begins()
         for one in foreign:
             with run.target(f"{topic}:{one.log.partition}"):
                 await _adopt(settings, run, one, found.cluster)
                 run.summary.processed_total += 1
 
-    return Job("topics-adopt", OffsetsSummary, work)
+    return Job("topics-adopt", OffsetsSummary, work, quiet=True)
 
 
 async def _examined(settings: Settings, topic: str, partition: int | None) -> Examination:

@@ -16,10 +16,12 @@ from sinks.kafka_admin import log_bounds
 from sinks.offsets_admin import stored_offsets
 from sinks.postgres import Connection, connection
 from sinks.replays.items import let_go
-from sinks.replays.plans import cancel, find_plan, in_doubt, outcomes
+from sinks.replays.plans import cancel, find_plan, in_doubt, outcomes, state_of
 from sinks.runs import is_locked
 
 LOOK_SECONDS: Final = 0.2
+
+_OVER: Final = (PlanState.CANCELLED, PlanState.SENT)
 
 
 def lock_of(replay_id: str) -> str:
@@ -36,11 +38,12 @@ def cancel_job(settings: Settings, replay_id: str, reason: str, wait: float) -> 
         async with connection(settings.dsn, "replay") as conn:
             plan = await find_plan(conn, replay_id)
             summary.replay_id, summary.planned_total = plan.replay_id, plan.planned
-            if plan.state is not PlanState.CANCELLED or await in_doubt(conn, plan.replay_id):
+            if plan.state not in _OVER or await in_doubt(conn, plan.replay_id):
                 await run.begins()
-            if not await cancel(conn, plan.replay_id, reason) and plan.state is PlanState.SENT:
+            await cancel(conn, plan.replay_id, reason)
+            summary.state = await state_of(conn, plan.replay_id)
+            if summary.state is PlanState.SENT:
                 raise InvalidInput(f"all of the plan {plan.replay_id} was sent: nothing is left to cancel")
-            summary.state = PlanState.CANCELLED
             with run.target(f"replay:{plan.replay_id}"):
                 await _stopped(conn, plan.replay_id, deadline)
                 await _open_again(settings, conn, plan.replay_id, deadline)

@@ -21,7 +21,7 @@ import structlog
 
 from bridge.cli.common import say, write_json
 from bridge.runs.run import WHOLE, Run
-from schemas.errors import AnotherRun, BridgeError, Defect, NoSuchThing, SinkUnavailable
+from schemas.errors import AnotherRun, BridgeError, Defect, InvalidInput, SinkUnavailable
 from schemas.production import refusals
 from schemas.run_summary import RunSummary, TargetError, begin_summary
 from schemas.service import Service
@@ -162,7 +162,7 @@ async def perform_within(around: Surroundings, job: Job[S], settings: Settings, 
             await _noted(settings, run, (started, ended), code)
             if around is A_COMMAND:
                 _name_run(run)
-        unfit = code == UNFIT and (around.answers() or isinstance(fatal, AnotherRun | NoSuchThing))
+        unfit = code == UNFIT and (around.answers() or isinstance(fatal, AnotherRun))
         if left_out is not None and not unfit:
             await tell_of(settings, run.summary, code, run.alarm, left_out)
     structlog.contextvars.unbind_contextvars("run_id", "script")
@@ -243,11 +243,14 @@ def _written(run: Run[S], path: str | None, code: int) -> int:
 
 
 def _is_nothing(run: Run[S], code: int, fatal: BridgeError | None, around: Surroundings) -> bool:
-    """Whether a run leaves no history and calls nobody: it changed nothing, and the request is answered with why.
+    """Whether a run leaves no history and calls nobody: it changed nothing, and whoever asked for it is told why.
 
-    Else each request would leave some. A defect is nobody's request.
+    That is a request which still waits, for everything but a defect. A command is told what was asked wrongly of the job;
+    what the environment refuses, the settings among it, is somebody else's to mend.
     """
-    return not run.on_record and (code == DONE or (around.answers() and not isinstance(fatal, Defect)))
+    asked_wrongly = isinstance(fatal, InvalidInput) and run.lock is not None
+    told = asked_wrongly or (around.answers() and not isinstance(fatal, Defect))
+    return not run.on_record and (code == DONE or told)
 
 
 async def _noted(settings: Settings, run: Run[S], times: tuple[datetime, datetime], code: int) -> None:

@@ -49,6 +49,7 @@ def replay_topic_job(settings: Settings, topic: str, rate: float) -> Job[TopicRe
         partitions = await partitions_of(settings, [topic])
         if not partitions:
             raise InvalidInput(f"--from-topic: Kafka has no topic {topic!r}")
+        await run.begins()
         registry = RegistryCache(settings.dsn, refresh_seconds=settings.seconds("registry_refresh"))
         await registry.load()
         pace = Pace(rate, time.monotonic)
@@ -68,7 +69,7 @@ def replay_topic_job(settings: Settings, topic: str, rate: float) -> Job[TopicRe
         finally:
             await sink.close()
 
-    return Job("dlq-replay-topic", TopicReplaySummary, work)
+    return Job("dlq-replay-topic", TopicReplaySummary, work, quiet=True)
 
 
 @asynccontextmanager

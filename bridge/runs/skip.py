@@ -32,13 +32,14 @@ def skip_job(
         run.summary.reason = reason
         log, why = await _passable(settings, source, offset, readable=readable)
         with run.target(f"{source.topic}:{source.partition}"):
+            await run.begins()
             if not run.dry_run:
                 await skip_record(settings, log, offset)
             would = "would be " if run.dry_run else ""
             run.summary.changes.append(f"{log}: offset {offset} {would}skipped; {why}")
             run.summary.processed_total += 1
 
-    return Job("offsets-skip", OffsetsSummary, work)
+    return Job("offsets-skip", OffsetsSummary, work, quiet=True)
 
 
 async def _passable(

@@ -33,6 +33,18 @@ MUTANTS = [
         (f"{KEPT}::test_a_request_that_is_answered_calls_nobody",),
     ),
     Mutant(
+        "asked-wrongly-paged",
+        "the rule that what a command asked wrongly is no failed run",
+        (Edit("bridge/runs/frame.py::_is_nothing", "isinstance(fatal, InvalidInput) and ...", "False"),),
+        ("tests/integration/test_asked_wrongly.py::test_what_was_asked_wrongly_is_no_failed_run",),
+    ),
+    Mutant(
+        "settings-untold",
+        "the history and the call of a run whose settings are refused",
+        (Edit("bridge/runs/frame.py::_is_nothing", "run.lock is not None", "True"),),
+        ("tests/integration/test_endings.py::test_a_run_that_can_not_begin_leaves_a_summary_and_is_told",),
+    ),
+    Mutant(
         "defect-told",
         "the history and the call of a defect behind a request",
         (Edit("bridge/runs/frame.py::_is_nothing", "not isinstance(fatal, Defect)", "True"),),

@@ -1,0 +1,71 @@
+"""What an operator asked wrongly is told to the operator: it is no failed run, and pages nobody."""
+
+import json
+
+import pytest
+from support import warm_command
+from support.hook import listening
+from support.settled import environment_of, fetch
+
+from schemas.settings import Settings
+
+SENT = "12345678-0000-4000-8000-000000000001"
+CANCELLED = "12345678-0000-4000-8000-000000000002"
+ASKED = {
+    "dlq plan --all --yes": "no dead letter fits the filter",
+    f"dlq cancel {SENT} --reason x": f"all of the plan {SENT} was sent: nothing is left to cancel",
+    f"dlq replay {CANCELLED}": f"the plan {CANCELLED} was cancelled",
+    "dlq discard --provenance bridge.raw:0:4711 --yes --reason x": "no dead letter in the ledger: bridge.raw:0:4711",
+    "dlq replay --from-topic nobody.has.it": "Kafka has no topic",
+    "offsets skip {raw}:0 --offset 4711 --reason x": "stands nowhere yet, not at 4711",
+    "topics adopt {raw} --reason x": "there is nothing to adopt",
+    "pause start --partition 99 --reason x": "Kafka has no ",
+    "pause start --script nobody --reason x": "script nobody is not registered",
+}
+
+
+@pytest.fixture
+async def plans(settings: Settings) -> Settings:
+    """A plan all of which was sent, and one that was cancelled."""
+    for replay_id, state in ((SENT, "sent"), (CANCELLED, "cancelled")):
+        await fetch(
+            settings,
+            "INSERT INTO replay (replay_id, requested_by, filter, planned, state, report, ended_by) "
+            "VALUES ($1, 'me@here', '{}', 0, $2, $3, 'me@here')",
+            replay_id, state, json.dumps({"items": 0}),
+        )  # fmt: skip
+    return settings
+
+
+@pytest.mark.parametrize("command", ASKED)
+async def test_what_was_asked_wrongly_is_no_failed_run(plans: Settings, command: str) -> None:
+    """Exit code 3 and why, nothing in the history, which the alert on failing runs counts, and no call of the webhook."""
+    asked = command.format(raw=plans.topics.raw)
+    async with listening(lambda _: 200) as (url, calls):
+        own = environment_of(plans, BRIDGE_WORKER_ALERT_WEBHOOK=url)
+        done = await warm_command.bridge(*asked.split(), settings=own, timeout_seconds=60)
+
+    assert done.returncode == 3, (done.stdout, done.stderr)
+    assert ASKED[command] in done.stdout + done.stderr
+    assert await fetch(plans, "SELECT script, exit_code FROM script_run") == []
+    assert calls == []
+
+
+async def test_what_the_environment_refuses_is_a_failed_run(plans: Settings) -> None:
+    """Somebody has to mend it, whatever was asked."""
+    async with listening(lambda _: 200) as (url, calls):
+        own = environment_of(plans, BRIDGE_WORKER_ALERT_WEBHOOK=url, BRIDGE_KAFKA_BOOTSTRAP_SERVERS="127.0.0.1:1")
+        done = await warm_command.bridge("dlq", "plan", "--all", "--yes", settings=own, timeout_seconds=60)
+
+    assert done.returncode == 3, (done.stdout, done.stderr)
+    assert [tuple(row) for row in await fetch(plans, "SELECT script, exit_code FROM script_run")] == [("dlq-plan", 3)]
+    assert [json.loads(body)["type"] for _, body in calls] == ["bridge.run.unfit"]
+
+
+async def test_a_plan_that_was_sent_is_called_so_when_it_is_cancelled(plans: Settings) -> None:
+    """Not planned, as before anybody looked."""
+    done = await warm_command.bridge(
+        "dlq", "cancel", SENT, "--reason", "x", settings=environment_of(plans), timeout_seconds=60
+    )
+
+    assert done.stdout == f"plan {SENT}: sent\n"
