@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from schemas.environment import environment_names
+from schemas.settings import Settings
 from sinks.db_check import expected_catalogue
 from sinks.migrate import migrations
 
@@ -40,6 +42,9 @@ WRITERS = {
 }
 FIRST_COMMENTED = 15
 """The migration from which on views name their columns."""
+VARIABLE = re.compile(r"\b(?:BRIDGE|GHOSTLINK)_[A-Z0-9_]+\b(?!…)")
+"""One that is cut off, as in a table, is none."""
+VARIABLES_OF_TESTS = "BRIDGE_TEST_"
 METRIC_KINDS = {"Counter", "Gauge", "Histogram", "Summary", "Info", "Enum"}
 LINK = re.compile(r"(?<!!)\[[^\]]*\]\(([^)\s]+)\)|!\[[^\]]*\]\(([^)\s]+)\)")
 UNTRACKED = re.compile(r"(^|/)(\.git|\.venv|\.ghostlink|\.hypothesis|__pycache__|\.?\w+_cache|dist|\.env)(/|$)|\.pyc$")
@@ -187,6 +192,21 @@ def test_links_lead_somewhere(path: Path) -> None:
         assert found.exists(), f"{name_of(path)} links to {target}"
         if heading:
             assert heading in anchors(found), f"{name_of(path)} links to {target}"
+
+
+def test_every_variable_that_is_named_is_a_setting() -> None:
+    """On pages, in templates, manifests, errors and helps: what is set by a wrong name does nothing. `BRIDGE_X_*` names several."""
+    known = {one for name, field in Settings.model_fields.items() for one in environment_names(name, field)}
+    wrong = set()
+    for path in tracked():
+        if path.relative_to(CHECKOUT).parts[0] == "tests":
+            continue
+        for name in VARIABLE.findall(path.read_bytes().decode(errors="replace")):
+            several = name.endswith("_") and any(one.startswith(name) for one in known)
+            if name not in known and not several and not name.startswith(VARIABLES_OF_TESTS):
+                wrong.add(f"{name_of(path)} names {name}")
+
+    assert not wrong
 
 
 def anchors(path: Path) -> set[str]:
