@@ -62,7 +62,7 @@ async def show(reach: Mine, provenance: Annotated[str, Path(description="topic:p
     return json_answer(shown_document(await reach.letter(place)))
 
 
-@dead_letters.post("/discard", summary="Close open ones, with a reason",
+@dead_letters.post("/discard", summary="Close open ones for good, with a reason",
                    responses=documented(DiscardSummary, Code.INVALID_REQUEST, Code.FILTER_NEEDED, Code.NOTHING_FITS, Code.ROLE_TOO_LOW,
                                         Code.UNKNOWN_DEAD_LETTER, Code.ANOTHER_RUN, Code.RUN_FAILED, changes=True))  # fmt: skip
 async def discard(reach: Mine, body: DiscardBody) -> Response:

@@ -34,9 +34,10 @@ def discard(
     json_output: JsonOutput = None,
     verbose: Verbose = False,
 ) -> None:
-    """Close open dead letters, with a reason; what is claimed or replayed is left as it is.
+    """Close open dead letters for good, with a reason; what is claimed or replayed is left as it is.
 
-    They stay in the ledger, and `--disposition discarded` finds them.
+    A discard is final: no replay takes what is discarded, by --force neither. It stays in the ledger, where --disposition
+    discarded finds it; what `bridge dlq export` writes of it can be published by `bridge produce`, as new events.
     """
     why = given_reason(reason)
     if chosen.names_nothing and not everything and not persisted:
@@ -65,7 +66,10 @@ def _agreed(settings: Settings, chosen: DeadLetterFilter, *, persisted: bool) ->
     found = run(count(settings.dsn, chosen))
     number = f"{found.get(Disposition.OPEN, 0)} dead letters"
     return typer.confirm(
-        f"discard those of {number} whose events are persisted?" if persisted else f"discard {number}?", err=True
+        f"discard those of {number} whose events are persisted?"
+        if persisted
+        else f"discard {number}? no replay takes them afterwards",
+        err=True,
     )
 
 
@@ -79,3 +83,7 @@ def _print(summary: DiscardSummary) -> None:
         would = "would be " if summary.dry_run else ""
         persisted = " as persisted meanwhile" if summary.persisted else ""
         print_text(f"{summary.processed_total} {would}discarded{persisted}; left as they are: {left or 'none'}")
+        if summary.dry_run and summary.processed_total and not summary.persisted:
+            print_text(
+                "a discard is final: no replay takes what is discarded; `bridge dlq export` can write it all the same"
+            )

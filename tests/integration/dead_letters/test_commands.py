@@ -78,6 +78,9 @@ async def test_from_groups_to_one_dead_letter_to_its_end(settings: Settings, tmp
     one = ("--provenance", line["provenance"])
     would = await asyncio.to_thread(dlq, "discard", *one, "--reason", "a test", "--dry-run")
     assert (would.returncode, b"1 would be discarded" in would.stdout) == (0, True)
+    assert b"a discard is final: no replay takes" in would.stdout
+    helped = " ".join((await asyncio.to_thread(dlq, "discard", "--help")).stdout.decode().split())
+    assert "A discard is final: no replay takes what is discarded" in helped
     assert document(await asyncio.to_thread(dlq, "list", *one, *ask))["total"] == 1
     unasked = await asyncio.to_thread(dlq, "discard", *one, "--reason", "a test")
     assert (unasked.returncode, b"give --yes" in unasked.stderr) == (3, True)
