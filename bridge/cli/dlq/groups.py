@@ -1,24 +1,30 @@
 """`bridge dlq groups`: dead letters by cause, and events that are dropped again and again."""
 
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
 from bridge.cli.common import JsonOutput, Verbose, command_settings, run, write_json
 from bridge.cli.dead_letter_options import with_filter
 from bridge.cli.dlq.list import why
-from bridge.cli.tables import Table, print_table, print_text
+from bridge.cli.tables import Table, on_terminal, print_left_out, print_table, print_text
 from bridge.dead_letters.documents import groups_document, share
 from bridge.dead_letters.sent_again import groups_looked_up
 from schemas.dead_letter_filter import DeadLetterFilter
 from sinks.dead_letters.groups import Group, Groups, Often, Owner
+
+_MOST_SHOWN: Final = 3
+"""Of duplicates by script and of repeated events on a terminal, so that the causes before them stay in sight."""
 
 
 @with_filter
 def groups(
     chosen: DeadLetterFilter,
     limit: Annotated[int, typer.Option("--limit", min=1, max=1000, help="Most groups, and most repeated events.")] = 20,
+    everything: Annotated[
+        bool, typer.Option("--all", help="On a terminal also the rarer duplicates and repeated events.")
+    ] = False,
     hours: Annotated[int, typer.Option("--hours", min=1, max=72, help="Count each of so many last hours.")] = 6,
     json_output: JsonOutput = None,
     verbose: Verbose = False,
@@ -32,11 +38,11 @@ def groups(
     if json_output is not None:
         write_json(groups_document(found), json_output)
     if json_output != "-":
-        print_groups(found, hours)
+        print_groups(found, hours, everything=everything or not on_terminal())
 
 
-def print_groups(found: Groups, hours: int) -> None:
-    """Causes, duplicates by script, and events that were dropped more than once."""
+def print_groups(found: Groups, hours: int, *, everything: bool = False) -> None:
+    """Causes, duplicates by script, and events that were dropped more than once; of these the most frequent, or `everything`."""
     # Where none is persisted, a column that says so only makes the table wider.
     persisted = ["persisted"] if any(one.persisted for one in found.groups) else []
     figures = ["dead letters", "share", *persisted, f"last {hours} h"]
@@ -59,9 +65,9 @@ def print_groups(found: Groups, hours: int) -> None:
     if persisted:
         print_text("persisted: their producers have sent them again; `bridge dlq discard --persisted` closes these")
     if found.often.by_script:
-        _print_duplicates(found.often)
+        _print_duplicates(found.often, everything=everything)
     if found.often.repeated:
-        _print_repeated(found.often)
+        _print_repeated(found.often, everything=everything)
 
 
 def _persisted(one: Group) -> str:
@@ -71,29 +77,34 @@ def _persisted(one: Group) -> str:
     return str(one.persisted) if one.looked_up >= one.dead_letters else f"{one.persisted} of {one.looked_up}"
 
 
-def _print_duplicates(often: Often) -> None:
+def _print_duplicates(often: Often, *, everything: bool) -> None:
     table = Table("script", "site", "duplicates")
     table.columns[2].justify = "right"
-    for one in often.by_script:
+    shown = often.by_script if everything else often.by_script[:_MOST_SHOWN]
+    for one in shown:
         table.add_row(one.script_id or "", _site(one.site_id), str(one.duplicates))
     print_text("")
     replays = f", {often.replays} of these replays" if often.replays else ""
     print_text(f"dropped as duplicates: {often.duplicates}{replays}")
     print_table(table)
+    print_left_out(len(often.by_script) - len(shown), "scripts")
     if more := often.scripts - len(often.by_script):
         print_text(f"and {more} more scripts")
 
 
-def _print_repeated(often: Often) -> None:
+def _print_repeated(often: Often, *, everything: bool) -> None:
     table = Table("script", "site", "event", "drops", "first", "last")
     for column in table.columns:
         column.no_wrap = True
     print_text("")
     print_text("dropped more than once, duplicates among them:")
-    for one in sorted(often.repeated, key=lambda one: (one.script_id or "", -one.drops)):
+    most = sorted(often.repeated, key=lambda one: -one.drops)
+    shown = most if everything else most[:_MOST_SHOWN]
+    for one in sorted(shown, key=lambda one: (one.script_id or "", -one.drops)):
         names = (one.script_id or "", _site(one.site_id), one.event_id)
         table.add_row(*names, str(one.drops), _short(one.first_at), _short(one.last_at))
     print_table(table)
+    print_left_out(len(most) - len(shown), "repeated events")
     if more := often.events - len(often.repeated):
         print_text(f"and {more} more events")
 

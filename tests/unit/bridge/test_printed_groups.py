@@ -9,7 +9,7 @@ import pytest
 
 from bridge.cli.dlq.groups import print_groups
 from schemas.record import Provenance
-from sinks.dead_letters.groups import Duplicates, Group, Groups, Often, Owner
+from sinks.dead_letters.groups import Duplicates, Group, Groups, Often, Owner, Repeated
 from sinks.dead_letters.letter import DeadLetterLine
 
 AT = datetime(2026, 11, 29, 1, tzinfo=UTC)
@@ -56,6 +56,32 @@ def test_a_cause_says_how_many_were_sent_again(
     shown = capsys.readouterr().out
     assert ("persisted" in shown, "`bridge dlq discard --persisted`" in shown) == (said is not None,) * 2
     assert said is None or said in shown
+
+
+REPEATED = [Repeated("s", 1, f"e-{number}", 20 - number, AT, AT) for number in range(20)]
+BY_SCRIPT = [Duplicates(f"s{number}", 1, 20 - number) for number in range(20)]
+
+
+def test_duplicates_push_no_cause_off_a_terminal(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The three most frequent of both tables, and how many more there are; all of them with --all and in a pipe."""
+    often = Often(REPEATED, 25, BY_SCRIPT, 20, 210, 0)
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setattr(sys, "stdout", out := Terminal())
+    print_groups(Groups([group()], 1, 7207, often), 6)
+    said = out.getvalue()
+    assert [f"e-{number}" in said for number in range(4)] == [True, True, True, False]
+    assert "17 scripts not shown: --all shows them\n" in said
+    assert "17 repeated events not shown: --all shows them\n" in said
+    assert "and 5 more events\n" in said
+    assert len(said.splitlines()) <= 40
+
+    monkeypatch.setattr(sys, "stdout", out := Terminal())
+    print_groups(Groups([group()], 1, 7207, often), 6, everything=True)
+    assert "not shown" not in out.getvalue()
+    assert "e-19" in out.getvalue()
+    assert "and 5 more events\n" in out.getvalue()
 
 
 def test_duplicates_say_how_many_are_replays(capsys: pytest.CaptureFixture[str]) -> None:
