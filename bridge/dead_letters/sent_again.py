@@ -66,15 +66,21 @@ async def groups_looked_up(
 
 
 def _guesses(letters: Iterable[Whose]) -> list[Guessed]:
-    """The sites that most of the letters without a readable one have in their text."""
-    guesses = [one.guess for one in letters if one.site_id is None and one.guess.site_id is not None]
-    scripts: dict[int | None, set[str]] = {}
-    for one in guesses:
-        if one.script_id is not None:
-            scripts.setdefault(one.site_id, set()).add(one.script_id)
-    counted = Counter(one.site_id for one in guesses).most_common(MOST_OWNERS)
+    """The sites and scripts that most of the letters whose site or script can't be read have in their text.
+
+    A text that names a script alone is of the site that the letter's key names.
+    """
+    scripts: defaultdict[int, set[str]] = defaultdict(set)
+    counted: Counter[int] = Counter()
+    for one in letters:
+        script_id = one.guess.script_id if one.script_id is None else None
+        site_id = one.site_id if one.guess.site_id is None else one.guess.site_id
+        if site_id is None or (one.site_id is not None and script_id is None):
+            continue
+        counted[site_id] += 1
+        if script_id is not None:
+            scripts[site_id].add(script_id)
     return [
-        Guessed(site_id, sorted(scripts.get(site_id, ()))[:MOST_SCRIPTS], count)
-        for site_id, count in counted
-        if site_id is not None
+        Guessed(site_id, sorted(scripts[site_id])[:MOST_SCRIPTS], count)
+        for site_id, count in counted.most_common(MOST_OWNERS)
     ]

@@ -32,7 +32,7 @@ class Owner(NamedTuple):
 
 
 class Guessed(NamedTuple):
-    """How many of the latest dead letters of a cause that name no readable site have this one in their text, unproven."""
+    """How many of the latest dead letters of a cause whose site or script can't be read have this site in their text, unproven."""
 
     site_id: int
     scripts: list[str]
@@ -44,8 +44,8 @@ class Group(NamedTuple):
 
     `message` is the error without numbers, ids and quoted values, `example` the latest of them. `owners` are the sites
     that have most of them, and `sites` is how many have any. Of the `looked_up` latest open ones `persisted` are known to be
-    persisted by another record: their producers have sent them again; `guesses` are the sites that seem to be in the text of
-    those without a readable one.
+    persisted by another record: their producers have sent them again; `guesses` are the sites and scripts that seem to be in the
+    text of those where they can't be read. A text may name another site than the record's key, which `owners` go by.
     """
 
     cause: str

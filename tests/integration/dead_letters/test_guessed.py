@@ -13,6 +13,7 @@ from sinks.drops import drops_by
 BROKEN = {"dropped_reason": DroppedReason.INVALID_PAYLOAD_JSON, "error_class": ErrorClass.INVALID_PAYLOAD_JSON}
 NOBODY = BROKEN | {"site_id": None, "script_id": None, "event_id": None, "key": None}
 OF_21, OF_11 = b'{"site_id": 21 "script_id": "globex-web"}', b'{"site_id": 11,'
+OF_APP = b'{"script_id": "app" "x": 1}'
 
 
 async def dlq(dsn: str, *words: str) -> str:
@@ -30,12 +31,13 @@ async def test_the_owner_of_broken_json_is_guessed_and_never_asked_by(database_u
             dropped(3, payload=OF_11, **NOBODY),
             dropped(4, payload=b"{", **NOBODY),
             dropped(5, payload=OF_21, **NOBODY | {"site_id": 7}),
+            dropped(6, payload=OF_APP, **NOBODY | {"site_id": 7, "key": b"7"}),
         ],
         orgs={21: 2},
     )
     groups = await dlq(database_url, "groups")
     assert "no readable site: 5" in " ".join(groups.split())
-    assert "unproven, by their text: site ~21 globex-web: 3, site ~11: 1" in " ".join(groups.split())
+    assert "unproven, by their text: site ~21 globex-web: 4, site ~7 app: 1, site ~11: 1" in " ".join(groups.split())
     shown = await dlq(database_url, "show", "bridge.raw:0:0")
     assert "~21 (unproven: by its text, which can't be read)" in shown
     listed = await dlq(database_url, "list")
