@@ -154,6 +154,7 @@ class _Replay:
 
     async def send(self) -> None:
         """Sends what is left, the canary first."""
+        left = self._is_left()
         if canary := min(self.options.canary, self.plan.planned):
             while self.published < canary and self._is_left():
                 await self._batch(canary - self.published)
@@ -161,7 +162,11 @@ class _Replay:
         while self._is_left():
             await self._batch(BATCH)
         await end(self.conn, self.plan.replay_id, _OPEN_AGAIN)
-        self._tell(at_once=True)
+        if left:
+            self._tell(at_once=True)
+        else:
+            sent = f"{self.published} of {self.plan.planned}"
+            self.run.tell(f"all of the plan was sent before ({sent}): nothing is sent again")
 
     async def wait(self) -> None:
         """Until everything that was sent is settled, or the time is up."""

@@ -64,12 +64,14 @@ async def test_a_replay_tells_what_became_of_the_items(stack, database_url, topi
     plan_id, _ = await plan(settings, "--all", "--yes")
     async with working(settings):
         out, err = await dlq(settings, "replay", plan_id[:8], "--json-output", "-", code=2)
-        again, _ = await dlq(settings, "replay", plan_id, "--json-output", "-", code=2)
+        again, told = await dlq(settings, "replay", plan_id, "--json-output", "-", code=2)
     summary = ReplaySummary.model_validate_json(out)
     assert (summary.sent_total, summary.planned_total, summary.state) == (22, 22, "sent")
     assert summary.outcomes == {"persisted": 20, "duplicate": 1, "dropped": 1}
     assert summary.dropped_by_reason == {"schema_violation": 1}
     assert "22 of 22 sent (100.0 %)" in err
+    assert "all of the plan was sent before (22 of 22): nothing is sent again" in told
+    assert "(100.0 %)" not in told
     assert ReplaySummary.model_validate_json(again).sent_total == 0
     rows = await fetch(settings, "SELECT * FROM bridge_event_raw WHERE dropped_reason <> 'duplicate_event_id'")
     old = [row for row in rows if row["replay_of"] is None]
@@ -263,9 +265,15 @@ async def test_computed_corrections_pass_and_what_they_do_not_apply_to_stays(sta
     assert report["refusals"] == {why: 1}
     assert f'+  "occurred_at": {seconds}000,' in report["samples"][0]["diff"]
     async with working(settings):
-        out, _ = await dlq(settings, "replay", plan_id, "--json-output", "-")
+        out, told = await dlq(settings, "replay", plan_id, "--json-output", "-")
+        _, again = await dlq(settings, "replay", plan_id)
+    # What is not sent again is not shown as if it were.
+    assert ["corrected bridge." in said or "corrections, because" in said for said in (told, again)] == [True, False]
     summary = ReplaySummary.model_validate_json(out)
     assert (summary.outcomes, summary.skipped_by_reason) == ({"persisted": 3, "skipped": 1}, {why: 1})
+    out, _ = await dlq(settings, "status", plan_id)
+    assert '{"op": "compute", "path": "/occurred_at", "expression": "milliseconds()"}' in out
+    assert "'" not in out
     rows = await fetch(settings, "SELECT occurred_at, value FROM bridge_event")
     assert [(row["occurred_at"].timestamp(), str(row["value"])) for row in rows] == [(seconds, "19.900000")] * 3
     kept = await fetch(settings, "SELECT payload FROM bridge_event_raw WHERE disposition = 'open'")

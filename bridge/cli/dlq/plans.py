@@ -1,5 +1,6 @@
 """`bridge dlq plans|status`: which replays were planned, how far each is, and what became of its items."""
 
+import json
 from typing import Annotated
 
 import typer
@@ -53,8 +54,8 @@ def status(plan_id: PlanId, json_output: JsonOutput = None, verbose: Verbose = F
     rows = {
         "made": f"{rfc3339(found.created_at)} by {found.requested_by}",
         "why": found.reason,
-        "filter": str(found.filter),
-        "corrections": str(found.corrections) if found.corrections else "",
+        "filter": json.dumps(found.filter, ensure_ascii=False),
+        "corrections": json.dumps(found.corrections, ensure_ascii=False) if found.corrections else "",
         "ended": f"by {found.ended_by}: {found.ended_because}" if found.ended_because else "",
         "sent": f"{found.published} of {found.planned}",
     }

@@ -22,7 +22,7 @@ from bridge.runs.plan import rehearsal_job
 from bridge.runs.replay import ReplayOptions, replay_job
 from bridge.runs.replay_topic import replay_topic_job
 from schemas.errors import InvalidInput
-from schemas.replay import Plan, PlanReport, TopicReplaySummary
+from schemas.replay import Plan, PlanReport, PlanState, TopicReplaySummary
 
 _RATE_UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0}
 
@@ -80,7 +80,8 @@ def replay(
             print_report(rehearsed.report)
         return
     options = ReplayOptions(found.replay_id, chosen_rate, canary, canary_max_failures, seconds, force)
-    _show_corrections(found)
+    if found.state is not PlanState.SENT:
+        _show_corrections(found)
     perform_or_exit(
         replay_job(settings, options), settings, found.replay_id, False, timeout_sec, json_output, print_result
     )
