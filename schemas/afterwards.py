@@ -8,7 +8,8 @@ from typing import Final
 class Afterwards(StrEnum):
     """What became of one dropped event. A replay that is dropped again counts under the event that it replays."""
 
-    RECOVERED = "recovered"  # a replay became a row or found its event persisted, or its producer sent it again
+    RECOVERED = "recovered"  # a replay became a row
+    SENT_AGAIN = "sent_again"  # another raw event became its row, by what a replay or `discard --persisted` found
     REPLAYING = "replaying"  # claimed by a replay, or sent and not decided yet
     DISCARDED = "discarded"
     OPEN = "open"
@@ -18,6 +19,7 @@ class Afterwards(StrEnum):
 
 WORDS: Final[Mapping[Afterwards, str]] = {
     Afterwards.RECOVERED: "recovered",
+    Afterwards.SENT_AGAIN: "sent again",
     Afterwards.REPLAYING: "in a replay",
     Afterwards.DISCARDED: "discarded",
     Afterwards.DUPLICATE: "duplicates",

@@ -110,7 +110,7 @@ class DiscardBody(Body):
     all: bool = Field(False, description="everything that is open, if the filter names nothing; for admins")
     persisted: bool = Field(
         False,
-        description="only those whose events are persisted, sent again by their producers; they count as recovered",
+        description="only those whose events are persisted, sent again by their producers; they count as sent again",
     )
     dry_run: bool = Field(False, description="count only")
 

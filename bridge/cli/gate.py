@@ -19,7 +19,7 @@ from sinks.drops import Drops, drops_by, summed
 from sinks.gate import days, window_sums
 
 # What became of the dropped, in the columns' order; duplicates have their own column, and replays are left out.
-_BECAME = (Afterwards.RECOVERED, Afterwards.REPLAYING, Afterwards.DISCARDED, Afterwards.OPEN)
+_BECAME = (Afterwards.RECOVERED, Afterwards.SENT_AGAIN, Afterwards.REPLAYING, Afterwards.DISCARDED, Afterwards.OPEN)
 _REASONS = (
     DroppedReason.INVALID_PAYLOAD_JSON,
     DroppedReason.SCHEMA_VIOLATION,
@@ -184,7 +184,9 @@ def _print(judged: list[Judged]) -> None:
             table.add_row(one["target"], *(str(one[name]) for name in became))
     print_text("", "What became of the dropped, by the site that the dead letter names, registered or not:")
     print_table(table)
-    print_text("recovered: replayed to success, or sent again; site:0: names no site")
+    print_text(
+        "recovered: a replay became a row; sent_again: its event is the row of another raw event; site:0: names no site"
+    )
 
 
 def _table(first: str, *columns: str) -> Table:
@@ -195,19 +197,21 @@ def _table(first: str, *columns: str) -> Table:
     return table
 
 
-def _rate(well: int, finished: int, duplicates: int) -> float | None:
-    """In per cent of what was finished and was no duplicate."""
-    return round(100 * well / (finished - duplicates), 3) if finished > duplicates else None
+def _rate(well: int, of: int) -> float | None:
+    """In per cent; None of nothing."""
+    return round(100 * well / of, 3) if of > 0 else None
 
 
 def _figures(normalized: int, retried: int, drops: Drops) -> dict[str, Any]:
     """Events by the windows, drops and what became of them by the ledger: what is finished is one or the other."""
     reasons = {one.value: drops.reasons[one] for one in _REASONS}
-    finished, duplicates = normalized + drops.events, drops.reasons[DroppedReason.DUPLICATE_EVENT_ID]
+    finished = normalized + drops.events
+    judged = finished - drops.reasons[DroppedReason.DUPLICATE_EVENT_ID]
+    events = judged - drops.became[Afterwards.SENT_AGAIN]  # each once: what was sent again counts where it became a row
     counts = {"finished": finished, "normalized": normalized, "retried": retried, "dropped": drops.events}
     rates = {
-        "success_rate_pct": _rate(normalized, finished, duplicates),
-        "success_rate_with_replays_pct": _rate(normalized + drops.became[Afterwards.RECOVERED], finished, duplicates),
+        "success_rate_pct": _rate(normalized, judged),
+        "success_rate_with_replays_pct": _rate(normalized + drops.became[Afterwards.RECOVERED], events),
     }
     return counts | reasons | rates | _became(drops)
 
@@ -223,8 +227,10 @@ def _print_days(rows: Sequence[dict[str, Any]], total: dict[str, Any]) -> None:
         before = rate
     print_table(table)
     print_text(
-        "finished: events, replays apart; dropped: of the site that the dead letter names;",
-        "success rate: without duplicates; with replays: what is recovered counts on the day of its drop",
+        "finished: raw events, replays apart; dropped: of the site that the dead letter names;",
+        "recovered: a replay became a row; sent_again: its event is the row of another raw event, and counts there only;",
+        "normalized + recovered: the rows, `bridge audit` calls them persisted; recovered counts on the day of the drop;",
+        "success rate: normalized, of the finished without duplicates; with replays: rows, of these without sent_again",
     )
 
 

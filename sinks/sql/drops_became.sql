@@ -1,13 +1,33 @@
 -- What became of events that were dropped at $1 or later, of site $2 (0 has no readable site); NULL is all. By $3: 'day' (UTC),
--- 'site', or NULL for all together, and by the reason of the drop. An event counts once, by the last of its replays;
--- what was closed because its producer had sent it again is recovered.
-WITH RECURSIVE dropped AS NOT MATERIALIZED (
+-- 'site', or NULL for all together, and by the reason of the drop. An event counts once, by the last of its replays.
+-- It is recovered if one of its replays became a row. If another raw event became that row, it is sent again: the row
+-- counts there. A replay that was forced leaves what the one before it became in its plan's item only.
+WITH RECURSIVE before_forced AS (
+    SELECT raw_topic, raw_partition, raw_offset, replayed_as FROM replay_item WHERE replayed_as IS NOT NULL
+    UNION ALL
+    SELECT b.raw_topic, b.raw_partition, b.raw_offset, n.replayed_as
+    FROM before_forced AS b
+    JOIN bridge_event_raw AS n
+        ON n.raw_topic = split_part(b.replayed_as, ':', 1)
+        AND n.raw_partition = split_part(b.replayed_as, ':', 2)::integer
+        AND n.raw_offset = split_part(b.replayed_as, ':', 3)::bigint
+    WHERE n.replayed_as IS NOT NULL
+), persisted AS MATERIALIZED (
+    SELECT b.raw_topic, b.raw_partition, b.raw_offset
+    FROM before_forced AS b
+    LEFT JOIN bridge_event_raw AS n
+        ON n.raw_topic = split_part(b.replayed_as, ':', 1)
+        AND n.raw_partition = split_part(b.replayed_as, ':', 2)::integer
+        AND n.raw_offset = split_part(b.replayed_as, ':', 3)::bigint
+    WHERE n.raw_topic IS NULL OR (n.normalized AND n.dropped_reason IS NULL)
+), dropped AS NOT MATERIALIZED (
     SELECT CASE $3::text WHEN 'day' THEN ((outcome_at AT TIME ZONE 'UTC')::date)::text
                          WHEN 'site' THEN coalesce(site_id, 0)::text ELSE '' END AS part,
            CASE WHEN replay_of IS NOT NULL THEN 'replay'
                 WHEN dropped_reason = 'duplicate_event_id' THEN 'duplicate'
+                WHEN (raw_topic, raw_partition, raw_offset) IN (SELECT * FROM persisted) THEN 'recovered'
                 WHEN disposition = 'claimed' THEN 'replaying'
-                WHEN sent_again THEN 'recovered'
+                WHEN sent_again THEN 'sent_again'
                 ELSE coalesce(disposition, 'open') END AS became,
            dropped_reason, replayed_as
     FROM bridge_event_raw
@@ -17,8 +37,11 @@ WITH RECURSIVE dropped AS NOT MATERIALIZED (
     SELECT part, dropped_reason, became, replayed_as FROM dropped WHERE became = 'replayed'
     UNION ALL
     SELECT l.part, l.dropped_reason,
-           CASE WHEN l.replayed_as IS NULL OR NOT n.normalized OR n.disposition = 'claimed' THEN 'replaying'
-                WHEN n.dropped_reason IS NULL OR n.dropped_reason = 'duplicate_event_id' OR n.sent_again THEN 'recovered'
+           CASE WHEN l.replayed_as IS NULL THEN 'replaying'
+                WHEN (n.raw_topic, n.raw_partition, n.raw_offset) IN (SELECT * FROM persisted) THEN 'recovered'
+                WHEN NOT n.normalized OR n.disposition = 'claimed' THEN 'replaying'
+                WHEN n.dropped_reason IS NULL THEN 'recovered'
+                WHEN n.dropped_reason = 'duplicate_event_id' OR n.sent_again THEN 'sent_again'
                 ELSE coalesce(n.disposition, 'open') END,
            n.replayed_as
     FROM life AS l

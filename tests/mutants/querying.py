@@ -49,13 +49,25 @@ MUTANTS = [
         (f"{QUERYING}::test_a_reader_reads_what_is_for_readers_and_nothing_else",),
     ),
     Mutant(
-        "sent-again-recovered",
-        "the rule that a dead letter is recovered where it was closed because its producer had sent it again",
+        "sent-again-counted-once",
+        "the rule that a row of what was sent again counts as normalized, and not as recovered too",
         (
-            Edit("sinks/sql/drops_became.sql", "WHEN sent_again THEN 'recovered'\n", "\n"),
-            Edit("sinks/sql/drops_became.sql", "OR n.sent_again THEN", "THEN"),
+            Edit("sinks/sql/drops_became.sql", "WHEN sent_again THEN 'sent_again'", "WHEN sent_again THEN 'recovered'"),
+            Edit("sinks/sql/drops_became.sql", "OR n.sent_again THEN 'sent_again'", "OR n.sent_again THEN 'recovered'"),
         ),
         ("tests/integration/dead_letters/test_drops.py",),
+    ),
+    Mutant(
+        "forced-replay-row",
+        "the rule that a row of a replay counts as recovered after another one was forced",
+        (
+            Edit(
+                "sinks/sql/drops_became.sql",
+                "WHERE n.raw_topic IS NULL OR (n.normalized AND n.dropped_reason IS NULL)",
+                "WHERE false",
+            ),
+        ),
+        ("tests/integration/dead_letters/test_rows_counted.py",),
     ),
     Mutant(
         "sent-again-only",

@@ -27,7 +27,7 @@ def discard(
         bool, typer.Option("--all", help="Everything that is open, if nothing else is named.")
     ] = False,
     persisted: Annotated[
-        bool, typer.Option("--persisted", help="Only those whose events were sent again; they count as recovered.")
+        bool, typer.Option("--persisted", help="Only those whose events were sent again; they count as that.")
     ] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Don't ask.")] = False,
     dry_run: DryRun = False,

@@ -22,7 +22,7 @@ VISITOR, SERVER, DIRECT = Sender.VISITOR, Sender.SERVER, Sender.DIRECT
 PLAIN = event_key(1, "e-1")
 
 
-async def test_what_was_sent_again_is_told_and_closed_as_recovered(stack, database_url, topic_prefix) -> None:
+async def test_what_was_sent_again_is_told_and_closed_and_counts_once(stack, database_url, topic_prefix) -> None:
     """`plan` and `groups` say how many; `discard --persisted` takes just these, whatever other ones have the cause."""
     settings = replay_settings(stack, database_url, topic_prefix)
     await dead_letters(settings, [event(number, event_type="") for number in range(5)])
@@ -42,11 +42,12 @@ async def test_what_was_sent_again_is_told_and_closed_as_recovered(stack, databa
     assert [row["event_id"] for row in rows] == ["e-3", "e-4"]
     environment = environment_of(settings)
     audited = await asyncio.to_thread(bridge, "audit", settings=environment)
-    assert "of the 5 dropped: 3 recovered, 2 open" in audited.stdout.decode()
+    assert "8 read: 3 persisted, 5 dropped" in audited.stdout.decode()
+    assert "of the 5 dropped: 3 sent again, 2 open" in audited.stdout.decode()
     told = await asyncio.to_thread(bridge, "kpi", "--json-output", "-", settings=environment)
     total = json.loads(told.stdout)["total"]
-    assert [total[name] for name in ("recovered", "discarded", "open")] == [3, 0, 2]
-    assert (total["success_rate_pct"], total["success_rate_with_replays_pct"]) == (37.5, 75.0)
+    assert [total[name] for name in ("normalized", "recovered", "sent_again", "discarded", "open")] == [3, 0, 3, 0, 2]
+    assert (total["success_rate_pct"], total["success_rate_with_replays_pct"]) == (37.5, 60.0)
 
 
 @pytest.mark.parametrize(
