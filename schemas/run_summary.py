@@ -112,13 +112,19 @@ class PauseSummary(RunSummary):
 class DiscardSummary(RunSummary):
     """What `bridge dlq discard` closed, and why. `processed_total` counts dead letters.
 
-    `left` counts those that the filter means but for their disposition: they were closed, claimed or replayed before.
+    `left` counts those that the filter means and that are left as they are, by disposition: they were closed, claimed or
+    replayed before, or are open and not known to be persisted. Of these open ones nothing tells whether the `unidentified`
+    were persisted.
     """
 
     reason: str = ""
     filter: dict[str, Any] = Field(default_factory=dict)
     persisted: bool = Field(False, description="only those whose events are persisted, sent again by their producers")
     left: dict[str, int] = Field(default_factory=dict)
+    unidentified: int = Field(
+        0,
+        description="of the open ones that `persisted` leaves, those without a readable site, event id or class of sender",
+    )
 
     def in_history(self) -> Self:
         """Of a long filter its beginning, and a digest by which it can be told from others."""

@@ -7,7 +7,7 @@ beyond them is not known here.
 from collections import Counter, defaultdict
 from collections.abc import Iterable
 from datetime import datetime
-from typing import Final
+from typing import Final, NamedTuple
 
 from schemas.dead_letter_filter import DeadLetterFilter
 from schemas.registry import Registry
@@ -32,12 +32,20 @@ async def registry_of(settings: Settings) -> Registry:
     return registry.current
 
 
-async def sent_again(dsn: str, registry: Registry, letters: Iterable[Whose]) -> list[Whose]:
-    """Those of them whose events are persisted; raises SinkUnavailable."""
+class SentAgain(NamedTuple):
+    """The dead letters whose events are persisted, and how many have no identity by which that is known."""
+
+    persisted: list[Whose]
+    unidentified: int
+
+
+async def sent_again(dsn: str, registry: Registry, letters: Iterable[Whose]) -> SentAgain:
+    """Looks up whether their events are persisted; raises SinkUnavailable."""
     claims = {one: claim_of(one.site_id, one.event_id, one.script_id, one.sender, registry) for one in letters}
     async with connection(dsn, "dead letters") as conn:
         keys = await persisted_keys(conn, {claim for claim in claims.values() if claim is not None})
-    return [one for one, claim in claims.items() if claim is not None and claim.key in keys]
+    persisted = [one for one, claim in claims.items() if claim is not None and claim.key in keys]
+    return SentAgain(persisted, sum(claim is None for claim in claims.values()))
 
 
 async def groups_looked_up(
@@ -48,7 +56,7 @@ async def groups_looked_up(
     if not found.groups:
         return found
     letters = await latest_of(settings.dsn, chosen, found.groups, MOST_LOOKED_UP)
-    persisted = await sent_again(settings.dsn, await registry_of(settings), letters)
+    persisted, _ = await sent_again(settings.dsn, await registry_of(settings), letters)
     of_these = Counter(one.cause for one in persisted)
     by_cause: defaultdict[str, list[Whose]] = defaultdict(list)
     for letter in letters:

@@ -1,5 +1,6 @@
 """`bridge dlq discard` as a job: dead letters that nobody will replay are closed, with who did it, when and why."""
 
+from collections.abc import Sequence
 from contextlib import aclosing
 
 from bridge.dead_letters.sent_again import registry_of, sent_again
@@ -8,10 +9,12 @@ from bridge.runs.run import Run
 from schemas.dead_letter_filter import DeadLetterFilter, Disposition
 from schemas.errors import InvalidInput
 from schemas.record import Provenance
+from schemas.registry import Registry
 from schemas.run_summary import DiscardSummary
 from schemas.service import Service
 from schemas.settings import Settings
 from sinks.dead_letters.discard import discard, not_dropped
+from sinks.dead_letters.letter import Whose
 from sinks.dead_letters.pages import count
 from sinks.dead_letters.stream import whose
 
@@ -46,7 +49,7 @@ def discard_job(
                 async for piece in pieces:
                     if run.lock is not None:
                         run.lock.check()
-                    meant = await sent_again(settings.dsn, registry, piece) if persisted else piece
+                    meant = await _persisted(run, settings, registry, piece) if persisted else piece
                     if run.dry_run:
                         run.summary.processed_total += len(meant)
                         continue
@@ -57,6 +60,17 @@ def discard_job(
                         run.summary.warnings.append(f"{missed} were claimed or discarded by somebody else meanwhile")
 
     return Job("dlq-discard", DiscardSummary, work, service=Service.API, quiet=True)
+
+
+async def _persisted(
+    run: Run[DiscardSummary], settings: Settings, registry: Registry, piece: Sequence[Whose]
+) -> list[Whose]:
+    """Those of the piece whose events are persisted; counts the others as left open."""
+    persisted, unidentified = await sent_again(settings.dsn, registry, piece)
+    run.summary.unidentified += unidentified
+    if others := len(piece) - len(persisted):
+        run.summary.left[Disposition.OPEN.value] = run.summary.left.get(Disposition.OPEN.value, 0) + others
+    return persisted
 
 
 async def _check_places(settings: Settings, chosen: DeadLetterFilter) -> None:

@@ -87,3 +87,8 @@ def _print(summary: DiscardSummary) -> None:
             print_text(
                 "a discard is final: no replay takes what is discarded; `bridge dlq export` can write it all the same"
             )
+    if summary.unidentified:
+        print_text(
+            f"{summary.unidentified} of the open ones have no readable site, event id or class of sender, so that nothing "
+            "tells whether their events were persisted; without --persisted they are closed as discarded"
+        )

@@ -8,7 +8,7 @@ import pytest
 from support.command import bridge
 from support.dead_letters import add_dropped, dropped
 from support.replays import dead_letters, dlq, plan, replay_settings, until
-from support.settled import environment_of, event, fetch, produce, working
+from support.settled import environment_of, event, fetch, prepare, produce, working
 
 from bridge.dead_letters.sent_again import sent_again
 from schemas.class_key import slot_key
@@ -37,7 +37,8 @@ async def test_what_was_sent_again_is_told_and_closed_and_counts_once(stack, dat
     out, _ = await dlq(settings, *words, "--dry-run")
     assert "3 would be discarded as persisted meanwhile" in out
     out, _ = await dlq(settings, *words, "--yes")
-    assert "3 discarded as persisted meanwhile; left as they are: none" in out
+    assert "3 discarded as persisted meanwhile; left as they are: 2 open\n" in out
+    assert "nothing tells" not in out
     rows = await fetch(settings, "SELECT event_id FROM bridge_event_raw WHERE disposition = 'open' ORDER BY event_id")
     assert [row["event_id"] for row in rows] == ["e-3", "e-4"]
     environment = environment_of(settings)
@@ -48,6 +49,22 @@ async def test_what_was_sent_again_is_told_and_closed_and_counts_once(stack, dat
     total = json.loads(told.stdout)["total"]
     assert [total[name] for name in ("normalized", "recovered", "sent_again", "discarded", "open")] == [3, 0, 3, 0, 2]
     assert (total["success_rate_pct"], total["success_rate_with_replays_pct"]) == (37.5, 60.0)
+
+
+async def test_what_persisted_leaves_open_is_told_with_the_reason(stack, database_url, topic_prefix) -> None:
+    """Broken JSON has no event id: whether a mended copy of it was persisted can't be known, and it is never `none`."""
+    unread = {"event_id": None, "sender": DIRECT}
+    await add_dropped(
+        database_url,
+        [dropped(0, sender=DIRECT), dropped(1, **unread), dropped(2, site_id=None, **unread), dropped(3, sender=None)],
+    )
+    settings = replay_settings(stack, database_url, topic_prefix)
+    await prepare(settings)
+    words = ("discard", "--persisted", "--reason", "mended by hand")
+    for more, done in (("--dry-run", "would be discarded"), ("--yes", "discarded")):
+        out, _ = await dlq(settings, *words, more)
+        assert f"0 {done} as persisted meanwhile; left as they are: 4 open\n" in out
+        assert "3 of the open ones have no readable site, event id or class of sender, so that nothing tells" in out
 
 
 @pytest.mark.parametrize(
@@ -77,4 +94,4 @@ async def test_an_event_is_the_same_within_its_class_of_sender(
         await conn.close()
     registry = {"s1": Script("s1", 1, None, enabled=True, shared_ids=shared)}
     async for letters in whose(database_url, DeadLetterFilter()):
-        assert {one.sender for one in await sent_again(database_url, registry, letters)} == found
+        assert {one.sender for one in (await sent_again(database_url, registry, letters)).persisted} == found
