@@ -14,9 +14,11 @@ from schemas.errors import InvalidInput
 from schemas.gate import Verdict, WindowSums, judge_window
 from schemas.raw_event import MAX_INTEGER
 from schemas.reasons import DroppedReason
+from schemas.run_summary import rfc3339
 from schemas.settings import Settings
 from sinks.drops import Drops, drops_by, summed
 from sinks.gate import days, window_sums
+from sinks.vitals import MOST_WAITING, WaitingScript, waiting_scripts
 
 # What became of the dropped, in the columns' order; duplicates have their own column, and replays are left out.
 _BECAME = (Afterwards.RECOVERED, Afterwards.SENT_AGAIN, Afterwards.REPLAYING, Afterwards.DISCARDED, Afterwards.OPEN)
@@ -30,6 +32,8 @@ _REASONS = (
 _NO_DROPS = Drops(Counter(), Counter())
 _MOST_SITES = 50
 """A producer can invent sites: the others of those without events share one row."""
+
+_MOST_WAITING = 10
 
 _DIGITS = len(str(MAX_INTEGER))
 
@@ -65,13 +69,14 @@ Judged = tuple[WindowSums, Verdict, Drops]
 def show(
     window: Window = None, site_id: SiteId = None, json_output: JsonOutput = None, verbose: Verbose = False
 ) -> None:
-    """Show each site's outcomes and verdict, and what became of the dropped; the exit code is 0."""
+    """Show each site's outcomes and verdict, what became of the dropped, and what waits; the exit code is 0."""
     settings = command_settings(verbose=verbose, gate_window=window)
     judged = _judged(settings, site_id)
     if json_output is not None:
         write_json([_document(one) for one in judged], json_output)
     if json_output != "-":
         _print(judged)
+        _print_waiting(run(waiting_scripts(settings.dsn, _MOST_WAITING, site_id)))
 
 
 @gate_app.command()
@@ -187,6 +192,21 @@ def _print(judged: list[Judged]) -> None:
     print_text(
         "recovered: a replay became a row; sent_again: its event is the row of another raw event; site:0: names no site"
     )
+
+
+def _print_waiting(scripts: Sequence[WaitingScript]) -> None:
+    """What waits for a retry now, whatever the window: whose it is and why."""
+    if not scripts:
+        return
+    table = Table("waiting for a retry", "script", "site", "org", "error class", "since", "attempts")
+    table.columns[0].justify = "right"
+    for one in scripts:
+        whose = ("" if value is None else str(value) for value in (one.script_id, one.site_id, one.org_id))
+        table.add_row(str(one.waiting), *whose, one.error_class, rfc3339(one.first_failed_at), str(one.attempts))
+    print_text("")
+    print_table(table)
+    if scripts[0].looked_at >= MOST_WAITING:
+        print_text(f"of the {MOST_WAITING} that are due first")
 
 
 def _table(first: str, *columns: str) -> Table:

@@ -1,25 +1,27 @@
 """The doctor on the stream itself: workers, lag, retries past their time, loss that nobody acknowledged, the books."""
 
 import time
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from typing import Final
 
 from bridge.doctor.check import Check, Finding, fail, ok, warn
 from schemas.audit_report import AuditReport, PartitionAccount
 from schemas.brake import BrakeState
 from schemas.record import TopicPartition
+from schemas.run_summary import rfc3339
 from schemas.settings import Settings
 from sinks.audit import audit
 from sinks.brake import brake_state
 from sinks.kafka_admin import group_has_members, offsets_since
 from sinks.offsets_admin import stored_offsets
-from sinks.vitals import Retries, retries
+from sinks.vitals import Retries, WaitingScript, retries, waiting_scripts
 
 LAG_WARN, LAG_FAIL = 60.0, 600.0
 """Seconds that the oldest unread record may have waited."""
 OVERDUE_WARN, OVERDUE_FAIL = 60.0, 300.0
 """Seconds past a retry's due time."""
 WAITING_WARN = 1000
+MOST_SCRIPTS: Final = 3
 
 
 async def _workers(settings: Settings) -> AsyncIterator[Finding]:
@@ -93,11 +95,27 @@ def judge_books(report: AuditReport) -> Iterable[Finding]:
 
 
 async def _retries(settings: Settings) -> AsyncIterator[Finding]:
-    yield judge_retries(await retries(settings.dsn))
+    found = await retries(settings.dsn)
+    yield judge_retries(found, await waiting_scripts(settings.dsn, MOST_SCRIPTS) if found.waiting else ())
 
 
-def judge_retries(found: Retries) -> Finding:
-    """Waiting is in order, waiting past the due time is not."""
+def judge_retries(found: Retries, scripts: Sequence[WaitingScript] = ()) -> Finding:
+    """Waiting is in order, waiting past the due time is not; `scripts` are those that most of them are of."""
+    finding = _judge_waiting(found)
+    told = "; ".join(map(_waiting, scripts))
+    return finding._replace(found=f"{finding.found}; most: {told}") if told else finding
+
+
+def _waiting(one: WaitingScript) -> str:
+    """Whose so many events are, what they wait for, and since when."""
+    site = "no readable site" if one.site_id is None else f"site {one.site_id}"
+    org = "" if one.site_id is None else " (no org)" if one.org_id is None else f" (org {one.org_id})"
+    return f"{site}{org} {one.script_id or ''}".rstrip() + (
+        f": {one.waiting} {one.error_class} since {rfc3339(one.first_failed_at)}"
+    )
+
+
+def _judge_waiting(found: Retries) -> Finding:
     told = f"{found.waiting} waiting"
     mend = "see that workers read the retry topics; `bridge process` settles what is due"
     if found.overdue and found.longest_overdue_seconds > OVERDUE_WARN:
@@ -105,7 +123,11 @@ def judge_retries(found: Retries) -> Finding:
         late = f"{found.overdue} past their time, the longest by {found.longest_overdue_seconds:.0f} s"
         return verdict("retries", f"{told}, {late}", mend)
     if found.waiting > WAITING_WARN:
-        return warn("retries", f"{told}, more than {WAITING_WARN}", "see `bridge gate show` and what fails")
+        return warn(
+            "retries",
+            f"{told}, more than {WAITING_WARN}",
+            "`bridge gate show` names more of their scripts; see docs/runbooks/retries-up.md",
+        )
     return ok("retries", f"{told}, none past its time")
 
 

@@ -34,7 +34,7 @@ from schemas.settings import Settings
 from sinks.db_check import Differences
 from sinks.gate import Standing
 from sinks.kafka_admin import Broker, ClusterFacts, TopicFacts
-from sinks.vitals import LongTransaction, Retries, Server
+from sinks.vitals import LongTransaction, Retries, Server, WaitingScript
 
 HOUR = 3_600_000
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
@@ -296,6 +296,19 @@ def test_the_books() -> None:
 def test_waiting_retries(waiting: int, overdue: int, seconds: float, health: str) -> None:
     """A minute late is worth a look, five are wrong."""
     assert healths([judge_retries(Retries(waiting, overdue, seconds))]) == [health]
+
+
+def test_waiting_retries_name_their_scripts() -> None:
+    """Whose they are, what they wait for and since when; whoever sends no readable site has none."""
+    since = datetime(2026, 11, 29, 6, 41, 7, tzinfo=UTC)
+    scripts = [
+        WaitingScript(21, 2, "summer-drop", "unknown_script", 1990, 1, since, 2000),
+        WaitingScript(None, None, None, "unsupported_schema_version", 10, 2, since, 2000),
+    ]
+    assert judge_retries(Retries(2000, 0, 0), scripts).found == (
+        "2000 waiting, more than 1000; most: site 21 (org 2) summer-drop: 1990 unknown_script since 2026-11-29T06:41:07Z; "
+        "no readable site: 10 unsupported_schema_version since 2026-11-29T06:41:07Z"
+    )
 
 
 async def test_a_check_that_fails_leaves_the_others_alone() -> None:
