@@ -90,7 +90,7 @@ def _schemas() -> dict[str, Any]:
     guessed = {"site_id": _NUMBER, "scripts": _list_of(_TEXT), "dead_letters": _NUMBER}
     group = {
         "cause": _TEXT, "message": _TEXT, "dead_letters": _NUMBER, "share_pct": {"type": "number"},
-        "first_at": _MOMENT, "last_at": _MOMENT, "hours": _list_of(_NUMBER), "dropped_reason": _TEXT,
+        "first_at": _MOMENT, "last_at": _MOMENT, "since": _MOMENT, "hours": _list_of(_NUMBER), "dropped_reason": _TEXT,
         "error_class": _TEXT, "example": _ref("DeadLetterLine"), "owners": _list_of(object_of(owner)),
         "sites": _NUMBER, "persisted": _NUMBER, "looked_up": _NUMBER, "guesses": _list_of(object_of(guessed)),
     }  # fmt: skip

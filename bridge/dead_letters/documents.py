@@ -78,6 +78,7 @@ def groups_document(found: Groups) -> dict[str, Any]:
                 "error_class": one.example.error_class,
                 "first_at": moment_text(one.first_at),
                 "last_at": moment_text(one.last_at),
+                "since": moment_text(one.since),
                 "example": line_document(one.example),
                 "owners": [owner._asdict() for owner in one.owners],
                 "guesses": [guessed._asdict() for guessed in one.guesses],

@@ -42,6 +42,9 @@ class Guessed(NamedTuple):
 class Group(NamedTuple):
     """Dead letters of one cause. `hours` counts those of the last hour first, then of the hours before it.
 
+    `first_at` and `last_at` are times of drops; `since` is when the oldest of those that were dropped first was received, which is
+    longer ago where events were retried before.
+
     `message` is the error without numbers, ids and quoted values, `example` the latest of them. `owners` are the sites
     that have most of them, and `sites` is how many have any. Of the `looked_up` latest open ones `persisted` are known to be
     persisted by another record: their producers have sent them again; `guesses` are the sites and scripts that seem to be in the
@@ -57,6 +60,7 @@ class Group(NamedTuple):
     example: DeadLetterLine
     owners: list[Owner]
     sites: int
+    since: datetime
     persisted: int = 0
     looked_up: int = 0
     guesses: Sequence[Guessed] = ()
@@ -128,7 +132,7 @@ async def _groups(
 def _group(row: "asyncpg.Record") -> Group:
     return Group(
         cause_name(row["cause"]), row["message"], row["dead_letters"], row["first_at"], row["last_at"], row["hours"],
-        line_of(row), [Owner(*one) for one in msgspec.json.decode(row["owners"])], row["sites"],
+        line_of(row), [Owner(*one) for one in msgspec.json.decode(row["owners"])], row["sites"], row["since"],
     )  # fmt: skip
 
 

@@ -1,7 +1,8 @@
 -- Dead letters by cause, the most frequent first, in all and in each of the $2 hours before $1; the first entry of
 -- `hours` is the last hour. At most $3 of them, each with the latest as an example, with the $4 sites that have most of
 -- it, and with how many causes and dead letters there are in all. Sites are counted in an index alone. An example, and
--- the scripts of a site's latest, are found at once by their time, whatever else is asked for.
+-- the scripts of a site's latest, are found at once by their time, whatever else is asked for; so is `since`, when the oldest
+-- of those that were dropped first was received.
 WITH meant AS NOT MATERIALIZED (
     SELECT l.* FROM bridge_event_raw AS l WHERE /* conditions */ true
 ), lately AS MATERIALIZED (
@@ -45,7 +46,10 @@ SELECT t.*, w.owners, array(
     FROM generate_series(1, $2::int) AS hour
     LEFT JOIN lately AS h ON h.cause = t.cause AND h.since = $1::timestamptz - hour * interval '1 hour'
     ORDER BY hour
-) AS hours, normalized_message(example.last_error) AS message, example.*, s.org_id
+) AS hours, (
+    SELECT min(f.received_at)
+    FROM (SELECT m.received_at FROM meant AS m WHERE m.cause = t.cause AND m.outcome_at = t.first_at LIMIT 1000) AS f
+) AS since, normalized_message(example.last_error) AS message, example.*, s.org_id
 FROM total AS t
 JOIN whose AS w USING (cause)
 CROSS JOIN LATERAL (

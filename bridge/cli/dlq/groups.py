@@ -1,6 +1,6 @@
 """`bridge dlq groups`: dead letters by cause, and events that are dropped again and again."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Final
 
 import typer
@@ -16,6 +16,8 @@ from sinks.dead_letters.groups import Group, Groups, Often, Owner
 
 _MOST_SHOWN: Final = 3
 """Of duplicates by script and of repeated events on a terminal, so that the causes before them stay in sight."""
+_RETRIED: Final = timedelta(seconds=10)
+"""How much earlier than its drop an event was received, so that `groups` says so; what is not retried is dropped at once."""
 
 
 @with_filter
@@ -46,7 +48,8 @@ def print_groups(found: Groups, hours: int, *, everything: bool = False) -> None
     # Where none is persisted, a column that says so only makes the table wider.
     persisted = ["persisted"] if any(one.persisted for one in found.groups) else []
     figures = ["dead letters", "share", *persisted, f"last {hours} h"]
-    table = Table(*figures, "first", "last", "reason", "message", "whose", "example", "cause")
+    since = ["since"] if any(one.first_at - one.since >= _RETRIED for one in found.groups) else []
+    table = Table(*figures, *since, "first", "last", "reason", "message", "whose", "example", "cause")
     for column in table.columns:
         column.no_wrap = column.header not in ("message", "whose")
     for column in table.columns[: len(figures)]:
@@ -54,14 +57,18 @@ def print_groups(found: Groups, hours: int, *, everything: bool = False) -> None
     for one in found.groups:
         table.add_row(
             str(one.dead_letters), f"{share(one.dead_letters, found.total):.1f} %", *(_persisted(one) for _ in persisted),
-            " ".join(map(str, reversed(one.hours))), _short(one.first_at), _short(one.last_at), why(one.example),
-            one.message, _whose(one), str(one.example.provenance), one.cause,
+            " ".join(map(str, reversed(one.hours))), *(_short(one.since) for _ in since),
+            _short(one.first_at), _short(one.last_at), why(one.example), one.message, _whose(one), str(one.example.provenance), one.cause,
         )  # fmt: skip
     if found.groups:
         print_table(table)
     more = found.causes - len(found.groups)
     causes = "1 cause" if found.causes == 1 else f"{found.causes} causes"
     print_text(f"{found.total} dead letters, {causes}" + (f"; {more} rarer ones not shown" if more else ""))
+    if since:
+        print_text(
+            "first, last: when they were dropped; since: when the first of them was received, before its retries"
+        )
     if persisted:
         print_text("persisted: their producers have sent them again; `bridge dlq discard --persisted` closes these")
     if found.often.by_script:

@@ -13,7 +13,7 @@ from schemas.record import Provenance
 from sinks.dead_letters import groups
 from sinks.dead_letters.groups import Groups, Often, read_groups
 from sinks.dead_letters.reading import reading
-from sinks.postgres import Connection
+from sinks.postgres import Connection, connection
 
 NOW = DROPPED_AT + timedelta(minutes=30)
 
@@ -67,6 +67,17 @@ async def test_other_reasons_classes_and_words_are_other_causes(database_url: st
     assert (await grouped(database_url, cause=[found.groups[0].cause])).total == 3
     everything = await grouped(database_url, disposition=None)
     assert everything.groups[0].dead_letters == 4
+
+
+async def test_a_group_tells_when_what_was_dropped_first_came(database_url: str) -> None:
+    """The oldest of them, well before its drop where it was retried."""
+    await add_dropped(database_url, [dropped(0), dropped(1), dropped(2, dropped_at=DROPPED_AT + timedelta(minutes=1))])
+    async with connection(database_url, "test") as conn:
+        await conn.execute(
+            "UPDATE bridge_event_raw SET received_at = $1::timestamptz - raw_offset * interval '127 s'", DROPPED_AT
+        )
+    (group,) = (await grouped(database_url)).groups
+    assert (group.first_at, group.since) == (DROPPED_AT, DROPPED_AT - timedelta(seconds=127))
 
 
 async def test_a_group_tells_when_how_often_lately_and_an_example(database_url: str) -> None:

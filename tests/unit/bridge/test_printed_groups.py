@@ -2,7 +2,7 @@
 
 import io
 import sys
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -26,7 +26,7 @@ def group() -> Group:
         Provenance("bridge.raw", 7, 5120), AT, "retry_exhausted", "unknown_script", "script 'acme-app' is not registered",
         "48cc75900bd4b683", 4, 12, 1, "acme-app", "e-1", "open", None, None,
     )  # fmt: skip
-    return Group(line.cause, "script … is not registered", 7207, AT, AT, [7207, 0, 0, 0, 0, 0], line, OWNERS, 6)
+    return Group(line.cause, "script … is not registered", 7207, AT, AT, [7207, 0, 0, 0, 0, 0], line, OWNERS, 6, AT)
 
 
 @pytest.mark.parametrize("width", [80, 100])
@@ -82,6 +82,17 @@ def test_duplicates_push_no_cause_off_a_terminal(
     assert "not shown" not in out.getvalue()
     assert "e-19" in out.getvalue()
     assert "and 5 more events\n" in out.getvalue()
+
+
+@pytest.mark.parametrize(("seconds", "said"), [(127, True), (1, False)])
+def test_a_cause_says_since_when_its_events_come(capsys: pytest.CaptureFixture[str], seconds: int, said: bool) -> None:
+    """What was retried came well before its drop."""
+    one = group()._replace(since=AT - timedelta(seconds=seconds))
+    print_groups(Groups([one], 1, 7207, Often([], 0, [], 0, 0)), 6)
+    shown = capsys.readouterr().out
+    assert ("2026-11-29T00:57:53Z  2026-11-29T01:00:00Z  2026-11-29T01:00:00Z" in shown, "since: when" in shown) == (
+        said,
+    ) * 2
 
 
 def test_duplicates_say_how_many_are_replays(capsys: pytest.CaptureFixture[str]) -> None:
