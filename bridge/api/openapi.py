@@ -74,6 +74,7 @@ def _schemas() -> dict[str, Any]:
         "event_id": _nullable(_TEXT), "disposition": disposition, "replay_of": _nullable(_TEXT),
         "replayed_as": _nullable(_TEXT), "sender": _nullable({"enum": list(Sender)}),
         "guessed_site_id": _nullable(_NUMBER), "guessed_script_id": _nullable(_TEXT),
+        "claimed_site_id": _nullable(_NUMBER),
     }  # fmt: skip
     encoding = _nullable({"enum": ["utf-8", "base64"]})
     whole = line | {
@@ -87,7 +88,9 @@ def _schemas() -> dict[str, Any]:
         "site_id": _nullable(_NUMBER), "org_id": _nullable(_NUMBER), "dead_letters": _NUMBER,
         "scripts": _list_of(_TEXT),
     }  # fmt: skip
-    guessed = {"site_id": _NUMBER, "scripts": _list_of(_TEXT), "dead_letters": _NUMBER}
+    guessed = {
+        "site_id": _NUMBER, "scripts": _list_of(_TEXT), "dead_letters": _NUMBER, "keyed_site_id": _nullable(_NUMBER),
+    }  # fmt: skip
     group = {
         "cause": _TEXT, "message": _TEXT, "dead_letters": _NUMBER, "share_pct": {"type": "number"},
         "first_at": _MOMENT, "last_at": _MOMENT, "since": _MOMENT, "hours": _list_of(_NUMBER), "dropped_reason": _TEXT,

@@ -78,17 +78,17 @@ def _guesses(letters: Iterable[Whose]) -> list[Guessed]:
 
     A text that names a script alone is of the site that the letter's key names.
     """
-    scripts: defaultdict[int, set[str]] = defaultdict(set)
-    counted: Counter[int] = Counter()
+    counted: Counter[tuple[int, int | None]] = Counter()
+    scripts: defaultdict[tuple[int, int | None], set[str]] = defaultdict(set)
     for one in letters:
         script_id = one.guess.script_id if one.script_id is None else None
-        site_id = one.site_id if one.guess.site_id is None else one.guess.site_id
-        if site_id is None or (one.site_id is not None and script_id is None):
+        site_id = one.guess.site_id or one.site_id
+        if site_id is None or (site_id == one.site_id and script_id is None):
             continue
-        counted[site_id] += 1
+        counted[site_id, one.site_id] += 1
         if script_id is not None:
-            scripts[site_id].add(script_id)
+            scripts[site_id, one.site_id].add(script_id)
     return [
-        Guessed(site_id, sorted(scripts[site_id])[:MOST_SCRIPTS], count)
-        for site_id, count in counted.most_common(MOST_OWNERS)
+        Guessed(site_id, sorted(scripts[site_id, keyed])[:MOST_SCRIPTS], count, keyed)
+        for (site_id, keyed), count in counted.most_common(MOST_OWNERS)
     ]

@@ -32,11 +32,16 @@ class Owner(NamedTuple):
 
 
 class Guessed(NamedTuple):
-    """How many of the latest dead letters of a cause whose site or script can't be read have this site in their text, unproven."""
+    """How many of the latest dead letters of a cause have this site and these scripts in their text, unproven.
+
+    `keyed_site_id` is the site that their record keys name, whose they are: another one than the text names, or the same.
+    None is no readable site.
+    """
 
     site_id: int
     scripts: list[str]
     dead_letters: int
+    keyed_site_id: int | None = None
 
 
 class Group(NamedTuple):
@@ -48,7 +53,7 @@ class Group(NamedTuple):
     `message` is the error without numbers, ids and quoted values, `example` the latest of them. `owners` are the sites
     that have most of them, and `sites` is how many have any. Of the `looked_up` latest open ones `persisted` are known to be
     persisted by another record: their producers have sent them again; `guesses` are the sites and scripts that seem to be in the
-    text of those where they can't be read. A text may name another site than the record's key, which `owners` go by.
+    text of those where they can't be read.
     """
 
     cause: str

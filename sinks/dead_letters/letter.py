@@ -17,7 +17,8 @@ class DeadLetterLine(NamedTuple):
 
     `attempt` failed last, from 1; `disposition` is None for a duplicate. `replay_of` is the dead letter that this one was
     a replay of, `replayed_as` what its own replay became. `sender` is the class of sender; None is older than classes.
-    What is guessed of a broken text is unproven: no filter and no figure goes by it.
+    What is guessed of a broken text is unproven: no filter and no figure goes by it. `claimed_site_id` is the site that such
+    a text names where the record key names `site_id`, another one; the guessed script is the text's too.
     """
 
     provenance: Provenance
@@ -37,6 +38,7 @@ class DeadLetterLine(NamedTuple):
     sender: str | None = None
     guessed_site_id: int | None = None
     guessed_script_id: str | None = None
+    claimed_site_id: int | None = None
 
 
 class WholeDeadLetter(NamedTuple):
@@ -101,6 +103,7 @@ def line_of(row: "asyncpg.Record") -> DeadLetterLine:
         row["sender"],
         guessed.site_id if row["site_id"] is None else None,
         guessed.script_id if row["script_id"] is None else None,
+        None if row["site_id"] in (None, guessed.site_id) else guessed.site_id,
     )
 
 

@@ -12,7 +12,7 @@ from bridge.cli.tables import Table, on_terminal, print_left_out, print_table, p
 from bridge.dead_letters.documents import groups_document, share
 from bridge.dead_letters.sent_again import groups_looked_up
 from schemas.dead_letter_filter import DeadLetterFilter
-from sinks.dead_letters.groups import Group, Groups, Often, Owner
+from sinks.dead_letters.groups import Group, Groups, Guessed, Often, Owner
 
 _MOST_SHOWN: Final = 3
 """Of duplicates by script and of repeated events on a terminal, so that the causes before them stay in sight."""
@@ -120,13 +120,18 @@ def _whose(group: Group) -> str:
     """The sites that have most of a group, with counts."""
     named = "; ".join(map(_owner, group.owners))
     more = group.sites - len(group.owners)
-    guessed = ", ".join(
-        f"site ~{one.site_id}{' ' if one.scripts else ''}{', '.join(one.scripts)}: {one.dead_letters}"
-        for one in group.guesses
-    )
+    guessed = ", ".join(map(_guessed, group.guesses))
     return (
         named + (f"; {more} more sites" if more else "") + (f"; unproven, by their text: {guessed}" if guessed else "")
     )
+
+
+def _guessed(one: Guessed) -> str:
+    """What a text names, with a mark; of another site than the record key names, both."""
+    if one.keyed_site_id == one.site_id:
+        return f"site {one.site_id} ~{', '.join(one.scripts)}: {one.dead_letters}"
+    keyed = "" if one.keyed_site_id is None else f" (site {one.keyed_site_id} by the record key)"
+    return f"site ~{one.site_id}{' ' if one.scripts else ''}{', '.join(one.scripts)}{keyed}: {one.dead_letters}"
 
 
 def _owner(one: Owner) -> str:

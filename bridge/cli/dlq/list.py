@@ -39,6 +39,7 @@ def _print(found: Page) -> None:
     for line in found.lines:
         ids = (known(line.script_id, line.guessed_script_id), line.event_id or "")
         site = known(line.site_id, line.guessed_site_id)
+        site += "" if line.claimed_site_id is None else f" (text: ~{line.claimed_site_id})"
         dropped = f"{line.dropped_at:%Y-%m-%dT%H:%M:%SZ}"
         table.add_row(dropped, str(line.provenance), why(line), site, *ids, line.error)
     if found.lines:
@@ -46,6 +47,8 @@ def _print(found: Page) -> None:
     following = "" if found.following is None else f"; next page: --after {found.following}"
     if any(line.guessed_site_id is not None or line.guessed_script_id is not None for line in found.lines):
         print_text("~: unproven, by what stands in a text that can't be read")
+    if any(line.claimed_site_id is not None for line in found.lines):
+        print_text("N (text: ~M): site N's by the record key; the text, unproven, names site M and the script")
     print_text(f"{len(found.lines)} of {found.total}{following}")
 
 

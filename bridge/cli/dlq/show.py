@@ -49,6 +49,8 @@ def _print(found: Shown) -> None:
     for name in ("site_id", "script_id"):
         if (guessed := document[f"guessed_{name}"]) is not None:
             facts.add_row(name, f"~{guessed} (unproven: by its text, which can't be read)")
+    if (claimed := document["claimed_site_id"]) is not None:
+        facts.add_row("text", f"names site ~{claimed}, unproven; site {document['site_id']} is the record key's")
     facts.add_row("key", _text(found.letter.body.key))
     for header, value in found.letter.body.headers:
         facts.add_row(f"header {header}", _text(value))
