@@ -70,6 +70,30 @@ MUTANTS = [
         ("tests/integration/dead_letters/test_rows_counted.py",),
     ),
     Mutant(
+        "persisted-left-told",
+        "the count of the dead letters that a discard of persisted ones leaves open",
+        (Edit("bridge/runs/discard.py::_persisted", "len(piece) - len(persisted)", "0"),),
+        ("tests/integration/dead_letters/test_sent_again.py",),
+    ),
+    Mutant(
+        "waiting-bounded",
+        "the bound of how many waiting events are looked at for their scripts",
+        (Edit("sinks/sql/waiting_scripts.sql", "LIMIT $3::int", "LIMIT $3::int + 1000"),),
+        ("tests/integration/test_waiting_scripts.py",),
+    ),
+    Mutant(
+        "key-contradicted",
+        "the note that a text names another site than its record key, whose site has the dead letter",
+        (
+            Edit(
+                "sinks/dead_letters/letter.py::line_of",
+                'None if row["site_id"] in (None, guessed.site_id) else guessed.site_id',
+                "None",
+            ),
+        ),
+        ("tests/integration/dead_letters/test_guessed.py",),
+    ),
+    Mutant(
         "sent-again-only",
         "the bound of a discard of persisted ones to those whose events are persisted",
         (Edit("bridge/dead_letters/sent_again.py::sent_again", "claim.key in keys", "True"),),
