@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 import asyncpg
 import pytest
-from support.accounts import account, as_account, execute, not_needed
+from support.accounts import account, as_account, execute, not_needed, value_of
 from support.databases import as_admin, drop_database
 from support.programs import CHECKOUT, run
 
@@ -333,15 +333,6 @@ def test_the_command_prints_what_it_applies(database_url: str) -> None:
     gone = run([*BRIDGE, *command, "--apply"], changed=given)
     assert gone.returncode == 3
     assert f'role "{role}" does not exist' in gone.stderr
-
-
-async def value_of(url: str, statement: str) -> object:
-    """What the statement returns under this account."""
-    conn = await asyncpg.connect(url)
-    try:
-        return await conn.fetchval(statement)
-    finally:
-        await conn.close()
 
 
 KEPT_BY_A_SESSION = [

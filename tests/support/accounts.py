@@ -42,6 +42,15 @@ async def execute(url: str, *statements: str) -> None:
         await conn.close()
 
 
+async def value_of(url: str, statement: str) -> object:
+    """What the statement returns under this account."""
+    conn = await asyncpg.connect(url)
+    try:
+        return await conn.fetchval(statement)
+    finally:
+        await conn.close()
+
+
 def as_account(url: str, name: str, password: str) -> str:
     """The same database's URL for another account."""
     place = urlsplit(url)
