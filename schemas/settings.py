@@ -96,7 +96,7 @@ class Settings(HttpSettings):
     batch_max_records: int = Field(5000, ge=1, le=100_000, description="most records that one settlement takes")
     fetch_max_bytes: int = Field(8 * 1024 * 1024, ge=1024, description="most bytes that one fetch brings from a broker")
     inflate_max_bytes: int = Field(
-        64 * 1024 * 1024, ge=1024 * 1024, description="a compressed batch that inflates to more holds its partition"
+        8 * 1024 * 1024, ge=1024 * 1024, description="a compressed batch that inflates to more holds its partition"
     )
     dedup_hints: int = Field(200_000, ge=0, le=20_000_000, description="keys remembered per worker to save look-ups")
     session_timeout: str = Field("10s", description="a worker not heard of for this long loses its partitions")

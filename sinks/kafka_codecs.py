@@ -10,38 +10,72 @@ from weakref import WeakKeyDictionary
 
 import cramjam
 from aiokafka import codec
-from aiokafka.consumer.fetcher import PartitionRecords
+from aiokafka.consumer.fetcher import FetchResult, PartitionRecords
 from aiokafka.record import default_records, legacy_records
 
-from schemas.errors import BridgeError
+from schemas.headers import MOST_HEADERS
 
 _FIRST_BYTES: int = 64 * 1024
 _STEP: int = 8
 _PIECE_BYTES: int = 16 * 1024
 _MOST_MEMBERS: int = 1000
-_MOST_HEADERS: int = 200_000
-"""Of one batch, and of one read but for its first record. An empty one takes some seventy bytes, and two in the batch."""
+_MOST_HEADERS: int = 10_000
+"""Of one record: one with more is no event, and is handed on with so many that it counts as one with too many. An empty
+header takes two bytes in the batch, half a microsecond to read, and some seventy bytes then."""
+_HEADERS_LEFT: int = MOST_HEADERS + 1
+_HEADERS_AT_ONCE: int = 50_000
+"""Once the records of one read have more than these, it ends."""
 _SHORT_BYTES: int = 2 * _MOST_HEADERS
+_LARGE_BATCH: int = 400_000
+"""In a smaller one each record's length is taken at its word: where it lies, the client refuses the batch in 0.1 s."""
 _FEW_HEADERS: int = 16
 _MOST_RECORDS: int = 500_000
 _SHORTEST_RECORD: int = 6
+_SHIFTS = range(7, 70, 7)
 _NAMES = ("gzip_decode", "snappy_decode", "lz4_decode", "zstd_decode")
 _COMPILED = ("aiokafka.record._crecords.default_records", "aiokafka.record._crecords.legacy_records")
 
 Inflate = Callable[[bytes], bytes]
 
-_used: "WeakKeyDictionary[asyncio.Task[Any], int]" = WeakKeyDictionary()
-_headers: "WeakKeyDictionary[asyncio.Task[Any], int]" = WeakKeyDictionary()
+
+class _Read:
+    """What one read has come to."""
+
+    __slots__ = ("bytes", "enough", "headers", "largest")
+
+    def __init__(self) -> None:
+        self.bytes = self.largest = self.headers = 0
+        self.enough = False
 
 
-class TooMuchAtOnce(BridgeError):
-    """One read inflated several batches to more than one may, or met too many headers; fewer records at once will do."""
+_reads: "WeakKeyDictionary[asyncio.Task[Any], _Read]" = WeakKeyDictionary()
+
+
+class _EnoughError(Exception):
+    """The read is to end before the next batch."""
 
 
 def count_anew() -> None:
-    """Has what this task reads from now on raise TooMuchAtOnce once it comes to more than one batch may."""
+    """Begins a read of this task: once it comes to as much as one may, it ends with the records that it has.
+
+    What it has not reached is left to the next read. One batch, and one record, may always be read.
+    """
     if (task := asyncio.current_task()) is not None:
-        _used[task] = _headers[task] = 0
+        _reads[task] = _Read()
+
+
+def had_enough() -> bool:
+    """Whether the read that this task began last has ended before its time."""
+    read = _this_read()
+    return read is not None and read.enough
+
+
+def _this_read() -> _Read | None:
+    try:
+        task = asyncio.current_task()
+    except RuntimeError:
+        return None
+    return None if task is None else _reads.get(task)
 
 
 def bound_inflation(most_bytes: int) -> None:
@@ -57,6 +91,8 @@ def bound_inflation(most_bytes: int) -> None:
                 with_headers = module.__name__.endswith("default_records")
                 setattr(module, name, _of_few_headers(bounded[name]) if with_headers else bounded[name])
     PartitionRecords._consumer_record = _counting_headers  # noqa: SLF001  # the one place at which each record passes
+    PartitionRecords.__next__ = _next_or_enough
+    FetchResult.getall = _until_enough
 
 
 def _modules() -> list[ModuleType]:
@@ -76,90 +112,144 @@ def _bounded(most: int) -> dict[str, Inflate]:
 def _of_few_headers(inflate: Inflate) -> Inflate:
     def inflate_and_count(payload: bytes) -> bytes:
         inflated = inflate(payload)
-        if len(inflated) > _SHORT_BYTES:
-            _check_headers(inflated)
-        return inflated
+        return inflated if len(inflated) <= _SHORT_BYTES else _cut_headers(inflated)
 
     return inflate_and_count
 
 
 _consumer_record = PartitionRecords._consumer_record  # noqa: SLF001  # wrapped below
+_getall = FetchResult.getall
 
 
 def _counting_headers(self: PartitionRecords, partition: Any, record: Any) -> Any:
-    """Raises TooMuchAtOnce for a record whose headers are too many for this read, whatever its batch's compression."""
-    if len(record.headers) > _FEW_HEADERS:
-        _count(_headers, len(record.headers), _MOST_HEADERS, "headers")
-    return _consumer_record(self, partition, record)
+    """A record of no more headers than one may have. Ends the read if it has enough of them."""
+    found = _consumer_record(self, partition, record)
+    if (count := len(found.headers)) > _FEW_HEADERS:
+        if count > _MOST_HEADERS:
+            found.headers = found.headers[:_HEADERS_LEFT]
+        if (read := _this_read()) is not None:
+            read.headers += count
+            if read.headers > _HEADERS_AT_ONCE:
+                read.enough = True
+                # The rest waits, inflated as it is.
+                self.rest, self._records_iterator = self._records_iterator, iter(())
+    return found
 
 
-def _check_headers(records: bytes) -> None:
-    """Raises ValueError for a batch whose records state more headers than any need, or that has very many records.
-
-    What is no batch at all the client says. https://kafka.apache.org/documentation/#record
-    """
-    place = headers = 0
+def _next_or_enough(self: PartitionRecords) -> Any:
+    """As the library's own, and ends before a batch that this read is not to inflate."""
     try:
-        for _ in range(_MOST_RECORDS):
-            if place >= len(records):
-                return
+        return next(self._records_iterator)
+    except StopIteration:
+        self._records_iterator = None
+        raise
+    except _EnoughError:
+        raise StopIteration from None
+
+
+def _until_enough(self: FetchResult, max_records: int | None = None) -> list[Any]:
+    """The records that the library hands out at once: none of this partition if the read has had enough before."""
+    if had_enough():
+        return []
+    records = self._partition_records
+    found: list[Any] = _getall(self, max_records)
+    if (rest := getattr(records, "rest", None)) is not None:
+        records.rest, records._records_iterator = None, rest  # noqa: SLF001
+        self._partition_records = records
+    return found
+
+
+def _cut_headers(records: bytes) -> bytes:
+    """The records of a batch, without the headers that those have which have too many; they need not even be read.
+
+    Raises ValueError for a batch that has very many records. What is no batch at all the client says.
+    https://kafka.apache.org/documentation/#record
+    """
+    place = kept = count = 0
+    parts: list[bytes] = []
+    short = _SHORT_BYTES if len(records) < _LARGE_BATCH else 0
+    try:
+        while place < len(records):
+            if (count := count + 1) > _MOST_RECORDS:
+                raise ValueError(f"a batch of more than {_MOST_RECORDS} records")
             length, begin = _varint(records, place)
             if length < _SHORTEST_RECORD:
-                return
-            headers += max(0, _headers_of(records, begin))
-            if headers > _MOST_HEADERS:
-                raise ValueError(f"a batch of more than {_MOST_HEADERS} headers")
+                break
+            if length > short:
+                at = _headers_at(records, begin)
+                stated, first = _varint(records, at)
+                if stated > _MOST_HEADERS:
+                    left = records[begin:at] + _as_varint(_HEADERS_LEFT) + _first_headers(records, first)
+                    parts += [records[kept:place], _as_varint(len(left)), left]
+                    kept = begin + length
             place = begin + length
     except IndexError:
-        return
-    raise ValueError(f"a batch of more than {_MOST_RECORDS} records")
+        pass
+    return b"".join([*parts, records[kept:]]) if parts else records
 
 
-def _headers_of(records: bytes, place: int) -> int:
-    place += 1  # attributes
-    for _ in range(2):  # deltas of time and offset
-        _, place = _varint(records, place)
+def _headers_at(records: bytes, begin: int) -> int:
+    """Where a record states how many headers it has; `begin` is behind its length. Raises IndexError."""
+    place = begin
+    for _ in range(3):  # its attributes, which the client reads as a number too, and the deltas of time and offset
+        place = _varint(records, place)[1]
     for _ in range(2):  # key and value
         size, place = _varint(records, place)
         place += max(0, size)
-    return _varint(records, place)[0]
+    return place
+
+
+def _first_headers(records: bytes, place: int) -> bytes:
+    begin = place
+    for _ in range(2 * _HEADERS_LEFT):  # a name and a value each
+        size, place = _varint(records, place)
+        place += max(0, size)
+    if place > len(records):
+        raise IndexError
+    return records[begin:place]
 
 
 def _varint(data: bytes, place: int) -> tuple[int, int]:
-    """A zigzag number, and where it ends; raises IndexError."""
-    value = shift = 0
-    while True:
-        byte = data[place]
+    """A zigzag number, and where it ends; raises IndexError, also for one that is longer than any."""
+    value = data[place]
+    if value < 0x80:  # most have one byte
+        return (value >> 1) ^ -(value & 1), place + 1
+    value &= 0x7F
+    for shift in _SHIFTS:
         place += 1
+        byte = data[place]
         value |= (byte & 0x7F) << shift
         if byte < 0x80:  # the last byte of a number
-            return (value >> 1) ^ -(value & 1), place
-        shift += 7
+            return (value >> 1) ^ -(value & 1), place + 1
+    raise IndexError
+
+
+def _as_varint(number: int) -> bytes:
+    """A number that is not negative, as a zigzag number."""
+    left, written = number << 1, bytearray()
+    while left > 0x7F:
+        written.append(left & 0x7F | 0x80)
+        left >>= 7
+    return bytes([*written, left])
 
 
 def _named(name: str, most: int, inflate: Inflate) -> Inflate:
     def inflate_or_say(payload: bytes) -> bytes:
+        read = _this_read()
+        # The next one is likely as large as the largest so far.
+        if read is not None and read.bytes and read.bytes + read.largest > most:
+            read.enough = True
+            raise _EnoughError
         try:
             inflated = inflate(payload)
         except (cramjam.DecompressionError, zlib.error, OSError, EOFError) as error:
             raise ValueError(f"a batch that is no sound {name}: {error}") from error
-        _count(_used, len(inflated), most, "bytes")
+        if read is not None:
+            read.bytes += len(inflated)
+            read.largest = max(read.largest, len(inflated))
         return inflated
 
     return inflate_or_say
-
-
-def _count(counted: "WeakKeyDictionary[asyncio.Task[Any], int]", size: int, most: int, of: str) -> None:
-    try:
-        task = asyncio.current_task()
-    except RuntimeError:
-        return
-    if task is not None and task in counted:
-        used = counted[task]
-        # One alone may always be read.
-        if used and used + size > most:
-            raise TooMuchAtOnce(f"one read that comes to more than {most} {of}")
-        counted[task] = used + size
 
 
 def _too_large(most: int) -> ValueError:
@@ -186,7 +276,7 @@ def _gzip(payload: bytes, most: int) -> bytes:
 
 
 def _growing(inflate_into: Callable[[bytes, bytearray], int], payload: bytes, most: int) -> bytes:
-    """Into a buffer that grows up to the bound: what a batch claims of its own size is not to be trusted."""
+    """Into a buffer of a likely size, else of the bound: what a batch claims of its own size is not to be trusted."""
     size = min(most, max(_FIRST_BYTES, _STEP * len(payload)))
     while True:
         buffer = bytearray(size)
@@ -197,7 +287,8 @@ def _growing(inflate_into: Callable[[bytes, bytearray], int], payload: bytes, mo
                 raise
             if size >= most:
                 raise _too_large(most) from None
-        size = min(most, size * _STEP)
+        # Memory that is not written to costs nothing.
+        size = most
 
 
 def _snappy(payload: bytes, most: int) -> bytes:

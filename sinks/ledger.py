@@ -95,9 +95,14 @@ def _kept(body: RawBody) -> tuple[RawBody, str]:
     if value is not None and len(value) > _MOST_KEPT:
         note = f"; {_BEGINNING} of {len(value)} bytes of its value are kept"
         value = value[:_BEGINNING]
-    beside = length_beside_value(key, headers)
-    if beside > _MOST_KEPT or len(headers) > MOST_HEADERS:
-        note += f"; of key and headers, {beside} bytes and {len(headers)} headers, the beginning is kept"
+    beside = ""
+    if len(headers) > MOST_HEADERS:
+        # Of a record with very many the reader has counted no more.
+        beside = f"key and more than {MOST_HEADERS} headers"
+    elif (size := length_beside_value(key, headers)) > _MOST_KEPT:
+        beside = f"key and headers, {size} bytes and {len(headers)} headers,"
+    if beside:
+        note += f"; of {beside} the beginning is kept"
         key, headers = key and key[:_BEGINNING], _beginning(headers)
     return RawBody(key, value, headers), note
 

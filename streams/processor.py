@@ -274,8 +274,8 @@ def _claimed_identity(value: bytes | None) -> Claimed | None:
 def _too_much_to_retry(record: RawRecord) -> str:
     """What of key and headers is more than a retry carries, in words; nothing if it carries them."""
     # Even an empty header takes memory.
-    if (count := len(record.headers)) > MOST_HEADERS:
-        return f"it has {count} headers, of which a retry carries {MOST_HEADERS}"
+    if len(record.headers) > MOST_HEADERS:
+        return f"it has more than {MOST_HEADERS} headers, the most that a retry carries"
     size = length_beside_value(record.key, record.headers)
     return (
         ""

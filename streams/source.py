@@ -25,7 +25,7 @@ from schemas.settings import Settings
 from sinks import metrics
 from sinks.kafka_admin import started
 from sinks.kafka_brokers import ask_any_broker
-from sinks.kafka_codecs import TooMuchAtOnce, bound_inflation, count_anew
+from sinks.kafka_codecs import bound_inflation, count_anew, had_enough
 from sinks.kafka_connection import retrieve_commits
 from streams.lag import Head
 from streams.open_transactions import Sight
@@ -40,7 +40,6 @@ _SIGHT_SECONDS = 10.0
 # While the group rebalances, aiokafka's getmany waits for the next assignment, whatever its time-out. That assignment
 # waits until the lane in it ends.
 _LATE_SECONDS = 0.3
-_MOST_AT_ONCE = 1_000_000
 # A batch whose checksum is wrong, whose codec is missing, that inflates to too much, or that is no Kafka batch; a
 # header's name that is not UTF-8.
 NOT_READABLE = (CorruptRecordException, UnsupportedCodecError, ValueError)
@@ -148,7 +147,6 @@ class KafkaSource:
         self._unreadable: dict[TopicPartition, str] = {}
         self._seen_unreadable: set[TopicPartition] = set()
         self._look_again_at = 0.0
-        self._at_once = _MOST_AT_ONCE
         self._turns: ReadTurns[KafkaPartition] = ReadTurns()
         self.heads: dict[TopicPartition, Head] = {}
 
@@ -212,17 +210,10 @@ class KafkaSource:
         if not readable:
             await asyncio.sleep(timeout_ms / 1000)
             return []
-        at_once = min(max_records, self._at_once)
         try:
-            batches = await self._fetch(readable, timeout_ms, at_once)
+            batches = await self._fetch(readable, timeout_ms, max_records)
         except NOT_READABLE:
-            batches = await self._find_unreadable(readable, at_once)
-        except TooMuchAtOnce:
-            # Batches that inflate manifold: read again, fewer at once, down to one.
-            self._at_once = max(1, at_once // 8)
-            self._seek_all(readable)
-            return []
-        self._at_once = min(_MOST_AT_ONCE, 2 * self._at_once)
+            batches = await self._find_unreadable(readable, max_records)
         for batch in batches:
             self._chain[batch.source] = batch.next
             if batch.records:
@@ -243,8 +234,6 @@ class KafkaSource:
                 await self._fetch([source], _APART_MS, max_records)
             except NOT_READABLE as error:
                 found += await self._up_to_unreadable(source, max_records, error)
-            except TooMuchAtOnce:
-                continue
         self._seek_all(sources)
         return found
 
@@ -300,7 +289,7 @@ class KafkaSource:
                         batches.append(Batch(source, prev, following, found.get(partition, ())))
                 return batches
         except TimeoutError:
-            self._seek_all(sources)
+            # What was fetched meanwhile is left to the next read, which begins where this one began.
             return []
         except OffsetOutOfRangeError as error:
             self._seek_all(sources)
@@ -324,9 +313,10 @@ class KafkaSource:
             part = await self._consumer.getmany(*group, timeout_ms=wait_ms, max_records=left)
             found |= part
             left -= sum(map(len, part.values()))
+            full = not left or had_enough()
             # The last one that it took records from is the one that has more.
-            self._turns.took(group, None if left else [*part][-1])
-            if not left:
+            self._turns.took(group, [*part][-1] if full and part else None)
+            if full:
                 break
         return found
 

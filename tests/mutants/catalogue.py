@@ -19,6 +19,7 @@ from mutants import (
     paging,
     producers,
     querying,
+    reads,
     refusals,
     requests,
     snippet,
@@ -309,14 +310,14 @@ MUTANTS = [
     ),
     Mutant(
         "headers-bound",
-        "the bound of a batch's headers",
-        (Edit("sinks/kafka_codecs.py::_check_headers", "headers > _MOST_HEADERS", "False"),),
+        "the bound of a record's headers",
+        (Edit("sinks/kafka_codecs.py::_cut_headers", "stated > _MOST_HEADERS", "False"),),
         ("tests/unit/sinks/test_kafka_codecs.py",),
     ),
     Mutant(
         "headers-at-once",
         "the bound of the headers of one read",
-        (Edit("sinks/kafka_codecs.py::_counting_headers", "len(record.headers) > _FEW_HEADERS", "False"),),
+        (Edit("sinks/kafka_codecs.py::_counting_headers", "read.headers > _HEADERS_AT_ONCE", "False"),),
         ("tests/unit/sinks/test_kafka_codecs.py::test_headers_of_one_read_are_bounded_whatever_the_batch",),
     ),
     Mutant(
@@ -368,6 +369,7 @@ MUTANTS = [
     *snippet.MUTANTS,
     *producers.MUTANTS,
     *querying.MUTANTS,
+    *reads.MUTANTS,
     *clients.MUTANTS,
     *costs.MUTANTS,
     *wire.MUTANTS,

@@ -8,7 +8,6 @@ from aiokafka import TopicPartition as KafkaPartition
 from aiokafka.errors import CorruptRecordException, KafkaConnectionError
 
 from schemas.record import TopicPartition
-from sinks.kafka_codecs import TooMuchAtOnce
 from streams.memory_source import MemoryRecord
 from streams.source import KafkaSource, SourceUnavailable
 
@@ -23,15 +22,17 @@ class Client:
         self.positions: dict[KafkaPartition, int] = {}
         self.away = 0
         self.unreadable: dict[KafkaPartition, int] = {}
-        self.too_much = 10**6
-        self.asked: list[int] = []
         self.rebalancing: asyncio.Event | None = None
+        self.silent: asyncio.Event | None = None
+        self.sought = 0
+        self.most = COUNT
 
     def assignment(self) -> set[KafkaPartition]:
         return {KafkaPartition(*ONE), KafkaPartition(*TWO)}
 
     def seek(self, partition: KafkaPartition, offset: int) -> None:
         self.positions[partition] = offset
+        self.sought += 1
 
     async def position(self, partition: KafkaPartition) -> int:
         return self.positions[partition]
@@ -40,9 +41,10 @@ class Client:
         self, *partitions: KafkaPartition, timeout_ms: int, max_records: int
     ) -> dict[KafkaPartition, list[MemoryRecord]]:
         found: dict[KafkaPartition, list[MemoryRecord]] = {}
-        self.asked.append(max_records)
+        if self.silent is not None:
+            await self.silent.wait()
         for partition in partitions:
-            if records := self._drain(partition, max_records - sum(map(len, found.values()))):
+            if records := self._drain(partition, min(self.most, max_records) - sum(map(len, found.values()))):
                 found[partition] = records
         if self.rebalancing is not None:
             # Whatever its time-out, aiokafka waits for the next assignment.
@@ -50,8 +52,6 @@ class Client:
         if self.away:
             self.away -= 1
             raise KafkaConnectionError("reset")
-        if sum(map(len, found.values())) > self.too_much:
-            raise TooMuchAtOnce
         return found
 
     def _drain(self, partition: KafkaPartition, most: int) -> list[MemoryRecord]:
@@ -110,16 +110,6 @@ async def test_a_record_that_cannot_be_read_holds_its_own_partition(
     assert source.position(TWO) == first
 
 
-async def test_what_is_too_much_at_once_is_read_in_smaller_parts(client: Client, source: KafkaSource) -> None:
-    """Down to one record, nothing is passed over, and once it is over more are read again."""
-    client.too_much = 1
-    assert await read(source, polls=40) == {ONE: list(range(COUNT)), TWO: list(range(COUNT))}
-    assert 1 in client.asked
-    client.too_much = 10**6
-    await read(source, polls=6)
-    assert client.asked[-1] == 4
-
-
 async def test_a_poll_ends_in_time_while_the_group_rebalances(client: Client, source: KafkaSource) -> None:
     """The next assignment waits for the lane that polls: neither may wait for the other. Nothing is passed over."""
     client.rebalancing = asyncio.Event()
@@ -127,6 +117,17 @@ async def test_a_poll_ends_in_time_while_the_group_rebalances(client: Client, so
         assert await source.poll([ONE, TWO], timeout_ms=10, max_records=4) == []
     client.rebalancing = None
     assert await read(source) == {ONE: list(range(COUNT)), TWO: list(range(COUNT))}
+
+
+async def test_a_poll_that_is_over_leaves_what_was_fetched(client: Client, source: KafkaSource) -> None:
+    """Whoever held the loop until its time was over keeps it from no record: a seek has the client fetch it again."""
+    client.silent = asyncio.Event()
+    sought = client.sought
+    async with asyncio.timeout(20):
+        assert await source.poll([ONE, TWO], timeout_ms=10, max_records=4) == []
+    client.silent = None
+    assert await read(source) == {ONE: list(range(COUNT)), TWO: list(range(COUNT))}
+    assert client.sought == sought
 
 
 async def test_a_partition_that_fills_a_read_comes_after_the_others(source: KafkaSource) -> None:
@@ -137,3 +138,15 @@ async def test_a_partition_that_fills_a_read_comes_after_the_others(source: Kafk
         batches = await source.poll([ONE, TWO], timeout_ms=0, max_records=2)
         read.append({batch.source.partition: len(batch.records) for batch in batches})
     assert read == [{0: 2}, {0: 1, 1: 1}, {0: 2}, {0: 1}]
+
+
+async def test_a_partition_that_ends_a_read_before_its_time_comes_after_the_others(
+    client: Client, source: KafkaSource, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a record inflates to may be all that one read takes."""
+    client.most = 1
+    monkeypatch.setattr("streams.source.had_enough", lambda: True)
+    read = []
+    for _ in range(6):
+        read += [batch.source.partition for batch in await source.poll([ONE, TWO], timeout_ms=0, max_records=2)]
+    assert read == [0, 1, 0, 1, 0, 1]

@@ -1,0 +1,51 @@
+"""The mechanisms by which records that take much to read burden no others."""
+
+from mutants.mutant import Edit, Mutant
+
+CODECS = "tests/unit/sinks/test_kafka_codecs.py"
+SOURCE = "tests/unit/streams/test_source.py"
+
+MUTANTS = [
+    Mutant(
+        "inflated-at-once",
+        "the bound of what one read inflates",
+        (
+            Edit(
+                "sinks/kafka_codecs.py::_named",
+                "read is not None and read.bytes and read.bytes + read.largest > most",
+                "False",
+            ),
+        ),
+        (f"{CODECS}::test_a_read_inflates_less_than_two_batches_may",),
+    ),
+    Mutant(
+        "enough-for-all",
+        "what was fetched of other partitions when a read has had enough",
+        (Edit("sinks/kafka_codecs.py::_until_enough", "had_enough()", "False"),),
+        (f"{CODECS}::test_a_read_inflates_less_than_two_batches_may",),
+    ),
+    Mutant(
+        "headers-rest",
+        "the rest of a batch whose headers end a read, inflated as it is",
+        (Edit("sinks/kafka_codecs.py::_until_enough", "(rest := ...) is not None", "False"),),
+        (f"{CODECS}::test_headers_of_one_read_are_bounded_whatever_the_batch",),
+    ),
+    Mutant(
+        "turn-of-enough",
+        "the turns of partitions that end a read by what they inflate to",
+        (Edit("streams/source.py::KafkaSource._drain", "not left or had_enough()", "not left"),),
+        (f"{SOURCE}::test_a_partition_that_ends_a_read_before_its_time_comes_after_the_others",),
+    ),
+    Mutant(
+        "fetched-stays",
+        "what was fetched by the time that a poll is over",
+        (Edit("streams/source.py::KafkaSource._fetch", "return []", "return [self._seek_all(sources)][1:]"),),
+        (f"{SOURCE}::test_a_poll_that_is_over_leaves_what_was_fetched",),
+    ),
+    Mutant(
+        "endless-number",
+        "the bound of the length of a number in a batch",
+        (Edit("sinks/kafka_codecs.py", "range(7, 70, 7)", "range(7, 10**7, 7)"),),
+        (f"{CODECS}::test_what_is_no_batch_is_left_to_the_client",),
+    ),
+]
