@@ -42,10 +42,4 @@ MUTANTS = [
         (Edit("streams/source.py::KafkaSource._fetch", "return []", "return [self._seek_all(sources)][1:]"),),
         (f"{SOURCE}::test_a_poll_that_is_over_leaves_what_was_fetched",),
     ),
-    Mutant(
-        "endless-number",
-        "the bound of the length of a number in a batch",
-        (Edit("sinks/kafka_codecs.py", "range(7, 70, 7)", "range(7, 10**7, 7)"),),
-        (f"{CODECS}::test_what_is_no_batch_is_left_to_the_client",),
-    ),
 ]
