@@ -119,11 +119,13 @@ class Settings(HttpSettings):
     backup_max_age: str = Field("48h", description="age of the oldest backup that might be restored")
     restore_time: str = Field("8h", description="how long restoring it takes; `bridge doctor` holds retention to both")
 
+    # drops_became.sql follows no longer chain.
     replay_max_lives: int = Field(
         5, ge=1, le=100, description="a dead letter that was replayed so often, itself counted, is not replayed again"
     )
     replay_keep: str = Field(
-        "2160h", description="a replay's plan that nothing has touched for this long is removed; 0s: never"
+        "2160h",
+        description="a replay's plan that nothing has touched for this long is removed, by a service's account after a day at least; 0s: never",
     )
 
     worker_default_limit: int = Field(250, ge=1, description="`bridge process`: most events a round")

@@ -6,16 +6,18 @@ from datetime import datetime
 from typing import Literal, NamedTuple
 
 from schemas.afterwards import Afterwards, Became
-from schemas.reasons import DroppedReason
 from sinks.postgres import Connection, connection, sql
 
 By = Literal["day", "site"]
 
 
 class Drops(NamedTuple):
-    """Dropped events by reason without replays, and what became of them. Both are counts of the same rows."""
+    """Dropped events by reason without replays, and what became of them. Both are counts of the same rows.
 
-    reasons: Counter[DroppedReason]
+    A reason may be one that this release does not know.
+    """
+
+    reasons: Counter[str]
     became: Counter[Afterwards]
 
     @property
@@ -53,5 +55,5 @@ async def _parts(conn: Connection, by: By | None, since: datetime | None, site_i
         one, found = parts[row["part"]], Afterwards(row["became"])
         one.became[found] += row["events"]
         if found is not Afterwards.REPLAY:
-            one.reasons[DroppedReason(row["dropped_reason"])] += row["events"]
+            one.reasons[row["dropped_reason"]] += row["events"]
     return parts

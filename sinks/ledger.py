@@ -26,12 +26,20 @@ def state_of(row: "asyncpg.Record") -> LedgerState:
         row["disposition"],
         row["replay_id"],
         row["replayed_as"],
-        row["replay_of"],
+        _place(row["replay_of"]),
         sender=sender_named(row["sender"]),
         site_id=row["site_id"],
         script_id=row["script_id"],
         replay_digest=row["replay_digest"],
     )
+
+
+def _place(text: str | None) -> str | None:
+    """The provenance that a row names; None where no replay wrote that."""
+    try:
+        return text and str(Provenance.parse(text))
+    except ValueError:
+        return None
 
 
 def state_and_body(row: "asyncpg.Record") -> LedgerState:

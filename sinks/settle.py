@@ -82,7 +82,8 @@ class Settler:
             state = await self._sink.engage(cause)
             if not state.engaged:
                 return
-            log.error("brake_engaged", reason=state.reason, **state.details)
+            told = {name: value for name, value in state.details.items() if name != "event"}
+            log.error("brake_engaged", **told | {"reason": state.reason})
         # What is held is judged anew, and by figures that begin anew.
         self._judge.clear()
         raise Braked(f"the brake on dead-lettering is on: {state.reason}; see `bridge brake status`")

@@ -53,9 +53,9 @@ class BrakeHold:
         """Forgets what was held; whoever owns the partition that the brake went on for probes it at once."""
         self._held.clear()
         self._seen.clear()
-        details = state.details
-        cause = TopicPartition(details.get("topic", ""), details.get("partition", 0))
-        self._begin_probe({cause} & set(sources) if state.engaged else set())
+        # Compared, not hashed: the account of a worker may have written anything there.
+        cause = (state.details.get("topic"), state.details.get("partition"))
+        self._begin_probe({one for one in sources if (one.topic, one.partition) == cause} if state.engaged else set())
         self._probe_at = 0.0
         self._show()
 

@@ -95,7 +95,10 @@ def _read_up_to(stored: StoredOffset | None, offset: int) -> bool:
 
 def _copy(waiting: Waiting, policy: RetryPolicy, now_ms: int) -> Failure:
     """The attempt that failed last, as it was when its copy was published, but due now."""
-    failed, error_class = waiting.attempt - 1, ErrorClass(waiting.error_class)
+    # A class that this release does not know decides nothing: the next attempt finds its own.
+    known = waiting.error_class in set(ErrorClass)
+    error_class = ErrorClass(waiting.error_class) if known else ErrorClass.UNSUPPORTED_SCHEMA_VERSION
+    failed = waiting.attempt - 1
     retry = policy.decide(error_class, failed, now_ms)
     body = waiting.body
     headers = with_token(body.headers, waiting.provenance, failed) if failed > 1 else body.headers

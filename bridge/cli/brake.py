@@ -1,8 +1,10 @@
 """`bridge brake status|release|engage`: the pause put on dead-lettering when nearly everything fails."""
 
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
+import msgspec
 import typer
 
 from bridge.cli.common import JsonOutput, Verbose, command_settings, given_reason, run, say, write_json
@@ -16,10 +18,13 @@ from schemas.run_summary import BrakeSummary, rfc3339
 from schemas.settings import Settings
 from sinks.audit import audit
 from sinks.brake import brake_state
+from sinks.kept_json import SHOWN
 
 brake_app = typer.Typer(
     name="brake", help="The pause put on dead-lettering when nearly everything fails.", no_args_is_help=True
 )
+
+T = TypeVar("T")
 
 LONGEST_SECONDS = 24 * 3600
 LAST = datetime.max.replace(tzinfo=UTC)
@@ -119,12 +124,7 @@ def _print(document: dict[str, Any]) -> None:
     if document["engaged"]:
         details = document["details"]
         if details:
-            sites = ", ".join(f"{site}: {count}" for site, count in details["sites"].items())
-            rows["place"] = f"{details['topic']}:{details['partition']}:{details['offset']}"
-            rows["error"] = f"{details['error_class']}: {details['error']}"
-            visitors = details.get("failures_of_visitors", 0)
-            public = f", {visitors} of {details['failures_total']} by visitors" if visitors else ""
-            rows["sites"] = f"{sites} ({details['sites_total']} in all; 0 is nobody's{public})"
+            rows |= _readable(_details, details) or {"details": _as_it_is(details)}
         unknown = document["waiting"] is None
         rows["waiting"] = "not known" if unknown else f"{document['waiting_total']} unread"
         rows["next probe"] = document["next_probe_at"] or "none: it was engaged by hand"
@@ -134,7 +134,7 @@ def _print(document: dict[str, Any]) -> None:
     if table.rows:
         print_table(table)
     if errors := document["details"].get("errors"):
-        _print_errors(errors)
+        print_table(_readable(_errors, errors) or _raw("errors", errors))
     if document["engaged"] and document["waiting"]:
         places = Table("partition", "unread")
         places.columns[1].justify = "right"
@@ -143,10 +143,40 @@ def _print(document: dict[str, Any]) -> None:
         print_table(places)
 
 
-def _print_errors(errors: list[dict[str, Any]]) -> None:
+def _readable(read: Callable[[Any], T], kept: Any) -> T | None:
+    """What `read` makes of it; None where it is of another form, since any worker's account may write it."""
+    try:
+        return read(kept)
+    except (KeyError, TypeError, AttributeError):
+        return None
+
+
+def _as_it_is(kept: Any) -> str:
+    return msgspec.json.encode(kept).decode()[:SHOWN]
+
+
+def _raw(name: str, kept: Any) -> Table:
+    table = Table("", "", show_header=False)
+    table.add_row(name, _as_it_is(kept))
+    return table
+
+
+def _details(details: dict[str, Any]) -> dict[str, str]:
+    """Where it went on, for which error, and whose events failed."""
+    sites = ", ".join(f"{site}: {count}" for site, count in details["sites"].items())
+    visitors = details.get("failures_of_visitors", 0)
+    public = f", {visitors} of {details['failures_total']} by visitors" if visitors else ""
+    return {
+        "place": f"{details['topic']}:{details['partition']}:{details['offset']}",
+        "error": f"{details['error_class']}: {details['error']}",
+        "sites": f"{sites} ({details['sites_total']} in all; 0 is nobody's{public})",
+    }
+
+
+def _errors(errors: list[dict[str, Any]]) -> Table:
     """What was held when it went on, by site; what passed before that is in `bridge dlq groups`."""
     table = Table("site", "events", "error of what it held first")
     table.columns[1].justify = "right"
     for one in errors:
         table.add_row(str(one["site"]), str(one["events"]), f"{one['error_class']}: {one['error']}")
-    print_table(table)
+    return table

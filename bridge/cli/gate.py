@@ -225,6 +225,7 @@ def _rate(well: int, of: int) -> float | None:
 def _figures(normalized: int, retried: int, drops: Drops) -> dict[str, Any]:
     """Events by the windows, drops and what became of them by the ledger: what is finished is one or the other."""
     reasons = {one.value: drops.reasons[one] for one in _REASONS}
+    others = {reason: count for reason, count in sorted(drops.reasons.items()) if reason not in reasons}
     finished = normalized + drops.events
     judged = finished - drops.reasons[DroppedReason.DUPLICATE_EVENT_ID]
     events = judged - drops.became[Afterwards.SENT_AGAIN]  # each once: what was sent again counts where it became a row
@@ -233,7 +234,7 @@ def _figures(normalized: int, retried: int, drops: Drops) -> dict[str, Any]:
         "success_rate_pct": _rate(normalized, judged),
         "success_rate_with_replays_pct": _rate(normalized + drops.became[Afterwards.RECOVERED], events),
     }
-    return counts | reasons | rates | _became(drops)
+    return counts | reasons | ({"other_reasons": others} if others else {}) | rates | _became(drops)
 
 
 def _print_days(rows: Sequence[dict[str, Any]], total: dict[str, Any]) -> None:
@@ -246,6 +247,9 @@ def _print_days(rows: Sequence[dict[str, Any]], total: dict[str, Any]) -> None:
         table.add_row(one["day"], *(str(one[name]) for name in columns), _per_cent(rate), change, _per_cent(mended))
         before = rate
     print_table(table)
+    if others := total.get("other_reasons"):
+        told = ", ".join(f"{reason}: {count}" for reason, count in others.items())
+        print_text(f"dropped for reasons that this release does not know: {told}")
     print_text(
         "finished: raw events, replays apart; dropped: of the site that the dead letter names;",
         "recovered: a replay became a row; sent_again: its event is the row of another raw event, and counts there only;",

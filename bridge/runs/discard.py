@@ -53,6 +53,8 @@ def discard_job(
                     if run.dry_run:
                         run.summary.processed_total += len(meant)
                         continue
+                    # They may have been dropped since they were counted.
+                    await run.begins()
                     places = [one.provenance for one in meant]
                     done = await discard(settings.dsn, places, run.summary.run_id, sent_again=persisted)
                     run.summary.processed_total += done

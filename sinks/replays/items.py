@@ -52,8 +52,6 @@ async def read_items(
 
 async def claim(conn: Connection, replay_id: str, items: Sequence[DeadLetterItem], records: Sequence[Replayed]) -> None:
     """Claims locked items that were found to be free, each for its record; must be committed before any is published."""
-    if again := [item.provenance for item in items if item.disposition == "replayed"]:
-        await conn.execute(sql("replay_keep_successors"), *provenance_columns(again))
     places = provenance_columns([item.provenance for item in items])
     await conn.execute(sql("replay_claim"), replay_id, *places, [sent_digest(one, replay_id) for one in records])
 

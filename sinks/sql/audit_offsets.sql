@@ -4,15 +4,15 @@ SELECT topic, partition,
        coalesce(max(next_offset) FILTER (WHERE group_id = $1), max(next_offset)) AS next_offset,
        max(next_offset) AS furthest,
        bool_or(group_id = $1) AS own,
-       sum(next_offset - base_offset)::bigint AS read,
-       sum(live)::bigint AS live,
-       sum(normalized)::bigint AS normalized,
-       sum(retried)::bigint AS retried,
-       sum(dropped)::bigint AS dropped,
-       sum(stale)::bigint AS stale,
-       sum(skipped)::bigint AS skipped,
-       sum(lost)::bigint AS lost,
-       sum(lost_acknowledged)::bigint AS lost_acknowledged
+       saturated(sum(next_offset::numeric - base_offset)) AS read,
+       saturated(sum(live)) AS live,
+       saturated(sum(normalized)) AS normalized,
+       saturated(sum(retried)) AS retried,
+       saturated(sum(dropped)) AS dropped,
+       saturated(sum(stale)) AS stale,
+       saturated(sum(skipped)) AS skipped,
+       saturated(sum(lost)) AS lost,
+       saturated(sum(lost_acknowledged)) AS lost_acknowledged
 FROM stream_offset
 GROUP BY topic, partition
 ORDER BY topic, partition

@@ -1,13 +1,13 @@
 -- What the gate windows count, by the partition that carried the attempts.
 SELECT topic, partition,
-       sum(normalized)::bigint AS normalized,
-       sum(retried)::bigint AS retried,
-       sum(dropped)::bigint AS dropped,
-       sum(dropped_invalid_payload_json)::bigint AS invalid_payload_json,
-       sum(dropped_schema_violation)::bigint AS schema_violation,
-       sum(dropped_duplicate_event_id)::bigint AS duplicate_event_id,
-       sum(dropped_sink_rejected_row)::bigint AS sink_rejected_row,
-       sum(dropped_retry_exhausted)::bigint AS retry_exhausted
+       saturated(sum(normalized)) AS normalized,
+       saturated(sum(retried)) AS retried,
+       saturated(sum(dropped)) AS dropped,
+       saturated(sum(dropped_invalid_payload_json)) AS invalid_payload_json,
+       saturated(sum(dropped_schema_violation)) AS schema_violation,
+       saturated(sum(dropped_duplicate_event_id)) AS duplicate_event_id,
+       saturated(sum(dropped_sink_rejected_row)) AS sink_rejected_row,
+       saturated(sum(dropped_retry_exhausted)) AS retry_exhausted
 FROM gate_window
 GROUP BY topic, partition
 ORDER BY topic, partition

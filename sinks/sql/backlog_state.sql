@@ -1,7 +1,7 @@
 -- What one row can tell: loss nobody acknowledged, totals that do not add up, the gate, and what Postgres has left.
-SELECT (SELECT coalesce(sum(greatest(0, lost - lost_acknowledged)), 0)::bigint FROM stream_offset) AS lost_unacknowledged,
+SELECT (SELECT saturated(coalesce(sum(greatest(0, lost::numeric - lost_acknowledged)), 0)) FROM stream_offset) AS lost_unacknowledged,
        (SELECT count(*) FROM stream_offset
-        WHERE next_offset - base_offset <> live + stale + skipped + lost
+        WHERE next_offset::numeric - base_offset <> live::numeric + stale + skipped + lost
        ) AS unbalanced_partitions,
        coalesce((SELECT NOT passed FROM gate_state WHERE target = 'total'), false) AS gate_failing,
        (SELECT count(*) FROM gate_state WHERE target <> 'total' AND NOT passed) AS gate_failing_sites,

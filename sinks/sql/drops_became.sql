@@ -2,24 +2,25 @@
 -- 'site', or NULL for all together, and by the reason of the drop. An event counts once, by the last of its replays.
 -- It is recovered if one of its replays became a row. If another raw event became that row, it is sent again: the row
 -- counts there. A replay that was forced leaves what the one before it became in its plan's item only.
+-- No event has more lives than replay_max_lives may be.
 WITH RECURSIVE before_forced AS (
-    SELECT raw_topic, raw_partition, raw_offset, replayed_as FROM replay_item WHERE replayed_as IS NOT NULL
+    SELECT raw_topic, raw_partition, raw_offset, replayed_as, 1 AS lives FROM replay_item WHERE replayed_as IS NOT NULL
     UNION ALL
-    SELECT b.raw_topic, b.raw_partition, b.raw_offset, n.replayed_as
+    SELECT b.raw_topic, b.raw_partition, b.raw_offset, n.replayed_as, b.lives + 1
     FROM before_forced AS b
     JOIN bridge_event_raw AS n
         ON n.raw_topic = split_part(b.replayed_as, ':', 1)
-        AND n.raw_partition = split_part(b.replayed_as, ':', 2)::integer
-        AND n.raw_offset = split_part(b.replayed_as, ':', 3)::bigint
-    WHERE n.replayed_as IS NOT NULL
+        AND n.raw_partition = place_partition(b.replayed_as)
+        AND n.raw_offset = place_offset(b.replayed_as)
+    WHERE n.replayed_as IS NOT NULL AND b.lives < 100
 ), persisted AS MATERIALIZED (
     SELECT b.raw_topic, b.raw_partition, b.raw_offset
     FROM before_forced AS b
     LEFT JOIN bridge_event_raw AS n
         ON n.raw_topic = split_part(b.replayed_as, ':', 1)
-        AND n.raw_partition = split_part(b.replayed_as, ':', 2)::integer
-        AND n.raw_offset = split_part(b.replayed_as, ':', 3)::bigint
-    WHERE n.raw_topic IS NULL OR (n.normalized AND n.dropped_reason IS NULL)
+        AND n.raw_partition = place_partition(b.replayed_as)
+        AND n.raw_offset = place_offset(b.replayed_as)
+    WHERE (n.raw_topic IS NULL AND place_offset(b.replayed_as) IS NOT NULL) OR (n.normalized AND n.dropped_reason IS NULL)
 ), dropped AS NOT MATERIALIZED (
     SELECT CASE $3::text WHEN 'day' THEN ((outcome_at AT TIME ZONE 'UTC')::date)::text
                          WHEN 'site' THEN coalesce(site_id, 0)::text ELSE '' END AS part,
@@ -34,21 +35,21 @@ WITH RECURSIVE before_forced AS (
     WHERE dropped_reason IS NOT NULL AND outcome_at >= coalesce($1::timestamptz, '-infinity')
       AND ($2::bigint IS NULL OR coalesce(site_id, 0) = $2)
 ), life AS (
-    SELECT part, dropped_reason, became, replayed_as FROM dropped WHERE became = 'replayed'
+    SELECT part, dropped_reason, became, replayed_as, 1 AS lives FROM dropped WHERE became = 'replayed'
     UNION ALL
     SELECT l.part, l.dropped_reason,
-           CASE WHEN l.replayed_as IS NULL THEN 'replaying'
+           CASE WHEN l.lives = 100 OR place_offset(l.replayed_as) IS NULL THEN 'replaying'
                 WHEN (n.raw_topic, n.raw_partition, n.raw_offset) IN (SELECT * FROM persisted) THEN 'recovered'
                 WHEN NOT n.normalized OR n.disposition = 'claimed' THEN 'replaying'
                 WHEN n.dropped_reason IS NULL THEN 'recovered'
                 WHEN n.dropped_reason = 'duplicate_event_id' OR n.sent_again THEN 'sent_again'
                 ELSE coalesce(n.disposition, 'open') END,
-           n.replayed_as
+           n.replayed_as, l.lives + 1
     FROM life AS l
     LEFT JOIN bridge_event_raw AS n
         ON n.raw_topic = split_part(l.replayed_as, ':', 1)
-        AND n.raw_partition = split_part(l.replayed_as, ':', 2)::integer
-        AND n.raw_offset = split_part(l.replayed_as, ':', 3)::bigint
+        AND n.raw_partition = place_partition(l.replayed_as)
+        AND n.raw_offset = place_offset(l.replayed_as)
     WHERE l.became = 'replayed'
 )
 SELECT part, dropped_reason, became, count(*) AS events

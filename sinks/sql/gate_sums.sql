@@ -1,9 +1,9 @@
--- Outcomes of each site and in total in the last $1 seconds, replays apart.
+-- Outcomes of each site and in total in the last $1 seconds, replays apart. A worker's clock may be ahead of Postgres' by an hour.
 SELECT CASE WHEN grouping(site_id) = 1 THEN 'total' ELSE 'site:' || site_id END AS target,
-       coalesce(sum(processed), 0)::bigint AS processed, coalesce(sum(normalized), 0)::bigint AS normalized,
-       coalesce(sum(retried), 0)::bigint AS retried, coalesce(sum(dropped), 0)::bigint AS dropped,
-       coalesce(sum(dropped_duplicate_event_id), 0)::bigint AS duplicates
+       saturated(coalesce(sum(processed), 0)) AS processed, saturated(coalesce(sum(normalized), 0)) AS normalized,
+       saturated(coalesce(sum(retried), 0)) AS retried, saturated(coalesce(sum(dropped), 0)) AS dropped,
+       saturated(coalesce(sum(dropped_duplicate_event_id), 0)) AS duplicates
 FROM gate_window
-WHERE NOT replay AND window_start > now() - make_interval(secs => $1::float8)
+WHERE NOT replay AND window_start > now() - make_interval(secs => $1::float8) AND window_start < now() + interval '1 hour'
 GROUP BY GROUPING SETS ((site_id), ())
 ORDER BY 1

@@ -9,8 +9,8 @@ WITH RECURSIVE life (raw_topic, raw_partition, raw_offset, replay_of, lives) AS 
     FROM life
     JOIN bridge_event_raw AS l
         ON l.raw_topic = split_part(life.replay_of, ':', 1)
-        AND l.raw_partition = split_part(life.replay_of, ':', 2)::int
-        AND l.raw_offset = split_part(life.replay_of, ':', 3)::bigint
+        AND l.raw_partition = place_partition(life.replay_of)
+        AND l.raw_offset = place_offset(life.replay_of)
     WHERE life.lives < $4
 )
 SELECT raw_topic, raw_partition, raw_offset, max(lives) AS lives FROM life GROUP BY raw_topic, raw_partition, raw_offset

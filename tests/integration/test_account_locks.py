@@ -29,7 +29,7 @@ from sinks.postgres import connection, sql
 from sinks.postgres_sink import PostgresSink
 from sinks.registry_admin import add_script, set_enabled
 from sinks.replays.plans import cancel, prune
-from sinks.runs import note_end
+from sinks.runs import note_begin, note_end
 
 
 @pytest.fixture
@@ -205,8 +205,8 @@ async def test_no_other_service_locks_the_stream_s_rows(database_url: str, servi
 
 
 CLOSED = {
-    "discard_dead_letters('{}', '{}', '{}', '')": Service.API,
-    "discard_sent_again('{}', '{}', '{}', '')": Service.API,
+    "discard_dead_letters('{}', '{}', '{}', 'run_1')": Service.API,
+    "discard_sent_again('{}', '{}', '{}', 'run_1')": Service.API,
     "lock_dead_letters(gen_random_uuid(), 0, 1)": Service.API,
     "claim_dead_letters(gen_random_uuid(), '{}', '{}', '{}', '{}')": Service.API,
     "let_go_dead_letters(gen_random_uuid(), '{}', '{}', '{}')": Service.API,
@@ -218,6 +218,8 @@ CLOSED = {
 async def test_what_runs_by_the_owner_s_rights_is_for_one_service(database_url: str, service: Service) -> None:
     """Postgres lets everybody execute a new function unless that is taken away."""
     with account(database_url, service) as url:
+        if service is Service.API:
+            await note_begin(url, "run_1", "dlq-discard", datetime.now(UTC))
         for call, mine in CLOSED.items():
             with nullcontext() if service is mine else pytest.raises(asyncpg.InsufficientPrivilegeError):
                 await execute(url, f"SELECT {call}")
@@ -229,6 +231,7 @@ async def test_no_claim_changes_while_a_lane_keeps_them(database_url: str, monke
     await bound(database_url, waited="1")
     calls = [call for call, mine in CLOSED.items() if mine is Service.API]
     with account(database_url, Service.WORKER) as mine, account(database_url, Service.API) as api:
+        await note_begin(api, "run_1", "dlq-discard", datetime.now(UTC))
         async with owner(mine, lock_timeout=30) as sink:
             async with keeping(api, "let_go_dead_letters(gen_random_uuid(), '{}', '{}', '{}')", "SHARE"):
                 async with asyncio.timeout(60):
@@ -241,6 +244,19 @@ async def test_no_claim_changes_while_a_lane_keeps_them(database_url: str, monke
                 await execute(api, f"SELECT {call}")
 
 
+BEFORE_0024 = (
+    "ALTER TABLE bridge_event_raw DROP COLUMN former_replay_id, DROP COLUMN former_replayed_as, DROP COLUMN former_replay_digest",
+    "ALTER TABLE bridge_event_raw DROP CONSTRAINT bridge_event_raw_places, DROP CONSTRAINT bridge_event_raw_words",
+    "ALTER TABLE replay_item DROP CONSTRAINT replay_item_places",
+    "ALTER TABLE gate_window DROP CONSTRAINT gate_window_counts",
+    "ALTER TABLE replay DROP CONSTRAINT replay_counts",
+    "DROP FUNCTION keep_young_plan CASCADE",
+    "DROP TRIGGER replay_ended ON replay",
+    "DROP TRIGGER replay_item_skipped ON replay_item",
+    "DROP TRIGGER replay_item_succeeded ON replay_item",
+)
+
+
 async def test_an_account_of_the_release_before_starts_this_one(database_url: str) -> None:
     """Its rights on the ledger become those on the functions, until it is granted again."""
     functions = [call.partition("(")[0] for call, mine in CLOSED.items() if mine is Service.API]
@@ -249,8 +265,9 @@ async def test_an_account_of_the_release_before_starts_this_one(database_url: st
         await execute(
             database_url,
             "DROP FUNCTION end_blocking_sessions, " + ", ".join(functions),
-            "DELETE FROM schema_migration WHERE version IN (19, 20)",
+            "DELETE FROM schema_migration WHERE version IN (19, 20, 24)",
             "ALTER TABLE bridge_event_raw DROP COLUMN sent_again",
+            *BEFORE_0024,
             f"GRANT UPDATE (disposition, discarded_by) ON bridge_event_raw TO {role}",
         )
         await migrate(database_url)

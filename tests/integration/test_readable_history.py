@@ -35,7 +35,7 @@ RUN = "INSERT INTO script_run (run_id, script, started_by, started_at, ended_at,
 DROPPED = (
     "INSERT INTO bridge_event_raw (raw_topic, raw_partition, raw_offset, record_time, received_at, first_failed_at, last_error,"
     " error_class, normalized, dropped_reason, disposition, outcome_at)"
-    " VALUES ('t', 0, 0, now(), now(), now(), '', '', true, 'schema_violation', 'open', '{at}')"
+    " VALUES ('t', 0, 0, now(), now(), now(), '', 'x', true, 'schema_violation', 'open', '{at}')"
 )
 DEEP = '{"a":' + "[" * 120 + "]" * 120 + "}"
 FORMS = {
@@ -159,6 +159,7 @@ async def test_a_row_of_no_ledgers_form_is_read(database_url: str) -> None:
         await execute(url, DROPPED.format(at="now"))
     await execute(
         database_url,
+        "ALTER TABLE bridge_event_raw DROP CONSTRAINT bridge_event_raw_places",
         "UPDATE bridge_event_raw SET sender = 'nobody', headers = '[1]', replay_of = 'x', replayed_as = 'y'",
     )
     conn = await asyncpg.connect(database_url)

@@ -42,6 +42,8 @@ async def test_what_another_is_claiming_is_waited_for_and_left(stack, database_u
     await dead_letters(settings, late(3))
     first, _ = await plan(settings, "--script-id", "late")
     second, _ = await plan(settings, "--script-id", "late")
+    # As a run that has taken it up.
+    await fetch(settings, "UPDATE replay SET state = 'running' WHERE replay_id = $1::text::uuid", first)
     conn = await asyncpg.connect(settings.dsn)
     try:
         async with conn.transaction():

@@ -125,6 +125,17 @@ async def test_a_copy_that_turns_up_after_all_is_stale(stack, database_url, topi
     await proven(settings)
 
 
+async def test_what_failed_for_a_reason_of_a_later_release_is_published_again(
+    stack, database_url, topic_prefix
+) -> None:
+    """Its next attempt finds what is wrong with it."""
+    settings = await empty_the_retry_topics(await wait_for_copies(stack, database_url, topic_prefix))
+    await fetch(settings, "UPDATE bridge_event_raw SET error_class = 'of_a_later_release'")
+    async with working(settings):
+        await wait_until(lambda: retries_read(settings), budget_seconds=30, describe="what is left of the copies read")
+    assert await sweep(settings) == WAITING
+
+
 async def test_a_worker_sweeps_by_itself(stack, database_url, topic_prefix) -> None:
     """Its timer does, without a command."""
     settings = await empty_the_retry_topics(await wait_for_copies(stack, database_url, topic_prefix))

@@ -25,6 +25,7 @@ from mutants import (
     snippet,
     stack,
     wire,
+    words,
     worst_events,
 )
 from mutants.mutant import Edit, Mutant
@@ -379,6 +380,7 @@ MUTANTS = [
     *requests.MUTANTS,
     *accounts.MUTANTS,
     *histories.MUTANTS,
+    *words.MUTANTS,
     *worst_events.MUTANTS,
     *contract.MUTANTS,
     *stack.MUTANTS,

@@ -1,6 +1,7 @@
 """The mechanisms by which no account rewrites what another's plans hold and how its runs ended."""
 
 from mutants.mutant import Edit, Mutant
+from mutants.words import WORDS
 
 BOUNDS = "tests/integration/test_replay_bounds.py"
 HISTORY_WRITERS = "tests/integration/test_history_writers.py"
@@ -54,13 +55,13 @@ MUTANTS = [
     Mutant(
         "plan-ender",
         "the account that ends a run of a plan",
-        (Edit(OTHERS, "NEW.ended_written_by := session_user;", ""),),
+        (Edit(WORDS, "NEW.ended_written_by := session_user;", ""),),
         (f"{HISTORY_WRITERS}::test_a_plan_keeps_its_report_and_names_who_ended_it",),
     ),
     Mutant(
         "item-successor",
         "the rule that an item became what the ledger says",
-        (Edit(OTHERS, " AND replay_id = $4 AND replayed_as = $5", ""),),
+        (Edit(WORDS, " AND replay_id = $4 AND replayed_as = $5", ""),),
         (f"{HISTORY_WRITERS}::test_an_item_became_what_the_ledger_says",),
     ),
     Mutant(

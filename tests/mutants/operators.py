@@ -1,7 +1,7 @@
 """The mechanisms behind what operators do: whose dead letters they reach, what a replay sends, and what is on record."""
 
-from mutants.locks import LOCKS
 from mutants.mutant import Edit, Mutant
+from mutants.words import WORDS
 
 ACCESS = "tests/unit/api/test_access.py"
 BOUNDS = "tests/integration/test_replay_bounds.py"
@@ -238,7 +238,7 @@ REPLAYS = [
         "the original of what is replayed, corrected or not",
         (
             Edit(
-                LOCKS,
+                WORDS,
                 "SET disposition = 'claimed'",
                 "SET payload = NULL, disposition = 'claimed'",
             ),
@@ -248,7 +248,7 @@ REPLAYS = [
     Mutant(
         "open-only",
         "the rule that only an open dead letter is discarded",
-        (Edit(LOCKS, "%3$s AND l.disposition = 'open'", "%3$s AND l.disposition IS NOT NULL"),),
+        (Edit(WORDS, "%7$s AND l.disposition = 'open'", "%7$s AND l.disposition IS NOT NULL"),),
         (f"{DISCARD}::test_only_what_is_still_open_is_discarded",),
     ),
     Mutant(

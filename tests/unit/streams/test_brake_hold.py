@@ -196,6 +196,20 @@ def test_engaged_by_hand_no_probe_lets_go() -> None:
     assert (stream.dead_letters(), stream.store.events) == ([], [])
 
 
+def test_a_lane_begins_whatever_is_written_beside_the_brake() -> None:
+    """Any account of a worker may write it."""
+
+    async def main() -> Stream:
+        stream = Stream(limits=LIMITS)
+        stream.store.brake = BrakeState(engaged=True, reason="x", details={"topic": [], "partition": {}, "event": 1})
+        stream.produce(event_id="good")
+        async with stream.running():
+            await stream.until(lambda: len(stream.store.events) == 1, "an event to be settled")
+        return stream
+
+    run_virtually(main()).assert_balanced_so_far()
+
+
 def test_a_lane_that_begins_while_the_brake_is_on_probes_at_once() -> None:
     """A new deployment lets go by itself, one as bad as the last does not."""
 

@@ -1,0 +1,211 @@
+"""What readers cast, follow or add up has bounds; rows beyond them, from before there were any, break no command."""
+
+import asyncio
+import json
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import asyncpg
+import pytest
+from pydantic import SecretStr
+from support.accounts import execute
+from support.command import bridge
+from support.databases import as_admin
+from support.dead_letters import add_dropped, dropped
+
+from bridge.stack import StackAddresses
+from schemas.record import Provenance
+from schemas.replay import Outcome
+from schemas.settings import Settings
+from sinks.audit import read_snapshot
+from sinks.drops import drops_by, summed
+from sinks.gate import days, window_sums
+from sinks.ledger import state_of
+from sinks.postgres import connection, sql
+from sinks.replays.items import read_items
+from sinks.replays.plans import held, outcomes
+
+PLAN = "00000000-0000-4000-8000-000000000001"
+PLANNED = (
+    f"INSERT INTO replay (replay_id, requested_by, filter, planned, state) VALUES ('{PLAN}', 'x', '{{}}', 1, 'sent')",
+    f"INSERT INTO replay_item VALUES ('{PLAN}', 1, 'bridge.raw', 0, 0, 'passes')",
+)
+MOST = 2**63 - 1
+WINDOW = (
+    "INSERT INTO gate_window SELECT date_trunc('minute', now()) + interval '{later}', {site}, 't', 0, false,"
+    " {count}, {count}, 0, 0, 0, 0, 0, 0, 0"
+)
+UNBOUNDED = tuple(
+    f"ALTER TABLE {name.rpartition('_')[0]} DROP CONSTRAINT {name}"
+    for name in (
+        "bridge_event_raw_places", "bridge_event_raw_words", "replay_item_places", "gate_window_counts", "replay_counts",
+    )
+)  # fmt: skip
+SINCE = datetime.now(UTC) - timedelta(days=1)
+ODD_PLACES = ("x:y:z", "x", "t:99999999999:1", "t:2147483648:1", "t:0:9223372036854775808", "t:0:1:2", ":0:1", "t:-1:1")
+
+
+@pytest.fixture
+def database_url(stack: StackAddresses, database_url: str) -> str:
+    """The URL for the superuser, who makes the accounts."""
+    return as_admin(stack, database_url)
+
+
+async def refused(url: str, statement: str) -> None:
+    """That no row is so, whoever writes it."""
+    with pytest.raises(asyncpg.CheckViolationError):
+        await execute(url, statement)
+
+
+async def test_a_place_is_one_that_readers_can_cast(database_url: str) -> None:
+    """Up to the last partition and offset that there can be."""
+    await add_dropped(database_url, [dropped(0)])
+    await execute(database_url, *PLANNED)
+    columns = (("bridge_event_raw", "replayed_as"), ("bridge_event_raw", "replay_of"), ("replay_item", "replayed_as"))
+    for relation, column in columns:
+        for odd in ODD_PLACES:
+            await refused(database_url, f"UPDATE {relation} SET {column} = '{odd}'")
+        await execute(database_url, f"UPDATE {relation} SET {column} = 't#2:2147483647:{MOST}'")
+
+
+async def test_a_reason_has_the_form_of_one(database_url: str) -> None:
+    """A later release's is taken."""
+    await add_dropped(database_url, [dropped(0)])
+    for column in ("dropped_reason", "error_class"):
+        for odd in ("", "Foo", "a b", "a" * 64, "9", "\u001b[2J"):
+            await refused(database_url, f"UPDATE bridge_event_raw SET {column} = '{odd}'")
+        await execute(database_url, f"UPDATE bridge_event_raw SET {column} = 'of_a_later_release'")
+
+
+async def test_counts_have_bounds(database_url: str) -> None:
+    """Of windows, also where one is taken from another; of plans."""
+    for count in (10**12 + 1, -(10**12) - 1, MOST):
+        await refused(database_url, WINDOW.format(later="0 s", site=1, count=count))
+    for site, count in enumerate((10**12, -(10**12))):
+        await execute(database_url, WINDOW.format(later="0 s", site=site, count=count))
+    await execute(database_url, *PLANNED)
+    for column in ("planned", "published", "sent_to"):
+        for count in (-1, 10**12 + 1):
+            await refused(database_url, f"UPDATE replay SET {column} = {count}")
+
+
+@pytest.mark.parametrize("place", ODD_PLACES)
+async def test_a_row_that_names_no_place_breaks_no_figure(database_url: str, place: str) -> None:
+    """What became of it is not known: it is no success."""
+    await add_dropped(database_url, [dropped(0, disposition="replayed", replay_id=PLAN)])
+    await execute(
+        database_url,
+        *UNBOUNDED,
+        *PLANNED,
+        f"UPDATE bridge_event_raw SET replayed_as = '{place}', replay_of = '{place}'",
+    )
+    async with connection(database_url, "test") as conn:
+        assert [one.outcome for one in await outcomes(conn, PLAN)] == [Outcome.UNSETTLED]
+        (item,) = await read_items(conn, PLAN, 0, 1, max_lives=5)
+        assert item.lives == 1
+        assert state_of(await conn.fetchrow("SELECT * FROM bridge_event_raw")).replay_of is None
+    await execute(database_url, "UPDATE bridge_event_raw SET replay_of = NULL")
+    assert summed((await drops_by(database_url, "day", SINCE)).values()).became == {"replaying": 1}
+
+
+async def test_dead_letters_that_replay_each_other_are_followed_to_an_end(database_url: str) -> None:
+    """They count once each."""
+    await add_dropped(
+        database_url,
+        [
+            dropped(one, disposition="replayed", replayed_as=f"bridge.raw:0:{after}")
+            for one, after in ((0, 0), (1, 2), (2, 1))
+        ],
+    )
+    # As a plan whose item was claimed anew by force.
+    await execute(database_url, *PLANNED, "UPDATE replay_item SET replayed_as = 'bridge.raw:0:0'")
+    async with asyncio.timeout(15):
+        found = summed((await drops_by(database_url, "site", SINCE)).values())
+    assert (found.became, found.events) == ({"replaying": 3}, 3)
+
+
+async def test_the_longest_chain_of_replays_is_followed_to_its_end(database_url: str) -> None:
+    """As long as `replay_max_lives` may be."""
+    lives = [
+        dropped(number, disposition="replayed" if number < 99 else "open", replayed_as=f"bridge.raw:0:{number + 1}")
+        for number in range(100)
+    ]
+    await add_dropped(database_url, [lives[0], *(one._replace(replay_of="bridge.raw:0:0") for one in lives[1:])])
+    found = summed((await drops_by(database_url, "site", SINCE)).values())
+    assert found.became == {"open": 1, "replay": 99}
+
+
+async def test_a_reason_of_a_later_release_is_shown(database_url: str) -> None:
+    """Beside those that this release knows."""
+    await add_dropped(database_url, [dropped(0), dropped(1, dropped_reason="of_a_later_release")])
+    settings = {"BRIDGE_DATABASE_URL": database_url}
+    told = await asyncio.to_thread(bridge, "kpi", settings=settings)
+    assert b"does not know: of_a_later_release: 1\n" in told.stdout, told.stderr
+    total: dict[str, Any] = json.loads(bridge("kpi", "--json-output", "-", settings=settings).stdout)["total"]
+    assert (total["dropped"], total["schema_violation"], total["other_reasons"]) == (2, 1, {"of_a_later_release": 1})
+
+
+async def test_sums_out_of_range_stop_at_their_bound(database_url: str) -> None:
+    """Of windows, offsets and plans; the gate goes on to judge."""
+    await execute(
+        database_url,
+        *UNBOUNDED,
+        *PLANNED,
+        *(WINDOW.format(later="0 s", site=site, count=MOST) for site in (1, 2)),
+        *(
+            "INSERT INTO stream_offset (group_id, topic, partition, base_offset, next_offset, live, lost, lost_acknowledged)"
+            f" VALUES ('{group}', 't', 0, -{MOST}, {MOST}, {MOST}, {MOST}, -{MOST})"
+            for group in ("a", "b")
+        ),
+        "INSERT INTO org (org_id) VALUES (7)",
+        PLANNED[0].replace("1'", "2'", 1),
+        f"UPDATE replay SET planned = {MOST}, state = 'stopped', org_id = 7",
+    )
+    assert [one.processed for one in await window_sums(database_url, 300)] == [MOST] * 3
+    assert [one.normalized for one in await days(database_url, 2, None)] == [MOST]
+    async with connection(database_url, "test") as conn:
+        assert (await held(conn, 7)).items == MOST
+        assert await conn.fetchval(sql("backlog_state")) == MOST
+        assert (await conn.fetchrow(sql("backlog_replays")))["planned"] == MOST
+    snapshot = await read_snapshot(Settings(database_url=SecretStr(database_url)), deep=True)
+    assert [one.normalized for one in snapshot.windows.values()] == [MOST]
+    assert [(one.read, one.live) for one in snapshot.offsets.values()] == [(MOST, MOST)]
+
+
+async def test_a_window_that_has_not_begun_counts_for_nothing(database_url: str) -> None:
+    """It would for as long as it lies ahead; clocks may differ by an hour."""
+    for later, count in (("0 s", 1), ("59 min", 10), ("61 min", 100), ("40 d", 1000)):
+        await execute(database_url, WINDOW.format(later=later, site=1, count=count))
+    assert {one.processed for one in await window_sums(database_url, 300)} == {11}
+    assert sum(one.normalized for one in await days(database_url, 2, None)) == 11
+    async with connection(database_url, "test") as conn:
+        assert await conn.fetchval("SELECT processed FROM gate_verdict WHERE site_id IS NULL") == 11
+        assert await conn.fetchval("SELECT normalized FROM kpi_7d") == 11
+
+
+@pytest.mark.parametrize(
+    "details",
+    ['{"a": 1}', '{"sites": [1]}', '{"topic": [], "partition": {}}', '{"errors": 5}', '{"errors": [1]}', "[1]"],
+)
+async def test_the_brake_is_shown_whatever_is_written_beside_it(stack, database_url: str, details: str) -> None:  # type: ignore[no-untyped-def]  # the stack's own
+    """Who, why and since when; what can't be read is shown as it is."""
+    await execute(
+        database_url,
+        "ALTER TABLE brake DROP CONSTRAINT brake_details",
+        "INSERT INTO brake (group_id, engaged, by_hand, changed_by, reason, details)"
+        f" VALUES ('ghostlink-bridge', true, true, 'ops', 'so it is', '{details}')",
+    )
+    settings = {"BRIDGE_DATABASE_URL": database_url, "BRIDGE_KAFKA_BOOTSTRAP_SERVERS": stack.kafka}
+    told = await asyncio.to_thread(bridge, "brake", "status", settings=settings)
+    assert (told.returncode, b"Traceback" in told.stderr) == (1, False)
+    assert b"ops" in told.stdout
+    assert b"so it is" in told.stdout
+    assert details.replace(" ", "").strip("[]").encode() in told.stdout.replace(b" ", b"")
+
+
+def test_places_are_read_as_the_ledger_writes_them() -> None:
+    """The bounds of Provenance.parse are those of the migration."""
+    for odd in ODD_PLACES:
+        with pytest.raises(ValueError, match="provenance"):
+            Provenance.parse(odd)
+    assert Provenance.parse(f"t#2:2147483647:{MOST}").offset == MOST

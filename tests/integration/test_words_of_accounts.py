@@ -1,0 +1,178 @@
+"""What the account of a service says is held against what Postgres knows: runs, claims, and how plans end."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from urllib.parse import urlsplit
+
+import asyncpg
+import pytest
+from support.accounts import account, execute
+from support.databases import as_admin
+
+from bridge.stack import StackAddresses
+from schemas.errors import SinkUnavailable
+from schemas.record import Provenance
+from schemas.service import Service
+from sinks.dead_letters.discard import discard
+from sinks.replays.items import let_go
+from sinks.replays.plans import prune
+from sinks.runs import note_begin, note_end
+
+FIRST, SECOND = ("00000000-0000-4000-8000-00000000000" + number for number in "12")
+NOW = datetime.now(UTC)
+DAY = 86_400.0
+
+
+def plan(replay_id: str, state: str = "running", age: str = "0 s") -> str:
+    """A plan of the dead letters 0 and 1, by the owner."""
+    return (
+        "INSERT INTO replay (replay_id, requested_by, filter, planned, state, updated_at)"
+        f" VALUES ('{replay_id}', 'x', '{{}}', 2, '{state}', now() - interval '{age}');"
+        " INSERT INTO replay_item (replay_id, position, raw_topic, raw_partition, raw_offset, forecast)"
+        f" SELECT '{replay_id}', n + 1, 't', 0, n, 'passes' FROM generate_series(0, 1) AS n"
+    )
+
+
+LETTERS = """INSERT INTO bridge_event_raw (raw_topic, raw_partition, raw_offset, payload, error_class, last_error, received_at,
+        first_failed_at, record_time, retry_count, normalized, dropped_reason, disposition)
+    SELECT 't', 0, n, '', 'x', 'x', now(), now(), now(), 0, true, 'schema_violation', 'open' FROM generate_series(0, 3) AS n"""
+STANDS = (
+    "SELECT raw_offset, disposition, replay_id::text, replayed_as, convert_from(replay_digest, 'UTF8')"
+    " FROM bridge_event_raw ORDER BY raw_offset"
+)
+
+
+def claimed(replay_id: str, *offsets: int) -> str:
+    """The claim of these dead letters."""
+    each = [", ".join(f"{kind}" for _ in offsets) for kind in ("'t'", "0", f"'{replay_id[-1]}'::bytea")]
+    places = ", ".join(str(one) for one in offsets)
+    return f"SELECT claim_dead_letters('{replay_id}', ARRAY[{each[0]}], ARRAY[{each[1]}], ARRAY[{places}]::bigint[], ARRAY[{each[2]}])"
+
+
+async def rows(url: str, query: str) -> list[tuple[object, ...]]:
+    """What the query gives."""
+    conn = await asyncpg.connect(url)
+    try:
+        return [tuple(row) for row in await conn.fetch(query)]
+    finally:
+        await conn.close()
+
+
+async def let(url: str, replay_id: str, *offsets: int) -> int:
+    """Lets these dead letters go."""
+    async with connected(url) as conn:
+        return await let_go(conn, replay_id, [Provenance("t", 0, one) for one in offsets])
+
+
+@asynccontextmanager
+async def connected(url: str) -> AsyncIterator[asyncpg.Connection]:
+    """A connection."""
+    conn = await asyncpg.connect(url)
+    try:
+        yield conn
+    finally:
+        await conn.close()
+
+
+@pytest.fixture
+def database_url(stack: StackAddresses, database_url: str) -> str:
+    """The URL for the superuser, who makes the accounts."""
+    return as_admin(stack, database_url)
+
+
+@pytest.mark.parametrize("sent_again", [False, True])
+async def test_a_dead_letter_is_discarded_by_a_run_in_hand_of_its_account(database_url: str, sent_again: bool) -> None:
+    """By none of another account, by none that has ended, and by none that is not there; the owner may all."""
+    await execute(database_url, LETTERS)
+    await note_begin(database_url, "of_the_owner", "dlq-discard", NOW)
+    with account(database_url, Service.API) as url:
+        for run_id in ("mine", "ended"):
+            await note_begin(url, run_id, "dlq-discard", NOW)
+        await note_end(url, "ended", "dlq-discard", (NOW, NOW), 0, "{}")
+        for forged in ("of_the_owner", "ended", "none", ""):
+            with pytest.raises(SinkUnavailable, match=f"has not begun the run '{forged}', or it has ended"):
+                await discard(url, [Provenance("t", 0, 0)], forged, sent_again=sent_again)
+        assert {row[1] for row in await rows(database_url, STANDS)} == {"open"}
+        assert await discard(url, [Provenance("t", 0, 0)], "mine", sent_again=sent_again) == 1
+    assert await discard(database_url, [Provenance("t", 0, 1)], "of_the_owner", sent_again=sent_again) == 1
+
+
+async def test_a_row_that_comes_with_a_change_names_who_wrote_it(database_url: str) -> None:
+    """As one that is changed later; and no item comes with what it became."""
+    ended = (
+        "INSERT INTO replay (replay_id, requested_by, filter, planned, state, ended_by, ended_written_by)"
+        f" VALUES ('{FIRST}', 'root@host', '{{}}', 0, 'cancelled', 'root@host', 'bridge_owner')"
+    )
+    passed_over = (
+        "INSERT INTO replay_item (replay_id, position, raw_topic, raw_partition, raw_offset, forecast, skipped, skipped_by)"
+        f" VALUES ('{FIRST}', 1, 't', 0, 0, 'passes', 'forged', 'bridge_owner')"
+    )
+    became = passed_over.replace("skipped, skipped_by", "replayed_as").replace("'forged', 'bridge_owner'", "'t:0:7'")
+    with account(database_url, Service.API) as url:
+        with pytest.raises(asyncpg.InsufficientPrivilegeError, match="the ledger says otherwise"):
+            await execute(url, f"BEGIN; {ended}; {became}; COMMIT")
+        await execute(url, f"BEGIN; {ended}; {passed_over}; COMMIT")
+        wrote = await rows(
+            database_url, "SELECT ended_written_by, skipped_by FROM replay JOIN replay_item USING (replay_id)"
+        )
+        assert wrote == [(urlsplit(url).username,) * 2]
+
+
+async def test_only_items_of_a_plan_in_hand_are_claimed(database_url: str) -> None:
+    """All of those that are named or none; under no plan that is not there, or that nobody has taken up."""
+    await execute(database_url, LETTERS, plan(FIRST), plan(SECOND, "planned"))
+    with account(database_url, Service.API) as url:
+        for forged in (claimed(FIRST, 0, 2), claimed(SECOND, 0), claimed("00000000-0000-0000-0000-000000000000", 0)):
+            with pytest.raises(asyncpg.ObjectNotInPrerequisiteStateError, match="can be claimed for the plan"):
+                await execute(url, forged)
+        assert {row[1] for row in await rows(database_url, STANDS)} == {"open"}
+        # A cancel lets the batch in hand go out.
+        await execute(url, claimed(FIRST, 0), f"UPDATE replay SET state = 'cancelled' WHERE replay_id = '{FIRST}'")
+        await execute(url, claimed(FIRST, 1))
+        with pytest.raises(asyncpg.ObjectNotInPrerequisiteStateError):
+            await execute(url, claimed(FIRST, 1))
+    assert [row[1] for row in await rows(database_url, STANDS)] == ["claimed", "claimed", "open", "open"]
+
+
+async def test_what_is_let_go_is_what_it_was(database_url: str) -> None:
+    """A dead letter that was replayed before is replayed again, and its plan keeps what became of it meanwhile."""
+    outcome = f"SELECT position, replayed_as FROM replay_outcome WHERE replay_id = '{FIRST}' ORDER BY position"
+    await execute(
+        database_url,
+        LETTERS,
+        plan(FIRST, "sent"),
+        plan(SECOND),
+        f"UPDATE bridge_event_raw SET disposition = 'replayed', replay_id = '{FIRST}', replayed_as = 't:0:3',"
+        " replay_digest = '1' WHERE raw_offset = 0",
+    )
+    before = await rows(database_url, STANDS)
+    with account(database_url, Service.API) as url:
+        await execute(url, claimed(SECOND, 0, 1))
+        assert [row[1:3] for row in await rows(database_url, STANDS)][:2] == [("claimed", SECOND)] * 2
+        assert await rows(database_url, outcome) == [(1, "t:0:3"), (2, None)]
+        assert await let(url, SECOND, 0, 1) == 2
+        assert await let(url, SECOND, 0, 1) == 0
+    after = await rows(database_url, STANDS)
+    assert (after[0], after[1][:4]) == (before[0], before[1][:4])
+    assert await rows(database_url, outcome) == [(1, "t:0:3"), (2, None)]
+
+
+async def test_no_account_removes_a_plan_that_is_young_or_holds_a_dead_letter(database_url: str) -> None:
+    """Whatever its statement says; what is older goes, as by the worker of the release before."""
+    held, old = SECOND, "00000000-0000-4000-8000-000000000003"
+    await execute(database_url, LETTERS, plan(FIRST, "sent"), plan(held, age="2 days"), plan(old, "sent", age="2 days"))
+    await execute(
+        database_url,
+        claimed(held, 0),
+        f"UPDATE replay SET updated_at = now() - interval '2 days' WHERE replay_id = '{held}'",
+    )
+    with account(database_url, Service.WORKER) as url:
+        await execute(url, f"DELETE FROM replay WHERE replay_id IN ('{FIRST}', '{held}')")
+        assert len(await rows(database_url, "SELECT FROM replay")) == 3
+        assert await prune(url, 1.5 * DAY) == 1
+    assert {row[0] for row in await rows(database_url, "SELECT DISTINCT replay_id::text FROM replay_item")} == {
+        FIRST,
+        held,
+    }
+    assert await prune(database_url, 0) == 1
