@@ -5,6 +5,7 @@ from mutants.mutant import Edit, Mutant
 BOUNDS = "tests/unit/gateway/test_bounds.py"
 FLOOD = "tests/unit/gateway/test_flood.py"
 COSTS = "tests/unit/gateway/test_costs.py"
+WEIGHT = "tests/unit/gateway/test_weight.py"
 LINE = "tests/unit/gateway/test_line.py"
 SHARES = "tests/unit/gateway/test_shares.py"
 KEYS = "tests/unit/gateway/test_idempotency.py"
@@ -315,19 +316,19 @@ MUTANTS = [
         "gateway-weight-marks",
         "the weight of an event by its marks",
         (Edit("bridge/gateway/weight.py::_MARKS", 'b"[{,:"', 'b""'),),
-        (f"{COSTS}::test_a_good_event_counts_as_what_it_costs_the_stream",),
+        (f"{WEIGHT}::test_a_good_event_counts_as_what_it_costs_the_stream",),
     ),
     Mutant(
         "gateway-weight-bytes",
         "the weight of an event by its length",
         (Edit("bridge/gateway/weight.py::_BYTES_OF_ONE", "4096", "10**9"),),
-        (f"{COSTS}::test_a_good_event_counts_as_what_it_costs_the_stream",),
+        (f"{WEIGHT}::test_a_good_event_counts_as_what_it_costs_the_stream",),
     ),
     Mutant(
         "gateway-weight-ordinary",
         "the weight of one of an ordinary event",
         (Edit("bridge/gateway/weight.py::_MARKS_OF_ONE", "350", "100"),),
-        (f"{COSTS}::test_an_ordinary_event_counts_as_one",),
+        (f"{WEIGHT}::test_an_ordinary_event_counts_as_one",),
     ),
     Mutant(
         "gateway-places-of-bodies",
