@@ -5,7 +5,6 @@ from typing import Annotated
 from fastapi import Depends, Request
 
 from bridge.api.reach import Reach
-from sinks.turn import Share
 
 
 def _reach(request: Request) -> Reach:
@@ -14,10 +13,4 @@ def _reach(request: Request) -> Reach:
     return Reach(services.settings, services.runs, request.scope["bridge_caller"])
 
 
-def _exports(request: Request) -> Share:
-    share: Share = request.app.state.services.exports
-    return share
-
-
 Mine = Annotated[Reach, Depends(_reach)]
-Exports = Annotated[Share, Depends(_exports)]

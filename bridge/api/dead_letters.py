@@ -11,7 +11,7 @@ from starlette.responses import Response, StreamingResponse
 from starlette.types import Send
 
 from bridge.api.answers import documented, json_answer
-from bridge.api.callers import Exports, Mine
+from bridge.api.callers import Mine
 from bridge.api.parameters import DiscardBody, ExportQuery, GroupsQuery, ListQuery
 from bridge.dead_letters.documents import groups_document, page_document, shown_document
 from bridge.dead_letters.export import Form, writer
@@ -36,12 +36,12 @@ async def groups(reach: Mine, query: Annotated[GroupsQuery, Query()]) -> Respons
 
 @dead_letters.get("/export", response_class=Response, summary="Whole, the earliest first, however many they are",
                   responses=documented(_TYPES, Code.INVALID_REQUEST, Code.NOTHING_FITS))  # fmt: skip
-async def export(reach: Mine, share: Exports, query: Annotated[ExportQuery, Query()]) -> Response:
+async def export(reach: Mine, query: Annotated[ExportQuery, Query()]) -> Response:
     """What was dropped before it was asked; an answer that was cut off lacks the end that HTTP gives to a whole one."""
     pieces = reach.whole(query.chosen)
     async with reach.asking():
         first: list[WholeDeadLetter] = await anext(pieces, [])
-    return _Export(_written(pieces, first, query.format, share), query.format)
+    return _Export(_written(pieces, first, query.format, reach.share), query.format)
 
 
 @dead_letters.get("", summary="A page, the latest first, and how many there are in all",

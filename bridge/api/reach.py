@@ -40,6 +40,7 @@ from sinks.dead_letters.stream import whole_letters
 from sinks.postgres import connection
 from sinks.replays.plans import Became, Held, find_plan, list_plans, outcomes
 from sinks.runs import is_locked, without_host
+from sinks.turn import Share
 
 log = structlog.get_logger(__name__)
 
@@ -69,6 +70,11 @@ class Reach:
         self._settings = settings
         self._runs = runs
         self.caller = caller
+
+    @property
+    def share(self) -> Share:
+        """What a task of the request has of the event loop."""
+        return self._runs.share.of(self.caller.org_id)
 
     def narrowed(self, chosen: DeadLetterFilter) -> DeadLetterFilter:
         """What of it is the caller's: without an organisation all of it, else at most that one's."""

@@ -56,8 +56,8 @@ class Runs:
         self._places = Places(most_replays, most_of_one_org)
         self._plans = Places(settings.api_max_plans, settings.api_max_plans_per_org, what="plans and dry runs")
         self._failures = Failures()
-        self._share = Share()
-        """What plans, dry runs and replays together have of the event loop."""
+        self.share = Share()
+        """What long work has of the event loop, of plans, replays and requests that read together."""
         self._waiting: list[Place] = []
         self._turns: asyncio.Task[None] | None = None
         self._tasks: set[asyncio.Task[Any]] = set()
@@ -184,7 +184,7 @@ class Runs:
         """`begun` is given for a run whose request is answered as soon as it has begun, and is done then."""
         around = Surroundings(
             partial(self._stoppable, place), _tell, _tell_once(begun), lambda: begun is None or not begun.done(),
-            partial(self._failures.left_out, caller.org_id), self._share,
+            partial(self._failures.left_out, caller.org_id), self.share.of(caller.org_id),
         )  # fmt: skip
         with acting_as(caller.in_history):
             done = await perform_within(around, replace(job, work=_on_record(job.work)), self._settings, options)

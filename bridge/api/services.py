@@ -19,7 +19,6 @@ from sinks.api_token_cache import ApiTokenCache
 from sinks.api_tokens import note_used
 from sinks.kafka_admin import kafka_admin
 from sinks.readiness import Needs, Readiness
-from sinks.turn import Share
 from streams.garbage import search_now_and_then
 
 # A filter of thousands of events, and corrections, which no event can be larger than.
@@ -43,8 +42,6 @@ class Services:
         self.callers = Buckets("requests of one token", rate, time.monotonic)
         self.addresses = Buckets("requests of one address", rate, time.monotonic)
         self.readiness = Readiness(settings, _needs(settings, self.tokens))
-        self.exports = Share()
-        """What exports have of the event loop."""
         self.used: dict[str, datetime] = {}
         """When tokens were used last, by key id, until that is noted."""
 

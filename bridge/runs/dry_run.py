@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Final
 
+from bridge.runs.looks import Look, looked_after
 from bridge.runs.replacements import Replacements
 from schemas.outcome import Candidate, Outcomes
 from schemas.reasons import DroppedReason, ErrorClass
@@ -38,7 +39,10 @@ _VARIES = re.compile(r"'[^']*'|\"[^\"]*\"|\b\d+\b")
 
 @dataclass
 class DryRun:
-    """Judges items in the order of a plan; nothing is changed. `now` is aware, `share` what it has of the event loop."""
+    """Judges items in the order of a plan; nothing is changed.
+
+    `now` is aware, `share` what it has of the event loop, `look` what says every second whether it is still to go on.
+    """
 
     settings: Settings
     conn: Connection
@@ -47,6 +51,7 @@ class DryRun:
     registry: RegistryCache
     now: datetime
     share: Share
+    look: Look
     _seen: set[bytes] = field(default_factory=set)
     _tried: int = 0
 
@@ -61,24 +66,40 @@ class DryRun:
         *,
         force: bool = False,
         org_id: int | None = None,
+        look: Look | None = None,
     ) -> "DryRun":
-        """With the registry and the months as they stand now; `org_id` is what the plan is bound to, if it is."""
+        """With the registry and the months as they stand now; `org_id` is what the plan is bound to, if it is.
+
+        Without another `look` it goes on while its session is there.
+        """
         registry = RegistryCache(settings.dsn, refresh_seconds=settings.seconds("registry_refresh"))
         await registry.load()
         trust = gateway_trust(settings, registry.legacy_until_ms)
         terms = Terms(replay_id, force, settings.replay_max_lives, await months_attached(conn), org_id, trust)
-        return cls(settings, conn, correction, terms, registry, datetime.now(UTC), share)
+        return cls(
+            settings,
+            conn,
+            correction,
+            terms,
+            registry,
+            datetime.now(UTC),
+            share,
+            look or partial(conn.execute, "SELECT 1"),
+        )
 
     async def judge(self, items: Sequence[DeadLetterItem]) -> list[Judgement]:
         """What would become of these items, after those that were judged before."""
-        bounds = bounds_of(self.settings)
-        registry = self.registry.current
-        judged = [await self.share.finish(judge(item, self.correction, self.terms, registry, bounds)) for item in items]
+        judged = await looked_after(self._computed(items), self.look)
         keys = await persisted_keys(self.conn, [one.claim for one in judged if one.claim is not None])
         beyond = await self._beyond_horizon(
             [one for one in judged if one.claim is not None and one.claim.key not in keys]
         )
         return await self._tried_again([known_to_the_store(one, keys, beyond, self._seen) for one in judged])
+
+    async def _computed(self, items: Sequence[DeadLetterItem]) -> list[Judgement]:
+        bounds = bounds_of(self.settings)
+        registry = self.registry.current
+        return [await self.share.finish(judge(item, self.correction, self.terms, registry, bounds)) for item in items]
 
     def is_beyond_horizon(self, item: DeadLetterItem) -> bool:
         """Whether keys of its time may have been pruned, so that a duplicate is found among the events only."""
@@ -109,7 +130,8 @@ class DryRun:
         self._tried += len(refused_once)
         sink = PostgresSink(self.settings.dsn, self.settings.group)
         try:
-            found = await sink.rejected([Outcomes(_NO_BATCH, [_candidate(one) for one in refused_once])])
+            offered = [Outcomes(_NO_BATCH, [_candidate(one) for one in refused_once])]
+            found = await looked_after(sink.rejected(offered), self.look)
         finally:
             await sink.close()
         errors = {one.candidate.key: f"sink_rejected_row: {one.error}" for one in found}
@@ -137,8 +159,9 @@ async def forecast_plan(dry_run: DryRun, replay_id: str) -> tuple[PlanReport, di
     after = 0
     while (up_to := await reach(dry_run.conn, replay_id, after, PAGE)) is not None:
         items = await read_items(dry_run.conn, replay_id, after, up_to, max_lives=dry_run.settings.replay_max_lives)
-        for one in await dry_run.judge(items):
-            await dry_run.share.do(partial(counts.add, one))
+        judged = await dry_run.judge(items)
+        await looked_after(counts.add_all(judged, dry_run.share), dry_run.look)
+        for one in judged:
             if one.forecast is not Forecast.PASSES:
                 not_passing[one.item.position] = one.forecast
         after = up_to
@@ -156,6 +179,10 @@ class _Counts:
         self._examples: list[Example] = []
         self._replacements = Replacements()
         self._items = 0
+
+    async def add_all(self, judged: Sequence[Judgement], share: Share) -> None:
+        for one in judged:
+            await share.do(partial(self.add, one))
 
     def add(self, one: Judgement) -> None:
         item, count = one.item, self._counters

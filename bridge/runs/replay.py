@@ -10,6 +10,7 @@ from typing import Final
 
 from bridge.runs.dry_run import DryRun
 from bridge.runs.frame import GIVES_WAY, Job
+from bridge.runs.looks import LOOK_SECONDS, looked_after
 from bridge.runs.pace import Pace
 from bridge.runs.run import Run
 from schemas.errors import Braked, BridgeError, CanaryFailed, EnvironmentUnfit, SinkUnavailable
@@ -27,8 +28,6 @@ from streams.correction import Correction, CorrectionFailed
 from streams.forecast import corrected, refusal
 
 BATCH: Final = 1000
-LOOK_SECONDS: Final = 1.0
-"""How often a run looks whether it was cancelled, and what became of what it waits for."""
 FINISH_SECONDS: Final = 15.0
 """How long a run that is told to stop may take to end the batch in hand."""
 
@@ -119,6 +118,9 @@ class _Replay:
     sent_to: int
     published: int
     told_at: float = field(default_factory=time.monotonic)
+
+    def __post_init__(self) -> None:
+        self.dry_run.look = self._look
 
     @classmethod
     @asynccontextmanager
@@ -233,6 +235,16 @@ class _Replay:
 
     async def _sorted_out(self, items: Sequence[DeadLetterItem]) -> tuple[dict[int, RawBody], dict[int, str]]:
         """What is sent of those that may go, and why the others may not, by position."""
+        bodies, why = await looked_after(self._corrected(items), self._look)
+        # Where the key table can't tell a duplicate any more, the events are asked before the item goes.
+        old = [one for one in items if one.position in bodies and self.dry_run.is_beyond_horizon(one)]
+        for judged in await self.dry_run.judge(old):
+            if judged.forecast is Forecast.REFUSED:
+                why[judged.item.position] = judged.why
+        return bodies, why
+
+    async def _corrected(self, items: Sequence[DeadLetterItem]) -> tuple[dict[int, RawBody], dict[int, str]]:
+        """Bodies and problems by position, by what the items themselves say."""
         why: dict[int, str] = {}
         bodies: dict[int, RawBody] = {}
         terms, share = self.dry_run.terms, self.run.share
@@ -247,11 +259,6 @@ class _Replay:
                     problem = str(error)
             if problem is not None:
                 why[item.position] = problem
-        # Where the key table can't tell a duplicate any more, the events are asked before the item goes.
-        old = [one for one in items if one.position in bodies and self.dry_run.is_beyond_horizon(one)]
-        for judged in await self.dry_run.judge(old):
-            if judged.forecast is Forecast.REFUSED:
-                why[judged.item.position] = judged.why
         return bodies, why
 
     async def _give_up(self, refused: Sequence[Replayed], positions: dict[object, int]) -> None:

@@ -2,17 +2,65 @@
 
 from mutants.mutant import Edit, Mutant
 
+COMPUTING = "tests/integration/api/test_computing.py"
 CORRECTION = "tests/unit/streams/test_correction.py"
 GROUPS = "tests/integration/dead_letters/test_groups.py"
 KEPT = "tests/integration/api/test_kept.py"
 RUNS = "tests/integration/api/test_runs.py"
+TURN = "tests/unit/sinks/test_turn.py"
 
 MUTANTS = [
     Mutant(
         "plans-share",
         "the share of the API's loop that all plans and replays have together",
-        (Edit("bridge/api/runs.py::Runs._performed", "self._share", "Share()"),),
-        (f"{RUNS}::test_plans_and_replays_have_one_share_of_the_loop",),
+        (Edit("bridge/api/runs.py::Runs._performed", "self.share.of(caller.org_id)", "Share()"),),
+        (f"{COMPUTING}::test_plans_and_replays_have_one_share_of_the_loop",),
+    ),
+    Mutant(
+        "share-turns",
+        "the turns of organisations at the loop's time, by the time that each has had",
+        (Edit("sinks/turn.py::_Divided._give", "self._used(one[0], one[1])", "0"),),
+        (f"{TURN}::test_organisations_have_the_same_time", f"{COMPUTING}::test_organisations_have_the_same_time"),
+    ),
+    Mutant(
+        "share-orgs",
+        "the organisation of a plan or replay, for which it takes turns",
+        (Edit("bridge/api/runs.py::Runs._performed", "self.share.of(caller.org_id)", "self.share.of(None)"),),
+        (f"{COMPUTING}::test_organisations_have_the_same_time",),
+    ),
+    Mutant(
+        "share-tasks",
+        "the turns of the tasks of one organisation",
+        (Edit("sinks/turn.py::_Divided._used", "0.0 if tasks is None else tasks.of(task)", "0.0"),),
+        (f"{TURN}::test_tasks_of_an_organisation_have_the_same_time",),
+    ),
+    Mutant(
+        "share-least",
+        "the rule that nobody saves up time while others compute",
+        (
+            Edit(
+                "sinks/turn.py::_Used.of",
+                "max(self._seconds.get(name, 0.0), self._least)",
+                "self._seconds.get(name, 0.0)",
+            ),
+        ),
+        (f"{TURN}::test_nobody_saves_up_time",),
+    ),
+    Mutant(
+        "share-cancelled",
+        "the handing on of a turn whose task is cancelled in that moment",
+        (Edit("sinks/turn.py::_Divided.begin", "not turn.cancelled()", "False"),),
+        (f"{TURN}::test_a_turn_of_a_task_that_is_cancelled_is_the_next_one_s",),
+    ),
+    Mutant(
+        "looks",
+        "the looks while a plan or a batch is computed: at its session, and for a cancel",
+        (Edit("bridge/runs/looks.py::looked_after", "await look()", "pass"),),
+        (
+            f"{COMPUTING}::test_a_plan_whose_session_is_gone_ends_at_once",
+            f"{COMPUTING}::test_a_plan_is_not_idle_while_it_computes",
+            f"{COMPUTING}::test_a_cancel_is_seen_while_a_batch_is_computed",
+        ),
     ),
     Mutant(
         "plans-in-hand",

@@ -214,7 +214,7 @@ MUTANTS = [
     Mutant(
         "export-turns",
         "the turns of others while exports are written",
-        (Edit("sinks/turn.py::Share.do", "self._spent >= TURN_SECONDS", "False"),),
+        (Edit("sinks/turn.py::_Divided.end", "self._spent >= TURN_SECONDS", "False"),),
         (
             f"{TURN}::test_several_share_half_of_the_loop",
             f"{EXPORTS}::test_others_have_the_loop_after_each_large_letter",

@@ -4,20 +4,26 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import httpx
 
 from bridge.api.access import Caller
-from bridge.runs.frame import Job
+from bridge.runs.frame import Job, RunOptions, perform
+from bridge.runs.plan import PlanOptions, plan_job
 from bridge.runs.run import Run
 from schemas.api_token import Role
+from schemas.dead_letter_filter import DeadLetterFilter
 from schemas.replay import ReplaySummary
 from schemas.settings import Settings
 from sinks.api_tokens import create_api_token
+from streams.correction import Correction
 from support.gateway import Gateway, bearer, service
+from support.settled import fetch
 from support.wait import wait_until
 
 Api = Gateway
+OF_SITE_1 = DeadLetterFilter(site_id=(1,))
 ALICE = Caller("alice", "k", Role.OPERATOR, None, None)
 _WAIT_SECONDS = 60
 
@@ -99,3 +105,18 @@ def failing(error: BaseException, *, quiet: bool = False) -> Job[ReplaySummary]:
         raise error
 
     return Job("dlq-replay", ReplaySummary, work, quiet=quiet)
+
+
+async def planned(settings: Settings) -> str:
+    """The id of a plan of all of site 1."""
+    replay_id = uuid4()
+    options = PlanOptions(OF_SITE_1, Correction([]), "", None, passing=False)
+    summary, code = await perform(plan_job(settings, options, replay_id), settings, RunOptions(str(replay_id)))
+    assert code == 0, summary.errors
+    return str(replay_id)
+
+
+async def plan_of(settings: Settings, replay_id: str) -> tuple[str, str]:
+    """State of the plan, and why it ended."""
+    (row,) = await fetch(settings, "SELECT state, ended_because FROM replay WHERE replay_id = $1", replay_id)
+    return row[0], row[1]

@@ -17,6 +17,10 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
     def time(self) -> float:
         return self._now
 
+    def work(self, seconds: float) -> None:
+        """Has the loop for so long."""
+        self._now += seconds
+
     def _run_once(self) -> None:
         if not self._ready:  # type: ignore[attr-defined]  # the base class's own fields
             waiting = [handle.when() for handle in self._scheduled if not handle.cancelled()]  # type: ignore[attr-defined]

@@ -7,10 +7,9 @@ import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
-from uuid import uuid4
 
 import pytest
-from support.api import ALICE, failing
+from support.api import ALICE, failing, plan_of, planned
 from support.gateway import free_port
 from support.settled import fetch
 from support.wait import wait_until
@@ -20,16 +19,12 @@ from bridge.api import runs as api_runs
 from bridge.api.runs import Runs
 from bridge.http.problems import Code, Problem
 from bridge.runs import replay
-from bridge.runs.frame import GIVES_WAY, Job, RunOptions, perform
-from bridge.runs.plan import PlanOptions, plan_job
+from bridge.runs.frame import GIVES_WAY, Job
 from bridge.runs.replay import ReplayOptions, replay_job
 from bridge.runs.run import Run
-from schemas.dead_letter_filter import DeadLetterFilter
 from schemas.errors import Braked, BridgeError, EnvironmentUnfit, InvalidInput, SinkUnavailable
 from schemas.replay import ReplaySummary
 from schemas.settings import Settings
-from sinks.turn import Share
-from streams.correction import Correction
 
 
 def hanging() -> Job[ReplaySummary]:
@@ -131,21 +126,6 @@ async def test_plans_that_nobody_waits_for_count(two_orgs: Settings) -> None:
     await runs.ended()
 
 
-async def test_plans_and_replays_have_one_share_of_the_loop(two_orgs: Settings) -> None:
-    """A turn to each of them would leave all other requests one turn in many."""
-    shares: list[Share] = []
-
-    async def work(run: Run[ReplaySummary]) -> None:
-        shares.append(run.share)
-
-    runs = Runs(two_orgs, 4, 2)
-    await runs.forecast(Job("dlq-plan", ReplaySummary, work), ALICE, "a plan", dry_run=True)
-    await runs.begin_replay(Job("dlq-replay", ReplaySummary, work), ALICE, "a replay")
-    await runs.ended()
-    assert len(shares) == 2
-    assert shares[0] is shares[1]
-
-
 async def test_an_organisation_with_a_place_leaves_one_to_the_others(two_orgs: Settings) -> None:
     """Two organisations don't hold all places for ever, however slow their replays are."""
     runs = Runs(two_orgs, 4, 2)
@@ -221,21 +201,6 @@ async def test_a_service_that_is_away_is_told_and_not_waited_for(two_orgs: Setti
             await Runs(away, 1, 1).finish(hanging(), ALICE, "a plan")
     assert caught.value.code is Code.SERVICES_AWAY
     assert "127.0.0.1" not in caught.value.detail
-
-
-async def planned(settings: Settings) -> str:
-    """The id of a plan of all of site 1."""
-    replay_id = uuid4()
-    options = PlanOptions(DeadLetterFilter(site_id=(1,)), Correction([]), "", None, passing=False)
-    summary, code = await perform(plan_job(settings, options, replay_id), settings, RunOptions(str(replay_id)))
-    assert code == 0, summary.errors
-    return str(replay_id)
-
-
-async def plan_of(settings: Settings, replay_id: str) -> tuple[str, str]:
-    """State of the plan, and why it ended."""
-    (row,) = await fetch(settings, "SELECT state, ended_because FROM replay WHERE replay_id = $1", replay_id)
-    return row[0], row[1]
 
 
 async def test_what_was_promised_is_on_record_before_it_is_told(

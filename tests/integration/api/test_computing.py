@@ -1,0 +1,135 @@
+"""Jobs of the service that compute for long: organisations have the same time of the loop, and what ends a run is seen meanwhile."""
+
+import asyncio
+import time
+from collections.abc import Iterator
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from support.accounts import execute
+from support.api import ALICE, OF_SITE_1, plan_of, planned
+from support.settled import fetch
+from support.wait import wait_until
+
+from bridge.api.runs import Runs
+from bridge.http.problems import Code, Problem
+from bridge.runs import dry_run, looks, replay
+from bridge.runs.cancel import cancel_job
+from bridge.runs.frame import Job
+from bridge.runs.plan import PlanOptions, plan_job
+from bridge.runs.replay import ReplayOptions, replay_job
+from bridge.runs.run import Run
+from schemas.replay import ReplaySummary
+from schemas.settings import Settings
+from sinks.turn import Share
+from streams.correction import Correction
+from streams.forecast import judge
+
+
+def computing(done: list[str], name: str, pieces: int, seconds: float) -> Job[ReplaySummary]:
+    """Has the loop so often, for so long each time, and notes so in `done`."""
+
+    def piece() -> None:
+        time.sleep(seconds)
+        done.append(name)
+
+    async def work(run: Run[ReplaySummary]) -> None:
+        for _ in range(pieces):
+            await run.share.do(piece)
+
+    return Job("dlq-plan", ReplaySummary, work, quiet=True)
+
+
+async def test_organisations_have_the_same_time(two_orgs: Settings) -> None:
+    """Four dry runs of one with long pieces do not delay a plan of another one with short pieces by more than its own time."""
+    runs, done = Runs(two_orgs, 4, 2), list[str]()
+    own, other = (ALICE._replace(org_id=org_id) for org_id in (10, 20))
+    long = computing(done, "long", 10**6, 0.02)
+    asked = [asyncio.create_task(runs.forecast(long, own, str(number), dry_run=True)) for number in range(4)]
+    await wait_until(lambda: len(done) > 10, budget_seconds=60, describe="all four to compute")
+    done.clear()
+    await runs.forecast(computing(done, "short", 200, 0.001), other, "a plan", dry_run=False)
+    before = done[: len(done) - done[::-1].index("short")]
+    assert before.count("short") == 200
+    assert before.count("long") <= 50
+    await runs.ended()
+    await asyncio.gather(*asked, return_exceptions=True)
+
+
+async def test_plans_and_replays_have_one_share_of_the_loop(two_orgs: Settings) -> None:
+    """A turn to each of them would leave all other requests one turn in many: after a piece of either, others have the loop."""
+    runs, done = Runs(two_orgs, 4, 2), list[str]()
+    shares: list[Share] = []
+
+    async def work(run: Run[ReplaySummary]) -> None:
+        shares.append(run.share)
+
+    await runs.forecast(Job("dlq-plan", ReplaySummary, work), ALICE, "a plan", dry_run=True)
+    await runs.begin_replay(Job("dlq-replay", ReplaySummary, work), ALICE._replace(org_id=10), "a replay")
+    await wait_until(lambda: len(shares) == 2, budget_seconds=60, describe="both shares")
+    await shares[0].do(lambda: time.sleep(0.2))
+    behind = asyncio.create_task(shares[1].do(lambda: done.append("behind")))
+    for _ in range(3):
+        await asyncio.sleep(0)
+    assert not done
+    await behind
+    await runs.ended()
+
+
+def endless(*_: object) -> Iterator[None]:
+    """Pieces of work without an end."""
+    while True:
+        yield
+
+
+async def test_a_plan_whose_session_is_gone_ends_at_once(two_orgs: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not when its page is judged: its place is free for others."""
+    monkeypatch.setattr(dry_run, "judge", endless)
+    runs, options = Runs(two_orgs, 1, 1), PlanOptions(OF_SITE_1, Correction([]), "", None, passing=False)
+    job = plan_job(two_orgs, options, uuid4())
+    asked = asyncio.create_task(runs.forecast(job, ALICE, "a plan", dry_run=False))
+    ended = (
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND backend_xid IS NOT NULL "
+        "AND application_name LIKE '% replay %' AND state LIKE 'idle in transaction'"
+    )
+
+    async def one_ended() -> bool:
+        return bool(await fetch(two_orgs, ended))
+
+    await wait_until(one_ended, budget_seconds=60, describe="the session of the plan")
+    with pytest.raises(Problem) as caught:
+        await asyncio.wait_for(asked, 30)
+    assert caught.value.code is Code.SERVICES_AWAY
+
+
+async def test_a_plan_is_not_idle_while_it_computes(two_orgs: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Postgres, which ends sessions that are idle in a transaction, hears of it however long a page takes."""
+    monkeypatch.setattr(looks, "LOOK_SECONDS", 0.1)
+    ends: list[float] = []
+
+    def slow(*given: Any) -> Iterator[None]:
+        ends.append(time.monotonic() + 4)
+        while time.monotonic() < ends[0]:
+            yield
+        return (yield from judge(*given))
+
+    monkeypatch.setattr(dry_run, "judge", slow)
+    name = (await fetch(two_orgs, "SELECT current_database()"))[0][0]
+    await execute(two_orgs.dsn, f"ALTER DATABASE \"{name}\" SET idle_in_transaction_session_timeout = '2s'")
+    runs, options = Runs(two_orgs, 1, 1), PlanOptions(OF_SITE_1, Correction([]), "", None, passing=False)
+    done = await runs.forecast(plan_job(two_orgs, options, uuid4()), ALICE, "a plan", dry_run=False)
+    assert done.summary.report is not None
+    assert done.summary.report.items > 0
+
+
+async def test_a_cancel_is_seen_while_a_batch_is_computed(two_orgs: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However long its letters take; nothing of the batch was claimed."""
+    monkeypatch.setattr(replay, "corrected", endless)
+    replay_id, runs = await planned(two_orgs), Runs(two_orgs, 1, 1)
+    await runs.begin_replay(replay_job(two_orgs, ReplayOptions(replay_id)), ALICE, replay_id)
+    done = await runs.finish(cancel_job(two_orgs, replay_id, "enough", 30), ALICE, replay_id)
+    assert done.code == 0
+    assert await plan_of(two_orgs, replay_id) == ("cancelled", "enough")
+    assert (await fetch(two_orgs, "SELECT count(*) FROM bridge_event_raw WHERE replay_id IS NOT NULL"))[0][0] == 0
+    await runs.ended()
