@@ -119,8 +119,8 @@ class Reach:
         """Dead letters by cause."""
         async with self.asking():
             return await groups_looked_up(
-                self._settings, await self._meant(query.chosen), now=datetime.now(UTC), hours=query.hours,
-                limit=query.limit,
+                self._settings, await self._meant(query.chosen), self.share, now=datetime.now(UTC),
+                hours=query.hours, limit=query.limit,
             )  # fmt: skip
 
     async def letter(self, provenance: Provenance) -> Shown:

@@ -5,18 +5,21 @@ beyond them is not known here.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Generator, Sequence
 from datetime import datetime
+from functools import partial
 from typing import Final, NamedTuple
 
 from schemas.dead_letter_filter import DeadLetterFilter
+from schemas.outcome import Claim
 from schemas.registry import Registry
 from schemas.settings import Settings
-from sinks.dead_letters.groups import MOST_OWNERS, Groups, Guessed, latest_of, read_groups
+from sinks.dead_letters.groups import MOST_OWNERS, Group, Groups, Guessed, latest_of, read_groups
 from sinks.dead_letters.letter import Whose
 from sinks.postgres import connection
 from sinks.registry import RegistryCache
 from sinks.replays.items import persisted_keys
+from sinks.turn import Share, in_pieces
 from streams.dedup import claim_of
 
 MOST_LOOKED_UP: Final = 20_000
@@ -39,56 +42,81 @@ class SentAgain(NamedTuple):
     unidentified: int
 
 
-async def sent_again(dsn: str, registry: Registry, letters: Iterable[Whose]) -> SentAgain:
-    """Looks up whether their events are persisted; raises SinkUnavailable."""
-    claims = {one: claim_of(one.site_id, one.event_id, one.script_id, one.sender, registry) for one in letters}
+async def sent_again(dsn: str, registry: Registry, letters: Sequence[Whose], share: Share) -> SentAgain:
+    """Looks up whether their events are persisted; raises SinkUnavailable. `share` is what that has of the event loop."""
+    found: list[Whose] = []
+    unidentified = 0
+    claims: dict[Whose, Claim | None] = {}
+
+    def claim(piece: Sequence[Whose]) -> None:
+        claims.clear()
+        for one in piece:
+            claims[one] = claim_of(one.site_id, one.event_id, one.script_id, one.sender, registry)
+
     async with connection(dsn, "dead letters") as conn:
-        keys = await persisted_keys(conn, {claim for claim in claims.values() if claim is not None})
-    persisted = [one for one, claim in claims.items() if claim is not None and claim.key in keys]
-    return SentAgain(persisted, sum(claim is None for claim in claims.values()))
+        for piece in in_pieces(letters):
+            await share.do(partial(claim, piece))
+            keys = await persisted_keys(conn, {one for one in claims.values() if one is not None})
+            found += [letter for letter, one in claims.items() if one is not None and one.key in keys]
+            unidentified += sum(one is None for one in claims.values())
+    return SentAgain(found, unidentified)
 
 
 async def groups_looked_up(
-    settings: Settings, chosen: DeadLetterFilter, *, now: datetime, hours: int, limit: int
+    settings: Settings, chosen: DeadLetterFilter, share: Share, *, now: datetime, hours: int, limit: int
 ) -> Groups:
-    """The groups of `read_groups`, with how many of the latest open ones of each are persisted; raises SinkUnavailable."""
+    """The groups of `read_groups`, with how many of the latest open ones of each are persisted; raises SinkUnavailable.
+
+    `share` is what that has of the event loop.
+    """
     found = await read_groups(settings.dsn, chosen, now=now, hours=hours, limit=limit)
     if not found.groups:
         return found
-    letters = await latest_of(settings.dsn, chosen, found.groups, MOST_LOOKED_UP)
-    persisted, _ = await sent_again(settings.dsn, await registry_of(settings), letters)
-    of_these = Counter(one.cause for one in persisted)
-    by_cause: defaultdict[str, list[Whose]] = defaultdict(list)
-    for letter in letters:
-        by_cause[letter.cause].append(letter)
-    return found._replace(
-        groups=[
-            one._replace(
-                persisted=of_these[one.cause],
-                looked_up=len(by_cause[one.cause]),
-                guesses=_guesses(by_cause[one.cause]),
-            )
-            for one in found.groups
-        ]
-    )
+    letters = await latest_of(settings.dsn, chosen, found.groups, MOST_LOOKED_UP, share)
+    persisted, _ = await sent_again(settings.dsn, await registry_of(settings), letters, share)
+    return await share.finish(_counted(found, letters, persisted))
 
 
-def _guesses(letters: Iterable[Whose]) -> list[Guessed]:
-    """The sites and scripts that most of the letters whose site or script can't be read have in their text.
+def _counted(found: Groups, letters: Sequence[Whose], persisted: Sequence[Whose]) -> Generator[None, None, Groups]:
+    tallies: defaultdict[str, _Tally] = defaultdict(_Tally)
+    for piece in in_pieces(letters):
+        for one in piece:
+            tallies[one.cause].add(one)
+        yield
+    for piece in in_pieces(persisted):
+        for one in piece:
+            tallies[one.cause].persisted += 1
+        yield
+    return found._replace(groups=[tallies[one.cause].noted_in(one) for one in found.groups])
 
-    A text that names a script alone is of the site that the letter's key names.
-    """
-    counted: Counter[tuple[int, int | None]] = Counter()
-    scripts: defaultdict[tuple[int, int | None], set[str]] = defaultdict(set)
-    for one in letters:
-        script_id = one.guess.script_id if one.script_id is None else None
-        site_id = one.guess.site_id or one.site_id
-        if site_id is None or (site_id == one.site_id and script_id is None):
-            continue
-        counted[site_id, one.site_id] += 1
+
+class _Tally:
+    """What the letters of one cause come to."""
+
+    def __init__(self) -> None:
+        self.looked_up = 0
+        self.persisted = 0
+        self._counted: Counter[tuple[int, int | None]] = Counter()
+        self._scripts: defaultdict[tuple[int, int | None], set[str]] = defaultdict(set)
+
+    def add(self, letter: Whose) -> None:
+        """Counts the letter, and what its text says of whose it is where its site or script can't be read.
+
+        A text that names a script alone is of the site that the letter's key names.
+        """
+        self.looked_up += 1
+        script_id = letter.guess.script_id if letter.script_id is None else None
+        site_id = letter.guess.site_id or letter.site_id
+        if site_id is None or (site_id == letter.site_id and script_id is None):
+            return
+        self._counted[site_id, letter.site_id] += 1
         if script_id is not None:
-            scripts[site_id, one.site_id].add(script_id)
-    return [
-        Guessed(site_id, sorted(scripts[site_id, keyed])[:MOST_SCRIPTS], count, keyed)
-        for (site_id, keyed), count in counted.most_common(MOST_OWNERS)
-    ]
+            self._scripts[site_id, letter.site_id].add(script_id)
+
+    def noted_in(self, group: Group) -> Group:
+        """The group with these figures, and the sites and scripts that most of these texts name."""
+        guesses = [
+            Guessed(site_id, sorted(self._scripts.get((site_id, keyed), ()))[:MOST_SCRIPTS], count, keyed)
+            for (site_id, keyed), count in self._counted.most_common(MOST_OWNERS)
+        ]
+        return group._replace(persisted=self.persisted, looked_up=self.looked_up, guesses=guesses)

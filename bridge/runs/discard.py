@@ -45,7 +45,7 @@ def discard_job(
                 await run.begins()
             registry = await registry_of(settings) if persisted else {}
             only_open = chosen.model_copy(update={"disposition": (Disposition.OPEN,)})
-            async with aclosing(whose(settings.dsn, only_open)) as pieces:
+            async with aclosing(whose(settings.dsn, only_open, run.share)) as pieces:
                 async for piece in pieces:
                     if run.lock is not None:
                         run.lock.check()
@@ -68,7 +68,7 @@ async def _persisted(
     run: Run[DiscardSummary], settings: Settings, registry: Registry, piece: Sequence[Whose]
 ) -> list[Whose]:
     """Those of the piece whose events are persisted; counts the others as left open."""
-    persisted, unidentified = await sent_again(settings.dsn, registry, piece)
+    persisted, unidentified = await sent_again(settings.dsn, registry, piece, run.share)
     run.summary.unidentified += unidentified
     if others := len(piece) - len(persisted):
         run.summary.left[Disposition.OPEN.value] = run.summary.left.get(Disposition.OPEN.value, 0) + others

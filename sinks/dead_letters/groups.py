@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import asyncpg
 import msgspec
@@ -11,9 +11,10 @@ import msgspec
 from schemas.dead_letter_filter import DeadLetterFilter
 from schemas.reasons import DroppedReason
 from sinks.dead_letters.filter import cause_key, cause_name, conditions
-from sinks.dead_letters.letter import DeadLetterLine, Whose, line_of, whose_of
+from sinks.dead_letters.letter import DeadLetterLine, Whose, line_of, whose_of_all
 from sinks.dead_letters.reading import reading
 from sinks.postgres import sql
+from sinks.turn import Share
 
 MOST_OWNERS: Final = 5
 """How many sites are named of a cause."""
@@ -141,14 +142,20 @@ def _group(row: "asyncpg.Record") -> Group:
     )  # fmt: skip
 
 
-async def latest_of(dsn: str, chosen: DeadLetterFilter, groups: Sequence[Group], most: int) -> list[Whose]:
-    """Whose the latest open ones of these groups are, at most `most` in all; raises SinkUnavailable."""
+async def latest_of(
+    dsn: str, chosen: DeadLetterFilter, groups: Sequence[Group], most: int, share: Share
+) -> list[Whose]:
+    """Whose the latest open ones of these groups are, at most `most` in all; raises SinkUnavailable.
+
+    `share` is what that has of the event loop.
+    """
     found = conditions(chosen, after=4)
     causes = [cause_key(one.cause) for one in groups]
     times = (min(one.first_at for one in groups), max(one.last_at for one in groups))
     async with reading(dsn) as conn:
         text = found.within(sql("dead_letters_latest"))
-        return [whose_of(row) for row in await conn.fetch(text, causes, *times, most, *found.parameters)]
+        rows: list[Any] = await conn.fetch(text, causes, *times, most, *found.parameters)
+    return await share.finish(whose_of_all(rows))
 
 
 async def _often(dsn: str, chosen: DeadLetterFilter, limit: int) -> Often:

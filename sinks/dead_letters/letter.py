@@ -1,5 +1,6 @@
 """Dropped events as values: a line of a list, and whole."""
 
+from collections.abc import Generator, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
@@ -10,6 +11,7 @@ from schemas.record import Provenance, RawBody
 from schemas.sender import Sender, sender_named
 from sinks.dead_letters.filter import cause_name
 from sinks.ledger import body
+from sinks.turn import in_pieces
 
 
 class DeadLetterLine(NamedTuple):
@@ -67,6 +69,15 @@ class Whose(NamedTuple):
     script_id: str | None
     sender: Sender | None
     guess: Guess = NOTHING
+
+
+def whose_of_all(rows: "Sequence[asyncpg.Record]") -> Generator[None, None, list[Whose]]:
+    """The identities in rows that have their columns, in pieces."""
+    letters: list[Whose] = []
+    for piece in in_pieces(rows):
+        letters += map(whose_of, piece)
+        yield
+    return letters
 
 
 def whose_of(row: "asyncpg.Record") -> Whose:

@@ -12,9 +12,10 @@ from typing import Any, Final
 from schemas.dead_letter_filter import DeadLetterFilter
 from schemas.record import Provenance
 from sinks.dead_letters.filter import conditions
-from sinks.dead_letters.letter import WholeDeadLetter, Whose, whole_of, whose_of
+from sinks.dead_letters.letter import WholeDeadLetter, Whose, whole_of, whose_of_all
 from sinks.dead_letters.pages import Place, read_lines
 from sinks.postgres import connection, sql
+from sinks.turn import Share
 
 # Rows and bytes of a piece. Each row may be as large as the raw topic's largest message.
 _WHOLE: Final = (50, 4 * 1024 * 1024)
@@ -32,11 +33,14 @@ async def whole_letters(dsn: str, chosen: DeadLetterFilter) -> AsyncGenerator[li
             yield [whole_of(row) for row in rows]
 
 
-async def whose(dsn: str, chosen: DeadLetterFilter) -> AsyncGenerator[list[Whose], None]:
-    """Their provenances and whose they are, some thousands at a time; raises SinkUnavailable. To be closed by its caller."""
+async def whose(dsn: str, chosen: DeadLetterFilter, share: Share) -> AsyncGenerator[list[Whose], None]:
+    """Their provenances and whose they are, some thousands at a time; raises SinkUnavailable. To be closed by its caller.
+
+    `share` is what that has of the event loop.
+    """
     async with aclosing(_pieces(dsn, sql("dead_letters_places"), chosen, _PLACES)) as pieces:
         async for rows in pieces:
-            yield [whose_of(row) for row in rows]
+            yield await share.finish(whose_of_all(rows))
 
 
 async def _pieces(

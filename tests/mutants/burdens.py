@@ -63,6 +63,18 @@ MUTANTS = [
         ),
     ),
     Mutant(
+        "groups-in-pieces",
+        "the pieces in which what the groups look up is read, asked for and counted",
+        (Edit("sinks/turn.py::_PIECE", "500", "10**9"),),
+        (f"{COMPUTING}::test_what_is_looked_up_goes_in_pieces",),
+    ),
+    Mutant(
+        "groups-share",
+        "the share of the loop in which groups are looked up",
+        (Edit("bridge/api/reach.py::Reach.groups", "self.share", "type(self.share)()"),),
+        (f"{COMPUTING}::test_what_is_looked_up_goes_in_pieces",),
+    ),
+    Mutant(
         "plans-in-hand",
         "the bound of how many plans are judged at once, those included that nobody waits for",
         (Edit("bridge/api/runs.py::Runs.forecast", "(problem := ...) is not None", "False"),),

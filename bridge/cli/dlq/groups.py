@@ -13,6 +13,7 @@ from bridge.dead_letters.documents import groups_document, share
 from bridge.dead_letters.sent_again import groups_looked_up
 from schemas.dead_letter_filter import DeadLetterFilter
 from sinks.dead_letters.groups import Group, Groups, Guessed, Often, Owner
+from sinks.turn import unshared
 
 _MOST_SHOWN: Final = 3
 """Of duplicates by script and of repeated events on a terminal, so that the causes before them stay in sight."""
@@ -36,7 +37,7 @@ def groups(
     Then count duplicates by script, and name the events that were dropped more than once, duplicates among them.
     """
     settings = command_settings(verbose=verbose)
-    found = run(groups_looked_up(settings, chosen, now=datetime.now(UTC), hours=hours, limit=limit))
+    found = run(groups_looked_up(settings, chosen, unshared(), now=datetime.now(UTC), hours=hours, limit=limit))
     if json_output is not None:
         write_json(groups_document(found), json_output)
     if json_output != "-":

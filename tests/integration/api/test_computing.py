@@ -2,16 +2,19 @@
 
 import asyncio
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 from uuid import uuid4
 
 import pytest
 from support.accounts import execute
 from support.api import ALICE, OF_SITE_1, plan_of, planned
+from support.dead_letters import add_dropped, dropped
 from support.settled import fetch
 from support.wait import wait_until
 
+from bridge.api.parameters import DiscardBody, GroupsQuery
+from bridge.api.reach import Reach
 from bridge.api.runs import Runs
 from bridge.http.problems import Code, Problem
 from bridge.runs import dry_run, looks, replay
@@ -133,3 +136,33 @@ async def test_a_cancel_is_seen_while_a_batch_is_computed(two_orgs: Settings, mo
     assert await plan_of(two_orgs, replay_id) == ("cancelled", "enough")
     assert (await fetch(two_orgs, "SELECT count(*) FROM bridge_event_raw WHERE replay_id IS NOT NULL"))[0][0] == 0
     await runs.ended()
+
+
+@pytest.mark.parametrize("what", ["groups", "discard"])
+async def test_what_is_looked_up_goes_in_pieces(two_orgs: Settings, what: str) -> None:
+    """Of the share that plans have too: read, looked for among the keys and, for groups, counted."""
+    letters = 1100
+    await add_dropped(two_orgs.dsn, [dropped(1000 + number, event_id=f"p-{number}") for number in range(letters)])
+    runs = Runs(two_orgs, 1, 1)
+    runs.share = share = Noting()
+    reach = Reach(two_orgs, runs, ALICE)
+    if what == "groups":
+        assert (await reach.groups(GroupsQuery())).total > letters
+    else:
+        asked = DiscardBody.model_validate(
+            {"filter": {"site_id": [1]}, "persisted": True, "dry_run": True, "reason": "sent again"}
+        )
+        assert (await reach.discard(asked)).processed_total == 0
+    assert len(share.done) >= (9 if what == "groups" else 6)
+
+
+class Noting(Share):
+    """Notes what is done in all tasks of it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.done: list[object] = []
+
+    async def do(self, work: Callable[[], object]) -> None:
+        self.done.append(work)
+        await super().do(work)

@@ -8,6 +8,7 @@ from support.dead_letters import DROPPED_AT, add_dropped, dropped
 
 from schemas.dead_letter_filter import DeadLetterFilter
 from sinks.dead_letters.stream import whole_letters, whose
+from sinks.turn import unshared
 
 ROWS = 230
 MIB = 1024 * 1024
@@ -45,7 +46,7 @@ async def test_export_holds_no_snapshot_between_pieces(database_url: str) -> Non
         async with aclosing(whole_letters(database_url, DeadLetterFilter())) as pieces:
             await anext(pieces)
             assert await held(connection) == [("idle", None)]
-        async with aclosing(whose(database_url, DeadLetterFilter())) as pieces:
+        async with aclosing(whose(database_url, DeadLetterFilter(), unshared())) as pieces:
             await anext(pieces)
             assert await held(connection) == [("idle", None)]
     finally:

@@ -16,6 +16,7 @@ from schemas.dead_letter_filter import DeadLetterFilter
 from schemas.registry import Script
 from schemas.sender import Sender
 from sinks.dead_letters.stream import whose
+from sinks.turn import unshared
 from streams.dedup import event_key
 
 VISITOR, SERVER, DIRECT = Sender.VISITOR, Sender.SERVER, Sender.DIRECT
@@ -93,5 +94,7 @@ async def test_an_event_is_the_same_within_its_class_of_sender(
     finally:
         await conn.close()
     registry = {"s1": Script("s1", 1, None, enabled=True, shared_ids=shared)}
-    async for letters in whose(database_url, DeadLetterFilter()):
-        assert {one.sender for one in (await sent_again(database_url, registry, letters)).persisted} == found
+    async for letters in whose(database_url, DeadLetterFilter(), unshared()):
+        assert {
+            one.sender for one in (await sent_again(database_url, registry, letters, unshared())).persisted
+        } == found
