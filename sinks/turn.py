@@ -49,8 +49,8 @@ class Turn:
 class Share:
     """A part of the loop's time, at most half by default, for the long work of several tasks together.
 
-    Organisations take turns at it, and so do the tasks of one: the next turn is that of whoever has had the least time, of
-    those that ask. What is done for no organisation counts as one more. A turn to each task would leave the others one turn
+    Organisations take turns at it, and so do the tasks of one: the next turn is that of the one with the least time so
+    far, of those that ask. What is done for no organisation counts as one more. A turn to each task would leave the others one turn
     in many, and organisations with few tasks or short pieces of work behind one with many or long ones.
     """
 
@@ -96,7 +96,7 @@ class _Divided:
         self._now = now
         self._rest = rest
         self._in_hand = False
-        """Whether somebody works, or others have the loop."""
+        """Whether a task works, or others have the loop."""
         self._began = 0.0
         self._spent = 0.0
         self._waiting: list[tuple[Hashable, Hashable, asyncio.Future[None]]] = []
@@ -104,7 +104,7 @@ class _Divided:
         self._tasks: dict[Hashable, _Used] = {}
 
     async def begin(self, org: Hashable, task: Hashable) -> None:
-        """Waits for a turn, unless nobody has one."""
+        """Waits for a turn, unless none is taken."""
         if self._in_hand:
             turn = asyncio.get_running_loop().create_future()
             self._waiting.append((org, task, turn))
@@ -131,7 +131,7 @@ class _Divided:
             seconds, self._spent = self._spent * self._rest, 0.0
             loop.call_later(seconds, self._give)
         elif self._waiting:
-            # Whoever has just had a turn asks for its next one before.
+            # The task that has just had a turn asks for its next one before.
             loop.call_soon(self._give)
         else:
             self._in_hand = False
@@ -149,9 +149,9 @@ class _Divided:
 
 
 class _Used:
-    """The seconds that names have had. Who has not asked for a while counts like the one that had its turn last.
+    """The seconds that names have had. One that has not asked for a while counts like the one that had its turn last.
 
-    So nobody saves up time, and what somebody had while nobody else asked is held against nobody.
+    So time is not saved up, and what a name had while no other asked does not count against it.
     """
 
     def __init__(self) -> None:
