@@ -89,7 +89,13 @@ def endless(*_: object) -> Iterator[None]:
 
 async def test_a_plan_whose_session_is_gone_ends_at_once(two_orgs: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     """Not when its page is judged: its place is free for others."""
-    monkeypatch.setattr(dry_run, "judge", endless)
+    begun = asyncio.Event()
+
+    def judged(*_: object) -> Iterator[None]:
+        begun.set()
+        return endless()
+
+    monkeypatch.setattr(dry_run, "judge", judged)
     runs, options = Runs(two_orgs, 1, 1), PlanOptions(OF_SITE_1, Correction([]), "", None, passing=False)
     job = plan_job(two_orgs, options, uuid4())
     asked = asyncio.create_task(runs.forecast(job, ALICE, "a plan", dry_run=False))
@@ -101,6 +107,7 @@ async def test_a_plan_whose_session_is_gone_ends_at_once(two_orgs: Settings, mon
     async def one_ended() -> bool:
         return bool(await fetch(two_orgs, ended))
 
+    await asyncio.wait_for(begun.wait(), 60)
     await wait_until(one_ended, budget_seconds=60, describe="the session of the plan")
     with pytest.raises(Problem) as caught:
         await asyncio.wait_for(asked, 30)
