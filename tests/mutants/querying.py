@@ -63,7 +63,7 @@ MUTANTS = [
         (
             Edit(
                 "sinks/sql/drops_became.sql",
-                "WHERE n.raw_topic IS NULL OR (n.normalized AND n.dropped_reason IS NULL)",
+                "WHERE (n.raw_topic IS NULL AND place_offset(b.replayed_as) IS NOT NULL) OR (n.normalized AND n.dropped_reason IS NULL)",
                 "WHERE false",
             ),
         ),
@@ -96,7 +96,7 @@ MUTANTS = [
     Mutant(
         "sent-again-only",
         "the bound of a discard of persisted ones to those whose events are persisted",
-        (Edit("bridge/dead_letters/sent_again.py::sent_again", "claim.key in keys", "True"),),
+        (Edit("bridge/dead_letters/sent_again.py::sent_again", "one.key in keys", "True"),),
         ("tests/integration/dead_letters/test_sent_again.py",),
     ),
     Mutant(
