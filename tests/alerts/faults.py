@@ -11,6 +11,7 @@ import psutil
 from aiokafka import TopicPartition as KafkaPartition
 from aiokafka.admin import RecordsToDelete
 from support.command import bridge
+from support.databases import beside
 from support.settled import event, fetch, produce
 from support.unreadable import send_unreadable
 from support.wait import wait_until
@@ -41,7 +42,7 @@ class Fault:
 async def elsewhere(settings: Settings) -> AsyncIterator[tuple[asyncpg.Connection, str]]:
     """A session in the maintenance database, and the name of the product's."""
     name = urlsplit(settings.dsn).path.removeprefix("/")
-    conn = await asyncpg.connect(urlsplit(settings.dsn)._replace(path="/postgres").geturl())
+    conn = await asyncpg.connect(beside(settings.dsn))
     try:
         yield conn, name
     finally:

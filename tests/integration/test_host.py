@@ -71,7 +71,7 @@ async def test_a_defect_ends_the_process_and_says_why(stack, database_url: str, 
     conn = await asyncpg.connect(database_url)
     await conn.execute(
         "INSERT INTO bridge_event_raw (raw_topic, raw_partition, raw_offset, record_time, received_at, first_failed_at,"
-        " last_error, error_class, normalized) VALUES ($1, 0, 0, now(), now(), now(), '', '', true)",
+        " last_error, error_class, normalized) VALUES ($1, 0, 0, now(), now(), now(), '', 'schema_violation', true)",
         settings.topics.raw,
     )
     await produce(settings, [b"{"])

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 import asyncpg
 from support.command import words
+from support.databases import beside
 from support.programs import environment
 from support.settled import environment_of, event, fetch, prepare, produce, settings_for, working
 from support.wait import wait_until
@@ -35,7 +36,7 @@ def lag(settings: Settings, partition: int) -> float | None:
 @asynccontextmanager
 async def postgres_refuses(settings: Settings) -> AsyncIterator[None]:
     name = urlsplit(settings.dsn).path.removeprefix("/")
-    conn = await asyncpg.connect(urlsplit(settings.dsn)._replace(path="/postgres").geturl())
+    conn = await asyncpg.connect(beside(settings.dsn))
     try:
         await conn.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS false")
         await conn.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1", name)

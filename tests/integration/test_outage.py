@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 
 import asyncpg
 import pytest
+from support.databases import beside
 from support.settled import event, prepare, produce, settings_for, working
 from support.wait import wait_until
 
@@ -35,8 +36,8 @@ def name_of(settings: Settings) -> str:
 
 @asynccontextmanager
 async def administration(settings: Settings) -> AsyncIterator[asyncpg.Connection]:
-    """A session in the maintenance database, which the outage does not reach."""
-    conn = await asyncpg.connect(settings.dsn.replace(f"/{name_of(settings)}", "/postgres"))
+    """A session that the outage does not reach."""
+    conn = await asyncpg.connect(beside(settings.dsn))
     try:
         yield conn
     finally:

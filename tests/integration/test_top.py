@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 from support.command import bridge, words
+from support.databases import beside
 from support.programs import environment
 from support.settled import environment_of, event, fetch, prepare, produce, settings_for, working
 from support.wait import wait_until
@@ -111,9 +112,7 @@ async def test_it_is_live_on_a_terminal(settings: Settings, load: None) -> None:
             lambda: len(set(read(r"normalized ([\d,.]+)"))) > 2, budget_seconds=40, describe=lambda: seen[-3000:]
         )
         name = (await fetch(settings, "SELECT current_database()"))[0][0]
-        elsewhere = settings.model_copy(
-            update={"database_url": type(settings.database_url)(settings.dsn.replace(f"/{name}", "/postgres"))}
-        )
+        elsewhere = settings.model_copy(update={"database_url": type(settings.database_url)(beside(settings.dsn))})
         await fetch(elsewhere, f"ALTER DATABASE {name} ALLOW_CONNECTIONS false")
         try:
             await wait_until(

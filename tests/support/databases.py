@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 import asyncpg
 
 from bridge.stack import StackAddresses
+from bridge.stack.databases import DATABASE
 
 Result = TypeVar("Result")
 
@@ -32,6 +33,11 @@ def run_apart(work: Coroutine[object, object, Result]) -> Result:
 def with_database(url: str, name: str) -> str:
     """The same server's URL for another database."""
     return urlsplit(url)._replace(path=f"/{name}").geturl()
+
+
+def beside(url: str) -> str:
+    """The URL of the stack's own database, under the same account: what befalls a test's database does not reach it."""
+    return with_database(url, DATABASE)
 
 
 def as_admin(stack: StackAddresses, url: str) -> str:

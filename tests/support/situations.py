@@ -22,7 +22,7 @@ from sinks.kafka_admin import kafka_admin, log_bounds
 from sinks.script_tokens import create_token
 from support.api import api
 from support.command import bridge
-from support.databases import LOCK_AWAITED, with_database
+from support.databases import LOCK_AWAITED, beside
 from support.gateway import gateway
 from support.settled import environment_of, event, fetch, prepare, produce, settings_for, working
 from support.topics import make_anew
@@ -112,7 +112,7 @@ async def database_away(place: Place) -> AsyncIterator[Trouble]:
     """Postgres refuses connections under a running worker."""
     async with well(place) as trouble:
         name = urlsplit(trouble.settings.dsn).path.removeprefix("/")
-        conn = await asyncpg.connect(with_database(trouble.settings.dsn, "postgres"))
+        conn = await asyncpg.connect(beside(trouble.settings.dsn))
 
         async def back() -> None:
             await conn.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS true")
