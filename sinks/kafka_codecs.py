@@ -276,7 +276,7 @@ def _gzip(payload: bytes, most: int) -> bytes:
 
 
 def _growing(inflate_into: Callable[[bytes, bytearray], int], payload: bytes, most: int) -> bytes:
-    """Into a buffer of a likely size, else of the bound: what a batch claims of its own size is not to be trusted."""
+    """Into a buffer that grows up to the bound: what a batch claims of its own size is not to be trusted, and each is zeroed."""
     size = min(most, max(_FIRST_BYTES, _STEP * len(payload)))
     while True:
         buffer = bytearray(size)
@@ -287,8 +287,7 @@ def _growing(inflate_into: Callable[[bytes, bytearray], int], payload: bytes, mo
                 raise
             if size >= most:
                 raise _too_large(most) from None
-        # Memory that is not written to costs nothing.
-        size = most
+        size = min(most, size * _STEP)
 
 
 def _snappy(payload: bytes, most: int) -> bytes:
