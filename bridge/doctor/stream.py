@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from typing import Final
 
 from bridge.doctor.check import Check, Finding, fail, ok, warn
+from bridge.sites import site_in_words
 from schemas.audit_report import AuditReport, PartitionAccount
 from schemas.brake import BrakeState
 from schemas.record import TopicPartition
@@ -108,9 +109,7 @@ def judge_retries(found: Retries, scripts: Sequence[WaitingScript] = ()) -> Find
 
 def _waiting(one: WaitingScript) -> str:
     """Whose so many events are, what they wait for, and since when."""
-    site = "no readable site" if one.site_id is None else f"site {one.site_id}"
-    org = "" if one.site_id is None else " (no org)" if one.org_id is None else f" (org {one.org_id})"
-    return f"{site}{org} {one.script_id or ''}".rstrip() + (
+    return f"{site_in_words(one.site_id, one.org_id)} {one.script_id or ''}".rstrip() + (
         f": {one.waiting} {one.error_class} since {rfc3339(one.first_failed_at)}"
     )
 

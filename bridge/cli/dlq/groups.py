@@ -11,6 +11,7 @@ from bridge.cli.dlq.list import why
 from bridge.cli.tables import Table, on_terminal, print_left_out, print_table, print_text
 from bridge.dead_letters.documents import groups_document, share
 from bridge.dead_letters.sent_again import groups_looked_up
+from bridge.sites import site_in_words
 from schemas.dead_letter_filter import DeadLetterFilter
 from sinks.dead_letters.groups import Group, Groups, Guessed, Often, Owner
 from sinks.turn import unshared
@@ -136,9 +137,8 @@ def _guessed(one: Guessed) -> str:
 
 
 def _owner(one: Owner) -> str:
-    site = "no readable site" if one.site_id is None else f"site {one.site_id}"
-    org = "" if one.site_id is None else " (no org)" if one.org_id is None else f" (org {one.org_id})"
-    return f"{site}{org}{' ' if one.scripts else ''}{', '.join(one.scripts)}: {one.dead_letters}"
+    site = site_in_words(one.site_id, one.org_id)
+    return f"{site}{' ' if one.scripts else ''}{', '.join(one.scripts)}: {one.dead_letters}"
 
 
 def _site(site_id: int | None) -> str:
