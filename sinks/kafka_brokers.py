@@ -1,6 +1,8 @@
 """Requests that any broker can answer, which the next broker answers when one is away; and which brokers there are."""
 
+import asyncio
 import random
+import time
 from typing import Any, Final
 
 import structlog
@@ -18,6 +20,9 @@ from aiokafka.errors import (
 AWAY: Final = (KafkaConnectionError, NodeNotReadyError, RequestTimedOutError, StaleMetadata)
 """What aiokafka raises when the broker that it asks is away, however well the others are."""
 
+_NAMED_SECONDS: Final = 0.1
+"""How often metadata without a broker are asked for again."""
+
 log = structlog.get_logger(__name__)
 
 
@@ -27,17 +32,31 @@ async def ask_any_broker(client: AIOKafkaClient, request: Any, first: int | None
     The metadata name a broker that died until the controller has missed it, for ten seconds or so. `first` is the id of
     the one to begin with; the others come in random order, those with an open connection before the rest.
     """
-    nodes = [broker.nodeId for broker in client.cluster.brokers()]
+    nodes = await _named(client)
     random.shuffle(nodes)
     connected = {node for (node, _), connection in client._conns.items() if connection.connected()}  # noqa: SLF001  # aiokafka tells nobody
     nodes.sort(key=lambda node: (node != first, node not in connected))
-    problem: Exception = NodeNotReadyError("Kafka names no broker")
+    problem: Exception = NodeNotReadyError()
     for node in nodes:
         try:
             return await client.send(node, request)
         except (*AWAY, NotControllerError) as error:
             problem = error
     raise problem
+
+
+async def _named(client: AIOKafkaClient) -> list[int]:
+    """The ids of all brokers, once there are any; raises NodeNotReadyError after as long as a request may take.
+
+    A broker that the controller has not heard from for a while is named by none, and a lone one not even by itself.
+    """
+    deadline = time.monotonic() + client._request_timeout_ms / 1000  # noqa: SLF001  # aiokafka tells nobody
+    while not (brokers := client.cluster.brokers()):
+        if time.monotonic() >= deadline:
+            raise NodeNotReadyError("Kafka names no broker")
+        if not await client.force_metadata_update():
+            await asyncio.sleep(_NAMED_SECONDS)
+    return [broker.nodeId for broker in brokers]
 
 
 class AdminClient(AIOKafkaAdminClient):  # type: ignore[misc]  # aiokafka is untyped

@@ -124,6 +124,12 @@ MUTANTS = [
         (f"{FAILOVER}::test_a_pooler_in_transaction_mode_is_refused",),
     ),
     Mutant(
+        "unnamed-broker",
+        "the wait for a lone broker that the controller has missed",
+        (Edit("sinks/kafka_brokers.py::_named", "time.monotonic() >= deadline", "True"),),
+        (BROKERS,),
+    ),
+    Mutant(
         "any-broker",
         "the next broker in the place of one that is away",
         (Edit("sinks/kafka_brokers.py::ask_any_broker", "problem = error", "raise"),),

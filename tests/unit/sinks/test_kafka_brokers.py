@@ -11,16 +11,27 @@ from sinks.kafka_brokers import AdminClient, BrokerLog, ask_any_broker
 
 
 class Client:
-    """aiokafka's client: what each broker answers or raises, by its id; `connected` have an open connection."""
+    """aiokafka's client: what each broker answers or raises, by its id; `connected` have an open connection.
 
-    def __init__(self, brokers: Mapping[int, object], connected: tuple[int, ...] = (), controller: int = 1) -> None:
+    The metadata name no broker until they were asked for so many times as `unnamed`.
+    """
+
+    def __init__(
+        self, brokers: Mapping[int, object], connected: tuple[int, ...] = (), controller: int = 1, unnamed: int = 0
+    ) -> None:
         self._brokers = brokers
+        self._request_timeout_ms = 300
+        self.unnamed = unnamed
         self.asked: list[int] = []
         self.cluster = SimpleNamespace(
-            brokers=lambda: [SimpleNamespace(nodeId=node) for node in brokers],
+            brokers=lambda: [] if self.unnamed > 0 else [SimpleNamespace(nodeId=node) for node in brokers],
             controller=SimpleNamespace(nodeId=controller),
         )
         self._conns = {(node, 0): SimpleNamespace(connected=lambda: True) for node in connected}
+
+    async def force_metadata_update(self) -> bool:
+        self.unnamed -= 1
+        return self.unnamed <= 0
 
     async def send(self, node: int, _request: object) -> object:
         self.asked.append(node)
@@ -51,6 +62,13 @@ async def test_all_brokers_away_is_an_outage() -> None:
     with pytest.raises(NodeNotReadyError):
         await ask_any_broker(client, "request")
     assert sorted(client.asked) == [1, 2]
+
+
+async def test_a_lone_broker_that_the_controller_has_missed_is_waited_for() -> None:
+    """The metadata name it again once the controller hears from it."""
+    assert await ask_any_broker(Client({1: "answer"}, unnamed=2), "request") == "answer"
+    with pytest.raises(NodeNotReadyError, match="names no broker"):
+        await ask_any_broker(Client({1: "answer"}, unnamed=1000), "request")
 
 
 async def test_a_refusal_is_an_answer() -> None:
