@@ -26,6 +26,8 @@ from schemas.errors import EnvironmentUnfit, InvalidInput
 _FREE_BYTES = 1 << 30
 _LOCK_SECONDS = 300.0
 _STOP_SECONDS = 20.0
+# One that dies is found at once; on a busy machine Java alone takes a minute.
+_START_SECONDS = 240.0
 _OWN_NAMES = ("kafka", "logs", "postgres", state.FILE_NAME, f".{state.FILE_NAME}.new", state.LOCK_NAME)
 
 
@@ -70,7 +72,7 @@ class Stack:
         kafka_port: int | None = None,
         postgres_port: int | None = None,
         tuning: JavaTuning | None = None,
-        start_timeout_seconds: float = 90.0,
+        start_timeout_seconds: float = _START_SECONDS,
         progress: Callable[[str], None] = _silent,
     ) -> None:
         self.directory = Path(directory).absolute()

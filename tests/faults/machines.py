@@ -179,7 +179,7 @@ class Controller(KafkaNode):
     def _cluster_id(self) -> str:
         return self.cluster
 
-    def ready(self) -> bool:
+    def ready(self, _pid: int) -> bool:
         try:
             socket.create_connection((LOOPBACK, self.controller_port), timeout=2).close()
         except OSError:

@@ -19,7 +19,8 @@ from bridge.stack.process import Identity, log_size, wait_until_ready
 from schemas.settings import Settings
 from sinks.migrate import migrate
 
-START_SECONDS = 60.0
+START_SECONDS = 240.0
+"""A server that dies meanwhile is found at once; on a busy machine Java alone takes a minute."""
 
 
 def launch(

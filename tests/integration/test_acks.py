@@ -27,4 +27,5 @@ async def test_a_producer_asks_for_the_word_of_all_replicas(
     settings = settings_for(stack.kafka, "postgresql://nowhere/none", topic_prefix)
     await apply_topics(settings)
     await produce(settings, [event(1)])
-    assert asked == [ALL]
+    # Once, or more often where the topic's leader was not known yet.
+    assert set(asked) == {ALL}
