@@ -90,8 +90,6 @@ def bound_inflation(most_bytes: int) -> None:
             if hasattr(module, name):
                 with_headers = module.__name__.endswith("default_records")
                 setattr(module, name, _of_few_headers(bounded[name]) if with_headers else bounded[name])
-    PartitionRecords._consumer_record = _counting_headers  # noqa: SLF001  # the one place at which each record passes
-    PartitionRecords.__next__ = _next_or_enough
     FetchResult.getall = _until_enough
 
 
@@ -117,46 +115,45 @@ def _of_few_headers(inflate: Inflate) -> Inflate:
     return inflate_and_count
 
 
-_consumer_record = PartitionRecords._consumer_record  # noqa: SLF001  # wrapped below
-_getall = FetchResult.getall
-
-
-def _counting_headers(self: PartitionRecords, partition: Any, record: Any) -> Any:
-    """A record of no more headers than one may have. Ends the read if it has enough of them."""
-    found = _consumer_record(self, partition, record)
-    if (count := len(found.headers)) > _FEW_HEADERS:
-        if count > _MOST_HEADERS:
-            found.headers = found.headers[:_HEADERS_LEFT]
-        if (read := _this_read()) is not None:
-            read.headers += count
-            if read.headers > _HEADERS_AT_ONCE:
-                read.enough = True
-                # The rest waits, inflated as it is.
-                self.rest, self._records_iterator = self._records_iterator, iter(())
-    return found
-
-
-def _next_or_enough(self: PartitionRecords) -> Any:
-    """As the library's own, and ends before a batch that this read is not to inflate."""
-    try:
-        return next(self._records_iterator)
-    except StopIteration:
-        self._records_iterator = None
-        raise
-    except _EnoughError:
-        raise StopIteration from None
-
-
 def _until_enough(self: FetchResult, max_records: int | None = None) -> list[Any]:
-    """The records that the library hands out at once: none of this partition if the read has had enough before."""
-    if had_enough():
+    """As the library's own, and ends once the read has had enough: none of this partition if it had before.
+
+    A record has no more headers than one may have. Without the library's two calls for each record, all of which come
+    through here: nothing here reads them one by one.
+    """
+    read = _this_read()
+    if (read is not None and read.enough) or not self.check_assignment(self._topic_partition) or not self.has_more():
         return []
-    records = self._partition_records
-    found: list[Any] = _getall(self, max_records)
-    if (rest := getattr(records, "rest", None)) is not None:
-        records.rest, records._records_iterator = None, rest  # noqa: SLF001
-        self._partition_records = records
+    most = sys.maxsize if max_records is None else max_records
+    records: PartitionRecords = self._partition_records
+    found: list[Any] = []
+    more = False
+    try:
+        for record in records._records_iterator:  # noqa: SLF001
+            found.append(record)
+            if (len(record.headers) > _FEW_HEADERS and _has_enough_headers(record, read)) or len(found) >= most:
+                # The rest waits, inflated as it is.
+                more = True
+                break
+    except _EnoughError:
+        pass
+    self._update_position()
+    if not more:
+        self._partition_records = None
     return found
+
+
+def _has_enough_headers(record: Any, read: _Read | None) -> bool:
+    """Whether the read is to end with this record, which gets no more headers than one may have."""
+    count = len(record.headers)
+    if count > _MOST_HEADERS:
+        record.headers = record.headers[:_HEADERS_LEFT]
+    if read is None:
+        return False
+    read.headers += count
+    if read.headers > _HEADERS_AT_ONCE:
+        read.enough = True
+    return read.enough
 
 
 def _cut_headers(records: bytes) -> bytes:
@@ -172,7 +169,12 @@ def _cut_headers(records: bytes) -> bytes:
         while place < len(records):
             if (count := count + 1) > _MOST_RECORDS:
                 raise ValueError(f"a batch of more than {_MOST_RECORDS} records")
-            length, begin = _varint(records, place)
+            first, second = records[place], records[place + 1]
+            if second < 0x80 <= first:
+                # Most lengths have two bytes: without a call for each record.
+                length, begin = (first & 0x7F | second << 7) >> 1 if not first & 1 else -1, place + 2
+            else:
+                length, begin = _varint(records, place)
             if length < _SHORTEST_RECORD:
                 break
             if length > short:

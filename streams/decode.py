@@ -7,7 +7,7 @@ from typing import Any, Final
 import msgspec
 
 from schemas.headers import EVENT_ID, SCRIPT_ID, SITE_ID
-from schemas.raw_event import MAX_BYTES, MAX_DEPTH, RawFields
+from schemas.raw_event import ABSENT, MAX_BYTES, MAX_DEPTH, RawFields
 from schemas.upcast import upcast
 from schemas.vouched import Vouched
 from streams import diagnose
@@ -59,7 +59,7 @@ def _quick(value: bytes) -> RawFields | None:
         else:
             # Their JSON was skipped over, not read: not even that it is UTF-8 is known.
             _check_object(bytes(fields.properties), MAX_DEPTH - 1)
-        if not _PLAIN_AMOUNT.fullmatch(fields.value):
+        if fields.value is not ABSENT and not _PLAIN_AMOUNT.fullmatch(fields.value):
             fields.value = diagnose.amount_text(bytes(fields.value))
     except _DOUBTFUL:
         return None

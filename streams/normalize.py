@@ -181,10 +181,11 @@ def _times(fields: Identity, received_at: datetime, bounds: Bounds) -> tuple[dat
         elif occurred is not None and occurred.tzinfo is not utc:
             occurred = occurred.astimezone(utc)
         place = "sent_at"
-        if isinstance(sent, int):
-            sent = instant_from_epoch_ms(sent)
-        elif sent is not None and sent.tzinfo is not utc:
-            sent = sent.astimezone(utc)
+        if sent is not None:
+            if isinstance(sent, int):
+                sent = instant_from_epoch_ms(sent)
+            elif sent.tzinfo is not utc:
+                sent = sent.astimezone(utc)
     except (ValueError, OverflowError):
         raise _violation(f"{place}: {getattr(fields, place)} is out of range", fields) from None
     if occurred is None:

@@ -37,6 +37,7 @@ _TIME_DIGITS = 19
 MOST_BESIDE_VALUE = 64 * 1024
 """The most bytes of key and headers of an event that is retried: a retry lane reads the waiting bodies of a whole batch."""
 
+_as_it_is = tuple.__new__
 LedgerStates = Mapping[Provenance, LedgerState]
 
 
@@ -174,7 +175,7 @@ def _first_attempt(record: RawRecord, context: Context, outcomes: Outcomes) -> A
     return Attempt(
         record,
         # By its class it takes twice as long.
-        Provenance._make((*outcomes.batch.source, record.offset)),
+        _as_it_is(Provenance, (*outcomes.batch.source, record.offset)),
         1,
         received_at,
         context.now_ms,

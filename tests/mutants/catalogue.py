@@ -318,7 +318,7 @@ MUTANTS = [
     Mutant(
         "headers-at-once",
         "the bound of the headers of one read",
-        (Edit("sinks/kafka_codecs.py::_counting_headers", "read.headers > _HEADERS_AT_ONCE", "False"),),
+        (Edit("sinks/kafka_codecs.py::_has_enough_headers", "read.headers > _HEADERS_AT_ONCE", "False"),),
         ("tests/unit/sinks/test_kafka_codecs.py::test_headers_of_one_read_are_bounded_whatever_the_batch",),
     ),
     Mutant(

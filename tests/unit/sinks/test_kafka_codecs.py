@@ -236,23 +236,18 @@ FLOODS = {
 
 @pytest.mark.parametrize("compression", [0, 1, 2, 3, ZSTD])
 @pytest.mark.parametrize("records", FLOODS.values(), ids=FLOODS)
-def test_a_record_of_very_many_headers_comes_with_few_of_them(
+async def test_a_record_of_very_many_headers_comes_with_few_of_them(
     records: list[tuple[bytes, int]], compression: int
 ) -> None:
     """One more than a record is kept with; the others, and all else of it, come as they are."""
     bound_inflation(16 * MOST)
-    found = read_all(built(*records, compression=compression))
+    found = Fetched(built(*records, compression=compression)).read()
     assert [(record.offset, record.key, record.value) for record in found] == [
         (offset, b"k", value) for offset, (value, _) in enumerate(records)
     ]
     assert [len(record.headers) for record in found] == [
         1025 if headers > 10_000 else headers for _, headers in records
     ]
-
-
-def read_all(batch: bytes) -> list[ConsumerRecord]:
-    records = MemoryRecords(batch)
-    return list(PartitionRecords(KafkaPartition("t", 0), records, [], 0, None, None, False, READ_COMMITTED))
 
 
 @pytest.mark.parametrize("name", CODECS)
