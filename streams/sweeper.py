@@ -10,7 +10,7 @@ from schemas.errors import AnotherRun, BridgeError
 from schemas.instants import to_epoch_ms
 from schemas.ledger import Scope, Waiting
 from schemas.outcome import Failure
-from schemas.reasons import ErrorClass
+from schemas.reasons import ERRORS, ErrorClass
 from schemas.record import CarriedRecord, TopicPartition
 from schemas.settings import Settings
 from sinks import metrics
@@ -96,7 +96,7 @@ def _read_up_to(stored: StoredOffset | None, offset: int) -> bool:
 def _copy(waiting: Waiting, policy: RetryPolicy, now_ms: int) -> Failure:
     """The attempt that failed last, as it was when its copy was published, but due now."""
     # A class that this release does not know decides nothing: the next attempt finds its own.
-    known = waiting.error_class in set(ErrorClass)
+    known = waiting.error_class in ERRORS
     error_class = ErrorClass(waiting.error_class) if known else ErrorClass.UNSUPPORTED_SCHEMA_VERSION
     failed = waiting.attempt - 1
     retry = policy.decide(error_class, failed, now_ms)

@@ -122,7 +122,7 @@ MUTANTS = [
     Mutant(
         "classes-swept",
         "the way of the sweep past a class that this release does not know",
-        (Edit("streams/sweeper.py::_copy", "waiting.error_class in set(ErrorClass)", "True"),),
+        (Edit("streams/sweeper.py::_copy", "waiting.error_class in ERRORS", "True"),),
         ("tests/integration/test_sweeper.py::test_what_failed_for_a_reason_of_a_later_release_is_published_again",),
     ),
     Mutant(
