@@ -12,6 +12,8 @@ from prometheus_client.registry import Collector
 MOST_NAMED: Final = 100
 """So many sites have series of their own, and so many scripts; the others share one."""
 OTHERS: Final = "other"
+UNKNOWN: Final = "unknown"
+"""What is not registered."""
 
 
 class FirstComers:

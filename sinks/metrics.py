@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager
 from importlib.metadata import PackageNotFoundError, version
-from typing import NamedTuple, TypeAlias
+from typing import Literal, NamedTuple, TypeAlias
 
 from prometheus_client import (
     CollectorRegistry,
@@ -18,8 +18,9 @@ from prometheus_client.metrics import MetricWrapperBase
 
 from schemas.reasons import DroppedReason
 from schemas.record import TopicPartition
+from schemas.registry import Script
 from schemas.sender import Sender
-from sinks.metric_kinds import MOST_NAMED, OTHERS, BatchHistogram, FirstComers, NetworkCollector
+from sinks.metric_kinds import MOST_NAMED, OTHERS, UNKNOWN, BatchHistogram, FirstComers, NetworkCollector
 
 # When a counter began tells nobody anything, and takes as many series again.
 disable_created_metrics()  # type: ignore[no-untyped-call]  # it says nothing of what it returns
@@ -199,14 +200,22 @@ GATEWAY_EVENTS = Counter(
 )
 GATEWAY_REJECTED = Counter(
     "bridge_gateway_rejected",
-    f"Requests refused, by reason and script; scripts beyond the first {MOST_NAMED} share `{OTHERS}`, and those that are"
-    " not registered `unknown`.",
-    ["error_code", "script"],
+    f"Requests refused, by reason, site and script; scripts beyond the first {MOST_NAMED} share `{OTHERS}`, and those that are"
+    f" not registered `{UNKNOWN}`.",
+    ["error_code", "site", "script"],
+    registry=REGISTRY,
+)
+GATEWAY_REJECTED_EVENTS = Counter(
+    "bridge_gateway_rejected_events",
+    "Events refused, labelled as the requests are: of refused requests whose bodies were read, and single ones of accepted"
+    " requests.",
+    ["error_code", "site", "script"],
     registry=REGISTRY,
 )
 GATEWAY_REFUSED_EVENTS = Counter(
     "bridge_gateway_refused_events",
     "Visitors' events that the stream will refuse, by site, script and outcome: let_through, or rejected beyond the bound;"
+    " with_request are the others of a request that was refused whole, good or not judged;"
     f" sites and scripts beyond the first {MOST_NAMED} share `{OTHERS}`.",
     ["site", "script", "outcome"],
     registry=REGISTRY,
@@ -374,17 +383,17 @@ def phase(name: str) -> AbstractContextManager[object]:
     return SETTLE_SECONDS.labels(name).time()
 
 
-def rejected(error_code: str, script_id: str | None) -> None:
-    """Counts one refused request of the gateway; None is a script that is not registered."""
-    script = "unknown" if script_id is None else _scripts.label(script_id)
-    GATEWAY_REJECTED.labels(error_code, script).inc()
+def labels_of(script: Script | None) -> tuple[str, str]:
+    """The labels `site` and `script` of what the gateway refuses; None is a script that is not registered."""
+    if script is None:
+        return UNKNOWN, UNKNOWN
+    label = _scripts.label(script.script_id)
+    return (OTHERS if label == OTHERS else str(script.site_id)), label
 
 
-def refused_event(site_id: int, script_id: str, *, let_through: bool) -> None:
-    """Counts one event of a visitor that the stream will refuse."""
-    outcome = "let_through" if let_through else "rejected"
-    script = _scripts.label(script_id)
-    GATEWAY_REFUSED_EVENTS.labels(OTHERS if script == OTHERS else str(site_id), script, outcome).inc()
+def refused_events(script: Script, outcome: Literal["let_through", "rejected", "with_request"], count: int = 1) -> None:
+    """Counts events of a visitor's request of which the stream will refuse some."""
+    GATEWAY_REFUSED_EVENTS.labels(*labels_of(script), outcome).inc(count)
 
 
 def forget_lane(lane: str, sources: Iterable[TopicPartition]) -> None:

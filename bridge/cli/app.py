@@ -25,7 +25,7 @@ _GROUPS: Final = (
     "keys",
     "deploy",
 )
-_COMMANDS: Final = ("up", "demo", "worker", "gateway", "process", "produce", "audit", "doctor", "top")
+_COMMANDS: Final = ("up", "demo", "worker", "gateway", "refused", "process", "produce", "audit", "doctor", "top")
 _PLACES: Final = {
     **{name: f"bridge.cli.{name}:{name}" for name in _COMMANDS},
     "kpi": "bridge.cli.gate:kpi",

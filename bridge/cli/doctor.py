@@ -42,13 +42,15 @@ def doctor(
         # What Kafka's client says of each attempt to connect is in the findings.
         logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     from bridge.doctor.examine import checks_of, examine
+    from bridge.doctor.gateway import refused_check
     from bridge.doctor.health import ready_check
     from bridge.doctor.upgrade import upgrade_checks
 
     if len(services or ()) > 1 and not upgrade:
         raise InvalidInput("--service: give one, or --upgrade")
     own = upgrade_checks(services or PROCESSES) if upgrade else checks_of(services[0] if services else None)
-    checks = (*own, *(ready_check(url) for url in urls or ()))
+    asked = urls or ()
+    checks = (*own, *map(ready_check, asked), *map(refused_check, () if upgrade else asked))
     report = run(examine(settings, timeout_sec=timeout_sec, checks=checks))
     if json_output is not None:
         write_json(report.model_dump(mode="json"), json_output)

@@ -7,7 +7,7 @@ from contextlib import AbstractAsyncContextManager, nullcontext
 from datetime import UTC, datetime
 from typing import Final
 
-from bridge.doctor import backups, kafka, machine, postgres, settings, standing, stream
+from bridge.doctor import backups, gateway, kafka, machine, postgres, settings, standing, stream
 from bridge.doctor.check import Check, Finding, fail
 from schemas.doctor_report import Diagnosis, DoctorReport, Health
 from schemas.errors import BridgeError
@@ -25,6 +25,7 @@ def checks_of(service: Service | None) -> Sequence[Check]:
         *machine.CHECKS,
         *stream.CHECKS,
         *standing.CHECKS,
+        *gateway.CHECKS,
     )
 
 

@@ -21,6 +21,7 @@ from bridge.http.docs_page import POLICY, Documents
 from bridge.http.exposition import Exposition
 from bridge.http.problems import Code, Problem
 from bridge.http.protocol import BoundedProtocol
+from bridge.http.refused import REFUSED
 from bridge.http.server import quiet_server
 from schemas.errors import BridgeError
 from schemas.settings import Settings, load_settings
@@ -98,6 +99,7 @@ async def _running(settings: Settings, front: Front) -> AsyncIterator[Services]:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        REFUSED.tell(everything=True)
         await services.publisher.close()
 
 
@@ -133,6 +135,7 @@ async def _keep_gauges(services: Services, front: Front) -> None:
         metrics.GATEWAY_REQUESTS_IN_FLIGHT.set(front.in_hand)
         for what, used in services.allowances.most_used():
             metrics.GATEWAY_RATE_LIMIT_USED.labels(what).set(used)
+        REFUSED.tell()
         asked = time.monotonic()
         await asyncio.sleep(_GAUGES_SECONDS)
         metrics.EVENT_LOOP_LAG.set(max(0.0, time.monotonic() - asked - _GAUGES_SECONDS))

@@ -1,6 +1,7 @@
 """`POST /api/bridge/{script_id}/events`: the way of events into Kafka."""
 
 import time
+from collections import Counter
 from collections.abc import Mapping
 from typing import Final
 
@@ -22,9 +23,11 @@ from bridge.http.answer import JSON_TYPE, Answer, Message
 from bridge.http.body import WHOLE_BODY, WIRE_BYTES
 from bridge.http.cost import COST, Cost
 from bridge.http.problems import Code, Problem
+from bridge.http.refused import REFUSED
 from bridge.http.room import Held
 from bridge.publish.lines import MAX_LINE_BYTES
 from schemas import headers as names
+from schemas.registry import Script
 from schemas.sender import Sender
 from schemas.uuid7 import uuid7s
 from sinks import metrics
@@ -70,6 +73,7 @@ async def post_events(services: Services, request: Request) -> Answer:
         begin(services, request, grant) as work,
     ):
         body, elements = await receive_events(services, request, place, held, work)
+        request.events = len(elements.values)
         weighed = weight(body, len(elements.values))
         services.allowances.of(grant.sender).take_events(request.script_id, request.address, weighed)
         key = idempotency_key(request.headers)
@@ -221,7 +225,7 @@ async def _publish(
             results.append(result)
             await work.let_others()
     work.end()
-    return await _receipt(services, request, delivery, results)
+    return await _receipt(services, request, grant.script, delivery, results)
 
 
 def _rejected(index: int, value: bytes, event_id: str | None, beyond: Mapping[int, str]) -> Result | None:
@@ -233,7 +237,9 @@ def _rejected(index: int, value: bytes, event_id: str | None, beyond: Mapping[in
     return None
 
 
-async def _receipt(services: Services, request: Request, delivery: Delivery, results: list[Result]) -> Answer:
+async def _receipt(
+    services: Services, request: Request, script: Script, delivery: Delivery, results: list[Result]
+) -> Answer:
     """The answer, once Kafka has acknowledged; raises Problem."""
     accepted = sum(one.status == "accepted" for one in results)
     rejected = len(results) - accepted
@@ -246,6 +252,8 @@ async def _receipt(services: Services, request: Request, delivery: Delivery, res
     _ACCEPTED.inc(accepted)
     if rejected:
         _REJECTED.inc(rejected)
+        for code, count in Counter(one.error_code for one in results if one.error_code).items():
+            REFUSED.count(code, script, requests=0, events=count, by_server=request.from_server)
     ids = request.ids
     receipt = Receipt(accepted, rejected, results, ids.request_id.decode(), ids.trace_id.decode())
     return Answer(202, _encode(receipt), [JSON_TYPE])

@@ -21,6 +21,7 @@ from bridge.http.body import CLIENT_GONE, ClientGone
 from bridge.http.client_address import address_of
 from bridge.http.ids import RequestIds, request_ids
 from bridge.http.problems import REFUSALS, Code, Problem
+from bridge.http.refused import REFUSED
 from schemas.errors import BridgeError
 from schemas.settings import Settings
 from sinks import metrics
@@ -81,8 +82,8 @@ class Front:
         # Each request is a task, so that this is its own and needs no taking back.
         structlog.contextvars.bind_contextvars(**ids.fields())
         if not is_served(scope, self._admin_port):
-            await Problem(Code.NOT_FOUND).answer(ids).send(send, [*ids.headers(), _NOSNIFF])
-            self._tell("other", REFUSALS[Code.NOT_FOUND].status.value, "", scope, began, time.perf_counter() - began)
+            status, answered = await self._refuse(Problem(Code.NOT_FOUND), send, ids)
+            self._tell("other", status, "", scope, began, answered - began)
             return
         found = script_route(scope["raw_path"])
         address = address_of(scope, self._hops)
@@ -125,8 +126,13 @@ class Front:
         if request.from_server:
             self._count_server(answer.status).inc()
         if answer.error_code:
-            known = request.script_id in services.producers.current
-            metrics.rejected(answer.error_code, request.script_id if known else None)
+            REFUSED.count(
+                answer.error_code,
+                services.producers.current.get(request.script_id),
+                events=request.events,
+                by_server=request.from_server,
+                named=request.script_id,
+            )
         self._tell(route, answer.status, answer.error_code, scope, began, seconds)
         return answer.status, answer.error_code
 
@@ -176,14 +182,9 @@ class Front:
             try:
                 self.services.allowances.requests.take(address, _PAGE_COST if scope["path"] in ADMIN_PATHS else 1)
             except Problem as problem:
-                answer, refused = problem.answer(ids), time.perf_counter()
-                await answer.send(send, [*ids.headers(), _NOSNIFF])
-                metrics.rejected(answer.error_code, None)
-                return answer.status, refused
+                return await self._refuse(problem, send, ids)
         if scope["path"] not in PAGES:
-            answer, refused = Problem(Code.NOT_FOUND).answer(ids), time.perf_counter()
-            await answer.send(send, [*ids.headers(), _NOSNIFF])
-            return answer.status, refused
+            return await self._refuse(Problem(Code.NOT_FOUND), send, ids)
         scope["bridge_ids"] = ids
         # No page reads a query, and FastAPI would.
         scope["query_string"] = b""
@@ -204,6 +205,13 @@ class Front:
             # It has answered 500 before it raises.
             log.exception("request_failed", route="other")
         return _CLIENT_GONE if CLIENT_GONE in scope else status, answered or time.perf_counter()
+
+    async def _refuse(self, problem: Problem, send: Send, ids: RequestIds) -> tuple[int, float]:
+        """Refuses a request of no script; returns the status, and when the answer began."""
+        answer, answered = problem.answer(ids), time.perf_counter()
+        await answer.send(send, [*ids.headers(), _NOSNIFF])
+        REFUSED.count(problem.code, None)
+        return answer.status, answered
 
     def _tell(self, route: str, status: int, code: str, scope: Scope, began: float, seconds: float) -> None:
         """Counts and logs an answered request: figures have the `seconds` that the gateway took, logs all from `began` on."""

@@ -106,13 +106,15 @@ class RefusedEvents:
                 else:
                     beyond[index] = why
                 if len(beyond) >= _MOST_BEYOND and not let_through:
-                    raise self._too_many(beyond)
+                    raise self._too_many(beyond, len(values))
             await work.let_others()
         if len(beyond) == len(values):
-            raise self._too_many(beyond)
+            raise self._too_many(beyond, len(values))
         return beyond
 
-    def _too_many(self, beyond: dict[int, str]) -> Problem:
+    def _too_many(self, beyond: dict[int, str], count: int) -> Problem:
+        # Judging has ended before them, or they are good: none of them is taken.
+        metrics.refused_events(self._grant.script, "with_request", count - len(beyond))
         allowances = self._services.allowances
         first = next(iter(beyond.values()))
         return Problem(
@@ -131,5 +133,5 @@ class RefusedEvents:
 
     def _let_through(self) -> bool:
         let = self._services.allowances.lets_refused(*self._whose)
-        metrics.refused_event(self._grant.script.site_id, self._grant.script.script_id, let_through=let)
+        metrics.refused_events(self._grant.script, "let_through" if let else "rejected")
         return let

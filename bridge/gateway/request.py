@@ -23,6 +23,8 @@ class Request:
     """Whether it showed an API key that was issued here."""
     waited: float = 0.0
     """How long it waited for its client to send its body, in seconds."""
+    events: int = 0
+    """How many events it sends, once its body is there."""
 
     @property
     def method(self) -> str:

@@ -16,6 +16,7 @@ from bridge.http.connections import Connections
 from bridge.http.lingering import LingeringTransport
 from bridge.http.pace import Pace
 from bridge.http.problems import Code
+from bridge.http.refused import REFUSED
 from bridge.http.turns import ConnectionTurns
 from bridge.http.unheard import refusal
 from schemas.settings import Settings
@@ -365,7 +366,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._count_refusal(code)
 
     def _count_refusal(self, code: Code) -> None:
-        metrics.rejected(code.value, None)
+        REFUSED.count(code, None)
 
     def _watch(self) -> None:
         if self._header_timer is None:

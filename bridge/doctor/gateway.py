@@ -1,0 +1,59 @@
+"""The doctor on a gateway that answers: whether somebody sends for scripts that are disabled or not registered."""
+
+from collections.abc import AsyncIterator, Collection, Iterable, Sequence
+from functools import partial
+from typing import Final
+
+from bridge.doctor.check import Check, Finding, each, ok, warn
+from bridge.gateway.refusals import Refusal, address_in, refusals_at
+from bridge.http.problems import Code
+from schemas.errors import BridgeError
+from schemas.settings import Settings
+from sinks.registry_admin import list_scripts
+
+
+def refused_check(url: str | None = None) -> Check:
+    """The check of the gateway at this address, or at the settings'. Where no gateway answers it finds nothing."""
+    return Check("gateway", "refused", partial(_look, url), connects=True)
+
+
+async def _look(url: str | None, settings: Settings) -> AsyncIterator[Finding]:
+    asked = url or address_in(settings)
+    if asked is None:
+        return
+    try:
+        found = await refusals_at(asked)
+    except BridgeError:
+        return
+    for finding in judge_refused(asked, found, await _enabled(settings)):
+        yield finding
+
+
+async def _enabled(settings: Settings) -> Collection[str]:
+    """The scripts that are enabled by now; none if the registry can't be read, which other checks tell."""
+    try:
+        return {one.script_id for one in await list_scripts(settings.dsn) if one.enabled}
+    except BridgeError:
+        return ()
+
+
+def judge_refused(url: str, refused: Sequence[Refusal], enabled: Collection[str]) -> Iterable[Finding]:
+    """Senders that nobody has told of: their events are not taken, and no dead letter shows them."""
+    lines = [
+        f"script {one.script} (site {one.site}) is disabled, and {url} has refused {one.requests} requests of it"
+        for one in refused
+        if one.error_code == Code.SCRIPT_DISABLED and one.script not in enabled
+    ]
+    yield from each(warn, "refused", lines, "see `bridge refused`; `bridge script enable`, or end what sends")
+    unknown = sum(one.requests for one in refused if one.error_code == Code.UNKNOWN_SCRIPT)
+    if unknown:
+        yield warn(
+            "refused",
+            f"{url} has refused {unknown} requests of scripts that are not registered since its start",
+            "see `bridge refused`; the gateway's log line `requests_refused` names the last one",
+        )
+    if not lines and not unknown:
+        yield ok("refused", f"{url} has refused nobody whose script is disabled or not registered")
+
+
+CHECKS: Final = (refused_check(),)

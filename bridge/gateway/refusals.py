@@ -1,0 +1,123 @@
+"""What a running gateway has refused since its start, as its `/metrics` has it."""
+
+import asyncio
+from collections import defaultdict
+from typing import Final, NamedTuple
+from urllib.parse import urlsplit
+
+from bridge.http.problems import REFUSALS
+from schemas.errors import EnvironmentUnfit, InvalidInput
+from schemas.settings import Settings
+
+_SECONDS: Final = 5.0
+_MOST_BYTES: Final = 8 * 1024 * 1024
+_LONGEST_LINE: Final = 4096
+_ANY: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104  # where a gateway on all addresses is asked
+_MEND: Final = "see that it runs, and give its address by --url"
+_IS_GATEWAY: Final = "bridge_gateway_requests_total{"
+_COUNTERS: Final = {
+    "bridge_gateway_rejected_total": "requests",
+    "bridge_gateway_rejected_events_total": "events",
+}
+
+
+class Refusal(NamedTuple):
+    """What was refused for one reason and script; `status` is None for a reason that this release does not know.
+
+    `events` are those whose number the gateway knows: most refusals come before the body is read.
+    """
+
+    error_code: str
+    status: int | None
+    site: str
+    script: str
+    requests: int
+    events: int
+
+
+def address_in(settings: Settings) -> str | None:
+    """Where the settings' gateway answers `/metrics` on this machine; None if its port is one that it chooses."""
+    host, port = settings.gateway_host, settings.gateway_port
+    if settings.gateway_admin_port:
+        host, port = settings.gateway_admin_host, settings.gateway_admin_port
+    host = _ANY.get(host, host)
+    return f"http://{f'[{host}]' if ':' in host else host}:{port}" if port else None
+
+
+async def refusals_at(url: str) -> list[Refusal]:
+    """What the gateway at `url` has refused, most requests first.
+
+    Raises InvalidInput for an address of another form, EnvironmentUnfit if no gateway answers there within 5 s and 8 MiB.
+    """
+    _check(url)
+    page = await _page(f"{url.rstrip('/')}/metrics")
+    lines = page.decode(errors="replace").split("\n")
+    if not any(line.startswith(_IS_GATEWAY) for line in lines):
+        raise EnvironmentUnfit(
+            f"{url} answers, but not as a gateway does; give a gateway's address, or its admin port's"
+        )
+    try:
+        return _counts([line for line in lines if line.startswith(tuple(f"{name}{{" for name in _COUNTERS))])
+    except (ValueError, LookupError, OverflowError) as error:
+        raise EnvironmentUnfit(f"{url} answers figures that can't be read; see that the address is right") from error
+
+
+def _check(url: str) -> None:
+    try:
+        parts = urlsplit(url)
+        well = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+    except ValueError:
+        well = False
+    if not well or "@" in url or "?" in url or "#" in url:
+        # The address is not repeated: it may hold a password.
+        raise InvalidInput(
+            "--url: give a gateway's address as http://host:port or https://host:port, without credentials"
+        )
+
+
+async def _page(url: str) -> bytes:
+    # To load it takes a quarter of a second.
+    import aiohttp
+
+    page = bytearray()
+    try:
+        async with (
+            asyncio.timeout(_SECONDS),
+            # A few bytes of a compressed page would fill the memory.
+            aiohttp.ClientSession(auto_decompress=False, headers={"accept-encoding": "identity"}) as session,
+            session.get(url, allow_redirects=False) as answer,
+        ):
+            if answer.status != 200:
+                raise EnvironmentUnfit(f"{url} answers {answer.status}; give a gateway's address, or its admin port's")
+            async for part in answer.content.iter_any():
+                page += part
+                if len(page) > _MOST_BYTES:
+                    raise EnvironmentUnfit(
+                        f"{url} answers more than {_MOST_BYTES} bytes; see that the address is right"
+                    )
+    except TimeoutError:
+        raise EnvironmentUnfit(f"{url} does not answer within {_SECONDS:g} s; {_MEND}") from None
+    except (aiohttp.ClientError, OSError, ValueError) as error:
+        raise EnvironmentUnfit(f"no gateway answers at {url}: {' '.join(str(error).split())[:200]}; {_MEND}") from error
+    return bytes(page)
+
+
+def _counts(lines: list[str]) -> list[Refusal]:
+    # The parser's time grows by the square of a line's length.
+    if any(len(line) > _LONGEST_LINE for line in lines):
+        raise ValueError
+    from prometheus_client.parser import text_string_to_metric_families
+
+    found: dict[tuple[str, str, str], dict[str, int]] = defaultdict(lambda: dict.fromkeys(_COUNTERS.values(), 0))
+    for family in text_string_to_metric_families("\n".join(lines) + "\n"):
+        for sample in family.samples:
+            labels = sample.labels
+            key = (labels["error_code"], labels.get("site", ""), labels["script"])
+            found[key][_COUNTERS[sample.name]] += int(sample.value)
+    known = {code.value: refusal.status.value for code, refusal in REFUSALS.items()}
+    refusals = [
+        Refusal(code, known.get(code), site, script, **counts)
+        for (code, site, script), counts in found.items()
+        if any(counts.values())
+    ]
+    return sorted(refusals, key=lambda one: (-one.requests, one.error_code, one.script))
