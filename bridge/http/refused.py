@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Final
 
 import structlog
+from prometheus_client import Counter
 
 from bridge.http.problems import REFUSALS, Code
 from schemas.registry import Script
@@ -20,14 +21,14 @@ log = structlog.get_logger(__name__)
 class _Line:
     """The refusals of one reason, script and class of sender that were not logged yet."""
 
-    __slots__ = ("by_server", "code", "due", "events", "named", "requests", "script", "series", "since", "site")
-
     def __init__(self, code: Code, site: str, script: str, *, by_server: bool) -> None:
         self.code = code
         self.site = site
         self.script = script
         self.by_server = by_server
         self.series = metrics.GATEWAY_REJECTED.labels(code, site, script)
+        self.series_of_events: Counter | None = None
+        """Most refusals know of no events: a series of each would be one too many."""
         self.due = 0.0
         """When the next line may be written."""
         self.since: float | None = None
@@ -94,7 +95,9 @@ class Refused:
             line.series.inc(requests)
         if events:
             line.events += events
-            metrics.GATEWAY_REJECTED_EVENTS.labels(code, site, label).inc(events)
+            if line.series_of_events is None:
+                line.series_of_events = metrics.GATEWAY_REJECTED_EVENTS.labels(code, site, label)
+            line.series_of_events.inc(events)
         if script is None:
             line.named = named[:_LONGEST_NAME]
 

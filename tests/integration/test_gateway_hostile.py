@@ -148,7 +148,7 @@ async def refused(found: Gateway, *codes: str) -> int:
     """How many requests were refused so, whoever sent them."""
     async with httpx.AsyncClient(base_url=found.url) as client:
         figures = (await client.get("/metrics")).text
-    counts = re.findall(r'bridge_gateway_rejected_total\{error_code="(\w+)",script="\w+"\} (\d+)', figures)
+    counts = re.findall(r'bridge_gateway_rejected_total\{error_code="(\w+)",script="\w+",site="\w+"\} (\d+)', figures)
     return sum(int(count) for code, count in counts if code in codes)
 
 

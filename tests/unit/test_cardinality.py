@@ -114,7 +114,7 @@ async def test_ten_thousand_scripts_and_strangers_of_a_gateway() -> None:
 
     added = series() - before
     assert not any("own" in one.casefold() for one in added if "unknown" not in one)
-    assert 'bridge_gateway_rejected_total{error_code="unknown_script",script="unknown"}' in series()
+    assert 'bridge_gateway_rejected_total{error_code="unknown_script",script="unknown",site="unknown"}' in series()
     assert len([one for one in added if one.startswith("bridge_gateway_rejected_total")]) <= ((MOST_NAMED + SHARED) * 4)
     assert len(added) < 600
     # All codes together, were every script refused for each of them.
