@@ -1,15 +1,52 @@
-"""The mechanisms by which nobody who is anonymous pages an operator."""
+"""The mechanisms by which nobody who is anonymous pages an operator, and by which operators see whom the gateway refuses."""
 
 from mutants.mutant import Edit, Mutant
 
 RULES = "deploy/prometheus/bridge.rules.yml"
 METRICS = "tests/unit/sinks/test_metrics.py"
 FIGURES = "tests/unit/gateway/test_figures.py"
+REFUSED = "tests/unit/gateway/test_refused.py"
 ALERTS = "tests/alerts/test_rules.py"
 VISITOR = (f"{ALERTS}::test_one_visitor_at_his_bounds_pages_nobody",)
 KEYS = (f"{FIGURES}::test_requests_with_a_key_that_was_issued_count_as_servers",)
 
 MUTANTS = [
+    Mutant(
+        "refused-minute",
+        "the minute between two lines about refused requests of one reason and script",
+        (Edit("bridge/http/refused.py::Refused.tell", "now >= line.due", "True"),),
+        (f"{REFUSED}::test_refusals_are_one_line_a_minute", f"{REFUSED}::test_strangers_share_a_line"),
+    ),
+    Mutant(
+        "refused-labels",
+        "the one line that refusals of names which strangers invent share",
+        (
+            Edit(
+                "bridge/http/refused.py::Refused.count",
+                "(code, site, label, by_server)",
+                "(code, site, named, by_server)",
+            ),
+        ),
+        (f"{REFUSED}::test_strangers_share_a_line",),
+    ),
+    Mutant(
+        "refused-rest",
+        "the count of the other events of a request that is refused whole",
+        (Edit("bridge/gateway/judge.py::RefusedEvents._too_many", "count - len(beyond)", "0"),),
+        (f"{REFUSED}::test_every_event_of_a_refused_request_is_counted",),
+    ),
+    Mutant(
+        "refused-page-bytes",
+        "the bound of what is read of a server that should be a gateway",
+        (Edit("bridge/gateway/refusals.py::_page", "len(page) > _MOST_BYTES", "False"),),
+        ("tests/unit/gateway/test_refusals.py::test_an_endless_answer_is_not_read_to_its_end",),
+    ),
+    Mutant(
+        "refused-page-seconds",
+        "the bound of the time that such a server takes",
+        (Edit("bridge/gateway/refusals.py::_page", "asyncio.timeout(_SECONDS)", "asyncio.timeout(None)"),),
+        ("tests/unit/gateway/test_refusals.py::test_an_answer_that_never_ends_takes_bounded_time",),
+    ),
     Mutant(
         "page-rows",
         "the class of the senders whose events became rows",

@@ -10,6 +10,7 @@ from typing import TypeAlias
 from urllib.parse import urlsplit
 
 import asyncpg
+import httpx
 from aiokafka import AIOKafkaProducer
 from aiokafka import TopicPartition as KafkaPartition
 from aiokafka.admin import RecordsToDelete
@@ -337,10 +338,12 @@ async def sessions_are_left_over(place: Place) -> AsyncIterator[Trouble]:
 
 @asynccontextmanager
 async def a_gateway_serves(place: Place) -> AsyncIterator[Trouble]:
-    """A gateway, and a script with an origin and a key."""
+    """A gateway that has refused a request, and a script with an origin and a key."""
     async with well(place) as trouble:
         await create_token(trouble.settings.dsn, "s1", "shop's server")
         with gateway(trouble.settings, place.directory / "gateway.log") as running:
+            async with httpx.AsyncClient(base_url=running.url, timeout=20) as stranger:
+                assert (await stranger.post("/api/bridge/s1/events")).status_code == 401
             yield Trouble(trouble.settings, {"http://127.0.0.1:8000": running.url, "SCRIPT": "s1", "SITE": "1"})
 
 
