@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager
 from importlib.metadata import PackageNotFoundError, version
-from typing import Literal, NamedTuple, TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from prometheus_client import (
     CollectorRegistry,
@@ -207,16 +207,14 @@ GATEWAY_REJECTED = Counter(
 )
 GATEWAY_REJECTED_EVENTS = Counter(
     "bridge_gateway_rejected_events",
-    "Events refused, labelled as the requests are: of refused requests whose bodies were read, and single ones of accepted"
-    " requests.",
+    "Events refused: of refused requests whose bodies were read, and single ones of accepted requests.",
     ["error_code", "site", "script"],
     registry=REGISTRY,
 )
 GATEWAY_REFUSED_EVENTS = Counter(
     "bridge_gateway_refused_events",
-    "Visitors' events that the stream will refuse, by site, script and outcome: let_through, or rejected beyond the bound;"
-    " with_request are the others of a request that was refused whole, good or not judged;"
-    f" sites and scripts beyond the first {MOST_NAMED} share `{OTHERS}`.",
+    "Visitors' events that the stream will refuse: let_through, or rejected beyond the bound; with_request are others, good or"
+    f" not judged, of a request refused for them. Sites and scripts beyond the first {MOST_NAMED} share `{OTHERS}`.",
     ["site", "script", "outcome"],
     registry=REGISTRY,
 )
@@ -389,11 +387,6 @@ def labels_of(script: Script | None) -> tuple[str, str]:
         return UNKNOWN, UNKNOWN
     label = _scripts.label(script.script_id)
     return (OTHERS if label == OTHERS else str(script.site_id)), label
-
-
-def refused_events(script: Script, outcome: Literal["let_through", "rejected", "with_request"], count: int = 1) -> None:
-    """Counts events of a visitor's request of which the stream will refuse some."""
-    GATEWAY_REFUSED_EVENTS.labels(*labels_of(script), outcome).inc(count)
 
 
 def forget_lane(lane: str, sources: Iterable[TopicPartition]) -> None:

@@ -114,7 +114,7 @@ class RefusedEvents:
 
     def _too_many(self, beyond: dict[int, str], count: int) -> Problem:
         # Judging has ended before them, or they are good: none of them is taken.
-        metrics.refused_events(self._grant.script, "with_request", count - len(beyond))
+        self._count("with_request", count - len(beyond))
         allowances = self._services.allowances
         first = next(iter(beyond.values()))
         return Problem(
@@ -133,5 +133,8 @@ class RefusedEvents:
 
     def _let_through(self) -> bool:
         let = self._services.allowances.lets_refused(*self._whose)
-        metrics.refused_events(self._grant.script, "let_through" if let else "rejected")
+        self._count("let_through" if let else "rejected")
         return let
+
+    def _count(self, outcome: str, count: int = 1) -> None:
+        metrics.GATEWAY_REFUSED_EVENTS.labels(*metrics.labels_of(self._grant.script), outcome).inc(count)

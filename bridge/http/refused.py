@@ -2,10 +2,9 @@
 
 import time
 from collections.abc import Callable
-from typing import Final
+from typing import Any, Final
 
 import structlog
-from prometheus_client import Counter
 
 from bridge.http.problems import REFUSALS, Code
 from schemas.registry import Script
@@ -27,7 +26,7 @@ class _Line:
         self.script = script
         self.by_server = by_server
         self.series = metrics.GATEWAY_REJECTED.labels(code, site, script)
-        self.series_of_events: Counter | None = None
+        self.series_of_events: Any = None
         """Most refusals know of no events: a series of each would be one too many."""
         self.due = 0.0
         """When the next line may be written."""
