@@ -82,7 +82,7 @@ async def post_events(services: Services, request: Request) -> Answer:
             return await _publish(services, request, grant, elements, whose, work)
         # Anybody gets a browser's token: what is sent by one must not take a key from a server, or from another origin.
         known, sender = services.idempotency[grant.sender], (request.script_id, grant.origin)
-        found = known.find(sender, key, body)
+        found = known.find(sender, key, body, map(len, elements.values))
         if found.answer is not None:
             return Answer(found.answer.status, found.answer.body, [*found.answer.headers, _REPLAYED])
         found.in_hand = True

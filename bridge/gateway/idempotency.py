@@ -3,7 +3,7 @@
 import hashlib
 import re
 from collections import OrderedDict
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass
 
 from bridge.http.answer import Answer
@@ -25,7 +25,7 @@ def idempotency_key(headers: Mapping[bytes, bytes]) -> bytes | None:
 
 @dataclass(slots=True)
 class Remembered:
-    """One key: the body it came with, the ids that were assigned, and the answer once there is one."""
+    """One key: the body and events it came with, the ids that were assigned, and the answer once there is one."""
 
     digest: bytes
     expires_at: float
@@ -66,16 +66,19 @@ class Idempotency:
         self._shares: OrderedDict[Hashable, _Share] = OrderedDict()
         self._bytes = 0
 
-    def find(self, sender: Hashable, key: bytes, body: bytes) -> Remembered:
-        """What is known of the key, or a new note of it; raises Problem if it came with another body, or is in hand.
+    def find(self, sender: Hashable, key: bytes, body: bytes, lengths: Iterable[int] = ()) -> Remembered:
+        """What is known of the key, or a new note of it; raises Problem if it came with other events, or is in hand.
 
-        A second request does not wait for the first: its body would wait in memory with it.
+        `lengths` are those of the body's events, in bytes: under another media type the same body holds others. A
+        second request does not wait for the first: its body would wait in memory with it.
         """
         now = self._now()
         self._forget_expired(now)
         share = self._shares.setdefault(sender, _Share())
         self._forget_expired_of(share, now)
-        digest = hashlib.sha256(body).digest()
+        sent = hashlib.sha256(body)
+        sent.update(repr(list(lengths)).encode())
+        digest = sent.digest()
         found = share.keys.get(key)
         if found is None:
             found = share.keys[key] = Remembered(digest, now + self._ttl)

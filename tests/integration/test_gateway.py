@@ -235,35 +235,6 @@ async def test_a_large_event_among_others_is_rejected_alone(
     assert len(await raw_records(settings)) == 4
 
 
-async def test_an_idempotency_key_publishes_once(client: httpx.AsyncClient, settings: Settings, key: str) -> None:
-    """The same key and body get the same answer, with the same assigned ids; another body is refused."""
-    headers = bearer(key) | {"idempotency-key": "batch-1"}
-    content = body(event(), event(event_id="a"))
-    first = await client.post(EVENTS, content=content, headers=headers)
-    second = await client.post(EVENTS, content=content, headers=headers)
-
-    assert (first.status_code, second.status_code, second.content) == (202, 202, first.content)
-    assert second.headers["idempotency-replayed"] == "true"
-    assert (await client.post(EVENTS, content=body(event()), headers=headers)).json()[
-        "error_code"
-    ] == "idempotency_key_reused"
-    assert len(await raw_records(settings)) == 2
-
-
-async def test_a_browser_takes_no_idempotency_key_from_a_server(
-    client: httpx.AsyncClient, settings: Settings, key: str
-) -> None:
-    """Its token is anybody's, and a server's keys may be guessed: each sender's keys are its own."""
-    token = (await client.post("/bridge/s1/token", headers={"origin": ORIGIN})).json()["token"]
-    same = {"idempotency-key": "orders-of-today"}
-    first = await client.post(EVENTS, content=body(event()), headers=bearer(token) | same | {"origin": ORIGIN})
-    second = await client.post(EVENTS, content=body(event(event_id="order")), headers=bearer(key) | same)
-
-    assert (first.status_code, second.status_code) == (202, 202), second.text
-    assert "idempotency-replayed" not in second.headers
-    assert len(await raw_records(settings)) == 2
-
-
 async def test_a_revoked_key_is_refused_at_once(client: httpx.AsyncClient, settings: Settings, key: str) -> None:
     """The gateway is told; the other key goes on."""
     other = (await create_token(settings.dsn, "s1")).text

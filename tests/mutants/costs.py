@@ -241,6 +241,12 @@ MUTANTS = [
         (f"{KEYS}::test_a_flood_of_keys_puts_out_the_senders_own",),
     ),
     Mutant(
+        "gateway-key-events",
+        "the events that an Idempotency-Key is of, beside the bytes",
+        (Edit("bridge/gateway/events.py::post_events", "map(len, elements.values)", "()"),),
+        ("tests/integration/test_gateway_keys.py::test_an_idempotency_key_is_of_events_not_of_bytes",),
+    ),
+    Mutant(
         "gateway-line-addresses",
         "the turn of each address of visitors in the line",
         (Edit("bridge/gateway/shares.py::turn_of", "Sender.VISITOR, address, script_id", "Sender.VISITOR, script_id"),),

@@ -267,7 +267,7 @@ MUTANTS = [
                 "services.idempotency[Sender.SERVER]",
             ),
         ),
-        (f"{ROUTES}::test_a_browser_takes_no_idempotency_key_from_a_server",),
+        ("tests/integration/test_gateway_keys.py::test_a_browser_takes_no_idempotency_key_from_a_server",),
     ),
     Mutant(
         "gateway-document",
