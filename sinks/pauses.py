@@ -4,6 +4,7 @@ from schemas.errors import InvalidInput
 from schemas.pause import Pause, PauseKind
 from sinks.postgres import connection, sql
 from sinks.registry import tell_of_change
+from sinks.registry_history import sign_changes
 from sinks.runs import started_by
 
 
@@ -24,14 +25,18 @@ async def demand_target(dsn: str, kind: PauseKind, target: str) -> None:
 async def start_pause(dsn: str, kind: PauseKind, target: str, reason: str) -> bool:
     """Pauses the target, which is known; whether it was not paused before."""
     async with connection(dsn, "pause") as conn:
-        added = bool(await conn.fetchval(sql("pause_add"), kind.value, target, started_by(), reason))
+        async with conn.transaction():
+            await sign_changes(conn, reason)
+            added = bool(await conn.fetchval(sql("pause_add"), kind.value, target, started_by(), reason))
         await tell_of_change(conn)
         return added
 
 
-async def end_pause(dsn: str, kind: PauseKind, target: str) -> bool:
+async def end_pause(dsn: str, kind: PauseKind, target: str, reason: str) -> bool:
     """Ends the pause of the target; whether there was one."""
     async with connection(dsn, "pause") as conn:
-        ended = bool(await conn.fetchval(sql("pause_end"), kind.value, target))
+        async with conn.transaction():
+            await sign_changes(conn, reason)
+            ended = bool(await conn.fetchval(sql("pause_end"), kind.value, target))
         await tell_of_change(conn)
         return ended

@@ -75,6 +75,7 @@ READABLE: Final = frozenset(
         "org",
         "schema_migration",
         "script",
+        "script_change",
         "site",
         "stream_offset",
     ]

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import asynccontextmanager
 from datetime import datetime
 from enum import StrEnum
 from ipaddress import AddressValueError, IPv6Address
@@ -14,6 +14,7 @@ from schemas.raw_event import MAX_INTEGER, MAX_SCRIPT_ID
 from sinks.postgres import Connection, connection, sql
 from sinks.refusals import refusal
 from sinks.registry import tell_of_change
+from sinks.registry_history import sign_changes
 from sinks.table_locks import waiting_briefly
 
 _HOST_LABEL: Final = re.compile(r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?")
@@ -35,7 +36,7 @@ class Change(StrEnum):
 
 
 class ScriptRow(NamedTuple):
-    """A script as `bridge script list` shows it."""
+    """A script as `bridge script list` shows it; `updated_at` is its last change, by a command or by SQL."""
 
     script_id: str
     site_id: int
@@ -164,9 +165,12 @@ async def asking(
         raise EnvironmentUnfit(refusal(error, f"for {doing}")) from error
 
 
-def changing(dsn: str, doing: str) -> AbstractAsyncContextManager[Connection]:
-    """As `asking`, and those who follow the registry are told."""
-    return asking(dsn, doing, then=tell_of_change)
+@asynccontextmanager
+async def changing(dsn: str, doing: str) -> AsyncIterator[Connection]:
+    """As `asking`; the history names who makes the change, and those who follow the registry are told."""
+    async with asking(dsn, doing, then=tell_of_change) as conn:
+        await sign_changes(conn)
+        yield conn
 
 
 def _check(script_id: str, *, site_id: int = 1, org_id: int | None = None) -> None:

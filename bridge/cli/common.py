@@ -5,6 +5,7 @@ import json
 import logging
 import sys
 from collections.abc import Coroutine
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any, Final, TypeVar
 
@@ -12,6 +13,7 @@ import typer
 import uvloop
 
 from bridge.private_files import whole_file
+from schemas.dead_letter_filter import moment
 from schemas.environment import unknown_variables
 from schemas.errors import EnvironmentUnfit, InvalidInput, RowRejected, SinkUnavailable
 from schemas.printable import control_character, printable_json
@@ -90,6 +92,14 @@ def asked_org_ids(org_id: int | None, several: str | None) -> tuple[int, ...] | 
         return tuple(sorted({int(part) for part in several.split(",")}))
     except ValueError:
         raise InvalidInput(f"--org-ids: {several!r} is not a list of numbers such as 3,14") from None
+
+
+def asked_moment(option: str, text: str | None, now: datetime) -> datetime | None:
+    """The time that an option such as `2h` or RFC 3339 text names, None if it is not given; raises InvalidInput."""
+    try:
+        return None if text is None else moment(text, now)
+    except ValueError as error:
+        raise InvalidInput(f"{option}: {error}") from None
 
 
 def given_reason(text: str) -> str:

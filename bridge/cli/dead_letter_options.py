@@ -9,8 +9,8 @@ from typing import Annotated, Any, TypeVar
 import typer
 from pydantic import ValidationError
 
-from bridge.cli.common import asked_org_ids, run
-from schemas.dead_letter_filter import DeadLetterFilter, Disposition, moment
+from bridge.cli.common import asked_moment, asked_org_ids, run
+from schemas.dead_letter_filter import DeadLetterFilter, Disposition
 from schemas.errors import InvalidInput
 from schemas.reasons import DroppedReason, ErrorClass
 from schemas.sender import Sender
@@ -87,7 +87,7 @@ def filter_of(
     given: dict[str, Any] = {
         "dropped_reason": dropped_reason, "error_class": error_class, "cause": cause, "site_id": site_id,
         "script_id": script_id, "sender": sender, "event_id": event_id, "provenance": provenance, "attempt": attempt,
-        "since": _moment("--since", since, now), "until": _moment("--until", until, now), "text": text,
+        "since": asked_moment("--since", since, now), "until": asked_moment("--until", until, now), "text": text,
     }  # fmt: skip
     chosen = {name: value for name, value in given.items() if value not in (None, [])}
     if (wanted := asked_org_ids(org_id, org_ids)) is not None:
@@ -107,13 +107,6 @@ def _disposition(text: str) -> Disposition:
         return Disposition(text)
     except ValueError:
         raise InvalidInput(f"--disposition: {text!r} is not one of {', '.join([*Disposition, ANY])}") from None
-
-
-def _moment(option: str, text: str | None, now: datetime) -> datetime | None:
-    try:
-        return None if text is None else moment(text, now)
-    except ValueError as error:
-        raise InvalidInput(f"{option}: {error}") from None
 
 
 def with_filter(command: Callable[..., R]) -> Callable[..., R]:

@@ -1,16 +1,19 @@
-"""`bridge script add|list|disable|enable`: which scripts may send events, and for which site."""
+"""`bridge script add|list|history|disable|enable`: which scripts may send events, and for which site."""
 
 from typing import Annotated
 
 import typer
 
 from bridge.cli.common import JsonOutput, Verbose, command_settings, result, run, write_json
+from bridge.cli.script_history import history
 from bridge.cli.script_token import token_app
 from bridge.cli.tables import Table, print_table
+from schemas.run_summary import rfc3339
 from sinks.registry_admin import Change, ScriptRow, add_script, list_scripts, set_enabled
 
 script_app = typer.Typer(name="script", help="The registry of scripts, sites and organisations.", no_args_is_help=True)
 script_app.add_typer(token_app, name="token")
+script_app.command()(history)
 
 ScriptId = Annotated[str, typer.Argument(metavar="SCRIPT_ID", help="The script's id, as events name it.")]
 
@@ -57,7 +60,7 @@ def list_(
     if json_output is not None:
         write_json([_document(row) for row in rows], json_output)
     if json_output != "-":
-        table = Table("script", "site", "org", "enabled", "ids", "origins")
+        table = Table("script", "site", "org", "enabled", "ids", "changed", "origins")
         for row in rows:
             org = "" if row.org_id is None else str(row.org_id)
             enabled = "yes" if row.enabled else "no"
@@ -67,6 +70,7 @@ def list_(
                 org,
                 enabled,
                 "shared" if row.shared_ids else "by sender",
+                rfc3339(row.updated_at),
                 " ".join(row.origins),
             )
         print_table(table)

@@ -29,7 +29,7 @@ def start_job(settings: Settings, kind: PauseKind, target: str, reason: str) -> 
 
 def end_job(settings: Settings, kind: PauseKind, target: str, reason: str) -> Job[PauseSummary]:
     """Ends the target's pause."""
-    return _job("pause-end", kind, target, reason, lambda: end_pause(settings.dsn, kind, target))
+    return _job("pause-end", kind, target, reason, lambda: end_pause(settings.dsn, kind, target, reason))
 
 
 async def _any_target() -> None:

@@ -1,6 +1,9 @@
--- The registry for people, of one site ($1) or, when that is null, of all.
+-- The registry for people, of one site ($1) or, when that is null, of all. A statement of SQL need not set updated_at.
 SELECT script.script_id, script.site_id, site.org_id, script.enabled, script.origins, script.created_at,
-       script.updated_at, script.shared_ids
+       greatest(script.updated_at, noted.changed_at) AS updated_at, script.shared_ids
 FROM script JOIN site USING (site_id)
+LEFT JOIN (
+    SELECT script_id, max(written_at) AS changed_at FROM registry_change WHERE subject = 'script' GROUP BY script_id
+) AS noted ON noted.script_id = script.script_id
 WHERE $1::bigint IS NULL OR script.site_id = $1
 ORDER BY script.site_id, script.script_id

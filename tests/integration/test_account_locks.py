@@ -314,7 +314,7 @@ BRIEF: dict[str, list[Callable[[str], Awaitable[object]]]] = {
         lambda url: release_brake(url, "g", 60, "x"),
     ],
     "replay": [_cancelled, lambda url: prune(url, 0)],
-    "pause": [lambda url: end_pause(url, PauseKind.PARTITION, "0")],
+    "pause": [lambda url: end_pause(url, PauseKind.PARTITION, "0", "over")],
     "script_run": [
         lambda url: note_end(url, "r", "x", (datetime.now(UTC), datetime.now(UTC)), 0, "{}"),
     ],

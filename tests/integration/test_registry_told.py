@@ -32,7 +32,7 @@ async def change_all(url: str) -> int:
     await create_api_token(url, "ops", Role.VIEWER)
     assert await revoke_api_token(url, "ops")
     assert await start_pause(url, PauseKind.SITE, "3", "flood")
-    assert await end_pause(url, PauseKind.SITE, "3")
+    assert await end_pause(url, PauseKind.SITE, "3", "over")
     return 8
 
 
