@@ -106,7 +106,7 @@ DECLARE
     one record;
 BEGIN
     FOR one IN
-        SELECT * FROM (VALUES
+        SELECT t.relation, t.compared FROM (VALUES
             ('org', '''org_id'''),
             ('site', '''site_id'', ''org_id'''),
             ('script', '''script_id'', ''site_id'', ''enabled'', ''origins'', ''shared_ids'''),

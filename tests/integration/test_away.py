@@ -17,7 +17,7 @@ DATABASE = {"BRIDGE_DATABASE_URL": f"postgresql://nobody:{PASSWORD}@{CLOSED}/non
 KAFKA = {"BRIDGE_KAFKA_BOOTSTRAP_SERVERS": CLOSED}
 
 POSTGRES_ALONE = (
-    "script add s1 --site-id 1", "script list", "script disable s1", "script enable s1",
+    "script add s1 --site-id 1", "script list", "script history", "script history s1", "script disable s1", "script enable s1",
     "script token create s1", "script token list s1", "script token revoke s1 1234",
     "db migrate", "db status", "db check", "db grants bridge_x --service worker", "db snapshot",
     "gate show", "gate check", "kpi", "brake status", "identity show", "pause list",

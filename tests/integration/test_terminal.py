@@ -47,7 +47,7 @@ COMMANDS: Final = {
         f"dlq status {PLAN}", f"dlq replay {PLAN} --dry-run", f"dlq replay {PLAN} --wait 0s", f"dlq cancel {PLAN} --reason r",
     ),
     "registry": (
-        "runs list", "runs show hostile", "script list", "script token list s1", "api token list", "db status", "db check",
+        "runs list", "runs show hostile", "script list", "script history", "script history s1", "script token list s1", "api token list", "db status", "db check",
         "topics check",
     ),
     "stream": (
@@ -149,6 +149,7 @@ async def hostile(stack: StackAddresses, database_url: str, topic_prefix: str) -
         "script_run.started_by", "script_token.note", "script_token.revoked_by", "api_token.created_by",
         "brake.reason", "brake.details", "stream_offset.worker", "stream_offset.held", "bridge_event_raw.last_error",
         "bridge_event_raw.script_id", "bridge_event_raw.event_id", "script.origins", "replay_item.skipped",
+        "registry_change.name", "registry_change.changed_by", "registry_change.reason", "registry_change.old", "registry_change.new",
     }  # fmt: skip
     return settings
 
