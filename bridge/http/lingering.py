@@ -49,8 +49,9 @@ class LingeringTransport:
 
     def hold_reading(self) -> None:
         """Reads nothing more until what was read is parsed."""
-        self._held = True
-        self._transport.pause_reading()
+        if not self._held:
+            self._held = True
+            self._transport.pause_reading()
 
     def let_go_reading(self) -> None:
         """What was read is parsed."""

@@ -52,6 +52,10 @@ class Pace:
             turns.popitem(last=False)
         return max(0.0, turn - now)
 
+    def owes(self, address: str) -> float:
+        """After how many seconds a request of the address may begin, if none comes before it."""
+        return max(0.0, self._turns.get(address, 0.0) - self._now()) if self._each else 0.0
+
     def charge(self, address: str, seconds: float, counted: int = 1) -> None:
         """Counts what took so much of the loop's time as the requests that pay for it; `counted` were counted already."""
         if self._each and (beyond := seconds / self._paid_seconds - counted) > 0:

@@ -7,15 +7,17 @@ from functools import partial
 from typing import Any
 
 import httptools
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
 from bridge.http.answer import CLOSE
 from bridge.http.body import CLIENT_GONE, WHOLE_BODY, WIRE_BYTES
 from bridge.http.client_address import address_of
 from bridge.http.connections import Connections
+from bridge.http.intake import BEGUN_SECONDS
 from bridge.http.lingering import LingeringTransport
 from bridge.http.pace import Pace
 from bridge.http.problems import Code
+from bridge.http.reading import ReadingProtocol
 from bridge.http.refused import REFUSED
 from bridge.http.turns import ConnectionTurns
 from bridge.http.unheard import refusal
@@ -23,10 +25,8 @@ from schemas.settings import Settings
 from sinks import metrics
 
 _MOST_HEADERS = 100
-_MOST_PIPELINED = 16
+_MOST_TRAILERS = 16
 _UNREAD_SECONDS = 60.0
-_SLICE_BYTES = 64 * 1024
-"""So much of what was read is parsed before others have their turn."""
 _LATE_BYTES = 64 * 1024
 """A longer body, or one that does not say how long it is, is not waited for after its answer."""
 _MOST_PIECES = 1024
@@ -39,7 +39,7 @@ _FRAMING = (b"connection", b"proxy-connection", b"content-length", b"transfer-en
 """The headers by which the parser finds the end of a request, and of its connection."""
 
 
-class BoundedProtocol(HttpToolsProtocol):
+class BoundedProtocol(ReadingProtocol):
     """One connection. Its bounds are the class's, set once in a process that serves."""
 
     most_header_bytes = 32 * 1024
@@ -69,17 +69,13 @@ class BoundedProtocol(HttpToolsProtocol):
         self._said_bytes = 0
         self._messages = 0
         self._in_headers = True
-        self._in_body = False
-        self._pieces = self._body_bytes = self._wire_bytes = 0
+        self._pieces = self._wire_bytes = self._trailers = 0
         self._stays = True
         self._offers_upgrade = self._passes_over = False
         self._header_timer: asyncio.TimerHandle | None = None
         self._unread_timer: asyncio.TimerHandle | None = None
         self._refusal: tuple[Code, str] | None = None
-        self._running: RequestResponseCycle | None = None
         self._turned_away = False
-        self._ends = False
-        self._turns = ConnectionTurns(Pace(0), "")
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
         self._lingering = LingeringTransport(transport, self._is_midway)
@@ -87,8 +83,8 @@ class BoundedProtocol(HttpToolsProtocol):
         self.open_connections.inc()
         # A flood of the public port must not make the service look unready, so the admin port has no bound.
         is_admin = bool(self.admin_port) and transport.get_extra_info("sockname")[1] == self.admin_port
-        address = address_of({"client": self.client, "headers": ()}, 0)
-        self._turns = ConnectionTurns(Pace(0) if is_admin else self.pace, address)
+        self.address = address = address_of({"client": self.client, "headers": ()}, 0)
+        self._turns = ConnectionTurns(Pace(0) if is_admin else self.pace, address, is_first=is_admin)
         if not self._turns.enters():
             self._count_refusal(Code.RATE_LIMITED)
             self._lingering.abort()
@@ -104,6 +100,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._unwatch()
+        self.reads_no_more()
         running = self._running
         if running is not None and not running.response_complete:
             # uvicorn tells the last request that it read, which may be another one.
@@ -117,29 +114,6 @@ class BoundedProtocol(HttpToolsProtocol):
         self.open_connections.dec()
         self._lingering.lost()
         super().connection_lost(exc)
-
-    def data_received(self, data: bytes) -> None:
-        if self._ends or self.transport.is_closing():
-            self._lingering.drop(len(data))
-        elif len(data) > _SLICE_BYTES:
-            self._lingering.hold_reading()
-            self._parse_slices(data, 0)
-        else:
-            self._parse_slice(data)
-
-    def _parse_slices(self, data: bytes, begin: int) -> None:
-        """Parses what was read from there on, a slice in each turn of the loop; nothing more is read meanwhile."""
-        if self.parser is None:
-            return
-        if self._ends or self.transport.is_closing():
-            self._lingering.drop(len(data) - begin)
-        else:
-            end = begin + _SLICE_BYTES
-            self._parse_slice(data[begin:end])
-            if end < len(data):
-                self.loop.call_soon(self._parse_slices, data, end)
-                return
-        self._lingering.let_go_reading()
 
     def _parse_slice(self, data: bytes) -> None:
         began = time.thread_time()
@@ -157,7 +131,7 @@ class BoundedProtocol(HttpToolsProtocol):
                 self._end(Code.HEADERS_TOO_LARGE, "")
             else:
                 self._watch()
-        self._turns.parsed_since(began)
+        self._intake.left -= self._turns.parsed_since(began)
 
     def _parse(self, data: bytes) -> None:
         try:
@@ -199,7 +173,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._messages += 1
         self._in_headers = True
         self._header_bytes = self._said_bytes = 0
-        self._pieces = self._body_bytes = self._wire_bytes = 0
+        self._pieces = self._body_bytes = self._wire_bytes = self._announced = self._trailers = 0
 
     def on_url(self, url: bytes) -> None:
         if self._passes_over:
@@ -220,6 +194,9 @@ class BoundedProtocol(HttpToolsProtocol):
         self._count(len(name) + len(value) + 4)
         if not self._in_headers:
             # A trailer, which no proxy has looked at, must not stand where the last of equal headers counts.
+            self._trailers += 1
+            if self._trailers > _MOST_TRAILERS:
+                self._stop_parsing(Code.HEADERS_TOO_LARGE, f"more than {_MOST_TRAILERS} trailers")
             return
         super().on_header(name, value)
         if len(self.headers) > _MOST_HEADERS:
@@ -241,12 +218,11 @@ class BoundedProtocol(HttpToolsProtocol):
         super().on_headers_complete()
         self._stays = self.cycle.keep_alive
         for name, value in self.headers:
-            if name == b"transfer-encoding" or (name == b"content-length" and int(value) > _LATE_BYTES):
+            if name == b"content-length":
+                self._announced = int(value)
+            if name == b"transfer-encoding" or self._announced > _LATE_BYTES:
                 # An answer before the body is whole says that the connection ends.
                 self.cycle.keep_alive = False
-        if len(self.pipeline) > _MOST_PIPELINED:
-            # Each request that is read lets uvicorn read more of them than are answered meanwhile.
-            self._stop_parsing(Code.RATE_LIMITED)
 
     def on_message_complete(self) -> None:
         if self._offers_upgrade:
@@ -273,6 +249,8 @@ class BoundedProtocol(HttpToolsProtocol):
     def on_response_complete(self) -> None:
         super().on_response_complete()
         self._take_place()
+        if self._unparsed:
+            self.reads_on()
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
         """Begins a request once its address may: until then the connection waits, and gives way to others."""
@@ -287,6 +265,7 @@ class BoundedProtocol(HttpToolsProtocol):
     def _begin(self, cycle: RequestResponseCycle, app: Any) -> None:
         if not self.transport.is_closing():
             self._take_place()
+            self._intake.left -= BEGUN_SECONDS
             super()._start_asgi_task(cycle, self._turns.charged(app))
 
     def _take_place(self) -> None:
@@ -320,6 +299,11 @@ class BoundedProtocol(HttpToolsProtocol):
             self._unread_timer = None
 
     def timeout_keep_alive_handler(self) -> None:
+        if self._unparsed:
+            # The next request has come, and waits for its turn.
+            later = self.loop.call_later(self.timeout_keep_alive, self.timeout_keep_alive_handler)
+            self.timeout_keep_alive_task = later
+            return
         self._lingering.close_at_once()
 
     def give_way(self) -> None:
@@ -380,9 +364,10 @@ class BoundedProtocol(HttpToolsProtocol):
     def _late(self) -> None:
         """Headers that take too long are not waited for, however they trickle in."""
         self._header_timer = None
-        if self._in_headers:
+        # What came and waits for its turn may be their end; they are watched again once it is parsed.
+        if self._in_headers and not self._unparsed:
             self._lingering.close_at_once()
 
     def _is_midway(self) -> bool:
         """Whether the client may still be sending the request that it began."""
-        return self._turned_away or self._in_body or (self._in_headers and self._messages > 0)
+        return self._turned_away or self._in_body or bool(self._unparsed) or (self._in_headers and self._messages > 0)

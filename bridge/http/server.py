@@ -12,6 +12,7 @@ from typing import Any
 
 import uvicorn
 
+from bridge.http.acceptor import Acceptor
 from schemas.errors import EnvironmentUnfit
 
 BACKLOG = 2048
@@ -23,6 +24,21 @@ class Server(uvicorn.Server):
     def __init__(self, config: uvicorn.Config, leaving: Callable[[], None] = lambda: None) -> None:
         super().__init__(config)
         self._leaving = leaving
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        if not sockets:
+            await super().startup(sockets)
+            return
+        # uvicorn makes no servers of its own then.
+        await super().startup([])
+        for bound in sockets:
+            self.servers.append(Acceptor(bound, self._protocol, self.config.ssl))  # type: ignore[arg-type]  # all that is asked of one
+
+    def _protocol(self) -> asyncio.BaseProtocol:
+        config = self.config
+        return config.http_protocol_class(  # type: ignore[call-arg]  # as uvicorn has it
+            config=config, server_state=self.server_state, app_state=self.lifespan.state
+        )
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:

@@ -15,7 +15,9 @@ _READ_SECONDS: Final = 0.00001
 class ConnectionTurns:
     """Those of one connection. The first request of a connection was counted when that was made."""
 
-    def __init__(self, pace: Pace, address: str) -> None:
+    def __init__(self, pace: Pace, address: str, *, is_first: bool = False) -> None:
+        self.goes_first = self._is_first = is_first
+        """Whether its bytes are parsed before those of others: always, or because its last request was a server's."""
         self._pace = pace
         self._address = address
         self._to_count = 0
@@ -63,9 +65,18 @@ class ConnectionTurns:
         elif is_idle:
             self._charge(1 - self._to_count)
 
-    def parsed_since(self, began: float) -> None:
-        """Counts what it took to read some of the connection's bytes; they were parsed since then by `time.thread_time`."""
-        self._cost.seconds += _READ_SECONDS + seconds_since(began)
+    def owes(self) -> float:
+        """After how many seconds the address has paid for what came before."""
+        return self._pace.owes(self._address)
+
+    def parsed_since(self, began: float) -> float:
+        """Counts what it took to read some of the connection's bytes; they were parsed since then by `time.thread_time`.
+
+        Returns the seconds.
+        """
+        took = _READ_SECONDS + seconds_since(began)
+        self._cost.seconds += took
+        return took
 
     def charged(self, app: Any) -> Any:
         """The application, whose time until it admits the request is charged to the address, with that of parsing."""
@@ -75,6 +86,7 @@ class ConnectionTurns:
             try:
                 await cost.of(app(scope, receive, send))
             finally:
+                self.goes_first = self._is_first or cost.counted > 1
                 self._charge(cost.counted)
 
         return charged

@@ -1,0 +1,99 @@
+"""Whose bytes are parsed in an iteration of the event loop, and whose wait for a later one."""
+
+import asyncio
+from collections import OrderedDict
+from typing import Final, Protocol
+
+SLICE_SECONDS: Final = 0.003
+BEGUN_SECONDS: Final = 0.0002
+"""What a request that begins is reckoned to take of the iteration that it begins in."""
+
+
+class Reader(Protocol):
+    """A connection with bytes that were read and are not parsed yet."""
+
+    loop: asyncio.AbstractEventLoop
+    address: str
+    waits_in: "tuple[Intake, Key] | None"
+
+    @property
+    def is_begun(self) -> bool:
+        """Whether the bytes are of the body of the request that is worked on, which may not wait for its address."""
+
+    def owes(self) -> float:
+        """After how many seconds its address has paid for what came before."""
+
+    def parse_piece(self) -> bool:
+        """Parses some of the bytes; whether there are more that may be parsed."""
+
+
+Key = tuple[str, bool]
+
+
+class Intake:
+    """Bounds what parsing takes of an iteration, over all connections of a kind.
+
+    `left` is how many seconds it still has. A connection takes its time from it and asks nothing, as long as there is
+    any. Beyond it bytes wait for the next iteration. Addresses take turns then, and one that owes for what came before
+    waits until it has paid.
+    """
+
+    def __init__(self) -> None:
+        self.left = SLICE_SECONDS
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._goes_on = False
+        self._turns: OrderedDict[Key, dict[Reader, None]] = OrderedDict()
+        self._resting: dict[Key, dict[Reader, None]] = {}
+
+    def waits(self, reader: Reader) -> None:
+        """The connection has bytes that may be parsed when it is its turn."""
+        if reader.waits_in is not None:
+            return
+        if reader.loop is not self._loop:
+            # What waited in a loop that has ended waits for nothing.
+            self._loop, self._goes_on = reader.loop, False
+            self._turns.clear()
+            self._resting.clear()
+        key = reader.address, reader.is_begun
+        reader.waits_in = self, key
+        (self._resting if key in self._resting else self._turns).setdefault(key, {})[reader] = None
+        self._go_on()
+
+    def leave(self, reader: Reader, key: Key) -> None:
+        """The connection, which waits by that key, is no more."""
+        for queue in (self._turns, self._resting):
+            queue.get(key, {}).pop(reader, None)
+
+    def _go_on(self) -> None:
+        if self._turns and not self._goes_on and self._loop is not None:
+            self._goes_on = True
+            self._loop.call_soon(self._iterate)
+
+    def _iterate(self) -> None:
+        self._goes_on = False
+        # An iteration that took more owes it to the next ones.
+        self.left = min(SLICE_SECONDS, self.left + SLICE_SECONDS)
+        while self.left > 0 and self._turns:
+            key, readers = self._turns.popitem(last=False)
+            if readers and not self._rests(key, readers):
+                reader = next(iter(readers))
+                del readers[reader]
+                if readers:
+                    self._turns[key] = readers
+                reader.waits_in = None
+                if reader.parse_piece():
+                    self.waits(reader)
+        self._go_on()
+
+    def _rests(self, key: Key, readers: dict[Reader, None]) -> bool:
+        """Whether the address has to pay first: all that it wants to begin waits for that."""
+        owes = 0.0 if key[1] else next(iter(readers)).owes()
+        if owes and self._loop is not None:
+            self._resting[key] = readers
+            self._loop.call_later(owes, self._has_paid, key)
+        return bool(owes)
+
+    def _has_paid(self, key: Key) -> None:
+        if readers := self._resting.pop(key, None):
+            self._turns[key] = readers
+            self._go_on()
