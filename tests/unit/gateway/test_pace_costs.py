@@ -57,6 +57,9 @@ def dear_parser(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
     """One that takes long over a URL."""
     on_url = BoundedProtocol.on_url
 
+    # What the pace holds back is meant here, not what an iteration of the loop does.
+    monkeypatch.setattr(BoundedProtocol.others, "left", 1.0)
+
     def dear(self: BoundedProtocol, url: bytes) -> None:
         clock.now += DEAR_SECONDS
         on_url(self, url)
@@ -271,6 +274,7 @@ async def test_every_dear_refusal_is_bounded_and_charged(kept: Kept, gateway: Lo
     """Headers, offers, escapes, routes and credentials in every combination, against a plain refusal of the same moment."""
 
     async def measured(request: bytes) -> tuple[float, float]:
+        BoundedProtocol.others.left = 1.0
         kept.seconds, began = 0.0, time.thread_time()
         one.protocol.data_received(request)
         for task in list(one.protocol.tasks):

@@ -1,6 +1,7 @@
 """The HTTP protocol, fed with what comes cut at every byte: never more answers than requests, and each its own."""
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -12,6 +13,8 @@ from bridge.http.connections import Connections
 from bridge.http.problems import Code
 from bridge.http.protocol import BoundedProtocol
 
+MOST_AHEAD = 8
+"""So many of the shortest requests are in the least piece that is parsed."""
 INNER = b"GET /inner HTTP/1.1\r\nhost: x\r\n\r\n"
 OFFER = b"connection: Upgrade, HTTP2-Settings\r\nupgrade: h2c\r\nhttp2-settings: AAMAAABkAAQAAP__\r\n"
 CHUNKED = b"transfer-encoding: chunked\r\n\r\n%x\r\n%s\r\n0\r\n\r\n"
@@ -106,11 +109,22 @@ async def test_a_broken_body_is_answered_once(kind: type[BoundedProtocol]) -> No
         assert late.wire.closed
 
 
-async def test_as_many_as_are_queued_are_answered(kind: type[BoundedProtocol]) -> None:
-    """Who sends more before it has read is hung up on after those."""
-    one = await spoken(kind, echo, INNER * 40)
-    assert one.answers == [(200, b"/inner ")] * 17
-    assert one.wire.closed
+async def test_requests_that_come_at_once_are_all_answered(kind: type[BoundedProtocol]) -> None:
+    """In their order. Behind the one that is answered few are parsed; nothing more is read before the rest is."""
+    ahead, held = [], []
+
+    async def counting(scope: Any, receive: Callable[..., Any], send: Callable[..., Any]) -> None:
+        ahead.append(len(one.protocol.pipeline))
+        held.append(not one.wire.reads)
+        await echo(scope, receive, send)
+
+    one = Spoken(kind, counting)
+    await one.hear(b"".join(INNER.replace(b"/inner", b"/inner%d" % number) for number in range(40)))
+    assert one.answers == [(200, b"/inner%d " % number) for number in range(40)]
+    assert max(ahead) <= MOST_AHEAD
+    assert all(held[:30])
+    assert one.wire.reads
+    await one.end()
 
 
 async def test_an_answer_that_is_not_read_ends_the_connection(
