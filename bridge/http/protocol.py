@@ -131,7 +131,8 @@ class BoundedProtocol(ReadingProtocol):
                 self._end(Code.HEADERS_TOO_LARGE, "")
             else:
                 self._watch()
-        self._intake.left -= self._turns.parsed_since(began)
+        took = self._turns.parsed_since(began)
+        self._intake.left -= took
 
     def _parse(self, data: bytes) -> None:
         try:

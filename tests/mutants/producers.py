@@ -163,14 +163,8 @@ MUTANTS = [
     Mutant(
         "gateway-pipeline",
         "the bound of requests that wait for the one before them",
-        (
-            Edit(
-                "bridge/http/protocol.py::BoundedProtocol.on_headers_complete",
-                "len(self.pipeline) > _MOST_PIPELINED",
-                "len(self.pipeline) < 0",
-            ),
-        ),
-        (f"{HOSTILE}::test_requests_that_outrun_their_answers_are_not_queued_without_end",),
+        (Edit("bridge/http/reading.py::ReadingProtocol._may_parse", "not self.pipeline or self._drops", "True"),),
+        (f"{PROTOCOL}::test_requests_that_come_at_once_are_all_answered",),
     ),
     Mutant(
         "gateway-connections",

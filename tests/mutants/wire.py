@@ -5,6 +5,7 @@ from mutants.mutant import Edit, Mutant
 WIRE = "tests/unit/gateway/test_wire.py"
 PAGES = "tests/unit/gateway/test_pages.py"
 COSTS = "tests/unit/gateway/test_pace_costs.py"
+INTAKE = "tests/unit/gateway/test_intake.py"
 SENDER = "tests/unit/gateway/test_sender_costs.py"
 
 MUTANTS = [
@@ -59,7 +60,7 @@ MUTANTS = [
     Mutant(
         "gateway-pace-parse",
         "the time of the parser in what a request costs",
-        (Edit("bridge/http/protocol.py::BoundedProtocol._parse_slice", "self._turns.parsed_since(began)", ""),),
+        (Edit("bridge/http/turns.py::ConnectionTurns.parsed_since", "self._cost.seconds += took", ""),),
         (f"{COSTS}::test_a_dear_refusal_is_charged_to_its_address",),
     ),
     Mutant(
@@ -135,6 +136,93 @@ MUTANTS = [
         (f"{COSTS}::test_a_request_that_gives_way_pays_for_what_was_parsed",),
     ),
     Mutant(
+        "gateway-intake",
+        "the bound of what parsing takes of an iteration of the loop",
+        (Edit("bridge/http/protocol.py::BoundedProtocol._parse_slice", "self._intake.left -= took", ""),),
+        (f"{INTAKE}::test_what_is_ready_at_once_is_parsed_over_many_iterations",),
+    ),
+    Mutant(
+        "gateway-intake-begins",
+        "the count of requests that begin in an iteration of the loop",
+        (Edit("bridge/http/protocol.py::BoundedProtocol._begin", "self._intake.left -= BEGUN_SECONDS", ""),),
+        (f"{INTAKE}::test_what_begins_is_reckoned_too",),
+    ),
+    Mutant(
+        "gateway-intake-turns",
+        "the turns of addresses whose bytes wait to be parsed",
+        (
+            Edit(
+                "bridge/http/intake.py::Intake._iterate",
+                "self._turns[key] = readers",
+                "self._turns[key] = readers; self._turns.move_to_end(key, last=False)",
+            ),
+        ),
+        (f"{INTAKE}::test_addresses_take_turns",),
+    ),
+    Mutant(
+        "gateway-intake-servers",
+        "the turn of servers' connections before strangers'",
+        (Edit("bridge/http/turns.py::ConnectionTurns.charged", "self._is_first or cost.counted > 1", "False"),),
+        (f"{INTAKE}::test_a_servers_connection_does_not_wait_behind_strangers",),
+    ),
+    Mutant(
+        "gateway-intake-owes",
+        "the wait of an address that owes, before more of it is parsed",
+        (Edit("bridge/http/reading.py::ReadingProtocol.owes", "self._turns.owes()", "0.0"),),
+        (f"{INTAKE}::test_an_address_that_owes_waits_until_it_has_paid",),
+    ),
+    Mutant(
+        "gateway-intake-begun",
+        "the turn of a begun request's body, whatever its address owes",
+        (
+            Edit(
+                "bridge/http/intake.py::Intake._rests",
+                "0.0 if key[1] else next(iter(readers)).owes()",
+                "next(iter(readers)).owes()",
+            ),
+        ),
+        (f"{INTAKE}::test_an_address_that_owes_waits_until_it_has_paid",),
+    ),
+    Mutant(
+        "gateway-intake-gone",
+        "the end of bytes that wait to be parsed, with their connection",
+        (Edit("bridge/http/intake.py::Intake.leave", "queue.get(key, {}).pop(reader, None)", "pass"),),
+        (f"{INTAKE}::test_bytes_of_who_has_hung_up_are_not_parsed",),
+    ),
+    Mutant(
+        "gateway-intake-not-late",
+        "the patience with a connection whose bytes wait to be parsed",
+        (Edit("bridge/http/protocol.py::BoundedProtocol._late", "not self._unparsed", "True"),),
+        (f"{INTAKE}::test_a_connection_whose_bytes_wait_for_their_turn_is_not_late",),
+    ),
+    Mutant(
+        "gateway-pieces",
+        "the least length of a piece that is parsed at once",
+        (Edit("bridge/http/reading.py::_LEAST_PIECE_BYTES", "128", "0"),),
+        (f"{INTAKE}::test_what_looks_like_ends_of_headers_is_not_parsed_in_tiny_pieces",),
+    ),
+    Mutant(
+        "gateway-accepts-few",
+        "the bound of connections accepted in an iteration of the loop",
+        (Edit("bridge/http/acceptor.py::Acceptor._accept", "range(_MOST_AT_ONCE)", "range(1000)"),),
+        ("tests/unit/gateway/test_acceptor.py::test_a_burst_of_connections_is_accepted_over_many_iterations",),
+    ),
+    Mutant(
+        "gateway-accepts-later",
+        "the pause of accepting while there are no free file descriptors",
+        (Edit("bridge/http/acceptor.py::Acceptor._accept", "self._loop.remove_reader(self._listener)", ""),),
+        ("tests/unit/gateway/test_acceptor.py::test_without_free_files_it_accepts_after_a_while",),
+    ),
+    Mutant(
+        "gateway-few-trailers",
+        "the bound of trailers",
+        (Edit("bridge/http/protocol.py::BoundedProtocol.on_header", "self._trailers > _MOST_TRAILERS", "False"),),
+        (
+            f"{INTAKE}::test_a_body_has_few_trailers",
+            f"{INTAKE}::test_trailers_of_a_refused_body_are_few",
+        ),
+    ),
+    Mutant(
         "gateway-offer-framing",
         "the framing alone, of what is parsed again for an offer",
         (Edit("bridge/http/protocol.py::BoundedProtocol._pass_over_offer", "name in _FRAMING", "True"),),
@@ -197,7 +285,7 @@ MUTANTS = [
     Mutant(
         "gateway-parse-slices",
         "the slices in which what was read is parsed",
-        (Edit("bridge/http/protocol.py::BoundedProtocol.data_received", "len(data) > _SLICE_BYTES", "False"),),
+        (Edit("bridge/http/reading.py::ReadingProtocol._end_of_piece", "begin + _SLICE_BYTES", "len(data)"),),
         (f"{WIRE}::test_what_was_read_is_parsed_in_slices",),
     ),
     Mutant(

@@ -209,7 +209,9 @@ async def test_a_connection_whose_bytes_wait_for_their_turn_is_not_late(
 
 
 @pytest.mark.parametrize(
-    "request_", [GET, post(b"/a", b'{"a": 1}' * 1000), CHUNKED + b"1\r\nx\r\n0\r\n\r\n"], ids=["none", "plain", "chunked"]
+    "request_",
+    [GET, post(b"/a", b'{"a": 1}' * 1000), CHUNKED + b"1\r\nx\r\n0\r\n\r\n"],
+    ids=["none", "plain", "chunked"],
 )
 async def test_a_request_alone_is_parsed_at_once(
     kind: type[BoundedProtocol], pieces: list[int], request_: bytes
