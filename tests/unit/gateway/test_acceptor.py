@@ -11,7 +11,7 @@ from bridge.http.acceptor import Acceptor
 from bridge.http.server import listening_socket
 
 MANY = 60
-AT_ONCE = 4
+AT_ONCE = 8
 
 
 class Counted(asyncio.Protocol):
