@@ -184,12 +184,6 @@ MUTANTS = [
         (f"{INTAKE}::test_an_address_that_owes_waits_until_it_has_paid",),
     ),
     Mutant(
-        "gateway-intake-gone",
-        "the end of bytes that wait to be parsed, with their connection",
-        (Edit("bridge/http/intake.py::Intake.leave", "queue.get(key, {}).pop(reader, None)", "pass"),),
-        (f"{INTAKE}::test_bytes_of_who_has_hung_up_are_not_parsed",),
-    ),
-    Mutant(
         "gateway-intake-not-late",
         "the patience with a connection whose bytes wait to be parsed",
         (Edit("bridge/http/protocol.py::BoundedProtocol._late", "not self._unparsed", "True"),),

@@ -244,6 +244,7 @@ async def test_what_was_read_is_parsed_in_slices(kind: type[BoundedProtocol], pa
     assert not one.wire.reads
     await wait_until(lambda: bool(one.wire.written), budget_seconds=10, describe="the answer")
     assert one.answers == [(200, b"/a " + body)]
+    assert max(parsed) <= 64 * 1024
     assert one.wire.reads
     await one.end()
 
