@@ -80,8 +80,8 @@ async def test_a_body_without_end_ends_the_connection(
         with suppress(OSError):
             while sent < 100 * MEGABYTE:
                 sent += await asyncio.to_thread(sender.send, piece)
-        # What is dropped so that the answer is seen, and what the system holds on the way.
-        assert sent < 25 * MEGABYTE
+        # What is dropped so that the answer is seen, and what the system holds on the way, some of it up to 36 MB.
+        assert sent < 60 * MEGABYTE
         assert await elsewhere(found, key) == 202
 
 
