@@ -63,12 +63,17 @@ def invalid(message: str) -> Rejection:
     return Rejection(ErrorClass.INVALID_PAYLOAD_JSON, message)
 
 
+def too_long(value: bytes | None) -> str:
+    """By how much the value is longer than any event, in words; empty where it is not."""
+    return f"{len(value)} bytes, more than {MAX_BYTES}" if value is not None and len(value) > MAX_BYTES else ""
+
+
 def readable_text(value: bytes | None) -> str:
     """The value as text within the bounds of size and depth; raises Rejection."""
     if not value:
         raise invalid("the value is null" if value is None else "the value is empty")
-    if len(value) > MAX_BYTES:
-        raise invalid(f"{len(value)} bytes, more than {MAX_BYTES}")
+    if why := too_long(value):
+        raise invalid(why)
     try:
         text = value.decode()
     except UnicodeDecodeError as error:

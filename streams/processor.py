@@ -20,6 +20,7 @@ from schemas.registry import Registry
 from schemas.sender import Sender
 from streams.decode import decode
 from streams.dedup import event_key
+from streams.diagnose import too_long
 from streams.identity import Claimed, identify
 from streams.normalize import Bounds, normalize
 from streams.reading import in_full
@@ -35,7 +36,10 @@ _GATEWAY_TRUST_MS = 5 * _MINUTE_MS
 _PRODUCER_TIME = 0
 _TIME_DIGITS = 19
 MOST_BESIDE_VALUE = 64 * 1024
-"""The most bytes of key and headers of an event that is retried: a retry lane reads the waiting bodies of a whole batch."""
+"""The most bytes of key and headers of an event that is retried: a retry lane reads the waiting bodies of a whole batch.
+
+A value that is longer than an event's is not retried either.
+"""
 
 _as_it_is = tuple.__new__
 LedgerStates = Mapping[Provenance, LedgerState]
@@ -292,7 +296,10 @@ def _failure(attempt: Attempt, rejection: Rejection, context: Context) -> Failur
     claimed = _claimed_identity(attempt.record.value) if unknown else rejection.identity
     whose = identify(attempt.found.vouched, claimed, attempt.record.key, context.registry)
     script = context.registry.get(whose.script_id) if whose.script_id else None
-    if script is not None and script.paused and error_class is not ErrorClass.SCRIPT_PAUSED:
+    if why := too_long(attempt.record.value):
+        # It is no event in any form: whatever would have it wait, no time makes it one.
+        error_class, error = ErrorClass.INVALID_PAYLOAD_JSON, why
+    elif script is not None and script.paused and error_class is not ErrorClass.SCRIPT_PAUSED:
         # What is wrong with it may be why it is paused: it waits like the rest.
         error_class, error = ErrorClass.SCRIPT_PAUSED, f"script {script.script_id!r} is paused; else: {error}"
     failure = Failure(

@@ -48,6 +48,12 @@ MUTANTS = [
         ("tests/unit/streams/test_processor.py::test_what_has_a_large_key_or_headers_is_not_retried",),
     ),
     Mutant(
+        "retried-values",
+        "the end of what is longer than any event, whatever would have it wait",
+        (Edit("streams/processor.py::_failure", "too_long(attempt.record.value)", "str()"),),
+        ("tests/unit/streams/test_processor.py::test_what_is_longer_than_any_event_waits_for_nothing",),
+    ),
+    Mutant(
         "retried-headers",
         "the bound of the number of headers of what is retried",
         (Edit("streams/processor.py::_too_much_to_retry", "len(record.headers) > MOST_HEADERS", "False"),),

@@ -5,12 +5,27 @@ from itertools import count
 from typing import Any
 
 import pytest
-from support.making import NOW_MS, POLICY, RAW, RETRY_1, RETRY_2, batch, body, context, failed_as, judged, record
-from support.sealed import gateway_headers
+from support.making import (
+    NOW_MS,
+    POLICY,
+    RAW,
+    REGISTRY,
+    RETRY_1,
+    RETRY_2,
+    batch,
+    body,
+    context,
+    failed_as,
+    judged,
+    record,
+)
+from support.sealed import KEYS, gateway_headers
 
+from schemas.gateway_proof import ProofKeys
 from schemas.instants import to_epoch_ms
 from schemas.ledger import LedgerState, record_digest
 from schemas.outcome import Outcomes
+from schemas.raw_event import MAX_BYTES
 from schemas.reasons import DroppedReason, ErrorClass
 from schemas.record import Provenance, RawBody, TopicPartition
 from schemas.sender import Sender
@@ -22,6 +37,7 @@ RETRY = TopicPartition(RETRY_1, 0)
 ORIGIN = Provenance(RAW, 0, 3)
 THEN = datetime.fromtimestamp(NOW_MS / 1000, UTC) - timedelta(hours=1)
 REPLAY_ID = "6f2d1e34-8a53-4a57-9d0b-0d5a3c0f8f11"
+PAUSED = REGISTRY | {"shop": REGISTRY["shop"]._replace(paused=True)}
 DAY_MS = 24 * 60 * 60 * 1000
 
 
@@ -110,6 +126,30 @@ def test_what_has_very_many_headers_is_not_retried() -> None:
         (failure,) = process(batch(one), context()).failures
         assert (failure.retry_topic is not None) == retried
     assert failure.error.endswith("not retried: it has more than 1024 headers, the most that a retry carries")
+
+
+@pytest.mark.parametrize("wait", ["unknown key", "paused", "paused, at a later attempt"])
+@pytest.mark.parametrize("length", [MAX_BYTES, MAX_BYTES + 1])
+def test_what_is_longer_than_any_event_waits_for_nothing(wait: str, length: int) -> None:
+    """It is dead-lettered at once, for its length: a retry lane would read it again with all that wait beside it."""
+    value = bytes(length)
+    keys = ProofKeys([b"another key"]) if wait == "unknown key" else KEYS
+    given: dict[str, Any] = {} if wait == "unknown key" else {"registry": PAUSED}
+    headers = gateway_headers(value, keys=keys)
+    one = record(value=value, headers=headers)
+    if wait.endswith("attempt"):
+        kept = RawBody(None, value, headers)
+        given["ledger"] = {ORIGIN: waiting(body=kept, sender=Sender.SERVER, site_id=1, script_id="shop")}
+        one = retry()
+
+    (failure,) = judged(one, **given).failures
+
+    if length == MAX_BYTES:
+        assert (failure.dropped_reason, failure.retry_topic is None) == (None, False)
+    else:
+        assert (failure.dropped_reason, failure.retry_topic) == (DroppedReason.INVALID_PAYLOAD_JSON, None)
+        assert failure.error_class is ErrorClass.INVALID_PAYLOAD_JSON
+        assert failure.error == f"{length} bytes, more than {MAX_BYTES}"
 
 
 def test_a_retry_keeps_its_provenance_and_first_times() -> None:
