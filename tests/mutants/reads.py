@@ -25,6 +25,12 @@ MUTANTS = [
         (f"{CODECS}::test_a_read_inflates_less_than_two_batches_may",),
     ),
     Mutant(
+        "records-bound",
+        "the bound of a batch's records",
+        (Edit("sinks/kafka_codecs.py::_cut_headers", "(count := count + 1) > _MOST_RECORDS", "False"),),
+        (f"{CODECS}::test_a_batch_of_very_many_records_is_refused",),
+    ),
+    Mutant(
         "headers-rest",
         "the rest of a batch whose headers end a read, inflated as it is",
         (Edit("sinks/kafka_codecs.py::_until_enough", "not more", "read is None or read.enough"),),

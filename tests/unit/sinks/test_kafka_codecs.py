@@ -18,6 +18,7 @@ from aiokafka.record.default_records import DefaultRecordBatchBuilder
 
 from sinks import kafka_codecs
 from sinks.kafka_codecs import bound_inflation, count_anew, had_enough
+from streams.decode import decode
 
 MOST = 1024 * 1024
 CODECS = ("gzip", "snappy", "lz4", "zstd")
@@ -285,9 +286,13 @@ async def test_headers_of_one_read_are_bounded_whatever_the_batch(monkeypatch: p
     assert (reads, len(inflations)) == ([9, 9, 12], 1)
 
 
-def test_a_batch_of_very_many_records_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each costs more than its bytes."""
-    monkeypatch.setattr(kafka_codecs, "_MOST_RECORDS", 80_000)
-    with pytest.raises(ValueError, match="more than 80000 records"):
-        inflate("zstd", deflate("zstd", a_record(0) * 90_000))
-    assert inflate("zstd", deflate("zstd", a_record(0) * 79_000))
+def test_a_batch_of_very_many_records_is_refused() -> None:
+    """Each costs more than its bytes. No batch of 8 MiB has as many events."""
+    bound_inflation(2 * MOST)
+    many = a_record(0) * 150_000
+    assert inflate("zstd", deflate("zstd", many)) == many
+    with pytest.raises(ValueError, match="more than 150000 records"):
+        inflate("zstd", deflate("zstd", many + a_record(0)))
+    shortest = b'{"event_id":"1","site_id":1,"script_id":"a","event_type":"a","occurred_at":0}'
+    assert decode(shortest, None).event_id == "1"
+    assert 8 * 1024 * 1024 / len(a_record(0, shortest)) < 0.7 * 150_000
