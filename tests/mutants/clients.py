@@ -128,6 +128,24 @@ MUTANTS = [
         (f"{SENDERS}::test_credentials_of_netrc_are_not_used",),
     ),
     Mutant(
+        "client-long-answer",
+        "the end of an answer that is longer than any of the gateway's",
+        (Edit("bridge/client/sender.py::_body", "len(body) > _MOST_ANSWER", "False"),),
+        (f"{SENDERS}::test_an_answer_longer_than_the_gateways_is_somebody_elses",),
+    ),
+    Mutant(
+        "client-inflates-nothing",
+        "the session that inflates no answer",
+        (
+            Edit(
+                "bridge/client/sender.py::Sender._opened",
+                "aiohttp.ClientSession(...)",
+                "aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=9), proxy=_proxy_for(self._url))",
+            ),
+        ),
+        (f"{SENDERS}::test_an_answer_longer_than_the_gateways_is_somebody_elses",),
+    ),
+    Mutant(
         "client-own-credentials",
         "the refusal of addresses with credentials",
         (Edit("bridge/client/client.py::_check_url", '"@" in parts.netloc', "False"),),

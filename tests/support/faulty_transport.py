@@ -112,12 +112,17 @@ class FaultyAnswer:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._real, name)
 
-    async def read(self) -> bytes:
-        """As ClientResponse.read."""
+    @property
+    def content(self) -> "FaultyAnswer":
+        """As ClientResponse.content."""
+        return self
+
+    async def iter_any(self) -> AsyncIterator[bytes]:
+        """As StreamReader.iter_any."""
         self._faults.at("before the body")
-        body = await self._real.read()
+        async for piece in self._real.content.iter_any():
+            yield piece
         self._faults.at("after the body")
-        return body
 
 
 def inject(faults: Faults, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,8 +1,10 @@
 """The client keeps delivering and reports why it does not: under any error of its transport and any answer of an intermediary."""
 
 import asyncio
+import gzip
 import json
 import logging
+import tracemalloc
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -20,6 +22,7 @@ from schemas.errors import InvalidInput
 
 KEY = "sk_secret"
 FAULTS = 200
+MIB = 1024 * 1024
 PAGE = "<html><title>Attention Required!</title>"
 
 
@@ -192,6 +195,44 @@ async def test_answers_that_are_no_http_are_named(monkeypatch: pytest.MonkeyPatc
             await sending.close(0)
 
     assert sending.state.failures >= len(answers) - 1
+
+
+@pytest.mark.parametrize(
+    ("compressed", "blanks"), [(True, 0), (True, 64 * MIB), (False, 2 * MIB)], ids=["gzip", "bomb", "long"]
+)
+async def test_an_answer_longer_than_the_gateways_is_somebody_elses(
+    monkeypatch: pytest.MonkeyPatch, gateway: ScriptedGateway, *, compressed: bool, blanks: int
+) -> None:
+    """So is one that is compressed, which nobody asked for: neither is inflated or read to its end.
+
+    64 MiB take no memory, and the batch is tried again.
+    """
+    monkeypatch.setattr("bridge.client.sender.pause", lambda *_: 0.0)
+
+    def endless(events: Sequence[Event]) -> web.Response:
+        reply = ScriptedGateway.accept([event["event_id"] for event in events])
+        assert isinstance(reply.body, bytes)
+        body = reply.body + b" " * blanks
+        if compressed:
+            return web.Response(status=202, body=gzip.compress(body, 1), headers={"Content-Encoding": "gzip"})
+        return web.Response(status=202, body=body)
+
+    gateway.replies = [endless([]), endless([])]
+    tracemalloc.start()
+    try:
+        async with client(gateway, compress=False) as sending:
+            tracemalloc.reset_peak()
+            before = tracemalloc.get_traced_memory()[0]
+            ids = await track(sending, "ab")
+            await sending.flush(60)
+            used = tracemalloc.get_traced_memory()[1] - before
+    finally:
+        tracemalloc.stop()
+
+    assert gateway.replies == []
+    assert gateway.taken == dict.fromkeys(ids, 1)
+    assert sending.state.failures == 1
+    assert used < 16 * MIB
 
 
 async def test_a_transport_that_never_works_frees_the_buffer(
