@@ -58,7 +58,7 @@ OVERVIEW: Final = [
         ("partitions that don't balance", "max(bridge_unbalanced_partitions)"),
         ("lost, not acknowledged", "max(bridge_unacknowledged_lost_records)"),
     ], (1, 1), kind="stat", columns=12),
-    Panel("Success", "Rows among all that was decided of servers and Kafka producers; duplicates count as decided", "percentunit", [
+    Panel("Success", "Rows among what was decided of servers and Kafka producers: rows, and drops other than duplicates", "percentunit", [
         ("success", "bridge:success:ratio5m"),
     ], (0.85, 0.80), falling=True, kind="stat", columns=6),
     Panel("Lag", "How long the oldest unsettled record has waited", "s", [

@@ -8,6 +8,7 @@ FIGURES = "tests/unit/gateway/test_figures.py"
 REFUSED = "tests/unit/gateway/test_refused.py"
 ALERTS = "tests/alerts/test_rules.py"
 VISITOR = (f"{ALERTS}::test_one_visitor_at_his_bounds_pages_nobody",)
+SUCCESS = (f"{ALERTS}::test_an_alert_fires_when_it_should_and_is_silent_just_before[BridgeSuccessRateLow]",)
 KEYS = (f"{FIGURES}::test_requests_with_a_key_that_was_issued_count_as_servers",)
 
 MUTANTS = [
@@ -90,9 +91,27 @@ MUTANTS = [
     ),
     Mutant(
         "page-success",
-        "the ratio of successes without visitors' duplicates",
-        (Edit(RULES, '''outcome=~"normalized|dropped",sender!="visitor"''', '''outcome=~"normalized|dropped"'''),),
-        VISITOR,
+        "the ratio of successes without duplicates",
+        (
+            Edit(
+                RULES,
+                "(bridge:failures:rate5m or vector(0))",
+                '''sum(rate(bridge_events_total{outcome="dropped",sender!="visitor"}[5m]))''',
+            ),
+        ),
+        SUCCESS,
+    ),
+    Mutant(
+        "page-decided",
+        "the count of what was decided without duplicates",
+        (
+            Edit(
+                RULES,
+                "< 70 / 100 and on () (bridge:decided:rate5m * 300 >= 100)",
+                '''< 70 / 100 and on () (sum(increase(bridge_events_total{sender!="visitor"}[5m])) >= 100)''',
+            ),
+        ),
+        SUCCESS,
     ),
     Mutant(
         "page-retries",
