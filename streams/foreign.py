@@ -3,7 +3,7 @@
 from typing import Final, NamedTuple
 
 from schemas import headers as names
-from schemas.headers import Headers, last
+from schemas.headers import Headers, last, last_int
 from schemas.record import Provenance, RawRecord
 
 _SPRING: Final = "kafka_dlt-"
@@ -50,8 +50,8 @@ def _provenance(headers: Headers) -> Provenance | None:
 
 def _partition(headers: Headers) -> int | None:
     """Connect writes it as text, Spring as four bytes."""
-    text = last(headers, f"{_CONNECT}partition")
-    if text is not None and text.isascii() and text.isdigit():
-        return int(text)
+    written = last_int(headers, f"{_CONNECT}partition")
+    if written is not None and written < 2**31:
+        return written
     number = next((value for name, value in reversed(headers) if name == f"{_SPRING}original-partition"), None)
     return int.from_bytes(number) if number is not None and len(number) == 4 else None

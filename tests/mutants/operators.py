@@ -69,6 +69,12 @@ WHOSE = [
         (FORECAST, f"{SCOPE}::test_a_correction_writes_into_no_other_organisation"),
     ),
     Mutant(
+        "foreign-partition",
+        "the bound on the partition that another program's dead letter names",
+        (Edit("streams/foreign.py::_partition", "written < 2**31", "written >= 0"),),
+        ("tests/unit/streams/test_foreign.py::test_a_partition_that_cannot_be_read_is_nobodys",),
+    ),
+    Mutant(
         "script-s-site",
         "the silence about whose a script is",
         (

@@ -96,7 +96,7 @@ MUTANTS = [
             Edit(
                 RULES,
                 "(bridge:failures:rate5m or vector(0))",
-                '''sum(rate(bridge_events_total{outcome="dropped",sender!="visitor"}[5m]))''',
+                """sum(rate(bridge_events_total{outcome="dropped",sender!="visitor"}[5m]))""",
             ),
         ),
         SUCCESS,
@@ -108,7 +108,7 @@ MUTANTS = [
             Edit(
                 RULES,
                 "< 70 / 100 and on () (bridge:decided:rate5m * 300 >= 100)",
-                '''< 70 / 100 and on () (sum(increase(bridge_events_total{sender!="visitor"}[5m])) >= 100)''',
+                """< 70 / 100 and on () (sum(increase(bridge_events_total{sender!="visitor"}[5m])) >= 100)""",
             ),
         ),
         SUCCESS,

@@ -27,7 +27,7 @@ def test_what_spring_and_connect_added_goes(added: list[tuple[str, bytes | None]
     assert found.provenance is None
 
 
-@pytest.mark.parametrize("odd", [b"", b"-1", b"x", b"\x00\x00\x03"])
+@pytest.mark.parametrize("odd", [b"", b"-1", b"x", b"\x00\x00\x03", b"2147483648", b"9" * 5000], ids=range(6))
 def test_a_partition_that_cannot_be_read_is_nobodys(odd: bytes) -> None:
     """Then the key decides."""
     for name in ("kafka_dlt-original-partition", "__connect.errors.partition"):
