@@ -80,25 +80,34 @@ def refusal(item: DeadLetterItem, terms: Terms) -> str | None:
     return None
 
 
-def corrected(item: DeadLetterItem, correction: Correction, terms: Terms) -> Pieces[RawBody]:
+def corrected(item: DeadLetterItem, correction: Correction, terms: Terms, registry: Registry) -> Pieces[RawBody]:
     """The corrected body, in pieces; raises CorrectionFailed.
 
-    A plan that is bound to an organisation writes into no other one: a correction leaves the site as it is. A correction
-    of what the gateway stated is an operator's word and is sealed as the gateway's is.
+    A plan that is bound to an organisation writes into no other one: a correction leaves the site as it is and names no
+    script but the site's. A correction of what the gateway stated is an operator's word and is sealed as the gateway's is.
     """
     body = yield from correction.apply(item.body)
     if len(body.headers) > len(item.body.headers):
         body = body._replace(headers=_sealed(item, body, terms.trust))
     if correction and terms.org_id is not None:
         try:
-            site_id = decode(body.value, _found(item, body, terms).checked()).site_id
+            document = decode(body.value, _found(item, body, terms).checked())
         except Rejection as rejection:
             raise CorrectionFailed(f"corrected, it can't be read, nor whose it is: {rejection.message}") from None
+        site_id, script_id = document.site_id, document.script_id
         if site_id != item.site_id:
             raise CorrectionFailed(
                 f"the correction moves it to site {site_id}, and the plan is bound to its organisation"
             )
+        if script_id != item.script_id and _site_of(script_id, registry) != site_id:
+            # Whether it is another organisation's is not told.
+            raise CorrectionFailed(f"corrected, its script_id is none that is registered for site {site_id}")
     return body
+
+
+def _site_of(script_id: str | None, registry: Registry) -> int | None:
+    script = None if script_id is None else registry.get(script_id)
+    return None if script is None else script.site_id
 
 
 def judge(
@@ -109,7 +118,7 @@ def judge(
     if why is not None:
         return Judgement(item, Forecast.REFUSED, why, item.body)
     try:
-        body = yield from corrected(item, correction, terms)
+        body = yield from corrected(item, correction, terms, registry)
         replaced = (yield from correction.replaced(item.body)) if correction else ()
     except CorrectionFailed as error:
         found = terms.trust.of_replay(item, dict(item.body.headers), item.body.value)

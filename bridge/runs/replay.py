@@ -247,14 +247,14 @@ class _Replay:
         """Bodies and problems by position, by what the items themselves say."""
         why: dict[int, str] = {}
         bodies: dict[int, RawBody] = {}
-        terms, share = self.dry_run.terms, self.run.share
+        terms, share, registry = self.dry_run.terms, self.run.share, self.dry_run.registry.current
         for item in items:
             if self._was_sent(item):
                 continue
             problem = refusal(item, terms)
             if problem is None:
                 try:
-                    bodies[item.position] = await share.finish(corrected(item, self.correction, terms))
+                    bodies[item.position] = await share.finish(corrected(item, self.correction, terms, registry))
                 except CorrectionFailed as error:
                     problem = str(error)
             if problem is not None:

@@ -75,6 +75,12 @@ WHOSE = [
         ("tests/unit/streams/test_foreign.py::test_a_partition_that_cannot_be_read_is_nobodys",),
     ),
     Mutant(
+        "org-script",
+        "the rule that a correction names no script of another site",
+        (Edit("streams/forecast.py::corrected", "script_id != item.script_id", "script_id is None"),),
+        (FORECAST,),
+    ),
+    Mutant(
         "script-s-site",
         "the silence about whose a script is",
         (

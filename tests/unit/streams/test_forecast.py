@@ -10,6 +10,7 @@ from support.pieces import at_once
 from schemas.headers import SITE_ID
 from schemas.instants import instant
 from schemas.record import Provenance, RawBody
+from schemas.registry import Script
 from schemas.replay import DeadLetterItem, Forecast
 from schemas.sender import Sender
 from streams.correction import read_correction
@@ -177,3 +178,24 @@ def test_a_correction_leaves_the_site_where_it_is(settings: list[str], headers: 
         said if said and said in found.why else "",
     )
     assert at_once(judge(one, correction, TERMS, REGISTRY, BOUNDS)).forecast is not Forecast.REFUSED
+
+
+@pytest.mark.parametrize("script_id", ["theirs", "nobody-s"])
+def test_a_correction_names_no_script_of_another_organisation(script_id: str) -> None:
+    """And an operator of one organisation does not learn which scripts others have."""
+    registry = {**REGISTRY, "theirs": Script("theirs", 2, 20, enabled=True)}
+    one = item(org_id=10, script_id="shop")
+    correction = read_correction([f"script_id={script_id}"], None)
+    found = at_once(judge(one, correction, BOUND, registry, BOUNDS))
+    said = "corrected, its script_id is none that is registered for site 1"
+    assert (found.forecast, found.why) == (Forecast.REFUSED, said)
+    assert at_once(judge(one, correction, TERMS, registry, BOUNDS)).forecast is not Forecast.REFUSED
+
+
+def test_a_correction_names_a_script_of_the_same_site() -> None:
+    """Such as where a page carries the name of one that is gone."""
+    one = item(value=body(script_id="gone"), org_id=10, script_id="gone")
+    fixed = at_once(judge(one, read_correction(["script_id=shop"], None), BOUND, REGISTRY, BOUNDS))
+    assert fixed.forecast is Forecast.PASSES
+    left = at_once(judge(one, read_correction(["currency=EUR"], None), BOUND, REGISTRY, BOUNDS))
+    assert left.forecast is not Forecast.REFUSED
