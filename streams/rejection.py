@@ -48,10 +48,16 @@ class Rejection(Exception):
 
 def violated(violations: Sequence[str], identity: Identity | None) -> Rejection:
     """The rejection of an event that breaks the contract in these ways; its message lists as many as it has room for."""
-    bounded = [text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…" for text in violations]
+    bounded = [text if len(text) <= _LONGEST else _cut(text) for text in violations]
     message, *rest = bounded
     while rest and len(message) + len(rest[0]) <= _MOST_CHARACTERS:
         message = f"{message}; {rest.pop(0)}"
     if rest:
         message = f"{message}; and {len(rest)} more"
     return Rejection(ErrorClass.SCHEMA_VIOLATION, message, identity, bounded)
+
+
+def _cut(text: str) -> str:
+    """Its beginning, in which a quote that is open is closed: readers are shown what stands outside of quotes."""
+    beginning = text[: _LONGEST - 1]
+    return f"{beginning}…" + "".join(mark for mark in "'\"" if beginning.count(mark) % 2)

@@ -31,10 +31,10 @@ _DIGITS = re.compile(r"[0-9]{1,30}", re.ASCII)
 def quoted(text: str) -> str:
     """The beginning of a sender's text in single quotes, of which it has none: so causes are alike whatever it is.
 
-    What can't be written as UTF-8 or stored is replaced.
+    What can't be written as UTF-8 or stored is replaced, and so is a line break: Postgres begins its DETAIL by one.
     """
     shown = text if len(text) <= _MOST_SHOWN else f"{text[:_MOST_SHOWN]}…"
-    return "'" + bounded_text(shown.replace("'", "’")) + "'"
+    return "'" + bounded_text(shown.replace("'", "’").replace("\n", " ")) + "'"
 
 
 def json_type(value: Any) -> str:

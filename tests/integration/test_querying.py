@@ -194,6 +194,39 @@ async def test_dead_letters_are_shown_without_what_was_sent(owner: asyncpg.Conne
     assert not {"payload", "headers", "record_key", "last_error"} & set(dict(row))
 
 
+_SAID = (
+    "INSERT INTO bridge_event_raw (raw_topic, raw_partition, raw_offset, record_time, received_at, first_failed_at,"
+    " last_error, error_class, normalized, dropped_reason)"
+    " VALUES ('t', 0, $1, now(), now(), now(), $2, $3, true, 'schema_violation')"
+)
+_REFUSED = "writing events: InvalidTextRepresentationError: "
+
+
+@pytest.mark.parametrize(
+    ("error_class", "said", "shown"),
+    [
+        (
+            "sink_rejected_row", f'{_REFUSED}invalid input syntax for type integer: "a" SECRET "b" (SQLSTATE 22P02)',
+            "writing events: InvalidTextRepresentationError (SQLSTATE 22P02)",
+        ),
+        ("sink_rejected_row", f"{_REFUSED}SECRET (SQLSTATE 22P02) SECRET", "writing events: InvalidTextRepresentationError"),
+        ("sink_rejected_row", "SECRET: SECRET", "writing events"),
+        ("schema_violation", "currency: 'MY SECRET\nDETAIL:x' is unknown", "currency: … is unknown"),
+        ("schema_violation", "properties.'abc…; value: 'SECRET' is not a number", "properties.…"),
+        ("schema_violation", "currency: 'abc' is unknown; value: 'SECRET", "currency: … is unknown; value: …"),
+        ("unknown_script", 'script "it\'s SECRET" is not registered', "script … is not registered"),
+        ("unknown_script", "script 'it\\'s \"a\" SECRET' is not registered", "script …"),
+    ],
+    ids=range(8),
+)  # fmt: skip
+async def test_no_word_of_a_value_is_in_a_dead_letter_s_message(
+    owner: asyncpg.Connection, error_class: str, said: str, shown: str
+) -> None:
+    """Whoever quotes it, in whatever marks, and wherever the message was cut."""
+    await owner.execute(_SAID, 1, said, error_class)
+    assert await owner.fetchval("SELECT message FROM bridge_dead_letter") == shown
+
+
 async def summarized(conn: asyncpg.Connection) -> dict[str, bool]:
     """By month, whether autovacuum summarises its BRIN index."""
     rows = await conn.fetch(

@@ -4,6 +4,8 @@ from mutants.mutant import Edit, Mutant
 
 QUERYING = "tests/integration/test_querying.py"
 MIGRATION = "sinks/migrations/0016_for_those_who_query.sql"
+WORDS = "sinks/migrations/0027_words_for_readers.sql"
+READ = ("tests/integration/test_querying.py::test_no_word_of_a_value_is_in_a_dead_letter_s_message",)
 
 MUTANTS = [
     Mutant(
@@ -140,5 +142,35 @@ MUTANTS = [
         "the rule that a drop counts for the site that its dead letter names",
         (Edit("sinks/sql/drops_became.sql", "THEN coalesce(site_id, 0)::text", "THEN '0'"),),
         ("tests/integration/dead_letters/test_by_site.py",),
+    ),
+    Mutant(
+        "cut-quote",
+        "the quote that closes what a cut violation leaves open",
+        (Edit("streams/rejection.py::_cut", "beginning.count(mark) % 2", "not mark"),),
+        ("tests/unit/streams/test_diagnose.py::test_a_violation_that_is_cut_leaves_no_quote_open",),
+    ),
+    Mutant(
+        "quoted-line",
+        "the line on which a sender's text is quoted",
+        (Edit("streams/violations.py::quoted", """.replace("\\n", " ")""", ""),),
+        ("tests/unit/streams/test_diagnose.py::test_a_quoted_text_stands_on_one_line",),
+    ),
+    Mutant(
+        "words-of-postgres",
+        "the view's silence about what Postgres says of a row that it refuses",
+        (Edit(WORDS, "l.error_class = 'sink_rejected_row'", "false"),),
+        READ,
+    ),
+    Mutant(
+        "open-quote",
+        "the view's silence about what stands behind an open quote",
+        (Edit(WORDS, "''[^'']*(?:''|$)|", "''[^'']*''|"),),
+        READ,
+    ),
+    Mutant(
+        "cut-list",
+        "the view's silence about what stands behind a violation that was cut in a quote",
+        (Edit(WORDS, "|''[^'']*…; .*$|", "|"),),
+        READ,
     ),
 ]

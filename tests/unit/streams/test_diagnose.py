@@ -7,7 +7,8 @@ from schemas.raw_event import MAX_DEPTH
 from schemas.sender import Sender
 from schemas.vouched import Vouched
 from streams.diagnose import identity, judge, readable_text
-from streams.rejection import Rejection
+from streams.rejection import Rejection, violated
+from streams.violations import quoted
 
 
 @pytest.mark.parametrize("depth", [MAX_DEPTH, MAX_DEPTH + 1])
@@ -46,3 +47,17 @@ def test_the_contract_is_asked_with_what_is_vouched_for() -> None:
     assert (fields.site_id, fields.event_id) == (7, "given")
     with pytest.raises(Rejection, match="event_id: is required"):
         judge(text, Vouched(7, "shop", Sender.SERVER))
+
+
+@pytest.mark.parametrize("mark", ["'", '"'])
+def test_a_violation_that_is_cut_leaves_no_quote_open(mark: str) -> None:
+    """Else what stands in quotes behind it would stand outside of them."""
+    message = violated([f"properties.{mark}{'x' * 300}{mark}: bad", "value: 'secret' is not a number"], None).message
+    first, second = message.split("; ")
+    assert first.endswith(f"x…{mark}")
+    assert second == "value: 'secret' is not a number"
+
+
+def test_a_quoted_text_stands_on_one_line() -> None:
+    """A message is shown up to the line that begins with DETAIL, which Postgres adds."""
+    assert quoted("MINE\nDETAIL: x") == "'MINE DETAIL: x'"
