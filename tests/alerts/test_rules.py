@@ -159,6 +159,20 @@ BUSY = QUIET | {
 PAGES = {"expr": 'count by (alertname) (ALERTS{alertstate="firing",priority=~"P0|P1"})', "exp_samples": []}
 
 
+@pytest.mark.parametrize("refused", [0, 1])
+def test_a_server_s_duplicates_alert_nobody(refused: int, tmp_path: Path) -> None:
+    """One event 150 times in 15 seconds, alone or beside one that is refused: too little was decided for an alert."""
+    series = QUIET | {
+        'bridge_events_total{outcome="normalized",sender="server"}': "0x40 1x400",
+        'bridge_events_total{outcome="dropped",sender="server"}': f"0x40 0+{149 + refused}x400",
+        'bridge_dropped_events_total{reason="duplicate_event_id",sender="server"}': "0x40 0+149x400",
+        'bridge_dropped_events_total{reason="schema_violation",sender="server"}': f"0x40 0+{refused}x400",
+    }
+    asked = {"expr": 'count by (alertname) (ALERTS{alertstate="firing"})', "exp_samples": []}
+
+    assert told_by(tmp_path, [unit_test(series, [asked | {"eval_time": f"{minute}m"} for minute in range(99)])]) == ""
+
+
 @pytest.mark.parametrize("visitor", [REFUSED, REPEATED], ids=["refused", "repeated"])
 @pytest.mark.parametrize("servers", [QUIET, BUSY], ids=["quiet", "busy"])
 def test_one_visitor_at_his_bounds_pages_nobody(

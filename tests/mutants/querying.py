@@ -152,7 +152,13 @@ MUTANTS = [
     Mutant(
         "quoted-line",
         "the line on which a sender's text is quoted",
-        (Edit("streams/violations.py::quoted", """.replace("\\n", " ")""", ""),),
+        (
+            Edit(
+                "streams/violations.py::quoted",
+                """shown.replace("'", "’").replace("\\n", " ")""",
+                """shown.replace("'", "’")""",
+            ),
+        ),
         ("tests/unit/streams/test_diagnose.py::test_a_quoted_text_stands_on_one_line",),
     ),
     Mutant(
