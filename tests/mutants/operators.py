@@ -69,18 +69,6 @@ WHOSE = [
         (FORECAST, f"{SCOPE}::test_a_correction_writes_into_no_other_organisation"),
     ),
     Mutant(
-        "foreign-partition",
-        "the bound on the partition that another program's dead letter names",
-        (Edit("streams/foreign.py::_partition", "written < 2**31", "written >= 0"),),
-        ("tests/unit/streams/test_foreign.py::test_a_partition_that_cannot_be_read_is_nobodys",),
-    ),
-    Mutant(
-        "org-script",
-        "the rule that a correction names no script of another site",
-        (Edit("streams/forecast.py::corrected", "script_id != item.script_id", "script_id is None"),),
-        (FORECAST,),
-    ),
-    Mutant(
         "script-s-site",
         "the silence about whose a script is",
         (
