@@ -13,6 +13,22 @@ from schemas.gate import Verdict
 MOST_IN_HISTORY: Final = 4096
 """Bytes of JSON of what was asked for, at most, that the history of runs keeps."""
 
+JOBS: Final = frozenset(
+    [
+        *("brake-engage", "brake-release", "dlq-cancel", "dlq-discard", "dlq-plan", "dlq-rehearse", "dlq-replay"),
+        *(
+            "dlq-replay-topic",
+            "identity-backfill",
+            "identity-require-proof",
+            "offsets-skip",
+            "pause-end",
+            "pause-start",
+        ),
+        *("process", "topics-adopt"),
+    ]
+)
+"""The names of all jobs, as summaries, the history of runs and metrics say them."""
+
 
 class TargetError(BaseModel):
     """One target that failed: `site:3`, `org:31` or a file, and a short reason."""

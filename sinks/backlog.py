@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
+from schemas.run_summary import JOBS
 from schemas.sender import Sender, sender_named
 from sinks import metrics
 from sinks.brake import read_brake
@@ -83,7 +84,7 @@ async def read_backlog(dsn: str, group: str) -> Backlog:
         return Backlog(
             [WaitingRetries(*row.values()) for row in await conn.fetch(sql("backlog_retries"))],
             [OpenDeadLetters(*row.values()) for row in await conn.fetch(sql("backlog_dead_letters"))],
-            [Runs(*row.values()) for row in await conn.fetch(sql("backlog_runs"))],
+            [Runs(*row.values()) for row in await conn.fetch(sql("backlog_runs"), sorted(JOBS))],
             [Replays(*row.values()) for row in await conn.fetch(sql("backlog_replays"))],
             State(*(await conn.fetchrow(sql("backlog_state"))).values()),
             (await read_brake(conn, group)).engaged,
@@ -122,7 +123,7 @@ def shown(found: Backlog, tier_of: Callable[[str, int], str]) -> metrics.Values:
             series[metrics.REPLAY_ITEMS, ("planned",)] = replays.planned
             series[metrics.REPLAY_ITEMS, ("sent",)] = replays.sent
     for runs in found.runs:
-        series[metrics.RUNS_RECENT, (runs.script, _RESULTS.get(runs.exit_code, "failed"))] = runs.recent
+        series[metrics.RUNS_RECENT, (runs.script, _RESULTS[runs.exit_code])] = runs.recent
         if runs.exit_code == 0:
             series[metrics.RUN_LAST_SUCCESS, (runs.script,)] = runs.last_ended
     return series

@@ -1,6 +1,7 @@
--- Runs by script and exit code: those that ended within the last hour, and when the last of them ended at all.
-SELECT script, exit_code, count(*) FILTER (WHERE ended_at > now() - interval '1 hour') AS recent,
-       extract(epoch FROM max(ended_at))::float8 AS last_ended
+-- Runs of the jobs $1 by script and result: those that ended within the last hour, and when the last of them ended at all. A name or
+-- an exit code of another kind is some account's word: each would be a series.
+SELECT script, CASE WHEN exit_code IN (0, 2, 3) THEN exit_code ELSE 1 END AS exit_code,
+       count(*) FILTER (WHERE ended_at > now() - interval '1 hour') AS recent, extract(epoch FROM max(ended_at))::float8 AS last_ended
 FROM script_run
-WHERE ended_at IS NOT NULL
-GROUP BY script, exit_code
+WHERE ended_at IS NOT NULL AND script = ANY ($1::text[])
+GROUP BY 1, 2

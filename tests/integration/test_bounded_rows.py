@@ -18,6 +18,7 @@ from schemas.record import Provenance
 from schemas.replay import Outcome
 from schemas.settings import Settings
 from sinks.audit import read_snapshot
+from sinks.backlog import read_backlog
 from sinks.drops import drops_by, summed
 from sinks.gate import days, window_sums
 from sinks.ledger import state_of
@@ -55,6 +56,50 @@ async def refused(url: str, statement: str) -> None:
     """That no row is so, whoever writes it."""
     with pytest.raises(asyncpg.CheckViolationError):
         await execute(url, statement)
+
+
+async def test_words_have_lengths(database_url: str) -> None:
+    """Whoever writes them: one row is read by each worker, or by each command that lists."""
+    run = "INSERT INTO script_run (run_id, script, started_by, started_at) VALUES ('r', 'dlq-plan', 'x', now())"
+    brake = "INSERT INTO brake (group_id, engaged, changed_by, reason, details) VALUES ('g', true, 'x', '', '{}')"
+    gate = "INSERT INTO gate_state (target, passed, change) VALUES ('total', true, '{}')"
+    await execute(database_url, *PLANNED, run, brake, gate, WINDOW.format(later="0 s", site=1, count=1))
+    names = {
+        "brake": "group_id, changed_by", "gate_state": "target", "gate_window": "topic", "replay": "requested_by, ended_by",
+        "replay_item": "raw_topic, forecast", "script_run": "run_id, started_by",
+    }  # fmt: skip
+    bounds = [(relation, name, 1000) for relation, some in names.items() for name in some.split(", ")]
+    for relation, name in (
+        ("brake", "reason"),
+        ("replay", "reason"),
+        ("replay", "ended_because"),
+        ("replay_item", "skipped"),
+    ):
+        bounds.append((relation, name, 10_000))
+    for relation, name, most in bounds:
+        await refused(database_url, f"UPDATE {relation} SET {name} = repeat('x', {most + 1})")
+        await execute(database_url, f"UPDATE {relation} SET {name} = repeat('x', {most})")
+    for relation, name, most in (
+        ("brake", "details", 10**6), ("gate_state", "change", 10**6), ("script_run", "summary", 10**7), ("replay", "filter", 10**8)
+    ):  # fmt: skip
+        await refused(database_url, f"UPDATE {relation} SET {name} = jsonb_build_object('x', repeat('x', {most}))")
+    await refused(database_url, "UPDATE replay_item SET replayed_as = repeat('x', 1000) || ':0:0'")
+    for odd in ("", "A", "a b", "a" * 64, "9"):
+        await refused(database_url, f"UPDATE script_run SET script = '{odd}'")
+    await execute(database_url, "UPDATE script_run SET script = 'of-a-later-release'")
+
+
+async def test_metrics_tell_of_known_jobs_only(database_url: str) -> None:
+    """Rows of others, and rows from before names had lengths, are no series; an exit code of no meaning is a failure."""
+    await execute(
+        database_url,
+        "ALTER TABLE script_run DROP CONSTRAINT script_run_words",
+        "INSERT INTO script_run (run_id, script, started_by, started_at, ended_at, exit_code)"
+        " SELECT n::text, CASE WHEN n < 5 THEN 'dlq-plan' ELSE repeat('x', n) END, 'x', now(), now(), CASE WHEN n < 5 THEN 1 - n ELSE 0 END"
+        " FROM generate_series(0, 9) AS n",
+    )
+    runs = (await read_backlog(database_url, "g")).runs
+    assert sorted((one.script, one.exit_code, one.recent) for one in runs) == [("dlq-plan", 0, 1), ("dlq-plan", 1, 4)]
 
 
 async def test_a_place_is_one_that_readers_can_cast(database_url: str) -> None:

@@ -1,0 +1,16 @@
+"""Jobs of commands have names that metrics know."""
+
+import re
+from pathlib import Path
+
+from schemas.run_summary import JOBS
+
+BRIDGE = Path(__file__).resolve().parents[2] / "bridge"
+
+
+def test_the_names_of_all_jobs_are_known() -> None:
+    """Those that are given where a job is made."""
+    made = {
+        name for path in BRIDGE.rglob("*.py") for name in re.findall(r'\b_?[jJ]ob\(\s*"([a-z-]+)"', path.read_text())
+    }
+    assert made == JOBS
