@@ -176,3 +176,32 @@ async def test_no_account_removes_a_plan_that_is_young_or_holds_a_dead_letter(da
         held,
     }
     assert await prune(database_url, 0) == 1
+
+
+async def test_a_plan_of_an_account_is_as_large_and_as_old_as_it_is(database_url: str) -> None:
+    """Its size keeps places of its organisation, by its age it is pruned, and what it has sent is told by how far it is."""
+    made = (
+        "INSERT INTO replay (replay_id, requested_by, filter, planned, sent_to, state, created_at, updated_at)"
+        f" VALUES ('{FIRST}', 'x', '{{}}', %s, %s, 'planned', '0001-01-02', '%s')"
+    )
+    items = (
+        "INSERT INTO replay_item (replay_id, position, raw_topic, raw_partition, raw_offset, forecast)"
+        f" SELECT '{FIRST}', n * 10, 't', 0, n, 'passes' FROM generate_series(1, 3) AS n"
+    )
+    sized = f"UPDATE replay SET planned = %s WHERE replay_id = '{FIRST}'"
+    with account(database_url, Service.API) as url:
+        for forged in (made % (1, 0, "0001-01-02"), made % (0, 1, "0001-01-02")):
+            with pytest.raises(asyncpg.InsufficientPrivilegeError, match="INSERT of replay"):
+                await execute(url, forged)
+        first = made % (0, 0, "9999-01-01")
+        with pytest.raises(asyncpg.InsufficientPrivilegeError, match=r"replay\.planned: the plan has 3 items"):
+            await execute(url, f"BEGIN; {first}; {items}; {sized % 4}; COMMIT")
+        await execute(url, f"BEGIN; {first}; {items}; {sized % 3}; COMMIT")
+        assert await rows(
+            database_url, "SELECT planned, abs(extract(epoch FROM now() - updated_at)) < 600 FROM replay"
+        ) == [(3, True)]
+        with pytest.raises(asyncpg.InsufficientPrivilegeError, match=r"replay\.sent_to: the last item is at 30"):
+            await execute(url, "UPDATE replay SET sent_to = 31")
+        await execute(url, "UPDATE replay SET sent_to = 30", "UPDATE replay SET sent_to = 10")
+    # The owner may, as when history is brought from elsewhere.
+    await execute(database_url, "UPDATE replay SET planned = 4, sent_to = 40")

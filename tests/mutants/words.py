@@ -3,11 +3,13 @@
 from mutants.mutant import Edit, Mutant
 
 WORDS = "sinks/migrations/0024_words_of_accounts.sql"
+LENGTHS = "sinks/migrations/0026_bounded_words.sql"
 SAID = "tests/integration/test_words_of_accounts.py"
 BOUNDED = "tests/integration/test_bounded_rows.py"
 DROPS = "sinks/sql/drops_became.sql"
 INSERTED = f"{SAID}::test_a_row_that_comes_with_a_change_names_who_wrote_it"
 OLD_PLACE = f"{BOUNDED}::test_a_row_that_names_no_place_breaks_no_figure"
+SIZED = f"{SAID}::test_a_plan_of_an_account_is_as_large_and_as_old_as_it_is"
 REMOVED = f"{SAID}::test_no_account_removes_a_plan_that_is_young_or_holds_a_dead_letter"
 
 MUTANTS = [
@@ -184,5 +186,41 @@ MUTANTS = [
         "the start of a lane whatever is written beside the brake",
         (Edit("streams/brake_hold.py::BrakeHold.begin", "(one.topic, one.partition) == cause", "cause in {cause}"),),
         ("tests/unit/streams/test_brake_hold.py::test_a_lane_begins_whatever_is_written_beside_the_brake",),
+    ),
+    Mutant(
+        "words-bounded",
+        "the length of what accounts write of runs, plans, the brake and the gate",
+        (Edit(LENGTHS, "octet_length(%I::text) <= %s", "octet_length(%I::text) + %s > 0"),),
+        (f"{BOUNDED}::test_words_have_lengths",),
+    ),
+    Mutant(
+        "jobs-of-their-form",
+        "the form of a job's name in the history of runs",
+        (Edit(LENGTHS, "CHECK (script ~ '^[a-z][a-z0-9-]{0,62}$')", "CHECK (script IS NOT NULL)"),),
+        (f"{BOUNDED}::test_words_have_lengths",),
+    ),
+    Mutant(
+        "jobs-known",
+        "the rule that metrics tell of known jobs only",
+        (Edit("sinks/sql/backlog_runs.sql", "script = ANY ($1::text[])", "$1::text[] IS NOT NULL"),),
+        (f"{BOUNDED}::test_metrics_tell_of_known_jobs_only",),
+    ),
+    Mutant(
+        "plan-size-counted",
+        "the rule that a plan is as large as its items are many",
+        (Edit(LENGTHS, "IF NEW.planned > found THEN", "IF false THEN"),),
+        (SIZED,),
+    ),
+    Mutant(
+        "plan-sent-bounded",
+        "the rule that a plan is sent to its last item at most",
+        (Edit(LENGTHS, "IF NEW.sent_to > found THEN", "IF false THEN"),),
+        (SIZED,),
+    ),
+    Mutant(
+        "plan-age-own",
+        "the rule that a new plan is as old as its row",
+        (Edit(LENGTHS, "NEW.updated_at := now();", "NULL;"),),
+        (SIZED,),
     ),
 ]
