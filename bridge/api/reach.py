@@ -38,7 +38,7 @@ from sinks.dead_letters.lives import Life, Shown, State, show
 from sinks.dead_letters.pages import Page, Place, count, page
 from sinks.dead_letters.stream import whole_letters
 from sinks.postgres import connection
-from sinks.replays.plans import Became, Held, find_plan, list_plans, outcomes
+from sinks.replays.plans import Became, Held, find_plan, is_left, list_plans, outcomes
 from sinks.runs import is_locked, without_host
 from sinks.turn import Share
 
@@ -251,11 +251,21 @@ class Reach:
     async def cancel(self, plan_id: str, body: CancelBody) -> Cancelled:
         """Stops the replay for good, wherever it runs."""
         plan = (await self._to_change(plan_id)).plan
-        if plan.state is PlanState.SENT:
+        if plan.state is PlanState.SENT and not await self._is_left(plan.replay_id):
             raise Problem(Code.PLAN_SENT, "nothing is left to cancel")
         job = cancel_job(self._settings, plan.replay_id, body.reason, body.wait_seconds)
-        done = await self._runs.finish(job, self.caller, plan.replay_id)
+        try:
+            done = await self._runs.finish(job, self.caller, plan.replay_id)
+        except Problem:
+            # What it had claimed was sent indeed.
+            if (await self.status(plan.replay_id)).plan.state is PlanState.SENT:
+                raise Problem(Code.PLAN_SENT, "nothing is left to cancel") from None
+            raise
         return Cancelled(done.summary, done.code == DONE)
+
+    async def _is_left(self, replay_id: str) -> bool:
+        async with self.asking(), connection(self._settings.dsn, "replay") as conn:
+            return await is_left(conn, replay_id)
 
     async def tokens(self) -> list[ApiTokenRow]:
         """The tokens that are good for what the caller is good for, or for less."""

@@ -9,14 +9,14 @@ from bridge.runs.replay import count_outcomes
 from bridge.runs.run import Run
 from schemas.errors import BridgeError, EnvironmentUnfit, InvalidInput, SinkUnavailable
 from schemas.record import TopicPartition
-from schemas.replay import Outcome, PlanState, ReplaySummary
+from schemas.replay import Outcome, Plan, PlanState, ReplaySummary
 from schemas.service import Service
 from schemas.settings import Settings
 from sinks.kafka_admin import log_bounds
 from sinks.offsets_admin import stored_offsets
 from sinks.postgres import Connection, connection
 from sinks.replays.items import let_go
-from sinks.replays.plans import cancel, find_plan, in_doubt, outcomes, state_of
+from sinks.replays.plans import cancel, claims, find_plan, is_left, outcomes, state_of
 from sinks.runs import is_locked
 
 LOOK_SECONDS: Final = 0.2
@@ -38,15 +38,19 @@ def cancel_job(settings: Settings, replay_id: str, reason: str, wait: float) -> 
         async with connection(settings.dsn, "replay") as conn:
             plan = await find_plan(conn, replay_id)
             summary.replay_id, summary.planned_total = plan.replay_id, plan.planned
-            if plan.state not in _OVER or await in_doubt(conn, plan.replay_id):
+            if plan.state is PlanState.SENT and not await is_left(conn, plan.replay_id):
+                raise InvalidInput(_nothing_left(plan))
+            if plan.state is not PlanState.CANCELLED or await claims(conn, plan.replay_id):
                 await run.begins()
             await cancel(conn, plan.replay_id, reason)
-            summary.state = await state_of(conn, plan.replay_id)
-            if summary.state is PlanState.SENT:
-                raise InvalidInput(f"all of the plan {plan.replay_id} was sent: nothing is left to cancel")
             with run.target(f"replay:{plan.replay_id}"):
                 await _stopped(conn, plan.replay_id, deadline)
-                await _open_again(settings, conn, plan.replay_id, deadline)
+                if await _open_again(settings, run, conn, plan, deadline) or await is_left(conn, plan.replay_id):
+                    # Other accounts can write that all was sent.
+                    await cancel(conn, plan.replay_id, reason, sent=True)
+            summary.state = await state_of(conn, plan.replay_id)
+            if summary.state is PlanState.SENT and not summary.errors:
+                raise InvalidInput(_nothing_left(plan))
             found = await outcomes(conn, plan.replay_id)
         count_outcomes(summary, found)
         summary.processed_total = summary.outcomes.get(Outcome.OPEN, 0)
@@ -61,13 +65,28 @@ async def _stopped(conn: Connection, replay_id: str, deadline: float) -> None:
         await asyncio.sleep(LOOK_SECONDS)
 
 
-async def _open_again(settings: Settings, conn: Connection, replay_id: str, deadline: float) -> None:
-    """Claims of a run that was killed are let go once it is sure that nothing of them was sent.
+def _nothing_left(plan: Plan) -> str:
+    return f"all of the plan {plan.replay_id} was sent: nothing is left to cancel"
 
-    It is, when all that stood on the raw topic after the run's end is settled and they are still claimed.
+
+async def _open_again(
+    settings: Settings, run: Run[ReplaySummary], conn: Connection, plan: Plan, deadline: float
+) -> int:
+    """Claims are let go once it is sure that nothing of them was sent, whatever the plan says that it sent.
+
+    It is, when all that stood on the raw topic after the run's end is settled and they are still claimed. A plan that was not
+    over leaves what its run noted as sent to the workers: they are about to settle it.
+    Returns how many were let go.
     """
-    if not (doubtful := await in_doubt(conn, replay_id)):
-        return
+    if not (claimed := await claims(conn, plan.replay_id)):
+        return 0
+    if plan.state not in _OVER and not any(claimed.values()):
+        run.summary.warnings.append(
+            f"{len(claimed)} items that were sent are not settled yet; if some stay so, cancel the plan again: what is found never "
+            "to have been sent is open then"
+        )
+        run.tell(f"warning: {run.summary.warnings[-1]}")
+        return 0
     try:
         ends = {source: log.end for source, log in (await log_bounds(settings, [settings.topics.raw])).items()}
     except EnvironmentUnfit as error:
@@ -76,11 +95,11 @@ async def _open_again(settings: Settings, conn: Connection, replay_id: str, dead
     while not await _read_up_to(settings, ends):
         if time.monotonic() > deadline:
             raise BridgeError(
-                f"its run was killed, and of {len(doubtful)} items nobody knows yet whether they were sent; once the "
-                "workers have read the raw topic up to now, cancel the plan again"
+                f"of {len(claimed)} items that its run had claimed nobody knows yet whether they were sent; once the workers have "
+                "read the raw topic up to now, cancel the plan again"
             )
         await asyncio.sleep(LOOK_SECONDS)
-    await let_go(conn, replay_id, doubtful)
+    return await let_go(conn, plan.replay_id, list(claimed))
 
 
 async def _read_up_to(settings: Settings, ends: dict[TopicPartition, int]) -> bool:

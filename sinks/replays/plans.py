@@ -119,9 +119,9 @@ async def end(conn: Connection, replay_id: str, because: str) -> None:
     await conn.execute(sql("replay_end"), replay_id, started_by(), because)
 
 
-async def cancel(conn: Connection, replay_id: str, reason: str) -> bool:
-    """Tells whoever runs it to stop; False if it is over already."""
-    return await conn.fetchval(sql("replay_cancel"), replay_id, started_by(), reason) is not None
+async def cancel(conn: Connection, replay_id: str, reason: str, *, sent: bool = False) -> bool:
+    """Tells whoever runs it to stop; False if it is over already. `sent` is to cancel one that says that all was sent."""
+    return await conn.fetchval(sql("replay_cancel"), replay_id, started_by(), reason, sent) is not None
 
 
 async def outcomes(conn: Connection, replay_id: str) -> list[Became]:
@@ -134,9 +134,16 @@ async def canary_outcomes(conn: Connection, replay_id: str, first: int) -> list[
     return _became(await conn.fetch(sql("replay_canary"), replay_id, first))
 
 
-async def in_doubt(conn: Connection, replay_id: str) -> list[Provenance]:
-    """What a killed run had claimed and perhaps sent."""
-    return [Provenance(*row) for row in await conn.fetch(sql("replay_in_doubt"), replay_id)]
+async def claims(conn: Connection, replay_id: str) -> dict[Provenance, bool]:
+    """What the plan has claimed still, and whether its run was killed before it noted that it sent it."""
+    rows = await conn.fetch(sql("replay_claims"), replay_id)
+    return {Provenance(*place): in_doubt for *place, in_doubt in rows}
+
+
+async def is_left(conn: Connection, replay_id: str) -> bool:
+    """Whether the ledger has dead letters of the plan that are open or claimed, whatever the plan says."""
+    left: bool = await conn.fetchval(sql("replay_left"), replay_id)
+    return left
 
 
 def summed(found: Iterable[Became], outcome: Outcome | None = None) -> dict[str, int]:

@@ -137,6 +137,57 @@ async def test_cancelled_after_it_was_killed(stack, database_url, topic_prefix, 
     await assert_balanced(settings)
 
 
+@pytest.mark.parametrize("said", ["running", "sent"])
+@pytest.mark.parametrize("published", [True, False])
+async def test_cancelled_whatever_the_plan_says(
+    stack, database_url, topic_prefix, monkeypatch, published: bool, said: str
+) -> None:
+    """As by an account that claims dead letters and writes that they were sent: the second cancel knows from the raw topic."""
+    settings, plan_id = await prepared(stack, database_url, topic_prefix, 20)
+    publish = ReplayPublisher.publish
+
+    async def killed(self: ReplayPublisher, *arguments: Any) -> Any:
+        if published:
+            await publish(self, *arguments)
+        raise SinkUnavailable("killed")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ReplayPublisher, "publish", killed)
+        await crashed(settings, plan_id)
+    await fetch(settings, "UPDATE replay SET sent_to = 20, published = 20, state = $1", said)
+    assert (await status(settings, plan_id))["outcomes"] == {"unsettled": 20}
+    if said == "running":
+        _, err = await dlq(settings, "cancel", plan_id, "--reason", "enough")
+        assert "20 items that were sent are not settled yet; if some stay so, cancel the plan again" in err
+    if published:
+        _, err = await dlq(settings, "cancel", plan_id, "--reason", "enough", "--wait", "1s", code=1)
+        assert "nobody knows yet whether they were sent" in err
+    async with working(settings):
+        summary, code = await perform(cancel_job(settings, plan_id, "enough", 60), settings, RunOptions(plan_id))
+    if said == "sent" and published:
+        assert (code, (await status(settings, plan_id))["outcomes"]) == (3, {"persisted": 20})
+    else:
+        assert (code, summary.outcomes) == (0, {"persisted": 20} if published else {"open": 20})
+    assert (await status(settings, plan_id))["state"] == ("sent" if said == "sent" and published else "cancelled")
+    assert (await fetch(settings, "SELECT count(*) AS n FROM bridge_event_raw WHERE disposition = 'claimed'"))[0][
+        "n"
+    ] == 0
+    await assert_balanced(settings)
+
+
+async def test_a_plan_that_says_sent_is_cancelled_while_items_are_open(stack, database_url, topic_prefix) -> None:
+    """Other accounts can write so; a plan of which all was sent has nothing to cancel."""
+    settings, plan_id = await prepared(stack, database_url, topic_prefix, 2)
+    await fetch(settings, "UPDATE replay SET sent_to = 2, published = 2, state = 'sent'")
+    await dlq(settings, "cancel", plan_id, "--reason", "enough")
+    found = await status(settings, plan_id)
+    assert (found["state"], found["outcomes"]) == ("cancelled", {"open": 2})
+    await fetch(settings, "UPDATE replay SET state = 'sent'")
+    await fetch(settings, "UPDATE bridge_event_raw SET disposition = 'discarded', discarded_by = 'x'")
+    _, err = await dlq(settings, "cancel", plan_id, "--reason", "enough", code=3)
+    assert "nothing is left to cancel" in err
+
+
 async def test_only_one_run_of_a_plan_at_a_time(stack, database_url, topic_prefix) -> None:
     """The second says who holds the lock; exit code 3."""
     settings, plan_id = await prepared(stack, database_url, topic_prefix, 200)

@@ -6,6 +6,7 @@ WORDS = "sinks/migrations/0024_words_of_accounts.sql"
 LENGTHS = "sinks/migrations/0026_bounded_words.sql"
 SAID = "tests/integration/test_words_of_accounts.py"
 BOUNDED = "tests/integration/test_bounded_rows.py"
+CRASHED = "tests/integration/test_replay_crash.py"
 DROPS = "sinks/sql/drops_became.sql"
 INSERTED = f"{SAID}::test_a_row_that_comes_with_a_change_names_who_wrote_it"
 OLD_PLACE = f"{BOUNDED}::test_a_row_that_names_no_place_breaks_no_figure"
@@ -222,5 +223,29 @@ MUTANTS = [
         "the rule that a new plan is as old as its row",
         (Edit(LENGTHS, "NEW.updated_at := now();", "NULL;"),),
         (SIZED,),
+    ),
+    Mutant(
+        "claims-let-go-whatever-said",
+        "the look for claims of a plan, whatever it says that it sent",
+        (
+            Edit(
+                "sinks/sql/replay_claims.sql",
+                "AND l.disposition = 'claimed'",
+                "AND l.disposition = 'claimed' AND i.position > r.sent_to",
+            ),
+        ),
+        (f"{CRASHED}::test_cancelled_whatever_the_plan_says",),
+    ),
+    Mutant(
+        "sent-plans-cancelled",
+        "the cancel of a plan that says that all was sent while items are open",
+        (
+            Edit(
+                "sinks/sql/replay_cancel.sql",
+                "(state <> 'sent' OR $4::boolean)",
+                "(state <> 'sent' OR $4::boolean IS NULL)",
+            ),
+        ),
+        (f"{CRASHED}::test_a_plan_that_says_sent_is_cancelled_while_items_are_open",),
     ),
 ]

@@ -1,0 +1,8 @@
+-- The dead letters that the plan $1 has claimed still, whether or not its run had noted that it sent them. Those that it had not are
+-- in doubt.
+SELECT l.raw_topic, l.raw_partition, l.raw_offset, i.position > r.sent_to AS in_doubt
+FROM replay AS r
+JOIN replay_item AS i USING (replay_id)
+JOIN bridge_event_raw AS l USING (raw_topic, raw_partition, raw_offset)
+WHERE i.replay_id = $1 AND l.replay_id = $1 AND l.disposition = 'claimed'
+ORDER BY l.raw_topic, l.raw_partition, l.raw_offset

@@ -1,0 +1,8 @@
+-- Whether dead letters of the plan $1 are claimed by it still, or open unless this account passed them over, whatever the plan says.
+SELECT EXISTS (
+    SELECT
+    FROM replay_item AS i JOIN bridge_event_raw AS l USING (raw_topic, raw_partition, raw_offset)
+    WHERE i.replay_id = $1
+      AND (l.disposition = 'claimed' AND l.replay_id = $1
+           OR l.disposition = 'open' AND (i.skipped IS NULL OR i.skipped_by <> session_user))
+)
