@@ -54,7 +54,7 @@ async def grant_statements(conn: Connection, role: str, service: Service) -> lis
         lines.append(f"GRANT {', '.join(_by_column(needed))} ON {relation} {to}")
     called = needed_own_functions(expected_catalogue(), service)
     wanted = [row["name"] for row in functions if row["name"].partition("(")[0] in called]
-    wanted += [one["signature"] for one in guarded if one["name"] in needed_functions(service)]
+    wanted += [one["signature"] for one in guarded if {one["name"], one["signature"]} & needed_functions(service)]
     return lines + [f"GRANT EXECUTE ON FUNCTION {name} {to}" for name in wanted]
 
 

@@ -161,12 +161,25 @@ def needed_privileges(relations: Collection[str], service: Service) -> set[Privi
     return {one for one in needed if one.relation in relations}
 
 
+def _form(text: str, opened: int) -> str:
+    """The arguments of the lock whose call opens there: one number, or two smaller ones."""
+    rest, flat = text[opened:], ""
+    while rest != flat:
+        rest, flat = _PARENTHESES.sub(" ", rest), rest
+    return "(integer,integer)" if "," in rest.partition(")")[0] else "(bigint)"
+
+
 def needed_functions(service: Service) -> set[str]:
-    """Names of Postgres' own functions that are called and that an administrator may have revoked.
+    """Names of Postgres' own functions that are called and that an administrator may have revoked; signatures of those for locks.
 
     The owner takes locks in migrations too, and in the functions that others execute by its rights; it changes the registry.
     """
-    called = {name.lower() for text in _texts(service) for name in _CALLED.findall(text)}
+    called = {
+        name + (_form(text, match.end()) if name in ADVISORY else "")
+        for text in _texts(service)
+        for match in _CALLED.finditer(text)
+        for name in [match[1].lower()]
+    }
     return called | ADVISORY | {"pg_notify"} if service is Service.OWNER else called
 
 

@@ -1,7 +1,7 @@
--- Which of the functions of these names the current role may not execute, and whether it may use the schema.
+-- Which of the functions of these names or signatures the current role may not execute, and whether it may use the schema.
 SELECT 'EXECUTE on ' || p.oid::regprocedure AS missing
 FROM pg_proc AS p
-WHERE p.proname = ANY ($1::text[])
+WHERE (p.proname = ANY ($1::text[]) OR p.oid::regprocedure::text = ANY ($1::text[]))
   AND p.pronamespace IN ('pg_catalog'::regnamespace, current_schema()::regnamespace)
   AND NOT has_function_privilege(p.oid, 'EXECUTE')
 UNION ALL

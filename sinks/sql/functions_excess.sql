@@ -1,9 +1,10 @@
 -- Which of the first functions of Postgres, those that fill what all sessions share, the current role may execute though it is
--- not among the second, which it needs; in one line, or none. A superuser may execute all of them.
+-- not among the second, names or signatures, which it needs; in one line, or none. A superuser may execute all of them.
 SELECT format('has EXECUTE on %s, which it does not need; if every role has it: run deploy/postgres/accounts.sql as a superuser',
-              string_agg(DISTINCT p.proname::text, ', ')) AS line
+              string_agg(p.oid::regprocedure::text, ', ' ORDER BY p.oid::regprocedure::text)) AS line
 FROM pg_proc AS p
 WHERE p.pronamespace = 'pg_catalog'::regnamespace AND p.proname = ANY ($1::text[]) AND p.proname <> ALL ($2::text[])
+  AND p.oid::regprocedure::text <> ALL ($2::text[])
   AND has_function_privilege(p.oid, 'EXECUTE')
   AND NOT EXISTS (SELECT FROM pg_roles WHERE rolname = current_user AND rolsuper)
 HAVING count(*) > 0

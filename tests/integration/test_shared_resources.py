@@ -36,7 +36,7 @@ async def test_no_service_fills_what_all_sessions_share(database_url: str, servi
         await execute(database_url, f"GRANT EXECUTE ON FUNCTION pg_advisory_xact_lock(bigint) TO {role}")
         named = await check_database(url, months_ahead=MONTHS_AHEAD, service=service)
         assert [one.partition(";")[0] for one in named] == [
-            f"role {role}: has EXECUTE on pg_advisory_xact_lock, which it does not need"
+            f"role {role}: has EXECUTE on pg_advisory_xact_lock(bigint), which it does not need"
         ]
         # Not every administrator can take it from PUBLIC, so that no start depends on it.
         assert await excess_privileges(url, service) == []

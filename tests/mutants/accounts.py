@@ -221,6 +221,12 @@ MUTANTS = [
         (f"{ACCOUNTS}::test_accounts_of_the_compose_file",),
     ),
     Mutant(
+        "locks-of-one-form",
+        "the rule that a service takes advisory locks of the form that it needs",
+        (Edit("sinks/privileges.py::needed_functions", '_form(text, match.end()) if name in ADVISORY else ""', '""'),),
+        ("tests/integration/test_shared_resources.py::test_no_service_fills_what_all_sessions_share",),
+    ),
+    Mutant(
         "excess-functions",
         "the look for functions that fill what all sessions share",
         (Edit("sinks/sql/functions_excess.sql", "has_function_privilege(p.oid, 'EXECUTE')", "false"),),

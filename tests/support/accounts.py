@@ -17,16 +17,21 @@ from support.programs import CHECKOUT
 GUARD: Final = (CHECKOUT / "bridge" / "stack" / "guard.sql").read_text()
 """Takes from PUBLIC what deploy/postgres/accounts.sql takes."""
 LOCKS: Final = {
-    Service.WORKER: {"pg_try_advisory_lock", "pg_advisory_lock"},
-    Service.API: {"pg_try_advisory_lock"},
+    Service.WORKER: {("pg_try_advisory_lock", "1"), ("pg_advisory_lock", "1, 2")},
+    Service.API: {("pg_try_advisory_lock", "1")},
 }
-"""The advisory locks that services take by their own rights: those of runs and of claims."""
+"""The advisory locks that services take by their own rights, each in one form: those of runs and of claims."""
 
 
 def not_needed(service: Service) -> list[str]:
     """What fills what all sessions share without a grant on any relation: the table of locks, the write-ahead log."""
     return [
-        *(f"SELECT {name}({key})" for name in sorted(ADVISORY - LOCKS.get(service, set())) for key in ("1", "1, 2")),
+        *(
+            f"SELECT {name}({key})"
+            for name in sorted(ADVISORY)
+            for key in ("1", "1, 2")
+            if (name, key) not in LOCKS.get(service, set())
+        ),
         "SELECT pg_logical_emit_message(false, 'x', 'x')",
         "SELECT pg_logical_emit_message(true, 'x', ''::bytea)",
     ]
