@@ -12,7 +12,7 @@ from schemas.api_token import Role
 from schemas.settings import Settings
 
 LETTERS, PLANS = 10, 4
-DEAR = event(1, site_id=1, script_id="s1", properties={"p": [0] * 30_000, "q": 1}).replace(b", ", b",")
+DEAR = event(1, site_id=1, script_id="dear", properties={"p": [0] * 30_000, "q": 1}).replace(b", ", b",")
 BODY = {
     "filter": {"script_id": ["dear"]},
     "patch": [
