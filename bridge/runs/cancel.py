@@ -37,7 +37,7 @@ def cancel_job(settings: Settings, replay_id: str, reason: str, wait: float) -> 
         summary.reason = reason
         async with connection(settings.dsn, "replay") as conn:
             plan = await find_plan(conn, replay_id)
-            summary.replay_id, summary.planned_total = plan.replay_id, plan.planned
+            summary.replay_id, summary.planned_total, summary.state = plan.replay_id, plan.planned, plan.state
             if plan.state is PlanState.SENT and not await is_left(conn, plan.replay_id):
                 raise InvalidInput(_nothing_left(plan))
             if plan.state is not PlanState.CANCELLED or await claims(conn, plan.replay_id):
