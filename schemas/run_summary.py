@@ -14,19 +14,12 @@ MOST_IN_HISTORY: Final = 4096
 """Bytes of JSON of what was asked for, at most, that the history of runs keeps."""
 
 JOBS: Final = frozenset(
-    [
-        *("brake-engage", "brake-release", "dlq-cancel", "dlq-discard", "dlq-plan", "dlq-rehearse", "dlq-replay"),
-        *(
-            "dlq-replay-topic",
-            "identity-backfill",
-            "identity-require-proof",
-            "offsets-skip",
-            "pause-end",
-            "pause-start",
-        ),
-        *("process", "topics-adopt"),
-    ]
-)
+    {
+        "brake-engage", "brake-release", "dlq-cancel", "dlq-discard", "dlq-plan", "dlq-rehearse", "dlq-replay",
+        "dlq-replay-topic", "identity-backfill", "identity-require-proof", "offsets-skip", "pause-end", "pause-start",
+        "process", "topics-adopt",
+    }
+)  # fmt: skip
 """The names of all jobs, as summaries, the history of runs and metrics say them."""
 
 

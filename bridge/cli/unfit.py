@@ -8,20 +8,14 @@ from typing import Final
 from pydantic import ValidationError
 
 from schemas.errors import BridgeError
-from schemas.run_summary import ProcessSummary, RunSummary, TargetError, begin_summary
+from schemas.run_summary import JOBS, ProcessSummary, RunSummary, TargetError, begin_summary
 from schemas.settings import Settings
 from streams.terminal import say
 
 SUMMARY_FILE: Final = "bridge-worker-summary.json"
 """Where `bridge process` writes its summary unless it is told otherwise."""
 
-JOBS: Final = frozenset(
-    {
-        "process", "brake-release", "brake-engage", "dlq-cancel", "dlq-discard", "dlq-plan", "dlq-replay",
-        "identity-backfill", "identity-require-proof", "offsets-skip", "pause-start", "pause-end",
-        "topics-adopt",
-    }
-)  # fmt: skip
+COMMANDS: Final = JOBS - {"dlq-rehearse", "dlq-replay-topic"}
 """The commands that run a job, by the words of their names."""
 
 
@@ -58,7 +52,7 @@ def _script(words: Sequence[str]) -> str | None:
     named = [word for word in words if not word.startswith("-")][:2]
     if words[:1] != named[:1] or "--help" in words:
         return None
-    return next((name for name in ("-".join(named), named[0] if named else "") if name in JOBS), None)
+    return next((name for name in ("-".join(named), named[0] if named else "") if name in COMMANDS), None)
 
 
 def _path(words: Sequence[str], script: str) -> str | None:

@@ -51,7 +51,7 @@ class ReadingProtocol(HttpToolsProtocol):
         return self._ends or self.transport.is_closing()
 
     def data_received(self, data: bytes) -> None:
-        if self._ends or self.transport.is_closing():
+        if self._drops:
             self._lingering.drop(len(data))
             return
         self._intake = intake = self.first if self._turns.goes_first else self.others

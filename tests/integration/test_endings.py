@@ -111,9 +111,9 @@ async def test_a_defect_leaves_a_summary_too(
 
 def test_each_command_that_runs_a_job_is_known(tmp_path: Path) -> None:
     """By the words of its name, so that it leaves a summary when its settings are refused."""
-    from bridge.cli.unfit import JOBS
+    from bridge.cli.unfit import COMMANDS
 
-    for name in sorted(JOBS):
+    for name in sorted(COMMANDS):
         words = name.split("-", 1) if name != "process" else [name]
         helped = bridge(*words, "--help", settings={})
         assert (helped.returncode, b"--json-output" in helped.stdout) == (0, True), name

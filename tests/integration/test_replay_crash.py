@@ -111,10 +111,10 @@ async def test_settled_before_the_next_run(stack, database_url, topic_prefix, mo
     await assert_balanced(settings)
 
 
-@pytest.mark.parametrize("published", [True, False])
-async def test_cancelled_after_it_was_killed(stack, database_url, topic_prefix, monkeypatch, published: bool) -> None:
-    """What is in doubt is opened again only once the workers have read all that may have been sent."""
-    settings, plan_id = await prepared(stack, database_url, topic_prefix, 200)
+async def crashed_at_publishing(
+    settings: Settings, plan_id: str, monkeypatch: pytest.MonkeyPatch, *, published: bool
+) -> None:
+    """A run that was killed behind its publishing, or before."""
     publish = ReplayPublisher.publish
 
     async def killed(self: ReplayPublisher, *arguments: Any) -> Any:
@@ -125,6 +125,13 @@ async def test_cancelled_after_it_was_killed(stack, database_url, topic_prefix, 
     with monkeypatch.context() as patch:
         patch.setattr(ReplayPublisher, "publish", killed)
         await crashed(settings, plan_id)
+
+
+@pytest.mark.parametrize("published", [True, False])
+async def test_cancelled_after_it_was_killed(stack, database_url, topic_prefix, monkeypatch, published: bool) -> None:
+    """What is in doubt is opened again only once the workers have read all that may have been sent."""
+    settings, plan_id = await prepared(stack, database_url, topic_prefix, 200)
+    await crashed_at_publishing(settings, plan_id, monkeypatch, published=published)
     assert (await status(settings, plan_id))["outcomes"] == {"in_doubt": 200}
     if published:
         _, err = await dlq(settings, "cancel", plan_id, "--reason", "enough", "--wait", "1s", code=1)
@@ -144,16 +151,7 @@ async def test_cancelled_whatever_the_plan_says(
 ) -> None:
     """As by an account that claims dead letters and writes that they were sent: the second cancel knows from the raw topic."""
     settings, plan_id = await prepared(stack, database_url, topic_prefix, 20)
-    publish = ReplayPublisher.publish
-
-    async def killed(self: ReplayPublisher, *arguments: Any) -> Any:
-        if published:
-            await publish(self, *arguments)
-        raise SinkUnavailable("killed")
-
-    with monkeypatch.context() as patch:
-        patch.setattr(ReplayPublisher, "publish", killed)
-        await crashed(settings, plan_id)
+    await crashed_at_publishing(settings, plan_id, monkeypatch, published=published)
     await fetch(settings, "UPDATE replay SET sent_to = 20, published = 20, state = $1", said)
     assert (await status(settings, plan_id))["outcomes"] == {"unsettled": 20}
     if said == "running":

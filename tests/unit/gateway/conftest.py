@@ -1,7 +1,9 @@
 """What the tests of connections share."""
 
 import pytest
+from support.processor_time import Clock
 
+from bridge.http import cost, turns
 from bridge.http.intake import Intake
 from bridge.http.reading import ReadingProtocol
 
@@ -11,3 +13,13 @@ def _fresh_intakes(monkeypatch: pytest.MonkeyPatch) -> None:
     """What a test before has parsed takes nothing of an iteration of this one."""
     monkeypatch.setattr(ReadingProtocol, "first", Intake())
     monkeypatch.setattr(ReadingProtocol, "others", Intake())
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """Of the processor time that parsing and requests take."""
+    made = Clock()
+    monkeypatch.setattr(cost, "time", made)
+    monkeypatch.setattr("bridge.http.protocol.time", made)
+    monkeypatch.setattr(turns, "_READ_SECONDS", 0.0)
+    return made

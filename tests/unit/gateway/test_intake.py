@@ -11,7 +11,6 @@ from support.spoken import Spoken, echo, hasty, post
 from support.wait import wait_until
 
 from bridge.api.server import ApiProtocol
-from bridge.http import cost, turns
 from bridge.http.connections import Connections
 from bridge.http.intake import Intake
 from bridge.http.pace import Pace
@@ -33,15 +32,6 @@ def kind(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> typ
     for name, bound in (("places", Connections(1000, 0)), ("pace", Pace(0)), ("first", Intake()), ("others", Intake())):
         monkeypatch.setattr(found, name, bound)
     return found
-
-
-@pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    made = Clock()
-    monkeypatch.setattr(cost, "time", made)
-    monkeypatch.setattr("bridge.http.protocol.time", made)
-    monkeypatch.setattr(turns, "_READ_SECONDS", 0.0)
-    return made
 
 
 @pytest.fixture

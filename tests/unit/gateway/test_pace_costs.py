@@ -12,7 +12,6 @@ from support.refused import PLAIN, refused
 from support.spoken import Spoken, echo, hasty, post
 
 from bridge.gateway.app import create_app
-from bridge.http import cost, turns
 from bridge.http.admin_port import PAGES
 from bridge.http.connections import Connections
 from bridge.http.cost import Cost
@@ -41,15 +40,6 @@ class Kept(Pace):
     def charge(self, address: str, seconds: float, counted: int = 1) -> None:
         self.seconds += seconds
         self.counted.append(counted)
-
-
-@pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    made = Clock()
-    monkeypatch.setattr(cost, "time", made)
-    monkeypatch.setattr("bridge.http.protocol.time", made)
-    monkeypatch.setattr(turns, "_READ_SECONDS", 0.0)
-    return made
 
 
 @pytest.fixture
