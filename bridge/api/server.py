@@ -11,7 +11,7 @@ from bridge.http.protocol import BoundedProtocol
 from bridge.http.server import Server, allow_files, quiet_server, server_config
 from schemas.settings import Settings
 from sinks import metrics
-from streams.garbage import search_rarely
+from streams.garbage import REQUESTS, search_rarely
 
 _KEEP_ALIVE_SECONDS = 65.0
 
@@ -38,5 +38,5 @@ async def serve(settings: Settings, bound: list[socket.socket]) -> None:
             create_app(services), keep_alive=_KEEP_ALIVE_SECONDS, drain=settings.seconds("api_drain_timeout"),
             http=ApiProtocol, lifespan="off",
         )  # fmt: skip
-        search_rarely()
+        search_rarely(REQUESTS)
         await Server(config, services.runs.leave).serve(sockets=bound)

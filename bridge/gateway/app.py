@@ -29,7 +29,7 @@ from sinks import metrics
 from sinks.kafka_connection import name_closed_connections
 from sinks.metrics import product_version
 from sinks.readiness import ALIVE
-from streams.garbage import search_now_and_then, search_rarely
+from streams.garbage import REQUESTS, search_now_and_then, search_rarely
 from streams.logs import configure_logs
 from streams.reports import reporter
 from streams.traces import provider_of_traces
@@ -53,7 +53,7 @@ def process_app() -> Front:
     name_closed_connections()
     BoundedProtocol.bound(settings)
     app = create_app(settings)
-    search_rarely()
+    search_rarely(REQUESTS)
     return app
 
 

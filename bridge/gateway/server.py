@@ -13,7 +13,7 @@ from bridge.http.exposition import DIRECTORY
 from bridge.http.protocol import BoundedProtocol
 from bridge.http.server import Server, allow_files, quiet_server, server_config
 from schemas.settings import Settings
-from streams.garbage import search_rarely
+from streams.garbage import REQUESTS, search_rarely
 
 
 def _config(settings: Settings, application: object) -> uvicorn.Config:
@@ -32,7 +32,7 @@ async def serve(settings: Settings, bound: list[socket.socket]) -> None:
     allow_files()
     quiet_server()
     BoundedProtocol.bound(settings)
-    search_rarely()
+    search_rarely(REQUESTS)
     await Server(_config(settings, create_app(settings))).serve(sockets=bound)
 
 
