@@ -20,7 +20,7 @@ from prometheus_client.metrics import MetricWrapperBase
 from bridge.stack.ports import LOOPBACK
 from schemas.outcome import Outcomes
 from sinks import commit_metrics, metrics
-from sinks.sink import Committed
+from sinks.ports import Committed
 from streams.observation import Observation
 
 SLICE: Final = "BENCH_SLICE_SECONDS"

@@ -28,9 +28,9 @@ from schemas.outcome import Candidate
 from schemas.record import Batch, TopicPartition
 from schemas.registry import Script
 from schemas.settings import Settings
-from sinks.resolve import first_of_each_key
+from sinks.commit_rules import first_of_each_key
+from sinks.postgres.transaction import EVENT_COLUMNS, claim_keys, write_events
 from sinks.senders import only_sender
-from sinks.transaction import EVENT_COLUMNS, claim_keys, write_events
 from streams.dedup import DedupHints
 from streams.normalize import bounds_of
 from streams.processor import Context, process

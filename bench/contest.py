@@ -28,7 +28,7 @@ from bench.peers.environment import peers_python
 from bench.peers.place import Place, without_password
 from bench.usage import Usage
 from bridge.stack.stack import StackAddresses
-from sinks.topics_admin import apply_topics
+from sinks.kafka.topics import apply_topics
 
 # Worker processes of ours, connections of the limit.
 OURS = {"product": 1, "product-2": 2}

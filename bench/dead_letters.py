@@ -19,11 +19,11 @@ from bench.product import fresh_schema
 from bridge.stack.stack import StackAddresses
 from schemas.api_token import Role
 from schemas.dead_letter_filter import DeadLetterFilter
-from sinks.api_tokens import create_api_token
-from sinks.dead_letters.groups import read_groups
-from sinks.dead_letters.pages import page
-from sinks.registry_admin import add_script
-from sinks.topics_admin import apply_topics
+from sinks.kafka.topics import apply_topics
+from sinks.postgres.dead_letters.groups import read_groups
+from sinks.postgres.dead_letters.pages import page
+from sinks.postgres.registry.admin import add_script
+from sinks.postgres.tokens.api_tokens import create_api_token
 
 FILL = Path(__file__).with_suffix(".sql")
 SITES = 40

@@ -19,11 +19,11 @@ from bench import http_load, stand
 from bench.load import records, script_of
 from bridge.stack.stack import StackAddresses
 from schemas.settings import Settings
-from sinks.kafka import make_producer
-from sinks.migrate import migrate
-from sinks.registry_admin import add_script
-from sinks.script_tokens import create_token
-from sinks.topics_admin import apply_topics
+from sinks.kafka.publisher import make_producer
+from sinks.kafka.topics import apply_topics
+from sinks.postgres.registry.admin import add_script
+from sinks.postgres.schema.migrate import migrate
+from sinks.postgres.tokens.script_tokens import create_token
 
 BAR = 0.5
 BAR_P99_MS = 50

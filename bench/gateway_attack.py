@@ -18,10 +18,10 @@ from bench.dear_bodies import Body, dear_bodies
 from bench.gateway import server
 from bridge.stack.stack import StackAddresses
 from schemas.settings import Settings
-from sinks.migrate import migrate
-from sinks.registry_admin import add_script
-from sinks.script_tokens import create_token
-from sinks.topics_admin import apply_topics
+from sinks.kafka.topics import apply_topics
+from sinks.postgres.registry.admin import add_script
+from sinks.postgres.schema.migrate import migrate
+from sinks.postgres.tokens.script_tokens import create_token
 
 BAR_P95_MS = 250
 BAR_HELD_MS = 50

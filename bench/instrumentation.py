@@ -19,7 +19,7 @@ from bench import load, product, stand
 from bench.alternating_worker import PORT, SLICE
 from bridge.stack.ports import choose
 from bridge.stack.stack import StackAddresses
-from sinks.topics_admin import apply_topics
+from sinks.kafka.topics import apply_topics
 
 WORKER = [sys.executable, "-m", "bench.alternating_worker"]
 SLICE_SECONDS = 5.0

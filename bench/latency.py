@@ -15,8 +15,8 @@ from bench import product, stand
 from bench.load import records
 from bridge.stack.stack import StackAddresses
 from schemas.settings import Settings
-from sinks.kafka import make_producer
-from sinks.topics_admin import apply_topics
+from sinks.kafka.publisher import make_producer
+from sinks.kafka.topics import apply_topics
 
 LOOK_SECONDS = 0.004
 TICK_SECONDS = 0.01

@@ -15,7 +15,7 @@ import asyncpg
 
 from bench.load import SITES, script_of
 from bench.usage import Usage
-from sinks.migrate import migrate
+from sinks.postgres.schema.migrate import migrate
 
 WORKER = [str(Path(sys.executable).with_name("bridge")), "worker"]
 BUDGET_SECONDS = 300.0

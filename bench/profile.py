@@ -15,7 +15,7 @@ from rich.table import Table
 from bench import load, product, stand
 from bench.peers.environment import peers_python
 from bench.usage import APART_SECONDS, Usage
-from sinks.topics_admin import apply_topics
+from sinks.kafka.topics import apply_topics
 
 RATE = 200
 # The first that a stack names, from its innermost frame outwards, is the sample's stage.
@@ -25,7 +25,7 @@ STAGES = (
     ("normalise", ("streams/normalize.py", "schemas/instants.py")),
     ("key", ("streams/dedup.py",)),
     ("judge: attempts, outcomes", ("streams/processor.py", "streams/lane.py", "schemas/")),
-    ("rows as JSON lines", ("sinks/json_lines.py",)),
+    ("rows as JSON lines", ("sinks/postgres/copy_encoder.py",)),
     ("asyncpg", ("asyncpg/",)),
     ("settle: keys, ledger, windows, offsets", ("sinks/",)),
 )

@@ -17,10 +17,10 @@ import asyncpg
 from bench import product, stand
 from bridge.stack.stack import StackAddresses
 from schemas.settings import Settings
-from sinks.audit import audit
-from sinks.kafka import make_producer
-from sinks.registry_admin import add_script, set_enabled
-from sinks.topics_admin import apply_topics
+from sinks.kafka.publisher import make_producer
+from sinks.kafka.topics import apply_topics
+from sinks.postgres.audit.audit import audit
+from sinks.postgres.registry.admin import add_script, set_enabled
 
 PLAN_BAR_SECONDS, REPLAY_BAR = 10.0, 5000
 LATE_SCRIPT = "late"

@@ -10,7 +10,7 @@ from rich.table import Table
 
 from bench import load, product, stand
 from bridge.stack.stack import StackAddresses
-from sinks.topics_admin import apply_topics
+from sinks.kafka.topics import apply_topics
 
 Runs = dict[int, list[product.Run]]
 

@@ -13,7 +13,7 @@ import asyncpg
 
 from bench import load, product, stand
 from bridge.stack.stack import StackAddresses
-from sinks.topics_admin import apply_topics
+from sinks.kafka.topics import apply_topics
 
 MULTIPLY = Path(__file__).with_suffix(".sql")
 BAR = 0.8

@@ -20,9 +20,9 @@ from schemas.instants import instant
 from schemas.record import Provenance
 from schemas.registry import Script
 from schemas.sender import Sender
-from sinks.kafka import make_producer
-from sinks.kafka_admin import started
-from sinks.topics_admin import apply_topics
+from sinks.kafka.admin import started
+from sinks.kafka.publisher import make_producer
+from sinks.kafka.topics import apply_topics
 from streams.normalize import Bounds
 from streams.reading import read_event
 from streams.rejection import Rejection

@@ -8,7 +8,7 @@ from schemas.audit_report import AuditReport, AuditTotals, PartitionAccount
 from schemas.reasons import DroppedReason
 from schemas.record import LEDGER_TOPIC, TopicPartition, incarnation_of, topic_of
 from schemas.topics import Topics
-from sinks.kafka_admin import LogBounds
+from sinks.kafka.admin import LogBounds
 
 
 class Offsets(NamedTuple):

@@ -7,7 +7,7 @@ from schemas.outcome import Outcomes
 from schemas.reasons import DroppedReason
 from schemas.sender import Sender
 from sinks import metrics
-from sinks.sink import Committed
+from sinks.ports import Committed
 from sinks.windows import Windows
 
 

@@ -15,8 +15,7 @@ from schemas.outcome import Candidate, Failure, Outcomes, duplicate
 from schemas.reasons import DroppedReason, ErrorClass
 from schemas.record import LEDGER_TOPIC, Provenance, RawBody, TopicPartition, incarnation_of
 from schemas.sender import Sender
-from sinks.key_claims import first_claims, second_claims
-from sinks.resolve import (
+from sinks.commit_rules import (
     Progress,
     check_offsets,
     check_tokens,
@@ -27,8 +26,9 @@ from sinks.resolve import (
     replays,
     tally,
 )
+from sinks.ports import Committed, Rejected
+from sinks.postgres.dedup.key_claims import first_claims, second_claims
 from sinks.senders import count_senders, only_sender
-from sinks.sink import Committed, Rejected
 from sinks.windows import Windows, count_windows
 
 CHECK_VIOLATION = "23514"

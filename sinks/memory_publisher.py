@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from schemas.outcome import Failure
-from sinks.kafka import FORMS, copy_of
+from sinks.kafka.publisher import FORMS, copy_of
 
 
 @dataclass(frozen=True, slots=True)

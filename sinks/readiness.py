@@ -11,7 +11,7 @@ from aiokafka.errors import KafkaError
 from schemas.errors import BridgeError
 from schemas.settings import Settings
 from sinks.metrics import product_version
-from sinks.postgres import connection
+from sinks.postgres.connection import connection
 
 ALIVE: Final = {"status": "healthy"}
 """The body of `/health`: whoever can answer is alive."""

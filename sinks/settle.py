@@ -11,8 +11,8 @@ from schemas.outcome import Outcomes, dropped
 from schemas.reasons import DroppedReason, ErrorClass
 from schemas.record import TopicPartition
 from sinks import metrics
-from sinks.resolve import check_offsets, check_stands, logged
-from sinks.sink import Committed, Publisher, Rejected, Sink
+from sinks.commit_rules import check_offsets, check_stands, logged
+from sinks.ports import Committed, Publisher, Rejected, Sink
 
 _NOWHERE: Mapping[TopicPartition, int] = MappingProxyType({})
 log = structlog.get_logger(__name__)

@@ -8,7 +8,7 @@ from schemas.outcome import UNCONFIRMED_SITE
 from schemas.reasons import DroppedReason
 from schemas.record import topic_of
 from schemas.registry import Registry
-from sinks.attribution import Attribution, Unattributed
+from sinks.postgres.identity.attribution import Attribution, Unattributed
 from sinks.windows import REASON_COLUMNS, WindowKey, Windows
 from streams.identity import claim_note
 from streams.trust import GatewayTrust, Headers

@@ -7,8 +7,8 @@ from typing import Any
 from schemas.errors import SinkUnavailable
 from schemas.outcome import Outcomes
 from schemas.record import Batch
-from sinks.sink import Sink
-from sinks.sqlstate import KEPT
+from sinks.ports import Sink
+from sinks.postgres.errors import KEPT
 from streams.processor import replays_claimed
 
 Patiently = Callable[[Callable[[], Awaitable[bool]]], Awaitable[Any]]

@@ -6,7 +6,7 @@ from pydantic import ValidationError
 from schemas.errors import RowRejected, SinkUnavailable
 from schemas.gate import GateChange
 from schemas.settings import Settings
-from sinks.gate import standing_change
+from sinks.postgres.gate.verdicts import standing_change
 from sinks.webhook import call_webhook
 
 log = structlog.get_logger(__name__)

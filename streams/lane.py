@@ -11,10 +11,10 @@ from schemas.errors import BatchRefused, Braked, SinkUnavailable
 from schemas.outcome import Outcomes
 from schemas.record import Batch, TopicPartition
 from sinks import commit_metrics, metrics
+from sinks.cooperative import TURN_SECONDS, in_turns
+from sinks.ports import Committed
+from sinks.postgres.errors import TIMED_OUT
 from sinks.settle import Settler
-from sinks.sink import Committed
-from sinks.sqlstate import TIMED_OUT
-from sinks.turn import TURN_SECONDS, in_turns
 from streams import traces
 from streams.brake_hold import BrakeHold, first_dead_letters, parts_before, peek
 from streams.claims_kept import ClaimsKept

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from schemas.brake import BrakeJudge
 from schemas.record import TopicPartition
 from schemas.registry import Registry
-from sinks.sink import Publisher, Sink
+from sinks.ports import Publisher, Sink
 from streams.normalize import Bounds
 from streams.retry import RetryPolicy
 from streams.source import Source

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from schemas.log_identity import LogMark, foreign, mark_of
 from schemas.record import TopicPartition
-from sinks.sink import Sink
+from sinks.ports import Sink
 from streams.source import OffsetsGone, Source, SourceUnavailable
 
 _POLL_MS = 200

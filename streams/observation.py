@@ -11,7 +11,7 @@ from schemas.errors import BridgeError
 from schemas.record import TopicPartition
 from schemas.settings import Settings
 from sinks import metrics
-from sinks.backlog import read_backlog, shown
+from sinks.postgres.stats.backlog import read_backlog, shown
 from streams.lag import Lag
 from streams.lane import Lane
 from streams.open_transactions import OpenTransactions

@@ -10,9 +10,9 @@ from schemas.ledger import Waiting
 from schemas.outcome import Outcomes
 from schemas.record import LEDGER_TOPIC, Batch, CarriedRecord, Provenance, TopicPartition
 from schemas.registry import Registry
+from sinks.cooperative import TURN_SECONDS, in_turns
+from sinks.ports import Committed, Publisher, Sink
 from sinks.settle import Settler
-from sinks.sink import Committed, Publisher, Sink
-from sinks.turn import TURN_SECONDS, in_turns
 from streams.dedup import DedupHints
 from streams.log_identity import examine
 from streams.normalize import Bounds

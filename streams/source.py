@@ -23,10 +23,10 @@ from schemas.errors import BridgeError
 from schemas.record import Batch, RawRecord, TopicPartition
 from schemas.settings import Settings
 from sinks import metrics
-from sinks.kafka_admin import started
-from sinks.kafka_brokers import ask_any_broker
-from sinks.kafka_codecs import bound_inflation, count_anew, had_enough
-from sinks.kafka_connection import retrieve_commits
+from sinks.kafka.admin import started
+from sinks.kafka.aiokafka_patches.codecs import bound_inflation, count_anew, had_enough
+from sinks.kafka.brokers import ask_any_broker
+from sinks.kafka.connection import retrieve_commits
 from streams.lag import Head
 from streams.open_transactions import Sight
 from streams.read_turns import ReadTurns

@@ -23,7 +23,7 @@ from schemas.headers import TRACEPARENT, last
 from schemas.outcome import Failure, Outcomes, ReplayClaim
 from schemas.record import Provenance, RawRecord
 from sinks.metrics import product_version
-from sinks.sink import Committed
+from sinks.ports import Committed
 
 MOST_LINKS: Final = 128
 """What OpenTelemetry keeps of a span's links."""

@@ -16,13 +16,13 @@ from schemas.overlap import ENDS_WITH
 from schemas.production import refusals
 from schemas.service import Service
 from schemas.settings import Settings
-from sinks.db_check import blocking_differences, excess_privileges
-from sinks.kafka_admin import KafkaAway, kafka_admin
-from sinks.migrate import migrate, pending
-from sinks.poolers import demand_sessions
-from sinks.postgres import connection
+from sinks.kafka.admin import KafkaAway, kafka_admin
+from sinks.kafka.topics import apply_topics, check_topics
+from sinks.postgres.connection import connection
+from sinks.postgres.poolers import demand_sessions
+from sinks.postgres.schema.check import blocking_differences, excess_privileges
+from sinks.postgres.schema.migrate import migrate, pending
 from sinks.refusals import refusal
-from sinks.topics_admin import apply_topics, check_topics
 from streams.patience import Patience
 
 # A wrong password, database or option does not heal by waiting.

@@ -14,12 +14,12 @@ from schemas.reasons import ERRORS, ErrorClass
 from schemas.record import CarriedRecord, TopicPartition
 from schemas.settings import Settings
 from sinks import metrics
-from sinks.kafka import publishing
-from sinks.kafka_admin import offsets_since, partitions_of
-from sinks.offsets_admin import StoredOffset, stored_offsets
-from sinks.overdue import note_published, overdue_partitions
-from sinks.postgres_sink import PostgresSink
-from sinks.runs import run_lock
+from sinks.kafka.admin import offsets_since, partitions_of
+from sinks.kafka.publisher import publishing
+from sinks.postgres.ledger.retry_reaper import note_published, overdue_partitions
+from sinks.postgres.offsets.admin import StoredOffset, stored_offsets
+from sinks.postgres.runs.history import run_lock
+from sinks.postgres.sink import PostgresSink
 from streams.processor import with_token
 from streams.retry import RetryPolicy, retry_policy
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from schemas.errors import InvalidInput
 from schemas.outcome import Outcomes
 from schemas.settings import Settings
-from sinks.sink import Committed
+from sinks.ports import Committed
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import TracerProvider

@@ -7,7 +7,7 @@ import structlog
 from schemas.errors import BridgeError
 from schemas.gate import GateChange
 from schemas.settings import Settings
-from sinks.gate import judge, published
+from sinks.postgres.gate.verdicts import judge, published
 
 log = structlog.get_logger(__name__)
 

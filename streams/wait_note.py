@@ -5,7 +5,7 @@ from typing import Final
 
 from schemas.errors import SinkUnavailable
 from schemas.outcome import Outcomes
-from sinks.sink import Sink
+from sinks.ports import Sink
 
 NOTED_TRIES: Final = 5
 """So many tries in a row fail within about ten seconds: what is over by then needs no operator."""

@@ -15,14 +15,14 @@ from schemas.errors import BridgeError, Defect, EnvironmentUnfit
 from schemas.record import TopicPartition
 from schemas.settings import Settings
 from sinks import metrics
-from sinks.kafka import KafkaPublisher, make_producer
-from sinks.kafka_brokers import BrokerLog
-from sinks.partitions import make_partitions
-from sinks.postgres import connection
-from sinks.postgres_sink import PostgresSink
+from sinks.kafka.brokers import BrokerLog
+from sinks.kafka.publisher import KafkaPublisher, make_producer
+from sinks.postgres.connection import connection
+from sinks.postgres.registry.cache import RegistryCache
+from sinks.postgres.replays.plans import prune
+from sinks.postgres.schema.monthly_partitions import make_partitions
+from sinks.postgres.sink import PostgresSink
 from sinks.readiness import Readiness
-from sinks.registry import RegistryCache
-from sinks.replays.plans import prune
 from streams.garbage import search_now_and_then
 from streams.health import needs_of_worker
 from streams.lane_parts import LaneParts

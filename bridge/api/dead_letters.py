@@ -18,8 +18,8 @@ from bridge.dead_letters.export import Form, writer
 from bridge.http.problems import Code, Problem
 from schemas.record import Provenance
 from schemas.run_summary import DiscardSummary
-from sinks.dead_letters.letter import WholeDeadLetter
-from sinks.turn import Share
+from sinks.cooperative import Share
+from sinks.postgres.dead_letters.letter import WholeDeadLetter
 
 dead_letters: Final = APIRouter(prefix="/v1/dead-letters", tags=["dead letters"])
 

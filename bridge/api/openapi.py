@@ -13,7 +13,7 @@ from schemas.dead_letter_filter import Disposition
 from schemas.reasons import DroppedReason, ErrorClass
 from schemas.replay import Outcome, PlanReport, PlanState
 from schemas.sender import Sender
-from sinks.dead_letters.lives import State
+from sinks.postgres.dead_letters.lives import State
 
 _TEXT: Final[dict[str, Any]] = {"type": "string"}
 _NUMBER: Final[dict[str, Any]] = {"type": "integer"}

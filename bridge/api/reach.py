@@ -30,17 +30,17 @@ from schemas.record import Provenance
 from schemas.replay import Plan, PlanLine, PlanState, PlanSummary, ReplaySummary
 from schemas.run_summary import DiscardSummary
 from schemas.settings import Settings
-from sinks.api_tokens import ApiTokenRow, list_api_tokens
-from sinks.dead_letters.causes import with_whole_causes
-from sinks.dead_letters.groups import Groups
-from sinks.dead_letters.letter import WholeDeadLetter
-from sinks.dead_letters.lives import Life, Shown, State, show
-from sinks.dead_letters.pages import Page, Place, count, page
-from sinks.dead_letters.stream import whole_letters
-from sinks.postgres import connection
-from sinks.replays.plans import Became, Held, find_plan, is_left, list_plans, outcomes
-from sinks.runs import is_locked, without_host
-from sinks.turn import Share
+from sinks.cooperative import Share
+from sinks.postgres.connection import connection
+from sinks.postgres.dead_letters.causes import with_whole_causes
+from sinks.postgres.dead_letters.groups import Groups
+from sinks.postgres.dead_letters.letter import WholeDeadLetter
+from sinks.postgres.dead_letters.lives import Life, Shown, State, show
+from sinks.postgres.dead_letters.pages import Page, Place, count, page
+from sinks.postgres.dead_letters.stream import whole_letters
+from sinks.postgres.replays.plans import Became, Held, find_plan, is_left, list_plans, outcomes
+from sinks.postgres.runs.history import is_locked, without_host
+from sinks.postgres.tokens.api_tokens import ApiTokenRow, list_api_tokens
 
 log = structlog.get_logger(__name__)
 

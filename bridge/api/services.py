@@ -15,9 +15,9 @@ from bridge.http.limits import Buckets
 from bridge.http.room import Room
 from schemas.errors import BridgeError
 from schemas.settings import Settings
-from sinks.api_token_cache import ApiTokenCache
-from sinks.api_tokens import note_used
-from sinks.kafka_admin import kafka_admin
+from sinks.kafka.admin import kafka_admin
+from sinks.postgres.tokens.api_token_cache import ApiTokenCache
+from sinks.postgres.tokens.api_tokens import note_used
 from sinks.readiness import Needs, Readiness
 from streams.garbage import search_now_and_then
 

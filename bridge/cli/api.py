@@ -11,7 +11,7 @@ from schemas.api_token import Role, expiry
 from schemas.errors import InvalidInput
 from schemas.run_summary import rfc3339
 from schemas.service import Service
-from sinks.api_tokens import ApiTokenRow, create_api_token, list_api_tokens, revoke_api_token
+from sinks.postgres.tokens.api_tokens import ApiTokenRow, create_api_token, list_api_tokens, revoke_api_token
 
 api_app = typer.Typer(name="api", help="The operators' HTTP API: the verbs of `bridge dlq`.", no_args_is_help=True)
 _token_app = typer.Typer(name="token", help="Who may use the API, and for what.", no_args_is_help=True)

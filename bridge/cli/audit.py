@@ -8,8 +8,8 @@ from bridge.cli.common import JsonOutput, Verbose, command_settings, partition, 
 from bridge.cli.tables import Table, on_terminal, print_left_out, print_table, print_text
 from schemas.afterwards import in_words
 from schemas.audit_report import AuditReport, PartitionAccount
-from sinks.audit import acknowledge_lost as acknowledge
-from sinks.audit import audit as audit_now
+from sinks.postgres.audit.audit import acknowledge_lost as acknowledge
+from sinks.postgres.audit.audit import audit as audit_now
 
 Deep = Annotated[bool, typer.Option("--deep/--quick", help="Count the rows, or compare only the running totals.")]
 

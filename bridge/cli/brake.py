@@ -16,9 +16,9 @@ from schemas.duration import duration_seconds
 from schemas.errors import EnvironmentUnfit, InvalidInput
 from schemas.run_summary import BrakeSummary, rfc3339
 from schemas.settings import Settings
-from sinks.audit import audit
-from sinks.brake import brake_state
-from sinks.kept_json import SHOWN
+from sinks.postgres.audit.audit import audit
+from sinks.postgres.breaker.state import brake_state
+from sinks.postgres.kept_json import SHOWN
 
 brake_app = typer.Typer(
     name="brake", help="The pause put on dead-lettering when nearly everything fails.", no_args_is_help=True

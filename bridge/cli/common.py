@@ -63,7 +63,7 @@ def run(work: Coroutine[Any, Any, T]) -> T:
 
     What went wrong with Kafka is an EnvironmentUnfit already.
     """
-    from sinks.kafka_connection import name_closed_connections
+    from sinks.kafka.connection import name_closed_connections
 
     name_closed_connections()
     try:

@@ -11,10 +11,10 @@ from bridge.cli.tables import Table, print_table
 from bridge.stack.credentials import scram_verifier
 from schemas.errors import InvalidInput
 from schemas.service import Service
-from sinks.db_check import check_database, migration_status
-from sinks.db_check import snapshot as print_snapshot
-from sinks.grants import grants as grant
-from sinks.migrate import migrate as migrate_now
+from sinks.postgres.schema.check import check_database, migration_status
+from sinks.postgres.schema.check import snapshot as print_snapshot
+from sinks.postgres.schema.grants import grants as grant
+from sinks.postgres.schema.migrate import migrate as migrate_now
 from streams.terminal import json_result
 
 db_app = typer.Typer(name="db", help="The schema of the database.", no_args_is_help=True)
@@ -98,7 +98,7 @@ def grants(
 def snapshot(verbose: Verbose = False) -> None:
     """Print the catalogue that `check` compares with.
 
-    After a new migration: migrate a new database, then `bridge db snapshot > sinks/schema_snapshot.json`.
+    After a new migration: migrate a new database, then `bridge db snapshot > sinks/postgres/schema/schema_snapshot.json`.
     """
     settings = command_settings(verbose=verbose)
     json_result(run(print_snapshot(settings.dsn)))

@@ -15,7 +15,7 @@ from schemas.errors import InvalidInput
 from schemas.reasons import DroppedReason, ErrorClass
 from schemas.sender import Sender
 from schemas.settings import load_settings
-from sinks.dead_letters.causes import with_whole_causes
+from sinks.postgres.dead_letters.causes import with_whole_causes
 
 R = TypeVar("R")
 

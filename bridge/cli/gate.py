@@ -16,9 +16,9 @@ from schemas.raw_event import MAX_INTEGER
 from schemas.reasons import DroppedReason
 from schemas.run_summary import rfc3339
 from schemas.settings import Settings
-from sinks.drops import Drops, drops_by, summed
-from sinks.gate import days, window_sums
-from sinks.vitals import MOST_WAITING, WaitingScript, waiting_scripts
+from sinks.postgres.audit.drops import Drops, drops_by, summed
+from sinks.postgres.gate.verdicts import days, window_sums
+from sinks.postgres.stats.server import MOST_WAITING, WaitingScript, waiting_scripts
 
 # What became of the dropped, in the columns' order; duplicates have their own column, and replays are left out.
 _BECAME = (Afterwards.RECOVERED, Afterwards.SENT_AGAIN, Afterwards.REPLAYING, Afterwards.DISCARDED, Afterwards.OPEN)

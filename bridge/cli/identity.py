@@ -11,7 +11,7 @@ from bridge.runs.backfill_identity import backfill_job
 from bridge.runs.frame import RunOptions, perform
 from bridge.runs.require_proof import require_proof_job
 from schemas.run_summary import IdentitySummary, rfc3339
-from sinks.attribution import trust_state
+from sinks.postgres.identity.attribution import trust_state
 
 identity_app = typer.Typer(
     name="identity", help="Whose events are: the gateway's proof, and what is older than it.", no_args_is_help=True

@@ -9,7 +9,7 @@ from bridge.cli.tables import Table, on_terminal, print_left_out, print_table, p
 from bridge.runs.frame import RunOptions, perform
 from bridge.runs.skip import skip_job
 from schemas.run_summary import OffsetsSummary
-from sinks.offsets_admin import StoredOffset, stored_offsets
+from sinks.postgres.offsets.admin import StoredOffset, stored_offsets
 
 offsets_app = typer.Typer(name="offsets", help="Where the workers stand in Kafka's logs.", no_args_is_help=True)
 

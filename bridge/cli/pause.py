@@ -12,7 +12,7 @@ from schemas.errors import InvalidInput
 from schemas.pause import Pause, PauseKind
 from schemas.run_summary import PauseSummary, rfc3339
 from schemas.settings import Settings
-from sinks.pauses import list_pauses
+from sinks.postgres.registry.pauses import list_pauses
 
 pause_app = typer.Typer(
     name="pause", help="Keep one partition, script, site or organisation waiting.", no_args_is_help=True

@@ -6,7 +6,7 @@ import typer
 
 from bridge.cli.common import JsonOutput, Verbose, command_settings, run, write_json
 from bridge.cli.tables import Table, print_table
-from sinks.runs import RunRecord, list_runs, show_run
+from sinks.postgres.runs.history import RunRecord, list_runs, show_run
 
 runs_app = typer.Typer(name="runs", help="The history of jobs.", no_args_is_help=True)
 

@@ -9,7 +9,7 @@ from bridge.cli.script_history import history
 from bridge.cli.script_token import token_app
 from bridge.cli.tables import Table, print_table
 from schemas.run_summary import rfc3339
-from sinks.registry_admin import Change, ScriptRow, add_script, list_scripts, set_enabled
+from sinks.postgres.registry.admin import Change, ScriptRow, add_script, list_scripts, set_enabled
 
 script_app = typer.Typer(name="script", help="The registry of scripts, sites and organisations.", no_args_is_help=True)
 script_app.add_typer(token_app, name="token")

@@ -6,7 +6,7 @@ import typer
 
 from bridge.cli.common import JsonOutput, Verbose, command_settings, result, run, say, write_json
 from bridge.cli.tables import Table, print_table
-from sinks.script_tokens import TokenRow, create_token, list_tokens, revoke_token
+from sinks.postgres.tokens.script_tokens import TokenRow, create_token, list_tokens, revoke_token
 
 token_app = typer.Typer(
     name="token", help="API keys of a script, for servers; two may be active, so that one can replace the other.",

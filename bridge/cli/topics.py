@@ -8,7 +8,7 @@ from bridge.cli.common import JsonOutput, Verbose, command_settings, given_reaso
 from bridge.cli.offsets import DryRun, Reason, show_changes
 from bridge.runs.adopt import adopt_job
 from bridge.runs.frame import RunOptions, perform
-from sinks.topics_admin import apply_topics, check_topics
+from sinks.kafka.topics import apply_topics, check_topics
 
 topics_app = typer.Typer(name="topics", help="Kafka's topics as the settings declare them.", no_args_is_help=True)
 

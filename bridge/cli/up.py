@@ -14,9 +14,9 @@ from bridge.stack import Stack, StackAddresses
 from bridge.stack.ports import LOOPBACK, choose
 from schemas.errors import InvalidInput
 from schemas.settings import Settings
-from sinks.migrate import migrate
-from sinks.registry_admin import add_script
-from sinks.topics_admin import apply_topics
+from sinks.kafka.topics import apply_topics
+from sinks.postgres.registry.admin import add_script
+from sinks.postgres.schema.migrate import migrate
 
 _SCRIPT, _SITE, _ORG = "demo", 1, 1
 _EVENT = (

@@ -5,11 +5,11 @@ from datetime import datetime
 from typing import Any
 
 from schemas.replay import Outcome, Plan
-from sinks.dead_letters.groups import Groups
-from sinks.dead_letters.letter import DeadLetterLine, WholeDeadLetter
-from sinks.dead_letters.lives import Life, Shown
-from sinks.dead_letters.pages import Page
-from sinks.replays.plans import Became, summed
+from sinks.postgres.dead_letters.groups import Groups
+from sinks.postgres.dead_letters.letter import DeadLetterLine, WholeDeadLetter
+from sinks.postgres.dead_letters.lives import Life, Shown
+from sinks.postgres.dead_letters.pages import Page
+from sinks.postgres.replays.plans import Became, summed
 
 UTF_8, BASE64 = "utf-8", "base64"
 

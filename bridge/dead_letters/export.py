@@ -9,7 +9,7 @@ from typing import Any, Final, TextIO
 
 from bridge.dead_letters.documents import letter_document
 from schemas.printable import printable, printable_dumps
-from sinks.dead_letters.letter import WholeDeadLetter
+from sinks.postgres.dead_letters.letter import WholeDeadLetter
 
 # A spreadsheet may separate cells at `;` or a tab, although the file separates them at `,`: then a cell begins after each of
 # them, and after a line break. Some spreadsheets take the full-width forms for formulas, too. What is matched is empty, so

@@ -14,12 +14,12 @@ from schemas.dead_letter_filter import DeadLetterFilter
 from schemas.outcome import Claim
 from schemas.registry import Registry
 from schemas.settings import Settings
-from sinks.dead_letters.groups import MOST_OWNERS, Group, Groups, Guessed, latest_of, read_groups
-from sinks.dead_letters.letter import Whose
-from sinks.postgres import connection
-from sinks.registry import RegistryCache
-from sinks.replays.items import persisted_keys
-from sinks.turn import Share, in_pieces
+from sinks.cooperative import Share, in_pieces
+from sinks.postgres.connection import connection
+from sinks.postgres.dead_letters.groups import MOST_OWNERS, Group, Groups, Guessed, latest_of, read_groups
+from sinks.postgres.dead_letters.letter import Whose
+from sinks.postgres.registry.cache import RegistryCache
+from sinks.postgres.replay_items.items import persisted_keys
 from streams.dedup import claim_of
 
 MOST_LOOKED_UP: Final = 20_000

@@ -5,7 +5,8 @@ from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from schemas.settings import Settings
-from sinks.postgres import Connection, sql
+from sinks.postgres.connection import Connection
+from sinks.postgres.statements import sql
 
 
 class Counts(NamedTuple):

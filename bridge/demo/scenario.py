@@ -16,11 +16,11 @@ from bridge.demo.worker_process import WorkerDied, WorkerProcess
 from bridge.publish.publisher import RawPublisher
 from bridge.stack.ports import LOOPBACK, choose
 from schemas.settings import Settings
-from sinks.audit import audit
-from sinks.migrate import migrate
-from sinks.postgres import connection
-from sinks.registry_admin import add_script
-from sinks.topics_admin import apply_topics
+from sinks.kafka.topics import apply_topics
+from sinks.postgres.audit.audit import audit
+from sinks.postgres.connection import connection
+from sinks.postgres.registry.admin import add_script
+from sinks.postgres.schema.migrate import migrate
 
 _LOOK_SECONDS = 0.1
 _READY_SECONDS = 60.0

@@ -5,8 +5,8 @@ from typing import Final
 
 from bridge.doctor.check import Check, Finding, fail, ok, warn
 from schemas.settings import Settings
-from sinks.kafka_admin import kafka_admin, topic_facts
-from sinks.kafka_configs import read_configs
+from sinks.kafka.admin import kafka_admin, topic_facts
+from sinks.kafka.aiokafka_patches.configs import read_configs
 
 _TIME, _SIZE = "retention.ms", "retention.bytes"
 _HOUR_MS = 3_600_000

@@ -9,7 +9,7 @@ from bridge.gateway.refusals import Refusal, address_in, refusals_at
 from bridge.http.problems import Code
 from schemas.errors import BridgeError
 from schemas.settings import Settings
-from sinks.registry_admin import list_scripts
+from sinks.postgres.registry.admin import list_scripts
 
 
 def refused_check(url: str | None = None) -> Check:

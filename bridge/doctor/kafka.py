@@ -6,8 +6,8 @@ from typing import Final
 
 from bridge.doctor.check import Check, Finding, each, fail, ok, warn
 from schemas.settings import Settings
-from sinks.kafka_admin import Broker, ClusterFacts, TopicFacts, cluster_facts, kafka_admin, topic_facts
-from sinks.topics_admin import check_topics, declared
+from sinks.kafka.admin import Broker, ClusterFacts, TopicFacts, cluster_facts, kafka_admin, topic_facts
+from sinks.kafka.topics import check_topics, declared
 
 _CONNECT_SECONDS = 3.0
 

@@ -10,8 +10,8 @@ from typing import Final
 from bridge.doctor.check import Check, Finding, fail, ok, warn
 from schemas.addresses import database_address, is_local
 from schemas.settings import Settings
-from sinks.kafka_admin import newest_after
-from sinks.vitals import clock_skew, server
+from sinks.kafka.admin import newest_after
+from sinks.postgres.stats.server import clock_skew, server
 
 SKEW_WARN, SKEW_FAIL = 1.0, 30.0
 """Seconds. Windows, months and due times are told by three clocks; minutes apart, verdicts and retries go wrong."""

@@ -7,10 +7,10 @@ from bridge.doctor.check import Check, Finding, each, fail, ok, warn
 from schemas.addresses import database_address
 from schemas.service import PROCESSES, Service
 from schemas.settings import Settings
-from sinks.db_check import Differences, database_differences
-from sinks.poolers import shares_sessions
-from sinks.sqlstate import POOLED
-from sinks.vitals import LongTransaction, Server, long_transactions, server
+from sinks.postgres.errors import POOLED
+from sinks.postgres.poolers import shares_sessions
+from sinks.postgres.schema.check import Differences, database_differences
+from sinks.postgres.stats.server import LongTransaction, Server, long_transactions, server
 
 OLDEST_VERSION = 15
 LONG_SECONDS = 300.0

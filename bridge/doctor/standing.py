@@ -8,9 +8,9 @@ from schemas.brake import BrakeState
 from schemas.pause import Pause
 from schemas.run_summary import rfc3339
 from schemas.settings import Settings
-from sinks.brake import brake_state
-from sinks.gate import Standing, failing
-from sinks.pauses import list_pauses
+from sinks.postgres.breaker.state import brake_state
+from sinks.postgres.gate.verdicts import Standing, failing
+from sinks.postgres.registry.pauses import list_pauses
 
 _MOST_TARGETS: Final = 5
 

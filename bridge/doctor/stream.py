@@ -11,11 +11,11 @@ from schemas.brake import BrakeState
 from schemas.record import TopicPartition
 from schemas.run_summary import rfc3339
 from schemas.settings import Settings
-from sinks.audit import audit
-from sinks.brake import brake_state
-from sinks.kafka_admin import group_has_members, offsets_since
-from sinks.offsets_admin import stored_offsets
-from sinks.vitals import Retries, WaitingScript, retries, waiting_scripts
+from sinks.kafka.admin import group_has_members, offsets_since
+from sinks.postgres.audit.audit import audit
+from sinks.postgres.breaker.state import brake_state
+from sinks.postgres.offsets.admin import stored_offsets
+from sinks.postgres.stats.server import Retries, WaitingScript, retries, waiting_scripts
 
 LAG_WARN, LAG_FAIL = 60.0, 600.0
 """Seconds that the oldest unread record may have waited."""

@@ -9,7 +9,7 @@ from bridge.doctor.postgres import judge_catalogue
 from schemas.overlap import ENDS_WITH
 from schemas.service import Service
 from schemas.settings import Settings
-from sinks.db_check import Differences, database_differences, privileges_to_come
+from sinks.postgres.schema.check import Differences, database_differences, privileges_to_come
 
 
 def upgrade_checks(services: Sequence[Service]) -> tuple[Check, ...]:

@@ -26,7 +26,7 @@ from bridge.http.server import quiet_server
 from schemas.errors import BridgeError
 from schemas.settings import Settings, load_settings
 from sinks import metrics
-from sinks.kafka_connection import name_closed_connections
+from sinks.kafka.connection import name_closed_connections
 from sinks.metrics import product_version
 from sinks.readiness import ALIVE
 from streams.garbage import REQUESTS, search_now_and_then, search_rarely

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 from bridge.gateway.publisher import Publisher
 from schemas.errors import SinkUnavailable
-from sinks.producer_registry import ProducerRegistry
+from sinks.postgres.registry.producers import ProducerRegistry
 from sinks.readiness import Needs
 
 

@@ -8,7 +8,7 @@ from typing import Final, Self
 from bridge.gateway.allowances import Bill
 from bridge.gateway.turns import Path, Turns
 from bridge.http.cost import Cost
-from sinks.turn import Turn
+from sinks.cooperative import Turn
 
 SLICE_SECONDS: Final = 0.005
 

@@ -18,9 +18,9 @@ from bridge.http.problems import Code, Problem
 from bridge.http.room import Held, Room, Shares
 from schemas.errors import EnvironmentUnfit
 from schemas.settings import Settings
-from sinks.kafka import make_producer
-from sinks.kafka_admin import unfit
-from sinks.murmur import partition_of
+from sinks.kafka.admin import unfit
+from sinks.kafka.partitioner import partition_of
+from sinks.kafka.publisher import make_producer
 
 HeaderList = list[tuple[str, bytes | None]]
 

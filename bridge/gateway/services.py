@@ -14,7 +14,7 @@ from bridge.http.room import Room
 from schemas.errors import InvalidInput
 from schemas.sender import Sender
 from schemas.settings import Settings
-from sinks.producer_registry import ProducerRegistry
+from sinks.postgres.registry.producers import ProducerRegistry
 from sinks.readiness import Readiness
 from streams.normalize import bounds_of
 

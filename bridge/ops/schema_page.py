@@ -2,8 +2,8 @@
 
 from collections.abc import Iterable, Iterator
 
-from sinks.db_check import expected_catalogue
-from sinks.privileges import READABLE
+from sinks.postgres.schema.check import expected_catalogue
+from sinks.postgres.schema.privileges import READABLE
 
 _KEYS = ("primary key", "unique", "foreign key", "index")
 

@@ -11,8 +11,8 @@ from aiokafka.partitioner import murmur2
 
 from schemas.errors import EnvironmentUnfit, SinkUnavailable
 from schemas.settings import Settings
-from sinks.kafka import make_producer
-from sinks.kafka_admin import unfit
+from sinks.kafka.admin import unfit
+from sinks.kafka.publisher import make_producer
 
 START_SECONDS: Final = 12.0
 STALL_SECONDS: Final = 15.0

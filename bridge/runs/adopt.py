@@ -6,9 +6,9 @@ from schemas.errors import InvalidInput
 from schemas.record import TopicPartition
 from schemas.run_summary import OffsetsSummary
 from schemas.settings import Settings
-from sinks.kafka_admin import log_bounds
-from sinks.offsets_admin import adopt_log
-from sinks.postgres_sink import PostgresSink
+from sinks.kafka.admin import log_bounds
+from sinks.postgres.offsets.admin import adopt_log
+from sinks.postgres.sink import PostgresSink
 from streams.log_identity import Examination, Examined, examine
 from streams.source import taking
 

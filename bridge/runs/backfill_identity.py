@@ -8,7 +8,8 @@ from schemas.record import Provenance
 from schemas.registry import Registry
 from schemas.run_summary import IdentitySummary
 from schemas.settings import Settings
-from sinks.attribution import (
+from sinks.postgres.connection import Connection, connection
+from sinks.postgres.identity.attribution import (
     BEGINNING,
     Attribution,
     Unattributed,
@@ -18,8 +19,7 @@ from sinks.attribution import (
     read_unattributed,
     read_windows,
 )
-from sinks.postgres import Connection, connection
-from sinks.registry import RegistryCache
+from sinks.postgres.registry.cache import RegistryCache
 from streams.attribution import attributed, move_of, window_changes
 from streams.trust import GatewayTrust, gateway_trust
 

@@ -7,7 +7,7 @@ from bridge.runs.run import Run
 from schemas.brake import BrakeState
 from schemas.run_summary import BrakeSummary, rfc3339
 from schemas.settings import Settings
-from sinks.brake import engage_by_hand, release_brake
+from sinks.postgres.breaker.state import engage_by_hand, release_brake
 
 
 def release_job(settings: Settings, seconds: float, reason: str) -> Job[BrakeSummary]:

@@ -12,12 +12,12 @@ from schemas.record import TopicPartition
 from schemas.replay import Outcome, Plan, PlanState, ReplaySummary
 from schemas.service import Service
 from schemas.settings import Settings
-from sinks.kafka_admin import log_bounds
-from sinks.offsets_admin import stored_offsets
-from sinks.postgres import Connection, connection
-from sinks.replays.items import let_go
-from sinks.replays.plans import cancel, claims, find_plan, is_left, outcomes, state_of
-from sinks.runs import is_locked
+from sinks.kafka.admin import log_bounds
+from sinks.postgres.connection import Connection, connection
+from sinks.postgres.offsets.admin import stored_offsets
+from sinks.postgres.replay_items.items import let_go
+from sinks.postgres.replays.plans import cancel, claims, find_plan, is_left, outcomes, state_of
+from sinks.postgres.runs.history import is_locked
 
 LOOK_SECONDS: Final = 0.2
 

@@ -13,10 +13,10 @@ from schemas.registry import Registry
 from schemas.run_summary import DiscardSummary
 from schemas.service import Service
 from schemas.settings import Settings
-from sinks.dead_letters.discard import discard, not_dropped
-from sinks.dead_letters.letter import Whose
-from sinks.dead_letters.pages import count
-from sinks.dead_letters.stream import whose
+from sinks.postgres.dead_letters.discard import discard, not_dropped
+from sinks.postgres.dead_letters.letter import Whose
+from sinks.postgres.dead_letters.pages import count
+from sinks.postgres.dead_letters.stream import whose
 
 
 def discard_job(

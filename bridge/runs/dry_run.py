@@ -15,13 +15,13 @@ from schemas.reasons import DroppedReason, ErrorClass
 from schemas.record import LEDGER_TOPIC, Batch, CarriedRecord, TopicPartition
 from schemas.replay import DeadLetterItem, Example, Forecast, PlanReport
 from schemas.settings import Settings
-from sinks.audit import KEYS_KEPT
-from sinks.partitions import months_attached
-from sinks.postgres import Connection
-from sinks.postgres_sink import PostgresSink
-from sinks.registry import RegistryCache
-from sinks.replays.items import persisted_events, persisted_keys, reach, read_items
-from sinks.turn import Share
+from sinks.cooperative import Share
+from sinks.postgres.audit.audit import KEYS_KEPT
+from sinks.postgres.connection import Connection
+from sinks.postgres.registry.cache import RegistryCache
+from sinks.postgres.replay_items.items import persisted_events, persisted_keys, reach, read_items
+from sinks.postgres.schema.monthly_partitions import months_attached
+from sinks.postgres.sink import PostgresSink
 from streams.correction import Correction
 from streams.forecast import Judgement, Terms, judge, known_to_the_store
 from streams.normalize import bounds_of

@@ -26,8 +26,8 @@ from schemas.production import refusals
 from schemas.run_summary import RunSummary, TargetError, begin_summary
 from schemas.service import Service
 from schemas.settings import Settings
-from sinks.runs import note_begin, note_end, run_lock
-from sinks.turn import Share, unshared
+from sinks.cooperative import Share, unshared
+from sinks.postgres.runs.history import note_begin, note_end, run_lock
 from sinks.webhook import call_webhook
 from streams.start import ready
 

@@ -9,8 +9,8 @@ from schemas.pause import PauseKind
 from schemas.record import TopicPartition
 from schemas.run_summary import PauseSummary
 from schemas.settings import Settings
-from sinks.kafka_admin import log_bounds
-from sinks.pauses import demand_target, end_pause, start_pause
+from sinks.kafka.admin import log_bounds
+from sinks.postgres.registry.pauses import demand_target, end_pause, start_pause
 
 
 def start_job(settings: Settings, kind: PauseKind, target: str, reason: str) -> Job[PauseSummary]:

@@ -12,9 +12,9 @@ from schemas.errors import LimitReached, NoSuchThing
 from schemas.replay import Forecast, PlanReport, PlanSummary
 from schemas.service import Service
 from schemas.settings import Settings
-from sinks.postgres import Connection, connection
-from sinks.replays.items import keep_passing, note_forecasts
-from sinks.replays.plans import Held, complete, find_plan, freeze, held, planning
+from sinks.postgres.connection import Connection, connection
+from sinks.postgres.replay_items.items import keep_passing, note_forecasts
+from sinks.postgres.replays.plans import Held, complete, find_plan, freeze, held, planning
 from streams.correction import Correction
 
 _SETTINGS: Final = {

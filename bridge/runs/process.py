@@ -16,12 +16,12 @@ from schemas.ledger import Scope, Waiting
 from schemas.run_summary import ProcessSummary
 from schemas.service import Service
 from schemas.settings import Settings
-from sinks.kafka import publishing
-from sinks.kafka_admin import group_has_members, log_bounds
-from sinks.postgres_sink import PostgresSink
-from sinks.registry import RegistryCache
-from sinks.rehearsal import RehearsalSink, SilentPublisher
-from sinks.sink import Committed, Publisher
+from sinks.kafka.admin import group_has_members, log_bounds
+from sinks.kafka.publisher import publishing
+from sinks.ports import Committed, Publisher
+from sinks.postgres.dry_run_sink import RehearsalSink, SilentPublisher
+from sinks.postgres.registry.cache import RegistryCache
+from sinks.postgres.sink import PostgresSink
 from streams.normalize import bounds_of
 from streams.one_shot import OneShot, RawBacklog
 from streams.retry import retry_policy

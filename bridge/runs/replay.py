@@ -18,12 +18,12 @@ from schemas.record import RawBody
 from schemas.replay import CANARY_FAILED, DeadLetterItem, Forecast, Outcome, Plan, PlanState, ReplaySummary
 from schemas.service import Service
 from schemas.settings import Settings
-from sinks.brake import read_brake
-from sinks.kafka_admin import group_has_members
-from sinks.postgres import Connection, connection
-from sinks.replays.items import claim, let_go, note_sent, reach, read_items, skip
-from sinks.replays.plans import Became, begin, canary_outcomes, end, find_plan, outcomes, state_of, summed
-from sinks.replays.publisher import Replayed, ReplayPublisher, publishing_replays
+from sinks.kafka.admin import group_has_members
+from sinks.kafka.replay_publisher import Replayed, ReplayPublisher, publishing_replays
+from sinks.postgres.breaker.state import read_brake
+from sinks.postgres.connection import Connection, connection
+from sinks.postgres.replay_items.items import claim, let_go, note_sent, reach, read_items, skip
+from sinks.postgres.replays.plans import Became, begin, canary_outcomes, end, find_plan, outcomes, state_of, summed
 from streams.correction import Correction, CorrectionFailed
 from streams.forecast import corrected, refusal
 

@@ -21,10 +21,10 @@ from schemas.instants import to_epoch_ms
 from schemas.record import Provenance, RawRecord
 from schemas.replay import TopicReplaySummary
 from schemas.settings import Settings
-from sinks.kafka import REFUSALS, Copy, deliver, make_producer
-from sinks.kafka_admin import partitions_of, started
-from sinks.postgres_sink import PostgresSink
-from sinks.registry import RegistryCache
+from sinks.kafka.admin import partitions_of, started
+from sinks.kafka.publisher import REFUSALS, Copy, deliver, make_producer
+from sinks.postgres.registry.cache import RegistryCache
+from sinks.postgres.sink import PostgresSink
 from streams.foreign import Foreign, original
 from streams.normalize import bounds_of
 from streams.reading import read_event

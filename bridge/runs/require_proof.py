@@ -4,7 +4,7 @@ from bridge.runs.frame import Job
 from bridge.runs.run import Run
 from schemas.run_summary import OffsetsSummary
 from schemas.settings import Settings
-from sinks.attribution import end_legacy
+from sinks.postgres.identity.attribution import end_legacy
 
 
 def require_proof_job(settings: Settings, reason: str) -> Job[OffsetsSummary]:

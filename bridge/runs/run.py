@@ -11,8 +11,8 @@ import structlog
 from bridge.cli.common import say
 from schemas.errors import BridgeError, SinkUnavailable
 from schemas.run_summary import RunSummary, TargetError
-from sinks.runs import RunLock
-from sinks.turn import Share, unshared
+from sinks.cooperative import Share, unshared
+from sinks.postgres.runs.history import RunLock
 
 S = TypeVar("S", bound=RunSummary)
 log = structlog.get_logger(__name__)

@@ -9,9 +9,9 @@ from schemas.errors import EnvironmentUnfit, InvalidInput
 from schemas.record import RawRecord, TopicPartition
 from schemas.run_summary import OffsetsSummary
 from schemas.settings import Settings
-from sinks.kafka_admin import log_bounds
-from sinks.offsets_admin import skip_record
-from sinks.postgres_sink import PostgresSink
+from sinks.kafka.admin import log_bounds
+from sinks.postgres.offsets.admin import skip_record
+from sinks.postgres.sink import PostgresSink
 from streams.log_identity import examine
 from streams.source import KafkaSource, OffsetsGone, taking
 

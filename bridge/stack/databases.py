@@ -7,7 +7,7 @@ import asyncpg
 
 from bridge.stack.credentials import Credentials, scram_verifier
 from bridge.stack.ports import LOOPBACK
-from sinks import server_proof
+from sinks.postgres import server_proof
 
 DATABASE = "ghostlink"
 PRODUCT = "ghostlink"

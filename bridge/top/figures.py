@@ -10,12 +10,12 @@ from schemas.brake import BrakeState
 from schemas.errors import EnvironmentUnfit, SinkUnavailable
 from schemas.gate import Verdict, WindowSums, judge_window
 from schemas.settings import Settings
-from sinks.activity import Activity, read_activity
-from sinks.backlog import Backlog, read_backlog
-from sinks.brake import brake_state
-from sinks.gate import window_sums
-from sinks.kafka_admin import committed_lag
-from sinks.offsets_admin import StoredOffset, stored_offsets
+from sinks.kafka.admin import committed_lag
+from sinks.postgres.breaker.state import brake_state
+from sinks.postgres.gate.verdicts import window_sums
+from sinks.postgres.offsets.admin import StoredOffset, stored_offsets
+from sinks.postgres.stats.backlog import Backlog, read_backlog
+from sinks.postgres.stats.top import Activity, read_activity
 from sinks.refusals import refusal
 from streams.retry import tier_labels
 

@@ -18,7 +18,7 @@ from support.settled import environment_of, settings_for
 
 from schemas.reasons import DroppedReason, ErrorClass
 from schemas.record import Provenance
-from sinks.topics_admin import apply_topics
+from sinks.kafka.topics import apply_topics
 
 PAGE = "api.md"
 CAUSE = "5f0c1d8f6a2e9b47"

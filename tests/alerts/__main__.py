@@ -21,7 +21,7 @@ from alerts.faults import elsewhere
 from alerts.product import Product, running
 from alerts.servers import Watching, watching
 from deploy.dashboards import DASHBOARDS, GREEN, RATE, RED, YELLOW, dashboard
-from sinks.migrate import migrate
+from sinks.postgres.schema.migrate import migrate
 
 WORSE = (GREEN, YELLOW, RED)
 RETRY_DELAYS = ("2s", "4s")

@@ -20,9 +20,9 @@ from alerts.product import Product
 from schemas.api_key import read_key
 from schemas.record import TopicPartition
 from schemas.settings import Settings
-from sinks.kafka import make_producer
-from sinks.kafka_admin import kafka_admin, log_bounds
-from sinks.script_tokens import revoke_token
+from sinks.kafka.admin import kafka_admin, log_bounds
+from sinks.kafka.publisher import make_producer
+from sinks.postgres.tokens.script_tokens import revoke_token
 
 Act = Callable[[Product], Awaitable[None]]
 

@@ -18,8 +18,8 @@ from support.wait import wait_until
 
 from bridge.stack.ports import LOOPBACK, choose
 from schemas.settings import Settings
-from sinks.kafka import make_producer
-from sinks.script_tokens import create_token
+from sinks.kafka.publisher import make_producer
+from sinks.postgres.tokens.script_tokens import create_token
 
 RATE = 100
 """Events a second."""

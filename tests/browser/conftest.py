@@ -18,7 +18,7 @@ from support.shop import OpenShop, Shop, program
 
 from bridge.stack import StackAddresses
 from schemas.settings import Settings
-from sinks.registry_admin import add_script
+from sinks.postgres.registry.admin import add_script
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 

@@ -15,12 +15,12 @@ from schemas.outcome import Outcomes
 from schemas.record import Batch, Provenance, RawRecord, TopicPartition
 from schemas.registry import Registry
 from schemas.sender import Sender
-from sinks.brake import engage_by_hand, release_brake
 from sinks.memory import MemorySink, MemoryStore
 from sinks.memory_publisher import MemoryPublisher
-from sinks.postgres_sink import PostgresSink
+from sinks.ports import Committed, Sink
+from sinks.postgres.breaker.state import engage_by_hand, release_brake
+from sinks.postgres.sink import PostgresSink
 from sinks.settle import Settler
-from sinks.sink import Committed, Sink
 from sinks.windows import WindowKey
 from streams.memory_source import MemoryRecord
 from streams.processor import process

@@ -16,7 +16,7 @@ from schemas import headers as names
 from schemas.outcome import Failure
 from schemas.reasons import DroppedReason, ErrorClass
 from schemas.record import Provenance
-from sinks.kafka import copy_headers
+from sinks.kafka.publisher import copy_headers
 
 DOCUMENT: dict[str, Any] = contracts()["asyncapi"]
 # From github.com/asyncapi/spec-json-schemas, Apache License 2.0.

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from sinks import json_lines
-from sinks.transaction import UNENCODABLE
+from sinks.postgres import copy_encoder
+from sinks.postgres.transaction import UNENCODABLE
 
 COLUMNS = ("text", "absent", "number", "amount", "moment", "document")
 TABLE = "CREATE TEMP TABLE lines (text text, absent text, number bigint, amount numeric, moment timestamptz, document jsonb)"
@@ -46,8 +46,8 @@ rows = st.builds(
 
 async def written(connection: asyncpg.Connection, given_rows: list[Row]) -> list[Row]:
     await connection.execute(f"DROP TABLE IF EXISTS lines; {TABLE}")
-    source = json_lines.parts(given_rows, [100_000] * len(given_rows))
-    await connection.copy_to_table("lines", source=source, columns=COLUMNS, **json_lines.OPTIONS)
+    source = copy_encoder.parts(given_rows, [100_000] * len(given_rows))
+    await connection.copy_to_table("lines", source=source, columns=COLUMNS, **copy_encoder.OPTIONS)
     return [Row(**row) for row in await connection.fetch("SELECT * FROM lines ORDER BY ctid")]
 
 

@@ -6,7 +6,7 @@ from support.payloads import RECEIVED_MS, cases, mappings, raw_event, shown, wro
 from support.sealed import gateway_headers
 
 from schemas.sender import Sender
-from sinks.transaction import write_events
+from sinks.postgres.transaction import write_events
 
 
 async def test_all_payloads_are_rows(database_url: str) -> None:

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from schemas.brake import BrakeCause, BrakeState
-from sinks.sink import Sink
+from sinks.ports import Sink
 
 from .conftest import World
 

@@ -19,7 +19,7 @@ from schemas.outcome import Failure
 from schemas.reasons import DroppedReason, ErrorClass
 from schemas.record import Provenance, RawRecord
 from schemas.settings import Settings
-from sinks.kafka import copy_headers
+from sinks.kafka.publisher import copy_headers
 from streams.memory_source import MemoryRecord
 
 CHECKOUT = Path(__file__).resolve().parents[2]

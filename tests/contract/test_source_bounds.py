@@ -11,7 +11,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from schemas.record import Batch, TopicPartition
 from schemas.settings import Settings
-from sinks import kafka_codecs
+from sinks.kafka.aiokafka_patches import codecs as kafka_codecs
 from streams.source import KafkaSource, taking
 
 MOST = 1024 * 1024

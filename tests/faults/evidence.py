@@ -12,7 +12,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 
 from faults.records import Headers
 from schemas.settings import Settings
-from sinks.audit import audit
+from sinks.postgres.audit.audit import audit
 
 Place = tuple[int, int]
 """Partition and offset on the raw topic."""

@@ -12,8 +12,8 @@ from aiokafka.errors import KafkaError
 from support.settled import event
 
 from schemas.settings import Settings
-from sinks.kafka import make_producer
-from sinks.postgres import connection
+from sinks.kafka.publisher import make_producer
+from sinks.postgres.connection import connection
 
 LOOK_SECONDS = 0.1
 _PENDING = 10_000

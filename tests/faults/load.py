@@ -12,8 +12,8 @@ from aiokafka.errors import KafkaError
 from faults.journal import Journal
 from faults.records import LATE_BLOCK, SHARES, SITES, Flaw, late_script
 from schemas.settings import Settings
-from sinks.kafka import make_producer
-from sinks.registry import tell_of_change
+from sinks.kafka.publisher import make_producer
+from sinks.postgres.registry.cache import tell_of_change
 
 _TICK_SECONDS = 0.02
 _MOST_TIMES = 4

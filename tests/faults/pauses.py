@@ -32,8 +32,8 @@ from faults.machines import BROKERS, Broker, Machines, Pair, make_cluster, ports
 from faults.producers import UNLIMITED, Poster
 from schemas.errors import BridgeError
 from schemas.settings import Settings
-from sinks.migrate import migrate
-from sinks.script_tokens import create_token
+from sinks.postgres.schema.migrate import migrate
+from sinks.postgres.tokens.script_tokens import create_token
 
 PARTITIONS = 6
 WORST_SECONDS = 5.0

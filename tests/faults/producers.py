@@ -30,8 +30,8 @@ from bridge.client import BridgeClient, NotDelivered, Options
 from faults.servers import Servers, prepared_servers
 from schemas.errors import BridgeError
 from schemas.settings import Settings
-from sinks.postgres import connection
-from sinks.script_tokens import create_token
+from sinks.postgres.connection import connection
+from sinks.postgres.tokens.script_tokens import create_token
 
 PATH = "/api/bridge/s1/events"
 BATCH = 100

@@ -26,8 +26,8 @@ from faults.servers import Servers
 from faults.world import World
 from schemas.errors import BridgeError
 from schemas.settings import Settings
-from sinks.migrate import migrate
-from sinks.topics_admin import apply_topics
+from sinks.kafka.topics import apply_topics
+from sinks.postgres.schema.migrate import migrate
 
 PARTITIONS = 6
 MOST_LINES_A_MINUTE = 400

@@ -17,7 +17,7 @@ from bridge.stack.ports import LOOPBACK, choose
 from bridge.stack.postgres import PostgresServer
 from bridge.stack.process import Identity, log_size, wait_until_ready
 from schemas.settings import Settings
-from sinks.migrate import migrate
+from sinks.postgres.schema.migrate import migrate
 
 START_SECONDS = 240.0
 """A server that dies meanwhile is found at once; on a busy machine Java alone takes a minute."""

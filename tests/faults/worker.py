@@ -10,9 +10,10 @@ from typing import Any
 
 from schemas.outcome import Candidate, Outcomes
 from schemas.record import TopicPartition
-from sinks import json_lines, postgres_sink, transaction
-from sinks.postgres_sink import PostgresSink
-from sinks.sink import Committed
+from sinks.ports import Committed
+from sinks.postgres import copy_encoder, transaction
+from sinks.postgres import sink as postgres_sink
+from sinks.postgres.sink import PostgresSink
 from streams.source import KafkaSource
 
 AFTER_PUBLISHING = "after-publishing"
@@ -60,7 +61,7 @@ def _between_statements(kill: Kill) -> None:
 
 
 def _mid_copy(kill: Kill) -> None:
-    parts = json_lines.parts
+    parts = copy_encoder.parts
 
     async def parts_and_die(rows: Sequence[Any], sizes: Sequence[int]) -> AsyncIterator[bytes]:
         half = len(rows) // 2
@@ -70,7 +71,7 @@ def _mid_copy(kill: Kill) -> None:
         async for part in parts(rows[half:], sizes[half:]):
             yield part
 
-    json_lines.parts = parts_and_die
+    copy_encoder.parts = parts_and_die
 
 
 def _before_commit(kill: Kill) -> None:

@@ -11,8 +11,9 @@ import pytest
 
 from schemas.environment import environment_names
 from schemas.settings import Settings
-from sinks.db_check import expected_catalogue
-from sinks.migrate import migrations
+from sinks.postgres.schema.check import expected_catalogue
+from sinks.postgres.schema.migrate import migrations
+from sinks.postgres.statements import statement_files
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 PACKAGES = ("schemas", "sinks", "streams", "bridge")
@@ -28,7 +29,7 @@ SQL = re.compile(
 TRIVIAL_SQL = re.compile(r"SELECT (?!.*\bFROM\b)[^;]*|SET \w+ = \S+|LISTEN \w+", re.DOTALL)
 # Statements that have to be in Python, with the reason.
 SQL_ALLOWED = {
-    "sinks/grants.py": "composes grants of what the statements need and the catalogue has",
+    "sinks/postgres/schema/grants.py": "composes grants of what the statements need and the catalogue has",
     "bridge/stack/cluster.py": "sets a password in Postgres' single-user mode, which takes no parameters",
     "bridge/stack/databases.py": "creates the development server's database and role, which take no parameters",
 }
@@ -40,6 +41,7 @@ WRITERS = {
     "bridge/cli/dlq/export.py": "rows that bridge/dead_letters/export.py has escaped",
     "bridge/stack/supervisor.py": "answers its owner through a pipe, in ASCII",
 }
+MIGRATIONS = CHECKOUT / "sinks" / "postgres" / "schema" / "migrations"
 FIRST_COMMENTED = 15
 """The migration from which on views name their columns."""
 VARIABLE = re.compile(r"\b(?:BRIDGE|GHOSTLINK)_[A-Z0-9_]+\b(?!…)")
@@ -131,19 +133,19 @@ def test_sql_stands_in_sql_files() -> None:
 
 def test_every_sql_file_is_used_and_says_what_for() -> None:
     """A file that nobody loads is dead, a name without a file fails in production; each opens with a comment."""
-    files = {path.stem: path.read_text() for path in tracked() if path.parent == CHECKOUT / "sinks" / "sql"}
+    files = {name: path.read_text() for name, path in statement_files().items()}
     loaded = set()
     for path in product_modules():
         loaded.update(re.findall(r"\bsql\(\s*[\"'](\w+)[\"']\s*\)", path.read_text()))
 
     assert set(files) == loaded
     for name, text in files.items():
-        assert re.match(r"-- \S.*", text), f"sinks/sql/{name}.sql does not open with a comment"
+        assert re.match(r"-- \S.*", text), f"{name}.sql does not open with a comment"
 
 
 def test_every_migration_is_named_in_order_and_says_what_for() -> None:
     """Versions run from 0001 without a gap."""
-    found = [path for path in tracked() if path.parent == CHECKOUT / "sinks" / "migrations"]
+    found = [path for path in tracked() if path.parent == MIGRATIONS]
 
     assert [path.name[:5] for path in found] == [f"{number:04d}_" for number in range(1, len(found) + 1)]
     for path in found:

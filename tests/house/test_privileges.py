@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from schemas.service import PROCESSES, Service
-from sinks.db_check import expected_catalogue
-from sinks.privileges import STATEMENTS, needed_privileges, statements, updated_columns
+from sinks.postgres.schema.check import expected_catalogue
+from sinks.postgres.schema.privileges import STATEMENTS, needed_privileges, statements, updated_columns
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 ROOTS = {
@@ -81,7 +81,7 @@ def reached(service: Service) -> set[str]:
 
 @pytest.mark.parametrize("service", PROCESSES)
 def test_a_service_is_granted_what_it_runs(service: Service) -> None:
-    """A new statement is either in `STATEMENTS` of sinks/privileges.py or named here as one that the service never runs."""
+    """A new statement is either in `STATEMENTS` of sinks/postgres/schema/privileges.py or named here as one that the service never runs."""
     assert STATEMENTS[service] <= reached(service)
     assert reached(service) - STATEMENTS[service] - STARTED == NOT_RUN[service]
 

@@ -5,8 +5,8 @@ from support.settled import prepare, settings_for
 
 from bridge.stack import StackAddresses
 from schemas.settings import Settings
-from sinks import server_proof
-from sinks.script_tokens import create_token
+from sinks.postgres import server_proof
+from sinks.postgres.tokens.script_tokens import create_token
 
 
 @pytest.fixture(autouse=True)

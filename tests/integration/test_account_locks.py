@@ -19,17 +19,20 @@ from schemas.errors import EnvironmentUnfit, SinkUnavailable
 from schemas.outcome import Outcomes
 from schemas.pause import PauseKind
 from schemas.service import PROCESSES, Service
-from sinks import postgres, postgres_sink, registry_admin
-from sinks.api_tokens import create_api_token, list_api_tokens, note_used, revoke_api_token
-from sinks.brake import engage_by_hand, release_brake
-from sinks.db_check import blocking_differences, excess_privileges
-from sinks.migrate import migrate
-from sinks.pauses import end_pause
-from sinks.postgres import connection, sql
-from sinks.postgres_sink import PostgresSink
-from sinks.registry_admin import add_script, set_enabled
-from sinks.replays.plans import cancel, prune
-from sinks.runs import note_begin, note_end
+from sinks.postgres import connection as postgres
+from sinks.postgres import sink as postgres_sink
+from sinks.postgres.breaker.state import engage_by_hand, release_brake
+from sinks.postgres.connection import connection
+from sinks.postgres.registry import admin as registry_admin
+from sinks.postgres.registry.admin import add_script, set_enabled
+from sinks.postgres.registry.pauses import end_pause
+from sinks.postgres.replays.plans import cancel, prune
+from sinks.postgres.runs.history import note_begin, note_end
+from sinks.postgres.schema.check import blocking_differences, excess_privileges
+from sinks.postgres.schema.migrate import migrate
+from sinks.postgres.sink import PostgresSink
+from sinks.postgres.statements import sql
+from sinks.postgres.tokens.api_tokens import create_api_token, list_api_tokens, note_used, revoke_api_token
 
 
 @pytest.fixture

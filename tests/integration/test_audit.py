@@ -15,7 +15,7 @@ from support.wait import wait_until
 from bridge.stack import StackAddresses
 from schemas.errors import EnvironmentUnfit
 from schemas.settings import Settings
-from sinks.audit import acknowledge_lost, audit, read_snapshot
+from sinks.postgres.audit.audit import acknowledge_lost, audit, read_snapshot
 
 # What is done behind the product's back, and what the audit must say of it.
 TAMPERINGS = {

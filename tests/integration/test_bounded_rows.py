@@ -17,14 +17,15 @@ from bridge.stack import StackAddresses
 from schemas.record import Provenance
 from schemas.replay import Outcome
 from schemas.settings import Settings
-from sinks.audit import read_snapshot
-from sinks.backlog import read_backlog
-from sinks.drops import drops_by, summed
-from sinks.gate import days, window_sums
-from sinks.ledger import state_of
-from sinks.postgres import connection, sql
-from sinks.replays.items import read_items
-from sinks.replays.plans import held, outcomes
+from sinks.postgres.audit.audit import read_snapshot
+from sinks.postgres.audit.drops import drops_by, summed
+from sinks.postgres.connection import connection
+from sinks.postgres.gate.verdicts import days, window_sums
+from sinks.postgres.ledger.rows import state_of
+from sinks.postgres.replay_items.items import read_items
+from sinks.postgres.replays.plans import held, outcomes
+from sinks.postgres.statements import sql
+from sinks.postgres.stats.backlog import read_backlog
 
 PLAN = "00000000-0000-4000-8000-000000000001"
 PLANNED = (

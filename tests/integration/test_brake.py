@@ -13,8 +13,8 @@ from support.settled import event, prepare, produce, settings_for, working
 from support.wait import wait_until
 
 from schemas.settings import Settings
-from sinks.audit import audit
-from sinks.kafka_admin import log_bounds
+from sinks.kafka.admin import log_bounds
+from sinks.postgres.audit.audit import audit
 
 STORM = 3000
 LIMIT = 1000

@@ -7,7 +7,7 @@ from support.settled import event, fetch, prepare, produce, settings_for, workin
 from support.wait import wait_until
 
 from schemas.settings import Settings
-from sinks.audit import audit
+from sinks.postgres.audit.audit import audit
 
 JUNK = 3000
 EVENTS = 6

@@ -10,9 +10,9 @@ from support.wait import wait_until
 
 from schemas.sender import Sender
 from schemas.settings import Settings
-from sinks.audit import audit
-from sinks.kafka import make_producer
-from sinks.kafka_admin import started
+from sinks.kafka.admin import started
+from sinks.kafka.publisher import make_producer
+from sinks.postgres.audit.audit import audit
 
 HOUR_MS = 3_600_000
 BUDGET_SECONDS = 60

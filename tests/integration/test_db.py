@@ -16,10 +16,10 @@ from support.wait import wait_until
 
 from bridge.stack import StackAddresses
 from schemas.service import Service
-from sinks.db_check import check_database, expected_catalogue, snapshot
-from sinks.migrate import migrate, migrations
-from sinks.partitions import make_partitions
-from sinks.postgres import connection
+from sinks.postgres.connection import connection
+from sinks.postgres.schema.check import check_database, expected_catalogue, snapshot
+from sinks.postgres.schema.migrate import migrate, migrations
+from sinks.postgres.schema.monthly_partitions import make_partitions
 
 MONTHS_AHEAD = 2
 
@@ -105,7 +105,7 @@ async def test_a_migrated_database_is_as_needed(database_url: str) -> None:
 
 
 async def test_the_snapshot_is_what_the_migrations_make(empty_database: str) -> None:
-    """Renew it with `bridge db snapshot > sinks/schema_snapshot.json` on a database that was migrated anew."""
+    """Renew it with `bridge db snapshot > sinks/postgres/schema/schema_snapshot.json` on a database that was migrated anew."""
     await migrate(empty_database)
 
     assert json.loads(await snapshot(empty_database)) == expected_catalogue()

@@ -22,11 +22,11 @@ from bridge.stack import StackAddresses
 from schemas.doctor_report import DoctorReport, Health
 from schemas.pause import PauseKind
 from schemas.settings import Settings
-from sinks.brake import engage_by_hand
-from sinks.kafka import make_producer
-from sinks.kafka_admin import kafka_admin
-from sinks.kafka_configs import set_configs
-from sinks.pauses import start_pause
+from sinks.kafka.admin import kafka_admin
+from sinks.kafka.aiokafka_patches.configs import set_configs
+from sinks.kafka.publisher import make_producer
+from sinks.postgres.breaker.state import engage_by_hand
+from sinks.postgres.registry.pauses import start_pause
 
 NOWHERE = "127.0.0.1:1"
 SECONDS = 30.0

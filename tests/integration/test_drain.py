@@ -11,7 +11,7 @@ from support.settled import environment_of, produce
 from support.wait import wait_until
 
 from schemas.settings import Settings
-from sinks.postgres import connection
+from sinks.postgres.connection import connection
 
 MOST_SECONDS = 45.0
 """Kubernetes and the compose file give a minute, after which it is killed."""

@@ -16,8 +16,8 @@ from bridge.runs.frame import Job, RunOptions, perform
 from bridge.runs.run import Run
 from schemas.run_summary import ProcessSummary, RunSummary
 from schemas.settings import Settings
-from sinks.migrate import migrate
-from sinks.runs import run_lock
+from sinks.postgres.runs.history import run_lock
+from sinks.postgres.schema.migrate import migrate
 
 AWAY = "postgresql://nobody:nothing@127.0.0.1:1/none"
 

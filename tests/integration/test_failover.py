@@ -17,11 +17,12 @@ from support.wait import wait_until
 from bridge.stack import StackAddresses
 from bridge.stack.ports import LOOPBACK, choose
 from schemas.errors import SinkUnavailable
-from sinks import postgres, postgres_sink
-from sinks.migrate import migrate
-from sinks.poolers import shares_sessions
-from sinks.postgres import connection
-from sinks.postgres_sink import PostgresSink
+from sinks.postgres import connection as postgres
+from sinks.postgres import sink as postgres_sink
+from sinks.postgres.connection import connection
+from sinks.postgres.poolers import shares_sessions
+from sinks.postgres.schema.migrate import migrate
+from sinks.postgres.sink import PostgresSink
 
 
 def place_of(url: str) -> str:

@@ -14,8 +14,8 @@ from schemas.outcome import Outcomes
 from schemas.record import Batch, TopicPartition
 from schemas.registry import Script
 from schemas.settings import Settings
-from sinks import postgres_sink
-from sinks.postgres_sink import PostgresSink
+from sinks.postgres import sink as postgres_sink
+from sinks.postgres.sink import PostgresSink
 from streams.normalize import bounds_of
 from streams.processor import Context, process
 from streams.retry import retry_policy

@@ -16,9 +16,10 @@ from support.wait import wait_until
 from bridge.stack.credentials import Credentials
 from bridge.stack.postgres import PostgresServer
 from schemas.errors import SinkUnavailable
-from sinks import postgres, postgres_sink
-from sinks.migrate import migrate
-from sinks.postgres_sink import PostgresSink
+from sinks.postgres import connection as postgres
+from sinks.postgres import sink as postgres_sink
+from sinks.postgres.schema.migrate import migrate
+from sinks.postgres.sink import PostgresSink
 
 
 @asynccontextmanager

@@ -21,9 +21,9 @@ from support.wait import wait_until
 
 from deploy.dashboards import GATEWAY
 from schemas.settings import Settings
-from sinks.registry_admin import add_script, set_enabled
-from sinks.script_tokens import create_token, revoke_token
-from sinks.topics_admin import apply_topics
+from sinks.kafka.topics import apply_topics
+from sinks.postgres.registry.admin import add_script, set_enabled
+from sinks.postgres.tokens.script_tokens import create_token, revoke_token
 
 EVENTS = "/api/bridge/s1/events"
 

@@ -8,8 +8,8 @@ from support.gateway import ORIGIN, bearer, body, gateway, raw_records
 
 from bench.dear_bodies import dear_bodies
 from schemas.settings import Settings
-from sinks.registry_admin import add_script
-from sinks.script_tokens import create_token
+from sinks.postgres.registry.admin import add_script
+from sinks.postgres.tokens.script_tokens import create_token
 
 AT_ONCE = 10
 

@@ -18,7 +18,7 @@ from support.sockets import read_all
 from support.wait import wait_until
 
 from schemas.settings import Settings
-from sinks.script_tokens import create_token
+from sinks.postgres.tokens.script_tokens import create_token
 
 EVENTS = "/api/bridge/s1/events"
 OTHER_EVENTS = "/api/bridge/s2/events"

@@ -8,7 +8,7 @@ import pytest
 from support.gateway import ORIGIN, bearer, body, gateway, raw_records
 
 from schemas.settings import Settings
-from sinks.registry_admin import add_script
+from sinks.postgres.registry.admin import add_script
 
 EVENTS = "/api/bridge/s1/events"
 

@@ -12,7 +12,7 @@ from support.gateway import ORIGIN, gateway
 from support.programs import environment
 
 from schemas.settings import Settings
-from sinks.registry_admin import add_script
+from sinks.postgres.registry.admin import add_script
 
 EXAMPLES = 40
 # Most requests are for a script that exists, with its key; the rest of the world is made up.

@@ -15,7 +15,7 @@ from support.servers import stack_directory
 from support.wait import wait_until
 
 from schemas.settings import Settings
-from sinks.script_tokens import create_token
+from sinks.postgres.tokens.script_tokens import create_token
 
 EVENTS = "/api/bridge/s1/events"
 PAD = "x" * 500

@@ -15,7 +15,7 @@ from support.settled import environment_of
 from support.wait import wait_until
 
 from schemas.settings import Settings
-from sinks.registry_admin import set_enabled
+from sinks.postgres.registry.admin import set_enabled
 
 DISABLED, EVENTS = "/api/bridge/s3/events", "/api/bridge/s1/events"
 NAMED = "/api/bridge/shop%1B%5B31m-typo/events"

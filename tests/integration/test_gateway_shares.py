@@ -15,8 +15,8 @@ from support.gateway import ORIGIN, Gateway, bearer, gateway
 from support.sockets import read_all
 
 from schemas.settings import Settings
-from sinks.registry_admin import add_script
-from sinks.script_tokens import create_token
+from sinks.postgres.registry.admin import add_script
+from sinks.postgres.tokens.script_tokens import create_token
 
 EVENTS = "/api/bridge/s1/events"
 OTHER = "/api/bridge/s2/events"

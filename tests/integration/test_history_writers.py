@@ -14,10 +14,10 @@ from schemas.errors import AnotherRun, BridgeError
 from schemas.gate import WindowLimits
 from schemas.service import Service
 from schemas.settings import Settings
-from sinks.gate import judge
-from sinks.migrate import migrate
-from sinks.postgres import sql
-from sinks.runs import note_begin, note_end, run_lock, show_run
+from sinks.postgres.gate.verdicts import judge
+from sinks.postgres.runs.history import note_begin, note_end, run_lock, show_run
+from sinks.postgres.schema.migrate import migrate
+from sinks.postgres.statements import sql
 
 PLAN = "00000000-0000-4000-8000-000000000001"
 MADE = (

@@ -13,7 +13,7 @@ from support.settled import event, prepare, produce, settings_for
 from support.wait import wait_until
 
 from schemas.settings import Settings
-from sinks.audit import audit
+from sinks.postgres.audit.audit import audit
 
 BIN = Path(sys.executable).parent
 COMMANDS = {

@@ -17,7 +17,7 @@ from bridge.stack import StackAddresses
 from schemas.headers import last
 from schemas.record import Provenance
 from schemas.settings import Settings
-from sinks.kafka import make_producer
+from sinks.kafka.publisher import make_producer
 from streams.worker import Worker
 
 EVENT = "event"

@@ -11,7 +11,7 @@ from support.wait import wait_until
 
 from schemas.gateway_proof import ProofKeys
 from schemas.settings import Settings
-from sinks.audit import audit
+from sinks.postgres.audit.audit import audit
 
 BUDGET_SECONDS = 60
 FOREIGN = {"site_id": 2, "script_id": "s2"}

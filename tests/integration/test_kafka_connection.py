@@ -8,7 +8,7 @@ from aiokafka.client import AIOKafkaClient
 from aiokafka.errors import KafkaConnectionError, KafkaError
 from aiokafka.protocol.metadata import MetadataRequest
 
-from sinks.kafka_connection import name_closed_connections
+from sinks.kafka.connection import name_closed_connections
 
 
 async def _written_to_a_closed_connection(kafka: str) -> BaseException | None:

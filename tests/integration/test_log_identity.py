@@ -16,8 +16,8 @@ from support.wait import wait_until
 
 from schemas.settings import Settings
 from sinks import metrics
-from sinks.audit import audit
-from sinks.kafka_admin import kafka_admin
+from sinks.kafka.admin import kafka_admin
+from sinks.postgres.audit.audit import audit
 
 FIRST, SECOND = 40, 12
 Change = Callable[[Settings], Awaitable[str]]

@@ -21,8 +21,8 @@ from support.wait import wait_until
 from bridge.stack.ports import choose
 from schemas.settings import Settings
 from sinks import metrics
-from sinks.backlog import read_backlog
-from sinks.kafka import make_producer
+from sinks.kafka.publisher import make_producer
+from sinks.postgres.stats.backlog import read_backlog
 
 QUICK = {"lag_interval": "200ms", "backlog_interval": "200ms"}
 

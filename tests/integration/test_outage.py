@@ -15,9 +15,9 @@ from schemas.errors import SinkUnavailable
 from schemas.record import TopicPartition
 from schemas.settings import Settings
 from sinks import metrics
-from sinks.audit import audit
-from sinks.partitions import make_partitions
-from sinks.postgres_sink import PostgresSink
+from sinks.postgres.audit.audit import audit
+from sinks.postgres.schema.monthly_partitions import make_partitions
+from sinks.postgres.sink import PostgresSink
 
 BEFORE, DURING = 20, 30
 

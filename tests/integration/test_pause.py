@@ -12,7 +12,7 @@ from support.settled import environment_of, event, fetch, produce, working
 from support.wait import wait_until
 
 from schemas.settings import Settings
-from sinks.audit import audit
+from sinks.postgres.audit.audit import audit
 
 BUDGET_SECONDS = 60
 

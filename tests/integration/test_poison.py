@@ -17,7 +17,7 @@ from bridge.stack.ports import choose
 from schemas.dead_letter import DeadLetter
 from schemas.settings import Settings
 from sinks import metrics
-from sinks.audit import audit
+from sinks.postgres.audit.audit import audit
 
 LARGE = b" " * (3 * 1024 * 1024)
 

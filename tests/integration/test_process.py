@@ -18,9 +18,9 @@ from support.wait import wait_until
 
 from schemas.run_summary import ProcessSummary
 from schemas.settings import Settings
-from sinks.audit import audit
-from sinks.registry_admin import add_script
-from sinks.runs import run_lock
+from sinks.postgres.audit.audit import audit
+from sinks.postgres.registry.admin import add_script
+from sinks.postgres.runs.history import run_lock
 
 COUNTS = ("processed_total", "normalized_total", "retried_total", "dropped_total", "dropped_by_reason", "gate")
 

@@ -19,9 +19,9 @@ from support.wait import wait_until
 from bridge.stack import StackAddresses
 from schemas.reasons import DroppedReason
 from schemas.service import Service
-from sinks.db_check import blocking_differences, check_database
-from sinks.partitions import make_partitions, month
-from sinks.privileges import READABLE
+from sinks.postgres.schema.check import blocking_differences, check_database
+from sinks.postgres.schema.monthly_partitions import make_partitions, month
+from sinks.postgres.schema.privileges import READABLE
 
 MONTHS_AHEAD = 6
 NOW = datetime.now(UTC)

@@ -13,18 +13,18 @@ from schemas.gate import WindowLimits
 from schemas.record import Provenance
 from schemas.service import Service
 from schemas.settings import Settings
-from sinks.api_tokens import list_api_tokens
-from sinks.brake import brake_state
-from sinks.db_check import expected_catalogue
-from sinks.dead_letters.lives import show
-from sinks.gate import judge
-from sinks.kept_json import UNREADABLE
-from sinks.ledger import body, state_of
-from sinks.migrate import migrate
-from sinks.postgres import connection
-from sinks.privileges import needed_privileges
-from sinks.replays.plans import find_plan, list_plans
-from sinks.runs import list_runs, show_run
+from sinks.postgres.breaker.state import brake_state
+from sinks.postgres.connection import connection
+from sinks.postgres.dead_letters.lives import show
+from sinks.postgres.gate.verdicts import judge
+from sinks.postgres.kept_json import UNREADABLE
+from sinks.postgres.ledger.rows import body, state_of
+from sinks.postgres.replays.plans import find_plan, list_plans
+from sinks.postgres.runs.history import list_runs, show_run
+from sinks.postgres.schema.check import expected_catalogue
+from sinks.postgres.schema.migrate import migrate
+from sinks.postgres.schema.privileges import needed_privileges
+from sinks.postgres.tokens.api_tokens import list_api_tokens
 
 PLAN = "00000000-0000-4000-8000-000000000001"
 PLANNED = (

@@ -14,10 +14,10 @@ from schemas.dead_letter import DeadLetter
 from schemas.headers import Headers
 from schemas.replay import TopicReplaySummary
 from schemas.settings import Settings
-from sinks.kafka import make_producer
-from sinks.kafka_admin import kafka_admin, started
-from sinks.kafka_configs import set_configs
-from sinks.ledger import decode_headers
+from sinks.kafka.admin import kafka_admin, started
+from sinks.kafka.aiokafka_patches.configs import set_configs
+from sinks.kafka.publisher import make_producer
+from sinks.postgres.ledger.rows import decode_headers
 
 # Small by zstd, whose window is long, and not by lz4, in which the stream's copies go.
 BIG = os.urandom(100_000) * 40

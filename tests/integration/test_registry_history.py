@@ -19,12 +19,12 @@ from schemas.api_token import Role
 from schemas.errors import InvalidInput
 from schemas.pause import PauseKind
 from schemas.service import PROCESSES, Service
-from sinks.api_tokens import create_api_token, note_used, revoke_api_token
-from sinks.pauses import end_pause, start_pause
-from sinks.registry_admin import add_script, list_scripts, set_enabled
-from sinks.registry_history import RegistryChange, list_changes
-from sinks.runs import started_by
-from sinks.script_tokens import create_token, revoke_token
+from sinks.postgres.registry.admin import add_script, list_scripts, set_enabled
+from sinks.postgres.registry.history import RegistryChange, list_changes
+from sinks.postgres.registry.pauses import end_pause, start_pause
+from sinks.postgres.runs.history import started_by
+from sinks.postgres.tokens.api_tokens import create_api_token, note_used, revoke_api_token
+from sinks.postgres.tokens.script_tokens import create_token, revoke_token
 
 TABLES = ("api_token", "org", "pause", "script", "script_token", "site")
 CLOCKS = {"created_at", "updated_at", "last_used_at", "paused_at"}

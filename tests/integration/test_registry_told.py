@@ -10,11 +10,11 @@ from bridge.stack import StackAddresses
 from schemas.api_token import Role
 from schemas.pause import PauseKind
 from schemas.service import Service
-from sinks.api_tokens import create_api_token, revoke_api_token
-from sinks.pauses import end_pause, list_pauses, start_pause
-from sinks.registry import CHANNEL
-from sinks.registry_admin import add_script, set_enabled
-from sinks.script_tokens import create_token, list_tokens, revoke_token
+from sinks.postgres.registry.admin import add_script, set_enabled
+from sinks.postgres.registry.cache import CHANNEL
+from sinks.postgres.registry.pauses import end_pause, list_pauses, start_pause
+from sinks.postgres.tokens.api_tokens import create_api_token, revoke_api_token
+from sinks.postgres.tokens.script_tokens import create_token, list_tokens, revoke_token
 
 
 @pytest.fixture

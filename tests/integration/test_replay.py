@@ -24,7 +24,7 @@ from support.settled import environment_of, event, fetch, produce, working
 from support.wait import wait_until
 
 from schemas.replay import PlanSummary, ReplaySummary
-from sinks.registry_admin import add_script
+from sinks.postgres.registry.admin import add_script
 
 
 async def test_a_plan_says_what_today_s_code_says_and_changes_nothing(stack, database_url, topic_prefix) -> None:

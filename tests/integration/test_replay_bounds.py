@@ -15,9 +15,9 @@ from support.settled import environment_of, fetch, produce, working
 
 from schemas.replay import ReplaySummary
 from schemas.service import Service
-from sinks.registry_admin import add_script
-from sinks.replays.items import claim, read_items
-from sinks.replays.publisher import Replayed
+from sinks.kafka.replay_publisher import Replayed
+from sinks.postgres.registry.admin import add_script
+from sinks.postgres.replay_items.items import claim, read_items
 
 
 async def test_a_plan_holds_what_it_held(stack, database_url, topic_prefix) -> None:  # type: ignore[no-untyped-def]  # the stack's own

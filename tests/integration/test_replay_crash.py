@@ -17,8 +17,8 @@ from bridge.runs.frame import RunOptions, perform
 from bridge.runs.replay import ReplayOptions, replay_job
 from schemas.errors import SinkUnavailable
 from schemas.settings import Settings
-from sinks.registry_admin import add_script
-from sinks.replays.publisher import ReplayPublisher
+from sinks.kafka.replay_publisher import ReplayPublisher
+from sinks.postgres.registry.admin import add_script
 
 ITEMS = 3000
 KILLS = 5

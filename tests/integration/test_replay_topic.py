@@ -7,9 +7,9 @@ from support.replays import assert_balanced, dead_letters, dlq, late, replay_set
 from support.settled import event, fetch, working
 
 from schemas.replay import TopicReplaySummary
-from sinks.kafka import make_producer
-from sinks.kafka_admin import partitions_of
-from sinks.registry_admin import add_script
+from sinks.kafka.admin import partitions_of
+from sinks.kafka.publisher import make_producer
+from sinks.postgres.registry.admin import add_script
 
 
 async def test_springs_dead_letters_and_our_own(stack, database_url, topic_prefix) -> None:

@@ -14,9 +14,9 @@ from support.settled import LATE_SCRIPT, environment_of, event, fetch, prepare, 
 from support.wait import wait_until
 
 from schemas.settings import Settings
-from sinks.audit import audit
-from sinks.kafka import make_producer
-from sinks.registry_admin import add_script
+from sinks.kafka.publisher import make_producer
+from sinks.postgres.audit.audit import audit
+from sinks.postgres.registry.admin import add_script
 
 pytestmark = pytest.mark.timeout(900)
 

@@ -13,9 +13,9 @@ from bridge.stack import StackAddresses
 from schemas import headers as names
 from schemas.record import Provenance
 from schemas.settings import Settings
-from sinks.audit import audit
-from sinks.kafka import make_producer
-from sinks.registry_admin import add_script
+from sinks.kafka.publisher import make_producer
+from sinks.postgres.audit.audit import audit
+from sinks.postgres.registry.admin import add_script
 
 OTHER_LATE_SCRIPT = "late-too"
 BEFORE = [

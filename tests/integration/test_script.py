@@ -10,8 +10,8 @@ from support.programs import run
 from support.wait import wait_until
 
 from schemas.errors import InvalidInput
-from sinks.registry import RegistryCache
-from sinks.registry_admin import Change, add_script, check_origin, list_scripts, set_enabled
+from sinks.postgres.registry.admin import Change, add_script, check_origin, list_scripts, set_enabled
+from sinks.postgres.registry.cache import RegistryCache
 
 
 async def test_adding_is_idempotent(database_url: str) -> None:

@@ -5,9 +5,9 @@ from urllib.parse import urlsplit
 import asyncpg
 
 from schemas.service import Service
-from sinks.db_check import blocking_differences, check_database
-from sinks.migrate import migrate
-from sinks.postgres import connection
+from sinks.postgres.connection import connection
+from sinks.postgres.schema.check import blocking_differences, check_database
+from sinks.postgres.schema.migrate import migrate
 
 ODD = {
     "datestyle": "German, DMY",

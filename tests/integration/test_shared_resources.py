@@ -9,9 +9,9 @@ from support.databases import as_admin
 
 from bridge.stack import StackAddresses
 from schemas.service import PROCESSES, Service
-from sinks.db_check import check_database, excess_privileges
-from sinks.grants import grants
-from sinks.runs import run_lock
+from sinks.postgres.runs.history import run_lock
+from sinks.postgres.schema.check import check_database, excess_privileges
+from sinks.postgres.schema.grants import grants
 
 MONTHS_AHEAD = 2
 

@@ -26,9 +26,9 @@ from bridge.stack.ports import choose
 from bridge.stack.process import Launch
 from schemas.errors import EnvironmentUnfit, InvalidInput
 from schemas.service import Service
-from sinks.db_check import check_database
-from sinks.grants import grants
-from sinks.migrate import migrate
+from sinks.postgres.schema.check import check_database
+from sinks.postgres.schema.grants import grants
+from sinks.postgres.schema.migrate import migrate
 
 STRANGER = 65533
 ROOT = os.geteuid() == 0

@@ -26,9 +26,9 @@ from bridge.stack import StackAddresses
 from schemas.errors import EnvironmentUnfit, InvalidInput, StartRefused
 from schemas.service import Service
 from schemas.settings import Settings
-from sinks.kafka_admin import kafka_admin
-from sinks.kafka_configs import set_configs
-from sinks.topics_admin import apply_topics
+from sinks.kafka.admin import kafka_admin
+from sinks.kafka.aiokafka_patches.configs import set_configs
+from sinks.kafka.topics import apply_topics
 from streams.start import ready
 
 ALLOWED = ("loopback", "plaintext_kafka", "plaintext_postgres", "few_replicas")

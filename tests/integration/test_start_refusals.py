@@ -10,8 +10,8 @@ from support.command import bridge
 from schemas.errors import RowRejected, SinkUnavailable
 from schemas.service import Service
 from schemas.settings import Settings
-from sinks.db_check import blocking_differences, check_database
-from sinks.postgres import connect
+from sinks.postgres.connection import connect
+from sinks.postgres.schema.check import blocking_differences, check_database
 from sinks.refusals import refusal
 
 MONTH = f"bridge_event_{datetime.now(UTC):%Y_%m}"

@@ -12,10 +12,10 @@ from support.wait import wait_until
 
 from schemas.settings import Settings
 from sinks import metrics
-from sinks.audit import acknowledge_lost, audit, read_snapshot
-from sinks.kafka_admin import kafka_admin, log_bounds
-from sinks.registry_admin import add_script
-from sinks.topics_admin import apply_topics
+from sinks.kafka.admin import kafka_admin, log_bounds
+from sinks.kafka.topics import apply_topics
+from sinks.postgres.audit.audit import acknowledge_lost, audit, read_snapshot
+from sinks.postgres.registry.admin import add_script
 from streams.sweeper import sweep
 
 WAITING = 20

@@ -14,11 +14,11 @@ from support.wait import wait_until
 from bridge.stack import StackAddresses
 from schemas.errors import EnvironmentUnfit
 from schemas.service import Service
-from sinks import table_locks
-from sinks.grants import grants
-from sinks.migrate import migrate
-from sinks.partitions import make_partitions
-from sinks.postgres import connection
+from sinks.postgres import table_locks
+from sinks.postgres.connection import connection
+from sinks.postgres.schema.grants import grants
+from sinks.postgres.schema.migrate import migrate
+from sinks.postgres.schema.monthly_partitions import make_partitions
 
 UNDONE = ("DELETE FROM schema_migration WHERE version = 15", "ALTER TABLE bridge_event DROP COLUMN original CASCADE")
 

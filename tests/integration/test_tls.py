@@ -23,7 +23,7 @@ from schemas.doctor_report import Health
 from schemas.errors import StartRefused
 from schemas.service import Service
 from schemas.settings import Settings
-from sinks.topics_admin import check_topics
+from sinks.kafka.topics import check_topics
 from streams.start import ready
 
 USER, PASSWORD = "bridge", secrets.token_hex(8)

@@ -13,10 +13,10 @@ from support.wait import wait_until
 from bridge.stack import StackAddresses
 from schemas.errors import EnvironmentUnfit
 from schemas.settings import Settings
-from sinks import kafka_admin as admin_module
-from sinks.kafka_admin import kafka_admin, topic_facts
-from sinks.kafka_configs import read_configs, set_configs
-from sinks.topics_admin import apply_topics, check_topics, declared
+from sinks.kafka import admin as admin_module
+from sinks.kafka.admin import kafka_admin, topic_facts
+from sinks.kafka.aiokafka_patches.configs import read_configs, set_configs
+from sinks.kafka.topics import apply_topics, check_topics, declared
 
 
 def _settings(stack: StackAddresses, prefix: str, **changed: object) -> Settings:

@@ -24,10 +24,11 @@ from schemas.environment import unknown_variables
 from schemas.errors import StartRefused
 from schemas.service import PROCESSES, Service
 from schemas.settings import Settings
-from sinks.migrate import migrate, migrations
-from sinks.partitions import make_partitions
-from sinks.runs import note_end, show_run
-from sinks.topics_admin import apply_topics
+from sinks.kafka.topics import apply_topics
+from sinks.postgres.runs.history import note_end, show_run
+from sinks.postgres.schema.migrate import migrate, migrations
+from sinks.postgres.schema.monthly_partitions import make_partitions
+from sinks.postgres.statements import sql
 from streams.start import ready
 
 LAST_RELEASE = Path(__file__).resolve().parents[1] / "support" / "last_release"
@@ -69,7 +70,7 @@ def last_release(stack: StackAddresses) -> Iterator[str]:
     async def fill() -> None:
         conn = await asyncpg.connect(url)
         try:
-            await conn.execute((Path("sinks") / "sql" / "migrations_table.sql").read_text())
+            await conn.execute(sql("migrations_table"))
             for one in migrations()[:LAST_MIGRATION]:
                 await conn.execute(one.text)
                 await conn.execute(

@@ -7,8 +7,8 @@ import asyncpg
 import pytest
 from support.command import bridge
 
-from sinks import vitals
-from sinks.vitals import waiting_scripts
+from sinks.postgres.stats import server as vitals
+from sinks.postgres.stats.server import waiting_scripts
 
 SINCE = datetime(2026, 11, 29, 6, 41, 7, tzinfo=UTC)
 _WAITS = """

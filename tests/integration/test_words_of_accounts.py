@@ -14,10 +14,10 @@ from bridge.stack import StackAddresses
 from schemas.errors import SinkUnavailable
 from schemas.record import Provenance
 from schemas.service import Service
-from sinks.dead_letters.discard import discard
-from sinks.replays.items import let_go
-from sinks.replays.plans import prune
-from sinks.runs import note_begin, note_end
+from sinks.postgres.dead_letters.discard import discard
+from sinks.postgres.replay_items.items import let_go
+from sinks.postgres.replays.plans import prune
+from sinks.postgres.runs.history import note_begin, note_end
 
 FIRST, SECOND = ("00000000-0000-4000-8000-00000000000" + number for number in "12")
 NOW = datetime.now(UTC)

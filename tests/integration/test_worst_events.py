@@ -15,9 +15,9 @@ from support.wait import wait_until
 
 from bench.shapes import sound, told_apart
 from bridge.stack.ports import choose
-from sinks.kafka import make_producer
-from sinks.kafka_admin import started
-from sinks.registry_admin import add_script
+from sinks.kafka.admin import started
+from sinks.kafka.publisher import make_producer
+from sinks.postgres.registry.admin import add_script
 
 EVENTS = 1000
 ANSWER_SECONDS = 5

@@ -9,9 +9,9 @@ PRODUCTION = "tests/unit/schemas/test_production.py"
 UPGRADE = "tests/integration/test_upgrade.py"
 VERIFIERS = "tests/integration/test_verifiers.py"
 WEBHOOK = "tests/integration/test_webhook.py"
-SEARCH_PATH = "sinks/migrations/0014_history_search_path.sql"
-HISTORY = "sinks/migrations/0013_history.sql"
-WRITERS = "sinks/migrations/0017_who_wrote.sql"
+SEARCH_PATH = "migrations/0014_history_search_path.sql"
+HISTORY = "migrations/0013_history.sql"
+WRITERS = "migrations/0017_who_wrote.sql"
 API_RUNS = "tests/integration/api/test_runs.py"
 HISTORY_WRITERS = "tests/integration/test_history_writers.py"
 
@@ -109,19 +109,13 @@ MUTANTS = [
     Mutant(
         "service-grants",
         "the grouping of privileges by service: each is granted all",
-        (
-            Edit(
-                "sinks/privileges.py::_texts",
-                "service is Service.OWNER or name in STATEMENTS[service]",
-                "True",
-            ),
-        ),
+        (Edit("schema/privileges.py::_texts", "service is Service.OWNER or name in STATEMENTS[service]", "True"),),
         (f"{ACCOUNTS}::test_no_service_makes_itself_a_token",),
     ),
     Mutant(
         "update-columns",
         "the columns of UPDATE in what is granted: whole tables are",
-        (Edit("sinks/grants.py::_by_column", 'f"{name} ({columns})" if columns else name', "name"),),
+        (Edit("schema/grants.py::_by_column", 'f"{name} ({columns})" if columns else name', "name"),),
         (
             f"{ACCOUNTS}::test_no_service_locks_a_table_of_others",
             f"{ACCOUNTS}::test_no_service_rewrites_what_an_event_is",
@@ -132,7 +126,7 @@ MUTANTS = [
         "all columns but the first of what a statement sets",
         (
             Edit(
-                "sinks/privileges.py::updated_columns",
+                "schema/privileges.py::updated_columns",
                 '_ASSIGNED_END.split(flat, maxsplit=1)[0].split(",")',
                 '_ASSIGNED_END.split(flat, maxsplit=1)[0].split(",")[:1]',
             ),
@@ -142,27 +136,21 @@ MUTANTS = [
     Mutant(
         "lacking-columns",
         "the look for columns that an account may not update",
-        (
-            Edit(
-                "sinks/sql/privileges_missing.sql",
-                "NOT has_column_privilege(a.attrelid, a.attnum, n.privilege)",
-                "false",
-            ),
-        ),
+        (Edit("privileges_missing.sql", "NOT has_column_privilege(a.attrelid, a.attnum, n.privilege)", "false"),),
         (f"{ACCOUNTS}::test_grants_are_exactly_what_a_service_needs",),
     ),
     Mutant(
         "excess-columns",
         "the look for UPDATE on a whole table of which a service needs columns",
-        (Edit("sinks/sql/privileges_excess.sql", "n.partly IS NOT FALSE", "n.partly IS NULL"),),
+        (Edit("privileges_excess.sql", "n.partly IS NOT FALSE", "n.partly IS NULL"),),
         (f"{ACCOUNTS}::test_an_update_of_a_whole_table_becomes_one_of_columns",),
     ),
     Mutant(
         "excess-database",
         "the look for CREATE and TEMPORARY on the database",
         (
-            Edit("sinks/sql/privileges_excess.sql", "has_database_privilege(current_database(), 'TEMPORARY')", "false"),
-            Edit("sinks/sql/privileges_excess.sql", "has_database_privilege(current_database(), 'CREATE')", "false"),
+            Edit("privileges_excess.sql", "has_database_privilege(current_database(), 'TEMPORARY')", "false"),
+            Edit("privileges_excess.sql", "has_database_privilege(current_database(), 'CREATE')", "false"),
         ),
         (f"{ACCOUNTS}::test_what_a_gateway_may_do_besides_is_named",),
     ),
@@ -171,9 +159,7 @@ MUTANTS = [
         "the look for privileges that an account may grant to others",
         (
             Edit(
-                "sinks/sql/privileges_excess.sql",
-                "has_any_column_privilege(o.oid, p.privilege || ' WITH GRANT OPTION')",
-                "false",
+                "privileges_excess.sql", "has_any_column_privilege(o.oid, p.privilege || ' WITH GRANT OPTION')", "false"
             ),
         ),
         (f"{ACCOUNTS}::test_what_a_gateway_may_do_besides_is_named",),
@@ -223,19 +209,19 @@ MUTANTS = [
     Mutant(
         "locks-of-one-form",
         "the rule that a service takes advisory locks of the form that it needs",
-        (Edit("sinks/privileges.py::needed_functions", '_form(text, match.end()) if name in ADVISORY else ""', '""'),),
+        (Edit("schema/privileges.py::needed_functions", '_form(text, match.end()) if name in ADVISORY else ""', '""'),),
         ("tests/integration/test_shared_resources.py::test_no_service_fills_what_all_sessions_share",),
     ),
     Mutant(
         "excess-functions",
         "the look for functions that fill what all sessions share",
-        (Edit("sinks/sql/functions_excess.sql", "has_function_privilege(p.oid, 'EXECUTE')", "false"),),
+        (Edit("functions_excess.sql", "has_function_privilege(p.oid, 'EXECUTE')", "false"),),
         ("tests/integration/test_shared_resources.py::test_no_service_fills_what_all_sessions_share",),
     ),
     Mutant(
         "registry-told-after",
         "the change of the registry that is made whether or not it can be told",
-        (Edit("sinks/registry.py::tell_of_change", "TRANSLATED", "ZeroDivisionError"),),
+        (Edit("registry/cache.py::tell_of_change", "TRANSLATED", "ZeroDivisionError"),),
         ("tests/integration/test_registry_told.py::test_a_change_is_made_though_nobody_can_be_told",),
     ),
     Mutant(
@@ -261,7 +247,7 @@ MUTANTS = [
         "the end of the wait for the migrations' lock",
         (
             Edit(
-                "sinks/migrate.py::_lock",
+                "schema/migrate.py::_lock",
                 "await conn.execute(f\"SET LOCAL lock_timeout = '{round(seconds * 1000)}ms'\")",
                 "pass",
             ),
@@ -271,7 +257,7 @@ MUTANTS = [
     Mutant(
         "excess-grants",
         "the look for privileges that a service does not need",
-        (Edit("sinks/db_check.py::_excess", "service is Service.OWNER", "True"),),
+        (Edit("schema/check.py::_excess", "service is Service.OWNER", "True"),),
         (f"{ACCOUNTS}::test_what_a_gateway_may_do_besides_is_named",),
     ),
     Mutant(
@@ -301,13 +287,13 @@ MUTANTS = [
     Mutant(
         "upgrade-grants",
         "the doctor's look at privileges on tables that pending migrations make",
-        (Edit("sinks/db_check.py::privileges_to_come", "await conn.fetchval(sql('migrations_owned'))", "True"),),
+        (Edit("schema/check.py::privileges_to_come", "await conn.fetchval(sql('migrations_owned'))", "True"),),
         (f"{UPGRADE}::test_what_a_start_refuses_was_named",),
     ),
     Mutant(
         "upgrade-columns",
         "the doctor's look at privileges on columns that pending migrations make",
-        (Edit("sinks/sql/relations_missing.sql", "n.attribute <> ''", "false"),),
+        (Edit("relations_missing.sql", "n.attribute <> ''", "false"),),
         (f"{ACCOUNTS}::test_a_column_that_is_to_come_is_named",),
     ),
     Mutant(
@@ -373,7 +359,7 @@ MUTANTS = [
     Mutant(
         "judge-by-row",
         "the row whose lock lets one worker judge",
-        (Edit("sinks/sql/gate_judge_lock.sql", "FOR UPDATE SKIP LOCKED", ""),),
+        (Edit("gate_judge_lock.sql", "FOR UPDATE SKIP LOCKED", ""),),
         (f"{HISTORY_WRITERS}::test_no_advisory_lock_stops_verdicts",),
     ),
     Mutant(

@@ -4,12 +4,17 @@ import ast
 import re
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
+from pathlib import Path
 from typing import NamedTuple, TypeVar
 
 from mutants.mutant import Edit
 
 _Found = TypeVar("_Found")
 _WORDS_AND_SIGNS = re.compile(r"\w+|[^\w\s]")
+
+
+ROOT = Path(__file__).resolve().parents[2]
+_ROOMS = ("schemas", "sinks", "streams", "bridge")
 
 
 class Misfit(LookupError):
@@ -23,9 +28,15 @@ class _Piece(NamedTuple):
     statement: ast.stmt
 
 
-def path_of(edit: Edit) -> str:
-    """The path of the file that the edit changes."""
-    return edit.where.partition("::")[0]
+def path_of(edit: Edit, root: Path = ROOT) -> str:
+    """The path below `root` of the file that the edit changes; raises Misfit if none or several end as it says."""
+    given = edit.where.partition("::")[0]
+    if (root / given).is_file():
+        return given
+    found = [str(path.relative_to(root)) for room in _ROOMS for path in (root / room).rglob(given)]
+    if len(found) != 1:
+        raise Misfit(f"{given} is the end of {len(found)} paths, not of one")
+    return found[0]
 
 
 def apply(edit: Edit, content: str) -> str:

@@ -69,7 +69,7 @@ MUTANTS = [
     Mutant(
         "plans-lines",
         "the bound of what a list shows of a plan's texts",
-        (Edit("sinks/sql/replay_list.sql", "left(r.reason, 1000) AS reason", "r.reason"),),
+        (Edit("replay_list.sql", "left(r.reason, 1000) AS reason", "r.reason"),),
         ("tests/integration/api/test_scope.py::test_a_list_of_plans_is_short",),
     ),
 ]

@@ -7,7 +7,7 @@ CORRECTION = "tests/unit/streams/test_correction.py"
 GROUPS = "tests/integration/dead_letters/test_groups.py"
 KEPT = "tests/integration/api/test_kept.py"
 RUNS = "tests/integration/api/test_runs.py"
-TURN = "tests/unit/sinks/test_turn.py"
+TURN = "tests/unit/sinks/test_cooperative.py"
 
 MUTANTS = [
     Mutant(
@@ -19,7 +19,7 @@ MUTANTS = [
     Mutant(
         "share-turns",
         "the turns of organisations at the loop's time, by the time that each has had",
-        (Edit("sinks/turn.py::_Divided._give", "self._used(one[0], one[1])", "0"),),
+        (Edit("sinks/cooperative.py::_Divided._give", "self._used(one[0], one[1])", "0"),),
         (f"{TURN}::test_organisations_have_the_same_time", f"{COMPUTING}::test_organisations_have_the_same_time"),
     ),
     Mutant(
@@ -31,7 +31,7 @@ MUTANTS = [
     Mutant(
         "share-tasks",
         "the turns of the tasks of one organisation",
-        (Edit("sinks/turn.py::_Divided._used", "0.0 if tasks is None else tasks.of(task)", "0.0"),),
+        (Edit("sinks/cooperative.py::_Divided._used", "0.0 if tasks is None else tasks.of(task)", "0.0"),),
         (f"{TURN}::test_tasks_of_an_organisation_have_the_same_time",),
     ),
     Mutant(
@@ -39,7 +39,7 @@ MUTANTS = [
         "the rule that nobody saves up time while others compute",
         (
             Edit(
-                "sinks/turn.py::_Used.of",
+                "sinks/cooperative.py::_Used.of",
                 "max(self._seconds.get(name, 0.0), self._least)",
                 "self._seconds.get(name, 0.0)",
             ),
@@ -49,7 +49,7 @@ MUTANTS = [
     Mutant(
         "share-cancelled",
         "the handing on of a turn whose task is cancelled in that moment",
-        (Edit("sinks/turn.py::_Divided.begin", "not turn.cancelled()", "False"),),
+        (Edit("sinks/cooperative.py::_Divided.begin", "not turn.cancelled()", "False"),),
         (f"{TURN}::test_a_turn_of_a_task_that_is_cancelled_is_the_next_one_s",),
     ),
     Mutant(
@@ -65,7 +65,7 @@ MUTANTS = [
     Mutant(
         "groups-in-pieces",
         "the pieces in which what the groups look up is read, asked for and counted",
-        (Edit("sinks/turn.py::_PIECE", "500", "10**9"),),
+        (Edit("sinks/cooperative.py::_PIECE", "500", "10**9"),),
         (f"{COMPUTING}::test_what_is_looked_up_goes_in_pieces",),
     ),
     Mutant(
@@ -83,7 +83,7 @@ MUTANTS = [
     Mutant(
         "own-replays",
         "the rule that an event's own replays are no further drops of it",
-        (Edit("sinks/sql/dead_letters_repeated.sql", "WHERE m.replay_of IS NULL", "WHERE m.event_hash IS NOT NULL"),),
+        (Edit("dead_letters_repeated.sql", "WHERE m.replay_of IS NULL", "WHERE m.event_hash IS NOT NULL"),),
         (f"{GROUPS}::test_replays_of_an_event_are_no_further_drops_of_it",),
     ),
     Mutant(

@@ -42,13 +42,13 @@ MUTANTS = [
     Mutant(
         "offset-lock",
         "the lock on the offset rows",
-        (Edit("sinks/sql/offsets_lock.sql", "FOR UPDATE OF o"),),
+        (Edit("offsets_lock.sql", "FOR UPDATE OF o"),),
         (f"{FENCING}::test_two_first_owners_write_a_batch_once",),
     ),
     Mutant(
         "offset-guard",
         "the look, under the lock, whether the batch continues the stored offset",
-        (Edit("sinks/transaction.py::_lock_offsets", "check_offsets(...)", "assert rows is not None"),),
+        (Edit("sinks/postgres/transaction.py::_lock_offsets", "check_offsets(...)", "assert rows is not None"),),
         (
             f"{SETTLING}::test_of_two_owners_only_one_settles_a_batch",
             f"{FENCING}::test_an_owner_that_wakes_up_late_is_refused",
@@ -57,8 +57,14 @@ MUTANTS = [
     Mutant(
         "first-row",
         "the refusal of a partition that has no offset row yet",
-        (Edit("sinks/resolve.py::check_offsets", "found != batch.prev", "found is not None and found != batch.prev"),),
-        (f"{SETTLING}::test_a_missing_offset_row_is_a_refusal", "tests/unit/sinks/test_resolve.py"),
+        (
+            Edit(
+                "sinks/commit_rules.py::check_offsets",
+                "found != batch.prev",
+                "found is not None and found != batch.prev",
+            ),
+        ),
+        (f"{SETTLING}::test_a_missing_offset_row_is_a_refusal", "tests/unit/sinks/test_commit_rules.py"),
     ),
     Mutant(
         "chain",
@@ -80,7 +86,7 @@ MUTANTS = [
     Mutant(
         "key-table",
         "the key table's word on what is a duplicate",
-        (Edit("sinks/sql/keys_insert.sql", "WHERE (SELECT count(*) FROM claimed) <", "WHERE length($1::bytea) <"),),
+        (Edit("keys_insert.sql", "WHERE (SELECT count(*) FROM claimed) <", "WHERE length($1::bytea) <"),),
         (f"{SETTLING}::test_a_duplicate_in_a_later_batch_or_partition_loses",),
     ),
     Mutant(
@@ -92,7 +98,7 @@ MUTANTS = [
     Mutant(
         "token-under-lock",
         "the second look at the token, under the ledger's lock",
-        (Edit("sinks/transaction.py::_lock_ledger", "check_tokens(...)", "assert states is not None"),),
+        (Edit("sinks/postgres/transaction.py::_lock_ledger", "check_tokens(...)", "assert states is not None"),),
         (f"{CONTRACT}/test_sink_ledger.py::test_a_token_that_was_used_since_it_was_judged_is_refused",),
     ),
     Mutant(
@@ -127,7 +133,7 @@ MUTANTS = [
     Mutant(
         "bisecting",
         "the search for the refused row: the first of a refused batch is blamed",
-        (Edit("sinks/postgres_sink.py::PostgresSink._halve", "len(candidates) == 1", "candidates"),),
+        (Edit("sinks/postgres/sink.py::PostgresSink._halve", "len(candidates) == 1", "candidates"),),
         (f"{SETTLING}::test_bisecting_finds_exactly_the_bad_rows",),
     ),
     Mutant(
@@ -163,13 +169,7 @@ MUTANTS = [
     Mutant(
         "loss",
         "the record of what retention deleted unread",
-        (
-            Edit(
-                "sinks/sql/offsets_lose.sql",
-                "lost = lost + ($4::bigint - next_offset), next_offset = $4",
-                "next_offset = $4",
-            ),
-        ),
+        (Edit("offsets_lose.sql", "lost = lost + ($4::bigint - next_offset), next_offset = $4", "next_offset = $4"),),
         (f"{SETTLING}::test_lose_records_the_gap_once",),
     ),
     Mutant(
@@ -205,20 +205,20 @@ MUTANTS = [
     Mutant(
         "stalled-session",
         "the end of a stalled worker's session",
-        (Edit("sinks/sql/end_blockers.sql", "pid = ANY", "pid <> ALL"),),
+        (Edit("end_blockers.sql", "pid = ANY", "pid <> ALL"),),
         (f"{FENCING}::test_a_stopped_workers_lock_is_broken",),
     ),
     Mutant(
         "strangers-session",
         "the care for sessions that are not a worker's",
-        (Edit("sinks/sql/end_blockers.sql", "starts_with(application_name, $2::text)", "$2::text <> ''"),),
+        (Edit("end_blockers.sql", "starts_with(application_name, $2::text)", "$2::text <> ''"),),
         (f"{FENCING}::test_a_strangers_lock_is_left_alone",),
     ),
     Mutant(
         "missing-partition",
         "the rule that a check without a name is a missing month's partition, which is nobody's poison",
-        (Edit("sinks/sqlstate.py::_is_row", "bool(constraint)", "True"),),
-        ("tests/unit/sinks/test_sqlstate.py",),
+        (Edit("sinks/postgres/errors.py::_is_row", "bool(constraint)", "True"),),
+        ("tests/unit/sinks/postgres/test_errors.py",),
     ),
     Mutant(
         "pause-in-place",
@@ -268,13 +268,13 @@ MUTANTS = [
     Mutant(
         "whole-letters",
         "the raw record's own headers in its dead letter",
-        (Edit("sinks/kafka.py::copy_headers", "original_headers(failure)", "[]"),),
-        ("tests/unit/sinks/test_kafka.py", f"{SETTLING}::test_headers_and_null_bodies_are_kept"),
+        (Edit("sinks/kafka/publisher.py::copy_headers", "original_headers(failure)", "[]"),),
+        ("tests/unit/sinks/kafka/test_publisher.py", f"{SETTLING}::test_headers_and_null_bodies_are_kept"),
     ),
     Mutant(
         "windows",
         "the gate windows in the settling transaction",
-        (Edit("sinks/transaction.py::settle_in_transaction", "_add_windows(...)"),),
+        (Edit("sinks/postgres/transaction.py::settle_in_transaction", "_add_windows(...)"),),
         (f"{SETTLING}::test_windows_and_totals_sum_up",),
     ),
     Mutant(
@@ -282,7 +282,7 @@ MUTANTS = [
         "the single use of a replay's claim",
         (
             Edit("schemas/ledger.py::LedgerState.claimed_by", "self.replayed_as is None", "True"),
-            Edit("sinks/resolve.py::replays", "candidate.event.attempt == 1", "not candidate.event.attempt"),
+            Edit("sinks/commit_rules.py::replays", "candidate.event.attempt == 1", "not candidate.event.attempt"),
         ),
         (f"{CONTRACT}/test_sink_replay.py::test_a_claimed_replay_is_honoured_once",),
     ),
@@ -307,26 +307,28 @@ MUTANTS = [
     Mutant(
         "inflation",
         "the bound of what a batch inflates to",
-        (Edit("sinks/kafka_codecs.py::bound_inflation", "_bounded(most_bytes)", "_bounded(2**31)"),),
-        ("tests/unit/sinks/test_kafka_codecs.py",),
+        (Edit("aiokafka_patches/codecs.py::bound_inflation", "_bounded(most_bytes)", "_bounded(2**31)"),),
+        ("tests/unit/sinks/kafka/aiokafka_patches/test_codecs.py",),
     ),
     Mutant(
         "headers-bound",
         "the bound of a record's headers",
-        (Edit("sinks/kafka_codecs.py::_cut_headers", "stated > _MOST_HEADERS", "False"),),
-        ("tests/unit/sinks/test_kafka_codecs.py",),
+        (Edit("aiokafka_patches/codecs.py::_cut_headers", "stated > _MOST_HEADERS", "False"),),
+        ("tests/unit/sinks/kafka/aiokafka_patches/test_codecs.py",),
     ),
     Mutant(
         "headers-at-once",
         "the bound of the headers of one read",
-        (Edit("sinks/kafka_codecs.py::_has_enough_headers", "read.headers > _HEADERS_AT_ONCE", "False"),),
-        ("tests/unit/sinks/test_kafka_codecs.py::test_headers_of_one_read_are_bounded_whatever_the_batch",),
+        (Edit("aiokafka_patches/codecs.py::_has_enough_headers", "read.headers > _HEADERS_AT_ONCE", "False"),),
+        (
+            "tests/unit/sinks/kafka/aiokafka_patches/test_codecs.py::test_headers_of_one_read_are_bounded_whatever_the_batch",
+        ),
     ),
     Mutant(
         "gzip-members",
         "the bound of a batch's gzip members",
-        (Edit("sinks/kafka_codecs.py::_gzip", "range(_MOST_MEMBERS)", "range(10**6)"),),
-        ("tests/unit/sinks/test_kafka_codecs.py",),
+        (Edit("aiokafka_patches/codecs.py::_gzip", "range(_MOST_MEMBERS)", "range(10**6)"),),
+        ("tests/unit/sinks/kafka/aiokafka_patches/test_codecs.py",),
     ),
     Mutant(
         "log-limit",

@@ -96,7 +96,7 @@ MUTANTS = [
     Mutant(
         "gateway-slices",
         "the end of a slice of the loop's time",
-        (Edit("sinks/turn.py::Turn.let_others", "self.is_over", "False"),),
+        (Edit("sinks/cooperative.py::Turn.let_others", "self.is_over", "False"),),
         (f"{COSTS}::test_dear_events_let_others_have_their_turn_after_each",),
     ),
     Mutant(

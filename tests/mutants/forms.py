@@ -65,13 +65,13 @@ MUTANTS = [
     Mutant(
         "session-settings",
         "the pin of the settings that texts rendered by Postgres depend on",
-        (Edit("sinks/postgres.py::_pin", "await opened.execute(...)"),),
+        (Edit("sinks/postgres/connection.py::_pin", "await opened.execute(...)"),),
         ("tests/integration/test_session_settings.py",),
     ),
     Mutant(
         "default-partition",
         "the name of a default partition where a month can't be made",
-        (Edit("sinks/partitions.py::default_partition", "...", "return None"),),
+        (Edit("schema/monthly_partitions.py::default_partition", "...", "return None"),),
         ("tests/integration/test_start_refusals.py::test_a_default_partition_is_named",),
     ),
     Mutant(

@@ -5,8 +5,8 @@ from mutants.words import WORDS
 
 BOUNDS = "tests/integration/test_replay_bounds.py"
 HISTORY_WRITERS = "tests/integration/test_history_writers.py"
-OTHERS = "sinks/migrations/0021_history_of_others.sql"
-READABLE = "sinks/migrations/0023_readable_history.sql"
+OTHERS = "migrations/0021_history_of_others.sql"
+READABLE = "migrations/0023_readable_history.sql"
 READABLE_HISTORY = "tests/integration/test_readable_history.py"
 
 MUTANTS = [
@@ -73,25 +73,19 @@ MUTANTS = [
     Mutant(
         "replay-stands",
         "the start of a replay where the ledger says: it goes on where the plan says",
-        (Edit("sinks/sql/replay_begin.sql", "sent_to = stands.sent_to", "sent_to = replay.sent_to"),),
+        (Edit("replay_begin.sql", "sent_to = stands.sent_to", "sent_to = replay.sent_to"),),
         (f"{BOUNDS}::test_a_replay_goes_on_where_the_ledger_says",),
     ),
     Mutant(
         "replay-passed-over",
         "a replay's look at what another account passed over",
-        (Edit("sinks/sql/replay_begin.sql", " OR i.skipped_by <> session_user", ""),),
+        (Edit("replay_begin.sql", " OR i.skipped_by <> session_user", ""),),
         (f"{BOUNDS}::test_a_replay_goes_on_where_the_ledger_says",),
     ),
     Mutant(
         "replay-published",
         "the count of what was sent by the ledger's word, by which the canary goes",
-        (
-            Edit(
-                "sinks/sql/replay_begin.sql",
-                "SELECT count(*) FROM replay_outcome",
-                "SELECT 6 + count(*) FROM replay_outcome",
-            ),
-        ),
+        (Edit("replay_begin.sql", "SELECT count(*) FROM replay_outcome", "SELECT 6 + count(*) FROM replay_outcome"),),
         (f"{BOUNDS}::test_a_replay_goes_on_where_the_ledger_says",),
     ),
     Mutant(
@@ -115,7 +109,7 @@ MUTANTS = [
     Mutant(
         "replay-not-sent",
         "the state of a plan whose items are open",
-        (Edit("sinks/sql/replay_end.sql", "l.disposition = 'open'", "l.disposition = ''"),),
+        (Edit("replay_end.sql", "l.disposition = 'open'", "l.disposition = ''"),),
         (f"{BOUNDS}::test_a_replay_whose_items_are_opened_again_is_not_sent",),
     ),
     Mutant(
@@ -139,7 +133,7 @@ MUTANTS = [
     Mutant(
         "json-unreadable",
         "the way past JSON that can't be read",
-        (Edit("sinks/kept_json.py::_read", "return otherwise", "raise"),),
+        (Edit("sinks/postgres/kept_json.py::_read", "return otherwise", "raise"),),
         (f"{READABLE_HISTORY}::test_rows_of_another_form_from_before_break_no_listing",),
     ),
     Mutant(

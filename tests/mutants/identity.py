@@ -62,19 +62,19 @@ MUTANTS = [
     Mutant(
         "class-name-space",
         "the name space of each class of sender",
-        (Edit("sinks/key_claims.py::second_key", "holder is sender", "holder is not None"),),
+        (Edit("sinks/postgres/dedup/key_claims.py::second_key", "holder is sender", "holder is not None"),),
         (f"{SENDER}::test_each_class_has_a_name_space_of_its_own",),
     ),
     Mutant(
         "key-without-class",
         "the rule that a key without a class holds for every class",
-        (Edit("sinks/key_claims.py::second_key", "holder is None", "holder == ''"),),
+        (Edit("sinks/postgres/dedup/key_claims.py::second_key", "holder is None", "holder == ''"),),
         (f"{SENDER}::test_an_event_older_than_the_classes_is_a_duplicate_for_each",),
     ),
     Mutant(
         "supersedes",
         "the precedence of a server's event where ids are shared",
-        (Edit("sinks/key_claims.py::supersedes", "...", "return False"),),
+        (Edit("sinks/postgres/dedup/key_claims.py::supersedes", "...", "return False"),),
         (f"{SENDER}::test_of_shared_ids_a_servers_event_counts_instead_of_an_earlier_visitors",),
     ),
     Mutant(

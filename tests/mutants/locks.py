@@ -2,20 +2,14 @@
 
 from mutants.mutant import Edit, Mutant
 
-LOCKS = "sinks/migrations/0019_locks_in_turns.sql"
+LOCKS = "migrations/0019_locks_in_turns.sql"
 ACCOUNT_LOCKS = "tests/integration/test_account_locks.py"
 
 MUTANTS = [
     Mutant(
         "change-lock-bound",
         "the end of a registry change's wait for rows that another session keeps",
-        (
-            Edit(
-                "sinks/registry_admin.py::asking",
-                "waiting_briefly(dsn, conn, doing, LOCK_SECONDS)",
-                "conn.transaction()",
-            ),
-        ),
+        (Edit("registry/admin.py::asking", "waiting_briefly(dsn, conn, doing, LOCK_SECONDS)", "conn.transaction()"),),
         (f"{ACCOUNT_LOCKS}::test_a_change_says_who_keeps_its_rows",),
     ),
     Mutant(
@@ -23,7 +17,7 @@ MUTANTS = [
         "the table in which the use of tokens is noted: it is noted in theirs",
         (
             Edit(
-                "sinks/sql/api_tokens_used.sql",
+                "api_tokens_used.sql",
                 "INSERT INTO api_token_use",
                 "WITH noted AS (UPDATE api_token SET last_used_at = now() WHERE false RETURNING key_id)\n"
                 "INSERT INTO api_token_use",
@@ -34,7 +28,7 @@ MUTANTS = [
     Mutant(
         "lock-holder-ended",
         "the end of a session of another account that keeps rows which a worker waits for",
-        (Edit("sinks/postgres_sink.py::PostgresSink._watch", 'await conn.fetch(sql("end_lock_holders"), ...)', "[]"),),
+        (Edit("sinks/postgres/sink.py::PostgresSink._watch", 'await conn.fetch(sql("end_lock_holders"), ...)', "[]"),),
         (f"{ACCOUNT_LOCKS}::test_a_worker_goes_on_past_rows_that_another_account_keeps",),
     ),
     Mutant(
@@ -52,7 +46,7 @@ MUTANTS = [
     Mutant(
         "lock-holders-in-turns",
         "the count of a wait over all its tries",
-        (Edit("sinks/postgres_sink.py::PostgresSink._note_kept", "self._kept_since[doing] = since", "pass"),),
+        (Edit("sinks/postgres/sink.py::PostgresSink._note_kept", "self._kept_since[doing] = since", "pass"),),
         (f"{ACCOUNT_LOCKS}::test_a_worker_goes_on_past_sessions_in_turns",),
     ),
     Mutant(
@@ -76,7 +70,7 @@ MUTANTS = [
     Mutant(
         "session-lock-bound",
         "the bound of every session's waits for locks",
-        (Edit("sinks/postgres.py::_pin", "bound = ...", 'bound = ""'),),
+        (Edit("sinks/postgres/connection.py::_pin", "bound = ...", 'bound = ""'),),
         (
             f"{ACCOUNT_LOCKS}::test_every_session_bounds_its_waits_for_locks",
             f"{ACCOUNT_LOCKS}::test_a_command_says_who_keeps_its_rows",
@@ -85,7 +79,7 @@ MUTANTS = [
     Mutant(
         "session-lock-named",
         "the name of the session that keeps what a command waits for",
-        (Edit("sinks/postgres.py::_cut_when_gone", "awaited[:] = ...", "pass"),),
+        (Edit("sinks/postgres/connection.py::_cut_when_gone", "awaited[:] = ...", "pass"),),
         (f"{ACCOUNT_LOCKS}::test_a_command_says_who_keeps_its_rows",),
     ),
     Mutant(

@@ -6,7 +6,7 @@ from typing import NamedTuple
 class Edit(NamedTuple):
     """One change of one file.
 
-    `where` is a file's path and, in Python, mostly `::` and the qualified name of a function, class or assigned name.
+    `where` is a file's path, or as much of its end as no other has, and, in Python, mostly `::` and the qualified name of a function, class or assigned name.
     `old` occurs there exactly once. In Python it is an expression or statements, compared as syntax: layout, comments,
     parentheses and quotes don't matter, and `...` matches any expression, any arguments or elements, and any
     statements. A lone `...` is the whole body of the function. In other files it is text, compared without its white space.

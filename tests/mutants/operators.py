@@ -26,7 +26,7 @@ WHOSE = [
     Mutant(
         "org-letter",
         "the same bound on one dead letter that is named",
-        (Edit("sinks/dead_letters/lives.py::show", "None if org_id is None else (org_id,)", "None"),),
+        (Edit("dead_letters/lives.py::show", "None if org_id is None else (org_id,)", "None"),),
         (f"{SCOPE}::test_a_foreign_one_is_told_from_none_by_nothing",),
     ),
     Mutant(
@@ -38,7 +38,7 @@ WHOSE = [
     Mutant(
         "org-plan",
         "the same bound on plans",
-        (Edit("sinks/sql/replay_find.sql", "r.org_id = $2", "r.replay_id IS NOT NULL"),),
+        (Edit("replay_find.sql", "r.org_id = $2", "r.replay_id IS NOT NULL"),),
         (f"{SCOPE}::test_a_plan_holds_one_s_own_and_is_nobody_else_s",),
     ),
     Mutant(
@@ -95,7 +95,7 @@ WHOSE = [
     Mutant(
         "token-kept",
         "the rule that of a token only its digest is kept",
-        (Edit("sinks/api_tokens.py::create_api_token", "started_by()", "made.text"),),
+        (Edit("tokens/api_tokens.py::create_api_token", "started_by()", "made.text"),),
         (f"{TOKENS}::test_from_its_making_to_its_end",),
     ),
     Mutant(
@@ -152,7 +152,7 @@ REPLAYS = [
     Mutant(
         "items-lock",
         "the lock between the look at an item and its claim",
-        (Edit("sinks/replays/items.py::read_items", "lock", "lock is None"),),
+        (Edit("replay_items/items.py::read_items", "lock", "lock is None"),),
         (f"{BOUNDS}::test_what_another_is_claiming_is_waited_for_and_left",),
     ),
     Mutant(
@@ -160,7 +160,7 @@ REPLAYS = [
         "the lock by which one run of a plan passes at a time",
         (
             Edit(
-                "sinks/runs.py::run_lock",
+                "sinks/postgres/runs/history.py::run_lock",
                 "not await session.fetchval(...)",
                 'await session.fetchval(sql("run_lock"), name) is None',
             ),
@@ -172,7 +172,7 @@ REPLAYS = [
         "the rule that a plan holds what it held: what fits by the time it is replayed is taken in",
         (
             Edit(
-                "sinks/sql/replay_begin.sql",
+                "replay_begin.sql",
                 "UPDATE replay SET",
                 ", more AS (INSERT INTO replay_item SELECT $1::uuid, 1000 + row_number() OVER (), raw_topic,"
                 " raw_partition, raw_offset, 'passes' FROM bridge_event_raw WHERE disposition = 'open'"
@@ -184,7 +184,7 @@ REPLAYS = [
     Mutant(
         "dry-plan",
         "the rule that a dry run keeps no plan",
-        (Edit("sinks/replays/plans.py::planning", "made.commit() if keep else made.rollback()", "made.commit()"),),
+        (Edit("replays/plans.py::planning", "made.commit() if keep else made.rollback()", "made.commit()"),),
         (f"{VERBS}::test_plans", f"{REPLAY}::test_a_plan_says_what_today_s_code_says_and_changes_nothing"),
     ),
     Mutant(
@@ -236,13 +236,7 @@ REPLAYS = [
     Mutant(
         "original-kept",
         "the original of what is replayed, corrected or not",
-        (
-            Edit(
-                WORDS,
-                "SET disposition = 'claimed'",
-                "SET payload = NULL, disposition = 'claimed'",
-            ),
-        ),
+        (Edit(WORDS, "SET disposition = 'claimed'", "SET payload = NULL, disposition = 'claimed'"),),
         (f"{REPLAY}::test_corrected_events_pass_and_the_originals_stay_whole",),
     ),
     Mutant(
@@ -299,7 +293,7 @@ RECORDS = [
     Mutant(
         "items-in-memory",
         "the bound of what a replay takes into memory at once",
-        (Edit("sinks/sql/replay_reach.sql", "bytes <= $4::bigint OR number = 1", "number > 0"),),
+        (Edit("replay_reach.sql", "bytes <= $4::bigint OR number = 1", "number > 0"),),
         ("tests/integration/dead_letters/test_reach.py",),
     ),
     Mutant(
@@ -314,13 +308,7 @@ RECORDS = [
     Mutant(
         "drops-once",
         "the rule that a dropped event counts once, by the last of its replays",
-        (
-            Edit(
-                "sinks/sql/drops_became.sql",
-                "CASE WHEN replay_of IS NOT NULL THEN 'replay'\n                WHEN",
-                "CASE WHEN",
-            ),
-        ),
+        (Edit("drops_became.sql", "CASE WHEN replay_of IS NOT NULL THEN 'replay'\n                WHEN", "CASE WHEN"),),
         ("tests/integration/dead_letters/test_drops.py",),
     ),
     Mutant(
@@ -392,7 +380,7 @@ RECORDS = [
     Mutant(
         "group-example",
         "the example of a cause, which is its latest",
-        (Edit("sinks/sql/dead_letters_groups.sql", "AND m.outcome_at = t.last_at", ""),),
+        (Edit("dead_letters_groups.sql", "AND m.outcome_at = t.last_at", ""),),
         ("tests/integration/dead_letters/test_groups.py::test_a_group_tells_when_how_often_lately_and_an_example",),
     ),
 ]

@@ -6,7 +6,7 @@ FAILOVER = "tests/integration/test_failover.py"
 FROZEN = "tests/integration/test_frozen_database.py"
 TABLES = "tests/integration/test_table_locks.py"
 ORDER = "tests/integration/test_lock_order.py"
-BROKERS = "tests/unit/sinks/test_kafka_brokers.py"
+BROKERS = "tests/unit/sinks/kafka/test_brokers.py"
 REFUSALS = "tests/integration/test_start_refusals.py"
 HINTS = "tests/unit/streams/test_kafka_hints.py"
 
@@ -14,7 +14,7 @@ MUTANTS = [
     Mutant(
         "settings-fault",
         "the fault of the settings, not of an event, where a connection is refused",
-        (Edit("sinks/postgres.py::connect", "isinstance(told, RowRejected)", "False"),),
+        (Edit("sinks/postgres/connection.py::connect", "isinstance(told, RowRejected)", "False"),),
         (f"{REFUSALS}::test_a_connection_that_is_refused_is_no_event_s_fault",),
     ),
     Mutant(
@@ -26,8 +26,8 @@ MUTANTS = [
     Mutant(
         "certificate-named",
         "the name of a certificate's file that can't be used",
-        (Edit("sinks/postgres.py::connect", "isinstance(error, OSError)", "False"),),
-        ("tests/unit/sinks/test_certificates.py",),
+        (Edit("sinks/postgres/connection.py::connect", "isinstance(error, OSError)", "False"),),
+        ("tests/unit/sinks/postgres/test_certificates.py",),
     ),
     Mutant(
         "doctor-connections",
@@ -56,19 +56,19 @@ MUTANTS = [
     Mutant(
         "side-by-side",
         "the next host of a URL beside one that says nothing",
-        (Edit("sinks/failover.py::connect_to_one", "STAGGER_SECONDS if left else None", "None"),),
-        ("tests/unit/sinks/test_failover.py",),
+        (Edit("sinks/postgres/failover.py::connect_to_one", "STAGGER_SECONDS if left else None", "None"),),
+        ("tests/unit/sinks/postgres/test_failover.py",),
     ),
     Mutant(
         "lost-session",
         "the look whether the primary has the session that a lane waits for",
-        (Edit("sinks/postgres.py::is_gone", "not has and (...)", "has is None"),),
+        (Edit("sinks/postgres/connection.py::is_gone", "not has and (...)", "has is None"),),
         (f"{FAILOVER}::test_work_whose_session_is_gone_goes_on_by_another_host",),
     ),
     Mutant(
         "silent-server",
         "the pause of lanes that wait for a server which answers nobody",
-        (Edit("sinks/postgres_sink.py::PostgresSink._watch", "unanswered >= SILENT_LOOKS", "False"),),
+        (Edit("sinks/postgres/sink.py::PostgresSink._watch", "unanswered >= SILENT_LOOKS", "False"),),
         (f"{FROZEN}::test_a_frozen_database_is_noted_and_the_work_in_flight_ends_once_it_goes_on",),
     ),
     Mutant(
@@ -84,25 +84,25 @@ MUTANTS = [
     Mutant(
         "silence-is-not-size",
         "the rule that what a silent server leaves unanswered is not too large",
-        (Edit("sinks/postgres_sink.py::PostgresSink._cut", "None if self.silent else TIMED_OUT", "TIMED_OUT"),),
+        (Edit("sinks/postgres/sink.py::PostgresSink._cut", "None if self.silent else TIMED_OUT", "TIMED_OUT"),),
         (f"{FROZEN}::test_work_that_a_frozen_database_leaves_unanswered_is_not_too_large",),
     ),
     Mutant(
         "short-lock-waits",
         "the end of one try of work that locks tables",
-        (Edit("sinks/table_locks.py::waiting_briefly", "await conn.execute(...)", "pass"),),
+        (Edit("sinks/postgres/table_locks.py::waiting_briefly", "await conn.execute(...)", "pass"),),
         (f"{TABLES}::test_the_wait_for_a_table_ends",),
     ),
     Mutant(
         "locks-bounded",
         "the last try of work that locks tables",
-        (Edit("sinks/table_locks.py::locking", "time.monotonic() - since + rest > seconds", "False"),),
+        (Edit("sinks/postgres/table_locks.py::locking", "time.monotonic() - since + rest > seconds", "False"),),
         (f"{TABLES}::test_the_wait_for_a_table_ends",),
     ),
     Mutant(
         "lock-holder-named",
         "whose session is in the way of a lock",
-        (Edit("sinks/sql/lock_awaited.sql", "unnest(pg_blocking_pids($1::int))", "unnest(ARRAY[]::int[])"),),
+        (Edit("lock_awaited.sql", "unnest(pg_blocking_pids($1::int))", "unnest(ARRAY[]::int[])"),),
         (f"{TABLES}::test_a_long_query_delays_a_new_month_and_nobody_else",),
     ),
     Mutant(
@@ -110,7 +110,7 @@ MUTANTS = [
         "the backend's own number, which a pooler's is not",
         (
             Edit(
-                "sinks/postgres_sink.py::PostgresSink._working",
+                "sinks/postgres/sink.py::PostgresSink._working",
                 'await self._opened.fetchval("SELECT pg_backend_pid()")',
                 "self._opened.get_server_pid()",
             ),
@@ -120,19 +120,19 @@ MUTANTS = [
     Mutant(
         "shared-session",
         "the refusal of a pooler that shares sessions",
-        (Edit("sinks/poolers.py::shares_sessions", "first == one.get_server_pid()", "first"),),
+        (Edit("sinks/postgres/poolers.py::shares_sessions", "first == one.get_server_pid()", "first"),),
         (f"{FAILOVER}::test_a_pooler_in_transaction_mode_is_refused",),
     ),
     Mutant(
         "unnamed-broker",
         "the wait for a lone broker that the controller has missed",
-        (Edit("sinks/kafka_brokers.py::_named", "time.monotonic() >= deadline", "True"),),
+        (Edit("sinks/kafka/brokers.py::_named", "time.monotonic() >= deadline", "True"),),
         (BROKERS,),
     ),
     Mutant(
         "any-broker",
         "the next broker in the place of one that is away",
-        (Edit("sinks/kafka_brokers.py::ask_any_broker", "problem = error", "raise"),),
+        (Edit("sinks/kafka/brokers.py::ask_any_broker", "problem = error", "raise"),),
         (BROKERS,),
     ),
     Mutant(
@@ -150,7 +150,7 @@ MUTANTS = [
     Mutant(
         "acks",
         "the acknowledgement by all replicas in sync",
-        (Edit("sinks/kafka.py::make_producer", '"all"', "1"),),
+        (Edit("sinks/kafka/publisher.py::make_producer", '"all"', "1"),),
         ("tests/integration/test_acks.py",),
     ),
     Mutant(
@@ -162,13 +162,13 @@ MUTANTS = [
     Mutant(
         "offsets-order",
         "the order in which offset rows are locked",
-        (Edit("sinks/sql/offsets_lock.sql", "ORDER BY o.topic, o.partition"),),
+        (Edit("offsets_lock.sql", "ORDER BY o.topic, o.partition"),),
         (f"{ORDER}::test_offset_rows_are_locked_by_topic_and_partition",),
     ),
     Mutant(
         "keys-order",
         "the order in which keys are claimed",
-        (Edit("sinks/transaction.py::_insert_keys", "sorted(claims)", "list(claims)"),),
+        (Edit("sinks/postgres/transaction.py::_insert_keys", "sorted(claims)", "list(claims)"),),
         (f"{ORDER}::test_keys_are_claimed_in_their_order",),
     ),
     Mutant(

@@ -12,7 +12,7 @@ HOSTS = "tests/integration/api/test_hosts.py"
 PIECES = "tests/integration/dead_letters/test_export_pieces.py"
 TABLES = "tests/unit/bridge/test_tables.py"
 TERMINAL = "tests/unit/bridge/test_terminal.py"
-TURN = "tests/unit/sinks/test_turn.py"
+TURN = "tests/unit/sinks/test_cooperative.py"
 
 MUTANTS = [
     Mutant(
@@ -54,43 +54,37 @@ MUTANTS = [
     Mutant(
         "beginning-ambiguous",
         "the refusal of a beginning that fits several",
-        (Edit("sinks/beginnings.py::only", "len(found) == 1", "found"),),
+        (Edit("sinks/postgres/id_prefixes.py::only", "len(found) == 1", "found"),),
         (f"{BEGINNINGS}::test_beginning_of_several_names_them",),
     ),
     Mutant(
         "beginning-org",
         "the organisation among whose causes a beginning is looked up",
-        (Edit("sinks/dead_letters/causes.py::with_whole_causes", "chosen.org_ids", "None"),),
+        (Edit("dead_letters/causes.py::with_whole_causes", "chosen.org_ids", "None"),),
         (f"{BEGINNINGS}::test_cause_of_nobody_and_of_another_organisation_is_none",),
     ),
     Mutant(
         "cause-org",
         "the organisation in the look-up of a cause's beginning",
-        (
-            Edit(
-                "sinks/sql/causes_find.sql",
-                "l.site_id IN (SELECT s.site_id FROM site AS s WHERE s.org_id = ANY ($3))",
-                "TRUE",
-            ),
-        ),
+        (Edit("causes_find.sql", "l.site_id IN (SELECT s.site_id FROM site AS s WHERE s.org_id = ANY ($3))", "TRUE"),),
         (CAUSES,),
     ),
     Mutant(
         "cause-own",
         "the causes of the organisation itself in that look-up",
-        (Edit("sinks/sql/causes_find.sql", "s.org_id = ANY ($3)", "s.org_id <> ALL ($3)"),),
+        (Edit("causes_find.sql", "s.org_id = ANY ($3)", "s.org_id <> ALL ($3)"),),
         (CAUSES,),
     ),
     Mutant(
         "cause-once",
         "one cause of several dead letters in that look-up",
-        (Edit("sinks/sql/causes_find.sql", "SELECT DISTINCT l.cause", "SELECT l.cause"),),
+        (Edit("causes_find.sql", "SELECT DISTINCT l.cause", "SELECT l.cause"),),
         (CAUSES,),
     ),
     Mutant(
         "cause-range",
         "the end of the range of keys in that look-up",
-        (Edit("sinks/sql/causes_find.sql", "l.cause BETWEEN $1 AND $2", "l.cause >= $1 AND $2::bigint IS NOT NULL"),),
+        (Edit("causes_find.sql", "l.cause BETWEEN $1 AND $2", "l.cause >= $1 AND $2::bigint IS NOT NULL"),),
         (f"{BEGINNINGS}::test_cause_is_found_by_how_it_begins",),
     ),
     Mutant(
@@ -192,9 +186,9 @@ MUTANTS = [
         "the statement of its own for each piece of an export",
         (
             Edit(
-                "sinks/dead_letters/stream.py::_pieces",
+                "dead_letters/stream.py::_pieces",
                 'connection(dsn, "dead letters")',
-                '__import__("sinks.dead_letters.reading").dead_letters.reading.reading(dsn)',
+                '__import__("sinks.postgres.dead_letters.reading").dead_letters.reading.reading(dsn)',
             ),
         ),
         (f"{PIECES}::test_export_holds_no_snapshot_between_pieces",),
@@ -204,7 +198,7 @@ MUTANTS = [
         "the end of an export, which is fixed at its start",
         (
             Edit(
-                "sinks/sql/dead_letters_export.sql",
+                "dead_letters_export.sql",
                 "<= ($5::timestamptz, $6::text, $7::int, $8::bigint)",
                 "<> ($5::timestamptz, $6::text, $7::int, $8::bigint)",
             ),
@@ -214,7 +208,7 @@ MUTANTS = [
     Mutant(
         "export-turns",
         "the turns of others while exports are written",
-        (Edit("sinks/turn.py::_Divided.end", "self._spent >= TURN_SECONDS", "False"),),
+        (Edit("sinks/cooperative.py::_Divided.end", "self._spent >= TURN_SECONDS", "False"),),
         (
             f"{TURN}::test_several_share_half_of_the_loop",
             f"{EXPORTS}::test_others_have_the_loop_after_each_large_letter",
@@ -241,13 +235,7 @@ MUTANTS = [
     Mutant(
         "export-bytes",
         "the bound of bytes of a piece of an export",
-        (
-            Edit(
-                "sinks/sql/dead_letters_export.sql",
-                "bytes <= $10::bigint OR number = 1",
-                "bytes >= 0 OR $10::bigint > 0",
-            ),
-        ),
+        (Edit("dead_letters_export.sql", "bytes <= $10::bigint OR number = 1", "bytes >= 0 OR $10::bigint > 0"),),
         (f"{PIECES}::test_large_ones_are_read_some_at_a_time",),
     ),
     Mutant(

@@ -134,7 +134,7 @@ MUTANTS = [
     Mutant(
         "page-waiting-class",
         "the class of the sender in the count of events that wait",
-        (Edit("sinks/backlog.py::shown", "sender_named(waiting.sender) or Sender.DIRECT", "Sender.DIRECT"),),
+        (Edit("stats/backlog.py::shown", "sender_named(waiting.sender) or Sender.DIRECT", "Sender.DIRECT"),),
         ("tests/unit/sinks/test_metrics.py::test_what_waits_is_told_by_its_sender_s_class",),
     ),
     Mutant(
@@ -203,13 +203,7 @@ MUTANTS = [
     Mutant(
         "page-paused",
         "the ratio of the gateway's errors without paused scripts",
-        (
-            Edit(
-                RULES,
-                '- (sum(rate(bridge_gateway_rejected_total{error_code="script_paused"}[5m])) or vector(0))',
-                "",
-            ),
-        ),
+        (Edit(RULES, '- (sum(rate(bridge_gateway_rejected_total{error_code="script_paused"}[5m])) or vector(0))', ""),),
         (f"{ALERTS}::test_a_script_that_is_paused_pages_nobody",),
     ),
     Mutant(
@@ -239,9 +233,7 @@ MUTANTS = [
         "the gateway's time without the waits for a body",
         (
             Edit(
-                "bridge/gateway/events.py::receive_events.arrived",
-                "request.waited += time.perf_counter() - began",
-                "",
+                "bridge/gateway/events.py::receive_events.arrived", "request.waited += time.perf_counter() - began", ""
             ),
         ),
         (

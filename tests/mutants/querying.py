@@ -3,8 +3,8 @@
 from mutants.mutant import Edit, Mutant
 
 QUERYING = "tests/integration/test_querying.py"
-MIGRATION = "sinks/migrations/0016_for_those_who_query.sql"
-WORDS = "sinks/migrations/0027_words_for_readers.sql"
+MIGRATION = "migrations/0016_for_those_who_query.sql"
+WORDS = "migrations/0027_words_for_readers.sql"
 READ = ("tests/integration/test_querying.py::test_no_word_of_a_value_is_in_a_dead_letter_s_message",)
 
 MUTANTS = [
@@ -23,19 +23,19 @@ MUTANTS = [
     Mutant(
         "months-summarised",
         "the option by which autovacuum summarises months in BRIN indexes",
-        (Edit("sinks/partitions.py::make_partitions", "await summarize_months(connection)"),),
+        (Edit("schema/monthly_partitions.py::make_partitions", "await summarize_months(connection)"),),
         (f"{QUERYING}::test_every_month_is_summarised_by_itself",),
     ),
     Mutant(
         "own-columns",
         "the prefix of an administrator's columns and indexes",
-        (Edit("sinks/db_check.py::_is_own", "path.rpartition('.')[2].startswith(OWN_PREFIX)", "False"),),
+        (Edit("schema/check.py::_is_own", "path.rpartition('.')[2].startswith(OWN_PREFIX)", "False"),),
         (f"{QUERYING}::test_a_worker_goes_on_with_own_columns",),
     ),
     Mutant(
         "own-harmless",
         "the look whether an administrator's column or index can stop a write",
-        (Edit("sinks/db_check.py::_is_own", "' not null' not in definition or ' default ' in definition", "True"),),
+        (Edit("schema/check.py::_is_own", "' not null' not in definition or ' default ' in definition", "True"),),
         (f"{QUERYING}::test_an_own_thing_that_stops_writes_is_named",),
     ),
     Mutant(
@@ -43,7 +43,7 @@ MUTANTS = [
         "the bound of what readers may see",
         (
             Edit(
-                "sinks/privileges.py::needed_privileges",
+                "schema/privileges.py::needed_privileges",
                 "{Privilege(name, 'SELECT') for name in READABLE}",
                 "{Privilege(name, 'SELECT') for name in relations}",
             ),
@@ -54,8 +54,8 @@ MUTANTS = [
         "sent-again-counted-once",
         "the rule that a row of what was sent again counts as normalized, and not as recovered too",
         (
-            Edit("sinks/sql/drops_became.sql", "WHEN sent_again THEN 'sent_again'", "WHEN sent_again THEN 'recovered'"),
-            Edit("sinks/sql/drops_became.sql", "OR n.sent_again THEN 'sent_again'", "OR n.sent_again THEN 'recovered'"),
+            Edit("drops_became.sql", "WHEN sent_again THEN 'sent_again'", "WHEN sent_again THEN 'recovered'"),
+            Edit("drops_became.sql", "OR n.sent_again THEN 'sent_again'", "OR n.sent_again THEN 'recovered'"),
         ),
         ("tests/integration/dead_letters/test_drops.py",),
     ),
@@ -64,7 +64,7 @@ MUTANTS = [
         "the rule that a row of a replay counts as recovered after another one was forced",
         (
             Edit(
-                "sinks/sql/drops_became.sql",
+                "drops_became.sql",
                 "WHERE (n.raw_topic IS NULL AND place_offset(b.replayed_as) IS NOT NULL) OR (n.normalized AND n.dropped_reason IS NULL)",
                 "WHERE false",
             ),
@@ -80,7 +80,7 @@ MUTANTS = [
     Mutant(
         "waiting-bounded",
         "the bound of how many waiting events are looked at for their scripts",
-        (Edit("sinks/sql/waiting_scripts.sql", "LIMIT $3::int", "LIMIT $3::int + 1000"),),
+        (Edit("waiting_scripts.sql", "LIMIT $3::int", "LIMIT $3::int + 1000"),),
         ("tests/integration/test_waiting_scripts.py",),
     ),
     Mutant(
@@ -88,7 +88,7 @@ MUTANTS = [
         "the note that a text names another site than its record key, whose site has the dead letter",
         (
             Edit(
-                "sinks/dead_letters/letter.py::line_of",
+                "dead_letters/letter.py::line_of",
                 'None if row["site_id"] in (None, guessed.site_id) else guessed.site_id',
                 "None",
             ),
@@ -130,7 +130,7 @@ MUTANTS = [
         "the rule that the drop reasons of those who query are of the site that the event names",
         (
             Edit(
-                "sinks/migrations/0020_sent_again.sql",
+                "migrations/0020_sent_again.sql",
                 "coalesce(d.site_id, 0), d.dropped_reason",
                 "0::bigint, d.dropped_reason",
             ),
@@ -140,7 +140,7 @@ MUTANTS = [
     Mutant(
         "drops-by-site",
         "the rule that a drop counts for the site that its dead letter names",
-        (Edit("sinks/sql/drops_became.sql", "THEN coalesce(site_id, 0)::text", "THEN '0'"),),
+        (Edit("drops_became.sql", "THEN coalesce(site_id, 0)::text", "THEN '0'"),),
         ("tests/integration/dead_letters/test_by_site.py",),
     ),
     Mutant(

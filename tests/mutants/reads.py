@@ -2,7 +2,7 @@
 
 from mutants.mutant import Edit, Mutant
 
-CODECS = "tests/unit/sinks/test_kafka_codecs.py"
+CODECS = "tests/unit/sinks/kafka/aiokafka_patches/test_codecs.py"
 SOURCE = "tests/unit/streams/test_source.py"
 
 MUTANTS = [
@@ -11,7 +11,7 @@ MUTANTS = [
         "the bound of what one read inflates",
         (
             Edit(
-                "sinks/kafka_codecs.py::_named",
+                "aiokafka_patches/codecs.py::_named",
                 "read is not None and read.bytes and read.bytes + read.largest > most",
                 "False",
             ),
@@ -21,19 +21,19 @@ MUTANTS = [
     Mutant(
         "enough-for-all",
         "what was fetched of other partitions when a read has had enough",
-        (Edit("sinks/kafka_codecs.py::_until_enough", "read is not None and read.enough", "False"),),
+        (Edit("aiokafka_patches/codecs.py::_until_enough", "read is not None and read.enough", "False"),),
         (f"{CODECS}::test_a_read_inflates_less_than_two_batches_may",),
     ),
     Mutant(
         "records-bound",
         "the bound of a batch's records",
-        (Edit("sinks/kafka_codecs.py::_cut_headers", "(count := count + 1) > _MOST_RECORDS", "False"),),
+        (Edit("aiokafka_patches/codecs.py::_cut_headers", "(count := count + 1) > _MOST_RECORDS", "False"),),
         (f"{CODECS}::test_a_batch_of_very_many_records_is_refused",),
     ),
     Mutant(
         "headers-rest",
         "the rest of a batch whose headers end a read, inflated as it is",
-        (Edit("sinks/kafka_codecs.py::_until_enough", "not more", "read is None or read.enough"),),
+        (Edit("aiokafka_patches/codecs.py::_until_enough", "not more", "read is None or read.enough"),),
         (f"{CODECS}::test_headers_of_one_read_are_bounded_whatever_the_batch",),
     ),
     Mutant(

@@ -8,19 +8,19 @@ MUTANTS = [
     Mutant(
         "ledger-bound",
         "the bound of what the ledger keeps of a record that can be no event",
-        (Edit("sinks/ledger.py::_kept", "len(value) > _MOST_KEPT", "False"),),
-        ("tests/unit/sinks/test_ledger.py",),
+        (Edit("ledger/rows.py::_kept", "len(value) > _MOST_KEPT", "False"),),
+        ("tests/unit/sinks/postgres/ledger/test_rows.py",),
     ),
     Mutant(
         "copy-alone",
         "the copy without key and headers, where the one without its value is refused as well",
-        (Edit("sinks/kafka.py::FORMS", '("value", "key", "headers")', '("value",)'),),
+        (Edit("sinks/kafka/publisher.py::FORMS", '("value", "key", "headers")', '("value",)'),),
         (f"{REFUSED}::test_a_dead_letter_goes_without_what_makes_it_too_large",),
     ),
     Mutant(
         "refusal-no-outage",
         "the word that a record which Kafka refuses as invalid is no outage",
-        (Edit("sinks/kafka.py::REFUSALS", "InvalidRecordError", "MessageSizeTooLargeError"),),
+        (Edit("sinks/kafka/publisher.py::REFUSALS", "InvalidRecordError", "MessageSizeTooLargeError"),),
         (f"{REFUSED}::test_the_neighbours_of_a_refused_copy_stay_whole",),
     ),
     Mutant(
@@ -28,7 +28,7 @@ MUTANTS = [
         "the second try of a refused copy by itself, whole",
         (
             Edit(
-                "sinks/kafka.py::KafkaPublisher._publish_alone",
+                "sinks/kafka/publisher.py::KafkaPublisher._publish_alone",
                 "FORMS[FORMS.index(failure.left_out) :]",
                 "FORMS[-1:]",
             ),
@@ -62,21 +62,23 @@ MUTANTS = [
     Mutant(
         "copied-headers",
         "the bound of the number of headers of a copy",
-        (Edit("sinks/kafka.py::_left_out", "len(failure.record.headers) <= MOST_HEADERS", "True"),),
-        ("tests/unit/sinks/test_kafka.py::test_a_copy_of_very_many_headers_goes_without_them",),
+        (Edit("sinks/kafka/publisher.py::_left_out", "len(failure.record.headers) <= MOST_HEADERS", "True"),),
+        ("tests/unit/sinks/kafka/test_publisher.py::test_a_copy_of_very_many_headers_goes_without_them",),
     ),
     Mutant(
         "kept-headers",
         "the bound of what the ledger keeps beside a value",
-        (Edit("sinks/ledger.py::_kept", "len(headers) > MOST_HEADERS", "False"),),
-        ("tests/unit/sinks/test_ledger.py::test_of_very_large_or_very_many_headers_the_beginning_is_kept",),
+        (Edit("ledger/rows.py::_kept", "len(headers) > MOST_HEADERS", "False"),),
+        (
+            "tests/unit/sinks/postgres/ledger/test_rows.py::test_of_very_large_or_very_many_headers_the_beginning_is_kept",
+        ),
     ),
     Mutant(
         "claimed-bodies",
         "the look-up of claimed rows without their bodies",
         (
             Edit(
-                "sinks/postgres_sink.py::PostgresSink.ledger",
+                "sinks/postgres/sink.py::PostgresSink.ledger",
                 "state_and_body if bodies else state_of",
                 "state_and_body",
             ),

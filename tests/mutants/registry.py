@@ -2,7 +2,7 @@
 
 from mutants.mutant import Edit, Mutant
 
-NOTED = "sinks/migrations/0025_registry_changes.sql"
+NOTED = "migrations/0025_registry_changes.sql"
 HISTORY = "tests/integration/test_registry_history.py"
 CLOSED = f"{HISTORY}::test_no_account_but_the_owner_s_writes_the_history"
 SECRET = f"{HISTORY}::test_keys_and_tokens_are_noted_without_what_is_secret"
@@ -71,7 +71,7 @@ MUTANTS = [
     Mutant(
         "registry-signed",
         "the name of who makes a change by a command",
-        (Edit("sinks/registry_admin.py::changing", "sign_changes(conn)"),),
+        (Edit("registry/admin.py::changing", "sign_changes(conn)"),),
         (f"{HISTORY}::test_a_change_by_a_command_is_noted_once",),
     ),
     Mutant(

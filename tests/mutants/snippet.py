@@ -12,13 +12,7 @@ MUTANTS = [
     Mutant(
         "snippet-lock",
         "the lock by which one tab at a time sends",
-        (
-            Edit(
-                SOURCE,
-                "locked(prefix + 'send', sendAll)",
-                "sendAll()",
-            ),
-        ),
+        (Edit(SOURCE, "locked(prefix + 'send', sendAll)", "sendAll()"),),
         (f"{SNIPPET}::test_tabs_share_one_queue",),
     ),
     Mutant(
@@ -150,24 +144,13 @@ MUTANTS = [
     Mutant(
         "snippet-beacon-kept",
         "the place in the queue of what a beacon took along",
-        (
-            Edit(
-                SOURCE,
-                "batch.keys.forEach((key) => mine.delete(key));",
-                "batch.keys.forEach(drop);",
-            ),
-        ),
+        (Edit(SOURCE, "batch.keys.forEach((key) => mine.delete(key));", "batch.keys.forEach(drop);"),),
         (f"{SNIPPET}::test_a_page_that_is_left_sends_by_beacon",),
     ),
     Mutant(
         "snippet-shown-again",
         "the way back from a page that was left",
-        (
-            Edit(
-                SOURCE,
-                "listen(window, 'pageshow', () => { leaving = false; schedule(0); });",
-            ),
-        ),
+        (Edit(SOURCE, "listen(window, 'pageshow', () => { leaving = false; schedule(0); });"),),
         (f"{RETRY}::test_a_page_that_comes_back_sends_as_before",),
     ),
     Mutant(
@@ -179,25 +162,13 @@ MUTANTS = [
     Mutant(
         "snippet-hidden",
         "the sending when a page is hidden",
-        (
-            Edit(
-                SOURCE,
-                "() => { if (page('hidden')) flush(); }",
-                "() => {}",
-            ),
-        ),
+        (Edit(SOURCE, "() => { if (page('hidden')) flush(); }", "() => {}"),),
         (f"{SNIPPET}::test_a_page_that_is_hidden_sends_at_once",),
     ),
     Mutant(
         "snippet-keepalive",
         "requests that outlive a hidden page",
-        (
-            Edit(
-                SOURCE,
-                "page('hidden') && size(body) < KEPT_BYTES",
-                "false",
-            ),
-        ),
+        (Edit(SOURCE, "page('hidden') && size(body) < KEPT_BYTES", "false"),),
         (f"{SNIPPET}::test_a_page_that_is_hidden_sends_at_once",),
     ),
     Mutant(
@@ -251,12 +222,7 @@ MUTANTS = [
     Mutant(
         "snippet-aside",
         "the place in the queue of what an intermediary refused",
-        (
-            Edit(
-                SOURCE,
-                "if (foreign) return write(keys[0], Date.now() + MOST_ASKED + text.slice(text.indexOf('{')));",
-            ),
-        ),
+        (Edit(SOURCE, "if (foreign) return write(keys[0], Date.now() + MOST_ASKED + text.slice(text.indexOf('{')));"),),
         (f"{REFUSED}::test_a_firewall_refuses_one_event_and_the_others_arrive",),
     ),
     Mutant(

@@ -8,7 +8,7 @@ FINDINGS = "tests/unit/deploy/test_findings.py"
 MODES = f"{ACCOUNTS}::test_no_file_is_open_whatever_the_umask"
 PINS = "tests/unit/deploy/test_pins.py"
 
-PROOF = "tests/unit/sinks/test_server_proof.py"
+PROOF = "tests/unit/sinks/postgres/test_server_proof.py"
 PROCESS = "tests/unit/bridge/test_stack_process.py"
 STRANGERS = "tests/unit/bridge/test_stack_strangers.py"
 
@@ -16,13 +16,19 @@ MUTANTS = [
     Mutant(
         "proof-telling",
         "the refusal of a server that asks for the password in clear text or as an MD5 digest",
-        (Edit("sinks/server_proof.py::_Proving._problem", "status in _TELLING", "status < 0"),),
+        (Edit("sinks/postgres/server_proof.py::_Proving._problem", "status in _TELLING", "status < 0"),),
         (f"{PROOF}::test_server_proof_keeps_the_password_from_whoever_asks",),
     ),
     Mutant(
         "proof-certificate",
         "the look whether a certificate was verified",
-        (Edit("sinks/server_proof.py::_Proving._certified", "tls.context.verify_mode == ssl.CERT_REQUIRED", "True"),),
+        (
+            Edit(
+                "sinks/postgres/server_proof.py::_Proving._certified",
+                "tls.context.verify_mode == ssl.CERT_REQUIRED",
+                "True",
+            ),
+        ),
         (f"{PROOF}::test_server_proof_by_a_certificate_suffices",),
     ),
     Mutant(
@@ -30,7 +36,7 @@ MUTANTS = [
         "the demand that a SCRAM exchange ends with the server's proof",
         (
             Edit(
-                "sinks/server_proof.py::_Proving._problem",
+                "sinks/postgres/server_proof.py::_Proving._problem",
                 "_SASL in self._seen or self._place in _proved",
                 "self._place in _proved",
             ),
@@ -40,13 +46,13 @@ MUTANTS = [
     Mutant(
         "proof-memory",
         "the memory of a server that has proved itself",
-        (Edit("sinks/server_proof.py::_Proving.data_received", "_proved.add(self._place)", "pass"),),
+        (Edit("sinks/postgres/server_proof.py::_Proving.data_received", "_proved.add(self._place)", "pass"),),
         (f"{PROOF}::test_server_proof_is_demanded_of_a_server_that_gave_it_before",),
     ),
     Mutant(
         "proof-length",
         "the bound of what a server says before it is ready",
-        (Edit("sinks/server_proof.py::_Proving.data_received", "self._taken > _MOST", "False"),),
+        (Edit("sinks/postgres/server_proof.py::_Proving.data_received", "self._taken > _MOST", "False"),),
         (f"{PROOF}::test_server_proof_keeps_no_endless_talk",),
     ),
     Mutant(
@@ -76,7 +82,7 @@ MUTANTS = [
     Mutant(
         "proof-rounds-once",
         "the refusal of a second demand of SCRAM's rounds",
-        (Edit("sinks/server_proof.py::_Proving._problem", "status in self._seen", "status < 0"),),
+        (Edit("sinks/postgres/server_proof.py::_Proving._problem", "status in self._seen", "status < 0"),),
         (f"{PROOF}::test_server_proof_computes_once",),
     ),
     Mutant(
@@ -84,12 +90,12 @@ MUTANTS = [
         "the look at the rounds of SCRAM that a Kafka broker asks for",
         (
             Edit(
-                "sinks/kafka_connection.py::_bounded",
+                "sinks/kafka/connection.py::_bounded",
                 "(problem := problem_of(server_first.encode()))",
                 "(problem := None)",
             ),
         ),
-        ("tests/unit/sinks/test_kafka_connection.py::test_a_broker_has_no_client_compute_what_no_broker_asks_for",),
+        ("tests/unit/sinks/kafka/test_connection.py::test_a_broker_has_no_client_compute_what_no_broker_asks_for",),
     ),
     Mutant(
         "stack-listener",

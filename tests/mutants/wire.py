@@ -211,10 +211,7 @@ MUTANTS = [
         "gateway-few-trailers",
         "the bound of trailers",
         (Edit("bridge/http/protocol.py::BoundedProtocol.on_header", "self._trailers > _MOST_TRAILERS", "False"),),
-        (
-            f"{INTAKE}::test_a_body_has_few_trailers",
-            f"{INTAKE}::test_trailers_of_a_refused_body_are_few",
-        ),
+        (f"{INTAKE}::test_a_body_has_few_trailers", f"{INTAKE}::test_trailers_of_a_refused_body_are_few"),
     ),
     Mutant(
         "gateway-offer-framing",

@@ -2,12 +2,12 @@
 
 from mutants.mutant import Edit, Mutant
 
-WORDS = "sinks/migrations/0024_words_of_accounts.sql"
-LENGTHS = "sinks/migrations/0026_bounded_words.sql"
+WORDS = "migrations/0024_words_of_accounts.sql"
+LENGTHS = "migrations/0026_bounded_words.sql"
 SAID = "tests/integration/test_words_of_accounts.py"
 BOUNDED = "tests/integration/test_bounded_rows.py"
 CRASHED = "tests/integration/test_replay_crash.py"
-DROPS = "sinks/sql/drops_became.sql"
+DROPS = "drops_became.sql"
 INSERTED = f"{SAID}::test_a_row_that_comes_with_a_change_names_who_wrote_it"
 OLD_PLACE = f"{BOUNDED}::test_a_row_that_names_no_place_breaks_no_figure"
 SIZED = f"{SAID}::test_a_plan_of_an_account_is_as_large_and_as_old_as_it_is"
@@ -107,7 +107,7 @@ MUTANTS = [
     Mutant(
         "places-in-the-ledger",
         "the way of a lane past a row that replays no place",
-        (Edit("sinks/ledger.py::state_of", '_place(row["replay_of"])', 'row["replay_of"]'),),
+        (Edit("ledger/rows.py::state_of", '_place(row["replay_of"])', 'row["replay_of"]'),),
         (OLD_PLACE,),
     ),
     Mutant(
@@ -167,13 +167,13 @@ MUTANTS = [
     Mutant(
         "windows-begun",
         "the rule that the gate judges windows that have begun",
-        (Edit("sinks/sql/gate_sums.sql", " AND window_start < now() + interval '1 hour'", ""),),
+        (Edit("gate_sums.sql", " AND window_start < now() + interval '1 hour'", ""),),
         (f"{BOUNDED}::test_a_window_that_has_not_begun_counts_for_nothing",),
     ),
     Mutant(
         "days-begun",
         "the rule that figures of days are of windows that have begun",
-        (Edit("sinks/sql/kpi_days.sql", "  AND window_start < now() + interval '1 hour'\n", ""),),
+        (Edit("kpi_days.sql", "  AND window_start < now() + interval '1 hour'\n", ""),),
         (f"{BOUNDED}::test_a_window_that_has_not_begun_counts_for_nothing",),
     ),
     Mutant(
@@ -203,7 +203,7 @@ MUTANTS = [
     Mutant(
         "jobs-known",
         "the rule that metrics tell of known jobs only",
-        (Edit("sinks/sql/backlog_runs.sql", "script = ANY ($1::text[])", "$1::text[] IS NOT NULL"),),
+        (Edit("backlog_runs.sql", "script = ANY ($1::text[])", "$1::text[] IS NOT NULL"),),
         (f"{BOUNDED}::test_metrics_tell_of_known_jobs_only",),
     ),
     Mutant(
@@ -229,7 +229,7 @@ MUTANTS = [
         "the look for claims of a plan, whatever it says that it sent",
         (
             Edit(
-                "sinks/sql/replay_claims.sql",
+                "replay_claims.sql",
                 "AND l.disposition = 'claimed'",
                 "AND l.disposition = 'claimed' AND i.position > r.sent_to",
             ),
@@ -239,13 +239,7 @@ MUTANTS = [
     Mutant(
         "sent-plans-cancelled",
         "the cancel of a plan that says that all was sent while items are open",
-        (
-            Edit(
-                "sinks/sql/replay_cancel.sql",
-                "(state <> 'sent' OR $4::boolean)",
-                "(state <> 'sent' OR $4::boolean IS NULL)",
-            ),
-        ),
+        (Edit("replay_cancel.sql", "(state <> 'sent' OR $4::boolean)", "(state <> 'sent' OR $4::boolean IS NULL)"),),
         (f"{CRASHED}::test_a_plan_that_says_sent_is_cancelled_while_items_are_open",),
     ),
 ]

@@ -5,10 +5,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from mutants.anchors import Misfit, apply, path_of
+from mutants.anchors import ROOT, Misfit, apply, path_of
 from mutants.mutant import Mutant
 
-ROOT = Path(__file__).resolve().parents[2]
 _NEEDED = (
     *("schemas", "sinks", "streams", "bridge", "deploy", "scripts", "tests", "docs", ".github"),
     *("pyproject.toml", "Dockerfile", "docker-compose.yml"),
@@ -19,11 +18,9 @@ def mutated(mutant: Mutant, root: Path = ROOT) -> dict[Path, str]:
     """The files of the checkout at `root` that change, with what they hold then; raises Misfit if an edit does not fit."""
     changed: dict[Path, str] = {}
     for edit in mutant.edits:
-        path = root / path_of(edit)
         try:
+            path = root / path_of(edit, root)
             changed[path] = apply(edit, changed.get(path) or path.read_text())
-        except FileNotFoundError:
-            raise Misfit(f"mutant {mutant.name}: {path_of(edit)} does not exist") from None
         except Misfit as error:
             raise Misfit(f"mutant {mutant.name}: {error}") from None
     return changed

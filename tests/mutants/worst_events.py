@@ -42,8 +42,8 @@ MUTANTS = [
     Mutant(
         "row-parts",
         "the smaller parts in which long rows go to Postgres",
-        (Edit("sinks/json_lines.py::_spans", "sum(sizes[start:end]) > _BYTES", "not end"),),
-        ("tests/unit/sinks/test_json_lines.py::test_long_rows_go_in_smaller_parts",),
+        (Edit("sinks/postgres/copy_encoder.py::_spans", "sum(sizes[start:end]) > _BYTES", "not end"),),
+        ("tests/unit/sinks/postgres/test_copy_encoder.py::test_long_rows_go_in_smaller_parts",),
     ),
     Mutant(
         "health-thread",
@@ -54,7 +54,7 @@ MUTANTS = [
     Mutant(
         "cause-bound",
         "the bound of what a cause is made of",
-        (Edit("sinks/migrations/0011_bounded_cause.sql", "1), 256)", "1), 2560)"),),
+        (Edit("migrations/0011_bounded_cause.sql", "1), 256)", "1), 2560)"),),
         ("tests/integration/dead_letters/test_migration.py::test_a_cause_is_what_it_was_and_has_a_bound",),
     ),
     Mutant(

@@ -6,8 +6,8 @@ from support.making import batch, context, record
 
 from schemas.headers import bounded_text, last, last_int
 from schemas.record import Provenance
-from sinks.kafka import copy_headers, original_headers
-from sinks.ledger import decode_headers, encode_headers
+from sinks.kafka.publisher import copy_headers, original_headers
+from sinks.postgres.ledger.rows import decode_headers, encode_headers
 from streams.dedup import event_key
 from streams.memory_source import MemoryRecord
 from streams.processor import process, retry_token

@@ -4,7 +4,7 @@ from aiokafka.partitioner import murmur2
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sinks.murmur import partition_of
+from sinks.kafka.partitioner import partition_of
 
 
 @given(st.binary(max_size=600), st.integers(1, 1000))

@@ -15,10 +15,10 @@ from schemas.ledger import LedgerState
 from schemas.outcome import Outcomes
 from schemas.record import Provenance, TopicPartition
 from schemas.registry import Script
-from sinks import ledger
-from sinks.kafka import copy_headers
+from sinks.kafka.publisher import copy_headers
 from sinks.memory import MemorySink, MemoryStore
 from sinks.memory_publisher import MemoryPublisher
+from sinks.postgres.ledger import rows as ledger
 from sinks.settle import Settler
 from streams.memory_source import MemoryRecord
 from streams.processor import process

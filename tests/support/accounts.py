@@ -9,8 +9,8 @@ from urllib.parse import urlsplit
 import asyncpg
 
 from schemas.service import Service
-from sinks.grants import grants
-from sinks.privileges import ADVISORY
+from sinks.postgres.schema.grants import grants
+from sinks.postgres.schema.privileges import ADVISORY
 from support.databases import run_apart
 from support.programs import CHECKOUT
 

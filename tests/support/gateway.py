@@ -16,7 +16,7 @@ import httpx
 from aiokafka import AIOKafkaConsumer, ConsumerRecord
 
 from schemas.settings import Settings
-from sinks.kafka_admin import partitions_of
+from sinks.kafka.admin import partitions_of
 from support.command import words
 from support.programs import CHECKOUT, environment
 from support.settled import environment_of

@@ -13,7 +13,7 @@ import asyncpg
 from bridge.stack.accounts import postgres_account
 from bridge.stack.binaries import find_programs
 from bridge.stack.ports import LOOPBACK, choose
-from sinks.migrate import migrate
+from sinks.postgres.schema.migrate import migrate
 
 START_SECONDS = 60
 CONTENT = """

@@ -5,7 +5,7 @@ import re
 from typing import Any
 
 from schemas.settings import Settings
-from sinks.audit import audit
+from sinks.postgres.audit.audit import audit
 from support.settled import environment_of, event, fetch, prepare, produce, settings_for, working
 from support.wait import wait_until
 from support.warm_command import bridge

@@ -10,10 +10,10 @@ import asyncpg
 
 from schemas.record import TopicPartition
 from schemas.settings import Settings
-from sinks.kafka import make_producer
-from sinks.kafka_admin import log_bounds, started
-from sinks.registry_admin import add_script
-from sinks.topics_admin import apply_topics
+from sinks.kafka.admin import log_bounds, started
+from sinks.kafka.publisher import make_producer
+from sinks.kafka.topics import apply_topics
+from sinks.postgres.registry.admin import add_script
 from streams.worker import Worker
 from support.wait import wait_until
 

@@ -33,7 +33,7 @@ class Servers(NamedTuple):
 @contextmanager
 def prepared(stack: str) -> Iterator[Servers]:
     """The servers of that kind of `--stack`, with the template database."""
-    from sinks.migrate import migrate
+    from sinks.postgres.schema.migrate import migrate
 
     with SERVERS[stack]() as addresses:
         name = f"template_{secrets.token_hex(4)}"

@@ -18,9 +18,9 @@ from aiokafka.admin import RecordsToDelete
 from bridge.stack import StackAddresses
 from schemas.api_token import Role
 from schemas.settings import Settings
-from sinks.api_tokens import create_api_token
-from sinks.kafka_admin import kafka_admin, log_bounds
-from sinks.script_tokens import create_token
+from sinks.kafka.admin import kafka_admin, log_bounds
+from sinks.postgres.tokens.api_tokens import create_api_token
+from sinks.postgres.tokens.script_tokens import create_token
 from support.api import api
 from support.command import bridge
 from support.databases import LOCK_AWAITED, beside

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 
 from schemas.settings import Settings
-from sinks.kafka_admin import kafka_admin, topic_facts
-from sinks.topics_admin import apply_topics
+from sinks.kafka.admin import kafka_admin, topic_facts
+from sinks.kafka.topics import apply_topics
 from support.wait import wait_until
 
 

@@ -5,8 +5,8 @@ import msgspec
 
 from schemas.gate import GateChange
 from schemas.settings import Settings
-from sinks.gate import standing_change
-from sinks.postgres import sql
+from sinks.postgres.gate.verdicts import standing_change
+from sinks.postgres.statements import sql
 
 
 async def add_change(settings: Settings, target: str, *, reasons: list[str]) -> GateChange:

@@ -17,10 +17,10 @@ from schemas.reasons import DroppedReason, ErrorClass
 from schemas.registry import Registry, Script
 from schemas.sender import Sender
 from sinks import commit_metrics, metrics
-from sinks.backlog import Backlog, OpenDeadLetters, Replays, Runs, State, WaitingRetries, shown
 from sinks.metric_kinds import MOST_NAMED, FirstComers
+from sinks.ports import Committed
+from sinks.postgres.stats.backlog import Backlog, OpenDeadLetters, Replays, Runs, State, WaitingRetries, shown
 from sinks.senders import count_senders
-from sinks.sink import Committed
 from sinks.windows import count_windows
 from streams.processor import process
 

@@ -13,8 +13,8 @@ import pytest
 CHECKOUT = Path(__file__).resolve().parents[2]
 PACKAGES = ("bridge", "streams", "sinks", "schemas")
 DATA_FILES = {
-    "sinks/sql": ".sql",
-    "sinks/migrations": ".sql",
+    "sinks/postgres/ledger": ".sql",
+    "sinks/postgres/schema/migrations": ".sql",
     "schemas/snapshots": ".json",
 }
 SINGLE_FILES = ("bridge/stack/kafka.lock", "bridge/stack/log4j2.properties", *(f"{name}/py.typed" for name in PACKAGES))
@@ -102,7 +102,7 @@ def test_packages_come_from_the_wheel(environment: Path) -> None:
 
 def test_sql_and_migrations_are_found_in_the_wheel(environment: Path) -> None:
     """Data files are read as resources of the package, not by a path in the checkout."""
-    code = "from sinks.migrate import migrations; from sinks.postgres import sql; print(len(migrations()), sql('keys_insert'))"
+    code = "from sinks.postgres.schema.migrate import migrations; from sinks.postgres.connection import sql; print(len(migrations()), sql('keys_insert'))"
     said = succeed([str(environment / "bin" / "python"), "-c", code], cwd=environment.parent)
 
     assert int(said.split()[0]) >= 1

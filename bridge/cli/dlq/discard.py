@@ -16,7 +16,7 @@ from schemas.dead_letter_filter import DeadLetterFilter, Disposition
 from schemas.errors import InvalidInput
 from schemas.run_summary import DiscardSummary
 from schemas.settings import Settings
-from sinks.dead_letters.pages import count
+from sinks.postgres.dead_letters.pages import count
 
 
 @with_filter

@@ -16,7 +16,7 @@ from bridge.dead_letters.export import Form, Write, writer
 from bridge.private_files import whole_file
 from schemas.dead_letter_filter import DeadLetterFilter
 from schemas.errors import EnvironmentUnfit
-from sinks.dead_letters.stream import whole_letters
+from sinks.postgres.dead_letters.stream import whole_letters
 
 _PARTLY = 2
 _PROGRESS_EVERY = 50_000

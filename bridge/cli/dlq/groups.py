@@ -13,8 +13,8 @@ from bridge.dead_letters.documents import groups_document, share
 from bridge.dead_letters.sent_again import groups_looked_up
 from bridge.sites import site_in_words
 from schemas.dead_letter_filter import DeadLetterFilter
-from sinks.dead_letters.groups import Group, Groups, Guessed, Often, Owner
-from sinks.turn import unshared
+from sinks.cooperative import unshared
+from sinks.postgres.dead_letters.groups import Group, Groups, Guessed, Often, Owner
 
 _MOST_SHOWN: Final = 3
 """Of duplicates by script and of repeated events on a terminal, so that the causes before them stay in sight."""

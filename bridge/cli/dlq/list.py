@@ -9,8 +9,8 @@ from bridge.cli.dead_letter_options import with_filter
 from bridge.cli.tables import Table, print_table, print_text
 from bridge.dead_letters.documents import page_document
 from schemas.dead_letter_filter import DeadLetterFilter
-from sinks.dead_letters.letter import DeadLetterLine
-from sinks.dead_letters.pages import Page, Place, page
+from sinks.postgres.dead_letters.letter import DeadLetterLine
+from sinks.postgres.dead_letters.pages import Page, Place, page
 
 
 @with_filter

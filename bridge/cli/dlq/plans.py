@@ -13,9 +13,9 @@ from bridge.runs.cancel import lock_of
 from schemas.replay import Outcome, Plan, PlanState
 from schemas.run_summary import rfc3339
 from schemas.settings import Settings
-from sinks.postgres import connection
-from sinks.replays.plans import Became, find_plan, list_plans, outcomes, summed
-from sinks.runs import is_locked
+from sinks.postgres.connection import connection
+from sinks.postgres.replays.plans import Became, find_plan, list_plans, outcomes, summed
+from sinks.postgres.runs.history import is_locked
 
 
 def plans(

@@ -12,8 +12,8 @@ from schemas.duration import duration_seconds
 from schemas.errors import InvalidInput
 from schemas.replay import Forecast, Outcome, Plan, PlanReport, ReplaySummary
 from schemas.settings import Settings
-from sinks.postgres import connection
-from sinks.replays.plans import find_plan
+from sinks.postgres.connection import connection
+from sinks.postgres.replays.plans import find_plan
 from streams.garbage import search_rarely
 
 PlanId = Annotated[str, typer.Argument(metavar="PLAN", help="The plan's id, or how it begins.")]

@@ -10,8 +10,8 @@ from bridge.cli.tables import Table, print_table, print_text
 from bridge.dead_letters.documents import BASE64, encoded, letter_document, shown_document
 from schemas.errors import InvalidInput
 from schemas.record import Provenance
-from sinks.dead_letters.lives import Shown
-from sinks.dead_letters.lives import show as look
+from sinks.postgres.dead_letters.lives import Shown
+from sinks.postgres.dead_letters.lives import show as look
 
 _SHOWN = (
     "dropped_at", "dropped_reason", "error_class", "error", "cause", "attempt", "disposition", "discarded_by",

@@ -8,7 +8,7 @@ from support.wait import wait_until
 
 from faults.catalogue.base import Fault
 from faults.records import SHARES, Flaw
-from sinks.kafka import make_producer
+from sinks.kafka.publisher import make_producer
 
 MIX = frozenset({"mix"})
 TRANSACTION_RECORDS = 200

@@ -13,7 +13,7 @@ from bridge.stack import StackAddresses
 from schemas.api_token import Role
 from schemas.reasons import DroppedReason, ErrorClass
 from schemas.settings import Settings
-from sinks.topics_admin import apply_topics
+from sinks.kafka.topics import apply_topics
 
 ORGS = {1: 10, 2: 10, 3: 20}
 """By site."""

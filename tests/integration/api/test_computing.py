@@ -25,7 +25,7 @@ from bridge.runs.replay import ReplayOptions, replay_job
 from bridge.runs.run import Run
 from schemas.replay import ReplaySummary
 from schemas.settings import Settings
-from sinks.turn import Share
+from sinks.cooperative import Share
 from streams.correction import Correction
 from streams.forecast import judge
 

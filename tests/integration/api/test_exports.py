@@ -15,7 +15,7 @@ from support.wait import wait_until
 
 from schemas.api_token import Role
 from schemas.settings import Settings
-from sinks.api_tokens import revoke_api_token
+from sinks.postgres.tokens.api_tokens import revoke_api_token
 
 UNREAD, DEAR = 8, 50
 ROWS, PAYLOAD = 400, b"x" * 65536

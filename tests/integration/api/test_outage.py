@@ -14,8 +14,8 @@ from support.settled import working
 from support.wait import wait_until
 
 from schemas.settings import Settings
-from sinks.migrate import migrate
-from sinks.registry_admin import add_script
+from sinks.postgres.registry.admin import add_script
+from sinks.postgres.schema.migrate import migrate
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from support.settled import fetch, working
 
 from schemas.api_token import Role
 from schemas.settings import Settings
-from sinks.registry_admin import add_script
+from sinks.postgres.registry.admin import add_script
 
 LATE = {"script_id": ["late"]}
 

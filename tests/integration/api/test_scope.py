@@ -12,7 +12,7 @@ from support.settled import event, fetch, working
 
 from schemas.api_token import Role
 from schemas.settings import Settings
-from sinks.registry_admin import add_script
+from sinks.postgres.registry.admin import add_script
 
 FOREIGN = "bridge.raw:0:12"
 OWN = "bridge.raw:0:2"

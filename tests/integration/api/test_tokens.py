@@ -14,9 +14,9 @@ from support.wait import wait_until
 
 from schemas.api_token import Role
 from schemas.settings import Settings
-from sinks.api_tokens import create_api_token
-from sinks.registry_admin import add_script
-from sinks.script_tokens import create_token
+from sinks.postgres.registry.admin import add_script
+from sinks.postgres.tokens.api_tokens import create_api_token
+from sinks.postgres.tokens.script_tokens import create_token
 
 PLAN = "/v1/plans/00000000-0000-4000-8000-000000000000"
 CHANGES = {

@@ -7,11 +7,11 @@ from support.dead_letters import add_dropped, dropped
 
 from schemas.dead_letter_filter import DeadLetterFilter
 from schemas.errors import Defect, InvalidInput, NoSuchThing
-from sinks.dead_letters.causes import with_whole_causes
-from sinks.dead_letters.filter import cause_key, cause_name, conditions
-from sinks.postgres import connection
-from sinks.replays.plans import find_plan, freeze
-from sinks.runs import note_begin, show_run
+from sinks.postgres.connection import connection
+from sinks.postgres.dead_letters.causes import with_whole_causes
+from sinks.postgres.dead_letters.filter import cause_key, cause_name, conditions
+from sinks.postgres.replays.plans import find_plan, freeze
+from sinks.postgres.runs.history import note_begin, show_run
 
 AT = datetime(2026, 7, 1, tzinfo=UTC)
 

@@ -14,7 +14,7 @@ from schemas.brake import BrakeJudge
 from schemas.reasons import DroppedReason
 from schemas.record import RawRecord
 from sinks.memory_publisher import MemoryPublisher
-from sinks.postgres_sink import PostgresSink
+from sinks.postgres.sink import PostgresSink
 from sinks.settle import Settler
 from streams.processor import process
 from streams.retry import RetryPolicy

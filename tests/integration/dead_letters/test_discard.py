@@ -9,8 +9,8 @@ from support.wait import wait_until
 
 from schemas.dead_letter_filter import DeadLetterFilter, Disposition
 from schemas.record import Provenance
-from sinks.dead_letters.discard import discard, not_dropped
-from sinks.dead_letters.pages import page
+from sinks.postgres.dead_letters.discard import discard, not_dropped
+from sinks.postgres.dead_letters.pages import page
 
 ALL = DeadLetterFilter(disposition=None)
 RUN = "20261121T140000Z-beef"

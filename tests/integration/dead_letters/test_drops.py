@@ -7,8 +7,8 @@ from support.dead_letters import DROPPED_AT, DroppedRow, add_dropped, dropped
 
 from schemas.afterwards import Afterwards, in_words
 from schemas.reasons import DroppedReason
-from sinks.drops import became, drops_by, summed
-from sinks.postgres import connection
+from sinks.postgres.audit.drops import became, drops_by, summed
+from sinks.postgres.connection import connection
 
 DUPLICATE = {"dropped_reason": DroppedReason.DUPLICATE_EVENT_ID, "disposition": None}
 OLD = DROPPED_AT - timedelta(days=2)

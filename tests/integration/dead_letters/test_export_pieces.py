@@ -7,8 +7,8 @@ import asyncpg
 from support.dead_letters import DROPPED_AT, add_dropped, dropped
 
 from schemas.dead_letter_filter import DeadLetterFilter
-from sinks.dead_letters.stream import whole_letters, whose
-from sinks.turn import unshared
+from sinks.cooperative import unshared
+from sinks.postgres.dead_letters.stream import whole_letters, whose
 
 ROWS = 230
 MIB = 1024 * 1024

@@ -19,10 +19,10 @@ from schemas.errors import Defect
 from schemas.reasons import DroppedReason, ErrorClass
 from schemas.record import Provenance
 from schemas.sender import Sender
-from sinks.dead_letters.filter import Conditions, conditions
-from sinks.dead_letters.letter import DeadLetterLine
-from sinks.dead_letters.pages import read_lines
-from sinks.postgres import sql
+from sinks.postgres.dead_letters.filter import Conditions, conditions
+from sinks.postgres.dead_letters.letter import DeadLetterLine
+from sinks.postgres.dead_letters.pages import read_lines
+from sinks.postgres.statements import sql
 
 ROWS = 400
 ORGS = {1: 10, 2: 10, 3: 20}

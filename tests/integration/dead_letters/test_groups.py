@@ -10,10 +10,10 @@ from support.dead_letters import DROPPED_AT, add_dropped, dropped
 from schemas.dead_letter_filter import DeadLetterFilter
 from schemas.reasons import DroppedReason, ErrorClass
 from schemas.record import Provenance
-from sinks.dead_letters import groups
-from sinks.dead_letters.groups import Groups, Often, read_groups
-from sinks.dead_letters.reading import reading
-from sinks.postgres import Connection, connection
+from sinks.postgres.connection import Connection, connection
+from sinks.postgres.dead_letters import groups
+from sinks.postgres.dead_letters.groups import Groups, Often, read_groups
+from sinks.postgres.dead_letters.reading import reading
 
 NOW = DROPPED_AT + timedelta(minutes=30)
 

@@ -8,7 +8,7 @@ from support.command import bridge
 from support.dead_letters import DROPPED_AT, add_dropped, dropped
 
 from schemas.reasons import DroppedReason, ErrorClass
-from sinks.drops import drops_by
+from sinks.postgres.audit.drops import drops_by
 
 BROKEN = {"dropped_reason": DroppedReason.INVALID_PAYLOAD_JSON, "error_class": ErrorClass.INVALID_PAYLOAD_JSON}
 NOBODY = BROKEN | {"site_id": None, "script_id": None, "event_id": None, "key": None}

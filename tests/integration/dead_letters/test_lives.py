@@ -4,8 +4,8 @@ import asyncpg
 from support.dead_letters import DROPPED_AT, add_dropped, dropped
 
 from schemas.record import Provenance
-from sinks.dead_letters.lives import Life, State, show
-from sinks.ledger import encode_headers
+from sinks.postgres.dead_letters.lives import Life, State, show
+from sinks.postgres.ledger.rows import encode_headers
 
 HEADERS = [("x-request-id", b"r\xff"), ("empty", None)]
 

@@ -7,8 +7,8 @@ from support.databases import create_database, drop_database
 from support.dead_letters import DROPPED_AT
 
 from bridge.stack import StackAddresses
-from sinks.migrate import migrations
-from sinks.postgres import sql
+from sinks.postgres.schema.migrate import migrations
+from sinks.postgres.statements import sql
 
 OURS, BOUNDED = 5, 11
 BOUND = 256

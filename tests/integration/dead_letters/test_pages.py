@@ -8,7 +8,7 @@ from support.dead_letters import DROPPED_AT, add_dropped, dropped
 from schemas.dead_letter_filter import DeadLetterFilter
 from schemas.errors import InvalidInput
 from schemas.record import Provenance
-from sinks.dead_letters.pages import Place, page
+from sinks.postgres.dead_letters.pages import Place, page
 
 
 async def test_pages_follow_one_another(database_url: str) -> None:

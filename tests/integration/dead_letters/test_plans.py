@@ -12,9 +12,9 @@ from bench.dead_letters import fill, questions
 from bridge.stack import StackAddresses
 from schemas.dead_letter_filter import DeadLetterFilter
 from schemas.record import Provenance
-from sinks.dead_letters.pages import Place, page_statement
-from sinks.dead_letters.stream import piece_statement
-from sinks.postgres import sql
+from sinks.postgres.dead_letters.pages import Place, page_statement
+from sinks.postgres.dead_letters.stream import piece_statement
+from sinks.postgres.statements import sql
 
 NOW = datetime.now(UTC)
 ROWS = 30_000

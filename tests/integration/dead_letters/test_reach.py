@@ -5,8 +5,8 @@ from uuid import uuid4
 from support.dead_letters import add_dropped, dropped
 
 from schemas.dead_letter_filter import DeadLetterFilter
-from sinks.replays.items import reach
-from sinks.replays.plans import freeze, planning
+from sinks.postgres.replay_items.items import reach
+from sinks.postgres.replays.plans import freeze, planning
 
 MIB = 1024 * 1024
 

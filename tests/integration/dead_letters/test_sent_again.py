@@ -15,8 +15,8 @@ from schemas.class_key import slot_key
 from schemas.dead_letter_filter import DeadLetterFilter
 from schemas.registry import Script
 from schemas.sender import Sender
-from sinks.dead_letters.stream import whose
-from sinks.turn import unshared
+from sinks.cooperative import unshared
+from sinks.postgres.dead_letters.stream import whose
 from streams.dedup import event_key
 
 VISITOR, SERVER, DIRECT = Sender.VISITOR, Sender.SERVER, Sender.DIRECT

@@ -10,8 +10,8 @@ from support.virtual_time import run_virtually
 from bridge.api.dead_letters import _Export, _written
 from bridge.dead_letters.export import Form
 from schemas.record import Provenance, RawBody
-from sinks.dead_letters.letter import DeadLetterLine, WholeDeadLetter
-from sinks.turn import Share
+from sinks.cooperative import Share
+from sinks.postgres.dead_letters.letter import DeadLetterLine, WholeDeadLetter
 
 NOW = datetime(2026, 11, 22, tzinfo=UTC)
 LINE = DeadLetterLine(

@@ -12,7 +12,7 @@ from bridge.api.parameters import CancelBody, DiscardBody, Filter, ListQuery, Pl
 from schemas.dead_letter_filter import DeadLetterFilter, Disposition
 from schemas.errors import InvalidInput
 from schemas.record import RawBody
-from sinks.dead_letters.filter import conditions
+from sinks.postgres.dead_letters.filter import conditions
 from streams.correction import CorrectionFailed
 
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from bridge.dead_letters.export import Form, writer
 from schemas.record import Provenance, RawBody
-from sinks.dead_letters.letter import DeadLetterLine, WholeDeadLetter
+from sinks.postgres.dead_letters.letter import DeadLetterLine, WholeDeadLetter
 
 NOW = datetime(2026, 11, 22, tzinfo=UTC)
 

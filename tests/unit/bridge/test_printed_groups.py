@@ -9,8 +9,8 @@ import pytest
 
 from bridge.cli.dlq.groups import print_groups
 from schemas.record import Provenance
-from sinks.dead_letters.groups import Duplicates, Group, Groups, Often, Owner, Repeated
-from sinks.dead_letters.letter import DeadLetterLine
+from sinks.postgres.dead_letters.groups import Duplicates, Group, Groups, Often, Owner, Repeated
+from sinks.postgres.dead_letters.letter import DeadLetterLine
 
 AT = datetime(2026, 11, 29, 1, tzinfo=UTC)
 OWNERS = [Owner(11, 1, 5000, ["acme-shop"]), Owner(12, 1, 2000, ["acme-app", "acme-kiosk"]), Owner(31, None, 7, [])]

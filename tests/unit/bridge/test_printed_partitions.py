@@ -5,7 +5,7 @@ import pytest
 from bridge.cli.audit import show
 from bridge.cli.offsets import print_offsets
 from schemas.audit_report import AuditReport, AuditTotals, PartitionAccount
-from sinks.offsets_admin import StoredOffset
+from sinks.postgres.offsets.admin import StoredOffset
 
 NOTHING = dict.fromkeys(
     ("read", "live", "persisted", "dropped", "waiting", "stale", "skipped", "lost", "lost_acknowledged", "unread"), 0

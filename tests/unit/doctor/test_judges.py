@@ -31,10 +31,10 @@ from schemas.pause import Pause, PauseKind
 from schemas.record import TopicPartition
 from schemas.service import Service
 from schemas.settings import Settings
-from sinks.db_check import Differences
-from sinks.gate import Standing
-from sinks.kafka_admin import Broker, ClusterFacts, TopicFacts
-from sinks.vitals import LongTransaction, Retries, Server, WaitingScript
+from sinks.kafka.admin import Broker, ClusterFacts, TopicFacts
+from sinks.postgres.gate.verdicts import Standing
+from sinks.postgres.schema.check import Differences
+from sinks.postgres.stats.server import LongTransaction, Retries, Server, WaitingScript
 
 HOUR = 3_600_000
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)

@@ -19,7 +19,7 @@ from bridge.gateway.allowances import Bill
 from bridge.gateway.line import SLICE_SECONDS, Line
 from schemas.registry import Script
 from schemas.sender import Sender
-from sinks import metrics, turn
+from sinks import cooperative, metrics
 
 MIB = 1024 * 1024
 VALIDATE = "/api/bridge/s1/events:validate"
@@ -232,7 +232,7 @@ class Costly:
 def clock(monkeypatch: pytest.MonkeyPatch) -> Costly:
     """The time that long work knows."""
     made = Costly()
-    monkeypatch.setattr(turn, "time", made)
+    monkeypatch.setattr(cooperative, "time", made)
     return made
 
 

@@ -11,7 +11,7 @@ from bridge.gateway.allowances import Allowances, Bill
 from bridge.gateway.line import SLICE_SECONDS, Line
 from schemas.registry import Script
 from schemas.sender import Sender
-from sinks import turn
+from sinks import cooperative
 
 EVENT = b'{"event_id":"1","event_type":"click"}'
 
@@ -30,7 +30,7 @@ class Clock:
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     """The time that long work knows."""
     made = Clock()
-    monkeypatch.setattr(turn, "time", made)
+    monkeypatch.setattr(cooperative, "time", made)
     return made
 
 

@@ -29,7 +29,7 @@ def pace(monkeypatch: pytest.MonkeyPatch) -> None:
     for module in ("cost", "protocol"):
         monkeypatch.setattr(f"bridge.http.{module}.time", clock)
     monkeypatch.setattr(turns, "_READ_SECONDS", 0.0)
-    monkeypatch.setattr("sinks.turn.time", SimpleNamespace(monotonic=lambda: 10.0))
+    monkeypatch.setattr("sinks.cooperative.time", SimpleNamespace(monotonic=lambda: 10.0))
     monkeypatch.setattr("bridge.gateway.line.time", Clock())
     monkeypatch.setattr(BoundedProtocol, "places", Connections(1000, 0))
     monkeypatch.setattr(BoundedProtocol, "pace", Pace(1e6, lambda: 10.0))

@@ -5,7 +5,7 @@ from support.making import DLQ, RETRY_1, SOURCE, batch, context, judged, record
 
 from schemas.errors import SinkUnavailable
 from schemas.outcome import Failure
-from sinks.kafka import copy_headers
+from sinks.kafka.publisher import copy_headers
 from sinks.memory import MemorySink, MemoryStore
 from sinks.memory_publisher import MemoryPublisher, Published
 from streams.processor import process

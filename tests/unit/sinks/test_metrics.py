@@ -12,10 +12,10 @@ from schemas.reasons import DroppedReason
 from schemas.record import TopicPartition
 from schemas.sender import Sender
 from sinks import commit_metrics, metrics
-from sinks.backlog import Backlog, State, WaitingRetries, shown
 from sinks.metric_kinds import MOST_NAMED, OTHERS, BatchHistogram, FirstComers, NetworkCollector
+from sinks.ports import Committed
+from sinks.postgres.stats.backlog import Backlog, State, WaitingRetries, shown
 from sinks.senders import count_senders, only_sender
-from sinks.sink import Committed
 from sinks.windows import count_windows
 
 NOW_MS = 1_760_000_000_000

@@ -1,7 +1,7 @@
 """What a replay's record bears: the raw event's own headers, and behind them what it replays."""
 
 from schemas.record import Provenance, RawBody
-from sinks.replays.publisher import Replayed, replay_headers
+from sinks.kafka.replay_publisher import Replayed, replay_headers
 
 OF = Provenance("bridge.raw", 3, 17)
 OWN = [("a", b"1"), ("bridge-replay-id", b"forged"), ("a", None), ("bridge-site-id", b"2")]

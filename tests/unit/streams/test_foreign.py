@@ -6,7 +6,7 @@ from support.making import record
 from schemas.outcome import Failure
 from schemas.reasons import DroppedReason, ErrorClass
 from schemas.record import Provenance
-from sinks.kafka import copy_headers
+from sinks.kafka.publisher import copy_headers
 from streams.foreign import original
 
 OWN = [("a", b"1"), ("traceparent", None), ("a", b"2")]

@@ -29,7 +29,7 @@ from schemas.raw_event import MAX_BYTES
 from schemas.reasons import DroppedReason, ErrorClass
 from schemas.record import Provenance, RawBody, TopicPartition
 from schemas.sender import Sender
-from sinks.kafka import original_headers
+from sinks.kafka.publisher import original_headers
 from streams.memory_source import MemoryRecord
 from streams.processor import process, processing
 

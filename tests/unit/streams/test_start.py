@@ -4,7 +4,7 @@ import pytest
 
 from schemas.errors import EnvironmentUnfit
 from schemas.settings import Settings
-from sinks.kafka_admin import KafkaAway
+from sinks.kafka.admin import KafkaAway
 from streams.start import _of_kafka
 
 

@@ -1,0 +1,243 @@
+"""Asking Kafka about its topics: which there are, and from where to where their logs reach."""
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
+from typing import Any, NamedTuple
+
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka import TopicPartition as KafkaPartition
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import (
+    GroupCoordinatorNotAvailableError,
+    GroupLoadInProgressError,
+    KafkaConnectionError,
+    KafkaError,
+    NodeNotReadyError,
+    NotCoordinatorForGroupError,
+)
+
+from schemas.errors import EnvironmentUnfit
+from schemas.record import TopicPartition
+from schemas.settings import Settings
+from sinks.kafka.brokers import AWAY, AdminClient
+from sinks.kafka.connection import bound_scram
+
+# Where a group's members stand in the protocol's answer: after error, id, state, protocol type and protocol.
+_MEMBERS = 5
+_COORDINATOR_SECONDS = 0.2
+ANSWER_SECONDS = 12.0
+"""How long Kafka may take over one answer before it counts as away."""
+MOVED_SECONDS = 20.0
+"""How long leaders and coordinators may take to move from a broker that died: ten seconds until it is missed, and more."""
+
+# Whoever makes a client has this module, for one thing or another.
+bound_scram()
+
+
+class TopicFacts(NamedTuple):
+    """One topic as Kafka has it; `in_sync` is how many replicas of each partition are, 0 without a leader."""
+
+    partitions: int
+    replication: int
+    in_sync: Mapping[int, int]
+
+
+class Broker(NamedTuple):
+    """One broker, and where it tells its clients to connect."""
+
+    node_id: int
+    host: str
+    port: int
+
+
+class ClusterFacts(NamedTuple):
+    """The cluster as its metadata show it."""
+
+    cluster_id: str
+    brokers: list[Broker]
+    has_controller: bool
+
+
+class LogBounds(NamedTuple):
+    """From where to where a log reaches: its first offset, and the one after its last readable record."""
+
+    start: int
+    end: int
+
+
+class KafkaAway(EnvironmentUnfit):
+    """No broker answers now."""
+
+
+def unfit(settings: Settings, error: BaseException) -> EnvironmentUnfit:
+    """The one line for what went wrong with Kafka: it does not answer, or it refuses."""
+    if isinstance(error, KafkaConnectionError | NodeNotReadyError | OSError):
+        # TimeoutError is an OSError, and one that says nothing.
+        reason = "" if isinstance(error, KafkaError | TimeoutError) else f": {error}"
+        return KafkaAway(
+            f"Kafka at {settings.brokers} does not answer{reason}; start it, or correct BRIDGE_KAFKA_BOOTSTRAP_SERVERS"
+        )
+    return EnvironmentUnfit(f"Kafka at {settings.brokers} refused: {str(error).strip() or type(error).__name__}")
+
+
+@contextmanager
+def _without_its_log() -> Iterator[None]:
+    """While connecting, aiokafka logs each try as an error; the one error that is raised says it all."""
+    logger = logging.getLogger("aiokafka")
+    before = logger.level
+    logger.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
+
+
+@asynccontextmanager
+async def kafka_admin(settings: Settings) -> AsyncIterator[AIOKafkaAdminClient]:
+    """An admin client for a short piece of work; raises EnvironmentUnfit when Kafka is away or refuses."""
+    # One broker that says nothing must leave time to ask the others.
+    each = ANSWER_SECONDS / len(settings.brokers.split(","))
+    client = AdminClient(**settings.kafka_client(), request_timeout_ms=int(each * 1000))
+    try:
+        with _without_its_log():
+            async with asyncio.timeout(ANSWER_SECONDS):
+                await client.start()
+        yield client
+    except (KafkaError, OSError, TimeoutError) as error:
+        raise unfit(settings, error) from error
+    finally:
+        await client.close()
+
+
+@asynccontextmanager
+async def started(settings: Settings, client: AIOKafkaConsumer | AIOKafkaProducer) -> AsyncIterator[None]:
+    """The client, running for a short piece of work; raises EnvironmentUnfit when Kafka is away or refuses."""
+    try:
+        try:
+            await client.start()
+        except (KafkaError, OSError) as error:
+            raise unfit(settings, error) from error
+        yield
+    finally:
+        await client.stop()
+
+
+async def topic_facts(client: AIOKafkaAdminClient) -> dict[str, TopicFacts]:
+    """All topics that Kafka has. Asking for topics by name would make them where a broker creates them unasked."""
+    found: dict[str, TopicFacts] = {}
+    for topic in await client.describe_topics():
+        partitions: list[dict[str, Any]] = topic["partitions"]
+        if topic["error_code"] == 0 and partitions:
+            in_sync = {one["partition"]: len(one["isr"]) if one["leader"] >= 0 else 0 for one in partitions}
+            replication = min(len(one["replicas"]) for one in partitions)
+            found[topic["topic"]] = TopicFacts(len(partitions), replication, in_sync)
+    return found
+
+
+async def cluster_facts(client: AIOKafkaAdminClient) -> ClusterFacts:
+    """The cluster's id and brokers."""
+    told = await client.describe_cluster()
+    brokers = [Broker(one["node_id"], one["host"], one["port"]) for one in told["brokers"]]
+    return ClusterFacts(told["cluster_id"] or "without an id", sorted(brokers), told["controller_id"] >= 0)
+
+
+async def group_has_members(settings: Settings) -> bool:
+    """Whether a worker is a member of the batch consumer's group now; raises EnvironmentUnfit when Kafka is away."""
+    async with kafka_admin(settings) as client, asyncio.timeout(MOVED_SECONDS):
+        while True:
+            try:
+                described = await client.describe_consumer_groups([settings.group])
+                break
+            except (
+                GroupCoordinatorNotAvailableError, GroupLoadInProgressError, NotCoordinatorForGroupError, *AWAY
+            ):  # fmt: skip
+                # A cluster in which no group has been yet makes its topic of groups first; and when the coordinator's
+                # broker died, another one takes its place.
+                await asyncio.sleep(_COORDINATOR_SECONDS)
+    return any(group[_MEMBERS] for answer in described for group in answer.groups)
+
+
+async def committed_lag(settings: Settings, topics: Iterable[str]) -> dict[str, int]:
+    """How many offsets each topic's end is beyond those that the group committed to Kafka; raises EnvironmentUnfit.
+
+    What counts are the offsets in Postgres, which these follow: this is for when Postgres is away.
+    """
+    async with kafka_admin(settings) as client:
+        committed = await client.list_consumer_group_offsets(settings.group)
+    lag: dict[str, int] = {}
+    for source, log in (await log_bounds(settings, topics)).items():
+        told = committed.get(KafkaPartition(*source))
+        reached = log.start if told is None else max(told.offset, log.start)
+        lag[source.topic] = lag.get(source.topic, 0) + max(0, log.end - reached)
+    return lag
+
+
+async def log_bounds(settings: Settings, topics: Iterable[str]) -> dict[TopicPartition, LogBounds]:
+    """The bounds of all partitions of those topics that exist; raises EnvironmentUnfit when Kafka is away or refuses."""
+    wanted = await partitions_of(settings, topics)
+    if not wanted:
+        return {}
+    async with _asking(settings) as consumer:
+        starts = await consumer.beginning_offsets(wanted)
+        ends = await consumer.end_offsets(wanted)
+    return {TopicPartition(*one): LogBounds(starts[one], ends[one]) for one in wanted}
+
+
+async def offsets_since(
+    settings: Settings, sources: Iterable[tuple[str, int]], moment_ms: int
+) -> dict[TopicPartition, int]:
+    """The first offset of each partition whose record is not older than the moment, or its end; raises EnvironmentUnfit."""
+    wanted = [KafkaPartition(*source) for source in sources]
+    if not wanted:
+        return {}
+    async with _asking(settings) as consumer:
+        ends = await consumer.end_offsets(wanted)
+        found = await consumer.offsets_for_times(dict.fromkeys(wanted, moment_ms))
+    return {TopicPartition(*one): ends[one] if found[one] is None else found[one].offset for one in wanted}
+
+
+async def newest_after(settings: Settings, topics: Iterable[str], *, seconds: float) -> float | None:
+    """How many seconds ahead of this machine's clock a record is stamped, None if none is by as much as `seconds`.
+
+    Raises EnvironmentUnfit.
+    """
+    wanted = await partitions_of(settings, topics)
+    if not wanted:
+        return None
+    async with _asking(settings) as consumer:
+        now_ms = time.time_ns() // 1_000_000
+        found = await consumer.offsets_for_times(dict.fromkeys(wanted, now_ms + round(seconds * 1000)))
+    return max(((one.timestamp - now_ms) / 1000 for one in found.values() if one is not None), default=None)
+
+
+async def partitions_of(settings: Settings, topics: Iterable[str]) -> list[KafkaPartition]:
+    """All partitions of those topics that exist; raises EnvironmentUnfit when Kafka is away or refuses."""
+    async with kafka_admin(settings) as client:
+        facts = await topic_facts(client)
+    return [
+        KafkaPartition(topic, partition)
+        for topic in sorted(set(topics) & facts.keys())
+        for partition in range(facts[topic].partitions)
+    ]
+
+
+@asynccontextmanager
+async def _asking(settings: Settings) -> AsyncIterator[AIOKafkaConsumer]:
+    """A consumer without a group, to ask for offsets with; raises EnvironmentUnfit when Kafka is away or refuses."""
+    consumer = AIOKafkaConsumer(
+        **settings.kafka_client(),
+        enable_auto_commit=False,
+        isolation_level="read_committed",
+        request_timeout_ms=int(MOVED_SECONDS * 1000),
+    )
+    try:
+        async with asyncio.timeout(MOVED_SECONDS):
+            await consumer.start()
+            yield consumer
+    except (KafkaError, OSError, TimeoutError) as error:
+        raise unfit(settings, error) from error
+    finally:
+        await consumer.stop()

@@ -1,0 +1,1 @@
+"""What aiokafka lacks, in one place."""

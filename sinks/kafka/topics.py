@@ -1,0 +1,147 @@
+"""Topics as declared against topics as Kafka has them: comparing, creating and correcting."""
+
+import asyncio
+import time
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, NewTopic
+from aiokafka.errors import InvalidPartitionsError, TopicAlreadyExistsError, for_code
+
+from schemas.settings import Settings
+from schemas.topics import TopicSpec
+from sinks.kafka.admin import TopicFacts, kafka_admin, topic_facts
+from sinks.kafka.aiokafka_patches.configs import read_configs, set_configs
+
+# How long what was applied may take to show: metadata follows the controller.
+_SHOWN_SECONDS = 10.0
+_LOOK_SECONDS = 0.1
+
+
+class Difference(NamedTuple):
+    """One thing about a topic that is not as declared; `by_hand` when `apply` can't put it right."""
+
+    spec: TopicSpec
+    line: str
+    create: bool = False
+    add_partitions: bool = False
+    config: tuple[str, str] | None = None
+
+    @property
+    def by_hand(self) -> bool:
+        """Whether Kafka has no way to change it in place."""
+        return not (self.create or self.add_partitions or self.config)
+
+
+class Applied(NamedTuple):
+    """What `apply` did, or would do, and what is left to be done by hand; one line each."""
+
+    done: list[str]
+    left: list[str]
+
+
+def declared(settings: Settings) -> list[TopicSpec]:
+    """The topics as the settings declare them."""
+    return settings.topics.specs(
+        partitions=settings.topic_partitions,
+        replication=settings.topic_replication,
+        min_insync=settings.topic_min_insync,
+    )
+
+
+async def check_topics(settings: Settings) -> list[str]:
+    """One line for each difference between Kafka and what is declared; raises EnvironmentUnfit if Kafka is away."""
+    async with kafka_admin(settings) as client:
+        return [one.line for one in await _differences(client, declared(settings))]
+
+
+async def apply_topics(settings: Settings, *, dry_run: bool = False) -> Applied:
+    """Creates missing topics, adds partitions and sets configs that differ; nothing is ever deleted or reset.
+
+    Safe to run again, and beside another one. Raises EnvironmentUnfit when Kafka is away or refuses.
+    """
+    specs = declared(settings)
+    done: list[str] = []
+    async with kafka_admin(settings) as client:
+        found = await _differences(client, specs)
+        deadline = time.monotonic() + _SHOWN_SECONDS
+        while todo := [one for one in found if not one.by_hand]:
+            if dry_run:
+                return Applied([one.line for one in todo], [one.line for one in found if one.by_hand])
+            if time.monotonic() > deadline:
+                break
+            # What was corrected takes a while to show, and what somebody else made meanwhile shows only then.
+            await _correct(client, [one for one in todo if one.line not in done])
+            done += [one.line for one in todo if one.line not in done]
+            await asyncio.sleep(_LOOK_SECONDS)
+            found = await _differences(client, specs)
+    return Applied(done, [one.line for one in found])
+
+
+def compare(
+    specs: Sequence[TopicSpec], facts: Mapping[str, TopicFacts], configs: Mapping[str, Mapping[str, str]]
+) -> list[Difference]:
+    """The differences, topic by topic: pure."""
+    found = []
+    for spec in specs:
+        fact = facts.get(spec.name)
+        if fact is None:
+            found.append(
+                Difference(spec, f"{spec.name}: missing; wanted with {spec.partitions} partitions", create=True)
+            )
+            continue
+        counts = f"{spec.name}: has {fact.partitions} partitions, declared are {spec.partitions}"
+        if fact.partitions < spec.partitions:
+            found.append(Difference(spec, counts, add_partitions=True))
+        elif fact.partitions > spec.partitions:
+            found.append(Difference(spec, f"{counts}; Kafka can't take partitions away: raise BRIDGE_TOPIC_PARTITIONS"))
+        if fact.replication != spec.replication:
+            line = f"{spec.name}: has {fact.replication} replicas, declared are {spec.replication}"
+            found.append(Difference(spec, f"{line}; reassign them with Kafka's own tools"))
+        have = configs.get(spec.name, {})
+        found += [
+            Difference(spec, f"{spec.name}: {name} is {have.get(name)}, declared is {value}", config=(name, value))
+            for name, value in spec.config.items()
+            if have.get(name) != value
+        ]
+    return found
+
+
+async def _differences(client: AIOKafkaAdminClient, specs: Sequence[TopicSpec]) -> list[Difference]:
+    facts = await topic_facts(client)
+    configs = await read_configs(client, {spec.name: spec.config for spec in specs if spec.name in facts})
+    return compare(specs, facts, configs)
+
+
+async def _correct(client: AIOKafkaAdminClient, todo: Sequence[Difference]) -> None:
+    await _create(client, [one.spec for one in todo if one.create])
+    await _add_partitions(client, [one.spec for one in todo if one.add_partitions])
+    await _set_configs(client, todo)
+
+
+async def _create(client: AIOKafkaAdminClient, specs: Sequence[TopicSpec]) -> None:
+    if not specs:
+        return
+    wanted = [NewTopic(one.name, one.partitions, one.replication, topic_configs=one.config) for one in specs]
+    response = await client.create_topics(wanted)
+    for topic, code, *message in response.topic_errors:
+        # Somebody else was quicker: what then still differs shows in the comparison afterwards.
+        if code not in (0, TopicAlreadyExistsError.errno):
+            raise for_code(code)(f"creating {topic}: {message[0] if message else 'refused'}")
+
+
+async def _add_partitions(client: AIOKafkaAdminClient, specs: Sequence[TopicSpec]) -> None:
+    for one in specs:
+        try:
+            await client.create_partitions({one.name: NewPartitions(total_count=one.partitions)})
+        except InvalidPartitionsError:
+            # Somebody else was quicker here too.
+            continue
+
+
+async def _set_configs(client: AIOKafkaAdminClient, todo: Sequence[Difference]) -> None:
+    wanted: dict[str, dict[str, str]] = {}
+    for one in todo:
+        if one.config is not None:
+            wanted.setdefault(one.spec.name, {})[one.config[0]] = one.config[1]
+    await set_configs(client, wanted)

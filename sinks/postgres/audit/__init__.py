@@ -1,0 +1,1 @@
+"""What the audit counts in Postgres."""

@@ -1,0 +1,215 @@
+"""Connections to Postgres, and the watch over their sessions."""
+
+import asyncio
+import os
+import socket
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, suppress
+from typing import Any, TypeAlias
+
+import asyncpg
+
+from schemas.addresses import Place, database_options, database_places
+from schemas.errors import BridgeError, RowRejected, SinkUnavailable
+from sinks import metrics
+from sinks.postgres import server_proof
+from sinks.postgres.certificates import unreadable_file
+from sinks.postgres.errors import DATA_EXCEPTION, LOCK_NOT_AVAILABLE, TRANSLATED, translate
+from sinks.postgres.failover import connect_to_one
+from sinks.postgres.statements import sql
+
+APPLICATION_PREFIX = "ghostlink-bridge"
+CONNECT_SECONDS = 10.0
+WATCH_SECONDS = 10.0
+"""How often the session of a connection is looked for while somebody uses it."""
+LOCK_SECONDS = 15.0
+"""How long a session waits for a lock unless it bounds that itself: longer than WATCH_SECONDS, so that a look finds who has it."""
+GONE = "its session is gone: the primary that answers now does not have it"
+LOOK_SECONDS = 3.0
+"""How long one look may take; a server that does not answer it says nothing about the session."""
+# A peer that acknowledges nothing for about this long is gone. One that is only slow acknowledges.
+_IDLE_SECONDS = 10
+_INTERVAL_SECONDS = 3
+_PROBES = 3
+_UNACKNOWLEDGED_MS = 20_000
+
+Connection: TypeAlias = asyncpg.Connection
+
+
+class _KeptAlive(asyncpg.Connection):  # type: ignore[misc]  # asyncpg's class is untyped
+    """A connection on whose socket the kernel notices that its peer is gone."""
+
+    def __init__(self, protocol: Any, transport: asyncio.Transport, *rest: Any) -> None:
+        super().__init__(protocol, transport, *rest)
+        keep_alive(transport.get_extra_info("socket"))
+
+
+def worker_name() -> str:
+    """This process as operators see it in `stream_offset` and `pg_stat_activity`."""
+    return f"{socket.gethostname()[:40]}:{os.getpid()}"
+
+
+async def _pin(opened: Connection) -> Connection:
+    """Gives the session settings of its own for whatever the texts that Postgres renders depend on, and bounds its waits for locks."""
+    bound = f";\nSET lock_timeout TO '{round(LOCK_SECONDS * 1000)}ms'"
+    try:
+        await opened.execute(sql("session_settings") + bound, timeout=CONNECT_SECONDS)
+    except BaseException:
+        opened.terminate()
+        raise
+    return opened
+
+
+def keep_alive(sock: socket.socket) -> None:
+    """Has the kernel end a TCP connection whose peer acknowledges nothing, whether or not anything is sent."""
+    if sock.family not in (socket.AF_INET, socket.AF_INET6):
+        return
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for name, value in (
+        ("TCP_KEEPIDLE", _IDLE_SECONDS),
+        ("TCP_KEEPINTVL", _INTERVAL_SECONDS),
+        ("TCP_KEEPCNT", _PROBES),
+        ("TCP_USER_TIMEOUT", _UNACKNOWLEDGED_MS),
+    ):
+        # Not every system has each of them.
+        if (option := getattr(socket, name, None)) is not None:
+            sock.setsockopt(socket.IPPROTO_TCP, option, value)
+
+
+async def connect(dsn: str, role: str, *, seconds: float = CONNECT_SECONDS) -> Connection:
+    """A connection that bears our application name, within so many seconds; raises SinkUnavailable with the reason.
+
+    Of several hosts in the URL it goes to the first that answers and can be written.
+    """
+    try:
+        opened = await _pin(await _open(dsn, f"{APPLICATION_PREFIX} {role} {worker_name()}"[:63], seconds))
+    except (*TRANSLATED, ValueError) as error:
+        metrics.CONNECTIONS_FAILED.labels(role).inc()
+        if isinstance(error, OSError) and (problem := unreadable_file(dsn)) is not None:
+            raise SinkUnavailable(f"{_connecting(dsn)}: {problem}", sqlstate=DATA_EXCEPTION) from error
+        told = translate(error, _connecting(dsn))
+        # No event is looked at yet: what is refused here is the settings', such as a certificate's file that is missing.
+        raise SinkUnavailable(str(told), sqlstate=told.sqlstate) if isinstance(told, RowRejected) else told from error
+    metrics.CONNECTIONS_OPENED.labels(role).inc()
+    return opened
+
+
+def _connecting(dsn: str) -> str:
+    """What is being done, and where: the URL's hosts and ports, and nothing else of it."""
+    try:
+        places = database_places(dsn)
+    except ValueError:
+        places = ()
+    return "connecting to Postgres" + (f" at {', '.join(map(str, places))}" if places else "")
+
+
+async def _open(dsn: str, name: str, seconds: float) -> Connection:
+    options: dict[str, Any] = {
+        "connection_class": _KeptAlive,
+        "server_settings": {"application_name": name, "timezone": "UTC"},
+    }
+    count = len(database_places(dsn))
+    if count < 2:
+        return await server_proof.connect(dsn, timeout=seconds, **options)
+    if "target_session_attrs" not in database_options(dsn):
+        options["target_session_attrs"] = "read-write"
+
+    async def dial(place: Place) -> Connection:
+        return await server_proof.connect(dsn, host=place.host, port=place.port, timeout=seconds / count, **options)
+
+    return await connect_to_one(dsn, dial)
+
+
+@asynccontextmanager
+async def connection(dsn: str, role: str) -> AsyncIterator[Connection]:
+    """A connection for a short piece of work, closed after it, and cut when its session is gone.
+
+    No statement waits for a lock for longer than LOCK_SECONDS; SinkUnavailable then names the lock, and whose session has it.
+    """
+    opened = await connect(dsn, role)
+    awaited: list[Any] = []
+    watch = asyncio.create_task(_cut_when_gone(dsn, opened, awaited))
+    try:
+        yield opened
+    except TRANSLATED as error:
+        if watch.done():
+            raise SinkUnavailable(f"{role}: {GONE}") from error
+        told = translate(error, role)
+        if getattr(told, "sqlstate", None) == LOCK_NOT_AVAILABLE and awaited:
+            text = (
+                f"{role} waits for {in_the_way(awaited)}; gave up after {LOCK_SECONDS:g} s: run it again once that session has "
+                "ended, or end it by SELECT pg_terminate_backend(...)"
+            )
+            raise SinkUnavailable(text, sqlstate=LOCK_NOT_AVAILABLE) from error
+        raise told from error
+    except OverflowError as error:
+        text = (
+            f"{role}: a row from before migration 0023 has a time that no client reads, {error}: see docs/production.md"
+        )
+        raise SinkUnavailable(text, sqlstate=DATA_EXCEPTION) from error
+    finally:
+        watch.cancel()
+        await close(opened)
+
+
+@asynccontextmanager
+async def looking(dsn: str) -> AsyncIterator[Connection]:
+    """A connection to look at another one with, for LOOK_SECONDS; raises SinkUnavailable."""
+    try:
+        async with asyncio.timeout(LOOK_SECONDS):
+            opened = await connect(dsn, "watch", seconds=LOOK_SECONDS)
+            try:
+                yield opened
+            finally:
+                await close(opened)
+    except TRANSLATED as error:
+        raise translate(error, "looking at a session") from error
+
+
+async def is_gone(looker: Connection, watched: Connection, pid: int | None = None) -> bool:
+    """Whether the primary that answers `looker` does not have the session of `watched`: that one waits in vain.
+
+    `pid` is the number of its backend if it was asked for. The number that the connection itself knows is not the
+    backend's behind a pooler; nothing is known then.
+    """
+    name = watched.get_settings().application_name
+    own, has = await looker.fetchrow(sql("session_look"), pid or watched.get_server_pid(), name)
+    return not has and (pid is not None or own == looker.get_server_pid())
+
+
+def in_the_way(rows: Sequence[Any]) -> str:
+    """What rows of `lock_awaited` say, in words; empty if they are none."""
+    return f"{rows[0]['awaited']}: {', '.join(map(_holder, rows))} in its way" if rows else ""
+
+
+def _holder(row: Any) -> str:
+    if not row["pid"]:
+        return "a prepared transaction (see pg_prepared_xacts) is"
+    age = "" if row["seconds"] is None else f", in a transaction for {row['seconds']:.0f} s"
+    state = "" if row["state"] is None else f", {row['state']}"
+    return f"session {row['pid']} ({row['role'] or '?'}, {row['application'] or 'no application name'}{state}{age})"
+
+
+async def _cut_when_gone(dsn: str, watched: Connection, awaited: list[Any]) -> None:
+    """Returns when it has cut the connection; whoever waits for its answer is told so.
+
+    Each look leaves in `awaited` what the session waits for then.
+    """
+    while True:
+        await asyncio.sleep(WATCH_SECONDS)
+        gone = False
+        with suppress(BridgeError):
+            async with looking(dsn) as looker:
+                gone = await is_gone(looker, watched)
+                awaited[:] = await looker.fetch(sql("lock_awaited"), watched.get_server_pid())
+        if gone:
+            watched.terminate()
+            return
+
+
+async def close(opened: Connection) -> None:
+    """Closes a connection, also one that no longer answers."""
+    try:
+        await opened.close(timeout=2)
+    except TRANSLATED:
+        opened.terminate()

@@ -1,0 +1,128 @@
+"""The filter of dead letters as SQL: conditions over the ledger `l`, and the values bound to them."""
+
+from collections.abc import Sequence
+from typing import Any, Final, NamedTuple
+
+from schemas.dead_letter_filter import CAUSE_DIGITS, UNREADABLE_SITE, DeadLetterFilter, ascii_lower
+from schemas.errors import Defect
+from schemas.reasons import DroppedReason
+from schemas.record import Provenance
+from sinks.postgres.ledger.rows import provenance_columns
+
+MARK: Final = "/* conditions */ true"
+"""What stands in a statement where the conditions go; as it is, the statement means every dropped event."""
+
+
+class Conditions(NamedTuple):
+    """What stands in a WHERE, and the values of its `$n` in their order."""
+
+    text: str
+    parameters: tuple[Any, ...]
+
+    def within(self, statement: str) -> str:
+        """The statement with the conditions at its mark; raises Defect unless it has exactly one."""
+        before, mark, after = statement.partition(MARK)
+        if not mark or MARK in after:
+            raise Defect(f"a statement over dead letters must hold `{MARK}` once: {statement[:60]!r}")
+        return f"{before}{self.text}{after}"
+
+
+def conditions(chosen: DeadLetterFilter, *, after: int = 0) -> Conditions:
+    """The filter compiled; the statement's own parameters are `$1` to `$after`."""
+    found = _Compilation(after)
+    if set(chosen.dropped_reason or ()) != set(DroppedReason):
+        found.one_of("l.dropped_reason", "text", chosen.dropped_reason)
+    found.one_of("l.error_class", "text", chosen.error_class)
+    found.one_of("l.script_id", "text", chosen.script_id)
+    found.one_of("l.sender", "text", chosen.sender)
+    found.one_of("l.cause", "bigint", None if chosen.cause is None else [cause_key(one) for one in chosen.cause])
+    found.one_of("l.retry_count", "int", None if chosen.attempt is None else [one - 1 for one in chosen.attempt])
+    if chosen.site_id is not None:
+        found.site(chosen.site_id)
+    if chosen.org_ids is not None:
+        orgs = found.bind("bigint[]", list(chosen.org_ids))
+        found.add(f"l.site_id IN (SELECT s.site_id FROM site AS s WHERE s.org_id = ANY ({orgs}))")  # noqa: S608  # a place only
+    if chosen.event_id is not None:
+        ids = found.bind("text[]", list(chosen.event_id))
+        found.add(f"l.event_hash IN (SELECT hashtext(one) FROM unnest({ids}) AS one)")  # noqa: S608  # a place only
+        found.add(f"l.event_id = ANY ({ids})")
+    if chosen.provenance is not None:
+        found.provenance([Provenance.parse(one) for one in chosen.provenance])
+    if chosen.since is not None:
+        found.add(f"l.outcome_at >= {found.bind('timestamptz', chosen.since)}")
+    if chosen.until is not None:
+        found.add(f"l.outcome_at < {found.bind('timestamptz', chosen.until)}")
+    if chosen.text is not None:
+        # Folded by ASCII alone, since everything else depends on the database's locale.
+        text = found.bind("text", ascii_lower(chosen.text))
+        found.add(f'strpos(lower(l.last_error COLLATE "C"), {text}) > 0')
+    found.disposition(chosen)
+    return Conditions(" AND ".join(found.parts), tuple(found.values))
+
+
+def exactly(provenance: Provenance) -> Conditions:
+    """One raw event of the ledger, whatever became of it."""
+    return Conditions("(l.raw_topic, l.raw_partition, l.raw_offset) = ($1, $2, $3)", tuple(provenance))
+
+
+class _Compilation:
+    def __init__(self, after: int) -> None:
+        self.parts = ["l.dropped_reason IS NOT NULL"]
+        self.values: list[Any] = []
+        self._after = after
+
+    def add(self, condition: str) -> None:
+        self.parts.append(condition)
+
+    def bind(self, kind: str, value: Any) -> str:
+        """The place of a value of that type."""
+        self.values.append(value)
+        return f"${self._after + len(self.values)}::{kind}"
+
+    def one_of(self, column: str, kind: str, values: Sequence[Any] | None) -> None:
+        if values is not None:
+            self.add(self.equal(column, kind, values))
+
+    def equal(self, column: str, kind: str, values: Sequence[Any]) -> str:
+        # One value is compared as such: behind it an index still gives its rows in order.
+        if len(values) == 1:
+            return f"{column} = {self.bind(kind, values[0])}"
+        return f"{column} = ANY ({self.bind(f'{kind}[]', list(values))})"
+
+    def site(self, site_ids: Sequence[int]) -> None:
+        readable = [one for one in site_ids if one != UNREADABLE_SITE]
+        options = [self.equal("l.site_id", "bigint", readable)] if readable else []
+        if len(readable) < len(site_ids):
+            options.append("l.site_id IS NULL")
+        self.add(f"({' OR '.join(options)})")
+
+    def provenance(self, places: Sequence[Provenance]) -> None:
+        topics, partitions, offsets = provenance_columns(list(places))
+        rows = ", ".join((self.bind("text[]", topics), self.bind("int[]", partitions), self.bind("bigint[]", offsets)))
+        self.add(f"(l.raw_topic, l.raw_partition, l.raw_offset) IN (SELECT * FROM unnest({rows}))")  # noqa: S608  # places only
+
+    def disposition(self, chosen: DeadLetterFilter) -> None:
+        if set(chosen.dropped_reason or ()) == {DroppedReason.DUPLICATE_EVENT_ID}:
+            return
+        if chosen.disposition is not None:
+            fits = self.equal("l.disposition", "text", chosen.disposition)
+            self.add(f"({fits} OR l.disposition IS NULL)" if chosen.asks_for_duplicates else fits)
+        elif not chosen.asks_for_duplicates:
+            self.add("l.disposition IS NOT NULL")
+
+
+def cause_key(cause: str) -> int:
+    """The ledger's number of a group's key; raises Defect for the beginning of one."""
+    if len(cause) != CAUSE_DIGITS:
+        raise Defect(f"{cause!r} is the beginning of a cause, and was not made whole")
+    return int.from_bytes(bytes.fromhex(cause), signed=True)
+
+
+def cause_range(beginning: str) -> tuple[int, int]:
+    """The ledger's lowest and highest number of the keys that begin so; the first digit says the sign."""
+    return cause_key(beginning.ljust(CAUSE_DIGITS, "0")), cause_key(beginning.ljust(CAUSE_DIGITS, "f"))
+
+
+def cause_name(key: int) -> str:
+    """A group's key as people pass it on: 16 hexadecimal digits."""
+    return key.to_bytes(8, signed=True).hex()

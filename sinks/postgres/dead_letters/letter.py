@@ -1,0 +1,132 @@
+"""Dropped events as values: a line of a list, and whole."""
+
+from collections.abc import Generator, Sequence
+from datetime import datetime
+from typing import NamedTuple
+
+import asyncpg
+
+from schemas.guess import NOTHING, Guess, guess
+from schemas.record import Provenance, RawBody
+from schemas.sender import Sender, sender_named
+from sinks.cooperative import in_pieces
+from sinks.postgres.dead_letters.filter import cause_name
+from sinks.postgres.ledger.rows import body
+
+
+class DeadLetterLine(NamedTuple):
+    """What a list shows of a dropped event; a filter can be asked about it.
+
+    `attempt` failed last, from 1; `disposition` is None for a duplicate. `replay_of` is the dead letter that this one was
+    a replay of, `replayed_as` what its own replay became. `sender` is the class of sender; None is older than classes.
+    What is guessed of a broken text is unproven: no filter and no figure goes by it. `claimed_site_id` is the site that such
+    a text names where the record key names `site_id`, another one; the guessed script is the text's too.
+    """
+
+    provenance: Provenance
+    dropped_at: datetime
+    dropped_reason: str
+    error_class: str
+    error: str
+    cause: str
+    attempt: int
+    site_id: int | None
+    org_id: int | None
+    script_id: str | None
+    event_id: str | None
+    disposition: str | None
+    replay_of: str | None
+    replayed_as: str | None
+    sender: str | None = None
+    guessed_site_id: int | None = None
+    guessed_script_id: str | None = None
+    claimed_site_id: int | None = None
+
+
+class WholeDeadLetter(NamedTuple):
+    """A dropped event with its raw record's body, byte for byte, and its times.
+
+    `discarded_by` is the run that discarded it, `changed_at` when anything of it changed last.
+    """
+
+    line: DeadLetterLine
+    body: RawBody
+    record_time: datetime
+    received_at: datetime
+    first_failed_at: datetime
+    changed_at: datetime
+    replay_id: str | None
+    discarded_by: str | None
+
+
+class Whose(NamedTuple):
+    """The identity of a dead letter, as far as it can be read, and its cause; `sender` is None if it is older than classes."""
+
+    provenance: Provenance
+    cause: str
+    site_id: int | None
+    event_id: str | None
+    script_id: str | None
+    sender: Sender | None
+    guess: Guess = NOTHING
+
+
+def whose_of_all(rows: "Sequence[asyncpg.Record]") -> Generator[None, None, list[Whose]]:
+    """The identities in rows that have their columns, in pieces."""
+    letters: list[Whose] = []
+    for piece in in_pieces(rows):
+        letters += map(whose_of, piece)
+        yield
+    return letters
+
+
+def whose_of(row: "asyncpg.Record") -> Whose:
+    """The identity in a row that has its columns."""
+    return Whose(
+        Provenance(row["raw_topic"], row["raw_partition"], row["raw_offset"]),
+        cause_name(row["cause"]),
+        row["site_id"],
+        row["event_id"],
+        row["script_id"],
+        sender_named(row["sender"]),
+        guess(row["beginning"]),
+    )
+
+
+def line_of(row: "asyncpg.Record") -> DeadLetterLine:
+    """The line in a row that has its columns."""
+    guessed = guess(row["beginning"])
+    return DeadLetterLine(
+        Provenance(row["raw_topic"], row["raw_partition"], row["raw_offset"]),
+        row["outcome_at"],
+        row["dropped_reason"],
+        row["error_class"],
+        row["last_error"],
+        cause_name(row["cause"]),
+        row["retry_count"] + 1,
+        row["site_id"],
+        row["org_id"],
+        row["script_id"],
+        row["event_id"],
+        row["disposition"],
+        row["replay_of"],
+        row["replayed_as"],
+        row["sender"],
+        guessed.site_id if row["site_id"] is None else None,
+        guessed.script_id if row["script_id"] is None else None,
+        None if row["site_id"] in (None, guessed.site_id) else guessed.site_id,
+    )
+
+
+def whole_of(row: "asyncpg.Record") -> WholeDeadLetter:
+    """The whole dead letter in a row that has all columns."""
+    return WholeDeadLetter(
+        line_of(row),
+        body(row),
+        row["record_time"],
+        row["received_at"],
+        row["first_failed_at"],
+        row["updated_at"],
+        row["replay_id"],
+        row["discarded_by"],
+    )

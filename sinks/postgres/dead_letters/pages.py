@@ -1,0 +1,86 @@
+"""Pages of dead letters, the latest first, and how many there are in all."""
+
+import re
+from datetime import UTC, datetime
+from typing import Any, Final, NamedTuple
+
+from schemas.dead_letter_filter import DeadLetterFilter
+from schemas.errors import InvalidInput
+from schemas.raw_event import parse_instant
+from schemas.record import Provenance
+from sinks.postgres.connection import Connection
+from sinks.postgres.dead_letters.filter import conditions
+from sinks.postgres.dead_letters.letter import DeadLetterLine, line_of
+from sinks.postgres.dead_letters.reading import reading
+from sinks.postgres.statements import sql
+
+_PLACE: Final = re.compile(r"([^/]{1,40})/(.+)", re.DOTALL)
+_LATEST: Final = datetime.max.replace(tzinfo=UTC)
+
+
+class Place(NamedTuple):
+    """Where a page ended: the time and provenance of its last line. What comes later is not on the next one."""
+
+    dropped_at: datetime
+    provenance: Provenance
+
+    def __str__(self) -> str:
+        return f"{self.dropped_at.isoformat()}/{self.provenance}"
+
+    @classmethod
+    def parse(cls, text: str) -> "Place":
+        """Reads what a page gave as its end; raises InvalidInput."""
+        match = _PLACE.fullmatch(text)
+        try:
+            if match is None:
+                raise ValueError
+            return cls(parse_instant(match[1]), Provenance.parse(match[2]))
+        except ValueError:
+            raise InvalidInput(f"{text[:80]!r} is not the end of a page; give `next` of the page before") from None
+
+
+class Page(NamedTuple):
+    """Some lines, how many there are on all pages, and where the next page begins, if there is one."""
+
+    lines: list[DeadLetterLine]
+    total: int
+    following: Place | None
+
+
+async def page(dsn: str, chosen: DeadLetterFilter, *, limit: int, after: Place | None = None) -> Page:
+    """A page of what the filter means; raises SinkUnavailable."""
+    async with reading(dsn) as conn:
+        lines = await read_lines(conn, chosen, limit=limit + 1, after=after)
+        # A first page that is not full is all there is.
+        total = len(lines) if after is None and len(lines) <= limit else await _total(conn, chosen)
+    following = Place(lines[limit - 1].dropped_at, lines[limit - 1].provenance) if len(lines) > limit else None
+    return Page(lines[:limit], total, following)
+
+
+def page_statement(chosen: DeadLetterFilter, *, limit: int, after: Place | None) -> tuple[str, tuple[Any, ...]]:
+    """What is asked of Postgres for a page, and the values bound to it."""
+    dropped_at, provenance = (_LATEST, Provenance("", 0, 0)) if after is None else after
+    found = conditions(chosen, after=5)
+    return found.within(sql("dead_letters_page")), (dropped_at, *provenance, limit, *found.parameters)
+
+
+async def read_lines(
+    conn: Connection, chosen: DeadLetterFilter, *, limit: int, after: Place | None = None
+) -> list[DeadLetterLine]:
+    """At most `limit` lines, the latest first."""
+    statement, parameters = page_statement(chosen, limit=limit, after=after)
+    return [line_of(row) for row in await conn.fetch(statement, *parameters)]
+
+
+async def _total(conn: Connection, chosen: DeadLetterFilter) -> int:
+    found = conditions(chosen)
+    total: int = await conn.fetchval(found.within(sql("dead_letters_total")), *found.parameters)
+    return total
+
+
+async def count(dsn: str, chosen: DeadLetterFilter) -> dict[str | None, int]:
+    """How many the filter means, by disposition; None is that of duplicates. Raises SinkUnavailable."""
+    found = conditions(chosen)
+    async with reading(dsn) as conn:
+        rows = await conn.fetch(found.within(sql("dead_letters_count")), *found.parameters)
+    return {row["disposition"]: row["dead_letters"] for row in rows}

@@ -1,0 +1,76 @@
+"""Any number of dead letters, in pieces that fit into memory, each read by a statement of its own.
+
+No snapshot of the database is held between pieces, however long their reader takes. The order is that of the time of the
+drop and the provenance, which never change, and the end is fixed at the start: whatever fits all the time comes exactly once.
+"""
+
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from schemas.dead_letter_filter import DeadLetterFilter
+from schemas.record import Provenance
+from sinks.cooperative import Share
+from sinks.postgres.connection import connection
+from sinks.postgres.dead_letters.filter import conditions
+from sinks.postgres.dead_letters.letter import WholeDeadLetter, Whose, whole_of, whose_of_all
+from sinks.postgres.dead_letters.pages import Place, read_lines
+from sinks.postgres.statements import sql
+
+# Rows and bytes of a piece. Each row may be as large as the raw topic's largest message.
+_WHOLE: Final = (50, 4 * 1024 * 1024)
+_PLACES: Final = (5000,)
+BEFORE_ALL: Final = Place(datetime.min.replace(tzinfo=UTC), Provenance("", 0, 0))
+
+
+async def whole_letters(dsn: str, chosen: DeadLetterFilter) -> AsyncGenerator[list[WholeDeadLetter], None]:
+    """Dead letters whole, the earliest first, some at a time; raises SinkUnavailable. To be closed by its caller.
+
+    Each is as it was when its piece was read. One that is dropped after the start is left out.
+    """
+    async with aclosing(_pieces(dsn, sql("dead_letters_export"), chosen, _WHOLE)) as pieces:
+        async for rows in pieces:
+            yield [whole_of(row) for row in rows]
+
+
+async def whose(dsn: str, chosen: DeadLetterFilter, share: Share) -> AsyncGenerator[list[Whose], None]:
+    """Their provenances and whose they are, some thousands at a time; raises SinkUnavailable. To be closed by its caller.
+
+    `share` is what that has of the event loop.
+    """
+    async with aclosing(_pieces(dsn, sql("dead_letters_places"), chosen, _PLACES)) as pieces:
+        async for rows in pieces:
+            yield await share.finish(whose_of_all(rows))
+
+
+async def _pieces(
+    dsn: str, statement: str, chosen: DeadLetterFilter, most: tuple[int, ...]
+) -> AsyncGenerator[list[Any], None]:
+    async with connection(dsn, "dead letters") as conn:
+        # Compiling the plan of a question takes longer than it saves, and a plan for any place may read the whole ledger.
+        await conn.execute("SET jit = off")
+        await conn.execute("SET plan_cache_mode = force_custom_plan")
+        latest = await read_lines(conn, chosen, limit=1)
+        last = Place(latest[0].dropped_at, latest[0].provenance) if latest else BEFORE_ALL
+        after = BEFORE_ALL
+        while after != last:
+            asked, values = piece_statement(statement, chosen, after=after, last=last, most=most)
+            rows = await conn.fetch(asked, *values)
+            if not rows:
+                return
+            after = _place(rows[-1])
+            yield rows
+
+
+def piece_statement(
+    statement: str, chosen: DeadLetterFilter, *, after: Place, last: Place, most: tuple[int, ...]
+) -> tuple[str, tuple[Any, ...]]:
+    """What is asked of Postgres for the next piece, and the values bound to it; `most` bounds its rows, and its bytes."""
+    found = conditions(chosen, after=8 + len(most))
+    bounds = (after.dropped_at, *after.provenance, last.dropped_at, *last.provenance)
+    return found.within(statement), (*bounds, *most, *found.parameters)
+
+
+def _place(row: Any) -> Place:
+    return Place(row["outcome_at"], Provenance(row["raw_topic"], row["raw_partition"], row["raw_offset"]))

@@ -1,0 +1,1 @@
+"""Keys of events, by which duplicates are found."""

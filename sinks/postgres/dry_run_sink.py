@@ -1,0 +1,35 @@
+"""A sink and a publisher that do everything and leave nothing: what a dry run settles by."""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+
+from schemas.errors import SinkUnavailable
+from schemas.outcome import Failure
+from sinks.postgres.connection import Connection
+from sinks.postgres.sink import PostgresSink
+
+
+class RehearsalSink(PostgresSink):
+    """Settles as the real one does, by the same statements, in one transaction that ends with the connection.
+
+    Later settlements see what earlier ones wrote, as they would in a real run. Locks are held until it is closed.
+    """
+
+    _begun = False
+
+    @asynccontextmanager
+    async def _working(self, doing: str) -> AsyncIterator[Connection]:
+        async with super()._working(doing) as conn:
+            if not conn.is_in_transaction():
+                if self._begun:
+                    raise SinkUnavailable(f"{doing}: the rehearsal's transaction was lost; run it again")
+                await conn.transaction().start()
+                self._begun = True
+            yield conn
+
+
+class SilentPublisher:
+    """Publishes nothing."""
+
+    async def publish(self, failures: Sequence[Failure]) -> None:
+        """Every copy counts as published."""

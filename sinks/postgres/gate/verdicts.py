@@ -1,0 +1,108 @@
+"""The gate's windows and verdicts in Postgres: sums, the verdicts that stand, and their changes on the way to Kafka."""
+
+from datetime import UTC, date, datetime
+from typing import NamedTuple
+
+import asyncpg
+import msgspec
+import structlog
+from pydantic import ValidationError
+
+from schemas.gate import GateChange, Verdict, WindowLimits, WindowSums, judge_window
+from sinks.postgres.connection import Connection, connection
+from sinks.postgres.kept_json import kept_object
+from sinks.postgres.statements import sql
+
+log = structlog.get_logger(__name__)
+
+
+async def window_sums(dsn: str, window_seconds: float) -> list[WindowSums]:
+    """Each site's outcomes in the window, and those in total."""
+    async with connection(dsn, "gate") as conn:
+        return await _sums(conn, window_seconds)
+
+
+async def _sums(conn: Connection, window_seconds: float) -> list[WindowSums]:
+    return [WindowSums(**row) for row in await conn.fetch(sql("gate_sums"), window_seconds)]
+
+
+async def judge(dsn: str, window_seconds: float, limits: WindowLimits) -> list[GateChange]:
+    """Judges every target once and returns the changes of verdict that are still to be published.
+
+    A target whose events have left the window is judged by none. [] while another worker judges.
+    """
+    async with connection(dsn, "gate") as conn, conn.transaction():
+        if not await conn.fetchval(sql("gate_judge_lock")):
+            return []
+        stood = {row["target"]: bool(row["passed"]) for row in await conn.fetch(sql("gate_states"))}
+        sums = {one.target: one for one in await _sums(conn, window_seconds)}
+        for target in sorted(sums.keys() | stood.keys()):
+            found = sums.get(target, WindowSums(target, 0, 0, 0, 0, 0))
+            verdict = judge_window(found, limits, failing=not stood.get(target, True))
+            if verdict.passed != stood.get(target, True):
+                await _change(conn, found, verdict, window_seconds)
+        rows = await conn.fetch(sql("gate_unpublished"))
+        return [change for row in rows if (change := _read(row)) is not None]
+
+
+async def _change(conn: Connection, sums: WindowSums, verdict: Verdict, window_seconds: float) -> None:
+    change = {
+        "reasons": verdict.reasons,
+        "window_seconds": round(window_seconds),
+        "processed": sums.processed,
+        "retried": sums.retried,
+        "dropped": sums.dropped,
+    }
+    await conn.execute(sql("gate_change"), sums.target, verdict.passed, msgspec.json.encode(change).decode())
+
+
+def _read(row: asyncpg.Record) -> GateChange | None:
+    moment = f"{row['changed_at'].astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
+    own = {"target": row["target"], "passed": row["passed"], "change_id": row["change_id"], "changed_at": moment}
+    try:
+        return GateChange.model_validate(kept_object(row["change"]) | own)
+    except ValidationError:
+        # No judge wrote it: it keeps the others from nobody.
+        log.warning("gate_change_unreadable", target=row["target"])
+        return None
+
+
+async def standing_change(dsn: str, target: str, change_id: str) -> GateChange | None:
+    """The change as it was judged, None if there is none or another one has come since; raises SinkUnavailable."""
+    async with connection(dsn, "gate") as conn:
+        row = await conn.fetchrow(sql("gate_change_stands"), target, change_id)
+    return None if row is None else _read(row)
+
+
+async def published(dsn: str, changes: list[GateChange]) -> None:
+    """Notes that these changes are on the gate's topic."""
+    async with connection(dsn, "gate") as conn:
+        for change in changes:
+            await conn.execute(sql("gate_published"), change.target, change.change_id)
+
+
+class Standing(NamedTuple):
+    """A target whose last verdict is a fail, and since when."""
+
+    target: str
+    changed_at: datetime
+
+
+async def failing(dsn: str) -> list[Standing]:
+    """The targets that fail by the workers' last verdicts, the total first."""
+    async with connection(dsn, "gate") as conn:
+        return [Standing(**row) for row in await conn.fetch(sql("gate_failing"))]
+
+
+class Day(NamedTuple):
+    """What became events on one day, UTC, and how many attempts ended in a retry; the ledger counts the drops."""
+
+    day: date
+    normalized: int
+    retried: int
+
+
+async def days(dsn: str, count: int, site_id: int | None) -> list[Day]:
+    """The last days that had any, the oldest first."""
+    async with connection(dsn, "gate") as conn:
+        return [Day(**row) for row in await conn.fetch(sql("kpi_days"), count, site_id)]

@@ -1,0 +1,1 @@
+"""Whose stored events are: the backfill of what older gateways left without an identity."""

@@ -1,0 +1,1 @@
+"""The ledger: a row for each event that failed at first."""

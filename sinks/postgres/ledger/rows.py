@@ -1,0 +1,174 @@
+"""The ledger's rows as values, and how headers are kept whole."""
+
+import base64
+from typing import Any, Final
+
+import asyncpg
+import msgspec
+
+from schemas.headers import ERROR_TEXT_BYTES, MOST_HEADERS, Headers, bounded_text, length_beside_value
+from schemas.instants import instant
+from schemas.ledger import LedgerState, Waiting
+from schemas.outcome import Failure
+from schemas.reasons import DroppedReason
+from schemas.record import Provenance, RawBody
+from schemas.sender import sender_named
+from sinks.postgres.kept_json import SHOWN, UNREADABLE
+
+
+def state_of(row: "asyncpg.Record") -> LedgerState:
+    """The state in a row of `ledger_lock`."""
+    return LedgerState(
+        row["retry_count"],
+        row["normalized"],
+        row["received_at"],
+        row["first_failed_at"],
+        row["disposition"],
+        row["replay_id"],
+        row["replayed_as"],
+        _place(row["replay_of"]),
+        sender=sender_named(row["sender"]),
+        site_id=row["site_id"],
+        script_id=row["script_id"],
+        replay_digest=row["replay_digest"],
+    )
+
+
+def _place(text: str | None) -> str | None:
+    """The provenance that a row names; None where no replay wrote that."""
+    try:
+        return text and str(Provenance.parse(text))
+    except ValueError:
+        return None
+
+
+def state_and_body(row: "asyncpg.Record") -> LedgerState:
+    """The state in a row of `ledger_read`, with the body of what waits."""
+    state = state_of(row)
+    return state if state.finished else state._replace(body=body(row))
+
+
+def body(row: "asyncpg.Record") -> RawBody:
+    """The body in a row that has its three columns."""
+    headers = row["headers"]
+    return RawBody(row["record_key"], row["payload"], () if headers is None else decode_headers(headers))
+
+
+def waiting(row: "asyncpg.Record") -> Waiting:
+    """The waiting raw event in a row of `ledger_due`."""
+    return Waiting(
+        Provenance(row["raw_topic"], row["raw_partition"], row["raw_offset"]),
+        row["site_id"],
+        row["retry_count"] + 1,
+        body(row),
+        row["received_at"],
+        row["first_failed_at"],
+        row["error_class"],
+        row["last_error"],
+    )
+
+
+def encode_headers(headers: Headers) -> bytes:
+    """Ordered headers, byte for byte, as JSON: a list of [name, base64 or null]."""
+    return msgspec.json.encode(
+        [[name, None if value is None else base64.b64encode(value).decode()] for name, value in headers]
+    )
+
+
+def decode_headers(stored: bytes) -> list[tuple[str, bytes | None]]:
+    """The headers that `encode_headers` kept; what it did not write is one header that is `unreadable`."""
+    try:
+        pairs: list[tuple[str, str | None]] = msgspec.json.decode(stored, type=list[tuple[str, str | None]])
+        return [(name, None if value is None else base64.b64decode(value)) for name, value in pairs]
+    except (msgspec.MsgspecError, ValueError):
+        return [(UNREADABLE, stored[:SHOWN])]
+
+
+COLUMNS = (
+    "raw_topic", "raw_partition", "raw_offset", "site_id", "script_id", "event_id", "record_key", "payload",
+    "headers", "record_time", "received_at", "retry_count", "next_retry_at", "first_failed_at", "last_error",
+    "error_class", "normalized", "dropped_reason", "disposition", "replay_of", "sender",
+)  # fmt: skip
+
+
+_MOST_KEPT: Final = 1024 * 1024
+"""A longer value is no event in any form, and no event has as much beside it; 100 KB of either in Kafka may be 60 MB."""
+_BEGINNING: Final = 64 * 1024
+
+
+def _kept(body: RawBody) -> tuple[RawBody, str]:
+    """What the ledger keeps of a body, and a note of what it does not keep."""
+    note = ""
+    key, value, headers = body
+    if value is not None and len(value) > _MOST_KEPT:
+        note = f"; {_BEGINNING} of {len(value)} bytes of its value are kept"
+        value = value[:_BEGINNING]
+    beside = ""
+    if len(headers) > MOST_HEADERS:
+        # Of a record with very many the reader has counted no more.
+        beside = f"key and more than {MOST_HEADERS} headers"
+    elif (size := length_beside_value(key, headers)) > _MOST_KEPT:
+        beside = f"key and headers, {size} bytes and {len(headers)} headers,"
+    if beside:
+        note += f"; of {beside} the beginning is kept"
+        key, headers = key and key[:_BEGINNING], _beginning(headers)
+    return RawBody(key, value, headers), note
+
+
+def _beginning(headers: Headers) -> Headers:
+    kept, left = [], _BEGINNING
+    for name, value in headers[:MOST_HEADERS]:
+        if len(name) > left:
+            break
+        left -= len(name)
+        kept.append((name, value and value[:left]))
+        left -= len(value or b"")
+        if left <= 0:
+            break
+    return kept
+
+
+def row(failure: Failure) -> tuple[Any, ...]:
+    """The ledger's row of a first attempt that failed, in the order of COLUMNS.
+
+    A duplicate keeps no payload: there is nothing to replay. Of a value of more than 1 MiB the beginning is kept, and so it is
+    of key and headers that come to more than 1 MiB or are more than 1,024; the error says of how much.
+    """
+    record, dropped, error = failure.record, failure.dropped_reason, bounded_text(failure.error)
+    kept = RawBody(record.key, record.value, record.headers)
+    if dropped is DroppedReason.DUPLICATE_EVENT_ID:
+        kept = RawBody(None, None, ())
+    elif dropped is not None:
+        kept, note = _kept(kept)
+        if note:
+            error = bounded_text(error, ERROR_TEXT_BYTES - len(note)) + note
+    return (
+        *failure.provenance,
+        failure.site_id,
+        _text(failure.script_id),
+        _text(failure.event_id),
+        kept.key,
+        kept.value,
+        encode_headers(kept.headers) if kept.headers else None,
+        instant(max(record.timestamp, 0)),
+        instant(failure.received_at_ms),
+        0 if dropped else 1,
+        None if failure.due_at_ms is None else instant(failure.due_at_ms),
+        instant(failure.first_failed_at_ms),
+        error,
+        failure.error_class.value,
+        dropped is not None,
+        None if dropped is None else dropped.value,
+        "open" if failure.has_dead_letter else None,
+        None if failure.replay is None else str(failure.replay.replay_of),
+        failure.sender,
+    )
+
+
+def _text(text: str | None) -> str | None:
+    return None if text is None else bounded_text(text)
+
+
+def provenance_columns(provenances: list[Provenance]) -> tuple[list[str], list[int], list[int]]:
+    """The three arrays that the ledger's statements take."""
+    return [p.topic for p in provenances], [p.partition for p in provenances], [p.offset for p in provenances]

@@ -1,0 +1,1 @@
+"""Positions of raw partitions: what was read, skipped and lost."""

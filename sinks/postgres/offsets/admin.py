@@ -1,0 +1,82 @@
+"""What operators see of the stored offsets, and the two things they may do to one: adopt a log, pass a record."""
+
+from datetime import datetime
+from typing import NamedTuple
+
+from schemas.errors import InvalidInput
+from schemas.instants import instant
+from schemas.record import TopicPartition, incarnation_of, log_name, topic_of
+from schemas.settings import Settings
+from sinks.kafka.admin import log_bounds
+from sinks.postgres.connection import connection
+from sinks.postgres.statements import sql
+
+
+class StoredOffset(NamedTuple):
+    """Where the group stands in one log; what Kafka says is None for a log that another one has taken the place of.
+
+    `lag` counts offsets to the log's end, `last_record_at` is the last settled record's time, `held` says why the
+    partition is not read.
+    """
+
+    topic: str
+    partition: int
+    incarnation: int
+    next_offset: int
+    log_start: int | None
+    log_end: int | None
+    lag: int | None
+    last_record_at: datetime | None
+    worker: str
+    epoch: int
+    held: str | None
+    skipped: int
+    stale: int
+    lost: int
+
+
+async def stored_offsets(settings: Settings, *, ask_kafka: bool = True) -> list[StoredOffset]:
+    """All rows of the group; raises EnvironmentUnfit or SinkUnavailable when a service is away.
+
+    Without asking Kafka nothing is known of the logs, nor of the lag.
+    """
+    async with connection(settings.dsn, "offsets") as conn:
+        rows = await conn.fetch(sql("offsets_show"), settings.group)
+    # The rows of a partition come in the order of its logs.
+    present = {TopicPartition(topic_of(row["topic"]), row["partition"]): row["topic"] for row in rows}
+    bounds = await log_bounds(settings, {source.topic for source in present}) if ask_kafka else {}
+    found = []
+    for row in rows:
+        source = TopicPartition(topic_of(row["topic"]), row["partition"])
+        log = bounds.get(source) if present[source] == row["topic"] else None
+        timestamp = row["last_timestamp"]
+        found.append(
+            StoredOffset(
+                topic=source.topic,
+                partition=source.partition,
+                incarnation=incarnation_of(row["topic"]),
+                next_offset=row["next_offset"],
+                log_start=log.start if log else None,
+                log_end=log.end if log else None,
+                lag=max(0, log.end - row["next_offset"]) if log else None,
+                last_record_at=None if timestamp is None else instant(timestamp),
+                **{name: row[name] for name in ("worker", "epoch", "held", "skipped", "stale", "lost")},
+            )
+        )
+    return found
+
+
+async def adopt_log(settings: Settings, old: TopicPartition, beginning: int, cluster: str) -> TopicPartition:
+    """Lets the log that Kafka holds take the old one's place; returns its name. Raises InvalidInput if it has one."""
+    new = TopicPartition(log_name(topic_of(old.topic), incarnation_of(old.topic) + 1), old.partition)
+    async with connection(settings.dsn, "offsets") as conn:
+        if await conn.fetchval(sql("offsets_adopt"), settings.group, *new, beginning, cluster) is None:
+            raise InvalidInput(f"{new} is adopted already; see `bridge offsets show`")
+    return new
+
+
+async def skip_record(settings: Settings, source: TopicPartition, offset: int) -> None:
+    """Passes the record; raises InvalidInput if the partition does not stand there."""
+    async with connection(settings.dsn, "offsets") as conn:
+        if await conn.fetchval(sql("offsets_skip"), settings.group, *source, offset) is None:
+            raise InvalidInput(f"{source} no longer stands at {offset}; see `bridge offsets show`")

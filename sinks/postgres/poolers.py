@@ -1,0 +1,42 @@
+"""Whether a session stays with its connection: a pooler may give it to another one after each transaction."""
+
+import asyncio
+
+from schemas.errors import EnvironmentUnfit, SinkUnavailable
+from sinks.postgres.connection import LOOK_SECONDS, Connection, connection
+from sinks.postgres.errors import POOLED, STATEMENT_OF_ANOTHER
+
+
+async def demand_sessions(dsn: str) -> None:
+    """Raises EnvironmentUnfit behind a pooler in transaction mode: locks, LISTEN and SET need a session that stays."""
+    if await shares_sessions(dsn):
+        raise EnvironmentUnfit(POOLED)
+
+
+async def shares_sessions(dsn: str) -> bool:
+    """Whether two connections that are open at once were seen to share a backend.
+
+    False where nothing is seen within LOOK_SECONDS, as when a pool has no session left. Raises SinkUnavailable.
+    """
+    try:
+        async with asyncio.timeout(LOOK_SECONDS), connection(dsn, "start") as one:
+            first = await _backend(one)
+            if first == one.get_server_pid():
+                # Nobody stands between.
+                return False
+            async with connection(dsn, "start") as other, other.transaction():
+                # It is held by its transaction. A pooler hands out what it got back last.
+                return first == await _backend(other) or first != await _backend(one)
+    except TimeoutError:
+        return False
+    except SinkUnavailable as error:
+        if error.sqlstate in STATEMENT_OF_ANOTHER:
+            return True
+        raise
+
+
+async def _backend(conn: Connection) -> int:
+    if conn.is_in_transaction():
+        return int(await conn.fetchval("SELECT pg_backend_pid()"))
+    async with conn.transaction():
+        return int(await conn.fetchval("SELECT pg_backend_pid()"))

@@ -1,0 +1,1 @@
+"""Organisations, sites and scripts, their pauses, and the history of their changes."""

@@ -1,0 +1,183 @@
+"""Changing the registry: adding, moving, enabling and disabling scripts; workers are told once it is committed."""
+
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from datetime import datetime
+from enum import StrEnum
+from ipaddress import AddressValueError, IPv6Address
+from typing import Final, NamedTuple
+from urllib.parse import urlsplit
+
+from schemas.errors import EnvironmentUnfit, InvalidInput, RowRejected, SinkUnavailable
+from schemas.raw_event import MAX_INTEGER, MAX_SCRIPT_ID
+from sinks.postgres.connection import Connection, connection
+from sinks.postgres.registry.cache import tell_of_change
+from sinks.postgres.registry.history import sign_changes
+from sinks.postgres.statements import sql
+from sinks.postgres.table_locks import waiting_briefly
+from sinks.refusals import refusal
+
+_HOST_LABEL: Final = re.compile(r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?")
+_MAX_HOST: Final = 253
+LOCK_SECONDS: Final = 10.0
+"""How long a change waits for rows that another session keeps."""
+_DEFAULT_PORT: Final = {"http": 80, "https": 443}
+
+
+class Change(StrEnum):
+    """What a command did to a script."""
+
+    ADDED = "added"
+    UPDATED = "updated"
+    MOVED = "moved"
+    ENABLED = "enabled"
+    DISABLED = "disabled"
+    UNCHANGED = "unchanged"
+
+
+class ScriptRow(NamedTuple):
+    """A script as `bridge script list` shows it; `updated_at` is its last change, by a command or by SQL."""
+
+    script_id: str
+    site_id: int
+    org_id: int | None
+    enabled: bool
+    origins: list[str]
+    created_at: datetime
+    updated_at: datetime
+    shared_ids: bool
+
+
+def check_origin(text: str) -> str:
+    """The origin as browsers send it, in lower case; raises InvalidInput unless it is exactly scheme://host[:port]."""
+    form = "expected exactly https://host or https://host:port, without a path or a wildcard"
+    try:
+        parts = urlsplit(text.lower())
+        port, host = parts.port, parts.hostname
+    except ValueError:
+        raise InvalidInput(f"origin {text!r} is not an origin; {form}") from None
+    if parts.scheme not in _DEFAULT_PORT or host is None or not _is_host(host, bracketed="[" in parts.netloc):
+        raise InvalidInput(f"origin {text!r} is not an origin; {form}")
+    shown = f"[{host}]" if ":" in host else host
+    exact = f"{parts.scheme}://{shown}" + ("" if port is None else f":{port}")
+    if exact != text.lower() or port == 0:
+        raise InvalidInput(f"origin {text!r} is not an origin; {form}")
+    # Browsers leave the scheme's own port out, so an origin that names it would never match.
+    return f"{parts.scheme}://{shown}" if port == _DEFAULT_PORT[parts.scheme] else exact
+
+
+def _is_host(host: str, *, bracketed: bool) -> bool:
+    if bracketed:
+        try:
+            IPv6Address(host)
+        except AddressValueError:
+            return False
+        return "%" not in host
+    return len(host) <= _MAX_HOST and all(_HOST_LABEL.fullmatch(label) for label in host.split("."))
+
+
+async def add_script(
+    dsn: str,
+    script_id: str,
+    site_id: int,
+    *,
+    org_id: int | None = None,
+    origins: Sequence[str] | None = None,
+    move: bool = False,
+    shared_ids: bool | None = None,
+) -> Change:
+    """Registers the script with its site and organisation; what is not given stays as it is.
+
+    Raises InvalidInput for a malformed value, and when the script or the site would change hands without `move`.
+    """
+    _check(script_id, site_id=site_id, org_id=org_id)
+    wanted = None if origins is None else sorted({check_origin(one) for one in origins})
+    async with changing(dsn, "adding a script") as conn:
+        site_changed = await _place_site(conn, site_id, org_id, move=move)
+        if await conn.fetchval(sql("script_add"), script_id, site_id, wanted or [], bool(shared_ids)) is not None:
+            return Change.ADDED
+        row = await conn.fetchrow(sql("script_lock"), script_id)
+        moved = row["site_id"] != site_id
+        if moved and not move:
+            raise InvalidInput(
+                f"script {script_id!r} belongs to site {row['site_id']}, not {site_id}; give --move to move it"
+            )
+        kept = list(row["origins"]) if wanted is None else wanted
+        shared = row["shared_ids"] if shared_ids is None else shared_ids
+        if moved or (kept, shared) != (list(row["origins"]), row["shared_ids"]):
+            await conn.execute(sql("script_set"), script_id, site_id, kept, shared)
+            return Change.MOVED if moved else Change.UPDATED
+        return Change.UPDATED if site_changed else Change.UNCHANGED
+
+
+async def _place_site(conn: Connection, site_id: int, org_id: int | None, *, move: bool) -> bool:
+    """Makes the site and puts it under the organisation; whether an existing site was changed."""
+    if org_id is not None:
+        await conn.execute(sql("org_add"), org_id)
+    await conn.execute(sql("site_add"), site_id, org_id)
+    present = await conn.fetchval(sql("site_lock"), site_id)
+    if org_id is None or present == org_id:
+        return False
+    if present is not None and not move:
+        raise InvalidInput(
+            f"site {site_id} belongs to organisation {present}, not {org_id}; give --move to move the whole site"
+        )
+    await conn.execute(sql("site_set_org"), site_id, org_id)
+    return True
+
+
+async def set_enabled(dsn: str, script_id: str, *, enabled: bool) -> Change:
+    """Enables or disables a script; raises InvalidInput if it is not registered."""
+    _check(script_id)
+    async with changing(dsn, "changing a script") as conn:
+        row = await conn.fetchrow(sql("script_lock"), script_id)
+        if row is None:
+            raise InvalidInput(f"script {script_id!r} is not registered; see `bridge script list`")
+        if row["enabled"] == enabled:
+            return Change.UNCHANGED
+        await conn.execute(sql("script_enable"), script_id, enabled)
+        return Change.ENABLED if enabled else Change.DISABLED
+
+
+async def list_scripts(dsn: str, *, site_id: int | None = None) -> list[ScriptRow]:
+    """The registry by site and script, of one site or of all."""
+    if site_id is not None:
+        _check("any", site_id=site_id)
+    async with asking(dsn, "reading the registry") as conn:
+        return [ScriptRow(*row.values()) for row in await conn.fetch(sql("scripts_list"), site_id)]
+
+
+@asynccontextmanager
+async def asking(
+    dsn: str, doing: str, *, then: Callable[[Connection], Awaitable[None]] | None = None
+) -> AsyncIterator[Connection]:
+    """One transaction, which waits LOCK_SECONDS for a lock; what Postgres says leaves as the environment's trouble.
+
+    After its commit `then` is called.
+    """
+    try:
+        async with connection(dsn, "registry admin") as conn:
+            async with waiting_briefly(dsn, conn, doing, LOCK_SECONDS):
+                yield conn
+            if then is not None:
+                await then(conn)
+    except (SinkUnavailable, RowRejected) as error:
+        raise EnvironmentUnfit(refusal(error, f"for {doing}")) from error
+
+
+@asynccontextmanager
+async def changing(dsn: str, doing: str) -> AsyncIterator[Connection]:
+    """As `asking`; the history names who makes the change, and those who follow the registry are told."""
+    async with asking(dsn, doing, then=tell_of_change) as conn:
+        await sign_changes(conn)
+        yield conn
+
+
+def _check(script_id: str, *, site_id: int = 1, org_id: int | None = None) -> None:
+    """Raises InvalidInput unless a raw event could name these."""
+    if not 1 <= len(script_id) <= MAX_SCRIPT_ID or not script_id.isprintable():
+        raise InvalidInput(f"script id {script_id!r} must be 1 to {MAX_SCRIPT_ID} printable characters")
+    for name, number in (("site", site_id), ("organisation", org_id)):
+        if number is not None and not 1 <= number <= MAX_INTEGER:
+            raise InvalidInput(f"{name} {number} must be a number from 1 to {MAX_INTEGER}")

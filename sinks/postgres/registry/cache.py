@@ -1,0 +1,120 @@
+"""The registry's copy in memory: told of changes by Postgres, and read again on a timer behind that."""
+
+import asyncio
+from collections.abc import Iterable, Mapping
+
+import asyncpg
+import structlog
+
+from schemas.errors import BridgeError
+from schemas.record import TopicPartition
+from schemas.registry import Registry, Script
+from sinks import metrics
+from sinks.postgres.connection import Connection, connection
+from sinks.postgres.errors import TRANSLATED
+from sinks.postgres.statements import sql
+
+CHANNEL = "bridge_registry"
+RECONNECT_SECONDS = 2.0
+READ_SECONDS = 10.0
+
+log = structlog.get_logger(__name__)
+
+
+def scripts_of(rows: "Iterable[asyncpg.Record]") -> Registry:
+    """The scripts in rows of `registry_read` or `producers_read`."""
+    return {
+        row["script_id"]: Script(
+            row["script_id"],
+            row["site_id"],
+            row["org_id"],
+            row["enabled"],
+            shared_ids=row["shared_ids"],
+            paused=row["paused"],
+        )
+        for row in rows
+    }
+
+
+async def tell_of_change(conn: Connection) -> None:
+    """Has those who follow the registry read it now, once a change of it is committed.
+
+    Every account can fill Postgres' queue of notifications. A change is no less made then, and is found by the timers.
+    """
+    try:
+        await conn.execute("SELECT pg_notify($1, '')", CHANNEL, timeout=READ_SECONDS)
+    except TRANSLATED as error:
+        log.warning(
+            "registry_change_not_told", error=str(error) or type(error).__name__, found_by="BRIDGE_REGISTRY_REFRESH"
+        )
+
+
+class RegistryCache:
+    """Keeps the last registry that could be read; `refresh_seconds` is the timed refresh behind the notifications."""
+
+    def __init__(self, dsn: str, *, refresh_seconds: float) -> None:
+        self._dsn = dsn
+        self._refresh_seconds = refresh_seconds
+        self._registry: Registry = {}
+        self._owned: Registry = {}
+        self._orgs: dict[int, int | None] = {}
+        self.legacy_until_ms = 0
+        """Until when gateway headers without a proof are believed, in milliseconds since the epoch."""
+        self.paused_partitions: Mapping[TopicPartition, str] = {}
+        """Partitions of raw topics that operators have paused, and why."""
+        self._changed = asyncio.Event()
+
+    def owner_of(self, site_id: int) -> tuple[str, int]:
+        """Whose a site is: its organisation's, or its own where none is known."""
+        if self._owned is not self._registry:
+            self._owned = self._registry
+            self._orgs = {script.site_id: script.org_id for script in self._registry.values()}
+        org_id = self._orgs.get(site_id)
+        return ("site", site_id) if org_id is None else ("organisation", org_id)
+
+    @property
+    def current(self) -> Registry:
+        """The registry as last read."""
+        return self._registry
+
+    async def load(self) -> None:
+        """Reads the registry once; raises SinkUnavailable."""
+        async with connection(self._dsn, "registry") as conn:
+            await self._read(conn)
+
+    async def follow(self) -> None:
+        """Keeps it fresh until cancelled; an outage leaves the last copy in use."""
+        while True:
+            try:
+                async with connection(self._dsn, "registry") as conn:
+                    await conn.add_listener(CHANNEL, lambda *_: self._changed.set())
+                    conn.add_termination_listener(lambda *_: self._changed.set())
+                    await self._follow_on(conn)
+            except (BridgeError, *TRANSLATED) as error:
+                log.warning("registry_not_read", error=str(error))
+                await asyncio.sleep(RECONNECT_SECONDS)
+
+    async def _follow_on(self, conn: Connection) -> None:
+        while not conn.is_closed():
+            self._changed.clear()
+            await self._read(conn)
+            try:
+                await asyncio.wait_for(self._changed.wait(), self._refresh_seconds)
+            except TimeoutError:
+                continue
+
+    async def _read(self, conn: Connection) -> None:
+        rows = await conn.fetch(sql("registry_read"), timeout=READ_SECONDS)
+        self._registry = scripts_of(rows)
+        self.legacy_until_ms = await conn.fetchval(sql("gateway_trust_read"), timeout=READ_SECONDS) or 0
+        self.paused_partitions = await _read_paused_partitions(conn)
+        metrics.REGISTRY_SCRIPTS.set(len(rows))
+
+
+async def _read_paused_partitions(conn: Connection) -> dict[TopicPartition, str]:
+    """The partitions that are paused, each with who paused it and why."""
+    found = {}
+    for row in await conn.fetch(sql("pauses_partitions"), timeout=READ_SECONDS):
+        topic, _, number = row["target"].rpartition(":")
+        found[TopicPartition(topic, int(number))] = f"paused by {row['paused_by']}: {row['reason']}"
+    return found

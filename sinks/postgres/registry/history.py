@@ -1,0 +1,47 @@
+"""The history of the registry: who changed which script, site, organisation, token or pause, when, and from what to what."""
+
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from schemas.errors import InvalidInput
+from sinks.postgres.connection import Connection, connection
+from sinks.postgres.kept_json import kept_object
+from sinks.postgres.runs.history import started_by
+from sinks.postgres.statements import sql
+
+
+class RegistryChange(NamedTuple):
+    """A row of `registry_change`; `old` and `new` hold the changed columns, and are empty of what was added or removed.
+
+    `changed_by` is what the account said that made the change, None if it said nothing; `written_by` is that account.
+    """
+
+    written_at: datetime
+    subject: str
+    change: str
+    name: str
+    script_id: str | None
+    site_id: int | None
+    org_id: int | None
+    changed_by: str | None
+    written_by: str
+    reason: str | None
+    old: dict[str, Any]
+    new: dict[str, Any]
+
+
+async def sign_changes(conn: Connection, reason: str = "") -> None:
+    """Has the history name who makes the changes of the open transaction, and why."""
+    await conn.execute(sql("registry_change_by"), started_by(), reason)
+
+
+async def list_changes(dsn: str, script_id: str | None, since: datetime | None, limit: int) -> list[RegistryChange]:
+    """The newest changes first; of a script, those of its sites and organisations too.
+
+    Raises InvalidInput for a script that is neither registered nor in the history.
+    """
+    async with connection(dsn, "history") as conn:
+        rows = await conn.fetch(sql("registry_changes"), script_id, since, limit)
+        if not rows and script_id is not None and not await conn.fetchval(sql("script_known"), script_id):
+            raise InvalidInput(f"script {script_id!r} is not registered and has no history; see `bridge script list`")
+    return [RegistryChange(**{**row, "old": kept_object(row["old"]), "new": kept_object(row["new"])}) for row in rows]

@@ -1,0 +1,43 @@
+"""Pauses in Postgres: rows that workers and gateways read with the registry, and are told of."""
+
+from schemas.errors import InvalidInput
+from schemas.pause import Pause, PauseKind
+from sinks.postgres.connection import connection
+from sinks.postgres.registry.cache import tell_of_change
+from sinks.postgres.registry.history import sign_changes
+from sinks.postgres.runs.history import started_by
+from sinks.postgres.statements import sql
+
+
+async def list_pauses(dsn: str) -> list[Pause]:
+    """All pauses, the longest first."""
+    async with connection(dsn, "pause") as conn:
+        rows = await conn.fetch(sql("pauses_read"))
+    return [Pause(**{**row, "kind": PauseKind(row["kind"])}) for row in rows]
+
+
+async def demand_target(dsn: str, kind: PauseKind, target: str) -> None:
+    """Raises InvalidInput unless the registry knows this script, site or organisation."""
+    async with connection(dsn, "pause") as conn:
+        if not await conn.fetchval(sql("pause_target"), kind.value, target):
+            raise InvalidInput(f"{kind.value} {target} is not registered; see `bridge script list`")
+
+
+async def start_pause(dsn: str, kind: PauseKind, target: str, reason: str) -> bool:
+    """Pauses the target, which is known; whether it was not paused before."""
+    async with connection(dsn, "pause") as conn:
+        async with conn.transaction():
+            await sign_changes(conn, reason)
+            added = bool(await conn.fetchval(sql("pause_add"), kind.value, target, started_by(), reason))
+        await tell_of_change(conn)
+        return added
+
+
+async def end_pause(dsn: str, kind: PauseKind, target: str, reason: str) -> bool:
+    """Ends the pause of the target; whether there was one."""
+    async with connection(dsn, "pause") as conn:
+        async with conn.transaction():
+            await sign_changes(conn, reason)
+            ended = bool(await conn.fetchval(sql("pause_end"), kind.value, target))
+        await tell_of_change(conn)
+        return ended

@@ -1,0 +1,33 @@
+"""The registry as the gateway needs it: scripts, their origins and their API keys, kept in memory."""
+
+import time
+from collections.abc import Mapping
+
+from schemas.api_key import ApiKey
+from sinks import metrics
+from sinks.postgres.connection import Connection
+from sinks.postgres.registry.cache import READ_SECONDS, RegistryCache, scripts_of
+from sinks.postgres.statements import sql
+
+
+class ProducerRegistry(RegistryCache):
+    """A registry's copy that also knows who may send; an outage of Postgres leaves the last copy in use."""
+
+    def __init__(self, dsn: str, *, refresh_seconds: float) -> None:
+        super().__init__(dsn, refresh_seconds=refresh_seconds)
+        self.origins: Mapping[str, frozenset[str]] = {}
+        self.keys: Mapping[str, ApiKey] = {}
+        self.read_at: float | None = None
+        """When it was read last, by the monotonic clock."""
+
+    async def _read(self, conn: Connection) -> None:
+        rows = await conn.fetch(sql("producers_read"), timeout=READ_SECONDS)
+        self._registry = scripts_of(rows)
+        self.origins = {row["script_id"]: frozenset(row["origins"]) for row in rows}
+        self.keys = {
+            row["key_id"]: ApiKey(row["key_id"], row["script_id"], bytes(row["digest"]), row["revoked"])
+            for row in rows
+            if row["key_id"] is not None
+        }
+        self.read_at = time.monotonic()
+        metrics.REGISTRY_SCRIPTS.set(len(self._registry))

@@ -1,0 +1,118 @@
+"""The items of a plan: read, claimed by compare-and-set, passed over, let go."""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any, Final
+
+from schemas.class_key import class_key
+from schemas.outcome import Claim
+from schemas.record import Provenance
+from schemas.replay import DeadLetterItem
+from schemas.sender import Sender, sender_named
+from sinks.kafka.replay_publisher import Replayed, sent_digest
+from sinks.postgres.connection import Connection
+from sinks.postgres.dedup.key_claims import second_key
+from sinks.postgres.ledger.rows import body, provenance_columns
+from sinks.postgres.statements import sql
+from sinks.postgres.transaction import key_holders
+
+_MOST_BYTES: Final = 16 * 1024 * 1024
+
+
+async def reach(conn: Connection, replay_id: str, after: int, most: int) -> int | None:
+    """The position of the last of at most `most` items behind position `after` that fit into memory together.
+
+    None where no item is left.
+    """
+    position: int | None = await conn.fetchval(sql("replay_reach"), replay_id, after, most, _MOST_BYTES)
+    return position
+
+
+async def read_items(
+    conn: Connection, replay_id: str, after: int, up_to: int, *, max_lives: int, lock: bool = False
+) -> list[DeadLetterItem]:
+    """The items behind position `after` up to `up_to` that the ledger still holds, in the order of their positions.
+
+    To `lock` them keeps their dispositions until the transaction ends.
+    """
+    if lock:
+        await conn.execute(sql("replay_items_lock"), replay_id, after, up_to)
+    rows = await conn.fetch(sql("replay_items"), replay_id, after, up_to)
+    replayed = [_provenance(row) for row in rows if row["replay_of"] is not None]
+    lives = await _lives(conn, replayed, max_lives) if replayed else {}
+    return [
+        DeadLetterItem(
+            row["position"], _provenance(row), row["site_id"], body(row), row["received_at"], row["error_class"],
+            row["last_error"], row["dropped_reason"], row["disposition"], row["replay_id"], row["replayed_as"],
+            row["replay_of"], lives.get(_provenance(row), 1), row["org_id"],
+            sender_named(row["sender"]), row["script_id"], row["event_id"],
+        )
+        for row in rows
+    ]  # fmt: skip
+
+
+async def claim(conn: Connection, replay_id: str, items: Sequence[DeadLetterItem], records: Sequence[Replayed]) -> None:
+    """Claims locked items that were found to be free, each for its record; must be committed before any is published."""
+    places = provenance_columns([item.provenance for item in items])
+    await conn.execute(sql("replay_claim"), replay_id, *places, [sent_digest(one, replay_id) for one in records])
+
+
+async def let_go(conn: Connection, replay_id: str, provenances: Sequence[Provenance]) -> int:
+    """Opens claims of which nothing was published, for certain; returns how many still were claims."""
+    done: int = await conn.fetchval(sql("replay_let_go"), replay_id, *provenance_columns(list(provenances)))
+    return done
+
+
+async def skip(conn: Connection, replay_id: str, why: Mapping[int, str]) -> None:
+    """Notes why items were passed over, by position."""
+    if why:
+        await conn.execute(sql("replay_skip"), replay_id, list(why), list(why.values()))
+
+
+async def note_sent(conn: Connection, replay_id: str, up_to: int, sent: int) -> None:
+    """Everything up to this position is done with; so many of it went out."""
+    await conn.execute(sql("replay_sent"), replay_id, up_to, sent)
+
+
+async def note_forecasts(conn: Connection, replay_id: str, forecasts: Mapping[int, str]) -> None:
+    """What the dry run says of items, by position; an item that it says nothing of passes."""
+    if forecasts:
+        await conn.execute(sql("replay_forecast"), replay_id, list(forecasts), list(forecasts.values()))
+
+
+async def keep_passing(conn: Connection, replay_id: str) -> None:
+    """Leaves out what would not pass."""
+    await conn.execute(sql("replay_keep_passing"), replay_id)
+
+
+async def persisted_keys(conn: Connection, claims: Collection[Claim]) -> set[bytes]:
+    """The keys of those events that would be duplicates of what is persisted."""
+    plain = {one: class_key(one.key, one.sender) for one in claims}
+    holders = await key_holders(conn, [*set(plain.values())])
+    contested = {one: key for one, key in plain.items() if key in holders}
+    slots = {one: second_key(key, one.sender, holders[key], shared=one.shared) for one, key in contested.items()}
+    held = await key_holders(conn, [*{slot for slot in slots.values() if slot is not None}])
+    return {one.key for one, slot in slots.items() if slot is None or slot in held}
+
+
+async def persisted_events(
+    conn: Connection, events: Iterable[tuple[int, str, Sender | None]], since: datetime, until: datetime
+) -> set[tuple[int, str]]:
+    """Which events (site, event id, and class of sender or None for any) are persisted and were received in that time.
+
+    No index helps to find them.
+    """
+    columns: list[list[Any]] = [list(column) for column in zip(*events, strict=True)]
+    if not columns:
+        return set()
+    rows = await conn.fetch(sql("events_present"), *columns, since, until)
+    return {(row["site_id"], row["event_id"]) for row in rows}
+
+
+async def _lives(conn: Connection, provenances: list[Provenance], most: int) -> dict[Provenance, int]:
+    rows = await conn.fetch(sql("replay_lives"), *provenance_columns(provenances), most)
+    return {_provenance(row): row["lives"] for row in rows}
+
+
+def _provenance(row: Any) -> Provenance:
+    return Provenance(row["raw_topic"], row["raw_partition"], row["raw_offset"])

@@ -1,0 +1,1 @@
+"""The history of operators' runs, and their locks."""

@@ -1,0 +1,91 @@
+"""`bridge db grants`: the statements that give an account exactly what its service needs."""
+
+from collections.abc import Iterable, Iterator
+from functools import partial
+from itertools import groupby
+
+from schemas.service import Service
+from sinks.postgres.connection import Connection, connection
+from sinks.postgres.schema.check import expected_catalogue
+from sinks.postgres.schema.privileges import (
+    ADVISORY,
+    GUARDED,
+    Privilege,
+    needed_functions,
+    needed_own_functions,
+    needed_privileges,
+)
+from sinks.postgres.statements import sql
+from sinks.postgres.table_locks import PATIENCE_SECONDS, Tell, locking, log_awaited
+
+
+async def grant_statements(conn: Connection, role: str, service: Service) -> list[str]:
+    """The statements for this role on the current schema; they take other privileges on the product's relations away."""
+    rows = await conn.fetch(sql("grants_objects"), list(expected_catalogue()), role)
+    place = await conn.fetchrow(sql("grants_names"), role)
+    to = f"TO {place['role']}"
+    lines = [f"GRANT CONNECT ON DATABASE {place['database']} {to}"]
+    if service is Service.OWNER:
+        lines += [
+            f"GRANT USAGE, CREATE ON SCHEMA {place['schema']} {to}",
+            # Without it the sessions of the other accounts have no state, and `bridge top` shows no lanes.
+            f"GRANT pg_read_all_stats {to}",
+            # Without it `end_blocking_sessions` ends no session of another account.
+            f"GRANT pg_signal_backend {to}",
+            # Which PUBLIC may not have, and which the owner gives to those services that need it.
+            *(
+                f"GRANT EXECUTE ON FUNCTION {one['signature']} {to} WITH GRANT OPTION"
+                for one in await conn.fetch(sql("grants_functions"), sorted(ADVISORY))
+            ),
+        ]
+        return lines + [f"ALTER {row['kind']} {row['name']} OWNER {to}" for row in rows if not row["owned"]]
+    functions = [row for row in rows if row["kind"] == "FUNCTION"]
+    guarded = await conn.fetch(sql("grants_functions"), sorted(GUARDED))
+    lines += [
+        f"REVOKE CREATE, TEMPORARY ON DATABASE {place['database']} FROM {place['role']}",
+        f"REVOKE CREATE ON SCHEMA {place['schema']} FROM {place['role']}",
+        f"GRANT USAGE ON SCHEMA {place['schema']} {to}",
+        *(f"REVOKE ALL ON {row['name']} FROM {place['role']}" for row in rows if row["kind"] != "FUNCTION"),
+        *(f"REVOKE ALL ON FUNCTION {row['name']} FROM {place['role']}" for row in functions),
+        *(f"REVOKE ALL ON FUNCTION {one['signature']} FROM {place['role']}" for one in guarded),
+    ]
+    for relation, needed in groupby(
+        sorted(needed_privileges(expected_catalogue(), service)), key=lambda one: one.relation
+    ):
+        lines.append(f"GRANT {', '.join(_by_column(needed))} ON {relation} {to}")
+    called = needed_own_functions(expected_catalogue(), service)
+    wanted = [row["name"] for row in functions if row["name"].partition("(")[0] in called]
+    wanted += [one["signature"] for one in guarded if {one["name"], one["signature"]} & needed_functions(service)]
+    return lines + [f"GRANT EXECUTE ON FUNCTION {name} {to}" for name in wanted]
+
+
+def _by_column(needed: Iterable[Privilege]) -> Iterator[str]:
+    """Each privilege once, with its columns if it is needed of some only."""
+    for name, ones in groupby(needed, key=lambda one: one.name):
+        columns = ", ".join(one.column for one in ones if one.column)
+        yield f"{name} ({columns})" if columns else name
+
+
+async def grants(
+    dsn: str,
+    role: str,
+    service: Service,
+    *,
+    apply: bool,
+    lock_seconds: float = PATIENCE_SECONDS,
+    tell: Tell = log_awaited,
+) -> list[str]:
+    """The statements, in their order; to `apply` is to run them in one transaction, which waits for tables as `locking` does.
+
+    Raises SinkUnavailable, or EnvironmentUnfit if another session keeps a table for `lock_seconds`.
+    """
+    async with connection(dsn, "db grants") as conn:
+        lines = await grant_statements(conn, role, service)
+        if apply:
+            await locking(dsn, conn, f"granting to {role}", partial(_run, conn, lines), seconds=lock_seconds, tell=tell)
+    return lines
+
+
+async def _run(conn: Connection, lines: Iterable[str]) -> None:
+    for line in lines:
+        await conn.execute(line)

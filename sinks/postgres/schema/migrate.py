@@ -1,0 +1,127 @@
+"""Migrations: plain SQL files in order, each in its own transaction, under one advisory lock."""
+
+import hashlib
+import re
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
+
+import asyncpg
+
+from schemas.errors import EnvironmentUnfit
+from sinks.postgres.connection import Connection, connection
+from sinks.postgres.poolers import demand_sessions
+from sinks.postgres.schema.monthly_partitions import make_partitions, months_made, summarize_months
+from sinks.postgres.statements import sql
+from sinks.postgres.table_locks import PATIENCE_SECONDS, Tell, locking, log_awaited
+
+LOCK_KEY = 0x6768_6F73_746C  # "ghostl": any number that nobody else in the database uses
+DEFAULT_MONTHS_AHEAD = 2
+_FILE = re.compile(r"(\d{4})_[a-z0-9_]+\.sql")
+
+
+class Migration(NamedTuple):
+    """One file; the checksum tells whether an applied file was changed afterwards."""
+
+    version: int
+    name: str
+    text: str
+    checksum: str
+
+
+def migrations() -> list[Migration]:
+    """All migrations that the wheel holds, in order."""
+    found = []
+    for entry in Path(__file__).with_name("migrations").iterdir():
+        match = _FILE.fullmatch(entry.name)
+        if match:
+            text = entry.read_text()
+            found.append(Migration(int(match[1]), entry.name, text, hashlib.sha256(text.encode()).hexdigest()))
+    return sorted(found)
+
+
+async def applied(conn: Connection) -> dict[str, str]:
+    """Names and checksums of the migrations that the database has; empty for a new one.
+
+    Raises EnvironmentUnfit for an account that may not read them.
+    """
+    readable = await conn.fetchval("SELECT has_table_privilege(to_regclass('schema_migration'), 'SELECT')")
+    if readable is None:
+        return {}
+    if not readable:
+        role = await conn.fetchval("SELECT current_user")
+        raise EnvironmentUnfit(
+            f"role {role}: lacks SELECT on schema_migration; run `bridge db grants {role} --service ...` as the owner"
+        )
+    rows = await conn.fetch(sql("migrations_applied"))
+    return {row["name"]: row["checksum"] for row in rows}
+
+
+async def pending(database_url: str) -> list[str]:
+    """Names of migrations that the database does not have; raises EnvironmentUnfit if an applied one was changed."""
+    async with connection(database_url, "migrate") as conn:
+        return [one.name for one in _missing(await applied(conn))]
+
+
+def _missing(have: dict[str, str]) -> list[Migration]:
+    known = migrations()
+    for one in known:
+        if have.get(one.name, one.checksum) != one.checksum:
+            raise EnvironmentUnfit(
+                f"migration {one.name} was changed after it was applied; restore the file and add a new migration"
+            )
+    return [one for one in known if one.name not in have]
+
+
+async def migrate(
+    database_url: str,
+    *,
+    months_ahead: int = DEFAULT_MONTHS_AHEAD,
+    lock_seconds: float = PATIENCE_SECONDS,
+    tell: Tell = log_awaited,
+) -> list[str]:
+    """Brings the schema to the newest version and makes the months; returns what was applied.
+
+    Where nothing is missing nothing is written, so that an account that may not write there passes. Each migration waits
+    for its tables as `locking` does. Raises EnvironmentUnfit if another session holds the migrations' lock, or a table, for
+    `lock_seconds`; what was applied before stays, and the next call goes on there.
+    """
+    await demand_sessions(database_url)
+    async with connection(database_url, "migrate") as conn:
+        if await conn.fetchval("SELECT current_setting('transaction_read_only')") == "on":
+            raise EnvironmentUnfit("the database is read-only, as a replica is: connect to the primary")
+        if not _missing(await applied(conn)) and await months_made(conn, months_ahead):
+            await summarize_months(conn)
+            return []
+        await _lock(conn, lock_seconds)
+        try:
+            await conn.execute(sql("migrations_table"))
+            missing = _missing(await applied(conn))
+            for one in missing:
+                work = partial(_apply, conn, one)
+                await locking(database_url, conn, f"migration {one.name}", work, seconds=lock_seconds, tell=tell)
+            await make_partitions(database_url, conn, months_ahead, lock_seconds=lock_seconds, tell=tell)
+        finally:
+            await conn.execute("SELECT pg_advisory_unlock($1)", LOCK_KEY)
+        return [one.name for one in missing]
+
+
+async def _apply(conn: Connection, one: Migration) -> None:
+    await conn.execute(one.text)
+    await conn.execute(sql("migration_record"), one.version, one.name, one.checksum)
+
+
+async def _lock(conn: Connection, seconds: float) -> None:
+    """Every account may take an advisory lock unless that is taken from all, so the wait for it ends."""
+    try:
+        async with conn.transaction():
+            await conn.execute(f"SET LOCAL lock_timeout = '{round(seconds * 1000)}ms'")
+            # The lock is the session's: it outlives the transaction.
+            await conn.execute("SELECT pg_advisory_lock($1)", LOCK_KEY)
+    except asyncpg.LockNotAvailableError as error:
+        row = await conn.fetchrow(sql("migrations_lock_holder"), LOCK_KEY)
+        holder = f"role {row['role']} (session {row['pid']})" if row else "another session"
+        end = f", or end it: SELECT pg_terminate_backend({row['pid']})" if row else ", then try again"
+        raise EnvironmentUnfit(
+            f"{holder} has held the lock of migrations for {seconds:g} s: wait until its migration is complete{end}"
+        ) from error

@@ -1,0 +1,194 @@
+"""Which privileges each service needs on which tables, read out of the statements that it runs."""
+
+import re
+from collections.abc import Collection, Mapping
+from functools import cache
+from typing import Final, NamedTuple
+
+from schemas.service import Service
+from sinks.postgres.statements import statement_files
+
+# What a start runs, whatever the service.
+_AT_START: Final = """
+    catalogue execute_missing functions_excess lock_awaited migrations_applied partitions_attached privileges_excess privileges_missing session_look
+    session_settings
+"""
+_RUNS: Final = "run_begin run_end run_lock run_lock_held"
+_OF_FORMER_RELEASES: Final = {Service.WORKER: "end_lock_holders("}
+
+STATEMENTS: Final[dict[Service, frozenset[str]]] = {
+    service: frozenset(f"{_AT_START} {names}".split())
+    for service, names in {
+        Service.GATEWAY: "producers_read",
+        Service.READER: "",
+        Service.WORKER: f"""
+            {_RUNS}
+            backlog_dead_letters backlog_replays backlog_retries backlog_runs backlog_state
+            brake_engage brake_let_go brake_probed brake_read pauses_partitions
+            claims_keep claims_release end_blockers end_lock_holders events_supersede gateway_trust_read keys_holders keys_insert registry_read replays_prune replays_settle server_state windows_add
+            gate_change gate_change_stands gate_judge_lock gate_published gate_states gate_sums gate_unpublished
+            ledger_advance ledger_due ledger_heal ledger_lock ledger_overdue ledger_published ledger_read
+            offsets_advance offsets_claim offsets_hold offsets_lock offsets_logs offsets_lose offsets_peek offsets_show
+        """,
+        Service.API: f"""
+            {_RUNS}
+            api_tokens_list api_tokens_read api_tokens_used causes_find
+            dead_letter_show dead_letters_count dead_letters_discard dead_letters_discard_sent_again dead_letters_export dead_letters_groups dead_letters_page
+            dead_letters_duplicates dead_letters_latest dead_letters_places dead_letters_repeated dead_letters_total event_normalized ledger_missing
+            brake_read events_present gateway_trust_read keys_holders offsets_show pauses_partitions registry_read
+            replay_begin replay_canary replay_cancel replay_claim replay_create replay_end replay_find replay_forecast
+            replay_claims replay_freeze replay_held replay_left replay_items replay_items_lock replay_keep_passing
+            replay_let_go replay_list replay_lives replay_outcomes replay_planned replay_reach replay_sent replay_skip
+            replay_state
+        """,
+    }.items()
+}
+"""The statements that the accounts of services run. All others are the owner's, who may run these too."""
+
+# The owner needs no grant for its migrations, and operators' commands run under accounts without.
+_MIGRATIONS: Final = frozenset(
+    {"migrations_table", "migration_record", "migrations_lock_holder", "event_partition_create"}
+)
+# Written by COPY, which is in no file of SQL; the API's dry runs offer Postgres rows in a transaction that rolls back.
+_COPIED: Final[dict[Service, Collection[str]]] = {
+    Service.WORKER: ("bridge_event", "bridge_event_raw"),
+    Service.API: ("bridge_event",),
+}
+
+READABLE: Final = frozenset(
+    [
+        "bridge_dead_letter",
+        "bridge_event",
+        "bridge_event_counted",
+        "bridge_event_superseded",
+        "conversions_by_campaign_30d",
+        "drop_reasons_30d",
+        "events_per_hour_30d",
+        "top_pages_30d",
+        "gate_state",
+        "gate_verdict",
+        "gate_window",
+        "gate_window_1d",
+        "gate_window_30m",
+        "gate_window_5m",
+        "kpi_7d",
+        "org",
+        "schema_migration",
+        "script",
+        "script_change",
+        "site",
+        "stream_offset",
+    ]
+)
+"""What those who query may see: neither what was sent and dropped, nor digests of tokens, nor what operators did."""
+
+ADVISORY: Final = frozenset(
+    f"pg_{attempt}advisory_{scope}lock{mode}"
+    for attempt in ("", "try_")
+    for scope in ("", "xact_")
+    for mode in ("", "_shared")
+)
+"""Postgres' functions that take a lock of any number, which is a place in the one table of locks that all sessions share."""
+GUARDED: Final = ADVISORY | {
+    *("lo_creat", "lo_create", "lo_from_bytea", "lo_import", "lo_put", "lo_truncate", "lo_truncate64", "lowrite"),
+    "pg_logical_emit_message",
+}
+"""Those that fill what all sessions share, or the disk; deploy/postgres/accounts.sql takes them from PUBLIC."""
+
+_NOISE = re.compile(r"--[^\n]*|'[^']*'")
+_READ = re.compile(r"\b(?:FROM|JOIN)\s+(\w+)", re.IGNORECASE)
+_INSERTED = re.compile(r"\bINSERT\s+INTO\s+(\w+)", re.IGNORECASE)
+_DELETED = re.compile(r"\bDELETE\s+FROM\s+(\w+)", re.IGNORECASE)
+# An update by itself names its relation; that of ON CONFLICT is the insert's before it.
+_UPDATED = re.compile(r"\b(?:DO\s+UPDATE|UPDATE\s+(\w+)(?:\s+AS\s+\w+)?)\s+SET\b", re.IGNORECASE)
+_PARENTHESES = re.compile(r"\([^()]*\)")
+_ASSIGNED_END = re.compile(r"(?<!DISTINCT )\bFROM\b|\bWHERE\b|\bRETURNING\b|[);]", re.IGNORECASE)
+_CALLED = re.compile(r"\b(pg_\w+|set_config)\s*\(", re.IGNORECASE)
+
+
+@cache
+def statements() -> dict[str, str]:
+    """The text of every SQL file but the migrations' own, without comments and literals."""
+    return {
+        name: _NOISE.sub(" ", path.read_text()) for name, path in statement_files().items() if name not in _MIGRATIONS
+    }
+
+
+def _texts(service: Service) -> list[str]:
+    return [text for name, text in statements().items() if service is Service.OWNER or name in STATEMENTS[service]]
+
+
+class Privilege(NamedTuple):
+    """A privilege on a relation; on one column of it if `column` is not empty, which only UPDATE has."""
+
+    relation: str
+    name: str
+    column: str = ""
+
+
+def updated_columns(text: str) -> list[tuple[str, str]]:
+    """Pairs of relation and column that a statement without comments and literals assigns."""
+    found = []
+    for match in _UPDATED.finditer(text):
+        relation = match[1] or _INSERTED.findall(text, 0, match.start())[-1]
+        rest, flat = text[match.end() :], ""
+        while rest != flat:
+            rest, flat = _PARENTHESES.sub(" ", rest), rest
+        assigned = _ASSIGNED_END.split(flat, maxsplit=1)[0].split(",")
+        found += [(relation, one.partition("=")[0].strip()) for one in assigned]
+    return found
+
+
+def needed_privileges(relations: Collection[str], service: Service) -> set[Privilege]:
+    """What the service's statements need of those relations that are the product's own.
+
+    UPDATE is needed by column: on a whole table it allows every lock of it, too. FOR UPDATE is satisfied by one column.
+    """
+    copied = _COPIED.get(service, ()) if service is not Service.OWNER else _COPIED[Service.WORKER]
+    needed = {Privilege(name, "INSERT") for name in copied}
+    if service is Service.READER:
+        needed |= {Privilege(name, "SELECT") for name in READABLE}
+    for text in _texts(service):
+        inserted, deleted, updated = _INSERTED.findall(text), _DELETED.findall(text), updated_columns(text)
+        # What is written is also looked at: by WHERE, by ON CONFLICT or by RETURNING.
+        read = {*_READ.findall(text), *inserted, *deleted, *(relation for relation, _ in updated)}
+        needed |= {Privilege(name, "SELECT") for name in read}
+        needed |= {Privilege(name, "INSERT") for name in inserted}
+        needed |= {Privilege(name, "DELETE") for name in deleted}
+        needed |= {Privilege(relation, "UPDATE", column) for relation, column in updated}
+    return {one for one in needed if one.relation in relations}
+
+
+def _form(text: str, opened: int) -> str:
+    """The arguments of the lock whose call opens there: one number, or two smaller ones."""
+    rest, flat = text[opened:], ""
+    while rest != flat:
+        rest, flat = _PARENTHESES.sub(" ", rest), rest
+    return "(integer,integer)" if "," in rest.partition(")")[0] else "(bigint)"
+
+
+def needed_functions(service: Service) -> set[str]:
+    """Names of Postgres' own functions that are called and that an administrator may have revoked; signatures of those for locks.
+
+    The owner takes locks in migrations too, and in the functions that others execute by its rights; it changes the registry.
+    """
+    called = {
+        name + (_form(text, match.end()) if name in ADVISORY else "")
+        for text in _texts(service)
+        for match in _CALLED.finditer(text)
+        for name in [match[1].lower()]
+    }
+    return called | ADVISORY | {"pg_notify"} if service is Service.OWNER else called
+
+
+def needed_own_functions(catalogue: Mapping[str, Mapping[str, str]], service: Service) -> set[str]:
+    """Names of the product's functions that the service executes.
+
+    What runs by its owner's rights is executed by those services alone whose statements call it.
+    """
+    called = " ".join([*_texts(service), _OF_FORMER_RELEASES.get(service, "")])
+    return {
+        name
+        for name, definitions in ((one.removesuffix("()"), of) for one, of in catalogue.items() if one.endswith("()"))
+        if re.search(rf"\b{name}\(", called) or " security definer " not in " ".join(definitions.values())
+    }

@@ -1,0 +1,264 @@
+"""The truth in Postgres: one connection per lane, opened when needed and thrown away after any failure."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+
+import asyncpg
+import structlog
+
+from schemas.brake import BrakeCause, BrakeState
+from schemas.errors import BridgeError, RowRejected, SinkUnavailable
+from schemas.instants import instant
+from schemas.ledger import LedgerState, Scope, Waiting
+from schemas.log_identity import KnownLog, LogMark
+from schemas.outcome import Candidate, Outcomes
+from schemas.record import Provenance, TopicPartition
+from sinks.commit_rules import first_of_each_key
+from sinks.ports import Committed, Rejected
+from sinks.postgres.breaker.state import engage_brake, let_go, read_brake
+from sinks.postgres.connection import (
+    APPLICATION_PREFIX,
+    GONE,
+    LOOK_SECONDS,
+    Connection,
+    close,
+    connect,
+    is_gone,
+    looking,
+    worker_name,
+)
+from sinks.postgres.errors import KEPT, TIMED_OUT, TRANSLATED, translate
+from sinks.postgres.ledger.rows import provenance_columns, state_and_body, state_of, waiting
+from sinks.postgres.statements import sql
+from sinks.postgres.transaction import settle_in_transaction, write_events
+
+OPERATION_SECONDS = 60.0
+"""No query has a time-out of its own, and a server that hangs says nothing: after so long the connection is cut."""
+
+SILENT_LOOKS = 2
+"""A server that answers neither the work in flight nor so many looks in a row is silent; after one it may be slow."""
+
+KEPT_SECONDS = 10.0
+"""After so long, over its tries, work that waits for a lock is kept from it: `end_blocking_sessions` ends who keeps it."""
+_KEPT_LOOK_SECONDS = 0.5
+"""How often it looks then: before Postgres ends a deadlock, which others can make of each try."""
+
+log = structlog.get_logger(__name__)
+
+
+class PostgresSink:
+    """A lane's way to Postgres. `lock_timeout` is in seconds."""
+
+    def __init__(self, dsn: str, group: str, *, lock_timeout: float = 5.0) -> None:
+        self._dsn = dsn
+        self._group = group
+        self._lock_timeout = lock_timeout
+        self._opened: Connection | None = None
+        self._pid = 0
+        # When work that got no lock in time was tried first, by what it does.
+        self._kept_since: dict[str, float] = {}
+        # The connection that holds the lock of `keep_claims`.
+        self._keeping: Connection | None = None
+        self.silent = False
+
+    async def logs(self, partitions: Sequence[TopicPartition]) -> dict[TopicPartition, KnownLog]:
+        async with self._working("reading what is known of the logs") as conn:
+            found = [known_log(row) for row in await conn.fetch(sql("offsets_logs"), *_columns(partitions))]
+        return {known.log.in_kafka: known for known in found}
+
+    async def claim(
+        self, beginnings: Mapping[TopicPartition, int], cluster: str | None = None
+    ) -> dict[TopicPartition, int]:
+        columns = (*_columns(list(beginnings)), list(beginnings.values()))
+        async with self._working("claiming partitions") as conn:
+            rows = await conn.fetch(sql("offsets_claim"), self._group, *columns, worker_name(), cluster)
+        return {TopicPartition(row["topic"], row["partition"]): row["next_offset"] for row in rows}
+
+    async def hold(self, source: TopicPartition, why: str) -> None:
+        async with self._working("noting a held partition") as conn:
+            await conn.execute(sql("offsets_hold"), self._group, *source, why)
+
+    async def lose(self, source: TopicPartition, beginning: int) -> int:
+        async with self._working("recording a loss") as conn, conn.transaction():
+            before = await conn.fetch(sql("offsets_lock"), self._group, *_columns([source]))
+            await conn.execute(sql("offsets_lose"), self._group, *source, beginning)
+        return max(0, beginning - int(before[0]["next_offset"])) if before else 0
+
+    async def stored(self, sources: Sequence[TopicPartition]) -> dict[TopicPartition, int]:
+        async with self._working("reading offsets") as conn:
+            rows = await conn.fetch(sql("offsets_peek"), self._group, *_columns(sources))
+        return {TopicPartition(row["topic"], row["partition"]): row["next_offset"] for row in rows}
+
+    async def ledger(self, provenances: Sequence[Provenance], *, bodies: bool = False) -> dict[Provenance, LedgerState]:
+        if not provenances:
+            return {}
+        async with self._working("reading the ledger") as conn:
+            rows = await conn.fetch(sql("ledger_read"), *provenance_columns(list(provenances)), bodies)
+        state = state_and_body if bodies else state_of
+        return {Provenance(row["raw_topic"], row["raw_partition"], row["raw_offset"]): state(row) for row in rows}
+
+    async def due(self, now_ms: int, scope: Scope, limit: int) -> list[Waiting]:
+        async with self._working("reading what is due") as conn:
+            rows = await conn.fetch(sql("ledger_due"), instant(now_ms), *scope, limit)
+        return [waiting(row) for row in rows]
+
+    async def keep_claims(self) -> bool:
+        async with self._working("keeping claims as they are") as conn:
+            await conn.execute(sql("claims_keep"))
+            self._keeping = self._opened
+        return True
+
+    async def release_claims(self) -> bool:
+        kept, self._keeping = self._keeping, None
+        # A connection that was closed meanwhile has taken the lock with it.
+        if kept is not None and kept is self._opened:
+            async with self._working("releasing claims") as conn:
+                if self._opened is kept:
+                    await conn.execute(sql("claims_release"))
+        return True
+
+    async def commit(self, outcomes: Sequence[Outcomes]) -> Committed:
+        async with self._working("settling") as conn, conn.transaction():
+            return await settle_in_transaction(conn, self._group, outcomes)
+
+    async def rejected(self, outcomes: Sequence[Outcomes]) -> list[Rejected]:
+        winners, _ = first_of_each_key(outcomes)
+        found: list[Rejected] = []
+        async with self._working("looking for the refused row") as conn:
+            outer = conn.transaction()
+            await outer.start()
+            try:
+                await self._halve(conn, list(winners.values()), found)
+            finally:
+                await outer.rollback()
+        return found
+
+    async def _halve(self, conn: Connection, candidates: list[Candidate], found: list[Rejected]) -> None:
+        """Rows that pass stay until the rollback, so that a row refused because of another one is found too."""
+        try:
+            async with conn.transaction():
+                await write_events(conn, candidates)
+        except RowRejected as error:
+            if len(candidates) == 1:
+                found.append(Rejected(candidates[0], str(error)))
+                return
+            middle = len(candidates) // 2
+            await self._halve(conn, candidates[:middle], found)
+            await self._halve(conn, candidates[middle:], found)
+
+    async def brake(self) -> BrakeState:
+        async with self._working("reading the brake") as conn:
+            return await read_brake(conn, self._group)
+
+    async def engage(self, cause: BrakeCause) -> BrakeState:
+        async with self._working("engaging the brake") as conn:
+            return await engage_brake(conn, self._group, worker_name(), cause, by_hand=False)
+
+    async def probed(self, *, passed: bool) -> bool:
+        async with self._working("noting a probe of the brake") as conn:
+            await conn.execute(sql("brake_probed"), self._group)
+            return passed and await let_go(conn, self._group, worker_name())
+
+    async def close(self) -> None:
+        opened, self._opened = self._opened, None
+        if opened is not None:
+            await close(opened)
+
+    @asynccontextmanager
+    async def _working(self, doing: str) -> AsyncIterator[Connection]:
+        """The connection; errors leave in our own words, and whatever may have broken it closes it."""
+        cut: list[SinkUnavailable] = []
+        since = self._kept_since.pop(doing, time.monotonic())
+        timer = asyncio.get_running_loop().call_later(OPERATION_SECONDS, self._cut, doing, cut)
+        watch: asyncio.Task[None] | None = None
+        try:
+            if self._opened is None or self._opened.is_closed():
+                self._opened = await connect(self._dsn, "lane")
+                # Behind a pooler the driver's own number is the pooler's.
+                self._pid = await self._opened.fetchval("SELECT pg_backend_pid()")
+                await self._opened.execute(f"SET lock_timeout = {int(self._lock_timeout * 1000)}")
+            watch = asyncio.create_task(self._watch(self._opened, doing, since, cut))
+            yield self._opened
+        except BridgeError as error:
+            self._note_kept(doing, since, error)
+            if not isinstance(error, RowRejected):
+                await self.close()
+            raise
+        except TRANSLATED as error:
+            self._note_kept(doing, since, error)
+            await self.close()
+            if cut:
+                raise cut[0] from error
+            raise translate(error, doing) from error
+        except BaseException:
+            self.abandon()
+            raise
+        finally:
+            timer.cancel()
+            if watch is not None:
+                watch.cancel()
+            self.silent = False
+
+    def _note_kept(self, doing: str, since: float, error: Exception) -> None:
+        if getattr(error, "sqlstate", None) in KEPT:
+            self._kept_since[doing] = since
+
+    def _cut(self, doing: str, cut: list[SinkUnavailable]) -> None:
+        problem = f"{doing}: no answer from Postgres within {OPERATION_SECONDS:.0f} s"
+        # From a server that works it is as Postgres' own time-out: too much for one settlement is tried in halves.
+        cut.append(SinkUnavailable(problem, sqlstate=None if self.silent else TIMED_OUT))
+        if self._opened is not None:
+            self._opened.terminate()
+
+    def abandon(self) -> None:
+        # After a cancellation the protocol's state is unknown, and a stopped server answers no rollback.
+        opened, self._opened = self._opened, None
+        if opened is not None:
+            opened.terminate()
+
+    async def _watch(self, watched: Connection, doing: str, since: float, cut: list[SinkUnavailable]) -> None:
+        """While work is without an answer: cuts a connection whose server is gone, and ends what its session waits for.
+
+        That is ended only if it is a worker's stalled session, another account's once the work is kept for KEPT_SECONDS since
+        its first try, or has a transaction of a minute's age. A server that answers no look is noted as silent, and the
+        work goes on to wait for it.
+        """
+        patience, pid, unanswered = self._lock_timeout / 2, self._pid, 0
+        while True:
+            kept = time.monotonic() - since > KEPT_SECONDS
+            await asyncio.sleep(min(patience, _KEPT_LOOK_SECONDS if kept else LOOK_SECONDS))
+            try:
+                async with looking(self._dsn) as conn:
+                    if await is_gone(conn, watched, pid):
+                        cut.append(SinkUnavailable(f"{doing}: {GONE}"))
+                        watched.terminate()
+                        return
+                    rows = await conn.fetch(sql("end_blockers"), pid, f"{APPLICATION_PREFIX} lane ", patience)
+                    holders = await conn.fetch(sql("end_lock_holders"), pid, time.monotonic() - since)
+            except (SinkUnavailable, RowRejected) as error:
+                log.warning("session_check_failed", error=str(error))
+                # A server that refuses a connection with an error of its own answers.
+                unanswered = 0 if error.sqlstate else unanswered + 1
+                self.silent = unanswered >= SILENT_LOOKS
+                if unanswered == SILENT_LOOKS:
+                    log.warning("postgres_silent", doing=doing)
+                continue
+            unanswered, self.silent = 0, False
+            for row in rows:
+                log.warning("stalled_session_ended", pid=row["pid"], ended=row["ended"], waiting_pid=pid)
+            for row in holders:
+                log.warning("lock_holder_ended", pid=row["pid"], role=row["role"], ended=row["ended"], waiting_pid=pid)
+
+
+def known_log(row: "asyncpg.Record") -> KnownLog:
+    """What a row of `offsets_logs` says."""
+    mark = None
+    if row["last_offset"] is not None:
+        mark = LogMark(row["last_offset"], row["last_digest"], row["last_timestamp"])
+    return KnownLog(TopicPartition(row["topic"], row["partition"]), row["next_offset"], mark, row["cluster_id"])
+
+
+def _columns(sources: Sequence[TopicPartition]) -> tuple[list[str], list[int]]:
+    return [source.topic for source in sources], [source.partition for source in sources]

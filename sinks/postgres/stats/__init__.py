@@ -1,0 +1,1 @@
+"""Figures for metrics, `bridge top` and the doctor."""

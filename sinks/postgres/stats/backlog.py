@@ -1,0 +1,130 @@
+"""What Postgres knows of the backlog, as metrics: waiting retries, open dead letters, loss, gate, brake, runs, space."""
+
+import time
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+from schemas.run_summary import JOBS
+from schemas.sender import Sender, sender_named
+from sinks import metrics
+from sinks.postgres.breaker.state import read_brake
+from sinks.postgres.connection import connection
+from sinks.postgres.statements import sql
+
+_RESULTS = {0: "succeeded", 1: "failed", 2: "partly", 3: "unfit"}
+
+
+class WaitingRetries(NamedTuple):
+    """Events of one class of sender, as its row names it, that failed `retry_count` times, last by `error_class`, and wait.
+
+    Ages are in seconds.
+    """
+
+    retry_count: int
+    error_class: str
+    sender: str | None
+    waiting: int
+    overdue: int
+    overdue_seconds: float
+    age_seconds: float
+
+
+class OpenDeadLetters(NamedTuple):
+    """Open dead letters of one reason; the age of the oldest is in seconds."""
+
+    dropped_reason: str
+    open: int
+    age_seconds: float
+
+
+class Runs(NamedTuple):
+    """Runs of one script that ended so: within the last hour, and when the last one did, in seconds since the epoch."""
+
+    script: str
+    exit_code: int
+    recent: int
+    last_ended: float
+
+
+class Replays(NamedTuple):
+    """Replays in one state, and how many dead letters they plan to send and have sent."""
+
+    state: str
+    replays: int
+    planned: int
+    sent: int
+
+
+class State(NamedTuple):
+    """One row of `backlog_state`; `partitions_end` is in seconds since the epoch."""
+
+    lost_unacknowledged: int
+    unbalanced_partitions: int
+    gate_failing: bool
+    gate_failing_sites: int
+    partitions_end: float | None
+    database_bytes: int
+
+
+class Backlog(NamedTuple):
+    """Everything, as of about one moment; `read_at` is in seconds since the epoch."""
+
+    retries: Sequence[WaitingRetries]
+    dead_letters: Sequence[OpenDeadLetters]
+    runs: Sequence[Runs]
+    replays: Sequence[Replays]
+    state: State
+    brake_engaged: bool
+    connections_left: int
+    read_at: float
+
+
+async def read_backlog(dsn: str, group: str) -> Backlog:
+    """Asks Postgres; raises SinkUnavailable."""
+    async with connection(dsn, "metrics") as conn:
+        return Backlog(
+            [WaitingRetries(*row.values()) for row in await conn.fetch(sql("backlog_retries"))],
+            [OpenDeadLetters(*row.values()) for row in await conn.fetch(sql("backlog_dead_letters"))],
+            [Runs(*row.values()) for row in await conn.fetch(sql("backlog_runs"), sorted(JOBS))],
+            [Replays(*row.values()) for row in await conn.fetch(sql("backlog_replays"))],
+            State(*(await conn.fetchrow(sql("backlog_state"))).values()),
+            (await read_brake(conn, group)).engaged,
+            (await conn.fetchrow(sql("server_state")))["connections_left"],
+            time.time(),
+        )
+
+
+def shown(found: Backlog, tier_of: Callable[[str, int], str]) -> metrics.Values:
+    """The series that tell it; `tier_of` names the retry tier after so many failures of a class."""
+    series: metrics.Values = {
+        (metrics.RETRIES_OVERDUE, ()): sum(one.overdue for one in found.retries),
+        (metrics.RETRY_OVERDUE_SECONDS, ()): max((one.overdue_seconds for one in found.retries), default=0.0),
+        (metrics.OLDEST_RETRY_SECONDS, ()): max((one.age_seconds for one in found.retries), default=0.0),
+        (metrics.OLDEST_DEAD_LETTER_SECONDS, ()): max((one.age_seconds for one in found.dead_letters), default=0.0),
+        (metrics.LOST_UNACKNOWLEDGED, ()): found.state.lost_unacknowledged,
+        (metrics.UNBALANCED, ()): found.state.unbalanced_partitions,
+        (metrics.GATE_FAILING, ()): found.state.gate_failing,
+        (metrics.GATE_FAILING_SITES, ()): found.state.gate_failing_sites,
+        (metrics.BRAKE_ENGAGED, ()): found.brake_engaged,
+        (metrics.PARTITIONS_END, ()): found.state.partitions_end or 0.0,
+        (metrics.CONNECTIONS_LEFT, ()): found.connections_left,
+        (metrics.DATABASE_BYTES, ()): found.state.database_bytes,
+        (metrics.BACKLOG_READ, ()): found.read_at,
+    }
+    for waiting in found.retries:
+        # What nobody vouches for may be a server's.
+        sender = sender_named(waiting.sender) or Sender.DIRECT
+        place = (metrics.RETRIES_WAITING, (tier_of(waiting.error_class, waiting.retry_count), sender.value))
+        series[place] = series.get(place, 0.0) + waiting.waiting
+    for letters in found.dead_letters:
+        series[metrics.DEAD_LETTERS_OPEN, (letters.dropped_reason,)] = letters.open
+    for replays in found.replays:
+        series[metrics.REPLAYS, (replays.state,)] = replays.replays
+        if replays.state == "running":
+            series[metrics.REPLAY_ITEMS, ("planned",)] = replays.planned
+            series[metrics.REPLAY_ITEMS, ("sent",)] = replays.sent
+    for runs in found.runs:
+        series[metrics.RUNS_RECENT, (runs.script, _RESULTS[runs.exit_code])] = runs.recent
+        if runs.exit_code == 0:
+            series[metrics.RUN_LAST_SUCCESS, (runs.script,)] = runs.last_ended
+    return series

@@ -1,0 +1,107 @@
+"""Bounded waits for locks: what is awaited, and whose session has it, is told when the wait ends."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
+from typing import Any, Final, TypeVar
+
+import asyncpg
+import structlog
+
+from schemas.errors import BridgeError, EnvironmentUnfit
+from sinks.postgres.connection import Connection, in_the_way, looking
+from sinks.postgres.statements import sql
+
+TRY_SECONDS: Final = 3.0
+"""How long one try waits for a lock, and everybody else behind it: longer than Postgres' second after which an autovacuum
+gives way, and shorter than a worker's own wait."""
+PATIENCE_SECONDS: Final = 120.0
+_LOOK_SECONDS: Final = 1.0
+_LONGEST_REST_SECONDS: Final = 10.0
+
+T = TypeVar("T")
+Tell = Callable[[str], None]
+log = structlog.get_logger(__name__)
+
+
+def log_awaited(message: str) -> None:
+    """Logs the line as a warning."""
+    log.warning("lock_awaited", detail=message)
+
+
+async def locking(
+    dsn: str,
+    conn: Connection,
+    doing: str,
+    work: Callable[[], Awaitable[T]],
+    *,
+    seconds: float = PATIENCE_SECONDS,
+    tell: Tell = log_awaited,
+) -> T:
+    """What `work` returns, done in a transaction of `conn` that waits for no lock for longer than TRY_SECONDS.
+
+    A try that gets a lock too late is rolled back, and another one is made until `seconds` have passed. `tell` gets a
+    line in between that names the table and the session that has it. Raises EnvironmentUnfit with the same after the last try.
+    """
+    since, rest = time.monotonic(), 1.0
+    while True:
+        try:
+            async with waiting_briefly(dsn, conn, doing, TRY_SECONDS, since=since):
+                return await work()
+        except LockAwaited as error:
+            if time.monotonic() - since + rest > seconds:
+                raise
+            tell(f"{error.waited}; tried again for up to {seconds:g} s")
+        await asyncio.sleep(rest)
+        rest = min(_LONGEST_REST_SECONDS, 2 * rest)
+
+
+class LockAwaited(EnvironmentUnfit):
+    """A lock that was not got in time. `waited` says what was waited for, and whose session has it."""
+
+    def __init__(self, waited: str, seconds: float) -> None:
+        super().__init__(
+            f"{waited}; gave up after {seconds:.0f} s, and nothing of it is done: run it again once that session has ended, "
+            "or end it by SELECT pg_terminate_backend(...)"
+        )
+        self.waited = waited
+
+
+@asynccontextmanager
+async def waiting_briefly(
+    dsn: str, conn: Connection, doing: str, seconds: float, *, since: float | None = None
+) -> AsyncIterator[None]:
+    """A transaction of `conn` that waits for no lock for longer than `seconds`; raises LockAwaited.
+
+    `since`, by the monotonic clock, is when the first try began.
+    """
+    began = time.monotonic() if since is None else since
+    over = asyncio.Event()
+    watch = asyncio.create_task(_awaited(dsn, await conn.fetchval("SELECT pg_backend_pid()"), over))
+    try:
+        async with conn.transaction():
+            await conn.execute(f"SET LOCAL lock_timeout = '{round(seconds * 1000)}ms'")
+            yield
+    except (asyncpg.LockNotAvailableError, asyncpg.DeadlockDetectedError) as error:
+        over.set()
+        waited = f"{doing} waits for {await watch or f'a lock ({error})'}"
+        raise LockAwaited(waited, time.monotonic() - began) from error
+    finally:
+        over.set()
+        await watch
+
+
+async def _awaited(dsn: str, pid: int, over: asyncio.Event) -> str:
+    """What the backend was last seen to wait for, in words; empty if it never was. Ends when it is `over`."""
+    seen: list[Any] = []
+    while True:
+        with suppress(TimeoutError):
+            await asyncio.wait_for(over.wait(), _LOOK_SECONDS)
+            break
+        try:
+            async with looking(dsn) as conn:
+                seen = await conn.fetch(sql("lock_awaited"), pid) or seen
+        except BridgeError as error:
+            log.warning("session_check_failed", error=str(error))
+    return in_the_way(seen)

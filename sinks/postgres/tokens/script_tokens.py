@@ -1,0 +1,69 @@
+"""Making, listing and revoking the API keys of a script; gateways are told once it is committed."""
+
+import secrets
+from datetime import datetime
+from typing import Final, NamedTuple
+
+from schemas.api_key import NewKey, make_key
+from schemas.errors import InvalidInput
+from sinks.postgres.connection import Connection
+from sinks.postgres.registry.admin import asking, changing
+from sinks.postgres.runs.history import started_by
+from sinks.postgres.statements import sql
+
+MOST_ACTIVE: Final = 2
+"""One that is in use, and its successor."""
+
+_LONGEST_NOTE = 200
+
+
+class TokenRow(NamedTuple):
+    """A key as `bridge script token list` shows it; its secret is kept nowhere."""
+
+    key_id: str
+    note: str
+    created_at: datetime
+    created_by: str
+    revoked_at: datetime | None
+    revoked_by: str | None
+
+
+async def create_token(dsn: str, script_id: str, note: str = "") -> NewKey:
+    """A new key; raises InvalidInput if the script is not registered or has two active ones."""
+    if len(note) > _LONGEST_NOTE or not (note.isprintable() or not note):
+        raise InvalidInput(f"--note: at most {_LONGEST_NOTE} printable characters")
+    made = make_key(secrets.token_bytes)
+    async with changing(dsn, "making a key") as conn:
+        # The script's row is locked, so that two at once can't both be the second.
+        await _lock(conn, script_id)
+        active = [row["key_id"] for row in await conn.fetch(sql("script_token_active"), script_id)]
+        if len(active) >= MOST_ACTIVE:
+            raise InvalidInput(
+                f"script {script_id!r} has {len(active)} active keys already ({', '.join(active)}): revoke one first"
+            )
+        await conn.execute(sql("script_token_add"), made.key_id, script_id, made.digest, note, started_by())
+    return made
+
+
+async def revoke_token(dsn: str, script_id: str, key_id: str) -> bool:
+    """Whether it was active until now; raises InvalidInput if the script has no such key."""
+    async with changing(dsn, "revoking a key") as conn:
+        await _lock(conn, script_id)
+        if await conn.fetchval(sql("script_token_revoke"), script_id, key_id, started_by()) is not None:
+            return True
+        known = {row["key_id"] for row in await conn.fetch(sql("script_tokens_list"), script_id)}
+    if key_id not in known:
+        raise InvalidInput(f"script {script_id!r} has no key {key_id!r}; see `bridge script token list {script_id}`")
+    return False
+
+
+async def list_tokens(dsn: str, script_id: str) -> list[TokenRow]:
+    """The script's keys, the newest first; raises InvalidInput if it is not registered."""
+    async with asking(dsn, "reading the keys") as conn:
+        await _lock(conn, script_id)
+        return [TokenRow(*row.values()) for row in await conn.fetch(sql("script_tokens_list"), script_id)]
+
+
+async def _lock(conn: Connection, script_id: str) -> None:
+    if await conn.fetchrow(sql("script_lock"), script_id) is None:
+        raise InvalidInput(f"script {script_id!r} is not registered; see `bridge script list`")

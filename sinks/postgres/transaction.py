@@ -1,0 +1,181 @@
+"""The one transaction: locks, ledger, keys, events, windows and offsets, in the order of the rules."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from operator import attrgetter
+
+import asyncpg
+
+from schemas.bridge_event import BridgeEvent
+from schemas.errors import RowRejected, SinkUnavailable
+from schemas.headers import bounded_text
+from schemas.instants import instant
+from schemas.outcome import Candidate, Failure, Outcomes, duplicate
+from schemas.record import LEDGER_TOPIC, Provenance, TopicPartition
+from schemas.sender import Sender, sender_named
+from sinks.commit_rules import (
+    check_offsets,
+    check_tokens,
+    first_of_each_key,
+    ledger_touched,
+    logged,
+    progress,
+    replays,
+    tally,
+)
+from sinks.ports import Committed
+from sinks.postgres import copy_encoder
+from sinks.postgres.connection import Connection
+from sinks.postgres.dedup.key_claims import first_claims, second_claims
+from sinks.postgres.errors import TRANSLATED, UNENCODABLE, translate
+from sinks.postgres.ledger import rows as ledger
+from sinks.postgres.ledger.rows import provenance_columns, state_of
+from sinks.postgres.statements import sql
+from sinks.senders import count_senders, only_sender
+from sinks.windows import Windows, count_windows, window_columns
+
+SENDERS = list(Sender)
+EVENT_COLUMNS = BridgeEvent.__struct_fields__
+_NO_MARK = (None, None, None)
+_value_of = attrgetter("record.value")
+
+
+async def settle_in_transaction(connection: Connection, group: str, outcomes: Sequence[Outcomes]) -> Committed:
+    """Writes all outcomes or nothing; the caller opens and ends the transaction."""
+    await _lock_offsets(connection, group, outcomes)
+    await _lock_ledger(connection, outcomes)
+    winners, copies = first_of_each_key(outcomes)
+    only = only_sender(winners.values())
+    taken = await claim_keys(connection, winners, only)
+    late = [duplicate(winners.pop(one.key)) for one in taken] + [duplicate(copy) for copy in copies]
+    normalized = list(winners.values())
+    failures = [failure for one in outcomes for failure in one.failures] + late
+    await _write_ledger(connection, normalized, failures)
+    await _settle_replays(connection, outcomes)
+    await write_events(connection, normalized)
+    windows = count_windows(normalized, failures)
+    await _add_windows(connection, windows)
+    rows = progress(outcomes, late)
+    if read := [(*row.source, *row[1:-1], *(row.mark or _NO_MARK)) for row in rows if row.source.topic != LEDGER_TOPIC]:
+        await connection.execute(sql("offsets_advance"), group, *map(list, zip(*read, strict=True)))
+    return Committed(tally(rows), failures, list(winners), windows, count_senders(normalized, only))
+
+
+async def _lock_offsets(connection: Connection, group: str, outcomes: Sequence[Outcomes]) -> None:
+    sources = [batch.source for batch in logged(outcomes)]
+    rows = await connection.fetch(
+        sql("offsets_lock"), group, [source.topic for source in sources], [source.partition for source in sources]
+    )
+    check_offsets({TopicPartition(row["topic"], row["partition"]): row["next_offset"] for row in rows}, outcomes)
+
+
+async def _lock_ledger(connection: Connection, outcomes: Sequence[Outcomes]) -> None:
+    touched, replayed = ledger_touched(outcomes), replays(outcomes)
+    if not (touched or replayed):
+        return
+    rows = await connection.fetch(sql("ledger_lock"), *provenance_columns(sorted({*touched, *replayed})))
+    states = {Provenance(row["raw_topic"], row["raw_partition"], row["raw_offset"]): state_of(row) for row in rows}
+    check_tokens(states, touched, replayed)
+
+
+async def claim_keys(connection: Connection, winners: dict[bytes, Candidate], only: Sender | None) -> list[Candidate]:
+    """Claims a key for each candidate; returns the duplicates. `only` is the class of all of them if there is one."""
+    if not winners:
+        return []
+    latest = max(candidate.event.received_at for candidate in winners.values())
+    plain, others = first_claims(winners, only)
+    held = await _insert_keys(connection, plain, latest, only)
+    if not (held or others):
+        return []
+    holders = {key: candidate.event.sender for key, candidate in plain.items()} | await key_holders(connection, held)
+    slots, duplicates = second_claims([*(plain[key] for key in held), *others], holders)
+    taken = set(await _insert_keys(connection, slots, latest, None)) if slots else set()
+    superseding = [one for key, one in slots.items() if one.shared and key not in taken]
+    if superseding:
+        await connection.execute(sql("events_supersede"), *_superseding_columns(superseding))
+    return duplicates + [slots[key] for key in taken]
+
+
+async def _insert_keys(
+    connection: Connection, claims: Mapping[bytes, Candidate], latest: datetime, only: Sender | None
+) -> list[bytes]:
+    """Inserts the keys in their order, so that two transactions can't deadlock; returns those already held."""
+    keys = sorted(claims)
+    senders = [claims[key].event.sender for key in keys] if only is None else [only]
+    rows = await connection.fetch(
+        sql("keys_insert"), b"".join(keys), latest, bytes(map(SENDERS.index, senders)), SENDERS
+    )
+    return [row["event_key"] for row in rows]
+
+
+async def key_holders(connection: Connection, keys: Sequence[bytes]) -> dict[bytes, Sender | None]:
+    """Which of the keys are claimed, and by which class."""
+    rows = await connection.fetch(sql("keys_holders"), list(keys)) if keys else []
+    return {row["event_key"]: sender_named(row["sender"]) for row in rows}
+
+
+def _superseding_columns(candidates: Sequence[Candidate]) -> tuple[list[object], ...]:
+    events = [candidate.event for candidate in candidates]
+    return (
+        [event.site_id for event in events],
+        [event.event_id for event in events],
+        *(list(column) for column in provenance_columns([event.provenance for event in events])),
+    )
+
+
+async def _write_ledger(connection: Connection, normalized: list[Candidate], failures: list[Failure]) -> None:
+    first = [failure for failure in failures if failure.attempt == 1]
+    later = [failure for failure in failures if failure.attempt > 1]
+    healed = [one.event.provenance for one in normalized if one.event.attempt > 1]
+    try:
+        if first:
+            records = list(map(ledger.row, first))
+            await connection.copy_records_to_table("bridge_event_raw", records=records, columns=ledger.COLUMNS)
+        if later:
+            await connection.execute(sql("ledger_advance"), *_advance_columns(later))
+        if healed:
+            await connection.execute(sql("ledger_heal"), *provenance_columns(healed))
+    except TRANSLATED as error:
+        # The ledger takes any event: a row it refuses is our fault or its table's, and must not become a loop.
+        problem = translate(error, "writing the ledger")
+        raise SinkUnavailable(str(problem)) if isinstance(problem, RowRejected) else problem from error
+
+
+def _advance_columns(failures: list[Failure]) -> tuple[list[object], ...]:
+    provenances = provenance_columns([failure.provenance for failure in failures])
+    return (
+        *(list(column) for column in provenances),
+        [failure.attempt if failure.dropped_reason is None else failure.attempt - 1 for failure in failures],
+        [None if failure.due_at_ms is None else instant(failure.due_at_ms) for failure in failures],
+        [bounded_text(failure.error) for failure in failures],
+        [failure.error_class.value for failure in failures],
+        [None if failure.dropped_reason is None else failure.dropped_reason.value for failure in failures],
+        [failure.sender for failure in failures],
+        [failure.site_id for failure in failures],
+        [None if failure.script_id is None else bounded_text(failure.script_id) for failure in failures],
+    )
+
+
+async def _settle_replays(connection: Connection, outcomes: Sequence[Outcomes]) -> None:
+    settled = replays(outcomes)
+    if settled:
+        successors = [str(successor) for _, successor in settled.values()]
+        await connection.execute(sql("replays_settle"), *provenance_columns(list(settled)), successors)
+
+
+async def write_events(connection: Connection, normalized: Sequence[Candidate]) -> None:
+    """COPYs the events; raises RowRejected when Postgres refuses one of them."""
+    if not normalized:
+        return
+    # What has become an event had a value.
+    sizes = list(map(len, map(_value_of, normalized)))
+    source = copy_encoder.parts([candidate.event for candidate in normalized], sizes)
+    try:
+        await connection.copy_to_table("bridge_event", source=source, columns=EVENT_COLUMNS, **copy_encoder.OPTIONS)
+    except (asyncpg.PostgresError, *UNENCODABLE) as error:
+        raise translate(error, "writing events") from error
+
+
+async def _add_windows(connection: Connection, windows: Windows) -> None:
+    if windows:
+        await connection.execute(sql("windows_add"), *window_columns(windows))

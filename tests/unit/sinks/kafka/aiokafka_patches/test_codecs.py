@@ -1,0 +1,298 @@
+"""Compressed batches inflate as ever up to the bound; beyond it, and when they are no sound compression, they don't."""
+
+import asyncio
+import gzip
+import os
+import random
+import tracemalloc
+from collections.abc import Iterator
+
+import cramjam
+import pytest
+from aiokafka import ConsumerRecord, codec
+from aiokafka import TopicPartition as KafkaPartition
+from aiokafka.consumer.fetcher import READ_COMMITTED, FetchResult, PartitionRecords
+from aiokafka.consumer.subscription_state import Assignment
+from aiokafka.record import MemoryRecords, default_records
+from aiokafka.record.default_records import DefaultRecordBatchBuilder
+
+from sinks.kafka.aiokafka_patches import codecs as kafka_codecs
+from sinks.kafka.aiokafka_patches.codecs import bound_inflation, count_anew, had_enough
+from streams.decode import decode
+
+MOST = 1024 * 1024
+CODECS = ("gzip", "snappy", "lz4", "zstd")
+# Of a fixed seed: what is no batch may by chance state as many headers as no batch may have.
+NOISE = random.Random(1).randbytes
+SOUND = [b"x", b"abc" * 100_000, NOISE(1000), NOISE(MOST), bytes(MOST)]
+
+
+@pytest.fixture(autouse=True)
+def bounded() -> Iterator[None]:
+    before = {
+        (module, name): getattr(module, name)
+        for module in kafka_codecs._modules()
+        for name in kafka_codecs._NAMES
+        if hasattr(module, name)
+    }
+    bound_inflation(MOST)
+    yield
+    for (module, name), function in before.items():
+        setattr(module, name, function)
+
+
+def inflate(name: str, payload: bytes) -> bytes:
+    """As whoever reads a batch does."""
+    return bytes(getattr(default_records, f"{name}_decode")(payload))
+
+
+def deflate(name: str, content: bytes) -> bytes:
+    return bytes(getattr(codec, f"{name}_encode")(content))
+
+
+@pytest.mark.parametrize("name", CODECS)
+def test_what_the_library_deflates_comes_back(name: str) -> None:
+    for content in SOUND:
+        assert inflate(name, deflate(name, content)) == content
+
+
+@pytest.mark.parametrize("name", CODECS)
+def test_a_bomb_is_refused_and_never_inflated(name: str) -> None:
+    """By a byte or a hundredfold; what is allocated meanwhile is bounded too."""
+    bomb = deflate(name, bytes(100 * MOST))
+    tracemalloc.start()
+    try:
+        for payload in (deflate(name, bytes(MOST + 1)), bomb):
+            with pytest.raises(ValueError, match=f"inflates to more than {MOST} bytes"):
+                inflate(name, payload)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 8 * MOST
+
+
+@pytest.mark.parametrize("name", CODECS)
+@pytest.mark.parametrize("junk", [b"", b"junk", bytes(50)])
+def test_what_is_no_compression_is_said_so(name: str, junk: bytes) -> None:
+    """Not by an error that would pass for Kafka being away, nor by one that would end the worker."""
+    for payload in (junk, deflate(name, os.urandom(5000))[:-30]):
+        with pytest.raises(ValueError, match=f"no sound {name}"):
+            inflate(name, payload)
+
+
+def test_forms_that_other_clients_write() -> None:
+    """Snappy without Java's blocks, and gzip of several members."""
+    assert inflate("snappy", bytes(cramjam.snappy.compress_raw(b"plain" * 99))) == b"plain" * 99
+    assert inflate("gzip", gzip.compress(b"one", mtime=0) + gzip.compress(b"two", mtime=0)) == b"onetwo"
+    with pytest.raises(ValueError, match="inflates to more than"):
+        inflate("gzip", gzip.compress(bytes(MOST), mtime=0) + gzip.compress(b"x", mtime=0))
+
+
+def built(*records: tuple[bytes, int], compression: int = 0) -> bytes:
+    """A batch of values with so many empty headers each."""
+    builder = DefaultRecordBatchBuilder(
+        magic=2, compression_type=compression, is_transactional=0, producer_id=-1, producer_epoch=-1, base_sequence=-1,
+        batch_size=2**24,
+    )  # fmt: skip
+    for offset, (value, headers) in enumerate(records):
+        builder.append(offset, 0, b"k", value, [("", None)] * headers)
+    return bytes(builder.build())
+
+
+class Fetched:
+    """What the client has of one partition, and reads of it: each batch begins where the one before it ended."""
+
+    def __init__(self, *batches: bytes) -> None:
+        self._partition = KafkaPartition("t", 0)
+        self._log = list(map(bytearray, batches))
+        for offset, batch in enumerate(self._log):
+            batch[:8] = offset.to_bytes(8, "big")
+        self._assignment = Assignment({self._partition})
+        self._state = self._assignment.state_value(self._partition)
+        self._state.seek(0)
+        self.fetch()
+
+    @property
+    def position(self) -> int:
+        return int(self._state.position)
+
+    @property
+    def holds(self) -> bool:
+        """Whether anything is fetched that was not read yet."""
+        return bool(self._result.has_more())
+
+    def fetch(self) -> None:
+        """From Kafka, the batches from the position on."""
+        log = MemoryRecords(b"".join(self._log[self.position :]))
+        found = PartitionRecords(self._partition, log, [], self.position, None, None, False, READ_COMMITTED)
+        self._result = FetchResult(self._partition, assignment=self._assignment, partition_records=found, backoff=0)
+
+    def read(self, most: int = 1000) -> list[ConsumerRecord]:
+        if not self._result.has_more():
+            self.fetch()
+        return self._result.getall(most)
+
+
+ZSTD = 4
+
+
+async def test_a_read_inflates_less_than_two_batches_may(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was read is handed on, no batch is inflated twice, and the next read goes on behind it."""
+    inflations = counted(monkeypatch)
+    half, whole = built((bytes(MOST // 2 - 100), 0), compression=ZSTD), built((bytes(MOST - 100), 0), compression=ZSTD)
+    fetched, other = Fetched(half, half, half, whole, whole, built((b"x", 0), compression=ZSTD)), Fetched(half)
+    reads = []
+    while fetched.position < 6:
+        count_anew()
+        reads.append(len(fetched.read()))
+        assert had_enough() == (fetched.position < 6)
+        # Another partition of the same read: what is fetched of it stays for the next one.
+        assert not had_enough() or (other.read(), other.holds) == ([], True)
+        assert fetched.position == sum(reads)
+    assert (reads, len(inflations)) == ([2, 2, 1, 1], 6)
+    count_anew()
+    assert len(other.read()) == 1
+
+
+async def test_a_task_that_counts_no_read_reads_it_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Other consumers of the process, whatever the tasks of a worker read at the same time."""
+    whole = built((bytes(MOST - 100), 0), compression=ZSTD)
+    count_anew()
+    Fetched(whole, whole).read()
+    assert had_enough()
+
+    async def read() -> int:
+        return len(Fetched(whole, whole, whole).read())
+
+    assert await asyncio.create_task(read()) == 3
+
+
+def counted(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The lengths of what was inflated by zstd, each time that it is."""
+    inflations = []
+    inflate = cramjam.zstd.decompress_into
+
+    def inflate_into(payload: bytes, buffer: bytearray) -> int:
+        size = int(inflate(payload, buffer))
+        inflations.append(size)
+        return size
+
+    monkeypatch.setattr(kafka_codecs.cramjam.zstd, "decompress_into", inflate_into)
+    bound_inflation(MOST)
+    return inflations
+
+
+def test_a_batch_gets_no_more_room_than_eight_times_what_it_takes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each buffer is zeroed: one of the bound's size for each batch costs more than all else that is done with it."""
+    sizes = []
+
+    def inflate_into(payload: bytes, buffer: bytearray) -> int:
+        sizes.append(len(buffer))
+        return int(inflate(payload, buffer))
+
+    inflate = cramjam.zstd.decompress_into
+    monkeypatch.setattr(kafka_codecs.cramjam.zstd, "decompress_into", inflate_into)
+    bound_inflation(16 * MOST)
+    assert len(default_records.zstd_decode(deflate("zstd", bytes(MOST)))) == MOST
+    assert max(sizes) <= 8 * MOST
+
+
+def test_the_compiled_readers_are_bounded_too() -> None:
+    """They have names of their own, and are what really reads."""
+    compiled = pytest.importorskip("aiokafka.record._crecords.default_records")
+    with pytest.raises(ValueError, match="inflates to more than"):
+        compiled.zstd_decode(deflate("zstd", bytes(2 * MOST)))
+
+
+def test_gzip_may_have_a_thousand_members_of_any_length() -> None:
+    """Each costs the same, however much lies behind it; beyond that the batch is refused without reading them all."""
+    member, long = gzip.compress(b"x", mtime=0), gzip.compress(random.Random(1).randbytes(40_000), mtime=0)
+    assert inflate("gzip", member * 999 + long)[:999] == b"x" * 999
+    with pytest.raises(ValueError, match="more than 1000 gzip members"):
+        inflate("gzip", member * 24_000)
+
+
+def varint(value: int) -> bytes:
+    """As Kafka writes numbers in a record."""
+    zigzag, written = (value << 1) ^ (value >> 63), bytearray()
+    while zigzag > 0x7F:
+        written.append(zigzag & 0x7F | 0x80)
+        zigzag >>= 7
+    return bytes([*written, zigzag])
+
+
+def a_record(headers: int, value: bytes = b"") -> bytes:
+    """One with so many empty headers."""
+    body = b"\0\0\0" + varint(-1) + varint(len(value)) + value + varint(headers) + b"\0\1" * headers
+    return varint(len(body)) + body
+
+
+HUGE = 199_000
+FLOODS = {
+    "a small batch": [(b"flood", HUGE)],
+    "beside sound ones": [(b"one", 3), (b"flood", HUGE), (b"two", 0), (b"flood", 10_001), (b"three", 10_000)],
+    "a large batch": [(b"one", 3), (bytes(500_000), 2), (b"flood", 1_000_000), (b"two", 1)],
+}
+
+
+@pytest.mark.parametrize("compression", [0, 1, 2, 3, ZSTD])
+@pytest.mark.parametrize("records", FLOODS.values(), ids=FLOODS)
+async def test_a_record_of_very_many_headers_comes_with_few_of_them(
+    records: list[tuple[bytes, int]], compression: int
+) -> None:
+    """One more than a record is kept with; the others, and all else of it, come as they are."""
+    bound_inflation(16 * MOST)
+    found = Fetched(built(*records, compression=compression)).read()
+    assert [(record.offset, record.key, record.value) for record in found] == [
+        (offset, b"k", value) for offset, (value, _) in enumerate(records)
+    ]
+    assert [len(record.headers) for record in found] == [
+        1025 if headers > 10_000 else headers for _, headers in records
+    ]
+
+
+@pytest.mark.parametrize("name", CODECS)
+def test_headers_that_are_cut_are_never_read(name: str) -> None:
+    """The client gets none of them: it takes half a microsecond for each, 0.1 s for a record of 130 bytes in Kafka."""
+    for sound in (b"", a_record(2, bytes(500_000))):
+        flood = inflate(name, deflate(name, sound + a_record(HUGE, b"v") + a_record(1)))
+        assert flood == sound + a_record(1025, b"v") + a_record(1)
+
+
+@pytest.mark.parametrize(
+    "batch",
+    [
+        b"\x80" * MOST,
+        b"\xfe\xff\x01" + b"\x80" * (MOST // 2),
+        b"\xfe\xff\x01\0\0\0\1\1" + b"\xfe\xff\xff\x01" + b"\0\1" * 20_000,
+        b"\xfe\xff\x01\0\0\0\1\1" + b"\xa0\xf7\x36" + b"\0\xff" * 20_000,
+    ],
+    ids=["an endless number", "an endless attribute", "a count that is a lie", "lengths that are a lie"],
+)
+def test_what_is_no_batch_is_left_to_the_client(batch: bytes) -> None:
+    """As it is: whoever reads it says so."""
+    assert inflate("zstd", deflate("zstd", batch)) == batch
+
+
+async def test_headers_of_one_read_are_bounded_whatever_the_batch(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The read ends with the record that fills it; the next one goes on in the same batch, inflated as it is."""
+    inflations = counted(monkeypatch)
+    batch = built(*[(b"v", 6000)] * 20, *[(b"v", 16)] * 10, compression=ZSTD)
+    fetched, reads = Fetched(batch), []
+    for _ in range(3):
+        count_anew()
+        reads.append(len(fetched.read()))
+        assert fetched.position == sum(reads)
+    assert (reads, len(inflations)) == ([9, 9, 12], 1)
+
+
+def test_a_batch_of_very_many_records_is_refused() -> None:
+    """Each costs more than its bytes. No batch of 8 MiB has as many events."""
+    bound_inflation(2 * MOST)
+    many = a_record(0) * 150_000
+    assert inflate("zstd", deflate("zstd", many)) == many
+    with pytest.raises(ValueError, match="more than 150000 records"):
+        inflate("zstd", deflate("zstd", many + a_record(0)))
+    shortest = b'{"event_id":"1","site_id":1,"script_id":"a","event_type":"a","occurred_at":0}'
+    assert decode(shortest, None).event_id == "1"
+    assert 8 * 1024 * 1024 / len(a_record(0, shortest)) < 0.7 * 150_000

@@ -1,0 +1,149 @@
+"""Long work on the event loop: who waits has a turn when one is over, and not before."""
+
+import asyncio
+import itertools
+from collections.abc import Generator, Iterator
+
+import pytest
+from support.virtual_time import VirtualTimeLoop, run_virtually
+
+from sinks.cooperative import TURN_SECONDS, Share, Turn, in_turns
+
+
+async def turns_of_others(during: "asyncio.Task[None]") -> int:
+    """How often another task had the loop before this one was done."""
+    turns = 0
+    while not during.done():
+        turns += 1
+        await asyncio.sleep(0)
+    return turns
+
+
+async def test_others_wait_until_a_turn_is_over() -> None:
+    """The clock is asked each time; after others have had theirs, a new one begins."""
+    times = iter([0.0, TURN_SECONDS / 2, TURN_SECONDS, 10.0, 10.0 + TURN_SECONDS / 2])
+
+    async def work() -> None:
+        turn = Turn(now=lambda: next(times))
+        for _ in range(3):
+            await turn.let_others()
+
+    assert await turns_of_others(asyncio.create_task(work())) == 2
+
+
+async def test_work_is_done_in_turns() -> None:
+    """Wherever it yields, and at its end."""
+    done: list[int] = []
+
+    def work() -> Iterator[None]:
+        for number in range(5):
+            done.append(number)
+            yield
+
+    assert await turns_of_others(asyncio.create_task(in_turns(work()))) >= 6
+    assert done == list(range(5))
+
+
+def test_several_share_half_of_the_loop() -> None:
+    """After a piece of long work others have the loop for as long, however many ask; short pieces follow each other."""
+    long, short = 3 * TURN_SECONDS, TURN_SECONDS / 4
+    clock = 0.0
+    began: list[float] = []
+
+    def work(seconds: float) -> None:
+        nonlocal clock
+        began.append(asyncio.get_running_loop().time())
+        clock += seconds
+
+    async def ask(share: Share, seconds: float) -> None:
+        await share.do(lambda: work(seconds))
+
+    async def asked(*pieces: float) -> list[float]:
+        began.clear()
+        share = Share(lambda: clock)
+        await asyncio.gather(*(ask(share, seconds) for seconds in pieces))
+        return [round(after - before, 6) for before, after in itertools.pairwise(began)]
+
+    assert run_virtually(asked(long, long, long)) == [long, long]
+    assert run_virtually(asked(*[short] * 5)) == [0.0, 0.0, 0.0, 4 * short]
+
+
+async def ended_at(*tasks: tuple[int | None, int, float], after: float = 0.0) -> list[float]:
+    """When each task has ended that works for an organisation in so many pieces of so many seconds; the last one begins later."""
+    loop = asyncio.get_running_loop()
+    assert isinstance(loop, VirtualTimeLoop)
+    share = Share(loop.time)
+
+    async def task(number: int) -> float:
+        org, pieces, seconds = tasks[number]
+        await asyncio.sleep(after if number == len(tasks) - 1 else 0)
+        own = share.of(org)
+        for _ in range(pieces):
+            await own.do(lambda: loop.work(seconds))
+        return loop.time()
+
+    return await asyncio.gather(*map(task, range(len(tasks))))
+
+
+@pytest.mark.parametrize("other", [3, None])
+def test_organisations_have_the_same_time(other: int | None) -> None:
+    """However many tasks one of them has, and however long their pieces are; no organisation is one more."""
+    own = (4, 500, 0.001)
+    (alone,) = run_virtually(ended_at(own))
+    *_, beside = run_virtually(ended_at(*[(other, 50, 0.06)] * 4, own))
+    assert beside <= 3 * alone
+
+
+def test_tasks_of_an_organisation_have_the_same_time() -> None:
+    """One with long pieces delays one with short ones no more than by as much."""
+    own = (4, 500, 0.001)
+    (alone,) = run_virtually(ended_at(own))
+    *_, beside = run_virtually(ended_at((4, 50, 0.06), own))
+    assert beside <= 3 * alone
+
+
+def test_nobody_saves_up_time() -> None:
+    """Who comes later has half of the time, and is given none of what others had before."""
+    early, late = run_virtually(ended_at((3, 100, 0.05), (4, 100, 0.05), after=5.0))
+    assert early < late
+    assert early <= 5.0 + 2 * 5.1
+
+
+def test_a_turn_of_a_task_that_is_cancelled_is_the_next_one_s() -> None:
+    """Also where it is given in the moment in which the task is cancelled."""
+    done: list[str] = []
+
+    async def work() -> None:
+        loop = asyncio.get_running_loop()
+        assert isinstance(loop, VirtualTimeLoop)
+        share = Share(loop.time)
+        await share.do(lambda: loop.work(TURN_SECONDS))
+        tasks = {
+            name: asyncio.create_task(share.do(lambda name=name: done.append(name)))
+            for name in ("gone", "given", "next")
+        }
+        await asyncio.sleep(0)
+        tasks["gone"].cancel()
+        loop.call_at(2 * TURN_SECONDS, tasks["given"].cancel)
+        await asyncio.gather(*tasks.values(), return_exceptions=True)
+
+    run_virtually(work())
+    assert done == ["next"]
+
+
+async def test_work_in_pieces_comes_to_its_end_or_its_error() -> None:
+    """Others of the share have their pieces meanwhile, also after one that failed."""
+    done: list[str] = []
+
+    def work(name: str, *, fails: bool = False) -> Generator[None, None, str]:
+        for number in range(2):
+            done.append(f"{name}{number}")
+            yield
+        if fails:
+            raise KeyError(name)
+        return name
+
+    share = Share()
+    found = await asyncio.gather(share.finish(work("a", fails=True)), share.finish(work("b")), return_exceptions=True)
+    assert isinstance(found[0], KeyError)
+    assert (found[1], sorted(done)) == ("b", ["a0", "a1", "b0", "b1"])
