@@ -10,6 +10,7 @@ RUN /opt/bridge/bin/pip install --require-hashes -r requirements-runtime.lock \
 
 COPY pyproject.toml LICENSE ./
 COPY schemas schemas
+COPY telemetry telemetry
 COPY sinks sinks
 COPY streams streams
 COPY bridge bridge

@@ -2,7 +2,7 @@
 
 Two processes differ by more than what is compared: their memory lies elsewhere, and the machine's mood has changed by the
 time of the second. So one process does both, and tells on standard output what each slice of time cost. The product
-has no switch for this: what it counts by is replaced; every place that counts asks `sinks.metrics` by name.
+has no switch for this: what it counts by is replaced; every place that counts asks `telemetry.metrics` by name.
 """
 
 import asyncio
@@ -19,9 +19,10 @@ from prometheus_client.metrics import MetricWrapperBase
 
 from bridge.stack.ports import LOOPBACK
 from schemas.outcome import Outcomes
-from sinks import commit_metrics, metrics
 from sinks.ports import Committed
-from streams.observation import Observation
+from streams.worker import commit_metrics
+from streams.worker.gauges import Observation
+from telemetry import metrics
 
 SLICE: Final = "BENCH_SLICE_SECONDS"
 PORT: Final = "BRIDGE_METRICS_PORT"

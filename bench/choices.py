@@ -31,11 +31,11 @@ from schemas.settings import Settings
 from sinks.commit_rules import first_of_each_key
 from sinks.postgres.transaction import EVENT_COLUMNS, claim_keys, write_events
 from sinks.senders import only_sender
-from streams.dedup import DedupHints
-from streams.normalize import bounds_of
-from streams.processor import Context, process
-from streams.retry import retry_policy
-from streams.trust import no_trust
+from streams.pipeline.dedup_key import DedupHints
+from streams.pipeline.normalize import bounds_of
+from streams.pipeline.processor import Context, process
+from streams.pipeline.trust import no_trust
+from streams.rules.retry_policy import retry_policy
 
 BATCH = 5000
 BY_ARRAY = """

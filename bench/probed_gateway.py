@@ -9,7 +9,7 @@ from prometheus_client import Gauge
 
 from bridge.cli import main
 from bridge.gateway import app
-from sinks import metrics
+from telemetry import metrics
 
 _EVERY_SECONDS = 0.002
 

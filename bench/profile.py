@@ -20,11 +20,11 @@ from sinks.kafka.topics import apply_topics
 RATE = 200
 # The first that a stack names, from its innermost frame outwards, is the sample's stage.
 STAGES = (
-    ("read from Kafka (aiokafka, lz4)", ("aiokafka/", "streams/source.py")),
-    ("decode and check", ("streams/decode.py", "streams/diagnose.py", "schemas/raw_event.py")),
-    ("normalise", ("streams/normalize.py", "schemas/instants.py")),
-    ("key", ("streams/dedup.py",)),
-    ("judge: attempts, outcomes", ("streams/processor.py", "streams/lane.py", "schemas/")),
+    ("read from Kafka (aiokafka, lz4)", ("aiokafka/", "streams/source/kafka.py")),
+    ("decode and check", ("streams/pipeline/decode.py", "streams/pipeline/diagnose.py", "schemas/raw_event.py")),
+    ("normalise", ("streams/pipeline/normalize.py", "schemas/instants.py")),
+    ("key", ("streams/pipeline/dedup_key.py",)),
+    ("judge: attempts, outcomes", ("streams/pipeline/processor.py", "streams/worker/lane.py", "schemas/")),
     ("rows as JSON lines", ("sinks/postgres/copy_encoder.py",)),
     ("asyncpg", ("asyncpg/",)),
     ("settle: keys, ledger, windows, offsets", ("sinks/",)),

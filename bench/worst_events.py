@@ -23,9 +23,9 @@ from schemas.sender import Sender
 from sinks.kafka.admin import started
 from sinks.kafka.publisher import make_producer
 from sinks.kafka.topics import apply_topics
-from streams.normalize import Bounds
-from streams.reading import read_event
-from streams.rejection import Rejection
+from streams.pipeline.normalize import Bounds
+from streams.pipeline.reading import read_event
+from streams.pipeline.rejection import Rejection
 
 MOST_MS = 5.0
 MOST_HEALTH_MS = 500.0

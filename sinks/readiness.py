@@ -10,8 +10,8 @@ from aiokafka.errors import KafkaError
 
 from schemas.errors import BridgeError
 from schemas.settings import Settings
-from sinks.metrics import product_version
 from sinks.postgres.connection import connection
+from telemetry.metrics import product_version
 
 ALIVE: Final = {"status": "healthy"}
 """The body of `/health`: whoever can answer is alive."""

@@ -10,8 +10,8 @@ from schemas.record import topic_of
 from schemas.registry import Registry
 from sinks.postgres.identity.attribution import Attribution, Unattributed
 from sinks.windows import REASON_COLUMNS, WindowKey, Windows
-from streams.identity import claim_note
-from streams.trust import GatewayTrust, Headers
+from streams.pipeline.identity import claim_note
+from streams.pipeline.trust import GatewayTrust, Headers
 
 _MINUTE_MS = 60_000
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from itertools import chain
 
 from schemas.record import Batch, RawRecord, TopicPartition
-from streams.read_turns import ReadTurns
-from streams.source import OffsetsGone
+from streams.source.kafka import OffsetsGone
+from streams.source.read_turns import ReadTurns
 
 Headers = tuple[tuple[str, bytes | None], ...]
 

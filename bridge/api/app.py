@@ -18,7 +18,7 @@ from bridge.api.plans import plans
 from bridge.api.services import Services
 from bridge.http.docs_page import POLICY, Documents
 from bridge.http.problems import Code, Problem
-from sinks.metrics import product_version
+from telemetry.metrics import product_version
 
 _CODES: Final = {400: Code.INVALID_JSON, 404: Code.NOT_FOUND, 405: Code.METHOD_NOT_ALLOWED}
 _MOST_TOLD: Final = 5

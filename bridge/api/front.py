@@ -20,7 +20,7 @@ from bridge.http.client_address import address_of
 from bridge.http.ids import RequestIds, request_ids
 from bridge.http.problems import Code, Problem
 from schemas.errors import BridgeError
-from sinks import metrics
+from telemetry import metrics
 
 GUARDED: Final = "/v1/"
 """Whatever stands below it asks for a token."""

@@ -10,9 +10,9 @@ from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, 
 from bridge.dead_letters.export import Form
 from schemas.dead_letter_filter import DeadLetterFilter, Disposition, moment
 from schemas.errors import InvalidInput
-from schemas.printable import control_character
 from schemas.raw_event import MAX_BYTES, MAX_INTEGER
-from streams.correction import Correction, computed, setting
+from streams.rules.correction import Correction, computed, setting
+from telemetry.printable import control_character
 
 ANY: Final = "any"
 _LONGEST_REASON: Final = 500

@@ -30,9 +30,9 @@ from schemas.errors import (
 )
 from schemas.replay import PlanState, ReplaySummary
 from schemas.settings import Settings
-from sinks import metrics
 from sinks.cooperative import Share
 from sinks.postgres.runs.history import acting_as
+from telemetry import metrics
 
 _LEAVING: Final = "the end of the service"
 _NOT_WAITING: Final = {"start_timeout": "2s", "startup_without_postgres": False, "startup_without_kafka": False}

@@ -10,8 +10,8 @@ from bridge.http.problems import REFUSALS, Code
 from bridge.http.protocol import BoundedProtocol
 from bridge.http.server import Server, allow_files, quiet_server, server_config
 from schemas.settings import Settings
-from sinks import metrics
-from streams.garbage import REQUESTS, search_rarely
+from telemetry import metrics
+from telemetry.gc_tuning import REQUESTS, search_rarely
 
 _KEEP_ALIVE_SECONDS = 65.0
 

@@ -19,7 +19,7 @@ from sinks.kafka.admin import kafka_admin
 from sinks.postgres.tokens.api_token_cache import ApiTokenCache
 from sinks.postgres.tokens.api_tokens import note_used
 from sinks.readiness import Needs, Readiness
-from streams.garbage import search_now_and_then
+from telemetry.gc_tuning import search_now_and_then
 
 # A filter of thousands of events, and corrections, which no event can be larger than.
 _MOST_BODY_BYTES: Final = 256 * 1024

@@ -6,7 +6,7 @@ import traceback
 from typer.exceptions import Abort, TyperException
 
 from schemas.errors import BridgeError, InvalidInput
-from streams.terminal import say, say_error, take_every_character
+from telemetry.terminal import say, say_error, take_every_character
 
 INTERRUPTED = 130
 

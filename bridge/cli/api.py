@@ -34,7 +34,7 @@ def serve(
     settings = command_settings(verbose=verbose, guarded=True, service="bridge-api", **given)
     from bridge.api.server import serve as serve_api
     from bridge.http.server import address_of, listening
-    from streams.start import ready, warn_of_excess
+    from streams.startup_checks import ready, warn_of_excess
 
     run(ready(settings, Service.API))
     run(warn_of_excess(settings, Service.API))

@@ -6,7 +6,7 @@ from typing import Annotated, Final
 import typer
 
 from bridge.cli.lazy import loading
-from streams.terminal import result
+from telemetry.terminal import result
 
 _GROUPS: Final = (
     "stack",

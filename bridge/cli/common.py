@@ -16,13 +16,13 @@ from bridge.private_files import whole_file
 from schemas.dead_letter_filter import moment
 from schemas.environment import unknown_variables
 from schemas.errors import EnvironmentUnfit, InvalidInput, RowRejected, SinkUnavailable
-from schemas.printable import control_character, printable_json
 from schemas.record import TopicPartition
 from schemas.settings import Settings, load_settings
 from sinks.refusals import refusal
-from streams import terminal
-from streams.logs import configure_logs
-from streams.reports import reporter
+from telemetry import terminal
+from telemetry.error_reports import reporter
+from telemetry.logging import configure_logs
+from telemetry.printable import control_character, printable_json
 
 T = TypeVar("T")
 say, result = terminal.say, terminal.result

@@ -15,7 +15,7 @@ from sinks.postgres.schema.check import check_database, migration_status
 from sinks.postgres.schema.check import snapshot as print_snapshot
 from sinks.postgres.schema.grants import grants as grant
 from sinks.postgres.schema.migrate import migrate as migrate_now
-from streams.terminal import json_result
+from telemetry.terminal import json_result
 
 db_app = typer.Typer(name="db", help="The schema of the database.", no_args_is_help=True)
 

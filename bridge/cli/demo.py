@@ -22,7 +22,7 @@ from bridge.stack import Stack
 from schemas.errors import BridgeError, EnvironmentUnfit, InvalidInput, SinkUnavailable
 from schemas.run_summary import RunSummary, begin_summary
 from schemas.settings import Settings
-from streams.logs import configure_logs
+from telemetry.logging import configure_logs
 
 _RETRY_DELAYS = ("1s", "2s", "4s")
 

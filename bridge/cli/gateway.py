@@ -37,7 +37,7 @@ def gateway(
         settings = settings.model_copy(update={"secret_key": SecretStr(secret), "gateway_proof_key": proof_key})
     from bridge.gateway.server import serve, serve_with_processes
     from bridge.http.server import address_of, listening
-    from streams.start import ready, warn_of_excess
+    from streams.startup_checks import ready, warn_of_excess
 
     run(ready(settings, Service.GATEWAY))
     run(warn_of_excess(settings, Service.GATEWAY))

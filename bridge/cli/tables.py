@@ -14,7 +14,7 @@ from rich.measure import Measurement
 from rich.segment import Segment
 from rich.text import Text
 
-from schemas.printable import encodable, printable
+from telemetry.printable import encodable, printable
 
 # Where there is no terminal to fit into, a line must not be folded: somebody greps it.
 _PIPE_WIDTH: Final = 1_000_000

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from schemas.errors import BridgeError
 from schemas.run_summary import JOBS, ProcessSummary, RunSummary, TargetError, begin_summary
 from schemas.settings import Settings
-from streams.terminal import say
+from telemetry.terminal import say
 
 SUMMARY_FILE: Final = "bridge-worker-summary.json"
 """Where `bridge process` writes its summary unless it is told otherwise."""

@@ -23,12 +23,12 @@ def worker(
     settings = command_settings(
         verbose=verbose, guarded=True, service="bridge-worker", metrics_port=metrics_port, lanes=lanes
     )
-    from mode.loop import use
+    from streams.faust_host.event_loop import use_uvloop
 
-    use("uvloop")
-    from streams.app import create_app
-    from streams.host import host
-    from streams.start import ready
+    use_uvloop()
+    from streams.faust_host.app import create_app
+    from streams.faust_host.host import host
+    from streams.startup_checks import ready
 
     run(ready(settings, Service.WORKER))
     sys.exit(host(create_app(settings), settings))

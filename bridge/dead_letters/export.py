@@ -8,8 +8,8 @@ from enum import StrEnum
 from typing import Any, Final, TextIO
 
 from bridge.dead_letters.documents import letter_document
-from schemas.printable import printable, printable_dumps
 from sinks.postgres.dead_letters.letter import WholeDeadLetter
+from telemetry.printable import printable, printable_dumps
 
 # A spreadsheet may separate cells at `;` or a tab, although the file separates them at `,`: then a cell begins after each of
 # them, and after a line break. Some spreadsheets take the full-width forms for formulas, too. What is matched is empty, so

@@ -20,7 +20,7 @@ from sinks.postgres.dead_letters.groups import MOST_OWNERS, Group, Groups, Guess
 from sinks.postgres.dead_letters.letter import Whose
 from sinks.postgres.registry.cache import RegistryCache
 from sinks.postgres.replay_items.items import persisted_keys
-from streams.dedup import claim_of
+from streams.pipeline.dedup_key import claim_of
 
 MOST_LOOKED_UP: Final = 20_000
 """Of how many dead letters the groups look up the keys, the latest of all causes; each takes about ten microseconds."""

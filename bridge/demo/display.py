@@ -9,7 +9,7 @@ from rich.live import Live
 
 from bridge.cli.tables import SafeConsole, Table
 from bridge.demo.figures import Progress
-from streams.terminal import say
+from telemetry.terminal import say
 
 _LINE_SECONDS = 1.0
 

@@ -25,14 +25,14 @@ from bridge.http.refused import REFUSED
 from bridge.http.server import quiet_server
 from schemas.errors import BridgeError
 from schemas.settings import Settings, load_settings
-from sinks import metrics
 from sinks.kafka.connection import name_closed_connections
-from sinks.metrics import product_version
 from sinks.readiness import ALIVE
-from streams.garbage import REQUESTS, search_now_and_then, search_rarely
-from streams.logs import configure_logs
-from streams.reports import reporter
-from streams.traces import provider_of_traces
+from telemetry import metrics
+from telemetry.error_reports import reporter
+from telemetry.gc_tuning import REQUESTS, search_now_and_then, search_rarely
+from telemetry.logging import configure_logs
+from telemetry.metrics import product_version
+from telemetry.tracing import provider_of_traces
 
 if TYPE_CHECKING:
     from bridge.gateway.spans import RequestSpans

@@ -30,7 +30,7 @@ from schemas import headers as names
 from schemas.registry import Script
 from schemas.sender import Sender
 from schemas.uuid7 import uuid7s
-from sinks import metrics
+from telemetry import metrics
 
 _ACCEPTED: Final = metrics.GATEWAY_EVENTS.labels("accepted")
 _REJECTED: Final = metrics.GATEWAY_EVENTS.labels("rejected")

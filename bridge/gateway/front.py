@@ -24,7 +24,7 @@ from bridge.http.problems import REFUSALS, Code, Problem
 from bridge.http.refused import REFUSED
 from schemas.errors import BridgeError
 from schemas.settings import Settings
-from sinks import metrics
+from telemetry import metrics
 
 if TYPE_CHECKING:
     from bridge.gateway.spans import RequestSpans

@@ -14,9 +14,9 @@ from schemas.bridge_event import BridgeEvent
 from schemas.reasons import ERRORS, Action, ErrorClass
 from schemas.record import Provenance
 from schemas.vouched import Vouched
-from sinks import metrics
-from streams.reading import read_event
-from streams.rejection import Rejection
+from streams.pipeline.reading import read_event
+from streams.pipeline.rejection import Rejection
+from telemetry import metrics
 
 _MOST_BEYOND: Final = 10
 # A dead letter delays others' events as much as some twelve rows do, and an event that is retried as some forty.

@@ -13,7 +13,7 @@ from bridge.http.exposition import DIRECTORY
 from bridge.http.protocol import BoundedProtocol
 from bridge.http.server import Server, allow_files, quiet_server, server_config
 from schemas.settings import Settings
-from streams.garbage import REQUESTS, search_rarely
+from telemetry.gc_tuning import REQUESTS, search_rarely
 
 
 def _config(settings: Settings, application: object) -> uvicorn.Config:

@@ -16,7 +16,7 @@ from schemas.sender import Sender
 from schemas.settings import Settings
 from sinks.postgres.registry.producers import ProducerRegistry
 from sinks.readiness import Readiness
-from streams.normalize import bounds_of
+from streams.pipeline.normalize import bounds_of
 
 _IDEMPOTENCY_BYTES: Final = {Sender.SERVER: 12 * 1024 * 1024, Sender.VISITOR: 4 * 1024 * 1024}
 _LEAST_REQUESTS: Final = 8

@@ -11,7 +11,7 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 
 from bridge.http.ids import RequestIds
 from schemas.headers import TRACEPARENT
-from sinks.metrics import product_version
+from telemetry.metrics import product_version
 
 _PATHS: Final = {
     "events": "/api/bridge/{script_id}/events",

@@ -19,8 +19,8 @@ from bridge.http.room import Held
 from schemas.reasons import ERRORS
 from schemas.uuid7 import uuid7
 from schemas.vouched import Vouched
-from streams.identity import claim_note
-from streams.rejection import Rejection
+from streams.pipeline.identity import claim_note
+from streams.pipeline.rejection import Rejection
 
 _LEFT_OUT: Final = "valid; the answer is too long to show the event: validate fewer at once"
 # Where the event would stand is not known before it is published.

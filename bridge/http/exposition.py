@@ -16,7 +16,7 @@ from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 
 from bridge.http.limits import Buckets
-from sinks import metrics
+from telemetry import metrics
 
 DIRECTORY: Final = "PROMETHEUS_MULTIPROC_DIR"
 """Where processes leave their figures for each other; must be set before metrics are imported."""

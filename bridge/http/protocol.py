@@ -22,7 +22,7 @@ from bridge.http.refused import REFUSED
 from bridge.http.turns import ConnectionTurns
 from bridge.http.unheard import refusal
 from schemas.settings import Settings
-from sinks import metrics
+from telemetry import metrics
 
 _MOST_HEADERS = 100
 _MOST_TRAILERS = 16

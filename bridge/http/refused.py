@@ -8,8 +8,8 @@ import structlog
 
 from bridge.http.problems import REFUSALS, Code
 from schemas.registry import Script
-from sinks import metrics
-from sinks.metric_kinds import UNKNOWN
+from telemetry import metrics
+from telemetry.metric_kinds import UNKNOWN
 
 _MINUTE_SECONDS: Final = 60.0
 _LONGEST_NAME: Final = 100

@@ -27,7 +27,7 @@ from schemas.replay import PlanSummary, ReplaySummary
 from schemas.run_summary import ProcessSummary, RunSummary
 from schemas.settings import Settings
 from schemas.topics import TopicSpec
-from sinks import metrics
+from telemetry import metrics
 
 MADE_BY: Final = "made by `bridge schema docs`; edit the code, not this page"
 _MODELS: Final[dict[str, type[BaseModel]]] = {

@@ -9,8 +9,8 @@ from schemas.settings import Settings
 from sinks.kafka.admin import log_bounds
 from sinks.postgres.offsets.admin import adopt_log
 from sinks.postgres.sink import PostgresSink
-from streams.log_identity import Examination, Examined, examine
-from streams.source import taking
+from streams.source.kafka import taking
+from streams.source.log_identity import Examination, Examined, examine
 
 
 def adopt_job(settings: Settings, topic: str, partition: int | None, reason: str) -> Job[OffsetsSummary]:

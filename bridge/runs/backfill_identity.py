@@ -21,7 +21,7 @@ from sinks.postgres.identity.attribution import (
 )
 from sinks.postgres.registry.cache import RegistryCache
 from streams.attribution import attributed, move_of, window_changes
-from streams.trust import GatewayTrust, gateway_trust
+from streams.pipeline.trust import GatewayTrust, gateway_trust
 
 PAGE: Final = 500
 

@@ -22,10 +22,10 @@ from sinks.postgres.registry.cache import RegistryCache
 from sinks.postgres.replay_items.items import persisted_events, persisted_keys, reach, read_items
 from sinks.postgres.schema.monthly_partitions import months_attached
 from sinks.postgres.sink import PostgresSink
-from streams.correction import Correction
-from streams.forecast import Judgement, Terms, judge, known_to_the_store
-from streams.normalize import bounds_of
-from streams.trust import gateway_trust
+from streams.pipeline.normalize import bounds_of
+from streams.pipeline.trust import gateway_trust
+from streams.rules.correction import Correction
+from streams.rules.replay_rules import Judgement, Terms, judge, known_to_the_store
 
 PAGE: Final = 2000
 EXAMPLES: Final = 10

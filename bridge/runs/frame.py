@@ -29,7 +29,7 @@ from schemas.settings import Settings
 from sinks.cooperative import Share, unshared
 from sinks.postgres.runs.history import note_begin, note_end, run_lock
 from sinks.webhook import call_webhook
-from streams.start import ready
+from streams.startup_checks import ready
 
 S = TypeVar("S", bound=RunSummary)
 log = structlog.get_logger(__name__)

@@ -15,7 +15,7 @@ from schemas.settings import Settings
 from sinks.postgres.connection import Connection, connection
 from sinks.postgres.replay_items.items import keep_passing, note_forecasts
 from sinks.postgres.replays.plans import Held, complete, find_plan, freeze, held, planning
-from streams.correction import Correction
+from streams.rules.correction import Correction
 
 _SETTINGS: Final = {
     "plans": "BRIDGE_API_KEPT_PLANS_PER_ORG",

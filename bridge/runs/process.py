@@ -22,11 +22,11 @@ from sinks.ports import Committed, Publisher
 from sinks.postgres.dry_run_sink import RehearsalSink, SilentPublisher
 from sinks.postgres.registry.cache import RegistryCache
 from sinks.postgres.sink import PostgresSink
-from streams.normalize import bounds_of
-from streams.one_shot import OneShot, RawBacklog
-from streams.retry import retry_policy
-from streams.source import taking
-from streams.trust import gateway_trust
+from streams.batch_run import OneShot, RawBacklog
+from streams.pipeline.normalize import bounds_of
+from streams.pipeline.trust import gateway_trust
+from streams.rules.retry_policy import retry_policy
+from streams.source.kafka import taking
 
 
 @dataclass(frozen=True)

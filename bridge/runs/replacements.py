@@ -4,8 +4,8 @@ from collections import Counter
 from typing import Final
 
 from schemas.replay import Replaced, Sample
-from streams.correction import Old, diff
-from streams.forecast import Judgement
+from streams.rules.correction import Old, diff
+from streams.rules.replay_rules import Judgement
 
 MOST_SAMPLES: Final = 12
 MOST_OF_A_SITE: Final = 4

@@ -24,8 +24,8 @@ from sinks.postgres.breaker.state import read_brake
 from sinks.postgres.connection import Connection, connection
 from sinks.postgres.replay_items.items import claim, let_go, note_sent, reach, read_items, skip
 from sinks.postgres.replays.plans import Became, begin, canary_outcomes, end, find_plan, outcomes, state_of, summed
-from streams.correction import Correction, CorrectionFailed
-from streams.forecast import corrected, refusal
+from streams.rules.correction import Correction, CorrectionFailed
+from streams.rules.replay_rules import corrected, refusal
 
 BATCH: Final = 1000
 FINISH_SECONDS: Final = 15.0

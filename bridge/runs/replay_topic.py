@@ -25,11 +25,11 @@ from sinks.kafka.admin import partitions_of, started
 from sinks.kafka.publisher import REFUSALS, Copy, deliver, make_producer
 from sinks.postgres.registry.cache import RegistryCache
 from sinks.postgres.sink import PostgresSink
-from streams.foreign import Foreign, original
-from streams.normalize import bounds_of
-from streams.reading import read_event
-from streams.rejection import Rejection
-from streams.trust import gateway_trust
+from streams.pipeline.normalize import bounds_of
+from streams.pipeline.reading import read_event
+from streams.pipeline.rejection import Rejection
+from streams.pipeline.trust import gateway_trust
+from streams.rules.external_dead_letter import Foreign, original
 
 BATCH: Final = 500
 POLL_MS: Final = 500

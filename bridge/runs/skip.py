@@ -12,8 +12,8 @@ from schemas.settings import Settings
 from sinks.kafka.admin import log_bounds
 from sinks.postgres.offsets.admin import skip_record
 from sinks.postgres.sink import PostgresSink
-from streams.log_identity import examine
-from streams.source import KafkaSource, OffsetsGone, taking
+from streams.source.kafka import KafkaSource, OffsetsGone, taking
+from streams.source.log_identity import examine
 
 _POLL_MS = 500
 _SECONDS = 20.0

@@ -17,7 +17,7 @@ from sinks.postgres.offsets.admin import StoredOffset, stored_offsets
 from sinks.postgres.stats.backlog import Backlog, read_backlog
 from sinks.postgres.stats.top import Activity, read_activity
 from sinks.refusals import refusal
-from streams.retry import tier_labels
+from streams.rules.retry_policy import tier_labels
 
 
 class Look(NamedTuple):

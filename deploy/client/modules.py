@@ -12,7 +12,7 @@ from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 ROOT: Final = Path(__file__).resolve().parents[2]
 CLIENT: Final = "bridge.client"
 PACKAGE: Final = "ghostlink_bridge_client"
-_OWN: Final = ("bridge", "streams", "sinks", "schemas")
+_OWN: Final = ("bridge", "streams", "sinks", "telemetry", "schemas")
 
 
 def new_name(module: str) -> str:

@@ -11,12 +11,12 @@ import asyncpg
 
 from schemas.addresses import Place, database_options, database_places
 from schemas.errors import BridgeError, RowRejected, SinkUnavailable
-from sinks import metrics
 from sinks.postgres import server_proof
 from sinks.postgres.certificates import unreadable_file
 from sinks.postgres.errors import DATA_EXCEPTION, LOCK_NOT_AVAILABLE, TRANSLATED, translate
 from sinks.postgres.failover import connect_to_one
 from sinks.postgres.statements import sql
+from telemetry import metrics
 
 APPLICATION_PREFIX = "ghostlink-bridge"
 CONNECT_SECONDS = 10.0

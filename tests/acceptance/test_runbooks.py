@@ -31,7 +31,7 @@ from support.situations import (
     well,
 )
 
-from schemas.masking import masked_text
+from telemetry.redaction import masked_text
 
 SITUATIONS: dict[str, Situation] = {
     "api-failing": an_api_serves,

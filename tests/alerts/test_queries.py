@@ -11,7 +11,7 @@ from alerts.test_rules import FOREIGN_METRICS
 from alerts.tools import load, ran
 from deploy.dashboards import DASHBOARDS, RATE
 from deploy.rules import RULES
-from sinks import metrics
+from telemetry import metrics
 
 # Those of the scrape, of histograms, and of processes.
 FOREIGN_LABELS = {"instance", "job", "le"}

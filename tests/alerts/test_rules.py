@@ -11,7 +11,7 @@ from alerts.tools import ALERTS, load, ran
 from bridge.ops.rules import DASHBOARDS, RUNBOOKS, render
 from deploy import rules
 from deploy.rules import RULES
-from sinks import metrics
+from telemetry import metrics
 
 HERE = Path(__file__).parent
 MINUTE = 60

@@ -20,10 +20,10 @@ from sinks.memory_publisher import MemoryPublisher
 from sinks.ports import Committed, Sink
 from sinks.postgres.breaker.state import engage_by_hand, release_brake
 from sinks.postgres.sink import PostgresSink
-from sinks.settle import Settler
 from sinks.windows import WindowKey
 from streams.memory_source import MemoryRecord
-from streams.processor import process
+from streams.pipeline.processor import process
+from streams.worker.committer import Settler
 
 GROUP = "contract"
 OTHER = TopicPartition(RAW, 1)

@@ -12,7 +12,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic, RecordsToDelete
 from schemas.record import Batch, TopicPartition
 from schemas.settings import Settings
 from streams.memory_source import MemorySource
-from streams.source import KafkaSource, OffsetsGone, Source, make_consumer
+from streams.source.kafka import KafkaSource, OffsetsGone, Source, make_consumer
 
 POLLS = 100
 

@@ -12,7 +12,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from schemas.record import Batch, TopicPartition
 from schemas.settings import Settings
 from sinks.kafka.aiokafka_patches import codecs as kafka_codecs
-from streams.source import KafkaSource, taking
+from streams.source.kafka import KafkaSource, taking
 
 MOST = 1024 * 1024
 LARGE = bytes(MOST - 1024)

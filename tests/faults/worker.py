@@ -14,7 +14,7 @@ from sinks.ports import Committed
 from sinks.postgres import copy_encoder, transaction
 from sinks.postgres import sink as postgres_sink
 from sinks.postgres.sink import PostgresSink
-from streams.source import KafkaSource
+from streams.source.kafka import KafkaSource
 
 AFTER_PUBLISHING = "after-publishing"
 BETWEEN_STATEMENTS = "between-statements"

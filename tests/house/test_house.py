@@ -16,7 +16,7 @@ from sinks.postgres.schema.migrate import migrations
 from sinks.postgres.statements import statement_files
 
 CHECKOUT = Path(__file__).resolve().parents[2]
-PACKAGES = ("schemas", "sinks", "streams", "bridge")
+PACKAGES = ("schemas", "telemetry", "sinks", "streams", "bridge")
 MOST_LINES = 400
 # path: why it is longer.
 LONGER: dict[str, str] = {}
@@ -35,9 +35,9 @@ SQL_ALLOWED = {
 }
 # What may write to a terminal, with what it escapes there.
 WRITERS = {
-    "streams/terminal.py": "lines and JSON, all of it",
+    "telemetry/terminal.py": "lines and JSON, all of it",
     "bridge/cli/tables.py": "tables, each cell and title",
-    "streams/logs.py": "log lines, each value",
+    "telemetry/logging.py": "log lines, each value",
     "bridge/cli/dlq/export.py": "rows that bridge/dead_letters/export.py has escaped",
     "bridge/stack/supervisor.py": "answers its owner through a pipe, in ASCII",
 }
@@ -164,9 +164,9 @@ def test_everything_in_the_schema_says_what_it_means() -> None:
 
 
 def test_metrics_are_defined_in_one_file() -> None:
-    """Only sinks/metrics.py makes a metric; the others count with what it defines."""
+    """Only telemetry/metrics.py makes a metric; the others count with what it defines."""
     for path in product_modules():
-        if name_of(path) == "sinks/metrics.py":
+        if name_of(path) == "telemetry/metrics.py":
             continue
         tree = ast.parse(path.read_text())
         imported = {

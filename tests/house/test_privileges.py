@@ -59,7 +59,7 @@ def imports(module: str) -> frozenset[str]:
         elif isinstance(node, ast.ImportFrom) and node.module:
             found |= {node.module, *(f"{node.module}.{one.name}" for one in node.names)}
     return frozenset(
-        one for one in found if re.match(r"(bridge|streams|sinks|schemas)\.", one) and path_of(one).is_file()
+        one for one in found if re.match(r"(bridge|streams|sinks|telemetry|schemas)\.", one) and path_of(one).is_file()
     )
 
 

@@ -8,7 +8,7 @@ from sinks.postgres.statements import statement_files
 CHECKOUT = Path(__file__).resolve().parents[2]
 SOURCES = {
     path.relative_to(CHECKOUT).as_posix(): path.read_text()
-    for package in ("schemas", "sinks", "streams", "bridge")
+    for package in ("schemas", "telemetry", "sinks", "streams", "bridge")
     for path in (CHECKOUT / package).rglob("*.py")
 }
 OPENS = {

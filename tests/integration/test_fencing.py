@@ -16,10 +16,10 @@ from schemas.registry import Script
 from schemas.settings import Settings
 from sinks.postgres import sink as postgres_sink
 from sinks.postgres.sink import PostgresSink
-from streams.normalize import bounds_of
-from streams.processor import Context, process
-from streams.retry import retry_policy
-from streams.trust import no_trust
+from streams.pipeline.normalize import bounds_of
+from streams.pipeline.processor import Context, process
+from streams.pipeline.trust import no_trust
+from streams.rules.retry_policy import retry_policy
 
 SOURCE = TopicPartition("bridge.raw", 0)
 GROUP = "fenced"

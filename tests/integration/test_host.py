@@ -112,15 +112,15 @@ AWAY_IN_BETWEEN = """
 import sys
 from mode.loop import use
 use("uvloop")
-import streams.app
+import streams.faust_host.app
 from schemas.errors import EnvironmentUnfit
 from schemas.settings import load_settings
-from streams.host import host
+from streams.faust_host.host import host
 async def away(*_given):
     raise EnvironmentUnfit("Postgres is away at start")
-streams.app.ready = away
+streams.faust_host.app.ready = away
 settings = load_settings()
-sys.exit(host(streams.app.create_app(settings), settings))
+sys.exit(host(streams.faust_host.app.create_app(settings), settings))
 """
 
 
@@ -137,17 +137,17 @@ KAFKA_WENT = """
 import sys
 from mode.loop import use
 use("uvloop")
-import streams.app
+import streams.faust_host.app
 from schemas.settings import load_settings
-from streams.host import host
+from streams.faust_host.host import host
 async def answered(*_given):
     pass
 async def started(_worker):
     pass
-streams.app.ready = answered
-streams.app.Worker.start = started
+streams.faust_host.app.ready = answered
+streams.faust_host.app.Worker.start = started
 settings = load_settings()
-sys.exit(host(streams.app.create_app(settings), settings))
+sys.exit(host(streams.faust_host.app.create_app(settings), settings))
 """
 
 
@@ -182,15 +182,15 @@ import sys
 from mode.loop import use
 use("uvloop")
 from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread
-import streams.app
-import streams.host
+import streams.faust_host.app
+import streams.faust_host.host
 from schemas.settings import load_settings
 async def die(_thread):
     raise asyncio.CancelledError
 AIOKafkaConsumerThread.on_thread_stop = die
-streams.host.REST_SECONDS = 1.0
+streams.faust_host.host.REST_SECONDS = 1.0
 settings = load_settings()
-sys.exit(streams.host.host(streams.app.create_app(settings), settings))
+sys.exit(streams.faust_host.host.host(streams.faust_host.app.create_app(settings), settings))
 """
 
 

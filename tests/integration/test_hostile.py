@@ -18,7 +18,7 @@ from schemas.headers import last
 from schemas.record import Provenance
 from schemas.settings import Settings
 from sinks.kafka.publisher import make_producer
-from streams.worker import Worker
+from streams.worker.worker import Worker
 
 EVENT = "event"
 INVALID, VIOLATION, EXHAUSTED = "invalid_payload_json", "schema_violation", "retry_exhausted"

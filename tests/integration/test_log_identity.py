@@ -15,9 +15,9 @@ from support.topics import make_anew
 from support.wait import wait_until
 
 from schemas.settings import Settings
-from sinks import metrics
 from sinks.kafka.admin import kafka_admin
 from sinks.postgres.audit.audit import audit
+from telemetry import metrics
 
 FIRST, SECOND = 40, 12
 Change = Callable[[Settings], Awaitable[str]]

@@ -83,7 +83,7 @@ def test_a_port_is_taken_by_the_start_that_looks_at_it() -> None:
     code = """
 from schemas.errors import EnvironmentUnfit
 from schemas.settings import load_settings
-from streams.app import create_app
+from streams.faust_host.app import create_app
 
 first = create_app(load_settings())
 try:

@@ -20,9 +20,9 @@ from support.wait import wait_until
 
 from bridge.stack.ports import choose
 from schemas.settings import Settings
-from sinks import metrics
 from sinks.kafka.publisher import make_producer
 from sinks.postgres.stats.backlog import read_backlog
+from telemetry import metrics
 
 QUICK = {"lag_interval": "200ms", "backlog_interval": "200ms"}
 

@@ -14,10 +14,10 @@ from support.wait import wait_until
 from schemas.errors import SinkUnavailable
 from schemas.record import TopicPartition
 from schemas.settings import Settings
-from sinks import metrics
 from sinks.postgres.audit.audit import audit
 from sinks.postgres.schema.monthly_partitions import make_partitions
 from sinks.postgres.sink import PostgresSink
+from telemetry import metrics
 
 BEFORE, DURING = 20, 30
 

@@ -16,8 +16,8 @@ from support.wait import wait_until
 from bridge.stack.ports import choose
 from schemas.dead_letter import DeadLetter
 from schemas.settings import Settings
-from sinks import metrics
 from sinks.postgres.audit.audit import audit
+from telemetry import metrics
 
 LARGE = b" " * (3 * 1024 * 1024)
 

@@ -29,7 +29,7 @@ from schemas.settings import Settings
 from sinks.kafka.admin import kafka_admin
 from sinks.kafka.aiokafka_patches.configs import set_configs
 from sinks.kafka.topics import apply_topics
-from streams.start import ready
+from streams.startup_checks import ready
 
 ALLOWED = ("loopback", "plaintext_kafka", "plaintext_postgres", "few_replicas")
 NOWHERE = "127.0.0.1:1"

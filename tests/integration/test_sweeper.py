@@ -11,12 +11,12 @@ from support.settled import LATE_SCRIPT, environment_of, event, fetch, prepare, 
 from support.wait import wait_until
 
 from schemas.settings import Settings
-from sinks import metrics
 from sinks.kafka.admin import kafka_admin, log_bounds
 from sinks.kafka.topics import apply_topics
 from sinks.postgres.audit.audit import acknowledge_lost, audit, read_snapshot
 from sinks.postgres.registry.admin import add_script
-from streams.sweeper import sweep
+from streams.worker.retry_reaper import sweep
+from telemetry import metrics
 
 WAITING = 20
 Lose = Callable[[Settings], Awaitable[Settings]]

@@ -24,7 +24,7 @@ from schemas.errors import StartRefused
 from schemas.service import Service
 from schemas.settings import Settings
 from sinks.kafka.topics import check_topics
-from streams.start import ready
+from streams.startup_checks import ready
 
 USER, PASSWORD = "bridge", secrets.token_hex(8)
 NO_AUTHORITY = (

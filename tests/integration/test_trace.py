@@ -20,8 +20,8 @@ from bridge.gateway import app as gateway_app
 from bridge.gateway.server import _config
 from bridge.http.server import Server, address_of, listening_socket
 from schemas.settings import Settings
-from streams import traces
-from streams.spans import SettlementSpans
+from streams.worker import tracing as traces
+from streams.worker.spans import SettlementSpans
 
 
 @pytest.fixture

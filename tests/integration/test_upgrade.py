@@ -29,7 +29,7 @@ from sinks.postgres.runs.history import note_end, show_run
 from sinks.postgres.schema.migrate import migrate, migrations
 from sinks.postgres.schema.monthly_partitions import make_partitions
 from sinks.postgres.statements import sql
-from streams.start import ready
+from streams.startup_checks import ready
 
 LAST_RELEASE = Path(__file__).resolve().parents[1] / "support" / "last_release"
 LAST_MIGRATION = 9

@@ -18,8 +18,8 @@ from support.wait import wait_until
 from schemas.errors import SinkUnavailable
 from schemas.gate import GateChange
 from schemas.settings import Settings
-from streams.gate_alerts import tell
-from streams.verdict import judge_and_publish
+from streams.worker.gate_evaluator import judge_and_publish
+from streams.worker.gate_notifier import tell
 
 WINDOW = (
     "INSERT INTO gate_window VALUES (date_trunc('minute', now()), $1, 'raw', $5, $6, $2::bigint + $3::bigint + $4::bigint,"

@@ -28,15 +28,15 @@ import sys
 import time
 from mode.loop import use
 use("uvloop")
-import streams.app
+import streams.faust_host.app
 from schemas.settings import load_settings
-from streams.host import host
+from streams.faust_host.host import host
 async def hold(_settings, _publish):
     print("held", flush=True)
     time.sleep(60)
-streams.app.judge_and_publish = hold
+streams.faust_host.app.judge_and_publish = hold
 settings = load_settings()
-sys.exit(host(streams.app.create_app(settings), settings))
+sys.exit(host(streams.faust_host.app.create_app(settings), settings))
 """
 
 

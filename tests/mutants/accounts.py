@@ -341,8 +341,8 @@ MUTANTS = [
     Mutant(
         "path-quoted",
         "the quotes around a sender's names in what is said of an event",
-        (Edit("streams/diagnose.py::_path", "step if own else quoted(step)", "step"),),
-        ("tests/unit/streams/test_decode.py",),
+        (Edit("streams/pipeline/diagnose.py::_path", "step if own else quoted(step)", "step"),),
+        ("tests/unit/streams/pipeline/test_decode.py",),
     ),
     Mutant(
         "api-refusals-told",

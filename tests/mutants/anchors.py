@@ -14,7 +14,7 @@ _WORDS_AND_SIGNS = re.compile(r"\w+|[^\w\s]")
 
 
 ROOT = Path(__file__).resolve().parents[2]
-_ROOMS = ("schemas", "sinks", "streams", "bridge")
+_ROOMS = ("schemas", "telemetry", "sinks", "streams", "bridge")
 
 
 class Misfit(LookupError):

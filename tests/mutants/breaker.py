@@ -4,7 +4,7 @@ from mutants.mutant import Edit, Mutant
 
 VISITORS = "tests/unit/schemas/test_brake_visitors.py"
 OWNERS = "tests/unit/schemas/test_brake_owners.py"
-HOLD = "tests/unit/streams/test_brake_hold.py"
+HOLD = "tests/unit/streams/worker/paused/test_breaker.py"
 PAUSES = "tests/unit/streams/test_pauses.py"
 
 MUTANTS = [
@@ -77,37 +77,51 @@ MUTANTS = [
     Mutant(
         "passed-memory",
         "the memory of what was committed",
-        (Edit("sinks/settle.py::Settler.settle", "self._judge.committed(outcomes)", "del committed.keys[:0]"),),
+        (
+            Edit(
+                "streams/worker/committer.py::Settler.settle",
+                "self._judge.committed(outcomes)",
+                "del committed.keys[:0]",
+            ),
+        ),
         ("tests/integration/test_brake_visitors.py::test_ten_thousand_junk_events_of_visitors_do_not_stop_the_others",),
     ),
     Mutant(
         "look-behind",
         "the probe's look behind the heads of what is held",
-        (Edit("streams/brake_hold.py::BrakeHold.to_look_behind", "bool(self._held)", "self._held is None"),),
+        (Edit("streams/worker/paused/breaker.py::BrakeHold.to_look_behind", "bool(self._held)", "self._held is None"),),
         (f"{HOLD}::test_visitors_junk_at_every_head_does_not_keep_the_brake_on",),
     ),
     Mutant(
         "held-told",
         "the note in the stored offsets of what the brake holds",
-        (Edit("streams/lane.py::Lane._held_by_brake", "one in self._brake.held", "one not in self._brake.held"),),
+        (
+            Edit(
+                "streams/worker/lane.py::Lane._held_by_brake", "one in self._brake.held", "one not in self._brake.held"
+            ),
+        ),
         ("tests/unit/streams/test_brake_told.py::test_the_stored_offsets_say_what_the_brake_holds",),
     ),
     Mutant(
         "rehearsal-of-rows",
         "the trial of a probe's rows on the store",
-        (Edit("sinks/settle.py::Settler.rehearse", "any(...)", "outcomes is None"),),
+        (Edit("streams/worker/committer.py::Settler.rehearse", "any(...)", "outcomes is None"),),
         (f"{HOLD}::test_rows_that_the_store_refuses_are_no_proof_for_a_probe",),
     ),
     Mutant(
         "paused-partition",
         "an operator's pause of a partition",
-        (Edit("streams/paused_by_hand.py::PausedByHand.changed", "source.in_kafka in why", "source is None"),),
+        (
+            Edit(
+                "streams/worker/paused/by_operator.py::PausedByHand.changed", "source.in_kafka in why", "source is None"
+            ),
+        ),
         (f"{PAUSES}::test_a_paused_partition_is_not_read_and_the_others_go_on",),
     ),
     Mutant(
         "paused-script",
         "the wait of a paused script's sound events",
-        (Edit("streams/normalize.py::normalize", "script.paused", "script is None"),),
+        (Edit("streams/pipeline/normalize.py::normalize", "script.paused", "script is None"),),
         (f"{PAUSES}::test_events_of_a_paused_script_wait_and_block_nobody",),
     ),
     Mutant(
@@ -115,7 +129,7 @@ MUTANTS = [
         "the wait of a paused script's broken events",
         (
             Edit(
-                "streams/processor.py::_failure",
+                "streams/pipeline/processor.py::_failure",
                 "script is not None and script.paused and error_class is not ErrorClass.SCRIPT_PAUSED",
                 "script is error_class",
             ),
@@ -125,7 +139,11 @@ MUTANTS = [
     Mutant(
         "endless-pause",
         "the rule that a pause uses up no retries",
-        (Edit("streams/retry.py::RetryPolicy.decide", "not ERRORS[error_class].endlessly", "error_class"),),
+        (
+            Edit(
+                "streams/rules/retry_policy.py::RetryPolicy.decide", "not ERRORS[error_class].endlessly", "error_class"
+            ),
+        ),
         (f"{PAUSES}::test_events_of_a_paused_script_wait_and_block_nobody",),
     ),
     Mutant(

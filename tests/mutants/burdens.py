@@ -3,7 +3,7 @@
 from mutants.mutant import Edit, Mutant
 
 COMPUTING = "tests/integration/api/test_computing.py"
-CORRECTION = "tests/unit/streams/test_correction.py"
+CORRECTION = "tests/unit/streams/rules/test_correction.py"
 GROUPS = "tests/integration/dead_letters/test_groups.py"
 KEPT = "tests/integration/api/test_kept.py"
 RUNS = "tests/integration/api/test_runs.py"
@@ -89,13 +89,13 @@ MUTANTS = [
     Mutant(
         "correction-unread",
         "the rule that a correction reads only what it touches",
-        (Edit("streams/json_source.py::Source.__init__", 'inner[:1] in (b"[", b"{")', "False"),),
+        (Edit("streams/rules/json_source.py::Source.__init__", 'inner[:1] in (b"[", b"{")', "False"),),
         (CORRECTION,),
     ),
     Mutant(
         "correction-in-pieces",
         "the pieces in which a correction is made, so that others have the loop within one large event",
-        (Edit("streams/json_source.py::Unread.read", "not count % _PIECE", "False"),),
+        (Edit("streams/rules/json_source.py::Unread.read", "not count % _PIECE", "False"),),
         (f"{CORRECTION}::test_what_takes_long_is_done_in_pieces",),
     ),
     Mutant(

@@ -33,8 +33,8 @@ from mutants.mutant import Edit, Mutant
 
 CONTRACT = "tests/contract"
 FENCING = "tests/integration/test_fencing.py"
-LANE = "tests/unit/streams/test_lane.py"
-RETRY_LANE = "tests/unit/streams/test_retry_lane.py"
+LANE = "tests/unit/streams/worker/test_lane.py"
+RETRY_LANE = "tests/unit/streams/worker/test_retry_lane.py"
 SETTLING = f"{CONTRACT}/test_sink.py"
 SWEEPER = "tests/integration/test_sweeper.py"
 
@@ -71,17 +71,17 @@ MUTANTS = [
         "the chain: after a fetch that raised, partitions are read on where the client stands",
         (
             Edit(
-                "streams/source.py::KafkaSource._fetch",
+                "streams/source/kafka.py::KafkaSource._fetch",
                 "source in self._chain and await self._consumer.position(partition) != self._chain[source]",
                 "source not in self._chain",
             ),
             Edit(
-                "streams/source.py::KafkaSource._seek_all",
+                "streams/source/kafka.py::KafkaSource._seek_all",
                 "source in self._chain and partition in assigned",
                 "source not in self._chain",
             ),
         ),
-        ("tests/unit/streams/test_source.py",),
+        ("tests/unit/streams/source/test_kafka.py",),
     ),
     Mutant(
         "key-table",
@@ -104,16 +104,16 @@ MUTANTS = [
     Mutant(
         "ledgers-body",
         "the ledger's body of what waits: a retry is judged by what its record says",
-        (Edit("streams/processor.py::_carried", "body is None", "body is None or record"),),
-        ("tests/unit/streams/test_processor.py::test_a_forged_retry_record_cannot_change_what_is_tried",),
+        (Edit("streams/pipeline/processor.py::_carried", "body is None", "body is None or record"),),
+        ("tests/unit/streams/pipeline/test_processor.py::test_a_forged_retry_record_cannot_change_what_is_tried",),
     ),
     Mutant(
         "publish-before-commit",
         "the order: what is to be published is published once Postgres has committed",
         (
-            Edit("sinks/settle.py::Settler.settle", "self._publisher.publish(...)"),
+            Edit("streams/worker/committer.py::Settler.settle", "self._publisher.publish(...)"),
             Edit(
-                "sinks/settle.py::Settler.settle",
+                "streams/worker/committer.py::Settler.settle",
                 "committed = await self._sink.commit(outcomes)",
                 "committed = await self._sink.commit(outcomes)\n"
                 "await self._publisher.publish([one for each in outcomes for one in each.failures])",
@@ -125,8 +125,8 @@ MUTANTS = [
         "winner-after-guard",
         "the choice of the winner after bisecting: a refused row takes its sound copies along",
         (
-            Edit("sinks/settle.py::_drop", "id(one.candidate)", "one.candidate.key"),
-            Edit("sinks/settle.py::_drop", "id(candidate)", "candidate.key"),
+            Edit("streams/worker/committer.py::_drop", "id(one.candidate)", "one.candidate.key"),
+            Edit("streams/worker/committer.py::_drop", "id(candidate)", "candidate.key"),
         ),
         (f"{SETTLING}::test_the_copy_of_a_refused_first_still_counts",),
     ),
@@ -139,15 +139,15 @@ MUTANTS = [
     Mutant(
         "hint-clearing",
         "the clearing of what a lane remembers as persisted",
-        (Edit("streams/dedup.py::DedupHints.clear", "self._young.clear()\nself._old.clear()", "return"),),
-        (f"{LANE}::test_an_idle_lane_follows_offsets_that_moved", "tests/unit/streams/test_dedup.py"),
+        (Edit("streams/pipeline/dedup_key.py::DedupHints.clear", "self._young.clear()\nself._old.clear()", "return"),),
+        (f"{LANE}::test_an_idle_lane_follows_offsets_that_moved", "tests/unit/streams/pipeline/test_dedup_key.py"),
     ),
     Mutant(
         "hints-after-commit",
         "the rule that hints are filled after a commit only",
         (
             Edit(
-                "streams/processor.py::processing",
+                "streams/pipeline/processor.py::processing",
                 "outcomes.candidates.append(candidate)",
                 "outcomes.candidates.append(candidate)\ncontext.known.add([candidate.key])",
             ),
@@ -157,13 +157,13 @@ MUTANTS = [
     Mutant(
         "stands",
         "the look whether all of a lane's partitions stand where it left them",
-        (Edit("sinks/settle.py::Settler.settle", "check_stands(...)"),),
+        (Edit("streams/worker/committer.py::Settler.settle", "check_stands(...)"),),
         (f"{LANE}::test_a_busy_lane_follows_a_partition_that_moved",),
     ),
     Mutant(
         "idle-look",
         "an idle lane's look at its offsets",
-        (Edit("streams/lane.py::Lane._prove_idle", "stored != self._stands", "not self._stands"),),
+        (Edit("streams/worker/lane.py::Lane._prove_idle", "stored != self._stands", "not self._stands"),),
         (f"{LANE}::test_an_idle_lane_follows_offsets_that_moved",),
     ),
     Mutant(
@@ -175,7 +175,7 @@ MUTANTS = [
     Mutant(
         "log-mark",
         "the comparison of a log's record with the one that was settled last",
-        (Edit("streams/log_identity.py::_compare", "bool(batch.records) and ...", "mark is not None"),),
+        (Edit("streams/source/log_identity.py::_compare", "bool(batch.records) and ...", "mark is not None"),),
         (f"{LANE}::test_a_foreign_log_holds_its_partition_until_it_is_adopted",),
     ),
     Mutant(
@@ -187,7 +187,7 @@ MUTANTS = [
     Mutant(
         "sweeper",
         "the sweeper",
-        (Edit("streams/app.py::create_app", "_add_sweeper(...)"),),
+        (Edit("streams/faust_host/app.py::create_app", "_add_sweeper(...)"),),
         (f"{SWEEPER}::test_a_worker_sweeps_by_itself",),
     ),
     Mutant(
@@ -195,7 +195,7 @@ MUTANTS = [
         "the proof that a copy is gone: what is overdue is published again",
         (
             Edit(
-                "streams/sweeper.py::_read_up_to",
+                "streams/worker/retry_reaper.py::_read_up_to",
                 "stored is not None and stored.held is None and stored.next_offset >= offset",
                 "offset >= 0",
             ),
@@ -223,13 +223,13 @@ MUTANTS = [
     Mutant(
         "pause-in-place",
         "the pause while a service is away",
-        (Edit("streams/lane.py::Lane._wait_in_place", "self._source.pause(...)"),),
+        (Edit("streams/worker/lane.py::Lane._wait_in_place", "self._source.pause(...)"),),
         (f"{LANE}::test_an_outage_is_waited_out_in_place_and_in_order",),
     ),
     Mutant(
         "never-early",
         "the wait until a retry is due",
-        (Edit("streams/retry_lane.py::RetryLane._wait_seconds", "round(1.1 * delay_ms)", "0"),),
+        (Edit("streams/worker/retry_lane.py::RetryLane._wait_seconds", "round(1.1 * delay_ms)", "0"),),
         (f"{RETRY_LANE}::test_each_retry_waits_for_its_delay_and_no_longer",),
     ),
     Mutant(
@@ -237,7 +237,7 @@ MUTANTS = [
         "the wait of a retry copy for its ledger row",
         (
             Edit(
-                "streams/retry_lane.py::_Found.still_to_come",
+                "streams/worker/retry_lane.py::_Found.still_to_come",
                 "self.stored[source] <= provenance.offset < self.ends.get(source, 0)",
                 "False",
             ),
@@ -247,14 +247,14 @@ MUTANTS = [
     Mutant(
         "halving",
         "the smaller batches after a statement that timed out",
-        (Edit("streams/lane.py::Lane._settle_once", "self._max_records > 1", "not self._max_records"),),
+        (Edit("streams/worker/lane.py::Lane._settle_once", "self._max_records > 1", "not self._max_records"),),
         (f"{LANE}::test_a_statement_that_timed_out_is_tried_with_half_the_records",),
     ),
     Mutant(
         "brake",
         "the brake",
-        (Edit("sinks/settle.py::Settler._check_brake", "cause is None", "cause is None or cause"),),
-        ("tests/unit/streams/test_brake_hold.py::test_a_storm_is_held_before_it_is_published",),
+        (Edit("streams/worker/committer.py::Settler._check_brake", "cause is None", "cause is None or cause"),),
+        ("tests/unit/streams/worker/paused/test_breaker.py::test_a_storm_is_held_before_it_is_published",),
     ),
     Mutant(
         "brakes-vote",
@@ -289,20 +289,20 @@ MUTANTS = [
     Mutant(
         "producers-time",
         "the bounds of a producer's own record time",
-        (Edit("streams/processor.py::_record_time", "min(max(timestamp, ...), ...)", "timestamp"),),
-        ("tests/unit/streams/test_processor.py::test_a_producers_time_is_held_near_now_and_counted",),
+        (Edit("streams/pipeline/processor.py::_record_time", "min(max(timestamp, ...), ...)", "timestamp"),),
+        ("tests/unit/streams/pipeline/test_processor.py::test_a_producers_time_is_held_near_now_and_counted",),
     ),
     Mutant(
         "unreadable",
         "the hold of a partition whose next record can't be read",
         (
             Edit(
-                "streams/source.py::KafkaSource.poll",
+                "streams/source/kafka.py::KafkaSource.poll",
                 "batches = await self._find_unreadable(...)",
                 'raise SourceUnavailable("unreadable")',
             ),
         ),
-        ("tests/unit/streams/test_source.py",),
+        ("tests/unit/streams/source/test_kafka.py",),
     ),
     Mutant(
         "inflation",
@@ -333,31 +333,37 @@ MUTANTS = [
     Mutant(
         "log-limit",
         "the limit of equal log lines",
-        (Edit("streams/log_limit.py::LimitedHandler.emit", "minute.written >= MOST_A_MINUTE", "minute.written < 0"),),
-        ("tests/unit/streams/test_log_limit.py",),
+        (Edit("telemetry/log_limit.py::LimitedHandler.emit", "minute.written >= MOST_A_MINUTE", "minute.written < 0"),),
+        ("tests/unit/telemetry/test_log_limit.py",),
     ),
     Mutant(
         "masking",
         "the masking of what is logged, and of the errors that are told to Sentry",
-        (Edit("streams/logs.py::configure_logs", "mask", "*()"),),
-        ("tests/unit/streams/test_reports.py::test_no_secret_leaves", "tests/unit/streams/test_logs.py"),
+        (Edit("telemetry/logging.py::configure_logs", "mask", "*()"),),
+        ("tests/unit/telemetry/test_error_reports.py::test_no_secret_leaves", "tests/unit/telemetry/test_logging.py"),
     ),
     Mutant(
         "masking-within",
         "the look for what tells of a secret in what seems to be one",
-        (Edit("schemas/masking.py::_told", "following > covered", "begin >= covered"),),
+        (Edit("telemetry/redaction.py::_told", "following > covered", "begin >= covered"),),
         ("tests/property/test_masking.py",),
     ),
     Mutant(
         "named-series",
         "the bound of how many sites and scripts have series of their own",
-        (Edit("sinks/metric_kinds.py::FirstComers.label", "len(self._own) >= self._most", "len(self._own) < 0"),),
+        (Edit("telemetry/metric_kinds.py::FirstComers.label", "len(self._own) >= self._most", "len(self._own) < 0"),),
         ("tests/unit/test_cardinality.py",),
     ),
     Mutant(
         "kafka-told",
         "the word to Kafka of how far was read",
-        (Edit("streams/kafka_hints.py::KafkaHints._commit_pending", "await self._source.commit(offsets)", "True"),),
+        (
+            Edit(
+                "streams/worker/kafka_hints.py::KafkaHints._commit_pending",
+                "await self._source.commit(offsets)",
+                "True",
+            ),
+        ),
         (f"{LANE}::test_events_are_settled_and_kafka_is_told",),
     ),
     Mutant(

@@ -2,8 +2,8 @@
 
 from mutants.mutant import Edit, Mutant
 
-NORMALIZE = "tests/unit/streams/test_normalize.py"
-DECODE = "tests/unit/streams/test_decode.py"
+NORMALIZE = "tests/unit/streams/pipeline/test_normalize.py"
+DECODE = "tests/unit/streams/pipeline/test_decode.py"
 
 MUTANTS = [
     Mutant(
@@ -11,7 +11,9 @@ MUTANTS = [
         "the bound within which sent_at corrects occurred_at",
         (
             Edit(
-                "streams/normalize.py::_times", "_TRANSIT < abs(received_at - sent) <= bounds.max_skew", "sent.year > 0"
+                "streams/pipeline/normalize.py::_times",
+                "_TRANSIT < abs(received_at - sent) <= bounds.max_skew",
+                "sent.year > 0",
             ),
         ),
         (f"{NORMALIZE}::test_a_wrong_clock_is_corrected_within_bounds",),
@@ -19,13 +21,13 @@ MUTANTS = [
     Mutant(
         "skew-clamp",
         "the clamp of a sent_at that lies before occurred_at",
-        (Edit("streams/normalize.py::_times", "max(sent - occurred, _NO_TIME)", "(sent - occurred)"),),
+        (Edit("streams/pipeline/normalize.py::_times", "max(sent - occurred, _NO_TIME)", "(sent - occurred)"),),
         (f"{NORMALIZE}::test_a_wrong_clock_is_corrected_within_bounds",),
     ),
     Mutant(
         "original-value",
         "the digits of an amount that is rounded",
-        (Edit("streams/normalize.py::_amount", "None if value == exact else str(exact)", "None"),),
+        (Edit("streams/pipeline/normalize.py::_amount", "None if value == exact else str(exact)", "None"),),
         (f"{NORMALIZE}::test_decimals_beyond_the_column_are_rounded",),
     ),
     Mutant(
@@ -43,25 +45,29 @@ MUTANTS = [
     Mutant(
         "odd-url",
         "the text of a url that is no absolute one",
-        (Edit("streams/normalize.py::_page", "return url, None, None, _NO_UTM", "raise ValueError(url)"),),
+        (Edit("streams/pipeline/normalize.py::_page", "return url, None, None, _NO_UTM", "raise ValueError(url)"),),
         (f"{NORMALIZE}::test_what_is_no_absolute_url_is_kept",),
     ),
     Mutant(
         "later-violations",
         "what the normaliser finds of an event that the decoder refuses",
-        (Edit("streams/reading.py::in_full", "*violations(whose, received_at, registry, bounds)", "*()"),),
+        (Edit("streams/pipeline/reading.py::in_full", "*violations(whose, received_at, registry, bounds)", "*()"),),
         (f"{NORMALIZE}::test_every_violation_is_listed_once",),
     ),
     Mutant(
         "violations-bound",
         "the bound of a list of violations",
-        (Edit("streams/rejection.py::violated", "len(message) + len(rest[0]) <= _MOST_CHARACTERS", "rest[0]"),),
+        (
+            Edit(
+                "streams/pipeline/rejection.py::violated", "len(message) + len(rest[0]) <= _MOST_CHARACTERS", "rest[0]"
+            ),
+        ),
         (f"{DECODE}::test_all_violations_are_listed_within_bounds",),
     ),
     Mutant(
         "quoted-storable",
         "the replacement of what can't be stored in a text that an error quotes",
-        (Edit("streams/violations.py::quoted", "bounded_text(...)", "shown"),),
+        (Edit("streams/pipeline/violations.py::quoted", "bounded_text(...)", "shown"),),
         (f"{DECODE}::test_usual_mistakes_of_times_have_a_hint",),
     ),
 ]

@@ -16,7 +16,7 @@ MUTANTS = [
     Mutant(
         "verdict-claimed",
         "the look at what Postgres says of a change of verdict",
-        (Edit("streams/gate_alerts.py::tell", "await _judged(settings, claimed)", "claimed"),),
+        (Edit("streams/worker/gate_notifier.py::tell", "await _judged(settings, claimed)", "claimed"),),
         ("tests/integration/test_verdict.py::test_a_forged_verdict_is_not_told",),
     ),
     Mutant(
@@ -58,13 +58,13 @@ MUTANTS = [
     Mutant(
         "metrics-port-unasked",
         "the taking of the port for figures before the start",
-        (Edit("streams/app.py::_listen", "listener.bind((host, settings.metrics_port))", "listener.bind((host, 0))"),),
+        (Edit("streams/faust_host/app.py::_listen", "listener.bind((host, settings.metrics_port))", "listener.bind((host, 0))"),),
         (PORT,),
     ),
     Mutant(
         "metrics-port-raced",
         "the hold on the port for figures from the start on",
-        (Edit("streams/app.py::_listen", "listener.listen(_BACKLOG)", ""),),
+        (Edit("streams/faust_host/app.py::_listen", "listener.listen(_BACKLOG)", ""),),
         (f"{PORT}::test_a_port_is_taken_by_the_start_that_looks_at_it",),
     ),
 ]  # fmt: skip

@@ -83,7 +83,7 @@ MUTANTS = [
     Mutant(
         "log-escapes",
         "the lines of what Python would print by itself",
-        (Edit("streams/logs.py::configure_logs", "_log_what_escapes()"),),
-        ("tests/unit/streams/test_logs.py::test_what_escapes_its_caller_is_a_line_too",),
+        (Edit("telemetry/logging.py::configure_logs", "_log_what_escapes()"),),
+        ("tests/unit/telemetry/test_logging.py::test_what_escapes_its_caller_is_a_line_too",),
     ),
 ]

@@ -4,7 +4,7 @@ from mutants.mutant import Edit, Mutant
 
 ATTRIBUTION = "tests/unit/streams/test_attribution.py"
 SENDER = "tests/contract/test_sink_sender.py"
-TRUST = "tests/unit/streams/test_trust.py"
+TRUST = "tests/unit/streams/pipeline/test_trust.py"
 
 MUTANTS = [
     Mutant(
@@ -26,38 +26,38 @@ MUTANTS = [
     Mutant(
         "proven-identity",
         "the gateway's identity of a refused event",
-        (Edit("streams/processor.py::_failure", "attempt.found.vouched", "None"),),
+        (Edit("streams/pipeline/processor.py::_failure", "attempt.found.vouched", "None"),),
         (f"{ATTRIBUTION}::test_a_refused_event_is_of_the_site_that_the_gateway_proves",),
     ),
     Mutant(
         "legacy-time",
         "the end of the time in which headers without a proof are believed",
-        (Edit("streams/trust.py::GatewayTrust.of_raw", "now_ms < self.legacy_until_ms", "True"),),
+        (Edit("streams/pipeline/trust.py::GatewayTrust.of_raw", "now_ms < self.legacy_until_ms", "True"),),
         (f"{TRUST}::test_headers_older_than_proofs_are_believed_for_a_time",),
     ),
     Mutant(
         "legacy-class",
         "the rule that a record which states a class is not older than proofs",
-        (Edit("streams/trust.py::GatewayTrust._judged", "legacy and names.SENDER not in said", "legacy"),),
+        (Edit("streams/pipeline/trust.py::GatewayTrust._judged", "legacy and names.SENDER not in said", "legacy"),),
         (f"{TRUST}::test_a_wrong_proof_is_no_older_record",),
     ),
     Mutant(
         "ledgers-class",
         "the ledger's class of sender on a retry or replay",
-        (Edit("streams/trust.py::GatewayTrust.of_kept", "kept.sender is Sender.DIRECT", "kept.sender == ''"),),
+        (Edit("streams/pipeline/trust.py::GatewayTrust.of_kept", "kept.sender is Sender.DIRECT", "kept.sender == ''"),),
         (f"{TRUST}::test_the_ledgers_word_stands",),
     ),
     Mutant(
         "unknown-key",
         "the retry of a record whose proof names an unknown key",
-        (Edit("streams/trust.py::GatewayTrust._judged", "not self.keys.knows(proof)", "proof == b''"),),
+        (Edit("streams/pipeline/trust.py::GatewayTrust._judged", "not self.keys.knows(proof)", "proof == b''"),),
         (f"{TRUST}::test_a_key_that_is_not_known_is_tried_again",),
     ),
     Mutant(
         "known-sites",
         "the rule that only sites of the registry have windows",
-        (Edit("streams/identity.py::identify", "site_id in _sites(registry)", "site_id > 0"),),
-        ("tests/unit/streams/test_processor.py::test_an_invented_site_makes_no_window",),
+        (Edit("streams/pipeline/identity.py::identify", "site_id in _sites(registry)", "site_id > 0"),),
+        ("tests/unit/streams/pipeline/test_processor.py::test_an_invented_site_makes_no_window",),
     ),
     Mutant(
         "class-name-space",
@@ -87,6 +87,6 @@ MUTANTS = [
         "replays-digest",
         "the digest of the record that a replay sends",
         (Edit("schemas/ledger.py::LedgerState.expects", "...", "return True"),),
-        ("tests/unit/streams/test_processor.py::test_only_the_record_that_a_replay_sends_has_its_claim",),
+        ("tests/unit/streams/pipeline/test_processor.py::test_only_the_record_that_a_replay_sends_has_its_claim",),
     ),
 ]

@@ -91,14 +91,14 @@ MUTANTS = [
     Mutant(
         "claims-kept",
         "the lane that keeps claims as they are after a refusal",
-        (Edit("streams/claims_kept.py::ClaimsKept.around", "self.refused and ...", "False"),),
-        ("tests/unit/streams/test_claims_kept.py",),
+        (Edit("streams/worker/claims_kept.py::ClaimsKept.around", "self.refused and ...", "False"),),
+        ("tests/unit/streams/worker/test_claims_kept.py",),
     ),
     Mutant(
         "claims-kept-seldom",
         "the batches that are settled without keeping claims: those that were not refused",
-        (Edit("streams/lane.py::Lane._settle_judged", "self._claims.refused = False"),),
-        ("tests/unit/streams/test_claims_kept.py",),
+        (Edit("streams/worker/lane.py::Lane._settle_judged", "self._claims.refused = False"),),
+        ("tests/unit/streams/worker/test_claims_kept.py",),
     ),
     Mutant(
         "claims-shared",

@@ -7,7 +7,7 @@ ACCESS = "tests/unit/api/test_access.py"
 BOUNDS = "tests/integration/test_replay_bounds.py"
 CRASH = "tests/integration/test_replay_crash.py"
 DISCARD = "tests/integration/dead_letters/test_discard.py"
-FORECAST = "tests/unit/streams/test_forecast.py"
+FORECAST = "tests/unit/streams/rules/test_replay_rules.py"
 FRONT = "tests/unit/api/test_front.py"
 PARAMETERS = "tests/unit/api/test_parameters.py"
 REPLAY = "tests/integration/test_replay.py"
@@ -55,7 +55,7 @@ WHOSE = [
         "the look whose an item's site is when its turn comes",
         (
             Edit(
-                "streams/forecast.py::refusal",
+                "streams/rules/replay_rules.py::refusal",
                 "terms.org_id is not None and item.org_id != terms.org_id",
                 "terms.org_id == 0",
             ),
@@ -65,7 +65,7 @@ WHOSE = [
     Mutant(
         "org-correction",
         "the rule that a correction leaves an event's site as it is",
-        (Edit("streams/forecast.py::corrected", "site_id != item.site_id", "site_id == 0"),),
+        (Edit("streams/rules/replay_rules.py::corrected", "site_id != item.site_id", "site_id == 0"),),
         (FORECAST, f"{SCOPE}::test_a_correction_writes_into_no_other_organisation"),
     ),
     Mutant(
@@ -73,12 +73,12 @@ WHOSE = [
         "the silence about whose a script is",
         (
             Edit(
-                "streams/normalize.py::_of_another_site",
+                "streams/pipeline/normalize.py::_of_another_site",
                 'f"site_id: script {script_id!r} is not of site {fields.site_id}"',
                 'f"site_id: script {script_id!r} belongs to another site, not {fields.site_id}"',
             ),
         ),
-        (f"{SCOPE}::test_whose_a_foreign_script_is_is_not_told", "tests/unit/streams/test_normalize.py"),
+        (f"{SCOPE}::test_whose_a_foreign_script_is_is_not_told", "tests/unit/streams/pipeline/test_normalize.py"),
     ),
     Mutant(
         "role",
@@ -140,13 +140,13 @@ REPLAYS = [
     Mutant(
         "replayed-once",
         "the refusal of what was replayed already",
-        (Edit("streams/forecast.py::refusal", "not terms.force", "terms.force is None"),),
+        (Edit("streams/rules/replay_rules.py::refusal", "not terms.force", "terms.force is None"),),
         (FORECAST, f"{REPLAY}::test_nobody_replays_an_item_twice_unless_forced"),
     ),
     Mutant(
         "claimed-once",
         "the refusal of what another replay has claimed",
-        (Edit("streams/forecast.py::refusal", 'item.disposition == "claimed"', 'item.disposition == ""'),),
+        (Edit("streams/rules/replay_rules.py::refusal", 'item.disposition == "claimed"', 'item.disposition == ""'),),
         (FORECAST, f"{BOUNDS}::test_what_another_is_claiming_is_waited_for_and_left"),
     ),
     Mutant(
@@ -218,19 +218,25 @@ REPLAYS = [
     Mutant(
         "lives",
         "the end of a loop after so many lives",
-        (Edit("streams/forecast.py::refusal", "item.lives >= terms.max_lives", "item.lives < 0"),),
+        (Edit("streams/rules/replay_rules.py::refusal", "item.lives >= terms.max_lives", "item.lives < 0"),),
         (FORECAST, f"{REPLAY}::test_a_loop_ends_after_its_lives"),
     ),
     Mutant(
         "removed-month",
         "the refusal of an event whose month was removed",
-        (Edit("streams/forecast.py::refusal", "not terms.month_exists(item.received_at)", "item.received_at is None"),),
+        (
+            Edit(
+                "streams/rules/replay_rules.py::refusal",
+                "not terms.month_exists(item.received_at)",
+                "item.received_at is None",
+            ),
+        ),
         (FORECAST,),
     ),
     Mutant(
         "pruned-key",
         "the look among the events where keys may have been pruned",
-        (Edit("streams/forecast.py::known_to_the_store", "(claim.site_id, claim.event_id)", "event"),),
+        (Edit("streams/rules/replay_rules.py::known_to_the_store", "(claim.site_id, claim.event_id)", "event"),),
         (FORECAST, f"{REPLAY}::test_old_dead_letters"),
     ),
     Mutant(
@@ -300,10 +306,10 @@ RECORDS = [
         "copies-bounded",
         "the bound of what a patch's copies make of an event",
         (
-            Edit("streams/correction.py::Correction._applied", "copied > MAX_BYTES", "copied < 0"),
-            Edit("streams/correction.py::Correction._applied", "copied and len(text) > MAX_BYTES", "copied < 0"),
+            Edit("streams/rules/correction.py::Correction._applied", "copied > MAX_BYTES", "copied < 0"),
+            Edit("streams/rules/correction.py::Correction._applied", "copied and len(text) > MAX_BYTES", "copied < 0"),
         ),
-        ("tests/unit/streams/test_correction.py",),
+        ("tests/unit/streams/rules/test_correction.py",),
     ),
     Mutant(
         "drops-once",
@@ -316,36 +322,36 @@ RECORDS = [
         "the refusal of an item to which an expression does not apply",
         (
             Edit(
-                "streams/correction.py::_Compute.apply",
+                "streams/rules/correction.py::_Compute.apply",
                 'raise CorrectionFailed(f"{self._field}: {error}") from None',
                 "return 0",
             ),
         ),
-        ("tests/unit/streams/test_expression.py",),
+        ("tests/unit/streams/rules/test_expression.py",),
     ),
     Mutant(
         "seconds-bound",
         "the bound of what is taken for a time in seconds",
-        (Edit("streams/expression.py::_milliseconds", "not 0 <= number < _MILLISECONDS_BEGIN", "False"),),
-        ("tests/unit/streams/test_expression.py",),
+        (Edit("streams/rules/expression.py::_milliseconds", "not 0 <= number < _MILLISECONDS_BEGIN", "False"),),
+        ("tests/unit/streams/rules/test_expression.py",),
     ),
     Mutant(
         "duplicate-keys-kept",
         "the care that a correction leaves duplicate keys as they were sent",
-        (Edit("streams/json_source.py::_members", "value is not last.value", "True"),),
-        ("tests/property/test_corrections.py", "tests/unit/streams/test_expression.py"),
+        (Edit("streams/rules/json_source.py::_members", "value is not last.value", "True"),),
+        ("tests/property/test_corrections.py", "tests/unit/streams/rules/test_expression.py"),
     ),
     Mutant(
         "diff-bounded",
         "the bound of what the diff of a correction compares",
         (
             Edit(
-                "streams/line_diff.py::line_diff",
+                "streams/rules/line_diff.py::line_diff",
                 "_hunks(before[:_MOST_COMPARED], after[:_MOST_COMPARED], start)",
                 "_hunks(before, after, start)",
             ),
         ),
-        ("tests/unit/streams/test_line_diff.py::test_a_diff_costs_no_more_than_is_shown",),
+        ("tests/unit/streams/rules/test_line_diff.py::test_a_diff_costs_no_more_than_is_shown",),
     ),
     Mutant(
         "disposition-empty",

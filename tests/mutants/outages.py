@@ -8,7 +8,7 @@ TABLES = "tests/integration/test_table_locks.py"
 ORDER = "tests/integration/test_lock_order.py"
 BROKERS = "tests/unit/sinks/kafka/test_brokers.py"
 REFUSALS = "tests/integration/test_start_refusals.py"
-HINTS = "tests/unit/streams/test_kafka_hints.py"
+HINTS = "tests/unit/streams/worker/test_kafka_hints.py"
 
 MUTANTS = [
     Mutant(
@@ -38,20 +38,24 @@ MUTANTS = [
     Mutant(
         "kafka-hints-again",
         "the second commit of offsets that Kafka did not take",
-        (Edit("streams/kafka_hints.py::KafkaHints._commit_pending", "offsets | self._pending", "self._pending"),),
+        (
+            Edit(
+                "streams/worker/kafka_hints.py::KafkaHints._commit_pending", "offsets | self._pending", "self._pending"
+            ),
+        ),
         (f"{HINTS}::test_work_does_not_wait_for_kafka_to_take_offsets",),
     ),
     Mutant(
         "kafka-hints-defect",
         "the end of a lane by a defect of its commit to Kafka",
-        (Edit("streams/kafka_hints.py::KafkaHints.commit", "self._committing.result()", ""),),
+        (Edit("streams/worker/kafka_hints.py::KafkaHints.commit", "self._committing.result()", ""),),
         (f"{HINTS}::test_a_defect_of_the_commit_to_kafka_ends_the_lane",),
     ),
     Mutant(
         "rebalances-poll",
         "the end of a poll that waits for the group's next assignment",
-        (Edit("streams/source.py::KafkaSource._fetch", "timeout_ms / 1000 + _LATE_SECONDS", "None"),),
-        ("tests/unit/streams/test_source.py::test_a_poll_ends_in_time_while_the_group_rebalances",),
+        (Edit("streams/source/kafka.py::KafkaSource._fetch", "timeout_ms / 1000 + _LATE_SECONDS", "None"),),
+        ("tests/unit/streams/source/test_kafka.py::test_a_poll_ends_in_time_while_the_group_rebalances",),
     ),
     Mutant(
         "side-by-side",
@@ -76,7 +80,9 @@ MUTANTS = [
         "the paused partitions of a lane whose store is silent",
         (
             Edit(
-                "streams/lane.py::Lane._paused", "self._patience.waiting or self._sink.silent", "self._patience.waiting"
+                "streams/worker/lane.py::Lane._paused",
+                "self._patience.waiting or self._sink.silent",
+                "self._patience.waiting",
             ),
         ),
         ("tests/unit/streams/test_silent_store.py::test_a_lane_that_waits_for_a_silent_store_is_paused",),
@@ -138,13 +144,13 @@ MUTANTS = [
     Mutant(
         "start-asks-again",
         "the second question of a start whose first one found a broker away",
-        (Edit("streams/start.py::_of_kafka", "left <= 0", "left"),),
-        ("tests/unit/streams/test_start.py",),
+        (Edit("streams/startup_checks.py::_of_kafka", "left <= 0", "left"),),
+        ("tests/unit/streams/test_startup_checks.py",),
     ),
     Mutant(
         "read-committed",
         "the worker's blindness for aborted transactions",
-        (Edit("streams/source.py::make_consumer", '"read_committed"', '"read_uncommitted"'),),
+        (Edit("streams/source/kafka.py::make_consumer", '"read_committed"', '"read_uncommitted"'),),
         ("tests/contract/test_source.py::test_transaction_markers_are_holes",),
     ),
     Mutant(
@@ -174,13 +180,13 @@ MUTANTS = [
     Mutant(
         "early-together",
         "the one bound of the retry copies that are there when one begins to wait",
-        (Edit("streams/retry_lane.py::RetryLane._may_wait", "offset > last", "True"),),
-        ("tests/unit/streams/test_retry_lane.py::test_forged_tokens_of_the_future_hold_their_partition_once",),
+        (Edit("streams/worker/retry_lane.py::RetryLane._may_wait", "offset > last", "True"),),
+        ("tests/unit/streams/worker/test_retry_lane.py::test_forged_tokens_of_the_future_hold_their_partition_once",),
     ),
     Mutant(
         "early-once",
         "the rule that a raw event's copies are waited for once",
-        (Edit("streams/retry_lane.py::RetryLane._may_wait", "origin not in self._awaited", "True"),),
-        ("tests/unit/streams/test_retry_lane.py::test_forged_tokens_of_the_future_hold_their_partition_once",),
+        (Edit("streams/worker/retry_lane.py::RetryLane._may_wait", "origin not in self._awaited", "True"),),
+        ("tests/unit/streams/worker/test_retry_lane.py::test_forged_tokens_of_the_future_hold_their_partition_once",),
     ),
 ]

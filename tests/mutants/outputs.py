@@ -18,7 +18,7 @@ MUTANTS = [
     Mutant(
         "terminal-lines",
         "the escaping of lines",
-        (Edit("streams/terminal.py::say", "printable(line)", "line"),),
+        (Edit("telemetry/terminal.py::say", "printable(line)", "line"),),
         (f"{TERMINAL}::test_lines_are_written_out",),
     ),
     Mutant(
@@ -36,7 +36,7 @@ MUTANTS = [
     Mutant(
         "terminal-json",
         "the escapes that JSON does not demand",
-        (Edit("streams/terminal.py::json_result", "printable_json(...)", "text"),),
+        (Edit("telemetry/terminal.py::json_result", "printable_json(...)", "text"),),
         (f"{TERMINAL}::test_json_is_escaped_and_the_same",),
     ),
     Mutant(
@@ -48,7 +48,7 @@ MUTANTS = [
     Mutant(
         "terminal-encoding",
         "the escaping of what the output's encoding lacks",
-        (Edit("schemas/printable.py::encodable", "text.isascii()", "True"),),
+        (Edit("telemetry/printable.py::encodable", "text.isascii()", "True"),),
         (f"{TERMINAL}::test_output_of_another_encoding_holds_everything",),
     ),
     Mutant(
@@ -90,18 +90,20 @@ MUTANTS = [
     Mutant(
         "terminal-log",
         "the escaping of line breaks in log lines",
-        (Edit("streams/logs.py::harmless", "name in _OF_SEVERAL_LINES", "name"),),
-        ("tests/unit/streams/test_logs.py::test_a_terminal_is_told_nothing_by_strangers",),
+        (Edit("telemetry/logging.py::harmless", "name in _OF_SEVERAL_LINES", "name"),),
+        ("tests/unit/telemetry/test_logging.py::test_a_terminal_is_told_nothing_by_strangers",),
     ),
     Mutant(
         "terminal-log-json",
         "the same escapes in JSON log lines",
         (
             Edit(
-                "streams/logs.py::_json_line", "printable_json(...)", "json.dumps(event, ensure_ascii=False, **options)"
+                "telemetry/logging.py::_json_line",
+                "printable_json(...)",
+                "json.dumps(event, ensure_ascii=False, **options)",
             ),
         ),
-        ("tests/unit/streams/test_logs.py::test_json_lines_hold_no_control_character",),
+        ("tests/unit/telemetry/test_logging.py::test_json_lines_hold_no_control_character",),
     ),
     Mutant(
         "reason-plain",
@@ -223,7 +225,7 @@ MUTANTS = [
     Mutant(
         "export-escapes",
         "the escapes of a line at a bounded cost",
-        (Edit("schemas/printable.py::printable_dumps", "json.dumps(value).replace(...)", "printable_json(text)"),),
+        (Edit("telemetry/printable.py::printable_dumps", "json.dumps(value).replace(...)", "printable_json(text)"),),
         (f"{EXPORT}::test_a_hostile_letter_costs_no_call_for_each_character",),
     ),
     Mutant(

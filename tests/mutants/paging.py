@@ -3,7 +3,7 @@
 from mutants.mutant import Edit, Mutant
 
 RULES = "deploy/prometheus/bridge.rules.yml"
-METRICS = "tests/unit/sinks/test_metrics.py"
+METRICS = "tests/unit/telemetry/test_metrics.py"
 FIGURES = "tests/unit/gateway/test_figures.py"
 REFUSED = "tests/unit/gateway/test_refused.py"
 ALERTS = "tests/alerts/test_rules.py"
@@ -72,7 +72,7 @@ MUTANTS = [
     Mutant(
         "page-failures",
         "the class of the sender in the counts of failures",
-        (Edit("sinks/commit_metrics.py::_count_failures", "known or Sender.DIRECT", "Sender.DIRECT"),),
+        (Edit("streams/worker/commit_metrics.py::_count_failures", "known or Sender.DIRECT", "Sender.DIRECT"),),
         (f"{METRICS}::test_each_attempt_counts_for_its_sender_s_class",),
     ),
     Mutant(
@@ -135,7 +135,7 @@ MUTANTS = [
         "page-waiting-class",
         "the class of the sender in the count of events that wait",
         (Edit("stats/backlog.py::shown", "sender_named(waiting.sender) or Sender.DIRECT", "Sender.DIRECT"),),
-        ("tests/unit/sinks/test_metrics.py::test_what_waits_is_told_by_its_sender_s_class",),
+        ("tests/unit/telemetry/test_metrics.py::test_what_waits_is_told_by_its_sender_s_class",),
     ),
     Mutant(
         "page-dead-letters",

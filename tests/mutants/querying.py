@@ -104,8 +104,8 @@ MUTANTS = [
     Mutant(
         "sent-again-planned",
         "the look-up of what does not normalise, before a plan says that it fails",
-        (Edit("streams/forecast.py::judge", "_claim(found, rejection.identity, body, registry)", "None"),),
-        ("tests/unit/streams/test_forecast.py",),
+        (Edit("streams/rules/replay_rules.py::judge", "_claim(found, rejection.identity, body, registry)", "None"),),
+        ("tests/unit/streams/rules/test_replay_rules.py",),
     ),
     Mutant(
         "guess-once",
@@ -122,8 +122,8 @@ MUTANTS = [
     Mutant(
         "offset-kept",
         "the rule that a time which has an offset keeps it",
-        (Edit("streams/expression.py::_with_offset", "(text, f'{text}{offset}')", "(f'{text}{offset}',)"),),
-        ("tests/unit/streams/test_expression.py",),
+        (Edit("streams/rules/expression.py::_with_offset", "(text, f'{text}{offset}')", "(f'{text}{offset}',)"),),
+        ("tests/unit/streams/rules/test_expression.py",),
     ),
     Mutant(
         "drop-reasons-by-site",
@@ -146,20 +146,20 @@ MUTANTS = [
     Mutant(
         "cut-quote",
         "the quote that closes what a cut violation leaves open",
-        (Edit("streams/rejection.py::_cut", "beginning.count(mark) % 2", "not mark"),),
-        ("tests/unit/streams/test_diagnose.py::test_a_violation_that_is_cut_leaves_no_quote_open",),
+        (Edit("streams/pipeline/rejection.py::_cut", "beginning.count(mark) % 2", "not mark"),),
+        ("tests/unit/streams/pipeline/test_diagnose.py::test_a_violation_that_is_cut_leaves_no_quote_open",),
     ),
     Mutant(
         "quoted-line",
         "the line on which a sender's text is quoted",
         (
             Edit(
-                "streams/violations.py::quoted",
+                "streams/pipeline/violations.py::quoted",
                 """shown.replace("'", "’").replace("\\n", " ")""",
                 """shown.replace("'", "’")""",
             ),
         ),
-        ("tests/unit/streams/test_diagnose.py::test_a_quoted_text_stands_on_one_line",),
+        ("tests/unit/streams/pipeline/test_diagnose.py::test_a_quoted_text_stands_on_one_line",),
     ),
     Mutant(
         "words-of-postgres",

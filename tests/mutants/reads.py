@@ -3,7 +3,7 @@
 from mutants.mutant import Edit, Mutant
 
 CODECS = "tests/unit/sinks/kafka/aiokafka_patches/test_codecs.py"
-SOURCE = "tests/unit/streams/test_source.py"
+SOURCE = "tests/unit/streams/source/test_kafka.py"
 
 MUTANTS = [
     Mutant(
@@ -39,13 +39,13 @@ MUTANTS = [
     Mutant(
         "turn-of-enough",
         "the turns of partitions that end a read by what they inflate to",
-        (Edit("streams/source.py::KafkaSource._drain", "not left or had_enough()", "not left"),),
+        (Edit("streams/source/kafka.py::KafkaSource._drain", "not left or had_enough()", "not left"),),
         (f"{SOURCE}::test_a_partition_that_ends_a_read_before_its_time_comes_after_the_others",),
     ),
     Mutant(
         "fetched-stays",
         "what was fetched by the time that a poll is over",
-        (Edit("streams/source.py::KafkaSource._fetch", "return []", "return [self._seek_all(sources)][1:]"),),
+        (Edit("streams/source/kafka.py::KafkaSource._fetch", "return []", "return [self._seek_all(sources)][1:]"),),
         (f"{SOURCE}::test_a_poll_that_is_over_leaves_what_was_fetched",),
     ),
 ]

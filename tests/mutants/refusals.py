@@ -38,26 +38,26 @@ MUTANTS = [
     Mutant(
         "refused-retry",
         "the dead letter that a retry becomes whose copy is refused",
-        (Edit("sinks/settle.py::Settler.settle", "_end_refused_retries(outcomes)", "False"),),
+        (Edit("streams/worker/committer.py::Settler.settle", "_end_refused_retries(outcomes)", "False"),),
         (f"{REFUSED}::test_a_retry_whose_copy_is_refused_becomes_a_dead_letter",),
     ),
     Mutant(
         "retried-bytes",
         "the bound of key and headers of what is retried",
-        (Edit("streams/processor.py::_too_much_to_retry", "size <= MOST_BESIDE_VALUE", "True"),),
-        ("tests/unit/streams/test_processor.py::test_what_has_a_large_key_or_headers_is_not_retried",),
+        (Edit("streams/pipeline/processor.py::_too_much_to_retry", "size <= MOST_BESIDE_VALUE", "True"),),
+        ("tests/unit/streams/pipeline/test_processor.py::test_what_has_a_large_key_or_headers_is_not_retried",),
     ),
     Mutant(
         "retried-values",
         "the end of what is longer than any event, whatever would have it wait",
-        (Edit("streams/processor.py::_failure", "too_long(attempt.record.value)", "str()"),),
-        ("tests/unit/streams/test_processor.py::test_what_is_longer_than_any_event_waits_for_nothing",),
+        (Edit("streams/pipeline/processor.py::_failure", "too_long(attempt.record.value)", "str()"),),
+        ("tests/unit/streams/pipeline/test_processor.py::test_what_is_longer_than_any_event_waits_for_nothing",),
     ),
     Mutant(
         "retried-headers",
         "the bound of the number of headers of what is retried",
-        (Edit("streams/processor.py::_too_much_to_retry", "len(record.headers) > MOST_HEADERS", "False"),),
-        ("tests/unit/streams/test_processor.py::test_what_has_very_many_headers_is_not_retried",),
+        (Edit("streams/pipeline/processor.py::_too_much_to_retry", "len(record.headers) > MOST_HEADERS", "False"),),
+        ("tests/unit/streams/pipeline/test_processor.py::test_what_has_very_many_headers_is_not_retried",),
     ),
     Mutant(
         "copied-headers",
@@ -100,8 +100,8 @@ MUTANTS = [
     Mutant(
         "wait-note",
         "the note of what a lane waits for",
-        (Edit("streams/lane.py::Lane._settle_once", "await note_wait(...)"),),
-        ("tests/unit/streams/test_wait_note.py::test_what_a_lane_waits_for_is_noted_until_it_goes_on",),
+        (Edit("streams/worker/lane.py::Lane._settle_once", "await note_wait(...)"),),
+        ("tests/unit/streams/worker/test_wait_note.py::test_what_a_lane_waits_for_is_noted_until_it_goes_on",),
     ),
     Mutant(
         "skip-asked",

@@ -125,7 +125,7 @@ MUTANTS = [
     Mutant(
         "classes-swept",
         "the way of the sweep past a class that this release does not know",
-        (Edit("streams/sweeper.py::_copy", "waiting.error_class in ERRORS", "True"),),
+        (Edit("streams/worker/retry_reaper.py::_copy", "waiting.error_class in ERRORS", "True"),),
         ("tests/integration/test_sweeper.py::test_what_failed_for_a_reason_of_a_later_release_is_published_again",),
     ),
     Mutant(
@@ -185,8 +185,14 @@ MUTANTS = [
     Mutant(
         "brake-begun",
         "the start of a lane whatever is written beside the brake",
-        (Edit("streams/brake_hold.py::BrakeHold.begin", "(one.topic, one.partition) == cause", "cause in {cause}"),),
-        ("tests/unit/streams/test_brake_hold.py::test_a_lane_begins_whatever_is_written_beside_the_brake",),
+        (
+            Edit(
+                "streams/worker/paused/breaker.py::BrakeHold.begin",
+                "(one.topic, one.partition) == cause",
+                "cause in {cause}",
+            ),
+        ),
+        ("tests/unit/streams/worker/paused/test_breaker.py::test_a_lane_begins_whatever_is_written_beside_the_brake",),
     ),
     Mutant(
         "words-bounded",

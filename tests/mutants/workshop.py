@@ -9,7 +9,7 @@ from mutants.anchors import ROOT, Misfit, apply, path_of
 from mutants.mutant import Mutant
 
 _NEEDED = (
-    *("schemas", "sinks", "streams", "bridge", "deploy", "scripts", "tests", "docs", ".github"),
+    *("schemas", "telemetry", "sinks", "streams", "bridge", "deploy", "scripts", "tests", "docs", ".github"),
     *("pyproject.toml", "Dockerfile", "docker-compose.yml"),
 )
 

@@ -2,40 +2,40 @@
 
 from mutants.mutant import Edit, Mutant
 
-TEXT = "tests/unit/streams/test_json_text.py"
+TEXT = "tests/unit/streams/pipeline/test_json_text.py"
 WORST = "tests/property/test_worst_events.py"
 
 MUTANTS = [
     Mutant(
         "host-bound",
         "the bound of a host, which takes the square of its length",
-        (Edit("streams/normalize.py::_has_long_host", "_LONG_HOST(url) is not None", "False"),),
-        ("tests/unit/streams/test_normalize.py::test_a_host_has_a_bound", WORST),
+        (Edit("streams/pipeline/normalize.py::_has_long_host", "_LONG_HOST(url) is not None", "False"),),
+        ("tests/unit/streams/pipeline/test_normalize.py::test_a_host_has_a_bound", WORST),
     ),
     Mutant(
         "exponents-bound",
         "the bound of what an event's exponents add up to",
-        (Edit("streams/json_text.py::numbers_fit", "sum(map(int, found)) > MAX_EXPONENTS", "not found"),),
+        (Edit("streams/pipeline/json_text.py::numbers_fit", "sum(map(int, found)) > MAX_EXPONENTS", "not found"),),
         (f"{TEXT}::test_the_exponents_of_all_numbers_have_a_bound",),
     ),
     Mutant(
         "decimals-bound",
         "the bound of digits after the point, beyond which Postgres refuses the row",
-        (Edit("streams/json_text.py::check_number", "exponent < -_MOST_DECIMALS", "not number.is_finite()"),),
+        (Edit("streams/pipeline/json_text.py::check_number", "exponent < -_MOST_DECIMALS", "not number.is_finite()"),),
         (f"{TEXT}::test_a_number_fits_if_double_and_numeric_can_hold_it",),
     ),
     Mutant(
         "scanned-nesting",
         "the scan of nesting: brackets in texts count",
-        (Edit("streams/json_text.py::nesting", "_QUOTE in marks", "not marks"),),
+        (Edit("streams/pipeline/json_text.py::nesting", "_QUOTE in marks", "not marks"),),
         (f"{TEXT}::test_nesting_counts_brackets_outside_of_texts",),
     ),
     Mutant(
         "batch-slices",
         "the slices in which a batch is judged",
-        (Edit("streams/processor.py::processing", "now() >= ends", "now() < 0"),),
+        (Edit("streams/pipeline/processor.py::processing", "now() >= ends", "now() < 0"),),
         (
-            "tests/unit/streams/test_processor.py::test_a_batch_in_slices_comes_to_the_same",
+            "tests/unit/streams/pipeline/test_processor.py::test_a_batch_in_slices_comes_to_the_same",
             "tests/unit/streams/test_lane_turns.py::test_others_have_their_turn_while_a_batch_is_judged",
         ),
     ),
@@ -48,7 +48,7 @@ MUTANTS = [
     Mutant(
         "health-thread",
         "the thread that answers /health",
-        (Edit("streams/app.py::_WEB_IN_THREAD", "True", "False"),),
+        (Edit("streams/faust_host/app.py::_WEB_IN_THREAD", "True", "False"),),
         ("tests/integration/test_worst_events.py::test_health_is_answered_while_the_loop_is_held",),
     ),
     Mutant(
@@ -60,22 +60,22 @@ MUTANTS = [
     Mutant(
         "read-turns",
         "the turns of a lane's partitions: what fills a read comes after the others in the next one",
-        (Edit("streams/read_turns.py::ReadTurns.took", "filled is not None", "filled is group"),),
+        (Edit("streams/source/read_turns.py::ReadTurns.took", "filled is not None", "filled is group"),),
         (
-            "tests/unit/streams/test_source.py::test_a_partition_that_fills_a_read_comes_after_the_others",
+            "tests/unit/streams/source/test_kafka.py::test_a_partition_that_fills_a_read_comes_after_the_others",
             "tests/contract/test_source.py::test_partitions_with_a_backlog_take_turns",
         ),
     ),
     Mutant(
         "foreign-partition",
         "the bound on the partition that another program's dead letter names",
-        (Edit("streams/foreign.py::_partition", "written < 2**31", "written >= 0"),),
-        ("tests/unit/streams/test_foreign.py::test_a_partition_that_cannot_be_read_is_nobodys",),
+        (Edit("streams/rules/external_dead_letter.py::_partition", "written < 2**31", "written >= 0"),),
+        ("tests/unit/streams/rules/test_external_dead_letter.py::test_a_partition_that_cannot_be_read_is_nobodys",),
     ),
     Mutant(
         "org-script",
         "the rule that a correction names no script of another site",
-        (Edit("streams/forecast.py::corrected", "script_id != item.script_id", "script_id is None"),),
-        ("tests/unit/streams/test_forecast.py",),
+        (Edit("streams/rules/replay_rules.py::corrected", "script_id != item.script_id", "script_id is None"),),
+        ("tests/unit/streams/rules/test_replay_rules.py",),
     ),
 ]

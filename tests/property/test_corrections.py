@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from support.pieces import at_once
 
 from schemas.record import RawBody
-from streams.correction import CorrectionFailed, read_correction
+from streams.rules.correction import CorrectionFailed, read_correction
 
 _SPACE = st.sampled_from(["", "", " ", "\n  ", "\t"])
 _NUMBERS = st.from_regex(r"\A-?(0|[1-9][0-9]{0,20})(\.[0-9]{1,9})?([eE][+-]?[0-9]{1,2})?\Z")

@@ -22,9 +22,9 @@ from schemas.raw_event import (
     parse_amount,
 )
 from schemas.reasons import ErrorClass
-from streams.decode import decode
-from streams.rejection import Rejection
-from streams.violations import quoted
+from streams.pipeline.decode import decode
+from streams.pipeline.rejection import Rejection
+from streams.pipeline.violations import quoted
 
 TOKEN = re.compile(r'"@@(.*?)@@"')
 LARGEST, DECIMALS = 308, 16_383

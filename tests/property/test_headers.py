@@ -8,9 +8,9 @@ from schemas.headers import bounded_text, last, last_int
 from schemas.record import Provenance
 from sinks.kafka.publisher import copy_headers, original_headers
 from sinks.postgres.ledger.rows import decode_headers, encode_headers
-from streams.dedup import event_key
 from streams.memory_source import MemoryRecord
-from streams.processor import process, retry_token
+from streams.pipeline.dedup_key import event_key
+from streams.pipeline.processor import process, retry_token
 
 names = st.text(st.characters(exclude_categories=["Cs"]), max_size=12) | st.sampled_from(
     ["bridge-provenance", "bridge-attempt", "bridge-error", "x-original-topic"]

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from schemas.masking import MASK, masked, masked_text
+from telemetry.redaction import MASK, masked, masked_text
 
 WORD = st.text(string.ascii_letters + string.digits, min_size=12, max_size=40)
 PLAIN = st.text(string.ascii_letters + string.digits + " .,:;_-/()[]äß€", max_size=40)

@@ -19,9 +19,9 @@ from sinks.kafka.publisher import copy_headers
 from sinks.memory import MemorySink, MemoryStore
 from sinks.memory_publisher import MemoryPublisher
 from sinks.postgres.ledger import rows as ledger
-from sinks.settle import Settler
 from streams.memory_source import MemoryRecord
-from streams.processor import process
+from streams.pipeline.processor import process
+from streams.worker.committer import Settler
 
 WAITING, DEAD = Provenance(RAW, 0, 3), Provenance(RAW, 0, 4)
 REPLAY_ID = "6f2d1e34-8a53-4a57-9d0b-0d5a3c0f8f11"

@@ -11,8 +11,8 @@ from schemas.instants import instant
 from schemas.raw_event import MAX_BYTES
 from schemas.record import Provenance
 from schemas.sender import Sender
-from streams.reading import read_event
-from streams.rejection import Rejection
+from streams.pipeline.reading import read_event
+from streams.pipeline.rejection import Rejection
 
 PLAIN = listed(b"1")
 MOST_SOUND, MOST_UNSOUND = 12.0, 20.0

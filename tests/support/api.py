@@ -17,7 +17,7 @@ from schemas.dead_letter_filter import DeadLetterFilter
 from schemas.replay import ReplaySummary
 from schemas.settings import Settings
 from sinks.postgres.tokens.api_tokens import create_api_token
-from streams.correction import Correction
+from streams.rules.correction import Correction
 from support.gateway import Gateway, bearer, service
 from support.settled import fetch
 from support.wait import wait_until

@@ -13,7 +13,7 @@ from schemas.record import TopicPartition
 from schemas.registry import Script
 from schemas.sender import Sender
 from streams.memory_source import MemoryRecord
-from streams.processor import Context, process
+from streams.pipeline.processor import Context, process
 from support.making import BOUNDS, POLICY, RAW, batch, body, record
 from support.sealed import TRUST, gateway_headers
 

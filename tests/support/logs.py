@@ -8,8 +8,8 @@ from contextlib import contextmanager
 import pytest
 import structlog
 
-from streams import logs
-from streams.log_limit import LimitedHandler
+from telemetry import logging as logs
+from telemetry.log_limit import LimitedHandler
 
 
 def plain_logs() -> None:

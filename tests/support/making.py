@@ -13,10 +13,10 @@ from schemas.reasons import ErrorClass
 from schemas.record import Batch, Provenance, RawRecord, TopicPartition
 from schemas.registry import Script
 from streams.memory_source import MemoryRecord
-from streams.normalize import Bounds
-from streams.processor import Context, process
-from streams.retry import RetryPolicy, Tier
-from streams.trust import GatewayTrust
+from streams.pipeline.normalize import Bounds
+from streams.pipeline.processor import Context, process
+from streams.pipeline.trust import GatewayTrust
+from streams.rules.retry_policy import RetryPolicy, Tier
 from support.sealed import TRUST
 
 RAW = "t.raw"

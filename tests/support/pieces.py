@@ -2,7 +2,7 @@
 
 from typing import TypeVar
 
-from streams.json_source import Pieces
+from streams.rules.json_source import Pieces
 
 T = TypeVar("T")
 

@@ -3,7 +3,7 @@
 from schemas import headers as names
 from schemas.gateway_proof import DEVELOPMENT_KEY, ProofKeys
 from schemas.sender import Sender
-from streams.trust import GatewayTrust
+from streams.pipeline.trust import GatewayTrust
 
 KEYS = ProofKeys([DEVELOPMENT_KEY])
 TRUST = GatewayTrust(KEYS)

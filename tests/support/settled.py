@@ -14,7 +14,7 @@ from sinks.kafka.admin import log_bounds, started
 from sinks.kafka.publisher import make_producer
 from sinks.kafka.topics import apply_topics
 from sinks.postgres.registry.admin import add_script
-from streams.worker import Worker
+from streams.worker.worker import Worker
 from support.wait import wait_until
 
 SITES = (1, 2, 3)

@@ -12,11 +12,11 @@ from schemas.record import Provenance, TopicPartition
 from schemas.registry import Registry
 from sinks.memory import MemorySink, MemoryStore
 from sinks.memory_publisher import MemoryPublisher, Published
-from streams.lane import Lane
-from streams.lane_parts import LaneParts
 from streams.memory_source import MemoryRecord, MemorySource
-from streams.retry_lane import RetryLane
-from streams.source import SourceUnavailable
+from streams.source.kafka import SourceUnavailable
+from streams.worker.lane import Lane
+from streams.worker.lane_parts import LaneParts
+from streams.worker.retry_lane import RetryLane
 from support.making import BOUNDS, BRAKE_LIMITS, DELAYS_MS, DLQ, NOW_MS, POLICY, RAW, REGISTRY, body
 from support.sealed import TRUST
 from support.wait import wait_until

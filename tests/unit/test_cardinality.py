@@ -16,13 +16,14 @@ from schemas.outcome import Tally
 from schemas.reasons import DroppedReason, ErrorClass
 from schemas.registry import Registry, Script
 from schemas.sender import Sender
-from sinks import commit_metrics, metrics
-from sinks.metric_kinds import MOST_NAMED, FirstComers
 from sinks.ports import Committed
 from sinks.postgres.stats.backlog import Backlog, OpenDeadLetters, Replays, Runs, State, WaitingRetries, shown
 from sinks.senders import count_senders
 from sinks.windows import count_windows
-from streams.processor import process
+from streams.pipeline.processor import process
+from streams.worker import commit_metrics
+from telemetry import metrics
+from telemetry.metric_kinds import MOST_NAMED, FirstComers
 
 NOW_MS = 1_760_000_000_000
 MANY = 10_000

@@ -14,7 +14,7 @@ from schemas.instants import instant
 from schemas.record import Provenance
 from schemas.sender import Sender
 from schemas.vouched import Vouched
-from streams.reading import read_event
+from streams.pipeline.reading import read_event
 
 CASES = list(cases())
 

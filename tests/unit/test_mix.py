@@ -19,9 +19,9 @@ from schemas.headers import EVENT_ID, SITE_ID, last
 from schemas.reasons import DroppedReason, ErrorClass
 from schemas.record import Provenance
 from schemas.registry import Script
-from streams.decode import decode
-from streams.normalize import Bounds, normalize
-from streams.rejection import Rejection
+from streams.pipeline.decode import decode
+from streams.pipeline.normalize import Bounds, normalize
+from streams.pipeline.rejection import Rejection
 
 START_MS = 1_770_733_801_000
 BOUNDS = Bounds(timedelta(days=7), timedelta(hours=1))

@@ -48,7 +48,7 @@ with BlockingBridgeClient(f"http://127.0.0.1:{server.server_port}", "shop", "sk_
 server.shutdown()
 print(json.dumps({
     "delivered": sorted(one["event_id"] for one in taken) == sorted(sent),
-    "others": [name for name in ("bridge", "schemas", "sinks", "streams", "faust", "pydantic") if importlib.util.find_spec(name)],
+    "others": [name for name in ("bridge", "schemas", "telemetry", "sinks", "streams", "faust", "pydantic") if importlib.util.find_spec(name)],
 }))
 """
 

@@ -11,7 +11,7 @@ from zipfile import ZipFile
 import pytest
 
 CHECKOUT = Path(__file__).resolve().parents[2]
-PACKAGES = ("bridge", "streams", "sinks", "schemas")
+PACKAGES = ("bridge", "streams", "sinks", "telemetry", "schemas")
 DATA_FILES = {
     "sinks/postgres/ledger": ".sql",
     "sinks/postgres/schema/migrations": ".sql",

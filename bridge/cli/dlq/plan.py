@@ -15,7 +15,7 @@ from bridge.cli.tables import print_text
 from bridge.runs.plan import PlanOptions, plan_job
 from schemas.dead_letter_filter import DeadLetterFilter
 from schemas.errors import EnvironmentUnfit, InvalidInput
-from streams.correction import read_correction
+from streams.rules.correction import read_correction
 
 _LONGEST_PATCH = 1024 * 1024
 

@@ -14,7 +14,7 @@ from schemas.replay import Forecast, Outcome, Plan, PlanReport, ReplaySummary
 from schemas.settings import Settings
 from sinks.postgres.connection import connection
 from sinks.postgres.replays.plans import find_plan
-from streams.garbage import search_rarely
+from telemetry.gc_tuning import search_rarely
 
 PlanId = Annotated[str, typer.Argument(metavar="PLAN", help="The plan's id, or how it begins.")]
 TimeoutSec = Annotated[float | None, typer.Option("--timeout-sec", min=0.001, help="End after so long.")]

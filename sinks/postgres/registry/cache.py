@@ -9,10 +9,10 @@ import structlog
 from schemas.errors import BridgeError
 from schemas.record import TopicPartition
 from schemas.registry import Registry, Script
-from sinks import metrics
 from sinks.postgres.connection import Connection, connection
 from sinks.postgres.errors import TRANSLATED
 from sinks.postgres.statements import sql
+from telemetry import metrics
 
 CHANNEL = "bridge_registry"
 RECONNECT_SECONDS = 2.0

@@ -4,10 +4,10 @@ import time
 from collections.abc import Mapping
 
 from schemas.api_key import ApiKey
-from sinks import metrics
 from sinks.postgres.connection import Connection
 from sinks.postgres.registry.cache import READ_SECONDS, RegistryCache, scripts_of
 from sinks.postgres.statements import sql
+from telemetry import metrics
 
 
 class ProducerRegistry(RegistryCache):

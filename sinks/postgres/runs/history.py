@@ -9,11 +9,11 @@ from datetime import datetime
 from typing import Any, Final, NamedTuple
 
 from schemas.errors import AnotherRun, SinkUnavailable
-from schemas.printable import printable
 from sinks.postgres.connection import Connection, connection
 from sinks.postgres.id_prefixes import MOST_NAMED, SHORTEST, only
 from sinks.postgres.kept_json import kept_object
 from sinks.postgres.statements import sql
+from telemetry.printable import printable
 
 _NOTHING_INSERTED: Final = "INSERT 0 0"
 

@@ -6,10 +6,10 @@ from typing import NamedTuple
 
 from schemas.run_summary import JOBS
 from schemas.sender import Sender, sender_named
-from sinks import metrics
 from sinks.postgres.breaker.state import read_brake
 from sinks.postgres.connection import connection
 from sinks.postgres.statements import sql
+from telemetry import metrics
 
 _RESULTS = {0: "succeeded", 1: "failed", 2: "partly", 3: "unfit"}
 

@@ -11,7 +11,7 @@ from faults.catalogue.base import Fault
 POSTGRES = frozenset({"postgres"})
 _RESUME_SECONDS = 10.0
 _RETURN_SECONDS = 20.0
-"""Longer than a worker pauses between two attempts (streams/patience.py)."""
+"""Longer than a worker pauses between two attempts (streams/worker/backoff.py)."""
 
 
 class PostgresKilled(Fault):

@@ -26,8 +26,8 @@ from bridge.runs.run import Run
 from schemas.replay import ReplaySummary
 from schemas.settings import Settings
 from sinks.cooperative import Share
-from streams.correction import Correction
-from streams.forecast import judge
+from streams.rules.correction import Correction
+from streams.rules.replay_rules import judge
 
 
 def computing(took: list[tuple[str, float]], name: str, pieces: int, seconds: float) -> Job[ReplaySummary]:

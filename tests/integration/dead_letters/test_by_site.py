@@ -15,9 +15,9 @@ from schemas.reasons import DroppedReason
 from schemas.record import RawRecord
 from sinks.memory_publisher import MemoryPublisher
 from sinks.postgres.sink import PostgresSink
-from sinks.settle import Settler
-from streams.processor import process
-from streams.retry import RetryPolicy
+from streams.pipeline.processor import process
+from streams.rules.retry_policy import RetryPolicy
+from streams.worker.committer import Settler
 
 REGISTERED, UNREGISTERED, NO_IDENTITY = 1, 12, 0
 OF_SITE = {REGISTERED: {"site_id": 1, "script_id": "shop"}, UNREGISTERED: {"site_id": 12, "script_id": "newco"}}

@@ -17,7 +17,7 @@ from schemas.registry import Script
 from schemas.sender import Sender
 from sinks.cooperative import unshared
 from sinks.postgres.dead_letters.stream import whose
-from streams.dedup import event_key
+from streams.pipeline.dedup_key import event_key
 
 VISITOR, SERVER, DIRECT = Sender.VISITOR, Sender.SERVER, Sender.DIRECT
 PLAIN = event_key(1, "e-1")

@@ -18,7 +18,7 @@ from bridge.http.limits import Buckets
 from bridge.http.room import Room
 from schemas.api_key import NewKey, make_key
 from schemas.api_token import ApiToken, Role
-from streams.log_limit import MOST_A_MINUTE
+from telemetry.log_limit import MOST_A_MINUTE
 
 KEYS = [make_key(lambda count, number=number: bytes([number]) * count) for number in range(4)]
 ORGS = [10, 10, 20, None]

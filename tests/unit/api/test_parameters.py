@@ -13,7 +13,7 @@ from schemas.dead_letter_filter import DeadLetterFilter, Disposition
 from schemas.errors import InvalidInput
 from schemas.record import RawBody
 from sinks.postgres.dead_letters.filter import conditions
-from streams.correction import CorrectionFailed
+from streams.rules.correction import CorrectionFailed
 
 
 def test_times_are_ages_too() -> None:

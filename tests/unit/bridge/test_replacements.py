@@ -11,8 +11,8 @@ from bridge.runs.replacements import MOST_OF_A_SITE, MOST_SAMPLES, Replacements
 from schemas.instants import instant
 from schemas.record import Provenance, RawBody
 from schemas.replay import DeadLetterItem, PlanReport, Replaced
-from streams.correction import Correction, read_correction
-from streams.forecast import Terms, judge
+from streams.rules.correction import Correction, read_correction
+from streams.rules.replay_rules import Terms, judge
 
 TERMS = Terms("6f2d1e34", force=False, max_lives=3, month_exists=lambda _moment: True)
 EUR = read_correction(["currency=EUR"], None)

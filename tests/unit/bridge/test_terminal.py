@@ -19,8 +19,8 @@ from bridge.top.figures import Figures
 from bridge.top.screen import screen
 from schemas.brake import BrakeState
 from schemas.errors import InvalidInput
-from schemas.printable import control_character, printable, printable_json
-from streams.terminal import result, say, say_error
+from telemetry.printable import control_character, printable, printable_json
+from telemetry.terminal import result, say, say_error
 
 HOSTILE = "\x1b[31m\x07\x9b2J\x1b]8;;http://x\x07\x1b]52;c;eA==\x07\u202e\u2028\x7f\r\nSPOOFED"
 CONTROLS = {*HOSTILE} - {*"SPOOFED[31m2J]8;http://x52c,eA="}

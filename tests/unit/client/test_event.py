@@ -11,7 +11,7 @@ from bridge.client import event as limits
 from bridge.client.event import make_event
 from schemas import raw_event
 from schemas.errors import InvalidInput
-from streams.decode import decode
+from streams.pipeline.decode import decode
 
 
 def test_what_is_absent_is_filled_in_and_what_is_given_is_kept() -> None:

@@ -19,7 +19,8 @@ from bridge.gateway.allowances import Bill
 from bridge.gateway.line import SLICE_SECONDS, Line
 from schemas.registry import Script
 from schemas.sender import Sender
-from sinks import cooperative, metrics
+from sinks import cooperative
+from telemetry import metrics
 
 MIB = 1024 * 1024
 VALIDATE = "/api/bridge/s1/events:validate"

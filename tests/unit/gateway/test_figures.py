@@ -13,7 +13,7 @@ from support.settled import SECRET, settings_for
 
 from bridge.gateway.app import create_app
 from bridge.http.problems import REFUSALS
-from sinks import metrics
+from telemetry import metrics
 
 EVENTS = "/api/bridge/s1/events"
 SLOW = 7.0

@@ -12,8 +12,8 @@ from support.lone_gateway import lone_gateway
 from bridge.http.problems import Code
 from bridge.http.refused import Refused
 from schemas.registry import Script
-from sinks import metrics
-from sinks.metric_kinds import MOST_NAMED, FirstComers
+from telemetry import metrics
+from telemetry.metric_kinds import MOST_NAMED, FirstComers
 
 S1 = Script("s1", 1, 1, enabled=False)
 EVENTS = "/api/bridge/s1/events"

@@ -10,7 +10,7 @@ from bridge.http.problems import Code, Problem
 from schemas.derived_keys import Purpose, derived_key, signing_key, webhook_secret
 from schemas.overlap import ENDS_WITH
 from schemas.settings import Settings
-from sinks.metrics import product_version
+from telemetry.metrics import product_version
 
 SECRET = "0123456789abcdef0123456789abcdef"
 

@@ -19,7 +19,7 @@ from sinks.commit_rules import (
     replays,
     tally,
 )  # fmt: skip
-from streams.processor import process
+from streams.pipeline.processor import process
 
 OTHER = TopicPartition(RAW, 1)
 ORIGIN = Provenance(RAW, 0, 3)

@@ -8,7 +8,7 @@ from schemas.outcome import Failure
 from sinks.kafka.publisher import copy_headers
 from sinks.memory import MemorySink, MemoryStore
 from sinks.memory_publisher import MemoryPublisher, Published
-from streams.processor import process
+from streams.pipeline.processor import process
 
 
 @pytest.mark.parametrize("method", ["claim", "lose", "stored", "ledger", "commit", "rejected"])

@@ -10,9 +10,9 @@ from support.sealed import gateway_headers, legacy_headers
 from schemas.outcome import Failure
 from schemas.reasons import ErrorClass
 from schemas.sender import Sender
-from streams.identity import identify, site_of_key
-from streams.processor import process
-from streams.trust import GatewayTrust
+from streams.pipeline.identity import identify, site_of_key
+from streams.pipeline.processor import process
+from streams.pipeline.trust import GatewayTrust
 
 OWN = {"site_id": 1, "script_id": "shop"}
 FOREIGN = {"site_id": 2, "script_id": "blog"}

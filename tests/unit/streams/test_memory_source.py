@@ -7,7 +7,7 @@ from support.virtual_time import run_virtually
 
 from schemas.record import TopicPartition
 from streams.memory_source import MemorySource
-from streams.source import SourceUnavailable
+from streams.source.kafka import SourceUnavailable
 
 PLACE = TopicPartition("t", 0)
 

@@ -5,8 +5,8 @@ import asyncio
 from support.stream import Stream
 from support.virtual_time import run_virtually
 
-from sinks import metrics
 from sinks.memory import MemorySink
+from telemetry import metrics
 
 
 def test_a_lane_that_waits_for_a_silent_store_is_paused() -> None:

@@ -18,7 +18,7 @@ from aiokafka.record.default_records import DefaultRecordBatchBuilder
 
 from sinks.kafka.aiokafka_patches import codecs as kafka_codecs
 from sinks.kafka.aiokafka_patches.codecs import bound_inflation, count_anew, had_enough
-from streams.decode import decode
+from streams.pipeline.decode import decode
 
 MOST = 1024 * 1024
 CODECS = ("gzip", "snappy", "lz4", "zstd")

@@ -6,7 +6,7 @@ from typing import Any
 from support.making import batch, context, record
 
 from sinks.postgres.ledger import rows as ledger
-from streams.processor import process
+from streams.pipeline.processor import process
 
 KIB = 1024
 MIB = 1024 * KIB

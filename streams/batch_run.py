@@ -1,0 +1,129 @@
+"""Settling without a worker: what waits in the ledger and is due, and what nobody else reads from the raw topic."""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from schemas.brake import BrakeJudge
+from schemas.errors import BatchRefused, BridgeError
+from schemas.ledger import Waiting
+from schemas.outcome import Outcomes
+from schemas.record import LEDGER_TOPIC, Batch, CarriedRecord, Provenance, TopicPartition
+from schemas.registry import Registry
+from sinks.cooperative import TURN_SECONDS, in_turns
+from sinks.ports import Committed, Publisher, Sink
+from streams.pipeline.dedup_key import DedupHints
+from streams.pipeline.normalize import Bounds
+from streams.pipeline.processor import Context, processing, replays_claimed, with_token
+from streams.pipeline.trust import GatewayTrust
+from streams.rules.retry_policy import RetryPolicy
+from streams.source.kafka import Source
+from streams.source.log_identity import examine
+from streams.worker.committer import Settler
+
+POLL_MS = 500
+# How often a settlement is judged anew because a worker was quicker with one of its events.
+TRIES = 3
+
+
+def ledger_batch(waiting: Sequence[Waiting], now_ms: int) -> Batch:
+    """These events' next attempts as a batch that continues no offset."""
+    records = [
+        CarriedRecord(
+            LEDGER_TOPIC, 0, number, now_ms, 1, one.body.key, one.body.value,
+            with_token(one.body.headers, one.provenance, one.attempt),
+        )
+        for number, one in enumerate(waiting)
+    ]  # fmt: skip
+    return Batch(TopicPartition(LEDGER_TOPIC, 0), 0, len(records), records)
+
+
+@dataclass(frozen=True, slots=True)
+class OneShot:
+    """Judges and settles with one sink, by the rules of the lanes but without their patience: errors are raised."""
+
+    sink: Sink
+    publisher: Publisher
+    registry: Callable[[], Registry]
+    trust: Callable[[], GatewayTrust]
+    policy: RetryPolicy
+    bounds: Bounds
+    raw_topic: str
+    now_ms: Callable[[], int]
+    brake: BrakeJudge
+
+    async def settle_waiting(self, waiting: Sequence[Waiting]) -> Committed:
+        """One settlement of these events' next attempts; what a worker settled meanwhile counts as stale."""
+        batch = ledger_batch(waiting, self.now_ms())
+        tries = 1
+        while True:
+            try:
+                return await self._settle([batch], [one.provenance for one in waiting])
+            except BatchRefused:
+                if tries == TRIES:
+                    raise
+                tries += 1
+
+    async def settle_raw(self, batches: Sequence[Batch]) -> Committed:
+        """One settlement of first attempts; raises BatchRefused when somebody else reads the topic."""
+        return await self._settle(batches, replays_claimed(batches))
+
+    async def _settle(self, batches: Sequence[Batch], concerned: Sequence[Provenance]) -> Committed:
+        states = await self.sink.ledger(concerned)
+        context = Context(
+            self.now_ms(),
+            self.registry(),
+            DedupHints(0),
+            states,
+            self.bounds,
+            self.policy,
+            self.raw_topic,
+            self.trust(),
+        )
+        outcomes = [Outcomes(batch) for batch in batches]
+        for one in outcomes:
+            await in_turns(processing(one, context, time.monotonic, TURN_SECONDS))
+        return await Settler(self.sink, self.publisher, self.brake).settle(outcomes)
+
+
+class RawBacklog:
+    """The raw topic from where the group stands to its end, for a run while the group has no members."""
+
+    def __init__(self, source: Source, sink: Sink, partitions: Sequence[TopicPartition]) -> None:
+        self._source = source
+        self._sink = sink
+        self._partitions = sorted(partitions)
+        self._ends: dict[TopicPartition, int] = {}
+
+    async def begin(self) -> None:
+        """Seeks every partition to the stored offset; raises BridgeError where the log no longer holds it."""
+        found = await examine(self._source, self._sink, self._partitions)
+        for one in found.logs:
+            if one.foreign is not None:
+                raise BridgeError(f"{one.log}: {one.foreign}; bring the old log back, or run `bridge topics adopt`")
+        self._partitions = [one.log for one in found.logs]
+        self._ends = {one.log: one.end for one in found.logs}
+        beginnings = {one.log: one.beginning for one in found.logs}
+        for source, offset in (await self._sink.claim(beginnings, found.cluster)).items():
+            if offset < beginnings[source]:
+                raise BridgeError(
+                    f"{source} begins at {beginnings[source]}, but {offset} is next; start `bridge worker`, which "
+                    "records the loss"
+                )
+            self._source.rewind(source, offset)
+        self._source.resume(self._partitions)
+
+    def leave(self, source: TopicPartition) -> None:
+        """Reads no more of this partition: what comes next would not continue what was settled."""
+        self._partitions.remove(source)
+
+    async def tell_kafka(self, batch: Batch) -> None:
+        """Where the group stands after this batch, for lag tools."""
+        await self._source.commit({batch.source: batch.next})
+
+    async def read(self, limit: int) -> list[Batch]:
+        """The next batches, of at most `limit` records together; [] at the end as it was at the beginning."""
+        while behind := [one for one in self._partitions if (self._source.position(one) or 0) < self._ends[one]]:
+            if batches := await self._source.poll(behind, timeout_ms=POLL_MS, max_records=limit):
+                return batches
+        return []

@@ -1,0 +1,265 @@
+"""The Faust app that hosts the batch worker, timers and control agents."""
+
+import asyncio
+import atexit
+import shutil
+import socket
+import tempfile
+from collections.abc import Awaitable, Callable, Coroutine
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeVar
+
+import faust
+import structlog
+from aiohttp.web import BaseSite, SockSite
+from aiokafka.errors import KafkaError
+from faust.exceptions import FaustError
+from faust.web.drivers.aiohttp import Web
+from mode import Service
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+
+from schemas.errors import EnvironmentUnfit, SinkUnavailable
+from schemas.gate import GateChange
+from schemas.service import Service as BridgeService
+from schemas.settings import Settings
+from sinks.readiness import ALIVE
+from streams.faust_host.gate_consumer import pass_unreadable
+from streams.faust_host.host import HOST_LOGGER, end_without_rest
+from streams.startup_checks import ready, warn_of_excess
+from streams.worker.gate_evaluator import judge_and_publish
+from streams.worker.gate_notifier import tell
+from streams.worker.retry_reaper import sweep
+from streams.worker.tracing import configure_traces
+from streams.worker.worker import Worker
+from telemetry import metrics
+
+_ACKNOWLEDGED_SECONDS = 10.0
+# A probe of /health is answered while the worker's own loop is busy.
+_WEB_IN_THREAD = True
+_BACKLOG = 128
+
+T = TypeVar("T")
+
+log = structlog.get_logger(__name__)
+
+
+class MetricsServer(Web):
+    """Faust's web server, on the port that the start has taken."""
+
+    logger = HOST_LOGGER
+
+    def _create_site(self) -> BaseSite:
+        return SockSite(self._runner, self.app.listener)  # type: ignore[attr-defined]  # the App below
+
+
+class App(faust.App):
+    """Faust's app, which drains before it stops: its own clients may wait long for a Kafka that does not answer."""
+
+    drain: Callable[[], Awaitable[None]] | None = None
+    listener: socket.socket | None = None
+    logger = HOST_LOGGER
+
+    def _new_web(self) -> Any:
+        return MetricsServer(self)
+
+    async def on_stop(self) -> None:
+        """Called first when the app is told to stop."""
+        if self.drain is not None:
+            await self.drain()
+        await super().on_stop()
+
+
+def create_app(settings: Settings) -> App:
+    """The app of these settings: the batch worker as a service, the alert agent on the gate's topic, and /metrics.
+
+    No event passes through Faust's own consumer: it commits past what an agent fails on.
+    """
+    listener = _listen(settings)
+    app = App(
+        f"{settings.group}-control",
+        broker=[f"kafka://{server}" for server in settings.brokers.split(",")],
+        broker_credentials=_credentials(settings),
+        store="memory://",
+        datadir=_scratch(),
+        autodiscover=False,
+        topic_replication_factor=settings.topic_replication,
+        topic_partitions=1,
+        topic_allow_declare=False,
+        topic_disable_leader=True,
+        table_standby_replicas=0,
+        web_enabled=True,
+        web_in_thread=_WEB_IN_THREAD,
+        web_bind=settings.metrics_host,
+        web_host=settings.metrics_host,
+        web_port=listener.getsockname()[1],
+        web_tables_enabled=False,
+        web_router_enabled=False,
+        loghandlers=[],
+        broker_session_timeout=settings.seconds("session_timeout"),
+        broker_heartbeat_interval=settings.seconds("session_timeout") / 5,
+        broker_rebalance_timeout=30.0,
+    )
+    app.listener = listener
+    pass_unreadable(app)
+    worker = _add_worker(app, settings)
+    _add_gate(app, settings)
+    _add_sweeper(app, settings)
+    _add_metrics_page(app)
+    _add_health_pages(app, worker)
+    return app
+
+
+def _add_worker(app: App, settings: Settings) -> Callable[[], Worker | None]:
+    started: list[Worker] = []
+    drained: list[Worker] = []
+
+    async def drain() -> None:
+        if drained == started:
+            return
+        drained.extend(started)
+        failed = True
+        try:
+            await started[0].stop()
+            failed = started[0].failed.done() and started[0].failed.exception() is not None
+        finally:
+            end_without_rest(1 if failed else 0, partial(shutil.rmtree, app.conf.datadir, ignore_errors=True))
+
+    class BatchWorker(Service):
+        """The data path. Its failure is the process's failure: nothing is skipped, a restart goes on."""
+
+        logger = HOST_LOGGER
+
+        worker: Worker | None = None
+
+        async def on_start(self) -> None:
+            await ready(settings, BridgeService.WORKER)
+            await warn_of_excess(settings, BridgeService.WORKER)
+            configure_traces(settings, "bridge-worker")
+            log.info("metrics_served", url=f"http://{app.conf.web_host}:{app.conf.web_port}/metrics")
+            self.worker = Worker(settings)
+            await self.worker.start()
+            started.append(self.worker)
+
+        @Service.task
+        async def watch(self) -> None:
+            if self.worker is not None:
+                await asyncio.shield(self.worker.failed)
+
+        async def on_stop(self) -> None:
+            await drain()
+
+    app.service(BatchWorker)
+    app.drain = drain
+    return lambda: started[0] if started else None
+
+
+def _add_gate(app: faust.App, settings: Settings) -> None:
+    topic = app.topic(
+        settings.topics.gate, key_type=bytes, key_serializer="raw", value_type=bytes, value_serializer="raw"
+    )
+
+    async def alerts(verdicts: Any) -> None:
+        async for verdict in verdicts:
+            await tell(settings, verdict)
+
+    async def judge() -> None:
+        await judge_and_publish(settings, publish)
+
+    async def publish(change: GateChange) -> None:
+        # The first answer only says that it was handed over, the second that Kafka has it.
+        try:
+            async with asyncio.timeout(_ACKNOWLEDGED_SECONDS):
+                await (await topic.send(key=change.target.encode(), value=change.model_dump_json().encode()))
+        except (KafkaError, FaustError, OSError) as error:
+            raise SinkUnavailable(f"publishing a verdict: {type(error).__name__}: {error}") from error
+
+    app.agent(topic, name="alerts")(alerts)
+    # On every worker: Postgres lets one judge at a time, where Faust's leader would need a topic of its own.
+    app.timer(interval=settings.seconds("gate_interval"))(judge)
+
+
+def _add_sweeper(app: faust.App, settings: Settings) -> None:
+    async def sweep_round() -> None:
+        await sweep(settings)
+
+    # On every worker, as the judge is: a lock in Postgres lets one at a time.
+    app.timer(interval=settings.seconds("sweep_interval"))(sweep_round)
+
+
+def _add_metrics_page(app: faust.App) -> None:
+    async def latest() -> bytes:
+        return generate_latest(metrics.REGISTRY)
+
+    async def serve(web: Any, _request: Any) -> Any:
+        # Counted by the worker's loop, so that no batch is seen half counted.
+        return web.bytes(await _on_loop_of(app, latest()), content_type=CONTENT_TYPE_LATEST.split(";")[0])
+
+    app.page("/metrics")(serve)
+
+
+async def _on_loop_of(app: faust.App, work: Coroutine[Any, Any, T]) -> T:
+    """What the work comes to on the app's own loop, for a page that is served by the web server's thread."""
+    return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(work, app.loop))
+
+
+def _add_health_pages(app: faust.App, worker: Callable[[], Worker | None]) -> None:
+    """Without a worker yet, or with one that has failed, it lives and is not ready."""
+
+    async def health(web: Any, _request: Any) -> Any:
+        return web.json(ALIVE)
+
+    async def ready_page(web: Any, _request: Any) -> Any:
+        working = worker()
+        if working is None or working.failed.done():
+            return web.json({"status": "not_ready", "state": "unhealthy"}, status=503)
+        status, body = await _on_loop_of(app, working.readiness.ready())
+        return web.json(body, status=status)
+
+    app.page("/health")(health)
+    app.page("/ready")(ready_page)
+
+
+def _credentials(settings: Settings) -> Any:
+    """Faust's form of the Kafka credentials; the context is passed ready-made, since its own `cafile` is broken."""
+    protocol = settings.kafka_security_protocol
+    if protocol == "PLAINTEXT":
+        return None
+    context = settings.kafka_ssl_context()
+    if settings.kafka_sasl_username is None or settings.kafka_sasl_password is None:
+        return faust.SSLCredentials(context=context)
+    return faust.SASLCredentials(
+        username=settings.kafka_sasl_username,
+        password=settings.kafka_sasl_password.get_secret_value(),
+        mechanism=settings.kafka_sasl_mechanism,
+        ssl_context=context,
+    )
+
+
+def _scratch() -> Path:
+    """A directory for Faust, which keeps nothing there that outlives the process."""
+    made = tempfile.mkdtemp(prefix="ghostlink-bridge-")
+    atexit.register(shutil.rmtree, made, ignore_errors=True)
+    return Path(made)
+
+
+def _listen(settings: Settings) -> socket.socket:
+    """Takes the port of /metrics, a free one if 0 is set; raises EnvironmentUnfit if another process has it.
+
+    It is kept from here on: of two processes that start at once, one gets it and the other one this error.
+    """
+    host = settings.metrics_host
+    listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+    # What the process before left behind is no listener.
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, settings.metrics_port))
+        # Two processes may bind one port in the same instant; only one may listen.
+        listener.listen(_BACKLOG)
+    except OSError as error:
+        listener.close()
+        raise EnvironmentUnfit(
+            f"/metrics can't be served at {host}:{settings.metrics_port}: {error.strerror}; set BRIDGE_METRICS_PORT to "
+            "another port, such as 0 for a free one, or correct BRIDGE_METRICS_HOST"
+        ) from None
+    return listener

@@ -1,0 +1,61 @@
+"""Faust's consumer of verdicts, which passes over a record that no client can read instead of ending the worker."""
+
+from typing import Any
+
+import faust
+import structlog
+from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread, Consumer
+
+from streams.faust_host.host import HOST_LOGGER
+from streams.source.kafka import NOT_READABLE
+from telemetry import metrics
+
+log = structlog.get_logger(__name__)
+
+
+class _PassingThread(AIOKafkaConsumerThread):
+    """A verdict is told once and then history; to hold the topic, as raw ones are held, would silence those behind it."""
+
+    logger = HOST_LOGGER
+    _tried: int | None = None
+
+    async def _fetch_records(
+        self, consumer: Any, active_partitions: Any, timeout: float | None = None, max_records: int | None = None
+    ) -> Any:
+        try:
+            return await super()._fetch_records(consumer, active_partitions, timeout, max_records)
+        except NOT_READABLE as error:
+            for partition in active_partitions:
+                await self._pass(consumer, partition, error)
+            return {}
+
+    async def _pass(self, consumer: Any, partition: Any, error: Exception) -> None:
+        """What was damaged on its way comes whole the second time; the rest never does."""
+        position = await consumer.position(partition)
+        if position != self._tried:
+            self._tried = position
+            consumer.seek(partition, position)
+            return
+        consumer.seek(partition, position + 1)
+        metrics.VERDICTS_UNREADABLE.inc()
+        log.error(
+            "verdict_unreadable",
+            topic=partition.topic,
+            partition=partition.partition,
+            offset=position,
+            error=f"{type(error).__name__}: {error}",
+        )
+
+
+class PassingConsumer(Consumer):
+    """One topic of one partition, so that the partition that can't be read is the one that is read."""
+
+    logger = HOST_LOGGER
+
+    def _new_consumer_thread(self) -> AIOKafkaConsumerThread:
+        return _PassingThread(self, loop=self.loop, beacon=self.beacon)
+
+
+def pass_unreadable(app: faust.App) -> None:
+    """From its start on, the app's consumer passes over what can't be read, says so and counts it."""
+    app.transport.Consumer = PassingConsumer  # type: ignore[misc]  # declared for the class, read from the instance

@@ -1,0 +1,1 @@
+"""From a record to its outcome: pure functions, without broker, database or framework."""

@@ -1,0 +1,113 @@
+"""From a raw value's bytes to version 1's fields: quickly for what fits, with pydantic's last word on what doesn't."""
+
+import re
+from decimal import InvalidOperation
+from typing import Any, Final
+
+import msgspec
+
+from schemas.headers import EVENT_ID, SCRIPT_ID, SITE_ID
+from schemas.raw_event import ABSENT, MAX_BYTES, MAX_DEPTH, RawFields
+from schemas.upcast import upcast
+from schemas.vouched import Vouched
+from streams.pipeline import diagnose
+from streams.pipeline.json_text import has_unsound_escape, nesting, numbers_fit
+from streams.pipeline.rejection import violated
+
+_decode_fields = msgspec.json.Decoder(RawFields).decode
+# Values keep their JSON text, so that what is only moved costs no object and is written as it came.
+_decode_object = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+_decode_version = msgspec.json.Decoder(int).decode
+_encode = msgspec.json.encode
+_OBJECTS: Final = frozenset({"page", "properties"})
+"""Fields that upcasting looks into."""
+
+_PLAIN_AMOUNT = re.compile(rb'null|-?[0-9]{1,15}(?:\.[0-9]{1,6})?|"[+-]?[0-9]{1,15}(?:\.[0-9]{1,6})?"')
+_DOUBTFUL = (msgspec.MsgspecError, ValueError, InvalidOperation, KeyError, RecursionError)
+_WHITESPACE = b" \t\r\n"
+_EMPTY: Final[dict[bytes, Any]] = {b"null": None, b"[]": []}
+"""Instead of an object; the array is PHP's."""
+
+
+def decode(value: bytes | None, vouched: Vouched | None) -> RawFields:
+    """Version 1's fields of a raw value, what is absent filled from what is vouched for.
+
+    Raises Rejection with the error class and what is wrong.
+    """
+    fields = _quick(value) if value is not None and len(value) <= MAX_BYTES else None
+    if fields is None:
+        fields = diagnose.judge(diagnose.readable_text(value), vouched)
+    if vouched is not None:
+        _fill(fields, vouched)
+    if fields.event_id is None or fields.site_id is None or fields.script_id is None:
+        # The contract requires them, and has the words.
+        return diagnose.judge(diagnose.readable_text(value), vouched)
+    return fields
+
+
+def _quick(value: bytes) -> RawFields | None:
+    """The fields of a sound document; None if something may be wrong, of which the careful way has the words."""
+    if has_unsound_escape(value):
+        return None
+    try:
+        try:
+            fields: RawFields | None = _decode_fields(value)
+        except msgspec.ValidationError:
+            fields = None
+        if fields is None or fields.schema_version != 1:
+            fields = _upcasted(value)
+        else:
+            # Their JSON was skipped over, not read: not even that it is UTF-8 is known.
+            _check_object(bytes(fields.properties), MAX_DEPTH - 1)
+        if fields.value is not ABSENT and not _PLAIN_AMOUNT.fullmatch(fields.value):
+            fields.value = diagnose.amount_text(bytes(fields.value))
+    except _DOUBTFUL:
+        return None
+    return fields
+
+
+def _upcasted(value: bytes) -> RawFields:
+    """A document of another version or with unknown fields, by way of version 1's own JSON; raises one of _DOUBTFUL."""
+    _check_object(value.strip(_WHITESPACE), MAX_DEPTH)
+    document: dict[str, Any] = _decode_object(value)
+    version = _decode_version(document.get("schema_version", b"1"))
+    for name in _OBJECTS & document.keys():
+        text = bytes(document[name])
+        if text.startswith(b"{"):
+            document[name] = _decode_object(text)
+        elif text in _EMPTY:
+            document[name] = _EMPTY[text]
+    fields = _decode_fields(_encode(upcast(document, version)))
+    properties = bytes(fields.properties)
+    if properties not in _EMPTY and not properties.startswith(b"{"):
+        raise ValueError("properties that are no object")
+    return fields
+
+
+def _check_object(text: bytes, depth: int) -> None:
+    """Raises ValueError if JSON is neither empty nor an object in UTF-8, nested no deeper and with all numbers in range."""
+    if text in _EMPTY:
+        return
+    if not text.startswith(b"{"):
+        raise ValueError("no object")
+    if text.count(b"{") + text.count(b"[") > depth and nesting(text) > depth:
+        raise ValueError("nested too deep")
+    if not numbers_fit(text):
+        raise ValueError("a number out of range")
+    if not text.isascii():
+        text.decode()
+
+
+def _fill(fields: RawFields, vouched: Vouched) -> None:
+    """Fills what is absent from what is vouched for; a conflict is a violation."""
+    conflicts = []
+    for name, header in (("site_id", SITE_ID), ("script_id", SCRIPT_ID), ("event_id", EVENT_ID)):
+        value = getattr(vouched, name)
+        if value is None:
+            continue
+        if getattr(fields, name) is None:
+            setattr(fields, name, value)
+        elif getattr(fields, name) != value:
+            conflicts.append(f"{name}: differs from the header {header}")
+    if conflicts:
+        raise violated(conflicts, fields)

@@ -1,0 +1,287 @@
+"""What is wrong with a raw value: the slow, exact reading behind every rejection."""
+
+import json
+import re
+from collections.abc import Container
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import Any, NoReturn
+
+import msgspec
+from pydantic import ValidationError
+
+from schemas.raw_event import (
+    ABSENT,
+    CONTRACT_NAMES,
+    MAX_BYTES,
+    MAX_DEPTH,
+    MAX_EVENT_ID,
+    MAX_EXPONENTS,
+    MAX_INTEGER,
+    MAX_SCRIPT_ID,
+    RawEvent,
+    RawFields,
+    parse_amount,
+    parse_instant,
+)
+from schemas.reasons import ErrorClass
+from schemas.upcast import UPCASTERS, upcast
+from schemas.vouched import Vouched
+from streams.pipeline.json_text import (
+    MANY_DIGITS,
+    check_number,
+    exponents,
+    has_unsound_escape,
+    nesting,
+    numbers_fit,
+    plain_number,
+)
+from streams.pipeline.rejection import Rejection, violated
+from streams.pipeline.violations import contract_violations, json_type, quoted
+
+_KEY = "(key)"
+# The closing quote is optional: a string without one must not be tried again from each of its escaped quotes.
+_STRING_OR_BRACKET = re.compile(r'"(?:[^"\\]++|\\.)*+"?|[\[{]|[\]}]', re.DOTALL)
+_encode = msgspec.json.encode
+
+
+@dataclass(slots=True)
+class PartialIdentity:
+    """Whose event it is, and what else the normaliser judges, where the document says so in the right types."""
+
+    event_id: str | None = None
+    site_id: int | None = None
+    script_id: str | None = None
+    occurred_at: datetime | int | None = None
+    sent_at: datetime | int | None = None
+    currency: str | None = None
+
+
+def invalid(message: str) -> Rejection:
+    """A value that is not an acceptable JSON object."""
+    return Rejection(ErrorClass.INVALID_PAYLOAD_JSON, message)
+
+
+def too_long(value: bytes | None) -> str:
+    """By how much the value is longer than any event, in words; empty where it is not."""
+    return f"{len(value)} bytes, more than {MAX_BYTES}" if value is not None and len(value) > MAX_BYTES else ""
+
+
+def readable_text(value: bytes | None) -> str:
+    """The value as text within the bounds of size and depth; raises Rejection."""
+    if not value:
+        raise invalid("the value is null" if value is None else "the value is empty")
+    if why := too_long(value):
+        raise invalid(why)
+    try:
+        text = value.decode()
+    except UnicodeDecodeError as error:
+        raise invalid(f"not UTF-8 at byte {error.start}") from None
+    if nesting(value) > MAX_DEPTH:
+        _check_nesting(text)
+    return text
+
+
+def _check_nesting(text: str) -> None:
+    """Refuses what is nested too deep, by the place; for text that may be no JSON."""
+    depth = 0
+    for token in _STRING_OR_BRACKET.finditer(text):
+        mark = token[0]
+        depth += (mark in "[{") - (mark in "]}") if len(mark) == 1 else 0
+        if depth > MAX_DEPTH:
+            raise invalid(f"nested deeper than {MAX_DEPTH} at character {token.start()}")
+
+
+def judge(text: str, vouched: Vouched | None) -> RawFields:
+    """Reads the text by the contract itself; raises Rejection with every field that breaks it and the rule."""
+    given = _parse(text)
+    whose = identity(given)
+    unsound = _unsound_text(given, text)
+    if unsound:
+        whose = _sound(whose)
+    version = given.get("schema_version", 1)
+    if type(version) is int and 0 < version <= MAX_INTEGER:
+        if version not in UPCASTERS:
+            known = ", ".join(map(str, UPCASTERS))
+            message = f"schema_version {version} is not known here; known: {known}"
+            raise Rejection(ErrorClass.UNSUPPORTED_SCHEMA_VERSION, message, whose)
+    else:
+        version = 1
+    document = _filled(upcast(given, version), vouched)
+    if isinstance(amount := document.get("value"), msgspec.Raw):
+        document["value"] = Decimal(str(amount, "utf-8"))
+    try:
+        event = RawEvent.model_validate(document)
+    except ValidationError as error:
+        found = contract_violations(error, given, version)
+        _read_rest(whose, document, found)
+        raise violated(list(dict.fromkeys([*unsound, *found.values()])), whose) from None
+    if unsound:
+        _read_rest(whose, document, {})
+        raise violated(unsound, whose)
+    return _fields(event)
+
+
+def _read_rest(whose: PartialIdentity, document: dict[str, Any], broken: Container[str]) -> None:
+    """Reads what the normaliser would judge, so that it is judged too."""
+    for name in ("occurred_at", "sent_at"):
+        if name not in broken and (value := document.get(name)) not in (None, ""):
+            setattr(whose, name, value if isinstance(value, int) else parse_instant(value))
+    if "currency" not in broken:
+        whose.currency = document.get("currency")
+
+
+def identity(document: dict[str, Any]) -> PartialIdentity:
+    """What the document says of whose it is, where type and length are right."""
+    event_id, site_id, script_id = (document.get(name) for name in ("event_id", "site_id", "script_id"))
+    return PartialIdentity(
+        event_id if isinstance(event_id, str) and 0 < len(event_id) <= MAX_EVENT_ID else None,
+        site_id if type(site_id) is int and 0 < site_id <= MAX_INTEGER else None,
+        script_id if isinstance(script_id, str) and 0 < len(script_id) <= MAX_SCRIPT_ID else None,
+    )
+
+
+def _parse(text: str) -> dict[str, Any]:
+    raw = text.encode()
+    fit = numbers_fit(raw)
+    if not fit and (digits := exponents(raw)) > MAX_EXPONENTS:
+        raise invalid(
+            f"its numbers take {digits} more digits when written out without exponents, more than {MAX_EXPONENTS}"
+        )
+    # What is only passed on keeps its text, so that a number is written as it came.
+    floats, integers = (msgspec.Raw, int) if fit else (_checked_decimal, _checked_integer)
+    try:
+        document = json.loads(text, parse_constant=_refuse_constant, parse_float=floats, parse_int=integers)
+    except ValueError as error:
+        if "\\" in text:
+            _check_nesting(text)
+        place = f" at character {error.pos}" if isinstance(error, json.JSONDecodeError) else ""
+        raise invalid(f"{getattr(error, 'msg', error)}{place}") from None
+    if not isinstance(document, dict):
+        raise invalid(f"not an object but {json_type(document)}")
+    return document
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not JSON")
+
+
+def _checked_decimal(text: str) -> msgspec.Raw:
+    if not plain_number(text):
+        check_number(text)
+    return msgspec.Raw(text)
+
+
+def _checked_integer(text: str) -> int:
+    if len(text) > MANY_DIGITS:
+        check_number(text)
+    return int(text)
+
+
+def _unsound_text(document: dict[str, Any], text: str) -> list[str]:
+    """The first text or key with a NUL or a lone surrogate: Postgres cannot hold the one, nor UTF-8 the other."""
+    if not has_unsound_escape(text.encode()):
+        return []
+    try:
+        # It may stand in a field that another one of its name has replaced: only what is left counts.
+        if not has_unsound_escape(_encode(document)):
+            return []
+    except UnicodeEncodeError:
+        pass
+    found = _find_unsound(document)
+    return [] if found is None else [f"{_path(found[1]) or 'value'}: holds a {found[0]}"]
+
+
+def _find_unsound(value: Any) -> tuple[str, list[str | int]] | None:
+    """The first text that is not sound: what it holds, and the steps to it, the innermost first."""
+    if isinstance(value, str):
+        if "\x00" in value:
+            return "NUL", []
+        return None if value.isascii() or _is_utf8(value) else ("lone surrogate", [])
+    if isinstance(value, dict):
+        for name, item in value.items():
+            for step, part in ((_KEY, name), (name, item)):
+                if (found := _find_unsound(part)) is not None:
+                    found[1].append(step)
+                    return found
+    elif isinstance(value, list):
+        for index, item in enumerate(value):
+            if (found := _find_unsound(item)) is not None:
+                found[1].append(index)
+                return found
+    return None
+
+
+def _is_utf8(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _path(steps: list[str | int]) -> str:
+    """The steps in one text. A name of the sender's choice stands in quotes: causes and readers are not told what is in them."""
+    path = ""
+    for step in reversed(steps):
+        if isinstance(step, int):
+            path += f"[{step}]"
+        else:
+            own = step == _KEY or (not path and step in CONTRACT_NAMES)
+            path += f"{'.' if path else ''}{step if own else quoted(step)}"
+    return path
+
+
+def _sound(whose: PartialIdentity) -> PartialIdentity:
+    """The identity without texts that could not be stored."""
+    for name in ("event_id", "script_id"):
+        text = getattr(whose, name)
+        if text is not None and (
+            "\x00" in text or (not text.isascii() and text != text.encode("utf-8", "replace").decode())
+        ):
+            setattr(whose, name, None)
+    return whose
+
+
+def _filled(document: dict[str, Any], vouched: Vouched | None) -> dict[str, Any]:
+    """The document with what is absent or null filled from what is vouched for, so that the contract can be asked."""
+    filled = dict(document)
+    for name in ("site_id", "script_id", "event_id"):
+        if filled.get(name) is None:
+            value = getattr(vouched, name, None)
+            if value is not None:
+                filled[name] = value
+            else:
+                filled.pop(name, None)
+    return filled
+
+
+def amount_text(text: bytes) -> msgspec.Raw:
+    """The JSON text of an amount, as `normalize` reads it; raises ValueError and the like if it is none."""
+    if text.startswith(b'"'):
+        given = msgspec.json.decode(text, type=str)
+        return ABSENT if parse_amount(given) is None else msgspec.Raw(f'"{given}"'.encode())
+    check_number(number := text.decode())
+    parse_amount(Decimal(number))
+    return msgspec.Raw(text)
+
+
+def _fields(event: RawEvent) -> RawFields:
+    return RawFields(
+        event_id=event.event_id,
+        site_id=event.site_id,
+        script_id=event.script_id,
+        event_type=event.event_type,
+        occurred_at=event.occurred_at,
+        sent_at=event.sent_at,
+        session_id=event.session_id,
+        visitor_id=event.visitor_id,
+        url=event.url,
+        referrer=event.referrer,
+        user_agent=event.user_agent,
+        value=ABSENT if event.value is None else msgspec.Raw(str(event.value).encode()),
+        currency=event.currency,
+        properties=ABSENT if event.properties is None else msgspec.Raw(_encode(event.properties)),
+        schema_version=event.schema_version,
+    )

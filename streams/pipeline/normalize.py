@@ -1,0 +1,293 @@
+"""From version 1's fields to a bridge event: one normaliser, pure, for every caller."""
+
+import re
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from decimal import Decimal, InvalidOperation
+from functools import lru_cache
+from typing import NamedTuple
+
+import can_ada
+import msgspec
+
+from schemas.bridge_event import BridgeEvent
+from schemas.currencies import CURRENCIES
+from schemas.duration import written
+from schemas.event_types import canonical_type
+from schemas.instants import utc_text
+from schemas.raw_event import ABSENT, MAX_HOST, RawFields, instant_from_epoch_ms, parse_amount, rounded_amount
+from schemas.reasons import ErrorClass
+from schemas.record import Provenance
+from schemas.registry import Registry
+from schemas.sender import Sender
+from schemas.settings import Settings
+from streams.pipeline.rejection import Identity, Rejection
+from streams.pipeline.violations import quoted, unit_hint
+
+_NO_TIME = timedelta(0)
+_TRANSIT = timedelta(seconds=10)
+"""A request takes no longer: a sent_at that is nearer to received_at shows no wrong clock."""
+# What `parse_amount` passes and `rounded_amount` leaves as it is, most often.
+_PLAIN_AMOUNT = re.compile(r'"?(-?[0-9]{1,15}(?:\.[0-9]{1,6})?)"?', re.ASCII).fullmatch
+_EMPTY = ("null", "[]")
+_encode = msgspec.json.encode
+_parse = can_ada.parse
+_NO_URL = (ValueError, TypeError)
+# To turn a host into ASCII takes the square of its length.
+_LONG_HOST = re.compile(
+    rf"[\x00-\x20]*(?:(?:https?|wss?|ftp):[/\\]*|file:[/\\]{{2}})[^/\\?#]{{{MAX_HOST + 1}}}", re.ASCII | re.IGNORECASE
+).match
+_UTM = ("utm_source", "utm_medium", "utm_campaign", "utm_term", "utm_content")
+_UTM_PARAMETER = re.compile("(?:^|&)(utm_(?:source|medium|campaign|term|content))=([^&]+)").finditer
+_BROKEN_PERCENT = re.compile("%(?![0-9a-fA-F]{2})").sub
+_NO_UTM: tuple[None, ...] = (None,) * len(_UTM)
+# Longer texts are read each time: a memory of them would be as large as a stranger likes.
+_REMEMBERED_LENGTH = 256
+
+
+class Bounds(NamedTuple):
+    """How far occurred_at may lie before and after received_at, and what is changed of an event.
+
+    `max_skew` is how far sent_at may lie from received_at for occurred_at to be corrected by it; `aliases` says whether
+    event types have aliases.
+    """
+
+    max_age: timedelta
+    max_ahead: timedelta
+    max_skew: timedelta = timedelta(hours=24)
+    aliases: bool = True
+
+
+def bounds_of(settings: Settings) -> Bounds:
+    """The bounds that the settings ask for."""
+    skew = timedelta(seconds=settings.seconds("sent_at_max_skew"))
+    return Bounds(*settings.occurred_bounds, skew, settings.event_type_aliases)
+
+
+def normalize(
+    fields: RawFields,
+    *,
+    received_at: datetime,
+    provenance: Provenance,
+    attempt: int,
+    registry: Registry,
+    bounds: Bounds,
+    sender: Sender = Sender.DIRECT,
+) -> BridgeEvent:
+    """The bridge event; raises Rejection with the error class, the field and the rule."""
+    event_id, site_id, script_id = fields.event_id, fields.site_id, fields.script_id
+    if event_id is None or site_id is None or script_id is None:  # decode fills or refuses them
+        raise _violation("event_id, site_id and script_id are required", fields)
+    script = registry.get(script_id)
+    if script is None or not script.enabled:
+        state = "not registered" if script is None else "disabled"
+        raise Rejection(ErrorClass.UNKNOWN_SCRIPT, f"script {script_id!r} is {state}", fields)
+    if script.paused:
+        raise Rejection(ErrorClass.SCRIPT_PAUSED, f"script {script_id!r} is paused; see `bridge pause list`", fields)
+    if script.site_id != site_id:
+        raise _of_another_site(script_id, fields)
+    original: dict[str, str] | None = None
+    event_type = canonical_type(fields.event_type, bounds.aliases)
+    if event_type != fields.event_type:
+        original = {"event_type": fields.event_type}
+    occurred_at, sent_at, stated = _times(fields, received_at, bounds)
+    if stated is not None:
+        original = (original or {}) | {"occurred_at": stated}
+    url = url_host = url_path = None
+    utm: tuple[str | None, ...] = _NO_UTM
+    if fields.url:
+        url, url_host, url_path, utm = _page(fields.url)
+    referrer = fields.referrer or None
+    value, exact = _amount(fields) if fields.value is not ABSENT else (None, None)
+    if exact is not None:
+        original = (original or {}) | {"value": exact}
+    properties = str(fields.properties, "utf-8")
+    return BridgeEvent(
+        received_at,
+        occurred_at,
+        sent_at,
+        site_id,
+        script.org_id,
+        script_id,
+        event_id,
+        event_type,
+        fields.session_id or None,
+        fields.visitor_id or None,
+        url,
+        url_host,
+        url_path,
+        utm[0],
+        utm[1],
+        utm[2],
+        utm[3],
+        utm[4],
+        referrer,
+        _referrer_host(referrer) if referrer else None,
+        fields.user_agent or None,
+        value,
+        _currency(fields) if fields.currency else None,
+        "{}" if properties in _EMPTY else properties,
+        fields.schema_version,
+        provenance.topic,
+        provenance.partition,
+        provenance.offset,
+        attempt,
+        sender,
+        None if original is None else _encode(original).decode(),
+    )
+
+
+def violations(identity: Identity, received_at: datetime, registry: Registry, bounds: Bounds) -> list[str]:
+    """All that `normalize` refuses as breaking the contract, of the fields that could be read, in words."""
+    found = []
+    script = registry.get(identity.script_id or "")
+    if script is not None and identity.site_id not in (None, script.site_id):
+        found.append(_of_another_site(script.script_id, identity).message)
+    if identity.occurred_at is not None:
+        found += _refusal(lambda: _times(identity, received_at, bounds))
+    if identity.currency:
+        found += _refusal(lambda: _currency(identity))
+    return found
+
+
+def _refusal(check: Callable[[], object]) -> list[str]:
+    try:
+        check()
+    except Rejection as rejection:
+        return [rejection.message]
+    return []
+
+
+def _violation(message: str, fields: Identity) -> Rejection:
+    return Rejection(ErrorClass.SCHEMA_VIOLATION, message, fields)
+
+
+def _of_another_site(script_id: str, fields: Identity) -> Rejection:
+    # Whose it is, is not this site's affair.
+    return _violation(f"site_id: script {script_id!r} is not of site {fields.site_id}", fields)
+
+
+def _times(fields: Identity, received_at: datetime, bounds: Bounds) -> tuple[datetime, datetime | None, str | None]:
+    """occurred_at by the server's clock, sent_at, and the producer's occurred_at as text if the two differ.
+
+    They differ where sent_at shows that the producer's clock is wrong.
+    """
+    occurred, sent, utc = fields.occurred_at, fields.sent_at, received_at.tzinfo
+    place = "occurred_at"
+    try:
+        # Postgres knows no offset of 16 hours and more.
+        if isinstance(occurred, int):
+            occurred = instant_from_epoch_ms(occurred)
+        elif occurred is not None and occurred.tzinfo is not utc:
+            occurred = occurred.astimezone(utc)
+        place = "sent_at"
+        if sent is not None:
+            if isinstance(sent, int):
+                sent = instant_from_epoch_ms(sent)
+            elif sent.tzinfo is not utc:
+                sent = sent.astimezone(utc)
+    except (ValueError, OverflowError):
+        raise _violation(f"{place}: {getattr(fields, place)} is out of range", fields) from None
+    if occurred is None:
+        raise _violation("occurred_at: is required", fields)
+    if sent is not None and not 1970 <= sent.year < 9999:
+        raise _violation(f"sent_at: {utc_text(sent)} is out of range", fields)
+    age = received_at - occurred
+    if age > bounds.max_age:
+        raise _too_far(occurred, f"more than {written(bounds.max_age)} before", fields)
+    if sent is not None and _TRANSIT < abs(received_at - sent) <= bounds.max_skew:
+        # Nothing is sent before it happens: the clock was set back in between.
+        return received_at - max(sent - occurred, _NO_TIME), sent, utc_text(occurred)
+    if -age > bounds.max_ahead:
+        raise _too_far(occurred, f"more than {written(bounds.max_ahead)} after", fields)
+    return occurred, sent, None
+
+
+def _too_far(occurred: datetime, how: str, fields: Identity) -> Rejection:
+    hint = unit_hint(fields.occurred_at) if isinstance(fields.occurred_at, int) else ""
+    return _violation(f"occurred_at: {hint or f'{utc_text(occurred)} is {how} it was received'}", fields)
+
+
+def _page(url: str) -> tuple[str, str | None, str | None, tuple[str | None, ...]]:
+    """The page's URL without its fragment, host, path, and campaign parameters; the text alone if it is no absolute URL."""
+    try:
+        parsed = None if len(url) > MAX_HOST and _has_long_host(url) else _parse(url)
+    except _NO_URL:
+        parsed = None
+    if parsed is None:
+        return url, None, None, _NO_UTM
+    href, _, _ = parsed.href.partition("#")
+    _, _, query = href.partition("?")
+    utm = _campaign(query) if "utm_" in query else _NO_UTM
+    return href, parsed.hostname or None, parsed.pathname or None, utm
+
+
+def _campaign(query: str) -> tuple[str | None, ...]:
+    """The utm_* parameters of a query. They recur and stand together, so that one reading serves many events."""
+    start = query.find("utm_")
+    if start and query[start - 1] != "&":
+        start = 0
+    end = query.find("&", query.rfind("utm_"))
+    part = query[start:] if end < 0 else query[start:end]
+    return _utm(part) if len(part) <= _REMEMBERED_LENGTH else _utm.__wrapped__(part)
+
+
+@lru_cache(maxsize=8192)
+def _utm(parameters: str) -> tuple[str | None, ...]:
+    """The first value of each; text that Postgres cannot hold is replaced."""
+    found: dict[str, str] = {}
+    for parameter in _UTM_PARAMETER(parameters):
+        name, value = parameter.groups()
+        if name not in found:
+            found[name] = _unquoted(value) if "%" in value or "+" in value else value
+            if len(found) == len(_UTM):
+                break
+    return tuple(map(found.get, _UTM))
+
+
+def _unquoted(value: str) -> str:
+    """The text of a query's value, which is ASCII, as `urllib.parse.parse_qsl` reads it but in one pass."""
+    escaped = _BROKEN_PERCENT("%25", value.replace("+", " ").replace("\\", "%5C")).replace("%", "\\x")
+    return (
+        escaped.encode().decode("unicode_escape").encode("latin-1").decode(errors="replace").replace("\x00", "\ufffd")
+    )
+
+
+def _referrer_host(referrer: str) -> str | None:
+    """The referrer's host, from its part before path and query so that few texts serve many events."""
+    end = referrer.find("/", referrer.find("://") + 3)
+    origin = referrer if end < 0 else referrer[: end + 1]
+    return _host(origin) if len(origin) <= _REMEMBERED_LENGTH else _host.__wrapped__(origin)
+
+
+def _has_long_host(url: str) -> bool:
+    """Whether the host of a long URL, with what else stands before the path, is longer than any host."""
+    for ignored in "\t\n\r":
+        url = url.replace(ignored, "")
+    return _LONG_HOST(url) is not None
+
+
+@lru_cache(maxsize=8192)
+def _host(url: str) -> str | None:
+    return _page(url)[1]
+
+
+def _amount(fields: RawFields) -> tuple[Decimal | None, str | None]:
+    """The amount as the column holds it, and as it was sent if that is another one."""
+    text = str(fields.value, "utf-8")
+    if plain := _PLAIN_AMOUNT(text):
+        return Decimal(plain[1]), None
+    try:
+        exact = parse_amount(text[1:-1] if text[0] == '"' else None if text == "null" else Decimal(text))
+    except (ValueError, InvalidOperation) as error:
+        raise _violation(f"value: {error}", fields) from None
+    value = None if exact is None else rounded_amount(exact)
+    return value, None if value == exact else str(exact)
+
+
+def _currency(fields: Identity) -> str:
+    given = fields.currency or ""
+    currency = given.upper()
+    if currency not in CURRENCIES:
+        raise _violation(f"currency: {quoted(given)} is not an ISO currency code, such as EUR", fields)
+    return currency

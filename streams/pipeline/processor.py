@@ -1,0 +1,331 @@
+"""From a batch to its outcomes: pure. Registry, hints, ledger states and clock come in; nothing goes out but the answer."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Protocol
+
+import msgspec
+
+from schemas import headers as names
+from schemas.class_key import class_key
+from schemas.gateway_proof import Said
+from schemas.headers import MOST_HEADERS, Headers, last, last_int, length_beside_value
+from schemas.instants import instant, to_epoch_ms
+from schemas.ledger import LedgerState
+from schemas.outcome import Candidate, Failure, Outcomes, ReplayClaim, duplicate
+from schemas.reasons import ERRORS, Action, DroppedReason, ErrorClass
+from schemas.record import Batch, CarriedRecord, Provenance, RawRecord, topic_of
+from schemas.registry import Registry
+from schemas.sender import Sender
+from streams.pipeline.decode import decode
+from streams.pipeline.dedup_key import event_key
+from streams.pipeline.diagnose import too_long
+from streams.pipeline.identity import Claimed, identify
+from streams.pipeline.normalize import Bounds, normalize
+from streams.pipeline.reading import in_full
+from streams.pipeline.rejection import Rejection
+from streams.pipeline.trust import NOTHING, WORTHLESS, Finding, GatewayTrust
+from streams.pipeline.trust import Headers as TrustOf
+from streams.rules.retry_policy import RetryPolicy
+
+_MINUTE_MS = 60_000
+_CLAMP_PAST_MS = 7 * 24 * 60 * _MINUTE_MS
+_CLAMP_FUTURE_MS = 5 * _MINUTE_MS
+_GATEWAY_TRUST_MS = 5 * _MINUTE_MS
+_PRODUCER_TIME = 0
+_TIME_DIGITS = 19
+MOST_BESIDE_VALUE = 64 * 1024
+"""The most bytes of key and headers of an event that is retried: a retry lane reads the waiting bodies of a whole batch.
+
+A value that is longer than an event's is not retried either.
+"""
+
+_as_it_is = tuple.__new__
+LedgerStates = Mapping[Provenance, LedgerState]
+
+
+class KnownKeys(Protocol):
+    """The dedup state: whether a key is persisted for certain."""
+
+    def __contains__(self, key: bytes, /) -> bool: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What the batches of one settlement are judged by. `now_ms` is in milliseconds since the epoch.
+
+    `seen` fills with the ledger rows that an attempt was found for: a second copy, also one in another batch of the
+    settlement, is stale.
+    """
+
+    now_ms: int
+    registry: Registry
+    known: KnownKeys
+    ledger: LedgerStates
+    bounds: Bounds
+    policy: RetryPolicy
+    raw_topic: str
+    trust: GatewayTrust
+    seen: set[Provenance] = field(default_factory=set)
+
+
+class Attempt(msgspec.Struct, gc=False):
+    """One try at one raw event."""
+
+    record: RawRecord
+    provenance: Provenance
+    number: int
+    received_at: datetime
+    first_failed_at_ms: int
+    minute: int
+    replay: ReplayClaim | None
+    found: Finding = NOTHING
+
+
+def process(batch: Batch, context: Context) -> Outcomes:
+    """The outcome of every record of the batch, in order."""
+    outcomes = Outcomes(batch)
+    for _ in processing(outcomes, context, _timeless, 1.0):
+        pass
+    return outcomes
+
+
+def processing(outcomes: Outcomes, context: Context, now: Callable[[], float], slice_seconds: float) -> Iterator[None]:
+    """The same in slices: adds the outcomes of the batch, and yields after each `slice_seconds` by the clock `now`."""
+    batch = outcomes.batch
+    find = _first_attempt if topic_of(batch.source.topic) == context.raw_topic else _later_attempt
+    registry, bounds, known = context.registry, context.bounds, context.known
+    # An access to a member of an enum is a call.
+    direct = Sender.DIRECT
+    ends = now() + slice_seconds
+    for record in batch.records:
+        if now() >= ends:
+            yield
+            ends = now() + slice_seconds
+        attempt = find(record, context, outcomes)
+        if attempt is None:
+            outcomes.stale += 1
+            continue
+        # Most events of Kafka producers have no gateway headers: they are spared the calls.
+        found = None if attempt.found is NOTHING else attempt.found
+        try:
+            # As `read_event` does, a call less for each event.
+            event = normalize(
+                decode(attempt.record.value, None if found is None else found.checked()),
+                received_at=attempt.received_at,
+                provenance=attempt.provenance,
+                attempt=attempt.number,
+                registry=registry,
+                bounds=bounds,
+                sender=direct if found is None else found.sender,
+            )
+        except Rejection as rejection:
+            whole = in_full(rejection, attempt.received_at, registry, bounds)
+            outcomes.failures.append(_failure(attempt, whole, context))
+            continue
+        plain = event_key(event.site_id, event.event_id)
+        candidate = Candidate(
+            event=event,
+            key=plain if found is None else class_key(plain, event.sender),
+            minute=attempt.minute,
+            record=attempt.record,
+            first_failed_at_ms=attempt.first_failed_at_ms,
+            replay=attempt.replay,
+            shared=registry[event.script_id].shared_ids,
+        )
+        if candidate.key in known:
+            outcomes.failures.append(duplicate(candidate))
+        else:
+            outcomes.candidates.append(candidate)
+
+
+def _timeless() -> float:
+    return 0.0
+
+
+def _record_time(record: RawRecord, context: Context, outcomes: Outcomes) -> int:
+    """The record's time in milliseconds; a producer's own is held near now, so that none can make a million windows."""
+    timestamp = record.timestamp
+    if record.timestamp_type != _PRODUCER_TIME:
+        return timestamp
+    held = min(max(timestamp, context.now_ms - _CLAMP_PAST_MS), context.now_ms + _CLAMP_FUTURE_MS)
+    outcomes.clamped += held != timestamp
+    return held
+
+
+def _first_attempt(record: RawRecord, context: Context, outcomes: Outcomes) -> Attempt | None:
+    """The attempt that a raw record is; None for the second copy of a replayed item."""
+    time_ms = _record_time(record, context, outcomes)
+    replay: ReplayClaim | None = None
+    received_at = instant(time_ms)
+    found = NOTHING
+    if record.headers:
+        said = dict(record.headers)
+        replay = _claimed(said)
+        state = None if replay is None else context.ledger.get(replay.replay_of)
+        if replay is None or state is None or state.replay_id != replay.replay_id or not state.expects(record):
+            replay = None
+            found = context.trust.of_raw(said, record.value, context.now_ms)
+            received_at = instant(_received_at_ms(said, time_ms) if found.vouched else time_ms)
+        elif replay.replay_of in context.seen or not state.claimed_by(replay.replay_id):
+            return None
+        else:
+            context.seen.add(replay.replay_of)
+            received_at = state.received_at
+            found = context.trust.of_replay(state, said, record.value)
+        if found.headers in WORTHLESS:
+            outcomes.unproven[found.headers] += 1
+    return Attempt(
+        record,
+        # By its class it takes twice as long.
+        _as_it_is(Provenance, (*outcomes.batch.source, record.offset)),
+        1,
+        received_at,
+        context.now_ms,
+        time_ms // _MINUTE_MS,
+        replay,
+        found,
+    )
+
+
+def _received_at_ms(said: Said, time_ms: int) -> int:
+    """When the gateway took the event, in milliseconds since the epoch; the record's own time if it says nothing near."""
+    given = said.get(names.RECEIVED_AT) or b""
+    if not given.isdigit() or len(given) > _TIME_DIGITS:
+        return time_ms
+    return int(given) if abs(int(given) - time_ms) <= _GATEWAY_TRUST_MS else time_ms
+
+
+def replay_claim(record: RawRecord) -> ReplayClaim | None:
+    """What a raw record says of itself: plain data unless the ledger bears it out."""
+    return _claimed(dict(record.headers))
+
+
+def _claimed(said: Said) -> ReplayClaim | None:
+    replay_id, replay_of = said.get(names.REPLAY_ID), said.get(names.REPLAY_OF)
+    if not replay_id or not replay_of:
+        return None
+    try:
+        return ReplayClaim(replay_id.decode(), Provenance.parse(replay_of.decode()))
+    except ValueError:
+        return None
+
+
+def replays_claimed(batches: Iterable[Batch]) -> list[Provenance]:
+    """The dead letters that raw records of these batches say they replay, in order, each once."""
+    claims = (replay_claim(record) for batch in batches for record in batch.records if record.headers)
+    return sorted({claim.replay_of for claim in claims if claim is not None})
+
+
+def retry_token(record: RawRecord) -> tuple[Provenance, int] | None:
+    """The provenance and attempt that a retry record bears; None if it bears none that can be read."""
+    provenance, attempt = last(record.headers, names.PROVENANCE), last_int(record.headers, names.ATTEMPT)
+    if provenance is None or attempt is None:
+        return None
+    try:
+        return Provenance.parse(provenance), attempt
+    except ValueError:
+        return None
+
+
+def with_token(headers: Headers, provenance: Provenance, attempt: int) -> Headers:
+    """A raw record's own headers, then the token of its next attempt."""
+    return [*headers, (names.PROVENANCE, str(provenance).encode()), (names.ATTEMPT, str(attempt).encode())]
+
+
+def _carried(record: RawRecord, state: LedgerState, provenance: Provenance, attempt: int) -> RawRecord:
+    """The record with the body that the ledger keeps: whoever writes a retry topic could forge another one's."""
+    body = state.body
+    if body is None:
+        return record
+    return CarriedRecord(
+        record.topic, record.partition, record.offset, record.timestamp, record.timestamp_type, body.key, body.value,
+        with_token(body.headers, provenance, attempt),
+    )  # fmt: skip
+
+
+def _later_attempt(record: RawRecord, context: Context, outcomes: Outcomes) -> Attempt | None:
+    """The attempt that a retry record is; None when the ledger does not await it."""
+    token = retry_token(record)
+    if token is None:
+        return None
+    provenance, number = token
+    state = context.ledger.get(provenance)
+    if state is None or provenance in context.seen or not state.awaits(number):
+        return None
+    context.seen.add(provenance)
+    carried = _carried(record, state, provenance, number)
+    return Attempt(
+        carried,
+        provenance,
+        number,
+        state.received_at,
+        to_epoch_ms(state.first_failed_at),
+        _record_time(record, context, outcomes) // _MINUTE_MS,
+        None if state.replay_of is None else ReplayClaim("", Provenance.parse(state.replay_of)),
+        context.trust.of_kept(state, dict(carried.headers), carried.value),
+    )
+
+
+def _claimed_identity(value: bytes | None) -> Claimed | None:
+    """What the document says of whose it is, where nothing was decoded yet."""
+    try:
+        return decode(value, None)
+    except Rejection as rejection:
+        return rejection.identity
+
+
+def _too_much_to_retry(record: RawRecord) -> str:
+    """What of key and headers is more than a retry carries, in words; nothing if it carries them."""
+    # Even an empty header takes memory.
+    if len(record.headers) > MOST_HEADERS:
+        return f"it has more than {MOST_HEADERS} headers, the most that a retry carries"
+    size = length_beside_value(record.key, record.headers)
+    return (
+        ""
+        if size <= MOST_BESIDE_VALUE
+        else f"key and headers have {size} bytes, of which a retry carries {MOST_BESIDE_VALUE}"
+    )
+
+
+def _failure(attempt: Attempt, rejection: Rejection, context: Context) -> Failure:
+    """What becomes of a rejected attempt, by the error table and the retry policy."""
+    error_class, error = rejection.error_class, rejection.message
+    unknown = attempt.found.headers is TrustOf.UNKNOWN_KEY
+    claimed = _claimed_identity(attempt.record.value) if unknown else rejection.identity
+    whose = identify(attempt.found.vouched, claimed, attempt.record.key, context.registry)
+    script = context.registry.get(whose.script_id) if whose.script_id else None
+    if why := too_long(attempt.record.value):
+        # It is no event in any form: whatever would have it wait, no time makes it one.
+        error_class, error = ErrorClass.INVALID_PAYLOAD_JSON, why
+    elif script is not None and script.paused and error_class is not ErrorClass.SCRIPT_PAUSED:
+        # What is wrong with it may be why it is paused: it waits like the rest.
+        error_class, error = ErrorClass.SCRIPT_PAUSED, f"script {script.script_id!r} is paused; else: {error}"
+    failure = Failure(
+        record=attempt.record,
+        provenance=attempt.provenance,
+        attempt=attempt.number,
+        error_class=error_class,
+        error=error + whose.note,
+        minute=attempt.minute,
+        received_at_ms=to_epoch_ms(attempt.received_at),
+        first_failed_at_ms=attempt.first_failed_at_ms,
+        site_id=whose.site_id,
+        script_id=whose.script_id,
+        event_id=whose.event_id,
+        window_site_id=whose.window_site_id,
+        replay=attempt.replay,
+        sender=None if unknown else attempt.found.sender,
+    )
+    if ERRORS[error_class].action is Action.RETRY:
+        retry = context.policy.decide(error_class, attempt.number, context.now_ms)
+        if why := _too_much_to_retry(attempt.record):
+            failure.end_retries(why)
+        elif retry is None:
+            failure.dropped_reason = DroppedReason.RETRY_EXHAUSTED
+        else:
+            failure.retry_topic, failure.due_at_ms = retry
+    else:
+        failure.dropped_reason = DroppedReason(error_class.value)
+    return failure

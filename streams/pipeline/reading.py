@@ -1,0 +1,50 @@
+"""From a raw value to a bridge event, or to everything that is wrong with it: pure."""
+
+from datetime import datetime
+
+from schemas.bridge_event import BridgeEvent
+from schemas.reasons import ErrorClass
+from schemas.record import Provenance
+from schemas.registry import Registry
+from schemas.sender import Sender
+from schemas.vouched import Vouched
+from streams.pipeline.decode import decode
+from streams.pipeline.normalize import Bounds, normalize, violations
+from streams.pipeline.rejection import Rejection, violated
+
+
+def read_event(
+    value: bytes | None,
+    vouched: Vouched | None,
+    *,
+    received_at: datetime,
+    provenance: Provenance,
+    attempt: int,
+    registry: Registry,
+    bounds: Bounds,
+    sender: Sender = Sender.DIRECT,
+) -> BridgeEvent:
+    """The bridge event of a raw value; raises Rejection.
+
+    One that breaks the contract is rejected with all its violations, those that the decoder and the normaliser find.
+    """
+    try:
+        return normalize(
+            decode(value, vouched),
+            received_at=received_at,
+            provenance=provenance,
+            attempt=attempt,
+            registry=registry,
+            bounds=bounds,
+            sender=sender,
+        )
+    except Rejection as rejection:
+        raise in_full(rejection, received_at, registry, bounds) from None
+
+
+def in_full(rejection: Rejection, received_at: datetime, registry: Registry, bounds: Bounds) -> Rejection:
+    """What decoding or normalising raised, with all violations that either of them finds."""
+    whose = rejection.identity
+    if rejection.error_class is not ErrorClass.SCHEMA_VIOLATION or whose is None:
+        return rejection
+    return violated([*rejection.violations, *violations(whose, received_at, registry, bounds)], whose)

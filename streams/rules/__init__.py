@@ -1,0 +1,1 @@
+"""Pure policies: retries, replays, corrections, external dead letters, lag."""

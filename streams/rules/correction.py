@@ -1,0 +1,354 @@
+"""Corrections of a dead letter's value: operations on what the producer sent, and the diff that they make: pure."""
+
+import re
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Final, NamedTuple, Protocol
+
+import jsonpatch
+import jsonpointer
+import msgspec
+
+from schemas.errors import InvalidInput
+from schemas.headers import EVENT_ID, SCRIPT_ID, SITE_ID
+from schemas.raw_event import MAX_BYTES
+from schemas.record import RawBody
+from streams.pipeline.json_text import has_unsound_escape
+from streams.rules.expression import FORMS, MISSING, NotApplicable, Step, computing, looks_like_one, read_steps
+from streams.rules.json_source import Pieces, Source, equal, written
+from streams.rules.line_diff import line_diff
+
+_decode = msgspec.json.decode
+_encode = msgspec.json.encode
+_FIELD = re.compile(r"[^.=/~]+(\.[^.=/~]+)*")
+_STATED_BY_THE_GATEWAY = {"site_id": SITE_ID, "script_id": SCRIPT_ID, "event_id": EVENT_ID}
+
+COMPUTE: Final = "compute"
+"""The operation that a JSON Patch does not have: `{"op": "compute", "path": "/value", "expression": "*0.01"}`."""
+
+_LONGEST_LINE = 500
+_LONGEST_OLD: Final = 60
+_MISSING: Final = b"missing"
+_COPIES_TOO_LARGE: Final = f"what it copies comes to more than {MAX_BYTES} bytes, or makes the event larger than that"
+
+Operations = list[dict[str, Any]]
+
+
+class CorrectionFailed(Exception):
+    """The correction can't be applied to this value; the message says why."""
+
+
+class Old(NamedTuple):
+    """A value that an operation sets or computes anew, as the producer sent it.
+
+    `text` is its JSON text, cut, or `missing`; `whole` tells long ones apart; `new` is the text of the constant that
+    replaces it, and None where it is computed.
+    """
+
+    field: str
+    text: str
+    whole: int
+    new: str | None
+
+
+class _Step(Protocol):
+    """One operation on a document."""
+
+    def apply(self, source: Source) -> Pieces[int]:
+        """Changes the value, and says how many bytes it copied; raises CorrectionFailed, or what jsonpatch raises."""
+
+
+class _Patch:
+    """An operation that moves, removes or puts a value as it is, however large: add, remove, replace or move."""
+
+    def __init__(self, operation: dict[str, Any]) -> None:
+        """Raises what jsonpatch and jsonpointer raise."""
+        if "value" in operation:
+            operation = {**operation, "value": Source(_encode(operation["value"])).value}
+        self._patch = jsonpatch.JsonPatch([operation])
+        self._pointers = [jsonpointer.JsonPointer(operation[name]) for name in ("path", "from") if name in operation]
+
+    def apply(self, source: Source) -> Pieces[int]:
+        for pointer in self._pointers:
+            yield from source.look(pointer.parts[:-1])
+        source.value = self._patch.apply(source.value, in_place=True)
+        return 0
+
+
+class _Copy:
+    """The operation by which an event becomes larger than it and its correction are. A copy is text until it is read."""
+
+    def __init__(self, operation: dict[str, Any]) -> None:
+        """Raises InvalidInput, or what jsonpatch and jsonpointer raise."""
+        jsonpatch.JsonPatch([operation])
+        self._origin = jsonpointer.JsonPointer(_needed(operation, "from"))
+        self._path = operation["path"]
+
+    def apply(self, source: Source) -> Pieces[int]:
+        yield from source.look(self._origin.parts)
+        value = self._origin.resolve(source.value)
+        if isinstance(value, jsonpointer.EndOfList):
+            raise jsonpointer.JsonPointerException("what is to be copied is missing")
+        text = yield from written(value)
+        # More is refused before it is put anywhere.
+        if len(text) <= MAX_BYTES:
+            yield from _Patch({"op": "add", "path": self._path, "value": msgspec.Raw(text)}).apply(source)
+        return len(text)
+
+
+class _Test:
+    """The operation that compares."""
+
+    def __init__(self, operation: dict[str, Any]) -> None:
+        """Raises InvalidInput, or what jsonpatch and jsonpointer raise."""
+        jsonpatch.JsonPatch([operation])
+        self._pointer = jsonpointer.JsonPointer(operation["path"])
+        self._expected = Source(_encode(_needed(operation, "value"))).value
+
+    def apply(self, source: Source) -> Pieces[int]:
+        yield from source.look(self._pointer.parts)
+        try:
+            same = yield from equal(self._pointer.resolve(source.value), self._expected)
+        except jsonpointer.JsonPointerException:
+            same = False
+        if not same:
+            raise CorrectionFailed("a test of the patch does not hold")
+        return 0
+
+
+class _Compute:
+    """An operation beyond those of RFC 6902: what `path` names becomes what `expression` makes of it."""
+
+    def __init__(self, operation: dict[str, Any]) -> None:
+        """Raises InvalidInput, or what the pointer raises."""
+        path, expression = operation.get("path"), operation.get("expression")
+        if not isinstance(path, str) or not path or not isinstance(expression, str):
+            raise InvalidInput(f"{COMPUTE} takes the path of a field and an expression: {FORMS}")
+        self._pointer = jsonpointer.JsonPointer(path)
+        self._field = ".".join(self._pointer.parts)
+        self._compute = computing(read_steps(expression))
+
+    def apply(self, source: Source) -> Pieces[int]:
+        yield from source.look(self._pointer.parts)
+        try:
+            parent, part = self._pointer.to_last(source.value)
+        except jsonpointer.JsonPointerException:
+            raise CorrectionFailed(f"{self._field}: the object or array that holds it is missing") from None
+        is_there = part in parent if isinstance(parent, dict) else isinstance(part, int) and part < len(parent)
+        try:
+            value = self._compute(parent[part] if is_there else MISSING)
+        except NotApplicable as error:
+            raise CorrectionFailed(f"{self._field}: {error}") from None
+        if isinstance(parent, list) and not is_there:
+            raise CorrectionFailed(f"{self._field}: the array has no such element")
+        parent[part] = value
+        return 0
+
+
+class Correction:
+    """Operations of a JSON Patch, and those that compute; without any it leaves everything byte for byte as it is."""
+
+    def __init__(self, operations: Operations) -> None:
+        """Raises InvalidInput if they are none."""
+        try:
+            # As the plan stores them, so that what was looked at is what is sent.
+            text = _encode(operations)
+            self.operations: Operations = _decode(text)
+            self._steps = [_STEPS.get(one.get("op"), _Patch)(one) for one in self.operations]
+        except (
+            jsonpatch.JsonPatchException, jsonpointer.JsonPointerException, TypeError, AttributeError,
+            msgspec.MsgspecError, UnicodeEncodeError, RecursionError,
+        ) as error:  # fmt: skip
+            raise InvalidInput(f"not a JSON Patch (RFC 6902): {error}") from None
+        if has_unsound_escape(text):
+            raise InvalidInput("the corrections hold a NUL, which no stored text can")
+
+    def __bool__(self) -> bool:
+        return bool(self.operations)
+
+    def apply(self, body: RawBody) -> Pieces[RawBody]:
+        """The corrected body, in pieces; raises CorrectionFailed, and then nothing of it is corrected.
+
+        Where the gateway's headers state a field that is corrected, a header behind them states the new value: the last
+        one wins, and those of the raw event stay.
+        """
+        if not self.operations:
+            return body
+        source = _source(body.value)
+        value = yield from self._applied(source)
+        document = source.value
+        said = {name for name, _ in body.headers}
+        touched = {str(one.get("path", "")).split("/")[1] for one in self.operations if "/" in str(one.get("path", ""))}
+        restated = [
+            (header, str(document[field]).encode())
+            for field, header in _STATED_BY_THE_GATEWAY.items()
+            if field in touched and header in said and field in document and document[field] is not None
+        ]
+        return RawBody(body.key, value, [*body.headers, *restated])
+
+    def replaced(self, body: RawBody) -> Pieces[tuple[Old, ...]]:
+        """What stands, in a body that it can correct, where it sets or computes something else; in pieces."""
+        source = _source(body.value)
+        found: list[Old] = []
+        for one in self.operations:
+            pointer = jsonpointer.JsonPointer(one["path"])
+            if one["op"] not in ("add", "replace", COMPUTE) or not pointer.parts:
+                continue
+            yield from source.look(pointer.parts)
+            old = yield from _held(pointer, source.value, inserted=one["op"] == "add")
+            new = _encode(one["value"]) if "value" in one else None
+            if old is not None and old != new:
+                field = ".".join(pointer.parts)
+                found.append(Old(field, _cut(old), hash(old), None if new is None else _cut(new)))
+        return tuple(found)
+
+    def _applied(self, source: Source) -> Pieces[bytes]:
+        copied = 0
+        try:
+            for step in self._steps:
+                copied += yield from step.apply(source)
+                # Each copy may double it.
+                if copied > MAX_BYTES:
+                    raise CorrectionFailed(_COPIES_TOO_LARGE)
+                yield
+        except (jsonpatch.JsonPatchException, jsonpointer.JsonPointerException, TypeError) as error:
+            # The library's text quotes the whole document.
+            raise CorrectionFailed(f"the patch does not fit: {str(error).partition(' in {')[0][:120]}") from None
+        yield from source.look(())
+        if not isinstance(source.value, dict):
+            raise CorrectionFailed("the patch leaves no JSON object")
+        text = yield from source.written()
+        if copied and len(text) > MAX_BYTES:
+            raise CorrectionFailed(_COPIES_TOO_LARGE)
+        return text
+
+
+_STEPS: Final[dict[Any, Callable[[dict[str, Any]], _Step]]] = {COMPUTE: _Compute, "copy": _Copy, "test": _Test}
+
+
+def _needed(operation: dict[str, Any], name: str) -> Any:
+    if name not in operation:
+        raise InvalidInput(f"the operation {operation['op']} of a JSON Patch needs a {name!r}")
+    return operation[name]
+
+
+def _held(pointer: jsonpointer.JsonPointer, value: Any, *, inserted: bool) -> Pieces[bytes | None]:
+    """The text of what a pointer leads to; None where nothing is replaced there, as by what an array gets `inserted`."""
+    try:
+        parent, part = pointer.to_last(value)
+    except jsonpointer.JsonPointerException:
+        return _MISSING
+    if isinstance(parent, dict):
+        return (yield from written(parent[part])) if part in parent else _MISSING
+    if inserted or not isinstance(parent, list) or not isinstance(part, int) or part >= len(parent):
+        return None
+    return (yield from written(parent[part]))
+
+
+def _cut(text: bytes) -> str:
+    shown = text.decode("utf-8", "replace")
+    return shown if len(shown) <= _LONGEST_OLD else f"{shown[:_LONGEST_OLD]}…"
+
+
+class Diff(NamedTuple):
+    """What a correction changes in one value, as lines of a unified diff."""
+
+    provenance: str
+    lines: Sequence[str]
+
+
+def diff(provenance: str, before: bytes | None, after: bytes | None) -> Diff:
+    """The two values as indented JSON, compared line by line; of a long one only the beginning."""
+    old, new = _lines(before), _lines(after)
+    return Diff(provenance, line_diff(old, new, "as it was sent", "as it would be sent"))
+
+
+def read_correction(settings: Iterable[str], patch: bytes | None) -> Correction:
+    """What `--set field=value` and the text of `--patch` ask for, the patch first; raises InvalidInput.
+
+    A value is an expression if it looks like one, JSON if it can be read as such, else text.
+    """
+    operations: Operations = []
+    if patch is not None:
+        try:
+            decoded = _decode(patch)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+            raise InvalidInput(f"--patch: not JSON: {error}") from None
+        if not isinstance(decoded, list):
+            raise InvalidInput("--patch: not a JSON Patch (RFC 6902): a list of operations is expected")
+        operations += decoded
+    operations += [one for text in settings for one in _set(text)]
+    return Correction(operations)
+
+
+def setting(field: str, value: Any) -> dict[str, Any]:
+    """The operation that sets a field, with points to reach into objects; raises InvalidInput."""
+    return {"op": "add", "path": _path(field), "value": value}
+
+
+def computed(field: str, expression: str) -> Operations:
+    """The operations that compute a field by an expression, which may begin by move(FIELD) or copy(FIELD).
+
+    Raises InvalidInput.
+    """
+    try:
+        path, steps = _path(field), read_steps(expression)
+        operations: Operations = []
+        if steps[0].name in ("move", "copy"):
+            origin = steps.pop(0)
+            operations.append({"op": origin.name, "from": _path(_named(origin)), "path": path})
+        computing(steps)
+    except InvalidInput as error:
+        raise InvalidInput(f"{field[:80]}: {error}") from None
+    if steps:
+        rest = "|".join(step.text for step in steps)
+        operations.append({"op": COMPUTE, "path": path, "expression": rest})
+    return operations
+
+
+def _named(step: Step) -> str:
+    if not isinstance(step.argument, str):
+        raise InvalidInput(f"{step.text[:80]}: give the field that it takes: {step.name}(properties.plan)")
+    return step.argument
+
+
+def _path(field: str) -> str:
+    if not _FIELD.fullmatch(field):
+        raise InvalidInput(f"{field[:80]!r} is not a field such as currency or properties.plan")
+    return "/" + field.replace(".", "/")
+
+
+def _set(text: str) -> Operations:
+    field, equals, value = text.partition("=")
+    decoded: Any = value
+    if not equals or not _FIELD.fullmatch(field):
+        raise InvalidInput(f"--set: {text!r} is not FIELD=VALUE, such as currency=EUR or properties.plan=pro")
+    if looks_like_one(value):
+        try:
+            return computed(field, value)
+        except InvalidInput as error:
+            raise InvalidInput(f"--set: {error}") from None
+    try:
+        decoded = _decode(value.encode())
+    except UnicodeEncodeError:
+        raise InvalidInput(f"--set: {field}: its value is not UTF-8") from None
+    except (msgspec.MsgspecError, RecursionError):
+        pass
+    return [setting(field, decoded)]
+
+
+def _source(value: bytes | None) -> Source:
+    try:
+        source = Source(value or b"")
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        raise CorrectionFailed("its value is not JSON, so no field of it can be corrected") from None
+    if not source.is_object:
+        raise CorrectionFailed("its value is no JSON object, so no field of it can be corrected")
+    return source
+
+
+def _lines(value: bytes | None) -> list[str]:
+    try:
+        text = msgspec.json.format(value or b"", indent=2).decode("utf-8", "replace")
+    except (msgspec.MsgspecError, RecursionError):
+        text = repr(value)
+    return [one if len(one) <= _LONGEST_LINE else f"{one[:_LONGEST_LINE]}…" for one in text.splitlines()]

@@ -1,0 +1,194 @@
+"""What today's code says of a dead letter, and whether it may be replayed at all: pure."""
+
+from collections.abc import Callable, Collection
+from datetime import date
+from typing import NamedTuple
+
+from schemas import headers as names
+from schemas.bridge_event import BridgeEvent
+from schemas.gateway_proof import read_identity
+from schemas.headers import last
+from schemas.outcome import Claim
+from schemas.reasons import DroppedReason
+from schemas.record import RawBody
+from schemas.registry import Registry
+from schemas.replay import DeadLetterItem, Forecast
+from streams.pipeline.decode import decode
+from streams.pipeline.dedup_key import claim_of
+from streams.pipeline.identity import Claimed, identify
+from streams.pipeline.normalize import Bounds
+from streams.pipeline.reading import read_event
+from streams.pipeline.rejection import Rejection
+from streams.pipeline.trust import Finding, GatewayTrust, Headers, no_trust
+from streams.rules.correction import Correction, CorrectionFailed, Old
+from streams.rules.json_source import Pieces
+
+
+class Terms(NamedTuple):
+    """By what a dead letter is refused or not. `month_exists` says whether events of that time can be written.
+
+    `org_id` is the organisation that the plan is bound to, if it is.
+    """
+
+    replay_id: str
+    force: bool
+    max_lives: int
+    month_exists: Callable[[date], bool]
+    org_id: int | None = None
+    trust: GatewayTrust = no_trust()
+
+
+class Judgement(NamedTuple):
+    """What was found of one item, with its corrected body; the event is there if it normalises.
+
+    `claim` is the identity by which the store knows whether its event is persisted, where it can be read, also of an
+    item that does not normalise. `replaced` is what the correction changes of it.
+    """
+
+    item: DeadLetterItem
+    forecast: Forecast
+    why: str
+    body: RawBody
+    claim: Claim | None = None
+    event: BridgeEvent | None = None
+    replaced: tuple[Old, ...] = ()
+
+    def instead(self, forecast: Forecast, why: str) -> "Judgement":
+        """The same item, judged otherwise by what only the store knows."""
+        return self._replace(forecast=forecast, why=why)
+
+
+def refusal(item: DeadLetterItem, terms: Terms) -> str | None:
+    """Why this dead letter can't be replayed under these terms; None if it can."""
+    if item.dropped_reason is None:
+        return "it is no dead letter"
+    if terms.org_id is not None and item.org_id != terms.org_id:
+        return f"its site is not of organisation {terms.org_id} any longer"
+    if item.dropped_reason == DroppedReason.DUPLICATE_EVENT_ID:
+        return "a duplicate: its event is persisted, and no payload was kept"
+    if item.replay_id != terms.replay_id:
+        if item.disposition == "claimed":
+            return f"claimed by the replay {item.replay_id}"
+        if item.disposition == "replayed" and not terms.force:
+            return f"replayed already, by {item.replay_id}"
+    if item.disposition == "discarded":
+        return "discarded"
+    if item.lives >= terms.max_lives:
+        return f"it has had {item.lives} lives, and BRIDGE_REPLAY_MAX_LIVES is {terms.max_lives}"
+    if not terms.month_exists(item.received_at):
+        return f"the month {item.received_at:%Y-%m} of its event was removed"
+    return None
+
+
+def corrected(item: DeadLetterItem, correction: Correction, terms: Terms, registry: Registry) -> Pieces[RawBody]:
+    """The corrected body, in pieces; raises CorrectionFailed.
+
+    A plan that is bound to an organisation writes into no other one: a correction leaves the site as it is and names no
+    script but the site's. A correction of what the gateway stated is an operator's word and is sealed as the gateway's is.
+    """
+    body = yield from correction.apply(item.body)
+    if len(body.headers) > len(item.body.headers):
+        body = body._replace(headers=_sealed(item, body, terms.trust))
+    if correction and terms.org_id is not None:
+        try:
+            document = decode(body.value, _found(item, body, terms).checked())
+        except Rejection as rejection:
+            raise CorrectionFailed(f"corrected, it can't be read, nor whose it is: {rejection.message}") from None
+        site_id, script_id = document.site_id, document.script_id
+        if site_id != item.site_id:
+            raise CorrectionFailed(
+                f"the correction moves it to site {site_id}, and the plan is bound to its organisation"
+            )
+        if script_id != item.script_id and _site_of(script_id, registry) != site_id:
+            # Whether it is another organisation's is not told.
+            raise CorrectionFailed(f"corrected, its script_id is none that is registered for site {site_id}")
+    return body
+
+
+def _site_of(script_id: str | None, registry: Registry) -> int | None:
+    script = None if script_id is None else registry.get(script_id)
+    return None if script is None else script.site_id
+
+
+def judge(
+    item: DeadLetterItem, correction: Correction, terms: Terms, registry: Registry, bounds: Bounds
+) -> Pieces[Judgement]:
+    """Normalises the corrected value as a worker of today would, in pieces; what is persisted is for the store to say."""
+    why = refusal(item, terms)
+    if why is not None:
+        return Judgement(item, Forecast.REFUSED, why, item.body)
+    try:
+        body = yield from corrected(item, correction, terms, registry)
+        replaced = (yield from correction.replaced(item.body)) if correction else ()
+    except CorrectionFailed as error:
+        found = terms.trust.of_replay(item, dict(item.body.headers), item.body.value)
+        claim = _claim(found, item, item.body, registry)
+        return Judgement(item, Forecast.REFUSED, str(error), item.body, claim)
+    found = _found(item, body, terms)
+    try:
+        event = read_event(
+            body.value,
+            found.checked(),
+            received_at=item.received_at,
+            provenance=item.provenance,
+            attempt=1,
+            registry=registry,
+            bounds=bounds,
+            sender=found.sender,
+        )
+    except Rejection as rejection:
+        same = rejection.error_class.value == item.error_class
+        forecast = Forecast.FAILS_THE_SAME if same else Forecast.FAILS_OTHERWISE
+        why = f"{rejection.error_class.value}: {rejection.message}"
+        return Judgement(item, forecast, why, body, _claim(found, rejection.identity, body, registry), None, replaced)
+    claim = claim_of(event.site_id, event.event_id, event.script_id, event.sender, registry)
+    return Judgement(item, Forecast.PASSES, "", body, claim, event, replaced)
+
+
+def _claim(found: Finding, claimed: Claimed | None, body: RawBody, registry: Registry) -> Claim | None:
+    """The identity of what does not normalise: the one by which the ledger keeps it."""
+    if found.headers is Headers.UNKNOWN_KEY:
+        return None
+    whose = identify(found.vouched, claimed, body.key, registry)
+    return claim_of(whose.site_id, whose.event_id, whose.script_id, found.sender, registry)
+
+
+def _found(item: DeadLetterItem, body: RawBody, terms: Terms) -> Finding:
+    return terms.trust.of_replay(item, dict(body.headers), body.value)
+
+
+def _sealed(item: DeadLetterItem, body: RawBody, trust: GatewayTrust) -> names.Headers:
+    """The headers with a proof of what the correction restates, where an identity was proven and there is a key."""
+    kept = trust.of_replay(item, dict(item.body.headers), item.body.value).vouched
+    said = dict(body.headers)
+    stated = None if kept is None else read_identity(said, kept.sender)
+    if stated is None or body.value is None or not trust.keys:
+        return body.headers
+    seal = trust.keys.seal(stated.site_id, stated.script_id, stated.sender, last(body.headers, names.ORIGIN))
+    proof = seal.proof(said.get(names.EVENT_ID) or b"", body.value)
+    return [*body.headers, (names.SENDER, stated.sender.value.encode()), (names.PROOF, proof)]
+
+
+def known_to_the_store(
+    judged: Judgement, keys: Collection[bytes], beyond_horizon: Collection[tuple[int, str]], seen: set[bytes]
+) -> Judgement:
+    """The judgement with the store's word: `keys` are persisted, and so are `beyond_horizon`, whose keys are gone.
+
+    A replay of the first would be noted as a duplicate; one of the second would be written twice, so it is refused. An item
+    that does not normalise is persisted all the same where its producer has sent it again, corrected.
+    `seen` are the keys of earlier items of the same plan; it grows.
+    """
+    claim = judged.claim
+    if claim is None:
+        return judged
+    if claim.key in keys:
+        return judged.instead(Forecast.PERSISTED, "its event is persisted already")
+    if (claim.site_id, claim.event_id) in beyond_horizon:
+        forecast = Forecast.PERSISTED if judged.event is None else Forecast.REFUSED
+        return judged.instead(forecast, "its event is persisted, and its key was pruned")
+    if judged.event is None:
+        return judged
+    if claim.key in seen:
+        return judged.instead(Forecast.COPY, "an item before it has the same event id")
+    seen.add(claim.key)
+    return judged

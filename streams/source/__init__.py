@@ -1,0 +1,1 @@
+"""Reading: batches of consecutive records from Kafka."""

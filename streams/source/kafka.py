@@ -1,0 +1,362 @@
+"""The seam of reading: batches of consecutive records per partition, each continuing the one before it."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import Protocol
+
+import structlog
+from aiokafka import AIOKafkaConsumer
+from aiokafka import TopicPartition as KafkaPartition
+from aiokafka.errors import (
+    ConsumerStoppedError,
+    CorruptRecordException,
+    IllegalStateError,
+    KafkaError,
+    OffsetOutOfRangeError,
+    UnsupportedCodecError,
+)
+from aiokafka.protocol.metadata import MetadataRequest
+
+from schemas.errors import BridgeError
+from schemas.record import Batch, RawRecord, TopicPartition
+from schemas.settings import Settings
+from sinks.kafka.admin import started
+from sinks.kafka.aiokafka_patches.codecs import bound_inflation, count_anew, had_enough
+from sinks.kafka.brokers import ask_any_broker
+from sinks.kafka.connection import retrieve_commits
+from streams.rules.lag import Head
+from streams.source.open_transactions import Sight
+from streams.source.read_turns import ReadTurns
+from telemetry import metrics
+
+COMMIT_SECONDS = 5.0
+OFFSETS_SECONDS = 10.0
+_APART_MS = 100
+_UP_TO_SECONDS = 5.0
+_LOOK_AGAIN_SECONDS = 60.0
+_SIGHT_SECONDS = 10.0
+# While the group rebalances, aiokafka's getmany waits for the next assignment, whatever its time-out. That assignment
+# waits until the lane in it ends.
+_LATE_SECONDS = 0.3
+# A batch whose checksum is wrong, whose codec is missing, that inflates to too much, or that is no Kafka batch; a
+# header's name that is not UTF-8.
+NOT_READABLE = (CorruptRecordException, UnsupportedCodecError, ValueError)
+"""What a fetch raises on a record that can't be read at all."""
+
+log = structlog.get_logger(__name__)
+
+
+class SourceUnavailable(BridgeError):
+    """Kafka could not be read now; the chain stands where it stood."""
+
+
+class SourceStopped(BridgeError):
+    """The client was stopped: whoever reads has been told to end, or is about to be."""
+
+
+class OffsetsGone(BridgeError):
+    """The log no longer holds the offset that was to be read next."""
+
+
+class Source(Protocol):
+    """Reads assigned partitions. After `rewind`, batches of a partition continue one another without a hole.
+
+    A partition may go by the name of any of its logs; Kafka has only the present one.
+    """
+
+    async def cluster(self) -> str:
+        """The id of the cluster that answers now."""
+        ...
+
+    async def beginnings(self, sources: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
+        """The first offset of each log."""
+        ...
+
+    async def ends(self, sources: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
+        """The offset after the last readable record of each log."""
+        ...
+
+    def rewind(self, source: TopicPartition, offset: int) -> None:
+        """Sets where the next batch of this partition begins."""
+        ...
+
+    def position(self, source: TopicPartition) -> int | None:
+        """Where the next batch begins; None before the first rewind."""
+        ...
+
+    def pause(self, sources: Iterable[TopicPartition]) -> None:
+        """Lets these partitions rest; polling goes on, so that the group keeps its member."""
+        ...
+
+    def resume(self, sources: Iterable[TopicPartition]) -> None:
+        """Reads these partitions again."""
+        ...
+
+    async def poll(self, sources: Sequence[TopicPartition], *, timeout_ms: int, max_records: int) -> list[Batch]:
+        """Batches of these partitions, as soon as any is there; [] when the time is over.
+
+        A partition whose records fill one call comes after the others in the next one.
+        Raises SourceUnavailable, SourceStopped or OffsetsGone; every chain then stands where it stood.
+        """
+        ...
+
+    def unreadable(self) -> Mapping[TopicPartition, str]:
+        """Partitions held because their next record can't be read at all, and why; a rewind tries again."""
+        ...
+
+    async def commit(self, offsets: Mapping[TopicPartition, int]) -> bool:
+        """Tells Kafka what is settled, for lag tools; False, never an exception, when Kafka doesn't take it now."""
+        ...
+
+
+def make_consumer(settings: Settings) -> AIOKafkaConsumer:
+    """A member of the batch consumer's group, or to be, that commits only what it is told to."""
+    bound_inflation(settings.inflate_max_bytes)
+    retrieve_commits()
+    return AIOKafkaConsumer(
+        **settings.kafka_client(),
+        group_id=settings.group,
+        enable_auto_commit=False,
+        auto_offset_reset="none",
+        isolation_level="read_committed",
+        fetch_max_wait_ms=50,
+        fetch_max_bytes=settings.fetch_max_bytes,
+        max_partition_fetch_bytes=min(1024 * 1024, settings.fetch_max_bytes),
+        session_timeout_ms=int(settings.seconds("session_timeout") * 1000),
+        # A member learns of a rebalance from its next heartbeat, and nobody reads the partitions until then.
+        heartbeat_interval_ms=int(settings.seconds("session_timeout") * 100),
+        # Longer than the batch in hand may take, else the group gives up on a member that is settling.
+        rebalance_timeout_ms=int(settings.seconds("revoke_budget") * 1000) + 20_000,
+        # While a rebalance is on nobody polls, and a member that has not for this long never joins again. Whether the
+        # lanes make progress is the watchdog's business.
+        max_poll_interval_ms=24 * 3600 * 1000,
+    )
+
+
+class KafkaSource:
+    """An aiokafka consumer as a source. Keeps the chain: what the next batch must begin at.
+
+    `heads` holds the first record of the batch that was read last, for each partition.
+    """
+
+    def __init__(self, consumer: AIOKafkaConsumer) -> None:
+        self._consumer = consumer
+        self._chain: dict[TopicPartition, int] = {}
+        self._unreadable: dict[TopicPartition, str] = {}
+        self._seen_unreadable: set[TopicPartition] = set()
+        self._look_again_at = 0.0
+        self._turns: ReadTurns[KafkaPartition] = ReadTurns()
+        self.heads: dict[TopicPartition, Head] = {}
+
+    async def cluster(self) -> str:
+        # The consumer's own connection, so that it is the cluster that is read; no method of its own tells.
+        client = self._consumer._client  # noqa: SLF001
+        try:
+            async with asyncio.timeout(OFFSETS_SECONDS):
+                answer = await ask_any_broker(client, MetadataRequest([]))
+        except (KafkaError, OSError) as error:
+            raise SourceUnavailable(f"asking Kafka which cluster it is: {type(error).__name__}: {error}") from error
+        return str(answer.cluster_id)
+
+    async def beginnings(self, sources: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
+        return await self._offsets(self._consumer.beginning_offsets, sources)
+
+    async def ends(self, sources: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
+        return await self._offsets(self._consumer.end_offsets, sources)
+
+    async def _offsets(self, look_up: object, sources: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
+        wanted = {source: _kafka(source) for source in sources}
+        if not wanted:
+            return {}
+        try:
+            async with asyncio.timeout(OFFSETS_SECONDS):
+                found = await look_up([*wanted.values()])  # type: ignore[operator]  # one of two bound methods of an untyped library
+        except (KafkaError, OSError) as error:
+            reason = str(error) or f"no answer within {OFFSETS_SECONDS:.0f} s"
+            raise SourceUnavailable(f"reading offsets from Kafka: {type(error).__name__}: {reason}") from error
+        return {source: found[partition] for source, partition in wanted.items()}
+
+    def rewind(self, source: TopicPartition, offset: int) -> None:
+        self._chain[source] = offset
+        self._unreadable.pop(source, None)
+        self._consumer.seek(_kafka(source), offset)
+
+    def position(self, source: TopicPartition) -> int | None:
+        return self._chain.get(source)
+
+    def pause(self, sources: Iterable[TopicPartition]) -> None:
+        self._if_assigned(self._consumer.pause, sources)
+
+    def resume(self, sources: Iterable[TopicPartition]) -> None:
+        self._if_assigned(self._consumer.resume, sources)
+
+    def _if_assigned(self, act: object, sources: Iterable[TopicPartition]) -> None:
+        assigned = self._consumer.assignment()
+        partitions = [_kafka(source) for source in sources]
+        wanted = [partition for partition in partitions if partition in assigned]
+        if wanted:
+            act(*wanted)  # type: ignore[operator]  # one of two bound methods of an untyped library
+
+    def unreadable(self) -> Mapping[TopicPartition, str]:
+        return self._unreadable
+
+    async def poll(self, sources: Sequence[TopicPartition], *, timeout_ms: int, max_records: int) -> list[Batch]:
+        if self._unreadable and time.monotonic() > self._look_again_at:
+            # What was damaged on its way may come whole the next time.
+            self._unreadable.clear()
+        readable = [source for source in sources if source not in self._unreadable]
+        if not readable:
+            await asyncio.sleep(timeout_ms / 1000)
+            return []
+        try:
+            batches = await self._fetch(readable, timeout_ms, max_records)
+        except NOT_READABLE:
+            batches = await self._find_unreadable(readable, max_records)
+        for batch in batches:
+            self._chain[batch.source] = batch.next
+            if batch.records:
+                self.heads[batch.source] = Head(batch.prev, batch.records[0].offset, batch.records[0].timestamp)
+            if batch.source in self._seen_unreadable:
+                self._seen_unreadable.discard(batch.source)
+                metrics.UNREADABLE.labels(batch.source.topic, str(batch.source.partition)).set(0)
+        return batches
+
+    async def _find_unreadable(self, sources: Sequence[TopicPartition], max_records: int) -> list[Batch]:
+        """Looks at each partition by itself, so that the one that can't be read is held and all others go on.
+
+        Hands on only what stands before such a record: whoever is to pass it must find the partition standing at it.
+        """
+        found = []
+        for source in sources:
+            try:
+                await self._fetch([source], _APART_MS, max_records)
+            except NOT_READABLE as error:
+                found += await self._up_to_unreadable(source, max_records, error)
+        self._seek_all(sources)
+        return found
+
+    async def _up_to_unreadable(self, source: TopicPartition, max_records: int, error: Exception) -> list[Batch]:
+        """Reads one record at a time: a read of more throws away what it has when it meets the bad one."""
+        start = self._chain[source]
+        records: list[RawRecord] = []
+        deadline = time.monotonic() + _UP_TO_SECONDS
+        try:
+            # What was thrown away is fetched again, which takes its time: nothing yet is not nothing more.
+            while len(records) < max_records and time.monotonic() < deadline:
+                for batch in await self._fetch([source], _APART_MS, 1):
+                    records += batch.records
+                    self._chain[source] = batch.next
+        except NOT_READABLE as again:
+            error = again
+        finally:
+            following, self._chain[source] = self._chain[source], start
+        if following > start:
+            return [Batch(source, start, following, records)]
+        self._give_up(source, error)
+        return []
+
+    def _give_up(self, source: TopicPartition, error: Exception) -> None:
+        """Holds the partition: neither are its records passed over, nor do they stop the others."""
+        self._unreadable[source] = f"{type(error).__name__}: {error}"
+        self._seen_unreadable.add(source)
+        self._look_again_at = time.monotonic() + _LOOK_AGAIN_SECONDS
+        metrics.UNREADABLE.labels(source.topic, str(source.partition)).set(1)
+        log.error(
+            "record_unreadable",
+            topic=source.topic,
+            partition=source.partition,
+            offset=self._chain.get(source),
+            error=self._unreadable[source],
+        )
+
+    async def _fetch(self, sources: Sequence[TopicPartition], timeout_ms: int, max_records: int) -> list[Batch]:
+        partitions = [_kafka(source) for source in sources]
+        count_anew()
+        try:
+            async with asyncio.timeout(timeout_ms / 1000 + _LATE_SECONDS):
+                for partition, source in zip(partitions, sources, strict=True):
+                    if source in self._chain and await self._consumer.position(partition) != self._chain[source]:
+                        self._consumer.seek(partition, self._chain[source])
+                found = await self._drain(partitions, timeout_ms, max_records)
+                batches = []
+                for partition, source in zip(partitions, sources, strict=True):
+                    if source not in self._chain:
+                        continue
+                    prev, following = self._chain[source], await self._consumer.position(partition)
+                    if following > prev:
+                        batches.append(Batch(source, prev, following, found.get(partition, ())))
+                return batches
+        except TimeoutError:
+            # What was fetched meanwhile is left to the next read, which begins where this one began.
+            return []
+        except OffsetOutOfRangeError as error:
+            self._seek_all(sources)
+            raise OffsetsGone(f"Kafka no longer holds the next offset: {error}") from error
+        except ConsumerStoppedError as error:
+            raise SourceStopped("the consumer was stopped") from error
+        except NOT_READABLE:
+            raise
+        except (KafkaError, IllegalStateError, OSError) as error:
+            self._seek_all(sources)
+            raise SourceUnavailable(f"reading from Kafka: {type(error).__name__}: {error}") from error
+
+    async def _drain(
+        self, partitions: Sequence[KafkaPartition], timeout_ms: int, max_records: int
+    ) -> dict[KafkaPartition, Sequence[RawRecord]]:
+        """Asks by turns: aiokafka goes on with the partition that it began with for as long as that has records."""
+        found: dict[KafkaPartition, Sequence[RawRecord]] = {}
+        groups, left = self._turns.groups(partitions), max_records
+        for group in groups:
+            wait_ms = timeout_ms if len(groups) == 1 else 0
+            part = await self._consumer.getmany(*group, timeout_ms=wait_ms, max_records=left)
+            found |= part
+            left -= sum(map(len, part.values()))
+            full = not left or had_enough()
+            # The last one that it took records from is the one that has more.
+            self._turns.took(group, [*part][-1] if full and part else None)
+            if full:
+                break
+        return found
+
+    def sight(self, source: TopicPartition) -> Sight | None:
+        """Where the log ended at the last fetch; None if it has not been fetched from lately."""
+        partition = _kafka(source)
+        if partition not in self._consumer.assignment():
+            return None
+        seen_ms = self._consumer.last_poll_timestamp(partition)
+        end, stable = self._consumer.highwater(partition), self._consumer.last_stable_offset(partition)
+        if not seen_ms or end is None or stable is None or stable < 0:
+            return None
+        fresh = time.time() - seen_ms / 1000 < _SIGHT_SECONDS
+        return Sight(stable, end) if fresh else None
+
+    def _seek_all(self, sources: Iterable[TopicPartition]) -> None:
+        """A getmany that raised has thrown away what it drained from the other partitions."""
+        assigned = self._consumer.assignment()
+        for source in sources:
+            partition = _kafka(source)
+            if source in self._chain and partition in assigned:
+                self._consumer.seek(partition, self._chain[source])
+
+    async def commit(self, offsets: Mapping[TopicPartition, int]) -> bool:
+        known = {_kafka(source): offset for source, offset in offsets.items()}
+        try:
+            await asyncio.wait_for(self._consumer.commit(known), COMMIT_SECONDS)
+        except (KafkaError, IllegalStateError, OSError):
+            return False
+        return True
+
+
+def _kafka(source: TopicPartition) -> KafkaPartition:
+    return KafkaPartition(*source.in_kafka)
+
+
+@asynccontextmanager
+async def taking(settings: Settings, partitions: Sequence[TopicPartition]) -> AsyncIterator[KafkaSource]:
+    """These partitions for a short piece of work, without joining the group; raises EnvironmentUnfit if Kafka is away."""
+    consumer = make_consumer(settings)
+    async with started(settings, consumer):
+        consumer.assign([_kafka(one) for one in partitions])
+        yield KafkaSource(consumer)

@@ -1,0 +1,77 @@
+"""Whether the logs that Kafka holds are those that were read before: looked at whenever partitions are taken up."""
+
+import time
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
+
+from schemas.log_identity import LogMark, foreign, mark_of
+from schemas.record import TopicPartition
+from sinks.ports import Sink
+from streams.source.kafka import OffsetsGone, Source, SourceUnavailable
+
+_POLL_MS = 200
+_SECONDS = 20.0
+
+
+class Examined(NamedTuple):
+    """One log: from where to where it reaches, and why it is not the one that was read; None if it is."""
+
+    log: TopicPartition
+    beginning: int
+    end: int
+    foreign: str | None
+
+
+class Examination(NamedTuple):
+    """The cluster, and what was found of each partition."""
+
+    cluster: str
+    logs: list[Examined]
+
+
+async def examine(source: Source, sink: Sink, partitions: Iterable[TopicPartition]) -> Examination:
+    """Compares each partition's log with what is known of it; leaves the partitions paused and their chains anywhere.
+
+    Writes nothing. Raises SourceUnavailable or SinkUnavailable. What nobody has read yet can't be foreign.
+    """
+    in_kafka = sorted({one.in_kafka for one in partitions})
+    known = await sink.logs(in_kafka)
+    names = [known[one].log if one in known else one for one in in_kafka]
+    cluster, beginnings = await source.cluster(), await source.beginnings(names)
+    # After what is stored was read, so that what others settle meanwhile can't seem to lie beyond the end.
+    ends = await source.ends(names)
+    problems = {one.log: foreign(one, cluster=cluster, end=ends[one.log]) for one in known.values()}
+    wanted = {
+        one.log: one.mark
+        for one in known.values()
+        # What retention has deleted can't be looked at; the gap, if it was not read, is loss.
+        if problems[one.log] is None and one.mark is not None and beginnings[one.log] <= one.mark.offset
+    }
+    problems |= await _compare(source, wanted)
+    return Examination(cluster, [Examined(one, beginnings[one], ends[one], problems.get(one)) for one in names])
+
+
+async def _compare(source: Source, wanted: Mapping[TopicPartition, LogMark]) -> dict[TopicPartition, str | None]:
+    """Reads the record at each mark's offset; a log that holds another one there was made anew."""
+    for log, mark in wanted.items():
+        source.rewind(log, mark.offset)
+    source.resume(wanted)
+    found: dict[TopicPartition, str | None] = {}
+    deadline = time.monotonic() + _SECONDS
+    try:
+        # One that can't be read any more says nothing about whose it is.
+        while missing := [log for log in wanted if log not in found and log not in source.unreadable()]:
+            for batch in await source.poll(missing, timeout_ms=_POLL_MS, max_records=1):
+                mark = wanted[batch.source]
+                same = bool(batch.records) and mark_of(batch.records[0]) == mark
+                found[batch.source] = None if same else (
+                    f"it holds another record at offset {mark.offset} than the one that was read there: "
+                    "it was made anew or truncated"
+                )  # fmt: skip
+            if time.monotonic() > deadline:
+                raise SourceUnavailable(f"the last records that were read do not come from Kafka: {missing}")
+    except OffsetsGone as error:
+        raise SourceUnavailable(f"a log changed while it was looked at: {error}") from error
+    finally:
+        source.pause(wanted)
+    return found

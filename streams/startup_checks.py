@@ -1,0 +1,154 @@
+"""What must hold before anything starts: settings fit for production, services that answer, schema and topics not behind.
+
+Whatever settles events calls `ready` first: `bridge worker` and the app that Faust hosts, and every job of bridge/runs.
+"""
+
+import asyncio
+import random
+import time
+from collections.abc import Awaitable, Callable, Iterable
+from typing import TypeVar
+
+import structlog
+
+from schemas.errors import BridgeError, EnvironmentUnfit, RowRejected, SinkUnavailable, StartRefused
+from schemas.overlap import ENDS_WITH
+from schemas.production import refusals
+from schemas.service import Service
+from schemas.settings import Settings
+from sinks.kafka.admin import KafkaAway, kafka_admin
+from sinks.kafka.topics import apply_topics, check_topics
+from sinks.postgres.connection import connection
+from sinks.postgres.poolers import demand_sessions
+from sinks.postgres.schema.check import blocking_differences, excess_privileges
+from sinks.postgres.schema.migrate import migrate, pending
+from sinks.refusals import refusal
+from streams.worker.backoff import Patience
+
+# A wrong password, database or option does not heal by waiting.
+_HOPELESS = ("22", "28", "3D")
+
+T = TypeVar("T")
+log = structlog.get_logger(__name__)
+
+
+async def ready(settings: Settings, service: Service, *, look_only: bool = False) -> None:
+    """Development brings schema and topics up to date by itself; elsewhere, or to `look_only`, what is behind is refused.
+
+    Production's settings are judged before anybody is asked: nothing connects by settings that are refused.
+    Privileges are judged by what `service` needs. Raises StartRefused with all refusals, or EnvironmentUnfit.
+    """
+    judge_settings(settings, service)
+    await _answering(settings)
+    try:
+        await demand_sessions(settings.dsn)
+        if settings.env == "development" and not look_only:
+            for name in await migrate(settings.dsn, months_ahead=settings.partitions_ahead):
+                log.info("migrated", migration=name)
+            await _of_kafka(settings, lambda: apply_topics(settings))
+            return
+        _refuse([*await _schema(settings, service), *await _topics(settings)])
+    except (SinkUnavailable, RowRejected) as error:
+        raise EnvironmentUnfit(refusal(error, "at start")) from error
+
+
+def judge_settings(settings: Settings, service: Service) -> None:
+    """What production refuses of the settings alone; raises StartRefused."""
+    if settings.env == "production":
+        _refuse(refusals(settings, service=service))
+
+
+def _refuse(lines: Iterable[str]) -> None:
+    if told := list(lines):
+        raise StartRefused(told)
+
+
+async def _answering(settings: Settings) -> None:
+    """Waits until both services answer, each for the start time-out or, if so set, for ever."""
+
+    async def ask_postgres() -> None:
+        async with connection(settings.dsn, "start") as conn:
+            await conn.execute("SELECT 1")
+
+    async def ask_kafka() -> None:
+        async with kafka_admin(settings):
+            pass
+
+    # What is not set, or names a file that can't be read, is not waited for.
+    _ = settings.dsn, settings.kafka_client()
+    problems = await asyncio.gather(
+        _problem(ask_postgres, _budget(settings, for_ever=settings.startup_without_postgres)),
+        _problem(ask_kafka, _budget(settings, for_ever=settings.startup_without_kafka)),
+    )
+    postgres, kafka = problems
+    _refuse([*([refusal(postgres, "at start")] if postgres else []), *([str(kafka)] if kafka else [])])
+
+
+def _budget(settings: Settings, *, for_ever: bool) -> float:
+    return float("inf") if for_ever else settings.seconds("start_timeout")
+
+
+async def _of_kafka(settings: Settings, ask: Callable[[], Awaitable[T]]) -> T:
+    """What Kafka answers. It may lose a broker between two questions: one without an answer is asked again."""
+    patience = Patience(random.random)
+    deadline = time.monotonic() + _budget(settings, for_ever=settings.startup_without_kafka)
+    while True:
+        try:
+            return await ask()
+        except KafkaAway as error:
+            left = deadline - time.monotonic()
+            if left <= 0:
+                raise
+            await asyncio.sleep(min(patience.failed("start", error), left))
+
+
+async def _problem(ask: Callable[[], Awaitable[None]], seconds: float) -> BridgeError | None:
+    """Why a service does not answer after so many seconds of asking; None once it does."""
+    patience, deadline = Patience(random.random), time.monotonic() + seconds
+    while True:
+        try:
+            await ask()
+        except BridgeError as error:
+            left = deadline - time.monotonic()
+            if left <= 0 or (getattr(error, "sqlstate", None) or "").startswith(_HOPELESS):
+                return error
+            await asyncio.sleep(min(patience.failed("start", error), left))
+        else:
+            patience.succeeded("start")
+            return None
+
+
+async def _schema(settings: Settings, service: Service) -> list[str]:
+    if missing := await pending(settings.dsn):
+        return [f"the schema is behind by {', '.join(missing)}: run `bridge db migrate`"]
+    if not _is_strict(settings):
+        return []
+    return [f"the database is not as needed: {line}" for line in await blocking_differences(settings.dsn, service)]
+
+
+def _is_strict(settings: Settings) -> bool:
+    return settings.env == "production" or settings.strict_db_mode
+
+
+async def warn_of_excess(settings: Settings, service: Service) -> None:
+    """Logs what the account of a service may do beyond its needs, where privileges are judged; from ENDS_WITH on refused.
+
+    Raises EnvironmentUnfit if Postgres went away.
+    """
+    if not _is_strict(settings):
+        return
+    try:
+        for line in await excess_privileges(settings.dsn, service):
+            log.warning(
+                "account_has_excess_privileges", service=service, excess=line, refused_from=ENDS_WITH,
+                remedy=f"run `bridge db grants ROLE --service {service}` as the owner",
+            )  # fmt: skip
+    except (SinkUnavailable, RowRejected) as error:
+        raise EnvironmentUnfit(refusal(error, "at start")) from error
+
+
+async def _topics(settings: Settings) -> list[str]:
+    lines = await _of_kafka(settings, lambda: check_topics(settings))
+    return [
+        f"topics are not as declared: {line}; `bridge topics apply` corrects what Kafka can change" for line in lines
+    ]

@@ -1,0 +1,1 @@
+"""The worker: lanes of partitions, each of which commits its batches."""

@@ -1,0 +1,61 @@
+"""What one committed batch adds to the metrics."""
+
+from collections import Counter as Tally
+from collections.abc import Sequence
+
+from schemas.outcome import Outcomes
+from schemas.reasons import DroppedReason
+from schemas.sender import Sender
+from sinks.ports import Committed
+from sinks.windows import Windows
+from telemetry import metrics
+
+
+def settled(committed: Committed, outcomes: Sequence[Outcomes], now_ms: int, raw_topic: str) -> None:
+    """Counts one committed settlement; `now_ms` is the time of its commit, in milliseconds since the epoch."""
+    tally = committed.tally
+    for sender, count in committed.senders.items():
+        metrics.EVENTS.labels("normalized", sender.value).inc(count)
+    metrics.STALE.inc(tally.stale)
+    metrics.SKIPPED.inc(tally.skipped)
+    metrics.CLAMPED.inc(sum(one.clamped for one in outcomes))
+    metrics.BATCH_RECORDS.observe(tally.processed)
+    for one in outcomes:
+        for headers, count in one.unproven.items():
+            metrics.UNPROVEN.labels(headers).inc(count)
+        if one.batch.source.in_kafka.topic == raw_topic:
+            metrics.FRESHNESS.observe_ages([record.timestamp for record in one.batch.records], now_ms)
+    # Those that only the key table knew were candidates until the commit.
+    metrics.DEDUP_HITS.inc(
+        sum(failure.dropped_reason is DroppedReason.DUPLICATE_EVENT_ID for one in outcomes for failure in one.failures)
+    )
+    _count_failures(committed)
+    _count_sites(committed.windows)
+
+
+def _count_failures(committed: Committed) -> None:
+    counts = Tally((one.dropped_reason, one.error_class, one.has_dead_letter, one.sender) for one in committed.failures)
+    for (reason, error_class, dead_letter, known), count in counts.items():
+        # Until a key for its proof comes, what a record says of its sender counts as a Kafka producer's word.
+        sender = (known or Sender.DIRECT).value
+        if reason is None:
+            metrics.RETRIES.labels(error_class.value).inc(count)
+            metrics.EVENTS.labels("retried", sender).inc(count)
+            continue
+        metrics.EVENTS.labels("dropped", sender).inc(count)
+        metrics.DROPPED.labels(reason.value, sender).inc(count)
+        if dead_letter:
+            metrics.DEAD_LETTERS.labels(reason.value, sender).inc(count)
+
+
+def _count_sites(windows: Windows) -> None:
+    """The same counts that the gate's windows got: of tens of sites, instead of thousands of events."""
+    counts: Tally[tuple[str, str]] = Tally()
+    for window, (normalized, retried, *drops) in windows.items():
+        site = metrics.SITES.label(window.site_id)
+        counts["normalized", site] += normalized
+        counts["retried", site] += retried
+        counts["dropped", site] += sum(drops)
+    for (outcome, site), count in counts.items():
+        if count:
+            metrics.SITE_EVENTS.labels(site, outcome).inc(count)

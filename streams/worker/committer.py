@@ -1,0 +1,116 @@
+"""One settlement: look before publishing, publish before committing, and bisect when a row is refused."""
+
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+
+import structlog
+
+from schemas.brake import BrakeJudge
+from schemas.errors import Braked, RowRejected, SinkUnavailable
+from schemas.outcome import Outcomes, dropped
+from schemas.reasons import DroppedReason, ErrorClass
+from schemas.record import TopicPartition
+from sinks.commit_rules import check_offsets, check_stands, logged
+from sinks.ports import Committed, Publisher, Rejected, Sink
+from telemetry import metrics
+
+_NOWHERE: Mapping[TopicPartition, int] = MappingProxyType({})
+log = structlog.get_logger(__name__)
+
+
+class Settler:
+    """Settles batches of one lane. Never awaits Kafka under a lock of a row or a table."""
+
+    def __init__(self, sink: Sink, publisher: Publisher, judge: BrakeJudge) -> None:
+        self._sink = sink
+        self._publisher = publisher
+        self._judge = judge
+
+    async def settle(self, outcomes: Sequence[Outcomes], stands: Mapping[TopicPartition, int] = _NOWHERE) -> Committed:
+        """Publishes what must be published, then writes everything else in one transaction.
+
+        `stands` is where the owner's partitions stood when it last looked; if one of them does not, the truth was
+        restored or somebody else moved it, and the batch is refused too.
+
+        May be called again with the same outcomes after SinkUnavailable: what was published stays published, and
+        what was refused stays refused. Raises BatchRefused if the batch does not continue the stored offset,
+        and Braked, with nothing published or written, if the brake holds its dead letters.
+        """
+        while True:
+            with metrics.phase("check"):
+                stored = await self._sink.stored(sorted({*stands, *(batch.source for batch in logged(outcomes))}))
+                check_offsets(stored, outcomes)
+                check_stands(stored, stands)
+                await self._check_brake(outcomes)
+            with metrics.phase("publish"):
+                await self._publisher.publish([failure for one in outcomes for failure in one.failures])
+            if _end_refused_retries(outcomes):
+                continue
+            try:
+                with metrics.phase("commit"):
+                    committed = await self._sink.commit(outcomes)
+            except RowRejected as error:
+                found = await self._sink.rejected(outcomes)
+                if not found:
+                    raise SinkUnavailable(f"a row was refused but none is when tried alone: {error}") from error
+                _drop(found, outcomes)
+            else:
+                self._judge.committed(outcomes)
+                return committed
+
+    async def rehearse(self, outcomes: Sequence[Outcomes]) -> Sequence[Outcomes]:
+        """The outcomes with the candidates that the store would refuse as failures; nothing is written.
+
+        Raises SinkUnavailable.
+        """
+        if any(one.candidates for one in outcomes):
+            _drop(await self._sink.rejected(outcomes), outcomes)
+        return outcomes
+
+    async def _check_brake(self, outcomes: Sequence[Outcomes]) -> None:
+        """Without a dead letter that is still to be published it only counts."""
+        if not any(failure.due_copy for one in outcomes for failure in one.dead_letters()):
+            self._judge.weigh(outcomes)
+            return
+        state = await self._sink.brake()
+        if state.released:
+            return
+        if not state.engaged:
+            cause = self._judge.weigh(outcomes)
+            if cause is None:
+                return
+            state = await self._sink.engage(cause)
+            if not state.engaged:
+                return
+            told = {name: value for name, value in state.details.items() if name != "event"}
+            log.error("brake_engaged", **told | {"reason": state.reason})
+        # What is held is judged anew, and by figures that begin anew.
+        self._judge.clear()
+        raise Braked(f"the brake on dead-lettering is on: {state.reason}; see `bridge brake status`")
+
+
+def _end_refused_retries(outcomes: Sequence[Outcomes]) -> bool:
+    """Makes retries whose copies Kafka refuses dead letters; whether there were any.
+
+    A dead letter that is refused as well is settled without a copy: the ledger keeps it whole.
+    """
+    refused = [one for each in outcomes for one in each.failures if one.refused and one.retry_topic is not None]
+    for failure in refused:
+        failure.end_retries(f"Kafka refuses its copy: {failure.refused}")
+    return bool(refused)
+
+
+def _drop(found: Sequence[Rejected], outcomes: Sequence[Outcomes]) -> None:
+    """Moves the refused candidates to the failures, in place: outcomes are frozen but for this."""
+    refused = {id(one.candidate): one.error for one in found}
+    for one in outcomes:
+        kept = []
+        for candidate in one.candidates:
+            error = refused.get(id(candidate))
+            if error is None:
+                kept.append(candidate)
+            else:
+                one.failures.append(
+                    dropped(candidate, ErrorClass.SINK_REJECTED_ROW, DroppedReason.SINK_REJECTED_ROW, error)
+                )
+        one.candidates[:] = kept

@@ -1,0 +1,401 @@
+"""A lane: the sequential path that reads some partitions, judges their batches and settles them."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
+from typing import TypeVar
+
+import structlog
+
+from schemas.errors import BatchRefused, Braked, SinkUnavailable
+from schemas.outcome import Outcomes
+from schemas.record import Batch, TopicPartition
+from sinks.cooperative import TURN_SECONDS, in_turns
+from sinks.ports import Committed
+from sinks.postgres.errors import TIMED_OUT
+from streams.pipeline.dedup_key import DedupHints
+from streams.pipeline.processor import Context, LedgerStates, processing, replays_claimed
+from streams.source.kafka import OffsetsGone, SourceStopped, SourceUnavailable
+from streams.source.log_identity import Examination, examine
+from streams.worker import commit_metrics
+from streams.worker import tracing as traces
+from streams.worker.backoff import Patience
+from streams.worker.claims_kept import ClaimsKept
+from streams.worker.committer import Settler
+from streams.worker.kafka_hints import KafkaHints
+from streams.worker.lane_parts import LaneParts
+from streams.worker.paused.breaker import BrakeHold, first_dead_letters, parts_before, peek
+from streams.worker.paused.by_operator import PausedByHand
+from streams.worker.paused.replaced_logs import ForeignLogs
+from streams.worker.wait_note import note_wait
+from telemetry import metrics
+
+POLL_MS = 200
+# An idle lane proves by Kafka's own end offsets that it is idle and not stuck, this often.
+PROOF_SECONDS = 10.0
+# Longer than any one call of Postgres or Kafka may take.
+TRY_SECONDS = 90.0
+
+T = TypeVar("T")
+log = structlog.get_logger(__name__)
+
+
+class Lane:
+    """Settles the batches of its partitions one after another, with a database connection of its own."""
+
+    def __init__(self, name: str, sources: Sequence[TopicPartition], parts: LaneParts) -> None:
+        self.name = name
+        self.sources = sorted(sources)
+        self._parts = parts
+        self._source = parts.source
+        self._sink = parts.make_sink()
+        self._settler = Settler(self._sink, parts.publisher, parts.brake)
+        self._brake = BrakeHold(name, parts.brake_probe_seconds)
+        self._known = DedupHints(parts.dedup_hints)
+        self._patience = Patience(parts.random)
+        self._hints = KafkaHints(parts.source, name)
+        self._stands: dict[TopicPartition, int] = {}
+        self._foreign = ForeignLogs()
+        self._by_hand = PausedByHand(name)
+        self._unreadable: set[TopicPartition] = set()
+        self._stopping = asyncio.Event()
+        self._max_records = parts.max_records
+        self._claims = ClaimsKept(self._sink)
+        self._held_until = 0.0
+        self.progressed_at = parts.monotonic()
+
+    @property
+    def waiting(self) -> bool:
+        """Whether the lane holds its partitions because a service is away: between two tries, or in one not too long."""
+        tries = self._patience.waiting and self._parts.monotonic() < self._held_until + TRY_SECONDS
+        return tries or self._sink.silent
+
+    def _paused(self) -> int:
+        return len(self.sources) if self._patience.waiting or self._sink.silent else 0
+
+    @property
+    def stands(self) -> Mapping[TopicPartition, int]:
+        """Where each partition that it reads stands in Postgres, as far as it knows."""
+        return self._stands
+
+    def stop(self) -> None:
+        """Asks the lane to end after the batch in hand; a lane that waits in place ends at once."""
+        self._stopping.set()
+
+    def abandon(self) -> None:
+        """Cuts the connection of a lane that is about to be cancelled: a rollback could wait for ever."""
+        self._sink.abandon()
+
+    async def run(self) -> None:
+        """Runs until stopped; raises whatever is not an outage."""
+        metrics.PAUSED.labels(self.name).set_function(self._paused)
+        try:
+            if await self._begin():
+                while not self._stopping.is_set():
+                    await self._once()
+        finally:
+            await self._hints.close()
+            metrics.forget_lane(self.name, self.sources)
+            await self._sink.close()
+
+    async def _once(self) -> None:
+        self._mind_pauses()
+        await self._mind_foreign_logs()
+        await self._mind_the_brake()
+        try:
+            batches = await self._source.poll(self._reading(), timeout_ms=POLL_MS, max_records=self._max_records)
+        except OffsetsGone as error:
+            log.warning("offsets_gone", lane=self.name, error=str(error))
+            await self._begin()
+            return
+        except SourceStopped:
+            self.stop()
+            return
+        except SourceUnavailable as error:
+            await self._wait_in_place(error)
+            return
+        self._recovered()
+        await self._note_unreadable()
+        if not batches:
+            await self._prove_idle()
+            return
+        async with self._claims.around(batches, self._patiently):
+            if ready := await self._prepare(batches):
+                await self.settle(*ready)
+
+    async def _note_unreadable(self) -> None:
+        """Operators see in Postgres what holds a partition, and where."""
+        held = {source: why for source, why in self._source.unreadable().items() if source in self._stands}
+        for source in held.keys() - self._unreadable:
+            await self._patiently(partial(self._sink.hold, source, held[source]))
+        self._unreadable = set(held)
+
+    async def _prepare(self, batches: Sequence[Batch]) -> tuple[Sequence[Batch], LedgerStates] | None:
+        """What can be judged now, and the ledger's states of what its records refer to."""
+        claims = replays_claimed(batches)
+        if not claims:
+            return batches, {}
+        states = await self._patiently(lambda: self._sink.ledger(claims))
+        if states is None:
+            self._rewind_to(batches)
+            return None
+        return batches, states
+
+    async def settle(self, batches: Sequence[Batch], ledger: LedgerStates) -> None:
+        """Judges the batches once and settles them, for however long the services are away.
+
+        What the brake holds of them is left unread.
+        """
+        await self._settle_judged(batches, await self._judge(batches, ledger), ledger)
+
+    async def _judge(self, batches: Sequence[Batch], ledger: LedgerStates) -> list[Outcomes]:
+        parts = self._parts
+        context = Context(
+            parts.now_ms(), parts.registry(), self._known, ledger, parts.bounds, parts.policy, parts.raw_topic,
+            parts.trust(),
+        )  # fmt: skip
+        with metrics.phase("judge"):
+            outcomes = [Outcomes(batch) for batch in batches]
+            for one in outcomes:
+                await in_turns(processing(one, context, parts.monotonic, TURN_SECONDS))
+        return outcomes
+
+    async def _settle_judged(
+        self, batches: Sequence[Batch], outcomes: Sequence[Outcomes], ledger: LedgerStates
+    ) -> None:
+        began_ms = self._parts.now_ms()
+        try:
+            committed = await self._patiently(lambda: self._settle_once(outcomes))
+        except BatchRefused as error:
+            metrics.BATCHES_REFUSED.inc()
+            log.warning("batch_refused", lane=self.name, error=str(error))
+            self._claims.refused = True
+            await self._begin()
+            return
+        except Braked as error:
+            await self._held_by_brake(batches, outcomes, ledger, error)
+            return
+        if committed is None:
+            self._rewind_to(batches)
+            return
+        commit_metrics.settled(committed, outcomes, self._parts.now_ms(), self._parts.raw_topic)
+        traces.settled(committed, outcomes, began_ms, self._parts.now_ms())
+        log.debug("batch_settled", lane=self.name, **committed.tally._asdict())
+        self._claims.refused = False
+        self._known.add(committed.keys)
+        metrics.DEDUP_HINTS.labels(self.name).set(len(self._known))
+        self.progressed_at = self._parts.monotonic()
+        moved = {batch.source: batch.next for batch in batches}
+        self._stands |= moved
+        self._hints.follow(moved)
+        if sample := [one for one in outcomes if self._brake.probes(one.batch)]:
+            await self._probe(sample)
+
+    async def _held_by_brake(
+        self, batches: Sequence[Batch], outcomes: Sequence[Outcomes], ledger: LedgerStates, error: Braked
+    ) -> None:
+        """Lets the brake go if this was a probe that passed; else settles what comes before the first dead letters."""
+        if sample := [one for one in outcomes if self._brake.probes(one.batch)]:
+            passed = await self._probe(sample)
+            if passed is None:
+                self._rewind_to(batches)
+                return
+            if passed:
+                await self._settle_judged(batches, outcomes, ledger)
+                return
+        first = first_dead_letters(outcomes)
+        for source, offset in first.items():
+            self._source.rewind(source, offset)
+        self._source.pause(first)
+        self._brake.keep(first, self._parts.monotonic(), error)
+        if ready := parts_before(batches, first):
+            await self.settle(ready, ledger)
+        # Last, as a settlement takes it back.
+        for source in [one for one in first if one in self._brake.held]:
+            await self._patiently(partial(self._sink.hold, source, str(error)))
+
+    async def _mind_the_brake(self) -> None:
+        """Lets a probe look further, and reads held partitions again once the brake is off or the next probe is due."""
+        if not self._brake.to_look(self._parts.monotonic()):
+            return
+        if (state := await self._patiently(self._sink.brake)) is None:
+            return
+        if state.engaged and self._brake.to_look_behind(state):
+            await self._look_behind()
+        if freed := self._brake.looked(state, self._parts.monotonic()):
+            self._source.resume(freed)
+
+    async def _look_behind(self) -> None:
+        """Judges some of what lies behind the heads of held partitions, and settles nothing of it."""
+        if self._parts.brake.is_enough(self._brake.sample):
+            return
+        try:
+            batches, ended = await peek(self._source, self._brake.unseen(), self._brake.stands)
+        except (SourceUnavailable, SourceStopped, OffsetsGone):
+            # The next poll meets it too, and knows what to do.
+            return
+        self._brake.saw_the_end(ended)
+        ready = await self._prepare(batches) if batches else None
+        if ready is not None:
+            outcomes = await self._judge(*ready)
+            if await self._patiently(lambda: self._settler.rehearse(outcomes)) is not None:
+                await self._probe(outcomes)
+
+    async def _probe(self, outcomes: Sequence[Outcomes]) -> bool | None:
+        """Adds to the probe's sample, and lets the brake go if it passes; None when told to stop meanwhile."""
+        first = self._brake.saw(one.batch for one in outcomes)
+        passed = self._parts.brake.passes(self._brake.sample, outcomes)
+        if passed:
+            self._brake.end_probe()
+        elif not first:
+            return False
+        let_go = await self._patiently(lambda: self._sink.probed(passed=passed))
+        if let_go:
+            log.warning("brake_let_go", lane=self.name, reason="a probe passed")
+        return None if let_go is None else passed
+
+    async def _settle_once(self, outcomes: Sequence[Outcomes]) -> Committed:
+        try:
+            with metrics.BATCHES_IN_FLIGHT.track_inprogress():
+                return await self._settler.settle(outcomes, self._stands)
+        except SinkUnavailable as error:
+            if self._claims.are_kept_away(error, outcomes):
+                raise BatchRefused(str(error)) from error
+            if error.sqlstate == TIMED_OUT and self._max_records > 1:
+                # Too much for one statement: read the same records again in halves.
+                self._max_records = max(1, self._max_records // 2)
+                raise BatchRefused(f"{error}; now at most {self._max_records} records a batch") from error
+            await note_wait(self._sink, outcomes, self._patience.failures, error)
+            raise
+
+    async def _begin(self) -> bool:
+        """Seeks every partition to the offset that Postgres holds; False when told to stop meanwhile."""
+        self._known.clear()
+        self._unreadable = set()
+        self._source.pause(self.sources)
+        if (examination := await self._patiently(self._claim)) is None:
+            return False
+        self._foreign.found(examination.logs, self._parts.monotonic())
+        self._source.resume(self._reading())
+        self.progressed_at = self._parts.monotonic()
+        # A worker that died between its commit and Kafka's has left Kafka behind.
+        self._hints.commit()
+        return True
+
+    async def _claim(self) -> Examination:
+        """Takes up the logs that are those that were read before; the others rest."""
+        found = await examine(self._source, self._sink, self.sources)
+        self.sources = sorted(one.log for one in found.logs)
+        beginnings = {one.log: one.beginning for one in found.logs if one.foreign is None}
+        stored = await self._sink.claim(beginnings, found.cluster)
+        for source, beginning in beginnings.items():
+            if stored[source] < beginning:
+                stored[source] = await self._lose(source, beginning)
+            self._source.rewind(source, stored[source])
+        self._stands = dict(stored)
+        self._hints.begin(stored)
+        for one in found.logs:
+            if one.foreign is not None:
+                await self._sink.hold(one.log, one.foreign)
+        self._brake.begin(self.sources, await self._sink.brake())
+        return found
+
+    async def _lose(self, source: TopicPartition, beginning: int) -> int:
+        lost = await self._sink.lose(source, beginning)
+        metrics.LOST.labels(source.topic, str(source.partition)).inc(lost)
+        log.error("records_lost", topic=source.topic, partition=source.partition, lost=lost, beginning=beginning)
+        return beginning
+
+    def _mind_pauses(self) -> None:
+        """Reads no partition that an operator has paused, and those again that were resumed."""
+        begun, ended = self._by_hand.changed(self.sources, self._parts.paused())
+        if begun:
+            self._source.pause(begun)
+            # Once the pause is over, the brake has its say anew.
+            self._brake.forget(begun)
+        if ended:
+            self._source.resume(ended & set(self._reading()))
+
+    async def _mind_foreign_logs(self) -> None:
+        """What was adopted meanwhile, or is the old log after all, is read without a restart."""
+        if not self._foreign.to_look(self._parts.monotonic()):
+            return
+        self._foreign.looked(self._parts.monotonic())
+        found = await self._patiently(lambda: examine(self._source, self._sink, self._foreign))
+        if found is not None and any(one.foreign is None for one in found.logs):
+            await self._begin()
+
+    def _reading(self) -> list[TopicPartition]:
+        """All partitions but those whose log is foreign or that an operator has paused."""
+        return [source for source in self.sources if source not in self._foreign and source not in self._by_hand]
+
+    async def _patiently(self, work: Callable[[], Awaitable[T]]) -> T | None:
+        """Tries until it is done; None when told to stop while a service is away."""
+        while True:
+            try:
+                done = await work()
+            except SourceStopped:
+                self.stop()
+                return None
+            except (SinkUnavailable, SourceUnavailable) as error:
+                await self._wait_in_place(error)
+                if self._stopping.is_set():
+                    return None
+            else:
+                self._recovered()
+                return done
+
+    async def _wait_in_place(self, error: Exception) -> None:
+        """Holds the partitions and keeps polling, so that the member stays in its group."""
+        # What comes back may be a restored copy, which does not hold all that was committed.
+        self._known.clear()
+        seconds = self._patience.failed(self.name, error)
+        self._held_until = self._parts.monotonic() + seconds
+        self._source.pause(self.sources)
+        try:
+            await asyncio.wait_for(self._stopping.wait(), seconds)
+        except TimeoutError:
+            try:
+                # Paused partitions bring nothing; should a fetch have slipped through, it is read again later.
+                self._rewind_to(await self._source.poll(self._reading(), timeout_ms=0, max_records=1))
+            except (SourceUnavailable, SourceStopped, OffsetsGone):
+                return
+
+    def _recovered(self) -> None:
+        if self._patience.waiting:
+            self._patience.succeeded(self.name)
+            self._source.resume(self._reading())
+            self._source.pause(self._brake.held)
+            self.progressed_at = self._parts.monotonic()
+
+    def _rewind_to(self, batches: Sequence[Batch]) -> None:
+        """The batches were not settled: whoever reads next begins where they began."""
+        for batch in batches:
+            self._source.rewind(batch.source, batch.prev)
+
+    def _expected(self) -> list[TopicPartition]:
+        """Partitions whose records, if there are any, should be coming in."""
+        return [source for source in self._reading() if source not in self._brake.held]
+
+    async def _prove_idle(self) -> None:
+        """Without records only Kafka's end offsets prove that there are none; a stuck fetch proves nothing."""
+        if self._parts.monotonic() - self.progressed_at < PROOF_SECONDS:
+            return
+        if (stored := await self._patiently(lambda: self._sink.stored(list(self._stands)))) is None:
+            return
+        if stored != self._stands:
+            # Postgres was restored, or an operator passed a record: nobody else moves an owner's offsets.
+            log.warning("offsets_moved", lane=self.name)
+            await self._begin()
+            return
+        self._hints.commit()
+        held = self._source.unreadable()
+        try:
+            ends = await self._source.ends([source for source in self._expected() if source not in held])
+        except SourceUnavailable as error:
+            # Kafka is away, which is no fault of this lane, and a restart would not bring it back.
+            log.warning("kafka_does_not_answer", lane=self.name, error=str(error))
+            self.progressed_at = self._parts.monotonic()
+            return
+        if all((self._source.position(source) or 0) >= end for source, end in ends.items()):
+            self.progressed_at = self._parts.monotonic()

@@ -1,0 +1,39 @@
+"""What the lanes of one worker share."""
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from schemas.brake import BrakeJudge
+from schemas.record import TopicPartition
+from schemas.registry import Registry
+from sinks.ports import Publisher, Sink
+from streams.pipeline.normalize import Bounds
+from streams.pipeline.trust import GatewayTrust
+from streams.rules.retry_policy import RetryPolicy
+from streams.source.kafka import Source
+
+
+@dataclass(frozen=True, slots=True)
+class LaneParts:
+    """What every lane of a worker shares; `now_ms` and `monotonic` are its clocks.
+
+    `paused` are the partitions that operators have paused, and why.
+    """
+
+    source: Source
+    publisher: Publisher
+    make_sink: Callable[[], Sink]
+    registry: Callable[[], Registry]
+    trust: Callable[[], GatewayTrust]
+    paused: Callable[[], Mapping[TopicPartition, str]]
+    policy: RetryPolicy
+    bounds: Bounds
+    raw_topic: str
+    max_records: int
+    dedup_hints: int
+    brake: BrakeJudge
+    brake_probe_seconds: float
+    random: Callable[[], float]
+    now_ms: Callable[[], int]
+    monotonic: Callable[[], float] = time.monotonic

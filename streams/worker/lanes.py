@@ -1,0 +1,88 @@
+"""Which lane owns which partition, and how all lanes begin and end together at a rebalance."""
+
+import asyncio
+from collections.abc import Callable, Iterable
+
+import structlog
+
+from schemas.record import TopicPartition
+from streams.worker.lane import Lane
+from streams.worker.lane_parts import LaneParts
+from streams.worker.retry_lane import RetryLane
+from telemetry import metrics
+
+CANCEL_SECONDS = 5.0
+
+log = structlog.get_logger(__name__)
+
+
+class Lanes:
+    """The lanes of one assignment. An assignment's lanes end before the next one's begin."""
+
+    def __init__(
+        self, parts: LaneParts, *, count: int, delays_ms: dict[str, int], on_failure: Callable[[BaseException], None]
+    ) -> None:
+        self._parts = parts
+        self._count = count
+        self._delays_ms = delays_ms
+        self._on_failure = on_failure
+        self._running: dict[Lane, asyncio.Task[None]] = {}
+        self._ending = asyncio.Lock()
+        self._closed = False
+
+    @property
+    def lanes(self) -> list[Lane]:
+        """The lanes of the present assignment."""
+        return list(self._running)
+
+    def begin(self, assigned: Iterable[TopicPartition]) -> None:
+        """Starts lanes for newly assigned partitions: raw ones are spread, retries have a lane of their own."""
+        if self._closed:
+            return
+        shares: dict[str, list[TopicPartition]] = {}
+        for source in sorted(assigned):
+            retry = source.topic in self._delays_ms
+            shares.setdefault("retry" if retry else f"raw-{source.partition % self._count}", []).append(source)
+        for name, sources in shares.items():
+            lane = (
+                RetryLane(name, sources, self._parts, self._delays_ms)
+                if name == "retry"
+                else Lane(name, sources, self._parts)
+            )
+            task = asyncio.create_task(lane.run(), name=f"lane {name}")
+            task.add_done_callback(self._ended)
+            self._running[lane] = task
+        metrics.ASSIGNED.set(sum(len(lane.sources) for lane in self._running))
+        metrics.LANES.set(len(self._running))
+
+    def _ended(self, task: "asyncio.Task[None]") -> None:
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._on_failure(error)
+
+    async def close(self, budget_seconds: float) -> None:
+        """Ends the lanes for good: an assignment that comes after it starts none."""
+        self._closed = True
+        await self.end(budget_seconds)
+
+    async def end(self, budget_seconds: float) -> None:
+        """Lets each lane finish the batch in hand, for at most the budget; what is not settled is read again.
+
+        Whoever calls it while another call is at it waits for that one too.
+        """
+        async with self._ending:
+            running, self._running = self._running, {}
+            for lane in running:
+                lane.stop()
+            if running:
+                await asyncio.wait(running.values(), timeout=budget_seconds)
+            late = {lane: task for lane, task in running.items() if not task.done()}
+            for lane, task in late.items():
+                log.warning("batch_in_hand_given_up", lane=task.get_name(), budget_seconds=budget_seconds)
+                lane.abandon()
+                task.cancel()
+            if late:
+                _, lost = await asyncio.wait(late.values(), timeout=CANCEL_SECONDS)
+                for task in lost:
+                    log.error("lane_did_not_end", lane=task.get_name())
+            metrics.ASSIGNED.set(0)
+            metrics.LANES.set(0)

@@ -1,0 +1,57 @@
+"""Partitions whose log is not the one that was read before: which, why, and when they are looked at again."""
+
+from collections.abc import Iterable, Iterator
+from typing import Final
+
+import structlog
+
+from schemas.record import TopicPartition
+from streams.source.log_identity import Examined
+from telemetry import metrics
+
+LOOK_SECONDS: Final = 5.0
+"""How soon a lane learns that somebody has adopted a log, or brought the old one back."""
+
+log = structlog.get_logger(__name__)
+
+
+class ForeignLogs:
+    """One lane's foreign logs, which rest. All times are in seconds of the lane's monotonic clock."""
+
+    def __init__(self) -> None:
+        self._why: dict[TopicPartition, str] = {}
+        self._look_at = 0.0
+
+    def __contains__(self, source: TopicPartition) -> bool:
+        return source in self._why
+
+    def __iter__(self) -> Iterator[TopicPartition]:
+        return iter(self._why)
+
+    def found(self, examined: Iterable[Examined], now: float) -> None:
+        """Takes over what an examination of all the lane's logs says, and tells operators what is new of it."""
+        before, self._why = self._why, {one.log: one.foreign for one in examined if one.foreign is not None}
+        self.looked(now)
+        for source in {*before, *self._why}:
+            held = source in self._why
+            _show(source, held)
+            if held and before.get(source) != self._why[source]:
+                log.error(
+                    "foreign_log",
+                    topic=source.topic,
+                    partition=source.partition,
+                    why=self._why[source],
+                    do="bring the old log back, or run `bridge topics adopt`",
+                )
+
+    def to_look(self, now: float) -> bool:
+        """Whether it is time to look at them again."""
+        return bool(self._why) and now >= self._look_at
+
+    def looked(self, now: float) -> None:
+        """Notes that they were looked at."""
+        self._look_at = now + LOOK_SECONDS
+
+
+def _show(source: TopicPartition, held: bool) -> None:
+    metrics.FOREIGN.labels(source.in_kafka.topic, str(source.partition)).set(held)

@@ -1,0 +1,157 @@
+"""The lane of the retry topics: holds each partition until its head is due, and until its ledger row exists."""
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from schemas import headers as names
+from schemas.headers import last_int
+from schemas.record import Batch, Provenance, RawRecord, TopicPartition, topic_of
+from streams.pipeline.processor import LedgerStates, retry_token
+from streams.rules.retry_policy import due_at_ms
+from streams.worker.lane import Lane
+from streams.worker.lane_parts import LaneParts
+
+# How soon a partition whose ledger row is still missing is looked at again.
+LEDGER_SECONDS = 0.25
+# How long a copy waits for the ledger to await it: its batch may have been published and not be committed yet. Of an event
+# whose copy was given up, the sweeper publishes another one.
+EARLY_SECONDS = 300.0
+_MOST_AWAITED = 10_000
+
+
+class RetryLane(Lane):
+    """Never early by the header's word, never later than 1.1 times the delay by the monotonic clock."""
+
+    def __init__(
+        self, name: str, sources: Sequence[TopicPartition], parts: LaneParts, delays_ms: Mapping[str, int]
+    ) -> None:
+        super().__init__(name, sources, parts)
+        self._delays_ms = delays_ms
+        self._resume_at: dict[TopicPartition, float] = {}
+        self._early: dict[TopicPartition, tuple[int, float]] = {}
+        self._awaited: dict[Provenance, None] = {}
+        self._due_heads: dict[TopicPartition, tuple[int, float]] = {}
+
+    async def _once(self) -> None:
+        self._wake()
+        await super()._once()
+
+    async def _look_behind(self) -> None:
+        """Nothing: what lies behind is not due."""
+
+    def _wake(self) -> None:
+        now = self._parts.monotonic()
+        due = [source for source, moment in self._resume_at.items() if moment <= now]
+        for source in due:
+            del self._resume_at[source]
+        if due:
+            self._source.resume(due)
+
+    def _recovered(self) -> None:
+        held = self.waiting
+        super()._recovered()
+        if held:
+            self._source.pause(self._resume_at)
+
+    def _expected(self) -> list[TopicPartition]:
+        return [source for source in super()._expected() if source not in self._resume_at]
+
+    async def _prepare(self, batches: Sequence[Batch]) -> tuple[Sequence[Batch], LedgerStates] | None:
+        due = [part for batch in batches if (part := self._due_part(batch)) is not None]
+        if not due:
+            return None
+        found = await self._patiently(lambda: self._look_up(due))
+        if found is None:
+            self._rewind_to(due)
+            return None
+        ready = [part for batch in due if (part := self._known_part(batch, found)) is not None]
+        return (ready, found.states) if ready else None
+
+    def _due_part(self, batch: Batch) -> Batch | None:
+        """The batch up to its first record that is not due; the rest is held and read again when it is."""
+        now_ms = self._parts.now_ms()
+        for record in batch.records:
+            wait = self._wait_seconds(batch.source, record, now_ms)
+            if wait > 0:
+                self._hold(batch.source, record.offset, wait)
+                return batch.before(record.offset)
+        return batch
+
+    def _wait_seconds(self, source: TopicPartition, record: RawRecord, now_ms: int) -> float:
+        """Seconds until the record is due. Once it was held, the monotonic clock alone decides."""
+        head = self._due_heads.get(source)
+        if head is not None and head[0] == record.offset:
+            return head[1] - self._parts.monotonic()
+        delay_ms = self._delays_ms[source.in_kafka.topic]
+        due = due_at_ms(last_int(record.headers, names.DUE_AT), record.timestamp, delay_ms)
+        wait = min(due - now_ms, round(1.1 * delay_ms)) / 1000
+        if wait > 0:
+            self._due_heads[source] = (record.offset, self._parts.monotonic() + wait)
+        return wait
+
+    def _hold(self, source: TopicPartition, offset: int, seconds: float) -> None:
+        self._source.rewind(source, offset)
+        self._source.pause([source])
+        self._resume_at[source] = self._parts.monotonic() + seconds
+
+    def _may_wait(self, batch: Batch, offset: int, origin: Provenance) -> bool:
+        """Whether an early copy may go on waiting: forged ones would otherwise hold their partition for ever.
+
+        The copies that are there when one begins to wait have one bound together, and each raw event has it once.
+        """
+        now = self._parts.monotonic()
+        last, until = self._early.get(batch.source, (-1, now))
+        if offset > last and origin not in self._awaited:
+            last, until = self._early[batch.source] = (batch.records[-1].offset, now + EARLY_SECONDS)
+        self._awaited[origin] = None
+        if len(self._awaited) > _MOST_AWAITED:
+            del self._awaited[next(iter(self._awaited))]
+        return now < until
+
+    async def _look_up(self, batches: Sequence[Batch]) -> "_Found":
+        """Stored offsets first, then the ledger: a row that is missing although its offset is stored never comes."""
+        tokens = [token for batch in batches for record in batch.records if (token := retry_token(record)) is not None]
+        named = {provenance for provenance, _ in tokens if topic_of(provenance.topic) == self._parts.raw_topic}
+        provenances = sorted(named)
+        raw = sorted({TopicPartition(provenance.topic, provenance.partition) for provenance in provenances})
+        stored = await self._sink.stored(raw) if raw else {}
+        states = await self._sink.ledger(provenances, bodies=True)
+        missing = [provenance for provenance in provenances if provenance not in states]
+        doubtful = {TopicPartition(one.topic, one.partition) for one in missing} & stored.keys()
+        # Nothing more comes from a log whose place another one has taken.
+        present = await self._sink.logs(sorted({one.in_kafka for one in doubtful})) if doubtful else {}
+        ends = await self._source.ends(sorted(doubtful & {known.log for known in present.values()}))
+        return _Found(states, stored, ends)
+
+    def _known_part(self, batch: Batch, found: "_Found") -> Batch | None:
+        """The batch up to its first record whose ledger row is still to come."""
+        for record in batch.records:
+            token = retry_token(record)
+            if token is None:
+                continue
+            if found.still_to_come(token[0]) or (
+                found.early(*token) and self._may_wait(batch, record.offset, token[0])
+            ):
+                self._hold(batch.source, record.offset, LEDGER_SECONDS)
+                return batch.before(record.offset)
+        return batch
+
+
+class _Found(NamedTuple):
+    """What Postgres and Kafka say of the raw events that retry records point at."""
+
+    states: LedgerStates
+    stored: Mapping[TopicPartition, int]
+    ends: Mapping[TopicPartition, int]
+
+    def early(self, provenance: Provenance, attempt: int) -> bool:
+        """Whether the ledger still awaits the attempt before this one."""
+        state = self.states.get(provenance)
+        return state is not None and state.awaits(attempt - 1)
+
+    def still_to_come(self, provenance: Provenance) -> bool:
+        """Whether its ledger row may yet be written: the raw record exists and is not settled."""
+        source = TopicPartition(provenance.topic, provenance.partition)
+        if provenance in self.states or source not in self.stored:
+            return False
+        return self.stored[source] <= provenance.offset < self.ends.get(source, 0)

@@ -1,0 +1,121 @@
+"""Publishes waiting events' retry copies again when they are gone: a topic was emptied, or a tier taken out of use."""
+
+import random
+import time
+from collections.abc import Iterable
+
+import structlog
+
+from schemas.errors import AnotherRun, BridgeError
+from schemas.instants import to_epoch_ms
+from schemas.ledger import Scope, Waiting
+from schemas.outcome import Failure
+from schemas.reasons import ERRORS, ErrorClass
+from schemas.record import CarriedRecord, TopicPartition
+from schemas.settings import Settings
+from sinks.kafka.admin import offsets_since, partitions_of
+from sinks.kafka.publisher import publishing
+from sinks.postgres.ledger.retry_reaper import note_published, overdue_partitions
+from sinks.postgres.offsets.admin import StoredOffset, stored_offsets
+from sinks.postgres.runs.history import run_lock
+from sinks.postgres.sink import PostgresSink
+from streams.pipeline.processor import with_token
+from streams.rules.retry_policy import RetryPolicy, retry_policy
+from telemetry import metrics
+
+log = structlog.get_logger(__name__)
+
+
+async def sweep(settings: Settings) -> int:
+    """One round of at most `sweep_limit` events; how many were published again. What can't be done now is tried later.
+
+    Of several workers one sweeps. A copy bears the token of the one that is gone: should that one turn up after all,
+    the second of the two is stale.
+    """
+    try:
+        async with run_lock(settings.dsn, f"sweep:{settings.group}", "the sweep"):
+            return await _sweep(settings)
+    except AnotherRun:
+        return 0
+    except BridgeError as error:
+        log.warning("not_swept", error=str(error))
+        return 0
+
+
+async def _sweep(settings: Settings) -> int:
+    cutoff_ms = _now_ms() - round(settings.seconds("sweep_after") * 1000)
+    overdue = await overdue_partitions(settings.dsn, cutoff_ms)
+    if not overdue:
+        return 0
+    gone = await _copies_gone(settings, overdue, cutoff_ms)
+    sink = PostgresSink(settings.dsn, settings.group)
+    try:
+        waiting = await sink.due(cutoff_ms, Scope(partitions=tuple(gone)), settings.sweep_limit)
+    finally:
+        await sink.close()
+    if not waiting:
+        return 0
+    policy = retry_policy(settings, random.random)
+    now_ms = _now_ms()
+    async with publishing(settings) as publisher:
+        await publisher.publish([_copy(one, policy, now_ms) for one in waiting])
+    # After the copies' own times, so that the next round looks behind them.
+    await note_published(settings.dsn, waiting, _now_ms())
+    metrics.SWEPT.inc(len(waiting))
+    log.warning("retries_published_again", count=len(waiting), overdue_partitions=sorted(gone))
+    return len(waiting)
+
+
+async def _copies_gone(settings: Settings, overdue: Iterable[int], cutoff_ms: int) -> list[int]:
+    """The raw partitions whose overdue events have no copy left to be read.
+
+    A copy is published before its event's due time. So where a tier's partition has been read up to the first record of
+    the cutoff or later, every copy of what was due by then has been read, or was never there. That holds also while
+    the tier lags, when events are overdue by the thousand and none of them is gone. Clocks may differ by a tier's delay.
+    """
+    firsts = await offsets_since(settings, await partitions_of(settings, settings.topics.retries), cutoff_ms)
+    stored = await stored_offsets(settings)
+    # Where Kafka's end is known, it is the present log.
+    present = {TopicPartition(one.topic, one.partition): one for one in stored if one.log_end is not None}
+    counts = {topic: sum(place.topic == topic for place in firsts) for topic in settings.topics.retries}
+    return [
+        number
+        for number in sorted(overdue)
+        if all(
+            count and _read_up_to(present.get(place), firsts[place])
+            for topic, count in counts.items()
+            for place in [TopicPartition(topic, number % max(1, count))]
+        )
+    ]
+
+
+def _read_up_to(stored: StoredOffset | None, offset: int) -> bool:
+    return stored is not None and stored.held is None and stored.next_offset >= offset
+
+
+def _copy(waiting: Waiting, policy: RetryPolicy, now_ms: int) -> Failure:
+    """The attempt that failed last, as it was when its copy was published, but due now."""
+    # A class that this release does not know decides nothing: the next attempt finds its own.
+    known = waiting.error_class in ERRORS
+    error_class = ErrorClass(waiting.error_class) if known else ErrorClass.UNSUPPORTED_SCHEMA_VERSION
+    failed = waiting.attempt - 1
+    retry = policy.decide(error_class, failed, now_ms)
+    body = waiting.body
+    headers = with_token(body.headers, waiting.provenance, failed) if failed > 1 else body.headers
+    received_at_ms = to_epoch_ms(waiting.received_at)
+    return Failure(
+        record=CarriedRecord(*waiting.provenance, received_at_ms, 1, body.key, body.value, headers),
+        provenance=waiting.provenance,
+        attempt=failed,
+        error_class=error_class,
+        error=waiting.error,
+        minute=0,
+        received_at_ms=received_at_ms,
+        first_failed_at_ms=to_epoch_ms(waiting.first_failed_at),
+        retry_topic=(retry or policy.tiers[-1]).topic,
+        due_at_ms=now_ms,
+    )
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000

@@ -1,0 +1,138 @@
+"""OpenTelemetry's spans of settlements and attempts, by its conventions for messaging."""
+
+from collections.abc import Sequence
+from typing import Final, NamedTuple
+
+from opentelemetry.context import Context
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.trace import (
+    Link,
+    NonRecordingSpan,
+    SpanContext,
+    SpanKind,
+    Status,
+    StatusCode,
+    get_current_span,
+    set_span_in_context,
+)
+from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+
+from schemas.headers import TRACEPARENT, last
+from schemas.outcome import Failure, Outcomes, ReplayClaim
+from schemas.record import Provenance, RawRecord
+from sinks.ports import Committed
+from telemetry.metrics import product_version
+
+MOST_LINKS: Final = 128
+"""What OpenTelemetry keeps of a span's links."""
+_NS: Final = 1_000_000
+_propagator = TraceContextTextMapPropagator()
+
+
+class _Attempt(NamedTuple):
+    """One try at an event, how it failed if it did, and which dead letter it replays if it does."""
+
+    record: RawRecord
+    failure: Failure | None
+    provenance: Provenance
+    number: int
+    replay: ReplayClaim | None
+
+
+class SettlementSpans:
+    """One span for each settlement, and one for each attempt whose record brought a sampled trace along.
+
+    A record's `traceparent` goes with it through retries, into its dead letter and its replay, so that all attempts at
+    one event stand in the trace that its producer began; each is linked with the settlement that wrote it.
+    """
+
+    def __init__(self, provider: TracerProvider, group: str) -> None:
+        self._tracer = provider.get_tracer("ghostlink-bridge", product_version())
+        self._group = group
+
+    def tell(self, committed: Committed, outcomes: Sequence[Outcomes], began_ms: int, ended_ms: int) -> None:
+        """Spans of one committed settlement."""
+        traced = [
+            (context, attempt)
+            for attempt in _attempts(committed, outcomes)
+            if (context := _sampled(attempt.record)) is not None
+        ]
+        topics = sorted({one.batch.source.in_kafka.topic for one in outcomes})
+        settlement = self._tracer.start_span(
+            f"settle {','.join(topics)}",
+            Context(),
+            SpanKind.CONSUMER,
+            {
+                "messaging.system": "kafka",
+                "messaging.operation.name": "settle",
+                "messaging.operation.type": "process",
+                "messaging.destination.name": ",".join(topics),
+                "messaging.consumer.group.name": self._group,
+                "messaging.batch.message_count": sum(len(one.batch.records) for one in outcomes),
+                **{f"bridge.{name}": count for name, count in committed.tally._asdict().items()},
+            },
+            [Link(context) for context, _ in traced[:MOST_LINKS]],
+            began_ms * _NS,
+        )
+        settlement.end(ended_ms * _NS)
+        for context, attempt in traced:
+            self._tell_attempt(context, attempt, settlement.get_span_context(), (began_ms, ended_ms))
+
+    def _tell_attempt(
+        self, context: SpanContext, attempt: _Attempt, settlement: SpanContext, times_ms: tuple[int, int]
+    ) -> None:
+        record, failure, replay = attempt.record, attempt.failure, attempt.replay
+        span = self._tracer.start_span(
+            f"attempt {record.topic}",
+            set_span_in_context(NonRecordingSpan(context), Context()),
+            SpanKind.CONSUMER,
+            {
+                "messaging.system": "kafka",
+                "messaging.operation.name": "attempt",
+                "messaging.operation.type": "process",
+                "messaging.destination.name": record.topic,
+                "messaging.destination.partition.id": str(record.partition),
+                "messaging.kafka.offset": record.offset,
+                "messaging.consumer.group.name": self._group,
+                "bridge.provenance": str(attempt.provenance),
+                "bridge.attempt": attempt.number,
+                "bridge.outcome": _outcome(failure),
+            },
+            [Link(settlement)],
+            times_ms[0] * _NS,
+        )
+        if replay is not None:
+            span.set_attribute("bridge.replay_of", str(replay.replay_of))
+        if failure is not None:
+            span.set_attribute("error.type", failure.error_class.value)
+            if failure.dropped_reason is not None:
+                span.set_attribute("bridge.dropped_reason", failure.dropped_reason.value)
+            span.set_attribute("bridge.dead_lettered", failure.has_dead_letter)
+            span.set_status(Status(StatusCode.ERROR, failure.error_class.value))
+        span.end(times_ms[1] * _NS)
+
+
+def _outcome(failure: Failure | None) -> str:
+    if failure is None:
+        return "normalized"
+    return "retried" if failure.dropped_reason is None else "dropped"
+
+
+def _attempts(committed: Committed, outcomes: Sequence[Outcomes]) -> list[_Attempt]:
+    """Each attempt, failed ones first; a candidate that came out as a duplicate is a failure."""
+    failed = [_Attempt(one.record, one, one.provenance, one.attempt, one.replay) for one in committed.failures]
+    late = {id(one.record) for one in committed.failures}
+    return failed + [
+        _Attempt(one.record, None, one.event.provenance, one.event.attempt, one.replay)
+        for batch in outcomes
+        for one in batch.candidates
+        if id(one.record) not in late
+    ]
+
+
+def _sampled(record: RawRecord) -> SpanContext | None:
+    """The producer's span, if the record names one whose trace is kept."""
+    if not record.headers or (text := last(record.headers, TRACEPARENT)) is None:
+        return None
+    found = get_current_span(_propagator.extract({TRACEPARENT: text}, Context())).get_span_context()
+    return found if found.is_valid and found.trace_flags.sampled else None

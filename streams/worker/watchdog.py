@@ -1,0 +1,48 @@
+"""Ends a worker that has lag and makes no progress: a restart heals what a stuck client does not."""
+
+import asyncio
+import os
+import threading
+import time
+from collections.abc import Callable, Sequence
+
+from schemas.errors import Defect
+from streams.worker.lane import Lane
+from telemetry.terminal import say
+
+EXIT_CODE = 70
+
+
+class Watchdog:
+    """Looks at the lanes' progress, and from a thread of its own at the event loop. `budget` is in seconds."""
+
+    def __init__(self, lanes: Callable[[], Sequence[Lane]], budget: float) -> None:
+        self._lanes = lanes
+        self._budget = budget
+        self._beat = time.monotonic()
+        self._closed = threading.Event()
+
+    async def watch(self, fail: Callable[[BaseException], None]) -> None:
+        """Runs until cancelled; calls `fail` once for a lane that is stuck."""
+        self._beat = time.monotonic()
+        threading.Thread(target=self._watch_loop, name="watchdog", daemon=True).start()
+        while True:
+            await asyncio.sleep(self._budget / 20)
+            self._beat = time.monotonic()
+            stuck = [
+                lane for lane in self._lanes() if not lane.waiting and self._beat - lane.progressed_at > self._budget
+            ]
+            if stuck:
+                names = ", ".join(lane.name for lane in stuck)
+                fail(Defect(f"no progress for {self._budget:.0f} s although records are waiting, in lane {names}"))
+                return
+
+    def close(self) -> None:
+        """Ends the thread."""
+        self._closed.set()
+
+    def _watch_loop(self) -> None:
+        while not self._closed.wait(self._budget / 10):
+            if time.monotonic() - self._beat > 2 * self._budget:
+                say(f"the event loop has not turned for {2 * self._budget:.0f} s; ending")
+                os._exit(EXIT_CODE)

@@ -1,0 +1,172 @@
+"""The batch worker: one consumer, its lanes, and everything they share. Knows nothing of Faust, which hosts it."""
+
+import asyncio
+import random
+import time
+from typing import Any
+
+import structlog
+from aiokafka import TopicPartition as KafkaPartition
+from aiokafka.abc import ConsumerRebalanceListener
+from aiokafka.errors import KafkaError
+
+from schemas.brake import BrakeJudge
+from schemas.errors import BridgeError, Defect, EnvironmentUnfit
+from schemas.record import TopicPartition
+from schemas.settings import Settings
+from sinks.kafka.brokers import BrokerLog
+from sinks.kafka.publisher import KafkaPublisher, make_producer
+from sinks.postgres.connection import connection
+from sinks.postgres.registry.cache import RegistryCache
+from sinks.postgres.replays.plans import prune
+from sinks.postgres.schema.monthly_partitions import make_partitions
+from sinks.postgres.sink import PostgresSink
+from sinks.readiness import Readiness
+from streams.pipeline.normalize import bounds_of
+from streams.pipeline.trust import GatewayTrust
+from streams.rules.retry_policy import retry_policy
+from streams.source.kafka import KafkaSource, make_consumer
+from streams.worker.gauges import Observation
+from streams.worker.health import needs_of_worker
+from streams.worker.lane_parts import LaneParts
+from streams.worker.lanes import Lanes
+from streams.worker.watchdog import Watchdog
+from telemetry import metrics
+from telemetry.gc_tuning import search_now_and_then
+
+HOUSE_SECONDS = 3600.0
+_CLIENT_SECONDS = 10.0
+
+log = structlog.get_logger(__name__)
+
+
+class Worker(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka's base class is untyped
+    """Reads, judges and settles until stopped. `failed` holds the error that must end the process."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._topics = settings.topics
+        self._consumer = make_consumer(settings)
+        self._producer = make_producer(settings)
+        self._registry = RegistryCache(settings.dsn, refresh_seconds=settings.seconds("registry_refresh"))
+        self.failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        policy = retry_policy(settings, random.random)
+        delays = {tier.topic: tier.delay_ms for tier in policy.tiers}
+        source = KafkaSource(self._consumer)
+        proof_keys = settings.proof_keys
+        self._lanes = Lanes(
+            LaneParts(
+                source=source,
+                publisher=KafkaPublisher(self._producer, self._topics.dlq),
+                make_sink=lambda: PostgresSink(
+                    settings.dsn, settings.group, lock_timeout=settings.seconds("lock_timeout")
+                ),
+                registry=lambda: self._registry.current,
+                trust=lambda: GatewayTrust(proof_keys, self._registry.legacy_until_ms),
+                paused=lambda: self._registry.paused_partitions,
+                policy=policy,
+                bounds=bounds_of(settings),
+                raw_topic=self._topics.raw,
+                max_records=settings.batch_max_records,
+                dedup_hints=settings.dedup_hints // settings.lanes,
+                brake=BrakeJudge(settings.brake_limits, time.monotonic, self._registry.owner_of),
+                brake_probe_seconds=settings.seconds("brake_probe_interval"),
+                random=random.random,
+                now_ms=lambda: time.time_ns() // 1_000_000,
+            ),
+            count=settings.lanes,
+            delays_ms=delays,
+            on_failure=self._fail,
+        )
+        self._watchdog = Watchdog(lambda: self._lanes.lanes, settings.seconds("watchdog_budget"))
+        self._observation = Observation(settings, source, lambda: self._lanes.lanes)
+        self.readiness = Readiness(settings, needs_of_worker(source, lambda: self._lanes.lanes))
+        self._tasks: list[asyncio.Task[Any]] = []
+
+    async def start(self) -> None:
+        """Connects and joins the group; raises EnvironmentUnfit when a service is away."""
+        try:
+            await self._registry.load()
+            await self._producer.start()
+            await self._consumer.start()
+        except (BridgeError, KafkaError, OSError) as error:
+            await self._stop_clients()
+            raise EnvironmentUnfit(f"a service is away at start: {error}") from error
+        BrokerLog().follow(self._consumer._client.cluster)  # noqa: SLF001  # aiokafka tells nobody else
+        for work in (
+            self._registry.follow(),
+            self._keep_house(),
+            self._watchdog.watch(self._fail),
+            search_now_and_then(),
+        ):
+            task = asyncio.create_task(work)
+            task.add_done_callback(self._ended)
+            self._tasks.append(task)
+        self._tasks += [asyncio.create_task(work) for work in self._observation.work()]
+        self._consumer.subscribe([self._topics.raw, *self._topics.retries], listener=self)
+        log.info("worker_started", group=self._settings.group, topics=[self._topics.raw, *self._topics.retries])
+
+    async def stop(self) -> None:
+        """Settles the batch in hand, commits, and leaves the group."""
+        log.info("worker_draining")
+        await self._lanes.close(self._settings.seconds("revoke_budget"))
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._watchdog.close()
+        await self._stop_clients()
+        log.info("worker_stopped")
+
+    async def _stop_clients(self) -> None:
+        stopping = [asyncio.ensure_future(client.stop()) for client in (self._consumer, self._producer)]
+        # To cancel them would take as long as Kafka's time-outs: their stop swallows that.
+        done, late = await asyncio.wait(stopping, timeout=_CLIENT_SECONDS)
+        errors: list[BaseException | None] = [one.exception() for one in done]
+        errors += [TimeoutError(f"Kafka took longer than {_CLIENT_SECONDS:g} s")] * len(late)
+        for error in errors:
+            if isinstance(error, KafkaError | OSError):
+                log.warning("client_not_stopped_cleanly", error=str(error))
+            elif error is not None:
+                raise error
+
+    async def on_partitions_revoked(self, _revoked: set[KafkaPartition]) -> None:
+        await self._lanes.end(self._settings.seconds("revoke_budget"))
+
+    async def on_partitions_assigned(self, assigned: set[KafkaPartition]) -> None:
+        # Only pauses and starts the lanes: a database outage must not block the rebalance.
+        if assigned:
+            self._consumer.pause(*assigned)
+        metrics.REBALANCES.inc()
+        sources = [TopicPartition(partition.topic, partition.partition) for partition in assigned]
+        log.info("assigned", partitions=len(sources))
+        self._lanes.begin(sources)
+
+    async def _keep_house(self) -> None:
+        while True:
+            for complaint, work in (
+                ("partitions_not_made", self._make_months),
+                ("plans_not_pruned", self._prune_plans),
+            ):
+                try:
+                    await work()
+                except BridgeError as error:
+                    log.warning(complaint, error=str(error))
+            await asyncio.sleep(HOUSE_SECONDS)
+
+    async def _make_months(self) -> None:
+        async with connection(self._settings.dsn, "partitions") as conn:
+            await make_partitions(self._settings.dsn, conn, self._settings.partitions_ahead)
+
+    async def _prune_plans(self) -> None:
+        keep = self._settings.seconds("replay_keep")
+        if keep and (pruned := await prune(self._settings.dsn, keep)):
+            log.info("plans_pruned", plans=pruned)
+
+    def _ended(self, task: "asyncio.Task[Any]") -> None:
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._fail(error)
+
+    def _fail(self, error: BaseException) -> None:
+        if not self.failed.done():
+            log.critical("worker_failed", error=str(error), kind=type(error).__name__)
+            self.failed.set_exception(error if isinstance(error, Exception) else Defect(repr(error)))

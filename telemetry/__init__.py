@@ -1,0 +1,1 @@
+"""How a process reports: metrics, logs, redaction, traces, errors, and the lines that it prints."""

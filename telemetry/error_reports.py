@@ -1,0 +1,60 @@
+"""Errors told to Sentry: off unless BRIDGE_SENTRY_DSN is set, and then nothing but what stands in the masked log line."""
+
+from importlib.util import find_spec
+from typing import Final
+
+from structlog.typing import EventDict, Processor, WrappedLogger
+
+from schemas.errors import InvalidInput
+from schemas.settings import Settings
+from telemetry.metrics import product_version
+
+_TOLD: Final = ("error", "critical")
+_FLUSH_SECONDS: Final = 2.0
+
+
+def reporter(settings: Settings, service: str) -> Processor | None:
+    """What tells errors, as the last step before a line is written; None unless the settings name where to.
+
+    Raises InvalidInput if Sentry's client is not installed, or does not take the address.
+    """
+    if settings.sentry_dsn is None:
+        return None
+    if find_spec("sentry_sdk") is None:
+        raise InvalidInput("BRIDGE_SENTRY_DSN is set, but Sentry's client is missing: install ghostlink-bridge[sentry]")
+    import atexit
+
+    import sentry_sdk
+    from sentry_sdk.utils import BadDsn
+
+    try:
+        # Without integrations it looks at nothing by itself: neither frames' variables nor requests nor other loggers.
+        sentry_sdk.init(
+            settings.sentry_dsn.get_secret_value(),
+            environment=settings.env,
+            release=product_version(),
+            default_integrations=False,
+            auto_enabling_integrations=False,
+            max_breadcrumbs=0,
+            shutdown_timeout=_FLUSH_SECONDS,
+        )
+    except BadDsn as error:
+        raise InvalidInput(f"BRIDGE_SENTRY_DSN is not an address of Sentry: {error}") from None
+    atexit.register(sentry_sdk.flush, _FLUSH_SECONDS)
+
+    def tell(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+        if event.get("level") in _TOLD:
+            sentry_sdk.capture_event(
+                {
+                    "message": str(event.get("event")),
+                    "level": "fatal" if event["level"] == "critical" else "error",
+                    "logger": str(event.get("logger")),
+                    "tags": {"service": service},
+                    # Lines that say the same of other records, partitions or moments are one issue.
+                    "fingerprint": [str(event.get("logger")), str(event.get("event"))],
+                    "extra": {name: value for name, value in event.items() if name not in ("event", "level", "logger")},
+                }
+            )
+        return event
+
+    return tell

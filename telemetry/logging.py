@@ -1,0 +1,128 @@
+"""Logging: structlog on standard error, JSON lines unless on a terminal, other libraries' loggers through the same pipe."""
+
+import json
+import logging
+import sys
+import threading
+from typing import Any, Final
+
+import structlog
+from structlog.typing import EventDict, Processor, WrappedLogger
+
+from telemetry.log_limit import LimitedHandler
+from telemetry.printable import printable, printable_json
+from telemetry.redaction import masked
+
+# What operators search by who know other systems' names: a run is a job, and correlates its lines if no request does.
+_ALSO_AS = (("job_id", "run_id"), ("correlation_id", "run_id"))
+# Tracebacks: whatever else has a line break in it is one line of the log.
+_OF_SEVERAL_LINES: Final = ("exception", "stack")
+_QUIET = ("aiokafka", "mode", "faust", "kafka", "asyncio")
+
+
+def mask(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """The last thing before a line is written: nothing that must not be told is in it, whoever logged it."""
+    return {name: masked(value, name) for name, value in event.items()}
+
+
+def harmless(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """Texts of strangers for a terminal: what would move its cursor or change its colours is written out."""
+    return {
+        name: printable(value, keep="\n" if name in _OF_SEVERAL_LINES else "") if isinstance(value, str) else value
+        for name, value in event.items()
+    }
+
+
+def calmer(record: logging.LogRecord) -> bool:
+    """Passes every line; an error that aiokafka tries again by itself, as each first start meets some, is a warning."""
+    if record.levelno == logging.ERROR and record.name.startswith("aiokafka") and isinstance(record.args, tuple):
+        # By their attribute: to load the client's errors takes longer than most commands run.
+        retriable = [one.retriable for one in record.args if isinstance(one, Exception) and hasattr(one, "retriable")]
+        if retriable and all(retriable):
+            record.levelno, record.levelname = logging.WARNING, logging.getLevelName(logging.WARNING)
+    return True
+
+
+def _log_what_escapes() -> None:
+    """Warnings, and errors that end a thread or a finalizer, are lines of the log like others."""
+    logging.captureWarnings(True)
+
+    def of_thread(ended: threading.ExceptHookArgs) -> None:
+        error = (ended.exc_type, ended.exc_value or ended.exc_type(), ended.exc_traceback)
+        logging.getLogger("threading").error("thread_failed", exc_info=error)
+
+    def of_finalizer(ended: Any) -> None:
+        error = (ended.exc_type, ended.exc_value or ended.exc_type(), ended.exc_traceback)
+        logging.getLogger("gc").error("finalizer_failed", exc_info=error)
+
+    # Not where somebody else looks at them, as tests do.
+    if threading.excepthook is threading.__excepthook__:
+        threading.excepthook = of_thread
+    if sys.unraisablehook is sys.__unraisablehook__:
+        sys.unraisablehook = of_finalizer
+
+
+def _json_line(event: EventDict, **options: Any) -> str:
+    return printable_json(json.dumps(event, ensure_ascii=False, **options), sys.stderr.encoding or "utf-8")
+
+
+def configure_logs(
+    level: str = "INFO", form: str = "auto", service: str = "bridge", *, report: Processor | None = None
+) -> None:
+    """Sets up logging for this process; `form` is auto, json or console, `service` stands in every line.
+
+    `report` sees each line that is written as it is written: masked.
+    """
+    as_json = form == "json" or (form == "auto" and not sys.stderr.isatty())
+
+    def named(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+        event.setdefault("service", service)
+        for name, source in _ALSO_AS:
+            if source in event:
+                event.setdefault(name, event[source])
+        return event
+
+    shared: list[Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_logger_name,
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.ExtraAdder(),
+        structlog.processors.TimeStamper(fmt="iso", utc=True, key="timestamp"),
+        named,
+        structlog.processors.format_exc_info,
+    ]
+    renderer: Processor = (
+        structlog.processors.JSONRenderer(_json_line)
+        if as_json
+        else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+    )
+    structlog.configure(
+        processors=[
+            structlog.stdlib.filter_by_level,
+            *shared,
+            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
+        ],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=True,
+    )
+    handler = LimitedHandler(sys.stderr)
+    handler.addFilter(calmer)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=shared,
+            processors=[
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                mask,
+                *([] if report is None else [report]),
+                *([] if as_json else [harmless]),
+                renderer,
+            ],
+        )
+    )
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(level)
+    _log_what_escapes()
+    for name in _QUIET:
+        logging.getLogger(name).setLevel(max(logging.WARNING, logging.getLevelNamesMapping()[level]))

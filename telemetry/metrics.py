@@ -1,0 +1,398 @@
+"""Every metric of the product, defined once; docs and alert rules are checked against this file."""
+
+from collections.abc import Iterable, Mapping
+from contextlib import AbstractContextManager
+from importlib.metadata import PackageNotFoundError, version
+from typing import NamedTuple, TypeAlias
+
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    Info,
+    ProcessCollector,
+    disable_created_metrics,
+)
+from prometheus_client.metrics import MetricWrapperBase
+
+from schemas.reasons import DroppedReason
+from schemas.record import TopicPartition
+from schemas.registry import Script
+from schemas.sender import Sender
+from telemetry.metric_kinds import MOST_NAMED, OTHERS, UNKNOWN, BatchHistogram, FirstComers, NetworkCollector
+
+# When a counter began tells nobody anything, and takes as many series again.
+disable_created_metrics()  # type: ignore[no-untyped-call]  # it says nothing of what it returns
+
+
+Series: TypeAlias = tuple[Gauge, tuple[str, ...]]
+"""A gauge, and the values of its labels."""
+Values: TypeAlias = dict[Series, float]
+
+
+class Replaced:
+    """Gauges of which all series are written anew at each look: what is no longer there vanishes."""
+
+    def __init__(self) -> None:
+        self._shown: set[Series] = set()
+
+    def show(self, values: Mapping[Series, float]) -> None:
+        """Sets these series, and takes away those that were shown before and are not among them."""
+        for gauge, labels in self._shown - values.keys():
+            gauge.remove(*labels)
+        for (gauge, labels), value in values.items():
+            (gauge.labels(*labels) if labels else gauge).set(value)
+        self._shown = {one for one in values if one[1]}
+
+
+def product_version() -> str:
+    """The installed version."""
+    try:
+        return version("ghostlink-bridge")
+    except PackageNotFoundError:
+        return "unknown"
+
+
+REGISTRY = CollectorRegistry(auto_describe=True)
+# Memory, processor time, open files and start time of the process, and the network.
+ProcessCollector(registry=REGISTRY)
+NETWORK = NetworkCollector(REGISTRY)
+
+BUILD = Info("bridge_build", "The version that runs.", registry=REGISTRY)
+BUILD.info({"version": product_version()})
+
+EVENTS = Counter(
+    "bridge_events", "Attempts by how they ended and by the sender's class.", ["outcome", "sender"], registry=REGISTRY
+)
+SITE_EVENTS = Counter(
+    "bridge_site_events",
+    f"Attempts by site and how they ended; sites beyond the first {MOST_NAMED} share `{OTHERS}`.",
+    ["site", "outcome"],
+    registry=REGISTRY,
+)
+FRESHNESS = BatchHistogram(
+    "bridge_event_freshness_seconds",
+    "From a raw record's time to the commit of its first attempt's outcome, in seconds.",
+    (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1800, 3600),
+    REGISTRY,
+)
+DROPPED = Counter(
+    "bridge_dropped_events", "Events dropped for good, by reason and sender.", ["reason", "sender"], registry=REGISTRY
+)
+DEAD_LETTERS = Counter(
+    "bridge_dead_letters", "Dead letters that the ledger bears out.", ["reason", "sender"], registry=REGISTRY
+)
+RETRIES = Counter("bridge_retries", "Retries scheduled, by class of error.", ["error_class"], registry=REGISTRY)
+DEDUP_HITS = Counter("bridge_dedup_hint_hits", "Duplicates told from memory, without a look-up.", registry=REGISTRY)
+DEDUP_HINTS = Gauge("bridge_dedup_hints", "Keys in memory that tell duplicates.", ["lane"], registry=REGISTRY)
+SWEPT = Counter("bridge_swept_retries", "Retry copies that were gone and published again.", registry=REGISTRY)
+STALE = Counter("bridge_stale_records", "Records whose token the ledger no longer awaits.", registry=REGISTRY)
+UNPROVEN = Counter(
+    "bridge_unproven_records",
+    "Raw records whose gateway headers are not proven: `legacy` ones are believed, `unproven` ones are data, those of an "
+    "`unknown_key` are retried.",
+    ["headers"],
+    registry=REGISTRY,
+)
+SKIPPED = Counter(
+    "bridge_skipped_offsets", "Offsets that hold no record, such as transaction markers.", registry=REGISTRY
+)
+CLAMPED = Counter("bridge_clamped_record_times", "Producers' record times that lay out of bounds.", registry=REGISTRY)
+LOST = Counter(
+    "bridge_lost_records", "Records that retention deleted unread.", ["topic", "partition"], registry=REGISTRY
+)
+BATCHES_REFUSED = Counter(
+    "bridge_batches_refused", "Batches that did not continue the stored offset.", registry=REGISTRY
+)
+BATCH_RECORDS = Histogram(
+    "bridge_batch_records",
+    "Records in one settlement.",
+    buckets=(1, 10, 50, 100, 500, 1000, 2500, 5000, 10000),
+    registry=REGISTRY,
+)
+SETTLE_SECONDS = Histogram(
+    "bridge_settle_seconds",
+    "One settlement by phase, in seconds: judge, check (stored offsets and brake), publish, commit.",
+    ["phase"],
+    buckets=(0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 60),
+    registry=REGISTRY,
+)
+LANES = Gauge("bridge_lanes", "Settling paths that run.", registry=REGISTRY)
+BATCHES_IN_FLIGHT = Gauge("bridge_batches_in_flight", "Settlements that are under way.", registry=REGISTRY)
+LAG_RECORDS = Gauge(
+    "bridge_lag_records", "Records that are not settled yet.", ["topic", "partition"], registry=REGISTRY
+)
+LAG_SECONDS = Gauge(
+    "bridge_lag_seconds",
+    "How long the oldest record that is not settled has waited, in seconds; 0 when all are. Raw partitions only.",
+    ["topic", "partition"],
+    registry=REGISTRY,
+)
+SETTLED_OFFSET = Gauge(
+    "bridge_settled_offset", "The offset after the last settled one.", ["topic", "partition"], registry=REGISTRY
+)
+OPEN_TRANSACTION_SECONDS = Gauge(
+    "bridge_open_transaction_seconds",
+    "How long a producer's open transaction has held back what stands behind it, in seconds; 0 when none does.",
+    ["topic", "partition"],
+    registry=REGISTRY,
+)
+EVENT_LOOP_LAG = Gauge(
+    "bridge_event_loop_lag_seconds",
+    "How much later than asked the event loop turned, in seconds.",
+    multiprocess_mode="livemax",
+    registry=REGISTRY,
+)
+PAUSED = Gauge("bridge_paused_partitions", "Partitions held because a service is away.", ["lane"], registry=REGISTRY)
+BRAKED = Gauge(
+    "bridge_braked_partitions", "Partitions held by the brake on dead-lettering.", ["lane"], registry=REGISTRY
+)
+PAUSED_BY_HAND = Gauge(
+    "bridge_partitions_paused_by_hand",
+    "1 for a partition that an operator has paused with `bridge pause`.",
+    ["topic", "partition"],
+    registry=REGISTRY,
+)
+UNREADABLE = Gauge(
+    "bridge_unreadable_partitions",
+    "1 for a partition held because its next record can't be read.",
+    ["topic", "partition"],
+    registry=REGISTRY,
+)
+FOREIGN = Gauge(
+    "bridge_foreign_partitions",
+    "1 for a partition held because its log is not the one that was read.",
+    ["topic", "partition"],
+    registry=REGISTRY,
+)
+ASSIGNED = Gauge("bridge_assigned_partitions", "Partitions that this worker owns.", registry=REGISTRY)
+REBALANCES = Counter("bridge_rebalances", "Assignments of partitions to this worker.", registry=REGISTRY)
+CONNECTIONS_OPENED = Counter(
+    "bridge_database_connections_opened", "Connections to Postgres, by what for.", ["role"], registry=REGISTRY
+)
+CONNECTIONS_FAILED = Counter(
+    "bridge_database_connections_failed", "Connections to Postgres that were refused.", ["role"], registry=REGISTRY
+)
+REGISTRY_SCRIPTS = Gauge(
+    "bridge_registry_scripts", "Scripts in the registry's copy.", multiprocess_mode="livemax", registry=REGISTRY
+)
+
+VERDICTS_UNREADABLE = Counter(
+    "bridge_verdicts_unreadable", "Records of verdicts that no client could read, passed over.", registry=REGISTRY
+)
+
+GATEWAY_REQUESTS = Counter(
+    "bridge_gateway_requests", "Requests that the gateway answered.", ["route", "status"], registry=REGISTRY
+)
+GATEWAY_SERVER_REQUESTS = Counter(
+    "bridge_gateway_server_requests", "Those with an API key that was issued here.", ["status"], registry=REGISTRY
+)
+GATEWAY_SECONDS = Histogram(
+    "bridge_gateway_request_seconds",
+    "From a request's headers to the beginning of its answer, without the waits for its body, in seconds.",
+    ["route"],
+    buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
+    registry=REGISTRY,
+)
+GATEWAY_EVENTS = Counter(
+    "bridge_gateway_events", "Events by what the gateway answered for them.", ["outcome"], registry=REGISTRY
+)
+GATEWAY_REJECTED = Counter(
+    "bridge_gateway_rejected",
+    f"Requests refused, by reason, site and script; scripts beyond the first {MOST_NAMED} share `{OTHERS}`, and those that are"
+    f" not registered `{UNKNOWN}`.",
+    ["error_code", "site", "script"],
+    registry=REGISTRY,
+)
+GATEWAY_REJECTED_EVENTS = Counter(
+    "bridge_gateway_rejected_events",
+    "Events refused: of refused requests whose bodies were read, and single ones of accepted requests.",
+    ["error_code", "site", "script"],
+    registry=REGISTRY,
+)
+GATEWAY_REFUSED_EVENTS = Counter(
+    "bridge_gateway_refused_events",
+    "Visitors' events that the stream will refuse: let_through, or rejected beyond the bound; with_request are others, good or"
+    f" not judged, of a request refused for them. Sites and scripts beyond the first {MOST_NAMED} share `{OTHERS}`.",
+    ["site", "script", "outcome"],
+    registry=REGISTRY,
+)
+GATEWAY_CONNECTIONS = Gauge(
+    "bridge_gateway_connections", "Open connections.", multiprocess_mode="livesum", registry=REGISTRY
+)
+HTTP_IDLE_CLOSED = Counter(
+    "bridge_http_idle_connections_closed",
+    "Connections that waited for their clients, and that the gateway or the API closed in favour of others.",
+    registry=REGISTRY,
+)
+GATEWAY_REQUESTS_IN_FLIGHT = Gauge(
+    "bridge_gateway_requests_in_flight", "Requests in hand.", multiprocess_mode="livesum", registry=REGISTRY
+)
+GATEWAY_BYTES_IN_FLIGHT = Gauge(
+    "bridge_gateway_bytes_in_flight",
+    "Bytes of bodies in hand, and of records that Kafka has not acknowledged.",
+    ["what"],
+    multiprocess_mode="livesum",
+    registry=REGISTRY,
+)
+GATEWAY_BYTES_BOUND = Gauge(
+    "bridge_gateway_bytes_in_flight_bound",
+    "What each of bridge_gateway_bytes_in_flight may reach before requests are refused.",
+    multiprocess_mode="livesum",
+    registry=REGISTRY,
+)
+
+API_REQUESTS = Counter(
+    "bridge_api_requests", "Requests that the operators' API answered.", ["route", "status"], registry=REGISTRY
+)
+API_SECONDS = Histogram(
+    "bridge_api_request_seconds",
+    "From a request to the operators' API to the end of its answer, in seconds.",
+    ["route"],
+    buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60),
+    registry=REGISTRY,
+)
+API_CONNECTIONS = Gauge("bridge_api_connections", "Open connections to the operators' API.", registry=REGISTRY)
+API_REPLAYS = Gauge("bridge_api_replays_running", "Replays that this API process runs now.", registry=REGISTRY)
+API_REPLAYS_WAITING = Gauge(
+    "bridge_api_replays_waiting",
+    "Replays that gave way to other organisations' and wait for their turn.",
+    registry=REGISTRY,
+)
+GATEWAY_RATE_LIMIT_USED = Gauge(
+    "bridge_gateway_rate_limit_used_ratio",
+    "Share of its rate that the busiest script or address, or all visitors, asked for within a second; above 1 the rest was refused.",
+    ["what"],
+    multiprocess_mode="livemax",
+    registry=REGISTRY,
+)
+
+RETRIES_WAITING = Gauge(
+    "bridge_retries_waiting",
+    "Events that wait for a retry, by its tier and the sender's class.",
+    ["tier", "sender"],
+    registry=REGISTRY,
+)
+RETRIES_OVERDUE = Gauge("bridge_retries_overdue", "Events that wait past their retry's due time.", registry=REGISTRY)
+RETRY_OVERDUE_SECONDS = Gauge(
+    "bridge_retry_overdue_seconds", "How long the longest overdue retry is overdue, in seconds.", registry=REGISTRY
+)
+OLDEST_RETRY_SECONDS = Gauge(
+    "bridge_oldest_waiting_retry_age_seconds",
+    "How long ago the oldest waiting event first failed, in seconds.",
+    registry=REGISTRY,
+)
+DEAD_LETTERS_OPEN = Gauge(
+    "bridge_dead_letters_open", "Dead letters that nobody has dealt with, by reason.", ["reason"], registry=REGISTRY
+)
+OLDEST_DEAD_LETTER_SECONDS = Gauge(
+    "bridge_oldest_open_dead_letter_age_seconds",
+    "How long ago the oldest open dead letter was dropped, in seconds.",
+    registry=REGISTRY,
+)
+LOST_UNACKNOWLEDGED = Gauge(
+    "bridge_unacknowledged_lost_records", "Lost records that no operator has acknowledged.", registry=REGISTRY
+)
+UNBALANCED = Gauge(
+    "bridge_unbalanced_partitions", "Partitions whose running totals do not add up to what was read.", registry=REGISTRY
+)
+BRAKE_ENGAGED = Gauge("bridge_brake_engaged", "1 while the brake on dead-lettering is on.", registry=REGISTRY)
+GATE_FAILING = Gauge("bridge_gate_failing", "1 while the gate's verdict over all sites is fail.", registry=REGISTRY)
+GATE_FAILING_SITES = Gauge("bridge_gate_failing_sites", "Sites whose own verdict is fail.", registry=REGISTRY)
+REPLAYS = Gauge("bridge_replays", "Replays that are not done, by state.", ["state"], registry=REGISTRY)
+REPLAY_ITEMS = Gauge(
+    "bridge_replay_items",
+    "Dead letters of the replays that run: planned, and sent so far.",
+    ["what"],
+    registry=REGISTRY,
+)
+RUNS_RECENT = Gauge(
+    "bridge_recent_runs",
+    "Runs of commands that ended within the last hour, by result.",
+    ["script", "result"],
+    registry=REGISTRY,
+)
+RUN_LAST_SUCCESS = Gauge(
+    "bridge_run_last_success_timestamp_seconds", "When the last run succeeded.", ["script"], registry=REGISTRY
+)
+PARTITIONS_END = Gauge(
+    "bridge_event_partitions_end_timestamp_seconds", "Up to when Postgres has partitions for events.", registry=REGISTRY
+)
+CONNECTIONS_LEFT = Gauge(
+    "bridge_database_connections_left", "Connections that Postgres still has to give.", registry=REGISTRY
+)
+DATABASE_BYTES = Gauge("bridge_database_size_bytes", "Size of the database.", registry=REGISTRY)
+LOG_ENDS_READ = Gauge(
+    "bridge_log_ends_read_timestamp_seconds",
+    "When Kafka last told where the logs end; lag is as old.",
+    registry=REGISTRY,
+)
+BACKLOG_READ = Gauge(
+    "bridge_backlog_read_timestamp_seconds",
+    "When waiting retries, dead letters, runs, gate and brake were last read from Postgres.",
+    registry=REGISTRY,
+)
+
+SITES = FirstComers()
+_scripts = FirstComers()
+
+
+class Definition(NamedTuple):
+    """A metric as it is documented, by its name in a query."""
+
+    name: str
+    kind: str
+    labels: tuple[str, ...]
+    documentation: str
+
+
+def defined() -> list[Definition]:
+    """Every metric of this file, in its order."""
+    suffixes = {Counter: "_total", Info: "_info"}
+    found = []
+    for one in globals().values():
+        if isinstance(one, BatchHistogram):
+            found.append(Definition(one.name, "histogram", (), one.documentation))
+        elif isinstance(one, MetricWrapperBase):
+            kind = type(one)
+            (family,) = one.describe()
+            labels = ("version",) if kind is Info else one._labelnames  # noqa: SLF001  # no method tells them
+            found.append(
+                Definition(family.name + suffixes.get(kind, ""), kind.__name__.lower(), labels, family.documentation)
+            )
+    return found
+
+
+# A series that begins at its first count hides that count from `increase`.
+for _sender in Sender:
+    for _reason in DroppedReason:
+        DROPPED.labels(_reason.value, _sender.value)
+        if _reason is not DroppedReason.DUPLICATE_EVENT_ID:
+            DEAD_LETTERS.labels(_reason.value, _sender.value)
+    for _outcome in ("normalized", "retried", "dropped"):
+        EVENTS.labels(_outcome, _sender.value)
+for _headers in ("legacy", "unproven", "unknown_key"):
+    UNPROVEN.labels(_headers)
+
+
+def phase(name: str) -> AbstractContextManager[object]:
+    """Times one phase of a settlement."""
+    return SETTLE_SECONDS.labels(name).time()
+
+
+def labels_of(script: Script | None) -> tuple[str, str]:
+    """The labels `site` and `script` of what the gateway refuses; None is a script that is not registered."""
+    if script is None:
+        return UNKNOWN, UNKNOWN
+    label = _scripts.label(script.script_id)
+    return (OTHERS if label == OTHERS else str(script.site_id)), label
+
+
+def forget_lane(lane: str, sources: Iterable[TopicPartition]) -> None:
+    """Takes away the series of a lane that has ended and of the partitions it held."""
+    for gauge in (PAUSED, BRAKED, DEDUP_HINTS):
+        gauge.remove(lane)
+    for source in sources:
+        for metric in (UNREADABLE, PAUSED_BY_HAND, FOREIGN, LOST):
+            metric.remove(source.in_kafka.topic, str(source.partition))

@@ -1,0 +1,62 @@
+"""The retry policy: tiers, cap, jitter, tiers by class, and when a record is due."""
+
+import pytest
+
+from schemas.reasons import ErrorClass
+from schemas.settings import Settings
+from streams.rules.retry_policy import Retry, due_at_ms, retry_policy
+
+UNKNOWN, VERSION = ErrorClass.UNKNOWN_SCRIPT, ErrorClass.UNSUPPORTED_SCHEMA_VERSION
+
+
+def settings(**given: object) -> Settings:
+    return Settings(retry_jitter_pct=0, **given)  # type: ignore[arg-type]
+
+
+def test_each_retry_uses_the_next_tier_and_then_the_last() -> None:
+    """Retry n waits in tier min(n, last)."""
+    policy = retry_policy(settings(retry_delays=("15s", "30s"), max_retries=3), lambda: 0.0)
+    decided = [policy.decide(UNKNOWN, attempt, 1000) for attempt in (1, 2, 3, 4)]
+    assert decided == [
+        Retry("bridge.retry.15s", 16_000), Retry("bridge.retry.30s", 31_000), Retry("bridge.retry.30s", 31_000), None,
+    ]  # fmt: skip
+
+
+def test_no_retries_at_all() -> None:
+    """With max_retries 0 the first failure is the last."""
+    assert retry_policy(settings(max_retries=0), lambda: 0.0).decide(UNKNOWN, 1, 0) is None
+
+
+def test_the_cap_holds_every_tier() -> None:
+    """No retry waits longer, whatever its topic is called."""
+    policy = retry_policy(settings(retry_delays=("10m",), retry_delay_cap="300s"), lambda: 0.0)
+    assert policy.decide(UNKNOWN, 1, 0) == Retry("bridge.retry.10m", 300_000)
+
+
+@pytest.mark.parametrize(("random", "expected"), [(0.0, 15_000), (0.5, 15_750), (1.0, 16_500)])
+def test_jitter_only_adds(random: float, expected: int) -> None:
+    """Up to its share of the delay, never less than the delay."""
+    retry = retry_policy(Settings(retry_jitter_pct=10), lambda: random).decide(UNKNOWN, 1, 0)
+    assert retry == Retry("bridge.retry.15s", expected)
+
+
+def test_jitter_is_the_same_for_all_retries_of_a_worker() -> None:
+    """A partition is let go in order: each record would wait for the latest before it."""
+    drawn = iter([0.3, 0.9])
+    policy = retry_policy(Settings(retry_jitter_pct=10), lambda: next(drawn))
+    assert {policy.decide(UNKNOWN, 1, 0) for _ in range(5)} == {Retry("bridge.retry.15s", 15_450)}
+
+
+def test_a_class_may_have_tiers_of_its_own() -> None:
+    """Others keep the general ones."""
+    policy = retry_policy(settings(retry_tiers_by_class={UNKNOWN: ("60s",)}), lambda: 0.0)
+    assert policy.decide(UNKNOWN, 1, 0) == Retry("bridge.retry.60s", 60_000)
+    assert policy.decide(VERSION, 1, 0) == Retry("bridge.retry.15s", 15_000)
+
+
+@pytest.mark.parametrize(
+    ("header", "due"), [(None, 2100), (1500, 1500), (2100, 2100), (2101, 2100), (10**18, 2100), (0, 0)]
+)
+def test_due_is_the_header_but_never_later_than_the_delay_allows(header: int | None, due: int) -> None:
+    """The earlier of the header and record time + 1.1 times the delay."""
+    assert due_at_ms(header, 1000, 1000) == due

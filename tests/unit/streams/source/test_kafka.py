@@ -1,0 +1,152 @@
+"""What Kafka's source makes of a client that raises: nothing is passed over, and one partition's trouble stays its own."""
+
+import asyncio
+from collections.abc import Sequence
+
+import pytest
+from aiokafka import TopicPartition as KafkaPartition
+from aiokafka.errors import CorruptRecordException, KafkaConnectionError
+
+from schemas.record import TopicPartition
+from streams.memory_source import MemoryRecord
+from streams.source.kafka import KafkaSource, SourceUnavailable
+
+ONE, TWO = TopicPartition("t", 0), TopicPartition("t", 1)
+COUNT = 6
+
+
+class Client:
+    """aiokafka's consumer as far as a source sees it: what it has drained when it raises is gone, positions moved."""
+
+    def __init__(self) -> None:
+        self.positions: dict[KafkaPartition, int] = {}
+        self.away = 0
+        self.unreadable: dict[KafkaPartition, int] = {}
+        self.rebalancing: asyncio.Event | None = None
+        self.silent: asyncio.Event | None = None
+        self.sought = 0
+        self.most = COUNT
+
+    def assignment(self) -> set[KafkaPartition]:
+        return {KafkaPartition(*ONE), KafkaPartition(*TWO)}
+
+    def seek(self, partition: KafkaPartition, offset: int) -> None:
+        self.positions[partition] = offset
+        self.sought += 1
+
+    async def position(self, partition: KafkaPartition) -> int:
+        return self.positions[partition]
+
+    async def getmany(
+        self, *partitions: KafkaPartition, timeout_ms: int, max_records: int
+    ) -> dict[KafkaPartition, list[MemoryRecord]]:
+        found: dict[KafkaPartition, list[MemoryRecord]] = {}
+        if self.silent is not None:
+            await self.silent.wait()
+        for partition in partitions:
+            if records := self._drain(partition, min(self.most, max_records) - sum(map(len, found.values()))):
+                found[partition] = records
+        if self.rebalancing is not None:
+            # Whatever its time-out, aiokafka waits for the next assignment.
+            await self.rebalancing.wait()
+        if self.away:
+            self.away -= 1
+            raise KafkaConnectionError("reset")
+        return found
+
+    def _drain(self, partition: KafkaPartition, most: int) -> list[MemoryRecord]:
+        records = []
+        while len(records) < most and (offset := self.positions[partition]) < COUNT:
+            if self.unreadable.get(partition) == offset:
+                raise CorruptRecordException(f"Invalid CRC - {partition}")
+            records.append(MemoryRecord(*partition, offset, b"v", b"k", 0, 1, ()))
+            self.positions[partition] = offset + 1
+        return records
+
+
+@pytest.fixture
+def client() -> Client:
+    return Client()
+
+
+@pytest.fixture
+def source(client: Client) -> KafkaSource:
+    source = KafkaSource(client)
+    for place in (ONE, TWO):
+        source.rewind(place, 0)
+    return source
+
+
+async def read(source: KafkaSource, polls: int = 6) -> dict[TopicPartition, list[int]]:
+    """The offsets that come, each partition's batches continuing one another without a hole."""
+    offsets: dict[TopicPartition, list[int]] = {ONE: [], TWO: []}
+    following = {ONE: 0, TWO: 0}
+    for _ in range(polls):
+        for batch in await source.poll([ONE, TWO], timeout_ms=0, max_records=4):
+            assert batch.prev == following[batch.source]
+            following[batch.source] = batch.next
+            offsets[batch.source] += [record.offset for record in batch.records]
+    return offsets
+
+
+async def test_what_a_fetch_that_raised_had_drained_is_read_again(client: Client, source: KafkaSource) -> None:
+    """Else it would pass for a hole without records, and be skipped."""
+    client.away = 2
+    for _ in range(2):
+        with pytest.raises(SourceUnavailable, match="KafkaConnectionError: reset"):
+            await source.poll([ONE, TWO], timeout_ms=0, max_records=4)
+    assert await read(source) == {ONE: list(range(COUNT)), TWO: list(range(COUNT))}
+
+
+@pytest.mark.parametrize(("first", "before"), [(0, []), (3, [0, 1, 2])])
+async def test_a_record_that_cannot_be_read_holds_its_own_partition(
+    client: Client, source: KafkaSource, first: int, before: Sequence[int]
+) -> None:
+    """What stands before it is handed on, the other partition is read to its end, and neither is it passed over."""
+    client.unreadable[KafkaPartition(*TWO)] = first
+    assert await read(source) == {ONE: list(range(COUNT)), TWO: before}
+    (why,) = source.unreadable().values()
+    assert (set(source.unreadable()), why.partition(":")[0]) == ({TWO}, "CorruptRecordException")
+    assert source.position(TWO) == first
+
+
+async def test_a_poll_ends_in_time_while_the_group_rebalances(client: Client, source: KafkaSource) -> None:
+    """The next assignment waits for the lane that polls: neither may wait for the other. Nothing is passed over."""
+    client.rebalancing = asyncio.Event()
+    async with asyncio.timeout(20):
+        assert await source.poll([ONE, TWO], timeout_ms=10, max_records=4) == []
+    client.rebalancing = None
+    assert await read(source) == {ONE: list(range(COUNT)), TWO: list(range(COUNT))}
+
+
+async def test_a_poll_that_is_over_leaves_what_was_fetched(client: Client, source: KafkaSource) -> None:
+    """Whoever held the loop until its time was over keeps it from no record: a seek has the client fetch it again."""
+    client.silent = asyncio.Event()
+    sought = client.sought
+    async with asyncio.timeout(20):
+        assert await source.poll([ONE, TWO], timeout_ms=10, max_records=4) == []
+    client.silent = None
+    assert await read(source) == {ONE: list(range(COUNT)), TWO: list(range(COUNT))}
+    assert client.sought == sought
+
+
+async def test_a_partition_that_fills_a_read_comes_after_the_others(source: KafkaSource) -> None:
+    """The others have what they need of the next read, and it has what is left."""
+    source.rewind(TWO, COUNT - 1)
+    read = []
+    for _ in range(4):
+        batches = await source.poll([ONE, TWO], timeout_ms=0, max_records=2)
+        read.append({batch.source.partition: len(batch.records) for batch in batches})
+    assert read == [{0: 2}, {0: 1, 1: 1}, {0: 2}, {0: 1}]
+
+
+async def test_a_partition_that_ends_a_read_before_its_time_comes_after_the_others(
+    client: Client, source: KafkaSource, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a record inflates to may be all that one read takes."""
+    client.most = 1
+    monkeypatch.setattr("streams.source.kafka.had_enough", lambda: True)
+    read = []
+    for _ in range(6):
+        read += [batch.source.partition for batch in await source.poll([ONE, TWO], timeout_ms=0, max_records=2)]
+    assert read == [0, 1, 0, 1, 0, 1]

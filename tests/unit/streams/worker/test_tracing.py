@@ -1,0 +1,103 @@
+"""One event through its retries, its dead letter and its replay, in the trace that its producer began."""
+
+import pytest
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from support.making import DLQ, RAW, RETRY_1, RETRY_2, body
+from support.stream import Stream
+from support.virtual_time import run_virtually
+
+from schemas.headers import TRACEPARENT
+from streams.worker import tracing as traces
+from streams.worker.spans import SettlementSpans
+
+TRACE = 0xAF7651916CD43DD8448EB211C80319C7
+PARENT = 0xB7AD6B7169203331
+SAMPLED = f"00-{TRACE:032x}-{PARENT:016x}-01"
+REPLAY_ID = "6f2d1e34-8a53-4a57-9d0b-0d5a3c0f8f11"
+
+
+@pytest.fixture
+def spans():
+    exporter = InMemorySpanExporter()
+    provider = TracerProvider()
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
+    traces.trace_by(SettlementSpans(provider, "group").tell)
+    yield exporter
+    traces.trace_by(None)
+    provider.shutdown()
+
+
+def send(stream: Stream, *headers: tuple[str, bytes], **changed: object) -> int:
+    value = body(occurred_at=stream.now_ms(), **changed)
+    record = stream.source.append(stream.raw[0], value, key=b"k", headers=tuple(headers), timestamp=stream.now_ms())
+    return record.offset
+
+
+def test_one_event_is_followed_through_retry_dead_letter_and_replay(spans: InMemorySpanExporter) -> None:
+    """Every attempt stands under the producer's span, names its outcome, and is linked with its settlement."""
+
+    async def story() -> None:
+        stream = Stream()
+        async with stream.running():
+            send(stream, (TRACEPARENT, SAMPLED.encode()), script_id="late")
+            await stream.settled()
+            (letter,) = stream.dead_letters()
+            assert dict(letter.headers)[TRACEPARENT] == SAMPLED.encode()
+            (row,) = stream.store.ledger.values()
+            row.disposition, row.replay_id = "claimed", REPLAY_ID
+            replayed = [(TRACEPARENT, dict(letter.headers)[TRACEPARENT] or b"")]
+            replayed += [("bridge-replay-id", REPLAY_ID.encode()), ("bridge-replay-of", f"{RAW}:0:0".encode())]
+            send(stream, *replayed)
+            await stream.settled()
+            assert row.disposition == "replayed"
+
+    run_virtually(story())
+    attempts = [span for span in spans.get_finished_spans() if span.name.startswith("attempt")]
+    settlements = {span.context.span_id: span for span in spans.get_finished_spans() if span.name.startswith("settle")}
+
+    assert [(span.name, span.attributes["bridge.attempt"], span.attributes["bridge.outcome"]) for span in attempts] == [
+        (f"attempt {RAW}", 1, "retried"),
+        (f"attempt {RETRY_1}", 2, "retried"),
+        (f"attempt {RETRY_2}", 3, "dropped"),
+        (f"attempt {RAW}", 1, "normalized"),
+    ]
+    for span in attempts:
+        assert (span.context.trace_id, span.parent.span_id) == (TRACE, PARENT)
+        (link,) = span.links
+        assert TRACE in {one.context.trace_id for one in settlements[link.context.span_id].links}
+    dropped = attempts[2].attributes
+    assert (dropped["bridge.dropped_reason"], dropped["error.type"]) == ("retry_exhausted", "unknown_script")
+    assert dropped["bridge.dead_lettered"] is True
+    assert DLQ not in {span.attributes["messaging.destination.name"] for span in attempts}
+
+
+def test_only_what_is_sampled_is_told_apart(spans: InMemorySpanExporter) -> None:
+    """A thousand events without a trace are one settlement's span, whatever stands in their headers."""
+
+    async def story() -> None:
+        stream = Stream(max_records=1000)
+        for number in range(100):
+            send(stream, event_id=f"plain-{number}")
+        send(stream, (TRACEPARENT, SAMPLED[:-1].encode() + b"0"), event_id="not sampled")
+        send(stream, (TRACEPARENT, b"\xff\xfe nonsense"), event_id="not a trace")
+        async with stream.running():
+            await stream.settled()
+
+    run_virtually(story())
+
+    assert {span.name for span in spans.get_finished_spans()} == {f"settle {RAW}"}
+    assert [span.links for span in spans.get_finished_spans() if span.links] == []
+
+
+def test_off_is_off() -> None:
+    """Nobody is told, and OpenTelemetry is not even imported by the lanes."""
+    import subprocess
+    import sys
+
+    told = subprocess.run(
+        [sys.executable, "-c", "import sys, streams.faust_host.app; print('opentelemetry' in sys.modules)"],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert told.stdout.strip() == "False"

@@ -1,0 +1,33 @@
+"""How much Python looks at together when it searches for garbage."""
+
+import subprocess
+import sys
+
+_PROGRAM = """
+import asyncio, gc
+from telemetry.gc_tuning import REQUESTS, search_now_and_then, search_rarely
+
+search_rarely(REQUESTS)
+loaded_later = [[] for _ in range(15_000)]
+looked_at = []
+gc.callbacks.append(lambda phase, info: looked_at.append(len(gc.get_objects(info["generation"]))) if phase == "start" else None)
+
+async def serve():
+    search = asyncio.create_task(search_now_and_then())
+    await asyncio.sleep(0)
+    at_start = len(looked_at)
+    held = [[] for _ in range(100_000)]
+    search.cancel()
+    print(max(looked_at[at_start:]), gc.get_freeze_count() > len(loaded_later))
+
+asyncio.run(serve())
+"""
+
+
+def test_while_requests_wait_python_looks_at_few_objects_together() -> None:
+    ended = subprocess.run([sys.executable, "-c", _PROGRAM], capture_output=True, text=True, timeout=60)
+    assert ended.returncode == 0, ended.stderr
+
+    most, kept_what_was_loaded = ended.stdout.split()
+    assert int(most) < 25_000
+    assert kept_what_was_loaded == "True"

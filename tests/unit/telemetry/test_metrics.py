@@ -1,0 +1,223 @@
+"""Counting: bounded, complete, and gone with what it told of."""
+
+from pathlib import Path
+
+import msgspec
+import pytest
+from prometheus_client import CollectorRegistry, Gauge, generate_latest
+from support.making import RAW, judged, record
+
+from schemas.outcome import Outcomes, Tally, duplicate
+from schemas.reasons import DroppedReason
+from schemas.record import TopicPartition
+from schemas.sender import Sender
+from sinks.ports import Committed
+from sinks.postgres.stats.backlog import Backlog, State, WaitingRetries, shown
+from sinks.senders import count_senders, only_sender
+from sinks.windows import count_windows
+from streams.worker import commit_metrics
+from telemetry import metrics
+from telemetry.metric_kinds import MOST_NAMED, OTHERS, BatchHistogram, FirstComers, NetworkCollector
+
+NOW_MS = 1_760_000_000_000
+
+
+@pytest.fixture(autouse=True)
+def _no_site_is_named_yet(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first hundred sites of a process have names; which they are depends on who counted before."""
+    monkeypatch.setattr(metrics, "SITES", FirstComers())
+
+
+def sample(name: str, **labels: str) -> float:
+    return metrics.REGISTRY.get_sample_value(name, labels) or 0.0
+
+
+def sites(count: int) -> list[Outcomes]:
+    """A batch with one event of each of so many sites."""
+    one = judged(record())
+    (candidate,) = one.candidates
+    one.candidates = [
+        msgspec.structs.replace(candidate, event=msgspec.structs.replace(candidate.event, site_id=site + 1000))
+        for site in range(count)
+    ]
+    return [one]
+
+
+def committed(outcomes: list[Outcomes], **counts: int) -> Committed:
+    """What a commit says that found no further duplicate."""
+    failures = [failure for one in outcomes for failure in one.failures]
+    candidates = [candidate for one in outcomes for candidate in one.candidates]
+    return Committed(
+        Tally(**counts), failures, [], count_windows(candidates, failures), count_senders(candidates, None)
+    )
+
+
+def test_ten_thousand_sites_are_a_bounded_number_of_series() -> None:
+    """Those beyond the first hundred share one, and none is lost."""
+    others = {one.labels["site"] for one in _site_series()}
+    before = sum(one.value for one in _site_series())
+    commit_metrics.settled(committed(sites(10_000), processed=10_000, normalized=10_000), sites(10_000), NOW_MS, RAW)
+    commit_metrics.settled(committed(sites(10_000), processed=10_000, normalized=10_000), sites(10_000), NOW_MS, RAW)
+
+    series = _site_series()
+    assert len(metrics.SITES._own) == MOST_NAMED
+    assert {one.labels["site"] for one in series} <= {*others, *metrics.SITES._own.values(), OTHERS}
+    assert sum(one.value for one in series) - before == 20_000
+
+
+def _site_series() -> list[object]:
+    (family,) = [one for one in metrics.REGISTRY.collect() if one.name == "bridge_site_events"]
+    return [one for one in family.samples if one.name.endswith("_total")]
+
+
+def test_each_event_counts_for_its_site_once() -> None:
+    """A duplicate that only the key table knew was a candidate: it is dropped, and not normalised too."""
+    outcomes = [judged(record(0), record(1, event_id="e-2"), record(2, event_type=""))]
+    late = duplicate(outcomes[0].candidates[1])
+    before = {name: sample("bridge_site_events_total", site="1", outcome=name) for name in ("normalized", "dropped")}
+    lost = sample("bridge_site_events_total", site="0", outcome="dropped")
+
+    failures = [*outcomes[0].failures, late]
+    windows = count_windows(outcomes[0].candidates[:1], failures)
+    given = Committed(
+        Tally(processed=3, normalized=1, dropped=2),
+        failures,
+        [],
+        windows,
+        count_senders(outcomes[0].candidates[:1], None),
+    )
+    commit_metrics.settled(given, outcomes, NOW_MS, RAW)
+
+    assert sample("bridge_site_events_total", site="1", outcome="normalized") - before["normalized"] == 1
+    dropped = sample("bridge_site_events_total", site="1", outcome="dropped") - before["dropped"]
+    assert dropped + sample("bridge_site_events_total", site="0", outcome="dropped") - lost == 2
+
+
+def test_each_attempt_counts_for_its_sender_s_class() -> None:
+    """Rows, retries, drops and dead letters; what has no class yet counts as a Kafka producer's."""
+    outcomes = [judged(record(0), record(1, event_id="e-2"), record(2, event_type=""), record(3, script_id="nobody"))]
+    row, late = outcomes[0].candidates
+    visitors = msgspec.structs.replace(row, event=msgspec.structs.replace(row.event, sender=Sender.VISITOR))
+    second = duplicate(msgspec.structs.replace(late, event=msgspec.structs.replace(late.event, sender=Sender.SERVER)))
+    dropped, retried = outcomes[0].failures
+    dropped.sender, retried.sender = Sender.VISITOR, None
+    names = {
+        "bridge_events_total": {"outcome": ("normalized", "retried", "dropped")},
+        "bridge_dropped_events_total": {"reason": ("schema_violation", "duplicate_event_id")},
+        "bridge_dead_letters_total": {"reason": ("schema_violation", "duplicate_event_id")},
+    }
+
+    def counted() -> dict[tuple[str, str, str], float]:
+        return {
+            (name, value, sender.value): sample(name, **{label: value}, sender=sender.value)
+            for name, labels in names.items()
+            for label, values in labels.items()
+            for value in values
+            for sender in Sender
+        }
+
+    before = counted()
+    tally = Tally(processed=4, normalized=1, retried=1, dropped=2)
+    failures = [dropped, retried, second]
+    given = Committed(
+        tally, failures, [], count_windows([visitors], failures), count_senders([visitors], only_sender([visitors]))
+    )
+    commit_metrics.settled(given, outcomes, NOW_MS, RAW)
+
+    assert {one for one, count in counted().items() if count - before[one] == 1} == {
+        ("bridge_events_total", "normalized", "visitor"),
+        ("bridge_events_total", "dropped", "visitor"),
+        ("bridge_events_total", "retried", "direct"),
+        ("bridge_events_total", "dropped", "server"),
+        ("bridge_dropped_events_total", "schema_violation", "visitor"),
+        ("bridge_dropped_events_total", "duplicate_event_id", "server"),
+        ("bridge_dead_letters_total", "schema_violation", "visitor"),
+    }
+    assert sum(counted().values()) - sum(before.values()) == 7
+
+
+def test_freshness_counts_a_batch_as_single_observations_would() -> None:
+    """Each record's age, in the buckets that hold it."""
+    registry = CollectorRegistry()
+    histogram = BatchHistogram("ages", "", (1, 10), registry)
+    histogram.observe_ages([NOW_MS - 10_001, NOW_MS - 1000, NOW_MS - 500, NOW_MS - 10_000, NOW_MS + 5], NOW_MS)
+
+    counts = {bound: registry.get_sample_value("ages_bucket", {"le": bound}) for bound in ("1.0", "10.0", "+Inf")}
+    assert counts == {"1.0": 3, "10.0": 4, "+Inf": 5}
+    assert registry.get_sample_value("ages_count") == 5
+    assert registry.get_sample_value("ages_sum") == pytest.approx(21.496)
+
+
+def test_only_raw_records_tell_freshness() -> None:
+    """A retry waits on purpose."""
+    before = sample("bridge_event_freshness_seconds_count")
+    outcomes = [judged(record(source=TopicPartition("t.other", 0)))]
+    commit_metrics.settled(committed(outcomes, processed=1, normalized=1), outcomes, NOW_MS, RAW)
+    assert sample("bridge_event_freshness_seconds_count") == before
+
+    outcomes = [judged(record(source=TopicPartition(f"{RAW}#2", 0)))]
+    commit_metrics.settled(committed(outcomes, processed=1, normalized=1), outcomes, NOW_MS, RAW)
+    assert sample("bridge_event_freshness_seconds_count") == before + 1
+
+
+def test_series_that_are_not_shown_again_vanish() -> None:
+    """A partition that was revoked has no lag any more."""
+    registry = CollectorRegistry()
+    gauge, single = Gauge("lag", "", ["partition"], registry=registry), Gauge("age", "", registry=registry)
+    shown = metrics.Replaced()
+    shown.show({(gauge, ("0",)): 1.0, (gauge, ("1",)): 2.0, (single, ()): 3.0})
+    shown.show({(gauge, ("1",)): 4.0, (single, ()): 5.0})
+
+    assert registry.get_sample_value("lag", {"partition": "0"}) is None
+    assert registry.get_sample_value("lag", {"partition": "1"}) == 4.0
+    assert registry.get_sample_value("age") == 5.0
+
+
+def test_a_lane_that_ends_takes_its_series_along() -> None:
+    """And those of the partitions that it held."""
+    source = TopicPartition("gone.raw#2", 3)
+    metrics.PAUSED.labels("gone").set(1)
+    metrics.FOREIGN.labels("gone.raw", "3").set(1)
+    assert b'lane="gone"' in generate_latest(metrics.REGISTRY)
+
+    metrics.forget_lane("gone", [source])
+
+    page = generate_latest(metrics.REGISTRY)
+    assert b'lane="gone"' not in page
+    assert b'topic="gone.raw"' not in page
+
+
+def test_every_reason_has_its_series_from_the_beginning() -> None:
+    """`increase` does not see the first count of a series that begins with it."""
+    page = generate_latest(metrics.REGISTRY).decode()
+    for sender in Sender:
+        for reason in DroppedReason:
+            assert f'bridge_dropped_events_total{{reason="{reason}",sender="{sender}"}}' in page
+
+
+def test_what_waits_is_told_by_its_sender_s_class() -> None:
+    """A row without a class, or with none that there is, counts as a Kafka producer's: it may be a server's."""
+    named = {"visitor": 1, "server": 2, "direct": 4, None: 8, "made up": 16}
+    waiting = [WaitingRetries(tries, "x", sender, n, 0, 0.0, 1.0) for sender, n in named.items() for tries in (1, 2)]
+    found = shown(Backlog(waiting, [], [], [], State(0, 0, False, 0, 1.0, 1), False, 1, 1.0), lambda *_: "15s")
+    told = {labels: value for (metric, labels), value in found.items() if metric is metrics.RETRIES_WAITING}
+    assert told == {("15s", "visitor"): 2, ("15s", "server"): 4, ("15s", "direct"): 56}
+
+
+def test_the_network_is_told(tmp_path: Path) -> None:
+    """As Linux tells it; elsewhere nothing."""
+    place = tmp_path / "netstat"
+    assert list(NetworkCollector(place=place).collect()) == []
+    place.write_text("TcpExt: A\nTcpExt: 1\nIpExt: InOctets Other OutOctets\nIpExt: 7 8 9\n")
+    told = {one.name: one.samples[0].value for one in NetworkCollector(place=place).collect()}
+    assert told == {"process_network_receive_bytes": 7, "process_network_transmit_bytes": 9}
+    assert sample("process_network_receive_bytes_total") > 0
+
+
+def test_names_follow_the_convention() -> None:
+    """One prefix, base units, a documented meaning."""
+    for one in metrics.defined():
+        assert one.name.startswith("bridge_")
+        assert one.documentation.endswith(".")
+        assert not one.name.endswith(("_ms", "_minutes", "_kb", "_mb", "_count", "_sum"))
+        assert (one.kind == "counter") == one.name.endswith("_total")
