@@ -8,6 +8,9 @@ from typing import Any, NamedTuple, Protocol
 import asyncpg
 import pytest
 from support.making import BRAKE_LIMITS, DLQ, RAW, REGISTRY, RETRY_1, SOURCE, batch, context, record
+from support.memory.publisher import MemoryPublisher
+from support.memory.sink import MemorySink, MemoryStore
+from support.memory.source import MemoryRecord
 
 from schemas.brake import BrakeJudge, BrakeState
 from schemas.bridge_event import BridgeEvent
@@ -15,13 +18,10 @@ from schemas.outcome import Outcomes
 from schemas.record import Batch, Provenance, RawRecord, TopicPartition
 from schemas.registry import Registry
 from schemas.sender import Sender
-from sinks.memory import MemorySink, MemoryStore
-from sinks.memory_publisher import MemoryPublisher
 from sinks.ports import Committed, Sink
 from sinks.postgres.breaker.state import engage_by_hand, release_brake
 from sinks.postgres.sink import PostgresSink
 from sinks.windows import WindowKey
-from streams.memory_source import MemoryRecord
 from streams.pipeline.processor import process
 from streams.worker.committer import Settler
 

@@ -4,10 +4,10 @@ from collections.abc import Sequence
 
 import pytest
 from support.making import DLQ, RAW, RETRY_1, SOURCE, batch, body
+from support.memory.source import MemoryRecord
 
 from schemas.errors import BatchRefused, Defect, RowRejected
 from schemas.record import Provenance, TopicPartition
-from streams.memory_source import MemoryRecord
 
 from .conftest import OTHER, REFUSED, Bench, Event
 

@@ -2,11 +2,11 @@
 
 import pytest
 from support.making import DLQ, RAW, RETRY_1, batch
+from support.memory.source import MemoryRecord
 
 from schemas.errors import BatchRefused
 from schemas.ledger import Scope
 from schemas.record import Provenance, TopicPartition
-from streams.memory_source import MemoryRecord
 
 from .conftest import RETRY, Bench, Event
 

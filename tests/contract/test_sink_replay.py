@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 from support.making import RAW, batch
+from support.memory.source import MemoryRecord
 
 from schemas.errors import BatchRefused
 from schemas.record import Provenance
-from streams.memory_source import MemoryRecord
 
 from .conftest import OTHER, Bench, Event
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import jsonschema
 import pytest
 from support.making import body, record
+from support.memory.source import MemoryRecord
 from support.programs import run
 
 from bridge.ops.reference import contracts, pages
@@ -20,7 +21,6 @@ from schemas.reasons import DroppedReason, ErrorClass
 from schemas.record import Provenance, RawRecord
 from schemas.settings import Settings
 from sinks.kafka.publisher import copy_headers
-from streams.memory_source import MemoryRecord
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 SNAPSHOTS = CHECKOUT / "schemas" / "snapshots"

@@ -8,10 +8,10 @@ import pytest
 from aiokafka import AIOKafkaProducer
 from aiokafka import TopicPartition as KafkaPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic, RecordsToDelete
+from support.memory.source import MemorySource
 
 from schemas.record import Batch, TopicPartition
 from schemas.settings import Settings
-from streams.memory_source import MemorySource
 from streams.source.kafka import KafkaSource, OffsetsGone, Source, make_consumer
 
 POLLS = 100

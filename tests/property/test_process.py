@@ -7,6 +7,9 @@ import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.making import BRAKE_LIMITS, DLQ, NOW_MS, RAW, RETRY_1, batch, body, context
+from support.memory.publisher import MemoryPublisher
+from support.memory.sink import MemorySink, MemoryStore
+from support.memory.source import MemoryRecord
 from support.virtual_time import run_virtually
 
 from schemas import headers as names
@@ -16,10 +19,7 @@ from schemas.outcome import Outcomes
 from schemas.record import Provenance, TopicPartition
 from schemas.registry import Script
 from sinks.kafka.publisher import copy_headers
-from sinks.memory import MemorySink, MemoryStore
-from sinks.memory_publisher import MemoryPublisher
 from sinks.postgres.ledger import rows as ledger
-from streams.memory_source import MemoryRecord
 from streams.pipeline.processor import process
 from streams.worker.committer import Settler
 
@@ -129,6 +129,6 @@ async def _settle(outcomes: Outcomes) -> None:
 
 
 async def _seed(store: MemoryStore, provenance: Provenance, failure: object) -> None:
-    from sinks.memory import _new_row
+    from support.memory.sink import _new_row
 
     store.ledger[provenance] = _new_row(failure)  # type: ignore[arg-type]

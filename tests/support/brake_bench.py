@@ -12,9 +12,9 @@ from schemas.outcome import Outcomes
 from schemas.record import TopicPartition
 from schemas.registry import Script
 from schemas.sender import Sender
-from streams.memory_source import MemoryRecord
 from streams.pipeline.processor import Context, process
 from support.making import BOUNDS, POLICY, RAW, batch, body, record
+from support.memory.source import MemoryRecord
 from support.sealed import TRUST, gateway_headers
 
 LIMITS = BrakeLimits(Decimal(50), 100, 100, 60.0)

@@ -12,11 +12,11 @@ from schemas.outcome import Outcomes
 from schemas.reasons import ErrorClass
 from schemas.record import Batch, Provenance, RawRecord, TopicPartition
 from schemas.registry import Script
-from streams.memory_source import MemoryRecord
 from streams.pipeline.normalize import Bounds
 from streams.pipeline.processor import Context, process
 from streams.pipeline.trust import GatewayTrust
 from streams.rules.retry_policy import RetryPolicy, Tier
+from support.memory.source import MemoryRecord
 from support.sealed import TRUST
 
 RAW = "t.raw"

@@ -10,14 +10,14 @@ from schemas.brake import BrakeJudge, BrakeLimits
 from schemas.errors import SinkUnavailable
 from schemas.record import Provenance, TopicPartition
 from schemas.registry import Registry
-from sinks.memory import MemorySink, MemoryStore
-from sinks.memory_publisher import MemoryPublisher, Published
-from streams.memory_source import MemoryRecord, MemorySource
 from streams.source.kafka import SourceUnavailable
 from streams.worker.lane import Lane
 from streams.worker.lane_parts import LaneParts
 from streams.worker.retry_lane import RetryLane
 from support.making import BOUNDS, BRAKE_LIMITS, DELAYS_MS, DLQ, NOW_MS, POLICY, RAW, REGISTRY, body
+from support.memory.publisher import MemoryPublisher, Published
+from support.memory.sink import MemorySink, MemoryStore
+from support.memory.source import MemoryRecord, MemorySource
 from support.sealed import TRUST
 from support.wait import wait_until
 

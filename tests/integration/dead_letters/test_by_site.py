@@ -9,11 +9,11 @@ from typing import Any
 import asyncpg
 from support.command import bridge
 from support.making import BRAKE_LIMITS, DLQ, RAW, SOURCE, batch, context, record
+from support.memory.publisher import MemoryPublisher
 
 from schemas.brake import BrakeJudge
 from schemas.reasons import DroppedReason
 from schemas.record import RawRecord
-from sinks.memory_publisher import MemoryPublisher
 from sinks.postgres.sink import PostgresSink
 from streams.pipeline.processor import process
 from streams.rules.retry_policy import RetryPolicy

@@ -2,10 +2,10 @@
 
 import asyncio
 
+from support.memory.sink import MemorySink
 from support.stream import Stream
 from support.virtual_time import run_virtually
 
-from sinks.memory import MemorySink
 from telemetry import metrics
 
 

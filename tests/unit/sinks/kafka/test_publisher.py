@@ -1,13 +1,13 @@
 """The headers of retry records and dead letters."""
 
 from support.making import NOW_MS, RAW, RETRY_1, judged, record
+from support.memory.source import MemoryRecord
 
 from schemas.headers import last
 from schemas.instants import instant
 from schemas.ledger import LedgerState
 from schemas.record import Provenance, TopicPartition
 from sinks.kafka.publisher import copy_headers, copy_of, original_headers
-from streams.memory_source import MemoryRecord
 
 
 def test_a_retry_record_bears_its_token_and_when_it_is_due() -> None:

@@ -19,6 +19,7 @@ from support.making import (
     judged,
     record,
 )
+from support.memory.source import MemoryRecord
 from support.sealed import KEYS, gateway_headers
 
 from schemas.gateway_proof import ProofKeys
@@ -30,7 +31,6 @@ from schemas.reasons import DroppedReason, ErrorClass
 from schemas.record import Provenance, RawBody, TopicPartition
 from schemas.sender import Sender
 from sinks.kafka.publisher import original_headers
-from streams.memory_source import MemoryRecord
 from streams.pipeline.processor import process, processing
 
 RETRY = TopicPartition(RETRY_1, 0)

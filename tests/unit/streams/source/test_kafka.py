@@ -6,9 +6,9 @@ from collections.abc import Sequence
 import pytest
 from aiokafka import TopicPartition as KafkaPartition
 from aiokafka.errors import CorruptRecordException, KafkaConnectionError
+from support.memory.source import MemoryRecord
 
 from schemas.record import TopicPartition
-from streams.memory_source import MemoryRecord
 from streams.source.kafka import KafkaSource, SourceUnavailable
 
 ONE, TWO = TopicPartition("t", 0), TopicPartition("t", 1)

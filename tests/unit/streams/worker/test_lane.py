@@ -5,12 +5,12 @@ from collections.abc import Callable
 
 import pytest
 from support.making import RAW
+from support.memory.sink import MemoryOffset, MemorySink
 from support.stream import Stream
 from support.virtual_time import run_virtually
 
 from schemas.errors import SinkUnavailable
 from schemas.record import Provenance, TopicPartition
-from sinks.memory import MemoryOffset, MemorySink
 
 
 def test_events_are_settled_and_kafka_is_told() -> None:

@@ -5,13 +5,13 @@ from typing import Any
 
 import pytest
 from support.making import NOW_MS, REGISTRY, RETRY_1, RETRY_2, body, judged, record
+from support.memory.sink import MemoryLedgerRow, MemoryOffset, MemoryStore
 from support.stream import Stream
 from support.virtual_time import run_virtually
 
 from schemas.instants import instant
 from schemas.record import Provenance, TopicPartition
 from schemas.registry import Script
-from sinks.memory import MemoryLedgerRow, MemoryOffset, MemoryStore
 from streams.worker.retry_lane import EARLY_SECONDS
 
 TIER = TopicPartition(RETRY_1, 0)

@@ -3,10 +3,10 @@
 import asyncio
 
 import pytest
+from support.memory.source import MemorySource
 from support.virtual_time import run_virtually
 
 from schemas.record import TopicPartition
-from streams.memory_source import MemorySource
 from streams.source.kafka import SourceUnavailable
 
 PLACE = TopicPartition("t", 0)

@@ -2,12 +2,12 @@
 
 import pytest
 from support.making import DLQ, RETRY_1, SOURCE, batch, context, judged, record
+from support.memory.publisher import MemoryPublisher, Published
+from support.memory.sink import MemorySink, MemoryStore
 
 from schemas.errors import SinkUnavailable
 from schemas.outcome import Failure
 from sinks.kafka.publisher import copy_headers
-from sinks.memory import MemorySink, MemoryStore
-from sinks.memory_publisher import MemoryPublisher, Published
 from streams.pipeline.processor import process
 
 

@@ -1,0 +1,1 @@
+"""The product's two seams in memory, for tests without servers."""
