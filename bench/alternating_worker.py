@@ -18,7 +18,7 @@ from typing import Any, Final
 from prometheus_client.metrics import MetricWrapperBase
 
 from bridge.stack.ports import LOOPBACK
-from schemas.outcome import Outcomes
+from schemas.pipeline.outcome import Outcomes
 from sinks.ports import Committed
 from streams.worker import commit_metrics
 from streams.worker.gauges import Observation

@@ -24,10 +24,10 @@ from rich.table import Table
 from bench import stand
 from bench.load import SITES, records, script_of
 from bench.product import fresh_schema
-from schemas.outcome import Candidate
-from schemas.record import Batch, TopicPartition
-from schemas.registry import Script
-from schemas.settings import Settings
+from schemas.config.settings import Settings
+from schemas.pipeline.outcome import Candidate
+from schemas.pipeline.record import Batch, TopicPartition
+from schemas.pipeline.registry import Script
 from sinks.commit_rules import first_of_each_key
 from sinks.postgres.transaction import EVENT_COLUMNS, claim_keys, write_events
 from sinks.senders import only_sender

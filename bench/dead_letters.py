@@ -18,7 +18,7 @@ from bench.gateway import server
 from bench.product import fresh_schema
 from bridge.stack.stack import StackAddresses
 from schemas.api_token import Role
-from schemas.dead_letter_filter import DeadLetterFilter
+from schemas.documents.dead_letter_filter import DeadLetterFilter
 from sinks.kafka.topics import apply_topics
 from sinks.postgres.dead_letters.groups import read_groups
 from sinks.postgres.dead_letters.pages import page

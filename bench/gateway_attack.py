@@ -17,7 +17,7 @@ from bench import stand
 from bench.dear_bodies import Body, dear_bodies
 from bench.gateway import server
 from bridge.stack.stack import StackAddresses
-from schemas.settings import Settings
+from schemas.config.settings import Settings
 from sinks.kafka.topics import apply_topics
 from sinks.postgres.registry.admin import add_script
 from sinks.postgres.schema.migrate import migrate

@@ -14,7 +14,7 @@ import uvloop
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from bench.usage import Usage
-from schemas.raw_event import RawFields
+from schemas.events.raw_event import RawFields
 
 COLUMNS = ("event_id", "site_id", "script_id", "event_type", "occurred_at", "url", "referrer", "session_id",
            "user_agent", "payload")  # fmt: skip

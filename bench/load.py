@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import msgspec
 
-from schemas.settings import Settings
+from schemas.config.settings import Settings
 from schemas.uuid7 import uuid7
 from sinks.kafka.publisher import make_producer
 

@@ -21,7 +21,7 @@ RATE = 200
 # The first that a stack names, from its innermost frame outwards, is the sample's stage.
 STAGES = (
     ("read from Kafka (aiokafka, lz4)", ("aiokafka/", "streams/source/kafka.py")),
-    ("decode and check", ("streams/pipeline/decode.py", "streams/pipeline/diagnose.py", "schemas/raw_event.py")),
+    ("decode and check", ("streams/pipeline/decode.py", "streams/pipeline/diagnose.py", "schemas/events/raw_event.py")),
     ("normalise", ("streams/pipeline/normalize.py", "schemas/instants.py")),
     ("key", ("streams/pipeline/dedup_key.py",)),
     ("judge: attempts, outcomes", ("streams/pipeline/processor.py", "streams/worker/lane.py", "schemas/")),

@@ -16,11 +16,11 @@ import asyncpg
 
 from bench import product, stand
 from bridge.stack.stack import StackAddresses
-from schemas.settings import Settings
+from schemas.config.settings import Settings
 from sinks.kafka.publisher import make_producer
 from sinks.kafka.topics import apply_topics
-from sinks.postgres.audit.audit import audit
 from sinks.postgres.registry.admin import add_script, set_enabled
+from streams.audit import audit
 
 PLAN_BAR_SECONDS, REPLAY_BAR = 10.0, 5000
 LATE_SCRIPT = "late"

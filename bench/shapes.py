@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 
-from schemas.raw_event import MAX_BYTES
+from schemas.events.raw_event import MAX_BYTES
 
 NOW_MS = 1_760_000_000_000
 _LONG_NAME = b"k" * 30_000

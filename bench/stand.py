@@ -18,7 +18,7 @@ import asyncpg
 from bridge.stack.jars import KAFKA_VERSION
 from bridge.stack.kafka import JavaTuning
 from bridge.stack.stack import Stack, StackAddresses
-from schemas.settings import Settings
+from schemas.config.settings import Settings
 
 RESULTS = Path(__file__).with_name("results")
 PREFIX = "bench."

@@ -17,9 +17,9 @@ from bench import product, shapes, stand
 from bridge.stack.ports import choose
 from bridge.stack.stack import StackAddresses
 from schemas.instants import instant
-from schemas.record import Provenance
-from schemas.registry import Script
-from schemas.sender import Sender
+from schemas.pipeline.record import Provenance
+from schemas.pipeline.registry import Script
+from schemas.pipeline.sender import Sender
 from sinks.kafka.admin import started
 from sinks.kafka.publisher import make_producer
 from sinks.kafka.topics import apply_topics

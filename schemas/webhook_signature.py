@@ -5,7 +5,7 @@ import hashlib
 import hmac
 from collections.abc import Sequence
 
-from schemas.derived_keys import signing_key
+from schemas.config.derived_keys import signing_key
 
 
 def signed_headers(body: bytes, secrets: Sequence[str], *, message_id: str, timestamp: int) -> dict[str, str]:

@@ -19,8 +19,8 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from schemas.addresses import is_local, web_host
-from schemas.derived_keys import webhook_secret
+from schemas.config.addresses import is_local, web_host
+from schemas.config.derived_keys import webhook_secret
 from schemas.webhook_signature import signed_headers
 
 TRIES = 3

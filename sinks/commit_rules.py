@@ -4,10 +4,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from schemas.errors import BatchRefused
-from schemas.ledger import LedgerState
-from schemas.log_identity import LogMark, mark_of
-from schemas.outcome import Candidate, Failure, Outcomes, Tally
-from schemas.record import Batch, Provenance, TopicPartition
+from schemas.pipeline.ledger import LedgerState
+from schemas.pipeline.log_identity import LogMark, mark_of
+from schemas.pipeline.outcome import Candidate, Failure, Outcomes, Tally
+from schemas.pipeline.record import Batch, Provenance, TopicPartition
 
 
 def first_of_each_key(outcomes: Iterable[Outcomes]) -> tuple[dict[bytes, Candidate], list[Candidate]]:

@@ -3,11 +3,11 @@
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple, Protocol
 
-from schemas.brake import BrakeCause, BrakeState
-from schemas.ledger import LedgerState, Scope, Waiting
-from schemas.log_identity import KnownLog
-from schemas.outcome import Candidate, Failure, Outcomes, Tally
-from schemas.record import Provenance, TopicPartition
+from schemas.pipeline.breaker import BreakerCause, BreakerState
+from schemas.pipeline.ledger import LedgerState, Scope, Waiting
+from schemas.pipeline.log_identity import KnownLog
+from schemas.pipeline.outcome import Candidate, Failure, Outcomes, Tally
+from schemas.pipeline.record import Provenance, TopicPartition
 from sinks.senders import Senders
 from sinks.windows import Windows
 
@@ -95,11 +95,11 @@ class Sink(Protocol):
         """Which candidates are refused, found by halving in a transaction that is always rolled back."""
         ...
 
-    async def brake(self) -> BrakeState:
+    async def brake(self) -> BreakerState:
         """The brake on dead-lettering, without a lock."""
         ...
 
-    async def engage(self, cause: BrakeCause) -> BrakeState:
+    async def engage(self, cause: BreakerCause) -> BreakerState:
         """Puts the brake on, unless it is on or an operator has released it; returns the state that now stands."""
         ...
 

@@ -8,8 +8,8 @@ from typing import Any, Final
 
 from aiokafka.errors import KafkaError
 
+from schemas.config.settings import Settings
 from schemas.errors import BridgeError
-from schemas.settings import Settings
 from sinks.postgres.connection import connection
 from telemetry.metrics import product_version
 

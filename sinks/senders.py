@@ -4,8 +4,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from operator import attrgetter
 from typing import Final
 
-from schemas.outcome import Candidate
-from schemas.sender import Sender
+from schemas.pipeline.outcome import Candidate
+from schemas.pipeline.sender import Sender
 
 Senders = Mapping[Sender, int]
 """So many events of each class."""

@@ -3,7 +3,7 @@
 from collections import Counter, defaultdict
 from typing import NamedTuple
 
-from schemas.outcome import Candidate, Failure
+from schemas.pipeline.outcome import Candidate, Failure
 from schemas.reasons import DroppedReason
 
 _NORMALIZED, _RETRIED = 0, 1

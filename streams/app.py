@@ -2,9 +2,9 @@
 
 from typing import Any
 
+from schemas.config.service import Service
+from schemas.config.settings import load_settings
 from schemas.errors import BridgeError
-from schemas.service import Service
-from schemas.settings import load_settings
 from streams.faust_host.app import App, create_app
 from streams.startup_checks import judge_settings
 from telemetry.error_reports import reporter

@@ -4,10 +4,10 @@ from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from schemas.instants import to_epoch_ms
-from schemas.outcome import UNCONFIRMED_SITE
+from schemas.pipeline.outcome import UNCONFIRMED_SITE
+from schemas.pipeline.record import topic_of
+from schemas.pipeline.registry import Registry
 from schemas.reasons import DroppedReason
-from schemas.record import topic_of
-from schemas.registry import Registry
 from sinks.postgres.identity.attribution import Attribution, Unattributed
 from sinks.windows import REASON_COLUMNS, WindowKey, Windows
 from streams.pipeline.identity import claim_note

@@ -4,18 +4,18 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from schemas.brake import BrakeJudge
 from schemas.errors import BatchRefused, BridgeError
-from schemas.ledger import Waiting
-from schemas.outcome import Outcomes
-from schemas.record import LEDGER_TOPIC, Batch, CarriedRecord, Provenance, TopicPartition
-from schemas.registry import Registry
+from schemas.pipeline.ledger import Waiting
+from schemas.pipeline.outcome import Outcomes
+from schemas.pipeline.record import LEDGER_TOPIC, Batch, CarriedRecord, Provenance, TopicPartition
+from schemas.pipeline.registry import Registry
 from sinks.cooperative import TURN_SECONDS, in_turns
 from sinks.ports import Committed, Publisher, Sink
 from streams.pipeline.dedup_key import DedupHints
 from streams.pipeline.normalize import Bounds
 from streams.pipeline.processor import Context, processing, replays_claimed, with_token
 from streams.pipeline.trust import GatewayTrust
+from streams.rules.breaker import BreakerJudge
 from streams.rules.retry_policy import RetryPolicy
 from streams.source.kafka import Source
 from streams.source.log_identity import examine
@@ -50,7 +50,7 @@ class OneShot:
     bounds: Bounds
     raw_topic: str
     now_ms: Callable[[], int]
-    brake: BrakeJudge
+    brake: BreakerJudge
 
     async def settle_waiting(self, waiting: Sequence[Waiting]) -> Committed:
         """One settlement of these events' next attempts; what a worker settled meanwhile counts as stale."""

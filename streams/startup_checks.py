@@ -11,11 +11,11 @@ from typing import TypeVar
 
 import structlog
 
+from schemas.config.overlap import ENDS_WITH
+from schemas.config.production import refusals
+from schemas.config.service import Service
+from schemas.config.settings import Settings
 from schemas.errors import BridgeError, EnvironmentUnfit, RowRejected, SinkUnavailable, StartRefused
-from schemas.overlap import ENDS_WITH
-from schemas.production import refusals
-from schemas.service import Service
-from schemas.settings import Settings
 from sinks.kafka.admin import KafkaAway, kafka_admin
 from sinks.kafka.topics import apply_topics, check_topics
 from sinks.postgres.connection import connection

@@ -5,8 +5,8 @@ from typing import Final
 
 from structlog.typing import EventDict, Processor, WrappedLogger
 
+from schemas.config.settings import Settings
 from schemas.errors import InvalidInput
-from schemas.settings import Settings
 from telemetry.metrics import product_version
 
 _TOLD: Final = ("error", "critical")

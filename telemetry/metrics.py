@@ -16,10 +16,10 @@ from prometheus_client import (
 )
 from prometheus_client.metrics import MetricWrapperBase
 
+from schemas.pipeline.record import TopicPartition
+from schemas.pipeline.registry import Script
+from schemas.pipeline.sender import Sender
 from schemas.reasons import DroppedReason
-from schemas.record import TopicPartition
-from schemas.registry import Script
-from schemas.sender import Sender
 from telemetry.metric_kinds import MOST_NAMED, OTHERS, UNKNOWN, BatchHistogram, FirstComers, NetworkCollector
 
 # When a counter began tells nobody anything, and takes as many series again.

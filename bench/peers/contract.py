@@ -20,7 +20,7 @@ Row = tuple[datetime | str | int | Decimal | None, ...]
 
 
 class RawEvent(BaseModel):
-    """The contract of schemas/raw_event.py by pydantic's own types, which are quicker than validators in Python."""
+    """The contract of schemas/events/raw_event.py by pydantic's own types, which are quicker than validators in Python."""
 
     model_config = ConfigDict(extra="forbid")
 

@@ -16,8 +16,8 @@ from bridge.api.parameters import DiscardBody, ExportQuery, GroupsQuery, ListQue
 from bridge.dead_letters.documents import groups_document, page_document, shown_document
 from bridge.dead_letters.export import Form, writer
 from bridge.http.problems import Code, Problem
-from schemas.record import Provenance
-from schemas.run_summary import DiscardSummary
+from schemas.documents.run_summary import DiscardSummary
+from schemas.pipeline.record import Provenance
 from sinks.cooperative import Share
 from sinks.postgres.dead_letters.letter import WholeDeadLetter
 

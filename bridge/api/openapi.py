@@ -9,10 +9,10 @@ from bridge.api.front import GUARDED
 from bridge.http.openapi import ID_HEADERS, object_of, problem_schema
 from bridge.http.problems import Code
 from schemas.api_token import Role
-from schemas.dead_letter_filter import Disposition
+from schemas.documents.dead_letter_filter import Disposition
+from schemas.documents.replay import Outcome, PlanReport, PlanState
+from schemas.pipeline.sender import Sender
 from schemas.reasons import DroppedReason, ErrorClass
-from schemas.replay import Outcome, PlanReport, PlanState
-from schemas.sender import Sender
 from sinks.postgres.dead_letters.lives import State
 
 _TEXT: Final[dict[str, Any]] = {"type": "string"}

@@ -8,9 +8,9 @@ import msgspec
 from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
 from bridge.dead_letters.export import Form
-from schemas.dead_letter_filter import DeadLetterFilter, Disposition, moment
+from schemas.documents.dead_letter_filter import DeadLetterFilter, Disposition, moment
 from schemas.errors import InvalidInput
-from schemas.raw_event import MAX_BYTES, MAX_INTEGER
+from schemas.events.raw_event import MAX_BYTES, MAX_INTEGER
 from streams.rules.correction import Correction, computed, setting
 from telemetry.printable import control_character
 

@@ -10,7 +10,7 @@ from bridge.api.callers import Mine
 from bridge.api.parameters import CancelBody, PlanBody, ReplayBody
 from bridge.dead_letters.documents import status_document
 from bridge.http.problems import Code, Problem
-from schemas.replay import PlanState, PlanSummary, ReplaySummary
+from schemas.documents.replay import PlanState, PlanSummary, ReplaySummary
 
 plans: Final = APIRouter(prefix="/v1/plans", tags=["plans"])
 

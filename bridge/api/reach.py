@@ -23,13 +23,13 @@ from bridge.runs.frame import DONE
 from bridge.runs.plan import PlanOptions, plan_job, rehearsal_job
 from bridge.runs.replay import ReplayOptions, replay_job
 from schemas.api_token import Role
-from schemas.dead_letter_filter import DeadLetterFilter, Disposition
+from schemas.config.settings import Settings
+from schemas.documents.dead_letter_filter import DeadLetterFilter, Disposition
+from schemas.documents.replay import Plan, PlanLine, PlanState, PlanSummary, ReplaySummary
+from schemas.documents.run_summary import DiscardSummary
 from schemas.errors import EnvironmentUnfit, InvalidInput, NoSuchThing, RowRejected, SinkUnavailable
+from schemas.pipeline.record import Provenance
 from schemas.reasons import DroppedReason
-from schemas.record import Provenance
-from schemas.replay import Plan, PlanLine, PlanState, PlanSummary, ReplaySummary
-from schemas.run_summary import DiscardSummary
-from schemas.settings import Settings
 from sinks.cooperative import Share
 from sinks.postgres.connection import connection
 from sinks.postgres.dead_letters.causes import with_whole_causes

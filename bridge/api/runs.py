@@ -16,6 +16,8 @@ from bridge.http.problems import Code, Problem
 from bridge.runs.frame import DONE, GaveWay, Job, Performed, RunOptions, S, Stop, Stopped, Surroundings, perform_within
 from bridge.runs.replay import FINISH_SECONDS
 from bridge.runs.run import Run
+from schemas.config.settings import Settings
+from schemas.documents.replay import PlanState, ReplaySummary
 from schemas.errors import (
     AnotherRun,
     BridgeError,
@@ -28,8 +30,6 @@ from schemas.errors import (
     RowRejected,
     SinkUnavailable,
 )
-from schemas.replay import PlanState, ReplaySummary
-from schemas.settings import Settings
 from sinks.cooperative import Share
 from sinks.postgres.runs.history import acting_as
 from telemetry import metrics

@@ -9,7 +9,7 @@ from bridge.http.pace import Pace
 from bridge.http.problems import REFUSALS, Code
 from bridge.http.protocol import BoundedProtocol
 from bridge.http.server import Server, allow_files, quiet_server, server_config
-from schemas.settings import Settings
+from schemas.config.settings import Settings
 from telemetry import metrics
 from telemetry.gc_tuning import REQUESTS, search_rarely
 

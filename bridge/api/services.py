@@ -13,8 +13,8 @@ from bridge.api.runs import Runs
 from bridge.http.body import BodyLimits
 from bridge.http.limits import Buckets
 from bridge.http.room import Room
+from schemas.config.settings import Settings
 from schemas.errors import BridgeError
-from schemas.settings import Settings
 from sinks.kafka.admin import kafka_admin
 from sinks.postgres.tokens.api_token_cache import ApiTokenCache
 from sinks.postgres.tokens.api_tokens import note_used

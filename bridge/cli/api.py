@@ -8,9 +8,9 @@ import typer
 from bridge.cli.common import JsonOutput, Verbose, command_settings, result, run, say, write_json
 from bridge.cli.tables import Table, print_table
 from schemas.api_token import Role, expiry
+from schemas.config.service import Service
+from schemas.documents.run_summary import rfc3339
 from schemas.errors import InvalidInput
-from schemas.run_summary import rfc3339
-from schemas.service import Service
 from sinks.postgres.tokens.api_tokens import ApiTokenRow, create_api_token, list_api_tokens, revoke_api_token
 
 api_app = typer.Typer(name="api", help="The operators' HTTP API: the verbs of `bridge dlq`.", no_args_is_help=True)

@@ -6,10 +6,10 @@ import typer
 
 from bridge.cli.common import JsonOutput, Verbose, command_settings, partition, run, say, write_json
 from bridge.cli.tables import Table, on_terminal, print_left_out, print_table, print_text
-from schemas.afterwards import in_words
-from schemas.audit_report import AuditReport, PartitionAccount
-from sinks.postgres.audit.audit import acknowledge_lost as acknowledge
-from sinks.postgres.audit.audit import audit as audit_now
+from schemas.documents.afterwards import in_words
+from schemas.documents.audit_report import AuditReport, PartitionAccount
+from sinks.postgres.audit.snapshot import acknowledge_lost as acknowledge
+from streams.audit import audit as audit_now
 
 Deep = Annotated[bool, typer.Option("--deep/--quick", help="Count the rows, or compare only the running totals.")]
 

@@ -11,14 +11,14 @@ from bridge.cli.common import JsonOutput, Verbose, command_settings, given_reaso
 from bridge.cli.tables import Table, print_table, print_text
 from bridge.runs.brake import engage_job, release_job
 from bridge.runs.frame import DONE, Job, RunOptions, perform
-from schemas.brake import BrakeState
-from schemas.duration import duration_seconds
+from schemas.config.duration import duration_seconds
+from schemas.config.settings import Settings
+from schemas.documents.run_summary import BrakeSummary, rfc3339
 from schemas.errors import EnvironmentUnfit, InvalidInput
-from schemas.run_summary import BrakeSummary, rfc3339
-from schemas.settings import Settings
-from sinks.postgres.audit.audit import audit
+from schemas.pipeline.breaker import BreakerState
 from sinks.postgres.breaker.state import brake_state
 from sinks.postgres.kept_json import SHOWN
+from streams.audit import audit
 
 brake_app = typer.Typer(
     name="brake", help="The pause put on dead-lettering when nearly everything fails.", no_args_is_help=True
@@ -79,7 +79,7 @@ def _perform(settings: Settings, job: Job[BrakeSummary], json_output: str | None
     raise typer.Exit(code)
 
 
-async def _look(settings: Settings) -> tuple[BrakeState, dict[str, int] | None]:
+async def _look(settings: Settings) -> tuple[BreakerState, dict[str, int] | None]:
     """The state, and what is unread by partition; None where Kafka doesn't say."""
     state = await brake_state(settings.dsn, settings.group)
     try:
@@ -90,7 +90,7 @@ async def _look(settings: Settings) -> tuple[BrakeState, dict[str, int] | None]:
     return state, {f"{one.topic}-{one.partition}": one.unread for one in report.partitions if one.unread}
 
 
-def _document(state: BrakeState, waiting: dict[str, int] | None, probe_seconds: float) -> dict[str, Any]:
+def _document(state: BreakerState, waiting: dict[str, int] | None, probe_seconds: float) -> dict[str, Any]:
     probes = state.engaged and not state.by_hand
     last = state.probed_at or state.changed_at
     pause = timedelta(seconds=probe_seconds)

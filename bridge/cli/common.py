@@ -13,11 +13,11 @@ import typer
 import uvloop
 
 from bridge.private_files import whole_file
-from schemas.dead_letter_filter import moment
-from schemas.environment import unknown_variables
+from schemas.config.environment import unknown_variables
+from schemas.config.settings import Settings, load_settings
+from schemas.documents.dead_letter_filter import moment
 from schemas.errors import EnvironmentUnfit, InvalidInput, RowRejected, SinkUnavailable
-from schemas.record import TopicPartition
-from schemas.settings import Settings, load_settings
+from schemas.pipeline.record import TopicPartition
 from sinks.refusals import refusal
 from telemetry import terminal
 from telemetry.error_reports import reporter

@@ -9,8 +9,8 @@ import typer
 from bridge.cli.common import JsonOutput, Verbose, command_settings, result, run, say, write_json
 from bridge.cli.tables import Table, print_table
 from bridge.stack.credentials import scram_verifier
+from schemas.config.service import Service
 from schemas.errors import InvalidInput
-from schemas.service import Service
 from sinks.postgres.schema.check import check_database, migration_status
 from sinks.postgres.schema.check import snapshot as print_snapshot
 from sinks.postgres.schema.grants import grants as grant

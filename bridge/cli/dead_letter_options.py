@@ -10,11 +10,11 @@ import typer
 from pydantic import ValidationError
 
 from bridge.cli.common import asked_moment, asked_org_ids, run
-from schemas.dead_letter_filter import DeadLetterFilter, Disposition
+from schemas.config.settings import load_settings
+from schemas.documents.dead_letter_filter import DeadLetterFilter, Disposition
 from schemas.errors import InvalidInput
+from schemas.pipeline.sender import Sender
 from schemas.reasons import DroppedReason, ErrorClass
-from schemas.sender import Sender
-from schemas.settings import load_settings
 from sinks.postgres.dead_letters.causes import with_whole_causes
 
 R = TypeVar("R")

@@ -19,9 +19,9 @@ from bridge.demo.mix import Mix
 from bridge.demo.scenario import Scenario
 from bridge.demo.verdict import DemoResult, counters
 from bridge.stack import Stack
+from schemas.config.settings import Settings
+from schemas.documents.run_summary import RunSummary, begin_summary
 from schemas.errors import BridgeError, EnvironmentUnfit, InvalidInput, SinkUnavailable
-from schemas.run_summary import RunSummary, begin_summary
-from schemas.settings import Settings
 from telemetry.logging import configure_logs
 
 _RETRY_DELAYS = ("1s", "2s", "4s")

@@ -7,9 +7,9 @@ import typer
 
 from bridge.cli.common import JsonOutput, Verbose, command_settings, run, write_json
 from bridge.cli.tables import print_text
-from schemas.doctor_report import Diagnosis, DoctorReport, Health
+from schemas.config.service import PROCESSES, Service
+from schemas.documents.doctor_report import Diagnosis, DoctorReport, Health
 from schemas.errors import InvalidInput
-from schemas.service import PROCESSES, Service
 
 SECONDS = 15.0
 

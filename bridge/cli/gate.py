@@ -9,16 +9,17 @@ import typer
 
 from bridge.cli.common import JsonOutput, Verbose, command_settings, run, write_json
 from bridge.cli.tables import Table, print_table, print_text
-from schemas.afterwards import Afterwards
+from schemas.config.settings import Settings
+from schemas.documents.afterwards import Afterwards
+from schemas.documents.gate import Verdict, WindowSums
+from schemas.documents.run_summary import rfc3339
 from schemas.errors import InvalidInput
-from schemas.gate import Verdict, WindowSums, judge_window
-from schemas.raw_event import MAX_INTEGER
+from schemas.events.raw_event import MAX_INTEGER
 from schemas.reasons import DroppedReason
-from schemas.run_summary import rfc3339
-from schemas.settings import Settings
 from sinks.postgres.audit.drops import Drops, drops_by, summed
 from sinks.postgres.gate.verdicts import days, window_sums
 from sinks.postgres.stats.server import MOST_WAITING, WaitingScript, waiting_scripts
+from streams.rules.gate import judge_window
 
 # What became of the dropped, in the columns' order; duplicates have their own column, and replays are left out.
 _BECAME = (Afterwards.RECOVERED, Afterwards.SENT_AGAIN, Afterwards.REPLAYING, Afterwards.DISCARDED, Afterwards.OPEN)

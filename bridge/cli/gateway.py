@@ -8,8 +8,8 @@ import typer
 from pydantic import SecretStr
 
 from bridge.cli.common import Verbose, command_settings, result, run, say
-from schemas.gateway_proof import DEVELOPMENT_KEY
-from schemas.service import Service
+from schemas.config.service import Service
+from schemas.kafka.gateway_proof import DEVELOPMENT_KEY
 
 
 def gateway(

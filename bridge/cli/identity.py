@@ -10,7 +10,7 @@ from bridge.cli.tables import print_text
 from bridge.runs.backfill_identity import backfill_job
 from bridge.runs.frame import RunOptions, perform
 from bridge.runs.require_proof import require_proof_job
-from schemas.run_summary import IdentitySummary, rfc3339
+from schemas.documents.run_summary import IdentitySummary, rfc3339
 from sinks.postgres.identity.attribution import trust_state
 
 identity_app = typer.Typer(

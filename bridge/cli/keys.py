@@ -6,10 +6,10 @@ from typing import Annotated
 import typer
 
 from bridge.cli.common import Verbose, command_settings, result, say
-from schemas.derived_keys import proof_key
+from schemas.config.derived_keys import proof_key
+from schemas.config.overlap import ENDS_WITH
+from schemas.config.settings import Settings
 from schemas.errors import InvalidInput
-from schemas.overlap import ENDS_WITH
-from schemas.settings import Settings
 
 keys_app = typer.Typer(name="keys", help="Keys that others need.", no_args_is_help=True)
 

@@ -8,7 +8,7 @@ from bridge.cli.common import JsonOutput, Verbose, command_settings, given_reaso
 from bridge.cli.tables import Table, on_terminal, print_left_out, print_table, print_text
 from bridge.runs.frame import RunOptions, perform
 from bridge.runs.skip import skip_job
-from schemas.run_summary import OffsetsSummary
+from schemas.documents.run_summary import OffsetsSummary
 from sinks.postgres.offsets.admin import StoredOffset, stored_offsets
 
 offsets_app = typer.Typer(name="offsets", help="Where the workers stand in Kafka's logs.", no_args_is_help=True)

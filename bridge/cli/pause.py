@@ -8,10 +8,10 @@ from bridge.cli.common import JsonOutput, Verbose, command_settings, given_reaso
 from bridge.cli.tables import Table, print_table, print_text
 from bridge.runs.frame import DONE, Job, RunOptions, perform
 from bridge.runs.pause import end_job, start_job
+from schemas.config.settings import Settings
+from schemas.documents.run_summary import PauseSummary, rfc3339
 from schemas.errors import InvalidInput
-from schemas.pause import Pause, PauseKind
-from schemas.run_summary import PauseSummary, rfc3339
-from schemas.settings import Settings
+from schemas.pipeline.pause import Pause, PauseKind
 from sinks.postgres.registry.pauses import list_pauses
 
 pause_app = typer.Typer(

@@ -10,9 +10,9 @@ from bridge.cli.tables import print_text
 from bridge.cli.unfit import SUMMARY_FILE
 from bridge.runs.frame import RunOptions, perform
 from bridge.runs.process import ProcessOptions, process_job
-from schemas.gate import RunLimits
-from schemas.ledger import Scope
-from schemas.run_summary import ProcessSummary
+from schemas.documents.gate import RunLimits
+from schemas.documents.run_summary import ProcessSummary
+from schemas.pipeline.ledger import Scope
 
 
 def process(

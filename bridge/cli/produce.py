@@ -16,9 +16,9 @@ from bridge.cli.interrupts import sigterm_interrupts
 from bridge.publish.lines import ChunkReader
 from bridge.publish.publisher import RawPublisher
 from bridge.publish.session import Published, PublishSession
+from schemas.config.settings import Settings
+from schemas.documents.run_summary import RunSummary, begin_summary
 from schemas.errors import InvalidInput
-from schemas.run_summary import RunSummary, begin_summary
-from schemas.settings import Settings
 
 _INTERRUPTED = 130
 _STANDARD_INPUT = "standard input"

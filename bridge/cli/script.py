@@ -8,7 +8,7 @@ from bridge.cli.common import JsonOutput, Verbose, command_settings, result, run
 from bridge.cli.script_history import history
 from bridge.cli.script_token import token_app
 from bridge.cli.tables import Table, print_table
-from schemas.run_summary import rfc3339
+from schemas.documents.run_summary import rfc3339
 from sinks.postgres.registry.admin import Change, ScriptRow, add_script, list_scripts, set_enabled
 
 script_app = typer.Typer(name="script", help="The registry of scripts, sites and organisations.", no_args_is_help=True)

@@ -8,7 +8,7 @@ import typer
 
 from bridge.cli.common import JsonOutput, Verbose, asked_moment, command_settings, run, write_json
 from bridge.cli.tables import Table, print_table
-from schemas.run_summary import rfc3339
+from schemas.documents.run_summary import rfc3339
 from sinks.postgres.registry.history import RegistryChange, list_changes
 
 _SAID = frozenset({"script_id", "site_id", "org_id", "target", "reason", "created_by", "revoked_by", "paused_by"})

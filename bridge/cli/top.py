@@ -13,9 +13,9 @@ from bridge.cli.interrupts import sigterm_interrupts
 from bridge.cli.tables import SafeConsole, print_renderable
 from bridge.top.figures import Figures, Glimpse, Look, document, figures, look
 from bridge.top.screen import screen
-from schemas.duration import duration_seconds
+from schemas.config.duration import duration_seconds
+from schemas.config.settings import Settings
 from schemas.errors import BridgeError, EnvironmentUnfit, InvalidInput
-from schemas.settings import Settings
 
 SHORTEST_SECONDS = 0.2
 

@@ -7,9 +7,9 @@ from typing import Final
 
 from pydantic import ValidationError
 
+from schemas.config.settings import Settings
+from schemas.documents.run_summary import JOBS, ProcessSummary, RunSummary, TargetError, begin_summary
 from schemas.errors import BridgeError
-from schemas.run_summary import JOBS, ProcessSummary, RunSummary, TargetError, begin_summary
-from schemas.settings import Settings
 from telemetry.terminal import say
 
 SUMMARY_FILE: Final = "bridge-worker-summary.json"

@@ -12,8 +12,8 @@ from bridge.demo.environment import own_settings, worker_environment
 from bridge.demo.worker_process import WorkerProcess
 from bridge.stack import Stack, StackAddresses
 from bridge.stack.ports import LOOPBACK, choose
+from schemas.config.settings import Settings
 from schemas.errors import InvalidInput
-from schemas.settings import Settings
 from sinks.kafka.topics import apply_topics
 from sinks.postgres.registry.admin import add_script
 from sinks.postgres.schema.migrate import migrate

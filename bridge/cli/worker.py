@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from bridge.cli.common import Verbose, command_settings, run
-from schemas.service import Service
+from schemas.config.service import Service
 
 
 def worker(

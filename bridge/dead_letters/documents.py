@@ -4,7 +4,7 @@ import base64
 from datetime import datetime
 from typing import Any
 
-from schemas.replay import Outcome, Plan
+from schemas.documents.replay import Outcome, Plan
 from sinks.postgres.dead_letters.groups import Groups
 from sinks.postgres.dead_letters.letter import DeadLetterLine, WholeDeadLetter
 from sinks.postgres.dead_letters.lives import Life, Shown

@@ -10,10 +10,10 @@ from datetime import datetime
 from functools import partial
 from typing import Final, NamedTuple
 
-from schemas.dead_letter_filter import DeadLetterFilter
-from schemas.outcome import Claim
-from schemas.registry import Registry
-from schemas.settings import Settings
+from schemas.config.settings import Settings
+from schemas.documents.dead_letter_filter import DeadLetterFilter
+from schemas.pipeline.outcome import Claim
+from schemas.pipeline.registry import Registry
 from sinks.cooperative import Share, in_pieces
 from sinks.postgres.connection import connection
 from sinks.postgres.dead_letters.groups import MOST_OWNERS, Group, Groups, Guessed, latest_of, read_groups

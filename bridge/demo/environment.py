@@ -6,7 +6,7 @@ from pathlib import Path
 
 import bridge
 from bridge.stack import StackAddresses
-from schemas.settings import Settings, load_settings
+from schemas.config.settings import Settings, load_settings
 
 
 def own_settings(addresses: StackAddresses, **changes: object) -> Settings:

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
-from schemas.settings import Settings
+from schemas.config.settings import Settings
 from sinks.postgres.connection import Connection
 from sinks.postgres.statements import sql
 

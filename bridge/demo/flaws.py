@@ -6,7 +6,7 @@ from random import Random
 from typing import Final
 
 from bridge.demo.documents import SITES, Document
-from schemas.raw_event import MAX_BYTES, MAX_DEPTH, MAX_EVENT_ID
+from schemas.events.raw_event import MAX_BYTES, MAX_DEPTH, MAX_EVENT_ID
 
 _YEAR_MS = 365 * 86_400_000
 

@@ -10,10 +10,10 @@ from typing import Final, NamedTuple
 from bridge.demo.documents import SITES, DemoScript, Document, make_document, org_of
 from bridge.demo.flaws import encode, pick_invalid, pick_violation
 from schemas.errors import InvalidInput
-from schemas.gateway_proof import DEVELOPMENT_KEY, ProofKeys
-from schemas.headers import EVENT_ID, PROOF, REQUEST_ID, SCRIPT_ID, SENDER, SITE_ID, TRACEPARENT
+from schemas.kafka.gateway_proof import DEVELOPMENT_KEY, ProofKeys
+from schemas.kafka.headers import EVENT_ID, PROOF, REQUEST_ID, SCRIPT_ID, SENDER, SITE_ID, TRACEPARENT
+from schemas.pipeline.sender import Sender
 from schemas.reasons import DroppedReason
-from schemas.sender import Sender
 from schemas.uuid7 import uuid7
 
 SPREAD_MS: Final = 60_000

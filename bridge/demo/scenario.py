@@ -15,12 +15,12 @@ from bridge.demo.verdict import DemoResult, differences
 from bridge.demo.worker_process import WorkerDied, WorkerProcess
 from bridge.publish.publisher import RawPublisher
 from bridge.stack.ports import LOOPBACK, choose
-from schemas.settings import Settings
+from schemas.config.settings import Settings
 from sinks.kafka.topics import apply_topics
-from sinks.postgres.audit.audit import audit
 from sinks.postgres.connection import connection
 from sinks.postgres.registry.admin import add_script
 from sinks.postgres.schema.migrate import migrate
+from streams.audit import audit
 
 _LOOK_SECONDS = 0.1
 _READY_SECONDS = 60.0

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 from bridge.demo.figures import Outcome
 from bridge.demo.mix import Expectation
-from schemas.run_summary import TargetError
+from schemas.documents.run_summary import TargetError
 
 
 @dataclass(frozen=True, slots=True)

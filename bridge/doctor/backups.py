@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Iterable, Mapping
 from typing import Final
 
 from bridge.doctor.check import Check, Finding, fail, ok, warn
-from schemas.settings import Settings
+from schemas.config.settings import Settings
 from sinks.kafka.admin import kafka_admin, topic_facts
 from sinks.kafka.aiokafka_patches.configs import read_configs
 

@@ -3,8 +3,8 @@
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from typing import Final, NamedTuple
 
-from schemas.doctor_report import Health
-from schemas.settings import Settings
+from schemas.config.settings import Settings
+from schemas.documents.doctor_report import Health
 
 _MOST_LINES: Final = 5
 

@@ -9,10 +9,10 @@ from typing import Final
 
 from bridge.doctor import backups, gateway, kafka, machine, postgres, settings, standing, stream
 from bridge.doctor.check import Check, Finding, fail
-from schemas.doctor_report import Diagnosis, DoctorReport, Health
+from schemas.config.service import Service
+from schemas.config.settings import Settings
+from schemas.documents.doctor_report import Diagnosis, DoctorReport, Health
 from schemas.errors import BridgeError
-from schemas.service import Service
-from schemas.settings import Settings
 
 
 def checks_of(service: Service | None) -> Sequence[Check]:

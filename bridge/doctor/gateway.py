@@ -7,8 +7,8 @@ from typing import Final
 from bridge.doctor.check import Check, Finding, each, ok, warn
 from bridge.gateway.refusals import Refusal, address_in, refusals_at
 from bridge.http.problems import Code
+from schemas.config.settings import Settings
 from schemas.errors import BridgeError
-from schemas.settings import Settings
 from sinks.postgres.registry.admin import list_scripts
 
 

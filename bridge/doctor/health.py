@@ -10,7 +10,7 @@ from typing import Any, Final
 import msgspec
 
 from bridge.doctor.check import Check, Finding, fail, ok, warn
-from schemas.settings import Settings
+from schemas.config.settings import Settings
 
 _SECONDS: Final = 5.0
 _MOST_BYTES: Final = 64 * 1024

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Iterable, Mapping
 from typing import Final
 
 from bridge.doctor.check import Check, Finding, each, fail, ok, warn
-from schemas.settings import Settings
+from schemas.config.settings import Settings
 from sinks.kafka.admin import Broker, ClusterFacts, TopicFacts, cluster_facts, kafka_admin, topic_facts
 from sinks.kafka.topics import check_topics, declared
 

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Final
 
 from bridge.doctor.check import Check, Finding, fail, ok, warn
-from schemas.addresses import database_address, is_local
-from schemas.settings import Settings
+from schemas.config.addresses import database_address, is_local
+from schemas.config.settings import Settings
 from sinks.kafka.admin import newest_after
 from sinks.postgres.stats.server import clock_skew, server
 

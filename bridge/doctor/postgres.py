@@ -4,9 +4,9 @@ from collections.abc import AsyncIterator, Iterable
 from functools import partial
 
 from bridge.doctor.check import Check, Finding, each, fail, ok, warn
-from schemas.addresses import database_address
-from schemas.service import PROCESSES, Service
-from schemas.settings import Settings
+from schemas.config.addresses import database_address
+from schemas.config.service import PROCESSES, Service
+from schemas.config.settings import Settings
 from sinks.postgres.errors import POOLED
 from sinks.postgres.poolers import shares_sessions
 from sinks.postgres.schema.check import Differences, database_differences

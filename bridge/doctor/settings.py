@@ -6,11 +6,11 @@ from collections.abc import AsyncIterator, Iterable
 from functools import partial
 
 from bridge.doctor.check import Check, Finding, fail, ok, warn
-from schemas.addresses import broker_hosts, database_address, is_local
-from schemas.environment import unknown_variables
-from schemas.production import refusals
-from schemas.service import Service
-from schemas.settings import Settings
+from schemas.config.addresses import broker_hosts, database_address, is_local
+from schemas.config.environment import unknown_variables
+from schemas.config.production import refusals
+from schemas.config.service import Service
+from schemas.config.settings import Settings
 
 
 async def _environment(service: Service, settings: Settings) -> AsyncIterator[Finding]:

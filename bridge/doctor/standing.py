@@ -4,10 +4,10 @@ from collections.abc import AsyncIterator, Iterable, Sequence
 from typing import Final
 
 from bridge.doctor.check import Check, Finding, each, fail, ok, warn
-from schemas.brake import BrakeState
-from schemas.pause import Pause
-from schemas.run_summary import rfc3339
-from schemas.settings import Settings
+from schemas.config.settings import Settings
+from schemas.documents.run_summary import rfc3339
+from schemas.pipeline.breaker import BreakerState
+from schemas.pipeline.pause import Pause
 from sinks.postgres.breaker.state import brake_state
 from sinks.postgres.gate.verdicts import Standing, failing
 from sinks.postgres.registry.pauses import list_pauses
@@ -19,7 +19,7 @@ async def _brake(settings: Settings) -> AsyncIterator[Finding]:
     yield judge_brake(await brake_state(settings.dsn, settings.group))
 
 
-def judge_brake(state: BrakeState) -> Finding:
+def judge_brake(state: BreakerState) -> Finding:
     """On is broken, whoever put it on; while it is released nothing keeps a storm out of the DLQ."""
     who = f"by {state.changed_by}: {state.reason}"
     if state.engaged:

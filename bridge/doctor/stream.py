@@ -6,16 +6,16 @@ from typing import Final
 
 from bridge.doctor.check import Check, Finding, fail, ok, warn
 from bridge.sites import site_in_words
-from schemas.audit_report import AuditReport, PartitionAccount
-from schemas.brake import BrakeState
-from schemas.record import TopicPartition
-from schemas.run_summary import rfc3339
-from schemas.settings import Settings
+from schemas.config.settings import Settings
+from schemas.documents.audit_report import AuditReport, PartitionAccount
+from schemas.documents.run_summary import rfc3339
+from schemas.pipeline.breaker import BreakerState
+from schemas.pipeline.record import TopicPartition
 from sinks.kafka.admin import group_has_members, offsets_since
-from sinks.postgres.audit.audit import audit
 from sinks.postgres.breaker.state import brake_state
 from sinks.postgres.offsets.admin import stored_offsets
 from sinks.postgres.stats.server import Retries, WaitingScript, retries, waiting_scripts
+from streams.audit import audit
 
 LAG_WARN, LAG_FAIL = 60.0, 600.0
 """Seconds that the oldest unread record may have waited."""
@@ -42,7 +42,7 @@ async def _lag(settings: Settings) -> AsyncIterator[Finding]:
     }
     stored = await stored_offsets(settings, ask_kafka=False) if behind else []
     held = {TopicPartition(one.topic, one.partition): one.held for one in stored if one.held}
-    brake = await brake_state(settings.dsn, settings.group) if behind else BrakeState()
+    brake = await brake_state(settings.dsn, settings.group) if behind else BreakerState()
     for finding in (judge_lag(behind, since, held, brake), *judge_books(report)):
         yield finding
 
@@ -51,7 +51,7 @@ def judge_lag(
     behind: Mapping[TopicPartition, PartitionAccount],
     since: Mapping[float, Mapping[TopicPartition, int]],
     held: Mapping[TopicPartition, str],
-    brake: BrakeState,
+    brake: BreakerState,
 ) -> Finding:
     """By the age of the oldest unread record: `since` holds each partition's first offset that is younger than so long.
 
@@ -68,7 +68,7 @@ def judge_lag(
     return ok("lag", f"{unread} unread, none older than {LAG_WARN:g} s")
 
 
-def _hint(held: int, old: int, brake: BrakeState) -> str:
+def _hint(held: int, old: int, brake: BreakerState) -> str:
     """What to do about so many old partitions, of which so many are held."""
     hints = ["the brake is on and holds records: see `bridge brake status`"] if brake.engaged else []
     hints += ["see `held` in `bridge offsets show`"] if held else []

@@ -6,9 +6,9 @@ from functools import partial
 from bridge.doctor import kafka, settings
 from bridge.doctor.check import Check, Finding, fail, ok, warn
 from bridge.doctor.postgres import judge_catalogue
-from schemas.overlap import ENDS_WITH
-from schemas.service import Service
-from schemas.settings import Settings
+from schemas.config.overlap import ENDS_WITH
+from schemas.config.service import Service
+from schemas.config.settings import Settings
 from sinks.postgres.schema.check import Differences, database_differences, privileges_to_come
 
 

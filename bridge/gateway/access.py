@@ -7,8 +7,8 @@ from typing import Final, NamedTuple, Protocol
 from bridge.gateway.ingest_tokens import IngestTokens
 from bridge.http.problems import Code, Problem
 from schemas.api_key import PREFIX, ApiKey, read_key
-from schemas.registry import Registry, Script
-from schemas.sender import Sender
+from schemas.pipeline.registry import Registry, Script
+from schemas.pipeline.sender import Sender
 
 _BEARER: Final = b"bearer "
 _KEY_PREFIX: Final = PREFIX.encode()

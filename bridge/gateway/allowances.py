@@ -7,8 +7,8 @@ from typing import Final
 from bridge.gateway.access import Grant
 from bridge.gateway.shares import turn_of
 from bridge.http.limits import Buckets
-from schemas.sender import Sender
-from schemas.settings import Settings
+from schemas.config.settings import Settings
+from schemas.pipeline.sender import Sender
 
 _VISITORS_SHARE: Final = 0.25
 _ADDRESS_SHARE: Final = 0.25

@@ -23,8 +23,8 @@ from bridge.http.problems import Code, Problem
 from bridge.http.protocol import BoundedProtocol
 from bridge.http.refused import REFUSED
 from bridge.http.server import quiet_server
+from schemas.config.settings import Settings, load_settings
 from schemas.errors import BridgeError
-from schemas.settings import Settings, load_settings
 from sinks.kafka.connection import name_closed_connections
 from sinks.readiness import ALIVE
 from telemetry import metrics

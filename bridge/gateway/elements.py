@@ -23,7 +23,7 @@ from bridge.publish.forms import (
     several_in,
 )
 from bridge.publish.lines import MAX_LINE_BYTES
-from schemas.raw_event import MAX_EVENT_ID
+from schemas.events.raw_event import MAX_EVENT_ID
 
 LINES_TYPES: Final = (b"application/x-ndjson", b"application/ndjson", b"application/jsonl", b"application/x-jsonlines")
 

@@ -26,9 +26,9 @@ from bridge.http.problems import Code, Problem
 from bridge.http.refused import REFUSED
 from bridge.http.room import Held
 from bridge.publish.lines import MAX_LINE_BYTES
-from schemas import headers as names
-from schemas.registry import Script
-from schemas.sender import Sender
+from schemas.kafka import headers as names
+from schemas.pipeline.registry import Script
+from schemas.pipeline.sender import Sender
 from schemas.uuid7 import uuid7s
 from telemetry import metrics
 

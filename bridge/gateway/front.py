@@ -22,8 +22,8 @@ from bridge.http.client_address import address_of
 from bridge.http.ids import RequestIds, request_ids
 from bridge.http.problems import REFUSALS, Code, Problem
 from bridge.http.refused import REFUSED
+from schemas.config.settings import Settings
 from schemas.errors import BridgeError
-from schemas.settings import Settings
 from telemetry import metrics
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import msgspec
 
 from bridge.http.problems import Code, Problem
-from schemas.derived_keys import Purpose, derived_key
+from schemas.config.derived_keys import Purpose, derived_key
 
 _LONGEST = 2048
 

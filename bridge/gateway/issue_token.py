@@ -6,7 +6,7 @@ from bridge.gateway.access import allowed_origin, known_script
 from bridge.gateway.request import Request
 from bridge.gateway.services import Services
 from bridge.http.answer import JSON_TYPE, Answer
-from schemas.sender import Sender
+from schemas.pipeline.sender import Sender
 
 
 async def post_token(services: Services, request: Request) -> Answer:

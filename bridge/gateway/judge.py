@@ -10,10 +10,10 @@ from bridge.gateway.elements import Element
 from bridge.gateway.line import Work
 from bridge.gateway.services import Services
 from bridge.http.problems import Code, Problem
-from schemas.bridge_event import BridgeEvent
+from schemas.events.bridge_event import BridgeEvent
+from schemas.kafka.vouched import Vouched
+from schemas.pipeline.record import Provenance
 from schemas.reasons import ERRORS, Action, ErrorClass
-from schemas.record import Provenance
-from schemas.vouched import Vouched
 from streams.pipeline.reading import read_event
 from streams.pipeline.rejection import Rejection
 from telemetry import metrics

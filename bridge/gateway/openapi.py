@@ -5,8 +5,8 @@ from typing import Any, Final
 from bridge.gateway.elements import LINES_TYPES
 from bridge.http.openapi import ID_HEADERS, object_of, problem_schema, refusals
 from bridge.http.problems import Code
-from schemas.raw_event import MAX_EVENT_ID, RawEvent
-from schemas.settings import Settings
+from schemas.config.settings import Settings
+from schemas.events.raw_event import MAX_EVENT_ID, RawEvent
 
 _EVERYWHERE: Final = (
     Code.UNKNOWN_SCRIPT,

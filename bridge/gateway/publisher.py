@@ -16,8 +16,8 @@ from aiokafka.errors import KafkaError, MessageSizeTooLargeError
 from bridge.gateway.turns import Path, Turns
 from bridge.http.problems import Code, Problem
 from bridge.http.room import Held, Room, Shares
+from schemas.config.settings import Settings
 from schemas.errors import EnvironmentUnfit
-from schemas.settings import Settings
 from sinks.kafka.admin import unfit
 from sinks.kafka.partitioner import partition_of
 from sinks.kafka.publisher import make_producer

@@ -6,8 +6,8 @@ from typing import Final, NamedTuple
 from urllib.parse import urlsplit
 
 from bridge.http.problems import REFUSALS
+from schemas.config.settings import Settings
 from schemas.errors import EnvironmentUnfit, InvalidInput
-from schemas.settings import Settings
 
 _SECONDS: Final = 5.0
 _MOST_BYTES: Final = 8 * 1024 * 1024

@@ -12,7 +12,7 @@ from bridge.gateway.app import create_app
 from bridge.http.exposition import DIRECTORY
 from bridge.http.protocol import BoundedProtocol
 from bridge.http.server import Server, allow_files, quiet_server, server_config
-from schemas.settings import Settings
+from schemas.config.settings import Settings
 from telemetry.gc_tuning import REQUESTS, search_rarely
 
 

@@ -11,9 +11,9 @@ from bridge.gateway.line import Line
 from bridge.gateway.publisher import Publisher
 from bridge.http.body import BodyLimits
 from bridge.http.room import Room
+from schemas.config.settings import Settings
 from schemas.errors import InvalidInput
-from schemas.sender import Sender
-from schemas.settings import Settings
+from schemas.pipeline.sender import Sender
 from sinks.postgres.registry.producers import ProducerRegistry
 from sinks.readiness import Readiness
 from streams.pipeline.normalize import bounds_of

@@ -5,7 +5,7 @@ from typing import Final
 from bridge.gateway import turns
 from bridge.gateway.access import Grant
 from bridge.http.room import Shares
-from schemas.sender import Sender
+from schemas.pipeline.sender import Sender
 
 OF_AN_ORGANISATION: Final = 1 / 4
 OF_ALL_VISITORS: Final = 1 / 2

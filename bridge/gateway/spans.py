@@ -10,7 +10,7 @@ from opentelemetry.trace import Span, SpanKind, Status, StatusCode, format_span_
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from bridge.http.ids import RequestIds
-from schemas.headers import TRACEPARENT
+from schemas.kafka.headers import TRACEPARENT
 from telemetry.metrics import product_version
 
 _PATHS: Final = {

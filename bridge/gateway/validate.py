@@ -16,9 +16,9 @@ from bridge.gateway.services import Services
 from bridge.gateway.shares import shares_of
 from bridge.http.answer import CLOSE, JSON_TYPE, Answer
 from bridge.http.room import Held
+from schemas.kafka.vouched import Vouched
 from schemas.reasons import ERRORS
 from schemas.uuid7 import uuid7
-from schemas.vouched import Vouched
 from streams.pipeline.identity import claim_note
 from streams.pipeline.rejection import Rejection
 

@@ -21,7 +21,7 @@ from bridge.http.reading import ReadingProtocol
 from bridge.http.refused import REFUSED
 from bridge.http.turns import ConnectionTurns
 from bridge.http.unheard import refusal
-from schemas.settings import Settings
+from schemas.config.settings import Settings
 from telemetry import metrics
 
 _MOST_HEADERS = 100

@@ -7,7 +7,7 @@ from typing import Any, Final
 import structlog
 
 from bridge.http.problems import REFUSALS, Code
-from schemas.registry import Script
+from schemas.pipeline.registry import Script
 from telemetry import metrics
 from telemetry.metric_kinds import UNKNOWN
 

@@ -5,11 +5,11 @@ from collections.abc import Mapping
 from importlib.metadata import version
 from typing import Any, Final
 
-from schemas import headers as names
+from schemas.config.settings import Settings
+from schemas.kafka import headers as names
+from schemas.kafka.topics import TopicSpec
+from schemas.pipeline.sender import Sender
 from schemas.reasons import DroppedReason, ErrorClass
-from schemas.sender import Sender
-from schemas.settings import Settings
-from schemas.topics import TopicSpec
 
 VERSION: Final = "3.0.0"
 _BINDING: Final = "0.5.0"

@@ -12,21 +12,21 @@ from pydantic_core import PydanticUndefined
 from bridge.cli.common import write_json
 from bridge.ops.asyncapi import asyncapi
 from bridge.ops.schema_page import schema_page
-from schemas import headers
-from schemas.audit_report import AuditReport
-from schemas.bridge_event import BridgeEvent
-from schemas.dead_letter import DeadLetter
-from schemas.dead_letter_filter import DeadLetterFilter
-from schemas.doctor_report import DoctorReport
-from schemas.environment import environment_names
+from schemas.config.environment import environment_names
+from schemas.config.settings import Settings
+from schemas.documents.audit_report import AuditReport
+from schemas.documents.dead_letter_filter import DeadLetterFilter
+from schemas.documents.doctor_report import DoctorReport
+from schemas.documents.gate import GateChange
+from schemas.documents.replay import PlanSummary, ReplaySummary
+from schemas.documents.run_summary import ProcessSummary, RunSummary
 from schemas.errors import EnvironmentUnfit
-from schemas.gate import GateChange
-from schemas.raw_event import RawEvent, RawEventV2
+from schemas.events.bridge_event import BridgeEvent
+from schemas.events.raw_event import RawEvent, RawEventV2
+from schemas.kafka import headers
+from schemas.kafka.dead_letter import DeadLetter
+from schemas.kafka.topics import TopicSpec
 from schemas.reasons import ERRORS, DroppedReason
-from schemas.replay import PlanSummary, ReplaySummary
-from schemas.run_summary import ProcessSummary, RunSummary
-from schemas.settings import Settings
-from schemas.topics import TopicSpec
 from telemetry import metrics
 
 MADE_BY: Final = "made by `bridge schema docs`; edit the code, not this page"

@@ -10,7 +10,7 @@ from typing import Final, NamedTuple
 
 from bridge.publish.forms import beginning_of, form_of, is_json, several_in
 from schemas.errors import InvalidInput
-from schemas.topics import MIB
+from schemas.kafka.topics import MIB
 
 MAX_LINE_BYTES: Final = MIB - 16 * 1024
 """What the raw topic takes, with room for the key and the record's frame."""

@@ -9,8 +9,8 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 from aiokafka.partitioner import murmur2
 
+from schemas.config.settings import Settings
 from schemas.errors import EnvironmentUnfit, SinkUnavailable
-from schemas.settings import Settings
 from sinks.kafka.admin import unfit
 from sinks.kafka.publisher import make_producer
 

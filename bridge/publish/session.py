@@ -10,9 +10,9 @@ import msgspec
 from bridge.publish.forms import is_json, part_of_text, several_in
 from bridge.publish.lines import MAX_LINE_BYTES, ChunkReader, Line, LinesOfEvents, LineSplitter
 from bridge.publish.publisher import RawPublisher
+from schemas.documents.run_summary import TargetError
 from schemas.errors import SinkUnavailable
-from schemas.guess import guess
-from schemas.run_summary import TargetError
+from schemas.pipeline.guess import guess
 
 _LINGER_SECONDS = 0.05
 _LONGEST_LINGER_SECONDS = 0.2

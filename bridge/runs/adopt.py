@@ -2,10 +2,10 @@
 
 from bridge.runs.frame import Job
 from bridge.runs.run import Run
+from schemas.config.settings import Settings
+from schemas.documents.run_summary import OffsetsSummary
 from schemas.errors import InvalidInput
-from schemas.record import TopicPartition
-from schemas.run_summary import OffsetsSummary
-from schemas.settings import Settings
+from schemas.pipeline.record import TopicPartition
 from sinks.kafka.admin import log_bounds
 from sinks.postgres.offsets.admin import adopt_log
 from sinks.postgres.sink import PostgresSink

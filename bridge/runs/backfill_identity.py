@@ -4,10 +4,10 @@ from typing import Final
 
 from bridge.runs.frame import Job
 from bridge.runs.run import Run
-from schemas.record import Provenance
-from schemas.registry import Registry
-from schemas.run_summary import IdentitySummary
-from schemas.settings import Settings
+from schemas.config.settings import Settings
+from schemas.documents.run_summary import IdentitySummary
+from schemas.pipeline.record import Provenance
+from schemas.pipeline.registry import Registry
 from sinks.postgres.connection import Connection, connection
 from sinks.postgres.identity.attribution import (
     BEGINNING,

@@ -4,9 +4,9 @@ from collections.abc import Awaitable, Callable
 
 from bridge.runs.frame import Job
 from bridge.runs.run import Run
-from schemas.brake import BrakeState
-from schemas.run_summary import BrakeSummary, rfc3339
-from schemas.settings import Settings
+from schemas.config.settings import Settings
+from schemas.documents.run_summary import BrakeSummary, rfc3339
+from schemas.pipeline.breaker import BreakerState
 from sinks.postgres.breaker.state import engage_by_hand, release_brake
 
 
@@ -20,7 +20,7 @@ def engage_job(settings: Settings, reason: str) -> Job[BrakeSummary]:
     return _job("brake-engage", settings, reason, lambda: engage_by_hand(settings.dsn, settings.group, reason))
 
 
-def _job(name: str, settings: Settings, reason: str, act: Callable[[], Awaitable[BrakeState]]) -> Job[BrakeSummary]:
+def _job(name: str, settings: Settings, reason: str, act: Callable[[], Awaitable[BreakerState]]) -> Job[BrakeSummary]:
     async def work(run: Run[BrakeSummary]) -> None:
         run.summary.reason = reason
         with run.target(f"group:{settings.group}"):

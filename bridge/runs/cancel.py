@@ -7,11 +7,11 @@ from typing import Final
 from bridge.runs.frame import Job
 from bridge.runs.replay import count_outcomes
 from bridge.runs.run import Run
+from schemas.config.service import Service
+from schemas.config.settings import Settings
+from schemas.documents.replay import Outcome, Plan, PlanState, ReplaySummary
 from schemas.errors import BridgeError, EnvironmentUnfit, InvalidInput, SinkUnavailable
-from schemas.record import TopicPartition
-from schemas.replay import Outcome, Plan, PlanState, ReplaySummary
-from schemas.service import Service
-from schemas.settings import Settings
+from schemas.pipeline.record import TopicPartition
 from sinks.kafka.admin import log_bounds
 from sinks.postgres.connection import Connection, connection
 from sinks.postgres.offsets.admin import stored_offsets

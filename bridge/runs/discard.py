@@ -6,13 +6,13 @@ from contextlib import aclosing
 from bridge.dead_letters.sent_again import registry_of, sent_again
 from bridge.runs.frame import Job
 from bridge.runs.run import Run
-from schemas.dead_letter_filter import DeadLetterFilter, Disposition
+from schemas.config.service import Service
+from schemas.config.settings import Settings
+from schemas.documents.dead_letter_filter import DeadLetterFilter, Disposition
+from schemas.documents.run_summary import DiscardSummary
 from schemas.errors import InvalidInput
-from schemas.record import Provenance
-from schemas.registry import Registry
-from schemas.run_summary import DiscardSummary
-from schemas.service import Service
-from schemas.settings import Settings
+from schemas.pipeline.record import Provenance
+from schemas.pipeline.registry import Registry
 from sinks.postgres.dead_letters.discard import discard, not_dropped
 from sinks.postgres.dead_letters.letter import Whose
 from sinks.postgres.dead_letters.pages import count

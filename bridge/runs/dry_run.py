@@ -10,13 +10,13 @@ from typing import Final
 
 from bridge.runs.looks import Look, looked_after
 from bridge.runs.replacements import Replacements
-from schemas.outcome import Candidate, Outcomes
+from schemas.config.settings import Settings
+from schemas.documents.replay import DeadLetterItem, Example, Forecast, PlanReport
+from schemas.pipeline.outcome import Candidate, Outcomes
+from schemas.pipeline.record import LEDGER_TOPIC, Batch, CarriedRecord, TopicPartition
 from schemas.reasons import DroppedReason, ErrorClass
-from schemas.record import LEDGER_TOPIC, Batch, CarriedRecord, TopicPartition
-from schemas.replay import DeadLetterItem, Example, Forecast, PlanReport
-from schemas.settings import Settings
 from sinks.cooperative import Share
-from sinks.postgres.audit.audit import KEYS_KEPT
+from sinks.postgres.audit.snapshot import KEYS_KEPT
 from sinks.postgres.connection import Connection
 from sinks.postgres.registry.cache import RegistryCache
 from sinks.postgres.replay_items.items import persisted_events, persisted_keys, reach, read_items

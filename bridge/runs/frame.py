@@ -21,11 +21,11 @@ import structlog
 
 from bridge.cli.common import say, write_json
 from bridge.runs.run import WHOLE, Run
+from schemas.config.production import refusals
+from schemas.config.service import Service
+from schemas.config.settings import Settings
+from schemas.documents.run_summary import RunSummary, TargetError, begin_summary
 from schemas.errors import AnotherRun, BridgeError, Defect, InvalidInput, SinkUnavailable
-from schemas.production import refusals
-from schemas.run_summary import RunSummary, TargetError, begin_summary
-from schemas.service import Service
-from schemas.settings import Settings
 from sinks.cooperative import Share, unshared
 from sinks.postgres.runs.history import note_begin, note_end, run_lock
 from sinks.webhook import call_webhook

@@ -4,11 +4,11 @@ from collections.abc import Awaitable, Callable
 
 from bridge.runs.frame import Job
 from bridge.runs.run import Run
+from schemas.config.settings import Settings
+from schemas.documents.run_summary import PauseSummary
 from schemas.errors import InvalidInput
-from schemas.pause import PauseKind
-from schemas.record import TopicPartition
-from schemas.run_summary import PauseSummary
-from schemas.settings import Settings
+from schemas.pipeline.pause import PauseKind
+from schemas.pipeline.record import TopicPartition
 from sinks.kafka.admin import log_bounds
 from sinks.postgres.registry.pauses import demand_target, end_pause, start_pause
 

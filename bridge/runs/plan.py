@@ -7,11 +7,11 @@ from typing import Final
 from bridge.runs.dry_run import DryRun, forecast_plan
 from bridge.runs.frame import Job
 from bridge.runs.run import Run
-from schemas.dead_letter_filter import DeadLetterFilter
+from schemas.config.service import Service
+from schemas.config.settings import Settings
+from schemas.documents.dead_letter_filter import DeadLetterFilter
+from schemas.documents.replay import Forecast, PlanReport, PlanSummary
 from schemas.errors import LimitReached, NoSuchThing
-from schemas.replay import Forecast, PlanReport, PlanSummary
-from schemas.service import Service
-from schemas.settings import Settings
 from sinks.postgres.connection import Connection, connection
 from sinks.postgres.replay_items.items import keep_passing, note_forecasts
 from sinks.postgres.replays.plans import Held, complete, find_plan, freeze, held, planning

@@ -9,13 +9,12 @@ from dataclasses import dataclass
 
 from bridge.runs.frame import Job
 from bridge.runs.run import Run
-from schemas.brake import BrakeJudge
+from schemas.config.service import Service
+from schemas.config.settings import Settings
+from schemas.documents.gate import RunLimits
+from schemas.documents.run_summary import ProcessSummary
 from schemas.errors import BridgeError
-from schemas.gate import RunLimits, judge_run
-from schemas.ledger import Scope, Waiting
-from schemas.run_summary import ProcessSummary
-from schemas.service import Service
-from schemas.settings import Settings
+from schemas.pipeline.ledger import Scope, Waiting
 from sinks.kafka.admin import group_has_members, log_bounds
 from sinks.kafka.publisher import publishing
 from sinks.ports import Committed, Publisher
@@ -25,6 +24,8 @@ from sinks.postgres.sink import PostgresSink
 from streams.batch_run import OneShot, RawBacklog
 from streams.pipeline.normalize import bounds_of
 from streams.pipeline.trust import gateway_trust
+from streams.rules.breaker import BreakerJudge
+from streams.rules.gate import judge_run
 from streams.rules.retry_policy import retry_policy
 from streams.source.kafka import taking
 
@@ -103,7 +104,7 @@ class _Process:
                 sink, publisher, lambda: registry.current,
                 lambda: gateway_trust(settings, registry.legacy_until_ms), retry_policy(settings, random.random),
                 bounds_of(settings), settings.topics.raw, lambda: time.time_ns() // 1_000_000,
-                BrakeJudge(settings.brake_limits, time.monotonic, registry.owner_of),
+                BreakerJudge(settings.brake_limits, time.monotonic, registry.owner_of),
             )  # fmt: skip
             yield cls(options, run, one_shot, backlog)
 

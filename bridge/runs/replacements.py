@@ -3,7 +3,7 @@
 from collections import Counter
 from typing import Final
 
-from schemas.replay import Replaced, Sample
+from schemas.documents.replay import Replaced, Sample
 from streams.rules.correction import Old, diff
 from streams.rules.replay_rules import Judgement
 

@@ -13,11 +13,11 @@ from bridge.runs.frame import GIVES_WAY, Job
 from bridge.runs.looks import LOOK_SECONDS, looked_after
 from bridge.runs.pace import Pace
 from bridge.runs.run import Run
+from schemas.config.service import Service
+from schemas.config.settings import Settings
+from schemas.documents.replay import CANARY_FAILED, DeadLetterItem, Forecast, Outcome, Plan, PlanState, ReplaySummary
 from schemas.errors import Braked, BridgeError, CanaryFailed, EnvironmentUnfit, SinkUnavailable
-from schemas.record import RawBody
-from schemas.replay import CANARY_FAILED, DeadLetterItem, Forecast, Outcome, Plan, PlanState, ReplaySummary
-from schemas.service import Service
-from schemas.settings import Settings
+from schemas.pipeline.record import RawBody
 from sinks.kafka.admin import group_has_members
 from sinks.kafka.replay_publisher import Replayed, ReplayPublisher, publishing_replays
 from sinks.postgres.breaker.state import read_brake

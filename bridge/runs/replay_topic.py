@@ -16,11 +16,11 @@ from bridge.cli.common import say
 from bridge.runs.frame import Job
 from bridge.runs.pace import Pace
 from bridge.runs.run import Run
+from schemas.config.settings import Settings
+from schemas.documents.replay import TopicReplaySummary
 from schemas.errors import InvalidInput, SinkUnavailable
 from schemas.instants import to_epoch_ms
-from schemas.record import Provenance, RawRecord
-from schemas.replay import TopicReplaySummary
-from schemas.settings import Settings
+from schemas.pipeline.record import Provenance, RawRecord
 from sinks.kafka.admin import partitions_of, started
 from sinks.kafka.publisher import REFUSALS, Copy, deliver, make_producer
 from sinks.postgres.registry.cache import RegistryCache

@@ -2,8 +2,8 @@
 
 from bridge.runs.frame import Job
 from bridge.runs.run import Run
-from schemas.run_summary import OffsetsSummary
-from schemas.settings import Settings
+from schemas.config.settings import Settings
+from schemas.documents.run_summary import OffsetsSummary
 from sinks.postgres.identity.attribution import end_legacy
 
 

@@ -9,8 +9,8 @@ from typing import Generic, TypeVar
 import structlog
 
 from bridge.cli.common import say
+from schemas.documents.run_summary import RunSummary, TargetError
 from schemas.errors import BridgeError, SinkUnavailable
-from schemas.run_summary import RunSummary, TargetError
 from sinks.cooperative import Share, unshared
 from sinks.postgres.runs.history import RunLock
 

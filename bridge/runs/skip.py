@@ -5,10 +5,10 @@ from collections.abc import Sequence
 
 from bridge.runs.frame import Job
 from bridge.runs.run import Run
+from schemas.config.settings import Settings
+from schemas.documents.run_summary import OffsetsSummary
 from schemas.errors import EnvironmentUnfit, InvalidInput
-from schemas.record import RawRecord, TopicPartition
-from schemas.run_summary import OffsetsSummary
-from schemas.settings import Settings
+from schemas.pipeline.record import RawRecord, TopicPartition
 from sinks.kafka.admin import log_bounds
 from sinks.postgres.offsets.admin import skip_record
 from sinks.postgres.sink import PostgresSink

@@ -6,10 +6,10 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-from schemas.brake import BrakeState
+from schemas.config.settings import Settings
+from schemas.documents.gate import Verdict, WindowSums
 from schemas.errors import EnvironmentUnfit, SinkUnavailable
-from schemas.gate import Verdict, WindowSums, judge_window
-from schemas.settings import Settings
+from schemas.pipeline.breaker import BreakerState
 from sinks.kafka.admin import committed_lag
 from sinks.postgres.breaker.state import brake_state
 from sinks.postgres.gate.verdicts import window_sums
@@ -17,6 +17,7 @@ from sinks.postgres.offsets.admin import StoredOffset, stored_offsets
 from sinks.postgres.stats.backlog import Backlog, read_backlog
 from sinks.postgres.stats.top import Activity, read_activity
 from sinks.refusals import refusal
+from streams.rules.gate import judge_window
 from streams.rules.retry_policy import tier_labels
 
 
@@ -28,7 +29,7 @@ class Look(NamedTuple):
     offsets: list[StoredOffset]
     backlog: Backlog
     windows: list[WindowSums]
-    brake: BrakeState
+    brake: BreakerState
     trouble: str = ""
 
 
@@ -69,7 +70,7 @@ class Figures(NamedTuple):
     dead_letters: dict[str, int]
     replays: dict[str, int]
     windows: list[tuple[WindowSums, Verdict]]
-    brake: BrakeState
+    brake: BreakerState
     trouble: str = ""
 
 

@@ -19,9 +19,10 @@ from aiokafka.errors import (
     NotCoordinatorForGroupError,
 )
 
+from schemas.config.settings import Settings
 from schemas.errors import EnvironmentUnfit
-from schemas.record import TopicPartition
-from schemas.settings import Settings
+from schemas.pipeline.audit_snapshot import LogBounds
+from schemas.pipeline.record import TopicPartition
 from sinks.kafka.brokers import AWAY, AdminClient
 from sinks.kafka.connection import bound_scram
 
@@ -59,13 +60,6 @@ class ClusterFacts(NamedTuple):
     cluster_id: str
     brokers: list[Broker]
     has_controller: bool
-
-
-class LogBounds(NamedTuple):
-    """From where to where a log reaches: its first offset, and the one after its last readable record."""
-
-    start: int
-    end: int
 
 
 class KafkaAway(EnvironmentUnfit):

@@ -16,12 +16,12 @@ from aiokafka.errors import (
     RecordListTooLargeError,
 )
 
-from schemas import headers as names
+from schemas.config.settings import Settings
 from schemas.errors import SinkUnavailable
-from schemas.headers import MOST_HEADERS, Headers, bounded_text
-from schemas.outcome import Failure
-from schemas.record import topic_of
-from schemas.settings import Settings
+from schemas.kafka import headers as names
+from schemas.kafka.headers import MOST_HEADERS, Headers, bounded_text
+from schemas.pipeline.outcome import Failure
+from schemas.pipeline.record import topic_of
 from sinks.cooperative import Turn
 from sinks.kafka.admin import started
 

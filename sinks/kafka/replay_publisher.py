@@ -8,11 +8,11 @@ from typing import Any, NamedTuple
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
-from schemas import headers as names
+from schemas.config.settings import Settings
 from schemas.errors import Defect, SinkUnavailable
-from schemas.ledger import record_digest
-from schemas.record import Provenance, RawBody
-from schemas.settings import Settings
+from schemas.kafka import headers as names
+from schemas.pipeline.ledger import record_digest
+from schemas.pipeline.record import Provenance, RawBody
 from sinks.kafka.admin import started
 from sinks.kafka.publisher import PUBLISH_SECONDS, REFUSALS, make_producer
 

@@ -8,8 +8,8 @@ from typing import NamedTuple
 from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, NewTopic
 from aiokafka.errors import InvalidPartitionsError, TopicAlreadyExistsError, for_code
 
-from schemas.settings import Settings
-from schemas.topics import TopicSpec
+from schemas.config.settings import Settings
+from schemas.kafka.topics import TopicSpec
 from sinks.kafka.admin import TopicFacts, kafka_admin, topic_facts
 from sinks.kafka.aiokafka_patches.configs import read_configs, set_configs
 

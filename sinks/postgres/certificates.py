@@ -3,7 +3,7 @@
 import ssl
 from collections.abc import Callable
 
-from schemas.addresses import database_options
+from schemas.config.addresses import database_options
 
 
 def unreadable_file(dsn: str) -> str | None:

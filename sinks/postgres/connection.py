@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 
 import asyncpg
 
-from schemas.addresses import Place, database_options, database_places
+from schemas.config.addresses import Place, database_options, database_places
 from schemas.errors import BridgeError, RowRejected, SinkUnavailable
 from sinks.postgres import server_proof
 from sinks.postgres.certificates import unreadable_file

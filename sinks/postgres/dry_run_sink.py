@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 from schemas.errors import SinkUnavailable
-from schemas.outcome import Failure
+from schemas.pipeline.outcome import Failure
 from sinks.postgres.connection import Connection
 from sinks.postgres.sink import PostgresSink
 

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import asyncpg
 
-from schemas.addresses import Place, database_places
+from schemas.config.addresses import Place, database_places
 
 STAGGER_SECONDS: Final = 0.3
 """How long one server may take before the next one is asked beside it."""

@@ -8,13 +8,13 @@ from contextlib import asynccontextmanager
 import asyncpg
 import structlog
 
-from schemas.brake import BrakeCause, BrakeState
 from schemas.errors import BridgeError, RowRejected, SinkUnavailable
 from schemas.instants import instant
-from schemas.ledger import LedgerState, Scope, Waiting
-from schemas.log_identity import KnownLog, LogMark
-from schemas.outcome import Candidate, Outcomes
-from schemas.record import Provenance, TopicPartition
+from schemas.pipeline.breaker import BreakerCause, BreakerState
+from schemas.pipeline.ledger import LedgerState, Scope, Waiting
+from schemas.pipeline.log_identity import KnownLog, LogMark
+from schemas.pipeline.outcome import Candidate, Outcomes
+from schemas.pipeline.record import Provenance, TopicPartition
 from sinks.commit_rules import first_of_each_key
 from sinks.ports import Committed, Rejected
 from sinks.postgres.breaker.state import engage_brake, let_go, read_brake
@@ -148,11 +148,11 @@ class PostgresSink:
             await self._halve(conn, candidates[:middle], found)
             await self._halve(conn, candidates[middle:], found)
 
-    async def brake(self) -> BrakeState:
+    async def brake(self) -> BreakerState:
         async with self._working("reading the brake") as conn:
             return await read_brake(conn, self._group)
 
-    async def engage(self, cause: BrakeCause) -> BrakeState:
+    async def engage(self, cause: BreakerCause) -> BreakerState:
         async with self._working("engaging the brake") as conn:
             return await engage_brake(conn, self._group, worker_name(), cause, by_hand=False)
 

@@ -6,13 +6,13 @@ from operator import attrgetter
 
 import asyncpg
 
-from schemas.bridge_event import BridgeEvent
 from schemas.errors import RowRejected, SinkUnavailable
-from schemas.headers import bounded_text
+from schemas.events.bridge_event import BridgeEvent
 from schemas.instants import instant
-from schemas.outcome import Candidate, Failure, Outcomes, duplicate
-from schemas.record import LEDGER_TOPIC, Provenance, TopicPartition
-from schemas.sender import Sender, sender_named
+from schemas.kafka.headers import bounded_text
+from schemas.pipeline.outcome import Candidate, Failure, Outcomes, duplicate
+from schemas.pipeline.record import LEDGER_TOPIC, Provenance, TopicPartition
+from schemas.pipeline.sender import Sender, sender_named
 from sinks.commit_rules import (
     check_offsets,
     check_tokens,

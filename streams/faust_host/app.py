@@ -19,10 +19,10 @@ from faust.web.drivers.aiohttp import Web
 from mode import Service
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
+from schemas.config.service import Service as BridgeService
+from schemas.config.settings import Settings
+from schemas.documents.gate import GateChange
 from schemas.errors import EnvironmentUnfit, SinkUnavailable
-from schemas.gate import GateChange
-from schemas.service import Service as BridgeService
-from schemas.settings import Settings
 from sinks.readiness import ALIVE
 from streams.faust_host.gate_consumer import pass_unreadable
 from streams.faust_host.host import HOST_LOGGER, end_without_rest

@@ -8,8 +8,8 @@ from collections.abc import Callable
 import faust
 from aiokafka.errors import KafkaConnectionError
 
+from schemas.config.settings import Settings
 from schemas.errors import BridgeError, EnvironmentUnfit
-from schemas.settings import Settings
 from telemetry.gc_tuning import search_rarely
 from telemetry.terminal import say
 

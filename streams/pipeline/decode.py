@@ -6,10 +6,10 @@ from typing import Any, Final
 
 import msgspec
 
-from schemas.headers import EVENT_ID, SCRIPT_ID, SITE_ID
-from schemas.raw_event import ABSENT, MAX_BYTES, MAX_DEPTH, RawFields
-from schemas.upcast import upcast
-from schemas.vouched import Vouched
+from schemas.events.raw_event import ABSENT, MAX_BYTES, MAX_DEPTH, RawFields
+from schemas.events.upcast import upcast
+from schemas.kafka.headers import EVENT_ID, SCRIPT_ID, SITE_ID
+from schemas.kafka.vouched import Vouched
 from streams.pipeline import diagnose
 from streams.pipeline.json_text import has_unsound_escape, nesting, numbers_fit
 from streams.pipeline.rejection import violated

@@ -2,10 +2,10 @@
 
 from hashlib import blake2b
 
-from schemas.class_key import class_key
-from schemas.outcome import Claim
-from schemas.registry import Registry
-from schemas.sender import Sender
+from schemas.pipeline.class_key import class_key
+from schemas.pipeline.outcome import Claim
+from schemas.pipeline.registry import Registry
+from schemas.pipeline.sender import Sender
 
 _UUID_LENGTH = 36
 _TIME_BYTES = 6

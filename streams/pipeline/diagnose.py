@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 import msgspec
 from pydantic import ValidationError
 
-from schemas.raw_event import (
+from schemas.events.raw_event import (
     ABSENT,
     CONTRACT_NAMES,
     MAX_BYTES,
@@ -25,9 +25,9 @@ from schemas.raw_event import (
     parse_amount,
     parse_instant,
 )
+from schemas.events.upcast import UPCASTERS, upcast
+from schemas.kafka.vouched import Vouched
 from schemas.reasons import ErrorClass
-from schemas.upcast import UPCASTERS, upcast
-from schemas.vouched import Vouched
 from streams.pipeline.json_text import (
     MANY_DIGITS,
     check_number,

@@ -2,10 +2,10 @@
 
 from typing import NamedTuple, Protocol
 
-from schemas.headers import bounded_text
-from schemas.outcome import UNCONFIRMED_SITE
-from schemas.registry import Registry
-from schemas.vouched import Vouched
+from schemas.kafka.headers import bounded_text
+from schemas.kafka.vouched import Vouched
+from schemas.pipeline.outcome import UNCONFIRMED_SITE
+from schemas.pipeline.registry import Registry
 
 _KEY_DIGITS = 18
 _CLAIM_BYTES = 128

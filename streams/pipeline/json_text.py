@@ -5,7 +5,7 @@ from decimal import Decimal, InvalidOperation
 from itertools import accumulate
 from typing import Final
 
-from schemas.raw_event import MAX_EXPONENTS
+from schemas.events.raw_event import MAX_EXPONENTS
 
 _LARGEST_EXPONENT: Final = 308  # of a double: beyond it most readers see Infinity. What is too small they see as 0
 _MOST_DECIMALS: Final = 16_383  # of Postgres' numeric type, which refuses the row beyond it

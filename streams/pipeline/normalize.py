@@ -10,17 +10,17 @@ from typing import NamedTuple
 import can_ada
 import msgspec
 
-from schemas.bridge_event import BridgeEvent
-from schemas.currencies import CURRENCIES
-from schemas.duration import written
-from schemas.event_types import canonical_type
+from schemas.config.duration import written
+from schemas.config.settings import Settings
+from schemas.events.bridge_event import BridgeEvent
+from schemas.events.currencies import CURRENCIES
+from schemas.events.event_types import canonical_type
+from schemas.events.raw_event import ABSENT, MAX_HOST, RawFields, instant_from_epoch_ms, parse_amount, rounded_amount
 from schemas.instants import utc_text
-from schemas.raw_event import ABSENT, MAX_HOST, RawFields, instant_from_epoch_ms, parse_amount, rounded_amount
+from schemas.pipeline.record import Provenance
+from schemas.pipeline.registry import Registry
+from schemas.pipeline.sender import Sender
 from schemas.reasons import ErrorClass
-from schemas.record import Provenance
-from schemas.registry import Registry
-from schemas.sender import Sender
-from schemas.settings import Settings
 from streams.pipeline.rejection import Identity, Rejection
 from streams.pipeline.violations import quoted, unit_hint
 

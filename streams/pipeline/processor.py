@@ -7,17 +7,17 @@ from typing import Protocol
 
 import msgspec
 
-from schemas import headers as names
-from schemas.class_key import class_key
-from schemas.gateway_proof import Said
-from schemas.headers import MOST_HEADERS, Headers, last, last_int, length_beside_value
 from schemas.instants import instant, to_epoch_ms
-from schemas.ledger import LedgerState
-from schemas.outcome import Candidate, Failure, Outcomes, ReplayClaim, duplicate
+from schemas.kafka import headers as names
+from schemas.kafka.gateway_proof import Said
+from schemas.kafka.headers import MOST_HEADERS, Headers, last, last_int, length_beside_value
+from schemas.pipeline.class_key import class_key
+from schemas.pipeline.ledger import LedgerState
+from schemas.pipeline.outcome import Candidate, Failure, Outcomes, ReplayClaim, duplicate
+from schemas.pipeline.record import Batch, CarriedRecord, Provenance, RawRecord, topic_of
+from schemas.pipeline.registry import Registry
+from schemas.pipeline.sender import Sender
 from schemas.reasons import ERRORS, Action, DroppedReason, ErrorClass
-from schemas.record import Batch, CarriedRecord, Provenance, RawRecord, topic_of
-from schemas.registry import Registry
-from schemas.sender import Sender
 from streams.pipeline.decode import decode
 from streams.pipeline.dedup_key import event_key
 from streams.pipeline.diagnose import too_long

@@ -2,12 +2,12 @@
 
 from datetime import datetime
 
-from schemas.bridge_event import BridgeEvent
+from schemas.events.bridge_event import BridgeEvent
+from schemas.kafka.vouched import Vouched
+from schemas.pipeline.record import Provenance
+from schemas.pipeline.registry import Registry
+from schemas.pipeline.sender import Sender
 from schemas.reasons import ErrorClass
-from schemas.record import Provenance
-from schemas.registry import Registry
-from schemas.sender import Sender
-from schemas.vouched import Vouched
 from streams.pipeline.decode import decode
 from streams.pipeline.normalize import Bounds, normalize, violations
 from streams.pipeline.rejection import Rejection, violated

@@ -6,7 +6,7 @@ from typing import Protocol
 
 from schemas.reasons import ErrorClass
 
-# With what is added to it an error must fit the ledger: `schemas.headers.ERROR_TEXT_BYTES`.
+# With what is added to it an error must fit the ledger: `schemas.kafka.headers.ERROR_TEXT_BYTES`.
 _MOST_CHARACTERS = 640
 _LONGEST = 200
 

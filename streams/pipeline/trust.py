@@ -5,13 +5,13 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
 
-from schemas import headers as names
-from schemas.gateway_proof import ProofKeys, Said, read_identity, states_identity
+from schemas.config.settings import Settings
 from schemas.instants import to_epoch_ms
+from schemas.kafka import headers as names
+from schemas.kafka.gateway_proof import ProofKeys, Said, read_identity, states_identity
+from schemas.kafka.vouched import Vouched
+from schemas.pipeline.sender import Sender
 from schemas.reasons import ErrorClass
-from schemas.sender import Sender
-from schemas.settings import Settings
-from schemas.vouched import Vouched
 from streams.pipeline.rejection import Rejection
 
 

@@ -8,8 +8,8 @@ import msgspec
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from schemas.headers import bounded_text
-from schemas.raw_event import parse_instant
+from schemas.events.raw_event import parse_instant
+from schemas.kafka.headers import bounded_text
 
 _MOST_SHOWN = 40
 _NAMES_IN_2: Final = {"value": "amount", "url": "page.url", "referrer": "page.referrer"}

@@ -9,9 +9,9 @@ import jsonpointer
 import msgspec
 
 from schemas.errors import InvalidInput
-from schemas.headers import EVENT_ID, SCRIPT_ID, SITE_ID
-from schemas.raw_event import MAX_BYTES
-from schemas.record import RawBody
+from schemas.events.raw_event import MAX_BYTES
+from schemas.kafka.headers import EVENT_ID, SCRIPT_ID, SITE_ID
+from schemas.pipeline.record import RawBody
 from streams.pipeline.json_text import has_unsound_escape
 from streams.rules.expression import FORMS, MISSING, NotApplicable, Step, computing, looks_like_one, read_steps
 from streams.rules.json_source import Pieces, Source, equal, written

@@ -16,7 +16,7 @@ from typing import Any, Final, NamedTuple
 import msgspec
 
 from schemas.errors import InvalidInput
-from schemas.raw_event import parse_instant
+from schemas.events.raw_event import parse_instant
 from streams.pipeline.json_text import check_number
 from streams.rules.json_source import Number, Source
 

@@ -2,9 +2,9 @@
 
 from typing import Final, NamedTuple
 
-from schemas import headers as names
-from schemas.headers import Headers, last, last_int
-from schemas.record import Provenance, RawRecord
+from schemas.kafka import headers as names
+from schemas.kafka.headers import Headers, last, last_int
+from schemas.pipeline.record import Provenance, RawRecord
 
 _SPRING: Final = "kafka_dlt-"
 _CONNECT: Final = "__connect.errors."

@@ -4,7 +4,7 @@ from bisect import bisect_right
 from collections.abc import Mapping
 from typing import Final, NamedTuple
 
-from schemas.record import TopicPartition
+from schemas.pipeline.record import TopicPartition
 
 MOST_SIGHTS: Final = 1000
 

@@ -4,15 +4,15 @@ from collections.abc import Callable, Collection
 from datetime import date
 from typing import NamedTuple
 
-from schemas import headers as names
-from schemas.bridge_event import BridgeEvent
-from schemas.gateway_proof import read_identity
-from schemas.headers import last
-from schemas.outcome import Claim
+from schemas.documents.replay import DeadLetterItem, Forecast
+from schemas.events.bridge_event import BridgeEvent
+from schemas.kafka import headers as names
+from schemas.kafka.gateway_proof import read_identity
+from schemas.kafka.headers import last
+from schemas.pipeline.outcome import Claim
+from schemas.pipeline.record import RawBody
+from schemas.pipeline.registry import Registry
 from schemas.reasons import DroppedReason
-from schemas.record import RawBody
-from schemas.registry import Registry
-from schemas.replay import DeadLetterItem, Forecast
 from streams.pipeline.decode import decode
 from streams.pipeline.dedup_key import claim_of
 from streams.pipeline.identity import Claimed, identify

@@ -3,9 +3,9 @@
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
-from schemas.duration import duration_seconds
+from schemas.config.duration import duration_seconds
+from schemas.config.settings import Settings
 from schemas.reasons import ERRORS, ErrorClass
-from schemas.settings import Settings
 
 LATEST_FACTOR = 1.1
 """No retry waits longer than this many times its tier's delay, whatever a header or a clock says."""

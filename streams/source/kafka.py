@@ -19,9 +19,9 @@ from aiokafka.errors import (
 )
 from aiokafka.protocol.metadata import MetadataRequest
 
+from schemas.config.settings import Settings
 from schemas.errors import BridgeError
-from schemas.record import Batch, RawRecord, TopicPartition
-from schemas.settings import Settings
+from schemas.pipeline.record import Batch, RawRecord, TopicPartition
 from sinks.kafka.admin import started
 from sinks.kafka.aiokafka_patches.codecs import bound_inflation, count_anew, had_enough
 from sinks.kafka.brokers import ask_any_broker

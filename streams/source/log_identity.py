@@ -4,8 +4,8 @@ import time
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
-from schemas.log_identity import LogMark, foreign, mark_of
-from schemas.record import TopicPartition
+from schemas.pipeline.log_identity import LogMark, foreign, mark_of
+from schemas.pipeline.record import TopicPartition
 from sinks.ports import Sink
 from streams.source.kafka import OffsetsGone, Source, SourceUnavailable
 

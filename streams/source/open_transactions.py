@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from schemas.record import TopicPartition
+from schemas.pipeline.record import TopicPartition
 
 
 class Sight(NamedTuple):

@@ -5,8 +5,8 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from schemas.errors import SinkUnavailable
-from schemas.outcome import Outcomes
-from schemas.record import Batch
+from schemas.pipeline.outcome import Outcomes
+from schemas.pipeline.record import Batch
 from sinks.ports import Sink
 from sinks.postgres.errors import KEPT
 from streams.pipeline.processor import replays_claimed

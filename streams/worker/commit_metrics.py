@@ -3,9 +3,9 @@
 from collections import Counter as Tally
 from collections.abc import Sequence
 
-from schemas.outcome import Outcomes
+from schemas.pipeline.outcome import Outcomes
+from schemas.pipeline.sender import Sender
 from schemas.reasons import DroppedReason
-from schemas.sender import Sender
 from sinks.ports import Committed
 from sinks.windows import Windows
 from telemetry import metrics

@@ -5,13 +5,13 @@ from types import MappingProxyType
 
 import structlog
 
-from schemas.brake import BrakeJudge
 from schemas.errors import Braked, RowRejected, SinkUnavailable
-from schemas.outcome import Outcomes, dropped
+from schemas.pipeline.outcome import Outcomes, dropped
+from schemas.pipeline.record import TopicPartition
 from schemas.reasons import DroppedReason, ErrorClass
-from schemas.record import TopicPartition
 from sinks.commit_rules import check_offsets, check_stands, logged
 from sinks.ports import Committed, Publisher, Rejected, Sink
+from streams.rules.breaker import BreakerJudge
 from telemetry import metrics
 
 _NOWHERE: Mapping[TopicPartition, int] = MappingProxyType({})
@@ -21,7 +21,7 @@ log = structlog.get_logger(__name__)
 class Settler:
     """Settles batches of one lane. Never awaits Kafka under a lock of a row or a table."""
 
-    def __init__(self, sink: Sink, publisher: Publisher, judge: BrakeJudge) -> None:
+    def __init__(self, sink: Sink, publisher: Publisher, judge: BreakerJudge) -> None:
         self._sink = sink
         self._publisher = publisher
         self._judge = judge

@@ -4,10 +4,11 @@ from collections.abc import Awaitable, Callable
 
 import structlog
 
+from schemas.config.settings import Settings
+from schemas.documents.gate import GateChange
 from schemas.errors import BridgeError
-from schemas.gate import GateChange
-from schemas.settings import Settings
 from sinks.postgres.gate.verdicts import judge, published
+from streams.rules.gate import window_rule
 
 log = structlog.get_logger(__name__)
 
@@ -17,7 +18,8 @@ Publish = Callable[[GateChange], Awaitable[None]]
 async def judge_and_publish(settings: Settings, publish: Publish) -> int:
     """One look at all windows; how many changes were published. What can't be published now is tried at the next."""
     try:
-        changes = await judge(settings.dsn, settings.seconds("gate_window"), settings.gate_limits)
+        rule = window_rule(settings.gate_limits)
+        changes = await judge(settings.dsn, settings.seconds("gate_window"), rule)
         for change in changes:
             await publish(change)
         if changes:

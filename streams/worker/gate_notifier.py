@@ -3,9 +3,9 @@
 import structlog
 from pydantic import ValidationError
 
+from schemas.config.settings import Settings
+from schemas.documents.gate import GateChange
 from schemas.errors import RowRejected, SinkUnavailable
-from schemas.gate import GateChange
-from schemas.settings import Settings
 from sinks.postgres.gate.verdicts import standing_change
 from sinks.webhook import call_webhook
 

@@ -7,9 +7,9 @@ from typing import Any, Final
 
 import structlog
 
+from schemas.config.settings import Settings
 from schemas.errors import BridgeError
-from schemas.record import TopicPartition
-from schemas.settings import Settings
+from schemas.pipeline.record import TopicPartition
 from sinks.postgres.stats.backlog import read_backlog, shown
 from streams.rules.lag import Lag
 from streams.rules.retry_policy import tier_labels

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Mapping
 
-from schemas.record import TopicPartition
+from schemas.pipeline.record import TopicPartition
 from streams.source.kafka import Source
 
 LAST_SECONDS = 1.0

@@ -8,8 +8,8 @@ from typing import TypeVar
 import structlog
 
 from schemas.errors import BatchRefused, Braked, SinkUnavailable
-from schemas.outcome import Outcomes
-from schemas.record import Batch, TopicPartition
+from schemas.pipeline.outcome import Outcomes
+from schemas.pipeline.record import Batch, TopicPartition
 from sinks.cooperative import TURN_SECONDS, in_turns
 from sinks.ports import Committed
 from sinks.postgres.errors import TIMED_OUT
@@ -17,8 +17,7 @@ from streams.pipeline.dedup_key import DedupHints
 from streams.pipeline.processor import Context, LedgerStates, processing, replays_claimed
 from streams.source.kafka import OffsetsGone, SourceStopped, SourceUnavailable
 from streams.source.log_identity import Examination, examine
-from streams.worker import commit_metrics
-from streams.worker import tracing as traces
+from streams.worker import commit_metrics, tracing
 from streams.worker.backoff import Patience
 from streams.worker.claims_kept import ClaimsKept
 from streams.worker.committer import Settler
@@ -179,7 +178,7 @@ class Lane:
             self._rewind_to(batches)
             return
         commit_metrics.settled(committed, outcomes, self._parts.now_ms(), self._parts.raw_topic)
-        traces.settled(committed, outcomes, began_ms, self._parts.now_ms())
+        tracing.settled(committed, outcomes, began_ms, self._parts.now_ms())
         log.debug("batch_settled", lane=self.name, **committed.tally._asdict())
         self._claims.refused = False
         self._known.add(committed.keys)

@@ -4,12 +4,12 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from schemas.brake import BrakeJudge
-from schemas.record import TopicPartition
-from schemas.registry import Registry
+from schemas.pipeline.record import TopicPartition
+from schemas.pipeline.registry import Registry
 from sinks.ports import Publisher, Sink
 from streams.pipeline.normalize import Bounds
 from streams.pipeline.trust import GatewayTrust
+from streams.rules.breaker import BreakerJudge
 from streams.rules.retry_policy import RetryPolicy
 from streams.source.kafka import Source
 
@@ -32,7 +32,7 @@ class LaneParts:
     raw_topic: str
     max_records: int
     dedup_hints: int
-    brake: BrakeJudge
+    brake: BreakerJudge
     brake_probe_seconds: float
     random: Callable[[], float]
     now_ms: Callable[[], int]

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable
 
 import structlog
 
-from schemas.record import TopicPartition
+from schemas.pipeline.record import TopicPartition
 from streams.worker.lane import Lane
 from streams.worker.lane_parts import LaneParts
 from streams.worker.retry_lane import RetryLane

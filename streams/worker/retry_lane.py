@@ -3,9 +3,9 @@
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from schemas import headers as names
-from schemas.headers import last_int
-from schemas.record import Batch, Provenance, RawRecord, TopicPartition, topic_of
+from schemas.kafka import headers as names
+from schemas.kafka.headers import last_int
+from schemas.pipeline.record import Batch, Provenance, RawRecord, TopicPartition, topic_of
 from streams.pipeline.processor import LedgerStates, retry_token
 from streams.rules.retry_policy import due_at_ms
 from streams.worker.lane import Lane

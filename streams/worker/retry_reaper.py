@@ -6,13 +6,13 @@ from collections.abc import Iterable
 
 import structlog
 
+from schemas.config.settings import Settings
 from schemas.errors import AnotherRun, BridgeError
 from schemas.instants import to_epoch_ms
-from schemas.ledger import Scope, Waiting
-from schemas.outcome import Failure
+from schemas.pipeline.ledger import Scope, Waiting
+from schemas.pipeline.outcome import Failure
+from schemas.pipeline.record import CarriedRecord, TopicPartition
 from schemas.reasons import ERRORS, ErrorClass
-from schemas.record import CarriedRecord, TopicPartition
-from schemas.settings import Settings
 from sinks.kafka.admin import offsets_since, partitions_of
 from sinks.kafka.publisher import publishing
 from sinks.postgres.ledger.retry_reaper import note_published, overdue_partitions

@@ -17,9 +17,9 @@ from opentelemetry.trace import (
 )
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
-from schemas.headers import TRACEPARENT, last
-from schemas.outcome import Failure, Outcomes, ReplayClaim
-from schemas.record import Provenance, RawRecord
+from schemas.kafka.headers import TRACEPARENT, last
+from schemas.pipeline.outcome import Failure, Outcomes, ReplayClaim
+from schemas.pipeline.record import Provenance, RawRecord
 from sinks.ports import Committed
 from telemetry.metrics import product_version
 

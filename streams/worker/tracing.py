@@ -2,8 +2,8 @@
 
 from collections.abc import Callable, Sequence
 
-from schemas.outcome import Outcomes
-from schemas.settings import Settings
+from schemas.config.settings import Settings
+from schemas.pipeline.outcome import Outcomes
 from sinks.ports import Committed
 from telemetry.tracing import provider_of_traces
 

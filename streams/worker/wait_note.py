@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from schemas.errors import SinkUnavailable
-from schemas.outcome import Outcomes
+from schemas.pipeline.outcome import Outcomes
 from sinks.ports import Sink
 
 NOTED_TRIES: Final = 5

@@ -10,10 +10,9 @@ from aiokafka import TopicPartition as KafkaPartition
 from aiokafka.abc import ConsumerRebalanceListener
 from aiokafka.errors import KafkaError
 
-from schemas.brake import BrakeJudge
+from schemas.config.settings import Settings
 from schemas.errors import BridgeError, Defect, EnvironmentUnfit
-from schemas.record import TopicPartition
-from schemas.settings import Settings
+from schemas.pipeline.record import TopicPartition
 from sinks.kafka.brokers import BrokerLog
 from sinks.kafka.publisher import KafkaPublisher, make_producer
 from sinks.postgres.connection import connection
@@ -24,6 +23,7 @@ from sinks.postgres.sink import PostgresSink
 from sinks.readiness import Readiness
 from streams.pipeline.normalize import bounds_of
 from streams.pipeline.trust import GatewayTrust
+from streams.rules.breaker import BreakerJudge
 from streams.rules.retry_policy import retry_policy
 from streams.source.kafka import KafkaSource, make_consumer
 from streams.worker.gauges import Observation
@@ -69,7 +69,7 @@ class Worker(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka's bas
                 raw_topic=self._topics.raw,
                 max_records=settings.batch_max_records,
                 dedup_hints=settings.dedup_hints // settings.lanes,
-                brake=BrakeJudge(settings.brake_limits, time.monotonic, self._registry.owner_of),
+                brake=BreakerJudge(settings.brake_limits, time.monotonic, self._registry.owner_of),
                 brake_probe_seconds=settings.seconds("brake_probe_interval"),
                 random=random.random,
                 now_ms=lambda: time.time_ns() // 1_000_000,

@@ -16,8 +16,8 @@ from support.dead_letters import add_dropped, dropped
 from support.pages import commands
 from support.settled import environment_of, settings_for
 
+from schemas.pipeline.record import Provenance
 from schemas.reasons import DroppedReason, ErrorClass
-from schemas.record import Provenance
 from sinks.kafka.topics import apply_topics
 
 PAGE = "api.md"

@@ -8,7 +8,7 @@ from support.pages import steps
 from support.settled import fetch
 from support.situations import Place, a_plugin_writes_a_wrong_currency
 
-from sinks.postgres.audit.audit import audit
+from streams.audit import audit
 
 PAGE = "replay-transcript.md"
 WRONG = 30

@@ -18,8 +18,8 @@ from support.wait import wait_until
 
 from alerts.product import Product
 from schemas.api_key import read_key
-from schemas.record import TopicPartition
-from schemas.settings import Settings
+from schemas.config.settings import Settings
+from schemas.pipeline.record import TopicPartition
 from sinks.kafka.admin import kafka_admin, log_bounds
 from sinks.kafka.publisher import make_producer
 from sinks.postgres.tokens.script_tokens import revoke_token

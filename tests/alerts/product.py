@@ -17,7 +17,7 @@ from support.settled import SECRET, environment_of, event
 from support.wait import wait_until
 
 from bridge.stack.ports import LOOPBACK, choose
-from schemas.settings import Settings
+from schemas.config.settings import Settings
 from sinks.kafka.publisher import make_producer
 from sinks.postgres.tokens.script_tokens import create_token
 

@@ -17,7 +17,7 @@ from support.settled import environment_of, prepare, settings_for
 from support.shop import OpenShop, Shop, program
 
 from bridge.stack import StackAddresses
-from schemas.settings import Settings
+from schemas.config.settings import Settings
 from sinks.postgres.registry.admin import add_script
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")

@@ -16,7 +16,7 @@ from support.settled import environment_of
 from support.shop import program
 from support.wait import wait_until
 
-from schemas.settings import Settings
+from schemas.config.settings import Settings
 
 PAGES = CHECKOUT / "docs" / "producers"
 GATEWAY, SHOP = "http://127.0.0.1:8000", "http://127.0.0.1:8080"

@@ -12,17 +12,18 @@ from support.memory.publisher import MemoryPublisher
 from support.memory.sink import MemorySink, MemoryStore
 from support.memory.source import MemoryRecord
 
-from schemas.brake import BrakeJudge, BrakeState
-from schemas.bridge_event import BridgeEvent
-from schemas.outcome import Outcomes
-from schemas.record import Batch, Provenance, RawRecord, TopicPartition
-from schemas.registry import Registry
-from schemas.sender import Sender
+from schemas.events.bridge_event import BridgeEvent
+from schemas.pipeline.breaker import BreakerState
+from schemas.pipeline.outcome import Outcomes
+from schemas.pipeline.record import Batch, Provenance, RawRecord, TopicPartition
+from schemas.pipeline.registry import Registry
+from schemas.pipeline.sender import Sender
 from sinks.ports import Committed, Sink
 from sinks.postgres.breaker.state import engage_by_hand, release_brake
 from sinks.postgres.sink import PostgresSink
 from sinks.windows import WindowKey
 from streams.pipeline.processor import process
+from streams.rules.breaker import BreakerJudge
 from streams.worker.committer import Settler
 
 GROUP = "contract"
@@ -129,10 +130,10 @@ class MemoryWorld:
         row.disposition, row.replay_id = "claimed", replay_id
 
     async def release_brake(self, seconds: float) -> None:
-        self._store.brake = BrakeState(released=seconds > 0)
+        self._store.brake = BreakerState(released=seconds > 0)
 
     async def engage_brake_by_hand(self) -> None:
-        self._store.brake = BrakeState(engaged=True, by_hand=True)
+        self._store.brake = BreakerState(engaged=True, by_hand=True)
 
     async def forget_classes(self) -> None:
         self._store.keys = dict.fromkeys(self._store.keys)
@@ -260,7 +261,7 @@ class Bench:
         self.sink: Sink = world.sink()
         self.publisher = MemoryPublisher(DLQ)
         self.registry: Registry = REGISTRY
-        self.settler = Settler(self.sink, self.publisher, BrakeJudge(BRAKE_LIMITS, time.monotonic))
+        self.settler = Settler(self.sink, self.publisher, BreakerJudge(BRAKE_LIMITS, time.monotonic))
 
     def record(self, offset: int, **given: Any) -> MemoryRecord:
         given.setdefault("event_id", f"e-{offset}")

@@ -12,10 +12,10 @@ import pytest
 from support.making import body, record
 
 from bridge.ops.reference import contracts
-from schemas import headers as names
-from schemas.outcome import Failure
+from schemas.kafka import headers as names
+from schemas.pipeline.outcome import Failure
+from schemas.pipeline.record import Provenance
 from schemas.reasons import DroppedReason, ErrorClass
-from schemas.record import Provenance
 from sinks.kafka.publisher import copy_headers
 
 DOCUMENT: dict[str, Any] = contracts()["asyncapi"]

@@ -5,7 +5,7 @@ from support.making import judged, record
 from support.payloads import RECEIVED_MS, cases, mappings, raw_event, shown, wrong_columns
 from support.sealed import gateway_headers
 
-from schemas.sender import Sender
+from schemas.pipeline.sender import Sender
 from sinks.postgres.transaction import write_events
 
 

@@ -7,7 +7,7 @@ from support.making import DLQ, RAW, RETRY_1, SOURCE, batch, body
 from support.memory.source import MemoryRecord
 
 from schemas.errors import BatchRefused, Defect, RowRejected
-from schemas.record import Provenance, TopicPartition
+from schemas.pipeline.record import Provenance, TopicPartition
 
 from .conftest import OTHER, REFUSED, Bench, Event
 

@@ -4,13 +4,13 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from schemas.brake import BrakeCause, BrakeState
+from schemas.pipeline.breaker import BreakerCause, BreakerState
 from sinks.ports import Sink
 
 from .conftest import World
 
-CAUSE = BrakeCause("too many", {"topic": "t.raw", "partition": 3, "sites": {"1": 5}})
-OTHER = BrakeCause("something else", {})
+CAUSE = BreakerCause("too many", {"topic": "t.raw", "partition": 3, "sites": {"1": 5}})
+OTHER = BreakerCause("something else", {})
 
 
 @pytest.fixture
@@ -25,7 +25,7 @@ async def sinks(world: World) -> AsyncIterator[list[Sink]]:
 async def test_it_is_off_until_somebody_engages_it(sinks: list[Sink]) -> None:
     """The other worker sees it, and can't change why it is on."""
     one, other = sinks
-    assert await one.brake() == BrakeState()
+    assert await one.brake() == BreakerState()
     engaged = await one.engage(CAUSE)
     assert (engaged.engaged, engaged.released, engaged.by_hand) == (True, False, False)
     assert (engaged.reason, dict(engaged.details)) == CAUSE

@@ -5,8 +5,8 @@ from support.making import DLQ, RAW, RETRY_1, batch
 from support.memory.source import MemoryRecord
 
 from schemas.errors import BatchRefused
-from schemas.ledger import Scope
-from schemas.record import Provenance, TopicPartition
+from schemas.pipeline.ledger import Scope
+from schemas.pipeline.record import Provenance, TopicPartition
 
 from .conftest import RETRY, Bench, Event
 

@@ -2,8 +2,8 @@
 
 from support.making import RAW, SOURCE, batch
 
-from schemas.log_identity import KnownLog, mark_of
-from schemas.record import Provenance, TopicPartition
+from schemas.pipeline.log_identity import KnownLog, mark_of
+from schemas.pipeline.record import Provenance, TopicPartition
 
 from .conftest import OTHER, Bench
 

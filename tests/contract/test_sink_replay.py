@@ -7,7 +7,7 @@ from support.making import RAW, batch
 from support.memory.source import MemoryRecord
 
 from schemas.errors import BatchRefused
-from schemas.record import Provenance
+from schemas.pipeline.record import Provenance
 
 from .conftest import OTHER, Bench, Event
 

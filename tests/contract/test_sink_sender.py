@@ -6,7 +6,7 @@ import pytest
 from support.making import REGISTRY, batch, body
 from support.sealed import gateway_headers
 
-from schemas.sender import Sender
+from schemas.pipeline.sender import Sender
 
 from .conftest import Bench
 

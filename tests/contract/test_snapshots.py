@@ -12,14 +12,14 @@ from support.memory.source import MemoryRecord
 from support.programs import run
 
 from bridge.ops.reference import contracts, pages
-from schemas import headers as names
-from schemas.dead_letter import DeadLetter
-from schemas.environment import environment_names
+from schemas.config.environment import environment_names
+from schemas.config.settings import Settings
 from schemas.errors import InvalidInput
-from schemas.outcome import Failure
+from schemas.kafka import headers as names
+from schemas.kafka.dead_letter import DeadLetter
+from schemas.pipeline.outcome import Failure
+from schemas.pipeline.record import Provenance, RawRecord
 from schemas.reasons import DroppedReason, ErrorClass
-from schemas.record import Provenance, RawRecord
-from schemas.settings import Settings
 from sinks.kafka.publisher import copy_headers
 
 CHECKOUT = Path(__file__).resolve().parents[2]

@@ -10,8 +10,8 @@ from aiokafka import TopicPartition as KafkaPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic, RecordsToDelete
 from support.memory.source import MemorySource
 
-from schemas.record import Batch, TopicPartition
-from schemas.settings import Settings
+from schemas.config.settings import Settings
+from schemas.pipeline.record import Batch, TopicPartition
 from streams.source.kafka import KafkaSource, OffsetsGone, Source, make_consumer
 
 POLLS = 100

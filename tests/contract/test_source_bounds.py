@@ -9,8 +9,8 @@ import pytest
 from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
-from schemas.record import Batch, TopicPartition
-from schemas.settings import Settings
+from schemas.config.settings import Settings
+from schemas.pipeline.record import Batch, TopicPartition
 from sinks.kafka.aiokafka_patches import codecs as kafka_codecs
 from streams.source.kafka import KafkaSource, taking
 

@@ -11,8 +11,8 @@ from aiokafka import TopicPartition as KafkaPartition
 from aiokafka.admin import AIOKafkaAdminClient
 
 from faults.records import Headers
-from schemas.settings import Settings
-from sinks.postgres.audit.audit import audit
+from schemas.config.settings import Settings
+from streams.audit import audit
 
 Place = tuple[int, int]
 """Partition and offset on the raw topic."""

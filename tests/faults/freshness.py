@@ -11,7 +11,7 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 from support.settled import event
 
-from schemas.settings import Settings
+from schemas.config.settings import Settings
 from sinks.kafka.publisher import make_producer
 from sinks.postgres.connection import connection
 

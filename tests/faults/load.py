@@ -11,7 +11,7 @@ from aiokafka.errors import KafkaError
 
 from faults.journal import Journal
 from faults.records import LATE_BLOCK, SHARES, SITES, Flaw, late_script
-from schemas.settings import Settings
+from schemas.config.settings import Settings
 from sinks.kafka.publisher import make_producer
 from sinks.postgres.registry.cache import tell_of_change
 

@@ -30,8 +30,8 @@ from faults.fleet import Fleet
 from faults.freshness import Freshness, SteadyLoad, all_settled, differences
 from faults.machines import BROKERS, Broker, Machines, Pair, make_cluster, ports
 from faults.producers import UNLIMITED, Poster
+from schemas.config.settings import Settings
 from schemas.errors import BridgeError
-from schemas.settings import Settings
 from sinks.postgres.schema.migrate import migrate
 from sinks.postgres.tokens.script_tokens import create_token
 

@@ -28,8 +28,8 @@ from support.wait import wait_until
 
 from bridge.client import BridgeClient, NotDelivered, Options
 from faults.servers import Servers, prepared_servers
+from schemas.config.settings import Settings
 from schemas.errors import BridgeError
-from schemas.settings import Settings
 from sinks.postgres.connection import connection
 from sinks.postgres.tokens.script_tokens import create_token
 

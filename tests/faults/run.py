@@ -24,8 +24,8 @@ from faults.proxy import Proxy
 from faults.records import REFUSED_TYPE
 from faults.servers import Servers
 from faults.world import World
+from schemas.config.settings import Settings
 from schemas.errors import BridgeError
-from schemas.settings import Settings
 from sinks.kafka.topics import apply_topics
 from sinks.postgres.schema.migrate import migrate
 

@@ -16,7 +16,7 @@ from bridge.stack.owner import Owner
 from bridge.stack.ports import LOOPBACK, choose
 from bridge.stack.postgres import PostgresServer
 from bridge.stack.process import Identity, log_size, wait_until_ready
-from schemas.settings import Settings
+from schemas.config.settings import Settings
 from sinks.postgres.schema.migrate import migrate
 
 START_SECONDS = 240.0

@@ -8,8 +8,8 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
-from schemas.outcome import Candidate, Outcomes
-from schemas.record import TopicPartition
+from schemas.pipeline.outcome import Candidate, Outcomes
+from schemas.pipeline.record import TopicPartition
 from sinks.ports import Committed
 from sinks.postgres import copy_encoder, transaction
 from sinks.postgres import sink as postgres_sink

@@ -12,7 +12,7 @@ from faults.fleet import Fleet
 from faults.load import Load
 from faults.proxy import Proxy
 from faults.servers import Servers
-from schemas.settings import Settings
+from schemas.config.settings import Settings
 
 
 @dataclass

@@ -10,7 +10,7 @@ import jsonschema
 import pytest
 from ruamel.yaml import YAML
 
-from schemas.service import SERVICES
+from schemas.config.service import SERVICES
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 SECRET = re.compile(r"PASSWORD|SECRET|KEY|TOKEN|WEBHOOK|DATABASE_URL")
@@ -123,7 +123,7 @@ def test_template_names_every_variable_and_no_secret(compose: Compose) -> None:
 
 def test_every_bridge_variable_is_a_setting(compose: Compose) -> None:
     """A misspelt name would be ignored in silence."""
-    from schemas.settings import Settings
+    from schemas.config.settings import Settings
 
     known = {f"BRIDGE_{name.upper()}" for name in Settings.model_fields}
     given = {name for _, name, _ in environments(compose) if name.startswith("BRIDGE_")}
@@ -160,9 +160,9 @@ def test_image_runs_the_versions_that_were_tested(part: str) -> None:
 @pytest.mark.parametrize("env", ["staging", "production"])
 def test_templates_hold_settings_and_no_secret(env: str) -> None:
     """Each line is a setting that loads; secrets are blank; production's own, filled in, passes its guards."""
-    from schemas.environment import unknown_variables
-    from schemas.production import refusals
-    from schemas.settings import Settings
+    from schemas.config.environment import unknown_variables
+    from schemas.config.production import refusals
+    from schemas.config.settings import Settings
 
     lines = (CHECKOUT / f".env.{env}.example").read_text().splitlines()
     template = dict(line.split("=", 1) for line in lines if line and not line.startswith("#"))

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from schemas.environment import environment_names
-from schemas.settings import Settings
+from schemas.config.environment import environment_names
+from schemas.config.settings import Settings
 from sinks.postgres.schema.check import expected_catalogue
 from sinks.postgres.schema.migrate import migrations
 from sinks.postgres.statements import statement_files

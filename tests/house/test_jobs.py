@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from schemas.run_summary import JOBS
+from schemas.documents.run_summary import JOBS
 
 BRIDGE = Path(__file__).resolve().parents[2] / "bridge"
 

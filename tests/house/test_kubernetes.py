@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
-from schemas.environment import unknown_variables
-from schemas.production import refusals
-from schemas.service import PROCESSES, SERVICES, Service
-from schemas.settings import Settings
+from schemas.config.environment import unknown_variables
+from schemas.config.production import refusals
+from schemas.config.service import PROCESSES, SERVICES, Service
+from schemas.config.settings import Settings
 
 MANIFESTS = Path(__file__).resolve().parents[2] / "deploy" / "kubernetes"
 PROMETHEUS = MANIFESTS.parent / "prometheus"

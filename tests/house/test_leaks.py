@@ -52,7 +52,7 @@ def test_a_password():
     given = {"BRIDGE_DATABASE_URL": f"postgresql://app:{SECRET}@db/bridge"}
     subprocess.run(URL, env={**os.environ, **given}, capture_output=True)
 def test_settings():
-    from schemas.settings import Settings
+    from schemas.config.settings import Settings
     print(Settings(kafka_bootstrap_servers="k:1", database_url="postgresql://db/d", secret_key=SECRET).secret_key.get_secret_value())
 def test_print(): print("the token is", TOKEN)
 def test_log(): logging.getLogger("aiokafka").warning("refused %s", KEY)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from schemas.service import PROCESSES, Service
+from schemas.config.service import PROCESSES, Service
 from sinks.postgres.schema.check import expected_catalogue
 from sinks.postgres.schema.privileges import STATEMENTS, needed_privileges, statements, updated_columns
 

@@ -4,7 +4,7 @@ import pytest
 from support.settled import prepare, settings_for
 
 from bridge.stack import StackAddresses
-from schemas.settings import Settings
+from schemas.config.settings import Settings
 from sinks.postgres import server_proof
 from sinks.postgres.tokens.script_tokens import create_token
 

@@ -15,10 +15,10 @@ from support.wait import wait_until
 
 from bridge.stack import StackAddresses
 from schemas.api_token import Role
+from schemas.config.service import PROCESSES, Service
 from schemas.errors import EnvironmentUnfit, SinkUnavailable
-from schemas.outcome import Outcomes
-from schemas.pause import PauseKind
-from schemas.service import PROCESSES, Service
+from schemas.pipeline.outcome import Outcomes
+from schemas.pipeline.pause import PauseKind
 from sinks.postgres import connection as postgres
 from sinks.postgres import sink as postgres_sink
 from sinks.postgres.breaker.state import engage_by_hand, release_brake

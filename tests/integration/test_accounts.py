@@ -17,8 +17,8 @@ from support.databases import as_admin, drop_database
 from support.programs import CHECKOUT, run
 
 from bridge.stack import StackAddresses
+from schemas.config.service import PROCESSES, SERVICES, Service
 from schemas.errors import EnvironmentUnfit
-from schemas.service import PROCESSES, SERVICES, Service
 from sinks.postgres.runs.history import note_begin, note_end
 from sinks.postgres.schema.check import check_database, excess_privileges, expected_catalogue, privileges_to_come
 from sinks.postgres.schema.grants import grants

@@ -12,8 +12,8 @@ from support.gateway import Gateway, free_port, gateway
 from support.wait import wait_until
 
 from bridge.http.admin_port import ADMIN_PATHS
+from schemas.config.settings import Settings, load_settings
 from schemas.errors import InvalidInput
-from schemas.settings import Settings, load_settings
 
 Service = Callable[..., AbstractContextManager[Gateway]]
 PUBLIC = {"gateway": ("POST", "/api/bridge/s1/events"), "api": ("GET", "/v1/me")}

@@ -7,7 +7,7 @@ from support import warm_command
 from support.hook import listening
 from support.settled import environment_of, fetch
 
-from schemas.settings import Settings
+from schemas.config.settings import Settings
 
 SENT = "12345678-0000-4000-8000-000000000001"
 CANCELLED = "12345678-0000-4000-8000-000000000002"

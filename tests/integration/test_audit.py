@@ -13,9 +13,10 @@ from support.settled import event, prepare, produce, settings_for, settle_everyt
 from support.wait import wait_until
 
 from bridge.stack import StackAddresses
+from schemas.config.settings import Settings
 from schemas.errors import EnvironmentUnfit
-from schemas.settings import Settings
-from sinks.postgres.audit.audit import acknowledge_lost, audit, read_snapshot
+from sinks.postgres.audit.snapshot import acknowledge_lost, read_snapshot
+from streams.audit import audit
 
 # What is done behind the product's back, and what the audit must say of it.
 TAMPERINGS = {

@@ -14,11 +14,11 @@ from support.databases import as_admin
 from support.dead_letters import add_dropped, dropped
 
 from bridge.stack import StackAddresses
-from schemas.record import Provenance
-from schemas.replay import Outcome
-from schemas.settings import Settings
-from sinks.postgres.audit.audit import read_snapshot
+from schemas.config.settings import Settings
+from schemas.documents.replay import Outcome
+from schemas.pipeline.record import Provenance
 from sinks.postgres.audit.drops import drops_by, summed
+from sinks.postgres.audit.snapshot import read_snapshot
 from sinks.postgres.connection import connection
 from sinks.postgres.gate.verdicts import days, window_sums
 from sinks.postgres.ledger.rows import state_of

@@ -12,9 +12,9 @@ from support.command import bridge
 from support.settled import event, prepare, produce, settings_for, working
 from support.wait import wait_until
 
-from schemas.settings import Settings
+from schemas.config.settings import Settings
 from sinks.kafka.admin import log_bounds
-from sinks.postgres.audit.audit import audit
+from streams.audit import audit
 
 STORM = 3000
 LIMIT = 1000

@@ -6,8 +6,8 @@ from typing import Any
 from support.settled import event, fetch, prepare, produce, settings_for, working
 from support.wait import wait_until
 
-from schemas.settings import Settings
-from sinks.postgres.audit.audit import audit
+from schemas.config.settings import Settings
+from streams.audit import audit
 
 JUNK = 3000
 EVENTS = 6

@@ -8,11 +8,11 @@ from support.sealed import gateway_headers
 from support.settled import event, fetch, prepare, settings_for, working
 from support.wait import wait_until
 
-from schemas.sender import Sender
-from schemas.settings import Settings
+from schemas.config.settings import Settings
+from schemas.pipeline.sender import Sender
 from sinks.kafka.admin import started
 from sinks.kafka.publisher import make_producer
-from sinks.postgres.audit.audit import audit
+from streams.audit import audit
 
 HOUR_MS = 3_600_000
 BUDGET_SECONDS = 60

@@ -18,7 +18,7 @@ from support.settled import fetch, working
 from support.wait import wait_until
 
 from bridge.client import BridgeClient, NotDelivered, Options
-from schemas.settings import Settings
+from schemas.config.settings import Settings
 
 # Says an event's id once the client has taken it, as many as it is told to, and leaves when all are delivered.
 SENDING = """

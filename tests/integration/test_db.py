@@ -15,7 +15,7 @@ from support.settled import event, prepare, produce, settings_for, working
 from support.wait import wait_until
 
 from bridge.stack import StackAddresses
-from schemas.service import Service
+from schemas.config.service import Service
 from sinks.postgres.connection import connection
 from sinks.postgres.schema.check import check_database, expected_catalogue, snapshot
 from sinks.postgres.schema.migrate import migrate, migrations

@@ -19,9 +19,9 @@ from support.wait import wait_until
 from bridge.doctor import postgres, stream
 from bridge.doctor.examine import CHECKS, CONNECTIONS, examine
 from bridge.stack import StackAddresses
-from schemas.doctor_report import DoctorReport, Health
-from schemas.pause import PauseKind
-from schemas.settings import Settings
+from schemas.config.settings import Settings
+from schemas.documents.doctor_report import DoctorReport, Health
+from schemas.pipeline.pause import PauseKind
 from sinks.kafka.admin import kafka_admin
 from sinks.kafka.aiokafka_patches.configs import set_configs
 from sinks.kafka.publisher import make_producer

@@ -10,7 +10,7 @@ from support.servers import stack_directory
 from support.settled import environment_of, produce
 from support.wait import wait_until
 
-from schemas.settings import Settings
+from schemas.config.settings import Settings
 from sinks.postgres.connection import connection
 
 MOST_SECONDS = 45.0

@@ -14,8 +14,8 @@ from support.settled import environment_of, event, prepare, produce, settings_fo
 from bridge.runs import frame
 from bridge.runs.frame import Job, RunOptions, perform
 from bridge.runs.run import Run
-from schemas.run_summary import ProcessSummary, RunSummary
-from schemas.settings import Settings
+from schemas.config.settings import Settings
+from schemas.documents.run_summary import ProcessSummary, RunSummary
 from sinks.postgres.runs.history import run_lock
 from sinks.postgres.schema.migrate import migrate
 

@@ -9,11 +9,11 @@ import pytest
 from aiokafka.structs import ConsumerRecord
 from support.settled import SITES, event
 
+from schemas.config.settings import Settings
 from schemas.errors import BatchRefused, SinkUnavailable
-from schemas.outcome import Outcomes
-from schemas.record import Batch, TopicPartition
-from schemas.registry import Script
-from schemas.settings import Settings
+from schemas.pipeline.outcome import Outcomes
+from schemas.pipeline.record import Batch, TopicPartition
+from schemas.pipeline.registry import Script
 from sinks.postgres import sink as postgres_sink
 from sinks.postgres.sink import PostgresSink
 from streams.pipeline.normalize import bounds_of

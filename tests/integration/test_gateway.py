@@ -20,7 +20,7 @@ from support.settled import SECRET, fetch, working
 from support.wait import wait_until
 
 from deploy.dashboards import GATEWAY
-from schemas.settings import Settings
+from schemas.config.settings import Settings
 from sinks.kafka.topics import apply_topics
 from sinks.postgres.registry.admin import add_script, set_enabled
 from sinks.postgres.tokens.script_tokens import create_token, revoke_token

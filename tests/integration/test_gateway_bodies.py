@@ -7,7 +7,7 @@ from typing import NamedTuple
 import httpx
 from support.gateway import bearer, gateway, raw_records
 
-from schemas.settings import Settings
+from schemas.config.settings import Settings
 
 EVENTS = "/api/bridge/s1/events"
 A, B = b'{"event_id":"a"}', b'{"event_id":"b"}'

@@ -13,7 +13,7 @@ import pytest
 from support.gateway import Gateway, bearer, gateway, raw_connection
 from support.wait import wait_until
 
-from schemas.settings import Settings
+from schemas.config.settings import Settings
 
 EVENTS = "/api/bridge/s1/events"
 RATE = 40

@@ -17,7 +17,7 @@ from support.gateway import Gateway, bearer, gateway, next_answer, raw_connectio
 from support.sockets import read_all
 from support.wait import wait_until
 
-from schemas.settings import Settings
+from schemas.config.settings import Settings
 from sinks.postgres.tokens.script_tokens import create_token
 
 EVENTS = "/api/bridge/s1/events"

@@ -7,7 +7,7 @@ import httpx
 import pytest
 from support.gateway import ORIGIN, bearer, body, gateway, raw_records
 
-from schemas.settings import Settings
+from schemas.config.settings import Settings
 from sinks.postgres.registry.admin import add_script
 
 EVENTS = "/api/bridge/s1/events"

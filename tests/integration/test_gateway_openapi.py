@@ -11,7 +11,7 @@ import pytest
 from support.gateway import ORIGIN, gateway
 from support.programs import environment
 
-from schemas.settings import Settings
+from schemas.config.settings import Settings
 from sinks.postgres.registry.admin import add_script
 
 EXAMPLES = 40

@@ -14,7 +14,7 @@ from support.gateway import bearer, gateway, raw_records
 from support.servers import stack_directory
 from support.wait import wait_until
 
-from schemas.settings import Settings
+from schemas.config.settings import Settings
 from sinks.postgres.tokens.script_tokens import create_token
 
 EVENTS = "/api/bridge/s1/events"

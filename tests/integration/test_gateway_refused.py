@@ -14,7 +14,7 @@ from support.gateway import Gateway, bearer, body, free_port, gateway
 from support.settled import environment_of
 from support.wait import wait_until
 
-from schemas.settings import Settings
+from schemas.config.settings import Settings
 from sinks.postgres.registry.admin import set_enabled
 
 DISABLED, EVENTS = "/api/bridge/s3/events", "/api/bridge/s1/events"

@@ -14,7 +14,7 @@ import pytest
 from support.gateway import ORIGIN, Gateway, bearer, gateway
 from support.sockets import read_all
 
-from schemas.settings import Settings
+from schemas.config.settings import Settings
 from sinks.postgres.registry.admin import add_script
 from sinks.postgres.tokens.script_tokens import create_token
 

@@ -10,7 +10,7 @@ import httpx
 from support.gateway import Gateway, bearer, gateway
 from support.wait import wait_until
 
-from schemas.settings import Settings
+from schemas.config.settings import Settings
 
 EVENTS = "/api/bridge/s1/events"
 CONNECTIONS = 8

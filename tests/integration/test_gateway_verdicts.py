@@ -13,7 +13,7 @@ from support.gateway import bearer, gateway, raw_records
 from support.settled import fetch, working
 from support.wait import wait_until
 
-from schemas.settings import Settings
+from schemas.config.settings import Settings
 
 EVENTS = "/api/bridge/s1/events"
 AT_ONCE = 250

@@ -10,14 +10,15 @@ from support.accounts import account, execute
 from support.databases import as_admin
 
 from bridge.stack import StackAddresses
+from schemas.config.service import Service
+from schemas.config.settings import Settings
+from schemas.documents.gate import WindowLimits
 from schemas.errors import AnotherRun, BridgeError
-from schemas.gate import WindowLimits
-from schemas.service import Service
-from schemas.settings import Settings
 from sinks.postgres.gate.verdicts import judge
 from sinks.postgres.runs.history import note_begin, note_end, run_lock, show_run
 from sinks.postgres.schema.migrate import migrate
 from sinks.postgres.statements import sql
+from streams.rules.gate import window_rule
 
 PLAN = "00000000-0000-4000-8000-000000000001"
 MADE = (
@@ -215,8 +216,8 @@ async def test_no_advisory_lock_stops_verdicts(database_url: str) -> None:
             async with judging.transaction():
                 assert await judging.fetchval(sql("gate_judge_lock"))
                 async with asyncio.timeout(30):
-                    assert await judge(worker, 300, limits) == []
-            assert await judge(worker, 300, limits) != []
+                    assert await judge(worker, 300, window_rule(limits)) == []
+            assert await judge(worker, 300, window_rule(limits)) != []
         finally:
             await asyncio.gather(stranger.close(), judging.close())
 

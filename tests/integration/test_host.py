@@ -12,8 +12,8 @@ from support.programs import python
 from support.settled import event, prepare, produce, settings_for
 from support.wait import wait_until
 
-from schemas.settings import Settings
-from sinks.postgres.audit.audit import audit
+from schemas.config.settings import Settings
+from streams.audit import audit
 
 BIN = Path(sys.executable).parent
 COMMANDS = {
@@ -114,7 +114,7 @@ from mode.loop import use
 use("uvloop")
 import streams.faust_host.app
 from schemas.errors import EnvironmentUnfit
-from schemas.settings import load_settings
+from schemas.config.settings import load_settings
 from streams.faust_host.host import host
 async def away(*_given):
     raise EnvironmentUnfit("Postgres is away at start")
@@ -138,7 +138,7 @@ import sys
 from mode.loop import use
 use("uvloop")
 import streams.faust_host.app
-from schemas.settings import load_settings
+from schemas.config.settings import load_settings
 from streams.faust_host.host import host
 async def answered(*_given):
     pass
@@ -184,7 +184,7 @@ use("uvloop")
 from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread
 import streams.faust_host.app
 import streams.faust_host.host
-from schemas.settings import load_settings
+from schemas.config.settings import load_settings
 async def die(_thread):
     raise asyncio.CancelledError
 AIOKafkaConsumerThread.on_thread_stop = die

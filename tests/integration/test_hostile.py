@@ -14,9 +14,9 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from support.wait import wait_until
 
 from bridge.stack import StackAddresses
-from schemas.headers import last
-from schemas.record import Provenance
-from schemas.settings import Settings
+from schemas.config.settings import Settings
+from schemas.kafka.headers import last
+from schemas.pipeline.record import Provenance
 from sinks.kafka.publisher import make_producer
 from streams.worker.worker import Worker
 

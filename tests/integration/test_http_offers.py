@@ -11,7 +11,7 @@ from support.api import api
 from support.gateway import gateway
 from support.sockets import read_all
 
-from schemas.settings import Settings
+from schemas.config.settings import Settings
 
 INNER = b"GET /openapi.json HTTP/1.1\r\nhost: x\r\n\r\n"
 OFFER = b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAAP__\r\n"

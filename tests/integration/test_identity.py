@@ -9,9 +9,9 @@ from support.sealed import gateway_headers, legacy_headers
 from support.settled import Headers, environment_of, event, fetch, prepare, produce, working
 from support.wait import wait_until
 
-from schemas.gateway_proof import ProofKeys
-from schemas.settings import Settings
-from sinks.postgres.audit.audit import audit
+from schemas.config.settings import Settings
+from schemas.kafka.gateway_proof import ProofKeys
+from streams.audit import audit
 
 BUDGET_SECONDS = 60
 FOREIGN = {"site_id": 2, "script_id": "s2"}

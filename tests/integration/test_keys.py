@@ -2,8 +2,8 @@
 
 from support.command import bridge
 
-from schemas.derived_keys import webhook_secret
-from schemas.settings import Settings
+from schemas.config.derived_keys import webhook_secret
+from schemas.config.settings import Settings
 
 KEY = "93f1c07be2a85d4610fc7b3e9d2a8645"
 

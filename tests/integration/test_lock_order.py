@@ -8,7 +8,7 @@ from integration.test_fencing import SOURCE, outcomes, owner
 from support.databases import LOCK_AWAITED
 from support.wait import wait_until
 
-from schemas.record import TopicPartition
+from schemas.pipeline.record import TopicPartition
 
 OTHER = TopicPartition(SOURCE.topic, 1)
 UNORDERED = ("enable_mergejoin", "enable_indexscan", "enable_indexonlyscan", "enable_bitmapscan")

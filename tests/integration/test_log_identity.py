@@ -14,9 +14,9 @@ from support.settled import environment_of, event, fetch, prepare, produce, sett
 from support.topics import make_anew
 from support.wait import wait_until
 
-from schemas.settings import Settings
+from schemas.config.settings import Settings
 from sinks.kafka.admin import kafka_admin
-from sinks.postgres.audit.audit import audit
+from streams.audit import audit
 from telemetry import metrics
 
 FIRST, SECOND = 40, 12

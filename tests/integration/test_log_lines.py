@@ -9,7 +9,7 @@ from support.command import bridge
 from support.gateway import bearer, gateway
 from support.settled import environment_of, event, produce
 
-from schemas.settings import Settings
+from schemas.config.settings import Settings
 
 JSON = {"BRIDGE_LOG_FORMAT": "json"}
 

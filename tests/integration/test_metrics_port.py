@@ -13,7 +13,7 @@ from support.settled import environment_of, prepare, settings_for
 from support.wait import wait_until
 
 from bridge.stack.ports import choose
-from schemas.settings import Settings
+from schemas.config.settings import Settings
 
 
 def test_the_default_is_what_image_and_scrapers_have() -> None:
@@ -82,7 +82,7 @@ def test_a_port_is_taken_by_the_start_that_looks_at_it() -> None:
     """Not only once it serves, which is seconds later."""
     code = """
 from schemas.errors import EnvironmentUnfit
-from schemas.settings import load_settings
+from schemas.config.settings import load_settings
 from streams.faust_host.app import create_app
 
 first = create_app(load_settings())

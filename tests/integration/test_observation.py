@@ -19,7 +19,7 @@ from support.settled import environment_of, event, fetch, prepare, produce, sett
 from support.wait import wait_until
 
 from bridge.stack.ports import choose
-from schemas.settings import Settings
+from schemas.config.settings import Settings
 from sinks.kafka.publisher import make_producer
 from sinks.postgres.stats.backlog import read_backlog
 from telemetry import metrics

@@ -11,12 +11,12 @@ from support.databases import beside
 from support.settled import event, prepare, produce, settings_for, working
 from support.wait import wait_until
 
+from schemas.config.settings import Settings
 from schemas.errors import SinkUnavailable
-from schemas.record import TopicPartition
-from schemas.settings import Settings
-from sinks.postgres.audit.audit import audit
+from schemas.pipeline.record import TopicPartition
 from sinks.postgres.schema.monthly_partitions import make_partitions
 from sinks.postgres.sink import PostgresSink
+from streams.audit import audit
 from telemetry import metrics
 
 BEFORE, DURING = 20, 30

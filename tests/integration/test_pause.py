@@ -11,8 +11,8 @@ from support.gateway import bearer, gateway
 from support.settled import environment_of, event, fetch, produce, working
 from support.wait import wait_until
 
-from schemas.settings import Settings
-from sinks.postgres.audit.audit import audit
+from schemas.config.settings import Settings
+from streams.audit import audit
 
 BUDGET_SECONDS = 60
 

@@ -14,9 +14,9 @@ from support.verdicts import add_change
 from support.wait import wait_until
 
 from bridge.stack.ports import choose
-from schemas.dead_letter import DeadLetter
-from schemas.settings import Settings
-from sinks.postgres.audit.audit import audit
+from schemas.config.settings import Settings
+from schemas.kafka.dead_letter import DeadLetter
+from streams.audit import audit
 from telemetry import metrics
 
 LARGE = b" " * (3 * 1024 * 1024)

@@ -16,11 +16,11 @@ from support.databases import LOCK_AWAITED
 from support.settled import environment_of, event, prepare, produce, settings_for, working
 from support.wait import wait_until
 
-from schemas.run_summary import ProcessSummary
-from schemas.settings import Settings
-from sinks.postgres.audit.audit import audit
+from schemas.config.settings import Settings
+from schemas.documents.run_summary import ProcessSummary
 from sinks.postgres.registry.admin import add_script
 from sinks.postgres.runs.history import run_lock
+from streams.audit import audit
 
 COUNTS = ("processed_total", "normalized_total", "retried_total", "dropped_total", "dropped_by_reason", "gate")
 

@@ -15,7 +15,7 @@ from support.wait import wait_until
 from bridge.publish.lines import MAX_LINE_BYTES, LineSplitter
 from bridge.publish.session import key_of
 from bridge.stack import StackAddresses
-from schemas.settings import Settings, load_settings
+from schemas.config.settings import Settings, load_settings
 from sinks.kafka.topics import apply_topics
 
 NOWHERE = "127.0.0.1:1"

@@ -17,8 +17,8 @@ from support.settled import event, prepare, produce, settings_for, working
 from support.wait import wait_until
 
 from bridge.stack import StackAddresses
+from schemas.config.service import Service
 from schemas.reasons import DroppedReason
-from schemas.service import Service
 from sinks.postgres.schema.check import blocking_differences, check_database
 from sinks.postgres.schema.monthly_partitions import make_partitions, month
 from sinks.postgres.schema.privileges import READABLE

@@ -8,11 +8,11 @@ from support.databases import as_admin
 from support.verdicts import add_change
 
 from bridge.stack import StackAddresses
+from schemas.config.service import Service
+from schemas.config.settings import Settings
+from schemas.documents.gate import WindowLimits
 from schemas.errors import SinkUnavailable
-from schemas.gate import WindowLimits
-from schemas.record import Provenance
-from schemas.service import Service
-from schemas.settings import Settings
+from schemas.pipeline.record import Provenance
 from sinks.postgres.breaker.state import brake_state
 from sinks.postgres.connection import connection
 from sinks.postgres.dead_letters.lives import show
@@ -25,6 +25,7 @@ from sinks.postgres.schema.check import expected_catalogue
 from sinks.postgres.schema.migrate import migrate
 from sinks.postgres.schema.privileges import needed_privileges
 from sinks.postgres.tokens.api_tokens import list_api_tokens
+from streams.rules.gate import window_rule
 
 PLAN = "00000000-0000-4000-8000-000000000001"
 PLANNED = (
@@ -150,7 +151,7 @@ async def test_a_change_of_verdict_that_no_judge_wrote_keeps_no_other_from_being
     await add_change(settings, "total", reasons=["too many"])
     await execute(database_url, "UPDATE gate_state SET published = false")
     assert isinstance(settings.gate_limits, WindowLimits)
-    assert [one.target for one in await judge(database_url, 300, settings.gate_limits)] == ["total"]
+    assert [one.target for one in await judge(database_url, 300, window_rule(settings.gate_limits))] == ["total"]
 
 
 async def test_a_row_of_no_ledgers_form_is_read(database_url: str) -> None:

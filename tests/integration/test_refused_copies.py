@@ -10,10 +10,10 @@ from aiokafka.admin import NewTopic
 from support.replays import assert_balanced, dlq, plan, status, until
 from support.settled import event, fetch, prepare, produce, settings_for, working
 
-from schemas.dead_letter import DeadLetter
-from schemas.headers import Headers
-from schemas.replay import TopicReplaySummary
-from schemas.settings import Settings
+from schemas.config.settings import Settings
+from schemas.documents.replay import TopicReplaySummary
+from schemas.kafka.dead_letter import DeadLetter
+from schemas.kafka.headers import Headers
 from sinks.kafka.admin import kafka_admin, started
 from sinks.kafka.aiokafka_patches.configs import set_configs
 from sinks.kafka.publisher import make_producer

@@ -16,9 +16,9 @@ from support.databases import as_admin
 from bridge.stack import StackAddresses
 from schemas.api_key import NewKey
 from schemas.api_token import Role
+from schemas.config.service import PROCESSES, Service
 from schemas.errors import InvalidInput
-from schemas.pause import PauseKind
-from schemas.service import PROCESSES, Service
+from schemas.pipeline.pause import PauseKind
 from sinks.postgres.registry.admin import add_script, list_scripts, set_enabled
 from sinks.postgres.registry.history import RegistryChange, list_changes
 from sinks.postgres.registry.pauses import end_pause, start_pause

@@ -8,8 +8,8 @@ from support.databases import as_admin
 
 from bridge.stack import StackAddresses
 from schemas.api_token import Role
-from schemas.pause import PauseKind
-from schemas.service import Service
+from schemas.config.service import Service
+from schemas.pipeline.pause import PauseKind
 from sinks.postgres.registry.admin import add_script, set_enabled
 from sinks.postgres.registry.cache import CHANNEL
 from sinks.postgres.registry.pauses import end_pause, list_pauses, start_pause

@@ -23,7 +23,7 @@ from support.replays import (
 from support.settled import environment_of, event, fetch, produce, working
 from support.wait import wait_until
 
-from schemas.replay import PlanSummary, ReplaySummary
+from schemas.documents.replay import PlanSummary, ReplaySummary
 from sinks.postgres.registry.admin import add_script
 
 

@@ -13,8 +13,8 @@ from support.databases import LOCK_AWAITED, as_admin
 from support.replays import assert_balanced, dead_letters, dlq, late, plan, replay_settings, status, until
 from support.settled import environment_of, fetch, produce, working
 
-from schemas.replay import ReplaySummary
-from schemas.service import Service
+from schemas.config.service import Service
+from schemas.documents.replay import ReplaySummary
 from sinks.kafka.replay_publisher import Replayed
 from sinks.postgres.registry.admin import add_script
 from sinks.postgres.replay_items.items import claim, read_items

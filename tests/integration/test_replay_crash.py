@@ -15,8 +15,8 @@ from bridge.runs import replay as replay_run
 from bridge.runs.cancel import cancel_job
 from bridge.runs.frame import RunOptions, perform
 from bridge.runs.replay import ReplayOptions, replay_job
+from schemas.config.settings import Settings
 from schemas.errors import SinkUnavailable
-from schemas.settings import Settings
 from sinks.kafka.replay_publisher import ReplayPublisher
 from sinks.postgres.registry.admin import add_script
 

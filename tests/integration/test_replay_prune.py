@@ -3,7 +3,7 @@
 from support.replays import dead_letters, late, plan, replay_settings, until
 from support.settled import fetch, working
 
-from schemas.settings import Settings
+from schemas.config.settings import Settings
 from sinks.postgres.replays.plans import prune
 
 KEEP_SECONDS = 90 * 86400.0

@@ -6,7 +6,7 @@ import pytest
 from support.replays import assert_balanced, dead_letters, dlq, late, replay_settings, until
 from support.settled import event, fetch, working
 
-from schemas.replay import TopicReplaySummary
+from schemas.documents.replay import TopicReplaySummary
 from sinks.kafka.admin import partitions_of
 from sinks.kafka.publisher import make_producer
 from sinks.postgres.registry.admin import add_script

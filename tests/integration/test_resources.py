@@ -13,10 +13,10 @@ from support.command import start
 from support.settled import LATE_SCRIPT, environment_of, event, fetch, prepare, settings_for
 from support.wait import wait_until
 
-from schemas.settings import Settings
+from schemas.config.settings import Settings
 from sinks.kafka.publisher import make_producer
-from sinks.postgres.audit.audit import audit
 from sinks.postgres.registry.admin import add_script
+from streams.audit import audit
 
 pytestmark = pytest.mark.timeout(900)
 

@@ -10,12 +10,12 @@ from support.settled import LATE_SCRIPT, event, fetch, prepare, produce, setting
 from support.wait import wait_until
 
 from bridge.stack import StackAddresses
-from schemas import headers as names
-from schemas.record import Provenance
-from schemas.settings import Settings
+from schemas.config.settings import Settings
+from schemas.kafka import headers as names
+from schemas.pipeline.record import Provenance
 from sinks.kafka.publisher import make_producer
-from sinks.postgres.audit.audit import audit
 from sinks.postgres.registry.admin import add_script
+from streams.audit import audit
 
 OTHER_LATE_SCRIPT = "late-too"
 BEFORE = [

@@ -4,7 +4,7 @@ from urllib.parse import urlsplit
 
 import asyncpg
 
-from schemas.service import Service
+from schemas.config.service import Service
 from sinks.postgres.connection import connection
 from sinks.postgres.schema.check import blocking_differences, check_database
 from sinks.postgres.schema.migrate import migrate

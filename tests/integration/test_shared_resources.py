@@ -8,7 +8,7 @@ from support.accounts import GUARD, LOCKS, account, execute, not_needed
 from support.databases import as_admin
 
 from bridge.stack import StackAddresses
-from schemas.service import PROCESSES, Service
+from schemas.config.service import PROCESSES, Service
 from sinks.postgres.runs.history import run_lock
 from sinks.postgres.schema.check import check_database, excess_privileges
 from sinks.postgres.schema.grants import grants

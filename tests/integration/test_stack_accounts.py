@@ -24,8 +24,8 @@ from bridge.stack import Stack, StackAddresses, cluster, databases, state
 from bridge.stack.owner import Owner
 from bridge.stack.ports import choose
 from bridge.stack.process import Launch
+from schemas.config.service import Service
 from schemas.errors import EnvironmentUnfit, InvalidInput
-from schemas.service import Service
 from sinks.postgres.schema.check import check_database
 from sinks.postgres.schema.grants import grants
 from sinks.postgres.schema.migrate import migrate

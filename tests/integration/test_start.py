@@ -23,9 +23,9 @@ from support.settled import settings_for
 from support.wait import wait_until
 
 from bridge.stack import StackAddresses
+from schemas.config.service import Service
+from schemas.config.settings import Settings
 from schemas.errors import EnvironmentUnfit, InvalidInput, StartRefused
-from schemas.service import Service
-from schemas.settings import Settings
 from sinks.kafka.admin import kafka_admin
 from sinks.kafka.aiokafka_patches.configs import set_configs
 from sinks.kafka.topics import apply_topics

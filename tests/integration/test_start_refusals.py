@@ -7,9 +7,9 @@ import asyncpg
 import pytest
 from support.command import bridge
 
+from schemas.config.service import Service
+from schemas.config.settings import Settings
 from schemas.errors import RowRejected, SinkUnavailable
-from schemas.service import Service
-from schemas.settings import Settings
 from sinks.postgres.connection import connect
 from sinks.postgres.schema.check import blocking_differences, check_database
 from sinks.refusals import refusal

@@ -10,11 +10,12 @@ from support.command import start
 from support.settled import LATE_SCRIPT, environment_of, event, fetch, prepare, produce, settings_for, working
 from support.wait import wait_until
 
-from schemas.settings import Settings
+from schemas.config.settings import Settings
 from sinks.kafka.admin import kafka_admin, log_bounds
 from sinks.kafka.topics import apply_topics
-from sinks.postgres.audit.audit import acknowledge_lost, audit, read_snapshot
+from sinks.postgres.audit.snapshot import acknowledge_lost, read_snapshot
 from sinks.postgres.registry.admin import add_script
+from streams.audit import audit
 from streams.worker.retry_reaper import sweep
 from telemetry import metrics
 

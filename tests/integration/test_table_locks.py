@@ -12,8 +12,8 @@ from support.databases import as_admin
 from support.wait import wait_until
 
 from bridge.stack import StackAddresses
+from schemas.config.service import Service
 from schemas.errors import EnvironmentUnfit
-from schemas.service import Service
 from sinks.postgres import table_locks
 from sinks.postgres.connection import connection
 from sinks.postgres.schema.grants import grants

@@ -18,7 +18,7 @@ from support.programs import CHECKOUT, environment
 from support.settled import environment_of, prepare, settings_for
 
 from bridge.stack import StackAddresses
-from schemas.settings import Settings
+from schemas.config.settings import Settings
 
 ESCAPES: Final = (
     "\x1b[31m",

@@ -19,10 +19,10 @@ from support.wait import wait_until
 from bridge.doctor.examine import examine
 from bridge.stack import StackAddresses
 from bridge.stack.ports import LOOPBACK
-from schemas.doctor_report import Health
+from schemas.config.service import Service
+from schemas.config.settings import Settings
+from schemas.documents.doctor_report import Health
 from schemas.errors import StartRefused
-from schemas.service import Service
-from schemas.settings import Settings
 from sinks.kafka.topics import check_topics
 from streams.startup_checks import ready
 

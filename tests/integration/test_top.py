@@ -17,7 +17,7 @@ from support.programs import environment
 from support.settled import environment_of, event, fetch, prepare, produce, settings_for, working
 from support.wait import wait_until
 
-from schemas.settings import Settings
+from schemas.config.settings import Settings
 
 TIERS = ("60s", "120s")
 

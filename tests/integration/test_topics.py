@@ -11,8 +11,8 @@ from support.programs import run
 from support.wait import wait_until
 
 from bridge.stack import StackAddresses
+from schemas.config.settings import Settings
 from schemas.errors import EnvironmentUnfit
-from schemas.settings import Settings
 from sinks.kafka import admin as admin_module
 from sinks.kafka.admin import kafka_admin, topic_facts
 from sinks.kafka.aiokafka_patches.configs import read_configs, set_configs

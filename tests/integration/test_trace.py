@@ -19,8 +19,8 @@ from bridge.client import BridgeClient
 from bridge.gateway import app as gateway_app
 from bridge.gateway.server import _config
 from bridge.http.server import Server, address_of, listening_socket
-from schemas.settings import Settings
-from streams.worker import tracing as traces
+from schemas.config.settings import Settings
+from streams.worker import tracing
 from streams.worker.spans import SettlementSpans
 
 
@@ -37,9 +37,9 @@ def spans(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[InMem
 
     monkeypatch.setattr(gateway_app, "provider_of_traces", provider)
     monkeypatch.setattr(trace, "_TRACER_PROVIDER", provider())
-    traces.trace_by(SettlementSpans(provider(), settings.group).tell)
+    tracing.trace_by(SettlementSpans(provider(), settings.group).tell)
     yield exporter
-    traces.trace_by(None)
+    tracing.trace_by(None)
     for one in made:
         one.shutdown()
 

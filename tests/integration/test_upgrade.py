@@ -19,11 +19,11 @@ from support.settled import environment_of, settings_for
 from bridge.doctor.examine import examine
 from bridge.doctor.upgrade import judge_webhook, upgrade_checks
 from bridge.stack import StackAddresses
-from schemas.doctor_report import Health
-from schemas.environment import unknown_variables
+from schemas.config.environment import unknown_variables
+from schemas.config.service import PROCESSES, Service
+from schemas.config.settings import Settings
+from schemas.documents.doctor_report import Health
 from schemas.errors import StartRefused
-from schemas.service import PROCESSES, Service
-from schemas.settings import Settings
 from sinks.kafka.topics import apply_topics
 from sinks.postgres.runs.history import note_end, show_run
 from sinks.postgres.schema.migrate import migrate, migrations

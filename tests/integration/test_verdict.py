@@ -15,9 +15,9 @@ from support.settled import settings_for
 from support.verdicts import add_change
 from support.wait import wait_until
 
+from schemas.config.settings import Settings
+from schemas.documents.gate import GateChange
 from schemas.errors import SinkUnavailable
-from schemas.gate import GateChange
-from schemas.settings import Settings
 from streams.worker.gate_evaluator import judge_and_publish
 from streams.worker.gate_notifier import tell
 

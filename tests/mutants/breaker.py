@@ -2,8 +2,8 @@
 
 from mutants.mutant import Edit, Mutant
 
-VISITORS = "tests/unit/schemas/test_brake_visitors.py"
-OWNERS = "tests/unit/schemas/test_brake_owners.py"
+VISITORS = "tests/unit/streams/rules/test_breaker_visitors.py"
+OWNERS = "tests/unit/streams/rules/test_breaker_owners.py"
 HOLD = "tests/unit/streams/worker/paused/test_breaker.py"
 PAUSES = "tests/unit/streams/test_pauses.py"
 
@@ -11,37 +11,43 @@ MUTANTS = [
     Mutant(
         "visitors-vote",
         "the rule that visitors' failures count only while nothing passes",
-        (Edit("schemas/brake.py::_Counts.voting", "quiet", "self is not None"),),
+        (Edit("streams/rules/breaker.py::_Counts.voting", "quiet", "self is not None"),),
         (f"{VISITORS}::test_visitors_failures_do_not_vote_while_anything_passes",),
     ),
     Mutant(
         "visitors-alone",
         "the vote of visitors' failures where nothing passes",
-        (Edit("schemas/brake.py::_Counts.voting", "quiet", "self is None"),),
+        (Edit("streams/rules/breaker.py::_Counts.voting", "quiet", "self is None"),),
         (f"{VISITORS}::test_a_bad_deployment_is_noticed_where_only_visitors_send",),
     ),
     Mutant(
         "owners-vote",
         "the one vote of each organisation, however many events and sites are its own",
-        (Edit("schemas/brake_votes.py::nearly_all", "2 * failing > len(owners)", "True"),),
+        (Edit("streams/rules/breaker_votes.py::nearly_all", "2 * failing > len(owners)", "True"),),
         (f"{OWNERS}::test_two_sites_without_an_organisation_do_not_stop_a_third",),
     ),
     Mutant(
         "owners-run",
         "the look at who does well elsewhere, where a partition's events fail in a row",
-        (Edit("schemas/brake.py::BrakeJudge._too_long", "len(failing) > len(passing)", "True"),),
+        (Edit("streams/rules/breaker.py::BreakerJudge._too_long", "len(failing) > len(passing)", "True"),),
         (f"{OWNERS}::test_two_sites_without_an_organisation_do_not_stop_a_third",),
     ),
     Mutant(
         "owners-silent",
         "the vote of organisations that did well today and are silent now",
-        (Edit("schemas/brake.py::BrakeJudge._is_one_of_many", "len(owners) > 1", "True"),),
+        (Edit("streams/rules/breaker.py::BreakerJudge._is_one_of_many", "len(owners) > 1", "True"),),
         (f"{OWNERS}::test_one_organisation_does_not_stop_others_that_are_silent",),
     ),
     Mutant(
         "nobodys-vote",
         "the silence of what is nobody's where an organisation's events passed today",
-        (Edit("schemas/brake.py::BrakeJudge._is_one_of_many", "bad.keys() - {UNCONFIRMED_SITE}", "bad.keys()"),),
+        (
+            Edit(
+                "streams/rules/breaker.py::BreakerJudge._is_one_of_many",
+                "bad.keys() - {UNCONFIRMED_SITE}",
+                "bad.keys()",
+            ),
+        ),
         (f"{OWNERS}::test_what_is_nobodys_lends_no_weight_to_one_organisation",),
     ),
     Mutant(
@@ -49,7 +55,7 @@ MUTANTS = [
         "the only site's own share beside what is nobody's",
         (
             Edit(
-                "schemas/brake_votes.py::nearly_all",
+                "streams/rules/breaker_votes.py::nearly_all",
                 "own_bad * 100 >= ratio_pct * (own_bad + own_good)",
                 "own_bad + own_good >= 0",
             ),
@@ -59,19 +65,19 @@ MUTANTS = [
     Mutant(
         "nobodys-run",
         "the only site's own part of a row beside what is nobody's",
-        (Edit("schemas/brake.py::BrakeJudge._too_long", "bad.get(UNCONFIRMED_SITE, 0)", "0"),),
+        (Edit("streams/rules/breaker.py::BreakerJudge._too_long", "bad.get(UNCONFIRMED_SITE, 0)", "0"),),
         (f"{OWNERS}::test_what_is_nobodys_does_not_outvote_the_only_site",),
     ),
     Mutant(
         "probe-memory",
         "the part of what a probe saw to pass in the window after the brake was let go",
-        (Edit("schemas/brake.py::BrakeJudge._by_share", "good + probed", "good"),),
+        (Edit("streams/rules/breaker.py::BreakerJudge._by_share", "good + probed", "good"),),
         (f"{OWNERS}::test_what_a_probe_saw_to_pass_counts_when_the_brake_is_let_go",),
     ),
     Mutant(
         "owners-sample",
         "the part of a probe's sample that is others' than one organisation's",
-        (Edit("schemas/brake.py::BrakeJudge.is_enough", "min(count, most)", "count"),),
+        (Edit("streams/rules/breaker.py::BreakerJudge.is_enough", "min(count, most)", "count"),),
         (f"{OWNERS}::test_a_probe_looks_for_others_behind_one_organisation",),
     ),
     Mutant(

@@ -107,7 +107,7 @@ MUTANTS = [
     Mutant(
         "filter-in-history",
         "the bound of what the history of runs keeps of a filter",
-        (Edit("schemas/run_summary.py::DiscardSummary.in_history", "len(text) <= MOST_IN_HISTORY", "text"),),
+        (Edit("schemas/documents/run_summary.py::DiscardSummary.in_history", "len(text) <= MOST_IN_HISTORY", "text"),),
         (f"{KEPT}::test_history_keeps_the_beginning_of_a_long_filter",),
     ),
     Mutant(

@@ -92,7 +92,7 @@ MUTANTS = [
     Mutant(
         "token",
         "the attempt in a retry's token",
-        (Edit("schemas/ledger.py::LedgerState.awaits", "attempt == self.retry_count + 1", "True"),),
+        (Edit("schemas/pipeline/ledger.py::LedgerState.awaits", "attempt == self.retry_count + 1", "True"),),
         (f"{CONTRACT}/test_sink_ledger.py::test_a_wrong_token_moves_the_offset_and_nothing_else",),
     ),
     Mutant(
@@ -181,8 +181,8 @@ MUTANTS = [
     Mutant(
         "log-end",
         "the look whether a log is shorter than what was read of it",
-        (Edit("schemas/log_identity.py::foreign", "end < known.next_offset", "end < 0"),),
-        ("tests/unit/schemas/test_log_identity.py",),
+        (Edit("schemas/pipeline/log_identity.py::foreign", "end < known.next_offset", "end < 0"),),
+        ("tests/unit/schemas/pipeline/test_log_identity.py",),
     ),
     Mutant(
         "sweeper",
@@ -260,10 +260,10 @@ MUTANTS = [
         "brakes-vote",
         "the rule that one site alone can't stop the others",
         (
-            Edit("schemas/brake_votes.py::nearly_all", "bad_others * 100 < ratio_pct * others", "False"),
-            Edit("schemas/brake_votes.py::nearly_all", "2 * failing > len(owners)", "True"),
+            Edit("streams/rules/breaker_votes.py::nearly_all", "bad_others * 100 < ratio_pct * others", "False"),
+            Edit("streams/rules/breaker_votes.py::nearly_all", "2 * failing > len(owners)", "True"),
         ),
-        ("tests/unit/schemas/test_brake.py",),
+        ("tests/unit/streams/rules/test_breaker.py",),
     ),
     Mutant(
         "whole-letters",
@@ -281,7 +281,7 @@ MUTANTS = [
         "replays-claim",
         "the single use of a replay's claim",
         (
-            Edit("schemas/ledger.py::LedgerState.claimed_by", "self.replayed_as is None", "True"),
+            Edit("schemas/pipeline/ledger.py::LedgerState.claimed_by", "self.replayed_as is None", "True"),
             Edit("sinks/commit_rules.py::replays", "candidate.event.attempt == 1", "not candidate.event.attempt"),
         ),
         (f"{CONTRACT}/test_sink_replay.py::test_a_claimed_replay_is_honoured_once",),
@@ -369,8 +369,8 @@ MUTANTS = [
     Mutant(
         "loopback-guard",
         "the refusal of local addresses in production",
-        (Edit("schemas/production.py::_loopback", "is_local(one)", "not one"),),
-        ("tests/unit/schemas/test_production.py",),
+        (Edit("schemas/config/production.py::_loopback", "is_local(one)", "not one"),),
+        ("tests/unit/schemas/config/test_production.py",),
     ),
     *identity.MUTANTS,
     *locks.MUTANTS,

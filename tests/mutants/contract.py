@@ -35,7 +35,7 @@ MUTANTS = [
         "the switch of the aliases",
         (
             Edit(
-                "schemas/event_types.py::canonical_type",
+                "schemas/events/event_types.py::canonical_type",
                 "ALIASES.get(name, name) if aliases else name",
                 "ALIASES.get(name, name)",
             ),

@@ -10,7 +10,7 @@ MUTANTS = [
     Mutant(
         "proof",
         "the comparison of the gateway's proof",
-        (Edit("schemas/gateway_proof.py::ProofKeys.proven", "not hmac.compare_digest(...)", "state is None"),),
+        (Edit("schemas/kafka/gateway_proof.py::ProofKeys.proven", "not hmac.compare_digest(...)", "state is None"),),
         (f"{TRUST}::test_a_changed_header_makes_the_record_direct", ATTRIBUTION),
     ),
     Mutant(
@@ -18,7 +18,9 @@ MUTANTS = [
         "the refusal of a NUL in a proven field",
         (
             Edit(
-                "schemas/gateway_proof.py::ProofKeys.proven", 'message.count(b"\\0") != len(_FIELDS) - 1', "not message"
+                "schemas/kafka/gateway_proof.py::ProofKeys.proven",
+                'message.count(b"\\0") != len(_FIELDS) - 1',
+                "not message",
             ),
         ),
         (f"{TRUST}::test_no_byte_moves_from_the_value_into_a_header",),
@@ -86,7 +88,7 @@ MUTANTS = [
     Mutant(
         "replays-digest",
         "the digest of the record that a replay sends",
-        (Edit("schemas/ledger.py::LedgerState.expects", "...", "return True"),),
+        (Edit("schemas/pipeline/ledger.py::LedgerState.expects", "...", "return True"),),
         ("tests/unit/streams/pipeline/test_processor.py::test_only_the_record_that_a_replay_sends_has_its_claim",),
     ),
 ]

@@ -162,7 +162,7 @@ MUTANTS = [
     Mutant(
         "unclean-election",
         "the refusal of a leader that lacks what was acknowledged",
-        (Edit("schemas/topics.py::Topics.specs", '"false"', '"true"'),),
+        (Edit("schemas/kafka/topics.py::Topics.specs", '"false"', '"true"'),),
         ("tests/contract/test_snapshots.py",),
     ),
     Mutant(

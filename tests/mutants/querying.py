@@ -110,8 +110,8 @@ MUTANTS = [
     Mutant(
         "guess-once",
         "the rule that a text which names two sites names none",
-        (Edit("schemas/guess.py::_one", "len(found) == 1", "found"),),
-        ("tests/unit/schemas/test_guess.py",),
+        (Edit("schemas/pipeline/guess.py::_one", "len(found) == 1", "found"),),
+        ("tests/unit/schemas/pipeline/test_guess.py",),
     ),
     Mutant(
         "guess-of-broken",

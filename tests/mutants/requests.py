@@ -3,7 +3,7 @@
 from mutants.mutant import Edit, Mutant
 
 API_REPLAYS = "tests/integration/api/test_replays.py"
-FILTER = "tests/unit/schemas/test_dead_letter_filter.py"
+FILTER = "tests/unit/schemas/documents/test_dead_letter_filter.py"
 KEPT = "tests/integration/api/test_kept.py"
 REPLAY = "tests/integration/test_replay.py"
 
@@ -20,7 +20,13 @@ MUTANTS = [
     Mutant(
         "canary-remembered",
         "the memory of a canary that failed, for a replay that names none",
-        (Edit("schemas/replay.py::Plan.canary_failed", "self.ended_because.startswith(CANARY_FAILED)", "False"),),
+        (
+            Edit(
+                "schemas/documents/replay.py::Plan.canary_failed",
+                "self.ended_because.startswith(CANARY_FAILED)",
+                "False",
+            ),
+        ),
         (
             f"{REPLAY}::test_a_canary_that_fails_stops_the_rest",
             f"{API_REPLAYS}::test_a_canary_that_failed_is_not_begun_again",
@@ -59,7 +65,7 @@ MUTANTS = [
     Mutant(
         "times-of-utc",
         "the refusal of a time that UTC has no year for",
-        (Edit("schemas/dead_letter_filter.py::_of_utc", "at.astimezone(UTC)"),),
+        (Edit("schemas/documents/dead_letter_filter.py::_of_utc", "at.astimezone(UTC)"),),
         (
             f"{FILTER}::test_a_time_outside_the_years_of_utc_is_refused",
             f"{KEPT}::test_a_request_that_postgres_can_t_take_leaves_no_history",

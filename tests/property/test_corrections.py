@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.pieces import at_once
 
-from schemas.record import RawBody
+from schemas.pipeline.record import RawBody
 from streams.rules.correction import CorrectionFailed, read_correction
 
 _SPACE = st.sampled_from(["", "", " ", "\n  ", "\t"])

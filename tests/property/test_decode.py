@@ -11,7 +11,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from schemas.raw_event import (
+from schemas.events.raw_event import (
     CONTRACT_NAMES,
     MAX_BYTES,
     MAX_DEPTH,

@@ -5,8 +5,8 @@ from hypothesis import strategies as st
 from support.making import batch, context, record
 from support.memory.source import MemoryRecord
 
-from schemas.headers import bounded_text, last, last_int
-from schemas.record import Provenance
+from schemas.kafka.headers import bounded_text, last, last_int
+from schemas.pipeline.record import Provenance
 from sinks.kafka.publisher import copy_headers, original_headers
 from sinks.postgres.ledger.rows import decode_headers, encode_headers
 from streams.pipeline.dedup_key import event_key

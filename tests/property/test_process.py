@@ -12,15 +12,15 @@ from support.memory.sink import MemorySink, MemoryStore
 from support.memory.source import MemoryRecord
 from support.virtual_time import run_virtually
 
-from schemas import headers as names
-from schemas.brake import BrakeJudge
-from schemas.ledger import LedgerState
-from schemas.outcome import Outcomes
-from schemas.record import Provenance, TopicPartition
-from schemas.registry import Script
+from schemas.kafka import headers as names
+from schemas.pipeline.ledger import LedgerState
+from schemas.pipeline.outcome import Outcomes
+from schemas.pipeline.record import Provenance, TopicPartition
+from schemas.pipeline.registry import Script
 from sinks.kafka.publisher import copy_headers
 from sinks.postgres.ledger import rows as ledger
 from streams.pipeline.processor import process
+from streams.rules.breaker import BreakerJudge
 from streams.worker.committer import Settler
 
 WAITING, DEAD = Provenance(RAW, 0, 3), Provenance(RAW, 0, 4)
@@ -124,7 +124,7 @@ async def _settle(outcomes: Outcomes) -> None:
     for one in (*first.failures, *dead.failures):
         await _seed(store, one.provenance, one)
     store.ledger[DEAD].disposition, store.ledger[DEAD].replay_id = "claimed", REPLAY_ID
-    committed = await Settler(sink, MemoryPublisher(DLQ), BrakeJudge(BRAKE_LIMITS, lambda: 0.0)).settle([outcomes])
+    committed = await Settler(sink, MemoryPublisher(DLQ), BreakerJudge(BRAKE_LIMITS, lambda: 0.0)).settle([outcomes])
     assert committed.tally.processed + committed.tally.stale == len(outcomes.batch.records)
 
 

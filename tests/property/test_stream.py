@@ -9,8 +9,8 @@ from support.making import REGISTRY, RETRY_1, RETRY_2
 from support.stream import Stream
 from support.virtual_time import run_virtually
 
-from schemas.record import TopicPartition
-from schemas.registry import Script
+from schemas.pipeline.record import TopicPartition
+from schemas.pipeline.registry import Script
 
 PARTITIONS = 2
 LATE = Script("late", 1, 10, enabled=True)

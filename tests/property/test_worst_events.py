@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterable
 from support.making import BOUNDS, NOW_MS, REGISTRY, judged, record
 
 from bench.shapes import event, listed, sound, unsound
+from schemas.events.raw_event import MAX_BYTES
 from schemas.instants import instant
-from schemas.raw_event import MAX_BYTES
-from schemas.record import Provenance
-from schemas.sender import Sender
+from schemas.pipeline.record import Provenance
+from schemas.pipeline.sender import Sender
 from streams.pipeline.reading import read_event
 from streams.pipeline.rejection import Rejection
 

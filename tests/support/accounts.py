@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 import asyncpg
 
-from schemas.service import Service
+from schemas.config.service import Service
 from sinks.postgres.schema.grants import grants
 from sinks.postgres.schema.privileges import ADVISORY
 from support.databases import run_apart

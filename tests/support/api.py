@@ -13,9 +13,9 @@ from bridge.runs.frame import Job, RunOptions, perform
 from bridge.runs.plan import PlanOptions, plan_job
 from bridge.runs.run import Run
 from schemas.api_token import Role
-from schemas.dead_letter_filter import DeadLetterFilter
-from schemas.replay import ReplaySummary
-from schemas.settings import Settings
+from schemas.config.settings import Settings
+from schemas.documents.dead_letter_filter import DeadLetterFilter
+from schemas.documents.replay import ReplaySummary
 from sinks.postgres.tokens.api_tokens import create_api_token
 from streams.rules.correction import Correction
 from support.gateway import Gateway, bearer, service

@@ -7,17 +7,18 @@ from typing import Any
 
 import msgspec
 
-from schemas.brake import BrakeJudge, BrakeLimits
-from schemas.outcome import Outcomes
-from schemas.record import TopicPartition
-from schemas.registry import Script
-from schemas.sender import Sender
+from schemas.pipeline.breaker import BreakerLimits
+from schemas.pipeline.outcome import Outcomes
+from schemas.pipeline.record import TopicPartition
+from schemas.pipeline.registry import Script
+from schemas.pipeline.sender import Sender
 from streams.pipeline.processor import Context, process
+from streams.rules.breaker import BreakerJudge
 from support.making import BOUNDS, POLICY, RAW, batch, body, record
 from support.memory.source import MemoryRecord
 from support.sealed import TRUST, gateway_headers
 
-LIMITS = BrakeLimits(Decimal(50), 100, 100, 60.0)
+LIMITS = BreakerLimits(Decimal(50), 100, 100, 60.0)
 REGISTRY = {f"s{site}": Script(f"s{site}", site, None, enabled=True) for site in range(1, 30)}
 GOOD, BAD, UNREADABLE, RETRIED = "good", "bad", "unreadable", "retried"
 JUNK, FORGED = "a visitor's", "by its headers a visitor's"
@@ -35,10 +36,10 @@ class Clock:
 class Bench:
     """Feeds a judge with batches that the processor has judged; partitions go on where they stood."""
 
-    def __init__(self, limits: BrakeLimits = LIMITS, owners: Mapping[int, str] = MappingProxyType({})) -> None:
+    def __init__(self, limits: BreakerLimits = LIMITS, owners: Mapping[int, str] = MappingProxyType({})) -> None:
         """`owners` names the organisations of sites; the other sites have none."""
         self.clock = Clock()
-        self.judge = BrakeJudge(limits, self.clock, lambda site: owners.get(site, site))
+        self.judge = BreakerJudge(limits, self.clock, lambda site: owners.get(site, site))
         self.next: dict[int, int] = {}
 
     def outcomes(

@@ -6,8 +6,8 @@ from typing import NamedTuple
 
 import asyncpg
 
+from schemas.pipeline.record import Provenance
 from schemas.reasons import DroppedReason, ErrorClass
-from schemas.record import Provenance
 
 DROPPED_AT = datetime.now(UTC).replace(microsecond=0)
 

@@ -15,7 +15,7 @@ from typing import Any
 import httpx
 from aiokafka import AIOKafkaConsumer, ConsumerRecord
 
-from schemas.settings import Settings
+from schemas.config.settings import Settings
 from sinks.kafka.admin import partitions_of
 from support.command import words
 from support.programs import CHECKOUT, environment

@@ -20,7 +20,7 @@ import pytest
 from pydantic import SecretStr
 
 from schemas.api_key import PREFIX
-from schemas.settings import Settings
+from schemas.config.settings import Settings
 
 FORMS = re.compile(rb"%b[0-9a-f]{12}_[0-9a-f]{64}|eyJ[\w-]{20,}\.[\w-]{20,}" % PREFIX.encode())
 LONGEST = 1024

@@ -15,7 +15,7 @@ from bridge.gateway.services import Services
 from bridge.http.answer import CLOSE, Message, Receive, Send
 from bridge.http.room import Room, Shares
 from schemas.api_key import ApiKey, make_key
-from schemas.registry import Script
+from schemas.pipeline.registry import Script
 from support.gateway import ORIGIN
 from support.settled import settings_for
 

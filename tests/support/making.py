@@ -6,12 +6,12 @@ from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
-from schemas.brake import BrakeLimits
-from schemas.ledger import LedgerState
-from schemas.outcome import Outcomes
+from schemas.pipeline.breaker import BreakerLimits
+from schemas.pipeline.ledger import LedgerState
+from schemas.pipeline.outcome import Outcomes
+from schemas.pipeline.record import Batch, Provenance, RawRecord, TopicPartition
+from schemas.pipeline.registry import Script
 from schemas.reasons import ErrorClass
-from schemas.record import Batch, Provenance, RawRecord, TopicPartition
-from schemas.registry import Script
 from streams.pipeline.normalize import Bounds
 from streams.pipeline.processor import Context, process
 from streams.pipeline.trust import GatewayTrust
@@ -31,7 +31,7 @@ REGISTRY = {
     "blog": Script("blog", 2, None, enabled=True),
     "off": Script("off", 1, 10, enabled=False),
 }
-BRAKE_LIMITS = BrakeLimits(Decimal(50), 1000, 1000, 60.0)
+BRAKE_LIMITS = BreakerLimits(Decimal(50), 1000, 1000, 60.0)
 POLICY = RetryPolicy(tuple(Tier(topic, delay) for topic, delay in DELAYS_MS.items()), {}, 2, 0.0)
 
 

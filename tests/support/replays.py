@@ -4,8 +4,8 @@ import json
 import re
 from typing import Any
 
-from schemas.settings import Settings
-from sinks.postgres.audit.audit import audit
+from schemas.config.settings import Settings
+from streams.audit import audit
 from support.settled import environment_of, event, fetch, prepare, produce, settings_for, working
 from support.wait import wait_until
 from support.warm_command import bridge

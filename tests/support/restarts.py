@@ -6,7 +6,7 @@ from pathlib import Path
 from signal import SIGKILL
 
 from bridge.stack.ports import choose
-from schemas.settings import Settings
+from schemas.config.settings import Settings
 from support.gateway import Gateway, gateway
 
 

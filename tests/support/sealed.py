@@ -1,8 +1,8 @@
 """Headers as the gateway writes them, proven by the key of tests and development."""
 
-from schemas import headers as names
-from schemas.gateway_proof import DEVELOPMENT_KEY, ProofKeys
-from schemas.sender import Sender
+from schemas.kafka import headers as names
+from schemas.kafka.gateway_proof import DEVELOPMENT_KEY, ProofKeys
+from schemas.pipeline.sender import Sender
 from streams.pipeline.trust import GatewayTrust
 
 KEYS = ProofKeys([DEVELOPMENT_KEY])

@@ -8,8 +8,8 @@ from contextlib import asynccontextmanager
 
 import asyncpg
 
-from schemas.record import TopicPartition
-from schemas.settings import Settings
+from schemas.config.settings import Settings
+from schemas.pipeline.record import TopicPartition
 from sinks.kafka.admin import log_bounds, started
 from sinks.kafka.publisher import make_producer
 from sinks.kafka.topics import apply_topics

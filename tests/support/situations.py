@@ -17,7 +17,7 @@ from aiokafka.admin import RecordsToDelete
 
 from bridge.stack import StackAddresses
 from schemas.api_token import Role
-from schemas.settings import Settings
+from schemas.config.settings import Settings
 from sinks.kafka.admin import kafka_admin, log_bounds
 from sinks.postgres.tokens.api_tokens import create_api_token
 from sinks.postgres.tokens.script_tokens import create_token

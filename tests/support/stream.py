@@ -6,10 +6,11 @@ from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from typing import Any
 
-from schemas.brake import BrakeJudge, BrakeLimits
 from schemas.errors import SinkUnavailable
-from schemas.record import Provenance, TopicPartition
-from schemas.registry import Registry
+from schemas.pipeline.breaker import BreakerLimits
+from schemas.pipeline.record import Provenance, TopicPartition
+from schemas.pipeline.registry import Registry
+from streams.rules.breaker import BreakerJudge
 from streams.source.kafka import SourceUnavailable
 from streams.worker.lane import Lane
 from streams.worker.lane_parts import LaneParts
@@ -27,7 +28,7 @@ REAL_BUDGET_SECONDS = 20
 class Stream:
     """Raw and retry topics of `partitions` partitions each. `failing` counts calls that are still to fail, by seam."""
 
-    def __init__(self, partitions: int = 1, *, max_records: int = 100, limits: BrakeLimits = BRAKE_LIMITS) -> None:
+    def __init__(self, partitions: int = 1, *, max_records: int = 100, limits: BreakerLimits = BRAKE_LIMITS) -> None:
         self.raw = [TopicPartition(RAW, number) for number in range(partitions)]
         self.retries = [TopicPartition(topic, number) for topic in DELAYS_MS for number in range(partitions)]
         self.failing: Counter[str] = Counter()
@@ -51,7 +52,7 @@ class Stream:
             raw_topic=RAW,
             max_records=max_records,
             dedup_hints=1000,
-            brake=BrakeJudge(limits, lambda: asyncio.get_running_loop().time()),
+            brake=BreakerJudge(limits, lambda: asyncio.get_running_loop().time()),
             brake_probe_seconds=30.0,
             random=lambda: 0.0,
             now_ms=self.now_ms,

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from schemas.settings import Settings
+from schemas.config.settings import Settings
 from sinks.kafka.admin import kafka_admin, topic_facts
 from sinks.kafka.topics import apply_topics
 from support.wait import wait_until

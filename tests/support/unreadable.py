@@ -2,7 +2,7 @@
 
 import asyncio
 
-from schemas.settings import Settings
+from schemas.config.settings import Settings
 from support.programs import python, run
 
 # aiokafka's compiled records take no names but text; its Python ones take whatever encodes itself.

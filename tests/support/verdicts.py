@@ -3,8 +3,8 @@
 import asyncpg
 import msgspec
 
-from schemas.gate import GateChange
-from schemas.settings import Settings
+from schemas.config.settings import Settings
+from schemas.documents.gate import GateChange
 from sinks.postgres.gate.verdicts import standing_change
 from sinks.postgres.statements import sql
 

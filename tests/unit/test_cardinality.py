@@ -12,10 +12,10 @@ from bridge.gateway.app import create_app
 from bridge.gateway.front import Front
 from bridge.gateway.services import Services
 from bridge.http.problems import Code
-from schemas.outcome import Tally
+from schemas.pipeline.outcome import Tally
+from schemas.pipeline.registry import Registry, Script
+from schemas.pipeline.sender import Sender
 from schemas.reasons import DroppedReason, ErrorClass
-from schemas.registry import Registry, Script
-from schemas.sender import Sender
 from sinks.ports import Committed
 from sinks.postgres.stats.backlog import Backlog, OpenDeadLetters, Replays, Runs, State, WaitingRetries, shown
 from sinks.senders import count_senders

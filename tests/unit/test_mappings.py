@@ -11,9 +11,9 @@ from support.payloads import RECEIVED_MS, Case, cases, mappings, raw_event, show
 
 from bridge.ops.reference import contracts
 from schemas.instants import instant
-from schemas.record import Provenance
-from schemas.sender import Sender
-from schemas.vouched import Vouched
+from schemas.kafka.vouched import Vouched
+from schemas.pipeline.record import Provenance
+from schemas.pipeline.sender import Sender
 from streams.pipeline.reading import read_event
 
 CASES = list(cases())

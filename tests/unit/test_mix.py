@@ -15,10 +15,10 @@ from bridge.demo.flaws import INVALID, VIOLATIONS, encode
 from bridge.demo.mix import SHARES, Kind, Mix, MixRecord
 from bridge.demo.verdict import differences
 from schemas.errors import InvalidInput
-from schemas.headers import EVENT_ID, SITE_ID, last
+from schemas.kafka.headers import EVENT_ID, SITE_ID, last
+from schemas.pipeline.record import Provenance
+from schemas.pipeline.registry import Script
 from schemas.reasons import DroppedReason, ErrorClass
-from schemas.record import Provenance
-from schemas.registry import Script
 from streams.pipeline.decode import decode
 from streams.pipeline.normalize import Bounds, normalize
 from streams.pipeline.rejection import Rejection

@@ -14,7 +14,7 @@ import pytest
 from ruamel.yaml import YAML
 from support.settled import event, prepare, produce, settings_for
 
-from schemas.run_summary import ProcessSummary
+from schemas.documents.run_summary import ProcessSummary
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 WORKFLOW = CHECKOUT / ".github" / "workflows" / "bridge-raw-worker.yml"

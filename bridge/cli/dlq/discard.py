@@ -12,10 +12,10 @@ from bridge.cli.offsets import DryRun, Reason
 from bridge.cli.tables import print_text
 from bridge.runs.discard import discard_job
 from bridge.runs.frame import FATAL, RunOptions, perform
-from schemas.dead_letter_filter import DeadLetterFilter, Disposition
+from schemas.config.settings import Settings
+from schemas.documents.dead_letter_filter import DeadLetterFilter, Disposition
+from schemas.documents.run_summary import DiscardSummary
 from schemas.errors import InvalidInput
-from schemas.run_summary import DiscardSummary
-from schemas.settings import Settings
 from sinks.postgres.dead_letters.pages import count
 
 

@@ -12,7 +12,7 @@ from bridge.cli.tables import Table, on_terminal, print_left_out, print_table, p
 from bridge.dead_letters.documents import groups_document, share
 from bridge.dead_letters.sent_again import groups_looked_up
 from bridge.sites import site_in_words
-from schemas.dead_letter_filter import DeadLetterFilter
+from schemas.documents.dead_letter_filter import DeadLetterFilter
 from sinks.cooperative import unshared
 from sinks.postgres.dead_letters.groups import Group, Groups, Guessed, Often, Owner
 

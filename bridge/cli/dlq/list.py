@@ -8,7 +8,7 @@ from bridge.cli.common import JsonOutput, Verbose, command_settings, run, write_
 from bridge.cli.dead_letter_options import with_filter
 from bridge.cli.tables import Table, print_table, print_text
 from bridge.dead_letters.documents import page_document
-from schemas.dead_letter_filter import DeadLetterFilter
+from schemas.documents.dead_letter_filter import DeadLetterFilter
 from sinks.postgres.dead_letters.letter import DeadLetterLine
 from sinks.postgres.dead_letters.pages import Page, Place, page
 

@@ -13,7 +13,7 @@ from bridge.cli.dlq.replays import TimeoutSec, perform_or_exit, print_report
 from bridge.cli.offsets import DryRun
 from bridge.cli.tables import print_text
 from bridge.runs.plan import PlanOptions, plan_job
-from schemas.dead_letter_filter import DeadLetterFilter
+from schemas.documents.dead_letter_filter import DeadLetterFilter
 from schemas.errors import EnvironmentUnfit, InvalidInput
 from streams.rules.correction import read_correction
 

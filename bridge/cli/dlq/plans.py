@@ -10,9 +10,9 @@ from bridge.cli.dlq.replays import PlanId, print_outcomes, print_pairs
 from bridge.cli.tables import Table, print_table, print_text
 from bridge.dead_letters.documents import status_document
 from bridge.runs.cancel import lock_of
-from schemas.replay import Outcome, Plan, PlanState
-from schemas.run_summary import rfc3339
-from schemas.settings import Settings
+from schemas.config.settings import Settings
+from schemas.documents.replay import Outcome, Plan, PlanState
+from schemas.documents.run_summary import rfc3339
 from sinks.postgres.connection import connection
 from sinks.postgres.replays.plans import Became, find_plan, list_plans, outcomes, summed
 from sinks.postgres.runs.history import is_locked

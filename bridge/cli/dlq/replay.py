@@ -21,8 +21,8 @@ from bridge.cli.tables import print_text
 from bridge.runs.plan import rehearsal_job
 from bridge.runs.replay import ReplayOptions, replay_job
 from bridge.runs.replay_topic import replay_topic_job
+from schemas.documents.replay import Plan, PlanReport, PlanState, TopicReplaySummary
 from schemas.errors import InvalidInput
-from schemas.replay import Plan, PlanReport, PlanState, TopicReplaySummary
 
 _RATE_UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0}
 

@@ -8,10 +8,10 @@ import typer
 from bridge.cli.common import run, say
 from bridge.cli.tables import Table, print_table, print_text
 from bridge.runs.frame import Job, RunOptions, S, perform
-from schemas.duration import duration_seconds
+from schemas.config.duration import duration_seconds
+from schemas.config.settings import Settings
+from schemas.documents.replay import Forecast, Outcome, Plan, PlanReport, ReplaySummary
 from schemas.errors import InvalidInput
-from schemas.replay import Forecast, Outcome, Plan, PlanReport, ReplaySummary
-from schemas.settings import Settings
 from sinks.postgres.connection import connection
 from sinks.postgres.replays.plans import find_plan
 from telemetry.gc_tuning import search_rarely

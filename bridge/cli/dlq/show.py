@@ -9,7 +9,7 @@ from bridge.cli.common import JsonOutput, Verbose, command_settings, run, write_
 from bridge.cli.tables import Table, print_table, print_text
 from bridge.dead_letters.documents import BASE64, encoded, letter_document, shown_document
 from schemas.errors import InvalidInput
-from schemas.record import Provenance
+from schemas.pipeline.record import Provenance
 from sinks.postgres.dead_letters.lives import Shown
 from sinks.postgres.dead_letters.lives import show as look
 

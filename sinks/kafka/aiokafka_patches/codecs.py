@@ -13,7 +13,7 @@ from aiokafka import codec
 from aiokafka.consumer.fetcher import FetchResult, PartitionRecords
 from aiokafka.record import default_records, legacy_records
 
-from schemas.headers import MOST_HEADERS
+from schemas.kafka.headers import MOST_HEADERS
 
 _FIRST_BYTES: int = 64 * 1024
 _STEP: int = 8

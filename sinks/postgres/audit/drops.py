@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Literal, NamedTuple
 
-from schemas.afterwards import Afterwards, Became
+from schemas.documents.afterwards import Afterwards, Became
 from sinks.postgres.connection import Connection, connection
 from sinks.postgres.statements import sql
 

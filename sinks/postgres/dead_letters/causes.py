@@ -1,6 +1,6 @@
 """Causes by how their keys begin."""
 
-from schemas.dead_letter_filter import CAUSE_DIGITS, DeadLetterFilter
+from schemas.documents.dead_letter_filter import CAUSE_DIGITS, DeadLetterFilter
 from sinks.postgres.connection import Connection
 from sinks.postgres.dead_letters.filter import cause_name, cause_range
 from sinks.postgres.dead_letters.reading import reading

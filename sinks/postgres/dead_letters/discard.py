@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from schemas.record import Provenance
+from schemas.pipeline.record import Provenance
 from sinks.postgres.connection import connection
 from sinks.postgres.ledger.rows import provenance_columns
 from sinks.postgres.statements import sql

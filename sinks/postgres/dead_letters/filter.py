@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
-from schemas.dead_letter_filter import CAUSE_DIGITS, UNREADABLE_SITE, DeadLetterFilter, ascii_lower
+from schemas.documents.dead_letter_filter import CAUSE_DIGITS, UNREADABLE_SITE, DeadLetterFilter, ascii_lower
 from schemas.errors import Defect
+from schemas.pipeline.record import Provenance
 from schemas.reasons import DroppedReason
-from schemas.record import Provenance
 from sinks.postgres.ledger.rows import provenance_columns
 
 MARK: Final = "/* conditions */ true"

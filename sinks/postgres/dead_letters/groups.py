@@ -8,7 +8,7 @@ from typing import Any, Final, NamedTuple
 import asyncpg
 import msgspec
 
-from schemas.dead_letter_filter import DeadLetterFilter
+from schemas.documents.dead_letter_filter import DeadLetterFilter
 from schemas.reasons import DroppedReason
 from sinks.cooperative import Share
 from sinks.postgres.dead_letters.filter import cause_key, cause_name, conditions

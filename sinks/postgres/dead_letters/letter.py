@@ -6,9 +6,9 @@ from typing import NamedTuple
 
 import asyncpg
 
-from schemas.guess import NOTHING, Guess, guess
-from schemas.record import Provenance, RawBody
-from schemas.sender import Sender, sender_named
+from schemas.pipeline.guess import NOTHING, Guess, guess
+from schemas.pipeline.record import Provenance, RawBody
+from schemas.pipeline.sender import Sender, sender_named
 from sinks.cooperative import in_pieces
 from sinks.postgres.dead_letters.filter import cause_name
 from sinks.postgres.ledger.rows import body

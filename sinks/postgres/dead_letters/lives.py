@@ -4,9 +4,9 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, NamedTuple
 
-from schemas.dead_letter_filter import DeadLetterFilter
+from schemas.documents.dead_letter_filter import DeadLetterFilter
+from schemas.pipeline.record import Provenance
 from schemas.reasons import DroppedReason
-from schemas.record import Provenance
 from sinks.postgres.connection import Connection
 from sinks.postgres.dead_letters.filter import conditions, exactly
 from sinks.postgres.dead_letters.letter import WholeDeadLetter, whole_of

@@ -4,10 +4,10 @@ import re
 from datetime import UTC, datetime
 from typing import Any, Final, NamedTuple
 
-from schemas.dead_letter_filter import DeadLetterFilter
+from schemas.documents.dead_letter_filter import DeadLetterFilter
 from schemas.errors import InvalidInput
-from schemas.raw_event import parse_instant
-from schemas.record import Provenance
+from schemas.events.raw_event import parse_instant
+from schemas.pipeline.record import Provenance
 from sinks.postgres.connection import Connection
 from sinks.postgres.dead_letters.filter import conditions
 from sinks.postgres.dead_letters.letter import DeadLetterLine, line_of

@@ -9,8 +9,8 @@ from contextlib import aclosing
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from schemas.dead_letter_filter import DeadLetterFilter
-from schemas.record import Provenance
+from schemas.documents.dead_letter_filter import DeadLetterFilter
+from schemas.pipeline.record import Provenance
 from sinks.cooperative import Share
 from sinks.postgres.connection import connection
 from sinks.postgres.dead_letters.filter import conditions

@@ -8,9 +8,9 @@ a class was claimed by a release before there were classes, and holds for all of
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
-from schemas.class_key import class_key, slot_key
-from schemas.outcome import Candidate
-from schemas.sender import Sender
+from schemas.pipeline.class_key import class_key, slot_key
+from schemas.pipeline.outcome import Candidate
+from schemas.pipeline.sender import Sender
 
 Holders = Mapping[bytes, Sender | None]
 """Claimed keys, with the class of each holder; None is a holder from before there were classes."""

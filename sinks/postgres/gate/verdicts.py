@@ -1,5 +1,6 @@
 """The gate's windows and verdicts in Postgres: sums, the verdicts that stand, and their changes on the way to Kafka."""
 
+from collections.abc import Callable
 from datetime import UTC, date, datetime
 from typing import NamedTuple
 
@@ -8,7 +9,7 @@ import msgspec
 import structlog
 from pydantic import ValidationError
 
-from schemas.gate import GateChange, Verdict, WindowLimits, WindowSums, judge_window
+from schemas.documents.gate import GateChange, Verdict, WindowSums
 from sinks.postgres.connection import Connection, connection
 from sinks.postgres.kept_json import kept_object
 from sinks.postgres.statements import sql
@@ -26,10 +27,11 @@ async def _sums(conn: Connection, window_seconds: float) -> list[WindowSums]:
     return [WindowSums(**row) for row in await conn.fetch(sql("gate_sums"), window_seconds)]
 
 
-async def judge(dsn: str, window_seconds: float, limits: WindowLimits) -> list[GateChange]:
-    """Judges every target once and returns the changes of verdict that are still to be published.
+async def judge(dsn: str, window_seconds: float, rule: Callable[[WindowSums, bool], Verdict]) -> list[GateChange]:
+    """Judges every target once by the rule, and returns the changes of verdict that are still to be published.
 
-    A target whose events have left the window is judged by none. [] while another worker judges.
+    The rule takes a target's sums, and whether its last verdict is a fail. A target whose events have left the window is
+    judged by sums of zero. [] while another worker judges.
     """
     async with connection(dsn, "gate") as conn, conn.transaction():
         if not await conn.fetchval(sql("gate_judge_lock")):
@@ -38,7 +40,7 @@ async def judge(dsn: str, window_seconds: float, limits: WindowLimits) -> list[G
         sums = {one.target: one for one in await _sums(conn, window_seconds)}
         for target in sorted(sums.keys() | stood.keys()):
             found = sums.get(target, WindowSums(target, 0, 0, 0, 0, 0))
-            verdict = judge_window(found, limits, failing=not stood.get(target, True))
+            verdict = rule(found, not stood.get(target, True))
             if verdict.passed != stood.get(target, True):
                 await _change(conn, found, verdict, window_seconds)
         rows = await conn.fetch(sql("gate_unpublished"))

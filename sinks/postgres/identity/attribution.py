@@ -5,8 +5,8 @@ from datetime import datetime
 from typing import NamedTuple
 
 from schemas.errors import EnvironmentUnfit
-from schemas.record import Provenance, RawBody
-from schemas.sender import Sender
+from schemas.pipeline.record import Provenance, RawBody
+from schemas.pipeline.sender import Sender
 from sinks.postgres.connection import Connection, connection
 from sinks.postgres.ledger.rows import body, provenance_columns
 from sinks.postgres.statements import sql

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from schemas.instants import instant
-from schemas.ledger import Waiting
+from schemas.pipeline.ledger import Waiting
 from sinks.postgres.connection import connection
 from sinks.postgres.ledger.rows import provenance_columns
 from sinks.postgres.statements import sql

@@ -6,13 +6,13 @@ from typing import Any, Final
 import asyncpg
 import msgspec
 
-from schemas.headers import ERROR_TEXT_BYTES, MOST_HEADERS, Headers, bounded_text, length_beside_value
 from schemas.instants import instant
-from schemas.ledger import LedgerState, Waiting
-from schemas.outcome import Failure
+from schemas.kafka.headers import ERROR_TEXT_BYTES, MOST_HEADERS, Headers, bounded_text, length_beside_value
+from schemas.pipeline.ledger import LedgerState, Waiting
+from schemas.pipeline.outcome import Failure
+from schemas.pipeline.record import Provenance, RawBody
+from schemas.pipeline.sender import sender_named
 from schemas.reasons import DroppedReason
-from schemas.record import Provenance, RawBody
-from schemas.sender import sender_named
 from sinks.postgres.kept_json import SHOWN, UNREADABLE
 
 

@@ -3,10 +3,10 @@
 from datetime import datetime
 from typing import NamedTuple
 
+from schemas.config.settings import Settings
 from schemas.errors import InvalidInput
 from schemas.instants import instant
-from schemas.record import TopicPartition, incarnation_of, log_name, topic_of
-from schemas.settings import Settings
+from schemas.pipeline.record import TopicPartition, incarnation_of, log_name, topic_of
 from sinks.kafka.admin import log_bounds
 from sinks.postgres.connection import connection
 from sinks.postgres.statements import sql

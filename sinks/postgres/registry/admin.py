@@ -10,7 +10,7 @@ from typing import Final, NamedTuple
 from urllib.parse import urlsplit
 
 from schemas.errors import EnvironmentUnfit, InvalidInput, RowRejected, SinkUnavailable
-from schemas.raw_event import MAX_INTEGER, MAX_SCRIPT_ID
+from schemas.events.raw_event import MAX_INTEGER, MAX_SCRIPT_ID
 from sinks.postgres.connection import Connection, connection
 from sinks.postgres.registry.cache import tell_of_change
 from sinks.postgres.registry.history import sign_changes

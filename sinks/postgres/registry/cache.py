@@ -7,8 +7,8 @@ import asyncpg
 import structlog
 
 from schemas.errors import BridgeError
-from schemas.record import TopicPartition
-from schemas.registry import Registry, Script
+from schemas.pipeline.record import TopicPartition
+from schemas.pipeline.registry import Registry, Script
 from sinks.postgres.connection import Connection, connection
 from sinks.postgres.errors import TRANSLATED
 from sinks.postgres.statements import sql

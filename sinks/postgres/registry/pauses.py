@@ -1,7 +1,7 @@
 """Pauses in Postgres: rows that workers and gateways read with the registry, and are told of."""
 
 from schemas.errors import InvalidInput
-from schemas.pause import Pause, PauseKind
+from schemas.pipeline.pause import Pause, PauseKind
 from sinks.postgres.connection import connection
 from sinks.postgres.registry.cache import tell_of_change
 from sinks.postgres.registry.history import sign_changes

@@ -4,11 +4,11 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
-from schemas.class_key import class_key
-from schemas.outcome import Claim
-from schemas.record import Provenance
-from schemas.replay import DeadLetterItem
-from schemas.sender import Sender, sender_named
+from schemas.documents.replay import DeadLetterItem
+from schemas.pipeline.class_key import class_key
+from schemas.pipeline.outcome import Claim
+from schemas.pipeline.record import Provenance
+from schemas.pipeline.sender import Sender, sender_named
 from sinks.kafka.replay_publisher import Replayed, sent_digest
 from sinks.postgres.connection import Connection
 from sinks.postgres.dedup.key_claims import second_key

@@ -6,10 +6,10 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from schemas.dead_letter_filter import DeadLetterFilter
+from schemas.documents.dead_letter_filter import DeadLetterFilter
+from schemas.documents.replay import Outcome, Plan, PlanLine, PlanReport, PlanState
 from schemas.errors import InvalidInput
-from schemas.record import Provenance
-from schemas.replay import Outcome, Plan, PlanLine, PlanReport, PlanState
+from schemas.pipeline.record import Provenance
 from sinks.postgres.connection import Connection, connection
 from sinks.postgres.dead_letters.filter import conditions
 from sinks.postgres.id_prefixes import MOST_NAMED, SHORTEST, only

@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
 
+from schemas.config.service import Service
 from schemas.errors import EnvironmentUnfit
-from schemas.service import Service
 from sinks.postgres.connection import Connection, connection
 from sinks.postgres.schema.migrate import applied, migrations
 from sinks.postgres.schema.monthly_partitions import (

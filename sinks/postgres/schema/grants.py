@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 from functools import partial
 from itertools import groupby
 
-from schemas.service import Service
+from schemas.config.service import Service
 from sinks.postgres.connection import Connection, connection
 from sinks.postgres.schema.check import expected_catalogue
 from sinks.postgres.schema.privileges import (

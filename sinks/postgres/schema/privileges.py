@@ -5,7 +5,7 @@ from collections.abc import Collection, Mapping
 from functools import cache
 from typing import Final, NamedTuple
 
-from schemas.service import Service
+from schemas.config.service import Service
 from sinks.postgres.statements import statement_files
 
 # What a start runs, whatever the service.

@@ -4,8 +4,8 @@ import time
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from schemas.run_summary import JOBS
-from schemas.sender import Sender, sender_named
+from schemas.documents.run_summary import JOBS
+from schemas.pipeline.sender import Sender, sender_named
 from sinks.postgres.breaker.state import read_brake
 from sinks.postgres.connection import connection
 from sinks.postgres.statements import sql

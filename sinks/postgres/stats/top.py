@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from schemas.record import TopicPartition
+from schemas.pipeline.record import TopicPartition
 from sinks.postgres.connection import APPLICATION_PREFIX, connection
 from sinks.postgres.statements import sql
 

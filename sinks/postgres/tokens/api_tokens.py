@@ -10,7 +10,7 @@ import asyncpg
 from schemas.api_key import NewKey, make_key
 from schemas.api_token import Role, is_token_name
 from schemas.errors import InvalidInput
-from schemas.raw_event import MAX_INTEGER
+from schemas.events.raw_event import MAX_INTEGER
 from sinks.postgres.connection import connection
 from sinks.postgres.registry.admin import asking, changing
 from sinks.postgres.runs.history import started_by

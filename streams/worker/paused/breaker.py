@@ -5,10 +5,11 @@ from typing import Final
 
 import structlog
 
-from schemas.brake import BrakeState, ProbeSample
 from schemas.errors import Braked
-from schemas.outcome import Outcomes
-from schemas.record import Batch, TopicPartition
+from schemas.pipeline.breaker import BreakerState
+from schemas.pipeline.outcome import Outcomes
+from schemas.pipeline.record import Batch, TopicPartition
+from streams.rules.breaker import ProbeSample
 from streams.source.kafka import Source
 from telemetry import metrics
 
@@ -49,7 +50,7 @@ class BrakeHold:
         """The partitions that wait."""
         return list(self._held)
 
-    def begin(self, sources: Iterable[TopicPartition], state: BrakeState) -> None:
+    def begin(self, sources: Iterable[TopicPartition], state: BreakerState) -> None:
         """Forgets what was held; whoever owns the partition that the brake went on for probes it at once."""
         self._held.clear()
         self._seen.clear()
@@ -85,7 +86,7 @@ class BrakeHold:
         """Whether it is time to look at the brake's state."""
         return bool(self._held) and now >= self._look_at
 
-    def looked(self, state: BrakeState, now: float) -> list[TopicPartition]:
+    def looked(self, state: BreakerState, now: float) -> list[TopicPartition]:
         """The partitions that are to be read again, by what the state now is."""
         self._look_at = now + LOOK_SECONDS
         if state.engaged and now < self._probe_at:
@@ -120,7 +121,7 @@ class BrakeHold:
         first, self._noted = not self._noted, True
         return first
 
-    def to_look_behind(self, state: BrakeState) -> bool:
+    def to_look_behind(self, state: BreakerState) -> bool:
         """Whether a probe is to go on behind the heads; at once where visitors may have brought it about."""
         return bool(self._held) and not state.by_hand and (self._probing or state.by_visitors_alone)
 

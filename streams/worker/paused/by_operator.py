@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 
 import structlog
 
-from schemas.record import TopicPartition
+from schemas.pipeline.record import TopicPartition
 from telemetry import metrics
 
 log = structlog.get_logger(__name__)

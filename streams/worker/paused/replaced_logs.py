@@ -5,7 +5,7 @@ from typing import Final
 
 import structlog
 
-from schemas.record import TopicPartition
+from schemas.pipeline.record import TopicPartition
 from streams.source.log_identity import Examined
 from telemetry import metrics
 

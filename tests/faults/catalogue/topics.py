@@ -13,10 +13,10 @@ from faults.catalogue.base import Fault
 from faults.records import Flaw
 from faults.segments import flip_last_byte
 from schemas.errors import BridgeError
-from schemas.record import TopicPartition
+from schemas.pipeline.record import TopicPartition
 from sinks.kafka.admin import kafka_admin, log_bounds
 from sinks.kafka.publisher import make_producer
-from sinks.postgres.audit.audit import acknowledge_lost
+from sinks.postgres.audit.snapshot import acknowledge_lost
 
 _BUDGET_SECONDS = 90.0
 """Another fault may be holding everything up: a link that is half open takes a minute to be noticed."""

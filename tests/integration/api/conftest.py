@@ -11,8 +11,8 @@ from support.settled import event, settings_for
 
 from bridge.stack import StackAddresses
 from schemas.api_token import Role
+from schemas.config.settings import Settings
 from schemas.reasons import DroppedReason, ErrorClass
-from schemas.settings import Settings
 from sinks.kafka.topics import apply_topics
 
 ORGS = {1: 10, 2: 10, 3: 20}

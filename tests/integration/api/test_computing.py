@@ -23,8 +23,8 @@ from bridge.runs.frame import Job
 from bridge.runs.plan import PlanOptions, plan_job
 from bridge.runs.replay import ReplayOptions, replay_job
 from bridge.runs.run import Run
-from schemas.replay import ReplaySummary
-from schemas.settings import Settings
+from schemas.config.settings import Settings
+from schemas.documents.replay import ReplaySummary
 from sinks.cooperative import Share
 from streams.rules.correction import Correction
 from streams.rules.replay_rules import judge

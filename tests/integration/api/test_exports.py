@@ -14,7 +14,7 @@ from support.gateway import bearer
 from support.wait import wait_until
 
 from schemas.api_token import Role
-from schemas.settings import Settings
+from schemas.config.settings import Settings
 from sinks.postgres.tokens.api_tokens import revoke_api_token
 
 UNREAD, DEAR = 8, 50

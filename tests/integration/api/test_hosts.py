@@ -12,7 +12,7 @@ import pytest
 from support.api import made_plan, ok
 from support.gateway import gateway
 
-from schemas.settings import Settings
+from schemas.config.settings import Settings
 
 ASKED = "evil.example"
 STORED = "db-7.internal"

@@ -17,9 +17,9 @@ from bridge.api.failures import MOST_AN_HOUR
 from bridge.api.runs import Runs
 from bridge.http.problems import Problem
 from schemas.api_token import Role
+from schemas.config.settings import Settings
+from schemas.documents.run_summary import MOST_IN_HISTORY
 from schemas.errors import BridgeError, Defect, LimitReached, RowRejected, SinkUnavailable
-from schemas.run_summary import MOST_IN_HISTORY
-from schemas.settings import Settings
 
 LONG = [f"{number:01000}" for number in range(240)]
 """Event ids of a filter that is as large as a request may be."""

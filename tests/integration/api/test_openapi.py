@@ -15,7 +15,7 @@ from support.api import Api, client, ok, token
 from support.gateway import bearer
 
 from schemas.api_token import Role
-from schemas.settings import Settings
+from schemas.config.settings import Settings
 
 Document = dict[str, Any]
 

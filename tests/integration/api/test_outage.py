@@ -13,7 +13,7 @@ from support.servers import stack_directory
 from support.settled import working
 from support.wait import wait_until
 
-from schemas.settings import Settings
+from schemas.config.settings import Settings
 from sinks.postgres.registry.admin import add_script
 from sinks.postgres.schema.migrate import migrate
 

@@ -9,7 +9,7 @@ from support.gateway import bearer
 from support.settled import event
 
 from schemas.api_token import Role
-from schemas.settings import Settings
+from schemas.config.settings import Settings
 
 LETTERS, PLANS = 10, 4
 DEAR = event(1, site_id=1, script_id="dear", properties={"p": [0] * 30_000, "q": 1}).replace(b", ", b",")

@@ -11,7 +11,7 @@ from support.replays import assert_balanced, dead_letters, late, replay_settings
 from support.settled import fetch, working
 
 from schemas.api_token import Role
-from schemas.settings import Settings
+from schemas.config.settings import Settings
 from sinks.postgres.registry.admin import add_script
 
 LATE = {"script_id": ["late"]}

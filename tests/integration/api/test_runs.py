@@ -22,9 +22,9 @@ from bridge.runs import replay
 from bridge.runs.frame import GIVES_WAY, Job
 from bridge.runs.replay import ReplayOptions, replay_job
 from bridge.runs.run import Run
+from schemas.config.settings import Settings
+from schemas.documents.replay import ReplaySummary
 from schemas.errors import Braked, BridgeError, EnvironmentUnfit, InvalidInput, SinkUnavailable
-from schemas.replay import ReplaySummary
-from schemas.settings import Settings
 
 
 def hanging() -> Job[ReplaySummary]:

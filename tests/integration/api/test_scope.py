@@ -11,7 +11,7 @@ from support.replays import LATE, dead_letters, replay_settings
 from support.settled import event, fetch, working
 
 from schemas.api_token import Role
-from schemas.settings import Settings
+from schemas.config.settings import Settings
 from sinks.postgres.registry.admin import add_script
 
 FOREIGN = "bridge.raw:0:12"

@@ -13,7 +13,7 @@ from support.settled import environment_of, fetch
 from support.wait import wait_until
 
 from schemas.api_token import Role
-from schemas.settings import Settings
+from schemas.config.settings import Settings
 from sinks.postgres.registry.admin import add_script
 from sinks.postgres.tokens.api_tokens import create_api_token
 from sinks.postgres.tokens.script_tokens import create_token

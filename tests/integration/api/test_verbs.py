@@ -10,7 +10,7 @@ from support.command import bridge
 from support.settled import environment_of, fetch
 
 from schemas.api_token import Role
-from schemas.settings import Settings
+from schemas.config.settings import Settings
 
 
 async def cli(settings: Settings, *words: str) -> Any:

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import pytest
 from support.dead_letters import add_dropped, dropped
 
-from schemas.dead_letter_filter import DeadLetterFilter
+from schemas.documents.dead_letter_filter import DeadLetterFilter
 from schemas.errors import Defect, InvalidInput, NoSuchThing
 from sinks.postgres.connection import connection
 from sinks.postgres.dead_letters.causes import with_whole_causes

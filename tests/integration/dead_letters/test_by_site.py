@@ -11,11 +11,11 @@ from support.command import bridge
 from support.making import BRAKE_LIMITS, DLQ, RAW, SOURCE, batch, context, record
 from support.memory.publisher import MemoryPublisher
 
-from schemas.brake import BrakeJudge
+from schemas.pipeline.record import RawRecord
 from schemas.reasons import DroppedReason
-from schemas.record import RawRecord
 from sinks.postgres.sink import PostgresSink
 from streams.pipeline.processor import process
+from streams.rules.breaker import BreakerJudge
 from streams.rules.retry_policy import RetryPolicy
 from streams.worker.committer import Settler
 
@@ -59,7 +59,7 @@ async def drop_all(dsn: str) -> None:
     try:
         await conn.execute("ALTER TABLE bridge_event ADD CHECK (event_type <> 'refused')")
         await sink.claim({SOURCE: 0})
-        settler = Settler(sink, MemoryPublisher(DLQ), BrakeJudge(BRAKE_LIMITS, time.monotonic))
+        settler = Settler(sink, MemoryPublisher(DLQ), BreakerJudge(BRAKE_LIMITS, time.monotonic))
         await settler.settle([process(batch(*records), context(now_ms=now, policy=GIVE_UP))])
         await conn.execute(
             "UPDATE bridge_event_raw SET disposition = CASE raw_offset % 3 WHEN 1 THEN 'replayed' WHEN 2 THEN 'discarded' "

@@ -15,7 +15,7 @@ from support.command import bridge
 from support.dead_letters import add_dropped, dropped
 from support.settled import environment_of, fetch, settings_for, settle_everything
 
-from schemas.settings import Settings
+from schemas.config.settings import Settings
 
 RETRIES = timedelta(milliseconds=400)  # the delays of `settings_for`
 Dlq = Callable[..., CompletedProcess[bytes]]

@@ -7,8 +7,8 @@ from support.databases import LOCK_AWAITED
 from support.dead_letters import add_dropped, dropped
 from support.wait import wait_until
 
-from schemas.dead_letter_filter import DeadLetterFilter, Disposition
-from schemas.record import Provenance
+from schemas.documents.dead_letter_filter import DeadLetterFilter, Disposition
+from schemas.pipeline.record import Provenance
 from sinks.postgres.dead_letters.discard import discard, not_dropped
 from sinks.postgres.dead_letters.pages import page
 

@@ -5,7 +5,7 @@ from datetime import timedelta
 import asyncpg
 from support.dead_letters import DROPPED_AT, DroppedRow, add_dropped, dropped
 
-from schemas.afterwards import Afterwards, in_words
+from schemas.documents.afterwards import Afterwards, in_words
 from schemas.reasons import DroppedReason
 from sinks.postgres.audit.drops import became, drops_by, summed
 from sinks.postgres.connection import connection

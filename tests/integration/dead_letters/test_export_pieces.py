@@ -6,7 +6,7 @@ from datetime import timedelta
 import asyncpg
 from support.dead_letters import DROPPED_AT, add_dropped, dropped
 
-from schemas.dead_letter_filter import DeadLetterFilter
+from schemas.documents.dead_letter_filter import DeadLetterFilter
 from sinks.cooperative import unshared
 from sinks.postgres.dead_letters.stream import whole_letters, whose
 

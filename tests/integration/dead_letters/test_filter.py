@@ -14,11 +14,11 @@ from support.databases import create_database, drop_database
 from support.dead_letters import DROPPED_AT, DroppedRow, add_dropped, dropped
 
 from bridge.stack import StackAddresses
-from schemas.dead_letter_filter import DeadLetterFilter, Disposition
+from schemas.documents.dead_letter_filter import DeadLetterFilter, Disposition
 from schemas.errors import Defect
+from schemas.pipeline.record import Provenance
+from schemas.pipeline.sender import Sender
 from schemas.reasons import DroppedReason, ErrorClass
-from schemas.record import Provenance
-from schemas.sender import Sender
 from sinks.postgres.dead_letters.filter import Conditions, conditions
 from sinks.postgres.dead_letters.letter import DeadLetterLine
 from sinks.postgres.dead_letters.pages import read_lines

@@ -7,9 +7,9 @@ from datetime import timedelta
 import pytest
 from support.dead_letters import DROPPED_AT, add_dropped, dropped
 
-from schemas.dead_letter_filter import DeadLetterFilter
+from schemas.documents.dead_letter_filter import DeadLetterFilter
+from schemas.pipeline.record import Provenance
 from schemas.reasons import DroppedReason, ErrorClass
-from schemas.record import Provenance
 from sinks.postgres.connection import Connection, connection
 from sinks.postgres.dead_letters import groups
 from sinks.postgres.dead_letters.groups import Groups, Often, read_groups

@@ -3,7 +3,7 @@
 import asyncpg
 from support.dead_letters import DROPPED_AT, add_dropped, dropped
 
-from schemas.record import Provenance
+from schemas.pipeline.record import Provenance
 from sinks.postgres.dead_letters.lives import Life, State, show
 from sinks.postgres.ledger.rows import encode_headers
 

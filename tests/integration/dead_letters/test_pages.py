@@ -5,9 +5,9 @@ from datetime import timedelta
 import pytest
 from support.dead_letters import DROPPED_AT, add_dropped, dropped
 
-from schemas.dead_letter_filter import DeadLetterFilter
+from schemas.documents.dead_letter_filter import DeadLetterFilter
 from schemas.errors import InvalidInput
-from schemas.record import Provenance
+from schemas.pipeline.record import Provenance
 from sinks.postgres.dead_letters.pages import Place, page
 
 

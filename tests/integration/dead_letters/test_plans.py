@@ -10,8 +10,8 @@ from support.databases import create_database, drop_database, run_apart, with_da
 
 from bench.dead_letters import fill, questions
 from bridge.stack import StackAddresses
-from schemas.dead_letter_filter import DeadLetterFilter
-from schemas.record import Provenance
+from schemas.documents.dead_letter_filter import DeadLetterFilter
+from schemas.pipeline.record import Provenance
 from sinks.postgres.dead_letters.pages import Place, page_statement
 from sinks.postgres.dead_letters.stream import piece_statement
 from sinks.postgres.statements import sql

@@ -4,7 +4,7 @@ from uuid import uuid4
 
 from support.dead_letters import add_dropped, dropped
 
-from schemas.dead_letter_filter import DeadLetterFilter
+from schemas.documents.dead_letter_filter import DeadLetterFilter
 from sinks.postgres.replay_items.items import reach
 from sinks.postgres.replays.plans import freeze, planning
 

@@ -6,8 +6,8 @@ from support.replays import dead_letters, dlq, late, plan, replay_settings, unti
 from support.settled import environment_of, event, fetch, produce, working
 from support.warm_command import bridge
 
-from sinks.postgres.audit.audit import audit
 from sinks.postgres.registry.admin import add_script
+from streams.audit import audit
 
 OWN = {"script_id": "s1", "site_id": 1}
 OTHER = {"script_id": "later", "site_id": 2}

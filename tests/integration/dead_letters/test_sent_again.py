@@ -11,10 +11,10 @@ from support.replays import dead_letters, dlq, plan, replay_settings, until
 from support.settled import environment_of, event, fetch, prepare, produce, working
 
 from bridge.dead_letters.sent_again import sent_again
-from schemas.class_key import slot_key
-from schemas.dead_letter_filter import DeadLetterFilter
-from schemas.registry import Script
-from schemas.sender import Sender
+from schemas.documents.dead_letter_filter import DeadLetterFilter
+from schemas.pipeline.class_key import slot_key
+from schemas.pipeline.registry import Script
+from schemas.pipeline.sender import Sender
 from sinks.cooperative import unshared
 from sinks.postgres.dead_letters.stream import whose
 from streams.pipeline.dedup_key import event_key

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from schemas.outcome import Failure
+from schemas.pipeline.outcome import Failure
 from sinks.kafka.publisher import FORMS, copy_of
 
 

@@ -4,17 +4,17 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from schemas.brake import BrakeCause, BrakeState
-from schemas.bridge_event import BridgeEvent
 from schemas.errors import Defect, RowRejected
-from schemas.headers import bounded_text
+from schemas.events.bridge_event import BridgeEvent
 from schemas.instants import instant
-from schemas.ledger import LedgerState, Scope, Waiting
-from schemas.log_identity import KnownLog, LogMark
-from schemas.outcome import Candidate, Failure, Outcomes, duplicate
+from schemas.kafka.headers import bounded_text
+from schemas.pipeline.breaker import BreakerCause, BreakerState
+from schemas.pipeline.ledger import LedgerState, Scope, Waiting
+from schemas.pipeline.log_identity import KnownLog, LogMark
+from schemas.pipeline.outcome import Candidate, Failure, Outcomes, duplicate
+from schemas.pipeline.record import LEDGER_TOPIC, Provenance, RawBody, TopicPartition, incarnation_of
+from schemas.pipeline.sender import Sender
 from schemas.reasons import DroppedReason, ErrorClass
-from schemas.record import LEDGER_TOPIC, Provenance, RawBody, TopicPartition, incarnation_of
-from schemas.sender import Sender
 from sinks.commit_rules import (
     Progress,
     check_offsets,
@@ -116,7 +116,7 @@ class MemoryStore:
     events: list[BridgeEvent] = field(default_factory=list)
     ledger: dict[Provenance, MemoryLedgerRow] = field(default_factory=dict)
     windows: Windows = field(default_factory=dict)
-    brake: BrakeState = field(default_factory=BrakeState)
+    brake: BreakerState = field(default_factory=BreakerState)
 
 
 class MemorySink:
@@ -239,14 +239,14 @@ class MemorySink:
         refused = ((candidate, self._store.refuse(candidate.event)) for candidate in winners.values())
         return [Rejected(candidate, why) for candidate, why in refused if why is not None]
 
-    async def brake(self) -> BrakeState:
+    async def brake(self) -> BreakerState:
         self._fail("brake")
         return self._store.brake
 
-    async def engage(self, cause: BrakeCause) -> BrakeState:
+    async def engage(self, cause: BreakerCause) -> BreakerState:
         self._fail("engage")
         if not (self._store.brake.engaged or self._store.brake.released):
-            self._store.brake = BrakeState(engaged=True, reason=cause.reason, details=cause.details)
+            self._store.brake = BreakerState(engaged=True, reason=cause.reason, details=cause.details)
         return self._store.brake
 
     async def probed(self, *, passed: bool) -> bool:

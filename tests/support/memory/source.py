@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 
-from schemas.record import Batch, RawRecord, TopicPartition
+from schemas.pipeline.record import Batch, RawRecord, TopicPartition
 from streams.source.kafka import OffsetsGone
 from streams.source.read_turns import ReadTurns
 

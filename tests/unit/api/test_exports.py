@@ -9,7 +9,7 @@ from support.virtual_time import run_virtually
 
 from bridge.api.dead_letters import _Export, _written
 from bridge.dead_letters.export import Form
-from schemas.record import Provenance, RawBody
+from schemas.pipeline.record import Provenance, RawBody
 from sinks.cooperative import Share
 from sinks.postgres.dead_letters.letter import DeadLetterLine, WholeDeadLetter
 

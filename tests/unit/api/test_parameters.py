@@ -9,9 +9,9 @@ from pydantic import BaseModel, ValidationError
 from support.pieces import at_once
 
 from bridge.api.parameters import CancelBody, DiscardBody, Filter, ListQuery, PlanBody, ReplayBody
-from schemas.dead_letter_filter import DeadLetterFilter, Disposition
+from schemas.documents.dead_letter_filter import DeadLetterFilter, Disposition
 from schemas.errors import InvalidInput
-from schemas.record import RawBody
+from schemas.pipeline.record import RawBody
 from sinks.postgres.dead_letters.filter import conditions
 from streams.rules.correction import CorrectionFailed
 

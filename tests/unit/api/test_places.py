@@ -9,7 +9,7 @@ from bridge.api.access import Caller
 from bridge.api.places import TURN_SECONDS, Place, Places
 from bridge.runs.frame import GIVES_WAY, Job
 from schemas.api_token import Role
-from schemas.replay import ReplaySummary
+from schemas.documents.replay import ReplaySummary
 
 
 async def _nothing(_run: Any) -> None: ...

@@ -9,7 +9,7 @@ from support.dead_letters import dropped
 from bridge.api.access import Caller
 from bridge.api.reach import Reach
 from schemas.api_token import Role
-from schemas.dead_letter_filter import DeadLetterFilter
+from schemas.documents.dead_letter_filter import DeadLetterFilter
 
 ORGS = st.sampled_from([1, 2, 3])
 

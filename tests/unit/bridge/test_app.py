@@ -11,7 +11,7 @@ from bridge.cli.common import partition
 from bridge.cli.gate import _site_id
 from bridge.cli.pause import _partition
 from schemas.errors import InvalidInput
-from schemas.record import TopicPartition
+from schemas.pipeline.record import TopicPartition
 
 LOADED = "import sys; from bridge.cli import main; sys.argv[1:] = ['runs', 'list', '--help']; main()"
 

@@ -7,7 +7,7 @@ import typer
 from typer.testing import CliRunner
 
 from bridge.cli.dead_letter_options import with_filter
-from schemas.dead_letter_filter import DeadLetterFilter, Disposition
+from schemas.documents.dead_letter_filter import DeadLetterFilter, Disposition
 from schemas.errors import InvalidInput
 from schemas.reasons import DroppedReason, ErrorClass
 

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from bridge.cli.dlq import discard
-from schemas.dead_letter_filter import DeadLetterFilter, Disposition
-from schemas.settings import Settings
+from schemas.config.settings import Settings
+from schemas.documents.dead_letter_filter import DeadLetterFilter, Disposition
 
 
 @pytest.mark.parametrize(("persisted", "final"), [(False, True), (True, False)])

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bridge.dead_letters.export import Form, writer
-from schemas.record import Provenance, RawBody
+from schemas.pipeline.record import Provenance, RawBody
 from sinks.postgres.dead_letters.letter import DeadLetterLine, WholeDeadLetter
 
 NOW = datetime(2026, 11, 22, tzinfo=UTC)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from bridge.cli.dlq.groups import print_groups
-from schemas.record import Provenance
+from schemas.pipeline.record import Provenance
 from sinks.postgres.dead_letters.groups import Duplicates, Group, Groups, Often, Owner, Repeated
 from sinks.postgres.dead_letters.letter import DeadLetterLine
 

@@ -4,7 +4,7 @@ import pytest
 
 from bridge.cli.audit import show
 from bridge.cli.offsets import print_offsets
-from schemas.audit_report import AuditReport, AuditTotals, PartitionAccount
+from schemas.documents.audit_report import AuditReport, AuditTotals, PartitionAccount
 from sinks.postgres.offsets.admin import StoredOffset
 
 NOTHING = dict.fromkeys(

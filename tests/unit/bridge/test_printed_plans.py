@@ -3,7 +3,7 @@
 import pytest
 
 from bridge.cli.dlq.replays import print_report
-from schemas.replay import Example, Forecast, PlanReport, Sample
+from schemas.documents.replay import Example, Forecast, PlanReport, Sample
 
 
 def test_nothing_of_a_producer_s_moves_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:

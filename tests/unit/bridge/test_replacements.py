@@ -8,9 +8,9 @@ from support.pieces import at_once
 
 from bridge.cli.dlq.replays import print_report
 from bridge.runs.replacements import MOST_OF_A_SITE, MOST_SAMPLES, Replacements
+from schemas.documents.replay import DeadLetterItem, PlanReport, Replaced
 from schemas.instants import instant
-from schemas.record import Provenance, RawBody
-from schemas.replay import DeadLetterItem, PlanReport, Replaced
+from schemas.pipeline.record import Provenance, RawBody
 from streams.rules.correction import Correction, read_correction
 from streams.rules.replay_rules import Terms, judge
 

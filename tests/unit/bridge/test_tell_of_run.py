@@ -14,8 +14,8 @@ from standardwebhooks.webhooks import Webhook
 from support.hook import Call, listening
 from support.programs import CHECKOUT
 
-from schemas.derived_keys import webhook_secret
-from schemas.run_summary import ProcessSummary
+from schemas.config.derived_keys import webhook_secret
+from schemas.documents.run_summary import ProcessSummary
 
 SECRET = "whsec_" + base64.b64encode(bytes(range(32))).decode()
 GITHUB = {"GITHUB_SERVER_URL": "https://git.example", "GITHUB_REPOSITORY": "o/r", "GITHUB_RUN_ID": "7"}

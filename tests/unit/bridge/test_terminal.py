@@ -17,8 +17,8 @@ from bridge.cli.common import given_reason, write_json
 from bridge.cli.tables import Table, print_renderable, print_table, print_text
 from bridge.top.figures import Figures
 from bridge.top.screen import screen
-from schemas.brake import BrakeState
 from schemas.errors import InvalidInput
+from schemas.pipeline.breaker import BreakerState
 from telemetry.printable import control_character, printable, printable_json
 from telemetry.terminal import result, say, say_error
 
@@ -61,7 +61,7 @@ def test_tables_are_written_out(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_screen_of_top_is_written_out(capsys: pytest.CaptureFixture[str]) -> None:
     """Why the brake is on, why a partition is held, and why the figures are not new."""
-    brake = BrakeState(engaged=True, by_hand=True, reason=HOSTILE)
+    brake = BreakerState(engaged=True, by_hand=True, reason=HOSTILE)
     found = Figures({}, {}, {"p": HOSTILE}, [], [], {}, {}, [], brake)
     print_renderable(screen(found, window="30m", trouble=HOSTILE))
     assert_one_line(capsys.readouterr().out, 3)

@@ -7,8 +7,8 @@ from rich.console import Console
 
 from bridge.top.figures import Figures, TierFigures, WorkerFigures
 from bridge.top.screen import screen
-from schemas.brake import BrakeState
-from schemas.gate import Verdict, WindowSums
+from schemas.documents.gate import Verdict, WindowSums
+from schemas.pipeline.breaker import BreakerState
 
 PASS, FAIL = Verdict(passed=True), Verdict(passed=False, reasons=["too much"])
 FAILING = {"total", "site:0", "site:21"}
@@ -23,7 +23,7 @@ def figures(sites: int) -> Figures:
         workers=[WorkerFigures(f"host-{number}:1", 3, 4, 1, 5.0) for number in range(4)],
         tiers=[TierFigures(f"{minutes}m", 5, 0, 0.0) for minutes in (1, 5, 15)],
         dead_letters={}, replays={},
-        windows=[(one, FAIL if one.target in FAILING else PASS) for one in sums], brake=BrakeState(),
+        windows=[(one, FAIL if one.target in FAILING else PASS) for one in sums], brake=BreakerState(),
     )  # fmt: skip
 
 

@@ -9,8 +9,8 @@ import pytest
 
 from bridge.client import event as limits
 from bridge.client.event import make_event
-from schemas import raw_event
 from schemas.errors import InvalidInput
+from schemas.events import raw_event
 from streams.pipeline.decode import decode
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from bridge.doctor.check import Check, Finding, ok
 from bridge.doctor.examine import CONNECTIONS, examine
-from schemas.settings import Settings
+from schemas.config.settings import Settings
 
 Look = Callable[[Settings], AsyncIterator[Finding]]
 

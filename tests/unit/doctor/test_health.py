@@ -9,8 +9,8 @@ import pytest
 
 from bridge.doctor.check import Finding
 from bridge.doctor.health import ready_check
-from schemas.doctor_report import Health
-from schemas.settings import Settings
+from schemas.config.settings import Settings
+from schemas.documents.doctor_report import Health
 
 
 @contextmanager

@@ -23,14 +23,14 @@ from bridge.doctor.postgres import (
 from bridge.doctor.settings import judge_replicas
 from bridge.doctor.standing import judge_brake, judge_gate, judge_pauses
 from bridge.doctor.stream import judge_books, judge_lag, judge_retries
-from schemas.audit_report import AuditReport, AuditTotals, PartitionAccount
-from schemas.brake import BrakeState
-from schemas.doctor_report import Health
+from schemas.config.service import Service
+from schemas.config.settings import Settings
+from schemas.documents.audit_report import AuditReport, AuditTotals, PartitionAccount
+from schemas.documents.doctor_report import Health
 from schemas.errors import SinkUnavailable
-from schemas.pause import Pause, PauseKind
-from schemas.record import TopicPartition
-from schemas.service import Service
-from schemas.settings import Settings
+from schemas.pipeline.breaker import BreakerState
+from schemas.pipeline.pause import Pause, PauseKind
+from schemas.pipeline.record import TopicPartition
 from sinks.kafka.admin import Broker, ClusterFacts, TopicFacts
 from sinks.postgres.gate.verdicts import Standing
 from sinks.postgres.schema.check import Differences
@@ -201,7 +201,7 @@ def account(**changed: Any) -> PartitionAccount:
 def test_lag(minute: int, ten_minutes: int, next_offset: int | None, health: str) -> None:
     """By the age of the oldest unread record, not by how many there are."""
     since = {60.0: {SOURCE: minute}, 600.0: {SOURCE: ten_minutes}}
-    assert healths([judge_lag({SOURCE: account(next_offset=next_offset)}, since, {}, BrakeState())]) == [health]
+    assert healths([judge_lag({SOURCE: account(next_offset=next_offset)}, since, {}, BreakerState())]) == [health]
 
 
 BRAKED = "the brake on dead-lettering is on: 9 of 9; see `bridge brake status`"
@@ -210,20 +210,20 @@ BRAKED = "the brake on dead-lettering is on: 9 of 9; see `bridge brake status`"
 @pytest.mark.parametrize(
     ("held", "brake", "hints", "not_hinted"),
     [
-        ({}, BrakeState(), ["more of them share"], ["the brake", "offsets show"]),
+        ({}, BreakerState(), ["more of them share"], ["the brake", "offsets show"]),
         # A worker of the release before notes nothing in the offsets.
-        ({}, BrakeState(engaged=True, reason="9 of 9"), ["`bridge brake status`", "more of them share"], []),
+        ({}, BreakerState(engaged=True, reason="9 of 9"), ["`bridge brake status`", "more of them share"], []),
         (
             {SOURCE: BRAKED},
-            BrakeState(engaged=True, reason="9 of 9"),
+            BreakerState(engaged=True, reason="9 of 9"),
             ["`bridge brake status`"],
             ["more of them share"],
         ),
-        ({SOURCE: "paused by ann: x"}, BrakeState(), ["`bridge offsets show`"], ["more of them share", "the brake"]),
+        ({SOURCE: "paused by ann: x"}, BreakerState(), ["`bridge offsets show`"], ["more of them share", "the brake"]),
     ],
 )
 def test_the_hint_of_lag_names_what_holds(
-    held: dict[TopicPartition, str], brake: BrakeState, hints: list[str], not_hinted: list[str]
+    held: dict[TopicPartition, str], brake: BreakerState, hints: list[str], not_hinted: list[str]
 ) -> None:
     """More workers don't read what is held."""
     found = judge_lag({SOURCE: account()}, {60.0: {SOURCE: 15}, 600.0: {SOURCE: 10}}, held, brake)
@@ -235,16 +235,16 @@ def test_the_hint_of_lag_names_what_holds(
 @pytest.mark.parametrize(
     ("state", "health", "told"),
     [
-        (BrakeState(), "ok", "off"),
-        (BrakeState(engaged=True, changed_at=NOON, changed_by="w:1", reason="9 of 9"), "fail",
+        (BreakerState(), "ok", "off"),
+        (BreakerState(engaged=True, changed_at=NOON, changed_by="w:1", reason="9 of 9"), "fail",
          "on since 2026-11-22T12:00:00Z, by w:1: 9 of 9"),
-        (BrakeState(engaged=True, by_hand=True, changed_at=NOON, changed_by="ann@h", reason="x"), "fail",
+        (BreakerState(engaged=True, by_hand=True, changed_at=NOON, changed_by="ann@h", reason="x"), "fail",
          "on since 2026-11-22T12:00:00Z, by ann@h: x"),
-        (BrakeState(released=True, released_until=NOON, changed_by="ann@h", reason="old"), "warn",
+        (BreakerState(released=True, released_until=NOON, changed_by="ann@h", reason="old"), "warn",
          "released until 2026-11-22T12:00:00Z, by ann@h: old"),
     ],
 )  # fmt: skip
-def test_the_brake(state: BrakeState, health: str, told: str) -> None:
+def test_the_brake(state: BreakerState, health: str, told: str) -> None:
     """On is broken, whoever put it on; released is worth a look, as nothing brakes meanwhile."""
     found = judge_brake(state)
     assert (healths([found]), found.found) == ([health], told)

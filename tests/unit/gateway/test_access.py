@@ -8,7 +8,7 @@ from bridge.gateway.access import admit, allowed_origin, origin_of
 from bridge.gateway.ingest_tokens import IngestTokens
 from bridge.http.problems import Code, Problem
 from schemas.api_key import ApiKey, make_key
-from schemas.registry import Registry, Script
+from schemas.pipeline.registry import Registry, Script
 
 SHOP, BLOG = "https://shop.example.com", "https://blog.example.com"
 GOOD = make_key(lambda count: b"\x01" * count)

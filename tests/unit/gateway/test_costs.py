@@ -17,8 +17,8 @@ from bridge.gateway import judge as judging
 from bridge.gateway.access import Grant
 from bridge.gateway.allowances import Bill
 from bridge.gateway.line import SLICE_SECONDS, Line
-from schemas.registry import Script
-from schemas.sender import Sender
+from schemas.pipeline.registry import Script
+from schemas.pipeline.sender import Sender
 from sinks import cooperative
 from telemetry import metrics
 

@@ -14,7 +14,7 @@ from bridge.gateway.access import Grant
 from bridge.gateway.allowances import Bill
 from bridge.gateway.line import Line
 from bridge.gateway.shares import shares_of
-from schemas.registry import Script
+from schemas.pipeline.registry import Script
 
 
 @pytest.fixture

@@ -9,8 +9,8 @@ from support.lone_gateway import LoneGateway, lone_gateway
 from bridge.gateway.access import Grant
 from bridge.gateway.allowances import Allowances, Bill
 from bridge.gateway.line import SLICE_SECONDS, Line
-from schemas.registry import Script
-from schemas.sender import Sender
+from schemas.pipeline.registry import Script
+from schemas.pipeline.sender import Sender
 from sinks import cooperative
 
 EVENT = b'{"event_id":"1","event_type":"click"}'

@@ -13,7 +13,7 @@ from support.wait import wait_until
 from bridge.gateway import publisher as module
 from bridge.gateway.publisher import Delivery, Publisher, header_bytes
 from bridge.http.problems import Code, Problem
-from schemas.settings import Settings
+from schemas.config.settings import Settings
 
 PARTITIONS = 3
 LEADERS = (0, 0, 1)

@@ -12,9 +12,9 @@ from bridge.doctor.check import Finding
 from bridge.doctor.gateway import judge_refused, refused_check
 from bridge.gateway import refusals
 from bridge.gateway.refusals import Refusal, address_in, refusals_at
-from schemas.doctor_report import Health
+from schemas.config.settings import Settings
+from schemas.documents.doctor_report import Health
 from schemas.errors import EnvironmentUnfit, InvalidInput
-from schemas.settings import Settings
 
 GATEWAY = b'bridge_gateway_requests_total{route="events",status="202"} 0.0\n'
 PAGE = GATEWAY + (

@@ -11,7 +11,7 @@ from support.lone_gateway import lone_gateway
 
 from bridge.http.problems import Code
 from bridge.http.refused import Refused
-from schemas.registry import Script
+from schemas.pipeline.registry import Script
 from telemetry import metrics
 from telemetry.metric_kinds import MOST_NAMED, FirstComers
 

@@ -15,7 +15,7 @@ from bridge.http import turns
 from bridge.http.connections import Connections
 from bridge.http.pace import Pace
 from bridge.http.protocol import BoundedProtocol
-from schemas.sender import Sender
+from schemas.pipeline.sender import Sender
 
 PAID_SECONDS = 0.0001
 DEAR_SECONDS = 0.002

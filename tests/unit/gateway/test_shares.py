@@ -18,8 +18,8 @@ from bridge.gateway.publisher import Delivery
 from bridge.gateway.shares import shares_of
 from bridge.http.problems import Code, Problem
 from bridge.http.room import Held, Room
-from schemas.registry import Script
-from schemas.sender import Sender
+from schemas.pipeline.registry import Script
+from schemas.pipeline.sender import Sender
 
 EVENTS = "/api/bridge/s1/events"
 VALIDATE = "/api/bridge/s1/events:validate"

@@ -8,7 +8,7 @@ from support.lone_gateway import LoneGateway, lone_gateway
 
 from bridge.gateway.allowances import Allowances
 from bridge.http.limits import Buckets
-from schemas.sender import Sender
+from schemas.pipeline.sender import Sender
 
 
 def good() -> dict[str, object]:

@@ -6,10 +6,10 @@ import pytest
 from support.making import RAW, RETRY_1, SOURCE, batch, context, judged, record
 
 from schemas.errors import BatchRefused
-from schemas.ledger import LedgerState
-from schemas.log_identity import mark_of
-from schemas.outcome import duplicate
-from schemas.record import Provenance, TopicPartition
+from schemas.pipeline.ledger import LedgerState
+from schemas.pipeline.log_identity import mark_of
+from schemas.pipeline.outcome import duplicate
+from schemas.pipeline.record import Provenance, TopicPartition
 from sinks.commit_rules import (
     check_offsets,
     check_tokens,

@@ -1,6 +1,6 @@
 """What a replay's record bears: the raw event's own headers, and behind them what it replays."""
 
-from schemas.record import Provenance, RawBody
+from schemas.pipeline.record import Provenance, RawBody
 from sinks.kafka.replay_publisher import Replayed, replay_headers
 
 OF = Provenance("bridge.raw", 3, 17)

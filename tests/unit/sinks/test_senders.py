@@ -4,8 +4,8 @@ import msgspec
 import pytest
 from support.making import judged, record
 
-from schemas.outcome import Candidate
-from schemas.sender import Sender
+from schemas.pipeline.outcome import Candidate
+from schemas.pipeline.sender import Sender
 from sinks.senders import count_senders, only_sender
 
 

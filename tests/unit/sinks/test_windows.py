@@ -2,9 +2,9 @@
 
 from support.making import NOW_MS, RAW, judged, record
 
-from schemas.outcome import UNCONFIRMED_SITE, Outcomes, ReplayClaim, duplicate
+from schemas.pipeline.outcome import UNCONFIRMED_SITE, Outcomes, ReplayClaim, duplicate
+from schemas.pipeline.record import Provenance
 from schemas.reasons import DroppedReason, ErrorClass
-from schemas.record import Provenance
 from sinks.windows import WindowKey, count_windows, window_columns
 
 MINUTE = NOW_MS // 60_000

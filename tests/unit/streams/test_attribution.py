@@ -7,9 +7,9 @@ import pytest
 from support.making import NOW_MS, batch, context, document, judged, record
 from support.sealed import gateway_headers, legacy_headers
 
-from schemas.outcome import Failure
+from schemas.pipeline.outcome import Failure
+from schemas.pipeline.sender import Sender
 from schemas.reasons import ErrorClass
-from schemas.sender import Sender
 from streams.pipeline.identity import identify, site_of_key
 from streams.pipeline.processor import process
 from streams.pipeline.trust import GatewayTrust

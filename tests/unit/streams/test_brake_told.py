@@ -4,7 +4,7 @@ from support.making import BRAKE_LIMITS, REGISTRY
 from support.stream import Stream
 from support.virtual_time import run_virtually
 
-from schemas.registry import Script
+from schemas.pipeline.registry import Script
 
 LIMITS = BRAKE_LIMITS._replace(min_events=20, run_length=20)
 

@@ -8,7 +8,7 @@ from support.making import REGISTRY
 from support.stream import Stream
 from support.virtual_time import run_virtually
 
-from schemas.registry import Registry
+from schemas.pipeline.registry import Registry
 
 
 def test_others_have_their_turn_while_a_batch_is_judged() -> None:

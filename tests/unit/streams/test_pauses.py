@@ -6,9 +6,9 @@ from support.making import BRAKE_LIMITS, POLICY, REGISTRY
 from support.stream import Stream
 from support.virtual_time import run_virtually
 
-from schemas.brake import BrakeState
+from schemas.pipeline.breaker import BreakerState
+from schemas.pipeline.registry import Registry
 from schemas.reasons import ErrorClass
-from schemas.registry import Registry
 
 PAUSED: Registry = REGISTRY | {"shop": REGISTRY["shop"]._replace(paused=True)}
 
@@ -46,7 +46,7 @@ def test_a_paused_partition_stays_paused_through_outages_and_the_brake() -> None
 
     async def main() -> Stream:
         stream = Stream(2, limits=BRAKE_LIMITS)
-        stream.store.brake = BrakeState(engaged=True, by_hand=True)
+        stream.store.brake = BreakerState(engaged=True, by_hand=True)
         for partition in range(2):
             stream.produce(partition, value=b"{")
         async with stream.running():
@@ -55,7 +55,7 @@ def test_a_paused_partition_stays_paused_through_outages_and_the_brake() -> None
             stream.failing["stored"] = 3
             began = stream.now_ms()
             await stream.until(lambda: stream.now_ms() > began + 60_000, "a minute")
-            stream.store.brake = BrakeState(released=True)
+            stream.store.brake = BreakerState(released=True)
             await stream.until(lambda: len(stream.dead_letters()) == 1, "what is not paused")
             began = stream.now_ms()
             await stream.until(lambda: stream.now_ms() > began + 60_000, "a minute")

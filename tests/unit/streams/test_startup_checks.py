@@ -2,8 +2,8 @@
 
 import pytest
 
+from schemas.config.settings import Settings
 from schemas.errors import EnvironmentUnfit
-from schemas.settings import Settings
 from sinks.kafka.admin import KafkaAway
 from streams.startup_checks import _of_kafka
 

@@ -6,7 +6,7 @@ from support.memory.publisher import MemoryPublisher, Published
 from support.memory.sink import MemorySink, MemoryStore
 
 from schemas.errors import SinkUnavailable
-from schemas.outcome import Failure
+from schemas.pipeline.outcome import Failure
 from sinks.kafka.publisher import copy_headers
 from streams.pipeline.processor import process
 

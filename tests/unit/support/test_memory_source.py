@@ -6,7 +6,7 @@ import pytest
 from support.memory.source import MemorySource
 from support.virtual_time import run_virtually
 
-from schemas.record import TopicPartition
+from schemas.pipeline.record import TopicPartition
 from streams.source.kafka import SourceUnavailable
 
 PLACE = TopicPartition("t", 0)

@@ -13,8 +13,8 @@ import sentry_sdk
 import structlog
 from support.logs import plain_logs
 
+from schemas.config.settings import Settings
 from schemas.errors import InvalidInput
-from schemas.settings import Settings
 from telemetry import error_reports as reports
 from telemetry.error_reports import reporter
 from telemetry.logging import configure_logs

@@ -7,10 +7,10 @@ import pytest
 from prometheus_client import CollectorRegistry, Gauge, generate_latest
 from support.making import RAW, judged, record
 
-from schemas.outcome import Outcomes, Tally, duplicate
+from schemas.pipeline.outcome import Outcomes, Tally, duplicate
+from schemas.pipeline.record import TopicPartition
+from schemas.pipeline.sender import Sender
 from schemas.reasons import DroppedReason
-from schemas.record import TopicPartition
-from schemas.sender import Sender
 from sinks.ports import Committed
 from sinks.postgres.stats.backlog import Backlog, State, WaitingRetries, shown
 from sinks.senders import count_senders, only_sender

@@ -3,10 +3,10 @@
 from support.making import NOW_MS, RAW, RETRY_1, judged, record
 from support.memory.source import MemoryRecord
 
-from schemas.headers import last
 from schemas.instants import instant
-from schemas.ledger import LedgerState
-from schemas.record import Provenance, TopicPartition
+from schemas.kafka.headers import last
+from schemas.pipeline.ledger import LedgerState
+from schemas.pipeline.record import Provenance, TopicPartition
 from sinks.kafka.publisher import copy_headers, copy_of, original_headers
 
 

@@ -6,7 +6,7 @@ import itertools
 import asyncpg
 import pytest
 
-from schemas.addresses import Place
+from schemas.config.addresses import Place
 from sinks.postgres.failover import connect_to_one
 
 _NUMBERS = itertools.count()

@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 from support.making import NOW_MS, body, document
 
-from schemas.raw_event import MAX_BYTES, RawFields
+from schemas.events.raw_event import MAX_BYTES, RawFields
+from schemas.kafka.vouched import Vouched
+from schemas.pipeline.sender import Sender
 from schemas.reasons import ErrorClass
-from schemas.sender import Sender
-from schemas.vouched import Vouched
 from streams.pipeline.decode import decode
 from streams.pipeline.rejection import Rejection
 

@@ -3,9 +3,9 @@
 import pytest
 from support.making import body, document
 
-from schemas.raw_event import MAX_DEPTH
-from schemas.sender import Sender
-from schemas.vouched import Vouched
+from schemas.events.raw_event import MAX_DEPTH
+from schemas.kafka.vouched import Vouched
+from schemas.pipeline.sender import Sender
 from streams.pipeline.diagnose import identity, judge, readable_text
 from streams.pipeline.rejection import Rejection, violated
 from streams.pipeline.violations import quoted

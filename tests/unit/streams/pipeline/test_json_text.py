@@ -2,7 +2,7 @@
 
 import pytest
 
-from schemas.raw_event import MAX_EXPONENTS
+from schemas.events.raw_event import MAX_EXPONENTS
 from streams.pipeline.json_text import check_number, has_unsound_escape, nesting, numbers_fit
 
 

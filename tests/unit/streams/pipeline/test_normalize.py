@@ -13,11 +13,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.making import BOUNDS, NOW_MS, REGISTRY, body
 
-from schemas.bridge_event import BridgeEvent
-from schemas.event_types import ALIASES
-from schemas.raw_event import MAX_HOST
+from schemas.events.bridge_event import BridgeEvent
+from schemas.events.event_types import ALIASES
+from schemas.events.raw_event import MAX_HOST
+from schemas.pipeline.record import Provenance
 from schemas.reasons import ErrorClass
-from schemas.record import Provenance
 from streams.pipeline.normalize import Bounds
 from streams.pipeline.reading import read_event
 from streams.pipeline.rejection import Rejection
@@ -63,7 +63,7 @@ def test_aliases_can_be_switched_off() -> None:
 
 def test_aliases_are_the_names_that_the_page_lists() -> None:
     """All of them, and no other."""
-    page = (Path(__file__).parents[3] / "docs/producers/what-becomes-of-an-event.md").read_text()
+    page = (Path(__file__).parents[4] / "docs/producers/what-becomes-of-an-event.md").read_text()
     rows = re.findall(r"^\| `(\w+)` \| ((?:`\w+`(?:, )?)+) \|$", page, re.MULTILINE)
     assert {alias: name for name, aliases in rows for alias in re.findall(r"\w+", aliases)} == ALIASES
 

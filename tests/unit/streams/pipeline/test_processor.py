@@ -22,14 +22,14 @@ from support.making import (
 from support.memory.source import MemoryRecord
 from support.sealed import KEYS, gateway_headers
 
-from schemas.gateway_proof import ProofKeys
+from schemas.events.raw_event import MAX_BYTES
 from schemas.instants import to_epoch_ms
-from schemas.ledger import LedgerState, record_digest
-from schemas.outcome import Outcomes
-from schemas.raw_event import MAX_BYTES
+from schemas.kafka.gateway_proof import ProofKeys
+from schemas.pipeline.ledger import LedgerState, record_digest
+from schemas.pipeline.outcome import Outcomes
+from schemas.pipeline.record import Provenance, RawBody, TopicPartition
+from schemas.pipeline.sender import Sender
 from schemas.reasons import DroppedReason, ErrorClass
-from schemas.record import Provenance, RawBody, TopicPartition
-from schemas.sender import Sender
 from sinks.kafka.publisher import original_headers
 from streams.pipeline.processor import process, processing
 

@@ -4,13 +4,13 @@ import pytest
 from support.making import NOW_MS, body, judged, record
 from support.sealed import KEYS, TRUST, gateway_headers, legacy_headers
 
-from schemas import headers as names
-from schemas.gateway_proof import ProofKeys
 from schemas.instants import instant
-from schemas.ledger import LedgerState
+from schemas.kafka import headers as names
+from schemas.kafka.gateway_proof import ProofKeys
+from schemas.kafka.vouched import Vouched
+from schemas.pipeline.ledger import LedgerState
+from schemas.pipeline.sender import Sender
 from schemas.reasons import ErrorClass
-from schemas.sender import Sender
-from schemas.vouched import Vouched
 from streams.pipeline.trust import Finding, GatewayTrust, Headers
 
 VALUE = body()

@@ -6,7 +6,7 @@ import pytest
 from support.pieces import at_once
 
 from schemas.errors import InvalidInput
-from schemas.record import RawBody
+from schemas.pipeline.record import RawBody
 from streams.rules.correction import Correction, CorrectionFailed, diff, read_correction
 
 VALUE = b'{"event_id":"e-1","site_id":2,"value":1.10,"big":12345678901234567890123,"properties":{"a":2e3}}'

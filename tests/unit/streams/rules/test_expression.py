@@ -6,7 +6,7 @@ import pytest
 from support.pieces import at_once
 
 from schemas.errors import InvalidInput
-from schemas.record import RawBody
+from schemas.pipeline.record import RawBody
 from streams.rules.correction import CorrectionFailed, read_correction
 
 

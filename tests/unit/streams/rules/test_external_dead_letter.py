@@ -3,9 +3,9 @@
 import pytest
 from support.making import record
 
-from schemas.outcome import Failure
+from schemas.pipeline.outcome import Failure
+from schemas.pipeline.record import Provenance
 from schemas.reasons import DroppedReason, ErrorClass
-from schemas.record import Provenance
 from sinks.kafka.publisher import copy_headers
 from streams.rules.external_dead_letter import original
 

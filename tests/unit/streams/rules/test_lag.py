@@ -5,7 +5,7 @@ import itertools
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas.record import TopicPartition
+from schemas.pipeline.record import TopicPartition
 from streams.rules.lag import MOST_SIGHTS, Head, Lag
 
 SOURCE = TopicPartition("t.raw", 0)

@@ -7,12 +7,12 @@ import pytest
 from support.making import BOUNDS, NOW_MS, RAW, REGISTRY, body
 from support.pieces import at_once
 
-from schemas.headers import SITE_ID
+from schemas.documents.replay import DeadLetterItem, Forecast
 from schemas.instants import instant
-from schemas.record import Provenance, RawBody
-from schemas.registry import Script
-from schemas.replay import DeadLetterItem, Forecast
-from schemas.sender import Sender
+from schemas.kafka.headers import SITE_ID
+from schemas.pipeline.record import Provenance, RawBody
+from schemas.pipeline.registry import Script
+from schemas.pipeline.sender import Sender
 from streams.rules.correction import read_correction
 from streams.rules.replay_rules import Judgement, Terms, judge, known_to_the_store, refusal
 

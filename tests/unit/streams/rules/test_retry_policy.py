@@ -2,8 +2,8 @@
 
 import pytest
 
+from schemas.config.settings import Settings
 from schemas.reasons import ErrorClass
-from schemas.settings import Settings
 from streams.rules.retry_policy import Retry, due_at_ms, retry_policy
 
 UNKNOWN, VERSION = ErrorClass.UNKNOWN_SCRIPT, ErrorClass.UNSUPPORTED_SCHEMA_VERSION

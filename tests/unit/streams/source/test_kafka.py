@@ -8,7 +8,7 @@ from aiokafka import TopicPartition as KafkaPartition
 from aiokafka.errors import CorruptRecordException, KafkaConnectionError
 from support.memory.source import MemoryRecord
 
-from schemas.record import TopicPartition
+from schemas.pipeline.record import TopicPartition
 from streams.source.kafka import KafkaSource, SourceUnavailable
 
 ONE, TWO = TopicPartition("t", 0), TopicPartition("t", 1)

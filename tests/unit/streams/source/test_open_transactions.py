@@ -1,6 +1,6 @@
 """An open transaction is as old as the log has stood still before it; quick ones in a row are not one old one."""
 
-from schemas.record import TopicPartition
+from schemas.pipeline.record import TopicPartition
 from streams.source.open_transactions import OpenTransactions, Sight
 
 LOG = TopicPartition("t.raw", 0)

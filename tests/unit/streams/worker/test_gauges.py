@@ -5,8 +5,8 @@ from collections.abc import Iterable, Mapping
 
 from support.wait import wait_until
 
-from schemas.record import TopicPartition
-from schemas.settings import Settings
+from schemas.config.settings import Settings
+from schemas.pipeline.record import TopicPartition
 from streams.source.kafka import SourceUnavailable
 from streams.worker.gauges import Observation
 from telemetry import metrics

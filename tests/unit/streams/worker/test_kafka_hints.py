@@ -7,7 +7,7 @@ import pytest
 from support.stream import Stream
 from support.virtual_time import run_virtually
 
-from schemas.record import TopicPartition
+from schemas.pipeline.record import TopicPartition
 
 
 def test_work_does_not_wait_for_kafka_to_take_offsets(monkeypatch: pytest.MonkeyPatch) -> None:

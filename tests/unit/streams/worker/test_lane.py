@@ -10,7 +10,7 @@ from support.stream import Stream
 from support.virtual_time import run_virtually
 
 from schemas.errors import SinkUnavailable
-from schemas.record import Provenance, TopicPartition
+from schemas.pipeline.record import Provenance, TopicPartition
 
 
 def test_events_are_settled_and_kafka_is_told() -> None:

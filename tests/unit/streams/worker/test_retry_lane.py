@@ -10,8 +10,8 @@ from support.stream import Stream
 from support.virtual_time import run_virtually
 
 from schemas.instants import instant
-from schemas.record import Provenance, TopicPartition
-from schemas.registry import Script
+from schemas.pipeline.record import Provenance, TopicPartition
+from schemas.pipeline.registry import Script
 from streams.worker.retry_lane import EARLY_SECONDS
 
 TIER = TopicPartition(RETRY_1, 0)

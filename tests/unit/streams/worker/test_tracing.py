@@ -8,8 +8,8 @@ from support.making import DLQ, RAW, RETRY_1, RETRY_2, body
 from support.stream import Stream
 from support.virtual_time import run_virtually
 
-from schemas.headers import TRACEPARENT
-from streams.worker import tracing as traces
+from schemas.kafka.headers import TRACEPARENT
+from streams.worker import tracing
 from streams.worker.spans import SettlementSpans
 
 TRACE = 0xAF7651916CD43DD8448EB211C80319C7
@@ -23,9 +23,9 @@ def spans():
     exporter = InMemorySpanExporter()
     provider = TracerProvider()
     provider.add_span_processor(SimpleSpanProcessor(exporter))
-    traces.trace_by(SettlementSpans(provider, "group").tell)
+    tracing.trace_by(SettlementSpans(provider, "group").tell)
     yield exporter
-    traces.trace_by(None)
+    tracing.trace_by(None)
     provider.shutdown()
 
 

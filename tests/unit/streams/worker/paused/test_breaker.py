@@ -7,10 +7,10 @@ from support.sealed import gateway_headers
 from support.stream import Stream
 from support.virtual_time import run_virtually
 
-from schemas.brake import BrakeState
-from schemas.record import TopicPartition
-from schemas.registry import Script
-from schemas.sender import Sender
+from schemas.pipeline.breaker import BreakerState
+from schemas.pipeline.record import TopicPartition
+from schemas.pipeline.registry import Script
+from schemas.pipeline.sender import Sender
 
 LIMITS = BRAKE_LIMITS._replace(min_events=20, run_length=20)
 PROBE_SECONDS = 30.0
@@ -70,7 +70,7 @@ def test_good_events_go_on_up_to_the_first_dead_letter() -> None:
 
     async def main() -> Stream:
         stream = Stream(3, limits=LIMITS)
-        stream.store.brake = BrakeState(engaged=True, reason="so it is", details={"topic": "other"})
+        stream.store.brake = BreakerState(engaged=True, reason="so it is", details={"topic": "other"})
         for number in range(5):
             stream.produce(0, event_id=f"a-{number}")
             stream.produce(1, event_id=f"b-{number}")
@@ -163,11 +163,11 @@ def test_released_by_an_operator() -> None:
         storm(stream)
         async with stream.running():
             await braked(stream)
-            stream.store.brake = BrakeState(released=True)
+            stream.store.brake = BreakerState(released=True)
             began = stream.now_ms()
             await stream.settled()
             seconds = (stream.now_ms() - began) / 1000
-            stream.store.brake = BrakeState()
+            stream.store.brake = BreakerState()
             stream.produce(value=b"{")
             await stream.settled()
             return stream, seconds
@@ -183,7 +183,7 @@ def test_engaged_by_hand_no_probe_lets_go() -> None:
 
     async def main() -> Stream:
         stream = Stream(limits=LIMITS)
-        stream.store.brake = BrakeState(engaged=True, by_hand=True)
+        stream.store.brake = BreakerState(engaged=True, by_hand=True)
         stream.produce(value=b"{")
         for number in range(30):
             stream.produce(event_id=f"e-{number}")
@@ -201,7 +201,7 @@ def test_a_lane_begins_whatever_is_written_beside_the_brake() -> None:
 
     async def main() -> Stream:
         stream = Stream(limits=LIMITS)
-        stream.store.brake = BrakeState(engaged=True, reason="x", details={"topic": [], "partition": {}, "event": 1})
+        stream.store.brake = BreakerState(engaged=True, reason="x", details={"topic": [], "partition": {}, "event": 1})
         stream.produce(event_id="good")
         async with stream.running():
             await stream.until(lambda: len(stream.store.events) == 1, "an event to be settled")
@@ -294,7 +294,7 @@ def test_an_outage_while_partitions_are_held() -> None:
             assert stream.calls["stored"] <= settlements + 1, "nothing held was read"
             assert stream.calls["probed"] == 0
             await stream.until(lambda: stream.calls["probed"] == 1, "a probe")
-            stream.store.brake = BrakeState(released=True)
+            stream.store.brake = BreakerState(released=True)
             await stream.settled()
         return stream
 
@@ -334,7 +334,7 @@ def test_a_probe_looks_behind_the_heads_of_what_is_held() -> None:
 
     async def main(good: int, bad: int) -> Stream:
         stream = Stream(2, limits=LIMITS)
-        stream.store.brake = BrakeState(engaged=True, details={"topic": "other"})
+        stream.store.brake = BreakerState(engaged=True, details={"topic": "other"})
         for partition in range(2):
             junk(stream, 700, partition)
             for number in range(good):

@@ -1,0 +1,160 @@
+"""Settings of the two HTTP services: the producers' gateway and the operators' API."""
+
+from pydantic import Field, field_validator, model_validator
+from pydantic_settings import BaseSettings
+
+from schemas.config.duration import duration_seconds
+
+
+class HttpSettings(BaseSettings):
+    """What the gateway and the API listen on, take and wait for; a part of `Settings`."""
+
+    gateway_host: str = Field("127.0.0.1", description="address that the gateway listens on; 0.0.0.0 for all")
+    gateway_port: int = Field(8000, ge=0, le=65535, description="the gateway's port; 0 chooses a free one")
+    gateway_admin_host: str = Field("127.0.0.1", description="address of the admin port; 0.0.0.0 for all")
+    gateway_admin_port: int = Field(
+        0,
+        ge=0,
+        le=65535,
+        description="only here /metrics, /ready, /docs and /openapi.json are answered; 0: at the gateway's port",
+    )
+    gateway_processes: int = Field(1, ge=1, le=64, description="processes that serve the gateway's port")
+    gateway_max_events: int = Field(500, ge=1, le=10_000, description="most events in one request")
+    gateway_max_body_bytes: int = Field(
+        1024 * 1024, ge=1024, le=16 * 1024 * 1024, description="most bytes of a request's body, also after inflating"
+    )
+    gateway_max_header_bytes: int = Field(32 * 1024, ge=4096, description="most bytes of a request's line and headers")
+    gateway_max_connections: int = Field(4000, ge=1, description="most open connections of one gateway process")
+    gateway_address_connections_share: float = Field(
+        0.1,
+        gt=0,
+        le=1,
+        description="the share of them that one address may hold; not behind BRIDGE_GATEWAY_FORWARDED_HOPS",
+    )
+    gateway_max_requests: int = Field(1000, ge=1, description="most requests that one process works on at once")
+    gateway_max_bytes_in_flight: int = Field(
+        64 * 1024 * 1024,
+        ge=1024 * 1024,
+        description="most bytes read, and as many unacknowledged by Kafka, per process",
+    )
+    gateway_header_timeout: str = Field("10s", description="how long a client may take to send a request's headers")
+    gateway_body_timeout: str = Field("10s", description="how long it may take to send the body")
+    gateway_min_body_rate: int = Field(
+        240, ge=0, description="least bytes a second of a body, on average, after the grace; 0: no least rate"
+    )
+    gateway_body_grace: str = Field("5s", description="how long a body may be slower than the least rate")
+    gateway_keep_alive: str = Field("65s", description="an idle connection is closed after this long")
+    gateway_publish_timeout: str = Field(
+        "1800ms", description="Kafka's acknowledgement is waited for this long: then 503"
+    )
+    gateway_drain_timeout: str = Field("15s", description="how long SIGTERM waits for the requests in hand")
+    gateway_linger: str = Field("5ms", description="records are gathered this long before they go to Kafka together")
+    gateway_token_ttl: str = Field("15m", description="a browser's token is good for this long")
+    gateway_script_events_per_second: int = Field(
+        5000, ge=0, description="rate per process of each script's servers, and of its visitors; 0: no limit"
+    )
+    gateway_address_events_per_second: int = Field(
+        1250, ge=0, description="rate per process of each address's visitors, for all scripts together; 0: no limit"
+    )
+    gateway_visitors_events_per_second: int = Field(
+        4000, ge=0, description="rate per process of all visitors together; 0: no limit"
+    )
+    gateway_script_bytes_per_second: int = Field(
+        32 * 1024 * 1024,
+        ge=0,
+        description="bytes of bodies, as sent and as inflated, of each script's servers, and of its visitors; 0: no limit",
+    )
+    gateway_address_bytes_per_second: int = Field(
+        16 * 1024 * 1024,
+        ge=0,
+        description="the same of each address's servers; of its visitors a quarter; 0: no limit",
+    )
+    gateway_script_time_share: float = Field(
+        0.25,
+        ge=0,
+        le=1,
+        description="the share of a process's time that one script's servers use, and its visitors a quarter of that,"
+        " before their requests wait while others have work; 0: they never do",
+    )
+    gateway_address_time_share: float = Field(
+        0.3, ge=0, le=1, description="the share of a process's time that one address's visitors may use; 0: no limit"
+    )
+    gateway_validate_events_per_second: int = Field(
+        400,
+        ge=0,
+        description="rate per process of `events:validate` of each script's servers; of its visitors a quarter; 0: no limit",
+    )
+    gateway_visitor_refused_per_minute: int = Field(
+        60,
+        ge=0,
+        description="events that the stream will refuse, of a script's visitors at one address, and four times as many for"
+        " all scripts: beyond it they are not written to Kafka; 0: no bound",
+    )
+    gateway_address_requests_per_second: int = Field(
+        500, ge=0, description="each address's rate of requests per process; 0: no limit"
+    )
+    gateway_forwarded_hops: int = Field(
+        0, ge=0, le=10, description="proxies of yours in front, whose X-Forwarded-For is believed; 0: none"
+    )
+    gateway_idempotency_ttl: str = Field("10m", description="an Idempotency-Key is remembered for this long")
+    gateway_access_log: bool = Field(False, description="log every request of the gateway, not only failed ones")
+
+    api_host: str = Field("127.0.0.1", description="address that the operators' API listens on; 0.0.0.0 for all")
+    api_port: int = Field(8001, ge=0, le=65535, description="the API's port; 0 chooses a free one")
+    api_admin_host: str = Field("127.0.0.1", description="address of the API's admin port; 0.0.0.0 for all")
+    api_admin_port: int = Field(
+        0,
+        ge=0,
+        le=65535,
+        description="only here /metrics, /ready, /docs and /openapi.json are answered; 0: at the API's port",
+    )
+    api_max_requests: int = Field(
+        32,
+        ge=1,
+        le=1000,
+        description="most requests that the API works on at once; each takes 1 to 3 database connections",
+    )
+    api_max_requests_per_org: int = Field(
+        8, ge=1, le=1000, description="most of them of one organisation, or of one token of none"
+    )
+    api_max_replays: int = Field(4, ge=1, le=100, description="most replays that one API process runs at once")
+    api_max_replays_per_org: int = Field(2, ge=1, le=100, description="most of them of one organisation")
+    api_max_plans: int = Field(
+        8, ge=1, le=100, description="most plans and dry runs that one API process judges at once; of up to 100 MB each"
+    )
+    api_max_plans_per_org: int = Field(4, ge=1, le=100, description="most of them of one organisation")
+    api_kept_plans_per_org: int = Field(
+        1000, ge=1, description="most plans that one organisation keeps; each goes when it has been left alone for long"
+    )
+    api_kept_plan_items_per_org: int = Field(
+        5_000_000, ge=1, description="most dead letters in the plans that one organisation keeps, of 300 bytes each"
+    )
+    api_kept_plan_bytes_per_org: int = Field(
+        64 * 1024 * 1024, ge=1, description="most bytes of filters, corrections and reports in the plans it keeps"
+    )
+    api_requests_per_second: int = Field(
+        50, ge=0, description="each token's and each address's rate of API requests; 0: no limit"
+    )
+    api_query_timeout: str = Field("30s", description="the API gives up a question to Postgres after this long")
+    api_drain_timeout: str = Field("15s", description="how long SIGTERM waits for the API's requests in hand")
+
+    @model_validator(mode="after")
+    def _admin_ports(self) -> "HttpSettings":
+        for service in ("gateway", "api"):
+            port, admin_port = getattr(self, f"{service}_port"), getattr(self, f"{service}_admin_port")
+            if admin_port and admin_port == port:
+                raise ValueError(
+                    f"BRIDGE_{service.upper()}_ADMIN_PORT is BRIDGE_{service.upper()}_PORT: choose another"
+                )
+        return self
+
+    @field_validator(
+        "gateway_header_timeout", "gateway_body_timeout", "gateway_body_grace", "gateway_keep_alive",
+        "gateway_publish_timeout",
+        "gateway_drain_timeout", "gateway_linger", "gateway_token_ttl", "gateway_idempotency_ttl",
+        "api_query_timeout", "api_drain_timeout",
+    )  # fmt: skip
+    @classmethod
+    def _http_duration(cls, value: str) -> str:
+        duration_seconds(value)
+        return value

@@ -1,0 +1,304 @@
+"""The start guards of production: what its settings must not be, each with the one line that says what to change."""
+
+from base64 import b64decode
+from collections.abc import Callable, Iterable, Iterator
+from itertools import combinations, pairwise, product
+from typing import Final, NamedTuple
+
+from pydantic import SecretStr
+
+from schemas.config.addresses import broker_hosts, database_address, is_local, names_hosts_twice, web_host
+from schemas.config.derived_keys import WHSEC, Purpose, derived_key, signing_key
+from schemas.config.environment import unknown_variables
+from schemas.config.service import PROCESSES, Service
+from schemas.config.settings import Allowance, Settings
+
+SECRET_LENGTH: Final = 32
+WEBHOOK_KEY_BYTES: Final = 24
+"""The least that Standard Webhooks asks for."""
+PASSWORD_LENGTH: Final = 8
+REPLICAS: Final = 3
+IN_SYNC: Final = 2
+# Less than this many different characters, or steps from one to the next, were typed by somebody.
+_LEAST_VARIETY = 8
+_RANDOM_TEXT = "make one, e.g. `openssl rand -hex 32`"
+_ENCRYPTED = ("require", "verify-ca", "verify-full")
+_WELL_KNOWN = frozenset(
+    [
+        "admin",
+        "bridge",
+        "default",
+        "example",
+        "ghostlink",
+        "guest",
+        "kafka",
+        "password",
+        "postgres",
+        "root",
+        "secret",
+        "test",
+        "user",
+        "123456",
+        "12345678",
+    ]
+)
+# Words that people write into secrets. A generator's text has one of them once in some ten million secrets.
+_TYPED = (b"bridge", b"ghostlink", b"passphrase", b"password", b"production", b"secret", b"webhook")
+_URL_SAFE = str.maketrans("-_", "+/")
+_OF_PURPOSE = {
+    "BRIDGE_GATEWAY_PROOF_KEY": Purpose.GATEWAY_PROOF,
+    "BRIDGE_WORKER_ALERT_WEBHOOK_SECRET": Purpose.WEBHOOK,
+}
+"""The settings that may have what is derived from BRIDGE_SECRET_KEY, since `bridge keys show` gives it to services without."""
+_PLACEHOLDER = ("change", "replace", "your", "xxx", "<", "todo")
+
+
+class Guard(NamedTuple):
+    """One rule; `allowed_by` is the name in BRIDGE_PRODUCTION_ALLOW that lifts it, None if nothing does."""
+
+    check: Callable[[Settings], Iterable[str]]
+    allowed_by: Allowance | None = None
+
+
+def refusals(settings: Settings, unknown: Iterable[str] | None = None, service: Service = Service.GATEWAY) -> list[str]:
+    """One line for each thing that production refuses, all of them at once; [] when `service` may run there by the settings.
+
+    `unknown` are the lines about variables that are no settings, by default those of this process's environment.
+    """
+    lines = list(unknown_variables() if unknown is None else unknown)
+    lines += _keys(settings, service)
+    for guard in GUARDS:
+        if guard.allowed_by is None:
+            lines += guard.check(settings)
+        elif guard.allowed_by not in settings.production_allow:
+            lines += [
+                f"{line}, or allow it: BRIDGE_PRODUCTION_ALLOW={guard.allowed_by}" for line in guard.check(settings)
+            ]
+    return lines
+
+
+def _missing(settings: Settings) -> Iterator[str]:
+    if not settings.database_url.get_secret_value():
+        yield "BRIDGE_DATABASE_URL is not set: give postgresql://user:password@host:port/name?sslmode=verify-full"
+    if not settings.kafka_bootstrap_servers:
+        yield "BRIDGE_KAFKA_BOOTSTRAP_SERVERS is not set: give host:port, more by commas"
+
+
+def _loopback(settings: Settings) -> Iterator[str]:
+    for name, hosts in _places(settings):
+        local = sorted({one or "a Unix socket" for one in hosts if is_local(one)})
+        if local:
+            yield f"{name} leads to this very machine ({', '.join(local)}): name the service's own host"
+
+
+def _places(settings: Settings) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """Each backing service's setting and the hosts that it names."""
+    if url := settings.database_url.get_secret_value():
+        yield "BRIDGE_DATABASE_URL", database_address(url).hosts or ("",)
+    if servers := settings.kafka_bootstrap_servers:
+        yield "BRIDGE_KAFKA_BOOTSTRAP_SERVERS", broker_hosts(servers)
+    if settings.worker_alert_webhook is not None:
+        try:
+            yield "BRIDGE_WORKER_ALERT_WEBHOOK", (web_host(settings.worker_alert_webhook.get_secret_value()),)
+        except ValueError:
+            # Named by the rule for malformed ones.
+            return
+
+
+def _malformed(settings: Settings) -> Iterator[str]:
+    if url := settings.database_url.get_secret_value():
+        address = database_address(url)
+        lacking = [name for name in ("user", "database") if not getattr(address, name)]
+        if lacking:
+            yield f"BRIDGE_DATABASE_URL names no {' and no '.join(lacking)}: write it out, nothing is guessed"
+        if names_hosts_twice(url):
+            yield (
+                "BRIDGE_DATABASE_URL names hosts twice, and other programs go to those of ?host= than services do: "
+                "leave one place"
+            )
+    if settings.worker_alert_webhook is not None:
+        try:
+            web_host(settings.worker_alert_webhook.get_secret_value())
+        except ValueError as error:
+            yield f"BRIDGE_WORKER_ALERT_WEBHOOK {error}: correct it, or unset it"
+
+
+def _credentials(settings: Settings) -> Iterator[str]:
+    address = database_address(url) if (url := settings.database_url.get_secret_value()) else None
+    passwords = (
+        ("BRIDGE_DATABASE_URL", address.password if address else "", address.user if address else ""),
+        ("BRIDGE_KAFKA_SASL_PASSWORD", _text(settings.kafka_sasl_password), settings.kafka_sasl_username or ""),
+    )
+    for name, password, user in passwords:
+        what = f"{name} has" if name.endswith("URL") else f"{name} is"
+        if _is_default(password, user):
+            yield f"{what} a default password: give the account one of its own"
+        elif 0 < len(password) < PASSWORD_LENGTH:
+            yield f"{what} a password of {len(password)} characters: give the account one of at least {PASSWORD_LENGTH}"
+
+
+def _keys(settings: Settings, service: Service) -> Iterator[str]:
+    """What a service can't do its part without; only the gateway needs the secret from which the others' keys are derived."""
+    if service is Service.GATEWAY and not _text(settings.secret_key):
+        yield f"BRIDGE_SECRET_KEY is not set: {_RANDOM_TEXT}"
+    elif service in PROCESSES and not settings.proof_keys:
+        yield (
+            "BRIDGE_GATEWAY_PROOF_KEY is not set, nor BRIDGE_SECRET_KEY: give it what `bridge keys show proof` prints "
+            "under the gateway's settings"
+        )
+    if settings.worker_alert_webhook is not None and not settings.webhook_secrets:
+        yield (
+            "BRIDGE_WORKER_ALERT_WEBHOOK_SECRET is not set, so that nothing signs: give it what "
+            "`bridge keys show webhook` prints under the gateway's settings, or one of its own"
+        )
+
+
+def _random_keys(settings: Settings) -> Iterator[str]:
+    keys = [("BRIDGE_SECRET_KEY", _text(settings.secret_key))]
+    keys += [("BRIDGE_GATEWAY_PROOF_KEY", one.strip()) for one in _text(settings.gateway_proof_key).split(",")]
+    for name, key in keys:
+        if 0 < len(key) < SECRET_LENGTH:
+            yield f"{name} has {len(key)} characters, at least {SECRET_LENGTH} are needed: {_RANDOM_TEXT}"
+        elif key and (_is_default(key, "") or not is_random(key.encode())):
+            yield f"{name} is not random: {_RANDOM_TEXT}"
+
+
+def _webhook_secret(settings: Settings) -> Iterator[str]:
+    name, secret = "BRIDGE_WORKER_ALERT_WEBHOOK_SECRET", _text(settings.worker_alert_webhook_secret)
+    if settings.worker_alert_webhook_secret is None:
+        return
+    key = signing_key(secret)
+    remedy = "make one, e.g. `echo whsec_$(openssl rand -base64 32)`, or unset it and see `bridge keys show webhook`"
+    if _is_default(secret, ""):
+        yield f"{name} is a default one: {remedy}"
+    elif secret.startswith(WHSEC) and key == secret.encode():
+        yield f"{name} has no base64 after {WHSEC}: {remedy}"
+    elif len(key) < WEBHOOK_KEY_BYTES:
+        yield f"{name} is a key of {len(key)} bytes, at least {WEBHOOK_KEY_BYTES} are needed: {remedy}"
+    elif not is_random(key):
+        yield f"{name} is not random: {remedy}"
+
+
+def _one_purpose_each(settings: Settings) -> Iterator[str]:
+    """Who is given the secret of one purpose must not have that of another; each pair is looked at, in every notation."""
+    given = list(_secrets(settings))
+    for (name, secret), (other, same) in combinations(given, 2):
+        if name != other and _notations(secret) & _notations(same):
+            yield f"{other} is {name}, so that who is given the one has the other: give each purpose a secret of its own"
+    if secret_key := _text(settings.secret_key):
+        for purpose, (name, own) in product(Purpose, given):
+            if _OF_PURPOSE.get(name) is not purpose and derived_key(secret_key, purpose) in _notations(own):
+                yield (
+                    f"{name} is the {purpose.name.lower().replace('_', ' ')} key of BRIDGE_SECRET_KEY: "
+                    "give each purpose a secret of its own"
+                )
+
+
+def _secrets(settings: Settings) -> Iterator[tuple[str, str]]:
+    """Each secret that is set, by the name of its setting."""
+    url = settings.database_url.get_secret_value()
+    for name, secret in (
+        ("BRIDGE_SECRET_KEY", _text(settings.secret_key)),
+        *(("BRIDGE_GATEWAY_PROOF_KEY", one.strip()) for one in _text(settings.gateway_proof_key).split(",")),
+        ("BRIDGE_WORKER_ALERT_WEBHOOK_SECRET", _text(settings.worker_alert_webhook_secret)),
+        ("BRIDGE_KAFKA_SASL_PASSWORD", _text(settings.kafka_sasl_password)),
+        ("the password of BRIDGE_DATABASE_URL", database_address(url).password if url else ""),
+    ):
+        if secret:
+            yield name, secret
+
+
+def _notations(secret: str) -> set[bytes]:
+    """The secret's text, and what it is in hex, in any base64 and as a Standard Webhooks secret, one within another, too."""
+    found, left = set[bytes](), [secret.encode()]
+    while left:
+        one = left.pop()
+        if one and one not in found:
+            found.add(one)
+            for decode in (bytes.fromhex, _from_base64):
+                try:
+                    left.append(decode(one.decode("ascii").removeprefix(WHSEC)))
+                except ValueError:
+                    continue
+    return found
+
+
+def _from_base64(text: str) -> bytes:
+    """With either alphabet, with or without padding; raises ValueError."""
+    digits = "".join(text.split()).rstrip("=")
+    return b64decode(digits.translate(_URL_SAFE) + "=" * (-len(digits) % 4))
+
+
+def is_random(secret: bytes) -> bool:
+    """Whether a secret may have been drawn at random: neither few characters, nor a repetition, nor a sequence, nor words."""
+    steps = {after - before for before, after in pairwise(secret)}
+    threes = {secret[at : at + 3] for at in range(len(secret) - 2)}
+    varied = min(len(set(secret)), len(steps)) >= _LEAST_VARIETY and len(threes) * 2 > len(secret)
+    return varied and not any(word in secret.lower() for word in _TYPED)
+
+
+def _text(secret: SecretStr | None) -> str:
+    return "" if secret is None else secret.get_secret_value()
+
+
+def _is_default(password: str, user: str) -> bool:
+    """Whether anybody would guess it; no password at all is no default, since certificates do without."""
+    plain = password.lower()
+    return bool(plain) and (plain in _WELL_KNOWN or plain == user.lower() or plain.startswith(_PLACEHOLDER))
+
+
+def _plaintext_kafka(settings: Settings) -> Iterator[str]:
+    if "SSL" not in settings.kafka_security_protocol:
+        yield (
+            f"BRIDGE_KAFKA_SECURITY_PROTOCOL is {settings.kafka_security_protocol}, which encrypts nothing: "
+            "set SASL_SSL or SSL"
+        )
+
+
+def _plaintext_postgres(settings: Settings) -> Iterator[str]:
+    if url := settings.database_url.get_secret_value():
+        mode = database_address(url).sslmode
+        if mode not in _ENCRYPTED:
+            yield f"BRIDGE_DATABASE_URL may talk without TLS (sslmode={mode}): add ?sslmode=verify-full, or require"
+
+
+def _plaintext_http(settings: Settings) -> Iterator[str]:
+    for name in ("worker_alert_webhook", "sentry_dsn"):
+        if _text(getattr(settings, name)).lower().startswith("http://"):
+            yield f"BRIDGE_{name.upper()} begins with http://, which encrypts nothing: give an https:// one"
+
+
+def _few_replicas(settings: Settings) -> Iterator[str]:
+    if settings.topic_replication < REPLICAS:
+        yield f"BRIDGE_TOPIC_REPLICATION is {settings.topic_replication}: set {REPLICAS}"
+    if settings.topic_min_insync < IN_SYNC:
+        yield f"BRIDGE_TOPIC_MIN_INSYNC is {settings.topic_min_insync}: set {IN_SYNC}"
+
+
+def _debug(settings: Settings) -> Iterator[str]:
+    if settings.log_level == "DEBUG":
+        yield "BRIDGE_LOG_LEVEL is DEBUG: set INFO"
+
+
+def _without_a_service(settings: Settings) -> Iterator[str]:
+    for name in ("startup_without_postgres", "startup_without_kafka"):
+        if getattr(settings, name):
+            yield f"BRIDGE_{name.upper()} is true: unset it, production starts with its services or not at all"
+
+
+GUARDS: Final = (
+    Guard(_missing),
+    Guard(_malformed),
+    Guard(_loopback, "loopback"),
+    Guard(_credentials),
+    Guard(_random_keys),
+    Guard(_webhook_secret),
+    Guard(_one_purpose_each),
+    Guard(_plaintext_kafka, "plaintext_kafka"),
+    Guard(_plaintext_postgres, "plaintext_postgres"),
+    Guard(_plaintext_http, "plaintext_http"),
+    Guard(_few_replicas, "few_replicas"),
+    Guard(_debug, "debug"),
+    Guard(_without_a_service),
+)
+"""In the order in which they are told."""

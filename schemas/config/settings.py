@@ -1,0 +1,350 @@
+"""Every setting, its default and what it is for: read from `BRIDGE_*` once, by whoever starts a process."""
+
+import ssl
+from datetime import timedelta
+from decimal import Decimal
+from typing import Annotated, Any, Literal
+
+from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_settings import NoDecode, SettingsConfigDict
+
+from schemas.config.addresses import broker_hosts, database_address
+from schemas.config.derived_keys import proof_key, webhook_secret
+from schemas.config.duration import duration_seconds
+from schemas.config.http_settings import HttpSettings
+from schemas.config.overlap import ENDS_WITH
+from schemas.documents.gate import WindowLimits
+from schemas.errors import InvalidInput
+from schemas.kafka.gateway_proof import DEVELOPMENT_KEY, ProofKeys
+from schemas.kafka.topics import Topics
+from schemas.pipeline.breaker import BreakerLimits
+from schemas.reasons import ErrorClass
+
+Allowance = Literal["loopback", "plaintext_kafka", "plaintext_postgres", "plaintext_http", "few_replicas", "debug"]
+"""What production refuses unless it is allowed by this name."""
+
+
+class Settings(HttpSettings):
+    """Settings of every process; `docs/settings.md` is made from this class."""
+
+    # A variable that is set to nothing is not set: schedulers pass what nobody gave as an empty text.
+    model_config = SettingsConfigDict(
+        env_prefix="BRIDGE_", env_file=None, env_ignore_empty=True, extra="ignore", frozen=True
+    )
+
+    env: Literal["development", "staging", "production"] = Field("development", description="which guards apply")
+    production_allow: Annotated[tuple[Allowance, ...], NoDecode] = Field(
+        (), description="what production refuses and you allow, by commas; see docs/production.md"
+    )
+    start_timeout: str = Field("15s", description="Kafka or Postgres away for this long at start ends the process")
+    startup_without_postgres: bool = Field(False, description="at start wait for Postgres for as long as it takes")
+    startup_without_kafka: bool = Field(False, description="at start wait for Kafka for as long as it takes")
+    strict_db_mode: bool = Field(
+        False, description="start only on the schema and privileges that the code needs; always so in production"
+    )
+    kafka_bootstrap_servers: str = Field("", description="host:port of one or more Kafka brokers, by commas")
+    kafka_security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = Field(
+        "PLAINTEXT", description="how to talk to Kafka"
+    )
+    kafka_sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = Field(
+        "SCRAM-SHA-512", description="SASL mechanism, with a SASL protocol"
+    )
+    kafka_sasl_username: str | None = Field(None, description="SASL user name")
+    kafka_sasl_password: SecretStr | None = Field(None, description="SASL password")
+    kafka_ssl_cafile: str | None = Field(None, description="file with the certificate authority's certificates")
+    kafka_ssl_certfile: str | None = Field(None, description="file with this client's certificate, if Kafka asks")
+    kafka_ssl_keyfile: str | None = Field(None, description="file with that certificate's key, if it is another one")
+    database_url: SecretStr = Field(
+        SecretStr(""),
+        validation_alias=AliasChoices("BRIDGE_DATABASE_URL", "GHOSTLINK_DATABASE_URL", "database_url"),
+        description="postgresql://user:password@host:port/name, more hosts by commas; postgresql+asyncpg:// works too",
+    )
+    secret_key: SecretStr | None = Field(
+        None,
+        validation_alias=AliasChoices("BRIDGE_SECRET_KEY", "GHOSTLINK_SECRET_KEY", "secret_key"),
+        description="signs tokens, and the keys of webhooks and proofs are derived from it; at least 32 characters in "
+        "production, where only the gateway needs it",
+    )
+
+    gateway_proof_key: SecretStr | None = Field(
+        None,
+        description="proves the gateway's records to workers; of several, by commas, the first one signs and all "
+        "verify; else it is derived from BRIDGE_SECRET_KEY",
+    )
+
+    topic_prefix: str = Field("bridge.", max_length=100, pattern=r"^[A-Za-z0-9._-]*$", description="before topic names")
+    topic_partitions: int = Field(12, ge=1, le=1000, description="partitions of raw, retry and DLQ topics")
+    topic_replication: int = Field(1, ge=1, le=9, description="replicas of each topic; production wants 3")
+    topic_min_insync: int = Field(1, ge=1, le=9, description="min.insync.replicas; production wants 2")
+    group: str = Field("ghostlink-bridge", min_length=1, max_length=200, description="the batch consumer's group id")
+
+    retry_delays: Annotated[tuple[str, ...], NoDecode] = Field(
+        ("15s", "30s", "60s"), min_length=1, max_length=16, description="one retry tier for each delay, by commas"
+    )
+    max_retries: int = Field(3, ge=0, le=100, description="retries before an event is dropped as retry_exhausted")
+    retry_delay_cap: str = Field("300s", description="no retry waits longer than this")
+    retry_tiers_by_class: dict[ErrorClass, tuple[str, ...]] = Field(
+        {}, description='JSON: other tiers for an error class, such as {"unknown_script": ["30s"]}'
+    )
+    retry_jitter_pct: int = Field(10, ge=0, le=10, description="up to this much is added to each delay, in per cent")
+
+    sweep_interval: str = Field("30s", description="how often waiting events whose retry copy is gone are looked for")
+    sweep_after: str = Field("5m", description="a retry is looked for once it is overdue by this much")
+    sweep_limit: int = Field(1000, ge=1, le=100_000, description="most copies that one round publishes again")
+
+    lanes: int = Field(8, ge=1, le=64, description="settling paths per worker, a database connection each")
+    batch_max_records: int = Field(5000, ge=1, le=100_000, description="most records that one settlement takes")
+    fetch_max_bytes: int = Field(8 * 1024 * 1024, ge=1024, description="most bytes that one fetch brings from a broker")
+    inflate_max_bytes: int = Field(
+        8 * 1024 * 1024, ge=1024 * 1024, description="a compressed batch that inflates to more holds its partition"
+    )
+    dedup_hints: int = Field(200_000, ge=0, le=20_000_000, description="keys remembered per worker to save look-ups")
+    session_timeout: str = Field("10s", description="a worker not heard of for this long loses its partitions")
+    revoke_budget: str = Field("8s", description="how long a rebalance waits for the batch in hand")
+    lock_timeout: str = Field("5s", description="how long a settlement waits for an offset's lock before it looks why")
+    watchdog_budget: str = Field("120s", description="a worker with lag and no progress for this long ends itself")
+
+    occurred_at_max_age: str = Field("168h", description="oldest occurred_at, before received_at")
+    occurred_at_max_ahead: str = Field("1h", description="latest occurred_at, after received_at")
+    sent_at_max_skew: str = Field(
+        "24h", description="occurred_at is corrected by a sent_at that is at most this far from received_at; 0s: never"
+    )
+    event_type_aliases: bool = Field(
+        True,
+        description="store usual names of event types, such as purchase for order; the table is in "
+        "docs/producers/what-becomes-of-an-event.md",
+    )
+    registry_refresh: str = Field("30s", description="the registry is read again this often, besides notifications")
+    partitions_ahead: int = Field(2, ge=1, le=24, description="months of event partitions made ahead of need")
+    backup_max_age: str = Field("48h", description="age of the oldest backup that might be restored")
+    restore_time: str = Field("8h", description="how long restoring it takes; `bridge doctor` holds retention to both")
+
+    # drops_became.sql follows no longer chain.
+    replay_max_lives: int = Field(
+        5, ge=1, le=100, description="a dead letter that was replayed so often, itself counted, is not replayed again"
+    )
+    replay_keep: str = Field(
+        "2160h",
+        description="a replay's plan that nothing has touched for this long is removed, by a service's account after a day at least; 0s: never",
+    )
+
+    worker_default_limit: int = Field(250, ge=1, description="`bridge process`: most events a round")
+    worker_default_rounds: int = Field(1, ge=1, description="`bridge process`: rounds")
+    worker_max_dropped_total: int = Field(50, ge=0, description="the gate fails above this many drops")
+    worker_max_retry_ratio_pct: Decimal = Field(
+        Decimal(20), ge=0, le=100, description="the gate fails above this retry ratio"
+    )
+    worker_alert_webhook: SecretStr | None = Field(None, description="URL that is called when a run fails")
+    worker_alert_webhook_secret: SecretStr | None = Field(
+        None,
+        description="signs those calls, whsec_ and base64; else what `bridge keys show webhook` prints does, "
+        f"and before {ENDS_WITH} BRIDGE_SECRET_KEY as a second signature",
+    )
+
+    gate_window: str = Field("30m", description="the live verdict looks back this far")
+    gate_max_retry_ratio_pct: Decimal = Field(Decimal(20), ge=0, le=100, description="it fails above this retry ratio")
+    gate_max_drop_ratio_pct: Decimal = Field(
+        Decimal(3), ge=0, le=100, description="it fails above this ratio of drops other than duplicates"
+    )
+    gate_min_processed: int = Field(100, ge=1, description="fewer events than this are no ground for a live verdict")
+    gate_interval: str = Field("10s", description="how often the live verdict is looked at again")
+
+    brake_ratio_pct: Decimal = Field(
+        Decimal(50), gt=0, le=100, description="dead-lettering is braked at this ratio of would-be dead letters"
+    )
+    brake_min_events: int = Field(1000, ge=1, description="fewer events than this are no ground for the brake")
+    brake_window: str = Field("60s", description="the brake looks back this far")
+    brake_run_length: int = Field(
+        1000, ge=1, description="so many would-be dead letters in a row on one partition brake too"
+    )
+    brake_probe_interval: str = Field("30s", description="how often a braked partition's events are judged again")
+
+    metrics_host: str = Field("127.0.0.1", description="address that /metrics listens on; 0.0.0.0 for all")
+    metrics_port: int = Field(9464, ge=0, le=65535, description="port of a worker's /metrics; 0 takes a free one")
+    health_postgres_timeout_ms: int = Field(500, ge=1, description="/ready waits this long for Postgres")
+    health_kafka_timeout_ms: int = Field(700, ge=1, description="/ready waits this long for Kafka")
+
+    lag_interval: str = Field("5s", description="how often Kafka is asked where its logs end, for the lag")
+    backlog_interval: str = Field("15s", description="how often Postgres is asked what waits, for the metrics")
+    traces: bool = Field(
+        False, description="spans of settlements and attempts, to where OTEL_EXPORTER_OTLP_ENDPOINT says"
+    )
+    sentry_dsn: SecretStr | None = Field(None, description="errors that are logged are told to Sentry at this address")
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="least level that is logged")
+    log_format: Literal["auto", "json", "console"] = Field("auto", description="auto: JSON unless on a terminal")
+
+    @field_validator("retry_delays", "production_allow", mode="before")
+    @classmethod
+    def _split(cls, value: Any) -> Any:
+        return tuple(part.strip() for part in value.split(",")) if isinstance(value, str) else value
+
+    @field_validator("retry_delays")
+    @classmethod
+    def _delays(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for part in value:
+            duration_seconds(part)
+        if len(set(value)) != len(value):
+            raise ValueError("each delay names a topic, so no two may be equal")
+        return value
+
+    @field_validator(
+        "start_timeout", "retry_delay_cap", "session_timeout", "revoke_budget", "lock_timeout", "watchdog_budget",
+        "occurred_at_max_age", "occurred_at_max_ahead", "sent_at_max_skew", "registry_refresh", "gate_window", "gate_interval",
+        "backup_max_age", "restore_time", "sweep_interval", "sweep_after", "brake_window", "brake_probe_interval",
+        "lag_interval", "backlog_interval", "replay_keep",
+    )  # fmt: skip
+    @classmethod
+    def _duration(cls, value: str) -> str:
+        duration_seconds(value)
+        return value
+
+    @field_validator("database_url")
+    @classmethod
+    def _database_url(cls, value: SecretStr) -> SecretStr:
+        url = value.get_secret_value()
+        if url.startswith("postgresql+asyncpg://"):
+            url = "postgresql://" + url.removeprefix("postgresql+asyncpg://")
+        if url:
+            database_address(url)
+        return SecretStr(url)
+
+    @field_validator("kafka_bootstrap_servers")
+    @classmethod
+    def _brokers(cls, value: str) -> str:
+        servers = ",".join(part.strip() for part in value.split(","))
+        if servers:
+            broker_hosts(servers)
+        return servers
+
+    @model_validator(mode="after")
+    def _sasl(self) -> "Settings":
+        if self.kafka_security_protocol.startswith("SASL") and not (
+            self.kafka_sasl_username and self.kafka_sasl_password
+        ):
+            raise ValueError("kafka_sasl_username and kafka_sasl_password are needed with a SASL protocol")
+        return self
+
+    @model_validator(mode="after")
+    def _tiers(self) -> "Settings":
+        for error_class, tiers in self.retry_tiers_by_class.items():
+            if not tiers or set(tiers) - set(self.retry_delays):
+                raise ValueError(f"retry_tiers_by_class: {error_class} may only name tiers of retry_delays")
+        return self
+
+    @property
+    def topics(self) -> Topics:
+        """Names of all topics under the prefix."""
+        return Topics(self.topic_prefix, self.retry_delays)
+
+    @property
+    def dsn(self) -> str:
+        """The database's URL; raises InvalidInput if it is not set."""
+        url = self.database_url.get_secret_value()
+        if not url:
+            raise InvalidInput("BRIDGE_DATABASE_URL is not set; expected postgresql://user:password@host:port/name")
+        return url
+
+    @property
+    def brokers(self) -> str:
+        """Kafka's bootstrap servers; raises InvalidInput if they are not set."""
+        if not self.kafka_bootstrap_servers:
+            raise InvalidInput("BRIDGE_KAFKA_BOOTSTRAP_SERVERS is not set; expected host:port, more by commas")
+        return self.kafka_bootstrap_servers
+
+    def seconds(self, name: str) -> float:
+        """A duration setting in seconds."""
+        return duration_seconds(getattr(self, name))
+
+    @property
+    def occurred_bounds(self) -> tuple[timedelta, timedelta]:
+        """How far occurred_at may lie before and after received_at."""
+        return (
+            timedelta(seconds=self.seconds("occurred_at_max_age")),
+            timedelta(seconds=self.seconds("occurred_at_max_ahead")),
+        )
+
+    @property
+    def webhook_secrets(self) -> tuple[str, ...]:
+        """What signs calls of the webhook: first the secret that receivers verify with, then the one they had before."""
+        if self.worker_alert_webhook_secret is not None:
+            return (self.worker_alert_webhook_secret.get_secret_value(),)
+        if self.secret_key is None:
+            return ()
+        key = self.secret_key.get_secret_value()
+        # The second lets receivers verify by what they have while they move to the first.
+        return webhook_secret(key), key
+
+    @property
+    def proof_keys(self) -> ProofKeys:
+        """What proves the gateway's headers; none in production without a secret."""
+        if self.gateway_proof_key is not None:
+            given = self.gateway_proof_key.get_secret_value().split(",")
+            return ProofKeys([key.strip().encode() for key in given if key.strip()])
+        if self.secret_key is not None:
+            return ProofKeys([proof_key(self.secret_key.get_secret_value()).encode()])
+        return ProofKeys([] if self.env == "production" else [DEVELOPMENT_KEY])
+
+    @property
+    def gate_limits(self) -> WindowLimits:
+        """By what the live verdict judges."""
+        return WindowLimits(self.gate_max_retry_ratio_pct, self.gate_max_drop_ratio_pct, self.gate_min_processed)
+
+    @property
+    def brake_limits(self) -> BreakerLimits:
+        """By what dead-lettering is braked."""
+        cap = self.seconds("retry_delay_cap")
+        longest = max(min(duration_seconds(label), cap) for label in self.retry_delays)
+        return BreakerLimits(
+            self.brake_ratio_pct,
+            self.brake_min_events,
+            self.brake_run_length,
+            self.seconds("brake_window"),
+            retry_seconds=longest * self.max_retries,
+        )
+
+    def kafka_ssl_context(self) -> ssl.SSLContext | None:
+        """How Kafka's certificate is verified and our own shown, None without TLS; raises InvalidInput."""
+        if "SSL" not in self.kafka_security_protocol:
+            return None
+        try:
+            context = ssl.create_default_context(cafile=self.kafka_ssl_cafile)
+        except OSError as error:
+            raise InvalidInput(
+                f"BRIDGE_KAFKA_SSL_CAFILE: no certificates in {self.kafka_ssl_cafile}: {error}"
+            ) from None
+        if self.kafka_ssl_certfile is not None:
+            try:
+                # A key that asks for a passphrase fails here instead of asking a terminal that nobody looks at.
+                context.load_cert_chain(self.kafka_ssl_certfile, self.kafka_ssl_keyfile, password=lambda: "")
+            except OSError as error:
+                raise InvalidInput(
+                    f"BRIDGE_KAFKA_SSL_CERTFILE: no certificate and key in {self.kafka_ssl_certfile}: {error}"
+                ) from None
+        return context
+
+    def kafka_client(self) -> dict[str, Any]:
+        """Connection arguments that every aiokafka client takes."""
+        client: dict[str, Any] = {
+            "bootstrap_servers": self.brokers,
+            "security_protocol": self.kafka_security_protocol,
+        }
+        if (context := self.kafka_ssl_context()) is not None:
+            client["ssl_context"] = context
+        if self.kafka_sasl_username and self.kafka_sasl_password:
+            client["sasl_mechanism"] = self.kafka_sasl_mechanism
+            client["sasl_plain_username"] = self.kafka_sasl_username
+            client["sasl_plain_password"] = self.kafka_sasl_password.get_secret_value()
+        return client
+
+
+def load_settings(**overrides: Any) -> Settings:
+    """Settings from the environment; raises InvalidInput with one line for each setting that is wrong."""
+    try:
+        return Settings(**overrides)
+    except ValidationError as error:
+        lines = []
+        for item in error.errors():
+            name = str(item["loc"][0]).upper().removeprefix("BRIDGE_") if item["loc"] else "settings"
+            message = item["msg"].removeprefix("Value error, ")
+            lines.append(f"BRIDGE_{name}: {message}" if item["loc"] else message)
+        raise InvalidInput("; ".join(lines)) from None

@@ -1,0 +1,1 @@
+"""JSON documents that commands, the API and webhooks give out."""

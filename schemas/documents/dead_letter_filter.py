@@ -1,0 +1,194 @@
+"""Which dead letters are meant: the one filter of every verb, on the command line and over HTTP."""
+
+import re
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from typing import Annotated, Final, Protocol, Self
+
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, model_validator
+
+from schemas.events.raw_event import MAX_INTEGER, parse_instant
+from schemas.pipeline.record import Provenance
+from schemas.pipeline.sender import Sender
+from schemas.reasons import DroppedReason, ErrorClass
+
+_AGE = re.compile(r"(\d{1,6})([smhd])", re.ASCII)
+_AGE_UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+_CAUSE = re.compile(r"[0-9a-f]{4,16}")
+_TO_LOWER: Final = str.maketrans("ABCDEFGHIJKLMNOPQRSTUVWXYZ", "abcdefghijklmnopqrstuvwxyz")
+
+CAUSE_DIGITS: Final = 16
+"""How many hexadecimal digits a group's key has; fewer are a beginning, which stands for the one key that begins so."""
+
+UNREADABLE_SITE: Final = 0
+"""Stands for the site of dead letters whose site can't be read."""
+
+
+class Disposition(StrEnum):
+    """What operators did with a dead letter. A duplicate has none: it was noted, and nothing of it was kept."""
+
+    OPEN = "open"
+    CLAIMED = "claimed"  # a replay is about to publish it
+    REPLAYED = "replayed"
+    DISCARDED = "discarded"
+
+
+class Dropped(Protocol):
+    """What of a dropped event a filter looks at. `attempt` is the one that failed last, from 1."""
+
+    @property
+    def provenance(self) -> Provenance: ...
+    @property
+    def dropped_reason(self) -> str: ...
+    @property
+    def error_class(self) -> str: ...
+    @property
+    def error(self) -> str: ...
+    @property
+    def cause(self) -> str | None: ...
+    @property
+    def site_id(self) -> int | None: ...
+    @property
+    def org_id(self) -> int | None: ...
+    @property
+    def script_id(self) -> str | None: ...
+    @property
+    def sender(self) -> str | None: ...
+    @property
+    def event_id(self) -> str | None: ...
+    @property
+    def attempt(self) -> int: ...
+    @property
+    def dropped_at(self) -> datetime: ...
+    @property
+    def disposition(self) -> str | None: ...
+
+
+def moment(text: str, now: datetime) -> datetime:
+    """The time meant by an age such as `2h`, counted from `now`, or by RFC 3339 text; raises ValueError with both."""
+    age = _AGE.fullmatch(text)
+    try:
+        return _of_utc(parse_instant(text) if age is None else now - timedelta(**{_AGE_UNITS[age[2]]: int(age[1])}))
+    except (ValueError, OverflowError):
+        raise ValueError(
+            f"{text[:40]!r} is no time: give an age such as 30m, 2h or 7d, or RFC 3339 such as 2026-11-21T14:00:00Z"
+        ) from None
+
+
+def ascii_lower(text: str) -> str:
+    """Lower case for ASCII letters only, as Postgres does it in its C collation."""
+    return text.translate(_TO_LOWER)
+
+
+def _of_utc(at: datetime) -> datetime:
+    """The time as it is given; raises ValueError where UTC, in which Postgres takes it, leaves the years 1 to 9999."""
+    try:
+        at.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("a time must be within the years 1 to 9999 of UTC") from None
+    return at
+
+
+def _storable(text: str) -> str:
+    if "\x00" in text:
+        raise ValueError("holds a NUL, which no stored text can")
+    return text
+
+
+def _cause(text: str) -> str:
+    if _CAUSE.fullmatch(text) is None:
+        raise ValueError(
+            f"{text[:40]!r} is no group's key: 16 hexadecimal digits, as `bridge dlq groups` shows them, or the first 4 of them"
+        )
+    return text
+
+
+def _provenance(text: str) -> str:
+    return str(Provenance.parse(text))
+
+
+_Text = Annotated[str, Field(min_length=1, max_length=1024), AfterValidator(_storable)]
+_SiteId = Annotated[int, Field(ge=UNREADABLE_SITE, le=MAX_INTEGER)]
+_OrgId = Annotated[int, Field(ge=1, le=MAX_INTEGER)]
+_Attempt = Annotated[int, Field(ge=1, le=1000)]
+_Cause = Annotated[str, AfterValidator(_cause)]
+_Place = Annotated[str, AfterValidator(_provenance)]
+_Time = Annotated[AwareDatetime, AfterValidator(_of_utc)]
+
+
+class DeadLetterFilter(BaseModel):
+    """Whatever fits all that is named, and one of the values of each; None names nothing.
+
+    Times are those at which the events were dropped, `since` included and `until` not. Events dropped as duplicates
+    are no dead letters: they are meant only where their reason is named, and then whatever the disposition is.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    dropped_reason: tuple[DroppedReason, ...] | None = Field(None, min_length=1, description="why it was dropped")
+    error_class: tuple[ErrorClass, ...] | None = Field(None, min_length=1, description="class of the last error")
+    cause: tuple[_Cause, ...] | None = Field(
+        None, min_length=1, description="key of a group, as `groups` shows it, or how it begins"
+    )
+    site_id: tuple[_SiteId, ...] | None = Field(None, min_length=1, description="site; 0 where it can't be read")
+    # Empty is a scope that holds nothing, and not the same as no scope.
+    org_ids: tuple[_OrgId, ...] | None = Field(None, description="organisation of the site, by the registry")
+    script_id: tuple[_Text, ...] | None = Field(None, min_length=1, description="script")
+    sender: tuple[Sender, ...] | None = Field(None, min_length=1, description="class of sender")
+    event_id: tuple[_Text, ...] | None = Field(None, min_length=1, description="the producer's id of the event")
+    provenance: tuple[_Place, ...] | None = Field(None, min_length=1, description="topic:partition:offset")
+    attempt: tuple[_Attempt, ...] | None = Field(None, min_length=1, description="the attempt that failed last, from 1")
+    since: _Time | None = Field(None, description="dropped at or after")
+    until: _Time | None = Field(None, description="dropped before")
+    text: _Text | None = Field(None, description="in the error's text; upper and lower case ASCII are the same")
+    disposition: tuple[Disposition, ...] | None = Field(
+        (Disposition.OPEN,), min_length=1, description="what operators did with it; null is whatever"
+    )
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        if self.since is not None and self.until is not None and self.since >= self.until:
+            raise ValueError("until must be after since, else nothing can match")
+        return self
+
+    @property
+    def names_nothing(self) -> bool:
+        """Whether all dead letters of its dispositions are meant."""
+        return all(getattr(self, name) is None for name in type(self).model_fields if name != "disposition")
+
+    @property
+    def begins_causes(self) -> bool:
+        """Whether a cause is only the beginning of a key, which has to be made whole before anything is asked by it."""
+        return any(len(one) < CAUSE_DIGITS for one in self.cause or ())
+
+    @property
+    def asks_for_duplicates(self) -> bool:
+        """Whether events that were dropped as duplicates are meant too."""
+        return DroppedReason.DUPLICATE_EVENT_ID in (self.dropped_reason or ())
+
+    def matches(self, row: Dropped) -> bool:
+        """Whether this dropped event is meant: what the compiled SQL says, for those that are not in the ledger."""
+        wanted = (
+            (self.dropped_reason, row.dropped_reason),
+            (self.error_class, row.error_class),
+            (self.cause, row.cause),
+            (self.site_id, UNREADABLE_SITE if row.site_id is None else row.site_id),
+            (self.org_ids, row.org_id),
+            (self.script_id, row.script_id),
+            (self.sender, row.sender),
+            (self.event_id, row.event_id),
+            (self.provenance, str(row.provenance)),
+            (self.attempt, row.attempt),
+        )
+        return (
+            all(values is None or value in values for values, value in wanted)
+            and (self.since is None or row.dropped_at >= self.since)
+            and (self.until is None or row.dropped_at < self.until)
+            and (self.text is None or ascii_lower(self.text) in ascii_lower(row.error))
+            and self._is_disposed(row.disposition)
+        )
+
+    def _is_disposed(self, disposition: str | None) -> bool:
+        if disposition is None:
+            return self.asks_for_duplicates
+        return self.disposition is None or disposition in self.disposition

@@ -1,0 +1,58 @@
+"""The gate: by which figures a run passes or fails, and its verdict in words."""
+
+from decimal import Decimal
+from typing import NamedTuple
+
+from pydantic import BaseModel, Field
+
+
+class RunLimits(NamedTuple):
+    """What one run may drop in all, every reason counted, and retry in per cent of what it processed."""
+
+    max_dropped_total: int
+    max_retry_ratio_pct: Decimal
+
+
+class Verdict(BaseModel):
+    """Pass or fail, and why it fails: one sentence for each limit that is exceeded."""
+
+    passed: bool
+    reasons: list[str] = Field(default_factory=list)
+
+
+class WindowLimits(NamedTuple):
+    """What a sliding window may retry, and drop for reasons other than a duplicate, in per cent of what it processed.
+
+    Fewer than `min_processed` events are no ground for a verdict. A target that fails passes again only below
+    `recovery` of each limit, so that one at the limit does not call somebody every minute.
+    """
+
+    max_retry_ratio_pct: Decimal
+    max_drop_ratio_pct: Decimal
+    min_processed: int
+    recovery: Decimal = Decimal("0.8")
+
+
+class WindowSums(NamedTuple):
+    """Outcomes of one target, `site:3` or `total`, in one sliding window."""
+
+    target: str
+    processed: int
+    normalized: int
+    retried: int
+    dropped: int
+    duplicates: int
+
+
+class GateChange(BaseModel):
+    """A change of verdict, as it stands on the gate's topic under its target; `change_id` is the same in each copy."""
+
+    change_id: str
+    target: str
+    passed: bool
+    reasons: list[str]
+    changed_at: str
+    window_seconds: int
+    processed: int
+    retried: int
+    dropped: int

@@ -1,0 +1,205 @@
+"""Replays as data: what is known of a dead letter, what a plan says of its items, and what became of them."""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, Final, NamedTuple, Self
+
+from pydantic import BaseModel, Field
+
+from schemas.documents.run_summary import RunSummary
+from schemas.pipeline.record import Provenance, RawBody
+from schemas.pipeline.sender import Sender
+
+CANARY_FAILED: Final = "the canary failed"
+"""How the reason begins for which a run ended whose canary was dropped again."""
+
+
+class Forecast(StrEnum):
+    """What today's code says of a dead letter, by a dry run that changes nothing."""
+
+    PASSES = "passes"
+    FAILS_THE_SAME = "fails_the_same"
+    FAILS_OTHERWISE = "fails_otherwise"
+    PERSISTED = "persisted"  # its event came in by another way meanwhile: a replay would be noted as a duplicate
+    COPY = "copy"  # of an item that comes before it in the same plan
+    REFUSED = "refused"  # it can't be replayed
+
+
+class Outcome(StrEnum):
+    """What became of an item of a plan."""
+
+    OPEN = "open"  # not sent, and free for any replay
+    IN_DOUBT = "in_doubt"  # claimed by a run that was killed: perhaps sent
+    UNSETTLED = "unsettled"  # sent, and not read by a worker yet
+    WAITING = "waiting"  # failed, and waits for its retry
+    PERSISTED = "persisted"
+    DUPLICATE = "duplicate"
+    DROPPED = "dropped"  # a dead letter again, which names this one
+    SKIPPED = "skipped"  # not sent, for a reason that is kept
+
+
+class PlanState(StrEnum):
+    """How far a plan is."""
+
+    PLANNED = "planned"
+    RUNNING = "running"  # or its run was killed
+    STOPPED = "stopped"  # to be gone on with
+    CANCELLED = "cancelled"  # for good
+    SENT = "sent"
+
+
+class DeadLetterItem(NamedTuple):
+    """One dead letter as the ledger keeps it, at its place in a plan. `lives` counts it and those that it replays.
+
+    `org_id` is what its site belongs to now. `sender` is None if it is older than the classes.
+    """
+
+    position: int
+    provenance: Provenance
+    site_id: int | None
+    body: RawBody
+    received_at: datetime
+    error_class: str
+    last_error: str
+    dropped_reason: str | None
+    disposition: str | None
+    replay_id: str | None
+    replayed_as: str | None
+    replay_of: str | None
+    lives: int = 1
+    org_id: int | None = None
+    sender: Sender | None = None
+    script_id: str | None = None
+    event_id: str | None = None
+
+
+class Plan(NamedTuple):
+    """A plan as it stands; `corrections` are operations of a JSON Patch, `published` counts what went out.
+
+    `org_id` is the organisation that it is bound to; None is none.
+    """
+
+    replay_id: str
+    requested_by: str
+    reason: str
+    filter: dict[str, Any]
+    corrections: list[dict[str, Any]]
+    report: dict[str, Any]
+    planned: int
+    published: int
+    sent_to: int
+    last_position: int
+    state: PlanState
+    ended_by: str
+    ended_because: str
+    created_at: datetime
+    updated_at: datetime
+    org_id: int | None = None
+
+    @property
+    def canary_failed(self) -> bool:
+        """Whether its last run ended because too many of its canary were dropped again."""
+        return self.state is PlanState.STOPPED and self.ended_because.startswith(CANARY_FAILED)
+
+
+class PlanLine(NamedTuple):
+    """What a list shows of a plan, whose texts are cut to their first thousand characters; `corrected` says whether it has
+    corrections."""
+
+    replay_id: str
+    requested_by: str
+    reason: str
+    corrected: bool
+    planned: int
+    published: int
+    sent_to: int
+    state: PlanState
+    ended_by: str
+    ended_because: str
+    created_at: datetime
+    updated_at: datetime
+    org_id: int | None
+
+
+class Example(BaseModel):
+    """One item of those that fail otherwise, or are refused."""
+
+    provenance: str
+    why: str
+
+
+class Sample(BaseModel):
+    """What the plan's correction changes in one of its items, as lines of a unified diff."""
+
+    provenance: str
+    diff: list[str]
+
+
+class Replaced(BaseModel):
+    """An old value that the plan's correction replaces by a constant in items of one site; texts are JSON, and cut."""
+
+    field: str
+    value: str = Field(description="as it was sent; `missing` without quotes where the field is missing")
+    new: str
+    site_id: int | None
+    org_id: int | None = Field(description="of the site, by the registry")
+    items: int
+
+
+class PlanReport(BaseModel):
+    """What a plan holds, and what a dry run through today's code says of it."""
+
+    items: int = 0
+    by_forecast: dict[Forecast, int] = Field(default_factory=dict)
+    by_reason: dict[str, int] = Field(default_factory=dict, description="by dropped_reason and class of the last error")
+    by_site: dict[str, int] = Field(default_factory=dict, description="by site; `unknown` where none could be read")
+    by_age: dict[str, int] = Field(default_factory=dict, description="by the time since the raw event was received")
+    failures: dict[str, int] = Field(default_factory=dict, description="the most frequent errors of today's code")
+    refusals: dict[str, int] = Field(default_factory=dict, description="why items can't be replayed")
+    examples: list[Example] = Field(default_factory=list)
+    samples: list[Sample] = Field(
+        default_factory=list, description="one for each site and old value, of many the first"
+    )
+    replaced: list[Replaced] = Field(default_factory=list, description="the most frequent old values, by site")
+    warnings: list[str] = Field(
+        default_factory=list,
+        description="several old values would become one, or events of several organisations change",
+    )
+
+
+class PlanSummary(RunSummary):
+    """What one `bridge dlq plan`, or a dry run of `bridge dlq replay`, says."""
+
+    replay_id: str | None = None
+    report: PlanReport = Field(default_factory=PlanReport)
+
+    def in_history(self) -> Self:
+        """Without what producers sent, which the plan keeps."""
+        return self.model_copy(update={"report": self.report.model_copy(update={"samples": [], "replaced": []})})
+
+
+class ReplaySummary(RunSummary):
+    """What one `bridge dlq replay` or `cancel` did, and what became of the plan's items by then."""
+
+    replay_id: str = ""
+    reason: str = ""
+    state: PlanState = PlanState.PLANNED
+    planned_total: int = 0
+    sent_total: int = Field(0, description="by this run")
+    outcomes: dict[Outcome, int] = Field(default_factory=dict, description="of all items of the plan")
+    dropped_by_reason: dict[str, int] = Field(default_factory=dict, description="of those that were dropped again")
+    skipped_by_reason: dict[str, int] = Field(default_factory=dict)
+
+
+class TopicReplaySummary(RunSummary):
+    """What one `bridge dlq replay --from-topic` did. `processed_total` counts what was read.
+
+    What is in the ledger is not sent: it is planned and replayed as such.
+    """
+
+    topic: str = ""
+    sent_total: int = 0
+    in_the_ledger: int = 0
+    without_value: int = Field(0, description="not sent: their value was too large for a dead letter")
+    refused: int = Field(0, description="not sent: the raw topic refuses them, such as for their size")
+    forecast: dict[str, int] = Field(default_factory=dict, description="`passes`, or the class of today's error")

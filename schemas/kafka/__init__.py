@@ -1,0 +1,1 @@
+"""What stands on Kafka beside values: topics, headers, their proof, dead letters."""

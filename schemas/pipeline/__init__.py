@@ -1,0 +1,1 @@
+"""What stages hand to each other: records, outcomes, the ledger's rows, the breaker's state."""

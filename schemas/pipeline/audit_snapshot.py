@@ -1,0 +1,96 @@
+"""What the audit reads: rows of Postgres as of one moment, and the bounds of Kafka's logs."""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from schemas.documents.afterwards import Became
+from schemas.pipeline.record import TopicPartition
+
+
+class LogBounds(NamedTuple):
+    """From where to where a log reaches: its first offset, and the one after its last readable record."""
+
+    start: int
+    end: int
+
+
+class Offsets(NamedTuple):
+    """One row of `audit_offsets`: what has been read of a partition, and the running totals."""
+
+    topic: str
+    partition: int
+    base_offset: int
+    next_offset: int
+    furthest: int
+    own: bool
+    read: int
+    live: int
+    normalized: int
+    retried: int
+    dropped: int
+    stale: int
+    skipped: int
+    lost: int
+    lost_acknowledged: int
+
+
+class Windows(NamedTuple):
+    """One row of `audit_windows`: what the gate windows count; drops by reason in the order of DroppedReason."""
+
+    topic: str
+    partition: int
+    normalized: int
+    retried: int
+    dropped: int
+    invalid_payload_json: int
+    schema_violation: int
+    duplicate_event_id: int
+    sink_rejected_row: int
+    retry_exhausted: int
+
+
+class Ledgers(NamedTuple):
+    """One row of `audit_rows`: what events and ledger say of a raw partition; `*_at` is the first such offset."""
+
+    topic: str
+    partition: int
+    first_offset: int
+    last_offset: int
+    persisted: int
+    persisted_at_once: int
+    ledger: int
+    dropped: int
+    waiting: int
+    healed: int
+    retried: int
+    later_attempts: int
+    doubled: int
+    doubled_at: int | None
+    healed_without_event: int
+    healed_without_event_at: int | None
+    retried_without_ledger: int
+    retried_without_ledger_at: int | None
+    other_attempt: int
+    other_attempt_at: int | None
+    contradicted: int
+    contradicted_at: int | None
+
+
+class Keys(NamedTuple):
+    """The row of `audit_keys`."""
+
+    keys: int
+    keys_since: int
+    events_since: int
+
+
+class Snapshot(NamedTuple):
+    """What Postgres holds as of one moment; without `ledgers` the audit is a quick one."""
+
+    offsets: Mapping[TopicPartition, Offsets]
+    windows: Mapping[TopicPartition, Windows]
+    ledgers: Mapping[TopicPartition, Ledgers] | None = None
+    reasons: Mapping[str, int] | None = None
+    keys: Keys | None = None
+    became: Became | None = None
+    replays: int | None = None

@@ -1,0 +1,80 @@
+"""What the ledger says of a raw event, and which attempt it awaits."""
+
+from datetime import datetime
+from hashlib import blake2b
+from typing import NamedTuple
+
+from schemas.kafka.headers import Headers
+from schemas.pipeline.record import Provenance, RawBody, RawRecord
+from schemas.pipeline.sender import Sender
+
+
+class Scope(NamedTuple):
+    """Whose events: of these sites, of these organisations' sites, of these raw partitions; None is no bound."""
+
+    site_ids: tuple[int, ...] | None = None
+    org_ids: tuple[int, ...] | None = None
+    partitions: tuple[int, ...] | None = None
+
+
+class Waiting(NamedTuple):
+    """A raw event that waits in the ledger for its attempt number `attempt`, as it was read from the raw topic.
+
+    `error_class` and `error` are of the attempt before.
+    """
+
+    provenance: Provenance
+    site_id: int | None
+    attempt: int
+    body: RawBody
+    received_at: datetime
+    first_failed_at: datetime
+    error_class: str
+    error: str
+
+
+class LedgerState(NamedTuple):
+    """What the ledger says of one raw event. It waits for attempt `retry_count + 1` unless it is finished.
+
+    `body` is there while it waits and was read without a lock. `sender` is None in rows older than the classes, and where
+    the proof's key was not known; `site_id` and `script_id` are whose the event is. `replay_digest` is that of the
+    record that the claiming replay sends; None is a claim of a release before.
+    """
+
+    retry_count: int
+    finished: bool
+    received_at: datetime
+    first_failed_at: datetime
+    disposition: str | None
+    replay_id: str | None
+    replayed_as: str | None
+    replay_of: str | None
+    body: RawBody | None = None
+    sender: Sender | None = None
+    site_id: int | None = None
+    script_id: str | None = None
+    replay_digest: bytes | None = None
+
+    def awaits(self, attempt: int) -> bool:
+        """Whether this attempt is the one that the ledger waits for: the token matches."""
+        return not self.finished and attempt == self.retry_count + 1
+
+    def claimed_by(self, replay_id: str) -> bool:
+        """Whether this dead letter is being replayed under that id and has no successor yet."""
+        return self.disposition == "claimed" and self.replay_id == replay_id and self.replayed_as is None
+
+    def expects(self, record: RawRecord) -> bool:
+        """Whether the record is the one that the claiming replay sends, byte for byte."""
+        return self.replay_digest in (None, record_digest(record.key, record.value, record.headers))
+
+
+def record_digest(key: bytes | None, value: bytes | None, headers: Headers) -> bytes:
+    """16 bytes that tell a Kafka record's key, value and ordered headers."""
+    digest = blake2b(digest_size=16)
+    for part in (
+        key,
+        value,
+        *(each for name, text in headers for each in (name.encode("utf-8", "surrogatepass"), text)),
+    ):
+        digest.update(b"-" if part is None else b"%d:%b" % (len(part), part))
+    return digest.digest()

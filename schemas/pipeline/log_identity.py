@@ -1,0 +1,44 @@
+"""What tells one log from another that bears its topic's name: the cluster, and the last record that was read."""
+
+from hashlib import blake2b
+from typing import NamedTuple
+
+from schemas.pipeline.record import RawRecord, TopicPartition
+
+_DIGEST_BYTES = 16
+_NULL = b"\xff" * 8
+
+
+class LogMark(NamedTuple):
+    """The last record that was settled: its offset, a digest of it, and its time in milliseconds since the epoch."""
+
+    offset: int
+    digest: bytes
+    timestamp: int
+
+
+class KnownLog(NamedTuple):
+    """What the truth keeps of a log: its name, how far anybody has read, and what it was known by then."""
+
+    log: TopicPartition
+    next_offset: int
+    mark: LogMark | None
+    cluster: str | None
+
+
+def mark_of(record: RawRecord) -> LogMark:
+    """The mark that this record is."""
+    digest = blake2b(record.timestamp.to_bytes(8, signed=True), digest_size=_DIGEST_BYTES)
+    for part in (record.key, record.value):
+        digest.update(_NULL if part is None else len(part).to_bytes(8))
+        digest.update(part or b"")
+    return LogMark(record.offset, digest.digest(), record.timestamp)
+
+
+def foreign(known: KnownLog, *, cluster: str, end: int) -> str | None:
+    """Why this can't be the log that was read, by cluster and length; None if it may be."""
+    if known.cluster is not None and known.cluster != cluster:
+        return f"it belongs to the cluster {cluster}, what was read to the cluster {known.cluster}"
+    if end < known.next_offset:
+        return f"it ends at {end}, but was read up to {known.next_offset}: it was truncated or made anew"
+    return None

@@ -1,0 +1,52 @@
+"""What the audit reads from Postgres, and the note that an operator knows of a loss."""
+
+from datetime import UTC, datetime, timedelta
+
+import asyncpg
+
+from schemas.config.settings import Settings
+from schemas.errors import EnvironmentUnfit, SinkUnavailable
+from schemas.pipeline.audit_snapshot import Keys, Ledgers, Offsets, Snapshot, Windows
+from schemas.pipeline.record import TopicPartition
+from sinks.postgres.audit.drops import became
+from sinks.postgres.connection import Connection, connection
+from sinks.postgres.statements import sql
+from sinks.refusals import refusal
+
+# The raw topic's retention: within it a record may come again, so no horizon of the keys may be shorter.
+KEYS_KEPT = timedelta(days=7)
+
+
+async def acknowledge_lost(settings: Settings, source: TopicPartition) -> int:
+    """Notes that an operator knows of this partition's loss; how many records that were, 0 if there was no news."""
+    async with connection(settings.dsn, "audit") as conn:
+        return sum(row["news"] for row in await conn.fetch(sql("lost_acknowledge"), *source))
+
+
+async def read_snapshot(settings: Settings, *, deep: bool) -> Snapshot:
+    """Everything that the audit reads from Postgres, as of one moment; raises EnvironmentUnfit."""
+    try:
+        async with (
+            connection(settings.dsn, "audit") as conn,
+            conn.transaction(isolation="repeatable_read", readonly=True),
+        ):
+            return await _read(conn, settings.group, deep)
+    except SinkUnavailable as error:
+        raise EnvironmentUnfit(refusal(error, "for the audit")) from error
+
+
+async def _read(conn: Connection, group: str, deep: bool) -> Snapshot:
+    await conn.execute(sql("audit_memory"))
+    offsets = {_source(row): Offsets(*row.values()) for row in await conn.fetch(sql("audit_offsets"), group)}
+    windows = {_source(row): Windows(*row.values()) for row in await conn.fetch(sql("audit_windows"))}
+    if not deep:
+        return Snapshot(offsets, windows)
+    ledgers = {_source(row): Ledgers(*row.values()) for row in await conn.fetch(sql("audit_rows"))}
+    drops = await conn.fetch(sql("audit_reasons"))
+    reasons, replays = {row["dropped_reason"]: row["dropped"] for row in drops}, sum(row["replayed"] for row in drops)
+    row = await conn.fetchrow(sql("audit_keys"), datetime.now(UTC) - KEYS_KEPT)
+    return Snapshot(offsets, windows, ledgers, reasons, Keys(*row.values()), await became(conn), replays)
+
+
+def _source(row: asyncpg.Record) -> TopicPartition:
+    return TopicPartition(row["topic"], row["partition"])

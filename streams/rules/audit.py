@@ -1,0 +1,256 @@
+"""The rules of the audit, pure: a snapshot of Postgres and Kafka's bounds in, the report out."""
+
+from collections.abc import Iterable, Mapping
+
+from schemas.documents.audit_report import AuditReport, AuditTotals, PartitionAccount
+from schemas.kafka.topics import Topics
+from schemas.pipeline.audit_snapshot import Keys, Ledgers, LogBounds, Offsets, Snapshot
+from schemas.pipeline.record import LEDGER_TOPIC, TopicPartition, incarnation_of, topic_of
+from schemas.reasons import DroppedReason
+
+
+def judge(snapshot: Snapshot, bounds: Mapping[TopicPartition, LogBounds], topics: Topics) -> AuditReport:
+    """The report over the whole database; `topics` are those that the settings name."""
+    ledgers = snapshot.ledgers
+    present = _present_logs(snapshot, bounds)
+    bounds = {log: bounds[source] for source, log in present.items() if source in bounds}
+    raw = {topics.raw} | {topic_of(source.topic) for source in ledgers or {}}
+    raw_topics = raw | {source.topic for source in snapshot.offsets if topic_of(source.topic) in raw}
+    problems: list[str] = []
+    accounts = []
+    for source in sorted({*snapshot.offsets, *(ledgers or {}), *bounds}):
+        ledger = None if ledgers is None else ledgers.get(source)
+        is_raw = source.topic in raw_topics
+        found = [
+            *_offset_problems(source, snapshot.offsets.get(source), bounds.get(source), present),
+            *_sum_problems(source, snapshot.offsets.get(source), ledger, rows=is_raw and ledgers is not None),
+            *(_row_problems(source, snapshot.offsets.get(source), ledger) if ledger else ()),
+        ]
+        problems += found
+        accounts.append(_account(source, is_raw, snapshot, bounds.get(source), balanced=not found))
+    problems += _window_problems(snapshot)
+    if ledgers is not None:
+        problems += _total_problems(snapshot, ledgers, raw_topics)
+    totals = _totals(snapshot, accounts, raw_topics)
+    return AuditReport(
+        balanced=not problems, deep=ledgers is not None, problems=problems, totals=totals, partitions=accounts
+    )
+
+
+def _present_logs(
+    snapshot: Snapshot, bounds: Mapping[TopicPartition, LogBounds]
+) -> dict[TopicPartition, TopicPartition]:
+    """By partition of Kafka the log that it holds: the last that was adopted; those before it are gone."""
+    logs = sorted({*snapshot.offsets, *bounds}, key=lambda source: incarnation_of(source.topic))
+    return {log.in_kafka: log for log in logs}
+
+
+def _offset_problems(
+    source: TopicPartition,
+    offsets: Offsets | None,
+    log: LogBounds | None,
+    present: Mapping[TopicPartition, TopicPartition],
+) -> Iterable[str]:
+    """A stored offset that Kafka's log does not bear out, and losses that nobody acknowledged."""
+    if offsets is None:
+        return
+    gone = present[source.in_kafka] != source
+    if log is None and not gone:
+        if offsets.own and offsets.read:
+            yield f"{_name(source)}: offset {offsets.next_offset} is stored, but Kafka has no such partition"
+    elif log is not None and offsets.furthest > log.end:
+        yield f"{_name(source)}: an offset moved: {offsets.furthest} is stored, beyond Kafka's end {log.end}"
+    elif log is not None and offsets.own and log.start > offsets.next_offset:
+        lost = log.start - offsets.next_offset
+        yield f"{_name(source)}: Kafka deleted {lost} records from {offsets.next_offset} on before they were read"
+    if offsets.lost > offsets.lost_acknowledged:
+        lost = offsets.lost - offsets.lost_acknowledged
+        yield (
+            f"{_name(source)}: {lost} records are lost and nobody acknowledged it; once you know why: "
+            f"bridge audit --acknowledge-lost {source.topic}:{source.partition}"
+        )
+
+
+def _sum_problems(
+    source: TopicPartition, offsets: Offsets | None, ledger: Ledgers | None, *, rows: bool
+) -> Iterable[str]:
+    """Every offset that was read must have become something: by the running totals and, for `rows`, by the rows."""
+    if offsets is None:
+        return
+    read, aside = offsets.read, offsets.stale + offsets.skipped + offsets.lost
+    passed = f"{offsets.stale} stale + {offsets.skipped} skipped + {offsets.lost} lost"
+    if rows:
+        persisted, dropped, waiting = (ledger.persisted, ledger.dropped, ledger.waiting) if ledger else (0, 0, 0)
+        if read != persisted + dropped + waiting + aside:
+            yield (
+                f"{_name(source)}: {read} offsets were read, {persisted + dropped + waiting + aside} are accounted for "
+                f"({persisted} persisted + {dropped} dropped + {waiting} waiting + {passed})"
+            )
+        first = ledger.persisted_at_once + ledger.ledger if ledger else 0
+        if offsets.live != first:
+            yield f"{_name(source)}: the running totals count {offsets.live} first attempts, the rows {first}"
+    if read != offsets.live + aside:
+        yield (
+            f"{_name(source)}: {read} offsets were read, {offsets.live + aside} are in the running totals "
+            f"({offsets.live} live + {passed})"
+        )
+    outcomes = offsets.normalized + offsets.retried + offsets.dropped
+    if offsets.live != outcomes:
+        yield f"{_name(source)}: the running totals count {offsets.live} attempts, but {outcomes} outcomes"
+
+
+def _row_problems(source: TopicPartition, offsets: Offsets | None, ledger: Ledgers) -> Iterable[str]:
+    """Events and ledger rows that contradict one another, or lie where nothing was read."""
+    if offsets is None:
+        yield f"{_name(source)}: {ledger.persisted} events and {ledger.ledger} ledger rows, but no stored offset"
+    elif ledger.last_offset >= offsets.furthest or ledger.first_offset < offsets.base_offset:
+        yield (
+            f"{_name(source)}: an offset moved: rows reach from {ledger.first_offset} to {ledger.last_offset}, "
+            f"but what was read from {offsets.base_offset} to {offsets.furthest - 1}"
+        )
+    for count, at, what in (
+        (ledger.doubled, ledger.doubled_at, "have more than one event row"),
+        (ledger.healed_without_event, ledger.healed_without_event_at, "are healed by the ledger but have no event row"),
+        (ledger.retried_without_ledger, ledger.retried_without_ledger_at, "healed at a retry but have no ledger row"),
+        (ledger.other_attempt, ledger.other_attempt_at, "healed at another attempt than the ledger says"),
+        (ledger.contradicted, ledger.contradicted_at, "have an event row, but a ledger row that says otherwise"),
+    ):
+        if count:
+            yield f"{_name(source)}: {count} raw events {what}, first at offset {at}"
+
+
+def _window_problems(snapshot: Snapshot) -> Iterable[str]:
+    """The windows of each partition against its running totals."""
+    # What `bridge process` settled stands in windows of its own, so the partitions' windows may then hold less.
+    processed_apart = any(source.topic == LEDGER_TOPIC for source in snapshot.windows)
+    empty = (0, 0, 0)
+    totals: dict[TopicPartition, tuple[int, int, int]] = {}
+    for source, offsets in snapshot.offsets.items():
+        # A window knows the partition only, so that all its logs' totals stand together.
+        before = totals.get(source.in_kafka, empty)
+        totals[source.in_kafka] = (
+            before[0] + offsets.normalized,
+            before[1] + offsets.retried,
+            before[2] + offsets.dropped,
+        )
+    for source in sorted({*totals, *snapshot.windows}):
+        if source.topic == LEDGER_TOPIC:
+            continue
+        window = snapshot.windows.get(source)
+        counted = (window.normalized, window.retried, window.dropped) if window else empty
+        settled = totals.get(source, empty)
+        too_few = any(have < want for have, want in zip(counted, settled, strict=True)) and not processed_apart
+        if too_few or any(have > want for have, want in zip(counted, settled, strict=True)):
+            yield (
+                f"{_name(source)}: the gate windows count {_outcomes(counted)}, the running totals {_outcomes(settled)}"
+            )
+
+
+def _total_problems(
+    snapshot: Snapshot, ledgers: Mapping[TopicPartition, Ledgers], raw_topics: set[str]
+) -> Iterable[str]:
+    """The sums over the whole database."""
+    persisted = sum(one.persisted for one in ledgers.values())
+    windows = snapshot.windows.values()
+    for what, counted, rows in (
+        ("normalized", sum(one.normalized for one in windows), persisted),
+        ("dropped", sum(one.dropped for one in windows), sum(one.dropped for one in ledgers.values())),
+        ("retried", sum(one.retried for one in windows), sum(one.retried for one in ledgers.values())),
+        *(
+            (f"dropped as {reason}", count, (snapshot.reasons or {}).get(reason, 0))
+            for reason, count in _by_reason(snapshot).items()
+        ),
+    ):
+        if counted != rows:
+            yield f"all windows together count {counted} {what}, the rows {rows}"
+    for reason in sorted(set(snapshot.reasons or {}) - set(DroppedReason)):
+        yield f"the ledger drops for a reason that does not exist: {reason}"
+    later = sum(one.later_attempts for one in ledgers.values())
+    live = sum(one.live for source, one in snapshot.offsets.items() if source.topic not in raw_topics)
+    if live != later and not any(source.topic == LEDGER_TOPIC for source in snapshot.windows):
+        yield f"the running totals count {live} later attempts, the ledger {later}"
+    if snapshot.keys:
+        yield from _key_problems(snapshot.keys, persisted)
+
+
+def _key_problems(keys: Keys, events: int) -> Iterable[str]:
+    """The key table has no provenance, so only counts compare; only events older than any horizon may lack a key.
+
+    A key bears the latest time of its settlement, so that some events' keys count as newer than the events.
+    """
+    if keys.keys > events:
+        yield f"bridge_event_key: {keys.keys} keys, but only {events} events"
+    elif keys.keys_since < keys.events_since:
+        yield (
+            f"bridge_event_key: {keys.keys_since} keys for the {keys.events_since} events of the last 7 days, "
+            "in which none may be missing"
+        )
+
+
+def _by_reason(snapshot: Snapshot) -> dict[str, int]:
+    return {
+        reason.value: sum(getattr(one, reason.value) for one in snapshot.windows.values()) for reason in DroppedReason
+    }
+
+
+def _account(
+    source: TopicPartition, is_raw: bool, snapshot: Snapshot, log: LogBounds | None, *, balanced: bool
+) -> PartitionAccount:
+    offsets = snapshot.offsets.get(source)
+    counted = is_raw and snapshot.ledgers is not None
+    ledger = (snapshot.ledgers or {}).get(source)
+    unread = None
+    if log is not None:
+        unread = max(0, log.end - (max(log.start, offsets.next_offset) if offsets else log.start))
+    return PartitionAccount(
+        topic=source.topic,
+        partition=source.partition,
+        kind="raw" if is_raw else "retry",
+        base_offset=offsets.base_offset if offsets else None,
+        next_offset=offsets.next_offset if offsets else None,
+        log_start=log.start if log else None,
+        log_end=log.end if log else None,
+        read=offsets.read if offsets else 0,
+        live=offsets.live if offsets else 0,
+        persisted=(ledger.persisted if ledger else 0) if counted else None,
+        dropped=(ledger.dropped if ledger else 0) if counted else None,
+        waiting=(ledger.waiting if ledger else 0) if counted else None,
+        stale=offsets.stale if offsets else 0,
+        skipped=offsets.skipped if offsets else 0,
+        lost=offsets.lost if offsets else 0,
+        lost_acknowledged=offsets.lost_acknowledged if offsets else 0,
+        unread=unread,
+        balanced=balanced,
+    )
+
+
+def _totals(snapshot: Snapshot, accounts: list[PartitionAccount], raw_topics: set[str]) -> AuditTotals:
+    offsets, ledgers, keys = snapshot.offsets.values(), snapshot.ledgers, snapshot.keys
+    raw = [one for one in accounts if one.topic in raw_topics]
+    rows = None if ledgers is None else ledgers.values()
+    persisted = sum(one.normalized for one in offsets) if rows is None else sum(one.persisted for one in rows)
+    return AuditTotals(
+        read=sum(one.read for one in raw),
+        persisted=persisted,
+        dropped=sum(one.dropped for one in offsets) if rows is None else sum(one.dropped for one in rows),
+        dropped_by_reason=_by_reason(snapshot) if snapshot.reasons is None else dict(snapshot.reasons),
+        retried=sum(one.retried for one in offsets) if rows is None else sum(one.retried for one in rows),
+        waiting=None if rows is None else sum(one.waiting for one in rows),
+        healed=None if rows is None else sum(one.healed for one in rows),
+        stale=sum(one.stale for one in accounts),
+        skipped=sum(one.skipped for one in accounts),
+        lost=sum(one.lost for one in accounts),
+        unread=sum(one.unread or 0 for one in raw),
+        keys=keys.keys if keys else None,
+        keys_pruned=max(0, persisted - keys.keys) if keys else None,
+        dropped_became=snapshot.became,
+        replays=snapshot.replays,
+    )
+
+
+def _name(source: TopicPartition) -> str:
+    return f"{source.topic}-{source.partition}"
+
+
+def _outcomes(counts: tuple[int, int, int]) -> str:
+    return f"{counts[0]} normalized, {counts[1]} retried, {counts[2]} dropped"

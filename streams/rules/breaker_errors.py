@@ -1,0 +1,29 @@
+"""The errors that a brake holds, by site: what tells a fault of ours from producers' faults."""
+
+import re
+from collections import Counter
+from collections.abc import Iterable
+from typing import Any, Final
+
+from schemas.pipeline.outcome import UNCONFIRMED_SITE, Failure
+
+_TOLD: Final = 8
+_LONGEST: Final = 300
+# What differs between errors of one kind: quoted text and numbers.
+_VARIES: Final = re.compile(r"'[^']*'|\"[^\"]*\"|\b\d+\b")
+
+
+def top_errors(dead: Iterable[Failure]) -> list[dict[str, Any]]:
+    """The most frequent errors of each site, the most frequent first: `site`, `events`, `error_class`, one `error` in full."""
+    counts: Counter[tuple[int, str, str]] = Counter()
+    example: dict[tuple[int, str, str], str] = {}
+    for failure in dead:
+        error = failure.error[:_LONGEST]
+        site = failure.window_site_id or failure.site_id or UNCONFIRMED_SITE
+        kind = (site, failure.error_class.value, _VARIES.sub("…", error))
+        counts[kind] += 1
+        example.setdefault(kind, error)
+    return [
+        {"site": kind[0], "events": count, "error_class": kind[1], "error": example[kind]}
+        for kind, count in counts.most_common(_TOLD)
+    ]

@@ -1,0 +1,45 @@
+"""The gate: by which figures a run or a window passes or fails, and why in words."""
+
+from collections.abc import Callable, Mapping
+
+from schemas.documents.gate import RunLimits, Verdict, WindowLimits, WindowSums
+
+
+def judge_run(
+    *, processed: int, retried: int, dropped: int, limits: RunLimits, by_reason: Mapping[str, int]
+) -> Verdict:
+    """The verdict over one run. A limit that is reached passes, one that is exceeded fails; nothing processed passes."""
+    reasons = []
+    if dropped > limits.max_dropped_total:
+        spread = ", ".join(f"{reason} {count}" for reason, count in sorted(by_reason.items()) if count)
+        reasons.append(f"{dropped} dropped, at most {limits.max_dropped_total} are allowed ({spread})")
+    if retried * 100 > limits.max_retry_ratio_pct * processed:
+        ratio = retried * 100 / processed
+        reasons.append(
+            f"{retried} of {processed} retried, {ratio:.2f} %, at most {limits.max_retry_ratio_pct} % are allowed"
+        )
+    return Verdict(passed=not reasons, reasons=reasons)
+
+
+def window_rule(limits: WindowLimits) -> Callable[[WindowSums, bool], Verdict]:
+    """`judge_window` with these limits, for a target's sums and whether its last verdict is a fail."""
+    return lambda sums, failing: judge_window(sums, limits, failing=failing)
+
+
+def judge_window(sums: WindowSums, limits: WindowLimits, *, failing: bool = False) -> Verdict:
+    """The verdict over one window; `failing` says that the last one was a fail."""
+    if sums.processed < limits.min_processed:
+        return Verdict(passed=True)
+    reasons = []
+    lost = sums.dropped - sums.duplicates
+    for count, what, limit in (
+        (sums.retried, "retried", limits.max_retry_ratio_pct),
+        (lost, "dropped for reasons other than a duplicate", limits.max_drop_ratio_pct),
+    ):
+        bound = limit * limits.recovery if failing else limit
+        if count * 100 > bound * sums.processed:
+            ratio = count * 100 / sums.processed
+            reasons.append(
+                f"{count} of {sums.processed} {what}, {ratio:.2f} %, at most {bound.normalize():f} % are allowed"
+            )
+    return Verdict(passed=not reasons, reasons=reasons)

@@ -1,0 +1,157 @@
+"""The brake and customers: what one organisation sends does not stop the others, by however many sites and partitions."""
+
+import pytest
+from support.brake_bench import BAD, GOOD, LIMITS, UNREADABLE, Bench
+
+from streams.rules.breaker import ProbeSample
+
+ONE_CUSTOMER = dict.fromkeys(range(1, 11), "one customer")
+
+
+def flood(sites: int, count: int) -> list[tuple[int, str]]:
+    """Bad events of the first sites, by turns."""
+    return [(number % sites + 1, BAD) for number in range(count)]
+
+
+@pytest.mark.parametrize("sites", [1, 2, 3, 10])
+@pytest.mark.parametrize("others", [(21,), (21, 22, 23)])
+def test_sites_of_one_organisation_do_not_stop_the_others(sites: int, others: tuple[int, ...]) -> None:
+    """Within a batch, over many, in one partition or in all; the others' few events pass."""
+    bench = Bench(owners=ONE_CUSTOMER)
+    for _ in range(5):
+        assert not bench.weigh([(site, GOOD) for site in others], partition=1)
+        bench.clock.now += 0.1
+        assert not bench.weigh(flood(sites, 1500), partition=7)
+        for partition in range(2, 6):
+            assert not bench.weigh(flood(sites, 40), partition=partition)
+        bench.clock.now += 5
+
+
+def test_two_sites_without_an_organisation_do_not_stop_a_third() -> None:
+    """Each is an owner of its own: the one that fails most is left out, and of the two others one does well."""
+    bench = Bench()
+    for _ in range(5):
+        assert not bench.weigh([(21, GOOD)], partition=1)
+        assert not bench.weigh(flood(2, 1500), partition=7)
+        bench.clock.now += 5
+
+
+def test_a_probe_passes_where_others_do_well() -> None:
+    """However many events of one organisation's sites lie at the heads of the partitions."""
+    bench = Bench(owners=ONE_CUSTOMER)
+    judge = bench.judge
+    sample = ProbeSample()
+    assert not judge.passes(sample, [bench.outcomes(flood(3, 500), partition=7)])
+    assert judge.passes(sample, [bench.outcomes([(21, GOOD)], partition=7)])
+
+
+@pytest.mark.parametrize("owners", [{}, ONE_CUSTOMER, dict.fromkeys(range(1, 30), "one company")])
+def test_it_goes_on_when_everybody_fails(owners: dict[int, str]) -> None:
+    """Of several organisations, of one alone, and of sites without any."""
+    bench = Bench(owners=owners)
+    everybody = [(number % 29 + 1, BAD) for number in range(LIMITS.min_events)]
+    assert bench.weigh(everybody)
+
+
+def test_most_owners_failing_is_enough() -> None:
+    """Although a few do well."""
+    bench = Bench()
+    assert not bench.weigh([(site, GOOD) for site in (21, 22, 23)], partition=1)
+    assert bench.weigh([(number % 9 + 1, BAD) for number in range(200)])
+
+
+@pytest.mark.parametrize("sites", [1, 3])
+def test_one_organisation_does_not_stop_others_that_are_silent(sites: int) -> None:
+    """In the quiet of a night: by its share and by a row, until nobody else's events have passed for a day."""
+    bench = Bench(owners=ONE_CUSTOMER)
+    assert not bench.weigh([(21, GOOD)], partition=1)
+    for _ in range(10):
+        bench.clock.now += 7_200
+        for partition in range(3):
+            assert not bench.weigh(flood(sites, 2000), partition=partition)
+    bench.clock.now += 20_000
+    assert bench.weigh(flood(sites, 2000))
+
+
+def test_a_probe_looks_for_others_behind_one_organisation() -> None:
+    """Its sample is not enough before half of it is others'; what of theirs passes is remembered."""
+    bench = Bench(owners=ONE_CUSTOMER)
+    judge, sample = bench.judge, ProbeSample()
+    assert bench.weigh(flood(3, 1000)), "nobody else has ever sent"
+    assert not judge.passes(sample, [bench.outcomes(flood(3, 20 * LIMITS.min_events), partition=7)])
+    assert not judge.is_enough(sample)
+    assert judge.passes(sample, [bench.outcomes([(21, GOOD)] * (LIMITS.min_events // 2), partition=7)])
+    assert judge.is_enough(sample)
+    judge.clear()
+    assert not bench.weigh(flood(3, 1000))
+
+
+NOBODYS = [(0, UNREADABLE)]
+
+
+def test_what_is_nobodys_does_not_stop_others_that_are_silent() -> None:
+    """A broken producer at night, in one partition and in all, until nobody's events have passed for a day."""
+    bench = Bench()
+    assert not bench.weigh([(21, GOOD), (22, GOOD)], partition=1)
+    for _ in range(10):
+        bench.clock.now += 7_200
+        for partition in range(12):
+            assert not bench.weigh(NOBODYS * 2000, partition=partition)
+    bench.clock.now += 20_000
+    assert bench.weigh(NOBODYS * 2000)
+
+
+def test_what_is_nobodys_lends_no_weight_to_one_organisation() -> None:
+    """A few events of its own beside much that is nobody's."""
+    bench = Bench(owners=ONE_CUSTOMER)
+    assert not bench.weigh([(21, GOOD)], partition=1)
+    bench.clock.now += 61
+    assert not bench.weigh([*flood(3, 20), *NOBODYS * 2000])
+
+
+@pytest.mark.parametrize("partition", [1, 7])
+def test_what_is_nobodys_does_not_outvote_the_only_site(partition: int) -> None:
+    """Some of its events fail too, in the window and in a row; most pass."""
+    bench = Bench()
+    for _ in range(3):
+        assert not bench.weigh([*[(1, GOOD)] * 10, (1, BAD)], partition=1)
+        assert not bench.weigh([*NOBODYS * 2000, (1, BAD), *NOBODYS * 2000], partition=partition)
+        bench.clock.now += 20
+
+
+@pytest.mark.parametrize("passed_before", [[], [(21, GOOD)], [(21, GOOD), (1, GOOD)]])
+def test_everybodys_events_that_can_not_be_read_engage_it(passed_before: list[tuple[int, str]]) -> None:
+    """With what is nobody's among them, in a process that saw events pass; of nobody alone in one that saw none."""
+    bench = Bench()
+    if passed_before:
+        assert not bench.weigh(passed_before, partition=1)
+        bench.clock.now += 61
+    everybody = [(site, UNREADABLE) for site in range(1, 5)]
+    assert bench.weigh((everybody if passed_before else []) + NOBODYS * 1000)
+
+
+@pytest.mark.parametrize("junk", [NOBODYS, [(1, BAD), (2, BAD), (0, UNREADABLE)], [(1, BAD), (2, BAD)]])
+def test_what_a_probe_saw_to_pass_counts_when_the_brake_is_let_go(junk: list[tuple[int, str]]) -> None:
+    """Else the same failures at the heads engage it again, before anything behind them is read.
+
+    A lane that begins anew meanwhile does not forget it; after the window it is no ground any more.
+    """
+    bench = Bench()
+    judge, sample = bench.judge, ProbeSample()
+    assert bench.weigh(junk * 500, partition=7)
+    judge.clear()
+    assert not judge.passes(sample, [bench.outcomes(junk * 50, partition=7)])
+    assert judge.passes(sample, [bench.outcomes([(site, GOOD) for site in (21, 22, 23)] * 100, partition=8)])
+    judge.clear()
+    for partition in range(12):
+        assert not bench.weigh(junk * 20, partition=partition), partition
+    bench.clock.now += LIMITS.window_seconds
+    assert bench.weigh(junk * 1000, partition=7) is (junk != NOBODYS)
+
+
+def test_one_event_that_passes_is_enough_for_a_probe_of_what_is_nobodys() -> None:
+    """Of the only site that sends."""
+    bench = Bench()
+    sample = ProbeSample()
+    assert not bench.judge.passes(sample, [bench.outcomes(NOBODYS * 5000, partition=7)])
+    assert bench.judge.passes(sample, [bench.outcomes([(1, GOOD)], partition=7)])
