@@ -13,12 +13,18 @@ BIN := .venv/bin
 PYTHON_BIN := $(BIN)/python
 INSTALLED := .venv/.installed
 
+PYTEST = $(PYTHON_BIN) -m pytest -n $(PROCESSES) --dist worksteal --ignore=tests/alerts/test_live.py \
+	--ignore=tests/integration/test_gateway_openapi.py
+# Each rule, each module, each seam on real servers, and the way of events from HTTP to a row.
+BEFORE_A_PUSH := tests/house tests/unit tests/property tests/contract tests/mutants tests/integration/test_gateway.py \
+	tests/integration/test_host.py tests/integration/test_process.py
+
 # One way to compile every lock file: for every platform, with hashes, without a word on where packages came from.
 COMPILE = $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-annotate --no-header
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo up test test-alerts test-browser test-openapi lint format bench bench-attack wheel-test faults \
+.PHONY: help install demo up test test-all test-alerts test-browser test-openapi lint format bench bench-attack wheel-test faults \
 	gateway-faults mutants churn pauses lock pin-images
 
 help: ## List the targets
@@ -34,9 +40,11 @@ demo: install ## Send a known mix of events through a real Kafka and Postgres, a
 up: install ## Run Kafka, Postgres, a worker and a gateway on this machine until Ctrl-C
 	@$(BIN)/bridge up $(ARGS)
 
-test: install ## Run the tests (ARGS=tests/unit for some of them, PROCESSES=0 for one after another)
-	$(PYTHON_BIN) -m pytest -n $(PROCESSES) --dist worksteal --ignore=tests/wheel --ignore=tests/browser \
-		--ignore=tests/alerts/test_live.py --ignore=tests/integration/test_gateway_openapi.py $(ARGS)
+test: install ## Run what to run before a push (ARGS=tests/integration for others, PROCESSES=0 for one after another)
+	$(PYTEST) $(if $(filter tests%,$(ARGS)),,$(BEFORE_A_PUSH)) $(ARGS)
+
+test-all: install ## Run all tests but those of test-openapi, test-alerts, test-browser and wheel-test, which have their own
+	$(PYTEST) --ignore=tests/wheel --ignore=tests/browser $(ARGS)
 
 test-openapi: install ## Hold the gateway against its own OpenAPI document, by schemathesis, a minute or two
 	$(PYTHON_BIN) -m pytest tests/integration/test_gateway_openapi.py -q $(ARGS)
@@ -67,19 +75,19 @@ test-browser: install ## Try the browser snippet and the producers' pages, with 
 	$(PYTHON_BIN) -m pytest tests/browser -q $(ARGS)
 
 faults: install ## Break everything under load by a seeded plan, and prove that nothing is lost or counts twice
-	@PYTHONPATH=tests:. $(PYTHON_BIN) -m faults --seed $(SEED) --seeds $(SEEDS) --events $(EVENTS) --seconds $(SECONDS) $(ARGS)
+	@PYTHONPATH=tests:. $(PYTHON_BIN) -m tools.faults --seed $(SEED) --seeds $(SEEDS) --events $(EVENTS) --seconds $(SECONDS) $(ARGS)
 
 gateway-faults: install ## Kill broker and gateway while EVENTS are posted and sent by the Python client: no 202 was false
-	@PYTHONPATH=tests:. $(PYTHON_BIN) -m faults.producers --events $(EVENTS) $(ARGS)
+	@PYTHONPATH=tests:. $(PYTHON_BIN) -m tools.faults.producers --events $(EVENTS) $(ARGS)
 
 mutants: install ## Take each mechanism out of a copy, one by one: the tests must notice (ARGS='--only token,chain')
-	@PYTHONPATH=tests:. $(PYTHON_BIN) -m mutants $(ARGS)
+	@PYTHONPATH=tests:. $(PYTHON_BIN) -m tools.mutants $(ARGS)
 
 churn: install ## Workers come, go and are killed for SECONDS under load: memory, file descriptors and sessions stay bounded
-	@PYTHONPATH=tests:. $(PYTHON_BIN) -m faults.churn --seconds $(SECONDS) --events $(EVENTS) $(ARGS)
+	@PYTHONPATH=tests:. $(PYTHON_BIN) -m tools.faults.churn --seconds $(SECONDS) --events $(EVENTS) $(ARGS)
 
 pauses: install ## Replace workers, silence a primary, kill each of three brokers: how long work rests (ARGS='--only rolling')
-	@PYTHONPATH=tests:. $(PYTHON_BIN) -m faults.pauses $(ARGS)
+	@PYTHONPATH=tests:. $(PYTHON_BIN) -m tools.faults.pauses $(ARGS)
 
 lock: ## Compile the lock files anew: all, and what the image runs and is built with (needs uv)
 	$(COMPILE) pyproject.toml --extra stack --extra traces --extra sentry --group dev -o requirements.lock

@@ -11,11 +11,11 @@ import pytest
 from support.settled import prepare, settings_for
 from support.wait import wait_until
 
-from alerts.faults import FAULTS
-from alerts.product import running
-from alerts.queries import QUERIES
-from alerts.servers import DIVISOR, STEP_MS, Watching, watching
 from deploy.dashboards import DASHBOARDS, RATE, dashboard
+from tools.alerts.faults import FAULTS
+from tools.alerts.product import running
+from tools.alerts.queries import QUERIES
+from tools.alerts.servers import DIVISOR, STEP_MS, Watching, watching
 
 HEALTHY_SECONDS = float(os.environ.get("ALERTS_HEALTHY_MINUTES", "10")) * 60 / DIVISOR
 """Ten minutes in the rules' time."""

@@ -6,12 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from alerts.queries import QUERIES
-from alerts.test_rules import FOREIGN_METRICS
-from alerts.tools import load, ran
 from deploy.dashboards import DASHBOARDS, RATE
 from deploy.rules import RULES
 from telemetry import metrics
+from tools.alerts.prometheus import FOREIGN_METRICS, load, ran
+from tools.alerts.queries import QUERIES
 
 # Those of the scrape, of histograms, and of processes.
 FOREIGN_LABELS = {"instance", "job", "le"}

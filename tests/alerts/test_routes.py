@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from alerts.tools import ALERTS, load, ran
+from tools.alerts.prometheus import ALERTS, load, ran
 
 CONFIG = Path(__file__).resolve().parents[2] / "deploy" / "alertmanager" / "alertmanager.yml"
 RECEIVERS = {"P0": "at-once", "P1": "half-hour", "P2": "working-hours"}

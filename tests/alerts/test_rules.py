@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from alerts.tools import ALERTS, load, ran
 from bridge.ops.rules import DASHBOARDS, RUNBOOKS, render
 from deploy import rules
 from deploy.rules import RULES
 from telemetry import metrics
+from tools.alerts.prometheus import ALERTS, FOREIGN_METRICS, load, ran
 
 HERE = Path(__file__).parent
 MINUTE = 60
@@ -234,9 +234,6 @@ def test_an_alert_says_what_is_wrong_and_what_to_do(alert: str) -> None:
 
 
 # What others' processes and the gateway show.
-FOREIGN_METRICS = re.compile(r"up|process_\w+|node_\w+")
-
-
 def test_the_rules_ask_for_metrics_that_exist() -> None:
     """A misspelt name never fires."""
     known = {one.name for one in metrics.defined()}

@@ -3,7 +3,7 @@
 import pytest
 from support.servers import stack_directory
 
-from faults.churn import FAULTS, WORKERS, Held, Sample, churn, grown, plan_of
+from tools.faults.churn import FAULTS, WORKERS, Held, Sample, churn, grown, plan_of
 
 SEED, SECONDS, EVENTS = 3, 40.0, 12_000
 STEADY = [Sample(40, 12, 150)] * 40

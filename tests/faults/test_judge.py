@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import pytest
 
-from faults.evidence import Entry, Evidence, Logged, Row, Window
-from faults.journal import Journal
-from faults.judge import judge
-from faults.records import DROPPED_AS, Flaw
+from tools.faults.evidence import Entry, Evidence, Logged, Row, Window
+from tools.faults.journal import Journal
+from tools.faults.judge import judge
+from tools.faults.records import DROPPED_AS, Flaw
 
 TOPIC = "t.raw"
 TIME_MS = 1_760_000_000_000

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from faults.catalogue import CATALOGUE
-from faults.plan import AT_LEAST, LAST, LEAD, Kind, make_plan
+from tools.faults.catalogue import CATALOGUE
+from tools.faults.plan import AT_LEAST, LAST, LEAD, Kind, make_plan
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "faults.md"
 KINDS = [fault.kind() for fault in CATALOGUE.values() if fault.quick]

@@ -2,7 +2,7 @@
 
 import pytest
 
-from faults.producers import produce
+from tools.faults.producers import produce
 
 EVENTS, SECONDS = 12_000, 150.0
 

@@ -8,7 +8,7 @@ import pytest
 from support.wait import wait_until
 
 from bridge.stack.ports import LOOPBACK, choose
-from faults.proxy import Proxy
+from tools.faults.proxy import Proxy
 
 BUDGET = 10
 

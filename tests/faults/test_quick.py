@@ -3,9 +3,9 @@
 import pytest
 from support.servers import stack_directory
 
-from faults.catalogue import CATALOGUE
-from faults.plan import make_plan
-from faults.run import Run
+from tools.faults.catalogue import CATALOGUE
+from tools.faults.plan import make_plan
+from tools.faults.run import Run
 
 SEED, SECONDS, EVENTS = 1, 50.0, 30_000
 # One of each place where it may break; the long form has them all.

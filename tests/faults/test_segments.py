@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from faults.segments import flip_last_byte
+from tools.faults.segments import flip_last_byte
 
 
 @pytest.fixture

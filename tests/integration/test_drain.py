@@ -4,7 +4,6 @@ import asyncio
 import signal
 import time
 
-from faults.servers import prepared_servers
 from support.command import start
 from support.servers import stack_directory
 from support.settled import environment_of, produce
@@ -12,6 +11,7 @@ from support.wait import wait_until
 
 from schemas.config.settings import Settings
 from sinks.postgres.connection import connection
+from tools.faults.servers import prepared_servers
 
 MOST_SECONDS = 45.0
 """Kubernetes and the compose file give a minute, after which it is killed."""

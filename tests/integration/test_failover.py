@@ -7,7 +7,6 @@ from contextlib import asynccontextmanager
 
 import asyncpg
 import pytest
-from faults.proxy import Proxy
 from integration.test_fencing import GROUP, SOURCE, commits_past_a_stopped_worker, count_of, outcomes, owner
 from support.command import bridge
 from support.pooler import pooler
@@ -23,6 +22,7 @@ from sinks.postgres.connection import connection
 from sinks.postgres.poolers import shares_sessions
 from sinks.postgres.schema.migrate import migrate
 from sinks.postgres.sink import PostgresSink
+from tools.faults.proxy import Proxy
 
 
 def place_of(url: str) -> str:

@@ -8,7 +8,6 @@ from dataclasses import replace
 
 import asyncpg
 import pytest
-from faults.machines import Machines, ports
 from integration.test_fencing import GROUP, SOURCE, count_of, outcomes
 from support.servers import stack_directory
 from support.wait import wait_until
@@ -20,6 +19,7 @@ from sinks.postgres import connection as postgres
 from sinks.postgres import sink as postgres_sink
 from sinks.postgres.schema.migrate import migrate
 from sinks.postgres.sink import PostgresSink
+from tools.faults.machines import Machines, ports
 
 
 @asynccontextmanager

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import httpx
 import pytest
-from faults.servers import Servers, prepared_servers
 from support.gateway import bearer, gateway, raw_records
 from support.servers import stack_directory
 from support.wait import wait_until
 
 from schemas.config.settings import Settings
 from sinks.postgres.tokens.script_tokens import create_token
+from tools.faults.servers import Servers, prepared_servers
 
 EVENTS = "/api/bridge/s1/events"
 PAD = "x" * 500

@@ -2,8 +2,8 @@
 
 import pytest
 
-from mutants.anchors import Misfit, apply
-from mutants.mutant import Edit
+from tools.mutants.anchors import Misfit, apply
+from tools.mutants.mutant import Edit
 
 CODE = '''\
 LIMITS = (1, 2)

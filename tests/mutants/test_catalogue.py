@@ -7,10 +7,10 @@ from types import CodeType
 
 import pytest
 
-from mutants.anchors import apply, path_of
-from mutants.catalogue import MUTANTS
-from mutants.mutant import Mutant
-from mutants.workshop import ROOT, mutated
+from tools.mutants.anchors import apply, path_of
+from tools.mutants.catalogue import MUTANTS
+from tools.mutants.mutant import Mutant
+from tools.mutants.workshop import ROOT, mutated
 
 PAGE = (ROOT / "docs" / "faults.md").read_text()
 in_place = cache(mutated)

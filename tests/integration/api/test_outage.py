@@ -6,7 +6,6 @@ from pathlib import Path
 
 import httpx
 import pytest
-from faults.servers import Servers
 from support.api import api, client, made_plan, ok, refused, sent, token, when
 from support.replays import dead_letters, late, replay_settings
 from support.servers import stack_directory
@@ -16,6 +15,7 @@ from support.wait import wait_until
 from schemas.config.settings import Settings
 from sinks.postgres.registry.admin import add_script
 from sinks.postgres.schema.migrate import migrate
+from tools.faults.servers import Servers
 
 
 @pytest.fixture

@@ -1,0 +1,35 @@
+"""Debian's Prometheus tools, and the rules as they are deployed."""
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
+
+from deploy.rules import RULES
+
+
+def load(path: Path) -> Any:
+    """A YAML file's content."""
+    return YAML(typ="safe", pure=True).load(path)
+
+
+FOREIGN_METRICS = re.compile(r"up|process_\w+|node_\w+")
+"""Those that Prometheus and the machine's exporter make."""
+ALERTS: dict[str, dict[str, Any]] = {
+    rule["alert"]: rule for group in load(RULES)["groups"] for rule in group["rules"] if "alert" in rule
+}
+
+
+def program(name: str) -> str:
+    """Where it is; a test fails without it, it is not skipped."""
+    found = shutil.which(name)
+    assert found, f"{name} is missing: install it as Debian's package does, by `.ci/packages alerts`"
+    return found
+
+
+def ran(name: str, *arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    """A tool's run to its end."""
+    return subprocess.run([program(name), *arguments], cwd=cwd, capture_output=True, text=True, timeout=120)

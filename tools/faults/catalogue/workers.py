@@ -1,0 +1,140 @@
+"""Faults of workers: killed, stopped, told to end, joined by others, and killed at the worst moments."""
+
+import asyncio
+import signal
+
+from support.wait import wait_until
+
+from tools.faults.catalogue.base import Fault
+from tools.faults.worker import AFTER_PUBLISHING, BEFORE_COMMIT, BEFORE_KAFKA_COMMIT, BETWEEN_STATEMENTS, MID_COPY
+
+WORKERS = frozenset({"workers"})
+_POINT_SECONDS = 90.0
+"""A point may take long to come when other faults hold everything up."""
+
+
+class _OneWorker(Fault):
+    occupies = WORKERS
+    victim = ""
+
+    async def choose(self) -> str:
+        """A worker that is at work; one that only starts is waited for."""
+        await wait_until(lambda: self.world.fleet.working, budget_seconds=30, describe="a worker that works")
+        names = self.world.fleet.working
+        self.victim = names[self.aim % len(names)]
+        return self.victim
+
+
+class WorkerKilled(_OneWorker):
+    """SIGKILL of one worker; another one takes its place at the end."""
+
+    name = "worker-killed"
+    seconds = (0.5, 4.0)
+
+    async def strike(self) -> None:
+        await self.world.fleet.kill(await self.choose())
+        self.bites = 1
+
+    async def mend(self) -> None:
+        self.world.fleet.fill()
+
+
+class AllWorkersKilled(Fault):
+    """SIGKILL of all workers at once; others take their places at the end."""
+
+    name = "all-workers-killed"
+    occupies = WORKERS
+    seconds = (0.2, 2.0)
+
+    async def strike(self) -> None:
+        for name in self.world.fleet.names:
+            await self.world.fleet.kill(name)
+            self.bites += 1
+
+    async def mend(self) -> None:
+        self.world.fleet.fill()
+
+
+class WorkerStopped(_OneWorker):
+    """SIGSTOP of one worker for longer than its session; then it wakes beside its heirs, with its batch in hand."""
+
+    name = "worker-stopped"
+    seconds = (7.0, 11.0)
+
+    async def strike(self) -> None:
+        self.world.fleet.signal(await self.choose(), signal.SIGSTOP)
+        self.bites = 1
+
+    async def mend(self) -> None:
+        if self.victim in self.world.fleet.names:
+            self.world.fleet.signal(self.victim, signal.SIGCONT)
+
+
+class WorkerTerminated(_OneWorker):
+    """SIGTERM of one worker, which has to drain and end with 0; another one takes its place."""
+
+    name = "worker-terminated"
+    seconds = (0.5, 4.0)
+
+    async def strike(self) -> None:
+        victim = await self.choose()
+        code = await self.world.fleet.terminate(victim)
+        self.bites = 1
+        if code != 0:
+            raise AssertionError(f"{victim} was told to end and ended with {code}")
+
+    async def mend(self) -> None:
+        self.world.fleet.fill()
+
+
+class WorkersJoining(Fault):
+    """More workers join one after another and are told to end again: rebalance upon rebalance."""
+
+    name = "workers-joining"
+    occupies = WORKERS
+    seconds = (6.0, 10.0)
+
+    async def strike(self) -> None:
+        self.joined = []
+        for _ in range(2):
+            self.joined.append(self.world.fleet.start())
+            await asyncio.sleep(self.seconds_long / 4)
+        self.bites = len(self.joined)
+
+    async def mend(self) -> None:
+        for name in self.joined:
+            if name in self.world.fleet.names:
+                await self.world.fleet.terminate(name)
+
+
+class WorkerKilledAtAPoint(Fault):
+    """One more worker, which ends itself with SIGKILL at a point of its third settlement."""
+
+    occupies = WORKERS
+    seconds = (6.0, 10.0)
+    point: str
+
+    async def strike(self) -> None:
+        self.bites = int(await self.world.fleet.kill_at(self.point, _POINT_SECONDS))
+
+
+_POINTS = {
+    AFTER_PUBLISHING: "when retry records are published and its transaction has not begun",
+    BETWEEN_STATEMENTS: "between two statements of its transaction",
+    MID_COPY: "in the middle of a COPY",
+    BEFORE_COMMIT: "when everything is written and nothing committed",
+    BEFORE_KAFKA_COMMIT: "when Postgres has committed and Kafka was not told",
+}
+KILLED_AT_POINTS = [
+    type(
+        f"Killed{point.title().replace('-', '')}",
+        (WorkerKilledAtAPoint,),
+        {
+            "__doc__": f"One more worker, which ends itself with SIGKILL {when}, in its third settlement.",
+            "name": f"killed-{point}",
+            "point": point,
+        },
+    )
+    for point, when in _POINTS.items()
+]
+FAULTS = [WorkerKilled, AllWorkersKilled, WorkerStopped, WorkerTerminated, WorkersJoining, *KILLED_AT_POINTS]

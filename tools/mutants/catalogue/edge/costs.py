@@ -1,0 +1,387 @@
+"""The mechanisms by which a request's cost is bounded, shared and charged at the gateway."""
+
+from tools.mutants.mutant import Edit, Mutant
+
+BOUNDS = "tests/unit/gateway/test_bounds.py"
+FLOOD = "tests/unit/gateway/test_flood.py"
+COSTS = "tests/unit/gateway/test_costs.py"
+WEIGHT = "tests/unit/gateway/test_weight.py"
+LINE = "tests/unit/gateway/test_line.py"
+SHARES = "tests/unit/gateway/test_shares.py"
+KEYS = "tests/unit/gateway/test_idempotency.py"
+ELEMENTS = "tests/unit/gateway/test_elements.py"
+
+MUTANTS = [
+    Mutant(
+        "gateway-elements",
+        "the count of an array's elements before they are made",
+        (Edit("bridge/gateway/elements.py::_array_elements", "elements[most] is not _NONE", "False"),),
+        (f"{ELEMENTS}::test_elements_are_counted_before_they_are_made",),
+    ),
+    Mutant(
+        "gateway-lines",
+        "the count of lines before they are made",
+        (Edit("bridge/gateway/elements.py::_lines", "len(found) == most", "False"),),
+        (f"{ELEMENTS}::test_elements_are_counted_before_they_are_made",),
+    ),
+    Mutant(
+        "gateway-cut",
+        "the bound of what it takes to cut apart an array that is no JSON",
+        (
+            Edit("bridge/gateway/elements.py::_by_brackets", "sum(map(text.count, MARKS)) > MOST_MARKS", "False"),
+            Edit("bridge/gateway/elements.py::_by_brackets", "range(min(...))", "range(10**9)"),
+        ),
+        (f"{ELEMENTS}::test_no_body_costs_much_more_than_a_plain_one_of_its_size",),
+    ),
+    Mutant(
+        "gateway-inflate-parts",
+        "the parts in which a body is inflated",
+        (Edit("bridge/http/body.py::_PART_BYTES", "4 * 1024", "32 * 1024"),),
+        (f"{BOUNDS}::test_blocks_of_nothing_hold_nobody_up",),
+    ),
+    Mutant(
+        "gateway-inflate-turn",
+        "the turn for which a body waits before any of it is inflated",
+        (Edit("bridge/http/body.py::BodyLimits.read", "await turn(len(body))", ""),),
+        (
+            f"{BOUNDS}::test_nothing_is_inflated_before_its_turn",
+            f"{COSTS}::test_bodies_of_blocks_of_nothing_let_others_have_their_turn",
+        ),
+    ),
+    Mutant(
+        "inflate-turns",
+        "the turns of others while a body is inflated of which nobody counts the cost",
+        (Edit("bridge/http/body.py::_let_others", "await asyncio.sleep(0)", ""),),
+        (f"{BOUNDS}::test_inflating_lets_others_have_their_turn",),
+    ),
+    Mutant(
+        "gateway-line-grows",
+        "the wait behind first slices of work that shows to be long",
+        (Edit("bridge/gateway/line.py::Work.stand_in_line", "self._is_long or not long", "True"),),
+        (f"{LINE}::test_line_lets_work_that_shows_to_be_long_wait_behind_first_slices",),
+    ),
+    Mutant(
+        "gateway-charge",
+        "the charge for bytes",
+        (Edit("bridge/gateway/allowances.py::Bill.charge", "buckets.charge(name, size)", ""),),
+        (f"{COSTS}::test_every_answer_is_charged_by_what_it_inflated",),
+    ),
+    Mutant(
+        "gateway-charge-time",
+        "the charge for the loop's time",
+        (Edit("bridge/gateway/line.py::Work._charge", "self.bill.charge_time(...)", ""),),
+        (f"{COSTS}::test_the_loops_time_is_charged",),
+    ),
+    Mutant(
+        "gateway-debt-in-line",
+        "the refusal of who waited in line while others used up what there was",
+        (Edit("bridge/gateway/events.py::receive_events.stand_in_line", "bill.owes_nothing()", ""),),
+        (f"{COSTS}::test_who_waits_in_line_is_refused_once_others_have_used_up_what_there_was",),
+    ),
+    Mutant(
+        "gateway-classes",
+        "the servers' own share of each limit",
+        (
+            Edit(
+                "bridge/gateway/allowances.py::Allowances.of",
+                "self._by_sender[sender]",
+                "self._by_sender[Sender.VISITOR]",
+            ),
+        ),
+        (
+            f"{COSTS}::test_visitors_use_up_no_events_of_servers",
+            f"{COSTS}::test_every_answer_is_charged_by_what_it_inflated",
+        ),
+    ),
+    Mutant(
+        "gateway-slices",
+        "the end of a slice of the loop's time",
+        (Edit("sinks/cooperative.py::Turn.let_others", "self.is_over", "False"),),
+        (f"{COSTS}::test_dear_events_let_others_have_their_turn_after_each",),
+    ),
+    Mutant(
+        "gateway-line",
+        "the line in which work waits",
+        (Edit("bridge/gateway/line.py::Work.stand_in_line", "...", ""),),
+        (
+            f"{COSTS}::test_dear_events_let_others_have_their_turn_after_each",
+            f"{COSTS}::test_small_work_waits_for_nobody",
+        ),
+    ),
+    Mutant(
+        "gateway-line-iteration",
+        "the bound of what works within one iteration of the loop without an await",
+        (Edit("bridge/gateway/line.py::Line.gives_at_once", "self._works and self._iteration.is_over", "False"),),
+        (
+            f"{LINE}::test_line_lets_the_loop_go_on_between_works_without_an_await",
+            f"{COSTS}::test_small_dear_requests_let_others_have_their_turn_after_each",
+            "tests/integration/test_gateway_shares.py::test_dear_bodies_that_come_at_once_let_others_posts_through",
+        ),
+    ),
+    Mutant(
+        "gateway-line-waited",
+        "the count of the work of who had to wait in the iteration's slice",
+        (Edit("bridge/gateway/line.py::Line._given", "await turn", "return await turn"),),
+        (f"{LINE}::test_line_counts_the_work_of_who_had_to_wait",),
+    ),
+    Mutant(
+        "gateway-line-small",
+        "the line for small requests, whose work may be dear too",
+        (
+            Edit(
+                "bridge/gateway/events.py::receive_events.stand_in_line",
+                "await work.stand_in_line(long=size > _LONG_BYTES or bill.exceeds_time)",
+                "(size > _LONG_BYTES or bill.exceeds_time) and await work.stand_in_line(long=True)",
+            ),
+        ),
+        (f"{COSTS}::test_small_dear_requests_let_others_have_their_turn_after_each",),
+    ),
+    Mutant(
+        "gateway-line-firsts",
+        "the half of the time that first slices have before long work",
+        (Edit("bridge/gateway/line.py::Line._give", "self._firsts.is_over", "True"),),
+        (f"{LINE}::test_line_shares_its_time_between_first_slices_and_long_work",),
+    ),
+    Mutant(
+        "gateway-line-long",
+        "the half of the time that long work has, however many first slices wait",
+        (Edit("bridge/gateway/line.py::Line._give", "self._firsts.is_over", "False"),),
+        (f"{LINE}::test_line_shares_its_time_between_first_slices_and_long_work",),
+    ),
+    Mutant(
+        "gateway-cut-small",
+        "the bound by its length of what it takes to cut a small array apart",
+        (
+            Edit(
+                "bridge/gateway/elements.py::_by_brackets",
+                "min(_MOST_STEPS, _FEWEST_STEPS + len(text) // _BYTES_OF_A_STEP)",
+                "_MOST_STEPS",
+            ),
+        ),
+        (f"{ELEMENTS}::test_what_can_not_be_taken_apart_is_refused_whole",),
+    ),
+    Mutant(
+        "gateway-line-scripts",
+        "the turn of each script in the line",
+        (Edit("bridge/gateway/turns.py::Turns.end", "above.names.move_to_end(name)", "pass"),),
+        (f"{LINE}::test_line_gives_each_script_its_turn",),
+    ),
+    Mutant(
+        "gateway-line-given-up",
+        "the turn that a request given up passes on",
+        (Edit("bridge/gateway/line.py::Line._given", "self.leave()", ""),),
+        (f"{LINE}::test_line_goes_on_where_a_request_is_given_up",),
+    ),
+    Mutant(
+        "gateway-time-share",
+        "the place behind others of a script that used more than its share of the time",
+        (Edit("bridge/gateway/events.py::receive_events.stand_in_line", "bill.exceeds_time", "False"),),
+        (f"{LINE}::test_script_that_used_more_than_its_share_waits_while_others_do_not",),
+    ),
+    Mutant(
+        "gateway-time-debt",
+        "the bound of the time that a script owes",
+        (Edit("bridge/http/limits.py::Buckets._keep", "max(level, -self._most_debt)", "level"),),
+        (f"{LINE}::test_script_that_used_all_of_the_time_is_served_at_once_again_within_seconds",),
+    ),
+    Mutant(
+        "gateway-validate",
+        "the limit of events:validate",
+        (
+            Edit(
+                "bridge/gateway/validate.py::_judge_all", "services.allowances.of(grant.sender).take_validated(...)", ""
+            ),
+        ),
+        (f"{COSTS}::test_validate_has_a_limit_of_its_own",),
+    ),
+    Mutant(
+        "gateway-refused",
+        "the bound of visitors' events that the stream will refuse",
+        (
+            Edit(
+                "bridge/gateway/judge.py::RefusedEvents.beyond_bound",
+                "self._let_through()",
+                "self._let_through() is not None",
+            ),
+        ),
+        (f"{COSTS}::test_what_visitors_send_that_will_be_refused_is_bounded",),
+    ),
+    Mutant(
+        "gateway-invented-versions",
+        "the bound of versions that visitors make up",
+        (
+            Edit(
+                "bridge/gateway/judge.py::_is_bounded", "error_class is ErrorClass.UNSUPPORTED_SCHEMA_VERSION", "False"
+            ),
+        ),
+        (f"{FLOOD}::test_flood_of_invented_versions_is_bounded",),
+    ),
+    Mutant(
+        "gateway-pages",
+        "the limit of pages that no script is behind",
+        (Edit("bridge/gateway/front.py::Front._others", "self.services.allowances.requests.take(...)", ""),),
+        (f"{FLOOD}::test_flood_of_pages_is_refused_by_address",),
+    ),
+    Mutant(
+        "gateway-charge-refused",
+        "the charge for the time of work that ends within its first slice",
+        (Edit("bridge/gateway/line.py::Work.end", "self._charge()", ""),),
+        (f"{FLOOD}::test_flood_of_refused_bodies_is_charged_for_its_time",),
+    ),
+    Mutant(
+        "gateway-keys-share",
+        "each sender's share of the remembered keys",
+        (
+            Edit(
+                "bridge/gateway/idempotency.py::Idempotency._grown",
+                "max(self._shares.values(), key=lambda one: one.size)",
+                "next(one for one in self._shares.values() if one.keys)",
+            ),
+        ),
+        (f"{KEYS}::test_a_flood_of_keys_puts_out_the_senders_own",),
+    ),
+    Mutant(
+        "gateway-key-events",
+        "the events that an Idempotency-Key is of, beside the bytes",
+        (Edit("bridge/gateway/events.py::post_events", "map(len, elements.values)", "()"),),
+        ("tests/integration/test_gateway_keys.py::test_an_idempotency_key_is_of_events_not_of_bytes",),
+    ),
+    Mutant(
+        "gateway-line-addresses",
+        "the turn of each address of visitors in the line",
+        (Edit("bridge/gateway/shares.py::turn_of", "Sender.VISITOR, address, script_id", "Sender.VISITOR, script_id"),),
+        (f"{LINE}::test_line_gives_each_address_of_visitors_its_turn",),
+    ),
+    Mutant(
+        "gateway-turn-levels",
+        "the one turn of an address, whatever scripts it names",
+        (Edit("bridge/gateway/shares.py::turn_of", "Sender.VISITOR, address, script_id", "(address, script_id), 1"),),
+        (f"{LINE}::test_line_gives_an_address_one_turn_whatever_scripts_it_names",),
+    ),
+    Mutant(
+        "gateway-refused-cost",
+        "the charge of a server's refused events",
+        (Edit("bridge/gateway/judge.py::charge_refused", "(_COST_OF_REFUSED if ends else _COST_OF_RETRIED) - 1", "0"),),
+        (f"{COSTS}::test_a_servers_refused_events_count_as_what_they_cost",),
+    ),
+    Mutant(
+        "gateway-judged-beyond",
+        "the end of judging refused events beyond their bound",
+        (
+            Edit(
+                "bridge/gateway/judge.py::RefusedEvents.beyond_bound",
+                "len(beyond) >= _MOST_BEYOND and not let_through",
+                "False",
+            ),
+        ),
+        (f"{SHARES}::test_refused_events_beyond_the_bound_are_judged_no_further",),
+    ),
+    Mutant(
+        "gateway-address-events",
+        "the part of a script's events that one visitor's address may use",
+        (Edit("bridge/gateway/allowances.py::_ADDRESS_SHARE", "0.25", "0.0"),),
+        (f"{SHARES}::test_share_of_a_scripts_events_is_not_used_up_by_one_visitors_address",),
+    ),
+    Mutant(
+        "gateway-address-scripts",
+        "the bound of what one visitor's address sends to all scripts",
+        (Edit("bridge/gateway/allowances.py::_Allowances.take_events", "self.address_events.ask(address, count)", ""),),
+        (f"{SHARES}::test_share_of_an_address_is_no_larger_with_more_scripts",),
+    ),
+    Mutant(
+        "gateway-visitors-events",
+        "the bound of what all visitors send",
+        (Edit("bridge/gateway/allowances.py::_Allowances.take_events", "self.visitors_events.ask(...)", ""),),
+        (f"{SHARES}::test_share_of_all_visitors_is_bounded_and_has_room_for_who_sends_little",),
+    ),
+    Mutant(
+        "gateway-visitors-little",
+        "the last quarter of all visitors' events for addresses that send little",
+        (Edit("bridge/gateway/allowances.py::_KEPT_FOR_LITTLE", "1 / 4", "0.0"),),
+        (f"{SHARES}::test_share_of_all_visitors_is_bounded_and_has_room_for_who_sends_little",),
+    ),
+    Mutant(
+        "gateway-ask-takes-nothing",
+        "the look into all buckets of a visitor before something is taken from one",
+        (
+            Edit(
+                "bridge/gateway/allowances.py::_Allowances.take_events",
+                "self.events.ask(script_id, count)",
+                "self.visitors_events.charge(_ALL, count)\nself.events.ask(script_id, count)",
+            ),
+        ),
+        (f"{SHARES}::test_share_that_is_refused_takes_nothing_of_the_others",),
+    ),
+    Mutant(
+        "gateway-refused-scripts",
+        "the bound of an address's refused events for all scripts",
+        (Edit("bridge/gateway/allowances.py::_SCRIPTS_OF_REFUSED", "4", "400"),),
+        (f"{SHARES}::test_share_of_refused_events_of_an_address_is_no_larger_with_more_scripts",),
+    ),
+    Mutant(
+        "gateway-weight-marks",
+        "the weight of an event by its marks",
+        (Edit("bridge/gateway/weight.py::_MARKS", 'b"[{,:"', 'b""'),),
+        (f"{WEIGHT}::test_a_good_event_counts_as_what_it_costs_the_stream",),
+    ),
+    Mutant(
+        "gateway-weight-bytes",
+        "the weight of an event by its length",
+        (Edit("bridge/gateway/weight.py::_BYTES_OF_ONE", "4096", "10**9"),),
+        (f"{WEIGHT}::test_a_good_event_counts_as_what_it_costs_the_stream",),
+    ),
+    Mutant(
+        "gateway-weight-ordinary",
+        "the weight of one of an ordinary event",
+        (Edit("bridge/gateway/weight.py::_MARKS_OF_ONE", "350", "100"),),
+        (f"{WEIGHT}::test_an_ordinary_event_counts_as_one",),
+    ),
+    Mutant(
+        "gateway-places-of-bodies",
+        "the rule that a request whose body has not come holds no place",
+        (Edit("bridge/gateway/events.py::receive_events.arrived", "not message.get('more_body')", "True"),),
+        (f"{SHARES}::test_share_of_requests_is_not_held_by_bodies_that_are_waited_for",),
+    ),
+    Mutant(
+        "gateway-bytes-give-way",
+        "the end of a body that is waited for, for a sender that holds less",
+        (Edit("bridge/http/body.py::BodyLimits._next", "held.waits(end)", ""),),
+        (f"{SHARES}::test_share_of_bytes_full_of_waited_for_bodies_has_room_for_others",),
+    ),
+    Mutant(
+        "gateway-answers-give-way",
+        "the end of an answer that nobody reads, for a sender that holds less",
+        (Edit("bridge/gateway/validate.py::post_validate", "held.waits(close)", "close"),),
+        (f"{SHARES}::test_share_of_bytes_full_of_unread_answers_has_room_for_others",),
+    ),
+    Mutant(
+        "gateway-gives-way-to-less",
+        "the rule that a sender gives way only to one that holds less",
+        (Edit("bridge/http/room.py::Room._one_gave_way", "self._held.get(largest, 0) <= own", "False"),),
+        (f"{SHARES}::test_longest_wait_of_who_holds_most_gives_way",),
+    ),
+    Mutant(
+        "gateway-gave-way",
+        "the refusal of what still comes of a body that gave way",
+        (Edit("bridge/http/room.py::Held.reach", "self.gave_way", "False"),),
+        (f"{SHARES}::test_what_gave_way_takes_nothing_more",),
+    ),
+    Mutant(
+        "gateway-last-quarter",
+        "the last quarter of a share for senders that hold next to nothing of it",
+        (Edit("bridge/http/room.py::Room._make_room", "own > max(1, most * _LITTLE)", "False"),),
+        (f"{SHARES}::test_last_of_a_share_is_for_senders_that_hold_next_to_nothing",),
+    ),
+    Mutant(
+        "gateway-organisation",
+        "the one share of an organisation's scripts",
+        (Edit("bridge/gateway/shares.py::shares_of", "org_id is None", "True"),),
+        (f"{SHARES}::test_shares_of_an_organisations_scripts_are_one_share",),
+    ),
+    Mutant(
+        "gateway-bodies-give-way",
+        "the place of a connection whose body does not come, among those that give way",
+        (Edit("bridge/http/protocol.py::BoundedProtocol._take_place", "self._in_body", "False"),),
+        ("tests/integration/test_gateway_shares.py::test_under_pressure_idle_connections_give_way",),
+    ),
+]

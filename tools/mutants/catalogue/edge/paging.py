@@ -1,0 +1,256 @@
+"""The mechanisms by which nobody who is anonymous pages an operator, and by which operators see whom the gateway refuses."""
+
+from tools.mutants.mutant import Edit, Mutant
+
+RULES = "deploy/prometheus/bridge.rules.yml"
+METRICS = "tests/unit/telemetry/test_metrics.py"
+FIGURES = "tests/unit/gateway/test_figures.py"
+REFUSED = "tests/unit/gateway/test_refused.py"
+ALERTS = "tests/alerts/test_rules.py"
+VISITOR = (f"{ALERTS}::test_one_visitor_at_his_bounds_pages_nobody",)
+SUCCESS = (f"{ALERTS}::test_a_server_s_duplicates_alert_nobody",)
+KEYS = (f"{FIGURES}::test_requests_with_a_key_that_was_issued_count_as_servers",)
+
+MUTANTS = [
+    Mutant(
+        "refused-minute",
+        "the minute between two lines about refused requests of one reason and script",
+        (Edit("bridge/http/refused.py::Refused.tell", "now >= line.due", "True"),),
+        (f"{REFUSED}::test_refusals_are_one_line_a_minute", f"{REFUSED}::test_strangers_share_a_line"),
+    ),
+    Mutant(
+        "refused-labels",
+        "the one line that refusals of names which strangers invent share",
+        (
+            Edit(
+                "bridge/http/refused.py::Refused.count",
+                "(code, site, label, by_server)",
+                "(code, site, named, by_server)",
+            ),
+        ),
+        (f"{REFUSED}::test_strangers_share_a_line",),
+    ),
+    Mutant(
+        "refused-rest",
+        "the count of the other events of a request that is refused whole",
+        (Edit("bridge/gateway/judge.py::RefusedEvents._too_many", "count - len(beyond)", "0"),),
+        (f"{REFUSED}::test_every_event_of_a_refused_request_is_counted",),
+    ),
+    Mutant(
+        "refused-page-bytes",
+        "the bound of what is read of a server that should be a gateway",
+        (Edit("bridge/gateway/refusals.py::_page", "len(page) > _MOST_BYTES", "False"),),
+        ("tests/unit/gateway/test_refusals.py::test_an_endless_answer_is_not_read_to_its_end",),
+    ),
+    Mutant(
+        "refused-page-seconds",
+        "the bound of the time that such a server takes",
+        (Edit("bridge/gateway/refusals.py::_page", "asyncio.timeout(_SECONDS)", "asyncio.timeout(None)"),),
+        ("tests/unit/gateway/test_refusals.py::test_an_answer_that_never_ends_takes_bounded_time",),
+    ),
+    Mutant(
+        "page-rows",
+        "the class of the senders whose events became rows",
+        (
+            Edit(
+                "sinks/senders.py::count_senders",
+                "len(candidates) if one is only else 0",
+                "len(candidates) if one is Sender.DIRECT else 0",
+            ),
+        ),
+        (f"{METRICS}::test_each_attempt_counts_for_its_sender_s_class",),
+    ),
+    Mutant(
+        "only-sender",
+        "the class that all of a batch have",
+        (Edit("sinks/senders.py::only_sender", "senders and senders.count(senders[0]) == len(senders)", "senders"),),
+        (
+            "tests/unit/sinks/test_senders.py::test_candidates_of_several_classes_have_none_in_common",
+            "tests/contract/test_sink_sender.py::test_each_class_has_a_name_space_of_its_own",
+        ),
+    ),
+    Mutant(
+        "page-failures",
+        "the class of the sender in the counts of failures",
+        (Edit("streams/worker/commit_metrics.py::_count_failures", "known or Sender.DIRECT", "Sender.DIRECT"),),
+        (f"{METRICS}::test_each_attempt_counts_for_its_sender_s_class",),
+    ),
+    Mutant(
+        "page-ratio",
+        "the ratio of failures without visitors'",
+        (
+            Edit(
+                RULES,
+                """bridge:failures:rate5m
+        expr: sum(rate(bridge_dropped_events_total{reason!="duplicate_event_id",sender!="visitor"}[5m]))""",
+                """bridge:failures:rate5m
+        expr: sum(rate(bridge_dropped_events_total{reason!="duplicate_event_id"}[5m]))""",
+            ),
+        ),
+        VISITOR,
+    ),
+    Mutant(
+        "page-success",
+        "the ratio of successes without duplicates",
+        (
+            Edit(
+                RULES,
+                "(bridge:failures:rate5m or vector(0))",
+                """sum(rate(bridge_events_total{outcome="dropped",sender!="visitor"}[5m]))""",
+            ),
+        ),
+        SUCCESS,
+    ),
+    Mutant(
+        "page-decided",
+        "the count of what was decided without duplicates",
+        (
+            Edit(
+                RULES,
+                "< 70 / 100 and on () (bridge:decided:rate5m * 300 >= 100)",
+                """< 70 / 100 and on () (sum(increase(bridge_events_total{sender!="visitor"}[5m])) >= 100)""",
+            ),
+        ),
+        SUCCESS,
+    ),
+    Mutant(
+        "page-retries",
+        "the count of retries without visitors'",
+        (
+            Edit(
+                RULES,
+                'sum(increase(bridge_events_total{outcome="retried",sender!="visitor"}[5m]))',
+                'sum(increase(bridge_events_total{outcome="retried"}[5m]))',
+            ),
+        ),
+        VISITOR,
+    ),
+    Mutant(
+        "page-waiting",
+        "the count of events that wait without visitors'",
+        (Edit(RULES, 'bridge_retries_waiting{sender!="visitor"}', "bridge_retries_waiting"),),
+        VISITOR,
+    ),
+    Mutant(
+        "page-waiting-class",
+        "the class of the sender in the count of events that wait",
+        (Edit("stats/backlog.py::shown", "sender_named(waiting.sender) or Sender.DIRECT", "Sender.DIRECT"),),
+        ("tests/unit/telemetry/test_metrics.py::test_what_waits_is_told_by_its_sender_s_class",),
+    ),
+    Mutant(
+        "page-dead-letters",
+        "the count of dead letters without visitors'",
+        (
+            Edit(
+                RULES,
+                'sum(increase(bridge_dead_letters_total{sender!="visitor"}[10m])) > 5',
+                "sum(increase(bridge_dead_letters_total[10m])) > 5",
+            ),
+            Edit(
+                RULES,
+                'sum(increase(bridge_dead_letters_total{sender!="visitor"}[10m])) <= 1',
+                "sum(increase(bridge_dead_letters_total[10m])) <= 1",
+            ),
+        ),
+        VISITOR,
+    ),
+    Mutant(
+        "page-gate",
+        "the look whether servers' and Kafka producers' events alone would fail the gate",
+        (
+            Edit(
+                RULES,
+                "and on () (bridge:failures:ratio30m > 0.8 * 3 / 100 or bridge:retries:ratio30m > 0.8 * 20 / 100)",
+                "",
+            ),
+        ),
+        VISITOR,
+    ),
+    Mutant(
+        "page-rate-limits",
+        "the count of answers 429 to API keys alone",
+        (
+            Edit(
+                RULES,
+                'sum(increase(bridge_gateway_server_requests_total{status="429"}[5m])) > 20',
+                'sum(increase(bridge_gateway_requests_total{status="429"}[5m])) > 20',
+            ),
+            Edit(
+                RULES,
+                'sum(increase(bridge_gateway_server_requests_total{status="429"}[5m])) > 5',
+                'sum(increase(bridge_gateway_requests_total{status="429"}[5m])) > 5',
+            ),
+        ),
+        VISITOR,
+    ),
+    Mutant(
+        "page-tokens",
+        "the count of refused API keys alone",
+        (
+            Edit(
+                RULES,
+                'sum(increase(bridge_gateway_server_requests_total{status=~"401|403"}[5m])) > 50',
+                'sum(increase(bridge_gateway_requests_total{status=~"401|403"}[5m])) > 50',
+            ),
+            Edit(
+                RULES,
+                'sum(increase(bridge_gateway_server_requests_total{status=~"401|403"}[5m])) > 1',
+                'sum(increase(bridge_gateway_requests_total{status=~"401|403"}[5m])) > 1',
+            ),
+        ),
+        VISITOR,
+    ),
+    Mutant(
+        "page-paused",
+        "the ratio of the gateway's errors without paused scripts",
+        (Edit(RULES, '- (sum(rate(bridge_gateway_rejected_total{error_code="script_paused"}[5m])) or vector(0))', ""),),
+        (f"{ALERTS}::test_a_script_that_is_paused_pages_nobody",),
+    ),
+    Mutant(
+        "page-keys",
+        "the class of a request with an API key",
+        (
+            Edit(
+                "bridge/gateway/events.py::admitted",
+                "request.from_server = grant.sender is Sender.SERVER",
+                "request.from_server = True",
+            ),
+        ),
+        KEYS,
+    ),
+    Mutant(
+        "page-revoked",
+        "the class of a request with a revoked API key",
+        (
+            Edit(
+                "bridge/gateway/access.py::_check_key", "KeyRefused(Code.TOKEN_REVOKED)", "Problem(Code.TOKEN_REVOKED)"
+            ),
+        ),
+        KEYS,
+    ),
+    Mutant(
+        "page-slow-body",
+        "the gateway's time without the waits for a body",
+        (
+            Edit(
+                "bridge/gateway/events.py::receive_events.arrived", "request.waited += time.perf_counter() - began", ""
+            ),
+        ),
+        (
+            f"{FIGURES}::test_a_body_that_comes_slowly_is_not_the_gateway_s_time",
+            f"{FIGURES}::test_a_body_that_never_comes_is_not_the_gateway_s_time",
+        ),
+    ),
+    Mutant(
+        "page-slow-reader",
+        "the end of the gateway's time where its answer begins",
+        (
+            Edit(
+                "bridge/gateway/front.py::Front._tell",
+                "self._seconds[route].observe(seconds)",
+                "self._seconds[route].observe(time.perf_counter() - began)",
+            ),
+        ),
+        (f"{FIGURES}::test_an_answer_that_is_read_slowly_is_not_the_gateway_s_time",),
+    ),
+]

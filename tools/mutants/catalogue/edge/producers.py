@@ -1,0 +1,308 @@
+"""The mechanisms on the way of events into Kafka: the gateway's bounds."""
+
+from tools.mutants.mutant import Edit, Mutant
+
+HOSTILE = "tests/integration/test_gateway_hostile.py"
+ROUTES = "tests/integration/test_gateway.py"
+BOUNDS = "tests/unit/gateway/test_bounds.py"
+SHARES = "tests/integration/test_gateway_shares.py"
+PROTOCOL = "tests/unit/gateway/test_protocol.py"
+CONNECTIONS = "tests/unit/gateway/test_connections.py"
+CORS = "tests/unit/gateway/test_cors.py"
+PUBLISHER = "tests/unit/gateway/test_publisher.py"
+
+MUTANTS = [
+    Mutant(
+        "gateway-body-time",
+        "the time that a body may take",
+        (Edit("bridge/http/body.py::BodyLimits._next", "min(slow, self.seconds)", "slow + 3600"),),
+        (f"{HOSTILE}::test_a_slow_body_gets_408",),
+    ),
+    Mutant(
+        "gateway-body-rate",
+        "the least rate of a body",
+        (
+            Edit(
+                "bridge/http/body.py::BodyLimits._next",
+                "max(self._grace, size / self._rate) if self._rate else self.seconds",
+                "self.seconds",
+            ),
+        ),
+        (f"{BOUNDS}::test_a_body_has_a_least_rate",),
+    ),
+    Mutant(
+        "gateway-announced",
+        "the refusal of a body by its own word",
+        (Edit("bridge/http/body.py::BodyLimits.check_announced", "int(length) > self.most_bytes", "False"),),
+        (f"{HOSTILE}::test_bodies_are_held_within_their_bound",),
+    ),
+    Mutant(
+        "gateway-inflate",
+        "the bound of what is inflated",
+        (
+            Edit(
+                "bridge/http/body.py::BodyLimits._inflated",
+                "inflater.decompress(data, most)",
+                "inflater.decompress(data)",
+            ),
+        ),
+        (f"{HOSTILE}::test_bombs_and_nesting",),
+    ),
+    Mutant(
+        "gateway-lingering",
+        "the reading off of what a refused client still sends",
+        (
+            Edit(
+                "bridge/http/lingering.py::LingeringTransport.close",
+                "not self._midway() or not self._transport.can_write_eof()",
+                "self._until == 0.0",
+            ),
+        ),
+        (f"{HOSTILE}::test_a_refusal_reaches_who_is_still_sending",),
+    ),
+    Mutant(
+        "gateway-header-bytes",
+        "the bound of headers",
+        (
+            Edit(
+                "bridge/http/protocol.py::BoundedProtocol._count",
+                "self._said_bytes > self.most_header_bytes",
+                "self._said_bytes < 0",
+            ),
+            Edit(
+                "bridge/http/protocol.py::BoundedProtocol._parse_slice",
+                "self._header_bytes > self.most_header_bytes",
+                "self._header_bytes < 0",
+            ),
+            Edit(
+                "bridge/http/protocol.py::BoundedProtocol.on_header",
+                "len(self.headers) > _MOST_HEADERS",
+                "len(self.headers) < 0",
+            ),
+        ),
+        (f"{HOSTILE}::test_large_headers_are_refused",),
+    ),
+    Mutant(
+        "gateway-header-time",
+        "the time that headers may take",
+        (Edit("bridge/http/protocol.py::BoundedProtocol._late", "self._in_headers", "False"),),
+        (f"{HOSTILE}::test_headers_that_trickle_are_not_waited_for",),
+    ),
+    Mutant(
+        "gateway-idle",
+        "the end of a connection that is idle but for what belongs to no request",
+        (
+            Edit(
+                "bridge/http/protocol.py::BoundedProtocol._unset_keepalive_if_required",
+                "...",
+                "super()._unset_keepalive_if_required()",
+            ),
+        ),
+        (f"{HOSTILE}::test_bytes_of_no_request_hold_no_connection",),
+    ),
+    Mutant(
+        "gateway-trailers",
+        "the rule that trailers are no headers",
+        (Edit("bridge/http/protocol.py::BoundedProtocol.on_header", "not self._in_headers", "self.parser is None"),),
+        (f"{HOSTILE}::test_trailers_are_no_headers",),
+    ),
+    Mutant(
+        "gateway-upgrade",
+        "the second parse of a request that offers another protocol",
+        (
+            Edit(
+                "bridge/http/protocol.py::BoundedProtocol._parse",
+                "self._pass_over_offer(...)",
+                "self.parser.get_method()",
+            ),
+        ),
+        (f"{PROTOCOL}::test_an_offer_is_passed_over_however_it_is_cut",),
+    ),
+    Mutant(
+        "gateway-tunnel",
+        "the refusal of CONNECT",
+        (
+            Edit(
+                "bridge/http/protocol.py::BoundedProtocol.on_headers_complete",
+                "self.parser.get_method() == b'CONNECT'",
+                "False",
+            ),
+        ),
+        (f"{PROTOCOL}::test_what_has_no_clear_end_is_refused_and_ends_the_connection",),
+    ),
+    Mutant(
+        "gateway-own-answer",
+        "the answers to requests before one that cannot be parsed",
+        (Edit("bridge/http/protocol.py::BoundedProtocol._end", "last is None or last.response_complete", "True"),),
+        (f"{PROTOCOL}::test_what_has_no_clear_end_is_refused_and_ends_the_connection",),
+    ),
+    Mutant(
+        "gateway-one-answer",
+        "the rule that a request has one answer, however its body breaks",
+        (Edit("bridge/http/protocol.py::BoundedProtocol._end", "last.response_started", "False"),),
+        (f"{PROTOCOL}::test_a_broken_body_is_answered_once",),
+    ),
+    Mutant(
+        "gateway-unread",
+        "the end of a connection whose client does not read",
+        (
+            Edit(
+                "bridge/http/protocol.py::BoundedProtocol.pause_writing",
+                "self._lingering.abort",
+                "super().resume_writing",
+            ),
+        ),
+        (f"{PROTOCOL}::test_an_answer_that_is_not_read_ends_the_connection",),
+    ),
+    Mutant(
+        "gateway-expectation",
+        "the rule that HTTP/1.0 gets no interim answer",
+        (Edit("bridge/http/protocol.py::BoundedProtocol.on_headers_complete", "self.expect_100_continue = False"),),
+        (f"{PROTOCOL}::test_an_expectation_is_met_for_who_knows_of_it",),
+    ),
+    Mutant(
+        "gateway-pipeline",
+        "the bound of requests that wait for the one before them",
+        (Edit("bridge/http/reading.py::ReadingProtocol._may_parse", "not self.pipeline or self._drops", "True"),),
+        (f"{PROTOCOL}::test_requests_that_come_at_once_are_all_answered",),
+    ),
+    Mutant(
+        "gateway-connections",
+        "the bound of connections",
+        (Edit("bridge/http/connections.py::Connections.enter", "len(self._addresses) >= self._most", "False"),),
+        (f"{CONNECTIONS}::test_under_pressure_the_longest_idle_gives_way",),
+    ),
+    Mutant(
+        "gateway-address-connections",
+        "the share of connections of an address",
+        (Edit("bridge/http/connections.py::Connections.enter", "self._held[address] >= self._most_of_one", "False"),),
+        (f"{CONNECTIONS}::test_a_share_in_flight_refuses_more_of_its_address",),
+    ),
+    Mutant(
+        "gateway-gives-way",
+        "the end of idle connections in favour of new ones",
+        (Edit("bridge/http/connections.py::Connections._closed_one", "not waiting", "True"),),
+        (f"{SHARES}::test_under_pressure_idle_connections_give_way",),
+    ),
+    Mutant(
+        "gateway-hears-why",
+        "the time in which a refused connection reads its refusal",
+        (Edit("bridge/http/protocol.py::BoundedProtocol.connection_made", "self.places.hears_why(self)", "False"),),
+        (f"{SHARES}::test_a_connection_too_many_reads_its_refusal",),
+    ),
+    Mutant(
+        "gateway-requests",
+        "the bound of requests in hand",
+        (Edit("bridge/gateway/events.py::receive_events.arrived", "place.reach(1)", "place.reach(0)"),),
+        ("tests/unit/gateway/test_shares.py::test_share_of_requests_is_held_by_those_whose_body_has_come",),
+    ),
+    Mutant(
+        "gateway-bodies",
+        "the bound of all bodies in flight",
+        (Edit("bridge/http/room.py::Room.take", "self.taken + size > eased", "False"),),
+        (f"{BOUNDS}::test_what_is_in_hand_is_bounded",),
+    ),
+    Mutant(
+        "gateway-arrived",
+        "the count of bytes as they arrive",
+        (Edit("bridge/http/body.py::BodyLimits.read", "held.reach(size)"),),
+        (f"{BOUNDS}::test_bytes_count_as_they_come_and_as_they_are_inflated",),
+    ),
+    Mutant(
+        "gateway-inflated",
+        "the count of inflated bytes",
+        (Edit("bridge/http/body.py::BodyLimits._inflated", "held.reach(self.most_bytes - left)"),),
+        (f"{BOUNDS}::test_bytes_count_as_they_come_and_as_they_are_inflated",),
+    ),
+    Mutant(
+        "gateway-share",
+        "the share of a sender",
+        (Edit("bridge/http/room.py::Room.take", "held.get(name, 0) + size > eased * share", "False"),),
+        (f"{BOUNDS}::test_each_sender_has_a_share",),
+    ),
+    Mutant(
+        "gateway-visitors-share",
+        "the smaller share of visitors",
+        (Edit("bridge/gateway/shares.py::shares_of", "grant.sender is Sender.SERVER", "True"),),
+        ("tests/unit/gateway/test_flood.py::test_flood_of_visitors_leaves_servers_of_their_script_their_share",),
+    ),
+    Mutant(
+        "gateway-records",
+        "the bound of what waits for Kafka",
+        (
+            Edit(
+                "bridge/gateway/publisher.py::Publisher.delivery",
+                "self._room.holding(shares, size + count * _FRAME_BYTES)",
+                "self._room.holding(shares, 1)",
+            ),
+        ),
+        (f"{PUBLISHER}::test_memory_is_bounded",),
+    ),
+    Mutant(
+        "gateway-headers-count",
+        "the headers in what waits for Kafka",
+        (
+            Edit(
+                "bridge/gateway/publisher.py::header_bytes",
+                "sum(len(name) + len(value or b'') for name, value in shared)",
+                "0",
+            ),
+        ),
+        (f"{PUBLISHER}::test_headers_count_as_memory",),
+    ),
+    Mutant(
+        "gateway-sender",
+        "the sender's part in an Idempotency-Key",
+        (
+            Edit("bridge/gateway/events.py::post_events", "(request.script_id, grant.origin)", "request.script_id"),
+            Edit(
+                "bridge/gateway/events.py::post_events",
+                "services.idempotency[grant.sender]",
+                "services.idempotency[Sender.SERVER]",
+            ),
+        ),
+        ("tests/integration/test_gateway_keys.py::test_a_browser_takes_no_idempotency_key_from_a_server",),
+    ),
+    Mutant(
+        "gateway-document",
+        "an answer of the OpenAPI document: the refusal of a body that can't be taken apart",
+        (Edit("bridge/gateway/openapi.py::_BODIES", "Code.INVALID_PAYLOAD_JSON", "*()"),),
+        ("tests/integration/test_gateway_openapi.py::test_no_answer_is_undocumented",),
+    ),
+    Mutant(
+        "gateway-buckets",
+        "the token buckets",
+        (Edit("bridge/http/limits.py::Buckets.ask", "lacking > 0", "lacking < 0"),),
+        (f"{BOUNDS}::test_a_bucket_fills_by_its_rate",),
+    ),
+    Mutant(
+        "gateway-stuck-partition",
+        "the refusal at once of what is for a partition that does not answer",
+        (
+            Edit(
+                "bridge/gateway/publisher.py::Publisher.add",
+                "self._loop.time() - flying.sent_at > self._seconds",
+                "flying.sent_at < 0",
+            ),
+        ),
+        (f"{PUBLISHER}::test_a_partition_that_does_not_answer_is_refused_at_once",),
+    ),
+    Mutant(
+        "gateway-all-batches",
+        "the wait for every batch that holds an event of the request",
+        (Edit("bridge/gateway/publisher.py::Delivery.acknowledged", "self._left == 0", "True"),),
+        (f"{PUBLISHER}::test_all_batches_of_a_request_are_waited_for",),
+    ),
+    Mutant(
+        "gateway-preflight",
+        "the headers of a page's tracing that a preflight allows",
+        (Edit("bridge/gateway/cors.py::preflight", "[*_HEADERS, *_asked(headers)]", "_HEADERS"),),
+        (f"{CORS}::test_preflight_allows_what_tracing_adds",),
+    ),
+    Mutant(
+        "gateway-preflight-names",
+        "the look whether what a preflight asks for is a header's name",
+        (Edit("bridge/gateway/cors.py::_asked", "_NAME.fullmatch(name)", "name"),),
+        (f"{CORS}::test_preflight_repeats_no_nonsense",),
+    ),
+]

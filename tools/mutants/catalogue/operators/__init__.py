@@ -1,0 +1,1 @@
+"""Of commands, API, accounts and the embedded stack."""

@@ -1,0 +1,145 @@
+"""The mechanisms by which no account rewrites what another's plans hold and how its runs ended."""
+
+from tools.mutants.catalogue.operators.words import WORDS
+from tools.mutants.mutant import Edit, Mutant
+
+BOUNDS = "tests/integration/test_replay_bounds.py"
+HISTORY_WRITERS = "tests/integration/test_history_writers.py"
+OTHERS = "migrations/0021_history_of_others.sql"
+READABLE = "migrations/0023_readable_history.sql"
+READABLE_HISTORY = "tests/integration/test_readable_history.py"
+
+MUTANTS = [
+    Mutant(
+        "run-ended-by-writer",
+        "the rule that a run is ended by the account that began it",
+        (Edit(OTHERS, "OLD.written_by <> session_user", "false"),),
+        (f"{HISTORY_WRITERS}::test_a_run_is_ended_by_the_account_that_began_it",),
+    ),
+    Mutant(
+        "items-with-their-plan",
+        "the rule that items come with their plan",
+        (Edit(OTHERS, " AND r.written_at = now()", ""),),
+        (f"{HISTORY_WRITERS}::test_only_the_transaction_that_makes_a_plan_gives_it_items",),
+    ),
+    Mutant(
+        "item-positions",
+        "the bound of an item's position",
+        (Edit(OTHERS, "i.position NOT BETWEEN 1 AND 1000000000", "false"),),
+        (f"{HISTORY_WRITERS}::test_only_the_transaction_that_makes_a_plan_gives_it_items",),
+    ),
+    Mutant(
+        "items-kept",
+        "the rule that an item stays what it is",
+        (
+            Edit(
+                OTHERS,
+                "BEFORE UPDATE OF replay_id, position, raw_topic, raw_partition, raw_offset ON",
+                "BEFORE UPDATE OF replay_id ON",
+            ),
+        ),
+        (f"{HISTORY_WRITERS}::test_only_the_transaction_that_makes_a_plan_gives_it_items",),
+    ),
+    Mutant(
+        "report-kept",
+        "the rule that a plan's size and report stay",
+        (Edit(OTHERS, "OLD.written_at IS DISTINCT FROM now()", "false"),),
+        (f"{HISTORY_WRITERS}::test_a_plan_keeps_its_report_and_names_who_ended_it",),
+    ),
+    Mutant(
+        "plan-age",
+        "the rule that a plan was changed when Postgres says",
+        (Edit(OTHERS, "NEW.updated_at NOT IN (OLD.updated_at, now())", "false"),),
+        (f"{HISTORY_WRITERS}::test_a_plan_keeps_its_report_and_names_who_ended_it",),
+    ),
+    Mutant(
+        "plan-ender",
+        "the account that ends a run of a plan",
+        (Edit(WORDS, "NEW.ended_written_by := session_user;", ""),),
+        (f"{HISTORY_WRITERS}::test_a_plan_keeps_its_report_and_names_who_ended_it",),
+    ),
+    Mutant(
+        "item-successor",
+        "the rule that an item became what the ledger says",
+        (Edit(WORDS, " AND replay_id = $4 AND replayed_as = $5", ""),),
+        (f"{HISTORY_WRITERS}::test_an_item_became_what_the_ledger_says",),
+    ),
+    Mutant(
+        "item-skipper",
+        "the account that passes over an item",
+        (Edit(OTHERS, "NEW.skipped_by := session_user;", ""),),
+        (f"{HISTORY_WRITERS}::test_an_item_became_what_the_ledger_says",),
+    ),
+    Mutant(
+        "replay-stands",
+        "the start of a replay where the ledger says: it goes on where the plan says",
+        (Edit("replay_begin.sql", "sent_to = stands.sent_to", "sent_to = replay.sent_to"),),
+        (f"{BOUNDS}::test_a_replay_goes_on_where_the_ledger_says",),
+    ),
+    Mutant(
+        "replay-passed-over",
+        "a replay's look at what another account passed over",
+        (Edit("replay_begin.sql", " OR i.skipped_by <> session_user", ""),),
+        (f"{BOUNDS}::test_a_replay_goes_on_where_the_ledger_says",),
+    ),
+    Mutant(
+        "replay-published",
+        "the count of what was sent by the ledger's word, by which the canary goes",
+        (Edit("replay_begin.sql", "SELECT count(*) FROM replay_outcome", "SELECT 6 + count(*) FROM replay_outcome"),),
+        (f"{BOUNDS}::test_a_replay_goes_on_where_the_ledger_says",),
+    ),
+    Mutant(
+        "replay-gaps",
+        "the step of a replay to the next item, over a gap of positions",
+        (
+            Edit(
+                "bridge/runs/replay.py::_Replay._send_batch",
+                "await reach(...) or self.plan.last_position",
+                "self.sent_to + size",
+            ),
+        ),
+        (f"{BOUNDS}::test_a_replay_goes_on_where_the_ledger_says",),
+    ),
+    Mutant(
+        "replay-open",
+        "the verdict on a replay whose items are open",
+        (Edit("bridge/runs/replay.py::_judge", "counts.get(Outcome.OPEN)", "0"),),
+        (f"{BOUNDS}::test_a_replay_whose_items_are_opened_again_is_not_sent",),
+    ),
+    Mutant(
+        "replay-not-sent",
+        "the state of a plan whose items are open",
+        (Edit("replay_end.sql", "l.disposition = 'open'", "l.disposition = ''"),),
+        (f"{BOUNDS}::test_a_replay_whose_items_are_opened_again_is_not_sent",),
+    ),
+    Mutant(
+        "times-bounded",
+        "the refusal of times that no client reads",
+        (Edit(READABLE, "BETWEEN '0001-01-01 00:00+00' AND '9999-12-31 23:59:59.999999+00'", "IS NOT NULL"),),
+        (f"{READABLE_HISTORY}::test_no_account_writes_a_time_that_no_client_reads",),
+    ),
+    Mutant(
+        "json-of-its-form",
+        "the refusal of JSON that is not of the form that readers know",
+        (Edit(READABLE, "jsonb_typeof(%2$I) = %4$L AND ", ""),),
+        (f"{READABLE_HISTORY}::test_no_account_writes_json_of_another_form",),
+    ),
+    Mutant(
+        "json-depth",
+        "the bound of how deep JSON of history is",
+        (Edit(READABLE, "'$.**{100}'", "'$.**{1000}'"),),
+        (f"{READABLE_HISTORY}::test_no_account_writes_json_of_another_form",),
+    ),
+    Mutant(
+        "json-unreadable",
+        "the way past JSON that can't be read",
+        (Edit("sinks/postgres/kept_json.py::_read", "return otherwise", "raise"),),
+        (f"{READABLE_HISTORY}::test_rows_of_another_form_from_before_break_no_listing",),
+    ),
+    Mutant(
+        "definers-public",
+        "the end of everybody's right to functions that run by their owner's",
+        (Edit(READABLE, "REVOKE EXECUTE ON FUNCTION end_lock_holders(int), keep_passing(uuid) FROM PUBLIC;", ""),),
+        (f"{READABLE_HISTORY}::test_what_runs_by_its_owners_rights_is_open_to_no_other_account",),
+    ),
+]

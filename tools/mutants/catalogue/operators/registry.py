@@ -1,0 +1,83 @@
+"""The mechanisms by which changes of the registry are on record: all of them, once, without secrets, and for good."""
+
+from tools.mutants.mutant import Edit, Mutant
+
+NOTED = "migrations/0025_registry_changes.sql"
+HISTORY = "tests/integration/test_registry_history.py"
+CLOSED = f"{HISTORY}::test_no_account_but_the_owner_s_writes_the_history"
+SECRET = f"{HISTORY}::test_keys_and_tokens_are_noted_without_what_is_secret"
+
+MUTANTS = [
+    Mutant(
+        "registry-silent",
+        "the silence about rows that are written again as they were",
+        (Edit(NOTED, "HAVING count(*) > 0", ""),),
+        (f"{HISTORY}::test_what_changes_nothing_is_not_noted",),
+    ),
+    Mutant(
+        "registry-secret",
+        "the words that stand for a digest in the history of the registry",
+        (
+            Edit(
+                NOTED,
+                "CASE a.name WHEN 'digest' THEN '\"not kept\"' ELSE c.becomes -> a.name END",
+                "c.becomes -> a.name",
+            ),
+        ),
+        (SECRET,),
+    ),
+    Mutant(
+        "registry-digest-exchanged",
+        "the note that a digest was exchanged",
+        (Edit(NOTED, "''key_id'', ''digest'', ''role''", "''key_id'', ''role''"),),
+        (SECRET,),
+    ),
+    Mutant(
+        "registry-emptied",
+        "the notes of what a TRUNCATE removes",
+        (Edit(NOTED, "IF TG_OP = 'TRUNCATE' THEN", "IF false THEN"),),
+        (f"{HISTORY}::test_a_change_by_sql_is_noted",),
+    ),
+    Mutant(
+        "registry-definer",
+        "the owner's rights by which a change is noted, whoever makes it",
+        (Edit(NOTED, "LANGUAGE plpgsql SECURITY DEFINER", "LANGUAGE plpgsql"),),
+        (f"{HISTORY}::test_an_account_that_may_change_the_registry_needs_no_right_to_its_history",),
+    ),
+    Mutant(
+        "registry-definer-public",
+        "the refusal of these rights to accounts that make triggers of their own",
+        (Edit(NOTED, "REVOKE EXECUTE ON FUNCTION note_registry_change() FROM PUBLIC;", ""),),
+        (CLOSED,),
+    ),
+    Mutant(
+        "registry-kept",
+        "the refusal to rewrite the history of the registry",
+        (Edit(NOTED, "BEFORE UPDATE OR DELETE ON registry_change", "BEFORE DELETE ON registry_change"),),
+        (CLOSED,),
+    ),
+    Mutant(
+        "registry-writer",
+        "the account that writes a change of the registry",
+        (
+            Edit(
+                NOTED,
+                "CREATE TRIGGER registry_change_writer BEFORE INSERT ON registry_change FOR EACH ROW EXECUTE FUNCTION note_writer();",
+                "ALTER TABLE registry_change ALTER written_at SET DEFAULT now(), ALTER written_by SET DEFAULT session_user;",
+            ),
+        ),
+        (CLOSED,),
+    ),
+    Mutant(
+        "registry-signed",
+        "the name of who makes a change by a command",
+        (Edit("registry/admin.py::changing", "sign_changes(conn)"),),
+        (f"{HISTORY}::test_a_change_by_a_command_is_noted_once",),
+    ),
+    Mutant(
+        "registry-reader",
+        "the bound of what readers see of the history of the registry",
+        (Edit(NOTED, "WHERE subject IN ('script', 'site', 'org')", ""),),
+        (f"{HISTORY}::test_a_reader_sees_changes_of_scripts_and_not_who_made_them",),
+    ),
+]

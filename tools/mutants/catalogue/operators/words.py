@@ -1,0 +1,251 @@
+"""The mechanisms by which what accounts say is held against what Postgres knows, and rows have bounds."""
+
+from tools.mutants.mutant import Edit, Mutant
+
+WORDS = "migrations/0024_words_of_accounts.sql"
+LENGTHS = "migrations/0026_bounded_words.sql"
+SAID = "tests/integration/test_words_of_accounts.py"
+BOUNDED = "tests/integration/test_bounded_rows.py"
+CRASHED = "tests/integration/test_replay_crash.py"
+DROPS = "drops_became.sql"
+INSERTED = f"{SAID}::test_a_row_that_comes_with_a_change_names_who_wrote_it"
+OLD_PLACE = f"{BOUNDED}::test_a_row_that_names_no_place_breaks_no_figure"
+SIZED = f"{SAID}::test_a_plan_of_an_account_is_as_large_and_as_old_as_it_is"
+REMOVED = f"{SAID}::test_no_account_removes_a_plan_that_is_young_or_holds_a_dead_letter"
+
+MUTANTS = [
+    Mutant(
+        "discards-by-own-run",
+        "the rule that dead letters are discarded by a run that the account has in hand",
+        (Edit(WORDS, " AND written_by = session_user AND ended_at IS NULL", ""),),
+        (f"{SAID}::test_a_dead_letter_is_discarded_by_a_run_in_hand_of_its_account",),
+    ),
+    Mutant(
+        "claims-of-items",
+        "the rule that a plan claims its items",
+        (Edit(WORDS, "AND i.replay_id = plan AND r.state", "AND r.state"),),
+        (f"{SAID}::test_only_items_of_a_plan_in_hand_are_claimed",),
+    ),
+    Mutant(
+        "claims-in-hand",
+        "the rule that a plan claims while somebody has taken it up",
+        (Edit(WORDS, " AND r.state IN ('running', 'cancelled')", ""),),
+        (f"{SAID}::test_only_items_of_a_plan_in_hand_are_claimed",),
+    ),
+    Mutant(
+        "claims-all-or-none",
+        "the refusal of a claim of which a part can be had",
+        (Edit(WORDS, "IF done IS DISTINCT FROM cardinality(topics) THEN", "IF done = 0 THEN"),),
+        (f"{SAID}::test_only_items_of_a_plan_in_hand_are_claimed",),
+    ),
+    Mutant(
+        "claims-keep-successors",
+        "what a plan keeps of an item that another one claims",
+        (Edit(WORDS, "SET replayed_as = l.replayed_as\n", "SET replayed_as = NULL\n"),),
+        (f"{SAID}::test_what_is_let_go_is_what_it_was",),
+    ),
+    Mutant(
+        "let-go-as-it-was",
+        "the return of a dead letter that was replayed to what it was",
+        (Edit(WORDS, "CASE WHEN l.former_replay_id IS NULL THEN 'open' ELSE 'replayed' END", "'open'"),),
+        (f"{SAID}::test_what_is_let_go_is_what_it_was",),
+    ),
+    Mutant(
+        "plans-kept-young",
+        "the age before which no account but the owner removes a plan",
+        (Edit(WORDS, "holds OR OLD.updated_at > now() - interval '1 day'", "holds"),),
+        (REMOVED,),
+    ),
+    Mutant(
+        "plans-kept-claiming",
+        "the rule that no account but the owner removes a plan which holds a dead letter",
+        (Edit(WORDS, "WHEN holds OR OLD", "WHEN OLD"),),
+        (REMOVED,),
+    ),
+    Mutant(
+        "ender-inserted",
+        "the account that ends a plan which comes ended",
+        (Edit(WORDS, "TRIGGER replay_ended BEFORE INSERT", "TRIGGER replay_ended BEFORE DELETE"),),
+        (INSERTED,),
+    ),
+    Mutant(
+        "skipper-inserted",
+        "the account that passes over an item which comes passed over",
+        (Edit(WORDS, "WHEN (NEW.skipped IS NOT NULL OR NEW.skipped_by IS NOT NULL)", "WHEN (false)"),),
+        (INSERTED,),
+    ),
+    Mutant(
+        "successor-inserted",
+        "the rule that no item comes with what it became",
+        (Edit(WORDS, "WHEN (NEW.replayed_as IS NOT NULL)", "WHEN (false)"),),
+        (INSERTED,),
+    ),
+    Mutant(
+        "places-bounded",
+        "the refusal of a place that readers can't cast",
+        (Edit(WORDS, "ELSE %1$I IS NULL END", "ELSE true END"),),
+        (f"{BOUNDED}::test_a_place_is_one_that_readers_can_cast",),
+    ),
+    Mutant(
+        "places-cast",
+        "the way past a place that can't be cast",
+        (Edit(WORDS, "SELECT CASE WHEN place ~ '^[^:]+:[0-9]{1,10}:[0-9]{1,19}$' THEN", "SELECT CASE WHEN true THEN"),),
+        (OLD_PLACE,),
+    ),
+    Mutant(
+        "places-unknown",
+        "the rule that what became nobody knows what is no success",
+        (Edit(DROPS, "place_offset(l.replayed_as) IS NULL", "l.replayed_as IS NULL"),),
+        (OLD_PLACE,),
+    ),
+    Mutant(
+        "places-unsettled",
+        "the outcome of an item that became nobody knows what",
+        (Edit(WORDS, "WHEN place_offset(s.replayed_as) IS NULL THEN 'unsettled'", ""),),
+        (OLD_PLACE,),
+    ),
+    Mutant(
+        "places-in-the-ledger",
+        "the way of a lane past a row that replays no place",
+        (Edit("ledger/rows.py::state_of", '_place(row["replay_of"])', 'row["replay_of"]'),),
+        (OLD_PLACE,),
+    ),
+    Mutant(
+        "reasons-of-their-form",
+        "the form of reasons and classes of errors",
+        (Edit(WORDS, "CHECK (dropped_reason ~ '^[a-z][a-z0-9_]{0,62}$' AND", "CHECK ("),),
+        (f"{BOUNDED}::test_a_reason_has_the_form_of_one",),
+    ),
+    Mutant(
+        "reasons-shown",
+        "the count of reasons that this release does not know",
+        (Edit("bridge/cli/gate.py::_figures", "reason not in reasons", "False"),),
+        (f"{BOUNDED}::test_a_reason_of_a_later_release_is_shown",),
+    ),
+    Mutant(
+        "classes-swept",
+        "the way of the sweep past a class that this release does not know",
+        (Edit("streams/worker/retry_reaper.py::_copy", "waiting.error_class in ERRORS", "True"),),
+        ("tests/integration/test_sweeper.py::test_what_failed_for_a_reason_of_a_later_release_is_published_again",),
+    ),
+    Mutant(
+        "counts-bounded",
+        "the bound of what a window counts",
+        (Edit(WORDS, "dropped_retry_exhausted) <= 1000000000000", "dropped_retry_exhausted) IS NOT NULL"),),
+        (f"{BOUNDED}::test_counts_have_bounds",),
+    ),
+    Mutant(
+        "plan-counts-bounded",
+        "the bound of what a plan counts",
+        (Edit(WORDS, "greatest(planned, published, sent_to) <= 1000000000000", "true"),),
+        (f"{BOUNDED}::test_counts_have_bounds",),
+    ),
+    Mutant(
+        "lives-followed",
+        "the end of what is followed of replays",
+        (Edit(DROPS, "l.lives = 100 OR ", ""),),
+        (f"{BOUNDED}::test_dead_letters_that_replay_each_other_are_followed_to_an_end",),
+    ),
+    Mutant(
+        "lives-before-forced",
+        "the end of what is followed of replays before one that was forced",
+        (Edit(DROPS, " AND b.lives < 100", ""),),
+        (f"{BOUNDED}::test_dead_letters_that_replay_each_other_are_followed_to_an_end",),
+    ),
+    Mutant(
+        "lives-followed-to-the-last",
+        "the last of the replays that there can be",
+        (Edit(DROPS, "l.lives = 100 OR ", "l.lives = 99 OR "),),
+        (f"{BOUNDED}::test_the_longest_chain_of_replays_is_followed_to_its_end",),
+    ),
+    Mutant(
+        "sums-bounded",
+        "the bound of sums that no bigint holds",
+        (Edit(WORDS, "greatest(least(total, 9223372036854775807), -9223372036854775808)::bigint", "total::bigint"),),
+        (f"{BOUNDED}::test_sums_out_of_range_stop_at_their_bound",),
+    ),
+    Mutant(
+        "windows-begun",
+        "the rule that the gate judges windows that have begun",
+        (Edit("gate_sums.sql", " AND window_start < now() + interval '1 hour'", ""),),
+        (f"{BOUNDED}::test_a_window_that_has_not_begun_counts_for_nothing",),
+    ),
+    Mutant(
+        "days-begun",
+        "the rule that figures of days are of windows that have begun",
+        (Edit("kpi_days.sql", "  AND window_start < now() + interval '1 hour'\n", ""),),
+        (f"{BOUNDED}::test_a_window_that_has_not_begun_counts_for_nothing",),
+    ),
+    Mutant(
+        "brake-shown",
+        "the way past details of the brake that can't be read",
+        (Edit("bridge/cli/brake.py::_readable", "(KeyError, TypeError, AttributeError)", "ZeroDivisionError"),),
+        (f"{BOUNDED}::test_the_brake_is_shown_whatever_is_written_beside_it",),
+    ),
+    Mutant(
+        "brake-begun",
+        "the start of a lane whatever is written beside the brake",
+        (
+            Edit(
+                "streams/worker/paused/breaker.py::BrakeHold.begin",
+                "(one.topic, one.partition) == cause",
+                "cause in {cause}",
+            ),
+        ),
+        ("tests/unit/streams/worker/paused/test_breaker.py::test_a_lane_begins_whatever_is_written_beside_the_brake",),
+    ),
+    Mutant(
+        "words-bounded",
+        "the length of what accounts write of runs, plans, the brake and the gate",
+        (Edit(LENGTHS, "octet_length(%I::text) <= %s", "octet_length(%I::text) + %s > 0"),),
+        (f"{BOUNDED}::test_words_have_lengths",),
+    ),
+    Mutant(
+        "jobs-of-their-form",
+        "the form of a job's name in the history of runs",
+        (Edit(LENGTHS, "CHECK (script ~ '^[a-z][a-z0-9-]{0,62}$')", "CHECK (script IS NOT NULL)"),),
+        (f"{BOUNDED}::test_words_have_lengths",),
+    ),
+    Mutant(
+        "jobs-known",
+        "the rule that metrics tell of known jobs only",
+        (Edit("backlog_runs.sql", "script = ANY ($1::text[])", "$1::text[] IS NOT NULL"),),
+        (f"{BOUNDED}::test_metrics_tell_of_known_jobs_only",),
+    ),
+    Mutant(
+        "plan-size-counted",
+        "the rule that a plan is as large as its items are many",
+        (Edit(LENGTHS, "IF NEW.planned > found THEN", "IF false THEN"),),
+        (SIZED,),
+    ),
+    Mutant(
+        "plan-sent-bounded",
+        "the rule that a plan is sent to its last item at most",
+        (Edit(LENGTHS, "IF NEW.sent_to > found THEN", "IF false THEN"),),
+        (SIZED,),
+    ),
+    Mutant(
+        "plan-age-own",
+        "the rule that a new plan is as old as its row",
+        (Edit(LENGTHS, "NEW.updated_at := now();", "NULL;"),),
+        (SIZED,),
+    ),
+    Mutant(
+        "claims-let-go-whatever-said",
+        "the look for claims of a plan, whatever it says that it sent",
+        (
+            Edit(
+                "replay_claims.sql",
+                "AND l.disposition = 'claimed'",
+                "AND l.disposition = 'claimed' AND i.position > r.sent_to",
+            ),
+        ),
+        (f"{CRASHED}::test_cancelled_whatever_the_plan_says",),
+    ),
+    Mutant(
+        "sent-plans-cancelled",
+        "the cancel of a plan that says that all was sent while items are open",
+        (Edit("replay_cancel.sql", "(state <> 'sent' OR $4::boolean)", "(state <> 'sent' OR $4::boolean IS NULL)"),),
+        (f"{CRASHED}::test_a_plan_that_says_sent_is_cancelled_while_items_are_open",),
+    ),
+]

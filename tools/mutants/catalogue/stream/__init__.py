@@ -1,0 +1,1 @@
+"""Of the worker and its path."""

@@ -1,0 +1,161 @@
+"""The mechanisms that keep the circuit breaker out of visitors' hands, and the pauses."""
+
+from tools.mutants.mutant import Edit, Mutant
+
+VISITORS = "tests/unit/streams/rules/test_breaker_visitors.py"
+OWNERS = "tests/unit/streams/rules/test_breaker_owners.py"
+HOLD = "tests/unit/streams/worker/paused/test_breaker.py"
+PAUSES = "tests/unit/streams/test_pauses.py"
+
+MUTANTS = [
+    Mutant(
+        "visitors-vote",
+        "the rule that visitors' failures count only while nothing passes",
+        (Edit("streams/rules/breaker.py::_Counts.voting", "quiet", "self is not None"),),
+        (f"{VISITORS}::test_visitors_failures_do_not_vote_while_anything_passes",),
+    ),
+    Mutant(
+        "visitors-alone",
+        "the vote of visitors' failures where nothing passes",
+        (Edit("streams/rules/breaker.py::_Counts.voting", "quiet", "self is None"),),
+        (f"{VISITORS}::test_a_bad_deployment_is_noticed_where_only_visitors_send",),
+    ),
+    Mutant(
+        "owners-vote",
+        "the one vote of each organisation, however many events and sites are its own",
+        (Edit("streams/rules/breaker_votes.py::nearly_all", "2 * failing > len(owners)", "True"),),
+        (f"{OWNERS}::test_two_sites_without_an_organisation_do_not_stop_a_third",),
+    ),
+    Mutant(
+        "owners-run",
+        "the look at who does well elsewhere, where a partition's events fail in a row",
+        (Edit("streams/rules/breaker.py::BreakerJudge._too_long", "len(failing) > len(passing)", "True"),),
+        (f"{OWNERS}::test_two_sites_without_an_organisation_do_not_stop_a_third",),
+    ),
+    Mutant(
+        "owners-silent",
+        "the vote of organisations that did well today and are silent now",
+        (Edit("streams/rules/breaker.py::BreakerJudge._is_one_of_many", "len(owners) > 1", "True"),),
+        (f"{OWNERS}::test_one_organisation_does_not_stop_others_that_are_silent",),
+    ),
+    Mutant(
+        "nobodys-vote",
+        "the silence of what is nobody's where an organisation's events passed today",
+        (
+            Edit(
+                "streams/rules/breaker.py::BreakerJudge._is_one_of_many",
+                "bad.keys() - {UNCONFIRMED_SITE}",
+                "bad.keys()",
+            ),
+        ),
+        (f"{OWNERS}::test_what_is_nobodys_lends_no_weight_to_one_organisation",),
+    ),
+    Mutant(
+        "nobodys-share",
+        "the only site's own share beside what is nobody's",
+        (
+            Edit(
+                "streams/rules/breaker_votes.py::nearly_all",
+                "own_bad * 100 >= ratio_pct * (own_bad + own_good)",
+                "own_bad + own_good >= 0",
+            ),
+        ),
+        (f"{OWNERS}::test_one_event_that_passes_is_enough_for_a_probe_of_what_is_nobodys",),
+    ),
+    Mutant(
+        "nobodys-run",
+        "the only site's own part of a row beside what is nobody's",
+        (Edit("streams/rules/breaker.py::BreakerJudge._too_long", "bad.get(UNCONFIRMED_SITE, 0)", "0"),),
+        (f"{OWNERS}::test_what_is_nobodys_does_not_outvote_the_only_site",),
+    ),
+    Mutant(
+        "probe-memory",
+        "the part of what a probe saw to pass in the window after the brake was let go",
+        (Edit("streams/rules/breaker.py::BreakerJudge._by_share", "good + probed", "good"),),
+        (f"{OWNERS}::test_what_a_probe_saw_to_pass_counts_when_the_brake_is_let_go",),
+    ),
+    Mutant(
+        "owners-sample",
+        "the part of a probe's sample that is others' than one organisation's",
+        (Edit("streams/rules/breaker.py::BreakerJudge.is_enough", "min(count, most)", "count"),),
+        (f"{OWNERS}::test_a_probe_looks_for_others_behind_one_organisation",),
+    ),
+    Mutant(
+        "passed-memory",
+        "the memory of what was committed",
+        (
+            Edit(
+                "streams/worker/committer.py::Settler.settle",
+                "self._judge.committed(outcomes)",
+                "del committed.keys[:0]",
+            ),
+        ),
+        ("tests/integration/test_brake_visitors.py::test_ten_thousand_junk_events_of_visitors_do_not_stop_the_others",),
+    ),
+    Mutant(
+        "look-behind",
+        "the probe's look behind the heads of what is held",
+        (Edit("streams/worker/paused/breaker.py::BrakeHold.to_look_behind", "bool(self._held)", "self._held is None"),),
+        (f"{HOLD}::test_visitors_junk_at_every_head_does_not_keep_the_brake_on",),
+    ),
+    Mutant(
+        "held-told",
+        "the note in the stored offsets of what the brake holds",
+        (
+            Edit(
+                "streams/worker/lane.py::Lane._held_by_brake", "one in self._brake.held", "one not in self._brake.held"
+            ),
+        ),
+        ("tests/unit/streams/test_brake_told.py::test_the_stored_offsets_say_what_the_brake_holds",),
+    ),
+    Mutant(
+        "rehearsal-of-rows",
+        "the trial of a probe's rows on the store",
+        (Edit("streams/worker/committer.py::Settler.rehearse", "any(...)", "outcomes is None"),),
+        (f"{HOLD}::test_rows_that_the_store_refuses_are_no_proof_for_a_probe",),
+    ),
+    Mutant(
+        "paused-partition",
+        "an operator's pause of a partition",
+        (
+            Edit(
+                "streams/worker/paused/by_operator.py::PausedByHand.changed", "source.in_kafka in why", "source is None"
+            ),
+        ),
+        (f"{PAUSES}::test_a_paused_partition_is_not_read_and_the_others_go_on",),
+    ),
+    Mutant(
+        "paused-script",
+        "the wait of a paused script's sound events",
+        (Edit("streams/pipeline/normalize.py::normalize", "script.paused", "script is None"),),
+        (f"{PAUSES}::test_events_of_a_paused_script_wait_and_block_nobody",),
+    ),
+    Mutant(
+        "paused-refusals",
+        "the wait of a paused script's broken events",
+        (
+            Edit(
+                "streams/pipeline/processor.py::_failure",
+                "script is not None and script.paused and error_class is not ErrorClass.SCRIPT_PAUSED",
+                "script is error_class",
+            ),
+        ),
+        (f"{PAUSES}::test_events_of_a_paused_script_wait_and_block_nobody",),
+    ),
+    Mutant(
+        "endless-pause",
+        "the rule that a pause uses up no retries",
+        (
+            Edit(
+                "streams/rules/retry_policy.py::RetryPolicy.decide", "not ERRORS[error_class].endlessly", "error_class"
+            ),
+        ),
+        (f"{PAUSES}::test_events_of_a_paused_script_wait_and_block_nobody",),
+    ),
+    Mutant(
+        "paused-gateway",
+        "the gateway's refusal of a paused script",
+        (Edit("bridge/gateway/access.py::admit", "script.paused", "script is None"),),
+        ("tests/unit/gateway/test_access.py::test_a_paused_script_is_refused_for_the_time_being",),
+    ),
+]

@@ -1,0 +1,119 @@
+"""The mechanisms by which what one organisation's operators ask for burdens no other: the loop, and the disk."""
+
+from tools.mutants.mutant import Edit, Mutant
+
+COMPUTING = "tests/integration/api/test_computing.py"
+CORRECTION = "tests/unit/streams/rules/test_correction.py"
+GROUPS = "tests/integration/dead_letters/test_groups.py"
+KEPT = "tests/integration/api/test_kept.py"
+RUNS = "tests/integration/api/test_runs.py"
+TURN = "tests/unit/sinks/test_cooperative.py"
+
+MUTANTS = [
+    Mutant(
+        "plans-share",
+        "the share of the API's loop that all plans and replays have together",
+        (Edit("bridge/api/runs.py::Runs._performed", "self.share.of(caller.org_id)", "Share()"),),
+        (f"{COMPUTING}::test_plans_and_replays_have_one_share_of_the_loop",),
+    ),
+    Mutant(
+        "share-turns",
+        "the turns of organisations at the loop's time, by the time that each has had",
+        (Edit("sinks/cooperative.py::_Divided._give", "self._used(one[0], one[1])", "0"),),
+        (f"{TURN}::test_organisations_have_the_same_time", f"{COMPUTING}::test_organisations_have_the_same_time"),
+    ),
+    Mutant(
+        "share-orgs",
+        "the organisation of a plan or replay, for which it takes turns",
+        (Edit("bridge/api/runs.py::Runs._performed", "self.share.of(caller.org_id)", "self.share.of(None)"),),
+        (f"{COMPUTING}::test_organisations_have_the_same_time",),
+    ),
+    Mutant(
+        "share-tasks",
+        "the turns of the tasks of one organisation",
+        (Edit("sinks/cooperative.py::_Divided._used", "0.0 if tasks is None else tasks.of(task)", "0.0"),),
+        (f"{TURN}::test_tasks_of_an_organisation_have_the_same_time",),
+    ),
+    Mutant(
+        "share-least",
+        "the rule that nobody saves up time while others compute",
+        (
+            Edit(
+                "sinks/cooperative.py::_Used.of",
+                "max(self._seconds.get(name, 0.0), self._least)",
+                "self._seconds.get(name, 0.0)",
+            ),
+        ),
+        (f"{TURN}::test_nobody_saves_up_time",),
+    ),
+    Mutant(
+        "share-cancelled",
+        "the handing on of a turn whose task is cancelled in that moment",
+        (Edit("sinks/cooperative.py::_Divided.begin", "not turn.cancelled()", "False"),),
+        (f"{TURN}::test_a_turn_of_a_task_that_is_cancelled_is_the_next_one_s",),
+    ),
+    Mutant(
+        "looks",
+        "the looks while a plan or a batch is computed: at its session, and for a cancel",
+        (Edit("bridge/runs/looks.py::looked_after", "await look()", "pass"),),
+        (
+            f"{COMPUTING}::test_a_plan_whose_session_is_gone_ends_at_once",
+            f"{COMPUTING}::test_a_plan_is_not_idle_while_it_computes",
+            f"{COMPUTING}::test_a_cancel_is_seen_while_a_batch_is_computed",
+        ),
+    ),
+    Mutant(
+        "groups-in-pieces",
+        "the pieces in which what the groups look up is read, asked for and counted",
+        (Edit("sinks/cooperative.py::_PIECE", "500", "10**9"),),
+        (f"{COMPUTING}::test_what_is_looked_up_goes_in_pieces",),
+    ),
+    Mutant(
+        "groups-share",
+        "the share of the loop in which groups are looked up",
+        (Edit("bridge/api/reach.py::Reach.groups", "self.share", "type(self.share)()"),),
+        (f"{COMPUTING}::test_what_is_looked_up_goes_in_pieces",),
+    ),
+    Mutant(
+        "plans-in-hand",
+        "the bound of how many plans are judged at once, those included that nobody waits for",
+        (Edit("bridge/api/runs.py::Runs.forecast", "(problem := ...) is not None", "False"),),
+        (f"{RUNS}::test_plans_that_nobody_waits_for_count",),
+    ),
+    Mutant(
+        "own-replays",
+        "the rule that an event's own replays are no further drops of it",
+        (Edit("dead_letters_repeated.sql", "WHERE m.replay_of IS NULL", "WHERE m.event_hash IS NOT NULL"),),
+        (f"{GROUPS}::test_replays_of_an_event_are_no_further_drops_of_it",),
+    ),
+    Mutant(
+        "correction-unread",
+        "the rule that a correction reads only what it touches",
+        (Edit("streams/rules/json_source.py::Source.__init__", 'inner[:1] in (b"[", b"{")', "False"),),
+        (CORRECTION,),
+    ),
+    Mutant(
+        "correction-in-pieces",
+        "the pieces in which a correction is made, so that others have the loop within one large event",
+        (Edit("streams/rules/json_source.py::Unread.read", "not count % _PIECE", "False"),),
+        (f"{CORRECTION}::test_what_takes_long_is_done_in_pieces",),
+    ),
+    Mutant(
+        "quiet-discards",
+        "the rule that a run which changes nothing leaves no history",
+        (Edit("bridge/runs/frame.py::_is_nothing", "not run.on_record and ...", "False"),),
+        (f"{KEPT}::test_a_discard_of_nothing_leaves_no_history",),
+    ),
+    Mutant(
+        "filter-in-history",
+        "the bound of what the history of runs keeps of a filter",
+        (Edit("schemas/documents/run_summary.py::DiscardSummary.in_history", "len(text) <= MOST_IN_HISTORY", "text"),),
+        (f"{KEPT}::test_history_keeps_the_beginning_of_a_long_filter",),
+    ),
+    Mutant(
+        "plans-kept",
+        "the bound of what the plans of one organisation hold",
+        (Edit("bridge/runs/plan.py::_check_room", "have + add > most", "have < 0"),),
+        (f"{KEPT}::test_plans_that_an_organisation_keeps_are_bounded",),
+    ),
+]

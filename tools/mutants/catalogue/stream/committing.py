@@ -1,0 +1,346 @@
+"""What makes a commit exact: offsets, keys, the ledger, windows, retries, lanes."""
+
+from tools.mutants.mutant import Edit, Mutant
+
+CONTRACT = "tests/contract"
+FENCING = "tests/integration/test_fencing.py"
+LANE = "tests/unit/streams/worker/test_lane.py"
+RETRY_LANE = "tests/unit/streams/worker/test_retry_lane.py"
+SETTLING = f"{CONTRACT}/test_sink.py"
+SWEEPER = "tests/integration/test_sweeper.py"
+
+MUTANTS = [
+    Mutant(
+        "offset-lock",
+        "the lock on the offset rows",
+        (Edit("offsets_lock.sql", "FOR UPDATE OF o"),),
+        (f"{FENCING}::test_two_first_owners_write_a_batch_once",),
+    ),
+    Mutant(
+        "offset-guard",
+        "the look, under the lock, whether the batch continues the stored offset",
+        (Edit("sinks/postgres/transaction.py::_lock_offsets", "check_offsets(...)", "assert rows is not None"),),
+        (
+            f"{SETTLING}::test_of_two_owners_only_one_settles_a_batch",
+            f"{FENCING}::test_an_owner_that_wakes_up_late_is_refused",
+        ),
+    ),
+    Mutant(
+        "first-row",
+        "the refusal of a partition that has no offset row yet",
+        (
+            Edit(
+                "sinks/commit_rules.py::check_offsets",
+                "found != batch.prev",
+                "found is not None and found != batch.prev",
+            ),
+        ),
+        (f"{SETTLING}::test_a_missing_offset_row_is_a_refusal", "tests/unit/sinks/test_commit_rules.py"),
+    ),
+    Mutant(
+        "chain",
+        "the chain: after a fetch that raised, partitions are read on where the client stands",
+        (
+            Edit(
+                "streams/source/kafka.py::KafkaSource._fetch",
+                "source in self._chain and await self._consumer.position(partition) != self._chain[source]",
+                "source not in self._chain",
+            ),
+            Edit(
+                "streams/source/kafka.py::KafkaSource._seek_all",
+                "source in self._chain and partition in assigned",
+                "source not in self._chain",
+            ),
+        ),
+        ("tests/unit/streams/source/test_kafka.py",),
+    ),
+    Mutant(
+        "key-table",
+        "the key table's word on what is a duplicate",
+        (Edit("keys_insert.sql", "WHERE (SELECT count(*) FROM claimed) <", "WHERE length($1::bytea) <"),),
+        (f"{SETTLING}::test_a_duplicate_in_a_later_batch_or_partition_loses",),
+    ),
+    Mutant(
+        "token",
+        "the attempt in a retry's token",
+        (Edit("schemas/pipeline/ledger.py::LedgerState.awaits", "attempt == self.retry_count + 1", "True"),),
+        (f"{CONTRACT}/test_sink_ledger.py::test_a_wrong_token_moves_the_offset_and_nothing_else",),
+    ),
+    Mutant(
+        "token-under-lock",
+        "the second look at the token, under the ledger's lock",
+        (Edit("sinks/postgres/transaction.py::_lock_ledger", "check_tokens(...)", "assert states is not None"),),
+        (f"{CONTRACT}/test_sink_ledger.py::test_a_token_that_was_used_since_it_was_judged_is_refused",),
+    ),
+    Mutant(
+        "ledgers-body",
+        "the ledger's body of what waits: a retry is judged by what its record says",
+        (Edit("streams/pipeline/processor.py::_carried", "body is None", "body is None or record"),),
+        ("tests/unit/streams/pipeline/test_processor.py::test_a_forged_retry_record_cannot_change_what_is_tried",),
+    ),
+    Mutant(
+        "publish-before-commit",
+        "the order: what is to be published is published once Postgres has committed",
+        (
+            Edit("streams/worker/committer.py::Settler.settle", "self._publisher.publish(...)"),
+            Edit(
+                "streams/worker/committer.py::Settler.settle",
+                "committed = await self._sink.commit(outcomes)",
+                "committed = await self._sink.commit(outcomes)\n"
+                "await self._publisher.publish([one for each in outcomes for one in each.failures])",
+            ),
+        ),
+        (f"{LANE}::test_an_outage_is_waited_out_in_place_and_in_order",),
+    ),
+    Mutant(
+        "winner-after-guard",
+        "the choice of the winner after bisecting: a refused row takes its sound copies along",
+        (
+            Edit("streams/worker/committer.py::_drop", "id(one.candidate)", "one.candidate.key"),
+            Edit("streams/worker/committer.py::_drop", "id(candidate)", "candidate.key"),
+        ),
+        (f"{SETTLING}::test_the_copy_of_a_refused_first_still_counts",),
+    ),
+    Mutant(
+        "bisecting",
+        "the search for the refused row: the first of a refused batch is blamed",
+        (Edit("sinks/postgres/sink.py::PostgresSink._halve", "len(candidates) == 1", "candidates"),),
+        (f"{SETTLING}::test_bisecting_finds_exactly_the_bad_rows",),
+    ),
+    Mutant(
+        "hint-clearing",
+        "the clearing of what a lane remembers as persisted",
+        (Edit("streams/pipeline/dedup_key.py::DedupHints.clear", "self._young.clear()\nself._old.clear()", "return"),),
+        (f"{LANE}::test_an_idle_lane_follows_offsets_that_moved", "tests/unit/streams/pipeline/test_dedup_key.py"),
+    ),
+    Mutant(
+        "hints-after-commit",
+        "the rule that hints are filled after a commit only",
+        (
+            Edit(
+                "streams/pipeline/processor.py::processing",
+                "outcomes.candidates.append(candidate)",
+                "outcomes.candidates.append(candidate)\ncontext.known.add([candidate.key])",
+            ),
+        ),
+        (f"{LANE}::test_a_sound_copy_of_a_refused_event_counts",),
+    ),
+    Mutant(
+        "stands",
+        "the look whether all of a lane's partitions stand where it left them",
+        (Edit("streams/worker/committer.py::Settler.settle", "check_stands(...)"),),
+        (f"{LANE}::test_a_busy_lane_follows_a_partition_that_moved",),
+    ),
+    Mutant(
+        "idle-look",
+        "an idle lane's look at its offsets",
+        (Edit("streams/worker/lane.py::Lane._prove_idle", "stored != self._stands", "not self._stands"),),
+        (f"{LANE}::test_an_idle_lane_follows_offsets_that_moved",),
+    ),
+    Mutant(
+        "loss",
+        "the record of what retention deleted unread",
+        (Edit("offsets_lose.sql", "lost = lost + ($4::bigint - next_offset), next_offset = $4", "next_offset = $4"),),
+        (f"{SETTLING}::test_lose_records_the_gap_once",),
+    ),
+    Mutant(
+        "log-mark",
+        "the comparison of a log's record with the one that was settled last",
+        (Edit("streams/source/log_identity.py::_compare", "bool(batch.records) and ...", "mark is not None"),),
+        (f"{LANE}::test_a_foreign_log_holds_its_partition_until_it_is_adopted",),
+    ),
+    Mutant(
+        "log-end",
+        "the look whether a log is shorter than what was read of it",
+        (Edit("schemas/pipeline/log_identity.py::foreign", "end < known.next_offset", "end < 0"),),
+        ("tests/unit/schemas/pipeline/test_log_identity.py",),
+    ),
+    Mutant(
+        "sweeper",
+        "the sweeper",
+        (Edit("streams/faust_host/app.py::create_app", "_add_sweeper(...)"),),
+        (f"{SWEEPER}::test_a_worker_sweeps_by_itself",),
+    ),
+    Mutant(
+        "sweepers-patience",
+        "the proof that a copy is gone: what is overdue is published again",
+        (
+            Edit(
+                "streams/worker/retry_reaper.py::_read_up_to",
+                "stored is not None and stored.held is None and stored.next_offset >= offset",
+                "offset >= 0",
+            ),
+        ),
+        (f"{SWEEPER}::test_copies_that_are_gone_are_published_again",),
+    ),
+    Mutant(
+        "stalled-session",
+        "the end of a stalled worker's session",
+        (Edit("end_blockers.sql", "pid = ANY", "pid <> ALL"),),
+        (f"{FENCING}::test_a_stopped_workers_lock_is_broken",),
+    ),
+    Mutant(
+        "strangers-session",
+        "the care for sessions that are not a worker's",
+        (Edit("end_blockers.sql", "starts_with(application_name, $2::text)", "$2::text <> ''"),),
+        (f"{FENCING}::test_a_strangers_lock_is_left_alone",),
+    ),
+    Mutant(
+        "missing-partition",
+        "the rule that a check without a name is a missing month's partition, which is nobody's poison",
+        (Edit("sinks/postgres/errors.py::_is_row", "bool(constraint)", "True"),),
+        ("tests/unit/sinks/postgres/test_errors.py",),
+    ),
+    Mutant(
+        "pause-in-place",
+        "the pause while a service is away",
+        (Edit("streams/worker/lane.py::Lane._wait_in_place", "self._source.pause(...)"),),
+        (f"{LANE}::test_an_outage_is_waited_out_in_place_and_in_order",),
+    ),
+    Mutant(
+        "never-early",
+        "the wait until a retry is due",
+        (Edit("streams/worker/retry_lane.py::RetryLane._wait_seconds", "round(1.1 * delay_ms)", "0"),),
+        (f"{RETRY_LANE}::test_each_retry_waits_for_its_delay_and_no_longer",),
+    ),
+    Mutant(
+        "ledger-row-to-come",
+        "the wait of a retry copy for its ledger row",
+        (
+            Edit(
+                "streams/worker/retry_lane.py::_Found.still_to_come",
+                "self.stored[source] <= provenance.offset < self.ends.get(source, 0)",
+                "False",
+            ),
+        ),
+        (f"{RETRY_LANE}::test_a_retry_waits_for_its_ledger_row",),
+    ),
+    Mutant(
+        "halving",
+        "the smaller batches after a statement that timed out",
+        (Edit("streams/worker/lane.py::Lane._settle_once", "self._max_records > 1", "not self._max_records"),),
+        (f"{LANE}::test_a_statement_that_timed_out_is_tried_with_half_the_records",),
+    ),
+    Mutant(
+        "brake",
+        "the brake",
+        (Edit("streams/worker/committer.py::Settler._check_brake", "cause is None", "cause is None or cause"),),
+        ("tests/unit/streams/worker/paused/test_breaker.py::test_a_storm_is_held_before_it_is_published",),
+    ),
+    Mutant(
+        "brakes-vote",
+        "the rule that one site alone can't stop the others",
+        (
+            Edit("streams/rules/breaker_votes.py::nearly_all", "bad_others * 100 < ratio_pct * others", "False"),
+            Edit("streams/rules/breaker_votes.py::nearly_all", "2 * failing > len(owners)", "True"),
+        ),
+        ("tests/unit/streams/rules/test_breaker.py",),
+    ),
+    Mutant(
+        "whole-letters",
+        "the raw record's own headers in its dead letter",
+        (Edit("sinks/kafka/publisher.py::copy_headers", "original_headers(failure)", "[]"),),
+        ("tests/unit/sinks/kafka/test_publisher.py", f"{SETTLING}::test_headers_and_null_bodies_are_kept"),
+    ),
+    Mutant(
+        "windows",
+        "the gate windows in the settling transaction",
+        (Edit("sinks/postgres/transaction.py::settle_in_transaction", "_add_windows(...)"),),
+        (f"{SETTLING}::test_windows_and_totals_sum_up",),
+    ),
+    Mutant(
+        "replays-claim",
+        "the single use of a replay's claim",
+        (
+            Edit("schemas/pipeline/ledger.py::LedgerState.claimed_by", "self.replayed_as is None", "True"),
+            Edit("sinks/commit_rules.py::replays", "candidate.event.attempt == 1", "not candidate.event.attempt"),
+        ),
+        (f"{CONTRACT}/test_sink_replay.py::test_a_claimed_replay_is_honoured_once",),
+    ),
+    Mutant(
+        "producers-time",
+        "the bounds of a producer's own record time",
+        (Edit("streams/pipeline/processor.py::_record_time", "min(max(timestamp, ...), ...)", "timestamp"),),
+        ("tests/unit/streams/pipeline/test_processor.py::test_a_producers_time_is_held_near_now_and_counted",),
+    ),
+    Mutant(
+        "unreadable",
+        "the hold of a partition whose next record can't be read",
+        (
+            Edit(
+                "streams/source/kafka.py::KafkaSource.poll",
+                "batches = await self._find_unreadable(...)",
+                'raise SourceUnavailable("unreadable")',
+            ),
+        ),
+        ("tests/unit/streams/source/test_kafka.py",),
+    ),
+    Mutant(
+        "inflation",
+        "the bound of what a batch inflates to",
+        (Edit("aiokafka_patches/codecs.py::bound_inflation", "_bounded(most_bytes)", "_bounded(2**31)"),),
+        ("tests/unit/sinks/kafka/aiokafka_patches/test_codecs.py",),
+    ),
+    Mutant(
+        "headers-bound",
+        "the bound of a record's headers",
+        (Edit("aiokafka_patches/codecs.py::_cut_headers", "stated > _MOST_HEADERS", "False"),),
+        ("tests/unit/sinks/kafka/aiokafka_patches/test_codecs.py",),
+    ),
+    Mutant(
+        "headers-at-once",
+        "the bound of the headers of one read",
+        (Edit("aiokafka_patches/codecs.py::_has_enough_headers", "read.headers > _HEADERS_AT_ONCE", "False"),),
+        (
+            "tests/unit/sinks/kafka/aiokafka_patches/test_codecs.py::test_headers_of_one_read_are_bounded_whatever_the_batch",
+        ),
+    ),
+    Mutant(
+        "gzip-members",
+        "the bound of a batch's gzip members",
+        (Edit("aiokafka_patches/codecs.py::_gzip", "range(_MOST_MEMBERS)", "range(10**6)"),),
+        ("tests/unit/sinks/kafka/aiokafka_patches/test_codecs.py",),
+    ),
+    Mutant(
+        "log-limit",
+        "the limit of equal log lines",
+        (Edit("telemetry/log_limit.py::LimitedHandler.emit", "minute.written >= MOST_A_MINUTE", "minute.written < 0"),),
+        ("tests/unit/telemetry/test_log_limit.py",),
+    ),
+    Mutant(
+        "masking",
+        "the masking of what is logged, and of the errors that are told to Sentry",
+        (Edit("telemetry/logging.py::configure_logs", "mask", "*()"),),
+        ("tests/unit/telemetry/test_error_reports.py::test_no_secret_leaves", "tests/unit/telemetry/test_logging.py"),
+    ),
+    Mutant(
+        "masking-within",
+        "the look for what tells of a secret in what seems to be one",
+        (Edit("telemetry/redaction.py::_told", "following > covered", "begin >= covered"),),
+        ("tests/property/test_masking.py",),
+    ),
+    Mutant(
+        "named-series",
+        "the bound of how many sites and scripts have series of their own",
+        (Edit("telemetry/metric_kinds.py::FirstComers.label", "len(self._own) >= self._most", "len(self._own) < 0"),),
+        ("tests/unit/test_cardinality.py",),
+    ),
+    Mutant(
+        "kafka-told",
+        "the word to Kafka of how far was read",
+        (
+            Edit(
+                "streams/worker/kafka_hints.py::KafkaHints._commit_pending",
+                "await self._source.commit(offsets)",
+                "True",
+            ),
+        ),
+        (f"{LANE}::test_events_are_settled_and_kafka_is_told",),
+    ),
+    Mutant(
+        "loopback-guard",
+        "the refusal of local addresses in production",
+        (Edit("schemas/config/production.py::_loopback", "is_local(one)", "not one"),),
+        ("tests/unit/schemas/config/test_production.py",),
+    ),
+]

@@ -1,0 +1,70 @@
+"""Mutants of what every ending of a run leaves, and of the port for figures."""
+
+from tools.mutants.mutant import Edit, Mutant
+
+ENDINGS = "tests/integration/test_endings.py"
+PORT = "tests/integration/test_metrics_port.py"
+TELL = "tests/unit/bridge/test_tell_of_run.py"
+
+MUTANTS = [
+    Mutant(
+        "unfit-untold",
+        "the webhook's call for a run that could not begin",
+        (Edit("bridge/runs/frame.py::tell_of", "code == DONE", "code in (DONE, UNFIT)"),),
+        (ENDINGS,),
+    ),
+    Mutant(
+        "verdict-claimed",
+        "the look at what Postgres says of a change of verdict",
+        (Edit("streams/worker/gate_notifier.py::tell", "await _judged(settings, claimed)", "claimed"),),
+        ("tests/integration/test_verdict.py::test_a_forged_verdict_is_not_told",),
+    ),
+    Mutant(
+        "gate-of-nothing",
+        "no verdict where nothing was judged",
+        (Edit("bridge/runs/process.py::process_job", "run.finished or summary.processed_total", "summary"),),
+        (ENDINGS,),
+    ),
+    Mutant(
+        "away-as-verdict",
+        "the exit code of a command that finds Postgres away",
+        (Edit("bridge/cli/common.py::run", "raise EnvironmentUnfit(refusal(error)) from error", "raise"),),
+        ("tests/integration/test_away.py",),
+    ),
+    Mutant(
+        "refused-without-summary",
+        "the summary of a run whose settings are refused",
+        (Edit("bridge/cli/unfit.py::leave_summary", "_path(words, script)", "None"),),
+        (ENDINGS,),
+    ),
+    Mutant(
+        "install-untold",
+        "the webhook's call for a scheduled run whose install failed",
+        (Edit(".github/workflows/bridge-raw-worker.yml", "if: always()\nenv:\nOUTCOME:", "env:\nOUTCOME:"),),
+        ("tests/house/test_workflows.py",),
+    ),
+    Mutant(
+        "told-twice",
+        "the silence of a workflow's last step where the run has told of itself",
+        (Edit("scripts/tell_of_run.py::main", "given.summary.exists()", "False"),),
+        (f"{TELL}::test_a_run_that_left_its_summary_is_not_told_again",),
+    ),
+    Mutant(
+        "install-unsigned",
+        "the refusal of a workflow's last step to call unsigned in production",
+        (Edit("scripts/tell_of_run.py::refusal", "not keys", "False"),),
+        (f"{TELL}::test_production_calls_no_webhook_that_the_run_refuses",),
+    ),
+    Mutant(
+        "metrics-port-unasked",
+        "the taking of the port for figures before the start",
+        (Edit("streams/faust_host/app.py::_listen", "listener.bind((host, settings.metrics_port))", "listener.bind((host, 0))"),),
+        (PORT,),
+    ),
+    Mutant(
+        "metrics-port-raced",
+        "the hold on the port for figures from the start on",
+        (Edit("streams/faust_host/app.py::_listen", "listener.listen(_BACKLOG)", ""),),
+        (f"{PORT}::test_a_port_is_taken_by_the_start_that_looks_at_it",),
+    ),
+]  # fmt: skip

@@ -1,0 +1,192 @@
+"""What keeps pauses short and records safe when a worker is replaced, a broker dies or a primary falls silent."""
+
+from tools.mutants.mutant import Edit, Mutant
+
+FAILOVER = "tests/integration/test_failover.py"
+FROZEN = "tests/integration/test_frozen_database.py"
+TABLES = "tests/integration/test_table_locks.py"
+ORDER = "tests/integration/test_lock_order.py"
+BROKERS = "tests/unit/sinks/kafka/test_brokers.py"
+REFUSALS = "tests/integration/test_start_refusals.py"
+HINTS = "tests/unit/streams/worker/test_kafka_hints.py"
+
+MUTANTS = [
+    Mutant(
+        "settings-fault",
+        "the fault of the settings, not of an event, where a connection is refused",
+        (Edit("sinks/postgres/connection.py::connect", "isinstance(told, RowRejected)", "False"),),
+        (f"{REFUSALS}::test_a_connection_that_is_refused_is_no_event_s_fault",),
+    ),
+    Mutant(
+        "refusal-line",
+        "the one line of a refusal whose error has several",
+        (Edit("sinks/refusals.py::refusal", '" ".join(str(error).split())', "str(error)"),),
+        (REFUSALS,),
+    ),
+    Mutant(
+        "certificate-named",
+        "the name of a certificate's file that can't be used",
+        (Edit("sinks/postgres/connection.py::connect", "isinstance(error, OSError)", "False"),),
+        ("tests/unit/sinks/postgres/test_certificates.py",),
+    ),
+    Mutant(
+        "doctor-connections",
+        "the bound of the doctor's connections to Postgres",
+        (Edit("bridge/doctor/examine.py::examine", "places if check.connects else nullcontext()", "nullcontext()"),),
+        ("tests/unit/doctor/test_examine.py",),
+    ),
+    Mutant(
+        "kafka-hints-again",
+        "the second commit of offsets that Kafka did not take",
+        (
+            Edit(
+                "streams/worker/kafka_hints.py::KafkaHints._commit_pending", "offsets | self._pending", "self._pending"
+            ),
+        ),
+        (f"{HINTS}::test_work_does_not_wait_for_kafka_to_take_offsets",),
+    ),
+    Mutant(
+        "kafka-hints-defect",
+        "the end of a lane by a defect of its commit to Kafka",
+        (Edit("streams/worker/kafka_hints.py::KafkaHints.commit", "self._committing.result()", ""),),
+        (f"{HINTS}::test_a_defect_of_the_commit_to_kafka_ends_the_lane",),
+    ),
+    Mutant(
+        "rebalances-poll",
+        "the end of a poll that waits for the group's next assignment",
+        (Edit("streams/source/kafka.py::KafkaSource._fetch", "timeout_ms / 1000 + _LATE_SECONDS", "None"),),
+        ("tests/unit/streams/source/test_kafka.py::test_a_poll_ends_in_time_while_the_group_rebalances",),
+    ),
+    Mutant(
+        "side-by-side",
+        "the next host of a URL beside one that says nothing",
+        (Edit("sinks/postgres/failover.py::connect_to_one", "STAGGER_SECONDS if left else None", "None"),),
+        ("tests/unit/sinks/postgres/test_failover.py",),
+    ),
+    Mutant(
+        "lost-session",
+        "the look whether the primary has the session that a lane waits for",
+        (Edit("sinks/postgres/connection.py::is_gone", "not has and (...)", "has is None"),),
+        (f"{FAILOVER}::test_work_whose_session_is_gone_goes_on_by_another_host",),
+    ),
+    Mutant(
+        "silent-server",
+        "the pause of lanes that wait for a server which answers nobody",
+        (Edit("sinks/postgres/sink.py::PostgresSink._watch", "unanswered >= SILENT_LOOKS", "False"),),
+        (f"{FROZEN}::test_a_frozen_database_is_noted_and_the_work_in_flight_ends_once_it_goes_on",),
+    ),
+    Mutant(
+        "silence-seen",
+        "the paused partitions of a lane whose store is silent",
+        (
+            Edit(
+                "streams/worker/lane.py::Lane._paused",
+                "self._patience.waiting or self._sink.silent",
+                "self._patience.waiting",
+            ),
+        ),
+        ("tests/unit/streams/test_silent_store.py::test_a_lane_that_waits_for_a_silent_store_is_paused",),
+    ),
+    Mutant(
+        "silence-is-not-size",
+        "the rule that what a silent server leaves unanswered is not too large",
+        (Edit("sinks/postgres/sink.py::PostgresSink._cut", "None if self.silent else TIMED_OUT", "TIMED_OUT"),),
+        (f"{FROZEN}::test_work_that_a_frozen_database_leaves_unanswered_is_not_too_large",),
+    ),
+    Mutant(
+        "short-lock-waits",
+        "the end of one try of work that locks tables",
+        (Edit("sinks/postgres/table_locks.py::waiting_briefly", "await conn.execute(...)", "pass"),),
+        (f"{TABLES}::test_the_wait_for_a_table_ends",),
+    ),
+    Mutant(
+        "locks-bounded",
+        "the last try of work that locks tables",
+        (Edit("sinks/postgres/table_locks.py::locking", "time.monotonic() - since + rest > seconds", "False"),),
+        (f"{TABLES}::test_the_wait_for_a_table_ends",),
+    ),
+    Mutant(
+        "lock-holder-named",
+        "whose session is in the way of a lock",
+        (Edit("lock_awaited.sql", "unnest(pg_blocking_pids($1::int))", "unnest(ARRAY[]::int[])"),),
+        (f"{TABLES}::test_a_long_query_delays_a_new_month_and_nobody_else",),
+    ),
+    Mutant(
+        "backends-number",
+        "the backend's own number, which a pooler's is not",
+        (
+            Edit(
+                "sinks/postgres/sink.py::PostgresSink._working",
+                'await self._opened.fetchval("SELECT pg_backend_pid()")',
+                "self._opened.get_server_pid()",
+            ),
+        ),
+        (f"{FAILOVER}::test_a_stopped_workers_lock_is_broken_through_a_pooler",),
+    ),
+    Mutant(
+        "shared-session",
+        "the refusal of a pooler that shares sessions",
+        (Edit("sinks/postgres/poolers.py::shares_sessions", "first == one.get_server_pid()", "first"),),
+        (f"{FAILOVER}::test_a_pooler_in_transaction_mode_is_refused",),
+    ),
+    Mutant(
+        "unnamed-broker",
+        "the wait for a lone broker that the controller has missed",
+        (Edit("sinks/kafka/brokers.py::_named", "time.monotonic() >= deadline", "True"),),
+        (BROKERS,),
+    ),
+    Mutant(
+        "any-broker",
+        "the next broker in the place of one that is away",
+        (Edit("sinks/kafka/brokers.py::ask_any_broker", "problem = error", "raise"),),
+        (BROKERS,),
+    ),
+    Mutant(
+        "start-asks-again",
+        "the second question of a start whose first one found a broker away",
+        (Edit("streams/startup_checks.py::_of_kafka", "left <= 0", "left"),),
+        ("tests/unit/streams/test_startup_checks.py",),
+    ),
+    Mutant(
+        "read-committed",
+        "the worker's blindness for aborted transactions",
+        (Edit("streams/source/kafka.py::make_consumer", '"read_committed"', '"read_uncommitted"'),),
+        ("tests/contract/test_source.py::test_transaction_markers_are_holes",),
+    ),
+    Mutant(
+        "acks",
+        "the acknowledgement by all replicas in sync",
+        (Edit("sinks/kafka/publisher.py::make_producer", '"all"', "1"),),
+        ("tests/integration/test_acks.py",),
+    ),
+    Mutant(
+        "unclean-election",
+        "the refusal of a leader that lacks what was acknowledged",
+        (Edit("schemas/kafka/topics.py::Topics.specs", '"false"', '"true"'),),
+        ("tests/contract/test_snapshots.py",),
+    ),
+    Mutant(
+        "offsets-order",
+        "the order in which offset rows are locked",
+        (Edit("offsets_lock.sql", "ORDER BY o.topic, o.partition"),),
+        (f"{ORDER}::test_offset_rows_are_locked_by_topic_and_partition",),
+    ),
+    Mutant(
+        "keys-order",
+        "the order in which keys are claimed",
+        (Edit("sinks/postgres/transaction.py::_insert_keys", "sorted(claims)", "list(claims)"),),
+        (f"{ORDER}::test_keys_are_claimed_in_their_order",),
+    ),
+    Mutant(
+        "early-together",
+        "the one bound of the retry copies that are there when one begins to wait",
+        (Edit("streams/worker/retry_lane.py::RetryLane._may_wait", "offset > last", "True"),),
+        ("tests/unit/streams/worker/test_retry_lane.py::test_forged_tokens_of_the_future_hold_their_partition_once",),
+    ),
+    Mutant(
+        "early-once",
+        "the rule that a raw event's copies are waited for once",
+        (Edit("streams/worker/retry_lane.py::RetryLane._may_wait", "origin not in self._awaited", "True"),),
+        ("tests/unit/streams/worker/test_retry_lane.py::test_forged_tokens_of_the_future_hold_their_partition_once",),
+    ),
+]

@@ -1,0 +1,81 @@
+"""The bounds of what an event may cost, whatever its shape, and the turns of others meanwhile."""
+
+from tools.mutants.mutant import Edit, Mutant
+
+TEXT = "tests/unit/streams/pipeline/test_json_text.py"
+WORST = "tests/property/test_worst_events.py"
+
+MUTANTS = [
+    Mutant(
+        "host-bound",
+        "the bound of a host, which takes the square of its length",
+        (Edit("streams/pipeline/normalize.py::_has_long_host", "_LONG_HOST(url) is not None", "False"),),
+        ("tests/unit/streams/pipeline/test_normalize.py::test_a_host_has_a_bound", WORST),
+    ),
+    Mutant(
+        "exponents-bound",
+        "the bound of what an event's exponents add up to",
+        (Edit("streams/pipeline/json_text.py::numbers_fit", "sum(map(int, found)) > MAX_EXPONENTS", "not found"),),
+        (f"{TEXT}::test_the_exponents_of_all_numbers_have_a_bound",),
+    ),
+    Mutant(
+        "decimals-bound",
+        "the bound of digits after the point, beyond which Postgres refuses the row",
+        (Edit("streams/pipeline/json_text.py::check_number", "exponent < -_MOST_DECIMALS", "not number.is_finite()"),),
+        (f"{TEXT}::test_a_number_fits_if_double_and_numeric_can_hold_it",),
+    ),
+    Mutant(
+        "scanned-nesting",
+        "the scan of nesting: brackets in texts count",
+        (Edit("streams/pipeline/json_text.py::nesting", "_QUOTE in marks", "not marks"),),
+        (f"{TEXT}::test_nesting_counts_brackets_outside_of_texts",),
+    ),
+    Mutant(
+        "batch-slices",
+        "the slices in which a batch is judged",
+        (Edit("streams/pipeline/processor.py::processing", "now() >= ends", "now() < 0"),),
+        (
+            "tests/unit/streams/pipeline/test_processor.py::test_a_batch_in_slices_comes_to_the_same",
+            "tests/unit/streams/test_lane_turns.py::test_others_have_their_turn_while_a_batch_is_judged",
+        ),
+    ),
+    Mutant(
+        "row-parts",
+        "the smaller parts in which long rows go to Postgres",
+        (Edit("sinks/postgres/copy_encoder.py::_spans", "sum(sizes[start:end]) > _BYTES", "not end"),),
+        ("tests/unit/sinks/postgres/test_copy_encoder.py::test_long_rows_go_in_smaller_parts",),
+    ),
+    Mutant(
+        "health-thread",
+        "the thread that answers /health",
+        (Edit("streams/faust_host/app.py::_WEB_IN_THREAD", "True", "False"),),
+        ("tests/integration/test_worst_events.py::test_health_is_answered_while_the_loop_is_held",),
+    ),
+    Mutant(
+        "cause-bound",
+        "the bound of what a cause is made of",
+        (Edit("migrations/0011_bounded_cause.sql", "1), 256)", "1), 2560)"),),
+        ("tests/integration/dead_letters/test_migration.py::test_a_cause_is_what_it_was_and_has_a_bound",),
+    ),
+    Mutant(
+        "read-turns",
+        "the turns of a lane's partitions: what fills a read comes after the others in the next one",
+        (Edit("streams/source/read_turns.py::ReadTurns.took", "filled is not None", "filled is group"),),
+        (
+            "tests/unit/streams/source/test_kafka.py::test_a_partition_that_fills_a_read_comes_after_the_others",
+            "tests/contract/test_source.py::test_partitions_with_a_backlog_take_turns",
+        ),
+    ),
+    Mutant(
+        "foreign-partition",
+        "the bound on the partition that another program's dead letter names",
+        (Edit("streams/rules/external_dead_letter.py::_partition", "written < 2**31", "written >= 0"),),
+        ("tests/unit/streams/rules/test_external_dead_letter.py::test_a_partition_that_cannot_be_read_is_nobodys",),
+    ),
+    Mutant(
+        "org-script",
+        "the rule that a correction names no script of another site",
+        (Edit("streams/rules/replay_rules.py::corrected", "script_id != item.script_id", "script_id is None"),),
+        ("tests/unit/streams/rules/test_replay_rules.py",),
+    ),
+]
