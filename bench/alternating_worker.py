@@ -17,7 +17,7 @@ from typing import Any, Final
 
 from prometheus_client.metrics import MetricWrapperBase
 
-from bridge.stack.ports import LOOPBACK
+from bridge.dev.stack.ports import LOOPBACK
 from schemas.pipeline.outcome import Outcomes
 from sinks.ports import Committed
 from streams.worker import commit_metrics

@@ -27,7 +27,7 @@ from bench.peers.catalogue import PEERS, Peer
 from bench.peers.environment import peers_python
 from bench.peers.place import Place, without_password
 from bench.usage import Usage
-from bridge.stack.stack import StackAddresses
+from bridge.dev.stack.stack import StackAddresses
 from sinks.kafka.topics import apply_topics
 
 # Worker processes of ours, connections of the limit.

@@ -16,7 +16,7 @@ import httpx
 from bench import stand
 from bench.gateway import server
 from bench.product import fresh_schema
-from bridge.stack.stack import StackAddresses
+from bridge.dev.stack.stack import StackAddresses
 from schemas.api_token import Role
 from schemas.documents.dead_letter_filter import DeadLetterFilter
 from sinks.kafka.topics import apply_topics

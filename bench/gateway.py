@@ -17,7 +17,7 @@ import httpx
 
 from bench import http_load, stand
 from bench.load import records, script_of
-from bridge.stack.stack import StackAddresses
+from bridge.dev.stack.stack import StackAddresses
 from schemas.config.settings import Settings
 from sinks.kafka.publisher import make_producer
 from sinks.kafka.topics import apply_topics

@@ -16,7 +16,7 @@ import aiohttp
 from bench import stand
 from bench.dear_bodies import Body, dear_bodies
 from bench.gateway import server
-from bridge.stack.stack import StackAddresses
+from bridge.dev.stack.stack import StackAddresses
 from schemas.config.settings import Settings
 from sinks.kafka.topics import apply_topics
 from sinks.postgres.registry.admin import add_script

@@ -17,8 +17,8 @@ from rich.table import Table
 
 from bench import load, product, stand
 from bench.alternating_worker import PORT, SLICE
-from bridge.stack.ports import choose
-from bridge.stack.stack import StackAddresses
+from bridge.dev.stack.ports import choose
+from bridge.dev.stack.stack import StackAddresses
 from sinks.kafka.topics import apply_topics
 
 WORKER = [sys.executable, "-m", "bench.alternating_worker"]

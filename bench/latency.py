@@ -13,7 +13,7 @@ from rich.table import Table
 
 from bench import product, stand
 from bench.load import records
-from bridge.stack.stack import StackAddresses
+from bridge.dev.stack.stack import StackAddresses
 from schemas.config.settings import Settings
 from sinks.kafka.publisher import make_producer
 from sinks.kafka.topics import apply_topics

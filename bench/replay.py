@@ -15,7 +15,7 @@ from typing import Any
 import asyncpg
 
 from bench import product, stand
-from bridge.stack.stack import StackAddresses
+from bridge.dev.stack.stack import StackAddresses
 from schemas.config.settings import Settings
 from sinks.kafka.publisher import make_producer
 from sinks.kafka.topics import apply_topics

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from bench import load, product, stand
-from bridge.stack.stack import StackAddresses
+from bridge.dev.stack.stack import StackAddresses
 from sinks.kafka.topics import apply_topics
 
 Runs = dict[int, list[product.Run]]

@@ -15,9 +15,9 @@ from urllib.parse import urlsplit
 
 import asyncpg
 
-from bridge.stack.jars import KAFKA_VERSION
-from bridge.stack.kafka import JavaTuning
-from bridge.stack.stack import Stack, StackAddresses
+from bridge.dev.stack.jars import KAFKA_VERSION
+from bridge.dev.stack.kafka import JavaTuning
+from bridge.dev.stack.stack import Stack, StackAddresses
 from schemas.config.settings import Settings
 
 RESULTS = Path(__file__).with_name("results")

@@ -12,7 +12,7 @@ from pathlib import Path
 import asyncpg
 
 from bench import load, product, stand
-from bridge.stack.stack import StackAddresses
+from bridge.dev.stack.stack import StackAddresses
 from sinks.kafka.topics import apply_topics
 
 MULTIPLY = Path(__file__).with_suffix(".sql")

@@ -14,8 +14,8 @@ from rich.console import Console
 from rich.table import Table
 
 from bench import product, shapes, stand
-from bridge.stack.ports import choose
-from bridge.stack.stack import StackAddresses
+from bridge.dev.stack.ports import choose
+from bridge.dev.stack.stack import StackAddresses
 from schemas.instants import instant
 from schemas.pipeline.record import Provenance
 from schemas.pipeline.registry import Script

@@ -1,6 +1,6 @@
 """`python -m deploy`: writes the alert rules, their page, the runbooks' index and the dashboards, all made from code."""
 
-from bridge.ops.rules import render
+from bridge.reference.rules import render
 from deploy import dashboards, rules, runbooks
 
 rules.RULES.write_text(render())

@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from ruamel.yaml import YAML
 
-from bridge.ops.rules import LIMITS, RUNBOOKS, render
+from bridge.reference.rules import LIMITS, RUNBOOKS, render
 
 HERE: Final = Path(__file__).parent
 RULES: Final = HERE / "prometheus" / "bridge.rules.yml"
@@ -36,7 +36,7 @@ def page() -> str:
         [
             "# Alerts",
             "",
-            "<!-- made by `python -m deploy`; edit bridge/ops/bridge.rules.template and limits.toml, not this page -->",
+            "<!-- made by `python -m deploy`; edit bridge/reference/bridge.rules.template and limits.toml, not this page -->",
             "",
             "P0 is answered at once, P1 within half an hour, P2 in working hours. Ratios are recorded by the rules' first group.",
             "What an alert is silent during is the alert that it would only follow from; of one symptom only the worst is told.",

@@ -1,6 +1,6 @@
 """What must hold before anything starts: settings fit for production, services that answer, schema and topics not behind.
 
-Whatever settles events calls `ready` first: `bridge worker` and the app that Faust hosts, and every job of bridge/runs.
+Whatever settles events calls `ready` first: `bridge worker` and the app that Faust hosts, and every job of bridge/jobs.
 """
 
 import asyncio

@@ -1,6 +1,6 @@
 """Lines on standard output and standard error: the one way out for what commands print, whatever its source.
 
-Tables go out by bridge/cli/tables.py, log lines by telemetry/logging.py; a house test finds any other way.
+Tables go out by bridge/output/tables.py, log lines by telemetry/logging.py; a house test finds any other way.
 """
 
 import sys

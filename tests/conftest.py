@@ -11,7 +11,7 @@ from support.logs import plain_logs
 from support.servers import SERVERS, given_addresses
 from support.shared_servers import Servers, pytest_configure_node, servers, share_servers
 
-from bridge.stack import StackAddresses
+from bridge.dev.stack import StackAddresses
 
 __all__ = ["pytest_configure_node", "pytest_runtest_makereport", "servers"]
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from bench.peers.jvm import java, jdbc_url, user
 from bench.peers.place import Place
-from bridge.stack.jars import KAFKA_VERSION, Jars
+from bridge.dev.stack.jars import KAFKA_VERSION, Jars
 
 JARS = Jars(
     program="Kafka Connect",

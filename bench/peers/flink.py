@@ -5,7 +5,7 @@ from pathlib import Path
 
 from bench.peers.jvm import java, jdbc_url, user
 from bench.peers.place import Place
-from bridge.stack.jars import Jars
+from bridge.dev.stack.jars import Jars
 
 VERSION = "2.3.0"
 JARS = Jars(

@@ -5,8 +5,8 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from bench.peers.place import Place
-from bridge.stack.jars import Jars
-from bridge.stack.java import find_java
+from bridge.dev.stack.jars import Jars
+from bridge.dev.stack.java import find_java
 
 _LOG4J = Path(__file__).with_name("log4j2.properties")
 # The collector that leaves most of two cores to the work: with it Connect wrote 34 000 rows a second and Flink 33 000,

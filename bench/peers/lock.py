@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from bench.peers import connect, flink
-from bridge.stack.jars import KAFKA, Jars
+from bridge.dev.stack.jars import KAFKA, Jars
 
 
 def lines(jars: Jars) -> list[str]:

@@ -12,7 +12,7 @@ from starlette.routing import Match, Route
 
 from bridge.api.about import about, health
 from bridge.api.dead_letters import dead_letters
-from bridge.api.front import Front
+from bridge.api.middleware import Front
 from bridge.api.openapi import document_of
 from bridge.api.plans import plans
 from bridge.api.services import Services

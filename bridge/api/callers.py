@@ -4,7 +4,7 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
-from bridge.api.reach import Reach
+from bridge.api.tenant_scope import Reach
 
 
 def _reach(request: Request) -> Reach:

@@ -7,7 +7,7 @@ from typing import Final
 
 import structlog
 
-from bridge.http.limits import Buckets
+from bridge.http.rate_limiter import Buckets
 
 MOST_AN_HOUR: Final = 20
 """Failed runs of one organisation that are reported at once, and within each hour after that."""

@@ -5,7 +5,7 @@ from typing import Any, Final
 from fastapi import FastAPI
 
 from bridge.api.answers import ALWAYS, WITH_A_BODY
-from bridge.api.front import GUARDED
+from bridge.api.middleware import GUARDED
 from bridge.http.openapi import ID_HEADERS, object_of, problem_schema
 from bridge.http.problems import Code
 from schemas.api_token import Role

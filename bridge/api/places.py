@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from bridge.api.access import Caller
 from bridge.http.problems import Code, Problem
-from bridge.runs.frame import GIVES_WAY, Job, Performed, Stop
+from bridge.jobs.frame import GIVES_WAY, Job, Performed, Stop
 
 TURN_SECONDS: Final = 60.0
 """How long a replay keeps its place while an organisation that has none asks for one."""

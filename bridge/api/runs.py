@@ -13,9 +13,9 @@ from bridge.api.access import Caller
 from bridge.api.failures import Failures
 from bridge.api.places import Place, Places
 from bridge.http.problems import Code, Problem
-from bridge.runs.frame import DONE, GaveWay, Job, Performed, RunOptions, S, Stop, Stopped, Surroundings, perform_within
-from bridge.runs.replay import FINISH_SECONDS
-from bridge.runs.run import Run
+from bridge.jobs.frame import DONE, GaveWay, Job, Performed, RunOptions, S, Stop, Stopped, Surroundings, perform_within
+from bridge.jobs.replay import FINISH_SECONDS
+from bridge.jobs.run import Run
 from schemas.config.settings import Settings
 from schemas.documents.replay import PlanState, ReplaySummary
 from schemas.errors import (

@@ -4,11 +4,11 @@ import socket
 
 from bridge.api.app import create_app
 from bridge.api.services import running
-from bridge.http.connections import Connections
-from bridge.http.pace import Pace
 from bridge.http.problems import REFUSALS, Code
-from bridge.http.protocol import BoundedProtocol
 from bridge.http.server import Server, allow_files, quiet_server, server_config
+from bridge.http.wire.connections import Connections
+from bridge.http.wire.protocol import BoundedProtocol
+from bridge.http.wire.request_pace import Pace
 from schemas.config.settings import Settings
 from telemetry import metrics
 from telemetry.gc_tuning import REQUESTS, search_rarely

@@ -11,8 +11,8 @@ import structlog
 
 from bridge.api.runs import Runs
 from bridge.http.body import BodyLimits
-from bridge.http.limits import Buckets
-from bridge.http.room import Room
+from bridge.http.byte_budget import Room
+from bridge.http.rate_limiter import Buckets
 from schemas.config.settings import Settings
 from schemas.errors import BridgeError
 from sinks.kafka.admin import kafka_admin

@@ -8,28 +8,36 @@ import typer
 from bridge.cli.lazy import loading
 from telemetry.terminal import result
 
-_GROUPS: Final = (
-    "stack",
-    "script",
-    "topics",
-    "offsets",
-    "db",
-    "gate",
-    "brake",
-    "identity",
-    "pause",
-    "dlq",
-    "api",
-    "runs",
-    "schema",
-    "keys",
-    "deploy",
-)
-_COMMANDS: Final = ("up", "demo", "worker", "gateway", "refused", "process", "produce", "audit", "doctor", "top")
 _PLACES: Final = {
-    **{name: f"bridge.cli.{name}:{name}" for name in _COMMANDS},
-    "kpi": "bridge.cli.gate:kpi",
-    **{name: f"bridge.cli.{name}:{name}_app" for name in _GROUPS},
+    name: f"bridge.cli.{place}"
+    for name, place in {
+        "up": "dev.up:up",
+        "demo": "dev.demo:demo",
+        "worker": "services.worker:worker",
+        "gateway": "services.gateway:gateway",
+        "refused": "reports.refused:refused",
+        "process": "stream.process:process",
+        "produce": "stream.produce:produce",
+        "audit": "reports.audit:audit",
+        "doctor": "reports.doctor:doctor",
+        "top": "reports.top:top",
+        "kpi": "reports.gate:kpi",
+        "stack": "dev.stack:stack_app",
+        "script": "scripts.script:script_app",
+        "topics": "stream.topics:topics_app",
+        "offsets": "stream.offsets:offsets_app",
+        "db": "setup.db:db_app",
+        "gate": "reports.gate:gate_app",
+        "brake": "stream.breaker:brake_app",
+        "identity": "setup.identity:identity_app",
+        "pause": "stream.pause:pause_app",
+        "dlq": "dlq:dlq_app",
+        "api": "services.api:api_app",
+        "runs": "reports.runs:runs_app",
+        "schema": "setup.schema:schema_app",
+        "keys": "setup.keys:keys_app",
+        "deploy": "setup.deploy:deploy_app",
+    }.items()
 }
 
 

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Final, TypeVar
 import typer
 import uvloop
 
-from bridge.private_files import whole_file
+from bridge.output.private_files import whole_file
 from schemas.config.environment import unknown_variables
 from schemas.config.settings import Settings, load_settings
 from schemas.documents.dead_letter_filter import moment
@@ -28,7 +28,7 @@ T = TypeVar("T")
 say, result = terminal.say, terminal.result
 
 _DIGITS = 9
-_RUN_LOGGERS: Final = ("bridge.runs.frame", "bridge.runs.run")
+_RUN_LOGGERS: Final = ("bridge.jobs.frame", "bridge.jobs.run")
 _LONGEST_REASON = 500
 
 JsonOutput = Annotated[

@@ -43,7 +43,7 @@ def leave_summary(words: Sequence[str], message: str, code: int) -> None:
             say(f"error: {error}")
     settings = _readable_settings()
     if settings is not None and settings.worker_alert_webhook is not None and not summary.dry_run:
-        from bridge.runs.frame import tell_of
+        from bridge.jobs.frame import tell_of
 
         asyncio.run(tell_of(settings, summary, code))
 

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any, Final, NamedTuple, TypeGuard
 
+from bridge.client.backoff import asked_seconds
 from bridge.client.errors import Undelivered
 from bridge.client.event import Event
-from bridge.client.patience import asked_seconds
 
 _LATER: Final = frozenset({408, 409, 425, 429})
 _DIVISIBLE: Final = frozenset({400, 413, 422})

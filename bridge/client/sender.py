@@ -12,10 +12,10 @@ from urllib.request import getproxies, proxy_bypass
 import aiohttp
 
 from bridge.client.answers import Again, Denied, Divide, Foreign, Taken, Verdict, judge
+from bridge.client.backoff import LONGEST_SECONDS, pause
 from bridge.client.errors import Undelivered
 from bridge.client.event import Event
 from bridge.client.options import Options
-from bridge.client.patience import LONGEST_SECONDS, pause
 from bridge.client.state import Health, State
 from bridge.client.tracing import post_span
 

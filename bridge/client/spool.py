@@ -19,7 +19,7 @@ from typing import IO, Final
 from bridge.client.errors import BufferFull, Undelivered
 from bridge.client.event import Event
 from bridge.client.queue import Batch
-from bridge.private_files import make_private_directory, open_private
+from bridge.output.private_files import make_private_directory, open_private
 from schemas.errors import EnvironmentUnfit, InvalidInput
 
 SEGMENT_BYTES: Final = 8 * 1024 * 1024

@@ -14,15 +14,15 @@ from fastapi import FastAPI, Request, Response
 from fastapi.responses import HTMLResponse, JSONResponse
 from starlette.exceptions import HTTPException
 
-from bridge.gateway.front import Front
+from bridge.gateway.middleware import Front
 from bridge.gateway.openapi import completed
 from bridge.gateway.services import Services
 from bridge.http.docs_page import POLICY, Documents
 from bridge.http.exposition import Exposition
 from bridge.http.problems import Code, Problem
-from bridge.http.protocol import BoundedProtocol
-from bridge.http.refused import REFUSED
+from bridge.http.refusal_log import REFUSED
 from bridge.http.server import quiet_server
+from bridge.http.wire.protocol import BoundedProtocol
 from schemas.config.settings import Settings, load_settings
 from schemas.errors import BridgeError
 from sinks.kafka.connection import name_closed_connections

@@ -13,9 +13,9 @@ from aiokafka import AIOKafkaProducer
 from aiokafka import TopicPartition as KafkaPartition
 from aiokafka.errors import KafkaError, MessageSizeTooLargeError
 
-from bridge.gateway.turns import Path, Turns
+from bridge.gateway.admission.sender_turns import Path, Turns
+from bridge.http.byte_budget import Held, Room, Shares
 from bridge.http.problems import Code, Problem
-from bridge.http.room import Held, Room, Shares
 from schemas.config.settings import Settings
 from schemas.errors import EnvironmentUnfit
 from sinks.kafka.admin import unfit

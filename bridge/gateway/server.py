@@ -10,8 +10,8 @@ from uvicorn.supervisors import Multiprocess
 
 from bridge.gateway.app import create_app
 from bridge.http.exposition import DIRECTORY
-from bridge.http.protocol import BoundedProtocol
 from bridge.http.server import Server, allow_files, quiet_server, server_config
+from bridge.http.wire.protocol import BoundedProtocol
 from schemas.config.settings import Settings
 from telemetry.gc_tuning import REQUESTS, search_rarely
 

@@ -3,14 +3,14 @@
 import time
 from typing import Final
 
-from bridge.gateway.allowances import Allowances
+from bridge.gateway.admission.allowances import Allowances
+from bridge.gateway.admission.idempotency import Idempotency
+from bridge.gateway.admission.ingest_tokens import IngestTokens
+from bridge.gateway.admission.line import Line
 from bridge.gateway.health import needs_of_gateway
-from bridge.gateway.idempotency import Idempotency
-from bridge.gateway.ingest_tokens import IngestTokens
-from bridge.gateway.line import Line
 from bridge.gateway.publisher import Publisher
 from bridge.http.body import BodyLimits
-from bridge.http.room import Room
+from bridge.http.byte_budget import Room
 from schemas.config.settings import Settings
 from schemas.errors import InvalidInput
 from schemas.pipeline.sender import Sender

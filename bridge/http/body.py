@@ -6,8 +6,8 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
 
 from bridge.http.answer import Message, Receive
+from bridge.http.byte_budget import GAVE_WAY, Held
 from bridge.http.problems import Code, Problem
-from bridge.http.room import GAVE_WAY, Held
 
 WHOLE_BODY: Final = "bridge.whole_body"
 """In the scope of a request whose body has arrived whole: its receive has it at once."""

@@ -12,7 +12,7 @@ from typing import Any
 
 import uvicorn
 
-from bridge.http.acceptor import Acceptor
+from bridge.http.wire.acceptor import Acceptor
 from schemas.errors import EnvironmentUnfit
 
 BACKLOG = 2048

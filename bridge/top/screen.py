@@ -5,7 +5,7 @@ from typing import Any
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from bridge.cli.tables import Table
+from bridge.output.tables import Table
 from bridge.top.figures import Figures, Glimpse
 
 MOST_ROWS = 8

@@ -11,7 +11,7 @@ import asyncpg
 from support.command import bridge, start
 from support.wait import wait_until
 
-from bridge.stack import StackAddresses
+from bridge.dev.stack import StackAddresses
 
 GOOD, LATE = "shop", "late"
 

@@ -19,8 +19,8 @@ from support.programs import environment
 from support.servers import stack_directory
 from support.wait import wait_until
 
-from bridge.demo.mix import Mix
-from bridge.stack import Stack
+from bridge.dev.demo.mix import Mix
+from bridge.dev.stack import Stack
 
 # `make test` needs no program that a bare machine lacks: -H HEADER URL -d DATA.
 CURL = b"""curl() { python -c '

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from bridge.ops.rules import DASHBOARDS, RUNBOOKS, render
+from bridge.reference.rules import DASHBOARDS, RUNBOOKS, render
 from deploy import rules
 from deploy.rules import RULES
 from telemetry import metrics

@@ -16,7 +16,7 @@ from support.restarts import RestartedGateway
 from support.settled import environment_of, prepare, settings_for
 from support.shop import OpenShop, Shop, program
 
-from bridge.stack import StackAddresses
+from bridge.dev.stack import StackAddresses
 from schemas.config.settings import Settings
 from sinks.postgres.registry.admin import add_script
 

@@ -11,7 +11,7 @@ import jsonschema
 import pytest
 from support.making import body, record
 
-from bridge.ops.reference import contracts
+from bridge.reference.documents import contracts
 from schemas.kafka import headers as names
 from schemas.pipeline.outcome import Failure
 from schemas.pipeline.record import Provenance

@@ -11,7 +11,7 @@ from support.making import body, record
 from support.memory.source import MemoryRecord
 from support.programs import run
 
-from bridge.ops.reference import contracts, pages
+from bridge.reference.documents import contracts, pages
 from schemas.config.environment import environment_names
 from schemas.config.settings import Settings
 from schemas.errors import InvalidInput

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager, suppress
 import pytest
 from support.wait import wait_until
 
-from bridge.stack.ports import LOOPBACK, choose
+from bridge.dev.stack.ports import LOOPBACK, choose
 from tools.faults.proxy import Proxy
 
 BUDGET = 10

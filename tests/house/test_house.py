@@ -30,16 +30,16 @@ TRIVIAL_SQL = re.compile(r"SELECT (?!.*\bFROM\b)[^;]*|SET \w+ = \S+|LISTEN \w+",
 # Statements that have to be in Python, with the reason.
 SQL_ALLOWED = {
     "sinks/postgres/schema/grants.py": "composes grants of what the statements need and the catalogue has",
-    "bridge/stack/cluster.py": "sets a password in Postgres' single-user mode, which takes no parameters",
-    "bridge/stack/databases.py": "creates the development server's database and role, which take no parameters",
+    "bridge/dev/stack/cluster.py": "sets a password in Postgres' single-user mode, which takes no parameters",
+    "bridge/dev/stack/databases.py": "creates the development server's database and role, which take no parameters",
 }
 # What may write to a terminal, with what it escapes there.
 WRITERS = {
     "telemetry/terminal.py": "lines and JSON, all of it",
-    "bridge/cli/tables.py": "tables, each cell and title",
+    "bridge/output/tables.py": "tables, each cell and title",
     "telemetry/logging.py": "log lines, each value",
     "bridge/cli/dlq/export.py": "rows that bridge/dead_letters/export.py has escaped",
-    "bridge/stack/supervisor.py": "answers its owner through a pipe, in ASCII",
+    "bridge/dev/stack/supervisor.py": "answers its owner through a pipe, in ASCII",
 }
 MIGRATIONS = CHECKOUT / "sinks" / "postgres" / "schema" / "migrations"
 FIRST_COMMENTED = 15

@@ -11,7 +11,7 @@ import pytest
 from ruamel.yaml import YAML
 from support import servers
 
-from bridge.stack.jars import KAFKA_VERSION
+from bridge.dev.stack.jars import KAFKA_VERSION
 from deploy.findings import read_accepted
 from deploy.pins import places, table
 

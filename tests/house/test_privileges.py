@@ -13,8 +13,8 @@ from sinks.postgres.schema.privileges import STATEMENTS, needed_privileges, stat
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 ROOTS = {
-    Service.WORKER: ("bridge.cli.worker", "bridge.cli.process"),
-    Service.GATEWAY: ("bridge.cli.gateway",),
+    Service.WORKER: ("bridge.cli.services.worker", "bridge.cli.stream.process"),
+    Service.GATEWAY: ("bridge.cli.services.gateway",),
     Service.API: ("bridge.api.server",),
 }
 NOT_RUN = {

@@ -14,7 +14,7 @@ SOURCES = {
 OPENS = {
     "sinks/postgres/connection.py": "all of the product's own",
     "sinks/postgres/server_proof.py": "how it is done",
-    "bridge/stack/databases.py": "the development server's, before it has a database",
+    "bridge/dev/stack/databases.py": "the development server's, before it has a database",
 }
 BOUNDS = {
     "sinks/postgres/connection.py": "the bound of all",

@@ -3,7 +3,7 @@
 import pytest
 from support.settled import prepare, settings_for
 
-from bridge.stack import StackAddresses
+from bridge.dev.stack import StackAddresses
 from schemas.config.settings import Settings
 from sinks.postgres import server_proof
 from sinks.postgres.tokens.script_tokens import create_token

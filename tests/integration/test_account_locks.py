@@ -13,7 +13,7 @@ from support.accounts import account, execute
 from support.databases import LOCK_AWAITED, as_admin
 from support.wait import wait_until
 
-from bridge.stack import StackAddresses
+from bridge.dev.stack import StackAddresses
 from schemas.api_token import Role
 from schemas.config.service import PROCESSES, Service
 from schemas.errors import EnvironmentUnfit, SinkUnavailable

@@ -16,7 +16,7 @@ from support.accounts import account, as_account, execute, not_needed, value_of
 from support.databases import as_admin, drop_database
 from support.programs import CHECKOUT, run
 
-from bridge.stack import StackAddresses
+from bridge.dev.stack import StackAddresses
 from schemas.config.service import PROCESSES, SERVICES, Service
 from schemas.errors import EnvironmentUnfit
 from sinks.postgres.runs.history import note_begin, note_end

@@ -5,7 +5,7 @@ from aiokafka.client import AIOKafkaClient
 from aiokafka.protocol.produce import ProduceRequest
 from support.settled import event, produce, settings_for
 
-from bridge.stack import StackAddresses
+from bridge.dev.stack import StackAddresses
 from sinks.kafka.topics import apply_topics
 
 ALL = -1

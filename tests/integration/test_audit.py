@@ -12,7 +12,7 @@ from support.programs import run
 from support.settled import event, prepare, produce, settings_for, settle_everything, working
 from support.wait import wait_until
 
-from bridge.stack import StackAddresses
+from bridge.dev.stack import StackAddresses
 from schemas.config.settings import Settings
 from schemas.errors import EnvironmentUnfit
 from sinks.postgres.audit.snapshot import acknowledge_lost, read_snapshot

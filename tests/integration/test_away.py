@@ -9,7 +9,7 @@ from support import warm_command
 from support.settled import environment_of, prepare, settings_for
 
 from bridge.cli.app import app
-from bridge.stack import StackAddresses
+from bridge.dev.stack import StackAddresses
 
 CLOSED = "127.0.0.1:1"
 PASSWORD = "not-to-be-told-4711"  # of nobody

@@ -13,7 +13,7 @@ from support.command import bridge
 from support.databases import as_admin
 from support.dead_letters import add_dropped, dropped
 
-from bridge.stack import StackAddresses
+from bridge.dev.stack import StackAddresses
 from schemas.config.settings import Settings
 from schemas.documents.replay import Outcome
 from schemas.pipeline.record import Provenance

@@ -14,7 +14,7 @@ from support.programs import launch, run
 from support.settled import event, prepare, produce, settings_for, working
 from support.wait import wait_until
 
-from bridge.stack import StackAddresses
+from bridge.dev.stack import StackAddresses
 from schemas.config.service import Service
 from sinks.postgres.connection import connection
 from sinks.postgres.schema.check import check_database, expected_catalogue, snapshot

@@ -16,9 +16,9 @@ from support.databases import as_admin
 from support.settled import event, prepare, produce, settings_for, working
 from support.wait import wait_until
 
+from bridge.dev.stack import StackAddresses
 from bridge.doctor import postgres, stream
 from bridge.doctor.examine import CHECKS, CONNECTIONS, examine
-from bridge.stack import StackAddresses
 from schemas.config.settings import Settings
 from schemas.documents.doctor_report import DoctorReport, Health
 from schemas.pipeline.pause import PauseKind

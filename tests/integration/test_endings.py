@@ -11,9 +11,9 @@ from support.command import bridge
 from support.hook import listening
 from support.settled import environment_of, event, prepare, produce, settings_for
 
-from bridge.runs import frame
-from bridge.runs.frame import Job, RunOptions, perform
-from bridge.runs.run import Run
+from bridge.jobs import frame
+from bridge.jobs.frame import Job, RunOptions, perform
+from bridge.jobs.run import Run
 from schemas.config.settings import Settings
 from schemas.documents.run_summary import ProcessSummary, RunSummary
 from sinks.postgres.runs.history import run_lock

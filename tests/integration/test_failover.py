@@ -13,8 +13,8 @@ from support.pooler import pooler
 from support.settled import environment_of, settings_for
 from support.wait import wait_until
 
-from bridge.stack import StackAddresses
-from bridge.stack.ports import LOOPBACK, choose
+from bridge.dev.stack import StackAddresses
+from bridge.dev.stack.ports import LOOPBACK, choose
 from schemas.errors import SinkUnavailable
 from sinks.postgres import connection as postgres
 from sinks.postgres import sink as postgres_sink

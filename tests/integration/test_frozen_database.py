@@ -12,8 +12,8 @@ from integration.test_fencing import GROUP, SOURCE, count_of, outcomes
 from support.servers import stack_directory
 from support.wait import wait_until
 
-from bridge.stack.credentials import Credentials
-from bridge.stack.postgres import PostgresServer
+from bridge.dev.stack.credentials import Credentials
+from bridge.dev.stack.postgres import PostgresServer
 from schemas.errors import SinkUnavailable
 from sinks.postgres import connection as postgres
 from sinks.postgres import sink as postgres_sink

@@ -9,7 +9,7 @@ import pytest
 from support.accounts import account, execute
 from support.databases import as_admin
 
-from bridge.stack import StackAddresses
+from bridge.dev.stack import StackAddresses
 from schemas.config.service import Service
 from schemas.config.settings import Settings
 from schemas.documents.gate import WindowLimits

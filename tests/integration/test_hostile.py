@@ -13,7 +13,7 @@ from aiokafka import TopicPartition as KafkaPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from support.wait import wait_until
 
-from bridge.stack import StackAddresses
+from bridge.dev.stack import StackAddresses
 from schemas.config.settings import Settings
 from schemas.kafka.headers import last
 from schemas.pipeline.record import Provenance

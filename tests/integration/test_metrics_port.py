@@ -12,7 +12,7 @@ from support.programs import environment, python, run
 from support.settled import environment_of, prepare, settings_for
 from support.wait import wait_until
 
-from bridge.stack.ports import choose
+from bridge.dev.stack.ports import choose
 from schemas.config.settings import Settings
 
 

@@ -18,7 +18,7 @@ from support.programs import environment
 from support.settled import environment_of, event, fetch, prepare, produce, settings_for, working
 from support.wait import wait_until
 
-from bridge.stack.ports import choose
+from bridge.dev.stack.ports import choose
 from schemas.config.settings import Settings
 from sinks.kafka.publisher import make_producer
 from sinks.postgres.stats.backlog import read_backlog

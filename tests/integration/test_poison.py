@@ -13,7 +13,7 @@ from support.unreadable import send_unreadable
 from support.verdicts import add_change
 from support.wait import wait_until
 
-from bridge.stack.ports import choose
+from bridge.dev.stack.ports import choose
 from schemas.config.settings import Settings
 from schemas.kafka.dead_letter import DeadLetter
 from streams.audit import audit

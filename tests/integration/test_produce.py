@@ -12,9 +12,9 @@ from aiokafka import AIOKafkaConsumer, ConsumerRecord
 from support.command import bridge, start
 from support.wait import wait_until
 
+from bridge.dev.stack import StackAddresses
 from bridge.publish.lines import MAX_LINE_BYTES, LineSplitter
 from bridge.publish.session import key_of
-from bridge.stack import StackAddresses
 from schemas.config.settings import Settings, load_settings
 from sinks.kafka.topics import apply_topics
 

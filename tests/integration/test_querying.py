@@ -16,7 +16,7 @@ from support.programs import CHECKOUT
 from support.settled import event, prepare, produce, settings_for, working
 from support.wait import wait_until
 
-from bridge.stack import StackAddresses
+from bridge.dev.stack import StackAddresses
 from schemas.config.service import Service
 from schemas.reasons import DroppedReason
 from sinks.postgres.schema.check import blocking_differences, check_database

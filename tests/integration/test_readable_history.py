@@ -7,7 +7,7 @@ from support.accounts import account, execute
 from support.databases import as_admin
 from support.verdicts import add_change
 
-from bridge.stack import StackAddresses
+from bridge.dev.stack import StackAddresses
 from schemas.config.service import Service
 from schemas.config.settings import Settings
 from schemas.documents.gate import WindowLimits

@@ -13,7 +13,7 @@ from support import warm_command
 from support.accounts import account, execute, value_of
 from support.databases import as_admin
 
-from bridge.stack import StackAddresses
+from bridge.dev.stack import StackAddresses
 from schemas.api_key import NewKey
 from schemas.api_token import Role
 from schemas.config.service import PROCESSES, Service

@@ -6,7 +6,7 @@ from structlog.testing import capture_logs
 from support.accounts import account, execute
 from support.databases import as_admin
 
-from bridge.stack import StackAddresses
+from bridge.dev.stack import StackAddresses
 from schemas.api_token import Role
 from schemas.config.service import Service
 from schemas.pipeline.pause import PauseKind

@@ -11,10 +11,10 @@ from support.command import start
 from support.replays import assert_balanced, dead_letters, dlq, late, plan, replay_settings, status, until
 from support.settled import environment_of, fetch, working
 
-from bridge.runs import replay as replay_run
-from bridge.runs.cancel import cancel_job
-from bridge.runs.frame import RunOptions, perform
-from bridge.runs.replay import ReplayOptions, replay_job
+from bridge.jobs import replay as replay_run
+from bridge.jobs.cancel import cancel_job
+from bridge.jobs.frame import RunOptions, perform
+from bridge.jobs.replay import ReplayOptions, replay_job
 from schemas.config.settings import Settings
 from schemas.errors import SinkUnavailable
 from sinks.kafka.replay_publisher import ReplayPublisher

@@ -9,7 +9,7 @@ from support.databases import create_database, drop_database
 from support.settled import LATE_SCRIPT, event, fetch, prepare, produce, settings_for, working
 from support.wait import wait_until
 
-from bridge.stack import StackAddresses
+from bridge.dev.stack import StackAddresses
 from schemas.config.settings import Settings
 from schemas.kafka import headers as names
 from schemas.pipeline.record import Provenance

@@ -7,7 +7,7 @@ import pytest
 from support.accounts import GUARD, LOCKS, account, execute, not_needed
 from support.databases import as_admin
 
-from bridge.stack import StackAddresses
+from bridge.dev.stack import StackAddresses
 from schemas.config.service import PROCESSES, Service
 from sinks.postgres.runs.history import run_lock
 from sinks.postgres.schema.check import check_database, excess_privileges

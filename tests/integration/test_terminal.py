@@ -17,7 +17,7 @@ from support.dead_letters import add_dropped, dropped
 from support.programs import CHECKOUT, environment
 from support.settled import environment_of, prepare, settings_for
 
-from bridge.stack import StackAddresses
+from bridge.dev.stack import StackAddresses
 from schemas.config.settings import Settings
 
 ESCAPES: Final = (

@@ -16,9 +16,9 @@ from support.settled import environment_of, event, prepare, produce, settings_fo
 from support.tls import Certificates, Way, certificates, secured_kafka, secured_postgres
 from support.wait import wait_until
 
+from bridge.dev.stack import StackAddresses
+from bridge.dev.stack.ports import LOOPBACK
 from bridge.doctor.examine import examine
-from bridge.stack import StackAddresses
-from bridge.stack.ports import LOOPBACK
 from schemas.config.service import Service
 from schemas.config.settings import Settings
 from schemas.documents.doctor_report import Health

@@ -10,7 +10,7 @@ from aiokafka.admin import NewTopic
 from support.programs import run
 from support.wait import wait_until
 
-from bridge.stack import StackAddresses
+from bridge.dev.stack import StackAddresses
 from schemas.config.settings import Settings
 from schemas.errors import EnvironmentUnfit
 from sinks.kafka import admin as admin_module

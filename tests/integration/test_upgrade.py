@@ -16,9 +16,9 @@ from support.command import bridge
 from support.databases import as_admin, create_database, drop_database, run_apart
 from support.settled import environment_of, settings_for
 
+from bridge.dev.stack import StackAddresses
 from bridge.doctor.examine import examine
 from bridge.doctor.upgrade import judge_webhook, upgrade_checks
-from bridge.stack import StackAddresses
 from schemas.config.environment import unknown_variables
 from schemas.config.service import PROCESSES, Service
 from schemas.config.settings import Settings

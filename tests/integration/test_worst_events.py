@@ -14,7 +14,7 @@ from support.settled import environment_of, prepare, settings_for
 from support.wait import wait_until
 
 from bench.shapes import sound, told_apart
-from bridge.stack.ports import choose
+from bridge.dev.stack.ports import choose
 from sinks.kafka.admin import started
 from sinks.kafka.publisher import make_producer
 from sinks.postgres.registry.admin import add_script

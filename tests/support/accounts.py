@@ -14,7 +14,7 @@ from sinks.postgres.schema.privileges import ADVISORY
 from support.databases import run_apart
 from support.programs import CHECKOUT
 
-GUARD: Final = (CHECKOUT / "bridge" / "stack" / "guard.sql").read_text()
+GUARD: Final = (CHECKOUT / "bridge" / "dev" / "stack" / "guard.sql").read_text()
 """Takes from PUBLIC what deploy/postgres/accounts.sql takes."""
 LOCKS: Final = {
     Service.WORKER: {("pg_try_advisory_lock", "1"), ("pg_advisory_lock", "1, 2")},

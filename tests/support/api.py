@@ -9,9 +9,9 @@ from uuid import uuid4
 import httpx
 
 from bridge.api.access import Caller
-from bridge.runs.frame import Job, RunOptions, perform
-from bridge.runs.plan import PlanOptions, plan_job
-from bridge.runs.run import Run
+from bridge.jobs.frame import Job, RunOptions, perform
+from bridge.jobs.plan import PlanOptions, plan_job
+from bridge.jobs.run import Run
 from schemas.api_token import Role
 from schemas.config.settings import Settings
 from schemas.documents.dead_letter_filter import DeadLetterFilter

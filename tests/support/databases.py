@@ -8,8 +8,8 @@ from urllib.parse import urlsplit
 
 import asyncpg
 
-from bridge.stack import StackAddresses
-from bridge.stack.databases import DATABASE
+from bridge.dev.stack import StackAddresses
+from bridge.dev.stack.databases import DATABASE
 
 Result = TypeVar("Result")
 

@@ -9,11 +9,11 @@ from typing import Any, NamedTuple, cast
 from urllib.parse import quote
 
 from bridge.gateway.app import create_app
-from bridge.gateway.front import Front
+from bridge.gateway.middleware import Front
 from bridge.gateway.publisher import Delivery, HeaderList, Publisher
 from bridge.gateway.services import Services
 from bridge.http.answer import CLOSE, Message, Receive, Send
-from bridge.http.room import Room, Shares
+from bridge.http.byte_budget import Room, Shares
 from schemas.api_key import ApiKey, make_key
 from schemas.pipeline.registry import Script
 from support.gateway import ORIGIN

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import asyncpg
 
-from bridge.stack.accounts import postgres_account
-from bridge.stack.binaries import find_programs
-from bridge.stack.ports import LOOPBACK, choose
+from bridge.dev.stack.accounts import postgres_account
+from bridge.dev.stack.binaries import find_programs
+from bridge.dev.stack.ports import LOOPBACK, choose
 from sinks.postgres.schema.migrate import migrate
 
 START_SECONDS = 60

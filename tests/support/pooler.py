@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from typing import Final, NamedTuple
 
-from bridge.stack.ports import LOOPBACK, choose
+from bridge.dev.stack.ports import LOOPBACK, choose
 
 _SSL_REQUEST: Final = 80877103
 _NUMBER: Final = 671321720

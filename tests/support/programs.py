@@ -9,7 +9,7 @@ from pathlib import Path
 import bridge
 
 CHECKOUT = Path(bridge.__file__).resolve().parent.parent
-STACK_COMMAND = "from bridge.cli.stack import stack_app; stack_app()"
+STACK_COMMAND = "from bridge.cli.dev.stack import stack_app; stack_app()"
 
 
 def python(code: str, *arguments: str, before: Sequence[str] = ()) -> list[str]:

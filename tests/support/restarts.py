@@ -5,7 +5,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from signal import SIGKILL
 
-from bridge.stack.ports import choose
+from bridge.dev.stack.ports import choose
 from schemas.config.settings import Settings
 from support.gateway import Gateway, gateway
 

@@ -10,8 +10,8 @@ from typing import cast
 
 import pytest
 
-from bridge.stack import Stack, StackAddresses
-from bridge.stack.ports import LOOPBACK, choose
+from bridge.dev.stack import Stack, StackAddresses
+from bridge.dev.stack.ports import LOOPBACK, choose
 from deploy.pins.table import image
 
 KAFKA_VARIABLE = "BRIDGE_TEST_KAFKA"

@@ -15,8 +15,8 @@ from typing import Any, NamedTuple, cast
 
 import pytest
 
-from bridge.stack import StackAddresses
-from bridge.stack.ports import LOOPBACK
+from bridge.dev.stack import StackAddresses
+from bridge.dev.stack.ports import LOOPBACK
 from support.databases import create_database, drop_database, run_apart
 from support.servers import SERVERS
 

@@ -15,7 +15,7 @@ from aiokafka import AIOKafkaProducer
 from aiokafka import TopicPartition as KafkaPartition
 from aiokafka.admin import RecordsToDelete
 
-from bridge.stack import StackAddresses
+from bridge.dev.stack import StackAddresses
 from schemas.api_token import Role
 from schemas.config.settings import Settings
 from sinks.kafka.admin import kafka_admin, log_bounds

@@ -8,7 +8,7 @@ from typing import Any
 import uvicorn
 from uvicorn.server import ServerState
 
-from bridge.http.protocol import BoundedProtocol
+from bridge.http.wire.protocol import BoundedProtocol
 
 
 def post(path: bytes, body: bytes, more: bytes = b"", version: bytes = b"1.1") -> bytes:

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from bridge.stack.accounts import Account
+from bridge.dev.stack.accounts import Account
 from support.programs import python
 
 

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from bridge.stack import kafka
-from bridge.stack.ports import LOOPBACK, choose
+from bridge.dev.stack import kafka
+from bridge.dev.stack.ports import LOOPBACK, choose
 from support.front import front, lead_on
 
 _PLAIN = "listener.security.protocol.map=CLIENT:PLAINTEXT,CONTROLLER:PLAINTEXT\n"

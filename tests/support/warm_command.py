@@ -12,15 +12,14 @@ import sys
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
-from pkgutil import iter_modules
+from pkgutil import walk_packages
 
 from bridge import cli
-from bridge.cli import dlq
 from support.leaks import WATCH, shows_a_key
 from support.programs import CHECKOUT, environment
 
 _LOADED = (
-    *(one.name for package in (cli, dlq) for one in iter_modules(package.__path__, f"{package.__name__}.")),
+    *(one.name for one in walk_packages(cli.__path__, f"{cli.__name__}.") if not one.ispkg),
     "bridge.doctor.examine", "bridge.doctor.health", "support.warm_command",
 )  # fmt: skip
 

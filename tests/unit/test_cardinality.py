@@ -9,7 +9,7 @@ from support.making import RAW, batch, context, record
 from support.settled import SECRET, settings_for
 
 from bridge.gateway.app import create_app
-from bridge.gateway.front import Front
+from bridge.gateway.middleware import Front
 from bridge.gateway.services import Services
 from bridge.http.problems import Code
 from schemas.pipeline.outcome import Tally

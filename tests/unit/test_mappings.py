@@ -9,7 +9,7 @@ from msgspec.structs import asdict
 from support.making import BOUNDS, REGISTRY
 from support.payloads import RECEIVED_MS, Case, cases, mappings, raw_event, shown, wrong_columns
 
-from bridge.ops.reference import contracts
+from bridge.reference.documents import contracts
 from schemas.instants import instant
 from schemas.kafka.vouched import Vouched
 from schemas.pipeline.record import Provenance

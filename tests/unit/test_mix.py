@@ -9,11 +9,11 @@ from random import Random
 import pytest
 from support.sealed import TRUST
 
-from bridge.demo.documents import make_document
-from bridge.demo.figures import Outcome
-from bridge.demo.flaws import INVALID, VIOLATIONS, encode
-from bridge.demo.mix import SHARES, Kind, Mix, MixRecord
-from bridge.demo.verdict import differences
+from bridge.dev.demo.documents import make_document
+from bridge.dev.demo.figures import Outcome
+from bridge.dev.demo.flaws import INVALID, VIOLATIONS, encode
+from bridge.dev.demo.mix import SHARES, Kind, Mix, MixRecord
+from bridge.dev.demo.verdict import differences
 from schemas.errors import InvalidInput
 from schemas.kafka.headers import EVENT_ID, SITE_ID, last
 from schemas.pipeline.record import Provenance

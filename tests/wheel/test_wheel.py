@@ -17,7 +17,11 @@ DATA_FILES = {
     "sinks/postgres/schema/migrations": ".sql",
     "schemas/snapshots": ".json",
 }
-SINGLE_FILES = ("bridge/stack/kafka.lock", "bridge/stack/log4j2.properties", *(f"{name}/py.typed" for name in PACKAGES))
+SINGLE_FILES = (
+    "bridge/dev/stack/kafka.lock",
+    "bridge/dev/stack/log4j2.properties",
+    *(f"{name}/py.typed" for name in PACKAGES),
+)
 
 WHERE = """
 import importlib, importlib.metadata, json, sys

@@ -16,7 +16,7 @@ from support.programs import environment
 from support.settled import SECRET, environment_of, event
 from support.wait import wait_until
 
-from bridge.stack.ports import LOOPBACK, choose
+from bridge.dev.stack.ports import LOOPBACK, choose
 from schemas.config.settings import Settings
 from sinks.kafka.publisher import make_producer
 from sinks.postgres.tokens.script_tokens import create_token

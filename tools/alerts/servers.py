@@ -15,8 +15,8 @@ from typing import Any
 from ruamel.yaml import YAML
 from support.wait import wait_until
 
-from bridge.ops.rules import render
-from bridge.stack.ports import LOOPBACK, choose
+from bridge.dev.stack.ports import LOOPBACK, choose
+from bridge.reference.rules import render
 from tools.alerts.prometheus import load, program
 
 DIVISOR = int(os.environ.get("ALERTS_DIVISOR", "30"))

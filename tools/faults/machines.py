@@ -15,13 +15,13 @@ from pathlib import Path
 import asyncpg
 import psutil
 
-from bridge.stack.accounts import Account, postgres_account
-from bridge.stack.credentials import Credentials
-from bridge.stack.kafka import JavaTuning, KafkaNode
-from bridge.stack.owner import Owner
-from bridge.stack.ports import LOOPBACK, choose
-from bridge.stack.postgres import PostgresServer
-from bridge.stack.process import Identity, Launch
+from bridge.dev.stack.accounts import Account, postgres_account
+from bridge.dev.stack.credentials import Credentials
+from bridge.dev.stack.kafka import JavaTuning, KafkaNode
+from bridge.dev.stack.owner import Owner
+from bridge.dev.stack.ports import LOOPBACK, choose
+from bridge.dev.stack.postgres import PostgresServer
+from bridge.dev.stack.process import Identity, Launch
 from tools.faults.servers import launch
 
 START_SECONDS = 90.0

@@ -25,7 +25,7 @@ from support.servers import stack_directory
 from support.settled import environment_of, prepare, settings_for
 from support.wait import wait_until
 
-from bridge.stack.kafka import JavaTuning, KafkaNode
+from bridge.dev.stack.kafka import JavaTuning, KafkaNode
 from schemas.config.settings import Settings
 from schemas.errors import BridgeError
 from sinks.postgres.schema.migrate import migrate

@@ -5,7 +5,7 @@ import socket
 import struct
 from contextlib import suppress
 
-from bridge.stack.ports import LOOPBACK
+from bridge.dev.stack.ports import LOOPBACK
 
 CHUNK = 64 * 1024
 _STOP_SECONDS = 5.0

@@ -10,12 +10,12 @@ from pathlib import Path
 
 from support.settled import prepare, settings_for
 
-from bridge.stack.credentials import Credentials
-from bridge.stack.kafka import JavaTuning, KafkaNode
-from bridge.stack.owner import Owner
-from bridge.stack.ports import LOOPBACK, choose
-from bridge.stack.postgres import PostgresServer
-from bridge.stack.process import Identity, log_size, wait_until_ready
+from bridge.dev.stack.credentials import Credentials
+from bridge.dev.stack.kafka import JavaTuning, KafkaNode
+from bridge.dev.stack.owner import Owner
+from bridge.dev.stack.ports import LOOPBACK, choose
+from bridge.dev.stack.postgres import PostgresServer
+from bridge.dev.stack.process import Identity, log_size, wait_until_ready
 from schemas.config.settings import Settings
 from sinks.postgres.schema.migrate import migrate
 

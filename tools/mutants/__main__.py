@@ -13,7 +13,7 @@ from pathlib import Path
 
 from support.servers import ADMIN_VARIABLE, DATABASE_VARIABLE, KAFKA_VARIABLE, embedded
 
-from bridge.stack import StackAddresses
+from bridge.dev.stack import StackAddresses
 from tools.mutants.catalogue import MUTANTS
 from tools.mutants.mutant import Mutant
 from tools.mutants.workshop import Workshop

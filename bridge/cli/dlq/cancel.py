@@ -6,8 +6,8 @@ import typer
 
 from bridge.cli.common import JsonOutput, Verbose, command_settings, given_reason, run
 from bridge.cli.dlq.replays import PlanId, found_plan, perform_or_exit, print_result, seconds_of
-from bridge.cli.offsets import Reason
-from bridge.runs.cancel import cancel_job
+from bridge.cli.stream.offsets import Reason
+from bridge.jobs.cancel import cancel_job
 
 
 def cancel(

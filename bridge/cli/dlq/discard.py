@@ -7,11 +7,11 @@ from typing import Annotated
 import typer
 
 from bridge.cli.common import JsonOutput, Verbose, command_settings, given_reason, run, say
-from bridge.cli.dead_letter_options import with_filter
-from bridge.cli.offsets import DryRun, Reason
-from bridge.cli.tables import print_text
-from bridge.runs.discard import discard_job
-from bridge.runs.frame import FATAL, RunOptions, perform
+from bridge.cli.dlq.options import with_filter
+from bridge.cli.stream.offsets import DryRun, Reason
+from bridge.jobs.discard import discard_job
+from bridge.jobs.frame import FATAL, RunOptions, perform
+from bridge.output.tables import print_text
 from schemas.config.settings import Settings
 from schemas.documents.dead_letter_filter import DeadLetterFilter, Disposition
 from schemas.documents.run_summary import DiscardSummary

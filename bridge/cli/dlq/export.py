@@ -11,9 +11,9 @@ from typing import Annotated, TextIO
 import typer
 
 from bridge.cli.common import Verbose, command_settings, run, say
-from bridge.cli.dead_letter_options import with_filter
+from bridge.cli.dlq.options import with_filter
 from bridge.dead_letters.export import Form, Write, writer
-from bridge.private_files import whole_file
+from bridge.output.private_files import whole_file
 from schemas.documents.dead_letter_filter import DeadLetterFilter
 from schemas.errors import EnvironmentUnfit
 from sinks.postgres.dead_letters.stream import whole_letters

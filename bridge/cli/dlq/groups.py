@@ -6,11 +6,11 @@ from typing import Annotated, Final
 import typer
 
 from bridge.cli.common import JsonOutput, Verbose, command_settings, run, write_json
-from bridge.cli.dead_letter_options import with_filter
 from bridge.cli.dlq.list import why
-from bridge.cli.tables import Table, on_terminal, print_left_out, print_table, print_text
+from bridge.cli.dlq.options import with_filter
 from bridge.dead_letters.documents import groups_document, share
 from bridge.dead_letters.sent_again import groups_looked_up
+from bridge.output.tables import Table, on_terminal, print_left_out, print_table, print_text
 from bridge.sites import site_in_words
 from schemas.documents.dead_letter_filter import DeadLetterFilter
 from sinks.cooperative import unshared

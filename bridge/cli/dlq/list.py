@@ -5,9 +5,9 @@ from typing import Annotated
 import typer
 
 from bridge.cli.common import JsonOutput, Verbose, command_settings, run, write_json
-from bridge.cli.dead_letter_options import with_filter
-from bridge.cli.tables import Table, print_table, print_text
+from bridge.cli.dlq.options import with_filter
 from bridge.dead_letters.documents import page_document
+from bridge.output.tables import Table, print_table, print_text
 from schemas.documents.dead_letter_filter import DeadLetterFilter
 from sinks.postgres.dead_letters.letter import DeadLetterLine
 from sinks.postgres.dead_letters.pages import Page, Place, page

@@ -8,11 +8,11 @@ from typing import Annotated
 import typer
 
 from bridge.cli.common import JsonOutput, Verbose, command_settings, given_reason
-from bridge.cli.dead_letter_options import with_filter
+from bridge.cli.dlq.options import with_filter
 from bridge.cli.dlq.replays import TimeoutSec, perform_or_exit, print_report
-from bridge.cli.offsets import DryRun
-from bridge.cli.tables import print_text
-from bridge.runs.plan import PlanOptions, plan_job
+from bridge.cli.stream.offsets import DryRun
+from bridge.jobs.plan import PlanOptions, plan_job
+from bridge.output.tables import print_text
 from schemas.documents.dead_letter_filter import DeadLetterFilter
 from schemas.errors import EnvironmentUnfit, InvalidInput
 from streams.rules.correction import read_correction

@@ -7,9 +7,9 @@ import typer
 
 from bridge.cli.common import JsonOutput, Verbose, command_settings, run, write_json
 from bridge.cli.dlq.replays import PlanId, print_outcomes, print_pairs
-from bridge.cli.tables import Table, print_table, print_text
 from bridge.dead_letters.documents import status_document
-from bridge.runs.cancel import lock_of
+from bridge.jobs.cancel import lock_of
+from bridge.output.tables import Table, print_table, print_text
 from schemas.config.settings import Settings
 from schemas.documents.replay import Outcome, Plan, PlanState
 from schemas.documents.run_summary import rfc3339

@@ -16,11 +16,11 @@ from bridge.cli.dlq.replays import (
     print_result,
     seconds_of,
 )
-from bridge.cli.offsets import DryRun
-from bridge.cli.tables import print_text
-from bridge.runs.plan import rehearsal_job
-from bridge.runs.replay import ReplayOptions, replay_job
-from bridge.runs.replay_topic import replay_topic_job
+from bridge.cli.stream.offsets import DryRun
+from bridge.jobs.plan import rehearsal_job
+from bridge.jobs.replay import ReplayOptions, replay_job
+from bridge.jobs.replay_topic import replay_topic_job
+from bridge.output.tables import print_text
 from schemas.documents.replay import Plan, PlanReport, PlanState, TopicReplaySummary
 from schemas.errors import InvalidInput
 

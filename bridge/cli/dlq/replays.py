@@ -6,8 +6,8 @@ from typing import Annotated, Any
 import typer
 
 from bridge.cli.common import run, say
-from bridge.cli.tables import Table, print_table, print_text
-from bridge.runs.frame import Job, RunOptions, S, perform
+from bridge.jobs.frame import Job, RunOptions, S, perform
+from bridge.output.tables import Table, print_table, print_text
 from schemas.config.duration import duration_seconds
 from schemas.config.settings import Settings
 from schemas.documents.replay import Forecast, Outcome, Plan, PlanReport, ReplaySummary

@@ -6,8 +6,8 @@ import msgspec
 import typer
 
 from bridge.cli.common import JsonOutput, Verbose, command_settings, run, write_json
-from bridge.cli.tables import Table, print_table, print_text
 from bridge.dead_letters.documents import BASE64, encoded, letter_document, shown_document
+from bridge.output.tables import Table, print_table, print_text
 from schemas.errors import InvalidInput
 from schemas.pipeline.record import Provenance
 from sinks.postgres.dead_letters.lives import Shown

@@ -9,7 +9,7 @@ from support.api import Api, api, client, token
 from support.dead_letters import add_dropped, dropped
 from support.settled import event, settings_for
 
-from bridge.stack import StackAddresses
+from bridge.dev.stack import StackAddresses
 from schemas.api_token import Role
 from schemas.config.settings import Settings
 from schemas.reasons import DroppedReason, ErrorClass

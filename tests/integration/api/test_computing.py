@@ -14,15 +14,15 @@ from support.settled import fetch
 from support.wait import wait_until
 
 from bridge.api.parameters import DiscardBody, GroupsQuery
-from bridge.api.reach import Reach
 from bridge.api.runs import Runs
+from bridge.api.tenant_scope import Reach
 from bridge.http.problems import Code, Problem
-from bridge.runs import dry_run, looks, replay
-from bridge.runs.cancel import cancel_job
-from bridge.runs.frame import Job
-from bridge.runs.plan import PlanOptions, plan_job
-from bridge.runs.replay import ReplayOptions, replay_job
-from bridge.runs.run import Run
+from bridge.jobs import dry_run, looks, replay
+from bridge.jobs.cancel import cancel_job
+from bridge.jobs.frame import Job
+from bridge.jobs.plan import PlanOptions, plan_job
+from bridge.jobs.replay import ReplayOptions, replay_job
+from bridge.jobs.run import Run
 from schemas.config.settings import Settings
 from schemas.documents.replay import ReplaySummary
 from sinks.cooperative import Share

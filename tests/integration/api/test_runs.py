@@ -18,10 +18,10 @@ from bridge.api import places
 from bridge.api import runs as api_runs
 from bridge.api.runs import Runs
 from bridge.http.problems import Code, Problem
-from bridge.runs import replay
-from bridge.runs.frame import GIVES_WAY, Job
-from bridge.runs.replay import ReplayOptions, replay_job
-from bridge.runs.run import Run
+from bridge.jobs import replay
+from bridge.jobs.frame import GIVES_WAY, Job
+from bridge.jobs.replay import ReplayOptions, replay_job
+from bridge.jobs.run import Run
 from schemas.config.settings import Settings
 from schemas.documents.replay import ReplaySummary
 from schemas.errors import Braked, BridgeError, EnvironmentUnfit, InvalidInput, SinkUnavailable

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from support.databases import create_database, drop_database
 from support.dead_letters import DROPPED_AT, DroppedRow, add_dropped, dropped
 
-from bridge.stack import StackAddresses
+from bridge.dev.stack import StackAddresses
 from schemas.documents.dead_letter_filter import DeadLetterFilter, Disposition
 from schemas.errors import Defect
 from schemas.pipeline.record import Provenance

@@ -6,7 +6,7 @@ import asyncpg
 from support.databases import create_database, drop_database
 from support.dead_letters import DROPPED_AT
 
-from bridge.stack import StackAddresses
+from bridge.dev.stack import StackAddresses
 from sinks.postgres.schema.migrate import migrations
 from sinks.postgres.statements import sql
 

@@ -9,7 +9,7 @@ import pytest
 from support.databases import create_database, drop_database, run_apart, with_database
 
 from bench.dead_letters import fill, questions
-from bridge.stack import StackAddresses
+from bridge.dev.stack import StackAddresses
 from schemas.documents.dead_letter_filter import DeadLetterFilter
 from schemas.pipeline.record import Provenance
 from sinks.postgres.dead_letters.pages import Place, page_statement

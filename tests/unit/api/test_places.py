@@ -7,7 +7,7 @@ import pytest
 
 from bridge.api.access import Caller
 from bridge.api.places import TURN_SECONDS, Place, Places
-from bridge.runs.frame import GIVES_WAY, Job
+from bridge.jobs.frame import GIVES_WAY, Job
 from schemas.api_token import Role
 from schemas.documents.replay import ReplaySummary
 

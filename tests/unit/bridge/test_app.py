@@ -8,8 +8,8 @@ from typer.main import get_group
 
 from bridge.cli.app import app
 from bridge.cli.common import partition
-from bridge.cli.gate import _site_id
-from bridge.cli.pause import _partition
+from bridge.cli.reports.gate import _site_id
+from bridge.cli.stream.pause import _partition
 from schemas.errors import InvalidInput
 from schemas.pipeline.record import TopicPartition
 
@@ -32,8 +32,10 @@ def test_a_command_loads_no_other() -> None:
     """To load all of them takes longer than most of them run."""
     code = f"import atexit, sys; atexit.register(lambda: print(*sys.modules)); {LOADED}"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
-    assert "bridge.cli.runs" in loaded
-    assert not {"bridge.cli.up", "bridge.cli.dlq.replay", "bridge.cli.gate", "aiokafka", "aiohttp"} & set(loaded)
+    assert "bridge.cli.reports.runs" in loaded
+    assert not {"bridge.cli.dev.up", "bridge.cli.dlq.replay", "bridge.cli.reports.gate", "aiokafka", "aiohttp"} & set(
+        loaded
+    )
 
 
 @pytest.mark.parametrize("text", ["bridge.raw:3", "bridge.raw-3"])

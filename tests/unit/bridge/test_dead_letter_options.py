@@ -6,7 +6,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from bridge.cli.dead_letter_options import with_filter
+from bridge.cli.dlq.options import with_filter
 from schemas.documents.dead_letter_filter import DeadLetterFilter, Disposition
 from schemas.errors import InvalidInput
 from schemas.reasons import DroppedReason, ErrorClass

@@ -10,7 +10,7 @@ import pytest
 from ruamel.yaml import YAML
 from support.command import bridge
 
-from bridge.ops.rules import LIMITS, TEMPLATE, default_limits, limits_of, place, render
+from bridge.reference.rules import LIMITS, TEMPLATE, default_limits, limits_of, place, render
 from schemas.errors import InvalidInput
 
 

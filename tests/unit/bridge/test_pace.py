@@ -1,6 +1,6 @@
 """A run's pace: no faster than asked, by a clock of the test's own."""
 
-from bridge.runs.pace import Pace
+from bridge.jobs.pace import Pace
 
 
 def test_without_a_rate_nothing_waits() -> None:

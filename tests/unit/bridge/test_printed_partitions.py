@@ -2,8 +2,8 @@
 
 import pytest
 
-from bridge.cli.audit import show
-from bridge.cli.offsets import print_offsets
+from bridge.cli.reports.audit import show
+from bridge.cli.stream.offsets import print_offsets
 from schemas.documents.audit_report import AuditReport, AuditTotals, PartitionAccount
 from sinks.postgres.offsets.admin import StoredOffset
 

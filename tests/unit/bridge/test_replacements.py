@@ -7,7 +7,7 @@ from support.making import BOUNDS, NOW_MS, RAW, REGISTRY, body
 from support.pieces import at_once
 
 from bridge.cli.dlq.replays import print_report
-from bridge.runs.replacements import MOST_OF_A_SITE, MOST_SAMPLES, Replacements
+from bridge.jobs.replacements import MOST_OF_A_SITE, MOST_SAMPLES, Replacements
 from schemas.documents.replay import DeadLetterItem, PlanReport, Replaced
 from schemas.instants import instant
 from schemas.pipeline.record import Provenance, RawBody

@@ -8,10 +8,10 @@ from pathlib import Path
 import psutil
 import pytest
 
-from bridge.stack import process, state
-from bridge.stack.credentials import Credentials
-from bridge.stack.process import Identity
-from bridge.stack.state import ServerState, StackState
+from bridge.dev.stack import process, state
+from bridge.dev.stack.credentials import Credentials
+from bridge.dev.stack.process import Identity
+from bridge.dev.stack.state import ServerState, StackState
 
 HOUR = 3600.0
 

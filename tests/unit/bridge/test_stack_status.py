@@ -11,10 +11,10 @@ import psutil
 import pytest
 import typer
 
-from bridge.cli.stack import status
-from bridge.stack import state
-from bridge.stack.credentials import Credentials
-from bridge.stack.state import ServerState, StackState
+from bridge.cli.dev.stack import status
+from bridge.dev.stack import state
+from bridge.dev.stack.credentials import Credentials
+from bridge.dev.stack.state import ServerState, StackState
 
 GONE = ServerState(2, os.getpid(), 1.0)
 OWN = {"Kafka": Path("kafka") / "server.properties", "Postgres": Path("postgres") / "data"}

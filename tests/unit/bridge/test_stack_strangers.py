@@ -9,10 +9,10 @@ from pathlib import Path
 import psutil
 import pytest
 
-from bridge.stack import Stack, state
-from bridge.stack import stack as stack_module
-from bridge.stack.credentials import Credentials
-from bridge.stack.state import ServerState, StackState
+from bridge.dev.stack import Stack, state
+from bridge.dev.stack import stack as stack_module
+from bridge.dev.stack.credentials import Credentials
+from bridge.dev.stack.state import ServerState, StackState
 from schemas.errors import EnvironmentUnfit
 
 STRANGER = 65533

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 import bridge
-from bridge.cli.tables import Table, print_table
+from bridge.output.tables import Table, print_table
 
 SOURCES = Path(bridge.__file__).parent
 ID = "0f5c1d8f-6a2e-4b47-9d1c-{:012d}"

@@ -14,7 +14,7 @@ from rich.text import Text
 from support.command import bridge
 
 from bridge.cli.common import given_reason, write_json
-from bridge.cli.tables import Table, print_renderable, print_table, print_text
+from bridge.output.tables import Table, print_renderable, print_table, print_text
 from bridge.top.figures import Figures
 from bridge.top.screen import screen
 from schemas.errors import InvalidInput

@@ -3,9 +3,10 @@
 import pytest
 from support.processor_time import Clock
 
-from bridge.http import cost, turns
-from bridge.http.intake import Intake
-from bridge.http.reading import ReadingProtocol
+from bridge.http.wire import connection_turns as turns
+from bridge.http.wire import cost
+from bridge.http.wire.intake import Intake
+from bridge.http.wire.reading import ReadingProtocol
 
 
 @pytest.fixture(autouse=True)
@@ -20,6 +21,6 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     """Of the processor time that parsing and requests take."""
     made = Clock()
     monkeypatch.setattr(cost, "time", made)
-    monkeypatch.setattr("bridge.http.protocol.time", made)
+    monkeypatch.setattr("bridge.http.wire.protocol.time", made)
     monkeypatch.setattr(turns, "_READ_SECONDS", 0.0)
     return made

@@ -7,8 +7,8 @@ import socket
 import pytest
 from support.wait import wait_until
 
-from bridge.http.acceptor import Acceptor
 from bridge.http.server import listening_socket
+from bridge.http.wire.acceptor import Acceptor
 
 MANY = 60
 AT_ONCE = 8
@@ -60,7 +60,7 @@ class Full(socket.socket):
 
 async def test_without_free_files_it_accepts_after_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
     """The loop does not spin meanwhile, and the connection is not lost."""
-    monkeypatch.setattr("bridge.http.acceptor._PAUSE_SECONDS", 0.05)
+    monkeypatch.setattr("bridge.http.wire.acceptor._PAUSE_SECONDS", 0.05)
     Counted.made = 0
     with Full(fileno=listening_socket("127.0.0.1", 0).detach()) as bound:
         with socket.create_connection(bound.getsockname(), 20):

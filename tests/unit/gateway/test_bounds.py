@@ -11,10 +11,10 @@ import pytest
 
 from bridge.gateway.request import script_route
 from bridge.http.body import BodyLimits, ClientGone
-from bridge.http.client_address import address_of
-from bridge.http.limits import Buckets
+from bridge.http.byte_budget import Held, Room
 from bridge.http.problems import Code, Problem
-from bridge.http.room import Held, Room
+from bridge.http.rate_limiter import Buckets
+from bridge.http.wire.client_address import address_of
 
 LIMITS = BodyLimits(10_000, 5.0)
 GZIP = {b"content-encoding": b"gzip"}

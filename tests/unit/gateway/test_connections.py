@@ -1,7 +1,7 @@
 """Which connections a process keeps, closes and refuses."""
 
-from bridge.http.connections import Connections
 from bridge.http.problems import Code
+from bridge.http.wire.connections import Connections
 
 
 class Guest:

@@ -13,10 +13,10 @@ import pytest
 from prometheus_client import generate_latest
 from support.lone_gateway import LoneGateway, lone_gateway
 
-from bridge.gateway import judge as judging
-from bridge.gateway.access import Grant
-from bridge.gateway.allowances import Bill
-from bridge.gateway.line import SLICE_SECONDS, Line
+from bridge.gateway.admission import refused_events as judging
+from bridge.gateway.admission.access import Grant
+from bridge.gateway.admission.allowances import Bill
+from bridge.gateway.admission.line import SLICE_SECONDS, Line
 from schemas.pipeline.registry import Script
 from schemas.pipeline.sender import Sender
 from sinks import cooperative

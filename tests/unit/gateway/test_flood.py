@@ -9,11 +9,11 @@ import pytest
 from support.lone_gateway import LoneGateway, lone_gateway
 from support.processor_time import Clock
 
-from bridge.gateway import line
-from bridge.gateway.access import Grant
-from bridge.gateway.allowances import Bill
-from bridge.gateway.line import Line
-from bridge.gateway.shares import shares_of
+from bridge.gateway.admission import line
+from bridge.gateway.admission.access import Grant
+from bridge.gateway.admission.allowances import Bill
+from bridge.gateway.admission.line import Line
+from bridge.gateway.admission.shares import shares_of
 from schemas.pipeline.registry import Script
 
 

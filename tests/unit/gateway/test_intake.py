@@ -11,10 +11,10 @@ from support.spoken import Spoken, echo, hasty, post
 from support.wait import wait_until
 
 from bridge.api.server import ApiProtocol
-from bridge.http.connections import Connections
-from bridge.http.intake import Intake
-from bridge.http.pace import Pace
-from bridge.http.protocol import BoundedProtocol
+from bridge.http.wire.connections import Connections
+from bridge.http.wire.intake import Intake
+from bridge.http.wire.protocol import BoundedProtocol
+from bridge.http.wire.request_pace import Pace
 
 GET = b"GET /a HTTP/1.1\r\nhost: x\r\n\r\n"
 CHUNKED = b"POST /a HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n"

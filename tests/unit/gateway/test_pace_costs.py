@@ -13,10 +13,10 @@ from support.spoken import Spoken, echo, hasty, post
 
 from bridge.gateway.app import create_app
 from bridge.http.admin_port import PAGES
-from bridge.http.connections import Connections
-from bridge.http.cost import Cost
-from bridge.http.pace import Pace
-from bridge.http.protocol import BoundedProtocol
+from bridge.http.wire.connections import Connections
+from bridge.http.wire.cost import Cost
+from bridge.http.wire.protocol import BoundedProtocol
+from bridge.http.wire.request_pace import Pace
 
 ADDRESS = "127.0.0.1"
 RATE = 500

@@ -9,9 +9,9 @@ from support.spoken import Spoken, echo, hasty, post, spoken
 from support.wait import wait_until
 
 from bridge.api.server import ApiProtocol
-from bridge.http.connections import Connections
 from bridge.http.problems import Code
-from bridge.http.protocol import BoundedProtocol
+from bridge.http.wire.connections import Connections
+from bridge.http.wire.protocol import BoundedProtocol
 
 MOST_AHEAD = 8
 """So many of the shortest requests are in the least piece that is parsed."""
@@ -131,7 +131,7 @@ async def test_an_answer_that_is_not_read_ends_the_connection(
     kind: type[BoundedProtocol], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """After a while; one that is read after all goes on."""
-    monkeypatch.setattr("bridge.http.protocol._UNREAD_SECONDS", 0.01)
+    monkeypatch.setattr("bridge.http.wire.protocol._UNREAD_SECONDS", 0.01)
     read, unread = Spoken(kind, echo), Spoken(kind, echo)
     for one in (read, unread):
         one.protocol.pause_writing()

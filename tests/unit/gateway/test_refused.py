@@ -10,7 +10,7 @@ from structlog.testing import capture_logs
 from support.lone_gateway import lone_gateway
 
 from bridge.http.problems import Code
-from bridge.http.refused import Refused
+from bridge.http.refusal_log import Refused
 from schemas.pipeline.registry import Script
 from telemetry import metrics
 from telemetry.metric_kinds import MOST_NAMED, FirstComers

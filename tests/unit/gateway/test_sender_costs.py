@@ -10,11 +10,11 @@ from support.lone_gateway import LoneGateway, lone_gateway
 from support.processor_time import Clock
 from support.spoken import Spoken, post
 
-from bridge.gateway.allowances import Allowances
-from bridge.http import turns
-from bridge.http.connections import Connections
-from bridge.http.pace import Pace
-from bridge.http.protocol import BoundedProtocol
+from bridge.gateway.admission.allowances import Allowances
+from bridge.http.wire import connection_turns as turns
+from bridge.http.wire.connections import Connections
+from bridge.http.wire.protocol import BoundedProtocol
+from bridge.http.wire.request_pace import Pace
 from schemas.pipeline.sender import Sender
 
 PAID_SECONDS = 0.0001
@@ -30,7 +30,7 @@ def pace(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(f"bridge.http.{module}.time", clock)
     monkeypatch.setattr(turns, "_READ_SECONDS", 0.0)
     monkeypatch.setattr("sinks.cooperative.time", SimpleNamespace(monotonic=lambda: 10.0))
-    monkeypatch.setattr("bridge.gateway.line.time", Clock())
+    monkeypatch.setattr("bridge.gateway.admission.line.time", Clock())
     monkeypatch.setattr(BoundedProtocol, "places", Connections(1000, 0))
     monkeypatch.setattr(BoundedProtocol, "pace", Pace(1e6, lambda: 10.0))
     on_url = BoundedProtocol.on_url

@@ -12,9 +12,9 @@ from support.wait import wait_until
 
 from bridge.api.server import ApiProtocol
 from bridge.http.body import CLIENT_GONE
-from bridge.http.connections import Connections
-from bridge.http.pace import Pace
-from bridge.http.protocol import BoundedProtocol
+from bridge.http.wire.connections import Connections
+from bridge.http.wire.protocol import BoundedProtocol
+from bridge.http.wire.request_pace import Pace
 
 GET = b"GET /a HTTP/1.1\r\nhost: x\r\n\r\n"
 CHUNKED = b"POST /a HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n"

@@ -5,7 +5,7 @@ from itertools import permutations
 
 import pytest
 
-from bridge.gateway.ingest_tokens import IngestTokens
+from bridge.gateway.admission.ingest_tokens import IngestTokens
 from bridge.http.problems import Code, Problem
 from schemas.config.derived_keys import Purpose, derived_key, signing_key, webhook_secret
 from schemas.config.overlap import ENDS_WITH

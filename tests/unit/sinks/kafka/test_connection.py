@@ -76,7 +76,7 @@ async def test_a_broker_that_asks_as_brokers_do_is_answered() -> None:
 
 
 @pytest.mark.parametrize(
-    "module", ["sinks.kafka.publisher", "sinks.kafka.admin", "streams.source.kafka", "bridge.runs.replay_topic"]
+    "module", ["sinks.kafka.publisher", "sinks.kafka.admin", "streams.source.kafka", "bridge.jobs.replay_topic"]
 )
 def test_whoever_makes_a_client_has_it_bounded(module: str) -> None:
     look = (

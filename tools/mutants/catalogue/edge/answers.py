@@ -9,37 +9,37 @@ MUTANTS = [
     Mutant(
         "gateway-unread-gives-way",
         "the place of a connection whose answer nobody reads, among those that give way",
-        (Edit("bridge/http/protocol.py::BoundedProtocol.pause_writing", "self._take_place()", ""),),
+        (Edit("bridge/http/wire/protocol.py::BoundedProtocol.pause_writing", "self._take_place()", ""),),
         ("tests/integration/test_gateway_unread.py",),
     ),
     Mutant(
         "gateway-answer-held",
         "the share of an answer that nobody reads",
-        (Edit("bridge/gateway/validate.py::post_validate", "answer.holding = holding.pop_all()", ""),),
+        (Edit("bridge/gateway/routes/validate.py::post_validate", "answer.holding = holding.pop_all()", ""),),
         ("tests/unit/gateway/test_answers.py::test_answers_that_nobody_reads_stay_within_their_senders_share",),
     ),
     Mutant(
         "gateway-answer-bound",
         "the bound of what events:validate answers",
-        (Edit("bridge/gateway/validate.py::_judge_all", "len(encoded) > room", "False"),),
+        (Edit("bridge/gateway/routes/validate.py::_judge_all", "len(encoded) > room", "False"),),
         ("tests/unit/gateway/test_answers.py::test_verdicts_are_no_longer_than_a_body",),
     ),
     Mutant(
         "gateway-refused-body",
         "the place of a connection whose refused body came late, among those that give way",
-        (Edit("bridge/http/protocol.py::BoundedProtocol._take_place", "running.response_complete", "False"),),
+        (Edit("bridge/http/wire/protocol.py::BoundedProtocol._take_place", "running.response_complete", "False"),),
         ("tests/unit/gateway/test_wire.py::test_a_connection_whose_refused_body_came_late_gives_way",),
     ),
     Mutant(
         "gateway-upload-place",
         "the place that an upload takes when it begins, whenever its connection was opened",
-        (Edit("bridge/http/protocol.py::BoundedProtocol._start_asgi_task", "self.places.works(self)", ""),),
+        (Edit("bridge/http/wire/protocol.py::BoundedProtocol._start_asgi_task", "self.places.works(self)", ""),),
         (f"{PROTOCOL}::test_an_upload_has_the_place_of_its_beginning",),
     ),
     Mutant(
         "gateway-pipelined-body",
         "the stay of a connection with a request in flight, behind which a body comes",
-        (Edit("bridge/http/protocol.py::BoundedProtocol._take_place", "running.scope is self.scope", "True"),),
+        (Edit("bridge/http/wire/protocol.py::BoundedProtocol._take_place", "running.scope is self.scope", "True"),),
         (f"{PROTOCOL}::test_a_body_behind_a_request_in_flight_does_not_end_it",),
     ),
     Mutant(
@@ -57,13 +57,13 @@ MUTANTS = [
     Mutant(
         "gateway-partition-turns",
         "the turns of senders in a partition",
-        (Edit("bridge/gateway/turns.py::Turns.end", "above.names.move_to_end(name)", "pass"),),
+        (Edit("bridge/gateway/admission/sender_turns.py::Turns.end", "above.names.move_to_end(name)", "pass"),),
         (f"{PUBLISHER}::test_senders_take_turns_in_a_partition",),
     ),
     Mutant(
         "gateway-records-share",
         "each sender's share of what waits for Kafka",
-        (Edit("bridge/http/room.py::Room._make_room", "raise Problem(Code.RATE_LIMITED, ...)", "return"),),
+        (Edit("bridge/http/byte_budget.py::Room._make_room", "raise Problem(Code.RATE_LIMITED, ...)", "return"),),
         (f"{PUBLISHER}::test_a_share_of_what_waits_for_kafka_is_its_senders",),
     ),
     Mutant(

@@ -5,10 +5,10 @@ from tools.mutants.mutant import Edit, Mutant
 BOUNDS = "tests/unit/gateway/test_bounds.py"
 FLOOD = "tests/unit/gateway/test_flood.py"
 COSTS = "tests/unit/gateway/test_costs.py"
-WEIGHT = "tests/unit/gateway/test_weight.py"
-LINE = "tests/unit/gateway/test_line.py"
-SHARES = "tests/unit/gateway/test_shares.py"
-KEYS = "tests/unit/gateway/test_idempotency.py"
+WEIGHT = "tests/unit/gateway/admission/test_weight.py"
+LINE = "tests/unit/gateway/admission/test_line.py"
+SHARES = "tests/unit/gateway/admission/test_shares.py"
+KEYS = "tests/unit/gateway/admission/test_idempotency.py"
 ELEMENTS = "tests/unit/gateway/test_elements.py"
 
 MUTANTS = [
@@ -57,25 +57,25 @@ MUTANTS = [
     Mutant(
         "gateway-line-grows",
         "the wait behind first slices of work that shows to be long",
-        (Edit("bridge/gateway/line.py::Work.stand_in_line", "self._is_long or not long", "True"),),
+        (Edit("bridge/gateway/admission/line.py::Work.stand_in_line", "self._is_long or not long", "True"),),
         (f"{LINE}::test_line_lets_work_that_shows_to_be_long_wait_behind_first_slices",),
     ),
     Mutant(
         "gateway-charge",
         "the charge for bytes",
-        (Edit("bridge/gateway/allowances.py::Bill.charge", "buckets.charge(name, size)", ""),),
+        (Edit("bridge/gateway/admission/allowances.py::Bill.charge", "buckets.charge(name, size)", ""),),
         (f"{COSTS}::test_every_answer_is_charged_by_what_it_inflated",),
     ),
     Mutant(
         "gateway-charge-time",
         "the charge for the loop's time",
-        (Edit("bridge/gateway/line.py::Work._charge", "self.bill.charge_time(...)", ""),),
+        (Edit("bridge/gateway/admission/line.py::Work._charge", "self.bill.charge_time(...)", ""),),
         (f"{COSTS}::test_the_loops_time_is_charged",),
     ),
     Mutant(
         "gateway-debt-in-line",
         "the refusal of who waited in line while others used up what there was",
-        (Edit("bridge/gateway/events.py::receive_events.stand_in_line", "bill.owes_nothing()", ""),),
+        (Edit("bridge/gateway/routes/events.py::receive_events.stand_in_line", "bill.owes_nothing()", ""),),
         (f"{COSTS}::test_who_waits_in_line_is_refused_once_others_have_used_up_what_there_was",),
     ),
     Mutant(
@@ -83,7 +83,7 @@ MUTANTS = [
         "the servers' own share of each limit",
         (
             Edit(
-                "bridge/gateway/allowances.py::Allowances.of",
+                "bridge/gateway/admission/allowances.py::Allowances.of",
                 "self._by_sender[sender]",
                 "self._by_sender[Sender.VISITOR]",
             ),
@@ -102,7 +102,7 @@ MUTANTS = [
     Mutant(
         "gateway-line",
         "the line in which work waits",
-        (Edit("bridge/gateway/line.py::Work.stand_in_line", "...", ""),),
+        (Edit("bridge/gateway/admission/line.py::Work.stand_in_line", "...", ""),),
         (
             f"{COSTS}::test_dear_events_let_others_have_their_turn_after_each",
             f"{COSTS}::test_small_work_waits_for_nobody",
@@ -111,7 +111,13 @@ MUTANTS = [
     Mutant(
         "gateway-line-iteration",
         "the bound of what works within one iteration of the loop without an await",
-        (Edit("bridge/gateway/line.py::Line.gives_at_once", "self._works and self._iteration.is_over", "False"),),
+        (
+            Edit(
+                "bridge/gateway/admission/line.py::Line.gives_at_once",
+                "self._works and self._iteration.is_over",
+                "False",
+            ),
+        ),
         (
             f"{LINE}::test_line_lets_the_loop_go_on_between_works_without_an_await",
             f"{COSTS}::test_small_dear_requests_let_others_have_their_turn_after_each",
@@ -121,7 +127,7 @@ MUTANTS = [
     Mutant(
         "gateway-line-waited",
         "the count of the work of who had to wait in the iteration's slice",
-        (Edit("bridge/gateway/line.py::Line._given", "await turn", "return await turn"),),
+        (Edit("bridge/gateway/admission/line.py::Line._given", "await turn", "return await turn"),),
         (f"{LINE}::test_line_counts_the_work_of_who_had_to_wait",),
     ),
     Mutant(
@@ -129,7 +135,7 @@ MUTANTS = [
         "the line for small requests, whose work may be dear too",
         (
             Edit(
-                "bridge/gateway/events.py::receive_events.stand_in_line",
+                "bridge/gateway/routes/events.py::receive_events.stand_in_line",
                 "await work.stand_in_line(long=size > _LONG_BYTES or bill.exceeds_time)",
                 "(size > _LONG_BYTES or bill.exceeds_time) and await work.stand_in_line(long=True)",
             ),
@@ -139,13 +145,13 @@ MUTANTS = [
     Mutant(
         "gateway-line-firsts",
         "the half of the time that first slices have before long work",
-        (Edit("bridge/gateway/line.py::Line._give", "self._firsts.is_over", "True"),),
+        (Edit("bridge/gateway/admission/line.py::Line._give", "self._firsts.is_over", "True"),),
         (f"{LINE}::test_line_shares_its_time_between_first_slices_and_long_work",),
     ),
     Mutant(
         "gateway-line-long",
         "the half of the time that long work has, however many first slices wait",
-        (Edit("bridge/gateway/line.py::Line._give", "self._firsts.is_over", "False"),),
+        (Edit("bridge/gateway/admission/line.py::Line._give", "self._firsts.is_over", "False"),),
         (f"{LINE}::test_line_shares_its_time_between_first_slices_and_long_work",),
     ),
     Mutant(
@@ -163,25 +169,25 @@ MUTANTS = [
     Mutant(
         "gateway-line-scripts",
         "the turn of each script in the line",
-        (Edit("bridge/gateway/turns.py::Turns.end", "above.names.move_to_end(name)", "pass"),),
+        (Edit("bridge/gateway/admission/sender_turns.py::Turns.end", "above.names.move_to_end(name)", "pass"),),
         (f"{LINE}::test_line_gives_each_script_its_turn",),
     ),
     Mutant(
         "gateway-line-given-up",
         "the turn that a request given up passes on",
-        (Edit("bridge/gateway/line.py::Line._given", "self.leave()", ""),),
+        (Edit("bridge/gateway/admission/line.py::Line._given", "self.leave()", ""),),
         (f"{LINE}::test_line_goes_on_where_a_request_is_given_up",),
     ),
     Mutant(
         "gateway-time-share",
         "the place behind others of a script that used more than its share of the time",
-        (Edit("bridge/gateway/events.py::receive_events.stand_in_line", "bill.exceeds_time", "False"),),
+        (Edit("bridge/gateway/routes/events.py::receive_events.stand_in_line", "bill.exceeds_time", "False"),),
         (f"{LINE}::test_script_that_used_more_than_its_share_waits_while_others_do_not",),
     ),
     Mutant(
         "gateway-time-debt",
         "the bound of the time that a script owes",
-        (Edit("bridge/http/limits.py::Buckets._keep", "max(level, -self._most_debt)", "level"),),
+        (Edit("bridge/http/rate_limiter.py::Buckets._keep", "max(level, -self._most_debt)", "level"),),
         (f"{LINE}::test_script_that_used_all_of_the_time_is_served_at_once_again_within_seconds",),
     ),
     Mutant(
@@ -189,7 +195,9 @@ MUTANTS = [
         "the limit of events:validate",
         (
             Edit(
-                "bridge/gateway/validate.py::_judge_all", "services.allowances.of(grant.sender).take_validated(...)", ""
+                "bridge/gateway/routes/validate.py::_judge_all",
+                "services.allowances.of(grant.sender).take_validated(...)",
+                "",
             ),
         ),
         (f"{COSTS}::test_validate_has_a_limit_of_its_own",),
@@ -199,7 +207,7 @@ MUTANTS = [
         "the bound of visitors' events that the stream will refuse",
         (
             Edit(
-                "bridge/gateway/judge.py::RefusedEvents.beyond_bound",
+                "bridge/gateway/admission/refused_events.py::RefusedEvents.beyond_bound",
                 "self._let_through()",
                 "self._let_through() is not None",
             ),
@@ -211,7 +219,9 @@ MUTANTS = [
         "the bound of versions that visitors make up",
         (
             Edit(
-                "bridge/gateway/judge.py::_is_bounded", "error_class is ErrorClass.UNSUPPORTED_SCHEMA_VERSION", "False"
+                "bridge/gateway/admission/refused_events.py::_is_bounded",
+                "error_class is ErrorClass.UNSUPPORTED_SCHEMA_VERSION",
+                "False",
             ),
         ),
         (f"{FLOOD}::test_flood_of_invented_versions_is_bounded",),
@@ -219,13 +229,13 @@ MUTANTS = [
     Mutant(
         "gateway-pages",
         "the limit of pages that no script is behind",
-        (Edit("bridge/gateway/front.py::Front._others", "self.services.allowances.requests.take(...)", ""),),
+        (Edit("bridge/gateway/middleware.py::Front._others", "self.services.allowances.requests.take(...)", ""),),
         (f"{FLOOD}::test_flood_of_pages_is_refused_by_address",),
     ),
     Mutant(
         "gateway-charge-refused",
         "the charge for the time of work that ends within its first slice",
-        (Edit("bridge/gateway/line.py::Work.end", "self._charge()", ""),),
+        (Edit("bridge/gateway/admission/line.py::Work.end", "self._charge()", ""),),
         (f"{FLOOD}::test_flood_of_refused_bodies_is_charged_for_its_time",),
     ),
     Mutant(
@@ -233,7 +243,7 @@ MUTANTS = [
         "each sender's share of the remembered keys",
         (
             Edit(
-                "bridge/gateway/idempotency.py::Idempotency._grown",
+                "bridge/gateway/admission/idempotency.py::Idempotency._grown",
                 "max(self._shares.values(), key=lambda one: one.size)",
                 "next(one for one in self._shares.values() if one.keys)",
             ),
@@ -243,25 +253,43 @@ MUTANTS = [
     Mutant(
         "gateway-key-events",
         "the events that an Idempotency-Key is of, beside the bytes",
-        (Edit("bridge/gateway/events.py::post_events", "map(len, elements.values)", "()"),),
+        (Edit("bridge/gateway/routes/events.py::post_events", "map(len, elements.values)", "()"),),
         ("tests/integration/test_gateway_keys.py::test_an_idempotency_key_is_of_events_not_of_bytes",),
     ),
     Mutant(
         "gateway-line-addresses",
         "the turn of each address of visitors in the line",
-        (Edit("bridge/gateway/shares.py::turn_of", "Sender.VISITOR, address, script_id", "Sender.VISITOR, script_id"),),
+        (
+            Edit(
+                "bridge/gateway/admission/shares.py::turn_of",
+                "Sender.VISITOR, address, script_id",
+                "Sender.VISITOR, script_id",
+            ),
+        ),
         (f"{LINE}::test_line_gives_each_address_of_visitors_its_turn",),
     ),
     Mutant(
         "gateway-turn-levels",
         "the one turn of an address, whatever scripts it names",
-        (Edit("bridge/gateway/shares.py::turn_of", "Sender.VISITOR, address, script_id", "(address, script_id), 1"),),
+        (
+            Edit(
+                "bridge/gateway/admission/shares.py::turn_of",
+                "Sender.VISITOR, address, script_id",
+                "(address, script_id), 1",
+            ),
+        ),
         (f"{LINE}::test_line_gives_an_address_one_turn_whatever_scripts_it_names",),
     ),
     Mutant(
         "gateway-refused-cost",
         "the charge of a server's refused events",
-        (Edit("bridge/gateway/judge.py::charge_refused", "(_COST_OF_REFUSED if ends else _COST_OF_RETRIED) - 1", "0"),),
+        (
+            Edit(
+                "bridge/gateway/admission/refused_events.py::charge_refused",
+                "(_COST_OF_REFUSED if ends else _COST_OF_RETRIED) - 1",
+                "0",
+            ),
+        ),
         (f"{COSTS}::test_a_servers_refused_events_count_as_what_they_cost",),
     ),
     Mutant(
@@ -269,7 +297,7 @@ MUTANTS = [
         "the end of judging refused events beyond their bound",
         (
             Edit(
-                "bridge/gateway/judge.py::RefusedEvents.beyond_bound",
+                "bridge/gateway/admission/refused_events.py::RefusedEvents.beyond_bound",
                 "len(beyond) >= _MOST_BEYOND and not let_through",
                 "False",
             ),
@@ -279,25 +307,31 @@ MUTANTS = [
     Mutant(
         "gateway-address-events",
         "the part of a script's events that one visitor's address may use",
-        (Edit("bridge/gateway/allowances.py::_ADDRESS_SHARE", "0.25", "0.0"),),
+        (Edit("bridge/gateway/admission/allowances.py::_ADDRESS_SHARE", "0.25", "0.0"),),
         (f"{SHARES}::test_share_of_a_scripts_events_is_not_used_up_by_one_visitors_address",),
     ),
     Mutant(
         "gateway-address-scripts",
         "the bound of what one visitor's address sends to all scripts",
-        (Edit("bridge/gateway/allowances.py::_Allowances.take_events", "self.address_events.ask(address, count)", ""),),
+        (
+            Edit(
+                "bridge/gateway/admission/allowances.py::_Allowances.take_events",
+                "self.address_events.ask(address, count)",
+                "",
+            ),
+        ),
         (f"{SHARES}::test_share_of_an_address_is_no_larger_with_more_scripts",),
     ),
     Mutant(
         "gateway-visitors-events",
         "the bound of what all visitors send",
-        (Edit("bridge/gateway/allowances.py::_Allowances.take_events", "self.visitors_events.ask(...)", ""),),
+        (Edit("bridge/gateway/admission/allowances.py::_Allowances.take_events", "self.visitors_events.ask(...)", ""),),
         (f"{SHARES}::test_share_of_all_visitors_is_bounded_and_has_room_for_who_sends_little",),
     ),
     Mutant(
         "gateway-visitors-little",
         "the last quarter of all visitors' events for addresses that send little",
-        (Edit("bridge/gateway/allowances.py::_KEPT_FOR_LITTLE", "1 / 4", "0.0"),),
+        (Edit("bridge/gateway/admission/allowances.py::_KEPT_FOR_LITTLE", "1 / 4", "0.0"),),
         (f"{SHARES}::test_share_of_all_visitors_is_bounded_and_has_room_for_who_sends_little",),
     ),
     Mutant(
@@ -305,7 +339,7 @@ MUTANTS = [
         "the look into all buckets of a visitor before something is taken from one",
         (
             Edit(
-                "bridge/gateway/allowances.py::_Allowances.take_events",
+                "bridge/gateway/admission/allowances.py::_Allowances.take_events",
                 "self.events.ask(script_id, count)",
                 "self.visitors_events.charge(_ALL, count)\nself.events.ask(script_id, count)",
             ),
@@ -315,31 +349,31 @@ MUTANTS = [
     Mutant(
         "gateway-refused-scripts",
         "the bound of an address's refused events for all scripts",
-        (Edit("bridge/gateway/allowances.py::_SCRIPTS_OF_REFUSED", "4", "400"),),
+        (Edit("bridge/gateway/admission/allowances.py::_SCRIPTS_OF_REFUSED", "4", "400"),),
         (f"{SHARES}::test_share_of_refused_events_of_an_address_is_no_larger_with_more_scripts",),
     ),
     Mutant(
         "gateway-weight-marks",
         "the weight of an event by its marks",
-        (Edit("bridge/gateway/weight.py::_MARKS", 'b"[{,:"', 'b""'),),
+        (Edit("bridge/gateway/admission/weight.py::_MARKS", 'b"[{,:"', 'b""'),),
         (f"{WEIGHT}::test_a_good_event_counts_as_what_it_costs_the_stream",),
     ),
     Mutant(
         "gateway-weight-bytes",
         "the weight of an event by its length",
-        (Edit("bridge/gateway/weight.py::_BYTES_OF_ONE", "4096", "10**9"),),
+        (Edit("bridge/gateway/admission/weight.py::_BYTES_OF_ONE", "4096", "10**9"),),
         (f"{WEIGHT}::test_a_good_event_counts_as_what_it_costs_the_stream",),
     ),
     Mutant(
         "gateway-weight-ordinary",
         "the weight of one of an ordinary event",
-        (Edit("bridge/gateway/weight.py::_MARKS_OF_ONE", "350", "100"),),
+        (Edit("bridge/gateway/admission/weight.py::_MARKS_OF_ONE", "350", "100"),),
         (f"{WEIGHT}::test_an_ordinary_event_counts_as_one",),
     ),
     Mutant(
         "gateway-places-of-bodies",
         "the rule that a request whose body has not come holds no place",
-        (Edit("bridge/gateway/events.py::receive_events.arrived", "not message.get('more_body')", "True"),),
+        (Edit("bridge/gateway/routes/events.py::receive_events.arrived", "not message.get('more_body')", "True"),),
         (f"{SHARES}::test_share_of_requests_is_not_held_by_bodies_that_are_waited_for",),
     ),
     Mutant(
@@ -351,37 +385,37 @@ MUTANTS = [
     Mutant(
         "gateway-answers-give-way",
         "the end of an answer that nobody reads, for a sender that holds less",
-        (Edit("bridge/gateway/validate.py::post_validate", "held.waits(close)", "close"),),
+        (Edit("bridge/gateway/routes/validate.py::post_validate", "held.waits(close)", "close"),),
         (f"{SHARES}::test_share_of_bytes_full_of_unread_answers_has_room_for_others",),
     ),
     Mutant(
         "gateway-gives-way-to-less",
         "the rule that a sender gives way only to one that holds less",
-        (Edit("bridge/http/room.py::Room._one_gave_way", "self._held.get(largest, 0) <= own", "False"),),
+        (Edit("bridge/http/byte_budget.py::Room._one_gave_way", "self._held.get(largest, 0) <= own", "False"),),
         (f"{SHARES}::test_longest_wait_of_who_holds_most_gives_way",),
     ),
     Mutant(
         "gateway-gave-way",
         "the refusal of what still comes of a body that gave way",
-        (Edit("bridge/http/room.py::Held.reach", "self.gave_way", "False"),),
+        (Edit("bridge/http/byte_budget.py::Held.reach", "self.gave_way", "False"),),
         (f"{SHARES}::test_what_gave_way_takes_nothing_more",),
     ),
     Mutant(
         "gateway-last-quarter",
         "the last quarter of a share for senders that hold next to nothing of it",
-        (Edit("bridge/http/room.py::Room._make_room", "own > max(1, most * _LITTLE)", "False"),),
+        (Edit("bridge/http/byte_budget.py::Room._make_room", "own > max(1, most * _LITTLE)", "False"),),
         (f"{SHARES}::test_last_of_a_share_is_for_senders_that_hold_next_to_nothing",),
     ),
     Mutant(
         "gateway-organisation",
         "the one share of an organisation's scripts",
-        (Edit("bridge/gateway/shares.py::shares_of", "org_id is None", "True"),),
+        (Edit("bridge/gateway/admission/shares.py::shares_of", "org_id is None", "True"),),
         (f"{SHARES}::test_shares_of_an_organisations_scripts_are_one_share",),
     ),
     Mutant(
         "gateway-bodies-give-way",
         "the place of a connection whose body does not come, among those that give way",
-        (Edit("bridge/http/protocol.py::BoundedProtocol._take_place", "self._in_body", "False"),),
+        (Edit("bridge/http/wire/protocol.py::BoundedProtocol._take_place", "self._in_body", "False"),),
         ("tests/integration/test_gateway_shares.py::test_under_pressure_idle_connections_give_way",),
     ),
 ]

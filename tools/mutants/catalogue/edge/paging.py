@@ -15,7 +15,7 @@ MUTANTS = [
     Mutant(
         "refused-minute",
         "the minute between two lines about refused requests of one reason and script",
-        (Edit("bridge/http/refused.py::Refused.tell", "now >= line.due", "True"),),
+        (Edit("bridge/http/refusal_log.py::Refused.tell", "now >= line.due", "True"),),
         (f"{REFUSED}::test_refusals_are_one_line_a_minute", f"{REFUSED}::test_strangers_share_a_line"),
     ),
     Mutant(
@@ -23,7 +23,7 @@ MUTANTS = [
         "the one line that refusals of names which strangers invent share",
         (
             Edit(
-                "bridge/http/refused.py::Refused.count",
+                "bridge/http/refusal_log.py::Refused.count",
                 "(code, site, label, by_server)",
                 "(code, site, named, by_server)",
             ),
@@ -33,7 +33,7 @@ MUTANTS = [
     Mutant(
         "refused-rest",
         "the count of the other events of a request that is refused whole",
-        (Edit("bridge/gateway/judge.py::RefusedEvents._too_many", "count - len(beyond)", "0"),),
+        (Edit("bridge/gateway/admission/refused_events.py::RefusedEvents._too_many", "count - len(beyond)", "0"),),
         (f"{REFUSED}::test_every_event_of_a_refused_request_is_counted",),
     ),
     Mutant(
@@ -211,7 +211,7 @@ MUTANTS = [
         "the class of a request with an API key",
         (
             Edit(
-                "bridge/gateway/events.py::admitted",
+                "bridge/gateway/routes/events.py::admitted",
                 "request.from_server = grant.sender is Sender.SERVER",
                 "request.from_server = True",
             ),
@@ -223,7 +223,9 @@ MUTANTS = [
         "the class of a request with a revoked API key",
         (
             Edit(
-                "bridge/gateway/access.py::_check_key", "KeyRefused(Code.TOKEN_REVOKED)", "Problem(Code.TOKEN_REVOKED)"
+                "bridge/gateway/admission/access.py::_check_key",
+                "KeyRefused(Code.TOKEN_REVOKED)",
+                "Problem(Code.TOKEN_REVOKED)",
             ),
         ),
         KEYS,
@@ -233,7 +235,9 @@ MUTANTS = [
         "the gateway's time without the waits for a body",
         (
             Edit(
-                "bridge/gateway/events.py::receive_events.arrived", "request.waited += time.perf_counter() - began", ""
+                "bridge/gateway/routes/events.py::receive_events.arrived",
+                "request.waited += time.perf_counter() - began",
+                "",
             ),
         ),
         (
@@ -246,7 +250,7 @@ MUTANTS = [
         "the end of the gateway's time where its answer begins",
         (
             Edit(
-                "bridge/gateway/front.py::Front._tell",
+                "bridge/gateway/middleware.py::Front._tell",
                 "self._seconds[route].observe(seconds)",
                 "self._seconds[route].observe(time.perf_counter() - began)",
             ),

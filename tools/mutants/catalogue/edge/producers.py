@@ -8,7 +8,7 @@ BOUNDS = "tests/unit/gateway/test_bounds.py"
 SHARES = "tests/integration/test_gateway_shares.py"
 PROTOCOL = "tests/unit/gateway/test_protocol.py"
 CONNECTIONS = "tests/unit/gateway/test_connections.py"
-CORS = "tests/unit/gateway/test_cors.py"
+CORS = "tests/unit/gateway/admission/test_cors.py"
 PUBLISHER = "tests/unit/gateway/test_publisher.py"
 
 MUTANTS = [
@@ -53,7 +53,7 @@ MUTANTS = [
         "the reading off of what a refused client still sends",
         (
             Edit(
-                "bridge/http/lingering.py::LingeringTransport.close",
+                "bridge/http/wire/lingering_close.py::LingeringTransport.close",
                 "not self._midway() or not self._transport.can_write_eof()",
                 "self._until == 0.0",
             ),
@@ -65,17 +65,17 @@ MUTANTS = [
         "the bound of headers",
         (
             Edit(
-                "bridge/http/protocol.py::BoundedProtocol._count",
+                "bridge/http/wire/protocol.py::BoundedProtocol._count",
                 "self._said_bytes > self.most_header_bytes",
                 "self._said_bytes < 0",
             ),
             Edit(
-                "bridge/http/protocol.py::BoundedProtocol._parse_slice",
+                "bridge/http/wire/protocol.py::BoundedProtocol._parse_slice",
                 "self._header_bytes > self.most_header_bytes",
                 "self._header_bytes < 0",
             ),
             Edit(
-                "bridge/http/protocol.py::BoundedProtocol.on_header",
+                "bridge/http/wire/protocol.py::BoundedProtocol.on_header",
                 "len(self.headers) > _MOST_HEADERS",
                 "len(self.headers) < 0",
             ),
@@ -85,7 +85,7 @@ MUTANTS = [
     Mutant(
         "gateway-header-time",
         "the time that headers may take",
-        (Edit("bridge/http/protocol.py::BoundedProtocol._late", "self._in_headers", "False"),),
+        (Edit("bridge/http/wire/protocol.py::BoundedProtocol._late", "self._in_headers", "False"),),
         (f"{HOSTILE}::test_headers_that_trickle_are_not_waited_for",),
     ),
     Mutant(
@@ -93,7 +93,7 @@ MUTANTS = [
         "the end of a connection that is idle but for what belongs to no request",
         (
             Edit(
-                "bridge/http/protocol.py::BoundedProtocol._unset_keepalive_if_required",
+                "bridge/http/wire/protocol.py::BoundedProtocol._unset_keepalive_if_required",
                 "...",
                 "super()._unset_keepalive_if_required()",
             ),
@@ -103,7 +103,11 @@ MUTANTS = [
     Mutant(
         "gateway-trailers",
         "the rule that trailers are no headers",
-        (Edit("bridge/http/protocol.py::BoundedProtocol.on_header", "not self._in_headers", "self.parser is None"),),
+        (
+            Edit(
+                "bridge/http/wire/protocol.py::BoundedProtocol.on_header", "not self._in_headers", "self.parser is None"
+            ),
+        ),
         (f"{HOSTILE}::test_trailers_are_no_headers",),
     ),
     Mutant(
@@ -111,7 +115,7 @@ MUTANTS = [
         "the second parse of a request that offers another protocol",
         (
             Edit(
-                "bridge/http/protocol.py::BoundedProtocol._parse",
+                "bridge/http/wire/protocol.py::BoundedProtocol._parse",
                 "self._pass_over_offer(...)",
                 "self.parser.get_method()",
             ),
@@ -123,7 +127,7 @@ MUTANTS = [
         "the refusal of CONNECT",
         (
             Edit(
-                "bridge/http/protocol.py::BoundedProtocol.on_headers_complete",
+                "bridge/http/wire/protocol.py::BoundedProtocol.on_headers_complete",
                 "self.parser.get_method() == b'CONNECT'",
                 "False",
             ),
@@ -133,13 +137,13 @@ MUTANTS = [
     Mutant(
         "gateway-own-answer",
         "the answers to requests before one that cannot be parsed",
-        (Edit("bridge/http/protocol.py::BoundedProtocol._end", "last is None or last.response_complete", "True"),),
+        (Edit("bridge/http/wire/protocol.py::BoundedProtocol._end", "last is None or last.response_complete", "True"),),
         (f"{PROTOCOL}::test_what_has_no_clear_end_is_refused_and_ends_the_connection",),
     ),
     Mutant(
         "gateway-one-answer",
         "the rule that a request has one answer, however its body breaks",
-        (Edit("bridge/http/protocol.py::BoundedProtocol._end", "last.response_started", "False"),),
+        (Edit("bridge/http/wire/protocol.py::BoundedProtocol._end", "last.response_started", "False"),),
         (f"{PROTOCOL}::test_a_broken_body_is_answered_once",),
     ),
     Mutant(
@@ -147,7 +151,7 @@ MUTANTS = [
         "the end of a connection whose client does not read",
         (
             Edit(
-                "bridge/http/protocol.py::BoundedProtocol.pause_writing",
+                "bridge/http/wire/protocol.py::BoundedProtocol.pause_writing",
                 "self._lingering.abort",
                 "super().resume_writing",
             ),
@@ -157,49 +161,63 @@ MUTANTS = [
     Mutant(
         "gateway-expectation",
         "the rule that HTTP/1.0 gets no interim answer",
-        (Edit("bridge/http/protocol.py::BoundedProtocol.on_headers_complete", "self.expect_100_continue = False"),),
+        (
+            Edit(
+                "bridge/http/wire/protocol.py::BoundedProtocol.on_headers_complete", "self.expect_100_continue = False"
+            ),
+        ),
         (f"{PROTOCOL}::test_an_expectation_is_met_for_who_knows_of_it",),
     ),
     Mutant(
         "gateway-pipeline",
         "the bound of requests that wait for the one before them",
-        (Edit("bridge/http/reading.py::ReadingProtocol._may_parse", "not self.pipeline or self._drops", "True"),),
+        (Edit("bridge/http/wire/reading.py::ReadingProtocol._may_parse", "not self.pipeline or self._drops", "True"),),
         (f"{PROTOCOL}::test_requests_that_come_at_once_are_all_answered",),
     ),
     Mutant(
         "gateway-connections",
         "the bound of connections",
-        (Edit("bridge/http/connections.py::Connections.enter", "len(self._addresses) >= self._most", "False"),),
+        (Edit("bridge/http/wire/connections.py::Connections.enter", "len(self._addresses) >= self._most", "False"),),
         (f"{CONNECTIONS}::test_under_pressure_the_longest_idle_gives_way",),
     ),
     Mutant(
         "gateway-address-connections",
         "the share of connections of an address",
-        (Edit("bridge/http/connections.py::Connections.enter", "self._held[address] >= self._most_of_one", "False"),),
+        (
+            Edit(
+                "bridge/http/wire/connections.py::Connections.enter",
+                "self._held[address] >= self._most_of_one",
+                "False",
+            ),
+        ),
         (f"{CONNECTIONS}::test_a_share_in_flight_refuses_more_of_its_address",),
     ),
     Mutant(
         "gateway-gives-way",
         "the end of idle connections in favour of new ones",
-        (Edit("bridge/http/connections.py::Connections._closed_one", "not waiting", "True"),),
+        (Edit("bridge/http/wire/connections.py::Connections._closed_one", "not waiting", "True"),),
         (f"{SHARES}::test_under_pressure_idle_connections_give_way",),
     ),
     Mutant(
         "gateway-hears-why",
         "the time in which a refused connection reads its refusal",
-        (Edit("bridge/http/protocol.py::BoundedProtocol.connection_made", "self.places.hears_why(self)", "False"),),
+        (
+            Edit(
+                "bridge/http/wire/protocol.py::BoundedProtocol.connection_made", "self.places.hears_why(self)", "False"
+            ),
+        ),
         (f"{SHARES}::test_a_connection_too_many_reads_its_refusal",),
     ),
     Mutant(
         "gateway-requests",
         "the bound of requests in hand",
-        (Edit("bridge/gateway/events.py::receive_events.arrived", "place.reach(1)", "place.reach(0)"),),
-        ("tests/unit/gateway/test_shares.py::test_share_of_requests_is_held_by_those_whose_body_has_come",),
+        (Edit("bridge/gateway/routes/events.py::receive_events.arrived", "place.reach(1)", "place.reach(0)"),),
+        ("tests/unit/gateway/admission/test_shares.py::test_share_of_requests_is_held_by_those_whose_body_has_come",),
     ),
     Mutant(
         "gateway-bodies",
         "the bound of all bodies in flight",
-        (Edit("bridge/http/room.py::Room.take", "self.taken + size > eased", "False"),),
+        (Edit("bridge/http/byte_budget.py::Room.take", "self.taken + size > eased", "False"),),
         (f"{BOUNDS}::test_what_is_in_hand_is_bounded",),
     ),
     Mutant(
@@ -217,13 +235,13 @@ MUTANTS = [
     Mutant(
         "gateway-share",
         "the share of a sender",
-        (Edit("bridge/http/room.py::Room.take", "held.get(name, 0) + size > eased * share", "False"),),
+        (Edit("bridge/http/byte_budget.py::Room.take", "held.get(name, 0) + size > eased * share", "False"),),
         (f"{BOUNDS}::test_each_sender_has_a_share",),
     ),
     Mutant(
         "gateway-visitors-share",
         "the smaller share of visitors",
-        (Edit("bridge/gateway/shares.py::shares_of", "grant.sender is Sender.SERVER", "True"),),
+        (Edit("bridge/gateway/admission/shares.py::shares_of", "grant.sender is Sender.SERVER", "True"),),
         ("tests/unit/gateway/test_flood.py::test_flood_of_visitors_leaves_servers_of_their_script_their_share",),
     ),
     Mutant(
@@ -254,9 +272,11 @@ MUTANTS = [
         "gateway-sender",
         "the sender's part in an Idempotency-Key",
         (
-            Edit("bridge/gateway/events.py::post_events", "(request.script_id, grant.origin)", "request.script_id"),
             Edit(
-                "bridge/gateway/events.py::post_events",
+                "bridge/gateway/routes/events.py::post_events", "(request.script_id, grant.origin)", "request.script_id"
+            ),
+            Edit(
+                "bridge/gateway/routes/events.py::post_events",
                 "services.idempotency[grant.sender]",
                 "services.idempotency[Sender.SERVER]",
             ),
@@ -272,7 +292,7 @@ MUTANTS = [
     Mutant(
         "gateway-buckets",
         "the token buckets",
-        (Edit("bridge/http/limits.py::Buckets.ask", "lacking > 0", "lacking < 0"),),
+        (Edit("bridge/http/rate_limiter.py::Buckets.ask", "lacking > 0", "lacking < 0"),),
         (f"{BOUNDS}::test_a_bucket_fills_by_its_rate",),
     ),
     Mutant(
@@ -296,13 +316,13 @@ MUTANTS = [
     Mutant(
         "gateway-preflight",
         "the headers of a page's tracing that a preflight allows",
-        (Edit("bridge/gateway/cors.py::preflight", "[*_HEADERS, *_asked(headers)]", "_HEADERS"),),
+        (Edit("bridge/gateway/admission/cors.py::preflight", "[*_HEADERS, *_asked(headers)]", "_HEADERS"),),
         (f"{CORS}::test_preflight_allows_what_tracing_adds",),
     ),
     Mutant(
         "gateway-preflight-names",
         "the look whether what a preflight asks for is a header's name",
-        (Edit("bridge/gateway/cors.py::_asked", "_NAME.fullmatch(name)", "name"),),
+        (Edit("bridge/gateway/admission/cors.py::_asked", "_NAME.fullmatch(name)", "name"),),
         (f"{CORS}::test_preflight_repeats_no_nonsense",),
     ),
 ]

@@ -11,7 +11,7 @@ MUTANTS = [
     Mutant(
         "canary-again",
         "the refusal of a plan whose canary has failed",
-        (Edit("bridge/runs/replay.py::replay_job.taken_up", "await _check_canary(...)"),),
+        (Edit("bridge/jobs/replay.py::replay_job.taken_up", "await _check_canary(...)"),),
         (
             f"{REPLAY}::test_a_canary_that_fails_stops_the_rest",
             f"{API_REPLAYS}::test_a_canary_that_failed_is_not_begun_again",
@@ -35,25 +35,25 @@ MUTANTS = [
     Mutant(
         "answered-no-history",
         "the rule that a request which changed nothing and is answered leaves no history and calls nobody",
-        (Edit("bridge/runs/frame.py::_is_nothing", "around.answers() and not isinstance(fatal, Defect)", "False"),),
+        (Edit("bridge/jobs/frame.py::_is_nothing", "around.answers() and not isinstance(fatal, Defect)", "False"),),
         (f"{KEPT}::test_a_request_that_is_answered_calls_nobody",),
     ),
     Mutant(
         "asked-wrongly-paged",
         "the rule that what a command asked wrongly is no failed run",
-        (Edit("bridge/runs/frame.py::_is_nothing", "isinstance(fatal, InvalidInput) and ...", "False"),),
+        (Edit("bridge/jobs/frame.py::_is_nothing", "isinstance(fatal, InvalidInput) and ...", "False"),),
         ("tests/integration/test_asked_wrongly.py::test_what_was_asked_wrongly_is_no_failed_run",),
     ),
     Mutant(
         "settings-untold",
         "the history and the call of a run whose settings are refused",
-        (Edit("bridge/runs/frame.py::_is_nothing", "run.lock is not None", "True"),),
+        (Edit("bridge/jobs/frame.py::_is_nothing", "run.lock is not None", "True"),),
         ("tests/integration/test_endings.py::test_a_run_that_can_not_begin_leaves_a_summary_and_is_told",),
     ),
     Mutant(
         "defect-told",
         "the history and the call of a defect behind a request",
-        (Edit("bridge/runs/frame.py::_is_nothing", "not isinstance(fatal, Defect)", "True"),),
+        (Edit("bridge/jobs/frame.py::_is_nothing", "not isinstance(fatal, Defect)", "True"),),
         (f"{KEPT}::test_a_request_that_is_answered_calls_nobody",),
     ),
     Mutant(

@@ -12,7 +12,7 @@ MUTANTS = [
     Mutant(
         "gateway-pace",
         "the turn for which a request beyond its address's rate waits",
-        (Edit("bridge/http/pace.py::Pace.begins", "max(0.0, turn - now)", "0.0"),),
+        (Edit("bridge/http/wire/request_pace.py::Pace.begins", "max(0.0, turn - now)", "0.0"),),
         (f"{WIRE}::test_an_address_begins_requests_at_its_rate_whatever_is_answered",),
     ),
     Mutant(
@@ -20,7 +20,7 @@ MUTANTS = [
         "the end of new connections of an address far beyond its rate",
         (
             Edit(
-                "bridge/http/pace.py::Pace.enters",
+                "bridge/http/wire/request_pace.py::Pace.enters",
                 "self._turns.get(address, 0.0) - self._now() > _MOST_SECONDS",
                 "False",
             ),
@@ -30,19 +30,19 @@ MUTANTS = [
     Mutant(
         "gateway-pace-given-up",
         "the rate given back by a request that never begins",
-        (Edit("bridge/http/turns.py::ConnectionTurns.gone", "self._pace.gives_up(self._address)", ""),),
+        (Edit("bridge/http/wire/connection_turns.py::ConnectionTurns.gone", "self._pace.gives_up(self._address)", ""),),
         (f"{WIRE}::test_a_request_that_never_begins_costs_its_address_nothing",),
     ),
     Mutant(
         "gateway-pace-gives-way",
         "the place of a connection that waits for its turn, among those that give way",
-        (Edit("bridge/http/protocol.py::BoundedProtocol._take_place", "self._turns.waits", "False"),),
+        (Edit("bridge/http/wire/protocol.py::BoundedProtocol._take_place", "self._turns.waits", "False"),),
         (f"{WIRE}::test_a_connection_in_wait_for_its_turn_gives_way",),
     ),
     Mutant(
         "gateway-pace-charge",
         "the charge of a request's time to the pace of its address",
-        (Edit("bridge/http/pace.py::Pace.charge", "self.begins(address, beyond)", ""),),
+        (Edit("bridge/http/wire/request_pace.py::Pace.charge", "self.begins(address, beyond)", ""),),
         (f"{COSTS}::test_an_address_pays_for_the_time_that_its_requests_take",),
     ),
     Mutant(
@@ -50,7 +50,7 @@ MUTANTS = [
         "the share of the time that an address has at a low rate",
         (
             Edit(
-                "bridge/http/pace.py::Pace.__init__",
+                "bridge/http/wire/request_pace.py::Pace.__init__",
                 "max(_LEAST_PAID_SECONDS, _LEAST_SHARE * self._each)",
                 "_LEAST_PAID_SECONDS",
             ),
@@ -60,13 +60,13 @@ MUTANTS = [
     Mutant(
         "gateway-pace-parse",
         "the time of the parser in what a request costs",
-        (Edit("bridge/http/turns.py::ConnectionTurns.parsed_since", "self._cost.seconds += took", ""),),
+        (Edit("bridge/http/wire/connection_turns.py::ConnectionTurns.parsed_since", "self._cost.seconds += took", ""),),
         (f"{COSTS}::test_a_dear_refusal_is_charged_to_its_address",),
     ),
     Mutant(
         "gateway-pace-steps",
         "the time of the answer in what a request costs",
-        (Edit("bridge/http/cost.py::Cost._stop", "self.seconds += seconds_since(self._began)", ""),),
+        (Edit("bridge/http/wire/cost.py::Cost._stop", "self.seconds += seconds_since(self._began)", ""),),
         (f"{COSTS}::test_a_dear_refusal_is_charged_to_its_address",),
     ),
     Mutant(
@@ -74,7 +74,7 @@ MUTANTS = [
         "the bound of what a pause of the process charges",
         (
             Edit(
-                "bridge/http/cost.py::seconds_since",
+                "bridge/http/wire/cost.py::seconds_since",
                 "min(time.thread_time() - began, _MOST_SECONDS)",
                 "time.thread_time() - began",
             ),
@@ -84,67 +84,73 @@ MUTANTS = [
     Mutant(
         "gateway-pace-admitted",
         "the end of what a request costs its address, at its admission",
-        (Edit("bridge/http/cost.py::Cost.admitted", "self._is_counted = False", ""),),
+        (Edit("bridge/http/wire/cost.py::Cost.admitted", "self._is_counted = False", ""),),
         (f"{COSTS}::test_steps_are_counted_and_waits_are_not",),
     ),
     Mutant(
         "gateway-pace-servers",
         "what a server's request pays for, beyond what others' do",
-        (Edit("bridge/gateway/events.py::admitted", "grant.sender is Sender.SERVER", "False"),),
+        (Edit("bridge/gateway/routes/events.py::admitted", "grant.sender is Sender.SERVER", "False"),),
         (f"{COSTS}::test_a_servers_request_pays_for_more_than_others",),
     ),
     Mutant(
         "gateway-pace-visitors",
         "the charge of a visitor's request until it is admitted",
-        (Edit("bridge/gateway/events.py::admitted", "grant.sender is Sender.SERVER", "True"),),
+        (Edit("bridge/gateway/routes/events.py::admitted", "grant.sender is Sender.SERVER", "True"),),
         (f"{COSTS}::test_a_servers_request_pays_for_more_than_others",),
     ),
     Mutant(
         "gateway-pace-dear-servers",
         "the charge of a server's dear request to the pace of its address",
-        (Edit("bridge/http/turns.py::ConnectionTurns.charged", "self._charge(cost.counted)", "self._charge(10**6)"),),
+        (
+            Edit(
+                "bridge/http/wire/connection_turns.py::ConnectionTurns.charged",
+                "self._charge(cost.counted)",
+                "self._charge(10**6)",
+            ),
+        ),
         (f"{COSTS}::test_a_servers_request_pays_for_more_than_others",),
     ),
     Mutant(
         "gateway-sender-cost",
         "the charge of what a request cost before its turn to its sender",
-        (Edit("bridge/gateway/line.py::Work._charge_cost", "self.bill.charge_time(seconds)", ""),),
+        (Edit("bridge/gateway/admission/line.py::Work._charge_cost", "self.bill.charge_time(seconds)", ""),),
         (f"{SENDER}::test_what_a_request_cost_before_is_charged_to_its_sender",),
     ),
     Mutant(
         "gateway-sender-cost-slice",
         "the part of an iteration's slice that a request used before its turn",
-        (Edit("bridge/gateway/line.py::Work.stand_in_line", "self._line.spent(self._before)", ""),),
+        (Edit("bridge/gateway/admission/line.py::Work.stand_in_line", "self._line.spent(self._before)", ""),),
         (f"{SENDER}::test_requests_that_were_dear_to_parse_are_answered_as_slowly",),
     ),
     Mutant(
         "gateway-pace-no-request",
         "the charge of headers that become no request",
-        (Edit("bridge/http/turns.py::ConnectionTurns.gone", "self._charge(1 - self._to_count)", ""),),
+        (Edit("bridge/http/wire/connection_turns.py::ConnectionTurns.gone", "self._charge(1 - self._to_count)", ""),),
         (f"{COSTS}::test_headers_that_become_no_request_are_charged",),
     ),
     Mutant(
         "gateway-pace-hung-up",
         "the charge of a request whose client disconnects before its turn",
-        (Edit("bridge/http/turns.py::ConnectionTurns.gone", "self._charge(0)", ""),),
+        (Edit("bridge/http/wire/connection_turns.py::ConnectionTurns.gone", "self._charge(0)", ""),),
         (f"{COSTS}::test_who_hangs_up_before_its_turn_pays_for_what_was_parsed",),
     ),
     Mutant(
         "gateway-pace-put-out",
         "the charge of a request that waits and gives way",
-        (Edit("bridge/http/turns.py::ConnectionTurns.drop", "self._charge(1)", ""),),
+        (Edit("bridge/http/wire/connection_turns.py::ConnectionTurns.drop", "self._charge(1)", ""),),
         (f"{COSTS}::test_a_request_that_gives_way_pays_for_what_was_parsed",),
     ),
     Mutant(
         "gateway-intake",
         "the bound of what parsing takes of an iteration of the loop",
-        (Edit("bridge/http/protocol.py::BoundedProtocol._parse_slice", "self._intake.left -= took", ""),),
+        (Edit("bridge/http/wire/protocol.py::BoundedProtocol._parse_slice", "self._intake.left -= took", ""),),
         (f"{INTAKE}::test_what_is_ready_at_once_is_parsed_over_many_iterations",),
     ),
     Mutant(
         "gateway-intake-begins",
         "the count of requests that begin in an iteration of the loop",
-        (Edit("bridge/http/protocol.py::BoundedProtocol._begin", "self._intake.left -= BEGUN_SECONDS", ""),),
+        (Edit("bridge/http/wire/protocol.py::BoundedProtocol._begin", "self._intake.left -= BEGUN_SECONDS", ""),),
         (f"{INTAKE}::test_what_begins_is_reckoned_too",),
     ),
     Mutant(
@@ -152,7 +158,7 @@ MUTANTS = [
         "the turns of addresses whose bytes wait to be parsed",
         (
             Edit(
-                "bridge/http/intake.py::Intake._iterate",
+                "bridge/http/wire/intake.py::Intake._iterate",
                 "self._turns[key] = readers",
                 "self._turns[key] = readers; self._turns.move_to_end(key, last=False)",
             ),
@@ -162,13 +168,19 @@ MUTANTS = [
     Mutant(
         "gateway-intake-servers",
         "the turn of servers' connections before strangers'",
-        (Edit("bridge/http/turns.py::ConnectionTurns.charged", "self._is_first or cost.counted > 1", "False"),),
+        (
+            Edit(
+                "bridge/http/wire/connection_turns.py::ConnectionTurns.charged",
+                "self._is_first or cost.counted > 1",
+                "False",
+            ),
+        ),
         (f"{INTAKE}::test_a_servers_connection_does_not_wait_behind_strangers",),
     ),
     Mutant(
         "gateway-intake-owes",
         "the wait of an address that owes, before more of it is parsed",
-        (Edit("bridge/http/reading.py::ReadingProtocol.owes", "self._turns.owes()", "0.0"),),
+        (Edit("bridge/http/wire/reading.py::ReadingProtocol.owes", "self._turns.owes()", "0.0"),),
         (f"{INTAKE}::test_an_address_that_owes_waits_until_it_has_paid",),
     ),
     Mutant(
@@ -176,7 +188,7 @@ MUTANTS = [
         "the turn of a begun request's body, whatever its address owes",
         (
             Edit(
-                "bridge/http/intake.py::Intake._rests",
+                "bridge/http/wire/intake.py::Intake._rests",
                 "0.0 if key[1] else next(iter(readers)).owes()",
                 "next(iter(readers)).owes()",
             ),
@@ -186,61 +198,67 @@ MUTANTS = [
     Mutant(
         "gateway-intake-not-late",
         "the patience with a connection whose bytes wait to be parsed",
-        (Edit("bridge/http/protocol.py::BoundedProtocol._late", "not self._unparsed", "True"),),
+        (Edit("bridge/http/wire/protocol.py::BoundedProtocol._late", "not self._unparsed", "True"),),
         (f"{INTAKE}::test_a_connection_whose_bytes_wait_for_their_turn_is_not_late",),
     ),
     Mutant(
         "gateway-pieces",
         "the least length of a piece that is parsed at once",
-        (Edit("bridge/http/reading.py::_LEAST_PIECE_BYTES", "128", "0"),),
+        (Edit("bridge/http/wire/reading.py::_LEAST_PIECE_BYTES", "128", "0"),),
         (f"{INTAKE}::test_what_looks_like_ends_of_headers_is_not_parsed_in_tiny_pieces",),
     ),
     Mutant(
         "gateway-accepts-few",
         "the bound of connections accepted in an iteration of the loop",
-        (Edit("bridge/http/acceptor.py::Acceptor._accept", "range(_MOST_AT_ONCE)", "range(1000)"),),
+        (Edit("bridge/http/wire/acceptor.py::Acceptor._accept", "range(_MOST_AT_ONCE)", "range(1000)"),),
         ("tests/unit/gateway/test_acceptor.py::test_a_burst_of_connections_is_accepted_over_many_iterations",),
     ),
     Mutant(
         "gateway-accepts-later",
         "the pause of accepting while there are no free file descriptors",
-        (Edit("bridge/http/acceptor.py::Acceptor._accept", "self._loop.remove_reader(self._listener)", ""),),
+        (Edit("bridge/http/wire/acceptor.py::Acceptor._accept", "self._loop.remove_reader(self._listener)", ""),),
         ("tests/unit/gateway/test_acceptor.py::test_without_free_files_it_accepts_after_a_while",),
     ),
     Mutant(
         "gateway-few-trailers",
         "the bound of trailers",
-        (Edit("bridge/http/protocol.py::BoundedProtocol.on_header", "self._trailers > _MOST_TRAILERS", "False"),),
+        (Edit("bridge/http/wire/protocol.py::BoundedProtocol.on_header", "self._trailers > _MOST_TRAILERS", "False"),),
         (f"{INTAKE}::test_a_body_has_few_trailers", f"{INTAKE}::test_trailers_of_a_refused_body_are_few"),
     ),
     Mutant(
         "gateway-offer-framing",
         "the framing alone, of what is parsed again for an offer",
-        (Edit("bridge/http/protocol.py::BoundedProtocol._pass_over_offer", "name in _FRAMING", "True"),),
+        (Edit("bridge/http/wire/protocol.py::BoundedProtocol._pass_over_offer", "name in _FRAMING", "True"),),
         (f"{COSTS}::test_an_offer_is_parsed_once",),
     ),
     Mutant(
         "gateway-no-page",
         "the refusal of a path without a page, before the framework",
-        (Edit("bridge/gateway/front.py::Front._others", "scope['path'] not in PAGES", "False"),),
+        (Edit("bridge/gateway/middleware.py::Front._others", "scope['path'] not in PAGES", "False"),),
         (f"{COSTS}::test_a_path_without_a_page_never_reaches_the_framework",),
     ),
     Mutant(
         "gateway-page-query",
         "the query that the framework never reads",
-        (Edit("bridge/gateway/front.py::Front._others", "scope['query_string'] = b''", ""),),
+        (Edit("bridge/gateway/middleware.py::Front._others", "scope['query_string'] = b''", ""),),
         (f"{COSTS}::test_a_path_without_a_page_never_reaches_the_framework",),
     ),
     Mutant(
         "gateway-escapes",
         "the bound of percent signs in a URL",
-        (Edit("bridge/http/protocol.py::BoundedProtocol.on_url", "in_path > _MOST_ESCAPES_OF_PATH or ...", "False"),),
+        (
+            Edit(
+                "bridge/http/wire/protocol.py::BoundedProtocol.on_url",
+                "in_path > _MOST_ESCAPES_OF_PATH or ...",
+                "False",
+            ),
+        ),
         (f"{WIRE}::test_a_url_has_few_percent_signs",),
     ),
     Mutant(
         "gateway-tiny-chunks",
         "the refusal of a body in tiny chunks",
-        (Edit("bridge/http/protocol.py::BoundedProtocol.on_body", "self._pieces > _MOST_PIECES", "False"),),
+        (Edit("bridge/http/wire/protocol.py::BoundedProtocol.on_body", "self._pieces > _MOST_PIECES", "False"),),
         (f"{WIRE}::test_a_body_of_tiny_chunks_is_refused",),
     ),
     Mutant(
@@ -248,7 +266,7 @@ MUTANTS = [
         "the refusal of a body that is mostly framing",
         (
             Edit(
-                "bridge/http/protocol.py::BoundedProtocol._parse_slice",
+                "bridge/http/wire/protocol.py::BoundedProtocol._parse_slice",
                 "self._wire_bytes > _FRAMING_BYTES + 2 * self._body_bytes",
                 "False",
             ),
@@ -260,7 +278,7 @@ MUTANTS = [
         "the charge for the framing of chunks",
         (
             Edit(
-                "bridge/gateway/events.py::receive_events",
+                "bridge/gateway/routes/events.py::receive_events",
                 "max(len(message.get('body', b'')), wired - before)",
                 "len(message.get('body', b''))",
             ),
@@ -270,19 +288,25 @@ MUTANTS = [
     Mutant(
         "gateway-late-body",
         "the end of a connection whose answer came before its long body",
-        (Edit("bridge/http/protocol.py::BoundedProtocol.on_headers_complete", "self.cycle.keep_alive = False"),),
+        (Edit("bridge/http/wire/protocol.py::BoundedProtocol.on_headers_complete", "self.cycle.keep_alive = False"),),
         (f"{WIRE}::test_the_rest_of_a_long_body_is_not_read_after_the_answer",),
     ),
     Mutant(
         "gateway-parse-slices",
         "the slices in which what was read is parsed",
-        (Edit("bridge/http/reading.py::ReadingProtocol._end_of_piece", "begin + _SLICE_BYTES", "len(data)"),),
+        (Edit("bridge/http/wire/reading.py::ReadingProtocol._end_of_piece", "begin + _SLICE_BYTES", "len(data)"),),
         (f"{WIRE}::test_what_was_read_is_parsed_in_slices",),
     ),
     Mutant(
         "gateway-client-gone",
         "the word to a request that its client has hung up, where others were read behind it",
-        (Edit("bridge/http/protocol.py::BoundedProtocol.connection_lost", "not running.response_complete", "False"),),
+        (
+            Edit(
+                "bridge/http/wire/protocol.py::BoundedProtocol.connection_lost",
+                "not running.response_complete",
+                "False",
+            ),
+        ),
         (f"{WIRE}::test_who_hangs_up_before_its_answer_is_sent_is_known_to_be_gone",),
     ),
     Mutant(

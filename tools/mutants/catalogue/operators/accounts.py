@@ -313,7 +313,7 @@ MUTANTS = [
         "the room of the admin port beside the public port's connections",
         (
             Edit(
-                "bridge/http/protocol.py::BoundedProtocol.connection_made",
+                "bridge/http/wire/protocol.py::BoundedProtocol.connection_made",
                 'transport.get_extra_info("sockname")[1] == self.admin_port',
                 "False",
             ),
@@ -355,12 +355,12 @@ MUTANTS = [
         "the bound of log lines about requests without a good token",
         (
             Edit(
-                "bridge/api/front.py::_tell",
+                "bridge/api/middleware.py::_tell",
                 'log.warning("request_refused", **told)',
                 'log.info("request_refused", **told)',
             ),
         ),
-        ("tests/unit/api/test_front.py::test_refusals_of_strangers_fill_no_log",),
+        ("tests/unit/api/test_middleware.py::test_refusals_of_strangers_fill_no_log",),
     ),
     Mutant(
         "judge-by-row",

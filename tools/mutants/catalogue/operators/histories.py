@@ -93,7 +93,7 @@ MUTANTS = [
         "the step of a replay to the next item, over a gap of positions",
         (
             Edit(
-                "bridge/runs/replay.py::_Replay._send_batch",
+                "bridge/jobs/replay.py::_Replay._send_batch",
                 "await reach(...) or self.plan.last_position",
                 "self.sent_to + size",
             ),
@@ -103,7 +103,7 @@ MUTANTS = [
     Mutant(
         "replay-open",
         "the verdict on a replay whose items are open",
-        (Edit("bridge/runs/replay.py::_judge", "counts.get(Outcome.OPEN)", "0"),),
+        (Edit("bridge/jobs/replay.py::_judge", "counts.get(Outcome.OPEN)", "0"),),
         (f"{BOUNDS}::test_a_replay_whose_items_are_opened_again_is_not_sent",),
     ),
     Mutant(

@@ -8,7 +8,7 @@ BOUNDS = "tests/integration/test_replay_bounds.py"
 CRASH = "tests/integration/test_replay_crash.py"
 DISCARD = "tests/integration/dead_letters/test_discard.py"
 FORECAST = "tests/unit/streams/rules/test_replay_rules.py"
-FRONT = "tests/unit/api/test_front.py"
+FRONT = "tests/unit/api/test_middleware.py"
 PARAMETERS = "tests/unit/api/test_parameters.py"
 REPLAY = "tests/integration/test_replay.py"
 RUNS = "tests/integration/api/test_runs.py"
@@ -20,8 +20,8 @@ WHOSE = [
     Mutant(
         "org-filter",
         "the bound of a token's organisation on every filter",
-        (Edit("bridge/api/reach.py::Reach.narrowed", "(mine,) if ... else ()", "chosen.org_ids or None"),),
-        ("tests/unit/api/test_reach.py", f"{SCOPE}::test_no_filter_reaches_further"),
+        (Edit("bridge/api/tenant_scope.py::Reach.narrowed", "(mine,) if ... else ()", "chosen.org_ids or None"),),
+        ("tests/unit/api/test_tenant_scope.py", f"{SCOPE}::test_no_filter_reaches_further"),
     ),
     Mutant(
         "org-letter",
@@ -32,7 +32,7 @@ WHOSE = [
     Mutant(
         "org-lives",
         "the silence about lives that were moved to another organisation's site",
-        (Edit("bridge/api/reach.py::Reach.letter", "[self._known(one) for one in found.lives]", "found.lives"),),
+        (Edit("bridge/api/tenant_scope.py::Reach.letter", "[self._known(one) for one in found.lives]", "found.lives"),),
         (f"{SCOPE}::test_lives_elsewhere_are_not_told",),
     ),
     Mutant(
@@ -45,8 +45,8 @@ WHOSE = [
         "correction-values",
         "the warnings of a correction that makes several values one, and changes events of several organisations",
         (
-            Edit("bridge/runs/replacements.py::Replacements.warnings", "len(olds) > 1", "len(olds) < 0"),
-            Edit("bridge/runs/replacements.py::Replacements.warnings", "len(self._orgs) > 1", "len(self._orgs) < 0"),
+            Edit("bridge/jobs/replacements.py::Replacements.warnings", "len(olds) > 1", "len(olds) < 0"),
+            Edit("bridge/jobs/replacements.py::Replacements.warnings", "len(self._orgs) > 1", "len(self._orgs) < 0"),
         ),
         ("tests/unit/bridge/test_replacements.py",),
     ),
@@ -121,7 +121,7 @@ WHOSE = [
         "the bound of how many requests of one organisation are in hand",
         (
             Edit(
-                "bridge/api/front.py::Front._place",
+                "bridge/api/middleware.py::Front._place",
                 "self._in_hand_of[whose] >= self._most_of_one",
                 "self._most_of_one < 0",
             ),
@@ -192,7 +192,7 @@ REPLAYS = [
         "the stop of the rest when the canary fails",
         (
             Edit(
-                "bridge/runs/replay.py::_Replay._canary_passed", "self.options.canary_max_failures", "self.plan.planned"
+                "bridge/jobs/replay.py::_Replay._canary_passed", "self.options.canary_max_failures", "self.plan.planned"
             ),
         ),
         (f"{REPLAY}::test_a_canary_that_fails_stops_the_rest",),
@@ -200,19 +200,19 @@ REPLAYS = [
     Mutant(
         "cancel-seen",
         "a replay's look whether it was cancelled",
-        (Edit("bridge/runs/replay.py::_Replay._look", "PlanState.CANCELLED", "PlanState.PLANNED"),),
+        (Edit("bridge/jobs/replay.py::_Replay._look", "PlanState.CANCELLED", "PlanState.PLANNED"),),
         (f"{REPLAY}::test_a_cancel_is_seen_within_five_seconds",),
     ),
     Mutant(
         "cancelled-in-doubt",
         "the wait until it is sure that what a killed run had claimed was never sent",
-        (Edit("bridge/runs/cancel.py::_open_again", "await _read_up_to(settings, ends)", "ends"),),
+        (Edit("bridge/jobs/cancel.py::_open_again", "await _read_up_to(settings, ends)", "ends"),),
         (f"{CRASH}::test_cancelled_after_it_was_killed",),
     ),
     Mutant(
         "braked-replay",
         "a replay's look at the brake",
-        (Edit("bridge/runs/replay.py::_Replay._look", "brake.engaged", "not brake"),),
+        (Edit("bridge/jobs/replay.py::_Replay._look", "brake.engaged", "not brake"),),
         (f"{BOUNDS}::test_nothing_is_sent_while_the_brake_is_on",),
     ),
     Mutant(
@@ -254,7 +254,7 @@ REPLAYS = [
     Mutant(
         "filter-needed",
         "the refusal of an API request that names nothing",
-        (Edit("bridge/api/reach.py::Reach._check_named", "of_mine.names_nothing", "of_mine is None"),),
+        (Edit("bridge/api/tenant_scope.py::Reach._check_named", "of_mine.names_nothing", "of_mine is None"),),
         (f"{TOKENS}::test_roles",),
     ),
     Mutant(
@@ -275,19 +275,19 @@ RECORDS = [
     Mutant(
         "what-came-of-it",
         "the end of a run in the history",
-        (Edit("bridge/runs/frame.py::perform_within", "_noted(...)"),),
+        (Edit("bridge/jobs/frame.py::perform_within", "_noted(...)"),),
         (f"{VERBS}::test_a_discard_is_on_record",),
     ),
     Mutant(
         "begun-on-record",
         "the plan's word that it was begun, before its 202",
-        (Edit("bridge/runs/replay.py::replay_job.taken_up", "begin(conn, plan)"),),
+        (Edit("bridge/jobs/replay.py::replay_job.taken_up", "begin(conn, plan)"),),
         (f"{RUNS}::test_what_was_promised_is_on_record_before_it_is_told",),
     ),
     Mutant(
         "ended-because",
         "the care that why a replay ended names no hosts and other sites",
-        (Edit("bridge/runs/replay.py::replay_job.taken_up", "_told_to_all(...)", "str(error)"),),
+        (Edit("bridge/jobs/replay.py::replay_job.taken_up", "_told_to_all(...)", "str(error)"),),
         (f"{RUNS}::test_why_a_replay_ended_tells_nothing_of_others",),
     ),
     Mutant(

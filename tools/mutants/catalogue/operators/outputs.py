@@ -6,8 +6,8 @@ BEGINNINGS = "tests/integration/dead_letters/test_beginnings.py"
 CAUSES = f"{BEGINNINGS}::test_cause_is_one_of_the_organisations_dead_letters"
 EXPORT = "tests/unit/bridge/test_export.py"
 EXPORTS = "tests/unit/api/test_exports.py"
-FILES = "tests/unit/bridge/test_private_files.py"
-FRONT = "tests/unit/api/test_front.py"
+FILES = "tests/unit/bridge/output/test_private_files.py"
+FRONT = "tests/unit/api/test_middleware.py"
 HOSTS = "tests/integration/api/test_hosts.py"
 PIECES = "tests/integration/dead_letters/test_export_pieces.py"
 TABLES = "tests/unit/bridge/test_tables.py"
@@ -24,13 +24,13 @@ MUTANTS = [
     Mutant(
         "terminal-cells",
         "the escaping of a cell before it is laid out",
-        (Edit("bridge/cli/tables.py::SafeConsole.render_str", "self._shown(text)", "text"),),
+        (Edit("bridge/output/tables.py::SafeConsole.render_str", "self._shown(text)", "text"),),
         (f"{TERMINAL}::test_tables_are_written_out",),
     ),
     Mutant(
         "terminal-styled",
         "the escaping of styled texts",
-        (Edit("bridge/cli/tables.py::SafeConsole.render", "isinstance(renderable, Text) and ...", "False"),),
+        (Edit("bridge/output/tables.py::SafeConsole.render", "isinstance(renderable, Text) and ...", "False"),),
         (f"{TERMINAL}::test_screen_of_top_is_written_out",),
     ),
     Mutant(
@@ -42,7 +42,7 @@ MUTANTS = [
     Mutant(
         "terminal-cards",
         "the cards in place of a table that is wider than its terminal",
-        (Edit("bridge/cli/tables.py::Table.__rich_console__", "natural <= options.max_width", "True"),),
+        (Edit("bridge/output/tables.py::Table.__rich_console__", "natural <= options.max_width", "True"),),
         (f"{TABLES}::test_table_fits_its_terminal",),
     ),
     Mutant(
@@ -132,13 +132,13 @@ MUTANTS = [
     Mutant(
         "rules-mode",
         "the mode of the alert rules' file, by which Prometheus' account reads it",
-        (Edit("bridge/private_files.py::whole_file", "os.fchmod(descriptor, mode)", "pass"),),
+        (Edit("bridge/output/private_files.py::whole_file", "os.fchmod(descriptor, mode)", "pass"),),
         ("tests/unit/bridge/test_deploy_rules.py::test_rules_are_readable_by_others_and_change_no_device",),
     ),
     Mutant(
         "file-modes",
         "the mode of files, whatever the umask",
-        (Edit("bridge/private_files.py::_take", "os.fchmod(descriptor, FILE_MODE)", "descriptor"),),
+        (Edit("bridge/output/private_files.py::_take", "os.fchmod(descriptor, FILE_MODE)", "descriptor"),),
         (f"{FILES}::test_private_files_keep_their_modes_under_any_umask",),
     ),
     Mutant(
@@ -146,7 +146,7 @@ MUTANTS = [
         "the refusal of links",
         (
             Edit(
-                "bridge/private_files.py::_without_links",
+                "bridge/output/private_files.py::_without_links",
                 "flags | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC",
                 "flags | os.O_NONBLOCK",
             ),
@@ -156,19 +156,31 @@ MUTANTS = [
     Mutant(
         "file-pipe-owner",
         "the refusal of another account's pipe",
-        (Edit("bridge/private_files.py::_open_pipe", "os.fstat(descriptor).st_uid not in (os.geteuid(), 0)", "False"),),
+        (
+            Edit(
+                "bridge/output/private_files.py::_open_pipe",
+                "os.fstat(descriptor).st_uid not in (os.geteuid(), 0)",
+                "False",
+            ),
+        ),
         (f"{FILES}::test_private_files_are_no_pipe_of_another_account",),
     ),
     Mutant(
         "file-pipe-kind",
         "the refusal of a pipe in place of a private file",
-        (Edit("bridge/private_files.py::open_private", "not stat.S_ISREG(os.fstat(file.fileno()).st_mode)", "False"),),
+        (
+            Edit(
+                "bridge/output/private_files.py::open_private",
+                "not stat.S_ISREG(os.fstat(file.fileno()).st_mode)",
+                "False",
+            ),
+        ),
         (f"{FILES}::test_private_files_are_no_pipe_of_another_account",),
     ),
     Mutant(
         "file-pipe-full",
         "the wait for a slow reader of a pipe",
-        (Edit("bridge/private_files.py::_open_pipe", "os.set_blocking(descriptor, True)", "pass"),),
+        (Edit("bridge/output/private_files.py::_open_pipe", "os.set_blocking(descriptor, True)", "pass"),),
         (f"{FILES}::test_whole_file_waits_for_a_slow_reader_of_its_own_pipe",),
     ),
     Mutant(
@@ -180,7 +192,7 @@ MUTANTS = [
     Mutant(
         "no-hosts",
         "the silence about the hosts of those who made and ended a plan",
-        (Edit("bridge/api/reach.py::_without_hosts", "plan._replace(...)", "plan"),),
+        (Edit("bridge/api/tenant_scope.py::_without_hosts", "plan._replace(...)", "plan"),),
         (f"{HOSTS}::test_api_names_no_host",),
     ),
     Mutant(
@@ -243,13 +255,13 @@ MUTANTS = [
     Mutant(
         "answer-rate",
         "the least rate at which an answer has to be read",
-        (Edit("bridge/api/front.py::_Answer.send", "min(credit, _SEND_SECONDS)", "_SEND_SECONDS"),),
+        (Edit("bridge/api/middleware.py::_Answer.send", "min(credit, _SEND_SECONDS)", "_SEND_SECONDS"),),
         (f"{FRONT}::test_answer_is_cut_off_unless_it_is_read_at_a_least_rate",),
     ),
     Mutant(
         "answer-token",
         "the look whether a token is still good while its answer is streamed",
-        (Edit("bridge/api/front.py::_Answer.send", "self.still_good()", "self.still_good"),),
+        (Edit("bridge/api/middleware.py::_Answer.send", "self.still_good()", "self.still_good"),),
         (f"{FRONT}::test_streamed_answer_ends_with_its_token",),
     ),
 ]

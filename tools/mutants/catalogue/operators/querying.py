@@ -74,7 +74,7 @@ MUTANTS = [
     Mutant(
         "persisted-left-told",
         "the count of the dead letters that a discard of persisted ones leaves open",
-        (Edit("bridge/runs/discard.py::_persisted", "len(piece) - len(persisted)", "0"),),
+        (Edit("bridge/jobs/discard.py::_persisted", "len(piece) - len(persisted)", "0"),),
         ("tests/integration/dead_letters/test_sent_again.py",),
     ),
     Mutant(

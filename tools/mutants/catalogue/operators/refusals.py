@@ -90,7 +90,7 @@ MUTANTS = [
         "the way past a record of a replayed topic that the raw topic refuses",
         (
             Edit(
-                "bridge/runs/replay_topic.py::_refusals",
+                "bridge/jobs/replay_topic.py::_refusals",
                 "problem is not None and not isinstance(problem, REFUSALS)",
                 "problem is not None",
             ),
@@ -106,7 +106,7 @@ MUTANTS = [
     Mutant(
         "skip-asked",
         "the refusal to pass a record that can be read, unless it is asked for",
-        (Edit("bridge/runs/skip.py::_given_up", "not readable", "False"),),
+        (Edit("bridge/jobs/skip.py::_given_up", "not readable", "False"),),
         ("tests/integration/test_poison.py::test_a_record_that_can_be_read_is_not_passed",),
     ),
 ]

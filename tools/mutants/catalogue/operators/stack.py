@@ -60,7 +60,7 @@ MUTANTS = [
         "the end of the accounts' way into the stack's other databases",
         (
             Edit(
-                "bridge/stack/databases.py::ensure_database",
+                "bridge/dev/stack/databases.py::ensure_database",
                 """f'REVOKE CONNECT ON DATABASE "{_MAINTENANCE}", "{_TEMPLATE}" FROM PUBLIC'""",
                 """f'REVOKE CONNECT ON DATABASE "{_TEMPLATE}" FROM PUBLIC'""",
             ),
@@ -102,7 +102,7 @@ MUTANTS = [
         "the look whether the stack's own Postgres listens before a connection is made",
         (
             Edit(
-                "bridge/stack/postgres.py::PostgresServer.ready",
+                "bridge/dev/stack/postgres.py::PostgresServer.ready",
                 '_listens(self.directory / "postgres" / "data", pid) and asyncio.run(answers(self.port, self.credentials))',
                 "asyncio.run(answers(self.port, self.credentials))",
             ),
@@ -114,7 +114,7 @@ MUTANTS = [
         "the refusal of a directory below one of another account's",
         (
             Edit(
-                "bridge/stack/private.py::refuse_strangers",
+                "bridge/dev/stack/private.py::refuse_strangers",
                 "dict.fromkeys(path for entry in entries for path in reversed(entry.parents))",
                 "dict.fromkeys((directory, real))",
             ),
@@ -126,7 +126,7 @@ MUTANTS = [
         "the refusal of a directory below one in which every account may replace what is there",
         (
             Edit(
-                "bridge/stack/private.py::refuse_strangers",
+                "bridge/dev/stack/private.py::refuse_strangers",
                 "found.st_mode & _EVERYBODY == stat.S_IWOTH",
                 "path == directory",
             ),
@@ -136,7 +136,7 @@ MUTANTS = [
     Mutant(
         "stack-strangers-again",
         "the second look for strangers, once the directory is there",
-        (Edit("bridge/stack/stack.py::Stack._prepare_directory", "self._refuse_strangers()", "pass"),),
+        (Edit("bridge/dev/stack/stack.py::Stack._prepare_directory", "self._refuse_strangers()", "pass"),),
         (f"{STRANGERS}::test_strangers_directory_that_appears_after_the_look_is_refused",),
     ),
     Mutant(
@@ -144,7 +144,7 @@ MUTANTS = [
         "the comparison of a process's start in ticks since the boot",
         (
             Edit(
-                "bridge/stack/process.py::Identity.process",
+                "bridge/dev/stack/process.py::Identity.process",
                 "_started(self.pid) == self.started",
                 "abs(process.create_time() - self.created) < 1",
             ),
@@ -154,31 +154,31 @@ MUTANTS = [
     Mutant(
         "stack-boot",
         "the boot that the ticks of a process's start count from",
-        (Edit("bridge/stack/process.py::_started", 'f"{boot}:{int(told[19])}"', "told[19].decode()"),),
+        (Edit("bridge/dev/stack/process.py::_started", 'f"{boot}:{int(told[19])}"', "told[19].decode()"),),
         (f"{PROCESS}::test_process_of_another_start_or_boot_is_another",),
     ),
     Mutant(
         "stack-down-strangers",
         "the look for strangers before `bridge stack down`",
-        (Edit("bridge/stack/stack.py::Stack.stop", "self._refuse_strangers()", "pass"),),
+        (Edit("bridge/dev/stack/stack.py::Stack.stop", "self._refuse_strangers()", "pass"),),
         (f"{STRANGERS}::test_strangers_directory_is_refused_by_every_command",),
     ),
     Mutant(
         "stack-status-strangers",
         "the look for strangers before `bridge stack status`",
-        (Edit("bridge/stack/stack.py::Stack.status", "self._refuse_strangers()", "pass"),),
+        (Edit("bridge/dev/stack/stack.py::Stack.status", "self._refuse_strangers()", "pass"),),
         (f"{STRANGERS}::test_strangers_directory_is_refused_by_every_command",),
     ),
     Mutant(
         "stack-state-owner",
         "the look whose stack.json it is",
-        (Edit("bridge/stack/state.py::read", "refuse_stranger(path, os.fstat(handle))", "pass"),),
+        (Edit("bridge/dev/stack/state.py::read", "refuse_stranger(path, os.fstat(handle))", "pass"),),
         (f"{STRANGERS}::test_strangers_state_is_not_believed",),
     ),
     Mutant(
         "stack-own-process",
         "the look whether a process is a server of this directory before it is ended",
-        (Edit("bridge/stack/state.py::_living", "identity.was_given(own)", "identity.alive()"),),
+        (Edit("bridge/dev/stack/state.py::_living", "identity.was_given(own)", "identity.alive()"),),
         (f"{STRANGERS}::test_strangers_process_is_not_ended",),
     ),
     Mutant(
@@ -186,7 +186,7 @@ MUTANTS = [
         "the removal of a link in place of what it leads to",
         (
             Edit(
-                "bridge/stack/postgres.py::remove_files",
+                "bridge/dev/stack/postgres.py::remove_files",
                 "place.parent == _SHARED_PLACE and place.name.startswith(_PLACE_PREFIX)",
                 "place.is_dir()",
             ),
@@ -196,25 +196,31 @@ MUTANTS = [
     Mutant(
         "stack-password",
         "the password that the embedded Postgres demands",
-        (Edit("bridge/stack/cluster.py::_METHOD", '"scram-sha-256"', '"trust"'),),
+        (Edit("bridge/dev/stack/cluster.py::_METHOD", '"scram-sha-256"', '"trust"'),),
         (f"{ACCOUNTS}::test_another_account_is_refused", CONVERTED),
     ),
     Mutant(
         "stack-older-password",
         "the superuser's password in the directory of an earlier release",
-        (Edit("bridge/stack/postgres.py::PostgresServer.prepare", "demand_passwords(...)"),),
+        (Edit("bridge/dev/stack/postgres.py::PostgresServer.prepare", "demand_passwords(...)"),),
         (CONVERTED,),
     ),
     Mutant(
         "stack-older-trust",
         "the end of `trust` in the directory of an earlier release",
-        (Edit("bridge/stack/cluster.py::demand_passwords", "_TRUSTED.sub(...)", 'rules.read_text(encoding="utf-8")'),),
+        (
+            Edit(
+                "bridge/dev/stack/cluster.py::demand_passwords",
+                "_TRUSTED.sub(...)",
+                'rules.read_text(encoding="utf-8")',
+            ),
+        ),
         (CONVERTED,),
     ),
     Mutant(
         "stack-older-owner",
         "the change of hands of what the superuser owned",
-        (Edit("bridge/stack/databases.py::ensure_database", "await _hand_over(port, credentials, name)", "pass"),),
+        (Edit("bridge/dev/stack/databases.py::ensure_database", "await _hand_over(port, credentials, name)", "pass"),),
         (CONVERTED,),
     ),
     Mutant(
@@ -222,7 +228,7 @@ MUTANTS = [
         "the revocation of TEMPORARY from everybody on the stack's database",
         (
             Edit(
-                "bridge/stack/databases.py::ensure_database",
+                "bridge/dev/stack/databases.py::ensure_database",
                 "f'REVOKE TEMPORARY ON DATABASE \"{DATABASE}\" FROM PUBLIC'",
                 "'SELECT 1'",
             ),
@@ -234,7 +240,7 @@ MUTANTS = [
         "the memory that a conversion is not complete",
         (
             Edit(
-                "bridge/stack/databases.py::ensure_database",
+                "bridge/dev/stack/databases.py::ensure_database",
                 "if not credentials.applied:\n    await _ensure_role(connection, credentials)",
                 "pass",
             ),
@@ -244,7 +250,13 @@ MUTANTS = [
     Mutant(
         "stack-running-older",
         "the refusal of a stack that an earlier release started and that still runs",
-        (Edit("bridge/stack/stack.py::Stack.start", "not before.credentials.applied", "before.controller_port == 0"),),
+        (
+            Edit(
+                "bridge/dev/stack/stack.py::Stack.start",
+                "not before.credentials.applied",
+                "before.controller_port == 0",
+            ),
+        ),
         (f"{ACCOUNTS}::test_a_running_stack_of_an_earlier_release_is_named",),
     ),
     Mutant(
@@ -252,7 +264,7 @@ MUTANTS = [
         "the closed modes of the stack's directories",
         (
             Edit(
-                "bridge/stack/private.py::close_directory",
+                "bridge/dev/stack/private.py::close_directory",
                 "path.chmod(_OWNER_ONLY if group is None else _GROUP_PASSES)",
                 "pass",
             ),
@@ -262,13 +274,13 @@ MUTANTS = [
     Mutant(
         "stack-files",
         "the closed modes of what the servers write",
-        (Edit("bridge/stack/supervisor.py::Supervisor._launch", "0o077", "-1"),),
+        (Edit("bridge/dev/stack/supervisor.py::Supervisor._launch", "0o077", "-1"),),
         (MODES,),
     ),
     Mutant(
         "stack-log-link",
         "the refusal to follow a link in place of a log",
-        (Edit("bridge/stack/supervisor.py::_open_log", "os.O_NOFOLLOW", "0"),),
+        (Edit("bridge/dev/stack/supervisor.py::_open_log", "os.O_NOFOLLOW", "0"),),
         (f"{ACCOUNTS}::test_a_link_in_place_of_a_log_is_not_followed",),
     ),
     Mutant(
@@ -276,7 +288,7 @@ MUTANTS = [
         "the refusal of a directory that another account prepared",
         (
             Edit(
-                "bridge/stack/private.py::refuse_stranger",
+                "bridge/dev/stack/private.py::refuse_stranger",
                 "found.st_uid not in (os.geteuid(), 0, Path('/').stat().st_uid)",
                 "False",
             ),
@@ -286,7 +298,7 @@ MUTANTS = [
     Mutant(
         "stack-state",
         "the closed mode of the file with the passwords",
-        (Edit("bridge/stack/private.py::write_private", "0o600", "0o644"),),
+        (Edit("bridge/dev/stack/private.py::write_private", "0o600", "0o644"),),
         (MODES,),
     ),
     Mutant(

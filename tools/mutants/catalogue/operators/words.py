@@ -119,7 +119,7 @@ MUTANTS = [
     Mutant(
         "reasons-shown",
         "the count of reasons that this release does not know",
-        (Edit("bridge/cli/gate.py::_figures", "reason not in reasons", "False"),),
+        (Edit("bridge/cli/reports/gate.py::_figures", "reason not in reasons", "False"),),
         (f"{BOUNDED}::test_a_reason_of_a_later_release_is_shown",),
     ),
     Mutant(
@@ -179,7 +179,11 @@ MUTANTS = [
     Mutant(
         "brake-shown",
         "the way past details of the brake that can't be read",
-        (Edit("bridge/cli/brake.py::_readable", "(KeyError, TypeError, AttributeError)", "ZeroDivisionError"),),
+        (
+            Edit(
+                "bridge/cli/stream/breaker.py::_readable", "(KeyError, TypeError, AttributeError)", "ZeroDivisionError"
+            ),
+        ),
         (f"{BOUNDED}::test_the_brake_is_shown_whatever_is_written_beside_it",),
     ),
     Mutant(

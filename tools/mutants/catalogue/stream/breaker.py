@@ -155,7 +155,7 @@ MUTANTS = [
     Mutant(
         "paused-gateway",
         "the gateway's refusal of a paused script",
-        (Edit("bridge/gateway/access.py::admit", "script.paused", "script is None"),),
-        ("tests/unit/gateway/test_access.py::test_a_paused_script_is_refused_for_the_time_being",),
+        (Edit("bridge/gateway/admission/access.py::admit", "script.paused", "script is None"),),
+        ("tests/unit/gateway/admission/test_access.py::test_a_paused_script_is_refused_for_the_time_being",),
     ),
 ]

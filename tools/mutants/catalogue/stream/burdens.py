@@ -55,7 +55,7 @@ MUTANTS = [
     Mutant(
         "looks",
         "the looks while a plan or a batch is computed: at its session, and for a cancel",
-        (Edit("bridge/runs/looks.py::looked_after", "await look()", "pass"),),
+        (Edit("bridge/jobs/looks.py::looked_after", "await look()", "pass"),),
         (
             f"{COMPUTING}::test_a_plan_whose_session_is_gone_ends_at_once",
             f"{COMPUTING}::test_a_plan_is_not_idle_while_it_computes",
@@ -71,7 +71,7 @@ MUTANTS = [
     Mutant(
         "groups-share",
         "the share of the loop in which groups are looked up",
-        (Edit("bridge/api/reach.py::Reach.groups", "self.share", "type(self.share)()"),),
+        (Edit("bridge/api/tenant_scope.py::Reach.groups", "self.share", "type(self.share)()"),),
         (f"{COMPUTING}::test_what_is_looked_up_goes_in_pieces",),
     ),
     Mutant(
@@ -101,7 +101,7 @@ MUTANTS = [
     Mutant(
         "quiet-discards",
         "the rule that a run which changes nothing leaves no history",
-        (Edit("bridge/runs/frame.py::_is_nothing", "not run.on_record and ...", "False"),),
+        (Edit("bridge/jobs/frame.py::_is_nothing", "not run.on_record and ...", "False"),),
         (f"{KEPT}::test_a_discard_of_nothing_leaves_no_history",),
     ),
     Mutant(
@@ -113,7 +113,7 @@ MUTANTS = [
     Mutant(
         "plans-kept",
         "the bound of what the plans of one organisation hold",
-        (Edit("bridge/runs/plan.py::_check_room", "have + add > most", "have < 0"),),
+        (Edit("bridge/jobs/plan.py::_check_room", "have + add > most", "have < 0"),),
         (f"{KEPT}::test_plans_that_an_organisation_keeps_are_bounded",),
     ),
 ]

@@ -10,7 +10,7 @@ MUTANTS = [
     Mutant(
         "unfit-untold",
         "the webhook's call for a run that could not begin",
-        (Edit("bridge/runs/frame.py::tell_of", "code == DONE", "code in (DONE, UNFIT)"),),
+        (Edit("bridge/jobs/frame.py::tell_of", "code == DONE", "code in (DONE, UNFIT)"),),
         (ENDINGS,),
     ),
     Mutant(
@@ -22,7 +22,7 @@ MUTANTS = [
     Mutant(
         "gate-of-nothing",
         "no verdict where nothing was judged",
-        (Edit("bridge/runs/process.py::process_job", "run.finished or summary.processed_total", "summary"),),
+        (Edit("bridge/jobs/process.py::process_job", "run.finished or summary.processed_total", "summary"),),
         (ENDINGS,),
     ),
     Mutant(

@@ -1,0 +1,200 @@
+"""The outermost layer: ids, who asks, limits, bodies, refusals, figures and logs of every request."""
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import structlog
+from starlette.types import ASGIApp
+
+from bridge.api.access import Caller, admit
+from bridge.api.services import Services
+from bridge.http.admin_port import PAGES, is_served
+from bridge.http.answer import HeaderPairs, Message, Receive, Scope, Send
+from bridge.http.body import ClientGone
+from bridge.http.ids import RequestIds, request_ids
+from bridge.http.problems import Code, Problem
+from bridge.http.wire.client_address import address_of
+from schemas.errors import BridgeError
+from telemetry import metrics
+
+GUARDED: Final = "/v1/"
+"""Whatever stands below it asks for a token."""
+
+_BODIES: Final = ("POST", "PUT", "PATCH", "DELETE")
+_SEND_SECONDS: Final = 60.0
+_ANSWER_SECONDS: Final = 3600.0
+_LEAST_BYTES_PER_SECOND: Final = 4096
+_SERVER_ERROR: Final = 500
+_HEADERS: Final = [(b"x-content-type-options", b"nosniff"), (b"cache-control", b"no-store")]
+
+log = structlog.get_logger(__name__)
+
+
+class _StoppedReading(Exception):
+    """The client has stopped reading its answer, or reads it too slowly."""
+
+
+class _NoLongerGood(Exception):
+    """The token that asked was revoked, or has expired, while its answer was sent."""
+
+
+class Front:
+    """The ASGI application. What FastAPI answers passes through it; what it refuses never gets so far."""
+
+    def __init__(self, rest: ASGIApp, services: Services) -> None:
+        self._rest = rest
+        self._services = services
+        self._most = services.settings.api_max_requests
+        self._most_of_one = services.settings.api_max_requests_per_org
+        self._in_hand_of: Counter[int | str] = Counter()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        headers = dict(scope["headers"])
+        ids = scope["bridge_ids"] = request_ids(headers)
+        # Each request is a task, so that this is its own and needs no taking back.
+        structlog.contextvars.bind_contextvars(**ids.fields())
+        answer = _Answer(send, ids)
+        began = time.perf_counter()
+        try:
+            await self._admitted(scope, headers, receive, answer)
+        except Problem as problem:
+            await problem.answer(ids).send(answer.send, [])
+            answer.error_code = problem.code
+        except ClientGone:
+            answer.status = answer.status or 499
+        except _StoppedReading:
+            log.warning("answer_not_read", path=scope["path"][:300])
+        except (BridgeError, _NoLongerGood) as error:
+            # An export that was cut off: without its end the client knows.
+            log.warning("answer_cut_off", path=scope["path"][:300], error=str(error))
+        except Exception:
+            # It was answered with 500 before it got here.
+            log.exception("request_failed")
+        finally:
+            _tell(scope, answer, time.perf_counter() - began)
+
+    async def _admitted(self, scope: Scope, headers: dict[bytes, bytes], receive: Receive, answer: "_Answer") -> None:
+        if not is_served(scope, self._services.settings.api_admin_port):
+            raise Problem(Code.NOT_FOUND)
+        if not scope["path"].startswith(GUARDED):
+            if scope["path"] not in PAGES:
+                raise Problem(Code.NOT_FOUND)
+            # No page reads a query, and FastAPI would.
+            scope["query_string"] = b""
+            await self._rest(scope, receive, answer.send)
+            return
+        caller = scope["bridge_caller"] = self._caller(scope, headers)
+        answer.still_good = lambda: self._check_still_good(headers)
+        self._services.use(caller.key_id)
+        with self._place(caller):
+            if scope["method"] not in _BODIES:
+                await self._rest(scope, receive, answer.send)
+                return
+            with self._services.room.holding() as held:
+                body = await self._services.body.read(receive, headers, held)
+                await self._rest(scope, _replayed(body, receive), answer.send)
+
+    def _caller(self, scope: Scope, headers: dict[bytes, bytes]) -> Caller:
+        """Who asks; raises Problem. An address is held back for tokens that are none: behind one proxy all share it."""
+        services = self._services
+        try:
+            caller = admit(services.tokens, headers, lambda: datetime.now(UTC))
+        except Problem:
+            services.addresses.take(address_of(scope, 0), 1)
+            raise
+        structlog.contextvars.bind_contextvars(user_id=caller.name, org_id=caller.org_id)
+        services.callers.take(caller.key_id, 1)
+        return caller
+
+    def _check_still_good(self, headers: dict[bytes, bytes]) -> None:
+        try:
+            admit(self._services.tokens, headers, lambda: datetime.now(UTC))
+        except Problem as problem:
+            raise _NoLongerGood(problem.code) from None
+
+    @contextmanager
+    def _place(self, caller: Caller) -> Iterator[None]:
+        """A place among the requests in hand; raises Problem. However slowly one organisation reads, others find room."""
+        if self._in_hand_of.total() >= self._most:
+            raise Problem(Code.OVERLOADED, "too many requests are in hand")
+        whose = caller.key_id if caller.org_id is None else caller.org_id
+        if self._in_hand_of[whose] >= self._most_of_one:
+            raise Problem(Code.RATE_LIMITED, f"{self._most_of_one} requests of yours are in hand")
+        self._in_hand_of[whose] += 1
+        try:
+            yield
+        finally:
+            self._in_hand_of[whose] -= 1
+            if not self._in_hand_of[whose]:
+                del self._in_hand_of[whose]
+
+
+class _Answer:
+    """What is sent: with what every answer bears, and within a bound of time for each part and for all.
+
+    Its reader has a minute and, on average, a second for each 4 KiB; waiting for the database doesn't count. `still_good`
+    is called before each part of a streamed answer.
+    """
+
+    def __init__(self, send: Send, ids: RequestIds) -> None:
+        self._send = send
+        self._more: HeaderPairs = [*ids.headers(), *_HEADERS]
+        self._until = asyncio.get_running_loop().time() + _ANSWER_SECONDS
+        self._sent_bytes = 0
+        self._waited = 0.0
+        self.still_good: Callable[[], None] = lambda: None
+        self.status = 0
+        self.error_code: Code | None = None
+
+    async def send(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            message["headers"] = [*message.get("headers", ()), *self._more]
+        if message.get("more_body"):
+            self.still_good()
+        began = asyncio.get_running_loop().time()
+        credit = _SEND_SECONDS + self._sent_bytes / _LEAST_BYTES_PER_SECOND - self._waited
+        try:
+            async with asyncio.timeout_at(min(began + min(credit, _SEND_SECONDS), self._until)):
+                await self._send(message)
+        except TimeoutError:
+            # Whoever does not read would hold a connection and a place among the requests.
+            raise _StoppedReading from None
+        self._waited += asyncio.get_running_loop().time() - began
+        self._sent_bytes += len(message.get("body", b""))
+
+
+def _replayed(body: bytes, receive: Receive) -> Receive:
+    """The body that was read already, then what the client does."""
+    left: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
+
+    async def receive_next() -> Message:
+        return left.pop() if left else await receive()
+
+    return receive_next
+
+
+def _tell(scope: Scope, answer: _Answer, seconds: float) -> None:
+    route = getattr(scope.get("route"), "path", "other")
+    metrics.API_REQUESTS.labels(route, str(answer.status)).inc()
+    metrics.API_SECONDS.labels(route).observe(seconds)
+    caller: Caller | None = scope.get("bridge_caller")
+    told: dict[str, Any] = {
+        "method": scope["method"],
+        "path": scope["path"][:300],
+        "status_code": answer.status,
+        "error_code": answer.error_code or scope.get("bridge_error_code"),
+        "duration_ms": round(seconds * 1000, 1),
+    }
+    if answer.status >= _SERVER_ERROR:
+        log.warning("request", **told)
+    elif caller is not None:
+        log.info("request", **told)
+    elif answer.error_code:
+        # Anybody is refused as often as he asks: of warnings so many a minute are written, then their count.
+        log.warning("request_refused", **told)

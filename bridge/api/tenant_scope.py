@@ -1,0 +1,283 @@
+"""What a caller can get at: the one place where a token's organisation narrows whatever is asked, read or changed.
+
+No route has another way to Postgres, so that none can forget it.
+"""
+
+import asyncio
+import uuid
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from contextlib import aclosing, asynccontextmanager
+from datetime import UTC, datetime
+from typing import NamedTuple, TypeVar
+
+import structlog
+
+from bridge.api.access import Caller
+from bridge.api.parameters import CancelBody, DiscardBody, GroupsQuery, ListQuery, PlanBody, ReplayBody
+from bridge.api.runs import Runs
+from bridge.dead_letters.sent_again import groups_looked_up
+from bridge.http.problems import Code, Problem
+from bridge.jobs.cancel import cancel_job, lock_of
+from bridge.jobs.discard import discard_job
+from bridge.jobs.frame import DONE
+from bridge.jobs.plan import PlanOptions, plan_job, rehearsal_job
+from bridge.jobs.replay import ReplayOptions, replay_job
+from schemas.api_token import Role
+from schemas.config.settings import Settings
+from schemas.documents.dead_letter_filter import DeadLetterFilter, Disposition
+from schemas.documents.replay import Plan, PlanLine, PlanState, PlanSummary, ReplaySummary
+from schemas.documents.run_summary import DiscardSummary
+from schemas.errors import EnvironmentUnfit, InvalidInput, NoSuchThing, RowRejected, SinkUnavailable
+from schemas.pipeline.record import Provenance
+from schemas.reasons import DroppedReason
+from sinks.cooperative import Share
+from sinks.postgres.connection import connection
+from sinks.postgres.dead_letters.causes import with_whole_causes
+from sinks.postgres.dead_letters.groups import Groups
+from sinks.postgres.dead_letters.letter import WholeDeadLetter
+from sinks.postgres.dead_letters.lives import Life, Shown, State, show
+from sinks.postgres.dead_letters.pages import Page, Place, count, page
+from sinks.postgres.dead_letters.stream import whole_letters
+from sinks.postgres.replays.plans import Became, Held, find_plan, is_left, list_plans, outcomes
+from sinks.postgres.runs.history import is_locked, without_host
+from sinks.postgres.tokens.api_tokens import ApiTokenRow, list_api_tokens
+
+log = structlog.get_logger(__name__)
+
+
+class Status(NamedTuple):
+    """A plan, what became of its items, and whether a run of it is in hand anywhere."""
+
+    plan: Plan
+    became: list[Became]
+    running: bool
+
+
+class Cancelled(NamedTuple):
+    """A plan that was cancelled; `stopped` says whether its run had ended and all of it was known in time."""
+
+    summary: ReplaySummary
+    stopped: bool
+
+
+P = TypeVar("P", Plan, PlanLine)
+
+
+class Reach:
+    """Everything that the caller may see and change, and nothing else; whatever fails is raised as Problem."""
+
+    def __init__(self, settings: Settings, runs: Runs, caller: Caller) -> None:
+        self._settings = settings
+        self._runs = runs
+        self.caller = caller
+
+    @property
+    def share(self) -> Share:
+        """What a task of the request has of the event loop."""
+        return self._runs.share.of(self.caller.org_id)
+
+    def narrowed(self, chosen: DeadLetterFilter) -> DeadLetterFilter:
+        """What of it is the caller's: without an organisation all of it, else at most that one's."""
+        mine = self.caller.org_id
+        if mine is None:
+            return chosen
+        return chosen.model_copy(
+            update={"org_ids": (mine,) if chosen.org_ids is None or mine in chosen.org_ids else ()}
+        )
+
+    async def _meant(self, chosen: DeadLetterFilter) -> DeadLetterFilter:
+        """What of it is the caller's, with whole causes."""
+        return await with_whole_causes(self._settings.dsn, self.narrowed(chosen))
+
+    @asynccontextmanager
+    async def asking(self) -> AsyncIterator[None]:
+        """Within it Postgres is asked: for a bounded time, and what goes wrong is a Problem."""
+        seconds = self._settings.seconds("api_query_timeout")
+        try:
+            async with asyncio.timeout(seconds):
+                yield
+        except TimeoutError:
+            raise Problem(Code.QUERY_TIMEOUT, f"no answer within {seconds:g} s; narrow the filter") from None
+        except NoSuchThing as error:
+            raise Problem(Code.NOTHING_FITS, str(error)) from None
+        except InvalidInput as error:
+            raise Problem(Code.INVALID_REQUEST, str(error)) from None
+        except RowRejected as error:
+            log.info("value_refused", error=str(error))
+            raise Problem(Code.INVALID_REQUEST, "Postgres can't take one of the values") from None
+        except (SinkUnavailable, EnvironmentUnfit) as error:
+            log.warning("services_away", error=str(error))
+            raise Problem(Code.SERVICES_AWAY) from None
+
+    async def page(self, query: ListQuery) -> Page:
+        """A page of dead letters."""
+        async with self.asking():
+            after = None if query.after is None else Place.parse(query.after)
+            return await page(self._settings.dsn, await self._meant(query.chosen), limit=query.limit, after=after)
+
+    async def groups(self, query: GroupsQuery) -> Groups:
+        """Dead letters by cause."""
+        async with self.asking():
+            return await groups_looked_up(
+                self._settings, await self._meant(query.chosen), self.share, now=datetime.now(UTC),
+                hours=query.hours, limit=query.limit,
+            )  # fmt: skip
+
+    async def letter(self, provenance: Provenance) -> Shown:
+        """One dead letter whole; of lives that a correction moved to somebody else's site it says no more than where."""
+        async with self.asking():
+            found = await show(self._settings.dsn, provenance, org_id=self.caller.org_id)
+        if found is None:
+            raise Problem(Code.UNKNOWN_DEAD_LETTER)
+        return found._replace(lives=[self._known(one) for one in found.lives])
+
+    def _known(self, one: Life) -> Life:
+        return one if self._is_mine(one.org_id) else Life(one.provenance, State.UNKNOWN, None, None, None)
+
+    def _is_mine(self, org_id: int | None) -> bool:
+        return self.caller.org_id is None or org_id == self.caller.org_id
+
+    async def whole(self, chosen: DeadLetterFilter) -> AsyncGenerator[list[WholeDeadLetter], None]:
+        """Dead letters whole, some at a time; to be closed by its caller."""
+        async with aclosing(whole_letters(self._settings.dsn, await self._meant(chosen))) as pieces:
+            async for piece in pieces:
+                yield piece
+
+    async def discard(self, body: DiscardBody) -> DiscardSummary:
+        """Closes open dead letters, none that was dropped after it was asked."""
+        self.caller.must_be(Role.OPERATOR)
+        chosen = body.filter.chosen
+        self._check_named(chosen, everything=body.all)
+        if chosen.disposition is not None and Disposition.OPEN not in chosen.disposition:
+            raise Problem(Code.INVALID_REQUEST, "filter.disposition: only open ones can be discarded")
+        if chosen.until is None:
+            chosen = chosen.model_copy(update={"until": datetime.now(UTC)})
+        async with self.asking():
+            mine = await self._meant(chosen)
+        if chosen.provenance is not None:
+            await self._check_exist(chosen.provenance)
+        scope = "dead-letters" if self.caller.org_id is None else f"dead-letters:org:{self.caller.org_id}"
+        job = discard_job(self._settings, mine, body.reason, persisted=body.persisted)
+        return (await self._runs.finish(job, self.caller, scope, dry_run=body.dry_run)).summary
+
+    def _check_named(self, chosen: DeadLetterFilter, *, everything: bool) -> None:
+        """Whoever names nothing has to say that everything is meant, and to be an admin."""
+        # One's own organisation is no name to who has no other.
+        of_mine = chosen if self.caller.org_id is None else chosen.model_copy(update={"org_ids": None})
+        if of_mine.names_nothing:
+            if not everything:
+                raise Problem(Code.FILTER_NEEDED, "name what is meant in `filter`, or give `all` for everything open")
+            self.caller.must_be(Role.ADMIN)
+
+    async def _check_exist(self, places: Sequence[str]) -> None:
+        """Who names dead letters one by one means each; another organisation's is told from none by nothing."""
+        named = DeadLetterFilter(provenance=tuple(places), disposition=None, dropped_reason=tuple(DroppedReason))
+        async with self.asking():
+            found = sum((await count(self._settings.dsn, self.narrowed(named))).values())
+        if missing := len(set(places)) - found:
+            raise Problem(
+                Code.UNKNOWN_DEAD_LETTER, f"{missing} of those in filter.provenance are not there, or not yours"
+            )
+
+    async def plan(self, body: PlanBody) -> PlanSummary:
+        """Freezes a set, which then is the caller's organisation's."""
+        self.caller.must_be(Role.OPERATOR)
+        chosen = body.filter.chosen
+        self._check_named(chosen, everything=body.all)
+        try:
+            correction = body.correction()
+        except InvalidInput as error:
+            raise Problem(Code.INVALID_REQUEST, str(error)) from None
+        replay_id = uuid.uuid4()
+        async with self.asking():
+            mine = await self._meant(chosen)
+        settings = self._settings
+        most = Held(
+            settings.api_kept_plans_per_org, settings.api_kept_plan_items_per_org, settings.api_kept_plan_bytes_per_org
+        )
+        options = PlanOptions(mine, correction, body.reason, body.limit, body.passing, self.caller.org_id, most)
+        job = plan_job(self._settings, options, replay_id)
+        return (await self._runs.forecast(job, self.caller, str(replay_id), dry_run=body.dry_run)).summary
+
+    async def plans(self, limit: int) -> list[PlanLine]:
+        """The newest plans first."""
+        async with self.asking():
+            found = await list_plans(self._settings.dsn, limit, org_id=self.caller.org_id)
+        return [_without_hosts(one) for one in found]
+
+    async def status(self, plan_id: str) -> Status:
+        """The plan whose id begins so, and how far it is."""
+        async with self.asking(), connection(self._settings.dsn, "replay") as conn:
+            try:
+                found = await find_plan(conn, plan_id, org_id=self.caller.org_id)
+            except NoSuchThing:
+                raise Problem(Code.UNKNOWN_PLAN) from None
+            became = await outcomes(conn, found.replay_id)
+            return Status(_without_hosts(found), became, await is_locked(conn, lock_of(found.replay_id)))
+
+    async def _to_change(self, plan_id: str) -> Status:
+        self.caller.must_be(Role.OPERATOR)
+        return await self.status(plan_id)
+
+    async def rehearse(self, plan_id: str, *, force: bool) -> PlanSummary:
+        """What a replay of the plan would meet now."""
+        found = (await self._to_change(plan_id)).plan.replay_id
+        job = rehearsal_job(self._settings, found, force=force)
+        return (await self._runs.forecast(job, self.caller, found, dry_run=True)).summary
+
+    async def replay(self, plan_id: str, body: ReplayBody) -> tuple[str, str]:
+        """Begins the replay, or goes on with it; the ids of the plan and of the run."""
+        plan, _, running = await self._to_change(plan_id)
+        if body.force:
+            self.caller.must_be(Role.ADMIN)
+        if running:
+            raise Problem(Code.PLAN_RUNNING)
+        if plan.state is PlanState.CANCELLED:
+            raise Problem(Code.PLAN_CANCELLED, f"it was cancelled by {plan.ended_by}; make a new one")
+        if plan.state is PlanState.SENT:
+            raise Problem(Code.PLAN_SENT)
+        options = ReplayOptions(
+            plan.replay_id, body.rate_per_second or 0.0, body.canary, body.canary_max_failures, body.wait_seconds,
+            body.force,
+        )  # fmt: skip
+        try:
+            job = replay_job(self._settings, options)
+            return plan.replay_id, await self._runs.begin_replay(job, self.caller, plan.replay_id)
+        except Problem as problem:
+            if problem.code is Code.ANOTHER_RUN:
+                raise Problem(Code.PLAN_RUNNING) from None
+            raise
+
+    async def cancel(self, plan_id: str, body: CancelBody) -> Cancelled:
+        """Stops the replay for good, wherever it runs."""
+        plan = (await self._to_change(plan_id)).plan
+        if plan.state is PlanState.SENT and not await self._is_left(plan.replay_id):
+            raise Problem(Code.PLAN_SENT, "nothing is left to cancel")
+        job = cancel_job(self._settings, plan.replay_id, body.reason, body.wait_seconds)
+        try:
+            done = await self._runs.finish(job, self.caller, plan.replay_id)
+        except Problem:
+            # What it had claimed was sent indeed.
+            if (await self.status(plan.replay_id)).plan.state is PlanState.SENT:
+                raise Problem(Code.PLAN_SENT, "nothing is left to cancel") from None
+            raise
+        return Cancelled(done.summary, done.code == DONE)
+
+    async def _is_left(self, replay_id: str) -> bool:
+        async with self.asking(), connection(self._settings.dsn, "replay") as conn:
+            return await is_left(conn, replay_id)
+
+    async def tokens(self) -> list[ApiTokenRow]:
+        """The tokens that are good for what the caller is good for, or for less."""
+        self.caller.must_be(Role.ADMIN)
+        async with self.asking():
+            found = await list_api_tokens(self._settings.dsn, org_id=self.caller.org_id)
+        return [
+            one._replace(created_by=without_host(one.created_by), revoked_by=without_host(one.revoked_by or "") or None)
+            for one in found
+        ]
+
+
+def _without_hosts(plan: P) -> P:
+    """The plan as those may see it who are not to know our hosts: tenants, and whoever is beyond the proxy."""
+    return plan._replace(requested_by=without_host(plan.requested_by), ended_by=without_host(plan.ended_by))

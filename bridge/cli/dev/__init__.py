@@ -1,0 +1,1 @@
+"""`bridge stack`, `bridge demo` and `bridge up`."""

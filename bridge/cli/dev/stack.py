@@ -1,0 +1,82 @@
+"""`bridge stack up|down|status`: the embedded Kafka and Postgres, detached from the terminal."""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from bridge.cli.common import result, say
+from bridge.dev.stack import Stack
+from bridge.dev.stack.stack import StackStatus
+
+DEFAULT_DIRECTORY = Path(".ghostlink") / "stack"
+
+stack_app = typer.Typer(
+    name="stack", help="A real Kafka and a real Postgres on this machine, without Docker.", no_args_is_help=True
+)
+
+Directory = Annotated[Path, typer.Option("--dir", help="Where the stack keeps its data, logs and state.")]
+Json = Annotated[bool, typer.Option("--json", help="Write the result as one line of JSON.")]
+
+
+@stack_app.command()
+def up(
+    directory: Directory = DEFAULT_DIRECTORY,
+    as_json: Json = False,
+    kafka_port: Annotated[int | None, typer.Option(help="Kafka's port on 127.0.0.1; a free one if left out.")] = None,
+    postgres_port: Annotated[
+        int | None, typer.Option(help="Postgres's port on 127.0.0.1; a free one if left out.")
+    ] = None,
+) -> None:
+    """Start the stack and return; it runs until `down`, and resumes with its data."""
+    stack = Stack(directory, kafka_port=kafka_port, postgres_port=postgres_port, progress=say)
+    addresses = stack.start(owned=False)
+    if as_json:
+        result(json.dumps(asdict(addresses)))
+    else:
+        result(f"kafka     {addresses.kafka}")
+        result(f"postgres  {addresses.database_url}")
+
+
+@stack_app.command()
+def down(
+    directory: Directory = DEFAULT_DIRECTORY,
+    purge: Annotated[bool, typer.Option("--purge", help="Also delete the topics, rows and logs.")] = False,
+) -> None:
+    """Stop the stack; its data stays unless it is purged."""
+    stack = Stack(directory)
+    if not stack.directory.exists():
+        say(f"there is no stack in {stack.directory}")
+        return
+    if purge:
+        stack.purge()
+    else:
+        stack.stop()
+    say(f"the stack in {stack.directory} is stopped" + (" and deleted" if purge else ""))
+
+
+@stack_app.command()
+def status(directory: Directory = DEFAULT_DIRECTORY, as_json: Json = False) -> None:
+    """Say whether the stack runs; the exit code is 0 if it does, else 1."""
+    found = Stack(directory).status()
+    if as_json:
+        result(json.dumps(asdict(found)))
+    elif found.running:
+        result(f"kafka     {found.kafka} (pid {found.kafka_pid})")
+        result(f"postgres  {found.database_url} (pid {found.postgres_pid})")
+    else:
+        result(f"no stack runs in {found.directory}{_left(found)}")
+    raise typer.Exit(0 if found.running else 1)
+
+
+def _left(found: StackStatus) -> str:
+    """What still runs of a stack that is not whole, and how to get a whole one."""
+    pids = {"Kafka": found.kafka_pid, "Postgres": found.postgres_pid}
+    alive = [f"{name} (pid {pid})" for name, pid in pids.items() if pid is not None]
+    if not alive:
+        return ""
+    gone = [name for name, pid in pids.items() if pid is None]
+    what = f"{', '.join(gone)} is gone" if gone else "it is not whole"
+    return f"; {what}, {' and '.join(alive)} still runs: `bridge stack down`, then `bridge stack up`"

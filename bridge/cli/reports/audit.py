@@ -1,0 +1,77 @@
+"""`bridge audit`: proves from Kafka's offsets and Postgres' rows that every raw event is accounted for."""
+
+from typing import Annotated
+
+import typer
+
+from bridge.cli.common import JsonOutput, Verbose, command_settings, partition, run, say, write_json
+from bridge.output.tables import Table, on_terminal, print_left_out, print_table, print_text
+from schemas.documents.afterwards import in_words
+from schemas.documents.audit_report import AuditReport, PartitionAccount
+from sinks.postgres.audit.snapshot import acknowledge_lost as acknowledge
+from streams.audit import audit as audit_now
+
+Deep = Annotated[bool, typer.Option("--deep/--quick", help="Count the rows, or compare only the running totals.")]
+
+
+def audit(
+    deep: Deep = True,
+    acknowledge_lost: Annotated[
+        list[str] | None,
+        typer.Option(metavar="TOPIC:PARTITION", help="First note that you know of this partition's loss; repeatable."),
+    ] = None,
+    everything: Annotated[
+        bool, typer.Option("--all", help="On a terminal also partitions that balance and hold nothing.")
+    ] = False,
+    json_output: JsonOutput = None,
+    verbose: Verbose = False,
+) -> None:
+    """Account for every raw offset; the exit code is 0 if all balances, else 1."""
+    settings = command_settings(verbose=verbose)
+    for source in [partition(text, "--acknowledge-lost") for text in acknowledge_lost or ()]:
+        say(f"{source.topic}-{source.partition}: {run(acknowledge(settings, source))} lost records acknowledged")
+    report = run(audit_now(settings, deep=deep))
+    if json_output is not None:
+        write_json(report.model_dump(mode="json"), json_output)
+    if json_output != "-":
+        show(report, everything=everything or not on_terminal())
+    raise typer.Exit(0 if report.balanced else 1)
+
+
+def show(report: AuditReport, *, everything: bool = True) -> None:
+    """Prints the report for people, on standard output; unless `everything`, without partitions that say nothing."""
+    columns = ("read", "persisted", "dropped", "waiting", "live", "stale", "skipped", "lost", "unread")
+    table = Table("partition", *columns, "balanced", title=None)
+    for column in table.columns[1:]:
+        column.justify = "right"
+    shown = [
+        one
+        for one in report.partitions
+        if everything or not one.balanced or any(getattr(one, name) for name in columns)
+    ]
+    for one in shown:
+        table.add_row(f"{one.topic}-{one.partition}", *(_figure(one, name) for name in columns), _yes(one.balanced))
+    if shown:
+        print_table(table)
+    print_left_out(len(report.partitions) - len(shown), "partitions that balance and hold nothing are")
+    totals = report.totals
+    waiting = "" if totals.waiting is None else f", {totals.waiting} waiting"
+    replays = f", {totals.replays} of these replays" if totals.replays else ""
+    print_text(
+        f"{totals.read} read{replays}: {totals.persisted} persisted, {totals.dropped} dropped{waiting}, "
+        f"{totals.lost} lost; {totals.unread} unread"
+    )
+    if totals.dropped and totals.dropped_became is not None:
+        print_text(f"of the {totals.dropped} dropped: {in_words(totals.dropped_became)}")
+    for problem in report.problems:
+        print_text(f"problem: {problem}")
+    print_text("balanced" if report.balanced else f"NOT balanced: {len(report.problems)} problems")
+
+
+def _figure(account: PartitionAccount, name: str) -> str:
+    figure = getattr(account, name)
+    return "" if figure is None else str(figure)
+
+
+def _yes(balanced: bool) -> str:
+    return "yes" if balanced else "NO"

@@ -1,0 +1,76 @@
+"""`bridge doctor`: looks at everything that the bridge depends on, and says what is wrong and how to mend it."""
+
+import logging
+from typing import Annotated
+
+import typer
+
+from bridge.cli.common import JsonOutput, Verbose, command_settings, run, write_json
+from bridge.output.tables import print_text
+from schemas.config.service import PROCESSES, Service
+from schemas.documents.doctor_report import Diagnosis, DoctorReport, Health
+from schemas.errors import InvalidInput
+
+SECONDS = 15.0
+
+
+def doctor(
+    timeout_sec: Annotated[
+        float, typer.Option("--timeout-sec", min=0.1, help="Most seconds for a check, with its wait for its turn.")
+    ] = SECONDS,
+    urls: Annotated[
+        list[str] | None,
+        typer.Option("--url", help="A worker or gateway to ask, as http://host:port; may be repeated."),
+    ] = None,
+    upgrade: Annotated[
+        bool, typer.Option("--upgrade", help="Only what this release, or the next one, refuses of what ran before.")
+    ] = False,
+    services: Annotated[
+        list[Service] | None,
+        typer.Option("--service", help="Whose account BRIDGE_DATABASE_URL names; may be repeated with --upgrade."),
+    ] = None,
+    json_output: JsonOutput = None,
+    verbose: Verbose = False,
+) -> None:
+    """Look at settings, Kafka, topics, backups, Postgres, clocks, disks and the stream; nothing is written.
+
+    Before an upgrade, `--upgrade` of the new release under the environment of each service names what would be refused.
+    The exit code is 0 if nothing failed, warnings or not, else 1; 3 when the settings can't be read at all.
+    """
+    settings = command_settings(verbose=verbose, guarded=True)
+    if not verbose:
+        # What Kafka's client says of each attempt to connect is in the findings.
+        logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
+    from bridge.doctor.examine import checks_of, examine
+    from bridge.doctor.gateway import refused_check
+    from bridge.doctor.health import ready_check
+    from bridge.doctor.upgrade import upgrade_checks
+
+    if len(services or ()) > 1 and not upgrade:
+        raise InvalidInput("--service: give one, or --upgrade")
+    own = upgrade_checks(services or PROCESSES) if upgrade else checks_of(services[0] if services else None)
+    asked = urls or ()
+    checks = (*own, *map(ready_check, asked), *map(refused_check, () if upgrade else asked))
+    report = run(examine(settings, timeout_sec=timeout_sec, checks=checks))
+    if json_output is not None:
+        write_json(report.model_dump(mode="json"), json_output)
+    if json_output != "-":
+        show(report)
+    raise typer.Exit(1 if report.health is Health.FAIL else 0)
+
+
+def show(report: DoctorReport) -> None:
+    """Prints the report for people, on standard output: one line each, in columns, never folded.
+
+    What several checks say in the same words is one line, that of the first, with the names of the others behind it.
+    """
+    group = max(len(one.group) for one in report.diagnoses)
+    check = max(len(one.check) for one in report.diagnoses)
+    alike: dict[tuple[Health, str, str], list[Diagnosis]] = {}
+    for one in report.diagnoses:
+        alike.setdefault((one.health, one.found, one.mend), []).append(one)
+    for (health, found, mend), (first, *others) in alike.items():
+        line = f"{health.value:4}  {first.group:{group}}  {first.check:{check}}  {found}"
+        names = list(dict.fromkeys(one.check for one in others))
+        print_text("; ".join([line, *([mend] if mend else []), *([f"likewise {', '.join(names)}"] if names else [])]))
+    print_text(", ".join(f"{sum(one.health is health for one in report.diagnoses)} {health}" for health in Health))

@@ -1,0 +1,263 @@
+"""`bridge gate show|check` and `bridge kpi`: the verdict over a sliding window, and the figures of the last days."""
+
+from collections import Counter
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Any
+
+import typer
+
+from bridge.cli.common import JsonOutput, Verbose, command_settings, run, write_json
+from bridge.output.tables import Table, print_table, print_text
+from schemas.config.settings import Settings
+from schemas.documents.afterwards import Afterwards
+from schemas.documents.gate import Verdict, WindowSums
+from schemas.documents.run_summary import rfc3339
+from schemas.errors import InvalidInput
+from schemas.events.raw_event import MAX_INTEGER
+from schemas.reasons import DroppedReason
+from sinks.postgres.audit.drops import Drops, drops_by, summed
+from sinks.postgres.gate.verdicts import days, window_sums
+from sinks.postgres.stats.server import MOST_WAITING, WaitingScript, waiting_scripts
+from streams.rules.gate import judge_window
+
+# What became of the dropped, in the columns' order; duplicates have their own column, and replays are left out.
+_BECAME = (Afterwards.RECOVERED, Afterwards.SENT_AGAIN, Afterwards.REPLAYING, Afterwards.DISCARDED, Afterwards.OPEN)
+_REASONS = (
+    DroppedReason.INVALID_PAYLOAD_JSON,
+    DroppedReason.SCHEMA_VIOLATION,
+    DroppedReason.DUPLICATE_EVENT_ID,
+    DroppedReason.SINK_REJECTED_ROW,
+    DroppedReason.RETRY_EXHAUSTED,
+)
+_NO_DROPS = Drops(Counter(), Counter())
+_MOST_SITES = 50
+"""A producer can invent sites: the others of those without events share one row."""
+
+_MOST_WAITING = 10
+
+_DIGITS = len(str(MAX_INTEGER))
+
+gate_app = typer.Typer(
+    name="gate", help="The verdict over a sliding window, as the worker judges it.", no_args_is_help=True
+)
+
+Window = Annotated[
+    str | None, typer.Option("--window", metavar="30m", help="How far to look back [BRIDGE_GATE_WINDOW].")
+]
+
+
+def _site_id(text: str) -> int:
+    """Reads a site's id, as `gate show` prints its target or alone; raises InvalidInput."""
+    number = text.removeprefix("site:")
+    if not (number.isascii() and number.isdigit()) or len(number) > _DIGITS or int(number) > MAX_INTEGER:
+        raise InvalidInput(f"--site-id: {text!r} is no site's id, such as 7 or site:7")
+    return int(number)
+
+
+SiteId = Annotated[
+    int | None,
+    typer.Option(
+        "--site-id", parser=_site_id, metavar="ID", help="Only this site, registered or not; 0 is what names none."
+    ),
+]
+
+
+Judged = tuple[WindowSums, Verdict, Drops]
+
+
+@gate_app.command()
+def show(
+    window: Window = None, site_id: SiteId = None, json_output: JsonOutput = None, verbose: Verbose = False
+) -> None:
+    """Show each site's outcomes and verdict, what became of the dropped, and what waits; the exit code is 0."""
+    settings = command_settings(verbose=verbose, gate_window=window)
+    judged = _judged(settings, site_id)
+    if json_output is not None:
+        write_json([_document(one) for one in judged], json_output)
+    if json_output != "-":
+        _print(judged)
+        _print_waiting(run(waiting_scripts(settings.dsn, _MOST_WAITING, site_id)))
+
+
+@gate_app.command()
+def check(
+    window: Window = None, site_id: SiteId = None, json_output: JsonOutput = None, verbose: Verbose = False
+) -> None:
+    """Judge in total and by site, or one site; the exit code is 0 if all pass, else 1."""
+    settings = command_settings(verbose=verbose, gate_window=window)
+    judged = _judged(settings, site_id)
+    failing = [one for one in judged if not one[1].passed]
+    if json_output is not None:
+        write_json([_document(one) for one in judged], json_output)
+    if json_output != "-":
+        for sums, verdict, _ in failing:
+            print_text(f"{sums.target}: {'; '.join(verdict.reasons)}")
+        print_text("gate: FAIL" if failing else "gate: pass")
+    raise typer.Exit(1 if failing else 0)
+
+
+def kpi(
+    count: Annotated[int, typer.Option("--days", min=1, max=400, help="How many days, today among them.")] = 7,
+    site_id: SiteId = None,
+    json_output: JsonOutput = None,
+    verbose: Verbose = False,
+) -> None:
+    """Show the last days: events finished, drops by reason, what became of them, success rate, and the trend."""
+    settings = command_settings(verbose=verbose)
+    found = {one.day.isoformat(): one for one in run(days(settings.dsn, count, site_id))}
+    today = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    drops = run(drops_by(settings.dsn, "day", today - timedelta(days=count - 1), site_id))
+    rows = []
+    for day in sorted(found.keys() | drops.keys()):
+        one = found.get(day)
+        figures = (one.normalized, one.retried) if one else (0, 0)
+        rows.append({"day": day} | _figures(*figures, drops.get(day, _NO_DROPS)))
+    normalized, retried = (sum(getattr(one, name) for one in found.values()) for name in ("normalized", "retried"))
+    total = _figures(normalized, retried, summed(drops.values()))
+    if json_output is not None:
+        write_json({"days": rows, "total": total}, json_output)
+    if json_output != "-":
+        _print_days(rows, total)
+
+
+def _judged(settings: Settings, site_id: int | None) -> list[Judged]:
+    seconds = settings.seconds("gate_window")
+    if seconds < 60:
+        raise InvalidInput("--window: windows are kept by the minute, so that less than 60s can't be judged")
+    found = run(window_sums(settings.dsn, seconds))
+    wanted = found if site_id is None else [one for one in found if one.target == f"site:{site_id}"]
+    if site_id is not None and not wanted:
+        wanted = [WindowSums(f"site:{site_id}", 0, 0, 0, 0, 0)]
+    # The windows are those of the minutes that began within so long.
+    since = (datetime.now(UTC) - timedelta(seconds=seconds)).replace(second=0, microsecond=0) + timedelta(minutes=1)
+    of = {f"site:{site}": drops for site, drops in run(drops_by(settings.dsn, "site", since, site_id)).items()}
+    of = _fewer(of, {one.target for one in wanted}) | {"total": summed(of.values())}
+    judged = {one.target for one in wanted} | {"total"}
+    wanted += [WindowSums(target, 0, 0, 0, 0, 0) for target in of.keys() - judged]
+    wanted.sort(key=lambda one: _place(one.target))
+    return [(one, judge_window(one, settings.gate_limits), of.get(one.target, _NO_DROPS)) for one in wanted]
+
+
+def _place(target: str) -> tuple[bool, bool, int]:
+    """Sites by number, the others' row, the total."""
+    number = target.removeprefix("site:")
+    return target == "total", not number.isdigit(), int(number) if number.isdigit() else 0
+
+
+def _fewer(of: dict[str, Drops], judged: set[str]) -> dict[str, Drops]:
+    """Of the sites that no window counts, those with the most drops have a row each, and the others one together."""
+    apart = sorted(of.keys() - judged, key=lambda target: (-of[target].events, _place(target)))
+    others = [of[target] for target in apart[_MOST_SITES:]]
+    kept = {target: drops for target, drops in of.items() if target not in apart[_MOST_SITES:]}
+    return kept | ({"others": summed(others)} if others else {})
+
+
+def _became(drops: Drops) -> dict[str, int]:
+    return {one.value: drops.became[one] for one in _BECAME}
+
+
+def _document(judged: Judged) -> dict[str, Any]:
+    """`dropped` and `duplicates` are what the windows count and the verdict judges; `drops` are dead letters' sites."""
+    sums, verdict, drops = judged
+    figures = {
+        "finished": sums.processed - sums.retried,
+        "drops": drops.events,
+        "drops_duplicates": drops.reasons[DroppedReason.DUPLICATE_EVENT_ID],
+    }
+    return sums._asdict() | verdict.model_dump() | figures | _became(drops)
+
+
+def _print(judged: list[Judged]) -> None:
+    shown = [_document(one) for one in judged]
+    columns = ("processed", "finished", "normalized", "retried", "dropped", "duplicates")
+    table = _table("target", *columns, "verdict", "reasons")
+    for one in shown:
+        if one["processed"] or one["target"] == "total":
+            word = "pass" if one["passed"] else "FAIL"
+            table.add_row(one["target"], *(str(one[name]) for name in columns), word, "; ".join(one["reasons"]))
+    print_table(table)
+    print_text(
+        "processed: attempts, each retry is one; finished: events, without those that wait for a retry;",
+        "dropped: duplicates among them; site:0: what names no site that was registered then",
+    )
+    if not any(one["drops"] for one in shown):
+        return
+    became = ("drops", "drops_duplicates", *_BECAME)
+    table = _table("drops of", "dropped", "duplicates", *_BECAME)
+    for one in shown:
+        if one["drops"]:
+            table.add_row(one["target"], *(str(one[name]) for name in became))
+    print_text("", "What became of the dropped, by the site that the dead letter names, registered or not:")
+    print_table(table)
+    print_text(
+        "recovered: a replay became a row; sent_again: its event is the row of another raw event; site:0: names no site"
+    )
+
+
+def _print_waiting(scripts: Sequence[WaitingScript]) -> None:
+    """What waits for a retry now, whatever the window: whose it is and why."""
+    if not scripts:
+        return
+    table = Table("waiting for a retry", "script", "site", "org", "error class", "since", "attempts")
+    table.columns[0].justify = "right"
+    for one in scripts:
+        whose = ("" if value is None else str(value) for value in (one.script_id, one.site_id, one.org_id))
+        table.add_row(str(one.waiting), *whose, one.error_class, rfc3339(one.first_failed_at), str(one.attempts))
+    print_text("")
+    print_table(table)
+    if scripts[0].looked_at >= MOST_WAITING:
+        print_text(f"of the {MOST_WAITING} that are due first")
+
+
+def _table(first: str, *columns: str) -> Table:
+    """A table with its figures aligned to the right."""
+    table = Table(first, *columns)
+    for column in table.columns[1:]:
+        column.justify = "left" if column.header in ("verdict", "reasons") else "right"
+    return table
+
+
+def _rate(well: int, of: int) -> float | None:
+    """In per cent; None of nothing."""
+    return round(100 * well / of, 3) if of > 0 else None
+
+
+def _figures(normalized: int, retried: int, drops: Drops) -> dict[str, Any]:
+    """Events by the windows, drops and what became of them by the ledger: what is finished is one or the other."""
+    reasons = {one.value: drops.reasons[one] for one in _REASONS}
+    others = {reason: count for reason, count in sorted(drops.reasons.items()) if reason not in reasons}
+    finished = normalized + drops.events
+    judged = finished - drops.reasons[DroppedReason.DUPLICATE_EVENT_ID]
+    events = judged - drops.became[Afterwards.SENT_AGAIN]  # each once: what was sent again counts where it became a row
+    counts = {"finished": finished, "normalized": normalized, "retried": retried, "dropped": drops.events}
+    rates = {
+        "success_rate_pct": _rate(normalized, judged),
+        "success_rate_with_replays_pct": _rate(normalized + drops.became[Afterwards.RECOVERED], events),
+    }
+    return counts | reasons | ({"other_reasons": others} if others else {}) | rates | _became(drops)
+
+
+def _print_days(rows: Sequence[dict[str, Any]], total: dict[str, Any]) -> None:
+    columns = ("finished", "normalized", "dropped", *_REASONS, *_BECAME)
+    table = _table("day", *columns, "success rate", "change", "with replays")
+    before: float | None = None
+    for one in (*rows, total | {"day": "total"}):
+        rate, mended = one["success_rate_pct"], one["success_rate_with_replays_pct"]
+        change = "" if before is None or rate is None or one["day"] == "total" else f"{rate - before:+.3f}"
+        table.add_row(one["day"], *(str(one[name]) for name in columns), _per_cent(rate), change, _per_cent(mended))
+        before = rate
+    print_table(table)
+    if others := total.get("other_reasons"):
+        told = ", ".join(f"{reason}: {count}" for reason, count in others.items())
+        print_text(f"dropped for reasons that this release does not know: {told}")
+    print_text(
+        "finished: raw events, replays apart; dropped: of the site that the dead letter names;",
+        "recovered: a replay became a row; sent_again: its event is the row of another raw event, and counts there only;",
+        "normalized + recovered: the rows, `bridge audit` calls them persisted; recovered counts on the day of the drop;",
+        "success rate: normalized, of the finished without duplicates; with replays: rows, of these without sent_again",
+    )
+
+
+def _per_cent(rate: float | None) -> str:
+    return "" if rate is None else f"{rate:.3f} %"

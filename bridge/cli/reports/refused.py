@@ -1,0 +1,52 @@
+"""`bridge refused`: what a running gateway has refused since its start, by reason and script."""
+
+from typing import Annotated
+
+import typer
+
+from bridge.cli.common import JsonOutput, Verbose, command_settings, run, write_json
+from bridge.output.tables import Table, print_table, print_text
+from schemas.errors import InvalidInput
+
+
+def refused(
+    url: Annotated[
+        str | None,
+        typer.Option(
+            "--url", metavar="URL", help="The gateway to ask, http://host:port; its admin port's if it has one."
+        ),
+    ] = None,
+    json_output: JsonOutput = None,
+    verbose: Verbose = False,
+) -> None:
+    """Show what a running gateway has refused since its start: requests and events, by reason and script.
+
+    Without --url it is asked on this machine, where BRIDGE_GATEWAY_ADMIN_PORT or BRIDGE_GATEWAY_PORT says. Ends with 0
+    if it answers, whatever was refused, and with 3 if not.
+    """
+    settings = command_settings(verbose=verbose)
+    from bridge.gateway.refusals import address_in, refusals_at
+
+    asked = url or address_in(settings)
+    if asked is None:
+        raise InvalidInput("BRIDGE_GATEWAY_PORT is 0, any free port: give --url, which the gateway's first line shows")
+    found = run(refusals_at(asked))
+    if json_output is not None:
+        write_json({"url": asked, "refused": [one._asdict() for one in found]}, json_output)
+    if json_output == "-":
+        return
+    if not found:
+        print_text(f"{asked} has refused nothing since its start")
+        return
+    table = Table("reason", "status", "site", "script", "requests", "events")
+    for column in table.columns[4:]:
+        column.justify = "right"
+    for one in found:
+        status = "" if one.status is None else str(one.status)
+        table.add_row(one.error_code, status, one.site, one.script, str(one.requests), str(one.events or ""))
+    print_table(table)
+    print_text(
+        f"refused by {asked} since its start;",
+        "events: of requests whose bodies were read; 401, 403 and 404 come before that;",
+        "unknown: no registered script; other: scripts beyond the first 100",
+    )

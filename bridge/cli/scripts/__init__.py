@@ -1,0 +1,1 @@
+"""`bridge script`: scripts, their keys, and their history."""

@@ -1,0 +1,69 @@
+"""`bridge script history`: who changed what in the registry, and when."""
+
+import json
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+import typer
+
+from bridge.cli.common import JsonOutput, Verbose, asked_moment, command_settings, run, write_json
+from bridge.output.tables import Table, print_table
+from schemas.documents.run_summary import rfc3339
+from sinks.postgres.registry.history import RegistryChange, list_changes
+
+_SAID = frozenset({"script_id", "site_id", "org_id", "target", "reason", "created_by", "revoked_by", "paused_by"})
+"""Columns of a new or removed row that other columns of the table show."""
+
+
+def history(
+    script_id: Annotated[
+        str | None,
+        typer.Argument(metavar="SCRIPT_ID", help="Only changes of this script and of its site and organisation."),
+    ] = None,
+    since: Annotated[
+        str | None, typer.Option("--since", metavar="AGE|TIME", help="Changed then or later: 2h ago.")
+    ] = None,
+    limit: Annotated[int, typer.Option("--limit", min=1, max=1000, help="Most changes to show.")] = 20,
+    json_output: JsonOutput = None,
+    verbose: Verbose = False,
+) -> None:
+    """List the newest changes of scripts, sites, organisations, keys, API tokens and pauses."""
+    settings = command_settings(verbose=verbose)
+    begin = asked_moment("--since", since, datetime.now(UTC))
+    found = run(list_changes(settings.dsn, script_id, begin, limit))
+    if json_output is not None:
+        write_json([one._asdict() | {"written_at": rfc3339(one.written_at)} for one in found], json_output)
+    if json_output != "-":
+        table = Table("changed", "what", "name", "of", "by", "account", "values", "why")
+        for one in found:
+            table.add_row(
+                rfc3339(one.written_at),
+                f"{one.subject} {one.change}",
+                one.name,
+                _place(one),
+                one.changed_by or "",
+                one.written_by,
+                _values(one),
+                one.reason or "",
+            )
+        print_table(table)
+
+
+def _place(one: RegistryChange) -> str:
+    """The script, site and organisation, without the one that the change is of."""
+    of = {"script": one.script_id, "site": one.site_id, "org": one.org_id}
+    return ", ".join(f"{kind} {which}" for kind, which in of.items() if which is not None and kind != one.subject)
+
+
+def _values(one: RegistryChange) -> str:
+    """What the changed columns were and are; of a row that came or went, what it holds besides its place."""
+    if one.change == "revoked":
+        return ""
+    if one.old and one.new:
+        return ", ".join(f"{name} {_text(one.old.get(name))} -> {_text(value)}" for name, value in one.new.items())
+    held = (one.new or one.old).items()
+    return ", ".join(f"{name} {_text(value)}" for name, value in held if name not in _SAID and value != one.name)
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

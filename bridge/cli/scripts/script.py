@@ -1,0 +1,99 @@
+"""`bridge script add|list|history|disable|enable`: which scripts may send events, and for which site."""
+
+from typing import Annotated
+
+import typer
+
+from bridge.cli.common import JsonOutput, Verbose, command_settings, result, run, write_json
+from bridge.cli.scripts.history import history
+from bridge.cli.scripts.token import token_app
+from bridge.output.tables import Table, print_table
+from schemas.documents.run_summary import rfc3339
+from sinks.postgres.registry.admin import Change, ScriptRow, add_script, list_scripts, set_enabled
+
+script_app = typer.Typer(name="script", help="The registry of scripts, sites and organisations.", no_args_is_help=True)
+script_app.add_typer(token_app, name="token")
+script_app.command()(history)
+
+ScriptId = Annotated[str, typer.Argument(metavar="SCRIPT_ID", help="The script's id, as events name it.")]
+
+
+@script_app.command()
+def add(
+    script_id: ScriptId,
+    site_id: Annotated[int, typer.Option("--site-id", help="The site that the script belongs to.")],
+    org_id: Annotated[int | None, typer.Option("--org-id", help="The organisation that the site belongs to.")] = None,
+    origin: Annotated[
+        list[str] | None,
+        typer.Option("--origin", metavar="URL", help="scheme://host[:port] that may send; repeatable."),
+    ] = None,
+    shared_ids: Annotated[
+        bool | None,
+        typer.Option(
+            "--shared-ids/--ids-by-sender",
+            help="One event id is one event whoever sends it, a visitor's yielding to a server's; else each class of "
+            "sender has ids of its own, which is the default.",
+        ),
+    ] = None,
+    move: Annotated[bool, typer.Option("--move", help="Let a script or site change hands.")] = False,
+    verbose: Verbose = False,
+) -> None:
+    """Register a script; the same again changes nothing, and what is not given stays as it is."""
+    settings = command_settings(verbose=verbose)
+    change = run(
+        add_script(
+            settings.dsn, script_id, site_id, org_id=org_id, origins=origin or None, move=move, shared_ids=shared_ids
+        )
+    )
+    result(f"{script_id}: {change}")
+
+
+@script_app.command(name="list")
+def list_(
+    site_id: Annotated[int | None, typer.Option("--site-id", help="Only this site's scripts.")] = None,
+    json_output: JsonOutput = None,
+    verbose: Verbose = False,
+) -> None:
+    """List the registered scripts."""
+    settings = command_settings(verbose=verbose)
+    rows = run(list_scripts(settings.dsn, site_id=site_id))
+    if json_output is not None:
+        write_json([_document(row) for row in rows], json_output)
+    if json_output != "-":
+        table = Table("script", "site", "org", "enabled", "ids", "changed", "origins")
+        for row in rows:
+            org = "" if row.org_id is None else str(row.org_id)
+            enabled = "yes" if row.enabled else "no"
+            table.add_row(
+                row.script_id,
+                str(row.site_id),
+                org,
+                enabled,
+                "shared" if row.shared_ids else "by sender",
+                rfc3339(row.updated_at),
+                " ".join(row.origins),
+            )
+        print_table(table)
+
+
+@script_app.command()
+def disable(script_id: ScriptId, verbose: Verbose = False) -> None:
+    """Treat the script's events as an unknown script's: they are retried, then dropped."""
+    _set_enabled(script_id, enabled=False, verbose=verbose)
+
+
+@script_app.command()
+def enable(script_id: ScriptId, verbose: Verbose = False) -> None:
+    """Take the script's events again."""
+    _set_enabled(script_id, enabled=True, verbose=verbose)
+
+
+def _set_enabled(script_id: str, *, enabled: bool, verbose: bool) -> None:
+    settings = command_settings(verbose=verbose)
+    change = run(set_enabled(settings.dsn, script_id, enabled=enabled))
+    state = f" (is {'enabled' if enabled else 'disabled'} already)" if change is Change.UNCHANGED else ""
+    result(f"{script_id}: {change}{state}")
+
+
+def _document(row: ScriptRow) -> dict[str, object]:
+    return {**row._asdict(), "created_at": row.created_at.isoformat(), "updated_at": row.updated_at.isoformat()}

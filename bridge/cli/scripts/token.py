@@ -1,0 +1,69 @@
+"""`bridge script token create|list|revoke`: the API keys by which servers send events of a script."""
+
+from typing import Annotated
+
+import typer
+
+from bridge.cli.common import JsonOutput, Verbose, command_settings, result, run, say, write_json
+from bridge.output.tables import Table, print_table
+from sinks.postgres.tokens.script_tokens import TokenRow, create_token, list_tokens, revoke_token
+
+token_app = typer.Typer(
+    name="token", help="API keys of a script, for servers; two may be active, so that one can replace the other.",
+    no_args_is_help=True,
+)  # fmt: skip
+
+ScriptId = Annotated[str, typer.Argument(metavar="SCRIPT_ID", help="The script's id, as events name it.")]
+
+
+@token_app.command()
+def create(
+    script_id: ScriptId,
+    note: Annotated[str, typer.Option("--note", help="Who is to use it, for those who read the list.")] = "",
+    verbose: Verbose = False,
+) -> None:
+    """Make a key and show it, this once: only its digest is kept."""
+    settings = command_settings(verbose=verbose)
+    made = run(create_token(settings.dsn, script_id, note))
+    say(f"key {made.key_id} of script {script_id}; it is not shown again:")
+    result(made.text)
+
+
+@token_app.command(name="list")
+def list_(script_id: ScriptId, json_output: JsonOutput = None, verbose: Verbose = False) -> None:
+    """List the script's keys; their secrets are kept nowhere."""
+    settings = command_settings(verbose=verbose)
+    rows = run(list_tokens(settings.dsn, script_id))
+    if json_output is not None:
+        write_json([_document(row) for row in rows], json_output)
+    if json_output != "-":
+        table = Table("key", "state", "created", "by", "revoked", "note")
+        for row in rows:
+            created, revoked = (_moment(at) or "" for at in (row.created_at, row.revoked_at))
+            table.add_row(row.key_id, _state(row), created, row.created_by, revoked, row.note)
+        print_table(table)
+
+
+@token_app.command()
+def revoke(
+    script_id: ScriptId,
+    key_id: Annotated[str, typer.Argument(metavar="KEY_ID", help="The key's id, as the list shows it.")],
+    verbose: Verbose = False,
+) -> None:
+    """Take a key back; gateways refuse it from then on, also those that run."""
+    settings = command_settings(verbose=verbose)
+    changed = run(revoke_token(settings.dsn, script_id, key_id))
+    result(f"{key_id}: revoked" + ("" if changed else " (was revoked already)"))
+
+
+def _state(row: TokenRow) -> str:
+    return "active" if row.revoked_at is None else "revoked"
+
+
+def _moment(at: object) -> str | None:
+    return None if at is None else f"{at:%Y-%m-%dT%H:%M:%SZ}"
+
+
+def _document(row: TokenRow) -> dict[str, object]:
+    moments = {"created_at": _moment(row.created_at), "revoked_at": _moment(row.revoked_at)}
+    return {**row._asdict(), **moments, "state": _state(row)}

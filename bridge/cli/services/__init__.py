@@ -1,0 +1,1 @@
+"""`bridge worker`, `bridge gateway` and `bridge api`."""

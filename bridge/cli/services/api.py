@@ -1,0 +1,102 @@
+"""`bridge api serve`, and `bridge api token create|list|revoke`: the operators' HTTP API and who may use it."""
+
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+import typer
+
+from bridge.cli.common import JsonOutput, Verbose, command_settings, result, run, say, write_json
+from bridge.output.tables import Table, print_table
+from schemas.api_token import Role, expiry
+from schemas.config.service import Service
+from schemas.documents.run_summary import rfc3339
+from schemas.errors import InvalidInput
+from sinks.postgres.tokens.api_tokens import ApiTokenRow, create_api_token, list_api_tokens, revoke_api_token
+
+api_app = typer.Typer(name="api", help="The operators' HTTP API: the verbs of `bridge dlq`.", no_args_is_help=True)
+_token_app = typer.Typer(name="token", help="Who may use the API, and for what.", no_args_is_help=True)
+api_app.add_typer(_token_app, name="token")
+
+Name = Annotated[str, typer.Argument(metavar="NAME", help="What the history of runs calls it; never given twice.")]
+
+
+@api_app.command()
+def serve(
+    host: Annotated[str | None, typer.Option(help="Address to listen on; 0.0.0.0 for all.")] = None,
+    port: Annotated[int | None, typer.Option(min=0, max=65535, help="Port; 0 chooses a free one.")] = None,
+    verbose: Verbose = False,
+) -> None:
+    """Serve the API until SIGTERM or Ctrl-C; replays in hand end after their batch, and can be gone on with.
+
+    Ends with 0 after a drain and 3 with what to change when the start guards refuse or the port is taken.
+    """
+    given: dict[str, Any] = {"api_host": host, "api_port": port}
+    settings = command_settings(verbose=verbose, guarded=True, service="bridge-api", **given)
+    from bridge.api.server import serve as serve_api
+    from bridge.http.server import address_of, listening
+    from streams.startup_checks import ready, warn_of_excess
+
+    run(ready(settings, Service.API))
+    run(warn_of_excess(settings, Service.API))
+    with listening(settings.api_host, settings.api_port, settings.api_admin_host, settings.api_admin_port) as bound:
+        for name, one in zip(("api", "admin"), bound, strict=False):
+            result(f"{name} {address_of(one)}")
+        run(serve_api(settings, bound))
+
+
+@_token_app.command()
+def create(
+    name: Name,
+    role: Annotated[Role, typer.Option(help="; ".join(f"{one}: {one.meaning}" for one in Role) + ".")],
+    org_id: Annotated[
+        int | None, typer.Option("--org-id", min=1, help="Only this organisation's dead letters and plans.")
+    ] = None,
+    expires: Annotated[str, typer.Option("--expires", metavar="90d|12h|never", help="How long it is good.")] = "90d",
+    verbose: Verbose = False,
+) -> None:
+    """Make a token and show it, this once: only its digest is kept."""
+    settings = command_settings(verbose=verbose)
+    try:
+        expires_at = expiry(expires, datetime.now(UTC))
+    except ValueError as error:
+        raise InvalidInput(f"--expires: {error}") from None
+    made = run(create_api_token(settings.dsn, name, role, org_id=org_id, expires_at=expires_at))
+    scope = "every organisation" if org_id is None else f"organisation {org_id}"
+    until = "for ever" if expires_at is None else f"until {rfc3339(expires_at)}"
+    say(f"token {name}: {role} of {scope}, {until}; it is not shown again:")
+    result(made.text)
+
+
+@_token_app.command(name="list")
+def list_(json_output: JsonOutput = None, verbose: Verbose = False) -> None:
+    """List the tokens; their secrets are kept nowhere."""
+    settings = command_settings(verbose=verbose)
+    rows, now = run(list_api_tokens(settings.dsn)), datetime.now(UTC)
+    if json_output is not None:
+        write_json([_document(row, now) for row in rows], json_output)
+    if json_output != "-":
+        table = Table("token", "role", "org", "state", "created", "by", "expires", "last used")
+        for row in rows:
+            org = "all" if row.org_id is None else str(row.org_id)
+            created, expires, used = (
+                _moment(at) or "never" for at in (row.created_at, row.expires_at, row.last_used_at)
+            )
+            table.add_row(row.name, row.role, org, row.state(now), created, row.created_by, expires, used)
+        print_table(table)
+
+
+@_token_app.command()
+def revoke(name: Name, verbose: Verbose = False) -> None:
+    """Take a token back; services refuse it from then on, also those that run."""
+    settings = command_settings(verbose=verbose)
+    changed = run(revoke_api_token(settings.dsn, name))
+    result(f"{name}: revoked" + ("" if changed else " (was revoked already)"))
+
+
+def _moment(at: datetime | None) -> str | None:
+    return None if at is None else rfc3339(at)
+
+
+def _document(row: ApiTokenRow, now: datetime) -> dict[str, object]:
+    moments = {name: _moment(getattr(row, name)) for name in ("created_at", "expires_at", "last_used_at", "revoked_at")}
+    return {**row._asdict(), **moments, "state": row.state(now)}

@@ -1,0 +1,1 @@
+"""Commands for installation: schema, grants, keys, identity, deployment."""

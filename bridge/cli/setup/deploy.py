@@ -1,0 +1,63 @@
+"""`bridge deploy rules|limits`: what Prometheus loads, for this installation."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from bridge.cli.common import result
+from bridge.output.private_files import whole_file
+from bridge.reference.rules import DASHBOARDS, LIMITS, RUNBOOKS, limits_of, place, render
+from schemas.errors import EnvironmentUnfit, InvalidInput
+
+deploy_app = typer.Typer(name="deploy", help="Files for what runs beside the bridge.", no_args_is_help=True)
+
+
+@deploy_app.command()
+def rules(
+    limits: Annotated[
+        Path | None, typer.Option("--limits", metavar="FILE", help="Limits, as `bridge deploy limits` prints them.")
+    ] = None,
+    limit: Annotated[
+        list[str] | None, typer.Option("--limit", metavar="NAME=NUMBER", help="One limit; may be given again.")
+    ] = None,
+    runbooks: Annotated[str, typer.Option("--runbooks", metavar="URL", help="Where the runbooks are.")] = RUNBOOKS,
+    dashboards: Annotated[
+        str, typer.Option("--dashboards", metavar="URL", help="Where Grafana shows a dashboard by its uid.")
+    ] = DASHBOARDS,
+    output: Annotated[str, typer.Option("--output", metavar="PATH", help="The file; - is standard output.")] = "-",
+) -> None:
+    """Write the alert rules, with limits and links of your own."""
+    chosen = {} if limits is None else dict(limits_of(_read(limits), f"--limits {limits}"))
+    for one in limit or ():
+        chosen |= limits_of(one, f"--limit {one}")
+    text = render(runbooks=place("--runbooks", runbooks), dashboards=place("--dashboards", dashboards), limits=chosen)
+    if output == "-":
+        _print(text)
+        return
+    try:
+        # Prometheus reads them under an account of its own.
+        with whole_file(Path(output), mode=0o644) as stream:
+            stream.write(text)
+    except OSError as error:
+        raise EnvironmentUnfit(f"cannot write {output}: {error.strerror}; choose another --output") from error
+
+
+@deploy_app.command(name="limits")
+def limits_() -> None:
+    """Print the limits of the alerts with what each is for, as a file for `bridge deploy rules --limits`."""
+    _print(LIMITS.read_text(encoding="utf-8"))
+
+
+def _print(text: str) -> None:
+    for line in text.splitlines():
+        result(line)
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise InvalidInput(f"--limits: cannot read {path}: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise InvalidInput(f"--limits: {path} is not UTF-8") from None

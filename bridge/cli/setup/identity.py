@@ -1,0 +1,79 @@
+"""`bridge identity show|backfill|require-proof`: whose events are, from before the gateway proved its headers."""
+
+from typing import Annotated
+
+import typer
+
+from bridge.cli.common import JsonOutput, Verbose, command_settings, run, write_json
+from bridge.cli.stream.offsets import DryRun, Reason, show_changes
+from bridge.jobs.backfill_identity import backfill_job
+from bridge.jobs.frame import RunOptions, perform
+from bridge.jobs.require_proof import require_proof_job
+from bridge.output.tables import print_text
+from schemas.documents.run_summary import IdentitySummary, rfc3339
+from sinks.postgres.identity.attribution import trust_state
+
+identity_app = typer.Typer(
+    name="identity", help="Whose events are: the gateway's proof, and what is older than it.", no_args_is_help=True
+)
+
+
+@identity_app.command()
+def show(json_output: JsonOutput = None, verbose: Verbose = False) -> None:
+    """Show until when headers without a proof are believed, the keys' ids, and how many ledger rows have no class."""
+    settings = command_settings(verbose=verbose)
+    state = run(trust_state(settings.dsn))
+    keys = settings.proof_keys.ids
+    if json_output is not None:
+        write_json({**state._asdict(), "legacy_until": rfc3339(state.legacy_until), "key_ids": keys}, json_output)
+    if json_output != "-":
+        print_text(f"gateway headers without a proof are believed until {rfc3339(state.legacy_until)}")
+        print_text(f"  set by {state.changed_by}; `bridge identity require-proof` ends it at once")
+        print_text(f"keys that prove headers here: {', '.join(keys) or 'none'}; the first one signs")
+        print_text(
+            f"{state.unattributed} ledger rows have no class of sender; `bridge identity backfill` finds their senders"
+        )
+
+
+@identity_app.command()
+def backfill(
+    limit: Annotated[int | None, typer.Option("--limit", min=1, help="At most so many rows; all if left out.")] = None,
+    dry_run: DryRun = False,
+    json_output: JsonOutput = None,
+    verbose: Verbose = False,
+) -> None:
+    """Give ledger rows from before the upgrade the site that their stored gateway headers name, and move their counts.
+
+    Sums stay as they are, so `bridge audit` balances before, during and after. A second run continues where the first one ended.
+    """
+    settings = command_settings(verbose=verbose)
+    options = RunOptions("ledger", dry_run, json_output=json_output)
+    summary, code = run(perform(backfill_job(settings, limit), settings, options))
+    if json_output != "-":
+        _print(summary)
+    raise typer.Exit(code)
+
+
+@identity_app.command(name="require-proof")
+def require_proof(reason: Reason, json_output: JsonOutput = None, verbose: Verbose = False) -> None:
+    """Believe no gateway header without a proof from now on: when the last gateway of the release before is gone."""
+    settings = command_settings(verbose=verbose)
+    job = require_proof_job(settings, reason)
+    summary, code = run(perform(job, settings, RunOptions("gateway-trust", json_output=json_output)))
+    if json_output != "-":
+        show_changes(summary)
+    raise typer.Exit(code)
+
+
+def _print(summary: IdentitySummary) -> None:
+    for error in summary.errors:
+        print_text(f"failed: {error.target}: {error.reason}")
+    would = "would be " if summary.dry_run else ""
+    print_text(f"{summary.processed_total} rows read; {summary.changed_total} {would}given another site")
+    for site, count in sorted(summary.changed_by_site.items()):
+        print_text(f"  site {site}: {count}")
+    print_text(f"{summary.windows_moved_total} counts of gate windows {would}moved; sums stay")
+    if summary.windows_missing_total:
+        print_text(f"  {summary.windows_missing_total} counts stay where they are: no window holds them")
+    if summary.unknown_key_total:
+        print_text(f"  {summary.unknown_key_total} rows are left: the key of their proof is not known here")

@@ -1,0 +1,182 @@
+"""`bridge brake status|release|engage`: the pause put on dead-lettering when nearly everything fails."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Any, TypeVar
+
+import msgspec
+import typer
+
+from bridge.cli.common import JsonOutput, Verbose, command_settings, given_reason, run, say, write_json
+from bridge.jobs.brake import engage_job, release_job
+from bridge.jobs.frame import DONE, Job, RunOptions, perform
+from bridge.output.tables import Table, print_table, print_text
+from schemas.config.duration import duration_seconds
+from schemas.config.settings import Settings
+from schemas.documents.run_summary import BrakeSummary, rfc3339
+from schemas.errors import EnvironmentUnfit, InvalidInput
+from schemas.pipeline.breaker import BreakerState
+from sinks.postgres.breaker.state import brake_state
+from sinks.postgres.kept_json import SHOWN
+from streams.audit import audit
+
+brake_app = typer.Typer(
+    name="brake", help="The pause put on dead-lettering when nearly everything fails.", no_args_is_help=True
+)
+
+T = TypeVar("T")
+
+LONGEST_SECONDS = 24 * 3600
+LAST = datetime.max.replace(tzinfo=UTC)
+
+Reason = Annotated[str, typer.Option("--reason", help="Why, for those who read the history.")]
+
+
+@brake_app.command()
+def status(json_output: JsonOutput = None, verbose: Verbose = False) -> None:
+    """Say whether it is on, why, what waits and when it is probed; the exit code is 1 while it is on, else 0."""
+    settings = command_settings(verbose=verbose)
+    state, waiting = run(_look(settings))
+    document = _document(state, waiting, settings.seconds("brake_probe_interval"))
+    if json_output is not None:
+        write_json(document, json_output)
+    if json_output != "-":
+        _print(document)
+    raise typer.Exit(1 if state.engaged else 0)
+
+
+@brake_app.command()
+def release(
+    reason: Reason,
+    for_: Annotated[str, typer.Option("--for", metavar="10m", help="How long they may pass, at most 24h.")] = "10m",
+    json_output: JsonOutput = None,
+    verbose: Verbose = False,
+) -> None:
+    """Let dead letters pass for a while, whatever their share: these events really are bad."""
+    try:
+        seconds = duration_seconds(for_)
+    except ValueError as error:
+        raise InvalidInput(f"--for: {error}") from None
+    if seconds > LONGEST_SECONDS:
+        raise InvalidInput("--for: at most 24h; release it again when that is over")
+    settings = command_settings(verbose=verbose)
+    _perform(settings, release_job(settings, seconds, given_reason(reason)), json_output)
+
+
+@brake_app.command()
+def engage(reason: Reason, json_output: JsonOutput = None, verbose: Verbose = False) -> None:
+    """Hold every would-be dead letter until somebody releases the brake; no probe lets it go."""
+    settings = command_settings(verbose=verbose)
+    _perform(settings, engage_job(settings, given_reason(reason)), json_output)
+
+
+def _perform(settings: Settings, job: Job[BrakeSummary], json_output: str | None) -> None:
+    summary, code = run(perform(job, settings, RunOptions(settings.group, json_output=json_output)))
+    for error in summary.errors:
+        say(f"failed: {error.target}: {error.reason}")
+    if code == DONE and json_output != "-":
+        print_text("on" if summary.engaged else f"released until {summary.released_until}")
+    raise typer.Exit(code)
+
+
+async def _look(settings: Settings) -> tuple[BreakerState, dict[str, int] | None]:
+    """The state, and what is unread by partition; None where Kafka doesn't say."""
+    state = await brake_state(settings.dsn, settings.group)
+    try:
+        report = await audit(settings, deep=False)
+    except EnvironmentUnfit as error:
+        say(f"warning: how many wait is not known: {error}")
+        return state, None
+    return state, {f"{one.topic}-{one.partition}": one.unread for one in report.partitions if one.unread}
+
+
+def _document(state: BreakerState, waiting: dict[str, int] | None, probe_seconds: float) -> dict[str, Any]:
+    probes = state.engaged and not state.by_hand
+    last = state.probed_at or state.changed_at
+    pause = timedelta(seconds=probe_seconds)
+    # By a clock that went wrong the last one may be in year 9999.
+    following = None if last is None or not probes else min(last, LAST - pause) + pause
+    return {
+        "engaged": state.engaged,
+        "by_hand": state.by_hand,
+        "since": _moment(state.changed_at),
+        "by": state.changed_by,
+        "reason": state.reason,
+        "details": dict(state.details) if state.engaged else {},
+        "probed_at": _moment(state.probed_at),
+        "next_probe_at": _moment(following),
+        "released_until": _moment(state.released_until) if state.released else None,
+        "waiting_total": None if waiting is None else sum(waiting.values()),
+        "waiting": waiting,
+    }
+
+
+def _moment(at: datetime | None) -> str | None:
+    return None if at is None else rfc3339(at)
+
+
+def _print(document: dict[str, Any]) -> None:
+    word = "ON" if document["engaged"] else "off"
+    released = document["released_until"]
+    print_text(f"brake: {word}" + (f", released until {released}" if released else ""))
+    table = Table("", "", show_header=False)
+    rows = {"since": document["since"], "by": document["by"], "why": document["reason"]}
+    if document["engaged"]:
+        details = document["details"]
+        if details:
+            rows |= _readable(_details, details) or {"details": _as_it_is(details)}
+        unknown = document["waiting"] is None
+        rows["waiting"] = "not known" if unknown else f"{document['waiting_total']} unread"
+        rows["next probe"] = document["next_probe_at"] or "none: it was engaged by hand"
+    for name, text in rows.items():
+        if text:
+            table.add_row(name, text)
+    if table.rows:
+        print_table(table)
+    if errors := document["details"].get("errors"):
+        print_table(_readable(_errors, errors) or _raw("errors", errors))
+    if document["engaged"] and document["waiting"]:
+        places = Table("partition", "unread")
+        places.columns[1].justify = "right"
+        for place, count in document["waiting"].items():
+            places.add_row(place, str(count))
+        print_table(places)
+
+
+def _readable(read: Callable[[Any], T], kept: Any) -> T | None:
+    """What `read` makes of it; None where it is of another form, since any worker's account may write it."""
+    try:
+        return read(kept)
+    except (KeyError, TypeError, AttributeError):
+        return None
+
+
+def _as_it_is(kept: Any) -> str:
+    return msgspec.json.encode(kept).decode()[:SHOWN]
+
+
+def _raw(name: str, kept: Any) -> Table:
+    table = Table("", "", show_header=False)
+    table.add_row(name, _as_it_is(kept))
+    return table
+
+
+def _details(details: dict[str, Any]) -> dict[str, str]:
+    """Where it went on, for which error, and whose events failed."""
+    sites = ", ".join(f"{site}: {count}" for site, count in details["sites"].items())
+    visitors = details.get("failures_of_visitors", 0)
+    public = f", {visitors} of {details['failures_total']} by visitors" if visitors else ""
+    return {
+        "place": f"{details['topic']}:{details['partition']}:{details['offset']}",
+        "error": f"{details['error_class']}: {details['error']}",
+        "sites": f"{sites} ({details['sites_total']} in all; 0 is nobody's{public})",
+    }
+
+
+def _errors(errors: list[dict[str, Any]]) -> Table:
+    """What was held when it went on, by site; what passed before that is in `bridge dlq groups`."""
+    table = Table("site", "events", "error of what it held first")
+    table.columns[1].justify = "right"
+    for one in errors:
+        table.add_row(str(one["site"]), str(one["events"]), f"{one['error_class']}: {one['error']}")
+    return table

@@ -1,0 +1,113 @@
+"""`bridge pause start|end|list`: keeps one partition, script, site or organisation waiting, and nothing else."""
+
+from typing import Annotated, Any
+
+import typer
+
+from bridge.cli.common import JsonOutput, Verbose, command_settings, given_reason, partition, run, say, write_json
+from bridge.jobs.frame import DONE, Job, RunOptions, perform
+from bridge.jobs.pause import end_job, start_job
+from bridge.output.tables import Table, print_table, print_text
+from schemas.config.settings import Settings
+from schemas.documents.run_summary import PauseSummary, rfc3339
+from schemas.errors import InvalidInput
+from schemas.pipeline.pause import Pause, PauseKind
+from sinks.postgres.registry.pauses import list_pauses
+
+pause_app = typer.Typer(
+    name="pause", help="Keep one partition, script, site or organisation waiting.", no_args_is_help=True
+)
+
+Reason = Annotated[str, typer.Option("--reason", help="Why; it is kept in the history of runs.")]
+Source = Annotated[
+    str | None,
+    typer.Option("--partition", metavar="NUMBER", help="A partition of the raw topic, or as `pause list` names it."),
+]
+Script = Annotated[str | None, typer.Option("--script", metavar="ID", help="A script.")]
+Site = Annotated[int | None, typer.Option("--site", min=1, metavar="ID", help="All scripts of a site.")]
+Org = Annotated[int | None, typer.Option("--org", min=1, metavar="ID", help="All scripts of an organisation.")]
+
+
+@pause_app.command()
+def start(
+    reason: Reason,
+    source: Source = None,
+    script: Script = None,
+    site: Site = None,
+    org: Org = None,
+    json_output: JsonOutput = None,
+    verbose: Verbose = False,
+) -> None:
+    """Pause a partition, or the events of a script, site or organisation, until `bridge pause end`."""
+    settings = command_settings(verbose=verbose)
+    kind, target = _asked(settings, source, script, site, org)
+    summary = _perform(settings, start_job(settings, kind, target, given_reason(reason)), json_output)
+    if json_output != "-":
+        print_text(f"{kind.value} {target}: " + ("paused" if summary.changed else "is paused already"))
+
+
+@pause_app.command()
+def end(
+    reason: Reason,
+    source: Source = None,
+    script: Script = None,
+    site: Site = None,
+    org: Org = None,
+    json_output: JsonOutput = None,
+    verbose: Verbose = False,
+) -> None:
+    """Resume what was paused; nothing of it was lost."""
+    settings = command_settings(verbose=verbose)
+    kind, target = _asked(settings, source, script, site, org)
+    summary = _perform(settings, end_job(settings, kind, target, given_reason(reason)), json_output)
+    if json_output != "-":
+        print_text(f"{kind.value} {target}: " + ("resumed" if summary.changed else "is not paused"))
+
+
+@pause_app.command(name="list")
+def list_(json_output: JsonOutput = None, verbose: Verbose = False) -> None:
+    """List what is paused, since when, by whom and why."""
+    settings = command_settings(verbose=verbose)
+    found = run(list_pauses(settings.dsn))
+    if json_output is not None:
+        write_json([_document(one) for one in found], json_output)
+    if json_output != "-":
+        table = Table("kind", "target", "since", "by", "why")
+        for one in found:
+            table.add_row(one.kind.value, one.target, rfc3339(one.paused_at), one.paused_by, one.reason)
+        print_table(table)
+
+
+def _asked(
+    settings: Settings, source: str | None, script: str | None, site: int | None, org: int | None
+) -> tuple[PauseKind, str]:
+    given = {
+        PauseKind.PARTITION: None if source is None else _partition(settings.topics.raw, source),
+        PauseKind.SCRIPT: script,
+        PauseKind.SITE: None if site is None else str(site),
+        PauseKind.ORG: None if org is None else str(org),
+    }
+    asked = [(kind, target) for kind, target in given.items() if target is not None]
+    if len(asked) != 1:
+        raise InvalidInput("give exactly one of --partition, --script, --site and --org")
+    return asked[0]
+
+
+def _partition(raw: str, text: str) -> str:
+    found = partition(text if ":" in text or "-" in text else f"{raw}:{text}", "--partition")
+    if found.topic != raw:
+        raise InvalidInput(f"--partition: {text!r} is not of the raw topic, {raw}")
+    return f"{raw}:{found.partition}"
+
+
+def _perform(settings: Settings, job: Job[PauseSummary], json_output: str | None) -> PauseSummary:
+    summary, code = run(perform(job, settings, RunOptions(json_output=json_output)))
+    for error in summary.errors:
+        say(f"failed: {error.target}: {error.reason}")
+    if code != DONE:
+        raise typer.Exit(code)
+    return summary
+
+
+def _document(one: Pause) -> dict[str, Any]:
+    return one._asdict() | {"paused_at": rfc3339(one.paused_at)}

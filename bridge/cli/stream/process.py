@@ -1,0 +1,89 @@
+"""`bridge process`: one run over what is pending, judged by the gate; for schedulers."""
+
+from decimal import Decimal
+from typing import Annotated
+
+import typer
+
+from bridge.cli.common import Verbose, asked_org_ids, command_settings, run
+from bridge.cli.unfit import SUMMARY_FILE
+from bridge.jobs.frame import RunOptions, perform
+from bridge.jobs.process import ProcessOptions, process_job
+from bridge.output.tables import print_text
+from schemas.documents.gate import RunLimits
+from schemas.documents.run_summary import ProcessSummary
+from schemas.pipeline.ledger import Scope
+
+
+def process(
+    site_id: Annotated[int | None, typer.Option("--site-id", min=1, help="Only this site's waiting retries.")] = None,
+    org_id: Annotated[int | None, typer.Option("--org-id", min=1, help="Only this organisation's.")] = None,
+    org_ids: Annotated[str | None, typer.Option("--org-ids", metavar="A,B", help="Only these organisations'.")] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Most events a round [BRIDGE_WORKER_DEFAULT_LIMIT].")] = None,
+    rounds: Annotated[int | None, typer.Option(min=1, help="Most rounds [BRIDGE_WORKER_DEFAULT_ROUNDS].")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would happen; leave nothing behind.")] = False,
+    fail_fast: Annotated[bool, typer.Option("--fail-fast", help="End at the first target that fails.")] = False,
+    timeout_sec: Annotated[float | None, typer.Option("--timeout-sec", min=0.001, help="End after so long.")] = None,
+    max_dropped_total: Annotated[
+        int | None, typer.Option(min=0, help="Fail above this many drops [BRIDGE_WORKER_MAX_DROPPED_TOTAL].")
+    ] = None,
+    max_retry_ratio_pct: Annotated[
+        str | None, typer.Option(help="Fail above this ratio of retries [BRIDGE_WORKER_MAX_RETRY_RATIO_PCT].")
+    ] = None,
+    json_output: Annotated[
+        str, typer.Option("--json-output", metavar="PATH", help="Where the summary goes; - is standard output.")
+    ] = SUMMARY_FILE,
+    verbose: Verbose = False,
+) -> None:
+    """Settle what is pending once; exit 0 if all is well, 1 if the gate fails, 2 if some targets did, 3 if it can't run."""
+    settings = command_settings(
+        verbose=verbose,
+        guarded=True,
+        worker_default_limit=limit,
+        worker_default_rounds=rounds,
+        worker_max_dropped_total=max_dropped_total,
+        worker_max_retry_ratio_pct=max_retry_ratio_pct,
+    )
+    scope = _scope(site_id, org_id, org_ids)
+    options = ProcessOptions(
+        scope,
+        settings.worker_default_limit,
+        settings.worker_default_rounds,
+        RunLimits(settings.worker_max_dropped_total, Decimal(settings.worker_max_retry_ratio_pct)),
+    )
+    asked = RunOptions(_name(scope), dry_run, fail_fast, timeout_sec, json_output)
+    summary, code = run(perform(process_job(settings, options), settings, asked))
+    if json_output != "-":
+        show(summary)
+    raise typer.Exit(code)
+
+
+def _scope(site_id: int | None, org_id: int | None, several: str | None) -> Scope:
+    return Scope(None if site_id is None else (site_id,), asked_org_ids(org_id, several))
+
+
+def _name(scope: Scope) -> str:
+    parts = [f"site:{one}" for one in scope.site_ids or ()] + [f"org:{one}" for one in scope.org_ids or ()]
+    return "+".join(parts) or "all"
+
+
+def show(summary: ProcessSummary) -> None:
+    """Prints the summary for people, on standard output."""
+    would = "would be " if summary.dry_run else ""
+    print_text(
+        f"{summary.run_id}: {summary.processed_total} processed: {summary.normalized_total} {would}normalized, "
+        f"{summary.retried_total} {would}retried, {summary.dropped_total} {would}dropped; "
+        f"{summary.succeeded_total} of {summary.targets_total} targets succeeded"
+    )
+    for reason, count in sorted(summary.dropped_by_reason.items()):
+        print_text(f"dropped: {reason} {count}")
+    for warning in summary.warnings:
+        print_text(f"warning: {warning}")
+    for error in summary.errors:
+        print_text(f"failed: {error.target}: {error.reason}")
+    if summary.gate is None:
+        print_text("gate: not judged")
+        return
+    for reason in summary.gate.reasons:
+        print_text(f"gate: {reason}")
+    print_text("gate: pass" if summary.gate.passed else "gate: FAIL")

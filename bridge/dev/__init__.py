@@ -1,0 +1,1 @@
+"""What a developer's machine needs: embedded servers and the demonstration."""

@@ -1,0 +1,62 @@
+"""Shows a run's progress on standard error: a live table on a terminal, else a plain line a second."""
+
+import sys
+import time
+from types import TracebackType
+from typing import Self
+
+from rich.live import Live
+
+from bridge.dev.demo.figures import Progress
+from bridge.output.tables import SafeConsole, Table
+from telemetry.terminal import say
+
+_LINE_SECONDS = 1.0
+
+
+class Display:
+    """A context that is told of each state."""
+
+    def __init__(self, total: int) -> None:
+        self._total = total
+        self._live: Live | None = None
+        self._last: tuple[float, int] = (time.monotonic(), 0)
+        self._rate = 0
+        if sys.stderr.isatty():
+            self._live = Live(console=SafeConsole(stderr=True), transient=True, auto_refresh=False)
+
+    def __enter__(self) -> Self:
+        if self._live is not None:
+            self._live.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._live is not None:
+            self._live.stop()
+
+    def show(self, progress: Progress) -> None:
+        """Shows the state; a terminal sees every one, a file one a second."""
+        now = time.monotonic()
+        then, read = self._last
+        due = now - then >= _LINE_SECONDS
+        if due:
+            self._rate = round((progress.read - read) / (now - then))
+            self._last = (now, progress.read)
+        if self._live is not None:
+            self._live.update(self._table(progress), refresh=True)
+        elif due:
+            say(
+                f"in {progress.sent}/{self._total}, read {progress.read}, normalised {progress.normalized}, "
+                f"retried {progress.retried}, dropped {progress.dropped}, waiting {progress.waiting}, "
+                f"{self._rate} events/s"
+            )
+
+    def _table(self, progress: Progress) -> Table:
+        columns = ("read", "normalised", "retried", "dropped", "waiting", "events/s")
+        table = Table(*columns, title=f"{progress.sent} of {self._total} events in Kafka")
+        for column in table.columns:
+            column.justify, column.min_width = "right", 10
+        table.add_row(*(f"{figure:,}" for figure in (*progress[1:], self._rate)))
+        return table

@@ -1,0 +1,206 @@
+"""A seeded mix of raw records whose outcome is known beforehand, from nothing but how it was made."""
+
+import math
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
+from enum import StrEnum
+from random import Random
+from typing import Final, NamedTuple
+
+from bridge.dev.demo.documents import SITES, DemoScript, Document, make_document, org_of
+from bridge.dev.demo.flaws import encode, pick_invalid, pick_violation
+from schemas.errors import InvalidInput
+from schemas.kafka.gateway_proof import DEVELOPMENT_KEY, ProofKeys
+from schemas.kafka.headers import EVENT_ID, PROOF, REQUEST_ID, SCRIPT_ID, SENDER, SITE_ID, TRACEPARENT
+from schemas.pipeline.sender import Sender
+from schemas.reasons import DroppedReason
+from schemas.uuid7 import uuid7
+
+SPREAD_MS: Final = 60_000
+"""The events occurred within this long before the start time."""
+
+_LATE_SCRIPTS = 3
+_UNKNOWN_SCRIPTS = 2
+_NEAR = 50
+_FAR = 5_000
+_KEYS: Final = ProofKeys([DEVELOPMENT_KEY])
+
+Headers = list[tuple[str, bytes | None]]
+
+
+class Kind(StrEnum):
+    """What a record is made to be."""
+
+    GOOD = "good"
+    DUPLICATE = "duplicate"
+    INVALID = "invalid"
+    VIOLATION = "violation"
+    LATE = "late"
+    UNKNOWN = "unknown"
+
+
+SHARES: Final[Mapping[Kind, float]] = {
+    Kind.DUPLICATE: 0.05,
+    Kind.INVALID: 0.01,
+    Kind.VIOLATION: 0.01,
+    Kind.LATE: 0.005,
+    Kind.UNKNOWN: 0.002,
+}
+"""How much of the mix is of each kind; the rest is good."""
+
+
+_FROM_PAGES: Final = (Kind.GOOD, Kind.DUPLICATE, Kind.INVALID)
+
+
+class MixRecord(NamedTuple):
+    """One record to be published, and what it was made to be."""
+
+    key: bytes | None
+    value: bytes | None
+    headers: Headers
+    kind: Kind
+    script_id: str
+
+    @property
+    def from_a_page(self) -> bool:
+        """Whether a page sends it, through the gateway: the rest are programs that write to Kafka themselves."""
+        # What the gateway would fill in, refuse with its script, or take for several events would not be what the record was
+        # made to be.
+        return self.kind in _FROM_PAGES and (self.value or b"[")[:1] != b"[" and not self.headers
+
+
+class Expectation(NamedTuple):
+    """What must come out: rows, drops by reason, and at most how many rows by way of a retry."""
+
+    records: int
+    normalized: int
+    late: int
+    dropped: dict[DroppedReason, int]
+
+
+class Mix:
+    """`count` records for one seed and start time (milliseconds since the epoch): the same again for the same three.
+
+    Some come as from a gateway, proven by `keys`. Raises InvalidInput if the count is not at least 1.
+    """
+
+    def __init__(self, count: int, seed: int, start_ms: int, keys: ProofKeys = _KEYS) -> None:
+        if count < 1:
+            raise InvalidInput(f"a mix of {count} events: ask for at least 1")
+        self.count = count
+        self.seed = seed
+        self.start_ms = start_ms
+        self._keys = keys
+        sites = range(1, SITES + 1)
+        self.scripts = tuple(DemoScript(f"shop-{site}", site, org_of(site)) for site in sites)
+        # Named after the start, so that another run on the same database does not find them registered already.
+        self.late_scripts = tuple(
+            DemoScript(f"late-{start_ms}-{number}", number, org_of(number)) for number in range(1, _LATE_SCRIPTS + 1)
+        )
+        self.unknown_scripts = tuple(
+            DemoScript(f"unknown-{number}", number, org_of(number)) for number in range(1, _UNKNOWN_SCRIPTS + 1)
+        )
+
+    def quotas(self) -> dict[Kind, int]:
+        """How many records of each kind there are."""
+        # Rounded up, so that a small mix shows every kind too; the first record is always a good one.
+        left = self.count - 1
+        quotas: dict[Kind, int] = {}
+        for kind, share in SHARES.items():
+            quotas[kind] = min(left, math.ceil(self.count * share))
+            left -= quotas[kind]
+        return {Kind.GOOD: left + 1, **quotas}
+
+    def expectation(self) -> Expectation:
+        """The outcome, whatever the order in which the records are read and retried."""
+        quotas = self.quotas()
+        dropped = {
+            DroppedReason.INVALID_PAYLOAD_JSON: quotas[Kind.INVALID],
+            DroppedReason.SCHEMA_VIOLATION: quotas[Kind.VIOLATION],
+            DroppedReason.DUPLICATE_EVENT_ID: quotas[Kind.DUPLICATE],
+            DroppedReason.RETRY_EXHAUSTED: quotas[Kind.UNKNOWN],
+        }
+        return Expectation(
+            self.count,
+            quotas[Kind.GOOD] + quotas[Kind.LATE],
+            quotas[Kind.LATE],
+            {reason: count for reason, count in dropped.items() if count},
+        )
+
+    def __iter__(self) -> Iterator[MixRecord]:
+        # Reproducible, not secret.
+        random = Random(self.seed)  # noqa: S311
+        near: deque[MixRecord] = deque(maxlen=_NEAR)
+        far: list[MixRecord] = []
+        for index, kind in enumerate(self._order(random)):
+            if kind is Kind.DUPLICATE:
+                yield _duplicate(near, far, random)
+                continue
+            occurred_ms = self.start_ms - SPREAD_MS + SPREAD_MS * index // self.count
+            record = self._record(kind, occurred_ms, random)
+            if kind is Kind.GOOD:
+                near.append(record)
+                if len(far) < _FAR:
+                    far.append(record)
+            yield record
+
+    def _order(self, random: Random) -> list[Kind]:
+        quotas = self.quotas()
+        order = [kind for kind, count in quotas.items() for _ in range(count - (kind is Kind.GOOD))]
+        random.shuffle(order)
+        return [Kind.GOOD, *order]
+
+    def _record(self, kind: Kind, occurred_ms: int, random: Random) -> MixRecord:
+        scripts = {Kind.LATE: self.late_scripts, Kind.UNKNOWN: self.unknown_scripts}.get(kind, self.scripts)
+        script = random.choice(scripts)
+        document = make_document(script, occurred_ms, random)
+        key: bytes | None = f"{document['site_id']}:{document['event_id']}".encode()
+        headers = _headers(random)
+        if kind is Kind.INVALID:
+            value = pick_invalid(document, random)
+        elif kind is Kind.VIOLATION:
+            value = pick_violation(document, random)
+        else:
+            gateway = _stated(document, self._keys) if random.random() < 0.03 else None
+            value = encode(document)
+            if gateway is not None:
+                headers += gateway(value)
+            if random.random() < 0.02:
+                key = None
+        return MixRecord(key, value, headers, kind, script.script_id)
+
+
+def _stated(document: Document, keys: ProofKeys) -> Callable[[bytes], Headers]:
+    """What a gateway knows of the event is taken from the document, and travels in headers, proven with the value."""
+    site_id, script_id, event_id = (document.pop(name) for name in ("site_id", "script_id", "event_id"))
+    seal = keys.seal(site_id, script_id, Sender.SERVER, None)
+
+    def headers(value: bytes) -> Headers:
+        stated = {SITE_ID: site_id, SCRIPT_ID: script_id, EVENT_ID: event_id, SENDER: Sender.SERVER.value}
+        own: Headers = [(name, str(text).encode()) for name, text in stated.items()]
+        return [*own, (PROOF, seal.proof(event_id.encode(), value))]
+
+    return headers
+
+
+def _headers(random: Random) -> Headers:
+    """Most producers send none; some pass a trace on."""
+    if random.random() > 0.1:
+        return []
+    trace = f"00-{random.getrandbits(128):032x}-{random.getrandbits(64):016x}-01"
+    return [(TRACEPARENT, trace.encode()), (REQUEST_ID, f"req-{random.getrandbits(64):016x}".encode())]
+
+
+def _duplicate(near: deque[MixRecord], far: list[MixRecord], random: Random) -> MixRecord:
+    """An earlier event again: just now or long ago, to the byte or not, and some without the key that joins them."""
+    record = random.choice(near if random.random() < 0.5 else far)
+    value = record.value
+    headers = record.headers
+    # A gateway's proof covers the value.
+    if value is not None and random.random() < 0.3 and all(name != PROOF for name, _ in headers):
+        value += b" "
+    # What a page sends has no headers, and its copy comes from the page too: each class of sender has ids of its own.
+    if headers and random.random() < 0.2:
+        headers = [*headers, (REQUEST_ID, uuid7(0, random.randbytes).encode())]
+    key = None if random.random() < 0.1 else record.key
+    return MixRecord(key, value, headers, Kind.DUPLICATE, record.script_id)

@@ -1,0 +1,79 @@
+"""What a run of the demonstration found, compared with what its mix says must come out."""
+
+from dataclasses import dataclass, field
+
+from bridge.dev.demo.figures import Outcome
+from bridge.dev.demo.mix import Expectation
+from schemas.documents.run_summary import TargetError
+
+
+@dataclass(frozen=True, slots=True)
+class DemoResult:
+    """The facts of one run; `seconds` is from the first record sent until the last was read and settled."""
+
+    events: int
+    seconds: float
+    outcome: Outcome
+    by_http: int
+    balanced: bool
+    audit_problems: list[str] = field(default_factory=list)
+    differences: list[str] = field(default_factory=list)
+    worker_exit_code: int = 0
+    gateway_exit_code: int = 0
+
+    @property
+    def events_per_second(self) -> int:
+        """How many raw events a second were settled."""
+        return round(self.events / self.seconds) if self.seconds else 0
+
+    @property
+    def problems(self) -> list[TargetError]:
+        """Everything that is not as it must be; empty when the run is good."""
+        found = [TargetError(target="mix", reason=line) for line in self.differences]
+        found += [TargetError(target="audit", reason=line) for line in self.audit_problems]
+        if not self.balanced and not self.audit_problems:
+            found.append(TargetError(target="audit", reason="not balanced"))
+        for target, code in (("worker", self.worker_exit_code), ("gateway", self.gateway_exit_code)):
+            if code:
+                found.append(TargetError(target=target, reason=f"drained with exit code {code}, not 0"))
+        return found
+
+
+def differences(expected: Expectation, outcome: Outcome) -> list[str]:
+    """One line for each figure that is not what the mix says."""
+    found = []
+    if outcome.normalized != expected.normalized:
+        found.append(f"normalised: expected {expected.normalized}, found {outcome.normalized}")
+    # How many heal depends on when their script is registered; the rest of them normalise at the first attempt.
+    if not min(1, expected.late) <= outcome.healed <= expected.late:
+        found.append(f"healed by a retry: expected 1 to {expected.late}, found {outcome.healed}")
+    wanted = {reason.value: count for reason, count in expected.dropped.items()}
+    counts = (
+        (reason, wanted.get(reason, 0), outcome.dropped.get(reason, 0)) for reason in {**wanted, **outcome.dropped}
+    )
+    found += [f"dropped as {reason}: expected {want}, found {got}" for reason, want, got in counts if want != got]
+    return found
+
+
+def counters(result: DemoResult) -> dict[str, object]:
+    """The result as a run summary's fields."""
+    outcome, problems = result.outcome, result.problems
+    return {
+        "targets_total": 1,
+        "processed_total": result.events,
+        "succeeded_total": outcome.normalized,
+        "failed_total": len(problems),
+        "errors": problems,
+        "events_total": result.events,
+        "through_gateway_total": result.by_http,
+        "normalized_total": outcome.normalized,
+        "healed_total": outcome.healed,
+        "dropped_total": sum(outcome.dropped.values()),
+        "dropped_by_reason": outcome.dropped,
+        "events_per_second": result.events_per_second,
+        "seconds": round(result.seconds, 3),
+        "produce_to_row_ms": {"p50": outcome.p50_ms, "p99": outcome.p99_ms},
+        "audit_balanced": result.balanced,
+        "as_expected": not result.differences,
+        "worker_exit_code": result.worker_exit_code,
+    }

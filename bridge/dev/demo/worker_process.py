@@ -1,0 +1,101 @@
+"""A real worker, or gateway, in a process of its own, which never outlives its owner."""
+
+import asyncio
+import os
+import re
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from bridge.dev.stack.ports import LOOPBACK
+from bridge.dev.stack.process import decisive_line
+from schemas.errors import BridgeError
+
+_KEEPER = Path(__file__).with_name("keeper.py")
+_DRAIN_SECONDS = 45.0
+_START_SECONDS = 60.0
+_LOOK_SECONDS = 0.1
+_TELLING = re.compile(r"error|critical", re.IGNORECASE)
+
+
+class WorkerDied(BridgeError):
+    """A worker ended without having been asked to, or not as it should."""
+
+
+class WorkerProcess:
+    """One `bridge worker`, or another `command`. `log` takes what it writes; without one our standard error does."""
+
+    def __init__(
+        self, environment: Mapping[str, str], log: Path | None = None, command: Sequence[str] = ("worker",)
+    ) -> None:
+        self._environment = environment
+        self._log = log
+        self._command = command
+        self._process: asyncio.subprocess.Process | None = None
+
+    async def start(self) -> None:
+        """Launches it; returns at once."""
+        words = [sys.executable, "-I", "-S", str(_KEEPER), str(os.getpid())]
+        words += [sys.executable, "-P", "-m", "bridge", *self._command]
+        output = None if self._log is None else os.open(self._log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        try:
+            self._process = await asyncio.create_subprocess_exec(
+                *words,
+                stdin=asyncio.subprocess.PIPE,
+                stdout=2 if output is None else output,
+                stderr=2 if output is None else output,
+                env=dict(self._environment),
+                # Ctrl-C at the terminal is for the owner, which drains the worker.
+                start_new_session=True,
+            )
+        finally:
+            if output is not None:
+                os.close(output)
+
+    def check(self) -> None:
+        """Raises WorkerDied with the reason if it has ended."""
+        if self._process is not None and (code := self._process.returncode) is not None:
+            raise WorkerDied(f"the {self._command[0]} ended with exit code {code}{self._last_words()}")
+
+    async def listening(self, port: int) -> None:
+        """Waits until it takes connections on this port of loopback; raises WorkerDied if it ends, or never does."""
+        deadline = time.monotonic() + _START_SECONDS
+        while True:
+            self.check()
+            try:
+                _, writer = await asyncio.open_connection(LOOPBACK, port)
+            except OSError:
+                if time.monotonic() > deadline:
+                    raise WorkerDied(
+                        f"the {self._command[0]} does not listen after {_START_SECONDS:g} s{self._last_words()}"
+                    ) from None
+                await asyncio.sleep(_LOOK_SECONDS)
+            else:
+                writer.close()
+                return
+
+    async def ended(self) -> None:
+        """Waits until it has ended."""
+        if self._process is not None:
+            await self._process.wait()
+
+    async def drain(self) -> int:
+        """Asks it to finish the batch in hand and end (SIGTERM), and returns its exit code, 0 after a clean drain."""
+        process = self._process
+        if process is None:
+            return 0
+        if process.returncode is None and process.stdin is not None:
+            process.stdin.close()
+        try:
+            return await asyncio.wait_for(process.wait(), _DRAIN_SECONDS)
+        except TimeoutError:
+            process.kill()
+            raise WorkerDied(
+                f"the {self._command[0]} did not end within {_DRAIN_SECONDS:g} s{self._last_words()}"
+            ) from None
+
+    def _last_words(self) -> str:
+        """The line of its log that tells why, if there is one."""
+        line = "" if self._log is None else decisive_line(self._log, 0)
+        return f": {line}" if _TELLING.search(line) else ""

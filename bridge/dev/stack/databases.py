@@ -1,0 +1,118 @@
+"""The databases and the roles of the stack's Postgres: the product's role owns its database and is no superuser."""
+
+from pathlib import Path
+from urllib.parse import quote
+
+import asyncpg
+
+from bridge.dev.stack.credentials import Credentials, scram_verifier
+from bridge.dev.stack.ports import LOOPBACK
+from sinks.postgres import server_proof
+
+DATABASE = "ghostlink"
+PRODUCT = "ghostlink"
+SUPERUSER = "postgres"
+_MAINTENANCE = "postgres"
+_TEMPLATE = "template1"
+_HAND_OVER = Path(__file__).with_name("hand_over.sql")
+_GUARD = Path(__file__).with_name("guard.sql")
+_CONNECT_SECONDS = 30
+
+
+def database_url(port: int, role: str, password: str, database: str = DATABASE) -> str:
+    """The URL of a database of the stack's server, with the role's password."""
+    return f"postgresql://{role}:{password}@{LOOPBACK}:{port}/{quote(database, safe='')}"
+
+
+async def answers(port: int, credentials: Credentials) -> bool:
+    """True once the server takes the superuser's connections.
+
+    Raises asyncpg.InvalidAuthorizationSpecificationError if it refuses the superuser or the password.
+    """
+    try:
+        connection = await _administrator(port, credentials, _MAINTENANCE, timeout=5)
+    except asyncpg.InvalidAuthorizationSpecificationError:
+        raise
+    # Refused, reset, too slow, or still starting up: not ready in each case.
+    except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
+        return False
+    await connection.close()
+    return True
+
+
+async def ensure_database(port: int, credentials: Credentials) -> None:
+    """Makes the product's role and database what they are to be; `credentials.applied` says that they once were.
+
+    A run that was interrupted is completed by the next one. Raises what asyncpg raises.
+    """
+    connection = await _administrator(port, credentials, _MAINTENANCE)
+    try:
+        if not credentials.applied:
+            await _ensure_role(connection, credentials)
+        if not await connection.fetchval("SELECT true FROM pg_database WHERE datname = $1", DATABASE):
+            await connection.execute(f'CREATE DATABASE "{DATABASE}" OWNER "{PRODUCT}"')
+        # Temporary tables can fill the disk, so that no service's account may make any; Postgres lets everybody.
+        await connection.execute(f'REVOKE TEMPORARY ON DATABASE "{DATABASE}" FROM PUBLIC')
+        # What the guard takes is taken in one database; the others of the server are the superuser's alone.
+        await connection.execute(f'REVOKE CONNECT ON DATABASE "{_MAINTENANCE}", "{_TEMPLATE}" FROM PUBLIC')
+        if not credentials.applied:
+            taken = await connection.fetch(
+                "SELECT datname, datallowconn FROM pg_database WHERE datdba = 10 AND NOT datistemplate AND datname <> $1",
+                _MAINTENANCE,
+            )
+            for name, open_to_connections in taken:
+                if open_to_connections:
+                    await _hand_over(port, credentials, name)
+                # Last: a database that changed hands is done.
+                await connection.execute(f"ALTER DATABASE {_quoted(name)} OWNER TO {_quoted(PRODUCT)}")
+        await _guard(port, credentials)
+    finally:
+        await connection.close()
+
+
+async def _ensure_role(connection: asyncpg.Connection, credentials: Credentials) -> None:
+    if not await connection.fetchval("SELECT true FROM pg_roles WHERE rolname = $1", PRODUCT):
+        await connection.execute(f'CREATE ROLE "{PRODUCT}"')
+    await connection.execute(
+        f'ALTER ROLE "{PRODUCT}" LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS '
+        f"PASSWORD '{scram_verifier(credentials.product)}'"
+    )
+    # `bridge doctor` looks at the disk that the data directory is on.
+    await connection.execute(f'GRANT pg_read_all_settings TO "{PRODUCT}"')
+
+
+async def _guard(port: int, credentials: Credentials) -> None:
+    """Once the product's role owns the database; who may call a function is kept in each one."""
+    connection = await _administrator(port, credentials, DATABASE)
+    try:
+        await connection.execute(_GUARD.read_text(encoding="utf-8"))
+    finally:
+        await connection.close()
+
+
+async def _hand_over(port: int, credentials: Credentials, database: str) -> None:
+    connection = await _administrator(port, credentials, database)
+    try:
+        async with connection.transaction():
+            await connection.execute("SELECT set_config('ghostlink.heir', $1, true)", PRODUCT)
+            await connection.execute(_HAND_OVER.read_text(encoding="utf-8"))
+    finally:
+        await connection.close()
+
+
+async def _administrator(
+    port: int, credentials: Credentials, database: str, *, timeout: float = _CONNECT_SECONDS
+) -> asyncpg.Connection:
+    return await server_proof.connect(
+        host=LOOPBACK,
+        port=port,
+        user=SUPERUSER,
+        password=credentials.admin,
+        database=database,
+        timeout=timeout,
+        ssl=False,
+    )
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'

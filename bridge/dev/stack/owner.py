@@ -1,0 +1,86 @@
+"""The owner's side of the supervisor: launches servers through it, and lets it go."""
+
+import atexit
+import json
+import os
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+from bridge.dev.stack.process import Identity, Launch
+from schemas.errors import EnvironmentUnfit
+
+_SCRIPT = Path(__file__).with_name("supervisor.py")
+_EXIT_SECONDS = 20.0
+
+
+class Owner:
+    """Servers launched here die with this process if `owned`, else outlive it."""
+
+    def __init__(self, *, owned: bool) -> None:
+        self._mutex = threading.Lock()
+        self._process = subprocess.Popen(  # noqa: S603 - our own words, no shell
+            [sys.executable, "-I", "-S", str(_SCRIPT), str(os.getpid()), "owned" if owned else "detached"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            cwd="/",
+            start_new_session=True,
+        )
+        # Also keeps the pipe open while nothing else refers to this object: the process owns the servers.
+        atexit.register(self.let_go)
+
+    @property
+    def pid(self) -> int:
+        """The supervisor's pid."""
+        return self._process.pid
+
+    def launch(self, launch: Launch) -> Identity:
+        """Launches a server; the answer names it for certain."""
+        request = {
+            "argv": launch.argv,
+            "cwd": str(launch.cwd),
+            "log": str(launch.log),
+            "stop_signal": launch.stop_signal,
+            "uid": launch.uid,
+            "gid": launch.gid,
+            "environment": launch.environment,
+        }
+        reply = self._ask(json.dumps(request).encode() + b"\n")
+        if "error" in reply:
+            raise EnvironmentUnfit(f"can't run {launch.argv[0]}: {reply['error']}")
+        pid = int(str(reply["pid"]))
+        # A server that died at once is still named, so that its log is read like that of any other.
+        return Identity.of(pid) or Identity(pid=pid, created=0.0)
+
+    def _ask(self, line: bytes) -> dict[str, object]:
+        stdin, stdout = self._process.stdin, self._process.stdout
+        if stdin is None or stdout is None:
+            raise EnvironmentUnfit("the stack's supervisor has no pipes")
+        with self._mutex:
+            try:
+                stdin.write(line)
+                stdin.flush()
+                answer = stdout.readline()
+            except OSError:
+                answer = b""
+        if not answer:
+            raise EnvironmentUnfit(f"the stack's supervisor (pid {self.pid}) has died: start the stack again")
+        reply: dict[str, object] = json.loads(answer)
+        return reply
+
+    def let_go(self) -> None:
+        """Closes the pipe: the supervisor ends, and with it what it owns."""
+        atexit.unregister(self.let_go)
+        for pipe in (self._process.stdin, self._process.stdout):
+            if pipe is not None:
+                try:
+                    pipe.close()
+                except OSError:
+                    continue
+        try:
+            self._process.wait(_EXIT_SECONDS)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()

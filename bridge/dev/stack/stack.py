@@ -1,0 +1,371 @@
+"""Starts, stops and describes the embedded Kafka and Postgres of one directory."""
+
+import os
+import shutil
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from types import TracebackType
+
+from bridge.dev.stack import kafka, postgres, state
+from bridge.dev.stack.accounts import postgres_account
+from bridge.dev.stack.credentials import Credentials
+from bridge.dev.stack.databases import DATABASE, PRODUCT, SUPERUSER, database_url
+from bridge.dev.stack.kafka import JavaTuning, KafkaNode
+from bridge.dev.stack.owner import Owner
+from bridge.dev.stack.ports import LOOPBACK, choose
+from bridge.dev.stack.postgres import PostgresServer
+from bridge.dev.stack.private import close_directory, close_if_own, make_directory, refuse_strangers, remove
+from bridge.dev.stack.process import Identity, Launch, end, log_size, wait_until_ready
+from bridge.dev.stack.state import ServerState, StackState
+from schemas.errors import EnvironmentUnfit, InvalidInput
+
+_FREE_BYTES = 1 << 30
+_LOCK_SECONDS = 300.0
+_STOP_SECONDS = 20.0
+# One that dies is found at once; on a busy machine Java alone takes a minute.
+_START_SECONDS = 240.0
+_OWN_NAMES = ("kafka", "logs", "postgres", state.FILE_NAME, f".{state.FILE_NAME}.new", state.LOCK_NAME)
+
+
+def _silent(_message: str) -> None:
+    return None
+
+
+@dataclass(frozen=True)
+class StackAddresses:
+    """Where the servers are; the URLs contain passwords.
+
+    `database_url` is for the product's role, which owns its database; `admin_database_url` for the superuser.
+    """
+
+    kafka: str
+    database_url: str = field(repr=False)
+    admin_database_url: str = field(repr=False)
+
+
+@dataclass(frozen=True)
+class StackStatus:
+    """Whether the stack of a directory runs, and as which processes; one server without the other is no stack."""
+
+    running: bool
+    directory: str
+    kafka: str | None
+    database_url: str | None = field(repr=False)
+    admin_database_url: str | None = field(repr=False)
+    kafka_pid: int | None
+    postgres_pid: int | None
+    owner_pid: int | None
+    supervisor_pid: int | None
+
+
+class Stack:
+    """The embedded servers of one directory, which holds all their state."""
+
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        kafka_port: int | None = None,
+        postgres_port: int | None = None,
+        tuning: JavaTuning | None = None,
+        start_timeout_seconds: float = _START_SECONDS,
+        progress: Callable[[str], None] = _silent,
+    ) -> None:
+        self.directory = Path(directory).absolute()
+        self._kafka_port = kafka_port
+        self._postgres_port = postgres_port
+        self._tuning = tuning or JavaTuning()
+        self._timeout = start_timeout_seconds
+        self._progress = progress
+        self._owner: Owner | None = None
+
+    @property
+    def owns(self) -> bool:
+        """True if this object started the servers and takes them with it."""
+        return self._owner is not None
+
+    def start(self, *, owned: bool = True) -> StackAddresses:
+        """Starts both servers, or finds them running; those started here die with this process if `owned`."""
+        self._refuse_strangers()
+        self._prepare_directory()
+        with self._changing():
+            before = state.read(self.directory)
+            if before is not None and before.running():
+                if not before.credentials.applied:
+                    raise InvalidInput(
+                        f"the stack in {self.directory} was started by an earlier release and its Postgres asks for no "
+                        "password: stop it with `bridge stack down`, then start it again"
+                    )
+                self._refuse_other_ports(before)
+                owner = f", as long as its owner (pid {before.owner.pid})" if before.owner else ""
+                self._progress(f"the stack in {self.directory} runs already{owner}")
+                return _addresses(before)
+            if before is not None:
+                _end_servers(before)
+            return self._start(self._choose_ports(before), owned=owned)
+
+    def stop(self) -> None:
+        """Stops the servers of this directory, whoever started them; their data stays."""
+        self._refuse_strangers()
+        if state.exists(self.directory):
+            with self._changing():
+                found = state.read(self.directory)
+                if found is not None:
+                    _end_servers(found)
+                    self._forget_processes(found)
+        if self._owner is not None:
+            self._owner.let_go()
+            self._owner = None
+
+    def purge(self) -> None:
+        """Stops the servers and deletes what they kept."""
+        self.stop()
+        if not self.directory.exists():
+            return
+        with self._changing():
+            postgres.remove_files(self.directory)
+            for name in ("kafka", "logs"):
+                remove(self.directory / name, ignore_errors=True)
+            for name in (state.FILE_NAME, state.LOCK_NAME):
+                (self.directory / name).unlink(missing_ok=True)
+        try:
+            self.directory.rmdir()
+        except OSError:
+            # Something that isn't ours is in it.
+            return
+
+    def status(self) -> StackStatus:
+        """What runs now."""
+        self._refuse_strangers()
+        found = state.read(self.directory)
+        if found is None or not found.running():
+            left = {name: one.pid for name, one in ({} if found is None else found.servers()).items() if one.alive()}
+            pids = (left.get("kafka"), left.get("postgres"))
+            return StackStatus(False, str(self.directory), None, None, None, *pids, None, None)
+        addresses = _addresses(found)
+        return StackStatus(
+            True,
+            str(self.directory),
+            addresses.kafka,
+            addresses.database_url,
+            addresses.admin_database_url,
+            found.kafka.pid,
+            found.postgres.pid,
+            found.owner.pid if found.owner else None,
+            found.supervisor_pid,
+        )
+
+    def __enter__(self) -> StackAddresses:
+        return self.start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        # A stack that already ran belongs to whoever started it.
+        if self._owner is not None:
+            self.stop()
+
+    @contextmanager
+    def _changing(self) -> Iterator[None]:
+        """Holds the directory for a change, and tells in one line what the file system refuses."""
+        try:
+            with state.locked(self.directory, timeout_seconds=_LOCK_SECONDS):
+                yield
+        except OSError as error:
+            name = error.filename or self.directory
+            raise EnvironmentUnfit(f"can't use {name} for the stack: {error.strerror or error}") from error
+
+    def _refuse_strangers(self) -> None:
+        refuse_strangers(self.directory, _OWN_NAMES)
+
+    def _prepare_directory(self) -> None:
+        if any(character in str(self.directory) for character in ",\\\n\r"):
+            raise InvalidInput(
+                f"the stack's directory {str(self.directory)!r} holds a comma, backslash or line break, "
+                "which Kafka's settings can't: choose another"
+            )
+        try:
+            make_directory(self.directory / "logs")
+            # What was missing at the first look may have been made by another account meanwhile.
+            self._refuse_strangers()
+            close_directory(self.directory / "logs")
+            account = postgres_account(self.directory / "postgres" / "data")
+            close_if_own(self.directory, _OWN_NAMES, group=account.gid)
+            free = shutil.disk_usage(self.directory).free
+        except OSError as error:
+            raise EnvironmentUnfit(f"can't use {self.directory} for the stack: {error.strerror or error}") from error
+        if free < _FREE_BYTES:
+            raise EnvironmentUnfit(
+                f"only {free >> 20} MiB are free for {self.directory} and the stack needs {_FREE_BYTES >> 20} MiB: "
+                "free some space or choose a directory on another disk"
+            )
+
+    def _refuse_other_ports(self, found: StackState) -> None:
+        for purpose, asked, has in (
+            ("Kafka", self._kafka_port, found.kafka.port),
+            ("Postgres", self._postgres_port, found.postgres.port),
+        ):
+            if asked is not None and asked != has:
+                raise InvalidInput(
+                    f"the stack in {self.directory} already runs with {purpose} on port {has}, "
+                    f"not {asked}: stop it first, or leave the port out"
+                )
+
+    def _choose_ports(self, before: StackState | None) -> StackState:
+        kafka_last = before.kafka.port if before else None
+        postgres_last = before.postgres.port if before else None
+        controller_last = before.controller_port if before else None
+        kafka_port = choose(asked=self._kafka_port, remembered=kafka_last, taken=(), purpose="Kafka")
+        taken = [kafka_port]
+        postgres_port = choose(asked=self._postgres_port, remembered=postgres_last, taken=taken, purpose="Postgres")
+        taken.append(postgres_port)
+        controller_port = choose(asked=None, remembered=controller_last, taken=taken, purpose="Kafka's controller")
+        return StackState(
+            kafka=ServerState(kafka_port),
+            postgres=ServerState(postgres_port),
+            controller_port=controller_port,
+            credentials=before.credentials if before else Credentials.new(),
+        )
+
+    def _start(self, planned: StackState, *, owned: bool) -> StackAddresses:
+        owner = Owner(owned=owned)
+        starter = _Starter(self.directory, planned, owner, self._timeout, self._progress, self._tuning)
+        try:
+            started = starter.run()
+            if owned:
+                started = replace(started, owner=Identity.of(os.getpid()), supervisor_pid=owner.pid)
+            started = replace(started, ready=True, credentials=replace(started.credentials, applied=True))
+            state.write(self.directory, started)
+        except BaseException:
+            _end_servers(starter.state)
+            owner.let_go()
+            raise
+        if owned:
+            self._owner = owner
+        else:
+            owner.let_go()
+        return _addresses(started)
+
+    def _forget_processes(self, found: StackState) -> None:
+        state.write(
+            self.directory,
+            StackState(
+                ServerState(found.kafka.port),
+                ServerState(found.postgres.port),
+                found.controller_port,
+                found.credentials,
+            ),
+        )
+
+
+class _Starter:
+    """Starts both servers at the same time, and remembers each from the moment it is launched."""
+
+    def __init__(
+        self,
+        directory: Path,
+        planned: StackState,
+        owner: Owner,
+        timeout: float,
+        progress: Callable[[str], None],
+        tuning: JavaTuning,
+    ) -> None:
+        self.state = planned
+        self._directory = directory
+        self._owner = owner
+        self._timeout = timeout
+        self._progress = progress
+        self._mutex = threading.Lock()
+        self._cancelled = threading.Event()
+        logs = directory / "logs"
+        self._kafka = KafkaNode(
+            directory / "kafka", logs / "kafka.log", planned.kafka.port, planned.controller_port, tuning
+        )
+        self._postgres = PostgresServer(directory, logs / "postgres.log", planned.postgres.port, planned.credentials)
+
+    def run(self) -> StackState:
+        """Returns when both answer; raises what went wrong with the first that doesn't."""
+        state.write(self._directory, self.state)
+        with ThreadPoolExecutor(max_workers=2, thread_name_prefix="stack-start") as pool:
+            futures: list[Future[None]] = [pool.submit(self._start_kafka), pool.submit(self._start_postgres)]
+            try:
+                done, _ = wait(futures, return_when=FIRST_EXCEPTION)
+                for future in done:
+                    future.result()
+            finally:
+                self._cancelled.set()
+        return self.state
+
+    def _start_kafka(self) -> None:
+        launch = self._kafka.prepare(self._progress)
+        identity = self._launch("kafka", launch)
+        self._wait("Kafka", identity, self._kafka, launch)
+
+    def _start_postgres(self) -> None:
+        launch = self._postgres.prepare(self._progress)
+        identity = self._launch("postgres", launch)
+        self._wait("Postgres", identity, self._postgres, launch)
+        self._postgres.ensure_database()
+
+    def _launch(self, name: str, launch: Launch) -> tuple[Identity, int]:
+        if self._cancelled.is_set():
+            raise EnvironmentUnfit(f"the start of {name} was called off")
+        log_start = log_size(launch.log)
+        identity = self._owner.launch(launch)
+        with self._mutex:
+            port = self.state.kafka.port if name == "kafka" else self.state.postgres.port
+            server = ServerState(port, identity.pid, identity.created, identity.started)
+            changed = replace(self.state, kafka=server) if name == "kafka" else replace(self.state, postgres=server)
+            self.state = changed
+            state.write(self._directory, changed)
+        return identity, log_start
+
+    def _wait(
+        self, name: str, launched: tuple[Identity, int], server: KafkaNode | PostgresServer, launch: Launch
+    ) -> None:
+        identity, log_start = launched
+        wait_until_ready(
+            name=name,
+            identity=identity,
+            ready=server.ready,
+            cancelled=self._cancelled.is_set,
+            port=server.port,
+            log=launch.log,
+            log_start=log_start,
+            timeout_seconds=self._timeout,
+        )
+
+
+def _addresses(found: StackState) -> StackAddresses:
+    if found.ready and not found.credentials.applied:
+        # An earlier release started it: its one role needs no password.
+        url = f"postgresql://{SUPERUSER}@{LOOPBACK}:{found.postgres.port}/{DATABASE}"
+        return StackAddresses(f"{LOOPBACK}:{found.kafka.port}", url, url)
+    port, credentials = found.postgres.port, found.credentials
+    return StackAddresses(
+        kafka=f"{LOOPBACK}:{found.kafka.port}",
+        database_url=database_url(port, PRODUCT, credentials.product),
+        admin_database_url=database_url(port, SUPERUSER, credentials.admin),
+    )
+
+
+def _end_servers(found: StackState) -> None:
+    ends = [
+        (identity, stop_signal)
+        for identity, stop_signal in (
+            (found.kafka.identity(), kafka.STOP_SIGNAL),
+            (found.postgres.identity(), postgres.STOP_SIGNAL),
+        )
+        if identity is not None
+    ]
+    with ThreadPoolExecutor(max_workers=2, thread_name_prefix="stack-stop") as pool:
+        futures = [
+            pool.submit(end, identity, stop_signal=stop_signal, grace_seconds=_STOP_SECONDS)
+            for identity, stop_signal in ends
+        ]
+        for future in futures:
+            future.result()

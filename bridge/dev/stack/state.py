@@ -1,0 +1,141 @@
+"""What is remembered of a stack in its directory, and the lock that serialises changes to it."""
+
+import fcntl
+import json
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from bridge.dev.stack.credentials import Credentials
+from bridge.dev.stack.private import refuse_stranger, write_private
+from bridge.dev.stack.process import Identity
+from schemas.errors import EnvironmentUnfit
+
+FILE_NAME = "stack.json"
+LOCK_NAME = "stack.lock"
+
+
+@dataclass(frozen=True)
+class ServerState:
+    """A server's port, and its process if it was launched."""
+
+    port: int
+    pid: int | None = None
+    created: float = 0.0
+    started: str = ""
+
+    def identity(self) -> Identity | None:
+        """The process as it was launched."""
+        return None if self.pid is None else Identity(self.pid, self.created, self.started)
+
+    def alive(self) -> bool:
+        """True if the launched process still runs."""
+        identity = self.identity()
+        return identity is not None and identity.alive()
+
+
+@dataclass(frozen=True)
+class StackState:
+    """The content of stack.json."""
+
+    kafka: ServerState
+    postgres: ServerState
+    controller_port: int
+    credentials: Credentials
+    owner: Identity | None = None
+    supervisor_pid: int | None = None
+    ready: bool = False
+
+    def servers(self) -> dict[str, ServerState]:
+        """Each server by its name."""
+        return {"kafka": self.kafka, "postgres": self.postgres}
+
+    def running(self) -> bool:
+        """True if both servers were started to the end and still run, with no end in sight."""
+        # Servers whose owner is dead still answer while their supervisor is stopping them.
+        abandoned = self.owner is not None and not self.owner.alive()
+        return self.ready and self.kafka.alive() and self.postgres.alive() and not abandoned
+
+
+def read(directory: Path) -> StackState | None:
+    """The remembered state, with the processes that are this directory's servers; None if there is none."""
+    path = directory / FILE_NAME
+    try:
+        handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        with os.fdopen(handle, encoding="utf-8") as file:
+            refuse_stranger(path, os.fstat(handle))
+            content = json.load(file)
+        return StackState(
+            kafka=_living(content["kafka"], directory / "kafka" / "server.properties"),
+            postgres=_living(content["postgres"], directory / "postgres" / "data"),
+            controller_port=content["controller_port"],
+            # A release before this one kept none: its server trusts everybody until the next start.
+            credentials=Credentials(**content["credentials"]) if "credentials" in content else Credentials.new(),
+            owner=Identity(**content["owner"]) if content["owner"] else None,
+            supervisor_pid=content["supervisor_pid"],
+            ready=content["ready"],
+        )
+    except FileNotFoundError:
+        return None
+    except PermissionError as error:
+        raise EnvironmentUnfit(f"{path} is closed to this account: use the one that started the stack") from error
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise EnvironmentUnfit(f"can't read {path} ({error}): end the stack's processes, then delete it") from error
+
+
+def _living(content: dict[str, Any], own: Path) -> ServerState:
+    """Names the process only if it lives and is the server whose command line has the path `own`, whatever the file says."""
+    told = ServerState(**content)
+    identity = told.identity()
+    return told if identity is not None and identity.was_given(own) else ServerState(told.port)
+
+
+def exists(directory: Path) -> bool:
+    """True if a state is remembered; raises EnvironmentUnfit if the directory is closed to this account."""
+    try:
+        return (directory / FILE_NAME).exists()
+    except PermissionError as error:
+        raise EnvironmentUnfit(f"{directory} is closed to this account: use the one that started the stack") from error
+
+
+def write(directory: Path, state: StackState) -> None:
+    """Replaces the remembered state in one step; it contains the passwords, so only this account can read it."""
+    path = directory / FILE_NAME
+    fresh = path.with_name(f".{FILE_NAME}.new")
+    write_private(fresh, json.dumps(asdict(state), indent=2) + "\n")
+    fresh.replace(path)
+
+
+@contextmanager
+def locked(directory: Path, *, timeout_seconds: float) -> Iterator[None]:
+    """Holds the directory's lock; the system frees it if the holder dies."""
+    path = directory / LOCK_NAME
+    deadline = time.monotonic() + timeout_seconds
+    while (handle := _try_lock(path)) is None:
+        if time.monotonic() > deadline:
+            raise EnvironmentUnfit(f"another start or stop has held {path} for {timeout_seconds:g} s: wait for it")
+        time.sleep(0.05)
+    try:
+        yield
+    finally:
+        os.close(handle)
+
+
+def _try_lock(path: Path) -> int | None:
+    handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        # A purge may have deleted the file between our opening and locking it.
+        if os.fstat(handle).st_ino == path.stat().st_ino:
+            return handle
+    except (BlockingIOError, FileNotFoundError):
+        pass
+    except BaseException:
+        os.close(handle)
+        raise
+    os.close(handle)
+    return None

@@ -1,0 +1,122 @@
+"""Who may send: the script, its origins, and the credential that a request shows."""
+
+import hmac
+from collections.abc import Mapping
+from typing import Final, NamedTuple, Protocol
+
+from bridge.gateway.admission.ingest_tokens import IngestTokens
+from bridge.http.problems import Code, Problem
+from schemas.api_key import PREFIX, ApiKey, read_key
+from schemas.pipeline.registry import Registry, Script
+from schemas.pipeline.sender import Sender
+
+_BEARER: Final = b"bearer "
+_KEY_PREFIX: Final = PREFIX.encode()
+_LONGEST_ORIGIN = 300
+_MOST_FIELDS: Final = 20
+
+
+class KeyRefused(Problem):
+    """An API key that was issued here, and may not send what it was shown for."""
+
+
+class Producers(Protocol):
+    """What is known of producers: see ProducerRegistry."""
+
+    origins: Mapping[str, frozenset[str]]
+    keys: Mapping[str, ApiKey]
+
+    @property
+    def current(self) -> Registry: ...
+
+
+class Grant(NamedTuple):
+    """A request that may send: for which script, and from which origin if a browser's token vouches for one."""
+
+    script: Script
+    origin: str | None
+
+    @property
+    def sender(self) -> Sender:
+        """The class of the credential: a token names an origin, an API key does not."""
+        return Sender.SERVER if self.origin is None else Sender.VISITOR
+
+
+def origin_of(headers: Mapping[bytes, bytes]) -> str | None:
+    """Where a browser says the request comes from: Origin, else Referer's origin."""
+    origin = headers.get(b"origin")
+    if origin is None and (referer := headers.get(b"referer")) is not None:
+        scheme, separator, rest = referer.partition(b"://")
+        # What ends the host by any reader's rule.
+        for end in (b"/", b"?", b"#", b"\\"):
+            rest = rest.partition(end)[0]
+        origin = scheme + separator + rest
+    if not origin or len(origin) > _LONGEST_ORIGIN or not origin.isascii():
+        return None
+    return origin.decode()
+
+
+def known_script(producers: Producers, script_id: str) -> Script:
+    """The script; raises Problem if it is not registered or disabled."""
+    script = producers.current.get(script_id)
+    if script is None:
+        raise Problem(Code.UNKNOWN_SCRIPT)
+    if not script.enabled:
+        raise Problem(Code.SCRIPT_DISABLED)
+    return script
+
+
+def allowed_origin(producers: Producers, script_id: str, headers: Mapping[bytes, bytes]) -> str:
+    """The request's origin, which is on the script's list; raises Problem."""
+    origin = origin_of(headers)
+    if origin is None:
+        raise Problem(Code.ORIGIN_MISSING)
+    if origin not in producers.origins.get(script_id, ()):
+        raise Problem(Code.ORIGIN_NOT_ALLOWED)
+    return origin
+
+
+def admit(
+    producers: Producers, tokens: IngestTokens, script_id: str, headers: Mapping[bytes, bytes], query: bytes
+) -> Grant:
+    """Whether the request may send events of this script; raises Problem, which is KeyRefused for a key that was issued here."""
+    script = known_script(producers, script_id)
+    if script.paused:
+        raise Problem(Code.SCRIPT_PAUSED)
+    given = headers.get(b"authorization")
+    if given is not None:
+        if given[: len(_BEARER)].lower() != _BEARER:
+            raise Problem(Code.TOKEN_FORGED, "Authorization must be `Bearer` and an API key or ingest token")
+        credential = given[len(_BEARER) :].strip()
+        if credential.startswith(_KEY_PREFIX):
+            _check_key(producers, credential, script_id)
+            return Grant(script, None)
+    elif (credential := _from_query(query)) == b"":
+        raise Problem(Code.TOKEN_MISSING)
+    elif credential.startswith(_KEY_PREFIX):
+        raise Problem(Code.TOKEN_FORGED, "an API key belongs into the Authorization header, not into the address")
+    origin = tokens.check(credential, script_id, origin_of(headers))
+    if origin not in producers.origins.get(script_id, ()):
+        raise Problem(Code.ORIGIN_NOT_ALLOWED, "the origin was taken off the script's list")
+    return Grant(script, origin)
+
+
+def _from_query(query: bytes) -> bytes:
+    """The token of a request that can bear no headers, which is what navigator.sendBeacon sends."""
+    for field in query.split(b"&", _MOST_FIELDS)[:_MOST_FIELDS]:
+        name, _, value = field.partition(b"=")
+        if name == b"token" and value:
+            # No character of a token is ever escaped; to read escapes costs more than all that a refusal does.
+            return value
+    return b""
+
+
+def _check_key(producers: Producers, credential: bytes, script_id: str) -> None:
+    read = read_key(credential.decode("latin-1"))
+    known = None if read is None else producers.keys.get(read[0])
+    if read is None or known is None or not hmac.compare_digest(known.digest, read[1]):
+        raise Problem(Code.TOKEN_FORGED)
+    if known.revoked:
+        raise KeyRefused(Code.TOKEN_REVOKED)
+    if known.script_id != script_id:
+        raise KeyRefused(Code.TOKEN_WRONG_SCRIPT)

@@ -1,0 +1,161 @@
+"""What each script and each address may use of one gateway process: visitors' use takes nothing from servers' share."""
+
+import math
+from collections.abc import Callable, Iterator
+from typing import Final
+
+from bridge.gateway.admission.access import Grant
+from bridge.gateway.admission.shares import turn_of
+from bridge.http.rate_limiter import Buckets
+from schemas.config.settings import Settings
+from schemas.pipeline.sender import Sender
+
+_VISITORS_SHARE: Final = 0.25
+_ADDRESS_SHARE: Final = 0.25
+"""What one visitor's address may use of the events of a script's visitors."""
+_LITTLE: Final = 1 / 32
+_KEPT_FOR_LITTLE: Final = 1 / 4
+"""What is left of all visitors' events for the addresses that use no more than `_LITTLE` of them."""
+_SCRIPTS_OF_REFUSED: Final = 4
+"""For so many scripts one address may send events that the stream will refuse, as many as for each."""
+_ALL: Final = "visitors"
+_MINUTE: Final = 60.0
+_MOST_SECONDS: Final = 2.0
+"""After so long without work, a script that used more than its share of the time is served like the others again."""
+
+
+class _Allowances:
+    """Those of one class of sender."""
+
+    def __init__(self, settings: Settings, sender: Sender, share: float, now: Callable[[], float]) -> None:
+        def buckets(what: str, rate: float, most_debt: float = math.inf) -> Buckets:
+            return Buckets(f"{what}, {sender}s", rate, now, most_debt=most_debt)
+
+        events, validated = (
+            settings.gateway_script_events_per_second,
+            share * settings.gateway_validate_events_per_second,
+        )
+        # A server's address is its customer's: what it uses is its script's.
+        is_visitor = sender is Sender.VISITOR
+        of_an_address = _ADDRESS_SHARE if is_visitor else 0.0
+        self.events = buckets("events of one script", events)
+        self._script_address_events = buckets("events of one address", of_an_address * events)
+        self.address_events = buckets(
+            "events of one address for all scripts", settings.gateway_address_events_per_second if is_visitor else 0
+        )
+        of_all = settings.gateway_visitors_events_per_second if is_visitor else 0
+        self.visitors_events = Buckets("events of all visitors", of_all, now)
+        little = _LITTLE * of_all
+        self._little = buckets("little of all events", little, most_debt=_MOST_SECONDS * little)
+        self.validated = buckets("validated events of one script", validated)
+        self._address_validated = buckets("validated events of one address", of_an_address * validated)
+        self.script_bytes = buckets("bytes of one script", settings.gateway_script_bytes_per_second)
+        self.address_bytes = buckets("bytes of one address", share * settings.gateway_address_bytes_per_second)
+        # Nobody is refused for it: a script alone may use all there is, and pays off what it owes within seconds.
+        time_share = share * settings.gateway_script_time_share
+        self.script_time = buckets("seconds of work for one script", time_share, most_debt=_MOST_SECONDS * time_share)
+        address_time = settings.gateway_address_time_share if sender is Sender.VISITOR else 0.0
+        self.address_time = buckets("seconds of work for one address", address_time)
+
+    def take_events(self, script_id: str, address: str, count: int) -> None:
+        """Takes so many events from what the script, the address and all visitors have; raises Problem.
+
+        What one of them has too few for takes nothing of the others.
+        """
+        pair = script_id, address
+        self._script_address_events.ask(pair, count)
+        self.address_events.ask(address, count)
+        self.events.ask(script_id, count)
+        self.visitors_events.ask(_ALL, count, left=_KEPT_FOR_LITTLE if self._little.debt(address) else 0.0)
+        self._script_address_events.charge(pair, count)
+        self.address_events.charge(address, count)
+        self.events.charge(script_id, count)
+        self.visitors_events.charge(_ALL, count)
+        self._little.charge(address, count)
+
+    def take_validated(self, script_id: str, address: str, count: int) -> None:
+        """Takes so many events of `events:validate` likewise."""
+        self._address_validated.take((script_id, address), count)
+        self.validated.take(script_id, count)
+
+
+class Allowances:
+    """All of them; each is a bucket for each script or address. `now` is a monotonic clock in seconds."""
+
+    def __init__(self, settings: Settings, now: Callable[[], float]) -> None:
+        self.requests = Buckets("requests of one address", settings.gateway_address_requests_per_second, now)
+        self.refused_per_minute = settings.gateway_visitor_refused_per_minute
+        self.refused_of_an_address = most = _SCRIPTS_OF_REFUSED * self.refused_per_minute
+        rate = self.refused_per_minute / _MINUTE
+        self.refused = Buckets("visitors' refused events", rate, now, burst=self.refused_per_minute)
+        self._address_refused = Buckets("refused events of one address", most / _MINUTE, now, burst=most)
+        self._by_sender = {
+            Sender.SERVER: _Allowances(settings, Sender.SERVER, 1.0, now),
+            Sender.VISITOR: _Allowances(settings, Sender.VISITOR, _VISITORS_SHARE, now),
+        }
+
+    def of(self, sender: Sender) -> _Allowances:
+        """Those of a class of sender."""
+        return self._by_sender[sender]
+
+    def lets_refused(self, script_id: str, address: str) -> bool:
+        """Whether one more of a visitor's events that the stream will refuse goes to Kafka, which takes it."""
+        # What the script's bound keeps back takes nothing of the address's.
+        return self.refused.grant((script_id, address)) and self._address_refused.grant(address)
+
+    def seconds_until_refused(self, script_id: str, address: str) -> int:
+        """After how many whole seconds there will be one more."""
+        return max(self.refused.seconds_until((script_id, address)), self._address_refused.seconds_until(address))
+
+    def most_used(self) -> Iterator[tuple[str, float]]:
+        """The share of each rate that the busiest script or address asked for since this was asked last."""
+        yield "address", self.requests.most_used()
+        for what, name in (
+            ("script", "events"),
+            ("address_events", "address_events"),
+            ("visitors_events", "visitors_events"),
+            ("validate", "validated"),
+            ("script_bytes", "script_bytes"),
+            ("address_bytes", "address_bytes"),
+            ("address_time", "address_time"),
+        ):
+            yield what, max(getattr(one, name).most_used() for one in self._by_sender.values())
+
+
+class Bill:
+    """The bytes and the time that a request uses of its script's and its address's: charged whatever the answer is."""
+
+    __slots__ = ("_bytes", "_charged", "_seconds", "_times", "turn")
+
+    def __init__(self, allowances: Allowances, grant: Grant, address: str) -> None:
+        own, script_id = allowances.of(grant.sender), grant.script.script_id
+        self.turn = turn_of(grant, address)
+        self._charged = 0
+        self._seconds = 0.0
+        self._bytes = ((own.script_bytes, script_id), (own.address_bytes, address))
+        self._times = ((own.script_time, script_id), (own.address_time, address))
+
+    def owes_nothing(self) -> None:
+        """Raises Problem if other requests used more bytes, or time of the address, than there was."""
+        for buckets, name in self._bytes:
+            buckets.owes_nothing(name, self._charged)
+        of_address, address = self._times[1]
+        of_address.owes_nothing(address, self._seconds)
+
+    @property
+    def exceeds_time(self) -> bool:
+        """Whether the script has used more than its share of the loop's time: no refusal, others go first."""
+        of_script, script_id = self._times[0]
+        return of_script.debt(script_id) > 0
+
+    def charge(self, size: int) -> None:
+        """Charges so many bytes, which came or were inflated."""
+        self._charged += size
+        for buckets, name in self._bytes:
+            buckets.charge(name, size)
+
+    def charge_time(self, seconds: float) -> None:
+        """Charges so much of the loop's time."""
+        self._seconds += seconds
+        for buckets, name in self._times:
+            buckets.charge(name, seconds)

@@ -1,0 +1,65 @@
+"""Cross-origin answers: for exactly the origins on a script's list, never for any."""
+
+import re
+from collections.abc import Mapping
+from typing import Final
+
+from bridge.gateway.admission.access import Producers
+from bridge.http.answer import Answer, HeaderPairs
+from bridge.http.problems import Code, Problem
+
+_VARY: Final = (b"vary", b"Origin")
+_EXPOSED: Final = (b"access-control-expose-headers", b"x-request-id, x-trace-id, retry-after")
+_HEADERS: Final = (
+    b"authorization",
+    b"content-type",
+    b"content-encoding",
+    b"idempotency-key",
+    b"traceparent",
+    b"x-request-id",
+    b"x-trace-id",
+    b"x-correlation-id",
+)
+_NAME: Final = re.compile(rb"[!#$%&'*+.^_`|~0-9a-z-]{1,64}")
+"""A header's name as RFC 9110 has it, in lower case."""
+_MOST_ASKED: Final = 64
+_VARY_ASKED: Final = (b"vary", b"Access-Control-Request-Headers")
+
+
+def cors_headers(producers: Producers, script_id: str, headers: Mapping[bytes, bytes]) -> HeaderPairs:
+    """What lets a page of an allowed origin read the answer; nothing for others."""
+    origin = headers.get(b"origin")
+    if origin is None:
+        return [_VARY]
+    if origin.decode("latin-1") not in producers.origins.get(script_id, ()):
+        return [_VARY]
+    return [_VARY, (b"access-control-allow-origin", origin), _EXPOSED]
+
+
+def preflight(producers: Producers, script_id: str, headers: Mapping[bytes, bytes]) -> Answer:
+    """The answer to a browser that asks first; raises Problem for an origin that is not on the list.
+
+    What is asked for is allowed by name, next to the headers that the gateway reads: the tracing of a page adds headers
+    to all its requests (`baggage`, `sentry-trace`, `x-datadog-*`, and others with the next tool), and one that
+    is not allowed keeps every event back. They give no right: the gateway reads none of them, and takes no cookies.
+    """
+    origin = headers.get(b"origin", b"").decode("latin-1")
+    if origin not in producers.origins.get(script_id, ()):
+        raise Problem(Code.ORIGIN_NOT_ALLOWED if origin else Code.ORIGIN_MISSING)
+    allowed = b", ".join(dict.fromkeys([*_HEADERS, *_asked(headers)]))
+    return Answer(
+        204,
+        b"",
+        [
+            (b"access-control-allow-methods", b"POST"),
+            (b"access-control-allow-headers", allowed),
+            (b"access-control-max-age", b"600"),
+            _VARY_ASKED,
+        ],
+    )
+
+
+def _asked(headers: Mapping[bytes, bytes]) -> list[bytes]:
+    """The names of headers that the browser asks for, as far as they are names and not too many."""
+    names = headers.get(b"access-control-request-headers", b"").lower().split(b",", _MOST_ASKED)[:_MOST_ASKED]
+    return [name for name in map(bytes.strip, names) if _NAME.fullmatch(name)]

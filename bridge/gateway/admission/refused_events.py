@@ -1,0 +1,140 @@
+"""What the stream will make of an event, by its own decoder and normaliser; visitors' refused events are bounded by it."""
+
+import random
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Final
+
+from bridge.gateway.admission.access import Grant
+from bridge.gateway.admission.line import Work
+from bridge.gateway.elements import Element
+from bridge.gateway.services import Services
+from bridge.http.problems import Code, Problem
+from schemas.events.bridge_event import BridgeEvent
+from schemas.kafka.vouched import Vouched
+from schemas.pipeline.record import Provenance
+from schemas.reasons import ERRORS, Action, ErrorClass
+from streams.pipeline.reading import read_event
+from streams.pipeline.rejection import Rejection
+from telemetry import metrics
+
+_MOST_BEYOND: Final = 10
+# A dead letter delays others' events as much as some twelve rows do, and an event that is retried as some forty.
+_COST_OF_REFUSED: Final = 12
+_COST_OF_RETRIED: Final = 40
+# Of so many events of servers one is judged: judging costs more than all that the gateway does with an event.
+_ONE_OF: Final = 16
+
+
+def vouched_by(grant: Grant, assigned: str | None) -> Vouched:
+    """What the gateway vouches for, with the id that it assigned, as the stream will read it from the record's headers."""
+    return Vouched(grant.script.site_id, grant.script.script_id, grant.sender, assigned)
+
+
+def judge(services: Services, value: bytes, vouched: Vouched, received_at_ms: int) -> BridgeEvent:
+    """The bridge event, in a place that is not known yet; raises Rejection. Duplicates it can't tell."""
+    return read_event(
+        value,
+        vouched,
+        received_at=datetime.fromtimestamp(received_at_ms / 1000, UTC),
+        provenance=Provenance(services.settings.topics.raw, 0, 0),
+        attempt=1,
+        registry=services.producers.current,
+        bounds=services.bounds,
+        sender=vouched.sender,
+    )
+
+
+def charge_refused(
+    services: Services, grant: Grant, values: Sequence[bytes], whose: Sequence[Element], received_at_ms: int
+) -> None:
+    """Charges a server's script for refused events what they cost, by a sample: nothing is refused, the next ones may be.
+
+    So one script's refused events take no more of the stream than its good ones could, and others' are not behind them.
+    """
+    stands_for = max(len(values), _ONE_OF)
+    # No secret depends on which event it is.
+    index = int(random.random() * stands_for)  # noqa: S311
+    if index >= len(values):
+        return
+    if rejection := _rejection(services, grant, values[index], whose[index], received_at_ms):
+        ends = ERRORS[rejection.error_class].action is Action.DROP
+        more = (_COST_OF_REFUSED if ends else _COST_OF_RETRIED) - 1
+        services.allowances.of(grant.sender).events.charge(grant.script.script_id, more * stands_for)
+
+
+def _rejection(services: Services, grant: Grant, value: bytes, whose: Element, received_at_ms: int) -> Rejection | None:
+    """What the stream will say of a request's event if it refuses it."""
+    try:
+        judge(services, value, vouched_by(grant, whose.event_id if whose.missing else None), received_at_ms)
+    except Rejection as rejection:
+        return rejection
+    return None
+
+
+def _is_bounded(error_class: ErrorClass) -> bool:
+    """Whether refusals of this class are bounded: those that no retry heals, and a version that a visitor made up.
+
+    Its retries cost more than a drop. The bound leaves room for pages that are ahead of the workers for a moment.
+    """
+    return ERRORS[error_class].action is Action.DROP or error_class is ErrorClass.UNSUPPORTED_SCHEMA_VERSION
+
+
+class RefusedEvents:
+    """The visitors' events of one request that the stream will refuse for certain: some go on, so that operators see
+    them and can replay them, and the rest stays out of Kafka."""
+
+    def __init__(self, services: Services, grant: Grant, address: str) -> None:
+        self._services = services
+        self._grant = grant
+        self._whose = (grant.script.script_id, address)
+
+    async def beyond_bound(
+        self, values: Sequence[bytes], whose: Sequence[Element], received_at_ms: int, work: Work
+    ) -> dict[int, str]:
+        """Those that are one too many, by index, and why the stream would refuse each; raises Problem if these are all.
+
+        Judging costs more than anything else. So where none of a request's is let through, a few are too many for the whole
+        request, of which nothing is taken.
+        """
+        beyond: dict[int, str] = {}
+        let_through = 0
+        for index, (value, own) in enumerate(zip(values, whose, strict=True)):
+            if why := self._refusal(value, own, received_at_ms):
+                if self._let_through():
+                    let_through += 1
+                else:
+                    beyond[index] = why
+                if len(beyond) >= _MOST_BEYOND and not let_through:
+                    raise self._too_many(beyond, len(values))
+            await work.let_others()
+        if len(beyond) == len(values):
+            raise self._too_many(beyond, len(values))
+        return beyond
+
+    def _too_many(self, beyond: dict[int, str], count: int) -> Problem:
+        # Judging has ended before them, or they are good: none of them is taken.
+        self._count("with_request", count - len(beyond))
+        allowances = self._services.allowances
+        first = next(iter(beyond.values()))
+        return Problem(
+            Code.TOO_MANY_REFUSED,
+            f"{allowances.refused_per_minute} refused events a minute from one address, {allowances.refused_of_an_address} for all"
+            f" scripts; the first: {first}",
+            retry_after=allowances.seconds_until_refused(*self._whose),
+        )
+
+    def _refusal(self, value: bytes, whose: Element, received_at_ms: int) -> str:
+        """Why the stream refuses it whenever it reads it, or nothing: a retry may heal the other refusals."""
+        rejection = _rejection(self._services, self._grant, value, whose, received_at_ms)
+        if rejection is None or not _is_bounded(rejection.error_class):
+            return ""
+        return f"{rejection.error_class}: {rejection.message}"
+
+    def _let_through(self) -> bool:
+        let = self._services.allowances.lets_refused(*self._whose)
+        self._count("let_through" if let else "rejected")
+        return let
+
+    def _count(self, outcome: str, count: int = 1) -> None:
+        metrics.GATEWAY_REFUSED_EVENTS.labels(*metrics.labels_of(self._grant.script), outcome).inc(count)

@@ -1,0 +1,34 @@
+"""How much of what all senders share one sender may hold: a visitor is anybody, and takes no server's share."""
+
+from typing import Final
+
+from bridge.gateway.admission import sender_turns as turns
+from bridge.gateway.admission.access import Grant
+from bridge.http.byte_budget import Shares
+from schemas.pipeline.sender import Sender
+
+OF_AN_ORGANISATION: Final = 1 / 4
+OF_ALL_VISITORS: Final = 1 / 2
+OF_A_SCRIPTS_VISITORS: Final = 1 / 8
+OF_A_VISITORS_ADDRESS: Final = 1 / 16
+
+
+def turn_of(grant: Grant, address: str) -> turns.Path:
+    """Whose turn it is where senders take turns: servers and visitors, organisations or addresses, scripts."""
+    script_id, org_id = grant.script.script_id, grant.script.org_id
+    if grant.sender is Sender.SERVER:
+        return Sender.SERVER, script_id if org_id is None else org_id, script_id
+    return Sender.VISITOR, address, script_id
+
+
+def shares_of(grant: Grant, address: str) -> Shares:
+    """The shares of an admitted request from that address, the narrowest first."""
+    script_id, org_id = grant.script.script_id, grant.script.org_id
+    if grant.sender is Sender.SERVER:
+        own = ("script", script_id), OF_AN_ORGANISATION
+        return (own,) if org_id is None else (own, (("organisation", org_id), OF_AN_ORGANISATION))
+    return (
+        (("address", address), OF_A_VISITORS_ADDRESS),
+        (("visitors", script_id), OF_A_SCRIPTS_VISITORS),
+        (("visitors",), OF_ALL_VISITORS),
+    )

@@ -1,0 +1,246 @@
+"""The outermost layer: ids, limits, cross-origin headers, refusals, figures and logs of every request."""
+
+import time
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, nullcontext
+from typing import TYPE_CHECKING, Any, Final
+
+import structlog
+from fastapi import FastAPI
+
+from bridge.gateway.admission.cors import cors_headers, preflight
+from bridge.gateway.request import Request, script_route
+from bridge.gateway.routes.events import post_events
+from bridge.gateway.routes.snippet import get_snippet
+from bridge.gateway.routes.token import post_token
+from bridge.gateway.routes.validate import post_validate
+from bridge.gateway.services import Services
+from bridge.http.admin_port import ADMIN_PATHS, PAGES, is_admin, is_served
+from bridge.http.answer import Answer, HeaderPairs, Receive, Scope, Send
+from bridge.http.body import CLIENT_GONE, ClientGone
+from bridge.http.ids import RequestIds, request_ids
+from bridge.http.problems import REFUSALS, Code, Problem
+from bridge.http.refusal_log import REFUSED
+from bridge.http.wire.client_address import address_of
+from schemas.config.settings import Settings
+from schemas.errors import BridgeError
+from telemetry import metrics
+
+if TYPE_CHECKING:
+    from bridge.gateway.spans import RequestSpans
+
+Running = Callable[["Front"], AbstractAsyncContextManager[Services]]
+Handler = Callable[[Services, Request], Awaitable[Answer]]
+
+_ROUTES: Final[dict[str, tuple[str, Handler]]] = {
+    "events": ("POST", post_events),
+    "validate": ("POST", post_validate),
+    "token": ("POST", post_token),
+    "snippet": ("GET", get_snippet),
+}
+_TOLD: Final = sorted({refusal.status.value for refusal in REFUSALS.values()} | {200, 202, 204})
+_SERVER_ERROR = 500
+_CLIENT_GONE = 499
+# What making one of the operators' pages costs, in requests.
+_PAGE_COST = 10
+
+_NOSNIFF = (b"x-content-type-options", b"nosniff")
+
+log = structlog.get_logger(__name__)
+
+
+class Front:
+    """The ASGI application: a script's routes by itself, without a framework in between, all others by FastAPI."""
+
+    def __init__(self, rest: FastAPI, settings: Settings, running: Running) -> None:
+        self._rest = rest
+        self._running = running
+        self._admin_port = settings.gateway_admin_port
+        self._hops = settings.gateway_forwarded_hops
+        self._logs_all = settings.gateway_access_log
+        self._in_hand = 0
+        self._seconds = {name: metrics.GATEWAY_SECONDS.labels(name) for name in (*_ROUTES, "other")}
+        self._counts: dict[tuple[str, int], Any] = {}
+        # A series that begins at its first count hides that count from `increase`: a spike would have to come twice.
+        for route in self._seconds:
+            for status in _TOLD:
+                self._count(route, status)
+        self._server_counts: dict[int, Any] = {}
+        for status in _TOLD:
+            self._count_server(status)
+        self.services: Services | None = None
+        self.spans: RequestSpans | None = None
+        """Whoever traces the requests."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await self._live(receive, send)
+            return
+        began = time.perf_counter()
+        headers = dict(scope["headers"])
+        ids = request_ids(headers)
+        # Each request is a task, so that this is its own and needs no taking back.
+        structlog.contextvars.bind_contextvars(**ids.fields())
+        if not is_served(scope, self._admin_port):
+            status, answered = await self._refuse(Problem(Code.NOT_FOUND), send, ids)
+            self._tell("other", status, "", scope, began, answered - began)
+            return
+        found = script_route(scope["raw_path"])
+        address = address_of(scope, self._hops)
+        if found is None or self.services is None:
+            status, answered = await self._others(scope, receive, send, ids, address)
+            self._tell("other", status, "", scope, began, answered - began)
+            return
+        route, script_id = found
+        if self.spans is None:
+            request = Request(scope, receive, headers, ids, script_id, address)
+            await self._scripts_route(self.services, route, request, send, began)
+            return
+        traced = self.spans.begin(scope["method"], route, script_id, headers, ids)
+        request = Request(scope, receive, headers, traced.ids, script_id, address)
+        traced.end(*await self._scripts_route(self.services, route, request, send, began))
+
+    async def _scripts_route(
+        self, services: Services, route: str, request: Request, send: Send, began: float
+    ) -> tuple[int, str]:
+        """Answers a request of a script's route; returns the status and, on a refusal, its code."""
+        scope, ids = request.scope, request.ids
+        self._in_hand += 1
+        try:
+            answer = await self._answer(services, route, request)
+        except ClientGone:
+            self._tell(route, _CLIENT_GONE, "", scope, began, time.perf_counter() - began - request.waited)
+            return _CLIENT_GONE, ""
+        finally:
+            self._in_hand -= 1
+        # Anybody may send and read slowly: that is no slow gateway.
+        seconds = time.perf_counter() - began - request.waited
+        more = [*ids.headers(), _NOSNIFF]
+        if route != "snippet":
+            more += cors_headers(services.producers, request.script_id, request.headers)
+        with answer.holding or nullcontext():
+            await answer.send(send, more)
+        if CLIENT_GONE in scope:
+            self._tell(route, _CLIENT_GONE, "", scope, began, seconds)
+            return _CLIENT_GONE, ""
+        if request.from_server:
+            self._count_server(answer.status).inc()
+        if answer.error_code:
+            REFUSED.count(
+                answer.error_code,
+                services.producers.current.get(request.script_id),
+                events=request.events,
+                by_server=request.from_server,
+                named=request.script_id,
+            )
+        self._tell(route, answer.status, answer.error_code, scope, began, seconds)
+        return answer.status, answer.error_code
+
+    async def _live(self, receive: Receive, send: Send) -> None:
+        """Starts the services when the server starts, and stops them when it has drained."""
+        await receive()
+        async with AsyncExitStack() as running:
+            try:
+                self.services = await running.enter_async_context(self._running(self))
+            except BridgeError as error:
+                await send({"type": "lifespan.startup.failed", "message": str(error)})
+                return
+            await send({"type": "lifespan.startup.complete"})
+            await receive()
+        await send({"type": "lifespan.shutdown.complete"})
+
+    async def _answer(self, services: Services, route: str, request: Request) -> Answer:
+        method, handler = _ROUTES[route]
+        try:
+            services.allowances.requests.take(request.address, 1)
+            if request.method != method:
+                if request.method == "OPTIONS" and method == "POST":
+                    return preflight(services.producers, request.script_id, request.headers)
+                raise Problem(Code.METHOD_NOT_ALLOWED, f"{method} is taken here")
+            return await handler(services, request)
+        except Problem as problem:
+            answer = problem.answer(request.ids)
+            if problem.code is Code.METHOD_NOT_ALLOWED:
+                answer.headers.append((b"allow", method.encode()))
+            return answer
+        except ClientGone:
+            raise
+        except Exception:
+            log.exception("request_failed", route=route)
+            return Problem(Code.INTERNAL_ERROR).answer(request.ids)
+
+    async def _others(
+        self, scope: Scope, receive: Receive, send: Send, ids: RequestIds, address: str
+    ) -> tuple[int, float]:
+        """Lets FastAPI answer, if there is such a page; adds what every answer bears.
+
+        Returns the status, and when the answer began.
+
+        On the public port these pages count against the address as a script's routes do.
+        """
+        if self.services is not None and not is_admin(scope, self._admin_port):
+            try:
+                self.services.allowances.requests.take(address, _PAGE_COST if scope["path"] in ADMIN_PATHS else 1)
+            except Problem as problem:
+                return await self._refuse(problem, send, ids)
+        if scope["path"] not in PAGES:
+            return await self._refuse(Problem(Code.NOT_FOUND), send, ids)
+        scope["bridge_ids"] = ids
+        # No page reads a query, and FastAPI would.
+        scope["query_string"] = b""
+        more: HeaderPairs = [*ids.headers(), _NOSNIFF]
+        status = _SERVER_ERROR
+        answered: float | None = None
+
+        async def send_with_ids(message: Any) -> None:
+            nonlocal status, answered
+            if message["type"] == "http.response.start":
+                status, answered = message["status"], time.perf_counter()
+                message["headers"] = [*message.get("headers", ()), *more]
+            await send(message)
+
+        try:
+            await self._rest(scope, receive, send_with_ids)
+        except Exception:
+            # It has answered 500 before it raises.
+            log.exception("request_failed", route="other")
+        return _CLIENT_GONE if CLIENT_GONE in scope else status, answered or time.perf_counter()
+
+    async def _refuse(self, problem: Problem, send: Send, ids: RequestIds) -> tuple[int, float]:
+        """Refuses a request of no script; returns the status, and when the answer began."""
+        answer, answered = problem.answer(ids), time.perf_counter()
+        await answer.send(send, [*ids.headers(), _NOSNIFF])
+        REFUSED.count(problem.code, None)
+        return answer.status, answered
+
+    def _tell(self, route: str, status: int, code: str, scope: Scope, began: float, seconds: float) -> None:
+        """Counts and logs an answered request: figures have the `seconds` that the gateway took, logs all from `began` on."""
+        self._seconds[route].observe(seconds)
+        self._count(route, status).inc()
+        if self._logs_all or status >= _SERVER_ERROR:
+            # The path only: a browser's token may stand in the query.
+            (log.warning if status >= _SERVER_ERROR else log.info)(
+                "request",
+                method=scope["method"],
+                path=scope["raw_path"].decode("latin-1")[:300],
+                status_code=status,
+                error_code=code or None,
+                duration_ms=round((time.perf_counter() - began) * 1000, 1),
+            )
+
+    def _count(self, route: str, status: int) -> Any:
+        count = self._counts.get((route, status))
+        if count is None:
+            count = self._counts[(route, status)] = metrics.GATEWAY_REQUESTS.labels(route, str(status))
+        return count
+
+    def _count_server(self, status: int) -> Any:
+        count = self._server_counts.get(status)
+        if count is None:
+            count = self._server_counts[status] = metrics.GATEWAY_SERVER_REQUESTS.labels(str(status))
+        return count
+
+    @property
+    def in_hand(self) -> int:
+        """How many requests of scripts' routes are in hand."""
+        return self._in_hand

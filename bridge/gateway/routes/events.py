@@ -1,0 +1,259 @@
+"""`POST /api/bridge/{script_id}/events`: the way of events into Kafka."""
+
+import time
+from collections import Counter
+from collections.abc import Mapping
+from typing import Final
+
+import msgspec
+from aiokafka.errors import MessageSizeTooLargeError
+
+from bridge.gateway.admission.access import Grant, KeyRefused, admit
+from bridge.gateway.admission.allowances import Bill
+from bridge.gateway.admission.idempotency import idempotency_key
+from bridge.gateway.admission.line import Work
+from bridge.gateway.admission.refused_events import RefusedEvents, charge_refused
+from bridge.gateway.admission.shares import shares_of
+from bridge.gateway.admission.weight import weight
+from bridge.gateway.elements import LINES_TYPES, Element, Elements, identify, split
+from bridge.gateway.publisher import Delivery, HeaderList, header_bytes
+from bridge.gateway.request import Request
+from bridge.gateway.services import Services
+from bridge.http.answer import JSON_TYPE, Answer, Message
+from bridge.http.body import WHOLE_BODY, WIRE_BYTES
+from bridge.http.byte_budget import Held
+from bridge.http.problems import Code, Problem
+from bridge.http.refusal_log import REFUSED
+from bridge.http.wire.cost import COST, Cost
+from bridge.publish.lines import MAX_LINE_BYTES
+from schemas.kafka import headers as names
+from schemas.pipeline.registry import Script
+from schemas.pipeline.sender import Sender
+from schemas.uuid7 import uuid7s
+from telemetry import metrics
+
+_ACCEPTED: Final = metrics.GATEWAY_EVENTS.labels("accepted")
+_REJECTED: Final = metrics.GATEWAY_EVENTS.labels("rejected")
+_REPLAYED: Final = (b"idempotency-replayed", b"true")
+_LONG_BYTES: Final = 16 * 1024
+"""To take apart a larger body may take longer than a slice of the loop's time: it waits behind smaller ones."""
+
+
+class Result(msgspec.Struct, gc=False, omit_defaults=True):
+    """What became of one event; an `event_id` of null is one that the stream will refuse."""
+
+    index: int
+    event_id: str | None
+    status: str
+    error_code: str = ""
+    id_assigned: bool = False
+    message: str = ""
+
+
+class Receipt(msgspec.Struct, gc=False):
+    """The body of a 202."""
+
+    accepted: int
+    rejected: int
+    results: list[Result]
+    request_id: str
+    trace_id: str
+
+
+_encode = msgspec.json.Encoder().encode
+
+
+async def post_events(services: Services, request: Request) -> Answer:
+    """Answers 202 once Kafka has acknowledged all events that it takes; raises Problem."""
+    grant = admitted(services, request)
+    shares = shares_of(grant, request.address)
+    with (
+        services.requests.holding(shares) as place,
+        services.room.holding(shares) as held,
+        begin(services, request, grant) as work,
+    ):
+        body, elements = await receive_events(services, request, place, held, work)
+        request.events = len(elements.values)
+        weighed = weight(body, len(elements.values))
+        services.allowances.of(grant.sender).take_events(request.script_id, request.address, weighed)
+        key = idempotency_key(request.headers)
+        if key is None:
+            whose, _ = await _assigned(elements, work)
+            return await _publish(services, request, grant, elements, whose, work)
+        # Anybody gets a browser's token: what is sent by one must not take a key from a server, or from another origin.
+        known, sender = services.idempotency[grant.sender], (request.script_id, grant.origin)
+        found = known.find(sender, key, body, map(len, elements.values))
+        if found.answer is not None:
+            return Answer(found.answer.status, found.answer.body, [*found.answer.headers, _REPLAYED])
+        found.in_hand = True
+        try:
+            whose, ids = await _assigned(elements, work, found.ids)
+            known.keep(sender, found, ids, None)
+            answer = await _publish(services, request, grant, elements, whose, work)
+        finally:
+            found.in_hand = False
+        known.keep(sender, found, ids, answer)
+        return answer
+
+
+def admitted(services: Services, request: Request) -> Grant:
+    """Who sends, which the request notes; raises Problem. What comes now is the sender's work, no cost of its address."""
+    try:
+        grant = admit(services.producers, services.tokens, request.script_id, request.headers, request.query)
+    except KeyRefused:
+        request.from_server = True
+        raise
+    request.from_server = grant.sender is Sender.SERVER
+    cost: Cost | None = request.scope.get(COST)
+    if cost is not None:
+        cost.admitted(is_server=request.from_server)
+    return grant
+
+
+def begin(services: Services, request: Request, grant: Grant) -> Work:
+    """The work that the request makes, charged to its script and its address, as is what it cost before."""
+    return services.lines[grant.sender].work(Bill(services.allowances, grant, request.address), request.scope.get(COST))
+
+
+async def receive_events(
+    services: Services, request: Request, place: Held, held: Held, work: Work
+) -> tuple[bytes, Elements]:
+    """The inflated body of an admitted request, and its events, within all limits; raises Problem.
+
+    What came is charged also if it is refused. `held` counts the bytes, and `place` the request once its body is there:
+    before that it is its client that works on it.
+    """
+    headers = request.headers
+    bill = work.bill
+    bill.owes_nothing()
+    wired = 0
+
+    async def arrived() -> Message:
+        nonlocal wired
+        # Nobody waits in line for a slow client.
+        work.end()
+        began = time.perf_counter()
+        try:
+            message = await request.receive()
+        finally:
+            # Also of a body that does not come.
+            request.waited += time.perf_counter() - began
+        before, wired = wired, request.scope.get(WIRE_BYTES, 0)
+        # The framing of chunks costs what content does.
+        bill.charge(max(len(message.get("body", b"")), wired - before))
+        if not message.get("more_body"):
+            place.reach(1)
+        work.begin()
+        return message
+
+    async def stand_in_line(size: int) -> None:
+        if await work.stand_in_line(long=size > _LONG_BYTES or bill.exceeds_time):
+            # Those before it may have used up what there was.
+            bill.owes_nothing()
+
+    async def inflated(size: int) -> None:
+        await stand_in_line(size)
+        bill.charge(size)
+        await work.let_others()
+
+    whole = WHOLE_BODY in request.scope
+    body = await services.body.read(arrived, headers, held, whole=whole, turn=stand_in_line, took=inflated)
+    await stand_in_line(len(body))
+    media_type = headers.get(b"content-type", b"").partition(b";")[0].strip().lower()
+    elements = split(body, lines=media_type in LINES_TYPES, most=services.settings.gateway_max_events)
+    await work.let_others()
+    return body, elements
+
+
+async def _assigned(elements: Elements, work: Work, ids: list[str] | None = None) -> tuple[list[Element], list[str]]:
+    """Each event's id, those that lack one given one of `ids`, or a new one; and all that were given."""
+    whose = []
+    for value in elements.values:
+        whose.append(identify(value))
+        await work.let_others()
+    count = sum(one.missing for one in whose)
+    if not count:
+        return whose, []
+    if ids is None:
+        ids = uuid7s(count, time.time_ns() // 1_000_000)
+    more = iter(ids)
+    return [Element(next(more), missing=True) if one.missing else one for one in whose], ids
+
+
+def record_headers(request: Request, grant: Grant, received_at_ms: int) -> HeaderList:
+    """What the gateway knows of a request, as its records bear it."""
+    headers: HeaderList = [
+        (names.RECEIVED_AT, str(received_at_ms).encode()),
+        (names.SITE_ID, str(grant.script.site_id).encode()),
+        (names.SCRIPT_ID, grant.script.script_id.encode()),
+        (names.REQUEST_ID, request.ids.request_id),
+        (names.TRACE_ID, request.ids.trace_id),
+        (names.TRACEPARENT, request.ids.traceparent),
+        (names.SENDER, grant.sender.value.encode()),
+    ]
+    if grant.origin is not None:
+        headers.append((names.ORIGIN, grant.origin.encode()))
+    return headers
+
+
+async def _publish(
+    services: Services, request: Request, grant: Grant, elements: Elements, whose: list[Element], work: Work
+) -> Answer:
+    publisher, site = services.publisher, grant.script.site_id
+    received_at_ms = time.time_ns() // 1_000_000
+    beyond: dict[int, str] = {}
+    if grant.sender is Sender.VISITOR:
+        refused = RefusedEvents(services, grant, request.address)
+        beyond = await refused.beyond_bound(elements.values, whose, received_at_ms, work)
+    else:
+        charge_refused(services, grant, elements.values, whose, received_at_ms)
+    seal = services.proof_keys.seal(site, grant.script.script_id, grant.sender, grant.origin)
+    shared = record_headers(request, grant, received_at_ms)
+    size = sum(map(len, elements.values)) + len(whose) * header_bytes(shared)
+    shares = shares_of(grant, request.address)
+    results = []
+    with publisher.delivery(work.bill.turn, shares, len(whose), size) as delivery:
+        for index, (value, (event_id, missing)) in enumerate(zip(elements.values, whose, strict=True)):
+            result = _rejected(index, value, event_id, beyond)
+            if result is None:
+                assigned = event_id.encode() if missing and event_id else b""
+                headers = [*shared, (names.PROOF, seal.proof(assigned, value))]
+                if assigned:
+                    headers.append((names.EVENT_ID, assigned))
+                publisher.add(delivery, f"{site}:{event_id}".encode() if event_id else None, value, headers)
+                result = Result(index, event_id, "accepted", id_assigned=missing)
+            results.append(result)
+            await work.let_others()
+    work.end()
+    return await _receipt(services, request, grant.script, delivery, results)
+
+
+def _rejected(index: int, value: bytes, event_id: str | None, beyond: Mapping[int, str]) -> Result | None:
+    """What is answered for an event that does not go to Kafka."""
+    if index in beyond:
+        return Result(index, event_id, "rejected", Code.TOO_MANY_REFUSED.value, message=beyond[index])
+    if len(value) > MAX_LINE_BYTES:
+        return Result(index, event_id, "rejected", Code.EVENT_TOO_LARGE.value)
+    return None
+
+
+async def _receipt(
+    services: Services, request: Request, script: Script, delivery: Delivery, results: list[Result]
+) -> Answer:
+    """The answer, once Kafka has acknowledged; raises Problem."""
+    accepted = sum(one.status == "accepted" for one in results)
+    rejected = len(results) - accepted
+    if not accepted:
+        raise Problem(Code.EVENT_TOO_LARGE, f"an event may have {MAX_LINE_BYTES} bytes")
+    if not await delivery.acknowledged(services.publish_seconds):
+        if isinstance(delivery.error, MessageSizeTooLargeError):
+            raise Problem(Code.EVENT_TOO_LARGE, "Kafka's topic takes less than this")
+        raise Problem(Code.KAFKA_UNAVAILABLE)
+    _ACCEPTED.inc(accepted)
+    if rejected:
+        _REJECTED.inc(rejected)
+        for code, count in Counter(one.error_code for one in results if one.error_code).items():
+            REFUSED.count(code, script, requests=0, events=count, by_server=request.from_server)
+    ids = request.ids
+    receipt = Receipt(accepted, rejected, results, ids.request_id.decode(), ids.trace_id.decode())
+    return Answer(202, _encode(receipt), [JSON_TYPE])

@@ -1,0 +1,92 @@
+"""`POST /api/bridge/{script_id}/events:validate`: what the stream would make of events, without sending any."""
+
+import time
+from contextlib import ExitStack
+from typing import Any, Final
+
+import msgspec
+
+from bridge.gateway.admission.access import Grant
+from bridge.gateway.admission.line import Work
+from bridge.gateway.admission.refused_events import judge, vouched_by
+from bridge.gateway.admission.shares import shares_of
+from bridge.gateway.elements import identify
+from bridge.gateway.request import Request
+from bridge.gateway.routes.events import admitted, begin, receive_events
+from bridge.gateway.services import Services
+from bridge.http.answer import CLOSE, JSON_TYPE, Answer
+from bridge.http.byte_budget import Held
+from schemas.kafka.vouched import Vouched
+from schemas.reasons import ERRORS
+from schemas.uuid7 import uuid7
+from streams.pipeline.identity import claim_note
+from streams.pipeline.rejection import Rejection
+
+_LEFT_OUT: Final = "valid; the answer is too long to show the event: validate fewer at once"
+# Where the event would stand is not known before it is published.
+_NOT_FROM_AN_EVENT = ("raw_topic", "raw_partition", "raw_offset", "attempt")
+
+
+async def post_validate(services: Services, request: Request) -> Answer:
+    """Runs the stream's own normaliser; duplicates, and what only Postgres knows, it can't tell. Raises Problem.
+
+    Events of blanks come back several times as long, so the answer holds its share of the room until it is sent. Like a
+    body that has not come it gives way to others: the connection is closed.
+    """
+    grant = admitted(services, request)
+    shares = shares_of(grant, request.address)
+    with ExitStack() as holding:
+        held = holding.enter_context(services.room.holding(shares))
+        with services.requests.holding(shares) as place, begin(services, request, grant) as work:
+            answer = await _judge_all(services, request, grant, place, held, work)
+        held.reach(len(answer.body))
+        if (close := request.scope.get(CLOSE)) is not None:
+            held.waits(close)
+        answer.holding = holding.pop_all()
+        return answer
+
+
+async def _judge_all(services: Services, request: Request, grant: Grant, place: Held, held: Held, work: Work) -> Answer:
+    _, elements = await receive_events(services, request, place, held, work)
+    services.allowances.of(grant.sender).take_validated(request.script_id, request.address, len(elements.values))
+    now_ms = time.time_ns() // 1_000_000
+    results: list[msgspec.Raw] = []
+    valid, room = 0, services.settings.gateway_max_body_bytes
+    for index, value in enumerate(elements.values):
+        assigned = uuid7(now_ms) if identify(value).missing else None
+        judged = {"index": index} | _judged(services, value, vouched_by(grant, assigned), now_ms)
+        valid += judged["status"] == "valid"
+        encoded = msgspec.json.encode(judged)
+        if len(encoded) > room and judged.pop("event", None) is not None:
+            encoded = msgspec.json.encode(judged | {"message": _LEFT_OUT})
+        room -= len(encoded)
+        results.append(msgspec.Raw(encoded))
+        await work.let_others()
+    body = {
+        "valid": valid,
+        "invalid": len(results) - valid,
+        "results": results,
+        "request_id": request.ids.request_id.decode(),
+        "trace_id": request.ids.trace_id.decode(),
+    }
+    return Answer(200, msgspec.json.encode(body), [JSON_TYPE])
+
+
+def _judged(services: Services, value: bytes, vouched: Vouched, now_ms: int) -> dict[str, Any]:
+    try:
+        event = judge(services, value, vouched, now_ms)
+    except Rejection as rejection:
+        return {
+            "status": "invalid",
+            "error_code": rejection.error_class.value,
+            # As in the dead letter.
+            "message": rejection.message + claim_note(vouched, rejection.identity),
+            "violations": list(rejection.violations),
+            "action": ERRORS[rejection.error_class].action.value,
+        }
+    fields: dict[str, Any] = msgspec.to_builtins(event)
+    for name in _NOT_FROM_AN_EVENT:
+        fields.pop(name, None)
+    fields["properties"] = msgspec.Raw(event.properties.encode())
+    fields["original"] = None if event.original is None else msgspec.Raw(event.original.encode())
+    return {"status": "valid", "event": fields}

@@ -1,0 +1,1 @@
+"""Below requests: connections, parsing, and what both may cost the event loop."""

@@ -1,0 +1,374 @@
+"""uvicorn's HTTP protocol with bounds: on connections, on headers, on what bodies cost, and on the rate of requests."""
+
+import asyncio
+import math
+import time
+from functools import partial
+from typing import Any
+
+import httptools
+from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
+
+from bridge.http.answer import CLOSE
+from bridge.http.body import CLIENT_GONE, WHOLE_BODY, WIRE_BYTES
+from bridge.http.problems import Code
+from bridge.http.refusal_log import REFUSED
+from bridge.http.wire.client_address import address_of
+from bridge.http.wire.connection_turns import ConnectionTurns
+from bridge.http.wire.connections import Connections
+from bridge.http.wire.intake import BEGUN_SECONDS
+from bridge.http.wire.lingering_close import LingeringTransport
+from bridge.http.wire.reading import ReadingProtocol
+from bridge.http.wire.request_pace import Pace
+from bridge.http.wire.unheard import refusal
+from schemas.config.settings import Settings
+from telemetry import metrics
+
+_MOST_HEADERS = 100
+_MOST_TRAILERS = 16
+_UNREAD_SECONDS = 60.0
+_LATE_BYTES = 64 * 1024
+"""A longer body, or one that does not say how long it is, is not waited for after its answer."""
+_MOST_PIECES = 1024
+_PIECE_BYTES = 64
+_FRAMING_BYTES = 16 * 1024
+# Each costs the loop half a microsecond where it is decoded, and a path is decoded twice.
+_MOST_ESCAPES = 1024
+_MOST_ESCAPES_OF_PATH = 256
+_FRAMING = (b"connection", b"proxy-connection", b"content-length", b"transfer-encoding")
+"""The headers by which the parser finds the end of a request, and of its connection."""
+
+
+class BoundedProtocol(ReadingProtocol):
+    """One connection. Its bounds are the class's, set once in a process that serves."""
+
+    most_header_bytes = 32 * 1024
+    admin_port = 0
+    header_seconds = 10.0
+    places = Connections(4000, 400)
+    pace = Pace(0)
+    open_connections = metrics.GATEWAY_CONNECTIONS
+
+    @classmethod
+    def bound(cls, settings: Settings) -> None:
+        """Takes the bounds from the settings."""
+        most = settings.gateway_max_connections
+        # Behind proxies the other end of a connection is a proxy, which brings many clients.
+        share = 0.0 if settings.gateway_forwarded_hops else settings.gateway_address_connections_share
+        cls.most_header_bytes = settings.gateway_max_header_bytes
+        cls.admin_port = settings.gateway_admin_port
+        cls.places = Connections(most, math.ceil(most * share))
+        # Behind proxies only the headers of a request say whose it is.
+        cls.pace = Pace(0 if settings.gateway_forwarded_hops else settings.gateway_address_requests_per_second)
+        cls.header_seconds = settings.seconds("gateway_header_timeout")
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self.parser = self._new_parser()
+        self._header_bytes = 0
+        self._said_bytes = 0
+        self._messages = 0
+        self._in_headers = True
+        self._pieces = self._wire_bytes = self._trailers = 0
+        self._stays = True
+        self._offers_upgrade = self._passes_over = False
+        self._header_timer: asyncio.TimerHandle | None = None
+        self._unread_timer: asyncio.TimerHandle | None = None
+        self._refusal: tuple[Code, str] | None = None
+        self._turned_away = False
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
+        self._lingering = LingeringTransport(transport, self._is_midway)
+        super().connection_made(self._lingering)  # type: ignore[arg-type]  # all that uvicorn asks of one
+        self.open_connections.inc()
+        # A flood of the public port must not make the service look unready, so the admin port has no bound.
+        is_admin = bool(self.admin_port) and transport.get_extra_info("sockname")[1] == self.admin_port
+        self.address = address = address_of({"client": self.client, "headers": ()}, 0)
+        self._turns = ConnectionTurns(Pace(0) if is_admin else self.pace, address, is_first=is_admin)
+        if not self._turns.enters():
+            self._count_refusal(Code.RATE_LIMITED)
+            self._lingering.abort()
+            return
+        refusal = None if is_admin else self.places.enter(self, address)
+        if refusal is None:
+            # The first request's headers; uvicorn watches over the idle time after that.
+            self._watch()
+            return
+        # What the client has sent by now would reset the connection, and the refusal with it.
+        self._turned_away = self.places.hears_why(self)
+        self._refuse(refusal, "too many connections")
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._unwatch()
+        self.reads_no_more()
+        running = self._running
+        if running is not None and not running.response_complete:
+            # uvicorn tells the last request that it read, which may be another one.
+            running.disconnected = True
+            running.scope[CLIENT_GONE] = True  # type: ignore[typeddict-unknown-key]  # ASGI lets servers add to it
+            running.message_event.set()
+        self._turns.gone(is_idle=running is None or running.response_complete)
+        self.resume_writing()
+        super()._unset_keepalive_if_required()
+        self.places.leave(self)
+        self.open_connections.dec()
+        self._lingering.lost()
+        super().connection_lost(exc)
+
+    def _parse_slice(self, data: bytes) -> None:
+        began = time.thread_time()
+        before = (self._in_headers, self._messages)
+        if self._in_body:
+            self._wire_bytes += len(data)
+            self.scope[WIRE_BYTES] = self._wire_bytes  # type: ignore[typeddict-unknown-key]  # as above
+        self._parse(data)
+        if self._in_body and self._wire_bytes > _FRAMING_BYTES + 2 * self._body_bytes:
+            self._end(Code.BODY_TOO_LARGE, "more bytes frame the body's chunks than are in them")
+        if self._in_headers and self.parser is not None and not self._ends and not self.transport.is_closing():
+            # A header that never ends is told to nobody before it has ended.
+            self._header_bytes += len(data) if before == (True, self._messages) else 0
+            if self._header_bytes > self.most_header_bytes:
+                self._end(Code.HEADERS_TOO_LARGE, "")
+            else:
+                self._watch()
+        took = self._turns.parsed_since(began)
+        self._intake.left -= took
+
+    def _parse(self, data: bytes) -> None:
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserError:
+            self._end(*(self._refusal or (Code.INVALID_HEADER, "the request is not HTTP/1.1 as this server reads it")))
+        except httptools.HttpParserUpgrade as offer:
+            self._pass_over_offer(data[offer.args[0] :])
+
+    def _pass_over_offer(self, rest: bytes) -> None:
+        """Begins the request's body as if it offered no other protocol; `rest` is what came behind its headers.
+
+        The parser takes whatever follows an offer for that protocol, and so no body for the request's own. Another one is
+        told what the first made of the framing, not of its bytes: it is the same wherever the reads were cut.
+        """
+        method, version = self.parser.get_method(), self.parser.get_http_version().encode()
+        self.headers[:] = [header for header in self.headers if header[0] != b"upgrade"]
+        framing = [name + b": " + value + b"\r\n" for name, value in self.headers if name in _FRAMING]
+        self._offers_upgrade, self._passes_over = False, True
+        self.parser = self._new_parser()
+        self._parse(b"".join([method, b" / HTTP/", version, b"\r\n", *framing, b"\r\n"]))
+        if rest and not self._ends and not self.transport.is_closing():
+            self._parse(rest)
+
+    def _new_parser(self) -> httptools.HttpRequestParser:
+        parser = httptools.HttpRequestParser(self)
+        # Requests behind the last one of a connection are not answered, and no reason to drop that one.
+        parser.set_dangerous_leniencies(lenient_data_after_close=True)
+        return parser
+
+    def _unset_keepalive_if_required(self) -> None:
+        """Only a request ends an idle time. To uvicorn any byte does; but the rest of a refused body holds none up."""
+
+    def on_message_begin(self) -> None:
+        if self._passes_over:
+            return
+        super()._unset_keepalive_if_required()
+        super().on_message_begin()
+        self._messages += 1
+        self._in_headers = True
+        self._header_bytes = self._said_bytes = 0
+        self._pieces = self._body_bytes = self._wire_bytes = self._announced = self._trailers = 0
+
+    def on_url(self, url: bytes) -> None:
+        if self._passes_over:
+            return
+        super().on_url(url)
+        self._count(len(url))
+        path, _, query = self.url.partition(b"?")
+        in_path = path.count(b"%")
+        if in_path > _MOST_ESCAPES_OF_PATH or in_path + query.count(b"%") > _MOST_ESCAPES:
+            detail = (
+                f"the URL has more than {_MOST_ESCAPES_OF_PATH} percent signs in its path, or {_MOST_ESCAPES} in all"
+            )
+            self._stop_parsing(Code.HEADERS_TOO_LARGE, detail)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if self._passes_over:
+            return
+        self._count(len(name) + len(value) + 4)
+        if not self._in_headers:
+            # A trailer, which no proxy has looked at, must not stand where the last of equal headers counts.
+            self._trailers += 1
+            if self._trailers > _MOST_TRAILERS:
+                self._stop_parsing(Code.HEADERS_TOO_LARGE, f"more than {_MOST_TRAILERS} trailers")
+            return
+        super().on_header(name, value)
+        if len(self.headers) > _MOST_HEADERS:
+            self._stop_parsing(Code.HEADERS_TOO_LARGE)
+
+    def on_headers_complete(self) -> None:
+        self._in_headers = self._passes_over = False
+        self._unwatch()
+        super()._unset_keepalive_if_required()
+        if self.parser.should_upgrade():
+            if self.parser.get_method() == b"CONNECT":
+                self._stop_parsing(Code.INVALID_HEADER, "CONNECT is not served")
+            self._offers_upgrade = True
+            return
+        self._in_body = True
+        if self.parser.get_http_version() == "1.0":
+            # It knows of no answer before the answer.
+            self.expect_100_continue = False
+        super().on_headers_complete()
+        self._stays = self.cycle.keep_alive
+        for name, value in self.headers:
+            if name == b"content-length":
+                self._announced = int(value)
+            if name == b"transfer-encoding" or self._announced > _LATE_BYTES:
+                # An answer before the body is whole says that the connection ends.
+                self.cycle.keep_alive = False
+
+    def on_message_complete(self) -> None:
+        if self._offers_upgrade:
+            return
+        self._in_body = False
+        self._take_place()
+        self.cycle.keep_alive = self._stays
+        self.scope[WHOLE_BODY] = True  # type: ignore[typeddict-unknown-key]  # ASGI lets servers add to it
+        self.scope[CLOSE] = self.give_way  # type: ignore[typeddict-unknown-key]
+        super().on_message_complete()
+
+    def on_body(self, body: bytes) -> None:
+        super().on_body(body)
+        self._pieces += 1
+        self._body_bytes += len(body)
+        if self._pieces > _MOST_PIECES and self._body_bytes < _PIECE_BYTES * self._pieces:
+            detail = f"more than {_MOST_PIECES} chunks of less than {_PIECE_BYTES} bytes on average"
+            self._stop_parsing(Code.BODY_TOO_LARGE, detail)
+
+    def shutdown(self) -> None:
+        self._stays = False
+        super().shutdown()
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        self._take_place()
+        if self._unparsed:
+            self.reads_on()
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        """Begins a request once its address may: until then the connection waits, and gives way to others."""
+        self._running = cycle
+        # Its place among those that wait is the request's, however long the connection was idle before.
+        self.places.works(self)
+        self._turns.begin(self.loop, partial(self._begin, cycle, app))
+        if self._turns.waits:
+            self.flow.pause_reading()
+        self._take_place()
+
+    def _begin(self, cycle: RequestResponseCycle, app: Any) -> None:
+        if not self.transport.is_closing():
+            self._take_place()
+            self._intake.left -= BEGUN_SECONDS
+            super()._start_asgi_task(cycle, self._turns.charged(app))
+
+    def _take_place(self) -> None:
+        """Takes the connection for one that works, or for one that waits: for a request, its turn, its body, or a reader.
+
+        The body of a request behind the running one is not waited for: the running one's answer is still to come.
+        """
+        running = self._running
+        if (
+            running is None
+            or running.response_complete
+            or self._turns.waits
+            or (self._in_body and running.scope is self.scope)
+            or self.flow.write_paused
+        ):
+            self.places.waits(self)
+        else:
+            self.places.works(self)
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        # Nothing is done for who does not read the answer: the connection gives way to others, and ends after a while.
+        self._take_place()
+        self._unread_timer = self.loop.call_later(_UNREAD_SECONDS, self._lingering.abort)
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        self._take_place()
+        if self._unread_timer is not None:
+            self._unread_timer.cancel()
+            self._unread_timer = None
+
+    def timeout_keep_alive_handler(self) -> None:
+        if self._unparsed:
+            # The next request has come, and waits for its turn.
+            later = self.loop.call_later(self.timeout_keep_alive, self.timeout_keep_alive_handler)
+            self.timeout_keep_alive_task = later
+            return
+        self._lingering.close_at_once()
+
+    def give_way(self) -> None:
+        """Closes the connection, which waits for its client, for another."""
+        metrics.HTTP_IDLE_CLOSED.inc()
+        # Its turn is not given back: else an address whose newest connection puts out its oldest would pay for none.
+        self._turns.drop()
+        self._lingering.close_at_once()
+
+    def _count(self, size: int) -> None:
+        self._said_bytes += size
+        if self._said_bytes > self.most_header_bytes:
+            self._stop_parsing(Code.HEADERS_TOO_LARGE)
+
+    def _stop_parsing(self, code: Code, detail: str = "") -> None:
+        self._refusal = code, detail
+        raise httptools.HttpParserError(code.value)
+
+    def _end(self, code: Code, detail: str) -> None:
+        """Refuses what can't be parsed, and hangs up; requests before it are answered first.
+
+        No request gets two answers, and none the answer of another.
+        """
+        if self._in_body and self.pipeline and self.pipeline[0][0].scope is self.scope:
+            self.pipeline.popleft()
+        last = self.pipeline[0][0] if self.pipeline else self._running
+        if last is not None and self._in_body and last.scope is self.scope:
+            if last.response_started:
+                self.transport.close()
+            else:
+                self._refuse(code, detail)
+        elif last is None or last.response_complete:
+            self._refuse(code, detail)
+        else:
+            self._unwatch()
+            self._ends = True
+            last.keep_alive = False
+
+    def _refuse(self, code: Code, detail: str = "") -> None:
+        """Answers without an application, and hangs up."""
+        self._unwatch()
+        self.transport.write(refusal(code, detail))
+        self.transport.close()
+        self._count_refusal(code)
+
+    def _count_refusal(self, code: Code) -> None:
+        REFUSED.count(code, None)
+
+    def _watch(self) -> None:
+        if self._header_timer is None:
+            self._header_timer = self.loop.call_later(self.header_seconds, self._late)
+
+    def _unwatch(self) -> None:
+        if self._header_timer is not None:
+            self._header_timer.cancel()
+            self._header_timer = None
+
+    def _late(self) -> None:
+        """Headers that take too long are not waited for, however they trickle in."""
+        self._header_timer = None
+        # What came and waits for its turn may be their end; they are watched again once it is parsed.
+        if self._in_headers and not self._unparsed:
+            self._lingering.close_at_once()
+
+    def _is_midway(self) -> bool:
+        """Whether the client may still be sending the request that it began."""
+        return self._turned_away or self._in_body or bool(self._unparsed) or (self._in_headers and self._messages > 0)

@@ -1,0 +1,114 @@
+"""uvicorn's HTTP protocol, which parses what was read when it is its turn, and few requests ahead."""
+
+from typing import Any, Final
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+
+from bridge.http.wire.connection_turns import ConnectionTurns
+from bridge.http.wire.intake import Intake, Key
+from bridge.http.wire.lingering_close import LingeringTransport
+from bridge.http.wire.request_pace import Pace
+
+_SLICE_BYTES: Final = 64 * 1024
+"""So much of what was read is parsed before others have their turn."""
+_LEAST_PIECE_BYTES: Final = 128
+_SEARCHED_BYTES: Final = 4096
+_HEAD_END: Final = b"\r\n\r\n"
+
+
+class ReadingProtocol(HttpToolsProtocol):
+    """One connection. While one of its requests waits for another, nothing is parsed, and while bytes wait none is read."""
+
+    first = Intake()
+    """Of the admin port, and of who was a server before."""
+    others = Intake()
+    _lingering: LingeringTransport
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self.address = ""
+        self.waits_in: tuple[Intake, Key] | None = None
+        self._intake = self.others
+        self._turns = ConnectionTurns(Pace(0), "")
+        self._running: RequestResponseCycle | None = None
+        self._in_body = self._ends = False
+        self._announced = self._body_bytes = 0
+        self._unparsed = b""
+        self._parsed_to = 0
+
+    @property
+    def is_begun(self) -> bool:
+        """Whether what was read goes on with the request that is worked on."""
+        running = self._running
+        return self._in_body and running is not None and running.scope is self.scope and not running.response_complete
+
+    def owes(self) -> float:
+        """After how many seconds its address has paid for what came before."""
+        return self._turns.owes()
+
+    @property
+    def _drops(self) -> bool:
+        return self._ends or self.transport.is_closing()
+
+    def data_received(self, data: bytes) -> None:
+        if self._drops:
+            self._lingering.drop(len(data))
+            return
+        self._intake = intake = self.first if self._turns.goes_first else self.others
+        if intake.left > 0 and not self._unparsed and not self.pipeline and self._is_one_piece(data):
+            self._parse_slice(data)
+            return
+        # Reading is held as long as something is unparsed, but one more read may be on its way.
+        self._unparsed, self._parsed_to = self._unparsed[self._parsed_to :] + data, 0
+        self._lingering.hold_reading()
+        self.reads_on()
+
+    def parse_piece(self) -> bool:
+        """Parses some of what was read; whether there is more that may be parsed."""
+        data, begin = self._unparsed, self._parsed_to
+        if self._drops:
+            self._lingering.drop(len(data) - begin)
+            self._parsed_to = len(data)
+        else:
+            self._parsed_to = self._end_of_piece(data, begin)
+            self._parse_slice(data[begin : self._parsed_to])
+        if self._parsed_to == len(data):
+            self._unparsed, self._parsed_to = b"", 0
+            self._lingering.let_go_reading()
+        return self._may_parse()
+
+    def reads_on(self) -> None:
+        """Parses what is left, once it is its turn."""
+        if self._may_parse():
+            self._intake.waits(self)
+
+    def reads_no_more(self) -> None:
+        """The connection is no more."""
+        self._unparsed = b""
+        if self.waits_in is not None:
+            intake, key = self.waits_in
+            intake.leave(self, key)
+
+    def _may_parse(self) -> bool:
+        return bool(self._unparsed) and (not self.pipeline or self._drops)
+
+    def _is_one_piece(self, data: bytes) -> bool:
+        """Whether no more than two requests can begin in it. Most have one, and no carriage return in its body."""
+        size = len(data)
+        if self._in_body and size <= self._announced - self._body_bytes:
+            return size <= _SLICE_BYTES
+        follows = data.find(b"\r", data.find(_HEAD_END) + len(_HEAD_END))
+        if follows < 0:
+            return size <= _SLICE_BYTES
+        return size <= _SEARCHED_BYTES and data.find(_HEAD_END, follows, size - 1) < 0
+
+    def _end_of_piece(self, data: bytes, begin: int) -> int:
+        """Behind the next end of headers, so that few more requests begin than one; a piece is not tiny, and not long."""
+        end = min(begin + _SLICE_BYTES, len(data))
+        announced = self._announced - self._body_bytes if self._in_body else 0
+        found = data.find(_HEAD_END, begin + (announced if announced > 0 else _LEAST_PIECE_BYTES), end)
+        return end if found < 0 else found + len(_HEAD_END)
+
+    def _parse_slice(self, data: bytes) -> None:
+        """Parses it, and takes the time of the intake's."""
+        raise NotImplementedError

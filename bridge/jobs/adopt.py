@@ -1,0 +1,59 @@
+"""`bridge topics adopt` as a job: a log that was truncated, made anew or moved takes the place of the one that was read."""
+
+from bridge.jobs.frame import Job
+from bridge.jobs.run import Run
+from schemas.config.settings import Settings
+from schemas.documents.run_summary import OffsetsSummary
+from schemas.errors import InvalidInput
+from schemas.pipeline.record import TopicPartition
+from sinks.kafka.admin import log_bounds
+from sinks.postgres.offsets.admin import adopt_log
+from sinks.postgres.sink import PostgresSink
+from streams.source.kafka import taking
+from streams.source.log_identity import Examination, Examined, examine
+
+
+def adopt_job(settings: Settings, topic: str, partition: int | None, reason: str) -> Job[OffsetsSummary]:
+    """The job for one partition, or for all partitions of the topic whose log is foreign."""
+
+    async def work(run: Run[OffsetsSummary]) -> None:
+        run.summary.reason = reason
+        found = await _examined(settings, topic, partition)
+        foreign = [one for one in found.logs if one.foreign is not None]
+        if not foreign:
+            raise InvalidInput(
+                f"{topic if partition is None else TopicPartition(topic, partition)}: every log is the one that was "
+                "read, there is nothing to adopt; see `bridge offsets show`"
+            )
+        await run.begins()
+        for one in foreign:
+            with run.target(f"{topic}:{one.log.partition}"):
+                await _adopt(settings, run, one, found.cluster)
+                run.summary.processed_total += 1
+
+    return Job("topics-adopt", OffsetsSummary, work, quiet=True)
+
+
+async def _examined(settings: Settings, topic: str, partition: int | None) -> Examination:
+    declared = (settings.topics.raw, *settings.topics.retries)
+    if topic not in declared:
+        raise InvalidInput(f"{topic!r} is not read by workers; one of {', '.join(declared)} is meant")
+    exist = sorted(await log_bounds(settings, [topic]))
+    wanted = [one for one in exist if partition in (None, one.partition)]
+    if not wanted:
+        raise InvalidInput(f"Kafka has no such partition: {topic} has {len(exist)}; see `bridge topics check`")
+    sink = PostgresSink(settings.dsn, settings.group)
+    try:
+        async with taking(settings, wanted) as source:
+            return await examine(source, sink, wanted)
+    finally:
+        await sink.close()
+
+
+async def _adopt(settings: Settings, run: Run[OffsetsSummary], one: Examined, cluster: str) -> None:
+    why = f"{one.log}: {one.foreign}"
+    if run.dry_run:
+        run.summary.changes.append(f"{why}; would be adopted from {one.beginning} on")
+        return
+    new = await adopt_log(settings, one.log, one.beginning, cluster)
+    run.summary.changes.append(f"{why}; adopted as {new} from {one.beginning} on")

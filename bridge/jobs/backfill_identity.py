@@ -1,0 +1,99 @@
+"""`bridge identity backfill` as a job: ledger rows without a class of sender get the identity of their stored headers."""
+
+from typing import Final
+
+from bridge.jobs.frame import Job
+from bridge.jobs.run import Run
+from schemas.config.settings import Settings
+from schemas.documents.run_summary import IdentitySummary
+from schemas.pipeline.record import Provenance
+from schemas.pipeline.registry import Registry
+from sinks.postgres.connection import Connection, connection
+from sinks.postgres.identity.attribution import (
+    BEGINNING,
+    Attribution,
+    Unattributed,
+    add_to_windows,
+    attribute,
+    count_moved,
+    read_unattributed,
+    read_windows,
+)
+from sinks.postgres.registry.cache import RegistryCache
+from streams.attribution import attributed, move_of, window_changes
+from streams.pipeline.trust import GatewayTrust, gateway_trust
+
+PAGE: Final = 500
+
+Found = list[tuple[Unattributed, Attribution]]
+
+
+def backfill_job(settings: Settings, limit: int | None) -> Job[IdentitySummary]:
+    """The job for at most `limit` rows, None for all.
+
+    Each page is a transaction of its own. Interrupted, it has changed a part; a second run changes the rest.
+    """
+
+    async def work(run: Run[IdentitySummary]) -> None:
+        registry = RegistryCache(settings.dsn, refresh_seconds=settings.seconds("registry_refresh"))
+        await registry.load()
+        trust = gateway_trust(settings, registry.legacy_until_ms)
+        after = BEGINNING
+        with run.target("ledger"):
+            async with connection(settings.dsn, "identity") as conn:
+                while (left := _left(run, limit)) > 0:
+                    if run.lock is not None:
+                        run.lock.check()
+                    page = await read_unattributed(conn, after, min(PAGE, left))
+                    if not page:
+                        break
+                    after = page[-1].provenance
+                    await _backfill(conn, run, page, trust, registry.current)
+
+    return Job("identity-backfill", IdentitySummary, work)
+
+
+def _left(run: Run[IdentitySummary], limit: int | None) -> int:
+    return PAGE if limit is None else limit - run.summary.processed_total
+
+
+async def _backfill(
+    conn: Connection, run: Run[IdentitySummary], page: list[Unattributed], trust: GatewayTrust, registry: Registry
+) -> None:
+    found: Found = []
+    for row in page:
+        attribution = attributed(row, trust)
+        if attribution is None:
+            run.summary.unknown_key_total += 1
+        else:
+            found.append((row, attribution))
+    if run.dry_run:
+        await _settle(conn, run, found, registry)
+    else:
+        async with conn.transaction():
+            changed = await attribute(conn, [attribution for _, attribution in found])
+            await _settle(conn, run, _of(found, changed), registry)
+    run.summary.processed_total += len(page)
+    run.tell(f"{run.summary.processed_total} rows read, {run.summary.changed_total} of another site than before")
+
+
+def _of(found: Found, changed: set[Provenance]) -> Found:
+    return [one for one in found if one[0].provenance in changed]
+
+
+async def _settle(conn: Connection, run: Run[IdentitySummary], found: Found, registry: Registry) -> None:
+    """Moves the windows of these rows, or only counts what would move."""
+    moves = [move for row, attribution in found if (move := move_of(row, attribution, registry)) is not None]
+    present = await read_windows(conn, sorted({move.window for move in moves}))
+    changes, without = window_changes(moves, present)
+    if not run.dry_run:
+        await add_to_windows(conn, changes)
+    summary = run.summary
+    summary.windows_moved_total += count_moved(changes)
+    summary.windows_missing_total += without
+    for row, attribution in found:
+        summary.by_sender[attribution.sender] = summary.by_sender.get(attribution.sender, 0) + 1
+        if (row.site_id, row.script_id) != (attribution.site_id, attribution.script_id):
+            summary.changed_total += 1
+            site = str(attribution.site_id)
+            summary.changed_by_site[site] = summary.changed_by_site.get(site, 0) + 1

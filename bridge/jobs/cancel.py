@@ -1,0 +1,111 @@
+"""`bridge dlq cancel` as a job: stops a replay for good, and opens again what was never sent."""
+
+import asyncio
+import time
+from typing import Final
+
+from bridge.jobs.frame import Job
+from bridge.jobs.replay import count_outcomes
+from bridge.jobs.run import Run
+from schemas.config.service import Service
+from schemas.config.settings import Settings
+from schemas.documents.replay import Outcome, Plan, PlanState, ReplaySummary
+from schemas.errors import BridgeError, EnvironmentUnfit, InvalidInput, SinkUnavailable
+from schemas.pipeline.record import TopicPartition
+from sinks.kafka.admin import log_bounds
+from sinks.postgres.connection import Connection, connection
+from sinks.postgres.offsets.admin import stored_offsets
+from sinks.postgres.replay_items.items import let_go
+from sinks.postgres.replays.plans import cancel, claims, find_plan, is_left, outcomes, state_of
+from sinks.postgres.runs.history import is_locked
+
+LOOK_SECONDS: Final = 0.2
+
+_OVER: Final = (PlanState.CANCELLED, PlanState.SENT)
+
+
+def lock_of(replay_id: str) -> str:
+    """The lock that a run of this plan holds."""
+    return f"script:dlq-replay:{replay_id}"
+
+
+def cancel_job(settings: Settings, replay_id: str, reason: str, wait: float) -> Job[ReplaySummary]:
+    """The job for one plan; `wait` is how many seconds it may take until its run has stopped and all is known."""
+
+    async def work(run: Run[ReplaySummary]) -> None:
+        summary, deadline = run.summary, time.monotonic() + wait
+        summary.reason = reason
+        async with connection(settings.dsn, "replay") as conn:
+            plan = await find_plan(conn, replay_id)
+            summary.replay_id, summary.planned_total, summary.state = plan.replay_id, plan.planned, plan.state
+            if plan.state is PlanState.SENT and not await is_left(conn, plan.replay_id):
+                raise InvalidInput(_nothing_left(plan))
+            if plan.state is not PlanState.CANCELLED or await claims(conn, plan.replay_id):
+                await run.begins()
+            await cancel(conn, plan.replay_id, reason)
+            with run.target(f"replay:{plan.replay_id}"):
+                await _stopped(conn, plan.replay_id, deadline)
+                if await _open_again(settings, run, conn, plan, deadline) or await is_left(conn, plan.replay_id):
+                    # Other accounts can write that all was sent.
+                    await cancel(conn, plan.replay_id, reason, sent=True)
+            summary.state = await state_of(conn, plan.replay_id)
+            if summary.state is PlanState.SENT and not summary.errors:
+                raise InvalidInput(_nothing_left(plan))
+            found = await outcomes(conn, plan.replay_id)
+        count_outcomes(summary, found)
+        summary.processed_total = summary.outcomes.get(Outcome.OPEN, 0)
+
+    return Job("dlq-cancel", ReplaySummary, work, service=Service.API, quiet=True)
+
+
+async def _stopped(conn: Connection, replay_id: str, deadline: float) -> None:
+    while await is_locked(conn, lock_of(replay_id)):
+        if time.monotonic() > deadline:
+            raise BridgeError("its run has not stopped yet; look whether it hangs, then cancel the plan again")
+        await asyncio.sleep(LOOK_SECONDS)
+
+
+def _nothing_left(plan: Plan) -> str:
+    return f"all of the plan {plan.replay_id} was sent: nothing is left to cancel"
+
+
+async def _open_again(
+    settings: Settings, run: Run[ReplaySummary], conn: Connection, plan: Plan, deadline: float
+) -> int:
+    """Claims are let go once it is sure that nothing of them was sent, whatever the plan says that it sent.
+
+    It is, when all that stood on the raw topic after the run's end is settled and they are still claimed. A plan that was not
+    over leaves what its run noted as sent to the workers: they are about to settle it.
+    Returns how many were let go.
+    """
+    if not (claimed := await claims(conn, plan.replay_id)):
+        return 0
+    if plan.state not in _OVER and not any(claimed.values()):
+        run.summary.warnings.append(
+            f"{len(claimed)} items that were sent are not settled yet; if some stay so, cancel the plan again: what is found never "
+            "to have been sent is open then"
+        )
+        run.tell(f"warning: {run.summary.warnings[-1]}")
+        return 0
+    try:
+        ends = {source: log.end for source, log in (await log_bounds(settings, [settings.topics.raw])).items()}
+    except EnvironmentUnfit as error:
+        # No fault of this plan: it would be told as one, with the names of hosts.
+        raise SinkUnavailable(str(error)) from error
+    while not await _read_up_to(settings, ends):
+        if time.monotonic() > deadline:
+            raise BridgeError(
+                f"of {len(claimed)} items that its run had claimed nobody knows yet whether they were sent; once the workers have "
+                "read the raw topic up to now, cancel the plan again"
+            )
+        await asyncio.sleep(LOOK_SECONDS)
+    return await let_go(conn, plan.replay_id, list(claimed))
+
+
+async def _read_up_to(settings: Settings, ends: dict[TopicPartition, int]) -> bool:
+    stands = {
+        TopicPartition(one.topic, one.partition): one.next_offset
+        for one in await stored_offsets(settings)
+        if one.log_end is not None
+    }
+    return all(stands.get(source, 0) >= end for source, end in ends.items())

@@ -1,0 +1,83 @@
+"""`bridge dlq discard` as a job: dead letters that nobody will replay are closed, with who did it, when and why."""
+
+from collections.abc import Sequence
+from contextlib import aclosing
+
+from bridge.dead_letters.sent_again import registry_of, sent_again
+from bridge.jobs.frame import Job
+from bridge.jobs.run import Run
+from schemas.config.service import Service
+from schemas.config.settings import Settings
+from schemas.documents.dead_letter_filter import DeadLetterFilter, Disposition
+from schemas.documents.run_summary import DiscardSummary
+from schemas.errors import InvalidInput
+from schemas.pipeline.record import Provenance
+from schemas.pipeline.registry import Registry
+from sinks.postgres.dead_letters.discard import discard, not_dropped
+from sinks.postgres.dead_letters.letter import Whose
+from sinks.postgres.dead_letters.pages import count
+from sinks.postgres.dead_letters.stream import whose
+
+
+def discard_job(
+    settings: Settings, chosen: DeadLetterFilter, reason: str, *, persisted: bool = False
+) -> Job[DiscardSummary]:
+    """The job for the open ones of what the filter means; of `persisted`, for those whose events were sent again.
+
+    Interrupted, it has closed a part; the same again closes the rest.
+    """
+
+    async def work(run: Run[DiscardSummary]) -> None:
+        run.summary.reason = reason
+        run.summary.persisted = persisted
+        run.summary.filter = chosen.model_dump(mode="json", exclude_none=True)
+        await _check_places(settings, chosen)
+        found = await count(settings.dsn, chosen.model_copy(update={"disposition": None}))
+        run.summary.left = {
+            one.value: found[one] for one in Disposition if one is not Disposition.OPEN and one in found
+        }
+        with run.target("dead letters"):
+            if run.dry_run and not persisted:
+                run.summary.processed_total = found.get(Disposition.OPEN, 0)
+                return
+            # What follows may be cut off at any moment, so that it is on record before.
+            if found.get(Disposition.OPEN) and not run.dry_run:
+                await run.begins()
+            registry = await registry_of(settings) if persisted else {}
+            only_open = chosen.model_copy(update={"disposition": (Disposition.OPEN,)})
+            async with aclosing(whose(settings.dsn, only_open, run.share)) as pieces:
+                async for piece in pieces:
+                    if run.lock is not None:
+                        run.lock.check()
+                    meant = await _persisted(run, settings, registry, piece) if persisted else piece
+                    if run.dry_run:
+                        run.summary.processed_total += len(meant)
+                        continue
+                    # They may have been dropped since they were counted.
+                    await run.begins()
+                    places = [one.provenance for one in meant]
+                    done = await discard(settings.dsn, places, run.summary.run_id, sent_again=persisted)
+                    run.summary.processed_total += done
+                    if missed := len(meant) - done:
+                        run.summary.warnings.append(f"{missed} were claimed or discarded by somebody else meanwhile")
+
+    return Job("dlq-discard", DiscardSummary, work, service=Service.API, quiet=True)
+
+
+async def _persisted(
+    run: Run[DiscardSummary], settings: Settings, registry: Registry, piece: Sequence[Whose]
+) -> list[Whose]:
+    """Those of the piece whose events are persisted; counts the others as left open."""
+    persisted, unidentified = await sent_again(settings.dsn, registry, piece, run.share)
+    run.summary.unidentified += unidentified
+    if others := len(piece) - len(persisted):
+        run.summary.left[Disposition.OPEN.value] = run.summary.left.get(Disposition.OPEN.value, 0) + others
+    return persisted
+
+
+async def _check_places(settings: Settings, chosen: DeadLetterFilter) -> None:
+    """Whoever names dead letters one by one means each of them: raises InvalidInput for those that are none."""
+    named = [Provenance.parse(one) for one in chosen.provenance or ()]
+    if missing := await not_dropped(settings.dsn, named):
+        more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
+        raise InvalidInput(f"no dead letter in the ledger: {missing[0]}{more}; see `bridge dlq list`")

@@ -1,0 +1,222 @@
+"""A dry run of dead letters through today's code: what would become of each, and the report of a whole plan."""
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import Final
+
+from bridge.jobs.looks import Look, looked_after
+from bridge.jobs.replacements import Replacements
+from schemas.config.settings import Settings
+from schemas.documents.replay import DeadLetterItem, Example, Forecast, PlanReport
+from schemas.pipeline.outcome import Candidate, Outcomes
+from schemas.pipeline.record import LEDGER_TOPIC, Batch, CarriedRecord, TopicPartition
+from schemas.reasons import DroppedReason, ErrorClass
+from sinks.cooperative import Share
+from sinks.postgres.audit.snapshot import KEYS_KEPT
+from sinks.postgres.connection import Connection
+from sinks.postgres.registry.cache import RegistryCache
+from sinks.postgres.replay_items.items import persisted_events, persisted_keys, reach, read_items
+from sinks.postgres.schema.monthly_partitions import months_attached
+from sinks.postgres.sink import PostgresSink
+from streams.pipeline.normalize import bounds_of
+from streams.pipeline.trust import gateway_trust
+from streams.rules.correction import Correction
+from streams.rules.replay_rules import Judgement, Terms, judge, known_to_the_store
+
+PAGE: Final = 2000
+EXAMPLES: Final = 10
+MOST_TRIED: Final = 1000
+"""How many rows that Postgres refused once are tried again; each that it still refuses costs a search by halves."""
+
+_AGES: Final = (("under 1 hour", 1 / 24), ("under 1 day", 1), ("under 7 days", 7), ("under 30 days", 30))
+# What differs between errors of one kind: quoted text and numbers.
+_VARIES = re.compile(r"'[^']*'|\"[^\"]*\"|\b\d+\b")
+
+
+@dataclass
+class DryRun:
+    """Judges items in the order of a plan; nothing is changed.
+
+    `now` is aware, `share` what it has of the event loop, `look` what says every second whether it is still to go on.
+    """
+
+    settings: Settings
+    conn: Connection
+    correction: Correction
+    terms: Terms
+    registry: RegistryCache
+    now: datetime
+    share: Share
+    look: Look
+    _seen: set[bytes] = field(default_factory=set)
+    _tried: int = 0
+
+    @classmethod
+    async def prepared(
+        cls,
+        settings: Settings,
+        conn: Connection,
+        correction: Correction,
+        replay_id: str,
+        share: Share,
+        *,
+        force: bool = False,
+        org_id: int | None = None,
+        look: Look | None = None,
+    ) -> "DryRun":
+        """With the registry and the months as they stand now; `org_id` is what the plan is bound to, if it is.
+
+        Without another `look` it goes on while its session is there.
+        """
+        registry = RegistryCache(settings.dsn, refresh_seconds=settings.seconds("registry_refresh"))
+        await registry.load()
+        trust = gateway_trust(settings, registry.legacy_until_ms)
+        terms = Terms(replay_id, force, settings.replay_max_lives, await months_attached(conn), org_id, trust)
+        return cls(
+            settings,
+            conn,
+            correction,
+            terms,
+            registry,
+            datetime.now(UTC),
+            share,
+            look or partial(conn.execute, "SELECT 1"),
+        )
+
+    async def judge(self, items: Sequence[DeadLetterItem]) -> list[Judgement]:
+        """What would become of these items, after those that were judged before."""
+        judged = await looked_after(self._computed(items), self.look)
+        keys = await persisted_keys(self.conn, [one.claim for one in judged if one.claim is not None])
+        beyond = await self._beyond_horizon(
+            [one for one in judged if one.claim is not None and one.claim.key not in keys]
+        )
+        return await self._tried_again([known_to_the_store(one, keys, beyond, self._seen) for one in judged])
+
+    async def _computed(self, items: Sequence[DeadLetterItem]) -> list[Judgement]:
+        bounds = bounds_of(self.settings)
+        registry = self.registry.current
+        return [await self.share.finish(judge(item, self.correction, self.terms, registry, bounds)) for item in items]
+
+    def is_beyond_horizon(self, item: DeadLetterItem) -> bool:
+        """Whether keys of its time may have been pruned, so that a duplicate is found among the events only."""
+        return item.received_at < self.now - KEYS_KEPT
+
+    async def _beyond_horizon(self, judged: Sequence[Judgement]) -> set[tuple[int, str]]:
+        """Which of those without a key are persisted all the same.
+
+        As far back as keys are kept at least before the oldest: what is farther apart was never told for a duplicate.
+        """
+        old = [one for one in judged if self.is_beyond_horizon(one.item)]
+        if not old:
+            return set()
+        since = min(one.item.received_at for one in old) - KEYS_KEPT
+        claims = [one.claim for one in old if one.claim is not None]
+        events = [(one.site_id, one.event_id, None if one.shared else one.sender) for one in claims]
+        return await persisted_events(self.conn, events, since, self.now)
+
+    async def _tried_again(self, judged: list[Judgement]) -> list[Judgement]:
+        """Rows that Postgres refused once are offered to it again, in a transaction that always rolls back."""
+        refused_once = [
+            one
+            for one in judged
+            if one.forecast is Forecast.PASSES and one.item.error_class == ErrorClass.SINK_REJECTED_ROW
+        ][: MOST_TRIED - self._tried]
+        if not refused_once:
+            return judged
+        self._tried += len(refused_once)
+        sink = PostgresSink(self.settings.dsn, self.settings.group)
+        try:
+            offered = [Outcomes(_NO_BATCH, [_candidate(one) for one in refused_once])]
+            found = await looked_after(sink.rejected(offered), self.look)
+        finally:
+            await sink.close()
+        errors = {one.candidate.key: f"sink_rejected_row: {one.error}" for one in found}
+        same = Forecast.FAILS_THE_SAME
+        return [
+            one if one.claim is None or one.claim.key not in errors else one.instead(same, errors[one.claim.key])
+            for one in judged
+        ]
+
+
+_NO_BATCH: Final = Batch(TopicPartition(LEDGER_TOPIC, 0), 0, 0, ())
+
+
+def _candidate(judged: Judgement) -> Candidate:
+    assert judged.event is not None and judged.claim is not None  # noqa: S101, PT018  # only what normalised is offered
+    body = judged.body
+    record = CarriedRecord(LEDGER_TOPIC, 0, 0, 0, 1, body.key, body.value, body.headers)
+    return Candidate(judged.event, judged.claim.key, 0, record, 0, shared=judged.claim.shared)
+
+
+async def forecast_plan(dry_run: DryRun, replay_id: str) -> tuple[PlanReport, dict[int, Forecast]]:
+    """The report of a whole plan, and the forecast of each item that does not pass, by position."""
+    counts = _Counts(dry_run.now)
+    not_passing: dict[int, Forecast] = {}
+    after = 0
+    while (up_to := await reach(dry_run.conn, replay_id, after, PAGE)) is not None:
+        items = await read_items(dry_run.conn, replay_id, after, up_to, max_lives=dry_run.settings.replay_max_lives)
+        judged = await dry_run.judge(items)
+        await looked_after(counts.add_all(judged, dry_run.share), dry_run.look)
+        for one in judged:
+            if one.forecast is not Forecast.PASSES:
+                not_passing[one.item.position] = one.forecast
+        after = up_to
+    return counts.report(), not_passing
+
+
+class _Counts:
+    """What a report is made of, as it grows."""
+
+    def __init__(self, now: datetime) -> None:
+        self._now = now
+        self._counters: dict[str, Counter[str]] = {
+            name: Counter() for name in ("by_forecast", "by_reason", "by_site", "by_age", "failures", "refusals")
+        }
+        self._examples: list[Example] = []
+        self._replacements = Replacements()
+        self._items = 0
+
+    async def add_all(self, judged: Sequence[Judgement], share: Share) -> None:
+        for one in judged:
+            await share.do(partial(self.add, one))
+
+    def add(self, one: Judgement) -> None:
+        item, count = one.item, self._counters
+        self._items += 1
+        count["by_forecast"][one.forecast.value] += 1
+        count["by_reason"][_reason(item)] += 1
+        count["by_site"]["unknown" if item.site_id is None else str(item.site_id)] += 1
+        count["by_age"][_age(self._now - item.received_at)] += 1
+        if one.forecast in (Forecast.FAILS_THE_SAME, Forecast.FAILS_OTHERWISE):
+            count["failures"][_VARIES.sub("…", one.why)] += 1
+        if one.forecast is Forecast.REFUSED:
+            count["refusals"][one.why] += 1
+        if one.forecast in (Forecast.FAILS_OTHERWISE, Forecast.REFUSED) and len(self._examples) < EXAMPLES:
+            self._examples.append(Example(provenance=str(item.provenance), why=one.why))
+        self._replacements.add(one)
+
+    def report(self) -> PlanReport:
+        found = {name: dict(counter.most_common(50)) for name, counter in self._counters.items()}
+        what = self._replacements
+        return PlanReport(
+            items=self._items,
+            examples=self._examples,
+            samples=what.samples(),
+            replaced=what.told(),
+            warnings=what.warnings(),
+            **found,
+        )
+
+
+def _reason(item: DeadLetterItem) -> str:
+    if item.dropped_reason == DroppedReason.RETRY_EXHAUSTED:
+        return f"{item.dropped_reason} ({item.error_class})"
+    return item.dropped_reason or "none"
+
+
+def _age(age: timedelta) -> str:
+    return next((name for name, days in _AGES if age < timedelta(days=days)), "older")

@@ -1,0 +1,292 @@
+"""The frame around a job: lock, time-out, signals, history, summary, alert and exit code, whatever happens inside."""
+
+import asyncio
+import logging
+import signal
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import (
+    AbstractAsyncContextManager,
+    AbstractContextManager,
+    asynccontextmanager,
+    contextmanager,
+    nullcontext,
+)
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import partial
+from typing import Final, Generic, NamedTuple, TypeVar
+
+import structlog
+
+from bridge.cli.common import say, write_json
+from bridge.jobs.run import WHOLE, Run
+from schemas.config.production import refusals
+from schemas.config.service import Service
+from schemas.config.settings import Settings
+from schemas.documents.run_summary import RunSummary, TargetError, begin_summary
+from schemas.errors import AnotherRun, BridgeError, Defect, InvalidInput, SinkUnavailable
+from sinks.cooperative import Share, unshared
+from sinks.postgres.runs.history import note_begin, note_end, run_lock
+from sinks.webhook import call_webhook
+from streams.startup_checks import ready
+
+S = TypeVar("S", bound=RunSummary)
+log = structlog.get_logger(__name__)
+
+DONE, FATAL, PARTLY, UNFIT = 0, 1, 2, 3
+
+
+@dataclass(frozen=True)
+class Job(Generic[S]):
+    """What a command declares: its name, its summary, its work, and what is concluded even when the work was cut off.
+
+    `within` surrounds the work. It is entered before anybody is told that the run has begun, so that what it leaves is
+    there even if the next moment kills it; and left however the work ended. `service` is whose grants suffice for it. A
+    `quiet` job says itself when it `begins` to change something; until then it leaves no history.
+    """
+
+    name: str
+    summary: type[S]
+    work: Callable[[Run[S]], Awaitable[None]]
+    conclude: Callable[[Run[S]], None] = lambda _run: None
+    within: Callable[[Run[S]], AbstractAsyncContextManager[None]] = lambda _run: nullcontext()
+    service: Service = Service.OWNER
+    quiet: bool = False
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """What the caller of any job may ask for; `timeout_sec` None is no time-out."""
+
+    scope: str = "all"
+    dry_run: bool = False
+    fail_fast: bool = False
+    timeout_sec: float | None = None
+    json_output: str | None = None
+
+
+Stop = Callable[[str], None]
+"""Tells a run to end; what tells it so is named in its record."""
+
+GIVES_WAY: Final = "a replay of another organisation, which has its place now"
+"""What tells a run to end that is gone on with."""
+
+
+@contextmanager
+def _signals(stop: Stop) -> Iterator[None]:
+    loop, both = asyncio.get_running_loop(), (signal.SIGTERM, signal.SIGINT)
+    for which in both:
+        loop.add_signal_handler(which, stop, which.name)
+    try:
+        yield
+    finally:
+        for which in both:
+            loop.remove_signal_handler(which)
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """Where a job runs: what may stop it, whom it tells of its progress, and who wants to know that it has begun.
+
+    `begun` is called with the run's id once it holds its lock and the job has begun. `answers` says whether a request
+    still waits for the run and is answered with why it failed. `left_out` is asked for each failure that is to be told of:
+    it returns how many before it were left out, or None to leave this one out. `share` is what long work has of the event
+    loop.
+    """
+
+    stoppable: Callable[[Stop], AbstractContextManager[None]] = _signals
+    tell: Callable[[str], None] = say
+    begun: Callable[[str], None] = lambda _run_id: None
+    answers: Callable[[], bool] = lambda: False
+    left_out: Callable[[], int | None] = lambda: 0
+    share: Share = field(default_factory=unshared)
+
+
+A_COMMAND: Final = Surroundings()
+"""A process that runs nothing else."""
+
+
+class Performed(NamedTuple, Generic[S]):
+    """How a run ended; `fatal` is what ended it before its work was done."""
+
+    summary: S
+    code: int
+    fatal: BridgeError | None
+
+
+class Stopped(BridgeError):
+    """The run was told to end before its work was done."""
+
+
+class GaveWay(Stopped):
+    """The run was told to end for a while. That is no failure: another run goes on with its work."""
+
+    exit_code = DONE
+
+
+async def perform(job: Job[S], settings: Settings, options: RunOptions) -> tuple[S, int]:
+    """Runs the job as a command; returns its summary and the exit code. The summary is written in every ending."""
+    done = await perform_within(A_COMMAND, job, settings, options)
+    return done.summary, done.code
+
+
+async def perform_within(around: Surroundings, job: Job[S], settings: Settings, options: RunOptions) -> Performed[S]:
+    """Runs the job in these surroundings."""
+    started = datetime.now(UTC)
+    summary = begin_summary(job.name, started, job.summary, dry_run=options.dry_run)
+    run = Run(summary, options.fail_fast, tell=around.tell, share=around.share)
+    structlog.contextvars.bind_contextvars(run_id=run.summary.run_id, script=job.name)
+    log.info("run_started", status="started", scope=options.scope, dry_run=options.dry_run)
+    fatal: BridgeError | None = None
+    defect: Exception | None = None
+    try:
+        async with _within(options.timeout_sec, around, run):
+            await _locked(around, job, run, settings, options, started)
+    except BridgeError as error:
+        fatal = error
+    except Exception as error:  # noqa: BLE001  # raised again, once the run's end is on record
+        defect, fatal = error, Defect(f"{type(error).__name__}: {error}")
+    if fatal is not None:
+        run.summary.errors += [TargetError(target=WHOLE, reason=line) for line in str(fatal).splitlines()]
+    job.conclude(run)
+    code = _exit_code(run, fatal)
+    ended = datetime.now(UTC)
+    run.summary = run.summary.ended(ended, started)
+    code = _written(run, options.json_output, code)
+    elapsed = run.summary.duration_ms
+    log.info("run_ended", status="succeeded" if code == DONE else "failed", exit_code=code, elapsed_ms=elapsed)
+    if not options.dry_run and not _is_nothing(run, code, fatal, around):
+        left_out = 0 if code == DONE else around.left_out()
+        if run.on_record or left_out is not None:
+            await _noted(settings, run, (started, ended), code)
+            if around is A_COMMAND:
+                _name_run(run)
+        unfit = code == UNFIT and (around.answers() or isinstance(fatal, AnotherRun))
+        if left_out is not None and not unfit:
+            await tell_of(settings, run.summary, code, run.alarm, left_out)
+    structlog.contextvars.unbind_contextvars("run_id", "script")
+    if defect is not None:
+        raise defect
+    return Performed(run.summary, code, fatal)
+
+
+def _name_run(run: Run[S]) -> None:
+    """Names a run that is on record where its log, which does the same, is left out for a terminal."""
+    if sys.stderr.isatty() and not logging.getLogger(__name__).isEnabledFor(logging.INFO):
+        run.tell(f"run {run.summary.run_id}")
+
+
+async def _locked(
+    around: Surroundings, job: Job[S], run: Run[S], settings: Settings, options: RunOptions, started: datetime
+) -> None:
+    await ready(settings, job.service, look_only=options.dry_run)
+    # The hour is for people only: two runs must not pass each other at the turn of an hour.
+    name = f"script:{job.name}:{options.scope}"
+    async with run_lock(settings.dsn, name, f"{name}:{started:%Y-%m-%d-%H}") as run.lock:
+        if not options.dry_run:
+            run.note = partial(note_begin, settings.dsn, run.summary.run_id, job.name, started)
+            if not job.quiet:
+                await run.begins()
+        async with job.within(run):
+            around.begun(run.summary.run_id)
+            await job.work(run)
+        run.finished = True
+
+
+@asynccontextmanager
+async def _within(timeout_sec: float | None, around: Surroundings, run: Run[S]) -> AsyncIterator[None]:
+    """Ends what is inside after the time-out, and when the surroundings say so, with an error that says which."""
+    task = asyncio.current_task()
+
+    def stop(by: str) -> None:
+        if task is not None and not run.stopped_by:
+            run.stopped_by = by
+            task.cancel()
+
+    try:
+        with around.stoppable(stop):
+            async with asyncio.timeout(timeout_sec):
+                yield
+    except TimeoutError:
+        raise Stopped(f"stopped after --timeout-sec {timeout_sec:g}; what was committed stays") from None
+    except asyncio.CancelledError:
+        if not run.stopped_by or task is None:
+            raise
+        task.uncancel()
+        stopped = GaveWay if run.stopped_by == GIVES_WAY else Stopped
+        raise stopped(f"stopped by {run.stopped_by}; what was committed stays") from None
+
+
+def _exit_code(run: Run[S], fatal: BridgeError | None) -> int:
+    summary = run.summary
+    if isinstance(fatal, SinkUnavailable):
+        return UNFIT if not summary.processed_total else FATAL
+    if fatal is not None:
+        return fatal.exit_code
+    if run.alarm is not None:
+        return FATAL
+    if summary.failed_total:
+        return PARTLY if summary.succeeded_total else FATAL
+    return DONE
+
+
+def _written(run: Run[S], path: str | None, code: int) -> int:
+    """Writes the summary; one that can't be written is said, and fails a run that had gone well."""
+    if path is not None:
+        try:
+            write_json(run.summary.model_dump(mode="json"), path)
+        except BridgeError as error:
+            run.tell(f"error: {error}")
+            return code or error.exit_code
+    return code
+
+
+def _is_nothing(run: Run[S], code: int, fatal: BridgeError | None, around: Surroundings) -> bool:
+    """Whether a run leaves no history and calls nobody: it changed nothing, and whoever asked for it is told why.
+
+    That is a request which still waits, for everything but a defect. A command is told what was asked wrongly of the job;
+    what the environment refuses, the settings among it, is somebody else's to mend.
+    """
+    asked_wrongly = isinstance(fatal, InvalidInput) and run.lock is not None
+    told = asked_wrongly or (around.answers() and not isinstance(fatal, Defect))
+    return not run.on_record and (code == DONE or told)
+
+
+async def _noted(settings: Settings, run: Run[S], times: tuple[datetime, datetime], code: int) -> None:
+    """A history that can't be written is said, and changes nothing of what the run did."""
+    summary = run.summary
+    try:
+        await note_end(
+            settings.dsn, summary.run_id, summary.script, times, code, summary.in_history().model_dump_json()
+        )
+    except BridgeError as error:
+        run.tell(f"warning: the run is not in the history: {error}")
+
+
+async def tell_of(
+    settings: Settings, summary: RunSummary, code: int, alarm: str | None = None, left_out: int = 0
+) -> None:
+    """Calls the webhook, if there is one, of a run that failed or could not begin; last, and within a budget.
+
+    `alarm` is why the run fails although its work was done, `left_out` how many failed runs before it were not told of. The
+    kind is `bridge.run.unfit` for exit code 3.
+    """
+    url = settings.worker_alert_webhook
+    if url is None or code == DONE:
+        return
+    if settings.env == "production" and any("ALERT_WEBHOOK" in line for line in refusals(settings, (), Service.WORKER)):
+        # What production refuses about the webhook holds for the call that would tell of it.
+        return
+    data = {
+        "script": summary.script,
+        "run_id": summary.run_id,
+        "exit_code": code,
+        "reason": (alarm or "; ".join(f"{one.target}: {one.reason}" for one in summary.errors))[:500],
+        "processed_total": summary.processed_total,
+        "failed_total": summary.failed_total,
+        "left_out": left_out,
+    }
+    kind = "bridge.run.unfit" if code == UNFIT else "bridge.run.failed"
+    message_id = f"run_{summary.run_id}"
+    await call_webhook(url.get_secret_value(), settings.webhook_secrets, kind, data, message_id=message_id)

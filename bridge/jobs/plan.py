@@ -1,0 +1,127 @@
+"""`bridge dlq plan` as a job: freezes the exact set of a replay, and says what today's code would make of it."""
+
+import uuid
+from dataclasses import dataclass
+from typing import Final
+
+from bridge.jobs.dry_run import DryRun, forecast_plan
+from bridge.jobs.frame import Job
+from bridge.jobs.run import Run
+from schemas.config.service import Service
+from schemas.config.settings import Settings
+from schemas.documents.dead_letter_filter import DeadLetterFilter
+from schemas.documents.replay import Forecast, PlanReport, PlanSummary
+from schemas.errors import LimitReached, NoSuchThing
+from sinks.postgres.connection import Connection, connection
+from sinks.postgres.replay_items.items import keep_passing, note_forecasts
+from sinks.postgres.replays.plans import Held, complete, find_plan, freeze, held, planning
+from streams.rules.correction import Correction
+
+_SETTINGS: Final = {
+    "plans": "BRIDGE_API_KEPT_PLANS_PER_ORG",
+    "items": "BRIDGE_API_KEPT_PLAN_ITEMS_PER_ORG",
+    "bytes": "BRIDGE_API_KEPT_PLAN_BYTES_PER_ORG",
+}
+
+
+@dataclass(frozen=True)
+class PlanOptions:
+    """What is meant, at most how many, why, and what is corrected; `passing` leaves out what would not pass.
+
+    A plan of an `org_id` replays nothing into another organisation, and is seen by that one's tokens; `most` is what all
+    plans of that one may hold.
+    """
+
+    chosen: DeadLetterFilter
+    correction: Correction
+    reason: str
+    limit: int | None
+    passing: bool
+    org_id: int | None = None
+    most: Held | None = None
+
+
+def plan_job(settings: Settings, options: PlanOptions, replay_id: uuid.UUID) -> Job[PlanSummary]:
+    """The job of these options; a dry run keeps no plan."""
+    name = str(replay_id)
+
+    async def work(run: Run[PlanSummary]) -> None:
+        async with planning(settings.dsn, keep=not run.dry_run) as conn:
+            if not run.dry_run:
+                await _check_room(conn, options, Held(1, 1, 1))
+            last = await freeze(
+                conn, name, options.chosen, reason=options.reason, corrections=options.correction.operations,
+                limit=options.limit, org_id=options.org_id,
+            )  # fmt: skip
+            if not last:
+                raise NoSuchThing("no dead letter fits the filter; see `bridge dlq list` with the same options")
+            if not run.dry_run:
+                await _check_room(conn, options, Held(0, last, 0))
+            dry_run = await DryRun.prepared(
+                settings,
+                conn,
+                options.correction,
+                name,
+                run.share,
+                force=_names_replayed(options),
+                org_id=options.org_id,
+            )
+            report, not_passing = await forecast_plan(dry_run, name)
+            await note_forecasts(conn, name, {position: one.value for position, one in not_passing.items()})
+            if options.passing:
+                await keep_passing(conn, name)
+                _check_some_pass(report)
+            await complete(conn, name, report)
+            if not run.dry_run:
+                await _check_room(conn, options, Held(0, 0, 0))
+            # Until now the transaction has left nothing, and a request that is refused leaves no history either.
+            await run.begins()
+        _summed(run, name, report)
+
+    return Job("dlq-plan", PlanSummary, work, service=Service.API, quiet=True)
+
+
+def rehearsal_job(settings: Settings, replay_id: str, *, force: bool) -> Job[PlanSummary]:
+    """What `bridge dlq replay` would meet now; it is only ever run dry."""
+
+    async def work(run: Run[PlanSummary]) -> None:
+        async with connection(settings.dsn, "replay") as conn:
+            plan = await find_plan(conn, replay_id)
+            dry_run = await DryRun.prepared(
+                settings, conn, Correction(plan.corrections), plan.replay_id, run.share, force=force, org_id=plan.org_id
+            )
+            report, _ = await forecast_plan(dry_run, plan.replay_id)
+        _summed(run, plan.replay_id, report)
+
+    return Job("dlq-rehearse", PlanSummary, work, service=Service.API)
+
+
+def _names_replayed(options: PlanOptions) -> bool:
+    """Whoever plans what was replayed already is going to force it, or it is refused when its turn comes."""
+    return options.chosen.disposition is None or "replayed" in options.chosen.disposition
+
+
+async def _check_room(conn: Connection, options: PlanOptions, more: Held) -> None:
+    """Raises LimitReached where the plans of the organisation and so much more hold more than they may."""
+    if options.org_id is None or options.most is None:
+        return
+    now = await held(conn, options.org_id)
+    for what, have, add, most in zip(Held._fields, now, more, options.most, strict=True):
+        if have + add > most:
+            raise LimitReached(
+                f"the plans of organisation {options.org_id} hold {have} {what}, and may hold {most}: plan fewer dead letters, wait "
+                f"until old plans are removed (BRIDGE_REPLAY_KEEP), or ask who runs the bridge for a larger {_SETTINGS[what]}"
+            )
+
+
+def _check_some_pass(report: PlanReport) -> None:
+    if not report.by_forecast.get(Forecast.PASSES):
+        raise NoSuchThing(f"none of the {report.items} dead letters would pass today; plan them without --passing")
+
+
+def _summed(run: Run[PlanSummary], replay_id: str, report: PlanReport) -> None:
+    run.summary.replay_id = replay_id
+    run.summary.report = report
+    run.summary.processed_total = report.items
+    with run.target(f"replay:{replay_id}"):
+        pass

@@ -1,0 +1,161 @@
+"""`bridge process` as a job: what waits and is due, and what nobody else reads, settled once and judged."""
+
+import random
+import time
+from collections import defaultdict
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+
+from bridge.jobs.frame import Job
+from bridge.jobs.run import Run
+from schemas.config.service import Service
+from schemas.config.settings import Settings
+from schemas.documents.gate import RunLimits
+from schemas.documents.run_summary import ProcessSummary
+from schemas.errors import BridgeError
+from schemas.pipeline.ledger import Scope, Waiting
+from sinks.kafka.admin import group_has_members, log_bounds
+from sinks.kafka.publisher import publishing
+from sinks.ports import Committed, Publisher
+from sinks.postgres.dry_run_sink import RehearsalSink, SilentPublisher
+from sinks.postgres.registry.cache import RegistryCache
+from sinks.postgres.sink import PostgresSink
+from streams.batch_run import OneShot, RawBacklog
+from streams.pipeline.normalize import bounds_of
+from streams.pipeline.trust import gateway_trust
+from streams.rules.breaker import BreakerJudge
+from streams.rules.gate import judge_run
+from streams.rules.retry_policy import retry_policy
+from streams.source.kafka import taking
+
+
+@dataclass(frozen=True)
+class ProcessOptions:
+    """Whose events, how many a round, how many rounds, and by which limits the run is judged."""
+
+    scope: Scope
+    limit: int
+    rounds: int
+    limits: RunLimits
+
+
+def process_job(settings: Settings, options: ProcessOptions) -> Job[ProcessSummary]:
+    """The job of these options."""
+
+    async def work(run: Run[ProcessSummary]) -> None:
+        async with _Process.opened(settings, options, run) as process:
+            await process.rounds()
+
+    def conclude(run: Run[ProcessSummary]) -> None:
+        summary = run.summary
+        if not (run.finished or summary.processed_total):
+            return
+        summary.gate = judge_run(
+            processed=summary.processed_total,
+            retried=summary.retried_total,
+            dropped=summary.dropped_total,
+            limits=options.limits,
+            by_reason=summary.dropped_by_reason,
+        )
+        if not summary.gate.passed:
+            run.alarm = "the gate failed: " + "; ".join(summary.gate.reasons)
+
+    return Job("process", ProcessSummary, work, conclude, service=Service.WORKER)
+
+
+@dataclass
+class _Process:
+    options: ProcessOptions
+    run: Run[ProcessSummary]
+    one_shot: OneShot
+    backlog: RawBacklog | None
+
+    @classmethod
+    @asynccontextmanager
+    async def opened(
+        cls, settings: Settings, options: ProcessOptions, run: Run[ProcessSummary]
+    ) -> AsyncIterator["_Process"]:
+        """Everything that the run needs, connected; raises EnvironmentUnfit or SinkUnavailable when a service is away."""
+        registry = RegistryCache(settings.dsn, refresh_seconds=settings.seconds("registry_refresh"))
+        await registry.load()
+        make_sink = RehearsalSink if run.dry_run else PostgresSink
+        sink = make_sink(settings.dsn, settings.group, lock_timeout=settings.seconds("lock_timeout"))
+        async with AsyncExitStack() as stack:
+            stack.push_async_callback(sink.close)
+            publisher: Publisher = SilentPublisher()
+            if not run.dry_run:
+                publisher = await stack.enter_async_context(publishing(settings))
+            backlog: RawBacklog | None = None
+            if options.scope != Scope():
+                run.summary.warnings.append("only waiting retries were looked at: Kafka can't be read by site")
+            elif await group_has_members(settings):
+                run.summary.warnings.append("only waiting retries were looked at: a worker reads the raw topic")
+            else:
+                partitions = sorted(await log_bounds(settings, [settings.topics.raw]))
+                for one in registry.paused_partitions.keys() & set(partitions):
+                    partitions.remove(one)
+                    run.summary.warnings.append(
+                        f"{one.topic}:{one.partition} was not read: {registry.paused_partitions[one]}"
+                    )
+                source = await stack.enter_async_context(taking(settings, partitions))
+                backlog = RawBacklog(source, sink, partitions)
+            one_shot = OneShot(
+                sink, publisher, lambda: registry.current,
+                lambda: gateway_trust(settings, registry.legacy_until_ms), retry_policy(settings, random.random),
+                bounds_of(settings), settings.topics.raw, lambda: time.time_ns() // 1_000_000,
+                BreakerJudge(settings.brake_limits, time.monotonic, registry.owner_of),
+            )  # fmt: skip
+            yield cls(options, run, one_shot, backlog)
+
+    async def rounds(self) -> None:
+        """Rounds of at most `limit` events until none is left."""
+        if self.backlog is not None:
+            await self.backlog.begin()
+        for _ in range(self.options.rounds):
+            taken = await self._waiting(self.options.limit)
+            if taken < self.options.limit:
+                taken += await self._raw(self.options.limit - taken)
+            if not taken:
+                return
+            self.run.summary.rounds_total += 1
+
+    async def _waiting(self, limit: int) -> int:
+        one_shot = self.one_shot
+        due = await one_shot.sink.due(one_shot.now_ms(), self.options.scope, limit)
+        by_site: dict[int | None, list[Waiting]] = defaultdict(list)
+        for one in due:
+            by_site[one.site_id].append(one)
+        for site_id, waiting in by_site.items():
+            with self.run.target("site:unknown" if site_id is None else f"site:{site_id}"):
+                self._count(await one_shot.settle_waiting(waiting))
+        return len(due)
+
+    async def _raw(self, limit: int) -> int:
+        if self.backlog is None:
+            return 0
+        taken = 0
+        while taken < limit and (batches := await self.backlog.read(limit - taken)):
+            for batch in batches:
+                with self.run.target(f"{batch.source.topic}:{batch.source.partition}"):
+                    try:
+                        self._count(await self.one_shot.settle_raw([batch]))
+                    except BridgeError:
+                        self.backlog.leave(batch.source)
+                        raise
+                    if not self.run.dry_run:
+                        await self.backlog.tell_kafka(batch)
+            taken += sum(len(batch.records) for batch in batches)
+        return taken
+
+    def _count(self, committed: Committed) -> None:
+        summary, tally = self.run.summary, committed.tally
+        summary.processed_total += tally.processed
+        summary.normalized_total += tally.normalized
+        summary.retried_total += tally.retried
+        summary.dropped_total += tally.dropped
+        summary.stale_total += tally.stale
+        for failure in committed.failures:
+            if failure.dropped_reason is not None:
+                reason = failure.dropped_reason.value
+                summary.dropped_by_reason[reason] = summary.dropped_by_reason.get(reason, 0) + 1

@@ -1,0 +1,382 @@
+"""`bridge dlq replay` as a job: claims, publishes, waits, and tells the result from what became of the items."""
+
+import asyncio
+import time
+from collections import defaultdict
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Final
+
+from bridge.jobs.dry_run import DryRun
+from bridge.jobs.frame import GIVES_WAY, Job
+from bridge.jobs.looks import LOOK_SECONDS, looked_after
+from bridge.jobs.pace import Pace
+from bridge.jobs.run import Run
+from schemas.config.service import Service
+from schemas.config.settings import Settings
+from schemas.documents.replay import CANARY_FAILED, DeadLetterItem, Forecast, Outcome, Plan, PlanState, ReplaySummary
+from schemas.errors import Braked, BridgeError, CanaryFailed, EnvironmentUnfit, SinkUnavailable
+from schemas.pipeline.record import RawBody
+from sinks.kafka.admin import group_has_members
+from sinks.kafka.replay_publisher import Replayed, ReplayPublisher, publishing_replays
+from sinks.postgres.breaker.state import read_brake
+from sinks.postgres.connection import Connection, connection
+from sinks.postgres.replay_items.items import claim, let_go, note_sent, reach, read_items, skip
+from sinks.postgres.replays.plans import Became, begin, canary_outcomes, end, find_plan, outcomes, state_of, summed
+from streams.rules.correction import Correction, CorrectionFailed
+from streams.rules.replay_rules import corrected, refusal
+
+BATCH: Final = 1000
+FINISH_SECONDS: Final = 15.0
+"""How long a run that is told to stop may take to end the batch in hand."""
+
+WAITS: Final = (
+    "a replay of another organisation has its place: it goes on by itself when it is its turn, or by the same request if the "
+    "service has ended meanwhile"
+)
+"""Why the run of a plan has ended that gave way."""
+
+_OPEN_AGAIN: Final = "items of it were opened again, or passed over by another account: run the same again"
+"""Why a run has ended that went to the end of its plan, where the ledger says that not all was sent."""
+
+_KINDS: Final = {
+    SinkUnavailable: "Postgres or Kafka did not answer",
+    EnvironmentUnfit: "Postgres or Kafka is away, or not as needed",
+}
+_UNFINISHED: Final = (Outcome.UNSETTLED, Outcome.WAITING)
+
+
+@dataclass(frozen=True)
+class ReplayOptions:
+    """`rate` is in items a second, `wait` in seconds; `canary` items go first, and 0 is none of either."""
+
+    replay_id: str
+    rate: float = 0.0
+    canary: int = 0
+    canary_max_failures: int = 0
+    wait: float = 0.0
+    force: bool = False
+
+
+def replay_job(settings: Settings, options: ReplayOptions) -> Job[ReplaySummary]:
+    """The job of these options; the same again goes on where a stopped or killed one ended."""
+
+    @asynccontextmanager
+    async def taken_up(run: Run[ReplaySummary]) -> AsyncIterator[None]:
+        plan: Plan | None = None
+        because = "it was cut off"
+        try:
+            async with connection(settings.dsn, "replay") as conn:
+                found = await find_plan(conn, options.replay_id)
+                await _check_canary(conn, found, options)
+                plan = found
+                await begin(conn, plan)
+            yield
+        except asyncio.CancelledError:
+            because = WAITS if run.stopped_by == GIVES_WAY else "it was told to stop"
+            raise
+        except BridgeError as error:
+            because = _told_to_all(error, run)
+            raise
+        finally:
+            if plan is not None:
+                await _note_end(settings, run, plan, because)
+
+    async def work(run: Run[ReplaySummary]) -> None:
+        async with _Replay.opened(settings, options, run) as replay:
+            await replay.send()
+            await replay.wait()
+        _judge(run, await _became(settings, run, options.replay_id), waited=options.wait > 0)
+
+    return Job("dlq-replay", ReplaySummary, work, within=taken_up, service=Service.API, quiet=True)
+
+
+async def _check_canary(conn: Connection, plan: Plan, options: ReplayOptions) -> None:
+    """Raises CanaryFailed where more of what was sent were dropped again than may be, before anything is left of the run."""
+    first = max(options.canary, plan.published if plan.canary_failed else 0)
+    dropped = summed(await canary_outcomes(conn, plan.replay_id, first), Outcome.DROPPED)
+    if (count := sum(dropped.values())) > options.canary_max_failures:
+        raise CanaryFailed(
+            f"the canary of the plan {plan.replay_id} failed already: {count} were dropped again ({_words(dropped)}); mend why and "
+            "make a new plan of what is open, with other corrections if need be, or let so many fail: canary_max_failures "
+            f"(--canary-max-failures) {count}"
+        )
+
+
+@dataclass
+class _Replay:
+    settings: Settings
+    options: ReplayOptions
+    run: Run[ReplaySummary]
+    conn: Connection
+    publisher: ReplayPublisher
+    plan: Plan
+    correction: Correction
+    dry_run: DryRun
+    pace: Pace
+    sent_to: int
+    published: int
+    told_at: float = field(default_factory=time.monotonic)
+
+    def __post_init__(self) -> None:
+        self.dry_run.look = self._look
+
+    @classmethod
+    @asynccontextmanager
+    async def opened(
+        cls, settings: Settings, options: ReplayOptions, run: Run[ReplaySummary]
+    ) -> AsyncIterator["_Replay"]:
+        """What sends the items of a plan that was taken up."""
+        async with connection(settings.dsn, "replay") as conn, publishing_replays(settings) as publisher:
+            plan = await find_plan(conn, options.replay_id)
+            yield await cls._prepared(settings, options, run, conn, publisher, plan)
+
+    @classmethod
+    async def _prepared(
+        cls,
+        settings: Settings,
+        options: ReplayOptions,
+        run: Run[ReplaySummary],
+        conn: Connection,
+        publisher: ReplayPublisher,
+        plan: Plan,
+    ) -> "_Replay":
+        correction = Correction(plan.corrections)
+        dry_run = await DryRun.prepared(
+            settings, conn, correction, plan.replay_id, run.share, force=options.force, org_id=plan.org_id
+        )
+        if not await group_has_members(settings):
+            run.summary.warnings.append("no worker reads the raw topic now: nothing is settled until one does")
+            run.tell(f"warning: {run.summary.warnings[-1]}")
+        return cls(
+            settings, options, run, conn, publisher, plan, correction, dry_run,
+            Pace(options.rate, time.monotonic), plan.sent_to, plan.published,
+        )  # fmt: skip
+
+    async def send(self) -> None:
+        """Sends what is left, the canary first."""
+        left = self._is_left()
+        if canary := min(self.options.canary, self.plan.planned):
+            while self.published < canary and self._is_left():
+                await self._batch(canary - self.published)
+            await self._canary_passed(canary)
+        while self._is_left():
+            await self._batch(BATCH)
+        await end(self.conn, self.plan.replay_id, _OPEN_AGAIN)
+        if left:
+            self._tell(at_once=True)
+        else:
+            sent = f"{self.published} of {self.plan.planned}"
+            self.run.tell(f"all of the plan was sent before ({sent}): nothing is sent again")
+
+    async def wait(self) -> None:
+        """Until everything that was sent is settled, or the time is up."""
+        deadline = time.monotonic() + self.options.wait
+        while (asked := time.monotonic()) < deadline:
+            counts = summed(await outcomes(self.conn, self.plan.replay_id))
+            took = time.monotonic() - asked
+            left = sum(counts.get(one, 0) for one in _UNFINISHED)
+            if not left:
+                return
+            self._say(f"all sent; {left} not settled yet: {_words(counts)}")
+            # To count a large plan takes time that the workers need to settle it.
+            await asyncio.sleep(max(LOOK_SECONDS, 3 * took))
+
+    def _is_left(self) -> bool:
+        return self.sent_to < self.plan.last_position
+
+    async def _batch(self, most: int) -> None:
+        """The next items; told to stop, the batch in hand is brought to its end first."""
+        await self._look()
+        await self._paced()
+        batch = asyncio.create_task(self._send_batch(min(most, self.pace.batch(BATCH))))
+        try:
+            await asyncio.shield(batch)
+        except asyncio.CancelledError:
+            await asyncio.wait({batch}, timeout=FINISH_SECONDS)
+            if not batch.cancel() and not batch.cancelled():
+                batch.exception()
+            raise
+        self._tell()
+
+    async def _send_batch(self, size: int) -> None:
+        replay_id = self.plan.replay_id
+        up_to = await reach(self.conn, replay_id, self.sent_to, size) or self.plan.last_position
+        # What takes long is done before the rows are locked: whoever settles them would wait.
+        bodies, why = await self._sorted_out(await self._read(up_to))
+        await self.run.begins()
+        async with self.conn.transaction():
+            items = await self._read(up_to, lock=True)
+            why |= {one.position: said for one in items if (said := refusal(one, self.dry_run.terms)) is not None}
+            ready = [(one, bodies[one.position]) for one in items if one.position in bodies and one.position not in why]
+            records = [Replayed(item.provenance, body, item.replay_of is not None) for item, body in ready]
+            free = [(item, one) for (item, _), one in zip(ready, records, strict=True) if item.replay_id != replay_id]
+            await claim(self.conn, replay_id, [item for item, _ in free], [one for _, one in free])
+            await skip(self.conn, replay_id, why)
+        known = sum(self._was_sent(one) for one in items)
+        refused = await self.publisher.publish(replay_id, records)
+        await self._give_up(refused, {item.provenance: item.position for item, _ in ready})
+        sent = len(records) - len(refused)
+        await note_sent(self.conn, replay_id, up_to, sent + known)
+        self.sent_to = up_to
+        self.published += sent + known
+        self.run.summary.sent_total += sent
+        self.run.summary.processed_total += sent
+        self.pace.sent(sent)
+
+    async def _read(self, up_to: int, *, lock: bool = False) -> list[DeadLetterItem]:
+        most = self.settings.replay_max_lives
+        return await read_items(self.conn, self.plan.replay_id, self.sent_to, up_to, max_lives=most, lock=lock)
+
+    def _was_sent(self, item: DeadLetterItem) -> bool:
+        """Whether a run sent it that was killed before it could note so."""
+        return item.replay_id == self.plan.replay_id and item.disposition == "replayed"
+
+    async def _sorted_out(self, items: Sequence[DeadLetterItem]) -> tuple[dict[int, RawBody], dict[int, str]]:
+        """What is sent of those that may go, and why the others may not, by position."""
+        bodies, why = await looked_after(self._corrected(items), self._look)
+        # Where the key table can't tell a duplicate any more, the events are asked before the item goes.
+        old = [one for one in items if one.position in bodies and self.dry_run.is_beyond_horizon(one)]
+        for judged in await self.dry_run.judge(old):
+            if judged.forecast is Forecast.REFUSED:
+                why[judged.item.position] = judged.why
+        return bodies, why
+
+    async def _corrected(self, items: Sequence[DeadLetterItem]) -> tuple[dict[int, RawBody], dict[int, str]]:
+        """Bodies and problems by position, by what the items themselves say."""
+        why: dict[int, str] = {}
+        bodies: dict[int, RawBody] = {}
+        terms, share, registry = self.dry_run.terms, self.run.share, self.dry_run.registry.current
+        for item in items:
+            if self._was_sent(item):
+                continue
+            problem = refusal(item, terms)
+            if problem is None:
+                try:
+                    bodies[item.position] = await share.finish(corrected(item, self.correction, terms, registry))
+                except CorrectionFailed as error:
+                    problem = str(error)
+            if problem is not None:
+                why[item.position] = problem
+        return bodies, why
+
+    async def _give_up(self, refused: Sequence[Replayed], positions: dict[object, int]) -> None:
+        if refused:
+            provenances = [one.provenance for one in refused]
+            await let_go(self.conn, self.plan.replay_id, provenances)
+            why = "the raw topic refuses it, such as for its size"
+            await skip(self.conn, self.plan.replay_id, {positions[one]: why for one in provenances})
+
+    async def _look(self) -> None:
+        """Raises BridgeError when the run must not go on: cancelled, braked, or no longer the only one."""
+        if self.run.lock is not None:
+            self.run.lock.check()
+        if await state_of(self.conn, self.plan.replay_id) is PlanState.CANCELLED:
+            raise BridgeError("the plan was cancelled meanwhile; what was not sent stays open")
+        brake = await read_brake(self.conn, self.settings.group)
+        if brake.engaged:
+            raise Braked(
+                f"the brake on dead-lettering is on: {brake.reason}; see `bridge brake status`, then run the same again"
+            )
+
+    async def _paced(self) -> None:
+        while (seconds := self.pace.seconds_to_wait()) > 0:
+            await asyncio.sleep(min(seconds, LOOK_SECONDS))
+            await self._look()
+
+    async def _canary_passed(self, canary: int) -> None:
+        """Waits until the first items are settled; raises BridgeError if too many failed, or the time is up."""
+        deadline = time.monotonic() + self.options.wait
+        while True:
+            found = await canary_outcomes(self.conn, self.plan.replay_id, canary)
+            counts, reasons = summed(found), summed(found, Outcome.DROPPED)
+            rest = f"the other {max(0, self.plan.planned - self.published)} stay open"
+            if counts.get(Outcome.DROPPED, 0) > self.options.canary_max_failures:
+                told = ", ".join(f"{reason} {count}" for reason, count in reasons.items())
+                raise BridgeError(
+                    f"{CANARY_FAILED}: of {canary} {counts[Outcome.DROPPED]} dropped again ({told}); {rest}"
+                )
+            if not any(counts.get(one) for one in _UNFINISHED):
+                self.run.tell(f"the canary of {canary} passed: {_words(counts)}")
+                return
+            if time.monotonic() > deadline:
+                raise BridgeError(
+                    f"the canary was not settled within {self.options.wait:g} s: {_words(counts)}; {rest}"
+                )
+            self._say(f"waiting for the canary of {canary}: {_words(counts)}")
+            await asyncio.sleep(LOOK_SECONDS)
+            await self._look()
+
+    def _tell(self, *, at_once: bool = False) -> None:
+        """Progress for people: how far, how fast, how long still."""
+        left = self.plan.last_position - self.sent_to
+        rate = self.pace.per_second()
+        eta = f", about {left / rate:.0f} s left" if rate and left else ""
+        share = 100 * self.sent_to / (self.plan.last_position or 1)
+        self._say(f"{self.published} of {self.plan.planned} sent ({share:.1f} %), {rate:.0f}/s{eta}", at_once=at_once)
+
+    def _say(self, message: str, *, at_once: bool = False) -> None:
+        if at_once or time.monotonic() - self.told_at >= 2 * LOOK_SECONDS:
+            self.told_at = time.monotonic()
+            self.run.tell(message)
+
+
+def _told_to_all(error: BridgeError, run: Run[ReplaySummary]) -> str:
+    """Why a run ended, for whoever may see its plan: without hosts, accounts and what is other sites' affair.
+
+    All of it stands on the run's record.
+    """
+    if type(error) is BridgeError:
+        return str(error)
+    if isinstance(error, Braked):
+        return "the brake on dead-lettering is on; run the same again when it is off"
+    return f"{_KINDS.get(type(error), 'it failed')}; see `bridge runs show {run.summary.run_id}`"
+
+
+async def _note_end(settings: Settings, run: Run[ReplaySummary], plan: Plan, because: str) -> None:
+    """In the plan and in the summary."""
+    summary = run.summary
+    summary.replay_id, summary.reason, summary.planned_total = plan.replay_id, plan.reason, plan.planned
+    try:
+        async with connection(settings.dsn, "replay") as conn:
+            await end(conn, plan.replay_id, because)
+            summary.state = await state_of(conn, plan.replay_id)
+        await _became(settings, run, plan.replay_id)
+    except BridgeError as error:
+        run.tell(f"warning: how the run ended is not noted in the plan: {error}")
+
+
+async def _became(settings: Settings, run: Run[ReplaySummary], replay_id: str) -> list[Became]:
+    async with connection(settings.dsn, "replay") as conn:
+        found = await outcomes(conn, replay_id)
+    count_outcomes(run.summary, found)
+    return found
+
+
+def count_outcomes(summary: ReplaySummary, found: Sequence[Became]) -> None:
+    """Fills in what became of the plan's items."""
+    summary.outcomes = {Outcome(name): count for name, count in summed(found).items()}
+    summary.dropped_by_reason = summed(found, Outcome.DROPPED)
+    summary.skipped_by_reason = summed(found, Outcome.SKIPPED)
+
+
+def _judge(run: Run[ReplaySummary], found: Sequence[Became], *, waited: bool) -> None:
+    """A site failed if something of it was dropped again, is open or, after waiting, is not decided yet."""
+    by_site: dict[int | None, list[Became]] = defaultdict(list)
+    for one in found:
+        by_site[one.site_id].append(one)
+    for site_id, became in by_site.items():
+        counts = summed(became)
+        problems = [f"{count} dropped again: {reason}" for reason, count in summed(became, Outcome.DROPPED).items()]
+        if count := counts.get(Outcome.OPEN):
+            problems.append(f"{count} open: not sent, or opened again by another account; run the same again")
+        if waited:
+            problems += [f"{counts[one]} {one.value}" for one in _UNFINISHED if counts.get(one)]
+        with run.target("site:unknown" if site_id is None else f"site:{site_id}"):
+            if problems:
+                raise BridgeError("; ".join(problems))
+
+
+def _words(counts: dict[str, int]) -> str:
+    return ", ".join(f"{count} {name}" for name, count in counts.items()) or "nothing"

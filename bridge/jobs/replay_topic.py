@@ -1,0 +1,169 @@
+"""`bridge dlq replay --from-topic` as a job: dead letters of other programs, which no ledger knows, sent to the raw topic."""
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka import TopicPartition as KafkaPartition
+from aiokafka.errors import KafkaError
+
+from bridge.cli.common import say
+from bridge.jobs.frame import Job
+from bridge.jobs.pace import Pace
+from bridge.jobs.run import Run
+from schemas.config.settings import Settings
+from schemas.documents.replay import TopicReplaySummary
+from schemas.errors import InvalidInput, SinkUnavailable
+from schemas.instants import to_epoch_ms
+from schemas.pipeline.record import Provenance, RawRecord
+from sinks.kafka.admin import partitions_of, started
+from sinks.kafka.publisher import REFUSALS, Copy, deliver, make_producer
+from sinks.postgres.registry.cache import RegistryCache
+from sinks.postgres.sink import PostgresSink
+from streams.pipeline.normalize import bounds_of
+from streams.pipeline.reading import read_event
+from streams.pipeline.rejection import Rejection
+from streams.pipeline.trust import gateway_trust
+from streams.rules.external_dead_letter import Foreign, original
+
+BATCH: Final = 500
+POLL_MS: Final = 500
+
+
+def replay_topic_job(settings: Settings, topic: str, rate: float) -> Job[TopicReplaySummary]:
+    """The job for a whole topic, up to its end as it was at the beginning; `rate` is in records a second, 0 for no bound.
+
+    How far it went is kept as a consumer group's offsets, after what was sent is acknowledged: the same again goes on
+    there, and what a killed run had sent comes a second time, which the event's id tells.
+    """
+
+    async def work(run: Run[TopicReplaySummary]) -> None:
+        run.summary.topic = topic
+        if topic == settings.topics.raw:
+            raise InvalidInput(f"--from-topic: {topic} is the raw topic itself")
+        partitions = await partitions_of(settings, [topic])
+        if not partitions:
+            raise InvalidInput(f"--from-topic: Kafka has no topic {topic!r}")
+        await run.begins()
+        registry = RegistryCache(settings.dsn, refresh_seconds=settings.seconds("registry_refresh"))
+        await registry.load()
+        pace = Pace(rate, time.monotonic)
+        sink = PostgresSink(settings.dsn, settings.group)
+        producer = make_producer(settings)
+        try:
+            async with _reading(settings, topic) as consumer, started(settings, producer):
+                with run.target(f"topic:{topic}"):
+                    async for records in _batches(consumer, partitions, pace):
+                        await _replayed(settings, run, sink, producer, registry, records)
+                        pace.sent(len(records))
+                        if not run.dry_run:
+                            await consumer.commit({one: await consumer.position(one) for one in partitions})
+                        say(f"{run.summary.processed_total} read, {run.summary.sent_total} sent")
+        except (KafkaError, OSError) as error:
+            raise SinkUnavailable(f"replaying {topic}: {type(error).__name__}: {error}; run the same again") from error
+        finally:
+            await sink.close()
+
+    return Job("dlq-replay-topic", TopicReplaySummary, work, quiet=True)
+
+
+@asynccontextmanager
+async def _reading(settings: Settings, topic: str) -> AsyncIterator[AIOKafkaConsumer]:
+    consumer = AIOKafkaConsumer(
+        **settings.kafka_client(),
+        group_id=f"{settings.group}.replay.{topic}",
+        enable_auto_commit=False,
+        auto_offset_reset="earliest",
+        isolation_level="read_committed",
+    )
+    async with started(settings, consumer):
+        yield consumer
+
+
+async def _batches(
+    consumer: AIOKafkaConsumer, partitions: Sequence[KafkaPartition], pace: Pace
+) -> AsyncIterator[list[RawRecord]]:
+    """All records up to the present ends, at that pace; behind the last one the positions stand at the ends."""
+    consumer.assign(partitions)
+    ends: dict[KafkaPartition, int] = await consumer.end_offsets(partitions)
+    while left := [one for one in partitions if await consumer.position(one) < ends[one]]:
+        found: dict[KafkaPartition, list[Any]] = await consumer.getmany(
+            *left, timeout_ms=POLL_MS, max_records=pace.batch(BATCH)
+        )
+        if records := [record for batch in found.values() for record in batch]:
+            yield records
+        await asyncio.sleep(max(0.0, pace.seconds_to_wait()))
+
+
+async def _replayed(
+    settings: Settings,
+    run: Run[TopicReplaySummary],
+    sink: PostgresSink,
+    producer: AIOKafkaProducer,
+    registry: RegistryCache,
+    records: Sequence[RawRecord],
+) -> None:
+    """Counts what today's code says of these, and sends those that the ledger does not know."""
+    summary = run.summary
+    found = [original(record) for record in records]
+    known = await sink.ledger([one.provenance for one in found if one.provenance is not None])
+    ours = [one for one in found if one.provenance in known]
+    strangers = [one for one in found if one.provenance not in known and one.is_whole]
+    verdicts = Counter(_verdict(settings, one, registry) for one in strangers)
+    summary.processed_total += len(found)
+    summary.in_the_ledger += len(ours)
+    summary.without_value += len(found) - len(ours) - len(strangers)
+    summary.forecast = dict(Counter(summary.forecast) + verdicts)
+    if not run.dry_run:
+        count = len(await producer.partitions_for(settings.topics.raw))
+        copies = [
+            Copy(
+                settings.topics.raw,
+                None if one.partition is None else one.partition % count,
+                one.key,
+                b"" if one.key is None and one.value is None else one.value,
+                list(one.headers),
+            )
+            for one in strangers
+        ]
+        refused = await _refused(producer, copies)
+        summary.sent_total += len(copies) - refused
+        summary.refused += refused
+
+
+async def _refused(producer: AIOKafkaProducer, copies: Sequence[Copy]) -> int:
+    """Sends them; how many Kafka refuses for what they are. Raises what else goes wrong."""
+    # A refusal takes its neighbours along: each is tried once more by itself.
+    suspects = [copy for copy, _ in await _refusals(producer, copies)]
+    return sum([len(await _refusals(producer, [copy])) for copy in suspects])
+
+
+async def _refusals(producer: AIOKafkaProducer, copies: Sequence[Copy]) -> list[tuple[Copy, BaseException]]:
+    results = await deliver(producer, copies)
+    for problem in results:
+        if problem is not None and not isinstance(problem, REFUSALS):
+            raise problem
+    return [(copy, problem) for copy, problem in zip(copies, results, strict=True) if problem is not None]
+
+
+def _verdict(settings: Settings, one: Foreign, registry: RegistryCache) -> str:
+    now = datetime.now(UTC)
+    found = gateway_trust(settings, registry.legacy_until_ms).of_raw(dict(one.headers), one.value, to_epoch_ms(now))
+    try:
+        read_event(
+            one.value,
+            found.checked(),
+            received_at=now,
+            provenance=one.provenance or Provenance(settings.topics.raw, 0, 0),
+            attempt=1,
+            registry=registry.current,
+            bounds=bounds_of(settings),
+        )
+    except Rejection as rejection:
+        return rejection.error_class.value
+    return "passes"

@@ -1,0 +1,95 @@
+"""`bridge offsets skip` as a job: passes the one record that holds its partition."""
+
+import time
+from collections.abc import Sequence
+
+from bridge.jobs.frame import Job
+from bridge.jobs.run import Run
+from schemas.config.settings import Settings
+from schemas.documents.run_summary import OffsetsSummary
+from schemas.errors import EnvironmentUnfit, InvalidInput
+from schemas.pipeline.record import RawRecord, TopicPartition
+from sinks.kafka.admin import log_bounds
+from sinks.postgres.offsets.admin import skip_record
+from sinks.postgres.sink import PostgresSink
+from streams.source.kafka import KafkaSource, OffsetsGone, taking
+from streams.source.log_identity import examine
+
+_POLL_MS = 500
+_SECONDS = 20.0
+
+
+def skip_job(
+    settings: Settings, source: TopicPartition, offset: int, reason: str, *, readable: bool = False
+) -> Job[OffsetsSummary]:
+    """The job for the record of this offset; one that can be read is passed only if `readable`.
+
+    Safe beside a worker: the stored offset moves by one only if it stands there, and whatever the worker holds then no
+    longer continues it. The worker looks again within seconds.
+    """
+
+    async def work(run: Run[OffsetsSummary]) -> None:
+        run.summary.reason = reason
+        log, why = await _passable(settings, source, offset, readable=readable)
+        with run.target(f"{source.topic}:{source.partition}"):
+            await run.begins()
+            if not run.dry_run:
+                await skip_record(settings, log, offset)
+            would = "would be " if run.dry_run else ""
+            run.summary.changes.append(f"{log}: offset {offset} {would}skipped; {why}")
+            run.summary.processed_total += 1
+
+    return Job("offsets-skip", OffsetsSummary, work, quiet=True)
+
+
+async def _passable(
+    settings: Settings, partition: TopicPartition, offset: int, *, readable: bool
+) -> tuple[TopicPartition, str]:
+    """The log's name, and what is given up with its record; raises InvalidInput where it must not be passed."""
+    if partition not in await log_bounds(settings, [partition.topic]):
+        raise InvalidInput(f"Kafka has no {partition}; see `bridge offsets show`")
+    sink = PostgresSink(settings.dsn, settings.group)
+    try:
+        async with taking(settings, [partition]) as source:
+            one = (await examine(source, sink, [partition])).logs[0]
+            if one.foreign is not None:
+                raise InvalidInput(f"{one.log}: {one.foreign}; see `bridge topics adopt`")
+            stands = (await sink.stored([one.log])).get(one.log)
+            if stands != offset:
+                where = "nowhere yet" if stands is None else f"at {stands}"
+                raise InvalidInput(f"{one.log} stands {where}, not at {offset}; see `bridge offsets show`")
+            if offset >= one.end:
+                raise InvalidInput(f"{one.log} ends at {one.end}: there is no record at {offset} yet")
+            return one.log, await _tried(source, one.log, offset, readable=readable)
+    finally:
+        await sink.close()
+
+
+async def _tried(source: KafkaSource, log: TopicPartition, offset: int, *, readable: bool) -> str:
+    source.rewind(log, offset)
+    source.resume([log])
+    deadline = time.monotonic() + _SECONDS
+    while time.monotonic() < deadline:
+        try:
+            found = await source.poll([log], timeout_ms=_POLL_MS, max_records=1)
+        except OffsetsGone as error:
+            raise InvalidInput(f"{log}: {error}; a worker records the loss") from error
+        if found:
+            return _given_up(log, offset, found[0].records, readable=readable)
+        if log in source.unreadable():
+            return f"it can't be read: {source.unreadable()[log]}"
+    raise EnvironmentUnfit(f"{log}: Kafka did not answer within {_SECONDS:.0f} s; try again")
+
+
+def _given_up(log: TopicPartition, offset: int, records: Sequence[RawRecord], *, readable: bool) -> str:
+    """What is given up with a record that can be read; raises InvalidInput if it is to be left to a worker."""
+    if not records or records[0].offset != offset:
+        raise InvalidInput(f"{log}: {offset} holds no record; a worker passes it by itself")
+    if not readable:
+        raise InvalidInput(
+            f"{log}: the record at {offset} can be read, so that a worker settles it; if its lane waits on it for ever "
+            "(`held` in `bridge offsets show`), --readable passes it all the same"
+        )
+    key, value = (len(part or b"") for part in (records[0].key, records[0].value))
+    kept = "the topic keeps it until its retention ends, the ledger and the DLQ do not"
+    return f"it can be read (key of {key} bytes, value of {value} bytes), and is given up: {kept}"

@@ -1,1 +1,0 @@
-"""What operators run: figures, replays, checks and the reference of contracts."""

@@ -1,0 +1,1 @@
+"""Reference pages, contracts and alert rules, made from the code."""

@@ -1,0 +1,215 @@
+"""The contracts as JSON Schemas and AsyncAPI, and the reference pages that are made from code."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, Final, get_args, get_origin
+
+import msgspec
+from pydantic import BaseModel, SecretStr
+from pydantic.fields import FieldInfo
+from pydantic_core import PydanticUndefined
+
+from bridge.cli.common import write_json
+from bridge.reference.asyncapi import asyncapi
+from bridge.reference.schema_page import schema_page
+from schemas.config.environment import environment_names
+from schemas.config.settings import Settings
+from schemas.documents.audit_report import AuditReport
+from schemas.documents.dead_letter_filter import DeadLetterFilter
+from schemas.documents.doctor_report import DoctorReport
+from schemas.documents.gate import GateChange
+from schemas.documents.replay import PlanSummary, ReplaySummary
+from schemas.documents.run_summary import ProcessSummary, RunSummary
+from schemas.errors import EnvironmentUnfit
+from schemas.events.bridge_event import BridgeEvent
+from schemas.events.raw_event import RawEvent, RawEventV2
+from schemas.kafka import headers
+from schemas.kafka.dead_letter import DeadLetter
+from schemas.kafka.topics import TopicSpec
+from schemas.reasons import ERRORS, DroppedReason
+from telemetry import metrics
+
+MADE_BY: Final = "made by `bridge schema docs`; edit the code, not this page"
+_MODELS: Final[dict[str, type[BaseModel]]] = {
+    "raw_event_v1": RawEvent,
+    "raw_event_v2": RawEventV2,
+    "dead_letter": DeadLetter,
+    "dead_letter_filter": DeadLetterFilter,
+    "run_summary": RunSummary,
+    "process_summary": ProcessSummary,
+    "plan_summary": PlanSummary,
+    "replay_summary": ReplaySummary,
+    "gate_change": GateChange,
+    "audit_report": AuditReport,
+    "doctor_report": DoctorReport,
+    "settings": Settings,
+}
+
+
+def contracts() -> dict[str, Any]:
+    """Each contract's name and its document: a JSON Schema, or a table as JSON."""
+    models = {name: model.model_json_schema() for name, model in _MODELS.items()}
+    # The model forbids what the upcaster has moved to `properties._extra` by then; producers may send it.
+    models["raw_event_v1"]["additionalProperties"] = True
+    settings = Settings.model_construct()
+    specs = _topics(settings)
+    return models | {
+        "bridge_event": msgspec.json.schema(BridgeEvent),
+        "headers": _header_names(),
+        "errors": _errors(),
+        "topics": [spec._asdict() for spec in specs],
+        "asyncapi": asyncapi(models, specs, settings),
+    }
+
+
+def _header_names() -> dict[str, Any]:
+    names = {name.lower(): value for name, value in vars(headers).items() if name.isupper() and isinstance(value, str)}
+    return {
+        "names": names,
+        "set_by_the_stream": sorted(headers.STREAM_SETS),
+        "error_text_bytes": headers.ERROR_TEXT_BYTES,
+    }
+
+
+def _errors() -> dict[str, Any]:
+    return {
+        "classes": {
+            error.value: {"action": rule.action.value, "meaning": rule.meaning, "look_at": rule.look_at}
+            for error, rule in ERRORS.items()
+        },
+        "dropped_reasons": [reason.value for reason in DroppedReason],
+    }
+
+
+def _topics(settings: Settings) -> list[TopicSpec]:
+    """The topics as the settings' defaults declare them, whatever this process's environment says."""
+    return settings.topics.specs(
+        partitions=settings.topic_partitions,
+        replication=settings.topic_replication,
+        min_insync=settings.topic_min_insync,
+    )
+
+
+def export_contracts(directory: Path) -> list[Path]:
+    """Writes each contract to `<name>.json`; returns the files. Raises EnvironmentUnfit if one can't be written."""
+    _make(directory)
+    written = []
+    for name, document in sorted(contracts().items()):
+        path = directory / f"{name}.json"
+        write_json(document, str(path))
+        written.append(path)
+    return written
+
+
+def write_pages(directory: Path) -> list[Path]:
+    """Writes the reference pages; returns the files. Raises EnvironmentUnfit if one can't be written."""
+    _make(directory)
+    written = []
+    for name, text in pages().items():
+        path = directory / name
+        try:
+            path.write_text(text, encoding="utf-8")
+        except OSError as error:
+            raise EnvironmentUnfit(f"cannot write {path}: {error.strerror}; choose another --dir") from error
+        written.append(path)
+    return written
+
+
+def _make(directory: Path) -> None:
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise EnvironmentUnfit(f"cannot make {directory}: {error.strerror}; choose another --dir") from error
+
+
+def pages() -> dict[str, str]:
+    """Each generated page's file name and its text."""
+    return {
+        "errors.md": errors_page(),
+        "metrics.md": metrics_page(),
+        "schema.md": schema_page(MADE_BY),
+        "settings.md": settings_page(),
+    }
+
+
+def errors_page() -> str:
+    """The table of errors as Markdown."""
+    rows = [(f"`{error.value}`", rule.action.value, rule.meaning, rule.look_at) for error, rule in ERRORS.items()]
+    return "\n".join(
+        [
+            "# Errors",
+            "",
+            f"<!-- {MADE_BY} -->",
+            "",
+            "Every way an attempt can fail, what the stream then does, and what to look at. `drop` writes a dead letter",
+            "and a ledger row, `ledger` a ledger row only, `retry` publishes to the next retry tier, and `pause` holds the",
+            "partition because nothing is wrong with the event.",
+            "",
+            *_table(("error class", "done", "means", "look at"), rows),
+            "",
+            "A dropped event's `dropped_reason` is one of "
+            + ", ".join(f"`{reason.value}`" for reason in DroppedReason)
+            + ";",
+            "with `retry_exhausted` the class of the last error stands beside it.",
+            "",
+        ]
+    )
+
+
+def settings_page() -> str:
+    """The table of settings as Markdown; secrets show no default."""
+    rows = [
+        (", ".join(f"`{name}`" for name in environment_names(name, field)), _default(field), field.description or "")
+        for name, field in Settings.model_fields.items()
+    ]
+    return "\n".join(
+        [
+            "# Settings",
+            "",
+            f"<!-- {MADE_BY} -->",
+            "",
+            "Read from the environment once, when a process starts; a wrong one ends it with exit code 3 and a line that",
+            "names it. Durations are written as `500ms`, `15s`, `5m` or `1h`. Where two names stand, the first one wins.",
+            "",
+            *_table(("setting", "default", "what for"), rows),
+            "",
+        ]
+    )
+
+
+def metrics_page() -> str:
+    """The table of metrics as Markdown, by their names in a query."""
+    rows = [(f"`{one.name}`", one.kind, ", ".join(f"`{label}`" for label in one.labels), one.documentation)
+            for one in metrics.defined()]  # fmt: skip
+    return "\n".join(
+        [
+            "# Metrics",
+            "",
+            f"<!-- {MADE_BY} -->",
+            "",
+            "Every process shows its own at `/metrics`. Histograms have `_bucket`, `_sum` and `_count`. What stands in Postgres",
+            "(retries that wait, open dead letters, gate, brake, runs) every worker shows alike: take the `max`. Beside these",
+            "there are the usual `process_*` of the client library.",
+            "",
+            *_table(("metric", "kind", "labels", "what it is"), rows),
+            "",
+        ]
+    )
+
+
+def _default(field: FieldInfo) -> str:
+    if _is_secret(field.annotation):
+        return "(secret)"
+    default = field.get_default(call_default_factory=False)
+    if default in (None, "", {}) or default is PydanticUndefined:
+        return ""
+    return f"`{','.join(default)}`" if isinstance(default, tuple) else f"`{default}`"
+
+
+def _is_secret(annotation: Any) -> bool:
+    return annotation is SecretStr or (get_origin(annotation) is not None and SecretStr in get_args(annotation))
+
+
+def _table(titles: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> list[str]:
+    lines = [titles, tuple("---" for _ in titles), *(tuple(cell.replace("|", "\\|") for cell in row) for row in rows)]
+    return ["| " + " | ".join(line) + " |" for line in lines]

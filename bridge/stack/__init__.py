@@ -1,5 +1,0 @@
-"""A real Kafka and a real Postgres on this machine, without Docker, under one directory."""
-
-from bridge.stack.stack import Stack, StackAddresses, StackStatus
-
-__all__ = ["Stack", "StackAddresses", "StackStatus"]

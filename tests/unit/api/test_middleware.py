@@ -1,0 +1,192 @@
+"""The outermost layer: who finds a place among the requests in hand, and whom the limits hold back."""
+
+import asyncio
+import json
+from collections import Counter
+from collections.abc import Callable
+from datetime import UTC, datetime
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from support.logs import logs_written
+from support.virtual_time import run_virtually
+
+from bridge.api.middleware import Front
+from bridge.http.body import BodyLimits
+from bridge.http.byte_budget import Room
+from bridge.http.rate_limiter import Buckets
+from schemas.api_key import NewKey, make_key
+from schemas.api_token import ApiToken, Role
+from telemetry.log_limit import MOST_A_MINUTE
+
+KEYS = [make_key(lambda count, number=number: bytes([number]) * count) for number in range(4)]
+ORGS = [10, 10, 20, None]
+_BUDGET_SECONDS = 5
+FORGED = make_key(lambda count: bytes([99]) * count)
+
+
+class Served:
+    """A front over routes that do not end before they are told to."""
+
+    def __init__(self, rate: float = 0.0, most: int = 4, most_of_one: int = 2) -> None:
+        tokens = {
+            key.key_id: ApiToken(key.key_id, f"t{number}", key.digest, Role.VIEWER, ORGS[number], None, revoked=False)
+            for number, key in enumerate(KEYS)
+        }
+        self.known = tokens
+        services: Any = SimpleNamespace(
+            settings=SimpleNamespace(api_admin_port=0, api_max_requests=most, api_max_requests_per_org=most_of_one),
+            tokens=SimpleNamespace(tokens=tokens), callers=Buckets("token", rate, lambda: 0.0),
+            addresses=Buckets("address", rate, lambda: 0.0), body=BodyLimits(1000, 1.0), room=Room("bytes", 10_000, 1000),
+            use=lambda _key_id: None,
+        )  # fmt: skip
+        self.front = Front(self._route, services)
+        self.ended = asyncio.Event()
+        self.tasks: list[asyncio.Task[int]] = []
+
+    async def _route(self, _scope: Any, _receive: Any, send: Callable[[Any], Any]) -> None:
+        await self.ended.wait()
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b""})
+
+    async def ask(self, key: NewKey, method: str = "GET", path: str = "/v1/plans") -> int:
+        """The status of the answer; from one address, as behind a proxy."""
+        told: list[int] = []
+
+        async def send(message: Any) -> None:
+            if message["type"] == "http.response.start":
+                told.append(message["status"])
+
+        async def receive() -> Any:
+            return {"type": "http.request", "body": b"{}", "more_body": False}
+
+        headers = [(b"authorization", b"Bearer " + key.text.encode()), (b"content-length", b"2")]
+        scope = {"type": "http", "method": method, "path": path, "headers": headers, "client": ("10.0.0.1", 1)}
+        async with asyncio.timeout(_BUDGET_SECONDS):
+            await self.front(scope, receive, send)
+        return told[0]
+
+    async def hold(self, key: NewKey, **more: str) -> asyncio.Task[int]:
+        """A request that is in hand, or was refused."""
+        task = asyncio.create_task(self.ask(key, **more))
+        self.tasks.append(task)
+        for _ in range(5):
+            await asyncio.sleep(0)
+        return task
+
+    async def end(self) -> list[int]:
+        """Lets all end; their statuses."""
+        self.ended.set()
+        return await asyncio.gather(*self.tasks)
+
+
+async def test_one_organisation_does_not_take_all_places() -> None:
+    """However many tokens it has and however slow they are; whoever is of none has places of its own."""
+    served = Served()
+    for key in (KEYS[0], KEYS[1]):
+        await served.hold(key)
+    assert await served.ask(KEYS[0]) == 429
+    assert await served.ask(KEYS[1], method="POST") == 429
+    for key in (KEYS[2], KEYS[3]):
+        await served.hold(key)
+    assert await served.ask(KEYS[3]) == 503
+    assert await served.end() == [200] * 4
+    assert await served.ask(KEYS[0]) == 200
+
+
+async def test_what_asks_for_no_token_takes_no_place() -> None:
+    """Whoever floods the health page leaves the operators theirs."""
+    served = Served(most=1)
+    for _ in range(3):
+        await served.hold(KEYS[0], path="/health")
+    await served.hold(KEYS[0])
+    assert await served.end() == [200] * 4
+
+
+async def test_whoever_tries_tokens_holds_nobody_else_back() -> None:
+    """Behind one proxy all have one address: what is limited by it is tries of tokens that are none."""
+    served = Served(rate=5)
+    served.ended.set()
+    assert [await served.ask(FORGED) for _ in range(12)] == [401] * 10 + [429] * 2
+    assert [await served.ask(KEYS[0]) for _ in range(12)] == [200] * 10 + [429] * 2
+    assert await served.ask(KEYS[2]) == 200
+
+
+async def test_refusals_of_strangers_fill_no_log() -> None:
+    """So many lines a minute, then their count; of whoever has a token each request is told."""
+    served = Served()
+    served.ended.set()
+    with logs_written("INFO", "bridge-api") as written:
+        for key in (FORGED, KEYS[0]):
+            for _ in range(2 * MOST_A_MINUTE):
+                await served.ask(key)
+    events = Counter(json.loads(line)["event"] for line in written.getvalue().splitlines())
+    assert events["request_refused"] == MOST_A_MINUTE
+    assert events["request"] == 2 * MOST_A_MINUTE
+
+
+class Streamed(Served):
+    """A front over a route that streams parts of 4 KiB; `part` is called before each."""
+
+    def __init__(self, parts: int, part: Callable[[int], None] = lambda _number: None) -> None:
+        super().__init__()
+        self._parts, self._part = parts, part
+
+    async def _route(self, _scope: Any, _receive: Any, send: Callable[[Any], Any]) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        for number in range(self._parts):
+            self._part(number)
+            await send({"type": "http.response.body", "body": b"x" * 4096, "more_body": True})
+        await send({"type": "http.response.body", "body": b""})
+
+    async def read(self, seconds_a_part: float) -> tuple[int, bool]:
+        """How many parts a client got that takes so long for each, and whether the answer came to its end."""
+        got: list[Any] = []
+
+        async def send(message: Any) -> None:
+            await asyncio.sleep(seconds_a_part if message.get("more_body") else 0)
+            got.append(message)
+
+        async def receive() -> Any:
+            return {"type": "http.disconnect"}
+
+        headers = [(b"authorization", b"Bearer " + KEYS[0].text.encode())]
+        await self.front({"type": "http", "method": "GET", "path": "/v1/x", "headers": headers}, receive, send)
+        parts = [one for one in got if one["type"] == "http.response.body"]
+        return sum(bool(one["body"]) for one in parts), not parts[-1].get("more_body", False) if parts else False
+
+
+@pytest.mark.parametrize(
+    ("seconds", "parts", "whole"),
+    [(0.9, 2000, True), (1.5, 117, False), (20, 3, False), (61, 0, False)],
+    ids=["fast enough", "below 4 KiB/s", "far below", "not at all"],
+)
+def test_answer_is_cut_off_unless_it_is_read_at_a_least_rate(seconds: float, parts: int, whole: bool) -> None:
+    """A minute, and a second more for each 4 KiB that were read; its place is free again."""
+
+    async def read() -> tuple[int, bool]:
+        served = Streamed(2000)
+        found = await served.read(seconds)
+        assert not served.front._in_hand_of
+        return found
+
+    got, ended = run_virtually(read())
+    assert ended is whole
+    assert abs(got - parts) <= 1
+
+
+@pytest.mark.parametrize("change", [{"revoked": True}, {"expires_at": datetime(2020, 1, 1, tzinfo=UTC)}])
+def test_streamed_answer_ends_with_its_token(change: dict[str, Any]) -> None:
+    """At the next part; the client is not given the end of a whole one."""
+
+    async def read() -> tuple[int, bool]:
+        def part(number: int) -> None:
+            if number == 5:
+                key_id = KEYS[0].key_id
+                served.known[key_id] = served.known[key_id]._replace(**change)
+
+        served = Streamed(2000, part)
+        return await served.read(0)
+
+    assert run_virtually(read()) == (5, False)

@@ -1,0 +1,33 @@
+"""The filter of a caller of one organisation never means more than that one's."""
+
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+from support.dead_letters import dropped
+
+from bridge.api.access import Caller
+from bridge.api.tenant_scope import Reach
+from schemas.api_token import Role
+from schemas.documents.dead_letter_filter import DeadLetterFilter
+
+ORGS = st.sampled_from([1, 2, 3])
+
+
+def reach(org_id: int | None) -> Reach:
+    nothing: Any = None
+    return Reach(nothing, nothing, Caller("alice", "k", Role.VIEWER, org_id, None))
+
+
+@given(
+    mine=ORGS,
+    asked=st.none() | st.lists(ORGS, max_size=3).map(tuple),
+    org_id=st.none() | ORGS,
+    site=st.none() | st.just((1,)),
+)
+def test_narrowed(mine: int, asked: tuple[int, ...] | None, org_id: int | None, site: tuple[int, ...] | None) -> None:
+    """What it means is what was meant, of those that are the caller's."""
+    chosen = DeadLetterFilter(org_ids=asked, site_id=site)
+    row = dropped(1, org_id=org_id)
+    assert reach(mine).narrowed(chosen).matches(row) == (chosen.matches(row) and org_id == mine)
+    assert reach(None).narrowed(chosen) is chosen

@@ -1,0 +1,280 @@
+"""The line for the loop's time: scripts take turns, and who has used more than its share waits behind the others."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+from support.lone_gateway import LoneGateway, lone_gateway
+
+from bridge.gateway.admission.access import Grant
+from bridge.gateway.admission.allowances import Allowances, Bill
+from bridge.gateway.admission.line import SLICE_SECONDS, Line
+from schemas.pipeline.registry import Script
+from schemas.pipeline.sender import Sender
+from sinks import cooperative
+
+EVENT = b'{"event_id":"1","event_type":"click"}'
+
+
+class Clock:
+    """A clock that only work moves on."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """The time that long work knows."""
+    made = Clock()
+    monkeypatch.setattr(cooperative, "time", made)
+    return made
+
+
+@pytest.fixture
+async def gateway() -> AsyncIterator[LoneGateway]:
+    async with lone_gateway() as made:
+        yield made
+
+
+def bill(gateway: LoneGateway, script: str, visitor: str = "") -> Bill:
+    """Of a request by the script's server, or by a visitor at that address."""
+    grant = Grant(Script(script, 1, 1, True), "https://o.test" if visitor else None)
+    return Bill(gateway.services.allowances, grant, visitor or "9.9.9.9")
+
+
+async def settled() -> None:
+    """Every task has come as far as it can."""
+    for _ in range(20):
+        await asyncio.sleep(0)
+
+
+async def test_line_gives_each_script_its_turn(gateway: LoneGateway, clock: Clock) -> None:
+    """Another script's request waits for one slice, however many requests of the first one wait; those keep their order."""
+    line, done = Line(), []
+
+    async def work(script: str, name: str, slices: int) -> None:
+        with line.work(bill(gateway, script)) as own:
+            await own.stand_in_line(long=True)
+            for number in range(slices):
+                done.append(f"{name}{number}")
+                clock.now += 1.1 * SLICE_SECONDS
+                await own.let_others()
+
+    await line.take(("s0",))
+    requests = [("s1", "a", 3), ("s1", "b", 2), ("s1", "c", 1), ("s2", "x", 2), ("s3", "y", 1)]
+    working = [asyncio.create_task(work(*one)) for one in requests]
+    await settled()
+    line.leave()
+    await asyncio.gather(*working)
+    assert done == ["a0", "x0", "y0", "a1", "x1", "a2", "b0", "b1", "c0"]
+
+
+async def test_line_gives_each_address_of_visitors_its_turn(gateway: LoneGateway) -> None:
+    """Another visitor of the same script waits for one slice, however many requests one address has in line."""
+    line, done = Line(), []
+
+    async def work(address: str) -> None:
+        with line.work(bill(gateway, "s1", address)) as own:
+            await own.stand_in_line()
+            done.append(address)
+
+    await line.take(("s0",))
+    working = [asyncio.create_task(work(address)) for address in ("a", "a", "a", "b")]
+    await settled()
+    line.leave()
+    await asyncio.gather(*working)
+    assert done == ["a", "b", "a", "a"]
+
+
+async def test_line_gives_an_address_one_turn_whatever_scripts_it_names(gateway: LoneGateway) -> None:
+    """Their public tokens cost nothing; and the scripts of one organisation have its turns."""
+    line, done = Line(), []
+
+    async def work(script: str, address: str) -> None:
+        with line.work(bill(gateway, script, address)) as own:
+            await own.stand_in_line()
+            done.append(address)
+
+    await line.take(("s0",))
+    requests = [*((f"s{number}", "a") for number in range(1, 50)), ("s1", "b"), ("s2", "b")]
+    working = [asyncio.create_task(work(*one)) for one in requests]
+    await settled()
+    line.leave()
+    await asyncio.gather(*working)
+    assert done[:5] == ["a", "b", "a", "b", "a"]
+
+
+async def test_line_goes_on_where_a_request_is_given_up(gateway: LoneGateway) -> None:
+    """While it waits, and after its turn was given to it but before it could take it."""
+    line = Line()
+    await line.take(("s1",))
+    waiting = [asyncio.create_task(line.take((script,))) for script in ("s1", "s2", "s3", "s4")]
+    await settled()
+    waiting[0].cancel()
+    line.leave()
+    waiting[1].cancel()
+    await settled()
+    assert [one.done() for one in waiting] == [True, True, True, False]
+    assert waiting[2].exception() is None
+    line.leave()
+    await waiting[3]
+    line.leave()
+    await asyncio.wait_for(line.take(("s5",)), 5)
+
+
+async def test_script_that_used_more_than_its_share_waits_while_others_do_not(
+    clock: Clock, gateway: LoneGateway
+) -> None:
+    """Its small requests too; it is not refused, and others that come later go before it, its visitors at once."""
+    line, done = gateway.services.lines[Sender.SERVER], []
+    bill(gateway, "s1").charge_time(0.6)
+    await line.take(("s9",))
+    assert clock.now == 100.0
+
+    async def post(script: str) -> None:
+        answer = await gateway.post(gateway.server(script), EVENT, path=f"/api/bridge/{script}/events")
+        done.append((script, answer.status))
+
+    first = asyncio.create_task(post("s1"))
+    await settled()
+    second = asyncio.create_task(post("s2"))
+    await settled()
+    assert (await gateway.post(gateway.visitor(), EVENT)).status == 202
+    assert not done
+    line.leave()
+    await asyncio.gather(first, second)
+    assert done == [("s2", 202), ("s1", 202)]
+
+
+class Beside:
+    """Another task of the loop, and how much was done between its turns."""
+
+    def __init__(self) -> None:
+        self.done = [0]
+
+    async def run(self) -> None:
+        while True:
+            self.done.append(0)
+            await asyncio.sleep(0)
+
+
+@pytest.mark.parametrize("visitors", [True, False])
+@pytest.mark.parametrize("long", [True, False])
+async def test_line_lets_the_loop_go_on_between_works_without_an_await(
+    gateway: LoneGateway, clock: Clock, visitors: bool, long: bool
+) -> None:
+    """Fifty senders whose requests are ready at once: what else is ready waits for two of them at most."""
+    line, beside = Line(), Beside()
+
+    async def work(number: int) -> None:
+        own = bill(gateway, "s1", f"10.0.0.{number}") if visitors else bill(gateway, f"s{number}")
+        with line.work(own) as at_work:
+            await at_work.stand_in_line(long=long)
+            clock.now += 0.007
+            beside.done[-1] += 1
+
+    going_on = asyncio.create_task(beside.run())
+    await asyncio.gather(*map(work, range(50)))
+    going_on.cancel()
+    assert sum(beside.done) == 50
+    assert max(beside.done) <= 2
+
+
+async def test_line_counts_the_work_of_who_had_to_wait(gateway: LoneGateway, clock: Clock) -> None:
+    """Nobody else works in the iteration in which it has used up the slice."""
+    line = Line()
+
+    async def work() -> None:
+        with line.work(bill(gateway, "s1")) as own:
+            assert await own.stand_in_line()
+            clock.now += 0.007
+        assert not line.gives_at_once(("s2",))
+
+    await line.take(("s0",))
+    working = asyncio.create_task(work())
+    await settled()
+    line.leave()
+    await working
+    await settled()
+    assert line.gives_at_once(("s2",))
+
+
+async def test_line_takes_many_small_works_in_one_iteration(gateway: LoneGateway, clock: Clock) -> None:
+    """None of them waits while together they take less than a slice."""
+    line, beside = Line(), Beside()
+
+    async def work(number: int) -> None:
+        with line.work(bill(gateway, "s1", f"10.0.0.{number}")) as at_work:
+            assert not await at_work.stand_in_line()
+            clock.now += SLICE_SECONDS / 60
+            beside.done[-1] += 1
+
+    going_on = asyncio.create_task(beside.run())
+    await asyncio.gather(*map(work, range(50)))
+    going_on.cancel()
+    assert max(beside.done) == 50
+
+
+async def test_line_lets_work_that_shows_to_be_long_wait_behind_first_slices(gateway: LoneGateway) -> None:
+    """It began as a small one."""
+    line, done = Line(), []
+
+    async def grows() -> None:
+        with line.work(bill(gateway, "s1")) as own:
+            await own.stand_in_line()
+            for long in (False, True, True):
+                await own.stand_in_line(long=long)
+                done.append("long" if long else "first")
+
+    async def small() -> None:
+        with line.work(bill(gateway, "s2")) as own:
+            await own.stand_in_line()
+            done.append("small")
+
+    await line.take(("s0",))
+    working = [asyncio.create_task(one) for one in (grows(), small(), small())]
+    await settled()
+    line.leave()
+    await asyncio.gather(*working)
+    assert done == ["first", "small", "small", "long", "long"]
+
+
+async def test_line_shares_its_time_between_first_slices_and_long_work(gateway: LoneGateway, clock: Clock) -> None:
+    """Small requests that come later go before long work, many in a slice; and long work goes on however many there are."""
+    line, done = Line(), []
+
+    async def work(name: str, seconds: float, slices: int) -> None:
+        with line.work(bill(gateway, name)) as own:
+            await own.stand_in_line(long=slices > 1)
+            for _ in range(slices):
+                done.append(name[0])
+                clock.now += seconds
+                await own.let_others()
+
+    await line.take(("s0",))
+    requests = [("long1", 1.1 * SLICE_SECONDS, 2), ("long2", 1.1 * SLICE_SECONDS, 2)]
+    requests += [(f"small{number}", SLICE_SECONDS / 4, 1) for number in range(16)]
+    working = [asyncio.create_task(work(*one)) for one in requests]
+    await settled()
+    line.leave()
+    await asyncio.gather(*working)
+    assert "".join(done) == "sssslsssslsssslssssl"
+
+
+async def test_script_that_used_all_of_the_time_is_served_at_once_again_within_seconds() -> None:
+    """However long it did: nobody is refused for it, so nothing else bounds what it owes."""
+    now = 0.0
+    async with lone_gateway() as gateway:
+        allowances = Allowances(gateway.services.settings, lambda: now)
+        own = Bill(allowances, Grant(Script("s1", 1, 1, True), None), "9.9.9.9")
+        for second in range(600):
+            now = float(second)
+            own.charge_time(1.0)
+        assert own.exceeds_time
+        now += 2.1
+        assert not own.exceeds_time
+        own.owes_nothing()

@@ -1,0 +1,319 @@
+"""Shares of what all hold together: a full one has room for who holds next to nothing, and waiting clients give way."""
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncIterator
+from contextlib import ExitStack, asynccontextmanager
+from typing import Any
+
+import pytest
+from support.lone_gateway import LoneGateway, lone_gateway
+from support.wait import wait_until
+
+from bridge.gateway.admission import refused_events as judging
+from bridge.gateway.admission.access import Grant
+from bridge.gateway.admission.allowances import Allowances
+from bridge.gateway.admission.shares import shares_of
+from bridge.gateway.publisher import Delivery
+from bridge.http.byte_budget import Held, Room
+from bridge.http.problems import Code, Problem
+from schemas.pipeline.registry import Script
+from schemas.pipeline.sender import Sender
+
+EVENTS = "/api/bridge/s1/events"
+VALIDATE = "/api/bridge/s1/events:validate"
+MIB = 1024 * 1024
+EVENT = b'{"event_id":"1","event_type":"click"}'
+
+
+def server(script: str, org_id: int | None) -> Any:
+    """The shares of a script's server."""
+    return shares_of(Grant(Script(script, 1, org_id, True), None), "9.9.9.9")
+
+
+def visitor(script: str, address: str) -> Any:
+    """The shares of a visitor."""
+    return shares_of(Grant(Script(script, 1, 1, True), "https://o.test"), address)
+
+
+def fill(room: Room, holding: ExitStack, shares: Any) -> int:
+    """Takes one after another as long as there is room; returns how many."""
+    for number in range(10**6):
+        try:
+            holding.enter_context(room.holding(shares, 1))
+        except Problem:
+            return number
+    raise AssertionError
+
+
+def test_shares_of_an_organisations_scripts_are_one_share() -> None:
+    """However many scripts it has; one that belongs to none has a share of its own."""
+    room = Room("requests", 1000, 8)
+    with ExitStack() as holding:
+        assert sum(fill(room, holding, server(f"s{number}", 1)) for number in range(50)) == 250
+        assert fill(room, holding, server("alone", None)) == 250
+
+
+def test_last_of_a_share_is_for_senders_that_hold_next_to_nothing() -> None:
+    """Organisations, or addresses, whose shares add up to more than all leave room for the next one."""
+    room = Room("requests", 1000, 8)
+    with ExitStack() as holding:
+        for number in range(5):
+            fill(room, holding, server(f"s{number}", number))
+        assert 750 <= room.taken < 900
+        assert fill(room, holding, server("new", 99)) > 8
+    with ExitStack() as holding:
+        taken = [fill(room, holding, visitor("s1", f"10.0.0.{number}")) for number in range(6)]
+        assert taken == [62, 31, 3, 3, 3, 3]
+    assert room.taken == 0
+
+
+def waiting(room: Room, holding: ExitStack, shares: Any, size: int, ended: list[Any], name: str) -> Held:
+    """So much is held by a request that waits for its client."""
+    held = holding.enter_context(room.holding(shares, size))
+    held.waits(lambda: ended.append(name))
+    return held
+
+
+def test_longest_wait_of_who_holds_most_gives_way() -> None:
+    """To a sender that holds less, at once, and only as much as it needs; never to one that holds as much."""
+    room, ended = Room("bytes", 1600, 10), list[Any]()
+    a, b, c = (visitor("s1", f"10.0.0.{number}") for number in range(3))
+    with ExitStack() as holding:
+        for name, shares, size in (("a1", a, 40), ("b1", b, 50), ("a2", a, 60)):
+            last = waiting(room, holding, shares, size, ended, name)
+        waiting(room, holding, visitor("s2", "10.0.0.9"), 100, ended, "other script's")
+        newcomer = holding.enter_context(room.holding(c, 40))
+        assert ended == ["a1"]
+        last.works()
+        with pytest.raises(Problem) as caught:
+            newcomer.reach(100)
+        assert (caught.value.code, ended) == (Code.RATE_LIMITED, ["a1"])
+        assert (room.taken, last.gave_way) == (250, False)
+    assert (room.taken, room._held, room._waiting) == (0, {}, {})
+
+
+def test_what_gave_way_takes_nothing_more() -> None:
+    """Its last bytes may come at that moment."""
+    room, ended = Room("bytes", 100, 50), list[Any]()
+    with ExitStack() as holding:
+        held = waiting(room, holding, server("s1", 1), 50, ended, "it")
+        held.give_way()
+        with pytest.raises(Problem) as caught:
+            held.reach(60)
+        assert (caught.value.code, ended, room.taken) == (Code.BODY_TIMEOUT, ["it"], 0)
+
+
+@asynccontextmanager
+async def slow_posts(
+    gateway: LoneGateway, headers: dict[str, str], sent: bytes, addresses: list[str]
+) -> AsyncIterator[list[int]]:
+    """Posts of which this much has come, and no more comes; yields the statuses of those that were answered."""
+    statuses: list[int] = []
+
+    async def never() -> Any:
+        await asyncio.Event().wait()
+
+    async def reader(message: Any) -> None:
+        if "status" in message:
+            statuses.append(message["status"])
+
+    posts = [
+        asyncio.create_task(gateway.send("POST", EVENTS, headers, sent, reader, address=address, more=never))
+        for address in addresses
+    ]
+    for _ in range(20):
+        await asyncio.sleep(0)
+    try:
+        yield statuses
+    finally:
+        for one in posts:
+            one.cancel()
+        await asyncio.gather(*posts, return_exceptions=True)
+
+
+async def test_share_of_requests_is_not_held_by_bodies_that_are_waited_for() -> None:
+    """Visitors' or servers': posts of the same script, tokens and others' posts are answered."""
+    async with lone_gateway(gateway_max_requests=8) as gateway:
+        addresses = [f"10.0.0.{number % 3}" for number in range(60)]
+        async with (
+            slow_posts(gateway, gateway.visitor(), b"[", addresses),
+            slow_posts(gateway, gateway.server(), b"[", addresses),
+        ):
+            for who in (gateway.visitor(), gateway.server()):
+                assert (await gateway.post(who, EVENT)).status == 202
+            assert (await gateway.post(gateway.visitor(), b"", path="/bridge/s1/token")).status == 200
+            assert (await gateway.post(gateway.server("s2"), EVENT, path="/api/bridge/s2/events")).status == 202
+
+
+@pytest.mark.parametrize("path", [EVENTS, VALIDATE])
+async def test_share_of_requests_is_held_by_those_whose_body_has_come(
+    monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    """The process works on so many at once; more are told to come again."""
+    acknowledged, places = asyncio.Event(), 8
+
+    async def late(_self: Delivery, _seconds: float) -> bool:
+        return await acknowledged.wait()
+
+    monkeypatch.setattr(Delivery, "acknowledged", late)
+    async with lone_gateway(gateway_max_requests=places) as gateway:
+        posts = [asyncio.create_task(gateway.post(gateway.server(), EVENT)) for _ in range(places)]
+        await wait_until(
+            lambda: gateway.services.requests.taken == places, budget_seconds=30, describe="as many requests as may be"
+        )
+        assert (await gateway.post(gateway.server(), EVENT, path=path)).status == 429
+        answer = await gateway.post(gateway.visitor(), EVENT, path=path)
+        assert (answer.status, answer.json()["error_code"]) == (503, "overloaded")
+        acknowledged.set()
+        assert {one.status for one in await asyncio.gather(*posts)} == {202}
+        assert gateway.services.requests.taken == 0
+
+
+async def test_share_of_bytes_full_of_waited_for_bodies_has_room_for_others() -> None:
+    """Two addresses hold all that a script's visitors have: a third one's post is taken, and one of theirs is ended."""
+    async with lone_gateway(gateway_max_bytes_in_flight=16 * MIB, gateway_visitor_refused_per_minute=0) as gateway:
+        addresses = ["10.0.0.1", "10.0.0.2"] * 3
+        async with slow_posts(gateway, gateway.visitor(), b" " * (MIB // 4 - 100), addresses) as ended:
+            assert gateway.services.room.taken > 1.4 * MIB
+            body = b"[" + b",".join([EVENT] * 400) + b"]" + b" " * 200_000
+            assert (await gateway.post(gateway.visitor(), body)).status == 202
+            await wait_until(lambda: ended, budget_seconds=30, describe="the end of a body that is waited for")
+            assert set(ended) == {408}
+            assert len(ended) == 1
+
+
+async def test_share_of_bytes_full_of_unread_answers_has_room_for_others() -> None:
+    """The connection of one that holds most is closed."""
+    async with lone_gateway(gateway_max_bytes_in_flight=16 * MIB, gateway_validate_events_per_second=0) as gateway:
+        closed: list[str] = []
+        begun: list[str] = []
+        event = {
+            "event_type": "click",
+            "occurred_at": time.time_ns() // 1_000_000,
+            "url": f"https://a.b/{'é' * 25_000}",
+        }
+        body = json.dumps([event] * 2, ensure_ascii=False).encode()
+
+        async def post(address: str) -> None:
+            async def reader(_: Any) -> None:
+                begun.append(address)
+                await asyncio.Event().wait()
+
+            await gateway.send(
+                "POST", VALIDATE, gateway.visitor(), body, reader, address=address, close=lambda: closed.append(address)
+            )
+
+        posts = [asyncio.create_task(post(f"10.0.0.{number}")) for number in (1, 2)]
+        await wait_until(lambda: len(begun) == 2, budget_seconds=30, describe="two answers that nobody reads")
+        assert gateway.services.room.taken > 1.1 * MIB
+        assert (await gateway.post(gateway.visitor(), b" " * (MIB // 2) + EVENT)).status == 202
+        assert len(closed) == 1
+        for one in posts:
+            one.cancel()
+        await asyncio.gather(*posts, return_exceptions=True)
+        assert gateway.services.room.taken == 0
+
+
+@pytest.mark.parametrize(
+    ("path", "setting"),
+    [(EVENTS, "gateway_script_events_per_second"), (VALIDATE, "gateway_validate_events_per_second")],
+)
+async def test_share_of_a_scripts_events_is_not_used_up_by_one_visitors_address(path: str, setting: str) -> None:
+    """What it is refused takes nothing from the others either."""
+    async with lone_gateway(**{setting: 160 if path == VALIDATE else 40}) as gateway:
+        for _ in range(5):
+            last = await gateway.post(gateway.visitor(), json.dumps([{}] * 10).encode(), path=path)
+        assert (last.status, "of one address, visitors: 10 a second" in last.json()["detail"]) == (429, True)
+        others = [await gateway.post(gateway.visitor(), EVENT, path=path, address=f"10.0.0.{one}") for one in range(50)]
+        assert {one.status for one in others} == {200 if path == VALIDATE else 202}
+
+
+async def test_refused_events_beyond_the_bound_are_judged_no_further(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Among a few of them a good event is taken; a request of many is refused whole, so that its good ones come again."""
+    judged, judge = [], judging.judge
+
+    def counted(*given: Any) -> Any:
+        judged.append(given[1])
+        return judge(*given)
+
+    monkeypatch.setattr(judging, "judge", counted)
+    async with lone_gateway(gateway_visitor_refused_per_minute=3) as gateway:
+        first = (await gateway.post(gateway.visitor(), json.dumps([{}] * 400).encode())).json()
+        assert (first["accepted"], first["rejected"], len(judged)) == (3, 397, 400)
+        answer = await gateway.post(gateway.visitor(), json.dumps([{}] * 400).encode())
+        assert (answer.status, answer.json()["error_code"]) == (429, "too_many_refused")
+        assert len(judged) == 400 + 10
+        good = {"event_id": "a", "event_type": "click", "occurred_at": time.time_ns() // 1_000_000}
+        mixed = (await gateway.post(gateway.visitor(), json.dumps([{}, good, *[{}] * 5]).encode())).json()
+        assert (mixed["accepted"], mixed["rejected"]) == (1, 6)
+        before = list(gateway.values)
+        many = await gateway.post(gateway.visitor(), json.dumps([good, *[{}] * 30]).encode())
+        assert (many.status, gateway.values) == (429, before)
+
+
+async def post_to(gateway: LoneGateway, script: str, address: str, count: int) -> tuple[int, str]:
+    """The status of a visitor's post of so many good events, and why it is refused."""
+    event = {"event_type": "click", "occurred_at": time.time_ns() // 1_000_000}
+    body = json.dumps([event] * count).encode()
+    answer = await gateway.post(gateway.visitor(script), body, path=f"/api/bridge/{script}/events", address=address)
+    if answer.status == 429:
+        assert int(answer.headers["retry-after"]) >= 1
+    return answer.status, answer.json().get("detail", "")
+
+
+async def test_share_of_an_address_is_no_larger_with_more_scripts() -> None:
+    """One token for each of many scripts is as easy to have as one; another address's events are taken."""
+    async with lone_gateway(gateway_address_events_per_second=20) as gateway:
+        now = [0.0]
+        gateway.services.allowances = Allowances(gateway.services.settings, lambda: now[0])
+        assert [(await post_to(gateway, script, "10.0.0.1", 20))[0] for script in ("s1", "s2")] == [202, 202]
+        for script in ("s1", "s2"):
+            assert await post_to(gateway, script, "10.0.0.1", 1) == (
+                429, "events of one address for all scripts, visitors: 20 a second",
+            )  # fmt: skip
+        assert (await post_to(gateway, "s1", "10.0.0.2", 20))[0] == 202
+        assert (await gateway.post(gateway.server(), json.dumps([{}] * 100).encode())).status == 202
+        now[0] += 1.0
+        used = dict(gateway.services.allowances.most_used())
+        assert (used["address_events"], used["visitors_events"]) == (2.1, 60 / 4000)
+
+
+async def test_share_of_all_visitors_is_bounded_and_has_room_for_who_sends_little() -> None:
+    """However many addresses and scripts: the last quarter is for addresses that send next to nothing of it."""
+    async with lone_gateway(gateway_visitors_events_per_second=400) as gateway:
+        gateway.services.allowances = Allowances(gateway.services.settings, lambda: 0.0)
+        # The bucket holds 800. An address that has sent more than 25 leaves its last quarter alone.
+        posts = [await post_to(gateway, f"s{1 + number % 2}", f"10.0.1.{number % 4}", 50) for number in range(30)]
+        assert (429, "events of all visitors: 400 a second") in posts
+        assert [status for status, _ in posts].count(202) == 12
+        few = [await post_to(gateway, "s1", f"10.0.2.{number}", 5) for number in range(20)]
+        assert {status for status, _ in few} == {202}
+        assert (await gateway.post(gateway.server(), json.dumps([{}] * 100).encode())).status == 202
+        # They are not without a bound either.
+        many = [await post_to(gateway, "s2", f"10.0.3.{number}", 5) for number in range(30)]
+        assert [status for status, _ in many].count(202) == 20
+
+
+async def test_share_that_is_refused_takes_nothing_of_the_others() -> None:
+    """What one bucket refuses is not counted in another: a script's flood leaves other scripts what all visitors have."""
+    async with lone_gateway(gateway_script_events_per_second=40, gateway_visitors_events_per_second=1000) as gateway:
+        gateway.services.allowances = allowances = Allowances(gateway.services.settings, lambda: 0.0)
+        statuses = [(await post_to(gateway, "s1", f"10.0.0.{number}", 20))[0] for number in range(60)]
+        assert (statuses.count(202), statuses.count(429)) == (4, 56)
+        assert allowances.of(Sender.VISITOR).visitors_events._level("visitors") == 2000 - 80
+
+
+async def test_share_of_refused_events_of_an_address_is_no_larger_with_more_scripts() -> None:
+    """Four scripts' worth, over all that it names."""
+    async with lone_gateway(gateway_visitor_refused_per_minute=10) as gateway:
+        allowances = gateway.services.allowances = Allowances(gateway.services.settings, lambda: 0.0)
+        scripts = [f"s{number}" for number in range(1, 9)]
+        let = {
+            script: [allowances.lets_refused(script, "10.0.0.1") for _ in range(15)].count(True) for script in scripts
+        }
+        assert list(let.values()) == [10, 10, 10, 10, 0, 0, 0, 0]
+        assert allowances.seconds_until_refused("s9", "10.0.0.1") == 2
+        assert allowances.seconds_until_refused("s1", "10.0.0.1") == 6
+        assert allowances.lets_refused("s1", "10.0.0.2")

@@ -1,0 +1,71 @@
+"""As how many events the good events of a request count."""
+
+import json
+import time
+
+import pytest
+from support.lone_gateway import LoneGateway, lone_gateway
+
+from bridge.gateway.admission.allowances import Allowances
+from bridge.http.rate_limiter import Buckets
+from schemas.pipeline.sender import Sender
+
+
+def good() -> dict[str, object]:
+    return {"event_id": "a", "event_type": "click", "occurred_at": time.time_ns() // 1_000_000}
+
+
+def sent(count: int, properties: bytes = b"{}") -> bytes:
+    """So many events with these properties."""
+    return b"[" + b",".join([json.dumps(good()).encode()[:-1] + b', "properties": ' + properties + b"}"] * count) + b"]"
+
+
+def unrefilled(gateway: LoneGateway, who: Sender) -> Buckets:
+    """The buckets of the scripts' events, in which time stands still."""
+    gateway.services.allowances = allowances = Allowances(gateway.services.settings, lambda: 0.0)
+    return allowances.of(who).events
+
+
+LONG = 64 * 1024 - 400
+KEYS = b'{"k": {' + b", ".join(b'"k%d": 1' % number for number in range(LONG // 12)) + b"}}"
+
+
+@pytest.mark.parametrize(
+    ("properties", "least"),
+    [
+        (b'{"k": [' + b"[[[[[[[[[[[[[[[1]]]]]]]]]]]]]]]," * (LONG // 32) + b"1]}", 80),
+        (b'{"k": [' + b"{}," * (LONG // 3) + b"1]}", 80),
+        (b'{"k": [' + b"1," * (LONG // 2) + b"1]}", 80),
+        (KEYS, 30),
+        (b'{"k": "' + b"x" * LONG + b'"}', 14),
+    ],
+    ids=["nested", "empty", "ones", "keys", "string"],
+)
+@pytest.mark.parametrize("who", list(Sender)[:2], ids=str)
+async def test_a_good_event_counts_as_what_it_costs_the_stream(who: Sender, properties: bytes, least: int) -> None:
+    """Else 200 of them in a second, of 5000 that a script may send, would leave the worker behind."""
+    unbounded = dict.fromkeys(("script_bytes", "address_bytes"), 0)
+    rates = {f"gateway_{name}_per_second": rate for name, rate in unbounded.items()}
+    async with lone_gateway(gateway_script_events_per_second=400, gateway_address_time_share=0, **rates) as gateway:
+        headers = gateway.server() if who is Sender.SERVER else gateway.visitor()
+        events = unrefilled(gateway, who)
+        assert (await gateway.post(headers, sent(1, properties))).status == 202
+        taken = 800 - events._level("s1")
+        assert least <= taken <= 130
+
+
+async def test_an_ordinary_event_counts_as_one() -> None:
+    """Also of 4 KB, and with fifty properties, alone or among others."""
+    fifty = json.dumps({f"property_{number}": f"value {number}, of it" + "x" * 30 for number in range(50)}).encode()
+    cart = {
+        "items": [
+            {"sku": f"sku-{n}", "name": "x" * 60, "price": 9.9, "count": n, "tags": ["a", "b"]} for n in range(25)
+        ]
+    }
+    nested = json.dumps({"page": {"name": "cart"}, "cart": cart}).encode()
+    for properties in (b"{}", fifty, nested, b'{"k": "' + b"x" * 3800 + b'"}'):
+        for count in (1, 100):
+            async with lone_gateway() as gateway:
+                events = unrefilled(gateway, Sender.SERVER)
+                assert (await gateway.post(gateway.server(), sent(count, properties))).status == 202
+                assert 10_000 - events._level("s1") == count
