@@ -14,10 +14,10 @@ PYTHON_BIN := $(BIN)/python
 INSTALLED := .venv/.installed
 
 PYTEST = $(PYTHON_BIN) -m pytest -n $(PROCESSES) --dist worksteal --ignore=tests/alerts/test_live.py \
-	--ignore=tests/integration/test_gateway_openapi.py
+	--ignore=tests/integration/gateway/test_openapi.py
 # Each rule, each module, each seam on real servers, and the way of events from HTTP to a row.
-BEFORE_A_PUSH := tests/house tests/unit tests/property tests/contract tests/mutants tests/integration/test_gateway.py \
-	tests/integration/test_host.py tests/integration/test_process.py
+BEFORE_A_PUSH := tests/house tests/unit tests/property tests/contract tests/mutants tests/integration/gateway/test_gateway.py \
+	tests/integration/worker/test_host.py tests/integration/commands/test_process.py
 
 # One way to compile every lock file: for every platform, with hashes, without a word on where packages came from.
 COMPILE = $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes \
@@ -47,7 +47,7 @@ test-all: install ## Run all tests but those of test-openapi, test-alerts, test-
 	$(PYTEST) --ignore=tests/wheel --ignore=tests/browser $(ARGS)
 
 test-openapi: install ## Hold the gateway against its own OpenAPI document, by schemathesis, a minute or two
-	$(PYTHON_BIN) -m pytest tests/integration/test_gateway_openapi.py -q $(ARGS)
+	$(PYTHON_BIN) -m pytest tests/integration/gateway/test_openapi.py -q $(ARGS)
 
 test-alerts: install ## Hold the alerts against the running product, ten minutes of health and real faults (SHORT=1: three)
 	$(PYTHON_BIN) -m pytest tests/alerts/test_live.py $(if $(SHORT),-k 'well or refuses or tenth') $(ARGS)

@@ -28,7 +28,7 @@ _PLACES: Final = {
         "offsets": "stream.offsets:offsets_app",
         "db": "setup.db:db_app",
         "gate": "reports.gate:gate_app",
-        "brake": "stream.breaker:brake_app",
+        "breaker": "stream.breaker:breaker_app",
         "identity": "setup.identity:identity_app",
         "pause": "stream.pause:pause_app",
         "dlq": "dlq:dlq_app",
@@ -39,6 +39,8 @@ _PLACES: Final = {
         "deploy": "setup.deploy:deploy_app",
     }.items()
 }
+# What commands were called before.
+_ALIASES: Final = {"brake": "breaker"}
 
 
 def _version(given: bool) -> None:
@@ -49,7 +51,7 @@ def _version(given: bool) -> None:
 
 app = typer.Typer(
     name="bridge",
-    cls=loading(_PLACES),
+    cls=loading(_PLACES, _ALIASES),
     help="Raw bridge events from Kafka to clean rows in Postgres: every one accounted for, once in effect.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,

@@ -9,8 +9,12 @@ from typer.core import TyperCommand, TyperGroup
 from typer.main import get_command, get_group
 
 
-def loading(places: Mapping[str, str]) -> type[TyperGroup]:
-    """The class of a group whose commands stand at these places, `module:attribute`, as functions or as groups."""
+def loading(places: Mapping[str, str], aliases: Mapping[str, str] | None = None) -> type[TyperGroup]:
+    """The class of a group whose commands stand at these places, `module:attribute`, as functions or as groups.
+
+    `aliases` are further names of some of them, which the help does not list.
+    """
+    known = {**places, **{alias: places[name] for alias, name in (aliases or {}).items()}}
 
     class Loading(TyperGroup):
         def __init__(self, **options: Any) -> None:
@@ -22,7 +26,7 @@ def loading(places: Mapping[str, str]) -> type[TyperGroup]:
             return list(places)
 
         def get_command(self, _ctx: object, cmd_name: str) -> Any:
-            return _loaded(cmd_name, places[cmd_name]) if cmd_name in places else None
+            return _loaded(cmd_name, known[cmd_name]) if cmd_name in known else None
 
     return Loading
 

@@ -17,6 +17,8 @@ SUMMARY_FILE: Final = "bridge-worker-summary.json"
 
 COMMANDS: Final = JOBS - {"dlq-rehearse", "dlq-replay-topic"}
 """The commands that run a job, by the words of their names."""
+# The history keeps the names that its runs have always had.
+_JOBS_OF: Final = {"breaker": "brake"}
 
 
 def leave_summary(words: Sequence[str], message: str, code: int) -> None:
@@ -49,8 +51,8 @@ def leave_summary(words: Sequence[str], message: str, code: int) -> None:
 
 
 def _script(words: Sequence[str]) -> str | None:
-    named = [word for word in words if not word.startswith("-")][:2]
-    if words[:1] != named[:1] or "--help" in words:
+    named = [_JOBS_OF.get(word, word) for word in words if not word.startswith("-")][:2]
+    if [_JOBS_OF.get(word, word) for word in words[:1]] != named[:1] or "--help" in words:
         return None
     return next((name for name in ("-".join(named), named[0] if named else "") if name in COMMANDS), None)
 

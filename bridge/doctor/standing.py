@@ -24,7 +24,7 @@ def judge_brake(state: BreakerState) -> Finding:
     who = f"by {state.changed_by}: {state.reason}"
     if state.engaged:
         since = "" if state.changed_at is None else f" since {rfc3339(state.changed_at)}"
-        return fail("brake", f"on{since}, {who}", "see `bridge brake status`; more workers change nothing")
+        return fail("brake", f"on{since}, {who}", "see `bridge breaker status`; more workers change nothing")
     if state.released:
         until = "" if state.released_until is None else f" until {rfc3339(state.released_until)}"
         return warn(

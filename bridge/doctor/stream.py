@@ -70,7 +70,7 @@ def judge_lag(
 
 def _hint(held: int, old: int, brake: BreakerState) -> str:
     """What to do about so many old partitions, of which so many are held."""
-    hints = ["the brake is on and holds records: see `bridge brake status`"] if brake.engaged else []
+    hints = ["the brake is on and holds records: see `bridge breaker status`"] if brake.engaged else []
     hints += ["see `held` in `bridge offsets show`"] if held else []
     hints += ["see that workers run and what they log; more of them share the partitions"] if held < old else []
     return "; ".join(hints)

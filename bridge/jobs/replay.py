@@ -277,7 +277,7 @@ class _Replay:
         brake = await read_brake(self.conn, self.settings.group)
         if brake.engaged:
             raise Braked(
-                f"the brake on dead-lettering is on: {brake.reason}; see `bridge brake status`, then run the same again"
+                f"the brake on dead-lettering is on: {brake.reason}; see `bridge breaker status`, then run the same again"
             )
 
     async def _paced(self) -> None:

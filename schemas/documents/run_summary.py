@@ -87,7 +87,7 @@ class OffsetsSummary(RunSummary):
 
 
 class BrakeSummary(RunSummary):
-    """What a `bridge brake release` or `engage` left behind."""
+    """What a `bridge breaker release` or `engage` left behind."""
 
     reason: str = ""
     engaged: bool = False

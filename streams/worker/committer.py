@@ -86,7 +86,7 @@ class Settler:
             log.error("brake_engaged", **told | {"reason": state.reason})
         # What is held is judged anew, and by figures that begin anew.
         self._judge.clear()
-        raise Braked(f"the brake on dead-lettering is on: {state.reason}; see `bridge brake status`")
+        raise Braked(f"the brake on dead-lettering is on: {state.reason}; see `bridge breaker status`")
 
 
 def _end_refused_retries(outcomes: Sequence[Outcomes]) -> bool:

@@ -3,6 +3,7 @@
 import ast
 import re
 import subprocess
+from collections import Counter
 from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
@@ -18,6 +19,7 @@ from sinks.postgres.statements import statement_files
 CHECKOUT = Path(__file__).resolve().parents[2]
 PACKAGES = ("schemas", "telemetry", "sinks", "streams", "bridge")
 MOST_LINES = 400
+MOST_FILES = 20
 # path: why it is longer.
 LONGER: dict[str, str] = {}
 
@@ -107,6 +109,14 @@ def test_modules_stay_within_their_budget() -> None:
     }
 
     assert over == set(LONGER)
+
+
+def test_folders_of_the_product_stay_within_their_budget() -> None:
+    """One with over 20 files of one kind asks for rooms; migrations only ever grow."""
+    files = [path for path in tracked() if name_of(path).split("/")[0] in PACKAGES and path.parent.name != "migrations"]
+    counts = Counter((name_of(path.parent), path.suffix) for path in files)
+
+    assert [kind for kind, count in counts.items() if count > MOST_FILES] == []
 
 
 def test_every_module_says_what_it_is_in_its_first_line() -> None:

@@ -1,4 +1,4 @@
-"""`bridge brake status|release|engage`: the pause put on dead-lettering when nearly everything fails."""
+"""`bridge breaker status|release|engage`: the circuit breaker, which stops dead-lettering when nearly everything fails."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -8,7 +8,7 @@ import msgspec
 import typer
 
 from bridge.cli.common import JsonOutput, Verbose, command_settings, given_reason, run, say, write_json
-from bridge.jobs.brake import engage_job, release_job
+from bridge.jobs.breaker import engage_job, release_job
 from bridge.jobs.frame import DONE, Job, RunOptions, perform
 from bridge.output.tables import Table, print_table, print_text
 from schemas.config.duration import duration_seconds
@@ -20,8 +20,10 @@ from sinks.postgres.breaker.state import brake_state
 from sinks.postgres.kept_json import SHOWN
 from streams.audit import audit
 
-brake_app = typer.Typer(
-    name="brake", help="The pause put on dead-lettering when nearly everything fails.", no_args_is_help=True
+breaker_app = typer.Typer(
+    name="breaker",
+    help="The circuit breaker, which stops dead-lettering when nearly everything fails.",
+    no_args_is_help=True,
 )
 
 T = TypeVar("T")
@@ -32,7 +34,7 @@ LAST = datetime.max.replace(tzinfo=UTC)
 Reason = Annotated[str, typer.Option("--reason", help="Why, for those who read the history.")]
 
 
-@brake_app.command()
+@breaker_app.command()
 def status(json_output: JsonOutput = None, verbose: Verbose = False) -> None:
     """Say whether it is on, why, what waits and when it is probed; the exit code is 1 while it is on, else 0."""
     settings = command_settings(verbose=verbose)
@@ -45,7 +47,7 @@ def status(json_output: JsonOutput = None, verbose: Verbose = False) -> None:
     raise typer.Exit(1 if state.engaged else 0)
 
 
-@brake_app.command()
+@breaker_app.command()
 def release(
     reason: Reason,
     for_: Annotated[str, typer.Option("--for", metavar="10m", help="How long they may pass, at most 24h.")] = "10m",
@@ -63,7 +65,7 @@ def release(
     _perform(settings, release_job(settings, seconds, given_reason(reason)), json_output)
 
 
-@brake_app.command()
+@breaker_app.command()
 def engage(reason: Reason, json_output: JsonOutput = None, verbose: Verbose = False) -> None:
     """Hold every would-be dead letter until somebody releases the brake; no probe lets it go."""
     settings = command_settings(verbose=verbose)

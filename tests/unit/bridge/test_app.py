@@ -38,6 +38,16 @@ def test_a_command_loads_no_other() -> None:
     )
 
 
+def test_breaker_is_found_by_its_former_name() -> None:
+    """Runbooks and scripts of others name it; the help lists one of the two."""
+    commands = get_group(app)
+    former = commands.get_command(None, "brake")  # type: ignore[arg-type]  # unused
+
+    assert set(former.commands) == {"status", "release", "engage"}  # type: ignore[union-attr]  # a group
+    assert "breaker" in commands.list_commands(None)  # type: ignore[arg-type]  # unused
+    assert "brake" not in commands.list_commands(None)  # type: ignore[arg-type]  # unused
+
+
 @pytest.mark.parametrize("text", ["bridge.raw:3", "bridge.raw-3"])
 def test_partition_is_taken_as_reports_name_it(text: str) -> None:
     """`offsets` and the brake join by a colon, audits by a dash."""

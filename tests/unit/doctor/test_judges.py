@@ -204,7 +204,7 @@ def test_lag(minute: int, ten_minutes: int, next_offset: int | None, health: str
     assert healths([judge_lag({SOURCE: account(next_offset=next_offset)}, since, {}, BreakerState())]) == [health]
 
 
-BRAKED = "the brake on dead-lettering is on: 9 of 9; see `bridge brake status`"
+BRAKED = "the brake on dead-lettering is on: 9 of 9; see `bridge breaker status`"
 
 
 @pytest.mark.parametrize(
@@ -212,11 +212,11 @@ BRAKED = "the brake on dead-lettering is on: 9 of 9; see `bridge brake status`"
     [
         ({}, BreakerState(), ["more of them share"], ["the brake", "offsets show"]),
         # A worker of the release before notes nothing in the offsets.
-        ({}, BreakerState(engaged=True, reason="9 of 9"), ["`bridge brake status`", "more of them share"], []),
+        ({}, BreakerState(engaged=True, reason="9 of 9"), ["`bridge breaker status`", "more of them share"], []),
         (
             {SOURCE: BRAKED},
             BreakerState(engaged=True, reason="9 of 9"),
-            ["`bridge brake status`"],
+            ["`bridge breaker status`"],
             ["more of them share"],
         ),
         ({SOURCE: "paused by ann: x"}, BreakerState(), ["`bridge offsets show`"], ["more of them share", "the brake"]),

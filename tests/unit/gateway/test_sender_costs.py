@@ -27,7 +27,7 @@ def pace(monkeypatch: pytest.MonkeyPatch) -> None:
     """Processor time that only parsing takes, and connections whose address may begin any number of requests."""
     clock = Clock()
     for module in ("cost", "protocol"):
-        monkeypatch.setattr(f"bridge.http.{module}.time", clock)
+        monkeypatch.setattr(f"bridge.http.wire.{module}.time", clock)
     monkeypatch.setattr(turns, "_READ_SECONDS", 0.0)
     monkeypatch.setattr("sinks.cooperative.time", SimpleNamespace(monotonic=lambda: 10.0))
     monkeypatch.setattr("bridge.gateway.admission.line.time", Clock())

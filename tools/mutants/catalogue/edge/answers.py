@@ -10,7 +10,7 @@ MUTANTS = [
         "gateway-unread-gives-way",
         "the place of a connection whose answer nobody reads, among those that give way",
         (Edit("bridge/http/wire/protocol.py::BoundedProtocol.pause_writing", "self._take_place()", ""),),
-        ("tests/integration/test_gateway_unread.py",),
+        ("tests/integration/gateway/test_unread.py",),
     ),
     Mutant(
         "gateway-answer-held",

@@ -121,7 +121,7 @@ MUTANTS = [
         (
             f"{LINE}::test_line_lets_the_loop_go_on_between_works_without_an_await",
             f"{COSTS}::test_small_dear_requests_let_others_have_their_turn_after_each",
-            "tests/integration/test_gateway_shares.py::test_dear_bodies_that_come_at_once_let_others_posts_through",
+            "tests/integration/gateway/test_shares.py::test_dear_bodies_that_come_at_once_let_others_posts_through",
         ),
     ),
     Mutant(
@@ -254,7 +254,7 @@ MUTANTS = [
         "gateway-key-events",
         "the events that an Idempotency-Key is of, beside the bytes",
         (Edit("bridge/gateway/routes/events.py::post_events", "map(len, elements.values)", "()"),),
-        ("tests/integration/test_gateway_keys.py::test_an_idempotency_key_is_of_events_not_of_bytes",),
+        ("tests/integration/gateway/test_keys.py::test_an_idempotency_key_is_of_events_not_of_bytes",),
     ),
     Mutant(
         "gateway-line-addresses",
@@ -369,53 +369,5 @@ MUTANTS = [
         "the weight of one of an ordinary event",
         (Edit("bridge/gateway/admission/weight.py::_MARKS_OF_ONE", "350", "100"),),
         (f"{WEIGHT}::test_an_ordinary_event_counts_as_one",),
-    ),
-    Mutant(
-        "gateway-places-of-bodies",
-        "the rule that a request whose body has not come holds no place",
-        (Edit("bridge/gateway/routes/events.py::receive_events.arrived", "not message.get('more_body')", "True"),),
-        (f"{SHARES}::test_share_of_requests_is_not_held_by_bodies_that_are_waited_for",),
-    ),
-    Mutant(
-        "gateway-bytes-give-way",
-        "the end of a body that is waited for, for a sender that holds less",
-        (Edit("bridge/http/body.py::BodyLimits._next", "held.waits(end)", ""),),
-        (f"{SHARES}::test_share_of_bytes_full_of_waited_for_bodies_has_room_for_others",),
-    ),
-    Mutant(
-        "gateway-answers-give-way",
-        "the end of an answer that nobody reads, for a sender that holds less",
-        (Edit("bridge/gateway/routes/validate.py::post_validate", "held.waits(close)", "close"),),
-        (f"{SHARES}::test_share_of_bytes_full_of_unread_answers_has_room_for_others",),
-    ),
-    Mutant(
-        "gateway-gives-way-to-less",
-        "the rule that a sender gives way only to one that holds less",
-        (Edit("bridge/http/byte_budget.py::Room._one_gave_way", "self._held.get(largest, 0) <= own", "False"),),
-        (f"{SHARES}::test_longest_wait_of_who_holds_most_gives_way",),
-    ),
-    Mutant(
-        "gateway-gave-way",
-        "the refusal of what still comes of a body that gave way",
-        (Edit("bridge/http/byte_budget.py::Held.reach", "self.gave_way", "False"),),
-        (f"{SHARES}::test_what_gave_way_takes_nothing_more",),
-    ),
-    Mutant(
-        "gateway-last-quarter",
-        "the last quarter of a share for senders that hold next to nothing of it",
-        (Edit("bridge/http/byte_budget.py::Room._make_room", "own > max(1, most * _LITTLE)", "False"),),
-        (f"{SHARES}::test_last_of_a_share_is_for_senders_that_hold_next_to_nothing",),
-    ),
-    Mutant(
-        "gateway-organisation",
-        "the one share of an organisation's scripts",
-        (Edit("bridge/gateway/admission/shares.py::shares_of", "org_id is None", "True"),),
-        (f"{SHARES}::test_shares_of_an_organisations_scripts_are_one_share",),
-    ),
-    Mutant(
-        "gateway-bodies-give-way",
-        "the place of a connection whose body does not come, among those that give way",
-        (Edit("bridge/http/wire/protocol.py::BoundedProtocol._take_place", "self._in_body", "False"),),
-        ("tests/integration/test_gateway_shares.py::test_under_pressure_idle_connections_give_way",),
     ),
 ]

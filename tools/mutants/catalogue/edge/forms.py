@@ -4,8 +4,8 @@ from tools.mutants.mutant import Edit, Mutant
 
 ELEMENTS = "tests/unit/gateway/test_elements.py"
 LONG = "tests/unit/gateway/test_long_values.py"
-GATEWAY = "tests/integration/test_gateway_bodies.py"
-PRODUCE = "tests/integration/test_produce.py"
+GATEWAY = "tests/integration/gateway/test_bodies.py"
+PRODUCE = "tests/integration/commands/test_produce.py"
 
 MUTANTS = [
     Mutant(
@@ -66,19 +66,19 @@ MUTANTS = [
         "session-settings",
         "the pin of the settings that texts rendered by Postgres depend on",
         (Edit("sinks/postgres/connection.py::_pin", "await opened.execute(...)"),),
-        ("tests/integration/test_session_settings.py",),
+        ("tests/integration/postgres/test_session_settings.py",),
     ),
     Mutant(
         "default-partition",
         "the name of a default partition where a month can't be made",
         (Edit("schema/monthly_partitions.py::default_partition", "...", "return None"),),
-        ("tests/integration/test_start_refusals.py::test_a_default_partition_is_named",),
+        ("tests/integration/commands/test_start_refusals.py::test_a_default_partition_is_named",),
     ),
     Mutant(
         "no-outage",
         "the difference between what is away and what refuses",
         (Edit("sinks/refusals.py::refusal", "sqlstate.startswith(_AWAY)", "True"),),
-        ("tests/integration/test_start_refusals.py::test_a_refusal_is_told_with_its_remedy",),
+        ("tests/integration/commands/test_start_refusals.py::test_a_refusal_is_told_with_its_remedy",),
     ),
     Mutant(
         "log-escapes",

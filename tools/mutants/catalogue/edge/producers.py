@@ -2,10 +2,10 @@
 
 from tools.mutants.mutant import Edit, Mutant
 
-HOSTILE = "tests/integration/test_gateway_hostile.py"
-ROUTES = "tests/integration/test_gateway.py"
+HOSTILE = "tests/integration/gateway/test_hostile.py"
+ROUTES = "tests/integration/gateway/test_gateway.py"
 BOUNDS = "tests/unit/gateway/test_bounds.py"
-SHARES = "tests/integration/test_gateway_shares.py"
+SHARES = "tests/integration/gateway/test_shares.py"
 PROTOCOL = "tests/unit/gateway/test_protocol.py"
 CONNECTIONS = "tests/unit/gateway/test_connections.py"
 CORS = "tests/unit/gateway/admission/test_cors.py"
@@ -281,13 +281,13 @@ MUTANTS = [
                 "services.idempotency[Sender.SERVER]",
             ),
         ),
-        ("tests/integration/test_gateway_keys.py::test_a_browser_takes_no_idempotency_key_from_a_server",),
+        ("tests/integration/gateway/test_keys.py::test_a_browser_takes_no_idempotency_key_from_a_server",),
     ),
     Mutant(
         "gateway-document",
         "an answer of the OpenAPI document: the refusal of a body that can't be taken apart",
         (Edit("bridge/gateway/openapi.py::_BODIES", "Code.INVALID_PAYLOAD_JSON", "*()"),),
-        ("tests/integration/test_gateway_openapi.py::test_no_answer_is_undocumented",),
+        ("tests/integration/gateway/test_openapi.py::test_no_answer_is_undocumented",),
     ),
     Mutant(
         "gateway-buckets",

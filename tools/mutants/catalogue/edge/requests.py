@@ -5,7 +5,7 @@ from tools.mutants.mutant import Edit, Mutant
 API_REPLAYS = "tests/integration/api/test_replays.py"
 FILTER = "tests/unit/schemas/documents/test_dead_letter_filter.py"
 KEPT = "tests/integration/api/test_kept.py"
-REPLAY = "tests/integration/test_replay.py"
+REPLAY = "tests/integration/dead_letters/test_replay.py"
 
 MUTANTS = [
     Mutant(
@@ -42,13 +42,13 @@ MUTANTS = [
         "asked-wrongly-paged",
         "the rule that what a command asked wrongly is no failed run",
         (Edit("bridge/jobs/frame.py::_is_nothing", "isinstance(fatal, InvalidInput) and ...", "False"),),
-        ("tests/integration/test_asked_wrongly.py::test_what_was_asked_wrongly_is_no_failed_run",),
+        ("tests/integration/commands/test_asked_wrongly.py::test_what_was_asked_wrongly_is_no_failed_run",),
     ),
     Mutant(
         "settings-untold",
         "the history and the call of a run whose settings are refused",
         (Edit("bridge/jobs/frame.py::_is_nothing", "run.lock is not None", "True"),),
-        ("tests/integration/test_endings.py::test_a_run_that_can_not_begin_leaves_a_summary_and_is_told",),
+        ("tests/integration/worker/test_endings.py::test_a_run_that_can_not_begin_leaves_a_summary_and_is_told",),
     ),
     Mutant(
         "defect-told",

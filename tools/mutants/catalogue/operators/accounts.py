@@ -2,18 +2,18 @@
 
 from tools.mutants.mutant import Edit, Mutant
 
-ACCOUNTS = "tests/integration/test_accounts.py"
-ADMIN_PORT = "tests/integration/test_admin_port.py"
+ACCOUNTS = "tests/integration/postgres/test_accounts.py"
+ADMIN_PORT = "tests/integration/gateway/test_admin_port.py"
 KEYS = "tests/unit/schemas/config/test_derived_keys.py"
 PRODUCTION = "tests/unit/schemas/config/test_production.py"
-UPGRADE = "tests/integration/test_upgrade.py"
-VERIFIERS = "tests/integration/test_verifiers.py"
-WEBHOOK = "tests/integration/test_webhook.py"
+UPGRADE = "tests/integration/commands/test_upgrade.py"
+VERIFIERS = "tests/integration/postgres/test_verifiers.py"
+WEBHOOK = "tests/integration/telemetry/test_webhook.py"
 SEARCH_PATH = "migrations/0014_history_search_path.sql"
 HISTORY = "migrations/0013_history.sql"
 WRITERS = "migrations/0017_who_wrote.sql"
 API_RUNS = "tests/integration/api/test_runs.py"
-HISTORY_WRITERS = "tests/integration/test_history_writers.py"
+HISTORY_WRITERS = "tests/integration/postgres/test_history_writers.py"
 
 MUTANTS = [
     Mutant(
@@ -216,19 +216,19 @@ MUTANTS = [
         "locks-of-one-form",
         "the rule that a service takes advisory locks of the form that it needs",
         (Edit("schema/privileges.py::needed_functions", '_form(text, match.end()) if name in ADVISORY else ""', '""'),),
-        ("tests/integration/test_shared_resources.py::test_no_service_fills_what_all_sessions_share",),
+        ("tests/integration/postgres/test_shared_resources.py::test_no_service_fills_what_all_sessions_share",),
     ),
     Mutant(
         "excess-functions",
         "the look for functions that fill what all sessions share",
         (Edit("functions_excess.sql", "has_function_privilege(p.oid, 'EXECUTE')", "false"),),
-        ("tests/integration/test_shared_resources.py::test_no_service_fills_what_all_sessions_share",),
+        ("tests/integration/postgres/test_shared_resources.py::test_no_service_fills_what_all_sessions_share",),
     ),
     Mutant(
         "registry-told-after",
         "the change of the registry that is made whether or not it can be told",
         (Edit("registry/cache.py::tell_of_change", "TRANSLATED", "ZeroDivisionError"),),
-        ("tests/integration/test_registry_told.py::test_a_change_is_made_though_nobody_can_be_told",),
+        ("tests/integration/postgres/test_registry_told.py::test_a_change_is_made_though_nobody_can_be_told",),
     ),
     Mutant(
         "accounts-logged",

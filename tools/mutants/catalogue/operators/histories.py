@@ -3,11 +3,11 @@
 from tools.mutants.catalogue.operators.words import WORDS
 from tools.mutants.mutant import Edit, Mutant
 
-BOUNDS = "tests/integration/test_replay_bounds.py"
-HISTORY_WRITERS = "tests/integration/test_history_writers.py"
+BOUNDS = "tests/integration/dead_letters/test_replay_bounds.py"
+HISTORY_WRITERS = "tests/integration/postgres/test_history_writers.py"
 OTHERS = "migrations/0021_history_of_others.sql"
 READABLE = "migrations/0023_readable_history.sql"
-READABLE_HISTORY = "tests/integration/test_readable_history.py"
+READABLE_HISTORY = "tests/integration/postgres/test_readable_history.py"
 
 MUTANTS = [
     Mutant(

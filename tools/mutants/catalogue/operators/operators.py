@@ -4,13 +4,13 @@ from tools.mutants.catalogue.operators.words import WORDS
 from tools.mutants.mutant import Edit, Mutant
 
 ACCESS = "tests/unit/api/test_access.py"
-BOUNDS = "tests/integration/test_replay_bounds.py"
-CRASH = "tests/integration/test_replay_crash.py"
+BOUNDS = "tests/integration/dead_letters/test_replay_bounds.py"
+CRASH = "tests/integration/dead_letters/test_replay_crash.py"
 DISCARD = "tests/integration/dead_letters/test_discard.py"
 FORECAST = "tests/unit/streams/rules/test_replay_rules.py"
 FRONT = "tests/unit/api/test_middleware.py"
 PARAMETERS = "tests/unit/api/test_parameters.py"
-REPLAY = "tests/integration/test_replay.py"
+REPLAY = "tests/integration/dead_letters/test_replay.py"
 RUNS = "tests/integration/api/test_runs.py"
 SCOPE = "tests/integration/api/test_scope.py"
 TOKENS = "tests/integration/api/test_tokens.py"

@@ -2,10 +2,10 @@
 
 from tools.mutants.mutant import Edit, Mutant
 
-QUERYING = "tests/integration/test_querying.py"
+QUERYING = "tests/integration/postgres/test_querying.py"
 MIGRATION = "migrations/0016_for_those_who_query.sql"
 WORDS = "migrations/0027_words_for_readers.sql"
-READ = ("tests/integration/test_querying.py::test_no_word_of_a_value_is_in_a_dead_letter_s_message",)
+READ = ("tests/integration/postgres/test_querying.py::test_no_word_of_a_value_is_in_a_dead_letter_s_message",)
 
 MUTANTS = [
     Mutant(
@@ -81,7 +81,7 @@ MUTANTS = [
         "waiting-bounded",
         "the bound of how many waiting events are looked at for their scripts",
         (Edit("waiting_scripts.sql", "LIMIT $3::int", "LIMIT $3::int + 1000"),),
-        ("tests/integration/test_waiting_scripts.py",),
+        ("tests/integration/postgres/test_waiting_scripts.py",),
     ),
     Mutant(
         "key-contradicted",
@@ -117,7 +117,7 @@ MUTANTS = [
         "guess-of-broken",
         "the rule that only a line that is no JSON is keyed by what stands in its text",
         (Edit("bridge/publish/session.py::guessed_key", "is_json(value)", "False"),),
-        ("tests/integration/test_produce.py::test_a_broken_line_is_keyed_by_what_stands_in_its_text",),
+        ("tests/integration/commands/test_produce.py::test_a_broken_line_is_keyed_by_what_stands_in_its_text",),
     ),
     Mutant(
         "offset-kept",

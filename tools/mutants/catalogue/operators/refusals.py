@@ -2,7 +2,7 @@
 
 from tools.mutants.mutant import Edit, Mutant
 
-REFUSED = "tests/integration/test_refused_copies.py"
+REFUSED = "tests/integration/worker/test_refused_copies.py"
 
 MUTANTS = [
     Mutant(
@@ -107,6 +107,6 @@ MUTANTS = [
         "skip-asked",
         "the refusal to pass a record that can be read, unless it is asked for",
         (Edit("bridge/jobs/skip.py::_given_up", "not readable", "False"),),
-        ("tests/integration/test_poison.py::test_a_record_that_can_be_read_is_not_passed",),
+        ("tests/integration/worker/test_poison.py::test_a_record_that_can_be_read_is_not_passed",),
     ),
 ]

@@ -3,7 +3,7 @@
 from tools.mutants.mutant import Edit, Mutant
 
 NOTED = "migrations/0025_registry_changes.sql"
-HISTORY = "tests/integration/test_registry_history.py"
+HISTORY = "tests/integration/postgres/test_registry_history.py"
 CLOSED = f"{HISTORY}::test_no_account_but_the_owner_s_writes_the_history"
 SECRET = f"{HISTORY}::test_keys_and_tokens_are_noted_without_what_is_secret"
 

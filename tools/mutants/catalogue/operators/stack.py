@@ -2,7 +2,7 @@
 
 from tools.mutants.mutant import Edit, Mutant
 
-ACCOUNTS = "tests/integration/test_stack_accounts.py"
+ACCOUNTS = "tests/integration/commands/test_stack_accounts.py"
 CONVERTED = f"{ACCOUNTS}::test_an_older_directory_is_converted"
 FINDINGS = "tests/unit/deploy/test_findings.py"
 MODES = f"{ACCOUNTS}::test_no_file_is_open_whatever_the_umask"

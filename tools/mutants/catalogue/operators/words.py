@@ -4,9 +4,9 @@ from tools.mutants.mutant import Edit, Mutant
 
 WORDS = "migrations/0024_words_of_accounts.sql"
 LENGTHS = "migrations/0026_bounded_words.sql"
-SAID = "tests/integration/test_words_of_accounts.py"
-BOUNDED = "tests/integration/test_bounded_rows.py"
-CRASHED = "tests/integration/test_replay_crash.py"
+SAID = "tests/integration/postgres/test_words_of_accounts.py"
+BOUNDED = "tests/integration/postgres/test_bounded_rows.py"
+CRASHED = "tests/integration/dead_letters/test_replay_crash.py"
 DROPS = "drops_became.sql"
 INSERTED = f"{SAID}::test_a_row_that_comes_with_a_change_names_who_wrote_it"
 OLD_PLACE = f"{BOUNDED}::test_a_row_that_names_no_place_breaks_no_figure"
@@ -126,7 +126,9 @@ MUTANTS = [
         "classes-swept",
         "the way of the sweep past a class that this release does not know",
         (Edit("streams/worker/retry_reaper.py::_copy", "waiting.error_class in ERRORS", "True"),),
-        ("tests/integration/test_sweeper.py::test_what_failed_for_a_reason_of_a_later_release_is_published_again",),
+        (
+            "tests/integration/worker/test_sweeper.py::test_what_failed_for_a_reason_of_a_later_release_is_published_again",
+        ),
     ),
     Mutant(
         "counts-bounded",

@@ -90,7 +90,9 @@ MUTANTS = [
                 "del committed.keys[:0]",
             ),
         ),
-        ("tests/integration/test_brake_visitors.py::test_ten_thousand_junk_events_of_visitors_do_not_stop_the_others",),
+        (
+            "tests/integration/worker/test_brake_visitors.py::test_ten_thousand_junk_events_of_visitors_do_not_stop_the_others",
+        ),
     ),
     Mutant(
         "look-behind",

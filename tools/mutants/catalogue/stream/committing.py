@@ -3,11 +3,11 @@
 from tools.mutants.mutant import Edit, Mutant
 
 CONTRACT = "tests/contract"
-FENCING = "tests/integration/test_fencing.py"
+FENCING = "tests/integration/worker/test_fencing.py"
 LANE = "tests/unit/streams/worker/test_lane.py"
 RETRY_LANE = "tests/unit/streams/worker/test_retry_lane.py"
 SETTLING = f"{CONTRACT}/test_sink.py"
-SWEEPER = "tests/integration/test_sweeper.py"
+SWEEPER = "tests/integration/worker/test_sweeper.py"
 
 MUTANTS = [
     Mutant(

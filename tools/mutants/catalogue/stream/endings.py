@@ -2,8 +2,8 @@
 
 from tools.mutants.mutant import Edit, Mutant
 
-ENDINGS = "tests/integration/test_endings.py"
-PORT = "tests/integration/test_metrics_port.py"
+ENDINGS = "tests/integration/worker/test_endings.py"
+PORT = "tests/integration/telemetry/test_metrics_port.py"
 TELL = "tests/unit/bridge/test_tell_of_run.py"
 
 MUTANTS = [
@@ -17,7 +17,7 @@ MUTANTS = [
         "verdict-claimed",
         "the look at what Postgres says of a change of verdict",
         (Edit("streams/worker/gate_notifier.py::tell", "await _judged(settings, claimed)", "claimed"),),
-        ("tests/integration/test_verdict.py::test_a_forged_verdict_is_not_told",),
+        ("tests/integration/telemetry/test_verdict.py::test_a_forged_verdict_is_not_told",),
     ),
     Mutant(
         "gate-of-nothing",
@@ -29,7 +29,7 @@ MUTANTS = [
         "away-as-verdict",
         "the exit code of a command that finds Postgres away",
         (Edit("bridge/cli/common.py::run", "raise EnvironmentUnfit(refusal(error)) from error", "raise"),),
-        ("tests/integration/test_away.py",),
+        ("tests/integration/commands/test_away.py",),
     ),
     Mutant(
         "refused-without-summary",

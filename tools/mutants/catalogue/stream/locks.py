@@ -3,7 +3,7 @@
 from tools.mutants.mutant import Edit, Mutant
 
 LOCKS = "migrations/0019_locks_in_turns.sql"
-ACCOUNT_LOCKS = "tests/integration/test_account_locks.py"
+ACCOUNT_LOCKS = "tests/integration/postgres/test_account_locks.py"
 
 MUTANTS = [
     Mutant(

@@ -2,12 +2,12 @@
 
 from tools.mutants.mutant import Edit, Mutant
 
-FAILOVER = "tests/integration/test_failover.py"
-FROZEN = "tests/integration/test_frozen_database.py"
-TABLES = "tests/integration/test_table_locks.py"
-ORDER = "tests/integration/test_lock_order.py"
+FAILOVER = "tests/integration/postgres/test_failover.py"
+FROZEN = "tests/integration/postgres/test_frozen_database.py"
+TABLES = "tests/integration/postgres/test_table_locks.py"
+ORDER = "tests/integration/postgres/test_lock_order.py"
 BROKERS = "tests/unit/sinks/kafka/test_brokers.py"
-REFUSALS = "tests/integration/test_start_refusals.py"
+REFUSALS = "tests/integration/commands/test_start_refusals.py"
 HINTS = "tests/unit/streams/worker/test_kafka_hints.py"
 
 MUTANTS = [
@@ -157,7 +157,7 @@ MUTANTS = [
         "acks",
         "the acknowledgement by all replicas in sync",
         (Edit("sinks/kafka/publisher.py::make_producer", '"all"', "1"),),
-        ("tests/integration/test_acks.py",),
+        ("tests/integration/worker/test_acks.py",),
     ),
     Mutant(
         "unclean-election",

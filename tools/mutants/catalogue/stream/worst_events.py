@@ -49,7 +49,7 @@ MUTANTS = [
         "health-thread",
         "the thread that answers /health",
         (Edit("streams/faust_host/app.py::_WEB_IN_THREAD", "True", "False"),),
-        ("tests/integration/test_worst_events.py::test_health_is_answered_while_the_loop_is_held",),
+        ("tests/integration/worker/test_worst_events.py::test_health_is_answered_while_the_loop_is_held",),
     ),
     Mutant(
         "cause-bound",

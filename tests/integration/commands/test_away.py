@@ -20,14 +20,14 @@ POSTGRES_ALONE = (
     "script add s1 --site-id 1", "script list", "script history", "script history s1", "script disable s1", "script enable s1",
     "script token create s1", "script token list s1", "script token revoke s1 1234",
     "db migrate", "db status", "db check", "db grants bridge_x --service worker", "db snapshot",
-    "gate show", "gate check", "kpi", "brake status", "identity show", "pause list",
+    "gate show", "gate check", "kpi", "breaker status", "identity show", "pause list",
     "dlq groups", "dlq groups --cause 12ab", "dlq list", "dlq show bridge.raw:0:1", "dlq export", "dlq status 12345678", "dlq plans",
     "dlq replay 12345678", "dlq cancel 12345678 --reason x",
     "api token create x --role viewer", "api token list", "api token revoke x", "runs list", "runs show 12345678",
 )  # fmt: skip
 BOTH = (
     "worker", "gateway", "api serve", "process", "audit", "top", "offsets show", "offsets skip bridge.raw:0 --offset 1 --reason x",
-    "brake release --reason x", "brake engage --reason x", "identity backfill", "identity require-proof --reason x",
+    "breaker release --reason x", "breaker engage --reason x", "identity backfill", "identity require-proof --reason x",
     "pause start --site 1 --reason x", "pause end --site 1 --reason x", "dlq discard --all --yes --reason x",
     "dlq plan --all --yes", "dlq replay --from-topic x", "topics adopt bridge.raw:0 --reason x",
 )  # fmt: skip
@@ -102,7 +102,7 @@ async def test_kafka_away_is_exit_code_3(
 
 
 @pytest.mark.parametrize(
-    "command", ["script list", "brake status", "gate check", "dlq groups", "runs list", "top", "audit"]
+    "command", ["script list", "breaker status", "gate check", "dlq groups", "runs list", "top", "audit"]
 )
 async def test_a_database_that_was_never_migrated_names_what_makes_the_tables(
     stack: StackAddresses, empty_database: str, command: str

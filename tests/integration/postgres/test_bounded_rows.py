@@ -242,7 +242,7 @@ async def test_the_brake_is_shown_whatever_is_written_beside_it(stack, database_
         f" VALUES ('ghostlink-bridge', true, true, 'ops', 'so it is', '{details}')",
     )
     settings = {"BRIDGE_DATABASE_URL": database_url, "BRIDGE_KAFKA_BOOTSTRAP_SERVERS": stack.kafka}
-    told = await asyncio.to_thread(bridge, "brake", "status", settings=settings)
+    told = await asyncio.to_thread(bridge, "breaker", "status", settings=settings)
     assert (told.returncode, b"Traceback" in told.stderr) == (1, False)
     assert b"ops" in told.stdout
     assert b"so it is" in told.stdout

@@ -1,4 +1,4 @@
-"""`bridge brake release|engage` as jobs, so that the history tells who did it, when and why."""
+"""`bridge breaker release|engage` as jobs, so that the history tells who did it, when and why."""
 
 from collections.abc import Awaitable, Callable
 

@@ -66,14 +66,14 @@ async def test_nothing_is_sent_while_the_brake_is_on(stack, database_url, topic_
     await add_script(database_url, "late", 1)
     plan_id, _ = await plan(settings, "--script-id", "late")
     own = environment_of(settings)
-    engaged = await asyncio.to_thread(bridge, "brake", "engage", "--reason", "acme's deploy", settings=own)
+    engaged = await asyncio.to_thread(bridge, "breaker", "engage", "--reason", "acme's deploy", settings=own)
     assert engaged.returncode == 0, engaged.stderr
     _, err = await dlq(settings, "replay", plan_id, code=1)
     assert "the brake on dead-lettering is on: acme's deploy" in err
     found = await status(settings, plan_id)
     assert (found["state"], found["outcomes"]) == ("stopped", {"open": 5})
     assert "acme" not in found["ended_because"]
-    released = await asyncio.to_thread(bridge, "brake", "release", "--reason", "mended", settings=own)
+    released = await asyncio.to_thread(bridge, "breaker", "release", "--reason", "mended", settings=own)
     assert released.returncode == 0, released.stderr
     async with working(settings):
         out, _ = await dlq(settings, "replay", plan_id, "--json-output", "-")

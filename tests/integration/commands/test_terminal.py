@@ -51,7 +51,7 @@ COMMANDS: Final = {
         "topics check",
     ),
     "stream": (
-        "offsets show", "brake status", "brake release --reason r", "gate show", "gate check", "kpi", "audit", "doctor",
+        "offsets show", "breaker status", "breaker release --reason r", "gate show", "gate check", "kpi", "audit", "doctor",
         "top --once --interval 200ms", "process --dry-run --json-output -",
     ),
 }  # fmt: skip
@@ -228,7 +228,7 @@ async def test_what_is_typed_is_written_out_or_refused(hostile: Settings, tmp_pa
         assert done.returncode == 3, (given, done.stderr)
         assert_harmless(str(given), done.stdout + done.stderr)
     for command in (
-        "dlq discard --all --yes", f"dlq cancel {PLAN}", "dlq plan --site-id 1", "brake release", "brake engage",
+        "dlq discard --all --yes", f"dlq cancel {PLAN}", "dlq plan --site-id 1", "breaker release", "breaker engage",
         "offsets skip bridge.raw:0 --offset 1", "topics adopt bridge.raw",
     ):  # fmt: skip
         done = await warm_command.bridge(*command.split(), "--reason", bad, settings=variables, timeout_seconds=60)
@@ -243,10 +243,10 @@ async def test_a_terminal_shows_an_answer_and_not_the_log_of_its_run(
     settings = settings_for(stack.kafka, database_url, topic_prefix)
     await prepare(settings)
     variables = environment_of(settings, TERM="dumb")
-    command = ("brake", "engage", "--reason", "r", *more)
+    command = ("breaker", "engage", "--reason", "r", *more)
     said = await asyncio.to_thread(on_a_terminal, command, variables)
     assert ("run_started" in said, "run_ended" in said, "target_done" in said) == (bool(more),) * 3
     named = [line for line in said.splitlines() if re.fullmatch(r"run \d{8}T\d{6}Z-[0-9a-f]{4}", line)]
     assert len(named) == (0 if more else 1)
-    piped = await asyncio.to_thread(bridge, "brake", "engage", "--reason", "r", settings=variables)
+    piped = await asyncio.to_thread(bridge, "breaker", "engage", "--reason", "r", settings=variables)
     assert "run_started" in piped.stderr.decode()

@@ -31,7 +31,7 @@ from sinks.postgres.schema.monthly_partitions import make_partitions
 from sinks.postgres.statements import sql
 from streams.startup_checks import ready
 
-LAST_RELEASE = Path(__file__).resolve().parents[1] / "support" / "last_release"
+LAST_RELEASE = Path(__file__).resolve().parents[2] / "support" / "last_release"
 LAST_MIGRATION = 9
 ALLOWED = ("loopback", "plaintext_kafka", "plaintext_postgres", "few_replicas")
 STRONG = "93f1c07be2a85d4610fc7b3e9d2a8645"

@@ -128,14 +128,14 @@ async def test_two_workers_agree_and_an_operator_releases_it(stack, database_url
         lost = await dead_letters(settings)
         assert lost < 2 * LIMIT
 
-        code, shown = await command(settings, "brake", "status", "--json-output", "-")
+        code, shown = await command(settings, "breaker", "status", "--json-output", "-")
         status = json.loads(shown)
         assert (code, status["engaged"], status["waiting_total"]) == (1, True, STORM - lost)
         assert status["details"]["error_class"] == "schema_violation"
         assert status["details"]["sites_total"] == 3
         assert status["details"]["error"].endswith(" is more than 1h before it was received")
         assert status["next_probe_at"] > status["since"]
-        code, shown = await command(settings, "brake", "status")
+        code, shown = await command(settings, "breaker", "status")
         assert code == 1
         assert f"schema_violation: {status['details']['error']}" in shown
         errors = status["details"]["errors"]
@@ -143,13 +143,13 @@ async def test_two_workers_agree_and_an_operator_releases_it(stack, database_url
         assert all(one["error"].endswith(" is more than 1h before it was received") for one in errors)
         assert "error of what it held first" in shown
 
-        code, shown = await command(settings, "brake", "release", "--for", "5m", "--reason", "they really are old")
+        code, shown = await command(settings, "breaker", "release", "--for", "5m", "--reason", "they really are old")
         assert (code, shown.startswith("released until ")) == (0, True)
         await wait_until(lambda: all_read(settings, STORM), budget_seconds=60, describe="everything settled")
     assert await dead_letters(settings) == STORM
     report = await audit(settings)
     assert report.balanced, report.problems
-    code, shown = await command(settings, "brake", "status")
+    code, shown = await command(settings, "breaker", "status")
     assert (code, "they really are old" in shown) == (0, True)
     kept = await ask(settings, "SELECT summary->>'reason' FROM script_run WHERE script = 'brake-release'")
     assert kept == "they really are old"
@@ -189,7 +189,7 @@ async def test_a_run_without_a_worker_brakes_too(stack, database_url, topic_pref
     report = await audit(settings)
     assert report.balanced, report.problems
 
-    assert (await command(settings, "brake", "release", "--reason", "they really are old"))[0] == 0
+    assert (await command(settings, "breaker", "release", "--reason", "they really are old"))[0] == 0
     code, _ = await command(settings, *words)
     assert code == 0, path.read_text()
     assert await dead_letters(settings) == STORM
@@ -200,7 +200,7 @@ async def test_what_is_held_by_hand_waits_and_the_rest_goes_on(stack, database_u
     """A partition stops at its first would-be dead letter; the other is settled to its end."""
     settings = settings_of(stack, database_url, topic_prefix)
     await prepare(settings)
-    assert (await command(settings, "brake", "engage", "--reason", "to be safe"))[0] == 0
+    assert (await command(settings, "breaker", "engage", "--reason", "to be safe"))[0] == 0
     values = [event(number) for number in range(40)]
     values[20] = b"{"
     async with working(settings):
@@ -213,12 +213,12 @@ async def test_what_is_held_by_hand_waits_and_the_rest_goes_on(stack, database_u
         assert stored == 10
         code, shown = await command(settings, "offsets", "show", "--json-output", "-")
         held = {one["partition"]: one["held"] for one in json.loads(shown) if one["topic"] == settings.topics.raw}
-        assert held[0] == "the brake on dead-lettering is on: to be safe; see `bridge brake status`"
+        assert held[0] == "the brake on dead-lettering is on: to be safe; see `bridge breaker status`"
         assert not any(why for partition, why in held.items() if partition)
         code, shown = await command(settings, "doctor")
         (line,) = (line for line in shown.splitlines() if line.startswith("fail  stream    brake "))
         assert (code, "by " in line, line.endswith("more workers change nothing")) == (1, True, True), line
-        assert (await command(settings, "brake", "release", "--reason", "seen", "--for", "0s"))[0] == 0
+        assert (await command(settings, "breaker", "release", "--reason", "seen", "--for", "0s"))[0] == 0
         await wait_until(lambda: all_read(settings, 40), budget_seconds=60, describe="everything settled")
     assert await dead_letters(settings) == 1
     assert (await audit(settings)).balanced
