@@ -7,11 +7,11 @@ from typing import Any, Final
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
-from aiokafka.partitioner import murmur2
 
 from schemas.config.settings import Settings
 from schemas.errors import EnvironmentUnfit, SinkUnavailable
 from sinks.kafka.admin import unfit
+from sinks.kafka.partitioner import partition_of
 from sinks.kafka.publisher import make_producer
 
 START_SECONDS: Final = 12.0
@@ -70,10 +70,7 @@ class RawPublisher:
         """Takes one record; key and value must not both be None. Raises SinkUnavailable if Kafka went away."""
         headers = headers or []
         partitions = self._partitions
-        if key is None:
-            partition = partitions[self._keyless]
-        else:
-            partition = partitions[(murmur2(key) & 0x7FFFFFFF) % len(partitions)]
+        partition = partitions[self._keyless if key is None else partition_of(key, len(partitions))]
         batch = self._open.get(partition)
         if batch is not None and batch.append(timestamp=None, key=key, value=value, headers=headers) is not None:
             return
