@@ -21,9 +21,9 @@ from aiokafka.structs import ConsumerRecord
 from rich.console import Console
 from rich.table import Table
 
-from bench import stand
-from bench.load import SITES, records, script_of
-from bench.product import fresh_schema
+from bench.rig import stand
+from bench.rig.load import SITES, records, script_of
+from bench.rig.product import fresh_schema
 from schemas.config.settings import Settings
 from schemas.pipeline.outcome import Candidate
 from schemas.pipeline.record import Batch, TopicPartition

@@ -22,11 +22,11 @@ import asyncpg
 from rich.console import Console
 from rich.table import Table
 
-from bench import load, product, stand
 from bench.peers.catalogue import PEERS, Peer
 from bench.peers.environment import peers_python
 from bench.peers.place import Place, without_password
-from bench.usage import Usage
+from bench.rig import load, product, stand
+from bench.rig.usage import Usage
 from bridge.dev.stack.stack import StackAddresses
 from sinks.kafka.topics import apply_topics
 
@@ -145,7 +145,7 @@ def _run_limit(ring: Ring, connections: int) -> Figures:
     """The limit in a process of its own."""
     url = ring.addresses.database_url
     words = [ring.addresses.kafka, without_password(url), ring.topic, str(ring.events), str(connections)]
-    command = [sys.executable, "-m", "bench.limit", *words]
+    command = [sys.executable, "-m", "bench.rig.limit", *words]
     done = subprocess.run(command, check=True, capture_output=True, text=True, timeout=600, env=_environment(url))
     run = json.loads(done.stdout)
     return Figures(run["events"] / run["seconds"], run["cpu_seconds"] / run["events"] * 1e5, run["peak_mb"], None)

@@ -13,9 +13,9 @@ from typing import Any
 import asyncpg
 import httpx
 
-from bench import stand
 from bench.gateway import server
-from bench.product import fresh_schema
+from bench.rig import stand
+from bench.rig.product import fresh_schema
 from bridge.dev.stack.stack import StackAddresses
 from schemas.api_token import Role
 from schemas.documents.dead_letter_filter import DeadLetterFilter

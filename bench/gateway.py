@@ -15,8 +15,8 @@ from contextlib import contextmanager
 
 import httpx
 
-from bench import http_load, stand
-from bench.load import records, script_of
+from bench.rig import http_load, stand
+from bench.rig.load import records, script_of
 from bridge.dev.stack.stack import StackAddresses
 from schemas.config.settings import Settings
 from sinks.kafka.publisher import make_producer
@@ -118,7 +118,7 @@ def main(words: list[str]) -> int:
         rounds = []
         # Both stand there all the time and take turns: the machine's own speed wanders within seconds.
         with (
-            server(["-m", "bench.bare_endpoint"], {}) as bare_url,
+            server(["-m", "bench.rig.bare_endpoint"], {}) as bare_url,
             server(["-m", "bridge", "gateway", "--port", "0"], environment) as url,
         ):
             for number in range(options.rounds):

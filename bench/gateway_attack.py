@@ -13,9 +13,9 @@ from contextlib import contextmanager
 
 import aiohttp
 
-from bench import stand
-from bench.dear_bodies import Body, dear_bodies
 from bench.gateway import server
+from bench.rig import stand
+from bench.rig.dear_bodies import Body, dear_bodies
 from bridge.dev.stack.stack import StackAddresses
 from schemas.config.settings import Settings
 from sinks.kafka.topics import apply_topics
@@ -176,7 +176,7 @@ def main(words: list[str]) -> int:
         environment = stand.environment_of(
             addresses, secret_key="0123456789abcdef0123456789abcdef", log_level="WARNING", **more
         )
-        with server(["-m", "bench.probed_gateway"], environment) as url:
+        with server(["-m", "bench.rig.probed_gateway"], environment) as url:
             found = asyncio.run(measure(url, key, options))
     stand.keep("gateway_attack", {"bodies": found})
     bad = [name for name, one in found.items() if not _within(one)]

@@ -15,13 +15,13 @@ from typing import NamedTuple
 from rich.console import Console
 from rich.table import Table
 
-from bench import load, product, stand
-from bench.alternating_worker import PORT, SLICE
+from bench.rig import load, product, stand
+from bench.rig.alternating_worker import PORT, SLICE
 from bridge.dev.stack.ports import choose
 from bridge.dev.stack.stack import StackAddresses
 from sinks.kafka.topics import apply_topics
 
-WORKER = [sys.executable, "-m", "bench.alternating_worker"]
+WORKER = [sys.executable, "-m", "bench.rig.alternating_worker"]
 SLICE_SECONDS = 5.0
 """A third of the time between two looks of Prometheus, and between two of the worker at its backlog: in a slice there is one
 of each, which is more than there would be."""

@@ -11,8 +11,8 @@ import uvloop
 from rich.console import Console
 from rich.table import Table
 
-from bench import product, stand
-from bench.load import records
+from bench.rig import product, stand
+from bench.rig.load import records
 from bridge.dev.stack.stack import StackAddresses
 from schemas.config.settings import Settings
 from sinks.kafka.publisher import make_producer

@@ -12,9 +12,9 @@ import asyncpg
 from rich.console import Console
 from rich.table import Table
 
-from bench import load, product, stand
 from bench.peers.environment import peers_python
-from bench.usage import APART_SECONDS, Usage
+from bench.rig import load, product, stand
+from bench.rig.usage import APART_SECONDS, Usage
 from sinks.kafka.topics import apply_topics
 
 RATE = 200

@@ -14,7 +14,7 @@ from typing import Any
 
 import asyncpg
 
-from bench import product, stand
+from bench.rig import product, stand
 from bridge.dev.stack.stack import StackAddresses
 from schemas.config.settings import Settings
 from sinks.kafka.publisher import make_producer

@@ -8,10 +8,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from bench import stand
 from bench.contest import TITLES
 from bench.peers.catalogue import PEERS
 from bench.peers.environment import peers_python
+from bench.rig import stand
 
 PAGE = Path(__file__).parents[1] / "docs" / "performance.md"
 PLOT = PAGE.with_suffix(".svg")
@@ -23,7 +23,7 @@ def main(_words: list[str]) -> int:
     page = PAGE.read_text(encoding="utf-8")
     PAGE.write_text(filled(page, results()), encoding="utf-8")
     if (stand.RESULTS / "contest.json").exists():
-        words = [peers_python(), Path(__file__).with_name("plot.py"), stand.RESULTS / "contest.json", PLOT]
+        words = [peers_python(), Path(__file__).parent / "rig" / "plot.py", stand.RESULTS / "contest.json", PLOT]
         subprocess.run(words, check=True)
     return 0
 

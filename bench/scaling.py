@@ -8,7 +8,7 @@ import sys
 from rich.console import Console
 from rich.table import Table
 
-from bench import load, product, stand
+from bench.rig import load, product, stand
 from bridge.dev.stack.stack import StackAddresses
 from sinks.kafka.topics import apply_topics
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import asyncpg
 
-from bench import load, product, stand
+from bench.rig import load, product, stand
 from bridge.dev.stack.stack import StackAddresses
 from sinks.kafka.topics import apply_topics
 

@@ -13,7 +13,7 @@ import asyncpg
 from rich.console import Console
 from rich.table import Table
 
-from bench import product, shapes, stand
+from bench.rig import product, shapes, stand
 from bridge.dev.stack.ports import choose
 from bridge.dev.stack.stack import StackAddresses
 from schemas.instants import instant

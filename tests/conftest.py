@@ -5,11 +5,11 @@ from collections.abc import Iterator
 
 import pytest
 from hypothesis import settings
-from support.databases import as_admin, create_database, drop_database
+from support.infrastructure.databases import as_admin, create_database, drop_database
+from support.infrastructure.servers import SERVERS, given_addresses
+from support.infrastructure.shared_servers import Servers, pytest_configure_node, servers, share_servers
 from support.leaks import hear_everything, pytest_runtest_makereport
 from support.logs import plain_logs
-from support.servers import SERVERS, given_addresses
-from support.shared_servers import Servers, pytest_configure_node, servers, share_servers
 
 from bridge.dev.stack import StackAddresses
 

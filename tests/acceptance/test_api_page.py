@@ -10,11 +10,11 @@ from pathlib import Path
 
 import httpx
 import pytest
-from support.api import api, client
-from support.command import bridge
-from support.dead_letters import add_dropped, dropped
+from support.events.dead_letters import add_dropped, dropped
+from support.events.settled import environment_of, settings_for
 from support.pages import commands
-from support.settled import environment_of, settings_for
+from support.processes.api import api, client
+from support.processes.command import bridge
 
 from schemas.pipeline.record import Provenance
 from schemas.reasons import DroppedReason, ErrorClass

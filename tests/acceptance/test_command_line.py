@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import asyncpg
-from support.command import bridge, start
+from support.processes.command import bridge, start
 from support.wait import wait_until
 
 from bridge.dev.stack import StackAddresses

@@ -5,10 +5,10 @@ import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from support.command import bridge
-from support.dead_letters import add_dropped, dropped
+from support.events.dead_letters import add_dropped, dropped
+from support.events.settled import environment_of, settings_for
 from support.pages import commands
-from support.settled import environment_of, settings_for
+from support.processes.command import bridge
 
 from schemas.pipeline.record import Provenance
 from schemas.reasons import DroppedReason, ErrorClass

@@ -13,10 +13,10 @@ from pathlib import Path
 import asyncpg
 import psutil
 import pytest
-from support.command import bridge, start
-from support.databases import run_apart
-from support.programs import environment
-from support.servers import stack_directory
+from support.infrastructure.databases import run_apart
+from support.infrastructure.servers import stack_directory
+from support.processes.command import bridge, start
+from support.processes.programs import environment
 from support.wait import wait_until
 
 from bridge.dev.demo.mix import Mix

@@ -3,10 +3,10 @@
 import json
 from pathlib import Path
 
+from support.events.settled import fetch
+from support.events.situations import Place, a_plugin_writes_a_wrong_currency
 from support.page_runner import run_page
 from support.pages import steps
-from support.settled import fetch
-from support.situations import Place, a_plugin_writes_a_wrong_currency
 
 from streams.audit import audit
 

@@ -4,10 +4,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from support.page_runner import RUN, run_page
-from support.pages import steps
-from support.programs import CHECKOUT
-from support.situations import (
+from support.events.situations import (
     Place,
     Situation,
     a_gateway_serves,
@@ -30,6 +27,9 @@ from support.situations import (
     the_brake_is_on,
     well,
 )
+from support.page_runner import RUN, run_page
+from support.pages import steps
+from support.processes.programs import CHECKOUT
 
 from telemetry.redaction import masked_text
 

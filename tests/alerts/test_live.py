@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.settled import prepare, settings_for
+from support.events.settled import prepare, settings_for
 from support.wait import wait_until
 
 from deploy.dashboards import DASHBOARDS, RATE, dashboard

@@ -10,11 +10,11 @@ import asyncpg
 import pytest
 from aiohttp import web
 from playwright.async_api import BrowserContext, async_playwright
-from support.command import start
-from support.databases import create_database, drop_database, run_apart
-from support.restarts import RestartedGateway
-from support.settled import environment_of, prepare, settings_for
-from support.shop import OpenShop, Shop, program
+from support.events.settled import environment_of, prepare, settings_for
+from support.events.shop import OpenShop, Shop, program
+from support.infrastructure.databases import create_database, drop_database, run_apart
+from support.processes.command import start
+from support.processes.restarts import RestartedGateway
 
 from bridge.dev.stack import StackAddresses
 from schemas.config.settings import Settings

@@ -10,10 +10,10 @@ import asyncpg
 import pytest
 from aiohttp import web
 from playwright.async_api import BrowserContext
-from support.programs import CHECKOUT, environment
-from support.restarts import RestartedGateway
-from support.settled import environment_of
-from support.shop import program
+from support.events.settled import environment_of
+from support.events.shop import program
+from support.processes.programs import CHECKOUT, environment
+from support.processes.restarts import RestartedGateway
 from support.wait import wait_until
 
 from schemas.config.settings import Settings

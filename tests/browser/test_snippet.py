@@ -6,7 +6,7 @@ import itertools
 
 import aiohttp
 from playwright.async_api import Page, Route
-from support.shop import TAKEN, OpenShop, Shop, emptied, queue_of
+from support.events.shop import TAKEN, OpenShop, Shop, emptied, queue_of
 from support.wait import wait_until
 
 MOST_BYTES = 4096

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from support.shop import STUB, OpenShop, emptied, queue_of
+from support.events.shop import STUB, OpenShop, emptied, queue_of
 from support.wait import wait_until
 
 NONSENSE = """() => {

@@ -4,7 +4,7 @@ import json
 
 import pytest
 from playwright.async_api import Page, Route
-from support.shop import OpenShop, emptied, queue_of
+from support.events.shop import OpenShop, emptied, queue_of
 from support.wait import wait_until
 
 DENIED = "new DOMException('Access is denied in this context', 'SecurityError')"

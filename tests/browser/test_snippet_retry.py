@@ -5,7 +5,7 @@ from email.utils import formatdate
 
 import pytest
 from playwright.async_api import Page, Route
-from support.shop import TAKEN, OpenShop, emptied
+from support.events.shop import TAKEN, OpenShop, emptied
 from support.wait import wait_until
 
 HOUR = 3600

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple, Protocol
 
 import asyncpg
 import pytest
-from support.making import BRAKE_LIMITS, DLQ, RAW, REGISTRY, RETRY_1, SOURCE, batch, context, record
+from support.events.making import BRAKE_LIMITS, DLQ, RAW, REGISTRY, RETRY_1, SOURCE, batch, context, record
 from support.memory.publisher import MemoryPublisher
 from support.memory.sink import MemorySink, MemoryStore
 from support.memory.source import MemoryRecord

@@ -9,7 +9,7 @@ from typing import Any
 
 import jsonschema
 import pytest
-from support.making import body, record
+from support.events.making import body, record
 
 from bridge.reference.documents import contracts
 from schemas.kafka import headers as names

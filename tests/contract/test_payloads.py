@@ -1,9 +1,9 @@
 """The payloads of other tools as rows of Postgres: by the page's mappings, through the processor, read as a report reads them."""
 
 import asyncpg
-from support.making import judged, record
+from support.events.making import judged, record
+from support.events.sealed import gateway_headers
 from support.payloads import RECEIVED_MS, cases, mappings, raw_event, shown, wrong_columns
-from support.sealed import gateway_headers
 
 from schemas.pipeline.sender import Sender
 from sinks.postgres.transaction import write_events

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 import pytest
-from support.making import DLQ, RAW, RETRY_1, SOURCE, batch, body
+from support.events.making import DLQ, RAW, RETRY_1, SOURCE, batch, body
 from support.memory.source import MemoryRecord
 
 from schemas.errors import BatchRefused, Defect, RowRejected

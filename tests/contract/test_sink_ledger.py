@@ -1,7 +1,7 @@
 """What any store of truth must do with the ledger and the tokens of attempts: on memory and Postgres."""
 
 import pytest
-from support.making import DLQ, RAW, RETRY_1, batch
+from support.events.making import DLQ, RAW, RETRY_1, batch
 from support.memory.source import MemoryRecord
 
 from schemas.errors import BatchRefused

@@ -1,6 +1,6 @@
 """What any store of truth must keep of the logs that it was told of: the same suite on memory and Postgres."""
 
-from support.making import RAW, SOURCE, batch
+from support.events.making import RAW, SOURCE, batch
 
 from schemas.pipeline.log_identity import KnownLog, mark_of
 from schemas.pipeline.record import Provenance, TopicPartition

@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from support.making import RAW, batch
+from support.events.making import RAW, batch
 from support.memory.source import MemoryRecord
 
 from schemas.errors import BatchRefused

@@ -3,8 +3,8 @@
 from typing import Any
 
 import pytest
-from support.making import REGISTRY, batch, body
-from support.sealed import gateway_headers
+from support.events.making import REGISTRY, batch, body
+from support.events.sealed import gateway_headers
 
 from schemas.pipeline.sender import Sender
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import jsonschema
 import pytest
-from support.making import body, record
+from support.events.making import body, record
 from support.memory.source import MemoryRecord
-from support.programs import run
+from support.processes.programs import run
 
 from bridge.reference.documents import contracts, pages
 from schemas.config.environment import environment_names

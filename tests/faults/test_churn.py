@@ -1,7 +1,7 @@
 """Workers and connections that come and go: the short form of `make churn`, and what it would find."""
 
 import pytest
-from support.servers import stack_directory
+from support.infrastructure.servers import stack_directory
 
 from tools.faults.churn import FAULTS, WORKERS, Held, Sample, churn, grown, plan_of
 

@@ -1,7 +1,7 @@
 """The quick form of the campaign: one seed, under a minute of load, nine kinds of faults, and nothing is off by one."""
 
 import pytest
-from support.servers import stack_directory
+from support.infrastructure.servers import stack_directory
 
 from tools.faults.catalogue import CATALOGUE
 from tools.faults.plan import make_plan

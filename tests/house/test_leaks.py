@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from support.programs import CHECKOUT, environment
+from support.processes.programs import CHECKOUT, environment
 
 PLANTED = """
 import logging, os, subprocess, sys, threading

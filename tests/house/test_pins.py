@@ -9,7 +9,7 @@ from typing import Any
 import jsonschema
 import pytest
 from ruamel.yaml import YAML
-from support import servers
+from support.infrastructure import servers
 
 from bridge.dev.stack.jars import KAFKA_VERSION
 from deploy.findings import read_accepted

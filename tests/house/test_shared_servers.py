@@ -14,8 +14,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from support import shared_servers
-from support.shared_servers import Servers, pytest_configure_node, servers, share_servers
+from support.infrastructure import shared_servers
+from support.infrastructure.shared_servers import Servers, pytest_configure_node, servers, share_servers
 
 JOURNAL = Path(__file__).with_name("journal")
 

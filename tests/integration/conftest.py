@@ -1,7 +1,7 @@
 """Fixtures of the tests that go through a gateway: its settings, with everything prepared, and an API key."""
 
 import pytest
-from support.settled import prepare, settings_for
+from support.events.settled import prepare, settings_for
 
 from bridge.dev.stack import StackAddresses
 from schemas.config.settings import Settings

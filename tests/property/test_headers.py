@@ -2,7 +2,7 @@
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.making import batch, context, record
+from support.events.making import batch, context, record
 from support.memory.source import MemoryRecord
 
 from schemas.kafka.headers import bounded_text, last, last_int

@@ -6,7 +6,7 @@ from decimal import Decimal
 import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.making import BRAKE_LIMITS, DLQ, NOW_MS, RAW, RETRY_1, batch, body, context
+from support.events.making import BRAKE_LIMITS, DLQ, NOW_MS, RAW, RETRY_1, batch, body, context
 from support.memory.publisher import MemoryPublisher
 from support.memory.sink import MemorySink, MemoryStore
 from support.memory.source import MemoryRecord

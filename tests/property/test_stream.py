@@ -5,8 +5,8 @@ from typing import Any
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from support.making import REGISTRY, RETRY_1, RETRY_2
-from support.stream import Stream
+from support.events.making import REGISTRY, RETRY_1, RETRY_2
+from support.events.stream import Stream
 from support.virtual_time import run_virtually
 
 from schemas.pipeline.record import TopicPartition

@@ -4,9 +4,9 @@ import json
 import time
 from collections.abc import Callable, Iterable
 
-from support.making import BOUNDS, NOW_MS, REGISTRY, judged, record
+from support.events.making import BOUNDS, NOW_MS, REGISTRY, judged, record
 
-from bench.shapes import event, listed, sound, unsound
+from bench.rig.shapes import event, listed, sound, unsound
 from schemas.events.raw_event import MAX_BYTES
 from schemas.instants import instant
 from schemas.pipeline.record import Provenance

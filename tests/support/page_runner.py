@@ -5,9 +5,9 @@ from collections.abc import Callable
 
 import asyncpg
 
+from support.events.situations import Trouble
 from support.pages import Step, missing, steps, words
-from support.situations import Trouble
-from support.warm_command import bridge
+from support.processes.warm_command import bridge
 
 # What a word in capitals stands for is what an earlier command of the page has shown.
 SHOWN_BY = {

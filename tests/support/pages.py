@@ -5,7 +5,7 @@ import shlex
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from support.programs import CHECKOUT
+from support.processes.programs import CHECKOUT
 
 _BLOCK = re.compile(r"^ *```\w*\n(.*?)^ *```$", re.DOTALL | re.MULTILINE)
 _FENCE = re.compile(r"\s*```(\w*)$")

@@ -5,8 +5,8 @@ from collections.abc import Mapping
 import pytest
 from prometheus_client import generate_latest
 from pydantic import SecretStr
-from support.making import RAW, batch, context, record
-from support.settled import SECRET, settings_for
+from support.events.making import RAW, batch, context, record
+from support.events.settled import SECRET, settings_for
 
 from bridge.gateway.app import create_app
 from bridge.gateway.middleware import Front

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 from msgspec.structs import asdict
-from support.making import BOUNDS, REGISTRY
+from support.events.making import BOUNDS, REGISTRY
 from support.payloads import RECEIVED_MS, Case, cases, mappings, raw_event, shown, wrong_columns
 
 from bridge.reference.documents import contracts

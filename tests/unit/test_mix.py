@@ -7,7 +7,7 @@ from itertools import islice
 from random import Random
 
 import pytest
-from support.sealed import TRUST
+from support.events.sealed import TRUST
 
 from bridge.dev.demo.documents import make_document
 from bridge.dev.demo.figures import Outcome

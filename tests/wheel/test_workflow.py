@@ -12,7 +12,7 @@ from typing import Any
 import jsonschema
 import pytest
 from ruamel.yaml import YAML
-from support.settled import event, prepare, produce, settings_for
+from support.events.settled import event, prepare, produce, settings_for
 
 from schemas.documents.run_summary import ProcessSummary
 

@@ -12,10 +12,10 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from support.databases import create_database
-from support.replays import dlq, plan
-from support.servers import embedded
-from support.settled import event, prepare, settings_for
+from support.events.replays import dlq, plan
+from support.events.settled import event, prepare, settings_for
+from support.infrastructure.databases import create_database
+from support.infrastructure.servers import embedded
 
 from deploy.dashboards import DASHBOARDS, GREEN, RATE, RED, YELLOW, dashboard
 from sinks.postgres.schema.migrate import migrate

@@ -10,10 +10,10 @@ import asyncpg
 import psutil
 from aiokafka import TopicPartition as KafkaPartition
 from aiokafka.admin import RecordsToDelete
-from support.command import bridge
-from support.databases import beside
-from support.settled import event, fetch, produce
-from support.unreadable import send_unreadable
+from support.events.settled import event, fetch, produce
+from support.events.unreadable import send_unreadable
+from support.infrastructure.databases import beside
+from support.processes.command import bridge
 from support.wait import wait_until
 
 from schemas.api_key import read_key

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import httpx
 from aiokafka.errors import KafkaError
-from support.command import words
-from support.gateway import bearer, body
-from support.programs import environment
-from support.settled import SECRET, environment_of, event
+from support.events.settled import SECRET, environment_of, event
+from support.processes.command import words
+from support.processes.gateway import bearer, body
+from support.processes.programs import environment
 from support.wait import wait_until
 
 from bridge.dev.stack.ports import LOOPBACK, choose

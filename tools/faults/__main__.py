@@ -13,7 +13,7 @@ import time
 from contextlib import ExitStack
 from pathlib import Path
 
-from support.servers import stack_directory
+from support.infrastructure.servers import stack_directory
 
 from schemas.errors import BridgeError
 from tools.faults.catalogue import CATALOGUE

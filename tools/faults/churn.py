@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 import asyncpg
 import psutil
-from support.servers import stack_directory
+from support.infrastructure.servers import stack_directory
 from support.wait import wait_until
 
 from schemas.errors import BridgeError

@@ -9,7 +9,7 @@ from typing import Any
 import asyncpg
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
-from support.settled import event
+from support.events.settled import event
 
 from schemas.config.settings import Settings
 from sinks.kafka.publisher import make_producer

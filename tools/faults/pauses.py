@@ -17,12 +17,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import httpx
-from support.api import api
-from support.command import bridge
-from support.gateway import gateway, raw_records
-from support.restarts import RestartedGateway
-from support.servers import stack_directory
-from support.settled import environment_of, prepare, settings_for
+from support.events.settled import environment_of, prepare, settings_for
+from support.infrastructure.servers import stack_directory
+from support.processes.api import api
+from support.processes.command import bridge
+from support.processes.gateway import gateway, raw_records
+from support.processes.restarts import RestartedGateway
 from support.wait import wait_until
 
 from bridge.dev.stack.kafka import JavaTuning, KafkaNode

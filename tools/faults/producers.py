@@ -19,11 +19,11 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-from support.command import start
-from support.gateway import bearer, raw_records
-from support.restarts import RestartedGateway
-from support.servers import stack_directory
-from support.settled import environment_of
+from support.events.settled import environment_of
+from support.infrastructure.servers import stack_directory
+from support.processes.command import start
+from support.processes.gateway import bearer, raw_records
+from support.processes.restarts import RestartedGateway
 from support.wait import wait_until
 
 from bridge.client import BridgeClient, NotDelivered, Options

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from support.settled import prepare, settings_for
+from support.events.settled import prepare, settings_for
 
 from bridge.dev.stack.credentials import Credentials
 from bridge.dev.stack.kafka import JavaTuning, KafkaNode

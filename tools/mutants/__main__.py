@@ -11,7 +11,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from support.servers import ADMIN_VARIABLE, DATABASE_VARIABLE, KAFKA_VARIABLE, embedded
+from support.infrastructure.servers import ADMIN_VARIABLE, DATABASE_VARIABLE, KAFKA_VARIABLE, embedded
 
 from bridge.dev.stack import StackAddresses
 from tools.mutants.catalogue import MUTANTS

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import httpx
 import pytest
-from support.api import Api, api, client, token
-from support.dead_letters import add_dropped, dropped
-from support.settled import event, settings_for
+from support.events.dead_letters import add_dropped, dropped
+from support.events.settled import event, settings_for
+from support.processes.api import Api, api, client, token
 
 from bridge.dev.stack import StackAddresses
 from schemas.api_token import Role

@@ -7,10 +7,10 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from support.accounts import execute
-from support.api import ALICE, OF_SITE_1, plan_of, planned
-from support.dead_letters import add_dropped, dropped
-from support.settled import fetch
+from support.events.dead_letters import add_dropped, dropped
+from support.events.settled import fetch
+from support.infrastructure.accounts import execute
+from support.processes.api import ALICE, OF_SITE_1, plan_of, planned
 from support.wait import wait_until
 
 from bridge.api.parameters import DiscardBody, GroupsQuery

@@ -8,9 +8,9 @@ from contextlib import AsyncExitStack, asynccontextmanager
 import asyncpg
 import httpx
 import pytest
-from support.api import Api, client, token
-from support.dead_letters import add_dropped, dropped
-from support.gateway import bearer
+from support.events.dead_letters import add_dropped, dropped
+from support.processes.api import Api, client, token
+from support.processes.gateway import bearer
 from support.wait import wait_until
 
 from schemas.api_token import Role

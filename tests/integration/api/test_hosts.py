@@ -9,8 +9,8 @@ from typing import Any
 import asyncpg
 import httpx
 import pytest
-from support.api import made_plan, ok
-from support.gateway import gateway
+from support.processes.api import made_plan, ok
+from support.processes.gateway import gateway
 
 from schemas.config.settings import Settings
 

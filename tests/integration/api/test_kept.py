@@ -8,9 +8,9 @@ from random import Random
 import httpx
 import pytest
 from pydantic import SecretStr
-from support.api import ALICE, api, client, failing, made_plan, ok, refused, token
-from support.hook import listening
-from support.settled import fetch
+from support.events.settled import fetch
+from support.processes.api import ALICE, api, client, failing, made_plan, ok, refused, token
+from support.processes.hook import listening
 from support.wait import wait_until
 
 from bridge.api.failures import MOST_AN_HOUR

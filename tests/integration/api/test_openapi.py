@@ -11,8 +11,8 @@ import jsonschema
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from support.api import Api, client, ok, token
-from support.gateway import bearer
+from support.processes.api import Api, client, ok, token
+from support.processes.gateway import bearer
 
 from schemas.api_token import Role
 from schemas.config.settings import Settings

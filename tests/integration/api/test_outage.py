@@ -6,10 +6,10 @@ from pathlib import Path
 
 import httpx
 import pytest
-from support.api import api, client, made_plan, ok, refused, sent, token, when
-from support.replays import dead_letters, late, replay_settings
-from support.servers import stack_directory
-from support.settled import working
+from support.events.replays import dead_letters, late, replay_settings
+from support.events.settled import working
+from support.infrastructure.servers import stack_directory
+from support.processes.api import api, client, made_plan, ok, refused, sent, token, when
 from support.wait import wait_until
 
 from schemas.config.settings import Settings

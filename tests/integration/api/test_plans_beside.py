@@ -3,10 +3,10 @@
 import asyncio
 
 import httpx
-from support.api import Api, client, ok, token
-from support.dead_letters import add_dropped, dropped
-from support.gateway import bearer
-from support.settled import event
+from support.events.dead_letters import add_dropped, dropped
+from support.events.settled import event
+from support.processes.api import Api, client, ok, token
+from support.processes.gateway import bearer
 
 from schemas.api_token import Role
 from schemas.config.settings import Settings

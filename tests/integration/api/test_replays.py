@@ -5,10 +5,10 @@ import signal
 from pathlib import Path
 from typing import Any
 
-from support.api import api, client, made_plan, ok, refused, sent, token, when
-from support.hook import listening
-from support.replays import assert_balanced, dead_letters, late, replay_settings, seconds_from_cancel_to_stop
-from support.settled import fetch, working
+from support.events.replays import assert_balanced, dead_letters, late, replay_settings, seconds_from_cancel_to_stop
+from support.events.settled import fetch, working
+from support.processes.api import api, client, made_plan, ok, refused, sent, token, when
+from support.processes.hook import listening
 
 from schemas.api_token import Role
 from schemas.config.settings import Settings

@@ -9,9 +9,9 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
-from support.api import ALICE, failing, plan_of, planned
-from support.gateway import free_port
-from support.settled import fetch
+from support.events.settled import fetch
+from support.processes.api import ALICE, failing, plan_of, planned
+from support.processes.gateway import free_port
 from support.wait import wait_until
 
 from bridge.api import places

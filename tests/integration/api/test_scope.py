@@ -5,10 +5,10 @@ from uuid import uuid4
 
 import httpx
 import pytest
-from support.api import made_plan, ok, refused
-from support.dead_letters import add_dropped, dropped
-from support.replays import LATE, dead_letters, replay_settings
-from support.settled import event, fetch, working
+from support.events.dead_letters import add_dropped, dropped
+from support.events.replays import LATE, dead_letters, replay_settings
+from support.events.settled import event, fetch, working
+from support.processes.api import made_plan, ok, refused
 
 from schemas.api_token import Role
 from schemas.config.settings import Settings
@@ -240,7 +240,7 @@ async def test_a_correction_writes_into_no_other_organisation(
     stack, database_url, topic_prefix, tmp_path, correction: dict[str, object]
 ) -> None:
     """Neither the plan nor the replay lets it pass; the dead letter stays open."""
-    from support.api import api, client, token, when
+    from support.processes.api import api, client, token, when
 
     settings = replay_settings(stack, database_url, topic_prefix)
     await dead_letters(settings, [event(number, **LATE, properties={"x": 7}) for number in range(3)])

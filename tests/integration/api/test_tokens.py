@@ -6,10 +6,10 @@ from pathlib import Path
 
 import httpx
 import pytest
-from support.api import Api, api, client, ok, refused, token
-from support.command import bridge
-from support.gateway import bearer
-from support.settled import environment_of, fetch
+from support.events.settled import environment_of, fetch
+from support.processes.api import Api, api, client, ok, refused, token
+from support.processes.command import bridge
+from support.processes.gateway import bearer
 from support.wait import wait_until
 
 from schemas.api_token import Role

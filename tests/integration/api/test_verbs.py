@@ -5,9 +5,9 @@ import json
 from typing import Any
 
 import httpx
-from support.api import Api, client, made_plan, ok, refused, token
-from support.command import bridge
-from support.settled import environment_of, fetch
+from support.events.settled import environment_of, fetch
+from support.processes.api import Api, client, made_plan, ok, refused, token
+from support.processes.command import bridge
 
 from schemas.api_token import Role
 from schemas.config.settings import Settings

@@ -3,9 +3,9 @@
 import json
 
 import pytest
-from support import warm_command
-from support.hook import listening
-from support.settled import environment_of, fetch
+from support.events.settled import environment_of, fetch
+from support.processes import warm_command
+from support.processes.hook import listening
 
 from schemas.config.settings import Settings
 

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 
 import asyncpg
 import pytest
-from support.databases import create_database, drop_database, run_apart
-from support.programs import run
-from support.settled import event, prepare, produce, settings_for, settle_everything, working
+from support.events.settled import event, prepare, produce, settings_for, settle_everything, working
+from support.infrastructure.databases import create_database, drop_database, run_apart
+from support.processes.programs import run
 from support.wait import wait_until
 
 from bridge.dev.stack import StackAddresses

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 import typer
-from support import warm_command
-from support.settled import environment_of, prepare, settings_for
+from support.events.settled import environment_of, prepare, settings_for
+from support.processes import warm_command
 
 from bridge.cli.app import app
 from bridge.dev.stack import StackAddresses

@@ -11,9 +11,9 @@ from urllib.parse import urlsplit
 import asyncpg
 import jsonschema
 import pytest
-from support.command import bridge
-from support.databases import as_admin
-from support.settled import event, prepare, produce, settings_for, working
+from support.events.settled import event, prepare, produce, settings_for, working
+from support.infrastructure.databases import as_admin
+from support.processes.command import bridge
 from support.wait import wait_until
 
 from bridge.dev.stack import StackAddresses

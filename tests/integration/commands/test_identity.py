@@ -3,10 +3,10 @@
 import json
 from typing import Any
 
-from support.command import words
-from support.programs import run
-from support.sealed import gateway_headers, legacy_headers
-from support.settled import Headers, environment_of, event, fetch, prepare, produce, working
+from support.events.sealed import gateway_headers, legacy_headers
+from support.events.settled import Headers, environment_of, event, fetch, prepare, produce, working
+from support.processes.command import words
+from support.processes.programs import run
 from support.wait import wait_until
 
 from schemas.config.settings import Settings

@@ -1,6 +1,6 @@
 """`bridge keys show webhook`: what receivers are given."""
 
-from support.command import bridge
+from support.processes.command import bridge
 
 from schemas.config.derived_keys import webhook_secret
 from schemas.config.settings import Settings

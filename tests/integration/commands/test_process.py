@@ -11,9 +11,9 @@ from typing import Any
 import asyncpg
 import jsonschema
 import pytest
-from support.command import bridge, start
-from support.databases import LOCK_AWAITED
-from support.settled import environment_of, event, prepare, produce, settings_for, working
+from support.events.settled import environment_of, event, prepare, produce, settings_for, working
+from support.infrastructure.databases import LOCK_AWAITED
+from support.processes.command import bridge, start
 from support.wait import wait_until
 
 from schemas.config.settings import Settings

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from aiokafka import AIOKafkaConsumer, ConsumerRecord
-from support.command import bridge, start
+from support.processes.command import bridge, start
 from support.wait import wait_until
 
 from bridge.dev.stack import StackAddresses

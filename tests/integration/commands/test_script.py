@@ -6,7 +6,7 @@ import sys
 
 import asyncpg
 import pytest
-from support.programs import run
+from support.processes.programs import run
 from support.wait import wait_until
 
 from schemas.errors import InvalidInput

@@ -14,9 +14,9 @@ import asyncpg
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
-from support.programs import STACK_COMMAND, launch, python, run
-from support.servers import stack_directory
-from support.strangers import python_as
+from support.infrastructure.servers import stack_directory
+from support.processes.programs import STACK_COMMAND, launch, python, run
+from support.processes.strangers import python_as
 from support.wait import wait_until
 
 from bridge.dev.stack import Stack, StackAddresses

@@ -13,12 +13,12 @@ from urllib.parse import urlsplit
 
 import asyncpg
 import pytest
-from support.databases import with_database
-from support.false_postgres import FalsePostgres
-from support.older_stack import make_older_stack
-from support.programs import STACK_COMMAND, python, run
-from support.servers import stack_directory
-from support.strangers import command_as, python_as
+from support.infrastructure.databases import with_database
+from support.infrastructure.false_postgres import FalsePostgres
+from support.infrastructure.older_stack import make_older_stack
+from support.infrastructure.servers import stack_directory
+from support.processes.programs import STACK_COMMAND, python, run
+from support.processes.strangers import command_as, python_as
 
 from bridge.dev.stack import Stack, StackAddresses, cluster, databases, state
 from bridge.dev.stack.owner import Owner

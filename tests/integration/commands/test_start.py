@@ -14,12 +14,12 @@ from urllib.parse import urlsplit
 
 import asyncpg
 import pytest
-from support.command import bridge, words
-from support.databases import run_apart
-from support.front import front, lead_on
-from support.programs import environment as environment_of
-from support.programs import run
-from support.settled import settings_for
+from support.events.settled import settings_for
+from support.infrastructure.databases import run_apart
+from support.processes.command import bridge, words
+from support.processes.front import front, lead_on
+from support.processes.programs import environment as environment_of
+from support.processes.programs import run
 from support.wait import wait_until
 
 from bridge.dev.stack import StackAddresses

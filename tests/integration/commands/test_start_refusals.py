@@ -5,7 +5,7 @@ from pathlib import Path
 
 import asyncpg
 import pytest
-from support.command import bridge
+from support.processes.command import bridge
 
 from schemas.config.service import Service
 from schemas.config.settings import Settings

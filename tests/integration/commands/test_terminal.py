@@ -11,11 +11,11 @@ from typing import Any, Final
 
 import asyncpg
 import pytest
-from support import warm_command
-from support.command import bridge, words
-from support.dead_letters import add_dropped, dropped
-from support.programs import CHECKOUT, environment
-from support.settled import environment_of, prepare, settings_for
+from support.events.dead_letters import add_dropped, dropped
+from support.events.settled import environment_of, prepare, settings_for
+from support.processes import warm_command
+from support.processes.command import bridge, words
+from support.processes.programs import CHECKOUT, environment
 
 from bridge.dev.stack import StackAddresses
 from schemas.config.settings import Settings

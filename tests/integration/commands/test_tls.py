@@ -10,10 +10,10 @@ from urllib.parse import urlsplit
 import asyncpg
 import pytest
 from pydantic import SecretStr
-from support.command import words
-from support.programs import environment
-from support.settled import environment_of, event, prepare, produce, settings_for
-from support.tls import Certificates, Way, certificates, secured_kafka, secured_postgres
+from support.events.settled import environment_of, event, prepare, produce, settings_for
+from support.infrastructure.tls import Certificates, Way, certificates, secured_kafka, secured_postgres
+from support.processes.command import words
+from support.processes.programs import environment
 from support.wait import wait_until
 
 from bridge.dev.stack import StackAddresses

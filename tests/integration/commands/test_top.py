@@ -11,10 +11,10 @@ import subprocess
 from collections.abc import AsyncIterator
 
 import pytest
-from support.command import bridge, words
-from support.databases import beside
-from support.programs import environment
-from support.settled import environment_of, event, fetch, prepare, produce, settings_for, working
+from support.events.settled import environment_of, event, fetch, prepare, produce, settings_for, working
+from support.infrastructure.databases import beside
+from support.processes.command import bridge, words
+from support.processes.programs import environment
 from support.wait import wait_until
 
 from schemas.config.settings import Settings

@@ -7,7 +7,7 @@ import time
 
 import pytest
 from aiokafka.admin import NewTopic
-from support.programs import run
+from support.processes.programs import run
 from support.wait import wait_until
 
 from bridge.dev.stack import StackAddresses

@@ -11,10 +11,10 @@ from typing import Any
 import asyncpg
 import pytest
 from ruamel.yaml import YAML
-from support.accounts import account, execute
-from support.command import bridge
-from support.databases import as_admin, create_database, drop_database, run_apart
-from support.settled import environment_of, settings_for
+from support.events.settled import environment_of, settings_for
+from support.infrastructure.accounts import account, execute
+from support.infrastructure.databases import as_admin, create_database, drop_database, run_apart
+from support.processes.command import bridge
 
 from bridge.dev.stack import StackAddresses
 from bridge.doctor.examine import examine

@@ -7,9 +7,9 @@ from collections import Counter
 from typing import Any
 
 import asyncpg
-from support.command import bridge
-from support.making import BRAKE_LIMITS, DLQ, RAW, SOURCE, batch, context, record
+from support.events.making import BRAKE_LIMITS, DLQ, RAW, SOURCE, batch, context, record
 from support.memory.publisher import MemoryPublisher
+from support.processes.command import bridge
 
 from schemas.pipeline.record import RawRecord
 from schemas.reasons import DroppedReason

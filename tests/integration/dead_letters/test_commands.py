@@ -11,9 +11,9 @@ from subprocess import CompletedProcess
 from typing import Any
 
 import pytest
-from support.command import bridge
-from support.dead_letters import add_dropped, dropped
-from support.settled import environment_of, fetch, settings_for, settle_everything
+from support.events.dead_letters import add_dropped, dropped
+from support.events.settled import environment_of, fetch, settings_for, settle_everything
+from support.processes.command import bridge
 
 from schemas.config.settings import Settings
 
@@ -206,8 +206,8 @@ async def test_whoever_has_read_enough_may_close_the_pipe(settings: Settings) ->
     """Like `head`: the rest is not written, and nothing is said of it."""
     import subprocess
 
-    from support.command import words
-    from support.programs import CHECKOUT, environment
+    from support.processes.command import words
+    from support.processes.programs import CHECKOUT, environment
 
     await add_dropped(settings.dsn, [dropped(number, payload=b"x" * 20_000) for number in range(100)])
     process = subprocess.Popen(

@@ -3,8 +3,8 @@
 import asyncio
 
 import asyncpg
-from support.databases import LOCK_AWAITED
-from support.dead_letters import add_dropped, dropped
+from support.events.dead_letters import add_dropped, dropped
+from support.infrastructure.databases import LOCK_AWAITED
 from support.wait import wait_until
 
 from schemas.documents.dead_letter_filter import DeadLetterFilter, Disposition

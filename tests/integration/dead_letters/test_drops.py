@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 import asyncpg
-from support.dead_letters import DROPPED_AT, DroppedRow, add_dropped, dropped
+from support.events.dead_letters import DROPPED_AT, DroppedRow, add_dropped, dropped
 
 from schemas.documents.afterwards import Afterwards, in_words
 from schemas.reasons import DroppedReason

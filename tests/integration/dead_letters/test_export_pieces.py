@@ -4,7 +4,7 @@ from contextlib import aclosing
 from datetime import timedelta
 
 import asyncpg
-from support.dead_letters import DROPPED_AT, add_dropped, dropped
+from support.events.dead_letters import DROPPED_AT, add_dropped, dropped
 
 from schemas.documents.dead_letter_filter import DeadLetterFilter
 from sinks.cooperative import unshared

@@ -10,8 +10,8 @@ import asyncpg
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
-from support.databases import create_database, drop_database
-from support.dead_letters import DROPPED_AT, DroppedRow, add_dropped, dropped
+from support.events.dead_letters import DROPPED_AT, DroppedRow, add_dropped, dropped
+from support.infrastructure.databases import create_database, drop_database
 
 from bridge.dev.stack import StackAddresses
 from schemas.documents.dead_letter_filter import DeadLetterFilter, Disposition

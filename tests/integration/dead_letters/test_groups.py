@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 from datetime import timedelta
 
 import pytest
-from support.dead_letters import DROPPED_AT, add_dropped, dropped
+from support.events.dead_letters import DROPPED_AT, add_dropped, dropped
 
 from schemas.documents.dead_letter_filter import DeadLetterFilter
 from schemas.pipeline.record import Provenance

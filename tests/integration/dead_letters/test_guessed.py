@@ -4,8 +4,8 @@ import asyncio
 import json
 from typing import Any
 
-from support.command import bridge
-from support.dead_letters import DROPPED_AT, add_dropped, dropped
+from support.events.dead_letters import DROPPED_AT, add_dropped, dropped
+from support.processes.command import bridge
 
 from schemas.reasons import DroppedReason, ErrorClass
 from sinks.postgres.audit.drops import drops_by

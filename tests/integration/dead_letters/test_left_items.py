@@ -4,8 +4,8 @@ import json
 import uuid
 
 import asyncpg
-from support.dead_letters import add_dropped, dropped
-from support.replays import dlq, plan, replay_settings, status
+from support.events.dead_letters import add_dropped, dropped
+from support.events.replays import dlq, plan, replay_settings, status
 
 OTHER = str(uuid.uuid4())
 

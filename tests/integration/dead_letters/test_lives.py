@@ -1,7 +1,7 @@
 """One dead letter whole, and its lives in both directions."""
 
 import asyncpg
-from support.dead_letters import DROPPED_AT, add_dropped, dropped
+from support.events.dead_letters import DROPPED_AT, add_dropped, dropped
 
 from schemas.pipeline.record import Provenance
 from sinks.postgres.dead_letters.lives import Life, State, show

@@ -3,8 +3,8 @@
 import secrets
 
 import asyncpg
-from support.databases import create_database, drop_database
-from support.dead_letters import DROPPED_AT
+from support.events.dead_letters import DROPPED_AT
+from support.infrastructure.databases import create_database, drop_database
 
 from bridge.dev.stack import StackAddresses
 from sinks.postgres.schema.migrate import migrations

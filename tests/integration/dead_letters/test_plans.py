@@ -6,7 +6,7 @@ from typing import Any
 
 import asyncpg
 import pytest
-from support.databases import create_database, drop_database, run_apart, with_database
+from support.infrastructure.databases import create_database, drop_database, run_apart, with_database
 
 from bench.dead_letters import fill, questions
 from bridge.dev.stack import StackAddresses

@@ -2,7 +2,7 @@
 
 from uuid import uuid4
 
-from support.dead_letters import add_dropped, dropped
+from support.events.dead_letters import add_dropped, dropped
 
 from schemas.documents.dead_letter_filter import DeadLetterFilter
 from sinks.postgres.replay_items.items import reach

@@ -7,8 +7,7 @@ import signal
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from support.command import bridge, start
-from support.replays import (
+from support.events.replays import (
     LATE,
     assert_balanced,
     dead_letters,
@@ -20,7 +19,8 @@ from support.replays import (
     status,
     until,
 )
-from support.settled import environment_of, event, fetch, produce, working
+from support.events.settled import environment_of, event, fetch, produce, working
+from support.processes.command import bridge, start
 from support.wait import wait_until
 
 from schemas.documents.replay import PlanSummary, ReplaySummary

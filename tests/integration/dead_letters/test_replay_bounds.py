@@ -7,11 +7,11 @@ import asyncio
 import json
 
 import asyncpg
-from support.accounts import account, execute
-from support.command import bridge
-from support.databases import LOCK_AWAITED, as_admin
-from support.replays import assert_balanced, dead_letters, dlq, late, plan, replay_settings, status, until
-from support.settled import environment_of, fetch, produce, working
+from support.events.replays import assert_balanced, dead_letters, dlq, late, plan, replay_settings, status, until
+from support.events.settled import environment_of, fetch, produce, working
+from support.infrastructure.accounts import account, execute
+from support.infrastructure.databases import LOCK_AWAITED, as_admin
+from support.processes.command import bridge
 
 from schemas.config.service import Service
 from schemas.documents.replay import ReplaySummary

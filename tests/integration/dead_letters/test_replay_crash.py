@@ -7,9 +7,9 @@ import signal
 from typing import Any
 
 import pytest
-from support.command import start
-from support.replays import assert_balanced, dead_letters, dlq, late, plan, replay_settings, status, until
-from support.settled import environment_of, fetch, working
+from support.events.replays import assert_balanced, dead_letters, dlq, late, plan, replay_settings, status, until
+from support.events.settled import environment_of, fetch, working
+from support.processes.command import start
 
 from bridge.jobs import replay as replay_run
 from bridge.jobs.cancel import cancel_job

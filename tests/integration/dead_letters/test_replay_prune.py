@@ -1,7 +1,7 @@
 """Plans of replays are removed long after anybody touched them, with their items; none that still holds an event."""
 
-from support.replays import dead_letters, late, plan, replay_settings, until
-from support.settled import fetch, working
+from support.events.replays import dead_letters, late, plan, replay_settings, until
+from support.events.settled import fetch, working
 
 from schemas.config.settings import Settings
 from sinks.postgres.replays.plans import prune

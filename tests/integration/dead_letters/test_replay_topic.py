@@ -3,8 +3,8 @@
 import json
 
 import pytest
-from support.replays import assert_balanced, dead_letters, dlq, late, replay_settings, until
-from support.settled import event, fetch, working
+from support.events.replays import assert_balanced, dead_letters, dlq, late, replay_settings, until
+from support.events.settled import event, fetch, working
 
 from schemas.documents.replay import TopicReplaySummary
 from sinks.kafka.admin import partitions_of

@@ -2,9 +2,9 @@
 
 import json
 
-from support.replays import dead_letters, dlq, late, plan, replay_settings, until
-from support.settled import environment_of, event, fetch, produce, working
-from support.warm_command import bridge
+from support.events.replays import dead_letters, dlq, late, plan, replay_settings, until
+from support.events.settled import environment_of, event, fetch, produce, working
+from support.processes.warm_command import bridge
 
 from sinks.postgres.registry.admin import add_script
 from streams.audit import audit

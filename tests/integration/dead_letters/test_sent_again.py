@@ -5,10 +5,10 @@ import json
 
 import asyncpg
 import pytest
-from support.command import bridge
-from support.dead_letters import add_dropped, dropped
-from support.replays import dead_letters, dlq, plan, replay_settings, until
-from support.settled import environment_of, event, fetch, prepare, produce, working
+from support.events.dead_letters import add_dropped, dropped
+from support.events.replays import dead_letters, dlq, plan, replay_settings, until
+from support.events.settled import environment_of, event, fetch, prepare, produce, working
+from support.processes.command import bridge
 
 from bridge.dead_letters.sent_again import sent_again
 from schemas.documents.dead_letter_filter import DeadLetterFilter

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import httpx
 import pytest
-from support.api import api
-from support.gateway import Gateway, free_port, gateway
+from support.processes.api import api
+from support.processes.gateway import Gateway, free_port, gateway
 from support.wait import wait_until
 
 from bridge.http.admin_port import ADMIN_PATHS

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import httpx
-from support.gateway import bearer, gateway, raw_records
+from support.processes.gateway import bearer, gateway, raw_records
 
 from schemas.config.settings import Settings
 

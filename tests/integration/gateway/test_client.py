@@ -11,10 +11,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from support.gateway import raw_records
-from support.programs import CHECKOUT, environment
-from support.restarts import RestartedGateway
-from support.settled import fetch, working
+from support.events.settled import fetch, working
+from support.processes.gateway import raw_records
+from support.processes.programs import CHECKOUT, environment
+from support.processes.restarts import RestartedGateway
 from support.wait import wait_until
 
 from bridge.client import BridgeClient, NotDelivered, Options

@@ -4,9 +4,9 @@ import asyncio
 from pathlib import Path
 
 import httpx
-from support.gateway import ORIGIN, bearer, body, gateway, raw_records
+from support.processes.gateway import ORIGIN, bearer, body, gateway, raw_records
 
-from bench.dear_bodies import dear_bodies
+from bench.rig.dear_bodies import dear_bodies
 from schemas.config.settings import Settings
 from sinks.postgres.registry.admin import add_script
 from sinks.postgres.tokens.script_tokens import create_token

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from support.gateway import Gateway, bearer, gateway, raw_connection
+from support.processes.gateway import Gateway, bearer, gateway, raw_connection
 from support.wait import wait_until
 
 from schemas.config.settings import Settings

@@ -15,8 +15,8 @@ from pathlib import Path
 import httpx
 import psutil
 import pytest
-from support.gateway import ORIGIN, Gateway, bearer, body, gateway, raw_records
-from support.settled import SECRET, fetch, working
+from support.events.settled import SECRET, fetch, working
+from support.processes.gateway import ORIGIN, Gateway, bearer, body, gateway, raw_records
 from support.wait import wait_until
 
 from deploy.dashboards import GATEWAY

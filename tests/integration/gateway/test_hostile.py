@@ -13,8 +13,8 @@ from pathlib import Path
 
 import httpx
 import pytest
-from support.gateway import Gateway, bearer, gateway, next_answer, raw_connection, raw_records
-from support.sockets import read_all
+from support.infrastructure.sockets import read_all
+from support.processes.gateway import Gateway, bearer, gateway, next_answer, raw_connection, raw_records
 from support.wait import wait_until
 
 from schemas.config.settings import Settings

@@ -7,9 +7,9 @@ from itertools import zip_longest
 from pathlib import Path
 
 import pytest
-from support.api import api
-from support.gateway import gateway
-from support.sockets import read_all
+from support.infrastructure.sockets import read_all
+from support.processes.api import api
+from support.processes.gateway import gateway
 
 from schemas.config.settings import Settings
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from support.gateway import ORIGIN, bearer, body, gateway, raw_records
+from support.processes.gateway import ORIGIN, bearer, body, gateway, raw_records
 
 from schemas.config.settings import Settings
 from sinks.postgres.registry.admin import add_script

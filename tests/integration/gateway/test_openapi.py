@@ -8,8 +8,8 @@ from pathlib import Path
 
 import httpx
 import pytest
-from support.gateway import ORIGIN, gateway
-from support.programs import environment
+from support.processes.gateway import ORIGIN, gateway
+from support.processes.programs import environment
 
 from schemas.config.settings import Settings
 from sinks.postgres.registry.admin import add_script

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import httpx
 import pytest
-from support.gateway import bearer, gateway, raw_records
-from support.servers import stack_directory
+from support.infrastructure.servers import stack_directory
+from support.processes.gateway import bearer, gateway, raw_records
 from support.wait import wait_until
 
 from schemas.config.settings import Settings

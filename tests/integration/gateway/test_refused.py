@@ -8,10 +8,10 @@ from typing import Any
 
 import httpx
 import pytest
-from support import warm_command
-from support.command import bridge
-from support.gateway import Gateway, bearer, body, free_port, gateway
-from support.settled import environment_of
+from support.events.settled import environment_of
+from support.processes import warm_command
+from support.processes.command import bridge
+from support.processes.gateway import Gateway, bearer, body, free_port, gateway
 from support.wait import wait_until
 
 from schemas.config.settings import Settings

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import httpx
 import pytest
-from support.gateway import ORIGIN, Gateway, bearer, gateway
-from support.sockets import read_all
+from support.infrastructure.sockets import read_all
+from support.processes.gateway import ORIGIN, Gateway, bearer, gateway
 
 from schemas.config.settings import Settings
 from sinks.postgres.registry.admin import add_script

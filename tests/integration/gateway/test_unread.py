@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
-from support.gateway import Gateway, bearer, gateway
+from support.processes.gateway import Gateway, bearer, gateway
 from support.wait import wait_until
 
 from schemas.config.settings import Settings

@@ -9,8 +9,8 @@ from typing import Any
 
 import httpx
 import pytest
-from support.gateway import bearer, gateway, raw_records
-from support.settled import fetch, working
+from support.events.settled import fetch, working
+from support.processes.gateway import bearer, gateway, raw_records
 from support.wait import wait_until
 
 from schemas.config.settings import Settings

@@ -9,8 +9,8 @@ from urllib.parse import urlsplit
 import asyncpg
 import pytest
 from integration.test_fencing import SOURCE, count_of, outcomes, owner
-from support.accounts import account, execute
-from support.databases import LOCK_AWAITED, as_admin
+from support.infrastructure.accounts import account, execute
+from support.infrastructure.databases import LOCK_AWAITED, as_admin
 from support.wait import wait_until
 
 from bridge.dev.stack import StackAddresses

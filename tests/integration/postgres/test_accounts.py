@@ -12,9 +12,9 @@ from urllib.parse import urlsplit
 
 import asyncpg
 import pytest
-from support.accounts import account, as_account, execute, not_needed, value_of
-from support.databases import as_admin, drop_database
-from support.programs import CHECKOUT, run
+from support.infrastructure.accounts import account, as_account, execute, not_needed, value_of
+from support.infrastructure.databases import as_admin, drop_database
+from support.processes.programs import CHECKOUT, run
 
 from bridge.dev.stack import StackAddresses
 from schemas.config.service import PROCESSES, SERVICES, Service

@@ -8,10 +8,10 @@ from typing import Any
 import asyncpg
 import pytest
 from pydantic import SecretStr
-from support.accounts import execute
-from support.command import bridge
-from support.databases import as_admin
-from support.dead_letters import add_dropped, dropped
+from support.events.dead_letters import add_dropped, dropped
+from support.infrastructure.accounts import execute
+from support.infrastructure.databases import as_admin
+from support.processes.command import bridge
 
 from bridge.dev.stack import StackAddresses
 from schemas.config.settings import Settings

@@ -8,10 +8,10 @@ from urllib.parse import urlsplit
 
 import asyncpg
 import pytest
-from support.accounts import account
-from support.databases import as_admin, run_apart
-from support.programs import launch, run
-from support.settled import event, prepare, produce, settings_for, working
+from support.events.settled import event, prepare, produce, settings_for, working
+from support.infrastructure.accounts import account
+from support.infrastructure.databases import as_admin, run_apart
+from support.processes.programs import launch, run
 from support.wait import wait_until
 
 from bridge.dev.stack import StackAddresses

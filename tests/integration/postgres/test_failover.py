@@ -8,9 +8,9 @@ from contextlib import asynccontextmanager
 import asyncpg
 import pytest
 from integration.test_fencing import GROUP, SOURCE, commits_past_a_stopped_worker, count_of, outcomes, owner
-from support.command import bridge
-from support.pooler import pooler
-from support.settled import environment_of, settings_for
+from support.events.settled import environment_of, settings_for
+from support.infrastructure.pooler import pooler
+from support.processes.command import bridge
 from support.wait import wait_until
 
 from bridge.dev.stack import StackAddresses

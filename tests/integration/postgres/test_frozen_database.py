@@ -9,7 +9,7 @@ from dataclasses import replace
 import asyncpg
 import pytest
 from integration.test_fencing import GROUP, SOURCE, count_of, outcomes
-from support.servers import stack_directory
+from support.infrastructure.servers import stack_directory
 from support.wait import wait_until
 
 from bridge.dev.stack.credentials import Credentials

@@ -6,8 +6,8 @@ from urllib.parse import urlsplit
 
 import asyncpg
 import pytest
-from support.accounts import account, execute
-from support.databases import as_admin
+from support.infrastructure.accounts import account, execute
+from support.infrastructure.databases import as_admin
 
 from bridge.dev.stack import StackAddresses
 from schemas.config.service import Service

@@ -5,7 +5,7 @@ import asyncio
 import asyncpg
 import pytest
 from integration.test_fencing import SOURCE, outcomes, owner
-from support.databases import LOCK_AWAITED
+from support.infrastructure.databases import LOCK_AWAITED
 from support.wait import wait_until
 
 from schemas.pipeline.record import TopicPartition

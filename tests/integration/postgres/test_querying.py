@@ -9,11 +9,11 @@ from typing import Any
 
 import asyncpg
 import pytest
-from support.accounts import account
-from support.databases import as_admin
-from support.dead_letters import add_dropped, dropped
-from support.programs import CHECKOUT
-from support.settled import event, prepare, produce, settings_for, working
+from support.events.dead_letters import add_dropped, dropped
+from support.events.settled import event, prepare, produce, settings_for, working
+from support.infrastructure.accounts import account
+from support.infrastructure.databases import as_admin
+from support.processes.programs import CHECKOUT
 from support.wait import wait_until
 
 from bridge.dev.stack import StackAddresses

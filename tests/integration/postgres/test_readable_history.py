@@ -3,9 +3,9 @@
 import asyncpg
 import pytest
 from pydantic import SecretStr
-from support.accounts import account, execute
-from support.databases import as_admin
-from support.verdicts import add_change
+from support.events.verdicts import add_change
+from support.infrastructure.accounts import account, execute
+from support.infrastructure.databases import as_admin
 
 from bridge.dev.stack import StackAddresses
 from schemas.config.service import Service

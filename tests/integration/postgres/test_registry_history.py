@@ -9,9 +9,9 @@ from urllib.parse import urlsplit
 
 import asyncpg
 import pytest
-from support import warm_command
-from support.accounts import account, execute, value_of
-from support.databases import as_admin
+from support.infrastructure.accounts import account, execute, value_of
+from support.infrastructure.databases import as_admin
+from support.processes import warm_command
 
 from bridge.dev.stack import StackAddresses
 from schemas.api_key import NewKey

@@ -3,8 +3,8 @@
 import asyncpg
 import pytest
 from structlog.testing import capture_logs
-from support.accounts import account, execute
-from support.databases import as_admin
+from support.infrastructure.accounts import account, execute
+from support.infrastructure.databases import as_admin
 
 from bridge.dev.stack import StackAddresses
 from schemas.api_token import Role

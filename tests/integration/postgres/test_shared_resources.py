@@ -4,8 +4,8 @@ from urllib.parse import urlsplit
 
 import asyncpg
 import pytest
-from support.accounts import GUARD, LOCKS, account, execute, not_needed
-from support.databases import as_admin
+from support.infrastructure.accounts import GUARD, LOCKS, account, execute, not_needed
+from support.infrastructure.databases import as_admin
 
 from bridge.dev.stack import StackAddresses
 from schemas.config.service import PROCESSES, Service

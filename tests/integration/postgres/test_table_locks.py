@@ -6,9 +6,9 @@ from contextlib import asynccontextmanager
 
 import asyncpg
 import pytest
-from support.accounts import account, execute
-from support.command import bridge
-from support.databases import as_admin
+from support.infrastructure.accounts import account, execute
+from support.infrastructure.databases import as_admin
+from support.processes.command import bridge
 from support.wait import wait_until
 
 from bridge.dev.stack import StackAddresses

@@ -5,9 +5,9 @@ import subprocess
 import sys
 from importlib.metadata import distribution
 
-from support.accounts import as_account, execute
-from support.databases import run_apart
-from support.programs import CHECKOUT, run
+from support.infrastructure.accounts import as_account, execute
+from support.infrastructure.databases import run_apart
+from support.processes.programs import CHECKOUT, run
 
 from schemas.config.service import SERVICES
 

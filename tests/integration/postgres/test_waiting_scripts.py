@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 import asyncpg
 import pytest
-from support.command import bridge
+from support.processes.command import bridge
 
 from sinks.postgres.stats import server as vitals
 from sinks.postgres.stats.server import waiting_scripts

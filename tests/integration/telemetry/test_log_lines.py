@@ -5,9 +5,9 @@ import json
 from pathlib import Path
 
 import httpx
-from support.command import bridge
-from support.gateway import bearer, gateway
-from support.settled import environment_of, event, produce
+from support.events.settled import environment_of, event, produce
+from support.processes.command import bridge
+from support.processes.gateway import bearer, gateway
 
 from schemas.config.settings import Settings
 

@@ -7,9 +7,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from support.command import bridge, words
-from support.programs import environment, python, run
-from support.settled import environment_of, prepare, settings_for
+from support.events.settled import environment_of, prepare, settings_for
+from support.processes.command import bridge, words
+from support.processes.programs import environment, python, run
 from support.wait import wait_until
 
 from bridge.dev.stack.ports import choose

@@ -12,10 +12,10 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import asyncpg
-from support.command import words
-from support.databases import beside
-from support.programs import environment
-from support.settled import environment_of, event, fetch, prepare, produce, settings_for, working
+from support.events.settled import environment_of, event, fetch, prepare, produce, settings_for, working
+from support.infrastructure.databases import beside
+from support.processes.command import words
+from support.processes.programs import environment
 from support.wait import wait_until
 
 from bridge.dev.stack.ports import choose

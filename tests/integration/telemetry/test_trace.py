@@ -10,9 +10,9 @@ from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
-from support.gateway import raw_records
-from support.replays import dlq, plan, until
-from support.settled import fetch, working
+from support.events.replays import dlq, plan, until
+from support.events.settled import fetch, working
+from support.processes.gateway import raw_records
 from support.wait import wait_until
 
 from bridge.client import BridgeClient

@@ -8,11 +8,11 @@ import asyncpg
 import pytest
 from aiokafka import AIOKafkaConsumer
 from pydantic import SecretStr
-from support.command import bridge, start
-from support.dead_letters import add_dropped, dropped
-from support.hook import listening
-from support.settled import settings_for
-from support.verdicts import add_change
+from support.events.dead_letters import add_dropped, dropped
+from support.events.settled import settings_for
+from support.events.verdicts import add_change
+from support.processes.command import bridge, start
+from support.processes.hook import listening
 from support.wait import wait_until
 
 from schemas.config.settings import Settings

@@ -6,7 +6,7 @@ import time
 
 import pytest
 from standardwebhooks.webhooks import Webhook, WebhookVerificationError
-from support.hook import listening
+from support.processes.hook import listening
 
 from schemas.config.derived_keys import webhook_secret
 from schemas.config.settings import Settings

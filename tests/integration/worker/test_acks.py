@@ -3,7 +3,7 @@
 import pytest
 from aiokafka.client import AIOKafkaClient
 from aiokafka.protocol.produce import ProduceRequest
-from support.settled import event, produce, settings_for
+from support.events.settled import event, produce, settings_for
 
 from bridge.dev.stack import StackAddresses
 from sinks.kafka.topics import apply_topics

@@ -8,8 +8,8 @@ from typing import Any
 
 import asyncpg
 import pytest
-from support.command import bridge
-from support.settled import event, prepare, produce, settings_for, working
+from support.events.settled import event, prepare, produce, settings_for, working
+from support.processes.command import bridge
 from support.wait import wait_until
 
 from schemas.config.settings import Settings

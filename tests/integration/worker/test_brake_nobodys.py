@@ -3,7 +3,7 @@
 import time
 from typing import Any
 
-from support.settled import event, fetch, prepare, produce, settings_for, working
+from support.events.settled import event, fetch, prepare, produce, settings_for, working
 from support.wait import wait_until
 
 from schemas.config.settings import Settings

@@ -4,8 +4,8 @@ import time
 from collections.abc import Iterable
 from typing import Any
 
-from support.sealed import gateway_headers
-from support.settled import event, fetch, prepare, settings_for, working
+from support.events.sealed import gateway_headers
+from support.events.settled import event, fetch, prepare, settings_for, working
 from support.wait import wait_until
 
 from schemas.config.settings import Settings

@@ -4,9 +4,9 @@ import asyncio
 import signal
 import time
 
-from support.command import start
-from support.servers import stack_directory
-from support.settled import environment_of, produce
+from support.events.settled import environment_of, produce
+from support.infrastructure.servers import stack_directory
+from support.processes.command import start
 from support.wait import wait_until
 
 from schemas.config.settings import Settings

@@ -7,9 +7,9 @@ from typing import Any
 
 import jsonschema
 import pytest
-from support.command import bridge
-from support.hook import listening
-from support.settled import environment_of, event, prepare, produce, settings_for
+from support.events.settled import environment_of, event, prepare, produce, settings_for
+from support.processes.command import bridge
+from support.processes.hook import listening
 
 from bridge.jobs import frame
 from bridge.jobs.frame import Job, RunOptions, perform

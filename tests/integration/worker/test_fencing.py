@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 import asyncpg
 import pytest
 from aiokafka.structs import ConsumerRecord
-from support.settled import SITES, event
+from support.events.settled import SITES, event
 
 from schemas.config.settings import Settings
 from schemas.errors import BatchRefused, SinkUnavailable

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import asyncpg
 import pytest
-from support.programs import python
-from support.settled import event, prepare, produce, settings_for
+from support.events.settled import event, prepare, produce, settings_for
+from support.processes.programs import python
 from support.wait import wait_until
 
 from schemas.config.settings import Settings

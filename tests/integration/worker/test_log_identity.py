@@ -9,9 +9,9 @@ from contextlib import asynccontextmanager
 import pytest
 from aiokafka import TopicPartition as KafkaPartition
 from aiokafka.admin import RecordsToDelete
-from support.command import bridge
-from support.settled import environment_of, event, fetch, prepare, produce, settings_for, working
-from support.topics import make_anew
+from support.events.settled import environment_of, event, fetch, prepare, produce, settings_for, working
+from support.infrastructure.topics import make_anew
+from support.processes.command import bridge
 from support.wait import wait_until
 
 from schemas.config.settings import Settings

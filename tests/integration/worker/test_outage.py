@@ -7,8 +7,8 @@ from urllib.parse import urlsplit
 
 import asyncpg
 import pytest
-from support.databases import beside
-from support.settled import event, prepare, produce, settings_for, working
+from support.events.settled import event, prepare, produce, settings_for, working
+from support.infrastructure.databases import beside
 from support.wait import wait_until
 
 from schemas.config.settings import Settings

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import httpx
 import pytest
-from support.command import bridge
-from support.gateway import bearer, gateway
-from support.settled import environment_of, event, fetch, produce, working
+from support.events.settled import environment_of, event, fetch, produce, working
+from support.processes.command import bridge
+from support.processes.gateway import bearer, gateway
 from support.wait import wait_until
 
 from schemas.config.settings import Settings

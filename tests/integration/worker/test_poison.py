@@ -6,11 +6,11 @@ import subprocess
 
 import asyncpg
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
-from support.command import bridge, words
-from support.programs import environment
-from support.settled import environment_of, event, fetch, prepare, produce, settings_for, working
-from support.unreadable import send_unreadable
-from support.verdicts import add_change
+from support.events.settled import environment_of, event, fetch, prepare, produce, settings_for, working
+from support.events.unreadable import send_unreadable
+from support.events.verdicts import add_change
+from support.processes.command import bridge, words
+from support.processes.programs import environment
 from support.wait import wait_until
 
 from bridge.dev.stack.ports import choose

@@ -7,8 +7,8 @@ import os
 import pytest
 from aiokafka import AIOKafkaConsumer
 from aiokafka.admin import NewTopic
-from support.replays import assert_balanced, dlq, plan, status, until
-from support.settled import event, fetch, prepare, produce, settings_for, working
+from support.events.replays import assert_balanced, dlq, plan, status, until
+from support.events.settled import event, fetch, prepare, produce, settings_for, working
 
 from schemas.config.settings import Settings
 from schemas.documents.replay import TopicReplaySummary

@@ -9,8 +9,8 @@ from contextlib import asynccontextmanager
 
 import psutil
 import pytest
-from support.command import start
-from support.settled import LATE_SCRIPT, environment_of, event, fetch, prepare, settings_for
+from support.events.settled import LATE_SCRIPT, environment_of, event, fetch, prepare, settings_for
+from support.processes.command import start
 from support.wait import wait_until
 
 from schemas.config.settings import Settings

@@ -5,8 +5,8 @@ import uuid
 from collections import Counter
 
 import pytest
-from support.databases import create_database, drop_database
-from support.settled import LATE_SCRIPT, event, fetch, prepare, produce, settings_for, working
+from support.events.settled import LATE_SCRIPT, event, fetch, prepare, produce, settings_for, working
+from support.infrastructure.databases import create_database, drop_database
 from support.wait import wait_until
 
 from bridge.dev.stack import StackAddresses

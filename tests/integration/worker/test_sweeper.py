@@ -6,8 +6,8 @@ from collections.abc import Awaitable, Callable
 import pytest
 from aiokafka import TopicPartition as KafkaPartition
 from aiokafka.admin import RecordsToDelete
-from support.command import start
-from support.settled import LATE_SCRIPT, environment_of, event, fetch, prepare, produce, settings_for, working
+from support.events.settled import LATE_SCRIPT, environment_of, event, fetch, prepare, produce, settings_for, working
+from support.processes.command import start
 from support.wait import wait_until
 
 from schemas.config.settings import Settings

@@ -8,12 +8,12 @@ import urllib.request
 from pathlib import Path
 
 import asyncpg
-from support.command import words
-from support.programs import environment, python
-from support.settled import environment_of, prepare, settings_for
+from support.events.settled import environment_of, prepare, settings_for
+from support.processes.command import words
+from support.processes.programs import environment, python
 from support.wait import wait_until
 
-from bench.shapes import sound, told_apart
+from bench.rig.shapes import sound, told_apart
 from bridge.dev.stack.ports import choose
 from sinks.kafka.admin import started
 from sinks.kafka.publisher import make_producer

@@ -4,7 +4,7 @@ from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
-from support.dead_letters import dropped
+from support.events.dead_letters import dropped
 
 from bridge.api.access import Caller
 from bridge.api.tenant_scope import Reach

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from ruamel.yaml import YAML
-from support.command import bridge
+from support.processes.command import bridge
 
 from bridge.reference.rules import LIMITS, TEMPLATE, default_limits, limits_of, place, render
 from schemas.errors import InvalidInput

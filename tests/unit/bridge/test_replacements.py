@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from support.making import BOUNDS, NOW_MS, RAW, REGISTRY, body
+from support.events.making import BOUNDS, NOW_MS, RAW, REGISTRY, body
 from support.pieces import at_once
 
 from bridge.cli.dlq.replays import print_report

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 from standardwebhooks.webhooks import Webhook
-from support.hook import Call, listening
-from support.programs import CHECKOUT
+from support.processes.hook import Call, listening
+from support.processes.programs import CHECKOUT
 
 from schemas.config.derived_keys import webhook_secret
 from schemas.documents.run_summary import ProcessSummary

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from rich.console import Group
 from rich.text import Text
-from support.command import bridge
+from support.processes.command import bridge
 
 from bridge.cli.common import given_reason, write_json
 from bridge.output.tables import Table, print_renderable, print_table, print_text

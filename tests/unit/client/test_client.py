@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from aiohttp import web
-from support.scripted_gateway import ScriptedGateway, problem, scripted_gateway
+from support.processes.scripted_gateway import ScriptedGateway, problem, scripted_gateway
 from support.wait import wait_until
 
 from bridge.client import BlockingBridgeClient, BridgeClient, BufferFull, NotDelivered, Options

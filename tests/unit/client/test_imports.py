@@ -2,7 +2,7 @@
 
 import json
 
-from support.programs import python, run
+from support.processes.programs import python, run
 
 HEAVY = ("faust", "aiokafka", "asyncpg", "pydantic", "msgspec", "structlog", "uvicorn", "fastapi", "prometheus_client")
 

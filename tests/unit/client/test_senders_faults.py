@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 from aiohttp import web
 from support.faulty_transport import Faults, inject
-from support.programs import python, run
-from support.scripted_gateway import Event, ScriptedGateway, problem, scripted_gateway
+from support.processes.programs import python, run
+from support.processes.scripted_gateway import Event, ScriptedGateway, problem, scripted_gateway
 from support.wait import wait_until
 
 from bridge.client import BlockingBridgeClient, BridgeClient, NotDelivered, Options

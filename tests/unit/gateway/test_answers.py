@@ -5,7 +5,7 @@ import json
 import time
 from typing import Any
 
-from support.lone_gateway import lone_gateway
+from support.processes.lone_gateway import lone_gateway
 from support.wait import wait_until
 
 VALIDATE = "/api/bridge/s1/events:validate"

@@ -11,7 +11,7 @@ from types import SimpleNamespace
 
 import pytest
 from prometheus_client import generate_latest
-from support.lone_gateway import LoneGateway, lone_gateway
+from support.processes.lone_gateway import LoneGateway, lone_gateway
 
 from bridge.gateway.admission import refused_events as judging
 from bridge.gateway.admission.access import Grant

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from prometheus_client import generate_latest
 from pydantic import SecretStr
-from support.lone_gateway import LoneGateway, lone_gateway
-from support.making import body
-from support.settled import SECRET, settings_for
+from support.events.making import body
+from support.events.settled import SECRET, settings_for
+from support.processes.lone_gateway import LoneGateway, lone_gateway
 
 from bridge.gateway.app import create_app
 from bridge.http.problems import REFUSALS

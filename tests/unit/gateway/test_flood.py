@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import suppress
 
 import pytest
-from support.lone_gateway import LoneGateway, lone_gateway
+from support.processes.lone_gateway import LoneGateway, lone_gateway
 from support.processor_time import Clock
 
 from bridge.gateway.admission import line

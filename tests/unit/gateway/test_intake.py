@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from support.lone_gateway import lone_gateway
+from support.processes.lone_gateway import lone_gateway
 from support.processor_time import Clock
 from support.spoken import Spoken, echo, hasty, post
 from support.wait import wait_until

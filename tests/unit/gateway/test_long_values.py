@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable
 
 import pytest
-from support.lone_gateway import lone_gateway
+from support.processes.lone_gateway import lone_gateway
 
 from bridge.gateway.elements import Element, identify
 from bridge.http.problems import Code, Problem

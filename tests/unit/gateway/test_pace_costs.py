@@ -6,9 +6,9 @@ from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
-from support.lone_gateway import LoneGateway, lone_gateway
+from support.events.refused import PLAIN, refused
+from support.processes.lone_gateway import LoneGateway, lone_gateway
 from support.processor_time import Clock
-from support.refused import PLAIN, refused
 from support.spoken import Spoken, echo, hasty, post
 
 from bridge.gateway.app import create_app

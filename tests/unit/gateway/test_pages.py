@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
-from support.lone_gateway import LoneGateway, lone_gateway
+from support.processes.lone_gateway import LoneGateway, lone_gateway
 
 from bridge.gateway import app
 from bridge.http import docs_page, exposition

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from structlog.testing import capture_logs
-from support.lone_gateway import lone_gateway
+from support.processes.lone_gateway import lone_gateway
 
 from bridge.http.problems import Code
 from bridge.http.refusal_log import Refused

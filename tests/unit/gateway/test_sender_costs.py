@@ -6,7 +6,7 @@ from itertools import pairwise
 from types import SimpleNamespace
 
 import pytest
-from support.lone_gateway import LoneGateway, lone_gateway
+from support.processes.lone_gateway import LoneGateway, lone_gateway
 from support.processor_time import Clock
 from support.spoken import Spoken, post
 

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 
 import pytest
-from support.making import RAW, RETRY_1, SOURCE, batch, context, judged, record
+from support.events.making import RAW, RETRY_1, SOURCE, batch, context, judged, record
 
 from schemas.errors import BatchRefused
 from schemas.pipeline.ledger import LedgerState

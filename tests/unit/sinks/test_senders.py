@@ -2,7 +2,7 @@
 
 import msgspec
 import pytest
-from support.making import judged, record
+from support.events.making import judged, record
 
 from schemas.pipeline.outcome import Candidate
 from schemas.pipeline.sender import Sender

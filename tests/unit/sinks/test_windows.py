@@ -1,6 +1,6 @@
 """Gate windows: what one settlement adds."""
 
-from support.making import NOW_MS, RAW, judged, record
+from support.events.making import NOW_MS, RAW, judged, record
 
 from schemas.pipeline.outcome import UNCONFIRMED_SITE, Outcomes, ReplayClaim, duplicate
 from schemas.pipeline.record import Provenance

@@ -4,8 +4,8 @@ import json
 from typing import Any
 
 import pytest
-from support.making import NOW_MS, batch, context, document, judged, record
-from support.sealed import gateway_headers, legacy_headers
+from support.events.making import NOW_MS, batch, context, document, judged, record
+from support.events.sealed import gateway_headers, legacy_headers
 
 from schemas.pipeline.outcome import Failure
 from schemas.pipeline.sender import Sender

@@ -5,8 +5,8 @@ import json
 from collections.abc import Iterator
 
 import pytest
+from support.events.stream import Stream
 from support.logs import logs_written
-from support.stream import Stream
 from support.virtual_time import run_virtually
 
 

@@ -1,7 +1,7 @@
 """What operators see of the brake in the stored offsets, on a lane in virtual time."""
 
-from support.making import BRAKE_LIMITS, REGISTRY
-from support.stream import Stream
+from support.events.making import BRAKE_LIMITS, REGISTRY
+from support.events.stream import Stream
 from support.virtual_time import run_virtually
 
 from schemas.pipeline.registry import Script

@@ -4,8 +4,8 @@ import asyncio
 from dataclasses import replace
 from itertools import count
 
-from support.making import REGISTRY
-from support.stream import Stream
+from support.events.making import REGISTRY
+from support.events.stream import Stream
 from support.virtual_time import run_virtually
 
 from schemas.pipeline.registry import Registry

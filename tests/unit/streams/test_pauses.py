@@ -2,8 +2,8 @@
 
 from collections.abc import Callable
 
-from support.making import BRAKE_LIMITS, POLICY, REGISTRY
-from support.stream import Stream
+from support.events.making import BRAKE_LIMITS, POLICY, REGISTRY
+from support.events.stream import Stream
 from support.virtual_time import run_virtually
 
 from schemas.pipeline.breaker import BreakerState

@@ -2,8 +2,8 @@
 
 import asyncio
 
+from support.events.stream import Stream
 from support.memory.sink import MemorySink
-from support.stream import Stream
 from support.virtual_time import run_virtually
 
 from telemetry import metrics

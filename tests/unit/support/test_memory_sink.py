@@ -1,7 +1,7 @@
 """What the memory sink and publisher add to the contract: trouble to order, and what was published."""
 
 import pytest
-from support.making import DLQ, RETRY_1, SOURCE, batch, context, judged, record
+from support.events.making import DLQ, RETRY_1, SOURCE, batch, context, judged, record
 from support.memory.publisher import MemoryPublisher, Published
 from support.memory.sink import MemorySink, MemoryStore
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import msgspec
 import pytest
 from prometheus_client import CollectorRegistry, Gauge, generate_latest
-from support.making import RAW, judged, record
+from support.events.making import RAW, judged, record
 
 from schemas.pipeline.outcome import Outcomes, Tally, duplicate
 from schemas.pipeline.record import TopicPartition

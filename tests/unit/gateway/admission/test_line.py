@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
-from support.lone_gateway import LoneGateway, lone_gateway
+from support.processes.lone_gateway import LoneGateway, lone_gateway
 
 from bridge.gateway.admission.access import Grant
 from bridge.gateway.admission.allowances import Allowances, Bill

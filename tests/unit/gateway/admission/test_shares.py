@@ -8,7 +8,7 @@ from contextlib import ExitStack, asynccontextmanager
 from typing import Any
 
 import pytest
-from support.lone_gateway import LoneGateway, lone_gateway
+from support.processes.lone_gateway import LoneGateway, lone_gateway
 from support.wait import wait_until
 
 from bridge.gateway.admission import refused_events as judging

@@ -4,7 +4,7 @@ import json
 import time
 
 import pytest
-from support.lone_gateway import LoneGateway, lone_gateway
+from support.processes.lone_gateway import LoneGateway, lone_gateway
 
 from bridge.gateway.admission.allowances import Allowances
 from bridge.http.rate_limiter import Buckets

@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from support.making import document
+from support.events.making import document
 
 from schemas.events.raw_event import RawEvent
 from schemas.events.upcast import upcast

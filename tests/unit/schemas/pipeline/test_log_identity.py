@@ -1,7 +1,7 @@
 """By what a log is known again."""
 
 import pytest
-from support.making import record
+from support.events.making import record
 
 from schemas.pipeline.log_identity import KnownLog, foreign, mark_of
 from schemas.pipeline.record import TopicPartition

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 
 import pytest
-from support.making import batch, record
+from support.events.making import batch, record
 
 from schemas.instants import instant, to_epoch_ms
 from schemas.pipeline.record import Provenance, TopicPartition, incarnation_of, log_name, topic_of

@@ -1,6 +1,6 @@
 """The headers of retry records and dead letters."""
 
-from support.making import NOW_MS, RAW, RETRY_1, judged, record
+from support.events.making import NOW_MS, RAW, RETRY_1, judged, record
 from support.memory.source import MemoryRecord
 
 from schemas.instants import instant

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import asyncpg
 import pytest
-from support.false_postgres import CLEAR_TEXT, MD5, OK, READY, FalsePostgres, asking
-from support.tls import certificates
+from support.infrastructure.false_postgres import CLEAR_TEXT, MD5, OK, READY, FalsePostgres, asking
+from support.infrastructure.tls import certificates
 
 from schemas.errors import SinkUnavailable
 from sinks.postgres import server_proof

@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 import pytest
-from support.making import NOW_MS, body, document
+from support.events.making import NOW_MS, body, document
 
 from schemas.events.raw_event import MAX_BYTES, RawFields
 from schemas.kafka.vouched import Vouched

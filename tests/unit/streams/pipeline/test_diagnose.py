@@ -1,7 +1,7 @@
 """The slow, exact reading: bounds of size and depth, and what of a broken document can still be told."""
 
 import pytest
-from support.making import body, document
+from support.events.making import body, document
 
 from schemas.events.raw_event import MAX_DEPTH
 from schemas.kafka.vouched import Vouched

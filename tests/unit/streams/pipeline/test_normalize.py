@@ -11,7 +11,7 @@ from urllib.parse import parse_qsl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.making import BOUNDS, NOW_MS, REGISTRY, body
+from support.events.making import BOUNDS, NOW_MS, REGISTRY, body
 
 from schemas.events.bridge_event import BridgeEvent
 from schemas.events.event_types import ALIASES

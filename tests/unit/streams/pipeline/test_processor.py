@@ -5,7 +5,7 @@ from itertools import count
 from typing import Any
 
 import pytest
-from support.making import (
+from support.events.making import (
     NOW_MS,
     POLICY,
     RAW,
@@ -19,8 +19,8 @@ from support.making import (
     judged,
     record,
 )
+from support.events.sealed import KEYS, gateway_headers
 from support.memory.source import MemoryRecord
-from support.sealed import KEYS, gateway_headers
 
 from schemas.events.raw_event import MAX_BYTES
 from schemas.instants import to_epoch_ms

@@ -1,8 +1,8 @@
 """Whose a record is: each forged header, each key, and the rule for what is older than proofs."""
 
 import pytest
-from support.making import NOW_MS, body, judged, record
-from support.sealed import KEYS, TRUST, gateway_headers, legacy_headers
+from support.events.making import NOW_MS, body, judged, record
+from support.events.sealed import KEYS, TRUST, gateway_headers, legacy_headers
 
 from schemas.instants import instant
 from schemas.kafka import headers as names

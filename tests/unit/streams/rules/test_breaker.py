@@ -5,7 +5,7 @@ from decimal import Decimal
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.brake_bench import (
+from support.events.breaker_bench import (
     BAD,
     BY_GATEWAY,
     BY_ITSELF,
@@ -17,7 +17,7 @@ from support.brake_bench import (
     Bench,
     mixed,
 )  # fmt: skip
-from support.making import RAW
+from support.events.making import RAW
 
 from schemas.pipeline.breaker import BreakerLimits
 from schemas.pipeline.record import LEDGER_TOPIC, TopicPartition

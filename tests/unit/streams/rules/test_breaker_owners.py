@@ -1,7 +1,7 @@
 """The brake and customers: what one organisation sends does not stop the others, by however many sites and partitions."""
 
 import pytest
-from support.brake_bench import BAD, GOOD, LIMITS, UNREADABLE, Bench
+from support.events.breaker_bench import BAD, GOOD, LIMITS, UNREADABLE, Bench
 
 from streams.rules.breaker import ProbeSample
 

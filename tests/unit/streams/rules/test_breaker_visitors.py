@@ -5,7 +5,7 @@ from decimal import Decimal
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.brake_bench import BAD, FORGED, GOOD, JUNK, LIMITS, RETRIED, UNREADABLE, Bench, mixed
+from support.events.breaker_bench import BAD, FORGED, GOOD, JUNK, LIMITS, RETRIED, UNREADABLE, Bench, mixed
 
 from schemas.pipeline.breaker import BreakerLimits
 from streams.rules.breaker import ProbeSample

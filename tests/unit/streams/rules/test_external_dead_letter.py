@@ -1,7 +1,7 @@
 """Dead letters of other programs: the raw record comes out as it went in."""
 
 import pytest
-from support.making import record
+from support.events.making import record
 
 from schemas.pipeline.outcome import Failure
 from schemas.pipeline.record import Provenance

@@ -4,7 +4,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from support.making import BOUNDS, NOW_MS, RAW, REGISTRY, body
+from support.events.making import BOUNDS, NOW_MS, RAW, REGISTRY, body
 from support.pieces import at_once
 
 from schemas.documents.replay import DeadLetterItem, Forecast

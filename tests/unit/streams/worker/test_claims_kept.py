@@ -1,7 +1,7 @@
 """A lane whose batch was refused keeps the claims of replays as they are while it reads and settles it again."""
 
 import pytest
-from support.stream import Stream
+from support.events.stream import Stream
 from support.virtual_time import run_virtually
 
 CLAIM = (("bridge-replay-id", b"11111111-1111-4111-8111-111111111111"), ("bridge-replay-of", b"bridge.raw:0:0"))

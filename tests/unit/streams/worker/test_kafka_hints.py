@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Mapping
 
 import pytest
-from support.stream import Stream
+from support.events.stream import Stream
 from support.virtual_time import run_virtually
 
 from schemas.pipeline.record import TopicPartition

@@ -4,9 +4,9 @@ import asyncio
 from collections.abc import Callable
 
 import pytest
-from support.making import RAW
+from support.events.making import RAW
+from support.events.stream import Stream
 from support.memory.sink import MemoryOffset, MemorySink
-from support.stream import Stream
 from support.virtual_time import run_virtually
 
 from schemas.errors import SinkUnavailable

@@ -4,9 +4,9 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
-from support.making import NOW_MS, REGISTRY, RETRY_1, RETRY_2, body, judged, record
+from support.events.making import NOW_MS, REGISTRY, RETRY_1, RETRY_2, body, judged, record
+from support.events.stream import Stream
 from support.memory.sink import MemoryLedgerRow, MemoryOffset, MemoryStore
-from support.stream import Stream
 from support.virtual_time import run_virtually
 
 from schemas.instants import instant

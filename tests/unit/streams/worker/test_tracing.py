@@ -4,8 +4,8 @@ import pytest
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
-from support.making import DLQ, RAW, RETRY_1, RETRY_2, body
-from support.stream import Stream
+from support.events.making import DLQ, RAW, RETRY_1, RETRY_2, body
+from support.events.stream import Stream
 from support.virtual_time import run_virtually
 
 from schemas.kafka.headers import TRACEPARENT

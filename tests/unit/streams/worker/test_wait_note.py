@@ -1,6 +1,6 @@
 """The note in Postgres of what a lane waits for."""
 
-from support.stream import Stream
+from support.events.stream import Stream
 from support.virtual_time import run_virtually
 
 

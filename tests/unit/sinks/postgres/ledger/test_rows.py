@@ -3,7 +3,7 @@
 import random
 from typing import Any
 
-from support.making import batch, context, record
+from support.events.making import batch, context, record
 
 from sinks.postgres.ledger import rows as ledger
 from streams.pipeline.processor import process

@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 
-from support.making import BRAKE_LIMITS
-from support.sealed import gateway_headers
-from support.stream import Stream
+from support.events.making import BRAKE_LIMITS
+from support.events.sealed import gateway_headers
+from support.events.stream import Stream
 from support.virtual_time import run_virtually
 
 from schemas.pipeline.breaker import BreakerState

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from bridge.dev.stack.accounts import Account
-from support.programs import python
+from support.processes.programs import python
 
 
 def command_as(uid: int, argv: list[str]) -> list[str]:

@@ -16,8 +16,8 @@ from bridge.http.answer import CLOSE, Message, Receive, Send
 from bridge.http.byte_budget import Room, Shares
 from schemas.api_key import ApiKey, make_key
 from schemas.pipeline.registry import Script
-from support.gateway import ORIGIN
-from support.settled import settings_for
+from support.events.settled import settings_for
+from support.processes.gateway import ORIGIN
 
 
 class Answered(NamedTuple):

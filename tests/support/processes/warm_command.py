@@ -16,18 +16,18 @@ from pkgutil import walk_packages
 
 from bridge import cli
 from support.leaks import WATCH, shows_a_key
-from support.programs import CHECKOUT, environment
+from support.processes.programs import CHECKOUT, environment
 
 _LOADED = (
     *(one.name for one in walk_packages(cli.__path__, f"{cli.__name__}.") if not one.ispkg),
-    "bridge.doctor.examine", "bridge.doctor.health", "support.warm_command",
+    "bridge.doctor.examine", "bridge.doctor.health", "support.processes.warm_command",
 )  # fmt: skip
 
 
 async def bridge(
     *arguments: str, settings: Mapping[str, str], timeout_seconds: float
 ) -> subprocess.CompletedProcess[str]:
-    """Runs the command to its end, as `support.command.bridge` does."""
+    """Runs the command to its end, as `support.processes.command.bridge` does."""
     with tempfile.TemporaryDirectory() as directory:
         places = [Path(directory, name) for name in ("out", "err")]
         context = multiprocessing.get_context("forkserver")

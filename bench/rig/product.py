@@ -13,8 +13,8 @@ from pathlib import Path
 
 import asyncpg
 
-from bench.load import SITES, script_of
-from bench.usage import Usage
+from bench.rig.load import SITES, script_of
+from bench.rig.usage import Usage
 from sinks.postgres.schema.migrate import migrate
 
 WORKER = [str(Path(sys.executable).with_name("bridge")), "worker"]

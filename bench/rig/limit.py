@@ -13,7 +13,7 @@ import msgspec
 import uvloop
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
-from bench.usage import Usage
+from bench.rig.usage import Usage
 from schemas.events.raw_event import RawFields
 
 COLUMNS = ("event_id", "site_id", "script_id", "event_type", "occurred_at", "url", "referrer", "session_id",

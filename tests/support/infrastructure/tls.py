@@ -13,7 +13,7 @@ import pytest
 
 from bridge.dev.stack import kafka
 from bridge.dev.stack.ports import LOOPBACK, choose
-from support.front import front, lead_on
+from support.processes.front import front, lead_on
 
 _PLAIN = "listener.security.protocol.map=CLIENT:PLAINTEXT,CONTROLLER:PLAINTEXT\n"
 _SECURED = """\

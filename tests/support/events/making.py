@@ -16,8 +16,8 @@ from streams.pipeline.normalize import Bounds
 from streams.pipeline.processor import Context, process
 from streams.pipeline.trust import GatewayTrust
 from streams.rules.retry_policy import RetryPolicy, Tier
+from support.events.sealed import TRUST
 from support.memory.source import MemoryRecord
-from support.sealed import TRUST
 
 RAW = "t.raw"
 DLQ = "t.dlq"

@@ -15,11 +15,11 @@ from streams.source.kafka import SourceUnavailable
 from streams.worker.lane import Lane
 from streams.worker.lane_parts import LaneParts
 from streams.worker.retry_lane import RetryLane
-from support.making import BOUNDS, BRAKE_LIMITS, DELAYS_MS, DLQ, NOW_MS, POLICY, RAW, REGISTRY, body
+from support.events.making import BOUNDS, BRAKE_LIMITS, DELAYS_MS, DLQ, NOW_MS, POLICY, RAW, REGISTRY, body
+from support.events.sealed import TRUST
 from support.memory.publisher import MemoryPublisher, Published
 from support.memory.sink import MemorySink, MemoryStore
 from support.memory.source import MemoryRecord, MemorySource
-from support.sealed import TRUST
 from support.wait import wait_until
 
 REAL_BUDGET_SECONDS = 20

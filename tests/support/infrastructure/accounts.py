@@ -11,8 +11,8 @@ import asyncpg
 from schemas.config.service import Service
 from sinks.postgres.schema.grants import grants
 from sinks.postgres.schema.privileges import ADVISORY
-from support.databases import run_apart
-from support.programs import CHECKOUT
+from support.infrastructure.databases import run_apart
+from support.processes.programs import CHECKOUT
 
 GUARD: Final = (CHECKOUT / "bridge" / "dev" / "stack" / "guard.sql").read_text()
 """Takes from PUBLIC what deploy/postgres/accounts.sql takes."""

@@ -17,8 +17,8 @@ import pytest
 
 from bridge.dev.stack import StackAddresses
 from bridge.dev.stack.ports import LOOPBACK
-from support.databases import create_database, drop_database, run_apart
-from support.servers import SERVERS
+from support.infrastructure.databases import create_database, drop_database, run_apart
+from support.infrastructure.servers import SERVERS
 
 _WAITING_WORKERS = 64
 

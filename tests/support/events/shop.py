@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import asyncpg
 from playwright.async_api import BrowserContext, Page, Request, Response
 
-from support.restarts import RestartedGateway
+from support.processes.restarts import RestartedGateway
 from support.wait import wait_until
 
 ARRIVAL_SECONDS = 40

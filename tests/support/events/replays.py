@@ -6,9 +6,9 @@ from typing import Any
 
 from schemas.config.settings import Settings
 from streams.audit import audit
-from support.settled import environment_of, event, fetch, prepare, produce, settings_for, working
+from support.events.settled import environment_of, event, fetch, prepare, produce, settings_for, working
+from support.processes.warm_command import bridge
 from support.wait import wait_until
-from support.warm_command import bridge
 
 BUDGET_SECONDS = 60
 LATE = {"script_id": "late", "site_id": 1}

@@ -7,7 +7,7 @@ from signal import SIGKILL
 
 from bridge.dev.stack.ports import choose
 from schemas.config.settings import Settings
-from support.gateway import Gateway, gateway
+from support.processes.gateway import Gateway, gateway
 
 
 class RestartedGateway:

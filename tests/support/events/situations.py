@@ -21,12 +21,12 @@ from schemas.config.settings import Settings
 from sinks.kafka.admin import kafka_admin, log_bounds
 from sinks.postgres.tokens.api_tokens import create_api_token
 from sinks.postgres.tokens.script_tokens import create_token
-from support.api import api
-from support.command import bridge
-from support.databases import LOCK_AWAITED, beside
-from support.gateway import gateway
-from support.settled import environment_of, event, fetch, prepare, produce, settings_for, working
-from support.topics import make_anew
+from support.events.settled import environment_of, event, fetch, prepare, produce, settings_for, working
+from support.infrastructure.databases import LOCK_AWAITED, beside
+from support.infrastructure.topics import make_anew
+from support.processes.api import api
+from support.processes.command import bridge
+from support.processes.gateway import gateway
 from support.wait import wait_until
 
 BUDGET_SECONDS = 60

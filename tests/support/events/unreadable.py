@@ -3,7 +3,7 @@
 import asyncio
 
 from schemas.config.settings import Settings
-from support.programs import python, run
+from support.processes.programs import python, run
 
 # aiokafka's compiled records take no names but text; its Python ones take whatever encodes itself.
 FOREIGN_CLIENT = """

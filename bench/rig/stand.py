@@ -20,7 +20,7 @@ from bridge.dev.stack.kafka import JavaTuning
 from bridge.dev.stack.stack import Stack, StackAddresses
 from schemas.config.settings import Settings
 
-RESULTS = Path(__file__).with_name("results")
+RESULTS = Path(__file__).parents[1] / "results"
 PREFIX = "bench."
 
 

@@ -17,9 +17,9 @@ from aiokafka import AIOKafkaConsumer, ConsumerRecord
 
 from schemas.config.settings import Settings
 from sinks.kafka.admin import partitions_of
-from support.command import words
-from support.programs import CHECKOUT, environment
-from support.settled import environment_of
+from support.events.settled import environment_of
+from support.processes.command import words
+from support.processes.programs import CHECKOUT, environment
 from support.wait import wait_until
 
 ORIGIN = "https://shop.example.com"

@@ -1,4 +1,4 @@
-"""`python -m bench.alternating_worker`: `bridge worker` that takes its instrumentation out and puts it back, in turn.
+"""`python -m bench.rig.alternating_worker`: `bridge worker` that takes its instrumentation out and puts it back, in turn.
 
 Two processes differ by more than what is compared: their memory lies elsewhere, and the machine's mood has changed by the
 time of the second. So one process does both, and tells on standard output what each slice of time cost. The product

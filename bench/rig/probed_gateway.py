@@ -1,4 +1,4 @@
-"""A gateway that also says how long one of its loop's turns took at most: `python -m bench.probed_gateway`."""
+"""A gateway that also says how long one of its loop's turns took at most: `python -m bench.rig.probed_gateway`."""
 
 import asyncio
 import sys

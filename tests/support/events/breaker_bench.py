@@ -14,9 +14,9 @@ from schemas.pipeline.registry import Script
 from schemas.pipeline.sender import Sender
 from streams.pipeline.processor import Context, process
 from streams.rules.breaker import BreakerJudge
-from support.making import BOUNDS, POLICY, RAW, batch, body, record
+from support.events.making import BOUNDS, POLICY, RAW, batch, body, record
+from support.events.sealed import TRUST, gateway_headers
 from support.memory.source import MemoryRecord
-from support.sealed import TRUST, gateway_headers
 
 LIMITS = BreakerLimits(Decimal(50), 100, 100, 60.0)
 REGISTRY = {f"s{site}": Script(f"s{site}", site, None, enabled=True) for site in range(1, 30)}

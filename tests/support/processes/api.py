@@ -18,8 +18,8 @@ from schemas.documents.dead_letter_filter import DeadLetterFilter
 from schemas.documents.replay import ReplaySummary
 from sinks.postgres.tokens.api_tokens import create_api_token
 from streams.rules.correction import Correction
-from support.gateway import Gateway, bearer, service
-from support.settled import fetch
+from support.events.settled import fetch
+from support.processes.gateway import Gateway, bearer, service
 from support.wait import wait_until
 
 Api = Gateway

@@ -4,7 +4,7 @@ import subprocess
 import sys
 from collections.abc import Mapping
 
-from support.programs import CHECKOUT, environment
+from support.processes.programs import CHECKOUT, environment
 
 COMMAND_SECONDS = 60
 

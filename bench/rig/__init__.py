@@ -1,0 +1,1 @@
+"""What measurements are made with: servers, loads, contestants, figures of processes."""

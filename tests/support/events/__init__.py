@@ -1,0 +1,1 @@
+"""Events, outcomes and troubles that tests begin with."""

@@ -1,0 +1,1 @@
+"""Servers that tests run on, or that stand between."""
