@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 import asyncpg
 import pytest
-from integration.test_fencing import SOURCE, count_of, outcomes, owner
+from integration.worker.test_fencing import SOURCE, count_of, outcomes, owner
 from support.infrastructure.accounts import account, execute
 from support.infrastructure.databases import LOCK_AWAITED, as_admin
 from support.wait import wait_until

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 
 import asyncpg
 import pytest
-from integration.test_fencing import GROUP, SOURCE, commits_past_a_stopped_worker, count_of, outcomes, owner
+from integration.worker.test_fencing import GROUP, SOURCE, commits_past_a_stopped_worker, count_of, outcomes, owner
 from support.events.settled import environment_of, settings_for
 from support.infrastructure.pooler import pooler
 from support.processes.command import bridge

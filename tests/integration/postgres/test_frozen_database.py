@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import asyncpg
 import pytest
-from integration.test_fencing import GROUP, SOURCE, count_of, outcomes
+from integration.worker.test_fencing import GROUP, SOURCE, count_of, outcomes
 from support.infrastructure.servers import stack_directory
 from support.wait import wait_until
 

@@ -4,7 +4,7 @@ import asyncio
 
 import asyncpg
 import pytest
-from integration.test_fencing import SOURCE, outcomes, owner
+from integration.worker.test_fencing import SOURCE, outcomes, owner
 from support.infrastructure.databases import LOCK_AWAITED
 from support.wait import wait_until
 
