@@ -1,1 +1,1 @@
-"""What every command that runs as a job shares: run id, lock, targets, summary, exit code, history, logs, alert."""
+"""The shared frame of all jobs: run id, lock, targets, summary, exit code, history, logs and alert."""

@@ -1,4 +1,4 @@
-"""`bridge topics adopt` as a job: a log that was truncated, made anew or moved takes the place of the one that was read."""
+"""`bridge topics adopt` as a job: accepts a replaced log (truncated, recreated or moved) as the one to read."""
 
 from bridge.jobs.frame import Job
 from bridge.jobs.run import Run
@@ -14,7 +14,7 @@ from streams.source.log_identity import Examination, Examined, examine
 
 
 def adopt_job(settings: Settings, topic: str, partition: int | None, reason: str) -> Job[OffsetsSummary]:
-    """The job for one partition, or for all partitions of the topic whose log is foreign."""
+    """Return the job for one partition, or for all partitions of the topic whose log was replaced."""
 
     async def work(run: Run[OffsetsSummary]) -> None:
         run.summary.reason = reason

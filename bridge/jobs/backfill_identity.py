@@ -1,4 +1,4 @@
-"""`bridge identity backfill` as a job: ledger rows without a class of sender get the identity of their stored headers."""
+"""`bridge identity backfill` as a job: identifies ledger rows without a sender class by their stored headers."""
 
 from typing import Final
 
@@ -29,9 +29,9 @@ Found = list[tuple[Unattributed, Attribution]]
 
 
 def backfill_job(settings: Settings, limit: int | None) -> Job[IdentitySummary]:
-    """The job for at most `limit` rows, None for all.
+    """Return the job for at most `limit` rows; None means all rows.
 
-    Each page is a transaction of its own. Interrupted, it has changed a part; a second run changes the rest.
+    Each page is a transaction of its own. An interrupted run has changed some pages; a second run changes the rest.
     """
 
     async def work(run: Run[IdentitySummary]) -> None:
@@ -82,7 +82,7 @@ def _of(found: Found, changed: set[Provenance]) -> Found:
 
 
 async def _settle(conn: Connection, run: Run[IdentitySummary], found: Found, registry: Registry) -> None:
-    """Moves the windows of these rows, or only counts what would move."""
+    """Move the windows of these rows; in a dry run, only count the moves."""
     moves = [move for row, attribution in found if (move := move_of(row, attribution, registry)) is not None]
     present = await read_windows(conn, sorted({move.window for move in moves}))
     changes, without = window_changes(moves, present)

@@ -1,4 +1,4 @@
-"""`bridge breaker release|engage` as jobs, so that the history tells who did it, when and why."""
+"""`bridge breaker release|engage` as jobs, so that the history of runs records the account, time and reason."""
 
 from collections.abc import Awaitable, Callable
 
@@ -11,12 +11,12 @@ from sinks.postgres.breaker.state import engage_by_hand, release_brake
 
 
 def release_job(settings: Settings, seconds: float, reason: str) -> Job[BrakeSummary]:
-    """Lets dead letters pass for so long."""
+    """Bypass the circuit breaker for `seconds`: dead letters are written although it is tripped."""
     return _job("brake-release", settings, reason, lambda: release_brake(settings.dsn, settings.group, seconds, reason))
 
 
 def engage_job(settings: Settings, reason: str) -> Job[BrakeSummary]:
-    """Holds every would-be dead letter until somebody releases the brake."""
+    """Trip the circuit breaker by hand: no event is dead-lettered until an operator releases it."""
     return _job("brake-engage", settings, reason, lambda: engage_by_hand(settings.dsn, settings.group, reason))
 
 

@@ -1,4 +1,4 @@
-"""`bridge dlq cancel` as a job: stops a replay for good, and opens again what was never sent."""
+"""`bridge dlq cancel` as a job: stops a replay permanently and reopens the dead letters that were never sent."""
 
 import asyncio
 import time
@@ -25,12 +25,12 @@ _OVER: Final = (PlanState.CANCELLED, PlanState.SENT)
 
 
 def lock_of(replay_id: str) -> str:
-    """The lock that a run of this plan holds."""
+    """Return the name of the lock that a run of this plan holds."""
     return f"script:dlq-replay:{replay_id}"
 
 
 def cancel_job(settings: Settings, replay_id: str, reason: str, wait: float) -> Job[ReplaySummary]:
-    """The job for one plan; `wait` is how many seconds it may take until its run has stopped and all is known."""
+    """Return the job for one plan; `wait` is the most seconds until its run has stopped and its claims are resolved."""
 
     async def work(run: Run[ReplaySummary]) -> None:
         summary, deadline = run.summary, time.monotonic() + wait
@@ -46,7 +46,7 @@ def cancel_job(settings: Settings, replay_id: str, reason: str, wait: float) -> 
             with run.target(f"replay:{plan.replay_id}"):
                 await _stopped(conn, plan.replay_id, deadline)
                 if await _open_again(settings, run, conn, plan, deadline) or await is_left(conn, plan.replay_id):
-                    # Other accounts can write that all was sent.
+                    # Other accounts can mark the plan as sent.
                     await cancel(conn, plan.replay_id, reason, sent=True)
             summary.state = await state_of(conn, plan.replay_id)
             if summary.state is PlanState.SENT and not summary.errors:
@@ -72,11 +72,11 @@ def _nothing_left(plan: Plan) -> str:
 async def _open_again(
     settings: Settings, run: Run[ReplaySummary], conn: Connection, plan: Plan, deadline: float
 ) -> int:
-    """Claims are let go once it is sure that nothing of them was sent, whatever the plan says that it sent.
+    """Release the claims whose items were certainly never sent, regardless of what the plan recorded as sent.
 
-    It is, when all that stood on the raw topic after the run's end is settled and they are still claimed. A plan that was not
-    over leaves what its run noted as sent to the workers: they are about to settle it.
-    Returns how many were let go.
+    An item was never sent if the workers have read the raw topic up to its end as of now, the run has stopped, and the
+    item is still claimed. If the plan had not ended and its run recorded sent items, no claim is released: the workers
+    are about to commit these items. Returns the number of released claims.
     """
     if not (claimed := await claims(conn, plan.replay_id)):
         return 0
@@ -90,7 +90,7 @@ async def _open_again(
     try:
         ends = {source: log.end for source, log in (await log_bounds(settings, [settings.topics.raw])).items()}
     except EnvironmentUnfit as error:
-        # No fault of this plan: it would be told as one, with the names of hosts.
+        # An EnvironmentUnfit error would be reported as an error of this plan, with the names of hosts.
         raise SinkUnavailable(str(error)) from error
     while not await _read_up_to(settings, ends):
         if time.monotonic() > deadline:

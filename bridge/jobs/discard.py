@@ -1,4 +1,4 @@
-"""`bridge dlq discard` as a job: dead letters that nobody will replay are closed, with who did it, when and why."""
+"""`bridge dlq discard` as a job: closes dead letters that will not be replayed, with account, time and reason."""
 
 from collections.abc import Sequence
 from contextlib import aclosing
@@ -22,9 +22,9 @@ from sinks.postgres.dead_letters.stream import whose
 def discard_job(
     settings: Settings, chosen: DeadLetterFilter, reason: str, *, persisted: bool = False
 ) -> Job[DiscardSummary]:
-    """The job for the open ones of what the filter means; of `persisted`, for those whose events were sent again.
+    """Return the job for the open dead letters of the filter; if `persisted`, only those whose events were sent again.
 
-    Interrupted, it has closed a part; the same again closes the rest.
+    An interrupted run has closed some of them. Running the same command again closes the rest.
     """
 
     async def work(run: Run[DiscardSummary]) -> None:
@@ -40,7 +40,7 @@ def discard_job(
             if run.dry_run and not persisted:
                 run.summary.processed_total = found.get(Disposition.OPEN, 0)
                 return
-            # What follows may be cut off at any moment, so that it is on record before.
+            # The work below may be interrupted at any moment, so the run is recorded before it.
             if found.get(Disposition.OPEN) and not run.dry_run:
                 await run.begins()
             registry = await registry_of(settings) if persisted else {}
@@ -53,7 +53,7 @@ def discard_job(
                     if run.dry_run:
                         run.summary.processed_total += len(meant)
                         continue
-                    # They may have been dropped since they were counted.
+                    # The count may have found none that is open; these were dropped after it.
                     await run.begins()
                     places = [one.provenance for one in meant]
                     done = await discard(settings.dsn, places, run.summary.run_id, sent_again=persisted)
@@ -67,7 +67,7 @@ def discard_job(
 async def _persisted(
     run: Run[DiscardSummary], settings: Settings, registry: Registry, piece: Sequence[Whose]
 ) -> list[Whose]:
-    """Those of the piece whose events are persisted; counts the others as left open."""
+    """Return the dead letters of the piece whose events are persisted; count the others as left open."""
     persisted, unidentified = await sent_again(settings.dsn, registry, piece, run.share)
     run.summary.unidentified += unidentified
     if others := len(piece) - len(persisted):
@@ -76,7 +76,7 @@ async def _persisted(
 
 
 async def _check_places(settings: Settings, chosen: DeadLetterFilter) -> None:
-    """Whoever names dead letters one by one means each of them: raises InvalidInput for those that are none."""
+    """Check each dead letter that the filter names; raises InvalidInput if one of them does not exist."""
     named = [Provenance.parse(one) for one in chosen.provenance or ()]
     if missing := await not_dropped(settings.dsn, named):
         more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""

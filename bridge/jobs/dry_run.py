@@ -1,4 +1,4 @@
-"""A dry run of dead letters through today's code: what would become of each, and the report of a whole plan."""
+"""Dry run of dead letters through today's code: the forecast of each item, and the report of a whole plan."""
 
 import re
 from collections import Counter
@@ -33,15 +33,16 @@ MOST_TRIED: Final = 1000
 """How many rows that Postgres refused once are tried again; each that it still refuses costs a search by halves."""
 
 _AGES: Final = (("under 1 hour", 1 / 24), ("under 1 day", 1), ("under 7 days", 7), ("under 30 days", 30))
-# What differs between errors of one kind: quoted text and numbers.
+# The parts that differ between errors of one kind: quoted text and numbers.
 _VARIES = re.compile(r"'[^']*'|\"[^\"]*\"|\b\d+\b")
 
 
 @dataclass
 class DryRun:
-    """Judges items in the order of a plan; nothing is changed.
+    """Forecasts items in the order of a plan and changes nothing.
 
-    `now` is aware, `share` what it has of the event loop, `look` what says every second whether it is still to go on.
+    `now` is timezone-aware. `share` is the dry run's share of the event loop. `look` is called every second and raises
+    an error if the dry run has to end.
     """
 
     settings: Settings
@@ -68,9 +69,9 @@ class DryRun:
         org_id: int | None = None,
         look: Look | None = None,
     ) -> "DryRun":
-        """With the registry and the months as they stand now; `org_id` is what the plan is bound to, if it is.
+        """Build a dry run with the current registry and months; `org_id` is the plan's organisation, if it has one.
 
-        Without another `look` it goes on while its session is there.
+        The default `look` raises once the database session is gone.
         """
         registry = RegistryCache(settings.dsn, refresh_seconds=settings.seconds("registry_refresh"))
         await registry.load()
@@ -88,7 +89,7 @@ class DryRun:
         )
 
     async def judge(self, items: Sequence[DeadLetterItem]) -> list[Judgement]:
-        """What would become of these items, after those that were judged before."""
+        """Return the forecast of these items; items that were judged before count as sent before them."""
         judged = await looked_after(self._computed(items), self.look)
         keys = await persisted_keys(self.conn, [one.claim for one in judged if one.claim is not None])
         beyond = await self._beyond_horizon(
@@ -102,13 +103,14 @@ class DryRun:
         return [await self.share.finish(judge(item, self.correction, self.terms, registry, bounds)) for item in items]
 
     def is_beyond_horizon(self, item: DeadLetterItem) -> bool:
-        """Whether keys of its time may have been pruned, so that a duplicate is found among the events only."""
+        """Return whether keys of its time may have been pruned; a duplicate is then found among the events only."""
         return item.received_at < self.now - KEYS_KEPT
 
     async def _beyond_horizon(self, judged: Sequence[Judgement]) -> set[tuple[int, str]]:
-        """Which of those without a key are persisted all the same.
+        """Return the claims without a key whose events are persisted nevertheless.
 
-        As far back as keys are kept at least before the oldest: what is farther apart was never told for a duplicate.
+        The search begins one key retention period before the oldest item. Events that are further apart than that
+        period never counted as duplicates.
         """
         old = [one for one in judged if self.is_beyond_horizon(one.item)]
         if not old:
@@ -119,7 +121,7 @@ class DryRun:
         return await persisted_events(self.conn, events, since, self.now)
 
     async def _tried_again(self, judged: list[Judgement]) -> list[Judgement]:
-        """Rows that Postgres refused once are offered to it again, in a transaction that always rolls back."""
+        """Insert rows that Postgres once rejected again, in a transaction that always rolls back."""
         refused_once = [
             one
             for one in judged
@@ -153,7 +155,7 @@ def _candidate(judged: Judgement) -> Candidate:
 
 
 async def forecast_plan(dry_run: DryRun, replay_id: str) -> tuple[PlanReport, dict[int, Forecast]]:
-    """The report of a whole plan, and the forecast of each item that does not pass, by position."""
+    """Return the report of a whole plan, and the forecast of each item that does not pass, by position."""
     counts = _Counts(dry_run.now)
     not_passing: dict[int, Forecast] = {}
     after = 0
@@ -169,7 +171,7 @@ async def forecast_plan(dry_run: DryRun, replay_id: str) -> tuple[PlanReport, di
 
 
 class _Counts:
-    """What a report is made of, as it grows."""
+    """Counters of a report while it is built."""
 
     def __init__(self, now: datetime) -> None:
         self._now = now

@@ -1,4 +1,4 @@
-"""The frame around a job: lock, time-out, signals, history, summary, alert and exit code, whatever happens inside."""
+"""The frame around a job: lock, time-out, signals, history, summary, alert and exit code, for every way a run ends."""
 
 import asyncio
 import logging
@@ -39,11 +39,12 @@ DONE, FATAL, PARTLY, UNFIT = 0, 1, 2, 3
 
 @dataclass(frozen=True)
 class Job(Generic[S]):
-    """What a command declares: its name, its summary, its work, and what is concluded even when the work was cut off.
+    """Declaration of a command: name, summary, work, and `conclude`, which runs even if the work was interrupted.
 
-    `within` surrounds the work. It is entered before anybody is told that the run has begun, so that what it leaves is
-    there even if the next moment kills it; and left however the work ended. `service` is whose grants suffice for it. A
-    `quiet` job says itself when it `begins` to change something; until then it leaves no history.
+    `within` is a context around the work. It is entered before the start of the run is reported, so its effects exist
+    even if the process is killed right after. It is left for every way the work ends. `service` names the service whose
+    database grants the job needs. A `quiet` job calls `begins` itself before its first change; until then the run is
+    not in the history.
     """
 
     name: str
@@ -57,7 +58,7 @@ class Job(Generic[S]):
 
 @dataclass(frozen=True)
 class RunOptions:
-    """What the caller of any job may ask for; `timeout_sec` None is no time-out."""
+    """Options of every job; `timeout_sec` is in seconds, None means no time-out."""
 
     scope: str = "all"
     dry_run: bool = False
@@ -87,12 +88,13 @@ def _signals(stop: Stop) -> Iterator[None]:
 
 @dataclass(frozen=True)
 class Surroundings:
-    """Where a job runs: what may stop it, whom it tells of its progress, and who wants to know that it has begun.
+    """Environment of a run: what can stop it, where its progress goes, and who is notified of its start.
 
-    `begun` is called with the run's id once it holds its lock and the job has begun. `answers` says whether a request
-    still waits for the run and is answered with why it failed. `left_out` is asked for each failure that is to be told of:
-    it returns how many before it were left out, or None to leave this one out. `share` is what long work has of the event
-    loop.
+    `stoppable` connects a stop function with its triggers, such as signals. `tell` receives lines of progress. `begun`
+    is called with the run's id once it holds its lock and the job has begun. `answers` returns whether a request still
+    waits for the run and receives the reason of a failure. `left_out` is called for each failure that an alert would
+    report: it returns the number of failures left out before this one, or None to leave this one out. `share` is the
+    share of the event loop for long work.
     """
 
     stoppable: Callable[[Stop], AbstractContextManager[None]] = _signals
@@ -108,7 +110,7 @@ A_COMMAND: Final = Surroundings()
 
 
 class Performed(NamedTuple, Generic[S]):
-    """How a run ended; `fatal` is what ended it before its work was done."""
+    """Result of a run; `fatal` is the error that ended it before its work was done."""
 
     summary: S
     code: int
@@ -116,23 +118,23 @@ class Performed(NamedTuple, Generic[S]):
 
 
 class Stopped(BridgeError):
-    """The run was told to end before its work was done."""
+    """The run was stopped before its work was done."""
 
 
 class GaveWay(Stopped):
-    """The run was told to end for a while. That is no failure: another run goes on with its work."""
+    """The run was stopped to give its place to another. This is no failure: a later run continues its work."""
 
     exit_code = DONE
 
 
 async def perform(job: Job[S], settings: Settings, options: RunOptions) -> tuple[S, int]:
-    """Runs the job as a command; returns its summary and the exit code. The summary is written in every ending."""
+    """Run the job as a command; returns its summary and exit code. The summary is written however the run ends."""
     done = await perform_within(A_COMMAND, job, settings, options)
     return done.summary, done.code
 
 
 async def perform_within(around: Surroundings, job: Job[S], settings: Settings, options: RunOptions) -> Performed[S]:
-    """Runs the job in these surroundings."""
+    """Run the job in these surroundings."""
     started = datetime.now(UTC)
     summary = begin_summary(job.name, started, job.summary, dry_run=options.dry_run)
     run = Run(summary, options.fail_fast, tell=around.tell, share=around.share)
@@ -172,7 +174,7 @@ async def perform_within(around: Surroundings, job: Job[S], settings: Settings, 
 
 
 def _name_run(run: Run[S]) -> None:
-    """Names a run that is on record where its log, which does the same, is left out for a terminal."""
+    """Print the run's id where its log line is hidden: on a terminal without INFO logging."""
     if sys.stderr.isatty() and not logging.getLogger(__name__).isEnabledFor(logging.INFO):
         run.tell(f"run {run.summary.run_id}")
 
@@ -181,7 +183,7 @@ async def _locked(
     around: Surroundings, job: Job[S], run: Run[S], settings: Settings, options: RunOptions, started: datetime
 ) -> None:
     await ready(settings, job.service, look_only=options.dry_run)
-    # The hour is for people only: two runs must not pass each other at the turn of an hour.
+    # The hour is only for display: two runs must not overlap at the turn of an hour.
     name = f"script:{job.name}:{options.scope}"
     async with run_lock(settings.dsn, name, f"{name}:{started:%Y-%m-%d-%H}") as run.lock:
         if not options.dry_run:
@@ -196,7 +198,7 @@ async def _locked(
 
 @asynccontextmanager
 async def _within(timeout_sec: float | None, around: Surroundings, run: Run[S]) -> AsyncIterator[None]:
-    """Ends what is inside after the time-out, and when the surroundings say so, with an error that says which."""
+    """End the block after the time-out or when the surroundings request it; raises Stopped with the cause."""
     task = asyncio.current_task()
 
     def stop(by: str) -> None:
@@ -232,7 +234,7 @@ def _exit_code(run: Run[S], fatal: BridgeError | None) -> int:
 
 
 def _written(run: Run[S], path: str | None, code: int) -> int:
-    """Writes the summary; one that can't be written is said, and fails a run that had gone well."""
+    """Write the summary; a failure to write is reported, and makes a successful run fail."""
     if path is not None:
         try:
             write_json(run.summary.model_dump(mode="json"), path)
@@ -243,10 +245,11 @@ def _written(run: Run[S], path: str | None, code: int) -> int:
 
 
 def _is_nothing(run: Run[S], code: int, fatal: BridgeError | None, around: Surroundings) -> bool:
-    """Whether a run leaves no history and calls nobody: it changed nothing, and whoever asked for it is told why.
+    """Return whether a run is left out of history and alerts: it changed nothing, and its caller receives the reason.
 
-    That is a request which still waits, for everything but a defect. A command is told what was asked wrongly of the job;
-    what the environment refuses, the settings among it, is somebody else's to mend.
+    A request that still waits receives the reason of every failure except a defect. A command receives the reason of
+    invalid input. A failure of the environment, including its settings, is recorded and alerted: its operator has to
+    fix it.
     """
     asked_wrongly = isinstance(fatal, InvalidInput) and run.lock is not None
     told = asked_wrongly or (around.answers() and not isinstance(fatal, Defect))
@@ -254,7 +257,7 @@ def _is_nothing(run: Run[S], code: int, fatal: BridgeError | None, around: Surro
 
 
 async def _noted(settings: Settings, run: Run[S], times: tuple[datetime, datetime], code: int) -> None:
-    """A history that can't be written is said, and changes nothing of what the run did."""
+    """Record the end of the run; a history that can't be written is reported and does not change the run's result."""
     summary = run.summary
     try:
         await note_end(
@@ -267,16 +270,16 @@ async def _noted(settings: Settings, run: Run[S], times: tuple[datetime, datetim
 async def tell_of(
     settings: Settings, summary: RunSummary, code: int, alarm: str | None = None, left_out: int = 0
 ) -> None:
-    """Calls the webhook, if there is one, of a run that failed or could not begin; last, and within a budget.
+    """Call the webhook, if there is one, for a run that failed or could not begin; runs last and within a time limit.
 
-    `alarm` is why the run fails although its work was done, `left_out` how many failed runs before it were not told of. The
-    kind is `bridge.run.unfit` for exit code 3.
+    `alarm` is the reason of a run that fails although its work was done. `left_out` is the number of failed runs before
+    it that were not reported. The kind is `bridge.run.unfit` for exit code 3.
     """
     url = settings.worker_alert_webhook
     if url is None or code == DONE:
         return
     if settings.env == "production" and any("ALERT_WEBHOOK" in line for line in refusals(settings, (), Service.WORKER)):
-        # What production refuses about the webhook holds for the call that would tell of it.
+        # Production refuses this webhook's settings, so the call that would report it must not use them.
         return
     data = {
         "script": summary.script,

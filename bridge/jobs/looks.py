@@ -1,4 +1,4 @@
-"""Looks during long work: whether it may go on is asked by time, however long a piece of the work takes or waits for its turn."""
+"""Periodic checks during long work: a timer asks whether the work may continue, however long one step takes."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
@@ -14,9 +14,10 @@ Look: TypeAlias = Callable[[], Awaitable[object]]
 
 
 async def looked_after(work: Coroutine[Any, Any, T], look: Look) -> T:
-    """Does the work, which does not use what the look uses, and looks meanwhile; what a look raises ends the work.
+    """Run `work` and call `look` periodically beside it; an error that `look` raises ends the work.
 
-    A look at the session of a transaction is also its statement: Postgres ends one that is idle for a minute.
+    `work` must not use the resources of `look`. A look at the session of a transaction is also a statement: Postgres
+    ends a transaction that is idle for a minute.
     """
     task = asyncio.create_task(work)
     try:

@@ -1,4 +1,4 @@
-"""`bridge pause start|end` as jobs, recorded in the history of runs with who, when and why."""
+"""`bridge pause start|end` as jobs, so that the history of runs records the account, time and reason."""
 
 from collections.abc import Awaitable, Callable
 
@@ -14,7 +14,7 @@ from sinks.postgres.registry.pauses import demand_target, end_pause, start_pause
 
 
 def start_job(settings: Settings, kind: PauseKind, target: str, reason: str) -> Job[PauseSummary]:
-    """Pauses the target until `end_job`."""
+    """Pause the target until `end_job`."""
 
     async def check() -> None:
         if kind is not PauseKind.PARTITION:
@@ -28,12 +28,12 @@ def start_job(settings: Settings, kind: PauseKind, target: str, reason: str) -> 
 
 
 def end_job(settings: Settings, kind: PauseKind, target: str, reason: str) -> Job[PauseSummary]:
-    """Ends the target's pause."""
+    """End the target's pause."""
     return _job("pause-end", kind, target, reason, lambda: end_pause(settings.dsn, kind, target, reason))
 
 
 async def _any_target() -> None:
-    """A pause is ended whatever has become of its target."""
+    """Accept every target: a pause can be ended even if its target no longer exists."""
 
 
 def _job(

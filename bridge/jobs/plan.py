@@ -1,4 +1,4 @@
-"""`bridge dlq plan` as a job: freezes the exact set of a replay, and says what today's code would make of it."""
+"""`bridge dlq plan` as a job: freezes the exact set of a replay and previews it with today's code."""
 
 import uuid
 from dataclasses import dataclass
@@ -26,10 +26,10 @@ _SETTINGS: Final = {
 
 @dataclass(frozen=True)
 class PlanOptions:
-    """What is meant, at most how many, why, and what is corrected; `passing` leaves out what would not pass.
+    """Options of a plan: filter, correction, reason and largest size; `passing` leaves out items that would not pass.
 
-    A plan of an `org_id` replays nothing into another organisation, and is seen by that one's tokens; `most` is what all
-    plans of that one may hold.
+    A plan with an `org_id` replays nothing into another organisation, and only that organisation's tokens see it.
+    `most` is the largest size of all plans of that organisation together.
     """
 
     chosen: DeadLetterFilter
@@ -42,7 +42,7 @@ class PlanOptions:
 
 
 def plan_job(settings: Settings, options: PlanOptions, replay_id: uuid.UUID) -> Job[PlanSummary]:
-    """The job of these options; a dry run keeps no plan."""
+    """Return the job for these options; a dry run keeps no plan."""
     name = str(replay_id)
 
     async def work(run: Run[PlanSummary]) -> None:
@@ -74,7 +74,7 @@ def plan_job(settings: Settings, options: PlanOptions, replay_id: uuid.UUID) -> 
             await complete(conn, name, report)
             if not run.dry_run:
                 await _check_room(conn, options, Held(0, 0, 0))
-            # Until now the transaction has left nothing, and a request that is refused leaves no history either.
+            # The transaction has written nothing yet, and a refused request must not be in the history.
             await run.begins()
         _summed(run, name, report)
 
@@ -82,7 +82,7 @@ def plan_job(settings: Settings, options: PlanOptions, replay_id: uuid.UUID) -> 
 
 
 def rehearsal_job(settings: Settings, replay_id: str, *, force: bool) -> Job[PlanSummary]:
-    """What `bridge dlq replay` would meet now; it is only ever run dry."""
+    """Return the job that previews `bridge dlq replay` as of now; it is only run as a dry run."""
 
     async def work(run: Run[PlanSummary]) -> None:
         async with connection(settings.dsn, "replay") as conn:
@@ -97,12 +97,12 @@ def rehearsal_job(settings: Settings, replay_id: str, *, force: bool) -> Job[Pla
 
 
 def _names_replayed(options: PlanOptions) -> bool:
-    """Whoever plans what was replayed already is going to force it, or it is refused when its turn comes."""
+    """Return whether the filter names replayed items: these are sent by force, or refused when their turn comes."""
     return options.chosen.disposition is None or "replayed" in options.chosen.disposition
 
 
 async def _check_room(conn: Connection, options: PlanOptions, more: Held) -> None:
-    """Raises LimitReached where the plans of the organisation and so much more hold more than they may."""
+    """Check the limits of the organisation; raises LimitReached if its plans and `more` together exceed them."""
     if options.org_id is None or options.most is None:
         return
     now = await held(conn, options.org_id)

@@ -1,4 +1,4 @@
-"""`bridge process` as a job: what waits and is due, and what nobody else reads, settled once and judged."""
+"""`bridge process` as a job: commits due retries and records that no worker reads, then checks the limits."""
 
 import random
 import time
@@ -32,7 +32,7 @@ from streams.source.kafka import taking
 
 @dataclass(frozen=True)
 class ProcessOptions:
-    """Whose events, how many a round, how many rounds, and by which limits the run is judged."""
+    """Options: the tenants, events per round, number of rounds, and limits that the run is checked against."""
 
     scope: Scope
     limit: int
@@ -41,7 +41,7 @@ class ProcessOptions:
 
 
 def process_job(settings: Settings, options: ProcessOptions) -> Job[ProcessSummary]:
-    """The job of these options."""
+    """Return the job for these options."""
 
     async def work(run: Run[ProcessSummary]) -> None:
         async with _Process.opened(settings, options, run) as process:
@@ -76,7 +76,7 @@ class _Process:
     async def opened(
         cls, settings: Settings, options: ProcessOptions, run: Run[ProcessSummary]
     ) -> AsyncIterator["_Process"]:
-        """Everything that the run needs, connected; raises EnvironmentUnfit or SinkUnavailable when a service is away."""
+        """Connect everything the run needs; raises EnvironmentUnfit or SinkUnavailable if a service is down."""
         registry = RegistryCache(settings.dsn, refresh_seconds=settings.seconds("registry_refresh"))
         await registry.load()
         make_sink = RehearsalSink if run.dry_run else PostgresSink
@@ -109,7 +109,7 @@ class _Process:
             yield cls(options, run, one_shot, backlog)
 
     async def rounds(self) -> None:
-        """Rounds of at most `limit` events until none is left."""
+        """Process rounds of at most `limit` events until no event is left."""
         if self.backlog is not None:
             await self.backlog.begin()
         for _ in range(self.options.rounds):

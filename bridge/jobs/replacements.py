@@ -1,4 +1,4 @@
-"""Which old values the correction of a plan replaces, of how many items, and whose these are: pure."""
+"""Old values that a plan's correction replaces, with the number of items and their owners: pure."""
 
 from collections import Counter
 from typing import Final
@@ -17,7 +17,7 @@ _Owner = tuple[int | None, int | None]
 
 
 class Replacements:
-    """What is counted of the items of one plan, in their order."""
+    """Counts over the items of one plan, in their order."""
 
     def __init__(self) -> None:
         self._items: Counter[tuple[str, Old, _Owner]] = Counter()
@@ -28,7 +28,7 @@ class Replacements:
         self._of_site: Counter[int | None] = Counter()
 
     def add(self, one: Judgement) -> None:
-        """Counts an item; without a correction it changes nothing."""
+        """Count an item; without a correction nothing changes."""
         item = one.item
         if one.body is item.body:
             return
@@ -45,18 +45,18 @@ class Replacements:
             self._samples.append(Sample(provenance=shown.provenance, diff=list(shown.lines)))
 
     def samples(self) -> list[Sample]:
-        """What the correction changes: one item for each site and old value, of many the first."""
+        """Return what the correction changes: the first item for each site and old value."""
         return self._samples
 
     def told(self) -> list[Replaced]:
-        """The old values with counts, the most frequent first."""
+        """Return the old values with their counts, the most frequent first."""
         return [
             Replaced(field=field, value=old.text, new=old.new or "", site_id=site_id, org_id=org_id, items=count)
             for (field, old, (site_id, org_id)), count in self._items.most_common(_MOST_TOLD)
         ]
 
     def warnings(self) -> list[str]:
-        """What one correction hardly means: several old values that become one, and several organisations."""
+        """Return warnings of likely mistakes: several old values become one, or several organisations are meant."""
         found = []
         for field, olds in self._values.items():
             if len(olds) > 1:

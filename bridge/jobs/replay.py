@@ -1,4 +1,4 @@
-"""`bridge dlq replay` as a job: claims, publishes, waits, and tells the result from what became of the items."""
+"""`bridge dlq replay` as a job: claims items, publishes them, waits, and reports the result from their outcomes."""
 
 import asyncio
 import time
@@ -49,7 +49,7 @@ _UNFINISHED: Final = (Outcome.UNSETTLED, Outcome.WAITING)
 
 @dataclass(frozen=True)
 class ReplayOptions:
-    """`rate` is in items a second, `wait` in seconds; `canary` items go first, and 0 is none of either."""
+    """Options; `rate` is in items a second, `wait` in seconds; `canary` items go first. 0 disables each of them."""
 
     replay_id: str
     rate: float = 0.0
@@ -60,7 +60,7 @@ class ReplayOptions:
 
 
 def replay_job(settings: Settings, options: ReplayOptions) -> Job[ReplaySummary]:
-    """The job of these options; the same again goes on where a stopped or killed one ended."""
+    """Return the job for these options; running it again continues where a stopped or killed run ended."""
 
     @asynccontextmanager
     async def taken_up(run: Run[ReplaySummary]) -> AsyncIterator[None]:
@@ -93,7 +93,7 @@ def replay_job(settings: Settings, options: ReplayOptions) -> Job[ReplaySummary]
 
 
 async def _check_canary(conn: Connection, plan: Plan, options: ReplayOptions) -> None:
-    """Raises CanaryFailed where more of what was sent were dropped again than may be, before anything is left of the run."""
+    """Check the canary before the run writes anything; raises CanaryFailed if too many items were dropped again."""
     first = max(options.canary, plan.published if plan.canary_failed else 0)
     dropped = summed(await canary_outcomes(conn, plan.replay_id, first), Outcome.DROPPED)
     if (count := sum(dropped.values())) > options.canary_max_failures:
@@ -127,7 +127,7 @@ class _Replay:
     async def opened(
         cls, settings: Settings, options: ReplayOptions, run: Run[ReplaySummary]
     ) -> AsyncIterator["_Replay"]:
-        """What sends the items of a plan that was taken up."""
+        """Open the sender of a plan that the run has begun."""
         async with connection(settings.dsn, "replay") as conn, publishing_replays(settings) as publisher:
             plan = await find_plan(conn, options.replay_id)
             yield await cls._prepared(settings, options, run, conn, publisher, plan)
@@ -155,7 +155,7 @@ class _Replay:
         )  # fmt: skip
 
     async def send(self) -> None:
-        """Sends what is left, the canary first."""
+        """Send the items that are left, the canary first."""
         left = self._is_left()
         if canary := min(self.options.canary, self.plan.planned):
             while self.published < canary and self._is_left():
@@ -171,7 +171,7 @@ class _Replay:
             self.run.tell(f"all of the plan was sent before ({sent}): nothing is sent again")
 
     async def wait(self) -> None:
-        """Until everything that was sent is settled, or the time is up."""
+        """Wait until everything that was sent is committed, or `wait` is over."""
         deadline = time.monotonic() + self.options.wait
         while (asked := time.monotonic()) < deadline:
             counts = summed(await outcomes(self.conn, self.plan.replay_id))
@@ -180,14 +180,14 @@ class _Replay:
             if not left:
                 return
             self._say(f"all sent; {left} not settled yet: {_words(counts)}")
-            # To count a large plan takes time that the workers need to settle it.
+            # Counting a large plan takes database time that the workers need to commit it.
             await asyncio.sleep(max(LOOK_SECONDS, 3 * took))
 
     def _is_left(self) -> bool:
         return self.sent_to < self.plan.last_position
 
     async def _batch(self, most: int) -> None:
-        """The next items; told to stop, the batch in hand is brought to its end first."""
+        """Send the next items; when the run is stopped, the batch in flight is finished first."""
         await self._look()
         await self._paced()
         batch = asyncio.create_task(self._send_batch(min(most, self.pace.batch(BATCH))))
@@ -203,7 +203,7 @@ class _Replay:
     async def _send_batch(self, size: int) -> None:
         replay_id = self.plan.replay_id
         up_to = await reach(self.conn, replay_id, self.sent_to, size) or self.plan.last_position
-        # What takes long is done before the rows are locked: whoever settles them would wait.
+        # Slow work is done before the rows are locked: the workers that commit them would wait for the locks.
         bodies, why = await self._sorted_out(await self._read(up_to))
         await self.run.begins()
         async with self.conn.transaction():
@@ -230,13 +230,13 @@ class _Replay:
         return await read_items(self.conn, self.plan.replay_id, self.sent_to, up_to, max_lives=most, lock=lock)
 
     def _was_sent(self, item: DeadLetterItem) -> bool:
-        """Whether a run sent it that was killed before it could note so."""
+        """Return whether a run sent the item and was killed before it could record so."""
         return item.replay_id == self.plan.replay_id and item.disposition == "replayed"
 
     async def _sorted_out(self, items: Sequence[DeadLetterItem]) -> tuple[dict[int, RawBody], dict[int, str]]:
-        """What is sent of those that may go, and why the others may not, by position."""
+        """Return the bodies of the items that may be sent, and the reasons of the others, by position."""
         bodies, why = await looked_after(self._corrected(items), self._look)
-        # Where the key table can't tell a duplicate any more, the events are asked before the item goes.
+        # Where the key table can no longer detect a duplicate, the events are searched before the item is sent.
         old = [one for one in items if one.position in bodies and self.dry_run.is_beyond_horizon(one)]
         for judged in await self.dry_run.judge(old):
             if judged.forecast is Forecast.REFUSED:
@@ -244,7 +244,7 @@ class _Replay:
         return bodies, why
 
     async def _corrected(self, items: Sequence[DeadLetterItem]) -> tuple[dict[int, RawBody], dict[int, str]]:
-        """Bodies and problems by position, by what the items themselves say."""
+        """Return bodies and problems by position, from the items alone."""
         why: dict[int, str] = {}
         bodies: dict[int, RawBody] = {}
         terms, share, registry = self.dry_run.terms, self.run.share, self.dry_run.registry.current
@@ -269,7 +269,7 @@ class _Replay:
             await skip(self.conn, self.plan.replay_id, {positions[one]: why for one in provenances})
 
     async def _look(self) -> None:
-        """Raises BridgeError when the run must not go on: cancelled, braked, or no longer the only one."""
+        """Check that the run may continue; raises BridgeError if cancelled, its lock is lost, or the breaker is open."""
         if self.run.lock is not None:
             self.run.lock.check()
         if await state_of(self.conn, self.plan.replay_id) is PlanState.CANCELLED:
@@ -286,7 +286,7 @@ class _Replay:
             await self._look()
 
     async def _canary_passed(self, canary: int) -> None:
-        """Waits until the first items are settled; raises BridgeError if too many failed, or the time is up."""
+        """Wait until the canary is committed; raises BridgeError if too many items failed or `wait` is over."""
         deadline = time.monotonic() + self.options.wait
         while True:
             found = await canary_outcomes(self.conn, self.plan.replay_id, canary)
@@ -309,7 +309,7 @@ class _Replay:
             await self._look()
 
     def _tell(self, *, at_once: bool = False) -> None:
-        """Progress for people: how far, how fast, how long still."""
+        """Report progress: items sent, rate and remaining time."""
         left = self.plan.last_position - self.sent_to
         rate = self.pace.per_second()
         eta = f", about {left / rate:.0f} s left" if rate and left else ""
@@ -323,9 +323,9 @@ class _Replay:
 
 
 def _told_to_all(error: BridgeError, run: Run[ReplaySummary]) -> str:
-    """Why a run ended, for whoever may see its plan: without hosts, accounts and what is other sites' affair.
+    """Return why a run ended, for accounts that may see its plan: without hosts, accounts and other sites' details.
 
-    All of it stands on the run's record.
+    The complete reason is in the run's record.
     """
     if type(error) is BridgeError:
         return str(error)
@@ -335,7 +335,7 @@ def _told_to_all(error: BridgeError, run: Run[ReplaySummary]) -> str:
 
 
 async def _note_end(settings: Settings, run: Run[ReplaySummary], plan: Plan, because: str) -> None:
-    """In the plan and in the summary."""
+    """Record the end in the plan and in the summary."""
     summary = run.summary
     summary.replay_id, summary.reason, summary.planned_total = plan.replay_id, plan.reason, plan.planned
     try:
@@ -355,14 +355,14 @@ async def _became(settings: Settings, run: Run[ReplaySummary], replay_id: str) -
 
 
 def count_outcomes(summary: ReplaySummary, found: Sequence[Became]) -> None:
-    """Fills in what became of the plan's items."""
+    """Fill in the outcomes of the plan's items."""
     summary.outcomes = {Outcome(name): count for name, count in summed(found).items()}
     summary.dropped_by_reason = summed(found, Outcome.DROPPED)
     summary.skipped_by_reason = summed(found, Outcome.SKIPPED)
 
 
 def _judge(run: Run[ReplaySummary], found: Sequence[Became], *, waited: bool) -> None:
-    """A site failed if something of it was dropped again, is open or, after waiting, is not decided yet."""
+    """Judge each site: it failed if an item was dropped again, is open or, after waiting, is not committed yet."""
     by_site: dict[int | None, list[Became]] = defaultdict(list)
     for one in found:
         by_site[one.site_id].append(one)

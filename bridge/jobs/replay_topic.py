@@ -1,4 +1,4 @@
-"""`bridge dlq replay --from-topic` as a job: dead letters of other programs, which no ledger knows, sent to the raw topic."""
+"""`bridge dlq replay --from-topic` as a job: sends external dead letters, which are in no ledger, to the raw topic."""
 
 import asyncio
 import time
@@ -36,10 +36,11 @@ POLL_MS: Final = 500
 
 
 def replay_topic_job(settings: Settings, topic: str, rate: float) -> Job[TopicReplaySummary]:
-    """The job for a whole topic, up to its end as it was at the beginning; `rate` is in records a second, 0 for no bound.
+    """Return the job for a topic up to its end at the run's start; `rate` is in records a second, 0 for no limit.
 
-    How far it went is kept as a consumer group's offsets, after what was sent is acknowledged: the same again goes on
-    there, and what a killed run had sent comes a second time, which the event's id tells.
+    Progress is stored as offsets of a consumer group, after Kafka has acknowledged what was sent. Running the job again
+    continues there. Records that a killed run had sent are sent a second time; deduplication recognises them by the
+    event id.
     """
 
     async def work(run: Run[TopicReplaySummary]) -> None:
@@ -88,7 +89,7 @@ async def _reading(settings: Settings, topic: str) -> AsyncIterator[AIOKafkaCons
 async def _batches(
     consumer: AIOKafkaConsumer, partitions: Sequence[KafkaPartition], pace: Pace
 ) -> AsyncIterator[list[RawRecord]]:
-    """All records up to the present ends, at that pace; behind the last one the positions stand at the ends."""
+    """Yield all records up to the present ends, at that pace; after the last one the positions equal the ends."""
     consumer.assign(partitions)
     ends: dict[KafkaPartition, int] = await consumer.end_offsets(partitions)
     while left := [one for one in partitions if await consumer.position(one) < ends[one]]:
@@ -108,7 +109,7 @@ async def _replayed(
     registry: RegistryCache,
     records: Sequence[RawRecord],
 ) -> None:
-    """Counts what today's code says of these, and sends those that the ledger does not know."""
+    """Count the forecasts of these records, and send those that are not in the ledger."""
     summary = run.summary
     found = [original(record) for record in records]
     known = await sink.ledger([one.provenance for one in found if one.provenance is not None])
@@ -137,8 +138,8 @@ async def _replayed(
 
 
 async def _refused(producer: AIOKafkaProducer, copies: Sequence[Copy]) -> int:
-    """Sends them; how many Kafka refuses for what they are. Raises what else goes wrong."""
-    # A refusal takes its neighbours along: each is tried once more by itself.
+    """Send the copies; returns how many Kafka rejects because of their content. Raises every other error."""
+    # A rejected record fails its whole batch: each record of the batch is sent once more by itself.
     suspects = [copy for copy, _ in await _refusals(producer, copies)]
     return sum([len(await _refusals(producer, [copy])) for copy in suspects])
 

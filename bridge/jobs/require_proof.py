@@ -1,4 +1,4 @@
-"""`bridge identity require-proof` as a job: gateway headers without a proof are believed no longer."""
+"""`bridge identity require-proof` as a job: gateway headers without a proof are no longer trusted."""
 
 from bridge.jobs.frame import Job
 from bridge.jobs.run import Run
@@ -8,7 +8,7 @@ from sinks.postgres.identity.attribution import end_legacy
 
 
 def require_proof_job(settings: Settings, reason: str) -> Job[OffsetsSummary]:
-    """The job; workers learn of it when they read the registry again, within BRIDGE_REGISTRY_REFRESH."""
+    """Return the job; workers apply it when they reload the registry, within BRIDGE_REGISTRY_REFRESH."""
 
     async def work(run: Run[OffsetsSummary]) -> None:
         run.summary.reason = reason

@@ -1,4 +1,4 @@
-"""One run of a job: its summary as it grows, and targets that fail by themselves."""
+"""One run of a job: its summary while it grows, and targets that fail independently."""
 
 import time
 from collections.abc import Awaitable, Callable, Iterator
@@ -22,17 +22,17 @@ WHOLE = "run"
 
 
 class FailedFast(BridgeError):
-    """A target failed, and the run was told to end at the first that does."""
+    """A target failed, and the run has to end at the first failed target."""
 
 
 @dataclass
 class Run(Generic[S]):
-    """What the work of a job is given. `alarm` is why somebody has to be told though the work was done.
+    """State that the work of a job receives.
 
-    `finished` is set once the work has come to its own end, `stopped_by` what told it to end before. `note` writes the run
-    into the history, and `on_record` says that this was done.
-
-    `tell` takes lines of progress and warnings, for people. `share` is what its long work has of the event loop.
+    `alarm` is the reason for an alert although the work was done. `finished` is set once the work has ended by itself;
+    `stopped_by` names what stopped it before that. `note` records the run in the history, and `on_record` is set once
+    this was done. `tell` receives lines of progress and warnings for people. `share` is the share of the event loop for
+    long work.
     """
 
     summary: S
@@ -41,7 +41,7 @@ class Run(Generic[S]):
     alarm: str | None = None
     finished: bool = False
     stopped_by: str = ""
-    # Its arguments have the database URL, which no representation of a run is to show.
+    # Its arguments contain the database URL, which must not appear in a representation of the run.
     note: Callable[[], Awaitable[None]] | None = field(default=None, repr=False)
     on_record: bool = False
     tell: Callable[[str], None] = say
@@ -50,18 +50,18 @@ class Run(Generic[S]):
 
     @property
     def dry_run(self) -> bool:
-        """Whether nothing may be left behind."""
+        """Return whether the run must not change anything."""
         return self.summary.dry_run
 
     async def begins(self) -> None:
-        """Notes the run in the history, before what it changes; once, and not if it is dry."""
+        """Record the run in the history before its first change: once, and not in a dry run."""
         if self.note is not None and not self.on_record:
             await self.note()
             self.on_record = True
 
     @contextmanager
     def target(self, name: str) -> Iterator[None]:
-        """One target's share of the work: its failure is noted, and the next target goes on."""
+        """Run one target's part of the work: its failure is recorded, and the run continues with the next target."""
         if self.lock is not None:
             self.lock.check()
         started = time.monotonic()
@@ -69,7 +69,7 @@ class Run(Generic[S]):
             with structlog.contextvars.bound_contextvars(target=name):
                 yield
         except SinkUnavailable:
-            # Not this target's fault, and the next one's store is the same.
+            # The failure is not specific to this target: the next target uses the same store.
             self._done(name, started, ok=False)
             raise
         except BridgeError as error:

@@ -1,4 +1,4 @@
-"""`bridge offsets skip` as a job: passes the one record that holds its partition."""
+"""`bridge offsets skip` as a job: skips the one record that blocks its partition."""
 
 import time
 from collections.abc import Sequence
@@ -22,10 +22,11 @@ _SECONDS = 20.0
 def skip_job(
     settings: Settings, source: TopicPartition, offset: int, reason: str, *, readable: bool = False
 ) -> Job[OffsetsSummary]:
-    """The job for the record of this offset; one that can be read is passed only if `readable`.
+    """Return the job for the record at this offset; a readable record is skipped only if `readable`.
 
-    Safe beside a worker: the stored offset moves by one only if it stands there, and whatever the worker holds then no
-    longer continues it. The worker looks again within seconds.
+    The job is safe while a worker runs: the stored offset moves by one only if it equals this offset. A batch that the
+    worker has in flight then no longer continues the stored offset and is not committed. The worker reads the offset
+    again within seconds.
     """
 
     async def work(run: Run[OffsetsSummary]) -> None:
@@ -45,7 +46,7 @@ def skip_job(
 async def _passable(
     settings: Settings, partition: TopicPartition, offset: int, *, readable: bool
 ) -> tuple[TopicPartition, str]:
-    """The log's name, and what is given up with its record; raises InvalidInput where it must not be passed."""
+    """Return the log's name and a description of the lost record; raises InvalidInput if it must not be skipped."""
     if partition not in await log_bounds(settings, [partition.topic]):
         raise InvalidInput(f"Kafka has no {partition}; see `bridge offsets show`")
     sink = PostgresSink(settings.dsn, settings.group)
@@ -82,7 +83,7 @@ async def _tried(source: KafkaSource, log: TopicPartition, offset: int, *, reada
 
 
 def _given_up(log: TopicPartition, offset: int, records: Sequence[RawRecord], *, readable: bool) -> str:
-    """What is given up with a record that can be read; raises InvalidInput if it is to be left to a worker."""
+    """Describe the loss of a readable record; raises InvalidInput if a worker should process it."""
     if not records or records[0].offset != offset:
         raise InvalidInput(f"{log}: {offset} holds no record; a worker passes it by itself")
     if not readable:
