@@ -1,4 +1,4 @@
-"""`/v1/me` and `/v1/tokens`: whose token it is, and which there are; and what stands outside of all tokens: health."""
+"""Routes `/v1/me` and `/v1/tokens`, and the routes that need no token: root, health, readiness and metrics."""
 
 from datetime import UTC, datetime
 from typing import Final
@@ -31,27 +31,27 @@ async def me(reach: Mine) -> Response:
 
 @about.get("/tokens", summary="The tokens, without their secrets", responses=documented("Tokens", Code.ROLE_TOO_LOW))
 async def tokens(reach: Mine) -> Response:
-    """Those of the caller's organisation, or all. For admins. They are made and revoked by `bridge api token`."""
+    """Those of the caller's organisation, or all. For admins. `bridge api token` creates and revokes them."""
     now = datetime.now(UTC)
     return json_answer({"tokens": [one._asdict() | {"state": one.state(now)} for one in await reach.tokens()]})
 
 
 @health.get("/", summary="That it is here")
 async def root() -> dict[str, str]:
-    """For whoever looks what listens here."""
+    """Answers a request to the root path."""
     return {"status": "ok"}
 
 
 @health.get("/health", summary="Liveness: asks nobody")
 async def alive() -> dict[str, str]:
-    """Whoever can answer is alive."""
+    """An answer is the proof of liveness."""
     return ALIVE
 
 
 @health.get("/ready", summary="Whether it can answer, and how its services are",
             responses={503: {"description": "Postgres is away", "content": {"application/json": {"schema": {"type": "object"}}}}})  # fmt: skip
 async def ready(request: Request) -> Response:
-    """503 without Postgres or tokens, 200 but `degraded` without Kafka: reading goes on."""
+    """503 without Postgres or tokens; 200 but `degraded` without Kafka: reads still work."""
     status, body = await request.app.state.services.readiness.ready()
     return JSONResponse(body, status)
 

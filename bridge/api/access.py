@@ -1,4 +1,4 @@
-"""Who asks: the token that a request shows, its role, and the organisation that it is bound to."""
+"""Authentication: the token of a request, its role, and the organisation that it is bound to."""
 
 import hmac
 from collections.abc import Callable, Mapping
@@ -13,7 +13,7 @@ _BEARER: Final = b"bearer "
 
 
 class Caller(NamedTuple):
-    """Whom a request is done for. Without `org_id` it is every organisation's."""
+    """The authenticated token of a request; `org_id` None means every organisation."""
 
     name: str
     key_id: str
@@ -23,23 +23,23 @@ class Caller(NamedTuple):
 
     @property
     def in_history(self) -> str:
-        """As the history of runs names it."""
+        """Return the caller's name as the history of runs stores it."""
         return f"token:{self.name}"
 
     def must_be(self, least: Role) -> None:
-        """Raises Problem unless the role is that one or a greater one."""
+        """Check the role; raises Problem unless it is `least` or a greater one."""
         if self.role.rank < least.rank:
             raise Problem(Code.ROLE_TOO_LOW, f"the role of the token {self.name} is {self.role}; this needs {least}")
 
 
 class KnownTokens(Protocol):
-    """The tokens that are known, by key id: see ApiTokenCache."""
+    """The known tokens by key id: see ApiTokenCache."""
 
     tokens: Mapping[str, ApiToken]
 
 
 def admit(known: KnownTokens, headers: Mapping[bytes, bytes], now: Callable[[], datetime]) -> Caller:
-    """The caller whose token the request shows; raises Problem with the one reason why there is none."""
+    """Return the caller of the request's token; raises Problem with the reason if the token is missing or not valid."""
     given = headers.get(b"authorization")
     if given is None:
         raise Problem(Code.TOKEN_MISSING, "send `Authorization: Bearer` and a token of `bridge api token create`")

@@ -1,4 +1,4 @@
-"""Answers of the API: JSON as it is sent, and as the OpenAPI document describes it."""
+"""Answers of the API: as JSON, and as the OpenAPI document describes them."""
 
 from collections.abc import Mapping
 from typing import Any, Final
@@ -21,7 +21,7 @@ WITH_A_BODY: Final = (
 
 
 def json_answer(document: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
-    """The document, or the model, as JSON; times are RFC 3339 in UTC."""
+    """Return the document or the model as a JSON response; times are RFC 3339 in UTC."""
     if isinstance(document, BaseModel):
         document = document.model_dump(mode="json")
     return Response(msgspec.json.encode(document), status, headers, "application/json")
@@ -34,9 +34,9 @@ def documented(
     changes: bool = False,
     told: str = "as asked",
 ) -> dict[int | str, dict[str, Any]]:
-    """The answer of a route: the name of a schema of ours, a model, or media types; and the codes that refuse it.
+    """Return the OpenAPI entries of a route: a schema's name, a model or media types, and the codes of its refusals.
 
-    A second one of the same route only says what another status means.
+    A second entry of the same route only adds the description of another status.
     """
     answer: dict[str, Any] = {"description": told, "headers": ID_HEADERS}
     if isinstance(what, str):

@@ -1,4 +1,4 @@
-"""The caller of a route, and what that caller can get at."""
+"""The caller of a route and its tenant scope, as FastAPI dependencies."""
 
 from typing import Annotated
 
@@ -8,7 +8,7 @@ from bridge.api.tenant_scope import Reach
 
 
 def _reach(request: Request) -> Reach:
-    """Whoever gets to a route was admitted at the front."""
+    """Return the caller's scope; the outermost layer has authenticated every request of a route."""
     services = request.app.state.services
     return Reach(services.settings, services.runs, request.scope["bridge_caller"])
 

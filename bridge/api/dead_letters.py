@@ -1,4 +1,4 @@
-"""`/v1/dead-letters`: groups, lists, whole dead letters, exports, and their disposal."""
+"""Routes `/v1/dead-letters`: groups, lists, whole dead letters, exports, and their disposal."""
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
@@ -30,14 +30,17 @@ _TYPES: Final = {Form.NDJSON: "application/x-ndjson", Form.CSV: "text/csv; chars
 @dead_letters.get("/groups", summary="By cause; and events that were dropped again and again",
                   responses=documented("Groups", Code.INVALID_REQUEST, Code.NOTHING_FITS))  # fmt: skip
 async def groups(reach: Mine, query: Annotated[GroupsQuery, Query()]) -> Response:
-    """By reason and message, whatever numbers, ids and quoted values stand in it."""
+    """By reason and by message, without the numbers, ids and quoted values in it."""
     return json_answer(groups_document(await reach.groups(query)))
 
 
 @dead_letters.get("/export", response_class=Response, summary="Whole, the earliest first, however many they are",
                   responses=documented(_TYPES, Code.INVALID_REQUEST, Code.NOTHING_FITS))  # fmt: skip
 async def export(reach: Mine, query: Annotated[ExportQuery, Query()]) -> Response:
-    """What was dropped before it was asked; an answer that was cut off lacks the end that HTTP gives to a whole one."""
+    """Dead letters dropped before the request.
+
+    An interrupted answer lacks the end that HTTP gives to a complete one.
+    """
     pieces = reach.whole(query.chosen)
     async with reach.asking():
         first: list[WholeDeadLetter] = await anext(pieces, [])
@@ -47,14 +50,14 @@ async def export(reach: Mine, query: Annotated[ExportQuery, Query()]) -> Respons
 @dead_letters.get("", summary="A page, the latest first, and how many there are in all",
                   responses=documented("Page", Code.INVALID_REQUEST, Code.NOTHING_FITS))  # fmt: skip
 async def list_(reach: Mine, query: Annotated[ListQuery, Query()]) -> Response:
-    """Pages don't shift: what comes in meanwhile stands on none of those that follow."""
+    """Pages don't shift: dead letters that are dropped meanwhile appear on no later page."""
     return json_answer(page_document(await reach.page(query)))
 
 
 @dead_letters.get("/{provenance}", summary="One, whole, with its lives",
                   responses=documented("DeadLetter", Code.INVALID_REQUEST, Code.UNKNOWN_DEAD_LETTER))  # fmt: skip
 async def show(reach: Mine, provenance: Annotated[str, Path(description="topic:partition:offset")]) -> Response:
-    """Its record as it was sent, why it was dropped, what it is a replay of, and what became of its own replays."""
+    """Its record as it was sent, why it was dropped, what it is a replay of, and the outcome of its own replays."""
     try:
         place = Provenance.parse(provenance)
     except ValueError as error:
@@ -66,7 +69,7 @@ async def show(reach: Mine, provenance: Annotated[str, Path(description="topic:p
                    responses=documented(DiscardSummary, Code.INVALID_REQUEST, Code.FILTER_NEEDED, Code.NOTHING_FITS, Code.ROLE_TOO_LOW,
                                         Code.UNKNOWN_DEAD_LETTER, Code.ANOTHER_RUN, Code.RUN_FAILED, changes=True))  # fmt: skip
 async def discard(reach: Mine, body: DiscardBody) -> Response:
-    """What a replay has claimed or finished is left as it is; nothing is deleted. For operators."""
+    """Dead letters that a replay has claimed or finished are not changed; nothing is deleted. For operators."""
     return json_answer(await reach.discard(body))
 
 
@@ -77,7 +80,7 @@ class _Export(StreamingResponse):
         self._text = text
 
     async def stream_response(self, send: Send) -> None:
-        # Whatever ends it, the connection to the database is closed at once.
+        # The connection to the database is closed immediately, however the response ends.
         async with aclosing(self._text):
             await super().stream_response(send)
 

@@ -10,20 +10,20 @@ import structlog
 from bridge.http.rate_limiter import Buckets
 
 MOST_AN_HOUR: Final = 20
-"""Failed runs of one organisation that are reported at once, and within each hour after that."""
+"""Burst of reported failed runs of one organisation, and their number per hour after it."""
 
 log = structlog.get_logger(__name__)
 
 
 class Failures:
-    """The failed runs of each organisation, and of the callers that are bound to none; `now` is a monotonic clock in seconds."""
+    """Failed runs by organisation, and of callers without one; `now` is a monotonic clock in seconds."""
 
     def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
         self._buckets = Buckets("failed runs", MOST_AN_HOUR / 3600, now, burst=MOST_AN_HOUR)
         self._left_out: Counter[int | None] = Counter()
 
     def left_out(self, org_id: int | None) -> int | None:
-        """How many were left out since the last report; None if this one is left out as well."""
+        """Return the number left out since the last report; None if this one is left out as well."""
         if self._buckets.grant(org_id):
             return self._left_out.pop(org_id, 0)
         self._left_out[org_id] += 1

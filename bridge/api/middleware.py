@@ -1,4 +1,4 @@
-"""The outermost layer: ids, who asks, limits, bodies, refusals, figures and logs of every request."""
+"""The outermost layer: ids, authentication, limits, bodies, refusals, metrics and logs of every request."""
 
 import asyncio
 import time
@@ -23,7 +23,7 @@ from schemas.errors import BridgeError
 from telemetry import metrics
 
 GUARDED: Final = "/v1/"
-"""Whatever stands below it asks for a token."""
+"""Every path below this prefix requires a token."""
 
 _BODIES: Final = ("POST", "PUT", "PATCH", "DELETE")
 _SEND_SECONDS: Final = 60.0
@@ -36,15 +36,15 @@ log = structlog.get_logger(__name__)
 
 
 class _StoppedReading(Exception):
-    """The client has stopped reading its answer, or reads it too slowly."""
+    """The client has stopped reading the answer or reads it too slowly."""
 
 
 class _NoLongerGood(Exception):
-    """The token that asked was revoked, or has expired, while its answer was sent."""
+    """The token was revoked or expired while the answer was sent."""
 
 
 class Front:
-    """The ASGI application. What FastAPI answers passes through it; what it refuses never gets so far."""
+    """The ASGI application. FastAPI's answers pass through it; a request that it refuses does not reach FastAPI."""
 
     def __init__(self, rest: ASGIApp, services: Services) -> None:
         self._rest = rest
@@ -56,7 +56,7 @@ class Front:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = dict(scope["headers"])
         ids = scope["bridge_ids"] = request_ids(headers)
-        # Each request is a task, so that this is its own and needs no taking back.
+        # Each request is a task of its own, so its context variables need no reset.
         structlog.contextvars.bind_contextvars(**ids.fields())
         answer = _Answer(send, ids)
         began = time.perf_counter()
@@ -70,10 +70,10 @@ class Front:
         except _StoppedReading:
             log.warning("answer_not_read", path=scope["path"][:300])
         except (BridgeError, _NoLongerGood) as error:
-            # An export that was cut off: without its end the client knows.
+            # An interrupted export: the missing end of the response shows the client that it is incomplete.
             log.warning("answer_cut_off", path=scope["path"][:300], error=str(error))
         except Exception:
-            # It was answered with 500 before it got here.
+            # FastAPI has already answered with 500.
             log.exception("request_failed")
         finally:
             _tell(scope, answer, time.perf_counter() - began)
@@ -84,7 +84,7 @@ class Front:
         if not scope["path"].startswith(GUARDED):
             if scope["path"] not in PAGES:
                 raise Problem(Code.NOT_FOUND)
-            # No page reads a query, and FastAPI would.
+            # No page reads a query, but FastAPI would parse it.
             scope["query_string"] = b""
             await self._rest(scope, receive, answer.send)
             return
@@ -100,7 +100,10 @@ class Front:
                 await self._rest(scope, _replayed(body, receive), answer.send)
 
     def _caller(self, scope: Scope, headers: dict[bytes, bytes]) -> Caller:
-        """Who asks; raises Problem. An address is held back for tokens that are none: behind one proxy all share it."""
+        """Return the caller; raises Problem. Clients of one proxy share an address.
+
+        So the address's limit counts only requests without a valid token.
+        """
         services = self._services
         try:
             caller = admit(services.tokens, headers, lambda: datetime.now(UTC))
@@ -119,7 +122,10 @@ class Front:
 
     @contextmanager
     def _place(self, caller: Caller) -> Iterator[None]:
-        """A place among the requests in hand; raises Problem. However slowly one organisation reads, others find room."""
+        """Take a place among the requests in flight; raises Problem if there is none.
+
+        Each organisation has a limit, so that one with slow readers leaves places to others.
+        """
         if self._in_hand_of.total() >= self._most:
             raise Problem(Code.OVERLOADED, "too many requests are in hand")
         whose = caller.key_id if caller.org_id is None else caller.org_id
@@ -135,10 +141,10 @@ class Front:
 
 
 class _Answer:
-    """What is sent: with what every answer bears, and within a bound of time for each part and for all.
+    """Sends the answer with the headers that all answers have, within a time limit for each part and for the whole.
 
-    Its reader has a minute and, on average, a second for each 4 KiB; waiting for the database doesn't count. `still_good`
-    is called before each part of a streamed answer.
+    The client has a minute and, on average, a second for each 4 KiB; waiting for the database does not count.
+    `still_good` is called before each part of a streamed answer.
     """
 
     def __init__(self, send: Send, ids: RequestIds) -> None:
@@ -163,14 +169,14 @@ class _Answer:
             async with asyncio.timeout_at(min(began + min(credit, _SEND_SECONDS), self._until)):
                 await self._send(message)
         except TimeoutError:
-            # Whoever does not read would hold a connection and a place among the requests.
+            # A client that does not read would occupy a connection and a place among the requests.
             raise _StoppedReading from None
         self._waited += asyncio.get_running_loop().time() - began
         self._sent_bytes += len(message.get("body", b""))
 
 
 def _replayed(body: bytes, receive: Receive) -> Receive:
-    """The body that was read already, then what the client does."""
+    """Return a receive function that yields the body that was already read, then the client's messages."""
     left: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
 
     async def receive_next() -> Message:
@@ -196,5 +202,5 @@ def _tell(scope: Scope, answer: _Answer, seconds: float) -> None:
     elif caller is not None:
         log.info("request", **told)
     elif answer.error_code:
-        # Anybody is refused as often as he asks: of warnings so many a minute are written, then their count.
+        # A client is refused as often as it asks, so the number of warnings per minute is limited; the rest is counted.
         log.warning("request_refused", **told)

@@ -1,4 +1,4 @@
-"""The OpenAPI document: what FastAPI knows of the routes, and the schemas of documents that are no models."""
+"""The OpenAPI document: FastAPI's description of the routes, and the schemas of documents that have no model."""
 
 from typing import Any, Final
 
@@ -28,7 +28,7 @@ _OTHERS: Final = (
 
 
 def document_of(app: FastAPI) -> dict[str, Any]:
-    """The whole document."""
+    """Return the whole document."""
     return _completed(app.openapi())
 
 

@@ -1,4 +1,4 @@
-"""What requests may say: the filter with times as people write them, pages, and the bodies of changes."""
+"""Parameters of requests: the filter with times in human-readable form, pages, and the bodies of changes."""
 
 import json
 from datetime import UTC, datetime
@@ -17,11 +17,11 @@ from telemetry.printable import control_character
 ANY: Final = "any"
 _LONGEST_REASON: Final = 500
 _MOST_OPERATIONS: Final = 100
-# Each may double a document, which takes time for each dead letter before it is found too large.
+# Each copy can double the document, which costs time for every dead letter before it is found too large.
 _MOST_COPIES: Final = 8
 _LONGEST_WAIT: Final = 24 * 3600.0
 _LONGEST_CANCEL: Final = 60.0
-# A slower replay would keep its place from others for as long as its sender likes.
+# A slower replay would keep its place from others without limit.
 _LEAST_RATE: Final = 0.1
 
 
@@ -72,32 +72,32 @@ class Filter(DeadLetterFilter):
 
     @property
     def chosen(self) -> DeadLetterFilter:
-        """The filter alone, without what a query asks besides."""
+        """Return the filter alone, without the other parameters of a query."""
         return DeadLetterFilter(**{name: getattr(self, name) for name in DeadLetterFilter.model_fields})
 
 
 class ListQuery(Filter):
-    """A page of dead letters."""
+    """Parameters of a page of dead letters."""
 
     limit: int = Field(50, ge=1, le=1000, description="most lines of the page")
     after: str | None = Field(None, max_length=400, description="go on where a page ended: its `next`")
 
 
 class GroupsQuery(Filter):
-    """Groups of dead letters."""
+    """Parameters of the groups of dead letters."""
 
     limit: int = Field(20, ge=1, le=1000, description="most groups, and most repeated events")
     hours: int = Field(6, ge=1, le=72, description="count each of so many last hours")
 
 
 class ExportQuery(Filter):
-    """Dead letters whole."""
+    """Parameters of an export of whole dead letters."""
 
     format: Form = Field(Form.NDJSON, description="lines of JSON, or CSV with a header")
 
 
 class Body(BaseModel):
-    """The body of a request; what it does not know it refuses."""
+    """The body of a request; unknown fields are refused."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -116,7 +116,7 @@ class DiscardBody(Body):
 
 
 class PlanBody(Body):
-    """What a replay is to hold, and what is corrected in it."""
+    """The items of a replay, and the corrections that are applied to them."""
 
     filter: Filter = Field(default_factory=Filter)
     all: bool = Field(False, description="everything that is open, if the filter names nothing; for admins")
@@ -137,7 +137,7 @@ class PlanBody(Body):
     dry_run: bool = Field(False, description="keep no plan")
 
     def correction(self) -> Correction:
-        """What is corrected: the patch first, then the fields that are set, then those that are computed.
+        """Return the correction: the patch first, then the fields that are set, then the computed ones.
 
         Raises InvalidInput.
         """
@@ -149,7 +149,7 @@ class PlanBody(Body):
         if sum(one.get("op") == "copy" for one in operations) > _MOST_COPIES:
             raise InvalidInput(f"a patch may copy at most {_MOST_COPIES} times")
         try:
-            # The one refuses NaN and infinity, the other what is no Unicode.
+            # The first call rejects NaN and infinity, the second rejects invalid Unicode.
             json.dumps(operations, allow_nan=False)
             text = msgspec.json.encode(operations)
         except (msgspec.MsgspecError, ValueError, OverflowError, RecursionError):
@@ -182,7 +182,7 @@ class ReplayBody(Body):
 
 
 class CancelBody(Body):
-    """Why a replay is stopped for good."""
+    """Why a replay is stopped permanently."""
 
     reason: Given
     wait_seconds: float = Field(10, ge=0, le=_LONGEST_CANCEL, description="how long its run may take to stop")

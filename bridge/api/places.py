@@ -1,4 +1,4 @@
-"""The places for replays and for plans that one service runs at once, and which replay gives way to an organisation that has none."""
+"""Places for the replays or plans that one process runs at the same time, and the choice of a replay that gives way."""
 
 import asyncio
 import time
@@ -12,15 +12,15 @@ from bridge.http.problems import Code, Problem
 from bridge.jobs.frame import GIVES_WAY, Job, Performed, Stop
 
 TURN_SECONDS: Final = 60.0
-"""How long a replay keeps its place while an organisation that has none asks for one."""
+"""Seconds that a replay keeps its place while an organisation without one requests it."""
 
 
 @dataclass(eq=False)
 class Place:
-    """A replay, for whom, and since when it has its place, in seconds of a monotonic clock.
+    """A replay with its caller, and the start of its place in seconds of a monotonic clock.
 
-    `stop` ends its run; it is there while the run can be told. `task` is the run, once it has begun. `gives_way` is set once it
-    has been told to.
+    `stop` ends its run; it is set while the run can be stopped. `task` is the run, once it has begun. `gives_way` is
+    set once the run was stopped in favour of another organisation.
     """
 
     job: Job[Any]
@@ -32,7 +32,7 @@ class Place:
     gives_way: bool = False
 
     def give_way(self) -> None:
-        """Ends its run after the batch in flight."""
+        """End its run after the batch in flight."""
         self.gives_way = True
         if self.stop is not None:
             self.stop(GIVES_WAY)
@@ -41,7 +41,8 @@ class Place:
 class Places:
     """At most `most` of `what`, and `most_of_one_org` of one organisation.
 
-    All organisations together leave one place to callers of none, and one that has a place leaves one to those that have none.
+    All organisations together leave one place to callers without an organisation. An organisation that has a place
+    leaves one to those that have none.
     """
 
     def __init__(
@@ -55,20 +56,20 @@ class Places:
 
     @property
     def taken(self) -> int:
-        """How many have a place."""
+        """Return the number of taken places."""
         return len(self._taken)
 
     def take(self, place: Place) -> None:
-        """Counts it from now on, also while the one that gives way to it ends."""
+        """Count the place from now on, even while the replay that gives way to it still ends."""
         place.since, place.task, place.gives_way = self._clock(), None, False
         self._taken.append(place)
 
     def free(self, place: Place) -> None:
-        """Counts it no more."""
+        """Stop counting the place."""
         self._taken.remove(place)
 
     def refusal(self, caller: Caller) -> Problem | None:
-        """Why there is no place for this caller now."""
+        """Return why there is no place for this caller now, or None."""
         of = self._by_org()
         if caller.org_id is not None:
             own, of_all = of[caller.org_id], self.taken - of[None]
@@ -84,7 +85,10 @@ class Places:
         return Problem(Code.TOO_MANY_RUNS, f"{these} are in hand; try again when one has ended")
 
     def to_give_way(self, caller: Caller) -> Place | None:
-        """Whose place a caller that has none gets: of the organisation with the most, the one that has had it the longest."""
+        """Return the replay whose place goes to a caller that has none, or None.
+
+        It is the one that has had its place for longest, of the organisation with the most places.
+        """
         of = self._by_org()
         if of[caller.org_id]:
             return None

@@ -1,4 +1,4 @@
-"""`/v1/plans`: replays, planned, begun, looked at and stopped."""
+"""Routes `/v1/plans`: create, replay, show and cancel plans of replays."""
 
 from typing import Annotated, Final
 
@@ -38,14 +38,14 @@ async def plan(reach: Mine, body: PlanBody) -> Response:
 async def list_(
     reach: Mine, limit: Annotated[int, Query(ge=1, le=100, description="most plans to show")] = 20
 ) -> Response:
-    """A line of each; ask for one of them for its filter, corrections and report, and for what became of its items."""
+    """A summary of each plan. The route of one plan has its filter, corrections, report and outcomes."""
     return json_answer({"plans": [one._asdict() for one in await reach.plans(limit)]})
 
 
 @plans.get("/{plan_id}", summary="One plan: what it holds, how far it is, what became of its items",
            responses=documented("Plan", Code.INVALID_REQUEST, Code.UNKNOWN_PLAN))  # fmt: skip
 async def show(reach: Mine, plan_id: PlanId) -> Response:
-    """`running` says whether a run of it is in hand anywhere; `resumable` that a stopped or killed one can be gone on with."""
+    """`running` is true while a run of it is in flight; `resumable` if a stopped or killed run can be continued."""
     found = await reach.status(plan_id)
     begun = found.plan.state in (PlanState.RUNNING, PlanState.STOPPED)
     document = status_document(found.plan, found.became, running=found.running)
@@ -57,14 +57,16 @@ async def show(reach: Mine, plan_id: PlanId) -> Response:
                                  Code.CANARY_FAILED, Code.ANOTHER_RUN, Code.TOO_MANY_RUNS, status=202, changes=True)
             | documented(PlanSummary, status=200, told="a dry run: nothing was sent"))  # fmt: skip
 async def replay(reach: Mine, plan_id: PlanId, body: ReplayBody) -> Response:
-    """Begun when it answers, and goes on by itself: look at the plan. The same again goes on where a run was stopped or
-    killed, the service's end included. For operators."""
+    """The replay has begun when the answer is sent, and continues in the background: poll the plan.
+
+    A repeated request continues where a run was stopped or killed, also by the end of the service. For operators.
+    """
     if body.canary and not body.wait_seconds:
         raise Problem(Code.INVALID_REQUEST, "canary: it is waited for, so that wait_seconds must be more than 0")
     if body.dry_run:
         return json_answer(await reach.rehearse(plan_id, force=body.force))
     replay_id, run_id = await reach.replay(plan_id, body)
-    # `plan_id` is what it was called before; every other answer says `replay_id`.
+    # `plan_id` is the former name, which stays for existing clients; every other answer has `replay_id`.
     begun = {"replay_id": replay_id, "plan_id": replay_id, "run_id": run_id}
     return json_answer(begun, 202, {"location": f"/v1/plans/{replay_id}"})
 
@@ -73,6 +75,6 @@ async def replay(reach: Mine, plan_id: PlanId, body: ReplayBody) -> Response:
             responses=documented(ReplaySummary, *_A_PLAN, Code.PLAN_SENT, Code.ANOTHER_RUN, changes=True)
             | documented(ReplaySummary, status=202, told="cancelled, but its run had not stopped in time"))  # fmt: skip
 async def cancel(reach: Mine, plan_id: PlanId, body: CancelBody) -> Response:
-    """A run sees it within seconds, wherever it runs; what was not sent is open again. For operators."""
+    """Every run of it stops within seconds; items that were not sent are open again. For operators."""
     done = await reach.cancel(plan_id, body)
     return json_answer(done.summary, 200 if done.stopped else 202)

@@ -1,4 +1,4 @@
-"""Jobs that the service runs: short ones that a request waits for, and replays that go on behind it, a bounded number."""
+"""Jobs of the service: short ones that their requests wait for, and a limited number of replays in the background."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Iterator
@@ -36,28 +36,28 @@ from telemetry import metrics
 
 _LEAVING: Final = "the end of the service"
 _NOT_WAITING: Final = {"start_timeout": "2s", "startup_without_postgres": False, "startup_without_kafka": False}
-# After the batch in hand: to write down how it ended.
+# Time to record the end of a run, after the batch in flight.
 _NOTE_SECONDS: Final = 10.0
 TURNS_LOOK_SECONDS: Final = 5.0
-"""How often replays that gave way look whether it is their turn."""
+"""Seconds between checks whether a replay that gave way can continue."""
 
 log = structlog.get_logger(__name__)
 
 
 class Runs:
-    """The jobs in hand. Whoever asked may go away: they go on, and their end stands in the history of runs.
+    """The jobs in flight. A job continues if its client disconnects, and its end is recorded in the history of runs.
 
     Replays take turns where there are more organisations than places.
     """
 
     def __init__(self, settings: Settings, most_replays: int, most_of_one_org: int) -> None:
-        # A command waits for services that are away; who asks over HTTP is told of them.
+        # A command waits for services that are unreachable; an HTTP client receives an error instead.
         self._settings = settings.model_copy(update=_NOT_WAITING)
         self._places = Places(most_replays, most_of_one_org)
         self._plans = Places(settings.api_max_plans, settings.api_max_plans_per_org, what="plans and dry runs")
         self._failures = Failures()
         self.share = Share()
-        """What long work has of the event loop, of plans, replays and requests that read together."""
+        """Share of the event loop for long work: plans, replays and requests that read together."""
         self._waiting: list[Place] = []
         self._turns: asyncio.Task[None] | None = None
         self._tasks: set[asyncio.Task[Any]] = set()
@@ -66,16 +66,16 @@ class Runs:
 
     @property
     def replays(self) -> int:
-        """How many replays are in hand."""
+        """Return the number of replays in flight."""
         return self._places.taken
 
     async def finish(self, job: Job[S], caller: Caller, scope: str, *, dry_run: bool = False) -> Performed[S]:
-        """Runs the job to its end; raises Problem if something ended it before its work was done."""
+        """Run the job to its end; raises Problem if an error ended it before its work was done."""
         options = RunOptions(scope, dry_run)
         return _whole(await asyncio.shield(self._started(self._performed(job, caller, options))))
 
     async def forecast(self, job: Job[S], caller: Caller, scope: str, *, dry_run: bool) -> Performed[S]:
-        """The same for a job that judges dead letters: one of a bounded number, also of those whose clients are gone."""
+        """Run a job that forecasts dead letters; their number is limited, and counts those whose clients are gone."""
         if (problem := self._plans.refusal(caller)) is not None:
             raise problem
         place = Place(job, caller, scope)
@@ -85,9 +85,10 @@ class Runs:
         return _whole(await asyncio.shield(task))
 
     async def begin_replay(self, job: Job[ReplaySummary], caller: Caller, scope: str) -> str:
-        """The id of the run, which holds its lock and goes on; raises Problem if it could not begin.
+        """Start a replay; returns the run's id once it holds its lock. Raises Problem if it could not begin.
 
-        Where no place is free, a replay gives way to a caller whose organisation has none, and goes on when it is its turn.
+        If no place is free, a replay of another organisation gives way to a caller whose organisation has none. It
+        continues when it is its turn.
         """
         if any(one.scope == scope for one in self._waiting):
             raise Problem(Code.ANOTHER_RUN, "it waits for its turn, and goes on by itself")
@@ -108,7 +109,7 @@ class Runs:
         raise problem_of(done.fatal or BridgeError("it did not begin"), done.summary.run_id)
 
     async def _take(self, place: Place) -> None:
-        """Raises Problem if there is no place; returns when the replay that gives way has ended the batch in flight."""
+        """Take a place, after the replay that gives way has finished its batch; raises Problem if there is no place."""
         problem = self._places.refusal(place.caller)
         other = None if problem is None else self._places.to_give_way(place.caller)
         if problem is not None and other is None:
@@ -132,7 +133,7 @@ class Runs:
         self._show()
 
     async def _take_turns(self) -> None:
-        """Goes on with the replays that gave way, as there are places for them or others have had their turn."""
+        """Continue the replays that gave way, once places are free or other replays have had their turn."""
         while self._waiting:
             await asyncio.sleep(TURNS_LOOK_SECONDS)
             for place in list(self._waiting):
@@ -141,13 +142,13 @@ class Runs:
                 except Problem as problem:
                     if problem.code in (Code.TOO_MANY_RUNS, Code.SERVICES_AWAY):
                         continue
-                    # Cancelled meanwhile, or run by somebody else.
+                    # Cancelled meanwhile, or run by another process.
                     log.warning("replay_not_gone_on", scope=place.scope, detail=str(problem))
                 self._waiting.remove(place)
                 self._show()
 
     def leave(self) -> None:
-        """Tells all that is in hand to end; nothing begins any more."""
+        """Stop everything in flight; no job begins after this."""
         self._leaving = True
         if self._turns is not None:
             self._turns.cancel()
@@ -155,7 +156,7 @@ class Runs:
             stop(_LEAVING)
 
     async def ended(self) -> None:
-        """Waits until all that was in hand has noted how it ended."""
+        """Wait until everything in flight has recorded its end."""
         self.leave()
         if self._turns is not None:
             await asyncio.wait({self._turns})
@@ -181,7 +182,7 @@ class Runs:
         begun: "asyncio.Future[str] | None" = None,
         place: Place | None = None,
     ) -> Performed[S]:
-        """`begun` is given for a run whose request is answered as soon as it has begun, and is done then."""
+        """Run the job; `begun` is set for a run whose request is answered at its start, and is resolved then."""
         around = Surroundings(
             partial(self._stoppable, place), _tell, _tell_once(begun), lambda: begun is None or not begun.done(),
             partial(self._failures.left_out, caller.org_id), self.share.of(caller.org_id),
@@ -213,7 +214,7 @@ class Runs:
 
 
 def _gave_way(task: asyncio.Task[Performed[ReplaySummary]]) -> bool:
-    """Whether the run has given way before all was sent."""
+    """Return whether the run gave way before everything was sent."""
     if task.cancelled() or task.exception() is not None:
         return False
     done = task.result()
@@ -227,10 +228,10 @@ def _whole(done: Performed[S]) -> Performed[S]:
 
 
 def problem_of(error: BridgeError, run_id: str) -> Problem:
-    """What a request is told of an error that ended its run."""
+    """Return the problem that a request receives for an error that ended its run."""
     match error:
         case AnotherRun():
-            # Its text names accounts and hosts.
+            # The error's text names accounts and hosts.
             return Problem(Code.ANOTHER_RUN)
         case NoSuchThing():
             return Problem(Code.NOTHING_FITS, str(error))
@@ -245,14 +246,14 @@ def problem_of(error: BridgeError, run_id: str) -> Problem:
         case Stopped():
             return Problem(Code.SERVICES_AWAY, f"{error} (run {run_id})")
         case SinkUnavailable() | EnvironmentUnfit():
-            # Their text names hosts and accounts: it is in the log and on the run's record.
+            # The error's text names hosts and accounts: it is in the log and in the run's record only.
             return Problem(Code.SERVICES_AWAY, f"run {run_id}")
         case _:
             return Problem(Code.RUN_FAILED, f"run {run_id}")
 
 
 def _on_record(work: Callable[[Run[S]], Awaitable[None]]) -> Callable[[Run[S]], Awaitable[None]]:
-    """Work whose own defects are on the record of its run too; a command would end by them, with a traceback."""
+    """Return work whose defects are in its run's record too; a command would end with a traceback."""
 
     async def recorded(run: Run[S]) -> None:
         try:

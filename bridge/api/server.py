@@ -1,4 +1,4 @@
-"""Runs the API in one process until it is told to stop; replays in hand end after their batch, and can be gone on with."""
+"""Serves the API in one process until a signal; replays in flight stop after their batch and can be continued later."""
 
 import socket
 
@@ -17,10 +17,10 @@ _KEEP_ALIVE_SECONDS = 65.0
 
 
 class ApiProtocol(BoundedProtocol):
-    """Operators are few: what is more than so many connections is no operator."""
+    """The connections of the API. Operators are few, so their number is low."""
 
     places = Connections(500, 50)
-    # Tokens and addresses have rates of their own; behind a proxy all operators have one address.
+    # Tokens and addresses have limits of their own; behind a proxy all operators share one address.
     pace = Pace(0)
     open_connections = metrics.API_CONNECTIONS
 
@@ -29,7 +29,7 @@ class ApiProtocol(BoundedProtocol):
 
 
 async def serve(settings: Settings, bound: list[socket.socket]) -> None:
-    """Serves until SIGTERM or SIGINT, then finishes the requests and stops the replays in hand."""
+    """Serve until SIGTERM or SIGINT, then finish the requests and stop the replays in flight."""
     allow_files()
     quiet_server()
     ApiProtocol.admin_port = settings.api_admin_port

@@ -1,4 +1,4 @@
-"""What all requests of the API share; made within the running loop of the process that serves."""
+"""Services that all requests of the API share; built within the running loop of the serving process."""
 
 import asyncio
 import time
@@ -21,7 +21,7 @@ from sinks.postgres.tokens.api_tokens import note_used
 from sinks.readiness import Needs, Readiness
 from telemetry.gc_tuning import search_now_and_then
 
-# A filter of thousands of events, and corrections, which no event can be larger than.
+# Enough for a filter of thousands of events, and for corrections, which are never larger than an event.
 _MOST_BODY_BYTES: Final = 256 * 1024
 _BODY_SECONDS: Final = 10.0
 _NOTE_USED_SECONDS: Final = 5.0
@@ -43,16 +43,16 @@ class Services:
         self.addresses = Buckets("requests of one address", rate, time.monotonic)
         self.readiness = Readiness(settings, _needs(settings, self.tokens))
         self.used: dict[str, datetime] = {}
-        """When tokens were used last, by key id, until that is noted."""
+        """Times of last use by key id, until they are stored."""
 
     def use(self, key_id: str) -> None:
-        """Remembers that the token was used."""
+        """Record that the token was used."""
         self.used[key_id] = datetime.now(UTC)
 
 
 @asynccontextmanager
 async def running(settings: Settings) -> AsyncIterator[Services]:
-    """The services while they live; at the end every run in hand has noted how it ended. Raises BridgeError."""
+    """Run the services; on exit every run in flight has recorded its end. Raises BridgeError."""
     services = Services(settings)
     await services.tokens.load()
     tasks = [
@@ -86,7 +86,7 @@ async def _note_used(services: Services) -> None:
 
 
 def _needs(settings: Settings, tokens: ApiTokenCache) -> Needs:
-    """Kafka's outage only degrades: reading goes on."""
+    """Return the health checks. An outage of Kafka only degrades the service: reads still work."""
 
     async def ask_kafka() -> None:
         async with kafka_admin(settings):

@@ -1,6 +1,6 @@
-"""What a caller can get at: the one place where a token's organisation narrows whatever is asked, read or changed.
+"""Tenant scope: the one place where a token's organisation narrows what a request reads or changes.
 
-No route has another way to Postgres, so that none can forget it.
+No route has another way to Postgres, so no route can miss the check.
 """
 
 import asyncio
@@ -46,7 +46,7 @@ log = structlog.get_logger(__name__)
 
 
 class Status(NamedTuple):
-    """A plan, what became of its items, and whether a run of it is in hand anywhere."""
+    """A plan, the outcomes of its items, and whether a run of it is in flight anywhere."""
 
     plan: Plan
     became: list[Became]
@@ -54,7 +54,7 @@ class Status(NamedTuple):
 
 
 class Cancelled(NamedTuple):
-    """A plan that was cancelled; `stopped` says whether its run had ended and all of it was known in time."""
+    """A cancelled plan; `stopped` is whether its run had ended and all outcomes were known in time."""
 
     summary: ReplaySummary
     stopped: bool
@@ -64,7 +64,7 @@ P = TypeVar("P", Plan, PlanLine)
 
 
 class Reach:
-    """Everything that the caller may see and change, and nothing else; whatever fails is raised as Problem."""
+    """Everything that the caller may see and change, and nothing else; every failure is raised as Problem."""
 
     def __init__(self, settings: Settings, runs: Runs, caller: Caller) -> None:
         self._settings = settings
@@ -73,11 +73,11 @@ class Reach:
 
     @property
     def share(self) -> Share:
-        """What a task of the request has of the event loop."""
+        """Return the request's share of the event loop."""
         return self._runs.share.of(self.caller.org_id)
 
     def narrowed(self, chosen: DeadLetterFilter) -> DeadLetterFilter:
-        """What of it is the caller's: without an organisation all of it, else at most that one's."""
+        """Return the filter limited to the caller's organisation; unchanged if the caller has none."""
         mine = self.caller.org_id
         if mine is None:
             return chosen
@@ -86,12 +86,12 @@ class Reach:
         )
 
     async def _meant(self, chosen: DeadLetterFilter) -> DeadLetterFilter:
-        """What of it is the caller's, with whole causes."""
+        """Return the filter limited to the caller's organisation, with whole causes."""
         return await with_whole_causes(self._settings.dsn, self.narrowed(chosen))
 
     @asynccontextmanager
     async def asking(self) -> AsyncIterator[None]:
-        """Within it Postgres is asked: for a bounded time, and what goes wrong is a Problem."""
+        """Query Postgres within the block: for a limited time, with every error raised as Problem."""
         seconds = self._settings.seconds("api_query_timeout")
         try:
             async with asyncio.timeout(seconds):
@@ -110,13 +110,13 @@ class Reach:
             raise Problem(Code.SERVICES_AWAY) from None
 
     async def page(self, query: ListQuery) -> Page:
-        """A page of dead letters."""
+        """Return a page of dead letters."""
         async with self.asking():
             after = None if query.after is None else Place.parse(query.after)
             return await page(self._settings.dsn, await self._meant(query.chosen), limit=query.limit, after=after)
 
     async def groups(self, query: GroupsQuery) -> Groups:
-        """Dead letters by cause."""
+        """Return dead letters by cause."""
         async with self.asking():
             return await groups_looked_up(
                 self._settings, await self._meant(query.chosen), self.share, now=datetime.now(UTC),
@@ -124,7 +124,7 @@ class Reach:
             )  # fmt: skip
 
     async def letter(self, provenance: Provenance) -> Shown:
-        """One dead letter whole; of lives that a correction moved to somebody else's site it says no more than where."""
+        """Return a whole dead letter; a replay that a correction moved to another organisation is only named."""
         async with self.asking():
             found = await show(self._settings.dsn, provenance, org_id=self.caller.org_id)
         if found is None:
@@ -138,13 +138,13 @@ class Reach:
         return self.caller.org_id is None or org_id == self.caller.org_id
 
     async def whole(self, chosen: DeadLetterFilter) -> AsyncGenerator[list[WholeDeadLetter], None]:
-        """Dead letters whole, some at a time; to be closed by its caller."""
+        """Yield whole dead letters in batches; the caller has to close the generator."""
         async with aclosing(whole_letters(self._settings.dsn, await self._meant(chosen))) as pieces:
             async for piece in pieces:
                 yield piece
 
     async def discard(self, body: DiscardBody) -> DiscardSummary:
-        """Closes open dead letters, none that was dropped after it was asked."""
+        """Close open dead letters, but none that was dropped after the request."""
         self.caller.must_be(Role.OPERATOR)
         chosen = body.filter.chosen
         self._check_named(chosen, everything=body.all)
@@ -161,8 +161,8 @@ class Reach:
         return (await self._runs.finish(job, self.caller, scope, dry_run=body.dry_run)).summary
 
     def _check_named(self, chosen: DeadLetterFilter, *, everything: bool) -> None:
-        """Whoever names nothing has to say that everything is meant, and to be an admin."""
-        # One's own organisation is no name to who has no other.
+        """Check that an empty filter is confirmed by `all` and sent by an admin."""
+        # For a caller that is bound to one organisation, naming it does not narrow the filter.
         of_mine = chosen if self.caller.org_id is None else chosen.model_copy(update={"org_ids": None})
         if of_mine.names_nothing:
             if not everything:
@@ -170,7 +170,7 @@ class Reach:
             self.caller.must_be(Role.ADMIN)
 
     async def _check_exist(self, places: Sequence[str]) -> None:
-        """Who names dead letters one by one means each; another organisation's is told from none by nothing."""
+        """Check that all named dead letters exist; those of other organisations look the same as missing ones."""
         named = DeadLetterFilter(provenance=tuple(places), disposition=None, dropped_reason=tuple(DroppedReason))
         async with self.asking():
             found = sum((await count(self._settings.dsn, self.narrowed(named))).values())
@@ -180,7 +180,7 @@ class Reach:
             )
 
     async def plan(self, body: PlanBody) -> PlanSummary:
-        """Freezes a set, which then is the caller's organisation's."""
+        """Freeze a set, which then belongs to the caller's organisation."""
         self.caller.must_be(Role.OPERATOR)
         chosen = body.filter.chosen
         self._check_named(chosen, everything=body.all)
@@ -200,13 +200,13 @@ class Reach:
         return (await self._runs.forecast(job, self.caller, str(replay_id), dry_run=body.dry_run)).summary
 
     async def plans(self, limit: int) -> list[PlanLine]:
-        """The newest plans first."""
+        """Return the newest plans first."""
         async with self.asking():
             found = await list_plans(self._settings.dsn, limit, org_id=self.caller.org_id)
         return [_without_hosts(one) for one in found]
 
     async def status(self, plan_id: str) -> Status:
-        """The plan whose id begins so, and how far it is."""
+        """Return the plan whose id begins with `plan_id`, and its progress."""
         async with self.asking(), connection(self._settings.dsn, "replay") as conn:
             try:
                 found = await find_plan(conn, plan_id, org_id=self.caller.org_id)
@@ -220,13 +220,13 @@ class Reach:
         return await self.status(plan_id)
 
     async def rehearse(self, plan_id: str, *, force: bool) -> PlanSummary:
-        """What a replay of the plan would meet now."""
+        """Preview a replay of the plan as of now."""
         found = (await self._to_change(plan_id)).plan.replay_id
         job = rehearsal_job(self._settings, found, force=force)
         return (await self._runs.forecast(job, self.caller, found, dry_run=True)).summary
 
     async def replay(self, plan_id: str, body: ReplayBody) -> tuple[str, str]:
-        """Begins the replay, or goes on with it; the ids of the plan and of the run."""
+        """Begin or continue the replay; returns the ids of the plan and of the run."""
         plan, _, running = await self._to_change(plan_id)
         if body.force:
             self.caller.must_be(Role.ADMIN)
@@ -249,7 +249,7 @@ class Reach:
             raise
 
     async def cancel(self, plan_id: str, body: CancelBody) -> Cancelled:
-        """Stops the replay for good, wherever it runs."""
+        """Stop the replay permanently, wherever it runs."""
         plan = (await self._to_change(plan_id)).plan
         if plan.state is PlanState.SENT and not await self._is_left(plan.replay_id):
             raise Problem(Code.PLAN_SENT, "nothing is left to cancel")
@@ -257,7 +257,7 @@ class Reach:
         try:
             done = await self._runs.finish(job, self.caller, plan.replay_id)
         except Problem:
-            # What it had claimed was sent indeed.
+            # The items that it had claimed were indeed sent.
             if (await self.status(plan.replay_id)).plan.state is PlanState.SENT:
                 raise Problem(Code.PLAN_SENT, "nothing is left to cancel") from None
             raise
@@ -268,7 +268,7 @@ class Reach:
             return await is_left(conn, replay_id)
 
     async def tokens(self) -> list[ApiTokenRow]:
-        """The tokens that are good for what the caller is good for, or for less."""
+        """Return the tokens whose scope is within the caller's scope."""
         self.caller.must_be(Role.ADMIN)
         async with self.asking():
             found = await list_api_tokens(self._settings.dsn, org_id=self.caller.org_id)
@@ -279,5 +279,5 @@ class Reach:
 
 
 def _without_hosts(plan: P) -> P:
-    """The plan as those may see it who are not to know our hosts: tenants, and whoever is beyond the proxy."""
+    """Return the plan without host names, which tenants and clients beyond the proxy must not see."""
     return plan._replace(requested_by=without_host(plan.requested_by), ended_by=without_host(plan.ended_by))

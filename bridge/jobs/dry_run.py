@@ -30,7 +30,7 @@ from streams.rules.replay_rules import Judgement, Terms, judge, known_to_the_sto
 PAGE: Final = 2000
 EXAMPLES: Final = 10
 MOST_TRIED: Final = 1000
-"""How many rows that Postgres refused once are tried again; each that it still refuses costs a search by halves."""
+"""Most rejected rows that are inserted again; each that is rejected again costs a bisection of its batch."""
 
 _AGES: Final = (("under 1 hour", 1 / 24), ("under 1 day", 1), ("under 7 days", 7), ("under 30 days", 30))
 # The parts that differ between errors of one kind: quoted text and numbers.

@@ -68,10 +68,10 @@ class RunOptions:
 
 
 Stop = Callable[[str], None]
-"""Tells a run to end; what tells it so is named in its record."""
+"""Stops a run; the argument names the cause, which is recorded."""
 
 GIVES_WAY: Final = "a replay of another organisation, which has its place now"
-"""What tells a run to end that is gone on with."""
+"""The cause of a stop after which a later run continues the work."""
 
 
 @contextmanager
@@ -106,7 +106,7 @@ class Surroundings:
 
 
 A_COMMAND: Final = Surroundings()
-"""A process that runs nothing else."""
+"""The surroundings of a process that runs a single job."""
 
 
 class Performed(NamedTuple, Generic[S]):

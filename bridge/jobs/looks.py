@@ -7,10 +7,10 @@ from typing import Any, Final, TypeAlias, TypeVar
 T = TypeVar("T")
 
 LOOK_SECONDS: Final = 1.0
-"""How often a run looks whether it was cancelled, and what became of what it waits for."""
+"""Seconds between checks of a run: whether it was cancelled, and the state of what it waits for."""
 
 Look: TypeAlias = Callable[[], Awaitable[object]]
-"""Raises BridgeError, or what the driver raises, when the work must not go on."""
+"""Raises BridgeError, or an error of the database driver, when the work must stop."""
 
 
 async def looked_after(work: Coroutine[Any, Any, T], look: Look) -> T:

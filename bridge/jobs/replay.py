@@ -29,16 +29,16 @@ from streams.rules.replay_rules import corrected, refusal
 
 BATCH: Final = 1000
 FINISH_SECONDS: Final = 15.0
-"""How long a run that is told to stop may take to end the batch in hand."""
+"""Seconds that a stopped run may take to finish the batch in flight."""
 
 WAITS: Final = (
     "a replay of another organisation has its place: it goes on by itself when it is its turn, or by the same request if the "
     "service has ended meanwhile"
 )
-"""Why the run of a plan has ended that gave way."""
+"""The recorded reason of a run that gave its place to another."""
 
 _OPEN_AGAIN: Final = "items of it were opened again, or passed over by another account: run the same again"
-"""Why a run has ended that went to the end of its plan, where the ledger says that not all was sent."""
+"""The recorded reason of a run that reached the end of its plan while the ledger shows unsent items."""
 
 _KINDS: Final = {
     SinkUnavailable: "Postgres or Kafka did not answer",
@@ -269,7 +269,7 @@ class _Replay:
             await skip(self.conn, self.plan.replay_id, {positions[one]: why for one in provenances})
 
     async def _look(self) -> None:
-        """Check that the run may continue; raises BridgeError if cancelled, its lock is lost, or the breaker is open."""
+        """Check that the run may continue; raises BridgeError if cancelled, unlocked, or the breaker is open."""
         if self.run.lock is not None:
             self.run.lock.check()
         if await state_of(self.conn, self.plan.replay_id) is PlanState.CANCELLED:
