@@ -1,1 +1,1 @@
-"""What the HTTP services share: how they listen, refuse, bound, name and show themselves."""
+"""Shared parts of the HTTP services: listening, refusals, limits, request ids, metrics and documentation."""

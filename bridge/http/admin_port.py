@@ -1,4 +1,4 @@
-"""The admin port: where it is set, figures, readiness and documents are answered there, and nowhere else."""
+"""The admin port: if it is set, only this port serves metrics, readiness and documents."""
 
 from typing import Final
 
@@ -7,11 +7,11 @@ from bridge.http.answer import Scope
 ADMIN_PATHS: Final = frozenset({"/metrics", "/ready", "/docs", "/openapi.json"})
 _EVERYWHERE: Final = frozenset({"/", "/health"})
 PAGES: Final = ADMIN_PATHS | _EVERYWHERE
-"""All paths that are not a script's and not an operator's."""
+"""All paths except those of scripts and operators."""
 
 
 def is_served(scope: Scope, admin_port: int) -> bool:
-    """Whether the port that the request came in by answers its path; `admin_port` 0 is none, and one port answers all."""
+    """Return whether the port of the request serves its path; with `admin_port` 0 one port serves all paths."""
     path = scope["path"].rstrip("/") or "/"
     if not admin_port or path in _EVERYWHERE:
         return True
@@ -19,5 +19,5 @@ def is_served(scope: Scope, admin_port: int) -> bool:
 
 
 def is_admin(scope: Scope, admin_port: int) -> bool:
-    """Whether the request came in by the admin port; `admin_port` 0 is none."""
+    """Return whether the request arrived at the admin port; `admin_port` 0 means there is none."""
     return bool(admin_port) and bool(scope["server"][1] == admin_port)

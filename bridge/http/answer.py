@@ -1,4 +1,4 @@
-"""An answer as ASGI sends it."""
+"""A response and how it is sent over ASGI."""
 
 from collections.abc import Awaitable, Callable, MutableMapping
 from contextlib import ExitStack
@@ -15,12 +15,12 @@ _BODILESS = (204, 304)
 _PART_BYTES: Final = 64 * 1024
 JSON_TYPE = (b"content-type", b"application/json")
 CLOSE: Final = "bridge.close"
-"""In the scope of a request whose body has arrived: closes its connection at once, also while an answer is sent."""
+"""Scope key, set once the body has arrived: closes the connection immediately, even during an answer."""
 
 
 @dataclass(slots=True)
 class Answer:
-    """Status, body and headers; `error_code` is set on a refusal, `holding` is given back once the answer is sent."""
+    """Status, body and headers; `error_code` is set on a refusal, `holding` is released once it is sent."""
 
     status: int
     body: bytes
@@ -29,7 +29,7 @@ class Answer:
     holding: ExitStack | None = None
 
     async def send(self, send: Send, more: HeaderPairs) -> None:
-        """Sends it with more headers; a long body in parts, each once the client has read those before it."""
+        """Send the response with more headers; a long body is sent in parts, as the client reads them."""
         headers = [*self.headers, *more]
         if self.status not in _BODILESS:
             headers.append((b"content-length", str(len(self.body)).encode()))

@@ -1,4 +1,4 @@
-"""Reading a request's body: within a bound of bytes, of time, of slowness and of memory, and inflated within it."""
+"""Reading of request bodies within limits of size, time, rate and memory, with decompression within the same limits."""
 
 import asyncio
 import zlib
@@ -10,42 +10,42 @@ from bridge.http.byte_budget import GAVE_WAY, Held
 from bridge.http.problems import Code, Problem
 
 WHOLE_BODY: Final = "bridge.whole_body"
-"""In the scope of a request whose body has arrived whole: its receive has it at once."""
+"""Scope key, set if the whole body has arrived: `receive` returns it without waiting."""
 
 WIRE_BYTES: Final = "bridge.wire_bytes"
-"""In the scope of a request whose body came in several reads: how many bytes of all kinds they had so far."""
+"""Scope key of a body that arrived in several reads: their bytes so far, of all kinds."""
 
 CLIENT_GONE: Final = "bridge.client_gone"
-"""In the scope of a request whose client hung up before its answer was sent."""
+"""Scope key, set if the client disconnected before its answer was sent."""
 
 _GZIP_MARK: Final = b"\x1f\x8b\x08"
-_GZIP: Final = 31  # zlib's word for a window of 32 KiB in gzip's wrapping
+_GZIP: Final = 31  # zlib's wbits for a window of 32 KiB with a gzip header
 _MOST_MEMBERS = 16
-# So much takes a fraction of a millisecond, whatever it inflates to: blocks of nothing are the dearest.
+# Inflating so much takes a fraction of a millisecond for every input: empty blocks cost the most.
 _PART_BYTES = 4 * 1024
 _INFLATED_PART_BYTES = 64 * 1024
 
 Took = Callable[[int], Awaitable[None]]
-"""Told of so many bytes more that were inflated; may let others have their turn."""
+"""Called with the number of further inflated bytes; may yield to other tasks."""
 
 
 async def _at_once(_size: int) -> None:
-    """Inflating waits for nobody."""
+    """Inflate without waiting for a turn."""
 
 
 async def _let_others(_size: int) -> None:
-    """Inflating is not counted; others have their turn after each part."""
+    """Yield to other tasks after each part, without counting it."""
     await asyncio.sleep(0)
 
 
 class ClientGone(Exception):
-    """The client hung up before its body was whole."""
+    """The client disconnected before its body was complete."""
 
 
 class BodyLimits:
-    """How large a body may be, and how long it may take: in all, and by its rate.
+    """Limits of a body: its size, and its time, both in total and by its rate.
 
-    After `grace` seconds a body has to have come at `rate` bytes a second on average.
+    After `grace` seconds a body must have arrived at `rate` bytes a second on average.
     """
 
     def __init__(self, most_bytes: int, seconds: float, *, grace: float = 5.0, rate: float = 240.0) -> None:
@@ -55,10 +55,10 @@ class BodyLimits:
         self._rate = rate
 
     def check_announced(self, headers: Mapping[bytes, bytes]) -> None:
-        """Raises Problem if the body is too large by its own word, or of an encoding that is not read."""
+        """Check the headers; raises Problem if the announced length is too large or the encoding is not supported."""
         _encoding(headers)
         length = headers.get(b"content-length", b"0")
-        # The parser has refused what is not a number. So many digits are none that anybody sends.
+        # The parser has refused values that are no number. No client sends a length with so many digits.
         if len(length) > 15 or int(length) > self.most_bytes:
             raise Problem(Code.BODY_TOO_LARGE, f"at most {self.most_bytes} bytes")
 
@@ -72,10 +72,11 @@ class BodyLimits:
         turn: Took = _at_once,
         took: Took = _let_others,
     ) -> bytes:
-        """The whole body, inflated; `held` counts its bytes as they come, and as they are inflated, of which `took` is told.
+        """Return the whole body, inflated.
 
-        Before any is inflated it waits for its `turn`, by its bytes as they came. Raises Problem, or ClientGone. What has
-        arrived `whole` needs no clock.
+        `held` counts the bytes as they arrive and as they are inflated; `took` is called with the inflated bytes.
+        Before inflating, the body waits for its `turn`, by its compressed size. A body that has arrived `whole` has no
+        time limit. Raises Problem or ClientGone.
         """
         self.check_announced(headers)
         began = 0.0 if whole else asyncio.get_running_loop().time()
@@ -93,20 +94,20 @@ class BodyLimits:
             held.reach(size)
         held.works()
         body = parts[0] if len(parts) == 1 else b"".join(parts)
-        # No JSON begins so: a proxy or a client has lost the header.
+        # No JSON begins with these bytes: a proxy or a client has dropped the header.
         if _encoding(headers) == b"gzip" or body.startswith(_GZIP_MARK):
             await turn(len(body))
             return await self._inflated(body, held, took)
         return body
 
     async def _next(self, receive: Receive, began: float, size: int, held: Held) -> Message:
-        """What comes next of a body that began then, of which so many bytes have come and are `held`."""
+        """Return the next message of a body that began at `began`; `size` bytes of it have arrived."""
         slow = max(self._grace, size / self._rate) if self._rate else self.seconds
         try:
             async with asyncio.timeout_at(began + min(slow, self.seconds)) as limit:
 
                 def end() -> None:
-                    # Who is late already is not ended twice.
+                    # A body that is already late must not be ended twice.
                     if not limit.expired():
                         limit.reschedule(began)
 
@@ -144,7 +145,7 @@ class BodyLimits:
                     raise Problem(Code.BODY_TOO_LARGE, f"at most {self.most_bytes} bytes when inflated")
                 held.reach(self.most_bytes - left)
                 data = inflater.unused_data if inflater.eof else inflater.unconsumed_tail
-                # There may be more of what was taken than `most` let out.
+                # The decompressor may have more output of this input than `most` allowed.
                 more = len(part) == most and not inflater.eof
         if not inflater.eof:
             raise Problem(Code.INVALID_PAYLOAD_JSON, "the gzip stream is cut off")
@@ -152,7 +153,7 @@ class BodyLimits:
 
 
 def _encoding(headers: Mapping[bytes, bytes]) -> bytes:
-    """`gzip` or nothing; raises Problem."""
+    """Return the encoding, `gzip` or empty; raises Problem."""
     encoding = headers.get(b"content-encoding", b"").strip().lower()
     if encoding in (b"", b"identity"):
         return b""

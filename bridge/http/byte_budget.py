@@ -1,4 +1,4 @@
-"""What a process holds of all requests together: a bound for all, and shares within it for each sender."""
+"""Byte budget: what a process holds of all requests together, with a limit for all and a share for each sender."""
 
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
@@ -7,20 +7,20 @@ from typing import Final, Self
 from bridge.http.problems import Code, Problem
 
 Shares = tuple[tuple[Hashable, float], ...]
-"""Names that a request counts for, and the share of all that each name may hold: the sender's own first, the widest last."""
+"""Names that a request counts for, with each name's share of the total: the sender first, the widest last."""
 
 GAVE_WAY: Final = "another sender, which holds less, needs the room: send the body at once"
-# Where several have one share, nobody takes its last quarter who holds more than a little of it.
+# Where several senders share a name, a sender with more than a little of it can't take its last quarter.
 _FOR_ALL: Final = 3 / 4
 _LITTLE: Final = 1 / 32
 
 
 class Room:
-    """At most `most` of `what`, bytes or requests, are held at once; no share is less than `least`.
+    """At most `most` of `what` (bytes or requests) are held at the same time; no share is less than `least`.
 
-    It counts what is there, never what is announced. A request beyond is refused instead of waiting in memory. But where
-    a share is full of what others wait for their clients with, the one of them that holds most gives way to a sender that
-    holds less; and the last quarter of what several share is for those that hold next to nothing of it.
+    It counts what has arrived, not what is announced. A request beyond the limit is refused instead of waiting in
+    memory. If a share is full of requests that wait for their clients, the sender that holds most of it gives way to a
+    sender that holds less. The last quarter of a shared name is reserved for senders that hold next to nothing of it.
     """
 
     def __init__(self, what: str, most: int, least: int) -> None:
@@ -28,16 +28,16 @@ class Room:
         self._most = most
         self._least = least
         self._held: dict[Hashable, int] = {}
-        # What waits for its client: by each name it counts for, and by sender; None is the name of all together.
+        # Requests that wait for their clients, by each name they count for and by sender; None names the total.
         self._waiting: dict[Hashable, dict[Hashable, OrderedDict[Held, None]]] = {}
         self.taken = 0
 
     def holding(self, shares: Shares = (), size: int = 0) -> "Held":
-        """Counts so much, and what is added, while its block runs; entering raises Problem where there is no room."""
+        """Count `size` and what is added while the block runs; entering raises Problem if the budget is exhausted."""
         return Held(self, shares, size)
 
     def take(self, shares: Shares, size: int) -> None:
-        """Counts so much more; raises Problem, and counts nothing, where there is no room."""
+        """Count `size` more; raises Problem, and counts nothing, if the budget is exhausted."""
         held = self._held
         eased = self._most * _FOR_ALL
         for name, share in shares:
@@ -50,7 +50,7 @@ class Room:
             held[name] = held.get(name, 0) + size
 
     def give_back(self, shares: Shares, size: int) -> None:
-        """Counts so much less."""
+        """Count `size` less."""
         self.taken -= size
         held = self._held
         for name, _ in shares:
@@ -61,13 +61,13 @@ class Room:
                 del held[name]
 
     def wait(self, one: "Held", shares: Shares) -> None:
-        """What this request holds may be had by others, as it waits for its client."""
+        """Let other senders have what this request holds, as it waits for its client."""
         sender = shares[0][0]
         for name in (*(name for name, _ in shares), None):
             self._waiting.setdefault(name, {}).setdefault(sender, OrderedDict())[one] = None
 
     def work(self, one: "Held", shares: Shares) -> None:
-        """The request waits for its client no more."""
+        """End the request's wait for its client."""
         sender = shares[0][0]
         for name in (*(name for name, _ in shares), None):
             senders = self._waiting[name]
@@ -78,7 +78,7 @@ class Room:
                 del self._waiting[name]
 
     def _make_room(self, name: Hashable, share: float, shares: Shares, size: int) -> None:
-        """Sees to it that there is room for so much more under the name, or raises Problem."""
+        """Free budget for `size` more under the name, or raise Problem."""
         sender = shares[0][0] if shares else None
         most = self._most if name is None else max(self._most * share, self._least)
         own = self._held.get(sender, 0) + size
@@ -93,7 +93,10 @@ class Room:
             raise Problem(Code.RATE_LIMITED, f"too many {self._what} of this sender are in flight")
 
     def _one_gave_way(self, name: Hashable, own: int) -> bool:
-        """Whether the sender that holds most of those that wait under the name held more than that, and gave up its longest."""
+        """End the longest waiting request of the largest waiting sender under the name; returns whether there was one.
+
+        Only a sender that holds more than `own` gives way.
+        """
         senders = self._waiting.get(name)
         if not senders:
             return False
@@ -105,7 +108,7 @@ class Room:
 
 
 class Held:
-    """What one request holds. A generator's context would cost more than all that it guards."""
+    """The share of one request. A class, because a generator-based context manager costs more than the counting."""
 
     __slots__ = ("_end", "_room", "_shares", "gave_way", "size")
 
@@ -117,7 +120,7 @@ class Held:
         self.gave_way = False
 
     def reach(self, size: int) -> None:
-        """Counts as much as is lacking to so much; raises Problem where there is no room, or it was given to another."""
+        """Count the bytes missing to `size`; raises Problem if none are left, or another sender got its share."""
         if size > self.size:
             if self.gave_way:
                 raise Problem(Code.BODY_TIMEOUT, GAVE_WAY)
@@ -125,20 +128,23 @@ class Held:
             self.size = size
 
     def waits(self, end: Callable[[], object]) -> None:
-        """The request waits for its client until `works`; the room may call `end` meanwhile, and has then given it to another."""
+        """Mark the request as waiting for its client until `works`.
+
+        The budget may give its share to another sender meanwhile, and then calls `end`.
+        """
         if self.size and self._shares:
             if self._end is None:
                 self._room.wait(self, self._shares)
             self._end = end
 
     def works(self) -> None:
-        """The request does not wait for its client any more."""
+        """Mark the request as no longer waiting for its client."""
         if self._end is not None:
             self._end = None
             self._room.work(self, self._shares)
 
     def give_way(self) -> None:
-        """Gives back what it holds, and ends the request."""
+        """Return what it holds, and end the request."""
         end = self._end
         self.gave_way = True
         self.__exit__()

@@ -1,4 +1,4 @@
-"""`/docs`: the OpenAPI document as a page of plain HTML, which loads nothing from anywhere and runs no script."""
+"""`/docs`: the OpenAPI document as a page of plain HTML that loads nothing and runs no script."""
 
 import json
 from collections.abc import Callable
@@ -7,7 +7,7 @@ from html import escape
 from typing import Any, Final
 
 POLICY: Final = "default-src 'none'; style-src 'unsafe-inline'"
-"""What the page may load: nothing."""
+"""Content security policy of the page: it loads nothing."""
 
 _STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; color: #1b1b1f }
@@ -20,7 +20,7 @@ table { border-collapse: collapse } td, th { text-align: left; vertical-align: t
 
 
 class Documents:
-    """What `/openapi.json` and `/docs` answer, each made when it is first asked for, and once."""
+    """Responses of `/openapi.json` and `/docs`, each built once, at the first request."""
 
     def __init__(self, document: Callable[[], dict[str, Any]]) -> None:
         self._make = document
@@ -31,17 +31,17 @@ class Documents:
 
     @cached_property
     def as_json(self) -> bytes:
-        """The document."""
+        """Return the document."""
         return json.dumps(self._document, ensure_ascii=False, separators=(",", ":")).encode()
 
     @cached_property
     def as_page(self) -> bytes:
-        """The page."""
+        """Return the page."""
         return docs_page(self._document).encode()
 
 
 def docs_page(document: dict[str, Any]) -> str:
-    """The page's HTML."""
+    """Return the page's HTML."""
     info = document["info"]
     parts = [
         "<!doctype html><html lang=en><meta charset=utf-8>",

@@ -1,4 +1,4 @@
-"""`/metrics`: the figures of this process, or of all processes of the gateway together."""
+"""`/metrics`: metrics of this process, or of all processes of the gateway together."""
 
 import multiprocessing
 import os
@@ -19,14 +19,17 @@ from bridge.http.rate_limiter import Buckets
 from telemetry import metrics
 
 DIRECTORY: Final = "PROMETHEUS_MULTIPROC_DIR"
-"""Where processes leave their figures for each other; must be set before metrics are imported."""
+"""Directory in which processes share their metrics; must be set before metrics are imported."""
 
 _MOST_AT_ONCE: Final = 10
 _GAUGE_FILE = re.compile(r"gauge_\w+_(\d+)\.db")
 
 
 class _Together(Collector):
-    """What the processes tell together. A worker's gauges would bear their pids: a series for each process there was."""
+    """Metrics of all processes together, without per-process gauges.
+
+    These have the pid as a label, which would add a time series for every process that ever ran.
+    """
 
     def __init__(self, directory: str) -> None:
         self._processes = MultiProcessCollector(None, directory)  # type: ignore[no-untyped-call]
@@ -39,13 +42,13 @@ class _Together(Collector):
 
 
 class _Resources(Collector):
-    """What the client library tells of one process, of the first and those that it started together."""
+    """Process metrics of the client library, as the sum over the first process and its children."""
 
     def collect(self) -> Iterable[Metric]:
         parent = multiprocessing.parent_process()
         first = psutil.Process(None if parent is None else parent.pid)
         memory, files, youngest, own = 0, 0, 0.0, first.cpu_times()
-        # Of those that have ended the first one keeps the time, so that the sum never falls.
+        # The first process keeps the processor time of ended children, so the sum never falls.
         seconds = own.children_user + own.children_system
         for one in (first, *first.children()):
             with suppress(psutil.NoSuchProcess), one.oneshot():
@@ -61,14 +64,14 @@ class _Resources(Collector):
 
 
 class Exposition:
-    """What `/metrics` answers: made anew ten times at once and then once a second, however often it is asked for."""
+    """The response of `/metrics`: built ten times in a burst and then once a second, for any number of requests."""
 
     def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
         self._made = Buckets("pages of figures", 1.0, now, burst=_MOST_AT_ONCE)
         self._last: tuple[bytes, str] | None = None
 
     def page(self) -> tuple[bytes, str]:
-        """The text, at most a second old, and its media type."""
+        """Return the text, at most a second old, and its media type."""
         if self._made.grant("all") or self._last is None:
             self._last = _exposition()
         return self._last
@@ -81,7 +84,7 @@ def _exposition() -> tuple[bytes, str]:
     for entry in Path(directory).iterdir():
         match = _GAUGE_FILE.fullmatch(entry.name)
         if match and not psutil.pid_exists(int(match[1])):
-            # Counters of one that is gone go on counting.
+            # Counters of an ended process still count.
             entry.unlink(missing_ok=True)
     registry = CollectorRegistry()
     for collector in (_Together(directory), _Resources(), metrics.NETWORK, metrics.BUILD):

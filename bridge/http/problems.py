@@ -1,4 +1,4 @@
-"""Every way an HTTP service refuses a request, and what it then says: one table, rendered into OpenAPI."""
+"""Refusals of the HTTP services: one table of codes, statuses and messages, rendered into OpenAPI."""
 
 from enum import StrEnum
 from http import HTTPStatus
@@ -13,7 +13,7 @@ MEDIA_TYPE: Final = b"application/problem+json"
 
 
 class Refusal(NamedTuple):
-    """One row: the status, what it means, and after how many seconds it is worth trying again (0: not by waiting)."""
+    """A row of the table: status, message, and seconds after which a retry is useful (0: waiting does not help)."""
 
     status: HTTPStatus
     message: str
@@ -54,7 +54,7 @@ class Code(StrEnum):
     KAFKA_UNAVAILABLE = "kafka_unavailable"
     OVERLOADED = "overloaded"
     SCRIPT_PAUSED = "script_paused"
-    # Those of the API alone.
+    # Codes of the API only.
     INVALID_JSON = "invalid_json"
     INVALID_REQUEST = "invalid_request"
     NOTHING_FITS = "nothing_fits"
@@ -148,7 +148,7 @@ REFUSALS: Final[dict[Code, Refusal]] = {
 
 
 class Problem(Exception):
-    """A refused request. `detail` says what exactly, and never repeats a credential."""
+    """A refused request. `detail` gives the specifics and never contains a credential."""
 
     def __init__(self, code: Code, detail: str = "", *, retry_after: int = 0) -> None:
         super().__init__(f"{code}: {detail}")
@@ -157,7 +157,7 @@ class Problem(Exception):
         self.retry_after = retry_after or REFUSALS[code].retry_after
 
     def answer(self, ids: RequestIds) -> Answer:
-        """The answer as application/problem+json."""
+        """Return the response as application/problem+json."""
         refusal = REFUSALS[self.code]
         body = {
             "type": "about:blank",
@@ -175,6 +175,6 @@ class Problem(Exception):
         if refusal.status is HTTPStatus.UNAUTHORIZED:
             headers.append((b"www-authenticate", b"Bearer"))
         if refusal.closes:
-            # What is left of the body is not read.
+            # The rest of the body is not read.
             headers.append((b"connection", b"close"))
         return Answer(refusal.status.value, msgspec.json.encode(body), headers, self.code)

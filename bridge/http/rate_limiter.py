@@ -1,4 +1,4 @@
-"""Token buckets: how much one script or one address may send, in bounded memory."""
+"""Token buckets: rate limits of scripts and addresses, in bounded memory."""
 
 import math
 from collections import OrderedDict
@@ -10,9 +10,10 @@ _MOST_BUCKETS = 20_000
 
 
 class Buckets:
-    """One bucket for each name, which holds `burst`, or twice what a second refills; `now` is a monotonic clock in seconds.
+    """A token bucket per name, of size `burst` or two seconds' refill; `now` is a monotonic clock in seconds.
 
-    A rate of 0 is no limit. A bucket owes at most `most_debt`. Buckets that were not used for longest are forgotten, which fills them.
+    A rate of 0 is no limit. The debt of a bucket is at most `most_debt`. The least recently used buckets are dropped,
+    which is the same as filling them.
     """
 
     def __init__(
@@ -36,15 +37,15 @@ class Buckets:
         self._asked_since = now()
 
     def take(self, name: Hashable, count: int) -> None:
-        """Takes so many; raises Problem that says after how many seconds they will be there.
+        """Take `count` tokens; raises Problem with the seconds until they are available.
 
-        More than the bucket ever holds passes when it is full, and leaves a debt that the next ones wait for.
+        A count larger than the bucket passes when the bucket is full, and leaves a debt that later requests wait for.
         """
         self.ask(name, count)
         self.charge(name, count)
 
     def ask(self, name: Hashable, count: int, *, left: float = 0.0) -> None:
-        """Raises Problem as `take` does, but takes nothing; the share `left` of the bucket is not to be taken."""
+        """Check like `take`, but take nothing; the fraction `left` of the bucket is kept for others."""
         if not self._rate:
             return
         level, kept = self._level(name), left * self._burst
@@ -54,21 +55,24 @@ class Buckets:
             raise self._problem(lacking)
 
     def charge(self, name: Hashable, count: float) -> None:
-        """Takes what was used already; what is lacking is a debt, for which `owes_nothing` refuses the next ones."""
+        """Take tokens that were already used.
+
+        A shortage becomes a debt, for which `owes_nothing` refuses later requests.
+        """
         if self._rate and count:
             self._keep(name, self._level(name) - count, count)
 
     def debt(self, name: Hashable) -> float:
-        """How much more was charged than there was and than was refilled since, or 0."""
+        """Return the tokens that were charged beyond the bucket's level and not refilled since, or 0."""
         return max(0.0, -self._level(name)) if self._rate and name in self._levels else 0.0
 
     def owes_nothing(self, name: Hashable, own: float = 0) -> None:
-        """Raises Problem if others than who was charged `own` used more than there was, until that is refilled."""
+        """Raise Problem while the bucket has a debt beyond `own`, the part that the caller was charged itself."""
         if (debt := self.debt(name) - own) > 0:
             raise self._problem(debt)
 
     def grant(self, name: Hashable) -> bool:
-        """Takes one if there is one; whether there was."""
+        """Take one token if there is one; returns whether there was."""
         if not self._rate:
             return True
         level = self._level(name)
@@ -76,7 +80,7 @@ class Buckets:
         return level >= 1
 
     def seconds_until(self, name: Hashable) -> int:
-        """After how many whole seconds there will be one."""
+        """Return the whole seconds until a token is available."""
         return self._seconds(1 - self._level(name))
 
     def _level(self, name: Hashable) -> float:
@@ -99,7 +103,7 @@ class Buckets:
         return Problem(Code.RATE_LIMITED, f"{self._what}: {self._rate:g} a second", retry_after=self._seconds(lacking))
 
     def most_used(self) -> float:
-        """The share of the rate that was asked of one bucket since this was asked last; above 1 the rest was refused."""
+        """Return the highest rate asked of a bucket since the last call, as a share of its rate; above 1 is refused."""
         now, asked = self._now(), max(self._asked.values(), default=0)
         seconds, self._asked_since = now - self._asked_since, now
         self._asked.clear()

@@ -1,4 +1,4 @@
-"""What the gateway refuses, by reason and script: counted for `/metrics`, and logged at most once a minute."""
+"""Refusals of the gateway by reason and script: counted for `/metrics`, and logged at most once a minute."""
 
 import time
 from collections.abc import Callable
@@ -18,7 +18,7 @@ log = structlog.get_logger(__name__)
 
 
 class _Line:
-    """The refusals of one reason, script and class of sender that were not logged yet."""
+    """Refusals of one reason, script and sender class that are not logged yet."""
 
     def __init__(self, code: Code, site: str, script: str, *, by_server: bool) -> None:
         self.code = code
@@ -27,17 +27,17 @@ class _Line:
         self.by_server = by_server
         self.series = metrics.GATEWAY_REJECTED.labels(code, site, script)
         self.series_of_events: Any = None
-        """Most refusals know of no events: a series of each would be one too many."""
+        """Created on demand: most refusals have no known events, and need no time series for them."""
         self.due = 0.0
         """When the next line may be written."""
         self.since: float | None = None
-        """When the first of them was counted."""
+        """When the first of these refusals was counted."""
         self.requests = self.events = 0
         self.named = ""
 
     def write(self, now: float) -> None:
-        """Logs them, and begins again."""
-        # A name of its own, so that strangers do not use up the lines of one kind that are written in a minute.
+        """Log them, and reset the counts."""
+        # A separate event name, so that unauthenticated senders don't use up the lines of one kind per minute.
         event = "server_requests_refused" if self.by_server else "requests_refused"
         (log.info if self.script == self.site == UNKNOWN else log.warning)(
             event,
@@ -56,7 +56,7 @@ class _Line:
 
 
 class Refused:
-    """The refusals of a process. Reasons and the labels of scripts are bounded, and so are the lines, whatever strangers send.
+    """The refusals of a process; the numbers of reasons, script labels and log lines are bounded for every input.
 
     `now` is a monotonic clock, in seconds.
     """
@@ -76,10 +76,10 @@ class Refused:
         by_server: bool = False,
         named: str = "",
     ) -> None:
-        """Counts a refused request and those of its events that are known.
+        """Count a refused request and its known events.
 
-        `requests` is 0 for events of an accepted one. `script` is None if none that is registered was `named`. `by_server`
-        says whether an API key that was issued here was shown.
+        `requests` is 0 for refused events of an accepted request. `script` is None if `named` is no registered script.
+        `by_server` is whether the request had an API key that was issued here.
         """
         site, label = metrics.labels_of(script)
         key = (code, site, label, by_server)
@@ -101,7 +101,7 @@ class Refused:
             line.named = named[:_LONGEST_NAME]
 
     def tell(self, *, everything: bool = False) -> None:
-        """Logs what was refused, at most one line a minute for each reason, script and class, or `everything` at the end."""
+        """Log the refusals, at most one line a minute for each reason, script and class; `everything` at the end."""
         now, later = self._now(), []
         for line in self._untold:
             if everything or now >= line.due:
@@ -112,4 +112,4 @@ class Refused:
 
 
 REFUSED: Final = Refused()
-"""Those of this process, as the metrics are."""
+"""The refusals of this process, as the metrics are."""

@@ -1,4 +1,4 @@
-"""How an HTTP service listens and ends: a bound socket, uvicorn's settings, and a drain at SIGTERM."""
+"""Listening and draining of an HTTP service: bound sockets, uvicorn's settings, and a drain at SIGTERM."""
 
 import asyncio
 import logging
@@ -19,7 +19,7 @@ BACKLOG = 2048
 
 
 class Server(uvicorn.Server):
-    """uvicorn's server, which ends with exit code 0 once it has drained after a signal; `leaving` is called at the signal."""
+    """uvicorn's server, which exits with code 0 after its drain; `leaving` is called at the signal."""
 
     def __init__(self, config: uvicorn.Config, leaving: Callable[[], None] = lambda: None) -> None:
         super().__init__(config)
@@ -29,7 +29,7 @@ class Server(uvicorn.Server):
         if not sockets:
             await super().startup(sockets)
             return
-        # uvicorn makes no servers of its own then.
+        # With an empty list uvicorn creates no servers of its own.
         await super().startup([])
         for bound in sockets:
             self.servers.append(Acceptor(bound, self._protocol, self.config.ssl))  # type: ignore[arg-type]  # all that is asked of one
@@ -57,7 +57,7 @@ class Server(uvicorn.Server):
 
 
 def listening_socket(host: str, port: int) -> socket.socket:
-    """A bound socket; raises EnvironmentUnfit if the address can't be had."""
+    """Return a bound socket; raises EnvironmentUnfit if the address is not available."""
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
         family, kind, protocol, _, address = found[0]
@@ -76,7 +76,7 @@ def listening_socket(host: str, port: int) -> socket.socket:
 
 @contextmanager
 def listening(host: str, port: int, admin_host: str, admin_port: int) -> Iterator[list[socket.socket]]:
-    """The bound sockets of a service: its own, and that of its admin port unless it is 0. Raises EnvironmentUnfit."""
+    """Bind the service's socket, and the admin port's socket unless it is 0. Raises EnvironmentUnfit."""
     with ExitStack() as stack:
         bound = [stack.enter_context(listening_socket(host, port))]
         if admin_port:
@@ -85,13 +85,13 @@ def listening(host: str, port: int, admin_host: str, admin_port: int) -> Iterato
 
 
 def address_of(bound: socket.socket) -> str:
-    """The socket's address as a URL."""
+    """Return the socket's address as a URL."""
     host, port = bound.getsockname()[:2]
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
 def server_config(application: object, *, keep_alive: float, drain: float, **more: Any) -> uvicorn.Config:
-    """uvicorn's settings for an ASGI application, or for the name of what makes one; times are in seconds."""
+    """Return uvicorn's settings for an ASGI application, or for the name of its factory; times are in seconds."""
     return uvicorn.Config(
         application,  # type: ignore[arg-type]  # our fronts take what ASGI gives, by wider types
         factory=isinstance(application, str),
@@ -109,11 +109,11 @@ def server_config(application: object, *, keep_alive: float, drain: float, **mor
 
 
 def allow_files() -> None:
-    """As many open connections as the system lets this account have."""
+    """Raise the limit of open files to the most that the system allows this account."""
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 def quiet_server() -> None:
-    """What a client sends is no news for uvicorn's log; that it was refused is counted."""
+    """Silence uvicorn's log about malformed requests; their refusals are counted."""
     logging.getLogger("uvicorn.error").setLevel(logging.ERROR)

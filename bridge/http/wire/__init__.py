@@ -1,1 +1,1 @@
-"""Below requests: connections, parsing, and what both may cost the event loop."""
+"""The layer below requests: connections, parsing, and the limits of their cost to the event loop."""

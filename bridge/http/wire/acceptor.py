@@ -1,4 +1,4 @@
-"""Accepting connections: a few in an iteration of the event loop, so that a burst of them lets others go on."""
+"""Accepting connections: a few per iteration of the event loop, so that a burst does not delay other work."""
 
 import asyncio
 import errno
@@ -13,9 +13,9 @@ _PAUSE_SECONDS: Final = 1.0
 
 
 class Acceptor:
-    """A listening socket's connections, as `loop.create_server` would serve them.
+    """Accepts the connections of a listening socket, like `loop.create_server`.
 
-    uvloop's own server accepts all that the backlog has in one iteration, which is seconds of a burst.
+    uvloop's own server accepts the whole backlog in one iteration, which takes seconds in a burst.
     """
 
     def __init__(
@@ -30,13 +30,13 @@ class Acceptor:
         self._listen()
 
     def close(self) -> None:
-        """Accepts no more."""
+        """Stop accepting connections."""
         if self._pause is not None:
             self._pause.cancel()
         self._loop.remove_reader(self._listener)
 
     async def wait_closed(self) -> None:
-        """Waits for the connections that are being opened."""
+        """Wait for the connections that are being opened."""
         await asyncio.gather(*self._opening, return_exceptions=True)
 
     def _listen(self) -> None:
@@ -52,7 +52,7 @@ class Acceptor:
             except OSError as error:
                 if error.errno not in _OUT_OF_FILES:
                     raise
-                # The listener stays readable: others may have ended by then.
+                # The listener stays readable: after a pause other connections may have ended.
                 self._loop.remove_reader(self._listener)
                 self._pause = self._loop.call_later(_PAUSE_SECONDS, self._listen)
                 return
@@ -65,5 +65,5 @@ class Acceptor:
         try:
             await self._loop.connect_accepted_socket(self._protocol, accepted, ssl=self._tls)
         except OSError:
-            # The client is gone, or speaks no TLS that is spoken here.
+            # The client is gone, or its TLS is not supported.
             accepted.close()

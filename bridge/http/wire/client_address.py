@@ -1,4 +1,4 @@
-"""Whose request it is, as limits count it."""
+"""The client address of a request, as limits count it."""
 
 from ipaddress import IPv6Address
 from typing import Final
@@ -9,9 +9,10 @@ _NETWORK_BITS: Final = 64
 
 
 def address_of(scope: Scope, hops: int) -> str:
-    """Whose request it is, for limits: the connection's other end, or what the last of so many own proxies saw.
+    """Return the client address for limits: the peer, or the address that the last of `hops` own proxies saw.
 
-    Of an IPv6 address its network, since whoever has one has all of that; an IPv4 address written as one stays its own.
+    An IPv6 address is replaced by its network, since a client has the whole network. An IPv4-mapped address counts as
+    IPv4.
     """
     client = scope.get("client")
     address = client[0] if client else ""
@@ -30,7 +31,7 @@ def address_of(scope: Scope, hops: int) -> str:
 
 
 def _without_port(told: str) -> str:
-    """Some proxies add the port, which is another one for each connection."""
+    """Remove the port that some proxies add, which differs between connections."""
     if told.startswith("["):
         return told[1:].partition("]")[0]
     return told.partition(":")[0] if told.count(":") == 1 else told

@@ -1,4 +1,4 @@
-"""The turns of one connection's requests: at the pace of its address, which is charged what they cost."""
+"""Pacing of one connection's requests at the rate of its address, which is charged for their cost."""
 
 import asyncio
 from collections.abc import Callable
@@ -8,34 +8,34 @@ from bridge.http.answer import Receive, Scope, Send
 from bridge.http.wire.cost import COST, Cost, seconds_since
 from bridge.http.wire.request_pace import Pace
 
-# What a read costs the loop besides the parser's time, however few bytes come.
+# The cost of a read besides the parser's time, for any number of bytes.
 _READ_SECONDS: Final = 0.00001
 
 
 class ConnectionTurns:
-    """Those of one connection. The first request of a connection was counted when that was made."""
+    """Turns of one connection. Its first request was counted when the connection was accepted."""
 
     def __init__(self, pace: Pace, address: str, *, is_first: bool = False) -> None:
         self.goes_first = self._is_first = is_first
-        """Whether its bytes are parsed before those of others: always, or because its last request was a server's."""
+        """Whether its bytes are parsed first: always, or because its last request came from a server."""
         self._pace = pace
         self._address = address
         self._to_count = 0
         self._timer: asyncio.TimerHandle | None = None
         self._cost = Cost()
-        """Of the request that is worked on, or else of the next one."""
+        """Cost of the request in flight, or else of the next one."""
 
     @property
     def waits(self) -> bool:
-        """Whether a request waits for its turn."""
+        """Return whether a request waits for its turn."""
         return self._timer is not None
 
     def enters(self) -> bool:
-        """Whether the connection is kept."""
+        """Return whether the connection is kept."""
         return self._pace.enters(self._address)
 
     def begin(self, loop: asyncio.AbstractEventLoop, start: Callable[[], None]) -> None:
-        """Starts a request, now or when it is its turn."""
+        """Start a request, now or when it is its turn."""
         seconds = self._pace.begins(self._address, self._to_count)
         self._to_count = 1
         if not seconds:
@@ -49,14 +49,14 @@ class ConnectionTurns:
         self._timer = loop.call_later(seconds, begins)
 
     def drop(self) -> None:
-        """The request that waits never begins; what was counted for it stays so, and its cost is charged."""
+        """Drop the waiting request: its count stays, and its cost is charged."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
             self._charge(1)
 
     def gone(self, *, is_idle: bool) -> None:
-        """The client disconnected: its request that waits is charged what it cost, and one that is answered when it ends."""
+        """Handle a disconnect: a waiting request is charged its cost now, a request in flight when it ends."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -66,11 +66,11 @@ class ConnectionTurns:
             self._charge(1 - self._to_count)
 
     def owes(self) -> float:
-        """After how many seconds the address has paid for what came before."""
+        """Return the seconds until the address has paid for its earlier requests."""
         return self._pace.owes(self._address)
 
     def parsed_since(self, began: float) -> float:
-        """Counts what it took to read some of the connection's bytes; they were parsed since then by `time.thread_time`.
+        """Count the processor time of reading the connection's bytes, parsed since `began` by `time.thread_time`.
 
         Returns the seconds.
         """
@@ -79,7 +79,7 @@ class ConnectionTurns:
         return took
 
     def charged(self, app: Any) -> Any:
-        """The application, whose time until it admits the request is charged to the address, with that of parsing."""
+        """Wrap the application: the address is charged for parsing and for the time until the request is admitted."""
 
         async def charged(scope: Scope, receive: Receive, send: Send) -> None:
             cost = scope[COST] = self._cost

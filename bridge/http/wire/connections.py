@@ -1,4 +1,4 @@
-"""The connections of a process: a bound for all, a share for each address, and those that may be closed for another."""
+"""Connections of a process: a limit for all, a share for each address, and a choice of those to close for another."""
 
 from collections import Counter, OrderedDict
 from typing import Protocol
@@ -12,15 +12,15 @@ class Connection(Protocol):
     """One connection, as the table sees it."""
 
     def give_way(self) -> None:
-        """Closes the connection, which waits for its client."""
+        """Close the connection, which waits for its client."""
 
 
 class Connections:
     """At most `most` connections, and `most_of_one` of each address; 0 is no limit for an address.
 
-    A connection that waits for its client, to send a request whole or to read an answer, gives way to a new one. The one
-    that has waited for longest is closed, of the same address if the address has its share. A new connection is refused
-    only where none waits.
+    A connection that waits for its client, to send a complete request or to read an answer, gives way to a new one. The
+    one that has waited for longest is closed, of the same address if the address has used its share. A new connection
+    is refused only if no connection waits.
     """
 
     def __init__(self, most: int, most_of_one: int) -> None:
@@ -33,7 +33,7 @@ class Connections:
         self._turned_away: set[Connection] = set()
 
     def enter(self, connection: Connection, address: str) -> Code | None:
-        """Counts a new connection, which waits for a request; or returns why it is refused."""
+        """Count a new connection, which waits for a request; returns the code of its refusal, or None."""
         if address and self._most_of_one and self._held[address] >= self._most_of_one:
             if not self._closed_one(self._waiting_of.get(address)):
                 return Code.RATE_LIMITED
@@ -46,26 +46,26 @@ class Connections:
         return None
 
     def hears_why(self, connection: Connection) -> bool:
-        """Whether a refused connection is kept until its client has read the refusal. Of too many none is."""
+        """Return whether a refused connection stays open until its client has read the refusal; only so many do."""
         if len(self._turned_away) >= _MOST_TURNED_AWAY:
             return False
         self._turned_away.add(connection)
         return True
 
     def waits(self, connection: Connection) -> None:
-        """The connection waits for its client from now on, or still does."""
+        """Mark the connection as waiting for its client."""
         address = self._addresses.get(connection)
         if address is not None:
             self._waiting[connection] = self._waiting_of[address][connection] = None
 
     def works(self, connection: Connection) -> None:
-        """A request of the connection is in flight."""
+        """Mark the connection as having a request in flight."""
         if connection in self._waiting:
             del self._waiting[connection]
             del self._waiting_of[self._addresses[connection]][connection]
 
     def leave(self, connection: Connection) -> None:
-        """The connection is no more; once is enough."""
+        """Remove the connection; further calls have no effect."""
         self._turned_away.discard(connection)
         self.works(connection)
         address = self._addresses.pop(connection, None)
@@ -75,7 +75,7 @@ class Connections:
                 del self._held[address], self._waiting_of[address]
 
     def _closed_one(self, waiting: "OrderedDict[Connection, None] | None") -> bool:
-        """Whether one of them could be closed."""
+        """Close the one that has waited longest; returns whether there was one."""
         if not waiting:
             return False
         longest = next(iter(waiting))

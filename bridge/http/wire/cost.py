@@ -1,4 +1,4 @@
-"""What a request costs the loop until it is known whose it is, by the thread's own time."""
+"""Cost of a request to the event loop until its sender is known, in processor time of the thread."""
 
 import time
 import types
@@ -6,18 +6,18 @@ from collections.abc import Awaitable, Generator
 from typing import Any, Final
 
 COST: Final = "bridge.cost"
-"""In the scope of a request: its Cost."""
+"""Scope key of a request's Cost."""
 
 _MOST_SECONDS: Final = 0.01
 _PAID_SECONDS: Final = 0.0001
-# A server's usual request pays for itself on a slow machine too.
+# A server's usual request is covered by its count on a slow machine too.
 _OF_A_SERVER: Final = 5
 
 
 def seconds_since(began: float) -> float:
-    """The thread's processor time since then, by `time.thread_time`; at most 10 ms.
+    """Return the thread's processor time since `began`, by `time.thread_time`; at most 10 ms.
 
-    What takes longer before admission is a pause of the process, as for its garbage, and no client's.
+    A longer time before admission is a pause of the process, such as a garbage collection, and not caused by a client.
     """
     return min(time.thread_time() - began, _MOST_SECONDS)
 
@@ -25,8 +25,8 @@ def seconds_since(began: float) -> float:
 class Cost:
     """The processor time of one request, in seconds: of parsing it, and of its steps until its sender is admitted.
 
-    Waiting costs nothing. Both the request's address and its sender are charged for it: the address by its pace, and the
-    sender, once that is known, in its share of the time.
+    Waiting costs nothing. Both the address and the sender are charged for it: the address by its pace, and the sender,
+    once it is known, in its share of the time.
     """
 
     __slots__ = ("_began", "_is_counted", "_taken", "counted", "seconds")
@@ -34,27 +34,27 @@ class Cost:
     def __init__(self) -> None:
         self.seconds = 0.0
         self.counted = 1
-        """As how many requests it is counted already: its address pays for what it costs beyond those."""
+        """The number of requests it is already counted as; the address is charged for the cost beyond these."""
         self._is_counted = True
         self._began = 0.0
         self._taken = _PAID_SECONDS
 
     def admitted(self, *, is_server: bool) -> None:
-        """Counts no more steps: what comes now is charged to the request's sender as its work."""
+        """Stop counting: later steps are charged to the request's sender as its work."""
         self._stop()
         self._is_counted = False
         if is_server:
             self.counted = _OF_A_SERVER
 
     def take(self) -> float:
-        """The seconds, beyond 0.1 ms, that were not taken before: the sender's."""
+        """Return the seconds beyond 0.1 ms that were not taken before; the sender is charged for them."""
         seconds = max(0.0, self.seconds - self._taken)
         self._taken += seconds
         return seconds
 
     @types.coroutine
     def of(self, work: Awaitable[None]) -> Generator[Any, Any, None]:
-        """Does the work, and counts its steps."""
+        """Run the work, and count the time of its steps."""
         steps = work.__await__()
         error: BaseException | None = None
         while True:

@@ -1,4 +1,4 @@
-"""Whose bytes are parsed in an iteration of the event loop, and whose wait for a later one."""
+"""Scheduling of parsing: which connections are parsed in this iteration of the event loop, and which wait."""
 
 import asyncio
 from collections import OrderedDict
@@ -6,7 +6,7 @@ from typing import Final, Protocol
 
 SLICE_SECONDS: Final = 0.003
 BEGUN_SECONDS: Final = 0.0002
-"""What a request that begins is reckoned to take of the iteration that it begins in."""
+"""Assumed time of a request in the iteration in which it begins, in seconds."""
 
 
 class Reader(Protocol):
@@ -18,23 +18,23 @@ class Reader(Protocol):
 
     @property
     def is_begun(self) -> bool:
-        """Whether the bytes are of the body of the request that is worked on, which may not wait for its address."""
+        """Return whether the bytes belong to the body of the request in flight, which does not wait for its address."""
 
     def owes(self) -> float:
-        """After how many seconds its address has paid for what came before."""
+        """Return the seconds until its address has paid for its earlier requests."""
 
     def parse_piece(self) -> bool:
-        """Parses some of the bytes; whether there are more that may be parsed."""
+        """Parse some of the bytes; returns whether more may be parsed."""
 
 
 Key = tuple[str, bool]
 
 
 class Intake:
-    """Bounds what parsing takes of an iteration, over all connections of a kind.
+    """Limits the parsing time of an iteration over all connections of a kind.
 
-    `left` is how many seconds it still has. A connection takes its time from it and asks nothing, as long as there is
-    any. Beyond it bytes wait for the next iteration. Addresses take turns then, and one that owes for what came before
+    `left` is the remaining time in seconds. A connection takes its time from it freely as long as some is left. After
+    that, bytes wait for the next iteration. Addresses then take turns, and an address that owes for earlier requests
     waits until it has paid.
     """
 
@@ -46,11 +46,11 @@ class Intake:
         self._resting: dict[Key, dict[Reader, None]] = {}
 
     def waits(self, reader: Reader) -> None:
-        """The connection has bytes that may be parsed when it is its turn."""
+        """Queue a connection whose bytes may be parsed when it is its turn."""
         if reader.waits_in is not None:
             return
         if reader.loop is not self._loop:
-            # What waited in a loop that has ended waits for nothing.
+            # Readers of a loop that has ended are dropped.
             self._loop, self._goes_on = reader.loop, False
             self._turns.clear()
             self._resting.clear()
@@ -60,7 +60,7 @@ class Intake:
         self._go_on()
 
     def leave(self, reader: Reader, key: Key) -> None:
-        """The connection, which waits by that key, is no more."""
+        """Remove the connection, which waits under that key."""
         for queue in (self._turns, self._resting):
             queue.get(key, {}).pop(reader, None)
 
@@ -71,7 +71,7 @@ class Intake:
 
     def _iterate(self) -> None:
         self._goes_on = False
-        # An iteration that took more owes it to the next ones.
+        # Overtime of an iteration is deducted from the next ones.
         self.left = min(SLICE_SECONDS, self.left + SLICE_SECONDS)
         while self.left > 0 and self._turns:
             key, readers = self._turns.popitem(last=False)
@@ -86,7 +86,7 @@ class Intake:
         self._go_on()
 
     def _rests(self, key: Key, readers: dict[Reader, None]) -> bool:
-        """Whether the address has to pay first: all that it wants to begin waits for that."""
+        """Return whether the address has to pay first; all requests that it wants to begin wait for that."""
         owes = 0.0 if key[1] else next(iter(readers)).owes()
         if owes and self._loop is not None:
             self._resting[key] = readers

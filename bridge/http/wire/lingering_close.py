@@ -1,4 +1,4 @@
-"""Hanging up without taking the answer along: what the client still sends is read and dropped for a while."""
+"""Lingering close: after the answer, the client's remaining bytes are read and dropped for a while."""
 
 import asyncio
 from collections.abc import Callable
@@ -10,10 +10,11 @@ _IDLE_SECONDS: Final = 2.0
 
 
 class LingeringTransport:
-    """A connection's transport. A close while a request is `midway` ends the writing only.
+    """A connection's transport. A close while a request is `midway` closes only the writing side.
 
-    A socket that is closed with bytes unread is reset, and the reset overtakes the answer: who was still sending would
-    never see why it was refused. So it is closed when the client has closed, or has been silent, or has gone on for long.
+    A socket that is closed with unread bytes is reset. The reset overtakes the answer, so a client that is still
+    sending would never see why it was refused. The socket is therefore closed when the client has closed, has been
+    silent for a while, or has sent too long or too much.
     """
 
     def __init__(self, transport: asyncio.Transport, midway: Callable[[], bool]) -> None:
@@ -28,39 +29,39 @@ class LingeringTransport:
         self._paused = self._held = False
 
     def is_closing(self) -> bool:
-        """Whether nothing is written any more."""
+        """Return whether nothing is written any more."""
         return self._timer is not None or self._transport.is_closing()
 
     def write(self, data: bytes) -> None:
-        """Writes it, unless the connection has ended: an answer to a request behind the last, or to who is gone."""
+        """Write the data, unless the connection has ended: answers to requests after the last are dropped."""
         if not self.is_closing():
             self._transport.write(data)
 
     def pause_reading(self) -> None:
-        """Reads nothing more until it is resumed."""
+        """Pause reading until it is resumed."""
         self._paused = True
         self._transport.pause_reading()
 
     def resume_reading(self) -> None:
-        """Reads on, unless what was read is not parsed yet."""
+        """Resume reading, unless earlier bytes are not parsed yet."""
         self._paused = False
         if not self._held:
             self._transport.resume_reading()
 
     def hold_reading(self) -> None:
-        """Reads nothing more until what was read is parsed."""
+        """Pause reading until the bytes that were read are parsed."""
         if not self._held:
             self._held = True
             self._transport.pause_reading()
 
     def let_go_reading(self) -> None:
-        """What was read is parsed."""
+        """Resume reading: all bytes are parsed."""
         self._held = False
         if not self._paused and not self._transport.is_closing():
             self._transport.resume_reading()
 
     def close(self) -> None:
-        """Ends the connection; if a request is midway, after what is left of it."""
+        """Close the connection; if a request is midway, after the rest of it was read."""
         if self.is_closing():
             return
         if not self._midway() or not self._transport.can_write_eof():
@@ -73,19 +74,19 @@ class LingeringTransport:
         self._timer = self._loop.call_later(_IDLE_SECONDS, self._look)
 
     def close_at_once(self) -> None:
-        """Ends the connection whatever is on its way to us; what was written has a moment to leave."""
+        """Close the connection regardless of incoming bytes; written bytes have a moment to be sent."""
         self._transport.close()
         if self._transport.get_write_buffer_size():
             self._loop.call_later(_IDLE_SECONDS, self._transport.abort)
 
     def drop(self, size: int) -> None:
-        """So many bytes came after the close."""
+        """Count bytes that arrived after the close."""
         self._dropped += size
         if self._dropped > _MOST_BYTES:
             self._transport.close()
 
     def lost(self) -> None:
-        """The connection is no more."""
+        """Handle the loss of the connection."""
         if self._timer is not None:
             self._timer.cancel()
 

@@ -1,4 +1,4 @@
-"""uvicorn's HTTP protocol with bounds: on connections, on headers, on what bodies cost, and on the rate of requests."""
+"""uvicorn's HTTP protocol with limits: of connections, headers, cost of bodies, and rate of requests."""
 
 import asyncio
 import math
@@ -28,19 +28,19 @@ _MOST_HEADERS = 100
 _MOST_TRAILERS = 16
 _UNREAD_SECONDS = 60.0
 _LATE_BYTES = 64 * 1024
-"""A longer body, or one that does not say how long it is, is not waited for after its answer."""
+"""A longer body, or one of unknown length, is not read to its end after its answer."""
 _MOST_PIECES = 1024
 _PIECE_BYTES = 64
 _FRAMING_BYTES = 16 * 1024
-# Each costs the loop half a microsecond where it is decoded, and a path is decoded twice.
+# Each escape takes half a microsecond to decode, and a path is decoded twice.
 _MOST_ESCAPES = 1024
 _MOST_ESCAPES_OF_PATH = 256
 _FRAMING = (b"connection", b"proxy-connection", b"content-length", b"transfer-encoding")
-"""The headers by which the parser finds the end of a request, and of its connection."""
+"""The headers by which the parser determines the end of a request and of its connection."""
 
 
 class BoundedProtocol(ReadingProtocol):
-    """One connection. Its bounds are the class's, set once in a process that serves."""
+    """One connection. Its limits are the class's, set once in a serving process."""
 
     most_header_bytes = 32 * 1024
     admin_port = 0
@@ -51,14 +51,14 @@ class BoundedProtocol(ReadingProtocol):
 
     @classmethod
     def bound(cls, settings: Settings) -> None:
-        """Takes the bounds from the settings."""
+        """Set the limits from the settings."""
         most = settings.gateway_max_connections
-        # Behind proxies the other end of a connection is a proxy, which brings many clients.
+        # Behind proxies the peer of a connection is a proxy with many clients.
         share = 0.0 if settings.gateway_forwarded_hops else settings.gateway_address_connections_share
         cls.most_header_bytes = settings.gateway_max_header_bytes
         cls.admin_port = settings.gateway_admin_port
         cls.places = Connections(most, math.ceil(most * share))
-        # Behind proxies only the headers of a request say whose it is.
+        # Behind proxies only a request's headers contain its client address.
         cls.pace = Pace(0 if settings.gateway_forwarded_hops else settings.gateway_address_requests_per_second)
         cls.header_seconds = settings.seconds("gateway_header_timeout")
 
@@ -81,7 +81,7 @@ class BoundedProtocol(ReadingProtocol):
         self._lingering = LingeringTransport(transport, self._is_midway)
         super().connection_made(self._lingering)  # type: ignore[arg-type]  # all that uvicorn asks of one
         self.open_connections.inc()
-        # A flood of the public port must not make the service look unready, so the admin port has no bound.
+        # A flood of the public port must not make the service look unready, so the admin port has no limit.
         is_admin = bool(self.admin_port) and transport.get_extra_info("sockname")[1] == self.admin_port
         self.address = address = address_of({"client": self.client, "headers": ()}, 0)
         self._turns = ConnectionTurns(Pace(0) if is_admin else self.pace, address, is_first=is_admin)
@@ -91,10 +91,10 @@ class BoundedProtocol(ReadingProtocol):
             return
         refusal = None if is_admin else self.places.enter(self, address)
         if refusal is None:
-            # The first request's headers; uvicorn watches over the idle time after that.
+            # The timer of the first request's headers; uvicorn times the idle connection after that.
             self._watch()
             return
-        # What the client has sent by now would reset the connection, and the refusal with it.
+        # Closing with unread bytes would reset the connection, and the client would not see the refusal.
         self._turned_away = self.places.hears_why(self)
         self._refuse(refusal, "too many connections")
 
@@ -103,7 +103,7 @@ class BoundedProtocol(ReadingProtocol):
         self.reads_no_more()
         running = self._running
         if running is not None and not running.response_complete:
-            # uvicorn tells the last request that it read, which may be another one.
+            # uvicorn notifies the last request that it read, which may be another one.
             running.disconnected = True
             running.scope[CLIENT_GONE] = True  # type: ignore[typeddict-unknown-key]  # ASGI lets servers add to it
             running.message_event.set()
@@ -125,7 +125,7 @@ class BoundedProtocol(ReadingProtocol):
         if self._in_body and self._wire_bytes > _FRAMING_BYTES + 2 * self._body_bytes:
             self._end(Code.BODY_TOO_LARGE, "more bytes frame the body's chunks than are in them")
         if self._in_headers and self.parser is not None and not self._ends and not self.transport.is_closing():
-            # A header that never ends is told to nobody before it has ended.
+            # The application does not see a header before its end, so an endless header is bounded here.
             self._header_bytes += len(data) if before == (True, self._messages) else 0
             if self._header_bytes > self.most_header_bytes:
                 self._end(Code.HEADERS_TOO_LARGE, "")
@@ -143,10 +143,11 @@ class BoundedProtocol(ReadingProtocol):
             self._pass_over_offer(data[offer.args[0] :])
 
     def _pass_over_offer(self, rest: bytes) -> None:
-        """Begins the request's body as if it offered no other protocol; `rest` is what came behind its headers.
+        """Begin the request's body as if it had offered no upgrade; `rest` are the bytes after its headers.
 
-        The parser takes whatever follows an offer for that protocol, and so no body for the request's own. Another one is
-        told what the first made of the framing, not of its bytes: it is the same wherever the reads were cut.
+        After an offered upgrade the parser takes the following bytes for the new protocol, not for the request's body.
+        A new parser receives the framing headers that the first one parsed, not their bytes: so the result does not
+        depend on where the reads were split.
         """
         method, version = self.parser.get_method(), self.parser.get_http_version().encode()
         self.headers[:] = [header for header in self.headers if header[0] != b"upgrade"]
@@ -159,12 +160,12 @@ class BoundedProtocol(ReadingProtocol):
 
     def _new_parser(self) -> httptools.HttpRequestParser:
         parser = httptools.HttpRequestParser(self)
-        # Requests behind the last one of a connection are not answered, and no reason to drop that one.
+        # Requests after the last one of a connection are not answered, and must not abort that one.
         parser.set_dangerous_leniencies(lenient_data_after_close=True)
         return parser
 
     def _unset_keepalive_if_required(self) -> None:
-        """Only a request ends an idle time. To uvicorn any byte does; but the rest of a refused body holds none up."""
+        """Leave the idle timer to requests: uvicorn stops it at any byte, also at the rest of a refused body."""
 
     def on_message_begin(self) -> None:
         if self._passes_over:
@@ -194,7 +195,7 @@ class BoundedProtocol(ReadingProtocol):
             return
         self._count(len(name) + len(value) + 4)
         if not self._in_headers:
-            # A trailer, which no proxy has looked at, must not stand where the last of equal headers counts.
+            # Proxies don't check trailers, so a trailer must not override a header of which the last one counts.
             self._trailers += 1
             if self._trailers > _MOST_TRAILERS:
                 self._stop_parsing(Code.HEADERS_TOO_LARGE, f"more than {_MOST_TRAILERS} trailers")
@@ -214,7 +215,7 @@ class BoundedProtocol(ReadingProtocol):
             return
         self._in_body = True
         if self.parser.get_http_version() == "1.0":
-            # It knows of no answer before the answer.
+            # HTTP/1.0 has no interim responses.
             self.expect_100_continue = False
         super().on_headers_complete()
         self._stays = self.cycle.keep_alive
@@ -222,7 +223,7 @@ class BoundedProtocol(ReadingProtocol):
             if name == b"content-length":
                 self._announced = int(value)
             if name == b"transfer-encoding" or self._announced > _LATE_BYTES:
-                # An answer before the body is whole says that the connection ends.
+                # An answer that is sent before the body is complete announces the close of the connection.
                 self.cycle.keep_alive = False
 
     def on_message_complete(self) -> None:
@@ -254,9 +255,9 @@ class BoundedProtocol(ReadingProtocol):
             self.reads_on()
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
-        """Begins a request once its address may: until then the connection waits, and gives way to others."""
+        """Begin a request when its address may; until then the connection waits and may give way to others."""
         self._running = cycle
-        # Its place among those that wait is the request's, however long the connection was idle before.
+        # Its waiting time counts from this request, however long the connection was idle before.
         self.places.works(self)
         self._turns.begin(self.loop, partial(self._begin, cycle, app))
         if self._turns.waits:
@@ -270,9 +271,9 @@ class BoundedProtocol(ReadingProtocol):
             super()._start_asgi_task(cycle, self._turns.charged(app))
 
     def _take_place(self) -> None:
-        """Takes the connection for one that works, or for one that waits: for a request, its turn, its body, or a reader.
+        """Mark the connection as working, or as waiting: for a request, its turn, its body, or a client that reads.
 
-        The body of a request behind the running one is not waited for: the running one's answer is still to come.
+        The body of a request behind the running one does not count as waiting: the running one's answer comes first.
         """
         running = self._running
         if (
@@ -288,7 +289,7 @@ class BoundedProtocol(ReadingProtocol):
 
     def pause_writing(self) -> None:
         super().pause_writing()
-        # Nothing is done for who does not read the answer: the connection gives way to others, and ends after a while.
+        # No work is done for a client that does not read: the connection may give way, and ends after a while.
         self._take_place()
         self._unread_timer = self.loop.call_later(_UNREAD_SECONDS, self._lingering.abort)
 
@@ -301,16 +302,16 @@ class BoundedProtocol(ReadingProtocol):
 
     def timeout_keep_alive_handler(self) -> None:
         if self._unparsed:
-            # The next request has come, and waits for its turn.
+            # The next request has arrived and waits for its turn.
             later = self.loop.call_later(self.timeout_keep_alive, self.timeout_keep_alive_handler)
             self.timeout_keep_alive_task = later
             return
         self._lingering.close_at_once()
 
     def give_way(self) -> None:
-        """Closes the connection, which waits for its client, for another."""
+        """Close the connection, which waits for its client, in favour of another."""
         metrics.HTTP_IDLE_CLOSED.inc()
-        # Its turn is not given back: else an address whose newest connection puts out its oldest would pay for none.
+        # Its turn stays counted: otherwise an address whose new connections displace its old ones would pay for none.
         self._turns.drop()
         self._lingering.close_at_once()
 
@@ -324,9 +325,9 @@ class BoundedProtocol(ReadingProtocol):
         raise httptools.HttpParserError(code.value)
 
     def _end(self, code: Code, detail: str) -> None:
-        """Refuses what can't be parsed, and hangs up; requests before it are answered first.
+        """Refuse a request that can't be parsed, and close; earlier requests are answered first.
 
-        No request gets two answers, and none the answer of another.
+        No request gets two answers, or the answer of another.
         """
         if self._in_body and self.pipeline and self.pipeline[0][0].scope is self.scope:
             self.pipeline.popleft()
@@ -344,7 +345,7 @@ class BoundedProtocol(ReadingProtocol):
             last.keep_alive = False
 
     def _refuse(self, code: Code, detail: str = "") -> None:
-        """Answers without an application, and hangs up."""
+        """Answer without an application, and close."""
         self._unwatch()
         self.transport.write(refusal(code, detail))
         self.transport.close()
@@ -363,12 +364,12 @@ class BoundedProtocol(ReadingProtocol):
             self._header_timer = None
 
     def _late(self) -> None:
-        """Headers that take too long are not waited for, however they trickle in."""
+        """Close a connection whose headers take too long, however slowly they arrive."""
         self._header_timer = None
-        # What came and waits for its turn may be their end; they are watched again once it is parsed.
+        # Unparsed bytes may contain the end of the headers; the timer starts again once they are parsed.
         if self._in_headers and not self._unparsed:
             self._lingering.close_at_once()
 
     def _is_midway(self) -> bool:
-        """Whether the client may still be sending the request that it began."""
+        """Return whether the client may still be sending the request that it began."""
         return self._turned_away or self._in_body or bool(self._unparsed) or (self._in_headers and self._messages > 0)

@@ -1,4 +1,4 @@
-"""uvicorn's HTTP protocol, which parses what was read when it is its turn, and few requests ahead."""
+"""uvicorn's HTTP protocol with scheduled parsing: bytes are parsed in turn, and few requests ahead."""
 
 from typing import Any, Final
 
@@ -10,17 +10,20 @@ from bridge.http.wire.lingering_close import LingeringTransport
 from bridge.http.wire.request_pace import Pace
 
 _SLICE_BYTES: Final = 64 * 1024
-"""So much of what was read is parsed before others have their turn."""
+"""Most bytes of a read that are parsed before others have their turn."""
 _LEAST_PIECE_BYTES: Final = 128
 _SEARCHED_BYTES: Final = 4096
 _HEAD_END: Final = b"\r\n\r\n"
 
 
 class ReadingProtocol(HttpToolsProtocol):
-    """One connection. While one of its requests waits for another, nothing is parsed, and while bytes wait none is read."""
+    """One connection.
+
+    Parsing pauses while one of its requests waits for another; reading pauses while bytes are unparsed.
+    """
 
     first = Intake()
-    """Of the admin port, and of who was a server before."""
+    """For the admin port, and for connections whose last request came from a server."""
     others = Intake()
     _lingering: LingeringTransport
 
@@ -38,12 +41,12 @@ class ReadingProtocol(HttpToolsProtocol):
 
     @property
     def is_begun(self) -> bool:
-        """Whether what was read goes on with the request that is worked on."""
+        """Return whether the unparsed bytes continue the request in flight."""
         running = self._running
         return self._in_body and running is not None and running.scope is self.scope and not running.response_complete
 
     def owes(self) -> float:
-        """After how many seconds its address has paid for what came before."""
+        """Return the seconds until its address has paid for its earlier requests."""
         return self._turns.owes()
 
     @property
@@ -58,13 +61,13 @@ class ReadingProtocol(HttpToolsProtocol):
         if intake.left > 0 and not self._unparsed and not self.pipeline and self._is_one_piece(data):
             self._parse_slice(data)
             return
-        # Reading is held as long as something is unparsed, but one more read may be on its way.
+        # Reading is paused while bytes are unparsed, but one more read may be on its way.
         self._unparsed, self._parsed_to = self._unparsed[self._parsed_to :] + data, 0
         self._lingering.hold_reading()
         self.reads_on()
 
     def parse_piece(self) -> bool:
-        """Parses some of what was read; whether there is more that may be parsed."""
+        """Parse some of the bytes; returns whether more may be parsed."""
         data, begin = self._unparsed, self._parsed_to
         if self._drops:
             self._lingering.drop(len(data) - begin)
@@ -78,12 +81,12 @@ class ReadingProtocol(HttpToolsProtocol):
         return self._may_parse()
 
     def reads_on(self) -> None:
-        """Parses what is left, once it is its turn."""
+        """Parse the remaining bytes when it is their turn."""
         if self._may_parse():
             self._intake.waits(self)
 
     def reads_no_more(self) -> None:
-        """The connection is no more."""
+        """Drop the unparsed bytes: the connection is closed."""
         self._unparsed = b""
         if self.waits_in is not None:
             intake, key = self.waits_in
@@ -93,7 +96,10 @@ class ReadingProtocol(HttpToolsProtocol):
         return bool(self._unparsed) and (not self.pipeline or self._drops)
 
     def _is_one_piece(self, data: bytes) -> bool:
-        """Whether no more than two requests can begin in it. Most have one, and no carriage return in its body."""
+        """Return whether at most two requests can begin in it.
+
+        Most bytes hold one, without a carriage return in its body.
+        """
         size = len(data)
         if self._in_body and size <= self._announced - self._body_bytes:
             return size <= _SLICE_BYTES
@@ -103,12 +109,15 @@ class ReadingProtocol(HttpToolsProtocol):
         return size <= _SEARCHED_BYTES and data.find(_HEAD_END, follows, size - 1) < 0
 
     def _end_of_piece(self, data: bytes, begin: int) -> int:
-        """Behind the next end of headers, so that few more requests begin than one; a piece is not tiny, and not long."""
+        """Return the end of the next piece: after the next headers, within bounds of size.
+
+        So few requests begin in one piece.
+        """
         end = min(begin + _SLICE_BYTES, len(data))
         announced = self._announced - self._body_bytes if self._in_body else 0
         found = data.find(_HEAD_END, begin + (announced if announced > 0 else _LEAST_PIECE_BYTES), end)
         return end if found < 0 else found + len(_HEAD_END)
 
     def _parse_slice(self, data: bytes) -> None:
-        """Parses it, and takes the time of the intake's."""
+        """Parse the bytes, and deduct the time from the intake's."""
         raise NotImplementedError

@@ -1,4 +1,4 @@
-"""The answer to what no application hears of, as it is written to the connection, which ends with it."""
+"""The refusal that is written to a connection before a request reaches the application; the connection ends with it."""
 
 import json
 
@@ -9,7 +9,7 @@ from bridge.http.problems import Code, Problem
 
 
 def refusal(code: Code, detail: str) -> bytes:
-    """The refusal with its status line and headers."""
+    """Return the refusal with its status line and headers."""
     answer = Problem(code, detail).answer(request_ids({}))
     document = json.loads(answer.body)
     lines = [STATUS_LINE[answer.status]]
