@@ -1,4 +1,4 @@
-"""One gateway process: its services, started and stopped with the server, and the routes that are not a script's."""
+"""One gateway process: its services, which start and stop with the server, and the routes that belong to no script."""
 
 import asyncio
 import multiprocessing
@@ -45,7 +45,7 @@ log = structlog.get_logger(__name__)
 
 
 def process_app() -> Front:
-    """The application of a process that uvicorn starts, by the settings of its environment."""
+    """Build the application of a process that uvicorn starts, from the settings of its environment."""
     settings = load_settings()
     service = "bridge-gateway"
     configure_logs(settings.log_level, settings.log_format, service, report=reporter(settings, service))
@@ -58,14 +58,14 @@ def process_app() -> Front:
 
 
 def create_app(settings: Settings) -> Front:
-    """The ASGI application; its services live as long as its lifespan."""
+    """Build the ASGI application; its services live as long as its lifespan."""
     rest = FastAPI(
         title="Ghostlink Bridge gateway",
         version=product_version(),
         docs_url=None,
         redoc_url=None,
         openapi_url=None,
-        # A redirect would name the host that the request named.
+        # A redirect would repeat the host that the client sent.
         redirect_slashes=False,
     )
     front = Front(rest, settings, lambda front: _running(settings, front))
@@ -83,7 +83,7 @@ async def _running(settings: Settings, front: Front) -> AsyncIterator[Services]:
     except BridgeError as error:
         if multiprocessing.parent_process() is None:
             raise
-        # One of several is started again; by uvicorn's own way out its failure would end the others too.
+        # A supervisor restarts this process; uvicorn's own exit after a failed start would end the other processes too.
         log.error("process_not_started", error=str(error))
         await asyncio.sleep(_RESTART_SECONDS)
         os._exit(1)
@@ -113,7 +113,7 @@ def _request_spans(settings: Settings) -> "RequestSpans | None":
 
 
 def _end_with_parent() -> None:
-    """One process of several is told to end when the one that started it is gone, however that ended."""
+    """End this process when its parent process is gone, however the parent ended."""
     parent = multiprocessing.parent_process()
     if parent is not None:
         loop = asyncio.get_running_loop()

@@ -1,4 +1,4 @@
-"""A body taken apart into its events, byte for byte: a sound one by a parser in C, an odd one by its brackets."""
+"""Splitting of a body into its events, byte for byte: valid JSON with a parser in C, other bodies by their brackets."""
 
 import re
 from codecs import BOM_UTF8
@@ -42,14 +42,17 @@ _document = msgspec.json.Decoder(_Document).decode
 _identity = msgspec.json.Decoder(_Identity).decode
 
 _LINE = re.compile(rb"\S[^\n]*+")
-# Up to the next comma of the array or bracket; what is nested once or twice is passed over at once.
+# Up to the next comma of the array or bracket; a value nested once or twice is skipped in one step.
 _BETWEEN_EVENTS = re.compile(rb'(?:[^",\[\]{}]++|' + STRING + rb"|" + SHALLOW + rb")*+([,\[\]{}])?", re.DOTALL)
 _WITHIN_EVENT = re.compile(rb"(?:" + TEXT + rb"|" + SHALLOW + rb")*+([\[\]{}])?", re.DOTALL)
 _MOST_STEPS = 12_000
-"""With MOST_MARKS it bounds how long an odd body holds up the others. A body of 1 MiB with a string for every 16 bytes is within them."""
+"""Together with MOST_MARKS, the limit of the time that an invalid body takes from others.
+
+A body of 1 MiB with a string for every 16 bytes is within both.
+"""
 _FEWEST_STEPS = 2_500
 _BYTES_OF_A_STEP = 16
-"""A small body has fewer: many of them come at once."""
+"""A small body has a lower limit, because many of them arrive together."""
 _ESCAPED_NAME = re.compile(rb'\\u[0-9a-fA-F]{4}[^"\\]*+"[ \t\r\n]*+:').search
 _NAMES_EVENTS = re.compile(rb'[ \t\r\n]*\{[ \t\r\n]*"events"[ \t\r\n]*:[ \t\r\n]*\[')
 _EVENTS_NAME = b'"events"'
@@ -57,26 +60,26 @@ _NONE = msgspec.Raw(b"")
 
 
 class Elements(NamedTuple):
-    """The events of a body; `batch` is false for one that stood alone."""
+    """The events of a body; `batch` is false for a single event."""
 
     values: list[bytes]
     batch: bool
 
 
 class Element(NamedTuple):
-    """What an event says of its own id: `missing` asks for one to be assigned; neither is an id the stream will refuse."""
+    """An event's id: `missing` means that one has to be assigned; neither means an id that the stream refuses."""
 
     event_id: str | None
     missing: bool
 
 
 def split(body: bytes, *, lines: bool, most: int) -> Elements:
-    """The events of a body, at most so many; raises Problem if it holds none or more, or can't be taken apart.
+    """Split the body into at most `most` events; raises Problem if it holds none or more, or can't be split.
 
-    Of too many, no more than `most` are made into objects: what a body costs is bounded before it is refused.
-    `lines` is what the Content-Type says; a body that shows to be something else is taken as that.
+    No more than `most` events become objects, so the cost of a body is limited before it is refused. `lines` is whether
+    the Content-Type is that of JSON lines; a body in another form is read in that form.
     """
-    # Before JSON it means nothing, and is no event's.
+    # A byte order mark before JSON has no meaning, and belongs to no event.
     body = body.removeprefix(BOM_UTF8)
     if form := form_of(body):
         raise _refused(f"the body is {form.name}: send JSON in UTF-8, plain or compressed once with gzip")
@@ -106,7 +109,7 @@ def _first_line(body: bytes) -> bytes:
 
 
 def _over_lines(body: bytes) -> bool:
-    """Whether a body that its sender calls lines is one array or object, which may be written over several lines."""
+    """Return whether a body that is declared as lines is one array or object, possibly over several lines."""
     first = _first_line(body)
     if first.startswith(b"["):
         return is_json(body) or not is_json(first)
@@ -118,7 +121,7 @@ def _too_many(most: int) -> Problem:
 
 
 def _lines(body: bytes, most: int) -> list[bytes]:
-    """Each line that is not blank, with its own blanks; files that were joined may have a byte order mark in any line."""
+    """Return each line that is not blank, with its spaces; each may begin with a byte order mark (joined files)."""
     found: list[bytes] = []
     end = 0
     for match in _LINE.finditer(body):
@@ -132,7 +135,7 @@ def _lines(body: bytes, most: int) -> list[bytes]:
 
 @cache
 def _decoder(most: int) -> Callable[[bytes], Sequence[msgspec.Raw]]:
-    """Decodes an array's elements, one more than `most` of them; what follows is read, but not made into objects."""
+    """Return a decoder of an array's elements: `most` and one more become objects, the rest is only parsed."""
     fields: list[tuple[str, Any, Any]] = [(f"element_{index}", msgspec.Raw, _NONE) for index in range(most + 1)]
     first_ones = msgspec.defstruct("_FirstOnes", fields, array_like=True, gc=False)
     decode = msgspec.json.Decoder(first_ones).decode
@@ -150,7 +153,7 @@ def _array_elements(text: bytes, most: int) -> list[bytes]:
 
 
 def _object_elements(body: bytes, most: int) -> Elements:
-    """`{"events": [...]}`, or else one event: whatever else it is, the stream says."""
+    """Return the events of `{"events": [...]}`, or the object as one event, which the stream judges."""
     try:
         document = _document(body)
     except UNREADABLE:
@@ -165,13 +168,13 @@ def _object_elements(body: bytes, most: int) -> Elements:
     if body.count(_EVENTS_NAME) - events.count(_EVENTS_NAME) > 1:
         raise _refused("the body names `events` twice")
     if b"\\" in body and _ESCAPED_NAME(body.replace(events, b"", 1)):
-        # It may be `events` once more, whose events nobody would read.
+        # It may be `events` a second time, whose events would be lost.
         raise _refused("a name beside `events` is written with an escape: write it as it is")
     return Elements(_array_elements(events, most), batch=True)
 
 
 def _by_brackets(text: bytes, most: int, *, closing: bool = False) -> list[bytes]:
-    """The elements of an array that no parser takes, cut at its own commas: each is judged by the stream for itself.
+    """Return the elements of an invalid array, cut at its own commas: the stream judges each of them.
 
     With `closing`, the object around the array ends after it.
     """
@@ -193,7 +196,7 @@ def _by_brackets(text: bytes, most: int, *, closing: bool = False) -> list[bytes
             found.append(text[begin : place - 1].strip(BLANK))
             begin = place
         if depth == 0 and found[-1] == b"":
-            # JavaScript's arrays may end with a comma, behind which there is no element.
+            # JavaScript arrays may end with a comma that no element follows.
             found.pop()
         if len(found) > most:
             raise _too_many(most)
@@ -208,9 +211,9 @@ def _by_brackets(text: bytes, most: int, *, closing: bool = False) -> list[bytes
 
 
 def identify(value: bytes) -> Element:
-    """The event's own id; raises Problem if there may be several events in it, which would be one dead letter.
+    """Return the event's own id; raises Problem if it may contain several events, which would become one dead letter.
 
-    What does not fit into Kafka is refused, and nothing of it is looked at.
+    A value that is too large for Kafka is refused anyway and is not parsed.
     """
     if len(value) > MAX_LINE_BYTES:
         return Element(None, missing=False)
@@ -221,7 +224,7 @@ def identify(value: bytes) -> Element:
         return Element(None, missing=not _has_id(value))
     if event_id is None:
         _refuse_several(value)
-    # An empty one is there, and no good.
+    # An empty id is present, but not valid.
     return Element(event_id or None, missing=event_id is None)
 
 
@@ -233,7 +236,7 @@ def _refuse_several(value: bytes) -> None:
 
 
 def _has_id(value: bytes) -> bool:
-    """Whether an odd event has an id of its own all the same, which is then not to be contradicted."""
+    """Return whether an invalid event nevertheless has an id of its own, which must not be replaced."""
     if b'"event_id"' not in value:
         return False
     try:

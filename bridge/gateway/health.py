@@ -1,4 +1,4 @@
-"""What a gateway needs to be ready: Kafka, and a copy of the registry; it serves on without Postgres."""
+"""Readiness of a gateway: it needs Kafka and a copy of the registry, and serves without Postgres."""
 
 import time
 from collections.abc import Mapping
@@ -10,7 +10,7 @@ from sinks.readiness import Needs
 
 
 def needs_of_gateway(producers: ProducerRegistry, publisher: Publisher) -> Needs:
-    """Kafka also counts as away while what was handed to it is not acknowledged."""
+    """Return the health checks; Kafka also counts as unreachable while records wait too long for acknowledgement."""
 
     async def ask_kafka() -> None:
         if publisher.stuck:

@@ -1,4 +1,4 @@
-"""The outermost layer: ids, limits, cross-origin headers, refusals, figures and logs of every request."""
+"""The outermost layer: ids, limits, cross-origin headers, refusals, metrics and logs of every request."""
 
 import time
 from collections.abc import Awaitable, Callable
@@ -41,7 +41,7 @@ _ROUTES: Final[dict[str, tuple[str, Handler]]] = {
 _TOLD: Final = sorted({refusal.status.value for refusal in REFUSALS.values()} | {200, 202, 204})
 _SERVER_ERROR = 500
 _CLIENT_GONE = 499
-# What making one of the operators' pages costs, in requests.
+# The cost of building an operators' page, in requests.
 _PAGE_COST = 10
 
 _NOSNIFF = (b"x-content-type-options", b"nosniff")
@@ -50,7 +50,10 @@ log = structlog.get_logger(__name__)
 
 
 class Front:
-    """The ASGI application: a script's routes by itself, without a framework in between, all others by FastAPI."""
+    """The ASGI application.
+
+    It answers the routes of scripts itself, without a framework; FastAPI answers all others.
+    """
 
     def __init__(self, rest: FastAPI, settings: Settings, running: Running) -> None:
         self._rest = rest
@@ -61,7 +64,7 @@ class Front:
         self._in_hand = 0
         self._seconds = {name: metrics.GATEWAY_SECONDS.labels(name) for name in (*_ROUTES, "other")}
         self._counts: dict[tuple[str, int], Any] = {}
-        # A series that begins at its first count hides that count from `increase`: a spike would have to come twice.
+        # A series that starts at its first count hides that count from `increase`, so series start at zero here.
         for route in self._seconds:
             for status in _TOLD:
                 self._count(route, status)
@@ -70,7 +73,7 @@ class Front:
             self._count_server(status)
         self.services: Services | None = None
         self.spans: RequestSpans | None = None
-        """Whoever traces the requests."""
+        """The tracing of requests, if it is enabled."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -79,7 +82,7 @@ class Front:
         began = time.perf_counter()
         headers = dict(scope["headers"])
         ids = request_ids(headers)
-        # Each request is a task, so that this is its own and needs no taking back.
+        # Each request is a task of its own, so its context variables need no reset.
         structlog.contextvars.bind_contextvars(**ids.fields())
         if not is_served(scope, self._admin_port):
             status, answered = await self._refuse(Problem(Code.NOT_FOUND), send, ids)
@@ -103,7 +106,7 @@ class Front:
     async def _scripts_route(
         self, services: Services, route: str, request: Request, send: Send, began: float
     ) -> tuple[int, str]:
-        """Answers a request of a script's route; returns the status and, on a refusal, its code."""
+        """Answer a request of a script's route; returns the status and, on a refusal, its code."""
         scope, ids = request.scope, request.ids
         self._in_hand += 1
         try:
@@ -113,7 +116,7 @@ class Front:
             return _CLIENT_GONE, ""
         finally:
             self._in_hand -= 1
-        # Anybody may send and read slowly: that is no slow gateway.
+        # Time that a client takes to send or read is not the gateway's time.
         seconds = time.perf_counter() - began - request.waited
         more = [*ids.headers(), _NOSNIFF]
         if route != "snippet":
@@ -137,7 +140,7 @@ class Front:
         return answer.status, answer.error_code
 
     async def _live(self, receive: Receive, send: Send) -> None:
-        """Starts the services when the server starts, and stops them when it has drained."""
+        """Start the services when the server starts, and stop them when it has drained."""
         await receive()
         async with AsyncExitStack() as running:
             try:
@@ -172,11 +175,10 @@ class Front:
     async def _others(
         self, scope: Scope, receive: Receive, send: Send, ids: RequestIds, address: str
     ) -> tuple[int, float]:
-        """Lets FastAPI answer, if there is such a page; adds what every answer bears.
+        """Let FastAPI answer, if the path is known; adds the headers that every answer has.
 
-        Returns the status, and when the answer began.
-
-        On the public port these pages count against the address as a script's routes do.
+        Returns the status, and when the answer began. On the public port these pages count against the address like the
+        routes of scripts.
         """
         if self.services is not None and not is_admin(scope, self._admin_port):
             try:
@@ -186,7 +188,7 @@ class Front:
         if scope["path"] not in PAGES:
             return await self._refuse(Problem(Code.NOT_FOUND), send, ids)
         scope["bridge_ids"] = ids
-        # No page reads a query, and FastAPI would.
+        # No page reads a query, but FastAPI would parse it.
         scope["query_string"] = b""
         more: HeaderPairs = [*ids.headers(), _NOSNIFF]
         status = _SERVER_ERROR
@@ -202,23 +204,23 @@ class Front:
         try:
             await self._rest(scope, receive, send_with_ids)
         except Exception:
-            # It has answered 500 before it raises.
+            # FastAPI has answered 500 before it raises.
             log.exception("request_failed", route="other")
         return _CLIENT_GONE if CLIENT_GONE in scope else status, answered or time.perf_counter()
 
     async def _refuse(self, problem: Problem, send: Send, ids: RequestIds) -> tuple[int, float]:
-        """Refuses a request of no script; returns the status, and when the answer began."""
+        """Refuse a request that belongs to no script; returns the status, and when the answer began."""
         answer, answered = problem.answer(ids), time.perf_counter()
         await answer.send(send, [*ids.headers(), _NOSNIFF])
         REFUSED.count(problem.code, None)
         return answer.status, answered
 
     def _tell(self, route: str, status: int, code: str, scope: Scope, began: float, seconds: float) -> None:
-        """Counts and logs an answered request: figures have the `seconds` that the gateway took, logs all from `began` on."""
+        """Count and log an answered request: metrics use the gateway's `seconds`, logs the whole time since `began`."""
         self._seconds[route].observe(seconds)
         self._count(route, status).inc()
         if self._logs_all or status >= _SERVER_ERROR:
-            # The path only: a browser's token may stand in the query.
+            # Only the path is logged: the query may contain a browser's token.
             (log.warning if status >= _SERVER_ERROR else log.info)(
                 "request",
                 method=scope["method"],
@@ -242,5 +244,5 @@ class Front:
 
     @property
     def in_hand(self) -> int:
-        """How many requests of scripts' routes are in hand."""
+        """Return the number of requests of scripts' routes in flight."""
         return self._in_hand

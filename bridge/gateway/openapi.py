@@ -1,4 +1,4 @@
-"""The OpenAPI document: what FastAPI knows of its routes, and by hand those of scripts, which it never sees."""
+"""The OpenAPI document: FastAPI's own routes, and the routes of scripts, which FastAPI does not know."""
 
 from typing import Any, Final
 
@@ -56,7 +56,7 @@ _KEY: Final = {
 
 
 def completed(document: dict[str, Any], settings: Settings) -> dict[str, Any]:
-    """FastAPI's document with the routes of scripts, their schemas and every refusal."""
+    """Return FastAPI's document with the routes of scripts, their schemas and every refusal."""
     for path in document["paths"].values():
         for operation in path.values():
             for answer in operation["responses"].values():
@@ -160,10 +160,10 @@ def _snippet() -> dict[str, Any]:
 def _schemas(settings: Settings) -> dict[str, Any]:
     event = RawEvent.model_json_schema()
     event["additionalProperties"] = True
-    # The gateway fills these three if they are absent.
+    # The gateway fills in these three if they are absent.
     event["required"] = ["event_type", "occurred_at"]
     text, number = {"type": "string"}, {"type": "integer", "minimum": 0}
-    # As the stream wants it; the gateway takes anything, and the stream has the last word.
+    # The form that the stream requires. The gateway accepts every value, and the stream judges it.
     one: dict[str, Any] = {"$ref": "#/components/schemas/RawEvent"}
     many = {"type": "array", "items": one, "minItems": 1, "maxItems": settings.gateway_max_events}
     result = {
@@ -188,6 +188,6 @@ def _schemas(settings: Settings) -> dict[str, Any]:
 
 
 def _list(properties: dict[str, Any], required: int) -> dict[str, Any]:
-    """An array of objects whose first so many properties are always there."""
+    """Return the schema of an array of objects whose first `required` properties are always present."""
     item = {"type": "object", "properties": properties, "required": list(properties)[:required]}
     return {"type": "array", "items": item}

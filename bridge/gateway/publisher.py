@@ -1,7 +1,8 @@
-"""Records on their way to Kafka: gathered by partition, acknowledged by all replicas, and bounded in memory.
+"""Publishing to Kafka: records are gathered by partition, acknowledged by all replicas, and bounded in memory.
 
-A partition has one batch in flight; what comes meanwhile is gathered for the next. aiokafka's idempotent producer tries a
-batch for as long as it takes, so nothing is published twice by it, and what was promised to nobody may still arrive.
+A partition has one batch in flight; records that arrive meanwhile are gathered for the next one. aiokafka's idempotent
+producer retries a batch without a time limit, so it publishes nothing twice. A record that was not acknowledged to its
+client in time may still arrive.
 """
 
 import asyncio
@@ -25,38 +26,38 @@ from sinks.kafka.publisher import make_producer
 HeaderList = list[tuple[str, bytes | None]]
 
 _OWN_BYTES: Final = 150
-"""What a record has of its own besides the value: the proof, and the id in the key and in a header."""
+"""Bytes of a record besides the value: the proof, and the id in the key and in a header."""
 _START_SECONDS: Final = 12.0
 _REQUEST_MS: Final = 10_000
 _REPLACE_SECONDS: Final = 1.0
 _LOOK_SECONDS: Final = 1.0
 _CLOSE_SECONDS: Final = 2.0
-# A broker that takes longer over one request gets the next all the same: perhaps one partition alone holds it up.
+# A broker that takes longer for a request gets the next one anyway: one slow partition may be the cause.
 _TOGETHER_SECONDS: Final = 0.1
-# What a record takes in memory besides its bytes.
+# Memory of a record besides its bytes.
 _FRAME_BYTES = 200
-# What a record's headers and its key have at most.
+# The most bytes of a record's headers and key.
 _MOST_HEADER_BYTES: Final = 2048
-# About what a record's headers and its key take in a batch, beside its value.
+# The approximate size of a record's headers and key in a batch, besides its value.
 _RECORD_BYTES: Final = 512
-# So long batches are filled before others have the loop: a batch takes milliseconds, and each partition has one.
+# Seconds of filling before other tasks run: a batch takes milliseconds, and each partition has one.
 _FILL_SECONDS: Final = 0.005
-# What one sender puts into a batch before the others that wait have their turn.
+# Bytes that one sender adds to a batch before the other waiting senders have their turn.
 _TURN_BYTES: Final = 16 * 1024
 
 log = structlog.get_logger(__name__)
 
 
 def header_bytes(shared: HeaderList) -> int:
-    """The bytes of each of a request's records besides its value, by the headers that they share."""
+    """Return the bytes of each of a request's records besides its value, from the headers that they share."""
     return _OWN_BYTES + sum(len(name) + len(value or b"") for name, value in shared)
 
 
 class Delivery:
-    """The records of one request: done when all batches that hold them are acknowledged, or one of them failed.
+    """The records of one request: done when all batches with them are acknowledged, or one of these failed.
 
-    It holds its sender's share of what waits for Kafka until all of its batches are settled, also when nobody waits any more.
-    A context: what is added within its block belongs to it.
+    It holds its sender's share of the bytes that wait for Kafka until all of its batches have ended, even if its
+    request has ended before. As a context, it owns the records that are added within its block.
     """
 
     __slots__ = ("_held", "_left", "_waiter", "error", "sender")
@@ -77,11 +78,11 @@ class Delivery:
         self.settled(1, None)
 
     def joins(self) -> None:
-        """One more record is its own."""
+        """Count one more record."""
         self._left += 1
 
     def settled(self, count: int, error: BaseException | None) -> None:
-        """So many of its records were acknowledged, or failed."""
+        """Count `count` records as acknowledged, or as failed with `error`."""
         self._left -= count
         self.error = self.error or error
         if self._left == 0:
@@ -90,7 +91,7 @@ class Delivery:
             self._waiter.set_result(None)
 
     async def acknowledged(self, seconds: float) -> bool:
-        """Waits until Kafka has answered for all of them, but not longer; whether it has."""
+        """Wait at most `seconds` until Kafka has acknowledged all of them; returns whether it has."""
         if self._left and self.error is None:
             loop = asyncio.get_running_loop()
             self._waiter = waiter = loop.create_future()
@@ -117,7 +118,7 @@ class _Record(NamedTuple):
 
 
 class _Batch:
-    """Records of one partition that go together."""
+    """A batch: records of one partition that are sent together."""
 
     __slots__ = ("_counts", "builder", "sent_at")
 
@@ -127,7 +128,7 @@ class _Batch:
         self._counts: dict[Delivery, int] = {}
 
     def append(self, record: _Record) -> bool:
-        """Takes the record, if there is room for it."""
+        """Add the record; returns whether it fits."""
         delivery, key, value, headers = record
         if self.builder.append(timestamp=None, key=key, value=value, headers=headers) is None:
             return False
@@ -140,7 +141,7 @@ class _Batch:
 
 
 class _Partition:
-    """What waits for one partition, by sender, and what is in flight."""
+    """The waiting records of one partition, by sender, and its batch in flight."""
 
     __slots__ = ("due", "in_flight", "leader", "number", "task", "waiting")
 
@@ -153,7 +154,7 @@ class _Partition:
         self.task: asyncio.Task[None] | None = None
 
     def fill(self, batch: _Batch) -> None:
-        """Moves as much as there is room for into the batch: the senders take turns, whoever has more that waits."""
+        """Move records into the batch until it is full: the senders take turns, however many records each has."""
         waiting, is_full = self.waiting, False
         while waiting and not is_full:
             sender, records = waiting.first()
@@ -164,12 +165,12 @@ class _Partition:
                 else:
                     is_full = True
             if taken:
-                # Who found no room goes first next time, and then always does.
+                # A sender whose record did not fit goes first in the next batch, where it always fits.
                 waiting.end(sender)
 
 
 class Publisher:
-    """Publishes to the raw topic, by one batch at a time of each partition, in which senders take turns."""
+    """Publishes to the raw topic: one batch at a time for each partition, in which senders take turns."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -177,7 +178,7 @@ class Publisher:
         self._seconds = settings.seconds("gateway_publish_timeout")
         self._linger = settings.seconds("gateway_linger")
         most_bytes = settings.gateway_max_bytes_in_flight
-        # One request fits into each share, if nothing else is in it.
+        # Each share is large enough for one request, if it holds nothing else.
         least = settings.gateway_max_body_bytes + settings.gateway_max_events * (_FRAME_BYTES + _MOST_HEADER_BYTES)
         self._room = Room("bytes that wait for Kafka", most_bytes, least)
         self._loop = asyncio.get_running_loop()
@@ -194,7 +195,7 @@ class Publisher:
         return make_producer(self._settings, enable_idempotence=True, linger_ms=0, request_timeout_ms=_REQUEST_MS)
 
     async def start(self) -> None:
-        """Connects; raises EnvironmentUnfit if Kafka is away or lacks the topic."""
+        """Connect; raises EnvironmentUnfit if Kafka is unreachable or lacks the topic."""
         try:
             async with asyncio.timeout(_START_SECONDS):
                 await self._producer.start()
@@ -211,7 +212,7 @@ class Publisher:
         self._begin(self._keep_looking())
 
     async def close(self) -> None:
-        """Waits a moment for what is in flight, and leaves Kafka."""
+        """Wait a moment for the batches in flight, and close the connections to Kafka."""
         self._send_all()
         while sending := [one.task for one in self._partitions if one.task is not None]:
             done, _ = await asyncio.wait(sending, timeout=_CLOSE_SECONDS, return_when=asyncio.FIRST_COMPLETED)
@@ -224,32 +225,32 @@ class Publisher:
 
     @property
     def stuck(self) -> bool:
-        """Whether a batch waits for its acknowledgement for longer than a request would."""
+        """Return whether a batch has waited for its acknowledgement for longer than a request would."""
         limit = self._loop.time() - self._seconds
         return self._replacing or any(one.in_flight and one.in_flight.sent_at < limit for one in self._partitions)
 
     async def look(self) -> None:
-        """Asks Kafka for its topics; raises KafkaError or OSError."""
+        """Query Kafka for its topics; raises KafkaError or OSError."""
         cluster = await self._producer.client.fetch_all_metadata()
         if not cluster.partitions_for_topic(self._topic):
             raise KafkaError(f"no topic {self._topic}")
 
     @property
     def bytes_in_flight(self) -> int:
-        """Those of records that Kafka has not acknowledged, with what they take besides."""
+        """Return the bytes of records that Kafka has not acknowledged, with their overhead."""
         return self._room.taken
 
     def delivery(self, sender: Path, shares: Shares, count: int, size: int) -> Delivery:
-        """One of so many records of so many bytes together, headers and keys included; senders take turns in a partition.
+        """Return the delivery of `count` records with `size` bytes in total, headers and keys included.
 
-        Entering it raises Problem if these can't be taken now.
+        Senders take turns in a partition. Entering the delivery raises Problem if the records can't be accepted now.
         """
         if self._replacing:
             raise Problem(Code.KAFKA_UNAVAILABLE)
         return Delivery(sender, self._room.holding(shares, size + count * _FRAME_BYTES))
 
     def add(self, delivery: Delivery, key: bytes | None, value: bytes, headers: HeaderList) -> None:
-        """Takes one record; raises Problem if its partition has not answered for long."""
+        """Add one record; raises Problem if Kafka has not acknowledged its partition for too long."""
         count = len(self._partitions)
         if key is None:
             self._keyless = (self._keyless + 1) % count
@@ -268,7 +269,7 @@ class Publisher:
             self._send_at(self._loop.time() + self._linger)
 
     def _send_by(self, due: float) -> None:
-        """What has waited for a broker's answer has been gathered for as long, and goes at once."""
+        """Send records that waited for a broker's answer without further delay: they were gathered during that wait."""
         if self._tick is None or due < self._tick_at:
             self._send_at(due)
 
@@ -279,7 +280,7 @@ class Publisher:
         self._tick = self._loop.call_at(due, self._send_all)
 
     def _send_all(self) -> None:
-        """Begins to send what waits; goes on in the loop's next iteration where that takes long."""
+        """Start to send the waiting records; if it takes long, it continues in the loop's next iteration."""
         self._tick = None
         goes_on = self._filling is not None
         self._filling = self._filling or self._fill_all()
@@ -290,11 +291,11 @@ class Publisher:
                 return
         self._filling = None
         if goes_on:
-            # What came meanwhile, for partitions that had been passed.
+            # Records that arrived meanwhile, for partitions that had already been filled.
             self._send_soon()
 
     def _fill_all(self) -> Iterator[None]:
-        """Begins to send what waits for each partition; yields after each batch that it has filled."""
+        """Start to send the waiting records of each partition; yields after each batch that it has filled."""
         now, cluster = self._loop.time(), self._producer.client.cluster
         busy = {
             one.leader
@@ -308,7 +309,8 @@ class Publisher:
                 continue
             partition.leader = cluster.leader_for_partition(KafkaPartition(self._topic, partition.number))
             if partition.leader in busy:
-                # What goes to one broker goes in one request: many with little in each cost it, and us, far more.
+                # Batches for one broker are sent in one request: many small requests cost the broker and the gateway
+                # far more.
                 self._send_soon()
                 continue
             batch = partition.in_flight = _Batch(self._producer.create_batch(), now)
@@ -333,14 +335,14 @@ class Publisher:
         elif isinstance(error, asyncio.CancelledError):
             raise error
         elif producer is self._producer and not self._replacing:
-            # After a refused batch this producer's numbers don't continue: Kafka would refuse it for ever.
+            # After a refused batch this producer's sequence numbers have a gap: Kafka would refuse all later batches.
             if not isinstance(error, MessageSizeTooLargeError):
                 log.warning("producer_replaced", error=f"{type(error).__name__}: {error}"[:300])
             self._replacing = True
             self._begin(self._replace(producer))
 
     async def _replace(self, broken: AIOKafkaProducer) -> None:
-        """Another producer for one that Kafka refuses; what waits for its turn goes with the new one."""
+        """Replace a producer that Kafka refuses; the waiting records are sent with the new one."""
         self._begin(self._leave(broken, [one.task for one in self._partitions if one.task is not None]))
         while True:
             fresh = self._make()
@@ -358,15 +360,15 @@ class Publisher:
         self._send_all()
 
     async def _leave(self, producer: AIOKafkaProducer, sending: "list[asyncio.Task[None]]") -> None:
-        """Lets a refused producer send what it still can; nobody is told that the rest arrived."""
+        """Close a refused producer after it has sent what it can; the rest is not acknowledged to any client."""
         await self._stop(producer)
         for task in sending:
             task.cancel()
 
     async def _stop(self, producer: AIOKafkaProducer) -> None:
-        """Leaves Kafka, without waiting for long for a broker that is away."""
+        """Close the connections to Kafka, with a time limit for each step in case a broker is unreachable."""
         for step in (producer.stop, producer._sender.close, producer.client.close):  # noqa: SLF001 - see below
-            # A stop that is cut off leaves its sender and its connections behind, and no public way to end them.
+            # A stop that times out leaves its sender and connections open, and no public method closes them.
             try:
                 await asyncio.wait_for(step(), _CLOSE_SECONDS)
             except (KafkaError, OSError, TimeoutError) as error:
@@ -387,7 +389,7 @@ class Publisher:
             self._look()
 
     def _look(self) -> None:
-        """Takes note of partitions that were added: a topic never loses any."""
+        """Add partitions that were created meanwhile; a topic never loses partitions."""
         found: Sequence[int] = sorted(self._producer.client.cluster.partitions_for_topic(self._topic) or ())
         for number in found[len(self._partitions) :]:
             self._partitions.append(_Partition(number))

@@ -1,4 +1,4 @@
-"""What a running gateway has refused since its start, as its `/metrics` has it."""
+"""Refusals of a running gateway since its start, read from its `/metrics`."""
 
 import asyncio
 from collections import defaultdict
@@ -23,9 +23,9 @@ _COUNTERS: Final = {
 
 
 class Refusal(NamedTuple):
-    """What was refused for one reason and script; `status` is None for a reason that this release does not know.
+    """Refusals for one reason and script; `status` is None for a reason that this release does not know.
 
-    `events` are those whose number the gateway knows: most refusals come before the body is read.
+    `events` is the number of refused events that the gateway knows: most refusals precede the reading of the body.
     """
 
     error_code: str
@@ -37,7 +37,7 @@ class Refusal(NamedTuple):
 
 
 def address_in(settings: Settings) -> str | None:
-    """Where the settings' gateway answers `/metrics` on this machine; None if its port is one that it chooses."""
+    """Return the URL of the settings' gateway on this machine; None if its port is chosen at its start."""
     host, port = settings.gateway_host, settings.gateway_port
     if settings.gateway_admin_port:
         host, port = settings.gateway_admin_host, settings.gateway_admin_port
@@ -46,9 +46,9 @@ def address_in(settings: Settings) -> str | None:
 
 
 async def refusals_at(url: str) -> list[Refusal]:
-    """What the gateway at `url` has refused, most requests first.
+    """Return the refusals of the gateway at `url`, most requests first.
 
-    Raises InvalidInput for an address of another form, EnvironmentUnfit if no gateway answers there within 5 s and 8 MiB.
+    Raises InvalidInput for an address of another form, and EnvironmentUnfit if no gateway answers within 5 s and 8 MiB.
     """
     _check(url)
     page = await _page(f"{url.rstrip('/')}/metrics")
@@ -70,21 +70,21 @@ def _check(url: str) -> None:
     except ValueError:
         well = False
     if not well or "@" in url or "?" in url or "#" in url:
-        # The address is not repeated: it may hold a password.
+        # The address is not repeated: it may contain a password.
         raise InvalidInput(
             "--url: give a gateway's address as http://host:port or https://host:port, without credentials"
         )
 
 
 async def _page(url: str) -> bytes:
-    # To load it takes a quarter of a second.
+    # Importing it takes a quarter of a second.
     import aiohttp
 
     page = bytearray()
     try:
         async with (
             asyncio.timeout(_SECONDS),
-            # A few bytes of a compressed page would fill the memory.
+            # A compressed page of a few bytes could fill the memory.
             aiohttp.ClientSession(auto_decompress=False, headers={"accept-encoding": "identity"}) as session,
             session.get(url, allow_redirects=False) as answer,
         ):
@@ -104,7 +104,7 @@ async def _page(url: str) -> bytes:
 
 
 def _counts(lines: list[str]) -> list[Refusal]:
-    # The parser takes 0.1 ms for a line, and its time grows by the square of a line's length.
+    # The parser takes 0.1 ms per line, and its time grows with the square of a line's length.
     if len(lines) > _MOST_LINES or any(len(line) > _LONGEST_LINE for line in lines):
         raise ValueError
     from prometheus_client.parser import text_string_to_metric_families

@@ -1,4 +1,4 @@
-"""A request as the routes see it."""
+"""A request as the routes receive it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,29 +18,29 @@ class Request:
     ids: RequestIds
     script_id: str
     address: str
-    """Whose limits count it."""
+    """The client address that limits count."""
     from_server: bool = False
-    """Whether it showed an API key that was issued here."""
+    """Whether it has an API key that was issued here."""
     waited: float = 0.0
-    """How long it waited for its client to send its body, in seconds."""
+    """Seconds that it waited for its client to send its body."""
     events: int = 0
-    """How many events it sends, once its body is there."""
+    """Number of its events, once its body has arrived."""
 
     @property
     def method(self) -> str:
-        """GET, POST or another."""
+        """Return the HTTP method."""
         method: str = self.scope["method"]
         return method
 
     @property
     def query(self) -> bytes:
-        """What stands behind the question mark."""
+        """Return the query string."""
         query: bytes = self.scope["query_string"]
         return query
 
 
 def script_route(path: bytes) -> tuple[str, str] | None:
-    """The name of a script's route and the script's id, which is one segment of the path; None for other paths."""
+    """Return the name of a script's route and the script's id, a single path segment; None for other paths."""
     parts = path.split(b"/")
     name = ""
     if len(parts) == 5 and parts[1] == b"api" and parts[2] == b"bridge":

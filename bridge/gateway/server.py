@@ -1,4 +1,4 @@
-"""Runs the gateway: one uvicorn server, or several processes on one port, until it is told to stop."""
+"""Runs the gateway until a signal: one uvicorn server, or several processes on one port."""
 
 import os
 import shutil
@@ -28,7 +28,7 @@ def _config(settings: Settings, application: object) -> uvicorn.Config:
 
 
 async def serve(settings: Settings, bound: list[socket.socket]) -> None:
-    """Serves in this process until SIGTERM or SIGINT, then finishes what was begun."""
+    """Serve in this process until SIGTERM or SIGINT, then finish the requests in flight."""
     allow_files()
     quiet_server()
     BoundedProtocol.bound(settings)
@@ -37,7 +37,7 @@ async def serve(settings: Settings, bound: list[socket.socket]) -> None:
 
 
 def serve_with_processes(settings: Settings, bound: list[socket.socket]) -> None:
-    """The same with several processes, each of which is started again if it dies. Their settings are the environment's."""
+    """Serve with several processes, which are restarted if they die. Their settings come from the environment."""
     allow_files()
     directory = tempfile.mkdtemp(prefix="bridge-gateway-")
     os.environ[DIRECTORY] = directory

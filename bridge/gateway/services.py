@@ -1,4 +1,4 @@
-"""What all routes of one gateway process share."""
+"""Services that all routes of one gateway process share."""
 
 import time
 from typing import Final
@@ -23,7 +23,7 @@ _LEAST_REQUESTS: Final = 8
 
 
 class Services:
-    """Made within the running loop of the process that serves."""
+    """Built within the running loop of the serving process."""
 
     def __init__(self, settings: Settings) -> None:
         if settings.secret_key is None:
@@ -41,7 +41,7 @@ class Services:
             grace=settings.seconds("gateway_body_grace"),
             rate=settings.gateway_min_body_rate,
         )
-        # What fits within the bounds at all fits into each share, if nothing else is in it.
+        # A body within the size limit fits into each share, if the share holds nothing else.
         self.room = Room("bytes", settings.gateway_max_bytes_in_flight, settings.gateway_max_body_bytes)
         self.requests = Room("requests", settings.gateway_max_requests, _LEAST_REQUESTS)
         ttl = settings.seconds("gateway_idempotency_ttl")

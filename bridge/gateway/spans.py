@@ -1,4 +1,4 @@
-"""OpenTelemetry's span of each request; its context goes along with the request's records."""
+"""OpenTelemetry's span of each request; its context is propagated with the request's records."""
 
 from collections.abc import Mapping
 from typing import Final, NamedTuple
@@ -24,7 +24,7 @@ _propagator = TraceContextTextMapPropagator()
 
 
 class _TraceIds(RandomIdGenerator):
-    """A trace that begins here goes by the id that the request's answer names."""
+    """Generates the trace id of the request's answer for a trace that begins here."""
 
     chosen = 0
 
@@ -42,19 +42,19 @@ class RequestSpan(NamedTuple):
     ids: RequestIds
 
     def end(self, status: int, error_code: str) -> None:
-        """Ends it with what was answered."""
+        """End the span with the answer's status."""
         self.span.set_attribute("http.response.status_code", status)
         if error_code:
             self.span.set_attribute("bridge.error_code", error_code)
         if status >= _SERVER_ERROR:
-            # What the client did wrong is no error of this side.
+            # A client's error is no error of the gateway.
             self.span.set_attribute("error.type", error_code or str(status))
             self.span.set_status(Status(StatusCode.ERROR))
         self.span.end()
 
 
 class RequestSpans:
-    """Makes the spans: under the client's own span if it sent one, else where OTEL_TRACES_SAMPLER says so."""
+    """Creates the spans: under the client's span if it sent one, else sampled by OTEL_TRACES_SAMPLER."""
 
     def __init__(self, provider: TracerProvider) -> None:
         self._trace_ids = provider.id_generator = _TraceIds()
@@ -63,7 +63,7 @@ class RequestSpans:
     def begin(
         self, method: str, route: str, script_id: str, headers: Mapping[bytes, bytes], ids: RequestIds
     ) -> RequestSpan:
-        """The span of a request that has just come in; the ids are then those of the span."""
+        """Return the span of a request that has just arrived; its ids are then those of the span."""
         theirs = headers.get(TRACEPARENT.encode()) == ids.traceparent
         parent = Context()
         if theirs:

@@ -1,1 +1,1 @@
-"""Who may send how much: keys, origins, limits, shares, and turns at the loop's time."""
+"""Admission: API keys, tokens, origins, limits, shares, and turns at the event loop's time."""

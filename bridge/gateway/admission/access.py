@@ -1,4 +1,4 @@
-"""Who may send: the script, its origins, and the credential that a request shows."""
+"""Authorisation of a request: its script, the script's origins, and the request's credential."""
 
 import hmac
 from collections.abc import Mapping
@@ -17,11 +17,11 @@ _MOST_FIELDS: Final = 20
 
 
 class KeyRefused(Problem):
-    """An API key that was issued here, and may not send what it was shown for."""
+    """An API key that was issued here and is not valid for the request."""
 
 
 class Producers(Protocol):
-    """What is known of producers: see ProducerRegistry."""
+    """Registered producers: see ProducerRegistry."""
 
     origins: Mapping[str, frozenset[str]]
     keys: Mapping[str, ApiKey]
@@ -31,23 +31,23 @@ class Producers(Protocol):
 
 
 class Grant(NamedTuple):
-    """A request that may send: for which script, and from which origin if a browser's token vouches for one."""
+    """An admitted request: its script, and its origin if a browser's token proves one."""
 
     script: Script
     origin: str | None
 
     @property
     def sender(self) -> Sender:
-        """The class of the credential: a token names an origin, an API key does not."""
+        """Return the sender class of the credential: a token names an origin, an API key does not."""
         return Sender.SERVER if self.origin is None else Sender.VISITOR
 
 
 def origin_of(headers: Mapping[bytes, bytes]) -> str | None:
-    """Where a browser says the request comes from: Origin, else Referer's origin."""
+    """Return the origin that the browser sent: Origin, else Referer's origin."""
     origin = headers.get(b"origin")
     if origin is None and (referer := headers.get(b"referer")) is not None:
         scheme, separator, rest = referer.partition(b"://")
-        # What ends the host by any reader's rule.
+        # Every character that ends the host by any parser's rules.
         for end in (b"/", b"?", b"#", b"\\"):
             rest = rest.partition(end)[0]
         origin = scheme + separator + rest
@@ -57,7 +57,7 @@ def origin_of(headers: Mapping[bytes, bytes]) -> str | None:
 
 
 def known_script(producers: Producers, script_id: str) -> Script:
-    """The script; raises Problem if it is not registered or disabled."""
+    """Return the script; raises Problem if it is not registered or disabled."""
     script = producers.current.get(script_id)
     if script is None:
         raise Problem(Code.UNKNOWN_SCRIPT)
@@ -67,7 +67,7 @@ def known_script(producers: Producers, script_id: str) -> Script:
 
 
 def allowed_origin(producers: Producers, script_id: str, headers: Mapping[bytes, bytes]) -> str:
-    """The request's origin, which is on the script's list; raises Problem."""
+    """Return the request's origin, which is on the script's list; raises Problem."""
     origin = origin_of(headers)
     if origin is None:
         raise Problem(Code.ORIGIN_MISSING)
@@ -79,7 +79,7 @@ def allowed_origin(producers: Producers, script_id: str, headers: Mapping[bytes,
 def admit(
     producers: Producers, tokens: IngestTokens, script_id: str, headers: Mapping[bytes, bytes], query: bytes
 ) -> Grant:
-    """Whether the request may send events of this script; raises Problem, which is KeyRefused for a key that was issued here."""
+    """Admit a request that sends events of this script; raises Problem, or KeyRefused for an API key issued here."""
     script = known_script(producers, script_id)
     if script.paused:
         raise Problem(Code.SCRIPT_PAUSED)
@@ -102,11 +102,11 @@ def admit(
 
 
 def _from_query(query: bytes) -> bytes:
-    """The token of a request that can bear no headers, which is what navigator.sendBeacon sends."""
+    """Return the token of a request that has no headers of its own, as navigator.sendBeacon sends it."""
     for field in query.split(b"&", _MOST_FIELDS)[:_MOST_FIELDS]:
         name, _, value = field.partition(b"=")
         if name == b"token" and value:
-            # No character of a token is ever escaped; to read escapes costs more than all that a refusal does.
+            # A token has no escaped characters; to decode escapes would cost more than the whole refusal.
             return value
     return b""
 

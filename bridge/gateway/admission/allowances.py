@@ -1,4 +1,4 @@
-"""What each script and each address may use of one gateway process: visitors' use takes nothing from servers' share."""
+"""Rate limits of each script and address in one gateway process; visitors use nothing of the servers' share."""
 
 import math
 from collections.abc import Callable, Iterator
@@ -12,20 +12,20 @@ from schemas.pipeline.sender import Sender
 
 _VISITORS_SHARE: Final = 0.25
 _ADDRESS_SHARE: Final = 0.25
-"""What one visitor's address may use of the events of a script's visitors."""
+"""Share of the events of a script's visitors that one address may use."""
 _LITTLE: Final = 1 / 32
 _KEPT_FOR_LITTLE: Final = 1 / 4
-"""What is left of all visitors' events for the addresses that use no more than `_LITTLE` of them."""
+"""Share of all visitors' events that is kept for addresses that use at most `_LITTLE` of them."""
 _SCRIPTS_OF_REFUSED: Final = 4
-"""For so many scripts one address may send events that the stream will refuse, as many as for each."""
+"""Factor of an address's limit of refused events over all scripts, compared to the limit for each."""
 _ALL: Final = "visitors"
 _MINUTE: Final = 60.0
 _MOST_SECONDS: Final = 2.0
-"""After so long without work, a script that used more than its share of the time is served like the others again."""
+"""Seconds without work after which a script that exceeded its share of the time has its usual turns again."""
 
 
 class _Allowances:
-    """Those of one class of sender."""
+    """The rate limiters of one sender class."""
 
     def __init__(self, settings: Settings, sender: Sender, share: float, now: Callable[[], float]) -> None:
         def buckets(what: str, rate: float, most_debt: float = math.inf) -> Buckets:
@@ -35,7 +35,7 @@ class _Allowances:
             settings.gateway_script_events_per_second,
             share * settings.gateway_validate_events_per_second,
         )
-        # A server's address is its customer's: what it uses is its script's.
+        # The address of a server belongs to its customer, so its use counts for the script only.
         is_visitor = sender is Sender.VISITOR
         of_an_address = _ADDRESS_SHARE if is_visitor else 0.0
         self.events = buckets("events of one script", events)
@@ -51,16 +51,16 @@ class _Allowances:
         self._address_validated = buckets("validated events of one address", of_an_address * validated)
         self.script_bytes = buckets("bytes of one script", settings.gateway_script_bytes_per_second)
         self.address_bytes = buckets("bytes of one address", share * settings.gateway_address_bytes_per_second)
-        # Nobody is refused for it: a script alone may use all there is, and pays off what it owes within seconds.
+        # This limit refuses no request: a script alone may use all the time, and repays its debt within seconds.
         time_share = share * settings.gateway_script_time_share
         self.script_time = buckets("seconds of work for one script", time_share, most_debt=_MOST_SECONDS * time_share)
         address_time = settings.gateway_address_time_share if sender is Sender.VISITOR else 0.0
         self.address_time = buckets("seconds of work for one address", address_time)
 
     def take_events(self, script_id: str, address: str, count: int) -> None:
-        """Takes so many events from what the script, the address and all visitors have; raises Problem.
+        """Take `count` events from the limits of the script, the address and all visitors; raises Problem.
 
-        What one of them has too few for takes nothing of the others.
+        If one of them is exhausted, nothing is taken from the others.
         """
         pair = script_id, address
         self._script_address_events.ask(pair, count)
@@ -74,13 +74,13 @@ class _Allowances:
         self._little.charge(address, count)
 
     def take_validated(self, script_id: str, address: str, count: int) -> None:
-        """Takes so many events of `events:validate` likewise."""
+        """Take `count` events of `events:validate` in the same way."""
         self._address_validated.take((script_id, address), count)
         self.validated.take(script_id, count)
 
 
 class Allowances:
-    """All of them; each is a bucket for each script or address. `now` is a monotonic clock in seconds."""
+    """All rate limiters, each with a bucket per script or address. `now` is a monotonic clock in seconds."""
 
     def __init__(self, settings: Settings, now: Callable[[], float]) -> None:
         self.requests = Buckets("requests of one address", settings.gateway_address_requests_per_second, now)
@@ -95,20 +95,20 @@ class Allowances:
         }
 
     def of(self, sender: Sender) -> _Allowances:
-        """Those of a class of sender."""
+        """Return the rate limiters of a sender class."""
         return self._by_sender[sender]
 
     def lets_refused(self, script_id: str, address: str) -> bool:
-        """Whether one more of a visitor's events that the stream will refuse goes to Kafka, which takes it."""
-        # What the script's bound keeps back takes nothing of the address's.
+        """Return whether one more visitor's event that the stream will refuse is sent to Kafka, and count it."""
+        # An event that exceeds the script's limit takes nothing from the address's limit.
         return self.refused.grant((script_id, address)) and self._address_refused.grant(address)
 
     def seconds_until_refused(self, script_id: str, address: str) -> int:
-        """After how many whole seconds there will be one more."""
+        """Return the whole seconds until one more is sent to Kafka."""
         return max(self.refused.seconds_until((script_id, address)), self._address_refused.seconds_until(address))
 
     def most_used(self) -> Iterator[tuple[str, float]]:
-        """The share of each rate that the busiest script or address asked for since this was asked last."""
+        """Yield the share of each rate that the busiest script or address asked for since the last call."""
         yield "address", self.requests.most_used()
         for what, name in (
             ("script", "events"),
@@ -123,7 +123,7 @@ class Allowances:
 
 
 class Bill:
-    """The bytes and the time that a request uses of its script's and its address's: charged whatever the answer is."""
+    """The bytes and time that a request uses, charged to its script and address for every answer."""
 
     __slots__ = ("_bytes", "_charged", "_seconds", "_times", "turn")
 
@@ -136,7 +136,7 @@ class Bill:
         self._times = ((own.script_time, script_id), (own.address_time, address))
 
     def owes_nothing(self) -> None:
-        """Raises Problem if other requests used more bytes, or time of the address, than there was."""
+        """Check the debts of other requests; raises Problem if they overused the bytes, or the address's time."""
         for buckets, name in self._bytes:
             buckets.owes_nothing(name, self._charged)
         of_address, address = self._times[1]
@@ -144,18 +144,18 @@ class Bill:
 
     @property
     def exceeds_time(self) -> bool:
-        """Whether the script has used more than its share of the loop's time: no refusal, others go first."""
+        """Return whether the script has exceeded its share of the loop's time; then others go first."""
         of_script, script_id = self._times[0]
         return of_script.debt(script_id) > 0
 
     def charge(self, size: int) -> None:
-        """Charges so many bytes, which came or were inflated."""
+        """Charge `size` bytes that were received or inflated."""
         self._charged += size
         for buckets, name in self._bytes:
             buckets.charge(name, size)
 
     def charge_time(self, seconds: float) -> None:
-        """Charges so much of the loop's time."""
+        """Charge `seconds` of the loop's time."""
         self._seconds += seconds
         for buckets, name in self._times:
             buckets.charge(name, seconds)

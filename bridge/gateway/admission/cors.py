@@ -1,4 +1,4 @@
-"""Cross-origin answers: for exactly the origins on a script's list, never for any."""
+"""Cross-origin answers for exactly the origins on a script's list, never for all origins."""
 
 import re
 from collections.abc import Mapping
@@ -21,13 +21,13 @@ _HEADERS: Final = (
     b"x-correlation-id",
 )
 _NAME: Final = re.compile(rb"[!#$%&'*+.^_`|~0-9a-z-]{1,64}")
-"""A header's name as RFC 9110 has it, in lower case."""
+"""A header name as in RFC 9110, in lower case."""
 _MOST_ASKED: Final = 64
 _VARY_ASKED: Final = (b"vary", b"Access-Control-Request-Headers")
 
 
 def cors_headers(producers: Producers, script_id: str, headers: Mapping[bytes, bytes]) -> HeaderPairs:
-    """What lets a page of an allowed origin read the answer; nothing for others."""
+    """Return the headers that let a page of an allowed origin read the answer; none for other origins."""
     origin = headers.get(b"origin")
     if origin is None:
         return [_VARY]
@@ -37,11 +37,11 @@ def cors_headers(producers: Producers, script_id: str, headers: Mapping[bytes, b
 
 
 def preflight(producers: Producers, script_id: str, headers: Mapping[bytes, bytes]) -> Answer:
-    """The answer to a browser that asks first; raises Problem for an origin that is not on the list.
+    """Answer a browser's preflight request; raises Problem for an origin that is not on the list.
 
-    What is asked for is allowed by name, next to the headers that the gateway reads: the tracing of a page adds headers
-    to all its requests (`baggage`, `sentry-trace`, `x-datadog-*`, and others with the next tool), and one that
-    is not allowed keeps every event back. They give no right: the gateway reads none of them, and takes no cookies.
+    The requested headers are allowed by name, besides the headers that the gateway reads. Tracing tools of a page add
+    headers to all its requests (`baggage`, `sentry-trace`, `x-datadog-*` and others), and one header that is not
+    allowed would block every event. They grant nothing: the gateway reads none of them, and accepts no cookies.
     """
     origin = headers.get(b"origin", b"").decode("latin-1")
     if origin not in producers.origins.get(script_id, ()):
@@ -60,6 +60,6 @@ def preflight(producers: Producers, script_id: str, headers: Mapping[bytes, byte
 
 
 def _asked(headers: Mapping[bytes, bytes]) -> list[bytes]:
-    """The names of headers that the browser asks for, as far as they are names and not too many."""
+    """Return the valid header names that the browser requests, up to a limit."""
     names = headers.get(b"access-control-request-headers", b"").lower().split(b",", _MOST_ASKED)[:_MOST_ASKED]
     return [name for name in map(bytes.strip, names) if _NAME.fullmatch(name)]

@@ -1,4 +1,4 @@
-"""Idempotency-Key: the answer that a batch got, kept for a while, for whoever asks again."""
+"""Idempotency-Key: the answer of a batch is kept for a while and returned for a repeated request."""
 
 import hashlib
 import re
@@ -11,12 +11,12 @@ from bridge.http.problems import Code, Problem
 
 _FORM = re.compile(rb"[\x21-\x7e]{1,255}")
 _MOST_BYTES = 16 * 1024 * 1024
-# What an entry takes besides its answer and its ids.
+# The size of an entry besides its answer and its ids.
 _FRAME_BYTES = 600
 
 
 def idempotency_key(headers: Mapping[bytes, bytes]) -> bytes | None:
-    """The request's key; raises Problem if it has no acceptable form."""
+    """Return the request's key; raises Problem if its form is not valid."""
     key = headers.get(b"idempotency-key")
     if key is not None and not _FORM.fullmatch(key):
         raise Problem(Code.INVALID_HEADER, "Idempotency-Key must be 1 to 255 visible ASCII characters")
@@ -25,7 +25,7 @@ def idempotency_key(headers: Mapping[bytes, bytes]) -> bytes | None:
 
 @dataclass(slots=True)
 class Remembered:
-    """One key: the body and events it came with, the ids that were assigned, and the answer once there is one."""
+    """One key: the body and events of its request, the assigned ids, and the answer once there is one."""
 
     digest: bytes
     expires_at: float
@@ -44,7 +44,7 @@ class _Share:
         self.size = 0
 
     def forget_oldest(self) -> int:
-        """Forgets its oldest key; returns the bytes that are free now."""
+        """Remove the oldest key; returns the number of bytes freed."""
         _, gone = self.keys.popitem(last=False)
         self.size -= gone.size
         gone.forgotten = True
@@ -52,25 +52,25 @@ class _Share:
 
 
 class Idempotency:
-    """What this process remembers of keys, by sender, in bounded memory; `now` is a monotonic clock in seconds.
+    """Keys that this process keeps, by sender, in bounded memory; `now` is a monotonic clock in seconds.
 
-    Where all together are too much, the sender that takes most forgets its oldest: nobody's keys put out those of one
-    that takes less than an equal share.
+    When the total is too large, the largest sender loses its oldest key. So no sender displaces the keys of one that
+    uses less than an equal share.
     """
 
     def __init__(self, ttl_seconds: float, now: Callable[[], float], most_bytes: int) -> None:
         self._ttl = ttl_seconds
         self._now = now
         self._most = most_bytes
-        # Those first whose newest key is the oldest.
+        # In the order of their newest keys, the oldest first.
         self._shares: OrderedDict[Hashable, _Share] = OrderedDict()
         self._bytes = 0
 
     def find(self, sender: Hashable, key: bytes, body: bytes, lengths: Iterable[int] = ()) -> Remembered:
-        """What is known of the key, or a new note of it; raises Problem if it came with other events, or is in hand.
+        """Return the entry of the key, or a new one; raises Problem if it came with other events, or is in flight.
 
-        `lengths` are those of the body's events, in bytes: under another media type the same body holds others. A
-        second request does not wait for the first: its body would wait in memory with it.
+        `lengths` are those of the body's events, in bytes: under another media type the same body contains other
+        events. A second request does not wait for the first, because its body would occupy memory while it waits.
         """
         now = self._now()
         self._forget_expired(now)
@@ -91,7 +91,7 @@ class Idempotency:
         return found
 
     def keep(self, sender: Hashable, found: Remembered, ids: list[str], answer: Answer | None) -> None:
-        """Keeps the assigned ids, so that another try assigns the same, and the answer if it is one of success."""
+        """Keep the assigned ids, so that a retry assigns the same, and the answer if it was successful."""
         found.ids, found.answer = ids, answer
         before, found.size = found.size, _FRAME_BYTES + sum(map(len, ids)) + (0 if answer is None else len(answer.body))
         if not found.forgotten:
@@ -104,7 +104,7 @@ class Idempotency:
             self._bytes -= max(self._shares.values(), key=lambda one: one.size).forget_oldest()
 
     def _forget_expired(self, now: float) -> None:
-        """Forgets the senders that have no key any more."""
+        """Remove the senders whose keys have all expired."""
         while self._shares:
             share = next(iter(self._shares.values()))
             self._forget_expired_of(share, now)

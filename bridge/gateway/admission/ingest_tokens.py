@@ -1,4 +1,4 @@
-"""Ingest tokens of browsers, signed and checked: short-lived, and good for one script from one origin."""
+"""Ingest tokens of browsers, signed and checked: short-lived, and valid for one script from one origin."""
 
 import base64
 import binascii
@@ -16,7 +16,7 @@ _LONGEST = 2048
 
 
 class IngestToken(NamedTuple):
-    """A token that was just issued, and when it ends."""
+    """A newly issued token, and when it expires."""
 
     text: str
     expires_at: datetime
@@ -32,7 +32,7 @@ _claims = msgspec.json.Decoder(_Claims).decode
 
 
 class IngestTokens:
-    """Issues and checks tokens; `now` is in seconds since the epoch. All processes that share the secret agree."""
+    """Issues and checks tokens; `now` is in seconds since the epoch. All processes with the same secret accept them."""
 
     def __init__(self, secret: str, ttl_seconds: float, now: Callable[[], float]) -> None:
         self._key = derived_key(secret, Purpose.INGEST_TOKEN)
@@ -40,14 +40,14 @@ class IngestTokens:
         self._now = now
 
     def issue(self, script_id: str, origin: str) -> IngestToken:
-        """A token for this script from this origin."""
+        """Issue a token for this script from this origin."""
         expires = int(self._now()) + self.ttl_seconds
         claims = _encoded(msgspec.json.encode(_Claims(script_id, origin, expires)))
         signature = _encoded(hmac.digest(self._key, claims, "sha256"))
         return IngestToken((claims + b"." + signature).decode(), datetime.fromtimestamp(expires, UTC))
 
     def check(self, token: bytes, script_id: str, origin: str | None) -> str:
-        """The origin that the token is good for; raises Problem with the one reason why it is none."""
+        """Return the origin that the token is valid for; raises Problem with the reason if it is not valid."""
         claims, _, signature = token.partition(b".")
         expected = _encoded(hmac.digest(self._key, claims, "sha256"))
         if len(token) > _LONGEST or not hmac.compare_digest(signature, expected):

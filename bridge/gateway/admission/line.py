@@ -1,4 +1,4 @@
-"""The loop's time for what requests cost it: long work goes in slices, one sender after another, and is charged."""
+"""Scheduling of requests' work on the event loop: long work in slices, senders in turn, with the time charged."""
 
 import asyncio
 import time
@@ -14,11 +14,11 @@ SLICE_SECONDS: Final = 0.005
 
 
 class Line:
-    """Where requests of one class of sender wait: between two iterations of the loop, they work for a slice together.
+    """The queue of one sender class. Between two iterations of the loop, its requests work for one slice together.
 
-    The senders take turns, a slice each: organisations and then their scripts, addresses of visitors and then the scripts
-    that they name. First slices, which are all that most requests need, go before long work, but have half of the time then;
-    of each kind the requests of one sender are worked on in the order in which they came.
+    The senders take turns, a slice each: organisations and then their scripts, or addresses of visitors and then the
+    scripts that they name. First slices, which are enough for most requests, go before long work, but get half of the
+    time while long work waits. The requests of one sender and kind are processed in the order of their arrival.
     """
 
     def __init__(self) -> None:
@@ -27,20 +27,23 @@ class Line:
         self._served: tuple[Turns[asyncio.Future[None]], Path] | None = None
         self._iteration = Turn(SLICE_SECONDS)
         self._works = False
-        """Whether somebody has worked, or waits for a turn, in this iteration of the loop."""
+        """Whether a request has worked, or waits for a turn, in this iteration of the loop."""
         self._firsts = Turn(SLICE_SECONDS)
-        """For how long first slices go before long work, since it waits or had its last slice."""
+        """The time in which first slices go before long work, since it waits or had its last slice."""
 
     def work(self, bill: Bill, cost: Cost | None = None) -> "Work":
-        """A request's work, charged to its bill with its `cost` before: a context whose end lets the next one go on."""
+        """Return a request's work, charged to its bill with its earlier `cost`, as a context.
+
+        Its end gives the next request its turn.
+        """
         return Work(self, bill, cost or Cost())
 
     def spent(self, seconds: float) -> None:
-        """Counts what the request that has its turn cost before, so that the line answers no faster than others parse."""
+        """Count the earlier cost of the request that has its turn, so that answering gets no more time than parsing."""
         self._iteration.spent(seconds)
 
     def gives_at_once(self, sender: Path) -> bool:
-        """Whether the sender has its turn now: nobody has one or waits, and this iteration's slice is not used up."""
+        """Return whether the sender has its turn now: no request has a turn or waits, and the slice is not used up."""
         if self._served or self._first or self._long or (self._works and self._iteration.is_over):
             return False
         self._served = self._first, sender
@@ -48,21 +51,21 @@ class Line:
         return True
 
     async def take(self, sender: Path, *, long: bool = False) -> None:
-        """Waits for a turn of the sender's, behind its earlier requests; for `long` work, behind others' first slices."""
+        """Wait for a turn of the sender, after its earlier requests; `long` work also waits for first slices."""
         if not self.gives_at_once(sender):
             turn = asyncio.get_running_loop().create_future()
             (self._of_long(sender) if long else self._first.of(sender)).append(turn)
             await self._given(turn)
 
     async def take_turns(self, sender: Path) -> None:
-        """Lets the other senders have a turn each, and goes on before later requests of this one, in a later iteration."""
+        """Yield a turn to each other sender; continues in a later iteration, before later requests of this sender."""
         turn = asyncio.get_running_loop().create_future()
         self._of_long(sender).appendleft(turn)
         self._end()
         await self._given(turn)
 
     def leave(self) -> None:
-        """Ends a turn: the next sender's first request has its own, in the next iteration."""
+        """End a turn: the next sender's first request has its turn in the next iteration."""
         if self._first or self._long:
             self._end()
             self._give()
@@ -95,7 +98,7 @@ class Line:
                 turns.end(sender)
 
     def _begin(self) -> None:
-        """Counts the iteration's slice from its first work on."""
+        """Start the iteration's slice with its first work."""
         if not self._works:
             self._works = True
             self._iteration.begin()
@@ -107,12 +110,12 @@ class Line:
             self._give()
 
     async def _given(self, turn: asyncio.Future[None]) -> None:
-        # If nobody has a turn, whose end would give the next one, the end of the iteration does.
+        # If no request has a turn whose end would start the next one, the end of the iteration starts it.
         self._begin()
         try:
             await turn
         except asyncio.CancelledError:
-            # A turn that was given and can't be taken is the next one's; `leave` skips one that is cancelled.
+            # A turn that was given and can't be taken goes to the next request; `leave` skips cancelled ones.
             if not turn.cancelled():
                 self.leave()
             raise
@@ -120,13 +123,13 @@ class Line:
 
 
 class Work(Turn):
-    """The work of one request: each slice in line, the first one before others' long work."""
+    """The work of one request: each slice waits for its turn, the first one before others' long work."""
 
     def __init__(self, line: Line, bill: Bill, cost: Cost) -> None:
         self.bill = bill
         self._cost = cost
         self._before = 0.0
-        """What the request cost before it had its turn, in seconds."""
+        """Cost of the request before its turn, in seconds."""
         self._line = line
         self._in_turn = self._is_long = False
         self._used: float | None = None
@@ -139,16 +142,16 @@ class Work(Turn):
         self.end()
 
     def begin(self) -> None:
-        """Counts the work's time from now on, and what the request cost before."""
+        """Start counting the work's time, and charge the request's earlier cost."""
         super().begin()
         self._charge_cost()
         self._used = time.thread_time()
 
     async def stand_in_line(self, *, long: bool = False) -> bool:
-        """Waits until it is this request's turn, if it is not, and returns whether it had to.
+        """Wait until it is this request's turn; returns whether it had to wait.
 
-        `long` says that the work is, or that its script has used more than its share: others' first slices go before. Work
-        that shows to be long in its turn waits again.
+        `long` means that the work is long, or that its script has exceeded its share of the time: others' first slices
+        go before it. Work that turns out to be long during its turn waits again.
         """
         if self._in_turn:
             if self._is_long or not long:
@@ -167,7 +170,7 @@ class Work(Turn):
         return waits
 
     def end(self) -> None:
-        """Lets the next one go on: the request waits for something else, or is answered or refused."""
+        """End the turn: the request waits for something else, is answered, or is refused."""
         self._charge()
         self._charge_cost()
         self._used = None
@@ -176,7 +179,7 @@ class Work(Turn):
             self._line.leave()
 
     def _charge(self) -> None:
-        """Charges the loop's time since the work began or was charged, unless it waits for something else."""
+        """Charge the loop's time since the work began or was last charged, unless it waits for something else."""
         if self._used is not None:
             used = time.thread_time()
             self.bill.charge_time(used - self._used)
@@ -192,7 +195,7 @@ class Work(Turn):
             return
         self._is_long = True
         self._charge()
-        # Cancelled while it waits, it has no turn to end.
+        # A request that is cancelled while it waits has no turn to end.
         self._in_turn = False
         await self._line.take_turns(self.bill.turn)
         self._in_turn = True

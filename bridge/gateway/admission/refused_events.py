@@ -1,4 +1,4 @@
-"""What the stream will make of an event, by its own decoder and normaliser; visitors' refused events are bounded by it."""
+"""Events that the stream will refuse, found with its own decoder and normaliser, and a limit of those of visitors."""
 
 import random
 from collections.abc import Sequence
@@ -19,20 +19,20 @@ from streams.pipeline.rejection import Rejection
 from telemetry import metrics
 
 _MOST_BEYOND: Final = 10
-# A dead letter delays others' events as much as some twelve rows do, and an event that is retried as some forty.
+# A dead letter costs the stream as much as about twelve rows, and a retried event as much as about forty.
 _COST_OF_REFUSED: Final = 12
 _COST_OF_RETRIED: Final = 40
-# Of so many events of servers one is judged: judging costs more than all that the gateway does with an event.
+# One of so many events of servers is checked: a check costs more than all other work of the gateway for an event.
 _ONE_OF: Final = 16
 
 
 def vouched_by(grant: Grant, assigned: str | None) -> Vouched:
-    """What the gateway vouches for, with the id that it assigned, as the stream will read it from the record's headers."""
+    """Return what the gateway vouches for, with the id that it assigned, as the stream reads it from the headers."""
     return Vouched(grant.script.site_id, grant.script.script_id, grant.sender, assigned)
 
 
 def judge(services: Services, value: bytes, vouched: Vouched, received_at_ms: int) -> BridgeEvent:
-    """The bridge event, in a place that is not known yet; raises Rejection. Duplicates it can't tell."""
+    """Return the bridge event, without its provenance; raises Rejection. Duplicates are not detected."""
     return read_event(
         value,
         vouched,
@@ -48,12 +48,12 @@ def judge(services: Services, value: bytes, vouched: Vouched, received_at_ms: in
 def charge_refused(
     services: Services, grant: Grant, values: Sequence[bytes], whose: Sequence[Element], received_at_ms: int
 ) -> None:
-    """Charges a server's script for refused events what they cost, by a sample: nothing is refused, the next ones may be.
+    """Charge a server's script for the cost of refused events, by a sample: later requests may be refused for it.
 
-    So one script's refused events take no more of the stream than its good ones could, and others' are not behind them.
+    So one script's refused events take no more of the stream than its good events could, and don't delay other scripts.
     """
     stands_for = max(len(values), _ONE_OF)
-    # No secret depends on which event it is.
+    # No secret depends on the chosen event.
     index = int(random.random() * stands_for)  # noqa: S311
     if index >= len(values):
         return
@@ -64,7 +64,7 @@ def charge_refused(
 
 
 def _rejection(services: Services, grant: Grant, value: bytes, whose: Element, received_at_ms: int) -> Rejection | None:
-    """What the stream will say of a request's event if it refuses it."""
+    """Return the stream's rejection of a request's event, or None."""
     try:
         judge(services, value, vouched_by(grant, whose.event_id if whose.missing else None), received_at_ms)
     except Rejection as rejection:
@@ -73,16 +73,19 @@ def _rejection(services: Services, grant: Grant, value: bytes, whose: Element, r
 
 
 def _is_bounded(error_class: ErrorClass) -> bool:
-    """Whether refusals of this class are bounded: those that no retry heals, and a version that a visitor made up.
+    """Return whether refusals of this class are limited: permanent ones, and unknown versions from visitors.
 
-    Its retries cost more than a drop. The bound leaves room for pages that are ahead of the workers for a moment.
+    A visitor can make up a version, and its retries cost more than a drop. The limit allows for pages that are briefly
+    ahead of the workers.
     """
     return ERRORS[error_class].action is Action.DROP or error_class is ErrorClass.UNSUPPORTED_SCHEMA_VERSION
 
 
 class RefusedEvents:
-    """The visitors' events of one request that the stream will refuse for certain: some go on, so that operators see
-    them and can replay them, and the rest stays out of Kafka."""
+    """The visitors' events of one request that the stream will certainly refuse.
+
+    Some are sent to Kafka, so that operators see them and can replay them. The others are not.
+    """
 
     def __init__(self, services: Services, grant: Grant, address: str) -> None:
         self._services = services
@@ -92,10 +95,10 @@ class RefusedEvents:
     async def beyond_bound(
         self, values: Sequence[bytes], whose: Sequence[Element], received_at_ms: int, work: Work
     ) -> dict[int, str]:
-        """Those that are one too many, by index, and why the stream would refuse each; raises Problem if these are all.
+        """Return the refused events beyond the limit, with the reason, by index; raises Problem if it is all of them.
 
-        Judging costs more than anything else. So where none of a request's is let through, a few are too many for the whole
-        request, of which nothing is taken.
+        A check costs more than any other step. So if none of a request's refused events is within the limit, a few of
+        them are enough to refuse the whole request.
         """
         beyond: dict[int, str] = {}
         let_through = 0
@@ -113,7 +116,7 @@ class RefusedEvents:
         return beyond
 
     def _too_many(self, beyond: dict[int, str], count: int) -> Problem:
-        # Judging has ended before them, or they are good: none of them is taken.
+        # The other events were not checked yet, or are good: none of them is sent.
         self._count("with_request", count - len(beyond))
         allowances = self._services.allowances
         first = next(iter(beyond.values()))
@@ -125,7 +128,7 @@ class RefusedEvents:
         )
 
     def _refusal(self, value: bytes, whose: Element, received_at_ms: int) -> str:
-        """Why the stream refuses it whenever it reads it, or nothing: a retry may heal the other refusals."""
+        """Return why the stream permanently refuses the event, or empty: a retry may succeed after other refusals."""
         rejection = _rejection(self._services, self._grant, value, whose, received_at_ms)
         if rejection is None or not _is_bounded(rejection.error_class):
             return ""

@@ -6,13 +6,13 @@ from typing import Final, Generic, TypeVar
 
 Item = TypeVar("Item")
 Path = tuple[Hashable, ...]
-"""By whom something waits, the widest name first: class of sender, organisation or address, script."""
+"""The sender of a waiting item, the widest name first: sender class, organisation or address, script."""
 
 
 class Turns(Generic[Item]):
-    """What waits, by sender. On each level the names take turns, however many names one of them has below it.
+    """Waiting items by sender. On each level the names take turns, regardless of the number of names below them.
 
-    So scripts, which cost nothing to name, get an address or an organisation no more turns than one.
+    Scripts cost nothing to name, and an address or organisation gets no more turns by naming several.
     """
 
     def __init__(self) -> None:
@@ -22,7 +22,7 @@ class Turns(Generic[Item]):
         return bool(self._root.names)
 
     def of(self, sender: Path) -> deque[Item]:
-        """The sender's queue, to which something is added."""
+        """Return the sender's queue, to which an item is added."""
         level = self._root
         for name in sender:
             below = level.names.get(name)
@@ -32,7 +32,7 @@ class Turns(Generic[Item]):
         return level.items
 
     def first(self) -> tuple[Path, deque[Item]]:
-        """Whose turn it is, and that sender's queue."""
+        """Return the sender whose turn it is, and its queue."""
         sender: list[Hashable] = []
         level = self._root
         while level.names:
@@ -41,7 +41,7 @@ class Turns(Generic[Item]):
         return tuple(sender), level.items
 
     def end(self, sender: Path) -> None:
-        """Puts the sender behind the others on each level, and forgets it if nothing of it waits."""
+        """Move the sender behind the others on each level, and remove it if it has no items."""
         path = [self._root]
         for name in sender:
             level = path[-1].names.get(name)
@@ -56,7 +56,7 @@ class Turns(Generic[Item]):
 
 
 class _Level(Generic[Item]):
-    """The names on one level, those whose turn is next first; a sender's own has its items instead."""
+    """The names on one level, the next turn first; the level of a sender itself has its items instead."""
 
     __slots__ = ("items", "names")
 

@@ -1,4 +1,4 @@
-"""As how many events the good events of a request count, by what they cost the stream: one of 64 KiB as up to 125."""
+"""Weight of a request's good events, by their cost to the stream: an event of 64 KiB counts as up to 125 events."""
 
 from typing import Final
 
@@ -7,11 +7,11 @@ from typing import Final
 _BYTES_OF_ONE: Final = 4096
 _MARKS_OF_ONE: Final = 350
 _MARKS: Final = b"[{,:"
-"""One for each value and each property, beside those within strings."""
+"""A mark for each value and each property, besides those within strings."""
 
 
 def weight(body: bytes, count: int) -> int:
-    """As how many the events of an inflated body count: `count` of them, or more by their length and marks."""
+    """Return the number of events that an inflated body counts as: `count`, or more by its length and marks."""
     if len(body) <= _MARKS_OF_ONE * count:
         return count
     marks = len(body) - len(body.translate(None, _MARKS))

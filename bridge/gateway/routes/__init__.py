@@ -1,1 +1,1 @@
-"""What the gateway answers: one file a route."""
+"""The gateway's routes: one file a route."""

@@ -1,4 +1,4 @@
-"""`POST /api/bridge/{script_id}/events`: the way of events into Kafka."""
+"""Route `POST /api/bridge/{script_id}/events`: receives events and publishes them to Kafka."""
 
 import time
 from collections import Counter
@@ -36,11 +36,11 @@ _ACCEPTED: Final = metrics.GATEWAY_EVENTS.labels("accepted")
 _REJECTED: Final = metrics.GATEWAY_EVENTS.labels("rejected")
 _REPLAYED: Final = (b"idempotency-replayed", b"true")
 _LONG_BYTES: Final = 16 * 1024
-"""To take apart a larger body may take longer than a slice of the loop's time: it waits behind smaller ones."""
+"""Splitting a larger body may exceed a slice of the loop's time, so it waits behind smaller ones."""
 
 
 class Result(msgspec.Struct, gc=False, omit_defaults=True):
-    """What became of one event; an `event_id` of null is one that the stream will refuse."""
+    """Result of one event; an `event_id` of null means that the stream will refuse the event."""
 
     index: int
     event_id: str | None
@@ -64,7 +64,7 @@ _encode = msgspec.json.Encoder().encode
 
 
 async def post_events(services: Services, request: Request) -> Answer:
-    """Answers 202 once Kafka has acknowledged all events that it takes; raises Problem."""
+    """Answer 202 once Kafka has acknowledged all accepted events; raises Problem."""
     grant = admitted(services, request)
     shares = shares_of(grant, request.address)
     with (
@@ -80,7 +80,7 @@ async def post_events(services: Services, request: Request) -> Answer:
         if key is None:
             whose, _ = await _assigned(elements, work)
             return await _publish(services, request, grant, elements, whose, work)
-        # Anybody gets a browser's token: what is sent by one must not take a key from a server, or from another origin.
+        # Every visitor can get a token: its requests must not take a key from a server, or from another origin.
         known, sender = services.idempotency[grant.sender], (request.script_id, grant.origin)
         found = known.find(sender, key, body, map(len, elements.values))
         if found.answer is not None:
@@ -97,7 +97,7 @@ async def post_events(services: Services, request: Request) -> Answer:
 
 
 def admitted(services: Services, request: Request) -> Grant:
-    """Who sends, which the request notes; raises Problem. What comes now is the sender's work, no cost of its address."""
+    """Authenticate the request and note its sender; raises Problem. Later work is charged to the sender."""
     try:
         grant = admit(services.producers, services.tokens, request.script_id, request.headers, request.query)
     except KeyRefused:
@@ -111,17 +111,17 @@ def admitted(services: Services, request: Request) -> Grant:
 
 
 def begin(services: Services, request: Request, grant: Grant) -> Work:
-    """The work that the request makes, charged to its script and its address, as is what it cost before."""
+    """Return the request's work, charged to its script and address together with its earlier cost."""
     return services.lines[grant.sender].work(Bill(services.allowances, grant, request.address), request.scope.get(COST))
 
 
 async def receive_events(
     services: Services, request: Request, place: Held, held: Held, work: Work
 ) -> tuple[bytes, Elements]:
-    """The inflated body of an admitted request, and its events, within all limits; raises Problem.
+    """Return the inflated body of an admitted request, and its events, within all limits; raises Problem.
 
-    What came is charged also if it is refused. `held` counts the bytes, and `place` the request once its body is there:
-    before that it is its client that works on it.
+    The received bytes are charged even if the request is refused. `held` counts the bytes, and `place` counts the
+    request once its body has arrived: before that the client works on it.
     """
     headers = request.headers
     bill = work.bill
@@ -130,16 +130,16 @@ async def receive_events(
 
     async def arrived() -> Message:
         nonlocal wired
-        # Nobody waits in line for a slow client.
+        # No other request waits in line for a slow client.
         work.end()
         began = time.perf_counter()
         try:
             message = await request.receive()
         finally:
-            # Also of a body that does not come.
+            # This includes a body that does not arrive.
             request.waited += time.perf_counter() - began
         before, wired = wired, request.scope.get(WIRE_BYTES, 0)
-        # The framing of chunks costs what content does.
+        # The framing of chunks costs as much as content.
         bill.charge(max(len(message.get("body", b"")), wired - before))
         if not message.get("more_body"):
             place.reach(1)
@@ -148,7 +148,7 @@ async def receive_events(
 
     async def stand_in_line(size: int) -> None:
         if await work.stand_in_line(long=size > _LONG_BYTES or bill.exceeds_time):
-            # Those before it may have used up what there was.
+            # Earlier requests in the line may have used up the limits.
             bill.owes_nothing()
 
     async def inflated(size: int) -> None:
@@ -166,7 +166,7 @@ async def receive_events(
 
 
 async def _assigned(elements: Elements, work: Work, ids: list[str] | None = None) -> tuple[list[Element], list[str]]:
-    """Each event's id, those that lack one given one of `ids`, or a new one; and all that were given."""
+    """Return each event's id, with missing ones assigned from `ids` or generated; and all assigned ids."""
     whose = []
     for value in elements.values:
         whose.append(identify(value))
@@ -181,7 +181,7 @@ async def _assigned(elements: Elements, work: Work, ids: list[str] | None = None
 
 
 def record_headers(request: Request, grant: Grant, received_at_ms: int) -> HeaderList:
-    """What the gateway knows of a request, as its records bear it."""
+    """Return the record headers with the gateway's knowledge of the request."""
     headers: HeaderList = [
         (names.RECEIVED_AT, str(received_at_ms).encode()),
         (names.SITE_ID, str(grant.script.site_id).encode()),
@@ -229,7 +229,7 @@ async def _publish(
 
 
 def _rejected(index: int, value: bytes, event_id: str | None, beyond: Mapping[int, str]) -> Result | None:
-    """What is answered for an event that does not go to Kafka."""
+    """Return the result of an event that is not sent to Kafka, or None."""
     if index in beyond:
         return Result(index, event_id, "rejected", Code.TOO_MANY_REFUSED.value, message=beyond[index])
     if len(value) > MAX_LINE_BYTES:
@@ -240,7 +240,7 @@ def _rejected(index: int, value: bytes, event_id: str | None, beyond: Mapping[in
 async def _receipt(
     services: Services, request: Request, script: Script, delivery: Delivery, results: list[Result]
 ) -> Answer:
-    """The answer, once Kafka has acknowledged; raises Problem."""
+    """Return the answer once Kafka has acknowledged; raises Problem."""
     accepted = sum(one.status == "accepted" for one in results)
     rejected = len(results) - accepted
     if not accepted:

@@ -1,4 +1,4 @@
-"""`GET /bridge/{script_id}.js`: the browser's snippet, the same packaged file for every script."""
+"""Route `GET /bridge/{script_id}.js`: the browser snippet, the same packaged file for every script."""
 
 import gzip
 import hashlib
@@ -31,13 +31,13 @@ def _snippet() -> _Snippet:
 
 
 def _compact(source: bytes) -> bytes:
-    """The source without indents and without lines that are a comment or empty."""
+    """Return the source without indentation, comment lines and empty lines."""
     lines = [line.strip() for line in source.splitlines()]
     return b"\n".join(line for line in lines if line and not line.startswith(b"//")) + b"\n"
 
 
 async def get_snippet(services: Services, request: Request) -> Answer:
-    """The file, if the script is registered; a script that is disabled may have been enabled before its page asks."""
+    """Return the file if the script is registered; a disabled script may be enabled before the page sends events."""
     if request.script_id not in services.producers.current:
         raise Problem(Code.UNKNOWN_SCRIPT)
     snippet = _snippet()

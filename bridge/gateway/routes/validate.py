@@ -1,4 +1,4 @@
-"""`POST /api/bridge/{script_id}/events:validate`: what the stream would make of events, without sending any."""
+"""Route `POST /api/bridge/{script_id}/events:validate`: previews the stream's result for events without sending any."""
 
 import time
 from contextlib import ExitStack
@@ -23,15 +23,15 @@ from streams.pipeline.identity import claim_note
 from streams.pipeline.rejection import Rejection
 
 _LEFT_OUT: Final = "valid; the answer is too long to show the event: validate fewer at once"
-# Where the event would stand is not known before it is published.
+# The place of an event is not known before it is published.
 _NOT_FROM_AN_EVENT = ("raw_topic", "raw_partition", "raw_offset", "attempt")
 
 
 async def post_validate(services: Services, request: Request) -> Answer:
-    """Runs the stream's own normaliser; duplicates, and what only Postgres knows, it can't tell. Raises Problem.
+    """Run the stream's own normaliser; duplicates and errors that only Postgres finds are not detected. Raises Problem.
 
-    Events of blanks come back several times as long, so the answer holds its share of the room until it is sent. Like a
-    body that has not come it gives way to others: the connection is closed.
+    The answer for a blank event is several times as long as the event, so the answer holds its share of the byte budget
+    until it is sent. Like a body that has not arrived, it gives way to others: the connection is closed.
     """
     grant = admitted(services, request)
     shares = shares_of(grant, request.address)

@@ -1,7 +1,7 @@
 // Ghostlink Bridge: bridge('track', type, properties, fields), bridge('optout'), bridge('optin'), bridge('state').
 (() => {
   'use strict';
-  // A visitor may have written HTML into the page: an element by the name of a property hides the document's own.
+  // Elements that a visitor wrote into the page can shadow the document's properties by their name.
   const page = (name) => Reflect.get(Document.prototype, name, document);
   const script = page('currentScript') || page('querySelector').call(document, 'script[src*="/bridge/"]');
   const place = /^(.*)\/bridge\/([^/?#]+)\.js/.exec(script?.src);
@@ -15,11 +15,11 @@
   const TOKEN = prefix + 'token', CHOICE = prefix + 'choice', WAIT = prefix + 'wait';
   const postUrl = `${place[1]}/api/bridge/${place[2]}/events`;
   const tokenUrl = `${place[1]}/bridge/${place[2]}/token`, NONE = { said: {} };
-  // What localStorage does not take: all, where it is refused.
+  // Entries that localStorage does not accept: all of them where it is disabled.
   const memory = {};
-  // What this page tracked and nobody acknowledged: a beacon takes it along.
+  // Events tracked by this page that are not acknowledged: a beacon sends them.
   const mine = new Set();
-  // The ends of locks.
+  // Functions that release the held locks.
   const held = new Set();
   let health = { state: 'delivering', since: Date.now(), reason: '' };
   let mostEvents = BATCH_EVENTS, failures = 0, timer = 0, due = 0, busy = false, leaving = false;
@@ -36,7 +36,7 @@
     }, () => { memory[key] = text; });
   };
   const drop = (key) => { mine.delete(key); remove(key); };
-  // A key for each event, so that no tab writes over another's; ids are in the order of time, and so are the keys.
+  // A key for each event, so that tabs don't overwrite each other's; ids and keys sort by time.
   const queued = () => Object.keys(memory).concat(attempt(() => Object.keys(localStorage)) || [])
     .filter((key) => key.startsWith(QUEUE)).sort();
 
@@ -48,7 +48,7 @@
     }
     health.reason = reason;
   };
-  // Old libraries give arrays, objects and dates a toJSON of their own, which makes text of them.
+  // Old libraries add a toJSON method to arrays, objects and dates that turns them into text.
   const json = (value) => JSON.stringify(value, function (key, given) {
     const own = this[key];
     if (own instanceof Date && +own) return own.toISOString();
@@ -79,7 +79,7 @@
       });
       if (size(text) > EVENT_BYTES) throw 'the event is too large';
       let total = keys.reduce((sum, key) => sum + read(key).length, text.length);
-      // The oldest goes, so that a page that is never heard can't fill the site's storage.
+      // The oldest event is removed, so that an unreachable gateway can't let a page fill the site's storage.
       for (let count = keys.length; count >= MOST_EVENTS || count && total > MOST_CHARS; count--) {
         total -= read(keys[0]).length;
         drop(keys.shift());
@@ -115,20 +115,20 @@
     timer = 0;
     if (busy || leaving || optedOut() || !next().keys.length) return;
     busy = true;
-    // One tab sends at a time, else each would send what all have queued. The lock is let go of between tries.
+    // One tab sends at a time, or else each would send all queued events. The lock is released between tries.
     locked(prefix + 'send', sendAll).catch((error) => pause(NONE, error)).then((ms) => {
       busy = false;
       if (next().keys.length) schedule(ms || LINGER);
     });
   };
-  // Locks are refused to some frames and to visitors who block cookies: the work then runs without one.
+  // Some frames, and visitors who block cookies, have no locks: the work then runs without one.
   const locked = async (name, work) => {
     let begun;
     const inside = () => { begun = true; return work(); };
     try { return await navigator.locks.request(name, inside); } catch (error) { if (begun) throw error; }
     return inside();
   };
-  // Resolves to the milliseconds until the next try, or to nothing when all is sent.
+  // Resolves to the milliseconds until the next try, or to nothing when all events are sent.
   const sendAll = async () => {
     await forgetOthers();
     for (let batch; (batch = next()).keys.length;) {
@@ -139,13 +139,13 @@
       remove(WAIT);
     }
   };
-  // The milliseconds until then; more than may be asked for is a clock that was set back meanwhile.
+  // The milliseconds until `moment`; a longer time than any pause means that the clock was set back meanwhile.
   const until = (moment) => {
     const left = moment - Date.now();
     return left > 0 && left < 2 * MOST_ASKED && left;
   };
   const toWait = () => until(read(WAIT));
-  // What another tab removes is seen here only a little later: till then its locks say what it has sent.
+  // Storage shows another tab's removals with a delay: until then its locks name the events that it has sent.
   const forgetOthers = async () => {
     const locks = await attempt(() => navigator.locks.query().catch(() => 0));
     locks?.held?.forEach(({ name }) => {
@@ -160,7 +160,7 @@
       told();
     })).then(told, told);
   });
-  // The next events, each with the time of sending: by it the stream corrects this machine's clock.
+  // The next events, each with the time of sending, by which the stream corrects this machine's clock.
   const next = (only) => {
     const keys = [], texts = [];
     let bytes = 20;
@@ -180,7 +180,7 @@
     const token = keptToken() || await newToken();
     if (!token.value) return token.pause;
     const probe = async () => isOwn(await post(postUrl, '{"events":[]}', token.value));
-    // Where the browser hides the answer, every third failure is looked into: the gateway is there before and after it.
+    // Where the browser hides the answer, every third failure probes whether the gateway is reachable before and after.
     const there = failures % 3 == 2 && await probe();
     const answer = await post(postUrl, '{' + batch.events, token.value), { status, said } = answer, own = isOwn(answer);
     if (status == 401 && own) {
@@ -188,7 +188,7 @@
       return again ? pause(answer) : send(batch, true);
     }
     const taken = own && status == 202, refused = own && /^4(00|13|22)$/.test(status);
-    // An intermediary refuses these events, or everything: then it refuses a post without events as well.
+    // An intermediary refuses these events, or all requests: then it also refuses a post without events.
     const foreign = !own && (status ? !heals(status) : there) && await probe();
     if (!taken && !refused && !foreign) return pause(answer);
     turn('delivering', '');
@@ -200,7 +200,7 @@
       return;
     } else warn(`an event was refused: ${reasonOf(answer)}: ${text}`);
     mostEvents = BATCH_EVENTS;
-    // What the gateway did not refuse stays queued, with the time of its next try before its text.
+    // An event that the gateway did not refuse stays queued, with the time of its next try before its text.
     if (foreign) return write(keys[0], Date.now() + MOST_ASKED + text.slice(text.indexOf('{')));
     keys.forEach(drop);
     await tellOthers(keys);
@@ -216,12 +216,12 @@
   const newToken = async () => {
     const answer = await post(tokenUrl), { token, expires_in } = answer.said;
     if (answer.status != 200 || !token) return { pause: pause(answer) };
-    // A tenth of its time is kept for the way.
+    // The token is renewed after nine tenths of its lifetime, to allow for the transfer.
     const kept = { value: token, until: Date.now() + expires_in * 900 };
     write(TOKEN, json(kept));
     return kept;
   };
-  // Resolves in any case: without a status where no answer came.
+  // Always resolves; without a status if there was no answer.
   const post = (url, body = '', token) => {
     const aborter = new AbortController(), headers = {};
     if (token) Object.assign(headers, { 'Content-Type': 'application/json', Authorization: 'Bearer ' + token });
@@ -231,11 +231,11 @@
       const said = await answer.json().catch(() => 0) || {};
       return { status: answer.status, header: answer.headers.get('Retry-After'), said };
     };
-    // The page's own tools may wrap fetch and lose the signal.
+    // The page's own tools may wrap fetch and drop the signal.
     const late = new Promise((resolve) => setTimeout(() => { resolve(NONE); aborter.abort(); }, LATE));
     return Promise.race([answered().catch(() => NONE), late]);
   };
-  // What the gateway asks for holds for all tabs, and outlives a reload.
+  // The pause that the gateway requests applies to all tabs, and survives a reload.
   const pause = (answer, reason = reasonOf(answer)) => {
     const { status, header } = answer;
     const asked = Math.min(header >= 0 ? header * 1e3 : Date.parse(header) - Date.now() || 0, MOST_ASKED);
@@ -245,7 +245,7 @@
     turn(!status || heals(status) ? 'waiting' : 'blocked', '' + reason);
     return Math.max(own, told);
   };
-  // A beacon brings no answer: its events stay queued and are sent again by the next page, under the same ids.
+  // A beacon returns no answer: its events stay queued, and the next page sends them again under the same ids.
   const beacon = () => {
     const token = keptToken();
     if (optedOut() || !token || toWait()) return;
@@ -259,7 +259,7 @@
   listen(window, 'pagehide', () => {
     leaving = true;
     beacon();
-    // A page that holds locks can't be kept for the way back.
+    // The back/forward cache does not keep a page that holds locks.
     held.forEach((release) => release());
   });
   listen(window, 'pageshow', () => { leaving = false; schedule(0); });
