@@ -12,7 +12,7 @@ INTERRUPTED = 130
 
 
 def main() -> None:
-    """Runs the command line; every error of ours is one line on standard error and an exit code."""
+    """Run the command line; each BridgeError becomes one line on standard error and an exit code."""
     take_every_character()
     from bridge.cli.app import app
     from bridge.cli.unfit import leave_summary
@@ -31,8 +31,8 @@ def main() -> None:
     except (KeyboardInterrupt, Abort):
         say("interrupted")
         sys.exit(INTERRUPTED)
-    except Exception:  # noqa: BLE001  # whatever a defect raises
-        # A defect of ours: its text may hold what strangers wrote.
+    except Exception:  # noqa: BLE001  # a defect can raise any exception
+        # A defect: its text may contain untrusted input, so each line is escaped.
         for line in traceback.format_exc().splitlines():
             say(line)
         sys.exit(1)
@@ -40,7 +40,7 @@ def main() -> None:
 
 
 def _usage(error: TyperException) -> str:
-    """What is wrong with the call, in one line; a call without a command is answered with the help instead."""
+    """Return the usage error as one line; a call without a command shows the help instead."""
     message = error.format_message().strip()
     context = getattr(error, "ctx", None)
     if "\n" in message or not message:

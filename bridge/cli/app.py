@@ -39,7 +39,7 @@ _PLACES: Final = {
         "deploy": "setup.deploy:deploy_app",
     }.items()
 }
-# What commands were called before.
+# Former names of commands.
 _ALIASES: Final = {"brake": "breaker"}
 
 
@@ -65,4 +65,4 @@ def _group(
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
     ] = False,
 ) -> None:
-    """Nothing of its own: a group without a command that is loaded already needs it to be one."""
+    """Make the root a group: without a callback, an app with one loaded command is not a group."""

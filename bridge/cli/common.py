@@ -1,4 +1,4 @@
-"""What every command shares: settings, logs, an event loop, progress on standard error, results on standard output."""
+"""Shared parts of all commands: settings, logs, an event loop, progress on stderr, results on stdout."""
 
 import asyncio
 import json
@@ -40,15 +40,15 @@ Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Log at DEBUG lev
 def command_settings(
     *, verbose: bool = False, guarded: bool = False, service: str = "bridge", **overrides: Any
 ) -> Settings:
-    """Settings from the environment, with logs set up by them; raises InvalidInput.
+    """Load the settings from the environment and configure the logs by them; raises InvalidInput.
 
-    A variable that is no setting is said, since its effect is missed silently. A `guarded` command leaves that to the
-    start guards in production, which refuse it. `service` stands in every line of the log.
+    An unknown BRIDGE_ variable is reported, since it would silently have no effect. A `guarded` command leaves this to
+    the start guards, which refuse it in production. `service` is the service name in every log line.
     """
     settings = load_settings(**{name: value for name, value in overrides.items() if value is not None})
     level = "DEBUG" if verbose else settings.log_level
     configure_logs(level, settings.log_format, service, report=reporter(settings, service))
-    # On a terminal they are long lines around an answer that says the same.
+    # On a terminal these lines are long, and repeat the answer.
     brief = sys.stderr.isatty() and settings.log_format != "json" and not verbose
     for name in _RUN_LOGGERS:
         logging.getLogger(name).setLevel(logging.WARNING if brief else logging.NOTSET)
@@ -59,9 +59,9 @@ def command_settings(
 
 
 def run(work: Coroutine[Any, Any, T]) -> T:
-    """Runs one coroutine to its end; raises EnvironmentUnfit where Postgres is away or refuses what is needed.
+    """Run one coroutine to its end; raises EnvironmentUnfit if Postgres is unreachable or refuses a requirement.
 
-    What went wrong with Kafka is an EnvironmentUnfit already.
+    Errors of Kafka already are EnvironmentUnfit.
     """
     from sinks.kafka.connection import name_closed_connections
 
@@ -74,8 +74,8 @@ def run(work: Coroutine[Any, Any, T]) -> T:
 
 
 def partition(text: str, what: str) -> TopicPartition:
-    """Reads `topic:partition` or `topic-partition`; raises InvalidInput that names `what` was given."""
-    # Reports name partitions by a dash, as Kafka does.
+    """Parse `topic:partition` or `topic-partition`; raises InvalidInput, with `what` as the name of the input."""
+    # Reports name partitions with a dash, as Kafka does.
     topic, _, number = text.rpartition("-" if ":" not in text else ":")
     if not topic or not (number.isascii() and number.isdigit()) or len(number) > _DIGITS:
         raise InvalidInput(f"{what}: {text!r} is not TOPIC:PARTITION, such as bridge.raw:3")
@@ -83,7 +83,7 @@ def partition(text: str, what: str) -> TopicPartition:
 
 
 def asked_org_ids(org_id: int | None, several: str | None) -> tuple[int, ...] | None:
-    """The organisations of `--org-id` or `--org-ids`, None if neither is given; raises InvalidInput."""
+    """Return the organisations of `--org-id` or `--org-ids`, None if neither is given; raises InvalidInput."""
     if several is None:
         return None if org_id is None else (org_id,)
     if org_id is not None:
@@ -95,7 +95,7 @@ def asked_org_ids(org_id: int | None, several: str | None) -> tuple[int, ...] | 
 
 
 def asked_moment(option: str, text: str | None, now: datetime) -> datetime | None:
-    """The time that an option such as `2h` or RFC 3339 text names, None if it is not given; raises InvalidInput."""
+    """Return the time of an option such as `2h` or RFC 3339 text, None if it is not given; raises InvalidInput."""
     try:
         return None if text is None else moment(text, now)
     except ValueError as error:
@@ -103,7 +103,7 @@ def asked_moment(option: str, text: str | None, now: datetime) -> datetime | Non
 
 
 def given_reason(text: str) -> str:
-    """What `--reason` says; raises InvalidInput unless it is one line of text that says something."""
+    """Return the text of `--reason`; raises InvalidInput unless it is one non-empty line of text."""
     reason = text.strip()
     if not reason or len(text) > _LONGEST_REASON:
         raise InvalidInput(f"--reason: 1 to {_LONGEST_REASON} characters that say why")
@@ -113,9 +113,9 @@ def given_reason(text: str) -> str:
 
 
 def write_json(document: Any, path: str) -> None:
-    """Writes a result as JSON, UTF-8, indented by 2; `-` is standard output. Raises EnvironmentUnfit.
+    """Write a result as JSON, UTF-8, indented by 2; `-` is standard output. Raises EnvironmentUnfit.
 
-    A file is there when all of it is written, for this account alone.
+    The file appears once it is complete, and only this account can read it.
     """
     text = json.dumps(document, ensure_ascii=False, indent=2, default=str)
     if path == "-":

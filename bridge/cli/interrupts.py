@@ -1,4 +1,4 @@
-"""SIGTERM does what Ctrl-C does, whatever handles that at the moment."""
+"""SIGTERM as SIGINT: both signals have the same effect, with any handler of SIGINT."""
 
 import signal
 from collections.abc import Iterator
@@ -7,11 +7,11 @@ from contextlib import contextmanager
 
 @contextmanager
 def sigterm_interrupts() -> Iterator[None]:
-    """Within it a SIGTERM is delivered as SIGINT; must be entered in the main thread."""
+    """Deliver SIGTERM as SIGINT within the block; must be entered in the main thread."""
     before = signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
     ignored = signal.getsignal(signal.SIGINT) is signal.SIG_IGN
     if ignored:
-        # A shell starts its background jobs so, and then nothing would end them.
+        # Shells start background jobs with SIGINT ignored, and then no signal would end them.
         signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         yield

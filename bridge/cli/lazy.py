@@ -1,4 +1,4 @@
-"""Groups that load a command when it is asked for: to load all of them takes longer than most of them run."""
+"""Command groups that load a command on demand: importing all commands takes longer than most of them run."""
 
 import importlib
 from collections.abc import Mapping
@@ -10,16 +10,16 @@ from typer.main import get_command, get_group
 
 
 def loading(places: Mapping[str, str], aliases: Mapping[str, str] | None = None) -> type[TyperGroup]:
-    """The class of a group whose commands stand at these places, `module:attribute`, as functions or as groups.
+    """Return the class of a group whose commands are loaded from `module:attribute`, as functions or groups.
 
-    `aliases` are further names of some of them, which the help does not list.
+    `aliases` are additional names of some of them, which the help does not list.
     """
     known = {**places, **{alias: places[name] for alias, name in (aliases or {}).items()}}
 
     class Loading(TyperGroup):
         def __init__(self, **options: Any) -> None:
             super().__init__(**options)
-            # What a misspelt name is compared with.
+            # The names that a misspelt name is compared with.
             self.commands = {name: TyperCommand(name) for name in places}
 
         def list_commands(self, _ctx: object) -> list[str]:

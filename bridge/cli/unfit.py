@@ -1,4 +1,4 @@
-"""What a run leaves that its command refused before the job began: the summary, and the call of the webhook."""
+"""The summary and the webhook call of a run whose command was refused before the job began."""
 
 import asyncio
 from collections.abc import Sequence
@@ -13,19 +13,19 @@ from schemas.errors import BridgeError
 from telemetry.terminal import say
 
 SUMMARY_FILE: Final = "bridge-worker-summary.json"
-"""Where `bridge process` writes its summary unless it is told otherwise."""
+"""Default path of the summary of `bridge process`."""
 
 COMMANDS: Final = JOBS - {"dlq-rehearse", "dlq-replay-topic"}
-"""The commands that run a job, by the words of their names."""
-# The history keeps the names that its runs have always had.
+"""Commands that run a job, by the words of their names."""
+# The history keeps the former names of its runs.
 _JOBS_OF: Final = {"breaker": "brake"}
 
 
 def leave_summary(words: Sequence[str], message: str, code: int) -> None:
-    """Writes the summary that the refused command was to write, and calls the webhook; raises nothing.
+    """Write the summary of the refused command, and call the webhook; raises nothing.
 
-    `words` are those of the command line without the program. A command that runs no job leaves nothing. `message` is
-    what was wrong, a line for each fault; `code` is the exit code.
+    `words` are the command line without the program. A command that runs no job has no summary. `message` is the error,
+    a line for each fault; `code` is the exit code.
     """
     script = _script(words)
     if script is None:
@@ -67,7 +67,7 @@ def _path(words: Sequence[str], script: str) -> str | None:
 
 
 def _readable_settings() -> Settings | None:
-    """The environment's settings, with its wrong ones as if they were not set; None where that does not help."""
+    """Return the environment's settings, with invalid ones unset; None if they are still not valid."""
     try:
         return Settings()
     except ValidationError as error:

@@ -1,1 +1,1 @@
-"""`bridge stack`, `bridge demo` and `bridge up`."""
+"""Development commands: `bridge stack`, `bridge demo` and `bridge up`."""

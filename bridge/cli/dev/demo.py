@@ -1,4 +1,4 @@
-"""`bridge demo`: the whole system end to end on a stack of its own, compared with what must come out."""
+"""`bridge demo`: runs the whole system end to end on a stack of its own, and checks the result against the input."""
 
 import shutil
 import tempfile
@@ -38,7 +38,7 @@ def demo(
     """Send a known mix of events through a real gateway, Kafka, worker and Postgres, and compare what comes out.
 
     Good events, duplicates, broken JSON, violations, scripts that are registered too late and scripts that never are.
-    Ends with 0 if the audit balances and every figure is as the mix says, 1 if not.
+    Ends with 0 if the audit balances and every figure matches the mix, 1 if not.
     """
     configure_logs("WARNING")
     begun = begin_summary("demo", datetime.now(UTC), RunSummary)
@@ -63,7 +63,7 @@ def _run(home: Path, events: int, seed: int) -> DemoResult:
     with stack as addresses:
         settings = own_settings(
             addresses, retry_delays=_RETRY_DELAYS, max_retries=len(_RETRY_DELAYS), metrics_port=0,
-            # All pages of the mix stand behind one address, and what they send is refused on purpose.
+            # All pages of the mix share one address, and part of what they send is refused on purpose.
             gateway_visitor_refused_per_minute=0,
         )  # fmt: skip
         mix = Mix(events, seed, time.time_ns() // 1_000_000, settings.proof_keys)
@@ -74,13 +74,13 @@ async def _play(settings: Settings, mix: Mix, logs: Path) -> DemoResult:
     try:
         return await Scenario(settings, mix, logs, say).run()
     except SinkUnavailable as error:
-        # It may be the demo's own Kafka or gateway, and none of them is an operator's to start.
+        # The unreachable service is the demo's own, so no operator can start it.
         raise EnvironmentUnfit(str(error)) from error
 
 
 @contextmanager
 def _directory(given: Path | None) -> Iterator[Path]:
-    """The stack's directory; a temporary one is deleted unless something went wrong, which then names the logs."""
+    """Return the stack's directory; a temporary one is deleted on success, and named with its logs on failure."""
     home = given
     if home is None:
         home = Path(tempfile.mkdtemp(prefix="ghostlink-demo-"))
@@ -101,7 +101,7 @@ def _remove(home: Path, given: Path | None) -> None:
 
 
 def _show(found: DemoResult) -> None:
-    """Prints the result for people, on standard output."""
+    """Print the result for people, on standard output."""
     outcome = found.outcome
     table = Table("what", "result")
     table.columns[1].justify = "right"

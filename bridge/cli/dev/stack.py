@@ -72,7 +72,7 @@ def status(directory: Directory = DEFAULT_DIRECTORY, as_json: Json = False) -> N
 
 
 def _left(found: StackStatus) -> str:
-    """What still runs of a stack that is not whole, and how to get a whole one."""
+    """Return what still runs of an incomplete stack, and how to get a complete one."""
     pids = {"Kafka": found.kafka_pid, "Postgres": found.postgres_pid}
     alive = [f"{name} (pid {pid})" for name, pid in pids.items() if pid is not None]
     if not alive:

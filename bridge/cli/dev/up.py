@@ -1,4 +1,4 @@
-"""`bridge up`: Kafka, Postgres, a worker and the gateway on this machine until Ctrl-C, with their data kept."""
+"""`bridge up`: runs Kafka, Postgres, a worker and the gateway on this machine until Ctrl-C, and keeps their data."""
 
 import asyncio
 import shlex
@@ -61,12 +61,12 @@ async def _serve(settings: Settings, addresses: StackAddresses, directory: Path)
             say("draining the gateway and the worker")
             await asyncio.gather(*(one.drain() for one in processes))
     except asyncio.CancelledError:
-        # Ctrl-C and SIGTERM are how this command is meant to end.
+        # Ctrl-C and SIGTERM are the normal end of this command.
         return
 
 
 def _welcome(addresses: StackAddresses, directory: Path, port: int, metrics: int) -> str:
-    # By its path, since some systems have a `bridge` of their own.
+    # The full path, since some systems have another `bridge` command.
     program = shlex.quote(sys.argv[0]) if Path(sys.argv[0]).name == "bridge" else "bridge"
     return f"""\
 kafka     {addresses.kafka}

@@ -1,4 +1,4 @@
-"""`bridge dlq`: find out why events were dropped, replay what can be saved, close the rest; one verb, one file."""
+"""`bridge dlq`: analyse why events were dropped, replay or close dead letters; one file a verb."""
 
 from typing import Final
 

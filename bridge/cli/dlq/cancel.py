@@ -1,4 +1,4 @@
-"""`bridge dlq cancel`: stops a replay for good; what was not sent is open again."""
+"""`bridge dlq cancel`: stops a replay permanently; items that were not sent are open again."""
 
 from typing import Annotated
 
@@ -17,7 +17,7 @@ def cancel(
     json_output: JsonOutput = None,
     verbose: Verbose = False,
 ) -> None:
-    """Stop a replay for good, within seconds; what was not sent is open again."""
+    """Stop a replay permanently, within seconds; items that were not sent are open again."""
     settings = command_settings(verbose=verbose)
     said, seconds = given_reason(reason), seconds_of("--wait", wait)
     found = run(found_plan(settings, plan_id))

@@ -1,4 +1,4 @@
-"""`bridge dlq discard`: closes dead letters that nobody will replay."""
+"""`bridge dlq discard`: closes dead letters that will not be replayed."""
 
 import sys
 from datetime import UTC, datetime
@@ -34,7 +34,7 @@ def discard(
     json_output: JsonOutput = None,
     verbose: Verbose = False,
 ) -> None:
-    """Close open dead letters for good, with a reason; what is claimed or replayed is left as it is.
+    """Close open dead letters permanently, with a reason; claimed and replayed ones are not changed.
 
     A discard is final: no replay takes what is discarded, by --force neither. It stays in the ledger, where --disposition
     discarded finds it; what `bridge dlq export` writes of it can be published by `bridge produce`, as new events.
@@ -47,7 +47,7 @@ def discard(
     if chosen.disposition is not None and Disposition.OPEN not in chosen.disposition:
         raise InvalidInput("--disposition: only open ones can be discarded")
     if chosen.until is None:
-        # What is dropped from now on was not counted, and nobody agreed to it.
+        # Dead letters that are dropped from now on were not part of the confirmed count.
         chosen = chosen.model_copy(update={"until": datetime.now(UTC)})
     settings = command_settings(verbose=verbose)
     if not (dry_run or yes or _agreed(settings, chosen, persisted=persisted)):

@@ -1,4 +1,4 @@
-"""`bridge dlq export`: dead letters whole, as lines of JSON or as CSV, however many they are."""
+"""`bridge dlq export`: writes whole dead letters as lines of JSON or as CSV, in any number."""
 
 import os
 import sys
@@ -31,7 +31,7 @@ def export(
 ) -> None:
     """Write dead letters whole, the earliest first, with keys, payloads and headers byte for byte.
 
-    In CSV an apostrophe stands before what a spreadsheet would take for a formula. A file is there when all of it is written, and not before.
+    In CSV an apostrophe precedes what a spreadsheet would take for a formula. The file appears once it is complete.
     """
     settings = command_settings(verbose=verbose)
     try:
@@ -39,7 +39,7 @@ def export(
             write = writer(stream, form, shown=output == "-" and sys.stdout.isatty())
             written = run(_export(settings.dsn, chosen, write))
     except BrokenPipeError:
-        # Whoever reads has seen enough. Nothing may be written when Python flushes at the end.
+        # The reader has closed the pipe. Nothing may be written when Python flushes at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise typer.Exit(_PARTLY) from None
     except OSError as error:
@@ -61,7 +61,7 @@ async def _export(dsn: str, chosen: DeadLetterFilter, write: Write) -> int:
 
 @contextmanager
 def _opened(output: str) -> Iterator[TextIO]:
-    """The text stream, always UTF-8; a file takes its name when it is whole, and is this account's alone."""
+    """Open the text stream, always UTF-8; a file gets its name once it is complete, and is private to this account."""
     if output == "-":
         stdout = TextIOWrapper(sys.stdout.buffer, encoding="utf-8", newline="", write_through=False)
         try:

@@ -1,4 +1,4 @@
-"""`bridge dlq groups`: dead letters by cause, and events that are dropped again and again."""
+"""`bridge dlq groups`: dead letters by cause, and events that were dropped repeatedly."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Final
@@ -17,9 +17,9 @@ from sinks.cooperative import unshared
 from sinks.postgres.dead_letters.groups import Group, Groups, Guessed, Often, Owner
 
 _MOST_SHOWN: Final = 3
-"""Of duplicates by script and of repeated events on a terminal, so that the causes before them stay in sight."""
+"""Most rows of duplicates by script and of repeated events on a terminal, so that the causes stay visible."""
 _RETRIED: Final = timedelta(seconds=10)
-"""How much earlier than its drop an event was received, so that `groups` says so; what is not retried is dropped at once."""
+"""Least time between receipt and drop for which `groups` shows it: an event without retries drops sooner."""
 
 
 @with_filter
@@ -33,7 +33,7 @@ def groups(
     json_output: JsonOutput = None,
     verbose: Verbose = False,
 ) -> None:
-    """Group dead letters by reason and message, whatever numbers, ids and quoted values stand in it.
+    """Group dead letters by reason and message, regardless of the numbers, ids and quoted values in it.
 
     Then count duplicates by script, and name the events that were dropped more than once, duplicates among them.
     """
@@ -46,8 +46,8 @@ def groups(
 
 
 def print_groups(found: Groups, hours: int, *, everything: bool = False) -> None:
-    """Causes, duplicates by script, and events that were dropped more than once; of these the most frequent, or `everything`."""
-    # Where none is persisted, a column that says so only makes the table wider.
+    """Print causes, duplicates by script, and events dropped more than once; the most frequent, or `everything`."""
+    # If none is persisted, the column would only make the table wider.
     persisted = ["persisted"] if any(one.persisted for one in found.groups) else []
     figures = ["dead letters", "share", *persisted, f"last {hours} h"]
     since = ["since"] if any(one.first_at - one.since >= _RETRIED for one in found.groups) else []
@@ -80,7 +80,7 @@ def print_groups(found: Groups, hours: int, *, everything: bool = False) -> None
 
 
 def _persisted(one: Group) -> str:
-    """How many of a group are persisted meanwhile; of how many, where not all were looked up."""
+    """Return how many of a group are persisted meanwhile, and of how many if not all were looked up."""
     if not one.persisted:
         return ""
     return str(one.persisted) if one.looked_up >= one.dead_letters else f"{one.persisted} of {one.looked_up}"
@@ -119,7 +119,7 @@ def _print_repeated(often: Often, *, everything: bool) -> None:
 
 
 def _whose(group: Group) -> str:
-    """The sites that have most of a group, with counts."""
+    """Return the sites with most of a group, with counts."""
     named = "; ".join(map(_owner, group.owners))
     more = group.sites - len(group.owners)
     guessed = ", ".join(map(_guessed, group.guesses))
@@ -129,7 +129,7 @@ def _whose(group: Group) -> str:
 
 
 def _guessed(one: Guessed) -> str:
-    """What a text names, with a mark; of another site than the record key names, both."""
+    """Return the site that a text names, with a mark; both sites if the record key names another one."""
     if one.keyed_site_id == one.site_id:
         return f"site {one.site_id} ~{', '.join(one.scripts)}: {one.dead_letters}"
     keyed = "" if one.keyed_site_id is None else f" (site {one.keyed_site_id} by the record key)"

@@ -53,13 +53,13 @@ def _print(found: Page) -> None:
 
 
 def known(one: int | str | None, guessed: int | str | None) -> str:
-    """What is known, else what is guessed, with a mark."""
+    """Return the known value, else the guessed one with a mark."""
     if one is not None:
         return str(one)
     return "" if guessed is None else f"~{guessed}"
 
 
 def why(line: DeadLetterLine) -> str:
-    """The reason, and the class of the last error where it is another."""
+    """Return the reason, and the class of the last error if it differs."""
     same = line.dropped_reason == line.error_class
     return line.dropped_reason if same else f"{line.dropped_reason} ({line.error_class})"

@@ -1,4 +1,4 @@
-"""The options that every verb on dead letters takes, and the filter that they make."""
+"""Options that every verb on dead letters has, and the filter built from them."""
 
 import inspect
 from collections.abc import Callable
@@ -82,7 +82,7 @@ def filter_of(
         ),
     ] = None,
 ) -> DeadLetterFilter:
-    """The filter; raises InvalidInput that names the option."""
+    """Build the filter; raises InvalidInput that names the option."""
     now = datetime.now(UTC)
     given: dict[str, Any] = {
         "dropped_reason": dropped_reason, "error_class": error_class, "cause": cause, "site_id": site_id,
@@ -110,7 +110,7 @@ def _disposition(text: str) -> Disposition:
 
 
 def with_filter(command: Callable[..., R]) -> Callable[..., R]:
-    """The command with the filter's options behind its own; its first argument is the filter they make."""
+    """Add the filter's options to the command, after its own; its first argument is then the filter."""
     shared = inspect.signature(filter_of, eval_str=True).parameters
     own = list(inspect.signature(command, eval_str=True).parameters.values())[1:]
 

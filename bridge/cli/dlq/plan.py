@@ -1,4 +1,4 @@
-"""`bridge dlq plan`: freezes the exact set of a replay, and says what today's code would make of it."""
+"""`bridge dlq plan`: freezes the exact set of a replay and previews it with today's code."""
 
 import sys
 import uuid

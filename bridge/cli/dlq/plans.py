@@ -1,4 +1,4 @@
-"""`bridge dlq plans|status`: which replays were planned, how far each is, and what became of its items."""
+"""`bridge dlq plans|status`: the planned replays, their progress, and the outcomes of their items."""
 
 import json
 from typing import Annotated

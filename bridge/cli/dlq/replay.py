@@ -1,4 +1,4 @@
-"""`bridge dlq replay`: sends a plan's dead letters to the raw topic again, and tells what became of them."""
+"""`bridge dlq replay`: sends a plan's dead letters to the raw topic again, and reports their outcomes."""
 
 from typing import Annotated
 
@@ -58,7 +58,7 @@ def replay(
     json_output: JsonOutput = None,
     verbose: Verbose = False,
 ) -> None:
-    """Send a plan's dead letters to the raw topic again; the same command goes on where one was stopped or killed."""
+    """Send a plan's dead letters to the raw topic again; the same command continues where one was stopped or killed."""
     settings = command_settings(verbose=verbose)
     seconds = seconds_of("--wait", wait)
     if canary and not seconds:
@@ -101,7 +101,7 @@ def _rate(text: str | None) -> float:
 
 
 def _show_corrections(plan: Plan) -> None:
-    """What is going to be changed, before anything is sent."""
+    """Show what is going to be changed, before anything is sent."""
     if plan.corrections:
         say(f"corrections, because: {plan.reason}")
     try:

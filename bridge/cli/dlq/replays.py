@@ -1,4 +1,4 @@
-"""What the verbs on replays share: the plan that is meant, how a job ends, and how reports and results are shown."""
+"""Shared parts of the replay verbs: finding the plan, running a job to its exit code, and printing the results."""
 
 from collections.abc import Iterator
 from typing import Annotated, Any
@@ -38,7 +38,7 @@ def perform_or_exit(
     json_output: str | None,
     show: Any = None,
 ) -> S:
-    """Runs the job; ends the command here unless all went well."""
+    """Run the job; exits the command with the job's exit code if it is not 0."""
     search_rarely()
     options = RunOptions(scope, dry_run, timeout_sec=timeout_sec, json_output=json_output)
     summary, code = run(perform(job, settings, options))
@@ -52,13 +52,13 @@ def perform_or_exit(
 
 
 async def found_plan(settings: Settings, plan_id: str) -> Plan:
-    """The plan whose id begins so; raises InvalidInput."""
+    """Return the plan whose id begins with `plan_id`; raises InvalidInput."""
     async with connection(settings.dsn, "replay") as conn:
         return await find_plan(conn, plan_id)
 
 
 def seconds_of(option: str, text: str) -> float:
-    """Reads a duration; raises InvalidInput that names the option."""
+    """Parse a duration into seconds; raises InvalidInput that names the option."""
     try:
         return duration_seconds(text)
     except ValueError as error:
@@ -66,7 +66,7 @@ def seconds_of(option: str, text: str) -> float:
 
 
 def print_report(report: PlanReport) -> None:
-    """What a plan holds, and what today's code says of it."""
+    """Print what a plan contains, and its preview with today's code."""
     table = Table("today", "items", "share")
     for forecast, count in sorted(report.by_forecast.items(), key=lambda pair: list(Forecast).index(pair[0])):
         table.add_row(_WORDS[forecast], str(count), f"{100 * count / report.items:.1f} %")
@@ -91,7 +91,7 @@ def print_report(report: PlanReport) -> None:
 
 
 def corrected_lines(report: PlanReport) -> Iterator[str]:
-    """The samples of what a correction changes."""
+    """Return the samples of what a correction changes."""
     for sample in report.samples:
         yield f"corrected {sample.provenance}:"
         yield from sample.diff
@@ -107,7 +107,7 @@ def _print_replaced(report: PlanReport) -> None:
 
 
 def print_result(summary: ReplaySummary) -> None:
-    """What became of a plan's items."""
+    """Print the outcomes of a plan's items."""
     if summary.replay_id:
         print_text(f"plan {summary.replay_id}: {summary.state.value}")
         outcomes = {one.value: count for one, count in summary.outcomes.items()}
@@ -115,7 +115,7 @@ def print_result(summary: ReplaySummary) -> None:
 
 
 def print_outcomes(counts: dict[str, int], dropped: dict[str, int], skipped: dict[str, int]) -> None:
-    """Items by outcome, and why of those that were dropped again or skipped."""
+    """Print items by outcome, with the reasons of items that were dropped again or skipped."""
     print_counts("became", counts)
     print_counts("dropped again for", dropped)
     print_counts("skipped because", skipped)
@@ -124,7 +124,7 @@ def print_outcomes(counts: dict[str, int], dropped: dict[str, int], skipped: dic
 
 
 def print_counts(title: str, counts: dict[str, int]) -> None:
-    """One table of counts, if there are any."""
+    """Print one table of counts, if there are any."""
     if counts:
         table = Table(title, "items")
         table.columns[1].justify = "right"
@@ -134,7 +134,7 @@ def print_counts(title: str, counts: dict[str, int]) -> None:
 
 
 def print_pairs(rows: dict[str, str]) -> None:
-    """Names and texts, without those that are empty."""
+    """Print names and texts, without empty texts."""
     table = Table("", "", show_header=False)
     for name, text in rows.items():
         if text:

@@ -1,4 +1,4 @@
-"""`bridge dlq show`: one dead letter whole, and its lives."""
+"""`bridge dlq show`: one whole dead letter, with its replay generations."""
 
 from typing import Annotated
 
@@ -73,7 +73,7 @@ def _print_payload(value: bytes | None) -> None:
         return
     print_text(f"payload: {len(value)} bytes")
     try:
-        # Laid out without being read, so that each number and name stands as it was sent.
+        # Formatted without being decoded, so that each number and name appears as it was sent.
         lines = msgspec.json.format(value, indent=2).decode().split("\n")
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         lines = [_text(value)]

@@ -1,1 +1,1 @@
-"""Commands that tell what happened."""
+"""Commands that report on the past and present of the stream."""

@@ -39,7 +39,7 @@ def audit(
 
 
 def show(report: AuditReport, *, everything: bool = True) -> None:
-    """Prints the report for people, on standard output; unless `everything`, without partitions that say nothing."""
+    """Print the report for people, on standard output; unless `everything`, without empty partitions that balance."""
     columns = ("read", "persisted", "dropped", "waiting", "live", "stale", "skipped", "lost", "unread")
     table = Table("partition", *columns, "balanced", title=None)
     for column in table.columns[1:]:

@@ -1,4 +1,4 @@
-"""`bridge doctor`: looks at everything that the bridge depends on, and says what is wrong and how to mend it."""
+"""`bridge doctor`: checks everything that the bridge depends on, and reports what is wrong and how to fix it."""
 
 import logging
 from typing import Annotated
@@ -39,7 +39,7 @@ def doctor(
     """
     settings = command_settings(verbose=verbose, guarded=True)
     if not verbose:
-        # What Kafka's client says of each attempt to connect is in the findings.
+        # The errors of Kafka's client for each connection attempt are in the findings.
         logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     from bridge.doctor.examine import checks_of, examine
     from bridge.doctor.gateway import refused_check
@@ -60,9 +60,9 @@ def doctor(
 
 
 def show(report: DoctorReport) -> None:
-    """Prints the report for people, on standard output: one line each, in columns, never folded.
+    """Print the report for people, on standard output: one line each, in columns, never wrapped.
 
-    What several checks say in the same words is one line, that of the first, with the names of the others behind it.
+    Checks with the same finding share one line, that of the first, with the names of the others appended.
     """
     group = max(len(one.group) for one in report.diagnoses)
     check = max(len(one.check) for one in report.diagnoses)

@@ -1,4 +1,4 @@
-"""`bridge gate show|check` and `bridge kpi`: the verdict over a sliding window, and the figures of the last days."""
+"""`bridge gate show|check` and `bridge kpi`: the verdict over a sliding window, and the metrics of the last days."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -21,7 +21,7 @@ from sinks.postgres.gate.verdicts import days, window_sums
 from sinks.postgres.stats.server import MOST_WAITING, WaitingScript, waiting_scripts
 from streams.rules.gate import judge_window
 
-# What became of the dropped, in the columns' order; duplicates have their own column, and replays are left out.
+# Outcomes of the dropped, in the columns' order; duplicates have a column of their own, and replays are left out.
 _BECAME = (Afterwards.RECOVERED, Afterwards.SENT_AGAIN, Afterwards.REPLAYING, Afterwards.DISCARDED, Afterwards.OPEN)
 _REASONS = (
     DroppedReason.INVALID_PAYLOAD_JSON,
@@ -32,7 +32,7 @@ _REASONS = (
 )
 _NO_DROPS = Drops(Counter(), Counter())
 _MOST_SITES = 50
-"""A producer can invent sites: the others of those without events share one row."""
+"""Most rows of sites without windowed events: a producer can invent sites, so the others share one row."""
 
 _MOST_WAITING = 10
 
@@ -48,7 +48,7 @@ Window = Annotated[
 
 
 def _site_id(text: str) -> int:
-    """Reads a site's id, as `gate show` prints its target or alone; raises InvalidInput."""
+    """Parse a site's id, alone or in the form that `gate show` prints; raises InvalidInput."""
     number = text.removeprefix("site:")
     if not (number.isascii() and number.isdigit()) or len(number) > _DIGITS or int(number) > MAX_INTEGER:
         raise InvalidInput(f"--site-id: {text!r} is no site's id, such as 7 or site:7")
@@ -129,7 +129,7 @@ def _judged(settings: Settings, site_id: int | None) -> list[Judged]:
     wanted = found if site_id is None else [one for one in found if one.target == f"site:{site_id}"]
     if site_id is not None and not wanted:
         wanted = [WindowSums(f"site:{site_id}", 0, 0, 0, 0, 0)]
-    # The windows are those of the minutes that began within so long.
+    # The windows of all minutes that began within the period.
     since = (datetime.now(UTC) - timedelta(seconds=seconds)).replace(second=0, microsecond=0) + timedelta(minutes=1)
     of = {f"site:{site}": drops for site, drops in run(drops_by(settings.dsn, "site", since, site_id)).items()}
     of = _fewer(of, {one.target for one in wanted}) | {"total": summed(of.values())}
@@ -140,13 +140,13 @@ def _judged(settings: Settings, site_id: int | None) -> list[Judged]:
 
 
 def _place(target: str) -> tuple[bool, bool, int]:
-    """Sites by number, the others' row, the total."""
+    """Return the sort key: sites by number, then the row of the others, then the total."""
     number = target.removeprefix("site:")
     return target == "total", not number.isdigit(), int(number) if number.isdigit() else 0
 
 
 def _fewer(of: dict[str, Drops], judged: set[str]) -> dict[str, Drops]:
-    """Of the sites that no window counts, those with the most drops have a row each, and the others one together."""
+    """Keep a row for the sites without a window that have the most drops, and sum up the others in one row."""
     apart = sorted(of.keys() - judged, key=lambda target: (-of[target].events, _place(target)))
     others = [of[target] for target in apart[_MOST_SITES:]]
     kept = {target: drops for target, drops in of.items() if target not in apart[_MOST_SITES:]}
@@ -158,7 +158,7 @@ def _became(drops: Drops) -> dict[str, int]:
 
 
 def _document(judged: Judged) -> dict[str, Any]:
-    """`dropped` and `duplicates` are what the windows count and the verdict judges; `drops` are dead letters' sites."""
+    """`dropped` and `duplicates` are counted by windows and judged; `drops` are counted by the dead letters' sites."""
     sums, verdict, drops = judged
     figures = {
         "finished": sums.processed - sums.retried,
@@ -196,7 +196,7 @@ def _print(judged: list[Judged]) -> None:
 
 
 def _print_waiting(scripts: Sequence[WaitingScript]) -> None:
-    """What waits for a retry now, whatever the window: whose it is and why."""
+    """Print what waits for a retry now, independently of the window: its owner and its error class."""
     if not scripts:
         return
     table = Table("waiting for a retry", "script", "site", "org", "error class", "since", "attempts")
@@ -211,7 +211,7 @@ def _print_waiting(scripts: Sequence[WaitingScript]) -> None:
 
 
 def _table(first: str, *columns: str) -> Table:
-    """A table with its figures aligned to the right."""
+    """Return a table whose numbers are aligned to the right."""
     table = Table(first, *columns)
     for column in table.columns[1:]:
         column.justify = "left" if column.header in ("verdict", "reasons") else "right"
@@ -219,12 +219,12 @@ def _table(first: str, *columns: str) -> Table:
 
 
 def _rate(well: int, of: int) -> float | None:
-    """In per cent; None of nothing."""
+    """Return the rate in per cent; None if `of` is 0."""
     return round(100 * well / of, 3) if of > 0 else None
 
 
 def _figures(normalized: int, retried: int, drops: Drops) -> dict[str, Any]:
-    """Events by the windows, drops and what became of them by the ledger: what is finished is one or the other."""
+    """Combine the counts of windows with drops and their outcomes in the ledger; a finished event is in one of them."""
     reasons = {one.value: drops.reasons[one] for one in _REASONS}
     others = {reason: count for reason, count in sorted(drops.reasons.items()) if reason not in reasons}
     finished = normalized + drops.events

@@ -1,4 +1,4 @@
-"""`bridge refused`: what a running gateway has refused since its start, by reason and script."""
+"""`bridge refused`: the refusals of a running gateway since its start, by reason and script."""
 
 from typing import Annotated
 
@@ -21,8 +21,8 @@ def refused(
 ) -> None:
     """Show what a running gateway has refused since its start: requests and events, by reason and script.
 
-    Without --url it is asked on this machine, where BRIDGE_GATEWAY_ADMIN_PORT or BRIDGE_GATEWAY_PORT says. Ends with 0
-    if it answers, whatever was refused, and with 3 if not.
+    Without --url the gateway of this machine answers, at BRIDGE_GATEWAY_ADMIN_PORT or BRIDGE_GATEWAY_PORT. Ends with 0
+    if it answers, with or without refusals, and with 3 if not.
     """
     settings = command_settings(verbose=verbose)
     from bridge.gateway.refusals import address_in, refusals_at

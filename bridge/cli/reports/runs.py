@@ -1,4 +1,4 @@
-"""`bridge runs list|show`: who ran which job, when, and how it ended."""
+"""`bridge runs list|show`: the history of runs, with account, time and result."""
 
 from typing import Annotated, Any
 

@@ -1,4 +1,4 @@
-"""`bridge top`: rates, lag, lanes, retries, windows and the brake, live on a terminal."""
+"""`bridge top`: rates, lag, lanes, retries, windows and the circuit breaker, live on a terminal."""
 
 import asyncio
 import logging
@@ -39,7 +39,7 @@ def top(
         raise InvalidInput(f"--interval: at least {SHORTEST_SECONDS * 1000:.0f}ms")
     settings = command_settings(verbose=verbose)
     if not verbose:
-        # What Kafka's client says of each attempt to connect would stand across the tables.
+        # The errors of Kafka's client for each connection attempt would be written across the tables.
         logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     if once or json_output is not None or not sys.stdout.isatty():
         found = run(_twice(settings, seconds))
@@ -63,14 +63,14 @@ async def _twice(settings: Settings, seconds: float) -> Figures | Glimpse:
 
 
 def _since(before: Look | Glimpse, now: Look | Glimpse, settings: Settings) -> Figures | Glimpse:
-    """The figures of a look, with rates where the one before it saw as much."""
+    """Return the figures of a look, with rates if the look before it was complete."""
     if isinstance(now, Glimpse):
         return now
     return figures(before if isinstance(before, Look) else now, now, settings)
 
 
 async def _live(settings: Settings, seconds: float) -> None:
-    """Renews the screen; while a service is away it keeps the last figures and says so."""
+    """Refresh the screen; while a service is unreachable, the last figures stay, with a note."""
     before = await look(settings)
     found = _since(before, before, settings)
     window = settings.gate_window
@@ -89,5 +89,5 @@ async def _live(settings: Settings, seconds: float) -> None:
                     trouble = str(error)
                 live.update(screen(found, window=window, trouble=trouble), refresh=True)
         except asyncio.CancelledError:
-            # Ctrl-C and SIGTERM are how this command is meant to end.
+            # Ctrl-C and SIGTERM are the normal end of this command.
             return

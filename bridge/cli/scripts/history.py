@@ -1,4 +1,4 @@
-"""`bridge script history`: who changed what in the registry, and when."""
+"""`bridge script history`: the changes of the registry, with account and time."""
 
 import json
 from datetime import UTC, datetime
@@ -50,13 +50,13 @@ def history(
 
 
 def _place(one: RegistryChange) -> str:
-    """The script, site and organisation, without the one that the change is of."""
+    """Return the script, site and organisation, without the subject of the change."""
     of = {"script": one.script_id, "site": one.site_id, "org": one.org_id}
     return ", ".join(f"{kind} {which}" for kind, which in of.items() if which is not None and kind != one.subject)
 
 
 def _values(one: RegistryChange) -> str:
-    """What the changed columns were and are; of a row that came or went, what it holds besides its place."""
+    """Return the changed columns with old and new values; of an added or removed row, its other values."""
     if one.change == "revoked":
         return ""
     if one.old and one.new:

@@ -1,4 +1,4 @@
-"""`bridge script add|list|history|disable|enable`: which scripts may send events, and for which site."""
+"""`bridge script add|list|history|disable|enable`: the scripts that may send events, and their sites."""
 
 from typing import Annotated
 

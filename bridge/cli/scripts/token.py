@@ -1,4 +1,4 @@
-"""`bridge script token create|list|revoke`: the API keys by which servers send events of a script."""
+"""`bridge script token create|list|revoke`: API keys with which servers send the events of a script."""
 
 from typing import Annotated
 

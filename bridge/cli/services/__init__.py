@@ -1,1 +1,1 @@
-"""`bridge worker`, `bridge gateway` and `bridge api`."""
+"""Commands that run a service: `bridge worker`, `bridge gateway` and `bridge api`."""

@@ -1,4 +1,4 @@
-"""`bridge api serve`, and `bridge api token create|list|revoke`: the operators' HTTP API and who may use it."""
+"""`bridge api serve` and `bridge api token create|list|revoke`: the operators' HTTP API and its tokens."""
 
 from datetime import UTC, datetime
 from typing import Annotated, Any
@@ -26,7 +26,7 @@ def serve(
     port: Annotated[int | None, typer.Option(min=0, max=65535, help="Port; 0 chooses a free one.")] = None,
     verbose: Verbose = False,
 ) -> None:
-    """Serve the API until SIGTERM or Ctrl-C; replays in hand end after their batch, and can be gone on with.
+    """Serve the API until SIGTERM or Ctrl-C; replays in flight end after their batch, and can be continued.
 
     Ends with 0 after a drain and 3 with what to change when the start guards refuse or the port is taken.
     """

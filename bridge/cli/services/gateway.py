@@ -1,4 +1,4 @@
-"""`bridge gateway`: takes events over HTTP until it is told to stop."""
+"""`bridge gateway`: receives events over HTTP until a signal."""
 
 import os
 import secrets
@@ -18,7 +18,7 @@ def gateway(
     processes: Annotated[int | None, typer.Option(min=1, max=64, help="Processes that serve the port.")] = None,
     verbose: Verbose = False,
 ) -> None:
-    """Takes events over HTTP until SIGTERM or Ctrl-C, then finishes the requests in hand.
+    """Receive events over HTTP until SIGTERM or Ctrl-C, then finish the requests in flight.
 
     Ends with 0 after a drain and 3 with what to change when the start guards refuse or the port is taken.
     """
@@ -29,8 +29,8 @@ def gateway(
     if settings.secret_key is None and settings.env != "production":
         say("warning: BRIDGE_SECRET_KEY is not set: browsers' tokens are good until this gateway ends")
         secret = secrets.token_hex(32)
-        # Its processes read their settings from the environment. Workers know nothing of this secret, so that the proof
-        # stays by the key of development.
+        # Its processes read their settings from the environment. Workers don't know this generated secret, so the proof
+        # keeps the development key.
         proof_key = settings.gateway_proof_key or SecretStr(DEVELOPMENT_KEY.decode())
         os.environ["BRIDGE_SECRET_KEY"] = secret
         os.environ["BRIDGE_GATEWAY_PROOF_KEY"] = proof_key.get_secret_value()

@@ -1,4 +1,4 @@
-"""`bridge worker`: settles raw events until it is told to stop."""
+"""`bridge worker`: processes raw events until a signal."""
 
 import sys
 from typing import Annotated
@@ -16,7 +16,7 @@ def worker(
     lanes: Annotated[int | None, typer.Option(min=1, max=64, help="Settling paths, a connection each.")] = None,
     verbose: Verbose = False,
 ) -> None:
-    """Settles raw events until SIGTERM or Ctrl-C, then finishes the batch in hand and leaves the group.
+    """Process raw events until SIGTERM or Ctrl-C, then finish the batch in flight and leave the group.
 
     Ends with 0 after a drain, 3 with what to change when the start guards refuse, and 1 with the reason on any defect.
     """

@@ -1,4 +1,4 @@
-"""`bridge db migrate|status|verifier|check|grants|snapshot`: the schema of the database, brought up to date and compared."""
+"""`bridge db migrate|status|verifier|check|grants|snapshot`: migrates, checks and compares the database schema."""
 
 import sys
 from getpass import getpass
@@ -22,7 +22,7 @@ db_app = typer.Typer(name="db", help="The schema of the database.", no_args_is_h
 
 @db_app.command()
 def migrate(verbose: Verbose = False) -> None:
-    """Bring the schema to the newest version and make the months; safe to run twice, also at once.
+    """Bring the schema to the newest version and create the months; safe to run twice, also at the same time.
 
     It waits at most two minutes for a table that another session uses, three seconds at a time, and names that session.
     """

@@ -1,4 +1,4 @@
-"""`bridge deploy rules|limits`: what Prometheus loads, for this installation."""
+"""`bridge deploy rules|limits`: the alert rules that Prometheus loads, for this installation."""
 
 from pathlib import Path
 from typing import Annotated
@@ -36,7 +36,7 @@ def rules(
         _print(text)
         return
     try:
-        # Prometheus reads them under an account of its own.
+        # Prometheus reads the file under another account.
         with whole_file(Path(output), mode=0o644) as stream:
             stream.write(text)
     except OSError as error:

@@ -1,4 +1,4 @@
-"""`bridge identity show|backfill|require-proof`: whose events are, from before the gateway proved its headers."""
+"""`bridge identity show|backfill|require-proof`: identity of events from before the gateway signed its headers."""
 
 from typing import Annotated
 

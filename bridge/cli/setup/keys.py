@@ -1,4 +1,4 @@
-"""`bridge keys show webhook|proof`: what receivers verify webhooks by, and workers the gateway's records."""
+"""`bridge keys show webhook|proof`: keys with which receivers verify webhooks, and workers the gateway's records."""
 
 from enum import StrEnum
 from typing import Annotated
@@ -15,7 +15,7 @@ keys_app = typer.Typer(name="keys", help="Keys that others need.", no_args_is_he
 
 
 class _Shown(StrEnum):
-    """The keys that leave the bridge: of all others only the bridge itself has use."""
+    """Keys that are used outside the bridge; all others are used by the bridge alone."""
 
     WEBHOOK = "webhook"
     PROOF = "proof"
@@ -23,7 +23,7 @@ class _Shown(StrEnum):
 
 @keys_app.callback()
 def _group() -> None:
-    """Nothing of its own: a group of one command would else be that command."""
+    """Make this a group: without a callback, a group of one command is that command."""
 
 
 @keys_app.command()

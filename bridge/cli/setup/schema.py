@@ -1,4 +1,4 @@
-"""`bridge schema export|docs`: the contracts as JSON Schemas, and the reference pages that are made from code."""
+"""`bridge schema export|docs`: the contracts as JSON Schemas, and the reference pages generated from code."""
 
 from pathlib import Path
 from typing import Annotated

@@ -1,1 +1,1 @@
-"""Commands that steer the stream, or feed it."""
+"""Commands that control the stream, or publish to it."""

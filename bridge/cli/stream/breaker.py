@@ -1,4 +1,4 @@
-"""`bridge breaker status|release|engage`: the circuit breaker, which stops dead-lettering when nearly everything fails."""
+"""`bridge breaker status|release|engage`: the circuit breaker, which stops dead-lettering when most events fail."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -54,7 +54,7 @@ def release(
     json_output: JsonOutput = None,
     verbose: Verbose = False,
 ) -> None:
-    """Let dead letters pass for a while, whatever their share: these events really are bad."""
+    """Let dead letters pass for a while, regardless of their share: these events really are bad."""
     try:
         seconds = duration_seconds(for_)
     except ValueError as error:
@@ -67,7 +67,7 @@ def release(
 
 @breaker_app.command()
 def engage(reason: Reason, json_output: JsonOutput = None, verbose: Verbose = False) -> None:
-    """Hold every would-be dead letter until somebody releases the brake; no probe lets it go."""
+    """Hold every would-be dead letter until an operator releases the circuit breaker; no probe closes it."""
     settings = command_settings(verbose=verbose)
     _perform(settings, engage_job(settings, given_reason(reason)), json_output)
 
@@ -82,7 +82,7 @@ def _perform(settings: Settings, job: Job[BrakeSummary], json_output: str | None
 
 
 async def _look(settings: Settings) -> tuple[BreakerState, dict[str, int] | None]:
-    """The state, and what is unread by partition; None where Kafka doesn't say."""
+    """Return the state, and the unread records by partition; None if Kafka is unreachable."""
     state = await brake_state(settings.dsn, settings.group)
     try:
         report = await audit(settings, deep=False)
@@ -96,7 +96,7 @@ def _document(state: BreakerState, waiting: dict[str, int] | None, probe_seconds
     probes = state.engaged and not state.by_hand
     last = state.probed_at or state.changed_at
     pause = timedelta(seconds=probe_seconds)
-    # By a clock that went wrong the last one may be in year 9999.
+    # With a wrong clock the last probe may be in year 9999.
     following = None if last is None or not probes else min(last, LAST - pause) + pause
     return {
         "engaged": state.engaged,
@@ -146,7 +146,7 @@ def _print(document: dict[str, Any]) -> None:
 
 
 def _readable(read: Callable[[Any], T], kept: Any) -> T | None:
-    """What `read` makes of it; None where it is of another form, since any worker's account may write it."""
+    """Return `read(kept)`; None if the value has another form, since every worker's account can write it."""
     try:
         return read(kept)
     except (KeyError, TypeError, AttributeError):
@@ -164,7 +164,7 @@ def _raw(name: str, kept: Any) -> Table:
 
 
 def _details(details: dict[str, Any]) -> dict[str, str]:
-    """Where it went on, for which error, and whose events failed."""
+    """Return where the breaker tripped, with the error and the failed events' sites."""
     sites = ", ".join(f"{site}: {count}" for site, count in details["sites"].items())
     visitors = details.get("failures_of_visitors", 0)
     public = f", {visitors} of {details['failures_total']} by visitors" if visitors else ""
@@ -176,7 +176,7 @@ def _details(details: dict[str, Any]) -> dict[str, str]:
 
 
 def _errors(errors: list[dict[str, Any]]) -> Table:
-    """What was held when it went on, by site; what passed before that is in `bridge dlq groups`."""
+    """Return the table of what was held at the trip, by site; `bridge dlq groups` shows earlier failures."""
     table = Table("site", "events", "error of what it held first")
     table.columns[1].justify = "right"
     for one in errors:

@@ -1,4 +1,4 @@
-"""`bridge offsets show|skip`: where the group stands in each log, and the way past a record that holds it."""
+"""`bridge offsets show|skip`: the group's position in each log, and the way past a record that blocks a partition."""
 
 from typing import Annotated, Any
 
@@ -27,7 +27,7 @@ def show(
     json_output: JsonOutput = None,
     verbose: Verbose = False,
 ) -> None:
-    """Show each partition's stored offset beside Kafka's log, who reads it, and why if nobody does."""
+    """Show each partition's stored offset beside Kafka's log, its worker, and the reason if no worker reads it."""
     settings = command_settings(verbose=verbose)
     found = run(stored_offsets(settings))
     if json_output is not None:
@@ -56,7 +56,7 @@ def skip(
 
 
 def show_changes(summary: OffsetsSummary) -> None:
-    """Prints what was changed, or why it was not, for people."""
+    """Print the changes, or the reasons for none, for people."""
     for change in summary.changes:
         print_text(change)
     for error in summary.errors:
@@ -69,12 +69,12 @@ def _document(one: StoredOffset) -> dict[str, Any]:
 
 
 def _is_unused(one: StoredOffset) -> bool:
-    """Whether nothing was read of a partition, nothing waits in it, and nothing holds it."""
+    """Return whether nothing was read of a partition, nothing waits in it, and it is not paused."""
     return one.lag == 0 and not (one.next_offset or one.held or one.skipped or one.stale or one.lost)
 
 
 def print_offsets(found: list[StoredOffset], *, everything: bool = True) -> None:
-    """Prints the partitions for people; unless `everything`, without those that are unused."""
+    """Print the partitions for people; unless `everything`, without the unused ones."""
     columns = ("topic", "partition", "log", "next", "start", "end", "lag", "last record", "worker", "epoch")
     table = Table(*columns, "skipped", "stale", "lost", "held")
     for column in table.columns:

@@ -1,4 +1,4 @@
-"""`bridge pause start|end|list`: keeps one partition, script, site or organisation waiting, and nothing else."""
+"""`bridge pause start|end|list`: pauses one partition, script, site or organisation, and nothing else."""
 
 from typing import Annotated, Any
 

@@ -1,4 +1,4 @@
-"""`bridge process`: one run over what is pending, judged by the gate; for schedulers."""
+"""`bridge process`: one run over pending events, judged by the gate; for schedulers."""
 
 from decimal import Decimal
 from typing import Annotated
@@ -68,7 +68,7 @@ def _name(scope: Scope) -> str:
 
 
 def show(summary: ProcessSummary) -> None:
-    """Prints the summary for people, on standard output."""
+    """Print the summary for people, on standard output."""
     would = "would be " if summary.dry_run else ""
     print_text(
         f"{summary.run_id}: {summary.processed_total} processed: {summary.normalized_total} {would}normalized, "

@@ -46,7 +46,7 @@ def produce(
     """
     settings = command_settings(verbose=verbose)
     if not verbose:
-        # What Kafka's client says of each attempt to connect would bury the one line that counts.
+        # The errors of Kafka's client for each connection attempt would hide the one relevant line.
         logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     begun = begin_summary("produce", datetime.now(UTC), RunSummary)
     with sigterm_interrupts(), _opened(source) as (descriptor, name):
@@ -64,7 +64,7 @@ def produce(
 
 @contextmanager
 def _opened(source: str) -> Iterator[tuple[int, str]]:
-    """The source's file descriptor and its name for people; raises InvalidInput if it can't be opened."""
+    """Open the source; yields its file descriptor and its display name. Raises InvalidInput if it can't be opened."""
     if source == "-":
         yield sys.stdin.fileno(), _STANDARD_INPUT
         return
@@ -96,7 +96,7 @@ def _progress(published: Published) -> None:
 
 
 def _tell(published: Published) -> None:
-    """Says on standard error what went wrong."""
+    """Report on standard error what went wrong."""
     for error in published.errors:
         say(f"error: {error.target}: {error.reason}")
     if published.interrupted:

@@ -1,4 +1,4 @@
-"""`bridge topics apply|check|adopt`: makes and compares the topics that the settings declare, and adopts new logs."""
+"""`bridge topics apply|check|adopt`: creates and compares the topics of the settings, and adopts replaced logs."""
 
 from typing import Annotated
 
@@ -51,7 +51,7 @@ def adopt(
     json_output: JsonOutput = None,
     verbose: Verbose = False,
 ) -> None:
-    """Read on in a log that was truncated, made anew or moved, from its beginning, beside what was read of the old one."""
+    """Read a log that was truncated, recreated or moved from its beginning, beside what was read of the old one."""
     settings = command_settings(verbose=verbose)
     job = adopt_job(settings, topic, partition, given_reason(reason))
     summary, code = run(perform(job, settings, RunOptions(topic, dry_run, json_output=json_output)))
