@@ -1,6 +1,6 @@
-"""The Python client of the gateway: `BridgeClient` for asyncio, `BlockingBridgeClient` for everything else.
+"""The Python client of the gateway: `BridgeClient` for asyncio, `BlockingBridgeClient` for other programs.
 
-It imports neither broker nor database nor framework of streams, and may be used by any program.
+It imports no broker, database or stream framework, so that any program can use it.
 """
 
 from bridge.client.blocking import BlockingBridgeClient

@@ -1,4 +1,4 @@
-"""What an answer of the gateway means for the batch that was posted."""
+"""Verdicts on the gateway's answers: the meaning of an answer for the posted batch."""
 
 import json
 import re
@@ -17,15 +17,15 @@ _TITLE: Final = re.compile(rb"<title[^>]*>([^<]*)", re.IGNORECASE)
 
 
 class Taken(NamedTuple):
-    """Kafka has acknowledged the batch, but for the events that the gateway refused one by one."""
+    """Kafka has acknowledged the batch, except for the events that the gateway refused individually."""
 
     refused: list[Undelivered]
 
 
 class Again(NamedTuple):
-    """To be tried again, no sooner than `asked` seconds from now if the gateway said so.
+    """The batch has to be tried again, after at least `asked` seconds if the gateway requested a pause.
 
-    `blocked` means that the cause does not pass by itself.
+    `blocked` means that the cause does not pass without intervention.
     """
 
     reason: str
@@ -34,9 +34,9 @@ class Again(NamedTuple):
 
 
 class Divide(NamedTuple):
-    """Refused as a whole because of its size or of something in it: the halves may pass.
+    """The batch was refused as a whole because of its size or an event in it: its halves may be accepted.
 
-    `foreign` means that something in front of the gateway refused it.
+    `foreign` means that an intermediary in front of the gateway refused it.
     """
 
     error_code: str
@@ -45,14 +45,14 @@ class Divide(NamedTuple):
 
 
 class Denied(NamedTuple):
-    """No batch of this client would be taken: the gateway refuses its key, its script or its address."""
+    """No batch of this client is accepted: the gateway refuses its key, script or address."""
 
     error_code: str
     reason: str
 
 
 class Foreign(NamedTuple):
-    """Not the gateway's answer: a firewall, a proxy or a catch-all page answered in its place, for this batch or for all."""
+    """The answer is not the gateway's: a firewall, proxy or catch-all page answered, for this batch or for all."""
 
     error_code: str
     reason: str
@@ -62,7 +62,7 @@ Verdict = Taken | Again | Divide | Denied | Foreign
 
 
 def judge(status: int, headers: Mapping[str, str], body: bytes, batch: Sequence[Event]) -> Verdict:
-    """The verdict on a whole answer. The gateway's own answers are a 202 with a result for each event, or have an `error_code`."""
+    """Return the verdict on a complete answer; the gateway's own have a result per event (202) or an `error_code`."""
     document = _document(body)
     reason = f"{status} {document.get('detail') or document.get('message') or ''}".strip()[:_SAID]
     results = document.get("results")
@@ -77,7 +77,7 @@ def judge(status: int, headers: Mapping[str, str], body: bytes, batch: Sequence[
 
 
 def _described(status: int, headers: Mapping[str, str], body: bytes) -> str:
-    """What can be told of an answer that is not the gateway's: by it the sender of the answer is found."""
+    """Describe an answer that is not the gateway's, so that its sender can be found."""
     title = _TITLE.search(body)
     named = [f"server {headers['Server']!r}"] if "Server" in headers else []
     named += [f"title {title[1].decode(errors='replace').strip()!r}"] if title else []

@@ -1,4 +1,4 @@
-"""How long to wait before the next try: growing, spread at random, never shorter than the other side asks for."""
+"""Backoff between tries: growing, jittered, and never shorter than the server requests."""
 
 import random
 from collections.abc import Callable
@@ -12,15 +12,15 @@ LONGEST_ASKED_SECONDS: Final = 3600.0
 
 
 def pause(failures: int, asked: float | None, chance: Callable[[], float] = random.random) -> float:
-    """Seconds before the next try after so many failures in a row; `asked` is what Retry-After said."""
+    """Return the seconds before the next try after `failures` in a row; `asked` is the value of Retry-After."""
     longest = min(LONGEST_SECONDS, FIRST_SECONDS * 2.0 ** min(failures, 16))
     spread = longest * (0.5 + chance() / 2)
-    # A little more than was asked for, so that clients that were turned away together don't come back together.
+    # Slightly more than requested, so that clients that were refused together don't return together.
     return spread if asked is None else max(spread, asked * (1 + chance() / 10))
 
 
 def asked_seconds(retry_after: str | None, now: datetime | None = None) -> float | None:
-    """Seconds that a Retry-After header asks for, as a number or as a date; None if it is absent or is neither."""
+    """Parse the seconds of a Retry-After header, a number or a date; None if it is absent or neither."""
     if retry_after is None:
         return None
     text = retry_after.strip()

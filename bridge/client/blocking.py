@@ -1,4 +1,4 @@
-"""The same client for programs without an event loop: it runs one in a thread of its own."""
+"""The client for programs without an event loop: it runs one in a thread of its own."""
 
 import asyncio
 import atexit
@@ -50,7 +50,7 @@ class BlockingBridgeClient:
         self._run(self._client.flush(timeout))
 
     def close(self, timeout: float = FLUSH_SECONDS) -> None:
-        """As BridgeClient.close; the thread ends with it."""
+        """As BridgeClient.close; ends the thread."""
         self._check_process()
         with self._ending:
             if self._loop.is_closed():
@@ -78,12 +78,13 @@ class BlockingBridgeClient:
             error.add_note(f"besides, {lost}")
 
     def _left_open(self) -> None:
-        """At the end of the program; the thread ends with it, in the middle of whatever it does."""
+        """Warn at the end of the program about undelivered events; the thread ends with the process, at any point."""
         if os.getpid() == self._process and (pending := self._client.state.pending):
             log.warning("the client was not closed; %d events are not delivered", pending)
 
     def _check_process(self) -> None:
-        # A fork takes no thread along: nobody would answer, and to close the loop here would close the parent's.
+        # A fork does not copy the thread: no call would be answered, and closing the loop here would close the
+        # parent's.
         if os.getpid() != self._process:
             raise InvalidInput("the client was made before a fork, by the parent; make another one in this process")
 

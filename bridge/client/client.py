@@ -1,4 +1,4 @@
-"""The client of the gateway: events in, batches out, and at `flush` and `close` what could not be delivered."""
+"""The client of the gateway: queues events, sends batches, and reports undelivered events at `flush` and `close`."""
 
 import asyncio
 import contextlib
@@ -28,8 +28,9 @@ log = logging.getLogger(__name__)
 class BridgeClient:
     """Sends events of one script to the gateway at `url`, with an API key of `bridge script token create`.
 
-    Events are taken at once and delivered in batches in the background, under ids given here, so that a batch that is
-    sent twice counts once. All methods belong to one event loop. Use it as a context manager, or call `close`.
+    Events are queued immediately and delivered in batches in the background. Each has an id that the client sets, so a
+    batch that is sent twice counts once. All methods belong to one event loop. Use it as a context manager, or call
+    `close`.
     """
 
     def __init__(self, url: str, script_id: str, api_key: str, options: Options | None = None) -> None:
@@ -53,20 +54,21 @@ class BridgeClient:
 
     @property
     def state(self) -> DeliveryState:
-        """Whether events go through at the moment, since when, and why not; with what waits and what was delivered."""
+        """Return the state of delivery, its beginning and reason, and the numbers of pending and delivered events."""
         queue = self._queue
         pending = queue.appended - queue.taken + sum(map(len, self._out())) if queue else 0
         return DeliveryState(*self._sender.health, pending, self._delivered, self._given_up, self._sender.failures)
 
     async def track(self, event_type: str, properties: Mapping[str, Any] | None = None, **fields: Any) -> str:
-        """Sends an event of this type; `fields` are others of the contract, such as `url`, `value` or `visitor_id`."""
+        """Send an event of this type; `fields` are other contract fields, such as `url`, `value` or `visitor_id`."""
         return await self.send({**fields, "event_type": event_type, "properties": properties})
 
     async def send(self, event: Mapping[str, Any]) -> str:
-        """Takes one event, as the contract of raw events has it, and returns its id.
+        """Queue one event in the form of the raw event contract, and return its id.
 
-        Absent are filled in: `event_id`, `occurred_at` (now); site and script are the gateway's to say. Raises
-        InvalidInput if it is no event, BufferFull if there is no room (or wait for it, by the options).
+        Absent fields are filled in: `event_id` and `occurred_at` (now). The gateway sets site and script. Raises
+        InvalidInput if it is no valid event. If the buffer is full, raises BufferFull or waits, depending on the
+        options.
         """
         made = make_event(event)
         queue = self._started()
@@ -75,7 +77,7 @@ class BridgeClient:
                 queue.append(made)
                 break
             except BufferFull:
-                # Room that only `flush` can make is not worth waiting for.
+                # Only `flush` can free this space, so waiting for it would not end.
                 if self._options.when_full == "error" or self._lowest_unsettled() >= queue.appended:
                     raise
             self._settled.clear()
@@ -88,16 +90,16 @@ class BridgeClient:
         if waiting == 1 or waiting >= self._options.batch_events:
             self._changed.set()
         if waiting >= self._options.batch_events:
-            # A program that only sends would leave delivering no turn.
+            # A program that only sends would not let the delivery tasks run.
             await asyncio.sleep(0)
         if self._options.spool_sync == "always":
             await queue.sync(queue.appended)
         return made.event_id
 
     async def flush(self, timeout: float = FLUSH_SECONDS) -> None:
-        """Returns when all that was taken so far is delivered; raises NotDelivered if that can't be said in time.
+        """Wait until all queued events are delivered; raises NotDelivered after `timeout` seconds.
 
-        What is given up is handed over with the error, once; what is not goes on being tried.
+        Events that were given up are handed over with the error, once. The others are still retried.
         """
         queue = self._started()
         target = self._flush_to = queue.appended
@@ -116,7 +118,7 @@ class BridgeClient:
             raise NotDelivered(undelivered, waiting=waiting, spooled=bool(self._options.spool), reason=reason)
 
     async def close(self, timeout: float = FLUSH_SECONDS) -> None:
-        """Flushes and ends; raises NotDelivered with everything that could not be delivered, or is left in the spool."""
+        """Flush and close; raises NotDelivered with all undelivered events, or the number left in the spool."""
         if self._closed or self._queue is None:
             self._closed = True
             return
@@ -148,11 +150,14 @@ class BridgeClient:
         except NotDelivered as lost:
             if error is None:
                 raise
-            # The error that ended the block is the one to be seen; this one must not take its place.
+            # The error that ended the block has precedence over this one.
             error.add_note(f"besides, {lost}")
 
     def _started(self) -> EventQueue:
-        """The queue; the first call opens it and starts the work on it. Raises what that work ended with, if it did."""
+        """Return the queue; the first call opens it and starts the tasks.
+
+        Raises the error that ended a task, if any.
+        """
         if self._closed:
             raise InvalidInput("the client is closed")
         options = self._options
@@ -167,7 +172,7 @@ class BridgeClient:
         return self._queue
 
     def _keep_up(self, name: str, work: Callable[[EventQueue], Coroutine[Any, Any, None]], queue: EventQueue) -> None:
-        """Starts the work, also where a program has cancelled it together with its own tasks; raises what it ended with."""
+        """Start the task, or restart it if the program cancelled it along with its own; raises what ended it."""
         task = self._tasks.get(name)
         if task is None or task.cancelled():
             self._tasks[name] = task = asyncio.create_task(work(queue))
@@ -185,11 +190,11 @@ class BridgeClient:
             log.warning("the client was cancelled and not closed; %d events are not delivered", pending)
 
     def _out(self) -> list[Batch]:
-        """The batches that were taken from the queue and are not settled, oldest first."""
+        """Return the batches that were taken from the queue and are not completed, oldest first."""
         return sorted([*self._returned, *self._in_flight.values()], key=lambda batch: batch.first)
 
     def _lowest_unsettled(self) -> int:
-        """The number up to which everything is delivered or given up."""
+        """Return the number up to which all events are delivered or given up."""
         return min((batch.first for batch in self._out()), default=self._queue.taken if self._queue else 0)
 
     async def _dispatch(self, queue: EventQueue) -> None:
@@ -205,7 +210,7 @@ class BridgeClient:
         return queue.take(self._options.batch_events, self._options.batch_bytes)
 
     async def _until_due(self, queue: EventQueue) -> None:
-        """Returns when another batch may be under way, and one is full, has lingered, was returned, or is flushed."""
+        """Wait until a delivery slot is free and a batch is due: full, lingered, returned, or flushed."""
         while True:
             self._changed.clear()
             left = self._due_in(queue) if len(self._in_flight) < self._options.concurrency else None
@@ -215,7 +220,7 @@ class BridgeClient:
                 await asyncio.wait_for(self._changed.wait(), left)
 
     def _due_in(self, queue: EventQueue) -> float | None:
-        """Seconds until the next batch is due; None if nothing waits for one."""
+        """Return the seconds until the next batch is due; None if no event waits."""
         waiting = queue.appended - queue.taken
         if self._returned or waiting >= self._options.batch_events or (waiting and queue.taken < self._flush_to):
             return 0.0
@@ -230,7 +235,7 @@ class BridgeClient:
             log.warning("given up, `flush` and `close` hand them over: %s", NotDelivered(undelivered))
 
     def _batch_ended(self, task: asyncio.Task[None]) -> None:
-        """Frees the place of a delivery; its batch is tried again unless it was settled."""
+        """Free the slot of a delivery; its batch is tried again unless it was completed."""
         batch = self._in_flight.pop(task)
         error = None if task.cancelled() else task.exception()
         if task.cancelled() or error is not None:
@@ -255,7 +260,7 @@ class BridgeClient:
 
 
 def _check_url(url: str) -> None:
-    """Raises InvalidInput that repeats no password."""
+    """Check the URL; raises InvalidInput, without repeating a password."""
     try:
         parts = urlsplit(url)
         known = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0

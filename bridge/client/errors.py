@@ -1,4 +1,4 @@
-"""What the client raises: a full buffer, and what could not be delivered."""
+"""Errors of the client: a full buffer, and undelivered events."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -9,7 +9,7 @@ _NAMED = 3
 
 
 class Undelivered(NamedTuple):
-    """An event that will not be tried again, byte for byte as it was sent, and why; the id is what makes it safe to send anew."""
+    """An event that is not tried again, byte for byte as sent, with the reason; its id makes another send safe."""
 
     event_id: str
     body: bytes
@@ -18,14 +18,14 @@ class Undelivered(NamedTuple):
 
 
 class BufferFull(BridgeError):
-    """The buffer or the spool is at its bound: the event was not taken."""
+    """The buffer or the spool is full: the event was not queued."""
 
 
 class NotDelivered(BridgeError):
-    """What `flush` or `close` could not deliver.
+    """Events that `flush` or `close` could not deliver.
 
-    `undelivered` are given up and handed over with this error, once; `waiting` counts those that are still to be
-    tried, in memory or, if `spooled`, on disk, where the next client with the same spool finds them.
+    `undelivered` events were given up and are handed over with this error, once. `waiting` counts the events that are
+    still to be tried, in memory or, if `spooled`, on disk, where the next client with the same spool finds them.
     """
 
     def __init__(

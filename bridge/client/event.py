@@ -1,4 +1,4 @@
-"""From a mapping to the bytes of one event: an id and a time of its own, within the bounds that the stream keeps."""
+"""Building of events: from a mapping to bytes, with an id and a time, within the stream's limits."""
 
 import json
 import time
@@ -17,14 +17,14 @@ MAX_EVENT_TYPE: Final = 64
 
 
 class Event(NamedTuple):
-    """One event on its way: its id, and the JSON that is sent, without a newline."""
+    """One event to be sent: its id, and its JSON without a newline."""
 
     event_id: str
     body: bytes
 
 
 def make_event(fields: Mapping[str, Any]) -> Event:
-    """The event with `event_id` and `occurred_at` filled in; raises InvalidInput that names what no stream would take."""
+    """Build the event, with default `event_id` and `occurred_at`; raises InvalidInput that names what is not valid."""
     now_ms = time.time_ns() // 1_000_000
     document = {name: value for name, value in fields.items() if value is not None}
     event_id = document.setdefault("event_id", uuid7(now_ms))
@@ -46,7 +46,7 @@ def _check_text(name: str, value: Any, longest: int) -> None:
 
 
 def _plain(value: Any) -> str:
-    """What JSON lacks and the contract has a text for."""
+    """Return the text of a value that JSON lacks and the contract defines."""
     if isinstance(value, datetime):
         if value.tzinfo is None:
             raise TypeError(f"the time {value} has no offset")

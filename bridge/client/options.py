@@ -1,4 +1,4 @@
-"""What a client may be told: sizes, times, and where the spool lies."""
+"""Options of a client: sizes, times, and the directory of its spool."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,13 +11,13 @@ MIB = 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """Times in seconds, sizes in bytes; raises InvalidInput that names what is out of range.
+    """Options; times are in seconds, sizes in bytes. Raises InvalidInput that names a value out of range.
 
-    `when_full` is what `send` does at the bound of the buffer: wait for room, or raise BufferFull. `retry_for` bounds
-    the tries of a batch without a spool; with one a batch is tried until it is delivered. `spool_sync` is when the
+    `when_full` is what `send` does when the buffer is full: wait for space, or raise BufferFull. `retry_for` limits the
+    tries of a batch without a spool; with a spool, a batch is tried until it is delivered. `spool_sync` is when the
     spool is forced to disk: `always` before `send` returns, `interval` once a second and at `flush` and `close`,
-    `never` by the system. A process that crashes loses nothing in any of them; a machine that does, up to a second
-    or more.
+    `never` leaves it to the system. A crash of the process loses nothing with any of them; a crash of the machine loses
+    up to a second or more.
     """
 
     batch_events: int = 100

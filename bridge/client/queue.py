@@ -1,4 +1,4 @@
-"""Events between `send` and their delivery: what any queue does, and the one in memory."""
+"""Queues of undelivered events: the protocol of a queue, and the queue in memory."""
 
 import asyncio
 from collections import deque
@@ -10,7 +10,7 @@ from bridge.client.event import Event
 
 
 class Batch(list[Event]):
-    """Events that are tried together; `first` is the number of the first among all that were taken from the queue."""
+    """Events that are sent together; `first` is the number of the first among all events taken from the queue."""
 
     def __init__(self, events: Sequence[Event], first: int) -> None:
         super().__init__(events)
@@ -24,29 +24,29 @@ class EventQueue(Protocol):
     taken: int
 
     def append(self, event: Event) -> None:
-        """Takes one event; raises BufferFull."""
+        """Append one event; raises BufferFull."""
 
     def take(self, most: int, size: int) -> Batch:
-        """The next events, at least one, at most `most`, of at most `size` bytes unless a single one is larger."""
+        """Return the next events: 1 to `most`, with at most `size` bytes unless a single one is larger."""
 
     def settle(self, batch: Batch, undelivered: Sequence[Undelivered]) -> None:
-        """The batch is done with, but for what is named."""
+        """Complete the batch; `undelivered` are its events that were given up."""
 
     def abandon(self, batches: Sequence[Batch], reason: str) -> int:
-        """At the end: gives up whatever isn't settled, or keeps it for the next client and says how many."""
+        """Close the batches: give up their events, or keep them for the next client and return their number."""
 
     def hand_over(self) -> list[Undelivered]:
-        """What was given up since the last call; its places are free then."""
+        """Return the events given up since the last call, and free their space."""
 
     async def sync(self, number: int) -> None:
-        """Forces the first `number` events to disk, where there is one."""
+        """Force the first `number` events to disk, if the queue has one."""
 
     def close(self) -> None:
-        """Lets go of files."""
+        """Close all files."""
 
 
 class MemoryQueue:
-    """At most so many events and bytes, from `append` until they are settled or handed over."""
+    """At most `events` and `size` bytes, from `append` until they are completed or handed over."""
 
     def __init__(self, events: int, size: int) -> None:
         self._most_events = events

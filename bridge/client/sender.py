@@ -1,4 +1,4 @@
-"""Posts batches and tries again: divided where they are refused as a whole, in pace with what the gateway asks for."""
+"""Posting of batches with retries: refused batches are divided, and pauses follow the gateway's requests."""
 
 import asyncio
 import gzip
@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 
 
 class Sender:
-    """Delivers to one script's address. `health` says whether events go through; `failures` counts the tries that failed."""
+    """Delivers to one script's address. `health` is the state of delivery; `failures` counts the failed tries."""
 
     def __init__(self, url: str, key: str, options: Options) -> None:
         self._url = url
@@ -41,12 +41,14 @@ class Sender:
         self.failures = 0
 
     async def close(self) -> None:
-        """Closes the connections."""
+        """Close the connections."""
         if self._session is not None:
             await self._session.close()
 
     async def deliver(self, batch: Sequence[Event]) -> list[Undelivered]:
-        """Tries until each event is taken or given up; returns those given up. With a spool only what is refused is.
+        """Try until each event is accepted or given up; returns the events given up.
+
+        With a spool only refused ones are.
 
         Raises nothing but the cancellation of the calling task, KeyboardInterrupt and SystemExit.
         """
@@ -60,7 +62,8 @@ class Sender:
                 case Taken(refused):
                     undelivered += refused
                 case Divide(_, _, foreign) if len(part) == 1 and foreign and part[0].event_id not in doubted:
-                    # An intermediary may have refused the rate, not the event: it gets another try, after all others.
+                    # An intermediary may have refused the rate, not the event, so the event is tried again after all
+                    # others.
                     doubted.add(part[0].event_id)
                     parts.insert(0, part)
                 case Divide(code, reason) if len(part) == 1:
@@ -79,7 +82,7 @@ class Sender:
         return undelivered
 
     def hold_back(self, error: BaseException) -> None:
-        """Reports an error outside a try, and sets the pace as after a failed one."""
+        """Report an error outside a try, and pause as after a failed one."""
         self._note(self._failed(error), time.monotonic())
 
     async def _pace(self) -> None:
@@ -90,11 +93,12 @@ class Sender:
             await asyncio.sleep(wait)
 
     async def _verdict(self, part: Sequence[Event]) -> Taken | Again | Divide | Denied:
-        """The verdict on one try, in which the pace of the next ones is set."""
+        """Return the verdict on one try, after which the pause before the next one is set."""
         begun = time.monotonic()
         verdict = await self._try(part)
         if isinstance(verdict, Foreign):
-            # A batch without events holds nothing to object to: if the gateway answers it, this part is what was refused.
+            # An intermediary has no reason to refuse an empty batch: if the gateway answers it, the part was what was
+            # refused.
             probe = await self._try([])
             match probe:
                 case Taken() | Divide():
@@ -107,13 +111,13 @@ class Sender:
         return verdict
 
     async def _try(self, part: Sequence[Event]) -> Verdict:
-        """The verdict on one post; an error is a verdict too."""
+        """Return the verdict on one post; errors are verdicts too."""
         try:
             return await self._post(part)
         except (KeyboardInterrupt, SystemExit, GeneratorExit):
             raise
         except asyncio.CancelledError as error:
-            # Without a request to cancel this task, it is something within the post that was cancelled.
+            # Without a request to cancel this task, the cancellation came from within the post.
             task = asyncio.current_task()
             if task is None or task.cancelling():
                 raise
@@ -133,7 +137,7 @@ class Sender:
             "Authorization": f"Bearer {self._key}",
             "Content-Type": "application/json",
             "Accept-Encoding": "identity",
-            # The same part is the same request, however often and by whichever process it is posted.
+            # The same part is the same request, in every try and process.
             "Idempotency-Key": hashlib.blake2b(body, digest_size=16).hexdigest(),
         }
         if self._options.compress and len(body) >= _WORTH_COMPRESSING:
@@ -152,10 +156,10 @@ class Sender:
         return verdict
 
     def _note(self, verdict: Taken | Again | Divide | Denied, begun: float) -> None:
-        """Sets the pace of all batches: one that is turned away holds the others back as well."""
+        """Set the pause of all batches: a refused batch delays the others too."""
         match verdict:
             case Again(reason, asked, blocked):
-                # Batches that are turned away at once are one failure.
+                # Batches that are refused at the same time count as one failure.
                 if begun >= self._not_before:
                     self._in_a_row += 1
                 wait = pause(self._in_a_row, asked)
@@ -171,7 +175,7 @@ class Sender:
         self._not_before = max(self._not_before, time.monotonic() + wait)
 
     def _turn(self, state: State, reason: str) -> None:
-        """Logs each change of state and of reason; the pace bounds how often that can be."""
+        """Log each change of state and of reason; the backoff limits how often that happens."""
         before = self.health
         if (state, reason) == (before.state, before.reason):
             return
@@ -183,9 +187,9 @@ class Sender:
 
     def _opened(self) -> aiohttp.ClientSession:
         if self._session is None or self._session.closed:
-            # Not `trust_env`: it would put what netrc holds for the host in the place of the key. Of the environment
-            # only the proxy counts, and credentials in the proxy's URL go to the proxy alone.
-            # Nothing is inflated: a few bytes of an answer that nobody asked for may become very many.
+            # No `trust_env`: credentials of netrc for the host would replace the key. Only the proxy is read from the
+            # environment, and credentials in the proxy's URL go to the proxy alone. Answers are not decompressed: a few
+            # bytes of an unexpected answer may become very many.
             self._session = aiohttp.ClientSession(
                 timeout=aiohttp.ClientTimeout(total=self._options.request_timeout),
                 proxy=_proxy_for(self._url),
@@ -195,7 +199,7 @@ class Sender:
 
 
 async def _body(answer: aiohttp.ClientResponse) -> bytes:
-    """The answer's body; empty where it is longer than any of the gateway's, so that it counts as somebody else's."""
+    """Return the answer's body; empty if it is longer than any of the gateway's, so that it counts as foreign."""
     body = bytearray()
     async for piece in answer.content.iter_any():
         body += piece

@@ -1,6 +1,6 @@
-"""A queue on disk that outlives its process: append-only segments, a mark of how far they are delivered, a lock.
+"""A queue on disk that outlives its process: append-only segments, a mark of the delivered position, and a lock.
 
-A line is `<crc32> <event_id as JSON> <event>`, so that a torn one is told from a whole one and its neighbours can be read.
+A line is `<crc32> <event_id as JSON> <event>`. The checksum detects a torn line, and other lines stay readable.
 """
 
 import asyncio
@@ -31,13 +31,13 @@ log = logging.getLogger(__name__)
 
 
 def line_of(event: Event) -> bytes:
-    """The event as a line of a segment."""
+    """Return the event as a line of a segment."""
     rest = json.dumps(event.event_id).encode() + b" " + event.body
     return b"%08x %b\n" % (zlib.crc32(rest), rest)
 
 
 def event_of(line: bytes) -> Event | None:
-    """The event of a line, None if the line is not whole."""
+    """Return the event of a line, None if the line is incomplete."""
     checksum, _, rest = line.removesuffix(b"\n").partition(b" ")
     if not line.endswith(b"\n") or checksum != b"%08x" % zlib.crc32(rest):
         return None
@@ -47,12 +47,12 @@ def event_of(line: bytes) -> Event | None:
 
 
 class SpoolQueue:
-    """Keeps what is appended under `directory` until it is delivered; at most `size` bytes lie there.
+    """Keeps events under `directory` until they are delivered, in at most `size` bytes.
 
-    Raises InvalidInput if another client uses the directory, EnvironmentUnfit if it can't be written. What the gateway
-    refuses for good is written to `refused.jsonl` there. After a crash the last batches are delivered again under the
-    same ids. Its file operations block, for the time of a write to the page cache; forcing to disk is done in a thread.
-    Only the account that writes the files can read them, and no link is followed.
+    Raises InvalidInput if another client uses the directory, EnvironmentUnfit if it can't be written. Events that the
+    gateway permanently refuses are written to `refused.jsonl` there. After a crash the last batches are delivered again
+    under the same ids. File operations block for the time of a write to the page cache; forcing to disk runs in a
+    thread. Only the account that writes the files can read them, and no link is followed.
     """
 
     def __init__(self, directory: Path, size: int) -> None:
@@ -88,7 +88,7 @@ class SpoolQueue:
             raise EnvironmentUnfit(f"the spool {directory} can't be read: {error.strerror}") from error
 
     def append(self, event: Event) -> None:
-        """Writes one event; raises BufferFull if the spool is at its bound or the disk is full."""
+        """Write one event; raises BufferFull if the spool is at its limit or the disk is full."""
         line = line_of(event)
         if self._bytes + len(line) > self._most_bytes:
             raise BufferFull(f"the spool {self._directory} is full: {self._bytes} bytes")
@@ -96,7 +96,7 @@ class SpoolQueue:
             try:
                 self._write(line)
             except OSError:
-                # What is delivered may be all that fills the disk.
+                # Delivered events may fill the disk; removing them may free enough.
                 if not self._cleared():
                     raise
                 self._write(line)
@@ -106,7 +106,7 @@ class SpoolQueue:
         self.appended += 1
 
     def take(self, most: int, size: int) -> Batch:
-        """The next events; what can't be read is passed over, and reported unless it is a crash's torn last line."""
+        """Return the next events; unreadable lines are skipped, and reported unless a crash left the last line torn."""
         batch = Batch([], self.taken)
         while len(batch) < most and self.taken + len(batch) < self.appended:
             segment, start = self._position
@@ -141,7 +141,7 @@ class SpoolQueue:
         if moved:
             self._mark(*moved)
 
-    def abandon(self, batches: Sequence[Batch], reason: str) -> int:  # noqa: ARG002 - the next client says why, if need be
+    def abandon(self, batches: Sequence[Batch], reason: str) -> int:  # noqa: ARG002 - the next client gives the reason, if there is one
         return self.appended - self.taken + sum(map(len, batches))
 
     def hand_over(self) -> list[Undelivered]:
@@ -150,13 +150,13 @@ class SpoolQueue:
         return handed
 
     async def sync(self, number: int) -> None:
-        """One sync at a time, for all who wait; raises EnvironmentUnfit."""
+        """Force to disk, one sync at a time for all waiting callers; raises EnvironmentUnfit."""
         async with self._syncing:
             if self._synced >= number or self._writing is None:
                 return
             written = self.appended
             try:
-                # A descriptor of its own: the segment may be closed for the next one meanwhile.
+                # A separate descriptor: the segment may be closed meanwhile, when the next one begins.
                 descriptor = os.dup(self._writing.fileno())
                 try:
                     await asyncio.to_thread(os.fsync, descriptor)
@@ -167,7 +167,7 @@ class SpoolQueue:
             self._synced = written
 
     def close(self) -> None:
-        """Lets go of the files; where all is delivered none but those of refused events are left."""
+        """Close the files; if all events are delivered, only the file of refused events is left."""
         try:
             self._cleared()
         except OSError as error:
@@ -177,7 +177,7 @@ class SpoolQueue:
                 file.close()
 
     def _cleared(self) -> bool:
-        """Removes what is delivered, if that is all that was appended; whether there was anything."""
+        """Remove the segments if all events are delivered; returns whether there were any."""
         if self.taken != self.appended or self._out:
             return False
         count = len(self._segments)
@@ -185,7 +185,7 @@ class SpoolQueue:
             if file is not None:
                 file.close()
         self._writing = self._reading = None
-        # The mark goes last: without it a segment that is left would be delivered again.
+        # The mark is removed last: without it, a remaining segment would be delivered again.
         while self._segments:
             self._path(self._segments[0]).unlink(missing_ok=True)
             self._segments.pop(0)
@@ -210,7 +210,7 @@ class SpoolQueue:
             raise
 
     def _next_segment(self) -> IO[bytes]:
-        # A segment that an earlier process began may end in a torn line: it is never written on.
+        # A segment of an earlier process may end in a torn line, so nothing is appended to it.
         number = max([self._position[0], *self._segments]) + 1
         before = self._writing
         if before is not None:
@@ -227,7 +227,7 @@ class SpoolQueue:
         return opened
 
     def _read(self) -> bytes | None:
-        """The next line and the position behind it; None at the end of all segments."""
+        """Return the next line, and advance the position; None at the end of all segments."""
         while self._segments:
             segment, offset = self._position
             if segment in self._segments:
@@ -270,7 +270,7 @@ class SpoolQueue:
                 log.error("the spool %s: refused events can't be written down: %s", self._directory, error.strerror)
 
     def _marked(self) -> tuple[int, int]:
-        """Segment and offset up to which everything was delivered; from the start if that is not known: twice does no harm."""
+        """Return segment and offset of the delivered position; the start if unknown: repeats are harmless."""
         try:
             with open_private(self._directory / "mark", "r") as file:
                 segment, offset = map(int, file.read().split())
@@ -281,7 +281,7 @@ class SpoolQueue:
     def _mark(self, segment: int, offset: int) -> None:
         new = self._directory / "mark.new"
         try:
-            # On a full disk the mark itself may need their room; a mark whose segment is gone means the next one.
+            # On a full disk the mark may need their space; a mark in a removed segment means the next segment.
             while self._segments and self._segments[0] < segment:
                 path = self._path(self._segments[0])
                 self._bytes -= path.stat().st_size
@@ -291,11 +291,11 @@ class SpoolQueue:
                 file.write(f"{segment} {offset}\n")
             new.replace(self._directory / "mark")
         except OSError as error:
-            # What is not marked is delivered again, under the same ids.
+            # Events after the mark are delivered again, under the same ids.
             log.warning("the spool %s: can't mark what is delivered: %s", self._directory, error.strerror)
 
     def _left(self) -> int:
-        """How many lines stand behind the mark."""
+        """Return the number of lines after the mark."""
         marked, offset = self._position
         lines = 0
         for number in self._segments:

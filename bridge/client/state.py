@@ -1,4 +1,4 @@
-"""The state of delivery: whether events go through, since when, and why not."""
+"""The state of delivery: whether events are delivered, since when, and the reason if not."""
 
 from datetime import UTC, datetime
 from typing import Literal, NamedTuple, Self
@@ -7,7 +7,7 @@ State = Literal["delivering", "waiting", "blocked"]
 
 
 class Health(NamedTuple):
-    """A state, the moment of its beginning (UTC), and the reason; the reason is empty while events go through."""
+    """A state, its beginning (UTC), and its reason, which is empty while events are delivered."""
 
     state: State
     since: datetime
@@ -15,18 +15,18 @@ class Health(NamedTuple):
 
     @classmethod
     def now(cls, state: State = "delivering", reason: str = "") -> Self:
-        """A state that begins now."""
+        """Return a state that begins now."""
         return cls(state, datetime.now(UTC), reason)
 
 
 class DeliveryState(NamedTuple):
-    """What a client does with its events at the moment.
+    """The client's current state of delivery.
 
-    `state` follows the last try. `delivering`: the gateway answered it, or nothing was tried yet. `waiting`: it failed
-    by what passes by itself (network, 408, 429, 5xx) and is repeated. `blocked`: it failed by what does not
-    (key, script, address, an answer that is not the gateway's, an unexpected error); `reason` names it.
-    `pending` counts events that were taken and are neither delivered nor given up, those in the spool included.
-    `delivered`, `given_up` and `failures` (failed tries) count since the client was made.
+    `state` follows the last try. `delivering`: the gateway accepted it, or nothing was tried yet. `waiting`: it failed
+    for a temporary reason (network, 408, 429, 5xx) and is repeated. `blocked`: it failed for another reason (key,
+    script, address, an answer that is not the gateway's, an unexpected error); `reason` names it. `pending` counts
+    queued events that are neither delivered nor given up, including those in the spool. `delivered`, `given_up` and
+    `failures` (failed tries) count since the client was created.
     """
 
     state: State

@@ -1,4 +1,4 @@
-"""The span of each post, for a program that traces: one that doesn't has not even imported OpenTelemetry."""
+"""The span of each post, for programs that use OpenTelemetry; for other programs it is not imported."""
 
 import logging
 import sys
@@ -14,10 +14,10 @@ log = logging.getLogger(__name__)
 
 @contextmanager
 def post_span(url: str, events: int, headers: MutableMapping[str, str]) -> Iterator["Span | None"]:
-    """The span of one post, by the program's own tracer; the headers then say so to the gateway.
+    """Open the span of one post, with the program's own tracer, and add its context to the headers.
 
-    A batch holds events of many callers, so that its post begins a trace, whatever span is current here. A tracer or
-    propagator that raises costs the span, not the post.
+    A batch has events of many callers, so its post begins a new trace, regardless of the current span. If a tracer or
+    propagator raises, the span is lost, not the post.
     """
     span = None
     if "opentelemetry.trace" in sys.modules:
