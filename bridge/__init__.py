@@ -1,1 +1,1 @@
-"""What people touch: the command line, the demo, and the embedded Kafka and Postgres."""
+"""The outer layer: the command line, the services' HTTP interfaces, the client, and the embedded Kafka and Postgres."""

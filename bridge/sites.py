@@ -1,8 +1,8 @@
-"""A site in words, as commands name whose events something is about."""
+"""Display names of sites."""
 
 
 def site_in_words(site_id: int | None, org_id: int | None) -> str:
-    """The site with the registry's organisation of it; None is no readable site, or no organisation."""
+    """Return the site with its organisation in the registry; None is no readable site, or no organisation."""
     if site_id is None:
         return "no readable site"
     return f"site {site_id} ({'no org' if org_id is None else f'org {org_id}'})"

@@ -1,4 +1,4 @@
-"""Dead letters whole, as lines of JSON or as CSV."""
+"""Export of whole dead letters, as lines of JSON or as CSV."""
 
 import csv
 import json
@@ -11,25 +11,26 @@ from bridge.dead_letters.documents import letter_document
 from sinks.postgres.dead_letters.letter import WholeDeadLetter
 from telemetry.printable import printable, printable_dumps
 
-# A spreadsheet may separate cells at `;` or a tab, although the file separates them at `,`: then a cell begins after each of
-# them, and after a line break. Some spreadsheets take the full-width forms for formulas, too. What is matched is empty, so
-# that its replacement is a constant: one with a group is made by Python for each match.
+# A spreadsheet may split cells at `;` or a tab, although the file separates them with `,`: a cell can then begin after
+# each of them, and after a line break. Some spreadsheets also accept the full-width forms in formulas. The match is
+# empty, so the replacement is a constant: with a group, Python would build one for each match.
 _FORMULA: Final = re.compile(r"""^(?=[\t\r\n])|(?<![^;|\t\r\n])(?=[" ]*[=+\-@\uff1d\uff0b\uff0d\uff20])""")
 
 Write = Callable[[WholeDeadLetter], None]
 
 
 class Form(StrEnum):
-    """How dead letters are written."""
+    """The format of an export."""
 
     NDJSON = "ndjson"
     CSV = "csv"
 
 
 def writer(stream: TextIO, form: Form, *, shown: bool = False) -> Write:
-    """Writes dead letters to the stream one by one; a CSV's first line names its columns.
+    """Return a function that writes one dead letter to the stream; the first line of a CSV has column names.
 
-    Lines of JSON hold no character that controls a terminal; a CSV, which has no escapes, holds none if it is `shown`.
+    Lines of JSON have no control characters of a terminal. A CSV has no escapes, and has none of them only if it is
+    `shown`.
     """
     if form is Form.NDJSON:
         return lambda letter: _line(stream, letter_document(letter))
@@ -49,7 +50,7 @@ def writer(stream: TextIO, form: Form, *, shown: bool = False) -> Write:
 
 
 def _cell(value: Any) -> Any:
-    """A producer's text with a mark wherever a spreadsheet would begin a cell with a formula."""
+    """Return a producer's text, with a mark wherever a spreadsheet would begin a cell with a formula."""
     return _FORMULA.sub("'", value) if isinstance(value, str) else value
 
 

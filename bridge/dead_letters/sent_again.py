@@ -1,7 +1,7 @@
-"""Dead letters whose events are persisted meanwhile, since their producers have sent them again: known by the keys of duplicates.
+"""Dead letters whose producers have sent the event again, and successfully: found by the keys of duplicates.
 
-An event is the same as another of its site, id and class of sender. Keys are kept for seven days at least; what is persisted
-beyond them is not known here.
+An event is the same as another one with its site, id and sender class. Keys are kept for at least seven days; events
+that were persisted before are not found here.
 """
 
 from collections import Counter, defaultdict
@@ -23,27 +23,27 @@ from sinks.postgres.replay_items.items import persisted_keys
 from streams.pipeline.dedup_key import claim_of
 
 MOST_LOOKED_UP: Final = 20_000
-"""Of how many dead letters the groups look up the keys, the latest of all causes; each takes about ten microseconds."""
+"""Most dead letters of groups that are looked up, the latest of all causes; each takes about ten microseconds."""
 
 MOST_SCRIPTS: Final = 3
 
 
 async def registry_of(settings: Settings) -> Registry:
-    """The scripts as they are registered now; raises SinkUnavailable."""
+    """Return the registered scripts; raises SinkUnavailable."""
     registry = RegistryCache(settings.dsn, refresh_seconds=settings.seconds("registry_refresh"))
     await registry.load()
     return registry.current
 
 
 class SentAgain(NamedTuple):
-    """The dead letters whose events are persisted, and how many have no identity by which that is known."""
+    """The dead letters whose events are persisted, and the number of those without an identity to look up."""
 
     persisted: list[Whose]
     unidentified: int
 
 
 async def sent_again(dsn: str, registry: Registry, letters: Sequence[Whose], share: Share) -> SentAgain:
-    """Looks up whether their events are persisted; raises SinkUnavailable. `share` is what that has of the event loop."""
+    """Look up whether their events are persisted, with this share of the event loop; raises SinkUnavailable."""
     found: list[Whose] = []
     unidentified = 0
     claims: dict[Whose, Claim | None] = {}
@@ -65,9 +65,9 @@ async def sent_again(dsn: str, registry: Registry, letters: Sequence[Whose], sha
 async def groups_looked_up(
     settings: Settings, chosen: DeadLetterFilter, share: Share, *, now: datetime, hours: int, limit: int
 ) -> Groups:
-    """The groups of `read_groups`, with how many of the latest open ones of each are persisted; raises SinkUnavailable.
+    """Return the groups, with the number of the latest open dead letters that are persisted; raises SinkUnavailable.
 
-    `share` is what that has of the event loop.
+    `share` is the share of the event loop.
     """
     found = await read_groups(settings.dsn, chosen, now=now, hours=hours, limit=limit)
     if not found.groups:
@@ -91,7 +91,7 @@ def _counted(found: Groups, letters: Sequence[Whose], persisted: Sequence[Whose]
 
 
 class _Tally:
-    """What the letters of one cause come to."""
+    """Counters for the dead letters of one cause."""
 
     def __init__(self) -> None:
         self.looked_up = 0
@@ -100,9 +100,9 @@ class _Tally:
         self._scripts: defaultdict[tuple[int, int | None], set[str]] = defaultdict(set)
 
     def add(self, letter: Whose) -> None:
-        """Counts the letter, and what its text says of whose it is where its site or script can't be read.
+        """Count the dead letter, and the owner that its text names if its site or script can't be read.
 
-        A text that names a script alone is of the site that the letter's key names.
+        A text that names only a script counts for the site of the dead letter's key.
         """
         self.looked_up += 1
         script_id = letter.guess.script_id if letter.script_id is None else None
@@ -114,7 +114,7 @@ class _Tally:
             self._scripts[site_id, letter.site_id].add(script_id)
 
     def noted_in(self, group: Group) -> Group:
-        """The group with these figures, and the sites and scripts that most of these texts name."""
+        """Return the group with these counts, and the sites and scripts that most of these texts name."""
         guesses = [
             Guessed(site_id, sorted(self._scripts.get((site_id, keyed), ()))[:MOST_SCRIPTS], count, keyed)
             for (site_id, keyed), count in self._counted.most_common(MOST_OWNERS)

@@ -1,1 +1,1 @@
-"""`bridge doctor`: one file for each group of checks, and `examine` that makes them all within a bounded time."""
+"""`bridge doctor`: one file for each group of checks, and `examine`, which runs them all within a time limit."""

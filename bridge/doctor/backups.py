@@ -1,4 +1,4 @@
-"""The doctor on backups: what Kafka keeps must reach back behind the oldest one that might be restored."""
+"""Checks of backups: Kafka's retention must reach back beyond the oldest backup that might be restored."""
 
 from collections.abc import AsyncIterator, Iterable, Mapping
 from typing import Final
@@ -24,7 +24,7 @@ async def _retention(settings: Settings) -> AsyncIterator[Finding]:
 
 
 def judge_retention(configs: Mapping[str, Mapping[str, str]], needed_ms: int) -> Iterable[Finding]:
-    """Whether a restored database could fill its gap from Kafka: time by time, and not cut short by size."""
+    """Check whether a restored database could be completed from Kafka: by retention time, not cut short by size."""
     if not configs:
         yield fail("retention", "there is no raw, retry or DLQ topic", "run `bridge topics apply`")
         return

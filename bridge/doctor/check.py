@@ -1,4 +1,4 @@
-"""A check of the doctor: a small declared function that looks at one thing, and what it may answer."""
+"""A check of the doctor: a declared function that examines one thing, and its possible findings."""
 
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from typing import Final, NamedTuple
@@ -10,7 +10,7 @@ _MOST_LINES: Final = 5
 
 
 class Finding(NamedTuple):
-    """One line: what was found under which name, and how to mend it."""
+    """A line of the report: the check's name, the finding, and the remedy."""
 
     check: str
     health: Health
@@ -19,9 +19,9 @@ class Finding(NamedTuple):
 
 
 class Check(NamedTuple):
-    """What is looked at. `look` yields findings; an error of ours that it raises is a finding of its own.
+    """A check. `look` yields findings; a BridgeError that it raises becomes a finding.
 
-    `connects` says whether it connects to Postgres; few such checks are made at once.
+    `connects` is whether it connects to Postgres; only a few such checks run at the same time.
     """
 
     group: str
@@ -31,22 +31,22 @@ class Check(NamedTuple):
 
 
 def ok(check: str, found: str) -> Finding:
-    """As it should be."""
+    """Return a finding without a problem."""
     return Finding(check, Health.OK, found)
 
 
 def warn(check: str, found: str, mend: str) -> Finding:
-    """Worth a look; nothing is broken yet."""
+    """Return a finding that deserves attention; nothing is broken yet."""
     return Finding(check, Health.WARN, found, mend)
 
 
 def fail(check: str, found: str, mend: str) -> Finding:
-    """Broken, or about to be."""
+    """Return a finding of a failure, or of one that is about to happen."""
     return Finding(check, Health.FAIL, found, mend)
 
 
 def each(kind: Callable[[str, str, str], Finding], check: str, lines: Sequence[str], mend: str) -> Iterable[Finding]:
-    """A finding for each line; of many the first few, and how many there are besides."""
+    """Yield a finding for each line: the first few, then the number of the others."""
     for line in lines[:_MOST_LINES]:
         yield kind(check, line.partition("; run ")[0], mend)
     if len(lines) > _MOST_LINES:

@@ -1,4 +1,4 @@
-"""Makes every check at once, each within the time-out, and puts what they found into one report."""
+"""Runs all checks concurrently, each with a time-out, and combines their findings into one report."""
 
 import asyncio
 import time
@@ -16,7 +16,7 @@ from schemas.errors import BridgeError
 
 
 def checks_of(service: Service | None) -> Sequence[Check]:
-    """All checks, in the order in which they are told; `service` is whose account BRIDGE_DATABASE_URL names, if known."""
+    """Return all checks in the order of the report; `service` is that of BRIDGE_DATABASE_URL's account, if known."""
     return (
         *settings.checks(service),
         *kafka.CHECKS,
@@ -31,11 +31,14 @@ def checks_of(service: Service | None) -> Sequence[Check]:
 
 CHECKS: Final = checks_of(None)
 CONNECTIONS: Final = 3
-"""How many checks are connected to Postgres at once: the doctor looks at servers and accounts that have few left."""
+"""Most checks that use Postgres at the same time: servers and accounts may have few connections left."""
 
 
 async def examine(given: Settings, *, timeout_sec: float, checks: Sequence[Check] = CHECKS) -> DoctorReport:
-    """The report. A check that can't be made fails by itself and the others go on; none takes longer than the time-out."""
+    """Run the checks.
+
+    One that can't run becomes a failure and the others continue; each has at most `timeout_sec` seconds.
+    """
     begun, started = datetime.now(UTC), time.monotonic()
     places = asyncio.Semaphore(CONNECTIONS)
     made = await asyncio.gather(

@@ -1,4 +1,4 @@
-"""The doctor on a gateway that answers: whether somebody sends for scripts that are disabled or not registered."""
+"""Checks of a running gateway: requests for scripts that are disabled or not registered."""
 
 from collections.abc import AsyncIterator, Collection, Iterable, Sequence
 from functools import partial
@@ -13,7 +13,7 @@ from sinks.postgres.registry.admin import list_scripts
 
 
 def refused_check(url: str | None = None) -> Check:
-    """The check of the gateway at this address, or at the settings'. Where no gateway answers it finds nothing."""
+    """Return the check of the gateway at this address, or at the settings'. An unreachable gateway gives no finding."""
     return Check("gateway", "refused", partial(_look, url), connects=True)
 
 
@@ -30,7 +30,7 @@ async def _look(url: str | None, settings: Settings) -> AsyncIterator[Finding]:
 
 
 async def _enabled(settings: Settings) -> Collection[str]:
-    """The scripts that are enabled by now; none if the registry can't be read, which other checks tell."""
+    """Return the enabled scripts; none if the registry can't be read, which other checks report."""
     try:
         return {one.script_id for one in await list_scripts(settings.dsn) if one.enabled}
     except BridgeError:
@@ -38,7 +38,7 @@ async def _enabled(settings: Settings) -> Collection[str]:
 
 
 def judge_refused(url: str, refused: Sequence[Refusal], enabled: Collection[str]) -> Iterable[Finding]:
-    """Senders that nobody has told of: their events are not taken, and no dead letter shows them."""
+    """Report senders whose events are refused without a dead letter."""
     lines = [
         f"script {one.script} (site {one.site}) is disabled, and {url} has refused {one.requests} requests of it"
         for one in refused

@@ -1,4 +1,4 @@
-"""The doctor on processes that run: what each of them says of itself at `/ready`."""
+"""Checks of running processes: the state that each reports at `/ready`."""
 
 import asyncio
 import urllib.error
@@ -17,7 +17,7 @@ _MOST_BYTES: Final = 64 * 1024
 
 
 def ready_check(url: str) -> Check:
-    """The check of the process at this address, such as http://worker:9464."""
+    """Return the check of the process at this address, such as http://worker:9464."""
     return Check("health", url, partial(_look, url.rstrip("/")))
 
 
@@ -26,7 +26,7 @@ async def _look(url: str, _settings: Settings) -> AsyncIterator[Finding]:
 
 
 def judge_ready(url: str, status: int, body: Any) -> Finding:
-    """By the answer's state; `status` 0 is no answer, and the body then says why."""
+    """Judge the state of the answer; `status` 0 means no answer, and `body` is then the reason."""
     if not status:
         return fail("ready", f"{url} does not answer: {body}", "see that the process runs, and its address")
     if not isinstance(body, dict) or "state" not in body:

@@ -1,4 +1,4 @@
-"""The doctor on Kafka: a cluster that answers at the addresses it advertises, and topics as declared and replicated."""
+"""Checks of Kafka: a cluster that answers at its advertised addresses, and topics as declared and replicated."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Mapping
@@ -27,7 +27,7 @@ async def _cluster(settings: Settings) -> AsyncIterator[Finding]:
 
 
 def judge_cluster(cluster: ClusterFacts, replication: int) -> Iterable[Finding]:
-    """Whether the cluster has a controller, and brokers enough for the declared replicas."""
+    """Check that the cluster has a controller, and enough brokers for the declared replicas."""
     count = len(cluster.brokers)
     told = f"cluster {cluster.cluster_id}, {count} {'broker' if count == 1 else 'brokers'}"
     if count < replication:
@@ -67,7 +67,7 @@ async def _replicas(settings: Settings) -> AsyncIterator[Finding]:
 
 
 def judge_replicas(facts: Mapping[str, TopicFacts], in_sync: int) -> Iterable[Finding]:
-    """Whether every partition has a leader, and replicas enough in sync to be written and to lose a broker."""
+    """Check that every partition has a leader, and enough replicas in sync to be written to and to lose a broker."""
     if not facts:
         yield fail("in sync", "none of the declared topics exists", "run `bridge topics apply`")
         return

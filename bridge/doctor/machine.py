@@ -1,4 +1,4 @@
-"""The doctor on clocks and disks: this machine's beside those of Postgres and Kafka, as far as they show from here."""
+"""Checks of clocks and disks: this machine's compared to those of Postgres and Kafka, as far as visible from here."""
 
 import asyncio
 import shutil
@@ -14,7 +14,7 @@ from sinks.kafka.admin import newest_after
 from sinks.postgres.stats.server import clock_skew, server
 
 SKEW_WARN, SKEW_FAIL = 1.0, 30.0
-"""Seconds. Windows, months and due times are told by three clocks; minutes apart, verdicts and retries go wrong."""
+"""Seconds. Windows, months and due times use three clocks; minutes apart, verdicts and retries are wrong."""
 USED_WARN, USED_FAIL = 0.8, 0.9
 
 
@@ -25,7 +25,7 @@ async def _postgres_clock(settings: Settings) -> AsyncIterator[Finding]:
 
 
 async def _kafka_clock(settings: Settings) -> AsyncIterator[Finding]:
-    # Kafka tells its time only by what it stamps, so one that is behind shows nowhere without writing.
+    # Kafka's clock is visible only in timestamps of records, so a slow clock can't be detected without writing.
     ahead = await newest_after(settings, [settings.topics.raw], seconds=SKEW_WARN)
     if ahead is None:
         yield ok("Kafka's clock", "nothing on the raw topic is stamped ahead of this machine's time")
@@ -35,7 +35,7 @@ async def _kafka_clock(settings: Settings) -> AsyncIterator[Finding]:
 
 
 def judge_clock(whose: str, seconds: float, uncertainty: float) -> Iterable[Finding]:
-    """Whether another clock is far from this machine's; `seconds` is how far it is ahead."""
+    """Check that another clock is close to this machine's; `seconds` is how far it is ahead."""
     off = max(0.0, abs(seconds) - uncertainty)
     name, found = f"{whose}'s clock", f"{abs(seconds):.2f} s {'ahead of' if seconds > 0 else 'behind'} this machine's"
     mend = "see that NTP runs on both machines"
@@ -70,7 +70,7 @@ async def _own_disk(_settings: Settings) -> AsyncIterator[Finding]:
 
 
 def _usage(directory: Path) -> tuple[int, int] | None:
-    """Bytes in all and free, None for a directory that is not visible here."""
+    """Return the total and free bytes, None for a directory that is not visible here."""
     try:
         usage = shutil.disk_usage(directory)
     except OSError:
@@ -79,7 +79,7 @@ def _usage(directory: Path) -> tuple[int, int] | None:
 
 
 def judge_disk(name: str, total: int, free: int) -> Iterable[Finding]:
-    """By how much of the volume is used."""
+    """Judge a volume by its used share."""
     used = 1 - free / total if total else 1.0
     found = f"{used:.0%} used, {free / 2**30:.1f} GiB free"
     mend = "make room, or enlarge the volume"

@@ -1,4 +1,4 @@
-"""The doctor on Postgres: a server that may be written to, with room, and a schema that the code fits."""
+"""Checks of Postgres: a writable server with free capacity, and a schema that fits the code."""
 
 from collections.abc import AsyncIterator, Iterable
 from functools import partial
@@ -14,7 +14,7 @@ from sinks.postgres.stats.server import LongTransaction, Server, long_transactio
 
 OLDEST_VERSION = 15
 LONG_SECONDS = 300.0
-# Beside the lanes: registry, verdict, months, and an operator's commands.
+# In addition to the lanes: registry, verdict, months, and an operator's commands.
 _OTHER_CONNECTIONS = 6
 _FULL_QUEUE = 0.5
 
@@ -31,7 +31,7 @@ async def _server(settings: Settings) -> AsyncIterator[Finding]:
 
 
 def judge_server(facts: Server) -> Iterable[Finding]:
-    """Version, whether it takes writes, and whether what it commits stays."""
+    """Check the version, whether it is writable, and whether commits are durable."""
     if facts.major < OLDEST_VERSION:
         yield fail("server", f"PostgreSQL {facts.version} is too old", f"upgrade it to {OLDEST_VERSION} or newer")
     else:
@@ -53,7 +53,7 @@ def judge_server(facts: Server) -> Iterable[Finding]:
 
 
 def judge_account(settings: Settings, facts: Server) -> Iterable[Finding]:
-    """Where it matters: no superuser, and a server whose certificate is looked at."""
+    """Outside of development: check for superusers and for a server whose certificate is not verified."""
     if settings.env == "development":
         return
     if facts.superuser:
@@ -65,7 +65,7 @@ def judge_account(settings: Settings, facts: Server) -> Iterable[Finding]:
 
 
 def judge_connections(settings: Settings, facts: Server) -> Iterable[Finding]:
-    """Whether one more worker could connect."""
+    """Check that one more worker could connect."""
     wanted = settings.lanes + _OTHER_CONNECTIONS
     found = f"{facts.connections_left} connections left"
     if facts.connections_left < wanted:
@@ -76,7 +76,7 @@ def judge_connections(settings: Settings, facts: Server) -> Iterable[Finding]:
 
 
 def judge_notifications(facts: Server) -> Iterable[Finding]:
-    """Whether a change of a script, a token or a pause is told at once; every account may fill the queue that tells it."""
+    """Check the notification queue, which every account can fill; when full, changes of scripts arrive late."""
     found = f"the queue of notifications is {facts.notifications:.0%} full"
     if facts.notifications > _FULL_QUEUE:
         mend = "end the session that listens and has been in a transaction for longest; changes are found by BRIDGE_REGISTRY_REFRESH"
@@ -99,7 +99,7 @@ async def _transactions(settings: Settings) -> AsyncIterator[Finding]:
 
 
 def judge_transactions(found: list[LongTransaction]) -> Iterable[Finding]:
-    """Old transactions hold back vacuum, and may hold locks that settlements wait for."""
+    """Report old transactions: they hold back vacuum, and may hold locks that commits wait for."""
     for one in found:
         told = f"{one.who} is open for {one.seconds / 60:.0f} min ({one.state})"
         yield warn("transactions", told, one.remedy)
@@ -108,7 +108,7 @@ def judge_transactions(found: list[LongTransaction]) -> Iterable[Finding]:
 
 
 async def _schema(service: Service | None, settings: Settings) -> AsyncIterator[Finding]:
-    """Without a service the account is that of the first one whose needs it meets, or else the owner's."""
+    """Compare schema and account; without a service, with the first service whose needs are met, or else the owner."""
     wanted = (Service.OWNER, *PROCESSES) if service is None else (service,)
     found = {
         one: await database_differences(settings.dsn, months_ahead=settings.partitions_ahead, service=one)
@@ -120,7 +120,7 @@ async def _schema(service: Service | None, settings: Settings) -> AsyncIterator[
 
 
 def judge_schema(found: Differences, service: Service) -> Iterable[Finding]:
-    """Schema, months and privileges, each by itself."""
+    """Judge schema, months and privileges, each separately."""
     yield from judge_catalogue(found)
     mend = f"run `bridge db grants ROLE --service {service} --apply` as the schema's owner"
     yield from each(fail, "privileges", found.privileges, mend)
@@ -130,7 +130,7 @@ def judge_schema(found: Differences, service: Service) -> Iterable[Finding]:
 
 
 def judge_catalogue(found: Differences) -> Iterable[Finding]:
-    """Schema and months; a schema behind explains whatever else it lacks."""
+    """Judge schema and months; pending migrations explain all other differences of the schema."""
     behind = [line for line in found.schema if line.startswith("migration")]
     yield from each(fail, "schema", behind or found.schema, "run `bridge db migrate`; see `bridge db check`")
     yield from each(warn, "schema", found.ahead, "deploy the release that the database was migrated for")
@@ -142,7 +142,7 @@ def judge_catalogue(found: Differences) -> Iterable[Finding]:
 
 
 def checks(service: Service | None) -> tuple[Check, ...]:
-    """The checks under the account of this service, None for one that is not known."""
+    """Return the checks for the account of this service; None if the service is unknown."""
     return (
         Check("postgres", "server", _server, connects=True),
         Check("postgres", "sessions", _pooler, connects=True),

@@ -1,4 +1,4 @@
-"""The doctor on settings: fit for their environment, spelt right, and names that lead somewhere."""
+"""Checks of settings: valid in their environment, spelt correctly, and with host names that resolve."""
 
 import asyncio
 import socket
@@ -38,7 +38,7 @@ async def _durability(settings: Settings) -> AsyncIterator[Finding]:
 
 
 def judge_replicas(replication: int, in_sync: int) -> Iterable[Finding]:
-    """Whether a broker can be away without the topics refusing writes."""
+    """Check that the topics still accept writes while a broker is down."""
     if in_sync > replication:
         mend = "set BRIDGE_TOPIC_MIN_INSYNC to one less than BRIDGE_TOPIC_REPLICATION"
         yield fail("replicas", f"{in_sync} replicas must be in sync, of {replication}: nothing can be written", mend)
@@ -69,7 +69,7 @@ async def _resolves(host: str) -> bool:
 
 
 def checks(service: Service | None) -> tuple[Check, ...]:
-    """The checks for this service; one that is not known may be a gateway, which needs most."""
+    """Return the checks for this service; an unknown one may be a gateway, which has the most requirements."""
     return (
         Check("settings", "environment", partial(_environment, service or Service.GATEWAY)),
         Check("settings", "variables", _variables),

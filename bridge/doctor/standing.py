@@ -1,4 +1,4 @@
-"""The doctor on what stands: the brake, what operators have paused, and the gate's last verdicts."""
+"""Checks of lasting states: the circuit breaker, operators' pauses, and the gate's last verdicts."""
 
 from collections.abc import AsyncIterator, Iterable, Sequence
 from typing import Final
@@ -20,7 +20,10 @@ async def _brake(settings: Settings) -> AsyncIterator[Finding]:
 
 
 def judge_brake(state: BreakerState) -> Finding:
-    """On is broken, whoever put it on; while it is released nothing keeps a storm out of the DLQ."""
+    """Judge the circuit breaker: open is a failure, regardless of its cause.
+
+    While it is bypassed, it does not protect the DLQ from a storm.
+    """
     who = f"by {state.changed_by}: {state.reason}"
     if state.engaged:
         since = "" if state.changed_at is None else f" since {rfc3339(state.changed_at)}"
@@ -39,7 +42,7 @@ async def _pauses(settings: Settings) -> AsyncIterator[Finding]:
 
 
 def judge_pauses(paused: Sequence[Pause]) -> Iterable[Finding]:
-    """What waits until somebody resumes it."""
+    """Report what is paused until an operator resumes it."""
     lines = [
         f"{one.kind} {one.target} since {rfc3339(one.paused_at)}, by {one.paused_by}: {one.reason}" for one in paused
     ]
@@ -54,7 +57,7 @@ async def _gate(settings: Settings) -> AsyncIterator[Finding]:
 
 
 def judge_gate(standing: Sequence[Standing]) -> Iterable[Finding]:
-    """The last verdicts of the workers; a target whose events have left the window passes."""
+    """Judge the last verdicts of the workers; a target whose events have left the window passes."""
     if not standing:
         yield ok("gate", "no target fails")
         return

@@ -1,4 +1,4 @@
-"""The doctor on the stream itself: workers, lag, retries past their time, loss that nobody acknowledged, the books."""
+"""Checks of the stream: workers, lag, overdue retries, unacknowledged loss, and the running totals."""
 
 import time
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
@@ -18,9 +18,9 @@ from sinks.postgres.stats.server import Retries, WaitingScript, retries, waiting
 from streams.audit import audit
 
 LAG_WARN, LAG_FAIL = 60.0, 600.0
-"""Seconds that the oldest unread record may have waited."""
+"""Most seconds that the oldest unread record may have waited."""
 OVERDUE_WARN, OVERDUE_FAIL = 60.0, 300.0
-"""Seconds past a retry's due time."""
+"""Seconds after a retry's due time."""
 WAITING_WARN = 1000
 MOST_SCRIPTS: Final = 3
 
@@ -53,9 +53,10 @@ def judge_lag(
     held: Mapping[TopicPartition, str],
     brake: BreakerState,
 ) -> Finding:
-    """By the age of the oldest unread record: `since` holds each partition's first offset that is younger than so long.
+    """Judge the age of the oldest unread record; `since` has each partition's first offset younger than that age.
 
-    `held` says why a partition is not read. Workers of the release before note nothing there of the brake.
+    `held` has the reasons why partitions are not read. Workers of the previous release record no reason for the circuit
+    breaker.
     """
     unread = sum(one.unread or 0 for one in behind.values())
     for seconds, verdict in ((LAG_FAIL, fail), (LAG_WARN, warn)):
@@ -69,7 +70,7 @@ def judge_lag(
 
 
 def _hint(held: int, old: int, brake: BreakerState) -> str:
-    """What to do about so many old partitions, of which so many are held."""
+    """Return the remedy for `old` partitions with old records, of which `held` are paused."""
     hints = ["the brake is on and holds records: see `bridge breaker status`"] if brake.engaged else []
     hints += ["see `held` in `bridge offsets show`"] if held else []
     hints += ["see that workers run and what they log; more of them share the partitions"] if held < old else []
@@ -77,12 +78,12 @@ def _hint(held: int, old: int, brake: BreakerState) -> str:
 
 
 def _next(account: PartitionAccount) -> int:
-    """Where reading goes on; a partition that nobody has read begins where its log does."""
+    """Return the next offset to read; a partition that was never read begins at the start of its log."""
     return account.next_offset if account.next_offset is not None else account.log_start or 0
 
 
 def judge_books(report: AuditReport) -> Iterable[Finding]:
-    """What was lost and not acknowledged, and whether the running totals balance."""
+    """Report unacknowledged loss, and whether the running totals balance."""
     lost = [one for one in report.partitions if one.lost > one.lost_acknowledged]
     for one in lost:
         found = f"{one.topic}:{one.partition}: {one.lost - one.lost_acknowledged} records were deleted before they were read"
@@ -101,14 +102,17 @@ async def _retries(settings: Settings) -> AsyncIterator[Finding]:
 
 
 def judge_retries(found: Retries, scripts: Sequence[WaitingScript] = ()) -> Finding:
-    """Waiting is in order, waiting past the due time is not; `scripts` are those that most of them are of."""
+    """Judge overdue retries; `scripts` are those with the most waiting events.
+
+    A retry that is not due yet is normal.
+    """
     finding = _judge_waiting(found)
     told = "; ".join(map(_waiting, scripts))
     return finding._replace(found=f"{finding.found}; most: {told}") if told else finding
 
 
 def _waiting(one: WaitingScript) -> str:
-    """Whose so many events are, what they wait for, and since when."""
+    """Describe the waiting events of one script: owner, error class, and since when."""
     return f"{site_in_words(one.site_id, one.org_id)} {one.script_id or ''}".rstrip() + (
         f": {one.waiting} {one.error_class} since {rfc3339(one.first_failed_at)}"
     )

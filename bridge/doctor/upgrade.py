@@ -1,4 +1,4 @@
-"""`bridge doctor --upgrade`: what this release would refuse of an installation of the one before, and what the next one will."""
+"""`bridge doctor --upgrade`: what this release refuses of an installation of the previous one, and what the next will."""
 
 from collections.abc import AsyncIterator, Iterable, Sequence
 from functools import partial
@@ -13,7 +13,7 @@ from sinks.postgres.schema.check import Differences, database_differences, privi
 
 
 def upgrade_checks(services: Sequence[Service]) -> tuple[Check, ...]:
-    """The checks for these services, whose account is that of BRIDGE_DATABASE_URL."""
+    """Return the checks for these services, whose account is that of BRIDGE_DATABASE_URL."""
     return (
         *(
             one
@@ -32,7 +32,7 @@ async def _webhook(given: Settings) -> AsyncIterator[Finding]:
 
 
 def judge_webhook(given: Settings) -> Finding:
-    """Whether a receiver still verifies by the key that signs tokens."""
+    """Check whether a receiver still verifies with the key that signs tokens."""
     if given.worker_alert_webhook is None:
         return ok("webhook", "nobody is called")
     if given.worker_alert_webhook_secret is not None:
@@ -51,7 +51,7 @@ async def _schema(given: Settings) -> AsyncIterator[Finding]:
 
 
 def judge_upgrade(given: Settings, found: Differences) -> Iterable[Finding]:
-    """What is behind is refused until it is migrated, except in development, which migrates by itself."""
+    """Judge the schema: pending migrations are refused until applied, except in development, which applies them."""
     behind = [line.partition(";")[0] for line in found.schema if line.startswith("migration")]
     if not behind:
         yield from judge_catalogue(found)
@@ -72,7 +72,7 @@ async def _account(service: Service, given: Settings) -> AsyncIterator[Finding]:
 def judge_account(
     given: Settings, service: Service, lacking: Sequence[str], excess: Sequence[str]
 ) -> Iterable[Finding]:
-    """What an account lacks is refused where privileges are judged at start; what it has too much, by the next release."""
+    """Judge privileges: missing ones are refused where they are checked at start, excess ones by the next release."""
     strict = given.env == "production" or given.strict_db_mode
     mend = f"as the owner, after `bridge db migrate`: `bridge db grants ROLE --service {service} --apply`"
     for line in lacking:

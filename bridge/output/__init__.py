@@ -1,1 +1,1 @@
-"""What commands write: tables and private files."""
+"""Output of commands: tables and private files."""

@@ -1,6 +1,6 @@
-"""Files and directories that only the account that makes them can read under any umask; no link is followed.
+"""Files and directories that only the creating account can read, under any umask; links are not followed.
 
-Standard library only: the Python client imports it, too.
+Standard library only, because the Python client imports it too.
 """
 
 import errno
@@ -17,7 +17,7 @@ FILE_MODE: Final = 0o600
 
 
 def make_private_directory(path: Path) -> None:
-    """Creates the directory and those above it that are missing, each with mode 0700; raises OSError.
+    """Create the directory and its missing parents, each with mode 0700; raises OSError.
 
     A directory that exists keeps its mode: it may be shared on purpose.
     """
@@ -27,7 +27,7 @@ def make_private_directory(path: Path) -> None:
     try:
         path.mkdir(DIRECTORY_MODE)
     except FileExistsError:
-        # Another process was faster.
+        # Another process created it first.
         if not path.is_dir():
             raise
     else:
@@ -35,10 +35,11 @@ def make_private_directory(path: Path) -> None:
 
 
 def open_private(path: Path, mode: str, **options: Any) -> IO[Any]:
-    """Opens a file as `open` does, without following a link; raises OSError.
+    """Open a file like `open`, without following a link; raises OSError.
 
-    Whatever else has the name, such as a pipe, is refused at once. A file that is opened for writing has mode 0600 from then on; one of another account is refused, since its owner
-    could read what is written. `x` in `mode` demands a new file. `options` are those of `open`.
+    Anything but a regular file, such as a pipe, is refused immediately. A file that is opened for writing gets mode
+    0600. A file of another account is refused, since its owner could read the content. `x` in `mode` requires a new
+    file. `options` are those of `open`.
     """
     file = open(path, mode, opener=_without_links, **options)  # noqa: SIM115 - closed below or by the caller
     try:
@@ -54,10 +55,10 @@ def open_private(path: Path, mode: str, **options: Any) -> IO[Any]:
 
 @contextmanager
 def whole_file(path: Path, mode: int = FILE_MODE) -> Iterator[TextIO]:
-    """A UTF-8 text file that takes its name, with this mode, when the block ends well; else nothing is left of it.
+    """Open a UTF-8 text file that gets its name and mode when the block succeeds; otherwise it is removed.
 
-    It replaces a file of that name. A device or a pipe of this account or root is written to as it is, its mode included,
-    if it takes data now. Raises OSError, also for a link.
+    It replaces a file of that name. A device or a pipe of this account or root is written to directly and keeps its
+    mode, if it accepts data now. Raises OSError, also for a link.
     """
     kind = _kind(path)
     if stat.S_ISCHR(kind) or stat.S_ISFIFO(kind):
@@ -66,7 +67,7 @@ def whole_file(path: Path, mode: int = FILE_MODE) -> Iterator[TextIO]:
         return
     if kind and not stat.S_ISREG(kind):
         raise OSError(errno.ELOOP if stat.S_ISLNK(kind) else errno.EISDIR, "it is a link or no regular file", str(path))
-    # The name is new and the file is created exclusively, so that no other file or link can be in its place.
+    # The name is new and the file is created exclusively, so no other file or link can take its place.
     descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:100]}.", suffix=".unfinished")
     unfinished = Path(name)
     try:
@@ -80,12 +81,12 @@ def whole_file(path: Path, mode: int = FILE_MODE) -> Iterator[TextIO]:
 
 
 def _without_links(path: str, flags: int) -> int:
-    # A pipe in the place of a file would have the opener wait for another program.
+    # Without O_NONBLOCK, opening a pipe would wait for another program.
     return os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, FILE_MODE)
 
 
 def _open_pipe(path: Path) -> int:
-    """Opens a device or a pipe without waiting for a reader; one of another account is refused, which would read it."""
+    """Open a device or pipe without waiting for a reader; refuses one of another account, which could read the data."""
     try:
         descriptor = _without_links(str(path), os.O_WRONLY | os.O_NOCTTY)
     except OSError as error:
@@ -95,7 +96,7 @@ def _open_pipe(path: Path) -> int:
     if os.fstat(descriptor).st_uid not in (os.geteuid(), 0):
         os.close(descriptor)
         raise OSError(errno.EPERM, "it belongs to another account", str(path))
-    # From here on a reader that is slow is waited for.
+    # From here on, writes wait for a slow reader.
     os.set_blocking(descriptor, True)
     return descriptor
 
@@ -109,7 +110,7 @@ def _take(descriptor: int, path: Path) -> None:
 
 
 def _kind(path: Path) -> int:
-    """The type bits of what has this name, 0 if nothing has it."""
+    """Return the type bits of the file of this name, 0 if there is none."""
     try:
         return stat.S_IFMT(path.lstat().st_mode)
     except FileNotFoundError:

@@ -1,6 +1,6 @@
-"""Tables and lines for people, on standard output: the one console of the command line, which writes out what it is given.
+"""Tables and lines for people on standard output: the command line's console, which escapes what it prints.
 
-A table that is wider than its terminal is laid out as cards, so that no id and no message is cut or broken.
+A table that is wider than its terminal is printed as cards, so that no id and no message is truncated or broken.
 """
 
 import sys
@@ -16,22 +16,22 @@ from rich.text import Text
 
 from telemetry.printable import encodable, printable
 
-# Where there is no terminal to fit into, a line must not be folded: somebody greps it.
+# Without a terminal, lines are not wrapped, so that they can be searched with grep.
 _PIPE_WIDTH: Final = 1_000_000
 _GAP: Final = "  "
-# `SIMPLE_HEAD` where the encoding has no lines to draw with.
+# The form of `SIMPLE_HEAD` for encodings without box-drawing characters.
 _ASCII_HEAD: Final = box.Box("    \n    \n -- \n    \n    \n    \n    \n    \n", ascii=True)
 
 
 class Table(table.Table):
-    """The one kind of table: as it is where it fits, else a card for each row.
+    """A table that is printed as cards, one a row, if it does not fit.
 
-    A card flows `name: value` over as many lines as it takes. What takes a line or more by itself gets lines of its own,
-    broken between words only. Empty cells are left out.
+    A card prints `name: value` pairs over several lines. A pair that fills a line or more has lines of its own, broken
+    between words only. Empty cells are left out.
     """
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        """The table, or its cards."""
+        """Yield the table, or its cards."""
         terminal = console.is_terminal
         self.pad_edge = False
         self.box = None if not terminal else _ASCII_HEAD if options.ascii_only else box.SIMPLE_HEAD
@@ -48,7 +48,7 @@ class Table(table.Table):
                 yield Text(line, no_wrap=True, overflow="ignore")
 
     def _card(self, console: Console, row: tuple[RenderableType, ...], width: int) -> Iterator[str]:
-        """The lines of one row."""
+        """Yield the lines of one row's card."""
         texts = [_plain(console, cell) for cell in row]
         if not self.show_header:
             yield from _lines(f"{texts[0]}: {_GAP.join(texts[1:])}", width, _GAP)
@@ -66,9 +66,9 @@ class Table(table.Table):
 
 
 class SafeConsole(Console):
-    """A console that writes out control characters, and what the encoding lacks, in every text, cell and title.
+    """A console that escapes control characters, and characters that the encoding lacks, in every text, cell and title.
 
-    None is read as markup or emoji.
+    No text is parsed as markup or emoji.
     """
 
     def __init__(self, *, stderr: bool = False) -> None:
@@ -77,11 +77,11 @@ class SafeConsole(Console):
         super().__init__(file=stream, width=width, highlight=False, markup=False, emoji=False)
 
     def render_str(self, text: str, **options: Any) -> Text:
-        """What rich makes of each string before it measures it: a line break in it ends no line."""
+        """Escape each string before rich measures it, so that a line break in it ends no line."""
         return super().render_str(self._shown(text), **options)
 
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
-        """The segments of anything that rich can show."""
+        """Yield the segments of anything that rich can print."""
         if isinstance(renderable, Text) and self._shown(renderable.plain) != renderable.plain:
             renderable = Text(
                 self._shown(renderable.plain),
@@ -97,28 +97,28 @@ class SafeConsole(Console):
 
 
 def on_terminal() -> bool:
-    """Whether standard output is read by somebody, and not by a program."""
+    """Return whether standard output is a terminal."""
     return sys.stdout.isatty()
 
 
 def print_left_out(count: int, what: str) -> None:
-    """Says how many rows of a table were left out on a terminal, if any were."""
+    """Report the number of rows that were left out on a terminal, if any."""
     if count:
         print_text(f"{count} {what} not shown: --all shows them")
 
 
 def print_table(rows: Table) -> None:
-    """Prints the table, plain enough to be cut and grepped where there is no terminal."""
+    """Print the table; without a terminal, in a plain form for cut and grep."""
     print_renderable(rows)
 
 
 def print_renderable(whole: RenderableType) -> None:
-    """Prints tables and lines that belong together."""
+    """Print tables and lines that belong together."""
     SafeConsole().print(whole, crop=False)
 
 
 def print_text(*lines: str) -> None:
-    """Prints these lines, none of them folded; a line break within one is shown as what it is."""
+    """Print these lines without wrapping; a line break within one is escaped."""
     for line in lines:
         SafeConsole().print(line, soft_wrap=True)
 
@@ -129,7 +129,7 @@ def _plain(console: Console, cell: RenderableType | None) -> str:
 
 
 def _lines(text: str, width: int, indent: str) -> list[str]:
-    """The text in lines, broken between words; a word that is wider than a line is left to the terminal."""
+    """Wrap the text between words; a word that is wider than a line is not broken."""
     wrapper = TextWrapper(
         width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False, drop_whitespace=True
     )

@@ -1,1 +1,1 @@
-"""Publishing raw events: from lines of text to acknowledged records, in whole batches."""
+"""Publishing of raw events: from lines of text to acknowledged records, in whole batches."""

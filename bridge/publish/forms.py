@@ -1,4 +1,4 @@
-"""Forms of text that are no event: other formats, told by their first bytes, and texts that hold several events."""
+"""Formats of text that are no event: other formats, recognised by their first bytes, and texts with several events."""
 
 import re
 from typing import Final, NamedTuple
@@ -7,16 +7,16 @@ import msgspec
 
 BLANK: Final = b" \t\r\n"
 UNREADABLE: Final = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
-# An unended string is one to the end of the text: so that it is not tried again from each of its escaped quotes.
+# An unterminated string ends with the text, so the match is not tried again from each of its escaped quotes.
 STRING: Final = rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?'
 TEXT: Final = rb'[^"\[\]{}]++|' + STRING
 SHALLOW: Final = rb"[\[{](?:" + TEXT + rb"|[\[{](?:" + TEXT + rb")*+[\]}])*+[\]}]"
-"""What is nested once or twice."""
+"""A value nested once or twice."""
 MARKS: Final = (b'"', b"[", b"{")
 MOST_MARKS: Final = 128 * 1024
-"""How many strings and brackets of an array that is no JSON are looked through."""
+"""Most strings and brackets of an invalid array that are examined."""
 _MOST_MARKS_OF_ONE: Final = 64 * 1024
-"""How many strings, escapes and brackets of one text are: no event that the stream takes has more bytes."""
+"""Most strings, escapes and brackets of one text: no event that the stream accepts has more bytes."""
 
 _LONGEST_MARK = 4
 _ENVELOPES = ("events", "batch", "data", "records")
@@ -44,7 +44,7 @@ _any = msgspec.json.Decoder(msgspec.Raw).decode
 
 
 class Form(NamedTuple):
-    """A format by its name, and the shell command that makes UTF-8 text of it on its standard output."""
+    """A format by its name, and the shell command that converts it to UTF-8 text on standard output."""
 
     name: str
     command: str
@@ -71,12 +71,12 @@ _FORMS = {
     b"\xff\xfe": _utf("16"),
     b"\xfe\xff": _utf("16"),
 }
-# JSON begins with a character of ASCII: without a mark, the zeros beside it show how wide characters are.
+# JSON begins with an ASCII character: without a mark, the zeros beside it show the width of the characters.
 _ZEROS = {(1, 2, 3): _utf("32LE"), (0, 1, 2): _utf("32BE"), (1, 3): _utf("16LE"), (0, 2): _utf("16BE")}
 
 
 def form_of(text: bytes) -> Form | None:
-    """The format that the first bytes of a text show, if it is not UTF-8 text; brotli has no such mark."""
+    """Return the format of the text's first bytes if it is not UTF-8 text; brotli has no recognisable mark."""
     head = text[:_LONGEST_MARK]
     for mark, form in _FORMS.items():
         if head.startswith(mark):
@@ -85,7 +85,7 @@ def form_of(text: bytes) -> Form | None:
 
 
 def beginning_of(text: bytes) -> str:
-    """What a text is that begins with no event, by its beginning."""
+    """Describe a text that does not begin with an event, by its beginning."""
     text = text.lstrip(BLANK)
     if text.startswith(b"["):
         return "its array holds no object"
@@ -97,7 +97,7 @@ def beginning_of(text: bytes) -> str:
 
 
 def is_json(text: bytes) -> bool:
-    """Whether it is one JSON text."""
+    """Return whether it is one JSON text."""
     try:
         _any(text)
     except UNREADABLE:
@@ -106,7 +106,7 @@ def is_json(text: bytes) -> bool:
 
 
 def several_in(text: bytes) -> str:
-    """What shows that a text may hold several events where one is expected; empty if nothing does."""
+    """Return the evidence that a text contains several events instead of one; empty if there is none."""
     try:
         document = _envelope(text)
     except UNREADABLE as error:
@@ -128,12 +128,12 @@ def _several_in_broken(text: bytes, error: str) -> str:
         return "no JSON, with too many strings and brackets to be looked through"
     if _IN_A_ROW.match(text):
         return "several JSON texts in a row"
-    # The events within an envelope have types, it has none.
+    # The events within an envelope have types, the envelope has none.
     end = text.find(_TYPE_NAME)
     found = _ENVELOPE.search(text, 0, len(text) if end < 0 else end)
     return f"no JSON, and may hold events under `{found[1].decode()}`" if found else ""
 
 
 def part_of_text(line: bytes) -> bool:
-    """Whether a line is nothing but brackets and commas that are no JSON: of a text that is written over several lines."""
+    """Return whether a line has only brackets and commas but is no JSON: a part of a text over several lines."""
     return not line.translate(None, b"[]{}," + BLANK) and not is_json(line)

@@ -1,4 +1,4 @@
-"""Lines of a file or of standard input, read in a thread so that a slow writer holds nothing else up."""
+"""Lines of a file or of standard input, read in a thread, so that slow input does not block the event loop."""
 
 import asyncio
 import os
@@ -13,21 +13,21 @@ from schemas.errors import InvalidInput
 from schemas.kafka.topics import MIB
 
 MAX_LINE_BYTES: Final = MIB - 16 * 1024
-"""What the raw topic takes, with room for the key and the record's frame."""
+"""Limit of the raw topic, minus the key and the record's overhead."""
 
 _CHUNK_BYTES = 256 * 1024
 _CHUNKS_AHEAD = 4
 
 
 class Line(NamedTuple):
-    """One line by its number, from 1, without newline and byte order mark; `value` is None if it is over the limit."""
+    """A line with its number, from 1, without newline and byte order mark; `value` is None beyond the limit."""
 
     number: int
     value: bytes | None
 
 
 class LineSplitter:
-    """Cuts chunks into lines and remembers no more than one line of the limit."""
+    """Splits chunks into lines, and keeps at most one line up to the limit in memory."""
 
     def __init__(self, limit: int = MAX_LINE_BYTES) -> None:
         self._limit = limit
@@ -36,7 +36,7 @@ class LineSplitter:
         self.number = 0
 
     def feed(self, chunk: bytes) -> Iterator[Line]:
-        """The lines that this chunk completes."""
+        """Yield the lines that this chunk completes."""
         *complete, rest = (self._rest + chunk).split(b"\n")
         for text in complete:
             yield self._line(text)
@@ -46,7 +46,7 @@ class LineSplitter:
             self._rest = b""
 
     def end(self) -> Iterator[Line]:
-        """The last line, if no newline ends it."""
+        """Yield the last line, if no newline ends it."""
         if self._rest or self._overlong:
             yield self._line(self._rest)
             self._rest = b""
@@ -59,17 +59,20 @@ class LineSplitter:
 
 
 class LinesOfEvents:
-    """Passes lines on once the first ones show that the input is events, one a line."""
+    """Passes lines on once the first ones show that the input has one event a line."""
 
     def __init__(self, path: str) -> None:
-        """`path` is the file's, for what is told; empty is standard input."""
+        """Set the file's path, for messages; empty is standard input."""
         self._name = path or "standard input"
         self._path = path
         self._known = False
         self._held: Line | None = None
 
     def checked(self, lines: Iterable[Line]) -> Iterator[Line]:
-        """The same lines; a first one that is no JSON waits for the one after it. Raises InvalidInput, before any is passed on."""
+        """Yield the lines; raises InvalidInput before the first one.
+
+        A first line that is no JSON waits for the next line.
+        """
         for line in lines:
             if not self._known and line.value is not None and not line.value.isspace() and line.value:
                 if not self._shown_by(line, line.value):
@@ -78,7 +81,7 @@ class LinesOfEvents:
             yield line
 
     def end(self) -> Iterator[Line]:
-        """The line that waits, if one does."""
+        """Yield the waiting line, if there is one."""
         if self._held:
             yield self._held
         self._held, self._known = None, True
@@ -111,7 +114,7 @@ class LinesOfEvents:
 
 
 class ChunkReader:
-    """Reads a file descriptor in a thread that the process need not wait for, a few chunks ahead."""
+    """Reads a file descriptor in a daemon thread, a few chunks ahead."""
 
     def __init__(self, descriptor: int, name: str) -> None:
         self._descriptor = descriptor
@@ -119,11 +122,11 @@ class ChunkReader:
         self._loop = asyncio.get_running_loop()
         self._chunks: asyncio.Queue[bytes | OSError] = asyncio.Queue()
         self._room = threading.Semaphore(_CHUNKS_AHEAD)
-        # A read from a terminal or an idle pipe can't be called off: the thread must not hold up the process's end.
+        # A read from a terminal or an idle pipe can't be cancelled: the thread must not delay the end of the process.
         threading.Thread(target=self._read, name="lines", daemon=True).start()
 
     async def next(self, wait_seconds: float) -> bytes | None:
-        """The next chunk, empty at the end, None if none came in time; raises InvalidInput if it can't be read."""
+        """Return the next chunk, empty at the end, None if none arrives in time; raises InvalidInput if unreadable."""
         try:
             chunk = self._chunks.get_nowait()
         except asyncio.QueueEmpty:
@@ -146,7 +149,7 @@ class ChunkReader:
                 chunk = error
             try:
                 self._loop.call_soon_threadsafe(self._chunks.put_nowait, chunk)
-            except RuntimeError:  # the loop is closed: nobody reads on
+            except RuntimeError:  # the loop is closed: the chunk has no reader
                 return
             if not isinstance(chunk, bytes) or not chunk:
                 return

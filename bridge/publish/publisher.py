@@ -1,4 +1,4 @@
-"""Publishes raw records in whole batches: a future for each batch, not for each record, is what makes it quick."""
+"""Publishes raw records in whole batches: one future per batch instead of one per record makes it fast."""
 
 import asyncio
 import random
@@ -24,9 +24,9 @@ HeaderList = list[tuple[str, bytes | None]]
 
 
 class RawPublisher:
-    """Adds records to the raw topic and counts what Kafka acknowledged (by all replicas) and what it refused.
+    """Adds records to the raw topic, and counts those that Kafka acknowledged (by all replicas) and those it refused.
 
-    At most some tens of MiB are in flight: `add` waits for room. A key picks the partition as every Kafka client does.
+    At most some tens of MiB are in flight: `add` waits for space. A key selects the partition as in every Kafka client.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -45,7 +45,7 @@ class RawPublisher:
         self.first_error = ""
 
     async def start(self) -> None:
-        """Connects; raises EnvironmentUnfit within about 15 s if Kafka is away or lacks the topic."""
+        """Connect; raises EnvironmentUnfit within about 15 s if Kafka is unreachable or lacks the topic."""
         try:
             async with asyncio.timeout(START_SECONDS):
                 await self._producer.start()
@@ -63,11 +63,14 @@ class RawPublisher:
 
     @property
     def in_flight(self) -> int:
-        """How many batches wait for their acknowledgement."""
+        """Return the number of batches that wait for their acknowledgement."""
         return len(self._sent)
 
     async def add(self, key: bytes | None, value: bytes | None, headers: HeaderList | None = None) -> None:
-        """Takes one record; key and value must not both be None. Raises SinkUnavailable if Kafka went away."""
+        """Add one record; key and value must not both be None.
+
+        Raises SinkUnavailable if Kafka has become unreachable.
+        """
         headers = headers or []
         partitions = self._partitions
         partition = partitions[self._keyless if key is None else partition_of(key, len(partitions))]
@@ -82,24 +85,24 @@ class RawPublisher:
         batch.append(timestamp=None, key=key, value=value, headers=headers)
 
     async def flush(self) -> None:
-        """Sends what is collected, however little; raises SinkUnavailable if Kafka went away."""
+        """Send the collected records in batches of any size; raises SinkUnavailable if Kafka is unreachable."""
         for partition in list(self._open):
             await self._submit(partition)
 
     async def settle(self) -> None:
-        """Sends everything and waits until Kafka has answered for it; raises SinkUnavailable if it went away."""
+        """Send everything and wait until Kafka has answered; raises SinkUnavailable if it has become unreachable."""
         await self.flush()
         while self._sent:
             await asyncio.wait(self._sent, timeout=1.0, return_when=asyncio.FIRST_COMPLETED)
             self.check()
 
     def check(self) -> None:
-        """Raises SinkUnavailable if Kafka has answered nothing for long while records are in flight."""
+        """Raise SinkUnavailable if records are in flight and Kafka has not answered for too long."""
         if self._sent and time.monotonic() - self._progress_at > STALL_SECONDS:
             raise SinkUnavailable(f"Kafka at {self._settings.brokers} has answered nothing for {STALL_SECONDS:g} s")
 
     async def close(self) -> None:
-        """Leaves Kafka, without waiting for a broker that is away; what it has not acknowledged may have arrived."""
+        """Close the connections without waiting for an unreachable broker; unacknowledged records may have arrived."""
         self._open.clear()
         for future in list(self._sent):
             future.cancel()

@@ -1,4 +1,4 @@
-"""One publishing of lines from beginning to end: read, keyed, published, counted."""
+"""One publishing of lines from beginning to end: reading, keys, publishing, counts."""
 
 import asyncio
 import time
@@ -31,7 +31,7 @@ _identity = msgspec.json.Decoder(_Identity).decode
 
 
 def key_of(value: bytes) -> bytes | None:
-    """`{site_id}:{event_id}` of a line that parses as an object with both, else None."""
+    """Return `{site_id}:{event_id}` of a line that parses as an object with both, else None."""
     try:
         identity = _identity(value)
         return f"{identity.site_id}:{identity.event_id}".encode()
@@ -40,9 +40,9 @@ def key_of(value: bytes) -> bytes | None:
 
 
 def guessed_key(value: bytes | None) -> bytes | None:
-    """`{site_id}:{event_id}` of a line that is no JSON, by what stands in its text; None where it names no site.
+    """Return `{site_id}:{event_id}` found in the text of an invalid line; None if it names no site.
 
-    Its dead letter is then its site's: nothing else of it can be read.
+    Its dead letter then belongs to the site: nothing else of it can be read.
     """
     if value is None or is_json(value):
         return None
@@ -51,7 +51,7 @@ def guessed_key(value: bytes | None) -> bytes | None:
 
 
 def _fault(value: bytes | None, key: bytes | None) -> str:
-    """Why a line is not published; empty if it is, sound or not: what is one event the stream judges."""
+    """Return why a line is not published, or empty; the stream judges whether a single event is valid."""
     if value is None:
         return f"longer than {MAX_LINE_BYTES} bytes"
     if key is not None:
@@ -64,7 +64,7 @@ def _fault(value: bytes | None, key: bytes | None) -> str:
 
 @dataclass(slots=True)
 class Published:
-    """What became of the lines. `read` counts lines that are not blank."""
+    """Result of a publishing. `read` counts lines that are not blank."""
 
     read: int = 0
     blank: int = 0
@@ -75,13 +75,13 @@ class Published:
     errors: list[TargetError] = field(default_factory=list)
 
     def fault(self, target: str, reason: str) -> None:
-        """Notes what went wrong, up to a hundred times."""
+        """Record an error, up to a hundred times."""
         if len(self.errors) < _MOST_ERRORS:
             self.errors.append(TargetError(target=target, reason=reason))
 
 
 class PublishSession:
-    """Publishes what a reader brings; `progress` is told of the state once a second, `path` is the file's, if it is one."""
+    """Publishes a reader's lines; `progress` is called once a second, `path` is the file's, if it is one."""
 
     def __init__(
         self,
@@ -102,9 +102,9 @@ class PublishSession:
         self._published = Published()
 
     async def run(self) -> Published:
-        """Runs to the end of the input, to an interruption, or until Kafka is away for long.
+        """Run until the end of the input, an interruption, or a long outage of Kafka.
 
-        Raises InvalidInput, and has published nothing, if the input shows to be something else than events, one a line.
+        Raises InvalidInput, before anything is published, if the input has another form than one event a line.
         """
         started = time.monotonic()
         published = self._published
@@ -139,7 +139,7 @@ class PublishSession:
                 self._count()
                 self._progress(self._published)
                 reported_at = now
-            # A file is always ready to be read: the sender needs its turn too.
+            # A file is always readable, so the loop has to yield to the sender.
             await asyncio.sleep(0)
         await self._add(self._events.checked(self._lines.end()))
         await self._add(self._events.end())
@@ -159,7 +159,7 @@ class PublishSession:
                 await add((key or guessed_key(value)) if self._keyed else None, value)
 
     async def _last_words(self) -> None:
-        """Gives what is on its way a moment to be acknowledged."""
+        """Wait a moment for the acknowledgement of records in flight."""
         try:
             await asyncio.wait_for(self._publisher.settle(), _LAST_WORDS_SECONDS)
         except (TimeoutError, SinkUnavailable):

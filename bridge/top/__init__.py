@@ -1,1 +1,1 @@
-"""`bridge top`: the stream as it is at this moment, on one screen."""
+"""`bridge top`: the current state of the stream on one screen."""

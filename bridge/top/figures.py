@@ -22,7 +22,7 @@ from streams.rules.retry_policy import tier_labels
 
 
 class Look(NamedTuple):
-    """What was found at a moment of the monotonic clock, in seconds."""
+    """The state at one time of the monotonic clock, in seconds."""
 
     at: float
     activity: Activity
@@ -34,14 +34,17 @@ class Look(NamedTuple):
 
 
 class Glimpse(NamedTuple):
-    """What Kafka alone shows while Postgres is away: the lag in records by topic, by the offsets that were committed to it."""
+    """The state from Kafka alone while Postgres is unreachable.
+
+    `lag` is in records by topic, by the offsets that are committed to Kafka.
+    """
 
     lag: dict[str, int]
     trouble: str
 
 
 class WorkerFigures(NamedTuple):
-    """One worker: its partitions, its lanes and those at work, and how many attempts a second it settles."""
+    """One worker: its partitions, its lanes and the busy ones, and the attempts that it commits per second."""
 
     worker: str
     partitions: int
@@ -51,7 +54,7 @@ class WorkerFigures(NamedTuple):
 
 
 class TierFigures(NamedTuple):
-    """One retry tier: what waits, what of it is past its time, and by how many seconds at most."""
+    """One retry tier: what waits, what is overdue, and the longest time overdue in seconds."""
 
     tier: str
     waiting: int
@@ -60,7 +63,7 @@ class TierFigures(NamedTuple):
 
 
 class Figures(NamedTuple):
-    """What is shown; rates are a second's. `lag` is in records by topic, `held` says why partitions are not read."""
+    """The displayed figures; rates are per second. `lag` is in records by topic, `held` has the reasons for pauses."""
 
     per_second: dict[str, float]
     lag: dict[str, int]
@@ -75,7 +78,7 @@ class Figures(NamedTuple):
 
 
 async def look(settings: Settings) -> Look | Glimpse:
-    """Looks once, at what answers; raises EnvironmentUnfit if neither Postgres nor Kafka does."""
+    """Read the state once, from the services that answer; raises EnvironmentUnfit if none does."""
     try:
         (offsets, trouble), activity, backlog, windows, brake = await asyncio.gather(
             _offsets(settings),
@@ -98,7 +101,7 @@ def _topics(settings: Settings) -> Sequence[str]:
 
 
 async def _offsets(settings: Settings) -> tuple[list[StoredOffset], str]:
-    """The stored offsets, and why their lag is not known."""
+    """Return the stored offsets, and why their lag is not known."""
     try:
         return await stored_offsets(settings), ""
     except EnvironmentUnfit as error:
@@ -106,12 +109,12 @@ async def _offsets(settings: Settings) -> tuple[list[StoredOffset], str]:
 
 
 def figures(before: Look, now: Look, settings: Settings) -> Figures:
-    """The figures of the second look, with the rates since the first."""
+    """Return the figures of the second look, with the rates since the first."""
     seconds = max(now.at - before.at, 1e-3)
     settled: Counter[str] = Counter()
     by_worker: Counter[str] = Counter()
     for source, counts in now.activity.counts.items():
-        # A partition that was not there before has settled nothing that is known of.
+        # A partition that was not there before has no known rate.
         then = before.activity.counts.get(source, counts)
         for name in ("normalized", "retried", "dropped"):
             grown = max(0, getattr(counts, name) - getattr(then, name))
@@ -139,7 +142,7 @@ def _workers(now: Look, per_second: dict[str, float]) -> list[WorkerFigures]:
     lanes = now.activity.lanes
     found = []
     for worker in sorted(partitions):
-        # A worker that has ended leaves its name on its partitions until another takes them, and no session.
+        # A worker that has ended stays named on its partitions until another worker takes them, but has no session.
         own = next((one for one in lanes if worker and worker.startswith(one.worker)), None)
         of_lanes = (own.lanes, own.busy) if own else (0, 0)
         found.append(WorkerFigures(worker or "nobody", partitions[worker], *of_lanes, per_second.get(worker, 0.0)))
@@ -160,7 +163,7 @@ def _tiers(backlog: Backlog, tier_of: Callable[[str, int], str], labels: tuple[s
 
 
 def document(found: Figures | Glimpse) -> dict[str, Any]:
-    """The same for programs; `trouble` is null, or says what is away."""
+    """Return the figures for programs; `trouble` is null, or names what is unreachable."""
     if isinstance(found, Glimpse):
         return {"lag": found.lag, "trouble": found.trouble}
     return {
