@@ -141,7 +141,7 @@ class SpoolQueue:
         if moved:
             self._mark(*moved)
 
-    def abandon(self, batches: Sequence[Batch], reason: str) -> int:  # noqa: ARG002 - the next client gives the reason, if there is one
+    def abandon(self, batches: Sequence[Batch], reason: str) -> int:  # noqa: ARG002 - given by the next client
         return self.appended - self.taken + sum(map(len, batches))
 
     def hand_over(self) -> list[Undelivered]:

@@ -1,1 +1,1 @@
-"""What a developer's machine needs: embedded servers and the demonstration."""
+"""Development tools: embedded servers and the demonstration."""

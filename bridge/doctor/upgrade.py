@@ -1,4 +1,4 @@
-"""`bridge doctor --upgrade`: what this release refuses of an installation of the previous one, and what the next will."""
+"""`bridge doctor --upgrade`: what this release refuses of a previous installation, and what the next release will."""
 
 from collections.abc import AsyncIterator, Iterable, Sequence
 from functools import partial

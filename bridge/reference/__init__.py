@@ -1,1 +1,1 @@
-"""Reference pages, contracts and alert rules, made from the code."""
+"""Reference pages, contracts and alert rules, generated from the code."""

@@ -1,4 +1,4 @@
-"""The contracts as JSON Schemas and AsyncAPI, and the reference pages that are made from code."""
+"""The contracts as JSON Schemas and AsyncAPI, and the reference pages generated from code."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -47,9 +47,9 @@ _MODELS: Final[dict[str, type[BaseModel]]] = {
 
 
 def contracts() -> dict[str, Any]:
-    """Each contract's name and its document: a JSON Schema, or a table as JSON."""
+    """Return each contract's document by name: a JSON Schema, or a table as JSON."""
     models = {name: model.model_json_schema() for name, model in _MODELS.items()}
-    # The model forbids what the upcaster has moved to `properties._extra` by then; producers may send it.
+    # The model forbids fields that the upcaster moves to `properties._extra` before; producers may send them.
     models["raw_event_v1"]["additionalProperties"] = True
     settings = Settings.model_construct()
     specs = _topics(settings)
@@ -82,7 +82,7 @@ def _errors() -> dict[str, Any]:
 
 
 def _topics(settings: Settings) -> list[TopicSpec]:
-    """The topics as the settings' defaults declare them, whatever this process's environment says."""
+    """Return the topics of the settings' defaults, independent of this process's environment."""
     return settings.topics.specs(
         partitions=settings.topic_partitions,
         replication=settings.topic_replication,
@@ -91,7 +91,7 @@ def _topics(settings: Settings) -> list[TopicSpec]:
 
 
 def export_contracts(directory: Path) -> list[Path]:
-    """Writes each contract to `<name>.json`; returns the files. Raises EnvironmentUnfit if one can't be written."""
+    """Write each contract to `<name>.json`; returns the files. Raises EnvironmentUnfit if one can't be written."""
     _make(directory)
     written = []
     for name, document in sorted(contracts().items()):
@@ -102,7 +102,7 @@ def export_contracts(directory: Path) -> list[Path]:
 
 
 def write_pages(directory: Path) -> list[Path]:
-    """Writes the reference pages; returns the files. Raises EnvironmentUnfit if one can't be written."""
+    """Write the reference pages; returns the files. Raises EnvironmentUnfit if one can't be written."""
     _make(directory)
     written = []
     for name, text in pages().items():
@@ -123,7 +123,7 @@ def _make(directory: Path) -> None:
 
 
 def pages() -> dict[str, str]:
-    """Each generated page's file name and its text."""
+    """Return each generated page's text by its file name."""
     return {
         "errors.md": errors_page(),
         "metrics.md": metrics_page(),
@@ -133,7 +133,7 @@ def pages() -> dict[str, str]:
 
 
 def errors_page() -> str:
-    """The table of errors as Markdown."""
+    """Return the table of errors as Markdown."""
     rows = [(f"`{error.value}`", rule.action.value, rule.meaning, rule.look_at) for error, rule in ERRORS.items()]
     return "\n".join(
         [
@@ -157,7 +157,7 @@ def errors_page() -> str:
 
 
 def settings_page() -> str:
-    """The table of settings as Markdown; secrets show no default."""
+    """Return the table of settings as Markdown; secrets show no default."""
     rows = [
         (", ".join(f"`{name}`" for name in environment_names(name, field)), _default(field), field.description or "")
         for name, field in Settings.model_fields.items()
@@ -178,7 +178,7 @@ def settings_page() -> str:
 
 
 def metrics_page() -> str:
-    """The table of metrics as Markdown, by their names in a query."""
+    """Return the table of metrics as Markdown, by their names in a query."""
     rows = [(f"`{one.name}`", one.kind, ", ".join(f"`{label}`" for label in one.labels), one.documentation)
             for one in metrics.defined()]  # fmt: skip
     return "\n".join(

@@ -1,4 +1,4 @@
-"""The alert rules, written out of their template by limits, and with links to where runbooks and dashboards are."""
+"""The alert rules, rendered from their template with limits, and with links to runbooks and dashboards."""
 
 import math
 import re
@@ -18,19 +18,19 @@ LIMITS: Final = Path(__file__).with_name("limits.toml")
 _TIME: Final = re.compile(r"\$\{(\d+)([smhd])(:s)?\}")
 _LIMIT: Final = re.compile(r"\$\{([a-z_]+)\}")
 _SECONDS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400}
-# What neither ends a plain scalar of YAML nor begins a template of Prometheus.
+# Characters that neither end a plain YAML scalar nor begin a Prometheus template.
 _PLACE: Final = re.compile(r"[\w.~:/?&=%@,+-]+/?", re.ASCII)
 
 Limits = Mapping[str, float]
 
 
 def default_limits() -> Limits:
-    """Each limit by its name, as limits.toml has it."""
+    """Return each limit of limits.toml by its name."""
     return tomllib.loads(LIMITS.read_text(encoding="utf-8"))
 
 
 def limits_of(text: str, what: str) -> Limits:
-    """The limits in a TOML text, by name; raises InvalidInput that names `what` was given, and which line is wrong."""
+    """Return the limits of a TOML text by name; raises InvalidInput with the source `what` and the wrong line."""
     try:
         given = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
@@ -52,7 +52,7 @@ def _checked(name: str, value: Any, what: str) -> float:
 
 
 def place(option: str, url: str) -> str:
-    """Where links lead, with a slash at its end; raises InvalidInput for what can't stand in a link."""
+    """Return the base of links, with a slash at its end; raises InvalidInput for characters that a link can't have."""
     if not _PLACE.fullmatch(url):
         raise InvalidInput(f"{option}: {url!r} is no place: give a URL such as https://wiki.example.com/bridge/")
     return url if url.endswith(("/", "=")) else f"{url}/"
@@ -61,9 +61,9 @@ def place(option: str, url: str) -> str:
 def render(
     divisor: int = 1, *, runbooks: str = RUNBOOKS, dashboards: str = DASHBOARDS, limits: Limits | None = None
 ) -> str:
-    """The rules as a file for Prometheus.
+    """Return the rules as a file for Prometheus.
 
-    `divisor` divides every time, for tests. Runbooks and dashboards lie under the given places. `limits` are those that
+    `divisor` divides every time, for tests. `runbooks` and `dashboards` are the bases of links. `limits` are those that
     differ from limits.toml.
     """
 

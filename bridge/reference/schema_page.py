@@ -1,4 +1,4 @@
-"""The page of tables, views, functions and columns, made from the catalogue that the migrations make."""
+"""The page of tables, views, functions and columns, generated from the catalogue of the migrated schema."""
 
 from collections.abc import Iterable, Iterator
 
@@ -9,7 +9,7 @@ _KEYS = ("primary key", "unique", "foreign key", "index")
 
 
 def schema_page(made_by: str) -> str:
-    """The page as Markdown, with `made_by` as a comment below its title."""
+    """Return the page as Markdown, with `made_by` as a comment below its title."""
     catalogue = expected_catalogue()
     functions = [name for name in catalogue if name.endswith("()")]
     return "\n".join(

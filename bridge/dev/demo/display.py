@@ -1,4 +1,4 @@
-"""Shows a run's progress on standard error: a live table on a terminal, else a plain line a second."""
+"""Progress of a run on standard error: a live table on a terminal, else a plain line a second."""
 
 import sys
 import time
@@ -15,7 +15,7 @@ _LINE_SECONDS = 1.0
 
 
 class Display:
-    """A context that is told of each state."""
+    """A context that displays each state it is given."""
 
     def __init__(self, total: int) -> None:
         self._total = total
@@ -37,7 +37,7 @@ class Display:
             self._live.stop()
 
     def show(self, progress: Progress) -> None:
-        """Shows the state; a terminal sees every one, a file one a second."""
+        """Display the state: on a terminal every one, in a file one a second."""
         now = time.monotonic()
         then, read = self._last
         due = now - then >= _LINE_SECONDS

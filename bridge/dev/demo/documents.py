@@ -40,7 +40,7 @@ _CURRENCIES = ("EUR", "USD", "krw", "JPY", "GBP")
 
 
 class DemoScript(NamedTuple):
-    """A script as it is registered, or would be."""
+    """A script that is or could be registered."""
 
     script_id: str
     site_id: int
@@ -48,12 +48,12 @@ class DemoScript(NamedTuple):
 
 
 def org_of(site_id: int) -> int:
-    """The organisation that the site belongs to."""
+    """Return the organisation of the site."""
     return (site_id - 1) // _SITES_PER_ORG + 1
 
 
 def written_time(epoch_ms: int, random: Random) -> str | int:
-    """The instant as producers write it: milliseconds since the epoch, or RFC 3339 in some time zone."""
+    """Return the instant in a form that producers use: milliseconds since the epoch, or RFC 3339 in some time zone."""
     if random.random() < 0.5:
         return epoch_ms
     moment = datetime.fromtimestamp(epoch_ms / 1000, random.choice(_ZONES))
@@ -61,7 +61,7 @@ def written_time(epoch_ms: int, random: Random) -> str | int:
 
 
 def make_document(script: DemoScript, occurred_ms: int, random: Random) -> Document:
-    """A sound event of that script, which occurred at that time in milliseconds since the epoch."""
+    """Build a valid event of that script, which occurred at that time in milliseconds since the epoch."""
     names = random.choice(_TYPES)
     document: Document = {
         "event_id": uuid7(occurred_ms, random.randbytes),
@@ -87,7 +87,7 @@ def make_document(script: DemoScript, occurred_ms: int, random: Random) -> Docum
 
 
 def _add_times(document: Document, occurred_ms: int, random: Random) -> None:
-    """A client that says when it sent the event may have a clock that is wrong: the delay is what counts."""
+    """Add the times; with `sent_at`, the client's clock may be wrong, since only the difference of both counts."""
     error_ms = 0
     if random.random() < 0.4:
         error_ms = random.choice(_CLOCK_ERRORS_MS)

@@ -1,4 +1,4 @@
-"""Settings for a stack of our own, for this process and for the workers it starts."""
+"""Settings of an embedded stack, for this process and for the workers it starts."""
 
 import os
 from collections.abc import Mapping
@@ -10,9 +10,9 @@ from schemas.config.settings import Settings, load_settings
 
 
 def own_settings(addresses: StackAddresses, **changes: object) -> Settings:
-    """The environment's settings, but for an embedded stack: never the servers that the environment names.
+    """Return the environment's settings with the servers of an embedded stack, never those of the environment.
 
-    Raises InvalidInput if another setting is wrong.
+    Raises InvalidInput if another setting is not valid.
     """
     own: dict[str, object] = {
         "env": "development",
@@ -26,7 +26,7 @@ def own_settings(addresses: StackAddresses, **changes: object) -> Settings:
 
 
 def worker_environment(settings: Settings, inherited: Mapping[str, str] = os.environ) -> dict[str, str]:
-    """The environment of a worker that shares these settings, and finds this very package."""
+    """Return the environment of a worker that has these settings and imports this very package."""
     own = {
         "BRIDGE_ENV": settings.env,
         "BRIDGE_KAFKA_BOOTSTRAP_SERVERS": settings.brokers,

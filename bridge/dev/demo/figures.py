@@ -1,4 +1,4 @@
-"""What the demonstration reads from Postgres: progress while it runs, and the figures at its end."""
+"""Figures that the demonstration reads from Postgres: progress during the run, and results at its end."""
 
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -21,7 +21,7 @@ class Counts(NamedTuple):
 
 
 class Progress(NamedTuple):
-    """The state of a run: events acknowledged by Kafka, read from it, attempts by outcome, and events waiting."""
+    """The state of a run: events acknowledged by Kafka and read from it, attempts by outcome, and waiting events."""
 
     sent: int
     read: int
@@ -33,7 +33,7 @@ class Progress(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What came out: rows, of which healed by a retry, drops by reason, and milliseconds from Kafka to the row."""
+    """The result: rows, rows that a retry healed, drops by reason, and milliseconds from Kafka to the row."""
 
     normalized: int
     healed: int
@@ -43,7 +43,7 @@ class Outcome:
 
 
 class Figures:
-    """Reads the figures of one run: what was there before it began is left out."""
+    """Reads the figures of one run; everything from before its beginning is left out."""
 
     def __init__(self, conn: Connection, settings: Settings) -> None:
         self._conn = conn
@@ -52,7 +52,7 @@ class Figures:
         self._before = Counts(0, 0, 0, 0, 0, 0)
 
     async def begin(self) -> None:
-        """Marks the beginning, by the database's clock."""
+        """Set the beginning, by the database's clock."""
         self._since = await self._conn.fetchval("SELECT now()")
         self._before = await self._counts()
 
@@ -60,11 +60,11 @@ class Figures:
         return Counts(*await self._conn.fetchrow(sql("demo_counts"), *self._names, self._since))
 
     async def claimed(self) -> int:
-        """How often a raw partition has been taken by a worker since the beginning."""
+        """Return how often workers have claimed a raw partition since the beginning."""
         return (await self._counts()).epochs - self._before.epochs
 
     async def progress(self, sent: int) -> Progress:
-        """The state now, when Kafka has acknowledged `sent` events."""
+        """Return the state when Kafka has acknowledged `sent` events."""
         now, before = await self._counts(), self._before
         return Progress(
             sent,
@@ -76,12 +76,12 @@ class Figures:
         )
 
     async def waiting_scripts(self, script_ids: list[str]) -> set[str]:
-        """Which of the scripts have events that wait for a retry."""
+        """Return the scripts whose events wait for a retry."""
         rows = await self._conn.fetch(sql("demo_waiting_scripts"), script_ids)
         return {row["script_id"] for row in rows}
 
     async def outcome(self) -> Outcome:
-        """The figures at the end."""
+        """Return the figures at the end."""
         events = await self._conn.fetchrow(sql("demo_events"), self._since)
         ledger = {
             row["dropped_reason"]: row["events"] for row in await self._conn.fetch(sql("demo_ledger"), self._since)

@@ -1,4 +1,4 @@
-"""What producers get wrong: values that are no JSON object, and documents that break the contract."""
+"""Errors of producers: values that are no JSON object, and documents that violate the contract."""
 
 import json
 from collections.abc import Callable
@@ -12,7 +12,7 @@ _YEAR_MS = 365 * 86_400_000
 
 
 def encode(document: Document) -> bytes:
-    """The document as JSON in UTF-8."""
+    """Return the document as JSON in UTF-8."""
     return json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode()
 
 
@@ -42,7 +42,7 @@ INVALID: Final[tuple[Callable[[Document], bytes | None], ...]] = (
     _too_deep,
     _too_large,
 )
-"""Each makes a sound document into a value that is not an acceptable JSON object; None is a null value."""
+"""Each turns a valid document into a value that is no acceptable JSON object; None is a null value."""
 
 
 def _without(name: str) -> Callable[[Document], Document]:
@@ -54,7 +54,7 @@ def _with(name: str, value: object) -> Callable[[Document], Document]:
 
 
 def _shifted(by_ms: int) -> Callable[[Document], Document]:
-    """occurred_at far from now; without sent_at, by which a wrong clock would be corrected."""
+    """Move occurred_at far from now, and remove sent_at, which would correct a wrong clock."""
 
     def shift(document: Document) -> Document:
         at = int(document["event_id"].replace("-", "")[:12], 16) + by_ms
@@ -89,14 +89,14 @@ VIOLATIONS: Final[tuple[Callable[[Document], Document], ...]] = (
     _of_another_site,
     _bad_amount,
 )
-"""Each makes a sound document into one that breaks the contract in a way of its own."""
+"""Each turns a valid document into one that violates the contract in its own way."""
 
 
 def pick_invalid(document: Document, random: Random) -> bytes | None:
-    """The value of a record that is not an acceptable JSON object."""
+    """Return the value of a record that is no acceptable JSON object."""
     return random.choice(INVALID)(document)
 
 
 def pick_violation(document: Document, random: Random) -> bytes:
-    """The value of a record that is sound JSON and breaks the contract."""
+    """Return the value of a record that is valid JSON and violates the contract."""
     return encode(random.choice(VIOLATIONS)(document))

@@ -1,8 +1,8 @@
-"""A small process that runs one command and takes it with it when its owner is gone.
+"""A small process that runs one command, and ends it when its owner is gone.
 
-It is run by its path with nothing but the standard library: `keeper.py OWNER_PID COMMAND...`. The end of its standard
-input means that the owner is gone or wants the command to end: it is asked with SIGTERM, and killed after a grace.
-The exit code is the command's own, or 128 and the signal's number.
+It is started by its path and uses only the standard library: `keeper.py OWNER_PID COMMAND...`. The end of its standard
+input means that the owner is gone or wants the command to end: the command receives SIGTERM, and is killed after a
+grace period. The exit code is the command's own, or 128 and the signal's number.
 """
 
 import os
@@ -16,19 +16,19 @@ _GRACE_SECONDS = 30.0
 
 
 def _wait_for_either(child: subprocess.Popen[bytes], owner_pid: int) -> None:
-    """Returns when the command has ended, or its owner wants it to or is gone."""
+    """Wait until the command has ended, its owner wants it to end, or the owner is gone."""
     while child.poll() is None:
         readable, _, _ = select.select([0], [], [], _POLL_SECONDS)
         if readable and not os.read(0, 4096):
             return
-        # A fork of the owner may hold the pipe open after the owner's death.
+        # A fork of the owner may keep the pipe open after the owner's death.
         if os.getppid() != owner_pid:
             return
 
 
 def main() -> int:
-    """Runs the command to its end."""
-    child = subprocess.Popen(sys.argv[2:], stdin=subprocess.DEVNULL)  # noqa: S603 - our own words, no shell
+    """Run the command to its end."""
+    child = subprocess.Popen(sys.argv[2:], stdin=subprocess.DEVNULL)  # noqa: S603 - a command of this program, no shell
     signal.signal(signal.SIGTERM, lambda *_: child.terminate())
     _wait_for_either(child, int(sys.argv[1]))
     if child.poll() is None:

@@ -1,4 +1,4 @@
-"""A seeded mix of raw records whose outcome is known beforehand, from nothing but how it was made."""
+"""A seeded mix of raw records, whose outcome is computed from the way it was built."""
 
 import math
 from collections import deque
@@ -17,7 +17,7 @@ from schemas.reasons import DroppedReason
 from schemas.uuid7 import uuid7
 
 SPREAD_MS: Final = 60_000
-"""The events occurred within this long before the start time."""
+"""Milliseconds before the start time in which the events occurred."""
 
 _LATE_SCRIPTS = 3
 _UNKNOWN_SCRIPTS = 2
@@ -29,7 +29,7 @@ Headers = list[tuple[str, bytes | None]]
 
 
 class Kind(StrEnum):
-    """What a record is made to be."""
+    """The kind of a record."""
 
     GOOD = "good"
     DUPLICATE = "duplicate"
@@ -46,14 +46,14 @@ SHARES: Final[Mapping[Kind, float]] = {
     Kind.LATE: 0.005,
     Kind.UNKNOWN: 0.002,
 }
-"""How much of the mix is of each kind; the rest is good."""
+"""The share of each kind in the mix; the rest is good."""
 
 
 _FROM_PAGES: Final = (Kind.GOOD, Kind.DUPLICATE, Kind.INVALID)
 
 
 class MixRecord(NamedTuple):
-    """One record to be published, and what it was made to be."""
+    """One record to be published, and its kind."""
 
     key: bytes | None
     value: bytes | None
@@ -63,14 +63,14 @@ class MixRecord(NamedTuple):
 
     @property
     def from_a_page(self) -> bool:
-        """Whether a page sends it, through the gateway: the rest are programs that write to Kafka themselves."""
-        # What the gateway would fill in, refuse with its script, or take for several events would not be what the record was
-        # made to be.
+        """Return whether a page sends it through the gateway; programs write the others directly to Kafka."""
+        # The other records would change their kind: the gateway would fill in fields, refuse the record with its
+        # script, or split it into several events.
         return self.kind in _FROM_PAGES and (self.value or b"[")[:1] != b"[" and not self.headers
 
 
 class Expectation(NamedTuple):
-    """What must come out: rows, drops by reason, and at most how many rows by way of a retry."""
+    """The expected result: rows, drops by reason, and the most rows that a retry heals."""
 
     records: int
     normalized: int
@@ -79,9 +79,9 @@ class Expectation(NamedTuple):
 
 
 class Mix:
-    """`count` records for one seed and start time (milliseconds since the epoch): the same again for the same three.
+    """`count` records; the same count, seed and start time (milliseconds since the epoch) give the same records.
 
-    Some come as from a gateway, proven by `keys`. Raises InvalidInput if the count is not at least 1.
+    Some have gateway headers, proven by `keys`. Raises InvalidInput if the count is not at least 1.
     """
 
     def __init__(self, count: int, seed: int, start_ms: int, keys: ProofKeys = _KEYS) -> None:
@@ -93,7 +93,7 @@ class Mix:
         self._keys = keys
         sites = range(1, SITES + 1)
         self.scripts = tuple(DemoScript(f"shop-{site}", site, org_of(site)) for site in sites)
-        # Named after the start, so that another run on the same database does not find them registered already.
+        # Named after the start, so that another run on the same database does not find them registered.
         self.late_scripts = tuple(
             DemoScript(f"late-{start_ms}-{number}", number, org_of(number)) for number in range(1, _LATE_SCRIPTS + 1)
         )
@@ -102,8 +102,8 @@ class Mix:
         )
 
     def quotas(self) -> dict[Kind, int]:
-        """How many records of each kind there are."""
-        # Rounded up, so that a small mix shows every kind too; the first record is always a good one.
+        """Return the number of records of each kind."""
+        # Rounded up, so that a small mix has every kind too; the first record is always good.
         left = self.count - 1
         quotas: dict[Kind, int] = {}
         for kind, share in SHARES.items():
@@ -112,7 +112,7 @@ class Mix:
         return {Kind.GOOD: left + 1, **quotas}
 
     def expectation(self) -> Expectation:
-        """The outcome, whatever the order in which the records are read and retried."""
+        """Return the expected outcome, which does not depend on the order of reading and retrying."""
         quotas = self.quotas()
         dropped = {
             DroppedReason.INVALID_PAYLOAD_JSON: quotas[Kind.INVALID],
@@ -171,7 +171,7 @@ class Mix:
 
 
 def _stated(document: Document, keys: ProofKeys) -> Callable[[bytes], Headers]:
-    """What a gateway knows of the event is taken from the document, and travels in headers, proven with the value."""
+    """Move the fields that a gateway adds from the document into headers, proven with the value."""
     site_id, script_id, event_id = (document.pop(name) for name in ("site_id", "script_id", "event_id"))
     seal = keys.seal(site_id, script_id, Sender.SERVER, None)
 
@@ -184,7 +184,7 @@ def _stated(document: Document, keys: ProofKeys) -> Callable[[bytes], Headers]:
 
 
 def _headers(random: Random) -> Headers:
-    """Most producers send none; some pass a trace on."""
+    """Return the headers of a record: mostly none, sometimes a trace."""
     if random.random() > 0.1:
         return []
     trace = f"00-{random.getrandbits(128):032x}-{random.getrandbits(64):016x}-01"
@@ -192,14 +192,14 @@ def _headers(random: Random) -> Headers:
 
 
 def _duplicate(near: deque[MixRecord], far: list[MixRecord], random: Random) -> MixRecord:
-    """An earlier event again: just now or long ago, to the byte or not, and some without the key that joins them."""
+    """Repeat an earlier event: recent or old, with equal or different bytes, and some without the common key."""
     record = random.choice(near if random.random() < 0.5 else far)
     value = record.value
     headers = record.headers
     # A gateway's proof covers the value.
     if value is not None and random.random() < 0.3 and all(name != PROOF for name, _ in headers):
         value += b" "
-    # What a page sends has no headers, and its copy comes from the page too: each class of sender has ids of its own.
+    # A page's record has no headers, and the page also sends its copy: each sender class has its own ids.
     if headers and random.random() < 0.2:
         headers = [*headers, (REQUEST_ID, uuid7(0, random.randbytes).encode())]
     key = None if random.random() < 0.1 else record.key

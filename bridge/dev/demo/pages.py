@@ -1,4 +1,4 @@
-"""The pages of the demonstration's sites: they fetch tokens and post batches to the gateway, as browsers do."""
+"""Pages of the demonstration's sites: they fetch tokens and post batches to the gateway, as browsers do."""
 
 import asyncio
 import time
@@ -17,12 +17,12 @@ _ACCEPTED: Final = 202
 
 
 def origin_of(script_id: str) -> str:
-    """Where the script's pages are."""
+    """Return the origin of the script's pages."""
     return f"https://{script_id}.example.com"
 
 
 class Pages:
-    """Sends events of registered scripts; `acknowledged` counts what the gateway accepted. Made in a running loop."""
+    """Sends events of registered scripts; `acknowledged` counts accepted events. Created in a running loop."""
 
     def __init__(self, url: str) -> None:
         self._url = url
@@ -33,20 +33,20 @@ class Pages:
         self.acknowledged = 0
 
     async def add(self, script_id: str, value: bytes) -> None:
-        """Takes one event; raises SinkUnavailable if the gateway has refused one."""
+        """Add one event; raises SinkUnavailable if the gateway has refused one."""
         lines = self._open.setdefault(script_id, [])
         lines.append(value)
         if len(lines) >= _BATCH_EVENTS or sum(map(len, lines)) >= _BATCH_BYTES:
             await self._submit(script_id)
 
     async def settle(self) -> None:
-        """Returns when all that was taken is accepted; raises SinkUnavailable if something was refused."""
+        """Wait until all events are accepted; raises SinkUnavailable if one was refused."""
         for script_id in list(self._open):
             await self._submit(script_id)
         await asyncio.gather(*self._sent)
 
     async def close(self) -> None:
-        """What is under way is given up."""
+        """Cancel the posts in flight."""
         for task in self._sent:
             task.cancel()
         await asyncio.gather(*self._sent, return_exceptions=True)
@@ -66,7 +66,7 @@ class Pages:
             path = f"{self._url}/api/bridge/{script_id}/events"
             async with self._session.post(path, data=b"\n".join(lines), headers=headers) as answer:
                 said = await answer.json(content_type=None)
-                # Sent again it could count twice in the figures of the mix, which knows of its own duplicates only.
+                # A second send could count twice in the figures of the mix, which knows only its own duplicates.
                 if answer.status != _ACCEPTED or said["accepted"] != len(lines):
                     raise SinkUnavailable(f"the gateway answered {answer.status} to {len(lines)} events: {said}"[:300])
         except (aiohttp.ClientError, TimeoutError) as error:

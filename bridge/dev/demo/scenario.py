@@ -1,4 +1,4 @@
-"""The demonstration itself: a real worker, a known mix through real Kafka and Postgres, and what came of it."""
+"""The demonstration itself: a real worker, a known mix through real Kafka and Postgres, and the result."""
 
 import asyncio
 import time
@@ -26,7 +26,7 @@ _LOOK_SECONDS = 0.1
 _READY_SECONDS = 60.0
 _STANDSTILL_SECONDS = 60.0
 _RECORDS_A_TURN = 250
-# What is refused is not sent again: the mix knows how many copies of each event there are.
+# Refused events are not sent again: the mix knows how many copies of each event there are.
 _UNHURRIED: Final = {
     "BRIDGE_GATEWAY_PUBLISH_TIMEOUT": "30s",
     "BRIDGE_GATEWAY_SCRIPT_EVENTS_PER_SECOND": "0",
@@ -40,7 +40,10 @@ _UNHURRIED: Final = {
 
 
 class Scenario:
-    """One run; `say` tells what it is about to do. `logs` takes the worker's and the gateway's."""
+    """One run; `say` is called with the name of each step.
+
+    `logs` is the directory of the worker's and gateway's logs.
+    """
 
     def __init__(self, settings: Settings, mix: Mix, logs: Path, say: Callable[[str], None]) -> None:
         self._settings = settings
@@ -56,7 +59,7 @@ class Scenario:
         self._late = {script.script_id: script for script in mix.late_scripts}
 
     async def run(self) -> DemoResult:
-        """Runs from the schema to the audit; raises WorkerDied, EnvironmentUnfit or SinkUnavailable."""
+        """Run everything from the schema to the audit; raises WorkerDied, EnvironmentUnfit or SinkUnavailable."""
         settings = self._settings
         self._say("making schema, topics and scripts")
         await migrate(settings.dsn, months_ahead=settings.partitions_ahead)
@@ -94,7 +97,7 @@ class Scenario:
         )
 
     async def _send_and_settle(self, figures: Figures, pages: Pages) -> float:
-        """Starts worker and gateway, sends the mix and waits for its end; returns the seconds until all was read."""
+        """Start worker and gateway, send the mix and wait for its end; returns the seconds until all was read."""
         self._say("starting a worker and the gateway")
         await self._worker.start()
         await self._gateway.start()
@@ -137,7 +140,7 @@ class Scenario:
     async def _until_settled(
         self, figures: Figures, pages: Pages, sending: "asyncio.Task[None]", display: Display
     ) -> float:
-        """Returns the moment when all was read, once nothing waits any more either."""
+        """Return the moment when all was read, once no event waits any more either."""
         last: Progress | None = None
         moved_at = time.monotonic()
         read_at: float | None = None
@@ -163,7 +166,7 @@ class Scenario:
             await asyncio.sleep(_LOOK_SECONDS)
 
     async def _register_late(self, figures: Figures) -> None:
-        """Registers each late script as soon as one of its events waits, so that its retry heals it."""
+        """Register each late script as soon as one of its events waits, so that its retry heals it."""
         if not self._late:
             return
         for script_id in await figures.waiting_scripts(list(self._late)):

@@ -1,4 +1,4 @@
-"""What a run of the demonstration found, compared with what its mix says must come out."""
+"""The result of a run of the demonstration, compared with the expectation of its mix."""
 
 from dataclasses import dataclass, field
 
@@ -9,7 +9,7 @@ from schemas.documents.run_summary import TargetError
 
 @dataclass(frozen=True, slots=True)
 class DemoResult:
-    """The facts of one run; `seconds` is from the first record sent until the last was read and settled."""
+    """The facts of one run; `seconds` is the time from the first record sent until the last was committed."""
 
     events: int
     seconds: float
@@ -23,12 +23,12 @@ class DemoResult:
 
     @property
     def events_per_second(self) -> int:
-        """How many raw events a second were settled."""
+        """Return the number of raw events committed per second."""
         return round(self.events / self.seconds) if self.seconds else 0
 
     @property
     def problems(self) -> list[TargetError]:
-        """Everything that is not as it must be; empty when the run is good."""
+        """Return all deviations; empty if the run is good."""
         found = [TargetError(target="mix", reason=line) for line in self.differences]
         found += [TargetError(target="audit", reason=line) for line in self.audit_problems]
         if not self.balanced and not self.audit_problems:
@@ -40,11 +40,11 @@ class DemoResult:
 
 
 def differences(expected: Expectation, outcome: Outcome) -> list[str]:
-    """One line for each figure that is not what the mix says."""
+    """Return one line for each figure that differs from the mix."""
     found = []
     if outcome.normalized != expected.normalized:
         found.append(f"normalised: expected {expected.normalized}, found {outcome.normalized}")
-    # How many heal depends on when their script is registered; the rest of them normalise at the first attempt.
+    # How many heal depends on when their script is registered; the others normalise at the first attempt.
     if not min(1, expected.late) <= outcome.healed <= expected.late:
         found.append(f"healed by a retry: expected 1 to {expected.late}, found {outcome.healed}")
     wanted = {reason.value: count for reason, count in expected.dropped.items()}
@@ -56,7 +56,7 @@ def differences(expected: Expectation, outcome: Outcome) -> list[str]:
 
 
 def counters(result: DemoResult) -> dict[str, object]:
-    """The result as a run summary's fields."""
+    """Return the result as fields of a run summary."""
     outcome, problems = result.outcome, result.problems
     return {
         "targets_total": 1,

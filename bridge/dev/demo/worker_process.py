@@ -1,4 +1,4 @@
-"""A real worker, or gateway, in a process of its own, which never outlives its owner."""
+"""A real worker or gateway in a process of its own, which never outlives its owner."""
 
 import asyncio
 import os
@@ -20,11 +20,11 @@ _TELLING = re.compile(r"error|critical", re.IGNORECASE)
 
 
 class WorkerDied(BridgeError):
-    """A worker ended without having been asked to, or not as it should."""
+    """A worker ended without a request, or with an error."""
 
 
 class WorkerProcess:
-    """One `bridge worker`, or another `command`. `log` takes what it writes; without one our standard error does."""
+    """One `bridge worker`, or another `command`. Its output goes to `log`, or else to this process's standard error."""
 
     def __init__(
         self, environment: Mapping[str, str], log: Path | None = None, command: Sequence[str] = ("worker",)
@@ -35,7 +35,7 @@ class WorkerProcess:
         self._process: asyncio.subprocess.Process | None = None
 
     async def start(self) -> None:
-        """Launches it; returns at once."""
+        """Start it, without waiting until it is ready."""
         words = [sys.executable, "-I", "-S", str(_KEEPER), str(os.getpid())]
         words += [sys.executable, "-P", "-m", "bridge", *self._command]
         output = None if self._log is None else os.open(self._log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
@@ -54,12 +54,12 @@ class WorkerProcess:
                 os.close(output)
 
     def check(self) -> None:
-        """Raises WorkerDied with the reason if it has ended."""
+        """Check that it runs; raises WorkerDied with the reason if it has ended."""
         if self._process is not None and (code := self._process.returncode) is not None:
             raise WorkerDied(f"the {self._command[0]} ended with exit code {code}{self._last_words()}")
 
     async def listening(self, port: int) -> None:
-        """Waits until it takes connections on this port of loopback; raises WorkerDied if it ends, or never does."""
+        """Wait until it accepts connections on this port of loopback; raises WorkerDied if it ends or is too slow."""
         deadline = time.monotonic() + _START_SECONDS
         while True:
             self.check()
@@ -76,12 +76,12 @@ class WorkerProcess:
                 return
 
     async def ended(self) -> None:
-        """Waits until it has ended."""
+        """Wait until it has ended."""
         if self._process is not None:
             await self._process.wait()
 
     async def drain(self) -> int:
-        """Asks it to finish the batch in hand and end (SIGTERM), and returns its exit code, 0 after a clean drain."""
+        """Send SIGTERM so that it finishes the batch in flight; returns its exit code, 0 after a clean drain."""
         process = self._process
         if process is None:
             return 0
@@ -96,6 +96,6 @@ class WorkerProcess:
             ) from None
 
     def _last_words(self) -> str:
-        """The line of its log that tells why, if there is one."""
+        """Return the decisive line of its log, if there is one."""
         line = "" if self._log is None else decisive_line(self._log, 0)
         return f": {line}" if _TELLING.search(line) else ""

@@ -1,4 +1,4 @@
-"""Which system account Postgres runs as, and which paths that account can reach."""
+"""The system account that Postgres runs as, and the paths that this account can reach."""
 
 import os
 import pwd
@@ -13,14 +13,14 @@ _UNPRIVILEGED = ("postgres", "nobody")
 
 @dataclass(frozen=True)
 class Account:
-    """The account for a server; `uid` is None if it is the one we run as already."""
+    """The account for a server; `uid` is None for the account of this process."""
 
     uid: int | None
     gid: int | None
 
     def run(self, argv: list[str], *, cwd: Path, timeout: float, given: str = "") -> subprocess.CompletedProcess[str]:
-        """Runs a short command as this account, with `given` on its standard input; `timeout` is in seconds."""
-        return subprocess.run(  # noqa: S603 - our own words, no shell
+        """Run a short command as this account, with `given` on its standard input; `timeout` is in seconds."""
+        return subprocess.run(  # noqa: S603 - a command of this program, no shell
             argv,
             input=given,
             capture_output=True,
@@ -35,19 +35,19 @@ class Account:
         )
 
     def reaches(self, path: Path) -> bool:
-        """True if this account may pass into the directory; the system is asked, since it knows of more than modes."""
+        """Return whether this account may pass into the directory; the system decides, which checks more than modes."""
         if self.uid is None:
             return os.access(path, os.X_OK)
         return self.run(["test", "-x", str(path)], cwd=Path("/"), timeout=30).returncode == 0
 
     def own(self, path: Path) -> None:
-        """Gives the path to this account."""
+        """Give the path to this account."""
         if self.uid is not None and self.gid is not None:
             os.chown(path, self.uid, self.gid)
 
 
 def postgres_account(data: Path) -> Account:
-    """Ourselves, or an unprivileged account if we are root, which Postgres refuses."""
+    """Return this account, or an unprivileged one if it is root, which Postgres refuses."""
     owner = data.stat().st_uid if data.exists() else None
     if os.geteuid() != 0:
         if owner is not None and owner != os.geteuid():

@@ -15,14 +15,14 @@ OLDEST_POSTGRES = 15
 
 @dataclass(frozen=True)
 class Programs:
-    """A directory with initdb and postgres in it, and their major version."""
+    """A directory with the programs initdb and postgres, and their major version."""
 
     directory: Path
     major: int
 
 
 def find_programs(account: Account, *, home: Path, data_major: int | None) -> Programs:
-    """The first programs that the account can run and that fit the data, if there is any."""
+    """Return the first programs that the account can run and that fit the data, if there are any."""
     refused = []
     for directory in [*_wheel(account, home), *_system()]:
         major = _major(directory, account)
@@ -56,7 +56,7 @@ def _wheel(account: Account, home: Path) -> list[Path]:
 
 
 def _copy(package: Path, target: Path) -> Path:
-    """Copies the wheel's programs, for an account that can't reach them (under root's home, say)."""
+    """Copy the wheel's programs for an account that can't reach them, for example below root's home."""
     copied = target / package.name
     if not (target / "whole").exists():
         shutil.rmtree(target, ignore_errors=True)

@@ -1,4 +1,4 @@
-"""Makes a Postgres cluster that demands passwords, and makes an older one demand them."""
+"""Creates a Postgres cluster that requires passwords, and converts an older one."""
 
 import re
 import shutil
@@ -21,8 +21,8 @@ _TRUSTED = re.compile(r"^(\s*(?:local|host\w*)\s[^#\n]*?\s)trust\b", re.MULTILIN
 
 
 def initialise(initdb: Path, data: Path, account: Account, credentials: Credentials) -> None:
-    """Makes a cluster whose superuser has the password of `credentials`; `data` appears when it is complete."""
-    # A cluster whose making was cut off has no PG_VERSION yet, or one that initdb refuses to write over.
+    """Create a cluster whose superuser has the password of `credentials`; `data` appears when it is complete."""
+    # A cluster whose creation was interrupted has no PG_VERSION, or one that initdb refuses to overwrite.
     shutil.rmtree(data, ignore_errors=True)
     fresh = data.with_name("data.new")
     shutil.rmtree(fresh, ignore_errors=True)
@@ -45,10 +45,10 @@ def initialise(initdb: Path, data: Path, account: Account, credentials: Credenti
 
 
 def demand_passwords(postgres: Path, data: Path, account: Account, credentials: Credentials) -> None:
-    """Gives the superuser of a stopped cluster the password of `credentials`, then has each connection ask for one.
+    """Set the superuser's password in a stopped cluster, then require a password for each connection.
 
-    The password is set without a server, so that at no time one runs which trusts whoever connects. Each step can be
-    repeated: an interrupted conversion is done again at the next start.
+    The password is set without a server, so that no server ever runs that trusts every client. Each step can be
+    repeated: an interrupted conversion is repeated at the next start.
     """
     statement = f"ALTER ROLE {SUPERUSER} LOGIN PASSWORD '{scram_verifier(credentials.admin)}';\n"
     try:
@@ -61,7 +61,7 @@ def demand_passwords(postgres: Path, data: Path, account: Account, credentials: 
     except (OSError, subprocess.TimeoutExpired) as error:
         raise EnvironmentUnfit(f"can't run {postgres} on {data} to set a password: {error}") from error
     told = (done.stdout + done.stderr).splitlines()
-    # The single-user mode goes on after an error, and its exit code says nothing of it.
+    # The single-user mode continues after an error, and its exit code does not show the error.
     if done.returncode != 0 or any(_FAILED.search(line) for line in told):
         raise EnvironmentUnfit(f"can't set a password for the Postgres in {data}: {pick_decisive(told)}")
     rules = data / "pg_hba.conf"

@@ -1,4 +1,4 @@
-"""The databases and the roles of the stack's Postgres: the product's role owns its database and is no superuser."""
+"""Databases and roles of the stack's Postgres: the product's role owns its database and is no superuser."""
 
 from pathlib import Path
 from urllib.parse import quote
@@ -20,12 +20,12 @@ _CONNECT_SECONDS = 30
 
 
 def database_url(port: int, role: str, password: str, database: str = DATABASE) -> str:
-    """The URL of a database of the stack's server, with the role's password."""
+    """Return the URL of a database of the stack's server, with the role's password."""
     return f"postgresql://{role}:{password}@{LOOPBACK}:{port}/{quote(database, safe='')}"
 
 
 async def answers(port: int, credentials: Credentials) -> bool:
-    """True once the server takes the superuser's connections.
+    """Return whether the server accepts the superuser's connections.
 
     Raises asyncpg.InvalidAuthorizationSpecificationError if it refuses the superuser or the password.
     """
@@ -41,9 +41,9 @@ async def answers(port: int, credentials: Credentials) -> bool:
 
 
 async def ensure_database(port: int, credentials: Credentials) -> None:
-    """Makes the product's role and database what they are to be; `credentials.applied` says that they once were.
+    """Create the product's role and database, or correct them; with `credentials.applied` this was completed before.
 
-    A run that was interrupted is completed by the next one. Raises what asyncpg raises.
+    The next run completes an interrupted one. Raises the errors of asyncpg.
     """
     connection = await _administrator(port, credentials, _MAINTENANCE)
     try:
@@ -51,9 +51,9 @@ async def ensure_database(port: int, credentials: Credentials) -> None:
             await _ensure_role(connection, credentials)
         if not await connection.fetchval("SELECT true FROM pg_database WHERE datname = $1", DATABASE):
             await connection.execute(f'CREATE DATABASE "{DATABASE}" OWNER "{PRODUCT}"')
-        # Temporary tables can fill the disk, so that no service's account may make any; Postgres lets everybody.
+        # Temporary tables can fill the disk, so no service's account may create any; Postgres allows it by default.
         await connection.execute(f'REVOKE TEMPORARY ON DATABASE "{DATABASE}" FROM PUBLIC')
-        # What the guard takes is taken in one database; the others of the server are the superuser's alone.
+        # The guard applies to one database; only the superuser may connect to the others.
         await connection.execute(f'REVOKE CONNECT ON DATABASE "{_MAINTENANCE}", "{_TEMPLATE}" FROM PUBLIC')
         if not credentials.applied:
             taken = await connection.fetch(
@@ -63,7 +63,7 @@ async def ensure_database(port: int, credentials: Credentials) -> None:
             for name, open_to_connections in taken:
                 if open_to_connections:
                     await _hand_over(port, credentials, name)
-                # Last: a database that changed hands is done.
+                # Last: a database with the new owner counts as done.
                 await connection.execute(f"ALTER DATABASE {_quoted(name)} OWNER TO {_quoted(PRODUCT)}")
         await _guard(port, credentials)
     finally:
@@ -77,12 +77,12 @@ async def _ensure_role(connection: asyncpg.Connection, credentials: Credentials)
         f'ALTER ROLE "{PRODUCT}" LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS '
         f"PASSWORD '{scram_verifier(credentials.product)}'"
     )
-    # `bridge doctor` looks at the disk that the data directory is on.
+    # `bridge doctor` examines the disk of the data directory.
     await connection.execute(f'GRANT pg_read_all_settings TO "{PRODUCT}"')
 
 
 async def _guard(port: int, credentials: Credentials) -> None:
-    """Once the product's role owns the database; who may call a function is kept in each one."""
+    """Restrict functions once the product's role owns the database; each database has privileges of its own."""
     connection = await _administrator(port, credentials, DATABASE)
     try:
         await connection.execute(_GUARD.read_text(encoding="utf-8"))

@@ -1,6 +1,7 @@
--- Takes from every account of this database what fills what all sessions share, or the disk, without a grant: locks of any number,
--- messages in the write-ahead log, large objects; as deploy/postgres/accounts.sql does. The database's owner has the locks and may
--- give them on, and accounts that write runs keep the one by which a job runs once at a time.
+-- Revokes from every account of this database the functions that can fill a shared resource or the disk without a
+-- grant: unlimited locks, messages in the write-ahead log, and large objects. deploy/postgres/accounts.sql does the
+-- same. The database's owner keeps the lock functions and may grant them. Accounts that record runs keep the lock
+-- function that makes a job run once at a time.
 DO $$
 DECLARE
     command text;

@@ -1,6 +1,6 @@
--- Gives what the superuser owns in this database to the role that a session setting names, as far as a role without
--- superuser rights can own it. Releases before this one migrated as the superuser. REASSIGN OWNED refuses the role that
--- initdb makes, so that each object is named. A second run finds nothing left.
+-- Transfers the superuser's objects in this database to the role named by a session setting, as far as a role without
+-- superuser rights can own them. Earlier releases migrated as the superuser. REASSIGN OWNED refuses the role that
+-- initdb creates, so each object is transferred by name. A second run finds nothing left.
 DO $$
 DECLARE
     heir CONSTANT text := current_setting('ghostlink.heir');
@@ -25,7 +25,7 @@ BEGIN
         WHERE c.relowner = 10 AND c.relkind IN ('r', 'p', 'v', 'm', 'S', 'f', 'c')
           AND c.relnamespace IN (SELECT oid FROM space)
           AND NOT EXISTS (SELECT FROM extended WHERE classid = 'pg_class'::regclass AND objid = c.oid)
-          -- A column's own sequence goes with its table.
+          -- A column's own sequence is transferred with its table.
           AND NOT EXISTS (SELECT FROM pg_depend AS d WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid
                           AND c.relkind = 'S' AND d.deptype IN ('a', 'i'))
         UNION ALL

@@ -1,4 +1,4 @@
-"""Brings a program's jars to this machine once, and checks every one against its lock file each time."""
+"""Fetches a program's jars to this machine once, and checks each against its lock file every time."""
 
 import hashlib
 import os
@@ -14,14 +14,14 @@ from schemas.errors import Defect, EnvironmentUnfit
 
 @dataclass(frozen=True)
 class LockedJar:
-    """A jar as it must be."""
+    """A jar of a lock file."""
 
     sha256: str
     size: int
     name: str
 
     def matches(self, path: Path) -> bool:
-        """True if the file is there and is this jar, byte for byte."""
+        """Return whether the file exists and is this jar, byte for byte."""
         try:
             if path.stat().st_size != self.size:
                 return False
@@ -33,9 +33,9 @@ class LockedJar:
 
 @dataclass(frozen=True)
 class Jars:
-    """The jars of one program: where they come from, and the lock file that says how each must be.
+    """The jars of one program: their coordinates, and the lock file with their digests.
 
-    The coordinates are resolved one by one; what they bring and the lock file doesn't name is left aside.
+    The coordinates are resolved one by one; dependencies that the lock file does not name are ignored.
     """
 
     program: str
@@ -45,13 +45,13 @@ class Jars:
 
     @property
     def directory(self) -> Path:
-        """Where the checked jars are kept for every stack of this user."""
+        """Return the directory of the checked jars, shared by all stacks of this user."""
         base = os.environ.get("XDG_CACHE_HOME")
         root = Path(base) if base and Path(base).is_absolute() else Path.home() / ".cache"
         return root / "ghostlink-bridge" / f"{self.lock.stem}-{self.version}"
 
     def read_lock(self) -> list[LockedJar]:
-        """The jars of the lock file, in its order."""
+        """Return the jars of the lock file, in its order."""
         jars = []
         for line in self.lock.read_text(encoding="ascii").splitlines():
             if line and not line.startswith("#"):
@@ -62,7 +62,7 @@ class Jars:
         return jars
 
     def class_path(self, progress: Callable[[str], None]) -> list[Path]:
-        """The checked jars, fetched if they aren't all in the cache."""
+        """Return the checked jars; missing ones are fetched."""
         locked, cache = self.read_lock(), self.directory
         with ThreadPoolExecutor(max_workers=4) as pool:
             good = list(pool.map(lambda jar: jar.matches(cache / jar.name), locked))
@@ -76,7 +76,7 @@ class Jars:
         return [cache / jar.name for jar in locked]
 
     def resolve(self, *, scratch: Path | None = None) -> dict[str, Path]:
-        """Where the resolver has put each jar: where it always does, or anew under `scratch`."""
+        """Return the path of each jar from the resolver: in its usual cache, or fetched again under `scratch`."""
         try:
             import jgo
             from jgo.env import EnvironmentBuilder
@@ -94,7 +94,7 @@ class Jars:
                 builder = EnvironmentBuilder(context=context, cache_dir=scratch / "environments")
                 environments = [builder.from_endpoint(coordinate) for coordinate in self.coordinates]
             return {jar.name: Path(jar) for environment in environments for jar in environment.all_jars}
-        # The resolver lets through whatever its HTTP library, its XML parser and the file system raise.
+        # The resolver raises any error of its HTTP library, its XML parser and the file system.
         except Exception as error:
             reason = (str(error).splitlines() or [""])[0][:200]
             raise EnvironmentUnfit(
@@ -109,7 +109,7 @@ class Jars:
             cache.mkdir(parents=True, exist_ok=True)
             wrong = _take(cache, missing, self.resolve())
             if wrong:
-                # The resolver keeps what it once fetched and never looks at it again: ask it as if for the first time.
+                # The resolver never checks what it has cached, so the fetch is repeated with an empty cache.
                 with tempfile.TemporaryDirectory(dir=cache, prefix=".fetch-") as scratch:
                     wrong = _take(cache, wrong, self.resolve(scratch=Path(scratch)))
         except OSError as error:
@@ -123,7 +123,7 @@ class Jars:
 
 
 def _take(cache: Path, wanted: list[LockedJar], resolved: dict[str, Path]) -> list[LockedJar]:
-    """Keeps the jars that are as locked, and returns the others."""
+    """Keep the jars that match the lock, and return the others."""
     wrong = []
     for jar in wanted:
         source = resolved.get(jar.name)
@@ -135,7 +135,7 @@ def _take(cache: Path, wanted: list[LockedJar], resolved: dict[str, Path]) -> li
 
 
 def _copy_atomically(source: Path, target: Path) -> None:
-    # Two stacks may fill the cache at once; each replaces a whole file by an equal one.
+    # Two stacks may fill the cache at the same time; each replaces a complete file with an equal one.
     handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
     os.close(handle)
     fresh = Path(name)
@@ -149,9 +149,9 @@ def _copy_atomically(source: Path, target: Path) -> None:
 
 
 KAFKA_VERSION = "4.3.1"
-# Kafka's own dependencies leave the logging back end to the one who runs it; without one its errors are lost.
-# Resolved one by one: together, the back end's managed versions would replace some of Kafka's own jars by older ones.
-# `python -m bench.peers.lock kafka` makes the lock file anew.
+# Kafka's own dependencies leave the logging back end to its user; without one its errors are lost. The coordinates are
+# resolved one by one: together, the back end's managed versions would replace some of Kafka's own jars with older ones.
+# `python -m bench.peers.lock kafka` writes the lock file again.
 KAFKA = Jars(
     program="Kafka",
     version=KAFKA_VERSION,

@@ -53,13 +53,13 @@ log.cleaner.dedupe.buffer.size=16777216
 
 @dataclass(frozen=True)
 class JavaTuning:
-    """How the Java machine is set: the defaults start quickly and stay small."""
+    """Settings of the Java machine: the defaults start quickly and use little memory."""
 
     heap: str = "512m"
     first_tier_only: bool = True
 
     def flags(self) -> list[str]:
-        """The Java machine's flags."""
+        """Return the Java machine's flags."""
         tier = ["-XX:TieredStopAtLevel=1"] if self.first_tier_only else []
         return [f"-Xmx{self.heap}", "-XX:+UseSerialGC", *tier, "-XX:-UsePerfData", "-XX:+ExitOnOutOfMemoryError"]
 
@@ -76,11 +76,11 @@ class KafkaNode:
 
     @property
     def address(self) -> str:
-        """What clients bootstrap from."""
+        """Return the bootstrap address for clients."""
         return f"{LOOPBACK}:{self.port}"
 
     def prepare(self, progress: Callable[[str], None]) -> Launch:
-        """Writes the configuration, formats the storage if it is new, and says what to launch."""
+        """Write the configuration, format the storage if it is new, and return the launch."""
         java, jars = find_java(), KAFKA.class_path(progress)
         scratch = self.home / "tmp"
         for directory in (self.home, scratch, self.log.parent):
@@ -111,14 +111,14 @@ class KafkaNode:
         return _PROPERTIES.format(host=LOOPBACK, port=self.port, controller_port=self.controller_port, logs=self._logs)
 
     def _cluster_id(self) -> str:
-        # Kafka takes an id that begins with a dash for an option.
+        # Kafka parses an id that begins with a dash as an option.
         return base64.urlsafe_b64encode(b"\x10" + uuid.uuid4().bytes[1:]).decode().rstrip("=")
 
     def _format(self, words: list[str], properties: Path) -> None:
         cluster = ["--cluster-id", self._cluster_id()]
         argv = [*words, "kafka.tools.StorageTool", "format", *cluster, "--config", str(properties)]
         try:
-            done = subprocess.run(  # noqa: S603 - our own words, no shell
+            done = subprocess.run(  # noqa: S603 - a command of this program, no shell
                 argv,
                 stdin=subprocess.DEVNULL,
                 capture_output=True,
@@ -136,7 +136,7 @@ class KafkaNode:
             raise EnvironmentUnfit(f"can't format Kafka's storage in {self.home}: {told}")
 
     def ready(self, _pid: int) -> bool:
-        """True once the broker counts itself among the live brokers, so that topics can be created."""
+        """Return whether the broker is one of the live brokers, so that topics can be created."""
         try:
             with socket.create_connection((LOOPBACK, self.port), timeout=2) as connection:
                 return _live_brokers(connection) > 0
@@ -145,7 +145,7 @@ class KafkaNode:
 
 
 def _live_brokers(connection: socket.socket) -> int:
-    """Asks for the cluster's metadata without any topic (API key 3, version 1)."""
+    """Request the cluster's metadata without any topic (API key 3, version 1)."""
     body = struct.pack(">hhih", 3, 1, 1, -1) + struct.pack(">i", 0)
     connection.sendall(struct.pack(">i", len(body)) + body)
     # Length, correlation id, then the number of brokers.

@@ -1,4 +1,4 @@
-"""Clears what a killed Postgres left behind, once nothing of it runs any more."""
+"""Removes the lock of a killed Postgres, once none of its processes runs."""
 
 import time
 from pathlib import Path
@@ -11,10 +11,10 @@ _ORPHANS_SECONDS = 15.0
 
 
 def forget_dead_postmaster(data: Path) -> None:
-    """Deletes the lock file of a dead Postgres.
+    """Delete the lock file of a dead Postgres.
 
-    Postgres itself believes in the lock as long as its pid exists: as a dead process that nobody has reaped,
-    or as a stranger after a container began to count its pids anew.
+    Postgres itself respects the lock as long as its pid exists. The pid may belong to a zombie process, or to another
+    process after a restarted container reuses pids.
     """
     lock = data / "postmaster.pid"
     deadline = time.monotonic() + _ORPHANS_SECONDS
@@ -31,7 +31,7 @@ def forget_dead_postmaster(data: Path) -> None:
 
 
 def _processes_in(data: Path) -> list[int]:
-    """The living processes of a Postgres on the directory: each has it as its working directory."""
+    """Return the living processes of a Postgres on the directory: each has it as its working directory."""
     found = []
     for process in psutil.process_iter():
         try:

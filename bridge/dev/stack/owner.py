@@ -1,4 +1,4 @@
-"""The owner's side of the supervisor: launches servers through it, and lets it go."""
+"""The owner's side of the supervisor: launches servers through it, and ends it."""
 
 import atexit
 import json
@@ -20,7 +20,7 @@ class Owner:
 
     def __init__(self, *, owned: bool) -> None:
         self._mutex = threading.Lock()
-        self._process = subprocess.Popen(  # noqa: S603 - our own words, no shell
+        self._process = subprocess.Popen(  # noqa: S603 - a command of this program, no shell
             [sys.executable, "-I", "-S", str(_SCRIPT), str(os.getpid()), "owned" if owned else "detached"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -28,16 +28,16 @@ class Owner:
             cwd="/",
             start_new_session=True,
         )
-        # Also keeps the pipe open while nothing else refers to this object: the process owns the servers.
+        # Also keeps the pipe open when nothing else refers to this object: the process owns the servers.
         atexit.register(self.let_go)
 
     @property
     def pid(self) -> int:
-        """The supervisor's pid."""
+        """Return the supervisor's pid."""
         return self._process.pid
 
     def launch(self, launch: Launch) -> Identity:
-        """Launches a server; the answer names it for certain."""
+        """Launch a server; returns its identity."""
         request = {
             "argv": launch.argv,
             "cwd": str(launch.cwd),
@@ -51,7 +51,7 @@ class Owner:
         if "error" in reply:
             raise EnvironmentUnfit(f"can't run {launch.argv[0]}: {reply['error']}")
         pid = int(str(reply["pid"]))
-        # A server that died at once is still named, so that its log is read like that of any other.
+        # A server that died immediately is returned too, so that its log is read like that of any other.
         return Identity.of(pid) or Identity(pid=pid, created=0.0)
 
     def _ask(self, line: bytes) -> dict[str, object]:
@@ -71,7 +71,7 @@ class Owner:
         return reply
 
     def let_go(self) -> None:
-        """Closes the pipe: the supervisor ends, and with it what it owns."""
+        """Close the pipe: the supervisor ends, and with it the servers it owns."""
         atexit.unregister(self.let_go)
         for pipe in (self._process.stdin, self._process.stdout):
             if pipe is not None:

@@ -9,13 +9,13 @@ import psutil
 from schemas.errors import EnvironmentUnfit, InvalidInput
 
 LOOPBACK = "127.0.0.1"
-# Below the range Linux hands to outgoing connections, so that no client takes the port before the server does.
+# Below the range of Linux' outgoing connections, so that no client takes the port before the server does.
 _CANDIDATES = range(20_000, 32_000)
 _ATTEMPTS = 200
 
 
 def is_free(port: int) -> bool:
-    """True if a server could listen on the port now."""
+    """Return whether a server could listen on the port now."""
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
         # As the servers do: a port in TIME_WAIT counts as free, one with a listener doesn't.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -27,7 +27,7 @@ def is_free(port: int) -> bool:
 
 
 def held_by_another(port: int) -> str:
-    """Words that name the program which holds the port, to follow a message; none if nothing holds it."""
+    """Return a suffix for messages that names the program on the port; empty if there is none."""
     if is_free(port):
         return ""
     try:
@@ -39,7 +39,7 @@ def held_by_another(port: int) -> str:
 
 
 def choose(*, asked: int | None, remembered: int | None, taken: Iterable[int], purpose: str) -> int:
-    """The asked port if it is free, else the remembered one, else any; an asked port that is busy is an error."""
+    """Return the asked port if it is free, else the remembered one, else any; a busy asked port is an error."""
     avoid = set(taken)
     if asked is not None:
         if not 1 <= asked <= 65_535:

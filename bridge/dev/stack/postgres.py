@@ -20,9 +20,9 @@ from bridge.dev.stack.private import close_directory, remove
 from bridge.dev.stack.process import Launch
 from schemas.errors import EnvironmentUnfit
 
-# The "fast" stop: sessions are cut, everything is written.
+# The "fast" shutdown: sessions are terminated, everything is written.
 STOP_SIGNAL = int(signal.SIGINT)
-_SHARED_PLACE = Path("/var/tmp")  # noqa: S108 - only for directories with a random name of their own
+_SHARED_PLACE = Path("/var/tmp")  # noqa: S108 - only for directories with random names
 _PLACE_PREFIX = "ghostlink-postgres-"
 
 # The eighth line of postmaster.pid.
@@ -42,14 +42,14 @@ _SETTINGS = {
     "timezone": "UTC",
     "log_timezone": "UTC",
 }
-# Of 8 kB: every account may fill the queue of notifications, which is on disk and 8 GB large by default.
+# In pages of 8 kB. Every account can fill the notification queue, which is on disk and 8 GB large by default.
 _NOTIFY_QUEUE = {"max_notify_queue_pages": "8192"}
 _NOTIFY_QUEUE_SINCE = 17
 
 
 @dataclass(frozen=True)
 class PostgresServer:
-    """A Postgres whose files are under `directory`/postgres, or where that link leads."""
+    """A Postgres whose files are under `directory`/postgres, or below the target of that link."""
 
     directory: Path
     log: Path
@@ -58,16 +58,16 @@ class PostgresServer:
 
     @property
     def url(self) -> str:
-        """The URL of the project's database for the product's role."""
+        """Return the URL of the project's database for the product's role."""
         return database_url(self.port, PRODUCT, self.credentials.product)
 
     @property
     def admin_url(self) -> str:
-        """The URL of the project's database for the superuser."""
+        """Return the URL of the project's database for the superuser."""
         return database_url(self.port, SUPERUSER, self.credentials.admin)
 
     def prepare(self, progress: Callable[[str], None]) -> Launch:
-        """Makes the data directory if it is new, has it demand passwords if it doesn't, and says what to launch."""
+        """Create the data directory if it is new, require passwords if it doesn't, and return the launch."""
         link = self.directory / "postgres"
         account = postgres_account(link / "data")
         home = _home(link, account)
@@ -97,9 +97,10 @@ class PostgresServer:
         )
 
     def ready(self, pid: int) -> bool:
-        """True once the server of this pid takes connections; raises EnvironmentUnfit if it refuses the superuser.
+        """Return whether the server of this pid accepts connections.
 
-        Nothing is sent to the port before that server has it: another account of the machine may hold it.
+        Raises EnvironmentUnfit if it refuses the superuser. Nothing is sent to the port before this server listens on
+        it: another account of the machine may use it.
         """
         try:
             return _listens(self.directory / "postgres" / "data", pid) and asyncio.run(
@@ -112,7 +113,7 @@ class PostgresServer:
             ) from error
 
     def ensure_database(self) -> None:
-        """Creates the project's database and its role if they are missing, and gives what was the superuser's to it."""
+        """Create the project's database and role if they are missing, and transfer the superuser's objects to it."""
         try:
             asyncio.run(ensure_database(self.port, self.credentials))
         except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
@@ -120,7 +121,7 @@ class PostgresServer:
 
 
 def remove_files(directory: Path) -> None:
-    """Deletes the server's files, also where they had to be kept elsewhere."""
+    """Delete the server's files, also if they are in another place."""
     link = directory / "postgres"
     if link.is_symlink():
         place = link.readlink()
@@ -130,7 +131,7 @@ def remove_files(directory: Path) -> None:
 
 
 def _listens(data: Path, pid: int) -> bool:
-    """Whether Postgres has noted in its closed directory that it listens, which it does on one address or not at all."""
+    """Return whether Postgres has recorded in its private directory that it listens on its address."""
     try:
         noted = (data / "postmaster.pid").read_text(encoding="utf-8", errors="replace").splitlines()
     except FileNotFoundError:
@@ -145,7 +146,7 @@ def _home(link: Path, account: Account) -> Path:
         if account.reaches(link.parent):
             link.mkdir(mode=0o700)
         else:
-            # Root's home and pytest's temporary directories are closed to the account that Postgres must run as.
+            # The account that Postgres must run as can't reach root's home or pytest's temporary directories.
             place = Path(tempfile.mkdtemp(prefix=_PLACE_PREFIX, dir=_SHARED_PLACE))
             link.symlink_to(place)
     home = link.resolve()

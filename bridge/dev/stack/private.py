@@ -1,4 +1,4 @@
-"""Closes the stack's files to every other account of the machine."""
+"""Protects the stack's files from all other accounts of the machine."""
 
 import os
 import shutil
@@ -14,16 +14,16 @@ _EVERYBODY = stat.S_IWOTH | stat.S_ISVTX
 
 
 def close_directory(path: Path, *, group: int | None = None) -> None:
-    """Lets only the owner into the directory; members of `group` (a gid) may pass through it and not list it."""
+    """Restrict the directory to its owner; members of `group` (a gid) may pass through it, but not list it."""
     if group is not None:
         os.chown(path, -1, group)
     path.chmod(_OWNER_ONLY if group is None else _GROUP_PASSES)
 
 
 def close_tree(path: Path) -> None:
-    """Closes the directory and all that an earlier release left readable below it.
+    """Restrict the directory, and everything below it that an earlier release left readable.
 
-    The top is closed last: a mode that is right says that everything below is right as well.
+    The top is restricted last: if its mode is right, everything below is right as well.
     """
     if stat.S_IMODE(path.stat().st_mode) == _OWNER_ONLY:
         return
@@ -34,9 +34,9 @@ def close_tree(path: Path) -> None:
 
 
 def close_if_own(path: Path, names: Iterable[str], *, group: int | None = None) -> None:
-    """Closes the directory if it is this account's and holds nothing but `names`.
+    """Restrict the directory if it belongs to this account and contains nothing but `names`.
 
-    A directory that also holds somebody's other files, or that many accounts share, keeps its mode.
+    A directory with other files, or one that many accounts share, keeps its mode.
     """
     found = path.stat()
     shared = found.st_uid != os.geteuid() or found.st_mode & stat.S_ISVTX
@@ -45,10 +45,11 @@ def close_if_own(path: Path, names: Iterable[str], *, group: int | None = None) 
 
 
 def refuse_strangers(directory: Path, names: Collection[str]) -> None:
-    """Raises EnvironmentUnfit where another account could lead the stack's files elsewhere.
+    """Raise EnvironmentUnfit if another account could redirect the stack's files.
 
-    None of the `names` in it, and no directory above them, may be a stranger's (`refuse_stranger`), and no such directory
-    may let every account replace what is in it. It is looked at on both ways: as written, and as links lead.
+    None of the `names` in it, and no directory above them, may belong to another account (see `refuse_stranger`). No
+    such directory may let every account replace its entries. The path is checked both as written and with its links
+    resolved.
     """
     real = Path(os.path.realpath(directory))
     entries = [above / name for above in (directory, real) for name in names]
@@ -73,9 +74,9 @@ def refuse_strangers(directory: Path, names: Collection[str]) -> None:
 
 
 def refuse_stranger(path: Path, found: os.stat_result) -> None:
-    """Raises EnvironmentUnfit if what was found at the path is neither this account's nor root's.
+    """Raise EnvironmentUnfit if the owner of the path is neither this account nor root.
 
-    Where root is not mapped into a user namespace, the owner of `/` stands for it.
+    In a user namespace without root, the owner of `/` counts as root.
     """
     if found.st_uid not in (os.geteuid(), 0, Path("/").stat().st_uid):
         raise EnvironmentUnfit(
@@ -85,15 +86,15 @@ def refuse_stranger(path: Path, found: os.stat_result) -> None:
 
 
 def make_directory(path: Path) -> None:
-    """Makes the directory and those above it that are missing, none of them open to others' changes under any umask."""
+    """Create the directory and its missing parents, not writable by others under any umask."""
     if not path.is_dir():
         make_directory(path.parent)
-        path.mkdir(0o755, exist_ok=True)  # another start may have made it meanwhile
+        path.mkdir(0o755, exist_ok=True)  # another start may have created it meanwhile
         path.chmod(stat.S_IMODE(path.stat().st_mode) & ~0o022)
 
 
 def remove(path: Path, *, ignore_errors: bool = False) -> None:
-    """Deletes a directory with all that is in it; a link goes, and what it leads to stays."""
+    """Delete a directory with its content; of a link, only the link is deleted."""
     if path.is_symlink():
         path.unlink()
     elif path.exists():
@@ -101,7 +102,7 @@ def remove(path: Path, *, ignore_errors: bool = False) -> None:
 
 
 def write_private(path: Path, text: str) -> None:
-    """Writes a new file that only this account can read; a file or link in its place is removed first."""
+    """Write a new file that only this account can read; a file or link of that name is removed first."""
     path.unlink(missing_ok=True)
     handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     with os.fdopen(handle, "w", encoding="utf-8") as file:

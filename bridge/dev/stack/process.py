@@ -1,4 +1,4 @@
-"""Server processes: what to launch, who it is, how it ends, and why it died."""
+"""Server processes: their launch, identity, end, and cause of death."""
 
 import os
 import re
@@ -13,18 +13,19 @@ from bridge.dev.stack.ports import held_by_another
 from schemas.errors import EnvironmentUnfit
 
 _PROC = Path("/proc")
-# The wall-clock time of a start is computed from that of the boot, which is rounded.
+# The wall-clock time of a start is computed from the boot time, which is rounded.
 _CREATED_TOLERANCE_SECONDS = 1.0
 _LOG_TAIL_BYTES = 64 * 1024
 _LINE_LENGTH = 300
 _DECISIVE = re.compile(r"\b(FATAL|PANIC|ERROR|error:|\w*Error:|\w*Exception\b)", re.ASCII)
-# A stack frame or an exception's cause says less than the line it belongs to, and our own early questions say nothing.
+# A stack frame or an exception's cause has less information than the line it belongs to, and the stack's own early
+# connection attempts have none.
 _NOISE = re.compile(r"^(\s+at |\s+\.\.\. |Caused by:|\s*$)|the database system is (starting up|shutting down)")
 
 
 @dataclass(frozen=True)
 class Launch:
-    """A server to launch: its words, where it runs and writes, and as whom."""
+    """A server to launch: command line, working directory, log, and account."""
 
     argv: list[str]
     cwd: Path
@@ -37,10 +38,11 @@ class Launch:
 
 @dataclass(frozen=True)
 class Identity:
-    """One process for certain: a pid alone may be given to a stranger after its death.
+    """The identity of one process: after its death, its pid may be reused.
 
-    `started` names the boot and the start in clock ticks since then, which no step of the clock moves. Where it is empty, in
-    records of earlier releases or without Linux' /proc, `created` is compared, the start in wall-clock seconds.
+    `started` has the boot and the start in clock ticks since then, which clock adjustments do not change. If it is
+    empty, in records of earlier releases or without Linux' /proc, `created` is compared: the start in wall-clock
+    seconds.
     """
 
     pid: int
@@ -49,7 +51,7 @@ class Identity:
 
     @classmethod
     def of(cls, pid: int) -> "Identity | None":
-        """The identity of the process that has the pid now; None if there is none alive."""
+        """Return the identity of the process with this pid; None if none is alive."""
         try:
             process = psutil.Process(pid)
             if process.status() == psutil.STATUS_ZOMBIE:
@@ -59,7 +61,7 @@ class Identity:
             return None
 
     def process(self) -> psutil.Process | None:
-        """The process if it is still alive and still the same one."""
+        """Return the process if it is still alive and still the same one."""
         try:
             process = psutil.Process(self.pid)
             if process.status() == psutil.STATUS_ZOMBIE:
@@ -73,7 +75,7 @@ class Identity:
         return process if same else None
 
     def was_given(self, path: Path) -> bool:
-        """True if the process runs and the path, by whatever links, is one of the words of its command line."""
+        """Return whether the process runs with the path, links resolved, in its command line."""
         process = self.process()
         try:
             words = [] if process is None else process.cmdline()
@@ -83,15 +85,15 @@ class Identity:
         return any(word.startswith("/") and os.path.realpath(word) == real for word in words)
 
     def alive(self) -> bool:
-        """True if the process runs."""
+        """Return whether the process runs."""
         return self.process() is not None
 
 
 def _started(pid: int) -> str:
-    """The boot, and the process's start in clock ticks since then; empty where the system does not tell."""
+    """Return the boot, and the process's start in clock ticks since then; empty if the system has no such data."""
     try:
         boot = (_PROC / "sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
-        # The second field is a name in parentheses, which may hold some itself; the start is the 22nd.
+        # The second field is a name in parentheses, which may contain parentheses; the start is the 22nd.
         told = (_PROC / str(pid) / "stat").read_bytes().rpartition(b")")[2].split()
         return f"{boot}:{int(told[19])}"
     except (OSError, ValueError, IndexError):
@@ -99,7 +101,7 @@ def _started(pid: int) -> str:
 
 
 def end(identity: Identity, *, stop_signal: int, grace_seconds: float) -> None:
-    """Asks the process to stop, and kills it if it hasn't within the grace."""
+    """Send the stop signal to the process, and kill it after the grace period."""
     process = identity.process()
     if process is None:
         return
@@ -118,7 +120,7 @@ def end(identity: Identity, *, stop_signal: int, grace_seconds: float) -> None:
 
 def _gone(identity: Identity, seconds: float) -> bool:
     deadline = time.monotonic() + seconds
-    # Polled, not waited for: the process is a child of someone else, and dead but unreaped counts as gone.
+    # Polled, not waited for: the process is a child of another one, and a zombie counts as gone.
     while identity.alive():
         if time.monotonic() > deadline:
             return False
@@ -137,9 +139,9 @@ def wait_until_ready(
     log_start: int,
     timeout_seconds: float,
 ) -> None:
-    """Returns when the server is `ready`, which is asked with its pid; raises if it dies, takes too long, or is called off."""
+    """Wait until `ready(pid)`; raises if the server dies, takes too long, or is cancelled."""
     deadline = time.monotonic() + timeout_seconds
-    # Whoever holds the port may answer in the place of a server that is dead.
+    # Another program on the port may answer instead of a dead server.
     while not ready(identity.pid) or not identity.alive():
         if not identity.alive():
             why = f"{decisive_line(log, log_start)}{held_by_another(port)}"
@@ -154,12 +156,12 @@ def wait_until_ready(
 
 
 def log_size(log: Path) -> int:
-    """Where the next line of the log will begin."""
+    """Return the offset of the next line of the log."""
     return log.stat().st_size if log.exists() else 0
 
 
 def decisive_line(log: Path, start: int) -> str:
-    """The last line since `start` that tells of an error, else the last line at all."""
+    """Return the last line since `start` with an error, else the last line."""
     try:
         with log.open("rb") as stream:
             stream.seek(max(start, log_size(log) - _LOG_TAIL_BYTES))
@@ -170,7 +172,7 @@ def decisive_line(log: Path, start: int) -> str:
 
 
 def pick_decisive(lines: list[str]) -> str:
-    """The last line that tells of an error, else the last line."""
+    """Return the last line with an error, else the last line."""
     told = [line.strip() for line in lines if not _NOISE.search(line)]
     errors = [line for line in told if _DECISIVE.search(line)]
     return (errors or told or ["it wrote no line"])[-1][:_LINE_LENGTH]

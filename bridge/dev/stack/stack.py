@@ -26,7 +26,7 @@ from schemas.errors import EnvironmentUnfit, InvalidInput
 _FREE_BYTES = 1 << 30
 _LOCK_SECONDS = 300.0
 _STOP_SECONDS = 20.0
-# One that dies is found at once; on a busy machine Java alone takes a minute.
+# A server that dies is detected immediately; on a busy machine Java alone takes a minute.
 _START_SECONDS = 240.0
 _OWN_NAMES = ("kafka", "logs", "postgres", state.FILE_NAME, f".{state.FILE_NAME}.new", state.LOCK_NAME)
 
@@ -37,7 +37,7 @@ def _silent(_message: str) -> None:
 
 @dataclass(frozen=True)
 class StackAddresses:
-    """Where the servers are; the URLs contain passwords.
+    """Addresses of the servers; the URLs contain passwords.
 
     `database_url` is for the product's role, which owns its database; `admin_database_url` for the superuser.
     """
@@ -49,7 +49,7 @@ class StackAddresses:
 
 @dataclass(frozen=True)
 class StackStatus:
-    """Whether the stack of a directory runs, and as which processes; one server without the other is no stack."""
+    """Whether the stack of a directory runs, and its processes; one server alone does not count as running."""
 
     running: bool
     directory: str
@@ -63,7 +63,7 @@ class StackStatus:
 
 
 class Stack:
-    """The embedded servers of one directory, which holds all their state."""
+    """The embedded servers of one directory, which has all their state."""
 
     def __init__(
         self,
@@ -85,11 +85,11 @@ class Stack:
 
     @property
     def owns(self) -> bool:
-        """True if this object started the servers and takes them with it."""
+        """Return whether this object started the servers and ends with them."""
         return self._owner is not None
 
     def start(self, *, owned: bool = True) -> StackAddresses:
-        """Starts both servers, or finds them running; those started here die with this process if `owned`."""
+        """Start both servers, or find them running; those started here die with this process if `owned`."""
         self._refuse_strangers()
         self._prepare_directory()
         with self._changing():
@@ -109,7 +109,7 @@ class Stack:
             return self._start(self._choose_ports(before), owned=owned)
 
     def stop(self) -> None:
-        """Stops the servers of this directory, whoever started them; their data stays."""
+        """Stop the servers of this directory, including those that another process started; their data stays."""
         self._refuse_strangers()
         if state.exists(self.directory):
             with self._changing():
@@ -122,7 +122,7 @@ class Stack:
             self._owner = None
 
     def purge(self) -> None:
-        """Stops the servers and deletes what they kept."""
+        """Stop the servers and delete their data."""
         self.stop()
         if not self.directory.exists():
             return
@@ -135,11 +135,11 @@ class Stack:
         try:
             self.directory.rmdir()
         except OSError:
-            # Something that isn't ours is in it.
+            # The directory contains foreign files.
             return
 
     def status(self) -> StackStatus:
-        """What runs now."""
+        """Return the current status."""
         self._refuse_strangers()
         found = state.read(self.directory)
         if found is None or not found.running():
@@ -165,13 +165,13 @@ class Stack:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        # A stack that already ran belongs to whoever started it.
+        # A stack that was already running belongs to the process that started it.
         if self._owner is not None:
             self.stop()
 
     @contextmanager
     def _changing(self) -> Iterator[None]:
-        """Holds the directory for a change, and tells in one line what the file system refuses."""
+        """Lock the directory for a change, and report an error of the file system as one line."""
         try:
             with state.locked(self.directory, timeout_seconds=_LOCK_SECONDS):
                 yield
@@ -190,7 +190,7 @@ class Stack:
             )
         try:
             make_directory(self.directory / "logs")
-            # What was missing at the first look may have been made by another account meanwhile.
+            # Another account may have created entries since the first check.
             self._refuse_strangers()
             close_directory(self.directory / "logs")
             account = postgres_account(self.directory / "postgres" / "data")
@@ -263,7 +263,7 @@ class Stack:
 
 
 class _Starter:
-    """Starts both servers at the same time, and remembers each from the moment it is launched."""
+    """Starts both servers at the same time, and records each as soon as it is launched."""
 
     def __init__(
         self,
@@ -288,7 +288,7 @@ class _Starter:
         self._postgres = PostgresServer(directory, logs / "postgres.log", planned.postgres.port, planned.credentials)
 
     def run(self) -> StackState:
-        """Returns when both answer; raises what went wrong with the first that doesn't."""
+        """Start both; returns when both answer, and raises the error of the first that doesn't."""
         state.write(self._directory, self.state)
         with ThreadPoolExecutor(max_workers=2, thread_name_prefix="stack-start") as pool:
             futures: list[Future[None]] = [pool.submit(self._start_kafka), pool.submit(self._start_postgres)]
@@ -342,7 +342,7 @@ class _Starter:
 
 def _addresses(found: StackState) -> StackAddresses:
     if found.ready and not found.credentials.applied:
-        # An earlier release started it: its one role needs no password.
+        # An earlier release started it: its only role needs no password.
         url = f"postgresql://{SUPERUSER}@{LOOPBACK}:{found.postgres.port}/{DATABASE}"
         return StackAddresses(f"{LOOPBACK}:{found.kafka.port}", url, url)
     port, credentials = found.postgres.port, found.credentials

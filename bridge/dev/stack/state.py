@@ -1,4 +1,4 @@
-"""What is remembered of a stack in its directory, and the lock that serialises changes to it."""
+"""The recorded state of a stack in its directory, and the lock that serialises changes to it."""
 
 import fcntl
 import json
@@ -29,11 +29,11 @@ class ServerState:
     started: str = ""
 
     def identity(self) -> Identity | None:
-        """The process as it was launched."""
+        """Return the identity of the launched process."""
         return None if self.pid is None else Identity(self.pid, self.created, self.started)
 
     def alive(self) -> bool:
-        """True if the launched process still runs."""
+        """Return whether the launched process still runs."""
         identity = self.identity()
         return identity is not None and identity.alive()
 
@@ -51,18 +51,18 @@ class StackState:
     ready: bool = False
 
     def servers(self) -> dict[str, ServerState]:
-        """Each server by its name."""
+        """Return each server by its name."""
         return {"kafka": self.kafka, "postgres": self.postgres}
 
     def running(self) -> bool:
-        """True if both servers were started to the end and still run, with no end in sight."""
-        # Servers whose owner is dead still answer while their supervisor is stopping them.
+        """Return whether both servers were started completely, still run, and are not being stopped."""
+        # Servers whose owner is dead still answer while their supervisor stops them.
         abandoned = self.owner is not None and not self.owner.alive()
         return self.ready and self.kafka.alive() and self.postgres.alive() and not abandoned
 
 
 def read(directory: Path) -> StackState | None:
-    """The remembered state, with the processes that are this directory's servers; None if there is none."""
+    """Return the recorded state, with the processes that are this directory's servers; None if there is none."""
     path = directory / FILE_NAME
     try:
         handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
@@ -73,7 +73,7 @@ def read(directory: Path) -> StackState | None:
             kafka=_living(content["kafka"], directory / "kafka" / "server.properties"),
             postgres=_living(content["postgres"], directory / "postgres" / "data"),
             controller_port=content["controller_port"],
-            # A release before this one kept none: its server trusts everybody until the next start.
+            # An earlier release recorded none: its server trusts every client until the next start.
             credentials=Credentials(**content["credentials"]) if "credentials" in content else Credentials.new(),
             owner=Identity(**content["owner"]) if content["owner"] else None,
             supervisor_pid=content["supervisor_pid"],
@@ -88,14 +88,14 @@ def read(directory: Path) -> StackState | None:
 
 
 def _living(content: dict[str, Any], own: Path) -> ServerState:
-    """Names the process only if it lives and is the server whose command line has the path `own`, whatever the file says."""
+    """Keep the process only if it lives and its command line has the path `own`; the file alone is not trusted."""
     told = ServerState(**content)
     identity = told.identity()
     return told if identity is not None and identity.was_given(own) else ServerState(told.port)
 
 
 def exists(directory: Path) -> bool:
-    """True if a state is remembered; raises EnvironmentUnfit if the directory is closed to this account."""
+    """Return whether a state is recorded; raises EnvironmentUnfit if this account can't read the directory."""
     try:
         return (directory / FILE_NAME).exists()
     except PermissionError as error:
@@ -103,7 +103,7 @@ def exists(directory: Path) -> bool:
 
 
 def write(directory: Path, state: StackState) -> None:
-    """Replaces the remembered state in one step; it contains the passwords, so only this account can read it."""
+    """Replace the recorded state atomically; it contains the passwords, so only this account can read it."""
     path = directory / FILE_NAME
     fresh = path.with_name(f".{FILE_NAME}.new")
     write_private(fresh, json.dumps(asdict(state), indent=2) + "\n")
@@ -112,7 +112,7 @@ def write(directory: Path, state: StackState) -> None:
 
 @contextmanager
 def locked(directory: Path, *, timeout_seconds: float) -> Iterator[None]:
-    """Holds the directory's lock; the system frees it if the holder dies."""
+    """Hold the directory's lock; the system releases it if the holder dies."""
     path = directory / LOCK_NAME
     deadline = time.monotonic() + timeout_seconds
     while (handle := _try_lock(path)) is None:
@@ -129,7 +129,7 @@ def _try_lock(path: Path) -> int | None:
     handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        # A purge may have deleted the file between our opening and locking it.
+        # A purge may have deleted the file between open and lock.
         if os.fstat(handle).st_ino == path.stat().st_ino:
             return handle
     except (BlockingIOError, FileNotFoundError):

@@ -1,7 +1,7 @@
-"""A small process that launches the servers and takes them with it when its owner is gone.
+"""A small process that launches the servers, and ends them when its owner is gone.
 
-It is run by its path with nothing but the standard library. It reads one JSON request a line from its standard
-input and answers each on its standard output; the end of its input means that the owner is gone.
+It is started by its path and uses only the standard library. It reads one JSON request a line from its standard input
+and answers each on its standard output. The end of its input means that the owner is gone.
 """
 
 import errno
@@ -26,7 +26,7 @@ class Supervisor:
         self._children: list[tuple[subprocess.Popen[bytes], int]] = []
 
     def serve(self) -> None:
-        """Answers requests until the input ends or the owner is dead."""
+        """Answer requests until the input ends or the owner is dead."""
         pending = b""
         while True:
             readable, _, _ = select.select([0], [], [], _POLL_SECONDS)
@@ -39,7 +39,7 @@ class Supervisor:
                 *lines, pending = (pending + read).split(b"\n")
                 for line in lines:
                     self._answer(json.loads(line))
-            # A fork of the owner may hold the pipe open after the owner's death.
+            # A fork of the owner may keep the pipe open after the owner's death.
             elif os.getppid() != self._owner_pid:
                 return
 
@@ -53,7 +53,7 @@ class Supervisor:
     def _launch(self, request: dict[str, Any]) -> int:
         log = _open_log(request["log"])
         try:
-            child = subprocess.Popen(  # noqa: S603 - our own words, no shell
+            child = subprocess.Popen(  # noqa: S603 - a command of this program, no shell
                 request["argv"],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -65,7 +65,7 @@ class Supervisor:
                 extra_groups=None if request["uid"] is None else [],
                 # Ctrl-C at the terminal is for the owner: it drains, then stops the servers.
                 start_new_session=True,
-                # What a server writes is for its own account.
+                # Output files of a server are for its own account.
                 umask=0o077,
             )
         finally:
@@ -74,7 +74,7 @@ class Supervisor:
         return child.pid
 
     def end_all(self) -> None:
-        """Asks every server to stop, and kills those that don't."""
+        """Send every server its stop signal, and kill those that don't stop."""
         for child, stop_signal in self._children:
             if child.poll() is None:
                 child.send_signal(stop_signal)
@@ -87,7 +87,7 @@ class Supervisor:
 
 
 def _open_log(path: str) -> int:
-    """A link there would lead what the servers write to a file of somebody's choice."""
+    """Open a log; a link in its place could redirect the servers' output to any file."""
     try:
         return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     except OSError as error:
@@ -101,7 +101,7 @@ def _terminate(_number: int, _frame: object) -> None:
 
 
 def main() -> None:
-    """`supervisor.py OWNER_PID owned|detached`."""
+    """Run `supervisor.py OWNER_PID owned|detached`."""
     owner_pid, mode = int(sys.argv[1]), sys.argv[2]
     signal.signal(signal.SIGTERM, _terminate)
     supervisor = Supervisor(owner_pid)
