@@ -1,1 +1,1 @@
-"""Speed, measured side by side in one run: each figure is a ratio to a peer or to the limit."""
+"""Benchmarks that run side by side: each figure is a ratio to a peer or to the limit."""

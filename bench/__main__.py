@@ -1,4 +1,4 @@
-"""`python -m bench`: every measurement in turn, or one by its name; `report` puts the results into the documentation."""
+"""`python -m bench`: runs all measurements, or one by its name; `report` writes the results into the documentation."""
 
 import argparse
 import sys

@@ -1,6 +1,6 @@
-"""`python -m bench.choices`: what each way to write a batch costs the client and the database, one connection.
+"""`python -m bench.choices`: cost of each way to write a batch for client and database, on one connection.
 
-The columnar way needs two packages that the product does not: pyarrow and pgpq. Without them it is left out.
+The columnar way needs two packages that the product does not have: pyarrow and pgpq. Without them it is left out.
 """
 
 import argparse
@@ -51,7 +51,7 @@ Write = Callable[[asyncpg.Connection, list[Candidate]], Awaitable[None]]
 
 
 def batches(count: int, seed: int) -> list[list[Candidate]]:
-    """Normalised candidates in batches, as the lane hands them on; near duplicates are taken out."""
+    """Return normalised candidates in batches, as the lane passes them on, without near duplicates."""
     now_ms = time.time_ns() // 1_000_000
     settings = Settings()
     registry = {script_of(site): Script(script_of(site), site, 1, True) for site in range(1, SITES + 1)}
@@ -69,7 +69,7 @@ def batches(count: int, seed: int) -> list[list[Candidate]]:
 
 
 async def claim(connection: asyncpg.Connection, candidates: list[Candidate]) -> list[Candidate]:
-    """The key table by unnest and ON CONFLICT; returns the winners."""
+    """Insert keys with unnest and ON CONFLICT; returns the winners."""
     winners = {one.key: one for one in candidates}
     for duplicate in await claim_keys(connection, winners, only_sender(winners.values())):
         del winners[duplicate.key]
@@ -77,7 +77,7 @@ async def claim(connection: asyncpg.Connection, candidates: list[Candidate]) -> 
 
 
 async def claim_by_array(connection: asyncpg.Connection, candidates: list[Candidate]) -> list[Candidate]:
-    """The key table by an array of keys and one of times."""
+    """Insert keys from one array of keys and one of times."""
     winners = {one.key: one for one in candidates}
     keys = sorted(winners)
     taken = await connection.fetch(BY_ARRAY, keys, [winners[key].event.received_at for key in keys])
@@ -87,7 +87,7 @@ async def claim_by_array(connection: asyncpg.Connection, candidates: list[Candid
 
 
 async def claim_by_copy(connection: asyncpg.Connection, candidates: list[Candidate]) -> list[Candidate]:
-    """Keys by COPY straight in, with the other way behind it when one collides."""
+    """Insert keys with COPY directly, and in the other way when one collides."""
     rows = sorted((one.key, one.event.received_at) for one in candidates)
     try:
         async with connection.transaction():
@@ -113,7 +113,10 @@ async def staged(connection: asyncpg.Connection, candidates: list[Candidate]) ->
 
 
 def columnar() -> Write | None:
-    """Structs to Arrow columns to binary COPY; without the normalising, which is the same work in any way."""
+    """Return the writer from structs via Arrow columns to binary COPY, or None without its packages.
+
+    Normalising is not included, since it is the same in every way.
+    """
     try:
         import pyarrow as pa
         from pgpq import ArrowToPostgresBinaryEncoder
@@ -137,7 +140,7 @@ def columnar() -> Write | None:
 
 
 async def cost(dsn: str, work: list[list[Candidate]], keys: Any, write: Write) -> tuple[float, float, float]:
-    """Wall, client CPU and database CPU in microseconds an event, one transaction a batch."""
+    """Return wall time, client CPU and database CPU in microseconds an event, one transaction a batch."""
     connection = await asyncpg.connect(dsn)
     backend, client = psutil.Process(connection.get_server_pid()), psutil.Process()
     begun, ours, theirs = time.perf_counter(), client.cpu_times(), backend.cpu_times()
@@ -159,7 +162,7 @@ async def cost(dsn: str, work: list[list[Candidate]], keys: Any, write: Write) -
 
 
 def with_digest(work: list[list[Candidate]]) -> list[list[Candidate]]:
-    """The same candidates under keys without time: 128 bits of digest."""
+    """Return the same candidates with keys without time: 128 bits of digest."""
     return [
         [
             Candidate(one.event, blake2b(one.key, digest_size=16).digest(), one.minute, one.record, one.minute)
@@ -196,7 +199,7 @@ async def measure(dsn: str, options: argparse.Namespace) -> None:
 
 
 async def _columnar_table(dsn: str) -> None:
-    """The events' own columns and indexes, with the two types that pgpq cannot write made plain."""
+    """Create a table with the events' columns and indexes; the two types that pgpq cannot write are replaced."""
     connection = await asyncpg.connect(dsn)
     await connection.execute(
         "CREATE TABLE columnar (LIKE bridge_event INCLUDING DEFAULTS);"

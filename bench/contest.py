@@ -1,7 +1,7 @@
-"""`python -m bench contest`: this product, its peers and the unsafe limit on one topic, in turn, again and again.
+"""`python -m bench contest`: this product, its peers and the unsafe limit on one topic, in turn, in several rounds.
 
-Every contestant finds an empty table, and is watched from outside from its first row on. Peers that are not done within
-the time are measured by what they wrote until then.
+Every contestant starts with an empty table, and is measured from outside from its first row on. Peers that do not
+finish in time are measured by the rows they wrote until then.
 """
 
 import argparse
@@ -30,7 +30,7 @@ from bench.rig.usage import Usage
 from bridge.dev.stack.stack import StackAddresses
 from sinks.kafka.topics import apply_topics
 
-# Worker processes of ours, connections of the limit.
+# Worker processes of this product, connections of the limit.
 OURS = {"product": 1, "product-2": 2}
 LIMITS = {"limit": 1, "limit-2": 2}
 TITLES = {
@@ -48,7 +48,7 @@ STILL_SECONDS = 4.0
 
 @dataclass(frozen=True)
 class Figures:
-    """One run of one contestant; `whole` tells whether all rows were there in the end, None if it was cut short."""
+    """One run of one contestant; `whole` is whether all rows were there at the end, None if it was stopped early."""
 
     events_per_second: float
     cpu_per_100k: float
@@ -58,7 +58,7 @@ class Figures:
 
 @dataclass(frozen=True)
 class Ring:
-    """What all runs of a contest share."""
+    """Values shared by all runs of a contest."""
 
     addresses: StackAddresses
     topic: str
@@ -94,11 +94,11 @@ def main(words: list[str]) -> int:
 
 
 class PeerFailed(Exception):
-    """A peer did not do its work; its last words are on standard error."""
+    """A peer failed; the end of its output is on standard error."""
 
 
 async def hold(addresses: StackAddresses, names: list[str], options: argparse.Namespace) -> dict[str, list[Figures]]:
-    """One run of each in every round; each round begins with another one."""
+    """Run each contestant once in every round; each round starts with another one."""
     settings = stand.settings_of(addresses)
     await apply_topics(settings)
     sys.stderr.write(f"publishing {options.events} events\n")
@@ -111,7 +111,8 @@ async def hold(addresses: StackAddresses, names: list[str], options: argparse.Na
             try:
                 figures = await _run(ring, name, number)
             except PeerFailed as error:
-                # Its row would be of fewer rounds than the others': it goes, and the contest goes on.
+                # The peer's result would have fewer rounds than the others', so it is removed and the contest
+                # continues.
                 sys.stderr.write(f"round {number + 1}, {name}: {error}; it is left out\n")
                 names.remove(name)
                 found.pop(name, None)
@@ -142,7 +143,7 @@ async def _run_product(ring: Ring, group: str, workers: int) -> Figures:
 
 
 def _run_limit(ring: Ring, connections: int) -> Figures:
-    """The limit in a process of its own."""
+    """Run the limit in a process of its own."""
     url = ring.addresses.database_url
     words = [ring.addresses.kafka, without_password(url), ring.topic, str(ring.events), str(connections)]
     command = [sys.executable, "-m", "bench.rig.limit", *words]
@@ -152,7 +153,7 @@ def _run_limit(ring: Ring, connections: int) -> Figures:
 
 
 def _environment(url: str) -> dict[str, str]:
-    """This process's environment with the password of the URL."""
+    """Return this process's environment with the password of the URL."""
     return os.environ | {"PGPASSWORD": urlsplit(url).password or ""}
 
 
@@ -184,7 +185,7 @@ async def _run_peer(ring: Ring, peer: Peer) -> Figures:
 
 
 async def _watch_peer(connection: asyncpg.Connection, usage: Usage, ring: Ring) -> Figures:
-    """From the first pages of the table to the last new one, or until the time is up; then the rows are counted."""
+    """Measure from the first pages of the table to the last new one, or until the time is up; then count the rows."""
     size, grown = 0, 0.0
     started, deadline = 0.0, time.perf_counter() + START_SECONDS
     while True:
@@ -208,7 +209,7 @@ async def _watch_peer(connection: asyncpg.Connection, usage: Usage, ring: Ring) 
     whole = rows == ring.rows
     cut = now > deadline and not whole
     seconds = (now if cut else grown) - started
-    # Rows are what can be seen from outside; a row stands for so many events of this load.
+    # Only rows are visible from outside; each row represents the same number of events of this load.
     events = rows * ring.events / ring.rows
     return Figures(
         events / seconds, usage.cpu_seconds / events * 1e5, usage.peak_mb, None if cut else rows == ring.rows
@@ -216,13 +217,13 @@ async def _watch_peer(connection: asyncpg.Connection, usage: Usage, ring: Ring) 
 
 
 def bars(found: dict[str, list[Figures]]) -> dict[str, bool]:
-    """For each peer whether its bar is met; one that has both cores busy is measured by two workers of ours."""
+    """Return for each peer whether its bar is met; one that uses both cores is compared to two of our workers."""
     ours = {name: PEERS[name].against for name in found if name in PEERS}
     return {name: ratio(found, own, name) >= PEERS[name].bar for name, own in ours.items() if own in found}
 
 
 def ratio(found: dict[str, list[Figures]], ours: str, theirs: str) -> float:
-    """How many times faster we are: the median of the rounds."""
+    """Return how many times faster this product is: the median of the rounds."""
     pairs = zip(found[ours], found[theirs], strict=True)
     return statistics.median(mine.events_per_second / other.events_per_second for mine, other in pairs)
 

@@ -1,4 +1,4 @@
-"""`python -m bench dead_letters`: how long operators wait for groups and pages of a million dead letters."""
+"""`python -m bench dead_letters`: response times of groups and pages over a million dead letters."""
 
 import argparse
 import asyncio
@@ -29,7 +29,7 @@ FILL = Path(__file__).with_suffix(".sql")
 SITES = 40
 PAGE = 50
 GROUPS_BAR_MS, PAGE_BAR_MS = 1000, 200
-NO_BAR = "page: a text"  # every row is looked at
+NO_BAR = "page: a text"  # every row is read
 
 
 def arguments(words: list[str]) -> argparse.Namespace:
@@ -41,7 +41,7 @@ def arguments(words: list[str]) -> argparse.Namespace:
 
 
 def questions(now: datetime) -> dict[str, dict[str, Any]]:
-    """What pages are asked for, by name: frequent and rare, one thing and several."""
+    """Return the filters of the measured pages by name: frequent and rare, with one and several conditions."""
     return {
         "everything open": {},
         "a reason": {"dropped_reason": ["retry_exhausted"]},
@@ -71,7 +71,7 @@ async def fill(dsn: str, rows: int) -> None:
         await add_script(dsn, f"script-{site}-1", site, org_id=1 + site % 5, move=True)
     connection = await asyncpg.connect(dsn)
     await connection.execute(FILL.read_text().replace("$1", str(rows)))
-    # As autovacuum leaves it, some minutes later.
+    # The state that autovacuum reaches some minutes later.
     await connection.execute("VACUUM ANALYZE bridge_event_raw")
     sizes = await connection.fetch(
         "SELECT relname, pg_size_pretty(pg_relation_size(oid)) FROM pg_class WHERE relname LIKE 'bridge_event_raw%'"
@@ -81,7 +81,7 @@ async def fill(dsn: str, rows: int) -> None:
 
 
 async def timed(rounds: int, ask: Callable[[], Awaitable[Any]]) -> list[float]:
-    """Milliseconds of each round, the connection included."""
+    """Return the milliseconds of each round, including the connection."""
     taken = []
     for _ in range(rounds):
         started = time.perf_counter()
@@ -115,7 +115,7 @@ async def measure(dsn: str, options: argparse.Namespace) -> dict[str, list[float
 
 
 async def over_http(addresses: StackAddresses, rounds: int) -> dict[str, dict[str, list[float]]]:
-    """The same two questions asked by the command line's code and through the API, in turns: milliseconds of each."""
+    """Measure two queries through the command line's code and through the API, in turn: milliseconds of each."""
     dsn, now = addresses.database_url, datetime.now(UTC)
     await apply_topics(stand.settings_of(addresses))
     token = await create_api_token(dsn, "bench", Role.VIEWER)
@@ -141,7 +141,7 @@ async def over_http(addresses: StackAddresses, rounds: int) -> dict[str, dict[st
                 taken: dict[str, list[float]] = {"direct": [], "http": []}
                 for _ in range(rounds):
                     taken["direct"] += await timed(1, direct)
-                    taken["http"] += await timed(1, lambda path=path: get(path))  # type: ignore[misc]  # bound at once
+                    taken["http"] += await timed(1, lambda path=path: get(path))  # type: ignore[misc]  # bound immediately
                 found[name] = taken
     return found
 

@@ -1,5 +1,6 @@
--- $1 open dead letters of 12 causes over the last 30 days, a tenth as many duplicates, and a twentieth as many discarded.
--- Some settle alone, most with others of their batch; causes, sites and scripts are as uneven as they are in life.
+-- $1 open dead letters of 12 causes over the last 30 days, a tenth as many duplicates, and a twentieth as many
+-- discarded. Some are committed alone, most with others of their batch. Causes, sites and scripts are distributed as
+-- unevenly as in production.
 WITH template (cause, reason, error_class, retries, message) AS (
     VALUES (0, 'schema_violation', 'schema_violation', 0, 'event_type: String should have at least 1 character'),
            (1, 'invalid_payload_json', 'invalid_payload_json', 0, 'Expecting value at character %s'),

@@ -1,4 +1,4 @@
-"""`python -m bench gateway`: requests and events a second over HTTP, beside a bare endpoint and a bare producer."""
+"""`python -m bench gateway`: requests and events a second over HTTP, compared to a bare endpoint and bare producer."""
 
 import argparse
 import asyncio
@@ -40,7 +40,7 @@ def arguments(words: list[str]) -> argparse.Namespace:
 
 
 def events(count: int) -> list[bytes]:
-    """Sound and broken events of one script, as the load has them."""
+    """Return valid and invalid events of one script, in the proportions of the load."""
     rng = random.Random(3)
     found = [value for _, value in records(count * 2, 3) if value.endswith(b"}")][:count]
     rng.shuffle(found)
@@ -55,7 +55,7 @@ def _cut(value: bytes) -> tuple[bytes, bytes]:
 
 @contextmanager
 def server(words: list[str], environment: dict[str, str]) -> Iterator[str]:
-    """The URL of a server that tells it in its first line; ended with SIGTERM."""
+    """Start a server and yield the URL from its first line; it is ended with SIGTERM."""
     process = subprocess.Popen(
         [sys.executable, *words], env=os.environ | environment, stdout=subprocess.PIPE, start_new_session=True
     )
@@ -77,7 +77,7 @@ def server(words: list[str], environment: dict[str, str]) -> Iterator[str]:
 
 
 async def prepared(settings: Settings) -> str:
-    """Topics, schema, the script, and a key of it."""
+    """Create topics, schema and script; returns a key of the script."""
     await migrate(settings.dsn)
     await apply_topics(settings)
     await add_script(settings.dsn, script_of(SITE), SITE)
@@ -85,7 +85,7 @@ async def prepared(settings: Settings) -> str:
 
 
 async def produce(settings: Settings, found: list[bytes], seconds: float) -> float:
-    """Events a second of a producer that is handed them as quickly as it takes them."""
+    """Return the events a second of a producer that is fed as fast as it accepts them."""
     pairs = [(f"{SITE}:{json.loads(value)['event_id']}".encode(), value) for value in found[: BATCH * 10]]
     async with make_producer(settings, enable_idempotence=True) as producer:
         begun = time.perf_counter()
@@ -116,7 +116,7 @@ def main(words: list[str]) -> int:
             return http_load.run(url + path, key, bodies, options.connections, options.seconds, rate)
 
         rounds = []
-        # Both stand there all the time and take turns: the machine's own speed wanders within seconds.
+        # Both run all the time and take turns: the machine's own speed changes within seconds.
         with (
             server(["-m", "bench.rig.bare_endpoint"], {}) as bare_url,
             server(["-m", "bridge", "gateway", "--port", "0"], environment) as url,

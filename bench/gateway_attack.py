@@ -44,7 +44,7 @@ def arguments(words: list[str]) -> argparse.Namespace:
 
 
 class Attack:
-    """One visitor of a script, a server of another, and somebody who asks whether the gateway is alive."""
+    """One visitor of a script, a server of another one, and a health check of the gateway."""
 
     def __init__(self, session: aiohttp.ClientSession, url: str, key: str) -> None:
         self._session = session
@@ -52,7 +52,7 @@ class Attack:
         self._key = {"authorization": f"Bearer {key}"}
 
     async def measured(self, body: Body | None, seconds: float, rate: float) -> dict[str, object]:
-        """What came of it."""
+        """Return the measurements of one attack."""
         token = await self._token()
         await self._held()
         until = time.perf_counter() + seconds
@@ -119,13 +119,13 @@ class Attack:
             return text
 
     async def _held(self) -> dict[str, float]:
-        """The longest turn of the loop since this was asked last, in seconds."""
+        """Return the longest turn of the loop since the last call, in seconds."""
         async with self._session.get(f"{self._url}/metrics") as answer:
             return {what: float(value) for what, value in _HELD.findall(await answer.text())}
 
 
 async def prepared(settings: Settings) -> str:
-    """Topics, schema, both scripts, and a key of the other one."""
+    """Create topics, schema and both scripts; returns a key of the other one."""
     await migrate(settings.dsn)
     await apply_topics(settings)
     await add_script(settings.dsn, VISITED, 1, origins=[ORIGIN])
@@ -143,7 +143,7 @@ async def measure(url: str, key: str, options: argparse.Namespace) -> dict[str, 
         for name, body in bodies.items():
             found[name] = await attack.measured(body, options.seconds, options.rate)
             sys.stderr.write(f"{name}: {json.dumps(found[name])}\n")
-            # What was used is paid off, so that the next body meets a full bucket.
+            # The limits refill meanwhile, so that the next body starts with full buckets.
             await asyncio.sleep(4)
     return found
 

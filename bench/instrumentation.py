@@ -1,4 +1,4 @@
-"""`python -m bench instrumentation`: what counting costs: CPU seconds an event with all metrics and without, in turn."""
+"""`python -m bench instrumentation`: cost of metrics: CPU seconds an event with and without all metrics, in turn."""
 
 import argparse
 import asyncio
@@ -23,15 +23,17 @@ from sinks.kafka.topics import apply_topics
 
 WORKER = [sys.executable, "-m", "bench.rig.alternating_worker"]
 SLICE_SECONDS = 5.0
-"""A third of the time between two looks of Prometheus, and between two of the worker at its backlog: in a slice there is one
-of each, which is more than there would be."""
+"""A third of the interval of Prometheus' scrapes and of the worker's backlog checks.
+
+Each slice has one of each, which is more than in production.
+"""
 WARM_UP = 4
-"""So many slices belong to nobody."""
+"""Slices at the beginning that are not counted."""
 MOST_PCT = 3.0
 
 
 class Slice(NamedTuple):
-    """Some seconds of the worker's life: whether it was instrumented, and microseconds of CPU an event."""
+    """Some seconds of the worker: whether it was instrumented, and microseconds of CPU an event."""
 
     there: bool
     cost_us: float
@@ -46,7 +48,7 @@ def arguments(words: list[str]) -> argparse.Namespace:
 
 
 async def prepare(addresses: StackAddresses, options: argparse.Namespace) -> None:
-    """The events, and a database for them."""
+    """Publish the events, and create a database for them."""
     settings = stand.settings_of(addresses)
     await apply_topics(settings)
     await load.publish(settings, options.events, options.seed)
@@ -54,16 +56,16 @@ async def prepare(addresses: StackAddresses, options: argparse.Namespace) -> Non
 
 
 def slices(environment: dict[str, str]) -> Iterator[Slice]:
-    """What a worker tells of itself, from its first events on, for as long as somebody asks.
+    """Yield a worker's own measurements, from its first events on, until the caller stops.
 
-    Raises RuntimeError when there is nothing left to settle, or the worker has ended.
+    Raises RuntimeError when no event is left, or the worker has ended.
     """
     with tempfile.TemporaryFile() as log:
         worker = subprocess.Popen(WORKER, env=os.environ | environment, stdout=subprocess.PIPE, stderr=log)
         try:
             begun = False
             for line in worker.stdout or ():
-                # The worker's log is there too.
+                # The worker's log is on the same stream.
                 told = json.loads(line) if line.startswith(b'{"there"') else None
                 if told is None or not (begun or told["events"]):
                     continue
@@ -79,7 +81,7 @@ def slices(environment: dict[str, str]) -> Iterator[Slice]:
 
 
 def paired(found: Sequence[Slice]) -> list[tuple[float, float]]:
-    """Each instrumented slice with the mean of the two bare ones around it, so that a slow drift cancels out."""
+    """Pair each instrumented slice with the mean of the two bare ones around it, so that a slow drift cancels out."""
     triples = zip(found, found[1:], found[2:], strict=False)
     return [(two.cost_us, (one.cost_us + three.cost_us) / 2) for one, two, three in triples if two.there]
 
@@ -89,7 +91,7 @@ def cost_pct(counted: float, bare: float) -> float:
 
 
 def measure(addresses: StackAddresses, options: argparse.Namespace) -> list[tuple[float, float]]:
-    """Microseconds an event, with and without, pair by pair."""
+    """Return microseconds an event, with and without metrics, pair by pair."""
     asyncio.run(prepare(addresses, options))
     port = choose(asked=None, remembered=None, taken=(), purpose="metrics")
     environment = stand.environment_of(addresses) | {PORT: str(port), SLICE: str(SLICE_SECONDS)}
@@ -115,7 +117,7 @@ def show(pairs: Iterable[tuple[float, float]], costs: Sequence[float], median: f
 
 
 def main(words: list[str]) -> int:
-    """Ends with 1 if counting costs more than it may."""
+    """Measure; returns 1 if metrics cost more than the limit."""
     options = arguments(words)
     with stand.servers() as addresses:
         pairs = measure(addresses, options)

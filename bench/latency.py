@@ -1,4 +1,4 @@
-"""`python -m bench latency`: from send to a commit that another connection sees, at a steady rate."""
+"""`python -m bench latency`: time from the send to a commit that is visible to another connection, at a steady rate."""
 
 import argparse
 import asyncio
@@ -35,7 +35,7 @@ def arguments(words: list[str]) -> argparse.Namespace:
 
 
 async def send(settings: Settings, options: argparse.Namespace) -> list[tuple[float, int, int]]:
-    """Sends at the rate; for each event when it was handed to the producer, its partition and its offset."""
+    """Send at the rate; returns for each event its send time, partition and offset."""
     seconds = options.warm_up + options.seconds
     events = records(options.rate * seconds, options.seed)
     sent: list[tuple[float, asyncio.Future]] = []
@@ -58,7 +58,7 @@ async def send(settings: Settings, options: argparse.Namespace) -> list[tuple[fl
 
 
 async def watch(dsn: str, topic: str, seen: Offsets, stop: asyncio.Event) -> None:
-    """Notes when each partition's stored offset, which commits with its rows, was first seen where."""
+    """Record when each stored offset, which commits with its rows, became visible."""
     connection = await asyncpg.connect(dsn)
     query = "SELECT partition, next_offset FROM stream_offset WHERE topic = $1"
     while not stop.is_set():
@@ -73,7 +73,7 @@ async def watch(dsn: str, topic: str, seen: Offsets, stop: asyncio.Event) -> Non
 
 
 def latencies(sent: list[tuple[float, int, int]], seen: Offsets) -> list[float]:
-    """Milliseconds for each event, sorted; raises IndexError if one was never seen."""
+    """Return the milliseconds of each event, sorted; raises IndexError if one never became visible."""
     found = []
     places = dict.fromkeys(seen, 0)
     for moment, partition, offset in sorted(sent, key=lambda one: one[1:]):
@@ -96,7 +96,7 @@ async def measure(addresses: StackAddresses, options: argparse.Namespace) -> lis
             sent = await send(settings, options)
             last = {partition: offset for _, partition, offset in sorted(sent, key=lambda one: one[2])}
             async with asyncio.timeout(DRAIN_SECONDS):
-                # What is waited for happens in a database.
+                # The condition is a state of the database.
                 while any(not seen[one] or seen[one][-1][1] <= offset for one, offset in last.items()):  # noqa: ASYNC110
                     await asyncio.sleep(TICK_SECONDS)
         finally:

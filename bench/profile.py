@@ -1,4 +1,4 @@
-"""`python -m bench profile`: where the CPU seconds of 100 000 events go, by stage of the worker and by server."""
+"""`python -m bench profile`: CPU seconds of 100 000 events by stage of the worker and by server."""
 
 import argparse
 import asyncio
@@ -18,7 +18,7 @@ from bench.rig.usage import APART_SECONDS, Usage
 from sinks.kafka.topics import apply_topics
 
 RATE = 200
-# The first that a stack names, from its innermost frame outwards, is the sample's stage.
+# The first stage that matches a stack, from its innermost frame outwards, is the sample's stage.
 STAGES = (
     ("read from Kafka (aiokafka, lz4)", ("aiokafka/", "streams/source/kafka.py")),
     ("decode and check", ("streams/pipeline/decode.py", "streams/pipeline/diagnose.py", "schemas/events/raw_event.py")),
@@ -40,7 +40,7 @@ def arguments(words: list[str]) -> argparse.Namespace:
 
 
 async def measure(servers: stand.Servers, options: argparse.Namespace) -> dict[str, float]:
-    """CPU seconds per 100 000 events: the worker's stages, then the servers."""
+    """Return CPU seconds per 100 000 events: the worker's stages, then the servers."""
     addresses = servers.addresses
     settings = stand.settings_of(addresses)
     await apply_topics(settings)
@@ -49,7 +49,7 @@ async def measure(servers: stand.Servers, options: argparse.Namespace) -> dict[s
     topic, environment = settings.topics.raw, stand.environment_of(addresses)
     usages = {"Postgres": Usage(servers.postgres_pid), "Kafka's broker": Usage(servers.kafka_pid)}
     looking = asyncio.create_task(look(list(usages.values())))
-    # First without the profiler, which costs something itself; then to see where its samples lie.
+    # First without the profiler, which has a cost of its own; then with it, for the distribution of its samples.
     run = await product.settle(addresses.database_url, environment, topic, options.events)
     looking.cancel()
     await product.fresh_schema(addresses.database_url)
@@ -60,7 +60,7 @@ async def measure(servers: stand.Servers, options: argparse.Namespace) -> dict[s
 
 
 async def look(usages: list[Usage]) -> None:
-    """Often enough to see what a process used that ends meanwhile."""
+    """Poll often enough to include processes that end meanwhile."""
     for usage in usages:
         usage.begin()
     while True:
@@ -70,7 +70,7 @@ async def look(usages: list[Usage]) -> None:
 
 
 async def sample(dsn: str, environment: dict[str, str], topic: str, count: int) -> Counter[str]:
-    """How many samples of a worker that settles the topic fell into which stage."""
+    """Return the number of samples per stage of a worker that processes the topic."""
     with tempfile.TemporaryDirectory() as directory, product.started(environment) as workers:
         output = Path(directory) / "samples"
         py_spy = [str(peers_python().with_name("py-spy")), "record", "--pid", str(workers[0].pid)]
@@ -84,7 +84,7 @@ async def sample(dsn: str, environment: dict[str, str], topic: str, count: int) 
 
 
 async def until(dsn: str, topic: str, count: int) -> None:
-    """Until so much of the topic is settled."""
+    """Wait until `count` records of the topic are committed."""
     connection = await asyncpg.connect(dsn)
     query = "SELECT coalesce(sum(next_offset), 0)::bigint FROM stream_offset WHERE topic = $1"
     async with asyncio.timeout(product.BUDGET_SECONDS):
@@ -94,7 +94,7 @@ async def until(dsn: str, topic: str, count: int) -> None:
 
 
 def staged(samples: str) -> Counter[str]:
-    """Samples by stage, of lines of frames from the outermost inwards with a count behind."""
+    """Count samples by stage, from lines of frames from the outermost inwards with a count at the end."""
     found: Counter[str] = Counter()
     for line in samples.splitlines():
         stack, _, count = line.rpartition(" ")

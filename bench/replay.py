@@ -1,4 +1,4 @@
-"""`python -m bench replay`: a plan of many dead letters, and its replay, killed again and again; then the audit."""
+"""`python -m bench replay`: a plan of many dead letters, its replay with repeated kills, and then the audit."""
 
 import argparse
 import asyncio
@@ -36,13 +36,13 @@ def arguments(words: list[str]) -> argparse.Namespace:
 
 
 class Bench:
-    """Commands and questions against one stack."""
+    """Commands and queries against one stack."""
 
     def __init__(self, addresses: StackAddresses, options: argparse.Namespace, connection: asyncpg.Connection) -> None:
         self.items: int = options.items
         self.kills: int = options.kills
         self.connection = connection
-        # No retries, and a brake that lets all of them be dropped.
+        # No retries, and a circuit breaker that lets all of them be dropped.
         self.environment = stand.environment_of(
             addresses, max_retries=0, brake_min_events=10**9, brake_run_length=10**9
         )
@@ -56,7 +56,7 @@ class Bench:
             await asyncio.sleep(LOOK_SECONDS)
 
     async def drop(self, first: int) -> None:
-        """As many events of a script that nobody knows yet, all dropped."""
+        """Send as many events of a script that is not registered yet, and wait until all are dropped."""
         async with make_producer(self.settings) as producer:
             sent = []
             for number in range(first, first + self.items):
@@ -82,7 +82,7 @@ class Bench:
         )
 
     async def told(self, *words: str) -> tuple[dict[str, Any], float]:
-        """The command's summary, and the seconds it took with its start."""
+        """Run the command; returns its summary, and the seconds it took including its start."""
         began = time.perf_counter()
         running = self.command(*words, "--json-output", "-")
         out, _ = await asyncio.to_thread(running.communicate)
@@ -91,7 +91,7 @@ class Bench:
     async def killed(self, plan: str, sent: int) -> None:
         running = self.command("replay", plan)
         await self.until("SELECT published >= $2 FROM replay WHERE replay_id = $1::text::uuid", plan, sent)
-        await asyncio.sleep(random.uniform(0, 0.3))  # anywhere within a batch
+        await asyncio.sleep(random.uniform(0, 0.3))  # at any point within a batch
         running.send_signal(signal.SIGKILL)
         await asyncio.to_thread(running.communicate)
 
@@ -110,9 +110,9 @@ class Bench:
                 "outcomes": summary["outcomes"]}  # fmt: skip
 
     async def torture(self) -> dict[str, object]:
-        """Drops as many again, and replays them with a run that is killed at every part of its way."""
+        """Drop as many again, and replay them with a run that is killed at every stage."""
         await set_enabled(self.settings.dsn, LATE_SCRIPT, enabled=False)
-        await asyncio.sleep(2)  # the workers are told of it
+        await asyncio.sleep(2)  # the workers are notified of it
         await self.drop(self.items)
         await set_enabled(self.settings.dsn, LATE_SCRIPT, enabled=True)
         plan, _ = await self.told("plan", "--all", "--yes")

@@ -1,4 +1,4 @@
-"""`python -m bench report`: puts the results kept by the other parts into docs/performance.md, as tables and a plot."""
+"""`python -m bench report`: writes the stored results of all parts into docs/performance.md, as tables and a plot."""
 
 import json
 import re
@@ -19,7 +19,7 @@ Result = dict[str, Any]
 
 
 def main(_words: list[str]) -> int:
-    """Parts without a result keep what the page says of them."""
+    """Write the page; parts without a result keep their text."""
     page = PAGE.read_text(encoding="utf-8")
     PAGE.write_text(filled(page, results()), encoding="utf-8")
     if (stand.RESULTS / "contest.json").exists():
@@ -29,12 +29,12 @@ def main(_words: list[str]) -> int:
 
 
 def results() -> dict[str, Result]:
-    """What the parts kept, by their names."""
+    """Return the stored results by the names of their parts."""
     return {path.stem: json.loads(path.read_text()) for path in sorted(stand.RESULTS.glob("*.json"))}
 
 
 def filled(page: str, found: dict[str, Result]) -> str:
-    """The page with the text between each part's marks made anew."""
+    """Return the page with new text between each part's marks."""
     for name, render in SECTIONS.items():
         if name in found:
             body = "\n".join([f"`{found[name]['command']}`", "", *render(found[name])])
@@ -44,7 +44,7 @@ def filled(page: str, found: dict[str, Result]) -> str:
 
 
 def rows(*lines: tuple[object, ...]) -> list[str]:
-    """A table, its first line the headings; columns after the first stand to the right."""
+    """Return a table, its first line the headings; columns after the first are aligned to the right."""
     heading, *others = ["| " + " | ".join(map(str, line)) + " |" for line in lines]
     return [heading, "| --- |" + " ---: |" * (len(lines[0]) - 1), *others]
 

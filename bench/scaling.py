@@ -1,4 +1,4 @@
-"""`python -m bench scaling`: the same topic settled by one, two and four worker processes: rates, and their memory."""
+"""`python -m bench scaling`: one topic processed by one, two and four worker processes: rates and memory."""
 
 import argparse
 import asyncio
@@ -26,7 +26,7 @@ def arguments(words: list[str]) -> argparse.Namespace:
 
 
 async def measure(addresses: StackAddresses, options: argparse.Namespace) -> Runs:
-    """Runs by the number of workers, each measured from when every worker has partitions."""
+    """Return the runs by the number of workers, each measured from the time when every worker has partitions."""
     settings = stand.settings_of(addresses)
     await apply_topics(settings)
     await load.publish(settings, options.events, options.seed)

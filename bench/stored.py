@@ -1,6 +1,6 @@
-"""`python -m bench stored`: the throughput with ten million rows there already, beside that on empty tables.
+"""`python -m bench stored`: the throughput with ten million rows in the tables, compared to empty tables.
 
-Each round settles the same new events twice, in an empty database and in a full one of the same server.
+Each round processes the same new events twice, in an empty database and in a full one of the same server.
 """
 
 import argparse
@@ -48,7 +48,7 @@ async def measure(addresses: StackAddresses, options: argparse.Namespace) -> lis
 
 
 async def fill(addresses: StackAddresses, options: argparse.Namespace) -> str:
-    """A database of its own with as many rows: a part settled by the product, the others copies of them."""
+    """Create a database with as many rows: the product processes a part of them, the others are copies."""
     connection = await asyncpg.connect(addresses.database_url)
     await connection.execute("CREATE DATABASE bridge_full")
     await connection.close()

@@ -1,4 +1,4 @@
--- Multiplies what one run stored, $1 times: each copy some hours older, with keys in the order of their time.
+-- Multiplies the rows of one run, $1 times: each copy is some hours older, with keys in the order of their time.
 WITH copy AS (
     SELECT e.*, n, e.received_at - n * interval '2 hours' AS earlier
     FROM bridge_event AS e CROSS JOIN generate_series(1, $1::integer) AS n

@@ -1,4 +1,4 @@
-"""`python -m bench worst_events`: what events of the worst shapes cost, and how a worker that is fed them answers."""
+"""`python -m bench worst_events`: cost of events of the worst shapes, and a worker's response times meanwhile."""
 
 import argparse
 import asyncio
@@ -43,7 +43,7 @@ def arguments(words: list[str]) -> argparse.Namespace:
 
 
 def milliseconds(value: bytes) -> float:
-    """What decoding and normalising takes of this thread's CPU."""
+    """Return the milliseconds of this thread's CPU for decoding and normalising."""
     began = time.thread_time()
     with suppress(Rejection):
         read_event(
@@ -54,7 +54,7 @@ def milliseconds(value: bytes) -> float:
 
 
 async def feed(addresses: StackAddresses, count: int) -> dict[str, float]:
-    """Seconds until a worker has settled so many of them, and milliseconds of `/health` meanwhile."""
+    """Return the seconds until a worker has processed `count` of them, and milliseconds of `/health` meanwhile."""
     settings = stand.settings_of(addresses)
     await apply_topics(settings)
     await product.fresh_schema(addresses.database_url)
@@ -79,7 +79,7 @@ async def feed(addresses: StackAddresses, count: int) -> dict[str, float]:
                     async with session.get(f"http://127.0.0.1:{port}/health") as answer:
                         await answer.read()
                 except aiohttp.ClientConnectionError:
-                    # It has not begun to listen.
+                    # The worker does not listen yet.
                     assert not answers
                 else:
                     answers.append((time.perf_counter() - asked) * 1000)
@@ -95,7 +95,7 @@ async def feed(addresses: StackAddresses, count: int) -> dict[str, float]:
 
 
 def main(words: list[str]) -> int:
-    """Ends with 1 if a sound event, or `/health`, takes longer than it may."""
+    """Measure; returns 1 if a valid event, or `/health`, takes longer than its limit."""
     options = arguments(words)
     found = {
         kind: {name: min(milliseconds(value) for _ in range(options.tries)) for name, value in made()}

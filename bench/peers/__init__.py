@@ -1,1 +1,1 @@
-"""The peers of `make bench`: programs as their users write them, each of which fills `peer_event` from the raw topic."""
+"""The peers of `make bench`: programs in their users' style, each of which fills `peer_event` from the raw topic."""

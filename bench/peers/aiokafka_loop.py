@@ -1,4 +1,4 @@
-"""The loop that a careful Python programmer writes: getmany, pydantic, executemany, commit: SERVERS DSN TOPIC."""
+"""The loop of a careful Python programmer: getmany, pydantic, executemany, commit: SERVERS DSN TOPIC."""
 
 import sys
 import time
@@ -12,7 +12,7 @@ BATCH = 5000
 
 
 async def main(servers: str, dsn: str, topic: str) -> None:
-    """Until it is ended."""
+    """Run until it is ended."""
     pool = await contract.open_pool(dsn)
     consumer = AIOKafkaConsumer(
         topic,

@@ -1,4 +1,4 @@
-"""The peers by name, and the command that starts each."""
+"""The peers by name, with the command that starts each."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,10 +9,10 @@ from bench.peers.place import Place
 
 @dataclass(frozen=True)
 class Peer:
-    """`command` prepares its files in the place and returns one foreground process's words.
+    """A peer; `command` prepares its files in the place and returns the command line of one foreground process.
 
-    `bar`: so many times faster we mean to be, `against` naming which of ours: one worker for what has one thread, two
-    for what keeps both cores busy.
+    `bar` is how many times faster this product has to be. `against` names the product's variant: one worker for peers
+    with one thread, two for peers that use both cores.
     """
 
     title: str

@@ -31,9 +31,9 @@ _REQUIRED: dict[str, Kind] = {
     "event_type": _TEXT,
     "occurred_at": _TIMESTAMP,
 }
-# Without `properties`, which spares this peer some work: an object of mixed values can't be brought into a jsonb column.
-# The converter makes null of an object that the schema calls a string, the sink fails on a struct and takes a map for
-# an hstore, and the transformations that write one field as JSON text aren't where jars are fetched from.
+# Without `properties`, which saves this peer some work: an object of mixed values can't be written to a jsonb column.
+# The converter turns an object that the schema declares as a string into null. The sink fails on a struct, and takes a
+# map for an hstore. The transformations that write one field as JSON text are not available from the jars' repository.
 _OPTIONAL: dict[str, Kind] = {
     "sent_at": _TIMESTAMP,
     "session_id": _TEXT,
@@ -47,7 +47,10 @@ _OPTIONAL: dict[str, Kind] = {
 
 
 def command(place: Place) -> list[str]:
-    """The worker with its one connector; writes the properties of both. Its REST interface takes any free port."""
+    """Return the worker with its one connector; writes the properties of both.
+
+    Its REST interface uses any free port.
+    """
     name = f"peer-{uuid.uuid4().hex}"
     worker = {
         "bootstrap.servers": place.kafka,
@@ -75,7 +78,7 @@ def command(place: Place) -> list[str]:
         "batch.size": 3000,
         "consumer.override.max.poll.records": 3000,
         "consumer.override.auto.offset.reset": "earliest",
-        # One statement per batch, one array per column; such a statement can't touch a row twice.
+        # One statement per batch, with one array per column; such a statement can't write a row twice.
         "dialect.postgres.unnest.insert.enabled": "true",
         "use.reduction.buffer": "true",
         "errors.tolerance": "all",

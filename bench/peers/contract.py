@@ -1,4 +1,4 @@
-"""What the Python peers share: the raw event's contract in pydantic, the row, and how a batch of rows is written."""
+"""Shared parts of the Python peers: the raw event's contract in pydantic, the row, and the write of a batch of rows."""
 
 import json
 from datetime import datetime
@@ -20,7 +20,7 @@ Row = tuple[datetime | str | int | Decimal | None, ...]
 
 
 class RawEvent(BaseModel):
-    """The contract of schemas/events/raw_event.py by pydantic's own types, which are quicker than validators in Python."""
+    """The contract of schemas/events/raw_event.py in pydantic's own types, which are faster than Python validators."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -42,7 +42,7 @@ class RawEvent(BaseModel):
 
 
 def row(value: bytes) -> Row | None:
-    """A record's row; None if it breaks the contract (it is dropped: no peer here has a ledger or a DLQ)."""
+    """Return a record's row; None if it violates the contract (it is dropped: no peer here has a ledger or a DLQ)."""
     try:
         event = RawEvent.model_validate_json(value)
     except ValueError:
@@ -55,10 +55,10 @@ def row(value: bytes) -> Row | None:
 
 
 def rows(values: list[bytes]) -> list[Row]:
-    """The rows of a batch."""
+    """Return the rows of a batch."""
     return [found for value in values if (found := row(value)) is not None]
 
 
 async def open_pool(dsn: str) -> asyncpg.Pool:
-    """One connection, prepared statements kept."""
+    """Open a pool of one connection, which keeps its prepared statements."""
     return await asyncpg.create_pool(dsn, min_size=1, max_size=1)

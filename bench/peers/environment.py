@@ -1,4 +1,4 @@
-"""The Python peers' environment: theirs alone, from their own lock file, so that no version of ours is theirs."""
+"""The Python peers' environment: separate, from a lock file of its own, so that versions don't affect each other."""
 
 import hashlib
 import subprocess
@@ -10,7 +10,7 @@ ENVIRONMENT = Path(__file__).parents[2] / "build" / "peers"
 
 
 def peers_python() -> Path:
-    """The environment's interpreter; makes the environment first if it is not there or its lock file has changed."""
+    """Return the environment's interpreter; creates the environment if it is missing or its lock file has changed."""
     python = ENVIRONMENT / "bin" / "python"
     digest = hashlib.sha256(LOCK.read_bytes()).hexdigest()
     mark = ENVIRONMENT / ".lock-sha256"

@@ -1,4 +1,4 @@
-"""A plain Faust agent, one event at a time or `take` with one executemany, as Faust's guide shows: MODE SERVERS DSN TOPIC."""
+"""A plain Faust agent, one event at a time or `take` with executemany, as in Faust's guide: MODE SERVERS DSN TOPIC."""
 
 import os
 import sys
@@ -28,7 +28,7 @@ raw = app.topic(topic, key_type=bytes, value_type=bytes, key_serializer="raw", v
 
 
 class Pool:
-    """Made by the agent, in the worker's event loop."""
+    """A pool that the agent opens in the worker's event loop."""
 
     opened: asyncpg.Pool | None = None
 
@@ -40,7 +40,7 @@ class Pool:
 
 
 async def one_by_one(stream: Any) -> None:
-    """Validate, look in a bounded dict whether it was seen, insert."""
+    """Validate, check for duplicates in a bounded dict, insert."""
     pool = await Pool.get()
     seen: dict[tuple[Any, Any], None] = {}
     async for value in stream:
@@ -54,7 +54,7 @@ async def one_by_one(stream: Any) -> None:
 
 
 async def in_batches(stream: Any) -> None:
-    """The primary key sees to duplicates."""
+    """Insert in batches; the primary key rejects duplicates."""
     pool = await Pool.get()
     async for values in stream.take(TAKE, within=0.5):
         await pool.executemany(contract.INSERT, contract.rows(values))

@@ -31,7 +31,7 @@ _FLINK_OPENS = ("lang", "lang.reflect", "io", "net", "nio", "text", "time", "uti
 
 
 def command(place: Place) -> list[str]:
-    """`flink run` of Flink's own driver for a SQL script, on a cluster within the process."""
+    """Return `flink run` of Flink's own driver for a SQL script, on a cluster within the process."""
     settings = place.directory / "conf"
     settings.mkdir(parents=True, exist_ok=True)
     (settings / "config.yaml").write_text("{}\n", encoding="utf-8")
@@ -50,6 +50,7 @@ def command(place: Place) -> list[str]:
     words = java(place, JARS, *opens)
     driver = "org.apache.flink.table.runtime.application.SqlDriver"
     holder = JARS.directory / f"flink-table-runtime-{VERSION}.jar"
-    # Flink takes its configuration's directory from the environment alone; env becomes the process that it starts.
+    # Flink reads the path of its configuration only from the environment; `env` is replaced by the process that it
+    # starts.
     return ["/usr/bin/env", f"FLINK_CONF_DIR={settings}", *words, "org.apache.flink.client.cli.CliFrontend", "run",
             "--target", "local", "--class", driver, str(holder), "--scriptUri", script.as_uri()]  # fmt: skip

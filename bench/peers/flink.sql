@@ -1,4 +1,4 @@
--- Keyed deduplication, the first copy wins, from the raw topic into the table.
+-- Keyed deduplication from the raw topic into the table: the first copy wins.
 SET 'table.dml-sync' = 'true';
 SET 'parallelism.default' = '2';
 SET 'execution.checkpointing.interval' = '5s';
@@ -19,7 +19,7 @@ CREATE TABLE raw_event (
   user_agent STRING,
   `value` DECIMAL(21, 6),
   currency STRING,
-  -- An object is taken as its text.
+  -- An object is read as its text.
   properties STRING,
   seen_at AS PROCTIME()
 ) WITH (

@@ -1,4 +1,4 @@
-"""`python -m bench.peers.lock [NAME...]`: makes the lock files of jars anew from their coordinates, all or those named."""
+"""`python -m bench.peers.lock [NAME...]`: writes the lock files of jars from their coordinates, all or those named."""
 
 import hashlib
 import re
@@ -10,7 +10,7 @@ from bridge.dev.stack.jars import KAFKA, Jars
 
 
 def lines(jars: Jars) -> list[str]:
-    """The lock file's lines; the first coordinate that brings an artifact says in which version."""
+    """Return the lock file's lines; the first coordinate that depends on an artifact determines its version."""
     chosen: dict[str, tuple[str, Path]] = {}
     for name, path in jars.resolve().items():
         chosen.setdefault(re.sub(r"-\d.*", "", name), (name, path))

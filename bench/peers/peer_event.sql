@@ -1,4 +1,4 @@
--- What the peers fill: the raw event's fields as they came, with a key and the indexes of bridge_event.
+-- The peers' table: the raw event's fields as received, with a key and the indexes of bridge_event.
 DROP TABLE IF EXISTS peer_event;
 CREATE TABLE peer_event (
     received_at timestamptz NOT NULL DEFAULT now(),

@@ -1,4 +1,4 @@
-"""Where a peer runs: what its command is made from."""
+"""The place of a peer: the values that its command is built from."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 @dataclass(frozen=True)
 class Place:
-    """A directory of its own, empty at first; the servers; the topic; the interpreter of the peers' environment."""
+    """A new empty directory, the servers, the topic, and the interpreter of the peers' environment."""
 
     directory: Path
     kafka: str
@@ -17,16 +17,16 @@ class Place:
 
     @property
     def password(self) -> str:
-        """The database's password."""
+        """Return the database's password."""
         return urlsplit(self.database_url).password or ""
 
     @property
     def open_url(self) -> str:
-        """The database's URL without its password, for a command line, which every account of the machine can read."""
+        """Return the database's URL without its password, for a command line, which every account can read."""
         return without_password(self.database_url)
 
 
 def without_password(url: str) -> str:
-    """The URL without the password; libpq and asyncpg read it from PGPASSWORD."""
+    """Return the URL without the password; libpq and asyncpg read it from PGPASSWORD."""
     found = urlsplit(url)
     return found._replace(netloc=f"{found.username}@{found.hostname}:{found.port}").geturl()

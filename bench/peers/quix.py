@@ -1,4 +1,4 @@
-"""Quix Streams with its own PostgreSQL sink, duplicates left to the primary key: SERVERS DSN TOPIC."""
+"""Quix Streams with its own PostgreSQL sink; the primary key rejects duplicates: SERVERS DSN TOPIC."""
 
 import logging
 import os
@@ -15,13 +15,13 @@ BATCH = 5000
 
 
 def event(value: bytes) -> dict[str, object] | None:
-    """The event's columns by name; None if it breaks the contract."""
+    """Return the event's columns by name; None if it violates the contract."""
     row = contract.row(value)
     return None if row is None else dict(zip(contract.COLUMNS, row, strict=True))
 
 
 def main(servers: str, dsn: str, topic: str) -> None:
-    """Until it is ended."""
+    """Run until it is ended."""
     url = urlsplit(dsn)
     app = Application(
         broker_address=servers,

@@ -1,8 +1,8 @@
-"""`python -m bench.rig.alternating_worker`: `bridge worker` that takes its instrumentation out and puts it back, in turn.
+"""`python -m bench.rig.alternating_worker`: `bridge worker` with its instrumentation removed and restored in turn.
 
-Two processes differ by more than what is compared: their memory lies elsewhere, and the machine's mood has changed by the
-time of the second. So one process does both, and tells on standard output what each slice of time cost. The product
-has no switch for this: what it counts by is replaced; every place that counts asks `telemetry.metrics` by name.
+Two processes differ by more than the instrumentation: their memory layout, and the machine's load at the time of the
+second. So one process runs both ways, and prints the cost of each slice of time on standard output. The product has no
+switch for this: the metrics are replaced, since every place that counts looks them up in `telemetry.metrics` by name.
 """
 
 import asyncio
@@ -29,7 +29,7 @@ PORT: Final = "BRIDGE_METRICS_PORT"
 
 
 class Nothing:
-    """Takes whatever a metric is told, and keeps nothing of it."""
+    """A metric that ignores all calls."""
 
     def labels(self, *_: object, **__: object) -> "Nothing":
         return self
@@ -52,7 +52,7 @@ class Nothing:
 
 
 class Instrumentation:
-    """All that counts, taken out of the product and put back; the count of events goes on either way."""
+    """All metrics of the product, which can be removed and restored; events are counted either way."""
 
     def __init__(self) -> None:
         self.events = 0
@@ -77,14 +77,14 @@ class Instrumentation:
         return settled
 
     def set(self, *, there: bool) -> None:
-        """Puts everything in its place, or nothing."""
+        """Restore everything, or remove everything."""
         for name, one in (self._there if there else self._gone).items():
             setattr(metrics, name, one)
         commit_metrics.settled = self._settled if there else self._uncounted
 
 
 async def _read_page() -> None:
-    """What Prometheus does four times a minute, once a slice; its client's cost is counted too."""
+    """Read the metrics page, as Prometheus does four times a minute, once a slice; the client's cost counts too."""
 
     def read() -> None:
         with (
@@ -97,7 +97,7 @@ async def _read_page() -> None:
 
 
 async def alternate(work: Callable[[], list[Coroutine[Any, Any, None]]]) -> None:
-    """Until cancelled; `work` is what runs beside the lanes while they are instrumented."""
+    """Alternate until cancelled; `work` returns the tasks that run beside the lanes while they are instrumented."""
     instrumentation, seconds = Instrumentation(), float(os.environ[SLICE])
     there = True
     while True:

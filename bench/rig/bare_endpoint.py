@@ -1,4 +1,4 @@
-"""What a single post is measured against: a Starlette endpoint that reads and parses the body, and nothing else."""
+"""Baseline of a single post: a Starlette endpoint that reads and parses the body, and nothing else."""
 
 import socket
 

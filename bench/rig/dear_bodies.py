@@ -1,4 +1,4 @@
-"""The bodies that cost a gateway most for what they are on the wire: what one visitor may send."""
+"""The request bodies with the highest cost for a gateway per byte on the wire, as one visitor can send them."""
 
 import gzip
 import json
@@ -7,13 +7,13 @@ from typing import NamedTuple
 
 MIB = 1024 * 1024
 _EMPTY_GZIP = bytes.fromhex("1f8b0800000000000003")
-# A block with a code table of its own, and nothing in it.
+# An empty block with a code table of its own.
 _EMPTY_BLOCK = ((1 << 2, 3), (0, 5), (0, 5), (14, 4), *((int(one in (2, 17)), 3) for one in range(18)),
                 (1, 1), (127, 7), (1, 1), (107, 7), (0, 1), (0, 1), (0, 1))  # fmt: skip
 
 
 class Body(NamedTuple):
-    """One body, and how it is sent."""
+    """One body, and the way it is sent."""
 
     content: bytes
     gzipped: bool = True
@@ -21,17 +21,17 @@ class Body(NamedTuple):
     validate: bool = False
 
     def path(self, script: str) -> str:
-        """Where it is posted."""
+        """Return the path it is posted to."""
         return f"/api/bridge/{script}/events" + (":validate" if self.validate else "")
 
     def headers(self) -> dict[str, str]:
-        """What the request says of it."""
+        """Return the request's headers for it."""
         kind = "application/x-ndjson" if self.lines else "application/json"
         return {"content-type": kind} | ({"content-encoding": "gzip"} if self.gzipped else {})
 
 
 def dear_bodies() -> dict[str, Body]:
-    """By what each is; those of dear events are sound now, and no longer than a day."""
+    """Return the bodies by name; those with expensive events are valid now, and for no longer than a day."""
     names = [_event(f'"{"k" * 30_000}":[{"1," * 16_900}1]') for _ in range(15)]
     nested = [_event(f'"{"k" * 30_000}":[{("[" * 15 + "]" * 15 + ",") * 1090}1]') for _ in range(15)]
     nul = [one[:-2] + b',"a":"\\u0000"}}' for one in nested]
@@ -73,11 +73,11 @@ def _filled(before: bytes, unit: bytes, after: bytes = b"") -> bytes:
 
 
 def _blocks(size: int) -> bytes:
-    """Deflate's empty blocks, bit by bit."""
+    """Return Deflate's empty blocks, bit by bit."""
     value = length = 0
     for bits, width in _EMPTY_BLOCK:
         value |= bits << length
         length += width
-    # Eight of them end with a byte.
+    # Eight of them end on a byte boundary.
     eight = sum(value << (length * number) for number in range(8)).to_bytes(length, "little")
     return eight * (size // len(eight))

@@ -1,4 +1,4 @@
-"""A client that posts prepared bodies over many connections, cheaply, so that the server is what is measured."""
+"""A cheap client that posts prepared bodies over many connections, so that the server limits the rate."""
 
 import asyncio
 import multiprocessing
@@ -13,7 +13,7 @@ import uvloop
 
 @dataclass(frozen=True)
 class Load:
-    """What came of it; latencies in seconds, from the moment that a request was due."""
+    """The result; latencies are in seconds, from the time that a request was due."""
 
     per_second: float
     latencies: list[float]
@@ -105,7 +105,7 @@ def _apart(pipe: object, *given: object) -> None:
 
 
 def run(url: str, key: str, bodies: list[bytes], connections: int, seconds: float, rate: float = 0) -> Load:
-    """In a process of its own; `rate` is requests a second of all connections, 0 as many as are answered."""
+    """Run the load in a process of its own; `rate` is in requests a second of all connections, 0 means unlimited."""
     ours, theirs = multiprocessing.Pipe()
     process = multiprocessing.get_context("spawn").Process(
         target=_apart, args=(theirs, url, key, bodies, connections, seconds, rate)

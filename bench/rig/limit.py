@@ -1,6 +1,6 @@
-"""The unsafe limit: getmany, msgspec decode, COPY into a table without an index, no guarantee at all.
+"""The unsafe limit: getmany, msgspec decode, COPY into a table without an index, without any guarantee.
 
-With two connections each writes the records of half the partitions, both in one process.
+With two connections, each writes the records of half the partitions, both in one process.
 """
 
 import asyncio
@@ -26,7 +26,7 @@ occurred_at timestamptz, url text, referrer text, session_id text, user_agent te
 
 @dataclass
 class Count:
-    """Shared by the connections."""
+    """Counts shared by the connections."""
 
     wanted: int
     usage: Usage
@@ -64,7 +64,7 @@ async def pump(consumer: AIOKafkaConsumer, dsn: str, partitions: list[TopicParti
 
 
 async def main(servers: str, dsn: str, topic: str, wanted: int, connections: int) -> None:
-    """Reads the topic once; prints events and seconds from the end of the first batch to the end of the last."""
+    """Read the topic once; prints events and seconds from the end of the first batch to the end of the last."""
     connection = await asyncpg.connect(dsn)
     await connection.execute("DROP TABLE IF EXISTS unsafe_limit")
     await connection.execute(TABLE)

@@ -24,7 +24,7 @@ def script_of(site: int) -> str:
 
 
 def records(count: int, seed: int) -> Iterator[tuple[bytes, bytes]]:
-    """Keys and values of `count` raw events of about 600 bytes, UUIDv7 ids, some repeated, some broken."""
+    """Yield keys and values of `count` raw events of about 600 bytes with UUIDv7 ids, some repeated, some invalid."""
     rng = random.Random(seed)
     recent: list[tuple[int, str]] = []
     start_ms = time.time_ns() // 1_000_000
@@ -67,7 +67,7 @@ def _event(site: int, event_id: str, start_ms: int, index: int, rng: random.Rand
 
 
 async def publish(settings: Settings, count: int, seed: int) -> int:
-    """Publishes the load, waits until all of it is acknowledged, and returns how many rows it must become."""
+    """Publish the load, wait until all of it is acknowledged, and return the number of rows that result from it."""
     producer = make_producer(settings, enable_idempotence=True, linger_ms=50)
     await producer.start()
     pending: list[asyncio.Future[object]] = []

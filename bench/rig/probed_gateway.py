@@ -1,4 +1,4 @@
-"""A gateway that also says how long one of its loop's turns took at most: `python -m bench.rig.probed_gateway`."""
+"""A gateway that also reports the longest turn of its loop: `python -m bench.rig.probed_gateway`."""
 
 import asyncio
 import sys
@@ -15,7 +15,7 @@ _EVERY_SECONDS = 0.002
 
 
 class _Probe:
-    """The longest time since it was asked last: by the clock, and by the loop's own processor time."""
+    """The longest time since the last query: by the clock, and by the loop's own processor time."""
 
     def __init__(self) -> None:
         self.longest = {"clock": 0.0, "processor": 0.0}

@@ -1,4 +1,4 @@
-"""This product with every guarantee on: a fresh database, `bridge worker` as a user starts it, watched from outside."""
+"""This product with every guarantee on: a fresh database, and `bridge worker` as in use, measured from outside."""
 
 import asyncio
 import os
@@ -24,7 +24,7 @@ LOOK_SECONDS = 0.05
 
 @dataclass(frozen=True)
 class Run:
-    """One run: events and seconds between the first settled batch and the last, and the workers' own costs."""
+    """One run: events and seconds between the first committed batch and the last, and the workers' own costs."""
 
     events: int
     seconds: float
@@ -33,13 +33,13 @@ class Run:
 
 
 async def run(dsn: str, environment: dict[str, str], topic: str, count: int, *, workers: int = 1) -> Run:
-    """Settles the whole topic once with a new group, in an empty schema."""
+    """Process the whole topic once with a new group, in an empty schema."""
     await fresh_schema(dsn)
     return await settle(dsn, environment, topic, count, workers=workers)
 
 
 async def settle(dsn: str, environment: dict[str, str], topic: str, count: int, *, workers: int = 1) -> Run:
-    """Settles the whole topic once with a new group."""
+    """Process the whole topic once with a new group."""
     connection = await asyncpg.connect(dsn)
     try:
         with started(environment, workers) as processes:
@@ -50,7 +50,7 @@ async def settle(dsn: str, environment: dict[str, str], topic: str, count: int, 
 
 @contextmanager
 def started(environment: dict[str, str], workers: int = 1) -> Iterator[list[subprocess.Popen[bytes]]]:
-    """`bridge worker` as a user starts it, so many times; their logs are shown if something fails."""
+    """Start as many `bridge worker` processes as users do; their logs are shown if something fails."""
     whole = os.environ | environment
     with tempfile.TemporaryFile() as log:
         processes = [subprocess.Popen(WORKER, env=whole, stdout=log, stderr=log) for _ in range(workers)]
@@ -68,7 +68,7 @@ def started(environment: dict[str, str], workers: int = 1) -> Iterator[list[subp
 
 
 async def fresh_schema(dsn: str) -> None:
-    """An empty schema of the newest version with the load's scripts registered."""
+    """Create an empty schema of the newest version with the load's scripts registered."""
     connection = await asyncpg.connect(dsn)
     await clear(connection)
     await migrate(dsn)
@@ -98,7 +98,7 @@ async def _watch(connection: asyncpg.Connection, usages: list[Usage], topic: str
         now = time.perf_counter()
         for usage in usages:
             usage.look()
-        # While workers still join, partitions change hands.
+        # Partitions are reassigned while workers still join.
         if not began and settled and owners == len(usages):
             began, first = now, settled
             for usage in usages:

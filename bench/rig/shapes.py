@@ -1,4 +1,4 @@
-"""Events of nearly 64 KiB, each of a shape that costs a reader more than its length: all that a stranger may choose."""
+"""Events of nearly 64 KiB, each of a shape that costs a reader more than its length: any sender can choose them."""
 
 from collections.abc import Callable, Iterator
 
@@ -14,7 +14,7 @@ Unit = bytes | Callable[[int], bytes]
 
 
 def event(fields: bytes = b"", *, event_id: str = "e-1", event_type: bytes = b"click") -> bytes:
-    """A sound event of the script `shop` with these further fields."""
+    """Return a valid event of the script `shop` with these additional fields."""
     head = b'{"event_id":"%s","site_id":1,"script_id":"shop","event_type":"%s","occurred_at":%d' % (
         event_id.encode(), event_type, NOW_MS,
     )  # fmt: skip
@@ -22,7 +22,7 @@ def event(fields: bytes = b"", *, event_id: str = "e-1", event_type: bytes = b"c
 
 
 def filled(before: bytes, unit: Unit, after: bytes, **given: bytes) -> bytes:
-    """An event that repeats the unit, or the units by number, between these two as often as there is room."""
+    """Return an event that repeats the unit, or the numbered units, between the two as often as it fits."""
     room = MAX_BYTES - len(event(before + after, **given)) - 32
     parts: list[bytes] = []
     while room > 0:
@@ -33,13 +33,13 @@ def filled(before: bytes, unit: Unit, after: bytes, **given: bytes) -> bytes:
 
 
 def listed(item: Unit, last: bytes = b"1", name: bytes = b"a", **given: bytes) -> bytes:
-    """An event whose properties are one list of the item, with another one at its end."""
+    """Return an event whose properties are one list of the item, with another item at its end."""
     unit = item + b"," if isinstance(item, bytes) else (lambda number: item(number) + b",")
     return filled(b'"properties":{"' + name + b'":[', unit, last + b"]}", **given)
 
 
 def text(unit: bytes, field: bytes = b"url", before: bytes = b"", after: bytes = b"", **given: bytes) -> bytes:
-    """An event with a long text in a field."""
+    """Return an event with a long text in a field."""
     return filled(b'"' + field + b'":"' + before, unit, after + b'"', **given)
 
 
@@ -52,7 +52,7 @@ def _ideograph(number: int) -> bytes:
 
 
 def sound() -> Iterator[tuple[str, bytes]]:
-    """What the contract takes."""
+    """Yield shapes that the contract accepts."""
     items = {
         "integers": b"1", "decimals": b"1.5", "texts": b'""', "nulls": b"null", "lists": b"[]", "objects": b"{}",
         "small exponents": b"1e9", "tiny exponents": b"1e-9", "zeros": b"0e1", "zero exponents": b"0e000", "tiny numbers": b"1.23e-17",
@@ -125,7 +125,7 @@ def _hosts(field: bytes) -> Iterator[tuple[str, bytes]]:
     }  # fmt: skip
     for name, unit in units.items():
         yield name, filled(b'"' + field + b'":"http://', unit, b'/"')
-        # As long as a host may be.
+        # The maximum length of a host.
         short = b"".join(unit if isinstance(unit, bytes) else unit(number) for number in range(1024 // len(_one(unit))))
         yield f"few {name}", event(b'"' + field + b'":"http://' + short + b'/"')
     yield "encoded labels", filled(b'"' + field + b'":"http://xn--', b"a9", b'/"')
@@ -136,7 +136,7 @@ def _one(unit: Unit) -> str:
 
 
 def unsound() -> Iterator[tuple[str, bytes]]:
-    """What it refuses, some of it for what comes last."""
+    """Yield shapes that the contract refuses, some because of their end."""
     for name, item in {"integers": b"1", "decimals": b"1.5", "texts": b'""', "lists": b"[" * 15 + b"]" * 15}.items():
         for what, last in {
             "a NUL": b'"\\u0000"', "a lone surrogate": b'"\\ud800"', "a large number": b"1e999", "NaN": b"NaN",
@@ -171,6 +171,6 @@ def unsound() -> Iterator[tuple[str, bytes]]:
 
 
 def told_apart(value: bytes, number: int, now_ms: int) -> bytes:
-    """The same event with an id and a time of its own."""
+    """Return the same event with an id and a time of its own."""
     value = value.replace(b'"event_id":"e-1"', b'"event_id":"%d"' % number, 1)
     return value.replace(b'"occurred_at":%d' % NOW_MS, b'"occurred_at":%d' % now_ms, 1)

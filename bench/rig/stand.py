@@ -1,4 +1,4 @@
-"""What every measurement stands on: fresh servers, settings, topics, and the machine's description."""
+"""The shared setup of all measurements: fresh servers, settings, topics, and the machine's description."""
 
 import asyncio
 import json
@@ -26,7 +26,7 @@ PREFIX = "bench."
 
 @dataclass(frozen=True)
 class Servers:
-    """Where they are, and as which processes."""
+    """Addresses and processes of the servers."""
 
     addresses: StackAddresses
     kafka_pid: int
@@ -35,7 +35,7 @@ class Servers:
 
 @contextmanager
 def processes() -> Iterator[Servers]:
-    """Kafka and Postgres of this run alone, Kafka's Java as in production and not as for a quick start."""
+    """Start Kafka and Postgres for this run alone, with Kafka's Java tuned as in production."""
     tuning = JavaTuning(heap="1g", first_tier_only=False)
     with tempfile.TemporaryDirectory(prefix="bridge-bench-") as directory:
         stack = Stack(Path(directory), tuning=tuning)
@@ -45,12 +45,12 @@ def processes() -> Iterator[Servers]:
                 status = stack.status()
                 yield Servers(addresses, status.kafka_pid or 0, status.postgres_pid or 0)
         finally:
-            # Postgres may keep its files elsewhere: ten million rows a run that nobody would find.
+            # Postgres may keep its files in another place, where ten million rows a run would be left behind.
             stack.purge()
 
 
 async def _let_measure(addresses: StackAddresses) -> None:
-    """Lets the product's role begin each round with a CHECKPOINT, and fill a database beside its own."""
+    """Allow the product's role to begin each round with a CHECKPOINT, and to create a second database."""
     role = urlsplit(addresses.database_url).username
     connection = await asyncpg.connect(addresses.admin_database_url)
     await connection.execute(f"GRANT pg_checkpoint TO {role}; ALTER ROLE {role} CREATEDB")
@@ -59,7 +59,7 @@ async def _let_measure(addresses: StackAddresses) -> None:
 
 @contextmanager
 def servers() -> Iterator[StackAddresses]:
-    """As `processes`, for whom the addresses are enough."""
+    """Start the servers as `processes` does, and yield only their addresses."""
     with processes() as started:
         yield started.addresses
 
@@ -69,7 +69,7 @@ def settings_of(addresses: StackAddresses, prefix: str = PREFIX) -> Settings:
 
 
 def environment_of(addresses: StackAddresses, prefix: str = PREFIX, **settings: object) -> dict[str, str]:
-    """The environment of a worker with these settings."""
+    """Return the environment of a worker with these settings."""
     return {
         "BRIDGE_METRICS_PORT": "0",
         "BRIDGE_KAFKA_BOOTSTRAP_SERVERS": addresses.kafka,
@@ -79,7 +79,7 @@ def environment_of(addresses: StackAddresses, prefix: str = PREFIX, **settings: 
 
 
 def machine() -> dict[str, str]:
-    """What the figures were measured on, as the results keep it."""
+    """Return the description of the machine, as the results store it."""
     cpu = next(
         (
             line.split(":", 1)[1].strip()
@@ -100,7 +100,7 @@ def machine() -> dict[str, str]:
 
 
 def keep(part: str, result: dict[str, object]) -> None:
-    """Keeps a part's result for the page on performance."""
+    """Store a part's result for the page on performance."""
     RESULTS.mkdir(exist_ok=True)
     whole = {"command": "python -m " + " ".join(["bench", *sys.argv[1:]]), "machine": machine(), **result}
     (RESULTS / f"{part}.json").write_text(json.dumps(whole, indent=2) + "\n")

@@ -1,4 +1,4 @@
-"""What a process and its children cost: CPU seconds and the peak of their memory, looked at from outside."""
+"""Usage of a process and its children, measured from outside: CPU seconds and peak memory."""
 
 import time
 
@@ -8,7 +8,7 @@ APART_SECONDS = 0.25
 
 
 class Usage:
-    """The peak is that of the moments looked at; whoever looks costs CPU too, so that looks are kept apart."""
+    """The peak is that of the polled moments; polling costs CPU too, so polls have a minimum distance."""
 
     def __init__(self, pid: int | None = None) -> None:
         self._root = psutil.Process(pid)
@@ -18,17 +18,17 @@ class Usage:
         self.peak_mb = 0.0
 
     def begin(self) -> None:
-        """CPU seconds count from here."""
+        """Start counting CPU seconds."""
         self._look()
         self._begun = sum(self._cpu.values())
 
     def look(self) -> None:
-        """Call it as often as you like."""
+        """Poll; calls within the minimum distance have no effect."""
         if time.monotonic() >= self._next:
             self._look()
 
     def end(self) -> None:
-        """CPU seconds count up to here."""
+        """Stop counting CPU seconds."""
         self._look()
 
     def _look(self) -> None:
@@ -45,7 +45,7 @@ class Usage:
 
     @property
     def cpu_seconds(self) -> float:
-        """From `begin` to `end`."""
+        """Return the CPU seconds from `begin` to `end`."""
         return sum(self._cpu.values()) - self._begun
 
     def alive(self) -> bool:
