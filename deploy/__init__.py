@@ -1,1 +1,1 @@
-"""What runs beside the bridge, as code: alert rules and dashboards, written by `python -m deploy`."""
+"""Deployment files that are generated from code: alert rules and dashboards, written by `python -m deploy`."""

@@ -1,4 +1,4 @@
-"""The alert rules that the repository has, with the limits that operators expect, and the page of them."""
+"""The repository's alert rules, with the default limits, and the page about them."""
 
 from pathlib import Path
 from typing import Any, Final
@@ -13,13 +13,13 @@ PAGE: Final = HERE.parent / "docs" / "alerts.md"
 
 
 def alerts() -> list[dict[str, Any]]:
-    """The alerts among the rules, in the template's order."""
+    """Return the alerts among the rules, in the template's order."""
     rules = [rule for group in YAML(typ="safe", pure=True).load(render())["groups"] for rule in group["rules"]]
     return [rule for rule in rules if "alert" in rule]
 
 
 def page() -> str:
-    """The table of alerts as Markdown, the most urgent first."""
+    """Return the table of alerts as Markdown, the most urgent first."""
     rows = [
         (
             rule["labels"]["priority"],

@@ -1,4 +1,4 @@
-"""The runbooks by the alerts that lead to them: what each has to say of that, and their index."""
+"""The runbooks by the alerts that link to them: the line that each has to contain, and their index."""
 
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -10,14 +10,14 @@ INDEX: Final = DIRECTORY / "README.md"
 
 
 class Caller(NamedTuple):
-    """An alert that leads to a runbook; in the order in which people are called."""
+    """An alert that links to a runbook, sorted by priority."""
 
     priority: str
     alert: str
 
 
 def callers() -> dict[str, list[Caller]]:
-    """By the runbook's file name, without a place."""
+    """Return the alerts by the runbook's file name."""
     found: dict[str, list[Caller]] = {}
     for rule in rules.alerts():
         name = Path(rule["annotations"]["runbook_url"]).name
@@ -26,17 +26,17 @@ def callers() -> dict[str, list[Caller]]:
 
 
 def told(alerts: list[Caller]) -> str:
-    """The line of a runbook that says which alerts lead to it."""
+    """Return the line of a runbook that lists the alerts that link to it."""
     return "**Alerts:** " + ", ".join(f"`{one.alert}` ({one.priority})" for one in alerts)
 
 
 def title(name: str) -> str:
-    """The runbook's heading."""
+    """Return the runbook's heading."""
     return (DIRECTORY / name).read_text().partition("\n")[0].removeprefix("# ")
 
 
 def index() -> str:
-    """The page that leads from an alert's name to its runbook."""
+    """Return the page that links each alert to its runbook."""
     rows = sorted((one.alert, one.priority, name) for name, alerts in callers().items() for one in alerts)
     return "\n".join(
         [

@@ -1,7 +1,8 @@
-"""Asks container registries and GitHub which digest or commit a version is, and which versions there are.
+"""Queries container registries and GitHub for the digest or commit of a version, and for all versions.
 
-Where images come from is the user's configuration: `skopeo` knows it. A registry that is named is asked by plain HTTPS with
-the API of the OCI distribution specification 1.1 instead. Actions come by `git ls-remote`. Nothing is sent but names.
+The source of images is the user's configuration of `skopeo`. A registry that is named explicitly is queried over plain
+HTTPS with the API of the OCI distribution specification 1.1 instead. Actions are queried with `git ls-remote`. Only
+names are sent.
 """
 
 import hashlib
@@ -32,7 +33,7 @@ _NEXT = re.compile(r'<([^>]+)>;\s*rel="?next"?')
 
 @dataclass(frozen=True)
 class Answer:
-    """A response's headers, their names in lower case, and its body."""
+    """A response's headers, with names in lower case, and its body."""
 
     headers: dict[str, str]
     body: bytes
@@ -40,17 +41,17 @@ class Answer:
 
 @dataclass(frozen=True)
 class Sources:
-    """Where to ask. Without a `registry` (the URL of one, or of a mirror) skopeo is asked."""
+    """The sources. Without a `registry` (the URL of one, or of a mirror) skopeo is used."""
 
     registry: str | None = None
     github: str = GITHUB
 
     def look_up(self, pin: Pin) -> str:
-        """The digest or commit that the version is now. Raises PinError if it can't be had or contradicts itself."""
+        """Return the version's current digest or commit. Raises PinError if it is not available or inconsistent."""
         return self._digest(pin) if pin.kind == "images" else self._commits(pin)[pin.version]
 
     def versions(self, pin: Pin) -> list[str]:
-        """All versions that there are."""
+        """Return all versions."""
         return self._tags(pin) if pin.kind == "images" else list(self._commits(pin))
 
     def _digest(self, pin: Pin) -> str:
@@ -89,7 +90,7 @@ class Sources:
         commits: dict[str, str] = {}
         for line in listed.splitlines():
             commit, _, name = line.partition("\trefs/tags/")
-            # An annotated tag comes twice: itself, and behind it, with ^{}, the commit that it leads to.
+            # An annotated tag is listed twice: itself, and then with ^{} the commit that it refers to.
             commits[name.removesuffix("^{}")] = commit
         if pin.version not in commits:
             raise PinError(f"{url} has no tag {pin.version}: correct the table")
@@ -97,9 +98,9 @@ class Sources:
 
 
 def _run(*words: str) -> str:
-    """What the program prints; raises PinError with its last line if it fails."""
+    """Return the program's output; raises PinError with its last line if it fails."""
     try:
-        done = subprocess.run(  # noqa: S603 - our own words, no shell
+        done = subprocess.run(  # noqa: S603 - a command of this program, no shell
             words,
             stdin=subprocess.DEVNULL,
             capture_output=True,
@@ -150,7 +151,7 @@ def _get(url: str, *, accept: str, token: str | None = None) -> Answer:
 
 
 def _token(challenge: str, url: str) -> str:
-    """An anonymous token, as the registry's challenge says."""
+    """Return an anonymous token, as the registry's challenge requests."""
     asked = dict(_CHALLENGE.findall(challenge))
     if not challenge.lower().startswith("bearer ") or "realm" not in asked:
         raise PinError(f"{url}: the registry wants an account: {challenge!r}")

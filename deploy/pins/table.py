@@ -1,4 +1,4 @@
-"""The table of pins: read, and written back with what was looked up."""
+"""The table of pins, with functions to read it and to write looked up pins."""
 
 import re
 import tomllib
@@ -14,7 +14,7 @@ _VERSION = re.compile(r"v?(\d+(?:\.\d+)*)(.*)", re.DOTALL)
 
 
 class PinError(Exception):
-    """What is wrong with the table or a registry, where, and what to do."""
+    """An error in the table or of a registry: its place, and what to do."""
 
 
 @dataclass(frozen=True)
@@ -31,17 +31,17 @@ class Pin:
 
     @property
     def reference(self) -> str:
-        """How compose file, Dockerfile and workflows name it."""
+        """Return the reference as in Compose file, Dockerfile and workflows."""
         if self.kind == "images":
             return f"{self.name}:{self.version}" + (f"@{self.pin}" if self.pin else "")
         return f"{self.name}@{self.pin} # {self.version}" if self.pin else f"{self.name}@{self.version}"
 
     def newer(self, versions: list[str]) -> str | None:
-        """The newest of the versions that belong to the same line and variant, if it is newer than this one."""
+        """Return the newest version of the same line and variant, if it is newer than this one."""
         own, suffix = _parsed(self.version) or ((), "")
         line = tuple(int(part) for part in self.line.split("."))
         found = [(parsed[0], text) for text in versions if (parsed := _parsed(text)) and parsed[1] == suffix]
-        # A tag of fewer parts, such as 18 beside 18.6, moves along with the newest.
+        # A tag of fewer parts, such as 18 beside 18.6, moves with the newest version.
         same = [one for one in found if one[0][: len(line)] == line and len(one[0]) == len(own)]
         newest = max(same, default=(own, self.version))
         return newest[1] if newest[0] > own else None
@@ -53,7 +53,7 @@ def _parsed(version: str) -> tuple[tuple[int, ...], str] | None:
 
 
 def read(path: Path = TABLE) -> list[Pin]:
-    """The table's entries; raises PinError for one that can't be used."""
+    """Return the table's entries; raises PinError for one that is not valid."""
     loaded = tomllib.loads(path.read_text(encoding="utf-8"))
     pins = [
         Pin(kind=kind, key=key, **entry)
@@ -70,12 +70,12 @@ def read(path: Path = TABLE) -> list[Pin]:
 
 
 def image(key: str, path: Path = TABLE) -> str:
-    """The reference of the image with this key."""
+    """Return the reference of the image with this key."""
     return next(one.reference for one in read(path) if one.kind == "images" and one.key == key)
 
 
 def write(looked_up: Mapping[tuple[str, str], str], path: Path = TABLE) -> None:
-    """Writes digests and commits by kind and key; all else in the file stays as it is."""
+    """Write digests and commits by kind and key; everything else in the file stays as it is."""
     text = path.read_text(encoding="utf-8")
     for (kind, key), pin in looked_up.items():
         entry = re.compile(rf'(^\[{kind}\.{re.escape(key)}\]$(?:\n(?!\[).*)*?\npin = )"[^"]*"', re.MULTILINE)
