@@ -74,9 +74,9 @@ async def _open_again(
 ) -> int:
     """Release the claims whose items were certainly never sent, regardless of what the plan recorded as sent.
 
-    An item was never sent if the workers have read the raw topic up to its end as of now, the run has stopped, and the
-    item is still claimed. If the plan had not ended and its run recorded sent items, no claim is released: the workers
-    are about to commit these items. Returns the number of released claims.
+    An item was never sent if its run has stopped, the workers have since read the raw topic up to its end, and the item
+    is still claimed. If the plan had not ended and its run recorded all claimed items as sent, no claim is released:
+    the workers are about to commit these items. Returns the number of released claims.
     """
     if not (claimed := await claims(conn, plan.replay_id)):
         return 0

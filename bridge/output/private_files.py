@@ -38,7 +38,7 @@ def open_private(path: Path, mode: str, **options: Any) -> IO[Any]:
     """Open a file like `open`, without following a link; raises OSError.
 
     Anything but a regular file, such as a pipe, is refused immediately. A file that is opened for writing gets mode
-    0600. A file of another account is refused, since its owner could read the content. `x` in `mode` requires a new
+    0600. One of another account is refused, since its owner could read the content. `x` in `mode` requires a new
     file. `options` are those of `open`.
     """
     file = open(path, mode, opener=_without_links, **options)  # noqa: SIM115 - closed below or by the caller

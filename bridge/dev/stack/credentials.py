@@ -27,10 +27,7 @@ class Credentials:
 
 
 def scram_verifier(password: str) -> str:
-    """Return the form that `ALTER ROLE ...
-
-    PASSWORD` stores (RFC 5803), so that no statement or log has the password.
-    """
+    """Return the verifier that `ALTER ROLE ... PASSWORD` stores (RFC 5803), so no statement or log has the password."""
     salt = secrets.token_bytes(16)
     salted = hashlib.pbkdf2_hmac("sha256", password.encode(), salt, _ITERATIONS)
     client_key = hmac.digest(salted, b"Client Key", "sha256")
