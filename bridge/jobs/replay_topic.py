@@ -40,13 +40,13 @@ def replay_topic_job(settings: Settings, topic: str, rate: float) -> Job[TopicRe
 
     Progress is stored as offsets of a consumer group, after Kafka has acknowledged what was sent. Running the job again
     continues there. Records that a killed run had sent are sent a second time; deduplication recognises them by the
-    event id.
+    event id. Raises InvalidInput for one of the product's own topics: its records prove nothing without the ledger.
     """
+    if settings.topics.has(topic):
+        raise InvalidInput(_own(topic, settings))
 
     async def work(run: Run[TopicReplaySummary]) -> None:
         run.summary.topic = topic
-        if topic == settings.topics.raw:
-            raise InvalidInput(f"--from-topic: {topic} is the raw topic itself")
         partitions = await partitions_of(settings, [topic])
         if not partitions:
             raise InvalidInput(f"--from-topic: Kafka has no topic {topic!r}")
@@ -71,6 +71,15 @@ def replay_topic_job(settings: Settings, topic: str, rate: float) -> Job[TopicRe
             await sink.close()
 
     return Job("dlq-replay-topic", TopicReplaySummary, work, quiet=True)
+
+
+def _own(topic: str, settings: Settings) -> str:
+    if topic == settings.topics.raw:
+        return f"--from-topic: {topic} is the raw topic itself, where events would be sent to"
+    return (
+        f"--from-topic: {topic} is a topic of this product, whose records bear no events but by the ledger: whoever may write "
+        "there could have any event sent; `bridge dlq plan` chooses dead letters from the ledger, `bridge dlq replay PLAN` sends them"
+    )
 
 
 @asynccontextmanager

@@ -26,6 +26,10 @@ class Topics:
         self.gate = f"{prefix}gate"
         self.retries = tuple(f"{prefix}retry.{tier}" for tier in tiers)
 
+    def has(self, topic: str) -> bool:
+        """Whether it is one of the product's own, also of a retry tier that is no longer set."""
+        return topic in (self.raw, self.dlq, self.gate) or topic.startswith(f"{self.prefix}retry.")
+
     def specs(self, *, partitions: int, replication: int, min_insync: int) -> list[TopicSpec]:
         """What `bridge topics apply` makes. Stamped by the broker, so that no producer chooses its own time."""
 
