@@ -8,7 +8,9 @@ from typing import Final, NamedTuple, Protocol
 
 # Kafka allows no `#` in a topic's name, so what stands behind it can't be part of one.
 _INCARNATION = "#"
-_PROVENANCE = re.compile(r"([A-Za-z0-9._-]{1,249}(?:#(?:[2-9]|[1-9][0-9]{1,8}))?):([0-9]{1,10}):([0-9]{1,19})")
+_LATER = r"[2-9]|[1-9][0-9]{1,8}"
+_NUMBER = re.compile(_LATER)
+_PROVENANCE = re.compile(rf"([A-Za-z0-9._-]{{1,249}}(?:#(?:{_LATER}))?):([0-9]{{1,10}}):([0-9]{{1,19}})")
 
 
 LEDGER_TOPIC: Final = "process"
@@ -21,8 +23,14 @@ def topic_of(log: str) -> str:
 
 
 def incarnation_of(log: str) -> int:
-    """Which log of its topic it is, from 1: the one that replaced the first under the topic's name is 2."""
-    return int(log.partition(_INCARNATION)[2] or 1)
+    """Which log of its topic it is, from 1: the one that replaced the first under the topic's name is 2.
+
+    0 for a name that no release gives to a log: it takes the place of none.
+    """
+    _, later, number = log.partition(_INCARNATION)
+    if not later:
+        return 1
+    return int(number) if _NUMBER.fullmatch(number) else 0
 
 
 def log_name(topic: str, incarnation: int) -> str:

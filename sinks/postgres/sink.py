@@ -10,6 +10,7 @@ import structlog
 
 from schemas.errors import BridgeError, RowRejected, SinkUnavailable
 from schemas.instants import instant
+from schemas.kafka.headers import bounded_text
 from schemas.pipeline.breaker import BreakerCause, BreakerState
 from schemas.pipeline.ledger import LedgerState, Scope, Waiting
 from schemas.pipeline.log_identity import KnownLog, LogMark
@@ -78,7 +79,7 @@ class PostgresSink:
 
     async def hold(self, source: TopicPartition, why: str) -> None:
         async with self._working("noting a held partition") as conn:
-            await conn.execute(sql("offsets_hold"), self._group, *source, why)
+            await conn.execute(sql("offsets_hold"), self._group, *source, bounded_text(why))
 
     async def lose(self, source: TopicPartition, beginning: int) -> int:
         async with self._working("recording a loss") as conn, conn.transaction():

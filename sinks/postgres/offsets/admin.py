@@ -42,8 +42,8 @@ async def stored_offsets(settings: Settings, *, ask_kafka: bool = True) -> list[
     """
     async with connection(settings.dsn, "offsets") as conn:
         rows = await conn.fetch(sql("offsets_show"), settings.group)
-    # The rows of a partition come in the order of its logs.
-    present = {TopicPartition(topic_of(row["topic"]), row["partition"]): row["topic"] for row in rows}
+    logs = sorted(rows, key=lambda row: incarnation_of(row["topic"]))
+    present = {TopicPartition(topic_of(row["topic"]), row["partition"]): row["topic"] for row in logs}
     bounds = await log_bounds(settings, {source.topic for source in present}) if ask_kafka else {}
     found = []
     for row in rows:

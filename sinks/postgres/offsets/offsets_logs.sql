@@ -1,7 +1,8 @@
 -- The present log of each of these partitions of Kafka, as whoever read furthest of it knows it, over all groups: a
--- provenance bears no group, so that an adoption holds for all of them.
+-- provenance bears no group, so that an adoption holds for all of them. A name that no release gives to a log is that of none.
 SELECT DISTINCT ON (n.topic, n.partition)
        o.topic, o.partition, o.next_offset, o.last_offset, o.last_digest, o.last_timestamp, o.cluster_id
 FROM unnest($1::text[], $2::int[]) AS n (topic, partition)
 JOIN stream_offset AS o ON split_part(o.topic, '#', 1) = n.topic AND o.partition = n.partition
+    AND o.topic ~ '^[^#]+(#([2-9]|[1-9][0-9]{1,8}))?$'
 ORDER BY n.topic, n.partition, length(o.topic) DESC, o.topic DESC, o.next_offset DESC

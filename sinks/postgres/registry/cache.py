@@ -1,6 +1,7 @@
 """The registry's copy in memory: told of changes by Postgres, and read again on a timer behind that."""
 
 import asyncio
+import re
 from collections.abc import Iterable, Mapping
 
 import asyncpg
@@ -17,6 +18,7 @@ from telemetry import metrics
 CHANNEL = "bridge_registry"
 RECONNECT_SECONDS = 2.0
 READ_SECONDS = 10.0
+_TARGET = re.compile(r"(.+):([0-9]{1,10})")
 
 log = structlog.get_logger(__name__)
 
@@ -115,6 +117,7 @@ async def _read_paused_partitions(conn: Connection) -> dict[TopicPartition, str]
     """The partitions that are paused, each with who paused it and why."""
     found = {}
     for row in await conn.fetch(sql("pauses_partitions"), timeout=READ_SECONDS):
-        topic, _, number = row["target"].rpartition(":")
-        found[TopicPartition(topic, int(number))] = f"paused by {row['paused_by']}: {row['reason']}"
+        # A target of another form, which the owner alone can write by hand, is no partition that anybody reads.
+        if match := _TARGET.fullmatch(row["target"]):
+            found[TopicPartition(match[1], int(match[2]))] = f"paused by {row['paused_by']}: {row['reason']}"
     return found
