@@ -62,6 +62,9 @@ GRANT pg_monitor TO monitor;
 
 -- No account of a service needs temporary relations, which hide those of the catalogue from its own session.
 REVOKE TEMPORARY ON DATABASE :"DBNAME" FROM PUBLIC;
+-- Nor functions in the schema, of which one that fits a call better than Postgres' own would run by the rights of whoever calls it.
+-- PUBLIC may make them in databases that pg_upgrade has brought from Postgres 14 or older.
+REVOKE CREATE ON SCHEMA public FROM PUBLIC;
 -- Nor large objects, which stay when a session ends, nor messages in the write-ahead log, nor locks of any number, by which one
 -- session fills the table of locks of all. A warning says that another superuser has to run this.
 SELECT format('REVOKE EXECUTE ON FUNCTION %s FROM PUBLIC', oid::regprocedure)

@@ -10,4 +10,7 @@ SET standard_conforming_strings TO on;
 SET transform_null_equals TO off;
 SET lc_numeric TO 'C';
 SET lc_monetary TO 'C';
-SET lc_time TO 'C'
+SET lc_time TO 'C';
+-- Names are those of the schema that the session has, and its own temporary relations hide none of them.
+SELECT pg_catalog.set_config(
+    'search_path', coalesce(pg_catalog.quote_ident(current_schema) OPERATOR(pg_catalog.||) ', ', '') OPERATOR(pg_catalog.||) 'pg_temp', false)

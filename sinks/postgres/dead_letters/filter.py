@@ -44,7 +44,7 @@ def conditions(chosen: DeadLetterFilter, *, after: int = 0) -> Conditions:
         found.add(f"l.site_id IN (SELECT s.site_id FROM site AS s WHERE s.org_id = ANY ({orgs}))")  # noqa: S608  # a place only
     if chosen.event_id is not None:
         ids = found.bind("text[]", list(chosen.event_id))
-        found.add(f"l.event_hash IN (SELECT hashtext(one) FROM unnest({ids}) AS one)")  # noqa: S608  # a place only
+        found.add(f"l.event_hash IN (SELECT hashtext(one::text) FROM unnest({ids}) AS one)")  # noqa: S608  # a place only
         found.add(f"l.event_id = ANY ({ids})")
     if chosen.provenance is not None:
         found.provenance([Provenance.parse(one) for one in chosen.provenance])

@@ -89,7 +89,11 @@ async def database_differences(dsn: str, *, months_ahead: int, service: Service 
             _ahead(have),
             await _months(conn, months_ahead),
             await _privileges(conn, expected, service),
-            [*await _excess(conn, expected, service), *await _functions_excess(conn, service)],
+            [
+                *await _excess(conn, expected, service),
+                *await _functions_excess(conn, service),
+                *await _schema_excess(conn, expected),
+            ],
         )
 
 
@@ -237,6 +241,11 @@ async def _functions_excess(conn: Connection, service: Service) -> list[str]:
     role = await conn.fetchval("SELECT current_user")
     rows = await conn.fetch(sql("functions_excess"), sorted(GUARDED), sorted(needed_functions(service)))
     return [f"role {role}: {row['line']}" for row in rows]
+
+
+async def _schema_excess(conn: Connection, expected: Catalogue) -> list[str]:
+    """What others may do, or have done, to the schema, whoever asks: what they make there runs by the rights of whose statements find it."""
+    return [row["line"] for row in await conn.fetch(sql("schema_excess"), list(expected))]
 
 
 async def migration_status(dsn: str) -> tuple[list[tuple[str, datetime]], list[str]]:

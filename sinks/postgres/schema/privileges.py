@@ -10,8 +10,8 @@ from sinks.postgres.statements import statement_files
 
 # What a start runs, whatever the service.
 _AT_START: Final = """
-    catalogue execute_missing functions_excess lock_awaited migrations_applied partitions_attached privileges_excess privileges_missing session_look
-    session_settings
+    catalogue execute_missing functions_excess lock_awaited migrations_applied partitions_attached privileges_excess privileges_missing
+    schema_excess session_look session_settings
 """
 _RUNS: Final = "run_begin run_end run_lock run_lock_held"
 _OF_FORMER_RELEASES: Final = {Service.WORKER: "end_lock_holders("}

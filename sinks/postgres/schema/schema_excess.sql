@@ -1,0 +1,41 @@
+-- Who may make functions and relations in the current schema though he is neither a superuser nor an owner of it or of the first of
+-- the product's relations; and what such roles have made there under the name of a function or an operator of Postgres, which a
+-- statement may find first. In lines, or none. In catalogue types only, so that no such function is called here.
+WITH place AS (
+    SELECT n.oid, n.nspname, n.nspowner, n.nspacl FROM pg_catalog.pg_namespace AS n
+    WHERE n.nspname OPERATOR(pg_catalog.=) pg_catalog."current_schema"()
+), owning AS (
+    SELECT nspowner AS oid FROM place
+    UNION ALL
+    SELECT c.relowner FROM pg_catalog.pg_class AS c JOIN place AS p ON p.oid OPERATOR(pg_catalog.=) c.relnamespace
+    WHERE c.relname OPERATOR(pg_catalog.=) ANY ($1::pg_catalog.text[])
+    UNION ALL
+    SELECT r.oid FROM pg_catalog.pg_roles AS r WHERE r.rolsuper
+    UNION ALL
+    SELECT d.datdba FROM pg_catalog.pg_database AS d WHERE d.datname OPERATOR(pg_catalog.=) pg_catalog.current_database()
+), made AS (
+    SELECT 'function' AS kind, f.oid::pg_catalog.regprocedure::pg_catalog.text AS name, f.proowner AS owner
+    FROM pg_catalog.pg_proc AS f JOIN place AS p ON p.oid OPERATOR(pg_catalog.=) f.pronamespace
+    WHERE EXISTS (
+        SELECT FROM pg_catalog.pg_proc AS b
+        WHERE b.proname OPERATOR(pg_catalog.=) f.proname
+          AND b.pronamespace OPERATOR(pg_catalog.=) 'pg_catalog'::pg_catalog.regnamespace::pg_catalog.oid)
+    UNION ALL
+    SELECT 'operator', o.oid::pg_catalog.regoperator::pg_catalog.text, o.oprowner
+    FROM pg_catalog.pg_operator AS o JOIN place AS p ON p.oid OPERATOR(pg_catalog.=) o.oprnamespace
+)
+SELECT pg_catalog.concat(
+           CASE x.grantee WHEN 0 THEN 'every role' ELSE pg_catalog.concat('role ', pg_catalog.pg_get_userbyid(x.grantee)::pg_catalog.text) END,
+           ' has CREATE on schema ', p.nspname::pg_catalog.text,
+           ': what it makes there can take the place of a function that statements call; as its owner or a superuser: REVOKE CREATE ON SCHEMA ',
+           pg_catalog.quote_ident(p.nspname::pg_catalog.text), ' FROM ',
+           CASE x.grantee WHEN 0 THEN 'PUBLIC' ELSE pg_catalog.quote_ident(pg_catalog.pg_get_userbyid(x.grantee)::pg_catalog.text) END) AS line
+FROM place AS p CROSS JOIN LATERAL pg_catalog.aclexplode(p.nspacl) AS x
+WHERE x.privilege_type OPERATOR(pg_catalog.=) 'CREATE'
+  AND NOT EXISTS (SELECT FROM owning AS o WHERE o.oid OPERATOR(pg_catalog.=) x.grantee)
+UNION ALL
+SELECT pg_catalog.concat(m.kind, ' ', m.name, ' of role ', pg_catalog.pg_get_userbyid(m.owner)::pg_catalog.text,
+                         ' can take the place of one of Postgres in statements: see what it does, and drop it')
+FROM made AS m
+WHERE NOT EXISTS (SELECT FROM owning AS o WHERE o.oid OPERATOR(pg_catalog.=) m.owner)
+ORDER BY line
