@@ -205,3 +205,40 @@ async def test_a_plan_of_an_account_is_as_large_and_as_old_as_it_is(database_url
         await execute(url, "UPDATE replay SET sent_to = 30", "UPDATE replay SET sent_to = 10")
     # The owner may, as when history is brought from elsewhere.
     await execute(database_url, "UPDATE replay SET planned = 4, sent_to = 40")
+
+
+async def test_history_is_as_old_as_the_clock_says(database_url: str) -> None:
+    """Whenever the account began its transaction."""
+    made = f"INSERT INTO replay (replay_id, requested_by, filter, planned, state) VALUES ('{FIRST}', 'x', '{{}}', 0, 'planned')"
+    run = "INSERT INTO script_run (run_id, script, started_by, started_at) VALUES ('r', 'dlq-plan', 'x', now())"
+    with account(database_url, Service.API) as url:
+        async with connected(url) as conn, conn.transaction():
+            await conn.execute(made)
+            await conn.execute(run)
+            ages = "SELECT written_at > now() AND {} FROM {}"
+            assert await conn.fetchval(ages.format("updated_at > now()", "replay"))
+            assert await conn.fetchval(ages.format("true", "script_run"))
+        await execute(database_url, "UPDATE replay SET updated_at = now() - interval '2 days'")
+        async with connected(url) as conn, conn.transaction():
+            await conn.execute("UPDATE replay SET state = 'running', updated_at = now()")
+            assert await conn.fetchval("SELECT updated_at > now() FROM replay")
+    # The owner may say otherwise, as when history is brought from elsewhere.
+    await execute(database_url, "UPDATE replay SET updated_at = now() - interval '2 days'")
+    assert await rows(database_url, "SELECT updated_at < now() - interval '1 day' FROM replay") == [(True,)]
+
+
+async def test_a_transaction_that_is_open_makes_no_plan_of_others(database_url: str) -> None:
+    """Not even where its number is that of the one that did: numbers begin again in a restored database."""
+    made = f"INSERT INTO replay (replay_id, requested_by, filter, planned, state) VALUES ('{FIRST}', 'x', '{{}}', 0, 'planned')"
+    item = f"INSERT INTO replay_item VALUES ('{FIRST}', 1, 't', 0, 0, 'fails')"
+    with account(database_url, Service.API) as url:
+        async with connected(url) as conn, conn.transaction():
+            await conn.execute("SELECT txid_current(); SET idle_in_transaction_session_timeout = 0")
+            await execute(url, f"BEGIN; {made}; {item}; COMMIT")
+            await conn.execute("SELECT keep_passing($1)", FIRST)
+            assert await conn.fetchval("SELECT count(*) FROM replay_item") == 1
+        async with connected(url) as conn, conn.transaction():
+            own = await conn.fetchval("SELECT pg_current_xact_id()::text")
+            await execute(database_url, f"UPDATE replay SET written_in = '{own}'")
+            with pytest.raises(asyncpg.InsufficientPrivilegeError, match="only the transaction that makes a plan"):
+                await conn.execute(item.replace("1, 't', 0, 0", "2, 't', 0, 1"))

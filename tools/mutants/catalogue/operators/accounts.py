@@ -11,7 +11,7 @@ VERIFIERS = "tests/integration/postgres/test_verifiers.py"
 WEBHOOK = "tests/integration/telemetry/test_webhook.py"
 SEARCH_PATH = "migrations/0014_history_search_path.sql"
 HISTORY = "migrations/0013_history.sql"
-WRITERS = "migrations/0017_who_wrote.sql"
+WRITERS = "migrations/0028_bounded_rows.sql"
 API_RUNS = "tests/integration/api/test_runs.py"
 HISTORY_WRITERS = "tests/integration/postgres/test_history_writers.py"
 
@@ -329,7 +329,7 @@ MUTANTS = [
     Mutant(
         "plan-of-this-transaction",
         "the bound of what may be left out of a plan: the transaction that makes it",
-        (Edit(WRITERS, " AND r.written_at = now()", ""),),
+        (Edit(WRITERS, "r.replay_id = plan AND %1$I.made_now(r)", "r.replay_id = plan"),),
         (f"{HISTORY_WRITERS}::test_a_plan_holds_its_items_once_it_is_made",),
     ),
     Mutant(

@@ -6,6 +6,7 @@ from tools.mutants.mutant import Edit, Mutant
 BOUNDS = "tests/integration/dead_letters/test_replay_bounds.py"
 HISTORY_WRITERS = "tests/integration/postgres/test_history_writers.py"
 OTHERS = "migrations/0021_history_of_others.sql"
+ROWS = "migrations/0028_bounded_rows.sql"
 READABLE = "migrations/0023_readable_history.sql"
 READABLE_HISTORY = "tests/integration/postgres/test_readable_history.py"
 
@@ -19,13 +20,13 @@ MUTANTS = [
     Mutant(
         "items-with-their-plan",
         "the rule that items come with their plan",
-        (Edit(OTHERS, " AND r.written_at = now()", ""),),
+        (Edit(ROWS, "i.replay_id AND %1$I.made_now(r)'", "i.replay_id'"),),
         (f"{HISTORY_WRITERS}::test_only_the_transaction_that_makes_a_plan_gives_it_items",),
     ),
     Mutant(
         "item-positions",
         "the bound of an item's position",
-        (Edit(OTHERS, "i.position NOT BETWEEN 1 AND 1000000000", "false"),),
+        (Edit(ROWS, "i.position NOT BETWEEN 1 AND 1000000000", "false"),),
         (f"{HISTORY_WRITERS}::test_only_the_transaction_that_makes_a_plan_gives_it_items",),
     ),
     Mutant(
@@ -43,7 +44,7 @@ MUTANTS = [
     Mutant(
         "report-kept",
         "the rule that a plan's size and report stay",
-        (Edit(OTHERS, "OLD.written_at IS DISTINCT FROM now()", "false"),),
+        (Edit(ROWS, "WHEN (NOT made_now(OLD))", "WHEN (false)"),),
         (f"{HISTORY_WRITERS}::test_a_plan_keeps_its_report_and_names_who_ended_it",),
     ),
     Mutant(

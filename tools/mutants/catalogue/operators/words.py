@@ -4,6 +4,7 @@ from tools.mutants.mutant import Edit, Mutant
 
 WORDS = "migrations/0024_words_of_accounts.sql"
 LENGTHS = "migrations/0026_bounded_words.sql"
+ROWS = "migrations/0028_bounded_rows.sql"
 SAID = "tests/integration/postgres/test_words_of_accounts.py"
 BOUNDED = "tests/integration/postgres/test_bounded_rows.py"
 CRASHED = "tests/integration/dead_letters/test_replay_crash.py"
@@ -221,19 +222,19 @@ MUTANTS = [
     Mutant(
         "plan-size-counted",
         "the rule that a plan is as large as its items are many",
-        (Edit(LENGTHS, "IF NEW.planned > found THEN", "IF false THEN"),),
+        (Edit(ROWS, "IF NEW.planned > found THEN", "IF false THEN"),),
         (SIZED,),
     ),
     Mutant(
         "plan-sent-bounded",
         "the rule that a plan is sent to its last item at most",
-        (Edit(LENGTHS, "IF NEW.sent_to > found THEN", "IF false THEN"),),
+        (Edit(ROWS, "IF NEW.sent_to > found THEN", "IF false THEN"),),
         (SIZED,),
     ),
     Mutant(
         "plan-age-own",
         "the rule that a new plan is as old as its row",
-        (Edit(LENGTHS, "NEW.updated_at := now();", "NULL;"),),
+        (Edit(ROWS, "TG_OP = 'INSERT' THEN\n        NEW.updated_at := clock_timestamp();", "TG_OP = 'INSERT' THEN"),),
         (SIZED,),
     ),
     Mutant(

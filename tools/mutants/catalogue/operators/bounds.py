@@ -1,0 +1,172 @@
+"""The mechanisms by which texts of accounts have lengths, logs have names, history has times, and schemas have one owner."""
+
+from tools.mutants.mutant import Edit, Mutant
+
+ROWS = "migrations/0028_bounded_rows.sql"
+TEXTS = "tests/integration/postgres/test_bounded_texts.py"
+SAID = "tests/integration/postgres/test_words_of_accounts.py"
+SCHEMA = "tests/integration/postgres/test_schema_of_others.py"
+REPLAYED = "tests/integration/dead_letters/test_replay_topic.py"
+BROKEN = f"{TEXTS}::test_offsets_of_no_log_break_no_command"
+NAMED = f"{SCHEMA}::test_who_may_make_functions_is_named_until_it_is_taken"
+SHADOWED = f"{SCHEMA}::test_a_function_of_others_takes_no_place_of_postgres_own"
+CLOCK = f"{SAID}::test_history_is_as_old_as_the_clock_says"
+OPEN = f"{SAID}::test_a_transaction_that_is_open_makes_no_plan_of_others"
+REFUSED = f"{REPLAYED}::test_a_topic_of_the_product_is_refused"
+
+MUTANTS = [
+    Mutant(
+        "texts-bounded",
+        "the length of what accounts write of events, dead letters and offsets",
+        (Edit(ROWS, "ELSE 'octet_length(%I) <= %s' END", "ELSE 'octet_length(%I) + %s > 0' END"),),
+        (f"{TEXTS}::test_texts_of_the_ledger_and_of_offsets_have_lengths",),
+    ),
+    Mutant(
+        "documents-of-events-bounded",
+        "the size of an event's documents",
+        (Edit(ROWS, "'pg_column_size(%I) <= %s'", "'pg_column_size(%I) + %s > 0'"),),
+        (f"{TEXTS}::test_texts_of_an_event_have_lengths",),
+    ),
+    Mutant(
+        "logs-of-their-form",
+        "the form of a log's name",
+        (Edit(ROWS, "CHECK (%I ~ %L) NOT VALID", "CHECK (%I <> %L) NOT VALID"),),
+        (f"{TEXTS}::test_a_log_has_a_name_that_readers_can_read",),
+    ),
+    Mutant(
+        "logs-of-no-number",
+        "the way past a log's name that no release gives",
+        (Edit("schemas/pipeline/record.py::incarnation_of", "_NUMBER.fullmatch(number)", "True"),),
+        (BROKEN,),
+    ),
+    Mutant(
+        "logs-that-workers-read",
+        "the rule that a name of no log takes no log's place",
+        (Edit("offsets_logs.sql", "AND o.topic ~ '^[^#]+(#([2-9]|[1-9][0-9]{1,8}))?$'", ""),),
+        (BROKEN,),
+    ),
+    Mutant(
+        "logs-that-are-shown",
+        "the rule that the log shown beside Kafka's is the last one",
+        (
+            Edit(
+                "offsets/admin.py::stored_offsets", "sorted(rows, key=lambda row: incarnation_of(row['topic']))", "rows"
+            ),
+        ),
+        (f"{TEXTS}::test_the_log_in_kafka_is_the_last_that_has_a_name",),
+    ),
+    Mutant(
+        "holds-bounded",
+        "the length of what is noted of a held partition",
+        (Edit("sinks/postgres/sink.py::PostgresSink.hold", "bounded_text(why)", "why"),),
+        (f"{TEXTS}::test_what_holds_a_partition_is_noted_however_long",),
+    ),
+    Mutant(
+        "pauses-of-partitions",
+        "the way past a pause of no partition",
+        (
+            Edit(
+                "registry/cache.py::_read_paused_partitions",
+                "_TARGET.fullmatch(row['target'])",
+                "re.fullmatch('(.*):?(.*)', row['target'])",
+            ),
+        ),
+        (f"{TEXTS}::test_a_pause_of_no_partition_keeps_no_registry_from_being_read",),
+    ),
+    Mutant(
+        "history-by-the-clock",
+        "the time at which history was written, whenever its transaction began",
+        (Edit(ROWS, "NEW.written_at := clock_timestamp();", "NEW.written_at := now();"),),
+        (CLOCK,),
+    ),
+    Mutant(
+        "plan-made-by-the-clock",
+        "the age of a new plan, whenever its transaction began",
+        (
+            Edit(
+                ROWS,
+                "TG_OP = 'INSERT' THEN\n        NEW.updated_at := clock_timestamp();",
+                "TG_OP = 'INSERT' THEN\n        NEW.updated_at := now();",
+            ),
+        ),
+        (CLOCK,),
+    ),
+    Mutant(
+        "plan-changed-by-the-clock",
+        "the age of a plan that is changed, whenever the transaction began",
+        (
+            Edit(
+                ROWS,
+                "'USAGE') THEN\n        NEW.updated_at := clock_timestamp();",
+                "'USAGE') THEN\n        NEW.updated_at := now();",
+            ),
+        ),
+        (CLOCK,),
+    ),
+    Mutant(
+        "plan-of-its-transaction",
+        "the number of the transaction that makes a plan",
+        (Edit(ROWS, "plan.written_in = pg_current_xact_id_if_assigned() AND ", ""),),
+        (OPEN,),
+    ),
+    Mutant(
+        "plan-of-no-restored-transaction",
+        "the rule that a plan is not older than the transaction that makes it",
+        (Edit(ROWS, " AND plan.written_at >= now()", ""),),
+        (OPEN,),
+    ),
+    Mutant(
+        "types-exact",
+        "the exact types of a call by the owner's rights, which no other function fits better",
+        (Edit("run_lock.sql", "hashtextextended($1::text, 0::bigint)", "hashtextextended($1, 0)"),),
+        (SHADOWED,),
+    ),
+    Mutant(
+        "shadows-named",
+        "the look for functions of others that take the place of Postgres' own",
+        (Edit("schema_excess.sql", "o.oid OPERATOR(pg_catalog.=) m.owner", "true"),),
+        (SHADOWED,),
+    ),
+    Mutant(
+        "schema-open-named",
+        "the look for roles that may make functions in the schema",
+        (Edit("schema_excess.sql", "o.oid OPERATOR(pg_catalog.=) x.grantee", "true"),),
+        (NAMED,),
+    ),
+    Mutant(
+        "schema-open-taken",
+        "the grants of the owner, which take CREATE on the schema from PUBLIC",
+        (
+            Edit(
+                "schema/grants.py::grant_statements",
+                "f\"REVOKE CREATE ON SCHEMA {place['schema']} FROM PUBLIC\"",
+                "'SELECT'",
+            ),
+        ),
+        (NAMED,),
+    ),
+    Mutant(
+        "schema-open-migrated",
+        "the migration that takes CREATE on the schema from PUBLIC",
+        (Edit(ROWS, "EXECUTE format('REVOKE CREATE ON SCHEMA %I FROM PUBLIC', current_schema());", "NULL;"),),
+        (f"{SCHEMA}::test_a_migration_takes_what_an_upgrade_has_left",),
+    ),
+    Mutant(
+        "schema-of-a-session",
+        "the one schema that a session looks into",
+        (Edit("session_settings.sql", "'search_path'", "'bridge.search_path'"),),
+        (f"{SCHEMA}::test_a_session_looks_into_one_schema_and_into_its_own_last",),
+    ),
+    Mutant(
+        "own-topics-refused",
+        "the refusal of the product's own topics by a replay of a topic",
+        (Edit("jobs/replay_topic.py::replay_topic_job", "settings.topics.has(topic)", "False"),),
+        (REFUSED,),
+    ),
+    Mutant(
+        "own-former-tiers-refused",
+        "the refusal of a retry topic that is no longer set",
+        (Edit("schemas/kafka/topics.py::Topics.has", "topic.startswith(f'{self.prefix}retry.')", "False"),),
+        (REFUSED,),
+    ),
+]
