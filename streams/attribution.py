@@ -14,6 +14,7 @@ from streams.pipeline.identity import claim_note
 from streams.pipeline.trust import GatewayTrust, Headers
 
 _MINUTE_MS = 60_000
+_REASONS = frozenset(DroppedReason)
 
 
 class Move(NamedTuple):
@@ -41,9 +42,9 @@ def move_of(row: Unattributed, attribution: Attribution, registry: Registry) -> 
     """The count that goes to another window; None if it stays, or if its window is not known.
 
     An event that was dropped at its first attempt is counted in the minute of its record. Until there were proofs it
-    counted for its own site only where a registered script agreed.
+    counted for its own site only where a registered script agreed. No window counts a reason that this release does not know.
     """
-    if attribution.site_id is None or row.dropped_reason is None or row.retry_count:
+    if attribution.site_id is None or row.dropped_reason not in _REASONS or row.retry_count:
         return None
     script = registry.get(row.script_id or "")
     counted = row.site_id if script is not None and script.site_id == row.site_id else None

@@ -1,10 +1,16 @@
 """Moves of counts between gate windows: sums stay, and a count moves only where a window holds it."""
 
+from datetime import UTC, datetime
+
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from schemas.pipeline.record import Provenance, RawBody
+from schemas.pipeline.sender import Sender
+from sinks.postgres.identity.attribution import Attribution, Unattributed
 from sinks.windows import WindowKey
-from streams.attribution import Move, window_changes
+from streams.attribution import Move, move_of, window_changes
 
 WINDOW = WindowKey(7, 0, "t.raw", 1, False)
 MOVES = st.lists(
@@ -38,3 +44,13 @@ def test_window_changes_move_a_count_to_its_site() -> None:
 
     assert changes == {WINDOW: [0, 0, -2, 0, 0, 0, 0], WINDOW._replace(site_id=5): [0, 0, 2, 0, 0, 0, 0]}
     assert without == 1
+
+
+@pytest.mark.parametrize("reason", ["of_a_later_release", None])
+def test_a_row_of_no_reason_that_is_counted_moves_nothing(reason: str | None) -> None:
+    """No window has a count of it."""
+    place, now = Provenance("t.raw", 1, 0), datetime.now(UTC)
+    row = Unattributed(place, None, None, None, RawBody(None, None, ()), now, now, 0, "schema_violation", None)
+    found = Attribution(place, 5, "s", "e", Sender.SERVER)
+    assert move_of(row, found, {}) is not None
+    assert move_of(row._replace(dropped_reason=reason), found, {}) is None

@@ -158,6 +158,12 @@ MUTANTS = [
         (f"{SCHEMA}::test_a_session_looks_into_one_schema_and_into_its_own_last",),
     ),
     Mutant(
+        "moves-of-known-reasons",
+        "the way of an attribution past a reason that this release does not know",
+        (Edit("streams/attribution.py::move_of", "row.dropped_reason not in _REASONS", "row.dropped_reason is None"),),
+        ("tests/unit/streams/test_window_moves.py::test_a_row_of_no_reason_that_is_counted_moves_nothing",),
+    ),
+    Mutant(
         "own-topics-refused",
         "the refusal of the product's own topics by a replay of a topic",
         (Edit("jobs/replay_topic.py::replay_topic_job", "settings.topics.has(topic)", "False"),),
