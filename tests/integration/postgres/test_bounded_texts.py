@@ -5,11 +5,11 @@ import asyncio
 import asyncpg
 import pytest
 from pydantic import SecretStr
-from support.accounts import account, execute, value_of
-from support.command import bridge
-from support.databases import as_admin
-from support.dead_letters import add_dropped, dropped
-from support.settled import prepare, settings_for
+from support.events.dead_letters import add_dropped, dropped
+from support.events.settled import prepare, settings_for
+from support.infrastructure.accounts import account, execute, value_of
+from support.infrastructure.databases import as_admin
+from support.processes.command import bridge
 
 from bridge.dev.stack import StackAddresses
 from schemas.config.service import Service

@@ -5,10 +5,10 @@ from urllib.parse import urlsplit
 
 import asyncpg
 import pytest
-from support.accounts import account, execute, value_of
-from support.command import bridge
-from support.databases import as_admin
-from support.programs import CHECKOUT
+from support.infrastructure.accounts import account, execute, value_of
+from support.infrastructure.databases import as_admin
+from support.processes.command import bridge
+from support.processes.programs import CHECKOUT
 
 from bridge.dev.stack import StackAddresses
 from schemas.config.service import Service
