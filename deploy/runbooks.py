@@ -1,4 +1,4 @@
-"""The runbooks by the alerts that link to them: the line that each has to contain, and their index."""
+"""The runbooks by the alerts that link to them, the line of alerts in each runbook, and their index."""
 
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -10,14 +10,14 @@ INDEX: Final = DIRECTORY / "README.md"
 
 
 class Caller(NamedTuple):
-    """An alert that links to a runbook, sorted by priority."""
+    """An alert that links to a runbook; sorted by priority, then by name."""
 
     priority: str
     alert: str
 
 
 def callers() -> dict[str, list[Caller]]:
-    """Return the alerts by the runbook's file name."""
+    """Group the alerts by their runbook's file name."""
     found: dict[str, list[Caller]] = {}
     for rule in rules.alerts():
         name = Path(rule["annotations"]["runbook_url"]).name
@@ -26,7 +26,7 @@ def callers() -> dict[str, list[Caller]]:
 
 
 def told(alerts: list[Caller]) -> str:
-    """Return the line of a runbook that lists the alerts that link to it."""
+    """The line of a runbook that lists its alerts."""
     return "**Alerts:** " + ", ".join(f"`{one.alert}` ({one.priority})" for one in alerts)
 
 
@@ -36,7 +36,7 @@ def title(name: str) -> str:
 
 
 def index() -> str:
-    """Return the page that links each alert to its runbook."""
+    """The index page, which maps each alert to its runbook."""
     rows = sorted((one.alert, one.priority, name) for name, alerts in callers().items() for one in alerts)
     return "\n".join(
         [
@@ -44,14 +44,14 @@ def index() -> str:
             "",
             "<!-- made by `python -m deploy`; edit deploy/runbooks.py, not this page -->",
             "",
-            "What to do when an alert calls. Each begins with what it means and what it costs, then what to run first, what the",
-            "answer looks like, and what to conclude from it.",
+            "What to do when an alert fires. Each runbook begins with the meaning and the impact. Then come the commands to run",
+            "first, their output, and what to conclude from it.",
             "",
             "- `bridge` commands take their settings from the environment, as a worker does; in a container, run them there. Words in",
-            "  capitals, such as `CAUSE` or `PLAN`, stand for what an earlier command has shown.",
+            "  capitals, such as `CAUSE` or `PLAN`, are placeholders for values from the output of an earlier command.",
             "- SQL goes to the product's database: `psql` with its URL (`postgresql://…`, without `+asyncpg`).",
             "- Queries go to Prometheus.",
-            "- `bridge doctor` looks at everything at once; when you don't know where to begin, begin there.",
+            "- `bridge doctor` checks everything in one run; when you don't know where to begin, begin there.",
             "",
             "| alert | priority | runbook |",
             "| --- | --- | --- |",
