@@ -1,4 +1,4 @@
-# The image holds an interpreter, the locked run-time dependencies and the wheel: no sources, no tests, no embedded stack.
+# The image contains an interpreter, the locked run-time dependencies and the wheel: no sources, no tests, no embedded stack.
 
 FROM python:3.11.16-slim-bookworm AS build
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PIP_NO_INPUT=1
@@ -14,7 +14,7 @@ COPY telemetry telemetry
 COPY sinks sinks
 COPY streams streams
 COPY bridge bridge
-# The metadata names the README, which is kept out of the build context.
+# The wheel's metadata names the README, which is not in the build context.
 RUN touch README.md \
     && pip wheel --no-deps --no-build-isolation --wheel-dir /dist . \
     && /opt/bridge/bin/pip install --no-index --no-deps /dist/*.whl \
@@ -30,7 +30,7 @@ ENV PATH=/opt/bridge/bin:$PATH \
     BRIDGE_METRICS_PORT=9464
 USER 10001:10001
 WORKDIR /tmp
-# SIGTERM drains: the batch in hand is settled, then the worker leaves its group.
+# On SIGTERM the worker drains: it commits the batch in flight, then leaves its group.
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=15s --timeout=5s --start-period=60s --retries=3 \
     CMD ["python", "-c", "import urllib.request as u; u.urlopen('http://127.0.0.1:9464/health', timeout=4).read(1)"]

@@ -1,4 +1,4 @@
-# Everything a person does with this checkout. `make` alone lists it.
+# All tasks of a developer in this checkout. `make` alone lists them.
 
 PYTHON ?= python3
 UV ?= uv
@@ -15,11 +15,11 @@ INSTALLED := .venv/.installed
 
 PYTEST = $(PYTHON_BIN) -m pytest -n $(PROCESSES) --dist worksteal --ignore=tests/alerts/test_live.py \
 	--ignore=tests/integration/gateway/test_openapi.py
-# Each rule, each module, each seam on real servers, and the way of events from HTTP to a row.
+# House rules, unit tests, contract tests on real servers, and the path of events from HTTP to a row.
 BEFORE_A_PUSH := tests/house tests/unit tests/property tests/contract tests/mutants tests/integration/gateway/test_gateway.py \
 	tests/integration/worker/test_host.py tests/integration/commands/test_process.py
 
-# One way to compile every lock file: for every platform, with hashes, without a word on where packages came from.
+# The one command for compiling lock files: for every platform, with hashes, without the URLs of package indexes.
 COMPILE = $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-annotate --no-header
 
@@ -58,7 +58,7 @@ lint: install ## Check format, style, types and the rule of imports
 	$(PYTHON_BIN) -m mypy
 	$(BIN)/lint-imports
 
-format: install ## Format the code and mend what can be mended by itself
+format: install ## Format the code and fix what can be fixed automatically
 	$(PYTHON_BIN) -m ruff check --fix .
 	$(PYTHON_BIN) -m ruff format .
 
@@ -89,7 +89,7 @@ churn: install ## Workers come, go and are killed for SECONDS under load: memory
 pauses: install ## Replace workers, silence a primary, kill each of three brokers: how long work rests (ARGS='--only rolling')
 	@PYTHONPATH=tests:. $(PYTHON_BIN) -m tools.faults.pauses $(ARGS)
 
-lock: ## Compile the lock files anew: all, and what the image runs and is built with (needs uv)
+lock: ## Compile the lock files again: all, and what the image runs and is built with (needs uv)
 	$(COMPILE) pyproject.toml --extra stack --extra traces --extra sentry --group dev -o requirements.lock
 	$(COMPILE) pyproject.toml --extra traces --extra sentry --constraint requirements.lock -o requirements-runtime.lock
 	echo hatchling | $(COMPILE) - --constraint requirements.lock -o requirements-build.lock

@@ -1,4 +1,4 @@
-"""`bridge process` under the name that schedulers know."""
+"""`bridge process` under the name that schedulers use."""
 
 import sys
 

@@ -1,6 +1,6 @@
-"""The last step of a scheduled workflow: writes the summary and calls the webhook for a run that did neither itself.
+"""The last step of a scheduled workflow: write the summary and call the webhook for a run that did neither itself.
 
-Needs the standard library only, since a failed install is reported too. A run that left its summary is reported already.
+It needs only the standard library, since it also reports a failed install. A run that left its summary has been reported.
 
     python3 scripts/tell_of_run.py process "$OUTCOME" bridge-worker-summary.json
 """
@@ -33,14 +33,14 @@ REASONS = {
 
 
 class NoRedirect(urllib.request.HTTPRedirectHandler):
-    """Calls the address that is set, and no other."""
+    """Refuse redirects, so that only the configured URL is called."""
 
     def redirect_request(self, *_: Any) -> None:
         return None
 
 
 def summary_of(script: str, outcome: str, page: str) -> dict[str, Any]:
-    """The summary of the run, with the fields that every run has; an outcome that is unknown is one that never began."""
+    """The summary of the run, with the fields of every run; a run with an unknown outcome never began."""
     now = time.gmtime()
     moment = time.strftime("%Y-%m-%dT%H:%M:%SZ", now)
     reason = REASONS.get(outcome, "the run never began: a step before it failed or was cancelled")
@@ -73,7 +73,7 @@ def call_of(summary: Mapping[str, Any], outcome: str) -> bytes:
 
 
 def keys_of(environment: Mapping[str, str]) -> list[str]:
-    """What signs the call, as in the run's own settings."""
+    """The secret that signs the call, by the same settings as the run's."""
     if secret := environment.get("BRIDGE_WORKER_ALERT_WEBHOOK_SECRET"):
         return [secret]
     secret = environment.get("BRIDGE_SECRET_KEY") or environment.get("GHOSTLINK_SECRET_KEY")
@@ -81,7 +81,7 @@ def keys_of(environment: Mapping[str, str]) -> list[str]:
 
 
 def refusal(url: str, keys: list[str], environment: Mapping[str, str]) -> str:
-    """Why production does not call this URL; empty if it may be called."""
+    """The reason why production does not call this URL; empty if it may be called."""
     try:
         host = web_host(url)
     except ValueError as error:
@@ -99,7 +99,7 @@ def refusal(url: str, keys: list[str], environment: Mapping[str, str]) -> str:
 
 
 def called(url: str, body: bytes, keys: list[str], message_id: str) -> str:
-    """Posts the body, thrice at most; returns what went wrong in the last try, or nothing."""
+    """Post the body, at most three times; return the error of the last try, or an empty text."""
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), NoRedirect())
     problem = ""
     for number in range(TRIES):
@@ -117,12 +117,12 @@ def called(url: str, body: bytes, keys: list[str], message_id: str) -> str:
 
 
 def say(line: str) -> None:
-    """Writes a line to the step's output."""
-    print(line)  # noqa: T201 - this is what a step of a workflow says
+    """Write a line to the step's output."""
+    print(line)  # noqa: T201 - the output of a workflow step
 
 
 def main(words: list[str], environment: Mapping[str, str]) -> int:
-    """Returns 1 if the webhook was to be called and could not be, else 0."""
+    """Run the step; return 1 if the webhook had to be called and could not be, else 0."""
     parser = argparse.ArgumentParser(description="Leaves the summary and calls the webhook for a run that did not.")
     parser.add_argument("script", help="the run's name")
     parser.add_argument(

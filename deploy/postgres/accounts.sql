@@ -1,17 +1,17 @@
--- One database account for each service, and none of them a superuser. Run by psql as an administrator of the database, again
--- whenever a password changes; the passwords come from the environment:
+-- Creates one database account for each service, none of them a superuser. Run it by psql as an administrator of the database, and again
+-- whenever a password changes. The passwords come from the environment:
 --   OWNER_PASSWORD= WORKER_PASSWORD= GATEWAY_PASSWORD= API_PASSWORD= psql -v ON_ERROR_STOP=1 -f accounts.sql
--- With MONITOR_PASSWORD= as well there is an account for a Postgres exporter, which reads statistics and no row.
--- A SCRAM verifier (`bridge db verifier`) is taken in place of a password. What each may do is granted by `bridge db grants` once the
--- schema is there.
+-- With MONITOR_PASSWORD= it also creates an account for a Postgres exporter, which reads statistics and no row.
+-- A SCRAM verifier (`bridge db verifier`) may replace a password. `bridge db grants` grants the accounts their privileges once the
+-- schema exists.
 \getenv owner_password OWNER_PASSWORD
 \getenv worker_password WORKER_PASSWORD
 \getenv gateway_password GATEWAY_PASSWORD
 \getenv api_password API_PASSWORD
 \set monitor_password ''
 \getenv monitor_password MONITOR_PASSWORD
--- The statements below contain passwords. A superuser can have the server keep them in no log, also not where one fails, and
--- show them in no statistics; an administrator who is none gives verifiers. That is looked at here, before one is sent.
+-- The statements below contain passwords. A superuser can keep the server from logging them, even if one fails, and from showing them
+-- in statistics. An administrator who is no superuser can't, and has to pass verifiers. This is checked before a statement is sent.
 \set clear_text `for one in "$OWNER_PASSWORD" "$WORKER_PASSWORD" "$GATEWAY_PASSWORD" "$API_PASSWORD" "$MONITOR_PASSWORD"; do case $one in ""|SCRAM-SHA-256*) ;; *) echo true; exit;; esac; done; echo false`
 SELECT :clear_text AND NOT current_setting('is_superuser')::boolean AS shown
 \gset
@@ -25,7 +25,7 @@ $$;
 \endif
 
 BEGIN;
--- New owners lock their tables, and everybody else waits behind this transaction: it fails after so long, and is run again.
+-- A change of the owner locks the table, and all other sessions queue behind this transaction. So it waits briefly and fails; run it again.
 SET LOCAL lock_timeout = '5s';
 DO $$
 BEGIN
@@ -60,13 +60,10 @@ GRANT CONNECT ON DATABASE :"DBNAME" TO monitor;
 GRANT pg_monitor TO monitor;
 \endif
 
--- No account of a service needs temporary relations, which hide those of the catalogue from its own session.
+-- No service needs temporary relations, which can hide catalogue relations from their own session.
 REVOKE TEMPORARY ON DATABASE :"DBNAME" FROM PUBLIC;
--- Nor functions in the schema, of which one that fits a call better than Postgres' own would run by the rights of whoever calls it.
--- PUBLIC may make them in databases that pg_upgrade has brought from Postgres 14 or older.
-REVOKE CREATE ON SCHEMA public FROM PUBLIC;
--- Nor large objects, which stay when a session ends, nor messages in the write-ahead log, nor locks of any number, by which one
--- session fills the table of locks of all. A warning says that another superuser has to run this.
+-- No service needs large objects, which remain when a session ends, messages in the write-ahead log, or an unlimited number of locks,
+-- with which one session fills the lock table. A warning appears if another superuser has to run this.
 SELECT format('REVOKE EXECUTE ON FUNCTION %s FROM PUBLIC', oid::regprocedure)
 FROM pg_proc
 WHERE pronamespace = 'pg_catalog'::regnamespace
@@ -74,8 +71,8 @@ WHERE pronamespace = 'pg_catalog'::regnamespace
                    'pg_logical_emit_message')
        OR proname ~ '^pg_(try_)?advisory_(xact_)?lock(_shared)?$')
 \gexec
--- The owner's migrations and functions take such locks. `bridge db grants` gives the one by which a job runs once at a time to those
--- services that run jobs; accounts that write runs already keep it here, so that they miss nothing until then.
+-- The owner's migrations and functions take such locks. `bridge db grants` grants services that run jobs the function that keeps a job from
+-- running twice at the same time. Accounts that already write runs get it here, so that they can run until then.
 SELECT format('GRANT EXECUTE ON FUNCTION %s TO bridge_owner WITH GRANT OPTION', oid::regprocedure)
 FROM pg_proc
 WHERE pronamespace = 'pg_catalog'::regnamespace AND proname ~ '^pg_(try_)?advisory_(xact_)?lock(_shared)?$'
@@ -84,8 +81,8 @@ SELECT format('GRANT EXECUTE ON FUNCTION pg_try_advisory_lock(bigint) TO %I', ro
 FROM pg_roles
 WHERE has_table_privilege(oid, to_regclass('public.script_run'), 'INSERT') AND rolcanlogin AND NOT rolsuper
 \gexec
--- All that is kept in each database, and is taken in this one only. The databases that every server has are closed to these accounts,
--- and stay open to each account that has nothing to do with the bridge. Further ones: pg_hba.conf names the database of each account.
+-- The revokes above apply to this database only; other databases still have these privileges. So the databases that every server has are
+-- closed to these accounts, and stay open to accounts that are not the bridge's. For further databases, restrict access in pg_hba.conf.
 SELECT format(CASE closing WHEN 0 THEN 'GRANT CONNECT ON DATABASE %I TO %I' ELSE 'REVOKE CONNECT ON DATABASE %I FROM PUBLIC' END,
               d.datname, r.rolname)
 FROM pg_database AS d
@@ -104,16 +101,16 @@ ORDER BY d.datname, closing
 \gexec
 GRANT CONNECT ON DATABASE :"DBNAME" TO bridge_owner WITH GRANT OPTION;
 GRANT USAGE, CREATE ON SCHEMA public TO bridge_owner WITH GRANT OPTION;
--- Without it the sessions of the other accounts have no state, and `bridge top` shows no lanes.
+-- Without it the state of other accounts' sessions is hidden, and `bridge top` shows no lanes.
 GRANT pg_read_all_stats TO bridge_owner;
--- By it workers end the sessions of other accounts that keep them waiting for longer than ten seconds, see `end_blocking_sessions`.
+-- Workers use it to end sessions of other accounts that block them for longer than ten seconds, see `end_blocking_sessions`.
 GRANT pg_signal_backend TO bridge_owner;
--- No transaction of a service waits for its own process for so long. A session may set it anew, and is ended then.
+-- No transaction of a service is idle for so long. A session can change the limit; then workers end it when it blocks them.
 ALTER ROLE bridge_worker SET idle_in_transaction_session_timeout = '60s';
 ALTER ROLE bridge_gateway SET idle_in_transaction_session_timeout = '60s';
 ALTER ROLE bridge_api SET idle_in_transaction_session_timeout = '60s';
 
--- What a statement spills to disk, which only a superuser may change, and how many sessions an account may have.
+-- Limits on temporary files, which only a superuser may change, and on the number of sessions of an account.
 SELECT format('ALTER ROLE %I SET temp_file_limit = %L', rolname, CASE rolname WHEN 'bridge_api' THEN '4GB' ELSE '1GB' END)
 FROM pg_roles
 WHERE rolname IN ('bridge_worker', 'bridge_gateway', 'bridge_api', 'monitor') AND current_setting('is_superuser') = 'on'
@@ -121,7 +118,7 @@ WHERE rolname IN ('bridge_worker', 'bridge_gateway', 'bridge_api', 'monitor') AN
 ALTER ROLE bridge_gateway CONNECTION LIMIT 20;
 ALTER ROLE bridge_api CONNECTION LIMIT 40;
 
--- What an earlier release has made under the administrator's account becomes the owner's. This database is the bridge's alone.
+-- Objects that an earlier release created with the administrator's account become the owner's. This database has no other objects.
 SELECT format('ALTER %s public.%I OWNER TO bridge_owner', CASE relkind WHEN 'v' THEN 'VIEW' ELSE 'TABLE' END, relname)
 FROM pg_class
 WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p', 'v') AND relowner = CURRENT_USER::regrole
