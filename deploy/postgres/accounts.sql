@@ -62,6 +62,9 @@ GRANT pg_monitor TO monitor;
 
 -- No service needs temporary relations, which can hide catalogue relations from their own session.
 REVOKE TEMPORARY ON DATABASE :"DBNAME" FROM PUBLIC;
+-- No service needs functions in the schema: one that fits a call better than Postgres' own would run with the caller's privileges. PUBLIC may
+-- create them in databases that pg_upgrade has brought from Postgres 14 or older.
+REVOKE CREATE ON SCHEMA public FROM PUBLIC;
 -- No service needs large objects, which remain when a session ends, messages in the write-ahead log, or an unlimited number of locks,
 -- with which one session fills the lock table. A warning appears if another superuser has to run this.
 SELECT format('REVOKE EXECUTE ON FUNCTION %s FROM PUBLIC', oid::regprocedure)
