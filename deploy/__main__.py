@@ -1,4 +1,4 @@
-"""`python -m deploy`: write the alert rules, their page, the runbooks' index and the dashboards, all generated from code."""
+"""`python -m deploy`: writes the alert rules, their page, the runbooks' index and the dashboards from code."""
 
 from bridge.reference.rules import render
 from deploy import dashboards, rules, runbooks

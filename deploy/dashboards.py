@@ -1,4 +1,4 @@
-"""The Grafana dashboards, generated from the queries of their panels."""
+"""The Grafana dashboards, generated from the Prometheus queries of their panels."""
 
 import json
 from collections.abc import Sequence
@@ -15,9 +15,9 @@ DUPLICATES: Final = f'sum(rate(bridge_dropped_events_total{{reason="duplicate_ev
 
 
 class Panel(NamedTuple):
-    """One panel: `queries` are pairs of legend and expression, `limits` the values where yellow and red begin.
+    """One panel: `queries` are pairs of legend and expression, `limits` the thresholds of yellow and red.
 
-    `falling` marks figures where a lower value is worse. `columns` is the width, of 24.
+    `falling` is for figures where a lower value is worse; `columns` is its width, of 24.
     """
 
     title: str
@@ -31,7 +31,7 @@ class Panel(NamedTuple):
 
 
 def quantiles(metric: str, by: str = "") -> list[tuple[str, str]]:
-    """The queries for p50, p95 and p99 of a histogram."""
+    """Return the three usual quantiles of a histogram."""
     label = f" {{{{{by}}}}}" if by else ""
     grouped = f"le, {by}" if by else "le"
     return [
@@ -245,7 +245,7 @@ DASHBOARDS: Final = {
 
 
 def dashboard(uid: str) -> dict[str, Any]:
-    """The dashboard as Grafana's JSON model: it shows an hour and refreshes every half a minute."""
+    """Return the dashboard in Grafana's form: the last hour, refreshed every 30 seconds."""
     title, panels = DASHBOARDS[uid]
     return {
         "uid": uid,
@@ -265,7 +265,7 @@ def dashboard(uid: str) -> dict[str, Any]:
 
 
 def _placed(panels: Sequence[Panel]) -> list[dict[str, Any]]:
-    """Place panels from left to right, and begin a new row when one is full."""
+    """Place the panels from left to right, in rows."""
     placed, x, y = [], 0, 0
     for number, panel in enumerate(panels, start=1):
         if x + panel.columns > WIDTH:
@@ -305,7 +305,7 @@ def _steps(panel: Panel) -> list[dict[str, Any]]:
 
 
 def files() -> dict[Path, str]:
-    """The text of each dashboard, by its file."""
+    """Return each dashboard's text by its file."""
     return {
         DIRECTORY / f"{uid}.json": json.dumps(dashboard(uid), indent=2, ensure_ascii=False) + "\n" for uid in DASHBOARDS
     }

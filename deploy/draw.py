@@ -1,4 +1,4 @@
-"""Draw the dashboards from collected figures: RESULT DIRECTORY. Only this module needs matplotlib."""
+"""Draws the dashboards from collected figures: RESULT DIRECTORY. Needs matplotlib, which no other module here uses."""
 
 import json
 import sys
@@ -16,14 +16,14 @@ from matplotlib.patches import Patch  # noqa: E402
 COLUMNS = 3
 MOST_IN_LEGEND = 6
 ROOM_FOR_LEGEND = 0.13
-"""The share of a panel's height for each line of its legend, so that the legend hides no curve."""
+"""Share of a panel's height for each line of its legend, so that it hides no curve."""
 COLOURS = {"yellow": "#c9a227", "red": "#b3261e"}
 TROUBLES = ("#f6d9d5", "#fbeecb", "#d9dde8", "#d8ecd9")
 UNITS = {"percentunit": "share", "ops": "per second", "s": "seconds", "bytes": "bytes", "Bps": "bytes per second"}
 
 
 def draw(found: dict[str, Any], output: Path) -> None:
-    """Draw one picture of all panels in the dashboard's order, with the periods of the faults shaded behind each."""
+    """Draw one picture of all panels, in the dashboard's order, with the times of the events behind each."""
     panels = found["panels"]
     rows = -(-len(panels) // COLUMNS)
     figure, axes = plt.subplots(rows, COLUMNS, figsize=(12, 2.1 * rows + 0.4), squeeze=False)

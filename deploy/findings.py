@@ -1,7 +1,7 @@
-"""`python -m deploy.findings REPORT...`: compare pip-audit's reports with the findings that are accepted until a date.
+"""`python -m deploy.findings REPORT...`: compares pip-audit's reports with the findings that are accepted until a date.
 
-A report is the output of `pip-audit --format json`. The check fails on a finding that is not accepted, on an acceptance that has
-expired or whose finding is in no report any more, and on a package that pip-audit could not look up.
+A report is the output of `pip-audit --format json`. The check fails for a finding that is not accepted, for an
+acceptance that has expired or is in no report any more, and for a package that pip-audit could not look up.
 """
 
 import json
@@ -18,12 +18,12 @@ _MOST_DAYS = 180
 
 
 class FindingsError(Exception):
-    """An unreadable report or list: what can't be read, where, and what to do."""
+    """A file that can't be read: its place, and what to do."""
 
 
 @dataclass(frozen=True)
 class Accepted:
-    """An accepted finding in one package, with the reason why it is harmless here and the last day of the acceptance."""
+    """One finding in one package, why it is harmless here, and the last day of its acceptance."""
 
     id: str
     package: str
@@ -32,7 +32,7 @@ class Accepted:
 
 
 def read_accepted(path: Path = ACCEPTED) -> list[Accepted]:
-    """Read the accepted findings; raises FindingsError for an entry that is incomplete, vague or duplicate."""
+    """Return the accepted findings; raises FindingsError for an entry that is incomplete, unspecific or duplicated."""
     try:
         entries = tomllib.loads(path.read_text(encoding="utf-8")).get("finding", [])
     except (OSError, tomllib.TOMLDecodeError) as error:
@@ -53,7 +53,7 @@ def read_accepted(path: Path = ACCEPTED) -> list[Accepted]:
 
 
 def problems(reports: Iterable[Any], accepted: Iterable[Accepted], today: date) -> list[str]:
-    """One line for each finding that is not accepted and each acceptance that is no longer valid."""
+    """Return one line for each finding that is not accepted and each acceptance that no longer applies."""
     lines: dict[str, None] = {}
     seen: set[Accepted] = set()
     for package in (one for report in reports for one in report["dependencies"]):
@@ -79,7 +79,7 @@ def problems(reports: Iterable[Any], accepted: Iterable[Accepted], today: date) 
 
 
 def main(words: list[str]) -> int:
-    """Run the check; return 0 if there is no problem, 1 if there is one, 3 if a report or the list can't be read."""
+    """Return 0 if there is no problem, 1 if there is one, 3 if a report or the list can't be read."""
     try:
         accepted = read_accepted()
         reports = [_report(Path(word)) for word in words]

@@ -1,4 +1,4 @@
-"""The alert rules of the repository, with the limits that operators expect, and their page in the docs."""
+"""The repository's alert rules, with the default limits, and the page about them."""
 
 from pathlib import Path
 from typing import Any, Final

@@ -1,4 +1,4 @@
-"""The runbooks by the alerts that link to them, the line of alerts in each runbook, and their index."""
+"""The runbooks by the alerts that link to them: the line that each has to contain, and their index."""
 
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -10,14 +10,14 @@ INDEX: Final = DIRECTORY / "README.md"
 
 
 class Caller(NamedTuple):
-    """An alert that links to a runbook; sorted by priority, then by name."""
+    """An alert that links to a runbook, sorted by priority."""
 
     priority: str
     alert: str
 
 
 def callers() -> dict[str, list[Caller]]:
-    """Group the alerts by their runbook's file name."""
+    """Return the alerts by the runbook's file name."""
     found: dict[str, list[Caller]] = {}
     for rule in rules.alerts():
         name = Path(rule["annotations"]["runbook_url"]).name
@@ -26,7 +26,7 @@ def callers() -> dict[str, list[Caller]]:
 
 
 def told(alerts: list[Caller]) -> str:
-    """The line of a runbook that lists its alerts."""
+    """Return the line of a runbook that lists the alerts that link to it."""
     return "**Alerts:** " + ", ".join(f"`{one.alert}` ({one.priority})" for one in alerts)
 
 
@@ -36,7 +36,7 @@ def title(name: str) -> str:
 
 
 def index() -> str:
-    """The index page, which maps each alert to its runbook."""
+    """Return the page that links each alert to its runbook."""
     rows = sorted((one.alert, one.priority, name) for name, alerts in callers().items() for one in alerts)
     return "\n".join(
         [

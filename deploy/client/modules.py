@@ -1,4 +1,4 @@
-"""Build hook that puts the modules of bridge/client and their imports of this repository into a wheel under one package name."""
+"""Packs the modules of bridge/client, and the modules of this repository that they import, into a wheel."""
 
 import ast
 import re
@@ -16,14 +16,17 @@ _OWN: Final = ("bridge", "streams", "sinks", "telemetry", "schemas")
 
 
 def new_name(module: str) -> str:
-    """The name of a module of this repository in the wheel."""
+    """Return the name of a module of this repository in the wheel."""
     if module == CLIENT or module.startswith(f"{CLIENT}."):
         return PACKAGE + module.removeprefix(CLIENT)
     return f"{PACKAGE}._{module.replace('.', '_')}"
 
 
 def modules() -> dict[str, str]:
-    """The text of each module by its name in the wheel, without the package; ValueError for an import that can't be renamed."""
+    """Return the text of each module by its name in the wheel, without its package.
+
+    Raises ValueError for an import that can't be renamed.
+    """
     directory = ROOT / CLIENT.replace(".", "/")
     left = [f"{CLIENT}.{path.stem}".removesuffix(".__init__") for path in sorted(directory.glob("*.py"))]
     found: dict[str, str] = {}
@@ -42,7 +45,7 @@ def _source(module: str) -> Path:
 
 
 def _renamed(path: Path) -> tuple[str, list[str]]:
-    """The text with renamed imports, and the modules that it imports."""
+    """Return the text with renamed imports, and the imported modules."""
     lines, imported = path.read_text(encoding="utf-8").splitlines(keepends=True), []
     for node in ast.walk(ast.parse("".join(lines), str(path))):
         if isinstance(node, ast.Import) and any(alias.name.split(".")[0] in _OWN for alias in node.names):
@@ -59,7 +62,7 @@ def _renamed(path: Path) -> tuple[str, list[str]]:
 
 
 class ModulesHook(BuildHookInterface):  # type: ignore[type-arg]  # the builder's configuration is not used
-    """Write the renamed modules to a temporary directory and include them in the wheel."""
+    """Writes the renamed modules beside the build, and includes them."""
 
     _made: Path
 

@@ -1,1 +1,1 @@
-"""The images and workflow actions in use, each by exact version and, once looked up, by digest or commit."""
+"""Images and workflow actions in use, each with its exact version and, once looked up, its digest or commit."""

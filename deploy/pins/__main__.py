@@ -11,7 +11,7 @@ from deploy.pins.table import Pin, PinError
 
 
 def main(words: list[str] | None = None) -> int:
-    """Run the program; return 0 if all is pinned and current, 1 if a check finds a problem, 3 if a registry can't be queried."""
+    """Return 0 if all is pinned and current, 1 if a check finds a problem, 3 if a registry is unreachable."""
     parser = argparse.ArgumentParser(prog="python -m deploy.pins", description=__doc__)
     parser.add_argument("--check", action="store_true", help="write nothing; fail on what is not pinned or stale")
     parser.add_argument("--registry", help="the URL of a registry or mirror; skopeo is asked without it")
@@ -33,7 +33,7 @@ def main(words: list[str] | None = None) -> int:
 
 
 def _write(pins: list[Pin], sources: Sources) -> None:
-    # Look up all before writing any: the table never mixes digests of two different days.
+    # All or nothing: the table never has digests of two different days.
     table.write({(one.kind, one.key): sources.look_up(one) for one in pins})
     written = table.read()
     for path in places.files():
@@ -41,7 +41,7 @@ def _write(pins: list[Pin], sources: Sources) -> None:
 
 
 def problems(pins: Iterable[Pin], sources: Sources, today: date) -> Iterable[str]:
-    """One line for each pin that is missing, moved, outdated or out of support, with what to do."""
+    """Yield one line, with what to do, for each entry that is not pinned, moved, outdated or out of support."""
     for one in pins:
         if not one.pin:
             yield f"{one.reference}: not pinned: run make pin-images"

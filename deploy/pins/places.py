@@ -1,4 +1,4 @@
-"""The files that name images and actions, and their expected references according to the table."""
+"""The files that name images and actions, and their content according to the table."""
 
 import re
 from collections.abc import Iterable
@@ -10,7 +10,7 @@ CHECKOUT = Path(__file__).resolve().parents[2]
 
 
 def files(checkout: Path = CHECKOUT) -> list[Path]:
-    """The compose file, the Dockerfile and the workflows."""
+    """Return Compose file, Dockerfile and workflows."""
     return [
         checkout / "docker-compose.yml",
         checkout / "Dockerfile",
@@ -19,7 +19,7 @@ def files(checkout: Path = CHECKOUT) -> list[Path]:
 
 
 def expected(text: str, pins: Iterable[Pin]) -> str:
-    """The text with each reference replaced by the table's."""
+    """Return the text with each reference as in the table."""
     for one in pins:
         if one.kind == "images":
             found = re.compile(rf"(^\s*image: |^FROM ){re.escape(one.name)}:[^\s]+", re.MULTILINE)
@@ -30,6 +30,6 @@ def expected(text: str, pins: Iterable[Pin]) -> str:
 
 
 def references(text: str) -> list[str]:
-    """Every image and action of others that the text names, without the comment behind it."""
+    """Return every third-party image and action that the text names, without the comment after it."""
     found: list[str] = re.findall(r"^(?:\s*image: |FROM |\s*(?:- )?uses: )(\S+)", text, re.MULTILINE)
     return [one for one in found if not one.startswith("ghostlink-bridge:")]

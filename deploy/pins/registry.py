@@ -1,7 +1,8 @@
-"""Client of container registries and GitHub: the digest or commit of a version, and the available versions.
+"""Queries container registries and GitHub for the digest or commit of a version, and for all versions.
 
-By default images are looked up by `skopeo`, with the registries of the user's configuration. A registry that is given is queried over
-HTTPS with the API of the OCI distribution specification 1.1 instead. Actions are looked up by `git ls-remote`. Only names are sent.
+The source of images is the user's configuration of `skopeo`. A registry that is named explicitly is queried over plain
+HTTPS with the API of the OCI distribution specification 1.1 instead. Actions are queried with `git ls-remote`. Only
+names are sent.
 """
 
 import hashlib
@@ -40,17 +41,17 @@ class Answer:
 
 @dataclass(frozen=True)
 class Sources:
-    """The sources to query. Without a `registry` (the URL of one, or of a mirror) skopeo is used."""
+    """The sources. Without a `registry` (the URL of one, or of a mirror) skopeo is used."""
 
     registry: str | None = None
     github: str = GITHUB
 
     def look_up(self, pin: Pin) -> str:
-        """The current digest or commit of the version. Raises PinError if the look-up fails or its answers contradict each other."""
+        """Return the version's current digest or commit. Raises PinError if it is not available or inconsistent."""
         return self._digest(pin) if pin.kind == "images" else self._commits(pin)[pin.version]
 
     def versions(self, pin: Pin) -> list[str]:
-        """All available versions."""
+        """Return all versions."""
         return self._tags(pin) if pin.kind == "images" else list(self._commits(pin))
 
     def _digest(self, pin: Pin) -> str:
@@ -89,7 +90,7 @@ class Sources:
         commits: dict[str, str] = {}
         for line in listed.splitlines():
             commit, _, name = line.partition("\trefs/tags/")
-            # An annotated tag is listed twice: itself, and then, with ^{}, the commit that it points to.
+            # An annotated tag is listed twice: itself, and then with ^{} the commit that it refers to.
             commits[name.removesuffix("^{}")] = commit
         if pin.version not in commits:
             raise PinError(f"{url} has no tag {pin.version}: correct the table")
@@ -97,7 +98,7 @@ class Sources:
 
 
 def _run(*words: str) -> str:
-    """The program's output; raises PinError with its last line if it fails."""
+    """Return the program's output; raises PinError with its last line if it fails."""
     try:
         done = subprocess.run(  # noqa: S603 - a command of this program, no shell
             words,
@@ -150,7 +151,7 @@ def _get(url: str, *, accept: str, token: str | None = None) -> Answer:
 
 
 def _token(challenge: str, url: str) -> str:
-    """Fetch an anonymous token by the registry's challenge."""
+    """Return an anonymous token, as the registry's challenge requests."""
     asked = dict(_CHALLENGE.findall(challenge))
     if not challenge.lower().startswith("bearer ") or "realm" not in asked:
         raise PinError(f"{url}: the registry wants an account: {challenge!r}")

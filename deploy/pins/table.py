@@ -1,4 +1,4 @@
-"""The table of pins: reading it, and writing back the looked-up digests and commits."""
+"""The table of pins, with functions to read it and to write looked up pins."""
 
 import re
 import tomllib
@@ -14,7 +14,7 @@ _VERSION = re.compile(r"v?(\d+(?:\.\d+)*)(.*)", re.DOTALL)
 
 
 class PinError(Exception):
-    """A fault of the table or a registry: what is wrong, where, and what to do."""
+    """An error in the table or of a registry: its place, and what to do."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Pin:
 
     @property
     def reference(self) -> str:
-        """The reference in the compose file, the Dockerfile and the workflows."""
+        """Return the reference as in Compose file, Dockerfile and workflows."""
         if self.kind == "images":
             return f"{self.name}:{self.version}" + (f"@{self.pin}" if self.pin else "")
         return f"{self.name}@{self.pin} # {self.version}" if self.pin else f"{self.name}@{self.version}"
@@ -41,7 +41,7 @@ class Pin:
         own, suffix = _parsed(self.version) or ((), "")
         line = tuple(int(part) for part in self.line.split("."))
         found = [(parsed[0], text) for text in versions if (parsed := _parsed(text)) and parsed[1] == suffix]
-        # A tag of fewer parts, such as 18 beside 18.6, moves with each release, so it is no version to compare with.
+        # A tag of fewer parts, such as 18 beside 18.6, moves with the newest version.
         same = [one for one in found if one[0][: len(line)] == line and len(one[0]) == len(own)]
         newest = max(same, default=(own, self.version))
         return newest[1] if newest[0] > own else None
@@ -53,7 +53,7 @@ def _parsed(version: str) -> tuple[tuple[int, ...], str] | None:
 
 
 def read(path: Path = TABLE) -> list[Pin]:
-    """Read the table's entries; raises PinError for an invalid one."""
+    """Return the table's entries; raises PinError for one that is not valid."""
     loaded = tomllib.loads(path.read_text(encoding="utf-8"))
     pins = [
         Pin(kind=kind, key=key, **entry)
@@ -75,7 +75,7 @@ def image(key: str, path: Path = TABLE) -> str:
 
 
 def write(looked_up: Mapping[tuple[str, str], str], path: Path = TABLE) -> None:
-    """Write digests and commits by kind and key; everything else in the file is unchanged."""
+    """Write digests and commits by kind and key; everything else in the file stays as it is."""
     text = path.read_text(encoding="utf-8")
     for (kind, key), pin in looked_up.items():
         entry = re.compile(rf'(^\[{kind}\.{re.escape(key)}\]$(?:\n(?!\[).*)*?\npin = )"[^"]*"', re.MULTILINE)
