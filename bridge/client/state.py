@@ -22,7 +22,7 @@ class Health(NamedTuple):
 class DeliveryState(NamedTuple):
     """The client's current state of delivery.
 
-    `state` follows the last try. `delivering`: the gateway accepted it, or nothing was tried yet. `waiting`: it failed
+    `state` follows the last try. `delivering`: the gateway answered it, or nothing was tried yet. `waiting`: it failed
     for a temporary reason (network, 408, 429, 5xx) and is repeated. `blocked`: it failed for another reason (key,
     script, address, an answer that is not the gateway's, an unexpected error); `reason` names it. `pending` counts
     queued events that are neither delivered nor given up, including those in the spool. `delivered`, `given_up` and
