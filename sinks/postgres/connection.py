@@ -32,6 +32,7 @@ _IDLE_SECONDS = 10
 _INTERVAL_SECONDS = 3
 _PROBES = 3
 _UNACKNOWLEDGED_MS = 20_000
+_LITTLE_BYTES = 16_384
 
 Connection: TypeAlias = asyncpg.Connection
 
@@ -41,7 +42,8 @@ class _KeptAlive(asyncpg.Connection):  # type: ignore[misc]  # asyncpg's class i
 
     def __init__(self, protocol: Any, transport: asyncio.Transport, *rest: Any) -> None:
         super().__init__(protocol, transport, *rest)
-        keep_alive(transport.get_extra_info("socket"))
+        self.socket = transport.get_extra_info("socket")
+        keep_alive(self.socket)
 
 
 def worker_name() -> str:
@@ -74,6 +76,14 @@ def keep_alive(sock: socket.socket) -> None:
         # Not every system has each of them.
         if (option := getattr(socket, name, None)) is not None:
             sock.setsockopt(socket.IPPROTO_TCP, option, value)
+
+
+def receive_little(opened: Connection) -> None:
+    """Has the kernel keep little of what the server sends: one turn of the loop parses no more than that.
+
+    For a connection that listens: any account can have the server send notifications without an end.
+    """
+    opened.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _LITTLE_BYTES)
 
 
 async def connect(dsn: str, role: str, *, seconds: float = CONNECT_SECONDS) -> Connection:

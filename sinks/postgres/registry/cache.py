@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+import time
 from collections.abc import Iterable, Mapping
 
 import asyncpg
@@ -10,7 +11,7 @@ import structlog
 from schemas.errors import BridgeError
 from schemas.pipeline.record import TopicPartition
 from schemas.pipeline.registry import Registry, Script
-from sinks.postgres.connection import Connection, connection
+from sinks.postgres.connection import Connection, connection, receive_little
 from sinks.postgres.errors import TRANSLATED
 from sinks.postgres.statements import sql
 from telemetry import metrics
@@ -19,6 +20,12 @@ CHANNEL = "bridge_registry"
 RECONNECT_SECONDS = 2.0
 READ_SECONDS = 10.0
 _TARGET = re.compile(r"(.+):([0-9]{1,10})")
+REST_SECONDS = 1.0
+"""How long it is not read again after it was read, however many changes are told."""
+REST_SHARE = 9
+"""How many times as long as the last read the next one waits, at least: to read a large registry takes the loop's time."""
+MOST_TOLD = 200
+"""More notifications between two reads are a flood: no changes of the registry come in such numbers."""
 
 log = structlog.get_logger(__name__)
 
@@ -65,6 +72,8 @@ class RegistryCache:
         self.paused_partitions: Mapping[TopicPartition, str] = {}
         """Partitions of raw topics that operators have paused, and why."""
         self._changed = asyncio.Event()
+        self._told = 0
+        self._flooded = False
 
     def owner_of(self, site_id: int) -> tuple[str, int]:
         """Whose a site is: its organisation's, or its own where none is known."""
@@ -85,23 +94,50 @@ class RegistryCache:
             await self._read(conn)
 
     async def follow(self) -> None:
-        """Keeps it fresh until cancelled; an outage leaves the last copy in use."""
+        """Keeps it fresh until cancelled; an outage leaves the last copy in use.
+
+        Every account that may connect can notify. A flood ends the connection, and for `refresh_seconds` nothing but the
+        timer has the registry read.
+        """
         while True:
             try:
                 async with connection(self._dsn, "registry") as conn:
-                    await conn.add_listener(CHANNEL, lambda *_: self._changed.set())
-                    conn.add_termination_listener(lambda *_: self._changed.set())
+                    if self._flooded:
+                        await self._read(conn)
+                        await asyncio.sleep(self._refresh_seconds)
+                        self._flooded = False
+                    await self._listen(conn)
                     await self._follow_on(conn)
             except (BridgeError, *TRANSLATED) as error:
                 log.warning("registry_not_read", error=str(error))
                 await asyncio.sleep(RECONNECT_SECONDS)
 
+    async def _listen(self, conn: Connection) -> None:
+        def told(*_: object) -> None:
+            self._told += 1
+            self._changed.set()
+            if self._told > MOST_TOLD and not self._flooded:
+                self._flooded = True
+                log.warning("registry_notifications_flood", told=self._told, found_by="BRIDGE_REGISTRY_REFRESH")
+                # UNLISTEN would be answered behind all that Postgres has queued.
+                conn.terminate()
+
+        self._told = 0
+        receive_little(conn)
+        conn.add_termination_listener(lambda *_: self._changed.set())
+        await conn.add_listener(CHANNEL, told)
+
     async def _follow_on(self, conn: Connection) -> None:
         while not conn.is_closed():
             self._changed.clear()
+            self._told = 0
+            began = time.monotonic()
             await self._read(conn)
+            took = time.monotonic() - began
+            rest = min(max(REST_SECONDS, REST_SHARE * took), self._refresh_seconds)
+            await asyncio.sleep(rest)
             try:
-                await asyncio.wait_for(self._changed.wait(), self._refresh_seconds)
+                await asyncio.wait_for(self._changed.wait(), self._refresh_seconds - rest)
             except TimeoutError:
                 continue
 

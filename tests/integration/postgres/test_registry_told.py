@@ -1,17 +1,24 @@
-"""A change of the registry is made whether or not Postgres takes a notification of it."""
+"""A change of the registry is made whether or not Postgres takes a notification of it; floods of them stop nobody."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import asyncpg
 import pytest
 from structlog.testing import capture_logs
 from support.infrastructure.accounts import account, execute
-from support.infrastructure.databases import as_admin
+from support.infrastructure.databases import as_admin, run_apart
+from support.wait import wait_until
 
 from bridge.dev.stack import StackAddresses
 from schemas.api_token import Role
 from schemas.config.service import Service
 from schemas.pipeline.pause import PauseKind
+from sinks.postgres.connection import Connection, connection, receive_little
 from sinks.postgres.registry.admin import add_script, set_enabled
-from sinks.postgres.registry.cache import CHANNEL
+from sinks.postgres.registry.cache import CHANNEL, MOST_TOLD, RegistryCache
 from sinks.postgres.registry.pauses import end_pause, list_pauses, start_pause
 from sinks.postgres.tokens.api_tokens import create_api_token, revoke_api_token
 from sinks.postgres.tokens.script_tokens import create_token, list_tokens, revoke_token
@@ -60,3 +67,93 @@ async def test_each_change_is_told_once_it_is_committed(database_url: str) -> No
         assert len(heard) == changes
     finally:
         await listener.close()
+
+
+class CountedCache(RegistryCache):
+    """Counts how often the registry is read."""
+
+    reads = 0
+
+    async def _read(self, conn: Connection) -> None:
+        await super()._read(conn)
+        self.reads += 1
+
+
+@asynccontextmanager
+async def followed(url: str, *, refresh_seconds: float) -> AsyncIterator[CountedCache]:
+    """A copy that is kept fresh, once it has read the registry."""
+    cache = CountedCache(url, refresh_seconds=refresh_seconds)
+    following = asyncio.create_task(cache.follow())
+    try:
+        await wait_until(lambda: cache.reads > 0, budget_seconds=20, describe="the registry was read")
+        yield cache
+    finally:
+        following.cancel()
+        await asyncio.gather(following, return_exceptions=True)
+
+
+FLOOD = "SELECT pg_notify($1, i::text) FROM generate_series(1, $2::int) i"
+LONG_ONES = "SELECT pg_notify($1, lpad(i::text, 4000, '.')) FROM generate_series(1, 5000) i"
+
+
+async def test_many_notifications_have_the_registry_read_once_a_second(database_url: str) -> None:
+    """Any account may send them, and each read takes the time of the loop that serves events."""
+    conn = await asyncpg.connect(database_url)
+    try:
+        async with followed(database_url, refresh_seconds=3600) as cache:
+            began, before = time.monotonic(), cache.reads
+            for _ in range(MOST_TOLD // 2):
+                await conn.execute(FLOOD, CHANNEL, 1)
+                # Those who follow have their turn between two.
+                await asyncio.sleep(0.02)
+            assert cache.reads - before <= time.monotonic() - began + 1
+            await add_script(database_url, "late", 3)
+            await wait_until(lambda: "late" in cache.current, budget_seconds=20, describe="the change is found")
+    finally:
+        await conn.close()
+
+
+async def test_a_turn_of_the_loop_takes_few_notifications(database_url: str) -> None:
+    """However many Postgres would send while the loop is at something else."""
+
+    async def flood(pid: int) -> None:
+        """Returns when Postgres can send the listener no more."""
+        conn = await asyncpg.connect(database_url)
+        try:
+            await conn.execute(LONG_ONES, CHANNEL)
+            stuck = "SELECT wait_event = 'ClientWrite' FROM pg_stat_activity WHERE pid = $1"
+            await wait_until(lambda: conn.fetchval(stuck, pid), budget_seconds=20, describe="the socket is full")
+        finally:
+            await conn.close()
+
+    heard: list[str] = []
+
+    def hear(listener: asyncpg.Connection, _pid: int, _channel: str, text: str) -> None:
+        heard.append(text)
+        listener.terminate()
+
+    async with connection(database_url, "test") as listener:
+        receive_little(listener)
+        await listener.add_listener(CHANNEL, hear)
+        # The loop of this test stands still meanwhile.
+        run_apart(flood(listener.get_server_pid()))
+        await wait_until(lambda: heard, budget_seconds=20, describe="the first turn")
+    assert sum(map(len, heard)) <= 64 * 1024
+
+
+async def test_a_flood_of_notifications_is_not_listened_to(database_url: str) -> None:
+    """The connection is ended after a small part of it, and the timer finds the changes; later ones are told again."""
+    conn = await asyncpg.connect(database_url)
+    try:
+        with capture_logs() as logs:
+            async with followed(database_url, refresh_seconds=1) as cache:
+                await conn.execute(FLOOD, CHANNEL, 100_000)
+                await wait_until(lambda: logs, budget_seconds=20, describe="the flood is noticed")
+                before = cache.reads
+                await add_script(database_url, "late", 3)
+                await wait_until(lambda: "late" in cache.current, budget_seconds=20, describe="the change is found")
+                await wait_until(lambda: cache.reads > before + 2, budget_seconds=20, describe="it follows again")
+        assert [one["event"] for one in logs].count("registry_notifications_flood") == 1
+        assert logs[0]["told"] == MOST_TOLD + 1
+    finally:
+        await conn.close()

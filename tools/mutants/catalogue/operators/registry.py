@@ -80,4 +80,28 @@ MUTANTS = [
         (Edit(NOTED, "WHERE subject IN ('script', 'site', 'org')", ""),),
         (f"{HISTORY}::test_a_reader_sees_changes_of_scripts_and_not_who_made_them",),
     ),
+    Mutant(
+        "registry-rest",
+        "the rest between two reads of the registry, however many changes are told",
+        (Edit("registry/cache.py::RegistryCache._follow_on", "await asyncio.sleep(rest)", "rest = 0"),),
+        ("tests/integration/postgres/test_registry_told.py::test_many_notifications_have_the_registry_read_once_a_second",),
+    ),
+    Mutant(
+        "registry-flood",
+        "the end of a connection that a flood of notifications comes by",
+        (Edit("registry/cache.py::RegistryCache._listen", "self._told > MOST_TOLD and not self._flooded", "False"),),
+        ("tests/integration/postgres/test_registry_told.py::test_a_flood_of_notifications_is_not_listened_to",),
+    ),
+    Mutant(
+        "registry-little",
+        "the bound of what one turn of the loop takes from a connection that listens",
+        (
+            Edit(
+                "postgres/connection.py::receive_little",
+                "opened.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _LITTLE_BYTES)",
+                "pass",
+            ),
+        ),
+        ("tests/integration/postgres/test_registry_told.py::test_a_turn_of_the_loop_takes_few_notifications",),
+    ),
 ]
