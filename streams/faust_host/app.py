@@ -28,7 +28,7 @@ from streams.faust_host.gate_consumer import pass_unreadable
 from streams.faust_host.host import HOST_LOGGER, end_without_rest
 from streams.startup_checks import ready, warn_of_excess
 from streams.worker.gate_evaluator import judge_and_publish
-from streams.worker.gate_notifier import tell
+from streams.worker.gate_notifier import MOST, GateNotifier
 from streams.worker.retry_reaper import sweep
 from streams.worker.tracing import configure_traces
 from streams.worker.worker import Worker
@@ -88,6 +88,8 @@ def create_app(settings: Settings) -> App:
         topic_allow_declare=False,
         topic_disable_leader=True,
         table_standby_replicas=0,
+        # Verdicts may wait long for Postgres; those that are not told are read again.
+        stream_wait_empty=False,
         web_enabled=True,
         web_in_thread=_WEB_IN_THREAD,
         web_bind=settings.metrics_host,
@@ -159,9 +161,20 @@ def _add_gate(app: faust.App, settings: Settings) -> None:
         settings.topics.gate, key_type=bytes, key_serializer="raw", value_type=bytes, value_serializer="raw"
     )
 
+    notifier = GateNotifier(settings)
+
     async def alerts(verdicts: Any) -> None:
-        async for verdict in verdicts:
-            await tell(settings, verdict)
+        taken: list[Any] = []
+        # What was not told when the worker ended is read again.
+        verdicts.enable_acks = False
+        async for event in verdicts.events():
+            taken.append(event)
+            if len(taken) < MOST and not verdicts.channel.empty():
+                continue
+            await notifier.tell([one.value for one in taken])
+            for one in taken:
+                await verdicts.ack(one)
+            taken.clear()
 
     async def judge() -> None:
         await judge_and_publish(settings, publish)

@@ -1,58 +1,107 @@
-"""What is done with a change of the gate's verdict: it is logged, and somebody is told by webhook."""
+"""What is done with changes of the gate's verdict: they are logged, and somebody is told by webhook."""
 
+import asyncio
+from collections.abc import Sequence
+from typing import Final
+
+import msgspec
 import structlog
-from pydantic import ValidationError
 
 from schemas.config.settings import Settings
 from schemas.documents.gate import GateChange
 from schemas.errors import RowRejected, SinkUnavailable
-from sinks.postgres.gate.verdicts import standing_change
+from sinks.postgres.gate.verdicts import Claim, standing_changes
 from sinks.webhook import call_webhook
 
 log = structlog.get_logger(__name__)
 
-_SHOWN_BYTES = 2048
+MOST: Final = 1000
+"""How many records are looked at together: each look asks Postgres once."""
+_SHOWN = 2048
 _SHOWN_REASONS = 500
+_FIRST_WAIT_SECONDS = 1.0
+_LONGEST_WAIT_SECONDS = 30.0
 
 
-async def tell(settings: Settings, verdict: bytes | None) -> None:
-    """Tells one change; a null one is a compacted key's end and says nothing. Never raises, whatever it is given.
+class _Record(msgspec.Struct):
+    """What is read of a record: the rest of it says nothing that Postgres does not say."""
 
-    Whoever may write to the gate's topic writes verdicts there: what is told is what Postgres says of the change. One that
-    it does not know is forged, or another one has come since, which is told itself.
+    target: str
+    change_id: str
+
+
+class GateNotifier:
+    """Tells changes of verdict by Postgres' word.
+
+    Whoever may write to the gate's topic writes verdicts there. One that Postgres does not know is forged, or another one
+    has come since, which is told itself. One that was told here is not told again.
     """
-    if verdict is None:
-        return
-    try:
-        claimed = GateChange.model_validate_json(verdict)
-    except ValidationError:
-        log.warning("gate_verdict_unreadable", verdict=verdict[:_SHOWN_BYTES].decode("utf-8", "replace"))
-        return
-    change = await _judged(settings, claimed)
-    if change is None:
-        log.warning(
-            "gate_verdict_unknown", target=claimed.target[:_SHOWN_BYTES], change_id=claimed.change_id[:_SHOWN_BYTES]
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._told: dict[str, str] = {}
+
+    async def tell(self, verdicts: Sequence[bytes | None]) -> None:
+        """Tells the changes that these records of the gate's topic name, and waits for Postgres until it answers.
+
+        A null record is a compacted key's end and says nothing. Never raises, whatever it is given.
+        """
+        claims = _claims(verdicts)
+        standing = {Claim(one.target, one.change_id): one for one in await self._standing(claims)}
+        unknown = [one for one in claims if one not in standing]
+        if unknown:
+            first = unknown[0]
+            log.warning("gate_verdict_unknown", count=len(unknown), target=first.target, change_id=first.change_id)
+        for claim in claims:
+            change = standing.get(claim)
+            if change is not None and self._told.get(claim.target) != claim.change_id:
+                await self._tell(change)
+                self._told[claim.target] = claim.change_id
+
+    async def _standing(self, claims: list[Claim]) -> list[GateChange]:
+        """The claims that stand. Without Postgres nobody can tell a forged one from a judged one."""
+        seconds = _FIRST_WAIT_SECONDS
+        while claims:
+            try:
+                return await standing_changes(self._settings.dsn, claims)
+            except SinkUnavailable as error:
+                log.warning("gate_verdicts_wait", count=len(claims), error=str(error), retry_seconds=seconds)
+                await asyncio.sleep(seconds)
+                seconds = min(2 * seconds, _LONGEST_WAIT_SECONDS)
+            except RowRejected:
+                break
+        return []
+
+    async def _tell(self, change: GateChange) -> None:
+        log.warning("gate_verdict", **change.model_dump())
+        settings = self._settings
+        if settings.worker_alert_webhook is None:
+            return
+        await call_webhook(
+            settings.worker_alert_webhook.get_secret_value(),
+            settings.webhook_secrets,
+            "bridge.gate.passed" if change.passed else "bridge.gate.failed",
+            change.model_dump() | {"reasons": "; ".join(change.reasons)[:_SHOWN_REASONS]},
+            message_id=f"gate_{change.change_id}",
         )
-        return
-    log.warning("gate_verdict", **change.model_dump())
-    if settings.worker_alert_webhook is None:
-        return
-    data = change.model_dump() | {"reasons": "; ".join(change.reasons)[:_SHOWN_REASONS]}
-    await call_webhook(
-        settings.worker_alert_webhook.get_secret_value(),
-        settings.webhook_secrets,
-        "bridge.gate.passed" if change.passed else "bridge.gate.failed",
-        data,
-        message_id=f"gate_{change.change_id}",
-    )
 
 
-async def _judged(settings: Settings, claimed: GateChange) -> GateChange | None:
-    """The change by Postgres' word; by its own, where Postgres does not answer: a failure is not to be missed then."""
-    try:
-        return await standing_change(settings.dsn, claimed.target, claimed.change_id)
-    except SinkUnavailable as error:
-        log.warning("gate_verdict_unproven", error=str(error))
-        return claimed
-    except RowRejected:
-        return None
+def _claims(verdicts: Sequence[bytes | None]) -> list[Claim]:
+    """What the records claim, each claim once; texts that Postgres would refuse claim nothing."""
+    claims: dict[Claim, None] = {}
+    unreadable: list[bytes] = []
+    for verdict in verdicts:
+        if verdict is None:
+            continue
+        try:
+            record = msgspec.json.decode(verdict, type=_Record)
+            if not (record.target.isprintable() and record.change_id.isprintable()):
+                raise ValueError
+        except (msgspec.MsgspecError, ValueError, RecursionError):
+            unreadable.append(verdict)
+        else:
+            claims[Claim(record.target[:_SHOWN], record.change_id[:_SHOWN])] = None
+    if unreadable:
+        shown = unreadable[0][:_SHOWN].decode("utf-8", "replace")
+        log.warning("gate_verdict_unreadable", count=len(unreadable), verdict=shown)
+    return list(claims)

@@ -1,6 +1,6 @@
 """The gate's windows and verdicts in Postgres: sums, the verdicts that stand, and their changes on the way to Kafka."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime
 from typing import NamedTuple
 
@@ -69,11 +69,18 @@ def _read(row: asyncpg.Record) -> GateChange | None:
         return None
 
 
-async def standing_change(dsn: str, target: str, change_id: str) -> GateChange | None:
-    """The change as it was judged, None if there is none or another one has come since; raises SinkUnavailable."""
+class Claim(NamedTuple):
+    """That the target's verdict changed, under that id."""
+
+    target: str
+    change_id: str
+
+
+async def standing_changes(dsn: str, claims: Sequence[Claim]) -> list[GateChange]:
+    """The claimed changes as they were judged, without those that another one of the target follows; raises SinkUnavailable."""
     async with connection(dsn, "gate") as conn:
-        row = await conn.fetchrow(sql("gate_change_stands"), target, change_id)
-    return None if row is None else _read(row)
+        rows = await conn.fetch(sql("gate_changes_standing"), *map(list, zip(*claims, strict=True)))
+    return [change for row in rows if (change := _read(row)) is not None]
 
 
 async def published(dsn: str, changes: list[GateChange]) -> None:

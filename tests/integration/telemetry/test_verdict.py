@@ -3,14 +3,17 @@
 import asyncio
 import json
 from typing import Any
+from uuid import UUID
 
 import asyncpg
 import pytest
 from aiokafka import AIOKafkaConsumer
 from pydantic import SecretStr
+from structlog.testing import capture_logs
 from support.events.dead_letters import add_dropped, dropped
 from support.events.settled import settings_for
 from support.events.verdicts import add_change
+from support.infrastructure.databases import as_admin
 from support.processes.command import bridge, start
 from support.processes.hook import listening
 from support.wait import wait_until
@@ -19,7 +22,8 @@ from schemas.config.settings import Settings
 from schemas.documents.gate import GateChange
 from schemas.errors import SinkUnavailable
 from streams.worker.gate_evaluator import judge_and_publish
-from streams.worker.gate_notifier import tell
+from streams.worker.gate_notifier import GateNotifier
+from telemetry import metrics
 
 WINDOW = (
     "INSERT INTO gate_window VALUES (date_trunc('minute', now()), $1, 'raw', $5, $6, $2::bigint + $3::bigint + $4::bigint,"
@@ -107,10 +111,10 @@ async def test_workers_that_judge_at_once_tell_a_change_once(stack, database_url
     assert await changes(settings) == []
 
 
-@pytest.mark.parametrize("verdict", [None, b"", b"{", b'{"target": 1}', b"\xff"])
+@pytest.mark.parametrize("verdict", [None, b"", b"{", b'{"target": 1}', b"\xff", b"[" * 100_000])
 async def test_an_odd_record_on_the_gates_topic_stops_nobody(verdict: bytes | None) -> None:
     """Anybody may write there."""
-    await tell(Settings(), verdict)
+    await GateNotifier(Settings()).tell([verdict])
 
 
 async def test_a_forged_verdict_is_not_told(database_url: str) -> None:
@@ -120,10 +124,52 @@ async def test_a_forged_verdict_is_not_told(database_url: str) -> None:
         judged = await add_change(settings, "site:1", reasons=["too many"])
         forged = judged.model_copy(update={"passed": True, "reasons": ["call 555-0100"]})
         for one in (forged.model_copy(update={"change_id": "1"}), forged.model_copy(update={"target": "a\0"}), forged):
-            await tell(settings, one.model_dump_json().encode())
+            await GateNotifier(settings).tell([one.model_dump_json().encode()])
     ((_, body),) = calls
     told = json.loads(body)
     assert (told["type"], told["data"]["reasons"]) == ("bridge.gate.failed", "too many")
+
+
+async def test_many_forged_verdicts_cost_one_look(database_url: str) -> None:
+    """Those that were judged are told among them: once, however often they are sent."""
+    async with listening(lambda _: 204) as (url, calls):
+        settings = Settings(database_url=SecretStr(database_url), worker_alert_webhook=SecretStr(url))
+        judged = [await add_change(settings, target, reasons=["too many"]) for target in ("site:1", "total")]
+        forged = [judged[0].model_copy(update={"change_id": str(UUID(int=number))}) for number in range(500)]
+        opened = metrics.CONNECTIONS_OPENED.labels("gate")
+        before = opened._value.get()
+        notifier = GateNotifier(settings)
+        records = [one.model_dump_json().encode() for one in [*forged, *judged, *judged]]
+        with capture_logs() as logs:
+            await notifier.tell(records)
+            assert opened._value.get() - before == 1
+            await notifier.tell(records)
+    assert [json.loads(body)["data"]["target"] for _, body in calls] == ["site:1", "total"]
+    unknown = [one["count"] for one in logs if one["event"] == "gate_verdict_unknown"]
+    assert unknown == [500, 500], "one line for each look"
+
+
+async def test_nothing_is_told_by_a_records_own_word(stack, database_url: str) -> None:
+    """While Postgres refuses its sessions, which others may bring about, verdicts wait; then the judged ones are told."""
+    async with listening(lambda _: 204) as (url, calls):
+        settings = Settings(database_url=SecretStr(database_url), worker_alert_webhook=SecretStr(url))
+        judged = await add_change(settings, "site:1", reasons=["too many"])
+        forged = judged.model_copy(update={"target": "total", "reasons": ["call 555-0100"]})
+        admin = await asyncpg.connect(as_admin(stack, ""))
+        name = database_url.rpartition("/")[2].partition("?")[0]
+        with capture_logs() as logs:
+            await admin.execute(f'ALTER DATABASE "{name}" WITH ALLOW_CONNECTIONS false')
+            telling = asyncio.create_task(
+                GateNotifier(settings).tell([one.model_dump_json().encode() for one in (forged, judged)])
+            )
+            try:
+                await wait_until(lambda: bool(logs), budget_seconds=20, describe="the look is refused")
+                assert (logs[0]["event"], calls) == ("gate_verdicts_wait", [])
+            finally:
+                await admin.execute(f'ALTER DATABASE "{name}" WITH ALLOW_CONNECTIONS true')
+                await admin.close()
+                await telling
+    assert [json.loads(body)["data"]["target"] for _, body in calls] == ["site:1"]
 
 
 async def test_on_the_command_line(stack, database_url, topic_prefix) -> None:

@@ -5,7 +5,7 @@ import msgspec
 
 from schemas.config.settings import Settings
 from schemas.documents.gate import GateChange
-from sinks.postgres.gate.verdicts import standing_change
+from sinks.postgres.gate.verdicts import Claim, standing_changes
 from sinks.postgres.statements import sql
 
 
@@ -19,6 +19,5 @@ async def add_change(settings: Settings, target: str, *, reasons: list[str]) -> 
         change_id = await conn.fetchval(done, target)
     finally:
         await conn.close()
-    judged = await standing_change(settings.dsn, target, change_id)
-    assert judged is not None
+    (judged,) = await standing_changes(settings.dsn, [Claim(target, change_id)])
     return judged

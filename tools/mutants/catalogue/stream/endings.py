@@ -16,8 +16,20 @@ MUTANTS = [
     Mutant(
         "verdict-claimed",
         "the look at what Postgres says of a change of verdict",
-        (Edit("streams/worker/gate_notifier.py::tell", "await _judged(settings, claimed)", "claimed"),),
+        (Edit("gate_changes_standing.sql", "WHERE s.change_id::text = claimed.change_id", ""),),
         ("tests/integration/telemetry/test_verdict.py::test_a_forged_verdict_is_not_told",),
+    ),
+    Mutant(
+        "verdicts-kept",
+        "the wait with changes of verdict while Postgres can't be asked",
+        (Edit("gate_notifier.py::GateNotifier._standing", "await asyncio.sleep(seconds)", "return []"),),
+        ("tests/integration/telemetry/test_verdict.py::test_nothing_is_told_by_a_records_own_word",),
+    ),
+    Mutant(
+        "verdict-retold",
+        "the silence about a change that is told already",
+        (Edit("gate_notifier.py::GateNotifier.tell", "self._told.get(claim.target) != claim.change_id", "True"),),
+        ("tests/integration/telemetry/test_verdict.py::test_many_forged_verdicts_cost_one_look",),
     ),
     Mutant(
         "gate-of-nothing",

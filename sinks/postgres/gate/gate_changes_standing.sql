@@ -1,0 +1,5 @@
+-- Of the changes of verdict with the targets $1 and the ids $2, those that stand: no other one of the target has come since.
+SELECT target, s.passed, claimed.change_id, s.changed_at, s.change
+FROM unnest($1::text[], $2::text[]) AS claimed (target, change_id)
+JOIN gate_state AS s USING (target)
+WHERE s.change_id::text = claimed.change_id
