@@ -168,7 +168,10 @@ class ReplayBody(Body):
     """How a plan's dead letters are sent."""
 
     rate_per_second: float | None = Field(
-        None, ge=_LEAST_RATE, le=1_000_000, description="send at most so many; null: no limit"
+        None,
+        ge=_LEAST_RATE,
+        le=1_000_000,
+        description="send at most so many; null: 200, and the next once those are settled",
     )
     canary: Count = Field(0, description="send so many first, and the rest once they are settled well")
     canary_max_failures: Count = Field(

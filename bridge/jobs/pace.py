@@ -1,9 +1,30 @@
-"""Send rate of a run: a number of items a second, in batches small enough to stop between them."""
+"""Send rate of a run: a number of items a second, in batches small enough to stop between them.
 
-from collections.abc import Callable
+Without a rate a replay sends a turn, and the next one when that is settled: others' events wait behind one turn at most.
+"""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
 from typing import Final
 
+from bridge.jobs.looks import LOOK_SECONDS, Look
+
 _BATCHES_A_SECOND: Final = 4
+TURN: Final = 200
+"""How many items a replay without a rate has in flight."""
+TURN_SECONDS: Final = 10.0
+"""How long a replay without a rate waits for a turn: one partition that stands still does not end it."""
+_FIRST_LOOK_SECONDS: Final = 0.02
+
+
+async def turn_ended(is_in_flight: Callable[[], Awaitable[bool]], look: Look) -> None:
+    """Returns when nothing is in flight, or the time for a turn is over; raises what `look` raises."""
+    deadline, seconds = time.monotonic() + TURN_SECONDS, _FIRST_LOOK_SECONDS
+    while time.monotonic() < deadline and await is_in_flight():
+        await asyncio.sleep(seconds)
+        seconds = min(2 * seconds, LOOK_SECONDS)
+        await look()
 
 
 class Pace:

@@ -11,7 +11,7 @@ from typing import Final
 from bridge.jobs.dry_run import DryRun
 from bridge.jobs.frame import GIVES_WAY, Job
 from bridge.jobs.looks import LOOK_SECONDS, looked_after
-from bridge.jobs.pace import Pace
+from bridge.jobs.pace import TURN, Pace, turn_ended
 from bridge.jobs.run import Run
 from schemas.config.service import Service
 from schemas.config.settings import Settings
@@ -23,7 +23,17 @@ from sinks.kafka.replay_publisher import Replayed, ReplayPublisher, publishing_r
 from sinks.postgres.breaker.state import read_brake
 from sinks.postgres.connection import Connection, connection
 from sinks.postgres.replay_items.items import claim, let_go, note_sent, reach, read_items, skip
-from sinks.postgres.replays.plans import Became, begin, canary_outcomes, end, find_plan, outcomes, state_of, summed
+from sinks.postgres.replays.plans import (
+    Became,
+    begin,
+    canary_outcomes,
+    end,
+    find_plan,
+    in_flight,
+    outcomes,
+    state_of,
+    summed,
+)
 from streams.rules.correction import Correction, CorrectionFailed
 from streams.rules.replay_rules import corrected, refusal
 
@@ -117,6 +127,8 @@ class _Replay:
     pace: Pace
     sent_to: int
     published: int
+    in_turns: bool
+    sent_before: int = 0
     told_at: float = field(default_factory=time.monotonic)
 
     def __post_init__(self) -> None:
@@ -146,12 +158,13 @@ class _Replay:
         dry_run = await DryRun.prepared(
             settings, conn, correction, plan.replay_id, run.share, force=options.force, org_id=plan.org_id
         )
-        if not await group_has_members(settings):
+        if not (has_workers := await group_has_members(settings)):
             run.summary.warnings.append("no worker reads the raw topic now: nothing is settled until one does")
             run.tell(f"warning: {run.summary.warnings[-1]}")
         return cls(
             settings, options, run, conn, publisher, plan, correction, dry_run,
-            Pace(options.rate, time.monotonic), plan.sent_to, plan.published,
+            Pace(options.rate, time.monotonic), plan.sent_to, plan.published, has_workers and not options.rate,
+            plan.sent_to,
         )  # fmt: skip
 
     async def send(self) -> None:
@@ -190,7 +203,7 @@ class _Replay:
         """Send the next items; when the run is stopped, the batch in flight is finished first."""
         await self._look()
         await self._paced()
-        batch = asyncio.create_task(self._send_batch(min(most, self.pace.batch(BATCH))))
+        batch = asyncio.create_task(self._send_batch(min(most, TURN if self.in_turns else self.pace.batch(BATCH))))
         try:
             await asyncio.shield(batch)
         except asyncio.CancelledError:
@@ -219,7 +232,7 @@ class _Replay:
         await self._give_up(refused, {item.provenance: item.position for item, _ in ready})
         sent = len(records) - len(refused)
         await note_sent(self.conn, replay_id, up_to, sent + known)
-        self.sent_to = up_to
+        self.sent_before, self.sent_to = self.sent_to, up_to
         self.published += sent + known
         self.run.summary.sent_total += sent
         self.run.summary.processed_total += sent
@@ -284,6 +297,11 @@ class _Replay:
         while (seconds := self.pace.seconds_to_wait()) > 0:
             await asyncio.sleep(min(seconds, LOOK_SECONDS))
             await self._look()
+        if self.in_turns:
+            await turn_ended(self._is_in_flight, self._look)
+
+    async def _is_in_flight(self) -> bool:
+        return await in_flight(self.conn, self.plan.replay_id, self.sent_before, self.sent_to)
 
     async def _canary_passed(self, canary: int) -> None:
         """Wait until the canary is committed; raises BridgeError if too many items failed or `wait` is over."""

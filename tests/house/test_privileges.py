@@ -23,8 +23,8 @@ NOT_RUN = {
         Service.GATEWAY: "gateway_trust_read migrations_owned pauses_partitions registry_read relations_missing",
         Service.WORKER: """
             brake_release gate_failing kpi_days migrations_owned offsets_adopt offsets_skip relations_missing
-            replay_begin replay_canary replay_cancel replay_claims replay_create replay_end replay_find replay_freeze replay_held replay_left
-            replay_list replay_outcomes replay_planned replay_state run_show runs_list
+            replay_begin replay_canary replay_cancel replay_claims replay_create replay_end replay_find replay_freeze replay_held replay_in_flight
+            replay_left replay_list replay_outcomes replay_planned replay_state run_show runs_list
         """,
         Service.API: """
             api_token_add api_token_revoke audit_keys audit_memory audit_offsets audit_reasons audit_rows audit_windows

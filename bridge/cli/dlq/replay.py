@@ -34,7 +34,12 @@ def replay(
         typer.Option("--from-topic", metavar="TOPIC", help="Dead letters of other programs, instead of a plan's."),
     ] = None,
     rate: Annotated[
-        str | None, typer.Option("--rate", metavar="N/s", help="Send at most so many: 500/s, 30/m.")
+        str | None,
+        typer.Option(
+            "--rate",
+            metavar="N/s",
+            help="Send at most so many: 500/s, 30/m; else 200, and the next once those are settled.",
+        ),
     ] = None,
     canary: Annotated[
         int, typer.Option("--canary", min=0, help="Send so many first, and the rest once they are settled well.")

@@ -141,6 +141,12 @@ async def claims(conn: Connection, replay_id: str) -> dict[Provenance, bool]:
     return {Provenance(*place): in_doubt for *place, in_doubt in rows}
 
 
+async def in_flight(conn: Connection, replay_id: str, after: int, up_to: int) -> bool:
+    """Whether something that was sent of the items behind position `after` up to `up_to` is not settled."""
+    found: bool = await conn.fetchval(sql("replay_in_flight"), replay_id, after, up_to)
+    return found
+
+
 async def is_left(conn: Connection, replay_id: str) -> bool:
     """Whether the ledger has dead letters of the plan that are open or claimed, whatever the plan says."""
     left: bool = await conn.fetchval(sql("replay_left"), replay_id)

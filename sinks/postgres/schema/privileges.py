@@ -37,7 +37,7 @@ STATEMENTS: Final[dict[Service, frozenset[str]]] = {
             dead_letters_duplicates dead_letters_latest dead_letters_places dead_letters_repeated dead_letters_total event_normalized ledger_missing
             brake_read events_present gateway_trust_read keys_holders offsets_show pauses_partitions registry_read
             replay_begin replay_canary replay_cancel replay_claim replay_create replay_end replay_find replay_forecast
-            replay_claims replay_freeze replay_held replay_left replay_items replay_items_lock replay_keep_passing
+            replay_claims replay_freeze replay_held replay_in_flight replay_left replay_items replay_items_lock replay_keep_passing
             replay_let_go replay_list replay_lives replay_outcomes replay_planned replay_reach replay_sent replay_skip
             replay_state
         """,

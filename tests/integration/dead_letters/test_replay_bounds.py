@@ -7,13 +7,18 @@ import asyncio
 import json
 
 import asyncpg
+import pytest
 from support.events.replays import assert_balanced, dead_letters, dlq, late, plan, replay_settings, status, until
 from support.events.settled import environment_of, fetch, produce, working
 from support.infrastructure.accounts import account, execute
 from support.infrastructure.databases import LOCK_AWAITED, as_admin
 from support.processes.command import bridge
 
+from bridge.jobs.frame import RunOptions, perform
+from bridge.jobs.pace import TURN
+from bridge.jobs.replay import ReplayOptions, replay_job
 from schemas.config.service import Service
+from schemas.config.settings import Settings
 from schemas.documents.replay import ReplaySummary
 from sinks.kafka.replay_publisher import Replayed
 from sinks.postgres.registry.admin import add_script
@@ -131,3 +136,31 @@ async def test_a_replay_whose_items_are_opened_again_is_not_sent(stack, database
     # What was sent first came in as new events, since no claim was left.
     assert (summary.state, summary.outcomes) == ("sent", {"duplicate": 3})
     assert (await fetch(settings, "SELECT count(*) FROM bridge_event"))[0][0] == 3
+
+
+async def test_a_replay_without_a_rate_waits_for_what_it_sent(
+    stack, database_url, topic_prefix, monkeypatch: pytest.MonkeyPatch
+) -> None:  # type: ignore[no-untyped-def]  # as above
+    """Other events stand behind one turn of it at most; here the test is the worker that settles it."""
+
+    async def has_members(_: Settings) -> bool:
+        return True
+
+    monkeypatch.setattr("bridge.jobs.replay.group_has_members", has_members)
+    monkeypatch.setattr("bridge.jobs.pace.TURN_SECONDS", 3600.0)
+    settings = replay_settings(stack, database_url, topic_prefix)
+    await dead_letters(settings, late(2 * TURN + 1))
+    await add_script(database_url, "late", 1)
+    plan_id, _ = await plan(settings, "--script-id", "late")
+    replay = asyncio.create_task(perform(replay_job(settings, ReplayOptions(plan_id)), settings, RunOptions(plan_id)))
+    claimed = "SELECT count(*) FROM bridge_event_raw WHERE disposition = 'claimed'"
+    settle = (
+        "UPDATE bridge_event_raw SET disposition = 'replayed', replayed_as = 'raw:0:1' WHERE disposition = 'claimed'"
+    )
+    flights: list[int] = []
+    while sum(flights) < 2 * TURN + 1:
+        await until(settings, "SELECT published > $1 FROM replay", sum(flights))
+        flights.append((await fetch(settings, claimed))[0][0])
+        await fetch(settings, settle)
+    await replay
+    assert flights == [TURN, TURN, 1]

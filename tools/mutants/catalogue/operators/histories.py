@@ -143,4 +143,10 @@ MUTANTS = [
         (Edit(READABLE, "REVOKE EXECUTE ON FUNCTION end_lock_holders(int), keep_passing(uuid) FROM PUBLIC;", ""),),
         (f"{READABLE_HISTORY}::test_what_runs_by_its_owners_rights_is_open_to_no_other_account",),
     ),
+    Mutant(
+        "replay-turns",
+        "the wait of a replay without a rate until what it sent is settled",
+        (Edit("bridge/jobs/replay.py::_Replay._is_in_flight", "await in_flight(...)", "False"),),
+        ("tests/integration/dead_letters/test_replay_bounds.py::test_a_replay_without_a_rate_waits_for_what_it_sent",),
+    ),
 ]

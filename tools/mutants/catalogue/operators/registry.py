@@ -84,7 +84,9 @@ MUTANTS = [
         "registry-rest",
         "the rest between two reads of the registry, however many changes are told",
         (Edit("registry/cache.py::RegistryCache._follow_on", "await asyncio.sleep(rest)", "rest = 0"),),
-        ("tests/integration/postgres/test_registry_told.py::test_many_notifications_have_the_registry_read_once_a_second",),
+        (
+            "tests/integration/postgres/test_registry_told.py::test_many_notifications_have_the_registry_read_once_a_second",
+        ),
     ),
     Mutant(
         "registry-flood",

@@ -1,0 +1,6 @@
+-- Whether an item of the plan $1 behind position $2 up to $3 is claimed by it still: what was sent of it is not settled.
+SELECT EXISTS (
+    SELECT FROM replay_item AS i
+    JOIN bridge_event_raw AS l USING (raw_topic, raw_partition, raw_offset)
+    WHERE i.replay_id = $1 AND i.position > $2 AND i.position <= $3 AND l.replay_id = $1 AND l.disposition = 'claimed'
+)
