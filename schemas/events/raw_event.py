@@ -12,7 +12,11 @@ MAX_BYTES: Final = 64 * 1024
 MAX_DEPTH: Final = 32
 MAX_INTEGER: Final = 2**63 - 1
 MAX_HOST: Final = 1024
-"""Characters of a URL's host with what else stands before its path. A host name has 253."""
+"""Characters of a URL's host with what else stands before its path."""
+MAX_HOST_NAME: Final = 253
+"""Characters of a host name, by DNS."""
+MAX_HOST_LABEL: Final = 63
+"""Characters between two dots of a host name, by DNS."""
 MAX_EXPONENTS: Final = 128 * 1024
 """Digits that the exponents of an event's numbers add together where they are written out, as jsonb does."""
 MAX_EVENT_ID: Final = 128
@@ -37,7 +41,7 @@ _SENT_AT = (
     "is more than 10 seconds and at most 24 hours from the time of receipt, that clock is wrong: occurred_at becomes "
     "received_at - (sent_at - occurred_at), and `original` keeps what was sent. An empty text is none"
 )
-_URL = f"of the page; any text is kept. What an absolute URL has, a host of at most {MAX_HOST} characters, a path and utm_* parameters, is split off"
+_URL = f"of the page; any text is kept. What an absolute URL has, a host of at most {MAX_HOST} characters (beyond ASCII, or escaped: {MAX_HOST_NAME}, {MAX_HOST_LABEL} between dots), a path and utm_* parameters, is split off"
 _REFERRER = "any text is kept; the host of an absolute URL is split off"
 _AMOUNT = (
     "a number, or a number as text, with at most 15 digits before the point; more than 6 after it are rounded, a half away "

@@ -1,6 +1,7 @@
 """From version 1's fields to a bridge event: one normaliser, pure, for every caller."""
 
 import re
+import unicodedata
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from decimal import Decimal, InvalidOperation
@@ -15,7 +16,16 @@ from schemas.config.settings import Settings
 from schemas.events.bridge_event import BridgeEvent
 from schemas.events.currencies import CURRENCIES
 from schemas.events.event_types import canonical_type
-from schemas.events.raw_event import ABSENT, MAX_HOST, RawFields, instant_from_epoch_ms, parse_amount, rounded_amount
+from schemas.events.raw_event import (
+    ABSENT,
+    MAX_HOST,
+    MAX_HOST_LABEL,
+    MAX_HOST_NAME,
+    RawFields,
+    instant_from_epoch_ms,
+    parse_amount,
+    rounded_amount,
+)
 from schemas.instants import utc_text
 from schemas.pipeline.record import Provenance
 from schemas.pipeline.registry import Registry
@@ -33,10 +43,10 @@ _EMPTY = ("null", "[]")
 _encode = msgspec.json.encode
 _parse = can_ada.parse
 _NO_URL = (ValueError, TypeError)
-# To turn a host into ASCII takes the square of its length.
-_LONG_HOST = re.compile(
-    rf"[\x00-\x20]*(?:(?:https?|wss?|ftp):[/\\]*|file:[/\\]{{2}})[^/\\?#]{{{MAX_HOST + 1}}}", re.ASCII | re.IGNORECASE
+_AUTHORITY = re.compile(
+    r"[\x00-\x20]*(?:(?:https?|wss?|ftp):[/\\]*|file:[/\\]{2})([^/\\?#]*)", re.ASCII | re.IGNORECASE
 ).match
+_LABELS = re.compile("[.\u3002\uff0e\uff61]").split
 _UTM = ("utm_source", "utm_medium", "utm_campaign", "utm_term", "utm_content")
 _UTM_PARAMETER = re.compile("(?:^|&)(utm_(?:source|medium|campaign|term|content))=([^&]+)").finditer
 _BROKEN_PERCENT = re.compile("%(?![0-9a-fA-F]{2})").sub
@@ -211,7 +221,8 @@ def _too_far(occurred: datetime, how: str, fields: Identity) -> Rejection:
 def _page(url: str) -> tuple[str, str | None, str | None, tuple[str | None, ...]]:
     """The page's URL without its fragment, host, path, and campaign parameters; the text alone if it is no absolute URL."""
     try:
-        parsed = None if len(url) > MAX_HOST and _has_long_host(url) else _parse(url)
+        doubtful = len(url) > MAX_HOST_NAME or not url.isascii()
+        parsed = None if doubtful and _has_impossible_host(url) else _parse(url)
     except _NO_URL:
         parsed = None
     if parsed is None:
@@ -260,11 +271,31 @@ def _referrer_host(referrer: str) -> str | None:
     return _host(origin) if len(origin) <= _REMEMBERED_LENGTH else _host.__wrapped__(origin)
 
 
-def _has_long_host(url: str) -> bool:
-    """Whether the host of a long URL, with what else stands before the path, is longer than any host."""
+def _has_impossible_host(url: str) -> bool:
+    """Whether the host is longer than any, or is to be turned into ASCII and breaks a bound of DNS.
+
+    To turn a label into ASCII takes its length times its different characters.
+    """
     for ignored in "\t\n\r":
         url = url.replace(ignored, "")
-    return _LONG_HOST(url) is not None
+    found = _AUTHORITY(url)
+    if found is None:
+        return False
+    host = found[1].rpartition("@")[2]
+    if host.isascii() and "%" not in host:
+        return len(found[1]) > MAX_HOST
+    return len(found[1]) > MAX_HOST or len(host) > MAX_HOST_NAME or (not host.isascii() and _is_beyond_dns(host))
+
+
+def _is_beyond_dns(host: str) -> bool:
+    """Whether the host or one of its labels is too long as Unicode writes it out."""
+    left = MAX_HOST_NAME + 1
+    for label in _LABELS(host):
+        length = len(label) if len(label) > MAX_HOST_LABEL else len(unicodedata.normalize("NFKC", label))
+        left -= length + 1
+        if length > MAX_HOST_LABEL or left < 0:
+            return True
+    return False
 
 
 @lru_cache(maxsize=8192)

@@ -3,14 +3,42 @@
 from tools.mutants.mutant import Edit, Mutant
 
 TEXT = "tests/unit/streams/pipeline/test_json_text.py"
-WORST = "tests/property/test_worst_events.py"
+NORMALIZE = "tests/unit/streams/pipeline/test_normalize.py"
 
 MUTANTS = [
     Mutant(
         "host-bound",
-        "the bound of a host, which takes the square of its length",
-        (Edit("streams/pipeline/normalize.py::_has_long_host", "_LONG_HOST(url) is not None", "False"),),
-        ("tests/unit/streams/pipeline/test_normalize.py::test_a_host_has_a_bound", WORST),
+        "the bound of a host",
+        (
+            Edit(
+                "streams/pipeline/normalize.py::_has_impossible_host", "return len(found[1]) > MAX_HOST", "return False"
+            ),
+        ),
+        (f"{NORMALIZE}::test_a_host_has_a_bound",),
+    ),
+    Mutant(
+        "host-name-bound",
+        "the bound of a host beyond ASCII, which takes the square of its length",
+        (Edit("streams/pipeline/normalize.py::_has_impossible_host", "len(host) > MAX_HOST_NAME", "not host"),),
+        (f"{NORMALIZE}::test_a_host_beyond_ascii_has_the_bounds_of_dns",),
+    ),
+    Mutant(
+        "host-label-bound",
+        "the bound of a host's label beyond ASCII",
+        (Edit("streams/pipeline/normalize.py::_is_beyond_dns", "length > MAX_HOST_LABEL or", ""),),
+        (f"{NORMALIZE}::test_a_host_beyond_ascii_has_the_bounds_of_dns",),
+    ),
+    Mutant(
+        "host-written-out",
+        "the length of a host as Unicode writes it out",
+        (
+            Edit(
+                "streams/pipeline/normalize.py::_is_beyond_dns",
+                'len(unicodedata.normalize("NFKC", label))',
+                "len(label)",
+            ),
+        ),
+        (f"{NORMALIZE}::test_a_host_beyond_ascii_has_the_bounds_of_dns",),
     ),
     Mutant(
         "exponents-bound",
