@@ -21,9 +21,9 @@ def event(fields: bytes = b"", *, event_id: str = "e-1", event_type: bytes = b"c
     return head + (b"," + fields if fields else b"") + b"}"
 
 
-def filled(before: bytes, unit: Unit, after: bytes, **given: bytes) -> bytes:
-    """Return an event that repeats the unit, or the numbered units, between the two as often as it fits."""
-    room = MAX_BYTES - len(event(before + after, **given)) - 32
+def filled(before: bytes, unit: Unit, after: bytes, *, most: int = MAX_BYTES, **given: bytes) -> bytes:
+    """Return an event that repeats the unit, or the numbered units, between the two as often as it fits in so many bytes."""
+    room = most - len(event(before + after, **given)) - 32
     parts: list[bytes] = []
     while room > 0:
         part = unit if isinstance(unit, bytes) else unit(len(parts))

@@ -258,7 +258,9 @@ def _utm(parameters: str) -> tuple[str | None, ...]:
 
 def _unquoted(value: str) -> str:
     """The text of a query's value, which is ASCII, as `urllib.parse.parse_qsl` reads it but in one pass."""
-    escaped = _BROKEN_PERCENT("%25", value.replace("+", " ").replace("\\", "%5C")).replace("%", "\\x")
+    # The first of two is broken: without a search for each of many.
+    marked = value.replace("+", " ").replace("\\", "%5C").replace("%%", "%25%").replace("%%", "%25%")
+    escaped = _BROKEN_PERCENT("%25", marked).replace("%", "\\x")
     return (
         escaped.encode().decode("unicode_escape").encode("latin-1").decode(errors="replace").replace("\x00", "\ufffd")
     )

@@ -1,40 +1,17 @@
 """No shape of an event costs much more than another of its length: what a stranger may choose is bounded."""
 
 import json
-import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 
-from support.events.making import BOUNDS, NOW_MS, REGISTRY, judged, record
+from support.events.making import judged, record
+from support.events.reading_costs import TRIES, read, seconds
 
 from bench.rig.shapes import event, listed, sound, unsound
 from schemas.events.raw_event import MAX_BYTES
-from schemas.instants import instant
-from schemas.pipeline.record import Provenance
-from schemas.pipeline.sender import Sender
-from streams.pipeline.reading import read_event
-from streams.pipeline.rejection import Rejection
 
 PLAIN = listed(b"1")
 MOST_SOUND, MOST_UNSOUND = 12.0, 20.0
 """Times as long as the json module takes to read integers of the same length. On two busy cores nothing comes near."""
-TRIES = 7
-
-
-def read(value: bytes) -> None:
-    try:
-        read_event(
-            value, None, received_at=instant(NOW_MS), provenance=Provenance("t", 0, 0), attempt=1,
-            registry=REGISTRY, bounds=BOUNDS, sender=Sender.DIRECT,
-        )  # fmt: skip
-    except Rejection:
-        return
-
-
-def seconds(work: Callable[[], object]) -> float:
-    """What it took of this thread's CPU."""
-    began = time.thread_time()
-    work()
-    return time.thread_time() - began
 
 
 def too_slow(events: Iterable[tuple[str, bytes]], most: float) -> dict[str, float]:

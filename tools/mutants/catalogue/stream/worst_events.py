@@ -3,6 +3,7 @@
 from tools.mutants.mutant import Edit, Mutant
 
 TEXT = "tests/unit/streams/pipeline/test_json_text.py"
+SMALL = "tests/property/test_worst_small_events.py"
 NORMALIZE = "tests/unit/streams/pipeline/test_normalize.py"
 
 MUTANTS = [
@@ -45,6 +46,18 @@ MUTANTS = [
         "the bound of what an event's exponents add up to",
         (Edit("streams/pipeline/json_text.py::numbers_fit", "sum(map(int, found)) > MAX_EXPONENTS", "not found"),),
         (f"{TEXT}::test_the_exponents_of_all_numbers_have_a_bound",),
+    ),
+    Mutant(
+        "exponents-cost",
+        "the word on numbers with large exponents without a look at each one's decimals",
+        (
+            Edit(
+                "streams/pipeline/json_text.py::_all_fit",
+                "elif power <= -_SURE_DECIMALS or len(text) > _LARGEST_EXPONENT:",
+                "else:",
+            ),
+        ),
+        (SMALL,),
     ),
     Mutant(
         "decimals-bound",

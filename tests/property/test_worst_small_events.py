@@ -1,0 +1,48 @@
+"""No event of up to 4 KiB costs much more than a plain one of that length, by the number of events that it counts as."""
+
+from collections.abc import Iterator
+
+from support.events.making import judged, record
+from support.events.reading_costs import TRIES, read, seconds
+
+from bench.rig.small_shapes import MOST_BYTES, full, small
+from bridge.gateway.admission.weight import weight
+
+PLAIN = full(b'"properties":{"a":[', b"1.25,", b"1]}")
+PLAIN_TRIES = 5
+MOST = 30.0
+"""Times a plain one. On two busy cores they come to 20; unbounded hosts came to 180, and exponents to 50."""
+
+
+def too_dear() -> Iterator[tuple[str, float]]:
+    for name, value in small():
+        ratio = float("inf")
+        for _ in range(TRIES):
+            cost = seconds(lambda: read(value)) / weight(value, 1)  # noqa: B023
+            ratio = min(ratio, cost / min(seconds(lambda: read(PLAIN)) for _ in range(PLAIN_TRIES)))
+            if ratio <= MOST:
+                break
+        else:
+            yield name, ratio
+
+
+def test_no_small_event_costs_much_more_than_a_plain_one() -> None:
+    """Hosts, numbers, texts, queries, fields and nesting, some 2,100 of them, sound and refused."""
+    assert not dict(too_dear())
+
+
+def test_small_events_are_small_and_most_are_sound() -> None:
+    """So that the search searches something."""
+    found = dict(small())
+    assert len(found) == sum(1 for _ in small()) > 1800
+    assert max(map(len, found.values())) <= MOST_BYTES
+    sound = [name for name, value in found.items() if judged(record(value=value)).candidates]
+    assert len(sound) > 0.7 * len(found)
+    assert {name.partition(":")[0] for name in sound} == {"hosts", "numbers", "texts", "queries", "fields", "nested"}
+
+
+def test_a_plain_small_event_is_sound_and_counts_as_one() -> None:
+    """So that the measure measures something."""
+    assert judged(record(value=PLAIN)).candidates
+    assert MOST_BYTES - 50 < len(PLAIN) <= MOST_BYTES
+    assert weight(PLAIN, 1) <= 2

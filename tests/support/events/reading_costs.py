@@ -1,0 +1,30 @@
+"""What reading an event takes of this thread's CPU."""
+
+import time
+from collections.abc import Callable
+
+from schemas.instants import instant
+from schemas.pipeline.record import Provenance
+from schemas.pipeline.sender import Sender
+from streams.pipeline.reading import read_event
+from streams.pipeline.rejection import Rejection
+from support.events.making import BOUNDS, NOW_MS, REGISTRY
+
+TRIES = 7
+
+
+def read(value: bytes) -> None:
+    try:
+        read_event(
+            value, None, received_at=instant(NOW_MS), provenance=Provenance("t", 0, 0), attempt=1,
+            registry=REGISTRY, bounds=BOUNDS, sender=Sender.DIRECT,
+        )  # fmt: skip
+    except Rejection:
+        return
+
+
+def seconds(work: Callable[[], object]) -> float:
+    """What it took of this thread's CPU."""
+    began = time.thread_time()
+    work()
+    return time.thread_time() - began
