@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from bench.rig import product, shapes, stand
+from bench.rig.small_shapes import small
 from bridge.dev.stack.ports import choose
 from bridge.dev.stack.stack import StackAddresses
 from schemas.instants import instant
@@ -99,7 +100,7 @@ def main(words: list[str]) -> int:
     options = arguments(words)
     found = {
         kind: {name: min(milliseconds(value) for _ in range(options.tries)) for name, value in made()}
-        for kind, made in (("sound", shapes.sound), ("refused", shapes.unsound))
+        for kind, made in (("sound", shapes.sound), ("refused", shapes.unsound), ("small", small))
     }
     console = Console()
     for kind, costs in found.items():

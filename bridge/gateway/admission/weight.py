@@ -2,9 +2,9 @@
 
 from typing import Final
 
-# Milliseconds of processor time in a worker and Postgres: 0.02 to 0.13 for up to 3.6 KB of fifty properties, flat or nested, up to 0.35 for
-# 4 KiB of numbers with large exponents, 0.7 to 2.3
-# for 64 KiB of text, 4 for 7,000 short properties, and 5 to 6.2 for 33,000 to 43,000 marks, as in `1,…`, `[[[…` and `{},…`.
+# Milliseconds of processor time in a worker and Postgres: 0.02 to 0.13 for up to 3.6 KB of fifty properties, flat or nested, up to 0.35
+# for 4 KiB of numbers with large exponents, 0.7 to 2.3 for 64 KiB of text, 4 for 7,000 short properties, and 5 to 6.2 for 33,000 to
+# 43,000 marks, as in `1,…`, `[[[…` and `{},…`.
 _BYTES_OF_ONE: Final = 4096
 _MARKS_OF_ONE: Final = 350
 _MARKS: Final = b"[{,:"

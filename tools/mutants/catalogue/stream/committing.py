@@ -302,6 +302,12 @@ MUTANTS = [
         ("tests/unit/sinks/kafka/aiokafka_patches/test_codecs.py",),
     ),
     Mutant(
+        "snappy-blocks",
+        "the bound of a batch's snappy blocks",
+        (Edit("aiokafka_patches/codecs.py::_snappy", "len(parts) == blocks", "len(parts) < 0"),),
+        ("tests/unit/sinks/kafka/aiokafka_patches/test_codecs.py",),
+    ),
+    Mutant(
         "log-limit",
         "the limit of equal log lines",
         (Edit("telemetry/log_limit.py::LimitedHandler.emit", "minute.written >= MOST_A_MINUTE", "minute.written < 0"),),

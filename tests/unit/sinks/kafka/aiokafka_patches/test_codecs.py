@@ -212,6 +212,23 @@ def test_gzip_may_have_a_thousand_members_of_any_length() -> None:
         inflate("gzip", member * 24_000)
 
 
+def snappy_blocks(*blocks: bytes) -> bytes:
+    """As Java's library frames them."""
+    packed = [bytes(cramjam.snappy.compress_raw(block)) for block in blocks]
+    framed = b"".join(len(one).to_bytes(4, "big") + one for one in packed)
+    return b"\x82SNAPPY\x00" + (1).to_bytes(4, "big") * 2 + framed
+
+
+def test_snappy_may_have_as_many_blocks_as_java_writes() -> None:
+    """A block for each KiB, and a thousand that are shorter; beyond that the batch is refused without reading them all."""
+    assert inflate("snappy", snappy_blocks(*[b"x" * 1024] * (MOST // 1024), *[b""] * 1000)) == b"x" * (
+        MOST // 1024 * 1024
+    )
+    assert inflate("snappy", snappy_blocks(*[b"x"] * 1000)) == b"x" * 1000
+    with pytest.raises(ValueError, match=f"more than {MOST // 1024 + 1000} snappy blocks"):
+        inflate("snappy", snappy_blocks(*[b""] * 198_000))
+
+
 def varint(value: int) -> bytes:
     """As Kafka writes numbers in a record."""
     zigzag, written = (value << 1) ^ (value >> 63), bytearray()
