@@ -4,7 +4,7 @@ from tools.mutants.mutant import Edit, Mutant
 
 TEXT = "tests/unit/streams/pipeline/test_json_text.py"
 SMALL = "tests/property/test_worst_small_events.py"
-NORMALIZE = "tests/unit/streams/pipeline/test_normalize.py"
+HOSTS = "tests/unit/streams/pipeline/test_hosts.py"
 
 MUTANTS = [
     Mutant(
@@ -15,19 +15,19 @@ MUTANTS = [
                 "streams/pipeline/normalize.py::_has_impossible_host", "return len(found[1]) > MAX_HOST", "return False"
             ),
         ),
-        (f"{NORMALIZE}::test_a_host_has_a_bound",),
+        (f"{HOSTS}::test_a_host_has_a_bound",),
     ),
     Mutant(
         "host-name-bound",
         "the bound of a host beyond ASCII, which takes the square of its length",
         (Edit("streams/pipeline/normalize.py::_has_impossible_host", "len(host) > MAX_HOST_NAME", "not host"),),
-        (f"{NORMALIZE}::test_a_host_beyond_ascii_has_the_bounds_of_dns",),
+        (f"{HOSTS}::test_a_host_beyond_ascii_has_the_bounds_of_dns",),
     ),
     Mutant(
         "host-label-bound",
         "the bound of a host's label beyond ASCII",
         (Edit("streams/pipeline/normalize.py::_is_beyond_dns", "length > MAX_HOST_LABEL or", ""),),
-        (f"{NORMALIZE}::test_a_host_beyond_ascii_has_the_bounds_of_dns",),
+        (f"{HOSTS}::test_a_host_beyond_ascii_has_the_bounds_of_dns",),
     ),
     Mutant(
         "host-written-out",
@@ -39,7 +39,7 @@ MUTANTS = [
                 "len(label)",
             ),
         ),
-        (f"{NORMALIZE}::test_a_host_beyond_ascii_has_the_bounds_of_dns",),
+        (f"{HOSTS}::test_a_host_beyond_ascii_has_the_bounds_of_dns",),
     ),
     Mutant(
         "exponents-bound",
@@ -53,8 +53,8 @@ MUTANTS = [
         (
             Edit(
                 "streams/pipeline/json_text.py::_all_fit",
-                "elif power <= -_SURE_DECIMALS or len(text) > _LARGEST_EXPONENT:",
-                "else:",
+                "power <= -_SURE_DECIMALS or len(text) > _LARGEST_EXPONENT",
+                "number is not None",
             ),
         ),
         (SMALL,),
