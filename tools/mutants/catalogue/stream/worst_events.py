@@ -26,7 +26,7 @@ MUTANTS = [
     Mutant(
         "host-label-bound",
         "the bound of a host's label beyond ASCII",
-        (Edit("streams/pipeline/normalize.py::_is_beyond_dns", "length > MAX_HOST_LABEL or", ""),),
+        (Edit("streams/pipeline/normalize.py::_is_beyond_dns", "length > MAX_HOST_LABEL or left < 0", "left < 0"),),
         (f"{HOSTS}::test_a_host_beyond_ascii_has_the_bounds_of_dns",),
     ),
     Mutant(
