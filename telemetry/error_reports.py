@@ -1,4 +1,4 @@
-"""Errors told to Sentry: off unless BRIDGE_SENTRY_DSN is set, and then nothing but what stands in the masked log line."""
+"""Error reports to Sentry: off unless BRIDGE_SENTRY_DSN is set. A report holds only what the masked log line holds."""
 
 from importlib.util import find_spec
 from typing import Final
@@ -14,9 +14,9 @@ _FLUSH_SECONDS: Final = 2.0
 
 
 def reporter(settings: Settings, service: str) -> Processor | None:
-    """What tells errors, as the last step before a line is written; None unless the settings name where to.
+    """The structlog processor that reports errors, as the last step before a line is written; None without a DSN.
 
-    Raises InvalidInput if Sentry's client is not installed, or does not take the address.
+    Raises InvalidInput if Sentry's client is not installed, or if it refuses the address.
     """
     if settings.sentry_dsn is None:
         return None
@@ -28,7 +28,7 @@ def reporter(settings: Settings, service: str) -> Processor | None:
     from sentry_sdk.utils import BadDsn
 
     try:
-        # Without integrations it looks at nothing by itself: neither frames' variables nor requests nor other loggers.
+        # Without integrations the client collects nothing itself: no frames' variables, no requests, no other loggers.
         sentry_sdk.init(
             settings.sentry_dsn.get_secret_value(),
             environment=settings.env,
@@ -50,7 +50,7 @@ def reporter(settings: Settings, service: str) -> Processor | None:
                     "level": "fatal" if event["level"] == "critical" else "error",
                     "logger": str(event.get("logger")),
                     "tags": {"service": service},
-                    # Lines that say the same of other records, partitions or moments are one issue.
+                    # Lines with the same event but other records, partitions or times are one issue.
                     "fingerprint": [str(event.get("logger")), str(event.get("event"))],
                     "extra": {name: value for name, value in event.items() if name not in ("event", "level", "logger")},
                 }

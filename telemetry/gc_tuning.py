@@ -1,29 +1,29 @@
-"""Python's search for garbage, kept from costing as much as the work."""
+"""Python's garbage collector, tuned to take little of the worker's time."""
 
 import asyncio
 import gc
 from typing import Final
 
-# Batches are thousands of young objects that die by themselves; looking for cycles among them cost a fifth of the
-# worker's time. What is long-lived is never looked at again.
+# Batches are thousands of young objects that reference counting frees. Looking for cycles among them took a fifth of
+# the worker's time. Long-lived objects are frozen: the collector never scans them again.
 BATCHES: Final = 100_000
-"""So many young objects of one that works in batches are looked at together."""
+"""The collector's threshold of young objects for a process that works in batches."""
 REQUESTS: Final = 20_000
-"""And of one that answers requests, which all wait meanwhile: it takes 15 ms on a slow machine."""
+"""The threshold for a process that answers requests. All of them wait for a scan: 15 ms on a slow machine."""
 _OLDER: Final = (50, 50)
 _SECONDS: Final = 60.0
 
 
 def search_rarely(young: int = BATCHES) -> None:
-    """Looks at so many young objects at a time. Call it once all is loaded: what lives now lives as long as the process."""
+    """Scan only when `young` objects have accumulated. Call this once all is loaded: it freezes what exists now."""
     _keep_what_lives()
     gc.set_threshold(young, *_OLDER)
 
 
 async def search_now_and_then() -> None:
-    """Until cancelled: old rings of objects, such as a lost connection's or an ended lane's, are not left lying for good.
+    """Collect garbage once a minute until cancelled, such as the cycles of a lost connection or of an ended lane.
 
-    What was loaded at start is not looked at either.
+    Objects that exist at the call are frozen and not scanned.
     """
     _keep_what_lives()
     while True:

@@ -1,4 +1,4 @@
-"""Keeps an outage from flooding the log: of equal lines so many a minute, then their count."""
+"""Rate limit of the log during an outage: equal lines up to a number a minute, then their count."""
 
 import logging
 import sys
@@ -8,14 +8,14 @@ from typing import Final, NamedTuple, TextIO
 
 MOST_A_MINUTE: Final = 30
 _MINUTE_SECONDS: Final = 60.0
-# More kinds of lines than this are no longer told apart: whoever puts a value into a message makes a kind of each.
+# The most kinds of lines that are counted apart. A caller that formats a value into a message makes one kind for each.
 _MOST_KINDS: Final = 500
 _KEPT_BACK: Final = "lines_kept_back"
 _NOT_WRITTEN: Final = "line_not_written"
 
 
 class _Kind(NamedTuple):
-    """What makes two lines equal: who said it, how loud, and the message without its values."""
+    """The kind of a line: logger, level, and the message without its values. Lines of one kind are equal."""
 
     logger: str
     level: int
@@ -23,7 +23,7 @@ class _Kind(NamedTuple):
 
 
 class _Minute:
-    """How many lines of one kind were written and kept back since `began`."""
+    """The number of lines of one kind that were written and suppressed since `began`."""
 
     def __init__(self, began: float) -> None:
         self.began = began
@@ -32,10 +32,10 @@ class _Minute:
 
 
 class LimitedHandler(logging.StreamHandler[TextIO]):
-    """Writes each warning or error at most MOST_A_MINUTE times a minute, and then how many more there were.
+    """Handler that writes each warning or error at most MOST_A_MINUTE times a minute, then the number it suppressed.
 
-    What is less than a warning is told once by whoever tells it, and what is critical ends the process: neither is
-    ever kept back.
+    Lines below warning are never suppressed, as each is logged once. Critical lines are never suppressed, as they end
+    the process.
     """
 
     def __init__(self, stream: TextIO, monotonic: Callable[[], float] = time.monotonic) -> None:
@@ -58,20 +58,20 @@ class LimitedHandler(logging.StreamHandler[TextIO]):
         super().emit(record)
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802  # as logging calls it
-        """Tells that a line could not be made; logging itself would print its arguments as they are, secrets and all."""
+        """Log that a line could not be formatted. The default of `logging` would print its arguments unmasked."""
         error = sys.exception()
-        # Nothing can be told to a stream that is gone.
+        # A closed or broken stream takes no further line.
         if not isinstance(error, OSError) and not self.stream.closed and record.msg != _NOT_WRITTEN:
             kind = _kind(record)
             self._say(_NOT_WRITTEN, kind._replace(level=logging.ERROR), error=type(error).__name__)
 
     def close(self) -> None:
-        """Tells what is still to be told."""
+        """Write the counts that are due, then close the handler."""
         self._tell_counts(float("inf"))
         super().close()
 
     def _tell_counts(self, now: float) -> None:
-        """Ends the minutes that are over, with a line for each that kept something back."""
+        """End the minutes that are over, and write one line for each kind with suppressed lines."""
         over = [kind for kind, minute in self._minutes.items() if now - minute.began >= _MINUTE_SECONDS]
         for kind in over:
             minute = self._minutes.pop(kind)
@@ -79,7 +79,7 @@ class LimitedHandler(logging.StreamHandler[TextIO]):
                 self._say(_KEPT_BACK, kind, count=minute.kept_back)
 
     def _say(self, message: str, kind: _Kind, **more: object) -> None:
-        """A line of our own about lines of that kind."""
+        """Write a line of this handler's own about lines of that kind."""
         line = {
             "name": kind.logger,
             "levelno": kind.level,
@@ -90,6 +90,6 @@ class LimitedHandler(logging.StreamHandler[TextIO]):
 
 
 def _kind(record: logging.LogRecord) -> _Kind:
-    # A structlog line is its dictionary until it is formatted, another library's its template.
+    # Until it is formatted, a structlog record's message is a dictionary; another library's is a template.
     message = record.msg.get("event", "") if isinstance(record.msg, dict) else record.msg
     return _Kind(record.name, record.levelno, str(message)[:100])

@@ -1,4 +1,4 @@
-"""Logging: structlog on standard error, JSON lines unless on a terminal, other libraries' loggers through the same pipe."""
+"""Logging: structlog on standard error, as JSON lines unless on a terminal, for this and other libraries' loggers."""
 
 import json
 import logging
@@ -13,20 +13,20 @@ from telemetry.log_limit import LimitedHandler
 from telemetry.printable import printable, printable_json
 from telemetry.redaction import masked
 
-# What operators search by who know other systems' names: a run is a job, and correlates its lines if no request does.
+# Names by which operators of other systems search: a run is a job, and its id correlates lines without a request.
 _ALSO_AS = (("job_id", "run_id"), ("correlation_id", "run_id"))
-# Tracebacks: whatever else has a line break in it is one line of the log.
+# Only tracebacks span several lines. Line breaks in every other field are escaped.
 _OF_SEVERAL_LINES: Final = ("exception", "stack")
 _QUIET = ("aiokafka", "mode", "faust", "kafka", "asyncio")
 
 
 def mask(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
-    """The last thing before a line is written: nothing that must not be told is in it, whoever logged it."""
+    """Mask secrets in every field, as the last step before a line is written and for every logger."""
     return {name: masked(value, name) for name, value in event.items()}
 
 
 def harmless(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
-    """Texts of strangers for a terminal: what would move its cursor or change its colours is written out."""
+    """Escape control characters in untrusted text for a terminal: those that move its cursor or change its colours."""
     return {
         name: printable(value, keep="\n" if name in _OF_SEVERAL_LINES else "") if isinstance(value, str) else value
         for name, value in event.items()
@@ -34,9 +34,9 @@ def harmless(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDic
 
 
 def calmer(record: logging.LogRecord) -> bool:
-    """Passes every line; an error that aiokafka tries again by itself, as each first start meets some, is a warning."""
+    """Pass every line. Downgrade errors that aiokafka retries to warnings; each first start causes some."""
     if record.levelno == logging.ERROR and record.name.startswith("aiokafka") and isinstance(record.args, tuple):
-        # By their attribute: to load the client's errors takes longer than most commands run.
+        # Checked by attribute: importing the client's errors takes longer than most commands run.
         retriable = [one.retriable for one in record.args if isinstance(one, Exception) and hasattr(one, "retriable")]
         if retriable and all(retriable):
             record.levelno, record.levelname = logging.WARNING, logging.getLevelName(logging.WARNING)
@@ -44,7 +44,7 @@ def calmer(record: logging.LogRecord) -> bool:
 
 
 def _log_what_escapes() -> None:
-    """Warnings, and errors that end a thread or a finalizer, are lines of the log like others."""
+    """Log Python's warnings, and errors that end a thread or a finalizer."""
     logging.captureWarnings(True)
 
     def of_thread(ended: threading.ExceptHookArgs) -> None:
@@ -55,7 +55,7 @@ def _log_what_escapes() -> None:
         error = (ended.exc_type, ended.exc_value or ended.exc_type(), ended.exc_traceback)
         logging.getLogger("gc").error("finalizer_failed", exc_info=error)
 
-    # Not where somebody else looks at them, as tests do.
+    # Hooks that are already replaced, as in tests, are kept.
     if threading.excepthook is threading.__excepthook__:
         threading.excepthook = of_thread
     if sys.unraisablehook is sys.__unraisablehook__:
@@ -69,9 +69,9 @@ def _json_line(event: EventDict, **options: Any) -> str:
 def configure_logs(
     level: str = "INFO", form: str = "auto", service: str = "bridge", *, report: Processor | None = None
 ) -> None:
-    """Sets up logging for this process; `form` is auto, json or console, `service` stands in every line.
+    """Set up logging for this process. `form` is auto, json or console; `service` is a field of every line.
 
-    `report` sees each line that is written as it is written: masked.
+    `report` is a processor that receives each line after masking.
     """
     as_json = form == "json" or (form == "auto" and not sys.stderr.isatty())
 

@@ -1,4 +1,4 @@
-"""What the client library lacks: labels of a bounded number, a histogram that takes batches, and the network."""
+"""Extensions of the metrics client: bounded labels, a histogram that takes batches, and network counters."""
 
 from bisect import bisect_left
 from collections.abc import Iterable, Sequence
@@ -10,21 +10,21 @@ from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily, M
 from prometheus_client.registry import Collector
 
 MOST_NAMED: Final = 100
-"""So many sites have series of their own, and so many scripts; the others share one."""
+"""The most sites, and the most scripts, with series of their own; the others share one."""
 OTHERS: Final = "other"
 UNKNOWN: Final = "unknown"
-"""What is not registered."""
+"""The label of scripts that are not registered."""
 
 
 class FirstComers:
-    """Labels whose number is bounded: those that come first have their own, all others share `other`."""
+    """Bounded labels: the first names get series of their own, all later ones share `other`."""
 
     def __init__(self, most: int = MOST_NAMED) -> None:
         self._most = most
         self._own: dict[object, str] = {}
 
     def label(self, name: object) -> str:
-        """What the series of this one is called."""
+        """Return the label of this name's series."""
         label = self._own.get(name)
         if label is None:
             if len(self._own) >= self._most:
@@ -34,7 +34,7 @@ class FirstComers:
 
 
 class BatchHistogram(Collector):
-    """A histogram that takes a batch at once: thousands of single observations would cost as much as judging them.
+    """A histogram that observes a whole batch in one call: thousands of single calls take as long as processing it.
 
     `buckets` are upper bounds in seconds, ascending, without infinity.
     """
@@ -47,7 +47,7 @@ class BatchHistogram(Collector):
         registry.register(self)
 
     def observe_ages(self, times_ms: Sequence[int], now_ms: int) -> None:
-        """Counts how long ago each of these times was; one of a clock that is ahead counts as now."""
+        """Observe the age of each time, in milliseconds since the epoch. A time ahead of `now_ms` counts as now."""
         ordered = sorted(times_ms)
         count = len(ordered)
         for index, bound in enumerate(self._buckets):
@@ -63,7 +63,7 @@ class BatchHistogram(Collector):
 
 
 class NetworkCollector(Collector):
-    """What came in and went out over the network, as the Go client of Prometheus tells it: of a container, all its processes."""
+    """Bytes received and sent over the network, named as by Prometheus' Go client; in a container, by all processes."""
 
     def __init__(self, registry: CollectorRegistry | None = None, place: Path = Path("/proc/self/net/netstat")) -> None:
         self._place = place
@@ -72,7 +72,7 @@ class NetworkCollector(Collector):
 
     def collect(self) -> Iterable[Metric]:
         if not self._place.exists():
-            # Only Linux tells it so.
+            # Only Linux has this file.
             return
         names, values = (line.split() for line in self._place.read_text().splitlines() if line.startswith("IpExt:"))
         found = dict(zip(names, values, strict=True))

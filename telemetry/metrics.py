@@ -22,8 +22,8 @@ from schemas.pipeline.sender import Sender
 from schemas.reasons import DroppedReason
 from telemetry.metric_kinds import MOST_NAMED, OTHERS, UNKNOWN, BatchHistogram, FirstComers, NetworkCollector
 
-# When a counter began tells nobody anything, and takes as many series again.
-disable_created_metrics()  # type: ignore[no-untyped-call]  # it says nothing of what it returns
+# The time at which a counter was created serves no query and doubles the number of series.
+disable_created_metrics()  # type: ignore[no-untyped-call]  # without a return annotation
 
 
 Series: TypeAlias = tuple[Gauge, tuple[str, ...]]
@@ -32,13 +32,13 @@ Values: TypeAlias = dict[Series, float]
 
 
 class Replaced:
-    """Gauges of which all series are written anew at each look: what is no longer there vanishes."""
+    """Gauges of which all series are replaced at each update: a series without a new value is removed."""
 
     def __init__(self) -> None:
         self._shown: set[Series] = set()
 
     def show(self, values: Mapping[Series, float]) -> None:
-        """Sets these series, and takes away those that were shown before and are not among them."""
+        """Set these series, and remove the ones that were set before and are not among them."""
         for gauge, labels in self._shown - values.keys():
             gauge.remove(*labels)
         for (gauge, labels), value in values.items():
@@ -47,7 +47,7 @@ class Replaced:
 
 
 def product_version() -> str:
-    """The installed version."""
+    """Return the installed version, or `unknown` if the package is not installed."""
     try:
         return version("ghostlink-bridge")
     except PackageNotFoundError:
@@ -55,7 +55,7 @@ def product_version() -> str:
 
 
 REGISTRY = CollectorRegistry(auto_describe=True)
-# Memory, processor time, open files and start time of the process, and the network.
+# Memory, processor time, open files and start time of the process, and network traffic.
 ProcessCollector(registry=REGISTRY)
 NETWORK = NetworkCollector(REGISTRY)
 
@@ -339,7 +339,7 @@ _scripts = FirstComers()
 
 
 class Definition(NamedTuple):
-    """A metric as it is documented, by its name in a query."""
+    """A documented metric, under its name in a query."""
 
     name: str
     kind: str
@@ -348,7 +348,7 @@ class Definition(NamedTuple):
 
 
 def defined() -> list[Definition]:
-    """Every metric of this file, in its order."""
+    """Return every metric of this file, in the order of definition."""
     suffixes = {Counter: "_total", Info: "_info"}
     found = []
     for one in globals().values():
@@ -357,14 +357,14 @@ def defined() -> list[Definition]:
         elif isinstance(one, MetricWrapperBase):
             kind = type(one)
             (family,) = one.describe()
-            labels = ("version",) if kind is Info else one._labelnames  # noqa: SLF001  # no method tells them
+            labels = ("version",) if kind is Info else one._labelnames  # noqa: SLF001  # no public method returns them
             found.append(
                 Definition(family.name + suffixes.get(kind, ""), kind.__name__.lower(), labels, family.documentation)
             )
     return found
 
 
-# A series that begins at its first count hides that count from `increase`.
+# `increase` misses the first count of a series that begins with it, so series with known labels begin at 0.
 for _sender in Sender:
     for _reason in DroppedReason:
         DROPPED.labels(_reason.value, _sender.value)
@@ -377,12 +377,12 @@ for _headers in ("legacy", "unproven", "unknown_key"):
 
 
 def phase(name: str) -> AbstractContextManager[object]:
-    """Times one phase of a settlement."""
+    """Time one phase of a commit."""
     return SETTLE_SECONDS.labels(name).time()
 
 
 def labels_of(script: Script | None) -> tuple[str, str]:
-    """The labels `site` and `script` of what the gateway refuses; None is a script that is not registered."""
+    """Return the labels `site` and `script` of a refused request. None is a script that is not registered."""
     if script is None:
         return UNKNOWN, UNKNOWN
     label = _scripts.label(script.script_id)
@@ -390,7 +390,7 @@ def labels_of(script: Script | None) -> tuple[str, str]:
 
 
 def forget_lane(lane: str, sources: Iterable[TopicPartition]) -> None:
-    """Takes away the series of a lane that has ended and of the partitions it held."""
+    """Remove the series of a lane that has ended, and of the partitions it owned."""
     for gauge in (PAUSED, BRAKED, DEDUP_HINTS):
         gauge.remove(lane)
     for source in sources:

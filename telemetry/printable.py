@@ -1,4 +1,4 @@
-"""Texts as they may be shown: what would move a terminal's cursor, change its colours or the order of letters is written out."""
+"""Escaping of characters that move a terminal's cursor, change its colours or reorder letters."""
 
 import json
 import re
@@ -6,28 +6,27 @@ import unicodedata
 from typing import Any, Final
 
 _CONTROL: Final = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
-# They join letters and the parts of an emoji, and do nothing else.
+# Zero-width joiners join letters and the parts of an emoji and are harmless.
 _JOINERS: Final = "\u200c\u200d"
 _RUNS: Final = re.compile(r"[^\n -~]+")
 
 
 def printable(text: str, *, keep: str = "") -> str:
-    r"""The text with each character that is not printable written out, as `\x1b` or `\u202e`; `keep` is left as it is."""
+    r"""Escape each character that is not printable, as `\x1b` or `\u202e`, except those in `keep`."""
     if text.isprintable():
         return text
     return "".join(one if one.isprintable() or one in keep else one.encode("unicode_escape").decode() for one in text)
 
 
 def encodable(text: str, encoding: str) -> str:
-    r"""The text with each character that the encoding lacks written out, as `\xe9` or `\u20ac`."""
+    r"""Escape each character that the encoding lacks, as `\xe9` or `\u20ac`."""
     return text if text.isascii() else text.encode(encoding, "backslashreplace").decode(encoding)
 
 
 def printable_json(text: str, encoding: str = "utf-8") -> str:
-    r"""JSON text of the same value, with characters that are not printable, or not in the encoding, as `\u202e`.
+    r"""Escape characters of JSON text that are not printable, or not in the encoding, as `\u202e`; the value is kept.
 
-    Its line breaks are kept. JSON demands this of the characters below U+0020 only. Outside of strings no other
-    characters occur.
+    Line breaks are kept. JSON requires the escape only below U+0020. Such characters occur only inside of strings.
     """
     if text.isascii() and text.isprintable():
         return text
@@ -37,18 +36,18 @@ def printable_json(text: str, encoding: str = "utf-8") -> str:
 
 
 def printable_dumps(value: Any) -> str:
-    """The value as one line of JSON without characters that are not printable, at a bounded cost for each character.
+    """Dump the value as one line of JSON without unprintable characters, at a bounded cost for each character.
 
-    Where there are any, all but ASCII is escaped. `printable_json` keeps what is printable, and is too slow for megabytes
-    of a stranger's text.
+    If there are unprintable characters, everything beyond ASCII is escaped. `printable_json` keeps printable
+    characters, and is too slow for megabytes of untrusted text.
     """
     text = json.dumps(value, ensure_ascii=False)
-    # JSON lets DEL stand.
+    # JSON does not require DEL to be escaped.
     return text if text.isprintable() else json.dumps(value).replace("\x7f", "\\u007f")
 
 
 def control_character(text: str) -> str | None:
-    """The first character that controls a terminal or the order of letters, as `U+001B`; None without one."""
+    """Return the first character that controls a terminal or reorders letters, as `U+001B`; None without one."""
     for one in text:
         if unicodedata.category(one) in _CONTROL and one not in _JOINERS:
             return f"U+{ord(one):04X}"

@@ -1,4 +1,4 @@
-"""What must not be told: secrets, tokens, addresses and card numbers in anything that is logged or reported."""
+"""Redaction of secrets, tokens, addresses and card numbers in everything that is logged or reported."""
 
 import re
 import sys
@@ -26,9 +26,10 @@ _LEAST_CARD: Final = 10 ** (_SHORTEST_CARD - 1)
 
 
 def _card(found: re.Match[str]) -> tuple[int, int]:
-    """Only what passes the check that card numbers pass: other long numbers are what people look for.
+    """Return the span of a number with a card's check digit. Other long numbers are kept: operators search for them.
 
-    What follows after a gap may be an expiry date, so that the last groups are left out in turn.
+    Digits after a gap may be an expiry date, so the check is repeated without the last groups. An empty span is no
+    card.
     """
     groups = _GAP.split(found[1])
     for count in range(len(groups), 0, -1):
@@ -41,38 +42,39 @@ def _card(found: re.Match[str]) -> tuple[int, int]:
     return found.start(1), found.start(1)
 
 
-# A value in quotes ends at its own kind of quote, as often escaped as the one it began with; one that is cut off, at the
-# end of its line: nobody's is as long as that is looked for. What is bare ends at a blank, a quote or the next parameter,
-# without the brackets that close behind it.
+# A quoted value ends at a quote of the same kind with the same escaping. A value without its closing quote, or of more
+# than 10,000 characters, ends at the end of the line. A bare value ends at a blank, a quote or the next parameter;
+# closing brackets behind it are not part of it.
 _QUOTED: Final = r"""(?:\w+\()?[bru]?(\\*["'])(?:(?:(?!(?<!\\)\1)[\s\S]){0,10000}+(?<!\\)\1|[^\n]*)"""
 _BARE: Final = r"""[^\s"'&]+?(?=[;)\]}>,]{0,3}(?:[\s"'&]|$))"""
 _SEPARATOR: Final = r"""(?:\\*["']?\s*(?:=>|[:=>]|%3[AD])|\\*["']\s*,)\s*"""
-# A line break, a tab or a blank before a word, where a text stands in JSON or in a URL.
+# An escaped line break, tab or blank before a word, in JSON or in a URL.
 _ESCAPED: Final = r"(?<=%[0-9A-Fa-f]{2})|(?<=\\[nrt])"
 
-# What tells that a secret follows, and how that looks. Each is looked for in the text as it came: what seems to be a secret
-# may be what tells of one (`bearer password: ...`). What may begin anywhere is bounded, else a long text takes its square.
+# Each head announces a secret, whose value follows. Every head is searched in the original text: what looks like a
+# secret may be the head of one (`bearer password: ...`). Repetitions without a fixed start are bounded, since a search
+# would take time quadratic in the length of a long text.
 _HEADED: Final = tuple(
     (re.compile(head, re.IGNORECASE), re.compile(value, re.IGNORECASE))
     for head, value in (
-        # With the parameters of schemes that have some, and whatever the scheme is called.
+        # Any scheme, with the parameters of those that have some.
         (
             rf"authorization{_SEPARATOR}",
             rf"{_QUOTED}|(?:[\w\-]+ +)?[^\s\"',;]+(?:\"[^\"]*\")?(?:, *[\w\-]+=(?:\\*\"[^\"]*\"|[^\s,;\"']+))*",
         ),
         (rf"(?:\b|{_ESCAPED})(?:bearer|basic)(?:\s+|%20)", r"[\w.~+/\-]{6,}=*"),
         (rf"cookie{_SEPARATOR}", rf"{_QUOTED}|[^\r\n\"']+"),
-        # name=value, name: value, the same in JSON, perhaps in a string of another JSON, and in pairs that were printed.
+        # name=value, name: value, the same in JSON, in JSON inside a JSON string, and in printed pairs.
         (rf"{_NAMES}{_SEPARATOR}", rf"{_QUOTED}|\[[^\]]*\]?|\{{[^}}]*\}}?|{_BARE}"),
         (rf"(?:(?<![\w\-])|{_ESCAPED})--?[\w\-]*{_NAMES} +", rf"(?!-)(?:{_QUOTED}|\S+)"),
     )
 )
-# What looks like a secret by itself; of those with a group, that is it.
+# Texts that are secrets by their form. In a pattern with a group, the group is the secret.
 _KNOWN: Final = tuple(
     re.compile(pattern)
     for pattern in (
         r"-----BEGIN [A-Z ]*PRIVATE KEY-----([\s\S]*?)(?=-----END|$(?![\s\S]))",
-        # The password of a URL, up to the last @ before its path; one that holds a slash as it stands, up to the last @.
+        # The password of a URL, up to the last @ before its path; one with an unescaped slash, up to the last @.
         r"\b\w+://[^\s:/@]*:([^\s/]{1,1000})(?=@)",
         r"\b\w+://[^\s:/@]*:((?!\d+/)[^\s/]+/\S{0,1000})(?=@)",
         r"(?i:%3A%2F%2F[^\s%:/@]*(?::|%3A))(\S{1,1000}?)(?=@|%40)",
@@ -80,15 +82,15 @@ _KNOWN: Final = tuple(
         rf"(?:(?<![A-Za-z0-9])|{_ESCAPED})(?:sk[-_]|whsec_)[\w\-+/=]{{6,}}",
     )
 )
-# Each group of digits may be its first.
+# A card number may begin at any group of digits.
 _CARD: Final = re.compile(rf"(?:(?<![\w.])|{_ESCAPED})(?=([3-6](?:[ -]?\d){{12,18}}(?![ -]?\d|\w)))")
-# Comes last, as a URL's password and host look like one.
+# Applied last, because a URL's password and host look like an address.
 _LABEL: Final = r"(?:[\w\-]|\\+u[\da-fA-F]{4}){1,63}"
 _ADDRESS: Final = re.compile(rf"[\w.!#$%&'+\-/=?^`{{|}}~]{{0,200}}\w(?:@|%40){_LABEL}(?:\.{_LABEL})+")
 
 
 def masked_text(text: str) -> str:
-    """The text without what must not be told."""
+    """Redact secrets, card numbers and addresses in the text."""
     shown: list[str] = []
     at = 0
     for start, end in sorted(_secrets(text)):
@@ -96,12 +98,12 @@ def masked_text(text: str) -> str:
             shown += text[at:start], MASK
         at = max(at, end)
     left = "".join(shown) + text[at:]
-    # To look from each character for what stands before an address takes longer than all the rest.
+    # Searching from each character for the local part of an address takes longer than all other steps.
     return _ADDRESS.sub(MASK, left) if "@" in left or "%40" in left else left
 
 
 def _secrets(text: str) -> Iterator[tuple[int, int]]:
-    """Where they begin and end; they may overlap."""
+    """Yield the spans of secrets; they may overlap."""
     for head, value in _HEADED:
         yield from _told(text, [found.end() for found in head.finditer(text)], value)
     for pattern in _KNOWN:
@@ -110,9 +112,10 @@ def _secrets(text: str) -> Iterator[tuple[int, int]]:
 
 
 def _told(text: str, begins: list[int], value: re.Pattern[str]) -> Iterator[tuple[int, int]]:
-    """The values that begin there.
+    """Yield the spans of the values that begin at these offsets.
 
-    Of those within another, only the last may go on behind it: looking at each would take the square of a text's length.
+    Of the values that begin inside another value, only the last is matched, as only it may end behind the other.
+    Matching each would take time quadratic in the text's length.
     """
     covered = 0
     for begin, following in pairwise([*begins, sys.maxsize]):
@@ -123,12 +126,12 @@ def _told(text: str, begins: list[int], value: re.Pattern[str]) -> Iterator[tupl
 
 @lru_cache(maxsize=4096)
 def _is_secret(name: str) -> bool:
-    """Whether what goes by this name is not to be told; `accessToken` is one as `access_token` is."""
+    """Return whether a field of this name holds a secret; `accessToken` is read as `access_token`."""
     return _SECRET_NAME.search(_CAMEL.sub("_", name)) is not None
 
 
 def masked(value: Any, name: str = "", depth: int = 0) -> Any:
-    """The value, however it is nested, without what must not be told; `name` is what it goes by."""
+    """Redact a value at every level of nesting; `name` is the name of its field."""
     if name and _is_secret(name) and value is not None and not isinstance(value, bool):
         return MASK
     if depth > _DEEPEST:
@@ -145,22 +148,22 @@ def masked(value: Any, name: str = "", depth: int = 0) -> Any:
 
 
 def _sequence(values: list[Any], depth: int) -> list[Any]:
-    """Headers often come as pairs of a name and a value."""
+    """Redact a sequence. Two items are taken for a name and its value, the usual form of headers."""
     if len(values) == 2 and isinstance(values[0], str | bytes):
         return [masked_text(_plain(values[0])), masked(values[1], _plain(values[0]), depth + 1)]
     return [masked(one, "", depth + 1) for one in values]
 
 
 def _key(key: object) -> object:
-    """As JSON takes it."""
+    """Redact a key, in a type that JSON accepts."""
     return masked(key) if key is None or isinstance(key, int | float) else masked_text(_plain(key))
 
 
 def _plain(value: object) -> str:
-    """What a value prints, and of one that can't, what it is."""
+    """Return the value as text; the name of its type if printing it fails."""
     if isinstance(value, bytes | bytearray | memoryview):
         return bytes(value).decode("utf-8", "replace")
     try:
         return str(value)
-    except Exception:  # noqa: BLE001  # whatever it raises, the line is to be written
+    except Exception:  # noqa: BLE001  # the line must be written, regardless of the error
         return f"<{type(value).__name__}>"

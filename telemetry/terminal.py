@@ -1,6 +1,6 @@
-"""Lines on standard output and standard error: the one way out for what commands print, whatever its source.
+"""Lines on standard output and standard error: the only way for commands to print text, regardless of its source.
 
-Tables go out by bridge/output/tables.py, log lines by telemetry/logging.py; a house test finds any other way.
+Tables are printed by bridge/output/tables.py, log lines by telemetry/logging.py. A house test rejects any other way.
 """
 
 import sys
@@ -11,28 +11,28 @@ from telemetry.printable import encodable, printable, printable_json
 
 
 def say(line: str) -> None:
-    """Prints one line of progress, a warning or an error, on standard error; a line break in it is written out."""
+    """Print one line of progress, a warning or an error, on standard error. Line breaks in it are escaped."""
     _write(sys.stderr, printable(line))
 
 
 def result(line: str) -> None:
-    """Prints one line of a result, on standard output; a line break in it is written out."""
+    """Print one line of a result on standard output. Line breaks in it are escaped."""
     _write(sys.stdout, printable(line))
 
 
 def say_error(error: BaseException) -> None:
-    """Prints what is wrong, on standard error: a line for each of the error's own."""
+    """Print an error on standard error, one line for each line of its message."""
     for line in str(error).splitlines() or [type(error).__name__]:
         say(f"error: {line}")
 
 
 def json_result(text: str) -> None:
-    """Prints JSON text, on standard output; what a parser makes of it is the same."""
+    """Print JSON text on standard output, with unprintable characters escaped; its value stays the same."""
     _write(sys.stdout, printable_json(text, sys.stdout.encoding or "utf-8"))
 
 
 def take_every_character() -> None:
-    """Lets libraries write what the output's encoding lacks, such as help in ASCII: it is written out, and nothing fails."""
+    """Escape characters that the output's encoding lacks, such as those of a help text in ASCII, instead of failing."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")

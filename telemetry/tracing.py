@@ -1,4 +1,4 @@
-"""Whether a process is traced: off unless asked for, and then by OpenTelemetry."""
+"""Tracing of a process: off unless BRIDGE_TRACES is on, then by OpenTelemetry."""
 
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
@@ -11,9 +11,10 @@ if TYPE_CHECKING:
 
 
 def provider_of_traces(settings: Settings, service: str) -> "TracerProvider | None":
-    """Where a process's spans go, None unless the settings ask for traces; raises InvalidInput without the extra.
+    """Return the provider of a process's spans; None unless the settings ask for traces.
 
-    Where they are sent, and which, is said by OpenTelemetry's own variables, such as OTEL_EXPORTER_OTLP_ENDPOINT.
+    Raises InvalidInput without the extra. OpenTelemetry's own variables, such as OTEL_EXPORTER_OTLP_ENDPOINT, configure
+    the exporter and the sampler.
     """
     if not settings.traces:
         return None
@@ -23,7 +24,7 @@ def provider_of_traces(settings: Settings, service: str) -> "TracerProvider | No
 
 
 def _exporting_provider(service: str) -> "TracerProvider":
-    """Spans go to the collector that OpenTelemetry's variables name; a producer's word on sampling stands."""
+    """Return a provider that exports to OpenTelemetry's collector. A producer's sampling decision applies."""
     from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
     from opentelemetry.sdk.resources import Resource
     from opentelemetry.sdk.trace import TracerProvider
