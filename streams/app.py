@@ -1,4 +1,4 @@
-"""The Faust app under the name by which `faust -A streams.app worker` asks for it; made when it is asked for."""
+"""The Faust app that `faust -A streams.app worker` imports by name; created on first access."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ from telemetry.terminal import say_error
 
 
 def _guarded_app() -> App:
-    """The app; Faust's own clients connect before any service of ours is started, so refused settings end it here."""
+    """Create the app. Refused settings end the process here: Faust's own clients connect before any service starts."""
     try:
         settings = load_settings()
         judge_settings(settings, Service.WORKER)

@@ -1,4 +1,4 @@
-"""The sender of a ledger row without a class, and the gate window that counted it: pure."""
+"""Attribution of ledger rows without a sender class, and of the gate windows that counted them: pure."""
 
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
@@ -18,7 +18,7 @@ _REASONS = frozenset(DroppedReason)
 
 
 class Move(NamedTuple):
-    """One count that belongs into another site's window."""
+    """One count that belongs to another site's window."""
 
     window: WindowKey
     column: int
@@ -26,7 +26,7 @@ class Move(NamedTuple):
 
 
 def attributed(row: Unattributed, trust: GatewayTrust) -> Attribution | None:
-    """Whose the row is by its stored headers; None where the proof's key is not known."""
+    """Return the row's identity by its stored headers; None if the key of its proof is not known."""
     found = trust.of_kept(row, dict(row.body.headers), row.body.value)
     if found.headers is Headers.UNKNOWN_KEY:
         return None
@@ -39,7 +39,7 @@ def attributed(row: Unattributed, trust: GatewayTrust) -> Attribution | None:
 
 
 def move_of(row: Unattributed, attribution: Attribution, registry: Registry) -> Move | None:
-    """The count that goes to another window; None if it stays, or if its window is not known.
+    """Return the count to move to another window; None if it stays, or if its window is not known.
 
     An event that was dropped at its first attempt is counted in the minute of its record. Until there were proofs it
     counted for its own site only where a registered script agreed. No window counts a reason that this release does not know.
@@ -58,7 +58,7 @@ def move_of(row: Unattributed, attribution: Attribution, registry: Registry) -> 
 
 
 def window_changes(moves: Iterable[Move], present: Mapping[WindowKey, list[int]]) -> tuple[Windows, int]:
-    """What is added to which window so that all sums stay, and how many moves no window covers."""
+    """Return the changes by window, which keep all sums, and the number of moves for which no window has a count."""
     left = {key: list(counts) for key, counts in present.items()}
     changes: Windows = {}
     without = 0

@@ -1,4 +1,4 @@
-"""The audit: reads one snapshot of Postgres, then Kafka's ends, and accounts for every raw offset."""
+"""The audit: reads one snapshot of Postgres, then Kafka's end offsets, and accounts for every raw offset."""
 
 from schemas.config.settings import Settings
 from schemas.documents.audit_report import AuditReport
@@ -9,9 +9,9 @@ from streams.rules.audit import judge
 
 
 async def audit(settings: Settings, *, deep: bool = True) -> AuditReport:
-    """Whether every raw offset is accounted for; a deep audit counts the rows, a quick one the running totals.
+    """Return the audit's report; a deep audit counts the rows, a quick one the running totals.
 
-    Right also while workers settle: the snapshot of Postgres comes first, so Kafka's ends, read after it, can only
+    The report is also right while workers commit: Kafka's end offsets are read after the snapshot of Postgres, so they
     lie at or beyond the stored offsets. Raises EnvironmentUnfit when Kafka or Postgres is away or lacks the schema.
     """
     snapshot = await read_snapshot(settings, deep=deep)

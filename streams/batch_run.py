@@ -1,4 +1,4 @@
-"""Settling without a worker: what waits in the ledger and is due, and what nobody else reads from the raw topic."""
+"""Commits without a worker: due retries from the ledger, and the raw topic while no worker reads it."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -22,12 +22,12 @@ from streams.source.log_identity import examine
 from streams.worker.committer import Settler
 
 POLL_MS = 500
-# How often a settlement is judged anew because a worker was quicker with one of its events.
+# How often a batch is processed again because a worker committed one of its events first.
 TRIES = 3
 
 
 def ledger_batch(waiting: Sequence[Waiting], now_ms: int) -> Batch:
-    """These events' next attempts as a batch that continues no offset."""
+    """Return the next attempts of these events as a batch that continues no offset."""
     records = [
         CarriedRecord(
             LEDGER_TOPIC, 0, number, now_ms, 1, one.body.key, one.body.value,
@@ -40,7 +40,7 @@ def ledger_batch(waiting: Sequence[Waiting], now_ms: int) -> Batch:
 
 @dataclass(frozen=True, slots=True)
 class OneShot:
-    """Judges and settles with one sink, by the rules of the lanes but without their patience: errors are raised."""
+    """Processing and commit with one sink, by the rules of the lanes but without backoff: errors are raised."""
 
     sink: Sink
     publisher: Publisher
@@ -53,7 +53,7 @@ class OneShot:
     brake: BreakerJudge
 
     async def settle_waiting(self, waiting: Sequence[Waiting]) -> Committed:
-        """One settlement of these events' next attempts; what a worker settled meanwhile counts as stale."""
+        """Commit the next attempts of these events; those that a worker committed meanwhile count as stale."""
         batch = ledger_batch(waiting, self.now_ms())
         tries = 1
         while True:
@@ -65,7 +65,7 @@ class OneShot:
                 tries += 1
 
     async def settle_raw(self, batches: Sequence[Batch]) -> Committed:
-        """One settlement of first attempts; raises BatchRefused when somebody else reads the topic."""
+        """Commit first attempts; raises BatchRefused when another consumer reads the topic."""
         return await self._settle(batches, replays_claimed(batches))
 
     async def _settle(self, batches: Sequence[Batch], concerned: Sequence[Provenance]) -> Committed:
@@ -87,7 +87,7 @@ class OneShot:
 
 
 class RawBacklog:
-    """The raw topic from where the group stands to its end, for a run while the group has no members."""
+    """The raw topic from the group's position to its end, for a run while the group has no members."""
 
     def __init__(self, source: Source, sink: Sink, partitions: Sequence[TopicPartition]) -> None:
         self._source = source
@@ -96,7 +96,7 @@ class RawBacklog:
         self._ends: dict[TopicPartition, int] = {}
 
     async def begin(self) -> None:
-        """Seeks every partition to the stored offset; raises BridgeError where the log no longer holds it."""
+        """Seek every partition to the stored offset; raises BridgeError if the log no longer holds it."""
         found = await examine(self._source, self._sink, self._partitions)
         for one in found.logs:
             if one.foreign is not None:
@@ -114,15 +114,15 @@ class RawBacklog:
         self._source.resume(self._partitions)
 
     def leave(self, source: TopicPartition) -> None:
-        """Reads no more of this partition: what comes next would not continue what was settled."""
+        """Stop reading this partition: its next records would not continue the committed offset."""
         self._partitions.remove(source)
 
     async def tell_kafka(self, batch: Batch) -> None:
-        """Where the group stands after this batch, for lag tools."""
+        """Commit the position after this batch to Kafka, for lag tools."""
         await self._source.commit({batch.source: batch.next})
 
     async def read(self, limit: int) -> list[Batch]:
-        """The next batches, of at most `limit` records together; [] at the end as it was at the beginning."""
+        """Return the next batches, of at most `limit` records together; [] at the end offsets read by `begin`."""
         while behind := [one for one in self._partitions if (self._source.position(one) or 0) < self._ends[one]]:
             if batches := await self._source.poll(behind, timeout_ms=POLL_MS, max_records=limit):
                 return batches

@@ -1,6 +1,7 @@
-"""What must hold before anything starts: settings fit for production, services that answer, schema and topics not behind.
+"""Checks at start: production settings are safe, services answer, schema and topics are up to date.
 
-Whatever settles events calls `ready` first: `bridge worker` and the app that Faust hosts, and every job of bridge/jobs.
+Every process that commits events calls `ready` first: `bridge worker`, the app under Faust, and every job of
+bridge/jobs.
 """
 
 import asyncio
@@ -25,7 +26,7 @@ from sinks.postgres.schema.migrate import migrate, pending
 from sinks.refusals import refusal
 from streams.worker.backoff import Patience
 
-# A wrong password, database or option does not heal by waiting.
+# A wrong password, database or option does not resolve with time.
 _HOPELESS = ("22", "28", "3D")
 
 T = TypeVar("T")
@@ -33,10 +34,10 @@ log = structlog.get_logger(__name__)
 
 
 async def ready(settings: Settings, service: Service, *, look_only: bool = False) -> None:
-    """Development brings schema and topics up to date by itself; elsewhere, or to `look_only`, what is behind is refused.
+    """Wait for the services and check schema and topics. Development updates them; otherwise outdated ones are refused.
 
-    Production's settings are judged before anybody is asked: nothing connects by settings that are refused.
-    Privileges are judged by what `service` needs. Raises StartRefused with all refusals, or EnvironmentUnfit.
+    With `look_only`, development refuses them too. Production's settings are checked before any connection is made.
+    Privileges are checked for `service`. Raises StartRefused with all refusals, or EnvironmentUnfit.
     """
     judge_settings(settings, service)
     await _answering(settings)
@@ -53,7 +54,7 @@ async def ready(settings: Settings, service: Service, *, look_only: bool = False
 
 
 def judge_settings(settings: Settings, service: Service) -> None:
-    """What production refuses of the settings alone; raises StartRefused."""
+    """Check the settings alone, in production; raises StartRefused."""
     if settings.env == "production":
         _refuse(refusals(settings, service=service))
 
@@ -64,7 +65,7 @@ def _refuse(lines: Iterable[str]) -> None:
 
 
 async def _answering(settings: Settings) -> None:
-    """Waits until both services answer, each for the start time-out or, if so set, for ever."""
+    """Wait until both services answer, each for the start time-out or, if so set, without limit."""
 
     async def ask_postgres() -> None:
         async with connection(settings.dsn, "start") as conn:
@@ -74,7 +75,7 @@ async def _answering(settings: Settings) -> None:
         async with kafka_admin(settings):
             pass
 
-    # What is not set, or names a file that can't be read, is not waited for.
+    # Missing settings and unreadable files raise immediately instead of being retried.
     _ = settings.dsn, settings.kafka_client()
     problems = await asyncio.gather(
         _problem(ask_postgres, _budget(settings, for_ever=settings.startup_without_postgres)),
@@ -89,7 +90,7 @@ def _budget(settings: Settings, *, for_ever: bool) -> float:
 
 
 async def _of_kafka(settings: Settings, ask: Callable[[], Awaitable[T]]) -> T:
-    """What Kafka answers. It may lose a broker between two questions: one without an answer is asked again."""
+    """Return Kafka's answer. A broker may fail between two requests, so a request without an answer is repeated."""
     patience = Patience(random.random)
     deadline = time.monotonic() + _budget(settings, for_ever=settings.startup_without_kafka)
     while True:
@@ -103,7 +104,7 @@ async def _of_kafka(settings: Settings, ask: Callable[[], Awaitable[T]]) -> T:
 
 
 async def _problem(ask: Callable[[], Awaitable[None]], seconds: float) -> BridgeError | None:
-    """Why a service does not answer after so many seconds of asking; None once it does."""
+    """Return why a service still does not answer after `seconds`; None once it answers."""
     patience, deadline = Patience(random.random), time.monotonic() + seconds
     while True:
         try:
@@ -131,9 +132,9 @@ def _is_strict(settings: Settings) -> bool:
 
 
 async def warn_of_excess(settings: Settings, service: Service) -> None:
-    """Logs what the account of a service may do beyond its needs, where privileges are judged; from ENDS_WITH on refused.
+    """Log the service account's excess privileges, where privileges are checked; ENDS_WITH will refuse them.
 
-    Raises EnvironmentUnfit if Postgres went away.
+    Raises EnvironmentUnfit if Postgres is away.
     """
     if not _is_strict(settings):
         return

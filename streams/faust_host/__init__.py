@@ -1,1 +1,1 @@
-"""The host of the worker. Only this package imports Faust."""
+"""The Faust host of the worker. Only this package imports Faust."""

@@ -35,7 +35,7 @@ from streams.worker.worker import Worker
 from telemetry import metrics
 
 _ACKNOWLEDGED_SECONDS = 10.0
-# A probe of /health is answered while the worker's own loop is busy.
+# The web server has its own thread, so that it answers /health while the worker's loop is busy.
 _WEB_IN_THREAD = True
 _BACKLOG = 128
 
@@ -45,7 +45,7 @@ log = structlog.get_logger(__name__)
 
 
 class MetricsServer(Web):
-    """Faust's web server, on the port that the start has taken."""
+    """Faust's web server, on the listener that the start has bound."""
 
     logger = HOST_LOGGER
 
@@ -54,7 +54,7 @@ class MetricsServer(Web):
 
 
 class App(faust.App):
-    """Faust's app, which drains before it stops: its own clients may wait long for a Kafka that does not answer."""
+    """Faust's app, which drains before it stops, because Faust's own clients may wait long for an unreachable Kafka."""
 
     drain: Callable[[], Awaitable[None]] | None = None
     listener: socket.socket | None = None
@@ -64,16 +64,16 @@ class App(faust.App):
         return MetricsServer(self)
 
     async def on_stop(self) -> None:
-        """Called first when the app is told to stop."""
+        """Drain the worker before Faust stops its own services."""
         if self.drain is not None:
             await self.drain()
         await super().on_stop()
 
 
 def create_app(settings: Settings) -> App:
-    """The app of these settings: the batch worker as a service, the alert agent on the gate's topic, and /metrics.
+    """Create the app: the batch worker as a service, the alert agent on the gate's topic, and /metrics.
 
-    No event passes through Faust's own consumer: it commits past what an agent fails on.
+    No event passes through Faust's own consumer, because that consumer commits records on which an agent failed.
     """
     listener = _listen(settings)
     app = App(
@@ -128,7 +128,7 @@ def _add_worker(app: App, settings: Settings) -> Callable[[], Worker | None]:
             end_without_rest(1 if failed else 0, partial(shutil.rmtree, app.conf.datadir, ignore_errors=True))
 
     class BatchWorker(Service):
-        """The data path. Its failure is the process's failure: nothing is skipped, a restart goes on."""
+        """The data path. Its failure ends the process: no record is skipped, and a restart continues at the offset."""
 
         logger = HOST_LOGGER
 
@@ -180,7 +180,7 @@ def _add_gate(app: faust.App, settings: Settings) -> None:
         await judge_and_publish(settings, publish)
 
     async def publish(change: GateChange) -> None:
-        # The first answer only says that it was handed over, the second that Kafka has it.
+        # The first await returns when the producer has queued the record, the second when Kafka has acknowledged it.
         try:
             async with asyncio.timeout(_ACKNOWLEDGED_SECONDS):
                 await (await topic.send(key=change.target.encode(), value=change.model_dump_json().encode()))
@@ -188,7 +188,7 @@ def _add_gate(app: faust.App, settings: Settings) -> None:
             raise SinkUnavailable(f"publishing a verdict: {type(error).__name__}: {error}") from error
 
     app.agent(topic, name="alerts")(alerts)
-    # On every worker: Postgres lets one judge at a time, where Faust's leader would need a topic of its own.
+    # On every worker: a lock in Postgres admits one at a time; Faust's leader election would need its own topic.
     app.timer(interval=settings.seconds("gate_interval"))(judge)
 
 
@@ -196,7 +196,7 @@ def _add_sweeper(app: faust.App, settings: Settings) -> None:
     async def sweep_round() -> None:
         await sweep(settings)
 
-    # On every worker, as the judge is: a lock in Postgres lets one at a time.
+    # On every worker, like the gate: a lock in Postgres admits one at a time.
     app.timer(interval=settings.seconds("sweep_interval"))(sweep_round)
 
 
@@ -205,19 +205,19 @@ def _add_metrics_page(app: faust.App) -> None:
         return generate_latest(metrics.REGISTRY)
 
     async def serve(web: Any, _request: Any) -> Any:
-        # Counted by the worker's loop, so that no batch is seen half counted.
+        # Collected on the worker's loop, so that no batch is seen half counted.
         return web.bytes(await _on_loop_of(app, latest()), content_type=CONTENT_TYPE_LATEST.split(";")[0])
 
     app.page("/metrics")(serve)
 
 
 async def _on_loop_of(app: faust.App, work: Coroutine[Any, Any, T]) -> T:
-    """What the work comes to on the app's own loop, for a page that is served by the web server's thread."""
+    """Run the work on the app's own loop and return its result, for a page served by the web server's thread."""
     return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(work, app.loop))
 
 
 def _add_health_pages(app: faust.App, worker: Callable[[], Worker | None]) -> None:
-    """Without a worker yet, or with one that has failed, it lives and is not ready."""
+    """Add /health and /ready. Before the worker starts and after it has failed, the process is alive but not ready."""
 
     async def health(web: Any, _request: Any) -> Any:
         return web.json(ALIVE)
@@ -234,7 +234,7 @@ def _add_health_pages(app: faust.App, worker: Callable[[], Worker | None]) -> No
 
 
 def _credentials(settings: Settings) -> Any:
-    """Faust's form of the Kafka credentials; the context is passed ready-made, since its own `cafile` is broken."""
+    """Return the Kafka credentials in Faust's form; with a ready-made context, since Faust's `cafile` is broken."""
     protocol = settings.kafka_security_protocol
     if protocol == "PLAINTEXT":
         return None
@@ -250,24 +250,24 @@ def _credentials(settings: Settings) -> Any:
 
 
 def _scratch() -> Path:
-    """A directory for Faust, which keeps nothing there that outlives the process."""
+    """Create a temporary directory for Faust, which keeps no durable state in it."""
     made = tempfile.mkdtemp(prefix="ghostlink-bridge-")
     atexit.register(shutil.rmtree, made, ignore_errors=True)
     return Path(made)
 
 
 def _listen(settings: Settings) -> socket.socket:
-    """Takes the port of /metrics, a free one if 0 is set; raises EnvironmentUnfit if another process has it.
+    """Bind the port of /metrics, a free one if 0 is set; raises EnvironmentUnfit if another process has it.
 
-    It is kept from here on: of two processes that start at once, one gets it and the other one this error.
+    The socket stays bound: of two processes that start at the same time, one gets the port and the other this error.
     """
     host = settings.metrics_host
     listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
-    # What the process before left behind is no listener.
+    # Connections of an earlier process in TIME_WAIT don't block the port.
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((host, settings.metrics_port))
-        # Two processes may bind one port in the same instant; only one may listen.
+        # Two processes may bind one port at the same instant, but only one may listen.
         listener.listen(_BACKLOG)
     except OSError as error:
         listener.close()

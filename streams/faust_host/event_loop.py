@@ -4,5 +4,5 @@ from mode.loop import use
 
 
 def use_uvloop() -> None:
-    """Has Faust run on uvloop. Call it before anything else of Faust is loaded."""
+    """Make Faust run on uvloop. Call this before any other part of Faust is imported."""
     use("uvloop")

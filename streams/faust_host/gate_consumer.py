@@ -1,4 +1,4 @@
-"""Faust's consumer of verdicts, which passes over a record that no client can read instead of ending the worker."""
+"""Faust's consumer of verdicts, which skips a record that no client can read instead of ending the worker."""
 
 from typing import Any
 
@@ -14,7 +14,7 @@ log = structlog.get_logger(__name__)
 
 
 class _PassingThread(AIOKafkaConsumerThread):
-    """A verdict is told once and then history; to hold the topic, as raw ones are held, would silence those behind it."""
+    """A consumer thread that skips unreadable records. Pausing the topic, as raw ones, would block later verdicts."""
 
     logger = HOST_LOGGER
     _tried: int | None = None
@@ -30,7 +30,7 @@ class _PassingThread(AIOKafkaConsumerThread):
             return {}
 
     async def _pass(self, consumer: Any, partition: Any, error: Exception) -> None:
-        """What was damaged on its way comes whole the second time; the rest never does."""
+        """Read the record a second time, since damage in transit does not recur; then skip it."""
         position = await consumer.position(partition)
         if position != self._tried:
             self._tried = position
@@ -48,7 +48,7 @@ class _PassingThread(AIOKafkaConsumerThread):
 
 
 class PassingConsumer(Consumer):
-    """One topic of one partition, so that the partition that can't be read is the one that is read."""
+    """A consumer of one topic with one partition, so that an unreadable partition is the one that is read."""
 
     logger = HOST_LOGGER
 
@@ -57,5 +57,5 @@ class PassingConsumer(Consumer):
 
 
 def pass_unreadable(app: faust.App) -> None:
-    """From its start on, the app's consumer passes over what can't be read, says so and counts it."""
+    """Make the app's consumer skip records that can't be read; it logs and counts each of them."""
     app.transport.Consumer = PassingConsumer  # type: ignore[misc]  # declared for the class, read from the instance

@@ -14,13 +14,13 @@ from telemetry.gc_tuning import search_rarely
 from telemetry.terminal import say
 
 HOST_LOGGER = logging.getLogger("faust.services")
-"""Where what Faust says of a service goes, and not to the logger of the module that declares the service."""
-# Faust stops its own clients within seconds, or never: its consumer's thread can die on a Kafka that is away.
+"""Logger of Faust's lines about services, instead of the logger of the module that declares a service."""
+# Faust stops its own clients within seconds or never: its consumer's thread can fail on an unreachable Kafka.
 REST_SECONDS = 10.0
 
 
 def end_without_rest(code: int, cleanup: Callable[[], None]) -> None:
-    """Ends the process when the rest of Faust's stop takes too long; call it once all that matters is done."""
+    """End the process if the rest of Faust's stop exceeds REST_SECONDS. Call this when everything else is done."""
 
     def end() -> None:
         say(f"Faust has not stopped within {REST_SECONDS:.0f} s after the drain; ending")
@@ -33,10 +33,10 @@ def end_without_rest(code: int, cleanup: Callable[[], None]) -> None:
 
 
 def host(app: faust.App, settings: Settings) -> int:
-    """Runs until stopped; 0 after a clean stop, 3 if a service was away at start, 1 after any other failure."""
+    """Run until stopped; return 0 after a clean stop, 3 if a service was away at start, 1 after any other failure."""
     search_rarely()
     worker = faust.Worker(app, loglevel=settings.log_level, redirect_stdouts=False, override_logging=False, quiet=True)
-    # It writes codes that move a terminal's cursor, wherever the output goes.
+    # The spinner writes control sequences that move a terminal's cursor, also where the output is no terminal.
     worker.spinner = None
     try:
         worker.execute_from_commandline()
@@ -46,7 +46,7 @@ def host(app: faust.App, settings: Settings) -> int:
 
 
 def _exit_code(end: SystemExit) -> int:
-    """The code of our own error if one ended it: Faust knows only success and failure."""
+    """Return the exit code of the product's own error if one ended Faust, which knows only success and failure."""
     if not end.code:
         return 0
     error = end.__context__
@@ -54,5 +54,5 @@ def _exit_code(end: SystemExit) -> int:
         error = error.__cause__ or error.__context__
     if error is None:
         return 1
-    # Faust's own clients know no other way to say at start that Kafka is away; later they wait for it.
+    # At start, Faust's own clients raise only this error when Kafka is away; later they wait for it.
     return error.exit_code if isinstance(error, BridgeError) else EnvironmentUnfit.exit_code

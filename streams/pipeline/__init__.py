@@ -1,1 +1,1 @@
-"""From a record to its outcome: pure functions, without broker, database or framework."""
+"""Pure functions from a record to its outcome, without broker, database or framework."""

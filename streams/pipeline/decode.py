@@ -1,4 +1,4 @@
-"""From a raw value's bytes to version 1's fields: quickly for what fits, with pydantic's last word on what doesn't."""
+"""Decoding of a raw value to version 1's fields: a fast path for valid values, pydantic for all others."""
 
 import re
 from decimal import InvalidOperation
@@ -15,24 +15,24 @@ from streams.pipeline.json_text import has_unsound_escape, nesting, numbers_fit
 from streams.pipeline.rejection import violated
 
 _decode_fields = msgspec.json.Decoder(RawFields).decode
-# Values keep their JSON text, so that what is only moved costs no object and is written as it came.
+# Values keep their JSON text: a value that is only copied needs no object and keeps its spelling.
 _decode_object = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _decode_version = msgspec.json.Decoder(int).decode
 _encode = msgspec.json.encode
 _OBJECTS: Final = frozenset({"page", "properties"})
-"""Fields that upcasting looks into."""
+"""Fields whose content upcasting reads."""
 
 _PLAIN_AMOUNT = re.compile(rb'null|-?[0-9]{1,15}(?:\.[0-9]{1,6})?|"[+-]?[0-9]{1,15}(?:\.[0-9]{1,6})?"')
 _DOUBTFUL = (msgspec.MsgspecError, ValueError, InvalidOperation, KeyError, RecursionError)
 _WHITESPACE = b" \t\r\n"
 _EMPTY: Final[dict[bytes, Any]] = {b"null": None, b"[]": []}
-"""Instead of an object; the array is PHP's."""
+"""Values accepted instead of an object; the array is PHP's."""
 
 
 def decode(value: bytes | None, vouched: Vouched | None) -> RawFields:
-    """Version 1's fields of a raw value, what is absent filled from what is vouched for.
+    """Return version 1's fields of a raw value; absent ones are filled from the vouched identity.
 
-    Raises Rejection with the error class and what is wrong.
+    Raises Rejection with the error class and the reason.
     """
     fields = _quick(value) if value is not None and len(value) <= MAX_BYTES else None
     if fields is None:
@@ -40,13 +40,13 @@ def decode(value: bytes | None, vouched: Vouched | None) -> RawFields:
     if vouched is not None:
         _fill(fields, vouched)
     if fields.event_id is None or fields.site_id is None or fields.script_id is None:
-        # The contract requires them, and has the words.
+        # The contract requires these fields, and its reader has the messages.
         return diagnose.judge(diagnose.readable_text(value), vouched)
     return fields
 
 
 def _quick(value: bytes) -> RawFields | None:
-    """The fields of a sound document; None if something may be wrong, of which the careful way has the words."""
+    """Return the fields of a valid document; None if it may be invalid, for the exact reader to decide."""
     if has_unsound_escape(value):
         return None
     try:
@@ -57,7 +57,7 @@ def _quick(value: bytes) -> RawFields | None:
         if fields is None or fields.schema_version != 1:
             fields = _upcasted(value)
         else:
-            # Their JSON was skipped over, not read: not even that it is UTF-8 is known.
+            # The decoder skips the JSON of properties, and does not even check that it is UTF-8.
             _check_object(bytes(fields.properties), MAX_DEPTH - 1)
         if fields.value is not ABSENT and not _PLAIN_AMOUNT.fullmatch(fields.value):
             fields.value = diagnose.amount_text(bytes(fields.value))
@@ -67,7 +67,7 @@ def _quick(value: bytes) -> RawFields | None:
 
 
 def _upcasted(value: bytes) -> RawFields:
-    """A document of another version or with unknown fields, by way of version 1's own JSON; raises one of _DOUBTFUL."""
+    """Read a document of another version or with unknown fields by upcasting its JSON; raises one of _DOUBTFUL."""
     _check_object(value.strip(_WHITESPACE), MAX_DEPTH)
     document: dict[str, Any] = _decode_object(value)
     version = _decode_version(document.get("schema_version", b"1"))
@@ -85,7 +85,7 @@ def _upcasted(value: bytes) -> RawFields:
 
 
 def _check_object(text: bytes, depth: int) -> None:
-    """Raises ValueError if JSON is neither empty nor an object in UTF-8, nested no deeper and with all numbers in range."""
+    """Raise ValueError unless the JSON is empty or an object in UTF-8, within `depth`, with all numbers in range."""
     if text in _EMPTY:
         return
     if not text.startswith(b"{"):
@@ -99,7 +99,7 @@ def _check_object(text: bytes, depth: int) -> None:
 
 
 def _fill(fields: RawFields, vouched: Vouched) -> None:
-    """Fills what is absent from what is vouched for; a conflict is a violation."""
+    """Fill absent fields from the vouched identity; a conflict is a violation."""
     conflicts = []
     for name, header in (("site_id", SITE_ID), ("script_id", SCRIPT_ID), ("event_id", EVENT_ID)):
         value = getattr(vouched, name)

@@ -1,4 +1,4 @@
-"""Keys that tell duplicates, and the bounded memory of keys known to be persisted."""
+"""Keys that identify duplicates, and the bounded memory of keys known to be persisted."""
 
 from hashlib import blake2b
 
@@ -9,16 +9,16 @@ from schemas.pipeline.sender import Sender
 
 _UUID_LENGTH = 36
 _TIME_BYTES = 6
-# Copies of these cost less than making each anew.
+# Copying a hash object takes less time than creating one.
 _WHOLE_DIGEST = blake2b(digest_size=16)
 _SHORT_DIGEST = blake2b(digest_size=10)
 
 
 def event_key(site_id: int, event_id: str) -> bytes:
-    """The 16-byte key of (site_id, event_id).
+    """Return the 16-byte key of (site_id, event_id).
 
-    A UUIDv7's 48 time bits come first and keep the key table's index warm at its right edge; 80 bits of digest
-    tell apart what one millisecond holds. Other ids have 128 bits of digest.
+    A UUIDv7's 48 time bits come first, so that inserts hit the right edge of the key table's index; 80 bits of digest
+    distinguish the ids of one millisecond. Other ids have 128 bits of digest.
     """
     text = f"{site_id}:{event_id}".encode()
     if len(event_id) == _UUID_LENGTH and event_id[14] == "7":
@@ -26,7 +26,7 @@ def event_key(site_id: int, event_id: str) -> bytes:
             time = bytes.fromhex(event_id[:8] + event_id[9:13])
         except ValueError:
             time = b""
-        if len(time) == _TIME_BYTES:  # fromhex passes over spaces
+        if len(time) == _TIME_BYTES:  # fromhex skips spaces
             digest = _SHORT_DIGEST.copy()
             digest.update(text)
             return time + digest.digest()
@@ -38,7 +38,7 @@ def event_key(site_id: int, event_id: str) -> bytes:
 def claim_of(
     site_id: int | None, event_id: str | None, script_id: str | None, sender: Sender | None, registry: Registry
 ) -> Claim | None:
-    """What an event of that identity claims; None where no site or id can be read, or the class of sender is not known."""
+    """Return the claim of an event; None if its site or id can't be read, or if its sender class is not known."""
     if site_id is None or event_id is None or sender is None:
         return None
     script = None if script_id is None else registry.get(script_id)
@@ -47,10 +47,10 @@ def claim_of(
 
 
 class DedupHints:
-    """Keys that are persisted for certain, in two generations of half the bound each.
+    """Keys that are certainly persisted, in two generations of half the bound each.
 
-    Filled after a commit only, and thrown away with its lane: at a rebalance, a refusal or a lost connection.
-    A key that is missing here costs a look-up; a key that is here must be in the key table.
+    Filled only after a commit, and discarded with the lane: at a rebalance, a refusal or a lost connection. A missing
+    key costs a look-up; a key in it must be in the key table.
     """
 
     def __init__(self, bound: int) -> None:
@@ -66,7 +66,7 @@ class DedupHints:
         return len(self._young) + len(self._old)
 
     def add(self, keys: list[bytes]) -> None:
-        """Remembers keys of a committed transaction, oldest forgotten first."""
+        """Add keys of a committed transaction; the oldest generation is dropped first."""
         if not self._bound:
             return
         self._young.update(keys)
@@ -74,6 +74,6 @@ class DedupHints:
             self._old, self._young = self._young, set()
 
     def clear(self) -> None:
-        """Forgets everything."""
+        """Remove all keys."""
         self._young.clear()
         self._old.clear()

@@ -1,4 +1,4 @@
-"""What is wrong with a raw value: the slow, exact reading behind every rejection."""
+"""Diagnosis of a raw value: the slow, exact reader behind every rejection."""
 
 import json
 import re
@@ -48,7 +48,7 @@ _encode = msgspec.json.encode
 
 @dataclass(slots=True)
 class PartialIdentity:
-    """Whose event it is, and what else the normaliser judges, where the document says so in the right types."""
+    """The event's identity and the fields that the normaliser checks, where the document has them in valid types."""
 
     event_id: str | None = None
     site_id: int | None = None
@@ -59,17 +59,17 @@ class PartialIdentity:
 
 
 def invalid(message: str) -> Rejection:
-    """A value that is not an acceptable JSON object."""
+    """Return the rejection of a value that is not an acceptable JSON object."""
     return Rejection(ErrorClass.INVALID_PAYLOAD_JSON, message)
 
 
 def too_long(value: bytes | None) -> str:
-    """By how much the value is longer than any event, in words; empty where it is not."""
+    """Return by how much the value exceeds the largest event, in words; empty if it does not."""
     return f"{len(value)} bytes, more than {MAX_BYTES}" if value is not None and len(value) > MAX_BYTES else ""
 
 
 def readable_text(value: bytes | None) -> str:
-    """The value as text within the bounds of size and depth; raises Rejection."""
+    """Return the value as text within the bounds of size and depth; raises Rejection."""
     if not value:
         raise invalid("the value is null" if value is None else "the value is empty")
     if why := too_long(value):
@@ -84,7 +84,7 @@ def readable_text(value: bytes | None) -> str:
 
 
 def _check_nesting(text: str) -> None:
-    """Refuses what is nested too deep, by the place; for text that may be no JSON."""
+    """Reject text that is nested too deep, naming the place; the text may be invalid JSON."""
     depth = 0
     for token in _STRING_OR_BRACKET.finditer(text):
         mark = token[0]
@@ -94,7 +94,7 @@ def _check_nesting(text: str) -> None:
 
 
 def judge(text: str, vouched: Vouched | None) -> RawFields:
-    """Reads the text by the contract itself; raises Rejection with every field that breaks it and the rule."""
+    """Read the text by the contract itself; raises Rejection with every field that breaks it and the rule."""
     given = _parse(text)
     whose = identity(given)
     unsound = _unsound_text(given, text)
@@ -124,7 +124,7 @@ def judge(text: str, vouched: Vouched | None) -> RawFields:
 
 
 def _read_rest(whose: PartialIdentity, document: dict[str, Any], broken: Container[str]) -> None:
-    """Reads what the normaliser would judge, so that it is judged too."""
+    """Read the fields that the normaliser checks, so that its violations are found too."""
     for name in ("occurred_at", "sent_at"):
         if name not in broken and (value := document.get(name)) not in (None, ""):
             setattr(whose, name, value if isinstance(value, int) else parse_instant(value))
@@ -133,7 +133,7 @@ def _read_rest(whose: PartialIdentity, document: dict[str, Any], broken: Contain
 
 
 def identity(document: dict[str, Any]) -> PartialIdentity:
-    """What the document says of whose it is, where type and length are right."""
+    """Return the identity in the document, as far as types and lengths are right."""
     event_id, site_id, script_id = (document.get(name) for name in ("event_id", "site_id", "script_id"))
     return PartialIdentity(
         event_id if isinstance(event_id, str) and 0 < len(event_id) <= MAX_EVENT_ID else None,
@@ -149,7 +149,7 @@ def _parse(text: str) -> dict[str, Any]:
         raise invalid(
             f"its numbers take {digits} more digits when written out without exponents, more than {MAX_EXPONENTS}"
         )
-    # What is only passed on keeps its text, so that a number is written as it came.
+    # A value that is only passed on keeps its text, so that a number keeps its spelling.
     floats, integers = (msgspec.Raw, int) if fit else (_checked_decimal, _checked_integer)
     try:
         document = json.loads(text, parse_constant=_refuse_constant, parse_float=floats, parse_int=integers)
@@ -180,11 +180,11 @@ def _checked_integer(text: str) -> int:
 
 
 def _unsound_text(document: dict[str, Any], text: str) -> list[str]:
-    """The first text or key with a NUL or a lone surrogate: Postgres cannot hold the one, nor UTF-8 the other."""
+    """Return the first text or key with a NUL, which Postgres can't hold, or a lone surrogate, which UTF-8 can't."""
     if not has_unsound_escape(text.encode()):
         return []
     try:
-        # It may stand in a field that another one of its name has replaced: only what is left counts.
+        # The escape may be in a field that a later field of the same name replaces: only the remaining text counts.
         if not has_unsound_escape(_encode(document)):
             return []
     except UnicodeEncodeError:
@@ -194,7 +194,7 @@ def _unsound_text(document: dict[str, Any], text: str) -> list[str]:
 
 
 def _find_unsound(value: Any) -> tuple[str, list[str | int]] | None:
-    """The first text that is not sound: what it holds, and the steps to it, the innermost first."""
+    """Return the first unsound text: what it holds, and the path to it, innermost step first."""
     if isinstance(value, str):
         if "\x00" in value:
             return "NUL", []
@@ -222,7 +222,7 @@ def _is_utf8(text: str) -> bool:
 
 
 def _path(steps: list[str | int]) -> str:
-    """The steps in one text. A name of the sender's choice stands in quotes: causes and readers are not told what is in them."""
+    """Return the path as text. The sender's own names are quoted, since causes and readers omit quoted text."""
     path = ""
     for step in reversed(steps):
         if isinstance(step, int):
@@ -234,7 +234,7 @@ def _path(steps: list[str | int]) -> str:
 
 
 def _sound(whose: PartialIdentity) -> PartialIdentity:
-    """The identity without texts that could not be stored."""
+    """Remove texts that can't be stored from the identity."""
     for name in ("event_id", "script_id"):
         text = getattr(whose, name)
         if text is not None and (
@@ -245,7 +245,7 @@ def _sound(whose: PartialIdentity) -> PartialIdentity:
 
 
 def _filled(document: dict[str, Any], vouched: Vouched | None) -> dict[str, Any]:
-    """The document with what is absent or null filled from what is vouched for, so that the contract can be asked."""
+    """Fill absent or null fields from the vouched identity, so that the contract can check the document."""
     filled = dict(document)
     for name in ("site_id", "script_id", "event_id"):
         if filled.get(name) is None:
@@ -258,7 +258,7 @@ def _filled(document: dict[str, Any], vouched: Vouched | None) -> dict[str, Any]
 
 
 def amount_text(text: bytes) -> msgspec.Raw:
-    """The JSON text of an amount, as `normalize` reads it; raises ValueError and the like if it is none."""
+    """Return the JSON text of an amount as `normalize` reads it; raises ValueError or InvalidOperation for others."""
     if text.startswith(b'"'):
         given = msgspec.json.decode(text, type=str)
         return ABSENT if parse_amount(given) is None else msgspec.Raw(f'"{given}"'.encode())

@@ -1,4 +1,4 @@
-"""Whose a refused event is: what is vouched for, else the document, else the record key: pure."""
+"""Identity of a refused event: the vouched one, else the document's, else the record key's: pure."""
 
 from typing import NamedTuple, Protocol
 
@@ -25,7 +25,7 @@ class Claimed(Protocol):
 
 
 class Identity(NamedTuple):
-    """Whose the event is, whose gate window counts it, and what the document claims besides, for the error's end."""
+    """The event's identity, the site whose gate window counts it, and a note of conflicting claims for the error."""
 
     site_id: int | None
     script_id: str | None
@@ -35,10 +35,10 @@ class Identity(NamedTuple):
 
 
 def identify(vouched: Vouched | None, claimed: Claimed | None, key: bytes | None, registry: Registry) -> Identity:
-    """The identity of an event that was refused.
+    """Return the identity of an event that was refused.
 
-    Without a voucher the document counts, then the record key, then the registered site of the script. A window is made
-    for sites of the registry only, since a producer can invent others.
+    Without a vouched identity, the document counts, then the record key, then the script's registered site. Only sites
+    of the registry get a window, since a producer can invent others.
     """
     event_id, site_id, script_id = (
         (None, None, None) if claimed is None else (claimed.event_id, claimed.site_id, claimed.script_id)
@@ -53,21 +53,21 @@ def identify(vouched: Vouched | None, claimed: Claimed | None, key: bytes | None
 
 
 def site_of_key(key: bytes | None) -> int | None:
-    """The site in a record key of the form `site:id`."""
+    """Return the site of a record key in the form `site:id`; None for other keys."""
     digits, colon, _ = (key or b"").partition(b":")
     return int(digits) or None if colon and digits.isdigit() and len(digits) <= _KEY_DIGITS else None
 
 
 def _sites(registry: Registry) -> frozenset[int | None]:
-    """The sites of the registry, found once for as long as the same one is asked about."""
-    global _known  # noqa: PLW0603  # a storm of refused events asks for each of them
+    """Return the sites of the registry, cached until the registry is replaced."""
+    global _known  # noqa: PLW0603  # called for each of many refused events
     if _known[0] is not registry:
         _known = (registry, frozenset(script.site_id for script in registry.values()))
     return _known[1]
 
 
 def claim_note(vouched: Vouched, claimed: Claimed | None) -> str:
-    """What a document claims beside what is vouched for, as the end of an error; empty if it agrees."""
+    """Return the document's claims that differ from the vouched identity, as an error's suffix; empty if it agrees."""
     if claimed is None:
         return ""
     site_id, script_id = claimed.site_id, claimed.script_id

@@ -13,18 +13,18 @@ _LARGEST_EXPONENT: Final = 308  # of a double: beyond it most readers see Infini
 _LARGEST_ZERO: Final = 2 * _LARGEST_EXPONENT
 _MOST_DECIMALS: Final = 16_383  # of Postgres' numeric type, which refuses the row beyond it
 
-# A search for one byte by its number takes a tenth of the time of a search for it as bytes.
+# Searching for one byte by its number takes a tenth of the time of searching for it as bytes.
 _BACKSLASH, _QUOTE = b'\\"'
 _ALL_BUT_MARKS = bytes(set(range(256)) - set(b'"[]{}'))
 _STEPS = bytes.maketrans(b"[{]}", b"\x01\x01\xff\xff")
-# Any digit as 0, any E as e: searches for a few bytes then do what a pattern takes many times as long for.
+# Maps every digit to 0 and E to e, so that searches for a few bytes replace a pattern that takes many times as long.
 _DIGIT_OR_E = bytes.maketrans(b"123456789E", b"000000000e")
 MANY_DIGITS: Final = 200
-"""Fewer digits, together with an exponent of two digits, are a number that a double can hold."""
+"""A number with fewer digits, and with an exponent of two digits at most, fits a double."""
 _MANY = b"0" * MANY_DIGITS
 _LARGE_EXPONENT = re.compile(rb"0e[+-]?000").search
 _TWO_DIGITS = (b"0e00", b"0e-00", b"0e+00")
-# Of more digits they are out of range, each by itself.
+# Exponents of three digits or more may be out of range on their own.
 _LARGE = 3
 _EXPONENTS = re.compile(rb"e[+-]?0*([1-9][0-9]{1,4})").findall
 _decode_integers = msgspec.json.Decoder(list[int]).decode
@@ -41,24 +41,24 @@ _UNSOUND_ESCAPE = re.compile(
 
 
 def nesting(text: bytes) -> int:
-    """The depth of arrays and objects; exact for JSON, and for any text without a backslash."""
+    """Return the depth of arrays and objects; exact for JSON, and for any text without a backslash."""
     marks = _without_escapes(text).translate(None, _ALL_BUT_MARKS)
     if _QUOTE in marks:
-        # Strings without a bracket between them count as one: only whether a bracket stands in a string matters.
+        # Adjacent strings without a bracket between them count as one: only whether a bracket is in a string matters.
         marks = b"".join(marks.replace(b'""', b"").split(b'"')[::2])
     return max(accumulate(memoryview(marks.translate(_STEPS)).cast("b"), initial=0))
 
 
 def has_unsound_escape(text: bytes) -> bool:
-    """Whether an escape in JSON text means NUL, which Postgres can't hold, or half of a character."""
+    """Return whether an escape in JSON text is a NUL, which Postgres can't hold, or a lone surrogate."""
     if _BACKSLASH not in text or _DOUBTFUL_ESCAPE(text) is None:
         return False
     return _UNSOUND_ESCAPE(text.replace(rb"\\", b"__")) is not None
 
 
 def numbers_fit(text: bytes) -> bool:
-    """Whether all numbers of JSON text pass `check_number`, and their exponents MAX_EXPONENTS."""
-    # Most numbers have few digits and no exponent, which a call less shows.
+    """Return whether all numbers of JSON text pass `check_number`, and their exponents MAX_EXPONENTS."""
+    # Most texts have short numbers without exponents; this check saves a call for them.
     if len(text) < MANY_DIGITS and b"0e" not in text.translate(_DIGIT_OR_E):
         return True
     if not _doubtful(text):
@@ -81,7 +81,7 @@ def exponents(text: bytes) -> int:
 
 
 def check_number(text: str) -> None:
-    """Raises ValueError, saying why, if a double or Postgres' numeric type can't hold this JSON number."""
+    """Raise ValueError with the reason if a double or Postgres' numeric type can't hold this JSON number."""
     if plain_number(text):
         return
     if text.lstrip("-").isdigit():
@@ -122,7 +122,7 @@ def _sum(numbers: list[bytes]) -> int:
 
 
 def _doubtful(text: bytes) -> bool:
-    """Whether a number in it may be beyond a bound; a text that looks like one counts."""
+    """Return whether a number in the text may be out of bounds; text that looks like a number counts."""
     marked = text.translate(_DIGIT_OR_E)
     if len(text) >= MANY_DIGITS and marked.find(_MANY) >= 0:
         return True
@@ -136,7 +136,7 @@ def _has_many_digits(text: bytes) -> bool:
 
 
 def _outside_strings(text: bytes) -> bytes:
-    """JSON text without what stands in quotes, each exponent behind a small e."""
+    """Return JSON text without its strings, with a small e before each exponent."""
     return b" ".join(_without_escapes(text).split(b'"')[::2]).replace(b"E", b"e")
 
 

@@ -1,4 +1,4 @@
-"""From version 1's fields to a bridge event: one normaliser, pure, for every caller."""
+"""Normalisation of version 1's fields to a bridge event: one pure function for every caller."""
 
 import re
 import unicodedata
@@ -36,8 +36,8 @@ from streams.pipeline.violations import quoted, unit_hint
 
 _NO_TIME = timedelta(0)
 _TRANSIT = timedelta(seconds=10)
-"""A request takes no longer: a sent_at that is nearer to received_at shows no wrong clock."""
-# What `parse_amount` passes and `rounded_amount` leaves as it is, most often.
+"""The longest transit of a request. A smaller difference of sent_at and received_at shows no wrong clock."""
+# Most amounts that `parse_amount` accepts and `rounded_amount` leaves unchanged.
 _PLAIN_AMOUNT = re.compile(r'"?(-?[0-9]{1,15}(?:\.[0-9]{1,6})?)"?', re.ASCII).fullmatch
 _EMPTY = ("null", "[]")
 _encode = msgspec.json.encode
@@ -51,15 +51,15 @@ _UTM = ("utm_source", "utm_medium", "utm_campaign", "utm_term", "utm_content")
 _UTM_PARAMETER = re.compile("(?:^|&)(utm_(?:source|medium|campaign|term|content))=([^&]+)").finditer
 _BROKEN_PERCENT = re.compile("%(?![0-9a-fA-F]{2})").sub
 _NO_UTM: tuple[None, ...] = (None,) * len(_UTM)
-# Longer texts are read each time: a memory of them would be as large as a stranger likes.
+# Longer texts are parsed each time, since a sender chooses their length and the cache would grow with it.
 _REMEMBERED_LENGTH = 256
 
 
 class Bounds(NamedTuple):
-    """How far occurred_at may lie before and after received_at, and what is changed of an event.
+    """Bounds of occurred_at before and after received_at, and which changes of an event are allowed.
 
-    `max_skew` is how far sent_at may lie from received_at for occurred_at to be corrected by it; `aliases` says whether
-    event types have aliases.
+    `max_skew` is the largest difference of sent_at and received_at by which occurred_at is corrected; `aliases` allows
+    aliases of event types.
     """
 
     max_age: timedelta
@@ -69,7 +69,7 @@ class Bounds(NamedTuple):
 
 
 def bounds_of(settings: Settings) -> Bounds:
-    """The bounds that the settings ask for."""
+    """Return the bounds of the settings."""
     skew = timedelta(seconds=settings.seconds("sent_at_max_skew"))
     return Bounds(*settings.occurred_bounds, skew, settings.event_type_aliases)
 
@@ -84,7 +84,7 @@ def normalize(
     bounds: Bounds,
     sender: Sender = Sender.DIRECT,
 ) -> BridgeEvent:
-    """The bridge event; raises Rejection with the error class, the field and the rule."""
+    """Return the bridge event; raises Rejection with the error class, the field and the rule."""
     event_id, site_id, script_id = fields.event_id, fields.site_id, fields.script_id
     if event_id is None or site_id is None or script_id is None:  # decode fills or refuses them
         raise _violation("event_id, site_id and script_id are required", fields)
@@ -148,7 +148,7 @@ def normalize(
 
 
 def violations(identity: Identity, received_at: datetime, registry: Registry, bounds: Bounds) -> list[str]:
-    """All that `normalize` refuses as breaking the contract, of the fields that could be read, in words."""
+    """Return every violation that `normalize` finds in the readable fields, in words."""
     found = []
     script = registry.get(identity.script_id or "")
     if script is not None and identity.site_id not in (None, script.site_id):
@@ -173,19 +173,19 @@ def _violation(message: str, fields: Identity) -> Rejection:
 
 
 def _of_another_site(script_id: str, fields: Identity) -> Rejection:
-    # Whose it is, is not this site's affair.
+    # The message does not name the script's site, since it belongs to another sender.
     return _violation(f"site_id: script {script_id!r} is not of site {fields.site_id}", fields)
 
 
 def _times(fields: Identity, received_at: datetime, bounds: Bounds) -> tuple[datetime, datetime | None, str | None]:
-    """occurred_at by the server's clock, sent_at, and the producer's occurred_at as text if the two differ.
+    """Return occurred_at by the server's clock, sent_at, and the producer's occurred_at as text if it was corrected.
 
-    They differ where sent_at shows that the producer's clock is wrong.
+    It is corrected where sent_at shows that the producer's clock is wrong.
     """
     occurred, sent, utc = fields.occurred_at, fields.sent_at, received_at.tzinfo
     place = "occurred_at"
     try:
-        # Postgres knows no offset of 16 hours and more.
+        # Postgres accepts no offset of 16 hours or more.
         if isinstance(occurred, int):
             occurred = instant_from_epoch_ms(occurred)
         elif occurred is not None and occurred.tzinfo is not utc:
@@ -206,7 +206,7 @@ def _times(fields: Identity, received_at: datetime, bounds: Bounds) -> tuple[dat
     if age > bounds.max_age:
         raise _too_far(occurred, f"more than {written(bounds.max_age)} before", fields)
     if sent is not None and _TRANSIT < abs(received_at - sent) <= bounds.max_skew:
-        # Nothing is sent before it happens: the clock was set back in between.
+        # An event can't be sent before it occurs: if it seems so, the clock was set back in between.
         return received_at - max(sent - occurred, _NO_TIME), sent, utc_text(occurred)
     if -age > bounds.max_ahead:
         raise _too_far(occurred, f"more than {written(bounds.max_ahead)} after", fields)
@@ -219,7 +219,7 @@ def _too_far(occurred: datetime, how: str, fields: Identity) -> Rejection:
 
 
 def _page(url: str) -> tuple[str, str | None, str | None, tuple[str | None, ...]]:
-    """The page's URL without its fragment, host, path, and campaign parameters; the text alone if it is no absolute URL."""
+    """Return the page's URL without fragment, host, path and campaign parameters; the text alone if not absolute."""
     try:
         doubtful = len(url) > MAX_HOST_NAME or not url.isascii()
         parsed = None if doubtful and _has_impossible_host(url) else _parse(url)
@@ -234,7 +234,7 @@ def _page(url: str) -> tuple[str, str | None, str | None, tuple[str | None, ...]
 
 
 def _campaign(query: str) -> tuple[str | None, ...]:
-    """The utm_* parameters of a query. They recur and stand together, so that one reading serves many events."""
+    """Return the utm_* parameters of a query. Their part of the query is the cache key, as it recurs across events."""
     start = query.find("utm_")
     if start and query[start - 1] != "&":
         start = 0
@@ -245,7 +245,7 @@ def _campaign(query: str) -> tuple[str | None, ...]:
 
 @lru_cache(maxsize=8192)
 def _utm(parameters: str) -> tuple[str | None, ...]:
-    """The first value of each; text that Postgres cannot hold is replaced."""
+    """Return the first value of each parameter; characters that Postgres can't hold are replaced."""
     found: dict[str, str] = {}
     for parameter in _UTM_PARAMETER(parameters):
         name, value = parameter.groups()
@@ -267,7 +267,7 @@ def _unquoted(value: str) -> str:
 
 
 def _referrer_host(referrer: str) -> str | None:
-    """The referrer's host, from its part before path and query so that few texts serve many events."""
+    """Return the referrer's host. Path and query are cut off first, so that few texts fill the cache."""
     end = referrer.find("/", referrer.find("://") + 3)
     origin = referrer if end < 0 else referrer[: end + 1]
     return _host(origin) if len(origin) <= _REMEMBERED_LENGTH else _host.__wrapped__(origin)
@@ -306,7 +306,7 @@ def _host(url: str) -> str | None:
 
 
 def _amount(fields: RawFields) -> tuple[Decimal | None, str | None]:
-    """The amount as the column holds it, and as it was sent if that is another one."""
+    """Return the amount as the column holds it, and the original amount if it differs."""
     text = str(fields.value, "utf-8")
     if plain := _PLAIN_AMOUNT(text):
         return Decimal(plain[1]), None

@@ -1,4 +1,4 @@
-"""From a batch to its outcomes: pure. Registry, hints, ledger states and clock come in; nothing goes out but the answer."""
+"""Processing of a batch to its outcomes: pure. Registry, hints, ledger states and clock are arguments."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -36,9 +36,9 @@ _GATEWAY_TRUST_MS = 5 * _MINUTE_MS
 _PRODUCER_TIME = 0
 _TIME_DIGITS = 19
 MOST_BESIDE_VALUE = 64 * 1024
-"""The most bytes of key and headers of an event that is retried: a retry lane reads the waiting bodies of a whole batch.
+"""The most bytes of key and headers of a retried event: a retry lane reads the waiting bodies of a whole batch.
 
-A value that is longer than an event's is not retried either.
+An event whose value exceeds the limit of events is not retried either.
 """
 
 _as_it_is = tuple.__new__
@@ -46,17 +46,17 @@ LedgerStates = Mapping[Provenance, LedgerState]
 
 
 class KnownKeys(Protocol):
-    """The dedup state: whether a key is persisted for certain."""
+    """The dedup state: which keys are certainly persisted."""
 
     def __contains__(self, key: bytes, /) -> bool: ...
 
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """What the batches of one settlement are judged by. `now_ms` is in milliseconds since the epoch.
+    """The context in which the batches of one commit are processed. `now_ms` is in milliseconds since the epoch.
 
-    `seen` fills with the ledger rows that an attempt was found for: a second copy, also one in another batch of the
-    settlement, is stale.
+    `seen` collects the ledger rows with an attempt in this commit: a second copy is stale, also in another batch of the
+    same commit.
     """
 
     now_ms: int
@@ -71,7 +71,7 @@ class Context:
 
 
 class Attempt(msgspec.Struct, gc=False):
-    """One try at one raw event."""
+    """One attempt at one raw event."""
 
     record: RawRecord
     provenance: Provenance
@@ -84,7 +84,7 @@ class Attempt(msgspec.Struct, gc=False):
 
 
 def process(batch: Batch, context: Context) -> Outcomes:
-    """The outcome of every record of the batch, in order."""
+    """Return the outcome of every record of the batch, in order."""
     outcomes = Outcomes(batch)
     for _ in processing(outcomes, context, _timeless, 1.0):
         pass
@@ -92,11 +92,11 @@ def process(batch: Batch, context: Context) -> Outcomes:
 
 
 def processing(outcomes: Outcomes, context: Context, now: Callable[[], float], slice_seconds: float) -> Iterator[None]:
-    """The same in slices: adds the outcomes of the batch, and yields after each `slice_seconds` by the clock `now`."""
+    """Add the outcomes in slices: yield after each `slice_seconds` by the clock `now`, otherwise like `process`."""
     batch = outcomes.batch
     find = _first_attempt if topic_of(batch.source.topic) == context.raw_topic else _later_attempt
     registry, bounds, known = context.registry, context.bounds, context.known
-    # An access to a member of an enum is a call.
+    # Accessing a member of an enum is a function call.
     direct = Sender.DIRECT
     ends = now() + slice_seconds
     for record in batch.records:
@@ -107,10 +107,10 @@ def processing(outcomes: Outcomes, context: Context, now: Callable[[], float], s
         if attempt is None:
             outcomes.stale += 1
             continue
-        # Most events of Kafka producers have no gateway headers: they are spared the calls.
+        # Most events of Kafka producers have no gateway headers, so the calls are skipped for them.
         found = None if attempt.found is NOTHING else attempt.found
         try:
-            # As `read_event` does, a call less for each event.
+            # Same as `read_event`, with one call less for each event.
             event = normalize(
                 decode(attempt.record.value, None if found is None else found.checked()),
                 received_at=attempt.received_at,
@@ -145,7 +145,7 @@ def _timeless() -> float:
 
 
 def _record_time(record: RawRecord, context: Context, outcomes: Outcomes) -> int:
-    """The record's time in milliseconds; a producer's own is held near now, so that none can make a million windows."""
+    """Return the record's time in milliseconds; a producer's is clamped near now, to bound the number of windows."""
     timestamp = record.timestamp
     if record.timestamp_type != _PRODUCER_TIME:
         return timestamp
@@ -155,7 +155,7 @@ def _record_time(record: RawRecord, context: Context, outcomes: Outcomes) -> int
 
 
 def _first_attempt(record: RawRecord, context: Context, outcomes: Outcomes) -> Attempt | None:
-    """The attempt that a raw record is; None for the second copy of a replayed item."""
+    """Return the attempt of a raw record; None for the second copy of a replayed item."""
     time_ms = _record_time(record, context, outcomes)
     replay: ReplayClaim | None = None
     received_at = instant(time_ms)
@@ -178,7 +178,7 @@ def _first_attempt(record: RawRecord, context: Context, outcomes: Outcomes) -> A
             outcomes.unproven[found.headers] += 1
     return Attempt(
         record,
-        # By its class it takes twice as long.
+        # Calling the class takes twice as long.
         _as_it_is(Provenance, (*outcomes.batch.source, record.offset)),
         1,
         received_at,
@@ -190,7 +190,7 @@ def _first_attempt(record: RawRecord, context: Context, outcomes: Outcomes) -> A
 
 
 def _received_at_ms(said: Said, time_ms: int) -> int:
-    """When the gateway took the event, in milliseconds since the epoch; the record's own time if it says nothing near."""
+    """Return when the gateway received the event, in milliseconds since the epoch; the record's time if far off."""
     given = said.get(names.RECEIVED_AT) or b""
     if not given.isdigit() or len(given) > _TIME_DIGITS:
         return time_ms
@@ -198,7 +198,7 @@ def _received_at_ms(said: Said, time_ms: int) -> int:
 
 
 def replay_claim(record: RawRecord) -> ReplayClaim | None:
-    """What a raw record says of itself: plain data unless the ledger bears it out."""
+    """Return the replay that a raw record claims: plain data until the ledger confirms it."""
     return _claimed(dict(record.headers))
 
 
@@ -213,13 +213,13 @@ def _claimed(said: Said) -> ReplayClaim | None:
 
 
 def replays_claimed(batches: Iterable[Batch]) -> list[Provenance]:
-    """The dead letters that raw records of these batches say they replay, in order, each once."""
+    """Return the dead letters that raw records of these batches claim to replay, sorted and without duplicates."""
     claims = (replay_claim(record) for batch in batches for record in batch.records if record.headers)
     return sorted({claim.replay_of for claim in claims if claim is not None})
 
 
 def retry_token(record: RawRecord) -> tuple[Provenance, int] | None:
-    """The provenance and attempt that a retry record bears; None if it bears none that can be read."""
+    """Return the provenance and attempt of a retry record; None if it has none that can be read."""
     provenance, attempt = last(record.headers, names.PROVENANCE), last_int(record.headers, names.ATTEMPT)
     if provenance is None or attempt is None:
         return None
@@ -230,12 +230,12 @@ def retry_token(record: RawRecord) -> tuple[Provenance, int] | None:
 
 
 def with_token(headers: Headers, provenance: Provenance, attempt: int) -> Headers:
-    """A raw record's own headers, then the token of its next attempt."""
+    """Return a raw record's own headers, followed by the token of its next attempt."""
     return [*headers, (names.PROVENANCE, str(provenance).encode()), (names.ATTEMPT, str(attempt).encode())]
 
 
 def _carried(record: RawRecord, state: LedgerState, provenance: Provenance, attempt: int) -> RawRecord:
-    """The record with the body that the ledger keeps: whoever writes a retry topic could forge another one's."""
+    """Return the record with the ledger's copy of the body, since a writer to a retry topic could forge a body."""
     body = state.body
     if body is None:
         return record
@@ -246,7 +246,7 @@ def _carried(record: RawRecord, state: LedgerState, provenance: Provenance, atte
 
 
 def _later_attempt(record: RawRecord, context: Context, outcomes: Outcomes) -> Attempt | None:
-    """The attempt that a retry record is; None when the ledger does not await it."""
+    """Return the attempt of a retry record; None if the ledger does not await it."""
     token = retry_token(record)
     if token is None:
         return None
@@ -269,7 +269,7 @@ def _later_attempt(record: RawRecord, context: Context, outcomes: Outcomes) -> A
 
 
 def _claimed_identity(value: bytes | None) -> Claimed | None:
-    """What the document says of whose it is, where nothing was decoded yet."""
+    """Return the identity that the document claims, when it has not been decoded yet."""
     try:
         return decode(value, None)
     except Rejection as rejection:
@@ -277,7 +277,7 @@ def _claimed_identity(value: bytes | None) -> Claimed | None:
 
 
 def _too_much_to_retry(record: RawRecord) -> str:
-    """What of key and headers is more than a retry carries, in words; nothing if it carries them."""
+    """Return why key and headers exceed what a retry carries, in words; empty if they don't."""
     # Even an empty header takes memory.
     if len(record.headers) > MOST_HEADERS:
         return f"it has more than {MOST_HEADERS} headers, the most that a retry carries"
@@ -290,17 +290,17 @@ def _too_much_to_retry(record: RawRecord) -> str:
 
 
 def _failure(attempt: Attempt, rejection: Rejection, context: Context) -> Failure:
-    """What becomes of a rejected attempt, by the error table and the retry policy."""
+    """Return the failure of a rejected attempt, by the error table and the retry policy."""
     error_class, error = rejection.error_class, rejection.message
     unknown = attempt.found.headers is TrustOf.UNKNOWN_KEY
     claimed = _claimed_identity(attempt.record.value) if unknown else rejection.identity
     whose = identify(attempt.found.vouched, claimed, attempt.record.key, context.registry)
     script = context.registry.get(whose.script_id) if whose.script_id else None
     if why := too_long(attempt.record.value):
-        # It is no event in any form: whatever would have it wait, no time makes it one.
+        # An oversized value can never become an event, so it is not retried for any other reason.
         error_class, error = ErrorClass.INVALID_PAYLOAD_JSON, why
     elif script is not None and script.paused and error_class is not ErrorClass.SCRIPT_PAUSED:
-        # What is wrong with it may be why it is paused: it waits like the rest.
+        # The violation may be the reason for the pause, so the event waits like all others of the script.
         error_class, error = ErrorClass.SCRIPT_PAUSED, f"script {script.script_id!r} is paused; else: {error}"
     failure = Failure(
         record=attempt.record,

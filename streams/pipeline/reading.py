@@ -1,4 +1,4 @@
-"""From a raw value to a bridge event, or to everything that is wrong with it: pure."""
+"""Reading of a raw value to a bridge event, or to all its violations: pure."""
 
 from datetime import datetime
 
@@ -24,9 +24,9 @@ def read_event(
     bounds: Bounds,
     sender: Sender = Sender.DIRECT,
 ) -> BridgeEvent:
-    """The bridge event of a raw value; raises Rejection.
+    """Return the bridge event of a raw value; raises Rejection.
 
-    One that breaks the contract is rejected with all its violations, those that the decoder and the normaliser find.
+    A value that breaks the contract is rejected with the violations of both the decoder and the normaliser.
     """
     try:
         return normalize(
@@ -43,7 +43,7 @@ def read_event(
 
 
 def in_full(rejection: Rejection, received_at: datetime, registry: Registry, bounds: Bounds) -> Rejection:
-    """What decoding or normalising raised, with all violations that either of them finds."""
+    """Return the rejection with all violations that the decoder and the normaliser find."""
     whose = rejection.identity
     if rejection.error_class is not ErrorClass.SCHEMA_VIOLATION or whose is None:
         return rejection

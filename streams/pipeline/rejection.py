@@ -1,4 +1,4 @@
-"""How decoding and normalising say that an event cannot pass, and what could still be read of it."""
+"""The rejection of an event by decoder or normaliser, with the part of its identity that could be read."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -6,13 +6,13 @@ from typing import Protocol
 
 from schemas.reasons import ErrorClass
 
-# With what is added to it an error must fit the ledger: `schemas.kafka.headers.ERROR_TEXT_BYTES`.
+# An error with its additions must fit the ledger: `schemas.kafka.headers.ERROR_TEXT_BYTES`.
 _MOST_CHARACTERS = 640
 _LONGEST = 200
 
 
 class Identity(Protocol):
-    """Whose event it is, as far as it could be read, and what the normaliser would judge by; None where it is unsound."""
+    """The readable identity of an event, and the fields that the normaliser checks; None where one is unsound."""
 
     event_id: str | None
     site_id: int | None
@@ -27,9 +27,9 @@ class Identity(Protocol):
 
 
 class Rejection(Exception):
-    """One attempt failed because of the event: the class of error, and the field and the rule in words.
+    """One attempt failed because of the event: the error class, and the field and rule in words.
 
-    `violations` are what the contract has found, each in words; empty where it was the normaliser.
+    `violations` are the contract's violations in words; empty if the normaliser raised it.
     """
 
     def __init__(
@@ -47,7 +47,7 @@ class Rejection(Exception):
 
 
 def violated(violations: Sequence[str], identity: Identity | None) -> Rejection:
-    """The rejection of an event that breaks the contract in these ways; its message lists as many as it has room for."""
+    """Return the rejection of an event with these violations; its message lists as many as fit."""
     bounded = [text if len(text) <= _LONGEST else _cut(text) for text in violations]
     message, *rest = bounded
     while rest and len(message) + len(rest[0]) <= _MOST_CHARACTERS:
@@ -58,6 +58,6 @@ def violated(violations: Sequence[str], identity: Identity | None) -> Rejection:
 
 
 def _cut(text: str) -> str:
-    """Its beginning, in which a quote that is open is closed: readers are shown what stands outside of quotes."""
+    """Cut a text and close an open quote: readers see only what is outside of quotes."""
     beginning = text[: _LONGEST - 1]
     return f"{beginning}…" + "".join(mark for mark in "'\"" if beginning.count(mark) % 2)

@@ -1,4 +1,4 @@
-"""The worth of a record's gateway headers: proven, believed by the rule for older records, or data: pure."""
+"""Trust in a record's gateway headers: proven, believed by the rule for older records, or plain data: pure."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -16,28 +16,28 @@ from streams.pipeline.rejection import Rejection
 
 
 class Headers(StrEnum):
-    """What a record's gateway headers are worth."""
+    """The trust in a record's gateway headers."""
 
     NONE = "none"
-    """There are none."""
+    """The record has none."""
     PROVEN = "proven"
     LEGACY = "legacy"
-    """Unproven, and believed: written before the upgrade, as far as the rule's time lasts."""
+    """Without a proof but believed: written before the upgrade, until the end of the legacy period."""
     UNPROVEN = "unproven"
     """Plain data of a Kafka producer: no proof, or a wrong one."""
     UNKNOWN_KEY = "unknown_key"
-    """The proof names a key that is not known here: the attempt is retried."""
+    """The proof names a key that this process does not have; the attempt is retried."""
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What was found of one record; `vouched` is there if its headers are proven or believed."""
+    """The finding about one record; `vouched` is set if its headers are proven or believed."""
 
     headers: Headers
     vouched: Vouched | None = None
 
     def checked(self) -> Vouched | None:
-        """What is vouched for; raises Rejection where the proof's key is not known: the attempt is retried."""
+        """Return the vouched identity; raises Rejection, which is retried, if the proof's key is not known."""
         if self.headers is Headers.UNKNOWN_KEY:
             raise Rejection(
                 ErrorClass.UNKNOWN_GATEWAY_KEY,
@@ -48,12 +48,12 @@ class Finding:
 
     @property
     def sender(self) -> Sender:
-        """The class that the record is treated as."""
+        """The sender class that applies to the record."""
         return Sender.DIRECT if self.vouched is None else self.vouched.sender
 
 
 WORTHLESS = frozenset({Headers.LEGACY, Headers.UNPROVEN, Headers.UNKNOWN_KEY})
-"""Not proven, and so counted."""
+"""Findings without a proof, which are counted."""
 
 NOTHING = Finding(Headers.NONE)
 _UNPROVEN = Finding(Headers.UNPROVEN)
@@ -61,7 +61,7 @@ _UNKNOWN_KEY = Finding(Headers.UNKNOWN_KEY)
 
 
 class Kept(Protocol):
-    """What the ledger keeps of whose an event is."""
+    """The identity that the ledger stores for an event."""
 
     @property
     def sender(self) -> Sender | None: ...
@@ -75,21 +75,22 @@ class Kept(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class GatewayTrust:
-    """Which headers a worker believes. Until `legacy_until_ms` (since the epoch) headers without a proof are believed too."""
+    """The rule for trusting headers: until `legacy_until_ms` (since the epoch), also headers without a proof."""
 
     keys: ProofKeys
     legacy_until_ms: int = 0
 
     def of_raw(self, said: Said, value: bytes | None, now_ms: int) -> Finding:
-        """The finding for a record of the raw topic."""
+        """Return the finding for a record of the raw topic."""
         if not states_identity(said):
             return NOTHING
         return self._judged(said, value, legacy=now_ms < self.legacy_until_ms)
 
     def of_kept(self, kept: Kept, said: Said, value: bytes | None) -> Finding:
-        """The finding for a raw event that the ledger keeps: the ledger's identity counts.
+        """Return the finding for a raw event in the ledger: the ledger's identity counts.
 
-        A row without a class is judged by its headers, those without a proof if it was received in the rule's time.
+        A row without a sender class is judged by its headers. Headers without a proof are believed if the event was
+        received before the end of the legacy period.
         """
         if kept.sender is Sender.DIRECT:
             return _UNPROVEN if states_identity(said) else NOTHING
@@ -102,7 +103,7 @@ class GatewayTrust:
         return self._judged(said, value, legacy=to_epoch_ms(kept.received_at) < self.legacy_until_ms)
 
     def of_replay(self, kept: Kept, said: Said, value: bytes | None) -> Finding:
-        """The finding for a replayed dead letter: a new seal of a correction counts, else the ledger's identity."""
+        """Return the finding for a replayed dead letter: a correction's new proof counts, or the ledger's identity."""
         vouched = self.keys.proven(said, value)
         return self.of_kept(kept, said, value) if vouched is None else Finding(Headers.PROVEN, vouched)
 
@@ -114,7 +115,7 @@ class GatewayTrust:
             vouched = self.keys.proven(said, value)
             return _UNPROVEN if vouched is None else Finding(Headers.PROVEN, vouched)
         if legacy and names.SENDER not in said:
-            # Before there were classes, only what a browser sent had an origin.
+            # Before sender classes existed, only browsers' events had an origin.
             vouched = read_identity(said, Sender.SERVER if said.get(names.ORIGIN) is None else Sender.VISITOR)
             if vouched is not None:
                 return Finding(Headers.LEGACY, vouched)
@@ -122,10 +123,10 @@ class GatewayTrust:
 
 
 def gateway_trust(settings: Settings, legacy_until_ms: int) -> GatewayTrust:
-    """The trust of a process with these settings; `legacy_until_ms` comes from the database."""
+    """Return the trust of a process with these settings; `legacy_until_ms` comes from the database."""
     return GatewayTrust(settings.proof_keys, legacy_until_ms)
 
 
 def no_trust() -> GatewayTrust:
-    """Believes no header: for what has no key and no gateway."""
+    """Return a trust that believes no header, for a process without proof keys and gateway."""
     return GatewayTrust(ProofKeys(()))

@@ -1,4 +1,4 @@
-"""What breaks the contract, in the words of JSON: the field, the rule, and a hint at the usual mistake."""
+"""Violations of the contract in JSON's terms: the field, the rule, and a hint at the usual mistake."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -20,7 +20,7 @@ _MEANT: Final[Mapping[str, tuple[str, ...]]] = {
     "site_id": ("siteId",),
     "script_id": ("scriptId",),
 }
-"""Fields of the contract, and what others call them."""
+"""Fields of the contract, and their names in other products."""
 
 # The years 2000 to 2099 in milliseconds since the epoch.
 _CENTURY: Final = range(946_684_800_000, 4_102_444_800_000)
@@ -29,22 +29,23 @@ _DIGITS = re.compile(r"[0-9]{1,30}", re.ASCII)
 
 
 def quoted(text: str) -> str:
-    """The beginning of a sender's text in single quotes, of which it has none: so causes are alike whatever it is.
+    """Quote the beginning of a sender's text, with inner single quotes replaced, so that equal errors share a cause.
 
-    What can't be written as UTF-8 or stored is replaced, and so is a line break: Postgres begins its DETAIL by one.
+    Characters that UTF-8 or Postgres can't hold are replaced, and so are line breaks, because Postgres begins its
+    DETAIL with one.
     """
     shown = text if len(text) <= _MOST_SHOWN else f"{text[:_MOST_SHOWN]}…"
     return "'" + bounded_text(shown.replace("'", "’").replace("\n", " ")) + "'"
 
 
 def json_type(value: Any) -> str:
-    """What JSON calls the type of a value that was read from it."""
+    """Return JSON's name for the type of a decoded value."""
     names = {list: "an array", dict: "an object", str: "a string", bool: "a boolean", type(None): "null"}
     return names.get(type(value), "a number")
 
 
 def unit_hint(value: int) -> str:
-    """What a count since the epoch looks like if it is no time of this century in milliseconds; else empty."""
+    """Return a hint at the unit of a count since the epoch that is no time of this century in ms; else empty."""
     if value not in _CENTURY:
         for unit, in_ms in (
             ("seconds", value * 1000),
@@ -57,7 +58,7 @@ def unit_hint(value: int) -> str:
 
 
 def contract_violations(error: ValidationError, document: Mapping[str, Any], version: int) -> dict[str, str]:
-    """Each field of version 1 that breaks the contract, and how, under its name in the document's version."""
+    """Return the violation of each field of version 1, by field, with the field's name in the document's version."""
     found: dict[str, str] = {}
     for one in error.errors(include_url=False):
         field = str(one["loc"][0])

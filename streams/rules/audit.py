@@ -1,4 +1,4 @@
-"""The rules of the audit, pure: a snapshot of Postgres and Kafka's bounds in, the report out."""
+"""Rules of the audit, pure: from a snapshot of Postgres and Kafka's bounds to the report."""
 
 from collections.abc import Iterable, Mapping
 
@@ -10,7 +10,7 @@ from schemas.reasons import DroppedReason
 
 
 def judge(snapshot: Snapshot, bounds: Mapping[TopicPartition, LogBounds], topics: Topics) -> AuditReport:
-    """The report over the whole database; `topics` are those that the settings name."""
+    """Return the report over the whole database; `topics` are those of the settings."""
     ledgers = snapshot.ledgers
     present = _present_logs(snapshot, bounds)
     bounds = {log: bounds[source] for source, log in present.items() if source in bounds}
@@ -40,7 +40,7 @@ def judge(snapshot: Snapshot, bounds: Mapping[TopicPartition, LogBounds], topics
 def _present_logs(
     snapshot: Snapshot, bounds: Mapping[TopicPartition, LogBounds]
 ) -> dict[TopicPartition, TopicPartition]:
-    """By partition of Kafka the log that it holds: the last that was adopted; those before it are gone."""
+    """Return the current log of each Kafka partition: the last one adopted; earlier ones are gone."""
     logs = sorted({*snapshot.offsets, *bounds}, key=lambda source: incarnation_of(source.topic))
     return {log.in_kafka: log for log in logs}
 
@@ -51,7 +51,7 @@ def _offset_problems(
     log: LogBounds | None,
     present: Mapping[TopicPartition, TopicPartition],
 ) -> Iterable[str]:
-    """A stored offset that Kafka's log does not bear out, and losses that nobody acknowledged."""
+    """Yield stored offsets that contradict Kafka's log, and losses that no operator acknowledged."""
     if offsets is None:
         return
     gone = present[source.in_kafka] != source
@@ -74,7 +74,7 @@ def _offset_problems(
 def _sum_problems(
     source: TopicPartition, offsets: Offsets | None, ledger: Ledgers | None, *, rows: bool
 ) -> Iterable[str]:
-    """Every offset that was read must have become something: by the running totals and, for `rows`, by the rows."""
+    """Check that every offset read has an outcome: by the running totals and, for `rows`, by the rows."""
     if offsets is None:
         return
     read, aside = offsets.read, offsets.stale + offsets.skipped + offsets.lost
@@ -100,7 +100,7 @@ def _sum_problems(
 
 
 def _row_problems(source: TopicPartition, offsets: Offsets | None, ledger: Ledgers) -> Iterable[str]:
-    """Events and ledger rows that contradict one another, or lie where nothing was read."""
+    """Yield events and ledger rows that contradict each other, or whose offsets were never read."""
     if offsets is None:
         yield f"{_name(source)}: {ledger.persisted} events and {ledger.ledger} ledger rows, but no stored offset"
     elif ledger.last_offset >= offsets.furthest or ledger.first_offset < offsets.base_offset:
@@ -120,13 +120,13 @@ def _row_problems(source: TopicPartition, offsets: Offsets | None, ledger: Ledge
 
 
 def _window_problems(snapshot: Snapshot) -> Iterable[str]:
-    """The windows of each partition against its running totals."""
-    # What `bridge process` settled stands in windows of its own, so the partitions' windows may then hold less.
+    """Compare the windows of each partition with its running totals."""
+    # `bridge process` commits to windows of its own, so the partitions' windows may hold less than the totals.
     processed_apart = any(source.topic == LEDGER_TOPIC for source in snapshot.windows)
     empty = (0, 0, 0)
     totals: dict[TopicPartition, tuple[int, int, int]] = {}
     for source, offsets in snapshot.offsets.items():
-        # A window knows the partition only, so that all its logs' totals stand together.
+        # A window has only the partition, so the totals of all its logs are summed.
         before = totals.get(source.in_kafka, empty)
         totals[source.in_kafka] = (
             before[0] + offsets.normalized,
@@ -149,7 +149,7 @@ def _window_problems(snapshot: Snapshot) -> Iterable[str]:
 def _total_problems(
     snapshot: Snapshot, ledgers: Mapping[TopicPartition, Ledgers], raw_topics: set[str]
 ) -> Iterable[str]:
-    """The sums over the whole database."""
+    """Check the sums over the whole database."""
     persisted = sum(one.persisted for one in ledgers.values())
     windows = snapshot.windows.values()
     for what, counted, rows in (
@@ -174,9 +174,9 @@ def _total_problems(
 
 
 def _key_problems(keys: Keys, events: int) -> Iterable[str]:
-    """The key table has no provenance, so only counts compare; only events older than any horizon may lack a key.
+    """Compare counts only, as the key table has no provenance; only events older than any horizon may lack a key.
 
-    A key bears the latest time of its settlement, so that some events' keys count as newer than the events.
+    A key has the latest time of its commit, so some keys count as newer than their events.
     """
     if keys.keys > events:
         yield f"bridge_event_key: {keys.keys} keys, but only {events} events"

@@ -1,4 +1,4 @@
-"""The brake on dead-lettering: when so much would be dead-lettered that the events are hardly to blame."""
+"""Circuit breaker for dead-lettering: trips when so many events fail that the events are unlikely to be the cause."""
 
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Hashable, Iterable, Sequence
@@ -13,7 +13,7 @@ from streams.rules.breaker_errors import top_errors
 from streams.rules.breaker_votes import Sites, nearly_all, of_others, worst_of
 
 _WARY_SHARE: Final = 50
-"""Who has braked is wary: so many times fewer events are enough to brake again, but not fewer than these."""
+"""After a trip the breaker is more sensitive: this many times fewer events trip it again, but at least _WARY_EVENTS."""
 _WARY_EVENTS: Final = 5
 _TOLD_SITES: Final = 5
 _TODAY_SECONDS: Final = 86_400.0
@@ -27,12 +27,12 @@ class _Counts(NamedTuple):
     visitors: Counter[int]
 
     def voting(self, *, quiet: bool) -> Sites:
-        """The failures that count: those of visitors only while nothing passes."""
+        """Return the failures that count: visitors' only while no event passes."""
         return self.bad + self.visitors if quiet else self.bad
 
 
 class _Streak(NamedTuple):
-    """Dead letters in a row on one partition, and when (in seconds) the first of those was judged that count."""
+    """Dead letters in a row on one partition; `since` is when the first that counts was processed, in seconds."""
 
     counts: _Counts
     since: float
@@ -47,7 +47,7 @@ class _Streak(NamedTuple):
 
 
 class _Run(NamedTuple):
-    """The streak before and after the partition's last batch, so that a batch judged again takes its own place."""
+    """The streak before and after the partition's last batch, so that a batch processed again replaces itself."""
 
     prev: int
     next: int
@@ -56,7 +56,7 @@ class _Run(NamedTuple):
 
 
 class _Window:
-    """Sums of the last `seconds`, each batch under a key of its own."""
+    """Sums of the last `seconds`, with one entry for each batch."""
 
     def __init__(self, seconds: float) -> None:
         self.seconds = seconds
@@ -64,7 +64,7 @@ class _Window:
         self._entries: OrderedDict[object, tuple[float, _Counts]] = OrderedDict()
 
     def add(self, key: object, at: float, counts: _Counts) -> None:
-        """Counts a batch, in the place of what the same key stood for; forgets what is too old."""
+        """Add a batch, replacing the entry of the same key, and remove entries that are too old."""
         while self._entries and next(iter(self._entries.values()))[0] <= at - self.seconds:
             self._subtract(self._entries.popitem(last=False)[1][1])
         if key in self._entries:
@@ -81,24 +81,23 @@ class _Window:
 
 
 class ProbeSample:
-    """What a probe has judged so far, over all the partitions that it looked at."""
+    """The results of one probe, over all the partitions that it read."""
 
     def __init__(self) -> None:
         self.counts = _empty()
 
 
 class BreakerJudge:
-    """Weighs the outcomes of all batches of one process before any of their dead letters is published.
+    """Judges the outcomes of all batches of one process before any of their dead letters is published.
 
-    Only decided events count: those that would become a row and those that would be dead-lettered; duplicates and
-    retries say nothing. Neither one site nor one organisation, by however many sites, nor what is nobody's can engage the
-    brake while others do well, or where others did well today: `owner_of` says whose a site is. `now` is in seconds and
-    only grows.
-    What first attempts come to is compared with first attempts, what retries come to with everything.
+    Only decided events count: those that would become a row and those that would be dead-lettered. Duplicates and
+    retries do not count. Failures of one site, of one organisation with any number of sites, or of unknown sites can't
+    trip the breaker while events of others pass, or passed within the last day. `owner_of` returns the owner of a site.
+    `now` is in seconds and monotonic. First attempts are compared with first attempts, retries with all attempts.
 
-    Anybody can send what fails as a visitor, and nobody can keep others' events from passing. So visitors' failures
-    count only while nothing passes: no event of any sender for half of the window, or none yet in this process. That
-    outlives `clear`, else what is held of visitors' failures would engage the brake again at once.
+    Anyone can send failing events as a visitor, but can't stop events of others from passing. Visitors' failures
+    therefore count only while nothing passes: no event of any sender for half of the window, or none yet in this
+    process. `clear` keeps that time, since otherwise visitors' failures that were held would trip the breaker again.
     """
 
     def __init__(
@@ -107,7 +106,7 @@ class BreakerJudge:
         self._limits = limits
         self._now = now
         self._owner_of = owner_of
-        # Grows with the registry only: no event becomes a row whose site the registry does not know.
+        # Bounded by the registry: only events of its sites become rows.
         self._passed: dict[int, float] = {}
         self._committed_at: float | None = None
         self._wary = False
@@ -115,10 +114,10 @@ class BreakerJudge:
         self._begin()
 
     def clear(self) -> None:
-        """Begins anew, warily, as after a brake that was let go: perhaps by another worker, which finds nothing wrong.
+        """Reset the counts after the breaker was reset, perhaps by another worker, and keep it sensitive.
 
-        Else each of its probes would cost as many dead letters as the brake allows. The wariness is over when so much
-        has been decided as the brake needs, and was no cause.
+        Without the lower thresholds, each failed probe would cost as many dead letters as the breaker allows. They
+        apply until the usual number of events is decided without a trip.
         """
         self._wary = True
         self._begin()
@@ -129,9 +128,9 @@ class BreakerJudge:
         self._runs: dict[TopicPartition, _Run] = {}
 
     def weigh(self, outcomes: Sequence[Outcomes]) -> BreakerCause | None:
-        """Counts these outcomes, the same batch once however often it comes; the cause if the brake must go on.
+        """Count these outcomes, each batch once even if processed again; return the cause if the breaker must trip.
 
-        The cause tells the errors of these outcomes, which are then held.
+        The cause lists the errors of these outcomes, whose dead letters are then held back.
         """
         now = self._now()
         failing = []
@@ -152,7 +151,7 @@ class BreakerJudge:
         return None
 
     def committed(self, outcomes: Iterable[Outcomes]) -> None:
-        """Notes that these outcomes were committed: what passed is proof that events can pass."""
+        """Record that these outcomes were committed: events that passed prove that events can pass."""
         if any(one.candidates for one in outcomes):
             self._committed_at = self._now()
 
@@ -160,11 +159,11 @@ class BreakerJudge:
         return self._committed_at is None or now - self._committed_at >= self._limits.window_seconds / 2
 
     def _needed(self, events: int) -> int:
-        """How many events are ground enough now, where so many are by the settings."""
+        """Return the number of events needed now, where the settings ask for `events`."""
         return min(events, max(_WARY_EVENTS, events // _WARY_SHARE)) if self._wary else events
 
     def passes(self, sample: ProbeSample, outcomes: Sequence[Outcomes]) -> bool:
-        """Adds events that were judged again to the sample; whether all of it is no reason to keep the brake on."""
+        """Add reprocessed events to the sample; return whether the whole sample allows the breaker to close."""
         now = self._now()
         for one in outcomes:
             good = _good_sites(one)
@@ -179,9 +178,9 @@ class BreakerJudge:
         return passed
 
     def is_enough(self, sample: ProbeSample) -> bool:
-        """Whether more events would hardly change what the sample says.
+        """Return whether more events would hardly change the sample's result.
 
-        Those of one organisation alone never are enough, as others' may lie behind them; nor are visitors' failures.
+        Events of one organisation are never enough, since others' may follow them; neither are visitors' failures.
         """
         by_owner: Counter[Hashable] = Counter()
         for counts in (sample.counts.good, sample.counts.bad):
@@ -201,7 +200,7 @@ class BreakerJudge:
         for site in good:
             self._passed[site] = now
         counts = self._count(dead, good)
-        # What came from the ledger stands at no offset of its own.
+        # A batch from the ledger has no offset as its key.
         key = object() if one.batch.from_ledger else (one.batch.source, one.batch.prev)
         self._all.add(key, now, counts)
         if _first_attempts(one):
@@ -214,7 +213,7 @@ class BreakerJudge:
         good, bad = sums.good, sums.voting(quiet=quiet)
         at, probed = self._probed
         if self._now() - at < window.seconds:
-            # What fails at the heads is read again before what passed behind them.
+            # A probe reads failing events at the head of a partition again before the events that passed behind them.
             good = good + probed
         if self._is_one_of_many(bad):
             return None
@@ -241,9 +240,10 @@ class BreakerJudge:
         return _cause(f"{_total(sites)} events in a row on {place} would be dead-lettered", sites, visitors, failure)
 
     def _is_one_of_many(self, bad: Sites) -> bool:
-        """Whether all failures are one organisation's or nobody's, and another's events passed today: silence is no vote.
+        """Return whether all failures are of one owner or of unknown sites, and an event of another owner passed today.
 
-        What made these pass reads what is nobody's too: a release that reads nothing begins in a process that saw none pass.
+        The code that passed those events reads the events of unknown sites too. A release that can read nothing starts
+        in a process in which no event has passed.
         """
         owners = {self._owner_of(site) for site in bad.keys() - {UNCONFIRMED_SITE}}
         if len(owners) > 1:
@@ -252,12 +252,12 @@ class BreakerJudge:
         return any(at > since and self._owner_of(site) not in owners for site, at in self._passed.items())
 
     def _site_of(self, failure: Failure) -> int:
-        """Whose trouble it is: a site of the registry, or one that is known to do well elsewhere; else nobody's."""
+        """Return the failure's site: one of the registry, or one whose events passed; else UNCONFIRMED_SITE."""
         known = failure.window_site_id or failure.site_id
         return known if known and (known == failure.window_site_id or known in self._passed) else UNCONFIRMED_SITE
 
     def _follow(self, one: Outcomes, dead: Sequence[Failure], counts: _Counts, now: float) -> _Streak:
-        """Carries the partition's streak on through the batch; returns the longest that the batch had a part in."""
+        """Extend the partition's streak by the batch; return the longest streak that includes events of the batch."""
         batch = one.batch
         known = self._runs.get(batch.source)
         before = _Streak(_empty(), now)
@@ -277,7 +277,7 @@ class BreakerJudge:
         return longest
 
     def _walk(self, one: Outcomes, dead: Sequence[Failure], before: _Streak, now: float) -> tuple[_Streak, _Streak]:
-        """The last and the longest streak of a batch that has good events among its dead letters."""
+        """Return the last and the longest streak of a batch with both good events and dead letters."""
         failures = {failure.record.offset: failure for failure in dead}
         last = longest = before
         following: list[Failure] = []
@@ -291,9 +291,11 @@ class BreakerJudge:
         return last, max(longest, last, key=_Streak.voting)
 
     def _too_long(self, streak: _Streak, quiet: bool) -> bool:
-        """Of one site's dead letters only with nobody else about; else half of the length must be others', of whom most fail.
+        """Return whether a streak trips the breaker.
 
-        Whose events passed meanwhile, or a moment ago, fails here by what it sends: a sender chooses the partition.
+        One site's dead letters suffice only if no other site is active. Otherwise half of the length must be other
+        sites', and most of their owners must fail. If events of a site passed during the streak or recently, its
+        failures on this partition are due to its events, since a sender chooses the partition.
         """
         length, bad = self._needed(self._limits.run_length), streak.counts.voting(quiet=quiet)
         if _total(bad) < length:
@@ -302,7 +304,7 @@ class BreakerJudge:
         about = {site for site, at in self._passed.items() if at >= streak.since or at > recently}
         worst = worst_of(bad, about)
         if not about - {worst}:
-            # One that does well elsewhere is not outvoted by what is nobody's.
+            # Failures of unknown sites don't count against a site whose events pass elsewhere.
             return worst not in about or 2 * (_total(bad) - bad.get(UNCONFIRMED_SITE, 0)) >= length
         passing = {
             self._owner_of(site)
@@ -335,7 +337,7 @@ def _total(sites: Sites) -> int:
 
 
 def _first_attempts(one: Outcomes) -> bool:
-    """Whether a batch is one of first attempts; on the retry topics nearly everything may fail for good reasons."""
+    """Return whether the batch has first attempts; on retry topics, most events may fail without any fault."""
     if one.candidates:
         return one.candidates[0].event.attempt == 1
     return not one.failures or one.failures[0].attempt == 1

@@ -1,4 +1,4 @@
-"""The errors that a brake holds, by site: what tells a fault of ours from producers' faults."""
+"""Errors of held dead letters by site, which distinguish a fault of the product from faults of producers."""
 
 import re
 from collections import Counter
@@ -9,12 +9,12 @@ from schemas.pipeline.outcome import UNCONFIRMED_SITE, Failure
 
 _TOLD: Final = 8
 _LONGEST: Final = 300
-# What differs between errors of one kind: quoted text and numbers.
+# The parts that vary between errors of one kind: quoted text and numbers.
 _VARIES: Final = re.compile(r"'[^']*'|\"[^\"]*\"|\b\d+\b")
 
 
 def top_errors(dead: Iterable[Failure]) -> list[dict[str, Any]]:
-    """The most frequent errors of each site, the most frequent first: `site`, `events`, `error_class`, one `error` in full."""
+    """Return the most frequent errors, in descending order: `site`, `events`, `error_class` and one full `error`."""
     counts: Counter[tuple[int, str, str]] = Counter()
     example: dict[tuple[int, str, str], str] = {}
     for failure in dead:

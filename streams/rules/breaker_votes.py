@@ -1,4 +1,4 @@
-"""Who votes on whether nearly everything fails: sites and their owners, of which each has one vote."""
+"""Votes on whether nearly all events fail: each owner of sites has one vote."""
 
 from collections import Counter
 from collections.abc import Callable, Hashable, Mapping
@@ -7,16 +7,16 @@ from decimal import Decimal
 from schemas.pipeline.outcome import UNCONFIRMED_SITE
 
 Sites = Mapping[int, int]
-"""Events by site; UNCONFIRMED_SITE holds those that can't be laid to anybody's door."""
+"""Events by site; UNCONFIRMED_SITE has those of unknown sites."""
 
 
 def worst_of(bad: Sites, others: set[int]) -> int | None:
-    """The known site with the most dead letters; one of the others if none has any."""
+    """Return the known site with the most dead letters; one of the others if no site has any."""
     return max((bad.keys() | others) - {UNCONFIRMED_SITE}, key=lambda site: bad.get(site, 0), default=None)
 
 
 def of_others(counts: Sites, worst: int | None) -> int:
-    """The events of all sites but that one; those that are nobody's do not count."""
+    """Return the events of all sites but that one, without those of unknown sites."""
     return sum(count for site, count in counts.items() if site not in (worst, UNCONFIRMED_SITE))
 
 
@@ -34,11 +34,11 @@ def nearly_all(
     ratio_pct: Decimal,
     owner_of: Callable[[int], Hashable] = lambda site: site,
 ) -> bool:
-    """Whether that share is reached by all together, by the others without the site that fails most, and by most of these.
+    """Return whether the share of failures is reached by all sites, by the sites without the worst, and by most owners.
 
-    A site that is alone has no others to ask: its own share decides. What is nobody's counts in the whole, and is nobody's
-    vote. A sender chooses how much it sends, so each owner of the others has one vote, however many sites and events are
-    its own.
+    A single site is judged by its own share. Events of unknown sites count in the whole but have no vote. Each owner of
+    the other sites has one vote, regardless of its number of sites and events, since a sender chooses how much it
+    sends.
     """
     bad_total = sum(bad.values())
     total = bad_total + sum(good.values())

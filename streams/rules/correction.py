@@ -1,4 +1,4 @@
-"""Corrections of a dead letter's value: operations on what the producer sent, and the diff that they make: pure."""
+"""Corrections of a dead letter's value: operations on the producer's value, and the resulting diff: pure."""
 
 import re
 from collections.abc import Callable, Iterable, Sequence
@@ -23,7 +23,7 @@ _FIELD = re.compile(r"[^.=/~]+(\.[^.=/~]+)*")
 _STATED_BY_THE_GATEWAY = {"site_id": SITE_ID, "script_id": SCRIPT_ID, "event_id": EVENT_ID}
 
 COMPUTE: Final = "compute"
-"""The operation that a JSON Patch does not have: `{"op": "compute", "path": "/value", "expression": "*0.01"}`."""
+"""An operation beyond JSON Patch: `{"op": "compute", "path": "/value", "expression": "*0.01"}`."""
 
 _LONGEST_LINE = 500
 _LONGEST_OLD: Final = 60
@@ -34,14 +34,14 @@ Operations = list[dict[str, Any]]
 
 
 class CorrectionFailed(Exception):
-    """The correction can't be applied to this value; the message says why."""
+    """The correction can't be applied to this value; the message has the reason."""
 
 
 class Old(NamedTuple):
-    """A value that an operation sets or computes anew, as the producer sent it.
+    """A producer's value that an operation sets or computes.
 
-    `text` is its JSON text, cut, or `missing`; `whole` tells long ones apart; `new` is the text of the constant that
-    replaces it, and None where it is computed.
+    `text` is its JSON text, cut, or `missing`; `whole` is a hash that distinguishes long texts; `new` is the JSON text
+    of the constant that replaces it, None for a computed value.
     """
 
     field: str
@@ -54,14 +54,14 @@ class _Step(Protocol):
     """One operation on a document."""
 
     def apply(self, source: Source) -> Pieces[int]:
-        """Changes the value, and says how many bytes it copied; raises CorrectionFailed, or what jsonpatch raises."""
+        """Change the value and return the bytes it copied; raises CorrectionFailed or jsonpatch's errors."""
 
 
 class _Patch:
-    """An operation that moves, removes or puts a value as it is, however large: add, remove, replace or move."""
+    """An operation that moves, removes or sets a value of any size unchanged: add, remove, replace or move."""
 
     def __init__(self, operation: dict[str, Any]) -> None:
-        """Raises what jsonpatch and jsonpointer raise."""
+        """Raises the errors of jsonpatch and jsonpointer."""
         if "value" in operation:
             operation = {**operation, "value": Source(_encode(operation["value"])).value}
         self._patch = jsonpatch.JsonPatch([operation])
@@ -75,10 +75,10 @@ class _Patch:
 
 
 class _Copy:
-    """The operation by which an event becomes larger than it and its correction are. A copy is text until it is read."""
+    """The only operation by which an event can outgrow itself and its correction. A copy is text until it is read."""
 
     def __init__(self, operation: dict[str, Any]) -> None:
-        """Raises InvalidInput, or what jsonpatch and jsonpointer raise."""
+        """Raises InvalidInput, or the errors of jsonpatch and jsonpointer."""
         jsonpatch.JsonPatch([operation])
         self._origin = jsonpointer.JsonPointer(_needed(operation, "from"))
         self._path = operation["path"]
@@ -89,17 +89,17 @@ class _Copy:
         if isinstance(value, jsonpointer.EndOfList):
             raise jsonpointer.JsonPointerException("what is to be copied is missing")
         text = yield from written(value)
-        # More is refused before it is put anywhere.
+        # A copy that is too large is refused before it is inserted.
         if len(text) <= MAX_BYTES:
             yield from _Patch({"op": "add", "path": self._path, "value": msgspec.Raw(text)}).apply(source)
         return len(text)
 
 
 class _Test:
-    """The operation that compares."""
+    """The operation that compares a value."""
 
     def __init__(self, operation: dict[str, Any]) -> None:
-        """Raises InvalidInput, or what jsonpatch and jsonpointer raise."""
+        """Raises InvalidInput, or the errors of jsonpatch and jsonpointer."""
         jsonpatch.JsonPatch([operation])
         self._pointer = jsonpointer.JsonPointer(operation["path"])
         self._expected = Source(_encode(_needed(operation, "value"))).value
@@ -116,10 +116,10 @@ class _Test:
 
 
 class _Compute:
-    """An operation beyond those of RFC 6902: what `path` names becomes what `expression` makes of it."""
+    """An operation beyond RFC 6902: sets the field at `path` to the result of `expression`."""
 
     def __init__(self, operation: dict[str, Any]) -> None:
-        """Raises InvalidInput, or what the pointer raises."""
+        """Raises InvalidInput, or jsonpointer's errors."""
         path, expression = operation.get("path"), operation.get("expression")
         if not isinstance(path, str) or not path or not isinstance(expression, str):
             raise InvalidInput(f"{COMPUTE} takes the path of a field and an expression: {FORMS}")
@@ -145,12 +145,12 @@ class _Compute:
 
 
 class Correction:
-    """Operations of a JSON Patch, and those that compute; without any it leaves everything byte for byte as it is."""
+    """Operations of a JSON Patch, and computations; without any, every body stays byte for byte the same."""
 
     def __init__(self, operations: Operations) -> None:
-        """Raises InvalidInput if they are none."""
+        """Raises InvalidInput for invalid operations."""
         try:
-            # As the plan stores them, so that what was looked at is what is sent.
+            # Encoded and decoded as the plan stores them, so that the preview and the replay use the same operations.
             text = _encode(operations)
             self.operations: Operations = _decode(text)
             self._steps = [_STEPS.get(one.get("op"), _Patch)(one) for one in self.operations]
@@ -166,10 +166,10 @@ class Correction:
         return bool(self.operations)
 
     def apply(self, body: RawBody) -> Pieces[RawBody]:
-        """The corrected body, in pieces; raises CorrectionFailed, and then nothing of it is corrected.
+        """Return the corrected body, in pieces; raises CorrectionFailed, and then no part of it is corrected.
 
-        Where the gateway's headers state a field that is corrected, a header behind them states the new value: the last
-        one wins, and those of the raw event stay.
+        Where a gateway header states a corrected field, a header with the new value is appended: the last one applies,
+        and the headers of the raw event stay.
         """
         if not self.operations:
             return body
@@ -186,7 +186,7 @@ class Correction:
         return RawBody(body.key, value, [*body.headers, *restated])
 
     def replaced(self, body: RawBody) -> Pieces[tuple[Old, ...]]:
-        """What stands, in a body that it can correct, where it sets or computes something else; in pieces."""
+        """Return the producer's values that the operations change, in pieces; for a body that can be corrected."""
         source = _source(body.value)
         found: list[Old] = []
         for one in self.operations:
@@ -206,12 +206,12 @@ class Correction:
         try:
             for step in self._steps:
                 copied += yield from step.apply(source)
-                # Each copy may double it.
+                # Each copy may double the size.
                 if copied > MAX_BYTES:
                     raise CorrectionFailed(_COPIES_TOO_LARGE)
                 yield
         except (jsonpatch.JsonPatchException, jsonpointer.JsonPointerException, TypeError) as error:
-            # The library's text quotes the whole document.
+            # The library's message quotes the whole document.
             raise CorrectionFailed(f"the patch does not fit: {str(error).partition(' in {')[0][:120]}") from None
         yield from source.look(())
         if not isinstance(source.value, dict):
@@ -232,7 +232,7 @@ def _needed(operation: dict[str, Any], name: str) -> Any:
 
 
 def _held(pointer: jsonpointer.JsonPointer, value: Any, *, inserted: bool) -> Pieces[bytes | None]:
-    """The text of what a pointer leads to; None where nothing is replaced there, as by what an array gets `inserted`."""
+    """Return the text at the pointer; None if nothing is replaced there, as when an element is `inserted`."""
     try:
         parent, part = pointer.to_last(value)
     except jsonpointer.JsonPointerException:
@@ -250,20 +250,20 @@ def _cut(text: bytes) -> str:
 
 
 class Diff(NamedTuple):
-    """What a correction changes in one value, as lines of a unified diff."""
+    """The changes of one value by a correction, as lines of a unified diff."""
 
     provenance: str
     lines: Sequence[str]
 
 
 def diff(provenance: str, before: bytes | None, after: bytes | None) -> Diff:
-    """The two values as indented JSON, compared line by line; of a long one only the beginning."""
+    """Compare the two values as indented JSON, line by line; of a long one only the beginning."""
     old, new = _lines(before), _lines(after)
     return Diff(provenance, line_diff(old, new, "as it was sent", "as it would be sent"))
 
 
 def read_correction(settings: Iterable[str], patch: bytes | None) -> Correction:
-    """What `--set field=value` and the text of `--patch` ask for, the patch first; raises InvalidInput.
+    """Return the correction of `--set field=value` and of the text of `--patch`, the patch first; raises InvalidInput.
 
     A value is an expression if it looks like one, JSON if it can be read as such, else text.
     """
@@ -281,12 +281,12 @@ def read_correction(settings: Iterable[str], patch: bytes | None) -> Correction:
 
 
 def setting(field: str, value: Any) -> dict[str, Any]:
-    """The operation that sets a field, with points to reach into objects; raises InvalidInput."""
+    """Return the operation that sets a field, with points as separators of nested names; raises InvalidInput."""
     return {"op": "add", "path": _path(field), "value": value}
 
 
 def computed(field: str, expression: str) -> Operations:
-    """The operations that compute a field by an expression, which may begin by move(FIELD) or copy(FIELD).
+    """Return the operations that compute a field by an expression, which may begin with move(FIELD) or copy(FIELD).
 
     Raises InvalidInput.
     """

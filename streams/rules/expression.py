@@ -1,4 +1,4 @@
-"""Expressions that compute a corrected field from its value: a closed grammar, of which nothing is ever run as code: pure.
+"""Expressions that compute a corrected field from its value: a closed grammar, never executed as code: pure.
 
     EXPRESSION = STEP { "|" STEP }
     STEP       = "*" NUMBER | NAME "(" [ ARGUMENT ] ")"
@@ -34,7 +34,7 @@ _CALL: Final = re.compile(r"([a-z]+)\(\s*")
 _WORD: Final = re.compile(r"[^()|\"]*")
 _CLOSING: Final = re.compile(r"\s*\)")
 _BAR: Final = re.compile(r"\s*\|\s*")
-# Groups of thousands only where a comma shows what is meant: 1.299 alone may be either.
+# Groups of thousands are accepted only together with a decimal comma, since 1.299 alone is ambiguous.
 _comma_number: Final = re.compile(
     r"(-?)(?:(0|[1-9][0-9]*)(?:,([0-9]+))?|([1-9][0-9]{0,2}(?:([. '’\u00a0\u202f])[0-9]{3})(?:\5[0-9]{3})*),([0-9]+))",
     re.ASCII,
@@ -42,7 +42,7 @@ _comma_number: Final = re.compile(
 _is_offset: Final = re.compile(r"[+-][0-9]{2}:[0-9]{2}|[Zz]", re.ASCII).fullmatch
 
 MISSING: Final = object()
-"""The value of a field that is missing."""
+"""The value of a missing field."""
 
 FORMS: Final = (
     "*NUMBER, round(DECIMALS), number(), number(,), text(), lower(), upper(), trim(), milliseconds(), utc(), offset(+HH:MM), "
@@ -52,11 +52,11 @@ FORMS: Final = (
 
 
 class NotApplicable(Exception):
-    """The expression does not apply to this value; the message says why and quotes nothing of the event."""
+    """The expression does not apply to this value; the message has the reason and quotes nothing of the event."""
 
 
 class Step(NamedTuple):
-    """One step as it is written, its name, and its argument."""
+    """One step: its text, its name and its argument."""
 
     text: str
     name: str
@@ -64,12 +64,12 @@ class Step(NamedTuple):
 
 
 def looks_like_one(text: str) -> bool:
-    """Whether a text begins as an expression does: as a constant it is written as JSON, in quotes."""
+    """Return whether a text begins like an expression; a constant of that form is written as JSON, in quotes."""
     return _LOOKS_LIKE.match(text.lstrip()) is not None
 
 
 def read_steps(text: str) -> list[Step]:
-    """The steps of an expression; raises InvalidInput."""
+    """Return the steps of an expression; raises InvalidInput."""
     steps, at = [], 0
     text = text.strip()
     while True:
@@ -86,7 +86,7 @@ def read_steps(text: str) -> list[Step]:
 
 
 def computing(steps: list[Step]) -> Callable[[Any], Any]:
-    """The function of these steps, which raises NotApplicable; raises InvalidInput for what is no step of a value."""
+    """Return the function of these steps, which raises NotApplicable; raises InvalidInput for an unknown step."""
     functions = [(step, _function(step)) for step in steps]
 
     def compute(value: Any) -> Any:
@@ -114,16 +114,16 @@ def _step(text: str, at: int) -> tuple[Step, int]:
 
 
 def _argument(text: str, at: int) -> tuple[Any, int]:
-    """MISSING if there is none."""
+    """Return the argument, MISSING if there is none, and the end of its text."""
     try:
         _, end = json.JSONDecoder().raw_decode(text, at)
         value = msgspec.json.decode(text[at:end])
         if _CLOSING.match(text, end):
             return value, end
-    except (ValueError, RecursionError):  # msgspec's are ValueErrors
+    except (ValueError, RecursionError):  # msgspec's errors are ValueErrors
         pass
     word = _WORD.match(text, at)
-    assert word is not None  # noqa: S101  # it matches nothing at all, too
+    assert word is not None  # noqa: S101  # the pattern also matches the empty text
     return word[0].strip() or MISSING, word.end()
 
 
@@ -236,7 +236,7 @@ def _from_json(value: Any) -> Any:
 
 
 def _changed(number: Number, result: Decimal) -> Number:
-    """The result without exponent and closing zeros; the number itself, as it is spelled, if it is the same."""
+    """Return the result without exponent and trailing zeros; if equal, the number itself with its spelling."""
     if result == number:
         return number
     text = format(result, "f")

@@ -1,4 +1,4 @@
-"""Dead letters that other programs wrote: where they came from, and the raw record without what was added: pure."""
+"""External dead letters: their origin, and the raw record without the headers that were added: pure."""
 
 from typing import Final, NamedTuple
 
@@ -12,10 +12,10 @@ _ADDED: Final = (_SPRING, _CONNECT)
 
 
 class Foreign(NamedTuple):
-    """A raw record as it was before it was dead-lettered; the partition is None where nobody says which it was.
+    """A raw record as it was before it was dead-lettered; the partition is None if no header has it.
 
-    `provenance` is there if this product wrote the dead letter: the ledger may know it. `is_whole` is False if its value
-    was larger than the DLQ takes, so that only the ledger has it.
+    `provenance` is set if this product wrote the dead letter, so the ledger may have a row for it. `is_whole` is False
+    if the value exceeded the DLQ's limit, so that only the ledger has it.
     """
 
     key: bytes | None
@@ -27,7 +27,7 @@ class Foreign(NamedTuple):
 
 
 def original(record: RawRecord) -> Foreign:
-    """The raw record of a dead letter of this product, Spring's, Kafka Connect's, or of one without any such header."""
+    """Return the raw record of a dead letter of this product, Spring, Kafka Connect, or without such headers."""
     headers = record.headers
     for place in range(len(headers) - 1, -1, -1):
         if headers[place][0] == names.PROVENANCE:
@@ -49,7 +49,7 @@ def _provenance(headers: Headers) -> Provenance | None:
 
 
 def _partition(headers: Headers) -> int | None:
-    """Connect writes it as text, Spring as four bytes."""
+    """Return the original partition: Connect writes it as text, Spring as four bytes."""
     written = last_int(headers, f"{_CONNECT}partition")
     if written is not None and written < 2**31:
         return written

@@ -1,4 +1,4 @@
-"""The gate: by which figures a run or a window passes or fails, and why in words."""
+"""The gate: verdicts over a run or a window, with reasons in words."""
 
 from collections.abc import Callable, Mapping
 
@@ -8,7 +8,7 @@ from schemas.documents.gate import RunLimits, Verdict, WindowLimits, WindowSums
 def judge_run(
     *, processed: int, retried: int, dropped: int, limits: RunLimits, by_reason: Mapping[str, int]
 ) -> Verdict:
-    """The verdict over one run. A limit that is reached passes, one that is exceeded fails; nothing processed passes."""
+    """Return the verdict over one run. A limit that is reached passes, an exceeded one fails; an empty run passes."""
     reasons = []
     if dropped > limits.max_dropped_total:
         spread = ", ".join(f"{reason} {count}" for reason, count in sorted(by_reason.items()) if count)
@@ -22,12 +22,12 @@ def judge_run(
 
 
 def window_rule(limits: WindowLimits) -> Callable[[WindowSums, bool], Verdict]:
-    """`judge_window` with these limits, for a target's sums and whether its last verdict is a fail."""
+    """Return `judge_window` with these limits, for a target's sums and whether its last verdict is a fail."""
     return lambda sums, failing: judge_window(sums, limits, failing=failing)
 
 
 def judge_window(sums: WindowSums, limits: WindowLimits, *, failing: bool = False) -> Verdict:
-    """The verdict over one window; `failing` says that the last one was a fail."""
+    """Return the verdict over one window; `failing` is True if the last verdict was a fail."""
     if sums.processed < limits.min_processed:
         return Verdict(passed=True)
     reasons = []

@@ -1,6 +1,6 @@
-"""JSON text as Python values that keep their spelling: what is not changed is written byte for byte as it was: pure.
+"""JSON text as Python values with their spelling: unchanged parts are written byte for byte as they were: pure.
 
-What is not looked into stays text. Work that grows with the text is done in pieces: its generators yield after each.
+Values that are not read stay text. Work that grows with the text runs in pieces: its generators yield after each.
 """
 
 import re
@@ -13,14 +13,14 @@ import msgspec
 
 T = TypeVar("T")
 Pieces = Generator[None, None, T]
-"""Work in pieces of some milliseconds at most, and its result."""
+"""Work in pieces of at most some milliseconds each, and its result."""
 
 _PIECE: Final = 1000
-"""How many places or brackets one piece reads or writes."""
+"""The places or brackets that one piece reads or writes."""
 
 _decode = msgspec.json.decode
 _encode = msgspec.json.encode
-# Numbers that a double can't hold are JSON, too.
+# Numbers beyond the range of a double are valid JSON too.
 _check = msgspec.json.Decoder(Any, float_hook=msgspec.Raw).decode
 _STRING: Final = rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"'
 _LEAF_AND_AFTER: Final = rb'(?:(%s|[^][{},:"\s]++)(\s*+)[],}])?' % _STRING
@@ -34,12 +34,12 @@ _CONSTANTS: Final = {b"true": True, b"false": False, b"null": None}
 
 
 class Number(Decimal):
-    """A number with its spelling; it equals any number of the same value."""
+    """A number with its spelling; it equals every number of the same value."""
 
     text: str
 
     def __new__(cls, text: str) -> Self:
-        """From a JSON number; raises decimal.InvalidOperation if its exponent is beyond any bound."""
+        """Create it from a JSON number; raises decimal.InvalidOperation if its exponent is beyond any bound."""
         number = super().__new__(cls, text)
         number.text = text
         return number
@@ -52,7 +52,7 @@ class Number(Decimal):
 
 
 class Text(str):
-    """A string with the token that spells it, quotes and escapes included."""
+    """A string with its JSON token, including quotes and escapes."""
 
     __slots__ = ("token",)
 
@@ -63,7 +63,7 @@ class Text(str):
 
 
 class _Member:
-    """One place of a container as it was read: its value between the bytes before and after it, separators apart."""
+    """One place of a container as it was read: its value, and the bytes before and after it without separators."""
 
     __slots__ = ("after", "before", "value")
 
@@ -72,9 +72,9 @@ class _Member:
 
 
 class Object(dict[str, Any]):
-    """An object that knows its members in order, duplicate keys included; as a dict it has the last of each.
+    """An object with its members in order, including duplicate keys; as a dict it has the last value of each key.
 
-    A value that is neither array nor object is kept as its text until it is asked for.
+    A value that is neither array nor object stays text until it is accessed.
     """
 
     def __init__(self) -> None:
@@ -84,13 +84,13 @@ class Object(dict[str, Any]):
         self.gap = b""
 
     def add(self, key: str, member: _Member) -> None:
-        """Appends a member as it was read."""
+        """Append a member as it was read."""
         self.members.append((key, member))
         self.last[key] = member
         self[key] = member.value
 
     def keep(self, key: str, value: Any) -> None:
-        """Keeps a value in place of the text that it was read from."""
+        """Store a value in place of the text that it was read from."""
         if (read := self.last.get(key)) is not None and read.value is dict.get(self, key):
             read.value = value
         self[key] = value
@@ -104,7 +104,7 @@ class Object(dict[str, Any]):
 
 
 class Array(list[Any]):
-    """An array that knows the white space around its elements; these are kept as those of an object are."""
+    """An array with the white space around its elements; their values stay text like those of an object."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -112,7 +112,7 @@ class Array(list[Any]):
         self.gap = b""
 
     def keep(self, index: int, value: Any) -> None:
-        """Keeps a value in place of the text that it was read from."""
+        """Store a value in place of the text that it was read from."""
         self[index] = value
 
     def __getitem__(self, index: Any) -> Any:
@@ -123,14 +123,14 @@ class Array(list[Any]):
 
 
 class _Whole:
-    """A JSON text, and where each of its arrays and objects ends, by where it begins."""
+    """A JSON text, and the ends of its arrays and objects by their starts."""
 
     def __init__(self, text: bytes) -> None:
         self.text = text
         self.ends: dict[int, int] | None = None
 
     def index(self) -> Pieces[dict[int, int]]:
-        """The ends; found once. Nesting takes no stack."""
+        """Return the ends; computed once, without recursion."""
         if self.ends is None:
             ends: dict[int, int] = {}
             open_: list[int] = []
@@ -148,7 +148,7 @@ class _Whole:
 
 
 class Unread:
-    """An array or object that was not looked into: a part of a text."""
+    """An array or object that has not been read: a part of a text."""
 
     __slots__ = ("_end", "_start", "_whole")
 
@@ -160,17 +160,17 @@ class Unread:
 
     @property
     def text(self) -> bytes:
-        """Its JSON text."""
+        """The JSON text."""
         return self._whole.text[self._start : self._end]
 
     def read(self) -> Pieces[Object | Array]:
-        """A new container of its places; arrays and objects in it are unread."""
+        """Return a new container of its places; arrays and objects in it are unread."""
         whole, end = self._whole, self._end
         ends = yield from whole.index()
         text = whole.text
         container: Object | Array = Object() if text[self._start] == b"{"[0] else Array()
         place = _place_in_object if isinstance(container, Object) else _place_in_array
-        at = _space(text, self._start + 1).end()  # type: ignore[union-attr]  # it matches nothing at all, too
+        at = _space(text, self._start + 1).end()  # type: ignore[union-attr]  # the pattern also matches the empty text
         if at == end - 1:
             container.gap, at = text[self._start + 1 : at], end
         else:
@@ -197,7 +197,7 @@ class Unread:
 
 
 class Source:
-    """A JSON text and its value; `value` may be changed or replaced, `written` is the text of what it is then."""
+    """A JSON text and its value; `value` may be changed or replaced, `written` returns the text of its state."""
 
     def __init__(self, text: bytes) -> None:
         """Raises msgspec.MsgspecError, UnicodeDecodeError or RecursionError if the text is not JSON."""
@@ -209,12 +209,12 @@ class Source:
 
     @property
     def is_object(self) -> bool:
-        """Whether it is an object, read or not."""
+        """Whether the value is an object, read or not."""
         return isinstance(self.value, Object) or (isinstance(self.value, Unread) and self.value.text[:1] == b"{")
 
     @property
     def value(self) -> Any:
-        """What it is now: Unread, for an array or object that was not looked into."""
+        """The current value: Unread, for an array or object that has not been read."""
         return self._root[0]
 
     @value.setter
@@ -222,7 +222,7 @@ class Source:
         self._root[0] = value
 
     def look(self, parts: Sequence[str]) -> Pieces[None]:
-        """Reads what the parts of a pointer lead through, and to, as far as it is there."""
+        """Read the containers on the path of a pointer's parts, and its target, as far as they exist."""
         container: Any = self._root
         key: Any = 0
         for part in parts:
@@ -233,18 +233,18 @@ class Source:
         yield from _inside(container, key)
 
     def written(self) -> Pieces[bytes]:
-        """The text: of changed values as short as JSON is, of all others as it was read."""
+        """Return the text: changed values in JSON's shortest form, all others as they were read."""
         before, after = self._around
         return before + (yield from written(self._root[0])) + after
 
 
 def unread(text: bytes) -> Unread:
-    """The array or object of a JSON text, which is valid, without white space around it."""
+    """Return the array or object of a valid JSON text without white space around it."""
     return Unread(_Whole(text), 0, len(text))
 
 
 def equal(one: Any, other: Any) -> Pieces[bool]:
-    """Whether two values are the same to RFC 6902: numbers by value, objects in any order of their members."""
+    """Return whether two values are equal by RFC 6902: numbers by value, objects regardless of member order."""
     count = 0
     left: list[tuple[Any, Any, Iterator[Any]]] = [(_around(one), _around(other), iter((0,)))]
     while left:
@@ -264,7 +264,7 @@ def equal(one: Any, other: Any) -> Pieces[bool]:
             if isinstance(one, list) and isinstance(other, list) and len(one) == len(other):
                 left.append((one, other, iter(range(len(one)))))
                 break
-            # To Python true is 1, and containers of other places are not the same.
+            # In Python, True equals 1; containers of other sizes or keys differ.
             if isinstance(one, bool) is not isinstance(other, bool) or one != other:
                 return False
         else:
@@ -273,7 +273,7 @@ def equal(one: Any, other: Any) -> Pieces[bool]:
 
 
 def written(value: Any) -> Pieces[bytes]:
-    """The text of one value. Nesting takes no stack."""
+    """Return the text of one value, without recursion."""
     done: list[bytes] = []
     left: list[Iterator[Any]] = [iter((value,))]
     while left:
@@ -296,7 +296,7 @@ def _around(value: Any) -> Array:
 
 
 def _inside(container: Any, key: Any) -> Pieces[Any]:
-    """The value at that place, read if it is an array or object, and kept so."""
+    """Return the value at that key; an array or object is read first and stored in its read form."""
     value = container[key]
     if isinstance(value, Unread):
         value = yield from value.read()
@@ -305,7 +305,7 @@ def _inside(container: Any, key: Any) -> Pieces[Any]:
 
 
 def _place(container: Any, part: str) -> Any:
-    """Where a part of a pointer leads to in a container; None if that is not there."""
+    """Return the key for a part of a pointer in a container; None if the container lacks it."""
     if isinstance(container, Object):
         return part if part in container else None
     if isinstance(container, Array) and _is_index(part) and int(part) < len(container):
@@ -335,7 +335,7 @@ def _text(value: Any) -> bytes:
 
 
 def _members(container: Object) -> Iterator[Any]:
-    """A key that was given several times stays so while its value, the last of them, is what was read."""
+    """Yield the parts of an object. Duplicates of a key are kept while its last value is the one that was read."""
     separator = b"{"
     for key, member in container.members:
         if key not in container:

@@ -1,4 +1,4 @@
-"""How long each partition's oldest unsettled record has waited, told from where its log ended at which time."""
+"""Lag: how long each partition's oldest uncommitted record has waited, from observations of the log's end."""
 
 from bisect import bisect_right
 from collections.abc import Mapping
@@ -10,7 +10,7 @@ MOST_SIGHTS: Final = 1000
 
 
 class Head(NamedTuple):
-    """The first record of a batch that continues from `prev`: its offset, and its time in milliseconds since the epoch."""
+    """The first record of a batch that starts at `prev`: its offset, and its time in milliseconds since the epoch."""
 
     prev: int
     offset: int
@@ -18,12 +18,12 @@ class Head(NamedTuple):
 
 
 class Lag:
-    """Remembers when each log was seen to end where.
+    """Stores when each log's end was observed at which offset.
 
-    A record was appended after the last sight of an end at or before it, and before the first sight of one behind it:
-    two moments of our own monotonic clock. So the figure is right to within the time between two sights, whatever the
-    broker's clock says and however long nothing has been read. The record's own time, once it was read, tells it to the
-    millisecond, and alone tells the age of what was there before the first sight.
+    A record was appended after the last observation of an end at or before it, and before the first observation of an
+    end behind it, both by the process's monotonic clock. So the lag is exact to the interval of two observations,
+    regardless of the broker's clock and of how long nothing was read. Once the record was read, its own time makes the
+    lag exact to the millisecond; for records older than the first observation, it is the only source.
     """
 
     def __init__(self) -> None:
@@ -31,13 +31,13 @@ class Lag:
         self._ends: dict[TopicPartition, list[int]] = {}
 
     def see(self, ends: Mapping[TopicPartition, int], now: float) -> None:
-        """Notes where these logs end, `now` in seconds of the monotonic clock; others are forgotten."""
+        """Record these logs' ends, `now` in seconds of the monotonic clock; other logs are removed."""
         for source in self._ends.keys() - ends.keys():
             del self._ends[source], self._moments[source]
         for source, end in ends.items():
             known, moments = self._ends.setdefault(source, []), self._moments.setdefault(source, [])
             while known and known[-1] > end:
-                # The log was made anew, or the answer came from a replica that is behind.
+                # The log was recreated, or a replica that lags answered.
                 known.pop()
                 moments.pop()
             if known and known[-1] == end:
@@ -49,12 +49,12 @@ class Lag:
                 del known[1:-1:2], moments[1:-1:2]
 
     def records(self, source: TopicPartition, settled: int) -> int | None:
-        """How many offsets lie between what is settled and the log's end; None if its end was never seen."""
+        """Return the number of offsets from `settled` to the log's end; None if its end was never observed."""
         known = self._ends.get(source)
         return None if not known else max(0, known[-1] - settled)
 
     def seconds(self, source: TopicPartition, settled: int, head: Head | None, now: float, now_ms: int) -> float | None:
-        """The age of the record at `settled`, in seconds; 0 if there is none, None if the log's end was never seen."""
+        """Return the age of the record at `settled`, in seconds; 0 without one, None if the end was never observed."""
         known, moments = self._ends.get(source), self._moments.get(source)
         if not known or not moments:
             return None
@@ -63,7 +63,7 @@ class Lag:
             return 0.0
         youngest = now - moments[first_behind]
         oldest = now - moments[first_behind - 1] if first_behind else None
-        # Nothing before it is asked for again.
+        # Earlier observations are not needed again.
         if first_behind > 1:
             del known[: first_behind - 1], moments[: first_behind - 1]
         if head is not None and head.prev <= settled <= head.offset:

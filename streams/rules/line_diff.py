@@ -1,18 +1,18 @@
-"""The lines of a unified diff of two texts, at a bounded cost: pure."""
+"""Unified diff of two texts at a bounded cost: pure."""
 
 from collections.abc import Iterator, Sequence
 from difflib import SequenceMatcher
 from itertools import islice, takewhile
 from typing import Final
 
-# What stands in a plan for people to look at. Lines that repeat take time by the cube of their number to be compared.
+# The bounds of a diff in a plan. Comparing repeated lines takes time cubic in their number.
 _MOST_COMPARED: Final = 200
 _MOST_SHOWN: Final = 200
 _AROUND: Final = 1
 
 
 def line_diff(old: Sequence[str], new: Sequence[str], old_name: str, new_name: str) -> list[str]:
-    """What differs, with a line around it, from the first to the last line that is not the same; of much the beginning."""
+    """Return the changes with a line of context, from the first to the last difference; of long ones the beginning."""
     if old == new:
         return []
     start = max(0, _same(old, new) - _AROUND)
@@ -28,7 +28,7 @@ def line_diff(old: Sequence[str], new: Sequence[str], old_name: str, new_name: s
 
 
 def _same(old: Sequence[str], new: Sequence[str]) -> int:
-    """How many lines at the beginning of both are the same."""
+    """Return the number of equal lines at the beginning of both."""
     return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(old, new, strict=False)))
 
 
@@ -45,6 +45,6 @@ def _hunks(old: Sequence[str], new: Sequence[str], start: int) -> Iterator[str]:
 
 
 def _range(begin: int, end: int, start: int) -> str:
-    """Lines as a hunk's head counts them: from 1, and an empty range stands at the line before it."""
+    """Return a range as in a hunk's header: lines count from 1, and an empty range has the line before it."""
     length = end - begin
     return f"{start + begin + (1 if length else 0)}" + ("" if length == 1 else f",{length}")

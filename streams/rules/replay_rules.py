@@ -1,4 +1,4 @@
-"""What today's code says of a dead letter, and whether it may be replayed at all: pure."""
+"""Preview of a dead letter by today's code, and whether it may be replayed: pure."""
 
 from collections.abc import Callable, Collection
 from datetime import date
@@ -25,9 +25,9 @@ from streams.rules.json_source import Pieces
 
 
 class Terms(NamedTuple):
-    """By what a dead letter is refused or not. `month_exists` says whether events of that time can be written.
+    """The conditions for refusing a dead letter. `month_exists` returns whether events of that time can be written.
 
-    `org_id` is the organisation that the plan is bound to, if it is.
+    `org_id` is the tenant scope of the plan, None without one.
     """
 
     replay_id: str
@@ -39,10 +39,10 @@ class Terms(NamedTuple):
 
 
 class Judgement(NamedTuple):
-    """What was found of one item, with its corrected body; the event is there if it normalises.
+    """The preview of one item, with its corrected body; `event` is set if the item normalises.
 
-    `claim` is the identity by which the store knows whether its event is persisted, where it can be read, also of an
-    item that does not normalise. `replaced` is what the correction changes of it.
+    `claim` is the identity by which the store finds a persisted event. It is set where it can be read, also for an item
+    that does not normalise. `replaced` are the values that the correction changes.
     """
 
     item: DeadLetterItem
@@ -54,12 +54,12 @@ class Judgement(NamedTuple):
     replaced: tuple[Old, ...] = ()
 
     def instead(self, forecast: Forecast, why: str) -> "Judgement":
-        """The same item, judged otherwise by what only the store knows."""
+        """Return the same item with another forecast, due to facts that only the store has."""
         return self._replace(forecast=forecast, why=why)
 
 
 def refusal(item: DeadLetterItem, terms: Terms) -> str | None:
-    """Why this dead letter can't be replayed under these terms; None if it can."""
+    """Return why this dead letter can't be replayed under these terms; None if it can."""
     if item.dropped_reason is None:
         return "it is no dead letter"
     if terms.org_id is not None and item.org_id != terms.org_id:
@@ -81,10 +81,10 @@ def refusal(item: DeadLetterItem, terms: Terms) -> str | None:
 
 
 def corrected(item: DeadLetterItem, correction: Correction, terms: Terms, registry: Registry) -> Pieces[RawBody]:
-    """The corrected body, in pieces; raises CorrectionFailed.
+    """Return the corrected body, in pieces; raises CorrectionFailed.
 
-    A plan that is bound to an organisation writes into no other one: a correction leaves the site as it is and names no
-    script but the site's. A correction of what the gateway stated is an operator's word and is sealed as the gateway's is.
+    A plan with a tenant scope writes to no other organisation: a correction must keep the site, and may name only a
+    script of that site. Corrected gateway headers are an operator's statement and get a new proof like the gateway's.
     """
     body = yield from correction.apply(item.body)
     if len(body.headers) > len(item.body.headers):
@@ -100,7 +100,7 @@ def corrected(item: DeadLetterItem, correction: Correction, terms: Terms, regist
                 f"the correction moves it to site {site_id}, and the plan is bound to its organisation"
             )
         if script_id != item.script_id and _site_of(script_id, registry) != site_id:
-            # Whether it is another organisation's is not told.
+            # The message does not disclose whether the script is another organisation's.
             raise CorrectionFailed(f"corrected, its script_id is none that is registered for site {site_id}")
     return body
 
@@ -113,7 +113,7 @@ def _site_of(script_id: str | None, registry: Registry) -> int | None:
 def judge(
     item: DeadLetterItem, correction: Correction, terms: Terms, registry: Registry, bounds: Bounds
 ) -> Pieces[Judgement]:
-    """Normalises the corrected value as a worker of today would, in pieces; what is persisted is for the store to say."""
+    """Normalise the corrected value like a worker of today, in pieces; the store adds what is persisted."""
     why = refusal(item, terms)
     if why is not None:
         return Judgement(item, Forecast.REFUSED, why, item.body)
@@ -146,7 +146,7 @@ def judge(
 
 
 def _claim(found: Finding, claimed: Claimed | None, body: RawBody, registry: Registry) -> Claim | None:
-    """The identity of what does not normalise: the one by which the ledger keeps it."""
+    """Return the claim of an item that does not normalise, by the identity in the ledger."""
     if found.headers is Headers.UNKNOWN_KEY:
         return None
     whose = identify(found.vouched, claimed, body.key, registry)
@@ -158,7 +158,7 @@ def _found(item: DeadLetterItem, body: RawBody, terms: Terms) -> Finding:
 
 
 def _sealed(item: DeadLetterItem, body: RawBody, trust: GatewayTrust) -> names.Headers:
-    """The headers with a proof of what the correction restates, where an identity was proven and there is a key."""
+    """Return the headers with a proof of the corrected ones, if the identity was proven and there is a key."""
     kept = trust.of_replay(item, dict(item.body.headers), item.body.value).vouched
     said = dict(body.headers)
     stated = None if kept is None else read_identity(said, kept.sender)
@@ -172,11 +172,11 @@ def _sealed(item: DeadLetterItem, body: RawBody, trust: GatewayTrust) -> names.H
 def known_to_the_store(
     judged: Judgement, keys: Collection[bytes], beyond_horizon: Collection[tuple[int, str]], seen: set[bytes]
 ) -> Judgement:
-    """The judgement with the store's word: `keys` are persisted, and so are `beyond_horizon`, whose keys are gone.
+    """Return the judgement with the store's facts: the events of `keys` and of `beyond_horizon` are persisted.
 
-    A replay of the first would be noted as a duplicate; one of the second would be written twice, so it is refused. An item
-    that does not normalise is persisted all the same where its producer has sent it again, corrected.
-    `seen` are the keys of earlier items of the same plan; it grows.
+    A replay of one in `keys` is recorded as a duplicate. One in `beyond_horizon` has no key any more and would be
+    written twice, so it is refused. An item that does not normalise is persisted if its producer has sent it again,
+    corrected. `seen` are the keys of earlier items of the same plan; the function adds to it.
     """
     claim = judged.claim
     if claim is None:

@@ -1,4 +1,4 @@
-"""When a failed attempt is tried again, and on which topic: a pure policy."""
+"""Retry policy: when a failed attempt is tried again, and on which topic: pure."""
 
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
@@ -8,7 +8,7 @@ from schemas.config.settings import Settings
 from schemas.reasons import ERRORS, ErrorClass
 
 LATEST_FACTOR = 1.1
-"""No retry waits longer than this many times its tier's delay, whatever a header or a clock says."""
+"""The longest wait of a retry in multiples of its tier's delay, regardless of headers and clocks."""
 
 
 class Tier(NamedTuple):
@@ -28,8 +28,8 @@ class Retry(NamedTuple):
 class RetryPolicy(NamedTuple):
     """Retry n uses the n-th tier of its error class, or the last one. `jitter` is the share added to each delay.
 
-    It is the same for all retries of a worker: a partition is let go in order, so that one of its own for each record
-    would make every record wait for the latest before it.
+    All retries of a worker have the same jitter: a partition is read in order, so with a jitter for each record every
+    record would wait for the latest one before it.
     """
 
     tiers: tuple[Tier, ...]
@@ -38,7 +38,7 @@ class RetryPolicy(NamedTuple):
     jitter: float
 
     def decide(self, error_class: ErrorClass, failed_attempt: int, now_ms: int) -> Retry | None:
-        """The retry after attempt number `failed_attempt` (from 1), or None when the tries are used up."""
+        """Return the retry after attempt number `failed_attempt` (from 1); None when the retries are exhausted."""
         if failed_attempt > self.max_retries and not ERRORS[error_class].endlessly:
             return None
         tiers = self.by_class.get(error_class, self.tiers)
@@ -47,7 +47,7 @@ class RetryPolicy(NamedTuple):
 
 
 def retry_policy(settings: Settings, random: Callable[[], float]) -> RetryPolicy:
-    """The policy that the settings declare; `random` gives 0..1 and is asked once."""
+    """Return the policy of the settings; `random` returns 0 to 1 and is called once."""
     cap = settings.seconds("retry_delay_cap")
     named = {
         label: Tier(topic, round(min(duration_seconds(label), cap) * 1000))
@@ -62,13 +62,13 @@ def retry_policy(settings: Settings, random: Callable[[], float]) -> RetryPolicy
 
 
 def tier_labels(settings: Settings) -> Callable[[str, int], str]:
-    """The name of the tier in which an event waits, by its last error's class and how often it failed."""
+    """Return a function from an event's last error class and number of failures to the name of its tier."""
     policy = retry_policy(settings, lambda: 0.0)
     labels = dict(zip(settings.topics.retries, settings.retry_delays, strict=True))
     known = {one.value: tiers for one, tiers in policy.by_class.items()}
 
     def label(error_class: str, failures: int) -> str:
-        # A release that knows more classes may have run before, and the limit may have been lowered.
+        # An earlier release may have had more classes, and the number of tiers may have been lowered.
         tiers = known.get(error_class, policy.tiers)
         return labels[tiers[min(failures, len(tiers)) - 1].topic]
 
@@ -76,6 +76,6 @@ def tier_labels(settings: Settings) -> Callable[[str, int], str]:
 
 
 def due_at_ms(header_due_ms: int | None, record_time_ms: int, delay_ms: int) -> int:
-    """When a retry record is due: its header's word, but never later than 1.1 times the delay after its own time."""
+    """Return when a retry record is due: by its header, but at most 1.1 times the delay after its own time."""
     latest = record_time_ms + round(delay_ms * LATEST_FACTOR)
     return latest if header_due_ms is None else min(header_due_ms, latest)

@@ -1,4 +1,4 @@
-"""The seam of reading: batches of consecutive records per partition, each continuing the one before it."""
+"""Source of records: batches of consecutive records per partition, each of which continues the last one."""
 
 import asyncio
 import time
@@ -37,82 +37,82 @@ _APART_MS = 100
 _UP_TO_SECONDS = 5.0
 _LOOK_AGAIN_SECONDS = 60.0
 _SIGHT_SECONDS = 10.0
-# While the group rebalances, aiokafka's getmany waits for the next assignment, whatever its time-out. That assignment
-# waits until the lane in it ends.
+# While the group rebalances, aiokafka's getmany waits for the next assignment, regardless of its time-out. That
+# assignment waits until the lane that polls ends.
 _LATE_SECONDS = 0.3
-# A batch whose checksum is wrong, whose codec is missing, that inflates to too much, or that is no Kafka batch; a
-# header's name that is not UTF-8.
+# Raised for a batch with a wrong checksum, a missing codec, too large a size when inflated, or an invalid format, and
+# for a header's name that is not UTF-8.
 NOT_READABLE = (CorruptRecordException, UnsupportedCodecError, ValueError)
-"""What a fetch raises on a record that can't be read at all."""
+"""Errors of a fetch for a record that can't be read at all."""
 
 log = structlog.get_logger(__name__)
 
 
 class SourceUnavailable(BridgeError):
-    """Kafka could not be read now; the chain stands where it stood."""
+    """Kafka can't be read now; every partition keeps its position."""
 
 
 class SourceStopped(BridgeError):
-    """The client was stopped: whoever reads has been told to end, or is about to be."""
+    """The client was stopped: the reader has been asked to end, or soon will be."""
 
 
 class OffsetsGone(BridgeError):
-    """The log no longer holds the offset that was to be read next."""
+    """The log no longer holds the next offset."""
 
 
 class Source(Protocol):
-    """Reads assigned partitions. After `rewind`, batches of a partition continue one another without a hole.
+    """Reads assigned partitions. After `rewind`, batches of a partition continue one another without a gap.
 
-    A partition may go by the name of any of its logs; Kafka has only the present one.
+    A partition may have the name of any of its logs; Kafka has only the current one.
     """
 
     async def cluster(self) -> str:
-        """The id of the cluster that answers now."""
+        """Return the id of the cluster that answers now."""
         ...
 
     async def beginnings(self, sources: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
-        """The first offset of each log."""
+        """Return the first offset of each log."""
         ...
 
     async def ends(self, sources: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
-        """The offset after the last readable record of each log."""
+        """Return the offset after the last readable record of each log."""
         ...
 
     def rewind(self, source: TopicPartition, offset: int) -> None:
-        """Sets where the next batch of this partition begins."""
+        """Set the position at which the next batch of this partition begins."""
         ...
 
     def position(self, source: TopicPartition) -> int | None:
-        """Where the next batch begins; None before the first rewind."""
+        """Return the position at which the next batch begins; None before the first rewind."""
         ...
 
     def pause(self, sources: Iterable[TopicPartition]) -> None:
-        """Lets these partitions rest; polling goes on, so that the group keeps its member."""
+        """Pause these partitions; polling continues, so that the member stays in the group."""
         ...
 
     def resume(self, sources: Iterable[TopicPartition]) -> None:
-        """Reads these partitions again."""
+        """Resume these partitions."""
         ...
 
     async def poll(self, sources: Sequence[TopicPartition], *, timeout_ms: int, max_records: int) -> list[Batch]:
-        """Batches of these partitions, as soon as any is there; [] when the time is over.
+        """Return batches of these partitions as soon as there are any; [] after `timeout_ms` milliseconds.
 
-        A partition whose records fill one call comes after the others in the next one.
-        Raises SourceUnavailable, SourceStopped or OffsetsGone; every chain then stands where it stood.
+        A partition whose records fill one call comes after the others in the next call. Raises SourceUnavailable,
+        SourceStopped or OffsetsGone; every partition then keeps its position.
         """
         ...
 
     def unreadable(self) -> Mapping[TopicPartition, str]:
-        """Partitions held because their next record can't be read at all, and why; a rewind tries again."""
+        """Return the partitions whose next record can't be read at all, with the reason; a rewind tries again."""
         ...
 
     async def commit(self, offsets: Mapping[TopicPartition, int]) -> bool:
-        """Tells Kafka what is settled, for lag tools; False, never an exception, when Kafka doesn't take it now."""
+        """Commit positions to Kafka, for lag tools; returns False, and never raises, if Kafka does not accept them."""
         ...
 
 
 def make_consumer(settings: Settings) -> AIOKafkaConsumer:
-    """A member of the batch consumer's group, or to be, that commits only what it is told to."""
+    """Create a consumer of the batch group, which commits only when asked to."""
     bound_inflation(settings.inflate_max_bytes)
     retrieve_commits()
     return AIOKafkaConsumer(
@@ -125,20 +125,20 @@ def make_consumer(settings: Settings) -> AIOKafkaConsumer:
         fetch_max_bytes=settings.fetch_max_bytes,
         max_partition_fetch_bytes=min(1024 * 1024, settings.fetch_max_bytes),
         session_timeout_ms=int(settings.seconds("session_timeout") * 1000),
-        # A member learns of a rebalance from its next heartbeat, and nobody reads the partitions until then.
+        # A member receives a rebalance with its next heartbeat; until then no member reads the partitions.
         heartbeat_interval_ms=int(settings.seconds("session_timeout") * 100),
-        # Longer than the batch in hand may take, else the group gives up on a member that is settling.
+        # Longer than a batch in flight may take, otherwise the group removes a member that is still committing.
         rebalance_timeout_ms=int(settings.seconds("revoke_budget") * 1000) + 20_000,
-        # While a rebalance is on nobody polls, and a member that has not for this long never joins again. Whether the
-        # lanes make progress is the watchdog's business.
+        # During a rebalance a member does not poll, and one that does not poll for this long never rejoins. The
+        # watchdog checks whether the lanes make progress.
         max_poll_interval_ms=24 * 3600 * 1000,
     )
 
 
 class KafkaSource:
-    """An aiokafka consumer as a source. Keeps the chain: what the next batch must begin at.
+    """An aiokafka consumer as a source. Keeps the position at which each partition's next batch must begin.
 
-    `heads` holds the first record of the batch that was read last, for each partition.
+    `heads` has the first record of the last batch that was read, for each partition.
     """
 
     def __init__(self, consumer: AIOKafkaConsumer) -> None:
@@ -151,7 +151,7 @@ class KafkaSource:
         self.heads: dict[TopicPartition, Head] = {}
 
     async def cluster(self) -> str:
-        # The consumer's own connection, so that it is the cluster that is read; no method of its own tells.
+        # The consumer's own connection, so that it is the cluster that is read; the consumer has no method for it.
         client = self._consumer._client  # noqa: SLF001
         try:
             async with asyncio.timeout(OFFSETS_SECONDS):
@@ -204,7 +204,7 @@ class KafkaSource:
 
     async def poll(self, sources: Sequence[TopicPartition], *, timeout_ms: int, max_records: int) -> list[Batch]:
         if self._unreadable and time.monotonic() > self._look_again_at:
-            # What was damaged on its way may come whole the next time.
+            # A record that was damaged in transit may be intact at the next fetch.
             self._unreadable.clear()
         readable = [source for source in sources if source not in self._unreadable]
         if not readable:
@@ -224,9 +224,10 @@ class KafkaSource:
         return batches
 
     async def _find_unreadable(self, sources: Sequence[TopicPartition], max_records: int) -> list[Batch]:
-        """Looks at each partition by itself, so that the one that can't be read is held and all others go on.
+        """Fetch each partition alone, so that only unreadable ones are paused and all others continue.
 
-        Hands on only what stands before such a record: whoever is to pass it must find the partition standing at it.
+        Returns only the records before an unreadable one, so that `bridge offsets skip` finds the position at that
+        record.
         """
         found = []
         for source in sources:
@@ -238,12 +239,12 @@ class KafkaSource:
         return found
 
     async def _up_to_unreadable(self, source: TopicPartition, max_records: int, error: Exception) -> list[Batch]:
-        """Reads one record at a time: a read of more throws away what it has when it meets the bad one."""
+        """Read one record at a time: a larger fetch discards its records when it meets the unreadable one."""
         start = self._chain[source]
         records: list[RawRecord] = []
         deadline = time.monotonic() + _UP_TO_SECONDS
         try:
-            # What was thrown away is fetched again, which takes its time: nothing yet is not nothing more.
+            # Discarded records are fetched again, which takes time: an empty fetch does not mean that there are none.
             while len(records) < max_records and time.monotonic() < deadline:
                 for batch in await self._fetch([source], _APART_MS, 1):
                     records += batch.records
@@ -258,7 +259,7 @@ class KafkaSource:
         return []
 
     def _give_up(self, source: TopicPartition, error: Exception) -> None:
-        """Holds the partition: neither are its records passed over, nor do they stop the others."""
+        """Pause the partition, which neither skips its records nor stops the others."""
         self._unreadable[source] = f"{type(error).__name__}: {error}"
         self._seen_unreadable.add(source)
         self._look_again_at = time.monotonic() + _LOOK_AGAIN_SECONDS
@@ -289,7 +290,7 @@ class KafkaSource:
                         batches.append(Batch(source, prev, following, found.get(partition, ())))
                 return batches
         except TimeoutError:
-            # What was fetched meanwhile is left to the next read, which begins where this one began.
+            # Records that were fetched meanwhile stay for the next poll, which begins at the same position.
             return []
         except OffsetOutOfRangeError as error:
             self._seek_all(sources)
@@ -305,7 +306,7 @@ class KafkaSource:
     async def _drain(
         self, partitions: Sequence[KafkaPartition], timeout_ms: int, max_records: int
     ) -> dict[KafkaPartition, Sequence[RawRecord]]:
-        """Asks by turns: aiokafka goes on with the partition that it began with for as long as that has records."""
+        """Poll groups in turn, since aiokafka keeps returning the same partition for as long as it has records."""
         found: dict[KafkaPartition, Sequence[RawRecord]] = {}
         groups, left = self._turns.groups(partitions), max_records
         for group in groups:
@@ -314,14 +315,14 @@ class KafkaSource:
             found |= part
             left -= sum(map(len, part.values()))
             full = not left or had_enough()
-            # The last one that it took records from is the one that has more.
+            # The last partition that returned records is the one with more of them.
             self._turns.took(group, [*part][-1] if full and part else None)
             if full:
                 break
         return found
 
     def sight(self, source: TopicPartition) -> Sight | None:
-        """Where the log ended at the last fetch; None if it has not been fetched from lately."""
+        """Return where the log ended at the last fetch; None if there was no recent fetch."""
         partition = _kafka(source)
         if partition not in self._consumer.assignment():
             return None
@@ -333,7 +334,7 @@ class KafkaSource:
         return Sight(stable, end) if fresh else None
 
     def _seek_all(self, sources: Iterable[TopicPartition]) -> None:
-        """A getmany that raised has thrown away what it drained from the other partitions."""
+        """Seek back to the positions: a getmany that raised has discarded the records of the other partitions."""
         assigned = self._consumer.assignment()
         for source in sources:
             partition = _kafka(source)
@@ -355,7 +356,7 @@ def _kafka(source: TopicPartition) -> KafkaPartition:
 
 @asynccontextmanager
 async def taking(settings: Settings, partitions: Sequence[TopicPartition]) -> AsyncIterator[KafkaSource]:
-    """These partitions for a short piece of work, without joining the group; raises EnvironmentUnfit if Kafka is away."""
+    """Read these partitions for a short task, without joining the group; raises EnvironmentUnfit if Kafka is away."""
     consumer = make_consumer(settings)
     async with started(settings, consumer):
         consumer.assign([_kafka(one) for one in partitions])

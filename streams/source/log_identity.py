@@ -1,4 +1,4 @@
-"""Whether the logs that Kafka holds are those that were read before: looked at whenever partitions are taken up."""
+"""Detection of replaced logs, each time that partitions are assigned: whether Kafka's log is the one read before."""
 
 import time
 from collections.abc import Iterable, Mapping
@@ -14,7 +14,7 @@ _SECONDS = 20.0
 
 
 class Examined(NamedTuple):
-    """One log: from where to where it reaches, and why it is not the one that was read; None if it is."""
+    """One log: its first offset and its end, and why it is not the log that was read; None if it is."""
 
     log: TopicPartition
     beginning: int
@@ -23,28 +23,28 @@ class Examined(NamedTuple):
 
 
 class Examination(NamedTuple):
-    """The cluster, and what was found of each partition."""
+    """The cluster, and the result for each partition."""
 
     cluster: str
     logs: list[Examined]
 
 
 async def examine(source: Source, sink: Sink, partitions: Iterable[TopicPartition]) -> Examination:
-    """Compares each partition's log with what is known of it; leaves the partitions paused and their chains anywhere.
+    """Compare each partition's log with the stored facts; leave the partitions paused, at any position.
 
-    Writes nothing. Raises SourceUnavailable or SinkUnavailable. What nobody has read yet can't be foreign.
+    Writes nothing. Raises SourceUnavailable or SinkUnavailable. A log that was never read can't be a replaced one.
     """
     in_kafka = sorted({one.in_kafka for one in partitions})
     known = await sink.logs(in_kafka)
     names = [known[one].log if one in known else one for one in in_kafka]
     cluster, beginnings = await source.cluster(), await source.beginnings(names)
-    # After what is stored was read, so that what others settle meanwhile can't seem to lie beyond the end.
+    # Read after the stored offsets, so that concurrent commits can't seem to lie beyond the end.
     ends = await source.ends(names)
     problems = {one.log: foreign(one, cluster=cluster, end=ends[one.log]) for one in known.values()}
     wanted = {
         one.log: one.mark
         for one in known.values()
-        # What retention has deleted can't be looked at; the gap, if it was not read, is loss.
+        # Records that retention has deleted can't be compared; an unread gap counts as loss.
         if problems[one.log] is None and one.mark is not None and beginnings[one.log] <= one.mark.offset
     }
     problems |= await _compare(source, wanted)
@@ -52,14 +52,14 @@ async def examine(source: Source, sink: Sink, partitions: Iterable[TopicPartitio
 
 
 async def _compare(source: Source, wanted: Mapping[TopicPartition, LogMark]) -> dict[TopicPartition, str | None]:
-    """Reads the record at each mark's offset; a log that holds another one there was made anew."""
+    """Read the record at each mark's offset; a log with another record there was recreated."""
     for log, mark in wanted.items():
         source.rewind(log, mark.offset)
     source.resume(wanted)
     found: dict[TopicPartition, str | None] = {}
     deadline = time.monotonic() + _SECONDS
     try:
-        # One that can't be read any more says nothing about whose it is.
+        # An unreadable record does not show whether the log was replaced.
         while missing := [log for log in wanted if log not in found and log not in source.unreadable()]:
             for batch in await source.poll(missing, timeout_ms=_POLL_MS, max_records=1):
                 mark = wanted[batch.source]

@@ -1,4 +1,4 @@
-"""How long a producer's open transaction has held back a log: nobody reads past it, and no lag tells of it."""
+"""How long a producer's open transaction has blocked a log: it can't be read further, and the lag does not show it."""
 
 from typing import NamedTuple
 
@@ -6,30 +6,30 @@ from schemas.pipeline.record import TopicPartition
 
 
 class Sight(NamedTuple):
-    """Up to where a log may be read, and where it ends; equal unless a transaction is open."""
+    """The end of a log's readable part, and its end; equal unless a transaction is open."""
 
     stable: int
     end: int
 
 
 class OpenTransactions:
-    """Remembers since when each log's readable part has ended where it ends."""
+    """Stores since when each log's readable part has ended at its current offset."""
 
     def __init__(self) -> None:
         self._since: dict[TopicPartition, tuple[int, float]] = {}
 
     def seconds(self, source: TopicPartition, sight: Sight, now: float) -> float:
-        """For how long the same open transaction has been in the way; `now` is a monotonic clock in seconds."""
+        """Return how long the same open transaction has blocked the log; `now` is a monotonic clock in seconds."""
         if sight.end <= sight.stable:
             self._since.pop(source, None)
             return 0.0
         stable, since = self._since.get(source, (-1, now))
         if stable != sight.stable:
-            # The transaction that was seen has ended, and this is another one.
+            # The observed transaction has ended, and another one is open.
             since = now
         self._since[source] = (sight.stable, since)
         return now - since
 
     def forget(self, source: TopicPartition) -> None:
-        """The log is not looked at any more."""
+        """Forget a log that is no longer read."""
         self._since.pop(source, None)

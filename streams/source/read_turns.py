@@ -1,4 +1,4 @@
-"""Whose turn it is to be read: a partition with a backlog does not keep the others of its lane waiting."""
+"""Reading order: a partition with a backlog does not delay the others of its lane."""
 
 from collections.abc import Sequence
 from typing import Generic, TypeVar
@@ -7,13 +7,13 @@ T = TypeVar("T")
 
 
 class ReadTurns(Generic[T]):
-    """Partitions whose records filled a read come after the others in the next one, and take turns among themselves."""
+    """Partitions whose records filled a read come after the others in the next one, and take turns with each other."""
 
     def __init__(self) -> None:
         self._filled: list[T] = []
 
     def groups(self, partitions: Sequence[T]) -> list[list[T]]:
-        """These partitions in the order of their turns: those without a backlog together, then each other by itself."""
+        """Return the partitions in order: those without a backlog as one group, then each other one as its own."""
         late = [one for one in self._filled if one in partitions]
         if not late:
             return [[*partitions]]
@@ -21,7 +21,7 @@ class ReadTurns(Generic[T]):
         return [*([soon] if soon else []), *([one] for one in late)]
 
     def took(self, group: Sequence[T], filled: T | None) -> None:
-        """Notes that a group was read, and which of it filled the read; the others of it have no backlog."""
+        """Record that a group was read, and which partition filled the read; the others of it have no backlog."""
         if self._filled:
             self._filled = [one for one in self._filled if one not in group]
         if filled is not None:

@@ -1,4 +1,4 @@
-"""Waiting in place while a service is away: growing pauses, and polling goes on so that the group keeps its member."""
+"""Backoff while a service is away: growing, jittered pauses, during which polling keeps the group membership."""
 
 from collections.abc import Callable
 from typing import Final
@@ -6,16 +6,16 @@ from typing import Final
 import structlog
 
 FIRST_SECONDS: Final = 0.2
-# With what is added by chance: work goes on within ten seconds of a service's return.
+# With jitter, work resumes within ten seconds of a service's return.
 LONGEST_SECONDS: Final = 6.0
-# The first tries are told each; then one line a minute, so that an outage does not flood the log.
+# The first failures are logged each, then one a minute, so that an outage does not flood the log.
 _TOLD_EACH = 3
 
 log = structlog.get_logger(__name__)
 
 
 class Patience:
-    """Counts tries that failed in a row, the `failures`, and says how long to wait before the next."""
+    """Counts consecutive `failures`, and computes the delay before the next try."""
 
     def __init__(self, random: Callable[[], float]) -> None:
         self._random = random
@@ -29,7 +29,7 @@ class Patience:
         return self.failures > 0
 
     def failed(self, lane: str, error: Exception) -> float:
-        """Notes a failure, logs it at a bounded rate, and returns the seconds to wait."""
+        """Record a failure, log it at a bounded rate, and return the seconds to wait."""
         self.failures += 1
         seconds = min(LONGEST_SECONDS, FIRST_SECONDS * 2.0 ** min(self.failures - 1, 16))
         seconds *= 0.75 + 0.5 * self._random()
@@ -46,7 +46,7 @@ class Patience:
         return seconds
 
     def succeeded(self, lane: str) -> None:
-        """Forgets the failures, and says that the outage is over."""
+        """Reset the failures, and log the end of the outage."""
         if self.failures:
             log.info("resumed", lane=lane, tries=self.failures, waited_seconds=round(self._waited, 1))
         self.failures, self._waited, self._told_at = 0, 0.0, 0.0

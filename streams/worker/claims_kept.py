@@ -1,4 +1,4 @@
-"""Keeping the claims of replays as they are, once they have changed between the reading of a batch and its settlement."""
+"""Locking of replay claims that changed between the reading of a batch and its commit."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -15,10 +15,11 @@ Patiently = Callable[[Callable[[], Awaitable[bool]]], Awaitable[Any]]
 
 
 class ClaimsKept:
-    """Whether a lane's last settlement was refused; then the next one lets nobody change a claim meanwhile.
+    """Whether a lane's last commit was refused; the next one then locks its claims against changes.
 
-    Without it, whoever may claim and release dead letters could do so between any two looks, and no batch that replays one
-    would ever be settled. It costs the others a wait, so it is for a batch that was refused.
+    Without the lock, an account that may claim and release dead letters could do so between any two look-ups, and a
+    batch that replays one would never be committed. The lock makes other sessions wait, so only a refused batch takes
+    it.
     """
 
     def __init__(self, sink: Sink) -> None:
@@ -27,7 +28,7 @@ class ClaimsKept:
 
     @asynccontextmanager
     async def around(self, batches: Sequence[Batch], patiently: Patiently) -> AsyncIterator[None]:
-        """Surrounds the look-up, the judging and the settlement of these batches."""
+        """Surround the look-up, processing and commit of these batches."""
         keeps = self.refused and bool(replays_claimed(batches))
         if keeps:
             await patiently(self._sink.keep_claims)
@@ -36,5 +37,5 @@ class ClaimsKept:
             await patiently(self._sink.release_claims)
 
     def are_kept_away(self, error: SinkUnavailable, outcomes: Sequence[Outcomes]) -> bool:
-        """Whether other sessions keep what these batches claim: the batch is to be read again with its claims kept."""
+        """Return whether other sessions lock the batch's claims: it is then read again with its claims locked."""
         return error.sqlstate in KEPT and not self.refused and bool(replays_claimed([one.batch for one in outcomes]))

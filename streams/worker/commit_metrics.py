@@ -1,4 +1,4 @@
-"""What one committed batch adds to the metrics."""
+"""Metrics of a committed batch."""
 
 from collections import Counter as Tally
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ from telemetry import metrics
 
 
 def settled(committed: Committed, outcomes: Sequence[Outcomes], now_ms: int, raw_topic: str) -> None:
-    """Counts one committed settlement; `now_ms` is the time of its commit, in milliseconds since the epoch."""
+    """Count one commit; `now_ms` is its time, in milliseconds since the epoch."""
     tally = committed.tally
     for sender, count in committed.senders.items():
         metrics.EVENTS.labels("normalized", sender.value).inc(count)
@@ -25,7 +25,7 @@ def settled(committed: Committed, outcomes: Sequence[Outcomes], now_ms: int, raw
             metrics.UNPROVEN.labels(headers).inc(count)
         if one.batch.source.in_kafka.topic == raw_topic:
             metrics.FRESHNESS.observe_ages([record.timestamp for record in one.batch.records], now_ms)
-    # Those that only the key table knew were candidates until the commit.
+    # Duplicates that only the key table had were candidates until the commit.
     metrics.DEDUP_HITS.inc(
         sum(failure.dropped_reason is DroppedReason.DUPLICATE_EVENT_ID for one in outcomes for failure in one.failures)
     )
@@ -36,7 +36,7 @@ def settled(committed: Committed, outcomes: Sequence[Outcomes], now_ms: int, raw
 def _count_failures(committed: Committed) -> None:
     counts = Tally((one.dropped_reason, one.error_class, one.has_dead_letter, one.sender) for one in committed.failures)
     for (reason, error_class, dead_letter, known), count in counts.items():
-        # Until a key for its proof comes, what a record says of its sender counts as a Kafka producer's word.
+        # Until the key of its proof is known, a record counts as a Kafka producer's.
         sender = (known or Sender.DIRECT).value
         if reason is None:
             metrics.RETRIES.labels(error_class.value).inc(count)
@@ -49,7 +49,7 @@ def _count_failures(committed: Committed) -> None:
 
 
 def _count_sites(windows: Windows) -> None:
-    """The same counts that the gate's windows got: of tens of sites, instead of thousands of events."""
+    """Count by site from the gate's windows, which are tens of sites instead of thousands of events."""
     counts: Tally[tuple[str, str]] = Tally()
     for window, (normalized, retried, *drops) in windows.items():
         site = metrics.SITES.label(window.site_id)

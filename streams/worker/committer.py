@@ -1,4 +1,4 @@
-"""One settlement: look before publishing, publish before committing, and bisect when a row is refused."""
+"""Commit of batches: check before publishing, publish before committing, and bisect when a row is refused."""
 
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
@@ -19,7 +19,7 @@ log = structlog.get_logger(__name__)
 
 
 class Settler:
-    """Settles batches of one lane. Never awaits Kafka under a lock of a row or a table."""
+    """Commits batches of one lane. Never awaits Kafka while it holds a lock of a row or a table."""
 
     def __init__(self, sink: Sink, publisher: Publisher, judge: BreakerJudge) -> None:
         self._sink = sink
@@ -27,14 +27,14 @@ class Settler:
         self._judge = judge
 
     async def settle(self, outcomes: Sequence[Outcomes], stands: Mapping[TopicPartition, int] = _NOWHERE) -> Committed:
-        """Publishes what must be published, then writes everything else in one transaction.
+        """Publish copies and dead letters, then write everything else in one transaction.
 
-        `stands` is where the owner's partitions stood when it last looked; if one of them does not, the truth was
-        restored or somebody else moved it, and the batch is refused too.
+        `stands` are the positions of the owner's partitions when it last read them. If one differs, Postgres was
+        restored or another session moved it, and the batch is refused too.
 
-        May be called again with the same outcomes after SinkUnavailable: what was published stays published, and
-        what was refused stays refused. Raises BatchRefused if the batch does not continue the stored offset,
-        and Braked, with nothing published or written, if the brake holds its dead letters.
+        May be called again with the same outcomes after SinkUnavailable: published copies stay published, refused ones
+        stay refused. Raises BatchRefused if the batch does not continue the stored offset, and Braked, with nothing
+        published or written, if the circuit breaker holds its dead letters.
         """
         while True:
             with metrics.phase("check"):
@@ -59,7 +59,7 @@ class Settler:
                 return committed
 
     async def rehearse(self, outcomes: Sequence[Outcomes]) -> Sequence[Outcomes]:
-        """The outcomes with the candidates that the store would refuse as failures; nothing is written.
+        """Return the outcomes of a dry run: candidates that the store would refuse become failures; nothing is written.
 
         Raises SinkUnavailable.
         """
@@ -68,7 +68,7 @@ class Settler:
         return outcomes
 
     async def _check_brake(self, outcomes: Sequence[Outcomes]) -> None:
-        """Without a dead letter that is still to be published it only counts."""
+        """Check the circuit breaker; without an unpublished dead letter, only count the outcomes."""
         if not any(failure.due_copy for one in outcomes for failure in one.dead_letters()):
             self._judge.weigh(outcomes)
             return
@@ -84,15 +84,15 @@ class Settler:
                 return
             told = {name: value for name, value in state.details.items() if name != "event"}
             log.error("brake_engaged", **told | {"reason": state.reason})
-        # What is held is judged anew, and by figures that begin anew.
+        # Held records are processed again, and counted from zero.
         self._judge.clear()
         raise Braked(f"the brake on dead-lettering is on: {state.reason}; see `bridge breaker status`")
 
 
 def _end_refused_retries(outcomes: Sequence[Outcomes]) -> bool:
-    """Makes retries whose copies Kafka refuses dead letters; whether there were any.
+    """Turn retries whose copies Kafka refuses into dead letters; return whether there were any.
 
-    A dead letter that is refused as well is settled without a copy: the ledger keeps it whole.
+    A dead letter that Kafka refuses too is committed without a copy: the ledger keeps it whole.
     """
     refused = [one for each in outcomes for one in each.failures if one.refused and one.retry_topic is not None]
     for failure in refused:
@@ -101,7 +101,7 @@ def _end_refused_retries(outcomes: Sequence[Outcomes]) -> bool:
 
 
 def _drop(found: Sequence[Rejected], outcomes: Sequence[Outcomes]) -> None:
-    """Moves the refused candidates to the failures, in place: outcomes are frozen but for this."""
+    """Move the refused candidates to the failures, in place: the only change of outcomes."""
     refused = {id(one.candidate): one.error for one in found}
     for one in outcomes:
         kept = []

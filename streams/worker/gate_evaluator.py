@@ -1,4 +1,4 @@
-"""The live verdict: judged on a timer, every change published on the gate's topic and told once by webhook."""
+"""The live verdict of the gate: evaluated on a timer; each change is published and sent once by webhook."""
 
 from collections.abc import Awaitable, Callable
 
@@ -16,7 +16,7 @@ Publish = Callable[[GateChange], Awaitable[None]]
 
 
 async def judge_and_publish(settings: Settings, publish: Publish) -> int:
-    """One look at all windows; how many changes were published. What can't be published now is tried at the next."""
+    """Evaluate all windows once; return how many changes were published. The next run repeats a failed publication."""
     try:
         rule = window_rule(settings.gate_limits)
         changes = await judge(settings.dsn, settings.seconds("gate_window"), rule)

@@ -1,4 +1,4 @@
-"""Keeps the gauges that no settlement moves: lag, the event loop, and what Postgres knows of the backlog."""
+"""Gauges that no commit updates: lag, the event loop, and the backlog in Postgres."""
 
 import asyncio
 import time
@@ -24,7 +24,7 @@ log = structlog.get_logger(__name__)
 
 
 async def _harmless(work: Coroutine[Any, Any, None]) -> None:
-    """Figures are worth no worker: a defect in their making is said, and seen by their age."""
+    """Run the work and log its error. A defect in metrics does not end the worker; the age of the figures shows it."""
     try:
         await work
     except Exception:
@@ -32,7 +32,7 @@ async def _harmless(work: Coroutine[Any, Any, None]) -> None:
 
 
 class Observation:
-    """Looks at the lanes' partitions from outside of them, so that a lane that waits or is stuck is seen to lag."""
+    """Observes the lanes' partitions from outside, so that the lag of a waiting or stuck lane shows."""
 
     def __init__(self, settings: Settings, source: KafkaSource, lanes: Callable[[], Sequence[Lane]]) -> None:
         self._settings = settings
@@ -45,11 +45,11 @@ class Observation:
         self._backlog_series = metrics.Replaced()
 
     def work(self) -> list[Coroutine[Any, Any, None]]:
-        """What is to run beside the lanes, until cancelled."""
+        """Return the tasks to run beside the lanes until cancelled."""
         return [_harmless(one) for one in (self._tick(), self._see_ends(), self._read_backlog())]
 
     async def _tick(self) -> None:
-        """Shows the lag each second, also while Kafka does not answer: it grows."""
+        """Update the lag each second, also while Kafka is away: it grows."""
         while True:
             asked = time.monotonic()
             await asyncio.sleep(TICK_SECONDS)
@@ -57,7 +57,7 @@ class Observation:
             self.show_lag()
 
     def show_lag(self) -> None:
-        """Writes the lag of every partition that is read; series of the others vanish."""
+        """Set the lag of every partition that is read; the series of all others are removed."""
         now, now_ms = time.monotonic(), time.time_ns() // 1_000_000
         values: metrics.Values = {}
         for source, stands in self._stands().items():
@@ -72,11 +72,11 @@ class Observation:
                 seconds = self._lag.seconds(source, stands, self._source.heads.get(source), now, now_ms)
                 values[metrics.LAG_SECONDS, place] = seconds or 0.0
         self._lag_series.show(values)
-        # Here, so that it tells of a figure that is no longer made as well as of a Kafka that does not answer.
+        # Set here, so that its age shows a failed computation as well as a Kafka that does not answer.
         metrics.LOG_ENDS_READ.set(self._ends_read)
 
     def _held_back(self, source: TopicPartition, place: tuple[str, str], now: float) -> metrics.Values:
-        """No series of a log that is not fetched from: what is in its way is another matter."""
+        """Return no series for a log without recent fetches, since something else blocks it."""
         sight = self._source.sight(source)
         if sight is None:
             self._transactions.forget(source)
@@ -102,7 +102,7 @@ class Observation:
             try:
                 found = await read_backlog(self._settings.dsn, self._settings.group)
             except BridgeError as error:
-                # The series stay as they were; that of the reading's time tells how old they are.
+                # The series keep their values; the gauge of the reading time shows their age.
                 log.debug("backlog_not_read", error=str(error))
             else:
                 self._backlog_series.show(shown(found, tier_of))

@@ -1,4 +1,4 @@
-"""What a worker needs to be ready: Kafka and Postgres; lanes that wait in place only degrade it."""
+"""Readiness of a worker: needs Kafka and Postgres; lanes in backoff only degrade it."""
 
 from collections.abc import Callable, Mapping, Sequence
 
@@ -8,7 +8,7 @@ from streams.worker.lane import Lane
 
 
 def needs_of_worker(source: KafkaSource, lanes: Callable[[], Sequence[Lane]]) -> Needs:
-    """Degraded while a lane waits or there is none: another worker may have the partitions, or all wait for a service."""
+    """Return the needs. Degraded without lanes or while one waits: other workers may own the partitions."""
 
     def own() -> Mapping[str, bool]:
         return {"lanes": bool(lanes()) and not any(lane.waiting for lane in lanes())}

@@ -1,4 +1,4 @@
-"""A lane: the sequential path that reads some partitions, judges their batches and settles them."""
+"""A lane: the sequential path that reads some partitions, processes their batches and commits them."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -30,9 +30,9 @@ from streams.worker.wait_note import note_wait
 from telemetry import metrics
 
 POLL_MS = 200
-# An idle lane proves by Kafka's own end offsets that it is idle and not stuck, this often.
+# How often an idle lane checks Kafka's end offsets, which show that it is idle and not stuck.
 PROOF_SECONDS = 10.0
-# Longer than any one call of Postgres or Kafka may take.
+# Longer than any single call of Postgres or Kafka may take.
 TRY_SECONDS = 90.0
 
 T = TypeVar("T")
@@ -40,7 +40,7 @@ log = structlog.get_logger(__name__)
 
 
 class Lane:
-    """Settles the batches of its partitions one after another, with a database connection of its own."""
+    """Commits the batches of its partitions one after another, with its own database connection."""
 
     def __init__(self, name: str, sources: Sequence[TopicPartition], parts: LaneParts) -> None:
         self.name = name
@@ -65,7 +65,7 @@ class Lane:
 
     @property
     def waiting(self) -> bool:
-        """Whether the lane holds its partitions because a service is away: between two tries, or in one not too long."""
+        """Whether the lane is in backoff while a service is away: between two tries, or up to TRY_SECONDS in one."""
         tries = self._patience.waiting and self._parts.monotonic() < self._held_until + TRY_SECONDS
         return tries or self._sink.silent
 
@@ -74,19 +74,19 @@ class Lane:
 
     @property
     def stands(self) -> Mapping[TopicPartition, int]:
-        """Where each partition that it reads stands in Postgres, as far as it knows."""
+        """The position of each partition that the lane reads, as of its last claim or commit."""
         return self._stands
 
     def stop(self) -> None:
-        """Asks the lane to end after the batch in hand; a lane that waits in place ends at once."""
+        """Ask the lane to end after the batch in flight; a lane in backoff ends immediately."""
         self._stopping.set()
 
     def abandon(self) -> None:
-        """Cuts the connection of a lane that is about to be cancelled: a rollback could wait for ever."""
+        """Close the connection of a lane that is about to be cancelled: a rollback could wait without limit."""
         self._sink.abandon()
 
     async def run(self) -> None:
-        """Runs until stopped; raises whatever is not an outage."""
+        """Run until stopped; raises every error that is not an outage."""
         metrics.PAUSED.labels(self.name).set_function(self._paused)
         try:
             if await self._begin():
@@ -123,14 +123,14 @@ class Lane:
                 await self.settle(*ready)
 
     async def _note_unreadable(self) -> None:
-        """Operators see in Postgres what holds a partition, and where."""
+        """Record in Postgres which record blocks a partition, for operators."""
         held = {source: why for source, why in self._source.unreadable().items() if source in self._stands}
         for source in held.keys() - self._unreadable:
             await self._patiently(partial(self._sink.hold, source, held[source]))
         self._unreadable = set(held)
 
     async def _prepare(self, batches: Sequence[Batch]) -> tuple[Sequence[Batch], LedgerStates] | None:
-        """What can be judged now, and the ledger's states of what its records refer to."""
+        """Return the batches to process now, and the ledger states that their records refer to."""
         claims = replays_claimed(batches)
         if not claims:
             return batches, {}
@@ -141,9 +141,9 @@ class Lane:
         return batches, states
 
     async def settle(self, batches: Sequence[Batch], ledger: LedgerStates) -> None:
-        """Judges the batches once and settles them, for however long the services are away.
+        """Process the batches once and commit them, with backoff for as long as the services are away.
 
-        What the brake holds of them is left unread.
+        Records that the circuit breaker holds stay unread.
         """
         await self._settle_judged(batches, await self._judge(batches, ledger), ledger)
 
@@ -193,7 +193,7 @@ class Lane:
     async def _held_by_brake(
         self, batches: Sequence[Batch], outcomes: Sequence[Outcomes], ledger: LedgerStates, error: Braked
     ) -> None:
-        """Lets the brake go if this was a probe that passed; else settles what comes before the first dead letters."""
+        """Reset the breaker if this probe passed; otherwise commit the records before the first dead letters."""
         if sample := [one for one in outcomes if self._brake.probes(one.batch)]:
             passed = await self._probe(sample)
             if passed is None:
@@ -209,12 +209,12 @@ class Lane:
         self._brake.keep(first, self._parts.monotonic(), error)
         if ready := parts_before(batches, first):
             await self.settle(ready, ledger)
-        # Last, as a settlement takes it back.
+        # Last, because a commit clears the note.
         for source in [one for one in first if one in self._brake.held]:
             await self._patiently(partial(self._sink.hold, source, str(error)))
 
     async def _mind_the_brake(self) -> None:
-        """Lets a probe look further, and reads held partitions again once the brake is off or the next probe is due."""
+        """Continue a probe, and resume held partitions when the breaker is closed or the next probe is due."""
         if not self._brake.to_look(self._parts.monotonic()):
             return
         if (state := await self._patiently(self._sink.brake)) is None:
@@ -225,13 +225,13 @@ class Lane:
             self._source.resume(freed)
 
     async def _look_behind(self) -> None:
-        """Judges some of what lies behind the heads of held partitions, and settles nothing of it."""
+        """Process some records behind the heads of held partitions, without committing them."""
         if self._parts.brake.is_enough(self._brake.sample):
             return
         try:
             batches, ended = await peek(self._source, self._brake.unseen(), self._brake.stands)
         except (SourceUnavailable, SourceStopped, OffsetsGone):
-            # The next poll meets it too, and knows what to do.
+            # The next poll raises the same error and handles it.
             return
         self._brake.saw_the_end(ended)
         ready = await self._prepare(batches) if batches else None
@@ -241,7 +241,7 @@ class Lane:
                 await self._probe(outcomes)
 
     async def _probe(self, outcomes: Sequence[Outcomes]) -> bool | None:
-        """Adds to the probe's sample, and lets the brake go if it passes; None when told to stop meanwhile."""
+        """Add to the probe's sample, and reset the breaker if it passes; None when asked to stop meanwhile."""
         first = self._brake.saw(one.batch for one in outcomes)
         passed = self._parts.brake.passes(self._brake.sample, outcomes)
         if passed:
@@ -261,14 +261,14 @@ class Lane:
             if self._claims.are_kept_away(error, outcomes):
                 raise BatchRefused(str(error)) from error
             if error.sqlstate == TIMED_OUT and self._max_records > 1:
-                # Too much for one statement: read the same records again in halves.
+                # Too much for one statement: the same records are read again in halves.
                 self._max_records = max(1, self._max_records // 2)
                 raise BatchRefused(f"{error}; now at most {self._max_records} records a batch") from error
             await note_wait(self._sink, outcomes, self._patience.failures, error)
             raise
 
     async def _begin(self) -> bool:
-        """Seeks every partition to the offset that Postgres holds; False when told to stop meanwhile."""
+        """Seek every partition to the offset stored in Postgres; return False when asked to stop meanwhile."""
         self._known.clear()
         self._unreadable = set()
         self._source.pause(self.sources)
@@ -277,12 +277,12 @@ class Lane:
         self._foreign.found(examination.logs, self._parts.monotonic())
         self._source.resume(self._reading())
         self.progressed_at = self._parts.monotonic()
-        # A worker that died between its commit and Kafka's has left Kafka behind.
+        # A worker that failed between its commit and Kafka's has left Kafka's offsets behind.
         self._hints.commit()
         return True
 
     async def _claim(self) -> Examination:
-        """Takes up the logs that are those that were read before; the others rest."""
+        """Claim the partitions whose logs are the ones read before; the others stay paused."""
         found = await examine(self._source, self._sink, self.sources)
         self.sources = sorted(one.log for one in found.logs)
         beginnings = {one.log: one.beginning for one in found.logs if one.foreign is None}
@@ -306,17 +306,17 @@ class Lane:
         return beginning
 
     def _mind_pauses(self) -> None:
-        """Reads no partition that an operator has paused, and those again that were resumed."""
+        """Pause the partitions that an operator has paused, and resume those that were resumed."""
         begun, ended = self._by_hand.changed(self.sources, self._parts.paused())
         if begun:
             self._source.pause(begun)
-            # Once the pause is over, the brake has its say anew.
+            # After the pause, the breaker decides about the partition again.
             self._brake.forget(begun)
         if ended:
             self._source.resume(ended & set(self._reading()))
 
     async def _mind_foreign_logs(self) -> None:
-        """What was adopted meanwhile, or is the old log after all, is read without a restart."""
+        """Resume partitions without a restart when their log was adopted or the old one is back."""
         if not self._foreign.to_look(self._parts.monotonic()):
             return
         self._foreign.looked(self._parts.monotonic())
@@ -325,11 +325,11 @@ class Lane:
             await self._begin()
 
     def _reading(self) -> list[TopicPartition]:
-        """All partitions but those whose log is foreign or that an operator has paused."""
+        """Return all partitions except those with a replaced log and those that an operator has paused."""
         return [source for source in self.sources if source not in self._foreign and source not in self._by_hand]
 
     async def _patiently(self, work: Callable[[], Awaitable[T]]) -> T | None:
-        """Tries until it is done; None when told to stop while a service is away."""
+        """Retry the work with backoff until it succeeds; None when asked to stop while a service is away."""
         while True:
             try:
                 done = await work()
@@ -345,8 +345,8 @@ class Lane:
                 return done
 
     async def _wait_in_place(self, error: Exception) -> None:
-        """Holds the partitions and keeps polling, so that the member stays in its group."""
-        # What comes back may be a restored copy, which does not hold all that was committed.
+        """Pause the partitions and keep polling, so that the member stays in its group."""
+        # The database may come back as a restored copy, without some committed keys.
         self._known.clear()
         seconds = self._patience.failed(self.name, error)
         self._held_until = self._parts.monotonic() + seconds
@@ -355,7 +355,7 @@ class Lane:
             await asyncio.wait_for(self._stopping.wait(), seconds)
         except TimeoutError:
             try:
-                # Paused partitions bring nothing; should a fetch have slipped through, it is read again later.
+                # Paused partitions return no records; one that was fetched before is read again later.
                 self._rewind_to(await self._source.poll(self._reading(), timeout_ms=0, max_records=1))
             except (SourceUnavailable, SourceStopped, OffsetsGone):
                 return
@@ -368,22 +368,22 @@ class Lane:
             self.progressed_at = self._parts.monotonic()
 
     def _rewind_to(self, batches: Sequence[Batch]) -> None:
-        """The batches were not settled: whoever reads next begins where they began."""
+        """Rewind to where the batches began, as they were not committed."""
         for batch in batches:
             self._source.rewind(batch.source, batch.prev)
 
     def _expected(self) -> list[TopicPartition]:
-        """Partitions whose records, if there are any, should be coming in."""
+        """Return the partitions from which records should arrive if there are any."""
         return [source for source in self._reading() if source not in self._brake.held]
 
     async def _prove_idle(self) -> None:
-        """Without records only Kafka's end offsets prove that there are none; a stuck fetch proves nothing."""
+        """Compare the positions with Kafka's end offsets: without records, a stuck fetch looks like an idle one."""
         if self._parts.monotonic() - self.progressed_at < PROOF_SECONDS:
             return
         if (stored := await self._patiently(lambda: self._sink.stored(list(self._stands)))) is None:
             return
         if stored != self._stands:
-            # Postgres was restored, or an operator passed a record: nobody else moves an owner's offsets.
+            # Postgres was restored, or an operator skipped a record: nothing else moves an owner's offsets.
             log.warning("offsets_moved", lane=self.name)
             await self._begin()
             return
@@ -392,7 +392,7 @@ class Lane:
         try:
             ends = await self._source.ends([source for source in self._expected() if source not in held])
         except SourceUnavailable as error:
-            # Kafka is away, which is no fault of this lane, and a restart would not bring it back.
+            # Kafka is away. That is not the lane's fault, and a restart would not help.
             log.warning("kafka_does_not_answer", lane=self.name, error=str(error))
             self.progressed_at = self._parts.monotonic()
             return

@@ -1,4 +1,4 @@
-"""What the lanes of one worker share."""
+"""Objects shared by the lanes of one worker."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -16,9 +16,9 @@ from streams.source.kafka import Source
 
 @dataclass(frozen=True, slots=True)
 class LaneParts:
-    """What every lane of a worker shares; `now_ms` and `monotonic` are its clocks.
+    """Objects shared by every lane of a worker; `now_ms` and `monotonic` are its clocks.
 
-    `paused` are the partitions that operators have paused, and why.
+    `paused` returns the partitions that operators have paused, with the reasons.
     """
 
     source: Source

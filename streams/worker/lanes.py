@@ -1,4 +1,4 @@
-"""Which lane owns which partition, and how all lanes begin and end together at a rebalance."""
+"""Assignment of partitions to lanes, and the start and end of all lanes at a rebalance."""
 
 import asyncio
 from collections.abc import Callable, Iterable
@@ -17,7 +17,7 @@ log = structlog.get_logger(__name__)
 
 
 class Lanes:
-    """The lanes of one assignment. An assignment's lanes end before the next one's begin."""
+    """The lanes of one assignment. They end before the next assignment's lanes begin."""
 
     def __init__(
         self, parts: LaneParts, *, count: int, delays_ms: dict[str, int], on_failure: Callable[[BaseException], None]
@@ -32,11 +32,11 @@ class Lanes:
 
     @property
     def lanes(self) -> list[Lane]:
-        """The lanes of the present assignment."""
+        """The lanes of the current assignment."""
         return list(self._running)
 
     def begin(self, assigned: Iterable[TopicPartition]) -> None:
-        """Starts lanes for newly assigned partitions: raw ones are spread, retries have a lane of their own."""
+        """Start lanes for newly assigned partitions: raw ones are spread, retry topics share one lane."""
         if self._closed:
             return
         shares: dict[str, list[TopicPartition]] = {}
@@ -60,14 +60,14 @@ class Lanes:
             self._on_failure(error)
 
     async def close(self, budget_seconds: float) -> None:
-        """Ends the lanes for good: an assignment that comes after it starts none."""
+        """End the lanes; later assignments start none. `budget_seconds` is as for `end`."""
         self._closed = True
         await self.end(budget_seconds)
 
     async def end(self, budget_seconds: float) -> None:
-        """Lets each lane finish the batch in hand, for at most the budget; what is not settled is read again.
+        """Wait for each lane to finish the batch in flight, at most for the budget; uncommitted records are read again.
 
-        Whoever calls it while another call is at it waits for that one too.
+        A concurrent call waits until the first one has finished.
         """
         async with self._ending:
             running, self._running = self._running, {}

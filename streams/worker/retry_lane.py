@@ -1,4 +1,4 @@
-"""The lane of the retry topics: holds each partition until its head is due, and until its ledger row exists."""
+"""The lane of the retry topics: pauses each partition until its head is due and its ledger row exists."""
 
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
@@ -11,16 +11,16 @@ from streams.rules.retry_policy import due_at_ms
 from streams.worker.lane import Lane
 from streams.worker.lane_parts import LaneParts
 
-# How soon a partition whose ledger row is still missing is looked at again.
+# Delay until a partition whose ledger row is still missing is read again.
 LEDGER_SECONDS = 0.25
-# How long a copy waits for the ledger to await it: its batch may have been published and not be committed yet. Of an event
-# whose copy was given up, the sweeper publishes another one.
+# How long a copy waits for the ledger to expect it: its batch may be published but not committed yet. The retry
+# reaper publishes another copy of an event whose copy was given up.
 EARLY_SECONDS = 300.0
 _MOST_AWAITED = 10_000
 
 
 class RetryLane(Lane):
-    """Never early by the header's word, never later than 1.1 times the delay by the monotonic clock."""
+    """Never early by the header's time, never later than 1.1 times the delay by the monotonic clock."""
 
     def __init__(
         self, name: str, sources: Sequence[TopicPartition], parts: LaneParts, delays_ms: Mapping[str, int]
@@ -37,7 +37,7 @@ class RetryLane(Lane):
         await super()._once()
 
     async def _look_behind(self) -> None:
-        """Nothing: what lies behind is not due."""
+        """Do nothing: records behind the head are not due."""
 
     def _wake(self) -> None:
         now = self._parts.monotonic()
@@ -68,7 +68,7 @@ class RetryLane(Lane):
         return (ready, found.states) if ready else None
 
     def _due_part(self, batch: Batch) -> Batch | None:
-        """The batch up to its first record that is not due; the rest is held and read again when it is."""
+        """Return the batch up to its first record that is not due; the rest is read again when it is."""
         now_ms = self._parts.now_ms()
         for record in batch.records:
             wait = self._wait_seconds(batch.source, record, now_ms)
@@ -78,7 +78,7 @@ class RetryLane(Lane):
         return batch
 
     def _wait_seconds(self, source: TopicPartition, record: RawRecord, now_ms: int) -> float:
-        """Seconds until the record is due. Once it was held, the monotonic clock alone decides."""
+        """Return the seconds until the record is due. Once it was held, only the monotonic clock decides."""
         head = self._due_heads.get(source)
         if head is not None and head[0] == record.offset:
             return head[1] - self._parts.monotonic()
@@ -95,9 +95,9 @@ class RetryLane(Lane):
         self._resume_at[source] = self._parts.monotonic() + seconds
 
     def _may_wait(self, batch: Batch, offset: int, origin: Provenance) -> bool:
-        """Whether an early copy may go on waiting: forged ones would otherwise hold their partition for ever.
+        """Return whether an early copy may keep waiting: forged copies would otherwise block their partition forever.
 
-        The copies that are there when one begins to wait have one bound together, and each raw event has it once.
+        All copies present when one begins to wait share one time limit, which applies to each raw event once.
         """
         now = self._parts.monotonic()
         last, until = self._early.get(batch.source, (-1, now))
@@ -109,7 +109,7 @@ class RetryLane(Lane):
         return now < until
 
     async def _look_up(self, batches: Sequence[Batch]) -> "_Found":
-        """Stored offsets first, then the ledger: a row that is missing although its offset is stored never comes."""
+        """Read stored offsets first, then the ledger: a row missing although its offset is committed never appears."""
         tokens = [token for batch in batches for record in batch.records if (token := retry_token(record)) is not None]
         named = {provenance for provenance, _ in tokens if topic_of(provenance.topic) == self._parts.raw_topic}
         provenances = sorted(named)
@@ -118,13 +118,13 @@ class RetryLane(Lane):
         states = await self._sink.ledger(provenances, bodies=True)
         missing = [provenance for provenance in provenances if provenance not in states]
         doubtful = {TopicPartition(one.topic, one.partition) for one in missing} & stored.keys()
-        # Nothing more comes from a log whose place another one has taken.
+        # A log that was replaced gets no more rows.
         present = await self._sink.logs(sorted({one.in_kafka for one in doubtful})) if doubtful else {}
         ends = await self._source.ends(sorted(doubtful & {known.log for known in present.values()}))
         return _Found(states, stored, ends)
 
     def _known_part(self, batch: Batch, found: "_Found") -> Batch | None:
-        """The batch up to its first record whose ledger row is still to come."""
+        """Return the batch up to its first record whose ledger row is still to be written."""
         for record in batch.records:
             token = retry_token(record)
             if token is None:
@@ -138,19 +138,19 @@ class RetryLane(Lane):
 
 
 class _Found(NamedTuple):
-    """What Postgres and Kafka say of the raw events that retry records point at."""
+    """The state of the raw events that retry records refer to, in Postgres and Kafka."""
 
     states: LedgerStates
     stored: Mapping[TopicPartition, int]
     ends: Mapping[TopicPartition, int]
 
     def early(self, provenance: Provenance, attempt: int) -> bool:
-        """Whether the ledger still awaits the attempt before this one."""
+        """Return whether the ledger still awaits the attempt before this one."""
         state = self.states.get(provenance)
         return state is not None and state.awaits(attempt - 1)
 
     def still_to_come(self, provenance: Provenance) -> bool:
-        """Whether its ledger row may yet be written: the raw record exists and is not settled."""
+        """Return whether the ledger row may still be written: the raw record exists and is not committed."""
         source = TopicPartition(provenance.topic, provenance.partition)
         if provenance in self.states or source not in self.stored:
             return False

@@ -1,4 +1,4 @@
-"""Publishes waiting events' retry copies again when they are gone: a topic was emptied, or a tier taken out of use."""
+"""The retry reaper: republishes lost retry copies, as when a topic was emptied or a tier removed."""
 
 import random
 import time
@@ -27,10 +27,10 @@ log = structlog.get_logger(__name__)
 
 
 async def sweep(settings: Settings) -> int:
-    """One round of at most `sweep_limit` events; how many were published again. What can't be done now is tried later.
+    """Run one round of at most `sweep_limit` events; return how many were republished. Failed rounds are repeated.
 
-    Of several workers one sweeps. A copy bears the token of the one that is gone: should that one turn up after all,
-    the second of the two is stale.
+    A lock admits one worker at a time. A copy has the token of the lost one: if that one is read after all, the second
+    of the two is stale.
     """
     try:
         async with run_lock(settings.dsn, f"sweep:{settings.group}", "the sweep"):
@@ -59,7 +59,7 @@ async def _sweep(settings: Settings) -> int:
     now_ms = _now_ms()
     async with publishing(settings) as publisher:
         await publisher.publish([_copy(one, policy, now_ms) for one in waiting])
-    # After the copies' own times, so that the next round looks behind them.
+    # Later than the copies' own times, so that the next round looks only at later records.
     await note_published(settings.dsn, waiting, _now_ms())
     metrics.SWEPT.inc(len(waiting))
     log.warning("retries_published_again", count=len(waiting), overdue_partitions=sorted(gone))
@@ -67,15 +67,15 @@ async def _sweep(settings: Settings) -> int:
 
 
 async def _copies_gone(settings: Settings, overdue: Iterable[int], cutoff_ms: int) -> list[int]:
-    """The raw partitions whose overdue events have no copy left to be read.
+    """Return the raw partitions whose overdue events have no copy left to be read.
 
-    A copy is published before its event's due time. So where a tier's partition has been read up to the first record of
-    the cutoff or later, every copy of what was due by then has been read, or was never there. That holds also while
-    the tier lags, when events are overdue by the thousand and none of them is gone. Clocks may differ by a tier's delay.
+    A copy is published before its event's due time. If a tier's partition was read up to the first record at the cutoff
+    or later, every copy that was due by then was read or never existed. This also holds while the tier lags, when
+    thousands of events are overdue and no copy is lost. Clocks may differ by a tier's delay.
     """
     firsts = await offsets_since(settings, await partitions_of(settings, settings.topics.retries), cutoff_ms)
     stored = await stored_offsets(settings)
-    # Where Kafka's end is known, it is the present log.
+    # If Kafka's end is known, the log is the current one.
     present = {TopicPartition(one.topic, one.partition): one for one in stored if one.log_end is not None}
     counts = {topic: sum(place.topic == topic for place in firsts) for topic in settings.topics.retries}
     return [
@@ -94,8 +94,8 @@ def _read_up_to(stored: StoredOffset | None, offset: int) -> bool:
 
 
 def _copy(waiting: Waiting, policy: RetryPolicy, now_ms: int) -> Failure:
-    """The attempt that failed last, as it was when its copy was published, but due now."""
-    # A class that this release does not know decides nothing: the next attempt finds its own.
+    """Return the attempt that failed last, as it was when its copy was published, but due now."""
+    # An error class unknown to this release has no effect: the next attempt sets its own.
     known = waiting.error_class in ERRORS
     error_class = ErrorClass(waiting.error_class) if known else ErrorClass.UNSUPPORTED_SCHEMA_VERSION
     failed = waiting.attempt - 1

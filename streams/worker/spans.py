@@ -1,4 +1,4 @@
-"""OpenTelemetry's spans of settlements and attempts, by its conventions for messaging."""
+"""OpenTelemetry's spans of commits and attempts, by its conventions for messaging."""
 
 from collections.abc import Sequence
 from typing import Final, NamedTuple
@@ -24,13 +24,13 @@ from sinks.ports import Committed
 from telemetry.metrics import product_version
 
 MOST_LINKS: Final = 128
-"""What OpenTelemetry keeps of a span's links."""
+"""The most links that OpenTelemetry keeps for a span."""
 _NS: Final = 1_000_000
 _propagator = TraceContextTextMapPropagator()
 
 
 class _Attempt(NamedTuple):
-    """One try at an event, how it failed if it did, and which dead letter it replays if it does."""
+    """One attempt at an event, its failure if it failed, and the dead letter that it replays, if any."""
 
     record: RawRecord
     failure: Failure | None
@@ -40,10 +40,10 @@ class _Attempt(NamedTuple):
 
 
 class SettlementSpans:
-    """One span for each settlement, and one for each attempt whose record brought a sampled trace along.
+    """One span for each commit, and one for each attempt whose record has a sampled trace.
 
-    A record's `traceparent` goes with it through retries, into its dead letter and its replay, so that all attempts at
-    one event stand in the trace that its producer began; each is linked with the settlement that wrote it.
+    A record's `traceparent` stays with it through retries, dead letter and replay, so all attempts at one event are in
+    the trace of its producer; each is linked with the commit that wrote it.
     """
 
     def __init__(self, provider: TracerProvider, group: str) -> None:
@@ -51,7 +51,7 @@ class SettlementSpans:
         self._group = group
 
     def tell(self, committed: Committed, outcomes: Sequence[Outcomes], began_ms: int, ended_ms: int) -> None:
-        """Spans of one committed settlement."""
+        """Record the spans of one commit, which began and ended at these milliseconds since the epoch."""
         traced = [
             (context, attempt)
             for attempt in _attempts(committed, outcomes)
@@ -119,7 +119,7 @@ def _outcome(failure: Failure | None) -> str:
 
 
 def _attempts(committed: Committed, outcomes: Sequence[Outcomes]) -> list[_Attempt]:
-    """Each attempt, failed ones first; a candidate that came out as a duplicate is a failure."""
+    """Return each attempt, failed ones first; a candidate that became a duplicate is a failure."""
     failed = [_Attempt(one.record, one, one.provenance, one.attempt, one.replay) for one in committed.failures]
     late = {id(one.record) for one in committed.failures}
     return failed + [
@@ -131,7 +131,7 @@ def _attempts(committed: Committed, outcomes: Sequence[Outcomes]) -> list[_Attem
 
 
 def _sampled(record: RawRecord) -> SpanContext | None:
-    """The producer's span, if the record names one whose trace is kept."""
+    """Return the producer's span, if the record names one with a sampled trace."""
     if not record.headers or (text := last(record.headers, TRACEPARENT)) is None:
         return None
     found = get_current_span(_propagator.extract({TRACEPARENT: text}, Context())).get_span_context()

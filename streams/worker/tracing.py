@@ -1,4 +1,4 @@
-"""Whether settlements are traced: off unless asked for, and then not more than one comparison for each of them."""
+"""Tracing of commits: off unless configured, and then at the cost of one comparison for each commit."""
 
 from collections.abc import Callable, Sequence
 
@@ -13,18 +13,18 @@ _tell: list[Tell] = []
 
 
 def settled(committed: Committed, outcomes: Sequence[Outcomes], began_ms: int, ended_ms: int) -> None:
-    """Tells whoever traces of one committed settlement; its times are in milliseconds since the epoch."""
+    """Pass one commit to the tracer, if there is one; times are in milliseconds since the epoch."""
     if _tell:
         _tell[0](committed, outcomes, began_ms, ended_ms)
 
 
 def trace_by(tell: Tell | None) -> None:
-    """From now on settlements are told to this one, or to nobody."""
+    """Set the tracer of commits; None turns tracing off."""
     _tell[:] = [] if tell is None else [tell]
 
 
 def configure_traces(settings: Settings, service: str) -> None:
-    """Turns traces of settlements on if the settings ask for them; raises InvalidInput without what they need."""
+    """Turn on tracing of commits if the settings ask for it; raises InvalidInput if a requirement is missing."""
     provider = provider_of_traces(settings, service)
     if provider is not None:
         from streams.worker.spans import SettlementSpans

@@ -1,4 +1,4 @@
-"""The note in Postgres of what a lane waits for, which `bridge offsets show` prints."""
+"""The note in Postgres of what a lane waits for, as printed by `bridge offsets show`."""
 
 from collections.abc import Iterable
 from typing import Final
@@ -8,13 +8,13 @@ from schemas.pipeline.outcome import Outcomes
 from sinks.ports import Sink
 
 NOTED_TRIES: Final = 5
-"""So many tries in a row fail within about ten seconds: what is over by then needs no operator."""
+"""Consecutive failures before a note is written, within about ten seconds: shorter waits need no operator."""
 
 
 async def note_wait(sink: Sink, outcomes: Iterable[Outcomes], failed: int, error: SinkUnavailable) -> None:
-    """Notes at the partitions of a batch that `failed` so many times in a row why their lane waits.
+    """Write the reason for the wait to the batch's partitions once `failed`, the failures in a row, is NOTED_TRIES.
 
-    The batch's commit, or the next claim, removes the note. There is none while Postgres is away.
+    The batch's commit, or the next claim, removes the note. No note is written while Postgres is away.
     """
     if failed != NOTED_TRIES:
         return

@@ -1,4 +1,4 @@
-"""Ends a worker that has lag and makes no progress: a restart heals what a stuck client does not."""
+"""Watchdog that ends a worker with lag but without progress, since a restart replaces a stuck client."""
 
 import asyncio
 import os
@@ -14,7 +14,7 @@ EXIT_CODE = 70
 
 
 class Watchdog:
-    """Looks at the lanes' progress, and from a thread of its own at the event loop. `budget` is in seconds."""
+    """Checks the lanes' progress, and from its own thread the event loop. `budget` is in seconds."""
 
     def __init__(self, lanes: Callable[[], Sequence[Lane]], budget: float) -> None:
         self._lanes = lanes
@@ -23,7 +23,7 @@ class Watchdog:
         self._closed = threading.Event()
 
     async def watch(self, fail: Callable[[BaseException], None]) -> None:
-        """Runs until cancelled; calls `fail` once for a lane that is stuck."""
+        """Run until cancelled; call `fail` once for stuck lanes."""
         self._beat = time.monotonic()
         threading.Thread(target=self._watch_loop, name="watchdog", daemon=True).start()
         while True:
@@ -38,7 +38,7 @@ class Watchdog:
                 return
 
     def close(self) -> None:
-        """Ends the thread."""
+        """End the thread."""
         self._closed.set()
 
     def _watch_loop(self) -> None:

@@ -1,4 +1,4 @@
-"""The batch worker: one consumer, its lanes, and everything they share. Knows nothing of Faust, which hosts it."""
+"""The batch worker: one consumer, its lanes, and their shared objects. Independent of Faust, which hosts it."""
 
 import asyncio
 import random
@@ -41,7 +41,7 @@ log = structlog.get_logger(__name__)
 
 
 class Worker(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka's base class is untyped
-    """Reads, judges and settles until stopped. `failed` holds the error that must end the process."""
+    """Reads, processes and commits until stopped. `failed` has the error that must end the process."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -84,7 +84,7 @@ class Worker(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka's bas
         self._tasks: list[asyncio.Task[Any]] = []
 
     async def start(self) -> None:
-        """Connects and joins the group; raises EnvironmentUnfit when a service is away."""
+        """Connect and join the group; raises EnvironmentUnfit when a service is away."""
         try:
             await self._registry.load()
             await self._producer.start()
@@ -92,7 +92,7 @@ class Worker(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka's bas
         except (BridgeError, KafkaError, OSError) as error:
             await self._stop_clients()
             raise EnvironmentUnfit(f"a service is away at start: {error}") from error
-        BrokerLog().follow(self._consumer._client.cluster)  # noqa: SLF001  # aiokafka tells nobody else
+        BrokerLog().follow(self._consumer._client.cluster)  # noqa: SLF001  # aiokafka has no public access to it
         for work in (
             self._registry.follow(),
             self._keep_house(),
@@ -107,7 +107,7 @@ class Worker(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka's bas
         log.info("worker_started", group=self._settings.group, topics=[self._topics.raw, *self._topics.retries])
 
     async def stop(self) -> None:
-        """Settles the batch in hand, commits, and leaves the group."""
+        """Commit the batch in flight, and leave the group."""
         log.info("worker_draining")
         await self._lanes.close(self._settings.seconds("revoke_budget"))
         for task in self._tasks:
@@ -119,7 +119,7 @@ class Worker(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka's bas
 
     async def _stop_clients(self) -> None:
         stopping = [asyncio.ensure_future(client.stop()) for client in (self._consumer, self._producer)]
-        # To cancel them would take as long as Kafka's time-outs: their stop swallows that.
+        # Not cancelled: the clients' stop swallows the cancellation and takes as long as Kafka's time-outs.
         done, late = await asyncio.wait(stopping, timeout=_CLIENT_SECONDS)
         errors: list[BaseException | None] = [one.exception() for one in done]
         errors += [TimeoutError(f"Kafka took longer than {_CLIENT_SECONDS:g} s")] * len(late)
@@ -133,7 +133,7 @@ class Worker(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka's bas
         await self._lanes.end(self._settings.seconds("revoke_budget"))
 
     async def on_partitions_assigned(self, assigned: set[KafkaPartition]) -> None:
-        # Only pauses and starts the lanes: a database outage must not block the rebalance.
+        # Only pauses partitions and starts lanes: a database outage must not block the rebalance.
         if assigned:
             self._consumer.pause(*assigned)
         metrics.REBALANCES.inc()

@@ -1,1 +1,1 @@
-"""Why a partition is not read: the circuit breaker, an operator's pause, a replaced log."""
+"""Reasons for not reading a partition: the circuit breaker, an operator's pause, a replaced log."""

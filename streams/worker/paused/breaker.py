@@ -1,4 +1,4 @@
-"""Partitions that the brake holds, each at its first would-be dead letter, and when they are judged again."""
+"""Partitions that the circuit breaker holds, each at its first would-be dead letter, and their probes."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
@@ -14,21 +14,22 @@ from streams.source.kafka import Source
 from telemetry import metrics
 
 LOOK_SECONDS: Final = 1.0
-"""How soon a lane learns that the brake was let go elsewhere."""
+"""The longest delay, in seconds, until a lane reads that the breaker was reset by another process."""
 _PEEK_RECORDS: Final = 500
 _PEEK_MS: Final = 200
 _AT_ONCE: Final = 4
-"""Held partitions that are looked into at one look: meanwhile the lane reads no other."""
+"""The most held partitions that one look reads: meanwhile the lane reads no other."""
 
 log = structlog.get_logger(__name__)
 
 
 class BrakeHold:
-    """One lane's part in the brake. All times are in seconds of the lane's monotonic clock.
+    """One lane's part in the circuit breaker. All times are in seconds of the lane's monotonic clock.
 
-    A held partition is read again when the brake is off, and as a probe every `probe_seconds` while it is on. The head
-    of a partition is no fair sample: whoever fails there fails a lot. So a probe goes on at each look with what lies
-    behind, a few records of some partitions at a time, until its sample is enough or the next probe begins.
+    A held partition is resumed when the breaker is closed, and every `probe_seconds` as a probe while it is open. The
+    head of a partition is no fair sample, since a sender whose events fail there often sends many of them. So at each
+    look a probe continues with the records behind the head, a few from some partitions at a time, until its sample is
+    large enough or the next probe begins.
     """
 
     def __init__(self, lane: str, probe_seconds: float) -> None:
@@ -47,28 +48,28 @@ class BrakeHold:
 
     @property
     def held(self) -> list[TopicPartition]:
-        """The partitions that wait."""
+        """The partitions that are held."""
         return list(self._held)
 
     def begin(self, sources: Iterable[TopicPartition], state: BreakerState) -> None:
-        """Forgets what was held; whoever owns the partition that the brake went on for probes it at once."""
+        """Forget the held partitions; the owner of the partition that tripped the breaker probes it immediately."""
         self._held.clear()
         self._seen.clear()
-        # Compared, not hashed: the account of a worker may have written anything there.
+        # Compared, not hashed: a worker's account may have written a value of any type there.
         cause = (state.details.get("topic"), state.details.get("partition"))
         self._begin_probe({one for one in sources if (one.topic, one.partition) == cause} if state.engaged else set())
         self._probe_at = 0.0
         self._show()
 
     def keep(self, first: Mapping[TopicPartition, int], now: float, why: Braked) -> None:
-        """Holds each partition at the offset of its first would-be dead letter, and says so where that is news."""
+        """Hold each partition at the offset of its first would-be dead letter, and log each new offset."""
         if not self._held:
             self._look_at = now + LOOK_SECONDS
             self._probe_at = now + self._probe_seconds
         self._held.update(first)
         self._show()
         for source, offset in first.items():
-            # A probe that fails holds the same again, every time.
+            # A probe that fails holds the same offset again each time.
             if self._told.get(source) != offset:
                 self._told[source] = offset
                 log.warning(
@@ -77,17 +78,17 @@ class BrakeHold:
                 )  # fmt: skip
 
     def forget(self, sources: Iterable[TopicPartition]) -> None:
-        """Leaves these partitions to whoever has paused them."""
+        """Release partitions that an operator has paused."""
         for source in sources:
             self._held.pop(source, None)
         self._show()
 
     def to_look(self, now: float) -> bool:
-        """Whether it is time to look at the brake's state."""
+        """Return whether the breaker's state is due to be read."""
         return bool(self._held) and now >= self._look_at
 
     def looked(self, state: BreakerState, now: float) -> list[TopicPartition]:
-        """The partitions that are to be read again, by what the state now is."""
+        """Return the partitions to resume under the breaker's current state."""
         self._look_at = now + LOOK_SECONDS
         if state.engaged and now < self._probe_at:
             return []
@@ -98,23 +99,23 @@ class BrakeHold:
         return freed
 
     def probes(self, batch: Batch) -> bool:
-        """Whether this batch is read to learn whether the brake may let go."""
+        """Return whether this batch is part of a probe."""
         return batch.source in self._probed
 
     def _begin_probe(self, sources: set[TopicPartition]) -> None:
         self._probed, self._probing, self._noted = sources, bool(sources), False
         self.sample = ProbeSample()
-        # What was seen to its end is seen from its head again: whatever was wrong may be mended.
+        # A partition that was read to its end is probed from its head again, since the fault may have been fixed.
         for source in self._ended:
             self._seen.pop(source, None)
         self._ended.clear()
 
     def saw_the_end(self, sources: Iterable[TopicPartition]) -> None:
-        """Notes that the probe has nothing left to see of these partitions."""
+        """Record that the probe has read these partitions to their ends."""
         self._ended.update(sources)
 
     def saw(self, batches: Iterable[Batch]) -> bool:
-        """Notes how far the probe has seen; whether this is the first that it sees."""
+        """Record how far the probe has read; return whether these are its first batches."""
         for batch in batches:
             self._probed.discard(batch.source)
             self._seen[batch.source] = max(self._seen.get(batch.source, 0), batch.next)
@@ -122,27 +123,27 @@ class BrakeHold:
         return first
 
     def to_look_behind(self, state: BreakerState) -> bool:
-        """Whether a probe is to go on behind the heads; at once where visitors may have brought it about."""
+        """Return whether to probe behind the heads; immediately if visitors alone may have tripped the breaker."""
         return bool(self._held) and not state.by_hand and (self._probing or state.by_visitors_alone)
 
     def end_probe(self) -> None:
-        """The probe has let the brake go; what is held is looked at without delay."""
+        """End the probe after it has reset the breaker; held partitions are due immediately."""
         self._begin_probe(set())
         self._look_at = 0.0
 
     def unseen(self) -> dict[TopicPartition, int]:
-        """Some held partitions, and from which offset on the probe has not seen them; those that waited longest."""
+        """Return some held partitions, with the offset up to which the probe has read; least recently read first."""
         some = {
             source: max(offset, self._seen.pop(source, offset)) for source, offset in [*self._held.items()][:_AT_ONCE]
         }
         for source, offset in some.items():
-            # To the end of the line.
+            # Moved to the end of the queue.
             self._held[source], self._seen[source] = self._held.pop(source), offset
         return some
 
     @property
     def stands(self) -> Mapping[TopicPartition, int]:
-        """Where each held partition is to go on."""
+        """The offset at which each held partition continues."""
         return self._held
 
     def _show(self) -> None:
@@ -150,7 +151,7 @@ class BrakeHold:
 
 
 def first_dead_letters(outcomes: Iterable[Outcomes]) -> dict[TopicPartition, int]:
-    """The offset of each partition's first record that would be dead-lettered; partitions without one are left out."""
+    """Return the offset of each partition's first would-be dead letter; partitions without one are left out."""
     return {
         one.batch.source: min(failure.record.offset for failure in dead)
         for one in outcomes
@@ -159,7 +160,7 @@ def first_dead_letters(outcomes: Iterable[Outcomes]) -> dict[TopicPartition, int
 
 
 def parts_before(batches: Sequence[Batch], first: Mapping[TopicPartition, int]) -> list[Batch]:
-    """What of the batches may be settled all the same."""
+    """Return the parts of the batches before the first dead letters, which may be committed."""
     parts = (batch.before(first[batch.source]) if batch.source in first else batch for batch in batches)
     return [part for part in parts if part is not None]
 
@@ -167,9 +168,9 @@ def parts_before(batches: Sequence[Batch], first: Mapping[TopicPartition, int]) 
 async def peek(
     source: Source, places: Mapping[TopicPartition, int], stands: Mapping[TopicPartition, int]
 ) -> tuple[list[Batch], list[TopicPartition]]:
-    """A few records of each of these partitions from these offsets on, and the partitions that have none there.
+    """Return a few records of each of these partitions from these offsets, and the partitions without records there.
 
-    Leaves the partitions paused, and where they stand. Raises what a poll raises.
+    Leaves the partitions paused, at their positions `stands`. Raises the errors of a poll.
     """
     ends = await source.ends(places)
     batches = []

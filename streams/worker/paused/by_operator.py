@@ -11,7 +11,7 @@ log = structlog.get_logger(__name__)
 
 
 class PausedByHand:
-    """Which partitions of a lane are paused now, shown in the log and as a metric."""
+    """The partitions of a lane that are paused now, with a log line and a metric for each change."""
 
     def __init__(self, lane: str) -> None:
         self._lane = lane
@@ -23,7 +23,7 @@ class PausedByHand:
     def changed(
         self, sources: Iterable[TopicPartition], why: Mapping[TopicPartition, str]
     ) -> tuple[set[TopicPartition], set[TopicPartition]]:
-        """The partitions of these whose pause began, and those whose pause ended, since the last call."""
+        """Return the partitions whose pause began, and those whose pause ended, since the last call."""
         before, self._paused = self._paused, {source for source in sources if source.in_kafka in why}
         begun, ended = self._paused - before, before - self._paused
         for source in begun | ended:

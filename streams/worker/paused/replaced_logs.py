@@ -1,4 +1,4 @@
-"""Partitions whose log is not the one that was read before: which, why, and when they are looked at again."""
+"""Partitions with a replaced log: the reasons, and when the logs are examined again."""
 
 from collections.abc import Iterable, Iterator
 from typing import Final
@@ -10,13 +10,13 @@ from streams.source.log_identity import Examined
 from telemetry import metrics
 
 LOOK_SECONDS: Final = 5.0
-"""How soon a lane learns that somebody has adopted a log, or brought the old one back."""
+"""The longest delay, in seconds, until a lane reads that a log was adopted or the old one is back."""
 
 log = structlog.get_logger(__name__)
 
 
 class ForeignLogs:
-    """One lane's foreign logs, which rest. All times are in seconds of the lane's monotonic clock."""
+    """One lane's replaced logs, which stay paused. All times are in seconds of the lane's monotonic clock."""
 
     def __init__(self) -> None:
         self._why: dict[TopicPartition, str] = {}
@@ -29,7 +29,7 @@ class ForeignLogs:
         return iter(self._why)
 
     def found(self, examined: Iterable[Examined], now: float) -> None:
-        """Takes over what an examination of all the lane's logs says, and tells operators what is new of it."""
+        """Store the result of an examination of all the lane's logs, and log new findings."""
         before, self._why = self._why, {one.log: one.foreign for one in examined if one.foreign is not None}
         self.looked(now)
         for source in {*before, *self._why}:
@@ -45,11 +45,11 @@ class ForeignLogs:
                 )
 
     def to_look(self, now: float) -> bool:
-        """Whether it is time to look at them again."""
+        """Return whether the logs are due to be examined again."""
         return bool(self._why) and now >= self._look_at
 
     def looked(self, now: float) -> None:
-        """Notes that they were looked at."""
+        """Record that the logs were examined."""
         self._look_at = now + LOOK_SECONDS
 
 
