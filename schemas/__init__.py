@@ -1,1 +1,1 @@
-"""Contracts shared by every package: what events, headers, topics, reasons and settings look like. No I/O."""
+"""Contracts shared by every package: events, headers, topics, reasons and settings. No I/O."""

@@ -1,4 +1,4 @@
-"""API tokens of operators: which roles there are, what each may do, and how long a token is good."""
+"""API tokens of operators: roles, their permissions, and expiry."""
 
 import re
 from datetime import datetime, timedelta
@@ -12,7 +12,7 @@ NEVER: Final = "never"
 
 
 class Role(StrEnum):
-    """What a token may do; each may do what those before it may."""
+    """The permissions of a token; each role includes those before it."""
 
     VIEWER = "viewer"
     OPERATOR = "operator"
@@ -20,12 +20,12 @@ class Role(StrEnum):
 
     @property
     def rank(self) -> int:
-        """Its place in the order."""
+        """The position in the order of roles."""
         return list(Role).index(self)
 
     @property
     def meaning(self) -> str:
-        """For people."""
+        """A description for users."""
         return _MEANINGS[self]
 
 
@@ -37,7 +37,7 @@ _MEANINGS: Final = {
 
 
 class ApiToken(NamedTuple):
-    """A token as the service knows it: whose it is, and the digest of its secret. Without `org_id` it is good for all."""
+    """A stored token: its tenant scope and its secret's digest. Without `org_id` it covers all organisations."""
 
     key_id: str
     name: str
@@ -49,12 +49,12 @@ class ApiToken(NamedTuple):
 
 
 def is_token_name(text: str) -> bool:
-    """Whether a token may go by this name."""
+    """Return whether a token may have this name."""
     return _NAME.fullmatch(text) is not None
 
 
 def expiry(text: str, now: datetime) -> datetime | None:
-    """When a token that is good for `90d`, `12h` or `never` ends; raises ValueError with the accepted form."""
+    """Return the expiry of a token valid for `90d`, `12h` or `never`; raises ValueError with the accepted form."""
     if text == NEVER:
         return None
     match = _AGE.fullmatch(text)

@@ -1,25 +1,25 @@
-"""The one exception tree; library errors are translated into it only at the seams.
+"""The exception tree; errors of libraries are translated into it only at the seams.
 
 BridgeError
-├── InvalidInput          what a person or producer gave is wrong                  exit 3
-│   ├── NoSuchThing       it is well formed, and nothing fits it
+├── InvalidInput          an argument, setting, file or event is wrong             exit 3
+│   ├── NoSuchThing       the input is well formed, but nothing matches it
 │   └── CanaryFailed      the canary of the plan was dropped again
-├── LimitReached          as much of it is kept as may be                          exit 3
+├── LimitReached          a limit on what is kept is reached                       exit 3
 ├── EnvironmentUnfit      the machine, a service or the schema is not as needed    exit 3
 │   └── StartRefused      the start guards refuse, a line for each reason
 ├── AnotherRun            the same script and scope are running already            exit 3
 ├── SinkUnavailable       the operation failed, not the event: pause, try again
-├── RowRejected           Postgres refuses a row: bisect until it stands alone
+├── RowRejected           Postgres refuses a row: bisect to find it
 ├── BatchRefused          the batch does not continue the stored offset: rewind
 ├── Braked                nearly everything would be dead-lettered: hold, probe
-└── Defect                an invariant is broken: stop the process, say so         exit 1
+└── Defect                an invariant is broken: log it and stop the process      exit 1
 """
 
 from collections.abc import Sequence
 
 
 class BridgeError(Exception):
-    """Says what happened, to what, and what to do; `exit_code` is what a command ends with."""
+    """Base class; the message has what happened, to what, and what to do. `exit_code` is a command's exit code."""
 
     exit_code = 1
 
@@ -31,15 +31,15 @@ class InvalidInput(BridgeError):
 
 
 class NoSuchThing(InvalidInput):
-    """What was asked for is well formed, and nothing is there that fits it."""
+    """The input is well formed, but nothing matches it."""
 
 
 class CanaryFailed(InvalidInput):
-    """The canary of the plan was dropped again, and the same would be judged again: nothing is sent."""
+    """The canary of the plan was dropped again, and a replay would be too: nothing is sent."""
 
 
 class LimitReached(BridgeError):
-    """Somebody keeps as much as they may; the message says of what, and what makes room."""
+    """A limit on what an owner may keep is reached; the message has the limit and how to free space."""
 
     exit_code = 3
 
@@ -51,7 +51,7 @@ class EnvironmentUnfit(BridgeError):
 
 
 class StartRefused(EnvironmentUnfit):
-    """The start guards refuse; each of `lines` says what is wrong and what to change."""
+    """The start guards refuse; each of `lines` has the problem and what to change."""
 
     def __init__(self, lines: Sequence[str]) -> None:
         super().__init__("\n".join(lines))
@@ -59,13 +59,13 @@ class StartRefused(EnvironmentUnfit):
 
 
 class AnotherRun(BridgeError):
-    """A duplicate run: nothing was done, the run that holds the lock goes on."""
+    """A duplicate run: nothing was done, and the run that holds the lock continues."""
 
     exit_code = 3
 
 
 class SinkUnavailable(BridgeError):
-    """Kafka or Postgres can't take the batch now; nothing is wrong with the events in it."""
+    """Kafka or Postgres can't accept the batch now; the events in it are not at fault."""
 
     def __init__(self, message: str, *, sqlstate: str | None = None) -> None:
         super().__init__(message)
@@ -73,7 +73,7 @@ class SinkUnavailable(BridgeError):
 
 
 class RowRejected(BridgeError):
-    """Postgres refuses a row because of what is in it."""
+    """Postgres refuses a row because of its content."""
 
     def __init__(self, message: str, *, sqlstate: str) -> None:
         super().__init__(message)
@@ -81,12 +81,12 @@ class RowRejected(BridgeError):
 
 
 class BatchRefused(BridgeError):
-    """The truth has moved since the batch was judged: its offset, or the ledger's state of one of its records."""
+    """Stored state changed since the batch was processed: its offset, or the ledger row of one of its records."""
 
 
 class Braked(BridgeError):
-    """The brake on dead-lettering is on: what would be dead-lettered stays unread, and nothing of it is published."""
+    """The circuit breaker is open: events to be dead-lettered stay unread, and none of them is published."""
 
 
 class Defect(BridgeError):
-    """An invariant of the system is broken; going on could lose or double events."""
+    """An invariant of the system is broken; continuing could lose or duplicate events."""

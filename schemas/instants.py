@@ -1,4 +1,4 @@
-"""Times in the two forms the product uses: aware UTC datetimes, and integer milliseconds since the epoch."""
+"""Times in the two forms of the product: aware UTC datetimes, and integer milliseconds since the epoch."""
 
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -9,18 +9,18 @@ LAST_MS: Final = 253_402_300_799_000  # the last second of year 9999
 
 @lru_cache(maxsize=65536)
 def instant(epoch_ms: int) -> datetime:
-    """The UTC datetime of milliseconds since the epoch; records of one broker batch share it.
+    """Return the UTC datetime of milliseconds since the epoch; cached, as records of one broker batch share it.
 
-    A producer may stamp a record with any 64-bit number: what no datetime can hold is held at 1970 or year 9999.
+    A producer may stamp a record with any 64-bit number: times outside the range are clamped to 1970 or year 9999.
     """
     return datetime.fromtimestamp(min(max(epoch_ms, 0), LAST_MS) / 1000, UTC)
 
 
 def to_epoch_ms(moment: datetime) -> int:
-    """Milliseconds since the epoch of an aware datetime, rounded to the nearest."""
+    """Return the milliseconds since the epoch of an aware datetime, rounded to the nearest."""
     return round(moment.timestamp() * 1000)
 
 
 def utc_text(moment: datetime) -> str:
-    """An aware datetime in UTC as RFC 3339 text that ends with Z, with microseconds if it has any."""
+    """Return an aware UTC datetime as RFC 3339 text that ends with Z, with microseconds if it has any."""
     return f"{moment.replace(tzinfo=None).isoformat()}Z"

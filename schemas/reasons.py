@@ -1,4 +1,4 @@
-"""Every way an attempt can fail, what is then done, and what an operator should look at: the one table."""
+"""Table of all errors of an attempt: what the stream does, and what an operator should look at."""
 
 from enum import StrEnum
 from typing import NamedTuple
@@ -7,10 +7,10 @@ from typing import NamedTuple
 class Action(StrEnum):
     """What the stream does with an attempt that failed."""
 
-    DROP = "drop"  # dead-letter it, and note it in the ledger
-    LEDGER = "ledger"  # note it in the ledger only: there is nothing to replay
+    DROP = "drop"  # dead-letter it, and record it in the ledger
+    LEDGER = "ledger"  # record it in the ledger only: there is nothing to replay
     RETRY = "retry"  # publish it to the next retry tier
-    PAUSE = "pause"  # nothing is wrong with the event: hold the partition and try again
+    PAUSE = "pause"  # the event is not at fault: pause the partition and try again
 
 
 class ErrorClass(StrEnum):
@@ -40,7 +40,7 @@ class DroppedReason(StrEnum):
 class ErrorRule(NamedTuple):
     """One row of the table: `meaning` and `look_at` are rendered into the docs.
 
-    What is retried `endlessly` is never given up: it waits for an operator's word.
+    An error with `endlessly` is retried without limit, until an operator acts.
     """
 
     action: Action

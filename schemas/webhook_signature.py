@@ -9,7 +9,7 @@ from schemas.config.derived_keys import signing_key
 
 
 def signed_headers(body: bytes, secrets: Sequence[str], *, message_id: str, timestamp: int) -> dict[str, str]:
-    """The scheme's headers: id, time in seconds, and for each secret an HMAC-SHA256 over both and the body.
+    """Return the scheme's headers: id, time in seconds, and for each secret an HMAC-SHA256 over both and the body.
 
     Receivers accept a call if one of the signatures is theirs.
     """

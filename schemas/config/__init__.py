@@ -1,1 +1,1 @@
-"""Settings and what they may hold."""
+"""Settings and their validation."""

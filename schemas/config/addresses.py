@@ -1,4 +1,4 @@
-"""What stands in the addresses of backing services: hosts, user, password and TLS, read without asking anybody."""
+"""Addresses of backing services: hosts, user, password and TLS, parsed without any look-up."""
 
 import ipaddress
 import re
@@ -7,14 +7,14 @@ from typing import Final, NamedTuple
 from urllib.parse import SplitResult, parse_qs, unquote, urlsplit
 
 SSL_MODES: Final = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
-# A name, an IPv4 address, or an IPv6 address in brackets; then perhaps a port.
+# A name, an IPv4 address, or an IPv6 address in brackets; then an optional port.
 _HOST_PORT = re.compile(r"(?P<host>[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.%\w]+\])(?::(?P<port>\d{1,5}))?")
 _HIGHEST_PORT = 65535
 _LOCAL_NAME = re.compile(r"(.+\.)?localhost(\.localdomain)?|ip6-(localhost|loopback)")
 
 
 class DatabaseAddress(NamedTuple):
-    """A Postgres URL taken apart; no host at all, or a path, is a Unix socket on this machine."""
+    """The parts of a Postgres URL; no host, or a path as the host, is a Unix socket on this machine."""
 
     hosts: tuple[str, ...]
     user: str
@@ -24,7 +24,7 @@ class DatabaseAddress(NamedTuple):
 
 
 class Place(NamedTuple):
-    """Where one server listens; a port of None is the driver's default."""
+    """The address of one server; a port of None is the driver's default."""
 
     host: str
     port: int | None
@@ -34,7 +34,7 @@ class Place(NamedTuple):
 
 
 def database_options(url: str) -> dict[str, str]:
-    """What follows the ? of a Postgres URL, by name; raises ValueError, which never repeats the URL's text."""
+    """Return the query parameters of a Postgres URL by name; raises ValueError, which never contains the URL's text."""
     query = _split(url).query
     try:
         return {name: values[-1] for name, values in parse_qs(query, strict_parsing=True).items()} if query else {}
@@ -43,12 +43,12 @@ def database_options(url: str) -> dict[str, str]:
 
 
 def names_hosts_twice(url: str) -> bool:
-    """Whether a Postgres URL names hosts before its path and after its ?; the driver reads the former, and libpq the latter."""
+    """Return whether a URL names hosts before its path and in ?host=; the driver reads the former, libpq the latter."""
     return bool(_split(url).netloc.rpartition("@")[2]) and bool(database_options(url).get("host"))
 
 
 def database_places(url: str) -> tuple[Place, ...]:
-    """Each server that a Postgres URL names, in its order; raises ValueError, which never repeats the URL's text."""
+    """Return the servers of a Postgres URL, in its order; raises ValueError, which never contains the URL's text."""
     options = database_options(url)
     named = _split(url).netloc.rpartition("@")[2] or options.get("host", "")
     hosts = [unquote(one) for one in named.split(",") if one]
@@ -68,7 +68,7 @@ def _place(host: str, port: str) -> Place:
 
 
 def database_address(url: str) -> DatabaseAddress:
-    """The parts of a Postgres URL as the driver reads them; raises ValueError, which never repeats the URL's text."""
+    """Return the parts of a Postgres URL as the driver reads them; raises ValueError without the URL's text."""
     parts = _split(url)
     if parts.scheme not in ("postgresql", "postgres"):
         raise ValueError("must begin with postgresql:// or postgresql+asyncpg://")
@@ -90,7 +90,7 @@ def database_address(url: str) -> DatabaseAddress:
 
 
 def broker_hosts(servers: str) -> tuple[str, ...]:
-    """The hosts of Kafka's bootstrap servers; raises ValueError."""
+    """Return the hosts of Kafka's bootstrap servers; raises ValueError."""
     try:
         return tuple(_host(one) for one in servers.split(","))
     except ValueError:
@@ -98,7 +98,7 @@ def broker_hosts(servers: str) -> tuple[str, ...]:
 
 
 def web_host(url: str) -> str:
-    """The host of an http or https URL; raises ValueError, which never repeats the URL's text."""
+    """Return the host of an http or https URL; raises ValueError, which never contains the URL's text."""
     parts = _split(url)
     if parts.scheme not in ("http", "https") or not parts.netloc:
         raise ValueError("must be a URL that begins with https:// or http://")
@@ -106,7 +106,7 @@ def web_host(url: str) -> str:
 
 
 def is_local(host: str) -> bool:
-    """Whether the host is this very machine: loopback, the unspecified address, a Unix socket, or none at all."""
+    """Return whether the host is this machine: loopback, the unspecified address, a Unix socket, or none at all."""
     if not host or host.startswith(("/", "@")):
         return True
     name = host.lower().removesuffix(".")
@@ -123,7 +123,7 @@ def _split(url: str) -> SplitResult:
     try:
         return urlsplit(url)
     except ValueError:
-        # Its own words may quote the part that holds the password.
+        # urlsplit's message may quote the part with the password.
         raise ValueError("is not a URL") from None
 
 
@@ -144,7 +144,7 @@ def _address(name: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
     except ValueError:
         pass
     try:
-        # Short and numeric forms, such as 127.1 and 2130706433, which the resolver takes as well.
+        # Short and numeric forms, such as 127.1 and 2130706433, which the resolver accepts too.
         return ipaddress.IPv4Address(socket.inet_aton(name))
     except (OSError, ValueError):
         return None

@@ -20,22 +20,22 @@ class Purpose(Enum):
 
 
 def derived_key(secret: str, purpose: Purpose) -> bytes:
-    """The 32-byte key of one purpose. It yields neither `secret` nor the key of another purpose."""
+    """Return the 32-byte key of one purpose. It reveals neither `secret` nor the key of another purpose."""
     return hmac.digest(secret.encode(), purpose.value, "sha256")
 
 
 def webhook_secret(secret: str) -> str:
-    """The derived webhook key as a Standard Webhooks secret, `whsec_` and base64: what a receiver verifies with."""
+    """Return the derived webhook key as a Standard Webhooks secret, `whsec_` and base64, for receivers."""
     return WHSEC + base64.b64encode(derived_key(secret, Purpose.WEBHOOK)).decode()
 
 
 def proof_key(secret: str) -> str:
-    """The derived key of the gateway's proof as the text of BRIDGE_GATEWAY_PROOF_KEY."""
+    """Return the derived key of the gateway's proof as the text of BRIDGE_GATEWAY_PROOF_KEY."""
     return derived_key(secret, Purpose.GATEWAY_PROOF).hex()
 
 
 def signing_key(secret: str) -> bytes:
-    """The key in a Standard Webhooks secret, `whsec_` and base64; another text is a key as it stands."""
+    """Return the key of a Standard Webhooks secret, `whsec_` and base64; any other text is the key itself."""
     encoded = secret.removeprefix(WHSEC)
     if encoded != secret:
         try:

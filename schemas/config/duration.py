@@ -1,4 +1,4 @@
-"""Durations as settings and flags write them: `500ms`, `15s`, `5m`, `1h`."""
+"""Durations of settings and flags: `500ms`, `15s`, `5m`, `1h`."""
 
 import re
 from datetime import timedelta
@@ -8,7 +8,7 @@ _UNIT_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 
 
 def duration_seconds(text: str) -> float:
-    """Seconds of `500ms`, `15s`, `5m` or `1h`; raises ValueError naming the accepted form."""
+    """Return the seconds of `500ms`, `15s`, `5m` or `1h`; raises ValueError with the accepted form."""
     match = _DURATION.fullmatch(text.strip())
     if match is None:
         raise ValueError(f"{text!r} is not a duration such as 500ms, 15s, 5m or 1h")
@@ -16,7 +16,7 @@ def duration_seconds(text: str) -> float:
 
 
 def written(span: timedelta) -> str:
-    """A duration as settings write it, in the largest unit that gives a whole number, at most hours."""
+    """Return a duration in the form of settings, in the largest unit with a whole number, at most hours."""
     seconds = span.total_seconds()
     unit = next((unit for unit in ("h", "m", "s") if seconds % _UNIT_SECONDS[unit] == 0), "ms")
     return f"{seconds / _UNIT_SECONDS[unit]:.0f}{unit}"

@@ -1,4 +1,4 @@
-"""The environment variables that settings are read from: their names, and those that nobody reads."""
+"""Environment variables of settings: their names, and unknown ones."""
 
 import difflib
 import os
@@ -11,7 +11,7 @@ from pydantic.fields import FieldInfo
 from schemas.config.settings import Settings
 
 _PREFIX = "BRIDGE_"
-# Not typing errors: the tests' own, and what Kubernetes gives every container for a service named bridge-something.
+# Not typing errors: the tests' own variables, and those that Kubernetes sets for a service named bridge-something.
 _OTHERS = re.compile(
     r"BRIDGE_TEST_\w+|BRIDGE_(\w+_)?(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)"
 )
@@ -19,14 +19,14 @@ _SERVICE_LINK = re.compile(r"(tcp|udp|sctp)://")
 
 
 def environment_names(name: str, field: FieldInfo) -> list[str]:
-    """The environment variables that a setting is read from, the one that wins first."""
+    """Return the environment variables of a setting, in order of precedence."""
     if isinstance(field.validation_alias, AliasChoices):
         return [choice for choice in field.validation_alias.choices if isinstance(choice, str) and choice.isupper()]
     return [f"{_PREFIX}{name.upper()}"]
 
 
 def unknown_variables(environment: Mapping[str, str] = os.environ) -> list[str]:
-    """One line for each `BRIDGE_*` variable that is no setting, with the closest that is."""
+    """Return one line for each `BRIDGE_*` variable that is no setting, with the closest setting."""
     known = {one for name, field in Settings.model_fields.items() for one in environment_names(name, field)}
     lines = []
     for name, value in sorted(environment.items()):

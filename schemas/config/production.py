@@ -1,4 +1,4 @@
-"""The start guards of production: what its settings must not be, each with the one line that says what to change."""
+"""Start guards of production: the settings it refuses, each with one line on what to change."""
 
 from base64 import b64decode
 from collections.abc import Callable, Iterable, Iterator
@@ -15,11 +15,11 @@ from schemas.config.settings import Allowance, Settings
 
 SECRET_LENGTH: Final = 32
 WEBHOOK_KEY_BYTES: Final = 24
-"""The least that Standard Webhooks asks for."""
+"""The minimum of Standard Webhooks."""
 PASSWORD_LENGTH: Final = 8
 REPLICAS: Final = 3
 IN_SYNC: Final = 2
-# Less than this many different characters, or steps from one to the next, were typed by somebody.
+# A secret with fewer different characters, or differences between neighbours, was typed by a person.
 _LEAST_VARIETY = 8
 _RANDOM_TEXT = "make one, e.g. `openssl rand -hex 32`"
 _ENCRYPTED = ("require", "verify-ca", "verify-full")
@@ -42,26 +42,26 @@ _WELL_KNOWN = frozenset(
         "12345678",
     ]
 )
-# Words that people write into secrets. A generator's text has one of them once in some ten million secrets.
+# Words that people type into secrets. About one in ten million generated secrets contains one of them.
 _TYPED = (b"bridge", b"ghostlink", b"passphrase", b"password", b"production", b"secret", b"webhook")
 _URL_SAFE = str.maketrans("-_", "+/")
 _OF_PURPOSE = {
     "BRIDGE_GATEWAY_PROOF_KEY": Purpose.GATEWAY_PROOF,
     "BRIDGE_WORKER_ALERT_WEBHOOK_SECRET": Purpose.WEBHOOK,
 }
-"""The settings that may have what is derived from BRIDGE_SECRET_KEY, since `bridge keys show` gives it to services without."""
+"""Settings that may have a key derived from BRIDGE_SECRET_KEY, which `bridge keys show` prints for other services."""
 _PLACEHOLDER = ("change", "replace", "your", "xxx", "<", "todo")
 
 
 class Guard(NamedTuple):
-    """One rule; `allowed_by` is the name in BRIDGE_PRODUCTION_ALLOW that lifts it, None if nothing does."""
+    """One rule; `allowed_by` is its name in BRIDGE_PRODUCTION_ALLOW, None for a rule that can't be lifted."""
 
     check: Callable[[Settings], Iterable[str]]
     allowed_by: Allowance | None = None
 
 
 def refusals(settings: Settings, unknown: Iterable[str] | None = None, service: Service = Service.GATEWAY) -> list[str]:
-    """One line for each thing that production refuses, all of them at once; [] when `service` may run there by the settings.
+    """Return all refusals of production, one line each; [] if `service` may run there with these settings.
 
     `unknown` are the lines about variables that are no settings, by default those of this process's environment.
     """
@@ -92,7 +92,7 @@ def _loopback(settings: Settings) -> Iterator[str]:
 
 
 def _places(settings: Settings) -> Iterator[tuple[str, tuple[str, ...]]]:
-    """Each backing service's setting and the hosts that it names."""
+    """Yield each backing service's setting and its hosts."""
     if url := settings.database_url.get_secret_value():
         yield "BRIDGE_DATABASE_URL", database_address(url).hosts or ("",)
     if servers := settings.kafka_bootstrap_servers:
@@ -101,7 +101,7 @@ def _places(settings: Settings) -> Iterator[tuple[str, tuple[str, ...]]]:
         try:
             yield "BRIDGE_WORKER_ALERT_WEBHOOK", (web_host(settings.worker_alert_webhook.get_secret_value()),)
         except ValueError:
-            # Named by the rule for malformed ones.
+            # Reported by the rule for malformed addresses.
             return
 
 
@@ -138,7 +138,7 @@ def _credentials(settings: Settings) -> Iterator[str]:
 
 
 def _keys(settings: Settings, service: Service) -> Iterator[str]:
-    """What a service can't do its part without; only the gateway needs the secret from which the others' keys are derived."""
+    """Yield the missing keys of a service. Only the gateway needs the secret from which all others are derived."""
     if service is Service.GATEWAY and not _text(settings.secret_key):
         yield f"BRIDGE_SECRET_KEY is not set: {_RANDOM_TEXT}"
     elif service in PROCESSES and not settings.proof_keys:
@@ -180,7 +180,7 @@ def _webhook_secret(settings: Settings) -> Iterator[str]:
 
 
 def _one_purpose_each(settings: Settings) -> Iterator[str]:
-    """Who is given the secret of one purpose must not have that of another; each pair is looked at, in every notation."""
+    """Check each pair of secrets, in every notation: the holder of one purpose's secret must not have another's."""
     given = list(_secrets(settings))
     for (name, secret), (other, same) in combinations(given, 2):
         if name != other and _notations(secret) & _notations(same):
@@ -195,7 +195,7 @@ def _one_purpose_each(settings: Settings) -> Iterator[str]:
 
 
 def _secrets(settings: Settings) -> Iterator[tuple[str, str]]:
-    """Each secret that is set, by the name of its setting."""
+    """Yield each secret that is set, with the name of its setting."""
     url = settings.database_url.get_secret_value()
     for name, secret in (
         ("BRIDGE_SECRET_KEY", _text(settings.secret_key)),
@@ -209,7 +209,7 @@ def _secrets(settings: Settings) -> Iterator[tuple[str, str]]:
 
 
 def _notations(secret: str) -> set[bytes]:
-    """The secret's text, and what it is in hex, in any base64 and as a Standard Webhooks secret, one within another, too."""
+    """Return the secret's text and what it decodes to: hex, any base64, a Standard Webhooks secret, also nested."""
     found, left = set[bytes](), [secret.encode()]
     while left:
         one = left.pop()
@@ -224,13 +224,13 @@ def _notations(secret: str) -> set[bytes]:
 
 
 def _from_base64(text: str) -> bytes:
-    """With either alphabet, with or without padding; raises ValueError."""
+    """Decode base64 of either alphabet, with or without padding; raises ValueError."""
     digits = "".join(text.split()).rstrip("=")
     return b64decode(digits.translate(_URL_SAFE) + "=" * (-len(digits) % 4))
 
 
 def is_random(secret: bytes) -> bool:
-    """Whether a secret may have been drawn at random: neither few characters, nor a repetition, nor a sequence, nor words."""
+    """Return whether a secret may be random: enough different characters, no repetition, no sequence, no words."""
     steps = {after - before for before, after in pairwise(secret)}
     threes = {secret[at : at + 3] for at in range(len(secret) - 2)}
     varied = min(len(set(secret)), len(steps)) >= _LEAST_VARIETY and len(threes) * 2 > len(secret)
@@ -242,7 +242,7 @@ def _text(secret: SecretStr | None) -> str:
 
 
 def _is_default(password: str, user: str) -> bool:
-    """Whether anybody would guess it; no password at all is no default, since certificates do without."""
+    """Return whether a password is easily guessed; an empty one is not, since certificates need none."""
     plain = password.lower()
     return bool(plain) and (plain in _WELL_KNOWN or plain == user.lower() or plain.startswith(_PLACEHOLDER))
 
@@ -301,4 +301,4 @@ GUARDS: Final = (
     Guard(_debug, "debug"),
     Guard(_without_a_service),
 )
-"""In the order in which they are told."""
+"""Every guard, in the order of the report."""

@@ -1,12 +1,13 @@
-"""The services and people that connect to Postgres, each with a database account of its own."""
+"""Services and people that connect to Postgres, each with a database account of its own."""
 
 from enum import StrEnum
 
 
 class Service(StrEnum):
-    """A worker's account also runs `bridge process`; the owner's runs migrations and the operators' commands.
+    """The user of a database account. A worker's account also runs `bridge process`.
 
-    A reader's is of those who query: it runs no process of the product.
+    The owner's account runs migrations and operators' commands. A reader's is for people who query; it runs no process
+    of the product.
     """
 
     WORKER = "worker"
@@ -17,7 +18,7 @@ class Service(StrEnum):
 
 
 PROCESSES = (Service.WORKER, Service.GATEWAY, Service.API)
-"""Those that run all the time, whose accounts should have no more grants than they need."""
+"""Services that run continuously, whose accounts should have no more grants than they need."""
 
 SERVICES = (*PROCESSES, Service.OWNER)
-"""Those of an installation; a reader comes beside them."""
+"""The services of an installation; readers are optional."""

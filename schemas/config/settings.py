@@ -1,4 +1,4 @@
-"""Every setting, its default and what it is for: read from `BRIDGE_*` once, by whoever starts a process."""
+"""Every setting with its default and purpose: read from `BRIDGE_*` once, at the start of a process."""
 
 import ssl
 from datetime import timedelta
@@ -21,13 +21,13 @@ from schemas.pipeline.breaker import BreakerLimits
 from schemas.reasons import ErrorClass
 
 Allowance = Literal["loopback", "plaintext_kafka", "plaintext_postgres", "plaintext_http", "few_replicas", "debug"]
-"""What production refuses unless it is allowed by this name."""
+"""The names by which production's refusals can be allowed."""
 
 
 class Settings(HttpSettings):
     """Settings of every process; `docs/settings.md` is made from this class."""
 
-    # A variable that is set to nothing is not set: schedulers pass what nobody gave as an empty text.
+    # A variable with an empty value counts as unset, because schedulers pass missing values as empty text.
     model_config = SettingsConfigDict(
         env_prefix="BRIDGE_", env_file=None, env_ignore_empty=True, extra="ignore", frozen=True
     )
@@ -119,7 +119,7 @@ class Settings(HttpSettings):
     backup_max_age: str = Field("48h", description="age of the oldest backup that might be restored")
     restore_time: str = Field("8h", description="how long restoring it takes; `bridge doctor` holds retention to both")
 
-    # drops_became.sql follows no longer chain.
+    # drops_became.sql does not follow a longer chain.
     replay_max_lives: int = Field(
         5, ge=1, le=100, description="a dead letter that was replayed so often, itself counted, is not replayed again"
     )
@@ -233,7 +233,7 @@ class Settings(HttpSettings):
 
     @property
     def topics(self) -> Topics:
-        """Names of all topics under the prefix."""
+        """The names of all topics under the prefix."""
         return Topics(self.topic_prefix, self.retry_delays)
 
     @property
@@ -252,12 +252,12 @@ class Settings(HttpSettings):
         return self.kafka_bootstrap_servers
 
     def seconds(self, name: str) -> float:
-        """A duration setting in seconds."""
+        """Return a duration setting in seconds."""
         return duration_seconds(getattr(self, name))
 
     @property
     def occurred_bounds(self) -> tuple[timedelta, timedelta]:
-        """How far occurred_at may lie before and after received_at."""
+        """The bounds of occurred_at before and after received_at."""
         return (
             timedelta(seconds=self.seconds("occurred_at_max_age")),
             timedelta(seconds=self.seconds("occurred_at_max_ahead")),
@@ -265,18 +265,18 @@ class Settings(HttpSettings):
 
     @property
     def webhook_secrets(self) -> tuple[str, ...]:
-        """What signs calls of the webhook: first the secret that receivers verify with, then the one they had before."""
+        """The secrets that sign webhook calls: first the one that receivers use, then the one they used before."""
         if self.worker_alert_webhook_secret is not None:
             return (self.worker_alert_webhook_secret.get_secret_value(),)
         if self.secret_key is None:
             return ()
         key = self.secret_key.get_secret_value()
-        # The second lets receivers verify by what they have while they move to the first.
+        # The second allows receivers to verify with the old secret until they have the first.
         return webhook_secret(key), key
 
     @property
     def proof_keys(self) -> ProofKeys:
-        """What proves the gateway's headers; none in production without a secret."""
+        """The keys of the gateway's proof; none in production without a secret."""
         if self.gateway_proof_key is not None:
             given = self.gateway_proof_key.get_secret_value().split(",")
             return ProofKeys([key.strip().encode() for key in given if key.strip()])
@@ -286,12 +286,12 @@ class Settings(HttpSettings):
 
     @property
     def gate_limits(self) -> WindowLimits:
-        """By what the live verdict judges."""
+        """The limits of the live verdict."""
         return WindowLimits(self.gate_max_retry_ratio_pct, self.gate_max_drop_ratio_pct, self.gate_min_processed)
 
     @property
     def brake_limits(self) -> BreakerLimits:
-        """By what dead-lettering is braked."""
+        """The limits of the circuit breaker."""
         cap = self.seconds("retry_delay_cap")
         longest = max(min(duration_seconds(label), cap) for label in self.retry_delays)
         return BreakerLimits(
@@ -303,7 +303,7 @@ class Settings(HttpSettings):
         )
 
     def kafka_ssl_context(self) -> ssl.SSLContext | None:
-        """How Kafka's certificate is verified and our own shown, None without TLS; raises InvalidInput."""
+        """Return the context for Kafka's and the client's certificates; None without TLS. Raises InvalidInput."""
         if "SSL" not in self.kafka_security_protocol:
             return None
         try:
@@ -314,7 +314,7 @@ class Settings(HttpSettings):
             ) from None
         if self.kafka_ssl_certfile is not None:
             try:
-                # A key that asks for a passphrase fails here instead of asking a terminal that nobody looks at.
+                # A key with a passphrase fails here instead of prompting on a terminal.
                 context.load_cert_chain(self.kafka_ssl_certfile, self.kafka_ssl_keyfile, password=lambda: "")
             except OSError as error:
                 raise InvalidInput(
@@ -323,7 +323,7 @@ class Settings(HttpSettings):
         return context
 
     def kafka_client(self) -> dict[str, Any]:
-        """Connection arguments that every aiokafka client takes."""
+        """Return the connection arguments of every aiokafka client."""
         client: dict[str, Any] = {
             "bootstrap_servers": self.brokers,
             "security_protocol": self.kafka_security_protocol,
@@ -338,7 +338,7 @@ class Settings(HttpSettings):
 
 
 def load_settings(**overrides: Any) -> Settings:
-    """Settings from the environment; raises InvalidInput with one line for each setting that is wrong."""
+    """Return settings from the environment; raises InvalidInput with one line for each invalid setting."""
     try:
         return Settings(**overrides)
     except ValidationError as error:

@@ -1,1 +1,1 @@
-"""JSON documents that commands, the API and webhooks give out."""
+"""JSON documents of commands, the API and webhooks."""

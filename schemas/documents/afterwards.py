@@ -1,4 +1,4 @@
-"""What became of dropped events: replays that ended well, what was discarded, and what is open."""
+"""Results of dropped events: successful replays, discarded events, and open ones."""
 
 from collections.abc import Mapping
 from enum import StrEnum
@@ -9,8 +9,8 @@ class Afterwards(StrEnum):
     """What became of one dropped event. A replay that is dropped again counts under the event that it replays."""
 
     RECOVERED = "recovered"  # a replay became a row
-    SENT_AGAIN = "sent_again"  # another raw event became its row, by what a replay or `discard --persisted` found
-    REPLAYING = "replaying"  # claimed by a replay, or sent and not decided yet
+    SENT_AGAIN = "sent_again"  # another raw event became its row, as found by a replay or by `discard --persisted`
+    REPLAYING = "replaying"  # claimed by a replay, or sent and not committed yet
     DISCARDED = "discarded"
     OPEN = "open"
     DUPLICATE = "duplicate"  # its event is persisted
@@ -31,7 +31,7 @@ Became = dict[Afterwards, int]
 
 
 def in_words(became: Mapping[Afterwards, int]) -> str:
-    """The counts in one line; what is zero is left out, except what is open."""
+    """Return the counts in one line; zeros are left out, except for open events."""
     told = [
         f"{became.get(one, 0)} {words}" for one, words in WORDS.items() if became.get(one) or one is Afterwards.OPEN
     ]

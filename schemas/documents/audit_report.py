@@ -1,4 +1,4 @@
-"""What an audit found: whether every raw offset is accounted for, the sums, and each partition's account."""
+"""Report of an audit: whether every raw offset is accounted for, the sums, and each partition's account."""
 
 from typing import Literal
 

@@ -1,4 +1,4 @@
-"""Which dead letters are meant: the one filter of every verb, on the command line and over HTTP."""
+"""The filter of dead letters, shared by every command and the HTTP API."""
 
 import re
 from datetime import UTC, datetime, timedelta
@@ -18,10 +18,10 @@ _CAUSE = re.compile(r"[0-9a-f]{4,16}")
 _TO_LOWER: Final = str.maketrans("ABCDEFGHIJKLMNOPQRSTUVWXYZ", "abcdefghijklmnopqrstuvwxyz")
 
 CAUSE_DIGITS: Final = 16
-"""How many hexadecimal digits a group's key has; fewer are a beginning, which stands for the one key that begins so."""
+"""The number of hexadecimal digits of a cause's key; fewer are a prefix of exactly one key."""
 
 UNREADABLE_SITE: Final = 0
-"""Stands for the site of dead letters whose site can't be read."""
+"""The site id in filters for dead letters whose site can't be read."""
 
 
 class Disposition(StrEnum):
@@ -34,7 +34,7 @@ class Disposition(StrEnum):
 
 
 class Dropped(Protocol):
-    """What of a dropped event a filter looks at. `attempt` is the one that failed last, from 1."""
+    """The fields of a dropped event that a filter reads. `attempt` is the one that failed last, from 1."""
 
     @property
     def provenance(self) -> Provenance: ...
@@ -65,7 +65,7 @@ class Dropped(Protocol):
 
 
 def moment(text: str, now: datetime) -> datetime:
-    """The time meant by an age such as `2h`, counted from `now`, or by RFC 3339 text; raises ValueError with both."""
+    """Return the time of an age before `now` such as `2h`, or of RFC 3339 text; raises ValueError with both forms."""
     age = _AGE.fullmatch(text)
     try:
         return _of_utc(parse_instant(text) if age is None else now - timedelta(**{_AGE_UNITS[age[2]]: int(age[1])}))
@@ -76,12 +76,12 @@ def moment(text: str, now: datetime) -> datetime:
 
 
 def ascii_lower(text: str) -> str:
-    """Lower case for ASCII letters only, as Postgres does it in its C collation."""
+    """Return the text with ASCII letters in lower case, like Postgres in its C collation."""
     return text.translate(_TO_LOWER)
 
 
 def _of_utc(at: datetime) -> datetime:
-    """The time as it is given; raises ValueError where UTC, in which Postgres takes it, leaves the years 1 to 9999."""
+    """Return the time unchanged; raises ValueError if it is outside the years 1 to 9999 of UTC, Postgres' zone."""
     try:
         at.astimezone(UTC)
     except OverflowError:
@@ -131,7 +131,7 @@ class DeadLetterFilter(BaseModel):
         None, min_length=1, description="key of a group, as `groups` shows it, or how it begins"
     )
     site_id: tuple[_SiteId, ...] | None = Field(None, min_length=1, description="site; 0 where it can't be read")
-    # Empty is a scope that holds nothing, and not the same as no scope.
+    # An empty tuple is a scope without organisations, unlike None, which is no scope.
     org_ids: tuple[_OrgId, ...] | None = Field(None, description="organisation of the site, by the registry")
     script_id: tuple[_Text, ...] | None = Field(None, min_length=1, description="script")
     sender: tuple[Sender, ...] | None = Field(None, min_length=1, description="class of sender")
@@ -153,21 +153,21 @@ class DeadLetterFilter(BaseModel):
 
     @property
     def names_nothing(self) -> bool:
-        """Whether all dead letters of its dispositions are meant."""
+        """Whether the filter selects all dead letters of its dispositions."""
         return all(getattr(self, name) is None for name in type(self).model_fields if name != "disposition")
 
     @property
     def begins_causes(self) -> bool:
-        """Whether a cause is only the beginning of a key, which has to be made whole before anything is asked by it."""
+        """Whether a cause is only a prefix of a key, which must be resolved to the key before the filter is used."""
         return any(len(one) < CAUSE_DIGITS for one in self.cause or ())
 
     @property
     def asks_for_duplicates(self) -> bool:
-        """Whether events that were dropped as duplicates are meant too."""
+        """Whether the filter includes events that were dropped as duplicates."""
         return DroppedReason.DUPLICATE_EVENT_ID in (self.dropped_reason or ())
 
     def matches(self, row: Dropped) -> bool:
-        """Whether this dropped event is meant: what the compiled SQL says, for those that are not in the ledger."""
+        """Return whether the filter selects this dropped event, like the compiled SQL does for ledger rows."""
         wanted = (
             (self.dropped_reason, row.dropped_reason),
             (self.error_class, row.error_class),

@@ -1,4 +1,4 @@
-"""What `bridge doctor` found: a line for each thing that was looked at, and the verdict over all."""
+"""Report of `bridge doctor`: a line for each check, and the overall verdict."""
 
 from enum import StrEnum
 

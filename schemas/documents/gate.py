@@ -1,4 +1,4 @@
-"""The gate: by which figures a run passes or fails, and its verdict in words."""
+"""The gate's limits, and its verdict in words."""
 
 from decimal import Decimal
 from typing import NamedTuple
@@ -7,7 +7,7 @@ from pydantic import BaseModel, Field
 
 
 class RunLimits(NamedTuple):
-    """What one run may drop in all, every reason counted, and retry in per cent of what it processed."""
+    """The limits of one run: drops in total, for any reason, and retries in per cent of the processed events."""
 
     max_dropped_total: int
     max_retry_ratio_pct: Decimal
@@ -21,10 +21,10 @@ class Verdict(BaseModel):
 
 
 class WindowLimits(NamedTuple):
-    """What a sliding window may retry, and drop for reasons other than a duplicate, in per cent of what it processed.
+    """The limits of a sliding window: retries, and drops other than duplicates, in per cent of the processed events.
 
-    Fewer than `min_processed` events are no ground for a verdict. A target that fails passes again only below
-    `recovery` of each limit, so that one at the limit does not call somebody every minute.
+    Windows with fewer than `min_processed` events have no verdict. A failing target passes again only below `recovery`
+    of each limit, so that a target near its limit does not alert every minute.
     """
 
     max_retry_ratio_pct: Decimal

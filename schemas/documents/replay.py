@@ -1,4 +1,4 @@
-"""Replays as data: what is known of a dead letter, what a plan says of its items, and what became of them."""
+"""Documents of replays: dead letters, the previews of a plan's items, and their outcomes."""
 
 from datetime import datetime
 from enum import StrEnum
@@ -11,7 +11,7 @@ from schemas.pipeline.record import Provenance, RawBody
 from schemas.pipeline.sender import Sender
 
 CANARY_FAILED: Final = "the canary failed"
-"""How the reason begins for which a run ended whose canary was dropped again."""
+"""The beginning of the reason of a run that ended because its canary was dropped again."""
 
 
 class Forecast(StrEnum):
@@ -20,22 +20,22 @@ class Forecast(StrEnum):
     PASSES = "passes"
     FAILS_THE_SAME = "fails_the_same"
     FAILS_OTHERWISE = "fails_otherwise"
-    PERSISTED = "persisted"  # its event came in by another way meanwhile: a replay would be noted as a duplicate
-    COPY = "copy"  # of an item that comes before it in the same plan
+    PERSISTED = "persisted"  # its event was persisted another way meanwhile: a replay would be recorded as a duplicate
+    COPY = "copy"  # of an earlier item in the same plan
     REFUSED = "refused"  # it can't be replayed
 
 
 class Outcome(StrEnum):
     """What became of an item of a plan."""
 
-    OPEN = "open"  # not sent, and free for any replay
+    OPEN = "open"  # not sent, and available to any replay
     IN_DOUBT = "in_doubt"  # claimed by a run that was killed: perhaps sent
     UNSETTLED = "unsettled"  # sent, and not read by a worker yet
     WAITING = "waiting"  # failed, and waits for its retry
     PERSISTED = "persisted"
     DUPLICATE = "duplicate"
     DROPPED = "dropped"  # a dead letter again, which names this one
-    SKIPPED = "skipped"  # not sent, for a reason that is kept
+    SKIPPED = "skipped"  # not sent, for a recorded reason
 
 
 class PlanState(StrEnum):
@@ -43,15 +43,15 @@ class PlanState(StrEnum):
 
     PLANNED = "planned"
     RUNNING = "running"  # or its run was killed
-    STOPPED = "stopped"  # to be gone on with
-    CANCELLED = "cancelled"  # for good
+    STOPPED = "stopped"  # can be continued
+    CANCELLED = "cancelled"  # can't be continued
     SENT = "sent"
 
 
 class DeadLetterItem(NamedTuple):
-    """One dead letter as the ledger keeps it, at its place in a plan. `lives` counts it and those that it replays.
+    """One dead letter in the ledger, at its place in a plan. `lives` counts it and those that it replays.
 
-    `org_id` is what its site belongs to now. `sender` is None if it is older than the classes.
+    `org_id` is the current organisation of its site. `sender` is None if it predates sender classes.
     """
 
     position: int
@@ -74,9 +74,9 @@ class DeadLetterItem(NamedTuple):
 
 
 class Plan(NamedTuple):
-    """A plan as it stands; `corrections` are operations of a JSON Patch, `published` counts what went out.
+    """The current state of a plan; `corrections` are operations of a JSON Patch, `published` counts sent events.
 
-    `org_id` is the organisation that it is bound to; None is none.
+    `org_id` is its tenant scope; None without one.
     """
 
     replay_id: str
@@ -103,8 +103,7 @@ class Plan(NamedTuple):
 
 
 class PlanLine(NamedTuple):
-    """What a list shows of a plan, whose texts are cut to their first thousand characters; `corrected` says whether it has
-    corrections."""
+    """A plan in a list, with texts cut to a thousand characters; `corrected` is True if it has corrections."""
 
     replay_id: str
     requested_by: str
@@ -174,7 +173,7 @@ class PlanSummary(RunSummary):
     report: PlanReport = Field(default_factory=PlanReport)
 
     def in_history(self) -> Self:
-        """Without what producers sent, which the plan keeps."""
+        """Return the summary without producers' data, which the plan keeps."""
         return self.model_copy(update={"report": self.report.model_copy(update={"samples": [], "replaced": []})})
 
 
@@ -192,9 +191,9 @@ class ReplaySummary(RunSummary):
 
 
 class TopicReplaySummary(RunSummary):
-    """What one `bridge dlq replay --from-topic` did. `processed_total` counts what was read.
+    """The result of one `bridge dlq replay --from-topic`. `processed_total` counts records read.
 
-    What is in the ledger is not sent: it is planned and replayed as such.
+    Dead letters that are in the ledger are not sent: they are planned and replayed from there.
     """
 
     topic: str = ""

@@ -1,4 +1,4 @@
-"""The summary that every run of a command writes, under the names that operators' jobs read."""
+"""The summary of every run of a command, with the field names that operators' jobs read."""
 
 import hashlib
 import json
@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from schemas.documents.gate import Verdict
 
 MOST_IN_HISTORY: Final = 4096
-"""Bytes of JSON of what was asked for, at most, that the history of runs keeps."""
+"""The most bytes of JSON of the request that the history of runs keeps."""
 
 JOBS: Final = frozenset(
     {
@@ -20,7 +20,7 @@ JOBS: Final = frozenset(
         "process", "topics-adopt",
     }
 )  # fmt: skip
-"""The names of all jobs, as summaries, the history of runs and metrics say them."""
+"""The names of all jobs in summaries, the history of runs, and metrics."""
 
 
 class TargetError(BaseModel):
@@ -49,11 +49,11 @@ class RunSummary(BaseModel):
     errors: list[TargetError] = Field(default_factory=list)
 
     def in_history(self) -> Self:
-        """What of it is kept for ever: nothing that grows with what was asked."""
+        """Return the part that is kept permanently, which does not grow with the request."""
         return self
 
     def ended(self, now: datetime, started: datetime | None = None, /, **counters: Any) -> Self:
-        """The summary with its end, duration and counters filled in; without `started` the duration is to the second."""
+        """Return the summary with end, duration and counters; without `started` the duration is exact to the second."""
         started = started or datetime.strptime(self.started_at, _FORM).replace(tzinfo=UTC)
         return self.model_copy(
             update={
@@ -80,14 +80,14 @@ class ProcessSummary(RunSummary):
 
 
 class OffsetsSummary(RunSummary):
-    """What an operator did to stored offsets, and why; one line for each change."""
+    """The changes of stored offsets by an operator, and the reason; one line for each change."""
 
     reason: str = ""
     changes: list[str] = Field(default_factory=list)
 
 
 class BrakeSummary(RunSummary):
-    """What a `bridge breaker release` or `engage` left behind."""
+    """The state after a `bridge breaker release` or `engage`."""
 
     reason: str = ""
     engaged: bool = False
@@ -95,10 +95,10 @@ class BrakeSummary(RunSummary):
 
 
 class IdentitySummary(RunSummary):
-    """What `bridge identity backfill` found in the ledger. `processed_total` counts rows.
+    """The changes of `bridge identity backfill` in the ledger. `processed_total` counts rows.
 
-    `changed_total` are those that were another site's or nobody's, `windows_moved_total` their counts in gate windows,
-    `windows_missing_total` those of which no window could be told, `unknown_key_total` rows that are left as they are.
+    `changed_total` are rows that were another site's or had none, `windows_moved_total` their counts in gate windows,
+    `windows_missing_total` counts whose window is unknown, `unknown_key_total` rows that stay unchanged.
     """
 
     changed_total: int = 0
@@ -110,7 +110,7 @@ class IdentitySummary(RunSummary):
 
 
 class PauseSummary(RunSummary):
-    """What `bridge pause start` or `end` did: to what, why, and whether that changed anything."""
+    """The result of `bridge pause start` or `end`: the target, the reason, and whether anything changed."""
 
     kind: str = ""
     pause_target: str = ""
@@ -119,11 +119,11 @@ class PauseSummary(RunSummary):
 
 
 class DiscardSummary(RunSummary):
-    """What `bridge dlq discard` closed, and why. `processed_total` counts dead letters.
+    """The dead letters that `bridge dlq discard` closed, and the reason. `processed_total` counts dead letters.
 
-    `left` counts those that the filter means and that are left as they are, by disposition: they were closed, claimed or
-    replayed before, or are open and not known to be persisted. Of these open ones nothing tells whether the `unidentified`
-    were persisted.
+    `left` counts the selected ones that stay unchanged, by disposition: closed, claimed or replayed before, or open and
+    not known to be persisted. For the `unidentified` among these open ones it can't be determined whether they were
+    persisted.
     """
 
     reason: str = ""
@@ -136,7 +136,7 @@ class DiscardSummary(RunSummary):
     )
 
     def in_history(self) -> Self:
-        """Of a long filter its beginning, and a digest by which it can be told from others."""
+        """Return the summary with a long filter reduced to its beginning and a digest that identifies it."""
         text = json.dumps(self.filter, ensure_ascii=False).encode()
         if len(text) <= MOST_IN_HISTORY:
             return self
@@ -153,11 +153,11 @@ _FORM = "%Y-%m-%dT%H:%M:%SZ"
 
 
 def rfc3339(moment: datetime) -> str:
-    """The moment in UTC with `Z`, in whole seconds, as summaries write it."""
+    """Return the moment in UTC with `Z`, in whole seconds, the format of summaries."""
     return moment.astimezone(UTC).strftime(_FORM)
 
 
 def begin_summary(script: str, now: datetime, kind: type[S], *, dry_run: bool = False) -> S:
-    """A summary of that kind at its beginning, with a run id such as 20260210T143001Z-8f1c."""
+    """Return a new summary of that kind, with a run id such as 20260210T143001Z-8f1c."""
     run_id = f"{now:%Y%m%dT%H%M%SZ}-{secrets.token_hex(2)}"
     return kind(script=script, run_id=run_id, started_at=now.strftime(_FORM), dry_run=dry_run)

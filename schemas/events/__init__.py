@@ -1,1 +1,1 @@
-"""The raw event of each version, and the bridge event that it becomes."""
+"""The raw event in each version, and the bridge event."""

@@ -50,5 +50,5 @@ class BridgeEvent(msgspec.Struct, gc=False, frozen=True):
 
     @property
     def provenance(self) -> Provenance:
-        """The identity of the raw event it came from."""
+        """The provenance of its raw event."""
         return Provenance(self.raw_topic, self.raw_partition, self.raw_offset)

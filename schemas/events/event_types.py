@@ -1,4 +1,4 @@
-"""One name for an event's type, however it is written, and the table of aliases."""
+"""Canonical names of event types, regardless of spelling, and the table of aliases."""
 
 import re
 from functools import lru_cache
@@ -18,7 +18,7 @@ ALIASES: Final = {
     "order_completed": "purchase",
     "checkout_completed": "purchase",
 }
-"""What is stored instead of these names, unless BRIDGE_EVENT_TYPE_ALIASES is false."""
+"""The names stored instead of these aliases, unless BRIDGE_EVENT_TYPE_ALIASES is false."""
 
 # `addToCart`, `HTMLLoaded`.
 _NEXT_WORD = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", re.ASCII)
@@ -26,7 +26,7 @@ _NEXT_WORD = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", re.A
 
 @lru_cache(maxsize=4096)
 def canonical_type(event_type: str, aliases: bool = True) -> str:
-    """The canonical name: words in lower case with underscores between, an alias by its usual name."""
+    """Return the canonical name: words in lower case joined by underscores, and aliases replaced."""
     words = _NEXT_WORD.sub(" ", event_type).lower().replace("-", " ").replace("_", " ").split()
     name = "_".join(words) or event_type
     return ALIASES.get(name, name) if aliases else name

@@ -1,4 +1,4 @@
-"""The contract of a raw event: what a producer may send, and what is said when it doesn't fit."""
+"""The contract of a raw event: what a producer may send, with the descriptions of its fields."""
 
 import re
 from datetime import UTC, datetime, timedelta
@@ -18,7 +18,7 @@ MAX_HOST_NAME: Final = 253
 MAX_HOST_LABEL: Final = 63
 """Characters between two dots of a host name, by DNS."""
 MAX_EXPONENTS: Final = 128 * 1024
-"""Digits that the exponents of an event's numbers add together where they are written out, as jsonb does."""
+"""The most digits that the exponents of an event's numbers may add when written out, as jsonb writes them."""
 MAX_EVENT_ID: Final = 128
 MAX_EVENT_TYPE: Final = 64
 MAX_SCRIPT_ID: Final = 128
@@ -53,7 +53,7 @@ _PROPERTIES = (
     f"{MAX_EXPONENTS} digits where all numbers are written out"
 )
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-# Before 2106 a double holds seconds more finely than by the microsecond.
+# Before 2106, a double of seconds is more precise than a microsecond.
 _EXACT_AS_SECONDS_MS = 2**32 * 1000
 _MAX_EPOCH_MS = 253_402_300_799_999  # the last millisecond of year 9999
 _AMOUNT_DIGITS = 15
@@ -69,7 +69,7 @@ _epoch_ms_type = Annotated[int, msgspec.Meta(ge=0, le=_MAX_EPOCH_MS)]
 
 
 def instant_from_epoch_ms(value: int) -> datetime:
-    """An instant from milliseconds since the epoch; raises ValueError outside years 1970 to 9999."""
+    """Return an instant from milliseconds since the epoch; raises ValueError outside years 1970 to 9999."""
     if not 0 <= value <= _MAX_EPOCH_MS:
         raise ValueError("milliseconds since the epoch out of range")
     if value < _EXACT_AS_SECONDS_MS:
@@ -78,7 +78,7 @@ def instant_from_epoch_ms(value: int) -> datetime:
 
 
 def parse_instant(value: Any) -> datetime:
-    """An instant from RFC 3339 text with an offset, or epoch milliseconds; the hot path's decoder reads the text.
+    """Return an instant from RFC 3339 text with an offset, or epoch milliseconds; with the hot path's decoder.
 
     A leap second is the first second of the next day, as in Postgres.
     """
@@ -95,7 +95,7 @@ def parse_instant(value: Any) -> datetime:
 
 
 def _after_leap_second(before: datetime) -> datetime:
-    """The instant a second later, if a month of UTC begins with it: only there may a leap second be."""
+    """Return the instant a second later if it begins a month of UTC, since leap seconds occur only there."""
     after = before.astimezone(UTC) + timedelta(seconds=1)
     if (after.day, after.hour, after.minute, after.second) != (1, 0, 0, 0):
         raise ValueError("no leap second")
@@ -103,9 +103,9 @@ def _after_leap_second(before: datetime) -> datetime:
 
 
 def parse_amount(value: Any) -> Decimal | None:
-    """A decimal from a JSON number or its text, exactly; None for null and the empty text. Raises ValueError.
+    """Return the exact decimal of a JSON number or its text; None for null and the empty text. Raises ValueError.
 
-    Only `rounded_amount` of it fits the column: its decimals and its exponent are the sender's choice.
+    Only `rounded_amount` of it fits the column, since the sender chooses its decimals and exponent.
     """
     if value is None or value == "":
         return None
@@ -118,7 +118,7 @@ def parse_amount(value: Any) -> Decimal | None:
         amount = Decimal(value)
     else:
         raise ValueError("must be a number, or a number as text")
-    # No arithmetic before the exponent, which is the sender's choice, is known to be small. Rounding may add a digit.
+    # No arithmetic before the exponent, which the sender chooses, is known to be small. Rounding may add a digit.
     if not amount.is_finite() or (amount and _integer_digits(amount) > _AMOUNT_DIGITS):
         raise ValueError(f"must be a finite number of at most {_AMOUNT_DIGITS} digits before the point")
     return amount
@@ -130,9 +130,9 @@ def _integer_digits(amount: Decimal) -> int:
 
 
 def rounded_amount(amount: Decimal) -> Decimal:
-    """The amount as the column holds it: six decimals, a half away from zero as Postgres' numeric rounds it.
+    """Return the amount as the column holds it: six decimals, a half rounded away from zero as by Postgres.
 
-    The amount itself where nothing is lost; any zero is a plain 0.
+    The amount itself if nothing is lost; every zero becomes a plain 0.
     """
     if not amount:
         return _ZERO
@@ -142,12 +142,12 @@ def rounded_amount(amount: Decimal) -> Decimal:
 
 
 def _absent(value: Any) -> Any:
-    """An empty text in an optional field means that there is none."""
+    """Convert an empty text in an optional field to None."""
     return None if value == "" else value
 
 
 def _object(value: Any) -> Any:
-    """An empty array is PHP's empty object."""
+    """Convert an empty array, which is PHP's empty object, to None."""
     return None if value == [] else value
 
 
@@ -248,16 +248,16 @@ class RawEventV2(BaseModel):
 
 
 CONTRACT_NAMES: Final = frozenset({*RawEvent.model_fields, *RawEventV2.model_fields})
-"""Names of fields in any version."""
+"""Field names of all versions."""
 
 ABSENT: Final = msgspec.Raw(b"null")
-"""JSON text of a field that is not there: absent and null mean the same."""
+"""JSON text of an absent field: absent and null are equivalent."""
 
 
 class RawFields(msgspec.Struct, gc=False, forbid_unknown_fields=True):
-    """The decoded form of version 1 for the hot path; a property test holds it equal to RawEvent.
+    """The decoded form of version 1 for the hot path; a property test checks that it equals RawEvent.
 
-    What the gateway's headers may fill is optional here; `value` and `properties` are the JSON text as it came.
+    Fields that gateway headers may fill are optional here; `value` and `properties` keep their JSON text.
     """
 
     occurred_at: _instant_type | _epoch_ms_type

@@ -1,6 +1,6 @@
-"""Upcasters: each schema_version's document is turned into version 1's fields, from which the event is normalised.
+"""Upcasters: conversion of each schema_version's document to version 1's fields, which are then normalised.
 
-To add a third version, write `_from_3` and add its line to UPCASTERS; nothing else knows of versions.
+To add a third version, write `_from_3` and add its line to UPCASTERS; no other code depends on versions.
 """
 
 from collections.abc import Callable
@@ -19,7 +19,7 @@ def _from_1(document: Document) -> tuple[Document, Document]:
 
 
 def _from_2(document: Document) -> tuple[Document, Document]:
-    """`amount` was `value`; `page` holds `url` and `referrer`. What else stands in `page` stays there, as extra."""
+    """Convert version 2: `amount` was `value`; `page` has `url` and `referrer`. Its other fields stay, as extra."""
     fields = dict(document)
     extra = {name: fields.pop(name) for name in _NOT_IN_2 if name in fields}
     if "amount" in fields:
@@ -40,13 +40,13 @@ def _from_2(document: Document) -> tuple[Document, Document]:
 
 
 UPCASTERS: dict[int, Callable[[Document], tuple[Document, Document]]] = {1: _from_1, 2: _from_2}
-"""For each version, its document in version 1's fields, and what bears one of their names without being it."""
+"""For each version, a function to version 1's fields, and to fields with one of their names but another meaning."""
 
 
 def upcast(document: Document, version: int = 1) -> Document:
-    """The document in version 1's fields, its unknown ones moved to `properties._extra`; raises KeyError.
+    """Return the document in version 1's fields, with unknown ones in `properties._extra`; raises KeyError.
 
-    Where the properties are no object there is no place for the unknown ones, and the contract refuses it anyway.
+    If `properties` is no object, unknown fields are dropped, since the contract refuses the document anyway.
     """
     fields, extra = UPCASTERS[version](document)
     extra |= {name: field for name, field in fields.items() if name not in _CONTRACT_FIELDS}

@@ -1,1 +1,1 @@
-"""What stands on Kafka beside values: topics, headers, their proof, dead letters."""
+"""Kafka's topics, headers with their proof, and dead letters."""

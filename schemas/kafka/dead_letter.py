@@ -1,4 +1,4 @@
-"""A dead letter as its readers see it: the raw record whole, and why it was dropped."""
+"""A dead letter for its readers: the whole raw record, and the reason for the drop."""
 
 import base64
 from datetime import datetime
@@ -55,7 +55,7 @@ class DeadLetter(BaseModel):
 
     @classmethod
     def from_record(cls, record: RawRecord) -> "DeadLetter":
-        """Reads a record of the DLQ; raises InvalidInput if it is not one that this product wrote."""
+        """Read a record of the DLQ; raises InvalidInput if this product did not write it."""
         where = f"{record.topic}:{record.partition}:{record.offset}"
         headers = record.headers
         start = next((i for i in range(len(headers) - 1, -1, -1) if headers[i][0] == names.PROVENANCE), None)
@@ -64,7 +64,7 @@ class DeadLetter(BaseModel):
                 f"{where} is no dead letter: it has no header {names.PROVENANCE}; read only the DLQ topic"
             )
         own, original = headers[start:], headers[:start]
-        # A record without key and value can't be written as it was: empty bytes and this header stand for it.
+        # A record without key and value can't be published as such: empty bytes and this header represent it.
         emptied = last(own, names.NULL) is not None
         omitted = (last(own, names.OMITTED) or "").split(",")
         try:
@@ -91,11 +91,11 @@ class DeadLetter(BaseModel):
             raise InvalidInput(f"{where} is no dead letter: {error}") from error
 
     def key_bytes(self) -> bytes | None:
-        """The raw record's key, byte for byte."""
+        """Return the raw record's key, byte for byte."""
         return None if self.key is None else base64.b64decode(self.key)
 
     def value_bytes(self) -> bytes | None:
-        """The raw record's value, byte for byte."""
+        """Return the raw record's value, byte for byte."""
         return None if self.value is None else base64.b64decode(self.value)
 
 

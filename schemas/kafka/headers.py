@@ -1,4 +1,4 @@
-"""Names and codecs of the record headers; values are UTF-8 text, and the last of equal names wins."""
+"""Names and codecs of record headers; values are UTF-8 text, and the last of equal names counts."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -30,7 +30,7 @@ TRACEPARENT: Final = "traceparent"
 STREAM_SETS: Final = frozenset(
     {PROVENANCE, ATTEMPT, DUE_AT, ERROR_CLASS, ERROR, FIRST_FAILED_AT, DROPPED_REASON, NULL, OMITTED, ORIGINAL_TOPIC}
 )
-"""Headers that the stream appends to its own copies; on a raw record they are somebody's plain data."""
+"""Headers that the stream appends to its own copies; on a raw record they are the producer's plain data."""
 
 ERROR_TEXT_BYTES: Final = 1024
 MOST_HEADERS: Final = 1024
@@ -40,12 +40,12 @@ Headers = Sequence[tuple[str, bytes | None]]
 
 
 def length_beside_value(key: bytes | None, headers: Headers) -> int:
-    """What a record has beside its value: the bytes of its key and of its headers' values, and the characters of their names."""
+    """Return a record's size without its value: bytes of key and header values, and characters of header names."""
     return len(key or b"") + sum(len(name) + len(value or b"") for name, value in headers)
 
 
 def last(headers: Headers, name: str) -> str | None:
-    """The text of the last header of this name; None if it is absent, null or not UTF-8."""
+    """Return the text of the last header of this name; None if it is absent, null or not UTF-8."""
     for header, value in reversed(headers):
         if header == name:
             try:
@@ -56,7 +56,7 @@ def last(headers: Headers, name: str) -> str | None:
 
 
 def last_int(headers: Headers, name: str) -> int | None:
-    """The last header of this name as an integer of at most 19 ASCII digits; None if it is not one."""
+    """Return the last header of this name as an integer of at most 19 ASCII digits; None for anything else."""
     text = last(headers, name)
     if text is None or len(text) > 19 or not (text.isascii() and text.isdigit()):
         return None
@@ -64,6 +64,6 @@ def last_int(headers: Headers, name: str) -> int | None:
 
 
 def bounded_text(text: str, limit: int = ERROR_TEXT_BYTES) -> str:
-    """Text that Postgres and a header can hold: no NUL, no lone surrogate, at most `limit` bytes of UTF-8."""
+    """Return text that Postgres and a header can hold: no NUL, no lone surrogate, at most `limit` bytes of UTF-8."""
     clean = text.replace("\x00", "\ufffd").encode("utf-8", "replace")
     return clean[:limit].decode("utf-8", "ignore")

@@ -1,4 +1,4 @@
-"""Topics as data: names, partitions, retention and sizes, with a settable prefix; applied by `bridge topics apply`."""
+"""Declared topics: names, partitions, retention and sizes, with a settable prefix; applied by `bridge topics apply`."""
 
 from typing import NamedTuple
 
@@ -7,7 +7,7 @@ MIB = 1024 * 1024
 
 
 class TopicSpec(NamedTuple):
-    """One topic as it should be; `config` is what `topics check` compares."""
+    """One declared topic; `topics check` compares `config`."""
 
     name: str
     partitions: int
@@ -31,7 +31,7 @@ class Topics:
         return topic in (self.raw, self.dlq, self.gate) or topic.startswith(f"{self.prefix}retry.")
 
     def specs(self, *, partitions: int, replication: int, min_insync: int) -> list[TopicSpec]:
-        """What `bridge topics apply` makes. Stamped by the broker, so that no producer chooses its own time."""
+        """Return the topics of `bridge topics apply`. The broker stamps records, so producers can't choose times."""
 
         def spec(name: str, count: int, days: int, size: int, cleanup: str = "delete") -> TopicSpec:
             config = {

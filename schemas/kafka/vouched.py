@@ -1,4 +1,4 @@
-"""Whose an event is, by a word that was authenticated."""
+"""The authenticated identity of an event."""
 
 from typing import NamedTuple
 
@@ -6,9 +6,9 @@ from schemas.pipeline.sender import Sender
 
 
 class Vouched(NamedTuple):
-    """Site, script and class of sender that the gateway's proven headers state, or the ledger keeps of them.
+    """Site, script and sender class, from the gateway's proven headers or from the ledger.
 
-    `event_id` is the id that the gateway assigned; None where the event has its own.
+    `event_id` is the id that the gateway assigned; None if the event has its own.
     """
 
     site_id: int

@@ -1,1 +1,1 @@
-"""What stages hand to each other: records, outcomes, the ledger's rows, the breaker's state."""
+"""Data passed between stages: records, outcomes, ledger rows, the circuit breaker's state."""

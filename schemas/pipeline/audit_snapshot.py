@@ -1,4 +1,4 @@
-"""What the audit reads: rows of Postgres as of one moment, and the bounds of Kafka's logs."""
+"""Input of the audit: rows of Postgres from one snapshot, and the bounds of Kafka's logs."""
 
 from collections.abc import Mapping
 from typing import NamedTuple
@@ -8,7 +8,7 @@ from schemas.pipeline.record import TopicPartition
 
 
 class LogBounds(NamedTuple):
-    """From where to where a log reaches: its first offset, and the one after its last readable record."""
+    """The bounds of a log: its first offset, and the one after its last readable record."""
 
     start: int
     end: int
@@ -35,7 +35,7 @@ class Offsets(NamedTuple):
 
 
 class Windows(NamedTuple):
-    """One row of `audit_windows`: what the gate windows count; drops by reason in the order of DroppedReason."""
+    """One row of `audit_windows`: the counts of the gate windows; drops by reason in the order of DroppedReason."""
 
     topic: str
     partition: int
@@ -50,7 +50,7 @@ class Windows(NamedTuple):
 
 
 class Ledgers(NamedTuple):
-    """One row of `audit_rows`: what events and ledger say of a raw partition; `*_at` is the first such offset."""
+    """One row of `audit_rows`: counts of events and ledger rows of a raw partition; `*_at` is the first such offset."""
 
     topic: str
     partition: int
@@ -85,7 +85,7 @@ class Keys(NamedTuple):
 
 
 class Snapshot(NamedTuple):
-    """What Postgres holds as of one moment; without `ledgers` the audit is a quick one."""
+    """The contents of Postgres in one snapshot; without `ledgers` the audit is a quick one."""
 
     offsets: Mapping[TopicPartition, Offsets]
     windows: Mapping[TopicPartition, Windows]

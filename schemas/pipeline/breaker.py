@@ -1,4 +1,4 @@
-"""The circuit breaker's limits, its state, and why it trips."""
+"""The circuit breaker's limits, state and cause."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -7,10 +7,10 @@ from typing import Any, NamedTuple
 
 
 class BreakerLimits(NamedTuple):
-    """`ratio_pct` of `min_events` or more within `window_seconds`, or `run_length` in a row on one raw partition.
+    """Limits: `ratio_pct` of at least `min_events` in `window_seconds`, or `run_length` in a row on one raw partition.
 
-    `retry_seconds` is how long an event may have been on the retry topics: those that are given up are compared with
-    what came in when they did.
+    `retry_seconds` is the longest time of an event on the retry topics: exhausted retries are compared with the events
+    that arrived at the same time.
     """
 
     ratio_pct: Decimal
@@ -21,14 +21,14 @@ class BreakerLimits(NamedTuple):
 
 
 class BreakerCause(NamedTuple):
-    """Why the brake goes on: in words, and in figures for those who look into it."""
+    """Why the circuit breaker trips: a reason in words, and details for its analysis."""
 
     reason: str
     details: Mapping[str, Any]
 
 
 class BreakerState(NamedTuple):
-    """The brake as all workers see it. `released` says that an operator lets dead letters pass at this moment."""
+    """The state of the circuit breaker in all workers. `released` is True while an operator lets dead letters pass."""
 
     engaged: bool = False
     released: bool = False
@@ -42,6 +42,6 @@ class BreakerState(NamedTuple):
 
     @property
     def by_visitors_alone(self) -> bool:
-        """Whether it is on for failures of visitors only, who may have made them up: one event that passes disproves it."""
+        """Whether only visitors' failures tripped it. They may be forged, so one event that passes refutes them."""
         count = self.details.get("failures_of_visitors", 0)
         return self.engaged and bool(count) and count == self.details.get("failures_total")

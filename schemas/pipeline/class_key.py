@@ -1,4 +1,4 @@
-"""Keys of one event id by class of sender: alike but for the last byte, so that all of them lie on one index page."""
+"""Keys of one event id by sender class: they differ in the last byte only, so that they share one index page."""
 
 from typing import Final
 
@@ -9,13 +9,13 @@ _FLIPPED: Final = {sender: [bytes([last ^ code]) for last in range(256)] for sen
 
 
 def slot_key(plain: bytes, sender: Sender) -> bytes:
-    """The key that an event of this class takes where another class holds the plain key."""
+    """Return the key of an event of this class where another class has the plain key."""
     return plain[:-1] + _FLIPPED[sender][plain[-1]]
 
 
 def class_key(plain: bytes, sender: Sender) -> bytes:
-    """What tells the event from those of other classes in memory; that of `direct` is the plain key.
+    """Return the key that separates sender classes in memory; for `direct` it is the plain key.
 
-    Taken twice, the function gives the plain key back.
+    Applied twice, the function returns the plain key.
     """
     return plain if sender is Sender.DIRECT else slot_key(plain, sender)

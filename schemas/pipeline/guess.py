@@ -1,10 +1,10 @@
-"""Whose broken JSON probably is: a guess by what stands in its text, which proves nothing and identifies nobody: pure."""
+"""A guess at the identity in broken JSON by the content of its text. It proves and identifies nothing: pure."""
 
 import re
 from typing import Final, NamedTuple
 
 GUESSED_BYTES: Final = 4096
-"""How much of a text is looked at, from its beginning."""
+"""How many bytes of a text are read, from its beginning."""
 
 _MOST: Final = 20
 _SITE: Final = re.compile(rb"""["']?\bsite_id["']?\s{0,8}[:=]\s{0,8}["']?([0-9]{1,18})\b""")
@@ -13,7 +13,7 @@ _EVENT: Final = re.compile(rb"""["']?\bevent_id["']?\s{0,8}[:=]\s{0,8}["']([A-Za
 
 
 class Guess(NamedTuple):
-    """What a text seems to name; None where it names none, or several."""
+    """The identity that a text seems to name; None if it names none, or several."""
 
     site_id: int | None = None
     script_id: str | None = None
@@ -24,7 +24,7 @@ NOTHING: Final = Guess()
 
 
 def guess(text: bytes | None) -> Guess:
-    """The site, script and event that the beginning of a text seems to name; it need not be JSON, nor UTF-8."""
+    """Return the site, script and event that the beginning of a text seems to name; it need not be JSON or UTF-8."""
     if not text:
         return NOTHING
     beginning = text[:GUESSED_BYTES]
@@ -33,6 +33,6 @@ def guess(text: bytes | None) -> Guess:
 
 
 def _one(pattern: "re.Pattern[bytes]", text: bytes) -> str | None:
-    """What the pattern finds, if it is one thing only."""
+    """Return the pattern's match, if there is only one distinct match."""
     found = {match[1] for match, _ in zip(pattern.finditer(text), range(_MOST), strict=False)}
     return found.pop().decode() if len(found) == 1 else None

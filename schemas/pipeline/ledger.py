@@ -1,4 +1,4 @@
-"""What the ledger says of a raw event, and which attempt it awaits."""
+"""The ledger's state of a raw event, and the attempt that it awaits."""
 
 from datetime import datetime
 from hashlib import blake2b
@@ -10,7 +10,7 @@ from schemas.pipeline.sender import Sender
 
 
 class Scope(NamedTuple):
-    """Whose events: of these sites, of these organisations' sites, of these raw partitions; None is no bound."""
+    """Limits on events: to these sites, these organisations' sites, these raw partitions; None is no limit."""
 
     site_ids: tuple[int, ...] | None = None
     org_ids: tuple[int, ...] | None = None
@@ -20,7 +20,7 @@ class Scope(NamedTuple):
 class Waiting(NamedTuple):
     """A raw event that waits in the ledger for its attempt number `attempt`, as it was read from the raw topic.
 
-    `error_class` and `error` are of the attempt before.
+    `error_class` and `error` are from the attempt before.
     """
 
     provenance: Provenance
@@ -34,11 +34,11 @@ class Waiting(NamedTuple):
 
 
 class LedgerState(NamedTuple):
-    """What the ledger says of one raw event. It waits for attempt `retry_count + 1` unless it is finished.
+    """The ledger's state of one raw event. It awaits attempt `retry_count + 1` unless it is finished.
 
-    `body` is there while it waits and was read without a lock. `sender` is None in rows older than the classes, and where
-    the proof's key was not known; `site_id` and `script_id` are whose the event is. `replay_digest` is that of the
-    record that the claiming replay sends; None is a claim of a release before.
+    `body` is set while it waits, if it was read without a lock. `sender` is None in rows older than sender classes, and
+    if the proof's key was not known; `site_id` and `script_id` are the event's. `replay_digest` is the digest of the
+    record that the claiming replay sends; None for a claim by an earlier release.
     """
 
     retry_count: int
@@ -56,20 +56,20 @@ class LedgerState(NamedTuple):
     replay_digest: bytes | None = None
 
     def awaits(self, attempt: int) -> bool:
-        """Whether this attempt is the one that the ledger waits for: the token matches."""
+        """Return whether the ledger awaits this attempt: the token matches."""
         return not self.finished and attempt == self.retry_count + 1
 
     def claimed_by(self, replay_id: str) -> bool:
-        """Whether this dead letter is being replayed under that id and has no successor yet."""
+        """Return whether this dead letter is being replayed under that id and has no successor yet."""
         return self.disposition == "claimed" and self.replay_id == replay_id and self.replayed_as is None
 
     def expects(self, record: RawRecord) -> bool:
-        """Whether the record is the one that the claiming replay sends, byte for byte."""
+        """Return whether the record is the one that the claiming replay sends, byte for byte."""
         return self.replay_digest in (None, record_digest(record.key, record.value, record.headers))
 
 
 def record_digest(key: bytes | None, value: bytes | None, headers: Headers) -> bytes:
-    """16 bytes that tell a Kafka record's key, value and ordered headers."""
+    """Return a digest of 16 bytes of a Kafka record's key, value and ordered headers."""
     digest = blake2b(digest_size=16)
     for part in (
         key,

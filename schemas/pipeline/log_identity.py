@@ -1,4 +1,4 @@
-"""What tells one log from another that bears its topic's name: the cluster, and the last record that was read."""
+"""Identity of a log, which distinguishes logs of one topic name: the cluster, and the last record read."""
 
 from hashlib import blake2b
 from typing import NamedTuple
@@ -10,7 +10,7 @@ _NULL = b"\xff" * 8
 
 
 class LogMark(NamedTuple):
-    """The last record that was settled: its offset, a digest of it, and its time in milliseconds since the epoch."""
+    """The last committed record: its offset, its digest, and its time in milliseconds since the epoch."""
 
     offset: int
     digest: bytes
@@ -18,7 +18,7 @@ class LogMark(NamedTuple):
 
 
 class KnownLog(NamedTuple):
-    """What the truth keeps of a log: its name, how far anybody has read, and what it was known by then."""
+    """What Postgres has about a log: its name, the offset after the last one read, its last record, and its cluster."""
 
     log: TopicPartition
     next_offset: int
@@ -27,7 +27,7 @@ class KnownLog(NamedTuple):
 
 
 def mark_of(record: RawRecord) -> LogMark:
-    """The mark that this record is."""
+    """Return the mark of this record."""
     digest = blake2b(record.timestamp.to_bytes(8, signed=True), digest_size=_DIGEST_BYTES)
     for part in (record.key, record.value):
         digest.update(_NULL if part is None else len(part).to_bytes(8))
@@ -36,7 +36,7 @@ def mark_of(record: RawRecord) -> LogMark:
 
 
 def foreign(known: KnownLog, *, cluster: str, end: int) -> str | None:
-    """Why this can't be the log that was read, by cluster and length; None if it may be."""
+    """Return why this can't be the log that was read, by cluster and length; None if it may be."""
     if known.cluster is not None and known.cluster != cluster:
         return f"it belongs to the cluster {cluster}, what was read to the cluster {known.cluster}"
     if end < known.next_offset:

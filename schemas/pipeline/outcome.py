@@ -1,4 +1,4 @@
-"""What became of each attempt in a batch: the pure processor's answer, and what settling writes."""
+"""Outcomes of the attempts in a batch: the pure processor's result, and the input of a commit."""
 
 from collections import Counter
 from dataclasses import dataclass, field
@@ -17,7 +17,7 @@ UNCONFIRMED_SITE = 0
 
 
 class ReplayClaim(NamedTuple):
-    """What a raw record says of itself: it replays that dead letter, under that replay's id."""
+    """A raw record's claim that it replays this dead letter, under this replay's id."""
 
     replay_id: str
     replay_of: Provenance
@@ -34,11 +34,11 @@ class Claim(NamedTuple):
 
 
 class Candidate(msgspec.Struct, gc=False):
-    """A normalised event that awaits the key table's word on whether it is a duplicate.
+    """A normalised event; the key table decides whether it is a duplicate.
 
-    `key` is the 16-byte key of site, event id and class of sender; `shared` says that its script's ids are one name space
-    for all classes; `minute` the window's start in minutes since the epoch;
-    `first_failed_at_ms` is when the first attempt failed or, for a first attempt, when this one would.
+    `key` is the 16-byte key of site, event id and sender class. `shared` is True if its script's ids are one name space
+    for all classes. `minute` is the window's start in minutes since the epoch. `first_failed_at_ms` is when the first
+    attempt failed or, for a first attempt, when this one would.
     """
 
     event: BridgeEvent
@@ -52,11 +52,11 @@ class Candidate(msgspec.Struct, gc=False):
 
 @dataclass(slots=True)
 class Failure:
-    """An attempt that did not normalise. With `dropped_reason` it ends here, without it retries at `due_at_ms`.
+    """An attempt that did not normalise. With `dropped_reason` the event is dropped, without it retried at `due_at_ms`.
 
-    `attempt` is the number of the attempt that failed, from 1. `received_at_ms` and `first_failed_at_ms` are in
-    milliseconds since the epoch. `sender` is None where the proof's key is not known. `left_out` names what its copy goes
-    without, and `refused` says why Kafka takes no copy of it in any form.
+    `attempt` is the number of the failed attempt, from 1. `received_at_ms` and `first_failed_at_ms` are in milliseconds
+    since the epoch. `sender` is None if the proof's key is not known. `left_out` names the parts missing in its copy,
+    and `refused` is the reason if Kafka accepts no copy of it.
     """
 
     record: RawRecord
@@ -82,7 +82,7 @@ class Failure:
 
     @property
     def has_dead_letter(self) -> bool:
-        """Whether a copy goes to the DLQ: duplicates are noted in the ledger only."""
+        """Whether a copy goes to the DLQ: duplicates are recorded in the ledger only."""
         return self.dropped_reason is not None and self.error_class is not ErrorClass.DUPLICATE_EVENT_ID
 
     @property
@@ -91,7 +91,7 @@ class Failure:
         return not (self.published or self.refused) and (self.retry_topic is not None or self.has_dead_letter)
 
     def end_retries(self, why: str) -> None:
-        """Makes the retry that can't take place a dead letter, whose error says why."""
+        """Turn a retry that can't take place into a dead letter, with the reason in its error."""
         self.error = f"{self.error}; not retried: {why}"
         self.dropped_reason = DroppedReason.RETRY_EXHAUSTED
         self.retry_topic = self.due_at_ms = None
@@ -102,8 +102,8 @@ class Failure:
 class Outcomes:
     """All outcomes of one batch: each record is a candidate, a failure, or stale.
 
-    `clamped` counts producers' record times that lay out of bounds, `unproven` records whose gateway headers are not
-    proven, by what they are worth.
+    `clamped` counts producers' record times out of bounds, `unproven` records whose gateway headers are not proven, by
+    finding.
     """
 
     batch: Batch
@@ -114,12 +114,12 @@ class Outcomes:
     unproven: Counter[str] = field(default_factory=Counter)
 
     def dead_letters(self) -> list[Failure]:
-        """The failures that go to the DLQ."""
+        """Return the failures that go to the DLQ."""
         return [failure for failure in self.failures if failure.has_dead_letter]
 
 
 class Tally(NamedTuple):
-    """What one settlement added, for metrics, progress and the run summary."""
+    """The counts of one commit, for metrics, progress and the run summary."""
 
     processed: int = 0
     normalized: int = 0
@@ -130,7 +130,7 @@ class Tally(NamedTuple):
 
 
 def dropped(candidate: Candidate, error_class: ErrorClass, reason: DroppedReason, error: str) -> Failure:
-    """The candidate as an attempt that is dropped after all."""
+    """Return the candidate as a dropped attempt."""
     event = candidate.event
     return Failure(
         record=candidate.record,
@@ -152,7 +152,7 @@ def dropped(candidate: Candidate, error_class: ErrorClass, reason: DroppedReason
 
 
 def duplicate(candidate: Candidate) -> Failure:
-    """A candidate whose key is persisted already, or came earlier in the same settlement."""
+    """Return the failure of a candidate whose key is persisted already, or came earlier in the same commit."""
     event = candidate.event
     message = f"site {event.site_id} has an event {event.event_id!r} already"
     return dropped(candidate, ErrorClass.DUPLICATE_EVENT_ID, DroppedReason.DUPLICATE_EVENT_ID, message)

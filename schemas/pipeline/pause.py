@@ -1,4 +1,4 @@
-"""What operators pause for the time being: a partition, or the events of a script, a site or an organisation."""
+"""Pauses by operators: a partition, or the events of a script, a site or an organisation."""
 
 from datetime import datetime
 from enum import StrEnum
@@ -6,12 +6,12 @@ from typing import NamedTuple
 
 
 class PauseKind(StrEnum):
-    """What is paused."""
+    """The kind of a pause's target."""
 
     PARTITION = "partition"
     """A partition of the raw topic, which no worker reads."""
     SCRIPT = "script"
-    """Its events are refused by the gateway, and parked by the stream; likewise the next two."""
+    """The gateway refuses the script's events, and the stream parks them; the same holds for the next two."""
     SITE = "site"
     ORG = "org"
 

@@ -1,4 +1,4 @@
-"""What the source hands on: raw records as the broker keeps them, their identity, and batches of them."""
+"""Records of the source: raw records as the broker has them, their identity, and batches of them."""
 
 import re
 from bisect import bisect_left
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple, Protocol
 
-# Kafka allows no `#` in a topic's name, so what stands behind it can't be part of one.
+# Kafka allows no `#` in a topic's name, so the suffix can't be part of one.
 _INCARNATION = "#"
 _LATER = r"[2-9]|[1-9][0-9]{1,8}"
 _NUMBER = re.compile(_LATER)
@@ -14,11 +14,11 @@ _PROVENANCE = re.compile(rf"([A-Za-z0-9._-]{{1,249}}(?:#(?:{_LATER}))?):([0-9]{{
 
 
 LEDGER_TOPIC: Final = "process"
-"""What stands for the topic of a batch that came straight from the ledger: it continues no offset."""
+"""The topic name of a batch read from the ledger: it continues no offset."""
 
 
 def topic_of(log: str) -> str:
-    """The topic's name in Kafka, for the name of one of its logs: `bridge.raw` for `bridge.raw#2`."""
+    """Return the topic's name in Kafka for the name of one of its logs: `bridge.raw` for `bridge.raw#2`."""
     return log.partition(_INCARNATION)[0]
 
 
@@ -34,19 +34,19 @@ def incarnation_of(log: str) -> int:
 
 
 def log_name(topic: str, incarnation: int) -> str:
-    """The name of that log of the topic; the first one's is the topic's own."""
+    """Return the name of that log of the topic; the first one has the topic's own name."""
     return topic if incarnation == 1 else f"{topic}{_INCARNATION}{incarnation}"
 
 
 class TopicPartition(NamedTuple):
-    """One partition of one topic. What was read of it goes by its log's name, which tells incarnations apart."""
+    """One partition of one topic. Stored state has the log's name as the topic, which separates incarnations."""
 
     topic: str
     partition: int
 
     @property
     def in_kafka(self) -> "TopicPartition":
-        """The same partition as Kafka knows it."""
+        """The same partition under its topic's name in Kafka."""
         return TopicPartition(topic_of(self.topic), self.partition)
 
     def __str__(self) -> str:
@@ -54,9 +54,9 @@ class TopicPartition(NamedTuple):
 
 
 class Provenance(NamedTuple):
-    """Where a raw event stands on the raw topic: its identity through retries and in its dead letter.
+    """The position of a raw event on the raw topic: its identity through retries and in its dead letter.
 
-    `topic` is the log's name: should the topic be made anew, its offsets begin again and are not the old ones.
+    `topic` is the log's name: if the topic is recreated, its offsets start again under another log's name.
     """
 
     topic: str
@@ -68,7 +68,7 @@ class Provenance(NamedTuple):
 
     @classmethod
     def parse(cls, text: str) -> "Provenance":
-        """Reads `topic:partition:offset`; raises ValueError on anything else, such as a topic Kafka could not have."""
+        """Parse `topic:partition:offset`; raises ValueError for anything else, such as an invalid topic name."""
         match = _PROVENANCE.fullmatch(text)
         if match is None:
             raise ValueError(f"not a provenance: {text[:80]!r}")
@@ -81,8 +81,7 @@ class Provenance(NamedTuple):
 class RawRecord(Protocol):
     """One Kafka record, structurally aiokafka's ConsumerRecord, so that the hot path copies nothing.
 
-    `timestamp` is in milliseconds since the epoch; `timestamp_type` says whose clock it is: 0 the producer's,
-    1 the broker's.
+    `timestamp` is in milliseconds since the epoch; `timestamp_type` is its clock: 0 the producer's, 1 the broker's.
     """
 
     @property
@@ -104,7 +103,7 @@ class RawRecord(Protocol):
 
 
 class RawBody(NamedTuple):
-    """What of a raw record the ledger keeps: key, value and ordered headers, byte for byte."""
+    """The part of a raw record that the ledger keeps: key, value and ordered headers, byte for byte."""
 
     key: bytes | None
     value: bytes | None
@@ -113,7 +112,7 @@ class RawBody(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class CarriedRecord:
-    """A raw record's body at another place and time: that of the record, or the run, that carries its next attempt."""
+    """A raw record's body at another position and time: those of the record, or run, with its next attempt."""
 
     topic: str
     partition: int
@@ -128,8 +127,8 @@ class CarriedRecord:
 class Batch(NamedTuple):
     """Consecutive records of one partition.
 
-    `prev` is the offset the batch continues from and `next` the one after it; offsets in between that hold
-    no record (transaction markers, aborted or compacted records) are skipped ones.
+    `prev` is the offset that the batch continues from and `next` the one after it. Offsets in between without a record
+    (transaction markers, aborted or compacted records) are skipped.
     """
 
     source: TopicPartition
@@ -139,11 +138,11 @@ class Batch(NamedTuple):
 
     @property
     def from_ledger(self) -> bool:
-        """Whether it was read from the ledger itself and not from a log."""
+        """Whether the batch was read from the ledger instead of a log."""
         return self.source.topic == LEDGER_TOPIC
 
     def before(self, offset: int) -> "Batch | None":
-        """Its part before the record at `offset`, one of its own; None if nothing comes before it."""
+        """Return the part before the record at `offset`; None if nothing comes before it."""
         if offset <= self.prev:
             return None
         count = bisect_left(self.records, offset, key=lambda record: record.offset)
@@ -151,5 +150,5 @@ class Batch(NamedTuple):
 
     @property
     def skipped(self) -> int:
-        """How many offsets inside hold no record."""
+        """The number of offsets inside the batch that have no record."""
         return self.next - self.prev - len(self.records)

@@ -1,4 +1,4 @@
-"""The registry as the stream sees it: which script belongs to which site and organisation."""
+"""The registry for the stream: the site and organisation of each script."""
 
 from collections.abc import Mapping
 from typing import NamedTuple
@@ -7,8 +7,8 @@ from typing import NamedTuple
 class Script(NamedTuple):
     """A registered script; a disabled one counts as unknown.
 
-    With `shared_ids` an event id is one event whoever sends it, and a visitor's yields to a server's; else each class
-    of sender has its own name space. The events of a `paused` one wait until it is resumed.
+    With `shared_ids` an event id is one event for all sender classes, and a server's event replaces a visitor's.
+    Without it each class has its own name space. Events of a `paused` script wait until it is resumed.
     """
 
     script_id: str

@@ -19,5 +19,5 @@ _BY_NAME: Final = {one.value: one for one in Sender}
 
 
 def sender_named(name: str | None) -> Sender | None:
-    """The class by its name in a row; None if the row is older than the classes, or another account wrote no class there."""
+    """Return the class of a row's text; None if the row is older than the classes, or has another text."""
     return _BY_NAME.get(name or "")
