@@ -1,1 +1,1 @@
-"""Everything that writes: the settling transaction, Kafka publishing, migrations, audit and metrics."""
+"""Everything that writes: the commit transaction, Kafka publishing, migrations, audit and metrics."""

@@ -1,4 +1,4 @@
-"""What every sink decides alike: whether a batch still fits the truth, who wins among equal keys, what moves: pure."""
+"""Rules shared by every sink: whether a batch matches the stored state, the winner among equal keys, progress: pure."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
@@ -11,7 +11,7 @@ from schemas.pipeline.record import Batch, Provenance, TopicPartition
 
 
 def first_of_each_key(outcomes: Iterable[Outcomes]) -> tuple[dict[bytes, Candidate], list[Candidate]]:
-    """The first candidate of each key, in the batch's order, and the copies that came after it."""
+    """Return the first candidate of each key, in the batch's order, and the later copies."""
     winners: dict[bytes, Candidate] = {}
     copies = []
     for one in outcomes:
@@ -22,7 +22,7 @@ def first_of_each_key(outcomes: Iterable[Outcomes]) -> tuple[dict[bytes, Candida
 
 
 class Progress(NamedTuple):
-    """What one partition's offset row moves to and adds; `mark` is the last record, if there was any."""
+    """The new offset of one partition's offset row, and the counts to add; `mark` is the last record, if any."""
 
     source: TopicPartition
     next_offset: int
@@ -36,7 +36,7 @@ class Progress(NamedTuple):
 
 
 def progress(outcomes: Sequence[Outcomes], duplicates: Sequence[Failure]) -> list[Progress]:
-    """Each partition's progress, in the order of the locks."""
+    """Return each partition's progress, in the order of the locks."""
     late = dict.fromkeys((one.batch.source.in_kafka for one in outcomes), 0)
     for failure in duplicates:
         late[TopicPartition(failure.record.topic, failure.record.partition)] += 1
@@ -63,13 +63,13 @@ def progress(outcomes: Sequence[Outcomes], duplicates: Sequence[Failure]) -> lis
 
 
 def tally(rows: Iterable[Progress]) -> Tally:
-    """The sum over all partitions."""
+    """Return the sum over all partitions."""
     sums = [sum(column) for column in zip(*(row[2:-1] for row in rows), strict=True)] or [0] * 6
     return Tally(*sums)
 
 
 def ledger_touched(outcomes: Iterable[Outcomes]) -> dict[Provenance, int]:
-    """Raw events whose ledger rows these outcomes change, with the attempt that their token must match."""
+    """Return the raw events whose ledger rows these outcomes change, with the attempt that their token must match."""
     touched: dict[Provenance, int] = {}
     for one in outcomes:
         for candidate in one.candidates:
@@ -82,7 +82,7 @@ def ledger_touched(outcomes: Iterable[Outcomes]) -> dict[Provenance, int]:
 
 
 def replays(outcomes: Iterable[Outcomes]) -> dict[Provenance, tuple[str, Provenance]]:
-    """Dead letters that first attempts of these outcomes replay: which replay, and the new provenance."""
+    """Return the dead letters that first attempts of these outcomes replay, with the replay and the new provenance."""
     found: dict[Provenance, tuple[str, Provenance]] = {}
     for one in outcomes:
         for candidate in one.candidates:
@@ -95,12 +95,12 @@ def replays(outcomes: Iterable[Outcomes]) -> dict[Provenance, tuple[str, Provena
 
 
 def logged(outcomes: Iterable[Outcomes]) -> list[Batch]:
-    """The batches that were read from a log, and so continue an offset."""
+    """Return the batches that were read from a log, and therefore continue an offset."""
     return [one.batch for one in outcomes if not one.batch.from_ledger]
 
 
 def check_offsets(stored: Mapping[TopicPartition, int], outcomes: Sequence[Outcomes]) -> None:
-    """Raises BatchRefused unless every batch begins where its stored offset stands."""
+    """Raise BatchRefused unless every batch begins at its stored offset."""
     for batch in logged(outcomes):
         found = stored.get(batch.source)
         if found != batch.prev:
@@ -109,7 +109,7 @@ def check_offsets(stored: Mapping[TopicPartition, int], outcomes: Sequence[Outco
 
 
 def check_stands(stored: Mapping[TopicPartition, int], stands: Mapping[TopicPartition, int]) -> None:
-    """Raises BatchRefused if a partition no longer stands where its owner left it."""
+    """Raise BatchRefused if a partition's stored offset is not its owner's position."""
     for source, offset in stands.items():
         if stored.get(source) != offset:
             raise BatchRefused(f"{source} stands at {stored.get(source)}, its owner left it at {offset}")
@@ -120,7 +120,7 @@ def check_tokens(
     touched: Mapping[Provenance, int],
     replayed: Mapping[Provenance, tuple[str, Provenance]],
 ) -> None:
-    """Raises BatchRefused if a ledger row has moved since the outcomes were judged."""
+    """Raise BatchRefused if a ledger row has changed since the outcomes were computed."""
     for provenance, attempt in touched.items():
         state = states.get(provenance)
         if state is None or not state.awaits(attempt):

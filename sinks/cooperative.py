@@ -1,4 +1,4 @@
-"""Turns on the event loop: long work lets go of it every few milliseconds, so that a service answers meanwhile."""
+"""Cooperative turns on the event loop: long work yields every few milliseconds, so that a service keeps answering."""
 
 import asyncio
 import time
@@ -9,37 +9,37 @@ from typing import Final, TypeVar
 T = TypeVar("T")
 
 TURN_SECONDS: Final = 0.01
-"""How long one piece of work may have the loop."""
+"""The longest turn of one piece of work, in seconds."""
 
 _PIECE: Final = 500
 
 
 class Turn:
-    """One piece of long work. Its turn begins when it is made, and again when others have had theirs."""
+    """One piece of long work. Its turn begins at its creation, and again after each pause for other tasks."""
 
     def __init__(self, seconds: float = TURN_SECONDS, now: Callable[[], float] | None = None) -> None:
-        """`seconds` is how long the work may have the loop; `now` is a monotonic clock in seconds."""
+        """`seconds` is the length of a turn; `now` is a monotonic clock in seconds."""
         self._seconds = seconds
         self._now = now or time.monotonic
         self.begin()
 
     async def let_others(self) -> None:
-        """Lets others have their turn if this one is over."""
+        """Yield to other tasks if this turn is over."""
         if self.is_over:
             await self._pause()
             self.begin()
 
     @property
     def is_over(self) -> bool:
-        """Whether the work has had the loop for as long as it may."""
+        """Whether the work has used its turn."""
         return self._now() >= self._ends
 
     def begin(self) -> None:
-        """Counts the turn from now on: the time before was not spent on the loop."""
+        """Start the turn now: the time before was not spent on the loop."""
         self._ends = self._now() + self._seconds
 
     def spent(self, seconds: float) -> None:
-        """Counts so many seconds that the work had the loop for before its turn began."""
+        """Count seconds that the work spent on the loop before its turn began."""
         self._ends -= seconds
 
     async def _pause(self) -> None:
@@ -47,27 +47,27 @@ class Turn:
 
 
 class Share:
-    """A part of the loop's time, at most half by default, for the long work of several tasks together.
+    """A share of the loop's time, at most half by default, for the long work of several tasks together.
 
-    Organisations take turns at it, and so do the tasks of one: the next turn is that of the one with the least time so
-    far, of those that ask. What is done for no organisation counts as one more. A turn to each task would leave the others one turn
-    in many, and organisations with few tasks or short pieces of work behind one with many or long ones.
+    Organisations take turns, and so do the tasks of one organisation: of those that ask, the one with the least time
+    used gets the next turn. Work without an organisation counts as one more organisation. With one turn for each task,
+    organisations with few tasks or short pieces of work would wait for those with many or long ones.
     """
 
     def __init__(self, now: Callable[[], float] | None = None, *, rest: float = 1.0) -> None:
-        """`now` is a monotonic clock in seconds; `rest` is how long others have the loop for each second of the work."""
+        """`now` is a monotonic clock in seconds; `rest` is the time left to others for each second of work."""
         self._divided = _Divided(now or time.monotonic, rest)
         self.org: Hashable = None
-        """For whom the work is done."""
+        """The organisation of the work, None without one."""
 
     def of(self, org: Hashable) -> "Share":
-        """The same part of the loop's time for one more task, which is done for this organisation, or for none: None."""
+        """Return the same share for one more task, on behalf of this organisation; None is no organisation."""
         task = copy(self)
         task.org = org
         return task
 
     async def do(self, work: Callable[[], object]) -> None:
-        """Does the work when it is its turn; then, once a turn's time is spent, others have the loop."""
+        """Run the work when it has a turn; after a turn's time, other tasks have the loop."""
         await self._divided.begin(self.org, self)
         try:
             work()
@@ -75,7 +75,7 @@ class Share:
             self._divided.end(self.org, self)
 
     async def finish(self, work: Generator[None, None, T]) -> T:
-        """Does work in pieces to its end, and returns what it comes to; others may have a turn after each piece."""
+        """Run work in pieces to its end and return its result; other tasks may run after each piece."""
         ended: list[T] = []
 
         def piece() -> None:
@@ -90,13 +90,13 @@ class Share:
 
 
 class _Divided:
-    """Whose turn it is, of those that wait."""
+    """The order of the waiting tasks."""
 
     def __init__(self, now: Callable[[], float], rest: float) -> None:
         self._now = now
         self._rest = rest
         self._in_hand = False
-        """Whether a task works, or others have the loop."""
+        """Whether a task has a turn, or others have the loop."""
         self._began = 0.0
         self._spent = 0.0
         self._waiting: list[tuple[Hashable, Hashable, asyncio.Future[None]]] = []
@@ -104,7 +104,7 @@ class _Divided:
         self._tasks: dict[Hashable, _Used] = {}
 
     async def begin(self, org: Hashable, task: Hashable) -> None:
-        """Waits for a turn, unless none is taken."""
+        """Wait for a turn, unless none is taken."""
         if self._in_hand:
             turn = asyncio.get_running_loop().create_future()
             self._waiting.append((org, task, turn))
@@ -120,7 +120,7 @@ class _Divided:
         self._began = self._now()
 
     def end(self, org: Hashable, task: Hashable) -> None:
-        """Counts what the turn took, and gives the next one when it is time."""
+        """Count the time of the turn, and start the next one when it is due."""
         took = self._now() - self._began
         self._orgs.add(org, took)
         self._tasks[org].add(task, took)
@@ -131,7 +131,7 @@ class _Divided:
             seconds, self._spent = self._spent * self._rest, 0.0
             loop.call_later(seconds, self._give)
         elif self._waiting:
-            # The task that has just had a turn asks for its next one before.
+            # Delayed, so that the task that has just finished can request its next turn first.
             loop.call_soon(self._give)
         else:
             self._in_hand = False
@@ -149,9 +149,9 @@ class _Divided:
 
 
 class _Used:
-    """The seconds that names have had. One that has not asked for a while counts like the one that had its turn last.
+    """The seconds used by each name. One that was idle counts like the one that had the last turn.
 
-    So time is not saved up, and what a name had while no other asked does not count against it.
+    So unused time does not accumulate, and time used while no other name asked does not count.
     """
 
     def __init__(self) -> None:
@@ -173,17 +173,17 @@ class _Used:
 
 
 def unshared() -> Share:
-    """For a process that does nothing else."""
+    """Return a share for a process without other work."""
     return Share(rest=0.0)
 
 
 def in_pieces(things: Sequence[T]) -> Iterator[Sequence[T]]:
-    """Some hundred of them at a time, each of which costs some ten microseconds."""
+    """Return slices of some hundred items, each of which takes about ten microseconds."""
     return (things[start : start + _PIECE] for start in range(0, len(things), _PIECE))
 
 
 async def in_turns(work: Iterable[None]) -> None:
-    """Does the work to its end; wherever it yields, and then, others have their turn."""
+    """Run the work to its end; other tasks run at each yield and after it."""
     for _ in work:
         await asyncio.sleep(0)
     await asyncio.sleep(0)

@@ -1,4 +1,4 @@
-"""The seam of settling: what any store of truth must do, in the words of the rules of settling."""
+"""The ports of a commit: what every sink and publisher must do."""
 
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple, Protocol
@@ -13,8 +13,8 @@ from sinks.windows import Windows
 
 
 class Committed(NamedTuple):
-    """What one commit wrote: its counts, what failed, the keys that are now persisted for certain, its windows, and how many
-    events of each class of sender became rows."""
+    """The result of one commit: counts, failures, the keys that are now certainly persisted, windows, and the number
+    of events of each sender class that became rows."""
 
     tally: Tally
     failures: list[Failure]
@@ -24,108 +24,108 @@ class Committed(NamedTuple):
 
 
 class Rejected(NamedTuple):
-    """A candidate that the store refuses because of what is in it, and why."""
+    """A candidate that the store refuses because of its content, and the reason."""
 
     candidate: Candidate
     error: str
 
 
 class Sink(Protocol):
-    """The truth about offsets, ledger, keys, events and windows. One per lane; not shared between tasks.
+    """The store of offsets, ledger, keys, events and windows. One per lane; not shared between tasks.
 
-    Every method raises SinkUnavailable when the store, not an event, is the trouble.
+    Every method raises SinkUnavailable when the store, not an event, is at fault.
     """
 
     silent: bool
-    """Whether a method waits for a store that answers nobody."""
+    """Whether a method is waiting for a store that does not answer."""
 
     async def logs(self, partitions: Sequence[TopicPartition]) -> dict[TopicPartition, KnownLog]:
-        """The present log of each of Kafka's partitions, over all groups; one that nobody has read is missing."""
+        """Return the current log of each of Kafka's partitions, over all groups; one that was never read is missing."""
         ...
 
     async def claim(
         self, beginnings: Mapping[TopicPartition, int], cluster: str | None = None
     ) -> dict[TopicPartition, int]:
-        """Makes missing offset rows at the log's beginning, notes the worker, and returns the stored offsets.
+        """Create missing offset rows at the log's beginning, record the worker, and return the stored offsets.
 
-        A log whose cluster is not known yet is of this `cluster` from then on.
+        A log without a known cluster gets this `cluster`.
         """
         ...
 
     async def hold(self, source: TopicPartition, why: str) -> None:
-        """Notes for operators that this worker does not read the partition, until it is claimed or settled again."""
+        """Record for operators why this worker does not read the partition, until it is claimed or committed again."""
         ...
 
     async def lose(self, source: TopicPartition, beginning: int) -> int:
-        """Records as lost what lies between the stored offset and the log's beginning; returns how many."""
+        """Record the records between the stored offset and the log's beginning as lost; return their number."""
         ...
 
     async def stored(self, sources: Sequence[TopicPartition]) -> dict[TopicPartition, int]:
-        """The stored offsets, without a lock; a partition without a row is missing from the answer."""
+        """Return the stored offsets, without a lock; a partition without a row is missing from the answer."""
         ...
 
     async def ledger(self, provenances: Sequence[Provenance], *, bodies: bool = False) -> dict[Provenance, LedgerState]:
-        """The ledger's rows of these raw events, without a lock; with the `bodies` of those that wait, if they are needed.
+        """Return the ledger's rows of these raw events, without a lock; `bodies` adds those of waiting events.
 
-        Few bytes of records may name very many rows: their bodies are read only for records that bear these bodies themselves.
+        Small records may name very many rows, so bodies are read only for records that carry these bodies themselves.
         """
         ...
 
     async def due(self, now_ms: int, scope: Scope, limit: int) -> list[Waiting]:
-        """At most `limit` waiting raw events whose next attempt is due, the longest due first, without a lock."""
+        """Return at most `limit` waiting raw events with a due attempt, the longest due first, without a lock."""
         ...
 
     async def keep_claims(self) -> bool:
-        """Lets nobody claim, release or discard dead letters until `release_claims`, or until the connection is lost."""
+        """Lock dead letters against claims, releases and discards until `release_claims`, or a lost connection."""
         ...
 
     async def release_claims(self) -> bool:
-        """Ends what `keep_claims` began."""
+        """Release the lock of `keep_claims`."""
         ...
 
     async def commit(self, outcomes: Sequence[Outcomes]) -> Committed:
-        """Writes everything in one transaction.
+        """Write everything in one transaction.
 
-        Raises BatchRefused when a stored offset or a ledger state is not what the outcomes were judged by, and
-        RowRejected when a row is refused. In either case nothing is written.
+        Raises BatchRefused when a stored offset or a ledger row is not the one that the outcomes were computed from,
+        and RowRejected when a row is refused. In either case nothing is written.
         """
         ...
 
     async def rejected(self, outcomes: Sequence[Outcomes]) -> list[Rejected]:
-        """Which candidates are refused, found by halving in a transaction that is always rolled back."""
+        """Return the candidates that are refused, found by bisection in a transaction that is always rolled back."""
         ...
 
     async def brake(self) -> BreakerState:
-        """The brake on dead-lettering, without a lock."""
+        """Return the circuit breaker's state, without a lock."""
         ...
 
     async def engage(self, cause: BreakerCause) -> BreakerState:
-        """Puts the brake on, unless it is on or an operator has released it; returns the state that now stands."""
+        """Trip the breaker, unless it is open or an operator has released it; return the resulting state."""
         ...
 
     async def probed(self, *, passed: bool) -> bool:
-        """Notes that a few events were judged again, and lets the brake go if they passed; whether it did.
+        """Record a probe, and reset the breaker if it passed; return whether the breaker was reset.
 
-        A brake that an operator put on stays.
+        A breaker that an operator tripped stays open.
         """
         ...
 
     async def close(self) -> None:
-        """Lets go of the connection."""
+        """Close the connection."""
         ...
 
     def abandon(self) -> None:
-        """Cuts the connection without a word; whatever waits for it fails."""
+        """Drop the connection immediately; every call that waits for it fails."""
         ...
 
 
 class Publisher(Protocol):
-    """The way retry records and dead letters take."""
+    """Publishes retry records and dead letters."""
 
     async def publish(self, failures: Sequence[Failure]) -> None:
-        """Publishes the copy of each failure that has one and is not yet published, and marks it so.
+        """Publish the copy of each failure that has an unpublished one, and mark it as published.
 
-        Where Kafka refuses a copy for what it is, ever more is left out; where it takes none at all, `refused` says why.
-        Returns when every other copy is acknowledged; raises SinkUnavailable when one is not.
+        If Kafka refuses a copy for its content, more and more parts are omitted; if it accepts none, `refused` has the
+        reason. Returns when every other copy is acknowledged; raises SinkUnavailable when one is not.
         """
         ...

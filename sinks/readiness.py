@@ -1,4 +1,4 @@
-"""Whether a process can serve: which of the services that it needs answer, and how quickly."""
+"""Readiness of a process: which of the services that it needs answer, and how fast."""
 
 import asyncio
 import time
@@ -14,16 +14,16 @@ from sinks.postgres.connection import connection
 from telemetry.metrics import product_version
 
 ALIVE: Final = {"status": "healthy"}
-"""The body of `/health`: whoever can answer is alive."""
+"""The body of `/health`: a process that answers is alive."""
 
 _KEPT_SECONDS: Final = 1.0
 
 
 @dataclass(frozen=True)
 class Needs:
-    """What one kind of process needs beside Kafka and Postgres, and without which components it can't serve.
+    """The needs of one kind of process beside Kafka and Postgres, and the components without which it can't serve.
 
-    `ask_kafka` raises if Kafka does not answer; `own` tells of the process's own components whether they are well, and
+    `ask_kafka` raises if Kafka does not answer; `own` returns whether the process's own components are healthy, and
     `figures` is added to the body.
     """
 
@@ -34,7 +34,7 @@ class Needs:
 
 
 class Readiness:
-    """The answer of `/ready`. Asks at most once a second, however often it is asked, and writes nothing."""
+    """The answer of `/ready`. Queries at most once a second, regardless of its number of calls, and writes nothing."""
 
     def __init__(self, settings: Settings, needs: Needs) -> None:
         self._settings = settings
@@ -43,7 +43,7 @@ class Readiness:
         self._found: tuple[float, int, dict[str, Any]] | None = None
 
     async def ready(self) -> tuple[int, dict[str, Any]]:
-        """Status and body: 503 without a vital component, 200 but `degraded` without another."""
+        """Return status and body: 503 without a vital component, 200 but `degraded` without another."""
         async with self._turn:
             now = time.monotonic()
             if self._found is None or now - self._found[0] > _KEPT_SECONDS:
@@ -74,7 +74,7 @@ class Readiness:
 
 
 async def _asked(ask: Callable[[], Awaitable[object]], most_ms: int) -> float | None:
-    """How many milliseconds the answer took; None if there was none in time."""
+    """Return the milliseconds until the answer; None without one in time."""
     began = time.perf_counter()
     try:
         async with asyncio.timeout(most_ms / 1000):

@@ -1,10 +1,10 @@
-"""What to say where Postgres did not do what was needed: that it is away, or what it refuses and how to mend that."""
+"""Messages for Postgres errors: that it is away, or what it refuses and the remedy."""
 
 from typing import Final
 
 from schemas.errors import BridgeError, RowRejected
 
-# No answer; out of connections or of space; shutting down, or a statement that was cut off; an error of its system.
+# No answer; out of connections or of space; shutting down, or a cancelled statement; a system error.
 _AWAY: Final = ("08", "53", "57", "58")
 _REMEDIES: Final = {
     "28": "correct the user and the password of BRIDGE_DATABASE_URL, or pg_hba.conf",
@@ -20,13 +20,13 @@ _REMEDIES: Final = {
 
 
 def refusal(error: BridgeError, when: str = "") -> str:
-    """One line: who is at fault, the error, and the remedy. `when` says at what time, such as `at start`."""
+    """Return one line: the cause, the error, and the remedy. `when` is the time, such as `at start`."""
     sqlstate: str = getattr(error, "sqlstate", None) or ""
     moment = f" {when}" if when else ""
     said = " ".join(str(error).split()).removesuffix(".")
     if not sqlstate or sqlstate.startswith(_AWAY):
         return f"Postgres is away{moment}: {said}; start it, or correct BRIDGE_DATABASE_URL"
-    # What a statement can't take of a value is nothing that the URL says.
+    # A value that a statement refuses is not the URL's fault.
     kind = "" if isinstance(error, RowRejected) else sqlstate[:2]
     remedy = _REMEDIES.get(sqlstate) or _REMEDIES.get(kind) or "see `bridge db check` and Postgres' log"
     return f"Postgres refuses what is needed{moment}: {said}; {remedy}"

@@ -1,21 +1,21 @@
-"""What a SCRAM server may ask a client to compute before either has proved anything.
+"""Limits on what a SCRAM server may ask a client to compute before either side is authenticated.
 
-The client works through as many rounds of a digest as the server says, in one piece in which its loop stands still. Two
-billion of them, which the exchange allows, take half an hour.
+The client computes as many iterations of a digest as the server asks for, in one piece that blocks its event loop. The
+protocol allows two billion, which take half an hour.
 """
 
 import re
 from typing import Final
 
 MOST_ROUNDS: Final = 100_000
-"""Postgres' default is 4096, and Kafka allows 16384; these take some 50 ms."""
+"""The most iterations. Postgres' default is 4096, and Kafka allows 16384; these take about 50 ms."""
 _LONGEST: Final = 1024
 # https://datatracker.ietf.org/doc/html/rfc5802#section-7; neither Postgres nor Kafka sends extensions.
 _FIRST: Final = re.compile(rb"r=([!-+\--~]+),s=([A-Za-z0-9+/]+={0,2}),i=([1-9][0-9]{0,9})")
 
 
 def problem_of(first: bytes) -> str | None:
-    """What is wrong about the server's first message of an exchange, which has its nonce, its salt and the rounds."""
+    """Return the problem of the server's first message, which has its nonce, salt and iteration count; else None."""
     read = _FIRST.fullmatch(first) if len(first) <= _LONGEST else None
     if read is None:
         return "what listens there speaks SCRAM as no server does: nothing was computed"

@@ -1,4 +1,4 @@
-"""Telling somebody by a webhook, signed by the Standard Webhooks scheme: short, retried within a budget, never raising."""
+"""Notification by webhook, signed by the Standard Webhooks scheme: short, retried within a budget, never raising."""
 
 import asyncio
 import time
@@ -26,10 +26,10 @@ async def call_webhook(
     message_id: str,
     budget_seconds: float = BUDGET_SECONDS,
 ) -> bool:
-    """Posts `{"type", "timestamp", "data"}`; whether somebody took it. Failures are logged without the URL.
+    """Post `{"type", "timestamp", "data"}`; return whether a receiver accepted it. Failures are logged without the URL.
 
-    Each of `secrets` signs the call; without any it is not signed.
-    `message_id` is the same whenever the same thing is told, so that the other side can tell repetitions.
+    Each of `secrets` signs the call; without any it is not signed. Repetitions of one notification have the same
+    `message_id`, so that receivers can detect them.
     """
     now = int(time.time())
     moment = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(now))
@@ -52,8 +52,8 @@ async def call_webhook(
 
 
 async def _post(url: str, body: bytes, headers: dict[str, str]) -> str:
-    """What went wrong, or nothing."""
-    # To load it takes a quarter of a second, and most runs have nobody to call.
+    """Return the problem, empty on success."""
+    # Imported here, as the import takes a quarter of a second and most runs have no webhook to call.
     import aiohttp
 
     timeout = aiohttp.ClientTimeout(total=TRY_SECONDS)

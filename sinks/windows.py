@@ -1,4 +1,4 @@
-"""Gate windows: the counts that one settlement adds, by minute, site, partition and replay."""
+"""Gate windows: the counts that one commit adds, by minute, site, partition and replay."""
 
 from collections import Counter, defaultdict
 from typing import NamedTuple
@@ -30,7 +30,7 @@ Windows = dict[WindowKey, list[int]]
 
 
 def count_windows(normalized: list[Candidate], failures: list[Failure]) -> Windows:
-    """Counts per window: normalized, retried, then drops in the order of the reasons' columns."""
+    """Count per window: normalized, retried, then drops in the order of the reasons' columns."""
     quick = Counter(
         (one.minute, one.event.site_id, one.record.topic, one.record.partition, one.replay is not None)
         for one in normalized
@@ -47,5 +47,5 @@ def count_windows(normalized: list[Candidate], failures: list[Failure]) -> Windo
 
 
 def window_columns(windows: Windows) -> list[list[object]]:
-    """The arrays that `windows_add` takes."""
+    """Return the arrays that `windows_add` takes."""
     return [list(column) for column in zip(*((*key, *counts) for key, counts in windows.items()), strict=True)]

@@ -1,1 +1,1 @@
-"""The adapter of Kafka: connections, administration, topics, and what is published."""
+"""The adapter of Kafka: connections, administration, topics, and publishing."""

@@ -1,4 +1,4 @@
-"""Asking Kafka about its topics: which there are, and from where to where their logs reach."""
+"""Queries of Kafka's topics: which exist, and the bounds of their logs."""
 
 import asyncio
 import logging
@@ -26,20 +26,20 @@ from schemas.pipeline.record import TopicPartition
 from sinks.kafka.brokers import AWAY, AdminClient
 from sinks.kafka.connection import bound_scram
 
-# Where a group's members stand in the protocol's answer: after error, id, state, protocol type and protocol.
+# Index of a group's members in the protocol's answer: after error, id, state, protocol type and protocol.
 _MEMBERS = 5
 _COORDINATOR_SECONDS = 0.2
 ANSWER_SECONDS = 12.0
-"""How long Kafka may take over one answer before it counts as away."""
+"""The longest wait for one answer, in seconds, before Kafka counts as away."""
 MOVED_SECONDS = 20.0
-"""How long leaders and coordinators may take to move from a broker that died: ten seconds until it is missed, and more."""
+"""The longest move of leaders and coordinators off a failed broker, in seconds; detection alone takes ten."""
 
-# Whoever makes a client has this module, for one thing or another.
+# Every module that creates a client imports this one.
 bound_scram()
 
 
 class TopicFacts(NamedTuple):
-    """One topic as Kafka has it; `in_sync` is how many replicas of each partition are, 0 without a leader."""
+    """One topic in Kafka; `in_sync` is the number of in-sync replicas of each partition, 0 without a leader."""
 
     partitions: int
     replication: int
@@ -47,7 +47,7 @@ class TopicFacts(NamedTuple):
 
 
 class Broker(NamedTuple):
-    """One broker, and where it tells its clients to connect."""
+    """One broker with its advertised address."""
 
     node_id: int
     host: str
@@ -55,7 +55,7 @@ class Broker(NamedTuple):
 
 
 class ClusterFacts(NamedTuple):
-    """The cluster as its metadata show it."""
+    """The cluster as its metadata describe it."""
 
     cluster_id: str
     brokers: list[Broker]
@@ -67,9 +67,9 @@ class KafkaAway(EnvironmentUnfit):
 
 
 def unfit(settings: Settings, error: BaseException) -> EnvironmentUnfit:
-    """The one line for what went wrong with Kafka: it does not answer, or it refuses."""
+    """Return the error for a failure of Kafka: it does not answer, or it refuses."""
     if isinstance(error, KafkaConnectionError | NodeNotReadyError | OSError):
-        # TimeoutError is an OSError, and one that says nothing.
+        # TimeoutError is an OSError without a message.
         reason = "" if isinstance(error, KafkaError | TimeoutError) else f": {error}"
         return KafkaAway(
             f"Kafka at {settings.brokers} does not answer{reason}; start it, or correct BRIDGE_KAFKA_BOOTSTRAP_SERVERS"
@@ -79,7 +79,7 @@ def unfit(settings: Settings, error: BaseException) -> EnvironmentUnfit:
 
 @contextmanager
 def _without_its_log() -> Iterator[None]:
-    """While connecting, aiokafka logs each try as an error; the one error that is raised says it all."""
+    """Silence aiokafka while connecting: it logs each try as an error, and the error raised at the end suffices."""
     logger = logging.getLogger("aiokafka")
     before = logger.level
     logger.setLevel(logging.CRITICAL)
@@ -91,8 +91,8 @@ def _without_its_log() -> Iterator[None]:
 
 @asynccontextmanager
 async def kafka_admin(settings: Settings) -> AsyncIterator[AIOKafkaAdminClient]:
-    """An admin client for a short piece of work; raises EnvironmentUnfit when Kafka is away or refuses."""
-    # One broker that says nothing must leave time to ask the others.
+    """Open an admin client for a short task; raises EnvironmentUnfit when Kafka is away or refuses."""
+    # One silent broker must leave time to ask the others.
     each = ANSWER_SECONDS / len(settings.brokers.split(","))
     client = AdminClient(**settings.kafka_client(), request_timeout_ms=int(each * 1000))
     try:
@@ -108,7 +108,7 @@ async def kafka_admin(settings: Settings) -> AsyncIterator[AIOKafkaAdminClient]:
 
 @asynccontextmanager
 async def started(settings: Settings, client: AIOKafkaConsumer | AIOKafkaProducer) -> AsyncIterator[None]:
-    """The client, running for a short piece of work; raises EnvironmentUnfit when Kafka is away or refuses."""
+    """Run the client for a short task; raises EnvironmentUnfit when Kafka is away or refuses."""
     try:
         try:
             await client.start()
@@ -120,7 +120,7 @@ async def started(settings: Settings, client: AIOKafkaConsumer | AIOKafkaProduce
 
 
 async def topic_facts(client: AIOKafkaAdminClient) -> dict[str, TopicFacts]:
-    """All topics that Kafka has. Asking for topics by name would make them where a broker creates them unasked."""
+    """Return all topics in Kafka. Asking for topics by name could create them on brokers with automatic creation."""
     found: dict[str, TopicFacts] = {}
     for topic in await client.describe_topics():
         partitions: list[dict[str, Any]] = topic["partitions"]
@@ -132,14 +132,14 @@ async def topic_facts(client: AIOKafkaAdminClient) -> dict[str, TopicFacts]:
 
 
 async def cluster_facts(client: AIOKafkaAdminClient) -> ClusterFacts:
-    """The cluster's id and brokers."""
+    """Return the cluster's id and brokers."""
     told = await client.describe_cluster()
     brokers = [Broker(one["node_id"], one["host"], one["port"]) for one in told["brokers"]]
     return ClusterFacts(told["cluster_id"] or "without an id", sorted(brokers), told["controller_id"] >= 0)
 
 
 async def group_has_members(settings: Settings) -> bool:
-    """Whether a worker is a member of the batch consumer's group now; raises EnvironmentUnfit when Kafka is away."""
+    """Return whether a worker is a member of the batch group now; raises EnvironmentUnfit when Kafka is away."""
     async with kafka_admin(settings) as client, asyncio.timeout(MOVED_SECONDS):
         while True:
             try:
@@ -148,16 +148,16 @@ async def group_has_members(settings: Settings) -> bool:
             except (
                 GroupCoordinatorNotAvailableError, GroupLoadInProgressError, NotCoordinatorForGroupError, *AWAY
             ):  # fmt: skip
-                # A cluster in which no group has been yet makes its topic of groups first; and when the coordinator's
-                # broker died, another one takes its place.
+                # A new cluster first creates its topic of groups. After the coordinator's broker has failed, another
+                # one takes over.
                 await asyncio.sleep(_COORDINATOR_SECONDS)
     return any(group[_MEMBERS] for answer in described for group in answer.groups)
 
 
 async def committed_lag(settings: Settings, topics: Iterable[str]) -> dict[str, int]:
-    """How many offsets each topic's end is beyond those that the group committed to Kafka; raises EnvironmentUnfit.
+    """Return how far each topic's end is beyond the group's offsets in Kafka, in records; raises EnvironmentUnfit.
 
-    What counts are the offsets in Postgres, which these follow: this is for when Postgres is away.
+    The offsets in Postgres are authoritative, and Kafka's follow them: this is for when Postgres is away.
     """
     async with kafka_admin(settings) as client:
         committed = await client.list_consumer_group_offsets(settings.group)
@@ -170,7 +170,7 @@ async def committed_lag(settings: Settings, topics: Iterable[str]) -> dict[str, 
 
 
 async def log_bounds(settings: Settings, topics: Iterable[str]) -> dict[TopicPartition, LogBounds]:
-    """The bounds of all partitions of those topics that exist; raises EnvironmentUnfit when Kafka is away or refuses."""
+    """Return the bounds of all partitions of existing topics; raises EnvironmentUnfit when Kafka is away or refuses."""
     wanted = await partitions_of(settings, topics)
     if not wanted:
         return {}
@@ -183,7 +183,7 @@ async def log_bounds(settings: Settings, topics: Iterable[str]) -> dict[TopicPar
 async def offsets_since(
     settings: Settings, sources: Iterable[tuple[str, int]], moment_ms: int
 ) -> dict[TopicPartition, int]:
-    """The first offset of each partition whose record is not older than the moment, or its end; raises EnvironmentUnfit."""
+    """Return each partition's first offset at or after the moment, or its end; raises EnvironmentUnfit."""
     wanted = [KafkaPartition(*source) for source in sources]
     if not wanted:
         return {}
@@ -194,7 +194,7 @@ async def offsets_since(
 
 
 async def newest_after(settings: Settings, topics: Iterable[str], *, seconds: float) -> float | None:
-    """How many seconds ahead of this machine's clock a record is stamped, None if none is by as much as `seconds`.
+    """Return how many seconds ahead of this machine's clock the newest record is; None if by less than `seconds`.
 
     Raises EnvironmentUnfit.
     """
@@ -208,7 +208,7 @@ async def newest_after(settings: Settings, topics: Iterable[str], *, seconds: fl
 
 
 async def partitions_of(settings: Settings, topics: Iterable[str]) -> list[KafkaPartition]:
-    """All partitions of those topics that exist; raises EnvironmentUnfit when Kafka is away or refuses."""
+    """Return all partitions of existing topics; raises EnvironmentUnfit when Kafka is away or refuses."""
     async with kafka_admin(settings) as client:
         facts = await topic_facts(client)
     return [
@@ -220,7 +220,7 @@ async def partitions_of(settings: Settings, topics: Iterable[str]) -> list[Kafka
 
 @asynccontextmanager
 async def _asking(settings: Settings) -> AsyncIterator[AIOKafkaConsumer]:
-    """A consumer without a group, to ask for offsets with; raises EnvironmentUnfit when Kafka is away or refuses."""
+    """Open a consumer without a group, to query offsets; raises EnvironmentUnfit when Kafka is away or refuses."""
     consumer = AIOKafkaConsumer(
         **settings.kafka_client(),
         enable_auto_commit=False,

@@ -1,4 +1,4 @@
-"""Requests that any broker can answer, which the next broker answers when one is away; and which brokers there are."""
+"""Requests that any broker can answer, sent to the next broker when one is away; and changes of the brokers."""
 
 import asyncio
 import random
@@ -18,23 +18,23 @@ from aiokafka.errors import (
 )
 
 AWAY: Final = (KafkaConnectionError, NodeNotReadyError, RequestTimedOutError, StaleMetadata)
-"""What aiokafka raises when the broker that it asks is away, however well the others are."""
+"""Errors of aiokafka when the broker that it asks is away, even if the others are available."""
 
 _NAMED_SECONDS: Final = 0.1
-"""How often metadata without a broker are asked for again."""
+"""Delay between requests for metadata while they list no broker, in seconds."""
 
 log = structlog.get_logger(__name__)
 
 
 async def ask_any_broker(client: AIOKafkaClient, request: Any, first: int | None = None) -> Any:
-    """The answer of a broker to a request that any of them can answer; raises KafkaError when none does.
+    """Return the answer of a broker to a request that any of them can answer; raises KafkaError when none answers.
 
-    The metadata name a broker that died until the controller has missed it, for ten seconds or so. `first` is the id of
-    the one to begin with; the others come in random order, those with an open connection before the rest.
+    The metadata list a failed broker until the controller has noticed, for about ten seconds. `first` is the id of the
+    one to ask first; the others follow in random order, those with an open connection before the rest.
     """
     nodes = await _named(client)
     random.shuffle(nodes)
-    connected = {node for (node, _), connection in client._conns.items() if connection.connected()}  # noqa: SLF001  # aiokafka tells nobody
+    connected = {node for (node, _), connection in client._conns.items() if connection.connected()}  # noqa: SLF001  # no public access
     nodes.sort(key=lambda node: (node != first, node not in connected))
     problem: Exception = NodeNotReadyError()
     for node in nodes:
@@ -46,11 +46,11 @@ async def ask_any_broker(client: AIOKafkaClient, request: Any, first: int | None
 
 
 async def _named(client: AIOKafkaClient) -> list[int]:
-    """The ids of all brokers, once there are any; raises NodeNotReadyError after as long as a request may take.
+    """Return the ids of all brokers, once there are any; raises NodeNotReadyError after a request's time-out.
 
-    A broker that the controller has not heard from for a while is named by none, and a lone one not even by itself.
+    A broker that the controller has not heard from is listed by none, and a single one not even by itself.
     """
-    deadline = time.monotonic() + client._request_timeout_ms / 1000  # noqa: SLF001  # aiokafka tells nobody
+    deadline = time.monotonic() + client._request_timeout_ms / 1000  # noqa: SLF001  # no public access
     while not (brokers := client.cluster.brokers()):
         if time.monotonic() >= deadline:
             raise NodeNotReadyError("Kafka names no broker")
@@ -60,7 +60,7 @@ async def _named(client: AIOKafkaClient) -> list[int]:
 
 
 class AdminClient(AIOKafkaAdminClient):  # type: ignore[misc]  # aiokafka is untyped
-    """aiokafka's admin client, which asks one random broker and gives up with it, made to ask them all."""
+    """aiokafka's admin client, which asks one random broker only, changed to ask each broker in turn."""
 
     async def _send_request(self, request: Any, node_id: int | None = None) -> Any:
         if node_id is not None:
@@ -68,23 +68,23 @@ class AdminClient(AIOKafkaAdminClient):  # type: ignore[misc]  # aiokafka is unt
         return await ask_any_broker(self._client, request)
 
     async def _send_to_controller(self, request: Any) -> Any:
-        """With KRaft each broker passes on to the controller what is the controller's."""
+        """Send to the controller first; with KRaft each broker forwards the controller's requests to it."""
         controller = self._client.cluster.controller
         return await ask_any_broker(self._client, request, None if controller is None else controller.nodeId)
 
 
 class BrokerLog:
-    """Logs which brokers Kafka has lost and got back, and how many there are: a line of a client names only its own."""
+    """Logs which brokers Kafka has lost and regained, and how many remain: a client's log names only its own broker."""
 
     def __init__(self) -> None:
         self._known: frozenset[int] = frozenset()
 
     def follow(self, cluster: ClusterMetadata) -> None:
-        """Logs whenever the metadata of a client show other brokers than before."""
+        """Log each change of the brokers in a client's metadata."""
         cluster.add_listener(self.seen)
 
     def seen(self, cluster: ClusterMetadata) -> None:
-        """Compares the brokers of these metadata with the last ones; ids that only came later are no news."""
+        """Compare the brokers of these metadata with the last ones; the first metadata are not logged."""
         now = frozenset(broker.nodeId for broker in cluster.brokers())
         if lost := sorted(self._known - now):
             log.warning("brokers_lost", brokers=lost, left=len(now))

@@ -1,4 +1,4 @@
-"""What aiokafka leaves open: a closed connection under uvloop, a commit that nobody waits for any more, and SCRAM's rounds."""
+"""Patches of aiokafka's connections: closed ones under uvloop, abandoned commits, and SCRAM's iteration count."""
 
 import asyncio
 from collections.abc import Callable
@@ -13,11 +13,11 @@ from sinks.scram import problem_of
 
 
 def name_closed_connections() -> None:
-    """To be called once by a process that runs on uvloop.
+    """Translate uvloop's error for a closed connection. Call this once in a process that runs on uvloop.
 
-    Where asyncio takes what is written to a closed connection in silence, uvloop raises RuntimeError. aiokafka expects
-    OSError only (its issue 1038): the tasks that fetch, that know the brokers and that keep the group's membership
-    would die of it, and the client with them.
+    asyncio ignores a write to a closed connection, but uvloop raises RuntimeError. aiokafka expects OSError only (its
+    issue 1038): the tasks that fetch, track the brokers and keep the group's membership would end, and the client with
+    them.
     """
     for name in ("send", "_send_sasl_token"):
         setattr(AIOKafkaConnection, name, _named(getattr(AIOKafkaConnection, name)))
@@ -39,7 +39,7 @@ def _named(send: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def retrieve_commits() -> None:
-    """Has the error of a commit retrieved that took too long for its caller.
+    """Retrieve the error of a commit that its caller has abandoned.
 
     aiokafka shields the request from the caller's cancellation. It then fails alone, and asyncio logs a traceback.
     """
@@ -60,10 +60,10 @@ def _retrieved(commit: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def bound_scram() -> None:
-    """Has each client of this process refuse a broker that asks for more rounds of SCRAM than any needs.
+    """Make each client of this process refuse a broker that asks for an excessive SCRAM iteration count.
 
-    What the broker says otherwise than SCRAM does, aiokafka meets with errors that its clients do not expect; these
-    become AuthenticationFailedError, by which a client takes the next broker.
+    An invalid SCRAM message makes aiokafka raise errors that its clients do not expect. They become
+    AuthenticationFailedError, on which a client takes the next broker.
     """
     ScramAuthenticator.process_server_first_message = _bounded(ScramAuthenticator.process_server_first_message)
     ScramAuthenticator.step = _failing_as_one(ScramAuthenticator.step)

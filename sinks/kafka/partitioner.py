@@ -1,4 +1,4 @@
-"""The hash by which Kafka's clients choose a key's partition, quicker than aiokafka's own."""
+"""The hash of Kafka's clients for a key's partition, faster than aiokafka's."""
 
 import struct
 from functools import lru_cache
@@ -15,7 +15,7 @@ def _words(count: int) -> struct.Struct:
 
 
 def partition_of(key: bytes, partitions: int) -> int:
-    """Which of so many partitions every Kafka client puts this key into: the low 31 bits of murmur2, modulo."""
+    """Return the partition that every Kafka client chooses for this key: the low 31 bits of murmur2, modulo."""
     length = len(key)
     value = _SEED ^ length
     for word in _words(length >> 2).unpack_from(key):

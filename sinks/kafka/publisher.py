@@ -1,4 +1,4 @@
-"""Publishing to Kafka: retry records and dead letters, as whole as Kafka takes them, to the partition of their provenance."""
+"""Publishing of retry records and dead letters to Kafka, as complete as it accepts, by their provenance's partition."""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
@@ -26,20 +26,20 @@ from sinks.cooperative import Turn
 from sinks.kafka.admin import started
 
 MAX_RECORD: Final = 4 * 1024 * 1024
-"""The most bytes of a record before compression; the broker counts after it, and has the last word.
+"""The most bytes of a record before compression; the broker's own limit applies after compression.
 
-A request holds a batch for each partition, and a broker cuts the connection of a request over 100 MiB, which looks like an
+A request has a batch for each partition. A broker closes the connection of a request over 100 MiB, which looks like an
 outage.
 """
 PUBLISH_SECONDS = 60.0
 FORMS: Final[tuple[tuple[str, ...], ...]] = ((), ("value",), ("value", "key", "headers"))
-"""What a copy leaves out, from the whole copy to one of the stream's own headers alone, which no producer can enlarge."""
+"""Parts that a copy omits: from none to everything except the stream's own headers, which no producer can enlarge."""
 
 log = structlog.get_logger(__name__)
 
 
 class InvalidRecordError(BrokerResponseError):  # type: ignore[misc]  # aiokafka is untyped
-    """Kafka's INVALID_RECORD, such as a record without a key for a compacted topic; aiokafka knows it as unknown only."""
+    """Kafka's INVALID_RECORD, such as a record without a key for a compacted topic; aiokafka lacks this error."""
 
     errno = 87
     message = "INVALID_RECORD"
@@ -49,14 +49,14 @@ class InvalidRecordError(BrokerResponseError):  # type: ignore[misc]  # aiokafka
 kafka_errors.kafka_errors[InvalidRecordError.errno] = InvalidRecordError
 
 REFUSALS: Final = (MessageSizeTooLargeError, RecordListTooLargeError, InvalidRecordError, PolicyViolationError)
-"""What Kafka answers to a record for what it is: the same record is refused for ever. All else is an outage."""
+"""Kafka's errors for a record's content: the same record is always refused. All other errors are an outage."""
 
 
 def make_producer(settings: Settings, **overrides: Any) -> AIOKafkaProducer:
-    """A producer that waits for all replicas.
+    """Create a producer that waits for all replicas.
 
-    Not idempotent: after a batch that expired, aiokafka's idempotent producer is refused for ever (out of sequence) by
-    that partition. A second copy of a retry is stale by the ledger, and one of a dead letter is known by it too.
+    It is not idempotent: after a batch that expired, the partition refuses every further batch of aiokafka's idempotent
+    producer (out of sequence). The ledger makes a second copy of a retry stale, and identifies one of a dead letter.
     """
     options: dict[str, Any] = {
         "acks": "all",
@@ -71,14 +71,14 @@ def make_producer(settings: Settings, **overrides: Any) -> AIOKafkaProducer:
 
 @asynccontextmanager
 async def publishing(settings: Settings) -> AsyncIterator["KafkaPublisher"]:
-    """A publisher with a producer of its own for a short piece of work; raises EnvironmentUnfit if Kafka is away."""
+    """Open a publisher with its own producer for a short task; raises EnvironmentUnfit if Kafka is away."""
     producer = make_producer(settings)
     async with started(settings, producer):
         yield KafkaPublisher(producer, settings.topics.dlq)
 
 
 def original_headers(failure: Failure) -> list[tuple[str, bytes | None]]:
-    """The raw event's own headers: on a retry record, what stands before the block that the stream appended."""
+    """Return the raw event's own headers: on a retry record, those before the block that the stream appended."""
     headers = list(failure.record.headers)
     if failure.attempt > 1:
         for index in range(len(headers) - 1, -1, -1):
@@ -88,9 +88,9 @@ def original_headers(failure: Failure) -> list[tuple[str, bytes | None]]:
 
 
 def copy_headers(failure: Failure) -> list[tuple[str, bytes | None]]:
-    """The original headers, byte for byte, then the stream's own: the provenance first, and the last one wins.
+    """Return the original headers, byte for byte, then the stream's own, provenance first: the last of a name counts.
 
-    What the copy leaves out, the original headers perhaps, is named with its bytes.
+    Omitted parts, possibly the original headers, are listed with their bytes.
     """
     original = original_headers(failure)
     own = {
@@ -122,14 +122,14 @@ def copy_headers(failure: Failure) -> list[tuple[str, bytes | None]]:
 
 
 def _left_out(failure: Failure) -> tuple[str, ...]:
-    """What the copy goes without: whoever reads very many headers needs thirty times their bytes in memory."""
+    """Return the omitted parts: very many headers take their reader thirty times their bytes in memory."""
     if len(failure.record.headers) <= MOST_HEADERS or "headers" in failure.left_out:
         return failure.left_out
     return (*failure.left_out, "headers")
 
 
 class Copy(NamedTuple):
-    """A record to be sent; without a partition its key picks one."""
+    """A record to be sent; without a partition its key chooses one."""
 
     topic: str
     partition: int | None
@@ -139,7 +139,7 @@ class Copy(NamedTuple):
 
 
 def copy_of(failure: Failure, topic: str, partition: int) -> Copy:
-    """The failure's copy in its form. Kafka takes none whose key and value are both null."""
+    """Return the failure's copy in its form. Kafka accepts no record whose key and value are both null."""
     left_out = _left_out(failure)
     key = None if "key" in left_out else failure.record.key
     value = b"" if "value" in left_out else failure.record.value
@@ -147,9 +147,9 @@ def copy_of(failure: Failure, topic: str, partition: int) -> Copy:
 
 
 async def deliver(producer: AIOKafkaProducer, copies: Sequence[Copy]) -> list[BaseException | None]:
-    """Sends all and waits; for each None if Kafka acknowledged it, else what went wrong.
+    """Send all copies and wait; return None for each that Kafka acknowledged, and its error for each other one.
 
-    A refusal takes those along that stood in one batch with the refused record.
+    A refusal also fails the records in the same batch as the refused one.
     """
     results: list[BaseException | None] = [None] * len(copies)
     sent: dict[int, asyncio.Future[Any]] = {}
@@ -163,7 +163,7 @@ async def deliver(producer: AIOKafkaProducer, copies: Sequence[Copy]) -> list[Ba
         except (KafkaError, OSError) as error:
             results[place] = error
             if not isinstance(error, REFUSALS):
-                # Those behind it would only wait as long for the same.
+                # The remaining ones would only wait as long for the same error.
                 results[place:] = [error] * (len(copies) - place)
                 break
     for place, result in zip(sent, await asyncio.gather(*sent.values(), return_exceptions=True), strict=True):
@@ -172,7 +172,7 @@ async def deliver(producer: AIOKafkaProducer, copies: Sequence[Copy]) -> list[Ba
 
 
 class KafkaPublisher:
-    """Publishes copies with one producer that all lanes share."""
+    """Publishes copies with one producer, shared by all lanes."""
 
     def __init__(self, producer: AIOKafkaProducer, dlq_topic: str) -> None:
         self._producer = producer
@@ -194,7 +194,7 @@ class KafkaPublisher:
             log.error("copies_refused", count=len(refused), first=str(first.provenance), error=first.refused)
 
     async def _publish(self, due: Sequence[Failure]) -> list[tuple[Failure, str]]:
-        """Marks what was acknowledged as published; returns what Kafka refuses, and why. Raises what else goes wrong."""
+        """Mark acknowledged copies as published; return the refused ones with the reasons. Raises every other error."""
         copies = [await self._copy(failure) for failure in due]
         refused: list[tuple[Failure, str]] = []
         problem: BaseException | None = None
@@ -210,9 +210,9 @@ class KafkaPublisher:
         return refused
 
     async def _publish_alone(self, failure: Failure) -> None:
-        """One that was refused, by itself: whole, else with ever more left out, which the ledger keeps.
+        """Publish a refused copy alone: whole, then with more and more parts omitted, which the ledger keeps.
 
-        Where Kafka takes none of these, the failure says why.
+        If Kafka accepts no form, the failure gets the reason.
         """
         why = ""
         for form in FORMS[FORMS.index(failure.left_out) :]:

@@ -1,4 +1,4 @@
-"""Publishing replays: the dead letter's own bytes to the raw topic, with what it replays behind its headers."""
+"""Publishing of replays: the dead letter's own bytes to the raw topic, with the replay's headers appended."""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
@@ -18,9 +18,9 @@ from sinks.kafka.publisher import PUBLISH_SECONDS, REFUSALS, make_producer
 
 
 class Replayed(NamedTuple):
-    """One record to be sent: the body, corrected or not, of the dead letter of that provenance.
+    """One record to be sent: the body, corrected or not, of the dead letter with that provenance.
 
-    `is_replay` says that the dead letter was a replay itself: its last two headers are those of its own replay.
+    `is_replay` is True if the dead letter was itself a replay: its last two headers are then those of that replay.
     """
 
     provenance: Provenance
@@ -29,10 +29,10 @@ class Replayed(NamedTuple):
 
 
 def replay_headers(one: Replayed, replay_id: str) -> list[tuple[str, bytes | None]]:
-    """The raw event's own headers, byte for byte, then the replay's: the last one wins."""
+    """Return the raw event's own headers, byte for byte, then the replay's: of equal names the last one counts."""
     headers = list(one.body.headers)
     if one.is_replay:
-        # Those of its own replay go; whatever a producer put there first is the producer's.
+        # Headers of its own replay are removed; a producer's earlier headers of these names stay.
         for name in (names.REPLAY_ID, names.REPLAY_OF):
             places = [place for place, (header, _) in enumerate(headers) if header == name]
             if places:
@@ -43,17 +43,17 @@ def replay_headers(one: Replayed, replay_id: str) -> list[tuple[str, bytes | Non
 
 
 def sent_value(one: Replayed) -> bytes | None:
-    """The value of the record: Kafka takes none whose key and value are both null."""
+    """Return the value of the record: Kafka accepts no record whose key and value are both null."""
     return b"" if one.body.key is None and one.body.value is None else one.body.value
 
 
 def sent_digest(one: Replayed, replay_id: str) -> bytes:
-    """The digest by which workers know the record."""
+    """Return the digest by which workers recognise the record."""
     return record_digest(one.body.key, sent_value(one), replay_headers(one, replay_id))
 
 
 class ReplayPublisher:
-    """Publishes to the raw topic, to the partition of the provenance modulo the count."""
+    """Publishes to the raw topic, to the partition of the provenance modulo the number of partitions."""
 
     def __init__(self, producer: AIOKafkaProducer, raw_topic: str, partitions: int) -> None:
         self._producer = producer
@@ -61,21 +61,21 @@ class ReplayPublisher:
         self._partitions = partitions
 
     async def publish(self, replay_id: str, records: Sequence[Replayed]) -> list[Replayed]:
-        """Returns when all are acknowledged, with those that Kafka refuses for what they are, such as their size.
+        """Return when all are acknowledged, with the records that Kafka refuses for their content, such as their size.
 
-        Raises SinkUnavailable when one is not acknowledged: nobody knows which were written.
+        Raises SinkUnavailable when one is not acknowledged: it is then unknown which were written.
         """
         try:
             async with asyncio.timeout(PUBLISH_SECONDS):
                 suspects = await self._sent(replay_id, records)
-                # One that is refused takes those along that stood in one request with it.
+                # A refusal also fails the records in the same request, so each is sent again alone.
                 return [one for suspect in suspects for one in await self._sent(replay_id, [suspect])]
         except (KafkaError, OSError) as error:
             reason = str(error) or f"no answer within {PUBLISH_SECONDS:.0f} s"
             raise SinkUnavailable(f"publishing replays to Kafka: {type(error).__name__}: {reason}") from error
 
     async def _sent(self, replay_id: str, records: Sequence[Replayed]) -> list[Replayed]:
-        """Sends all and waits; returns those that were refused."""
+        """Send all records and wait; return the refused ones."""
         batches = self._batches(replay_id, records)
         results = await asyncio.gather(*map(self._delivered, batches), return_exceptions=True)
         refused: list[Replayed] = []
@@ -91,7 +91,7 @@ class ReplayPublisher:
         await future
 
     def _batches(self, replay_id: str, records: Sequence[Replayed]) -> list["_Batch"]:
-        """The records in whole batches of one partition each: handed over one by one, each costs several times as much."""
+        """Return the records in batches of one partition each: passed one by one, each costs several times as much."""
         full: list[_Batch] = []
         filling: dict[int, _Batch] = {}
         for one in records:
@@ -106,14 +106,14 @@ class ReplayPublisher:
 
 
 class _Batch(NamedTuple):
-    """Records on their way to one partition."""
+    """Records to be sent to one partition."""
 
     partition: int
     builder: Any
     carried: list[Replayed]
 
     def take(self, one: Replayed, replay_id: str) -> bool:
-        """Adds the record; False if there is no room for it."""
+        """Add the record; return False if there is no room for it."""
         headers = replay_headers(one, replay_id)
         if self.builder.append(timestamp=None, key=one.body.key, value=sent_value(one), headers=headers) is None:
             return False
@@ -123,7 +123,7 @@ class _Batch(NamedTuple):
 
 @asynccontextmanager
 async def publishing_replays(settings: Settings) -> AsyncIterator[ReplayPublisher]:
-    """A publisher with a producer of its own; raises EnvironmentUnfit if Kafka is away."""
+    """Open a publisher with its own producer; raises EnvironmentUnfit if Kafka is away."""
     producer = make_producer(settings)
     async with started(settings, producer):
         partitions: set[int] = await producer.partitions_for(settings.topics.raw)

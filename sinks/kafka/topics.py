@@ -1,4 +1,4 @@
-"""Topics as declared against topics as Kafka has them: comparing, creating and correcting."""
+"""Comparison of declared topics with Kafka's, and their creation and correction."""
 
 import asyncio
 import time
@@ -13,13 +13,13 @@ from schemas.kafka.topics import TopicSpec
 from sinks.kafka.admin import TopicFacts, kafka_admin, topic_facts
 from sinks.kafka.aiokafka_patches.configs import read_configs, set_configs
 
-# How long what was applied may take to show: metadata follows the controller.
+# The longest delay, in seconds, until a change is visible: metadata follow the controller.
 _SHOWN_SECONDS = 10.0
 _LOOK_SECONDS = 0.1
 
 
 class Difference(NamedTuple):
-    """One thing about a topic that is not as declared; `by_hand` when `apply` can't put it right."""
+    """One difference of a topic from its declaration; `by_hand` if `apply` can't correct it."""
 
     spec: TopicSpec
     line: str
@@ -29,19 +29,19 @@ class Difference(NamedTuple):
 
     @property
     def by_hand(self) -> bool:
-        """Whether Kafka has no way to change it in place."""
+        """Whether Kafka can't change it in place."""
         return not (self.create or self.add_partitions or self.config)
 
 
 class Applied(NamedTuple):
-    """What `apply` did, or would do, and what is left to be done by hand; one line each."""
+    """The changes that `apply` made, or would make, and what is left to do by hand; one line each."""
 
     done: list[str]
     left: list[str]
 
 
 def declared(settings: Settings) -> list[TopicSpec]:
-    """The topics as the settings declare them."""
+    """Return the topics that the settings declare."""
     return settings.topics.specs(
         partitions=settings.topic_partitions,
         replication=settings.topic_replication,
@@ -50,15 +50,15 @@ def declared(settings: Settings) -> list[TopicSpec]:
 
 
 async def check_topics(settings: Settings) -> list[str]:
-    """One line for each difference between Kafka and what is declared; raises EnvironmentUnfit if Kafka is away."""
+    """Return one line for each difference of Kafka from the declaration; raises EnvironmentUnfit if Kafka is away."""
     async with kafka_admin(settings) as client:
         return [one.line for one in await _differences(client, declared(settings))]
 
 
 async def apply_topics(settings: Settings, *, dry_run: bool = False) -> Applied:
-    """Creates missing topics, adds partitions and sets configs that differ; nothing is ever deleted or reset.
+    """Create missing topics, add partitions and set configs that differ; nothing is ever deleted or reset.
 
-    Safe to run again, and beside another one. Raises EnvironmentUnfit when Kafka is away or refuses.
+    Safe to repeat, and to run concurrently. Raises EnvironmentUnfit when Kafka is away or refuses.
     """
     specs = declared(settings)
     done: list[str] = []
@@ -70,7 +70,7 @@ async def apply_topics(settings: Settings, *, dry_run: bool = False) -> Applied:
                 return Applied([one.line for one in todo], [one.line for one in found if one.by_hand])
             if time.monotonic() > deadline:
                 break
-            # What was corrected takes a while to show, and what somebody else made meanwhile shows only then.
+            # Corrections become visible after a while, and topics that another process created only then.
             await _correct(client, [one for one in todo if one.line not in done])
             done += [one.line for one in todo if one.line not in done]
             await asyncio.sleep(_LOOK_SECONDS)
@@ -81,7 +81,7 @@ async def apply_topics(settings: Settings, *, dry_run: bool = False) -> Applied:
 def compare(
     specs: Sequence[TopicSpec], facts: Mapping[str, TopicFacts], configs: Mapping[str, Mapping[str, str]]
 ) -> list[Difference]:
-    """The differences, topic by topic: pure."""
+    """Return the differences, topic by topic: pure."""
     found = []
     for spec in specs:
         fact = facts.get(spec.name)
@@ -125,7 +125,7 @@ async def _create(client: AIOKafkaAdminClient, specs: Sequence[TopicSpec]) -> No
     wanted = [NewTopic(one.name, one.partitions, one.replication, topic_configs=one.config) for one in specs]
     response = await client.create_topics(wanted)
     for topic, code, *message in response.topic_errors:
-        # Somebody else was quicker: what then still differs shows in the comparison afterwards.
+        # Another process was faster; remaining differences show in the next comparison.
         if code not in (0, TopicAlreadyExistsError.errno):
             raise for_code(code)(f"creating {topic}: {message[0] if message else 'refused'}")
 
@@ -135,7 +135,7 @@ async def _add_partitions(client: AIOKafkaAdminClient, specs: Sequence[TopicSpec
         try:
             await client.create_partitions({one.name: NewPartitions(total_count=one.partitions)})
         except InvalidPartitionsError:
-            # Somebody else was quicker here too.
+            # Another process was faster here too.
             continue
 
 

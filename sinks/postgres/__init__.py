@@ -1,1 +1,1 @@
-"""The adapter of Postgres: connections, the commit transaction, and one folder a noun with its SQL beside it."""
+"""The adapter of Postgres: connections, the commit transaction, and one folder for each noun with its SQL."""

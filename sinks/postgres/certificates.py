@@ -1,4 +1,4 @@
-"""The files that a Postgres URL names. The errors of the driver and of the TLS library lack the name of the file."""
+"""Check of the files in a Postgres URL. Errors of the driver and of the TLS library lack the name of the file."""
 
 import ssl
 from collections.abc import Callable
@@ -7,7 +7,7 @@ from schemas.config.addresses import database_options
 
 
 def unreadable_file(dsn: str) -> str | None:
-    """The first file named by the URL that TLS can't use: option, path and reason; None if all can be used."""
+    """Return the first file of the URL that TLS can't use: option, path and reason; None if all can be used."""
     options = database_options(dsn)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 

@@ -1,4 +1,4 @@
-"""Connections to Postgres, and the watch over their sessions."""
+"""Connections to Postgres, and the monitoring of their sessions."""
 
 import asyncio
 import os
@@ -21,13 +21,13 @@ from telemetry import metrics
 APPLICATION_PREFIX = "ghostlink-bridge"
 CONNECT_SECONDS = 10.0
 WATCH_SECONDS = 10.0
-"""How often the session of a connection is looked for while somebody uses it."""
+"""The interval, in seconds, between checks of a connection's session while it is in use."""
 LOCK_SECONDS = 15.0
-"""How long a session waits for a lock unless it bounds that itself: longer than WATCH_SECONDS, so that a look finds who has it."""
+"""The default lock time-out of a session, in seconds: longer than WATCH_SECONDS, so that a check finds the holder."""
 GONE = "its session is gone: the primary that answers now does not have it"
 LOOK_SECONDS = 3.0
-"""How long one look may take; a server that does not answer it says nothing about the session."""
-# A peer that acknowledges nothing for about this long is gone. One that is only slow acknowledges.
+"""The time limit of one check, in seconds; without an answer nothing is known about the session."""
+# A peer that acknowledges nothing for about this long is gone. A slow peer still acknowledges.
 _IDLE_SECONDS = 10
 _INTERVAL_SECONDS = 3
 _PROBES = 3
@@ -38,7 +38,7 @@ Connection: TypeAlias = asyncpg.Connection
 
 
 class _KeptAlive(asyncpg.Connection):  # type: ignore[misc]  # asyncpg's class is untyped
-    """A connection on whose socket the kernel notices that its peer is gone."""
+    """A connection whose socket has keepalive, so that the kernel detects a lost peer."""
 
     def __init__(self, protocol: Any, transport: asyncio.Transport, *rest: Any) -> None:
         super().__init__(protocol, transport, *rest)
@@ -47,12 +47,12 @@ class _KeptAlive(asyncpg.Connection):  # type: ignore[misc]  # asyncpg's class i
 
 
 def worker_name() -> str:
-    """This process as operators see it in `stream_offset` and `pg_stat_activity`."""
+    """Return this process's name in `stream_offset` and `pg_stat_activity`."""
     return f"{socket.gethostname()[:40]}:{os.getpid()}"
 
 
 async def _pin(opened: Connection) -> Connection:
-    """Gives the session settings of its own for whatever the texts that Postgres renders depend on, and bounds its waits for locks."""
+    """Set the session settings that affect the texts rendered by Postgres, and the lock time-out."""
     bound = f";\nSET lock_timeout TO '{round(LOCK_SECONDS * 1000)}ms'"
     try:
         await opened.execute(sql("session_settings") + bound, timeout=CONNECT_SECONDS)
@@ -63,7 +63,7 @@ async def _pin(opened: Connection) -> Connection:
 
 
 def keep_alive(sock: socket.socket) -> None:
-    """Has the kernel end a TCP connection whose peer acknowledges nothing, whether or not anything is sent."""
+    """Make the kernel end a TCP connection whose peer acknowledges nothing, even if nothing is sent."""
     if sock.family not in (socket.AF_INET, socket.AF_INET6):
         return
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
@@ -73,7 +73,7 @@ def keep_alive(sock: socket.socket) -> None:
         ("TCP_KEEPCNT", _PROBES),
         ("TCP_USER_TIMEOUT", _UNACKNOWLEDGED_MS),
     ):
-        # Not every system has each of them.
+        # Some systems lack some of these options.
         if (option := getattr(socket, name, None)) is not None:
             sock.setsockopt(socket.IPPROTO_TCP, option, value)
 
@@ -87,9 +87,9 @@ def receive_little(opened: Connection) -> None:
 
 
 async def connect(dsn: str, role: str, *, seconds: float = CONNECT_SECONDS) -> Connection:
-    """A connection that bears our application name, within so many seconds; raises SinkUnavailable with the reason.
+    """Open a connection with the product's application name within `seconds`; raises SinkUnavailable with the reason.
 
-    Of several hosts in the URL it goes to the first that answers and can be written.
+    Of several hosts in the URL, the first that answers and can be written to is used.
     """
     try:
         opened = await _pin(await _open(dsn, f"{APPLICATION_PREFIX} {role} {worker_name()}"[:63], seconds))
@@ -98,14 +98,14 @@ async def connect(dsn: str, role: str, *, seconds: float = CONNECT_SECONDS) -> C
         if isinstance(error, OSError) and (problem := unreadable_file(dsn)) is not None:
             raise SinkUnavailable(f"{_connecting(dsn)}: {problem}", sqlstate=DATA_EXCEPTION) from error
         told = translate(error, _connecting(dsn))
-        # No event is looked at yet: what is refused here is the settings', such as a certificate's file that is missing.
+        # No event is involved yet: a refusal here is due to the settings, such as a missing certificate file.
         raise SinkUnavailable(str(told), sqlstate=told.sqlstate) if isinstance(told, RowRejected) else told from error
     metrics.CONNECTIONS_OPENED.labels(role).inc()
     return opened
 
 
 def _connecting(dsn: str) -> str:
-    """What is being done, and where: the URL's hosts and ports, and nothing else of it."""
+    """Return the action and its place: the URL's hosts and ports, and nothing else of it."""
     try:
         places = database_places(dsn)
     except ValueError:
@@ -132,9 +132,10 @@ async def _open(dsn: str, name: str, seconds: float) -> Connection:
 
 @asynccontextmanager
 async def connection(dsn: str, role: str) -> AsyncIterator[Connection]:
-    """A connection for a short piece of work, closed after it, and cut when its session is gone.
+    """Open a connection for a short task, close it afterwards, and drop it when its session is gone.
 
-    No statement waits for a lock for longer than LOCK_SECONDS; SinkUnavailable then names the lock, and whose session has it.
+    No statement waits for a lock for longer than LOCK_SECONDS; SinkUnavailable then names the lock and the session that
+    holds it.
     """
     opened = await connect(dsn, role)
     awaited: list[Any] = []
@@ -164,7 +165,7 @@ async def connection(dsn: str, role: str) -> AsyncIterator[Connection]:
 
 @asynccontextmanager
 async def looking(dsn: str) -> AsyncIterator[Connection]:
-    """A connection to look at another one with, for LOOK_SECONDS; raises SinkUnavailable."""
+    """Open a connection to check another one, for LOOK_SECONDS; raises SinkUnavailable."""
     try:
         async with asyncio.timeout(LOOK_SECONDS):
             opened = await connect(dsn, "watch", seconds=LOOK_SECONDS)
@@ -177,10 +178,10 @@ async def looking(dsn: str) -> AsyncIterator[Connection]:
 
 
 async def is_gone(looker: Connection, watched: Connection, pid: int | None = None) -> bool:
-    """Whether the primary that answers `looker` does not have the session of `watched`: that one waits in vain.
+    """Return whether the primary that answers `looker` lacks the session of `watched`, which then waits in vain.
 
-    `pid` is the number of its backend if it was asked for. The number that the connection itself knows is not the
-    backend's behind a pooler; nothing is known then.
+    `pid` is the number of its backend if it was asked for. Behind a pooler, the number that the connection knows is not
+    the backend's; nothing is known then.
     """
     name = watched.get_settings().application_name
     own, has = await looker.fetchrow(sql("session_look"), pid or watched.get_server_pid(), name)
@@ -188,7 +189,7 @@ async def is_gone(looker: Connection, watched: Connection, pid: int | None = Non
 
 
 def in_the_way(rows: Sequence[Any]) -> str:
-    """What rows of `lock_awaited` say, in words; empty if they are none."""
+    """Return the rows of `lock_awaited` in words; empty without rows."""
     return f"{rows[0]['awaited']}: {', '.join(map(_holder, rows))} in its way" if rows else ""
 
 
@@ -201,9 +202,9 @@ def _holder(row: Any) -> str:
 
 
 async def _cut_when_gone(dsn: str, watched: Connection, awaited: list[Any]) -> None:
-    """Returns when it has cut the connection; whoever waits for its answer is told so.
+    """Return after closing the connection of a lost session; calls that wait for an answer then fail.
 
-    Each look leaves in `awaited` what the session waits for then.
+    Each check leaves in `awaited` what the session waits for at that time.
     """
     while True:
         await asyncio.sleep(WATCH_SECONDS)
@@ -218,7 +219,7 @@ async def _cut_when_gone(dsn: str, watched: Connection, awaited: list[Any]) -> N
 
 
 async def close(opened: Connection) -> None:
-    """Closes a connection, also one that no longer answers."""
+    """Close a connection, also one that no longer answers."""
     try:
         await opened.close(timeout=2)
     except TRANSLATED:

@@ -1,7 +1,7 @@
-"""Rows as the body of a COPY: JSON lines, written in C, which Postgres reads as CSV with a backslash for an escape.
+"""Rows as the body of a COPY: JSON lines, encoded in C, which Postgres reads as CSV with a backslash as the escape.
 
-A JSON array without its brackets is a CSV line: texts in double quotes, whose own are escaped by a backslash, `null`
-without quotes. What JSON escapes beyond quote and backslash stands as itself in CSV.
+A JSON array without its brackets is a CSV line: texts in double quotes, with inner quotes escaped by a backslash, and
+`null` without quotes. CSV has no other escapes than quote and backslash, so JSON's others are replaced.
 """
 
 import re
@@ -15,11 +15,11 @@ from msgspec.structs import astuple
 from sinks.cooperative import Turn
 
 OPTIONS = {"format": "csv", "null": "null", "escape": "\\"}
-"""What COPY has to be told about these lines."""
+"""The options of COPY for these lines."""
 
-# Together about 100 kB: they stay in the processor's cache, and Postgres reads one part while the next is made.
+# About 100 kB together: they stay in the processor's cache, and Postgres reads one part while the next is encoded.
 _ROWS = 200
-# Rows of long values are fewer, so that no part holds the event loop for long.
+# Parts of long rows have fewer of them, so as not to block the event loop for long.
 _BYTES = 256 * 1024
 _encode_lines = msgspec.json.Encoder().encode_lines
 _OTHER_ESCAPE = re.compile(rb'\\[^"]')
@@ -28,20 +28,20 @@ _CONTROLS = tuple((b"\\u%04x" % code, bytes([code])) for code in range(32))
 
 
 async def parts(rows: Sequence[msgspec.Struct], sizes: Sequence[int]) -> AsyncIterator[bytes]:
-    """The body in parts of whole lines, columns in the order of the fields; UnicodeEncodeError for a lone surrogate.
+    """Yield the body in parts of whole lines, columns in field order; raises UnicodeEncodeError for a lone surrogate.
 
-    `sizes` says about how many bytes each row takes. Between two parts others have their turn.
+    `sizes` are the approximate bytes of each row. Other tasks run between two parts.
     """
     turn = Turn()
     for start, end in _spans(sizes):
         lines = _encode_lines(list(map(astuple, rows[start:end])))
-        # A line break within a text is escaped, so that one as it is ends a row.
+        # Line breaks within a text are escaped, so a plain one ends a row.
         yield _plain(b"\n".join([line[1:-1] for line in lines.split(b"\n")]))
         await turn.let_others()
 
 
 def _spans(sizes: Sequence[int]) -> Iterator[tuple[int, int]]:
-    """Where each part begins and ends: after _ROWS, or where the next row would make it longer than _BYTES."""
+    """Yield the bounds of each part: after _ROWS, or where the next row would make it longer than _BYTES."""
     start = 0
     while start < len(sizes):
         end = min(start + _ROWS, len(sizes))
@@ -52,10 +52,10 @@ def _spans(sizes: Sequence[int]) -> Iterator[tuple[int, int]]:
 
 
 def _plain(lines: bytes) -> bytes:
-    """The lines with no escapes but those of quote and backslash."""
+    """Return the lines with no escapes except those of quote and backslash."""
     if not _OTHER_ESCAPE.search(lines):
         return lines
-    # NUL stands for an escaped backslash meanwhile; JSON escapes a NUL of the text's own.
+    # NUL temporarily replaces an escaped backslash; JSON escapes every NUL of the text itself.
     lines = lines.replace(b"\\\\", b"\0")
     if _OTHER_ESCAPE.search(lines):
         for escape, plain in _NAMED:

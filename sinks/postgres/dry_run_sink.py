@@ -1,4 +1,4 @@
-"""A sink and a publisher that do everything and leave nothing: what a dry run settles by."""
+"""Sink and publisher of a dry run, which execute everything and leave nothing."""
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -10,9 +10,9 @@ from sinks.postgres.sink import PostgresSink
 
 
 class RehearsalSink(PostgresSink):
-    """Settles as the real one does, by the same statements, in one transaction that ends with the connection.
+    """Commits like the real sink, with the same statements, in one transaction that is rolled back with the connection.
 
-    Later settlements see what earlier ones wrote, as they would in a real run. Locks are held until it is closed.
+    Later commits see what earlier ones wrote, as in a real run. Locks are held until it is closed.
     """
 
     _begun = False
@@ -32,4 +32,4 @@ class SilentPublisher:
     """Publishes nothing."""
 
     async def publish(self, failures: Sequence[Failure]) -> None:
-        """Every copy counts as published."""
+        """Accept every copy as published."""

@@ -1,4 +1,4 @@
-"""Whose fault a Postgres error is: the event's, the operation's, or ours. Everything unknown is the operation's."""
+"""Classification of Postgres errors: the event's, the operation's, or a defect. Unknown ones are the operation's."""
 
 import asyncio
 
@@ -15,9 +15,9 @@ TIMED_OUT = "57014"
 LOCK_NOT_AVAILABLE = "55P03"
 DEADLOCK = "40P01"
 KEPT = (LOCK_NOT_AVAILABLE, DEADLOCK)
-"""Other sessions keep what is waited for."""
+"""Other sessions hold a lock that is needed."""
 STATEMENT_OF_ANOTHER = ("26000", "42P05")
-"""A prepared statement is missing or was there before: the session is not the connection's own."""
+"""A prepared statement is missing or exists already: the session is not the connection's own."""
 POOLED = (
     "Postgres is behind a pooler that gives a session to another connection after each transaction, and locks, "
     "LISTEN and SET need one that stays: set the pooler to session mode (PgBouncer: pool_mode = session) or connect "
@@ -26,9 +26,9 @@ POOLED = (
 
 
 def translate(error: Exception, doing: str) -> BridgeError:
-    """The error of our own tree for what asyncpg or the socket raised while `doing` something.
+    """Return the product's error for one that asyncpg or the socket raised while `doing` something.
 
-    A lost connection or a bad character may carry no SQLSTATE, so class and SQLSTATE are looked at together.
+    A lost connection or a bad character may have no SQLSTATE, so both class and SQLSTATE are checked.
     """
     sqlstate = getattr(error, "sqlstate", None)
     constraint = getattr(error, "constraint_name", None)
@@ -41,7 +41,7 @@ def translate(error: Exception, doing: str) -> BridgeError:
         if _is_row(sqlstate, constraint):
             return RowRejected(text, sqlstate=sqlstate)
     elif isinstance(error, UNENCODABLE):
-        # The driver could not even encode a value: of the event, without a word from the server.
+        # The driver could not encode a value: an error of the event, without an answer from the server.
         return RowRejected(text, sqlstate=DATA_EXCEPTION)
     return SinkUnavailable(text, sqlstate=sqlstate)
 
@@ -49,19 +49,19 @@ def translate(error: Exception, doing: str) -> BridgeError:
 def _is_row(sqlstate: str, constraint: str | None) -> bool:
     if sqlstate.startswith(_OF_THE_EVENT) or sqlstate in _OF_THE_EVENT_EXACT:
         return True
-    # Without a constraint's name it is a missing partition, and that is the operation's.
+    # Without a constraint's name it is a missing partition, which is an error of the operation.
     return sqlstate == "23514" and bool(constraint)
 
 
 UNENCODABLE = (asyncpg.DataError, ValueError, OverflowError)
-"""What the driver raises for a value that it can't put on the wire; COPY lets the codecs' own errors through."""
+"""Errors of the driver for a value that it can't encode; COPY raises the codecs' own errors."""
 
 TRANSLATED = (
     asyncpg.PostgresError,
     asyncpg.InterfaceError,
-    # Postgres ended an idle session and its connection is not closed yet: the driver trips over its own state.
+    # Postgres ended an idle session and its connection is not closed yet: the driver fails on its own state.
     asyncpg.InternalClientError,
     OSError,
     asyncio.TimeoutError,
 )
-"""What the driver raises for reasons outside this program."""
+"""Errors of the driver with causes outside this program."""

@@ -1,4 +1,4 @@
-"""Which of the servers that a URL names takes a connection: asked side by side, so that a silent one delays nobody."""
+"""Choice among the servers of a URL: asked in parallel, so that a silent one does not delay the connection."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -9,16 +9,16 @@ import asyncpg
 from schemas.config.addresses import Place, database_places
 
 STAGGER_SECONDS: Final = 0.3
-"""How long one server may take before the next one is asked beside it."""
+"""Delay, in seconds, before the next server is asked in parallel."""
 
 _answered: dict[str, Place] = {}
-"""The server of each URL that took the last connection; it is asked first."""
+"""The server of each URL that accepted the last connection; it is asked first."""
 
 
 async def connect_to_one(dsn: str, dial: Callable[[Place], Awaitable[Any]]) -> Any:
-    """The first connection that `dial` makes to one of the servers of the URL, of which there are several.
+    """Return the first connection that `dial` makes to one of the URL's servers, of which there are several.
 
-    Raises what a server answered if each did, else ConnectionError with what went wrong with each.
+    Raises a server's error if all of them answered, else ConnectionError with the error of each.
     """
     last = _answered.get(dsn)
     left = sorted(database_places(dsn), key=lambda place: place != last)
@@ -51,7 +51,7 @@ async def _give_up(dialling: dict[asyncio.Future[Any], Place]) -> None:
 
 
 def _told(problems: dict[Place, BaseException]) -> BaseException:
-    # One that is away may be the one that would have taken the client.
+    # A server that is away may be the one that would have accepted the client.
     if all(isinstance(problem, asyncpg.PostgresError | ValueError) for problem in problems.values()):
         return next(iter(problems.values()))
     each = (f"{place}: {str(problem).strip() or 'no answer in time'}" for place, problem in problems.items())

@@ -1,4 +1,4 @@
-"""Ids by how they begin: the one thing that is meant, or an error that names what it may be."""
+"""Resolution of id prefixes: the one matching id, or an error that names the candidates."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -6,16 +6,16 @@ from typing import Final
 from schemas.errors import InvalidInput, NoSuchThing
 
 SHORTEST: Final = 4
-"""Fewer characters of an id begin too much."""
+"""The shortest prefix, in characters: shorter ones match too many ids."""
 
 MOST_NAMED: Final = 5
-"""How many candidates an error names."""
+"""The most candidates that an error names."""
 
 
 def only(what: str, asked: str, found: Sequence[str], see: str) -> str:
-    """The one id that begins as was asked, of `found`: all that do, or more than are named.
+    """Return the only id with the given prefix, of `found`: all matches, or more than are named.
 
-    Raises NoSuchThing if there is none or the beginning is too short, and InvalidInput that names the candidates if there are
+    Raises NoSuchThing if there is none or the prefix is too short, and InvalidInput with the candidates if there are
     several.
     """
     if len(found) == 1:

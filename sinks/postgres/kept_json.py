@@ -1,4 +1,4 @@
-"""JSON of rows that other accounts may have written: what can't be read is shown as it is, and breaks no listing."""
+"""JSON from rows that other accounts may have written: unreadable text is shown as it is, and breaks no listing."""
 
 from typing import Any, Final, TypeVar
 
@@ -6,25 +6,25 @@ import msgspec
 
 SHOWN: Final = 1000
 UNREADABLE: Final = "unreadable"
-"""The key under which the beginning of a text stands that is of no form that can be read and written again."""
+"""The key for the beginning of a text that can't be decoded and encoded again."""
 
 T = TypeVar("T")
 
 
 def kept_object(text: str | None) -> dict[str, Any]:
-    """The object in a column of JSON, empty for null."""
+    """Return the object in a JSON column, empty for null."""
     return {} if text is None else _read(text, dict[str, Any], {UNREADABLE: text[:SHOWN]})
 
 
 def kept_list(text: str) -> list[dict[str, Any]]:
-    """The objects in a column of JSON that holds an array."""
+    """Return the objects in a JSON column with an array."""
     return _read(text, list[dict[str, Any]], [{UNREADABLE: text[:SHOWN]}])
 
 
 def _read(text: str, form: type[T], otherwise: T) -> T:
     try:
         found = msgspec.json.decode(text, type=form)
-        # A number may be one that Postgres and Python hold, and the answer to a client can't.
+        # Postgres and Python may accept a number that the answer to a client can't encode.
         msgspec.json.encode(found)
     except (msgspec.MsgspecError, RecursionError, OverflowError):
         return otherwise

@@ -1,5 +1,5 @@
--- What backend $1 waits for, and whose sessions are in its way, the oldest transaction first; seconds and state are null for
--- those of other roles that this account may not look into. A prepared transaction is backend 0.
+-- The lock that backend $1 waits for, and the sessions that block it, the oldest transaction first; seconds and state
+-- are null for sessions of other roles that this account may not see. A prepared transaction is backend 0.
 SELECT coalesce(l.relation::regclass::text,
                 (SELECT 'a row of ' || t.relation::regclass FROM pg_locks AS t
                  WHERE t.pid = l.pid AND t.locktype = 'tuple' AND t.granted LIMIT 1),

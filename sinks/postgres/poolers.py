@@ -1,4 +1,4 @@
-"""Whether a session stays with its connection: a pooler may give it to another one after each transaction."""
+"""Detection of poolers that may give a session to another connection after each transaction."""
 
 import asyncio
 
@@ -8,24 +8,24 @@ from sinks.postgres.errors import POOLED, STATEMENT_OF_ANOTHER
 
 
 async def demand_sessions(dsn: str) -> None:
-    """Raises EnvironmentUnfit behind a pooler in transaction mode: locks, LISTEN and SET need a session that stays."""
+    """Raise EnvironmentUnfit behind a pooler in transaction mode: locks, LISTEN and SET need a persistent session."""
     if await shares_sessions(dsn):
         raise EnvironmentUnfit(POOLED)
 
 
 async def shares_sessions(dsn: str) -> bool:
-    """Whether two connections that are open at once were seen to share a backend.
+    """Return whether two connections that are open at the same time were seen to share a backend.
 
-    False where nothing is seen within LOOK_SECONDS, as when a pool has no session left. Raises SinkUnavailable.
+    False if nothing is seen within LOOK_SECONDS, as when a pool has no free session. Raises SinkUnavailable.
     """
     try:
         async with asyncio.timeout(LOOK_SECONDS), connection(dsn, "start") as one:
             first = await _backend(one)
             if first == one.get_server_pid():
-                # Nobody stands between.
+                # There is no pooler.
                 return False
             async with connection(dsn, "start") as other, other.transaction():
-                # It is held by its transaction. A pooler hands out what it got back last.
+                # The transaction keeps the other backend busy. A pooler assigns the session released last.
                 return first == await _backend(other) or first != await _backend(one)
     except TimeoutError:
         return False

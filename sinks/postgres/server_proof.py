@@ -1,9 +1,9 @@
-"""Connects to Postgres without telling the password to a server that nothing proves.
+"""Connections to Postgres that don't send the password to an unauthenticated server.
 
-Whoever holds the port while Postgres is away can ask for the password in clear text, or as an MD5 digest, which is as
-good. SCRAM tells nothing of the password and proves the server as well; a certificate that is verified proves it before.
-asyncpg answers whatever it is asked and has no setting for it (libpq: require_auth), so its protocol is looked at here;
-and it computes whatever a SCRAM server asks for, see `sinks.scram`.
+A process that takes the port while Postgres is away can ask for the password in clear text, or as an equivalent MD5
+digest. SCRAM reveals nothing of the password and authenticates the server too; a verified certificate authenticates it
+before. asyncpg answers every request and has no setting for it (libpq: require_auth), so this module checks its
+protocol. asyncpg also computes as many SCRAM iterations as the server asks for, see `sinks.scram`.
 """
 
 import asyncio
@@ -21,20 +21,20 @@ _HEAD = 5
 _STATUS = 4
 _READY: Final = b"Z"
 _BEFORE_READY: Final = (b"R", b"S", b"K", b"E", b"N", b"v", _READY)
-"""What a server may say until it is ready; asyncpg answers questions until then, also after it let the account in."""
+"""Messages of a server until it is ready. asyncpg answers requests until then, even after the login."""
 _MOST: Final = 64 * 1024
-"""Bytes, at most, that a server says until it is ready: some two thousand are usual. asyncpg keeps all of them."""
+"""The most bytes from a server until it is ready; about two thousand are usual. asyncpg buffers all of them."""
 
 _proved: set[tuple[object, str]] = set()
-"""The servers, and the accounts, that a proof was given for: one that comes without it later is another server."""
+"""Servers and accounts that were authenticated: a connection to one without proof is a different server."""
 
 
 class ServerUnproven(asyncpg.InterfaceError):  # type: ignore[misc]  # asyncpg's class is untyped
-    """A server asks for what only the real one may have, and nothing proves that it is that one."""
+    """A server asks for a secret without authenticating itself."""
 
 
 class _Proving(protocol.Protocol):  # type: ignore[misc]  # asyncpg's class is untyped
-    """Looks at each message of the server until it is ready; asyncpg gets whole ones that were looked at, and no others."""
+    """Checks each server message until the server is ready; asyncpg receives only complete, checked messages."""
 
     def __init__(self, addr: Any, connected: asyncio.Future[Any], params: Any, *rest: Any) -> None:
         super().__init__(addr, connected, params, *rest)
@@ -66,7 +66,7 @@ class _Proving(protocol.Protocol):  # type: ignore[misc]  # asyncpg's class is u
         if whole:
             super().data_received(whole)
         if self._ready and self._auth_received and _SASL_FINAL in self._seen:
-            # asyncpg has compared the server's signature.
+            # asyncpg has verified the server's signature.
             _proved.add(self._place)
 
     def _refuse(self, problem: str) -> None:
@@ -80,7 +80,7 @@ class _Proving(protocol.Protocol):  # type: ignore[misc]  # asyncpg's class is u
         return tls is not None and tls.context.verify_mode == ssl.CERT_REQUIRED
 
     def _look(self) -> tuple[bytes, str | None]:
-        """The messages that have come whole, and what is wrong with one of them; all that came once one says ready."""
+        """Return the complete messages, and the problem of one; everything received once the server is ready."""
         whole, unseen = 0, self._unseen
         while not self._ready and len(unseen) - whole >= _HEAD:
             kind, length = bytes(unseen[whole : whole + 1]), int.from_bytes(unseen[whole + 1 : whole + _HEAD])
@@ -104,7 +104,7 @@ class _Proving(protocol.Protocol):  # type: ignore[misc]  # asyncpg's class is u
         if _OK in self._seen:
             return "the server asks again after it let the account in, as no Postgres does"
         if status == _SASL_CONTINUE:
-            # Each of them is computed anew.
+            # Each such message would be computed again.
             return "the server asks again for SCRAM, as no Postgres does" if status in self._seen else problem_of(said)
         if status in _TELLING:
             return (
@@ -125,5 +125,5 @@ protocol.Protocol = _Proving
 
 
 async def connect(*where: Any, **options: Any) -> asyncpg.Connection:
-    """As `asyncpg.connect`; also raises ServerUnproven."""
+    """Connect like `asyncpg.connect`; also raises ServerUnproven."""
     return await asyncpg.connect(*where, **options)

@@ -1,5 +1,5 @@
--- What a session needs so that texts which Postgres renders are the same whatever the server, the database or the role
--- has set. By a statement, since a pooler may refuse these as parameters of the start.
+-- Session settings with which Postgres renders the same texts, regardless of the server's, database's and role's
+-- settings. In a statement, since a pooler may refuse them as startup parameters.
 SET datestyle TO 'ISO, MDY';
 SET intervalstyle TO 'postgres';
 SET timezone TO 'UTC';

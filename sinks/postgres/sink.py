@@ -1,4 +1,4 @@
-"""The truth in Postgres: one connection per lane, opened when needed and thrown away after any failure."""
+"""The Postgres sink: one connection per lane, opened when needed and closed after any failure."""
 
 import asyncio
 import time
@@ -36,21 +36,21 @@ from sinks.postgres.statements import sql
 from sinks.postgres.transaction import settle_in_transaction, write_events
 
 OPERATION_SECONDS = 60.0
-"""No query has a time-out of its own, and a server that hangs says nothing: after so long the connection is cut."""
+"""The time limit of an operation, in seconds, after which the connection is closed: queries have no own time-out."""
 
 SILENT_LOOKS = 2
-"""A server that answers neither the work in flight nor so many looks in a row is silent; after one it may be slow."""
+"""The number of checks in a row without an answer after which a server is silent; after fewer it may be slow."""
 
 KEPT_SECONDS = 10.0
-"""After so long, over its tries, work that waits for a lock is kept from it: `end_blocking_sessions` ends who keeps it."""
+"""Seconds of waiting for a lock, over all tries, after which `end_blocking_sessions` ends the holder's session."""
 _KEPT_LOOK_SECONDS = 0.5
-"""How often it looks then: before Postgres ends a deadlock, which others can make of each try."""
+"""The interval of checks then, in seconds: below Postgres' deadlock time-out, since others can force deadlocks."""
 
 log = structlog.get_logger(__name__)
 
 
 class PostgresSink:
-    """A lane's way to Postgres. `lock_timeout` is in seconds."""
+    """A lane's access to Postgres. `lock_timeout` is in seconds."""
 
     def __init__(self, dsn: str, group: str, *, lock_timeout: float = 5.0) -> None:
         self._dsn = dsn
@@ -58,7 +58,7 @@ class PostgresSink:
         self._lock_timeout = lock_timeout
         self._opened: Connection | None = None
         self._pid = 0
-        # When work that got no lock in time was tried first, by what it does.
+        # When work that timed out on a lock was tried first, by its description.
         self._kept_since: dict[str, float] = {}
         # The connection that holds the lock of `keep_claims`.
         self._keeping: Connection | None = None
@@ -113,7 +113,7 @@ class PostgresSink:
 
     async def release_claims(self) -> bool:
         kept, self._keeping = self._keeping, None
-        # A connection that was closed meanwhile has taken the lock with it.
+        # A connection that was closed meanwhile has released the lock.
         if kept is not None and kept is self._opened:
             async with self._working("releasing claims") as conn:
                 if self._opened is kept:
@@ -137,7 +137,7 @@ class PostgresSink:
         return found
 
     async def _halve(self, conn: Connection, candidates: list[Candidate], found: list[Rejected]) -> None:
-        """Rows that pass stay until the rollback, so that a row refused because of another one is found too."""
+        """Bisect: rows that pass stay until the rollback, so that a row refused because of another one is found too."""
         try:
             async with conn.transaction():
                 await write_events(conn, candidates)
@@ -169,7 +169,7 @@ class PostgresSink:
 
     @asynccontextmanager
     async def _working(self, doing: str) -> AsyncIterator[Connection]:
-        """The connection; errors leave in our own words, and whatever may have broken it closes it."""
+        """Yield the connection; errors are translated, and one that may have broken the connection closes it."""
         cut: list[SinkUnavailable] = []
         since = self._kept_since.pop(doing, time.monotonic())
         timer = asyncio.get_running_loop().call_later(OPERATION_SECONDS, self._cut, doing, cut)
@@ -208,7 +208,7 @@ class PostgresSink:
 
     def _cut(self, doing: str, cut: list[SinkUnavailable]) -> None:
         problem = f"{doing}: no answer from Postgres within {OPERATION_SECONDS:.0f} s"
-        # From a server that works it is as Postgres' own time-out: too much for one settlement is tried in halves.
+        # From a working server it counts like Postgres' own time-out: a batch too large for one commit is halved.
         cut.append(SinkUnavailable(problem, sqlstate=None if self.silent else TIMED_OUT))
         if self._opened is not None:
             self._opened.terminate()
@@ -220,11 +220,11 @@ class PostgresSink:
             opened.terminate()
 
     async def _watch(self, watched: Connection, doing: str, since: float, cut: list[SinkUnavailable]) -> None:
-        """While work is without an answer: cuts a connection whose server is gone, and ends what its session waits for.
+        """Check the session while work waits: close the connection to a lost server, and end sessions that block it.
 
-        That is ended only if it is a worker's stalled session, another account's once the work is kept for KEPT_SECONDS since
-        its first try, or has a transaction of a minute's age. A server that answers no look is noted as silent, and the
-        work goes on to wait for it.
+        Only a worker's stalled session is ended, or another account's once the work has waited KEPT_SECONDS since its
+        first try, or one with a transaction older than a minute. A server that answers no check is marked as silent,
+        and the work keeps waiting for it.
         """
         patience, pid, unanswered = self._lock_timeout / 2, self._pid, 0
         while True:
@@ -240,7 +240,7 @@ class PostgresSink:
                     holders = await conn.fetch(sql("end_lock_holders"), pid, time.monotonic() - since)
             except (SinkUnavailable, RowRejected) as error:
                 log.warning("session_check_failed", error=str(error))
-                # A server that refuses a connection with an error of its own answers.
+                # A server that refuses a connection with its own error does answer.
                 unanswered = 0 if error.sqlstate else unanswered + 1
                 self.silent = unanswered >= SILENT_LOOKS
                 if unanswered == SILENT_LOOKS:
@@ -254,7 +254,7 @@ class PostgresSink:
 
 
 def known_log(row: "asyncpg.Record") -> KnownLog:
-    """What a row of `offsets_logs` says."""
+    """Return the log of a row of `offsets_logs`."""
     mark = None
     if row["last_offset"] is not None:
         mark = LogMark(row["last_offset"], row["last_digest"], row["last_timestamp"])

@@ -10,12 +10,12 @@ _MIGRATIONS: Final = "migrations"
 
 @cache
 def statement_files() -> dict[str, Path]:
-    """The file of each statement by its name, which no other room uses again. Migrations are none."""
+    """Return the file of each statement by its name, which is unique across folders. Migrations are not included."""
     found = [*_ROOM.glob("*.sql"), *_ROOM.glob("*/*.sql")]
     return {path.stem: path for path in found if path.parent.name != _MIGRATIONS}
 
 
 @lru_cache
 def sql(name: str) -> str:
-    """The text of the statement of that name."""
+    """Return the text of the statement of that name."""
     return statement_files()[name].read_text()

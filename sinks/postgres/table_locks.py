@@ -1,4 +1,4 @@
-"""Bounded waits for locks: what is awaited, and whose session has it, is told when the wait ends."""
+"""Bounded waits for locks, with an error that names the lock and the session that holds it."""
 
 import asyncio
 import time
@@ -14,8 +14,8 @@ from sinks.postgres.connection import Connection, in_the_way, looking
 from sinks.postgres.statements import sql
 
 TRY_SECONDS: Final = 3.0
-"""How long one try waits for a lock, and everybody else behind it: longer than Postgres' second after which an autovacuum
-gives way, and shorter than a worker's own wait."""
+"""The longest wait of one try, in seconds, during which all later sessions wait behind it: longer than the second after
+which Postgres cancels a blocking autovacuum, and shorter than a worker's own wait."""
 PATIENCE_SECONDS: Final = 120.0
 _LOOK_SECONDS: Final = 1.0
 _LONGEST_REST_SECONDS: Final = 10.0
@@ -26,7 +26,7 @@ log = structlog.get_logger(__name__)
 
 
 def log_awaited(message: str) -> None:
-    """Logs the line as a warning."""
+    """Log the line as a warning."""
     log.warning("lock_awaited", detail=message)
 
 
@@ -39,10 +39,10 @@ async def locking(
     seconds: float = PATIENCE_SECONDS,
     tell: Tell = log_awaited,
 ) -> T:
-    """What `work` returns, done in a transaction of `conn` that waits for no lock for longer than TRY_SECONDS.
+    """Return the result of `work`, run in a transaction of `conn` that waits for no lock for longer than TRY_SECONDS.
 
-    A try that gets a lock too late is rolled back, and another one is made until `seconds` have passed. `tell` gets a
-    line in between that names the table and the session that has it. Raises EnvironmentUnfit with the same after the last try.
+    A try that times out on a lock is rolled back, and repeated until `seconds` have passed. In between, `tell` receives
+    a line with the table and the session that holds it. The last try raises EnvironmentUnfit with the same text.
     """
     since, rest = time.monotonic(), 1.0
     while True:
@@ -58,7 +58,7 @@ async def locking(
 
 
 class LockAwaited(EnvironmentUnfit):
-    """A lock that was not got in time. `waited` says what was waited for, and whose session has it."""
+    """A lock wait that timed out. `waited` names the lock and the session that holds it."""
 
     def __init__(self, waited: str, seconds: float) -> None:
         super().__init__(
@@ -72,7 +72,7 @@ class LockAwaited(EnvironmentUnfit):
 async def waiting_briefly(
     dsn: str, conn: Connection, doing: str, seconds: float, *, since: float | None = None
 ) -> AsyncIterator[None]:
-    """A transaction of `conn` that waits for no lock for longer than `seconds`; raises LockAwaited.
+    """Open a transaction of `conn` that waits for no lock for longer than `seconds`; raises LockAwaited.
 
     `since`, by the monotonic clock, is when the first try began.
     """
@@ -93,7 +93,7 @@ async def waiting_briefly(
 
 
 async def _awaited(dsn: str, pid: int, over: asyncio.Event) -> str:
-    """What the backend was last seen to wait for, in words; empty if it never was. Ends when it is `over`."""
+    """Return the lock that the backend was last seen waiting for, in words; empty without one. Ends with `over`."""
     seen: list[Any] = []
     while True:
         with suppress(TimeoutError):

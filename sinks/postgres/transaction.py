@@ -1,4 +1,4 @@
-"""The one transaction: locks, ledger, keys, events, windows and offsets, in the order of the rules."""
+"""The commit transaction: locks, ledger, keys, events, windows and offsets, in the order of the rules."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -41,7 +41,7 @@ _value_of = attrgetter("record.value")
 
 
 async def settle_in_transaction(connection: Connection, group: str, outcomes: Sequence[Outcomes]) -> Committed:
-    """Writes all outcomes or nothing; the caller opens and ends the transaction."""
+    """Write all outcomes or nothing; the caller opens and ends the transaction."""
     await _lock_offsets(connection, group, outcomes)
     await _lock_ledger(connection, outcomes)
     winners, copies = first_of_each_key(outcomes)
@@ -79,7 +79,7 @@ async def _lock_ledger(connection: Connection, outcomes: Sequence[Outcomes]) -> 
 
 
 async def claim_keys(connection: Connection, winners: dict[bytes, Candidate], only: Sender | None) -> list[Candidate]:
-    """Claims a key for each candidate; returns the duplicates. `only` is the class of all of them if there is one."""
+    """Claim a key for each candidate; return the duplicates. `only` is their common class, None without one."""
     if not winners:
         return []
     latest = max(candidate.event.received_at for candidate in winners.values())
@@ -99,7 +99,7 @@ async def claim_keys(connection: Connection, winners: dict[bytes, Candidate], on
 async def _insert_keys(
     connection: Connection, claims: Mapping[bytes, Candidate], latest: datetime, only: Sender | None
 ) -> list[bytes]:
-    """Inserts the keys in their order, so that two transactions can't deadlock; returns those already held."""
+    """Insert the keys in order, so that two transactions can't deadlock; return those already held."""
     keys = sorted(claims)
     senders = [claims[key].event.sender for key in keys] if only is None else [only]
     rows = await connection.fetch(
@@ -109,7 +109,7 @@ async def _insert_keys(
 
 
 async def key_holders(connection: Connection, keys: Sequence[bytes]) -> dict[bytes, Sender | None]:
-    """Which of the keys are claimed, and by which class."""
+    """Return the claimed ones of these keys, with their classes."""
     rows = await connection.fetch(sql("keys_holders"), list(keys)) if keys else []
     return {row["event_key"]: sender_named(row["sender"]) for row in rows}
 
@@ -136,7 +136,7 @@ async def _write_ledger(connection: Connection, normalized: list[Candidate], fai
         if healed:
             await connection.execute(sql("ledger_heal"), *provenance_columns(healed))
     except TRANSLATED as error:
-        # The ledger takes any event: a row it refuses is our fault or its table's, and must not become a loop.
+        # The ledger accepts any event: a refused row is a defect of the code or the table, and must not become a loop.
         problem = translate(error, "writing the ledger")
         raise SinkUnavailable(str(problem)) if isinstance(problem, RowRejected) else problem from error
 
@@ -164,10 +164,10 @@ async def _settle_replays(connection: Connection, outcomes: Sequence[Outcomes]) 
 
 
 async def write_events(connection: Connection, normalized: Sequence[Candidate]) -> None:
-    """COPYs the events; raises RowRejected when Postgres refuses one of them."""
+    """Write the events by COPY; raises RowRejected when Postgres refuses one of them."""
     if not normalized:
         return
-    # What has become an event had a value.
+    # Every event has a value.
     sizes = list(map(len, map(_value_of, normalized)))
     source = copy_encoder.parts([candidate.event for candidate in normalized], sizes)
     try:

@@ -1,1 +1,1 @@
-"""What aiokafka lacks, in one place."""
+"""Patches for aiokafka, in one place."""

@@ -1,4 +1,4 @@
-"""What a compressed batch may inflate to: aiokafka inflates whatever comes, and a megabyte can hold gigabytes."""
+"""Limits on inflating compressed batches: aiokafka inflates without one, and a megabyte can hold gigabytes."""
 
 import asyncio
 import sys
@@ -22,18 +22,18 @@ _MOST_MEMBERS: int = 1000
 _LEAST_BLOCK: int = 1024
 """Bytes of the smallest blocks that Java's library can be set to. A flush and the end of a batch leave shorter ones."""
 _MOST_HEADERS: int = 10_000
-"""Of one record: one with more is no event, and is handed on with so many that it counts as one with too many. An empty
-header takes two bytes in the batch, half a microsecond to read, and some seventy bytes then."""
+"""The most headers of one record. A record with more is no event; it is returned with just enough to count as having
+too many. An empty header takes two bytes in the batch, half a microsecond to read, and some seventy bytes then."""
 _HEADERS_LEFT: int = MOST_HEADERS + 1
 _HEADERS_AT_ONCE: int = 50_000
-"""Once the records of one read have more than these, it ends."""
+"""A read ends when its records have more headers than this."""
 _SHORT_BYTES: int = 2 * _MOST_HEADERS
 _LARGE_BATCH: int = 400_000
-"""In a smaller one each record's length is taken at its word: where it lies, the client refuses the batch in 0.1 s."""
+"""In smaller batches each record's stated length is trusted: if it is wrong, the client refuses the batch in 0.1 s."""
 _FEW_HEADERS: int = 16
 _MOST_RECORDS: int = 150_000
-"""Of a batch. An event has some 80 bytes at least, so that 8 MiB hold 105,000 of them. Of this many empty records each
-takes two microseconds of the loop, 0.3 s in all."""
+"""The most records of a batch. An event has at least about 80 bytes, so 8 MiB hold 105,000 of them. This many empty
+records take the loop two microseconds each, 0.3 s in total."""
 _SHORTEST_RECORD: int = 6
 _SHIFTS = range(7, 70, 7)
 _NAMES = ("gzip_decode", "snappy_decode", "lz4_decode", "zstd_decode")
@@ -43,7 +43,7 @@ Inflate = Callable[[bytes], bytes]
 
 
 class _Read:
-    """What one read has come to."""
+    """The totals of one read."""
 
     __slots__ = ("bytes", "enough", "headers", "largest")
 
@@ -56,20 +56,20 @@ _reads: "WeakKeyDictionary[asyncio.Task[Any], _Read]" = WeakKeyDictionary()
 
 
 class _EnoughError(Exception):
-    """The read is to end before the next batch."""
+    """Ends a read before its next batch."""
 
 
 def count_anew() -> None:
-    """Begins a read of this task: once it comes to as much as one may, it ends with the records that it has.
+    """Begin a read of this task: at the limit it ends with the records that it has.
 
-    What it has not reached is left to the next read. One batch, and one record, may always be read.
+    The rest is left to the next read. One batch, and one record, may always be read.
     """
     if (task := asyncio.current_task()) is not None:
         _reads[task] = _Read()
 
 
 def had_enough() -> bool:
-    """Whether the read that this task began last has ended before its time."""
+    """Return whether the last read of this task ended at the limit."""
     read = _this_read()
     return read is not None and read.enough
 
@@ -83,10 +83,9 @@ def _this_read() -> _Read | None:
 
 
 def bound_inflation(most_bytes: int) -> None:
-    """Has every consumer of this process refuse a batch that inflates to more.
+    """Make every consumer of this process refuse a batch that inflates to more than `most_bytes`.
 
-    A refused batch, like one that is no sound compression, raises ValueError where its records are read, as other
-    records do that can't be read at all.
+    A refused or corrupt batch raises ValueError when its records are read, like other unreadable records.
     """
     bounded = _bounded(most_bytes)
     for module in _modules():
@@ -98,7 +97,7 @@ def bound_inflation(most_bytes: int) -> None:
 
 
 def _modules() -> list[ModuleType]:
-    """Each module that has the functions under names of its own: aiokafka's compiled ones are there or not."""
+    """Return each module with its own names of the functions; aiokafka's compiled modules may be absent."""
     return [default_records, legacy_records, *(sys.modules[name] for name in _COMPILED if name in sys.modules)]
 
 
@@ -120,10 +119,10 @@ def _of_few_headers(inflate: Inflate) -> Inflate:
 
 
 def _until_enough(self: FetchResult, max_records: int | None = None) -> list[Any]:
-    """As the library's own, and ends once the read has had enough: none of this partition if it had before.
+    """Return records like the library's method, until the read reaches its limit; none if it had reached it before.
 
-    A record has no more headers than one may have. Without the library's two calls for each record, all of which come
-    through here: nothing here reads them one by one.
+    Records have at most _HEADERS_LEFT headers. The library's two calls for each record are left out: every record
+    passes here, and no caller reads them one by one.
     """
     read = _this_read()
     if (read is not None and read.enough) or not self.check_assignment(self._topic_partition) or not self.has_more():
@@ -136,7 +135,7 @@ def _until_enough(self: FetchResult, max_records: int | None = None) -> list[Any
         for record in records._records_iterator:  # noqa: SLF001
             found.append(record)
             if (len(record.headers) > _FEW_HEADERS and _has_enough_headers(record, read)) or len(found) >= most:
-                # The rest waits, inflated as it is.
+                # The remaining records wait, already inflated.
                 more = True
                 break
     except _EnoughError:
@@ -148,7 +147,7 @@ def _until_enough(self: FetchResult, max_records: int | None = None) -> list[Any
 
 
 def _has_enough_headers(record: Any, read: _Read | None) -> bool:
-    """Whether the read is to end with this record, which gets no more headers than one may have."""
+    """Return whether the read ends with this record, whose headers are cut to the limit."""
     count = len(record.headers)
     if count > _MOST_HEADERS:
         record.headers = record.headers[:_HEADERS_LEFT]
@@ -161,9 +160,9 @@ def _has_enough_headers(record: Any, read: _Read | None) -> bool:
 
 
 def _cut_headers(records: bytes) -> bytes:
-    """The records of a batch, without the headers that those have which have too many; they need not even be read.
+    """Return the records of a batch, with the headers cut of those with too many, which are not even read.
 
-    Raises ValueError for a batch that has very many records. What is no batch at all the client says.
+    Raises ValueError for a batch with very many records. The client reports an invalid batch itself.
     https://kafka.apache.org/documentation/#record
     """
     place = kept = count = 0
@@ -175,7 +174,7 @@ def _cut_headers(records: bytes) -> bytes:
                 raise ValueError(f"a batch of more than {_MOST_RECORDS} records")
             first, second = records[place], records[place + 1]
             if second < 0x80 <= first:
-                # Most lengths have two bytes: without a call for each record.
+                # Most lengths have two bytes, which are decoded inline to save a call for each record.
                 length, begin = (first & 0x7F | second << 7) >> 1 if not first & 1 else -1, place + 2
             else:
                 length, begin = _varint(records, place)
@@ -195,9 +194,9 @@ def _cut_headers(records: bytes) -> bytes:
 
 
 def _headers_at(records: bytes, begin: int) -> int:
-    """Where a record states how many headers it has; `begin` is behind its length. Raises IndexError."""
+    """Return the place of a record's header count; `begin` is after its length. Raises IndexError."""
     place = begin
-    for _ in range(3):  # its attributes, which the client reads as a number too, and the deltas of time and offset
+    for _ in range(3):  # attributes, which the client reads as a number too, and the deltas of time and offset
         place = _varint(records, place)[1]
     for _ in range(2):  # key and value
         size, place = _varint(records, place)
@@ -216,7 +215,7 @@ def _first_headers(records: bytes, place: int) -> bytes:
 
 
 def _varint(data: bytes, place: int) -> tuple[int, int]:
-    """A zigzag number, and where it ends; raises IndexError, also for one that is longer than any."""
+    """Return a zigzag number and the place after it; raises IndexError, also for an overlong number."""
     value = data[place]
     if value < 0x80:  # most have one byte
         return (value >> 1) ^ -(value & 1), place + 1
@@ -231,7 +230,7 @@ def _varint(data: bytes, place: int) -> tuple[int, int]:
 
 
 def _as_varint(number: int) -> bytes:
-    """A number that is not negative, as a zigzag number."""
+    """Encode a non-negative number as a zigzag number."""
     left, written = number << 1, bytearray()
     while left > 0x7F:
         written.append(left & 0x7F | 0x80)
@@ -242,7 +241,7 @@ def _as_varint(number: int) -> bytes:
 def _named(name: str, most: int, inflate: Inflate) -> Inflate:
     def inflate_or_say(payload: bytes) -> bytes:
         read = _this_read()
-        # The next one is likely as large as the largest so far.
+        # The next batch is likely as large as the largest so far.
         if read is not None and read.bytes and read.bytes + read.largest > most:
             read.enough = True
             raise _EnoughError
@@ -263,14 +262,14 @@ def _too_large(most: int) -> ValueError:
 
 
 def _gzip(payload: bytes, most: int) -> bytes:
-    """One member after another, as other clients read them, but not very many: each costs a thousand times its bytes."""
+    """Inflate all members, like other clients, up to a limit: a member costs a thousand times the time of its bytes."""
     left, inflated = memoryview(payload), bytearray()
     for _ in range(_MOST_MEMBERS):
         inflater = zlib.decompressobj(wbits=31)
         while not inflater.eof:
             if not left:
                 raise EOFError("it ends too early")
-            # What is behind a member is copied for each of them.
+            # Passed in pieces, since each member copies the rest behind it.
             piece = left[:_PIECE_BYTES]
             inflated += inflater.decompress(piece, most + 1 - len(inflated))
             if len(inflated) > most:
@@ -282,7 +281,7 @@ def _gzip(payload: bytes, most: int) -> bytes:
 
 
 def _growing(inflate_into: Callable[[bytes, bytearray], int], payload: bytes, most: int) -> bytes:
-    """Into a buffer that grows up to the bound: what a batch claims of its own size is not to be trusted, and each is zeroed."""
+    """Inflate into a buffer that grows up to the limit: a batch's stated size is untrusted, and buffers are zeroed."""
     size = min(most, max(_FIRST_BYTES, _STEP * len(payload)))
     while True:
         buffer = bytearray(size)

@@ -1,4 +1,4 @@
-"""Setting single configs of topics, which aiokafka lacks: its `alter_configs` resets every config it is not given."""
+"""Setting of single topic configs, which aiokafka lacks: its `alter_configs` resets all that it is not given."""
 
 from collections.abc import Mapping
 
@@ -65,7 +65,7 @@ class _IncrementalAlterConfigsRequest(Request[_IncrementalAlterConfigsStruct]): 
 
 
 async def read_configs(client: AIOKafkaAdminClient, wanted: Configs) -> dict[str, dict[str, str]]:
-    """The values that Kafka has for the wanted configs of each topic; raises KafkaError."""
+    """Return Kafka's values of the wanted configs of each topic; raises KafkaError."""
     if not wanted:
         return {}
     resources = [ConfigResource(ConfigResourceType.TOPIC, topic, dict(configs)) for topic, configs in wanted.items()]
@@ -79,7 +79,7 @@ async def read_configs(client: AIOKafkaAdminClient, wanted: Configs) -> dict[str
 
 
 async def set_configs(client: AIOKafkaAdminClient, wanted: Configs) -> None:
-    """Sets these configs of each topic and leaves all others as they are; raises KafkaError."""
+    """Set these configs of each topic and keep all others; raises KafkaError."""
     resources = [
         (int(ConfigResourceType.TOPIC), topic, [(name, _SET, value) for name, value in configs.items()])
         for topic, configs in wanted.items()
@@ -87,7 +87,7 @@ async def set_configs(client: AIOKafkaAdminClient, wanted: Configs) -> None:
     if not resources:
         return
     request = _IncrementalAlterConfigsRequest(resources)
-    response = await client._send_request(request)  # noqa: SLF001  # the one way to send what the client lacks
+    response = await client._send_request(request)  # noqa: SLF001  # the only way to send this request
     for code, message, _, topic in response.responses:
         if code:
             raise for_code(code)(f"setting configs of {topic}: {message}")

@@ -1,1 +1,1 @@
-"""What the audit counts in Postgres."""
+"""The audit's counts in Postgres."""

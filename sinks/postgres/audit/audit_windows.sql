@@ -1,4 +1,4 @@
--- What the gate windows count, by the partition that carried the attempts.
+-- The counts of the gate windows, by the partition that carried the attempts.
 SELECT topic, partition,
        saturated(sum(normalized)) AS normalized,
        saturated(sum(retried)) AS retried,

@@ -1,4 +1,4 @@
-"""Dropped events and what became of them, as the ledger knows it."""
+"""Dropped events and their later results, by the ledger."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable
@@ -13,9 +13,9 @@ By = Literal["day", "site"]
 
 
 class Drops(NamedTuple):
-    """Dropped events by reason without replays, and what became of them. Both are counts of the same rows.
+    """Dropped events by reason without replays, and their later results. Both count the same rows.
 
-    A reason may be one that this release does not know.
+    A reason may be unknown to this release.
     """
 
     reasons: Counter[str]
@@ -23,17 +23,17 @@ class Drops(NamedTuple):
 
     @property
     def events(self) -> int:
-        """How many events were dropped; a replay is no other event."""
+        """The number of dropped events; a replay is not another event."""
         return self.reasons.total()
 
 
 async def became(conn: Connection) -> Became:
-    """Of all that the ledger holds."""
+    """Return the results of all dropped events in the ledger."""
     return dict(summed((await _parts(conn, None, None, None)).values()).became)
 
 
 async def drops_by(dsn: str, by: By, since: datetime, site_id: int | None = None) -> dict[str, Drops]:
-    """Of what was dropped since then, by day (`2026-11-28`, UTC) or by site (`7`; `0` is what has none).
+    """Return the events dropped since then, by day (`2026-11-28`, UTC) or by site (`7`; `0` for events without one).
 
     The site is the one that the dead letter names, registered or not. Raises SinkUnavailable.
     """
@@ -42,7 +42,7 @@ async def drops_by(dsn: str, by: By, since: datetime, site_id: int | None = None
 
 
 def summed(parts: Iterable[Drops]) -> Drops:
-    """All parts together."""
+    """Return the sum of all parts."""
     total = Drops(Counter(), Counter())
     for one in parts:
         total.reasons.update(one.reasons)

@@ -1,8 +1,9 @@
--- What became of events that were dropped at $1 or later, of site $2 (0 has no readable site); NULL is all. By $3: 'day' (UTC),
--- 'site', or NULL for all together, and by the reason of the drop. An event counts once, by the last of its replays.
--- It is recovered if one of its replays became a row. If another raw event became that row, it is sent again: the row
--- counts there. A replay that was forced leaves what the one before it became in its plan's item only.
--- No event has more lives than replay_max_lives may be.
+-- The results of events that were dropped at $1 or later, of site $2 (0 has no readable site); NULL is all. Grouped by
+-- $3: 'day' (UTC), 'site', or NULL for all together, and by the reason of the drop. An event counts once, by the last
+-- of its replays. It is recovered if one of its replays became a row. If another raw event became that row, it is sent
+-- again: the row counts there. After a forced replay, the result of the replay before
+-- it is only in the item of that replay's plan.
+-- A chain of replays has at most as many lives as replay_max_lives allows.
 WITH RECURSIVE before_forced AS (
     SELECT raw_topic, raw_partition, raw_offset, replayed_as, 1 AS lives FROM replay_item WHERE replayed_as IS NOT NULL
     UNION ALL

@@ -1,4 +1,4 @@
--- An operator takes note of what retention deleted unread; tells how many records of each partition that were.
+-- Acknowledges the records of each partition that retention deleted unread; returns their numbers.
 WITH known AS (
     SELECT group_id, topic, partition, lost - lost_acknowledged AS news FROM stream_offset
     WHERE topic = $1 AND partition = $2 AND lost > lost_acknowledged

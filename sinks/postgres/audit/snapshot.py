@@ -1,4 +1,4 @@
-"""What the audit reads from Postgres, and the note that an operator knows of a loss."""
+"""The audit's queries of Postgres, and the acknowledgement of a loss."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -13,18 +13,18 @@ from sinks.postgres.connection import Connection, connection
 from sinks.postgres.statements import sql
 from sinks.refusals import refusal
 
-# The raw topic's retention: within it a record may come again, so no horizon of the keys may be shorter.
+# The raw topic's retention: a record may be read again within it, so no horizon of the keys may be shorter.
 KEYS_KEPT = timedelta(days=7)
 
 
 async def acknowledge_lost(settings: Settings, source: TopicPartition) -> int:
-    """Notes that an operator knows of this partition's loss; how many records that were, 0 if there was no news."""
+    """Acknowledge this partition's loss; return the number of lost records, 0 if there was nothing new."""
     async with connection(settings.dsn, "audit") as conn:
         return sum(row["news"] for row in await conn.fetch(sql("lost_acknowledge"), *source))
 
 
 async def read_snapshot(settings: Settings, *, deep: bool) -> Snapshot:
-    """Everything that the audit reads from Postgres, as of one moment; raises EnvironmentUnfit."""
+    """Return everything that the audit reads from Postgres, in one snapshot; raises EnvironmentUnfit."""
     try:
         async with (
             connection(settings.dsn, "audit") as conn,

@@ -1,1 +1,1 @@
-"""The circuit breaker's state, which all workers share."""
+"""The circuit breaker's state, shared by all workers."""

@@ -1,4 +1,4 @@
--- Engages the brake of group $1; a worker leaves one alone that is on, or that an operator has released for a while.
+-- Trips the breaker of group $1; for a worker only if it is not open and no operator has released it for a time.
 INSERT INTO brake (group_id, engaged, changed_by, reason, details, by_hand) VALUES ($1, true, $2, $3, $4::jsonb, $5)
 ON CONFLICT (group_id) DO UPDATE
 SET engaged = true, by_hand = excluded.by_hand, changed_at = now(), changed_by = excluded.changed_by,

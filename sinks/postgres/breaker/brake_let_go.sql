@@ -1,4 +1,4 @@
--- Lets the brake of group $1 go because a probe passed; one that an operator put on stays.
+-- Resets the breaker of group $1 because a probe passed; one that an operator tripped stays open.
 UPDATE brake
 SET engaged = false, changed_at = now(), changed_by = $2, reason = 'a probe passed'
 WHERE group_id = $1 AND engaged AND NOT by_hand

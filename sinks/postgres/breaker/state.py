@@ -1,4 +1,4 @@
-"""The brake's state in Postgres: one row that all workers of a group see and that outlives them."""
+"""The circuit breaker's state in Postgres: one row for all workers of a group, which outlives them."""
 
 from datetime import UTC, datetime
 
@@ -13,13 +13,13 @@ from sinks.postgres.statements import sql
 
 
 async def read_brake(conn: Connection, group: str) -> BreakerState:
-    """The state as it stands."""
+    """Return the current state."""
     row = await conn.fetchrow(sql("brake_read"), group)
     return BreakerState() if row is None else BreakerState(**{**row, "details": kept_object(row["details"])})
 
 
 async def engage_brake(conn: Connection, group: str, by: str, cause: BreakerCause, *, by_hand: bool) -> BreakerState:
-    """Puts the brake on, unless it is on or released; returns the state that now stands. A worker's stands in the history."""
+    """Trip the breaker, unless it is open or released; return the resulting state. The history has workers' trips."""
     details = msgspec.json.encode(cause.details).decode()
     news = await conn.fetchval(sql("brake_engage"), group, by, cause.reason, details, by_hand)
     if news and not by_hand:
@@ -28,7 +28,7 @@ async def engage_brake(conn: Connection, group: str, by: str, cause: BreakerCaus
 
 
 async def let_go(conn: Connection, group: str, by: str) -> bool:
-    """Lets a brake go because a probe passed; whether it did, as one that an operator put on stays."""
+    """Reset the breaker because a probe passed; return whether it was reset. One tripped by an operator stays open."""
     reason = await conn.fetchval(sql("brake_let_go"), group, by)
     if reason is not None:
         await _note(conn, "brake-release", by, reason, engaged=False)
@@ -36,9 +36,9 @@ async def let_go(conn: Connection, group: str, by: str) -> bool:
 
 
 async def _note(conn: Connection, script: str, by: str, reason: str, *, engaged: bool) -> None:
-    """Writes what the stream did by itself into the history, where operators' words stand; not in one transaction with it.
+    """Write the stream's own action to the history of operators' runs, not in one transaction with the action.
 
-    A history that can't be written keeps no brake from what it does.
+    An error here does not affect the breaker.
     """
     now = datetime.now(UTC)
     counters = {"targets_total": 1, "processed_total": 1, "succeeded_total": 1}
@@ -48,19 +48,19 @@ async def _note(conn: Connection, script: str, by: str, reason: str, *, engaged:
 
 
 async def brake_state(dsn: str, group: str) -> BreakerState:
-    """The state, for those who only look."""
+    """Return the state over a connection of its own."""
     async with connection(dsn, "brake") as conn:
         return await read_brake(conn, group)
 
 
 async def engage_by_hand(dsn: str, group: str, reason: str) -> BreakerState:
-    """Puts the brake on until somebody releases it; no probe lets it go."""
+    """Trip the breaker until an operator releases it; no probe resets it."""
     async with connection(dsn, "brake") as conn:
         return await engage_brake(conn, group, started_by(), BreakerCause(reason, {}), by_hand=True)
 
 
 async def release_brake(dsn: str, group: str, seconds: float, reason: str) -> BreakerState:
-    """Lets dead letters pass for so long, whatever their share; returns the state that now stands."""
+    """Let dead letters pass for `seconds`, regardless of their share; return the resulting state."""
     async with connection(dsn, "brake") as conn:
         await conn.execute(sql("brake_release"), group, seconds, started_by(), reason)
         return await read_brake(conn, group)

@@ -1,1 +1,1 @@
-"""Dead letters as the ledger keeps them: found by one filter, read, grouped, exported and disposed of."""
+"""Dead letters in the ledger: found by one filter, read, grouped, exported and discarded."""

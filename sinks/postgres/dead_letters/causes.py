@@ -1,4 +1,4 @@
-"""Causes by how their keys begin."""
+"""Resolution of causes from prefixes of their keys."""
 
 from schemas.documents.dead_letter_filter import CAUSE_DIGITS, DeadLetterFilter
 from sinks.postgres.connection import Connection
@@ -9,9 +9,10 @@ from sinks.postgres.statements import sql
 
 
 async def with_whole_causes(dsn: str, chosen: DeadLetterFilter) -> DeadLetterFilter:
-    """The filter with the keys of its causes in place of their beginnings; raises InvalidInput where one is not unique.
+    """Return the filter with its causes' prefixes replaced by keys; raises InvalidInput where one is not unique.
 
-    A beginning means the same whatever else the filter names, except organisations: of others' causes nothing is told.
+    A prefix resolves the same regardless of the filter's other fields, except organisations: other organisations'
+    causes stay undisclosed.
     """
     if not chosen.begins_causes:
         return chosen

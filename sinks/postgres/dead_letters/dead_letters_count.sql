@@ -1,4 +1,4 @@
--- How many dead letters there are, by what was done with them.
+-- The number of dead letters by disposition.
 SELECT l.disposition, count(*) AS dead_letters
 FROM bridge_event_raw AS l
 WHERE /* conditions */ true

@@ -1,5 +1,5 @@
--- Drops as duplicates by script and site, the most frequent first, at most $1 of these, each with how many there are in all, and how many of those are
--- replays.
+-- Drops as duplicates by script and site, the most frequent first, at most $1, each with the number of all of them and
+-- of the replays among these.
 SELECT l.script_id, l.site_id, count(*) AS duplicates, count(*) OVER () AS scripts, (sum(count(*)) OVER ())::bigint AS total,
        (sum(count(*) FILTER (WHERE l.replay_of IS NOT NULL)) OVER ())::bigint AS replays
 FROM bridge_event_raw AS l

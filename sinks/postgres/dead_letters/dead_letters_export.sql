@@ -1,5 +1,5 @@
--- Rows of the ledger whole, the earliest first: at most $9 of those after the place $1 to $4, up to the place $5 to $8, and
--- together at most $10 bytes of records; one of them always fits. A length is read without what it is the length of.
+-- Whole rows of the ledger, the earliest first: at most $9 after the place $1 to $4, up to the place $5 to $8, with at
+-- most $10 bytes of records together, but at least one row. Reading a length does not read the value itself.
 SELECT *
 FROM (
     SELECT behind.*, row_number() OVER rows AS number,

@@ -1,7 +1,8 @@
--- Events that were dropped more than once, their own replays apart, the most often first, at most $1, and a script that
--- they name. Their hashes are counted first, in the index alone, which knows neither of replays nor of two ids that share
--- one: both are told apart in the rows of the most frequent, and of a thousand that may be an event and its replay.
--- `hashes` is how many hashes were dropped more than once, without those that were found to be no more than that.
+-- Events that were dropped more than once, without their own replays, the most frequent first, at most $1, and a script
+-- that they name. Their hashes are counted first, from the index alone. It has neither replays nor ids, so replays and
+-- two ids with one hash are separated in the rows of the most frequent, and of a thousand that may be an event and its
+-- replay. `hashes` is the number of hashes that were dropped more than once, without those whose
+-- rows show no repeated event.
 WITH meant AS NOT MATERIALIZED (
     SELECT l.event_hash, l.event_id, l.site_id, l.script_id, l.outcome_at, l.replay_of
     FROM bridge_event_raw AS l

@@ -1,2 +1,2 @@
--- How many dead letters there are.
+-- The number of dead letters.
 SELECT count(*) FROM bridge_event_raw AS l WHERE /* conditions */ true

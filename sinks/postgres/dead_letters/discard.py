@@ -1,4 +1,4 @@
-"""Discarding dead letters: open -> discarded; whatever a replay has claimed or finished stays as it is."""
+"""Discarding of dead letters: open -> discarded; those that a replay has claimed or finished stay unchanged."""
 
 from collections.abc import Sequence
 
@@ -9,19 +9,19 @@ from sinks.postgres.statements import sql
 
 
 async def discard(dsn: str, places: Sequence[Provenance], run_id: str, *, sent_again: bool = False) -> int:
-    """Discards those of them that are open; returns how many were. Raises SinkUnavailable.
+    """Discard the open ones among them; return their number. Raises SinkUnavailable.
 
-    `sent_again` notes that their events are persisted, so that they count as recovered.
+    `sent_again` records that their events are persisted, so that they count as recovered.
     """
     async with connection(dsn, "discard") as conn:
-        # In the order in which settlements lock the ledger.
+        # Sorted, the order in which commits lock the ledger.
         statement = sql("dead_letters_discard_sent_again") if sent_again else sql("dead_letters_discard")
         done: int = await conn.fetchval(statement, *provenance_columns(sorted(places)), run_id)
     return done
 
 
 async def not_dropped(dsn: str, places: Sequence[Provenance]) -> list[Provenance]:
-    """Those of them that the ledger does not say are dropped; raises SinkUnavailable."""
+    """Return those that are not dropped in the ledger; raises SinkUnavailable."""
     async with connection(dsn, "dead letters") as conn:
         rows = await conn.fetch(sql("ledger_missing"), *provenance_columns(list(places)))
     return [Provenance(row["raw_topic"], row["raw_partition"], row["raw_offset"]) for row in rows]

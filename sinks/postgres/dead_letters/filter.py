@@ -10,17 +10,17 @@ from schemas.reasons import DroppedReason
 from sinks.postgres.ledger.rows import provenance_columns
 
 MARK: Final = "/* conditions */ true"
-"""What stands in a statement where the conditions go; as it is, the statement means every dropped event."""
+"""The placeholder for conditions in a statement; without conditions, the statement selects every dropped event."""
 
 
 class Conditions(NamedTuple):
-    """What stands in a WHERE, and the values of its `$n` in their order."""
+    """The text of a WHERE clause, and the values of its `$n` in order."""
 
     text: str
     parameters: tuple[Any, ...]
 
     def within(self, statement: str) -> str:
-        """The statement with the conditions at its mark; raises Defect unless it has exactly one."""
+        """Return the statement with the conditions at its mark; raises Defect unless it has exactly one."""
         before, mark, after = statement.partition(MARK)
         if not mark or MARK in after:
             raise Defect(f"a statement over dead letters must hold `{MARK}` once: {statement[:60]!r}")
@@ -28,7 +28,7 @@ class Conditions(NamedTuple):
 
 
 def conditions(chosen: DeadLetterFilter, *, after: int = 0) -> Conditions:
-    """The filter compiled; the statement's own parameters are `$1` to `$after`."""
+    """Compile the filter; the statement's own parameters are `$1` to `$after`."""
     found = _Compilation(after)
     if set(chosen.dropped_reason or ()) != set(DroppedReason):
         found.one_of("l.dropped_reason", "text", chosen.dropped_reason)
@@ -53,7 +53,7 @@ def conditions(chosen: DeadLetterFilter, *, after: int = 0) -> Conditions:
     if chosen.until is not None:
         found.add(f"l.outcome_at < {found.bind('timestamptz', chosen.until)}")
     if chosen.text is not None:
-        # Folded by ASCII alone, since everything else depends on the database's locale.
+        # Folded for ASCII only, since all other folding depends on the database's locale.
         text = found.bind("text", ascii_lower(chosen.text))
         found.add(f'strpos(lower(l.last_error COLLATE "C"), {text}) > 0')
     found.disposition(chosen)
@@ -61,7 +61,7 @@ def conditions(chosen: DeadLetterFilter, *, after: int = 0) -> Conditions:
 
 
 def exactly(provenance: Provenance) -> Conditions:
-    """One raw event of the ledger, whatever became of it."""
+    """Return the conditions for one raw event of the ledger, regardless of its outcome."""
     return Conditions("(l.raw_topic, l.raw_partition, l.raw_offset) = ($1, $2, $3)", tuple(provenance))
 
 
@@ -75,7 +75,7 @@ class _Compilation:
         self.parts.append(condition)
 
     def bind(self, kind: str, value: Any) -> str:
-        """The place of a value of that type."""
+        """Bind a value of that type and return its placeholder."""
         self.values.append(value)
         return f"${self._after + len(self.values)}::{kind}"
 
@@ -84,7 +84,7 @@ class _Compilation:
             self.add(self.equal(column, kind, values))
 
     def equal(self, column: str, kind: str, values: Sequence[Any]) -> str:
-        # One value is compared as such: behind it an index still gives its rows in order.
+        # A single value is compared with =, so that an index still returns its rows in order.
         if len(values) == 1:
             return f"{column} = {self.bind(kind, values[0])}"
         return f"{column} = ANY ({self.bind(f'{kind}[]', list(values))})"
@@ -112,17 +112,17 @@ class _Compilation:
 
 
 def cause_key(cause: str) -> int:
-    """The ledger's number of a group's key; raises Defect for the beginning of one."""
+    """Return the ledger's number of a cause's key; raises Defect for a prefix."""
     if len(cause) != CAUSE_DIGITS:
         raise Defect(f"{cause!r} is the beginning of a cause, and was not made whole")
     return int.from_bytes(bytes.fromhex(cause), signed=True)
 
 
 def cause_range(beginning: str) -> tuple[int, int]:
-    """The ledger's lowest and highest number of the keys that begin so; the first digit says the sign."""
+    """Return the ledger's lowest and highest number of the keys with this prefix; the first digit has the sign."""
     return cause_key(beginning.ljust(CAUSE_DIGITS, "0")), cause_key(beginning.ljust(CAUSE_DIGITS, "f"))
 
 
 def cause_name(key: int) -> str:
-    """A group's key as people pass it on: 16 hexadecimal digits."""
+    """Return a cause's key in its public form: 16 hexadecimal digits."""
     return key.to_bytes(8, signed=True).hex()

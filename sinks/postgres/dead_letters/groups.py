@@ -1,4 +1,4 @@
-"""Dead letters by cause: how many, since when, with an example; and events that are dropped again and again."""
+"""Dead letters by cause: counts, first occurrence and an example; and events that are dropped repeatedly."""
 
 import asyncio
 from collections.abc import Sequence
@@ -17,11 +17,11 @@ from sinks.postgres.dead_letters.reading import reading
 from sinks.postgres.statements import sql
 
 MOST_OWNERS: Final = 5
-"""How many sites are named of a cause."""
+"""The most sites that are named for a cause."""
 
 
 class Owner(NamedTuple):
-    """How many dead letters of a cause are of one site; the organisation is the registry's of now.
+    """The dead letters of a cause of one site; the organisation is the registry's current one.
 
     `scripts` are up to three that the latest of them name.
     """
@@ -33,9 +33,9 @@ class Owner(NamedTuple):
 
 
 class Guessed(NamedTuple):
-    """How many of the latest dead letters of a cause have this site and these scripts in their text, unproven.
+    """The number of a cause's latest dead letters whose text has this site and these scripts, unproven.
 
-    `keyed_site_id` is the site that their record keys name, whose they are: another one than the text names, or the same.
+    `keyed_site_id` is the site in their record keys, to which they belong; it may differ from the one in the text.
     None is no readable site.
     """
 
@@ -46,15 +46,15 @@ class Guessed(NamedTuple):
 
 
 class Group(NamedTuple):
-    """Dead letters of one cause. `hours` counts those of the last hour first, then of the hours before it.
+    """Dead letters of one cause. `hours` has the count of the last hour first, then of the hours before it.
 
-    `first_at` and `last_at` are times of drops; `since` is when the oldest of those that were dropped first was received, which is
-    longer ago where events were retried before.
+    `first_at` and `last_at` are times of drops; `since` is when the oldest of those dropped first was received, which
+    is earlier if events were retried first.
 
-    `message` is the error without numbers, ids and quoted values, `example` the latest of them. `owners` are the sites
-    that have most of them, and `sites` is how many have any. Of the `looked_up` latest open ones `persisted` are known to be
-    persisted by another record: their producers have sent them again; `guesses` are the sites and scripts that seem to be in the
-    text of those where they can't be read.
+    `message` is the error without numbers, ids and quoted values, `example` the latest dead letter. `owners` are the
+    sites with the most dead letters, and `sites` is the number of all sites. Of the `looked_up` latest open ones,
+    `persisted` are known to be persisted from another record: their producers have sent them again. `guesses` are the
+    sites and scripts in the text of those where they can't be read.
     """
 
     cause: str
@@ -73,7 +73,7 @@ class Group(NamedTuple):
 
 
 class Repeated(NamedTuple):
-    """An event that was dropped more than once, copies of it included, its replays not."""
+    """An event that was dropped more than once, including copies of it, without its replays."""
 
     script_id: str | None
     site_id: int | None
@@ -84,7 +84,7 @@ class Repeated(NamedTuple):
 
 
 class Duplicates(NamedTuple):
-    """How many events of a script were dropped as duplicates; each copy after the first counts."""
+    """The number of a script's events that were dropped as duplicates; each copy after the first counts."""
 
     script_id: str | None
     site_id: int | None
@@ -92,10 +92,10 @@ class Duplicates(NamedTuple):
 
 
 class Often(NamedTuple):
-    """Events that were dropped more than once, the most frequent of them, and duplicates by script.
+    """The most frequent events that were dropped more than once, and duplicates by script.
 
-    `events` is how many such events there are, by the hashes of their ids; `scripts`, `duplicates` and `replays`, which are
-    duplicates that a replay sent, are exact.
+    `events` is the number of such events, by the hashes of their ids. `scripts`, `duplicates` and `replays` are exact;
+    `replays` are duplicates that a replay sent.
     """
 
     repeated: list[Repeated]
@@ -107,7 +107,7 @@ class Often(NamedTuple):
 
 
 class Groups(NamedTuple):
-    """The most frequent causes, and how many causes and dead letters there are in all."""
+    """The most frequent causes, and the number of all causes and dead letters."""
 
     groups: list[Group]
     causes: int
@@ -116,8 +116,8 @@ class Groups(NamedTuple):
 
 
 async def read_groups(dsn: str, chosen: DeadLetterFilter, *, now: datetime, hours: int, limit: int) -> Groups:
-    """At most `limit` groups, repeated events and scripts, of what the filter means; raises SinkUnavailable."""
-    # Each looks at every dead letter: side by side, on a connection each, they take half as long.
+    """Return at most `limit` groups, repeated events and scripts, of the filter's selection; raises SinkUnavailable."""
+    # Each query reads every dead letter: in parallel, on two connections, they take half as long.
     (groups, causes, total), often = await asyncio.gather(
         _groups(dsn, chosen, now, hours, limit), _often(dsn, chosen, limit)
     )
@@ -145,9 +145,9 @@ def _group(row: "asyncpg.Record") -> Group:
 async def latest_of(
     dsn: str, chosen: DeadLetterFilter, groups: Sequence[Group], most: int, share: Share
 ) -> list[Whose]:
-    """Whose the latest open ones of these groups are, at most `most` in all; raises SinkUnavailable.
+    """Return the identities of the latest open ones of these groups, at most `most` in all; raises SinkUnavailable.
 
-    `share` is what that has of the event loop.
+    `share` is the work's share of the event loop.
     """
     found = conditions(chosen, after=4)
     causes = [cause_key(one.cause) for one in groups]
@@ -159,7 +159,7 @@ async def latest_of(
 
 
 async def _often(dsn: str, chosen: DeadLetterFilter, limit: int) -> Often:
-    """Whatever was done with them, and duplicates too unless a reason is named: an id that comes again is one."""
+    """Ignore dispositions, and include duplicates unless a reason is named, since a repeated id is one."""
     everything = {"disposition": None, "dropped_reason": chosen.dropped_reason or tuple(DroppedReason)}
     found = conditions(chosen.model_copy(update=everything), after=1)
     async with reading(dsn) as conn:
@@ -167,7 +167,7 @@ async def _often(dsn: str, chosen: DeadLetterFilter, limit: int) -> Often:
         scripts = await conn.fetch(found.within(sql("dead_letters_duplicates")), limit, *found.parameters)
     repeated = [Repeated(*row[: len(Repeated._fields)]) for row in map(tuple, rows)]
     by_script = [Duplicates(*row[: len(Duplicates._fields)]) for row in map(tuple, scripts)]
-    # Where all of them were read, they are counted by their ids.
+    # If all of them were read, they are counted by their ids.
     events = len(rows) if len(rows) < limit else max(len(rows), rows[0]["hashes"])
     totals = [scripts[0][name] for name in ("scripts", "total", "replays")] if scripts else [0, 0, 0]
     return Often(repeated, events, by_script, *totals)

@@ -1,4 +1,4 @@
-"""Dropped events as values: a line of a list, and whole."""
+"""Dropped events as values: a line of a list, and the whole event."""
 
 from collections.abc import Generator, Sequence
 from datetime import datetime
@@ -15,12 +15,12 @@ from sinks.postgres.ledger.rows import body
 
 
 class DeadLetterLine(NamedTuple):
-    """What a list shows of a dropped event; a filter can be asked about it.
+    """A dropped event in a list; a filter can be applied to it.
 
-    `attempt` failed last, from 1; `disposition` is None for a duplicate. `replay_of` is the dead letter that this one was
-    a replay of, `replayed_as` what its own replay became. `sender` is the class of sender; None is older than classes.
-    What is guessed of a broken text is unproven: no filter and no figure goes by it. `claimed_site_id` is the site that such
-    a text names where the record key names `site_id`, another one; the guessed script is the text's too.
+    `attempt` failed last, from 1; `disposition` is None for a duplicate. `replay_of` is the dead letter that this one
+    was a replay of, `replayed_as` the record of its own replay. `sender` is the sender class, None if it predates
+    classes. Guesses from a broken text are unproven: no filter and no figure uses them. `claimed_site_id` is the site
+    in such a text if the record key names another one, `site_id`; the guessed script is the text's too.
     """
 
     provenance: Provenance
@@ -46,7 +46,7 @@ class DeadLetterLine(NamedTuple):
 class WholeDeadLetter(NamedTuple):
     """A dropped event with its raw record's body, byte for byte, and its times.
 
-    `discarded_by` is the run that discarded it, `changed_at` when anything of it changed last.
+    `discarded_by` is the run that discarded it, `changed_at` the time of its last change.
     """
 
     line: DeadLetterLine
@@ -60,7 +60,7 @@ class WholeDeadLetter(NamedTuple):
 
 
 class Whose(NamedTuple):
-    """The identity of a dead letter, as far as it can be read, and its cause; `sender` is None if it is older than classes."""
+    """The identity of a dead letter, as far as readable, and its cause; `sender` is None if it predates classes."""
 
     provenance: Provenance
     cause: str
@@ -72,7 +72,7 @@ class Whose(NamedTuple):
 
 
 def whose_of_all(rows: "Sequence[asyncpg.Record]") -> Generator[None, None, list[Whose]]:
-    """The identities in rows that have their columns, in pieces."""
+    """Return the identities of rows with their columns, in pieces."""
     letters: list[Whose] = []
     for piece in in_pieces(rows):
         letters += map(whose_of, piece)
@@ -81,7 +81,7 @@ def whose_of_all(rows: "Sequence[asyncpg.Record]") -> Generator[None, None, list
 
 
 def whose_of(row: "asyncpg.Record") -> Whose:
-    """The identity in a row that has its columns."""
+    """Return the identity of a row with its columns."""
     return Whose(
         Provenance(row["raw_topic"], row["raw_partition"], row["raw_offset"]),
         cause_name(row["cause"]),
@@ -94,7 +94,7 @@ def whose_of(row: "asyncpg.Record") -> Whose:
 
 
 def line_of(row: "asyncpg.Record") -> DeadLetterLine:
-    """The line in a row that has its columns."""
+    """Return the line of a row with its columns."""
     guessed = guess(row["beginning"])
     return DeadLetterLine(
         Provenance(row["raw_topic"], row["raw_partition"], row["raw_offset"]),
@@ -119,7 +119,7 @@ def line_of(row: "asyncpg.Record") -> DeadLetterLine:
 
 
 def whole_of(row: "asyncpg.Record") -> WholeDeadLetter:
-    """The whole dead letter in a row that has all columns."""
+    """Return the whole dead letter of a row with all columns."""
     return WholeDeadLetter(
         line_of(row),
         body(row),

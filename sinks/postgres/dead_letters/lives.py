@@ -1,4 +1,4 @@
-"""One dropped event whole, and its lives: what it is a replay of, and what became of its own replays."""
+"""One whole dropped event, and its lives: the dead letters that it replays, and the results of its own replays."""
 
 from datetime import datetime
 from enum import StrEnum
@@ -14,23 +14,23 @@ from sinks.postgres.dead_letters.reading import reading
 from sinks.postgres.statements import sql
 
 MOST_LIVES = 1000
-"""No chain of replays is followed further."""
+"""The longest chain of replays that is followed."""
 
 
 class State(StrEnum):
-    """How a life stands or ended."""
+    """The state of a life."""
 
     DROPPED = "dropped"
     WAITING = "waiting"
     NORMALIZED = "normalized"
-    UNKNOWN = "unknown"  # neither in the ledger nor, any longer, an event: its month was dropped
+    UNKNOWN = "unknown"  # neither in the ledger nor an event any more: its month was dropped
 
 
 class Life(NamedTuple):
-    """One passage of an event through the stream: its raw record, and how far its attempts got.
+    """One passage of an event through the stream: its raw record, and its last attempt.
 
-    `attempt` is the last one that was made. `settled_at` is when it was settled. A correction may have moved a life to
-    another site than those before it.
+    `attempt` is the last one that was made. `settled_at` is when it was committed. A correction may have moved a life
+    to another site than those before it.
     """
 
     provenance: Provenance
@@ -46,16 +46,16 @@ class Life(NamedTuple):
 
 
 class Shown(NamedTuple):
-    """A dropped event whole, among its lives from the first to the last."""
+    """A whole dropped event, among its lives from the first to the last."""
 
     letter: WholeDeadLetter
     lives: list[Life]
 
 
 async def show(dsn: str, provenance: Provenance, *, org_id: int | None = None) -> Shown | None:
-    """The dropped event, of one organisation or of all; None if the ledger knows no drop of it. Raises SinkUnavailable.
+    """Return the dropped event, of one organisation or of all; None if it is not dropped. Raises SinkUnavailable.
 
-    Another organisation's is not read: it takes as long as one that is not there.
+    Another organisation's is not read, so that it takes as long as a missing one.
     """
     meant = DeadLetterFilter(
         provenance=(str(provenance),), disposition=None, dropped_reason=tuple(DroppedReason),
@@ -87,7 +87,7 @@ async def _lives(conn: Connection, provenance: Provenance, row: Any) -> list[Lif
 
 
 def _named(text: str | None) -> Provenance | None:
-    """The dead letter that a row names; None where no replay wrote that."""
+    """Return the dead letter that a row names; None if no replay wrote the text."""
     try:
         return None if text is None else Provenance.parse(text)
     except ValueError:
@@ -110,7 +110,7 @@ def _life(provenance: Provenance, row: Any) -> Life:
 
 
 async def _event(conn: Connection, provenance: Provenance, received_at: datetime) -> Life:
-    """A life without a ledger row: it normalised at once. A replay keeps the first `received_at`."""
+    """Return a life without a ledger row: it normalised at first. A replay keeps the first life's `received_at`."""
     event = await conn.fetchrow(sql("event_normalized"), received_at, *provenance)
     if event is None:
         return Life(provenance, State.UNKNOWN, None, None, None)

@@ -1,4 +1,4 @@
-"""Pages of dead letters, the latest first, and how many there are in all."""
+"""Pages of dead letters, the latest first, with the total number."""
 
 import re
 from datetime import UTC, datetime
@@ -19,7 +19,7 @@ _LATEST: Final = datetime.max.replace(tzinfo=UTC)
 
 
 class Place(NamedTuple):
-    """Where a page ended: the time and provenance of its last line. What comes later is not on the next one."""
+    """The end of a page: time and provenance of its last line. Later drops are not on the next page."""
 
     dropped_at: datetime
     provenance: Provenance
@@ -29,7 +29,7 @@ class Place(NamedTuple):
 
     @classmethod
     def parse(cls, text: str) -> "Place":
-        """Reads what a page gave as its end; raises InvalidInput."""
+        """Parse the end of a page; raises InvalidInput."""
         match = _PLACE.fullmatch(text)
         try:
             if match is None:
@@ -40,7 +40,7 @@ class Place(NamedTuple):
 
 
 class Page(NamedTuple):
-    """Some lines, how many there are on all pages, and where the next page begins, if there is one."""
+    """Some lines, the number of lines on all pages, and where the next page begins, if there is one."""
 
     lines: list[DeadLetterLine]
     total: int
@@ -48,17 +48,17 @@ class Page(NamedTuple):
 
 
 async def page(dsn: str, chosen: DeadLetterFilter, *, limit: int, after: Place | None = None) -> Page:
-    """A page of what the filter means; raises SinkUnavailable."""
+    """Return a page of the filter's selection; raises SinkUnavailable."""
     async with reading(dsn) as conn:
         lines = await read_lines(conn, chosen, limit=limit + 1, after=after)
-        # A first page that is not full is all there is.
+        # If the first page is not full, it has all lines.
         total = len(lines) if after is None and len(lines) <= limit else await _total(conn, chosen)
     following = Place(lines[limit - 1].dropped_at, lines[limit - 1].provenance) if len(lines) > limit else None
     return Page(lines[:limit], total, following)
 
 
 def page_statement(chosen: DeadLetterFilter, *, limit: int, after: Place | None) -> tuple[str, tuple[Any, ...]]:
-    """What is asked of Postgres for a page, and the values bound to it."""
+    """Return the statement of a page, and the values bound to it."""
     dropped_at, provenance = (_LATEST, Provenance("", 0, 0)) if after is None else after
     found = conditions(chosen, after=5)
     return found.within(sql("dead_letters_page")), (dropped_at, *provenance, limit, *found.parameters)
@@ -67,7 +67,7 @@ def page_statement(chosen: DeadLetterFilter, *, limit: int, after: Place | None)
 async def read_lines(
     conn: Connection, chosen: DeadLetterFilter, *, limit: int, after: Place | None = None
 ) -> list[DeadLetterLine]:
-    """At most `limit` lines, the latest first."""
+    """Return at most `limit` lines, the latest first."""
     statement, parameters = page_statement(chosen, limit=limit, after=after)
     return [line_of(row) for row in await conn.fetch(statement, *parameters)]
 
@@ -79,7 +79,7 @@ async def _total(conn: Connection, chosen: DeadLetterFilter) -> int:
 
 
 async def count(dsn: str, chosen: DeadLetterFilter) -> dict[str | None, int]:
-    """How many the filter means, by disposition; None is that of duplicates. Raises SinkUnavailable."""
+    """Return the number of selected ones by disposition; None is duplicates. Raises SinkUnavailable."""
     found = conditions(chosen)
     async with reading(dsn) as conn:
         rows = await conn.fetch(found.within(sql("dead_letters_count")), *found.parameters)

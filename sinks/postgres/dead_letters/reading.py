@@ -1,4 +1,4 @@
-"""The connection by which dead letters are read: one snapshot, so that counts and lines agree."""
+"""The connection for reading dead letters: one snapshot, so that counts and lines agree."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -8,8 +8,8 @@ from sinks.postgres.connection import Connection, connection
 
 @asynccontextmanager
 async def reading(dsn: str) -> AsyncIterator[Connection]:
-    """A connection in a read-only transaction on one snapshot; raises SinkUnavailable."""
+    """Open a connection in a read-only transaction on one snapshot; raises SinkUnavailable."""
     async with connection(dsn, "dead letters") as conn, conn.transaction(isolation="repeatable_read", readonly=True):
-        # Compiling the plan of a question that is asked once takes longer than it saves.
+        # Compiling the plan of a query that runs once takes longer than it saves.
         await conn.execute("SET LOCAL jit = off")
         yield conn

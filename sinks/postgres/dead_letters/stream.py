@@ -1,7 +1,7 @@
-"""Any number of dead letters, in pieces that fit into memory, each read by a statement of its own.
+"""Any number of dead letters, in pieces that fit into memory, each read by its own statement.
 
-No snapshot of the database is held between pieces, however long their reader takes. The order is that of the time of the
-drop and the provenance, which never change, and the end is fixed at the start: whatever fits all the time comes exactly once.
+No snapshot of the database is held between pieces, regardless of the reader's speed. The order is the time of the drop
+and the provenance, which never change, and the end is fixed at the start: a row that matches throughout is read once.
 """
 
 from collections.abc import AsyncGenerator
@@ -25,9 +25,9 @@ BEFORE_ALL: Final = Place(datetime.min.replace(tzinfo=UTC), Provenance("", 0, 0)
 
 
 async def whole_letters(dsn: str, chosen: DeadLetterFilter) -> AsyncGenerator[list[WholeDeadLetter], None]:
-    """Dead letters whole, the earliest first, some at a time; raises SinkUnavailable. To be closed by its caller.
+    """Yield whole dead letters, the earliest first, in pieces; raises SinkUnavailable. The caller closes the generator.
 
-    Each is as it was when its piece was read. One that is dropped after the start is left out.
+    Each is as it was when its piece was read. Events dropped after the start are left out.
     """
     async with aclosing(_pieces(dsn, sql("dead_letters_export"), chosen, _WHOLE)) as pieces:
         async for rows in pieces:
@@ -35,9 +35,9 @@ async def whole_letters(dsn: str, chosen: DeadLetterFilter) -> AsyncGenerator[li
 
 
 async def whose(dsn: str, chosen: DeadLetterFilter, share: Share) -> AsyncGenerator[list[Whose], None]:
-    """Their provenances and whose they are, some thousands at a time; raises SinkUnavailable. To be closed by its caller.
+    """Yield identities, some thousands at a time; raises SinkUnavailable. The caller closes the generator.
 
-    `share` is what that has of the event loop.
+    `share` is the work's share of the event loop.
     """
     async with aclosing(_pieces(dsn, sql("dead_letters_places"), chosen, _PLACES)) as pieces:
         async for rows in pieces:
@@ -48,7 +48,7 @@ async def _pieces(
     dsn: str, statement: str, chosen: DeadLetterFilter, most: tuple[int, ...]
 ) -> AsyncGenerator[list[Any], None]:
     async with connection(dsn, "dead letters") as conn:
-        # Compiling the plan of a question takes longer than it saves, and a plan for any place may read the whole ledger.
+        # Compiling a plan takes longer than it saves, and a generic plan may read the whole ledger.
         await conn.execute("SET jit = off")
         await conn.execute("SET plan_cache_mode = force_custom_plan")
         latest = await read_lines(conn, chosen, limit=1)
@@ -66,7 +66,7 @@ async def _pieces(
 def piece_statement(
     statement: str, chosen: DeadLetterFilter, *, after: Place, last: Place, most: tuple[int, ...]
 ) -> tuple[str, tuple[Any, ...]]:
-    """What is asked of Postgres for the next piece, and the values bound to it; `most` bounds its rows, and its bytes."""
+    """Return the statement of the next piece, and the values bound to it; `most` limits its rows, or rows and bytes."""
     found = conditions(chosen, after=8 + len(most))
     bounds = (after.dropped_at, *after.provenance, last.dropped_at, *last.provenance)
     return found.within(statement), (*bounds, *most, *found.parameters)

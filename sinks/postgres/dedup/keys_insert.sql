@@ -1,6 +1,6 @@
--- Claims the batch's keys ($1: 16 bytes each, unique, in order, one after another) and tells those that are held
--- already. One value for all costs a tenth of what an array of them does; $2 is not before any of their events; $3 has a
--- byte for each key, the place of its class in $4, or a single one where all are of one class.
+-- Claims the batch's keys ($1: 16 bytes each, unique, in order, concatenated) and returns those already held. One value
+-- for all costs a tenth of an array; $2 is not before any of their events; $3 has a byte for each key, the index of its
+-- class in $4, or a single byte if all have one class.
 WITH offered AS (
     SELECT substr($1::bytea, 16 * at + 1, 16) AS event_key, ($4::text[])[get_byte($3::bytea, at % length($3::bytea)) + 1] AS sender
     FROM generate_series(0, length($1::bytea) / 16 - 1) AS at
@@ -10,6 +10,6 @@ WITH offered AS (
     ON CONFLICT ON CONSTRAINT bridge_event_key_pkey DO NOTHING
     RETURNING event_key
 )
--- Most batches have no duplicate: to count them costs a tenth of looking each one up.
+-- Most batches have no duplicate: counting the claims costs a tenth of looking up each key.
 SELECT event_key FROM offered
 WHERE (SELECT count(*) FROM claimed) < length($1::bytea) / 16 AND event_key NOT IN (SELECT event_key FROM claimed)

@@ -1,1 +1,1 @@
-"""The quality gate's verdicts and the windows that they are judged by."""
+"""The quality gate's verdicts, and the windows they are based on."""

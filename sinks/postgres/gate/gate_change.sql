@@ -1,4 +1,4 @@
--- A verdict that differs from the one that stands; without one it differs only if it is a fail.
+-- Stores a verdict that differs from the current one; without a current one, only a fail differs.
 INSERT INTO gate_state (target, passed, change) VALUES ($1, $2, $3::jsonb)
 ON CONFLICT (target) DO UPDATE
 SET passed = excluded.passed, change = excluded.change, change_id = gen_random_uuid(), changed_at = now(), published = false

@@ -1,4 +1,4 @@
--- One worker judges at a time; the others leave it to that one. A row, since every account may take an advisory lock.
+-- Admits one worker at a time; the others skip the evaluation. A row, since any account may take an advisory lock.
 UPDATE gate_judge SET judged_at = now()
 WHERE name IN (SELECT j.name FROM gate_judge AS j WHERE j.name = 'gate' FOR UPDATE SKIP LOCKED)
 RETURNING true

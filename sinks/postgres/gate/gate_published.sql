@@ -1,2 +1,2 @@
--- That change is published, unless another one came meanwhile.
+-- Marks the change as published, unless a later one has replaced it.
 UPDATE gate_state SET published = true WHERE target = $1 AND change_id = $2::uuid

@@ -1,2 +1,2 @@
--- The verdicts that stand.
+-- The current verdicts.
 SELECT target, passed FROM gate_state

@@ -1,4 +1,4 @@
-"""The gate's windows and verdicts in Postgres: sums, the verdicts that stand, and their changes on the way to Kafka."""
+"""The gate's windows and verdicts in Postgres: sums, current verdicts, and their unpublished changes."""
 
 from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime
@@ -18,7 +18,7 @@ log = structlog.get_logger(__name__)
 
 
 async def window_sums(dsn: str, window_seconds: float) -> list[WindowSums]:
-    """Each site's outcomes in the window, and those in total."""
+    """Return each site's outcomes in the window, and the total."""
     async with connection(dsn, "gate") as conn:
         return await _sums(conn, window_seconds)
 
@@ -28,10 +28,10 @@ async def _sums(conn: Connection, window_seconds: float) -> list[WindowSums]:
 
 
 async def judge(dsn: str, window_seconds: float, rule: Callable[[WindowSums, bool], Verdict]) -> list[GateChange]:
-    """Judges every target once by the rule, and returns the changes of verdict that are still to be published.
+    """Evaluate every target once by the rule, and return the changes of verdict that are still to be published.
 
-    The rule takes a target's sums, and whether its last verdict is a fail. A target whose events have left the window is
-    judged by sums of zero. [] while another worker judges.
+    The rule takes a target's sums, and whether its last verdict is a fail. A target without events in the window has
+    sums of zero. Returns [] while another worker evaluates.
     """
     async with connection(dsn, "gate") as conn, conn.transaction():
         if not await conn.fetchval(sql("gate_judge_lock")):
@@ -64,7 +64,7 @@ def _read(row: asyncpg.Record) -> GateChange | None:
     try:
         return GateChange.model_validate(kept_object(row["change"]) | own)
     except ValidationError:
-        # No judge wrote it: it keeps the others from nobody.
+        # Not written by an evaluation: it is skipped, so that the other changes are still published.
         log.warning("gate_change_unreadable", target=row["target"])
         return None
 
@@ -84,7 +84,7 @@ async def standing_changes(dsn: str, claims: Sequence[Claim]) -> list[GateChange
 
 
 async def published(dsn: str, changes: list[GateChange]) -> None:
-    """Notes that these changes are on the gate's topic."""
+    """Record that these changes are on the gate's topic."""
     async with connection(dsn, "gate") as conn:
         for change in changes:
             await conn.execute(sql("gate_published"), change.target, change.change_id)
@@ -98,13 +98,13 @@ class Standing(NamedTuple):
 
 
 async def failing(dsn: str) -> list[Standing]:
-    """The targets that fail by the workers' last verdicts, the total first."""
+    """Return the targets whose last verdict is a fail, the total first."""
     async with connection(dsn, "gate") as conn:
         return [Standing(**row) for row in await conn.fetch(sql("gate_failing"))]
 
 
 class Day(NamedTuple):
-    """What became events on one day, UTC, and how many attempts ended in a retry; the ledger counts the drops."""
+    """Events and retried attempts of one day, UTC; the ledger counts the drops."""
 
     day: date
     normalized: int
@@ -112,6 +112,6 @@ class Day(NamedTuple):
 
 
 async def days(dsn: str, count: int, site_id: int | None) -> list[Day]:
-    """The last days that had any, the oldest first."""
+    """Return the last days that have any, the oldest first."""
     async with connection(dsn, "gate") as conn:
         return [Day(**row) for row in await conn.fetch(sql("kpi_days"), count, site_id)]

@@ -1,1 +1,1 @@
-"""Whose stored events are: the backfill of what older gateways left without an identity."""
+"""Identity of stored events: the backfill of rows that older gateways left without one."""

@@ -1,4 +1,4 @@
-"""Ledger rows without a class of sender: read, attributed, and their gate windows adjusted."""
+"""Ledger rows without a sender class: read, attributed, and their gate windows adjusted."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -13,11 +13,11 @@ from sinks.postgres.statements import sql
 from sinks.windows import WindowKey, Windows, window_columns
 
 BEGINNING = Provenance("", -1, -1)
-"""The place before all rows."""
+"""The position before all rows."""
 
 
 class Unattributed(NamedTuple):
-    """A row without a class; `sender` is there so that it can be judged as what the ledger keeps."""
+    """A row without a class; `sender` makes it usable like other ledger rows."""
 
     provenance: Provenance
     site_id: int | None
@@ -33,7 +33,7 @@ class Unattributed(NamedTuple):
 
 
 class Attribution(NamedTuple):
-    """Whose a row is found to be; `note` is what is added to its error."""
+    """The identity found for a row; `note` is appended to its error."""
 
     provenance: Provenance
     site_id: int | None
@@ -44,7 +44,7 @@ class Attribution(NamedTuple):
 
 
 class TrustState(NamedTuple):
-    """The rule for headers without a proof, and how many rows have no class."""
+    """The rule for headers without a proof, and the number of rows without a class."""
 
     legacy_until: datetime
     changed_by: str
@@ -52,7 +52,7 @@ class TrustState(NamedTuple):
 
 
 async def read_unattributed(conn: Connection, after: Provenance, limit: int) -> list[Unattributed]:
-    """The next rows behind a place, in the order of their provenance."""
+    """Return the next rows after a position, in the order of their provenance."""
     rows = await conn.fetch(sql("ledger_unattributed"), *after, limit)
     return [
         Unattributed(
@@ -65,7 +65,7 @@ async def read_unattributed(conn: Connection, after: Provenance, limit: int) -> 
 
 
 async def attribute(conn: Connection, found: Sequence[Attribution]) -> set[Provenance]:
-    """Writes the identities; returns the rows that still had no class of sender."""
+    """Write the identities; return the rows that still had no sender class."""
     columns = [list(column) for column in zip(*(one[1:] for one in found), strict=True)]
     places = provenance_columns([one.provenance for one in found])
     rows = await conn.fetch(sql("ledger_attribute"), *places, *columns) if found else []
@@ -73,20 +73,20 @@ async def attribute(conn: Connection, found: Sequence[Attribution]) -> set[Prove
 
 
 async def read_windows(conn: Connection, keys: Sequence[WindowKey]) -> dict[WindowKey, list[int]]:
-    """The counts of those windows that are there."""
+    """Return the counts of the windows that exist."""
     columns = [list(column) for column in zip(*keys, strict=True)]
     rows = await conn.fetch(sql("windows_read"), *columns) if keys else []
     return {WindowKey(*row[:5]): list(row[5:]) for row in map(tuple, rows)}
 
 
 async def add_to_windows(conn: Connection, changes: Windows) -> None:
-    """Adds to the windows what may be negative, in the order in which workers add."""
+    """Add changes, possibly negative, to the windows, in the order in which workers add."""
     if changes:
         await conn.execute(sql("windows_add"), *window_columns(changes))
 
 
 async def trust_state(dsn: str) -> TrustState:
-    """The state of the rule; raises EnvironmentUnfit if the database has none."""
+    """Return the state of the rule; raises EnvironmentUnfit if the database has none."""
     async with connection(dsn, "identity") as conn:
         row = await conn.fetchrow(sql("gateway_trust_show"))
     if row is None:
@@ -97,12 +97,12 @@ async def trust_state(dsn: str) -> TrustState:
 
 
 async def end_legacy(dsn: str, run_id: str) -> bool:
-    """Ends the rule's time; returns whether it had not ended before."""
+    """End the legacy period; return whether it had not ended before."""
     async with connection(dsn, "identity") as conn:
         done: str = await conn.execute(sql("gateway_trust_end"), run_id)
     return done.endswith(" 1")
 
 
 def count_moved(moves: Mapping[WindowKey, list[int]]) -> int:
-    """How many counts the changes take from one window to another."""
+    """Return the number of counts that the changes move from one window to another."""
     return sum(count for counts in moves.values() for count in counts if count > 0)

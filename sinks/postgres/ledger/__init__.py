@@ -1,1 +1,1 @@
-"""The ledger: a row for each event that failed at first."""
+"""The ledger: a row for each event whose first attempt failed."""

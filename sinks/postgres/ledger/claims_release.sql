@@ -1,2 +1,2 @@
--- Ends what claims_keep began.
+-- Releases the lock of claims_keep.
 SELECT pg_advisory_unlock(1651665262, 1)

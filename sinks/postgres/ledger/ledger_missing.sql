@@ -1,4 +1,4 @@
--- Which of the given raw events the ledger says nothing of.
+-- The given raw events that are not dropped in the ledger.
 SELECT n.raw_topic, n.raw_partition, n.raw_offset
 FROM unnest($1::text[], $2::int[], $3::bigint[]) AS n (raw_topic, raw_partition, raw_offset)
 WHERE NOT EXISTS (

@@ -1,4 +1,4 @@
-"""The ledger's rows as values, and how headers are kept whole."""
+"""The ledger's rows as values, and the encoding of headers."""
 
 import base64
 from typing import Any, Final
@@ -17,7 +17,7 @@ from sinks.postgres.kept_json import SHOWN, UNREADABLE
 
 
 def state_of(row: "asyncpg.Record") -> LedgerState:
-    """The state in a row of `ledger_lock`."""
+    """Return the state of a row of `ledger_lock`."""
     return LedgerState(
         row["retry_count"],
         row["normalized"],
@@ -35,7 +35,7 @@ def state_of(row: "asyncpg.Record") -> LedgerState:
 
 
 def _place(text: str | None) -> str | None:
-    """The provenance that a row names; None where no replay wrote that."""
+    """Return the provenance that a row names; None if no replay wrote the text."""
     try:
         return text and str(Provenance.parse(text))
     except ValueError:
@@ -43,19 +43,19 @@ def _place(text: str | None) -> str | None:
 
 
 def state_and_body(row: "asyncpg.Record") -> LedgerState:
-    """The state in a row of `ledger_read`, with the body of what waits."""
+    """Return the state of a row of `ledger_read`, with the body if it waits."""
     state = state_of(row)
     return state if state.finished else state._replace(body=body(row))
 
 
 def body(row: "asyncpg.Record") -> RawBody:
-    """The body in a row that has its three columns."""
+    """Return the body of a row with its three columns."""
     headers = row["headers"]
     return RawBody(row["record_key"], row["payload"], () if headers is None else decode_headers(headers))
 
 
 def waiting(row: "asyncpg.Record") -> Waiting:
-    """The waiting raw event in a row of `ledger_due`."""
+    """Return the waiting raw event of a row of `ledger_due`."""
     return Waiting(
         Provenance(row["raw_topic"], row["raw_partition"], row["raw_offset"]),
         row["site_id"],
@@ -69,14 +69,14 @@ def waiting(row: "asyncpg.Record") -> Waiting:
 
 
 def encode_headers(headers: Headers) -> bytes:
-    """Ordered headers, byte for byte, as JSON: a list of [name, base64 or null]."""
+    """Encode ordered headers, byte for byte, as JSON: a list of [name, base64 or null]."""
     return msgspec.json.encode(
         [[name, None if value is None else base64.b64encode(value).decode()] for name, value in headers]
     )
 
 
 def decode_headers(stored: bytes) -> list[tuple[str, bytes | None]]:
-    """The headers that `encode_headers` kept; what it did not write is one header that is `unreadable`."""
+    """Decode headers of `encode_headers`; any other text becomes one header named `unreadable`."""
     try:
         pairs: list[tuple[str, str | None]] = msgspec.json.decode(stored, type=list[tuple[str, str | None]])
         return [(name, None if value is None else base64.b64decode(value)) for name, value in pairs]
@@ -92,12 +92,12 @@ COLUMNS = (
 
 
 _MOST_KEPT: Final = 1024 * 1024
-"""A longer value is no event in any form, and no event has as much beside it; 100 KB of either in Kafka may be 60 MB."""
+"""The most bytes of a value, or of key and headers, kept whole; no event has more. 100 KB in Kafka may be 60 MB."""
 _BEGINNING: Final = 64 * 1024
 
 
 def _kept(body: RawBody) -> tuple[RawBody, str]:
-    """What the ledger keeps of a body, and a note of what it does not keep."""
+    """Return the part of a body that the ledger keeps, and a note of what it leaves out."""
     note = ""
     key, value, headers = body
     if value is not None and len(value) > _MOST_KEPT:
@@ -105,7 +105,7 @@ def _kept(body: RawBody) -> tuple[RawBody, str]:
         value = value[:_BEGINNING]
     beside = ""
     if len(headers) > MOST_HEADERS:
-        # Of a record with very many the reader has counted no more.
+        # The reader stops counting at this number.
         beside = f"key and more than {MOST_HEADERS} headers"
     elif (size := length_beside_value(key, headers)) > _MOST_KEPT:
         beside = f"key and headers, {size} bytes and {len(headers)} headers,"
@@ -129,10 +129,11 @@ def _beginning(headers: Headers) -> Headers:
 
 
 def row(failure: Failure) -> tuple[Any, ...]:
-    """The ledger's row of a first attempt that failed, in the order of COLUMNS.
+    """Return the ledger's row of a first attempt that failed, in the order of COLUMNS.
 
-    A duplicate keeps no payload: there is nothing to replay. Of a value of more than 1 MiB the beginning is kept, and so it is
-    of key and headers that come to more than 1 MiB or are more than 1,024; the error says of how much.
+    A duplicate has no payload, as there is nothing to replay. Of a value of more than 1 MiB only the beginning is kept.
+    The same applies to key and headers of more than 1 MiB together or of more than 1,024 headers. The error has the
+    sizes.
     """
     record, dropped, error = failure.record, failure.dropped_reason, bounded_text(failure.error)
     kept = RawBody(record.key, record.value, record.headers)
@@ -170,5 +171,5 @@ def _text(text: str | None) -> str | None:
 
 
 def provenance_columns(provenances: list[Provenance]) -> tuple[list[str], list[int], list[int]]:
-    """The three arrays that the ledger's statements take."""
+    """Return the three arrays that the ledger's statements take."""
     return [p.topic for p in provenances], [p.partition for p in provenances], [p.offset for p in provenances]

@@ -1,4 +1,4 @@
-"""What operators see of the stored offsets, and the two things they may do to one: adopt a log, pass a record."""
+"""Stored offsets for operators, and their two changes: adopting a log, skipping a record."""
 
 from datetime import datetime
 from typing import NamedTuple
@@ -13,10 +13,10 @@ from sinks.postgres.statements import sql
 
 
 class StoredOffset(NamedTuple):
-    """Where the group stands in one log; what Kafka says is None for a log that another one has taken the place of.
+    """The group's position in one log; Kafka's bounds are None for a log that was replaced.
 
-    `lag` counts offsets to the log's end, `last_record_at` is the last settled record's time, `held` says why the
-    partition is not read.
+    `lag` counts offsets to the log's end, `last_record_at` is the last committed record's time, `held` is the reason
+    why the partition is not read.
     """
 
     topic: str
@@ -36,9 +36,9 @@ class StoredOffset(NamedTuple):
 
 
 async def stored_offsets(settings: Settings, *, ask_kafka: bool = True) -> list[StoredOffset]:
-    """All rows of the group; raises EnvironmentUnfit or SinkUnavailable when a service is away.
+    """Return all rows of the group; raises EnvironmentUnfit or SinkUnavailable when a service is away.
 
-    Without asking Kafka nothing is known of the logs, nor of the lag.
+    Without `ask_kafka`, the logs' bounds and the lag are None.
     """
     async with connection(settings.dsn, "offsets") as conn:
         rows = await conn.fetch(sql("offsets_show"), settings.group)
@@ -67,7 +67,7 @@ async def stored_offsets(settings: Settings, *, ask_kafka: bool = True) -> list[
 
 
 async def adopt_log(settings: Settings, old: TopicPartition, beginning: int, cluster: str) -> TopicPartition:
-    """Lets the log that Kafka holds take the old one's place; returns its name. Raises InvalidInput if it has one."""
+    """Replace the old log by the one in Kafka; return its name. Raises InvalidInput if it was replaced already."""
     new = TopicPartition(log_name(topic_of(old.topic), incarnation_of(old.topic) + 1), old.partition)
     async with connection(settings.dsn, "offsets") as conn:
         if await conn.fetchval(sql("offsets_adopt"), settings.group, *new, beginning, cluster) is None:
@@ -76,7 +76,7 @@ async def adopt_log(settings: Settings, old: TopicPartition, beginning: int, clu
 
 
 async def skip_record(settings: Settings, source: TopicPartition, offset: int) -> None:
-    """Passes the record; raises InvalidInput if the partition does not stand there."""
+    """Skip the record; raises InvalidInput if the partition is at another offset."""
     async with connection(settings.dsn, "offsets") as conn:
         if await conn.fetchval(sql("offsets_skip"), settings.group, *source, offset) is None:
             raise InvalidInput(f"{source} no longer stands at {offset}; see `bridge offsets show`")

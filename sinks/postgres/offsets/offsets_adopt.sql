@@ -1,4 +1,4 @@
--- A log takes its predecessor's place, from its beginning on; nothing comes back if somebody was quicker.
+-- Replaces a log by its successor, from its beginning; returns no row if another session was faster.
 INSERT INTO stream_offset (group_id, topic, partition, base_offset, next_offset, cluster_id)
 VALUES ($1, $2, $3, $4, $4, $5)
 ON CONFLICT DO NOTHING

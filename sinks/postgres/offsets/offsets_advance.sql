@@ -1,4 +1,4 @@
--- Moves the offsets to the end of the batches, adds to the running totals, and notes the last record.
+-- Moves the offsets to the end of the batches, adds to the running totals, and stores the last record's mark.
 UPDATE stream_offset AS o
 SET next_offset = n.next_offset, live = o.live + n.live, normalized = o.normalized + n.normalized,
     retried = o.retried + n.retried, dropped = o.dropped + n.dropped, stale = o.stale + n.stale,

@@ -1,5 +1,5 @@
--- Where the group stands in each log, those that others have taken the place of among them. `held` says why nobody reads
--- it: an operator's pause, else what its worker noted.
+-- The group's position in each log, including replaced ones. `held` is the reason why it is not read: an operator's
+-- pause, else the worker's note.
 SELECT topic, partition, next_offset, last_timestamp, worker, epoch,
        coalesce('paused by ' || paused_by || ': ' || reason, held) AS held, skipped, stale, lost
 FROM stream_offset

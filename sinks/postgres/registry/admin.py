@@ -1,4 +1,4 @@
-"""Changing the registry: adding, moving, enabling and disabling scripts; workers are told once it is committed."""
+"""Changes of the registry: adding, moving, enabling and disabling scripts; workers are notified after the commit."""
 
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
@@ -21,12 +21,12 @@ from sinks.refusals import refusal
 _HOST_LABEL: Final = re.compile(r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?")
 _MAX_HOST: Final = 253
 LOCK_SECONDS: Final = 10.0
-"""How long a change waits for rows that another session keeps."""
+"""The longest wait, in seconds, for rows that another session has locked."""
 _DEFAULT_PORT: Final = {"http": 80, "https": 443}
 
 
 class Change(StrEnum):
-    """What a command did to a script."""
+    """The effect of a command on a script."""
 
     ADDED = "added"
     UPDATED = "updated"
@@ -37,7 +37,7 @@ class Change(StrEnum):
 
 
 class ScriptRow(NamedTuple):
-    """A script as `bridge script list` shows it; `updated_at` is its last change, by a command or by SQL."""
+    """A script in `bridge script list`; `updated_at` is its last change, by a command or by SQL."""
 
     script_id: str
     site_id: int
@@ -50,7 +50,7 @@ class ScriptRow(NamedTuple):
 
 
 def check_origin(text: str) -> str:
-    """The origin as browsers send it, in lower case; raises InvalidInput unless it is exactly scheme://host[:port]."""
+    """Return the origin as browsers send it, in lower case; raises InvalidInput unless it is scheme://host[:port]."""
     form = "expected exactly https://host or https://host:port, without a path or a wildcard"
     try:
         parts = urlsplit(text.lower())
@@ -63,7 +63,7 @@ def check_origin(text: str) -> str:
     exact = f"{parts.scheme}://{shown}" + ("" if port is None else f":{port}")
     if exact != text.lower() or port == 0:
         raise InvalidInput(f"origin {text!r} is not an origin; {form}")
-    # Browsers leave the scheme's own port out, so an origin that names it would never match.
+    # Browsers omit the scheme's default port, so an origin with it would never match.
     return f"{parts.scheme}://{shown}" if port == _DEFAULT_PORT[parts.scheme] else exact
 
 
@@ -87,9 +87,9 @@ async def add_script(
     move: bool = False,
     shared_ids: bool | None = None,
 ) -> Change:
-    """Registers the script with its site and organisation; what is not given stays as it is.
+    """Register the script with its site and organisation; values that are not given stay unchanged.
 
-    Raises InvalidInput for a malformed value, and when the script or the site would change hands without `move`.
+    Raises InvalidInput for a malformed value, and when the script or the site would change its owner without `move`.
     """
     _check(script_id, site_id=site_id, org_id=org_id)
     wanted = None if origins is None else sorted({check_origin(one) for one in origins})
@@ -112,7 +112,7 @@ async def add_script(
 
 
 async def _place_site(conn: Connection, site_id: int, org_id: int | None, *, move: bool) -> bool:
-    """Makes the site and puts it under the organisation; whether an existing site was changed."""
+    """Create the site and assign it to the organisation; return whether an existing site was changed."""
     if org_id is not None:
         await conn.execute(sql("org_add"), org_id)
     await conn.execute(sql("site_add"), site_id, org_id)
@@ -128,7 +128,7 @@ async def _place_site(conn: Connection, site_id: int, org_id: int | None, *, mov
 
 
 async def set_enabled(dsn: str, script_id: str, *, enabled: bool) -> Change:
-    """Enables or disables a script; raises InvalidInput if it is not registered."""
+    """Enable or disable a script; raises InvalidInput if it is not registered."""
     _check(script_id)
     async with changing(dsn, "changing a script") as conn:
         row = await conn.fetchrow(sql("script_lock"), script_id)
@@ -141,7 +141,7 @@ async def set_enabled(dsn: str, script_id: str, *, enabled: bool) -> Change:
 
 
 async def list_scripts(dsn: str, *, site_id: int | None = None) -> list[ScriptRow]:
-    """The registry by site and script, of one site or of all."""
+    """Return the registry by site and script, of one site or of all."""
     if site_id is not None:
         _check("any", site_id=site_id)
     async with asking(dsn, "reading the registry") as conn:
@@ -152,9 +152,9 @@ async def list_scripts(dsn: str, *, site_id: int | None = None) -> list[ScriptRo
 async def asking(
     dsn: str, doing: str, *, then: Callable[[Connection], Awaitable[None]] | None = None
 ) -> AsyncIterator[Connection]:
-    """One transaction, which waits LOCK_SECONDS for a lock; what Postgres says leaves as the environment's trouble.
+    """Open one transaction, which waits LOCK_SECONDS for a lock; Postgres' errors become EnvironmentUnfit.
 
-    After its commit `then` is called.
+    `then` is called after its commit.
     """
     try:
         async with connection(dsn, "registry admin") as conn:
@@ -168,14 +168,14 @@ async def asking(
 
 @asynccontextmanager
 async def changing(dsn: str, doing: str) -> AsyncIterator[Connection]:
-    """As `asking`; the history names who makes the change, and those who follow the registry are told."""
+    """Open a transaction like `asking`; the history names the account, and followers of the registry are notified."""
     async with asking(dsn, doing, then=tell_of_change) as conn:
         await sign_changes(conn)
         yield conn
 
 
 def _check(script_id: str, *, site_id: int = 1, org_id: int | None = None) -> None:
-    """Raises InvalidInput unless a raw event could name these."""
+    """Raise InvalidInput unless a raw event could have these ids."""
     if not 1 <= len(script_id) <= MAX_SCRIPT_ID or not script_id.isprintable():
         raise InvalidInput(f"script id {script_id!r} must be 1 to {MAX_SCRIPT_ID} printable characters")
     for name, number in (("site", site_id), ("organisation", org_id)):

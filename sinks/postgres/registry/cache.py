@@ -1,4 +1,4 @@
-"""The registry's copy in memory: told of changes by Postgres, and read again on a timer behind that."""
+"""The registry's copy in memory: refreshed on Postgres' notifications, and by a timer in case one is lost."""
 
 import asyncio
 import re
@@ -31,7 +31,7 @@ log = structlog.get_logger(__name__)
 
 
 def scripts_of(rows: "Iterable[asyncpg.Record]") -> Registry:
-    """The scripts in rows of `registry_read` or `producers_read`."""
+    """Return the scripts of rows of `registry_read` or `producers_read`."""
     return {
         row["script_id"]: Script(
             row["script_id"],
@@ -46,9 +46,9 @@ def scripts_of(rows: "Iterable[asyncpg.Record]") -> Registry:
 
 
 async def tell_of_change(conn: Connection) -> None:
-    """Has those who follow the registry read it now, once a change of it is committed.
+    """Notify the registry's followers of a committed change, so that they read it now.
 
-    Every account can fill Postgres' queue of notifications. A change is no less made then, and is found by the timers.
+    Any account can fill Postgres' notification queue. The change still applies then, and the timers find it.
     """
     try:
         await conn.execute("SELECT pg_notify($1, '')", CHANNEL, timeout=READ_SECONDS)
@@ -59,7 +59,7 @@ async def tell_of_change(conn: Connection) -> None:
 
 
 class RegistryCache:
-    """Keeps the last registry that could be read; `refresh_seconds` is the timed refresh behind the notifications."""
+    """Keeps the last registry that could be read; `refresh_seconds` is the interval of the timed refresh."""
 
     def __init__(self, dsn: str, *, refresh_seconds: float) -> None:
         self._dsn = dsn
@@ -70,13 +70,13 @@ class RegistryCache:
         self.legacy_until_ms = 0
         """Until when gateway headers without a proof are believed, in milliseconds since the epoch."""
         self.paused_partitions: Mapping[TopicPartition, str] = {}
-        """Partitions of raw topics that operators have paused, and why."""
+        """Partitions of raw topics that operators have paused, with the reasons."""
         self._changed = asyncio.Event()
         self._told = 0
         self._flooded = False
 
     def owner_of(self, site_id: int) -> tuple[str, int]:
-        """Whose a site is: its organisation's, or its own where none is known."""
+        """Return the owner of a site: its organisation, or the site itself if none is known."""
         if self._owned is not self._registry:
             self._owned = self._registry
             self._orgs = {script.site_id: script.org_id for script in self._registry.values()}
@@ -89,7 +89,7 @@ class RegistryCache:
         return self._registry
 
     async def load(self) -> None:
-        """Reads the registry once; raises SinkUnavailable."""
+        """Read the registry once; raises SinkUnavailable."""
         async with connection(self._dsn, "registry") as conn:
             await self._read(conn)
 
@@ -150,7 +150,7 @@ class RegistryCache:
 
 
 async def _read_paused_partitions(conn: Connection) -> dict[TopicPartition, str]:
-    """The partitions that are paused, each with who paused it and why."""
+    """Return the paused partitions, each with the account and the reason."""
     found = {}
     for row in await conn.fetch(sql("pauses_partitions"), timeout=READ_SECONDS):
         # A target of another form, which the owner alone can write by hand, is no partition that anybody reads.

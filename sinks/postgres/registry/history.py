@@ -1,4 +1,4 @@
-"""The history of the registry: who changed which script, site, organisation, token or pause, when, and from what to what."""
+"""History of the registry: who changed which script, site, organisation, token or pause, when, and its values."""
 
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -11,9 +11,9 @@ from sinks.postgres.statements import sql
 
 
 class RegistryChange(NamedTuple):
-    """A row of `registry_change`; `old` and `new` hold the changed columns, and are empty of what was added or removed.
+    """A row of `registry_change`; `old` and `new` have the changed columns, and are empty for additions and removals.
 
-    `changed_by` is what the account said that made the change, None if it said nothing; `written_by` is that account.
+    `changed_by` is the name that the account gave, None without one; `written_by` is the account.
     """
 
     written_at: datetime
@@ -31,12 +31,12 @@ class RegistryChange(NamedTuple):
 
 
 async def sign_changes(conn: Connection, reason: str = "") -> None:
-    """Has the history name who makes the changes of the open transaction, and why."""
+    """Set the author and the reason that the history records for changes of the open transaction."""
     await conn.execute(sql("registry_change_by"), started_by(), reason)
 
 
 async def list_changes(dsn: str, script_id: str | None, since: datetime | None, limit: int) -> list[RegistryChange]:
-    """The newest changes first; of a script, those of its sites and organisations too.
+    """Return the newest changes first; for a script, including those of its sites and organisations.
 
     Raises InvalidInput for a script that is neither registered nor in the history.
     """

@@ -1,4 +1,4 @@
--- Whether the registry knows the script, site or organisation ($1 says which) of this name.
+-- Whether the registry has the script, site or organisation ($1 is the kind) of this name.
 SELECT CASE $1
     WHEN 'script' THEN EXISTS (SELECT FROM script WHERE script_id = $2)
     WHEN 'site' THEN EXISTS (SELECT FROM site WHERE site_id::text = $2)

@@ -1,4 +1,4 @@
-"""Pauses in Postgres: rows that workers and gateways read with the registry, and are told of."""
+"""Pauses in Postgres: rows that workers and gateways read with the registry, and whose changes they receive."""
 
 from schemas.errors import InvalidInput
 from schemas.pipeline.pause import Pause, PauseKind
@@ -10,21 +10,21 @@ from sinks.postgres.statements import sql
 
 
 async def list_pauses(dsn: str) -> list[Pause]:
-    """All pauses, the longest first."""
+    """Return all pauses, the longest first."""
     async with connection(dsn, "pause") as conn:
         rows = await conn.fetch(sql("pauses_read"))
     return [Pause(**{**row, "kind": PauseKind(row["kind"])}) for row in rows]
 
 
 async def demand_target(dsn: str, kind: PauseKind, target: str) -> None:
-    """Raises InvalidInput unless the registry knows this script, site or organisation."""
+    """Raise InvalidInput unless the registry has this script, site or organisation."""
     async with connection(dsn, "pause") as conn:
         if not await conn.fetchval(sql("pause_target"), kind.value, target):
             raise InvalidInput(f"{kind.value} {target} is not registered; see `bridge script list`")
 
 
 async def start_pause(dsn: str, kind: PauseKind, target: str, reason: str) -> bool:
-    """Pauses the target, which is known; whether it was not paused before."""
+    """Pause the target, which exists; return whether it was not paused before."""
     async with connection(dsn, "pause") as conn:
         async with conn.transaction():
             await sign_changes(conn, reason)
@@ -34,7 +34,7 @@ async def start_pause(dsn: str, kind: PauseKind, target: str, reason: str) -> bo
 
 
 async def end_pause(dsn: str, kind: PauseKind, target: str, reason: str) -> bool:
-    """Ends the pause of the target; whether there was one."""
+    """End the pause of the target; return whether there was one."""
     async with connection(dsn, "pause") as conn:
         async with conn.transaction():
             await sign_changes(conn, reason)

@@ -1,2 +1,2 @@
--- The partitions that are paused, as `topic:partition`, by whom and why.
+-- The paused partitions, as `topic:partition`, with the account and the reason.
 SELECT target, paused_by, reason FROM pause WHERE kind = 'partition'

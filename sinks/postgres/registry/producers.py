@@ -1,4 +1,4 @@
-"""The registry as the gateway needs it: scripts, their origins and their API keys, kept in memory."""
+"""The registry for the gateway: scripts, their origins and their API keys, in memory."""
 
 import time
 from collections.abc import Mapping
@@ -11,14 +11,14 @@ from telemetry import metrics
 
 
 class ProducerRegistry(RegistryCache):
-    """A registry's copy that also knows who may send; an outage of Postgres leaves the last copy in use."""
+    """A copy of the registry with origins and API keys; during an outage of Postgres the last copy stays in use."""
 
     def __init__(self, dsn: str, *, refresh_seconds: float) -> None:
         super().__init__(dsn, refresh_seconds=refresh_seconds)
         self.origins: Mapping[str, frozenset[str]] = {}
         self.keys: Mapping[str, ApiKey] = {}
         self.read_at: float | None = None
-        """When it was read last, by the monotonic clock."""
+        """The time of the last read, by the monotonic clock."""
 
     async def _read(self, conn: Connection) -> None:
         rows = await conn.fetch(sql("producers_read"), timeout=READ_SECONDS)

@@ -1,5 +1,5 @@
--- The newest changes of the registry, since $2 and of the script $1 if they are given. Those of the sites and organisations that the
--- script has belonged to are its changes too.
+-- The newest changes of the registry, since $2 and of the script $1 if they are given. They include those of the sites
+-- and organisations that the script has belonged to.
 WITH place AS (
     SELECT site_id, org_id FROM registry_change WHERE script_id = $1
     UNION

@@ -1,4 +1,4 @@
--- The registry for people, of one site ($1) or, when that is null, of all. A statement of SQL need not set updated_at.
+-- The registry for people, of one site ($1) or, when that is null, of all. SQL statements need not set updated_at.
 SELECT script.script_id, script.site_id, site.org_id, script.enabled, script.origins, script.created_at,
        greatest(script.updated_at, noted.changed_at) AS updated_at, script.shared_ids
 FROM script JOIN site USING (site_id)

@@ -1,2 +1,2 @@
--- The organisation of a site, which then stays until the transaction ends.
+-- The organisation of a site, which is locked until the transaction ends.
 SELECT org_id FROM site WHERE site_id = $1 FOR UPDATE

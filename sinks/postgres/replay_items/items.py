@@ -1,4 +1,4 @@
-"""The items of a plan: read, claimed by compare-and-set, passed over, let go."""
+"""Items of a plan: read, claimed by compare-and-set, skipped, released."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
@@ -20,9 +20,9 @@ _MOST_BYTES: Final = 16 * 1024 * 1024
 
 
 async def reach(conn: Connection, replay_id: str, after: int, most: int) -> int | None:
-    """The position of the last of at most `most` items behind position `after` that fit into memory together.
+    """Return the position of the last of at most `most` items after position `after` that fit into memory together.
 
-    None where no item is left.
+    None if no item is left.
     """
     position: int | None = await conn.fetchval(sql("replay_reach"), replay_id, after, most, _MOST_BYTES)
     return position
@@ -31,9 +31,9 @@ async def reach(conn: Connection, replay_id: str, after: int, most: int) -> int 
 async def read_items(
     conn: Connection, replay_id: str, after: int, up_to: int, *, max_lives: int, lock: bool = False
 ) -> list[DeadLetterItem]:
-    """The items behind position `after` up to `up_to` that the ledger still holds, in the order of their positions.
+    """Return the items after position `after` up to `up_to` that are in the ledger, by position.
 
-    To `lock` them keeps their dispositions until the transaction ends.
+    With `lock`, their dispositions can't change until the transaction ends.
     """
     if lock:
         await conn.execute(sql("replay_items_lock"), replay_id, after, up_to)
@@ -52,41 +52,41 @@ async def read_items(
 
 
 async def claim(conn: Connection, replay_id: str, items: Sequence[DeadLetterItem], records: Sequence[Replayed]) -> None:
-    """Claims locked items that were found to be free, each for its record; must be committed before any is published."""
+    """Claim locked, available items, each for its record; must be committed before any is published."""
     places = provenance_columns([item.provenance for item in items])
     await conn.execute(sql("replay_claim"), replay_id, *places, [sent_digest(one, replay_id) for one in records])
 
 
 async def let_go(conn: Connection, replay_id: str, provenances: Sequence[Provenance]) -> int:
-    """Opens claims of which nothing was published, for certain; returns how many still were claims."""
+    """Release claims of which certainly nothing was published; return how many still were claims."""
     done: int = await conn.fetchval(sql("replay_let_go"), replay_id, *provenance_columns(list(provenances)))
     return done
 
 
 async def skip(conn: Connection, replay_id: str, why: Mapping[int, str]) -> None:
-    """Notes why items were passed over, by position."""
+    """Record why items were skipped, by position."""
     if why:
         await conn.execute(sql("replay_skip"), replay_id, list(why), list(why.values()))
 
 
 async def note_sent(conn: Connection, replay_id: str, up_to: int, sent: int) -> None:
-    """Everything up to this position is done with; so many of it went out."""
+    """Record that everything up to this position is finished, with the number of events sent."""
     await conn.execute(sql("replay_sent"), replay_id, up_to, sent)
 
 
 async def note_forecasts(conn: Connection, replay_id: str, forecasts: Mapping[int, str]) -> None:
-    """What the dry run says of items, by position; an item that it says nothing of passes."""
+    """Record the forecasts of items, by position; items without one pass."""
     if forecasts:
         await conn.execute(sql("replay_forecast"), replay_id, list(forecasts), list(forecasts.values()))
 
 
 async def keep_passing(conn: Connection, replay_id: str) -> None:
-    """Leaves out what would not pass."""
+    """Remove the items that would not pass."""
     await conn.execute(sql("replay_keep_passing"), replay_id)
 
 
 async def persisted_keys(conn: Connection, claims: Collection[Claim]) -> set[bytes]:
-    """The keys of those events that would be duplicates of what is persisted."""
+    """Return the keys of the events that would be duplicates of persisted ones."""
     plain = {one: class_key(one.key, one.sender) for one in claims}
     holders = await key_holders(conn, [*set(plain.values())])
     contested = {one: key for one, key in plain.items() if key in holders}
@@ -98,9 +98,9 @@ async def persisted_keys(conn: Connection, claims: Collection[Claim]) -> set[byt
 async def persisted_events(
     conn: Connection, events: Iterable[tuple[int, str, Sender | None]], since: datetime, until: datetime
 ) -> set[tuple[int, str]]:
-    """Which events (site, event id, and class of sender or None for any) are persisted and were received in that time.
+    """Return which events (site, event id, sender class or None for any) are persisted and were received in that time.
 
-    No index helps to find them.
+    No index supports the query.
     """
     columns: list[list[Any]] = [list(column) for column in zip(*events, strict=True)]
     if not columns:

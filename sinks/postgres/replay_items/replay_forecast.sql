@@ -1,4 +1,4 @@
--- What the dry run says of these items of the plan $1.
+-- The forecasts of these items of the plan $1.
 UPDATE replay_item AS i
 SET forecast = n.forecast
 FROM unnest($2::bigint[], $3::text[]) AS n (position, forecast)

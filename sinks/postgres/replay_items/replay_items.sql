@@ -1,4 +1,4 @@
--- The items of the plan $1 behind position $2 up to $3, as the ledger has them.
+-- The items of the plan $1 after position $2 up to $3, with their ledger rows.
 SELECT i.position, l.raw_topic, l.raw_partition, l.raw_offset, l.site_id, l.record_key, l.payload, l.headers, l.received_at,
        l.error_class, l.last_error, l.dropped_reason, l.disposition, l.replay_id::text AS replay_id, l.replayed_as,
        l.replay_of, s.org_id, l.sender, l.script_id, l.event_id

@@ -1,2 +1,2 @@
--- Leaves out of the plan $1, which this transaction makes, what would not pass.
+-- Removes the items that would not pass from the plan $1, which this transaction creates.
 SELECT keep_passing($1)

@@ -1,2 +1,2 @@
--- Everything of the plan $1 up to position $2 is out of its hands; $3 more of it were sent.
+-- The items of the plan $1 up to position $2 are finished; $3 more of them were sent.
 UPDATE replay SET sent_to = $2, published = published + $3, updated_at = now() WHERE replay_id = $1

@@ -1,4 +1,4 @@
-"""Plans: made, found, taken up, cancelled, ended, and what became of their items."""
+"""Plans: creation, search, runs, cancellation, and the outcomes of their items."""
 
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
@@ -19,7 +19,7 @@ from sinks.postgres.statements import sql
 
 
 class Became(NamedTuple):
-    """How many items of a site became what; `why` is there for what was dropped again or skipped."""
+    """The number of a site's items with one outcome; `why` is set for items that were dropped again or skipped."""
 
     site_id: int | None
     outcome: Outcome
@@ -28,7 +28,7 @@ class Became(NamedTuple):
 
 
 class Held(NamedTuple):
-    """How many plans there are, their items, and bytes of filters, corrections and reports as Postgres stores them."""
+    """The number of plans, their items, and bytes of filters, corrections and reports as Postgres stores them."""
 
     plans: int
     items: int
@@ -37,7 +37,7 @@ class Held(NamedTuple):
 
 @asynccontextmanager
 async def planning(dsn: str, *, keep: bool) -> AsyncIterator[Connection]:
-    """A transaction in which a plan is made; it ends in nothing unless the plan is to be kept."""
+    """Open a transaction in which a plan is created; it is rolled back unless the plan is to be kept."""
     async with connection(dsn, "replay") as conn:
         made = conn.transaction()
         await made.start()
@@ -60,9 +60,9 @@ async def freeze(
     limit: int | None,
     org_id: int | None = None,
 ) -> int:
-    """Freezes what fits the filter now as the items of a new plan; returns the last position.
+    """Store the dead letters that match the filter now as the items of a new plan; return the last position.
 
-    `org_id` is the organisation that the plan is bound to: the filter must be, too.
+    `org_id` is the plan's tenant scope: the filter must have it too.
     """
     asked = chosen.model_dump_json(exclude_none=True)
     operations = msgspec.json.encode(corrections).decode()
@@ -73,17 +73,17 @@ async def freeze(
 
 
 async def held(conn: Connection, org_id: int) -> Held:
-    """What the plans of an organisation hold now, those of this transaction included."""
+    """Return the size of an organisation's plans, including those of this transaction."""
     return Held(**await conn.fetchrow(sql("replay_held"), org_id))
 
 
 async def complete(conn: Connection, replay_id: str, report: PlanReport) -> None:
-    """Notes what the dry run said, and how large the plan is now."""
+    """Store the report of the dry run, and the size of the plan."""
     await conn.execute(sql("replay_planned"), replay_id, report.model_dump_json())
 
 
 async def find_plan(conn: Connection, asked: str, *, org_id: int | None = None) -> Plan:
-    """The plan whose id begins so, of one organisation or of all; raises InvalidInput unless there is exactly one."""
+    """Return the plan with this id prefix, of one organisation or all; raises InvalidInput unless one plan matches."""
     wanted = asked.strip().lower()
     rows = await conn.fetch(sql("replay_find"), wanted, org_id, MOST_NAMED + 1) if len(wanted) >= SHORTEST else []
     only("plan", asked, [row["replay_id"] for row in rows], "bridge dlq plans")
@@ -91,52 +91,52 @@ async def find_plan(conn: Connection, asked: str, *, org_id: int | None = None) 
 
 
 async def list_plans(dsn: str, limit: int, *, org_id: int | None = None) -> list[PlanLine]:
-    """The newest plans first, of one organisation or of all."""
+    """Return the newest plans first, of one organisation or of all."""
     async with connection(dsn, "replay") as conn:
         rows = await conn.fetch(sql("replay_list"), limit, org_id)
     return [PlanLine(**{**row, "state": PlanState(row["state"])}) for row in rows]
 
 
 async def prune(dsn: str, seconds: float) -> int:
-    """Removes plans that nothing has touched for so long; how many. Raises SinkUnavailable."""
+    """Remove plans that were not changed for `seconds`; return their number. Raises SinkUnavailable."""
     async with connection(dsn, "prune") as conn:
         done: str = await conn.execute(sql("replays_prune"), seconds)
     return int(done.rsplit(" ", 1)[1])
 
 
 async def begin(conn: Connection, plan: Plan) -> None:
-    """Takes the plan up; raises InvalidInput if it was cancelled."""
+    """Start a run of the plan; raises InvalidInput if it was cancelled."""
     if await conn.fetchval(sql("replay_begin"), plan.replay_id) is None:
         raise InvalidInput(f"the plan {plan.replay_id} was cancelled by {without_host(plan.ended_by)}; make a new one")
 
 
 async def state_of(conn: Connection, replay_id: str) -> PlanState:
-    """How far the plan is said to be."""
+    """Return the stored state of the plan."""
     return PlanState(await conn.fetchval(sql("replay_state"), replay_id))
 
 
 async def end(conn: Connection, replay_id: str, because: str) -> None:
-    """Notes that its run ended: all was sent, or why it was not; a plan that was cancelled stays so."""
+    """Record the end of its run: all sent, or the reason why not; a cancelled plan stays cancelled."""
     await conn.execute(sql("replay_end"), replay_id, started_by(), because)
 
 
 async def cancel(conn: Connection, replay_id: str, reason: str, *, sent: bool = False) -> bool:
-    """Tells whoever runs it to stop; False if it is over already. `sent` is to cancel one that says that all was sent."""
+    """Ask the run of a plan to stop; False if it has ended. `sent` also cancels a plan that is marked as sent."""
     return await conn.fetchval(sql("replay_cancel"), replay_id, started_by(), reason, sent) is not None
 
 
 async def outcomes(conn: Connection, replay_id: str) -> list[Became]:
-    """What became of all items of a plan."""
+    """Return the outcomes of all items of a plan."""
     return _became(await conn.fetch(sql("replay_outcomes"), replay_id))
 
 
 async def canary_outcomes(conn: Connection, replay_id: str, first: int) -> list[Became]:
-    """What became of the first items that were sent."""
+    """Return the outcomes of the first items that were sent."""
     return _became(await conn.fetch(sql("replay_canary"), replay_id, first))
 
 
 async def claims(conn: Connection, replay_id: str) -> dict[Provenance, bool]:
-    """What the plan has claimed still, and whether its run was killed before it noted that it sent it."""
+    """Return the plan's current claims, and for each whether its run ended before it recorded the item as sent."""
     rows = await conn.fetch(sql("replay_claims"), replay_id)
     return {Provenance(*place): in_doubt for *place, in_doubt in rows}
 
@@ -148,13 +148,13 @@ async def in_flight(conn: Connection, replay_id: str, after: int, up_to: int) ->
 
 
 async def is_left(conn: Connection, replay_id: str) -> bool:
-    """Whether the ledger has dead letters of the plan that are open or claimed, whatever the plan says."""
+    """Return whether the ledger has open or claimed dead letters of the plan, regardless of the plan's state."""
     left: bool = await conn.fetchval(sql("replay_left"), replay_id)
     return left
 
 
 def summed(found: Iterable[Became], outcome: Outcome | None = None) -> dict[str, int]:
-    """Items by outcome or, for one outcome, by why."""
+    """Return items by outcome or, for one outcome, by reason."""
     sums: dict[str, int] = {}
     for one in found:
         if outcome is None or one.outcome is outcome:

@@ -1,5 +1,5 @@
--- A run takes the plan up, unless it was cancelled, where the ledger says that the last one stopped: other accounts can write
--- `sent_to`, `published` and `skipped` as well. What this account passed over itself stays so.
+-- A run starts the plan, unless it was cancelled, at the position where the last one stopped by the ledger: other
+-- accounts can write `sent_to`, `published` and `skipped` too. Items that this account skipped stay skipped.
 WITH stands AS (
     SELECT coalesce(min(i.position) - 1, min(r.sent_to)) AS sent_to
     FROM replay AS r

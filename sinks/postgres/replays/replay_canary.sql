@@ -1,4 +1,4 @@
--- The same of the first $2 items that were sent.
+-- The outcomes of the first $2 items that were sent.
 SELECT site_id, outcome, CASE outcome WHEN 'dropped' THEN dropped_reason END AS why, count(*) AS items
 FROM (
     SELECT site_id, outcome, dropped_reason

@@ -1,5 +1,5 @@
--- The dead letters that the plan $1 has claimed still, whether or not its run had noted that it sent them. Those that it had not are
--- in doubt.
+-- The dead letters that the plan $1 has claimed, regardless of whether its run recorded them as sent. Those that were
+-- not recorded are in doubt.
 SELECT l.raw_topic, l.raw_partition, l.raw_offset, i.position > r.sent_to AS in_doubt
 FROM replay AS r
 JOIN replay_item AS i USING (replay_id)

@@ -1,4 +1,4 @@
--- The plans whose id begins with $1, of the organisation $2 if it is given; $3 at most.
+-- The plans whose id begins with $1, of the organisation $2 if it is given; at most $3.
 SELECT r.replay_id::text AS replay_id, r.requested_by, r.reason, r.filter, r.corrections, r.report, r.planned, r.published,
        r.sent_to, coalesce((SELECT max(position) FROM replay_item WHERE replay_id = r.replay_id), 0) AS last_position,
        r.state, r.ended_by, r.ended_because, r.created_at, r.updated_at, r.org_id

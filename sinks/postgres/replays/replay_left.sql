@@ -1,4 +1,5 @@
--- Whether dead letters of the plan $1 are claimed by it still, or open unless this account passed them over, whatever the plan says.
+-- Whether dead letters of the plan $1 are claimed by it, or open without having been skipped by this account,
+-- regardless of the plan's state.
 SELECT EXISTS (
     SELECT
     FROM replay_item AS i JOIN bridge_event_raw AS l USING (raw_topic, raw_partition, raw_offset)

@@ -1,5 +1,5 @@
--- What became of the plan $1, by site; why, of what was dropped again or skipped. An item that was not sent, and that others
--- dealt with, is not open: a replay would skip it for this reason.
+-- The outcomes of the plan $1, by site, with the reason for items that were dropped again or skipped. An unsent item
+-- that others have replayed or discarded is not open: a replay would skip it for this reason.
 SELECT site_id, CASE WHEN dealt_with IS NULL THEN outcome ELSE 'skipped' END AS outcome,
        coalesce(dealt_with, CASE outcome WHEN 'dropped' THEN dropped_reason WHEN 'skipped' THEN skipped END) AS why,
        count(*) AS items

@@ -1,2 +1,2 @@
--- Whether somebody has cancelled the plan meanwhile.
+-- The state of the plan, which may have been cancelled meanwhile.
 SELECT state FROM replay WHERE replay_id = $1

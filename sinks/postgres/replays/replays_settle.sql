@@ -1,4 +1,4 @@
--- A replayed dead letter learns what it became.
+-- Records the replay's record on a replayed dead letter.
 UPDATE bridge_event_raw AS l
 SET disposition = 'replayed', replayed_as = n.replayed_as, updated_at = now()
 FROM unnest($1::text[], $2::int[], $3::bigint[], $4::text[]) AS n (raw_topic, raw_partition, raw_offset, replayed_as)

@@ -1,4 +1,4 @@
-"""Runs of commands in Postgres: the lock that lets one run at a time pass, and the history of who, when, what, result."""
+"""Runs of commands in Postgres: the lock that admits one at a time, and the history with account, time and result."""
 
 import getpass
 import socket
@@ -21,7 +21,7 @@ _NOTHING_INSERTED: Final = "INSERT 0 0"
 class RunRecord(NamedTuple):
     """One line of the history; `exit_code` is None while it runs, or if it was killed.
 
-    `started_by` is what the account said that wrote the line, `written_by` that account, None before 0017.
+    `started_by` is the name that the account gave, `written_by` is the account, None before 0017.
     """
 
     run_id: str
@@ -39,7 +39,7 @@ _acting_as: ContextVar[str | None] = ContextVar("acting_as", default=None)
 
 @contextmanager
 def acting_as(who: str) -> Iterator[None]:
-    """What is begun within it is done for somebody else than this process's account, and the history says so."""
+    """Record runs begun within this context in the history as those of `who`, not of the process's account."""
     before = _acting_as.set(who)
     try:
         yield
@@ -48,7 +48,7 @@ def acting_as(who: str) -> Iterator[None]:
 
 
 def started_by() -> str:
-    """Who runs this: the account, or whom it acts for, and the host; printable, wherever it is shown."""
+    """Return who runs this: the account, or the one it acts for, and the host; printable in every output."""
     who = _acting_as.get()
     if who is None:
         try:
@@ -59,29 +59,30 @@ def started_by() -> str:
 
 
 def without_host(who: str) -> str:
-    """The account or token of `started_by`, for those who are not to know our hosts."""
+    """Return the account or token of `started_by`, for readers who must not see host names."""
     return who.rpartition("@")[0] or who
 
 
 class RunLock:
-    """The lock while it is held: by a session of its own, so that it ends with the process."""
+    """The lock while it is held: by its own session, so that it ends with the process."""
 
     def __init__(self, name: str, session: Connection) -> None:
         self.name = name
         self._session = session
 
     def check(self) -> None:
-        """Raises SinkUnavailable once the session is gone, and with it the lock."""
+        """Raise SinkUnavailable once the session, and with it the lock, is lost."""
         if self._session.is_closed():
             raise SinkUnavailable(f"the connection that holds {self.name} was lost; run it again")
 
 
 @asynccontextmanager
 async def run_lock(dsn: str, name: str, label: str) -> AsyncIterator[RunLock]:
-    """Holds the lock `name`; raises AnotherRun when somebody else does. `label` is what people are told."""
+    """Hold the lock `name`; raises AnotherRun when another session holds it. `label` is its name in messages."""
     async with connection(dsn, "lock") as session:
         if not await session.fetchval(sql("run_lock"), name):
-            # Services may take any such lock, and others where nobody took that from all: one that is no run is to be seen.
+            # Any service may take such a lock, as may other accounts unless it was revoked, so the error names the
+            # holder.
             row = await session.fetchrow(sql("run_lock_held"), name)
             who = (
                 f" (session {row['pid']}, role {row['role'] or '?'}, {row['application'] or 'no name'})" if row else ""
@@ -91,12 +92,12 @@ async def run_lock(dsn: str, name: str, label: str) -> AsyncIterator[RunLock]:
 
 
 async def is_locked(conn: Connection, name: str) -> bool:
-    """Whether a run holds the lock `name` now."""
+    """Return whether a run holds the lock `name` now."""
     return await conn.fetchrow(sql("run_lock_held"), name) is not None
 
 
 async def note_begin(dsn: str, run_id: str, script: str, at: datetime) -> None:
-    """Writes the run into the history; raises AnotherRun if it has one of that id: ids of a second are few."""
+    """Write the run to the history; raises AnotherRun if it has that id: a second has few different ids."""
     async with connection(dsn, "history") as conn:
         noted = await conn.execute(sql("run_begin"), run_id, script, started_by(), at)
     if noted == _NOTHING_INSERTED:
@@ -106,23 +107,23 @@ async def note_begin(dsn: str, run_id: str, script: str, at: datetime) -> None:
 async def note_end(
     dsn: str, run_id: str, script: str, times: tuple[datetime, datetime], code: int, summary: str
 ) -> None:
-    """Writes its end: exit code and summary, JSON text."""
+    """Write the run's end: exit code and summary, JSON text."""
     async with connection(dsn, "history") as conn:
         await conn.execute(sql("run_end"), run_id, script, started_by(), *times, code, summary)
 
 
 async def list_runs(dsn: str, script: str | None, limit: int) -> list[RunRecord]:
-    """The newest runs first."""
+    """Return the newest runs first."""
     async with connection(dsn, "history") as conn:
         return [_record(row) for row in await conn.fetch(sql("runs_list"), script, limit)]
 
 
 async def show_run(dsn: str, asked: str) -> RunRecord:
-    """The run whose id is this or, if there is none, begins so; raises InvalidInput unless there is exactly one."""
+    """Return the run with this id or else this prefix; raises InvalidInput unless there is exactly one."""
     wanted = asked.strip()
     async with connection(dsn, "history") as conn:
         rows = await conn.fetch(sql("run_show"), wanted, MOST_NAMED + 1)
-    # A caller's own id may be another's beginning, and shorter than a beginning has to be.
+    # A caller's own id may be another's prefix, and shorter than the shortest prefix.
     if not rows or rows[0]["run_id"] != wanted:
         begun = [row["run_id"] for row in rows] if len(wanted) >= SHORTEST else []
         only("run", asked, begun, "bridge runs list")

@@ -1,3 +1,3 @@
--- Notes who began which run, and when; no row where a run has that id already.
+-- Records the begin of a run; inserts no row if a run has that id already.
 INSERT INTO script_run (run_id, script, started_by, started_at) VALUES ($1, $2, $3, $4)
 ON CONFLICT ON CONSTRAINT script_run_pkey DO NOTHING

@@ -1,4 +1,4 @@
-"""Compares a database with what the code needs: schema, months, migrations and the current role's privileges."""
+"""Comparison of a database with the code's needs: schema, months, migrations and the current role's privileges."""
 
 import json
 import re
@@ -22,10 +22,10 @@ from sinks.postgres.schema.privileges import GUARDED, needed_functions, needed_o
 from sinks.postgres.statements import sql
 
 SNAPSHOT = "schema_snapshot.json"
-"""The catalogue of a freshly migrated database; `bridge db snapshot` prints it anew."""
+"""The catalogue of a freshly migrated database; `bridge db snapshot` prints a new one."""
 
 OWN_PREFIX = "x_"
-"""Columns and indexes that an administrator adds to the product's tables begin with it; no migration makes one."""
+"""The prefix of columns and indexes that an administrator adds to the product's tables; no migration uses it."""
 
 Catalogue = dict[str, dict[str, str]]
 """By relation, then by kind and name: the definition in one line."""
@@ -35,38 +35,38 @@ _OWN_IN_VIEW = re.compile(rf", {OWN_PREFIX}\w+(?=,| FROM )")
 
 
 async def read_catalogue(conn: Connection) -> Catalogue:
-    """The catalogue of the current schema, in words that are the same on every version of Postgres."""
+    """Return the catalogue of the current schema, in text that is equal on every version of Postgres."""
     found: Catalogue = {}
     for row in await conn.fetch(sql("catalogue")):
         definition = " ".join(row["definition"].split())
         if row["kind"] == "view":
-            # Postgres 16 and newer name a view's columns without their table where only one is read.
+            # Postgres 16 and newer name a view's columns without their table if only one table is read.
             definition = _QUALIFIER.sub("", definition)
         found.setdefault(row["relation"], {})[f"{row['kind']} {row['name']}"] = definition
     return found
 
 
 def expected_catalogue() -> Catalogue:
-    """The catalogue that this build's migrations make."""
+    """Return the catalogue that this build's migrations create."""
     catalogue: Catalogue = json.loads(Path(__file__).with_name(SNAPSHOT).read_text())
     return catalogue
 
 
 def render(catalogue: Catalogue) -> str:
-    """The snapshot's text."""
+    """Return the snapshot's text."""
     return json.dumps(catalogue, indent=2, sort_keys=True, ensure_ascii=False)
 
 
 async def snapshot(dsn: str) -> str:
-    """The snapshot's text for this database as it is."""
+    """Return the snapshot's text for the current state of this database."""
     async with connection(dsn, "db snapshot") as conn:
         return render(await read_catalogue(conn))
 
 
 class Differences(NamedTuple):
-    """Lines by what they are about; `ahead` are migrations that only a newer release knows.
+    """Lines by subject; `ahead` are migrations that only a newer release has.
 
-    `excess` is what the account may do though its service does not need it.
+    `excess` are privileges of the account that its service does not need.
     """
 
     schema: list[str]
@@ -77,7 +77,7 @@ class Differences(NamedTuple):
 
 
 async def database_differences(dsn: str, *, months_ahead: int, service: Service = Service.OWNER) -> Differences:
-    """Each difference between the database and what the code needs, under the account of this service.
+    """Return each difference between the database and the code's needs, under the account of this service.
 
     Raises SinkUnavailable.
     """
@@ -98,22 +98,22 @@ async def database_differences(dsn: str, *, months_ahead: int, service: Service 
 
 
 async def check_database(dsn: str, *, months_ahead: int, service: Service = Service.OWNER) -> list[str]:
-    """One line for each difference between the database and what the code needs; raises SinkUnavailable."""
+    """Return one line for each difference between the database and the code's needs; raises SinkUnavailable."""
     found = await database_differences(dsn, months_ahead=months_ahead, service=service)
     return [line for lines in found for line in lines]
 
 
 async def excess_privileges(dsn: str, service: Service) -> list[str]:
-    """What the account may do though its service does not need it, a line each; raises SinkUnavailable."""
+    """Return the account's privileges that its service does not need, a line each; raises SinkUnavailable."""
     async with connection(dsn, "start") as conn:
         return await _excess(conn, expected_catalogue(), service)
 
 
 async def blocking_differences(dsn: str, service: Service) -> list[str]:
-    """The differences on which this build must not run as this service; raises SinkUnavailable.
+    """Return the differences with which this build must not run as this service; raises SinkUnavailable.
 
-    An index more is an administrator's business, and months ahead can still be made. A database that a newer release
-    has migrated is that release's: it keeps the one before running, so the catalogue is not compared.
+    Additional indexes are an administrator's choice, and months ahead can still be created. A database migrated by a
+    newer release supports the release before, so the catalogue is not compared.
     """
     expected = expected_catalogue()
     async with connection(dsn, "start") as conn:
@@ -126,9 +126,9 @@ async def blocking_differences(dsn: str, service: Service) -> list[str]:
 
 
 def compare(expected: Catalogue, found: Catalogue, *, extra_indexes: bool = True) -> list[str]:
-    """The differences between two catalogues; relations that only the database has are other people's.
+    """Return the differences between two catalogues; relations that only the database has are ignored.
 
-    So are comments, and columns and indexes with OWN_PREFIX that stop no write.
+    Comments are ignored too, and columns and indexes with OWN_PREFIX that can't fail a write.
     """
     lines = []
     for relation in sorted(expected):
@@ -150,7 +150,7 @@ def compare(expected: Catalogue, found: Catalogue, *, extra_indexes: bool = True
 
 
 def _compared(things: dict[str, str]) -> dict[str, str]:
-    """Without comments; views, whose columns are compared one by one, without own columns."""
+    """Return the definitions to compare: no comments, and views without own columns, as columns are compared."""
     return {
         name: _OWN_IN_VIEW.sub("", definition) if name.startswith("view ") else definition
         for name, definition in things.items()
@@ -159,7 +159,7 @@ def _compared(things: dict[str, str]) -> dict[str, str]:
 
 
 def _is_own(name: str, definition: str) -> bool:
-    """Whether it is an administrator's column or index, and harmless to those who write without knowing it."""
+    """Return whether it is an administrator's column or index that does not affect writers who don't know it."""
     kind, _, path = name.partition(" ")
     if not path.rpartition(".")[2].startswith(OWN_PREFIX):
         return False
@@ -207,9 +207,9 @@ async def _privileges(conn: Connection, expected: Catalogue, service: Service) -
 
 
 async def privileges_to_come(dsn: str, service: Service) -> list[str]:
-    """What the account will lack of the relations and columns that pending migrations make; raises SinkUnavailable.
+    """Return the privileges that the account will lack on objects of pending migrations; raises SinkUnavailable.
 
-    Nothing if it owns what is there, since it then owns what comes.
+    Empty if it owns the existing objects, since it then owns new ones too.
     """
     expected = expected_catalogue()
     async with connection(dsn, "db check") as conn:
@@ -225,7 +225,7 @@ async def privileges_to_come(dsn: str, service: Service) -> list[str]:
 
 
 async def _excess(conn: Connection, expected: Catalogue, service: Service) -> list[str]:
-    """Nothing for the owner, who may do everything."""
+    """Return nothing for the owner, who may do everything."""
     if service is Service.OWNER:
         return []
     wanted = sorted(needed_privileges(expected, service))
@@ -235,7 +235,7 @@ async def _excess(conn: Connection, expected: Catalogue, service: Service) -> li
 
 
 async def _functions_excess(conn: Connection, service: Service) -> list[str]:
-    """Apart from the rest, and no reason not to start: not every administrator can take a function from PUBLIC."""
+    """Return excess functions apart, as they don't block a start: not every administrator can revoke from PUBLIC."""
     if service is Service.OWNER:
         return []
     role = await conn.fetchval("SELECT current_user")
@@ -249,7 +249,7 @@ async def _schema_excess(conn: Connection, expected: Catalogue) -> list[str]:
 
 
 async def migration_status(dsn: str) -> tuple[list[tuple[str, datetime]], list[str]]:
-    """The applied migrations with their times, and the names of the pending ones.
+    """Return the applied migrations with their times, and the names of the pending ones.
 
     Raises EnvironmentUnfit if an applied migration was changed afterwards.
     """

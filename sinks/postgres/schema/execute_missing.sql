@@ -1,4 +1,4 @@
--- Which of the functions of these names or signatures the current role may not execute, and whether it may use the schema.
+-- The functions of these names or signatures that the current role may not execute, and whether it may use the schema.
 SELECT 'EXECUTE on ' || p.oid::regprocedure AS missing
 FROM pg_proc AS p
 WHERE (p.proname = ANY ($1::text[]) OR p.oid::regprocedure::text = ANY ($1::text[]))

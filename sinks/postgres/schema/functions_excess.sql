@@ -1,5 +1,6 @@
--- Which of the first functions of Postgres, those that fill what all sessions share, the current role may execute though it is
--- not among the second, names or signatures, which it needs; in one line, or none. A superuser may execute all of them.
+-- The functions of $1, which fill resources that all sessions share, that the current role may execute although they
+-- are not among the names or signatures of $2, which it needs; in one line, or none. A superuser may execute all of
+-- them.
 SELECT format('has EXECUTE on %s, which it does not need; if every role has it: run deploy/postgres/accounts.sql as a superuser',
               string_agg(p.oid::regprocedure::text, ', ' ORDER BY p.oid::regprocedure::text)) AS line
 FROM pg_proc AS p

@@ -1,4 +1,4 @@
-"""`bridge db grants`: the statements that give an account exactly what its service needs."""
+"""`bridge db grants`: the statements that grant an account exactly the privileges of its service."""
 
 from collections.abc import Iterable, Iterator
 from functools import partial
@@ -20,7 +20,7 @@ from sinks.postgres.table_locks import PATIENCE_SECONDS, Tell, locking, log_awai
 
 
 async def grant_statements(conn: Connection, role: str, service: Service) -> list[str]:
-    """The statements for this role on the current schema; they take other privileges on the product's relations away."""
+    """Return the statements for this role on the current schema; they revoke its other privileges on it."""
     rows = await conn.fetch(sql("grants_objects"), list(expected_catalogue()), role)
     place = await conn.fetchrow(sql("grants_names"), role)
     to = f"TO {place['role']}"
@@ -34,7 +34,7 @@ async def grant_statements(conn: Connection, role: str, service: Service) -> lis
             f"GRANT pg_read_all_stats {to}",
             # Without it `end_blocking_sessions` ends no session of another account.
             f"GRANT pg_signal_backend {to}",
-            # Which PUBLIC may not have, and which the owner gives to those services that need it.
+            # PUBLIC may lack it, and the owner grants it to the services that need it.
             *(
                 f"GRANT EXECUTE ON FUNCTION {one['signature']} {to} WITH GRANT OPTION"
                 for one in await conn.fetch(sql("grants_functions"), sorted(ADVISORY))
@@ -62,7 +62,7 @@ async def grant_statements(conn: Connection, role: str, service: Service) -> lis
 
 
 def _by_column(needed: Iterable[Privilege]) -> Iterator[str]:
-    """Each privilege once, with its columns if it is needed of some only."""
+    """Yield each privilege once, with its columns if it is needed on some columns only."""
     for name, ones in groupby(needed, key=lambda one: one.name):
         columns = ", ".join(one.column for one in ones if one.column)
         yield f"{name} ({columns})" if columns else name
@@ -77,9 +77,9 @@ async def grants(
     lock_seconds: float = PATIENCE_SECONDS,
     tell: Tell = log_awaited,
 ) -> list[str]:
-    """The statements, in their order; to `apply` is to run them in one transaction, which waits for tables as `locking` does.
+    """Return the statements, in order; `apply` runs them in one transaction, which waits for tables like `locking`.
 
-    Raises SinkUnavailable, or EnvironmentUnfit if another session keeps a table for `lock_seconds`.
+    Raises SinkUnavailable, or EnvironmentUnfit if another session locks a table for `lock_seconds`.
     """
     async with connection(dsn, "db grants") as conn:
         lines = await grant_statements(conn, role, service)

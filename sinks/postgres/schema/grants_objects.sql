@@ -1,5 +1,5 @@
--- The relations of these names, their months, and the functions of the current schema, as statements name them, with
--- whether the role owns them. Triggers' functions run without a grant.
+-- The relations of these names, their months, and the functions of the current schema, quoted for statements, with
+-- whether the role owns them. Functions of triggers run without a grant.
 SELECT CASE c.relkind WHEN 'v' THEN 'VIEW' ELSE 'TABLE' END AS kind, quote_ident(c.relname) AS name,
        pg_get_userbyid(c.relowner) = $2::text AS owned
 FROM pg_class AS c

@@ -15,13 +15,13 @@ from sinks.postgres.schema.monthly_partitions import make_partitions, months_mad
 from sinks.postgres.statements import sql
 from sinks.postgres.table_locks import PATIENCE_SECONDS, Tell, locking, log_awaited
 
-LOCK_KEY = 0x6768_6F73_746C  # "ghostl": any number that nobody else in the database uses
+LOCK_KEY = 0x6768_6F73_746C  # "ghostl": any number that is used for no other lock in the database
 DEFAULT_MONTHS_AHEAD = 2
 _FILE = re.compile(r"(\d{4})_[a-z0-9_]+\.sql")
 
 
 class Migration(NamedTuple):
-    """One file; the checksum tells whether an applied file was changed afterwards."""
+    """One file; the checksum detects a change of an applied file."""
 
     version: int
     name: str
@@ -30,7 +30,7 @@ class Migration(NamedTuple):
 
 
 def migrations() -> list[Migration]:
-    """All migrations that the wheel holds, in order."""
+    """Return all migrations of the wheel, in order."""
     found = []
     for entry in Path(__file__).with_name("migrations").iterdir():
         match = _FILE.fullmatch(entry.name)
@@ -41,7 +41,7 @@ def migrations() -> list[Migration]:
 
 
 async def applied(conn: Connection) -> dict[str, str]:
-    """Names and checksums of the migrations that the database has; empty for a new one.
+    """Return names and checksums of the database's migrations; empty for a new database.
 
     Raises EnvironmentUnfit for an account that may not read them.
     """
@@ -58,7 +58,7 @@ async def applied(conn: Connection) -> dict[str, str]:
 
 
 async def pending(database_url: str) -> list[str]:
-    """Names of migrations that the database does not have; raises EnvironmentUnfit if an applied one was changed."""
+    """Return the names of pending migrations; raises EnvironmentUnfit if an applied one was changed."""
     async with connection(database_url, "migrate") as conn:
         return [one.name for one in _missing(await applied(conn))]
 
@@ -80,11 +80,11 @@ async def migrate(
     lock_seconds: float = PATIENCE_SECONDS,
     tell: Tell = log_awaited,
 ) -> list[str]:
-    """Brings the schema to the newest version and makes the months; returns what was applied.
+    """Apply pending migrations and create the months; return the applied migrations.
 
-    Where nothing is missing nothing is written, so that an account that may not write there passes. Each migration waits
-    for its tables as `locking` does. Raises EnvironmentUnfit if another session holds the migrations' lock, or a table, for
-    `lock_seconds`; what was applied before stays, and the next call goes on there.
+    If none is pending, nothing is written, so that a read-only account succeeds. Each migration waits for its tables
+    like `locking`. Raises EnvironmentUnfit if another session holds the migrations' lock, or a table, for
+    `lock_seconds`; what was applied before stays, and the next call continues from there.
     """
     await demand_sessions(database_url)
     async with connection(database_url, "migrate") as conn:
@@ -112,11 +112,11 @@ async def _apply(conn: Connection, one: Migration) -> None:
 
 
 async def _lock(conn: Connection, seconds: float) -> None:
-    """Every account may take an advisory lock unless that is taken from all, so the wait for it ends."""
+    """Take the migrations' lock, with a time-out: any account may hold an advisory lock, unless that was revoked."""
     try:
         async with conn.transaction():
             await conn.execute(f"SET LOCAL lock_timeout = '{round(seconds * 1000)}ms'")
-            # The lock is the session's: it outlives the transaction.
+            # A session lock, which outlives the transaction.
             await conn.execute("SELECT pg_advisory_lock($1)", LOCK_KEY)
     except asyncpg.LockNotAvailableError as error:
         row = await conn.fetchrow(sql("migrations_lock_holder"), LOCK_KEY)

@@ -1,4 +1,4 @@
--- Where the applied migrations are noted.
+-- The table of applied migrations.
 CREATE TABLE IF NOT EXISTS schema_migration (
     version integer PRIMARY KEY,
     name text NOT NULL UNIQUE,

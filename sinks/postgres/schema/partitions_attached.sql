@@ -1,4 +1,4 @@
--- The partitions of bridge_event that are attached, with their bounds in UTC.
+-- The attached partitions of bridge_event, with their bounds in UTC.
 SELECT c.relname::text AS name, pg_get_expr(c.relpartbound, c.oid) AS bounds
 FROM pg_inherits AS i
 JOIN pg_class AS c ON c.oid = i.inhrelid

@@ -1,4 +1,4 @@
--- BRIN indexes of the months of bridge_event that are not summarised by autovacuum, if the current role may change it.
+-- BRIN indexes of the months of bridge_event that autovacuum does not summarise, if the current role may change that.
 SELECT i.oid::regclass::text AS name
 FROM pg_inherits AS m
 JOIN pg_index AS x ON x.indrelid = m.inhrelid

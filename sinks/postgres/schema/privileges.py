@@ -1,4 +1,4 @@
-"""Which privileges each service needs on which tables, read out of the statements that it runs."""
+"""Privileges that each service needs on each table, derived from the statements that it runs."""
 
 import re
 from collections.abc import Collection, Mapping
@@ -8,7 +8,7 @@ from typing import Final, NamedTuple
 from schemas.config.service import Service
 from sinks.postgres.statements import statement_files
 
-# What a start runs, whatever the service.
+# Run at the start of every service.
 _AT_START: Final = """
     catalogue execute_missing functions_excess lock_awaited migrations_applied partitions_attached privileges_excess privileges_missing
     schema_excess session_look session_settings
@@ -43,13 +43,13 @@ STATEMENTS: Final[dict[Service, frozenset[str]]] = {
         """,
     }.items()
 }
-"""The statements that the accounts of services run. All others are the owner's, who may run these too."""
+"""The statements that the services' accounts run. All others are the owner's, who may run these too."""
 
-# The owner needs no grant for its migrations, and operators' commands run under accounts without.
+# The owner needs no grant for its migrations, and operators' commands run under accounts without grants.
 _MIGRATIONS: Final = frozenset(
     {"migrations_table", "migration_record", "migrations_lock_holder", "event_partition_create"}
 )
-# Written by COPY, which is in no file of SQL; the API's dry runs offer Postgres rows in a transaction that rolls back.
+# Written by COPY, which is in no SQL file; the API's dry runs insert rows in a transaction that is rolled back.
 _COPIED: Final[dict[Service, Collection[str]]] = {
     Service.WORKER: ("bridge_event", "bridge_event_raw"),
     Service.API: ("bridge_event",),
@@ -80,7 +80,7 @@ READABLE: Final = frozenset(
         "stream_offset",
     ]
 )
-"""What those who query may see: neither what was sent and dropped, nor digests of tokens, nor what operators did."""
+"""Relations for people who query: without dropped payloads, digests of tokens, and operators' actions."""
 
 ADVISORY: Final = frozenset(
     f"pg_{attempt}advisory_{scope}lock{mode}"
@@ -88,18 +88,18 @@ ADVISORY: Final = frozenset(
     for scope in ("", "xact_")
     for mode in ("", "_shared")
 )
-"""Postgres' functions that take a lock of any number, which is a place in the one table of locks that all sessions share."""
+"""Postgres' functions that take advisory locks, each of which uses a slot in the lock table that all sessions share."""
 GUARDED: Final = ADVISORY | {
     *("lo_creat", "lo_create", "lo_from_bytea", "lo_import", "lo_put", "lo_truncate", "lo_truncate64", "lowrite"),
     "pg_logical_emit_message",
 }
-"""Those that fill what all sessions share, or the disk; deploy/postgres/accounts.sql takes them from PUBLIC."""
+"""Functions that fill shared resources or the disk; deploy/postgres/accounts.sql revokes them from PUBLIC."""
 
 _NOISE = re.compile(r"--[^\n]*|'[^']*'")
 _READ = re.compile(r"\b(?:FROM|JOIN)\s+(\w+)", re.IGNORECASE)
 _INSERTED = re.compile(r"\bINSERT\s+INTO\s+(\w+)", re.IGNORECASE)
 _DELETED = re.compile(r"\bDELETE\s+FROM\s+(\w+)", re.IGNORECASE)
-# An update by itself names its relation; that of ON CONFLICT is the insert's before it.
+# A plain UPDATE names its relation; in ON CONFLICT it is the relation of the INSERT before it.
 _UPDATED = re.compile(r"\b(?:DO\s+UPDATE|UPDATE\s+(\w+)(?:\s+AS\s+\w+)?)\s+SET\b", re.IGNORECASE)
 _PARENTHESES = re.compile(r"\([^()]*\)")
 _ASSIGNED_END = re.compile(r"(?<!DISTINCT )\bFROM\b|\bWHERE\b|\bRETURNING\b|[);]", re.IGNORECASE)
@@ -108,7 +108,7 @@ _CALLED = re.compile(r"\b(pg_\w+|set_config)\s*\(", re.IGNORECASE)
 
 @cache
 def statements() -> dict[str, str]:
-    """The text of every SQL file but the migrations' own, without comments and literals."""
+    """Return the text of every SQL file except migrations, without comments and literals."""
     return {
         name: _NOISE.sub(" ", path.read_text()) for name, path in statement_files().items() if name not in _MIGRATIONS
     }
@@ -119,7 +119,7 @@ def _texts(service: Service) -> list[str]:
 
 
 class Privilege(NamedTuple):
-    """A privilege on a relation; on one column of it if `column` is not empty, which only UPDATE has."""
+    """A privilege on a relation; on one of its columns if `column` is not empty, only for UPDATE."""
 
     relation: str
     name: str
@@ -127,7 +127,7 @@ class Privilege(NamedTuple):
 
 
 def updated_columns(text: str) -> list[tuple[str, str]]:
-    """Pairs of relation and column that a statement without comments and literals assigns."""
+    """Return pairs of relation and column that a statement assigns; without comments and literals in it."""
     found = []
     for match in _UPDATED.finditer(text):
         relation = match[1] or _INSERTED.findall(text, 0, match.start())[-1]
@@ -140,9 +140,9 @@ def updated_columns(text: str) -> list[tuple[str, str]]:
 
 
 def needed_privileges(relations: Collection[str], service: Service) -> set[Privilege]:
-    """What the service's statements need of those relations that are the product's own.
+    """Return the privileges that the service's statements need on the product's own relations.
 
-    UPDATE is needed by column: on a whole table it allows every lock of it, too. FOR UPDATE is satisfied by one column.
+    UPDATE is needed by column: on a whole table it also permits every table lock. One column is enough for FOR UPDATE.
     """
     copied = _COPIED.get(service, ()) if service is not Service.OWNER else _COPIED[Service.WORKER]
     needed = {Privilege(name, "INSERT") for name in copied}
@@ -150,7 +150,7 @@ def needed_privileges(relations: Collection[str], service: Service) -> set[Privi
         needed |= {Privilege(name, "SELECT") for name in READABLE}
     for text in _texts(service):
         inserted, deleted, updated = _INSERTED.findall(text), _DELETED.findall(text), updated_columns(text)
-        # What is written is also looked at: by WHERE, by ON CONFLICT or by RETURNING.
+        # A written relation is also read: by WHERE, ON CONFLICT or RETURNING.
         read = {*_READ.findall(text), *inserted, *deleted, *(relation for relation, _ in updated)}
         needed |= {Privilege(name, "SELECT") for name in read}
         needed |= {Privilege(name, "INSERT") for name in inserted}
@@ -160,7 +160,7 @@ def needed_privileges(relations: Collection[str], service: Service) -> set[Privi
 
 
 def _form(text: str, opened: int) -> str:
-    """The arguments of the lock whose call opens there: one number, or two smaller ones."""
+    """Return the arguments of the lock function whose call opens there: one number, or two smaller ones."""
     rest, flat = text[opened:], ""
     while rest != flat:
         rest, flat = _PARENTHESES.sub(" ", rest), rest
@@ -168,9 +168,10 @@ def _form(text: str, opened: int) -> str:
 
 
 def needed_functions(service: Service) -> set[str]:
-    """Names of Postgres' own functions that are called and that an administrator may have revoked; signatures of those for locks.
+    """Return names of called Postgres functions that an administrator may have revoked; signatures for advisory locks.
 
-    The owner takes locks in migrations too, and in the functions that others execute by its rights; it changes the registry.
+    The owner takes locks in migrations too, and in functions that others execute with its rights; it changes the
+    registry.
     """
     called = {
         name + (_form(text, match.end()) if name in ADVISORY else "")
@@ -182,9 +183,9 @@ def needed_functions(service: Service) -> set[str]:
 
 
 def needed_own_functions(catalogue: Mapping[str, Mapping[str, str]], service: Service) -> set[str]:
-    """Names of the product's functions that the service executes.
+    """Return names of the product's functions that the service executes.
 
-    What runs by its owner's rights is executed by those services alone whose statements call it.
+    A function with its owner's rights is executed only by services whose statements call it.
     """
     called = " ".join([*_texts(service), _OF_FORMER_RELEASES.get(service, "")])
     return {

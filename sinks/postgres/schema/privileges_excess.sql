@@ -1,11 +1,11 @@
--- What the current role may do beyond the wanted privileges on the product's relations: a line of text for each thing. A
--- superuser or owner may do everything, so of these nothing else is listed.
+-- Privileges of the current role beyond the wanted ones on the product's relations: a line of text for each. A
+-- superuser or owner may do everything, so nothing else is listed for them.
 WITH me AS (
     SELECT oid, rolsuper, rolbypassrls, rolcreaterole, rolcreatedb, rolreplication FROM pg_roles WHERE rolname = current_user
 ), wanted AS (
     SELECT * FROM unnest($2::text[], $3::text[], $4::text[]) AS n (relation, privilege, attribute)
 ), ours AS (
-    -- A month's partition takes what is granted on it, beside what is granted on its parent.
+    -- A month's partition has its own grants, beside those of its parent.
     SELECT c.oid, c.relname::text AS relation, pg_has_role(c.relowner, 'USAGE') AS owned
     FROM pg_class AS c
     LEFT JOIN pg_inherits AS i ON i.inhrelid = c.oid

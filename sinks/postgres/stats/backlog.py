@@ -1,4 +1,4 @@
-"""What Postgres knows of the backlog, as metrics: waiting retries, open dead letters, loss, gate, brake, runs, space."""
+"""The backlog in Postgres, as metrics: waiting retries, open dead letters, loss, gate, breaker, runs, space."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -15,7 +15,7 @@ _RESULTS = {0: "succeeded", 1: "failed", 2: "partly", 3: "unfit"}
 
 
 class WaitingRetries(NamedTuple):
-    """Events of one class of sender, as its row names it, that failed `retry_count` times, last by `error_class`, and wait.
+    """Waiting events of one sender class, as named in the row, that failed `retry_count` times, last by `error_class`.
 
     Ages are in seconds.
     """
@@ -38,7 +38,7 @@ class OpenDeadLetters(NamedTuple):
 
 
 class Runs(NamedTuple):
-    """Runs of one script that ended so: within the last hour, and when the last one did, in seconds since the epoch."""
+    """Runs of one script with one result: those of the last hour, and the last one's end in seconds since the epoch."""
 
     script: str
     exit_code: int
@@ -47,7 +47,7 @@ class Runs(NamedTuple):
 
 
 class Replays(NamedTuple):
-    """Replays in one state, and how many dead letters they plan to send and have sent."""
+    """Replays in one state, with the dead letters that they plan to send and have sent."""
 
     state: str
     replays: int
@@ -67,7 +67,7 @@ class State(NamedTuple):
 
 
 class Backlog(NamedTuple):
-    """Everything, as of about one moment; `read_at` is in seconds since the epoch."""
+    """All figures, as of about one moment; `read_at` is in seconds since the epoch."""
 
     retries: Sequence[WaitingRetries]
     dead_letters: Sequence[OpenDeadLetters]
@@ -80,7 +80,7 @@ class Backlog(NamedTuple):
 
 
 async def read_backlog(dsn: str, group: str) -> Backlog:
-    """Asks Postgres; raises SinkUnavailable."""
+    """Read the backlog from Postgres; raises SinkUnavailable."""
     async with connection(dsn, "metrics") as conn:
         return Backlog(
             [WaitingRetries(*row.values()) for row in await conn.fetch(sql("backlog_retries"))],
@@ -95,7 +95,7 @@ async def read_backlog(dsn: str, group: str) -> Backlog:
 
 
 def shown(found: Backlog, tier_of: Callable[[str, int], str]) -> metrics.Values:
-    """The series that tell it; `tier_of` names the retry tier after so many failures of a class."""
+    """Return the series; `tier_of` names the retry tier of an error class and a number of failures."""
     series: metrics.Values = {
         (metrics.RETRIES_OVERDUE, ()): sum(one.overdue for one in found.retries),
         (metrics.RETRY_OVERDUE_SECONDS, ()): max((one.overdue_seconds for one in found.retries), default=0.0),
@@ -112,7 +112,7 @@ def shown(found: Backlog, tier_of: Callable[[str, int], str]) -> metrics.Values:
         (metrics.BACKLOG_READ, ()): found.read_at,
     }
     for waiting in found.retries:
-        # What nobody vouches for may be a server's.
+        # A row without a sender class may be a server's.
         sender = sender_named(waiting.sender) or Sender.DIRECT
         place = (metrics.RETRIES_WAITING, (tier_of(waiting.error_class, waiting.retry_count), sender.value))
         series[place] = series.get(place, 0.0) + waiting.waiting

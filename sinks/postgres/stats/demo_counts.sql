@@ -1,4 +1,4 @@
--- How far group $1 has read raw topic $2, what it counted on all topics, and what of the time since $3 still waits.
+-- How far group $1 has read raw topic $2, its counts on all topics, and the events since $3 that still wait.
 SELECT coalesce(sum(next_offset) FILTER (WHERE topic = $2), 0)::bigint AS read,
        coalesce(sum(epoch) FILTER (WHERE topic = $2), 0)::bigint AS epochs,
        coalesce(sum(normalized), 0)::bigint AS normalized,

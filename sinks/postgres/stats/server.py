@@ -1,4 +1,4 @@
-"""How Postgres is doing, as `bridge doctor` asks it: the server, its clock, long transactions, waiting retries."""
+"""State of Postgres for `bridge doctor`: the server, its clock, long transactions, waiting retries."""
 
 import time
 from datetime import datetime
@@ -8,11 +8,11 @@ from sinks.postgres.connection import connection
 from sinks.postgres.statements import sql
 
 MOST_WAITING: Final = 50_000
-"""How many waiting events are looked at for their scripts, those due first; each takes about 1.5 microseconds."""
+"""The most waiting events that are read for their scripts, those due first; each takes about 1.5 microseconds."""
 
 
 class Server(NamedTuple):
-    """The server, its settings that matter here, and what is left of its connections for this account."""
+    """The server, its relevant settings, and the connections left for this account."""
 
     major: int
     version: str
@@ -27,12 +27,12 @@ class Server(NamedTuple):
     superuser: bool
     connections_left: int
     notifications: float
-    """How full the queue of notifications is, which all sessions share, from 0 to 1."""
+    """The share of the notification queue in use, from 0 to 1; all sessions share the queue."""
     data_directory: str | None
 
 
 class LongTransaction(NamedTuple):
-    """One transaction that is open for long: whose, for how many seconds, in which state, and what to do about it."""
+    """One long transaction: its session, its age in seconds, its state, and what to do about it."""
 
     who: str
     seconds: float
@@ -41,7 +41,7 @@ class LongTransaction(NamedTuple):
 
 
 class Skew(NamedTuple):
-    """How many seconds Postgres' clock is ahead of ours, give or take the uncertainty."""
+    """How many seconds Postgres' clock is ahead of this machine's, plus or minus the uncertainty."""
 
     seconds: float
     uncertainty: float
@@ -56,9 +56,9 @@ class Retries(NamedTuple):
 
 
 class WaitingScript(NamedTuple):
-    """How many events of one script wait because of one class of error; `attempts` is how many the furthest has made.
+    """The number of one script's events that wait because of one error class; `attempts` is the most that one has made.
 
-    All are among the `looked_at` events that are due first. The organisation is the registry's of now.
+    All are among the `looked_at` events that are due first. The organisation is the registry's current one.
     """
 
     site_id: int | None
@@ -72,19 +72,19 @@ class WaitingScript(NamedTuple):
 
 
 async def server(dsn: str) -> Server:
-    """The server's state; raises SinkUnavailable."""
+    """Return the server's state; raises SinkUnavailable."""
     async with connection(dsn, "doctor") as conn:
         return Server(*(await conn.fetchrow(sql("server_state"))).values())
 
 
 async def long_transactions(dsn: str, seconds: float) -> list[LongTransaction]:
-    """Transactions open for longer, the oldest first, as far as this account may see them; raises SinkUnavailable."""
+    """Return longer transactions, the oldest first, as far as this account may see them; raises SinkUnavailable."""
     async with connection(dsn, "doctor") as conn:
         return [LongTransaction(*row.values()) for row in await conn.fetch(sql("transactions_long"), seconds)]
 
 
 async def clock_skew(dsn: str) -> Skew:
-    """How far apart the clocks are, by the quickest of three questions; raises SinkUnavailable."""
+    """Return the difference of the clocks, from the fastest of three queries; raises SinkUnavailable."""
     async with connection(dsn, "doctor") as conn:
         skews = []
         for _ in range(3):
@@ -96,13 +96,13 @@ async def clock_skew(dsn: str) -> Skew:
 
 
 async def retries(dsn: str) -> Retries:
-    """The waiting retries; raises SinkUnavailable."""
+    """Return the waiting retries; raises SinkUnavailable."""
     async with connection(dsn, "doctor") as conn:
         return Retries(*(await conn.fetchrow(sql("retries_waiting"))).values())
 
 
 async def waiting_scripts(dsn: str, most: int, site_id: int | None = None) -> list[WaitingScript]:
-    """The scripts that most waiting events are of, at most so many, of one site if it is given; raises SinkUnavailable."""
+    """Return at most `most` scripts with the most waiting events, of one site if given; raises SinkUnavailable."""
     async with connection(dsn, "waiting") as conn:
         rows = await conn.fetch(sql("waiting_scripts"), most, site_id, MOST_WAITING)
     return [WaitingScript(*row.values()) for row in rows]

@@ -1,4 +1,4 @@
-"""What moves from moment to moment, as `bridge top` asks Postgres for it: each partition's counts, each worker's lanes."""
+"""Live figures of Postgres for `bridge top`: each partition's counts, each worker's lanes."""
 
 from typing import NamedTuple
 
@@ -8,7 +8,7 @@ from sinks.postgres.statements import sql
 
 
 class Counts(NamedTuple):
-    """Attempts since the partition was first read, by how they ended, and who settles it now."""
+    """Attempts since the partition was first read, by outcome, and the worker that commits it now."""
 
     worker: str
     normalized: int
@@ -17,7 +17,7 @@ class Counts(NamedTuple):
 
 
 class WorkerLanes(NamedTuple):
-    """A worker's lanes that hold a session, and those of them that are at work; its name may be cut off."""
+    """The number of a worker's lanes with a session, and of those at work; the name may be cut off."""
 
     worker: str
     lanes: int
@@ -32,7 +32,7 @@ class Activity(NamedTuple):
 
 
 async def read_activity(dsn: str, group: str) -> Activity:
-    """Asks Postgres; raises SinkUnavailable."""
+    """Read the figures from Postgres; raises SinkUnavailable."""
     async with connection(dsn, "top") as conn:
         counts = {
             TopicPartition(row["topic"], row["partition"]): Counts(*tuple(row.values())[2:])

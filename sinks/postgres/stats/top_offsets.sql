@@ -1,4 +1,4 @@
--- What each partition of the group has counted so far, and who settles it.
+-- The counts of each partition of the group so far, and the worker that commits it.
 SELECT topic, partition, worker, normalized, retried, dropped
 FROM stream_offset
 WHERE group_id = $1

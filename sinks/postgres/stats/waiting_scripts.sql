@@ -1,5 +1,6 @@
--- What waits for a retry, by site, script and class of error, the most frequent first: at most $1 of them, of the site $2 if it
--- is given (0 has no readable site), with how many events were looked at. Those are the $3 due first, found by their index.
+-- Events that wait for a retry, by site, script and error class, the most frequent first: at most $1 rows, of the site
+-- $2 if it is given (0 has no readable site), with the number of events read. Those are the $3 due first, found by an
+-- index.
 WITH waiting AS MATERIALIZED (
     SELECT site_id, script_id, error_class, retry_count, first_failed_at
     FROM bridge_event_raw

@@ -1,1 +1,1 @@
-"""API tokens and ingest keys."""
+"""API tokens and API keys of scripts."""

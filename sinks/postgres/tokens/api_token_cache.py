@@ -1,4 +1,4 @@
-"""The API tokens that a service knows, kept in memory: told of changes by Postgres, and read again on a timer."""
+"""A service's copy of the API tokens in memory: refreshed on Postgres' notifications, and by a timer."""
 
 import time
 from collections.abc import Mapping
@@ -10,13 +10,13 @@ from sinks.postgres.statements import sql
 
 
 class ApiTokenCache(RegistryCache):
-    """A copy of the tokens, by key id; an outage of Postgres leaves the last copy in use."""
+    """A copy of the tokens, by key id; during an outage of Postgres the last copy stays in use."""
 
     def __init__(self, dsn: str, *, refresh_seconds: float) -> None:
         super().__init__(dsn, refresh_seconds=refresh_seconds)
         self.tokens: Mapping[str, ApiToken] = {}
         self.read_at: float | None = None
-        """When it was read last, by the monotonic clock."""
+        """The time of the last read, by the monotonic clock."""
 
     async def _read(self, conn: Connection) -> None:
         rows = await conn.fetch(sql("api_tokens_read"), timeout=READ_SECONDS)

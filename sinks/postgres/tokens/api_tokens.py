@@ -1,4 +1,4 @@
-"""API tokens of operators: made, listed and revoked; services that know them are told once it is committed."""
+"""API tokens of operators: creation, listing and revocation; services are notified after the commit."""
 
 import secrets
 from collections.abc import Mapping
@@ -18,7 +18,7 @@ from sinks.postgres.statements import sql
 
 
 class ApiTokenRow(NamedTuple):
-    """A token as `bridge api token list` shows it; its secret is kept nowhere."""
+    """A token in `bridge api token list`; its secret is not stored."""
 
     name: str
     key_id: str
@@ -32,7 +32,7 @@ class ApiTokenRow(NamedTuple):
     revoked_by: str | None
 
     def state(self, now: datetime) -> str:
-        """active, expired or revoked."""
+        """Return active, expired or revoked."""
         if self.revoked_at is not None:
             return "revoked"
         return "expired" if self.expires_at is not None and self.expires_at <= now else "active"
@@ -41,7 +41,7 @@ class ApiTokenRow(NamedTuple):
 async def create_api_token(
     dsn: str, name: str, role: Role, *, org_id: int | None = None, expires_at: datetime | None = None
 ) -> NewKey:
-    """A new token; raises InvalidInput if the name was given before, or the organisation is not registered."""
+    """Create a token; raises InvalidInput if the name was used before, or the organisation is not registered."""
     if not is_token_name(name):
         raise InvalidInput(f"token name {name!r}: 1 to 63 of a-z, 0-9, '.', '_' and '-', first a letter or digit")
     if org_id is not None and not 1 <= org_id <= MAX_INTEGER:
@@ -66,7 +66,7 @@ def _not_registered(org_id: int) -> InvalidInput:
 
 
 async def revoke_api_token(dsn: str, name: str) -> bool:
-    """Whether it was not revoked until now; raises InvalidInput if there is no token of that name."""
+    """Revoke a token; return whether it was not revoked before. Raises InvalidInput if no token has that name."""
     async with changing(dsn, "revoking a token") as conn:
         if await conn.fetchval(sql("api_token_revoke"), name, started_by()) is not None:
             return True
@@ -77,12 +77,12 @@ async def revoke_api_token(dsn: str, name: str) -> bool:
 
 
 async def list_api_tokens(dsn: str, *, org_id: int | None = None) -> list[ApiTokenRow]:
-    """The tokens of one organisation or all, the newest first."""
+    """Return the tokens of one organisation or all, the newest first."""
     async with asking(dsn, "reading the tokens") as conn:
         return [ApiTokenRow(*row.values()) for row in await conn.fetch(sql("api_tokens_list"), org_id)]
 
 
 async def note_used(dsn: str, used: Mapping[str, datetime]) -> None:
-    """When tokens were used last, by key id; raises SinkUnavailable."""
+    """Record when tokens were last used, by key id; raises SinkUnavailable."""
     async with connection(dsn, "tokens") as conn:
         await conn.execute(sql("api_tokens_used"), list(used), list(used.values()))

@@ -1,4 +1,4 @@
--- When tokens were used last.
+-- Records when tokens were last used.
 INSERT INTO api_token_use AS u (key_id, last_used_at)
 SELECT t.key_id, n.used_at
 FROM unnest($1::text[], $2::timestamptz[]) AS n (key_id, used_at)

@@ -1,4 +1,4 @@
-"""Making, listing and revoking the API keys of a script; gateways are told once it is committed."""
+"""API keys of a script: creation, listing and revocation; gateways are notified after the commit."""
 
 import secrets
 from datetime import datetime
@@ -12,13 +12,13 @@ from sinks.postgres.runs.history import started_by
 from sinks.postgres.statements import sql
 
 MOST_ACTIVE: Final = 2
-"""One that is in use, and its successor."""
+"""The most active keys: the one in use, and its successor."""
 
 _LONGEST_NOTE = 200
 
 
 class TokenRow(NamedTuple):
-    """A key as `bridge script token list` shows it; its secret is kept nowhere."""
+    """A key in `bridge script token list`; its secret is not stored."""
 
     key_id: str
     note: str
@@ -29,12 +29,12 @@ class TokenRow(NamedTuple):
 
 
 async def create_token(dsn: str, script_id: str, note: str = "") -> NewKey:
-    """A new key; raises InvalidInput if the script is not registered or has two active ones."""
+    """Create a key; raises InvalidInput if the script is not registered or has two active ones."""
     if len(note) > _LONGEST_NOTE or not (note.isprintable() or not note):
         raise InvalidInput(f"--note: at most {_LONGEST_NOTE} printable characters")
     made = make_key(secrets.token_bytes)
     async with changing(dsn, "making a key") as conn:
-        # The script's row is locked, so that two at once can't both be the second.
+        # The script's row is locked, so that two concurrent calls can't both create the second key.
         await _lock(conn, script_id)
         active = [row["key_id"] for row in await conn.fetch(sql("script_token_active"), script_id)]
         if len(active) >= MOST_ACTIVE:
@@ -46,7 +46,7 @@ async def create_token(dsn: str, script_id: str, note: str = "") -> NewKey:
 
 
 async def revoke_token(dsn: str, script_id: str, key_id: str) -> bool:
-    """Whether it was active until now; raises InvalidInput if the script has no such key."""
+    """Revoke a key; return whether it was active before. Raises InvalidInput if the script has no such key."""
     async with changing(dsn, "revoking a key") as conn:
         await _lock(conn, script_id)
         if await conn.fetchval(sql("script_token_revoke"), script_id, key_id, started_by()) is not None:
@@ -58,7 +58,7 @@ async def revoke_token(dsn: str, script_id: str, key_id: str) -> bool:
 
 
 async def list_tokens(dsn: str, script_id: str) -> list[TokenRow]:
-    """The script's keys, the newest first; raises InvalidInput if it is not registered."""
+    """Return the script's keys, the newest first; raises InvalidInput if it is not registered."""
     async with asking(dsn, "reading the keys") as conn:
         await _lock(conn, script_id)
         return [TokenRow(*row.values()) for row in await conn.fetch(sql("script_tokens_list"), script_id)]
