@@ -5,14 +5,14 @@ BridgeError
 │   ├── NoSuchThing       the input is well formed, but nothing matches it
 │   └── CanaryFailed      the canary of the plan was dropped again
 ├── LimitReached          a limit on what is kept is reached                       exit 3
-├── EnvironmentUnfit      the machine, a service or the schema is not as needed    exit 3
+├── PreconditionFailed    the machine, a service or the schema is not as needed    exit 3
 │   └── StartRefused      the start guards refuse, a line for each reason
-├── AnotherRun            the same script and scope are running already            exit 3
+├── RunLocked             the same script and scope are running already            exit 3
 ├── SinkUnavailable       the operation failed, not the event: pause, try again
 ├── RowRejected           Postgres refuses a row: bisect to find it
 ├── BatchRefused          the batch does not continue the stored offset: rewind
-├── Braked                nearly everything would be dead-lettered: hold, probe
-└── Defect                an invariant is broken: log it and stop the process      exit 1
+├── BreakerOpen           nearly everything would be dead-lettered: hold, probe
+└── InvariantViolation    an invariant is broken: log it and stop the process      exit 1
 """
 
 from collections.abc import Sequence
@@ -44,13 +44,13 @@ class LimitReached(BridgeError):
     exit_code = 3
 
 
-class EnvironmentUnfit(BridgeError):
+class PreconditionFailed(BridgeError):
     """A needed program, service, port, disk or schema is missing or not as needed."""
 
     exit_code = 3
 
 
-class StartRefused(EnvironmentUnfit):
+class StartRefused(PreconditionFailed):
     """The start guards refuse; each of `lines` has the problem and what to change."""
 
     def __init__(self, lines: Sequence[str]) -> None:
@@ -58,7 +58,7 @@ class StartRefused(EnvironmentUnfit):
         self.lines = tuple(lines)
 
 
-class AnotherRun(BridgeError):
+class RunLocked(BridgeError):
     """A duplicate run: nothing was done, and the run that holds the lock continues."""
 
     exit_code = 3
@@ -84,9 +84,9 @@ class BatchRefused(BridgeError):
     """Stored state changed since the batch was processed: its offset, or the ledger row of one of its records."""
 
 
-class Braked(BridgeError):
+class BreakerOpen(BridgeError):
     """The circuit breaker is open: events to be dead-lettered stay unread, and none of them is published."""
 
 
-class Defect(BridgeError):
+class InvariantViolation(BridgeError):
     """An invariant of the system is broken; continuing could lose or duplicate events."""

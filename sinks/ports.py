@@ -12,7 +12,7 @@ from sinks.senders import Senders
 from sinks.windows import Windows
 
 
-class Committed(NamedTuple):
+class CommitResult(NamedTuple):
     """The result of one commit: counts, failures, the keys that are now certainly persisted, windows, and the number
     of events of each sender class that became rows."""
 
@@ -83,7 +83,7 @@ class Sink(Protocol):
         """Release the lock of `keep_claims`."""
         ...
 
-    async def commit(self, outcomes: Sequence[Outcomes]) -> Committed:
+    async def commit(self, outcomes: Sequence[Outcomes]) -> CommitResult:
         """Write everything in one transaction.
 
         Raises BatchRefused when a stored offset or a ledger row is not the one that the outcomes were computed from,

@@ -12,7 +12,7 @@ async def audit(settings: Settings, *, deep: bool = True) -> AuditReport:
     """Return the audit's report; a deep audit counts the rows, a quick one the running totals.
 
     The report is also right while workers commit: Kafka's end offsets are read after the snapshot of Postgres, so they
-    lie at or beyond the stored offsets. Raises EnvironmentUnfit when Kafka or Postgres is away or lacks the schema.
+    lie at or beyond the stored offsets. Raises PreconditionFailed when Kafka or Postgres is away or lacks the schema.
     """
     snapshot = await read_snapshot(settings, deep=deep)
     topics = settings.topics

@@ -10,7 +10,7 @@ from schemas.pipeline.outcome import Outcomes
 from schemas.pipeline.record import LEDGER_TOPIC, Batch, CarriedRecord, Provenance, TopicPartition
 from schemas.pipeline.registry import Registry
 from sinks.cooperative import TURN_SECONDS, in_turns
-from sinks.ports import Committed, Publisher, Sink
+from sinks.ports import CommitResult, Publisher, Sink
 from streams.pipeline.dedup_key import DedupHints
 from streams.pipeline.normalize import Bounds
 from streams.pipeline.processor import Context, processing, replays_claimed, with_token
@@ -19,7 +19,7 @@ from streams.rules.breaker import BreakerJudge
 from streams.rules.retry_policy import RetryPolicy
 from streams.source.kafka import Source
 from streams.source.log_identity import examine
-from streams.worker.committer import Settler
+from streams.worker.committer import BatchCommitter
 
 POLL_MS = 500
 # How often a batch is processed again because a worker committed one of its events first.
@@ -52,7 +52,7 @@ class OneShot:
     now_ms: Callable[[], int]
     brake: BreakerJudge
 
-    async def settle_waiting(self, waiting: Sequence[Waiting]) -> Committed:
+    async def settle_waiting(self, waiting: Sequence[Waiting]) -> CommitResult:
         """Commit the next attempts of these events; those that a worker committed meanwhile count as stale."""
         batch = ledger_batch(waiting, self.now_ms())
         tries = 1
@@ -64,11 +64,11 @@ class OneShot:
                     raise
                 tries += 1
 
-    async def settle_raw(self, batches: Sequence[Batch]) -> Committed:
+    async def settle_raw(self, batches: Sequence[Batch]) -> CommitResult:
         """Commit first attempts; raises BatchRefused when another consumer reads the topic."""
         return await self._settle(batches, replays_claimed(batches))
 
-    async def _settle(self, batches: Sequence[Batch], concerned: Sequence[Provenance]) -> Committed:
+    async def _settle(self, batches: Sequence[Batch], concerned: Sequence[Provenance]) -> CommitResult:
         states = await self.sink.ledger(concerned)
         context = Context(
             self.now_ms(),
@@ -83,10 +83,10 @@ class OneShot:
         outcomes = [Outcomes(batch) for batch in batches]
         for one in outcomes:
             await in_turns(processing(one, context, time.monotonic, TURN_SECONDS))
-        return await Settler(self.sink, self.publisher, self.brake).settle(outcomes)
+        return await BatchCommitter(self.sink, self.publisher, self.brake).settle(outcomes)
 
 
-class RawBacklog:
+class RawTopicReader:
     """The raw topic from the group's position to its end, for a run while the group has no members."""
 
     def __init__(self, source: Source, sink: Sink, partitions: Sequence[TopicPartition]) -> None:

@@ -16,7 +16,7 @@ from schemas.config.overlap import ENDS_WITH
 from schemas.config.production import refusals
 from schemas.config.service import Service
 from schemas.config.settings import Settings
-from schemas.errors import BridgeError, EnvironmentUnfit, RowRejected, SinkUnavailable, StartRefused
+from schemas.errors import BridgeError, PreconditionFailed, RowRejected, SinkUnavailable, StartRefused
 from sinks.kafka.admin import KafkaAway, kafka_admin
 from sinks.kafka.topics import apply_topics, check_topics
 from sinks.postgres.connection import connection
@@ -24,7 +24,7 @@ from sinks.postgres.poolers import demand_sessions
 from sinks.postgres.schema.check import blocking_differences, excess_privileges
 from sinks.postgres.schema.migrate import migrate, pending
 from sinks.refusals import refusal
-from streams.worker.backoff import Patience
+from streams.worker.backoff import Backoff
 
 # A wrong password, database or option does not resolve with time.
 _HOPELESS = ("22", "28", "3D")
@@ -37,7 +37,7 @@ async def ready(settings: Settings, service: Service, *, look_only: bool = False
     """Wait for the services and check schema and topics. Development updates them; otherwise outdated ones are refused.
 
     With `look_only`, development refuses them too. Production's settings are checked before any connection is made.
-    Privileges are checked for `service`. Raises StartRefused with all refusals, or EnvironmentUnfit.
+    Privileges are checked for `service`. Raises StartRefused with all refusals, or PreconditionFailed.
     """
     judge_settings(settings, service)
     await _answering(settings)
@@ -50,7 +50,7 @@ async def ready(settings: Settings, service: Service, *, look_only: bool = False
             return
         _refuse([*await _schema(settings, service), *await _topics(settings)])
     except (SinkUnavailable, RowRejected) as error:
-        raise EnvironmentUnfit(refusal(error, "at start")) from error
+        raise PreconditionFailed(refusal(error, "at start")) from error
 
 
 def judge_settings(settings: Settings, service: Service) -> None:
@@ -91,7 +91,7 @@ def _budget(settings: Settings, *, for_ever: bool) -> float:
 
 async def _of_kafka(settings: Settings, ask: Callable[[], Awaitable[T]]) -> T:
     """Return Kafka's answer. A broker may fail between two requests, so a request without an answer is repeated."""
-    patience = Patience(random.random)
+    patience = Backoff(random.random)
     deadline = time.monotonic() + _budget(settings, for_ever=settings.startup_without_kafka)
     while True:
         try:
@@ -105,7 +105,7 @@ async def _of_kafka(settings: Settings, ask: Callable[[], Awaitable[T]]) -> T:
 
 async def _problem(ask: Callable[[], Awaitable[None]], seconds: float) -> BridgeError | None:
     """Return why a service still does not answer after `seconds`; None once it answers."""
-    patience, deadline = Patience(random.random), time.monotonic() + seconds
+    patience, deadline = Backoff(random.random), time.monotonic() + seconds
     while True:
         try:
             await ask()
@@ -134,7 +134,7 @@ def _is_strict(settings: Settings) -> bool:
 async def warn_of_excess(settings: Settings, service: Service) -> None:
     """Log the service account's excess privileges, where privileges are checked; ENDS_WITH will refuse them.
 
-    Raises EnvironmentUnfit if Postgres is away.
+    Raises PreconditionFailed if Postgres is away.
     """
     if not _is_strict(settings):
         return
@@ -145,7 +145,7 @@ async def warn_of_excess(settings: Settings, service: Service) -> None:
                 remedy=f"run `bridge db grants ROLE --service {service}` as the owner",
             )  # fmt: skip
     except (SinkUnavailable, RowRejected) as error:
-        raise EnvironmentUnfit(refusal(error, "at start")) from error
+        raise PreconditionFailed(refusal(error, "at start")) from error
 
 
 async def _topics(settings: Settings) -> list[str]:

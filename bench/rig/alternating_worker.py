@@ -19,7 +19,7 @@ from prometheus_client.metrics import MetricWrapperBase
 
 from bridge.dev.stack.ports import LOOPBACK
 from schemas.pipeline.outcome import Outcomes
-from sinks.ports import Committed
+from sinks.ports import CommitResult
 from streams.worker import commit_metrics
 from streams.worker.gauges import Observation
 from telemetry import metrics
@@ -70,7 +70,7 @@ class Instrumentation:
         }
 
     def _counting(self, told: Callable[..., None]) -> Callable[..., None]:
-        def settled(committed: Committed, outcomes: Sequence[Outcomes], now_ms: int, raw_topic: str) -> None:
+        def settled(committed: CommitResult, outcomes: Sequence[Outcomes], now_ms: int, raw_topic: str) -> None:
             self.events += committed.tally.processed
             told(committed, outcomes, now_ms, raw_topic)
 

@@ -4,13 +4,13 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
-from bridge.api.tenant_scope import Reach
+from bridge.api.tenant_scope import TenantScope
 
 
-def _reach(request: Request) -> Reach:
+def _reach(request: Request) -> TenantScope:
     """Return the caller's scope; the outermost layer has authenticated every request of a route."""
     services = request.app.state.services
-    return Reach(services.settings, services.runs, request.scope["bridge_caller"])
+    return TenantScope(services.settings, services.runs, request.scope["bridge_caller"])
 
 
-Mine = Annotated[Reach, Depends(_reach)]
+Mine = Annotated[TenantScope, Depends(_reach)]

@@ -27,5 +27,5 @@ class Failures:
         if self._buckets.grant(org_id):
             return self._left_out.pop(org_id, 0)
         self._left_out[org_id] += 1
-        log.warning("failed_run_not_told", org_id=org_id, left_out=self._left_out[org_id])
+        log.warning("failed_run_alert_suppressed", org_id=org_id, left_out=self._left_out[org_id])
         return None

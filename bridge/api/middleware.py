@@ -68,10 +68,10 @@ class Front:
         except ClientGone:
             answer.status = answer.status or 499
         except _StoppedReading:
-            log.warning("answer_not_read", path=scope["path"][:300])
+            log.warning("response_not_read", path=scope["path"][:300])
         except (BridgeError, _NoLongerGood) as error:
             # An interrupted export: the missing end of the response shows the client that it is incomplete.
-            log.warning("answer_cut_off", path=scope["path"][:300], error=str(error))
+            log.warning("response_cut_off", path=scope["path"][:300], error=str(error))
         except Exception:
             # FastAPI has already answered with 500.
             log.exception("request_failed")

@@ -13,21 +13,21 @@ from bridge.api.access import Caller
 from bridge.api.failures import Failures
 from bridge.api.places import Place, Places
 from bridge.http.problems import Code, Problem
-from bridge.jobs.frame import DONE, GaveWay, Job, Performed, RunOptions, S, Stop, Stopped, Surroundings, perform_within
+from bridge.jobs.frame import DONE, GaveWay, Job, Performed, RunContext, RunOptions, S, Stop, Stopped, perform_within
 from bridge.jobs.replay import FINISH_SECONDS
 from bridge.jobs.run import Run
 from schemas.config.settings import Settings
 from schemas.documents.replay import PlanState, ReplaySummary
 from schemas.errors import (
-    AnotherRun,
     BridgeError,
     CanaryFailed,
-    Defect,
-    EnvironmentUnfit,
     InvalidInput,
+    InvariantViolation,
     LimitReached,
     NoSuchThing,
+    PreconditionFailed,
     RowRejected,
+    RunLocked,
     SinkUnavailable,
 )
 from sinks.cooperative import Share
@@ -143,7 +143,7 @@ class Runs:
                     if problem.code in (Code.TOO_MANY_RUNS, Code.SERVICES_AWAY):
                         continue
                     # Cancelled meanwhile, or run by another process.
-                    log.warning("replay_not_gone_on", scope=place.scope, detail=str(problem))
+                    log.warning("replay_resume_failed", scope=place.scope, detail=str(problem))
                 self._waiting.remove(place)
                 self._show()
 
@@ -172,7 +172,7 @@ class Runs:
     def _done(self, task: asyncio.Task[Any]) -> None:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
-            log.error("run_not_recorded", exc_info=error)
+            log.error("run_record_failed", exc_info=error)
 
     async def _performed(
         self,
@@ -183,7 +183,7 @@ class Runs:
         place: Place | None = None,
     ) -> Performed[S]:
         """Run the job; `begun` is set for a run whose request is answered at its start, and is resolved then."""
-        around = Surroundings(
+        around = RunContext(
             partial(self._stoppable, place), _tell, _tell_once(begun), lambda: begun is None or not begun.done(),
             partial(self._failures.left_out, caller.org_id), self.share.of(caller.org_id),
         )  # fmt: skip
@@ -230,7 +230,7 @@ def _whole(done: Performed[S]) -> Performed[S]:
 def problem_of(error: BridgeError, run_id: str) -> Problem:
     """Return the problem that a request receives for an error that ended its run."""
     match error:
-        case AnotherRun():
+        case RunLocked():
             # The error's text names accounts and hosts.
             return Problem(Code.ANOTHER_RUN)
         case NoSuchThing():
@@ -245,7 +245,7 @@ def problem_of(error: BridgeError, run_id: str) -> Problem:
             return Problem(Code.INVALID_REQUEST, f"Postgres can't take one of the values (run {run_id})")
         case Stopped():
             return Problem(Code.SERVICES_AWAY, f"{error} (run {run_id})")
-        case SinkUnavailable() | EnvironmentUnfit():
+        case SinkUnavailable() | PreconditionFailed():
             # The error's text names hosts and accounts: it is in the log and in the run's record only.
             return Problem(Code.SERVICES_AWAY, f"run {run_id}")
         case _:
@@ -262,7 +262,7 @@ def _on_record(work: Callable[[Run[S]], Awaitable[None]]) -> Callable[[Run[S]], 
             raise
         except Exception as error:
             log.exception("run_defect", run_id=run.summary.run_id)
-            raise Defect(f"{type(error).__name__}: {error}") from error
+            raise InvariantViolation(f"{type(error).__name__}: {error}") from error
 
     return recorded
 

@@ -11,7 +11,7 @@ import structlog
 
 from bridge.api.runs import Runs
 from bridge.http.body import BodyLimits
-from bridge.http.byte_budget import Room
+from bridge.http.byte_budget import ByteBudget
 from bridge.http.rate_limiter import Buckets
 from schemas.config.settings import Settings
 from schemas.errors import BridgeError
@@ -38,7 +38,7 @@ class Services:
         self.tokens = ApiTokenCache(settings.dsn, refresh_seconds=settings.seconds("registry_refresh"))
         self.runs = Runs(settings, settings.api_max_replays, settings.api_max_replays_per_org)
         self.body = BodyLimits(_MOST_BODY_BYTES, _BODY_SECONDS)
-        self.room = Room("bytes", settings.api_max_requests * _MOST_BODY_BYTES, _MOST_BODY_BYTES)
+        self.room = ByteBudget("bytes", settings.api_max_requests * _MOST_BODY_BYTES, _MOST_BODY_BYTES)
         self.callers = Buckets("requests of one token", rate, time.monotonic)
         self.addresses = Buckets("requests of one address", rate, time.monotonic)
         self.readiness = Readiness(settings, _needs(settings, self.tokens))
@@ -82,7 +82,7 @@ async def _note_used(services: Services) -> None:
         try:
             await note_used(services.settings.dsn, used)
         except BridgeError as error:
-            log.warning("use_of_tokens_not_noted", error=str(error))
+            log.warning("token_last_used_update_failed", error=str(error))
 
 
 def _needs(settings: Settings, tokens: ApiTokenCache) -> Needs:

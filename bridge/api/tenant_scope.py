@@ -27,7 +27,7 @@ from schemas.config.settings import Settings
 from schemas.documents.dead_letter_filter import DeadLetterFilter, Disposition
 from schemas.documents.replay import Plan, PlanLine, PlanState, PlanSummary, ReplaySummary
 from schemas.documents.run_summary import DiscardSummary
-from schemas.errors import EnvironmentUnfit, InvalidInput, NoSuchThing, RowRejected, SinkUnavailable
+from schemas.errors import InvalidInput, NoSuchThing, PreconditionFailed, RowRejected, SinkUnavailable
 from schemas.pipeline.record import Provenance
 from schemas.reasons import DroppedReason
 from sinks.cooperative import Share
@@ -63,7 +63,7 @@ class Cancelled(NamedTuple):
 P = TypeVar("P", Plan, PlanLine)
 
 
-class Reach:
+class TenantScope:
     """Everything that the caller may see and change, and nothing else; every failure is raised as Problem."""
 
     def __init__(self, settings: Settings, runs: Runs, caller: Caller) -> None:
@@ -105,7 +105,7 @@ class Reach:
         except RowRejected as error:
             log.info("value_refused", error=str(error))
             raise Problem(Code.INVALID_REQUEST, "Postgres can't take one of the values") from None
-        except (SinkUnavailable, EnvironmentUnfit) as error:
+        except (SinkUnavailable, PreconditionFailed) as error:
             log.warning("services_away", error=str(error))
             raise Problem(Code.SERVICES_AWAY) from None
 

@@ -16,7 +16,7 @@ from bridge.output.private_files import whole_file
 from schemas.config.environment import unknown_variables
 from schemas.config.settings import Settings, load_settings
 from schemas.documents.dead_letter_filter import moment
-from schemas.errors import EnvironmentUnfit, InvalidInput, RowRejected, SinkUnavailable
+from schemas.errors import InvalidInput, PreconditionFailed, RowRejected, SinkUnavailable
 from schemas.pipeline.record import TopicPartition
 from sinks.refusals import refusal
 from telemetry import terminal
@@ -59,9 +59,9 @@ def command_settings(
 
 
 def run(work: Coroutine[Any, Any, T]) -> T:
-    """Run one coroutine to its end; raises EnvironmentUnfit if Postgres is unreachable or refuses a requirement.
+    """Run one coroutine to its end; raises PreconditionFailed if Postgres is unreachable or refuses a requirement.
 
-    Errors of Kafka already are EnvironmentUnfit.
+    Errors of Kafka already are PreconditionFailed.
     """
     from sinks.kafka.connection import name_closed_connections
 
@@ -70,7 +70,7 @@ def run(work: Coroutine[Any, Any, T]) -> T:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             return runner.run(work)
     except (SinkUnavailable, RowRejected) as error:
-        raise EnvironmentUnfit(refusal(error)) from error
+        raise PreconditionFailed(refusal(error)) from error
 
 
 def partition(text: str, what: str) -> TopicPartition:
@@ -113,7 +113,7 @@ def given_reason(text: str) -> str:
 
 
 def write_json(document: Any, path: str) -> None:
-    """Write a result as JSON, UTF-8, indented by 2; `-` is standard output. Raises EnvironmentUnfit.
+    """Write a result as JSON, UTF-8, indented by 2; `-` is standard output. Raises PreconditionFailed.
 
     The file appears once it is complete, and only this account can read it.
     """
@@ -125,4 +125,4 @@ def write_json(document: Any, path: str) -> None:
         with whole_file(Path(path)) as stream:
             stream.write(printable_json(text) + "\n")
     except OSError as error:
-        raise EnvironmentUnfit(f"cannot write {path}: {error.strerror}; choose another --json-output") from error
+        raise PreconditionFailed(f"cannot write {path}: {error.strerror}; choose another --json-output") from error

@@ -51,14 +51,14 @@ class Denied(NamedTuple):
     reason: str
 
 
-class Foreign(NamedTuple):
+class ExternalDeadLetter(NamedTuple):
     """The answer is not the gateway's: a firewall, proxy or catch-all page answered, for this batch or for all."""
 
     error_code: str
     reason: str
 
 
-Verdict = Taken | Again | Divide | Denied | Foreign
+Verdict = Taken | Again | Divide | Denied | ExternalDeadLetter
 
 
 def judge(status: int, headers: Mapping[str, str], body: bytes, batch: Sequence[Event]) -> Verdict:
@@ -72,7 +72,7 @@ def judge(status: int, headers: Mapping[str, str], body: bytes, batch: Sequence[
         return Again(reason, asked_seconds(headers.get("Retry-After")))
     code = document.get("error_code")
     if not isinstance(code, str):
-        return Foreign(f"http_{status}", _described(status, headers, body))
+        return ExternalDeadLetter(f"http_{status}", _described(status, headers, body))
     return Divide(code, reason) if status in _DIVISIBLE else Denied(code, reason)
 
 

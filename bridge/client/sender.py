@@ -11,7 +11,7 @@ from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
 
-from bridge.client.answers import Again, Denied, Divide, Foreign, Taken, Verdict, judge
+from bridge.client.answers import Again, Denied, Divide, ExternalDeadLetter, Taken, Verdict, judge
 from bridge.client.backoff import LONGEST_SECONDS, pause
 from bridge.client.errors import Undelivered
 from bridge.client.event import Event
@@ -96,14 +96,14 @@ class Sender:
         """Return the verdict on one try, after which the pause before the next one is set."""
         begun = time.monotonic()
         verdict = await self._try(part)
-        if isinstance(verdict, Foreign):
+        if isinstance(verdict, ExternalDeadLetter):
             # An intermediary has no reason to refuse an empty batch: if the gateway answers it, the part was what was
             # refused.
             probe = await self._try([])
             match probe:
                 case Taken() | Divide():
                     verdict = Divide(*verdict, foreign=True)
-                case Foreign():
+                case ExternalDeadLetter():
                     verdict = Again(verdict.reason, blocked=True)
                 case _:
                     verdict = probe

@@ -20,7 +20,7 @@ from bridge.client.errors import BufferFull, Undelivered
 from bridge.client.event import Event
 from bridge.client.queue import Batch
 from bridge.output.private_files import make_private_directory, open_private
-from schemas.errors import EnvironmentUnfit, InvalidInput
+from schemas.errors import InvalidInput, PreconditionFailed
 
 SEGMENT_BYTES: Final = 8 * 1024 * 1024
 _CHUNK_BYTES: Final = 1024 * 1024
@@ -49,7 +49,7 @@ def event_of(line: bytes) -> Event | None:
 class SpoolQueue:
     """Keeps events under `directory` until they are delivered, in at most `size` bytes.
 
-    Raises InvalidInput if another client uses the directory, EnvironmentUnfit if it can't be written. Events that the
+    Raises InvalidInput if another client uses the directory, PreconditionFailed if it can't be written. Events that the
     gateway permanently refuses are written to `refused.jsonl` there. After a crash the last batches are delivered again
     under the same ids. File operations block for the time of a write to the page cache; forcing to disk runs in a
     thread. Only the account that writes the files can read them, and no link is followed.
@@ -69,7 +69,7 @@ class SpoolQueue:
             make_private_directory(directory)
             self._lock = open_private(directory / "lock", "wb")
         except OSError as error:
-            raise EnvironmentUnfit(f"the spool {directory} can't be written: {error.strerror}") from error
+            raise PreconditionFailed(f"the spool {directory} can't be written: {error.strerror}") from error
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
@@ -85,7 +85,7 @@ class SpoolQueue:
             self.appended = self._left()
         except OSError as error:
             self._lock.close()
-            raise EnvironmentUnfit(f"the spool {directory} can't be read: {error.strerror}") from error
+            raise PreconditionFailed(f"the spool {directory} can't be read: {error.strerror}") from error
 
     def append(self, event: Event) -> None:
         """Write one event; raises BufferFull if the spool is at its limit or the disk is full."""
@@ -113,7 +113,7 @@ class SpoolQueue:
             try:
                 line = self._read()
             except OSError as error:
-                raise EnvironmentUnfit(f"the spool {self._directory} can't be read: {error.strerror}") from error
+                raise PreconditionFailed(f"the spool {self._directory} can't be read: {error.strerror}") from error
             if line is None:
                 self.taken = self.appended - len(batch)
                 break
@@ -150,7 +150,7 @@ class SpoolQueue:
         return handed
 
     async def sync(self, number: int) -> None:
-        """Force to disk, one sync at a time for all waiting callers; raises EnvironmentUnfit."""
+        """Force to disk, one sync at a time for all waiting callers; raises PreconditionFailed."""
         async with self._syncing:
             if self._synced >= number or self._writing is None:
                 return
@@ -163,7 +163,7 @@ class SpoolQueue:
                 finally:
                     os.close(descriptor)
             except OSError as error:
-                raise EnvironmentUnfit(f"the spool {self._directory} can't be synced: {error.strerror}") from error
+                raise PreconditionFailed(f"the spool {self._directory} can't be synced: {error.strerror}") from error
             self._synced = written
 
     def close(self) -> None:

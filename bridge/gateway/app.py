@@ -84,7 +84,7 @@ async def _running(settings: Settings, front: Front) -> AsyncIterator[Services]:
         if multiprocessing.parent_process() is None:
             raise
         # A supervisor restarts this process; uvicorn's own exit after a failed start would end the other processes too.
-        log.error("process_not_started", error=str(error))
+        log.error("process_start_failed", error=str(error))
         await asyncio.sleep(_RESTART_SECONDS)
         os._exit(1)
     tasks = [

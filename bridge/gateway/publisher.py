@@ -15,10 +15,10 @@ from aiokafka import TopicPartition as KafkaPartition
 from aiokafka.errors import KafkaError, MessageSizeTooLargeError
 
 from bridge.gateway.admission.sender_turns import Path, Turns
-from bridge.http.byte_budget import Held, Room, Shares
+from bridge.http.byte_budget import ByteBudget, Held, Shares
 from bridge.http.problems import Code, Problem
 from schemas.config.settings import Settings
-from schemas.errors import EnvironmentUnfit
+from schemas.errors import PreconditionFailed
 from sinks.kafka.admin import unfit
 from sinks.kafka.partitioner import partition_of
 from sinks.kafka.publisher import make_producer
@@ -180,7 +180,7 @@ class Publisher:
         most_bytes = settings.gateway_max_bytes_in_flight
         # Each share is large enough for one request, if it holds nothing else.
         least = settings.gateway_max_body_bytes + settings.gateway_max_events * (_FRAME_BYTES + _MOST_HEADER_BYTES)
-        self._room = Room("bytes that wait for Kafka", most_bytes, least)
+        self._room = ByteBudget("bytes that wait for Kafka", most_bytes, least)
         self._loop = asyncio.get_running_loop()
         self._producer = self._make()
         self._partitions: list[_Partition] = []
@@ -195,7 +195,7 @@ class Publisher:
         return make_producer(self._settings, enable_idempotence=True, linger_ms=0, request_timeout_ms=_REQUEST_MS)
 
     async def start(self) -> None:
-        """Connect; raises EnvironmentUnfit if Kafka is unreachable or lacks the topic."""
+        """Connect; raises PreconditionFailed if Kafka is unreachable or lacks the topic."""
         try:
             async with asyncio.timeout(_START_SECONDS):
                 await self._producer.start()
@@ -206,7 +206,7 @@ class Publisher:
         self._look()
         if not self._partitions:
             await self._stop(self._producer)
-            raise EnvironmentUnfit(
+            raise PreconditionFailed(
                 f"Kafka at {self._settings.brokers} has no topic {self._topic}: run `bridge topics apply`"
             )
         self._begin(self._keep_looking())
@@ -372,7 +372,7 @@ class Publisher:
             try:
                 await asyncio.wait_for(step(), _CLOSE_SECONDS)
             except (KafkaError, OSError, TimeoutError) as error:
-                log.debug("producer_not_stopped_cleanly", error=str(error)[:300])
+                log.debug("producer_stop_failed", error=str(error)[:300])
             else:
                 if step == producer.stop:
                     return

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 from bridge.http.problems import REFUSALS
 from schemas.config.settings import Settings
-from schemas.errors import EnvironmentUnfit, InvalidInput
+from schemas.errors import InvalidInput, PreconditionFailed
 
 _SECONDS: Final = 5.0
 _MOST_BYTES: Final = 8 * 1024 * 1024
@@ -48,19 +48,19 @@ def address_in(settings: Settings) -> str | None:
 async def refusals_at(url: str) -> list[Refusal]:
     """Return the refusals of the gateway at `url`, most requests first.
 
-    Raises InvalidInput for an address of another form, and EnvironmentUnfit if no gateway answers within 5 s and 8 MiB.
+    Raises InvalidInput for an address of another form, and PreconditionFailed if no gateway answers within 5 s and 8 MiB.
     """
     _check(url)
     page = await _page(f"{url.rstrip('/')}/metrics")
     lines = page.decode(errors="replace").split("\n")
     if not any(line.startswith(_IS_GATEWAY) for line in lines):
-        raise EnvironmentUnfit(
+        raise PreconditionFailed(
             f"{url} answers, but not as a gateway does; give a gateway's address, or its admin port's"
         )
     try:
         return _counts([line for line in lines if line.startswith(tuple(f"{name}{{" for name in _COUNTERS))])
     except (ValueError, LookupError, OverflowError) as error:
-        raise EnvironmentUnfit(f"{url} answers figures that can't be read; see that the address is right") from error
+        raise PreconditionFailed(f"{url} answers figures that can't be read; see that the address is right") from error
 
 
 def _check(url: str) -> None:
@@ -89,17 +89,21 @@ async def _page(url: str) -> bytes:
             session.get(url, allow_redirects=False) as answer,
         ):
             if answer.status != 200:
-                raise EnvironmentUnfit(f"{url} answers {answer.status}; give a gateway's address, or its admin port's")
+                raise PreconditionFailed(
+                    f"{url} answers {answer.status}; give a gateway's address, or its admin port's"
+                )
             async for part in answer.content.iter_any():
                 page += part
                 if len(page) > _MOST_BYTES:
-                    raise EnvironmentUnfit(
+                    raise PreconditionFailed(
                         f"{url} answers more than {_MOST_BYTES} bytes; see that the address is right"
                     )
     except TimeoutError:
-        raise EnvironmentUnfit(f"{url} does not answer within {_SECONDS:g} s; {_MEND}") from None
+        raise PreconditionFailed(f"{url} does not answer within {_SECONDS:g} s; {_MEND}") from None
     except (aiohttp.ClientError, OSError, ValueError) as error:
-        raise EnvironmentUnfit(f"no gateway answers at {url}: {' '.join(str(error).split())[:200]}; {_MEND}") from error
+        raise PreconditionFailed(
+            f"no gateway answers at {url}: {' '.join(str(error).split())[:200]}; {_MEND}"
+        ) from error
     return bytes(page)
 
 

@@ -10,7 +10,7 @@ from bridge.gateway.admission.line import Line
 from bridge.gateway.health import needs_of_gateway
 from bridge.gateway.publisher import Publisher
 from bridge.http.body import BodyLimits
-from bridge.http.byte_budget import Room
+from bridge.http.byte_budget import ByteBudget
 from schemas.config.settings import Settings
 from schemas.errors import InvalidInput
 from schemas.pipeline.sender import Sender
@@ -42,8 +42,8 @@ class Services:
             rate=settings.gateway_min_body_rate,
         )
         # A body within the size limit fits into each share, if the share holds nothing else.
-        self.room = Room("bytes", settings.gateway_max_bytes_in_flight, settings.gateway_max_body_bytes)
-        self.requests = Room("requests", settings.gateway_max_requests, _LEAST_REQUESTS)
+        self.room = ByteBudget("bytes", settings.gateway_max_bytes_in_flight, settings.gateway_max_body_bytes)
+        self.requests = ByteBudget("requests", settings.gateway_max_requests, _LEAST_REQUESTS)
         ttl = settings.seconds("gateway_idempotency_ttl")
         self.idempotency = {
             sender: Idempotency(ttl, time.monotonic, most_bytes) for sender, most_bytes in _IDEMPOTENCY_BYTES.items()

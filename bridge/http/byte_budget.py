@@ -15,7 +15,7 @@ _FOR_ALL: Final = 3 / 4
 _LITTLE: Final = 1 / 32
 
 
-class Room:
+class ByteBudget:
     """At most `most` of `what` (bytes or requests) are held at the same time; no share is less than `least`.
 
     It counts what has arrived, not what is announced. A request beyond the limit is refused instead of waiting in
@@ -112,7 +112,7 @@ class Held:
 
     __slots__ = ("_end", "_room", "_shares", "gave_way", "size")
 
-    def __init__(self, room: Room, shares: Shares, size: int) -> None:
+    def __init__(self, room: ByteBudget, shares: Shares, size: int) -> None:
         self._room = room
         self._shares = shares
         self._end: Callable[[], object] | None = None

@@ -13,7 +13,7 @@ from typing import Any
 import uvicorn
 
 from bridge.http.wire.acceptor import Acceptor
-from schemas.errors import EnvironmentUnfit
+from schemas.errors import PreconditionFailed
 
 BACKLOG = 2048
 
@@ -57,7 +57,7 @@ class Server(uvicorn.Server):
 
 
 def listening_socket(host: str, port: int) -> socket.socket:
-    """Return a bound socket; raises EnvironmentUnfit if the address is not available."""
+    """Return a bound socket; raises PreconditionFailed if the address is not available."""
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
         family, kind, protocol, _, address = found[0]
@@ -66,7 +66,7 @@ def listening_socket(host: str, port: int) -> socket.socket:
         bound.bind(address)
         bound.listen(BACKLOG)
     except OSError as error:
-        raise EnvironmentUnfit(
+        raise PreconditionFailed(
             f"cannot listen on {host}:{port}: {error.strerror or error}; choose another --host or --port"
         ) from error
     bound.setblocking(False)
@@ -76,7 +76,7 @@ def listening_socket(host: str, port: int) -> socket.socket:
 
 @contextmanager
 def listening(host: str, port: int, admin_host: str, admin_port: int) -> Iterator[list[socket.socket]]:
-    """Bind the service's socket, and the admin port's socket unless it is 0. Raises EnvironmentUnfit."""
+    """Bind the service's socket, and the admin port's socket unless it is 0. Raises PreconditionFailed."""
     with ExitStack() as stack:
         bound = [stack.enter_context(listening_socket(host, port))]
         if admin_port:

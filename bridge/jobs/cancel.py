@@ -10,7 +10,7 @@ from bridge.jobs.run import Run
 from schemas.config.service import Service
 from schemas.config.settings import Settings
 from schemas.documents.replay import Outcome, Plan, PlanState, ReplaySummary
-from schemas.errors import BridgeError, EnvironmentUnfit, InvalidInput, SinkUnavailable
+from schemas.errors import BridgeError, InvalidInput, PreconditionFailed, SinkUnavailable
 from schemas.pipeline.record import TopicPartition
 from sinks.kafka.admin import log_bounds
 from sinks.postgres.connection import Connection, connection
@@ -89,8 +89,8 @@ async def _open_again(
         return 0
     try:
         ends = {source: log.end for source, log in (await log_bounds(settings, [settings.topics.raw])).items()}
-    except EnvironmentUnfit as error:
-        # An EnvironmentUnfit error would be reported as an error of this plan, with the names of hosts.
+    except PreconditionFailed as error:
+        # An PreconditionFailed error would be reported as an error of this plan, with the names of hosts.
         raise SinkUnavailable(str(error)) from error
     while not await _read_up_to(settings, ends):
         if time.monotonic() > deadline:

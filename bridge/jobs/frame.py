@@ -25,7 +25,7 @@ from schemas.config.production import refusals
 from schemas.config.service import Service
 from schemas.config.settings import Settings
 from schemas.documents.run_summary import RunSummary, TargetError, begin_summary
-from schemas.errors import AnotherRun, BridgeError, Defect, InvalidInput, SinkUnavailable
+from schemas.errors import BridgeError, InvalidInput, InvariantViolation, RunLocked, SinkUnavailable
 from sinks.cooperative import Share, unshared
 from sinks.postgres.runs.history import note_begin, note_end, run_lock
 from sinks.webhook import call_webhook
@@ -87,7 +87,7 @@ def _signals(stop: Stop) -> Iterator[None]:
 
 
 @dataclass(frozen=True)
-class Surroundings:
+class RunContext:
     """Environment of a run: what can stop it, where its progress goes, and who is notified of its start.
 
     `stoppable` connects a stop function with its triggers, such as signals. `tell` receives lines of progress. `begun`
@@ -105,7 +105,7 @@ class Surroundings:
     share: Share = field(default_factory=unshared)
 
 
-A_COMMAND: Final = Surroundings()
+A_COMMAND: Final = RunContext()
 """The surroundings of a process that runs a single job."""
 
 
@@ -133,7 +133,7 @@ async def perform(job: Job[S], settings: Settings, options: RunOptions) -> tuple
     return done.summary, done.code
 
 
-async def perform_within(around: Surroundings, job: Job[S], settings: Settings, options: RunOptions) -> Performed[S]:
+async def perform_within(around: RunContext, job: Job[S], settings: Settings, options: RunOptions) -> Performed[S]:
     """Run the job in these surroundings."""
     started = datetime.now(UTC)
     summary = begin_summary(job.name, started, job.summary, dry_run=options.dry_run)
@@ -148,7 +148,7 @@ async def perform_within(around: Surroundings, job: Job[S], settings: Settings, 
     except BridgeError as error:
         fatal = error
     except Exception as error:  # noqa: BLE001  # raised again, once the run's end is on record
-        defect, fatal = error, Defect(f"{type(error).__name__}: {error}")
+        defect, fatal = error, InvariantViolation(f"{type(error).__name__}: {error}")
     if fatal is not None:
         run.summary.errors += [TargetError(target=WHOLE, reason=line) for line in str(fatal).splitlines()]
     job.conclude(run)
@@ -164,7 +164,7 @@ async def perform_within(around: Surroundings, job: Job[S], settings: Settings, 
             await _noted(settings, run, (started, ended), code)
             if around is A_COMMAND:
                 _name_run(run)
-        unfit = code == UNFIT and (around.answers() or isinstance(fatal, AnotherRun))
+        unfit = code == UNFIT and (around.answers() or isinstance(fatal, RunLocked))
         if left_out is not None and not unfit:
             await tell_of(settings, run.summary, code, run.alarm, left_out)
     structlog.contextvars.unbind_contextvars("run_id", "script")
@@ -180,7 +180,7 @@ def _name_run(run: Run[S]) -> None:
 
 
 async def _locked(
-    around: Surroundings, job: Job[S], run: Run[S], settings: Settings, options: RunOptions, started: datetime
+    around: RunContext, job: Job[S], run: Run[S], settings: Settings, options: RunOptions, started: datetime
 ) -> None:
     await ready(settings, job.service, look_only=options.dry_run)
     # The hour is only for display: two runs must not overlap at the turn of an hour.
@@ -197,7 +197,7 @@ async def _locked(
 
 
 @asynccontextmanager
-async def _within(timeout_sec: float | None, around: Surroundings, run: Run[S]) -> AsyncIterator[None]:
+async def _within(timeout_sec: float | None, around: RunContext, run: Run[S]) -> AsyncIterator[None]:
     """End the block after the time-out or when the surroundings request it; raises Stopped with the cause."""
     task = asyncio.current_task()
 
@@ -244,7 +244,7 @@ def _written(run: Run[S], path: str | None, code: int) -> int:
     return code
 
 
-def _is_nothing(run: Run[S], code: int, fatal: BridgeError | None, around: Surroundings) -> bool:
+def _is_nothing(run: Run[S], code: int, fatal: BridgeError | None, around: RunContext) -> bool:
     """Return whether a run is left out of history and alerts: it changed nothing, and its caller receives the reason.
 
     A request that still waits receives the reason of every failure except a defect. A command receives the reason of
@@ -252,7 +252,7 @@ def _is_nothing(run: Run[S], code: int, fatal: BridgeError | None, around: Surro
     fix it.
     """
     asked_wrongly = isinstance(fatal, InvalidInput) and run.lock is not None
-    told = asked_wrongly or (around.answers() and not isinstance(fatal, Defect))
+    told = asked_wrongly or (around.answers() and not isinstance(fatal, InvariantViolation))
     return not run.on_record and (code == DONE or told)
 
 

@@ -17,11 +17,11 @@ from schemas.errors import BridgeError
 from schemas.pipeline.ledger import Scope, Waiting
 from sinks.kafka.admin import group_has_members, log_bounds
 from sinks.kafka.publisher import publishing
-from sinks.ports import Committed, Publisher
-from sinks.postgres.dry_run_sink import RehearsalSink, SilentPublisher
+from sinks.ports import CommitResult, Publisher
+from sinks.postgres.dry_run_sink import DryRunSink, SilentPublisher
 from sinks.postgres.registry.cache import RegistryCache
 from sinks.postgres.sink import PostgresSink
-from streams.batch_run import OneShot, RawBacklog
+from streams.batch_run import OneShot, RawTopicReader
 from streams.pipeline.normalize import bounds_of
 from streams.pipeline.trust import gateway_trust
 from streams.rules.breaker import BreakerJudge
@@ -69,24 +69,24 @@ class _Process:
     options: ProcessOptions
     run: Run[ProcessSummary]
     one_shot: OneShot
-    backlog: RawBacklog | None
+    backlog: RawTopicReader | None
 
     @classmethod
     @asynccontextmanager
     async def opened(
         cls, settings: Settings, options: ProcessOptions, run: Run[ProcessSummary]
     ) -> AsyncIterator["_Process"]:
-        """Connect everything the run needs; raises EnvironmentUnfit or SinkUnavailable if a service is down."""
+        """Connect everything the run needs; raises PreconditionFailed or SinkUnavailable if a service is down."""
         registry = RegistryCache(settings.dsn, refresh_seconds=settings.seconds("registry_refresh"))
         await registry.load()
-        make_sink = RehearsalSink if run.dry_run else PostgresSink
+        make_sink = DryRunSink if run.dry_run else PostgresSink
         sink = make_sink(settings.dsn, settings.group, lock_timeout=settings.seconds("lock_timeout"))
         async with AsyncExitStack() as stack:
             stack.push_async_callback(sink.close)
             publisher: Publisher = SilentPublisher()
             if not run.dry_run:
                 publisher = await stack.enter_async_context(publishing(settings))
-            backlog: RawBacklog | None = None
+            backlog: RawTopicReader | None = None
             if options.scope != Scope():
                 run.summary.warnings.append("only waiting retries were looked at: Kafka can't be read by site")
             elif await group_has_members(settings):
@@ -99,7 +99,7 @@ class _Process:
                         f"{one.topic}:{one.partition} was not read: {registry.paused_partitions[one]}"
                     )
                 source = await stack.enter_async_context(taking(settings, partitions))
-                backlog = RawBacklog(source, sink, partitions)
+                backlog = RawTopicReader(source, sink, partitions)
             one_shot = OneShot(
                 sink, publisher, lambda: registry.current,
                 lambda: gateway_trust(settings, registry.legacy_until_ms), retry_policy(settings, random.random),
@@ -148,7 +148,7 @@ class _Process:
             taken += sum(len(batch.records) for batch in batches)
         return taken
 
-    def _count(self, committed: Committed) -> None:
+    def _count(self, committed: CommitResult) -> None:
         summary, tally = self.run.summary, committed.tally
         summary.processed_total += tally.processed
         summary.normalized_total += tally.normalized

@@ -16,7 +16,7 @@ from bridge.jobs.run import Run
 from schemas.config.service import Service
 from schemas.config.settings import Settings
 from schemas.documents.replay import CANARY_FAILED, DeadLetterItem, Forecast, Outcome, Plan, PlanState, ReplaySummary
-from schemas.errors import Braked, BridgeError, CanaryFailed, EnvironmentUnfit, SinkUnavailable
+from schemas.errors import BreakerOpen, BridgeError, CanaryFailed, PreconditionFailed, SinkUnavailable
 from schemas.pipeline.record import RawBody
 from sinks.kafka.admin import group_has_members
 from sinks.kafka.replay_publisher import Replayed, ReplayPublisher, publishing_replays
@@ -52,7 +52,7 @@ _OPEN_AGAIN: Final = "items of it were opened again, or passed over by another a
 
 _KINDS: Final = {
     SinkUnavailable: "Postgres or Kafka did not answer",
-    EnvironmentUnfit: "Postgres or Kafka is away, or not as needed",
+    PreconditionFailed: "Postgres or Kafka is away, or not as needed",
 }
 _UNFINISHED: Final = (Outcome.UNSETTLED, Outcome.WAITING)
 
@@ -289,7 +289,7 @@ class _Replay:
             raise BridgeError("the plan was cancelled meanwhile; what was not sent stays open")
         brake = await read_brake(self.conn, self.settings.group)
         if brake.engaged:
-            raise Braked(
+            raise BreakerOpen(
                 f"the brake on dead-lettering is on: {brake.reason}; see `bridge breaker status`, then run the same again"
             )
 
@@ -347,7 +347,7 @@ def _told_to_all(error: BridgeError, run: Run[ReplaySummary]) -> str:
     """
     if type(error) is BridgeError:
         return str(error)
-    if isinstance(error, Braked):
+    if isinstance(error, BreakerOpen):
         return "the brake on dead-lettering is on; run the same again when it is off"
     return f"{_KINDS.get(type(error), 'it failed')}; see `bridge runs show {run.summary.run_id}`"
 

@@ -29,7 +29,7 @@ from streams.pipeline.normalize import bounds_of
 from streams.pipeline.reading import read_event
 from streams.pipeline.rejection import Rejection
 from streams.pipeline.trust import gateway_trust
-from streams.rules.external_dead_letter import Foreign, original
+from streams.rules.external_dead_letter import ExternalDeadLetter, original
 
 BATCH: Final = 500
 POLL_MS: Final = 500
@@ -161,7 +161,7 @@ async def _refusals(producer: AIOKafkaProducer, copies: Sequence[Copy]) -> list[
     return [(copy, problem) for copy, problem in zip(copies, results, strict=True) if problem is not None]
 
 
-def _verdict(settings: Settings, one: Foreign, registry: RegistryCache) -> str:
+def _verdict(settings: Settings, one: ExternalDeadLetter, registry: RegistryCache) -> str:
     now = datetime.now(UTC)
     found = gateway_trust(settings, registry.legacy_until_ms).of_raw(dict(one.headers), one.value, to_epoch_ms(now))
     try:

@@ -7,7 +7,7 @@ from bridge.jobs.frame import Job
 from bridge.jobs.run import Run
 from schemas.config.settings import Settings
 from schemas.documents.run_summary import OffsetsSummary
-from schemas.errors import EnvironmentUnfit, InvalidInput
+from schemas.errors import InvalidInput, PreconditionFailed
 from schemas.pipeline.record import RawRecord, TopicPartition
 from sinks.kafka.admin import log_bounds
 from sinks.postgres.offsets.admin import skip_record
@@ -79,7 +79,7 @@ async def _tried(source: KafkaSource, log: TopicPartition, offset: int, *, reada
             return _given_up(log, offset, found[0].records, readable=readable)
         if log in source.unreadable():
             return f"it can't be read: {source.unreadable()[log]}"
-    raise EnvironmentUnfit(f"{log}: Kafka did not answer within {_SECONDS:.0f} s; try again")
+    raise PreconditionFailed(f"{log}: Kafka did not answer within {_SECONDS:.0f} s; try again")
 
 
 def _given_up(log: TopicPartition, offset: int, records: Sequence[RawRecord], *, readable: bool) -> str:

@@ -9,7 +9,7 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
 from schemas.config.settings import Settings
-from schemas.errors import EnvironmentUnfit, SinkUnavailable
+from schemas.errors import PreconditionFailed, SinkUnavailable
 from sinks.kafka.admin import unfit
 from sinks.kafka.partitioner import partition_of
 from sinks.kafka.publisher import make_producer
@@ -45,7 +45,7 @@ class RawPublisher:
         self.first_error = ""
 
     async def start(self) -> None:
-        """Connect; raises EnvironmentUnfit within about 15 s if Kafka is unreachable or lacks the topic."""
+        """Connect; raises PreconditionFailed within about 15 s if Kafka is unreachable or lacks the topic."""
         try:
             async with asyncio.timeout(START_SECONDS):
                 await self._producer.start()
@@ -56,7 +56,7 @@ class RawPublisher:
         found = cluster.partitions_for_topic(self._topic)
         if not found:
             await self.close()
-            raise EnvironmentUnfit(
+            raise PreconditionFailed(
                 f"Kafka at {self._settings.brokers} has no topic {self._topic}: run `bridge topics apply`"
             )
         self._partitions = sorted(found)

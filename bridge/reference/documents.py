@@ -20,7 +20,7 @@ from schemas.documents.doctor_report import DoctorReport
 from schemas.documents.gate import GateChange
 from schemas.documents.replay import PlanSummary, ReplaySummary
 from schemas.documents.run_summary import ProcessSummary, RunSummary
-from schemas.errors import EnvironmentUnfit
+from schemas.errors import PreconditionFailed
 from schemas.events.bridge_event import BridgeEvent
 from schemas.events.raw_event import RawEvent, RawEventV2
 from schemas.kafka import headers
@@ -91,7 +91,7 @@ def _topics(settings: Settings) -> list[TopicSpec]:
 
 
 def export_contracts(directory: Path) -> list[Path]:
-    """Write each contract to `<name>.json`; returns the files. Raises EnvironmentUnfit if one can't be written."""
+    """Write each contract to `<name>.json`; returns the files. Raises PreconditionFailed if one can't be written."""
     _make(directory)
     written = []
     for name, document in sorted(contracts().items()):
@@ -102,7 +102,7 @@ def export_contracts(directory: Path) -> list[Path]:
 
 
 def write_pages(directory: Path) -> list[Path]:
-    """Write the reference pages; returns the files. Raises EnvironmentUnfit if one can't be written."""
+    """Write the reference pages; returns the files. Raises PreconditionFailed if one can't be written."""
     _make(directory)
     written = []
     for name, text in pages().items():
@@ -110,7 +110,7 @@ def write_pages(directory: Path) -> list[Path]:
         try:
             path.write_text(text, encoding="utf-8")
         except OSError as error:
-            raise EnvironmentUnfit(f"cannot write {path}: {error.strerror}; choose another --dir") from error
+            raise PreconditionFailed(f"cannot write {path}: {error.strerror}; choose another --dir") from error
         written.append(path)
     return written
 
@@ -119,7 +119,7 @@ def _make(directory: Path) -> None:
     try:
         directory.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise EnvironmentUnfit(f"cannot make {directory}: {error.strerror}; choose another --dir") from error
+        raise PreconditionFailed(f"cannot make {directory}: {error.strerror}; choose another --dir") from error
 
 
 def pages() -> dict[str, str]:

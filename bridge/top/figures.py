@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from schemas.config.settings import Settings
 from schemas.documents.gate import Verdict, WindowSums
-from schemas.errors import EnvironmentUnfit, SinkUnavailable
+from schemas.errors import PreconditionFailed, SinkUnavailable
 from schemas.pipeline.breaker import BreakerState
 from sinks.kafka.admin import committed_lag
 from sinks.postgres.breaker.state import brake_state
@@ -78,7 +78,7 @@ class Figures(NamedTuple):
 
 
 async def look(settings: Settings) -> Look | Glimpse:
-    """Read the state once, from the services that answer; raises EnvironmentUnfit if none does."""
+    """Read the state once, from the services that answer; raises PreconditionFailed if none does."""
     try:
         (offsets, trouble), activity, backlog, windows, brake = await asyncio.gather(
             _offsets(settings),
@@ -91,8 +91,8 @@ async def look(settings: Settings) -> Look | Glimpse:
         trouble = refusal(error)
         try:
             return Glimpse(await committed_lag(settings, _topics(settings)), trouble)
-        except EnvironmentUnfit as kafka:
-            raise EnvironmentUnfit(f"{trouble}; {kafka}") from error
+        except PreconditionFailed as kafka:
+            raise PreconditionFailed(f"{trouble}; {kafka}") from error
     return Look(time.monotonic(), activity, offsets, backlog, windows, brake, trouble)
 
 
@@ -104,7 +104,7 @@ async def _offsets(settings: Settings) -> tuple[list[StoredOffset], str]:
     """Return the stored offsets, and why their lag is not known."""
     try:
         return await stored_offsets(settings), ""
-    except EnvironmentUnfit as error:
+    except PreconditionFailed as error:
         return await stored_offsets(settings, ask_kafka=False), str(error)
 
 

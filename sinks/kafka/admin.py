@@ -20,7 +20,7 @@ from aiokafka.errors import (
 )
 
 from schemas.config.settings import Settings
-from schemas.errors import EnvironmentUnfit
+from schemas.errors import PreconditionFailed
 from schemas.pipeline.audit_snapshot import LogBounds
 from schemas.pipeline.record import TopicPartition
 from sinks.kafka.brokers import AWAY, AdminClient
@@ -62,11 +62,11 @@ class ClusterFacts(NamedTuple):
     has_controller: bool
 
 
-class KafkaAway(EnvironmentUnfit):
+class KafkaAway(PreconditionFailed):
     """No broker answers now."""
 
 
-def unfit(settings: Settings, error: BaseException) -> EnvironmentUnfit:
+def unfit(settings: Settings, error: BaseException) -> PreconditionFailed:
     """Return the error for a failure of Kafka: it does not answer, or it refuses."""
     if isinstance(error, KafkaConnectionError | NodeNotReadyError | OSError):
         # TimeoutError is an OSError without a message.
@@ -74,7 +74,7 @@ def unfit(settings: Settings, error: BaseException) -> EnvironmentUnfit:
         return KafkaAway(
             f"Kafka at {settings.brokers} does not answer{reason}; start it, or correct BRIDGE_KAFKA_BOOTSTRAP_SERVERS"
         )
-    return EnvironmentUnfit(f"Kafka at {settings.brokers} refused: {str(error).strip() or type(error).__name__}")
+    return PreconditionFailed(f"Kafka at {settings.brokers} refused: {str(error).strip() or type(error).__name__}")
 
 
 @contextmanager
@@ -91,7 +91,7 @@ def _without_its_log() -> Iterator[None]:
 
 @asynccontextmanager
 async def kafka_admin(settings: Settings) -> AsyncIterator[AIOKafkaAdminClient]:
-    """Open an admin client for a short task; raises EnvironmentUnfit when Kafka is away or refuses."""
+    """Open an admin client for a short task; raises PreconditionFailed when Kafka is away or refuses."""
     # One silent broker must leave time to ask the others.
     each = ANSWER_SECONDS / len(settings.brokers.split(","))
     client = AdminClient(**settings.kafka_client(), request_timeout_ms=int(each * 1000))
@@ -108,7 +108,7 @@ async def kafka_admin(settings: Settings) -> AsyncIterator[AIOKafkaAdminClient]:
 
 @asynccontextmanager
 async def started(settings: Settings, client: AIOKafkaConsumer | AIOKafkaProducer) -> AsyncIterator[None]:
-    """Run the client for a short task; raises EnvironmentUnfit when Kafka is away or refuses."""
+    """Run the client for a short task; raises PreconditionFailed when Kafka is away or refuses."""
     try:
         try:
             await client.start()
@@ -139,7 +139,7 @@ async def cluster_facts(client: AIOKafkaAdminClient) -> ClusterFacts:
 
 
 async def group_has_members(settings: Settings) -> bool:
-    """Return whether a worker is a member of the batch group now; raises EnvironmentUnfit when Kafka is away."""
+    """Return whether a worker is a member of the batch group now; raises PreconditionFailed when Kafka is away."""
     async with kafka_admin(settings) as client, asyncio.timeout(MOVED_SECONDS):
         while True:
             try:
@@ -155,7 +155,7 @@ async def group_has_members(settings: Settings) -> bool:
 
 
 async def committed_lag(settings: Settings, topics: Iterable[str]) -> dict[str, int]:
-    """Return how far each topic's end is beyond the group's offsets in Kafka, in records; raises EnvironmentUnfit.
+    """Return how far each topic's end is beyond the group's offsets in Kafka, in records; raises PreconditionFailed.
 
     The offsets in Postgres are authoritative, and Kafka's follow them: this is for when Postgres is away.
     """
@@ -170,7 +170,7 @@ async def committed_lag(settings: Settings, topics: Iterable[str]) -> dict[str, 
 
 
 async def log_bounds(settings: Settings, topics: Iterable[str]) -> dict[TopicPartition, LogBounds]:
-    """Return the bounds of all partitions of existing topics; raises EnvironmentUnfit when Kafka is away or refuses."""
+    """Return the bounds of all partitions of existing topics; raises PreconditionFailed when Kafka is away or refuses."""
     wanted = await partitions_of(settings, topics)
     if not wanted:
         return {}
@@ -183,7 +183,7 @@ async def log_bounds(settings: Settings, topics: Iterable[str]) -> dict[TopicPar
 async def offsets_since(
     settings: Settings, sources: Iterable[tuple[str, int]], moment_ms: int
 ) -> dict[TopicPartition, int]:
-    """Return each partition's first offset at or after the moment, or its end; raises EnvironmentUnfit."""
+    """Return each partition's first offset at or after the moment, or its end; raises PreconditionFailed."""
     wanted = [KafkaPartition(*source) for source in sources]
     if not wanted:
         return {}
@@ -196,7 +196,7 @@ async def offsets_since(
 async def newest_after(settings: Settings, topics: Iterable[str], *, seconds: float) -> float | None:
     """Return how many seconds ahead of this machine's clock the newest record is; None if by less than `seconds`.
 
-    Raises EnvironmentUnfit.
+    Raises PreconditionFailed.
     """
     wanted = await partitions_of(settings, topics)
     if not wanted:
@@ -208,7 +208,7 @@ async def newest_after(settings: Settings, topics: Iterable[str], *, seconds: fl
 
 
 async def partitions_of(settings: Settings, topics: Iterable[str]) -> list[KafkaPartition]:
-    """Return all partitions of existing topics; raises EnvironmentUnfit when Kafka is away or refuses."""
+    """Return all partitions of existing topics; raises PreconditionFailed when Kafka is away or refuses."""
     async with kafka_admin(settings) as client:
         facts = await topic_facts(client)
     return [
@@ -220,7 +220,7 @@ async def partitions_of(settings: Settings, topics: Iterable[str]) -> list[Kafka
 
 @asynccontextmanager
 async def _asking(settings: Settings) -> AsyncIterator[AIOKafkaConsumer]:
-    """Open a consumer without a group, to query offsets; raises EnvironmentUnfit when Kafka is away or refuses."""
+    """Open a consumer without a group, to query offsets; raises PreconditionFailed when Kafka is away or refuses."""
     consumer = AIOKafkaConsumer(
         **settings.kafka_client(),
         enable_auto_commit=False,

@@ -71,7 +71,7 @@ def make_producer(settings: Settings, **overrides: Any) -> AIOKafkaProducer:
 
 @asynccontextmanager
 async def publishing(settings: Settings) -> AsyncIterator["KafkaPublisher"]:
-    """Open a publisher with its own producer for a short task; raises EnvironmentUnfit if Kafka is away."""
+    """Open a publisher with its own producer for a short task; raises PreconditionFailed if Kafka is away."""
     producer = make_producer(settings)
     async with started(settings, producer):
         yield KafkaPublisher(producer, settings.topics.dlq)

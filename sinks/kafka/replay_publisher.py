@@ -9,7 +9,7 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
 from schemas.config.settings import Settings
-from schemas.errors import Defect, SinkUnavailable
+from schemas.errors import InvariantViolation, SinkUnavailable
 from schemas.kafka import headers as names
 from schemas.pipeline.ledger import record_digest
 from schemas.pipeline.record import Provenance, RawBody
@@ -101,7 +101,7 @@ class ReplayPublisher:
                 batch = filling[partition] = _Batch(partition, self._producer.create_batch(), [])
                 full.append(batch)
                 if not batch.take(one, replay_id):
-                    raise Defect(f"{one.provenance} does not fit into an empty batch")
+                    raise InvariantViolation(f"{one.provenance} does not fit into an empty batch")
         return full
 
 
@@ -123,7 +123,7 @@ class _Batch(NamedTuple):
 
 @asynccontextmanager
 async def publishing_replays(settings: Settings) -> AsyncIterator[ReplayPublisher]:
-    """Open a publisher with its own producer; raises EnvironmentUnfit if Kafka is away."""
+    """Open a publisher with its own producer; raises PreconditionFailed if Kafka is away."""
     producer = make_producer(settings)
     async with started(settings, producer):
         partitions: set[int] = await producer.partitions_for(settings.topics.raw)

@@ -50,7 +50,7 @@ def declared(settings: Settings) -> list[TopicSpec]:
 
 
 async def check_topics(settings: Settings) -> list[str]:
-    """Return one line for each difference of Kafka from the declaration; raises EnvironmentUnfit if Kafka is away."""
+    """Return one line for each difference of Kafka from the declaration; raises PreconditionFailed if Kafka is away."""
     async with kafka_admin(settings) as client:
         return [one.line for one in await _differences(client, declared(settings))]
 
@@ -58,7 +58,7 @@ async def check_topics(settings: Settings) -> list[str]:
 async def apply_topics(settings: Settings, *, dry_run: bool = False) -> Applied:
     """Create missing topics, add partitions and set configs that differ; nothing is ever deleted or reset.
 
-    Safe to repeat, and to run concurrently. Raises EnvironmentUnfit when Kafka is away or refuses.
+    Safe to repeat, and to run concurrently. Raises PreconditionFailed when Kafka is away or refuses.
     """
     specs = declared(settings)
     done: list[str] = []

@@ -9,7 +9,7 @@ from sinks.postgres.connection import Connection
 from sinks.postgres.sink import PostgresSink
 
 
-class RehearsalSink(PostgresSink):
+class DryRunSink(PostgresSink):
     """Commits like the real sink, with the same statements, in one transaction that is rolled back with the connection.
 
     Later commits see what earlier ones wrote, as in a real run. Locks are held until it is closed.

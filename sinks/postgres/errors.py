@@ -4,7 +4,7 @@ import asyncio
 
 import asyncpg
 
-from schemas.errors import BridgeError, Defect, RowRejected, SinkUnavailable
+from schemas.errors import BridgeError, InvariantViolation, RowRejected, SinkUnavailable
 
 _OF_THE_EVENT = ("21", "22", "54")
 _OF_THE_EVENT_EXACT = frozenset({"23502", "23503", "23505"})
@@ -37,7 +37,7 @@ def translate(error: Exception, doing: str) -> BridgeError:
     if sqlstate is not None:
         text = f"{text} (SQLSTATE {sqlstate})"
         if constraint == _LEDGER_KEY:
-            return Defect(f"a first attempt met a ledger row of its own provenance; {text}")
+            return InvariantViolation(f"a first attempt met a ledger row of its own provenance; {text}")
         if _is_row(sqlstate, constraint):
             return RowRejected(text, sqlstate=sqlstate)
     elif isinstance(error, UNENCODABLE):

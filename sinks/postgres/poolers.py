@@ -2,15 +2,15 @@
 
 import asyncio
 
-from schemas.errors import EnvironmentUnfit, SinkUnavailable
+from schemas.errors import PreconditionFailed, SinkUnavailable
 from sinks.postgres.connection import LOOK_SECONDS, Connection, connection
 from sinks.postgres.errors import POOLED, STATEMENT_OF_ANOTHER
 
 
 async def demand_sessions(dsn: str) -> None:
-    """Raise EnvironmentUnfit behind a pooler in transaction mode: locks, LISTEN and SET need a persistent session."""
+    """Raise PreconditionFailed behind a pooler in transaction mode: locks, LISTEN and SET need a persistent session."""
     if await shares_sessions(dsn):
-        raise EnvironmentUnfit(POOLED)
+        raise PreconditionFailed(POOLED)
 
 
 async def shares_sessions(dsn: str) -> bool:

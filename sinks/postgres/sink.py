@@ -17,7 +17,7 @@ from schemas.pipeline.log_identity import KnownLog, LogMark
 from schemas.pipeline.outcome import Candidate, Outcomes
 from schemas.pipeline.record import Provenance, TopicPartition
 from sinks.commit_rules import first_of_each_key
-from sinks.ports import Committed, Rejected
+from sinks.ports import CommitResult, Rejected
 from sinks.postgres.breaker.state import engage_brake, let_go, read_brake
 from sinks.postgres.connection import (
     APPLICATION_PREFIX,
@@ -120,7 +120,7 @@ class PostgresSink:
                     await conn.execute(sql("claims_release"))
         return True
 
-    async def commit(self, outcomes: Sequence[Outcomes]) -> Committed:
+    async def commit(self, outcomes: Sequence[Outcomes]) -> CommitResult:
         async with self._working("settling") as conn, conn.transaction():
             return await settle_in_transaction(conn, self._group, outcomes)
 
@@ -244,7 +244,7 @@ class PostgresSink:
                 unanswered = 0 if error.sqlstate else unanswered + 1
                 self.silent = unanswered >= SILENT_LOOKS
                 if unanswered == SILENT_LOOKS:
-                    log.warning("postgres_silent", doing=doing)
+                    log.warning("postgres_unresponsive", doing=doing)
                 continue
             unanswered, self.silent = 0, False
             for row in rows:

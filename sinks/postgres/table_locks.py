@@ -9,7 +9,7 @@ from typing import Any, Final, TypeVar
 import asyncpg
 import structlog
 
-from schemas.errors import BridgeError, EnvironmentUnfit
+from schemas.errors import BridgeError, PreconditionFailed
 from sinks.postgres.connection import Connection, in_the_way, looking
 from sinks.postgres.statements import sql
 
@@ -42,7 +42,7 @@ async def locking(
     """Return the result of `work`, run in a transaction of `conn` that waits for no lock for longer than TRY_SECONDS.
 
     A try that times out on a lock is rolled back, and repeated until `seconds` have passed. In between, `tell` receives
-    a line with the table and the session that holds it. The last try raises EnvironmentUnfit with the same text.
+    a line with the table and the session that holds it. The last try raises PreconditionFailed with the same text.
     """
     since, rest = time.monotonic(), 1.0
     while True:
@@ -57,7 +57,7 @@ async def locking(
         rest = min(_LONGEST_REST_SECONDS, 2 * rest)
 
 
-class LockAwaited(EnvironmentUnfit):
+class LockAwaited(PreconditionFailed):
     """A lock wait that timed out. `waited` names the lock and the session that holds it."""
 
     def __init__(self, waited: str, seconds: float) -> None:

@@ -23,7 +23,7 @@ from sinks.commit_rules import (
     replays,
     tally,
 )
-from sinks.ports import Committed
+from sinks.ports import CommitResult
 from sinks.postgres import copy_encoder
 from sinks.postgres.connection import Connection
 from sinks.postgres.dedup.key_claims import first_claims, second_claims
@@ -40,7 +40,7 @@ _NO_MARK = (None, None, None)
 _value_of = attrgetter("record.value")
 
 
-async def settle_in_transaction(connection: Connection, group: str, outcomes: Sequence[Outcomes]) -> Committed:
+async def settle_in_transaction(connection: Connection, group: str, outcomes: Sequence[Outcomes]) -> CommitResult:
     """Write all outcomes or nothing; the caller opens and ends the transaction."""
     await _lock_offsets(connection, group, outcomes)
     await _lock_ledger(connection, outcomes)
@@ -58,7 +58,7 @@ async def settle_in_transaction(connection: Connection, group: str, outcomes: Se
     rows = progress(outcomes, late)
     if read := [(*row.source, *row[1:-1], *(row.mark or _NO_MARK)) for row in rows if row.source.topic != LEDGER_TOPIC]:
         await connection.execute(sql("offsets_advance"), group, *map(list, zip(*read, strict=True)))
-    return Committed(tally(rows), failures, list(winners), windows, count_senders(normalized, only))
+    return CommitResult(tally(rows), failures, list(winners), windows, count_senders(normalized, only))
 
 
 async def _lock_offsets(connection: Connection, group: str, outcomes: Sequence[Outcomes]) -> None:

@@ -22,7 +22,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from schemas.config.service import Service as BridgeService
 from schemas.config.settings import Settings
 from schemas.documents.gate import GateChange
-from schemas.errors import EnvironmentUnfit, SinkUnavailable
+from schemas.errors import PreconditionFailed, SinkUnavailable
 from sinks.readiness import ALIVE
 from streams.faust_host.gate_consumer import pass_unreadable
 from streams.faust_host.host import HOST_LOGGER, end_without_rest
@@ -257,7 +257,7 @@ def _scratch() -> Path:
 
 
 def _listen(settings: Settings) -> socket.socket:
-    """Bind the port of /metrics, a free one if 0 is set; raises EnvironmentUnfit if another process has it.
+    """Bind the port of /metrics, a free one if 0 is set; raises PreconditionFailed if another process has it.
 
     The socket stays bound: of two processes that start at the same time, one gets the port and the other this error.
     """
@@ -271,7 +271,7 @@ def _listen(settings: Settings) -> socket.socket:
         listener.listen(_BACKLOG)
     except OSError as error:
         listener.close()
-        raise EnvironmentUnfit(
+        raise PreconditionFailed(
             f"/metrics can't be served at {host}:{settings.metrics_port}: {error.strerror}; set BRIDGE_METRICS_PORT to "
             "another port, such as 0 for a free one, or correct BRIDGE_METRICS_HOST"
         ) from None

@@ -9,7 +9,7 @@ import faust
 from aiokafka.errors import KafkaConnectionError
 
 from schemas.config.settings import Settings
-from schemas.errors import BridgeError, EnvironmentUnfit
+from schemas.errors import BridgeError, PreconditionFailed
 from telemetry.gc_tuning import search_rarely
 from telemetry.terminal import say
 
@@ -55,4 +55,4 @@ def _exit_code(end: SystemExit) -> int:
     if error is None:
         return 1
     # At start, Faust's own clients raise only this error when Kafka is away; later they wait for it.
-    return error.exit_code if isinstance(error, BridgeError) else EnvironmentUnfit.exit_code
+    return error.exit_code if isinstance(error, BridgeError) else PreconditionFailed.exit_code

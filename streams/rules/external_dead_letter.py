@@ -11,7 +11,7 @@ _CONNECT: Final = "__connect.errors."
 _ADDED: Final = (_SPRING, _CONNECT)
 
 
-class Foreign(NamedTuple):
+class ExternalDeadLetter(NamedTuple):
     """A raw record as it was before it was dead-lettered; the partition is None if no header has it.
 
     `provenance` is set if this product wrote the dead letter, so the ledger may have a row for it. `is_whole` is False
@@ -26,7 +26,7 @@ class Foreign(NamedTuple):
     is_whole: bool = True
 
 
-def original(record: RawRecord) -> Foreign:
+def original(record: RawRecord) -> ExternalDeadLetter:
     """Return the raw record of a dead letter of this product, Spring, Kafka Connect, or without such headers."""
     headers = record.headers
     for place in range(len(headers) - 1, -1, -1):
@@ -36,9 +36,9 @@ def original(record: RawRecord) -> Foreign:
                 own = headers[place:]
                 value = None if last(own, names.NULL) is not None else record.value
                 whole = last(own, names.OMITTED) is None
-                return Foreign(record.key, value, headers[:place], provenance.partition, provenance, whole)
+                return ExternalDeadLetter(record.key, value, headers[:place], provenance.partition, provenance, whole)
     kept = [(name, value) for name, value in headers if not name.startswith(_ADDED)]
-    return Foreign(record.key, record.value, kept, _partition(headers))
+    return ExternalDeadLetter(record.key, record.value, kept, _partition(headers))
 
 
 def _provenance(headers: Headers) -> Provenance | None:

@@ -356,7 +356,7 @@ def _kafka(source: TopicPartition) -> KafkaPartition:
 
 @asynccontextmanager
 async def taking(settings: Settings, partitions: Sequence[TopicPartition]) -> AsyncIterator[KafkaSource]:
-    """Read these partitions for a short task, without joining the group; raises EnvironmentUnfit if Kafka is away."""
+    """Read these partitions for a short task, without joining the group; raises PreconditionFailed if Kafka is away."""
     consumer = make_consumer(settings)
     async with started(settings, consumer):
         consumer.assign([_kafka(one) for one in partitions])

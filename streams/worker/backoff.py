@@ -14,7 +14,7 @@ _TOLD_EACH = 3
 log = structlog.get_logger(__name__)
 
 
-class Patience:
+class Backoff:
     """Counts consecutive `failures`, and computes the delay before the next try."""
 
     def __init__(self, random: Callable[[], float]) -> None:
@@ -36,7 +36,7 @@ class Patience:
         if self.failures <= _TOLD_EACH or self._waited - self._told_at >= 60:
             self._told_at = self._waited
             log.warning(
-                "paused_in_place",
+                "lane_backing_off",
                 lane=lane,
                 tries=self.failures,
                 waited_seconds=round(self._waited, 1),

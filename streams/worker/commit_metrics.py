@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from schemas.pipeline.outcome import Outcomes
 from schemas.pipeline.sender import Sender
 from schemas.reasons import DroppedReason
-from sinks.ports import Committed
+from sinks.ports import CommitResult
 from sinks.windows import Windows
 from telemetry import metrics
 
 
-def settled(committed: Committed, outcomes: Sequence[Outcomes], now_ms: int, raw_topic: str) -> None:
+def settled(committed: CommitResult, outcomes: Sequence[Outcomes], now_ms: int, raw_topic: str) -> None:
     """Count one commit; `now_ms` is its time, in milliseconds since the epoch."""
     tally = committed.tally
     for sender, count in committed.senders.items():
@@ -33,7 +33,7 @@ def settled(committed: Committed, outcomes: Sequence[Outcomes], now_ms: int, raw
     _count_sites(committed.windows)
 
 
-def _count_failures(committed: Committed) -> None:
+def _count_failures(committed: CommitResult) -> None:
     counts = Tally((one.dropped_reason, one.error_class, one.has_dead_letter, one.sender) for one in committed.failures)
     for (reason, error_class, dead_letter, known), count in counts.items():
         # Until the key of its proof is known, a record counts as a Kafka producer's.

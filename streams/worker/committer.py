@@ -5,12 +5,12 @@ from types import MappingProxyType
 
 import structlog
 
-from schemas.errors import Braked, RowRejected, SinkUnavailable
+from schemas.errors import BreakerOpen, RowRejected, SinkUnavailable
 from schemas.pipeline.outcome import Outcomes, dropped
 from schemas.pipeline.record import TopicPartition
 from schemas.reasons import DroppedReason, ErrorClass
 from sinks.commit_rules import check_offsets, check_stands, logged
-from sinks.ports import Committed, Publisher, Rejected, Sink
+from sinks.ports import CommitResult, Publisher, Rejected, Sink
 from streams.rules.breaker import BreakerJudge
 from telemetry import metrics
 
@@ -18,7 +18,7 @@ _NOWHERE: Mapping[TopicPartition, int] = MappingProxyType({})
 log = structlog.get_logger(__name__)
 
 
-class Settler:
+class BatchCommitter:
     """Commits batches of one lane. Never awaits Kafka while it holds a lock of a row or a table."""
 
     def __init__(self, sink: Sink, publisher: Publisher, judge: BreakerJudge) -> None:
@@ -26,14 +26,16 @@ class Settler:
         self._publisher = publisher
         self._judge = judge
 
-    async def settle(self, outcomes: Sequence[Outcomes], stands: Mapping[TopicPartition, int] = _NOWHERE) -> Committed:
+    async def settle(
+        self, outcomes: Sequence[Outcomes], stands: Mapping[TopicPartition, int] = _NOWHERE
+    ) -> CommitResult:
         """Publish copies and dead letters, then write everything else in one transaction.
 
         `stands` are the positions of the owner's partitions when it last read them. If one differs, Postgres was
         restored or another session moved it, and the batch is refused too.
 
         May be called again with the same outcomes after SinkUnavailable: published copies stay published, refused ones
-        stay refused. Raises BatchRefused if the batch does not continue the stored offset, and Braked, with nothing
+        stay refused. Raises BatchRefused if the batch does not continue the stored offset, and BreakerOpen, with nothing
         published or written, if the circuit breaker holds its dead letters.
         """
         while True:
@@ -83,10 +85,10 @@ class Settler:
             if not state.engaged:
                 return
             told = {name: value for name, value in state.details.items() if name != "event"}
-            log.error("brake_engaged", **told | {"reason": state.reason})
+            log.error("breaker_opened", **told | {"reason": state.reason})
         # Held records are processed again, and counted from zero.
         self._judge.clear()
-        raise Braked(f"the brake on dead-lettering is on: {state.reason}; see `bridge breaker status`")
+        raise BreakerOpen(f"the brake on dead-lettering is on: {state.reason}; see `bridge breaker status`")
 
 
 def _end_refused_retries(outcomes: Sequence[Outcomes]) -> bool:

@@ -25,6 +25,6 @@ async def judge_and_publish(settings: Settings, publish: Publish) -> int:
         if changes:
             await published(settings.dsn, changes)
     except BridgeError as error:
-        log.warning("gate_not_judged", error=str(error))
+        log.warning("gate_evaluation_failed", error=str(error))
         return 0
     return len(changes)

@@ -28,7 +28,7 @@ async def _harmless(work: Coroutine[Any, Any, None]) -> None:
     try:
         await work
     except Exception:
-        log.exception("observation_ended")
+        log.exception("gauges_task_failed")
 
 
 class Observation:
@@ -93,7 +93,7 @@ class Observation:
                 self._lag.see(await self._source.ends(self._stands()), asked)
                 self._ends_read = time.time()
             except BridgeError as error:
-                log.debug("ends_not_read", error=str(error))
+                log.debug("end_offsets_fetch_failed", error=str(error))
             await asyncio.sleep(self._settings.seconds("lag_interval"))
 
     async def _read_backlog(self) -> None:
@@ -103,7 +103,7 @@ class Observation:
                 found = await read_backlog(self._settings.dsn, self._settings.group)
             except BridgeError as error:
                 # The series keep their values; the gauge of the reading time shows their age.
-                log.debug("backlog_not_read", error=str(error))
+                log.debug("backlog_read_failed", error=str(error))
             else:
                 self._backlog_series.show(shown(found, tier_of))
             await asyncio.sleep(self._settings.seconds("backlog_interval"))

@@ -7,25 +7,25 @@ from typing import TypeVar
 
 import structlog
 
-from schemas.errors import BatchRefused, Braked, SinkUnavailable
+from schemas.errors import BatchRefused, BreakerOpen, SinkUnavailable
 from schemas.pipeline.outcome import Outcomes
 from schemas.pipeline.record import Batch, TopicPartition
 from sinks.cooperative import TURN_SECONDS, in_turns
-from sinks.ports import Committed
+from sinks.ports import CommitResult
 from sinks.postgres.errors import TIMED_OUT
 from streams.pipeline.dedup_key import DedupHints
 from streams.pipeline.processor import Context, LedgerStates, processing, replays_claimed
 from streams.source.kafka import OffsetsGone, SourceStopped, SourceUnavailable
 from streams.source.log_identity import Examination, examine
 from streams.worker import commit_metrics, tracing
-from streams.worker.backoff import Patience
+from streams.worker.backoff import Backoff
 from streams.worker.claims_kept import ClaimsKept
-from streams.worker.committer import Settler
+from streams.worker.committer import BatchCommitter
 from streams.worker.kafka_hints import KafkaHints
 from streams.worker.lane_parts import LaneParts
-from streams.worker.paused.breaker import BrakeHold, first_dead_letters, parts_before, peek
-from streams.worker.paused.by_operator import PausedByHand
-from streams.worker.paused.replaced_logs import ForeignLogs
+from streams.worker.paused.breaker import BreakerPause, first_dead_letters, parts_before, peek
+from streams.worker.paused.by_operator import PausedByOperator
+from streams.worker.paused.replaced_logs import ReplacedLogs
 from streams.worker.wait_note import note_wait
 from telemetry import metrics
 
@@ -48,14 +48,14 @@ class Lane:
         self._parts = parts
         self._source = parts.source
         self._sink = parts.make_sink()
-        self._settler = Settler(self._sink, parts.publisher, parts.brake)
-        self._brake = BrakeHold(name, parts.brake_probe_seconds)
+        self._settler = BatchCommitter(self._sink, parts.publisher, parts.brake)
+        self._brake = BreakerPause(name, parts.brake_probe_seconds)
         self._known = DedupHints(parts.dedup_hints)
-        self._patience = Patience(parts.random)
+        self._patience = Backoff(parts.random)
         self._hints = KafkaHints(parts.source, name)
         self._stands: dict[TopicPartition, int] = {}
-        self._foreign = ForeignLogs()
-        self._by_hand = PausedByHand(name)
+        self._foreign = ReplacedLogs()
+        self._by_hand = PausedByOperator(name)
         self._unreadable: set[TopicPartition] = set()
         self._stopping = asyncio.Event()
         self._max_records = parts.max_records
@@ -171,7 +171,7 @@ class Lane:
             self._claims.refused = True
             await self._begin()
             return
-        except Braked as error:
+        except BreakerOpen as error:
             await self._held_by_brake(batches, outcomes, ledger, error)
             return
         if committed is None:
@@ -179,7 +179,7 @@ class Lane:
             return
         commit_metrics.settled(committed, outcomes, self._parts.now_ms(), self._parts.raw_topic)
         tracing.settled(committed, outcomes, began_ms, self._parts.now_ms())
-        log.debug("batch_settled", lane=self.name, **committed.tally._asdict())
+        log.debug("batch_committed", lane=self.name, **committed.tally._asdict())
         self._claims.refused = False
         self._known.add(committed.keys)
         metrics.DEDUP_HINTS.labels(self.name).set(len(self._known))
@@ -191,7 +191,7 @@ class Lane:
             await self._probe(sample)
 
     async def _held_by_brake(
-        self, batches: Sequence[Batch], outcomes: Sequence[Outcomes], ledger: LedgerStates, error: Braked
+        self, batches: Sequence[Batch], outcomes: Sequence[Outcomes], ledger: LedgerStates, error: BreakerOpen
     ) -> None:
         """Reset the breaker if this probe passed; otherwise commit the records before the first dead letters."""
         if sample := [one for one in outcomes if self._brake.probes(one.batch)]:
@@ -250,10 +250,10 @@ class Lane:
             return False
         let_go = await self._patiently(lambda: self._sink.probed(passed=passed))
         if let_go:
-            log.warning("brake_let_go", lane=self.name, reason="a probe passed")
+            log.warning("breaker_closed", lane=self.name, reason="a probe passed")
         return None if let_go is None else passed
 
-    async def _settle_once(self, outcomes: Sequence[Outcomes]) -> Committed:
+    async def _settle_once(self, outcomes: Sequence[Outcomes]) -> CommitResult:
         try:
             with metrics.BATCHES_IN_FLIGHT.track_inprogress():
                 return await self._settler.settle(outcomes, self._stands)
@@ -393,7 +393,7 @@ class Lane:
             ends = await self._source.ends([source for source in self._expected() if source not in held])
         except SourceUnavailable as error:
             # Kafka is away. That is not the lane's fault, and a restart would not help.
-            log.warning("kafka_does_not_answer", lane=self.name, error=str(error))
+            log.warning("kafka_unresponsive", lane=self.name, error=str(error))
             self.progressed_at = self._parts.monotonic()
             return
         if all((self._source.position(source) or 0) >= end for source, end in ends.items()):

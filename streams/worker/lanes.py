@@ -77,12 +77,12 @@ class Lanes:
                 await asyncio.wait(running.values(), timeout=budget_seconds)
             late = {lane: task for lane, task in running.items() if not task.done()}
             for lane, task in late.items():
-                log.warning("batch_in_hand_given_up", lane=task.get_name(), budget_seconds=budget_seconds)
+                log.warning("batch_abandoned_on_revoke", lane=task.get_name(), budget_seconds=budget_seconds)
                 lane.abandon()
                 task.cancel()
             if late:
                 _, lost = await asyncio.wait(late.values(), timeout=CANCEL_SECONDS)
                 for task in lost:
-                    log.error("lane_did_not_end", lane=task.get_name())
+                    log.error("lane_stop_timed_out", lane=task.get_name())
             metrics.ASSIGNED.set(0)
             metrics.LANES.set(0)

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import structlog
 
 from schemas.config.settings import Settings
-from schemas.errors import AnotherRun, BridgeError
+from schemas.errors import BridgeError, RunLocked
 from schemas.instants import to_epoch_ms
 from schemas.pipeline.ledger import Scope, Waiting
 from schemas.pipeline.outcome import Failure
@@ -35,10 +35,10 @@ async def sweep(settings: Settings) -> int:
     try:
         async with run_lock(settings.dsn, f"sweep:{settings.group}", "the sweep"):
             return await _sweep(settings)
-    except AnotherRun:
+    except RunLocked:
         return 0
     except BridgeError as error:
-        log.warning("not_swept", error=str(error))
+        log.warning("retry_sweep_failed", error=str(error))
         return 0
 
 
@@ -62,7 +62,7 @@ async def _sweep(settings: Settings) -> int:
     # Later than the copies' own times, so that the next round looks only at later records.
     await note_published(settings.dsn, waiting, _now_ms())
     metrics.SWEPT.inc(len(waiting))
-    log.warning("retries_published_again", count=len(waiting), overdue_partitions=sorted(gone))
+    log.warning("retries_republished", count=len(waiting), overdue_partitions=sorted(gone))
     return len(waiting)
 
 

@@ -20,7 +20,7 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 from schemas.kafka.headers import TRACEPARENT, last
 from schemas.pipeline.outcome import Failure, Outcomes, ReplayClaim
 from schemas.pipeline.record import Provenance, RawRecord
-from sinks.ports import Committed
+from sinks.ports import CommitResult
 from telemetry.metrics import product_version
 
 MOST_LINKS: Final = 128
@@ -50,7 +50,7 @@ class SettlementSpans:
         self._tracer = provider.get_tracer("ghostlink-bridge", product_version())
         self._group = group
 
-    def tell(self, committed: Committed, outcomes: Sequence[Outcomes], began_ms: int, ended_ms: int) -> None:
+    def tell(self, committed: CommitResult, outcomes: Sequence[Outcomes], began_ms: int, ended_ms: int) -> None:
         """Record the spans of one commit, which began and ended at these milliseconds since the epoch."""
         traced = [
             (context, attempt)
@@ -118,7 +118,7 @@ def _outcome(failure: Failure | None) -> str:
     return "retried" if failure.dropped_reason is None else "dropped"
 
 
-def _attempts(committed: Committed, outcomes: Sequence[Outcomes]) -> list[_Attempt]:
+def _attempts(committed: CommitResult, outcomes: Sequence[Outcomes]) -> list[_Attempt]:
     """Return each attempt, failed ones first; a candidate that became a duplicate is a failure."""
     failed = [_Attempt(one.record, one, one.provenance, one.attempt, one.replay) for one in committed.failures]
     late = {id(one.record) for one in committed.failures}

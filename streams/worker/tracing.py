@@ -4,15 +4,15 @@ from collections.abc import Callable, Sequence
 
 from schemas.config.settings import Settings
 from schemas.pipeline.outcome import Outcomes
-from sinks.ports import Committed
+from sinks.ports import CommitResult
 from telemetry.tracing import provider_of_traces
 
-Tell = Callable[[Committed, Sequence[Outcomes], int, int], None]
+Tell = Callable[[CommitResult, Sequence[Outcomes], int, int], None]
 
 _tell: list[Tell] = []
 
 
-def settled(committed: Committed, outcomes: Sequence[Outcomes], began_ms: int, ended_ms: int) -> None:
+def settled(committed: CommitResult, outcomes: Sequence[Outcomes], began_ms: int, ended_ms: int) -> None:
     """Pass one commit to the tracer, if there is one; times are in milliseconds since the epoch."""
     if _tell:
         _tell[0](committed, outcomes, began_ms, ended_ms)

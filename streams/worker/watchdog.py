@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 
-from schemas.errors import Defect
+from schemas.errors import InvariantViolation
 from streams.worker.lane import Lane
 from telemetry.terminal import say
 
@@ -34,7 +34,11 @@ class Watchdog:
             ]
             if stuck:
                 names = ", ".join(lane.name for lane in stuck)
-                fail(Defect(f"no progress for {self._budget:.0f} s although records are waiting, in lane {names}"))
+                fail(
+                    InvariantViolation(
+                        f"no progress for {self._budget:.0f} s although records are waiting, in lane {names}"
+                    )
+                )
                 return
 
     def close(self) -> None:

@@ -11,7 +11,7 @@ from aiokafka.abc import ConsumerRebalanceListener
 from aiokafka.errors import KafkaError
 
 from schemas.config.settings import Settings
-from schemas.errors import BridgeError, Defect, EnvironmentUnfit
+from schemas.errors import BridgeError, InvariantViolation, PreconditionFailed
 from schemas.pipeline.record import TopicPartition
 from sinks.kafka.brokers import BrokerLog
 from sinks.kafka.publisher import KafkaPublisher, make_producer
@@ -84,14 +84,14 @@ class Worker(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka's bas
         self._tasks: list[asyncio.Task[Any]] = []
 
     async def start(self) -> None:
-        """Connect and join the group; raises EnvironmentUnfit when a service is away."""
+        """Connect and join the group; raises PreconditionFailed when a service is away."""
         try:
             await self._registry.load()
             await self._producer.start()
             await self._consumer.start()
         except (BridgeError, KafkaError, OSError) as error:
             await self._stop_clients()
-            raise EnvironmentUnfit(f"a service is away at start: {error}") from error
+            raise PreconditionFailed(f"a service is away at start: {error}") from error
         BrokerLog().follow(self._consumer._client.cluster)  # noqa: SLF001  # aiokafka has no public access to it
         for work in (
             self._registry.follow(),
@@ -125,7 +125,7 @@ class Worker(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka's bas
         errors += [TimeoutError(f"Kafka took longer than {_CLIENT_SECONDS:g} s")] * len(late)
         for error in errors:
             if isinstance(error, KafkaError | OSError):
-                log.warning("client_not_stopped_cleanly", error=str(error))
+                log.warning("client_stop_failed", error=str(error))
             elif error is not None:
                 raise error
 
@@ -169,4 +169,4 @@ class Worker(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka's bas
     def _fail(self, error: BaseException) -> None:
         if not self.failed.done():
             log.critical("worker_failed", error=str(error), kind=type(error).__name__)
-            self.failed.set_exception(error if isinstance(error, Exception) else Defect(repr(error)))
+            self.failed.set_exception(error if isinstance(error, Exception) else InvariantViolation(repr(error)))

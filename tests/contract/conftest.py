@@ -18,13 +18,13 @@ from schemas.pipeline.outcome import Outcomes
 from schemas.pipeline.record import Batch, Provenance, RawRecord, TopicPartition
 from schemas.pipeline.registry import Registry
 from schemas.pipeline.sender import Sender
-from sinks.ports import Committed, Sink
+from sinks.ports import CommitResult, Sink
 from sinks.postgres.breaker.state import engage_by_hand, release_brake
 from sinks.postgres.sink import PostgresSink
 from sinks.windows import WindowKey
 from streams.pipeline.processor import process
 from streams.rules.breaker import BreakerJudge
-from streams.worker.committer import Settler
+from streams.worker.committer import BatchCommitter
 
 GROUP = "contract"
 OTHER = TopicPartition(RAW, 1)
@@ -261,7 +261,7 @@ class Bench:
         self.sink: Sink = world.sink()
         self.publisher = MemoryPublisher(DLQ)
         self.registry: Registry = REGISTRY
-        self.settler = Settler(self.sink, self.publisher, BreakerJudge(BRAKE_LIMITS, time.monotonic))
+        self.settler = BatchCommitter(self.sink, self.publisher, BreakerJudge(BRAKE_LIMITS, time.monotonic))
 
     def record(self, offset: int, **given: Any) -> MemoryRecord:
         given.setdefault("event_id", f"e-{offset}")
@@ -274,10 +274,10 @@ class Bench:
         judged_by = context(now_ms=self.world.now_ms, ledger=states, registry=self.registry)
         return [process(one, judged_by) for one in batches]
 
-    async def commit(self, *records: RawRecord, **given: Any) -> Committed:
+    async def commit(self, *records: RawRecord, **given: Any) -> CommitResult:
         return await self.sink.commit(await self.judge(batch(*records, **given)))
 
-    async def settle(self, *batches: Batch) -> Committed:
+    async def settle(self, *batches: Batch) -> CommitResult:
         return await self.settler.settle(await self.judge(*batches))
 
     def retry(self, offset: int, provenance: Provenance, attempt: int, **given: Any) -> MemoryRecord:

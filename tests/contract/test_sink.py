@@ -6,7 +6,7 @@ import pytest
 from support.events.making import DLQ, RAW, RETRY_1, SOURCE, batch, body
 from support.memory.source import MemoryRecord
 
-from schemas.errors import BatchRefused, Defect, RowRejected
+from schemas.errors import BatchRefused, InvariantViolation, RowRejected
 from schemas.pipeline.record import Provenance, TopicPartition
 
 from .conftest import OTHER, REFUSED, Bench, Event
@@ -161,7 +161,7 @@ async def test_a_first_attempt_that_meets_its_own_ledger_row_is_a_defect(bench: 
     await bench.commit(bench.record(0, value=b"{"))
     judged = await bench.judge(batch(bench.record(0, value=b"{"), prev=1, following=2))
     before = await bench.everything()
-    with pytest.raises(Defect, match="own provenance"):
+    with pytest.raises(InvariantViolation, match="own provenance"):
         await bench.sink.commit(judged)
     assert await bench.everything() == before
 

@@ -21,7 +21,7 @@ from sinks.kafka.publisher import copy_headers
 from sinks.postgres.ledger import rows as ledger
 from streams.pipeline.processor import process
 from streams.rules.breaker import BreakerJudge
-from streams.worker.committer import Settler
+from streams.worker.committer import BatchCommitter
 
 WAITING, DEAD = Provenance(RAW, 0, 3), Provenance(RAW, 0, 4)
 REPLAY_ID = "6f2d1e34-8a53-4a57-9d0b-0d5a3c0f8f11"
@@ -124,7 +124,9 @@ async def _settle(outcomes: Outcomes) -> None:
     for one in (*first.failures, *dead.failures):
         await _seed(store, one.provenance, one)
     store.ledger[DEAD].disposition, store.ledger[DEAD].replay_id = "claimed", REPLAY_ID
-    committed = await Settler(sink, MemoryPublisher(DLQ), BreakerJudge(BRAKE_LIMITS, lambda: 0.0)).settle([outcomes])
+    committed = await BatchCommitter(sink, MemoryPublisher(DLQ), BreakerJudge(BRAKE_LIMITS, lambda: 0.0)).settle(
+        [outcomes]
+    )
     assert committed.tally.processed + committed.tally.stale == len(outcomes.batch.records)
 
 

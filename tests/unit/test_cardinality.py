@@ -16,7 +16,7 @@ from schemas.pipeline.outcome import Tally
 from schemas.pipeline.registry import Registry, Script
 from schemas.pipeline.sender import Sender
 from schemas.reasons import DroppedReason, ErrorClass
-from sinks.ports import Committed
+from sinks.ports import CommitResult
 from sinks.postgres.stats.backlog import Backlog, OpenDeadLetters, Replays, Runs, State, WaitingRetries, shown
 from sinks.senders import count_senders
 from sinks.windows import count_windows
@@ -59,7 +59,7 @@ def settle(first: int) -> None:
     tally = Tally(processed=len(records), normalized=AT_ONCE, retried=AT_ONCE, dropped=AT_ONCE)
     windows = count_windows(outcomes.candidates, outcomes.failures)
     senders = count_senders(outcomes.candidates, None)
-    commit_metrics.settled(Committed(tally, outcomes.failures, [], windows, senders), [outcomes], NOW_MS, RAW)
+    commit_metrics.settled(CommitResult(tally, outcomes.failures, [], windows, senders), [outcomes], NOW_MS, RAW)
 
 
 def test_ten_thousand_sites_of_a_worker() -> None:

@@ -15,9 +15,9 @@ from typing import NamedTuple
 
 import psutil
 
-from schemas.errors import EnvironmentUnfit
+from schemas.errors import PreconditionFailed
 
-UNFIT = EnvironmentUnfit.exit_code
+UNFIT = PreconditionFailed.exit_code
 WORKER = Path(__file__).with_name("worker.py")
 _STARTED = "worker_started"
 _MINUTE = re.compile(r'"timestamp": ?"(\d{4}-\d\d-\d\dT\d\d:\d\d)')

@@ -48,7 +48,7 @@ SCENARIOS = ("rolling", "silent-primary", "frozen-database", "brokers")
 STREAM = {"BRIDGE_LANES": "2", "BRIDGE_START_TIMEOUT": "15s", "BRIDGE_LOG_FORMAT": "json"}
 SILENT_SECONDS = 3.4
 DRAIN_SECONDS = 180.0
-GIVEN_UP = "batch_in_hand_given_up"
+GIVEN_UP = "batch_abandoned_on_revoke"
 
 Say = Callable[[str], None]
 

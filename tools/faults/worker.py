@@ -10,7 +10,7 @@ from typing import Any
 
 from schemas.pipeline.outcome import Candidate, Outcomes
 from schemas.pipeline.record import TopicPartition
-from sinks.ports import Committed
+from sinks.ports import CommitResult
 from sinks.postgres import copy_encoder, transaction
 from sinks.postgres import sink as postgres_sink
 from sinks.postgres.sink import PostgresSink
@@ -41,7 +41,7 @@ def arm(point: str) -> None:
 def _after_publishing(kill: Kill) -> None:
     commit = PostgresSink.commit
 
-    async def commit_or_die(self: PostgresSink, outcomes: Sequence[Outcomes]) -> Committed:
+    async def commit_or_die(self: PostgresSink, outcomes: Sequence[Outcomes]) -> CommitResult:
         if any(failure.published for one in outcomes for failure in one.failures if failure.retry_topic):
             kill()
         return await commit(self, outcomes)
@@ -77,7 +77,7 @@ def _mid_copy(kill: Kill) -> None:
 def _before_commit(kill: Kill) -> None:
     settle = postgres_sink.settle_in_transaction
 
-    async def settle_and_die(*arguments: Any) -> Committed:
+    async def settle_and_die(*arguments: Any) -> CommitResult:
         settled = await settle(*arguments)
         kill()
         return settled

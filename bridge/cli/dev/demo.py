@@ -21,7 +21,7 @@ from bridge.dev.stack import Stack
 from bridge.output.tables import Table, print_table
 from schemas.config.settings import Settings
 from schemas.documents.run_summary import RunSummary, begin_summary
-from schemas.errors import BridgeError, EnvironmentUnfit, InvalidInput, SinkUnavailable
+from schemas.errors import BridgeError, InvalidInput, PreconditionFailed, SinkUnavailable
 from telemetry.logging import configure_logs
 
 _RETRY_DELAYS = ("1s", "2s", "4s")
@@ -75,7 +75,7 @@ async def _play(settings: Settings, mix: Mix, logs: Path) -> DemoResult:
         return await Scenario(settings, mix, logs, say).run()
     except SinkUnavailable as error:
         # The unreachable service is the demo's own, so no operator can start it.
-        raise EnvironmentUnfit(str(error)) from error
+        raise PreconditionFailed(str(error)) from error
 
 
 @contextmanager

@@ -15,7 +15,7 @@ from bridge.cli.dlq.options import with_filter
 from bridge.dead_letters.export import Form, Write, writer
 from bridge.output.private_files import whole_file
 from schemas.documents.dead_letter_filter import DeadLetterFilter
-from schemas.errors import EnvironmentUnfit
+from schemas.errors import PreconditionFailed
 from sinks.postgres.dead_letters.stream import whole_letters
 
 _PARTLY = 2
@@ -43,7 +43,7 @@ def export(
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise typer.Exit(_PARTLY) from None
     except OSError as error:
-        raise EnvironmentUnfit(f"cannot write {output}: {error.strerror}; choose another --output") from error
+        raise PreconditionFailed(f"cannot write {output}: {error.strerror}; choose another --output") from error
     say(f"exported {written} dead letters")
 
 

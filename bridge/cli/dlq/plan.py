@@ -14,7 +14,7 @@ from bridge.cli.stream.offsets import DryRun
 from bridge.jobs.plan import PlanOptions, plan_job
 from bridge.output.tables import print_text
 from schemas.documents.dead_letter_filter import DeadLetterFilter
-from schemas.errors import EnvironmentUnfit, InvalidInput
+from schemas.errors import InvalidInput, PreconditionFailed
 from streams.rules.correction import read_correction
 
 _LONGEST_PATCH = 1024 * 1024
@@ -78,7 +78,7 @@ def _read(path: Path) -> bytes:
         with path.open("rb") as file:
             text = file.read(_LONGEST_PATCH + 1)
     except OSError as error:
-        raise EnvironmentUnfit(f"--patch: cannot read {path}: {error.strerror}") from error
+        raise PreconditionFailed(f"--patch: cannot read {path}: {error.strerror}") from error
     if len(text) > _LONGEST_PATCH:
         raise InvalidInput(f"--patch: {path} is larger than {_LONGEST_PATCH} bytes")
     return text

@@ -15,7 +15,7 @@ from bridge.top.figures import Figures, Glimpse, Look, document, figures, look
 from bridge.top.screen import screen
 from schemas.config.duration import duration_seconds
 from schemas.config.settings import Settings
-from schemas.errors import BridgeError, EnvironmentUnfit, InvalidInput
+from schemas.errors import BridgeError, InvalidInput, PreconditionFailed
 
 SHORTEST_SECONDS = 0.2
 
@@ -48,7 +48,7 @@ def top(
         if json_output != "-":
             print_renderable(screen(found, window=settings.gate_window))
         if found.trouble:
-            raise EnvironmentUnfit(found.trouble)
+            raise PreconditionFailed(found.trouble)
         return
     with sigterm_interrupts():
         run(_live(settings, seconds))

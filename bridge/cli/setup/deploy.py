@@ -8,7 +8,7 @@ import typer
 from bridge.cli.common import result
 from bridge.output.private_files import whole_file
 from bridge.reference.rules import DASHBOARDS, LIMITS, RUNBOOKS, limits_of, place, render
-from schemas.errors import EnvironmentUnfit, InvalidInput
+from schemas.errors import InvalidInput, PreconditionFailed
 
 deploy_app = typer.Typer(name="deploy", help="Files for what runs beside the bridge.", no_args_is_help=True)
 
@@ -40,7 +40,7 @@ def rules(
         with whole_file(Path(output), mode=0o644) as stream:
             stream.write(text)
     except OSError as error:
-        raise EnvironmentUnfit(f"cannot write {output}: {error.strerror}; choose another --output") from error
+        raise PreconditionFailed(f"cannot write {output}: {error.strerror}; choose another --output") from error
 
 
 @deploy_app.command(name="limits")

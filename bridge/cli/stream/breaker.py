@@ -14,7 +14,7 @@ from bridge.output.tables import Table, print_table, print_text
 from schemas.config.duration import duration_seconds
 from schemas.config.settings import Settings
 from schemas.documents.run_summary import BrakeSummary, rfc3339
-from schemas.errors import EnvironmentUnfit, InvalidInput
+from schemas.errors import InvalidInput, PreconditionFailed
 from schemas.pipeline.breaker import BreakerState
 from sinks.postgres.breaker.state import brake_state
 from sinks.postgres.kept_json import SHOWN
@@ -86,7 +86,7 @@ async def _look(settings: Settings) -> tuple[BreakerState, dict[str, int] | None
     state = await brake_state(settings.dsn, settings.group)
     try:
         report = await audit(settings, deep=False)
-    except EnvironmentUnfit as error:
+    except PreconditionFailed as error:
         say(f"warning: how many wait is not known: {error}")
         return state, None
     return state, {f"{one.topic}-{one.partition}": one.unread for one in report.partitions if one.unread}

@@ -59,7 +59,7 @@ class Scenario:
         self._late = {script.script_id: script for script in mix.late_scripts}
 
     async def run(self) -> DemoResult:
-        """Run everything from the schema to the audit; raises WorkerDied, EnvironmentUnfit or SinkUnavailable."""
+        """Run everything from the schema to the audit; raises WorkerDied, PreconditionFailed or SinkUnavailable."""
         settings = self._settings
         self._say("making schema, topics and scripts")
         await migrate(settings.dsn, months_ahead=settings.partitions_ahead)

@@ -6,7 +6,7 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-from schemas.errors import EnvironmentUnfit
+from schemas.errors import PreconditionFailed
 
 _UNPRIVILEGED = ("postgres", "nobody")
 
@@ -51,7 +51,7 @@ def postgres_account(data: Path) -> Account:
     owner = data.stat().st_uid if data.exists() else None
     if os.geteuid() != 0:
         if owner is not None and owner != os.geteuid():
-            raise EnvironmentUnfit(f"{data} belongs to user id {owner}: start the stack as that user")
+            raise PreconditionFailed(f"{data} belongs to user id {owner}: start the stack as that user")
         return Account(uid=None, gid=None)
     if owner:
         return Account(uid=owner, gid=data.stat().st_gid)
@@ -61,7 +61,7 @@ def postgres_account(data: Path) -> Account:
         except KeyError:
             continue
         return Account(uid=entry.pw_uid, gid=entry.pw_gid)
-    raise EnvironmentUnfit(
+    raise PreconditionFailed(
         f"Postgres refuses to run as root and there is no account {' or '.join(_UNPRIVILEGED)} to run it as: "
         "create one, or start the stack as a plain user"
     )

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bridge.dev.stack.accounts import Account
-from schemas.errors import EnvironmentUnfit
+from schemas.errors import PreconditionFailed
 
 OLDEST_POSTGRES = 15
 
@@ -35,7 +35,7 @@ def find_programs(account: Account, *, home: Path, data_major: int | None) -> Pr
         else:
             return Programs(directory=directory, major=major)
     wanted = str(data_major) if data_major is not None else f"{OLDEST_POSTGRES} or newer"
-    raise EnvironmentUnfit(
+    raise PreconditionFailed(
         f"no Postgres {wanted} to run ({'; '.join(refused) or 'none is installed'}): "
         "install the project with its 'stack' extra, or put pg_ctl on the PATH"
     )

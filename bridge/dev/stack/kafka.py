@@ -15,7 +15,7 @@ from bridge.dev.stack.java import find_java
 from bridge.dev.stack.ports import LOOPBACK
 from bridge.dev.stack.private import close_tree, write_private
 from bridge.dev.stack.process import Launch, pick_decisive
-from schemas.errors import EnvironmentUnfit
+from schemas.errors import PreconditionFailed
 
 STOP_SIGNAL = int(signal.SIGTERM)
 _LOG4J = Path(__file__).with_name("log4j2.properties")
@@ -130,10 +130,10 @@ class KafkaNode:
                 umask=0o077,
             )
         except (OSError, subprocess.TimeoutExpired) as error:
-            raise EnvironmentUnfit(f"can't format Kafka's storage with {words[0]}: {error}") from error
+            raise PreconditionFailed(f"can't format Kafka's storage with {words[0]}: {error}") from error
         if done.returncode != 0:
             told = pick_decisive((done.stdout + done.stderr).splitlines())
-            raise EnvironmentUnfit(f"can't format Kafka's storage in {self.home}: {told}")
+            raise PreconditionFailed(f"can't format Kafka's storage in {self.home}: {told}")
 
     def ready(self, _pid: int) -> bool:
         """Return whether the broker is one of the live brokers, so that topics can be created."""

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import psutil
 
-from schemas.errors import EnvironmentUnfit
+from schemas.errors import PreconditionFailed
 
 _ORPHANS_SECONDS = 15.0
 
@@ -23,7 +23,7 @@ def forget_dead_postmaster(data: Path) -> None:
         if not alive:
             lock.unlink(missing_ok=True)
         elif time.monotonic() > deadline:
-            raise EnvironmentUnfit(
+            raise PreconditionFailed(
                 f"a Postgres that this stack did not start (pid {alive[0]}) runs on {data}: end it, then start again"
             )
         else:

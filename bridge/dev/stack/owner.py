@@ -9,7 +9,7 @@ import threading
 from pathlib import Path
 
 from bridge.dev.stack.process import Identity, Launch
-from schemas.errors import EnvironmentUnfit
+from schemas.errors import PreconditionFailed
 
 _SCRIPT = Path(__file__).with_name("supervisor.py")
 _EXIT_SECONDS = 20.0
@@ -49,7 +49,7 @@ class Owner:
         }
         reply = self._ask(json.dumps(request).encode() + b"\n")
         if "error" in reply:
-            raise EnvironmentUnfit(f"can't run {launch.argv[0]}: {reply['error']}")
+            raise PreconditionFailed(f"can't run {launch.argv[0]}: {reply['error']}")
         pid = int(str(reply["pid"]))
         # A server that died immediately is returned too, so that its log is read like that of any other.
         return Identity.of(pid) or Identity(pid=pid, created=0.0)
@@ -57,7 +57,7 @@ class Owner:
     def _ask(self, line: bytes) -> dict[str, object]:
         stdin, stdout = self._process.stdin, self._process.stdout
         if stdin is None or stdout is None:
-            raise EnvironmentUnfit("the stack's supervisor has no pipes")
+            raise PreconditionFailed("the stack's supervisor has no pipes")
         with self._mutex:
             try:
                 stdin.write(line)
@@ -66,7 +66,7 @@ class Owner:
             except OSError:
                 answer = b""
         if not answer:
-            raise EnvironmentUnfit(f"the stack's supervisor (pid {self.pid}) has died: start the stack again")
+            raise PreconditionFailed(f"the stack's supervisor (pid {self.pid}) has died: start the stack again")
         reply: dict[str, object] = json.loads(answer)
         return reply
 

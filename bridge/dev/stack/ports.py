@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 import psutil
 
-from schemas.errors import EnvironmentUnfit, InvalidInput
+from schemas.errors import InvalidInput, PreconditionFailed
 
 LOOPBACK = "127.0.0.1"
 # Below the range of Linux' outgoing connections, so that no client takes the port before the server does.
@@ -45,7 +45,7 @@ def choose(*, asked: int | None, remembered: int | None, taken: Iterable[int], p
         if not 1 <= asked <= 65_535:
             raise InvalidInput(f"{purpose} port {asked} is not a port: give a number from 1 to 65535")
         if asked in avoid or not is_free(asked):
-            raise EnvironmentUnfit(
+            raise PreconditionFailed(
                 f"{purpose} port {asked} on {LOOPBACK} is in use: name another, or none for a free one"
             )
         return asked
@@ -54,4 +54,4 @@ def choose(*, asked: int | None, remembered: int | None, taken: Iterable[int], p
     for port in random.sample(_CANDIDATES, _ATTEMPTS):
         if port not in avoid and is_free(port):
             return port
-    raise EnvironmentUnfit(f"no free port on {LOOPBACK} for {purpose}: {_ATTEMPTS} were tried")
+    raise PreconditionFailed(f"no free port on {LOOPBACK} for {purpose}: {_ATTEMPTS} were tried")

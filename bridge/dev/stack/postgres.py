@@ -18,7 +18,7 @@ from bridge.dev.stack.leftovers import forget_dead_postmaster
 from bridge.dev.stack.ports import LOOPBACK
 from bridge.dev.stack.private import close_directory, remove
 from bridge.dev.stack.process import Launch
-from schemas.errors import EnvironmentUnfit
+from schemas.errors import PreconditionFailed
 
 # The "fast" shutdown: sessions are terminated, everything is written.
 STOP_SIGNAL = int(signal.SIGINT)
@@ -99,7 +99,7 @@ class PostgresServer:
     def ready(self, pid: int) -> bool:
         """Return whether the server of this pid accepts connections.
 
-        Raises EnvironmentUnfit if it refuses the superuser. Nothing is sent to the port before this server listens on
+        Raises PreconditionFailed if it refuses the superuser. Nothing is sent to the port before this server listens on
         it: another account of the machine may use it.
         """
         try:
@@ -107,7 +107,7 @@ class PostgresServer:
                 answers(self.port, self.credentials)
             )
         except asyncpg.InvalidAuthorizationSpecificationError as error:
-            raise EnvironmentUnfit(
+            raise PreconditionFailed(
                 f"Postgres on port {self.port} refuses the superuser's password in stack.json ({error}): "
                 "stop the stack and delete that file, then the next start sets new passwords"
             ) from error
@@ -117,7 +117,7 @@ class PostgresServer:
         try:
             asyncio.run(ensure_database(self.port, self.credentials))
         except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-            raise EnvironmentUnfit(f"can't prepare the database {DATABASE}: {error} (log: {self.log})") from error
+            raise PreconditionFailed(f"can't prepare the database {DATABASE}: {error} (log: {self.log})") from error
 
 
 def remove_files(directory: Path) -> None:
@@ -152,7 +152,7 @@ def _home(link: Path, account: Account) -> Path:
     home = link.resolve()
     close_directory(home, group=account.gid)
     if not account.reaches(home):
-        raise EnvironmentUnfit(
+        raise PreconditionFailed(
             f"Postgres must run as user id {account.uid}, which can't pass into {home}: "
             "choose another directory for the stack, or start it as a plain user"
         )

@@ -6,7 +6,7 @@ import stat
 from collections.abc import Collection, Iterable
 from pathlib import Path
 
-from schemas.errors import EnvironmentUnfit
+from schemas.errors import PreconditionFailed
 
 _OWNER_ONLY = 0o700
 _GROUP_PASSES = 0o710
@@ -45,7 +45,7 @@ def close_if_own(path: Path, names: Iterable[str], *, group: int | None = None) 
 
 
 def refuse_strangers(directory: Path, names: Collection[str]) -> None:
-    """Raise EnvironmentUnfit if another account could redirect the stack's files.
+    """Raise PreconditionFailed if another account could redirect the stack's files.
 
     None of the `names` in it, and no directory above them, may belong to another account (see `refuse_stranger`). No
     such directory may let every account replace its entries. The path is checked both as written and with its links
@@ -63,23 +63,25 @@ def refuse_strangers(directory: Path, names: Collection[str]) -> None:
                 continue
             refuse_stranger(path, found)
             if path in passed and stat.S_ISDIR(found.st_mode) and found.st_mode & _EVERYBODY == stat.S_IWOTH:
-                raise EnvironmentUnfit(
+                raise PreconditionFailed(
                     f"{path} can be changed by every account, which could lead the stack's files elsewhere: "
                     "take that right from them (chmod o-w), or choose another directory"
                 )
     except PermissionError as error:
-        raise EnvironmentUnfit(f"{directory} is closed to this account: use the one that started the stack") from error
+        raise PreconditionFailed(
+            f"{directory} is closed to this account: use the one that started the stack"
+        ) from error
     except OSError as error:
-        raise EnvironmentUnfit(f"can't use {directory} for the stack: {error.strerror or error}") from error
+        raise PreconditionFailed(f"can't use {directory} for the stack: {error.strerror or error}") from error
 
 
 def refuse_stranger(path: Path, found: os.stat_result) -> None:
-    """Raise EnvironmentUnfit if the owner of the path is neither this account nor root.
+    """Raise PreconditionFailed if the owner of the path is neither this account nor root.
 
     In a user namespace without root, the owner of `/` counts as root.
     """
     if found.st_uid not in (os.geteuid(), 0, Path("/").stat().st_uid):
-        raise EnvironmentUnfit(
+        raise PreconditionFailed(
             f"{path} belongs to user id {found.st_uid}, who could lead the stack's files elsewhere: "
             "start the stack as that user, or choose another directory"
         )

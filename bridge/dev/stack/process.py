@@ -10,7 +10,7 @@ from pathlib import Path
 import psutil
 
 from bridge.dev.stack.ports import held_by_another
-from schemas.errors import EnvironmentUnfit
+from schemas.errors import PreconditionFailed
 
 _PROC = Path("/proc")
 # The wall-clock time of a start is computed from the boot time, which is rounded.
@@ -113,7 +113,7 @@ def end(identity: Identity, *, stop_signal: int, grace_seconds: float) -> None:
     except psutil.NoSuchProcess:
         return
     except psutil.AccessDenied as error:
-        raise EnvironmentUnfit(
+        raise PreconditionFailed(
             f"process {identity.pid} belongs to another user: stop the stack as that user"
         ) from error
 
@@ -145,11 +145,11 @@ def wait_until_ready(
     while not ready(identity.pid) or not identity.alive():
         if not identity.alive():
             why = f"{decisive_line(log, log_start)}{held_by_another(port)}"
-            raise EnvironmentUnfit(f"{name} died at start: {why} (log: {log})")
+            raise PreconditionFailed(f"{name} died at start: {why} (log: {log})")
         if cancelled():
-            raise EnvironmentUnfit(f"the start of {name} was called off")
+            raise PreconditionFailed(f"the start of {name} was called off")
         if time.monotonic() > deadline:
-            raise EnvironmentUnfit(
+            raise PreconditionFailed(
                 f"{name} did not answer within {timeout_seconds:g} s: {decisive_line(log, log_start)} (log: {log})"
             )
         time.sleep(0.03)

@@ -21,7 +21,7 @@ from bridge.dev.stack.postgres import PostgresServer
 from bridge.dev.stack.private import close_directory, close_if_own, make_directory, refuse_strangers, remove
 from bridge.dev.stack.process import Identity, Launch, end, log_size, wait_until_ready
 from bridge.dev.stack.state import ServerState, StackState
-from schemas.errors import EnvironmentUnfit, InvalidInput
+from schemas.errors import InvalidInput, PreconditionFailed
 
 _FREE_BYTES = 1 << 30
 _LOCK_SECONDS = 300.0
@@ -177,7 +177,7 @@ class Stack:
                 yield
         except OSError as error:
             name = error.filename or self.directory
-            raise EnvironmentUnfit(f"can't use {name} for the stack: {error.strerror or error}") from error
+            raise PreconditionFailed(f"can't use {name} for the stack: {error.strerror or error}") from error
 
     def _refuse_strangers(self) -> None:
         refuse_strangers(self.directory, _OWN_NAMES)
@@ -197,9 +197,9 @@ class Stack:
             close_if_own(self.directory, _OWN_NAMES, group=account.gid)
             free = shutil.disk_usage(self.directory).free
         except OSError as error:
-            raise EnvironmentUnfit(f"can't use {self.directory} for the stack: {error.strerror or error}") from error
+            raise PreconditionFailed(f"can't use {self.directory} for the stack: {error.strerror or error}") from error
         if free < _FREE_BYTES:
-            raise EnvironmentUnfit(
+            raise PreconditionFailed(
                 f"only {free >> 20} MiB are free for {self.directory} and the stack needs {_FREE_BYTES >> 20} MiB: "
                 "free some space or choose a directory on another disk"
             )
@@ -313,7 +313,7 @@ class _Starter:
 
     def _launch(self, name: str, launch: Launch) -> tuple[Identity, int]:
         if self._cancelled.is_set():
-            raise EnvironmentUnfit(f"the start of {name} was called off")
+            raise PreconditionFailed(f"the start of {name} was called off")
         log_start = log_size(launch.log)
         identity = self._owner.launch(launch)
         with self._mutex:

@@ -13,7 +13,7 @@ from typing import Any
 from bridge.dev.stack.credentials import Credentials
 from bridge.dev.stack.private import refuse_stranger, write_private
 from bridge.dev.stack.process import Identity
-from schemas.errors import EnvironmentUnfit
+from schemas.errors import PreconditionFailed
 
 FILE_NAME = "stack.json"
 LOCK_NAME = "stack.lock"
@@ -82,9 +82,9 @@ def read(directory: Path) -> StackState | None:
     except FileNotFoundError:
         return None
     except PermissionError as error:
-        raise EnvironmentUnfit(f"{path} is closed to this account: use the one that started the stack") from error
+        raise PreconditionFailed(f"{path} is closed to this account: use the one that started the stack") from error
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise EnvironmentUnfit(f"can't read {path} ({error}): end the stack's processes, then delete it") from error
+        raise PreconditionFailed(f"can't read {path} ({error}): end the stack's processes, then delete it") from error
 
 
 def _living(content: dict[str, Any], own: Path) -> ServerState:
@@ -95,11 +95,13 @@ def _living(content: dict[str, Any], own: Path) -> ServerState:
 
 
 def exists(directory: Path) -> bool:
-    """Return whether a state is recorded; raises EnvironmentUnfit if this account can't read the directory."""
+    """Return whether a state is recorded; raises PreconditionFailed if this account can't read the directory."""
     try:
         return (directory / FILE_NAME).exists()
     except PermissionError as error:
-        raise EnvironmentUnfit(f"{directory} is closed to this account: use the one that started the stack") from error
+        raise PreconditionFailed(
+            f"{directory} is closed to this account: use the one that started the stack"
+        ) from error
 
 
 def write(directory: Path, state: StackState) -> None:
@@ -117,7 +119,7 @@ def locked(directory: Path, *, timeout_seconds: float) -> Iterator[None]:
     deadline = time.monotonic() + timeout_seconds
     while (handle := _try_lock(path)) is None:
         if time.monotonic() > deadline:
-            raise EnvironmentUnfit(f"another start or stop has held {path} for {timeout_seconds:g} s: wait for it")
+            raise PreconditionFailed(f"another start or stop has held {path} for {timeout_seconds:g} s: wait for it")
         time.sleep(0.05)
     try:
         yield

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import asyncpg
 
 from schemas.config.settings import Settings
-from schemas.errors import EnvironmentUnfit, SinkUnavailable
+from schemas.errors import PreconditionFailed, SinkUnavailable
 from schemas.pipeline.audit_snapshot import Keys, Ledgers, Offsets, Snapshot, Windows
 from schemas.pipeline.record import TopicPartition
 from sinks.postgres.audit.drops import became
@@ -24,7 +24,7 @@ async def acknowledge_lost(settings: Settings, source: TopicPartition) -> int:
 
 
 async def read_snapshot(settings: Settings, *, deep: bool) -> Snapshot:
-    """Return everything that the audit reads from Postgres, in one snapshot; raises EnvironmentUnfit."""
+    """Return everything that the audit reads from Postgres, in one snapshot; raises PreconditionFailed."""
     try:
         async with (
             connection(settings.dsn, "audit") as conn,
@@ -32,7 +32,7 @@ async def read_snapshot(settings: Settings, *, deep: bool) -> Snapshot:
         ):
             return await _read(conn, settings.group, deep)
     except SinkUnavailable as error:
-        raise EnvironmentUnfit(refusal(error, "for the audit")) from error
+        raise PreconditionFailed(refusal(error, "for the audit")) from error
 
 
 async def _read(conn: Connection, group: str, deep: bool) -> Snapshot:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
 from schemas.documents.dead_letter_filter import CAUSE_DIGITS, UNREADABLE_SITE, DeadLetterFilter, ascii_lower
-from schemas.errors import Defect
+from schemas.errors import InvariantViolation
 from schemas.pipeline.record import Provenance
 from schemas.reasons import DroppedReason
 from sinks.postgres.ledger.rows import provenance_columns
@@ -20,10 +20,10 @@ class Conditions(NamedTuple):
     parameters: tuple[Any, ...]
 
     def within(self, statement: str) -> str:
-        """Return the statement with the conditions at its mark; raises Defect unless it has exactly one."""
+        """Return the statement with the conditions at its mark; raises InvariantViolation unless it has exactly one."""
         before, mark, after = statement.partition(MARK)
         if not mark or MARK in after:
-            raise Defect(f"a statement over dead letters must hold `{MARK}` once: {statement[:60]!r}")
+            raise InvariantViolation(f"a statement over dead letters must hold `{MARK}` once: {statement[:60]!r}")
         return f"{before}{self.text}{after}"
 
 
@@ -112,9 +112,9 @@ class _Compilation:
 
 
 def cause_key(cause: str) -> int:
-    """Return the ledger's number of a cause's key; raises Defect for a prefix."""
+    """Return the ledger's number of a cause's key; raises InvariantViolation for a prefix."""
     if len(cause) != CAUSE_DIGITS:
-        raise Defect(f"{cause!r} is the beginning of a cause, and was not made whole")
+        raise InvariantViolation(f"{cause!r} is the beginning of a cause, and was not made whole")
     return int.from_bytes(bytes.fromhex(cause), signed=True)
 
 

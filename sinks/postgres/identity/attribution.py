@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
-from schemas.errors import EnvironmentUnfit
+from schemas.errors import PreconditionFailed
 from schemas.pipeline.record import Provenance, RawBody
 from schemas.pipeline.sender import Sender
 from sinks.postgres.connection import Connection, connection
@@ -86,11 +86,11 @@ async def add_to_windows(conn: Connection, changes: Windows) -> None:
 
 
 async def trust_state(dsn: str) -> TrustState:
-    """Return the state of the rule; raises EnvironmentUnfit if the database has none."""
+    """Return the state of the rule; raises PreconditionFailed if the database has none."""
     async with connection(dsn, "identity") as conn:
         row = await conn.fetchrow(sql("gateway_trust_show"))
     if row is None:
-        raise EnvironmentUnfit(
+        raise PreconditionFailed(
             "gateway_trust has no row: restore it from a backup, or insert one with legacy_until now()"
         )
     return TrustState(*row)

@@ -36,7 +36,7 @@ class StoredOffset(NamedTuple):
 
 
 async def stored_offsets(settings: Settings, *, ask_kafka: bool = True) -> list[StoredOffset]:
-    """Return all rows of the group; raises EnvironmentUnfit or SinkUnavailable when a service is away.
+    """Return all rows of the group; raises PreconditionFailed or SinkUnavailable when a service is away.
 
     Without `ask_kafka`, the logs' bounds and the lag are None.
     """

@@ -9,7 +9,7 @@ from ipaddress import AddressValueError, IPv6Address
 from typing import Final, NamedTuple
 from urllib.parse import urlsplit
 
-from schemas.errors import EnvironmentUnfit, InvalidInput, RowRejected, SinkUnavailable
+from schemas.errors import InvalidInput, PreconditionFailed, RowRejected, SinkUnavailable
 from schemas.events.raw_event import MAX_INTEGER, MAX_SCRIPT_ID
 from sinks.postgres.connection import Connection, connection
 from sinks.postgres.registry.cache import tell_of_change
@@ -152,7 +152,7 @@ async def list_scripts(dsn: str, *, site_id: int | None = None) -> list[ScriptRo
 async def asking(
     dsn: str, doing: str, *, then: Callable[[Connection], Awaitable[None]] | None = None
 ) -> AsyncIterator[Connection]:
-    """Open one transaction, which waits LOCK_SECONDS for a lock; Postgres' errors become EnvironmentUnfit.
+    """Open one transaction, which waits LOCK_SECONDS for a lock; Postgres' errors become PreconditionFailed.
 
     `then` is called after its commit.
     """
@@ -163,7 +163,7 @@ async def asking(
             if then is not None:
                 await then(conn)
     except (SinkUnavailable, RowRejected) as error:
-        raise EnvironmentUnfit(refusal(error, f"for {doing}")) from error
+        raise PreconditionFailed(refusal(error, f"for {doing}")) from error
 
 
 @asynccontextmanager

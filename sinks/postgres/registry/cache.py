@@ -54,7 +54,9 @@ async def tell_of_change(conn: Connection) -> None:
         await conn.execute("SELECT pg_notify($1, '')", CHANNEL, timeout=READ_SECONDS)
     except TRANSLATED as error:
         log.warning(
-            "registry_change_not_told", error=str(error) or type(error).__name__, found_by="BRIDGE_REGISTRY_REFRESH"
+            "registry_change_notify_failed",
+            error=str(error) or type(error).__name__,
+            found_by="BRIDGE_REGISTRY_REFRESH",
         )
 
 
@@ -109,7 +111,7 @@ class RegistryCache:
                     await self._listen(conn)
                     await self._follow_on(conn)
             except (BridgeError, *TRANSLATED) as error:
-                log.warning("registry_not_read", error=str(error))
+                log.warning("registry_read_failed", error=str(error))
                 await asyncio.sleep(RECONNECT_SECONDS)
 
     async def _listen(self, conn: Connection) -> None:

@@ -8,7 +8,7 @@ from contextvars import ContextVar
 from datetime import datetime
 from typing import Any, Final, NamedTuple
 
-from schemas.errors import AnotherRun, SinkUnavailable
+from schemas.errors import RunLocked, SinkUnavailable
 from sinks.postgres.connection import Connection, connection
 from sinks.postgres.id_prefixes import MOST_NAMED, SHORTEST, only
 from sinks.postgres.kept_json import kept_object
@@ -78,7 +78,7 @@ class RunLock:
 
 @asynccontextmanager
 async def run_lock(dsn: str, name: str, label: str) -> AsyncIterator[RunLock]:
-    """Hold the lock `name`; raises AnotherRun when another session holds it. `label` is its name in messages."""
+    """Hold the lock `name`; raises RunLocked when another session holds it. `label` is its name in messages."""
     async with connection(dsn, "lock") as session:
         if not await session.fetchval(sql("run_lock"), name):
             # Any service may take such a lock, as may other accounts unless it was revoked, so the error names the
@@ -87,7 +87,7 @@ async def run_lock(dsn: str, name: str, label: str) -> AsyncIterator[RunLock]:
             who = (
                 f" (session {row['pid']}, role {row['role'] or '?'}, {row['application'] or 'no name'})" if row else ""
             )
-            raise AnotherRun(f"another run holds {label}{who}; wait for it, or see `bridge runs list`")
+            raise RunLocked(f"another run holds {label}{who}; wait for it, or see `bridge runs list`")
         yield RunLock(label, session)
 
 
@@ -97,11 +97,11 @@ async def is_locked(conn: Connection, name: str) -> bool:
 
 
 async def note_begin(dsn: str, run_id: str, script: str, at: datetime) -> None:
-    """Write the run to the history; raises AnotherRun if it has that id: a second has few different ids."""
+    """Write the run to the history; raises RunLocked if it has that id: a second has few different ids."""
     async with connection(dsn, "history") as conn:
         noted = await conn.execute(sql("run_begin"), run_id, script, started_by(), at)
     if noted == _NOTHING_INSERTED:
-        raise AnotherRun(f"nothing was done: the history has a run {run_id} already (`bridge runs show`); run it again")
+        raise RunLocked(f"nothing was done: the history has a run {run_id} already (`bridge runs show`); run it again")
 
 
 async def note_end(

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from schemas.config.service import Service
-from schemas.errors import EnvironmentUnfit
+from schemas.errors import PreconditionFailed
 from sinks.postgres.connection import Connection, connection
 from sinks.postgres.schema.migrate import applied, migrations
 from sinks.postgres.schema.monthly_partitions import (
@@ -251,14 +251,14 @@ async def _schema_excess(conn: Connection, expected: Catalogue) -> list[str]:
 async def migration_status(dsn: str) -> tuple[list[tuple[str, datetime]], list[str]]:
     """Return the applied migrations with their times, and the names of the pending ones.
 
-    Raises EnvironmentUnfit if an applied migration was changed afterwards.
+    Raises PreconditionFailed if an applied migration was changed afterwards.
     """
     async with connection(dsn, "db status") as conn:
         have = await applied(conn)
         rows = await conn.fetch(sql("migrations_applied")) if have else []
     changed = [one.name for one in migrations() if have.get(one.name, one.checksum) != one.checksum]
     if changed:
-        raise EnvironmentUnfit(
+        raise PreconditionFailed(
             f"migration {changed[0]} was changed after it was applied; restore the file and add a new migration"
         )
     return [(row["name"], row["applied_at"]) for row in rows], [

@@ -79,7 +79,7 @@ async def grants(
 ) -> list[str]:
     """Return the statements, in order; `apply` runs them in one transaction, which waits for tables like `locking`.
 
-    Raises SinkUnavailable, or EnvironmentUnfit if another session locks a table for `lock_seconds`.
+    Raises SinkUnavailable, or PreconditionFailed if another session locks a table for `lock_seconds`.
     """
     async with connection(dsn, "db grants") as conn:
         lines = await grant_statements(conn, role, service)

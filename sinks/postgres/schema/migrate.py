@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import asyncpg
 
-from schemas.errors import EnvironmentUnfit
+from schemas.errors import PreconditionFailed
 from sinks.postgres.connection import Connection, connection
 from sinks.postgres.poolers import demand_sessions
 from sinks.postgres.schema.monthly_partitions import make_partitions, months_made, summarize_months
@@ -43,14 +43,14 @@ def migrations() -> list[Migration]:
 async def applied(conn: Connection) -> dict[str, str]:
     """Return names and checksums of the database's migrations; empty for a new database.
 
-    Raises EnvironmentUnfit for an account that may not read them.
+    Raises PreconditionFailed for an account that may not read them.
     """
     readable = await conn.fetchval("SELECT has_table_privilege(to_regclass('schema_migration'), 'SELECT')")
     if readable is None:
         return {}
     if not readable:
         role = await conn.fetchval("SELECT current_user")
-        raise EnvironmentUnfit(
+        raise PreconditionFailed(
             f"role {role}: lacks SELECT on schema_migration; run `bridge db grants {role} --service ...` as the owner"
         )
     rows = await conn.fetch(sql("migrations_applied"))
@@ -58,7 +58,7 @@ async def applied(conn: Connection) -> dict[str, str]:
 
 
 async def pending(database_url: str) -> list[str]:
-    """Return the names of pending migrations; raises EnvironmentUnfit if an applied one was changed."""
+    """Return the names of pending migrations; raises PreconditionFailed if an applied one was changed."""
     async with connection(database_url, "migrate") as conn:
         return [one.name for one in _missing(await applied(conn))]
 
@@ -67,7 +67,7 @@ def _missing(have: dict[str, str]) -> list[Migration]:
     known = migrations()
     for one in known:
         if have.get(one.name, one.checksum) != one.checksum:
-            raise EnvironmentUnfit(
+            raise PreconditionFailed(
                 f"migration {one.name} was changed after it was applied; restore the file and add a new migration"
             )
     return [one for one in known if one.name not in have]
@@ -83,13 +83,13 @@ async def migrate(
     """Apply pending migrations and create the months; return the applied migrations.
 
     If none is pending, nothing is written, so that a read-only account succeeds. Each migration waits for its tables
-    like `locking`. Raises EnvironmentUnfit if another session holds the migrations' lock, or a table, for
+    like `locking`. Raises PreconditionFailed if another session holds the migrations' lock, or a table, for
     `lock_seconds`; what was applied before stays, and the next call continues from there.
     """
     await demand_sessions(database_url)
     async with connection(database_url, "migrate") as conn:
         if await conn.fetchval("SELECT current_setting('transaction_read_only')") == "on":
-            raise EnvironmentUnfit("the database is read-only, as a replica is: connect to the primary")
+            raise PreconditionFailed("the database is read-only, as a replica is: connect to the primary")
         if not _missing(await applied(conn)) and await months_made(conn, months_ahead):
             await summarize_months(conn)
             return []
@@ -122,6 +122,6 @@ async def _lock(conn: Connection, seconds: float) -> None:
         row = await conn.fetchrow(sql("migrations_lock_holder"), LOCK_KEY)
         holder = f"role {row['role']} (session {row['pid']})" if row else "another session"
         end = f", or end it: SELECT pg_terminate_backend({row['pid']})" if row else ", then try again"
-        raise EnvironmentUnfit(
+        raise PreconditionFailed(
             f"{holder} has held the lock of migrations for {seconds:g} s: wait until its migration is complete{end}"
         ) from error

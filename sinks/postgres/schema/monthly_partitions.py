@@ -7,7 +7,7 @@ from functools import partial
 
 import asyncpg
 
-from schemas.errors import EnvironmentUnfit
+from schemas.errors import PreconditionFailed
 from sinks.postgres.connection import Connection
 from sinks.postgres.statements import sql
 from sinks.postgres.table_locks import PATIENCE_SECONDS, Tell, locking, log_awaited
@@ -40,7 +40,7 @@ async def make_partitions(
 ) -> list[str]:
     """Create the missing months over the connection, which is to `dsn`; return the names of all that are needed.
 
-    A new month locks `bridge_event`, for which it waits like `locking`. Raises EnvironmentUnfit if it gets no lock
+    A new month locks `bridge_event`, for which it waits like `locking`. Raises PreconditionFailed if it gets no lock
     within `lock_seconds`, or if a default partition has events of a missing month.
     """
     names = []
@@ -55,7 +55,7 @@ async def make_partitions(
             except asyncpg.CheckViolationError as error:
                 if not (default := await default_partition(connection)):
                     raise
-                raise EnvironmentUnfit(f"{name} can't be made: {default_complaint(default)}") from error
+                raise PreconditionFailed(f"{name} can't be made: {default_complaint(default)}") from error
         names.append(name)
     await summarize_months(connection)
     return names

@@ -5,7 +5,7 @@ from typing import Final
 
 import structlog
 
-from schemas.errors import Braked
+from schemas.errors import BreakerOpen
 from schemas.pipeline.breaker import BreakerState
 from schemas.pipeline.outcome import Outcomes
 from schemas.pipeline.record import Batch, TopicPartition
@@ -23,7 +23,7 @@ _AT_ONCE: Final = 4
 log = structlog.get_logger(__name__)
 
 
-class BrakeHold:
+class BreakerPause:
     """One lane's part in the circuit breaker. All times are in seconds of the lane's monotonic clock.
 
     A held partition is resumed when the breaker is closed, and every `probe_seconds` as a probe while it is open. The
@@ -61,7 +61,7 @@ class BrakeHold:
         self._probe_at = 0.0
         self._show()
 
-    def keep(self, first: Mapping[TopicPartition, int], now: float, why: Braked) -> None:
+    def keep(self, first: Mapping[TopicPartition, int], now: float, why: BreakerOpen) -> None:
         """Hold each partition at the offset of its first would-be dead letter, and log each new offset."""
         if not self._held:
             self._look_at = now + LOOK_SECONDS
@@ -73,7 +73,7 @@ class BrakeHold:
             if self._told.get(source) != offset:
                 self._told[source] = offset
                 log.warning(
-                    "held_by_brake", lane=self._lane, topic=source.topic, partition=source.partition, offset=offset,
+                    "partition_paused_breaker_open", lane=self._lane, topic=source.topic, partition=source.partition, offset=offset,
                     reason=str(why),
                 )  # fmt: skip
 

@@ -10,7 +10,7 @@ from telemetry import metrics
 log = structlog.get_logger(__name__)
 
 
-class PausedByHand:
+class PausedByOperator:
     """The partitions of a lane that are paused now, with a log line and a metric for each change."""
 
     def __init__(self, lane: str) -> None:

@@ -15,7 +15,7 @@ LOOK_SECONDS: Final = 5.0
 log = structlog.get_logger(__name__)
 
 
-class ForeignLogs:
+class ReplacedLogs:
     """One lane's replaced logs, which stay paused. All times are in seconds of the lane's monotonic clock."""
 
     def __init__(self) -> None:
@@ -37,7 +37,7 @@ class ForeignLogs:
             _show(source, held)
             if held and before.get(source) != self._why[source]:
                 log.error(
-                    "foreign_log",
+                    "partition_paused_replaced_log",
                     topic=source.topic,
                     partition=source.partition,
                     why=self._why[source],

@@ -15,7 +15,7 @@ from support.wait import wait_until
 
 from bridge.api.parameters import DiscardBody, GroupsQuery
 from bridge.api.runs import Runs
-from bridge.api.tenant_scope import Reach
+from bridge.api.tenant_scope import TenantScope
 from bridge.http.problems import Code, Problem
 from bridge.jobs import dry_run, looks, replay
 from bridge.jobs.cancel import cancel_job
@@ -153,7 +153,7 @@ async def test_what_is_looked_up_goes_in_pieces(two_orgs: Settings, what: str) -
     await add_dropped(two_orgs.dsn, [dropped(1000 + number, event_id=f"p-{number}") for number in range(letters)])
     runs = Runs(two_orgs, 1, 1)
     runs.share = share = Noting()
-    reach = Reach(two_orgs, runs, ALICE)
+    reach = TenantScope(two_orgs, runs, ALICE)
     if what == "groups":
         assert (await reach.groups(GroupsQuery())).total > letters
     else:

@@ -19,7 +19,7 @@ from bridge.http.problems import Problem
 from schemas.api_token import Role
 from schemas.config.settings import Settings
 from schemas.documents.run_summary import MOST_IN_HISTORY
-from schemas.errors import BridgeError, Defect, LimitReached, RowRejected, SinkUnavailable
+from schemas.errors import BridgeError, InvariantViolation, LimitReached, RowRejected, SinkUnavailable
 
 LONG = [f"{number:01000}" for number in range(240)]
 """Event ids of a filter that is as large as a request may be."""
@@ -111,10 +111,10 @@ async def test_a_request_that_is_answered_calls_nobody(two_orgs: Settings, error
     """Whatever of it is refused while nothing was changed; a defect is on record, and somebody is called."""
     async with listening(lambda _: 200) as (url, calls):
         runs = Runs(two_orgs.model_copy(update={"worker_alert_webhook": SecretStr(url)}), 1, 1)
-        for failure in (error, Defect("an invariant")):
+        for failure in (error, InvariantViolation("an invariant")):
             with pytest.raises(Problem):
                 await runs.finish(failing(failure, quiet=True), ALICE, "a plan")
-            assert len(await history(two_orgs)) == len(calls) == isinstance(failure, Defect)
+            assert len(await history(two_orgs)) == len(calls) == isinstance(failure, InvariantViolation)
 
 
 async def test_failed_runs_of_an_organisation_page_nobody_without_end(two_orgs: Settings) -> None:

@@ -24,7 +24,7 @@ from bridge.jobs.replay import ReplayOptions, replay_job
 from bridge.jobs.run import Run
 from schemas.config.settings import Settings
 from schemas.documents.replay import ReplaySummary
-from schemas.errors import Braked, BridgeError, EnvironmentUnfit, InvalidInput, SinkUnavailable
+from schemas.errors import BreakerOpen, BridgeError, InvalidInput, PreconditionFailed, SinkUnavailable
 
 
 def hanging() -> Job[ReplaySummary]:
@@ -233,12 +233,12 @@ async def test_what_is_stopped_as_it_begins_is_not_left_running(two_orgs: Settin
     ("error", "said"),
     [
         (
-            EnvironmentUnfit("Kafka at 10.0.0.7:9092 does not answer"),
+            PreconditionFailed("Kafka at 10.0.0.7:9092 does not answer"),
             "Postgres or Kafka is away, or not as needed; see ",
         ),
         (SinkUnavailable("connecting to Postgres as owner"), "Postgres or Kafka did not answer; see "),
         (
-            Braked("the brake on dead-lettering is on: site 3 storms"),
+            BreakerOpen("the brake on dead-lettering is on: site 3 storms"),
             "the brake on dead-lettering is on; run the same ",
         ),
         (BridgeError("the canary failed"), "the canary failed"),
@@ -261,7 +261,7 @@ async def test_why_a_replay_ended_tells_nothing_of_others(
     state, because = await plan_of(two_orgs, replay_id)
     assert state == "stopped"
     assert because.startswith(said)
-    assert ("bridge runs show" in because) == (type(error) in (EnvironmentUnfit, SinkUnavailable))
+    assert ("bridge runs show" in because) == (type(error) in (PreconditionFailed, SinkUnavailable))
 
 
 async def test_its_end_stops_what_is_in_hand(two_orgs: Settings) -> None:

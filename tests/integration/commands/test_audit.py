@@ -14,7 +14,7 @@ from support.wait import wait_until
 
 from bridge.dev.stack import StackAddresses
 from schemas.config.settings import Settings
-from schemas.errors import EnvironmentUnfit
+from schemas.errors import PreconditionFailed
 from sinks.postgres.audit.snapshot import acknowledge_lost, read_snapshot
 from streams.audit import audit
 
@@ -273,7 +273,7 @@ def test_the_command_reports_and_ends_with_the_verdict(settings: Settings) -> No
 
 async def test_kafka_away_is_the_environments_trouble(settings: Settings) -> None:
     """One line that names the brokers."""
-    with pytest.raises(EnvironmentUnfit, match=r"Kafka at 127\.0\.0\.1:1 does not answer"):
+    with pytest.raises(PreconditionFailed, match=r"Kafka at 127\.0\.0\.1:1 does not answer"):
         await audit(settings.model_copy(update={"kafka_bootstrap_servers": "127.0.0.1:1"}))
 
 

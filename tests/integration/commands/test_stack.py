@@ -23,7 +23,7 @@ from bridge.dev.stack import Stack, StackAddresses
 from bridge.dev.stack.jars import KAFKA
 from bridge.dev.stack.ports import LOOPBACK
 from bridge.dev.stack.process import Identity
-from schemas.errors import EnvironmentUnfit, InvalidInput
+from schemas.errors import InvalidInput, PreconditionFailed
 
 NOBODY = 65534
 DEATH_SECONDS = 30
@@ -165,9 +165,9 @@ def test_a_busy_port_is_named(directory: Path) -> None:
         listener.bind((LOOPBACK, 0))
         listener.listen()
         port = listener.getsockname()[1]
-        with pytest.raises(EnvironmentUnfit, match=rf"^Kafka port {port} on 127\.0\.0\.1 is in use"):
+        with pytest.raises(PreconditionFailed, match=rf"^Kafka port {port} on 127\.0\.0\.1 is in use"):
             Stack(directory, kafka_port=port).start()
-        with pytest.raises(EnvironmentUnfit, match=rf"^Postgres port {port} on 127\.0\.0\.1 is in use"):
+        with pytest.raises(PreconditionFailed, match=rf"^Postgres port {port} on 127\.0\.0\.1 is in use"):
             Stack(directory, postgres_port=port).start()
     with pytest.raises(InvalidInput, match="70000 is not a port"):
         Stack(directory, postgres_port=70_000).start()
@@ -187,7 +187,7 @@ def test_a_remembered_port_that_became_busy_is_replaced(fresh: Stack) -> None:
 
 def test_missing_or_old_java_is_told_in_one_line(directory: Path, tmp_path: Path) -> None:
     missing = run(python(PRINT_ERROR, str(directory)), changed={"JAVA_HOME": None})
-    assert missing.stdout.startswith("EnvironmentUnfit: no Java 17 or newer: JAVA_HOME is not set"), missing
+    assert missing.stdout.startswith("PreconditionFailed: no Java 17 or newer: JAVA_HOME is not set"), missing
     assert missing.stdout.count("\n") == 1
     java = tmp_path / "bin" / "java"
     java.parent.mkdir()
@@ -204,12 +204,12 @@ def test_a_server_that_dies_at_start_is_quoted(fresh: Stack) -> None:
     settings = fresh.directory / "postgres" / "data" / "postgresql.conf"
     good = settings.read_text()
     settings.write_text(good + "\nno_such_setting = on\n")
-    with pytest.raises(EnvironmentUnfit, match=r"^Postgres died at start: .*(no_such_setting|errors).*postgres\.log"):
+    with pytest.raises(PreconditionFailed, match=r"^Postgres died at start: .*(no_such_setting|errors).*postgres\.log"):
         fresh.start()
     settings.write_text(good)
     meta = fresh.directory / "kafka" / "logs" / "meta.properties"
     meta.write_text(meta.read_text().replace("node.id=1", "node.id=7"))
-    with pytest.raises(EnvironmentUnfit, match=r"^Kafka died at start: .*7.*kafka\.log"):
+    with pytest.raises(PreconditionFailed, match=r"^Kafka died at start: .*7.*kafka\.log"):
         fresh.start()
     assert not fresh.status().running
 
@@ -217,7 +217,7 @@ def test_a_server_that_dies_at_start_is_quoted(fresh: Stack) -> None:
 def test_a_start_that_takes_too_long_is_called_off(directory: Path) -> None:
     stack = Stack(directory, start_timeout_seconds=0.2)
     try:
-        with pytest.raises(EnvironmentUnfit, match=r"did not answer within 0\.2 s"):
+        with pytest.raises(PreconditionFailed, match=r"did not answer within 0\.2 s"):
             stack.start()
         assert not stack.status().running
     finally:

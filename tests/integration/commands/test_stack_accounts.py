@@ -25,7 +25,7 @@ from bridge.dev.stack.owner import Owner
 from bridge.dev.stack.ports import choose
 from bridge.dev.stack.process import Launch
 from schemas.config.service import Service
-from schemas.errors import EnvironmentUnfit, InvalidInput
+from schemas.errors import InvalidInput, PreconditionFailed
 from sinks.postgres.schema.check import check_database
 from sinks.postgres.schema.grants import grants
 from sinks.postgres.schema.migrate import migrate
@@ -167,7 +167,7 @@ async def test_a_stranger_on_the_port_is_told_nothing(directory: Path, monkeypat
     # The look at the port comes before the stranger.
     monkeypatch.setattr("bridge.dev.stack.stack.choose", chosen_before(found.postgres.port))
     async with FalsePostgres("clear", port=found.postgres.port).running() as stranger:
-        with pytest.raises(EnvironmentUnfit, match=rf"^Postgres died at start: .* holds port {stranger.port} of "):
+        with pytest.raises(PreconditionFailed, match=rf"^Postgres died at start: .* holds port {stranger.port} of "):
             await asyncio.to_thread(Stack(directory).start)
     assert stranger.met == 0
 
@@ -186,7 +186,7 @@ def test_what_another_account_prepared_is_refused(tmp_path: Path, name: str, kin
     else:
         path.symlink_to(victim)
     os.chown(path, STRANGER, STRANGER, follow_symlinks=False)
-    with pytest.raises(EnvironmentUnfit, match=rf"^{path} belongs to user id {STRANGER}, who could lead .*: start"):
+    with pytest.raises(PreconditionFailed, match=rf"^{path} belongs to user id {STRANGER}, who could lead .*: start"):
         Stack(directory).start()
     assert list(victim.iterdir()) == []
 
@@ -198,7 +198,7 @@ def test_a_link_in_place_of_a_log_is_not_followed(tmp_path: Path) -> None:
     log.symlink_to(victim)
     owner = Owner(owned=True)
     try:
-        with pytest.raises(EnvironmentUnfit, match=rf"^can't run /bin/echo: its log {log} is a link: remove it$"):
+        with pytest.raises(PreconditionFailed, match=rf"^can't run /bin/echo: its log {log} is a link: remove it$"):
             owner.launch(Launch(["/bin/echo", "written"], tmp_path, log, signal.SIGTERM))
     finally:
         owner.let_go()
@@ -274,7 +274,7 @@ def before_it_is_remembered(patch: pytest.MonkeyPatch) -> None:
 
 
 def cut_off(*_arguments: object, **_named: object) -> None:
-    raise EnvironmentUnfit("cut off")
+    raise PreconditionFailed("cut off")
 
 
 @pytest.mark.parametrize("where", [after_the_password, before_a_database_changes_hands, before_it_is_remembered])
@@ -282,7 +282,7 @@ async def test_an_interrupted_conversion_is_completed(older: Path, where: Any, m
     """At the next start, wherever it ended."""
     with monkeypatch.context() as patch:
         where(patch)
-        with pytest.raises(EnvironmentUnfit, match="cut off"):
+        with pytest.raises(PreconditionFailed, match="cut off"):
             await asyncio.to_thread(Stack(older).start)
     assert not Stack(older).status().running
     await assert_converted(older, await asyncio.to_thread(Stack(older).start))
@@ -295,7 +295,7 @@ async def test_a_lost_password_is_replaced(directory: Path) -> None:
     await asyncio.to_thread(Stack(directory).stop)
     path = directory / state.FILE_NAME
     path.write_text(path.read_text().replace(urlsplit(first.admin_database_url).password or "", "0" * 32))
-    with pytest.raises(EnvironmentUnfit, match=r"refuses the superuser's password in stack\.json .*delete that file"):
+    with pytest.raises(PreconditionFailed, match=r"refuses the superuser's password in stack\.json .*delete that file"):
         await asyncio.to_thread(Stack(directory).start)
     path.unlink()
     second = await asyncio.to_thread(Stack(directory).start)

@@ -25,7 +25,7 @@ from support.wait import wait_until
 from bridge.dev.stack import StackAddresses
 from schemas.config.service import Service
 from schemas.config.settings import Settings
-from schemas.errors import EnvironmentUnfit, InvalidInput, StartRefused
+from schemas.errors import InvalidInput, PreconditionFailed, StartRefused
 from sinks.kafka.admin import kafka_admin
 from sinks.kafka.aiokafka_patches.configs import set_configs
 from sinks.kafka.topics import apply_topics
@@ -301,7 +301,7 @@ async def test_development_makes_what_is_behind_by_itself(production: Settings) 
     development = settings_like(
         production, env="development", production_allow=(), secret_key=None, topic_prefix=f"d{production.topic_prefix}"
     )
-    with pytest.raises(EnvironmentUnfit, match="missing"):
+    with pytest.raises(PreconditionFailed, match="missing"):
         await ready(development, Service.WORKER, look_only=True)
     await ready(development, Service.WORKER)
     await ready(development, Service.WORKER, look_only=True)

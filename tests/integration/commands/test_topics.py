@@ -12,7 +12,7 @@ from support.wait import wait_until
 
 from bridge.dev.stack import StackAddresses
 from schemas.config.settings import Settings
-from schemas.errors import EnvironmentUnfit
+from schemas.errors import PreconditionFailed
 from sinks.kafka import admin as admin_module
 from sinks.kafka.admin import kafka_admin, topic_facts
 from sinks.kafka.aiokafka_patches.configs import read_configs, set_configs
@@ -124,7 +124,7 @@ async def test_what_kafka_cannot_change_is_left_and_named(stack: StackAddresses,
 
 async def test_a_refusal_says_so(stack: StackAddresses, topic_prefix: str) -> None:
     """More replicas than there are brokers: one line, in Kafka's words."""
-    with pytest.raises(EnvironmentUnfit, match=r"refused: .*creating .*raw"):
+    with pytest.raises(PreconditionFailed, match=r"refused: .*creating .*raw"):
         await apply_topics(_settings(stack, topic_prefix, topic_replication=9))
 
 
@@ -135,7 +135,7 @@ async def test_a_broker_that_never_answers(monkeypatch: pytest.MonkeyPatch, topi
     port = silent.getsockname()[1]
     started = time.monotonic()
 
-    with pytest.raises(EnvironmentUnfit, match=f"Kafka at 127.0.0.1:{port} does not answer"):
+    with pytest.raises(PreconditionFailed, match=f"Kafka at 127.0.0.1:{port} does not answer"):
         await check_topics(Settings(kafka_bootstrap_servers=f"127.0.0.1:{port}", topic_prefix=topic_prefix))
 
     assert time.monotonic() - started < 5

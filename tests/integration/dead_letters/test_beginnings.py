@@ -6,7 +6,7 @@ import pytest
 from support.events.dead_letters import add_dropped, dropped
 
 from schemas.documents.dead_letter_filter import DeadLetterFilter
-from schemas.errors import Defect, InvalidInput, NoSuchThing
+from schemas.errors import InvalidInput, InvariantViolation, NoSuchThing
 from sinks.postgres.connection import connection
 from sinks.postgres.dead_letters.causes import with_whole_causes
 from sinks.postgres.dead_letters.filter import cause_key, cause_name, conditions
@@ -95,5 +95,5 @@ async def test_beginning_of_several_names_them(database_url: str) -> None:
 
 def test_beginning_that_was_not_made_whole_is_a_defect() -> None:
     """It would be another cause."""
-    with pytest.raises(Defect, match="'0f3a' is the beginning of a cause"):
+    with pytest.raises(InvariantViolation, match="'0f3a' is the beginning of a cause"):
         conditions(DeadLetterFilter(cause=("0f3a",)))

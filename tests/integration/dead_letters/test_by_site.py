@@ -17,7 +17,7 @@ from sinks.postgres.sink import PostgresSink
 from streams.pipeline.processor import process
 from streams.rules.breaker import BreakerJudge
 from streams.rules.retry_policy import RetryPolicy
-from streams.worker.committer import Settler
+from streams.worker.committer import BatchCommitter
 
 REGISTERED, UNREGISTERED, NO_IDENTITY = 1, 12, 0
 OF_SITE = {REGISTERED: {"site_id": 1, "script_id": "shop"}, UNREGISTERED: {"site_id": 12, "script_id": "newco"}}
@@ -59,7 +59,7 @@ async def drop_all(dsn: str) -> None:
     try:
         await conn.execute("ALTER TABLE bridge_event ADD CHECK (event_type <> 'refused')")
         await sink.claim({SOURCE: 0})
-        settler = Settler(sink, MemoryPublisher(DLQ), BreakerJudge(BRAKE_LIMITS, time.monotonic))
+        settler = BatchCommitter(sink, MemoryPublisher(DLQ), BreakerJudge(BRAKE_LIMITS, time.monotonic))
         await settler.settle([process(batch(*records), context(now_ms=now, policy=GIVE_UP))])
         await conn.execute(
             "UPDATE bridge_event_raw SET disposition = CASE raw_offset % 3 WHEN 1 THEN 'replayed' WHEN 2 THEN 'discarded' "

@@ -15,7 +15,7 @@ from support.infrastructure.databases import create_database, drop_database
 
 from bridge.dev.stack import StackAddresses
 from schemas.documents.dead_letter_filter import DeadLetterFilter, Disposition
-from schemas.errors import Defect
+from schemas.errors import InvariantViolation
 from schemas.pipeline.record import Provenance
 from schemas.pipeline.sender import Sender
 from schemas.reasons import DroppedReason, ErrorClass
@@ -138,7 +138,7 @@ def test_parameters_follow_the_statement_s_own() -> None:
 @pytest.mark.parametrize("statement", ["SELECT 1", "a /* conditions */ true b /* conditions */ true"])
 def test_a_statement_has_one_place_for_them(statement: str) -> None:
     """None or two is a mistake of ours."""
-    with pytest.raises(Defect, match="must hold"):
+    with pytest.raises(InvariantViolation, match="must hold"):
         Conditions("x", ()).within(statement)
 
 

@@ -16,7 +16,7 @@ from support.wait import wait_until
 from bridge.dev.stack import StackAddresses
 from schemas.api_token import Role
 from schemas.config.service import PROCESSES, Service
-from schemas.errors import EnvironmentUnfit, SinkUnavailable
+from schemas.errors import PreconditionFailed, SinkUnavailable
 from schemas.pipeline.outcome import Outcomes
 from schemas.pipeline.pause import PauseKind
 from sinks.postgres import connection as postgres
@@ -98,7 +98,7 @@ async def test_a_change_says_who_keeps_its_rows(database_url: str, monkeypatch: 
     await add_script(database_url, "shop", 3)
     async with keeping(database_url, table) as holder:
         waited = rf"waits for a row of {table}: session {holder.get_server_pid()} \(\w+, kept, idle in transaction"
-        with pytest.raises(EnvironmentUnfit, match=waited):
+        with pytest.raises(PreconditionFailed, match=waited):
             async with asyncio.timeout(60):
                 await CHANGES[table](database_url)
     assert await CHANGES[table](database_url)

@@ -18,7 +18,7 @@ from support.processes.programs import CHECKOUT, run
 
 from bridge.dev.stack import StackAddresses
 from schemas.config.service import PROCESSES, SERVICES, Service
-from schemas.errors import EnvironmentUnfit
+from schemas.errors import PreconditionFailed
 from sinks.postgres.runs.history import note_begin, note_end
 from sinks.postgres.schema.check import check_database, excess_privileges, expected_catalogue, privileges_to_come
 from sinks.postgres.schema.grants import grants
@@ -206,7 +206,7 @@ async def test_a_migration_waits_for_the_lock_and_names_who_holds_it(database_ur
             await holder.execute("SELECT pg_advisory_lock($1)", LOCK_KEY)
             pid, role = await holder.fetchval("SELECT pg_backend_pid()"), urlsplit(url).username
             with pytest.raises(
-                EnvironmentUnfit, match=rf"^role {role} \(session {pid}\) has held the lock of migrations"
+                PreconditionFailed, match=rf"^role {role} \(session {pid}\) has held the lock of migrations"
             ):
                 async with asyncio.timeout(10):
                     await migrate(database_url, lock_seconds=0.2)

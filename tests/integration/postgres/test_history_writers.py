@@ -13,7 +13,7 @@ from bridge.dev.stack import StackAddresses
 from schemas.config.service import Service
 from schemas.config.settings import Settings
 from schemas.documents.gate import WindowLimits
-from schemas.errors import AnotherRun, BridgeError
+from schemas.errors import BridgeError, RunLocked
 from sinks.postgres.gate.verdicts import judge
 from sinks.postgres.runs.history import note_begin, note_end, run_lock, show_run
 from sinks.postgres.schema.migrate import migrate
@@ -53,7 +53,7 @@ async def test_a_run_whose_id_is_taken_does_nothing_and_says_so(database_url: st
     now = datetime.now(UTC)
     with account(database_url, service) as url:
         await note_begin(url, "run_1", "dlq-plan", now)
-        with pytest.raises(AnotherRun, match=r"nothing was done: the history has a run run_1 already .*; run it again"):
+        with pytest.raises(RunLocked, match=r"nothing was done: the history has a run run_1 already .*; run it again"):
             await note_begin(url, "run_1", "dlq-discard", now)
         assert (await show_run(url, "run_1")).script == "dlq-plan"
 
@@ -229,7 +229,7 @@ async def test_who_holds_a_runs_lock_is_named(database_url: str) -> None:
         try:
             await stranger.execute("SELECT pg_try_advisory_lock(hashtextextended('script:x:all', 0))")
             held = rf"\(session {stranger.get_server_pid()}, role {urlsplit(url).username}, "
-            with pytest.raises(AnotherRun, match=held):
+            with pytest.raises(RunLocked, match=held):
                 async with run_lock(database_url, "script:x:all", "script:x:all"):
                     pass
         finally:

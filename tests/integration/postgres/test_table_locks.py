@@ -13,7 +13,7 @@ from support.wait import wait_until
 
 from bridge.dev.stack import StackAddresses
 from schemas.config.service import Service
-from schemas.errors import EnvironmentUnfit
+from schemas.errors import PreconditionFailed
 from sinks.postgres import table_locks
 from sinks.postgres.connection import connection
 from sinks.postgres.schema.grants import grants
@@ -69,7 +69,7 @@ async def test_the_wait_for_a_table_ends(
     monkeypatch.setattr(table_locks, "TRY_SECONDS", 1.5)
     await execute(database_url, *UNDONE)
     async with an_analyst(database_url) as analyst:
-        with pytest.raises(EnvironmentUnfit, match=rf"waits for bridge_event: session {analyst.get_server_pid()} \("):
+        with pytest.raises(PreconditionFailed, match=rf"waits for bridge_event: session {analyst.get_server_pid()} \("):
             async with asyncio.timeout(60):
                 await work(database_url, lock_seconds=0.1)
     await work(database_url)
@@ -107,5 +107,5 @@ async def test_a_new_owner_waits_for_a_table_like_a_migration(
     with account(admin, None) as url:
         role = url.split("//")[1].split(":")[0]
         async with an_analyst(database_url, "script"):
-            with pytest.raises(EnvironmentUnfit, match="waits for script: session"):
+            with pytest.raises(PreconditionFailed, match="waits for script: session"):
                 await grants(admin, role, Service.OWNER, apply=True, lock_seconds=0.1)

@@ -81,14 +81,14 @@ async def test_of_two_starts_in_one_instant_one_gets_the_port(
 def test_a_port_is_taken_by_the_start_that_looks_at_it() -> None:
     """Not only once it serves, which is seconds later."""
     code = """
-from schemas.errors import EnvironmentUnfit
+from schemas.errors import PreconditionFailed
 from schemas.config.settings import load_settings
 from streams.faust_host.app import create_app
 
 first = create_app(load_settings())
 try:
     create_app(load_settings())
-except EnvironmentUnfit as error:
+except PreconditionFailed as error:
     print(error)
 """
     port = choose(asked=None, remembered=None, taken=(), purpose="the metrics'")

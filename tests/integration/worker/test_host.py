@@ -113,11 +113,11 @@ import sys
 from mode.loop import use
 use("uvloop")
 import streams.faust_host.app
-from schemas.errors import EnvironmentUnfit
+from schemas.errors import PreconditionFailed
 from schemas.config.settings import load_settings
 from streams.faust_host.host import host
 async def away(*_given):
-    raise EnvironmentUnfit("Postgres is away at start")
+    raise PreconditionFailed("Postgres is away at start")
 streams.faust_host.app.ready = away
 settings = load_settings()
 sys.exit(host(streams.faust_host.app.create_app(settings), settings))

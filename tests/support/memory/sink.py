@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from schemas.errors import Defect, RowRejected
+from schemas.errors import InvariantViolation, RowRejected
 from schemas.events.bridge_event import BridgeEvent
 from schemas.instants import instant
 from schemas.kafka.headers import bounded_text
@@ -26,7 +26,7 @@ from sinks.commit_rules import (
     replays,
     tally,
 )
-from sinks.ports import Committed, Rejected
+from sinks.ports import CommitResult, Rejected
 from sinks.postgres.dedup.key_claims import first_claims, second_claims
 from sinks.senders import count_senders, only_sender
 from sinks.windows import Windows, count_windows
@@ -206,7 +206,7 @@ class MemorySink:
             for _, provenance, row in sorted(rows, key=lambda found: found[:2])[:limit]
         ]
 
-    async def commit(self, outcomes: Sequence[Outcomes]) -> Committed:
+    async def commit(self, outcomes: Sequence[Outcomes]) -> CommitResult:
         # Everything that can refuse comes first and nothing awaits in between: all is written, or nothing.
         self._fail("commit")
         store = self._store
@@ -231,7 +231,7 @@ class MemorySink:
         for row in rows:
             if row.source.topic != LEDGER_TOPIC:
                 store.offsets[row.source].add(row)
-        return Committed(tally(rows), failures, list(winners), windows, count_senders(normalized, only))
+        return CommitResult(tally(rows), failures, list(winners), windows, count_senders(normalized, only))
 
     async def rejected(self, outcomes: Sequence[Outcomes]) -> list[Rejected]:
         self._fail("rejected")
@@ -286,7 +286,9 @@ class MemorySink:
     def _check_first_attempts(self, failures: Iterable[Failure]) -> None:
         for failure in failures:
             if failure.attempt == 1 and failure.provenance in self._store.ledger:
-                raise Defect(f"a first attempt met a ledger row of its own provenance: {failure.provenance}")
+                raise InvariantViolation(
+                    f"a first attempt met a ledger row of its own provenance: {failure.provenance}"
+                )
 
     def _check_rows(self, normalized: Iterable[Candidate]) -> None:
         for candidate in normalized:

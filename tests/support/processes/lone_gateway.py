@@ -13,7 +13,7 @@ from bridge.gateway.middleware import Front
 from bridge.gateway.publisher import Delivery, HeaderList, Publisher
 from bridge.gateway.services import Services
 from bridge.http.answer import CLOSE, Message, Receive, Send
-from bridge.http.byte_budget import Room, Shares
+from bridge.http.byte_budget import ByteBudget, Shares
 from schemas.api_key import ApiKey, make_key
 from schemas.pipeline.registry import Script
 from support.events.settled import settings_for
@@ -43,7 +43,7 @@ class _Records:
 
     def delivery(self, sender: Hashable, shares: Shares, _count: int, _size: int) -> Delivery:
         """There always is room for it."""
-        return Delivery(sender, Room("bytes", 1, 1).holding(shares))
+        return Delivery(sender, ByteBudget("bytes", 1, 1).holding(shares))
 
     def add(self, _delivery: Delivery, _key: bytes | None, value: bytes, _headers: HeaderList) -> None:
         """Keeps it."""

@@ -14,7 +14,7 @@ from support.virtual_time import run_virtually
 
 from bridge.api.middleware import Front
 from bridge.http.body import BodyLimits
-from bridge.http.byte_budget import Room
+from bridge.http.byte_budget import ByteBudget
 from bridge.http.rate_limiter import Buckets
 from schemas.api_key import NewKey, make_key
 from schemas.api_token import ApiToken, Role
@@ -38,7 +38,7 @@ class Served:
         services: Any = SimpleNamespace(
             settings=SimpleNamespace(api_admin_port=0, api_max_requests=most, api_max_requests_per_org=most_of_one),
             tokens=SimpleNamespace(tokens=tokens), callers=Buckets("token", rate, lambda: 0.0),
-            addresses=Buckets("address", rate, lambda: 0.0), body=BodyLimits(1000, 1.0), room=Room("bytes", 10_000, 1000),
+            addresses=Buckets("address", rate, lambda: 0.0), body=BodyLimits(1000, 1.0), room=ByteBudget("bytes", 10_000, 1000),
             use=lambda _key_id: None,
         )  # fmt: skip
         self.front = Front(self._route, services)

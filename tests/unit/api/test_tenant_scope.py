@@ -7,16 +7,16 @@ from hypothesis import strategies as st
 from support.events.dead_letters import dropped
 
 from bridge.api.access import Caller
-from bridge.api.tenant_scope import Reach
+from bridge.api.tenant_scope import TenantScope
 from schemas.api_token import Role
 from schemas.documents.dead_letter_filter import DeadLetterFilter
 
 ORGS = st.sampled_from([1, 2, 3])
 
 
-def reach(org_id: int | None) -> Reach:
+def reach(org_id: int | None) -> TenantScope:
     nothing: Any = None
-    return Reach(nothing, nothing, Caller("alice", "k", Role.VIEWER, org_id, None))
+    return TenantScope(nothing, nothing, Caller("alice", "k", Role.VIEWER, org_id, None))
 
 
 @given(

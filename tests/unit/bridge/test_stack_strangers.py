@@ -13,7 +13,7 @@ from bridge.dev.stack import Stack, state
 from bridge.dev.stack import stack as stack_module
 from bridge.dev.stack.credentials import Credentials
 from bridge.dev.stack.state import ServerState, StackState
-from schemas.errors import EnvironmentUnfit
+from schemas.errors import PreconditionFailed
 
 STRANGER = 65533
 VERBS: dict[str, Callable[[Stack], object]] = {
@@ -67,7 +67,7 @@ def test_strangers_directory_is_refused_by_every_command(
     else:
         os.chown(prepared, STRANGER, STRANGER)
         told = f"^{prepared} belongs to user id {STRANGER}, who could lead "
-    with pytest.raises(EnvironmentUnfit, match=told):
+    with pytest.raises(PreconditionFailed, match=told):
         VERBS[verb](Stack(directory))
     assert bystander.poll() is None
     assert (victim / "data" / "kept").read_text() == "kept"
@@ -85,7 +85,7 @@ def test_strangers_directory_that_appears_after_the_look_is_refused(
         os.chown(directory, STRANGER, STRANGER)
 
     monkeypatch.setattr(stack_module, "make_directory", late)
-    with pytest.raises(EnvironmentUnfit, match=f"^{directory} belongs to user id {STRANGER}"):
+    with pytest.raises(PreconditionFailed, match=f"^{directory} belongs to user id {STRANGER}"):
         Stack(directory).start()
     assert [(one.name, one.stat().st_mode & 0o777) for one in directory.iterdir()] == [("logs", 0o755)]
 
@@ -96,7 +96,7 @@ def test_strangers_link_on_the_way_is_refused(tmp_path: Path) -> None:
     link = tmp_path / "link"
     link.symlink_to(tmp_path / "own")
     os.chown(link, STRANGER, STRANGER, follow_symlinks=False)
-    with pytest.raises(EnvironmentUnfit, match=f"^{link} belongs to user id {STRANGER}"):
+    with pytest.raises(PreconditionFailed, match=f"^{link} belongs to user id {STRANGER}"):
         Stack(link / "stack").status()
 
 
@@ -106,7 +106,7 @@ def test_strangers_state_is_not_believed(tmp_path: Path, bystander: "subprocess.
     directory = tmp_path / "stack"
     forge(directory, bystander, victim)
     os.chown(directory / state.FILE_NAME, STRANGER, STRANGER)
-    with pytest.raises(EnvironmentUnfit, match=rf"stack\.json.* belongs to user id {STRANGER}"):
+    with pytest.raises(PreconditionFailed, match=rf"stack\.json.* belongs to user id {STRANGER}"):
         state.read(directory)
 
 

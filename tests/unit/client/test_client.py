@@ -15,7 +15,7 @@ from support.processes.scripted_gateway import ScriptedGateway, problem, scripte
 from support.wait import wait_until
 
 from bridge.client import BlockingBridgeClient, BridgeClient, BufferFull, NotDelivered, Options
-from schemas.errors import EnvironmentUnfit, InvalidInput
+from schemas.errors import InvalidInput, PreconditionFailed
 
 NOWHERE = "http://127.0.0.1:1"
 KEY = "sk_secret"
@@ -274,11 +274,11 @@ async def test_a_spool_that_fails_is_said(tmp_path: Path, monkeypatch: pytest.Mo
     sending = client(NOWHERE, spool=tmp_path)
     await sending.track("view")
     said = "can't be read: Input/output error"
-    with pytest.raises(EnvironmentUnfit, match=said):
+    with pytest.raises(PreconditionFailed, match=said):
         await asyncio.wait_for(sending.flush(), 5)
-    with pytest.raises(EnvironmentUnfit, match=said):
+    with pytest.raises(PreconditionFailed, match=said):
         await sending.track("view")
-    with pytest.raises(EnvironmentUnfit, match=said):
+    with pytest.raises(PreconditionFailed, match=said):
         await sending.close()
 
 

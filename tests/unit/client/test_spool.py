@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from bridge.client.errors import BufferFull, Undelivered
 from bridge.client.event import Event
 from bridge.client.spool import SpoolQueue, event_of, line_of
-from schemas.errors import EnvironmentUnfit, InvalidInput
+from schemas.errors import InvalidInput, PreconditionFailed
 
 MIB = 1024 * 1024
 BLOCK_BYTES = 4096
@@ -265,7 +265,7 @@ def test_what_can_not_be_read_is_named(opened: Callable[..., SpoolQueue], tmp_pa
     """One line, not a traceback; and the directory is not held."""
     (tmp_path / "spool" / "000000000001.events").mkdir(parents=True)
     for _ in range(2):
-        with pytest.raises(EnvironmentUnfit, match="can't be read"):
+        with pytest.raises(PreconditionFailed, match="can't be read"):
             opened()
 
 
@@ -279,7 +279,7 @@ def test_one_client_at_a_time(opened: Callable[..., SpoolQueue], tmp_path: Path)
 def test_a_place_that_is_none_is_named(tmp_path: Path) -> None:
     """A file in the way is one line, not a traceback."""
     (tmp_path / "spool").write_text("")
-    with pytest.raises(EnvironmentUnfit, match="can't be written"):
+    with pytest.raises(PreconditionFailed, match="can't be written"):
         SpoolQueue(tmp_path / "spool", MIB)
 
 
@@ -336,6 +336,6 @@ def test_spool_follows_no_link(tmp_path: Path) -> None:
     """A file that somebody linked to under a name of the spool keeps its content."""
     (tmp_path / "target").write_text("kept")
     (tmp_path / "lock").symlink_to(tmp_path / "target")
-    with pytest.raises(EnvironmentUnfit, match=r"can't be written: .*link"):
+    with pytest.raises(PreconditionFailed, match=r"can't be written: .*link"):
         SpoolQueue(tmp_path, 64 * MIB)
     assert (tmp_path / "target").read_text() == "kept"

@@ -11,7 +11,7 @@ import pytest
 
 from bridge.gateway.request import script_route
 from bridge.http.body import BodyLimits, ClientGone
-from bridge.http.byte_budget import Held, Room
+from bridge.http.byte_budget import ByteBudget, Held
 from bridge.http.problems import Code, Problem
 from bridge.http.rate_limiter import Buckets
 from bridge.http.wire.client_address import address_of
@@ -42,7 +42,7 @@ async def refused(work: Awaitable[object]) -> Code:
 
 def holding() -> Held:
     """What counts a body that finds room."""
-    return Room("bytes", 10**9, 1).holding()
+    return ByteBudget("bytes", 10**9, 1).holding()
 
 
 async def test_a_body_comes_whole() -> None:
@@ -71,7 +71,7 @@ async def test_a_large_body_is_refused_before_it_is_whole() -> None:
 
 async def test_bytes_count_as_they_come_and_as_they_are_inflated() -> None:
     """What is announced takes no room; what has come and what it was inflated to takes as much as it is."""
-    room = Room("bytes", 1000, 1)
+    room = ByteBudget("bytes", 1000, 1)
     messages = [(b"x" * 100, True), (b"x" * 300, False)]
 
     async def receive() -> MutableMapping[str, Any]:
@@ -207,7 +207,7 @@ async def test_a_body_has_a_least_rate() -> None:
 
 def test_what_is_in_hand_is_bounded() -> None:
     """A request beyond the bound is refused; room comes back also when one fails."""
-    room = Room("bytes", 100, 1)
+    room = ByteBudget("bytes", 100, 1)
     with room.holding(size=60):
         with pytest.raises(Problem) as caught, room.holding(size=60):
             pass
@@ -219,7 +219,7 @@ def test_what_is_in_hand_is_bounded() -> None:
 
 def test_each_sender_has_a_share() -> None:
     """Beyond it the sender waits, and others find room; no share is too small for one request."""
-    room = Room("bytes", 100, 20)
+    room = ByteBudget("bytes", 100, 20)
     with room.holding((("b", 0.3), ("a", 0.5))) as held:
         held.reach(30)
         with pytest.raises(Problem) as caught:

@@ -14,7 +14,7 @@ from bridge.gateway import refusals
 from bridge.gateway.refusals import Refusal, address_in, refusals_at
 from schemas.config.settings import Settings
 from schemas.documents.doctor_report import Health
-from schemas.errors import EnvironmentUnfit, InvalidInput
+from schemas.errors import InvalidInput, PreconditionFailed
 
 GATEWAY = b'bridge_gateway_requests_total{route="events",status="202"} 0.0\n'
 PAGE = GATEWAY + (
@@ -96,7 +96,7 @@ async def test_what_is_no_gateway_s_answer_is_refused(
     status: int, body: bytes, headers: dict[str, str], said: str
 ) -> None:
     """In one line; nothing is inflated, and no other address is asked."""
-    with answering(status, body, **headers) as (url, _), pytest.raises(EnvironmentUnfit, match=said) as caught:
+    with answering(status, body, **headers) as (url, _), pytest.raises(PreconditionFailed, match=said) as caught:
         await refusals_at(url)
     assert "\n" not in str(caught.value)
 
@@ -105,7 +105,7 @@ async def test_an_endless_answer_is_not_read_to_its_end() -> None:
     """More than 8 MiB are no gateway's."""
     with (
         answering(200, PIECE, pieces=1024) as (url, sent),
-        pytest.raises(EnvironmentUnfit, match="more than 8388608 bytes"),
+        pytest.raises(PreconditionFailed, match="more than 8388608 bytes"),
     ):
         await refusals_at(url)
     assert len(sent) < 1024
@@ -116,7 +116,7 @@ async def test_an_answer_that_never_ends_takes_bounded_time(monkeypatch: pytest.
     monkeypatch.setattr(refusals, "_SECONDS", 0.2)
     with (
         answering(200, GATEWAY, hangs=True) as (url, _),
-        pytest.raises(EnvironmentUnfit, match=r"does not answer within 0\.2 s"),
+        pytest.raises(PreconditionFailed, match=r"does not answer within 0\.2 s"),
     ):
         await refusals_at(url)
 

@@ -41,7 +41,7 @@ def test_a_batch_is_one_line_at_debug(stream: io.StringIO) -> None:
     """With its counts; three hundred records take no more lines than five, and none of them is named."""
     few, many = lines_of(stream, 1), lines_of(stream, 60)
 
-    settled = [line for line in many if line["event"] == "batch_settled"]
+    settled = [line for line in many if line["event"] == "batch_committed"]
     assert len(settled) == 3
     assert settled[0] | {"level": "debug", "service": "bridge-worker", "processed": 300, "normalized": 60} == settled[0]
     assert sum(int(str(line["processed"])) for line in settled) == 300 + 2 * 60

@@ -3,7 +3,7 @@
 import pytest
 
 from schemas.config.settings import Settings
-from schemas.errors import EnvironmentUnfit
+from schemas.errors import PreconditionFailed
 from sinks.kafka.admin import KafkaAway
 from streams.startup_checks import _of_kafka
 
@@ -31,11 +31,11 @@ async def test_a_question_without_an_answer_is_asked_again() -> None:
 
 
 @pytest.mark.parametrize(
-    ("error", "seconds"), [(KafkaAway("does not answer"), "1ms"), (EnvironmentUnfit("refused"), "15s")]
+    ("error", "seconds"), [(KafkaAway("does not answer"), "1ms"), (PreconditionFailed("refused"), "15s")]
 )
 async def test_a_refusal_and_an_outage_that_lasts_end_the_start(error: Exception, seconds: str) -> None:
     """A refusal at once."""
     kafka = Kafka(99, error)
-    with pytest.raises(EnvironmentUnfit):
+    with pytest.raises(PreconditionFailed):
         await _of_kafka(Settings(start_timeout=seconds), kafka.ask)
     assert kafka.asked <= 2

@@ -124,7 +124,7 @@ def test_a_flood_is_told_as_often_as_it_is_written(sentry: Sentry) -> None:
     """Thirty a minute, as in the log: an outage does not use up what Sentry takes."""
     listening(sentry)
     for number in range(200):
-        structlog.get_logger("ours").error("registry_not_read", number=number)
+        structlog.get_logger("ours").error("registry_read_failed", number=number)
     sentry_sdk.flush(5)
 
     assert len(sentry.events()) == 30

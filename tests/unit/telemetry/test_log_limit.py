@@ -47,20 +47,20 @@ def test_equal_warnings_are_written_so_often_and_then_counted(clock: Clock, writ
     minutes, sent = 20, 12_000
     for number in range(sent):
         clock.now = number / 10
-        ours.warning("registry_not_read", error=f"try {number}")
+        ours.warning("registry_read_failed", error=f"try {number}")
         theirs.error("Unable connect to node with id %s", number)
     clock.now += 120
     ours.info("resumed")
 
     lines = written()
     counts = Counter(line["event"] for line in lines)
-    assert counts["registry_not_read"] == minutes * MOST_A_MINUTE
+    assert counts["registry_read_failed"] == minutes * MOST_A_MINUTE
     assert counts["lines_kept_back"] == 2 * minutes
     kept_back: Counter[str] = Counter()
     for line in lines:
         if line["event"] == "lines_kept_back":
             kept_back[line["of"]] += line["count"]
-    assert counts["registry_not_read"] + kept_back["registry_not_read"] == sent
+    assert counts["registry_read_failed"] + kept_back["registry_read_failed"] == sent
     assert kept_back["Unable connect to node with id %s"] == sent - minutes * MOST_A_MINUTE
     assert lines[-1]["event"] == "resumed"
 
@@ -70,7 +70,7 @@ def test_other_lines_and_what_is_critical_are_never_kept_back(written) -> None:
     ours = structlog.stdlib.get_logger("limit.other")
     for _ in range(10 * MOST_A_MINUTE):
         ours.warning("flood")
-    ours.warning("brake_let_go")
+    ours.warning("breaker_closed")
     for _ in range(2 * MOST_A_MINUTE):
         ours.info("assigned")
         ours.critical("worker_failed")

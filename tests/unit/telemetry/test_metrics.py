@@ -11,7 +11,7 @@ from schemas.pipeline.outcome import Outcomes, Tally, duplicate
 from schemas.pipeline.record import TopicPartition
 from schemas.pipeline.sender import Sender
 from schemas.reasons import DroppedReason
-from sinks.ports import Committed
+from sinks.ports import CommitResult
 from sinks.postgres.stats.backlog import Backlog, State, WaitingRetries, shown
 from sinks.senders import count_senders, only_sender
 from sinks.windows import count_windows
@@ -43,11 +43,11 @@ def sites(count: int) -> list[Outcomes]:
     return [one]
 
 
-def committed(outcomes: list[Outcomes], **counts: int) -> Committed:
+def committed(outcomes: list[Outcomes], **counts: int) -> CommitResult:
     """What a commit says that found no further duplicate."""
     failures = [failure for one in outcomes for failure in one.failures]
     candidates = [candidate for one in outcomes for candidate in one.candidates]
-    return Committed(
+    return CommitResult(
         Tally(**counts), failures, [], count_windows(candidates, failures), count_senders(candidates, None)
     )
 
@@ -79,7 +79,7 @@ def test_each_event_counts_for_its_site_once() -> None:
 
     failures = [*outcomes[0].failures, late]
     windows = count_windows(outcomes[0].candidates[:1], failures)
-    given = Committed(
+    given = CommitResult(
         Tally(processed=3, normalized=1, dropped=2),
         failures,
         [],
@@ -119,7 +119,7 @@ def test_each_attempt_counts_for_its_sender_s_class() -> None:
     before = counted()
     tally = Tally(processed=4, normalized=1, retried=1, dropped=2)
     failures = [dropped, retried, second]
-    given = Committed(
+    given = CommitResult(
         tally, failures, [], count_windows([visitors], failures), count_senders([visitors], only_sender([visitors]))
     )
     commit_metrics.settled(given, outcomes, NOW_MS, RAW)

@@ -16,7 +16,7 @@ from bridge.gateway.admission.access import Grant
 from bridge.gateway.admission.allowances import Allowances
 from bridge.gateway.admission.shares import shares_of
 from bridge.gateway.publisher import Delivery
-from bridge.http.byte_budget import Held, Room
+from bridge.http.byte_budget import ByteBudget, Held
 from bridge.http.problems import Code, Problem
 from schemas.pipeline.registry import Script
 from schemas.pipeline.sender import Sender
@@ -37,7 +37,7 @@ def visitor(script: str, address: str) -> Any:
     return shares_of(Grant(Script(script, 1, 1, True), "https://o.test"), address)
 
 
-def fill(room: Room, holding: ExitStack, shares: Any) -> int:
+def fill(room: ByteBudget, holding: ExitStack, shares: Any) -> int:
     """Takes one after another as long as there is room; returns how many."""
     for number in range(10**6):
         try:
@@ -49,7 +49,7 @@ def fill(room: Room, holding: ExitStack, shares: Any) -> int:
 
 def test_shares_of_an_organisations_scripts_are_one_share() -> None:
     """However many scripts it has; one that belongs to none has a share of its own."""
-    room = Room("requests", 1000, 8)
+    room = ByteBudget("requests", 1000, 8)
     with ExitStack() as holding:
         assert sum(fill(room, holding, server(f"s{number}", 1)) for number in range(50)) == 250
         assert fill(room, holding, server("alone", None)) == 250
@@ -57,7 +57,7 @@ def test_shares_of_an_organisations_scripts_are_one_share() -> None:
 
 def test_last_of_a_share_is_for_senders_that_hold_next_to_nothing() -> None:
     """Organisations, or addresses, whose shares add up to more than all leave room for the next one."""
-    room = Room("requests", 1000, 8)
+    room = ByteBudget("requests", 1000, 8)
     with ExitStack() as holding:
         for number in range(5):
             fill(room, holding, server(f"s{number}", number))
@@ -69,7 +69,7 @@ def test_last_of_a_share_is_for_senders_that_hold_next_to_nothing() -> None:
     assert room.taken == 0
 
 
-def waiting(room: Room, holding: ExitStack, shares: Any, size: int, ended: list[Any], name: str) -> Held:
+def waiting(room: ByteBudget, holding: ExitStack, shares: Any, size: int, ended: list[Any], name: str) -> Held:
     """So much is held by a request that waits for its client."""
     held = holding.enter_context(room.holding(shares, size))
     held.waits(lambda: ended.append(name))
@@ -78,7 +78,7 @@ def waiting(room: Room, holding: ExitStack, shares: Any, size: int, ended: list[
 
 def test_longest_wait_of_who_holds_most_gives_way() -> None:
     """To a sender that holds less, at once, and only as much as it needs; never to one that holds as much."""
-    room, ended = Room("bytes", 1600, 10), list[Any]()
+    room, ended = ByteBudget("bytes", 1600, 10), list[Any]()
     a, b, c = (visitor("s1", f"10.0.0.{number}") for number in range(3))
     with ExitStack() as holding:
         for name, shares, size in (("a1", a, 40), ("b1", b, 50), ("a2", a, 60)):
@@ -96,7 +96,7 @@ def test_longest_wait_of_who_holds_most_gives_way() -> None:
 
 def test_what_gave_way_takes_nothing_more() -> None:
     """Its last bytes may come at that moment."""
-    room, ended = Room("bytes", 100, 50), list[Any]()
+    room, ended = ByteBudget("bytes", 100, 50), list[Any]()
     with ExitStack() as holding:
         held = waiting(room, holding, server("s1", 1), 50, ended, "it")
         held.give_way()

@@ -3,7 +3,7 @@
 import asyncpg
 import pytest
 
-from schemas.errors import Defect, RowRejected, SinkUnavailable
+from schemas.errors import InvariantViolation, RowRejected, SinkUnavailable
 from sinks.postgres.errors import translate
 
 
@@ -51,7 +51,7 @@ def test_a_check_with_a_name_is_of_the_event_and_without_one_is_a_missing_partit
 
 def test_the_ledgers_own_key_is_a_defect() -> None:
     """A first attempt met a ledger row of its own provenance; another table's key is the event's."""
-    assert isinstance(translate(postgres_error("23505", "bridge_event_raw_pkey"), "x"), Defect)
+    assert isinstance(translate(postgres_error("23505", "bridge_event_raw_pkey"), "x"), InvariantViolation)
     assert isinstance(translate(postgres_error("23505", "another_key"), "x"), RowRejected)
 
 

@@ -2,7 +2,7 @@
 
 from structlog.testing import capture_logs
 
-from streams.worker.backoff import Patience
+from streams.worker.backoff import Backoff
 
 RESUMED_WITHIN_SECONDS = 10.0
 CONNECTING_SECONDS = 2.0
@@ -10,7 +10,7 @@ CONNECTING_SECONDS = 2.0
 
 def test_a_services_return_is_noticed_within_ten_seconds() -> None:
     """However long it was away and however chance falls, with time left for connecting."""
-    unlucky = Patience(lambda: 1.0)
+    unlucky = Backoff(lambda: 1.0)
     waits = [unlucky.failed("raw-0", OSError("away")) for _ in range(60)]
 
     assert waits == sorted(waits)
@@ -20,14 +20,14 @@ def test_a_services_return_is_noticed_within_ten_seconds() -> None:
 
 def test_an_hour_long_outage_is_told_once_a_minute_and_with_counts() -> None:
     """A log that says the same thing every few seconds hides everything else."""
-    patience, waited, tries = Patience(lambda: 0.5), 0.0, 0
+    patience, waited, tries = Backoff(lambda: 0.5), 0.0, 0
     with capture_logs() as lines:
         while waited < 3600:
             waited += patience.failed("raw-0", OSError("away"))
             tries += 1
         patience.succeeded("raw-0")
 
-    told = [line for line in lines if line["event"] == "paused_in_place"]
+    told = [line for line in lines if line["event"] == "lane_backing_off"]
     assert 60 <= len(told) <= 63
     assert lines[-1] == {
         "event": "resumed", "log_level": "info", "lane": "raw-0", "tries": tries, "waited_seconds": round(waited, 1),

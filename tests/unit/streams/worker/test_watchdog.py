@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from support.wait import wait_until
 
-from schemas.errors import Defect
+from schemas.errors import InvariantViolation
 from streams.worker.watchdog import Watchdog
 
 
@@ -41,7 +41,7 @@ async def test_a_lane_without_progress_is_named() -> None:
 
     found = await failures([StandingLane("raw-0", time.monotonic() + 60), still], until=1)
 
-    assert [Defect] == [type(one) for one in found]
+    assert [InvariantViolation] == [type(one) for one in found]
     assert "raw-1" in str(found[0])
 
 

@@ -63,7 +63,7 @@ MUTANTS = [
     Mutant(
         "gateway-records-share",
         "each sender's share of what waits for Kafka",
-        (Edit("bridge/http/byte_budget.py::Room._make_room", "raise Problem(Code.RATE_LIMITED, ...)", "return"),),
+        (Edit("bridge/http/byte_budget.py::ByteBudget._make_room", "raise Problem(Code.RATE_LIMITED, ...)", "return"),),
         (f"{PUBLISHER}::test_a_share_of_what_waits_for_kafka_is_its_senders",),
     ),
     Mutant(

@@ -217,7 +217,7 @@ MUTANTS = [
     Mutant(
         "gateway-bodies",
         "the bound of all bodies in flight",
-        (Edit("bridge/http/byte_budget.py::Room.take", "self.taken + size > eased", "False"),),
+        (Edit("bridge/http/byte_budget.py::ByteBudget.take", "self.taken + size > eased", "False"),),
         (f"{BOUNDS}::test_what_is_in_hand_is_bounded",),
     ),
     Mutant(
@@ -235,7 +235,7 @@ MUTANTS = [
     Mutant(
         "gateway-share",
         "the share of a sender",
-        (Edit("bridge/http/byte_budget.py::Room.take", "held.get(name, 0) + size > eased * share", "False"),),
+        (Edit("bridge/http/byte_budget.py::ByteBudget.take", "held.get(name, 0) + size > eased * share", "False"),),
         (f"{BOUNDS}::test_each_sender_has_a_share",),
     ),
     Mutant(

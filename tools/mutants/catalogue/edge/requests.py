@@ -35,7 +35,13 @@ MUTANTS = [
     Mutant(
         "answered-no-history",
         "the rule that a request which changed nothing and is answered leaves no history and calls nobody",
-        (Edit("bridge/jobs/frame.py::_is_nothing", "around.answers() and not isinstance(fatal, Defect)", "False"),),
+        (
+            Edit(
+                "bridge/jobs/frame.py::_is_nothing",
+                "around.answers() and not isinstance(fatal, InvariantViolation)",
+                "False",
+            ),
+        ),
         (f"{KEPT}::test_a_request_that_is_answered_calls_nobody",),
     ),
     Mutant(
@@ -53,7 +59,7 @@ MUTANTS = [
     Mutant(
         "defect-told",
         "the history and the call of a defect behind a request",
-        (Edit("bridge/jobs/frame.py::_is_nothing", "not isinstance(fatal, Defect)", "True"),),
+        (Edit("bridge/jobs/frame.py::_is_nothing", "not isinstance(fatal, InvariantViolation)", "True"),),
         (f"{KEPT}::test_a_request_that_is_answered_calls_nobody",),
     ),
     Mutant(

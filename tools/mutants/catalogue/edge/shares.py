@@ -26,7 +26,7 @@ MUTANTS = [
     Mutant(
         "gateway-gives-way-to-less",
         "the rule that a sender gives way only to one that holds less",
-        (Edit("bridge/http/byte_budget.py::Room._one_gave_way", "self._held.get(largest, 0) <= own", "False"),),
+        (Edit("bridge/http/byte_budget.py::ByteBudget._one_gave_way", "self._held.get(largest, 0) <= own", "False"),),
         (f"{SHARES}::test_longest_wait_of_who_holds_most_gives_way",),
     ),
     Mutant(
@@ -38,7 +38,7 @@ MUTANTS = [
     Mutant(
         "gateway-last-quarter",
         "the last quarter of a share for senders that hold next to nothing of it",
-        (Edit("bridge/http/byte_budget.py::Room._make_room", "own > max(1, most * _LITTLE)", "False"),),
+        (Edit("bridge/http/byte_budget.py::ByteBudget._make_room", "own > max(1, most * _LITTLE)", "False"),),
         (f"{SHARES}::test_last_of_a_share_is_for_senders_that_hold_next_to_nothing",),
     ),
     Mutant(

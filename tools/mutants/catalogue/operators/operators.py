@@ -20,7 +20,7 @@ WHOSE = [
     Mutant(
         "org-filter",
         "the bound of a token's organisation on every filter",
-        (Edit("bridge/api/tenant_scope.py::Reach.narrowed", "(mine,) if ... else ()", "chosen.org_ids or None"),),
+        (Edit("bridge/api/tenant_scope.py::TenantScope.narrowed", "(mine,) if ... else ()", "chosen.org_ids or None"),),
         ("tests/unit/api/test_tenant_scope.py", f"{SCOPE}::test_no_filter_reaches_further"),
     ),
     Mutant(
@@ -32,7 +32,13 @@ WHOSE = [
     Mutant(
         "org-lives",
         "the silence about lives that were moved to another organisation's site",
-        (Edit("bridge/api/tenant_scope.py::Reach.letter", "[self._known(one) for one in found.lives]", "found.lives"),),
+        (
+            Edit(
+                "bridge/api/tenant_scope.py::TenantScope.letter",
+                "[self._known(one) for one in found.lives]",
+                "found.lives",
+            ),
+        ),
         (f"{SCOPE}::test_lives_elsewhere_are_not_told",),
     ),
     Mutant(
@@ -254,7 +260,7 @@ REPLAYS = [
     Mutant(
         "filter-needed",
         "the refusal of an API request that names nothing",
-        (Edit("bridge/api/tenant_scope.py::Reach._check_named", "of_mine.names_nothing", "of_mine is None"),),
+        (Edit("bridge/api/tenant_scope.py::TenantScope._check_named", "of_mine.names_nothing", "of_mine is None"),),
         (f"{TOKENS}::test_roles",),
     ),
     Mutant(

@@ -38,7 +38,7 @@ MUTANTS = [
     Mutant(
         "refused-retry",
         "the dead letter that a retry becomes whose copy is refused",
-        (Edit("streams/worker/committer.py::Settler.settle", "_end_refused_retries(outcomes)", "False"),),
+        (Edit("streams/worker/committer.py::BatchCommitter.settle", "_end_refused_retries(outcomes)", "False"),),
         (f"{REFUSED}::test_a_retry_whose_copy_is_refused_becomes_a_dead_letter",),
     ),
     Mutant(

@@ -194,7 +194,7 @@ MUTANTS = [
         "the start of a lane whatever is written beside the brake",
         (
             Edit(
-                "streams/worker/paused/breaker.py::BrakeHold.begin",
+                "streams/worker/paused/breaker.py::BreakerPause.begin",
                 "(one.topic, one.partition) == cause",
                 "cause in {cause}",
             ),

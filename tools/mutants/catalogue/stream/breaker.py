@@ -85,7 +85,7 @@ MUTANTS = [
         "the memory of what was committed",
         (
             Edit(
-                "streams/worker/committer.py::Settler.settle",
+                "streams/worker/committer.py::BatchCommitter.settle",
                 "self._judge.committed(outcomes)",
                 "del committed.keys[:0]",
             ),
@@ -97,7 +97,13 @@ MUTANTS = [
     Mutant(
         "look-behind",
         "the probe's look behind the heads of what is held",
-        (Edit("streams/worker/paused/breaker.py::BrakeHold.to_look_behind", "bool(self._held)", "self._held is None"),),
+        (
+            Edit(
+                "streams/worker/paused/breaker.py::BreakerPause.to_look_behind",
+                "bool(self._held)",
+                "self._held is None",
+            ),
+        ),
         (f"{HOLD}::test_visitors_junk_at_every_head_does_not_keep_the_brake_on",),
     ),
     Mutant(
@@ -113,7 +119,7 @@ MUTANTS = [
     Mutant(
         "rehearsal-of-rows",
         "the trial of a probe's rows on the store",
-        (Edit("streams/worker/committer.py::Settler.rehearse", "any(...)", "outcomes is None"),),
+        (Edit("streams/worker/committer.py::BatchCommitter.rehearse", "any(...)", "outcomes is None"),),
         (f"{HOLD}::test_rows_that_the_store_refuses_are_no_proof_for_a_probe",),
     ),
     Mutant(
@@ -121,7 +127,9 @@ MUTANTS = [
         "an operator's pause of a partition",
         (
             Edit(
-                "streams/worker/paused/by_operator.py::PausedByHand.changed", "source.in_kafka in why", "source is None"
+                "streams/worker/paused/by_operator.py::PausedByOperator.changed",
+                "source.in_kafka in why",
+                "source is None",
             ),
         ),
         (f"{PAUSES}::test_a_paused_partition_is_not_read_and_the_others_go_on",),

@@ -71,7 +71,7 @@ MUTANTS = [
     Mutant(
         "groups-share",
         "the share of the loop in which groups are looked up",
-        (Edit("bridge/api/tenant_scope.py::Reach.groups", "self.share", "type(self.share)()"),),
+        (Edit("bridge/api/tenant_scope.py::TenantScope.groups", "self.share", "type(self.share)()"),),
         (f"{COMPUTING}::test_what_is_looked_up_goes_in_pieces",),
     ),
     Mutant(

@@ -82,9 +82,9 @@ MUTANTS = [
         "publish-before-commit",
         "the order: what is to be published is published once Postgres has committed",
         (
-            Edit("streams/worker/committer.py::Settler.settle", "self._publisher.publish(...)"),
+            Edit("streams/worker/committer.py::BatchCommitter.settle", "self._publisher.publish(...)"),
             Edit(
-                "streams/worker/committer.py::Settler.settle",
+                "streams/worker/committer.py::BatchCommitter.settle",
                 "committed = await self._sink.commit(outcomes)",
                 "committed = await self._sink.commit(outcomes)\n"
                 "await self._publisher.publish([one for each in outcomes for one in each.failures])",
@@ -128,7 +128,7 @@ MUTANTS = [
     Mutant(
         "stands",
         "the look whether all of a lane's partitions stand where it left them",
-        (Edit("streams/worker/committer.py::Settler.settle", "check_stands(...)"),),
+        (Edit("streams/worker/committer.py::BatchCommitter.settle", "check_stands(...)"),),
         (f"{LANE}::test_a_busy_lane_follows_a_partition_that_moved",),
     ),
     Mutant(
@@ -224,7 +224,7 @@ MUTANTS = [
     Mutant(
         "brake",
         "the brake",
-        (Edit("streams/worker/committer.py::Settler._check_brake", "cause is None", "cause is None or cause"),),
+        (Edit("streams/worker/committer.py::BatchCommitter._check_brake", "cause is None", "cause is None or cause"),),
         ("tests/unit/streams/worker/paused/test_breaker.py::test_a_storm_is_held_before_it_is_published",),
     ),
     Mutant(

@@ -40,7 +40,7 @@ MUTANTS = [
     Mutant(
         "away-as-verdict",
         "the exit code of a command that finds Postgres away",
-        (Edit("bridge/cli/common.py::run", "raise EnvironmentUnfit(refusal(error)) from error", "raise"),),
+        (Edit("bridge/cli/common.py::run", "raise PreconditionFailed(refusal(error)) from error", "raise"),),
         ("tests/integration/commands/test_away.py",),
     ),
     Mutant(
