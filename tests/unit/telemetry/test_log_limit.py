@@ -77,7 +77,7 @@ def test_other_lines_and_what_is_critical_are_never_kept_back(written) -> None:
 
     counts = Counter(line["event"] for line in written())
     assert counts == Counter(
-        flood=MOST_A_MINUTE, brake_let_go=1, assigned=2 * MOST_A_MINUTE, worker_failed=2 * MOST_A_MINUTE
+        flood=MOST_A_MINUTE, breaker_closed=1, assigned=2 * MOST_A_MINUTE, worker_failed=2 * MOST_A_MINUTE
     )
 
 
