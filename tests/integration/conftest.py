@@ -1,4 +1,4 @@
-"""Fixtures of the tests that go through a gateway: its settings, with everything prepared, and an API key."""
+"""Fixtures of the tests that use a gateway: its settings, with everything prepared, and an API key."""
 
 import pytest
 from support.events.settled import prepare, settings_for
@@ -11,7 +11,7 @@ from sinks.postgres.tokens.script_tokens import create_token
 
 @pytest.fixture(autouse=True)
 def _no_server_known(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Tests reuse ports: what proved itself there in one test is another server in the next."""
+    """Forget the servers that proved themselves: tests reuse ports for other servers."""
     monkeypatch.setattr(server_proof, "_proved", set())
 
 

@@ -1,4 +1,4 @@
-"""A service over the dead letters of two organisations, written to the ledger as a settlement leaves them."""
+"""A service over the dead letters of two organisations, written to the ledger as a commit leaves them."""
 
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -42,7 +42,7 @@ async def two_orgs(stack: StackAddresses, database_url: str, topic_prefix: str) 
 
 @pytest.fixture
 def running(two_orgs: Settings, tmp_path: Path) -> Iterator[Api]:
-    """A service over them."""
+    """A running service over these dead letters."""
     with api(two_orgs, tmp_path / "api.log") as found:
         yield found
 
@@ -56,6 +56,6 @@ async def bound(running: Api, two_orgs: Settings) -> AsyncIterator[httpx.AsyncCl
 
 @pytest.fixture
 async def unbound(running: Api, two_orgs: Settings) -> AsyncIterator[httpx.AsyncClient]:
-    """An admin of everything."""
+    """An admin without a tenant scope."""
     async with client(running, await token(two_orgs, "unbound", Role.ADMIN)) as made:
         yield made

@@ -1,4 +1,7 @@
-"""Jobs of the service that compute for long: organisations have the same time of the loop, and what ends a run is seen meanwhile."""
+"""Jobs of the service that compute for long: organisations share the loop's time equally.
+
+Cancellations and lost sessions are noticed while a job computes.
+"""
 
 import asyncio
 import time
@@ -31,7 +34,7 @@ from streams.rules.replay_rules import judge
 
 
 def computing(took: list[tuple[str, float]], name: str, pieces: int, seconds: float) -> Job[ReplaySummary]:
-    """Has the loop so often, for so long each time at least, and notes how long in `took`."""
+    """A job of `pieces` pieces that block the loop for `seconds` each and append their name and duration to `took`."""
 
     def piece() -> None:
         began = time.monotonic()
@@ -46,7 +49,7 @@ def computing(took: list[tuple[str, float]], name: str, pieces: int, seconds: fl
 
 
 async def test_organisations_have_the_same_time(two_orgs: Settings) -> None:
-    """Four dry runs of one with long pieces do not delay a plan of another one with short pieces by more than its own time."""
+    """A plan of short pieces is delayed by four long dry runs of another organisation by at most its own time."""
     runs, took = Runs(two_orgs, 4, 2), list[tuple[str, float]]()
     own, other = (ALICE._replace(org_id=org_id) for org_id in (10, 20))
     long = computing(took, "long", 10**6, 0.02)
@@ -62,7 +65,10 @@ async def test_organisations_have_the_same_time(two_orgs: Settings) -> None:
 
 
 async def test_plans_and_replays_have_one_share_of_the_loop(two_orgs: Settings) -> None:
-    """A turn to each of them would leave all other requests one turn in many: after a piece of either, others have the loop."""
+    """Plans and replays have one share of the loop: after each piece, other requests run.
+
+    One share for each job would leave the other requests a small part of the time.
+    """
     runs, done = Runs(two_orgs, 4, 2), list[str]()
     shares: list[Share] = []
 
@@ -88,7 +94,7 @@ def endless(*_: object) -> Iterator[None]:
 
 
 async def test_a_plan_whose_session_is_gone_ends_at_once(two_orgs: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Not when its page is judged: its place is free for others."""
+    """A plan that loses its session ends immediately, not after its page, and frees its place."""
     begun = asyncio.Event()
 
     def judged(*_: object) -> Iterator[None]:
@@ -115,7 +121,7 @@ async def test_a_plan_whose_session_is_gone_ends_at_once(two_orgs: Settings, mon
 
 
 async def test_a_plan_is_not_idle_while_it_computes(two_orgs: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Postgres, which ends sessions that are idle in a transaction, hears of it however long a page takes."""
+    """A plan that computes a long page sends queries, so that the session's idle time-out doesn't end it."""
     monkeypatch.setattr(looks, "LOOK_SECONDS", 0.1)
     ends: list[float] = []
 
@@ -135,7 +141,7 @@ async def test_a_plan_is_not_idle_while_it_computes(two_orgs: Settings, monkeypa
 
 
 async def test_a_cancel_is_seen_while_a_batch_is_computed(two_orgs: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    """However long its letters take; nothing of the batch was claimed."""
+    """A cancel ends a replay that computes a batch, and no dead letter of the batch is claimed."""
     monkeypatch.setattr(replay, "corrected", endless)
     replay_id, runs = await planned(two_orgs), Runs(two_orgs, 1, 1)
     await runs.begin_replay(replay_job(two_orgs, ReplayOptions(replay_id)), ALICE, replay_id)
@@ -148,7 +154,7 @@ async def test_a_cancel_is_seen_while_a_batch_is_computed(two_orgs: Settings, mo
 
 @pytest.mark.parametrize("what", ["groups", "discard"])
 async def test_what_is_looked_up_goes_in_pieces(two_orgs: Settings, what: str) -> None:
-    """Of the share that plans have too: read, looked for among the keys and, for groups, counted."""
+    """Groups and discards read, match and count in pieces, in the share of the loop that plans use."""
     letters = 1100
     await add_dropped(two_orgs.dsn, [dropped(1000 + number, event_id=f"p-{number}") for number in range(letters)])
     runs = Runs(two_orgs, 1, 1)
@@ -165,7 +171,7 @@ async def test_what_is_looked_up_goes_in_pieces(two_orgs: Settings, what: str) -
 
 
 class Noting(Share):
-    """Notes what is done in all tasks of it."""
+    """A share that records the pieces that run in it."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Exports that nobody reads: they hold no snapshot, and end with the token that asked for them."""
+"""Unread exports hold no snapshot and end with the token that requested them."""
 
 import asyncio
 import socket
@@ -27,7 +27,7 @@ WHERE datname = current_database() AND application_name LIKE '%dead letters%'
 
 @asynccontextmanager
 async def export(found: Api, text: str) -> AsyncIterator[socket.socket]:
-    """An export of which the first bytes have come and no more are read."""
+    """An export whose client has read the first bytes and reads no more."""
     loop = asyncio.get_running_loop()
     with socket.socket() as one:
         one.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
@@ -42,20 +42,20 @@ async def export(found: Api, text: str) -> AsyncIterator[socket.socket]:
 
 @pytest.fixture
 async def large(two_orgs: Settings) -> Settings:
-    """More than the buffers of a connection hold."""
+    """More data than the buffers of a connection hold."""
     await add_dropped(two_orgs.dsn, [dropped(1000 + number, payload=PAYLOAD) for number in range(ROWS)])
     return two_orgs
 
 
 async def known(found: Api, settings: Settings, name: str) -> str:
-    """A token that the service knows."""
+    """A token that the service has already seen."""
     text = await token(settings, name, Role.VIEWER, 10)
     async with client(found, text):
         return text
 
 
 async def test_unread_exports_hold_no_snapshot(large: Settings, running: Api) -> None:
-    """Eight of one token at once: each waits for its reader outside of any transaction, so that vacuum goes on."""
+    """Eight unread exports of one token wait outside of any transaction, so that they don't hold up vacuum."""
     text = await known(running, large, "slow")
     connection = await asyncpg.connect(large.dsn)
     try:
@@ -74,7 +74,7 @@ async def test_unread_exports_hold_no_snapshot(large: Settings, running: Api) ->
 
 
 async def test_export_of_a_revoked_token_ends(large: Settings, running: Api) -> None:
-    """Before its end, which a client tells from a whole one."""
+    """The export stops early and without its last chunk, so that the client sees that it is incomplete."""
     text = await known(running, large, "gone")
     loop = asyncio.get_running_loop()
     async with export(running, text) as one:
@@ -97,7 +97,10 @@ async def test_export_of_a_revoked_token_ends(large: Settings, running: Api) -> 
 
 
 async def test_hung_up_exports_end_and_hold_nobody_up(two_orgs: Settings, running: Api) -> None:
-    """Of letters that take longest to be written: the service answers meanwhile, and none is written for nobody."""
+    """Exports whose clients disconnect end, and the service answers other requests meanwhile.
+
+    The payloads are the most expensive ones to write.
+    """
     text = await known(running, two_orgs, "hangs-up")
     hostile = "\u202ea".encode() * 245_000
     await add_dropped(two_orgs.dsn, [dropped(1000 + number, payload=hostile) for number in range(DEAR)])

@@ -1,4 +1,4 @@
-"""No answer names a host of ours, or repeats the one that the request named."""
+"""No answer contains a host name of ours or repeats the one that the request named."""
 
 import re
 import socket
@@ -43,7 +43,7 @@ async def plan_id(bound: httpx.AsyncClient, two_orgs: Settings) -> str:
 
 
 def requests_of(document: dict[str, Any], known: dict[str, str]) -> Iterator[tuple[str, str]]:
-    """Every operation, at its path and at the same with a slash behind it; and what the document leaves out."""
+    """Every operation with and without a trailing slash, and paths that the document leaves out."""
     for path, methods in {
         **document["paths"],
         "/docs": {"get": {}},
@@ -57,7 +57,7 @@ def requests_of(document: dict[str, Any], known: dict[str, str]) -> Iterator[tup
 
 
 async def assert_no_host(one: httpx.AsyncClient, known: dict[str, str]) -> int:
-    """Asks for everything under another host's name; how many answers were good."""
+    """Request everything with another host's name, and count the successful answers."""
     document = ok(await one.get("/openapi.json"))
     good = 0
     for method, path in requests_of(document, known):
@@ -71,7 +71,7 @@ async def assert_no_host(one: httpx.AsyncClient, known: dict[str, str]) -> int:
 
 
 async def test_api_names_no_host(bound: httpx.AsyncClient, plan_id: str) -> None:
-    """Not of who made, cancelled or revoked something, rows of the release before among them."""
+    """Accounts that made, cancelled or revoked something appear without host, also in rows of an earlier release."""
     assert await assert_no_host(bound, {"plan_id": plan_id, "provenance": "bridge.raw:0:1"}) > 10
     seen = ok(await bound.get(f"/v1/plans/{plan_id}"))
     assert (seen["requested_by"], seen["ended_by"]) == ("token:bound", "token:bound")
@@ -85,7 +85,7 @@ async def test_api_names_no_host(bound: httpx.AsyncClient, plan_id: str) -> None
 
 
 async def test_gateway_names_no_host(two_orgs: Settings, tmp_path: Path) -> None:
-    """Nor does it redirect: `/docs/` is not there."""
+    """The gateway names no host, and `/docs/` is 404 instead of a redirect."""
     with gateway(two_orgs, tmp_path / "gateway.log") as found:
         async with httpx.AsyncClient(base_url=found.url, timeout=30) as one:
             assert await assert_no_host(one, {"script_id": "s1"}) > 3

@@ -1,4 +1,4 @@
-"""What an organisation's operators leave in Postgres for ever, or for as long as plans are kept: it has a bound."""
+"""Bounds on what an organisation's operators store in Postgres: the history, and plans while they are kept."""
 
 import json
 from collections.abc import AsyncIterator
@@ -31,7 +31,7 @@ async def history(settings: Settings) -> list[str]:
 
 
 async def test_a_discard_of_nothing_leaves_no_history(bound: httpx.AsyncClient, two_orgs: Settings) -> None:
-    """Nor does a plan of nothing, or a second cancellation: any number of requests may ask for them."""
+    """A discard of nothing, a plan of nothing and a second cancellation write no history."""
     body = {"filter": {"event_id": LONG}, "reason": "there are none"}
     assert ok(await bound.post("/v1/dead-letters/discard", json=body))["processed_total"] == 0
     refused(await bound.post("/v1/plans", json=body), 422, "nothing_fits")
@@ -43,7 +43,7 @@ async def test_a_discard_of_nothing_leaves_no_history(bound: httpx.AsyncClient, 
 
 
 async def test_history_keeps_the_beginning_of_a_long_filter(bound: httpx.AsyncClient, two_orgs: Settings) -> None:
-    """And its digest; the answer has all of it."""
+    """The history keeps its beginning, size and digest; the answer has the whole filter."""
     body = {"filter": {"event_id": ["e-0", *LONG]}, "reason": "one of many"}
     done = ok(await bound.post("/v1/dead-letters/discard", json=body))
     assert (done["processed_total"], done["filter"]["event_id"]) == (1, ["e-0", *LONG])
@@ -57,7 +57,7 @@ async def test_history_keeps_the_beginning_of_a_long_filter(bound: httpx.AsyncCl
 
 @pytest.fixture(params=["plans", "plan_items", "plan_bytes"])
 async def full(two_orgs: Settings, tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterator[httpx.AsyncClient]:
-    """An admin of organisation 10, whose plans may not hold more than one of a dead letter does."""
+    """An admin of organisation 10 whose bound on kept plans is reached by a plan of one dead letter."""
     most = {"plans": 1, "plan_items": 1, "plan_bytes": 2500}[request.param]
     with api(two_orgs, tmp_path / "api.log", **{f"api_kept_{request.param}_per_org": most}) as found:
         async with client(found, await token(two_orgs, "full", Role.ADMIN, 10)) as one:
@@ -69,7 +69,10 @@ async def full(two_orgs: Settings, tmp_path: Path, request: pytest.FixtureReques
 
 
 async def test_plans_that_an_organisation_keeps_are_bounded(full: httpx.AsyncClient, two_orgs: Settings) -> None:
-    """A plan beyond is refused with what to do, and leaves nothing; dry runs and other organisations go on."""
+    """A further plan is refused with the setting to raise and writes nothing.
+
+    Dry runs and other organisations' plans are accepted.
+    """
     before = len(await history(two_orgs))
     reason = "x" * 500
     patch = [{"op": "add", "path": "/note", "value": Random(1).randbytes(20_000).hex()}]
@@ -87,7 +90,7 @@ BEYOND = ["9999-12-31T23:59:59-23:59", "0001-01-01T00:00:00+23:59"]
 async def test_a_request_that_postgres_can_t_take_leaves_no_history(
     bound: httpx.AsyncClient, two_orgs: Settings
 ) -> None:
-    """Each is refused in words of its own before anything is begun."""
+    """A time or a text that Postgres can't store is refused as invalid before anything begins."""
     plan = {"filter": ONE, "reason": "x"}
     for at, name in ((at, name) for at in BEYOND for name in ("since", "until")):
         body = {"filter": {**ONE, name: at}, "reason": "x"}
@@ -108,7 +111,7 @@ async def test_a_request_that_postgres_can_t_take_leaves_no_history(
     ids=lambda error: type(error).__name__,
 )
 async def test_a_request_that_is_answered_calls_nobody(two_orgs: Settings, error: BridgeError) -> None:
-    """Whatever of it is refused while nothing was changed; a defect is on record, and somebody is called."""
+    """A refused request that changed nothing is neither recorded nor sent to the webhook; a defect is both."""
     async with listening(lambda _: 200) as (url, calls):
         runs = Runs(two_orgs.model_copy(update={"worker_alert_webhook": SecretStr(url)}), 1, 1)
         for failure in (error, InvariantViolation("an invariant")):
@@ -118,7 +121,10 @@ async def test_a_request_that_is_answered_calls_nobody(two_orgs: Settings, error
 
 
 async def test_failed_runs_of_an_organisation_page_nobody_without_end(two_orgs: Settings) -> None:
-    """So many are told of and noted; what changed something is noted always, and another organisation's are told of."""
+    """An organisation's failed runs are recorded and sent MOST_AN_HOUR times an hour.
+
+    Failures of runs that changed something are always recorded, and other organisations' are still sent.
+    """
     async with listening(lambda _: 200) as (url, calls):
         runs = Runs(two_orgs.model_copy(update={"worker_alert_webhook": SecretStr(url)}), 1, 1)
 

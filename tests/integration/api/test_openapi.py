@@ -1,4 +1,4 @@
-"""Whatever is asked, the answer is one that the OpenAPI document names, in the form that it says, and none is a 5xx."""
+"""Every answer is one that the OpenAPI document names, in the documented form, and none is a 5xx."""
 
 import asyncio
 import json
@@ -30,7 +30,7 @@ TEXTS = st.sampled_from(
 
 
 def values(document: Document, schema: Document, depth: int = 0) -> st.SearchStrategy[Any]:
-    """What fits a schema, mostly."""
+    """Values that mostly fit a schema."""
     if "$ref" in schema:
         return values(document, document["components"]["schemas"][schema["$ref"].rpartition("/")[2]], depth)
     if "enum" in schema:
@@ -84,20 +84,20 @@ async def asking(running: Api, two_orgs: Settings) -> Iterator[tuple[httpx.Clien
 
 
 def check(document: Document, operation: Document, answer: httpx.Response) -> None:
-    """The answer is documented, and what it holds keeps its schema."""
+    """Check that the answer is documented and that its body fits its schema."""
     told = operation["responses"].get(str(answer.status_code))
     assert told is not None, (answer.request, answer.status_code, answer.text[:500])
     assert answer.status_code < 500, (answer.request.url, answer.request.content, answer.text)
     kind = answer.headers["content-type"].partition(";")[0]
     assert kind in told["content"], (kind, list(told["content"]))
-    # An export is a document a line, and none at all if nothing was found.
+    # An export has a document a line, and no line if nothing was found.
     if kind.endswith("json") and kind != "application/x-ndjson":
         schema = told["content"][kind]["schema"] | {"components": document["components"]}
         jsonschema.validate(answer.json(), schema, cls=jsonschema.Draft202012Validator)
 
 
 async def test_every_answer_is_documented(asking: tuple[httpx.Client, Document, str]) -> None:
-    """By what fits the schemas nearly always, and by what does not, sent to every operation."""
+    """Requests that fit the schemas, and some that don't, sent to every operation."""
     one, document, secret = asking
     text, _, plan_id = secret.partition(" ")
     operations = [
@@ -145,7 +145,7 @@ async def test_every_answer_is_documented(asking: tuple[httpx.Client, Document, 
 
 
 async def test_the_documents(asking: tuple[httpx.Client, Document, str]) -> None:
-    """Every route is named, every refusal of a guarded one too; the page loads nothing from outside."""
+    """The document names every route and every refusal of a guarded route; the page loads nothing from outside."""
     one, document, _ = asking
     page = one.get("/docs")
     for path, methods in document["paths"].items():
@@ -183,7 +183,7 @@ async def test_the_documents(asking: tuple[httpx.Client, Document, str]) -> None
 async def test_bodies_that_are_refused(
     running: Api, bound: httpx.AsyncClient, content: bytes, headers: dict[str, str], status: int, code: str
 ) -> None:
-    """Each with what is wrong; the service goes on."""
+    """Each is refused with its mistake, and the service keeps answering."""
     answer = await bound.post("/v1/plans", content=content, headers={"content-type": "application/json"} | headers)
     assert (answer.status_code, answer.json()["error_code"]) == (status, code), answer.text
     assert '"level": "error"' not in running.log.read_text()

@@ -1,4 +1,4 @@
-"""The API while Postgres is away: it says so and when to come back; a replay that was cut off can be gone on with."""
+"""The API while Postgres is away: 503 with Retry-After; an interrupted replay can be resumed."""
 
 import signal
 from collections.abc import AsyncIterator
@@ -35,7 +35,7 @@ async def own() -> AsyncIterator[tuple[Servers, Settings]]:
 
 
 async def test_postgres_is_killed_under_a_replay(own: tuple[Servers, Settings], tmp_path: Path) -> None:
-    """503 without a word of hosts; once it is back, everything goes on, the replay too."""
+    """Requests get 503 without a host name; once Postgres is back, they succeed and the replay resumes."""
     servers, settings = own
     text = await token(settings, "alice", org_id=1)
     with api(settings, tmp_path / "log", start_timeout="1s") as found:

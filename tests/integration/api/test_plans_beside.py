@@ -1,4 +1,4 @@
-"""Plans beside other requests: these are answered, for any letters and corrections."""
+"""Other requests are answered while plans compute, regardless of dead letters and corrections."""
 
 import asyncio
 
@@ -25,7 +25,10 @@ BODY = {
 
 
 async def test_health_and_lists_are_answered_beside_hung_up_plans(two_orgs: Settings, running: Api) -> None:
-    """Of letters that take longest to be corrected: health and another organisation's list are answered meanwhile."""
+    """Health and another organisation's list are answered while plans compute for clients that have disconnected.
+
+    Their payloads are the most expensive ones to correct.
+    """
     await add_dropped(
         two_orgs.dsn, [dropped(1000 + number, script_id="dear", payload=DEAR) for number in range(LETTERS)]
     )

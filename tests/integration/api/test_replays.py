@@ -1,4 +1,4 @@
-"""Replays over HTTP: begun and left to the service, seen by GET, resumed, cancelled, and audited by the token's name."""
+"""Replays over HTTP: started, left to the service, watched by GET, resumed, cancelled, audited by token name."""
 
 import asyncio
 import signal
@@ -18,7 +18,7 @@ LATE = {"script_id": ["late"]}
 
 
 async def prepared(stack: Any, database_url: str, prefix: str, items: int) -> Settings:
-    """Dead letters that pass by now."""
+    """Dead letters that would pass now."""
     settings = replay_settings(stack, database_url, prefix)
     await dead_letters(settings, late(items))
     await add_script(database_url, "late", 1)
@@ -26,7 +26,7 @@ async def prepared(stack: Any, database_url: str, prefix: str, items: int) -> Se
 
 
 async def runs(settings: Settings) -> list[tuple[object, ...]]:
-    """Job, who began it and its exit code, by time."""
+    """Job, caller and exit code of each run, by time."""
     found = await fetch(
         settings, "SELECT script, split_part(started_by, '@', 1) AS by, exit_code FROM script_run ORDER BY started_at"
     )
@@ -34,7 +34,7 @@ async def runs(settings: Settings) -> list[tuple[object, ...]]:
 
 
 async def test_from_plan_to_persisted(stack, database_url, topic_prefix, tmp_path: Path) -> None:
-    """A canary, the rest, and what became of all; every step stands in the history under the token's name."""
+    """A canary, the rest, and the outcomes; every step is in the history under the token's name."""
     settings = await prepared(stack, database_url, topic_prefix, 60)
     text = await token(settings, "alice", org_id=1)
     with api(settings, tmp_path / "log") as found:
@@ -60,7 +60,7 @@ async def test_from_plan_to_persisted(stack, database_url, topic_prefix, tmp_pat
 
 
 async def test_killed_service_goes_on_where_it_was(stack, database_url, topic_prefix, tmp_path: Path) -> None:
-    """After SIGKILL another service takes the same plan up: each item ends replayed once in effect."""
+    """After SIGKILL another service resumes the plan: each event is persisted exactly once."""
     items = 400
     settings = await prepared(stack, database_url, topic_prefix, items)
     text = await token(settings, "alice", org_id=1)
@@ -89,7 +89,10 @@ async def test_killed_service_goes_on_where_it_was(stack, database_url, topic_pr
 async def test_drained_service_leaves_a_plan_to_be_gone_on_with(
     stack, database_url, topic_prefix, tmp_path: Path
 ) -> None:
-    """SIGTERM ends the run after its batch, says so on its record, and the service ends with 0."""
+    """SIGTERM ends the run after its batch, records the reason, and the service exits with 0.
+
+    Another service resumes the plan.
+    """
     settings = await prepared(stack, database_url, topic_prefix, 200)
     text = await token(settings, "alice")
     async with working(settings):
@@ -112,7 +115,7 @@ async def test_drained_service_leaves_a_plan_to_be_gone_on_with(
 
 
 async def test_cancel_is_seen_within_five_seconds(stack, database_url, topic_prefix, tmp_path: Path) -> None:
-    """What was not sent is open again, and the plan is over for good."""
+    """Items that were not sent are open again, and the plan cannot be resumed."""
     settings = await prepared(stack, database_url, topic_prefix, 200)
     text = await token(settings, "alice", org_id=1)
     with api(settings, tmp_path / "log") as found:
@@ -132,7 +135,7 @@ async def test_cancel_is_seen_within_five_seconds(stack, database_url, topic_pre
 
 
 async def test_at_most_so_many_at_once(stack, database_url, topic_prefix, tmp_path: Path) -> None:
-    """The same plan twice at once is 409 for all but one; more plans than places are 429 with when to come back."""
+    """Of two concurrent requests for one plan one gets 409; plans beyond the limit get 429 with Retry-After."""
     settings = await prepared(stack, database_url, topic_prefix, 90)
     text = await token(settings, "alice", Role.ADMIN)
     slow = {"rate_per_second": 2, "wait_seconds": 0}
@@ -154,7 +157,7 @@ async def test_at_most_so_many_at_once(stack, database_url, topic_prefix, tmp_pa
 
 
 async def test_overlapping_plans_send_nothing_twice(stack, database_url, topic_prefix, tmp_path: Path) -> None:
-    """Two services, two plans of the same dead letters, at once: each item goes out with the one that takes it first."""
+    """Two services replay two plans of the same dead letters: each item is sent by the plan that claims it first."""
     settings = await prepared(stack, database_url, topic_prefix, 300)
     text = await token(settings, "alice")
     with api(settings, tmp_path / "log") as here, api(settings, tmp_path / "log2") as there:
@@ -176,7 +179,10 @@ async def test_overlapping_plans_send_nothing_twice(stack, database_url, topic_p
 
 
 async def test_a_canary_that_failed_is_not_begun_again(stack, database_url, topic_prefix, tmp_path: Path) -> None:
-    """Each further request is refused with what to do, leaves no history and calls nobody; one that allows it goes on."""
+    """Each further request is refused with the remedy, writes no history and sends no alert.
+
+    A request with `canary_max_failures` continues the plan.
+    """
     settings = replay_settings(stack, database_url, topic_prefix)
     await dead_letters(settings, late(3))
     text = await token(settings, "alice", org_id=1)

@@ -1,4 +1,4 @@
-"""Jobs within a service: what goes wrong behind a request is on record, and the service's own signals stay its own."""
+"""Jobs within a service: failures behind a request are recorded, and the service keeps its signal handlers."""
 
 import asyncio
 import json
@@ -35,7 +35,7 @@ def hanging() -> Job[ReplaySummary]:
 
 
 def ending(release: asyncio.Event | None = None) -> Job[ReplaySummary]:
-    """Ends at once, or when it is released."""
+    """A job that ends immediately, or when it is released."""
 
     async def work(_run: Run[ReplaySummary]) -> None:
         if release is not None:
@@ -45,7 +45,7 @@ def ending(release: asyncio.Event | None = None) -> Job[ReplaySummary]:
 
 
 async def record(settings: Settings, run_id: str) -> tuple[int, str, list[dict[str, Any]]]:
-    """Exit code, who, and the errors of a run, once it has ended."""
+    """Exit code, caller and errors of a run, once it has ended."""
     statement = "SELECT exit_code, started_by, summary::text FROM script_run WHERE run_id = $1 AND ended_at IS NOT NULL"
 
     async def ended() -> Any:
@@ -66,7 +66,7 @@ async def record(settings: Settings, run_id: str) -> tuple[int, str, list[dict[s
 async def test_what_goes_wrong_behind_a_request_is_on_record(
     two_orgs: Settings, error: Exception, code: int, said: str
 ) -> None:
-    """By whom, with its reason, whatever it was; and the place is free again."""
+    """Every failure is recorded with its caller and reason, and its place is free again."""
     runs = Runs(two_orgs, 1, 1)
     for _ in range(2):
         run_id = await runs.begin_replay(failing(error), ALICE, "a plan")
@@ -78,7 +78,7 @@ async def test_what_goes_wrong_behind_a_request_is_on_record(
 
 
 async def test_one_organisation_does_not_take_all_places(two_orgs: Settings) -> None:
-    """Its third replay is refused, the other organisation's and one of no organisation find room."""
+    """An organisation's third replay is refused; another organisation's and an administrator's start."""
     runs = Runs(two_orgs, 4, 2)
     own, other = (ALICE._replace(org_id=org_id) for org_id in (10, 20))
     for scope in ("one", "two"):
@@ -95,7 +95,7 @@ async def test_one_organisation_does_not_take_all_places(two_orgs: Settings) -> 
 
 
 async def test_a_place_is_kept_for_those_of_no_organisation(two_orgs: Settings) -> None:
-    """Whatever the replays of organisations do, an administrator's own finds room."""
+    """An administrator's replay starts even when organisations have taken all other places."""
     runs = Runs(two_orgs, 4, 2)
     for number, org_id in enumerate((10, 10, 20)):
         await runs.begin_replay(hanging(), ALICE._replace(org_id=org_id), str(number))
@@ -112,7 +112,7 @@ async def test_a_place_is_kept_for_those_of_no_organisation(two_orgs: Settings) 
 
 
 async def test_plans_that_nobody_waits_for_count(two_orgs: Settings) -> None:
-    """As many of one organisation as may be are in hand until they end, not until their clients are gone."""
+    """A plan counts against its organisation's limit until it ends, also after its client has disconnected."""
     runs, own = Runs(two_orgs, 4, 2), ALICE._replace(org_id=10)
     most = two_orgs.api_max_plans_per_org
     asked = [asyncio.create_task(runs.forecast(hanging(), own, str(number), dry_run=True)) for number in range(most)]
@@ -127,7 +127,7 @@ async def test_plans_that_nobody_waits_for_count(two_orgs: Settings) -> None:
 
 
 async def test_an_organisation_with_a_place_leaves_one_to_the_others(two_orgs: Settings) -> None:
-    """Two organisations don't hold all places for ever, however slow their replays are."""
+    """Two organisations cannot hold all places: one with a place leaves one to the others."""
     runs = Runs(two_orgs, 4, 2)
     one, two, three = (ALICE._replace(org_id=org_id) for org_id in (10, 20, 30))
     await runs.begin_replay(hanging(), one, "first")
@@ -143,7 +143,7 @@ async def test_an_organisation_with_a_place_leaves_one_to_the_others(two_orgs: S
 async def test_the_longest_replay_gives_way_to_an_organisation_that_has_none(
     two_orgs: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It ends as told and without an alert, waits, and goes on as soon as there is a place."""
+    """The replay that has run longest is stopped without an alert, waits, and resumes when a place is free."""
     monkeypatch.setattr(api_runs, "TURNS_LOOK_SECONDS", 0.05)
     runs = Runs(two_orgs, 4, 2)
     callers = [ALICE._replace(org_id=org_id) for org_id in (10, 20, 30, 40)]
@@ -166,7 +166,7 @@ async def test_the_longest_replay_gives_way_to_an_organisation_that_has_none(
 
 
 async def test_a_plan_that_gave_way_is_sent_whole(two_orgs: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What it had not sent waits, the plan says for what, nobody else runs it, and each item goes out once."""
+    """A stopped plan shows that it waits, cannot be started by another request, and then sends each item once."""
     monkeypatch.setattr(places, "TURN_SECONDS", 0.0)
     monkeypatch.setattr(api_runs, "TURNS_LOOK_SECONDS", 0.5)
     replay_id = await planned(two_orgs)
@@ -192,7 +192,7 @@ async def test_a_plan_that_gave_way_is_sent_whole(two_orgs: Settings, monkeypatc
 
 
 async def test_a_service_that_is_away_is_told_and_not_waited_for(two_orgs: Settings) -> None:
-    """Also where the process itself may wait for it for ever."""
+    """An unreachable service is reported immediately, even where the process itself waits for it without limit."""
     away = two_orgs.model_copy(
         update={"kafka_bootstrap_servers": f"127.0.0.1:{free_port()}", "startup_without_kafka": True}
     )
@@ -206,7 +206,7 @@ async def test_a_service_that_is_away_is_told_and_not_waited_for(two_orgs: Setti
 async def test_what_was_promised_is_on_record_before_it_is_told(
     two_orgs: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A service that is killed behind its 202, before anything was sent, leaves a plan that is seen to have begun."""
+    """A plan is recorded as running before the 202, so that it shows its start if the service is then killed."""
 
     @asynccontextmanager
     async def stuck(_settings: Settings) -> AsyncIterator[None]:
@@ -222,7 +222,7 @@ async def test_what_was_promised_is_on_record_before_it_is_told(
 
 
 async def test_what_is_stopped_as_it_begins_is_not_left_running(two_orgs: Settings) -> None:
-    """A service that is told to end right behind its 202: the run has not even connected for its work."""
+    """A plan whose service ends right after the 202, before the run has connected, is recorded as stopped."""
     replay_id, runs = await planned(two_orgs), Runs(two_orgs, 1, 1)
     await runs.begin_replay(replay_job(two_orgs, ReplayOptions(replay_id)), ALICE, replay_id)
     await runs.ended()
@@ -247,7 +247,7 @@ async def test_what_is_stopped_as_it_begins_is_not_left_running(two_orgs: Settin
 async def test_why_a_replay_ended_tells_nothing_of_others(
     two_orgs: Settings, monkeypatch: pytest.MonkeyPatch, error: BridgeError, said: str
 ) -> None:
-    """Its plan says it without hosts, accounts and other sites; the run's record has all of it."""
+    """The plan shows the reason without hosts, accounts and other sites; the run's record has the whole error."""
 
     @asynccontextmanager
     async def failing_clients(_settings: Settings) -> AsyncIterator[None]:
@@ -265,7 +265,7 @@ async def test_why_a_replay_ended_tells_nothing_of_others(
 
 
 async def test_its_end_stops_what_is_in_hand(two_orgs: Settings) -> None:
-    """And notes so; what was to begin after that ends at once."""
+    """Leaving stops the jobs in flight and records the reason; a job that would begin afterwards is refused."""
     runs = Runs(two_orgs, 2, 2)
     run_id = await runs.begin_replay(hanging(), ALICE, "one")
     with pytest.raises(Problem) as caught:
@@ -281,7 +281,7 @@ async def test_its_end_stops_what_is_in_hand(two_orgs: Settings) -> None:
 
 
 async def test_signals_stay_the_service_s(two_orgs: Settings) -> None:
-    """A job takes none of them away, neither while it runs nor after it."""
+    """The service's signal handler works while a job runs and after it."""
     told: list[str] = []
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGTERM, told.append, "TERM")

@@ -1,4 +1,4 @@
-"""A token of one organisation: whatever it asks, it sees and changes that one's dead letters and nothing else."""
+"""Tenant scope: a token of one organisation sees and changes only that organisation's dead letters."""
 
 import json
 from uuid import uuid4
@@ -20,7 +20,7 @@ NOBODYS = "bridge.raw:0:15"
 
 
 async def places(one: httpx.AsyncClient, **query: object) -> set[int]:
-    """Offsets of the list."""
+    """Offsets of the listed dead letters."""
     found = ok(await one.get("/v1/dead-letters", params={"limit": 1000, **query}))  # type: ignore[dict-item]  # httpx's own types
     assert found["total"] == len(found["dead_letters"])
     return {int(line["provenance"].rpartition(":")[2]) for line in found["dead_letters"]}
@@ -31,7 +31,7 @@ async def dispositions(settings: Settings) -> dict[int, str]:
 
 
 async def test_no_filter_reaches_further(bound: httpx.AsyncClient, unbound: httpx.AsyncClient) -> None:
-    """By organisation, site, script, id, place, reason and text; of one's own it finds all."""
+    """A filter by organisation, site, script, id, provenance, reason or text finds only the organisation's own."""
     assert await places(unbound) == set(range(16))
     assert await places(bound) == set(range(10))
     assert await places(bound, org_ids=10) == set(range(10))
@@ -46,7 +46,7 @@ async def test_no_filter_reaches_further(bound: httpx.AsyncClient, unbound: http
 
 
 async def test_a_foreign_one_is_told_from_none_by_nothing(bound: httpx.AsyncClient) -> None:
-    """Shown, named in a discard, or named in a plan."""
+    """Another organisation's dead letter is answered like a missing one when shown, discarded or planned."""
     assert ok(await bound.get(f"/v1/dead-letters/{OWN}"))["site_id"] == 1
     answers = [await bound.get(f"/v1/dead-letters/bridge.raw:0:{offset}") for offset in (12, 15, 4711)]
     assert len({refused(answer, 404, "unknown_dead_letter") for answer in answers}) == 1
@@ -70,7 +70,7 @@ async def test_groups_and_exports_are_one_s_own(bound: httpx.AsyncClient, unboun
 
 
 async def test_a_cursor_moves_a_place_and_no_bound(bound: httpx.AsyncClient) -> None:
-    """A cursor of somebody else's page, or one that was made up, shows nothing more; a broken one is refused."""
+    """A foreign or invented cursor shows nothing more, and a malformed one is refused."""
     page = ok(await bound.get("/v1/dead-letters", params={"limit": 3}))
     moment = page["next"].partition("/")[0]
     for after in (f"{moment}/{FOREIGN}", f"{moment}/zzz:2147483647:9223372036854775807", "9999-12-31T23:59:59Z/z:0:0"):
@@ -88,7 +88,7 @@ async def test_a_cursor_moves_a_place_and_no_bound(bound: httpx.AsyncClient) -> 
 
 
 async def test_a_discard_stops_at_the_organisation_s_edge(bound: httpx.AsyncClient, two_orgs: Settings) -> None:
-    """`all` means all that is one's own, and a foreign site's filter means nothing."""
+    """`all` means all of the organisation's own, and a filter by a foreign site finds nothing."""
     done = ok(await bound.post("/v1/dead-letters/discard", json={"filter": {"site_id": [3]}, "reason": "theirs"}))
     assert done["processed_total"] == 0
     mixed = {"filter": {"provenance": [OWN, FOREIGN]}, "reason": "both"}
@@ -102,7 +102,7 @@ async def test_a_discard_stops_at_the_organisation_s_edge(bound: httpx.AsyncClie
 
 
 async def test_a_list_of_plans_is_short(bound: httpx.AsyncClient, two_orgs: Settings) -> None:
-    """However long their filters, corrections, reports and reasons are; one of them is answered whole."""
+    """The list abbreviates long filters, corrections, reports and reasons; a single plan is answered whole."""
     await fetch(
         two_orgs,
         "INSERT INTO replay (replay_id, requested_by, reason, filter, corrections, report, ended_because, planned, state, org_id)"
@@ -121,7 +121,7 @@ async def test_a_list_of_plans_is_short(bound: httpx.AsyncClient, two_orgs: Sett
 async def test_a_plan_holds_one_s_own_and_is_nobody_else_s(
     bound: httpx.AsyncClient, unbound: httpx.AsyncClient, two_orgs: Settings
 ) -> None:
-    """Plans of others, of everything and of no one are the same to it: not there."""
+    """Another organisation's plan and an unscoped one are answered like a missing one."""
     own = await made_plan(bound, all=True)
     everything = await made_plan(unbound, all=True)
     assert (await fetch(two_orgs, "SELECT max(raw_offset) FROM replay_item WHERE replay_id = $1", own))[0][0] == 9
@@ -138,7 +138,7 @@ async def test_a_plan_holds_one_s_own_and_is_nobody_else_s(
 async def test_a_beginning_is_of_one_s_own_plans(
     bound: httpx.AsyncClient, unbound: httpx.AsyncClient, two_orgs: Settings
 ) -> None:
-    """A foreign plan's beginning finds what one that nothing begins with finds, and makes no beginning ambiguous."""
+    """A prefix of a foreign plan's id is answered like an unused one, and makes no prefix ambiguous."""
     own = await made_plan(bound, all=True)
     twin = own[:-4] + f"{int(own[-4:], 16) ^ 1:04x}"
     copied = """
@@ -165,7 +165,7 @@ async def test_a_beginning_is_of_one_s_own_plans(
 async def test_a_foreign_cause_is_told_from_none_by_nothing(
     bound: httpx.AsyncClient, unbound: httpx.AsyncClient
 ) -> None:
-    """Whole or by its beginning, wherever a filter names it."""
+    """Another organisation's cause is answered like a missing one in every filter, whole or by prefix."""
     (mine,) = (one["cause"] for one in ok(await bound.get("/v1/dead-letters/groups"))["groups"])
     (theirs,) = {one["cause"] for one in ok(await unbound.get("/v1/dead-letters/groups"))["groups"]} - {mine}
     nobodys = f"{int(theirs, 16) ^ (1 << 40):016x}"
@@ -187,13 +187,13 @@ async def test_a_foreign_cause_is_told_from_none_by_nothing(
 
 
 async def test_tokens_of_others_are_not_listed(bound: httpx.AsyncClient, unbound: httpx.AsyncClient) -> None:
-    """An admin of an organisation sees that one's."""
+    """An admin of an organisation sees that organisation's tokens only."""
     assert [one["name"] for one in ok(await bound.get("/v1/tokens"))["tokens"]] == ["bound"]
     assert {one["name"] for one in ok(await unbound.get("/v1/tokens"))["tokens"]} == {"bound", "unbound"}
 
 
 async def test_whose_a_foreign_script_is_is_not_told(bound: httpx.AsyncClient, two_orgs: Settings) -> None:
-    """A correction that names one by one what others may have registered learns neither their sites nor organisations."""
+    """A correction that guesses a foreign script's name reveals neither its site nor its organisation."""
     await add_script(two_orgs.dsn, "victim", 3, org_id=20)
     reports = []
     for name in ("victim", "nobodys"):
@@ -207,7 +207,10 @@ async def test_whose_a_foreign_script_is_is_not_told(bound: httpx.AsyncClient, t
 async def test_lives_elsewhere_are_not_told(
     bound: httpx.AsyncClient, unbound: httpx.AsyncClient, two_orgs: Settings
 ) -> None:
-    """A correction of somebody without a bound moved the next life to another organisation's site."""
+    """A replay generation in another organisation is shown as unknown.
+
+    An unscoped correction has moved it to that organisation's site.
+    """
     moved = dropped(20, site_id=1, disposition="replayed", replayed_as="bridge.raw:0:21", event_id="moved")
     there = dropped(21, site_id=3, error="their secret", replay_of="bridge.raw:0:20", event_id="moved")
     await add_dropped(two_orgs.dsn, [moved, there])
@@ -218,7 +221,7 @@ async def test_lives_elsewhere_are_not_told(
 
 
 async def test_a_site_that_changed_hands_is_not_replayed(bound: httpx.AsyncClient, two_orgs: Settings) -> None:
-    """The plan stays as it was frozen; what of it is not the organisation's any longer is refused when its turn comes."""
+    """A plan keeps its items when a site changes its organisation, and the replay refuses that site's items."""
     plan_id = await made_plan(bound, all=True)
     await add_script(two_orgs.dsn, "moved", 2, org_id=20, move=True)
     report = ok(await bound.post(f"/v1/plans/{plan_id}/replay", json={"dry_run": True}))["report"]
@@ -239,7 +242,7 @@ async def test_a_site_that_changed_hands_is_not_replayed(bound: httpx.AsyncClien
 async def test_a_correction_writes_into_no_other_organisation(
     stack, database_url, topic_prefix, tmp_path, correction: dict[str, object]
 ) -> None:
-    """Neither the plan nor the replay lets it pass; the dead letter stays open."""
+    """Neither the plan nor the replay accepts it; the dead letter stays open."""
     from support.processes.api import api, client, token, when
 
     settings = replay_settings(stack, database_url, topic_prefix)

@@ -1,4 +1,4 @@
-"""Who is let in: tokens that are missing, wrong, revoked, expired or of too small a role, and what is kept of them."""
+"""Authentication: missing, wrong, revoked and expired tokens, too small roles, and what is stored of a token."""
 
 import asyncio
 from datetime import UTC, datetime, timedelta
@@ -34,7 +34,7 @@ async def cli(settings: Settings, *words: str, code: int = 0) -> tuple[str, str]
 
 
 async def test_from_its_making_to_its_end(running: Api, two_orgs: Settings) -> None:
-    """By the command line: shown once, kept as a digest, used, seen in the list, and no good once it is revoked."""
+    """By the command line: shown once, stored as a digest, used, listed, and refused once it is revoked."""
     out, err = await cli(two_orgs, "create", "alice", "--role", "operator", "--org-id", "10", "--expires", "12h")
     text = out.strip()
     assert "operator of organisation 10" in err
@@ -74,7 +74,7 @@ async def test_from_its_making_to_its_end(running: Api, two_orgs: Settings) -> N
     ],
 )
 async def test_what_the_commands_refuse(two_orgs: Settings, words: tuple[str, ...], said: str) -> None:
-    """One line that says what is wrong; exit code 3."""
+    """A mistake exits with code 3 and one line that names it."""
     await token(two_orgs, "taken")
     _, err = await cli(two_orgs, *words, code=3)
     assert said in err
@@ -82,7 +82,7 @@ async def test_what_the_commands_refuse(two_orgs: Settings, words: tuple[str, ..
 
 
 async def test_no_token_no_answer(running: Api, two_orgs: Settings) -> None:
-    """On every path below /v1, whether it is there or not; health and documents ask for none."""
+    """Every path below /v1 needs a token, whether it exists or not; health and documents need none."""
     expired = await create_api_token(two_orgs.dsn, "old", Role.ADMIN, expires_at=datetime.now(UTC) - timedelta(days=1))
     await add_script(two_orgs.dsn, "a-script", 1)
     key = await create_token(two_orgs.dsn, "a-script")
@@ -113,13 +113,13 @@ async def test_no_token_no_answer(running: Api, two_orgs: Settings) -> None:
 
 
 async def test_roles(running: Api, two_orgs: Settings) -> None:
-    """A viewer reads and changes nothing; an operator neither means everything nor forces; only admins list tokens."""
+    """A viewer only reads, an operator neither selects everything nor forces, and only admins list tokens."""
     made = {role: await token(two_orgs, role.value, role) for role in Role}
     async with client(running, made[Role.VIEWER]) as viewer, client(running, made[Role.OPERATOR]) as operator:
         assert ok(await viewer.get("/v1/dead-letters"))["total"] == 16
         for path, body in CHANGES.items():
             if path.startswith(PLAN):
-                # Whether there is such a plan is nothing that a refusal tells.
+                # A refusal doesn't reveal whether there is such a plan.
                 refused(await viewer.post(path, json=body), 403, "role_too_low")
                 refused(await operator.post(path, json=body), 404, "unknown_plan")
             else:
@@ -145,7 +145,7 @@ async def test_roles(running: Api, two_orgs: Settings) -> None:
 
 
 async def test_rates_are_limited(two_orgs: Settings, tmp_path: Path) -> None:
-    """429 says when to come back, also to whoever tries tokens."""
+    """429 has Retry-After, also for callers that guess tokens."""
     text = await token(two_orgs, "fast", Role.VIEWER)
     with api(two_orgs, tmp_path / "log", api_requests_per_second=5) as found:
         async with httpx.AsyncClient(base_url=found.url) as one:

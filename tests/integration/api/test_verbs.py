@@ -1,4 +1,4 @@
-"""Reading, discarding and planning over HTTP: the same as the command line says, and on record."""
+"""Reading, discarding and planning over HTTP: as on the command line, and recorded."""
 
 import asyncio
 import json
@@ -14,14 +14,14 @@ from schemas.config.settings import Settings
 
 
 async def cli(settings: Settings, *words: str) -> Any:
-    """What `bridge dlq` writes as JSON."""
+    """The JSON output of `bridge dlq`."""
     done = await asyncio.to_thread(bridge, "dlq", *words, "--json-output", "-", settings=environment_of(settings))
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
 
 
 async def test_the_same_as_the_command_line(unbound: httpx.AsyncClient, two_orgs: Settings) -> None:
-    """Documents of both are one."""
+    """HTTP and the command line return the same documents."""
     place = "bridge.raw:0:3"
     for path, query, words in (
         ("", {"limit": 4, "site_id": [1, 3]}, ("list", "--limit", "4", "--site-id", "1", "--site-id", "3")),
@@ -40,7 +40,7 @@ async def test_the_same_as_the_command_line(unbound: httpx.AsyncClient, two_orgs
 
 
 async def test_pages_and_exports_hold_each_once(bound: httpx.AsyncClient) -> None:
-    """All pages together are the export in the other direction; the total is that of all."""
+    """All pages together are the export in the other direction, and the total is that of all."""
     met: list[str] = []
     after: dict[str, str] = {}
     while True:
@@ -61,7 +61,7 @@ async def test_pages_and_exports_hold_each_once(bound: httpx.AsyncClient) -> Non
 
 
 async def test_a_discard_is_on_record(bound: httpx.AsyncClient, two_orgs: Settings) -> None:
-    """Who, when, why and which; a dry run counts and leaves no trace."""
+    """The history has the caller, the reason and the run's id; a dry run counts and records nothing."""
     body = {"filter": {"site_id": [1]}, "reason": "the widget was a test"}
     rehearsed = ok(await bound.post("/v1/dead-letters/discard", json=body | {"dry_run": True}))
     assert (rehearsed["processed_total"], rehearsed["dry_run"]) == (5, True)
@@ -85,7 +85,7 @@ async def test_a_discard_is_on_record(bound: httpx.AsyncClient, two_orgs: Settin
 
 
 async def test_plans(bound: httpx.AsyncClient, two_orgs: Settings) -> None:
-    """A limit, corrections with their samples, and none where nothing fits or would pass."""
+    """A limit, corrections with their samples, and a refusal if nothing fits or would pass."""
     body = {"filter": {"site_id": [1, 2]}, "limit": 3, "set": {"currency": "EUR"}, "reason": "plugin 3.2"}
     rehearsed = ok(await bound.post("/v1/plans", json=body | {"dry_run": True}))
     assert rehearsed["report"]["items"] == 3
@@ -113,7 +113,7 @@ async def test_plans(bound: httpx.AsyncClient, two_orgs: Settings) -> None:
 
 
 async def test_what_a_path_takes(unbound: httpx.AsyncClient) -> None:
-    """A method that it does not take is answered with all that it does, and a list of plans has an end."""
+    """A wrong method is answered with the allowed ones, and a list of plans has a largest limit."""
     for path, methods in (
         ("/v1/plans", "GET, POST"),
         ("/v1/dead-letters", "GET"),
@@ -126,7 +126,7 @@ async def test_what_a_path_takes(unbound: httpx.AsyncClient) -> None:
 
 
 async def test_two_discards_of_one_reach_take_turns(running: Api, two_orgs: Settings) -> None:
-    """Each of an organisation's own; the other organisation's does not wait for it."""
+    """Discards of one tenant scope exclude each other; another organisation's does not wait."""
     made = [await token(two_orgs, f"org-{org}", Role.ADMIN, org) for org in (10, 20)]
     async with client(running, made[0]) as one, client(running, made[1]) as other:
         everything = {"all": True, "reason": "all of mine"}
@@ -142,7 +142,7 @@ async def test_two_discards_of_one_reach_take_turns(running: Api, two_orgs: Sett
 
 
 async def test_figures_and_log(running: Api, bound: httpx.AsyncClient) -> None:
-    """Requests by route and status; the log names the caller, not the secret."""
+    """The metrics count requests by route and status; the log names the caller, not the secret."""
     ok(await bound.get("/v1/dead-letters/bridge.raw:0:1"))
     refused(await bound.get("/v1/dead-letters/bridge.raw:0:99"), 404, "unknown_dead_letter")
     figures = (await bound.get("/metrics")).text
@@ -151,7 +151,7 @@ async def test_figures_and_log(running: Api, bound: httpx.AsyncClient) -> None:
     wanted = {"filter": {"site_id": [1]}, "reason": "a test", "dry_run": True}
     rehearsed = await bound.post("/v1/dead-letters/discard", json=wanted)
     lines = [json.loads(line) for line in running.log.read_text().splitlines()]
-    # What a run says within a request is found by the request, and by who asked.
+    # Log lines of a run within a request carry the request's id and the caller.
     begun = next(line for line in lines if line["event"] == "run_started")
     assert begun | {"request_id": rehearsed.headers["x-request-id"], "user_id": "bound", "org_id": 10} == begun
     told = next(line for line in lines if line.get("status_code") == 404)
@@ -163,7 +163,7 @@ async def test_figures_and_log(running: Api, bound: httpx.AsyncClient) -> None:
 
 
 async def test_beginnings_of_causes_and_plans_are_taken(unbound: httpx.AsyncClient, two_orgs: Settings) -> None:
-    """As the command line takes them; what fits nothing is told from what is malformed."""
+    """Prefixes are accepted as on the command line; an unused prefix and a malformed one have different errors."""
     cause = ok(await unbound.get("/v1/dead-letters/groups"))["groups"][0]["cause"]
     whole = ok(await unbound.get("/v1/dead-letters", params={"cause": cause}))
     assert ok(await unbound.get("/v1/dead-letters", params={"cause": cause[:8]})) == whole

@@ -1,4 +1,4 @@
-"""The admin port of the gateway and the API: what is for operators is answered there, and nowhere else."""
+"""The admin port of the gateway and the API: operators' paths are answered there only."""
 
 import socket
 from collections.abc import Callable
@@ -28,7 +28,7 @@ def status(url: str, method: str = "GET") -> int:
 async def test_each_port_answers_its_own_paths(
     name: str, run: Service, more: dict[str, object], settings: Settings, tmp_path: Path
 ) -> None:
-    """404 for the other's, however the path is written; liveness is answered by both."""
+    """Each port answers 404 for the other's paths in every spelling; both answer liveness."""
     port = free_port()
     with run(settings, tmp_path / "log", **more, **{f"{name}_admin_port": port}) as found:
         admin = f"http://127.0.0.1:{port}"
@@ -47,13 +47,13 @@ async def test_each_port_answers_its_own_paths(
 async def test_one_port_answers_all_without_an_admin_port(
     name: str, run: Service, settings: Settings, tmp_path: Path
 ) -> None:
-    """As in earlier releases."""
+    """Without an admin port one port answers all paths, as in earlier releases."""
     with run(settings, tmp_path / "log") as found:
         assert {status(f"{found.url}{path}") for path in ADMIN_PATHS} == {200}
 
 
 async def test_taken_connections_do_not_make_it_unready(settings: Settings, key: str, tmp_path: Path) -> None:
-    """Probes and figures have room beside the public port's connections, each with a request in flight."""
+    """Probes and metrics are answered while requests in flight fill the public port's connections."""
     port = free_port()
     more = {
         "gateway_admin_port": port, "gateway_max_connections": 3, "gateway_address_connections_share": 1,
@@ -77,7 +77,7 @@ async def test_taken_connections_do_not_make_it_unready(settings: Settings, key:
 
 @pytest.mark.parametrize("service", ["GATEWAY", "API"])
 def test_the_same_port_twice_is_refused(service: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """By the setting's name."""
+    """Equal ports are refused with the name of the setting."""
     monkeypatch.setenv(f"BRIDGE_{service}_PORT", "9000")
     monkeypatch.setenv(f"BRIDGE_{service}_ADMIN_PORT", "9000")
     with pytest.raises(InvalidInput, match=f"BRIDGE_{service}_ADMIN_PORT is BRIDGE_{service}_PORT"):

@@ -1,4 +1,4 @@
-"""Bodies that are something else than their headers say, posted to a gateway: taken for what they are, or refused whole."""
+"""Bodies that differ from what their headers declare: accepted as what they are, or refused whole."""
 
 import gzip
 from pathlib import Path
@@ -16,7 +16,7 @@ ARRAY = b"[" + A + b"," + B + b"]"
 
 
 class Case(NamedTuple):
-    """A body, its Content-Type, and as what it is refused; without that it is taken as A and B."""
+    """A body, its Content-Type and its error code; without a code it is accepted as the events A and B."""
 
     body: bytes
     media_type: str
@@ -43,7 +43,7 @@ CASES = [
 
 
 async def test_a_body_is_never_one_dead_letter_for_a_batch(settings: Settings, key: str, tmp_path: Path) -> None:
-    """What is accepted is events; of what is refused nothing is in Kafka, and `detail` says what to change."""
+    """An accepted body becomes its events; a refused one publishes nothing, and `detail` names the remedy."""
     with gateway(settings, tmp_path / "gateway.log") as running:
         async with httpx.AsyncClient(base_url=running.url, timeout=20) as client:
             for content, media_type, says in CASES:

@@ -1,4 +1,4 @@
-"""The Python client against the real gateway and Kafka: what it took arrives, whoever is killed meanwhile."""
+"""The Python client against the real gateway and Kafka: accepted events arrive, also after kills."""
 
 import asyncio
 import json
@@ -20,7 +20,7 @@ from support.wait import wait_until
 from bridge.client import BridgeClient, NotDelivered, Options
 from schemas.config.settings import Settings
 
-# Says an event's id once the client has taken it, as many as it is told to, and leaves when all are delivered.
+# Prints each event's id once the client has accepted it, and exits when all are delivered.
 SENDING = """
 import sys
 from bridge.client import BlockingBridgeClient, Options
@@ -34,14 +34,14 @@ with BlockingBridgeClient(url, "s1", key, Options(spool=spool, batch_events=50))
 
 @pytest.fixture
 def gateway(settings: Settings, key: str, tmp_path: Path) -> Iterator[RestartedGateway]:
-    """Not started yet; it will know the key."""
+    """A gateway that is not started yet and will know the key."""
     made = RestartedGateway(settings, tmp_path)
     yield made
     made.stop()
 
 
 async def test_events_arrive_under_their_ids(settings: Settings, key: str, gateway: RestartedGateway) -> None:
-    """Each once, under the key of the contract, many at a time."""
+    """Each event arrives once, under the key of the contract, in batches."""
     gateway.start()
     async with BridgeClient(gateway.url, "s1", key) as client:
         ids = [await client.track("click", {"number": number}) for number in range(1234)]
@@ -52,7 +52,7 @@ async def test_events_arrive_under_their_ids(settings: Settings, key: str, gatew
 
 
 async def test_the_gateways_refusals_are_understood(settings: Settings, key: str, gateway: RestartedGateway) -> None:
-    """A wrong key, an unknown script: handed over with the gateway's own code."""
+    """A wrong key and an unknown script raise NotDelivered with the gateway's error code."""
     gateway.start()
     for script, shown, code in (
         ("s1", "sk_nonsense", "token_forged"),
@@ -68,7 +68,7 @@ async def test_the_gateways_refusals_are_understood(settings: Settings, key: str
 
 
 async def test_a_rate_limit_is_kept_to(settings: Settings, key: str, tmp_path: Path) -> None:
-    """The gateway says when; everything arrives, once."""
+    """The client waits as long as the gateway's 429 asks; every event arrives once."""
     limited = RestartedGateway(settings, tmp_path, gateway_script_events_per_second=100)
     limited.start()
     try:
@@ -84,7 +84,7 @@ async def test_a_rate_limit_is_kept_to(settings: Settings, key: str, tmp_path: P
 async def test_what_was_taken_outlives_client_and_gateway(
     settings: Settings, key: str, gateway: RestartedGateway, tmp_path: Path
 ) -> None:
-    """Both are killed in the middle: every id that the client gave is a row in the end, and each is one."""
+    """Client and gateway are killed under load; every id that the client returned becomes exactly one row."""
     gateway.start()
     taken: list[str] = []
     spool = tmp_path / "spool"
@@ -98,7 +98,7 @@ async def test_what_was_taken_outlives_client_and_gateway(
             taken.append((await asyncio.to_thread(first.stdout.readline)).decode().strip())
         os.killpg(first.pid, signal.SIGKILL)
         rest = await asyncio.to_thread(first.stdout.read)
-        # The last word may have been cut off by the kill: what is whole was said.
+        # The kill may have cut off the last line; only whole lines count.
         taken += [line.decode() for line in rest.splitlines(keepends=True) if line.endswith(b"\n")]
     taken = [one.strip() for one in taken]
     gateway.start()
@@ -118,7 +118,7 @@ async def test_what_was_taken_outlives_client_and_gateway(
 
 
 def sender(url: str, key: str, spool: Path, first: int, last: int) -> "subprocess.Popen[bytes]":
-    """A program of its own that sends."""
+    """A separate process that sends events."""
     return subprocess.Popen(
         [sys.executable, "-c", SENDING, url, key, str(spool), str(first), str(last)],
         cwd=CHECKOUT,
@@ -131,6 +131,6 @@ def sender(url: str, key: str, spool: Path, first: int, last: int) -> "subproces
 
 
 async def rows(settings: Settings, ids: list[str]) -> bool:
-    """Whether each of these is there."""
+    """Whether each of these ids is persisted."""
     statement = "SELECT count(DISTINCT event_id) FROM bridge_event WHERE event_id = ANY($1)"
     return bool((await fetch(settings, statement, ids))[0][0] == len(set(ids)))

@@ -1,4 +1,4 @@
-"""A visitor's dearest bodies, one after another and together: another script's server is served throughout."""
+"""A visitor's most expensive bodies, sequential and concurrent: another script's server is served throughout."""
 
 import asyncio
 from pathlib import Path
@@ -15,7 +15,7 @@ AT_ONCE = 10
 
 
 async def test_dear_bodies_of_a_visitor_refuse_nobody_else(settings: Settings, tmp_path: Path) -> None:
-    """Finding 2: 503 for all, since the loop was held for longer than Kafka's answer was waited for."""
+    """They once blocked the loop for longer than the wait for Kafka's answer, so that all got 503 (finding 2)."""
     await add_script(settings.dsn, "s1", 1, origins=[ORIGIN])
     other = bearer((await create_token(settings.dsn, "s2")).text)
     statuses: list[int] = []

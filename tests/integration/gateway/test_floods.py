@@ -1,4 +1,4 @@
-"""Floods of what is refused, without a credential: an address is answered at its rate, and no body is read without end."""
+"""Floods of refused requests without credential: an address is served at its rate, and no body without end is read."""
 
 import asyncio
 import re
@@ -32,7 +32,7 @@ REFUSED = (
 
 
 async def elsewhere(found: Gateway, key: str) -> int:
-    """The status of another address's post."""
+    """The status of a post from another address."""
     transport = httpx.AsyncHTTPTransport(local_address="127.0.0.2")
     async with httpx.AsyncClient(base_url=found.url, timeout=20, transport=transport) as client:
         return (await client.post(EVENTS, content=b'{"event_id":"a"}', headers=bearer(key))).status_code
@@ -41,7 +41,7 @@ async def elsewhere(found: Gateway, key: str) -> int:
 async def test_an_address_is_answered_at_its_rate_whatever_it_asks(
     settings: Settings, key: str, tmp_path: Path
 ) -> None:
-    """A refusal costs as much as an answer: what is beyond the rate waits, and is answered when it is its turn."""
+    """Refusals count against the address's rate like answers; requests beyond the rate wait for their turn."""
     asked = "".join(f"{line} HTTP/1.1\r\nhost: x\r\n\r\n" for line in REFUSED).encode() * 2
     answered: list[float] = []
     with gateway(settings, tmp_path / "log", gateway_address_requests_per_second=RATE) as found:
@@ -72,7 +72,7 @@ async def test_an_address_is_answered_at_its_rate_whatever_it_asks(
 async def test_a_body_without_end_ends_the_connection(
     settings: Settings, key: str, tmp_path: Path, line: str, piece: bytes
 ) -> None:
-    """Whatever was asked for, and whatever was answered."""
+    """The gateway closes the connection regardless of the route and the status."""
     with gateway(settings, tmp_path / "log") as found, socket.create_connection(found.address, 20) as sender:
         sender.sendall(f"{line} HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n".encode())
         assert sender.recv(9) == b"HTTP/1.1 "
@@ -80,13 +80,13 @@ async def test_a_body_without_end_ends_the_connection(
         with suppress(OSError):
             while sent < 100 * MEGABYTE:
                 sent += await asyncio.to_thread(sender.send, piece)
-        # What is dropped so that the answer is seen, and what the system holds on the way, some of it up to 36 MB.
+        # The gateway drops some so that the client sees the answer, and socket buffers hold up to 36 MB.
         assert sent < 60 * MEGABYTE
         assert await elsewhere(found, key) == 202
 
 
 async def test_who_hangs_up_with_unread_answers_leaves_no_error(settings: Settings, tmp_path: Path) -> None:
-    """It is counted as 499; nothing is written to who is gone."""
+    """The request is counted as 499, and nothing is written to the closed connection."""
     with gateway(settings, tmp_path / "log", gateway_address_requests_per_second=0) as found:
         for _ in range(4):
             with socket.socket() as one:
@@ -94,7 +94,7 @@ async def test_who_hangs_up_with_unread_answers_leaves_no_error(settings: Settin
                 one.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, 1400)
                 one.connect(found.address)
                 one.sendall(b"GET /openapi.json HTTP/1.1\r\nhost: x\r\n\r\n" * 16)
-                # The answer to another one comes behind what could be written to this one.
+                # This answer comes only after the gateway has filled the first connection's buffers.
                 assert (await _health(found)) == 200
                 one.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 

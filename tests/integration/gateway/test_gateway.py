@@ -1,4 +1,4 @@
-"""The gateway's routes over real HTTP into real Kafka: what is answered, and what then stands in the topic."""
+"""The gateway's routes over real HTTP into real Kafka: the answers, and the records in the topic."""
 
 import asyncio
 import gzip
@@ -30,14 +30,14 @@ EVENTS = "/api/bridge/s1/events"
 
 @pytest.fixture
 async def settings(settings: Settings) -> Settings:
-    """The first script has an origin too."""
+    """Settings with an origin for the first script."""
     await add_script(settings.dsn, "s1", 1, origins=[ORIGIN])
     return settings
 
 
 @pytest.fixture
 def running(settings: Settings, key: str, tmp_path: Path) -> Iterator[Gateway]:
-    """A gateway that knows the key; what it wrote never holds a secret."""
+    """A gateway that knows the key and whose log contains no secret."""
     log = tmp_path / "gateway.log"
     with gateway(settings, log, gateway_access_log="true") as found:
         yield found
@@ -49,7 +49,7 @@ def running(settings: Settings, key: str, tmp_path: Path) -> Iterator[Gateway]:
 
 @pytest.fixture
 async def client(running: Gateway) -> AsyncIterator[httpx.AsyncClient]:
-    """A client of it."""
+    """A client of the gateway."""
     async with httpx.AsyncClient(base_url=running.url, timeout=20) as made:
         yield made
 
@@ -61,7 +61,7 @@ def event(**fields: object) -> dict[str, object]:
 async def test_events_arrive_byte_for_byte_with_what_the_gateway_knows(
     client: httpx.AsyncClient, settings: Settings, key: str
 ) -> None:
-    """Sound or not, each under its key, with the headers of the contract; an id where there is none."""
+    """Valid or not, each event has its key and the contract's headers; an id is assigned where it is missing."""
     odd = b' {"event_id" : "b",\t"x": 1.00, "event_type":"\\u0063"} '
     texts = [b'{"event_id":"a"}', odd.strip(), b'{"event_type":"click"}', b'{"event_id":"n","value":NaN}', b"[1]"]
     trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
@@ -80,7 +80,7 @@ async def test_events_arrive_byte_for_byte_with_what_the_gateway_knows(
     results = told["results"]
     assert [one["index"] for one in results] == [0, 1, 2, 3, 4]
     assert [one.get("id_assigned", False) for one in results] == [False, False, True, False, True]
-    # The fourth is no JSON: what its id is, nobody can say.
+    # The fourth is not JSON, so it has no id.
     assert [one["event_id"] for one in (results[0], results[1], results[3])] == ["a", "b", None]
     assert uuid.UUID(results[2]["event_id"]).version == 7
     found = {record.value: record for record in await raw_records(settings)}
@@ -110,7 +110,7 @@ async def test_events_arrive_byte_for_byte_with_what_the_gateway_knows(
 async def test_every_form_of_body_is_taken(
     client: httpx.AsyncClient, settings: Settings, key: str, content: bytes, media_type: str, count: int
 ) -> None:
-    """One event, an envelope, lines, gzip; a broken one is the stream's to judge."""
+    """One event, an envelope, lines or gzip; the gateway accepts invalid events and leaves them to the stream."""
     headers = bearer(key) | {"content-type": media_type}
     if content.startswith(b"\x1f"):
         headers["content-encoding"] = "gzip"
@@ -122,7 +122,7 @@ async def test_every_form_of_body_is_taken(
 
 
 async def test_from_a_browsers_token_to_a_row(client: httpx.AsyncClient, settings: Settings) -> None:
-    """Preflight, token, beacon: the event becomes a row, and the broken one beside it a dead letter."""
+    """Preflight, token, beacon: the valid event becomes a row, the invalid one a dead letter."""
     asked = {"origin": ORIGIN, "access-control-request-method": "POST"}
     for path in ("/bridge/s1/token", EVENTS):
         allowed = await client.options(path, headers=asked)
@@ -167,7 +167,7 @@ def _now() -> int:
 
 
 async def test_refusals_have_codes_and_are_counted(client: httpx.AsyncClient, settings: Settings, key: str) -> None:
-    """Each as application/problem+json with the ids, and by reason and script in the figures; nothing is published."""
+    """Each is application/problem+json with the ids and counted by reason and script; nothing is published."""
     token = (await client.post("/bridge/s1/token", headers={"origin": ORIGIN})).json()["token"]
     from_shop = {"origin": ORIGIN}
     await set_enabled(settings.dsn, "s3", enabled=False)
@@ -218,7 +218,7 @@ async def _code(client: httpx.AsyncClient, path: str, headers: dict[str, str], c
 async def test_a_large_event_among_others_is_rejected_alone(
     client: httpx.AsyncClient, settings: Settings, key: str
 ) -> None:
-    """The others are accepted; what the stream thinks too large goes to the stream."""
+    """Only an event too large for Kafka is rejected; one beyond the stream's own limit is accepted."""
     sent = [
         event(event_id="small"),
         event(event_id="stream's", x="x" * 70_000),
@@ -236,7 +236,7 @@ async def test_a_large_event_among_others_is_rejected_alone(
 
 
 async def test_a_revoked_key_is_refused_at_once(client: httpx.AsyncClient, settings: Settings, key: str) -> None:
-    """The gateway is told; the other key goes on."""
+    """The gateway is notified of the revocation; the script's other key stays valid."""
     other = (await create_token(settings.dsn, "s1")).text
     await wait_until(lambda: _accepted(client, other), budget_seconds=10, describe="the gateway knows the second key")
     await revoke_token(settings.dsn, "s1", key.split("_")[1])
@@ -253,7 +253,7 @@ async def _accepted(client: httpx.AsyncClient, key: str) -> bool:
 async def test_validate_says_what_the_stream_would_and_publishes_nothing(
     client: httpx.AsyncClient, settings: Settings, key: str
 ) -> None:
-    """By the stream's own normaliser, with what the gateway would fill in."""
+    """The answer comes from the stream's own normaliser, with the fields that the gateway fills in."""
     sent = body(
         event(occurred_at=_now(), url="https://a.example/p?utm_source=x"),
         event(event_type=""),
@@ -272,7 +272,7 @@ async def test_validate_says_what_the_stream_would_and_publishes_nothing(
 
 
 async def test_health_and_documents(client: httpx.AsyncClient) -> None:
-    """The bodies that operators know; the page loads nothing from outside and names every route."""
+    """Health answers keep their bodies; the page loads nothing from outside and names every route."""
     assert (await client.get("/")).json() == {"status": "ok"}
     assert (await client.get("/health")).json() == {"status": "healthy"}
     ready = (await client.get("/ready")).json()
@@ -288,7 +288,7 @@ async def test_health_and_documents(client: httpx.AsyncClient) -> None:
 
 
 async def test_rates_are_limited(settings: Settings, key: str, tmp_path: Path) -> None:
-    """429 says when to come back, per script and per address."""
+    """429 has Retry-After, per script and per address."""
     with gateway(settings, tmp_path / "log", gateway_script_events_per_second=5) as found:
         async with httpx.AsyncClient(base_url=found.url) as one:
             sound = [event(occurred_at=datetime.now(UTC).isoformat())] * 10
@@ -303,7 +303,7 @@ async def test_rates_are_limited(settings: Settings, key: str, tmp_path: Path) -
                 headers = {"origin": ORIGIN, "x-forwarded-for": f"9.9.9.9, {who}"}
                 return (await one.post("/bridge/s1/token", headers=headers)).status_code
 
-            # All at once: in the time between them another may be let in.
+            # Concurrent, as the rate limiter may admit another request between sequential ones.
             statuses = sorted(await asyncio.gather(*(status("1.1.1.1") for _ in range(10))))
             assert statuses[:2] == [200, 200]
             assert statuses[-1] == 429
@@ -311,7 +311,7 @@ async def test_rates_are_limited(settings: Settings, key: str, tmp_path: Path) -
 
 
 async def test_several_processes_serve_one_port(settings: Settings, key: str, tmp_path: Path) -> None:
-    """All of them take events, their figures come together, and SIGTERM ends them all with 0."""
+    """All processes accept events, their metrics are merged, and SIGTERM ends them all with 0."""
     await apply_topics(settings)
     with gateway(settings, tmp_path / "log", gateway_processes=2) as found:
         for _ in range(20):
@@ -356,13 +356,13 @@ async def test_several_processes_serve_one_port(settings: Settings, key: str, tm
 
 
 def start_time(figures: str) -> float:
-    """By which a restart is told, of whichever process."""
+    """The latest start of the processes, by which a restart is noticed."""
     (found,) = re.findall(r"^process_start_time_seconds (\S+)$", figures, re.MULTILINE)
     return float(found)
 
 
 def serving(found: Gateway) -> list[int]:
-    """The pids of its processes, without the one that keeps track of resources."""
+    """The pids of the serving processes, without multiprocessing's resource tracker."""
     pids = []
     for child in psutil.Process(found.process.pid).children():
         with suppress(psutil.NoSuchProcess):

@@ -1,4 +1,4 @@
-"""Clients that mean harm, or are broken: each is refused or cut off, others are served, and the memory is bounded."""
+"""Hostile or broken clients: each is refused or cut off, others are served, and the memory is bounded."""
 
 import asyncio
 import gzip
@@ -37,7 +37,7 @@ async def other_key(settings: Settings) -> str:
 
 @pytest.fixture
 async def running(settings: Settings, key: str, other_key: str, tmp_path: Path) -> AsyncIterator[Gateway]:
-    """A gateway with short time-outs, which serves others before, during and after."""
+    """A gateway with short time-outs that serves other clients before and after the test."""
     with gateway(
         settings, tmp_path / "log", gateway_header_timeout="2s", gateway_body_timeout="2s", gateway_keep_alive="3s"
     ) as found:
@@ -49,7 +49,7 @@ async def running(settings: Settings, key: str, other_key: str, tmp_path: Path) 
 
 
 async def served(found: Gateway, other_key: str) -> None:
-    """Another script's server is served, and quickly, from an address of its own."""
+    """Check that another script's server is served within five seconds from another address."""
     elsewhere = httpx.AsyncHTTPTransport(local_address="127.0.0.2")
     async with httpx.AsyncClient(base_url=found.url, timeout=5, transport=elsewhere) as client:
         answer = await client.post(OTHER_EVENTS, content=b'{"event_id":"a"}', headers=bearer(other_key))
@@ -62,7 +62,7 @@ def head(key: str, *lines: str) -> bytes:
 
 
 async def answer_of(reader: asyncio.StreamReader) -> bytes:
-    """All that comes until the other side hangs up."""
+    """All bytes until the peer closes the connection."""
     parts: list[bytes] = []
     with suppress(ConnectionError):
         async with asyncio.timeout(15):
@@ -72,7 +72,7 @@ async def answer_of(reader: asyncio.StreamReader) -> bytes:
 
 
 async def test_thousands_of_idle_connections(running: Gateway, key: str, other_key: str) -> None:
-    """They say nothing, or begin and stop; others are served meanwhile, and they are hung up on."""
+    """Half send nothing, half a partial request; others are served meanwhile, and the gateway closes all of them."""
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     opened = await asyncio.gather(*(asyncio.open_connection(*running.address) for _ in range(IDLE)))
@@ -89,7 +89,7 @@ async def test_thousands_of_idle_connections(running: Gateway, key: str, other_k
 
 
 async def test_headers_that_trickle_are_not_waited_for(running: Gateway, key: str) -> None:
-    """A line a time keeps nothing open: the time is that of all headers."""
+    """The time-out covers all headers together, so that single lines don't extend it."""
     async with raw_connection(running.address) as (reader, writer):
         writer.write(head(key))
         began = time.monotonic()
@@ -106,7 +106,7 @@ async def test_headers_that_trickle_are_not_waited_for(running: Gateway, key: st
     [b"x-large: " + b"x" * MEGABYTE, b"".join(b"x-%d: y\r\n" % number for number in range(50_000)), b"x" * MEGABYTE],
 )
 async def test_large_headers_are_refused(running: Gateway, key: str, lines: bytes) -> None:
-    """Before they have ended."""
+    """They are refused before they end."""
     async with raw_connection(running.address) as (reader, writer):
         writer.write(head(key) + lines)
         answer = await answer_of(reader)
@@ -126,12 +126,15 @@ async def test_large_headers_are_refused(running: Gateway, key: str, lines: byte
 async def test_a_refusal_reaches_who_is_still_sending(
     running: Gateway, key: str, lines: list[str], rest: bytes, status: int
 ) -> None:
-    """One that reads only when it has sent all: bytes that nobody reads would reset the connection, answer and all."""
+    """The gateway reads on after a refusal, so that a client that is still sending receives the answer.
+
+    Unread bytes would reset the connection and discard the answer.
+    """
 
     def deaf() -> bytes:
         with socket.create_connection(running.address, 30) as sender:
             sender.sendall(head(key, *lines))
-            # The answer is there. To read it now would save it.
+            # The answer has arrived; reading it now would avoid the case under test.
             assert select.select([sender], [], [], 30)[0]
             for _ in range(32):
                 sender.sendall(rest)
@@ -145,7 +148,7 @@ async def test_a_refusal_reaches_who_is_still_sending(
 
 
 async def refused(found: Gateway, *codes: str) -> int:
-    """How many requests were refused so, whoever sent them."""
+    """The number of requests refused with these codes, of all scripts."""
     async with httpx.AsyncClient(base_url=found.url) as client:
         figures = (await client.get("/metrics")).text
     counts = re.findall(r'bridge_gateway_rejected_total\{error_code="(\w+)",script="\w+",site="\w+"\} (\d+)', figures)
@@ -153,7 +156,7 @@ async def refused(found: Gateway, *codes: str) -> int:
 
 
 async def test_a_slow_body_gets_408(running: Gateway, key: str) -> None:
-    """However it trickles in."""
+    """A body that trickles in gets 408 as well."""
     async with raw_connection(running.address) as (reader, writer):
         writer.write(head(key, "content-length: 1000") + b"\r\n")
         ending = asyncio.create_task(answer_of(reader))
@@ -166,7 +169,7 @@ async def test_a_slow_body_gets_408(running: Gateway, key: str) -> None:
 
 @pytest.mark.parametrize("rest", [b"\r\n", b"x" * 10], ids=["line breaks", "the rest of a refused body"])
 async def test_bytes_of_no_request_hold_no_connection(running: Gateway, rest: bytes) -> None:
-    """After an answer a connection is kept for another request, not for what trickles in."""
+    """After an answer only a new request keeps the connection open; trickling bytes don't."""
     length = 0 if rest.isspace() else 900_000
     async with raw_connection(running.address) as (reader, writer):
         writer.write(f"POST {EVENTS} HTTP/1.1\r\nhost: x\r\ncontent-length: {length}\r\n\r\n".encode())
@@ -181,7 +184,7 @@ async def test_bytes_of_no_request_hold_no_connection(running: Gateway, rest: by
 
 
 async def test_requests_that_come_at_once_are_all_answered(running: Gateway, key: str) -> None:
-    """In their order, whatever the client reads; what is beyond a few of them stays unread meanwhile."""
+    """Pipelined requests are answered in order; the gateway leaves most of them unread meanwhile."""
     one = head(key, "content-length: 16") + b"\r\n" + b'{"event_id":"a"}'
     async with raw_connection(running.address) as (reader, writer):
         writer.write(one * 60)
@@ -192,7 +195,7 @@ async def test_requests_that_come_at_once_are_all_answered(running: Gateway, key
 
 @pytest.mark.parametrize("announced", [True, False])
 async def test_a_hundred_megabytes_are_not_read(running: Gateway, key: str, announced: bool) -> None:
-    """Refused by what it announces, or by what has come."""
+    """The body is refused by its announced length, or by the bytes received."""
     async with raw_connection(running.address) as (reader, writer):
         length = "content-length: 104857600" if announced else "transfer-encoding: chunked"
         writer.write(head(key, length) + b"\r\n")
@@ -200,12 +203,12 @@ async def test_a_hundred_megabytes_are_not_read(running: Gateway, key: str, anno
         ending = asyncio.create_task(answer_of(reader))
         written = await pour(writer, chunk, ending)
         assert b"body_too_large" in await ending
-        # What it reads of it so that the answer is seen, and what the system holds on the way.
+        # The gateway reads some of it so that the client sees the answer, and socket buffers hold some.
         assert written < 25 * MEGABYTE
 
 
 async def pour(writer: asyncio.StreamWriter, chunk: bytes, ending: "asyncio.Task[bytes]") -> int:
-    """Writes a hundred megabytes of such chunks, or as much as is taken; how much that was."""
+    """Write up to a hundred megabytes in such chunks, and return the number of bytes written."""
     for number in range(1600):
         if ending.done() or writer.is_closing():
             return number * len(chunk)
@@ -247,7 +250,7 @@ async def one_large_header(found: Gateway, key: str) -> None:
 async def test_many_at_once_keep_nobody_out(
     running: Gateway, key: str, other_key: str, one: Callable[[Gateway, str], Awaitable[None]]
 ) -> None:
-    """Memory stays bounded at its peak, and while they try another client is served."""
+    """The peak memory stays bounded, and another client is served meanwhile."""
     attack = asyncio.gather(*(one(running, key) for _ in range(AT_ONCE)))
     while not attack.done():
         await served(running, other_key)
@@ -256,7 +259,7 @@ async def test_many_at_once_keep_nobody_out(
 
 
 async def test_bodies_are_held_within_their_bound(settings: Settings, key: str, tmp_path: Path) -> None:
-    """By what has come; what is announced is only refused where it is too much for one."""
+    """Received bytes count against the bound; an announced length only against the limit of one body."""
     with gateway(settings, tmp_path / "log", gateway_max_bytes_in_flight=MEGABYTE) as found:
         async with raw_connection(found.address) as (_, first), raw_connection(found.address) as (reader, second):
             first.write(head(key, "content-length: 700000") + b"\r\n" + b"x" * 600_000)
@@ -274,7 +277,7 @@ async def test_bodies_are_held_within_their_bound(settings: Settings, key: str, 
 
 
 async def in_hand(found: Gateway, size: int) -> bool:
-    """Whether bodies of so many bytes are."""
+    """Whether bodies of so many bytes are in flight."""
     async with httpx.AsyncClient(base_url=found.url) as client:
         figures = (await client.get("/metrics")).text
     return f'bridge_gateway_bytes_in_flight{{what="bodies"}} {size}.0' in figures
@@ -282,14 +285,14 @@ async def in_hand(found: Gateway, size: int) -> bool:
 
 @pytest.mark.parametrize("length", ["9" * 400, "-1", "1e3", "5, 5", "0x10"])
 async def test_absurd_lengths_are_refused(running: Gateway, key: str, length: str) -> None:
-    """By the parser, or by the bound."""
+    """The parser or the limit refuses them."""
     async with raw_connection(running.address) as (reader, writer):
         writer.write(head(key, f"content-length: {length}") + b"\r\n")
         assert (await answer_of(reader)).split(b" ", 2)[1] in (b"400", b"413")
 
 
 async def test_two_lengths_smuggle_nothing(running: Gateway, key: str) -> None:
-    """A request that could be cut in two ways is refused."""
+    """A request with two lengths is refused, as it could be split in two ways."""
     async with raw_connection(running.address) as (reader, writer):
         writer.write(head(key, "content-length: 5", "transfer-encoding: chunked") + b"\r\n0\r\n\r\n")
         assert b" 400 " in await answer_of(reader)
@@ -299,7 +302,10 @@ async def test_two_lengths_smuggle_nothing(running: Gateway, key: str) -> None:
 async def test_the_offer_of_another_protocol_loses_no_body(
     running: Gateway, settings: Settings, key: str, apart: bool
 ) -> None:
-    """Java's client and curl --http2 make it with every first request; what an event says of it is data."""
+    """An upgrade to h2c, which Java's client and curl --http2 offer with each first request, is ignored.
+
+    The body is read whole, also if its text looks like a header.
+    """
     body = b'{"event_id":"h2c","properties":{"x":"\r\nUpgrade: no"}}'
     offer = ("Connection: Upgrade, HTTP2-Settings", "Upgrade: h2c", "HTTP2-Settings: AAMAAABkAAQAAP__")
     async with raw_connection(running.address) as (reader, writer):
@@ -316,7 +322,7 @@ async def test_the_offer_of_another_protocol_loses_no_body(
 
 
 async def test_trailers_are_no_headers(running: Gateway, key: str) -> None:
-    """What stands behind a body can't show a credential, nor say whose request it is."""
+    """A trailer is neither a credential nor a request id."""
     chunked = f"POST {EVENTS} HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n2\r\n{{}}\r\n0\r\n"
     async with raw_connection(running.address) as (reader, writer):
         writer.write(f"{chunked}authorization: Bearer {key}\r\nx-request-id: mine\r\n\r\n".encode())
@@ -330,7 +336,7 @@ async def test_trailers_are_no_headers(running: Gateway, key: str) -> None:
 
 
 async def test_bombs_and_nesting(running: Gateway, settings: Settings, key: str) -> None:
-    """What inflates beyond the bound is refused; what nests too deep is the stream's to refuse."""
+    """A body that inflates beyond the limit is refused; too deep nesting is accepted and left to the stream."""
     deep = b'[{"event_id":"deep","properties":' + b"[" * 1100 + b"]" * 1100 + b'},{"event_id":"b"}]'
     async with httpx.AsyncClient(base_url=running.url, timeout=20) as client:
         refused = await client.post(EVENTS, content=BOMB, headers=bearer(key) | {"content-encoding": "gzip"})
@@ -342,7 +348,7 @@ async def test_bombs_and_nesting(running: Gateway, settings: Settings, key: str)
 
 
 async def test_headers_of_a_request_inject_nothing(running: Gateway, settings: Settings, key: str) -> None:
-    """Ids that are no ids, a header of the stream's own, and a path with a line break come to nothing."""
+    """Malformed ids, a header of the stream's own and a path with a line break have no effect."""
     headers = bearer(key) | {"x-request-id": "a b\t{}", "bridge-replay-id": "x", "bridge-event-id": "forged"}
     async with httpx.AsyncClient(base_url=running.url) as client:
         answer = await client.post(EVENTS, content=b'{"event_id":"mine"}', headers=headers)
@@ -361,7 +367,7 @@ async def test_headers_of_a_request_inject_nothing(running: Gateway, settings: S
 
 
 async def test_a_client_that_hangs_up_leaves_nothing_behind(running: Gateway, key: str) -> None:
-    """In the middle of its body."""
+    """Disconnecting in the middle of a body leaves no bytes in flight."""
     for _ in range(50):
         async with raw_connection(running.address) as (_, writer):
             writer.write(head(key, "content-length: 900000") + b"\r\n" + b"x" * 1000)

@@ -1,4 +1,4 @@
-"""Offers of another protocol over real sockets, cut at every byte: never more answers than requests."""
+"""Upgrade offers over real sockets, cut at every byte: never more answers than requests."""
 
 import asyncio
 import re
@@ -28,7 +28,7 @@ def port_of_gateway(settings: Settings, key: str, tmp_path: Path) -> Iterator[in
 
 @pytest.fixture
 def port_of_api(settings: Settings, tmp_path: Path) -> Iterator[int]:
-    """An API's port."""
+    """The port of an API."""
     with api(settings, tmp_path / "log", api_requests_per_second=0) as found:
         yield int(found.url.rpartition(":")[2])
 
@@ -38,7 +38,7 @@ def asked(first: bytes, *lines: bytes, body: bytes = b"") -> bytes:
 
 
 async def statuses(port: int, *cut: tuple[bytes, ...]) -> list[list[int]]:
-    """Those of all answers, until the server hangs up, to what is sent by a connection each; each part is read by itself."""
+    """The status of each answer until the server closes, for bytes sent over one connection in separate reads."""
     opened = await asyncio.gather(*(asyncio.open_connection("127.0.0.1", port) for _ in cut))
     ports = [writer.get_extra_info("sockname")[1] for _, writer in opened]
     try:
@@ -54,7 +54,7 @@ async def statuses(port: int, *cut: tuple[bytes, ...]) -> list[list[int]]:
 
 
 async def answered_at_every_cut(port: int, whole: bytes, expected: list[int]) -> None:
-    """Holds that these are the answers, wherever the bytes are cut in two."""
+    """Check that the answers are these, at whichever byte the request is cut in two."""
     for begin in range(1, len(whole), AT_ONCE):
         cuts = range(begin, min(begin + AT_ONCE, len(whole)))
         found = await statuses(port, *((whole[:cut], whole[cut:]) for cut in cuts))
@@ -62,11 +62,11 @@ async def answered_at_every_cut(port: int, whole: bytes, expected: list[int]) ->
 
 
 async def test_the_gateway_takes_no_body_for_a_request(port_of_gateway: int, key: str) -> None:
-    """The first of a connection, and one behind another; CONNECT opens no tunnel."""
+    """The first request of a connection, and one behind another; CONNECT opens no tunnel."""
     shown = b"authorization: Bearer %s\r\n" % key.encode()
     events = b"POST /api/bridge/s1/events"
     offering = asked(events, OFFER, shown, body=INNER) + LAST
-    # Read as the body that it is, which is no event.
+    # It is read as a body, which is not an event.
     await answered_at_every_cut(port_of_gateway, offering, [400, 200])
     before = asked(events, shown, body=b'{"event_id":"a"}')
     await answered_at_every_cut(port_of_gateway, before + offering, [202, 400, 200])
@@ -74,12 +74,12 @@ async def test_the_gateway_takes_no_body_for_a_request(port_of_gateway: int, key
 
 
 async def test_the_api_takes_no_body_for_a_request(port_of_api: int) -> None:
-    """Also where it refuses without reading; CONNECT opens no tunnel."""
+    """The body is skipped also where the API refuses without reading; CONNECT opens no tunnel."""
     await answered_at_every_cut(port_of_api, asked(b"POST /v1/plans", OFFER, body=INNER) + LAST, [401, 200])
     await opens_no_tunnel(port_of_api)
 
 
 async def opens_no_tunnel(port: int) -> None:
-    """CONNECT is refused, and what is behind it is no request."""
+    """Check that CONNECT is refused and that the bytes behind it are not read as a request."""
     whole = asked(b"CONNECT /health", body=INNER)
     assert await statuses(port, (whole,), (whole[: -len(INNER)], INNER)) == [[400], [400]]

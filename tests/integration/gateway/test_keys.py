@@ -1,4 +1,4 @@
-"""Idempotency-Key: the same events are published once, for the sender that sent them."""
+"""Idempotency-Key: the same events are published once per sender."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -27,7 +27,7 @@ def event(**fields: object) -> dict[str, object]:
 
 
 async def test_an_idempotency_key_publishes_once(client: httpx.AsyncClient, settings: Settings, key: str) -> None:
-    """The same key and body get the same answer, with the same assigned ids; another body is refused."""
+    """The same key and body get the same answer with the same assigned ids; another body is refused."""
     headers = bearer(key) | {"idempotency-key": "batch-1"}
     content = body(event(), event(event_id="a"))
     first = await client.post(EVENTS, content=content, headers=headers)
@@ -45,7 +45,7 @@ async def test_an_idempotency_key_publishes_once(client: httpx.AsyncClient, sett
 async def test_an_idempotency_key_is_of_events_not_of_bytes(
     client: httpx.AsyncClient, settings: Settings, key: str, first_type: str
 ) -> None:
-    """Under the other media type the same bytes hold other events: they get no answer of these, and no error of ours."""
+    """The same bytes under another media type hold other events: no replayed answer and no 5xx."""
     bad, good = b"{bad" + b" " * 70_000, body(event())
     types = [first_type, *{"application/json", "application/x-ndjson"} - {first_type}]
     answers = [
@@ -65,7 +65,7 @@ async def test_an_idempotency_key_is_of_events_not_of_bytes(
 async def test_a_browser_takes_no_idempotency_key_from_a_server(
     client: httpx.AsyncClient, settings: Settings, key: str
 ) -> None:
-    """Its token is anybody's, and a server's keys may be guessed: each sender's keys are its own."""
+    """Browser tokens and servers have separate keys, as anyone can get a token and guess a server's keys."""
     token = (await client.post("/bridge/s1/token", headers={"origin": ORIGIN})).json()["token"]
     same = {"idempotency-key": "orders-of-today"}
     first = await client.post(EVENTS, content=body(event()), headers=bearer(token) | same | {"origin": ORIGIN})

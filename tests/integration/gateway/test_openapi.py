@@ -1,4 +1,4 @@
-"""The gateway held against its own OpenAPI document by a stranger: no server error, and no answer that it doesn't name."""
+"""The gateway against its own OpenAPI document: no server error, and no undocumented answer."""
 
 import asyncio
 import re
@@ -15,7 +15,7 @@ from schemas.config.settings import Settings
 from sinks.postgres.registry.admin import add_script
 
 EXAMPLES = 40
-# Most requests are for a script that exists, with its key; the rest of the world is made up.
+# Most requests are for a script that exists, with its key; all other values are generated.
 CONFIGURATION = """
 seed = 20
 # Of the requests drawn at random many are thrown away, by chance too many; what is left is counted below.
@@ -39,7 +39,7 @@ not_a_server_error.expected-statuses = ["2xx", "3xx", "4xx", "503"]
 
 @pytest.mark.timeout(1000)
 async def test_no_answer_is_undocumented(settings: Settings, key: str, tmp_path: Path) -> None:
-    """By schemathesis: sound and broken requests of every route, examples, limits of each parameter, and chance."""
+    """schemathesis sends valid and invalid requests, examples and limits of each parameter to every route."""
     await add_script(settings.dsn, "s1", 1, origins=[ORIGIN])
     configuration = tmp_path / "schemathesis.toml"
     configuration.write_text(CONFIGURATION.format(key=key, origin=ORIGIN, examples=EXAMPLES))
@@ -67,7 +67,7 @@ async def test_no_answer_is_undocumented(settings: Settings, key: str, tmp_path:
             figures = (await client.get("/metrics")).text
 
     assert done.returncode == 0, f"{done.stdout[-20_000:]}\n{done.stderr[-2_000:]}"
-    # It was not turned away at the door: of every route something was taken, or it proves little.
+    # Every route must have accepted requests; otherwise only the refusals would be tested.
     for route, status in (("events", 202), ("validate", 200), ("token", 200), ("snippet", 200)):
         found = re.search(rf'bridge_gateway_requests_total{{route="{route}",status="{status}"}} (\d+)', figures)
         assert found, figures

@@ -1,4 +1,4 @@
-"""The gateway while its services fail: no accepted event is lost, no false 202, and the memory is bounded."""
+"""The gateway while its services fail: no accepted event is lost, no false 202, and bounded memory."""
 
 import asyncio
 import json
@@ -23,14 +23,14 @@ PAD = "x" * 500
 
 @pytest.fixture
 async def own() -> AsyncIterator[tuple[Servers, Settings, str]]:
-    """Servers of this test alone, which it may kill; settings, and an API key."""
+    """Servers of this test alone, which it may kill, settings, and an API key."""
     with stack_directory() as directory:
         async with prepared_servers(directory, "outage.") as (servers, settings):
             yield servers, settings, (await create_token(settings.dsn, "s1")).text
 
 
 class Sender:
-    """Posts batches without a pause; notes what was accepted, and every refusal's status."""
+    """Post batches without a pause; record the accepted ids and the status of every refusal."""
 
     def __init__(self, url: str, key: str, name: str) -> None:
         self.url = url
@@ -59,7 +59,7 @@ class Sender:
 async def test_no_accepted_event_is_lost_when_kafka_is_killed(
     own: tuple[Servers, Settings, str], tmp_path: Path
 ) -> None:
-    """Killed twice under load and back: refusals come within two seconds, and every 202 has its events."""
+    """Kafka is killed twice under load: answers come within 2.5 seconds, and the events of every 202 are in Kafka."""
     servers, settings, key = own
     with gateway(settings, tmp_path / "log", gateway_script_events_per_second=0) as running:
         senders = [Sender(running.url, key, f"s{number}") for number in range(6)]
@@ -78,7 +78,7 @@ async def test_no_accepted_event_is_lost_when_kafka_is_killed(
                 one.stopping = True
             await asyncio.gather(*tasks)
         assert set(_refusals(senders)) == {503}
-        # By the gateway's own clock: the senders share theirs with the start of a broker.
+        # By the gateway's own metric: the senders share the CPU with a starting broker.
         assert await _answered(running.url, "2.5") == await _answered(running.url, "+Inf") > len(_refusals(senders))
         assert running.memory_mb(most=True) < 300
         assert running.stop() == 0
@@ -89,7 +89,7 @@ async def test_no_accepted_event_is_lost_when_kafka_is_killed(
 
 
 async def _more(senders: list[Sender], count: Callable[[list[Sender]], int], by: int, what: str) -> None:
-    """Waits until the count has grown by so much."""
+    """Wait until the count has grown by so much."""
     before = count(senders)
     await wait_until(lambda: count(senders) > before + by, budget_seconds=60, describe=what)
 
@@ -107,7 +107,7 @@ def _refusals(senders: list[Sender]) -> list[int]:
 
 
 async def _answered(url: str, seconds: str) -> float:
-    """How many batches were accepted or refused within so many seconds."""
+    """The number of batches answered within so many seconds."""
     async with httpx.AsyncClient() as client:
         figures = (await client.get(f"{url}/metrics", timeout=30)).text
     bucket = rf'bridge_gateway_request_seconds_bucket\{{le="{re.escape(seconds)}",route="events"\}} (\S+)'
@@ -127,7 +127,7 @@ async def _ready_now(url: str) -> bool:
 
 
 async def test_the_registry_away_degrades_only(own: tuple[Servers, Settings, str], tmp_path: Path) -> None:
-    """Postgres killed: events are taken by the copy in memory, and /ready says degraded."""
+    """With Postgres killed, events are accepted by the registry copy in memory, and /ready is degraded."""
     servers, settings, key = own
     with gateway(settings, tmp_path / "log") as running:
         servers.signal("postgres", signal.SIGKILL)
@@ -146,7 +146,7 @@ async def test_the_registry_away_degrades_only(own: tuple[Servers, Settings, str
 async def test_sigterm_answers_what_was_begun(
     own: tuple[Servers, Settings, str], tmp_path: Path, processes: int
 ) -> None:
-    """Under load: no request in hand is cut off, and what was accepted is in Kafka."""
+    """No request in flight under load is cut off, and accepted events are in Kafka."""
     _, settings, key = own
     unlimited = {"gateway_script_events_per_second": 0, "gateway_processes": processes}
     with gateway(settings, tmp_path / "log", **unlimited) as running:
@@ -155,7 +155,7 @@ async def test_sigterm_answers_what_was_begun(
         await wait_until(lambda: _total(senders) > 300, budget_seconds=60, describe="events accepted")
         assert await asyncio.to_thread(running.stop) == 0
         ended = await asyncio.gather(*tasks, return_exceptions=True)
-    # Whoever comes after the end finds nobody; nobody was cut off in the middle of an answer.
+    # Later connections are refused; no answer was cut off.
     assert {type(one) for one in ended} <= {httpx.ConnectError, httpx.RemoteProtocolError, httpx.ReadError}
     written = {json.loads(record.value)["event_id"] for record in await raw_records(settings)}
     accepted = set().union(*(one.accepted for one in senders))

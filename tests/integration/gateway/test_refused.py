@@ -1,4 +1,4 @@
-"""What a real gateway refuses is shown: in its log, by `bridge refused` and by `bridge doctor`."""
+"""Refused requests are visible in the gateway's log, in `bridge refused` and in `bridge doctor`."""
 
 import json
 import re
@@ -23,7 +23,7 @@ NAMED = "/api/bridge/shop%1B%5B31m-typo/events"
 
 @pytest.fixture
 async def settings(settings: Settings) -> Settings:
-    """One of its scripts is disabled, and the gateway's port is known beforehand."""
+    """One script is disabled, and the gateway's port is known beforehand."""
     settings = settings.model_copy(update={"gateway_port": free_port()})
     await set_enabled(settings.dsn, "s3", enabled=False)
     return settings
@@ -31,7 +31,7 @@ async def settings(settings: Settings) -> Settings:
 
 @pytest.fixture(params=[1, 2], ids=["one process", "two processes"])
 def running(request: pytest.FixtureRequest, settings: Settings, key: str, tmp_path: Path) -> Iterator[Gateway]:
-    """A gateway where the settings say; it knows the key."""
+    """A gateway on that port that knows the key."""
     assert key
     with gateway(
         settings, tmp_path / "gateway.log", gateway_port=settings.gateway_port, gateway_processes=request.param
@@ -44,13 +44,13 @@ def variables(settings: Settings) -> dict[str, str]:
 
 
 def told(found: Gateway) -> list[dict[str, Any]]:
-    """The log's lines of refusals."""
+    """The log's lines of refused requests."""
     lines = [json.loads(line) for line in found.log.read_text().splitlines()]
     return [line for line in lines if line["event"].endswith("requests_refused")]
 
 
 async def send(found: Gateway, key: str) -> None:
-    """170 requests for a disabled script, 3 for one that is not registered, and others."""
+    """Send 170 requests for a disabled script, 3 for one that is not registered, and others."""
     async with httpx.AsyncClient(base_url=found.url, timeout=20) as client:
         for _ in range(170):
             assert (await client.post(DISABLED, content=body({}, {}))).status_code == 403
@@ -64,7 +64,7 @@ async def send(found: Gateway, key: str) -> None:
 async def test_refusals_are_in_the_log_the_command_and_the_doctor(
     running: Gateway, settings: Settings, key: str
 ) -> None:
-    """Whose they are and how many, whichever process refused them; in the log no more lines than there are reasons."""
+    """Script, site and number are shown for all processes together; the log has a line per reason, not per request."""
     await send(running, key)
     await wait_until(
         lambda: (
@@ -99,7 +99,7 @@ async def test_refusals_are_in_the_log_the_command_and_the_doctor(
 
     assert running.stop() == 0
     lines = told(running)
-    # Each process tells at once, and what is left at its end.
+    # Each process logs a reason immediately, and the remaining count at its end.
     assert len(lines) <= 4 * 2 * 2
     disabled = [line for line in lines if line["error_code"] == "script_disabled"]
     assert sum(line["requests"] for line in disabled) == 170
@@ -114,7 +114,7 @@ async def test_refusals_are_in_the_log_the_command_and_the_doctor(
 
 
 async def test_doctor_and_command_of_a_script_that_is_enabled_again(running: Gateway, settings: Settings) -> None:
-    """The doctor is content; what was refused stays shown until the gateway ends."""
+    """The doctor's check is ok once the script is enabled."""
     async with httpx.AsyncClient(base_url=running.url, timeout=20) as client:
         assert (await client.post(DISABLED, content=b"{}")).status_code == 403
     await set_enabled(settings.dsn, "s3", enabled=True)
@@ -135,7 +135,7 @@ async def test_doctor_and_command_of_a_script_that_is_enabled_again(running: Gat
     ],
 )
 def test_no_gateway_is_exit_code_3(options: str, port: str, said: str) -> None:
-    """In one line, that repeats no credential; the doctor says nothing of it."""
+    """One line without the URL's credentials."""
     done = bridge("refused", *options.split(), settings={"BRIDGE_GATEWAY_PORT": port})
     (line,) = done.stderr.decode().splitlines()
     assert done.returncode == 3

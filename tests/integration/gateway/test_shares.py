@@ -1,4 +1,4 @@
-"""What one sender takes of what all share: slow posts, full ones, and connections leave others' posts alone."""
+"""Fair shares: slow or full posts and idle connections of one sender don't keep out others."""
 
 import asyncio
 import gzip
@@ -22,13 +22,13 @@ EVENTS = "/api/bridge/s1/events"
 OTHER = "/api/bridge/s2/events"
 MEGABYTE = 1024 * 1024
 POSTS = 10
-# What holds a share holds it throughout the test.
+# Long time-outs, so that the open posts hold their share throughout the test.
 PATIENT = {f"gateway_{name}": "5m" for name in ("header_timeout", "body_timeout", "body_grace", "keep_alive")}
 
 
 @pytest.fixture
 async def settings(settings: Settings) -> Settings:
-    """The first script has an origin too."""
+    """Settings with an origin for the first script."""
     await add_script(settings.dsn, "s1", 1, origins=[ORIGIN])
     return settings
 
@@ -41,27 +41,27 @@ async def other(settings: Settings) -> str:
 
 @pytest.fixture
 def files() -> None:
-    """As many as the system lets us open."""
+    """Raise the limit of open files to the highest allowed."""
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 def client(found: Gateway, address: str = "127.0.0.1") -> httpx.AsyncClient:
-    """One that comes from that address."""
+    """A client that connects from that address."""
     return httpx.AsyncClient(
         base_url=found.url, timeout=30, transport=httpx.AsyncHTTPTransport(local_address=address, verify=False)
     )
 
 
 async def visitor(found: Gateway) -> dict[str, str]:
-    """What a page of s1 shows."""
+    """The headers of a page of s1 with a browser token."""
     async with client(found) as one:
         token = (await one.post("/bridge/s1/token", headers={"origin": ORIGIN})).json()["token"]
     return bearer(token) | {"origin": ORIGIN}
 
 
 async def statuses(found: Gateway, path: str, headers: dict[str, str], address: str = "127.0.0.2") -> set[int]:
-    """Those of some posts, each by a connection of its own and all by one."""
+    """The statuses of some posts, each over a new connection and over a kept one."""
     seen: set[int] = set()
     async with client(found, address) as same:
         for _ in range(POSTS):
@@ -78,7 +78,7 @@ def head(headers: dict[str, str], length: int) -> bytes:
 
 @asynccontextmanager
 async def open_posts(found: Gateway, count: int, sent: bytes, address: str = "127.0.0.1") -> AsyncIterator[None]:
-    """So many connections of that address on which this was sent, and read."""
+    """That many connections from the address on which `sent` was sent and read."""
     opened = await asyncio.gather(
         *(asyncio.open_connection(*found.address, local_addr=(address, 0)) for _ in range(count))
     )
@@ -99,7 +99,10 @@ async def open_posts(found: Gateway, count: int, sent: bytes, address: str = "12
 async def test_visitors_that_announce_and_wait_keep_nobody_out(
     settings: Settings, key: str, other: str, tmp_path: Path, count: int, sent: int, chunked: bool
 ) -> None:
-    """Whether they send one byte of a megabyte or all but one: another script's posts are taken, and the same one's server's."""
+    """With one byte of a megabyte sent or all but one, another script's posts are accepted.
+
+    So are those of the same script's server and visitors.
+    """
     with gateway(settings, tmp_path / "log", **PATIENT) as found:
         shown = await visitor(found)
         asked = head(shown, MEGABYTE)
@@ -115,7 +118,10 @@ async def test_visitors_that_announce_and_wait_keep_nobody_out(
 async def test_posts_whose_bodies_do_not_come_keep_nobody_out(
     settings: Settings, key: str, other: str, tmp_path: Path, sender: str
 ) -> None:
-    """Far more than requests may be in flight, from several addresses: others are served, and the same senders, and pages."""
+    """More unfinished posts than may be in flight, from several addresses: others are served.
+
+    So are the same senders and new pages.
+    """
     with gateway(settings, tmp_path / "log", gateway_max_requests=20, **PATIENT) as found:
         shown = await visitor(found)
         async with AsyncExitStack() as held:
@@ -131,7 +137,7 @@ async def test_posts_whose_bodies_do_not_come_keep_nobody_out(
 async def test_dear_bodies_that_come_at_once_let_others_posts_through(
     settings: Settings, key: str, other: str, tmp_path: Path
 ) -> None:
-    """Two hundred of a few hundred bytes each: another script's post is taken while most of them still wait."""
+    """Of two hundred expensive small bodies, most still wait when another script's post is accepted."""
     deep = gzip.compress((b"[" + b'[{"":[{' * 3000)[:16_380], mtime=0)
     with gateway(settings, tmp_path / "log", gateway_script_bytes_per_second=0) as found:
         sent = head(bearer(key) | {"content-encoding": "gzip"}, len(deep)) + deep
@@ -151,7 +157,7 @@ async def test_dear_bodies_that_come_at_once_let_others_posts_through(
 
 
 async def test_bodies_of_several_addresses_that_do_not_come_give_way(settings: Settings, tmp_path: Path) -> None:
-    """Three hold all bytes that the script's visitors have between them: a fourth one's post is taken."""
+    """Three unfinished bodies hold all bytes of the script's visitors: they give way to a fourth address's post."""
     with gateway(settings, tmp_path / "log", gateway_max_bytes_in_flight=16 * MEGABYTE, **PATIENT) as found:
         shown = await visitor(found)
         async with AsyncExitStack() as held:
@@ -164,7 +170,7 @@ async def test_bodies_of_several_addresses_that_do_not_come_give_way(settings: S
 
 
 async def test_a_body_below_the_least_rate_is_not_waited_for(settings: Settings, key: str, tmp_path: Path) -> None:
-    """Long before its time is up; the connection is closed."""
+    """The connection is closed with 408 long before the body's time-out."""
     times = {"gateway_body_timeout": "10m", "gateway_body_grace": "1s", "gateway_min_body_rate": 1000}
     with gateway(settings, tmp_path / "log", **times) as found:
         reader, writer = await asyncio.open_connection(*found.address)
@@ -183,7 +189,7 @@ async def test_a_body_below_the_least_rate_is_not_waited_for(settings: Settings,
 async def test_idle_connections_of_one_address_keep_nobody_out(
     settings: Settings, other: str, tmp_path: Path, sent: bytes
 ) -> None:
-    """Four thousand that say nothing, or were answered: others' posts are taken, and the same address's."""
+    """Four thousand connections, unused or answered: other addresses' posts are accepted, and the same one's."""
     with gateway(settings, tmp_path / "log", **PATIENT) as found:
         async with open_posts(found, 4100, sent):
             assert await statuses(found, OTHER, bearer(other)) == {202}
@@ -194,7 +200,7 @@ async def test_idle_connections_of_one_address_keep_nobody_out(
 async def test_under_pressure_idle_connections_give_way(
     settings: Settings, key: str, other: str, tmp_path: Path, hops: int, has_begun: bool
 ) -> None:
-    """Of other addresses too, behind a proxy, where all are of one, and where bodies have begun and do not come."""
+    """Idle connections give way to new ones: those of other addresses, behind a proxy, and with stalled bodies."""
     bounds = {"gateway_max_connections": 60, "gateway_forwarded_hops": hops} | PATIENT
     sent = head(bearer(key), 100) + b"x" if has_begun else b""
     addresses = ["127.0.0.1"] if hops else [f"127.0.1.{number}" for number in range(1, 12)]
@@ -206,9 +212,12 @@ async def test_under_pressure_idle_connections_give_way(
 
 
 async def test_a_connection_too_many_reads_its_refusal(settings: Settings, key: str, tmp_path: Path) -> None:
-    """Also one that sends its request before it reads: bytes that nobody reads would reset the connection."""
+    """A client that sends its request before it reads still receives the refusal.
+
+    Unread bytes would reset the connection.
+    """
     bounds = {"gateway_max_connections": 10, "gateway_address_connections_share": 0.8}
-    # What has come waits for Kafka throughout.
+    # The posts wait for Kafka throughout.
     with gateway(settings, tmp_path / "log", gateway_linger="30s", gateway_publish_timeout="60s", **bounds) as found:
         refusals = []
 

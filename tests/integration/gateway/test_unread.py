@@ -1,4 +1,4 @@
-"""Answers that their clients do not read: the connections give way, and the answers stay within their sender's share."""
+"""Unread answers: the gateway closes such connections, and answers stay within their sender's share."""
 
 import asyncio
 import socket
@@ -20,14 +20,14 @@ PAGE = b"GET /openapi.json HTTP/1.1\r\nhost: x\r\n\r\n"
 
 @contextmanager
 def unread(found: Gateway) -> Iterator[None]:
-    """As many connections as there may be, on each of which answers wait that are longer than the sockets' buffers."""
+    """As many connections as allowed, each with pending answers larger than the sockets' buffers."""
     opened = []
     try:
         for _ in range(CONNECTIONS):
             one = socket.socket()
             opened.append(one)
             one.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2304)
-            # As on a network: loopback's own segments would hold all of the answers.
+            # A network's segment size: loopback's larger segments would hold all of the answers.
             one.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, 1400)
             one.connect(found.address)
             one.sendall(PAGE * PAGES)
@@ -38,7 +38,7 @@ def unread(found: Gateway) -> Iterator[None]:
 
 
 async def test_connections_whose_answers_nobody_reads_give_way(settings: Settings, key: str, tmp_path: Path) -> None:
-    """Without a credential anybody could hold all of them, and keep everybody else out."""
+    """Otherwise a client without credential could hold all connections and keep everyone else out."""
     bounds = {
         "gateway_max_connections": CONNECTIONS,
         "gateway_address_connections_share": 1,
@@ -58,7 +58,7 @@ async def test_connections_whose_answers_nobody_reads_give_way(settings: Setting
 
 
 def _buffers_are_full(found: Gateway) -> None:
-    """The gateway has written what the sockets take: it answers on its own connection only once it comes to that."""
+    """The gateway has filled the sockets' buffers, since it answers on its own connection only after that."""
     with socket.create_connection(found.address, 20) as one:
         one.sendall(b"GET /health HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")
         while one.recv(4096):

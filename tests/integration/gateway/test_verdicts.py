@@ -1,4 +1,4 @@
-"""What `events:validate` says of an event is what the stream then does with it, over hundreds of odd ones."""
+"""`events:validate` predicts what the stream does with an event, over hundreds of unusual ones."""
 
 import json
 import time
@@ -58,12 +58,12 @@ TEXTS = (
 BYTES = (
     b'{"event_type":"\xff"}', b"\xff\xfe{\x00}\x00", b'{"event_type":"c","properties":{"a":"\xed\xa0\x80"}}', b'{"a":"\x01"}',
 )  # fmt: skip
-# Read by the clock of the moment, which is another one for the stream.
+# These depend on the time of reading, which differs in the stream.
 BY_THE_CLOCK = {"received_at", "occurred_at", "sent_at", "normalized_at"}
 
 
 def odd_events() -> list[bytes]:
-    """Each sound but for one field, or odd as a whole; no two are the same, nor have one id."""
+    """Events with one unusual field or unusual as a whole; all are different and have different ids."""
     now = time.time_ns() // 1_000_000
     made = [text.replace("%d", str(now)).encode() for text in TEXTS] + list(BYTES)
     for field in FIELDS:
@@ -82,7 +82,7 @@ async def client(settings: Settings, key: str, tmp_path: Path) -> AsyncIterator[
 
 
 async def results(client: httpx.AsyncClient, path: str, some: list[bytes]) -> list[dict[str, Any]]:
-    """By line, since in an array one that is no JSON could swallow its neighbours."""
+    """The results by line: in an array one that is not JSON could swallow its neighbours."""
     answer = await client.post(path, content=b"\n".join(some), headers={"content-type": "application/x-ndjson"})
     assert answer.status_code in (200, 202), answer.text
     found: list[dict[str, Any]] = numbers(answer.text)["results"]
@@ -91,12 +91,12 @@ async def results(client: httpx.AsyncClient, path: str, some: list[bytes]) -> li
 
 
 def numbers(text: str) -> Any:
-    """JSON with its numbers as Postgres has them: exact, and 1e2 is 100."""
+    """JSON with numbers as Postgres stores them: exact, and 1e2 is 100."""
     return json.loads(text, parse_float=Decimal, parse_int=Decimal)
 
 
 async def test_a_verdict_is_what_comes_of_it(client: httpx.AsyncClient, settings: Settings) -> None:
-    """Valid ones become the very row that was shown, invalid ones fail by the very class."""
+    """Valid events become exactly the predicted row; invalid ones fail with the predicted error class and message."""
     events = odd_events()
     said: dict[bytes, dict[str, Any]] = {}
     for begin in range(0, len(events), AT_ONCE):
@@ -113,7 +113,7 @@ async def test_a_verdict_is_what_comes_of_it(client: httpx.AsyncClient, settings
         )
         return row[0] >= len(events)
 
-    # Half of them are dead letters, and meant to be.
+    # Half of the events are dead letters on purpose, so the breaker must not trip.
     unbraked = settings.model_copy(update={"brake_min_events": 10**6, "brake_run_length": 10**6})
     async with working(unbraked):
         await wait_until(settled, budget_seconds=90, describe="every event settled")
@@ -135,7 +135,7 @@ async def test_a_verdict_is_what_comes_of_it(client: httpx.AsyncClient, settings
 
 
 def same(row: Any, shown: dict[str, Any]) -> bool:
-    """Whether the row holds what was shown, but for the moment; an assigned id is another one each time."""
+    """Whether the row equals the prediction, apart from times and assigned ids."""
     for name in shown.keys() - BY_THE_CLOCK:
         value = shown[name]
         stored = numbers(row[name]) if name in ("properties", "original") and row[name] else row[name]

@@ -1,4 +1,4 @@
-"""The fields by which people find lines of the log: those of a run, of its targets, and of a gateway's request."""
+"""The fields by which operators search the log: of a run, of its targets, and of a gateway's request."""
 
 import asyncio
 import json
@@ -19,7 +19,7 @@ def lines(text: str) -> list[dict[str, object]]:
 
 
 async def test_a_run_is_in_each_of_its_lines(settings: Settings, tmp_path: Path) -> None:
-    """Run, script and service in all; target, status and elapsed_ms where a target or the run has ended."""
+    """All lines have run, script and service; the end of a target or run has status and elapsed_ms."""
     await produce(settings, [event(number) for number in range(6)])
     words = ("process", "--json-output", str(tmp_path / "summary.json"))
     done = await asyncio.to_thread(bridge, *words, settings=environment_of(settings, **JSON))
@@ -38,7 +38,7 @@ async def test_a_run_is_in_each_of_its_lines(settings: Settings, tmp_path: Path)
 
 
 async def test_a_request_is_in_its_lines(settings: Settings, key: str, tmp_path: Path) -> None:
-    """Its ids, as the answer bears them, with what was asked, what was answered and how long it took."""
+    """The lines have the ids of the answer, the request, the status and the elapsed time."""
     log = tmp_path / "log"
     with gateway(settings, log, gateway_access_log="true") as running:
         async with httpx.AsyncClient(base_url=running.url) as client:

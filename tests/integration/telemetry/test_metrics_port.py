@@ -1,4 +1,4 @@
-"""The worker's port for figures: the one that scrapers expect, told in one line, and a plain error if it is taken."""
+"""The worker's metrics port: the default that scrapers expect, logged in one line, and a plain error if it is taken."""
 
 import asyncio
 import socket
@@ -17,7 +17,7 @@ from schemas.config.settings import Settings
 
 
 def test_the_default_is_what_image_and_scrapers_have() -> None:
-    """So that a scrape configuration outlives restarts."""
+    """A fixed default keeps a scrape configuration valid across restarts."""
     assert Settings().metrics_port == 9464
 
 
@@ -25,7 +25,7 @@ def test_the_default_is_what_image_and_scrapers_have() -> None:
 async def test_a_port_that_is_taken_ends_the_start_in_one_line(
     stack, database_url: str, topic_prefix: str, command: str
 ) -> None:
-    """Which, and what to set instead."""
+    """The error names the taken port and the setting to change."""
     settings = settings_for(stack.kafka, database_url, topic_prefix)
     await prepare(settings)
     with socket.create_server(("127.0.0.1", 0)) as taken:
@@ -49,7 +49,7 @@ async def test_a_port_that_is_taken_ends_the_start_in_one_line(
 async def test_of_two_starts_in_one_instant_one_gets_the_port(
     stack, database_url: str, topic_prefix: str, tmp_path: Path
 ) -> None:
-    """The other one ends as if the port had been taken for long."""
+    """The other one exits with 3, as for any taken port."""
     settings = settings_for(stack.kafka, database_url, topic_prefix)
     await prepare(settings)
     port = choose(asked=None, remembered=None, taken=(), purpose="the metrics'")
@@ -79,7 +79,7 @@ async def test_of_two_starts_in_one_instant_one_gets_the_port(
 
 
 def test_a_port_is_taken_by_the_start_that_looks_at_it() -> None:
-    """Not only once it serves, which is seconds later."""
+    """The port is bound when it is checked, seconds before it serves."""
     code = """
 from schemas.errors import PreconditionFailed
 from schemas.config.settings import load_settings
@@ -103,7 +103,7 @@ except PreconditionFailed as error:
 
 
 async def test_the_port_is_told_in_one_line(stack, database_url: str, topic_prefix: str, tmp_path: Path) -> None:
-    """With the address to scrape."""
+    """The log has one line with the address to scrape."""
     settings = settings_for(stack.kafka, database_url, topic_prefix)
     await prepare(settings)
     port = choose(asked=None, remembered=None, taken=(), purpose="the metrics'")

@@ -1,4 +1,4 @@
-"""What a running worker shows of itself: lag that grows while nothing can be settled, the backlog, and its health."""
+"""The metrics of a running worker: lag during an outage, the backlog, and its health."""
 
 import asyncio
 import json
@@ -49,14 +49,17 @@ async def postgres_refuses(settings: Settings) -> AsyncIterator[None]:
 async def test_the_lag_grows_while_nothing_is_settled_and_vanishes_with_its_partition(
     stack, database_url: str, topic_prefix: str
 ) -> None:
-    """0 when all is read, the age of the oldest record during an outage, 0 after it, and no series once it is revoked."""
+    """The lag of a partition during an outage is the age of its oldest unread record.
+
+    It is 0 when all is read, and a revoked partition has no series.
+    """
     settings = settings_for(stack.kafka, database_url, topic_prefix, **QUICK)
     await prepare(settings)
     async with working(settings) as worker:
         await produce(settings, [event(number) for number in range(20)])
         await wait_until(lambda: (lag(settings, 0), lag(settings, 1)) == (0, 0), budget_seconds=60, describe="no lag")
         async with postgres_refuses(settings):
-            # One partition has something to wait for, the other has not.
+            # Partition 0 has an unread record, partition 1 has none.
             began = time.monotonic()
             await produce(settings, [event(20)])
             await wait_until(lambda: (lag(settings, 0) or 0) > 3, budget_seconds=60, describe="a lag of three seconds")
@@ -81,7 +84,7 @@ async def _is_healthy(worker) -> bool:
 
 
 async def test_an_open_transaction_is_told(stack, database_url: str, topic_prefix: str) -> None:
-    """What stands behind it is not read and does not count as lag; the figure grows until it is ended, and is 0 then."""
+    """The age of an open transaction is measured until it ends; the records behind it don't count as lag."""
     settings = settings_for(stack.kafka, database_url, topic_prefix, **QUICK)
     await prepare(settings)
     place = {"topic": settings.topics.raw, "partition": "0"}
@@ -108,7 +111,7 @@ async def test_an_open_transaction_is_told(stack, database_url: str, topic_prefi
 
 
 async def test_the_backlog_is_told(stack, database_url: str, topic_prefix: str) -> None:
-    """Waiting retries by tier, open dead letters by reason and age, loss, totals, runs, the gate and the brake."""
+    """Waiting retries by tier, open dead letters by reason, loss, unbalanced partitions, runs and replays."""
     settings = settings_for(
         stack.kafka, database_url, topic_prefix, retry_delays=("60s", "120s"), gate_min_processed=1, **QUICK
     )
@@ -176,7 +179,7 @@ def _get(url: str) -> tuple[int, bytes]:
 
 
 async def test_a_workers_pages(stack, database_url: str, topic_prefix: str, tmp_path: Path) -> None:
-    """/health, /ready and /metrics of a process."""
+    """A worker process serves /health, /ready and /metrics."""
     settings = settings_for(stack.kafka, database_url, topic_prefix)
     await prepare(settings)
     port = str(choose(asked=None, remembered=None, taken=[], purpose="metrics"))

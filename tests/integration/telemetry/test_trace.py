@@ -1,4 +1,4 @@
-"""One event from its producer's program through the gateway, Kafka, a retry, its dead letter and its replay: one trace."""
+"""One event from its producer's program through gateway, Kafka, a retry, its dead letter and its replay: one trace."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
@@ -26,7 +26,7 @@ from streams.worker.spans import SettlementSpans
 
 @pytest.fixture
 def spans(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[InMemorySpanExporter]:
-    """What the program, the gateway and the worker have told of, all of them in this process."""
+    """The spans of program, gateway and worker, all in this process."""
     exporter = InMemorySpanExporter()
     made = []
 
@@ -65,7 +65,7 @@ def told(spans: InMemorySpanExporter, kind: str) -> list[ReadableSpan]:
 async def test_one_event_is_one_trace_from_its_producer_to_the_row_of_its_replay(
     settings: Settings, key: str, spans: InMemorySpanExporter
 ) -> None:
-    """Each step is under the one before it, and each attempt is linked with the settlement that wrote it."""
+    """Each step is a child of the one before, and each attempt links to the commit that wrote it."""
     async with serving(settings) as url, BridgeClient(url, "s1", key) as client:
         await client.track("click", {"of": "a version that nobody knows"}, schema_version=99)
         await client.flush()
@@ -100,7 +100,10 @@ async def test_one_event_is_one_trace_from_its_producer_to_the_row_of_its_replay
 async def test_what_the_sampler_leaves_out_is_left_out_by_all(
     settings: Settings, key: str, spans: InMemorySpanExporter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A request that nobody traces: the gateway's sampler decides, the answer and the record say so, no attempt is told."""
+    """A sampler that drops the trace drops it everywhere: in the answer, in the record and for the attempts.
+
+    Without a trace of the request, the gateway's sampler decides.
+    """
     monkeypatch.setattr(trace, "_TRACER_PROVIDER", trace.NoOpTracerProvider())
     off = gateway_app.provider_of_traces
     monkeypatch.setattr(gateway_app, "provider_of_traces", lambda *_: off(sampler=ALWAYS_OFF))  # type: ignore[call-arg]

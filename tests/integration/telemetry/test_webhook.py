@@ -1,4 +1,4 @@
-"""The webhook: signed so that another implementation accepts it, retried, and never in anybody's way."""
+"""The webhook: signed as another implementation verifies it, retried, and bounded in time."""
 
 import base64
 import secrets
@@ -17,7 +17,7 @@ SECRET = f"whsec_{base64.b64encode(secrets.token_bytes(32)).decode()}"
 
 
 async def test_the_schemes_own_implementation_accepts_the_signature() -> None:
-    """And refuses it once a byte differs."""
+    """It refuses a body with one byte more."""
     async with listening(lambda _: 204) as (url, calls):
         assert await call_webhook(url, [SECRET], "bridge.run.failed", {"reason": "51 dropped – é"}, message_id="run_1")
     ((headers, body),) = calls
@@ -29,7 +29,7 @@ async def test_the_schemes_own_implementation_accepts_the_signature() -> None:
 
 
 async def test_a_plain_secret_signs_as_its_bytes() -> None:
-    """BRIDGE_SECRET_KEY has no form of its own."""
+    """A secret of any form, as in BRIDGE_SECRET_KEY, signs as its bytes."""
     async with listening(lambda _: 200) as (url, calls):
         assert await call_webhook(url, ["a plain secret"], "x", {}, message_id="1")
     ((headers, body),) = calls
@@ -37,14 +37,14 @@ async def test_a_plain_secret_signs_as_its_bytes() -> None:
 
 
 async def test_without_a_secret_it_is_not_signed() -> None:
-    """The other side can tell."""
+    """The header is missing, so that the receiver notices."""
     async with listening(lambda _: 200) as (url, calls):
         assert await call_webhook(url, [], "x", {}, message_id="1")
     assert "webhook-signature" not in calls[0][0]
 
 
 async def test_it_is_tried_again_under_the_same_id() -> None:
-    """So that the other side can tell repetitions."""
+    """The receiver recognises a repetition by its id."""
     async with listening(lambda number: 503 if number == 1 else 200) as (url, calls):
         assert await call_webhook(url, [SECRET], "x", {}, message_id="same")
     assert [headers["webhook-id"] for headers, _ in calls] == ["same", "same"]
@@ -53,7 +53,7 @@ async def test_it_is_tried_again_under_the_same_id() -> None:
 
 
 async def test_a_server_that_hangs_costs_the_budget_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is given up, without an error."""
+    """The call ends with its time budget and raises no error."""
     monkeypatch.setattr(webhook, "TRY_SECONDS", 60.0)
     async with listening(lambda _: None) as (url, _):
         started = time.monotonic()
@@ -63,12 +63,12 @@ async def test_a_server_that_hangs_costs_the_budget_and_no_more(monkeypatch: pyt
 
 @pytest.mark.parametrize("url", ["http://127.0.0.1:1/", "not a url", "ftp://x/"])
 async def test_a_server_that_is_not_there(url: str) -> None:
-    """It is given up, without an error."""
+    """The call returns False and raises no error."""
     assert not await call_webhook(url, [SECRET], "x", {}, message_id="1", budget_seconds=0.5)
 
 
 async def test_receivers_of_the_old_and_of_the_derived_secret_accept_a_call() -> None:
-    """Until the overlap ends a call bears both signatures, so that a receiver changes its secret when it likes."""
+    """During the overlap a call has both signatures, so that a receiver can change its secret at any time."""
     key = secrets.token_hex(32)
     async with listening(lambda _: 200) as (url, calls):
         assert await call_webhook(url, Settings(secret_key=key).webhook_secrets, "x", {}, message_id="1")

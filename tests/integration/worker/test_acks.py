@@ -1,4 +1,4 @@
-"""What the worker and the gateway publish is acknowledged by all replicas in sync, not by a leader that may die."""
+"""The worker and the gateway publish with acks=all: every replica in sync confirms a record."""
 
 import pytest
 from aiokafka.client import AIOKafkaClient
@@ -14,7 +14,10 @@ ALL = -1
 async def test_a_producer_asks_for_the_word_of_all_replicas(
     stack: StackAddresses, topic_prefix: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As the request says it to the broker. A lone broker can't show the difference: it is all replicas."""
+    """The produce request asks the broker for the acknowledgement of all replicas in sync.
+
+    Only the request shows it: on a single broker the leader is the only replica.
+    """
     asked: list[int] = []
     send = AIOKafkaClient.send
 
@@ -27,5 +30,5 @@ async def test_a_producer_asks_for_the_word_of_all_replicas(
     settings = settings_for(stack.kafka, "postgresql://nowhere/none", topic_prefix)
     await apply_topics(settings)
     await produce(settings, [event(1)])
-    # Once, or more often where the topic's leader was not known yet.
+    # One request, or several if the leader of the topic was unknown at first.
     assert set(asked) == {ALL}

@@ -1,4 +1,7 @@
-"""The brake on real servers: a storm stops short of the DLQ, whoever looks sees why, and it ends by itself or by word."""
+"""The circuit breaker on real servers: it stops a storm of dead letters and shows the reason.
+
+A passing probe or an operator closes it.
+"""
 
 import asyncio
 import json
@@ -18,7 +21,7 @@ from streams.audit import audit
 
 STORM = 3000
 LIMIT = 1000
-# A worker that was deployed with a bound that no event keeps, and the same with the right one.
+# A deployment with an age limit that every event exceeds.
 BAD_DEPLOY = {"occurred_at_max_age": "1h"}
 HOUR_MS = 3_600_000
 
@@ -68,7 +71,7 @@ async def probed(settings: Settings) -> Any:
 
 
 async def dead_letters(settings: Settings) -> int:
-    """Those of the ledger, which are also all that the DLQ holds."""
+    """Count the open dead letters in the ledger and check that the DLQ holds the same number."""
     dropped = int(await ask(settings, "SELECT count(*) FROM bridge_event_raw WHERE disposition = 'open'"))
     bounds = await log_bounds(settings, [settings.topics.dlq])
     assert sum(one.end - one.start for one in bounds.values()) == dropped
@@ -80,7 +83,10 @@ async def all_read(settings: Settings, count: int) -> bool:
 
 
 async def test_a_bad_deployment_is_braked_until_a_better_one_comes(stack, database_url, topic_prefix) -> None:
-    """Few are dead-lettered, a restart of the same changes nothing, the next one lets go by itself."""
+    """A bad deployment dead-letters few events, and none after a restart.
+
+    A fixed deployment closes the breaker.
+    """
     settings = settings_of(stack, database_url, topic_prefix)
     bad = settings_of(stack, database_url, topic_prefix, **BAD_DEPLOY)
     await prepare(settings)
@@ -110,7 +116,10 @@ async def test_a_bad_deployment_is_braked_until_a_better_one_comes(stack, databa
 
 
 async def test_two_workers_agree_and_an_operator_releases_it(stack, database_url, topic_prefix) -> None:
-    """Whichever saw it first: both hold, status says why, the release is in the history, and both go on."""
+    """Two workers share one breaker: both pause, and both resume once an operator releases it.
+
+    The status shows the reason, and the run history records the release.
+    """
     settings = settings_of(stack, database_url, topic_prefix, **BAD_DEPLOY)
     await prepare(settings)
     async with AsyncExitStack() as running:
@@ -156,7 +165,10 @@ async def test_two_workers_agree_and_an_operator_releases_it(stack, database_url
 
 
 async def test_one_sites_garbage_leaves_the_others_alone(stack, database_url, topic_prefix) -> None:
-    """Nine tenths of the traffic, and none of it sound: it is dead-lettered, and the other sites' events go on."""
+    """Invalid events of one site are dead-lettered and don't delay other sites' events.
+
+    They are 14 of every 15 events.
+    """
     settings = settings_of(stack, database_url, topic_prefix)
     await prepare(settings)
     mixed = [
@@ -172,7 +184,7 @@ async def test_one_sites_garbage_leaves_the_others_alone(stack, database_url, to
 
 
 async def test_a_run_without_a_worker_brakes_too(stack, database_url, topic_prefix, tmp_path) -> None:
-    """`bridge process` dead-letters no more than a worker would, says so, and goes no further until released."""
+    """`bridge process` dead-letters no more than a worker, reports the open breaker, and waits for the release."""
     settings = settings_of(stack, database_url, topic_prefix, **BAD_DEPLOY)
     await prepare(settings)
     await produce(settings, [old_event(number) for number in range(STORM)])
@@ -197,7 +209,7 @@ async def test_a_run_without_a_worker_brakes_too(stack, database_url, topic_pref
 
 
 async def test_what_is_held_by_hand_waits_and_the_rest_goes_on(stack, database_url, topic_prefix) -> None:
-    """A partition stops at its first would-be dead letter; the other is settled to its end."""
+    """Under an engaged breaker a partition stops before its first failing event, and the other is read to its end."""
     settings = settings_of(stack, database_url, topic_prefix)
     await prepare(settings)
     assert (await command(settings, "breaker", "engage", "--reason", "to be safe"))[0] == 0
@@ -234,6 +246,6 @@ async def test_what_is_held_by_hand_waits_and_the_rest_goes_on(stack, database_u
     ],
 )
 def test_bad_arguments(words: list[str], says: str) -> None:
-    """One line that says what is wrong; exit code 3."""
+    """A bad argument exits with code 3 and one line that names the mistake."""
     done = bridge("brake", *words, settings={})
     assert (done.returncode, says in done.stderr.decode()) == (3, True), done.stderr

@@ -1,4 +1,4 @@
-"""The brake and records that tell no site: they stop nobody for good, and no operator is needed."""
+"""The circuit breaker and records that name no site: it closes without an operator."""
 
 import time
 from typing import Any
@@ -33,7 +33,10 @@ async def times_engaged(settings: Settings) -> int:
 
 
 async def test_junk_before_anything_passed_is_settled_by_one_event_behind_it(stack, database_url, topic_prefix) -> None:
-    """A new process holds it like a bad deployment; what its probe finds behind lets go, and it stays off."""
+    """A new process trips on junk, and its probe closes the breaker once it finds a sound event behind.
+
+    The breaker does not trip again.
+    """
     settings = settings_of(stack, database_url, topic_prefix)
     await prepare(settings)
     await produce(settings, [b"x"] * JUNK)
@@ -49,7 +52,7 @@ async def test_junk_before_anything_passed_is_settled_by_one_event_behind_it(sta
 
 
 async def test_junk_in_a_quiet_hour_engages_nothing(stack, database_url, topic_prefix) -> None:
-    """Events have passed in this process, none of them within the window."""
+    """Junk after a window without events does not trip a process in which events have passed before."""
     settings = settings_of(stack, database_url, topic_prefix)
     await prepare(settings)
     async with working(settings):

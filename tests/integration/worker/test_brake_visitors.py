@@ -1,4 +1,4 @@
-"""The brake and the public: what visitors make up does not stop the stream, and a bad deployment is still noticed."""
+"""The circuit breaker and visitors' events: junk does not stop the stream, a bad deployment still trips it."""
 
 import time
 from collections.abc import Iterable
@@ -25,7 +25,7 @@ def settings_of(stack: Any, database_url: str, topic_prefix: str, **changed: Any
 
 
 async def send(settings: Settings, values: Iterable[tuple[int, bytes]], sender: Sender) -> None:
-    """What a gateway writes of a request: of these sites, and proven."""
+    """Produce records as the gateway writes them: with its headers, the site and the proof of the sender class."""
     producer, keys = make_producer(settings), settings.proof_keys
     async with started(settings, producer):
         for number, (site, value) in enumerate(values):
@@ -37,7 +37,7 @@ async def send(settings: Settings, values: Iterable[tuple[int, bytes]], sender: 
 
 
 def junk(count: int) -> list[tuple[int, bytes]]:
-    """Nothing, of three sites by turns."""
+    """Invalid events of three sites in turn."""
     return [(number % 3 + 1, b"{}") for number in range(count)]
 
 
@@ -59,12 +59,12 @@ async def engaged(settings: Settings) -> bool:
 
 
 async def was_engaged(settings: Settings) -> bool:
-    """Whether the brake was ever on: there is a row of it from then on."""
+    """Whether the breaker has ever tripped: the table has no row before that."""
     return bool(await fetch(settings, "SELECT 1 FROM brake"))
 
 
 async def test_ten_thousand_junk_events_of_visitors_do_not_stop_the_others(stack, database_url, topic_prefix) -> None:
-    """Of three sites at once, in bursts; what servers send beside them becomes rows, burst by burst."""
+    """Ten thousand junk events of visitors, in bursts, neither trip the breaker nor delay the servers' events."""
     settings = settings_of(stack, database_url, topic_prefix)
     await prepare(settings)
     async with working(settings):
@@ -92,7 +92,7 @@ async def test_ten_thousand_junk_events_of_visitors_do_not_stop_the_others(stack
 async def test_junk_before_anything_passed_is_let_go_by_the_first_event_that_passes(
     stack, database_url, topic_prefix
 ) -> None:
-    """A process that knows nothing yet holds it like a bad deployment; one good event far behind proves otherwise."""
+    """A new process trips on junk as on a bad deployment; the first sound event behind it closes the breaker."""
     settings = settings_of(stack, database_url, topic_prefix)
     await prepare(settings)
     await send(settings, junk(6000), Sender.VISITOR)
@@ -109,7 +109,10 @@ async def test_junk_before_anything_passed_is_let_go_by_the_first_event_that_pas
 
 
 async def test_a_bad_deployment_is_braked_where_only_visitors_send(stack, database_url, topic_prefix) -> None:
-    """Few of their events are dead-lettered; the next deployment lets go by itself, and they become rows."""
+    """A bad deployment dead-letters few of the visitors' events.
+
+    A fixed one closes the breaker and persists the others.
+    """
     settings = settings_of(stack, database_url, topic_prefix)
     bad = settings_of(stack, database_url, topic_prefix, occurred_at_max_age="1h")
     await prepare(settings)

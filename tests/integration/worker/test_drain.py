@@ -1,4 +1,4 @@
-"""Told to end while Kafka does not answer: the worker drains what it can and ends within the grace that it is given."""
+"""SIGTERM while Kafka does not answer: the worker drains what it can and exits within its grace period."""
 
 import asyncio
 import signal
@@ -23,7 +23,10 @@ async def settled(settings: Settings) -> bool:
 
 
 async def test_a_worker_is_told_to_end_while_kafka_is_frozen() -> None:
-    """Kafka takes connections and answers nothing: Faust's own clients would wait for their time-outs first."""
+    """The worker exits in time although a frozen broker accepts connections and answers nothing.
+
+    Faust's own clients would first wait for their time-outs.
+    """
     with stack_directory() as directory:
         async with prepared_servers(directory, "drain.") as (servers, settings):
             await produce(settings, [b"{"])

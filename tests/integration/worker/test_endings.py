@@ -1,4 +1,4 @@
-"""Every ending of a run leaves a summary, and whoever is to be told of failed runs is told of those that could not begin."""
+"""Every run leaves a summary, and the alert webhook also receives runs that could not begin."""
 
 import asyncio
 import json
@@ -23,7 +23,7 @@ AWAY = "postgresql://nobody:nothing@127.0.0.1:1/none"
 
 
 async def process(directory: Path, *words: str, **settings: str) -> tuple[int, dict[str, Any], list[Any], str]:
-    """Exit code, summary, what the webhook was told, and what people were."""
+    """Run `bridge process`; return its exit code, its summary, the webhook's calls and what it printed."""
     path = directory / "s.json"
     async with listening(lambda _: 200) as (url, calls):
         given = {"BRIDGE_KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:1", "BRIDGE_START_TIMEOUT": "1s"} | settings
@@ -51,7 +51,7 @@ async def process(directory: Path, *words: str, **settings: str) -> tuple[int, d
 async def test_a_run_that_can_not_begin_leaves_a_summary_and_is_told(
     tmp_path: Path, words: tuple[str, ...], settings: dict[str, str], told: str
 ) -> None:
-    """Exit code 3, whatever is wrong: no verdict on what nobody looked at."""
+    """A run that cannot begin exits with 3, passes no verdict and notifies the webhook."""
     code, summary, calls, shown = await process(tmp_path, *words, **settings)
 
     assert code == 3
@@ -70,7 +70,7 @@ async def test_a_dry_run_that_can_not_begin_tells_nobody(tmp_path: Path) -> None
 
 
 async def test_a_second_run_is_no_failure_to_tell(stack, database_url, topic_prefix, tmp_path: Path) -> None:
-    """The first one does the work; a run that found nothing to do is judged and passes."""
+    """A run that finds another one at work exits with 3 and notifies no webhook; a run without work passes the gate."""
     settings = settings_for(stack.kafka, database_url, topic_prefix)
     await prepare(settings)
     await produce(settings, [event(1)])
@@ -88,7 +88,7 @@ async def test_a_second_run_is_no_failure_to_tell(stack, database_url, topic_pre
 async def test_a_defect_leaves_a_summary_too(
     database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It is raised all the same, once its end is on record."""
+    """A defect is recorded in the summary, sent to the webhook, and raised."""
 
     async def fit(*_: object, **__: object) -> None:
         return
@@ -110,7 +110,7 @@ async def test_a_defect_leaves_a_summary_too(
 
 
 def test_each_command_that_runs_a_job_is_known(tmp_path: Path) -> None:
-    """By the words of its name, so that it leaves a summary when its settings are refused."""
+    """Each known job is a command with `--json-output`, so that refused settings leave a summary too."""
     from bridge.cli.unfit import COMMANDS
 
     for name in sorted(COMMANDS):

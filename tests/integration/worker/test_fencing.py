@@ -1,4 +1,4 @@
-"""Fenced: of two workers that both believe they own a partition, the offset row's lock lets one write."""
+"""Fencing: of two workers that both believe they own a partition, the lock of the offset row lets one write."""
 
 import asyncio
 import time
@@ -66,7 +66,7 @@ async def count_of(database_url: str, table: str) -> int:
 
 
 async def test_two_first_owners_write_a_batch_once(database_url: str) -> None:
-    """Two workers that claim a partition nobody had before settle the same batch at once: one is refused."""
+    """Two workers that claim a new partition commit the same batch at the same time: one is refused."""
     async with owner(database_url) as one, owner(database_url) as other:
         assert await asyncio.gather(one.claim({SOURCE: 0}), other.claim({SOURCE: 0})) == [{SOURCE: 0}, {SOURCE: 0}]
 
@@ -79,7 +79,7 @@ async def test_two_first_owners_write_a_batch_once(database_url: str) -> None:
 
 
 async def test_an_owner_that_wakes_up_late_is_refused(database_url: str) -> None:
-    """A worker that was stopped while another settled its batch writes nothing when it goes on."""
+    """A stopped worker whose batch another one has committed is refused when it resumes."""
     async with owner(database_url) as sleeper, owner(database_url) as heir:
         await sleeper.claim({SOURCE: 0})
         in_hand = outcomes(0, 100)
@@ -93,7 +93,7 @@ async def test_an_owner_that_wakes_up_late_is_refused(database_url: str) -> None
 
 
 async def commits_past_a_stopped_worker(heir: PostgresSink, database_url: str) -> None:
-    """Holds that an owner ends the session of a worker that was stopped inside its transaction, and commits."""
+    """Check that an owner ends the session of a worker that stopped inside its transaction, and commits."""
     await heir.claim({SOURCE: 0})
     stopped = await asyncpg.connect(database_url, server_settings={"application_name": "ghostlink-bridge lane x"})
     await stopped.execute("BEGIN")
@@ -106,13 +106,13 @@ async def commits_past_a_stopped_worker(heir: PostgresSink, database_url: str) -
 
 
 async def test_a_stopped_workers_lock_is_broken(database_url: str) -> None:
-    """A worker stopped inside its transaction holds the offset's lock; who waits ends that session and settles."""
+    """An owner that waits for the offset lock of a stopped worker ends that session and commits."""
     async with owner(database_url) as heir:
         await commits_past_a_stopped_worker(heir, database_url)
 
 
 async def test_a_stopped_workers_lock_is_broken_before_the_heir_has_claimed(database_url: str) -> None:
-    """The heir's first act is to claim, and it waits for the same lock."""
+    """The next owner also breaks the lock when it waits in its claim, before its first commit."""
     async with owner(database_url) as first:
         await first.claim({SOURCE: 0})
     stopped = await asyncpg.connect(database_url, server_settings={"application_name": "ghostlink-bridge lane x"})
@@ -124,7 +124,7 @@ async def test_a_stopped_workers_lock_is_broken_before_the_heir_has_claimed(data
 
 
 async def test_a_session_that_works_is_left_to_its_work(database_url: str) -> None:
-    """However slow it is: two lanes that end each other's sessions get nothing done."""
+    """A lane does not end a slow session that is active; otherwise two lanes would abort each other for ever."""
     async with owner(database_url, lock_timeout=1.0) as waiting:
         await waiting.claim({SOURCE: 0})
         slow = await asyncpg.connect(database_url, server_settings={"application_name": "ghostlink-bridge lane y"})
@@ -141,7 +141,7 @@ async def test_a_session_that_works_is_left_to_its_work(database_url: str) -> No
 
 
 async def test_an_answer_that_never_comes_is_cut_off(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """After the longest time that one operation may take, as if Postgres had said that it timed out."""
+    """A statement without an answer is cancelled after OPERATION_SECONDS and raised as a Postgres time-out."""
     async with owner(database_url, lock_timeout=30.0) as waiting:
         await waiting.claim({SOURCE: 0})
         stranger = await asyncpg.connect(database_url, server_settings={"application_name": "psql"})
@@ -157,7 +157,7 @@ async def test_an_answer_that_never_comes_is_cut_off(database_url: str, monkeypa
 
 
 async def test_a_strangers_lock_is_left_alone(database_url: str) -> None:
-    """A session that is not a worker's is never ended: the settlement gives up after the lock time-out."""
+    """A session of another application is never ended: the commit fails with a lock time-out."""
     async with owner(database_url, lock_timeout=0.5) as waiting:
         await waiting.claim({SOURCE: 0})
         stranger = await asyncpg.connect(database_url, server_settings={"application_name": "psql"})

@@ -37,7 +37,7 @@ def environment(settings: Settings, **more: str) -> dict[str, str]:
 
 
 async def test_both_commands_settle_and_drain(stack, database_url: str, topic_prefix: str, tmp_path: Path) -> None:
-    """`bridge worker`, then `faust -A streams.app worker`: each settles its events and ends with 0 on SIGTERM."""
+    """`bridge worker`, then `faust -A streams.app worker`: each commits its events and ends with 0 on SIGTERM."""
     settings = settings_for(stack.kafka, database_url, topic_prefix, retry_delays=("100ms", "300ms"))
     await prepare(settings)
     conn = await asyncpg.connect(database_url)
@@ -57,7 +57,7 @@ async def test_both_commands_settle_and_drain(stack, database_url: str, topic_pr
             worker.kill()
             worker.wait(10)
         if name == "bridge worker":
-            # A shipper of JSON lines refuses whatever is none.
+            # A log shipper rejects every line that is not JSON.
             found = [json.loads(line) for line in (tmp_path / f"{turn}.log").read_text().splitlines()]
             assert not [line for line in found if "Starting..." in line["event"]]
     await conn.close()
@@ -65,7 +65,10 @@ async def test_both_commands_settle_and_drain(stack, database_url: str, topic_pr
 
 
 async def test_a_defect_ends_the_process_and_says_why(stack, database_url: str, topic_prefix: str) -> None:
-    """A first attempt that meets a ledger row of its own provenance: exit 1, the reason named, the offset untouched."""
+    """A defect ends the worker with exit code 1 and a logged reason; the offset is kept.
+
+    Here a first attempt finds a ledger row of its own provenance.
+    """
     settings = settings_for(stack.kafka, database_url, topic_prefix)
     await prepare(settings)
     conn = await asyncpg.connect(database_url)
@@ -96,7 +99,7 @@ async def test_a_defect_ends_the_process_and_says_why(stack, database_url: str, 
 async def test_an_unfit_start_is_refused_in_one_line(
     stack, database_url: str, topic_prefix: str, changed: dict[str, str], said: bytes
 ) -> None:
-    """A service that is away, a wrong setting, topics that are missing: exit 3 and one line that says what to do."""
+    """A missing service, a wrong setting or missing topics exit with 3 and one line that names the remedy."""
     settings = settings_for(stack.kafka, database_url, topic_prefix)
 
     ended = subprocess.run(
@@ -125,7 +128,7 @@ sys.exit(host(streams.faust_host.app.create_app(settings), settings))
 
 
 async def test_a_service_that_goes_away_while_the_host_starts(stack, database_url: str, topic_prefix: str) -> None:
-    """The command has looked already, and the worker looks again: also then the exit code is 3."""
+    """A service that fails between the command's check and the worker's exits with 3 too."""
     settings = settings_for(stack.kafka, database_url, topic_prefix)
 
     ended = subprocess.run(python(AWAY_IN_BETWEEN), env=environment(settings), capture_output=True, timeout=60)
@@ -152,7 +155,7 @@ sys.exit(host(streams.faust_host.app.create_app(settings), settings))
 
 
 async def test_kafka_that_goes_away_before_faust_connects(stack, database_url: str, topic_prefix: str) -> None:
-    """It answered the command and the worker, and is gone when Faust's own clients connect: exit code 3 as for any service."""
+    """Kafka that fails after both checks, when Faust's clients connect, exits with 3 too."""
     settings = settings_for(stack.kafka, database_url, topic_prefix)
     gone = environment(settings, BRIDGE_KAFKA_BOOTSTRAP_SERVERS="127.0.0.1:1")
 
@@ -163,7 +166,7 @@ async def test_kafka_that_goes_away_before_faust_connects(stack, database_url: s
 
 
 async def test_a_database_that_is_read_only_at_start(stack, database_url: str, topic_prefix: str) -> None:
-    """As after a failover to a replica: in development, where a start writes, it is refused with 3, too."""
+    """A read-only database, as after a failover to a replica, exits with 3 in development too, where a start writes."""
     settings = settings_for(stack.kafka, database_url, topic_prefix)
     conn = await asyncpg.connect(database_url)
     name = await conn.fetchval("SELECT current_database()")
@@ -195,7 +198,7 @@ sys.exit(streams.faust_host.host.host(streams.faust_host.app.create_app(settings
 
 
 async def test_a_stop_that_faust_does_not_survive(stack, database_url: str, topic_prefix: str, tmp_path: Path) -> None:
-    """Faust's consumer dies in its stop when Kafka is away, and waits for itself for ever: the drained worker ends with 0."""
+    """A worker that has drained exits with 0 although Faust's consumer fails in its stop and waits for itself."""
     settings = settings_for(stack.kafka, database_url, topic_prefix)
     await prepare(settings)
     conn = await asyncpg.connect(database_url)

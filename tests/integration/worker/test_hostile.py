@@ -1,4 +1,4 @@
-"""Hostile input through a real worker: each event has its outcome, nothing blocks, and everything can be read back."""
+"""Hostile input through a real worker: each event gets its outcome, blocks no other event, and can be read back."""
 
 import asyncio
 import json
@@ -31,7 +31,7 @@ Headers = Sequence[tuple[str, bytes | None]]
 
 
 class Case(NamedTuple):
-    """One raw record and how it must end: an event, or a dropped_reason."""
+    """One raw record and its expected outcome: an event, or a dropped_reason."""
 
     name: str
     ends_as: str
@@ -52,7 +52,7 @@ def sound(name: str, **changed: Any) -> bytes:
 
 
 def spliced(name: str, more: bytes) -> bytes:
-    """A sound event with something in it that json.dumps would not write."""
+    """A sound event with a fragment in it that json.dumps would not write."""
     return sound(name)[:-1] + b"," + more + b"}"
 
 
@@ -144,7 +144,7 @@ def odd_but_sound() -> list[Case]:
 
 
 class Rig:
-    """Topics of its own, a worker on them, and what it left behind."""
+    """Topics of its own, a worker on them, and readers of what it wrote."""
 
     def __init__(self, addresses: StackAddresses, database_url: str, prefix: str) -> None:
         self.settings = Settings(
@@ -189,7 +189,7 @@ class Rig:
         await self.db.close()
 
     async def place(self, cases: Sequence[Case]) -> None:
-        """All on partition 0, so that one that blocks would block those behind it."""
+        """The partition of each record: always 0, so that a record that blocks also blocks those behind it."""
         for case in cases:
             metadata = await self.send(self.topics.raw, case.value, case.key, case.headers, case.timestamp_ms)
             self.placed[Provenance(self.topics.raw, 0, metadata.offset)] = case
@@ -201,7 +201,7 @@ class Rig:
             return await self.producer.send_and_wait(
                 topic, value, key, partition=0, headers=list(headers), timestamp_ms=timestamp_ms
             )
-        # aiokafka's own check refuses what any other producer can write.
+        # aiokafka's own check refuses records that other producers can write.
         await self.producer.partitions_for(topic)
         future = await self.producer._message_accumulator.add_message(
             KafkaPartition(topic, 0), None, None, 30, timestamp_ms=timestamp_ms, headers=list(headers)
@@ -209,7 +209,7 @@ class Rig:
         return await future
 
     async def run_to_the_end(self) -> None:
-        """Until every raw and retry record has been read and no event waits."""
+        """Run the worker until every raw and retry record has been read and no event waits."""
         await self.worker.start()
         consumer = AIOKafkaConsumer(bootstrap_servers=self.settings.brokers)
         await consumer.start()
@@ -230,7 +230,7 @@ class Rig:
             await consumer.stop()
 
     async def ended_as(self) -> dict[Provenance, str]:
-        """How each raw event ended, from rows that asyncpg can read whole."""
+        """The outcome of each raw event, from rows that asyncpg can read whole."""
         events = await self.db.fetch("SELECT * FROM bridge_event")
         ledger = await self.db.fetch("SELECT * FROM bridge_event_raw")
         found = [(provenance(row), EVENT) for row in events]
@@ -274,7 +274,10 @@ def assert_ends(rig: Rig, found: dict[Provenance, str]) -> None:
 
 
 async def test_each_hostile_record_has_its_outcome(rig: Rig) -> None:
-    """By the error table; offsets reach the end, rows can be read back, and dead letters are whole."""
+    """Each record ends as the error table defines; offsets reach the end.
+
+    All rows can be read back, and the dead letters are whole.
+    """
     await rig.place([*wrong_values(), *odd_but_sound()])
     await rig.run_to_the_end()
     assert_ends(rig, await rig.ended_as())
@@ -295,7 +298,7 @@ async def test_each_hostile_record_has_its_outcome(rig: Rig) -> None:
 
 
 async def test_garbage_on_a_retry_topic_is_stale_and_blocks_nothing(rig: Rig) -> None:
-    """Forged tokens, tokens of events that never failed, and plain rubbish, with a real retry behind them."""
+    """Forged tokens, tokens of events that never failed, and garbage are stale and don't block a real retry."""
     await rig.place([Case("sound", EVENT, sound("sound")), Case("late", EXHAUSTED, sound("late", script_id="nowhere"))])
     raw = rig.topics.raw
     tokens: list[Headers] = [
@@ -334,7 +337,7 @@ async def test_garbage_on_a_retry_topic_is_stale_and_blocks_nothing(rig: Rig) ->
     indirect=True,
 )
 async def test_producers_own_times_are_held_near_now(rig: Rig) -> None:
-    """A raw topic with CreateTime: 1970, 2099 and the end of time fall into months and windows that exist."""
+    """With CreateTime, timestamps of 1970, 2099 and the end of time are clamped to existing months and windows."""
     then, soon, ever = 0, 4_086_000_000_000, 2**62
     week_ago = NOW_MS - 7 * DAY_MS - 60_000
     await rig.place(
@@ -357,7 +360,7 @@ async def test_producers_own_times_are_held_near_now(rig: Rig) -> None:
 
 
 async def test_producers_own_times_do_not_count_where_the_broker_stamps(rig: Rig) -> None:
-    """With LogAppendTime the record's time is the broker's, whatever the producer said."""
+    """With LogAppendTime the record's time is the broker's, regardless of the producer's."""
     await rig.place(
         [
             Case("1970", EVENT, sound("1970"), timestamp_ms=0),

@@ -1,4 +1,4 @@
-"""A connection that was reset is an outage for the client, not its end: under uvloop, which workers run on."""
+"""A reset connection is a Kafka error that the client survives, also under uvloop, on which workers run."""
 
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
@@ -12,13 +12,13 @@ from sinks.kafka.connection import name_closed_connections
 
 
 async def _written_to_a_closed_connection(kafka: str) -> BaseException | None:
-    """What a client raises that writes in the instant between the reset and its being told."""
+    """The error of a client that writes after the reset and before its reader notices it."""
     client = AIOKafkaClient(bootstrap_servers=kafka)
     await client.bootstrap()
     try:
         connection = await client._get_conn(next(iter(client.cluster.brokers())).nodeId)
         connection._writer.transport.abort()
-        # One turn of the loop: the socket is closed by then, and the task that reads from it is woken by the next.
+        # One turn of the loop closes the socket; the task that reads from it wakes only in the next turn.
         await asyncio.sleep(0)
         try:
             await connection.send(MetadataRequest([]))
@@ -30,7 +30,7 @@ async def _written_to_a_closed_connection(kafka: str) -> BaseException | None:
 
 
 def test_a_closed_connection_is_kafkas_error(stack) -> None:
-    """aiokafka's tasks survive this one; any other ends them, and with them the worker."""
+    """A closed connection raises KafkaConnectionError, which aiokafka's tasks survive; any other error ends them."""
     name_closed_connections()
     with ThreadPoolExecutor(max_workers=1) as apart:
         error = apart.submit(uvloop.run, _written_to_a_closed_connection(stack.kafka)).result()

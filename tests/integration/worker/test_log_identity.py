@@ -1,4 +1,4 @@
-"""A log that is not the one that was read holds its partition until an operator adopts it; then both are accounted for."""
+"""A replaced log pauses its partition until an operator adopts it; rows and audit then account for both logs."""
 
 import asyncio
 import json
@@ -40,7 +40,7 @@ async def command(settings: Settings, *words: str) -> subprocess.CompletedProces
 
 @asynccontextmanager
 async def read_once(stack: object, database_url: str, prefix: str) -> AsyncIterator[Settings]:
-    """A stream that has read FIRST events, some of which wait for their script; nobody reads now."""
+    """A stream that has read FIRST events and whose worker has stopped."""
     settings = settings_for(stack.kafka, database_url, prefix)  # type: ignore[attr-defined]
     await prepare(settings)
     await produce(settings, [event(number) for number in range(FIRST)])
@@ -54,7 +54,7 @@ async def all_read(settings: Settings, count: int) -> bool:
 
 
 async def recreated_and_grown(settings: Settings) -> str:
-    """With other records and a longer log than was read: only the last record tells."""
+    """Recreate the topic with other records and a longer log than was read: only the last record differs."""
     await make_anew(settings, [settings.topics.raw])
     await produce(settings, [event(number) for number in range(1000, 1000 + FIRST + SECOND)])
     return "it holds another record at offset 19"
@@ -68,7 +68,7 @@ async def recreated_shorter(settings: Settings) -> str:
 
 @pytest.mark.parametrize("change", [recreated_and_grown, recreated_shorter])
 async def test_a_topic_made_anew_is_held_and_then_adopted(stack, database_url, topic_prefix, change: Change) -> None:
-    """Held while foreign, adopted without a restart of the worker; rows and audit know both logs."""
+    """Both partitions are paused and then adopted without a restart; rows and audit cover both logs."""
     async with read_once(stack, database_url, topic_prefix) as settings:
         raw = settings.topics.raw
         why = await change(settings)
@@ -103,7 +103,7 @@ async def both_held(settings: Settings) -> bool:
 
 
 async def none_left(settings: Settings) -> bool:
-    """Everything read and finished. An audit that balances at every moment is part of the condition."""
+    """Whether everything is read and finished; fails as soon as the audit doesn't balance."""
     report = await audit(settings)
     assert not [problem for problem in report.problems if "account" in problem or "count" in problem], report.problems
     return report.balanced and (report.totals.unread, report.totals.waiting) == (0, 0)
@@ -121,14 +121,14 @@ async def proven(settings: Settings) -> None:
     rows = await fetch(settings, "SELECT raw_topic, dropped_reason, event_id FROM bridge_event_raw")
     found = sorted((row["raw_topic"], row["dropped_reason"], row["event_id"]) for row in rows)
     nobody = [(f"{raw}#2", "retry_exhausted", f"e-{2000 + number}") for number in range(4)]
-    # What was read of the old log is known by its key, whichever log brings it again.
+    # An event of the old log is recognised by its key when the new log brings it again.
     assert found == sorted([(f"{raw}#2", "duplicate_event_id", "e-5"), *nobody])
     history = await fetch(settings, "SELECT summary FROM script_run WHERE script = 'topics-adopt' AND exit_code = 0")
     assert {json.loads(row["summary"])["reason"] for row in history} == {"made anew"}
 
 
 async def test_another_cluster_is_held_with_all_its_topics(stack, database_url, topic_prefix) -> None:
-    """Whatever its records are; a rehearsed adoption changes nothing."""
+    """All topics of another cluster are paused, and a dry run of the adoption changes nothing."""
     async with read_once(stack, database_url, topic_prefix) as settings:
         clusters = {row[0] for row in await fetch(settings, "SELECT DISTINCT cluster_id FROM stream_offset")}
         assert len(clusters) == 1
@@ -155,7 +155,7 @@ async def six_held(settings: Settings) -> bool:
 
 
 async def test_records_deleted_unread_are_loss_and_not_a_foreign_log(stack, database_url, topic_prefix) -> None:
-    """A log that begins beyond the last record that was read is the same one."""
+    """A log that begins beyond the last record read is the same log: the missing records count as lost."""
     async with read_once(stack, database_url, topic_prefix) as settings:
         await produce(settings, [event(number) for number in range(1000, 1000 + SECOND)])
         lost = KafkaPartition(settings.topics.raw, 0)
@@ -170,7 +170,7 @@ async def test_records_deleted_unread_are_loss_and_not_a_foreign_log(stack, data
 
 
 async def test_what_can_t_be_adopted_is_said_in_one_line(stack, database_url, topic_prefix) -> None:
-    """Other people's topics, the DLQ, partitions that do not exist."""
+    """The DLQ, a partition that doesn't exist and a log that is not replaced are refused with one line each."""
     settings = settings_for(stack.kafka, database_url, topic_prefix)
     await prepare(settings)
     for words, said in (

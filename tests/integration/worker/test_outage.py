@@ -1,4 +1,4 @@
-"""An outage is not poison: whatever ails Postgres, the partition waits in place and nothing is dropped for it."""
+"""A Postgres outage is not poison: the partition pauses, and no event is dropped."""
 
 import struct
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -23,7 +23,7 @@ BEFORE, DURING = 20, 30
 
 
 def paused() -> float:
-    """Looked up each time: the series of a lane that has ended are gone."""
+    """Read the gauge each time: the series of a lane that has ended no longer exist."""
     return metrics.REGISTRY.get_sample_value("bridge_paused_partitions", {"lane": "raw-0"}) or 0.0
 
 
@@ -36,7 +36,7 @@ def name_of(settings: Settings) -> str:
 
 @asynccontextmanager
 async def administration(settings: Settings) -> AsyncIterator[asyncpg.Connection]:
-    """A session that the outage does not reach."""
+    """A session that the outage does not affect."""
     conn = await asyncpg.connect(beside(settings.dsn))
     try:
         yield conn
@@ -99,7 +99,7 @@ async def with_its_months(_conn: asyncpg.Connection, settings: Settings) -> None
 async def test_an_outage_pauses_and_drops_nothing(
     stack, database_url: str, topic_prefix: str, break_it: Act, mend_it: Act
 ) -> None:
-    """The worker holds its partitions while Postgres is unfit, and settles everything when it is mended."""
+    """The worker pauses its partitions while Postgres is unfit and commits everything once it recovers."""
     settings = settings_for(stack.kafka, database_url, topic_prefix, lock_timeout="500ms")
     await prepare(settings)
     await produce(settings, [event(number) for number in range(BEFORE)])
@@ -120,7 +120,7 @@ async def test_an_outage_pauses_and_drops_nothing(
 
 
 async def persisted(settings: Settings, count: int) -> bool:
-    """Whether that many events are there; False while nobody may look."""
+    """Whether that many events are stored; False while the database cannot be read."""
     try:
         conn = await asyncpg.connect(settings.dsn)
     except (asyncpg.PostgresError, OSError):
@@ -155,7 +155,10 @@ FATAL = b"SFATAL\x00VFATAL\x00C57P01\x00Mterminating connection due to administr
 
 
 async def test_an_idle_session_that_is_ended_is_an_outage(database_url: str) -> None:
-    """Postgres' last word has come and the end of the connection has not: the driver trips, and the lane waits."""
+    """A driver that fails on a half-closed connection counts as an outage, and the lane waits.
+
+    Postgres has sent its last message, and the end of the connection has not arrived.
+    """
     sink = PostgresSink(database_url, "idle")
     source = TopicPartition("bridge.raw", 0)
     assert await sink.claim({source: 0}) == {source: 0}

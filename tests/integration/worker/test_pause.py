@@ -1,4 +1,4 @@
-"""Pauses on real servers: one partition or one script waits, and the gateway, the stream and the audit agree on it."""
+"""Pauses on real servers: one partition or one script waits, and gateway, stream and audit agree on it."""
 
 import asyncio
 import json
@@ -28,7 +28,10 @@ async def value(settings: Settings, query: str) -> int:
 
 
 async def test_a_paused_partition_waits_and_the_other_goes_on(settings: Settings) -> None:
-    """It survives a restart, says why it waits, and goes on where it stood."""
+    """The pause survives a restart and shows its reason; the other partition is read.
+
+    After the pause the worker reads on from the same offset.
+    """
     pause = ("--partition", "0", "--reason", "ticket 12")
     assert await command(settings, "pause", "start", *pause) == (0, f"partition {settings.topics.raw}:0: paused\n")
     await produce(settings, [event(number) for number in range(40)])
@@ -58,7 +61,7 @@ async def test_a_paused_partition_waits_and_the_other_goes_on(settings: Settings
 async def test_events_of_a_paused_script_wait(
     settings: Settings, key: str, tmp_path: Path, what: tuple[str, str]
 ) -> None:
-    """The gateway refuses them for the time being, those in Kafka wait, and other scripts' become rows."""
+    """The gateway answers 503 for a paused script, its events in Kafka wait, and other scripts' events become rows."""
     rows = "SELECT count(*) FROM bridge_event"
     with gateway(settings, tmp_path / "log") as running:
         async with working(settings), httpx.AsyncClient(base_url=running.url, headers=bearer(key)) as client:
@@ -74,7 +77,7 @@ async def test_events_of_a_paused_script_wait(
             await wait_until(lambda: posted(503), budget_seconds=BUDGET_SECONDS, describe="the gateway's refusal")
             await produce(settings, [event(number) for number in range(30)] + [event(0, event_id="x", event_type="")])
             await wait_until(lambda: _is(settings, rows, 20), budget_seconds=BUDGET_SECONDS, describe="others' rows")
-            # Two retries are allowed: it has been tried more often.
+            # max_retries is two: retries during a pause don't count.
             tries = "SELECT coalesce(min(retry_count), 0) FROM bridge_event_raw WHERE error_class = 'script_paused'"
             await wait_until(lambda: _is(settings, tries, 4), budget_seconds=BUDGET_SECONDS, describe="some retries")
             assert await value(settings, "SELECT count(*) FROM bridge_event_raw WHERE NOT normalized") == 11
@@ -94,7 +97,7 @@ async def _is(settings: Settings, query: str, least: int) -> bool:
 
 
 async def test_what_cannot_be_paused_is_said(settings: Settings) -> None:
-    """One line for each mistake; nothing is paused by it; the history tells who paused what and why."""
+    """Each mistake gives one line and pauses nothing; the history records who paused what and why."""
     for words, says in (
         (("--partition", "99"), f"Kafka has no {settings.topics.raw}:99"),
         (("--script", "nobody"), "script nobody is not registered"),

@@ -1,4 +1,4 @@
-"""Records that no worker can read or dead-letter whole: they stop neither the worker nor their neighbours."""
+"""Records that no worker can read or dead-letter whole stop neither the worker nor other records."""
 
 import asyncio
 import json
@@ -23,7 +23,7 @@ LARGE = b" " * (3 * 1024 * 1024)
 
 
 async def send_raw(settings: Settings, value: bytes) -> None:
-    """One record to partition 0, compressed so well that the broker takes any size."""
+    """Send one record to partition 0, compressed so well that the broker accepts any size."""
     async with AIOKafkaProducer(
         **settings.kafka_client(), compression_type="gzip", max_request_size=16 * 1024 * 1024
     ) as producer:
@@ -31,7 +31,10 @@ async def send_raw(settings: Settings, value: bytes) -> None:
 
 
 async def test_a_batch_that_inflates_to_too_much_holds_its_partition_only(stack, database_url, topic_prefix) -> None:
-    """It is never inflated, the other partition goes on, and an operator passes it."""
+    """A batch over inflate_max_bytes is never inflated, and only its partition pauses.
+
+    An operator skips the batch.
+    """
     settings = settings_for(stack.kafka, database_url, topic_prefix, inflate_max_bytes=1024 * 1024)
     await prepare(settings)
     await send_raw(settings, LARGE)
@@ -70,7 +73,7 @@ async def _settled(settings: Settings, partition: int, offset: int) -> bool:
 
 
 async def test_a_dead_letter_that_is_too_large_goes_without_its_value(stack, database_url, topic_prefix) -> None:
-    """The ledger keeps its beginning and says so, and what stands behind it is settled."""
+    """The ledger keeps the beginning of the value and records its size, and the records behind it are committed."""
     settings = settings_for(stack.kafka, database_url, topic_prefix)
     await prepare(settings)
     await send_raw(settings, LARGE)
@@ -93,7 +96,7 @@ async def test_a_dead_letter_that_is_too_large_goes_without_its_value(stack, dat
 
 
 async def test_a_record_that_cannot_be_read_holds_its_partition_only(stack, database_url, topic_prefix) -> None:
-    """The worker lives, the other partition goes on, and the metric says which one is held."""
+    """The worker lives, the other partition is read, and the metric names the paused one."""
     settings = settings_for(stack.kafka, database_url, topic_prefix)
     await prepare(settings)
     await send_unreadable(settings, "bad")
@@ -119,7 +122,10 @@ async def _held_at(settings: Settings, offset: int) -> bool:
 
 
 async def test_an_operator_passes_one_record_that_cannot_be_read(stack, database_url, topic_prefix) -> None:
-    """Exactly that one, and only where the partition stands; the worker goes on without a restart, the audit balances."""
+    """`offsets skip` skips exactly the record at the paused position; the worker resumes without a restart.
+
+    The audit balances.
+    """
     settings = settings_for(stack.kafka, database_url, topic_prefix)
     await prepare(settings)
     await produce(settings, [event(number) for number in range(4)])
@@ -152,7 +158,7 @@ async def test_an_operator_passes_one_record_that_cannot_be_read(stack, database
 
 
 async def test_a_record_that_can_be_read_is_not_passed(stack, database_url, topic_prefix) -> None:
-    """A worker settles it: as a dead letter, if it is good for nothing else."""
+    """`offsets skip` refuses a readable record and names the option `--readable`."""
     settings = settings_for(stack.kafka, database_url, topic_prefix)
     await prepare(settings)
     async with working(settings):
@@ -166,7 +172,7 @@ async def test_a_record_that_can_be_read_is_not_passed(stack, database_url, topi
 
 
 async def test_an_operator_passes_a_readable_record_by_saying_so(stack, database_url, topic_prefix) -> None:
-    """Exactly that one, counted as skipped; what stands behind it is settled, and the audit balances."""
+    """`offsets skip --readable` skips exactly that record and counts it; the records behind it are committed."""
     settings = settings_for(stack.kafka, database_url, topic_prefix)
     await prepare(settings)
     async with working(settings):
@@ -187,13 +193,13 @@ async def test_an_operator_passes_a_readable_record_by_saying_so(stack, database
 
 
 async def test_what_stands_before_it_in_its_batch_is_settled(stack, database_url, topic_prefix) -> None:
-    """The partition stands at the record itself, so that an operator passes none that is sound."""
+    """Records before the unreadable one in its batch are committed, so that an operator skips no sound record."""
     settings = settings_for(stack.kafka, database_url, topic_prefix)
     await prepare(settings)
     await send_unreadable(settings, "good", "good", "bad", "good")
     async with working(settings):
         await wait_until(lambda: _held_at(settings, 2), budget_seconds=30, describe="the partition held at the third")
-        # The client can't read on in such a batch, so that what stands behind it has to be passed as well.
+        # The client cannot read on in such a batch, so the record behind it is skipped as well.
         for offset in (2, 3):
             code, said = await skip(settings, 0, offset)
             assert code == 0, said
@@ -204,7 +210,7 @@ async def test_what_stands_before_it_in_its_batch_is_settled(stack, database_url
 
 
 async def test_a_verdict_that_cannot_be_read_is_passed_over(stack, database_url, topic_prefix, tmp_path) -> None:
-    """The worker that hosts the alert agent lives and tells the verdict behind it; the log and a metric say so."""
+    """The worker with the alert agent logs and counts the unreadable verdict and delivers the one behind it."""
     settings = settings_for(stack.kafka, database_url, topic_prefix)
     await prepare(settings)
     port = str(choose(asked=None, remembered=None, taken=[], purpose="metrics"))

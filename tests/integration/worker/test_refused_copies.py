@@ -1,4 +1,4 @@
-"""Records whose copies Kafka refuses for what they are: they are settled, and hold nobody up."""
+"""Records whose copies Kafka refuses: they are committed and delay no other record."""
 
 import asyncio
 import json
@@ -19,14 +19,14 @@ from sinks.kafka.aiokafka_patches.configs import set_configs
 from sinks.kafka.publisher import make_producer
 from sinks.postgres.ledger.rows import decode_headers
 
-# Small by zstd, whose window is long, and not by lz4, in which the stream's copies go.
+# zstd, with its long window, makes it small; lz4, which the stream uses for its copies, does not.
 BIG = os.urandom(100_000) * 40
 
 
 async def send_big(
     settings: Settings, topic: str, value: bytes, *, key: bytes | None = None, headers: Headers = ()
 ) -> None:
-    """One record to partition 0, within what the raw topic takes as it is compressed."""
+    """Send one record to partition 0, within the raw topic's limit as compressed."""
     producer = make_producer(
         settings, compression_type="zstd", max_request_size=2 * len(BIG), max_batch_size=2 * len(BIG)
     )
@@ -35,7 +35,7 @@ async def send_big(
 
 
 async def limit(settings: Settings, *topics: str) -> None:
-    """To what takes not even a copy of the stream's own headers alone."""
+    """Lower the topics' limit below the size of the stream's own headers."""
     async with kafka_admin(settings) as client:
         await set_configs(client, {topic: {"max.message.bytes": "300"} for topic in topics})
 
@@ -49,7 +49,10 @@ async def letters(settings: Settings, count: int) -> list[DeadLetter]:
 
 @pytest.mark.parametrize("part", ["key", "headers"])
 async def test_a_dead_letter_goes_without_what_makes_it_too_large(stack, database_url, topic_prefix, part: str) -> None:
-    """Not the value alone: the ledger keeps their beginning, the copy says so, and the neighbours are settled."""
+    """A large key or large headers are omitted from the copy too, which marks them as omitted.
+
+    The ledger keeps their beginning, and the other records are committed.
+    """
     settings = settings_for(stack.kafka, database_url, topic_prefix)
     await prepare(settings)
     given = {"key": BIG} if part == "key" else {"headers": [("x", BIG)]}
@@ -68,7 +71,7 @@ async def test_a_dead_letter_goes_without_what_makes_it_too_large(stack, databas
 
 
 async def test_an_event_with_large_headers_is_not_retried(stack, database_url, topic_prefix) -> None:
-    """It becomes a dead letter whose error says why; the retries of others go on."""
+    """An event with large headers becomes a dead letter with the reason; other events are retried."""
     settings = settings_for(stack.kafka, database_url, topic_prefix)
     await prepare(settings)
     nobody = {"script_id": "nobody", "site_id": 1}
@@ -83,7 +86,7 @@ async def test_an_event_with_large_headers_is_not_retried(stack, database_url, t
 
 
 async def test_a_retry_whose_copy_is_refused_becomes_a_dead_letter(stack, database_url, topic_prefix) -> None:
-    """Where the retry topics take not even the copy without everything."""
+    """It is dead-lettered if the retry topics refuse even the copy without value, key and headers."""
     settings = settings_for(stack.kafka, database_url, topic_prefix)
     await prepare(settings)
     await limit(settings, *settings.topics.retries)
@@ -98,7 +101,7 @@ async def test_a_retry_whose_copy_is_refused_becomes_a_dead_letter(stack, databa
 
 
 async def test_a_dead_letter_that_is_refused_in_each_form_is_in_the_ledger(stack, database_url, topic_prefix) -> None:
-    """It is settled without a copy: what Kafka refuses for what it is, it refuses for ever."""
+    """A dead letter that the DLQ refuses in every form is committed without a copy; a retry would be refused again."""
     settings = settings_for(stack.kafka, database_url, topic_prefix)
     await prepare(settings)
     await limit(settings, settings.topics.dlq)
@@ -110,7 +113,7 @@ async def test_a_dead_letter_that_is_refused_in_each_form_is_in_the_ledger(stack
 
 
 async def test_the_neighbours_of_a_refused_copy_stay_whole(stack, database_url, topic_prefix) -> None:
-    """Kafka refuses the whole batch in which a record has no key, where the topic is compacted."""
+    """On a compacted topic Kafka refuses the whole batch of a record without key; the others are sent again, whole."""
     settings = settings_for(stack.kafka, database_url, topic_prefix)
     await prepare(settings)
     async with kafka_admin(settings) as client:
@@ -128,10 +131,10 @@ async def test_the_neighbours_of_a_refused_copy_stay_whole(stack, database_url, 
 
 
 async def test_a_replay_passes_over_what_the_raw_topic_refuses(stack, database_url, topic_prefix) -> None:
-    """Its item says why, and stays open; the others go."""
+    """A refused item stays open with the reason; the replay sends the others."""
     settings = settings_for(stack.kafka, database_url, topic_prefix)
     await prepare(settings)
-    # Both are as large as the ledger keeps.
+    # Key and value together exceed the limit; the ledger keeps both whole.
     await send_big(settings, settings.topics.raw, b"{" + BIG[:1_000_000], key=BIG[:1_000_000])
     await produce(settings, [b"{1", b"{2"])
     async with working(settings):
@@ -143,7 +146,7 @@ async def test_a_replay_passes_over_what_the_raw_topic_refuses(stack, database_u
 
 
 async def test_a_replayed_topic_is_read_past_what_the_raw_topic_refuses(stack, database_url, topic_prefix) -> None:
-    """It is counted, and what stands behind it is sent."""
+    """A record that the raw topic refuses is counted, and the next record is sent."""
     settings = settings_for(stack.kafka, database_url, topic_prefix)
     await prepare(settings)
     other = f"{topic_prefix}other"

@@ -1,4 +1,4 @@
-"""A worker's memory stays bounded behind any backlog: of large events on many partitions, and on the retry topics."""
+"""A worker's memory is bounded behind a backlog of large events on many partitions, and of retry copies."""
 
 import asyncio
 import json
@@ -34,14 +34,14 @@ IN_HAND_BYTES = 250 * MEBIBYTE
 
 
 class Measured:
-    """A worker of its own and the most memory it had, in bytes."""
+    """A worker of its own and its peak memory in bytes."""
 
     def __init__(self, process: subprocess.Popen[bytes]) -> None:
         self.process = process
         self.peak = 0
 
     async def look(self) -> None:
-        """Until cancelled, or the worker is gone."""
+        """Sample the worker's memory until cancelled or the worker has exited."""
         while self.process.poll() is None:
             try:
                 self.peak = max(self.peak, psutil.Process(self.process.pid).memory_info().rss)
@@ -52,7 +52,7 @@ class Measured:
 
 @asynccontextmanager
 async def worker(settings: Settings, **more: str) -> AsyncIterator[Measured]:
-    """A worker that has to drain and end with 0."""
+    """A worker that has to drain and exit with 0."""
     measured = Measured(start("worker", settings=environment_of(settings, **more), quiet=True))
     looking = asyncio.create_task(measured.look())
     try:
@@ -66,7 +66,7 @@ async def worker(settings: Settings, **more: str) -> AsyncIterator[Measured]:
 
 
 async def send(settings: Settings, values: Iterable[bytes]) -> None:
-    """Over all partitions in turn, and never so much at once that the broker refuses the request."""
+    """Produce to all partitions in turn, in requests that the broker accepts."""
     async with make_producer(settings) as producer:
         sent, size = [], 0
         for number, value in enumerate(values):
@@ -83,7 +83,7 @@ async def count(settings: Settings, condition: str) -> int:
 
 
 async def test_large_events_on_many_partitions(stack, database_url, topic_prefix) -> None:
-    """Events of a megabyte are dead-lettered whole and the small ones between them settled, within bounded memory."""
+    """Events of a megabyte are dead-lettered whole and small ones between them committed, within bounded memory."""
     settings = settings_for(stack.kafka, database_url, topic_prefix, topic_partitions=PARTITIONS, lanes=4)
     await prepare(settings)
     filler = random.Random(1).randbytes(LARGE_BYTES // 2).hex()[: LARGE_BYTES - 400]
@@ -105,7 +105,7 @@ async def test_large_events_on_many_partitions(stack, database_url, topic_prefix
 
 
 async def test_a_hundred_thousand_on_the_retry_topics(stack, database_url, topic_prefix) -> None:
-    """All wait for a script that is registered late; then all heal, and the copies never were in memory together."""
+    """A hundred thousand retries wait for a script registered late; all are normalized within bounded memory."""
     settings = settings_for(
         stack.kafka, database_url, topic_prefix, topic_partitions=4, retry_delays=("30s",), max_retries=20, lanes=2
     )

@@ -1,4 +1,4 @@
-"""Restore heals: a worker that lives through a restore of Postgres goes back and fills the gap from Kafka."""
+"""Restore of Postgres: a running worker goes back to the restored offsets and fills the gap from Kafka."""
 
 import asyncio
 import uuid
@@ -45,14 +45,14 @@ async def finished(settings: Settings, raw_events: int) -> bool:
     """Whether all have been read and none waits; False while Postgres is away."""
     try:
         report = await audit(settings)
-    except Exception:  # noqa: BLE001  # while the database is being put back, asking fails in many ways
+    except Exception:  # noqa: BLE001  # during the restore, queries fail in many ways
         return False
     totals = report.totals
     return report.balanced and (totals.read, totals.unread, totals.waiting) == (raw_events, 0, 0)
 
 
 async def rows(settings: Settings) -> set[tuple[object, ...]]:
-    """The events without what says how and when they were read, and when the copy was made that was read first."""
+    """The events without their place, attempt and times, which may differ between two runs."""
     own = {"raw_partition", "raw_offset", "attempt", "normalized_at", "received_at", "occurred_at"}
     found = await fetch(settings, "SELECT * FROM bridge_event")
     made = [tuple(value for name, value in row.items() if name not in own) for row in found]
@@ -66,7 +66,7 @@ async def drops(settings: Settings) -> Counter[str]:
 
 
 async def replay_the_first_letter(settings: Settings) -> None:
-    """Claims it and publishes what it should have been, as a replay does."""
+    """Claim a dead letter and publish its corrected event, as a replay does."""
     replay_id = str(uuid.uuid4())
     (row,) = await fetch(
         settings,
@@ -86,7 +86,7 @@ async def disposition(settings: Settings) -> str:
 
 
 async def put_back(stack: StackAddresses, settings: Settings, backup: str) -> None:
-    """Puts the backup in the database's place while workers are connected to it."""
+    """Restore the backup over the database while workers are connected to it."""
     name = settings.dsn.rsplit("/", 1)[1]
     await asyncio.to_thread(drop_database, stack, name)
     await asyncio.to_thread(create_database, stack, name, template=backup)
@@ -94,7 +94,7 @@ async def put_back(stack: StackAddresses, settings: Settings, backup: str) -> No
 
 @pytest.mark.parametrize("later", [[], LATER], ids=["idle", "under load"])
 async def test_a_restored_database_is_filled_from_kafka(stack, database_url, topic_prefix, later: list[bytes]) -> None:
-    """Rows and drops are those of a run without the restore; retries, duplicates and a replay in between change nothing."""
+    """Rows and drops equal those of a run without restore, also with retries, duplicates and a replay in between."""
     settings = settings_for(
         stack.kafka, database_url, topic_prefix, retry_delays=("1s", "2s"), lanes=2, topic_partitions=3
     )
@@ -108,7 +108,7 @@ async def test_a_restored_database_is_filled_from_kafka(stack, database_url, top
     await add_script(settings.dsn, LATE_SCRIPT, 1)
     await asyncio.to_thread(create_database, stack, backup, template=name)
     try:
-        # The registry is not in Kafka: whoever restores it has to enter what is missing.
+        # The registry is not in Kafka: the operator enters the missing entries after a restore.
         await add_script(f"{server}/{backup}", OTHER_LATE_SCRIPT, 1)
         async with working(settings) as worker:
             await produce(settings, AFTER)
@@ -126,7 +126,7 @@ async def test_a_restored_database_is_filled_from_kafka(stack, database_url, top
             sent += len(later)
             await wait_until(lambda: finished(settings, sent), budget_seconds=90, describe="healed from Kafka")
             assert not worker.failed.done()
-            # The claim is as old as the backup; whoever replays the letter once more makes no second row.
+            # The claim is as old as the backup; a second replay of the dead letter writes no second row.
             assert await disposition(settings) == "open"
             healed, after = await rows(settings), await drops(settings)
             await replay_the_first_letter(settings)

@@ -1,4 +1,4 @@
-"""What waits for a copy that is gone is published again: once, a bounded number at a time, and never because of lag."""
+"""The retry reaper republishes lost retry copies: once each, a bounded number per round, and never because of lag."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -48,7 +48,10 @@ async def overdue(settings: Settings, count: int) -> bool:
 
 
 async def wait_for_copies(stack: object, database_url: str, prefix: str) -> Settings:
-    """Events that wait for a script which was registered meanwhile; their copies are due, unread, and nobody reads."""
+    """Events whose retry copies are due and unread; no worker runs.
+
+    They failed for a missing script, which has been registered since.
+    """
     settings = settings_for(
         stack.kafka, database_url, prefix, retry_delays=("2s",), sweep_after="1s"  # type: ignore[attr-defined]
     )  # fmt: skip
@@ -75,7 +78,10 @@ async def retries_read(settings: Settings) -> bool:
 
 @pytest.mark.parametrize("lose", [empty_the_retry_topics, take_the_tier_out_of_use])
 async def test_copies_that_are_gone_are_published_again(stack, database_url, topic_prefix, lose: Lose) -> None:
-    """Not while they may still be read; then each once, by one of several sweepers, so many a round; all heal."""
+    """Lost copies are republished once each by one of several reapers, at most `sweep_limit` per round.
+
+    Copies that may still be read are not republished.
+    """
     settings = await wait_for_copies(stack, database_url, topic_prefix)
     assert await sweep(settings) == 0, "the copies are there, and only lag"
 
@@ -85,7 +91,7 @@ async def test_copies_that_are_gone_are_published_again(stack, database_url, top
     few = settings.model_copy(update={"sweep_limit": 8})
     async with working(settings):
         await wait_until(lambda: retries_read(settings), budget_seconds=30, describe="the retry topics read")
-    # Nobody reads now, so that nothing heals between two rounds.
+    # No worker runs now, so no event is retried between two rounds.
     assert await waiting(settings) == WAITING
     assert sorted(await asyncio.gather(*(sweep(few) for _ in range(3)))) == [0, 0, 8]
     assert await sweep(settings) == WAITING - 8
@@ -102,7 +108,7 @@ async def none_waits(settings: Settings) -> bool:
 
 
 async def proven(settings: Settings) -> None:
-    """Every event healed at its second attempt, and the audit balances once the lost copies are acknowledged."""
+    """Check that every event succeeded at its second attempt, and that the audit balances without the lost copies."""
     rows = await fetch(settings, "SELECT attempt, event_id FROM bridge_event")
     assert sorted(row["event_id"] for row in rows) == sorted(f"e-{number}" for number in range(WAITING))
     assert {row["attempt"] for row in rows} == {2}
@@ -114,9 +120,9 @@ async def proven(settings: Settings) -> None:
 
 
 async def test_a_copy_that_turns_up_after_all_is_stale(stack, database_url, topic_prefix) -> None:
-    """Two copies with one token: the event is settled once."""
+    """Two copies have one token: the event is committed once, and the second copy counts as stale."""
     settings = await wait_for_copies(stack, database_url, topic_prefix)
-    # As if the first round had gone by a clock that was wrong: the rows' due time says that no copy can be unread.
+    # Simulates a first round with a wrong clock: by the positions, every copy has been read.
     await fetch(settings, "UPDATE stream_offset SET next_offset = next_offset + 1000 WHERE topic LIKE '%retry%'")
     assert await sweep(settings) == WAITING
     await fetch(settings, "UPDATE stream_offset SET next_offset = next_offset - 1000 WHERE topic LIKE '%retry%'")
@@ -129,7 +135,7 @@ async def test_a_copy_that_turns_up_after_all_is_stale(stack, database_url, topi
 async def test_what_failed_for_a_reason_of_a_later_release_is_published_again(
     stack, database_url, topic_prefix
 ) -> None:
-    """Its next attempt finds what is wrong with it."""
+    """An error class of a later release doesn't exclude a row from the republication."""
     settings = await empty_the_retry_topics(await wait_for_copies(stack, database_url, topic_prefix))
     await fetch(settings, "UPDATE bridge_event_raw SET error_class = 'of_a_later_release'")
     async with working(settings):
@@ -138,7 +144,7 @@ async def test_what_failed_for_a_reason_of_a_later_release_is_published_again(
 
 
 async def test_a_worker_sweeps_by_itself(stack, database_url, topic_prefix) -> None:
-    """Its timer does, without a command."""
+    """The worker's timer republishes the copies without a command."""
     settings = await empty_the_retry_topics(await wait_for_copies(stack, database_url, topic_prefix))
     worker = start(
         "worker",

@@ -1,4 +1,4 @@
-"""A worker under events of the worst shapes: it goes on answering, and stays in its group."""
+"""A worker under events of the worst shapes answers health requests and stays in its group."""
 
 import asyncio
 import itertools
@@ -48,7 +48,7 @@ def page(port: int, path: str) -> str:
 async def test_health_is_answered_and_the_member_stays(
     stack, database_url: str, topic_prefix: str, tmp_path: Path
 ) -> None:
-    """A thousand of them are settled; each look at /health meanwhile is answered, and nothing was assigned anew."""
+    """While a thousand of them are committed, every /health request is answered and no partition is reassigned."""
     settings = settings_for(stack.kafka, database_url, topic_prefix)
     await prepare(settings)
     await add_script(settings.dsn, "shop", 1, org_id=1)
@@ -71,7 +71,7 @@ async def test_health_is_answered_and_the_member_stays(
                 await asyncio.to_thread(page, port, "/health")
                 answered += 1
             except OSError:
-                # Before the first answer it does not listen yet.
+                # Before the first answer the port is not open yet.
                 if answered:
                     raise
             query = "SELECT coalesce(sum(next_offset), 0) = $1 FROM stream_offset WHERE topic = $2"
@@ -91,7 +91,7 @@ async def test_health_is_answered_and_the_member_stays(
 
 
 async def test_health_is_answered_while_the_loop_is_held(stack, database_url: str, topic_prefix: str) -> None:
-    """By a thread of its own, whatever has the worker's event loop."""
+    """A thread of its own answers /health while the event loop is blocked."""
     settings = settings_for(stack.kafka, database_url, topic_prefix)
     await prepare(settings)
     port = choose(asked=None, remembered=None, taken=[], purpose="metrics")
