@@ -1,4 +1,4 @@
-"""What an operator asked wrongly is told to the operator: it is no failed run, and pages nobody."""
+"""A mistake in a command's arguments is reported to the operator only: no failed run, and no alert."""
 
 import json
 
@@ -26,7 +26,7 @@ ASKED = {
 
 @pytest.fixture
 async def plans(settings: Settings) -> Settings:
-    """A plan all of which was sent, and one that was cancelled."""
+    """A plan that was sent, and one that was cancelled."""
     for replay_id, state in ((SENT, "sent"), (CANCELLED, "cancelled")):
         await fetch(
             settings,
@@ -39,7 +39,7 @@ async def plans(settings: Settings) -> Settings:
 
 @pytest.mark.parametrize("command", ASKED)
 async def test_what_was_asked_wrongly_is_no_failed_run(plans: Settings, command: str) -> None:
-    """Exit code 3 and why, nothing in the history, which the alert on failing runs counts, and no call of the webhook."""
+    """Exit code 3 with the reason, no entry in the history, by which failing runs alert, and no webhook call."""
     asked = command.format(raw=plans.topics.raw)
     async with listening(lambda _: 200) as (url, calls):
         own = environment_of(plans, BRIDGE_WORKER_ALERT_WEBHOOK=url)
@@ -52,7 +52,7 @@ async def test_what_was_asked_wrongly_is_no_failed_run(plans: Settings, command:
 
 
 async def test_what_the_environment_refuses_is_a_failed_run(plans: Settings) -> None:
-    """Somebody has to mend it, whatever was asked."""
+    """An outage is a failed run and calls the webhook, as an operator has to act."""
     async with listening(lambda _: 200) as (url, calls):
         own = environment_of(plans, BRIDGE_WORKER_ALERT_WEBHOOK=url, BRIDGE_KAFKA_BOOTSTRAP_SERVERS="127.0.0.1:1")
         done = await warm_command.bridge("dlq", "plan", "--all", "--yes", settings=own, timeout_seconds=60)
@@ -63,7 +63,7 @@ async def test_what_the_environment_refuses_is_a_failed_run(plans: Settings) -> 
 
 
 async def test_a_plan_that_was_sent_is_called_so_when_it_is_cancelled(plans: Settings) -> None:
-    """Not planned, as before anybody looked."""
+    """The answer has the plan's current state."""
     done = await warm_command.bridge(
         "dlq", "cancel", SENT, "--reason", "x", settings=environment_of(plans), timeout_seconds=60
     )

@@ -1,4 +1,4 @@
-"""The audit: balanced for what the stream settles, also while it settles, and unbalanced by every tampering."""
+"""The audit: balanced for a commit and during it, unbalanced by every tampering."""
 
 import json
 import secrets
@@ -18,7 +18,7 @@ from schemas.errors import PreconditionFailed
 from sinks.postgres.audit.snapshot import acknowledge_lost, read_snapshot
 from streams.audit import audit
 
-# What is done behind the product's back, and what the audit must say of it.
+# Changes made outside of the product, and the problem that the audit must report.
 TAMPERINGS = {
     "an event row deleted": (
         "DELETE FROM bridge_event WHERE (raw_partition, raw_offset) = (0, 0)",
@@ -104,7 +104,7 @@ TAMPERINGS = {
 
 @pytest.fixture(scope="module")
 def settled(stack: StackAddresses, template_database: str) -> Iterator[tuple[str, str]]:
-    """A database's name and a topic prefix: everything in it is settled, and tests work on copies."""
+    """A database's name and a topic prefix with everything committed; tests work on copies."""
     name, prefix = f"settled_{secrets.token_hex(4)}", f"a{secrets.token_hex(3)}."
     url = create_database(stack, name, template=template_database)
     try:
@@ -116,7 +116,7 @@ def settled(stack: StackAddresses, template_database: str) -> Iterator[tuple[str
 
 @pytest.fixture
 def settings(stack: StackAddresses, settled: tuple[str, str]) -> Iterator[Settings]:
-    """Settings for a copy of the settled database."""
+    """Settings for a copy of that database."""
     name = f"audit_{secrets.token_hex(4)}"
     try:
         url = create_database(stack, name, template=settled[0])
@@ -150,7 +150,7 @@ async def test_a_settled_stream_is_balanced(settings: Settings) -> None:
 
 
 async def test_the_quick_audit_agrees(settings: Settings) -> None:
-    """Without counting a row it finds the same sums in the running totals."""
+    """It finds the same sums in the running totals without counting rows."""
     quick, deep = await audit(settings, deep=False), await audit(settings)
 
     assert quick.balanced
@@ -161,7 +161,7 @@ async def test_the_quick_audit_agrees(settings: Settings) -> None:
 
 @pytest.mark.parametrize("tampering", TAMPERINGS)
 async def test_a_tampering_is_found(settings: Settings, tampering: str) -> None:
-    """What was changed behind the product's back unbalances the audit, which says where."""
+    """The audit is unbalanced and names the partition."""
     statement, expected = TAMPERINGS[tampering]
     changed = await _execute(settings, statement)
     assert not changed.endswith(" 0"), "the tampering changed nothing"
@@ -175,14 +175,14 @@ async def test_a_tampering_is_found(settings: Settings, tampering: str) -> None:
 
 @pytest.mark.parametrize("tampering", ["a window raised", "a raw offset moved up", "a retry offset moved down"])
 async def test_the_quick_audit_finds_it_too(settings: Settings, tampering: str) -> None:
-    """Offsets and windows that moved contradict the running totals."""
+    """Changed offsets and windows contradict the running totals."""
     await _execute(settings, TAMPERINGS[tampering][0])
 
     assert not (await audit(settings, deep=False)).balanced
 
 
 async def test_an_acknowledged_loss_is_balanced(settings: Settings) -> None:
-    """Once an operator has acknowledged it, a loss is accounted for."""
+    """A loss that an operator has acknowledged is accounted for."""
     await _execute(settings, TAMPERINGS["a loss that nobody acknowledged"][0])
     lost = [source for source, one in (await read_snapshot(settings, deep=False)).offsets.items() if one.lost]
 
@@ -195,7 +195,7 @@ async def test_an_acknowledged_loss_is_balanced(settings: Settings) -> None:
 
 
 async def test_old_events_need_no_key(settings: Settings) -> None:
-    """Keys are pruned by age: an event older than the raw topic's retention may lack one."""
+    """Keys are pruned by age, so an event older than the raw topic's retention may lack one."""
     await _execute(
         settings, "UPDATE bridge_event SET received_at = received_at - interval '8 days' WHERE raw_offset = 0"
     )
@@ -214,7 +214,7 @@ async def test_old_events_need_no_key(settings: Settings) -> None:
 async def test_what_is_not_read_yet_is_no_imbalance(
     stack: StackAddresses, database_url: str, topic_prefix: str
 ) -> None:
-    """Records that no worker has seen are unread, with and without a stored offset."""
+    """Records not read yet count as unread, with and without a stored offset."""
     settings = settings_for(stack.kafka, database_url, topic_prefix)
     await prepare(settings)
     await produce(settings, [event(number) for number in range(10)])
@@ -228,7 +228,7 @@ async def test_what_is_not_read_yet_is_no_imbalance(
 async def test_balanced_at_every_moment_of_the_work(
     stack: StackAddresses, database_url: str, topic_prefix: str
 ) -> None:
-    """The snapshot comes before Kafka's ends, so an audit beside a worker finds no imbalance in what is in flight."""
+    """The snapshot is taken before Kafka's end offsets, so events in flight don't unbalance an audit."""
     settings = settings_for(stack.kafka, database_url, topic_prefix, batch_max_records=50)
     await prepare(settings)
     await produce(
@@ -249,7 +249,7 @@ async def test_balanced_at_every_moment_of_the_work(
 
 
 def test_the_command_reports_and_ends_with_the_verdict(settings: Settings) -> None:
-    """Exit code 0 with a table when balanced; 1 with the problems, also as JSON, when not; 3 without a schema."""
+    """Exit code 0 with a table when balanced, 1 with the problems, also as JSON, when not, 3 without a schema."""
     command = [sys.executable, "-c", COMMAND]
     environment = _environment(settings)
 
@@ -272,7 +272,7 @@ def test_the_command_reports_and_ends_with_the_verdict(settings: Settings) -> No
 
 
 async def test_kafka_away_is_the_environments_trouble(settings: Settings) -> None:
-    """One line that names the brokers."""
+    """One line names the brokers."""
     with pytest.raises(PreconditionFailed, match=r"Kafka at 127\.0\.0\.1:1 does not answer"):
         await audit(settings.model_copy(update={"kafka_bootstrap_servers": "127.0.0.1:1"}))
 

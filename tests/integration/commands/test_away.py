@@ -1,4 +1,4 @@
-"""A service that is away is the environment's trouble for each command: exit code 3, and one line that says where and which setting."""
+"""A service that is away ends each command with exit code 3 and one line with its address and setting."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -34,11 +34,11 @@ BOTH = (
 KAFKA_ALONE = ("produce pyproject.toml", "topics apply", "topics check")
 NEITHER = frozenset(
     {
-        # They bring servers of their own.
+        # These start servers of their own.
         "up", "demo", "stack up", "stack down", "stack status",
-        # What is away is one of its findings, which exit code 1 tells of.
+        # A service that is away is one of its findings, with exit code 1.
         "doctor",
-        # It asks a gateway alone: see test_gateway_refused.py.
+        # It only queries a gateway: see test_gateway_refused.py.
         "refused",
         "db verifier", "schema export", "schema docs", "keys show", "deploy rules", "deploy limits",
     }
@@ -55,7 +55,7 @@ def _commands(group: Any, *names: str) -> Iterator[str]:
 
 
 def test_each_command_is_known_here() -> None:
-    """By which services it asks, so that none is left out."""
+    """Every command is listed under the services that it uses."""
     known = {
         name
         for name in _commands(typer.main.get_command(app))
@@ -67,7 +67,7 @@ def test_each_command_is_known_here() -> None:
 
 
 async def _told(command: str, settings: dict[str, str], setting: str) -> None:
-    """Runs the command, and looks at how it ends."""
+    """Run the command and check its exit code and its error line."""
     done = await warm_command.bridge(
         *command.split(),
         settings={"BRIDGE_START_TIMEOUT": "100ms", "BRIDGE_API_PORT": "0", "BRIDGE_GATEWAY_PORT": "0"} | settings,
@@ -78,7 +78,7 @@ async def _told(command: str, settings: dict[str, str], setting: str) -> None:
     assert done.returncode == 3, said
     assert "Traceback" not in said
     assert PASSWORD not in said
-    # A job says why it failed, and whoever began none says what is wrong.
+    # A run's error line begins with "failed: ", any other with "error: ".
     (line,) = (one for one in said.splitlines() if one.startswith(("error: ", "failed: ")))
     assert f" at {CLOSED}" in line
     assert setting in line
@@ -86,7 +86,7 @@ async def _told(command: str, settings: dict[str, str], setting: str) -> None:
 
 @pytest.mark.parametrize("command", [*POSTGRES_ALONE, *BOTH])
 async def test_postgres_away_is_exit_code_3(stack: StackAddresses, command: str) -> None:
-    """Not 1, which is a verdict of `brake status`, `gate check` and `audit`."""
+    """Exit code 1 would be a verdict of `breaker status`, `gate check` and `audit`."""
     await _told(command, DATABASE | {"BRIDGE_KAFKA_BOOTSTRAP_SERVERS": stack.kafka}, "BRIDGE_DATABASE_URL")
 
 
@@ -94,7 +94,7 @@ async def test_postgres_away_is_exit_code_3(stack: StackAddresses, command: str)
 async def test_kafka_away_is_exit_code_3(
     stack: StackAddresses, database_url: str, topic_prefix: str, command: str
 ) -> None:
-    """Also where Postgres has answered already."""
+    """Postgres has already answered."""
     settings = settings_for(stack.kafka, database_url, topic_prefix)
     await prepare(settings)
 
@@ -107,7 +107,7 @@ async def test_kafka_away_is_exit_code_3(
 async def test_a_database_that_was_never_migrated_names_what_makes_the_tables(
     stack: StackAddresses, empty_database: str, command: str
 ) -> None:
-    """It is no verdict, and nothing to start."""
+    """A missing schema exits with 3 and names `bridge db migrate`."""
     given = {"BRIDGE_DATABASE_URL": empty_database, "BRIDGE_KAFKA_BOOTSTRAP_SERVERS": stack.kafka}
     done = await warm_command.bridge(*command.split(), settings=given, timeout_seconds=60)
 

@@ -1,4 +1,4 @@
-"""`bridge doctor` on real servers: all is well when it is, and each thing that is broken is named with its remedy."""
+"""`bridge doctor` on real servers: a healthy stack is ok, and each fault is named with its remedy."""
 
 import json
 import secrets
@@ -50,7 +50,7 @@ async def execute(url: str, *statements: str) -> None:
 
 
 def told(report: DoctorReport, *, but: tuple[str, ...] = ()) -> dict[str, list[str]]:
-    """What is not ok, by check; how full this machine's disk is, is its own affair."""
+    """The findings that are not ok, by check, without the disk of this machine."""
     found: dict[str, list[str]] = {}
     for one in report.diagnoses:
         assert one.health is Health.OK or one.mend, one
@@ -60,7 +60,7 @@ def told(report: DoctorReport, *, but: tuple[str, ...] = ()) -> dict[str, list[s
 
 
 async def test_a_healthy_stack(settings: Settings) -> None:
-    """Everything is ok while a worker settles; every declared check has said something."""
+    """Every check is ok while a worker runs, and every declared check has a finding."""
     async with working(settings):
         await produce(settings, [event(number) for number in range(20)])
 
@@ -73,7 +73,7 @@ async def test_a_healthy_stack(settings: Settings) -> None:
 
         await wait_until(well, budget_seconds=60, describe=lambda: f"nothing to mend, but {found}")
         report = await examine(settings, timeout_sec=SECONDS)
-    # No gateway answers here, of which nothing is said then.
+    # No gateway answers here, so its check has no finding.
     declared = {(one.group, one.name) for one in CHECKS} - {("gateway", "refused")}
     assert {(one.group, one.check) for one in report.diagnoses} >= declared
     assert not any(one.mend for one in report.diagnoses if one.health is Health.OK)
@@ -131,7 +131,7 @@ LEDGER = (
     " VALUES ('t', 0, 0, now(), now(), 1, now() - interval '{ago}', now(), 'e', 'unknown_script', false)"
 )
 
-# What is broken, and what must then be said by which checks, and by no others.
+# A fault, and exactly the checks that must report it.
 BROKEN: dict[str, tuple[Callable[[Settings], Awaitable[None]], dict[str, str]]] = {
     "retention": (retention_short, {"topics": "fail: {raw}: retention.ms is 3600000", "retention": "fail: {raw} keeps 1 h"}),
     "retention by size": (retention_by_size, {"retention": "warn: {raw} is also cut by size"}),
@@ -173,7 +173,7 @@ BROKEN: dict[str, tuple[Callable[[Settings], Awaitable[None]], dict[str, str]]] 
 
 @pytest.mark.parametrize("name", BROKEN)
 async def test_what_is_broken_is_named(settings: Settings, name: str) -> None:
-    """By its own check and by no other; that nobody works here is told as well."""
+    """Only its own check reports the fault, next to the warning about missing workers."""
     breaks, expected = BROKEN[name]
     await breaks(settings)
 
@@ -193,7 +193,7 @@ async def test_what_is_broken_is_named(settings: Settings, name: str) -> None:
 
 
 async def test_loss_is_told_until_it_is_acknowledged(settings: Settings) -> None:
-    """With the command that acknowledges it."""
+    """The finding names the command that acknowledges the loss."""
     raw = settings.topics.raw
     await produce(settings, [event(0), event(1)])
     await execute(
@@ -211,7 +211,7 @@ async def test_loss_is_told_until_it_is_acknowledged(settings: Settings) -> None
 
 
 async def test_lag_is_told_by_age(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What came a moment ago is fine; what is older than the bound is not, also where nobody has ever read."""
+    """Recent records are no lag; records older than the bound are, also in partitions without an offset."""
     await produce(settings, [event(number) for number in range(4)])
     assert "lag" not in told(await examine(settings, timeout_sec=SECONDS))
     monkeypatch.setattr(stream, "LAG_WARN", 0.0)
@@ -221,7 +221,7 @@ async def test_lag_is_told_by_age(settings: Settings, monkeypatch: pytest.Monkey
 
 
 async def test_a_long_transaction_is_named(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With its backend, and how to end it."""
+    """The finding names its backend and how to end it."""
     monkeypatch.setattr(postgres, "LONG_SECONDS", 0.0)
     conn = await asyncpg.connect(settings.dsn, server_settings={"application_name": "somebody's report"})
     try:
@@ -235,7 +235,7 @@ async def test_a_long_transaction_is_named(settings: Settings, monkeypatch: pyte
 
 
 async def test_an_account_with_little(settings: Settings, stack: StackAddresses) -> None:
-    """Its limit of connections and the privileges that it lacks; the rest is examined all the same, by few connections."""
+    """Its connection limit and its missing privileges are reported; the other checks run over few connections."""
     admin = as_admin(stack, settings.dsn)
     name = f"least_{secrets.token_hex(4)}"
     await execute(admin, f"CREATE ROLE {name} LOGIN PASSWORD 'least' CONNECTION LIMIT {CONNECTIONS}")
@@ -279,7 +279,7 @@ KAFKA = {"cluster", "topics", "in sync", "retention", "Kafka's clock", "workers"
 async def test_a_service_that_is_away_fails_its_own_checks(
     settings: Settings, changed: dict[str, Any], failing: set[str]
 ) -> None:
-    """And leaves the others to be made."""
+    """Checks of other services are not affected."""
     away = Settings(**(settings.model_dump() | changed))
     found = told(await examine(away, timeout_sec=SECONDS), but=("workers",) if failing is POSTGRES else ())
     found.pop("workers", None)
@@ -288,7 +288,7 @@ async def test_a_service_that_is_away_fails_its_own_checks(
 
 
 async def test_services_that_never_answer_take_bounded_time(settings: Settings) -> None:
-    """Ports that take connections and say nothing."""
+    """A port that accepts connections and doesn't answer ends its checks after the time-out."""
     with socket.create_server(("127.0.0.1", 0)) as silent:
         place = f"127.0.0.1:{silent.getsockname()[1]}"
         hanging = {"kafka_bootstrap_servers": place, "database_url": f"postgresql://nobody@{place}/none"}
@@ -299,7 +299,7 @@ async def test_services_that_never_answer_take_bounded_time(settings: Settings) 
 
 
 def test_the_command(settings: Settings) -> None:
-    """0 with warnings, 1 with a failure, 3 with settings that can't be read; JSON by its schema, a line for each else."""
+    """0 with warnings, 1 with a failure, 3 with invalid settings; JSON by its schema, otherwise a line per finding."""
     environment = {
         "BRIDGE_KAFKA_BOOTSTRAP_SERVERS": settings.brokers,
         "BRIDGE_DATABASE_URL": settings.dsn,

@@ -1,4 +1,4 @@
-"""Whose refused events are, through Kafka and Postgres: proven, forged, and stored by the release before."""
+"""The site of refused events, through Kafka and Postgres: proven, forged, and stored by the previous release."""
 
 import json
 from typing import Any
@@ -18,18 +18,18 @@ FOREIGN = {"site_id": 2, "script_id": "s2"}
 
 
 def refused(number: int, **changed: object) -> bytes:
-    """An event that breaks the contract."""
+    """An event that violates the contract."""
     return event(number, **({"event_type": ""} | changed))
 
 
 def nobodys(number: int) -> bytes:
-    """The same without a word on whose it is."""
+    """The same event without site and script."""
     document = json.loads(refused(number))
     return json.dumps({name: value for name, value in document.items() if name not in FOREIGN}).encode()
 
 
 async def settle(settings: Settings, *loads: tuple[list[bytes], Any]) -> None:
-    """Produces each load with its headers, and waits until a worker has settled all of it."""
+    """Produce each load with its headers and wait until a worker has committed all of it."""
     for values, headers in loads:
         await produce(settings, values, headers=headers)
     count = sum(len(values) for values, _ in loads)
@@ -64,14 +64,17 @@ def sealed(settings: Settings, **given: Any) -> Any:
 
 
 def command(settings: Settings, *given: str) -> Any:
-    """Runs `bridge identity`; returns its document."""
+    """Run `bridge identity` and return its document."""
     done = run(words("identity", *given, "--json-output", "-"), changed=environment_of(settings))
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
 
 
 async def test_refused_events_are_the_senders_site(settings: Settings) -> None:
-    """Own, foreign and no identity in the body, and no JSON: ledger and windows show the gateway's site alone."""
+    """Regardless of the body, ledger and windows show the gateway's site.
+
+    The body has its own identity, a foreign one or none, or is not JSON.
+    """
     values = [refused(1), refused(2, **FOREIGN), nobodys(3), b"{"]
 
     await settle(settings, (values, sealed(settings)), (values[:2], sealed(settings, site_id=3)))
@@ -83,7 +86,7 @@ async def test_refused_events_are_the_senders_site(settings: Settings) -> None:
 
 
 async def test_a_kafka_producer_that_forges_headers_gains_nothing(settings: Settings) -> None:
-    """Its events are as direct as they are without them, and the metric counts them."""
+    """Forged headers are ignored: the events have the sender class `direct`, and the identity in their body."""
     await settle(
         settings,
         (
@@ -98,7 +101,10 @@ async def test_a_kafka_producer_that_forges_headers_gains_nothing(settings: Sett
 
 
 async def test_a_proof_by_an_unknown_key_is_retried_and_nobodys_word(settings: Settings) -> None:
-    """A gateway that has its new key first heals; a producer that makes keys up is as direct as without."""
+    """Events with a proof by an unknown key are retried, without the headers' identity.
+
+    A gateway whose new key workers don't know yet needs the retry.
+    """
     strange = lambda _value: gateway_headers(_value, script_id="s1", keys=ProofKeys([b"mine"]))  # noqa: E731
     await settle(settings, ([refused(2, **FOREIGN), nobodys(3)], strange))
 
@@ -107,11 +113,11 @@ async def test_a_proof_by_an_unknown_key_is_retried_and_nobodys_word(settings: S
 
 
 async def test_rows_of_the_release_before_are_backfilled_in_parts(settings: Settings) -> None:
-    """Dry run first; interrupted and gone on with; sums stay, and the audit balances before, during and after."""
+    """A dry run first, then two parts; the windows' sums stay, and the audit balances throughout."""
     hidden, planted, direct = [nobodys(1), b"{"], [refused(2, **FOREIGN), refused(3, **FOREIGN)], [refused(3)]
     old = lambda _value: legacy_headers(script_id="s1")  # noqa: E731
     await settle(settings, (hidden + planted, old), (direct, lambda _value: []))
-    # As the release before left them: it knew no classes, and its headers are believed for a week.
+    # As the previous release left them: without sender classes, and its headers trusted for a week.
     await fetch(settings, "UPDATE bridge_event_raw SET sender = NULL")
     await fetch(settings, "UPDATE gateway_trust SET legacy_until = now() + interval '7 days'")
     assert await windows(settings) == {0: 2, 1: 1, 2: 2}
@@ -135,7 +141,7 @@ async def test_rows_of_the_release_before_are_backfilled_in_parts(settings: Sett
 
 
 async def test_the_time_for_headers_without_a_proof_can_be_ended(settings: Settings) -> None:
-    """A new installation believes none; an upgraded one does until the operator, or the week, ends it."""
+    """A new installation trusts no header without proof; `require-proof` ends an upgraded one's week of trust."""
     assert command(settings, "show")["unattributed"] == 0
     await fetch(settings, "UPDATE gateway_trust SET legacy_until = now() + interval '7 days'")
     await settle(settings, ([b"{"], lambda _value: legacy_headers(script_id="s1")))
@@ -154,7 +160,7 @@ async def settle_one_more(settings: Settings) -> None:
 
 
 async def test_the_upgrade_gives_a_week_to_what_ran_before(settings: Settings) -> None:
-    """By whether anything was read before: the migration decides."""
+    """The migration grants the week only where events were read before."""
     (row,) = await fetch(settings, "SELECT legacy_until <= now() FROM gateway_trust")
 
     assert row[0]

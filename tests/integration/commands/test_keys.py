@@ -1,4 +1,4 @@
-"""`bridge keys show webhook`: what receivers are given."""
+"""`bridge keys show webhook`: the secret for receivers."""
 
 from support.processes.command import bridge
 
@@ -9,7 +9,7 @@ KEY = "93f1c07be2a85d4610fc7b3e9d2a8645"
 
 
 def test_keys_show_prints_the_derived_secret() -> None:
-    """On standard output alone, so that it can be piped; BRIDGE_SECRET_KEY is in neither stream."""
+    """It is alone on standard output for use in a pipe; neither stream contains BRIDGE_SECRET_KEY."""
     done = bridge("keys", "show", "webhook", settings={"BRIDGE_SECRET_KEY": KEY})
 
     assert (done.returncode, done.stdout.decode()) == (0, f"{webhook_secret(KEY)}\n")
@@ -18,7 +18,7 @@ def test_keys_show_prints_the_derived_secret() -> None:
 
 
 def test_keys_show_prints_the_secret_that_is_set() -> None:
-    """It is what signs."""
+    """A secret that is set is the one that signs."""
     given = {"BRIDGE_SECRET_KEY": KEY, "BRIDGE_WORKER_ALERT_WEBHOOK_SECRET": "whsec_cmVjZWl2ZXI="}
     done = bridge("keys", "show", "webhook", settings=given)
 
@@ -26,7 +26,7 @@ def test_keys_show_prints_the_secret_that_is_set() -> None:
 
 
 def test_keys_show_names_what_is_missing_and_shows_no_other_key() -> None:
-    """Without BRIDGE_SECRET_KEY nothing is derived; tokens' and proofs' keys are nobody's business."""
+    """No key is derived without BRIDGE_SECRET_KEY, and keys of tokens are never shown."""
     missing = bridge("keys", "show", "webhook", settings={"BRIDGE_SECRET_KEY": ""})
     other = bridge("keys", "show", "ingest_token", settings={"BRIDGE_SECRET_KEY": KEY})
 
@@ -36,7 +36,7 @@ def test_keys_show_names_what_is_missing_and_shows_no_other_key() -> None:
 
 
 def test_keys_show_prints_what_workers_verify_by() -> None:
-    """Where it is set in place of BRIDGE_SECRET_KEY the same records are proven; with both, the one that is set."""
+    """The derived key proves the same records as BRIDGE_SECRET_KEY; a key that is set has precedence."""
     derived = bridge("keys", "show", "proof", settings={"BRIDGE_SECRET_KEY": KEY}).stdout.decode().strip()
 
     assert Settings(gateway_proof_key=derived).proof_keys.ids == Settings(secret_key=KEY).proof_keys.ids

@@ -1,4 +1,4 @@
-"""`bridge process`: one run over what is pending, its verdict, its lock, and its summary in every ending."""
+"""`bridge process`: one run over pending records, its verdict, its lock, and its summary in every ending."""
 
 import asyncio
 import json
@@ -40,7 +40,7 @@ async def process(settings: Settings, path: Path, *arguments: str, **more: str) 
 
 
 def mix(unknown: int = 4, broken: int = 3) -> list[bytes]:
-    """Good ones, a duplicate of each tenth, some of scripts that nobody knows, some that are not JSON."""
+    """A hundred valid events, ten duplicates, some of an unknown script, and some that are not JSON."""
     good = [event(number) for number in range(100)]
     strangers = [event(1000 + number, script_id="stranger", site_id=77) for number in range(unknown)]
     return [*good, *good[::10], *strangers, *([b"{"] * broken)]
@@ -54,8 +54,8 @@ async def fresh(stack: Any, database_url: str, topic_prefix: str, events: Iterab
 
 
 async def test_a_dry_run_tells_what_the_real_one_does(stack, database_url, topic_prefix, tmp_path) -> None:
-    """The same counts, reasons and verdict, in rounds that cut the batches; the dry run leaves nothing."""
-    # Nothing that waits may come due meanwhile, however slow the machine is.
+    """Counts, reasons and verdict are equal, although rounds cut the batches; the dry run writes nothing."""
+    # The long delay keeps retries from becoming due during the test.
     settings = await fresh(stack, database_url, topic_prefix, mix(), retry_delays=("10m",), retry_delay_cap="10m")
     asked = ("--limit", "30", "--rounds", "10")
     code, would, _ = await process(settings, tmp_path / "dry.json", "--dry-run", *asked)
@@ -88,12 +88,12 @@ async def test_a_summary_that_cannot_be_written_costs_neither_the_work_nor_its_p
 async def test_waiting_retries_heal_or_wait_on_and_the_sweep_is_by_site(
     stack, database_url, topic_prefix, tmp_path
 ) -> None:
-    """Due rows are settled straight from the ledger; the copies on the retry topics are stale for a worker after."""
+    """Due rows are committed straight from the ledger; their copies on the retry topics are stale for a worker."""
     settings = await fresh(stack, database_url, topic_prefix, mix(), retry_delays=("200ms", "1s"))
     code, first, _ = await process(settings, tmp_path / "1.json")
     assert (code, first["retried_total"]) == (0, 4)
     await add_script(database_url, "stranger", 77, org_id=5)
-    await asyncio.sleep(0.3)  # the delay itself is what is waited for
+    await asyncio.sleep(0.3)  # the retry delay has to pass
     _, other, _ = await process(settings, tmp_path / "2.json", "--site-id", "3")
     assert other["processed_total"] == 0
     _, healed, _ = await process(settings, tmp_path / "3.json", "--org-ids", "5,6")
@@ -122,7 +122,7 @@ async def _retries_read(settings: Settings, count: int) -> bool:
 
 
 async def test_two_workers_and_runs_on_the_same_waiting_retries(stack, database_url, topic_prefix, tmp_path) -> None:
-    """Whoever is first settles an attempt; nothing is settled twice."""
+    """Each attempt is committed once, by a worker or by a run."""
     strangers = [event(number, script_id="stranger", site_id=77) for number in range(400)]
     settings = await fresh(stack, database_url, topic_prefix, strangers, retry_delays=("300ms", "600ms"), max_retries=2)
     async with working(settings):
@@ -158,7 +158,7 @@ async def test_the_gate_decides_the_exit_code(
 
 
 async def test_only_one_run_at_a_time(stack, database_url, topic_prefix, tmp_path) -> None:
-    """Whatever the hour: the other says who holds the lock and exits 3; another scope goes on."""
+    """A second run exits with 3 and names the held lock, also in another hour; another scope runs."""
     settings = await fresh(stack, database_url, topic_prefix, [event(1)])
     async with run_lock(database_url, "script:process:all", "script:process:all:2026-01-01-10"):
         code, summary, _ = await process(settings, tmp_path / "s.json")
@@ -171,7 +171,7 @@ async def test_only_one_run_at_a_time(stack, database_url, topic_prefix, tmp_pat
 
 
 async def test_cut_off_by_a_time_out(stack, database_url, topic_prefix, tmp_path) -> None:
-    """What was committed stays, the summary says what happened, and the exit code is 1."""
+    """Committed batches stay, the summary has the reason, and the exit code is 1."""
     settings = await fresh(stack, database_url, topic_prefix, mix())
     code, summary, _ = await process(settings, tmp_path / "s.json", "--timeout-sec", "0.001")
     assert code == 1
@@ -180,7 +180,7 @@ async def test_cut_off_by_a_time_out(stack, database_url, topic_prefix, tmp_path
 
 
 async def test_told_to_stop(stack, database_url, topic_prefix, tmp_path) -> None:
-    """SIGTERM while it waits for a lock: summary and exit code 1."""
+    """SIGTERM during the wait for a lock writes the summary and exits with 1."""
     settings = await fresh(stack, database_url, topic_prefix, mix(), lock_timeout="20s")
     conn = await asyncpg.connect(database_url)
     holding = conn.transaction()
@@ -222,6 +222,6 @@ async def test_a_service_that_is_away(stack, database_url, topic_prefix, tmp_pat
     ],
 )
 def test_bad_arguments(arguments: list[str], says: str) -> None:
-    """One line that says what is wrong; exit code 3."""
+    """A bad argument exits with code 3 and one line that names the mistake."""
     done = bridge("process", *arguments, settings={})
     assert (done.returncode, says in done.stderr.decode()) == (3, True), done.stderr

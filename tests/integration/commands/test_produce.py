@@ -1,4 +1,4 @@
-"""`bridge produce`: lines to records, byte for byte, and what it says when that can't be done."""
+"""`bridge produce`: lines to records, byte for byte, and its errors."""
 
 import gzip
 import json
@@ -33,7 +33,7 @@ def given(stack: StackAddresses, topic_prefix: str) -> dict[str, str]:
 
 @pytest.fixture
 async def settings(given: dict[str, str]) -> Settings:
-    """The same settings in this process, with the topics made."""
+    """The same settings in this process, with the topics created."""
     made = load_settings(
         kafka_bootstrap_servers=given["BRIDGE_KAFKA_BOOTSTRAP_SERVERS"],
         topic_prefix=given["BRIDGE_TOPIC_PREFIX"],
@@ -64,7 +64,7 @@ async def read_raw(settings: Settings, count: int) -> list[ConsumerRecord]:
 
 
 async def test_lines_arrive_byte_for_byte_with_their_key(settings: Settings, given: dict[str, str]) -> None:
-    """Each line is one record with its own bytes; the key is site and id where the line has both, else none."""
+    """Each line is one record with its bytes; the key is site and id if the line has both."""
     lines = [
         b'{"site_id": 7, "event_id":"caf\xc3\xa9",  "x":1}',
         b'{"event_id":"a","site_id":7}\r',
@@ -90,7 +90,7 @@ async def test_no_key_leaves_every_record_without_one(settings: Settings, given:
 async def test_a_large_file_is_published_whole_and_summed_up(
     settings: Settings, given: dict[str, str], tmp_path: Path
 ) -> None:
-    """Every line of a file of many batches is acknowledged and is in the topic once; the summary says so."""
+    """Every line of a file of many batches is acknowledged and in the topic once, as the summary shows."""
     count = 30_000
     file, summary = tmp_path / "events.ndjson", tmp_path / "summary.json"
     file.write_text("".join(f'{{"event_id":"e{number}","site_id":1,"pad":"{"x" * 200}"}}\n' for number in range(count)))
@@ -105,7 +105,7 @@ async def test_a_large_file_is_published_whole_and_summed_up(
 
 
 async def test_a_line_over_the_limit_fails_alone(settings: Settings, given: dict[str, str]) -> None:
-    """A line that Kafka would refuse is named by its number and counted; the largest allowed one and others pass."""
+    """A line that Kafka would refuse is reported by its number; the largest allowed line is published."""
     stdin = b"\n".join([b'{"a":1}', b"y" * (MAX_LINE_BYTES + 1), b"x" * MAX_LINE_BYTES, b'{"a":2}'])
     done = bridge("produce", "-", "--json-output", "-", settings=given, stdin=stdin)
     found = json.loads(done.stdout)
@@ -116,7 +116,7 @@ async def test_a_line_over_the_limit_fails_alone(settings: Settings, given: dict
 
 
 async def test_nothing_acknowledged_is_fatal(settings: Settings, given: dict[str, str]) -> None:
-    """When no line at all could be published the exit code is 1."""
+    """If no line could be published, the exit code is 1."""
     assert bridge("produce", "-", settings=given, stdin=b"y" * (MAX_LINE_BYTES + 1)).returncode == 1
 
 
@@ -132,7 +132,7 @@ async def test_nothing_acknowledged_is_fatal(settings: Settings, given: dict[str
 def test_bad_input_and_a_missing_service_are_one_line(
     given: dict[str, str], changed: dict[str, str], source: str, says: str
 ) -> None:
-    """A missing file, a directory, Kafka away and a missing topic end with 3 and one line that says so, soon."""
+    """A missing file, a directory, Kafka away and a missing topic exit with 3 and one line, within 20 seconds."""
     started = time.monotonic()
     done = bridge("produce", source, settings=given | changed, stdin=b'{"a":1}\n')
     (line,) = done.stderr.decode().splitlines()
@@ -165,7 +165,7 @@ PRETTY = json.dumps({"event_id": "a", "site_id": 7}, indent=2).encode()
 async def test_a_file_that_is_no_lines_of_events_is_refused(
     settings: Settings, given: dict[str, str], tmp_path: Path, content: bytes, says: str
 ) -> None:
-    """It is told before anything of it is published, with the command that mends it, and by the exit code."""
+    """Nothing is published, the exit code is 3, and the error has the command that converts the file."""
     source = tmp_path / "my events"
     source.write_bytes(content)
     done = bridge("produce", str(source), settings=given)
@@ -183,7 +183,7 @@ async def test_a_file_that_is_no_lines_of_events_is_refused(
 
 
 async def test_lines_that_hold_several_events_fail_alone(settings: Settings, given: dict[str, str]) -> None:
-    """As dead letters they would be beyond any replay; a broken event and a byte order mark are not."""
+    """As dead letters they could not be replayed; an invalid event and a byte order mark are published."""
     lines = [b"\xef\xbb\xbf" + ONE, ONE + ONE, b"[" + ONE + b"]", b"{bad", b"\xef\xbb\xbf" + ONE, b"{", b"},{", b"{}"]
     done = bridge("produce", "-", "--no-key", "--json-output", "-", settings=given, stdin=b"\n".join(lines))
     found = json.loads(done.stdout)
@@ -193,21 +193,21 @@ async def test_lines_that_hold_several_events_fail_alone(settings: Settings, giv
 
 
 async def test_ctrl_c_says_what_was_acknowledged(settings: Settings, given: dict[str, str]) -> None:
-    """Interrupted while it waits for more lines, it says how many were acknowledged; a slow writer's line is out."""
+    """An interrupted command reports how many lines were acknowledged, and a slow writer's line is published."""
     with start("produce", "-", settings=given, stdin=subprocess.PIPE) as process:
         assert process.stdin is not None
         process.stdin.write(b'{"event_id":"a","site_id":7}\n')
         process.stdin.flush()
         assert len(await read_raw(settings, 1)) == 1
         process.send_signal(signal.SIGINT)
-        # Not communicate(): that closes the input, which would be an end of its own.
+        # Not communicate(): it would close the input, which ends the command as well.
         assert process.wait(60) == 130
         assert process.stderr is not None
         assert b"1 of 1 lines read were acknowledged" in process.stderr.read()
 
 
 def test_lines_are_the_same_however_the_chunks_fall() -> None:
-    """The splitter's lines don't depend on where the input is cut, also around a line that is too long."""
+    """The splitter's lines don't depend on the chunks, also around a line that is too long."""
     text = b"one\n\n" + b"x" * 12 + b"\ntwo\r\n" + b"y" * 11
     whole = LineSplitter(limit=10)
     expected = [*whole.feed(text), *whole.end()]
@@ -224,12 +224,12 @@ def test_lines_are_the_same_however_the_chunks_fall() -> None:
      b"[" * 5000, b'{"event_id":"a","site_id":1'],
 )  # fmt: skip
 def test_a_line_without_an_identity_has_no_key(line: bytes) -> None:
-    """Whatever a line is, asking for its key gives None rather than an error."""
+    """`key_of` returns None for every such line and raises no error."""
     assert key_of(line) is None
 
 
 async def test_a_broken_line_is_keyed_by_what_stands_in_its_text(settings: Settings, given: dict[str, str]) -> None:
-    """So that its dead letter is its site's; what is JSON and names no event stays without a key."""
+    """The key gives the dead letter its site; valid JSON without an event id stays without a key."""
     keyed = {
         b'{"event_id": "a", "site_id": 21 "script_id": "x"}': b"21:a",
         b'{"site_id": 21': b"21:",

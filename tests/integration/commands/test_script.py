@@ -1,4 +1,4 @@
-"""The registry of scripts: added once, never moved by accident, and told to workers."""
+"""The registry of scripts: added once, moved only on request, and notified to workers."""
 
 import asyncio
 import json
@@ -15,7 +15,7 @@ from sinks.postgres.registry.cache import RegistryCache
 
 
 async def test_adding_is_idempotent(database_url: str) -> None:
-    """The same again is unchanged; what is not given stays as it is."""
+    """The same again is unchanged; values that are not given stay."""
     shop = "https://shop.example.com"
     assert await add_script(database_url, "s1", 3, org_id=7, origins=[shop]) is Change.ADDED
     assert await add_script(database_url, "s1", 3, org_id=7, origins=[shop, shop]) is Change.UNCHANGED
@@ -28,7 +28,7 @@ async def test_adding_is_idempotent(database_url: str) -> None:
 
 
 async def test_a_script_changes_its_site_only_when_told_to(database_url: str) -> None:
-    """Another site is refused, and nothing is written, unless a move is asked for."""
+    """Another site is refused, and nothing is written, unless a move is requested."""
     await add_script(database_url, "s1", 3, org_id=7)
 
     with pytest.raises(InvalidInput, match="script 's1' belongs to site 3, not 4; give --move"):
@@ -48,7 +48,7 @@ async def test_a_script_changes_its_site_only_when_told_to(database_url: str) ->
 
 
 async def test_two_that_add_the_same_script_agree(database_url: str) -> None:
-    """At the same moment one adds it and the others find it unchanged, or are refused for another site."""
+    """Of concurrent additions one adds the script; the others find it unchanged, or are refused for another site."""
     same = await asyncio.gather(*(add_script(database_url, "s1", 1, org_id=1) for _ in range(6)))
     assert sorted(same) == sorted([Change.ADDED] + [Change.UNCHANGED] * 5)
 
@@ -69,7 +69,7 @@ async def test_disabling_and_enabling(database_url: str) -> None:
 
 
 async def test_a_running_worker_learns_of_it(database_url: str) -> None:
-    """The change is notified, so a worker's copy need not wait for its timed refresh."""
+    """The change is notified, so a worker's copy doesn't wait for its next refresh."""
     cache = RegistryCache(database_url, refresh_seconds=3600)
     following = asyncio.create_task(cache.follow())
     conn = await asyncpg.connect(database_url)
@@ -101,7 +101,7 @@ async def test_a_running_worker_learns_of_it(database_url: str) -> None:
     ],
 )
 def test_an_origin_is_kept_as_browsers_send_it(given: str, kept: str) -> None:
-    """Lower case, and without the scheme's own port."""
+    """In lower case, and without the scheme's default port."""
     assert check_origin(given) == kept
 
 
@@ -116,7 +116,7 @@ def test_an_origin_is_kept_as_browsers_send_it(given: str, kept: str) -> None:
     ],
 )  # fmt: skip
 def test_anything_else_is_no_origin(origin: str) -> None:
-    """No wildcard, no path, no user, no other scheme."""
+    """Wildcards, paths, users and other schemes are refused."""
     with pytest.raises(InvalidInput, match="is not an origin"):
         check_origin(origin)
 
@@ -126,13 +126,13 @@ def test_anything_else_is_no_origin(origin: str) -> None:
     [("", 1, 1), ("x" * 129, 1, 1), ("a\x00b", 1, 1), ("a\nb", 1, 1), ("s", 0, 1), ("s", 2**63, 1), ("s", 1, -1)],
 )
 async def test_what_no_event_could_name_is_refused(script_id: str, site_id: int, org_id: int) -> None:
-    """Ids out of the contract's bounds never reach the database."""
+    """Ids outside the contract's bounds never reach the database."""
     with pytest.raises(InvalidInput):
         await add_script("postgresql://nobody@127.0.0.1:1/none", script_id, site_id, org_id=org_id)
 
 
 def test_the_commands(database_url: str) -> None:
-    """Results on standard output, one clear line and exit code 3 for what is wrong."""
+    """Results on standard output, and one line with exit code 3 for a mistake."""
 
     def bridge(*words: str) -> tuple[int, str, str]:
         done = run([sys.executable, "-m", "bridge", "script", *words], changed={"BRIDGE_DATABASE_URL": database_url})
@@ -154,7 +154,7 @@ def test_the_commands(database_url: str) -> None:
 
 
 def test_the_commands_of_api_keys(database_url: str) -> None:
-    """Two may be active; the key is shown once, its secret is nowhere, and a revoked one makes room."""
+    """Two keys may be active; a key is shown once and its secret never again, and a revoked one makes room."""
 
     def bridge(*words: str) -> tuple[int, str, str]:
         done = run([sys.executable, "-m", "bridge", "script", *words], changed={"BRIDGE_DATABASE_URL": database_url})

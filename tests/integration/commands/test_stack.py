@@ -1,4 +1,4 @@
-"""The embedded stack: starts, is used, resumes, refuses what can't work, and never outlives its owner."""
+"""The embedded stack: starts, serves, resumes, refuses impossible starts, and never outlives its owner."""
 
 import asyncio
 import json

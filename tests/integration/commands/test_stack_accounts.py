@@ -1,4 +1,4 @@
-"""The embedded stack is closed to other accounts: passwords, file modes, a role that is no superuser, old directories."""
+"""The embedded stack is closed to other accounts: passwords, file modes, no superuser, converted old directories."""
 
 import asyncio
 import json
@@ -57,7 +57,7 @@ asyncio.run(main())
 
 @pytest.fixture
 def directory() -> Iterator[Path]:
-    """Where a stack may be; what runs there in the end is stopped."""
+    """A directory for a stack, which is stopped at the end."""
     with stack_directory() as made:
         try:
             yield made / "stack"
@@ -67,7 +67,7 @@ def directory() -> Iterator[Path]:
 
 @pytest.fixture
 def older(directory: Path) -> Path:
-    """A directory of the release before."""
+    """A directory of the previous release."""
     make_older_stack(directory)
     return directory
 
@@ -86,7 +86,7 @@ async def ask(url: str, question: str) -> Any:
 
 
 def chosen_before(port: int) -> Callable[..., int]:
-    """Ports as the stack chooses them, but for one that was free when it looked."""
+    """The stack's choice of ports, except that this port is always considered free."""
 
     def choose_port(*, remembered: int | None, **options: Any) -> int:
         return port if remembered == port else choose(remembered=remembered, **options)
@@ -95,7 +95,7 @@ def chosen_before(port: int) -> Callable[..., int]:
 
 
 def test_another_account_is_refused(directory: Path) -> None:
-    """By Postgres with 28P01 for either role, and by the file system for each file."""
+    """Postgres refuses both roles with 28P01, and the file system refuses each file."""
     addresses = Stack(directory).start()
     before = python_as(STRANGER) if ROOT else []
     for url in (addresses.database_url, addresses.admin_database_url):
@@ -117,7 +117,7 @@ def test_another_account_is_refused(directory: Path) -> None:
 
 
 async def test_a_reader_of_the_stack_has_no_more_than_it_needs(directory: Path) -> None:
-    """As the pages for those who query say; on a database of a release before from the next start on."""
+    """The reader's grants are those of the documentation; a restart revokes the excess of an older database."""
     stack = Stack(directory)
     addresses = await asyncio.to_thread(stack.start)
     await migrate(addresses.database_url)
@@ -136,13 +136,13 @@ async def test_a_reader_of_the_stack_has_no_more_than_it_needs(directory: Path) 
     await asyncio.to_thread(stack.start)
     assert await check_database(reader, months_ahead=2, service=Service.READER) == []
     for database in ("postgres", "template1"):
-        # What is taken from all accounts is taken in each database by itself.
+        # Rights of PUBLIC are revoked in each database.
         with pytest.raises(asyncpg.InsufficientPrivilegeError, match="permission denied for database"):
             await ask(urlsplit(reader)._replace(path=f"/{database}").geturl(), "SELECT 1")
 
 
 def test_no_file_is_open_whatever_the_umask(directory: Path) -> None:
-    """Kafka's data, logs and the state included; Postgres' account may pass through two directories if root runs it."""
+    """This holds for Kafka's data, logs and the state; started by root, Postgres' account may pass two directories."""
     before = os.umask(0)
     try:
         Stack(directory).start()
@@ -158,13 +158,13 @@ def test_no_file_is_open_whatever_the_umask(directory: Path) -> None:
 
 
 async def test_a_stranger_on_the_port_is_told_nothing(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whoever takes Postgres' port just before the server does is named, and hears of no account."""
+    """A process that takes Postgres' port just before the start is named and receives no connection."""
     stack = Stack(directory)
     await asyncio.to_thread(stack.start)
     await asyncio.to_thread(stack.stop)
     found = state.read(directory)
     assert found is not None
-    # The look at the port comes before the stranger.
+    # The port is checked before the other process takes it.
     monkeypatch.setattr("bridge.dev.stack.stack.choose", chosen_before(found.postgres.port))
     async with FalsePostgres("clear", port=found.postgres.port).running() as stranger:
         with pytest.raises(PreconditionFailed, match=rf"^Postgres died at start: .* holds port {stranger.port} of "):
@@ -176,7 +176,7 @@ async def test_a_stranger_on_the_port_is_told_nothing(directory: Path, monkeypat
 @pytest.mark.parametrize("name", [".", "logs", "kafka", "postgres", state.FILE_NAME])
 @pytest.mark.parametrize("kind", ["directory", "link"])
 def test_what_another_account_prepared_is_refused(tmp_path: Path, name: str, kind: str) -> None:
-    """Before anything is written: its owner could replace each file in it by a link."""
+    """The stack refuses it before it writes anything: its owner could replace each file in it by a link."""
     directory, victim = tmp_path / "stack", tmp_path / "victim"
     victim.mkdir()
     path = directory / name
@@ -192,7 +192,7 @@ def test_what_another_account_prepared_is_refused(tmp_path: Path, name: str, kin
 
 
 def test_a_link_in_place_of_a_log_is_not_followed(tmp_path: Path) -> None:
-    """It is named, and what it leads to stays as it is."""
+    """The error names the link, and its target stays unchanged."""
     log, victim = tmp_path / "postgres.log", tmp_path / "victim"
     victim.write_text("kept")
     log.symlink_to(victim)
@@ -206,7 +206,7 @@ def test_a_link_in_place_of_a_log_is_not_followed(tmp_path: Path) -> None:
 
 
 async def test_the_product_is_no_superuser(directory: Path) -> None:
-    """It migrates and checks its database, and reaches neither files nor programs nor other roles."""
+    """Its role migrates and checks its database, and has no access to files, programs and other roles."""
     addresses = await asyncio.to_thread(Stack(directory).start)
     await migrate(addresses.database_url)
     assert await check_database(addresses.database_url, months_ahead=1) == []
@@ -225,7 +225,7 @@ async def test_the_product_is_no_superuser(directory: Path) -> None:
 
 
 async def assert_converted(directory: Path, addresses: StackAddresses) -> None:
-    """All that an older release left demands a password, is closed, and is the product's."""
+    """Check that files of an older release are closed, require a password and belong to the product's role."""
     with pytest.raises(asyncpg.InvalidPasswordError):
         await asyncpg.connect(without_password(addresses.admin_database_url), password="guessed")
     rules = (directory / "postgres" / "data" / "pg_hba.conf").read_text().splitlines()
@@ -244,7 +244,7 @@ async def assert_converted(directory: Path, addresses: StackAddresses) -> None:
 
 
 async def test_an_older_directory_is_converted(older: Path) -> None:
-    """With its data, on its port, and once: the passwords stay what they are."""
+    """The conversion keeps data and port and happens once: the passwords stay the same."""
     port = json.loads((older / state.FILE_NAME).read_text())["postgres"]["port"]
     first = await asyncio.to_thread(Stack(older).start)
     await assert_converted(older, first)
@@ -279,7 +279,7 @@ def cut_off(*_arguments: object, **_named: object) -> None:
 
 @pytest.mark.parametrize("where", [after_the_password, before_a_database_changes_hands, before_it_is_remembered])
 async def test_an_interrupted_conversion_is_completed(older: Path, where: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """At the next start, wherever it ended."""
+    """The next start completes it, at whichever step it ended."""
     with monkeypatch.context() as patch:
         where(patch)
         with pytest.raises(PreconditionFailed, match="cut off"):
@@ -289,7 +289,7 @@ async def test_an_interrupted_conversion_is_completed(older: Path, where: Any, m
 
 
 async def test_a_lost_password_is_replaced(directory: Path) -> None:
-    """A wrong one is named; without the state the next start sets new ones, and the data stay."""
+    """A wrong password is reported; without the state file the next start sets new ones and keeps the data."""
     first = await asyncio.to_thread(Stack(directory).start)
     await ask(first.database_url, "CREATE TABLE kept ()")
     await asyncio.to_thread(Stack(directory).stop)
@@ -304,7 +304,7 @@ async def test_a_lost_password_is_replaced(directory: Path) -> None:
 
 
 async def test_a_running_stack_of_an_earlier_release_is_named(directory: Path) -> None:
-    """It has to be stopped first: whoever uses it knows it without a password."""
+    """It has to be stopped first, as its clients use it without a password."""
     await asyncio.to_thread(Stack(directory).start)
     path = directory / state.FILE_NAME
     found = json.loads(path.read_text())

@@ -1,4 +1,4 @@
-"""The start guards on real servers: what production refuses, what is waited for, and that nothing else gets in the way."""
+"""The start guards on real servers: refusals in production, waits, and no other obstacle."""
 
 import asyncio
 import json
@@ -57,7 +57,7 @@ def account(stack: StackAddresses) -> Iterator[str]:
 
 @pytest.fixture
 def production(stack: StackAddresses, database_url: str, topic_prefix: str, account: str) -> Settings:
-    """Production on this machine's stack, with everything allowed by name that this takes."""
+    """Production on this machine's stack, with every exception that it needs."""
     place = urlsplit(database_url)
     url = place._replace(netloc=f"{account}@{place.hostname}:{place.port}").geturl()
     return settings_for(
@@ -83,7 +83,10 @@ def environment(settings: Settings, **more: str) -> dict[str, str]:
 
 
 def test_a_local_stack_is_refused_with_every_line(production: Settings, tmp_path: Path) -> None:
-    """Worker, under Faust's command too, and process: exit code 3 and one line for each thing that is wrong, a misspelt variable among them."""
+    """Worker, also under Faust's command, and process exit with 3 and one line per mistake.
+
+    A misspelt variable is one of them.
+    """
     wrong = environment(
         production, BRIDGE_PRODUCTION_ALLOW="", BRIDGE_SECRET_KEY="short", BRIDGE_LOG_LEVEL="DEBUG", BRIDGE_LANE="2"
     )
@@ -109,7 +112,7 @@ def test_a_local_stack_is_refused_with_every_line(production: Settings, tmp_path
 
 
 async def test_what_is_allowed_by_name_runs(production: Settings, tmp_path: Path) -> None:
-    """Behind a migration and `topics apply`, the same stack is settled from, and a drain ends with 0."""
+    """With these exceptions the worker starts on the local stack and exits with 0 after a drain."""
     await apply_topics(production)
     told = tmp_path / "worker.log"
     with told.open("wb") as log:
@@ -128,14 +131,14 @@ async def test_what_is_allowed_by_name_runs(production: Settings, tmp_path: Path
 
 
 async def test_a_misspelt_variable_is_said_in_development(production: Settings) -> None:
-    """A warning line; the command goes on."""
+    """A warning names the variable, and the command runs."""
     done = bridge("db", "status", settings=environment(production, BRIDGE_ENV="development", BRIDGE_LANE="2"))
     assert done.returncode == 0
     assert done.stderr.startswith(b"warning: BRIDGE_LANE is not a setting: did you mean BRIDGE_LANES?")
 
 
 async def refused(settings: Settings, service: Service = Service.WORKER) -> list[str]:
-    """The lines of the refusal, [] if there is none."""
+    """The lines of the refusal, or [] if the start is allowed."""
     try:
         await ready(settings, service)
     except StartRefused as refusal:
@@ -144,7 +147,7 @@ async def refused(settings: Settings, service: Service = Service.WORKER) -> list
 
 
 async def test_schema_and_topics_behind_are_told_together(production: Settings) -> None:
-    """Every missing topic and the pending migration, each with what to run; nothing is made."""
+    """The refusal names the pending migration and every missing topic with its remedy; nothing is created."""
     await execute(production.dsn, "DELETE FROM schema_migration WHERE version = 2")
     for env in ("production", "staging"):
         lines = await refused(production.model_copy(update={"env": env}))
@@ -156,7 +159,7 @@ async def test_schema_and_topics_behind_are_told_together(production: Settings) 
 
 
 async def test_a_topic_that_differs_is_refused(production: Settings) -> None:
-    """By its config's name."""
+    """The refusal names the config."""
     await apply_topics(production)
     assert await refused(production) == []
     async with kafka_admin(production) as client:
@@ -169,7 +172,7 @@ async def test_a_topic_that_differs_is_refused(production: Settings) -> None:
     await wait_until(said, budget_seconds=20, describe="the difference named")
 
 
-# What is done to the database, and what production must say of it; nothing where it must start.
+# A change of the database and the refusal in production, None where the start is allowed.
 DATABASES: dict[str, tuple[str, str | None]] = {
     "a view dropped": ("DROP VIEW kpi_7d", "the database is not as needed: view kpi_7d: missing"),
     "a column more": ("ALTER TABLE org ADD COLUMN extra int", "the database is not as needed: column org.extra"),
@@ -191,7 +194,10 @@ DATABASES: dict[str, tuple[str, str | None]] = {
 
 @pytest.mark.parametrize("change", DATABASES)
 async def test_the_database_is_as_needed_or_refused(production: Settings, change: str) -> None:
-    """In production always, elsewhere by BRIDGE_STRICT_DB_MODE; a rolling deploy's older workers go on."""
+    """Production always refuses a wrong schema, other environments with BRIDGE_STRICT_DB_MODE.
+
+    A newer schema is accepted, so that workers of a rolling deploy continue.
+    """
     statement, expected = DATABASES[change]
     await apply_topics(production)
     await execute(production.dsn, statement)
@@ -205,7 +211,7 @@ async def test_the_database_is_as_needed_or_refused(production: Settings, change
 
 
 async def test_a_privilege_that_is_lacking_is_refused(production: Settings, stack: StackAddresses) -> None:
-    """The account of a worker is told which."""
+    """The refusal names the worker's missing privilege."""
     await apply_topics(production)
     name, password = f"least_{secrets.token_hex(4)}", secrets.token_hex(8)
     await execute(production.dsn, f"CREATE ROLE {name} LOGIN PASSWORD '{password}'")
@@ -224,7 +230,7 @@ def settings_like(settings: Settings, **changed: Any) -> Settings:
 
 
 async def test_services_that_are_away_are_told_together_after_the_time_out(production: Settings) -> None:
-    """Both lines, not before the time-out and soon after it."""
+    """Both lines appear after the time-out, and within ten seconds."""
     away = settings_like(
         production,
         kafka_bootstrap_servers=NOWHERE,
@@ -238,7 +244,7 @@ async def test_services_that_are_away_are_told_together_after_the_time_out(produ
 
 
 async def test_what_waiting_does_not_heal_is_told_at_once(production: Settings) -> None:
-    """A database that does not exist, a certificate that can't be read, an address that is not set."""
+    """A missing database, an unreadable certificate and an unset address are refused without waiting."""
     started = time.monotonic()
     patient = settings_like(production, start_timeout="10m")
     (line,) = await refused(settings_like(patient, database_url=production.dsn + "_not"))
@@ -253,7 +259,7 @@ async def test_what_waiting_does_not_heal_is_told_at_once(production: Settings) 
 
 @asynccontextmanager
 async def late(host: str, port: int, *, refusals: int) -> AsyncIterator[int]:
-    """A port that hangs up on its first callers and leads to the server from then on."""
+    """A port that closes its first connections and forwards the later ones to the server."""
     refused_so_far = 0
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -269,7 +275,7 @@ async def late(host: str, port: int, *, refusals: int) -> AsyncIterator[int]:
 
 
 async def test_a_start_without_postgres_waits_for_it(production: Settings) -> None:
-    """Told to, outside of production, the start outlasts its time-out; without being told it is refused."""
+    """With startup_without_postgres a start waits beyond its time-out; without it the start is refused."""
     await apply_topics(production)
     place = urlsplit(production.dsn)
     staging = {"env": "staging", "start_timeout": "0s"}
@@ -283,7 +289,7 @@ async def test_a_start_without_postgres_waits_for_it(production: Settings) -> No
 
 
 async def test_a_start_without_kafka_waits_for_it(production: Settings) -> None:
-    """The same for Kafka."""
+    """The same with startup_without_kafka."""
     host, _, port = production.brokers.rpartition(":")
     await apply_topics(production)
     staging = {"env": "staging", "start_timeout": "0s"}
@@ -297,7 +303,7 @@ async def test_a_start_without_kafka_waits_for_it(production: Settings) -> None:
 
 
 async def test_development_makes_what_is_behind_by_itself(production: Settings) -> None:
-    """Without a guard in the way; a dry run there is told what is missing instead."""
+    """Development creates topics and schema at the start; a dry run reports what is missing instead."""
     development = settings_like(
         production, env="development", production_allow=(), secret_key=None, topic_prefix=f"d{production.topic_prefix}"
     )

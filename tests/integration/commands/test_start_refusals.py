@@ -1,4 +1,4 @@
-"""What a start can't do is named for what it is, and not as an outage."""
+"""A start reports a refusal as what it is, not as an outage."""
 
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,7 +18,7 @@ MONTH = f"bridge_event_{datetime.now(UTC):%Y_%m}"
 
 
 async def test_a_default_partition_is_named(database_url: str) -> None:
-    """With an event of a month that is missing: by `db migrate`, by `db check` and by what a strict start refuses."""
+    """`db migrate`, `db check` and a strict start name it when it holds an event of a missing month."""
     conn = await asyncpg.connect(database_url)
     try:
         await conn.execute("CREATE TABLE somebodys_rest PARTITION OF bridge_event DEFAULT")
@@ -49,7 +49,7 @@ async def test_a_default_partition_is_named(database_url: str) -> None:
 
 
 async def test_a_default_partition_without_need_is_only_told(database_url: str) -> None:
-    """A start goes on with it, `db check` names it."""
+    """A start is allowed, and `db check` names it."""
     conn = await asyncpg.connect(database_url)
     await conn.execute("CREATE TABLE somebodys_rest PARTITION OF bridge_event DEFAULT")
     await conn.close()
@@ -60,7 +60,7 @@ async def test_a_default_partition_without_need_is_only_told(database_url: str) 
 
 
 def test_a_wrong_password_is_no_outage(settings: Settings) -> None:
-    """Nor is a database that does not exist."""
+    """A wrong password and a missing database have errors of their own."""
     for wrong, says in (
         (settings.dsn.replace("@", "x@", 1), "user and the password"),
         (f"{settings.dsn}_x", "create the database"),
@@ -74,7 +74,7 @@ def test_a_wrong_password_is_no_outage(settings: Settings) -> None:
 async def test_a_connection_that_is_refused_is_no_event_s_fault(
     settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A worker waits for an authority's file that is missing for a while, as for a server that is away."""
+    """A missing authority file counts as an outage: the worker waits, and no event fails."""
     monkeypatch.setenv("HOME", str(tmp_path))
     with pytest.raises(SinkUnavailable, match="root certificate file") as found:
         await connect(f"{settings.dsn}?sslmode=verify-full", "lane")
@@ -99,7 +99,7 @@ async def test_a_connection_that_is_refused_is_no_event_s_fault(
     ids=range(7),
 )
 def test_a_refusal_is_told_with_its_remedy(error: SinkUnavailable | RowRejected, begins: str, says: str) -> None:
-    """Only what does not answer is away."""
+    """Only an unreachable server counts as away."""
     told = refusal(error, "at start")
     assert told.startswith(begins)
     assert says in told

@@ -1,4 +1,4 @@
-"""Nothing that anybody stored controls the terminal of whoever looks at it: every command, over a database of hostile texts."""
+"""No stored text controls the terminal of its reader: every command, over a database of hostile texts."""
 
 import asyncio
 import json
@@ -59,7 +59,7 @@ WITHOUT_JSON: Final = ("runs show", "db check", "topics check", "dlq export", "p
 
 
 async def spoil(connection: asyncpg.Connection) -> set[str]:
-    """Appends hostile text to every stored text that a constraint allows to hold it; the columns that do."""
+    """Append hostile text to every stored text whose constraints allow it, and return the columns."""
     columns = await connection.fetch(
         "SELECT c.table_name, c.column_name, c.data_type FROM information_schema.columns AS c "
         "JOIN information_schema.tables AS t USING (table_schema, table_name) "
@@ -125,7 +125,7 @@ INSERT INTO stream_offset (group_id, topic, partition, base_offset, next_offset,
 
 @pytest.fixture
 async def hostile(stack: StackAddresses, database_url: str, topic_prefix: str) -> Settings:
-    """A database in which everything that anybody can write is hostile."""
+    """A database in which every text from outside is hostile."""
     settings = settings_for(stack.kafka, database_url, topic_prefix)
     await prepare(settings)
     headers = json.dumps([[f"h{HOSTILE}", "djE="]]).encode()
@@ -155,7 +155,7 @@ async def hostile(stack: StackAddresses, database_url: str, topic_prefix: str) -
 
 
 def assert_harmless(command: str, said: str) -> None:
-    """Nothing but lines of characters that can be seen; a line of a stored text begins none."""
+    """Check that all lines have printable characters only and that none begins with a stored text."""
     for line in said.split("\n"):
         assert line.isprintable(), (command, ascii(line))
         assert not line.startswith("SPOOFED"), (command, line)
@@ -163,7 +163,7 @@ def assert_harmless(command: str, said: str) -> None:
 
 @pytest.mark.parametrize("group", COMMANDS)
 async def test_no_stored_text_controls_the_terminal(hostile: Settings, group: str) -> None:
-    """Not in tables, lines, errors or JSON, of any command; what it says is there, written out."""
+    """Neither do tables, lines, errors and JSON of any command; control characters are shown escaped."""
     variables = environment_of(hostile)
     seen = ""
     for command in COMMANDS[group]:
@@ -181,7 +181,7 @@ async def test_no_stored_text_controls_the_terminal(hostile: Settings, group: st
 
 
 async def test_csv_on_a_terminal_is_written_out(hostile: Settings) -> None:
-    """Through a pipe it holds what was sent, on a terminal nothing that controls it."""
+    """A pipe receives the original bytes, a terminal escaped ones."""
     variables = environment_of(hostile, TERM="dumb")
     piped = await asyncio.to_thread(bridge, "dlq", "export", "--format", "csv", settings=variables)
     assert "\x1b]52;c;eA==\x07" in piped.stdout.decode()
@@ -191,7 +191,7 @@ async def test_csv_on_a_terminal_is_written_out(hostile: Settings) -> None:
 
 
 def on_a_terminal(command: tuple[str, ...], variables: dict[str, str]) -> str:
-    """What the command writes to a terminal of its own."""
+    """The command's output on a terminal of its own."""
     ours, theirs = pty.openpty()
     process = subprocess.Popen(
         words(*command),
@@ -204,7 +204,7 @@ def on_a_terminal(command: tuple[str, ...], variables: dict[str, str]) -> str:
     os.close(theirs)
     said = b""
     try:
-        # Reading from a terminal that nobody has open any longer is an error.
+        # Reading fails once the terminal's other end is closed.
         while read := os.read(ours, 65536):
             said += read
     except OSError:
@@ -216,7 +216,7 @@ def on_a_terminal(command: tuple[str, ...], variables: dict[str, str]) -> str:
 
 
 async def test_what_is_typed_is_written_out_or_refused(hostile: Settings, tmp_path: Path) -> None:
-    """Arguments come back in errors; a reason with a control character is refused before anything is done."""
+    """Errors show arguments escaped, and a reason with a control character is refused before anything is done."""
     variables = environment_of(hostile)
     bad = "x\x1b[31m\x9b\ny"
     for given in (
@@ -239,7 +239,7 @@ async def test_what_is_typed_is_written_out_or_refused(hostile: Settings, tmp_pa
 async def test_a_terminal_shows_an_answer_and_not_the_log_of_its_run(
     stack: StackAddresses, database_url: str, topic_prefix: str, more: tuple[str, ...]
 ) -> None:
-    """A run that is on record is named in a line; --verbose shows the log, and so does what is no terminal."""
+    """On a terminal one line names the recorded run; --verbose or a pipe shows its log."""
     settings = settings_for(stack.kafka, database_url, topic_prefix)
     await prepare(settings)
     variables = environment_of(settings, TERM="dumb")

@@ -1,4 +1,4 @@
-"""Nothing in plaintext: a worker under production's guards on Kafka by SASL and TLS, and Postgres by TLS."""
+"""No plaintext: a worker under production's guards, with Kafka by SASL and TLS, and Postgres by TLS."""
 
 import asyncio
 import secrets
@@ -67,7 +67,7 @@ async def secured_url(stack: StackAddresses, database_url: str, made: Certificat
 async def test_production_without_plaintext(
     secured_url: str, topic_prefix: str, made: Certificates, tmp_path: Path, way: Way
 ) -> None:
-    """An event comes through; the doctor finds it sound; a wrong password, authority, certificate or protocol is refused."""
+    """An event is persisted and the doctor finds no fault; a wrong password, authority or protocol is refused."""
     with secured_kafka(tmp_path, made, USER, PASSWORD, way) as kafka:
         sasl = {"kafka_sasl_mechanism": way.mechanism, "kafka_sasl_username": USER, "kafka_sasl_password": PASSWORD}
         shown = {"kafka_ssl_certfile": str(made.certificate), "kafka_ssl_keyfile": str(made.key)}
@@ -81,7 +81,7 @@ async def test_production_without_plaintext(
         async def up() -> bool:
             try:
                 return bool(await check_topics(settings))
-            except Exception:  # noqa: BLE001  # whatever a Kafka that starts answers
+            except Exception:  # noqa: BLE001  # a starting Kafka fails in many ways
                 return False
 
         await wait_until(up, budget_seconds=60, describe=lambda: (tmp_path / "kafka.log").read_text()[-2000:])
@@ -101,7 +101,7 @@ async def test_production_without_plaintext(
 
 
 def _wrong(settings: Settings, way: Way) -> list[dict[str, object]]:
-    """Settings that must not get in, each with one thing that is not as the server wants it."""
+    """Settings with one mistake each, which the server must refuse."""
     url = settings.dsn.partition("&sslrootcert")[0].replace("verify-full", "verify-ca")
     wrong: list[dict[str, object]] = [{"kafka_ssl_cafile": None}, {"database_url": url}]
     if way.mechanism:

@@ -1,4 +1,4 @@
-"""`bridge top`: what a running stream does, once as text or JSON and live on a terminal; and a line when all is away."""
+"""`bridge top`: a running stream, once as text or JSON and live on a terminal, and one line for a missing service."""
 
 import asyncio
 import contextlib
@@ -31,7 +31,7 @@ async def settings(stack, database_url: str, topic_prefix: str) -> Settings:
 
 @pytest.fixture
 async def load(settings: Settings) -> AsyncIterator[None]:
-    """A worker, and events that keep coming: sound ones, some broken, some of a script that nobody knows."""
+    """A worker, and a constant flow of events: valid, broken, and of an unknown script."""
     ended = False
 
     async def keep_sending() -> None:
@@ -52,7 +52,7 @@ async def load(settings: Settings) -> AsyncIterator[None]:
 
 
 async def test_it_is_shown_once_without_a_terminal(settings: Settings, load: None) -> None:
-    """Rates, lag, the worker with its lanes, retries by tier and what is due, dead letters, the verdict and the brake."""
+    """Rates, lag, the worker's lanes, retries by tier, due retries, dead letters, the verdict and the breaker."""
     await fetch(
         settings, "UPDATE bridge_event_raw SET next_retry_at = now() - interval '1 minute' WHERE NOT normalized"
     )
@@ -93,7 +93,7 @@ async def test_it_is_shown_once_without_a_terminal(settings: Settings, load: Non
 
 
 async def test_it_is_live_on_a_terminal(settings: Settings, load: None) -> None:
-    """The figures change; Postgres away is said while the last ones stay; Ctrl-C ends it with 0."""
+    """The values change; an outage of Postgres is shown beside the last values; Ctrl-C exits with 0."""
     ours, theirs = pty.openpty()
     own = environment(environment_of(settings) | {"TERM": "xterm", "COLUMNS": "120", "LINES": "60"})
     shown = subprocess.Popen(words("top", "--interval", "300ms"), env=own, stdin=theirs, stdout=theirs, stderr=theirs)
@@ -138,8 +138,8 @@ async def test_it_is_live_on_a_terminal(settings: Settings, load: None) -> None:
     ],
 )
 async def test_away_is_one_line(settings: Settings, changed: dict[str, str], said: str) -> None:
-    """Which service, and what to do; exit 3, and on standard output what the other service knows."""
-    # There is a partition to ask Kafka about.
+    """Exit code 3, one line with the service and the remedy, and the other service's values on standard output."""
+    # A partition, so that Kafka is asked for its lag.
     await fetch(
         settings,
         "INSERT INTO stream_offset (group_id, topic, partition, base_offset, next_offset) VALUES ($1, $2, 0, 0, 0)",
@@ -156,7 +156,7 @@ async def test_away_is_one_line(settings: Settings, changed: dict[str, str], sai
 
 
 async def test_kafkas_lag_is_shown_while_postgres_is_away(settings: Settings) -> None:
-    """By what was committed to Kafka: it is what one wants to know then."""
+    """The lag by the offsets committed to Kafka."""
     await produce(settings, [event(number) for number in range(30)])
     own = environment_of(settings, BRIDGE_DATABASE_URL="postgresql://nobody@127.0.0.1:1/none")
     told = await asyncio.to_thread(bridge, "top", "--json-output", "-", settings=own)

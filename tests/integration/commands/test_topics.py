@@ -1,4 +1,4 @@
-"""Topics: made as declared, corrected without losing anything, and compared thing by thing."""
+"""Topics: created as declared, corrected without loss, and compared item by item."""
 
 import asyncio
 import socket
@@ -30,7 +30,7 @@ def _settings(stack: StackAddresses, prefix: str, **changed: object) -> Settings
 
 
 async def test_apply_makes_what_is_missing(stack: StackAddresses, topic_prefix: str) -> None:
-    """All topics, with equal partitions for raw, retry and DLQ; the second time there is nothing to do."""
+    """All topics, with equal partitions for raw, retry and DLQ; the second run changes nothing."""
     settings = _settings(stack, topic_prefix)
     names = ["raw", "retry.1s", "retry.2s", "dlq", "gate"]
     missing = await check_topics(settings)
@@ -48,7 +48,7 @@ async def test_apply_makes_what_is_missing(stack: StackAddresses, topic_prefix: 
 
 
 async def test_two_that_apply_at_once_both_end_well(stack: StackAddresses, topic_prefix: str) -> None:
-    """Whoever comes second finds the topic there."""
+    """The second one finds the topic in place."""
     settings = _settings(stack, topic_prefix)
 
     await asyncio.gather(*(apply_topics(settings) for _ in range(3)))
@@ -57,7 +57,7 @@ async def test_two_that_apply_at_once_both_end_well(stack: StackAddresses, topic
 
 
 async def test_a_dry_run_changes_nothing(stack: StackAddresses, topic_prefix: str) -> None:
-    """It says what would be done."""
+    """It reports what it would change."""
     settings = _settings(stack, topic_prefix)
     before = await check_topics(settings)
 
@@ -66,7 +66,7 @@ async def test_a_dry_run_changes_nothing(stack: StackAddresses, topic_prefix: st
 
 
 async def test_checking_makes_no_topic(stack: StackAddresses, topic_prefix: str) -> None:
-    """A check does not ask for topics by name, which could create them."""
+    """A check doesn't request topics by name, which could create them."""
     settings = _settings(stack, topic_prefix)
     await check_topics(settings)
 
@@ -75,7 +75,7 @@ async def test_checking_makes_no_topic(stack: StackAddresses, topic_prefix: str)
 
 
 async def test_apply_corrects_partitions_and_configs_and_nothing_else(stack: StackAddresses, topic_prefix: str) -> None:
-    """Partitions are added, configs that differ are set, and a config that is not declared stays as somebody set it."""
+    """Partitions are added and different configs set; a config that is not declared stays as an operator set it."""
     settings = _settings(stack, topic_prefix)
     await apply_topics(settings)
     raw, dlq = settings.topics.raw, settings.topics.dlq
@@ -106,7 +106,7 @@ async def test_apply_corrects_partitions_and_configs_and_nothing_else(stack: Sta
 
 
 async def test_what_kafka_cannot_change_is_left_and_named(stack: StackAddresses, topic_prefix: str) -> None:
-    """Too many partitions and another replication are said again each time; the rest is done."""
+    """Too many partitions and another replication are reported each time; the rest is corrected."""
     settings = _settings(stack, topic_prefix)
     async with kafka_admin(settings) as client:
         await client.create_topics([NewTopic(settings.topics.raw, 5, 1)])
@@ -123,13 +123,13 @@ async def test_what_kafka_cannot_change_is_left_and_named(stack: StackAddresses,
 
 
 async def test_a_refusal_says_so(stack: StackAddresses, topic_prefix: str) -> None:
-    """More replicas than there are brokers: one line, in Kafka's words."""
+    """More replicas than brokers: one line with Kafka's reason."""
     with pytest.raises(PreconditionFailed, match=r"refused: .*creating .*raw"):
         await apply_topics(_settings(stack, topic_prefix, topic_replication=9))
 
 
 async def test_a_broker_that_never_answers(monkeypatch: pytest.MonkeyPatch, topic_prefix: str) -> None:
-    """A port that takes connections and says nothing is given up after a bounded time."""
+    """A port that accepts connections and doesn't answer is given up after a bounded time."""
     monkeypatch.setattr(admin_module, "ANSWER_SECONDS", 0.5)
     silent = socket.create_server(("127.0.0.1", 0))
     port = silent.getsockname()[1]
@@ -143,7 +143,7 @@ async def test_a_broker_that_never_answers(monkeypatch: pytest.MonkeyPatch, topi
 
 
 def test_the_commands(stack: StackAddresses, topic_prefix: str) -> None:
-    """Exit code 1 with the differences, 0 after `apply`, 2 with something left, 3 and one line with Kafka away."""
+    """Exit code 1 with the differences, 0 after `apply`, 2 with some left, 3 and one line with Kafka away."""
 
     def bridge(*words: str, **changed: str) -> tuple[int, str, str]:
         environment = {

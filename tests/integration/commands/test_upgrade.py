@@ -1,4 +1,4 @@
-"""From the last release to this one: what a start refuses is what `bridge doctor --upgrade` has named, and nothing is lost."""
+"""The upgrade from the last release: `bridge doctor --upgrade` names all that a start refuses; nothing is lost."""
 
 import re
 import secrets
@@ -50,11 +50,11 @@ KEPT = (
 
 
 def given_by(place: str, service: Service) -> dict[str, str]:
-    """The variables that the last release's template gives a service, before the secrets are filled in."""
+    """The variables of a service in the last release's template, without the secrets."""
     load = YAML(typ="safe", pure=True)
     if place == "compose":
         found = load.load(LAST_RELEASE / "docker-compose.yml")["services"][service]["environment"]
-        # As compose fills it in where .env says nothing.
+        # With compose's defaults for variables that .env doesn't set.
         return {name: re.sub(r"\$\{\w+:-(.*?)\}", r"\1", str(value)) for name, value in found.items()}
     (deployment, *_) = load.load_all(LAST_RELEASE / "kubernetes" / f"{service}.yaml")
     (container,) = deployment["spec"]["template"]["spec"]["containers"]
@@ -91,7 +91,7 @@ def last_release(stack: StackAddresses) -> Iterator[str]:
 
 @pytest.fixture
 def former_account(last_release: str) -> Iterator[str]:
-    """The one account of all services: it has every grant that the last release asked for, and owns nothing."""
+    """The one account of all services, with every grant that the last release asked for and no ownership."""
     with account(last_release, None, guarded=False) as url:
         role = url.split("//")[1].split(":")[0]
         run_apart(
@@ -105,12 +105,12 @@ def installed(place: str, service: Service, stack: StackAddresses, url: str, pre
     given = {name.lower().removeprefix("bridge_"): value for name, value in given_by(place, service).items()}
     own = {"env": "production", "production_allow": ALLOWED, "secret_key": STRONG, "start_timeout": "5s"}
     here = settings_for(stack.kafka, url, prefix, **(own | more))
-    # Addresses, secrets and names that the template leaves open are this test's.
+    # Addresses, secrets and names that the template leaves open are set here.
     return Settings(**(given | {name: getattr(here, name) for name in here.model_fields_set}))
 
 
 async def refused(settings: Settings, service: Service) -> set[str]:
-    """What a start refuses."""
+    """The lines of a start's refusal."""
     try:
         await ready(settings, service)
     except StartRefused as refusal:
@@ -119,7 +119,7 @@ async def refused(settings: Settings, service: Service) -> set[str]:
 
 
 async def named(settings: Settings, service: Service, health: Health = Health.FAIL) -> dict[str, str]:
-    """What the doctor says beforehand: how to mend it, by what was found."""
+    """The doctor's findings before the upgrade, with their remedies."""
     report = await examine(settings, timeout_sec=30, checks=upgrade_checks([service]))
     return {one.found: one.mend for one in report.diagnoses if one.health is health}
 
@@ -135,7 +135,10 @@ WEAK: dict[str, Any] = {
 async def test_what_a_start_refuses_was_named(
     place: str, service: Service, stack: StackAddresses, last_release: str, former_account: str, topic_prefix: str
 ) -> None:
-    """Settings first, then the schema, then nothing: an account with more grants starts, and is told for one release."""
+    """First settings are refused, then the schema, then nothing but missing privileges.
+
+    An account with more grants than needed starts, with a warning for one release.
+    """
     assert unknown_variables(given_by(place, service)) == []
     strong = installed(place, service, stack, former_account, topic_prefix)
     weak = installed(place, service, stack, former_account, topic_prefix, **WEAK)
@@ -148,7 +151,7 @@ async def test_what_a_start_refuses_was_named(
     behind = {found for found in told if found.startswith("migration ")}
     assert len(told) == len(lines) + len(behind) + sum("will lack" in found for found in told)
 
-    # With the settings mended the schema is behind by exactly these.
+    # With correct settings exactly these migrations are missing.
     told = await named(strong, service)
     (line,) = await refused(strong, service)
     assert {f"migration {name}: not applied" for name in line.split(" by ")[1].split(": ")[0].split(", ")} == behind
@@ -167,7 +170,7 @@ async def test_what_a_start_refuses_was_named(
 async def test_an_account_of_its_own_is_refused_nothing(
     service: Service, stack: StackAddresses, last_release: str, topic_prefix: str
 ) -> None:
-    """After the upgrade that the doctor asks for: migrated, and granted exactly what is needed."""
+    """After the migration and with exactly the needed grants, neither doctor nor start objects."""
     await migrate(last_release)
     with account(last_release, service) as url:
         settings = installed("kubernetes", service, stack, url, topic_prefix)
@@ -178,7 +181,7 @@ async def test_an_account_of_its_own_is_refused_nothing(
 
 
 async def test_a_superuser_is_told_for_one_release(stack: StackAddresses, last_release: str, topic_prefix: str) -> None:
-    """As the last release's compose file has it: it starts, and is named as what the next release refuses."""
+    """A superuser, as in the last release's compose file, starts; the doctor warns that the next release refuses it."""
     await migrate(last_release)
     settings = installed("compose", Service.GATEWAY, stack, last_release, topic_prefix)
     await apply_topics(settings)
@@ -188,7 +191,7 @@ async def test_a_superuser_is_told_for_one_release(stack: StackAddresses, last_r
 
 
 async def test_rows_of_the_last_release_stay(last_release: str) -> None:
-    """Each of them, and a run that began before the upgrade ends after it, under the API's account."""
+    """All rows stay, and the API's account can end a run that began before the upgrade."""
 
     async def rows() -> dict[str, list[Any]]:
         conn = await asyncpg.connect(last_release)
@@ -220,12 +223,12 @@ async def test_rows_of_the_last_release_stay(last_release: str) -> None:
     ],
 )
 def test_receivers_of_the_old_secret_are_named(changed: dict[str, Any], health: str) -> None:
-    """Where a webhook is called and has no secret of its own."""
+    """The check warns if a webhook has no secret of its own."""
     assert judge_webhook(Settings(secret_key=STRONG, **changed)).health == health
 
 
 def test_the_command_tells_all_and_takes_services(stack: StackAddresses, last_release: str, topic_prefix: str) -> None:
-    """Exit code 1 while something is refused; in production each pending migration is."""
+    """Exit code 1 while something is refused, in production each pending migration."""
     settings = installed("compose", Service.WORKER, stack, last_release, topic_prefix)
     given = environment_of(settings, BRIDGE_ENV="production", BRIDGE_SECRET_KEY="abcdefgh" * 4)
     done = bridge("doctor", "--upgrade", "--service", "gateway", settings=given)

@@ -1,4 +1,4 @@
-"""The live verdict: every change is published once and told once, whoever judges, and survives a publisher that fails."""
+"""The live verdict: each change is published once and sent once, with several workers and after failed publishing."""
 
 import asyncio
 import json
@@ -51,7 +51,7 @@ async def changes(settings: Settings) -> list[GateChange]:
 
 
 async def test_each_change_is_told_once(stack, database_url, topic_prefix) -> None:
-    """Fail, still fail, recovered: two changes for the site, and the total's own."""
+    """Fail, still failing, recovered: two changes for the site."""
     settings = settings_for(stack.kafka, database_url, topic_prefix)
     await add(settings, 1, 960, 0, 40)
     await add(settings, 2, 9000, 0, 0)
@@ -68,14 +68,14 @@ async def test_each_change_is_told_once(stack, database_url, topic_prefix) -> No
 
 
 async def test_replays_are_judged_apart(stack, database_url, topic_prefix) -> None:
-    """Dead letters that fail again are no news."""
+    """Replayed dead letters that fail again change no verdict."""
     settings = settings_for(stack.kafka, database_url, topic_prefix)
     await add(settings, 1, 0, 0, 500, replay=True)
     assert await changes(settings) == []
 
 
 async def test_a_target_without_events_passes_again(stack, database_url, topic_prefix) -> None:
-    """What failed left the window: nothing says that it still fails."""
+    """Once the failed events have left the window, the target passes."""
     settings = settings_for(stack.kafka, database_url, topic_prefix)
     await add(settings, 1, 0, 0, 500)
     assert {one.target for one in await changes(settings)} == {"site:1", "total"}
@@ -86,7 +86,7 @@ async def test_a_target_without_events_passes_again(stack, database_url, topic_p
 
 
 async def test_a_change_that_was_not_published_is_published_later(stack, database_url, topic_prefix) -> None:
-    """Under the same id."""
+    """It keeps its id."""
     settings = settings_for(stack.kafka, database_url, topic_prefix)
     await add(settings, 1, 0, 200, 0)
     tried: list[str] = []
@@ -102,7 +102,7 @@ async def test_a_change_that_was_not_published_is_published_later(stack, databas
 
 
 async def test_workers_that_judge_at_once_tell_a_change_once(stack, database_url, topic_prefix) -> None:
-    """One of them has the word; the others leave it to that one."""
+    """One worker judges, and the others skip the round."""
     settings = settings_for(stack.kafka, database_url, topic_prefix)
     await add(settings, 1, 0, 200, 0)
     found = await asyncio.gather(*(changes(settings) for _ in range(5)))
@@ -113,12 +113,12 @@ async def test_workers_that_judge_at_once_tell_a_change_once(stack, database_url
 
 @pytest.mark.parametrize("verdict", [None, b"", b"{", b'{"target": 1}', b"\xff", b"[" * 100_000])
 async def test_an_odd_record_on_the_gates_topic_stops_nobody(verdict: bytes | None) -> None:
-    """Anybody may write there."""
+    """Other producers can write to the topic."""
     await GateNotifier(Settings()).tell([verdict])
 
 
 async def test_a_forged_verdict_is_not_told(database_url: str) -> None:
-    """What is told is what a worker judged, whatever the record says of it."""
+    """The webhook receives the verdict as the worker stored it, regardless of the record's content."""
     async with listening(lambda _: 204) as (url, calls):
         settings = Settings(database_url=SecretStr(database_url), worker_alert_webhook=SecretStr(url))
         judged = await add_change(settings, "site:1", reasons=["too many"])
@@ -131,7 +131,7 @@ async def test_a_forged_verdict_is_not_told(database_url: str) -> None:
 
 
 async def test_many_forged_verdicts_cost_one_look(database_url: str) -> None:
-    """Those that were judged are told among them: once, however often they are sent."""
+    """Five hundred forged verdicts are checked over one connection; each judged one among them is sent once."""
     async with listening(lambda _: 204) as (url, calls):
         settings = Settings(database_url=SecretStr(database_url), worker_alert_webhook=SecretStr(url))
         judged = [await add_change(settings, target, reasons=["too many"]) for target in ("site:1", "total")]
@@ -150,7 +150,7 @@ async def test_many_forged_verdicts_cost_one_look(database_url: str) -> None:
 
 
 async def test_nothing_is_told_by_a_records_own_word(stack, database_url: str) -> None:
-    """While Postgres refuses its sessions, which others may bring about, verdicts wait; then the judged ones are told."""
+    """While Postgres refuses connections, verdicts wait; afterwards only the judged ones are sent."""
     async with listening(lambda _: 204) as (url, calls):
         settings = Settings(database_url=SecretStr(database_url), worker_alert_webhook=SecretStr(url))
         judged = await add_change(settings, "site:1", reasons=["too many"])
@@ -195,7 +195,7 @@ async def test_on_the_command_line(stack, database_url, topic_prefix) -> None:
 
 
 async def test_a_worker_judges_and_publishes(stack, database_url, topic_prefix) -> None:
-    """Once a change is marked as published, it is on the gate's topic under its target."""
+    """A change marked as published is on the gate's topic under its target."""
     settings = settings_for(stack.kafka, database_url, topic_prefix)
     await add(settings, 1, 0, 200, 0)
     environment = {
